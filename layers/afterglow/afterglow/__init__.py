@@ -1,0 +1,19 @@
+"""Afterglow: a vector database that speaks the Chroma API, as one process or as Lambda functions.
+
+The rooms, each importing only those below it::
+
+    cli         the commands: run, demo, …
+    api         the Chroma wire: routes, models, errors → status, OpenAPI; the ASGI app
+    jobs        fold, compaction, garbage collection, and the process that runs them locally
+    collection  replica, planner, write path: what add, upsert, update, delete, get and query mean
+    filters     where and where_document: parse once, evaluate over columns
+    segment     the immutable segment: write, open, nearest, fetch; the manifest that names segments
+    columns     typed metadata columns and text blobs, in memory and on disk
+    log         append and read-after over the table
+    catalog     tenants, databases, collections, names, schemas
+    storage     three ports — Table, Objects, Queue — and their adapters
+    settings    the only reader of the environment, the clock and randomness
+    errors      the error tree
+"""
+
+__version__ = "0.1.0"

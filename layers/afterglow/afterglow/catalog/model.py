@@ -1,0 +1,36 @@
+"""What the catalog knows of tenants, databases and collections."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database of a tenant."""
+
+    id: UUID
+    name: str
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """The `STATE` item of a collection: all that is known of it besides its records.
+
+    `schema` is the stored schema as it goes over the wire (with the keys that writes registered);
+    the wire's `configuration_json` is derived from it. `manifest` numbers the checkpoint, 0 before the first.
+    `version` is the item's version, for conditional writes.
+    """
+
+    id: UUID
+    name: str
+    tenant: str
+    database: str
+    database_id: UUID
+    schema: dict[str, Any]
+    metadata: dict[str, Any] | None = None
+    dimension: int | None = None
+    manifest: int = 0
+    dropped: bool = False
+    version: int = field(default=0, compare=False)

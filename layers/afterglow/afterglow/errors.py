@@ -1,0 +1,85 @@
+"""What can go wrong, by what the caller should do about it.
+
+::
+
+    AfterglowError
+    ├── InvalidArgument        the request names something that cannot be; mend the request
+    ├── Malformed              the request is well-formed JSON of the wrong shape
+    ├── NotFound               no such tenant, database, collection or record
+    ├── AlreadyExists          the name is taken
+    ├── PermissionDenied       switched off, or not for this caller
+    ├── Unimplemented          a call of the contract that this server does not serve
+    ├── TooLarge               over a size limit; send less
+    ├── Busy                   the unindexed tail is at its limit; wait `retry_after` seconds
+    ├── Unavailable            a dependency did not answer in time; nothing is known to be lost; retry
+    ├── StorageFull            no space left; nothing of this request was kept
+    ├── Corrupt                stored bytes do not match their checksum or format; the message names the object
+    └── InternalError          a broken invariant
+
+`storage.ports` adds two that never leave the library: `ConditionFailed` and `ObjectMissing`.
+The one table from these to HTTP statuses and Chroma's error names is `api.errors`.
+"""
+
+
+class AfterglowError(Exception):
+    """Base of every error the library raises on purpose; `message` is what the user reads."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidArgument(AfterglowError):
+    """The request names something that cannot be."""
+
+
+class Malformed(AfterglowError):
+    """Well-formed JSON of the wrong shape."""
+
+
+class NotFound(AfterglowError):
+    """No such tenant, database, collection or record."""
+
+
+class AlreadyExists(AfterglowError):
+    """The name is taken."""
+
+
+class PermissionDenied(AfterglowError):
+    """Switched off by configuration, or not for this caller."""
+
+
+class Unimplemented(AfterglowError):
+    """A call of the contract that this server does not serve."""
+
+
+class TooLarge(AfterglowError):
+    """Over a size limit."""
+
+
+class Busy(AfterglowError):
+    """The unindexed tail is at its limit; retry after `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(AfterglowError):
+    """A dependency did not answer in time; retry after `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StorageFull(AfterglowError):
+    """No space left on the device; nothing of the request was kept."""
+
+
+class Corrupt(AfterglowError):
+    """Stored bytes do not match their checksum or format; the message names the object and what to do."""
+
+
+class InternalError(AfterglowError):
+    """A broken invariant."""

@@ -1,0 +1,90 @@
+"""What a process takes from outside itself: the environment, the clock, randomness. Read here, passed down from here.
+
+Tests pass their own `Settings` and `Ambient` instead of patching.
+"""
+
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+
+PREFIX = "AFTERGLOW_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every figure that can be set, with the default for one local process.
+
+    Each field is also an environment variable: `fold_ops` is `AFTERGLOW_FOLD_OPS`.
+    """
+
+    max_batch_size: int = 5461
+    """Records a client may send in one write, advertised by pre-flight."""
+    max_body_bytes: int = 40 * 1024 * 1024
+    """A larger request body is answered 413."""
+    inline_bytes: int = 32 * 1024
+    """A larger batch goes to an object, and only a pointer to it into the log."""
+    fold_ops: int = 8_192
+    """Operations in the unindexed tail at which it is folded at once."""
+    fold_bytes: int = 32 * 1024 * 1024
+    """Bytes of log entries in the tail at which it is folded at once."""
+    fold_quiet_seconds: float = 2.0
+    """A smaller tail is folded when the collection was not written for this long."""
+    tail_limit_ops: int = 400_000
+    """Operations in the tail at which writes answer 429 until the indexer has caught up."""
+    graph_rows: int = 4_096
+    """Rows from which a segment carries an HNSW graph; below it exact search is as fast."""
+    exact_rows: int = 20_000
+    """Rows that a filter may leave for exact scoring, at 384 dimensions; scaled by dimension."""
+    build_threads: int = 2
+    """Threads that insert into a graph."""
+    trim_lag_seconds: float = 10.0
+    """How long folded log entries stay replayable for warm readers."""
+    garbage_grace_seconds: float = 60.0
+    """How long an object that no manifest names is kept."""
+    fence_seconds: int = 7 * 24 * 3600
+    """How long a folded log slot, and the fence of a dropped collection, keeps slow writers out."""
+    tail_trust_seconds: float = 3600.0
+    """A writer whose knowledge of the log's end is older reads the log before it appends."""
+    replicas: int = 256
+    """Collections kept open in memory."""
+    verify_checksums: bool = True
+    """Whether opening a segment reads it whole to compare checksums."""
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings with what `environ` overrides. Raises ValueError naming the variable that cannot be read."""
+    given: dict[str, int | float | bool] = {}
+    for each in fields(Settings):
+        text = environ.get(PREFIX + each.name.upper())
+        if text is None:
+            continue
+        try:
+            if each.type is bool:
+                given[each.name] = {"1": True, "true": True, "0": False, "false": False}[text.lower()]
+            else:
+                given[each.name] = int(text) if each.type is int else float(text)
+        except (KeyError, ValueError):
+            kind = getattr(each.type, "__name__", str(each.type))
+            raise ValueError(f"{PREFIX}{each.name.upper()} must be a {kind}, got {text!r}") from None
+    return Settings(**given)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Ambient:
+    """The clock and randomness."""
+
+    now: Callable[[], float] = time.time
+    """Unix seconds."""
+    sleep: Callable[[float], None] = time.sleep
+    random: random.Random = field(default_factory=random.SystemRandom)
+
+    def new_id(self) -> uuid.UUID:
+        """A random version 4 UUID."""
+        return uuid.UUID(int=self.random.getrandbits(128), version=4)
+
+    def nonce(self) -> str:
+        """96 random bits in hex: tells one attempt at a write from every other."""
+        return f"{self.random.getrandbits(96):024x}"
