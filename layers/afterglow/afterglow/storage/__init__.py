@@ -1,0 +1,1 @@
+"""Three ports — Table, Objects, Queue — and their adapters."""

@@ -70,6 +70,17 @@ class Delete:
     if_version: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A condition inside a transaction on an item that it does not write: the item exists."""
+
+    pk: str
+    sk: str
+
+
+Write = Put | Delete | Check
+
+
 class Table(Protocol):
     """Small items, strongly consistent."""
 
@@ -105,7 +116,7 @@ class Table(Protocol):
     def delete(self, pk: str, sk: str, *, if_version: int | None = None) -> None:
         """Remove the item; removing what is not there is no error (without a condition)."""
 
-    def transact(self, writes: Sequence[Put | Delete]) -> None:
+    def transact(self, writes: Sequence[Write]) -> None:
         """All of `writes` or none (at most 100, each on another item). Raises ConditionFailed."""
 
     def close(self) -> None:

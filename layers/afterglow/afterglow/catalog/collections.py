@@ -1,0 +1,150 @@
+"""Collections by name and by id: create, find, list, change, drop.
+
+Create writes the name and the state in one transaction that also checks that the database is there. A drop takes the
+name and marks the state in one transaction, which makes the collection invisible at once; the caller then appends a
+fence to its log, so that no writer that has not heard of it can append. *Crash between the two: the janitor finds the
+collection among the dropped and appends the fence.*
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+import orjson
+
+from afterglow.catalog import keys, state
+from afterglow.catalog.model import Collection, Database
+from afterglow.errors import AlreadyExists, NotFound, Unavailable
+from afterglow.settings import Ambient
+from afterglow.storage.ports import Check, ConditionFailed, Delete, Put, Table
+
+_ATTEMPTS = 20
+
+
+def create(table: Table, collection: Collection) -> None:
+    """Write the name and the state. Raises AlreadyExists; NotFound when the database went away."""
+    place = keys.databases_of(collection.tenant), keys.DATABASE + collection.database
+    name = Put(
+        keys.names_of(collection.database_id), keys.NAME + collection.name, _pointer(collection.id), if_absent=True
+    )
+    item = Put(keys.collection(collection.id), keys.STATE, state.encode(collection), if_absent=True)
+    try:
+        table.transact([Check(*place), name, item])
+    except ConditionFailed:
+        if table.get(*place) is None:
+            raise NotFound(f"Database [{collection.database}] does not exist") from None
+        raise AlreadyExists(f"Collection [{collection.name}] already exists") from None
+
+
+def by_name(table: Table, database: Database, name: str) -> Collection | None:
+    """The collection of this name, or None."""
+    pointer = table.get(keys.names_of(database.id), keys.NAME + name)
+    return None if pointer is None else by_id(table, _target(pointer.value))
+
+
+def by_id(table: Table, collection_id: UUID) -> Collection | None:
+    """The collection of this id, or None where there is none or it is dropped."""
+    item = table.get(keys.collection(collection_id), keys.STATE)
+    found = None if item is None else state.decode(item)
+    return None if found is None or found.dropped else found
+
+
+def ids(table: Table, database_id: UUID) -> list[UUID]:
+    """The ids of a database's collections, ascending."""
+    return sorted(_target(item.value) for item in table.query(keys.names_of(database_id), after=keys.NAME))
+
+
+def several(table: Table, collection_ids: list[UUID]) -> list[Collection]:
+    """The collections of these ids that exist, in this order."""
+    items = table.get_many([(keys.collection(each), keys.STATE) for each in collection_ids])
+    found = [state.decode(item) for item in items if item is not None]
+    return [each for each in found if not each.dropped]
+
+
+def change(table: Table, collection_id: UUID, edit: Callable[[Collection], Collection | None]) -> Collection:
+    """Apply `edit` to the state by a conditional put, again on a newer state where another writer was first.
+
+    `edit` returns None when there is nothing to change. Raises NotFound for a missing or dropped collection.
+    """
+    for _ in range(_ATTEMPTS):
+        present = _require(table, collection_id)
+        wanted = edit(present)
+        if wanted is None:
+            return present
+        try:
+            version = table.put(
+                keys.collection(collection_id), keys.STATE, state.encode(wanted), if_version=present.version
+            )
+        except ConditionFailed:
+            continue
+        return replace(wanted, version=version)
+    raise Unavailable(f"collection {collection_id} is being changed by too many at once")
+
+
+def rename(table: Table, collection_id: UUID, name: str, edit: Callable[[Collection], Collection]) -> Collection:
+    """Like `change`, and move the name in the same transaction. Raises AlreadyExists when the name is taken."""
+    for _ in range(_ATTEMPTS):
+        present = _require(table, collection_id)
+        if present.name == name:
+            return change(table, collection_id, edit)
+        wanted = replace(edit(present), name=name)
+        names = keys.names_of(present.database_id)
+        try:
+            table.transact(
+                [
+                    Put(names, keys.NAME + name, _pointer(collection_id), if_absent=True),
+                    Delete(names, keys.NAME + present.name),
+                    Put(
+                        keys.collection(collection_id), keys.STATE, state.encode(wanted), if_version=present.version
+                    ),
+                ]
+            )
+        except ConditionFailed:
+            if table.get(names, keys.NAME + name) is not None:
+                raise AlreadyExists(f"Collection [{name}] already exists") from None
+            continue
+        return replace(wanted, version=present.version + 1)
+    raise Unavailable(f"collection {collection_id} is being changed by too many at once")
+
+
+def drop(table: Table, ambient: Ambient, collection_id: UUID) -> None:
+    """Take the name, mark the state dropped and note what is left to clean. Dropping twice is no error."""
+    for _ in range(_ATTEMPTS):
+        item = table.get(keys.collection(collection_id), keys.STATE)
+        if item is None:
+            return
+        present = state.decode(item)
+        if present.dropped:
+            return
+        try:
+            table.transact(
+                [
+                    Delete(keys.names_of(present.database_id), keys.NAME + present.name),
+                    Put(
+                        keys.collection(collection_id),
+                        keys.STATE,
+                        state.encode(replace(present, dropped=True)),
+                        if_version=present.version,
+                    ),
+                    Put(keys.DROPPED, keys.collection(collection_id), orjson.dumps({"at": ambient.now()})),
+                ]
+            )
+        except ConditionFailed:
+            continue
+        return
+    raise Unavailable(f"collection {collection_id} is being changed by too many at once")
+
+
+def _require(table: Table, collection_id: UUID) -> Collection:
+    found = by_id(table, collection_id)
+    if found is None:
+        raise NotFound(f"Collection [{collection_id}] does not exist.")
+    return found
+
+
+def _pointer(collection_id: UUID) -> bytes:
+    return orjson.dumps({"id": str(collection_id)})
+
+
+def _target(value: bytes) -> UUID:
+    return UUID(orjson.loads(value)["id"])

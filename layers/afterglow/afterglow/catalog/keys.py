@@ -1,0 +1,31 @@
+"""The keys of the catalog's items."""
+
+from uuid import UUID
+
+TENANTS = "TENANTS"
+DROPPED = "DROPPED"
+STATE = "STATE"
+DATABASE = "DB#"
+NAME = "NAME#"
+
+_AFTER_EVERY_NAME = "\U0010ffff"
+
+
+def databases_of(tenant: str) -> str:
+    """The partition of a tenant's databases."""
+    return f"TENANT#{tenant}"
+
+
+def names_of(database_id: UUID) -> str:
+    """The partition of a database's collection names."""
+    return f"DB#{database_id}"
+
+
+def collection(collection_id: UUID) -> str:
+    """The partition of a collection: its state and its log."""
+    return f"C#{collection_id}"
+
+
+def end_of(prefix: str) -> str:
+    """A sort key after every one that begins with `prefix`."""
+    return prefix + _AFTER_EVERY_NAME

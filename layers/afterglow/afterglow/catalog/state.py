@@ -1,0 +1,57 @@
+"""The `STATE` item's value: JSON with a format version."""
+
+from uuid import UUID
+
+import orjson
+
+from afterglow.catalog.model import Collection
+from afterglow.errors import Corrupt
+from afterglow.storage.ports import Item
+
+FORMAT = 1
+
+
+def encode(collection: Collection) -> bytes:
+    """The value of the collection's `STATE` item."""
+    return orjson.dumps(
+        {
+            "format": FORMAT,
+            "id": str(collection.id),
+            "name": collection.name,
+            "tenant": collection.tenant,
+            "database": collection.database,
+            "database_id": str(collection.database_id),
+            "schema": collection.schema,
+            "metadata": collection.metadata,
+            "dimension": collection.dimension,
+            "manifest": collection.manifest,
+            "folded": collection.folded,
+            "folded_ops": collection.folded_ops,
+            "dropped": collection.dropped,
+        }
+    )
+
+
+def decode(item: Item) -> Collection:
+    """The collection that a `STATE` item describes. Raises Corrupt."""
+    try:
+        value = orjson.loads(item.value)
+        if value["format"] != FORMAT:
+            raise Corrupt(f"{item.pk} has state format {value['format']}, this version reads {FORMAT}")
+        return Collection(
+            id=UUID(value["id"]),
+            name=value["name"],
+            tenant=value["tenant"],
+            database=value["database"],
+            database_id=UUID(value["database_id"]),
+            schema=value["schema"],
+            metadata=value["metadata"],
+            dimension=value["dimension"],
+            manifest=value["manifest"],
+            folded=value["folded"],
+            folded_ops=value["folded_ops"],
+            dropped=value["dropped"],
+            version=item.version,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise Corrupt(f"the state of {item.pk} cannot be read: {error}") from error

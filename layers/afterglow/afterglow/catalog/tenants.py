@@ -1,0 +1,117 @@
+"""Tenants and their databases."""
+
+from uuid import UUID
+
+import orjson
+
+from afterglow.catalog import keys
+from afterglow.catalog.model import Database
+from afterglow.errors import AlreadyExists, NotFound
+from afterglow.settings import Ambient
+from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Table
+
+DEFAULT_TENANT = "default_tenant"
+DEFAULT_DATABASE = "default_database"
+_DEFAULT_DATABASE_ID = UUID(int=0)
+
+
+class Catalog:
+    """Tenants and databases over one table. Collections are in `catalog.collections`."""
+
+    def __init__(self, table: Table, ambient: Ambient) -> None:
+        self._table = table
+        self._ambient = ambient
+
+    def ensure_defaults(self) -> None:
+        """Make the default tenant and database where they are missing."""
+        if self._table.get(keys.TENANTS, DEFAULT_TENANT) is None:
+            _put_if_absent(self._table, keys.TENANTS, DEFAULT_TENANT, {})
+        if self._table.get(keys.databases_of(DEFAULT_TENANT), keys.DATABASE + DEFAULT_DATABASE) is None:
+            value = {"id": str(_DEFAULT_DATABASE_ID)}
+            _put_if_absent(self._table, keys.databases_of(DEFAULT_TENANT), keys.DATABASE + DEFAULT_DATABASE, value)
+
+    def create_tenant(self, name: str) -> None:
+        """Make a tenant. Raises AlreadyExists."""
+        if not _put_if_absent(self._table, keys.TENANTS, name, {}):
+            raise AlreadyExists(f"Tenant [{name}] already exists")
+
+    def get_tenant(self, name: str) -> str | None:
+        """The tenant's resource name, None where it has none. Raises NotFound."""
+        item = self._table.get(keys.TENANTS, name)
+        if item is None:
+            raise NotFound(f"Tenant [{name}] not found")
+        resource_name: str | None = orjson.loads(item.value).get("resource_name")
+        return resource_name
+
+    def set_resource_name(self, name: str, resource_name: str) -> None:
+        """Give the tenant its resource name, once. Raises NotFound, AlreadyExists."""
+        present = self.get_tenant(name)
+        if present is not None and present != resource_name:
+            raise AlreadyExists(f"Tenant [{name}] already has a resource name")
+        self._table.put(keys.TENANTS, name, orjson.dumps({"resource_name": resource_name}))
+
+    def list_tenants(self) -> list[str]:
+        """Every tenant, by name."""
+        return [item.sk for item in self._table.query(keys.TENANTS)]
+
+    def create_database(self, tenant: str, name: str) -> Database:
+        """Make a database of a tenant. Raises NotFound for the tenant, AlreadyExists."""
+        database = Database(self._ambient.new_id(), name, tenant)
+        put = Put(keys.databases_of(tenant), keys.DATABASE + name, _value(database), if_absent=True)
+        try:
+            self._table.transact([Check(keys.TENANTS, tenant), put])
+        except ConditionFailed:
+            self.get_tenant(tenant)
+            raise AlreadyExists(f"Database [{name}] already exists") from None
+        return database
+
+    def find_database(self, tenant: str, name: str) -> Database | None:
+        """The database, or None."""
+        item = self._table.get(keys.databases_of(tenant), keys.DATABASE + name)
+        return None if item is None else _database(item, tenant)
+
+    def get_database(self, tenant: str, name: str) -> Database:
+        """The database. Raises NotFound."""
+        database = self.find_database(tenant, name)
+        if database is None:
+            raise NotFound(f"Database [{name}] not found. Are you sure it exists?")
+        return database
+
+    def list_databases(self, tenant: str, limit: int | None = None, offset: int = 0) -> list[Database]:
+        """The tenant's databases, by name; none for an unknown tenant."""
+        items = self._table.query(keys.databases_of(tenant), after=keys.DATABASE)
+        chosen = items[offset:] if limit is None else items[offset : offset + limit]
+        return [_database(item, tenant) for item in chosen]
+
+    def forget_database(self, database: Database) -> None:
+        """Take the database's name away and note that its collections are to be dropped.
+
+        *Crash after: nobody can reach the database any more; the janitor drops its collections.*
+        """
+        note = orjson.dumps({"at": self._ambient.now()})
+        self._table.transact(
+            [
+                Delete(keys.databases_of(database.tenant), keys.DATABASE + database.name),
+                Put(keys.DROPPED, keys.names_of(database.id), note),
+            ]
+        )
+
+    def forget_tenant(self, name: str) -> None:
+        """Take the tenant's name away; its databases must be gone."""
+        self._table.delete(keys.TENANTS, name)
+
+
+def _put_if_absent(table: Table, pk: str, sk: str, value: dict[str, str]) -> bool:
+    try:
+        table.put(pk, sk, orjson.dumps(value), if_absent=True)
+    except ConditionFailed:
+        return False
+    return True
+
+
+def _value(database: Database) -> bytes:
+    return orjson.dumps({"id": str(database.id)})
+
+
+def _database(item: Item, tenant: str) -> Database:
+    return Database(UUID(orjson.loads(item.value)["id"]), item.sk.removeprefix(keys.DATABASE), tenant)

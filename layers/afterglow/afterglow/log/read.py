@@ -1,0 +1,64 @@
+"""Reading what was appended (protocol: `afterglow.log`)."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from afterglow.catalog import keys
+from afterglow.errors import Corrupt
+from afterglow.log import batch as frames
+from afterglow.log import entry as entries
+from afterglow.log.batch import Batch
+from afterglow.log.entry import Entry, Kind
+from afterglow.storage.ports import Item, ObjectMissing, Objects, Table
+
+
+class Trimmed(Exception):
+    """The entries asked for are folded and gone: begin again from the checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a log says to a reader: the entries it does not have yet, and the `STATE` item (None: no collection).
+
+    `trimmed`: entries between are gone or stubs, so `entries` is of no use to this reader.
+    """
+
+    entries: list[Entry]
+    state: Item | None
+    trimmed: bool
+
+
+def read_after(table: Table, collection_id: UUID, seq: int) -> News:
+    """Everything after entry `seq`, in one strongly consistent query."""
+    items = table.query(keys.collection(collection_id), after=entries.key(seq))
+    state = items.pop() if items and items[-1].sk == keys.STATE else None
+    found = [entries.decode(item) for item in items]
+    expected = range(seq + 1, seq + 1 + len(found))
+    if any(entry.seq != number for entry, number in zip(found, expected, strict=True)):
+        return News([], state, trimmed=True)
+    return News(found, state, trimmed=any(entry.kind is Kind.STUB for entry in found))
+
+
+def last_entry(table: Table, collection_id: UUID) -> Entry | None:
+    """The newest entry that still has an item, or None."""
+    newest = table.query(
+        keys.collection(collection_id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL, limit=1, reverse=True
+    )
+    return entries.decode(newest[0]) if newest else None
+
+
+def load(table: Table, objects: Objects, collection_id: UUID, entry: Entry) -> Batch:
+    """The batch of an entry. Raises Trimmed when it was folded meanwhile, Corrupt when its object is damaged or lost."""
+    name = f"log entry {entry.seq} of collection {collection_id}"
+    if entry.frame is not None:
+        return frames.decode(entry.frame, name)
+    if entry.object is None:
+        raise Corrupt(f"{name} has no batch")
+    try:
+        frame = objects.get(entry.object)
+    except ObjectMissing:
+        present = table.get(keys.collection(collection_id), entries.key(entry.seq))
+        if present is None or entries.decode(present).kind is Kind.STUB:
+            raise Trimmed from None
+        raise Corrupt(f"{name} is lost: object {entry.object} is missing; restore it from a backup") from None
+    return frames.decode(frame, f"{name} (object {entry.object})")
