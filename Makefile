@@ -1,0 +1,65 @@
+# `make run` and `make test` are all a newcomer needs; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEPENDENCIES := layers/dependencies
+ARGS ?=
+UPGRADE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-all lint format bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.ready ## serve the Chroma API on http://localhost:8000, data in ./data; ARGS="--port 8123" hands options on
+	@exec $(BIN)/afterglow run --path ./data --host 127.0.0.1 --port 8000 $(ARGS)
+
+demo: $(VENV)/.ready ## load a small sample of real data, ask a few questions, print the answers
+	@exec $(BIN)/afterglow demo $(ARGS)
+
+test: $(VENV)/.ready-dev ## the tests, a few minutes; ARGS="-k filters" hands options on
+	$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(VENV)/.ready-dev ## the tests and the slow ones (crashes, concurrency, long random programmes)
+	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+lint: $(VENV)/.ready-dev ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.ready-dev ## rewrite the sources in the one format
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready-dev ## measure this server and the genuine one side by side, print one table
+	$(BIN)/python -m bench $(ARGS)
+
+lock: $(VENV)/.ready-dev ## write the pinned, hashed requirements anew from pyproject.toml; UPGRADE=1 takes current releases
+	PATH="$(CURDIR)/$(BIN):$$PATH" UPGRADE="$(UPGRADE)" bash $(DEPENDENCIES)/lock.sh
+
+clean: ## remove the environment and every cache; ./data stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
+
+# The stamps make each installation run once, and again when what it installs has changed.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+INSTALL_SELF := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: $(DEPENDENCIES)/requirements.txt $(DEPENDENCIES)/requirements-build.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r $(DEPENDENCIES)/requirements.txt -r $(DEPENDENCIES)/requirements-build.txt
+	$(INSTALL_SELF)
+	@touch $@
+
+$(VENV)/.ready-dev: $(DEPENDENCIES)/requirements-dev.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r $(DEPENDENCIES)/requirements-dev.txt
+	$(INSTALL_SELF)
+	@touch $@ $(VENV)/.ready
