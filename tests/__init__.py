@@ -1,0 +1,1 @@
+"""Tests, by the room they look at; `support` is what several of them share."""
