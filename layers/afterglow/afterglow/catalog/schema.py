@@ -1,0 +1,161 @@
+"""The schema of a collection: which index serves which key, and how the vector index is configured.
+
+Pure functions over the stored schema, a dict in the wire's form::
+
+    {"defaults": {value type: {index: {"enabled", "config"}}}, "keys": {key: the same}, "cmek": …}
+
+The stored form always has all of `defaults` and the keys `#embedding` and `#document` (see `schema_defaults`). Inputs
+have the right shape already (the wire's models see to that); what they say is judged here. Nothing is changed in place.
+"""
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from afterglow.catalog import schema_rules
+from afterglow.catalog.configuration import overlaid, refuse_two_indexes, requested_index
+from afterglow.catalog.schema_defaults import DOCUMENT, EMBEDDING, INVERTED, filled, is_default
+from afterglow.errors import InvalidArgument
+
+MOST_KEYS = 1_000
+"""Keys that writes may register; filters on further ones follow the defaults."""
+
+Space = Literal["l2", "ip", "cosine"]
+
+_VALUE_TYPES = {
+    "bool": "bool",
+    "int": "int",
+    "float": "float",
+    "str": "string",
+    "bool_list": "bool",
+    "int_list": "int",
+    "float_list": "float",
+    "str_list": "string",
+}
+_SHOWN = {"bool": "Bool", "int": "Int", "float": "Float", "string": "Str"}
+
+
+@dataclass(frozen=True, slots=True)
+class IndexParameters:
+    """How the vector index is built and searched, as configured: zero and absurd values included."""
+
+    space: Space
+    ef_construction: int
+    ef_search: int
+    max_neighbors: int
+
+
+def reconcile(
+    configuration: Mapping[str, Any] | None,
+    schema: Mapping[str, Any] | None,
+    metadata: Mapping[str, Any] | None,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """The schema to store for a create request. `threads` is the default of `num_threads`. Raises InvalidArgument."""
+    if schema is not None:
+        schema_rules.validate(schema)
+    index = requested_index(configuration, metadata, threads)
+    whole = filled(schema or {"defaults": {}, "keys": {}}, threads)
+    if is_default(whole, threads):
+        config: dict[str, Any] = {"space": index.space, "hnsw": index.hnsw}
+        if index.embedding_function is not None:
+            config["embedding_function"] = index.embedding_function
+        bare = {"float_list": {"vector_index": {"enabled": False, "config": config}}}
+        of_records = {"float_list": {"vector_index": {"enabled": True, "config": config}}}
+        return filled({"defaults": bare, "keys": {EMBEDDING: of_records}}, threads)
+    if not index.is_default(threads):
+        raise InvalidArgument("Failed to reconcile schema: Cannot set both collection config and schema simultaneously")
+    return whole
+
+
+def configuration_json(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The wire's `configuration_json`, which says again what the schema says of the vector index."""
+    config = _vector_config(schema)
+    hnsw = config["hnsw"]
+    shown = ("ef_construction", "ef_search", "max_neighbors", "resize_factor", "sync_threshold")
+    return {
+        "hnsw": {"space": config["space"]} | {name: hnsw[name] for name in shown},
+        "spann": None,
+        "embedding_function": config.get("embedding_function"),
+    }
+
+
+def updated(schema: Mapping[str, Any], new_configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema after a modify request's `new_configuration`. Raises InvalidArgument."""
+    refuse_two_indexes(new_configuration)
+    hnsw = new_configuration.get("hnsw") or {}
+    function = new_configuration.get("embedding_function")
+    of_records = _reconfigured(schema["keys"][EMBEDDING], hnsw, function)
+    return {
+        **schema,
+        "defaults": _reconfigured(schema["defaults"], hnsw, function),
+        "keys": {**schema["keys"], EMBEDDING: of_records},
+    }
+
+
+def register(schema: Mapping[str, Any], keys: Mapping[str, Set[str]]) -> dict[str, Any] | None:
+    """The schema with the keys that a write brought, each with the defaults of its kinds; None when none is new.
+
+    Kinds are named as in `columns`: `bool`, `int`, `float`, `str`, and each of them with `_list`.
+    """
+    known: Mapping[str, Any] = schema["keys"]
+    room = MOST_KEYS - len(known)
+    added: dict[str, Any] = {}
+    for key, kinds in keys.items():
+        present = known.get(key, {})
+        new_types = {_VALUE_TYPES[kind] for kind in kinds} - present.keys()
+        if not new_types:
+            continue
+        if key not in known:
+            if room <= 0:
+                continue
+            room -= 1
+        added[key] = present | {each: schema["defaults"][each] for each in sorted(new_types)}
+    return {**schema, "keys": {**known, **added}} if added else None
+
+
+def index_parameters(schema: Mapping[str, Any]) -> IndexParameters:
+    """How the vector index is to be built and searched."""
+    config = _vector_config(schema)
+    hnsw = config["hnsw"]
+    return IndexParameters(config["space"], hnsw["ef_construction"], hnsw["ef_search"], hnsw["max_neighbors"])
+
+
+def check_indexed(schema: Mapping[str, Any], operands: Iterable[tuple[str, str]], uses_fulltext: bool) -> None:
+    """Raise InvalidArgument when a filter needs an index that is switched off.
+
+    `operands` are the (key, kind) pairs that the filter's metadata conditions compare with, kinds named as in
+    `register`; `uses_fulltext` says whether it looks into documents.
+    """
+    if uses_fulltext and not _enabled(schema, DOCUMENT, "string", "fts_index"):
+        raise InvalidArgument("Cannot filter using full-text search because FTS indexing is disabled")
+    for key, kind in operands:
+        value_type = _VALUE_TYPES[kind]
+        if not _enabled(schema, key, value_type, INVERTED[value_type]):
+            raise InvalidArgument(
+                f"Cannot filter using metadata key '{key}' with type '{_SHOWN[value_type]}' "
+                "because indexing is disabled"
+            )
+
+
+def _enabled(schema: Mapping[str, Any], key: str, value_type: str, index: str) -> bool:
+    for value_types in (schema["keys"].get(key, {}), schema["defaults"]):
+        found = value_types.get(value_type, {}).get(index)
+        if found is not None:
+            return bool(found["enabled"])
+    return True
+
+
+def _reconfigured(
+    value_types: Mapping[str, Any], hnsw: Mapping[str, Any], function: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    index = value_types["float_list"]["vector_index"]
+    config = {**index["config"], "hnsw": overlaid(index["config"]["hnsw"], hnsw)}
+    if function is not None:
+        config["embedding_function"] = function
+    return {**value_types, "float_list": {"vector_index": {**index, "config": config}}}
+
+
+def _vector_config(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    config: Mapping[str, Any] = schema["keys"][EMBEDDING]["float_list"]["vector_index"]["config"]
+    return config
