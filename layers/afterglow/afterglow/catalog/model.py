@@ -19,8 +19,8 @@ class Collection:
     """The `STATE` item of a collection: all that is known of it besides its records.
 
     `schema` is the stored schema as it goes over the wire (with the keys that writes registered);
-    the wire's `configuration_json` is derived from it. `manifest` numbers the checkpoint, 0 before the first;
-    it holds the log up to entry `folded`, which is `folded_ops` operations.
+    the wire's `configuration_json` is derived from it. `manifest` is the object key of the checkpoint's manifest, None before the first; the checkpoint
+    holds the log up to entry `folded`, which is `folded_ops` operations.
     `version` is the item's version, for conditional writes.
     """
 
@@ -32,7 +32,7 @@ class Collection:
     schema: dict[str, Any]
     metadata: dict[str, Any] | None = None
     dimension: int | None = None
-    manifest: int = 0
+    manifest: str | None = None
     folded: int = 0
     folded_ops: int = 0
     dropped: bool = False

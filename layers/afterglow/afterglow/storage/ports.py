@@ -102,6 +102,9 @@ class Table(Protocol):
     ) -> int:
         """Write the item and return its new version. Raises ConditionFailed, Unavailable, StorageFull."""
 
+    def put_many(self, puts: Sequence[Put]) -> None:
+        """Unconditional puts in as few round trips as the store allows; after a crash any of them may be missing."""
+
     def query(
         self,
         pk: str,

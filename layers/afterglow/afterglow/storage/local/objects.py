@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from afterglow.errors import InvalidArgument, StorageFull, Unavailable
+from afterglow.settings import Ambient
 from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectMissing
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -22,15 +22,16 @@ _SCRATCH = ".scratch"
 class DirectoryObjects:
     """Objects as files under `root`, which is created when missing."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, ambient: Ambient) -> None:
         self._root = root
+        self._ambient = ambient
         with _translated(root):
             (root / _SCRATCH).mkdir(parents=True, exist_ok=True)
 
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         """Store an object; durable when it returns."""
         path = self._path(key)
-        scratch = self.scratch(uuid4().hex)
+        scratch = self.scratch(self._ambient.nonce())
         with _translated(path):
             try:
                 with scratch.open("xb") as file:

@@ -71,6 +71,10 @@ class SqliteTable:
         with _translated(self._path):
             return _put(self._connection(), Put(pk, sk, value, if_absent, if_version, expires_at))
 
+    def put_many(self, puts: Sequence[Put]) -> None:
+        """Unconditional puts, here in one transaction."""
+        self.transact(puts)
+
     def query(
         self,
         pk: str,

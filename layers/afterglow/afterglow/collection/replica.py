@@ -1,0 +1,201 @@
+"""The replica: a collection in memory, as far as the log goes.
+
+**Reading**: ask the table for everything after what is applied, in one query, and apply it. The answer also carries
+the state, so a read sees every write acknowledged before it began, on any process, and a drop or rename at once.
+
+**A newer checkpoint** is taken over beside the present one: open its segments (those already open are kept), replay the
+log after it, then swap. Until then the present one goes on serving; it has applied those entries already. With an
+executor this happens in the background, otherwise within the read.
+
+**A trimmed log**: where the entries after `applied` are gone, the replica begins again from the newest checkpoint.
+"""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from uuid import UUID
+
+from afterglow.catalog import state as states
+from afterglow.catalog.model import Collection
+from afterglow.collection.apply import apply
+from afterglow.collection.memory import LivePart, Located, Memory
+from afterglow.collection.stores import Stores
+from afterglow.collection.tuning import graph_parameters
+from afterglow.errors import Corrupt, NotFound
+from afterglow.log import read as log
+from afterglow.log.entry import Entry, Kind
+from afterglow.log.read import Trimmed
+from afterglow.segment import manifest as manifests
+from afterglow.segment.framing import ADVICE
+from afterglow.segment.manifest import Manifest
+from afterglow.segment.reader import Segment, read_dead
+from afterglow.storage.ports import Item, ObjectMissing
+
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A collection at one moment: nothing in it changes any more.
+
+    `applied` is the number of the last log entry in it, `ops` the operations up to there. `located` answers for the
+    ids that the view was asked with; its part indexes are those of `parts`.
+    """
+
+    collection: Collection
+    manifest: Manifest
+    parts: tuple[LivePart, ...]
+    records: int
+    applied: int
+    ops: int
+    located: Located | None = None
+
+
+class _Loaded:
+    """A checkpoint and what was applied on top of it."""
+
+    def __init__(self, key: str | None, memory: Memory) -> None:
+        self.key = key
+        self.memory = memory
+        self.applied = memory.manifest.folded
+        self.ops = memory.manifest.folded_ops
+
+
+class Replica:
+    """One collection. Safe for any number of threads."""
+
+    def __init__(self, stores: Stores, collection_id: UUID, background: Executor | None = None) -> None:
+        self._stores = stores
+        self._id = collection_id
+        self._background = background
+        self._lock = threading.Lock()
+        self._refreshing = False
+        self._loaded: _Loaded | None = None
+        self._collection: Collection | None = None
+
+    @property
+    def known(self) -> Collection | None:
+        """The collection's state as last seen, None before the first read: may be old."""
+        return self._collection
+
+    def view(self, ids: Sequence[str] | None = None) -> View:
+        """Catch up with the log and take a snapshot. Raises NotFound, Corrupt, Unavailable."""
+        with self._lock:
+            collection, loaded = self._catch_up()
+            memory = loaded.memory
+            for segment in memory.segments:
+                segment.check()
+            return View(
+                collection=collection,
+                manifest=memory.manifest,
+                parts=memory.parts(),
+                records=memory.records,
+                applied=loaded.applied,
+                ops=loaded.ops,
+                located=None if ids is None else memory.locate(ids),
+            )
+
+    def _catch_up(self) -> tuple[Collection, _Loaded]:
+        for _ in range(_ATTEMPTS):
+            applied = 0 if self._loaded is None else self._loaded.applied
+            news = log.read_after(self._stores.table, self._id, applied)
+            collection = self._noted(news.state)
+            if self._loaded is None or news.trimmed:
+                self._loaded = self._load(collection)
+                continue
+            try:
+                self._replay(self._loaded, news.entries)
+            except Trimmed:
+                self._loaded = self._load(collection)
+                continue
+            if self._loaded.key != collection.manifest:
+                self._refresh_soon(collection)
+            return collection, self._loaded
+        raise Corrupt(f"the log of collection {self._id} does not go on after its checkpoint; {ADVICE}")
+
+    def _noted(self, item: Item | None) -> Collection:
+        known = self._collection
+        if item is not None and (known is None or known.version != item.version):
+            known = self._collection = states.decode(item)
+        if item is None or known is None or known.dropped:
+            self._loaded = self._collection = None
+            raise NotFound(f"Collection [{self._id}] does not exist.")
+        return known
+
+    def _replay(self, loaded: _Loaded, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.kind is Kind.BATCH:
+                apply(loaded.memory, log.load(self._stores.table, self._stores.objects, self._id, entry))
+            loaded.applied = entry.seq
+            loaded.ops += entry.ops
+
+    def _refresh_soon(self, collection: Collection) -> None:
+        if self._background is None:
+            self._loaded = self._caught_up(collection)
+        elif not self._refreshing:
+            self._refreshing = True
+            self._background.submit(self._refresh, collection)
+
+    def _refresh(self, collection: Collection) -> None:
+        try:
+            fresh = self._caught_up(collection)
+            with self._lock:
+                present = self._loaded
+                if present is None or present.memory.manifest.number >= fresh.memory.manifest.number:
+                    return
+                missed = log.read_after(self._stores.table, self._id, fresh.applied)
+                if not missed.trimmed:
+                    self._replay(fresh, missed.entries)
+                    self._loaded = fresh
+        except Trimmed:
+            return
+        finally:
+            self._refreshing = False
+
+    def _caught_up(self, collection: Collection) -> _Loaded:
+        """The newest checkpoint with the log after it, as of about now."""
+        for _ in range(_ATTEMPTS):
+            fresh = self._load(collection)
+            news = log.read_after(self._stores.table, self._id, fresh.applied)
+            if news.state is not None:
+                collection = states.decode(news.state)
+            if news.trimmed:
+                continue
+            try:
+                self._replay(fresh, news.entries)
+            except Trimmed:
+                continue
+            return fresh
+        raise Corrupt(f"the log of collection {self._id} does not go on after its checkpoint; {ADVICE}")
+
+    def _load(self, collection: Collection) -> _Loaded:
+        """The checkpoint that the state names; a newer one where that one was replaced and collected meanwhile."""
+        missing: ObjectMissing | None = None
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._open(collection)
+            except ObjectMissing as error:
+                missing = error
+            news = log.read_after(self._stores.table, self._id, collection.folded)
+            if news.state is None:
+                raise NotFound(f"Collection [{self._id}] does not exist.")
+            newer = states.decode(news.state)
+            if newer.manifest == collection.manifest:
+                break
+            collection = newer
+        raise Corrupt(f"collection {self._id} cannot be opened: {missing}; {ADVICE}")
+
+    def _open(self, collection: Collection) -> _Loaded:
+        if collection.manifest is None:
+            return _Loaded(None, Memory(Manifest(self._id), (), ()))
+        objects, settings = self._stores.objects, self._stores.settings
+        manifest = manifests.load(objects, collection.manifest)
+        parameters = graph_parameters(collection)
+        present = {} if self._loaded is None else {each.info.id: each for each in self._loaded.memory.segments}
+        segments = [
+            present.get(info.id) or Segment(objects, info, parameters, verify=settings.verify_checksums)
+            for info in manifest.segments
+        ]
+        dead = [read_dead(objects, info) for info in manifest.segments]
+        return _Loaded(collection.manifest, Memory(manifest, segments, dead))

@@ -1,0 +1,81 @@
+"""The planner: the k nearest of the chosen rows of a view.
+
+For each part, by what is left after the filter:
+
+* no graph, or few rows: score them all exactly (recall 1);
+* otherwise ask the graph for more candidates than needed, drop those that are not chosen, score the rest exactly;
+  when fewer than k are left, ask for twice as many, and in the end score all chosen rows. Never fewer than k when
+  there are k.
+
+The graph ranks by bf16 vectors; every distance that leaves here is exact.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.collection.memory import LivePart
+from afterglow.collection.replica import View
+from afterglow.segment import nearest
+from afterglow.segment.graph import Graph
+from afterglow.segment.nearest import Rows
+from afterglow.segment.reader import Mask
+from afterglow.segment.spaces import Space, Vectors
+
+_OVERSAMPLE = 4
+_LEAST_CANDIDATES = 40
+_MOST_CANDIDATES = 2_000
+_REFERENCE_DIMENSION = 384
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Part index and row of the nearest rows, int64 (n,), nearest first, and their distances, float32 (n,)."""
+
+    parts: NDArray[np.int64]
+    rows: Rows
+    distances: Vectors
+
+
+def nearest_in(
+    view: View, chosen: list[Mask | None], space: Space, query: Vectors, k: int, exact_rows: int
+) -> Neighbours:
+    """The k nearest chosen rows to a query (d,); ties are broken by part and row."""
+    found = [
+        _in_part(live, mask, space, query, k, exact_rows) for live, mask in zip(view.parts, chosen, strict=True)
+    ]
+    parts = np.repeat(np.arange(len(found)), [len(rows) for rows, _ in found])
+    rows = np.concatenate([rows for rows, _ in found]) if found else np.empty(0, dtype=np.int64)
+    distances = np.concatenate([some for _, some in found]) if found else np.empty(0, dtype=np.float32)
+    order = np.argsort(distances, kind="stable")[:k]
+    return Neighbours(parts[order], rows[order], distances[order])
+
+
+def _in_part(
+    live: LivePart, mask: Mask | None, space: Space, query: Vectors, k: int, exact_rows: int
+) -> tuple[Rows, Vectors]:
+    part = live.part
+    count = part.rows if mask is None else int(np.count_nonzero(mask))
+    k = min(k, count)
+    affordable = exact_rows * _REFERENCE_DIMENSION // max(part.vectors.shape[1], 1)
+    if live.graph is not None and count > affordable and k * _OVERSAMPLE <= _MOST_CANDIDATES:
+        rows = _candidates(live.graph, mask, query, k, part.rows, count)
+        if rows is not None:
+            return nearest.rank(space, part.vectors, query, rows, k)
+    chosen = None if mask is None else np.flatnonzero(mask)
+    return nearest.scan(space, part.vectors, part.norms, query, chosen, k)
+
+
+def _candidates(graph: Graph, mask: Mask | None, query: Vectors, k: int, rows: int, chosen: int) -> Rows | None:
+    """At least k chosen rows near the query as the graph finds them, or None where scoring all is cheaper."""
+    wanted = max(_OVERSAMPLE * k, _LEAST_CANDIDATES)
+    count = min(wanted * rows // chosen, _MOST_CANDIDATES)
+    while True:
+        found = graph.search(query, count)
+        kept = found if mask is None else found[mask[found]]
+        if len(kept) >= min(wanted, k):
+            return kept
+        if count >= _MOST_CANDIDATES:
+            return None
+        count = min(2 * count, _MOST_CANDIDATES)

@@ -1,0 +1,100 @@
+"""The tail: the rows that the log adds to the checkpoint, in memory.
+
+Rows are only appended. A replaced or deleted row is marked dead in a new copy of the mask, so that a `Part` and a mask
+once handed out never change: a reader needs no lock after it has them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.columns.growing import GrowingColumns
+from afterglow.columns.growing_texts import GrowingTexts
+from afterglow.columns.ranges import Buffer
+from afterglow.segment import spaces
+from afterglow.segment.part import Part
+from afterglow.segment.spaces import Vectors
+
+MISSING = -1
+
+
+class Tail:
+    """Rows in memory. One thread writes at a time."""
+
+    def __init__(self) -> None:
+        self.live: dict[str, int] = {}
+        """The row of each record that lives here."""
+        self.dead: NDArray[np.bool_] | None = None
+        self._ids = GrowingTexts()
+        self._documents = GrowingTexts()
+        self._uris = GrowingTexts()
+        self._metadatas = GrowingTexts()
+        self._columns = GrowingColumns()
+        self._ordinals = Buffer(np.int64)
+        self._norms = Buffer(np.float32)
+        self._vectors: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
+        self._part: Part | None = None
+
+    def __len__(self) -> int:
+        return len(self._ordinals)
+
+    def append(
+        self,
+        ids: Sequence[str],
+        ordinals: NDArray[np.int64],
+        vectors: Vectors,
+        documents: Sequence[bytes | None],
+        uris: Sequence[bytes | None],
+        metadatas: Sequence[Mapping[str, Any] | None],
+        encoded: Sequence[bytes | None],
+    ) -> None:
+        """Add one row per id, none of which may live here; `encoded` are the metadatas as JSON."""
+        first = len(self)
+        self._extend_vectors(vectors)
+        self._ids.append([each.encode() for each in ids])
+        self._ordinals.extend(ordinals)
+        self._norms.extend(spaces.squares(vectors))
+        self._documents.append(documents)
+        self._uris.append(uris)
+        self._columns.append(metadatas)
+        self._metadatas.append(encoded)
+        self.live.update(zip(ids, range(first, first + len(ids)), strict=True))
+        if self.dead is not None:
+            self.dead = np.concatenate([self.dead, np.zeros(len(ids), dtype=np.bool_)])
+        self._part = None
+
+    def find(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """The row of each id, `MISSING` where the record does not live here."""
+        get = self.live.get
+        return np.fromiter((get(each, MISSING) for each in ids), dtype=np.int64, count=len(ids))
+
+    def kill(self, ids: Sequence[str]) -> None:
+        """Mark the rows of these records dead; all of them live here."""
+        rows = [self.live.pop(each) for each in ids]
+        self.dead = np.zeros(len(self), dtype=np.bool_) if self.dead is None else self.dead.copy()
+        self.dead[rows] = True
+
+    def part(self) -> Part:
+        """All rows so far; later appends do not disturb it."""
+        if self._part is None:
+            self._part = Part(
+                ids=self._ids.view(),
+                ordinals=self._ordinals.view(),
+                vectors=self._vectors[: len(self)],
+                norms=self._norms.view(),
+                columns=self._columns.view(),
+                documents=self._documents.view(),
+                uris=self._uris.view(),
+                metadatas=self._metadatas.view(),
+            )
+        return self._part
+
+    def _extend_vectors(self, vectors: Vectors) -> None:
+        end = len(self) + len(vectors)
+        if end > len(self._vectors):
+            grown = np.empty((max(end, 2 * len(self._vectors), 16), vectors.shape[1]), dtype=np.float32)
+            grown[: len(self)] = self._vectors[: len(self)]
+            self._vectors = grown
+        self._vectors[len(self) : end] = vectors

@@ -1,0 +1,155 @@
+"""A file of named numpy arrays: written once, mapped to read.
+
+All integers little-endian; every array begins at a multiple of 64 bytes::
+
+    "AGF1" · u32 length of the header · header (JSON: kind, meta, arrays with dtype, shape, offset) · padding · arrays
+
+Offsets count from the end of the padded header. The checksum over the whole file is kept by whoever names the file.
+"""
+
+import mmap
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import orjson
+import xxhash
+from numpy.typing import NDArray
+
+from afterglow.errors import Corrupt
+from afterglow.storage.ports import ObjectMissing, Objects
+
+MAGIC = b"AGF1"
+_PREFIX = struct.Struct("<4sI")
+_ALIGNMENT = 64
+_CHUNK = 4 * 1024 * 1024
+_DTYPES = {"|u1", "|b1", "|i1", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8"}
+ADVICE = "restore it from a backup, or delete the collection"
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """A file as the manifest names it: object key, bytes, xxh3-128 in hex."""
+
+    key: str
+    size: int
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An array that is written in pieces: its shape, and the pieces in order."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    pieces: Iterable[NDArray[Any]]
+
+
+def write(path: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any] | Streamed]) -> None:
+    """Write the file (not synced). Pieces of a `Streamed` array are taken one at a time."""
+    entries: list[dict[str, Any]] = []
+    offset = 0
+    for name, array in arrays.items():
+        dtype = np.dtype(array.dtype).newbyteorder("<").str
+        if dtype not in _DTYPES:
+            raise ValueError(f"array {name} has dtype {dtype}")
+        entries.append({"name": name, "dtype": dtype, "shape": list(array.shape), "offset": offset})
+        size = int(np.prod(array.shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        offset += _padded(size)
+    header = orjson.dumps({"kind": kind, "meta": meta, "arrays": entries})
+    start = _padded(_PREFIX.size + len(header))
+    with path.open("wb") as file:
+        file.write(_PREFIX.pack(MAGIC, len(header)) + header)
+        for entry, array in zip(entries, arrays.values(), strict=True):
+            file.seek(start + entry["offset"])
+            pieces = array.pieces if isinstance(array, Streamed) else (array,)
+            for piece in pieces:
+                file.write(np.ascontiguousarray(piece, dtype=entry["dtype"]).data.cast("B") if piece.size else b"")
+        file.truncate(start + offset)
+
+
+def store(objects: Objects, key: str, path: Path) -> FileInfo:
+    """Upload the file and say how the manifest shall name it."""
+    info = FileInfo(key, path.stat().st_size, checksum_of(path))
+    objects.upload(key, path)
+    return info
+
+
+def checksum_of(path: Path) -> str:
+    """The xxh3-128 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return _checksum(file)
+
+
+class MappedFile:
+    """A verified file, mapped read-only. Numpy arrays over it keep the map alive."""
+
+    def __init__(self, objects: Objects, info: FileInfo, *, verify: bool = True) -> None:
+        """Raises Corrupt when length or checksum differ from `info`, or the file is missing."""
+        self.info = info
+        try:
+            self.path = objects.local_file(info.key)
+            self._file = self.path.open("rb")
+        except (ObjectMissing, FileNotFoundError):
+            raise ObjectMissing(f"object {info.key} is not there") from None
+        self._seen = self._signature()
+        self._compare(verify)
+        self.map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def check(self) -> None:
+        """Notice a file that was changed or cut under the map, before touching it: a cut file would kill the process.
+
+        Costs one `fstat`; only where size or time changed is the file read again. Raises Corrupt.
+        """
+        if self._signature() != self._seen:
+            self._compare(verify=True)
+            self._seen = self._signature()
+
+    def arrays(self, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """The file's meta and its arrays as views on the map. Raises Corrupt when it is not a file of this kind."""
+        return parse(memoryview(self.map), kind, self.info.key)
+
+    def _signature(self) -> tuple[int, int]:
+        status = os.fstat(self._file.fileno())
+        return status.st_size, status.st_mtime_ns
+
+    def _compare(self, verify: bool) -> None:
+        size = self._seen[0] if not verify else os.fstat(self._file.fileno()).st_size
+        if size != self.info.size:
+            raise Corrupt(f"{self.info.key} is damaged: {size} bytes instead of {self.info.size}; {ADVICE}")
+        if verify and _checksum(self._file) != self.info.checksum:
+            raise Corrupt(f"{self.info.key} is damaged: it does not match its checksum; {ADVICE}")
+
+
+def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Meta and arrays of a file's bytes. Raises Corrupt."""
+    try:
+        magic, length = _PREFIX.unpack_from(view)
+        header = orjson.loads(view[_PREFIX.size : _PREFIX.size + length]) if magic == MAGIC else None
+    except (struct.error, ValueError) as error:
+        raise Corrupt(f"{name} cannot be read: {error}; {ADVICE}") from error
+    if header is None or header["kind"] != kind:
+        raise Corrupt(f"{name} is not a {kind} file of a known version; {ADVICE}")
+    start = _padded(_PREFIX.size + length)
+    arrays = {}
+    for entry in header["arrays"]:
+        count = int(np.prod(entry["shape"], dtype=np.int64))
+        flat = np.frombuffer(view, dtype=entry["dtype"], count=count, offset=start + entry["offset"])
+        arrays[entry["name"]] = flat.reshape(entry["shape"])
+    return header["meta"], arrays
+
+
+def _checksum(file: BinaryIO) -> str:
+    digest, position = xxhash.xxh3_128(), 0
+    while piece := os.pread(file.fileno(), _CHUNK, position):
+        digest.update(piece)
+        position += len(piece)
+    return digest.hexdigest()
+
+
+def _padded(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT

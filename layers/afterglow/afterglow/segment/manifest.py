@@ -1,0 +1,128 @@
+"""The manifest: which segments make up a checkpoint. Immutable; the collection's state names the one in force.
+
+Invariants, checked by `validate` on read and on write:
+
+* segment ids are unique, and each segment has at least one row;
+* a segment's dead rows are fewer than its rows, and named by a tombstone file exactly when there are any;
+* every segment of a collection has the same dimension;
+* ``trimmed <= folded``, and the live rows of the segments are `records`.
+"""
+
+from dataclasses import asdict, dataclass, field
+from uuid import UUID
+
+import orjson
+
+from afterglow.errors import Corrupt
+from afterglow.segment.framing import ADVICE, FileInfo
+from afterglow.storage.ports import Objects
+
+FORMAT = 1
+_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """A segment: its files by role (`rows`, `texts`, `vectors`, and `graph` where it has one), and its dead rows."""
+
+    id: str
+    rows: int
+    dimension: int
+    files: dict[str, FileInfo]
+    dead_rows: int = 0
+    dead: FileInfo | None = None
+
+    @property
+    def live(self) -> int:
+        """Rows that are not dead."""
+        return self.rows - self.dead_rows
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether it is searched by an HNSW graph."""
+        return "graph" in self.files
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.size for file in self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A checkpoint: the log up to entry `folded`, which is `folded_ops` operations, as segments.
+
+    `next_ordinal` is the insertion ordinal of the next new record. Log entries up to `trimmed` are stubs.
+    """
+
+    collection: UUID
+    number: int = 0
+    folded: int = 0
+    folded_ops: int = 0
+    trimmed: int = 0
+    next_ordinal: int = 0
+    records: int = 0
+    segments: tuple[SegmentInfo, ...] = field(default=())
+
+    @property
+    def dimension(self) -> int | None:
+        """The dimension of its vectors, None without segments."""
+        return self.segments[0].dimension if self.segments else None
+
+
+def validate(manifest: Manifest, name: str) -> Manifest:
+    """The manifest itself. Raises Corrupt naming the first invariant that does not hold."""
+    segments = manifest.segments
+    problem = None
+    if len({segment.id for segment in segments}) != len(segments):
+        problem = "names a segment twice"
+    elif any(segment.rows < 1 or not 0 <= segment.dead_rows < segment.rows for segment in segments):
+        problem = "has a segment without live rows"
+    elif any((segment.dead is not None) != (segment.dead_rows > 0) for segment in segments):
+        problem = "has a segment whose tombstones do not match its dead rows"
+    elif len({segment.dimension for segment in segments}) > 1:
+        problem = "mixes dimensions"
+    elif not 0 <= manifest.trimmed <= manifest.folded:
+        problem = f"is trimmed to {manifest.trimmed} but folded to {manifest.folded}"
+    elif sum(segment.live for segment in segments) != manifest.records:
+        problem = f"claims {manifest.records} records"
+    if problem:
+        raise Corrupt(f"manifest {name} {problem}; {ADVICE}")
+    return manifest
+
+
+def prefix(collection_id: UUID) -> str:
+    """Under which all manifests of a collection are stored."""
+    return f"{collection_id}/manifest/"
+
+
+def segments_prefix(collection_id: UUID) -> str:
+    """Under which all segments of a collection are stored."""
+    return f"{collection_id}/segments/"
+
+
+def store(objects: Objects, manifest: Manifest, nonce: str) -> str:
+    """Write the manifest under a key of its own and return the key."""
+    key = f"{prefix(manifest.collection)}{manifest.number:0{_DIGITS}}-{nonce}.json"
+    value = {"format": FORMAT, **asdict(validate(manifest, key))}
+    objects.put(key, orjson.dumps(value, option=orjson.OPT_INDENT_2))
+    return key
+
+
+def load(objects: Objects, key: str) -> Manifest:
+    """The manifest under `key`. Raises ObjectMissing, Corrupt."""
+    try:
+        value = orjson.loads(objects.get(key))
+        if value.pop("format") != FORMAT:
+            raise Corrupt(f"manifest {key} is not of a known version")
+        value["collection"] = UUID(value["collection"])
+        value["segments"] = tuple(_segment(each) for each in value["segments"])
+        return validate(Manifest(**value), key)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Corrupt(f"manifest {key} cannot be read: {error}; {ADVICE}") from error
+
+
+def _segment(value: dict[str, object]) -> SegmentInfo:
+    files = {role: FileInfo(**file) for role, file in value.pop("files").items()}  # type: ignore[attr-defined]
+    dead = value.pop("dead")
+    return SegmentInfo(**value, files=files, dead=dead and FileInfo(**dead))  # type: ignore[arg-type]

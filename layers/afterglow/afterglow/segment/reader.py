@@ -1,0 +1,80 @@
+"""Opening a segment: verify every file, map it, and answer for its rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.columns import stored
+from afterglow.columns.texts import Texts
+from afterglow.errors import Corrupt
+from afterglow.segment import ids as id_index
+from afterglow.segment.framing import ADVICE, MappedFile
+from afterglow.segment.graph import Graph, GraphParameters
+from afterglow.segment.ids import Hashes
+from afterglow.segment.manifest import SegmentInfo
+from afterglow.segment.part import Part
+from afterglow.segment.writer import DEAD, GRAPH, ROWS, TEXTS, VECTORS
+from afterglow.storage.ports import Objects
+
+Mask = NDArray[np.bool_]
+
+
+class Segment:
+    """An open segment. Safe for any number of threads; its maps live as long as anything refers to their arrays."""
+
+    def __init__(
+        self, objects: Objects, info: SegmentInfo, parameters: GraphParameters, *, verify: bool = True
+    ) -> None:
+        """Raises Corrupt, ObjectMissing."""
+        self.info = info
+        self._files = {role: MappedFile(objects, file, verify=verify) for role, file in info.files.items()}
+        meta, arrays = self._files[ROWS].arrays(ROWS)
+        texts_meta, texts_arrays = self._files[TEXTS].arrays(TEXTS)
+        _, vectors = self._files[VECTORS].arrays(VECTORS)
+        columns = [arrays[f"column{number}"] for number in range(sum(name.startswith("column") for name in arrays))]
+        self.part = Part(
+            ids=_unpacked("ids", meta, arrays),
+            ordinals=arrays["ordinals"],
+            vectors=vectors[VECTORS],
+            norms=arrays["norms"],
+            columns=stored.from_arrays(meta["columns"], columns),
+            documents=_unpacked("documents", texts_meta, texts_arrays),
+            uris=_unpacked("uris", texts_meta, texts_arrays),
+            metadatas=_unpacked("metadatas", texts_meta, texts_arrays),
+        )
+        if self.part.rows != info.rows or self.part.vectors.shape != (info.rows, info.dimension):
+            raise Corrupt(f"segment {info.id} does not hold the {info.rows} rows its manifest claims; {ADVICE}")
+        self._hashes: Hashes = arrays["hashes"]
+        self._hash_rows: NDArray[np.uint32] = arrays["hash_rows"]
+        self.graph = None
+        if info.has_graph:
+            self.graph = Graph(memoryview(self._files[GRAPH].map), parameters, info.dimension)
+
+    def find(self, wanted: Sequence[str], hashes: Hashes) -> NDArray[np.int64]:
+        """The row of each id, `ids.MISSING` where there is none; `hashes` are those of the ids."""
+        return id_index.find(self.part.ids, self._hashes, self._hash_rows, wanted, hashes)
+
+    def check(self) -> None:
+        """Raises Corrupt where a file was changed or cut since it was opened."""
+        for file in self._files.values():
+            file.check()
+
+
+def read_dead(objects: Objects, info: SegmentInfo) -> Mask | None:
+    """The mask of a segment's dead rows, None where there are none. Raises Corrupt, ObjectMissing."""
+    if info.dead is None:
+        return None
+    _, arrays = MappedFile(objects, info.dead).arrays(DEAD)
+    rows = arrays[DEAD]
+    if len(rows) != info.dead_rows or (len(rows) and int(rows[-1]) >= info.rows):
+        raise Corrupt(f"{info.dead.key} does not hold the {info.dead_rows} dead rows its manifest claims; {ADVICE}")
+    mask = np.zeros(info.rows, dtype=np.bool_)
+    mask[rows] = True
+    return mask
+
+
+def _unpacked(name: str, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Texts:
+    own = [array for key, array in arrays.items() if key.startswith(name) and key.removeprefix(name).isdigit()]
+    return Texts.from_arrays(meta[name], own)

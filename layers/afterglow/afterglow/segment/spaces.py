@@ -1,0 +1,66 @@
+"""Distances as Chroma defines them, over rows of float32 vectors.
+
+============  ==============================================
+l2            Σ(a−b)², squared, no root
+ip            1 − a·b
+cosine        1 − a·b / (|a||b|), and 1 where either is zero
+============  ==============================================
+"""
+
+from enum import StrEnum
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+F = TypeVar("F", np.float32, np.float64)
+
+Vectors = NDArray[np.float32]
+
+
+class Space(StrEnum):
+    """How the distance of two vectors is measured."""
+
+    L2 = "l2"
+    IP = "ip"
+    COSINE = "cosine"
+
+
+def squares(vectors: Vectors) -> Vectors:
+    """Squared norms, float32 (n,), of vectors (n, d)."""
+    sums: Vectors = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float32)
+    return sums
+
+
+def estimate(space: Space, vectors: Vectors, norms: Vectors, query: Vectors) -> Vectors:
+    """Distances of (n, d) vectors with squared norms `norms` (n,) to a query (d,), by one matrix product.
+
+    For l2 the terms cancel, so that near twins may come out in the wrong order: `exact` decides among the first few.
+    """
+    products: Vectors = vectors @ query
+    return _from_products(space, products, norms, np.float32(query @ query))
+
+
+def exact(space: Space, vectors: Vectors, query: Vectors) -> Vectors:
+    """Distances of a few (n, d) vectors to a query (d,), summed in float64, as float32 (n,)."""
+    wide, target = vectors.astype(np.float64), query.astype(np.float64)
+    if space is Space.L2:
+        difference = wide - target
+        sums: Vectors = np.einsum("ij,ij->i", difference, difference).astype(np.float32)
+        return sums
+    norms = np.einsum("ij,ij->i", wide, wide)
+    return _from_products(space, wide @ target, norms, target @ target).astype(np.float32)
+
+
+def _from_products(
+    space: Space, products: NDArray[F], norms: NDArray[F], norm: F
+) -> NDArray[F]:
+    match space:
+        case Space.L2:
+            return norms - 2 * products + norm
+        case Space.IP:
+            return 1 - products
+        case Space.COSINE:
+            scale = np.sqrt(norms * norm)
+            cosines: NDArray[F] = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
+            return 1 - cosines
