@@ -36,7 +36,7 @@ format: $(VENV)/.ready-dev ## rewrite the sources in the one format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.ready-dev ## measure this server and the genuine one side by side, print one table
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: $(VENV)/.ready-dev ## write the pinned, hashed requirements anew from pyproject.toml; UPGRADE=1 takes current releases
 	PATH="$(CURDIR)/$(BIN):$$PATH" UPGRADE="$(UPGRADE)" bash $(DEPENDENCIES)/lock.sh

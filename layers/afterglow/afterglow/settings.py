@@ -4,11 +4,11 @@ Tests pass their own `Settings` and `Ambient` instead of patching.
 """
 
 import os
-import random
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from random import Random, SystemRandom
 
 PREFIX = "AFTERGLOW_"
 
@@ -52,6 +52,20 @@ class Settings:
     """Collections kept open in memory."""
     verify_checksums: bool = True
     """Whether opening a segment reads it whole to compare checksums."""
+    connections: int = 1000
+    """Open connections per process; one more is answered 503."""
+    bodies_bytes: int = 128 * 1024 * 1024
+    """Bytes of request bodies held at once per process; further large requests wait their turn."""
+    request_line_bytes: int = 16 * 1024
+    """A longer request line is answered 414."""
+    header_bytes: int = 64 * 1024
+    """Larger headers, all together, are answered 431."""
+    client_seconds: float = 30.0
+    """Time a client has to finish its headers; and over which a body must average 1 KiB/s. Else it is answered 408."""
+    keep_alive_seconds: float = 75.0
+    """How long an idle connection is kept."""
+    shutdown_seconds: float = 10.0
+    """Time requests in flight get to finish when the process is told to stop."""
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -79,7 +93,7 @@ class Ambient:
     now: Callable[[], float] = time.time
     """Unix seconds."""
     sleep: Callable[[float], None] = time.sleep
-    random: random.Random = field(default_factory=random.SystemRandom)
+    random: Random = field(default_factory=SystemRandom)
 
     def new_id(self) -> uuid.UUID:
         """A random version 4 UUID."""

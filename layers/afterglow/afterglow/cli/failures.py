@@ -1,0 +1,32 @@
+"""How a command says that it cannot: one line on standard error and an exit code, no traceback."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from afterglow.errors import AfterglowError
+
+FAILED = 1
+MISUSED = 2
+
+
+def give_up(message: str, code: int = FAILED) -> NoReturn:
+    """Ends the program with `code` after one line."""
+    sys.stderr.write("afterglow: " + " ".join(message.split()) + "\n")
+    raise SystemExit(code)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turns what the library and the system refuse into one line and exit code 1; Ctrl-C into 130."""
+    try:
+        yield
+    except AfterglowError as error:
+        give_up(error.message)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        give_up(f"{os.fspath(error.filename)}: {reason}" if isinstance(error.filename, str | os.PathLike) else reason)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

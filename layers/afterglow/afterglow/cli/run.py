@@ -1,0 +1,65 @@
+"""`afterglow run`: checks what can be wrong before anything is started, then serves, with one process or several."""
+
+import json
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+from afterglow import __version__, settings
+from afterglow.cli.failures import MISUSED, give_up
+from afterglow.cli.server import logs, sockets
+
+
+def run(path: Path, host: str, port: int, *, workers: int, allow_reset: bool) -> None:
+    """Serves until told to stop. Exits with 2 for bad settings, 1 for an address or directory that cannot be used."""
+    try:
+        given = settings.from_environment()
+    except ValueError as error:
+        give_up(str(error), MISUSED)
+    path = usable_directory(path)
+    listeners = sockets.listen(host, port)
+    sockets.raise_file_limit()
+    logs.configure()
+    announce = partial(_announce, sockets.url(host, listeners), path, workers)
+    # Held while the imports below take their time.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    if workers == 1:
+        from afterglow.cli.server.serve import serve
+
+        ambient = settings.Ambient()
+        serve(path, given, ambient, allow_reset=allow_reset, listeners=listeners, on_ready=announce)
+    else:
+        from afterglow.cli.server.supervise import Supervisor
+
+        what = {"path": str(path), "allow_reset": allow_reset}
+        code = Supervisor(
+            listeners,
+            [sys.executable, "-m", "afterglow.cli.server.worker", json.dumps(what)],
+            workers,
+            shutdown_seconds=given.shutdown_seconds,
+            on_ready=announce,
+        ).run()
+        sys.exit(code)
+
+
+def usable_directory(path: Path) -> Path:
+    """`path` made absolute, and made if it was not there. Exits with 1 if it cannot hold data."""
+    path = path.expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        give_up(f"{path}: not a directory")
+    except OSError as error:
+        give_up(f"{path}: cannot be made: {(error.strerror or str(error)).lower()}")
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        give_up(f"{path}: no permission to read and write there")
+    return path
+
+
+def _announce(url: str, path: Path, workers: int) -> None:
+    processes = "" if workers == 1 else f", {workers} workers"
+    line = f"afterglow {__version__} serves the Chroma API on {url}, data in {path}, pid {os.getpid()}{processes}"
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,29 @@
+"""One serving process: opens the directory, serves it until told to stop, closes it."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from afterglow.api.app import create_app
+from afterglow.cli.server.server import serve_app
+from afterglow.jobs.local import open_directory
+from afterglow.settings import Ambient, Settings
+
+
+def serve(
+    path: Path,
+    settings: Settings,
+    ambient: Ambient,
+    *,
+    allow_reset: bool,
+    listeners: list[socket.socket] | None = None,
+    control: socket.socket | None = None,
+    on_ready: Callable[[], None] | None = None,
+) -> None:
+    """Serves the directory at `path`; the rest is `serve_app`'s. Raises what opening the directory raises."""
+    engine = open_directory(path, settings, ambient)
+    try:
+        app = create_app(engine, settings, ambient, allow_reset=allow_reset)
+        serve_app(app, settings, ambient, listeners=listeners, control=control, on_ready=on_ready)
+    finally:
+        engine.close()
