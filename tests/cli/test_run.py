@@ -1,0 +1,78 @@
+"""`afterglow run` when it cannot: one line, an exit code, no traceback."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from afterglow import __version__
+
+PROGRAM = Path(sys.executable).with_name("afterglow")
+
+
+def afterglow(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, *arguments], capture_output=True, text=True, timeout=60, env={**os.environ, **env}, check=False
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    assert done.returncode == code, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    for word in ("afterglow: ", *words):
+        assert word in line
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_port_in_use(tmp_path: Path, workers: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = afterglow("run", "--path", str(tmp_path), "--port", str(port), "--workers", workers)
+    refused(done, 1, f"cannot listen on 127.0.0.1:{port}", "address already in use", "--port")
+
+
+def test_host_that_is_no_host(tmp_path: Path) -> None:
+    refused(afterglow("run", "--path", str(tmp_path), "--host", "no such host"), 1, "cannot listen on no such host")
+
+
+def test_path_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused(afterglow("run", "--path", str(tmp_path / "file")), 1, "file: not a directory")
+    refused(afterglow("run", "--path", str(tmp_path / "file" / "below")), 1, "below: not a directory")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_path_without_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    refused(afterglow("run", "--path", str(tmp_path)), 1, "no permission")
+    refused(afterglow("run", "--path", str(tmp_path / "new")), 1, "cannot be made: permission denied")
+
+
+def test_bad_setting(tmp_path: Path) -> None:
+    done = afterglow("run", "--path", str(tmp_path / "new"), AFTERGLOW_FOLD_OPS="many")
+    refused(done, 2, "AFTERGLOW_FOLD_OPS must be a int, got 'many'")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("option", [["--port", "70000"], ["--workers", "0"], ["--nonsense"]])
+def test_misuse_is_2(option: list[str]) -> None:
+    done = afterglow("run", *option)
+    assert done.returncode == 2
+    assert option[0] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_version() -> None:
+    done = afterglow("--version")
+    assert (done.returncode, done.stdout) == (0, f"afterglow {__version__}\n")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ["numpy", "usearch", "uvicorn", "starlette", "pydantic"]
+    program = f"import sys, afterglow.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
