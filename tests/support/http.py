@@ -1,7 +1,8 @@
 """A bare HTTP/1.1 client: one keep-alive socket, prebuilt requests, as little work per call as Python allows.
 
-The stock client spends over a millisecond of its own on a call; this one some 30 µs. It understands what the servers under
-test send (`Content-Length` or chunked bodies) and nothing else. Standard library only, so that a helper process starts at once.
+The stock client spends over a millisecond of its own on a call; this one some 30 µs. It understands what the servers
+under test send (`Content-Length` or chunked bodies) and nothing else. Standard library only, so that a helper process
+starts at once.
 """
 
 import socket
@@ -54,7 +55,9 @@ class BareClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -75,7 +78,7 @@ class BareClient:
         return self._socket
 
     def call(self, request: bytes) -> Response:
-        """Send a prebuilt request and read its answer. Raises ConnectionLost; the outcome of the request is then unknown."""
+        """Send a prebuilt request and read its answer. Raises ConnectionLost: the outcome is then unknown."""
         connection = self.connect()
         try:
             connection.sendall(request)

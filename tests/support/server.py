@@ -1,4 +1,4 @@
-"""Server processes for tests and the bench: start on a free loopback port, wait until it answers, stop, kill the whole group.
+"""Server processes for tests and the bench: start on a free port, wait until it answers, stop, kill the group.
 
 Only processes started here are ever signalled: each server is the leader of a process group of its own.
 """
@@ -48,7 +48,7 @@ def chroma_command(path: Path, port: int, environment: Path | None = None) -> li
 
 
 def subject_command(path: Path, port: int, options: Sequence[str] = ()) -> list[str]:
-    """Our server; the genuine one when AFTERGLOW_TEST_SUBJECT is `chroma`, to try a checker on something it must accept."""
+    """Our server; the genuine one when AFTERGLOW_TEST_SUBJECT is `chroma`, to try a checker on it."""
     if os.environ.get("AFTERGLOW_TEST_SUBJECT") == "chroma":
         return chroma_command(path, port)
     return afterglow_command(path, port, options)
@@ -110,7 +110,7 @@ def spawn(command: Sequence[str], path: Path, port: int, env: Mapping[str, str] 
 
 
 def wait_until_ready(server: Server, seconds: float = START_SECONDS) -> None:
-    """Return when the heartbeat answers. Raises ServerFailed when the process ends or `seconds` pass; it is killed then."""
+    """Return when the heartbeat answers. Raises ServerFailed, and kills it, when it ends or `seconds` pass."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not server.alive():

@@ -1,6 +1,6 @@
 """The Chroma routes over a bare client: what the fault and concurrency tests say to a server.
 
-Every call returns the decoded answer or raises `Refused` with status and message; a lost connection is `ConnectionLost`.
+A call returns the decoded answer or raises `Refused` with status and message; a lost connection is `ConnectionLost`.
 """
 
 from collections.abc import Mapping, Sequence

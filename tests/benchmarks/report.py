@@ -1,0 +1,119 @@
+"""The table a run ends with, for a terminal, as markdown and as JSON."""
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.targets import Rule, Samples, Verdict
+
+HEADINGS = ("figure", "ours", "theirs", "ratio", "target", "reached?")
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Where and on what a run was made."""
+
+    corpus: str
+    rows: int
+    versions: str
+
+    def line(self) -> str:
+        """One line that names the corpus, the machine and the versions."""
+        return (
+            f"{self.rows:,} records of {self.corpus}; {os.cpu_count()} × {_processor()}; "
+            f"Python {platform.python_version()}; {self.versions}"
+        )
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.machine()
+
+
+def _number(value: float | None, unit: str, recall: float | None) -> str:
+    if value is None:
+        return "–"
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    text = f"{value:,.{digits}f} {unit}"
+    return text if recall is None else f"{text} (recall {recall:.3f})"
+
+
+def _target(verdict: Verdict) -> str:
+    row = verdict.row
+    if row.bound is None:
+        return "–"
+    sign = "≥" if row.rule in (Rule.LESS_IS_FASTER, Rule.MORE_IS_FASTER) else "≤"
+    text = f"{sign} {row.bound:g}×"
+    if row.rule is Rule.OF_BEFORE:
+        text += " of ours before"
+    return text if row.recall is None else f"{text}, recall ≥ {row.recall}"
+
+
+def _cells(verdict: Verdict) -> tuple[str, ...]:
+    return (
+        verdict.row.title,
+        _number(verdict.ours, verdict.row.unit, verdict.our_recall),
+        _number(verdict.theirs, verdict.row.unit, verdict.their_recall),
+        "–" if verdict.ratio is None else f"{verdict.ratio:.2f}×",
+        _target(verdict),
+        {True: "yes", False: "NO", None: "–"}[verdict.reached],
+    )
+
+
+def show(verdicts: list[Verdict], circumstances: Circumstances, console: Console) -> None:
+    """Print the table."""
+    table = Table(title="afterglow and the genuine server, side by side", caption=circumstances.line())
+    for place, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if place in (0, 4, 5) else "right")
+    for verdict in verdicts:
+        style = {True: "green", False: "red", None: ""}[verdict.reached]
+        table.add_row(*_cells(verdict), style=style)
+    console.print(table)
+
+
+def markdown(verdicts: list[Verdict], circumstances: Circumstances) -> str:
+    """The table in markdown, with the line of circumstances below it."""
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|---|--:|--:|--:|---|---|"]
+    lines += ["| " + " | ".join(_cells(each)) + " |" for each in verdicts]
+    return "\n".join([*lines, "", circumstances.line(), ""])
+
+
+def as_json(verdicts: list[Verdict], samples: Samples, circumstances: Circumstances) -> dict[str, Any]:
+    """Everything measured, every round of it."""
+    return {
+        "circumstances": circumstances.line(),
+        "rows": [
+            {
+                "key": each.row.key,
+                "title": each.row.title,
+                "unit": each.row.unit,
+                "rule": each.row.rule.value,
+                "target": each.row.bound,
+                "recall_target": each.row.recall,
+                "ours": each.ours,
+                "theirs": each.theirs,
+                "our_recall": each.our_recall,
+                "their_recall": each.their_recall,
+                "ratio": each.ratio,
+                "reached": each.reached,
+                "rounds": samples.figures.get(each.row.key, {}),
+            }
+            for each in verdicts
+        ],
+    }
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write the JSON report."""
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
