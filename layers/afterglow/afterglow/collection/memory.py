@@ -29,7 +29,8 @@ class Located:
     @property
     def exist(self) -> Mask:
         """Which of the records there are."""
-        return self.parts != NOWHERE
+        exist: Mask = self.parts != NOWHERE
+        return exist
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ executor this happens in the background, otherwise within the read.
 **A trimmed log**: where the entries after `applied` are gone, the replica begins again from the newest checkpoint.
 """
 
+import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -22,7 +23,7 @@ from afterglow.collection.apply import apply
 from afterglow.collection.memory import LivePart, Located, Memory
 from afterglow.collection.stores import Stores
 from afterglow.collection.tuning import graph_parameters
-from afterglow.errors import Corrupt, NotFound
+from afterglow.errors import AfterglowError, Corrupt, NotFound
 from afterglow.log import read as log
 from afterglow.log.entry import Entry, Kind
 from afterglow.log.read import Trimmed
@@ -31,6 +32,8 @@ from afterglow.segment.framing import ADVICE
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.reader import Segment, read_dead
 from afterglow.storage.ports import Item, ObjectMissing
+
+_log = logging.getLogger(__name__)
 
 _ATTEMPTS = 10
 
@@ -71,6 +74,7 @@ class Replica:
         self._background = background
         self._lock = threading.Lock()
         self._refreshing = False
+        self._refused: str | None = None
         self._loaded: _Loaded | None = None
         self._collection: Collection | None = None
 
@@ -133,7 +137,7 @@ class Replica:
     def _refresh_soon(self, collection: Collection) -> None:
         if self._background is None:
             self._loaded = self._caught_up(collection)
-        elif not self._refreshing:
+        elif not self._refreshing and self._refused != collection.manifest:
             self._refreshing = True
             self._background.submit(self._refresh, collection)
 
@@ -149,7 +153,10 @@ class Replica:
                     self._replay(fresh, missed.entries)
                     self._loaded = fresh
         except Trimmed:
-            return
+            _log.debug("collection %s: the log was trimmed during a refresh; the next read begins another", self._id)
+        except AfterglowError as error:
+            self._refused = collection.manifest
+            _log.error("collection %s stays on its older checkpoint: %s", self._id, error)
         finally:
             self._refreshing = False
 

@@ -2,7 +2,7 @@
 
 For each part, by what is left after the filter:
 
-* no graph, or few rows: score them all exactly (recall 1);
+* no graph, or a filter that leaves few rows: score them all exactly (recall 1);
 * otherwise ask the graph for more candidates than needed, drop those that are not chosen, score the rest exactly;
   when fewer than k are left, ask for twice as many, and in the end score all chosen rows. Never fewer than k when
   there are k.
@@ -25,6 +25,8 @@ from afterglow.segment.spaces import Space, Vectors
 
 _OVERSAMPLE = 4
 _LEAST_CANDIDATES = 40
+_LEAST_FILTERED = 320
+"""Candidates to ask for under a filter: what is chosen may lie together, away from the query."""
 _MOST_CANDIDATES = 2_000
 _REFERENCE_DIMENSION = 384
 
@@ -58,8 +60,9 @@ def _in_part(
     part = live.part
     count = part.rows if mask is None else int(np.count_nonzero(mask))
     k = min(k, count)
-    affordable = exact_rows * _REFERENCE_DIMENSION // max(part.vectors.shape[1], 1)
-    if live.graph is not None and count > affordable and k * _OVERSAMPLE <= _MOST_CANDIDATES:
+    affordable = exact_rows * _REFERENCE_DIMENSION // part.vectors.shape[1]
+    is_worth_it = k * _OVERSAMPLE <= _MOST_CANDIDATES and (count == part.rows or count > affordable)
+    if live.graph is not None and is_worth_it:
         rows = _candidates(live.graph, mask, query, k, part.rows, count)
         if rows is not None:
             return nearest.rank(space, part.vectors, query, rows, k)
@@ -70,7 +73,8 @@ def _in_part(
 def _candidates(graph: Graph, mask: Mask | None, query: Vectors, k: int, rows: int, chosen: int) -> Rows | None:
     """At least k chosen rows near the query as the graph finds them, or None where scoring all is cheaper."""
     wanted = max(_OVERSAMPLE * k, _LEAST_CANDIDATES)
-    count = min(wanted * rows // chosen, _MOST_CANDIDATES)
+    count = wanted if chosen == rows else max(wanted * rows // chosen, _LEAST_FILTERED)
+    count = min(count, _MOST_CANDIDATES)
     while True:
         found = graph.search(query, count)
         kept = found if mask is None else found[mask[found]]

@@ -1,0 +1,250 @@
+"""The engine: everything the wire can ask for, over one deployment's stores. Safe for any number of threads."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.catalog import Catalog, collections, schema
+from afterglow.catalog.model import Collection, Database
+from afterglow.collection import reading, writing
+from afterglow.collection.model import Hits, Include, IndexingStatus, ReadLevel, Records, Scope, Selection
+from afterglow.collection.replica import Replica, View
+from afterglow.collection.stores import Stores
+from afterglow.collection.writing import LogEnd
+from afterglow.errors import AlreadyExists, InvalidArgument, NotFound
+from afterglow.log.batch import Batch, Op
+
+
+class _Open:
+    """What this process keeps of one collection."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self.end = LogEnd()
+
+
+class Engine:
+    """Collections by scope; tenants and databases through `catalog`."""
+
+    def __init__(self, stores: Stores, background: Executor | None = None) -> None:
+        """`background` runs checkpoint refreshes; without one they happen within reads."""
+        self.catalog = Catalog(stores.table, stores.ambient)
+        self._stores = stores
+        self._background = background
+        self._lock = threading.Lock()
+        self._open: OrderedDict[UUID, _Open] = OrderedDict()
+
+    # collections
+
+    def create_collection(
+        self,
+        tenant: str,
+        database: str,
+        name: str,
+        metadata: Mapping[str, Any] | None,
+        stored_schema: dict[str, Any],
+        *,
+        get_or_create: bool = False,
+    ) -> Collection:
+        """Make a collection, or with `get_or_create` answer the one that is there. Raises InvalidArgument, AlreadyExists."""
+        place = self.catalog.find_database(tenant, database)
+        if place is None:
+            raise InvalidArgument(f"Database [{database}] does not exist")
+        if get_or_create and (present := collections.by_name(self._stores.table, place, name)) is not None:
+            return present
+        collection = Collection(
+            id=self._stores.ambient.new_id(),
+            name=name,
+            tenant=tenant,
+            database=database,
+            database_id=place.id,
+            schema=stored_schema,
+            metadata=None if metadata is None else dict(metadata),
+        )
+        try:
+            collections.create(self._stores.table, collection)
+        except AlreadyExists:
+            present = collections.by_name(self._stores.table, place, name)
+            if not get_or_create or present is None:
+                raise
+            return present
+        return collection
+
+    def get_collection(self, tenant: str, database: str, name: str) -> Collection:
+        """The collection of this name. Raises NotFound."""
+        place = self.catalog.find_database(tenant, database)
+        found = None if place is None else collections.by_name(self._stores.table, place, name)
+        if found is None:
+            raise NotFound(f"Collection [{name}] does not exist")
+        return found
+
+    def get_collection_by_id(self, scope: Scope) -> Collection:
+        """The collection of this id, if it is in the scope's tenant and database. Raises NotFound."""
+        return _within(scope, collections.by_id(self._stores.table, scope.collection))
+
+    def list_collections(
+        self, tenant: str, database: str, limit: int | None = None, offset: int = 0
+    ) -> list[Collection]:
+        """The database's collections by id; none for an unknown one."""
+        place = self.catalog.find_database(tenant, database)
+        if place is None:
+            return []
+        ids = collections.ids(self._stores.table, place.id)
+        chosen = ids[offset:] if limit is None else ids[offset : offset + limit]
+        return collections.several(self._stores.table, chosen)
+
+    def count_collections(self, tenant: str, database: str) -> int:
+        """How many collections the database has; 0 for an unknown one."""
+        place = self.catalog.find_database(tenant, database)
+        return 0 if place is None else len(collections.ids(self._stores.table, place.id))
+
+    def modify_collection(
+        self,
+        scope: Scope,
+        new_name: str | None = None,
+        new_metadata: Mapping[str, Any] | None = None,
+        new_configuration: Mapping[str, Any] | None = None,
+    ) -> Collection:
+        """Rename, replace the metadata, reconfigure. Raises NotFound, AlreadyExists, InvalidArgument."""
+        self.get_collection_by_id(scope)
+
+        def edit(present: Collection) -> Collection:
+            return replace(
+                present,
+                metadata=present.metadata if new_metadata is None else dict(new_metadata),
+                schema=present.schema
+                if new_configuration is None
+                else schema.updated(present.schema, new_configuration),
+            )
+
+        if new_name is not None:
+            return collections.rename(self._stores.table, scope.collection, new_name, edit)
+        return collections.change(self._stores.table, scope.collection, edit)
+
+    def delete_collection(self, tenant: str, database: str, name: str) -> None:
+        """Drop the collection of this name. Raises NotFound."""
+        self._drop(self.get_collection(tenant, database, name).id)
+
+    def delete_database(self, tenant: str, name: str) -> None:
+        """Drop the database and its collections. Raises NotFound."""
+        database = self.catalog.find_database(tenant, name)
+        if database is None:
+            raise NotFound(f"Database [{name}] not found")
+        self._delete_database(database)
+
+    def reset(self) -> None:
+        """Drop everything and make the default tenant and database again."""
+        for tenant in self.catalog.list_tenants():
+            for database in self.catalog.list_databases(tenant):
+                self._delete_database(database)
+            self.catalog.forget_tenant(tenant)
+        self.catalog.ensure_defaults()
+
+    # records
+
+    def write(self, scope: Scope, batch: Batch) -> None:
+        """Make an add, update or upsert durable; the next read sees it. Raises NotFound, InvalidArgument, Busy."""
+        self._write(scope, batch)
+
+    def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> int:
+        """Delete the selected records; how many. By ids alone that is the number of ids given, as the contract says."""
+        if selection.where is None and selection.where_document is None:
+            ids = list(selection.ids or ())
+            self._write(scope, Batch(Op.DELETE, ids))
+            return len(ids)
+
+        def evaluate() -> tuple[int, list[str]]:
+            view = self._view(scope, selection)
+            return view.applied, reading.matching_ids(view, selection, limit)
+
+        return writing.delete_chosen(self._stores, self._opened(scope).end, scope.collection, evaluate)
+
+    def get(
+        self, scope: Scope, selection: Selection, limit: int | None, offset: int, include: frozenset[Include]
+    ) -> Records:
+        """The selected records in insertion order."""
+        return reading.get(self._view(scope, selection), selection, limit, offset, include)
+
+    def query(
+        self,
+        scope: Scope,
+        queries: NDArray[np.float32],
+        n_results: int,
+        selection: Selection,
+        include: frozenset[Include],
+    ) -> list[Hits]:
+        """For each query the nearest of the selected records, nearest first."""
+        view = self._view(scope, selection)
+        return reading.query(view, queries, n_results, selection, include, self._stores.settings.exact_rows)
+
+    def count(self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL) -> int:
+        """How many records there are; with `index_only`, in the checkpoint."""
+        view = self._view(scope, Selection())
+        return view.manifest.records if read_level is ReadLevel.INDEX_ONLY else view.records
+
+    def indexing_status(self, scope: Scope) -> IndexingStatus:
+        """How many operations were logged, and how many of them the checkpoint holds."""
+        view = self._view(scope, Selection())
+        return IndexingStatus(total_ops=view.ops, indexed_ops=view.manifest.folded_ops)
+
+    # the process
+
+    def check(self) -> None:
+        """Raises Unavailable or another error where the table does not answer."""
+        self.catalog.list_tenants()
+
+    def close(self) -> None:
+        """Let go of the table; reads and writes fail from now on."""
+        if self._background is not None:
+            self._background.shutdown(wait=True, cancel_futures=True)
+        self._stores.table.close()
+
+    def _write(self, scope: Scope, batch: Batch) -> None:
+        opened = self._opened(scope)
+        if opened.end.collection is not None:
+            _within(scope, opened.end.collection)
+        else:
+            self.get_collection_by_id(scope)
+        writing.write(self._stores, opened.end, scope.collection, batch)
+
+    def _view(self, scope: Scope, selection: Selection) -> View:
+        view = self._opened(scope).replica.view(selection.ids)
+        _within(scope, view.collection)
+        return view
+
+    def _opened(self, scope: Scope) -> _Open:
+        with self._lock:
+            found = self._open.get(scope.collection)
+            if found is None:
+                found = _Open(Replica(self._stores, scope.collection, self._background))
+                self._open[scope.collection] = found
+                if len(self._open) > self._stores.settings.replicas:
+                    self._open.popitem(last=False)
+            self._open.move_to_end(scope.collection)
+            return found
+
+    def _delete_database(self, database: Database) -> None:
+        self.catalog.forget_database(database)
+        for collection_id in collections.ids(self._stores.table, database.id):
+            self._drop(collection_id)
+
+    def _drop(self, collection_id: UUID) -> None:
+        collections.drop(self._stores.table, self._stores.ambient, collection_id)
+        writing.fence(self._stores, collection_id)
+        with self._lock:
+            self._open.pop(collection_id, None)
+        self._stores.queue.send(str(collection_id), "dropped")
+
+
+def _within(scope: Scope, collection: Collection | None) -> Collection:
+    is_there = collection is not None and (collection.tenant, collection.database) == (scope.tenant, scope.database)
+    if collection is None or not is_there:
+        raise NotFound(f"Collection [{scope.collection}] does not exist.")
+    return collection

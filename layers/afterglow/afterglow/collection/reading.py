@@ -1,0 +1,66 @@
+"""The read path: a view, the rows a selection means in it, and the fields that were asked for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.catalog import schema
+from afterglow.catalog.model import Collection
+from afterglow.collection import fetch, search, select
+from afterglow.collection.model import Hits, Include, Records, Selection
+from afterglow.collection.replica import View
+from afterglow.errors import InternalError, InvalidArgument
+from afterglow.filters import tree
+from afterglow.segment.spaces import Space
+
+
+def get(view: View, selection: Selection, limit: int | None, offset: int, include: frozenset[Include]) -> Records:
+    """The selected records in insertion order, `limit` of them after `offset`."""
+    _check_indexed(view.collection, selection)
+    chosen = select.masks(view, selection)
+    parts, rows = select.in_insertion_order(view, chosen, offset, limit)
+    return fetch.records(view, parts, rows, include)
+
+
+def query(
+    view: View,
+    queries: NDArray[np.float32],
+    n_results: int,
+    selection: Selection,
+    include: frozenset[Include],
+    exact_rows: int,
+) -> list[Hits]:
+    """For each of the queries (m, d) the nearest selected records. Raises InvalidArgument for another dimension."""
+    _check_indexed(view.collection, selection)
+    dimension = view.collection.dimension
+    if dimension is not None and len(queries) and queries.shape[1] != dimension:
+        given = queries.shape[1]
+        raise InvalidArgument(f"Collection expecting embedding with dimension of {dimension}, got {given}")
+    _refuse_missing_ids(view, selection)
+    chosen = select.masks(view, selection)
+    space = Space(schema.index_parameters(view.collection.schema).space)
+    answers = []
+    for each in queries:
+        found = search.nearest_in(view, chosen, space, each, n_results, exact_rows)
+        answers.append(Hits(fetch.records(view, found.parts, found.rows, include), found.distances))
+    return answers
+
+
+def matching_ids(view: View, selection: Selection, limit: int | None) -> list[str]:
+    """The ids of the selected records in insertion order, the first `limit` of them."""
+    return get(view, selection, limit, 0, frozenset()).ids
+
+
+def _check_indexed(collection: Collection, selection: Selection) -> None:
+    filters: Sequence[tree.Filter] = [each for each in (selection.where, selection.where_document) if each is not None]
+    if filters:
+        operands = [(key, str(kind)) for each in filters for key, kind in tree.operands(each)]
+        schema.check_indexed(collection.schema, operands, any(tree.reads_documents(each) for each in filters))
+
+
+def _refuse_missing_ids(view: View, selection: Selection) -> None:
+    """The contract's own quirk: querying among ids alone fails when one of them is not there."""
+    is_by_ids_alone = selection.where is None and selection.where_document is None
+    if is_by_ids_alone and view.located is not None and not view.located.exist.all():
+        raise InternalError("Error executing plan: Internal error: Error finding id")

@@ -1,0 +1,207 @@
+"""The write path: from a validated batch to a durable log entry.
+
+1. Check the batch against the state known so far.
+2. Where it brings the first embedding, or metadata keys not seen before, put them into the state first (a conditional
+   put; the loser of a race for the dimension gets the dimension error). *Crash: a collection that knows its dimension
+   and has no records; harmless.*
+3. Append at the end of the log as known here. Unopposed, that is one put and no read.
+4. Another writer was first: read what was appended, look again whether the write still makes sense, and try the next
+   number after a jittered pause.
+5. Nudge the indexer. *Crash before: the next writer, or the sweep of the next start, nudges.*
+
+A delete by a filter depends on the records: it is evaluated on a view and must become the very next entry, or it is
+evaluated again.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+from afterglow.catalog import collections, schema
+from afterglow.catalog import state as states
+from afterglow.catalog.model import Collection
+from afterglow.collection.stores import Stores
+from afterglow.columns.lanes import Kind
+from afterglow.errors import Busy, InvalidArgument, NotFound
+from afterglow.log import append
+from afterglow.log import read as log
+from afterglow.log.batch import Batch, Op
+from afterglow.log.entry import Entry
+from afterglow.log.entry import Kind as EntryKind
+
+_ATTEMPTS = 200
+_FIRST_PAUSE_SECONDS = 0.001
+_LAST_PAUSE_SECONDS = 0.05
+_RETRY_AFTER_SECONDS = 2.0
+
+
+class LogEnd:
+    """What this process knows of the end of one collection's log, and of the collection. Guarded by `lock`."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.collection: Collection | None = None
+        self.seq = 0
+        self.tail_ops = 0
+        self.known_at = float("-inf")
+
+
+def write(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch) -> Collection:
+    """Make an add, update, upsert or delete by ids durable. Raises NotFound, InvalidArgument, Busy, Unavailable."""
+    with end.lock:
+        collection = _known(stores, end, collection_id)
+        if batch.ids:
+            _prepare_state(stores, end, collection, batch)
+    if not batch.ids:
+        return collection
+    entry = append.prepare(stores.objects, stores.settings, stores.ambient, collection_id, batch)
+    with end.lock:
+        _append(stores, end, collection_id, entry, batch)
+    return collection
+
+
+def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, seq: int) -> bool:
+    """Append the batch as entry `seq` and nothing else; whether it worked. Raises Unavailable, StorageFull."""
+    entry = append.prepare(stores.objects, stores.settings, stores.ambient, collection_id, batch)
+    with end.lock:
+        if not append.append_at(stores.table, stores.ambient, collection_id, entry, seq):
+            if entry.object is not None:
+                stores.objects.delete(entry.object)
+            return False
+        if end.seq < seq:
+            end.seq, end.known_at = seq, stores.ambient.now()
+            end.tail_ops += entry.ops
+    stores.queue.send(str(collection_id), str(seq))
+    return True
+
+
+def fence(stores: Stores, collection_id: UUID) -> None:
+    """End the log of a dropped collection, so that nothing can follow. Fencing twice is no error."""
+    entry = append.fence(stores.ambient)
+    for _ in range(_ATTEMPTS):
+        last = log.last_entry(stores.table, collection_id)
+        if last is not None and last.kind is EntryKind.FENCE:
+            return
+        item = log.read_after(stores.table, collection_id, 0 if last is None else last.seq).state
+        folded = 0 if item is None else states.decode(item).folded
+        seq = max(folded, 0 if last is None else last.seq) + 1
+        if append.append_at(stores.table, stores.ambient, collection_id, entry, seq):
+            return
+    raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
+
+
+def _known(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
+    """The collection as last seen, read anew where that is unknown or too old to trust the log's end."""
+    is_fresh = stores.ambient.now() - end.known_at < stores.settings.tail_trust_seconds
+    if end.collection is None or not is_fresh:
+        return _look(stores, end, collection_id)
+    return end.collection
+
+
+def _look(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
+    """Read the log after the checkpoint: its end, how much is not folded, and the collection. Raises NotFound."""
+    folded = 0 if end.collection is None else end.collection.folded
+    news = log.read_after(stores.table, collection_id, folded)
+    collection = None if news.state is None else states.decode(news.state)
+    if collection is None or collection.dropped:
+        end.collection = None
+        raise NotFound(f"Collection [{collection_id}] does not exist.")
+    if news.trimmed or collection.folded > folded:
+        end.collection = collection
+        news = log.read_after(stores.table, collection_id, collection.folded)
+    if any(entry.kind is EntryKind.FENCE for entry in news.entries):
+        end.collection = None
+        raise NotFound(f"Collection [{collection_id}] does not exist.")
+    end.collection = collection
+    end.seq = news.entries[-1].seq if news.entries else collection.folded
+    end.tail_ops = sum(entry.ops for entry in news.entries)
+    end.known_at = stores.ambient.now()
+    return collection
+
+
+def _append(stores: Stores, end: LogEnd, collection_id: UUID, entry: Entry, batch: Batch) -> None:
+    pause = _FIRST_PAUSE_SECONDS
+    for _ in range(_ATTEMPTS):
+        _refuse_when_behind(stores, end, collection_id)
+        seq = end.seq + 1
+        if append.append_at(stores.table, stores.ambient, collection_id, entry, seq):
+            end.seq, end.known_at = seq, stores.ambient.now()
+            end.tail_ops += entry.ops
+            stores.queue.send(str(collection_id), str(seq))
+            return
+        collection = _look(stores, end, collection_id)
+        _check_dimension(collection.dimension, batch)
+        stores.ambient.sleep(pause * stores.ambient.random.random())
+        pause = min(2 * pause, _LAST_PAUSE_SECONDS)
+    raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
+
+
+def _refuse_when_behind(stores: Stores, end: LogEnd, collection_id: UUID) -> None:
+    limit = stores.settings.tail_limit_ops
+    if end.tail_ops >= limit:
+        _look(stores, end, collection_id)
+        if end.tail_ops >= limit:
+            stores.queue.send(str(collection_id), str(end.seq))
+            message = f"{end.tail_ops} operations wait to be indexed, the limit is {limit}: retry later"
+            raise Busy(message, _RETRY_AFTER_SECONDS)
+
+
+def _prepare_state(stores: Stores, end: LogEnd, collection: Collection, batch: Batch) -> None:
+    """Claim the dimension and register metadata keys, where this batch is the first to bring them."""
+    _check_dimension(collection.dimension, batch)
+    keys = _kinds(batch)
+
+    def edit(present: Collection) -> Collection | None:
+        _check_dimension(present.dimension, batch)
+        registered = schema.register(present.schema, keys)
+        dimension = batch.dimension if present.dimension is None else present.dimension
+        if registered is None and dimension == present.dimension:
+            return None
+        return replace(present, dimension=dimension, schema=registered or present.schema)
+
+    if edit(collection) is not None:
+        end.collection = collections.change(stores.table, collection.id, edit)
+
+
+def _check_dimension(expected: int | None, batch: Batch) -> None:
+    given = batch.dimension
+    if expected is not None and given is not None and given != expected:
+        raise InvalidArgument(f"Collection expecting embedding with dimension of {expected}, got {given}")
+
+
+def _kinds(batch: Batch) -> dict[str, set[str]]:
+    """For each metadata key of the batch the names of the kinds of its values."""
+    if batch.op is Op.DELETE or not batch.metadatas:
+        return {}
+    types = {(key, _type_of(value)) for metadata in batch.metadatas if metadata for key, value in metadata.items()}
+    found: dict[str, set[str]] = {}
+    for key, (kind, is_list) in types:
+        name = _KIND_NAMES.get(kind)
+        if name is not None:
+            found.setdefault(key, set()).add(f"{name}_list" if is_list else name)
+    return found
+
+
+def _type_of(value: object) -> tuple[type, bool]:
+    if value.__class__ is list:
+        return (value[0].__class__ if value else type(None)), True
+    return value.__class__, False
+
+
+_KIND_NAMES: dict[type, str] = {bool: Kind.BOOL, int: Kind.INT, float: Kind.FLOAT, str: Kind.STR}
+
+Evaluate = Callable[[], tuple[int, list[str]]]
+"""Log position of a view, and the ids that a filter chose in it."""
+
+
+def delete_chosen(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: Evaluate) -> int:
+    """Delete the records that `evaluate` chooses, exactly as of the position they are deleted at; how many."""
+    pause = _FIRST_PAUSE_SECONDS
+    for _ in range(_ATTEMPTS):
+        applied, ids = evaluate()
+        if not ids or append_next(stores, end, collection_id, Batch(Op.DELETE, ids), applied + 1):
+            return len(ids)
+        stores.ambient.sleep(pause * stores.ambient.random.random())
+        pause = min(2 * pause, _LAST_PAUSE_SECONDS)
+    raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
