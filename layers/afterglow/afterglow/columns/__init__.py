@@ -1,0 +1,33 @@
+"""Typed metadata columns and text blobs: what filters read, in memory (the tail) and on disk (a segment).
+
+A *row* is one version of a record in one part, numbered from 0; a part is the in-memory tail or an immutable segment::
+
+    lanes       Lane: the values of one key of one kind; Columns: all lanes of a part
+    vocabulary  the strings of a lane, by code
+    growing     GrowingColumns: append metadata, take snapshots
+    merging     gather, take: rows of several parts into one
+    stored      to_arrays, from_arrays: columns as numpy arrays and a JSON header
+    texts       Texts: documents in one blob, searched in place
+    scan        finding a needle or a pattern in that blob
+    growing_texts  GrowingTexts: append documents, take snapshots
+"""
+
+from afterglow.columns.growing import GrowingColumns
+from afterglow.columns.growing_texts import GrowingTexts
+from afterglow.columns.lanes import Columns, Kind, Lane
+from afterglow.columns.merging import gather, take
+from afterglow.columns.stored import from_arrays, to_arrays
+from afterglow.columns.texts import Texts
+
+__all__ = [
+    "Columns",
+    "GrowingColumns",
+    "GrowingTexts",
+    "Kind",
+    "Lane",
+    "Texts",
+    "from_arrays",
+    "gather",
+    "take",
+    "to_arrays",
+]

@@ -1,0 +1,87 @@
+"""Merging columns: the rows worth keeping of several parts, as one part (fold, compaction, reordering).
+
+The result is always in the form for good: sorted vocabularies holding only the strings in use, lanes without entries
+left out. Values are copied, so the parts may be dropped afterwards; a vocabulary that stays whole is shared.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.columns.lanes import Columns, Kind, Lane
+from afterglow.columns.ranges import spans
+from afterglow.columns.vocabulary import merge
+
+Part = tuple[Columns, NDArray[np.int64]]
+
+
+def gather(parts: Sequence[Part]) -> Columns:
+    """The rows named by each part, in the order named, one part after the other.
+
+    Rows are int64 and distinct within their part; they need not ascend.
+    """
+    pieces: dict[tuple[str, Kind], list[Lane]] = {}
+    base = 0
+    for columns, rows in parts:
+        places = np.full(columns.rows, -1, dtype=np.int64)
+        places[rows] = np.arange(base, base + len(rows))
+        for key, lanes in columns.lanes.items():
+            for lane in lanes:
+                piece = _pick(lane, rows, places)
+                if piece.entries:
+                    pieces.setdefault((key, lane.kind), []).append(piece)
+        base += len(rows)
+    merged: dict[str, list[Lane]] = {}
+    for (key, _), lanes_of_kind in pieces.items():
+        merged.setdefault(key, []).append(_concatenate(lanes_of_kind, base))
+    return Columns(base, {key: tuple(lanes) for key, lanes in merged.items()})
+
+
+def take(columns: Columns, order: NDArray[np.int64]) -> Columns:
+    """The rows named by `order` (distinct int64), in that order."""
+    return gather([(columns, order)])
+
+
+def _pick(lane: Lane, rows: NDArray[np.int64], places: NDArray[np.int64]) -> Lane:
+    """The entries of the kept rows, in the order of their new places, with those places as rows."""
+    if lane.rows is None:
+        entries = rows
+        new_rows = places[rows]
+    else:
+        new_rows = places[lane.rows]
+        entries = np.flatnonzero(new_rows >= 0)
+        new_rows = new_rows[entries]
+        if len(new_rows) > 1 and not np.all(new_rows[1:] > new_rows[:-1]):
+            order = np.argsort(new_rows)
+            entries, new_rows = entries[order], new_rows[order]
+    target = new_rows.astype(np.uint32)
+    if lane.offsets is None:
+        return Lane(lane.kind, target, lane.values[entries], None, lane.vocabulary)
+    starts = lane.offsets.view(np.int64)[entries]
+    lengths = lane.offsets.view(np.int64)[entries + 1] - starts
+    items, offsets = spans(starts, lengths)
+    return Lane(lane.kind, target, lane.values[items], offsets, lane.vocabulary)
+
+
+def _concatenate(lanes: Sequence[Lane], rows: int) -> Lane:
+    """Lanes of one key and kind, whose rows ascend from one to the next, as one."""
+    kind = lanes[0].kind
+    all_rows = np.concatenate([lane.rows for lane in lanes if lane.rows is not None])
+    vocabulary = None
+    values: list[NDArray[Any]] = [lane.values for lane in lanes]
+    if kind.item is Kind.STR:
+        vocabulary, values = merge([(lane.vocabulary, lane.values) for lane in lanes if lane.vocabulary is not None])
+    offsets = None
+    if kind.is_list:
+        lengths = np.concatenate([np.diff(lane.offsets) for lane in lanes if lane.offsets is not None])
+        offsets = np.zeros(len(lengths) + 1, dtype=np.uint64)
+        np.cumsum(lengths, out=offsets[1:])
+    return Lane(
+        kind=kind,
+        rows=None if len(all_rows) == rows else all_rows,
+        values=np.concatenate(values),
+        offsets=offsets,
+        vocabulary=vocabulary,
+    )

@@ -1,0 +1,45 @@
+"""Ranges of arrays: the index arithmetic that gathers many slices of one array at once, and arrays that grow."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """The indices of all slices [start, start + length) one after the other, and where each begins in that (n + 1)."""
+    offsets = np.zeros(len(starts) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    indices = np.arange(offsets[-1], dtype=np.int64)
+    indices += np.repeat(starts - offsets[:-1], lengths)
+    return indices, offsets.view(np.uint64)
+
+
+class Buffer:
+    """An array that grows at its end, in amortised constant time per item.
+
+    A slice handed out by `view` is never written again: growth either writes behind it or moves to a new array.
+    """
+
+    __slots__ = ("_array", "_length")
+
+    def __init__(self, dtype: Any, capacity: int = 4) -> None:
+        self._array: NDArray[Any] = np.empty(capacity, dtype=dtype)
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def extend(self, items: Any) -> None:
+        """Append a sequence or array of items."""
+        end = self._length + len(items)
+        if end > len(self._array):
+            larger = np.empty(max(end, 2 * len(self._array)), dtype=self._array.dtype)
+            larger[: self._length] = self._array[: self._length]
+            self._array = larger
+        self._array[self._length : end] = items
+        self._length = end
+
+    def view(self) -> NDArray[Any]:
+        """What has been appended so far, without a copy."""
+        return self._array[: self._length]

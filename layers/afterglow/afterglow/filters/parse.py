@@ -1,0 +1,145 @@
+"""From the JSON of `where` and `where_document` to the filter tree.
+
+Refusals are Chroma's: `Invalid where clause`, `Invalid where document clause`, and for a regular expression what its
+parser says (see `regex`). Values are what a JSON parser gives: an int beyond int64 is refused, as Chroma does.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from afterglow.columns.lanes import Kind
+from afterglow.errors import InvalidArgument
+from afterglow.filters import regex
+from afterglow.filters.tree import (
+    Among,
+    And,
+    Compare,
+    Comparison,
+    Contains,
+    Filter,
+    HasItem,
+    Matches,
+    Or,
+    Scalar,
+    kind_of,
+)
+
+DOCUMENT = "#document"
+MAX_DEPTH = 64
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+COMPARISONS = {comparison.value: comparison for comparison in Comparison}
+ANY_SCALAR = frozenset({Comparison.EQ, Comparison.NE})
+NUMBERS = frozenset({Kind.INT, Kind.FLOAT})
+
+
+def parse_where(value: object) -> Filter | None:
+    """The filter of a `where` clause, None for None; InvalidArgument for anything that is no such clause."""
+    return None if value is None else _where(value, MAX_DEPTH)
+
+
+def parse_where_document(value: object) -> Filter | None:
+    """The filter of a `where_document` clause, None for None; InvalidArgument for anything that is no such clause."""
+    return None if value is None else _where_document(value, MAX_DEPTH)
+
+
+def _where(value: object, depth: int) -> Filter:
+    key, operand = _only_item(value, _invalid_where)
+    if key in ("$and", "$or"):
+        return _logical(key, operand, depth, _where, _invalid_where)
+    if key.startswith("$"):
+        raise _invalid_where()
+    if not isinstance(operand, dict):
+        return Compare(key, Comparison.EQ, _scalar(operand))
+    operator, wanted = _only_item(operand, _invalid_where)
+    if key == DOCUMENT:
+        condition = _document_condition(operator, wanted)
+        if condition is not None:
+            return condition
+    if operator in COMPARISONS:
+        comparison = COMPARISONS[operator]
+        scalar = _scalar(wanted)
+        if comparison not in ANY_SCALAR and kind_of(scalar) not in NUMBERS:
+            raise _invalid_where()
+        return Compare(key, comparison, scalar)
+    match operator:
+        case "$in" | "$nin":
+            return _among(key, wanted, negated=operator == "$nin")
+        case "$contains" | "$not_contains" if key != DOCUMENT:
+            return HasItem(key, _scalar(wanted), negated=operator == "$not_contains")
+        case _:
+            raise _invalid_where()
+
+
+def _where_document(value: object, depth: int) -> Filter:
+    operator, operand = _only_item(value, _invalid_where_document)
+    if operator in ("$and", "$or"):
+        return _logical(operator, operand, depth, _where_document, _invalid_where_document)
+    condition = _document_condition(operator, operand)
+    if condition is None:
+        raise _invalid_where_document()
+    return condition
+
+
+def _logical(
+    operator: str,
+    operand: object,
+    depth: int,
+    parse: Callable[[object, int], Filter],
+    invalid: Callable[[], InvalidArgument],
+) -> Filter:
+    if not isinstance(operand, list) or depth == 1:
+        raise invalid()
+    children = tuple(parse(child, depth - 1) for child in operand)
+    return And(children) if operator == "$and" else Or(children)
+
+
+def _document_condition(operator: str, operand: object) -> Contains | Matches | None:
+    """The condition on documents, None where the operator or its operand is not of that sort."""
+    if not isinstance(operand, str):
+        return None
+    match operator:
+        case "$contains" | "$not_contains":
+            return Contains(operand, negated=operator == "$not_contains")
+        case "$regex" | "$not_regex":
+            regex.compiled(operand)
+            return Matches(operand, negated=operator == "$not_regex")
+        case _:
+            return None
+
+
+def _among(key: str, values: object, *, negated: bool) -> Among:
+    if not isinstance(values, list) or not values:
+        raise _invalid_where()
+    scalars = tuple(_scalar(value) for value in values)
+    kind = kind_of(scalars[0])
+    kinds = {kind_of(scalar) for scalar in scalars}
+    if kinds != {kind} and not (kind is Kind.FLOAT and kinds == NUMBERS):
+        raise _invalid_where()
+    return Among(key, kind, scalars, negated)
+
+
+def _only_item(value: object, invalid: Callable[[], InvalidArgument]) -> tuple[str, Any]:
+    """Key and value of an object that has just one."""
+    if not isinstance(value, dict) or len(value) != 1:
+        raise invalid()
+    ((key, content),) = value.items()
+    return key, content
+
+
+def _scalar(value: object) -> Scalar:
+    if not isinstance(value, bool | int | float | str):
+        raise _invalid_where()
+    if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
+        raise _invalid_where()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _invalid_where()
+    return value
+
+
+def _invalid_where() -> InvalidArgument:
+    return InvalidArgument("Invalid where clause")
+
+
+def _invalid_where_document() -> InvalidArgument:
+    return InvalidArgument("Invalid where document clause")

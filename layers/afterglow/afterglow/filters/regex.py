@@ -1,0 +1,75 @@
+"""Regular expressions in Rust's syntax, run in linear time by RE2.
+
+Chroma's server is written in Rust, so its `$regex` is that of the `regex` crate: Unicode throughout, no look-around, no
+back-references. RE2 is its ancestor and has the same semantics, with a slightly other syntax (see `rust_syntax`) and
+one gap: its word boundaries know ASCII only. So a pattern with word boundaries has a second form, for texts that are
+not ASCII; `marks` tells how it works.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from afterglow.errors import InvalidArgument
+from afterglow.filters import marks
+from afterglow.filters.engine import SyntaxFault, program
+from afterglow.filters.rust_syntax import translate
+
+LONGEST_PATTERN = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """A compiled pattern.
+
+    is_anchored: it may tell where a text begins or ends, so texts must be searched one at a time.
+    literal: UTF-8 that every match contains; empty where none is obvious.
+    is_literal: the pattern is nothing but `literal`.
+    plain: the RE2 program, None where it could not say what the pattern says of any text.
+    marked: the RE2 program for marked texts, None where the plain one is right for all.
+    """
+
+    is_anchored: bool
+    literal: bytes
+    is_literal: bool
+    plain: Any
+    marked: Any
+
+    def search(self, text: memoryview, start: int, stop: int) -> int | None:
+        """Where the leftmost match in text[start:stop] (UTF-8) begins, None where there is none.
+
+        Where marks are needed, whether there is a match is all that the number says.
+        """
+        if self.marked is not None:
+            alone = bytes(text[start:stop])
+            if self.plain is None or not alone.isascii():
+                return None if self.marked.search(marks.marked(alone.decode())) is None else start
+        match = self.plain.search(text, start, stop)
+        return None if match is None else int(match.start())
+
+
+@functools.lru_cache(maxsize=128)
+def compiled(pattern: str) -> Regex:
+    """The pattern, compiled; InvalidArgument with the words of Rust's parser where it is none."""
+    if len(pattern) > LONGEST_PATTERN:
+        raise InvalidArgument(f"regular expression of {len(pattern)} characters: at most {LONGEST_PATTERN} are allowed")
+    try:
+        plain = translate(pattern)
+        marked = translate(pattern, marked=True) if plain.has_boundary else None
+        return Regex(
+            is_anchored=plain.is_anchored or plain.has_boundary,
+            literal=plain.literal.encode(),
+            is_literal=plain.is_literal,
+            plain=None if plain.has_edge else program(plain.text),
+            marked=None if marked is None else program(marked.text),
+        )
+    except SyntaxFault as fault:
+        raise InvalidArgument(_explained(pattern, fault)) from None
+
+
+def _explained(pattern: str, fault: SyntaxFault) -> str:
+    """The fault as Rust's parser shows it (and Chroma's text, spelling included)."""
+    lines = [f"Regex syntax errror: regex parse error:\n    {pattern}"]
+    if fault.length and "\n" not in pattern:
+        lines.append("    " + " " * fault.start + "^" * fault.length)
+    return "\n".join((*lines, f"error: {fault.reason}"))

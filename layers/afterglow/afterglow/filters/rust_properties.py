@@ -1,0 +1,137 @@
+r"""Unicode properties: what `\w \d \s` and `\p{…}` are in RE2's classes.
+
+`\w` is Rust's: Alphabetic, M, Nd, Pc and Join_Control, where Alphabetic is L, Nl, some of M and the letters in circles
+and squares, which are So.
+"""
+
+import functools
+import re
+import unicodedata
+
+Ranges = list[tuple[int, int]]
+
+LAST_POINT = 0x10FFFF
+ALPHABETIC_SYMBOLS: Ranges = [(0x24B6, 0x24E9), (0x1F130, 0x1F149), (0x1F150, 0x1F169), (0x1F170, 0x1F189)]
+JOINERS: Ranges = [(0x200C, 0x200D)]
+SPACES: Ranges = [
+    (0x09, 0x0D),
+    (0x20, 0x20),
+    (0x85, 0x85),
+    (0xA0, 0xA0),
+    (0x1680, 0x1680),
+    (0x2000, 0x200A),
+    (0x2028, 0x2029),
+    (0x202F, 0x202F),
+    (0x205F, 0x205F),
+    (0x3000, 0x3000),
+]
+ASCII_DIGITS: Ranges = [(0x30, 0x39)]
+ASCII_SPACES: Ranges = [(0x09, 0x0D), (0x20, 0x20)]
+ASCII_WORD: Ranges = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)]
+
+CATEGORIES = {
+    "letter": "L", "casedletter": "LC", "uppercaseletter": "Lu", "lowercaseletter": "Ll", "titlecaseletter": "Lt",
+    "modifierletter": "Lm", "otherletter": "Lo", "mark": "M", "nonspacingmark": "Mn", "spacingmark": "Mc",
+    "enclosingmark": "Me", "number": "N", "decimalnumber": "Nd", "digit": "Nd", "letternumber": "Nl",
+    "othernumber": "No", "punctuation": "P", "punct": "P", "connectorpunctuation": "Pc", "dashpunctuation": "Pd",
+    "openpunctuation": "Ps", "closepunctuation": "Pe", "initialpunctuation": "Pi", "finalpunctuation": "Pf",
+    "otherpunctuation": "Po", "symbol": "S", "mathsymbol": "Sm", "currencysymbol": "Sc", "modifiersymbol": "Sk",
+    "othersymbol": "So", "separator": "Z", "spaceseparator": "Zs", "lineseparator": "Zl", "paragraphseparator": "Zp",
+    "other": "C", "control": "Cc", "cntrl": "Cc", "format": "Cf", "privateuse": "Co",
+}  # fmt: skip
+ABBREVIATIONS = {short.lower(): short for short in CATEGORIES.values()}
+
+
+def written(ranges: Ranges) -> str:
+    """Ranges as items of a class in RE2's syntax."""
+    return "".join(f"\\x{{{low:x}}}" if low == high else f"\\x{{{low:x}}}-\\x{{{high:x}}}" for low, high in ranges)
+
+
+ALPHABETIC = f"\\p{{L}}\\p{{Nl}}\\p{{M}}{written(ALPHABETIC_SYMBOLS)}"
+WORD = f"{ALPHABETIC}\\p{{Nd}}\\p{{Pc}}{written(JOINERS)}"
+
+
+def property_items(name: str) -> str | None:
+    r"""The items of a class in RE2's syntax for `\p{name}`; None where we know none of that name.
+
+    A script is handed to RE2 by its name as written, which knows it or says so.
+    """
+    kind, separator, value = name.partition("=")
+    if not separator:
+        kind, value = "", name
+    plain = re.sub(r"[\s_-]", "", value).lower()
+    family = re.sub(r"[\s_-]", "", kind).lower()
+    if family in ("", "gc", "generalcategory"):
+        category = CATEGORIES.get(plain) or ABBREVIATIONS.get(plain)
+        if category == "LC":
+            return "\\p{Lu}\\p{Ll}\\p{Lt}"
+        if category is not None:
+            return f"\\p{{{category}}}"
+    if not family:
+        match plain:
+            case "any":
+                return written([(0, LAST_POINT)])
+            case "ascii":
+                return written([(0, 0x7F)])
+            case "alphabetic" | "alpha":
+                return ALPHABETIC
+            case "whitespace" | "space":
+                return written(SPACES)
+            case _:
+                pass
+    if family in ("", "sc", "script") and re.fullmatch(r"[A-Za-z]+([ _-][A-Za-z]+)*", value):
+        return "\\p{" + "_".join(part.capitalize() for part in re.split(r"[ _-]", value)) + "}"
+    return None
+
+
+def perl_items(letter: str, *, unicode: bool) -> str:
+    r"""The items of a class in RE2's syntax for `\d`, `\s` or `\w`."""
+    match letter:
+        case "d":
+            return "\\p{Nd}" if unicode else written(ASCII_DIGITS)
+        case "s":
+            return written(SPACES if unicode else ASCII_SPACES)
+        case _:
+            return WORD if unicode else written(ASCII_WORD)
+
+
+@functools.cache
+def perl_ranges(letter: str, *, unicode: bool) -> Ranges:
+    """The same as ranges of code points, for arithmetic with classes; by Python's Unicode tables."""
+    if letter == "s":
+        return SPACES if unicode else ASCII_SPACES
+    if not unicode:
+        return ASCII_DIGITS if letter == "d" else ASCII_WORD
+    wanted = {"Nd"} if letter == "d" else {"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pc"}
+    points = [point for point in range(LAST_POINT + 1) if unicodedata.category(chr(point)) in wanted]
+    ranges = [(point, point) for point in points]
+    return union(ranges, [] if letter == "d" else ALPHABETIC_SYMBOLS + JOINERS)
+
+
+def union(left: Ranges, right: Ranges) -> Ranges:
+    """Code points in either, as ascending ranges that do not touch."""
+    merged: Ranges = []
+    for low, high in sorted(left + right):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return merged
+
+
+def complement(ranges: Ranges) -> Ranges:
+    """All other code points."""
+    gaps: Ranges = []
+    start = 0
+    for low, high in union(ranges, []):
+        if low > start:
+            gaps.append((start, low - 1))
+        start = high + 1
+    if start <= LAST_POINT:
+        gaps.append((start, LAST_POINT))
+    return gaps
+
+
+def intersection(left: Ranges, right: Ranges) -> Ranges:
+    """Code points in both."""
+    return complement(union(complement(left), complement(right)))

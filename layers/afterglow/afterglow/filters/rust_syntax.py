@@ -1,0 +1,273 @@
+r"""From Rust's regular expression syntax to RE2's.
+
+The two share a semantics; what differs is what `\d \w \s \b` cover (Unicode in Rust), the escapes, the flags `x u`,
+sets in character classes (see `rust_classes`), repetitions of repetitions, and what is refused. Groups lose their names:
+only whether there is a match is of interest.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from afterglow.filters import marks, rust_classes
+from afterglow.filters.engine import SyntaxFault
+from afterglow.filters.rust_classes import Modes
+from afterglow.filters.rust_escapes import Reader, escaped_point, quoted
+
+DEEPEST_NESTING = 250
+MOST_REPETITIONS = 1000
+GROUP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]]*")
+COUNTED = re.compile(r"(\d+)(,(\d*))?")
+KNOWN_FLAGS = "imsUux"
+LOOK_AROUND = ("?=", "?!", "?<=", "?<!")
+
+
+class Translation(NamedTuple):
+    """A pattern for RE2, and what is known about it.
+
+    has_boundary: it asks for word boundaries; has_edge: for starts or ends of words, which only marked texts tell.
+    The others are those of `regex.Regex`.
+    """
+
+    text: str
+    is_anchored: bool
+    has_boundary: bool
+    has_edge: bool
+    literal: str
+    is_literal: bool
+
+
+@dataclass(slots=True)
+class _Group:
+    """A group being read: how it opens in RE2's syntax, the flags in it, where it began, and its atoms so far."""
+
+    opening: str
+    modes: Modes
+    start: int
+    atoms: list[str] = field(default_factory=list)
+    can_repeat: bool = False
+    is_repeated: bool = False
+
+
+def translate(pattern: str, *, marked: bool = False) -> Translation:
+    """The pattern in RE2's syntax; with `marked`, for marked texts (see `marks`). SyntaxFault where it is none."""
+    return _Translator(pattern, marked).run()
+
+
+class _Translator:
+    """One pass over a pattern, with a stack of open groups."""
+
+    def __init__(self, pattern: str, marked: bool) -> None:
+        self.reader = Reader(pattern)
+        self.marked = marked
+        self.groups = [_Group("", Modes(unicode=True, extended=False, insensitive=False), 0)]
+        self.is_anchored = self.has_boundary = self.has_edge = False
+        self.runs = [""]
+        self.is_plain = True
+        self.has_alternatives = False
+
+    def run(self) -> Translation:
+        """Read the pattern to its end."""
+        while not self.reader.at_end:
+            self._read_one()
+        if len(self.groups) > 1:
+            raise SyntaxFault("unclosed group", self.groups[-1].start, 1)
+        literal = "" if self.has_alternatives else max(self.runs, key=lambda run: len(run.encode()))
+        return Translation(
+            text="".join(self.groups[0].atoms),
+            is_anchored=self.is_anchored,
+            has_boundary=self.has_boundary,
+            has_edge=self.has_edge,
+            literal=literal,
+            is_literal=self.is_plain and bool(literal),
+        )
+
+    def _read_one(self) -> None:
+        start = self.reader.position
+        character = self.reader.next()
+        modes = self.groups[-1].modes
+        if modes.extended and character.isspace():
+            return
+        if modes.extended and character == "#":
+            if self.reader.until("\n") is None:
+                self.reader.position = len(self.reader.pattern)
+            return
+        match character:
+            case "(":
+                self._open(start)
+            case ")":
+                self._close(start)
+            case "|":
+                self.has_alternatives = self.has_alternatives or len(self.groups) == 1
+                self._add("|", can_repeat=False)
+            case "*" | "+" | "?" | "{":
+                self._repeat(character, start)
+            case "^":
+                self._anchor("^")
+            case "$":
+                self._anchor("$")
+            case ".":
+                self._add_consuming(".")
+            case "[":
+                self._add_consuming(rust_classes.translate(self.reader, modes))
+            case "\\":
+                self._escape(start, modes)
+            case _:
+                self._add_literal(ord(character))
+
+    # Atoms: what has been read, in RE2's syntax. What is no literal ends the run of literals.
+
+    def _add(self, atom: str, *, can_repeat: bool = True, literal: str = "") -> None:
+        group = self.groups[-1]
+        group.atoms.append(atom)
+        group.can_repeat = can_repeat
+        group.is_repeated = False
+        if literal:
+            self.runs[-1] += literal
+            return
+        self.is_plain = False
+        if self.runs[-1]:
+            self.runs.append("")
+
+    def _add_consuming(self, atom: str, literal: str = "") -> None:
+        self._add(f"(?:{marks.PASS}{atom})" if self.marked else atom, literal=literal)
+
+    def _add_literal(self, point: int) -> None:
+        is_certain = len(self.groups) == 1 and not self.groups[0].modes.insensitive
+        self._add_consuming(quoted(point), chr(point) if is_certain else "")
+
+    def _anchor(self, anchor: str) -> None:
+        self.is_anchored = True
+        before_end = self.marked and anchor in ("$", "\\z")
+        self._add(f"(?:{marks.PASS}{anchor})" if before_end else anchor)
+
+    def _open(self, start: int) -> None:
+        reader = self.reader
+        if len(self.groups) > DEEPEST_NESTING:
+            raise reader.fault(f"exceeded the maximum number of nested parentheses/brackets ({DEEPEST_NESTING})", start)
+        outer = self.groups[-1].modes
+        for look in LOOK_AROUND:
+            if reader.skip(look):
+                raise reader.fault("look-around, including look-ahead and look-behind, is not supported", start)
+        if not reader.skip("?"):
+            self.groups.append(_Group("(?:", outer, start))
+            return
+        if reader.skip("P<") or reader.skip("<"):
+            name = reader.until(">")
+            if name is None or not GROUP_NAME.fullmatch(name):
+                raise reader.fault("invalid capture group name", start)
+            self.groups.append(_Group("(?:", outer, start))
+            return
+        self._open_with_flags(start, outer)
+
+    def _open_with_flags(self, start: int, outer: Modes) -> None:
+        reader = self.reader
+        modes, kept, negative = outer, {True: "", False: ""}, False
+        while (flag := reader.next()) not in (":", ")"):
+            if not flag:
+                raise SyntaxFault("unclosed group", start, 1)
+            if flag == "-" and not negative:
+                negative = True
+                continue
+            if flag not in KNOWN_FLAGS:
+                raise reader.fault(
+                    "CRLF mode is not supported" if flag == "R" else "unrecognized flag", reader.position - 1
+                )
+            if flag in "ims":
+                kept[not negative] += flag
+            modes = _with_flag(modes, flag, on=not negative)
+        flags = kept[True] + (f"-{kept[False]}" if kept[False] else "")
+        if flag == ":":
+            self.groups.append(_Group(f"(?{flags}:", modes, start))
+            return
+        if reader.position - start == len("(?)"):
+            raise reader.fault("repetition operator missing expression", start)
+        self.groups[-1].modes = modes
+        self._add(f"(?{flags})" if flags else "", can_repeat=False)
+
+    def _close(self, start: int) -> None:
+        if len(self.groups) == 1:
+            raise SyntaxFault("unopened group", start, 1)
+        group = self.groups.pop()
+        self._add(f"{group.opening}{''.join(group.atoms)})")
+
+    def _repeat(self, operator: str, start: int) -> None:
+        reader, group = self.reader, self.groups[-1]
+        if not group.can_repeat:
+            raise SyntaxFault("repetition operator missing expression", start, 1)
+        if operator == "{":
+            operator = self._counted(start)
+        # Whether a match is sought greedily makes no difference to whether there is one.
+        reader.skip("?")
+        atom = group.atoms.pop()
+        if self.runs[-1]:
+            self.runs[-1] = self.runs[-1][:-1]
+        self._add(f"(?:{atom}){operator}" if group.is_repeated or not atom else atom + operator)
+        group.is_repeated = True
+
+    def _counted(self, start: int) -> str:
+        reader = self.reader
+        text = reader.until("}")
+        if text is None:
+            raise SyntaxFault("unclosed counted repetition", start, 1)
+        compact = "".join(text.split())
+        found = COUNTED.fullmatch(compact)
+        if found is None or not compact.isascii():
+            reader.position = start + 1
+            raise SyntaxFault("repetition quantifier expects a valid decimal", start + 1, 1)
+        least, has_most, most = found[1], found[2], found[3]
+        if most and int(most) < int(least):
+            raise reader.fault("invalid repetition count range, the start must be <= the end", start)
+        if max(int(least), int(most or 0)) > MOST_REPETITIONS:
+            raise reader.fault(f"counted repetition of more than {MOST_REPETITIONS} is not supported", start)
+        return f"{{{int(least)}}}" if has_most is None else f"{{{int(least)},{most and int(most)}}}"
+
+    def _escape(self, start: int, modes: Modes) -> None:
+        reader = self.reader
+        letter = reader.next()
+        match letter:
+            case "d" | "D" | "s" | "S" | "w" | "W":
+                self._add_consuming(rust_classes.perl_class(letter, modes))
+            case "p" | "P":
+                self._add_consuming(rust_classes.property_class(reader, letter, start))
+            case "A":
+                self._anchor("\\A")
+            case "z":
+                self._anchor("\\z")
+            case "b" if reader.skip("{start}"):
+                self._edge(marks.STARTS)
+            case "b" if reader.skip("{end}"):
+                self._edge(marks.ENDS)
+            case "<":
+                self._edge(marks.STARTS)
+            case ">":
+                self._edge(marks.ENDS)
+            case "b" | "B":
+                if letter == "b" and reader.peek() == "{" and reader.until("}") is not None:
+                    raise reader.fault("this kind of word boundary is not supported", start)
+                self._boundary(letter, modes)
+            case _:
+                self._add_literal(escaped_point(reader, letter, start, unicode=modes.unicode))
+
+    def _boundary(self, letter: str, modes: Modes) -> None:
+        if not modes.unicode:
+            raise SyntaxFault("word boundaries of ASCII alone are not supported", self.reader.position - 2, 2)
+        self.has_boundary = True
+        marked = marks.BOUNDARY if letter == "b" else marks.NEITHER
+        self._add(marked if self.marked else f"\\{letter}")
+
+    def _edge(self, mark: str) -> None:
+        self.has_boundary = self.has_edge = True
+        self._add(mark if self.marked else "\\b")
+
+
+def _with_flag(modes: Modes, flag: str, *, on: bool) -> Modes:
+    match flag:
+        case "i":
+            return replace(modes, insensitive=on)
+        case "u":
+            return replace(modes, unicode=on)
+        case "x":
+            return replace(modes, extended=on)
+        case _:
+            return modes
