@@ -1,6 +1,6 @@
 """`make bench`: this server and the genuine one side by side, in one run, one table.
 
-    .venv/bin/python -m tests.benchmarks [--corpus DIR] [--rows N] [--only PHASE …] [--json OUT] [--skip-theirs] [--help]
+    .venv/bin/python -m tests.benchmarks [--corpus DIR] [--rows N] [--only PHASE …] [--json OUT] [--skip-theirs]
 
 A corpus is a directory of `packages.jsonl.gz` (id, document, metadata a line), `embeddings.npy` (n, d), `queries.npy`
 (m, d) and `queries.jsonl`; it is given by `--corpus` or AFTERGLOW_BENCH_CORPUS. Without one, the sample that ships with
