@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEPENDENCIES := layers/dependencies
 ARGS ?=
+BENCH ?=
 UPGRADE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all lint format bench lock clean
+.PHONY: help run demo test test-all lint format bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,9 @@ format: $(VENV)/.ready-dev ## rewrite the sources in the one format
 
 bench: $(VENV)/.ready-dev ## measure this server and the genuine one side by side, print one table
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+docs: $(VENV)/.ready-dev ## write the tables in the docs anew from the code; BENCH=file puts a bench's table into the README
+	$(BIN)/python -m tests.docs.written $(BENCH)
 
 lock: $(VENV)/.ready-dev ## write the pinned, hashed requirements anew from pyproject.toml; UPGRADE=1 takes current releases
 	PATH="$(CURDIR)/$(BIN):$$PATH" UPGRADE="$(UPGRADE)" bash $(DEPENDENCIES)/lock.sh

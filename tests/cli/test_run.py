@@ -53,9 +53,12 @@ def test_path_without_permission(tmp_path: Path) -> None:
 
 
 def test_bad_setting(tmp_path: Path) -> None:
-    done = afterglow("run", "--path", str(tmp_path / "new"), AFTERGLOW_FOLD_OPS="many")
-    refused(done, 2, "AFTERGLOW_FOLD_OPS must be a int, got 'many'")
-    assert not (tmp_path / "new").exists()
+    new = tmp_path / "new"
+    done = afterglow("run", "--path", str(new), AFTERGLOW_FOLD_OPS="many")
+    refused(done, 2, "AFTERGLOW_FOLD_OPS must be a whole number, got 'many'")
+    done = afterglow("run", "--path", str(new), AFTERGLOW_KEEP_ALIVE_SECONDS="-1")
+    refused(done, 2, "AFTERGLOW_KEEP_ALIVE_SECONDS must be neither negative nor infinite, got '-1'")
+    assert not new.exists()
 
 
 @pytest.mark.parametrize("option", [["--port", "70000"], ["--workers", "0"], ["--nonsense"]])

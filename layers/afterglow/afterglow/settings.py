@@ -36,7 +36,7 @@ class Settings:
     """Operations in the tail at which writes answer 429 until the indexer has caught up."""
     graph_rows: int = 4_096
     """Rows from which a segment carries an HNSW graph; below it exact search is as fast."""
-    exact_rows: int = 20_000
+    exact_rows: int = 10_000
     """Rows that a filter may leave for exact scoring, at 384 dimensions; scaled by dimension."""
     build_threads: int = 2
     """Threads that insert into a graph."""
@@ -72,18 +72,23 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings with what `environ` overrides. Raises ValueError naming the variable that cannot be read."""
     given: dict[str, int | float | bool] = {}
     for each in fields(Settings):
-        text = environ.get(PREFIX + each.name.upper())
-        if text is None:
-            continue
-        try:
-            if each.type is bool:
-                given[each.name] = {"1": True, "true": True, "0": False, "false": False}[text.lower()]
-            else:
-                given[each.name] = int(text) if each.type is int else float(text)
-        except (KeyError, ValueError):
-            kind = getattr(each.type, "__name__", str(each.type))
-            raise ValueError(f"{PREFIX}{each.name.upper()} must be a {kind}, got {text!r}") from None
+        name = PREFIX + each.name.upper()
+        if name in environ:
+            given[each.name] = _value(name, environ[name], type(each.default))
     return Settings(**given)  # type: ignore[arg-type]
+
+
+def _value(name: str, text: str, kind: type) -> int | float | bool:
+    try:
+        if kind is bool:
+            return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
+        value = int(text) if kind is int else float(text)
+    except (KeyError, ValueError):
+        wanted = {bool: "true or false", int: "a whole number"}.get(kind, "a number")
+        raise ValueError(f"{name} must be {wanted}, got {text!r}") from None
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name} must be neither negative nor infinite, got {text!r}")
+    return value
 
 
 @dataclass(frozen=True, slots=True)

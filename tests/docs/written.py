@@ -1,0 +1,98 @@
+"""The parts of the docs that are written from the code, between markers. `make docs` writes them, a test compares.
+
+`python -m tests.docs.written [TABLE]` rewrites them; TABLE is a file with the bench's markdown table for the README.
+"""
+
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from afterglow import settings
+from afterglow.cli.main import app
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATIONS = ROOT / "docs" / "operations.md"
+README = ROOT / "README.md"
+
+
+def commands() -> Iterator[Any]:
+    """The commands of the program, by name."""
+    group: Any = typer.main.get_command(app)
+    for name in sorted(group.commands):
+        yield group.commands[name]
+
+
+def options(command: Any) -> Iterator[tuple[str, str, str]]:
+    """Name, default and help of each option and argument."""
+    for parameter in command.params:
+        if parameter.name == "help":
+            continue
+        flag = max(parameter.opts, key=len)
+        default = "" if parameter.default in (None, False) else f"`{parameter.default}`"
+        yield (flag if flag.startswith("-") else flag.upper()), default, parameter.help or ""
+
+
+def commands_text() -> str:
+    """Every command with its options."""
+    parts = []
+    for command in commands():
+        parts.append(f"`afterglow {command.name}`: {command.help.strip().splitlines()[0]}\n")
+        rows = list(options(command))
+        if rows:
+            parts.append("| option | default | |\n|---|---|---|")
+            parts.append("\n".join(f"| `{name}` | {default} | {text} |" for name, default, text in rows) + "\n")
+    return "\n".join(parts)
+
+
+def settings_text() -> str:
+    """A table of every setting with its default and what its docstring says."""
+    tree = ast.parse(inspect.getsource(settings))
+    body = next(each for each in tree.body if isinstance(each, ast.ClassDef) and each.name == "Settings").body
+    told: dict[str, str] = {}
+    for line, following in pairwise(body):
+        if (
+            isinstance(line, ast.AnnAssign)
+            and isinstance(line.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            told[line.target.id] = " ".join(str(following.value.value).split())
+    rows = ["| variable | default | |", "|---|---|---|"]
+    for each in fields(settings.Settings):
+        shown = f"{each.default:_}" if type(each.default) is int else str(each.default)
+        rows.append(f"| `{settings.PREFIX}{each.name.upper()}` | {shown} | {told[each.name]} |")
+    return "\n".join(rows) + "\n"
+
+
+def between(text: str, mark: str) -> str:
+    """What stands between the markers `mark`."""
+    found = re.search(rf"<!-- {mark}: [^\n]*-->\n(.*?)<!-- /{mark} -->", text, re.DOTALL)
+    assert found, f"no markers {mark}"
+    return found[1]
+
+
+def replaced(text: str, mark: str, by: str) -> str:
+    """`text` with `by` between the markers `mark`."""
+    old = between(text, mark)
+    return text.replace(f"-->\n{old}<!-- /{mark} -->", f"-->\n{by}<!-- /{mark} -->")
+
+
+def main() -> None:
+    """Writes them."""
+    text = OPERATIONS.read_text()
+    text = replaced(text, "commands", commands_text())
+    OPERATIONS.write_text(replaced(text, "settings", settings_text()))
+    for table in sys.argv[1:]:
+        README.write_text(replaced(README.read_text(), "bench", Path(table).read_text().strip() + "\n"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Settings from the environment."""
+
+import pytest
+
+from afterglow.settings import Settings, from_environment
+
+
+def test_nothing_given_is_the_default() -> None:
+    assert from_environment({"AFTERGLOW_UNKNOWN": "1", "PATH": "/bin"}) == Settings()
+
+
+def test_each_kind() -> None:
+    given = {"AFTERGLOW_FOLD_OPS": "7", "AFTERGLOW_FOLD_QUIET_SECONDS": "0.5", "AFTERGLOW_VERIFY_CHECKSUMS": "False"}
+    assert from_environment(given) == Settings(fold_ops=7, fold_quiet_seconds=0.5, verify_checksums=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("FOLD_OPS", "1.5", "a whole number"),
+        ("FOLD_OPS", "-1", "neither negative"),
+        ("FOLD_QUIET_SECONDS", "soon", "a number"),
+        ("FOLD_QUIET_SECONDS", "nan", "neither negative"),
+        ("FOLD_QUIET_SECONDS", "inf", "nor infinite"),
+        ("VERIFY_CHECKSUMS", "yes", "true or false"),
+    ],
+)
+def test_what_cannot_be_read_is_named(name: str, text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as raised:
+        from_environment({f"AFTERGLOW_{name}": text})
+    assert f"AFTERGLOW_{name}" in str(raised.value)
+    assert repr(text) in str(raised.value)
