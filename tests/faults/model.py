@@ -1,7 +1,7 @@
 """What a collection must hold after a client's operations: the sequential meaning of add, update, upsert and delete.
 
-A `Book` is the state of one client's own records, in insertion order. Operations are plain data, so that a programme can
-be printed and replayed.
+A `Book` is the state of one client's own records, in insertion order. Operations are plain data, so that a
+programme can be printed and replayed.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""`kill -9` at a random moment of random writes: the acknowledged is there, what was in flight is there whole or not at all.
+"""`kill -9` at a random moment of random writes: the acknowledged is there, what was in flight whole or not at all.
 
 Rounds of one story share a directory, so that what one crash leaves behind meets the next. Folds, compactions and
 batches kept as objects happen all the time, as their thresholds are set low. A failure names the seed;
