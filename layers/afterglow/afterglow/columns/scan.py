@@ -15,7 +15,8 @@ from stringzilla import Str
 CHUNK_BYTES = 1 << 20
 FEW_CANDIDATES = 8
 DENSE_HITS = 2
-FEW_SEARCHES = 16
+FEW_SEARCHES = 4
+TERMINATOR = b"\xff"
 
 
 class Pattern(Protocol):
@@ -51,16 +52,20 @@ def matching(
     blob: memoryview, offsets: NDArray[np.int64], pattern: Pattern, candidates: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Which candidate rows `pattern` is found in."""
+    found = np.zeros(len(offsets) - 1, dtype=np.bool_)
     chosen = np.flatnonzero(candidates)
-    rows = len(offsets) - 1
-    found = np.zeros(rows, dtype=np.bool_)
-    if pattern.is_anchored or len(chosen) * FEW_SEARCHES < rows:
-        search = pattern.search
-        bounds = zip(offsets[chosen].tolist(), (offsets[chosen + 1] - 1).tolist(), strict=True)
-        hits = (search(blob[start:stop], 0, stop - start) is not None for start, stop in bounds)
-        found[chosen] = np.fromiter(hits, dtype=np.bool_, count=len(chosen))
+    if pattern.is_anchored or len(chosen) * FEW_SEARCHES < len(found):
+        found[chosen] = _search_each(blob, offsets, pattern, chosen)
         return found
-    found[_rows_of(_match_positions(blob, pattern), offsets)] = True
+    is_dense = False
+    for first, last in _chunks(offsets):
+        if is_dense:
+            rows = first + np.flatnonzero(candidates[first:last])
+            found[rows] = _search_each(blob, offsets, pattern, rows)
+            continue
+        positions = _match_positions(blob, pattern, int(offsets[first]), int(offsets[last]))
+        found[first + _rows_of(positions, offsets[first : last + 1])] = True
+        is_dense = len(positions) * DENSE_HITS > last - first
     return found & candidates
 
 
@@ -86,15 +91,22 @@ def _row_by_row(text: Str, offsets: NDArray[np.int64], needle: bytes, rows: NDAr
     return np.fromiter(map(text.contains, repeat(needle), starts, stops), dtype=np.bool_, count=len(rows))
 
 
-def _match_positions(blob: memoryview, pattern: Pattern) -> NDArray[np.int64]:
-    """Where the first match in each text that has one begins."""
-    next_terminator = Str(blob).find
+def _search_each(
+    blob: memoryview, offsets: NDArray[np.int64], pattern: Pattern, rows: NDArray[np.int64]
+) -> NDArray[np.bool_]:
     search = pattern.search
+    bounds = zip(offsets[rows].tolist(), (offsets[rows + 1] - 1).tolist(), strict=True)
+    hits = (search(blob[start:stop], 0, stop - start) is not None for start, stop in bounds)
+    return np.fromiter(hits, dtype=np.bool_, count=len(rows))
+
+
+def _match_positions(blob: memoryview, pattern: Pattern, start: int, stop: int) -> NDArray[np.int64]:
+    """Where the first match begins in each text of blob[start:stop] that has one."""
+    next_terminator = Str(blob).find
     positions: list[int] = []
-    start, stop = 0, len(blob)
-    while start < stop and (position := search(blob, start, stop)) is not None:
+    while start < stop and (position := pattern.search(blob, start, stop)) is not None:
         positions.append(position)
-        start = next_terminator(b"\xff", position) + 1
+        start = next_terminator(TERMINATOR, position) + 1
     return np.array(positions, dtype=np.int64)
 
 

@@ -14,7 +14,6 @@ from afterglow.columns import scan
 from afterglow.errors import Corrupt
 
 VERSION = 1
-TERMINATOR = b"\xff"
 
 
 class Texts:
@@ -127,7 +126,7 @@ def joined(
     filled = [text or b"" for text in texts]
     offsets = np.zeros(len(filled) + 1, dtype=np.uint64)
     np.cumsum(np.fromiter(map(len, filled), dtype=np.uint64, count=len(filled)) + np.uint64(1), out=offsets[1:])
-    blob = TERMINATOR.join((*filled, b"")) if filled else b""
+    blob = scan.TERMINATOR.join((*filled, b"")) if filled else b""
     present = None
     if None in texts:
         present = np.fromiter((text is not None for text in texts), dtype=np.bool_, count=len(filled))

@@ -89,7 +89,9 @@ def _cost(tree: Filter) -> int:
 def _matching(pattern: regex.Regex, documents: Texts, candidates: Mask | None) -> Mask:
     if pattern.is_literal:
         return documents.contains(pattern.literal, candidates)
-    if len(pattern.literal) >= TELLING_LITERAL:
+    if pattern.loose is not None:
+        candidates = _matching(pattern.loose, documents, candidates)
+    elif len(pattern.literal) >= TELLING_LITERAL:
         candidates = documents.contains(pattern.literal, candidates)
     return documents.matches(pattern, candidates)
 

@@ -12,10 +12,9 @@ pattern then names consumes its stopper, so `\b(?m)a$\n` finds nothing in a text
 """
 
 import functools
-from typing import Any
+import re
 
-from afterglow.filters.engine import program
-from afterglow.filters.rust_properties import WORD
+from afterglow.filters.rust_properties import perl_ranges
 
 STARTS, ENDS, NEITHER, STOPPER = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
 PASS = f"[{STARTS}-{NEITHER}]*{STOPPER}"
@@ -24,14 +23,29 @@ BOUNDARY = f"[{STARTS}{ENDS}]"
 
 def marked(text: str) -> str:
     """The text with its marks."""
-    places = [NEITHER] * (len(text) + 1)
+    pieces: list[str] = []
+    mark, position = NEITHER, 0
     for word in _words().finditer(text):
-        places[word.start()] = STARTS
-        places[word.end()] = ENDS
-    pieces = (f"{mark}{mark}{STOPPER}{character}" for mark, character in zip(places, (*text, ""), strict=True))
-    return "".join(pieces)
+        start, end = word.span()
+        if start > position:
+            pieces += _lead(mark), WITHIN.join(text[position:start])
+        pieces += _lead(STARTS), WITHIN.join(text[start:end])
+        mark, position = ENDS, end
+    if position < len(text):
+        pieces += _lead(mark), WITHIN.join(text[position:])
+        mark = NEITHER
+    return "".join((*pieces, _lead(mark)))
+
+
+def _lead(mark: str) -> str:
+    return mark + mark + STOPPER
+
+
+WITHIN = _lead(NEITHER)
 
 
 @functools.cache
-def _words() -> Any:
-    return program(f"[{WORD}]+")
+def _words() -> re.Pattern[str]:
+    # Python's own \w is another: it takes ², but not the vowel signs of many scripts.
+    ranges = perl_ranges("w", unicode=True)
+    return re.compile("[" + "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges) + "]+")

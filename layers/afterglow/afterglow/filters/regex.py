@@ -13,7 +13,7 @@ from typing import Any
 from afterglow.errors import InvalidArgument
 from afterglow.filters import marks
 from afterglow.filters.engine import SyntaxFault, program
-from afterglow.filters.rust_syntax import translate
+from afterglow.filters.rust_syntax import Form, Translation, translate
 
 LONGEST_PATTERN = 16 * 1024
 
@@ -22,18 +22,20 @@ LONGEST_PATTERN = 16 * 1024
 class Regex:
     """A compiled pattern.
 
-    is_anchored: it may tell where a text begins or ends, so texts must be searched one at a time.
+    is_anchored: it may tell where a text or a word begins or ends, so texts must be searched one at a time.
     literal: UTF-8 that every match contains; empty where none is obvious.
     is_literal: the pattern is nothing but `literal`.
     plain: the RE2 program, None where it could not say what the pattern says of any text.
     marked: the RE2 program for marked texts, None where the plain one is right for all.
+    loose: a pattern that is not anchored and found wherever this one is; None where that says nothing new.
     """
 
     is_anchored: bool
     literal: bytes
     is_literal: bool
     plain: Any
-    marked: Any
+    marked: Any = None
+    loose: "Regex | None" = None
 
     def search(self, text: memoryview, start: int, stop: int) -> int | None:
         """Where the leftmost match in text[start:stop] (UTF-8) begins, None where there is none.
@@ -55,16 +57,28 @@ def compiled(pattern: str) -> Regex:
         raise InvalidArgument(f"regular expression of {len(pattern)} characters: at most {LONGEST_PATTERN} are allowed")
     try:
         plain = translate(pattern)
-        marked = translate(pattern, marked=True) if plain.has_boundary else None
+        if not (plain.is_anchored or plain.has_boundary):
+            return _unanchored(plain)
+        loose = _unanchored(translate(pattern, Form.LOOSE))
         return Regex(
-            is_anchored=plain.is_anchored or plain.has_boundary,
-            literal=plain.literal.encode(),
-            is_literal=plain.is_literal,
+            is_anchored=True,
+            literal=b"",
+            is_literal=False,
             plain=None if plain.has_edge else program(plain.text),
-            marked=None if marked is None else program(marked.text),
+            marked=program(translate(pattern, Form.MARKED).text) if plain.has_boundary else None,
+            loose=loose if loose.plain.search(b"") is None else None,
         )
     except SyntaxFault as fault:
         raise InvalidArgument(_explained(pattern, fault)) from None
+
+
+def _unanchored(translation: Translation) -> Regex:
+    return Regex(
+        is_anchored=False,
+        literal=translation.literal.encode(),
+        is_literal=translation.is_literal,
+        plain=program(translation.text),
+    )
 
 
 def _explained(pattern: str, fault: SyntaxFault) -> str:

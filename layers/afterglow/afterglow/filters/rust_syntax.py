@@ -1,12 +1,13 @@
 r"""From Rust's regular expression syntax to RE2's.
 
 The two share a semantics; what differs is what `\d \w \s \b` cover (Unicode in Rust), the escapes, the flags `x u`,
-sets in character classes (see `rust_classes`), repetitions of repetitions, and what is refused. Groups lose their names:
-only whether there is a match is of interest.
+sets in character classes (see `rust_classes`), repetitions of repetitions, and what is refused. Groups lose their
+names: only whether there is a match is of interest.
 """
 
 import re
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import NamedTuple
 
 from afterglow.filters import marks, rust_classes
@@ -20,6 +21,18 @@ GROUP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]]*")
 COUNTED = re.compile(r"(\d+)(,(\d*))?")
 KNOWN_FLAGS = "imsUux"
 LOOK_AROUND = ("?=", "?!", "?<=", "?<!")
+
+
+class Form(Enum):
+    """What a translation is for.
+
+    PLAIN: texts as they are. MARKED: marked texts (see `marks`). LOOSE: texts as they are, without regard to where
+    words, lines and texts begin and end: it finds all that the pattern does, and more.
+    """
+
+    PLAIN = "plain"
+    MARKED = "marked"
+    LOOSE = "loose"
 
 
 class Translation(NamedTuple):
@@ -49,17 +62,17 @@ class _Group:
     is_repeated: bool = False
 
 
-def translate(pattern: str, *, marked: bool = False) -> Translation:
-    """The pattern in RE2's syntax; with `marked`, for marked texts (see `marks`). SyntaxFault where it is none."""
-    return _Translator(pattern, marked).run()
+def translate(pattern: str, form: Form = Form.PLAIN) -> Translation:
+    """The pattern in RE2's syntax; SyntaxFault where it is none."""
+    return _Translator(pattern, form).run()
 
 
 class _Translator:
     """One pass over a pattern, with a stack of open groups."""
 
-    def __init__(self, pattern: str, marked: bool) -> None:
+    def __init__(self, pattern: str, form: Form) -> None:
         self.reader = Reader(pattern)
-        self.marked = marked
+        self.form = form
         self.groups = [_Group("", Modes(unicode=True, extended=False, insensitive=False), 0)]
         self.is_anchored = self.has_boundary = self.has_edge = False
         self.runs = [""]
@@ -130,16 +143,24 @@ class _Translator:
             self.runs.append("")
 
     def _add_consuming(self, atom: str, literal: str = "") -> None:
-        self._add(f"(?:{marks.PASS}{atom})" if self.marked else atom, literal=literal)
+        self._add(f"(?:{marks.PASS}{atom})" if self.form is Form.MARKED else atom, literal=literal)
 
     def _add_literal(self, point: int) -> None:
         is_certain = len(self.groups) == 1 and not self.groups[0].modes.insensitive
         self._add_consuming(quoted(point), chr(point) if is_certain else "")
 
+    def _add_assertion(self, plain: str, marked: str) -> None:
+        if self.form is not Form.LOOSE:
+            self._add(marked if self.form is Form.MARKED else plain)
+            return
+        group = self.groups[-1]
+        group.atoms.append("")
+        group.can_repeat = True
+        group.is_repeated = False
+
     def _anchor(self, anchor: str) -> None:
         self.is_anchored = True
-        before_end = self.marked and anchor in ("$", "\\z")
-        self._add(f"(?:{marks.PASS}{anchor})" if before_end else anchor)
+        self._add_assertion(anchor, f"(?:{marks.PASS}{anchor})" if anchor in ("$", "\\z") else anchor)
 
     def _open(self, start: int) -> None:
         reader = self.reader
@@ -253,12 +274,11 @@ class _Translator:
         if not modes.unicode:
             raise SyntaxFault("word boundaries of ASCII alone are not supported", self.reader.position - 2, 2)
         self.has_boundary = True
-        marked = marks.BOUNDARY if letter == "b" else marks.NEITHER
-        self._add(marked if self.marked else f"\\{letter}")
+        self._add_assertion(f"\\{letter}", marks.BOUNDARY if letter == "b" else marks.NEITHER)
 
     def _edge(self, mark: str) -> None:
         self.has_boundary = self.has_edge = True
-        self._add(mark if self.marked else "\\b")
+        self._add_assertion("\\b", mark)
 
 
 def _with_flag(modes: Modes, flag: str, *, on: bool) -> Modes:
