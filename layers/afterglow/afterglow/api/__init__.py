@@ -1,0 +1,1 @@
+"""The Chroma wire: routes, models, errors → status, OpenAPI; the ASGI app."""

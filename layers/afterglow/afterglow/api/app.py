@@ -1,0 +1,75 @@
+"""The ASGI application: the Chroma API over an engine."""
+
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from afterglow.api.endpoint import Endpoint, not_found, send_answer
+from afterglow.api.route import Route, Runs
+from afterglow.api.routes import ROUTES
+from afterglow.api.service import Service
+from afterglow.settings import Ambient, Settings
+
+if TYPE_CHECKING:
+    from afterglow.collection import Engine
+
+THREADS = 16
+"""Requests that read or write the stores at one time; further ones wait."""
+
+
+def create_app(engine: "Engine", settings: Settings, ambient: Ambient, *, allow_reset: bool) -> Starlette:
+    """The application. Its end closes its threads, not the engine, which the caller opened."""
+    service = Service(engine, settings, ambient, allow_reset, os.cpu_count() or 1)
+    pools: dict[Runs, Executor] = {
+        Runs.IN_POOL: ThreadPoolExecutor(THREADS, thread_name_prefix="api"),
+        Runs.ASIDE: ThreadPoolExecutor(1, thread_name_prefix="api-aside"),
+    }
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        for pool in pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    routes = [StarletteRoute(path, endpoint) for path, endpoint in _endpoints(service, pools)]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    app.router.default = _nothing_here(service)
+    app.add_middleware(_RawPaths)
+    return app
+
+
+def _endpoints(service: Service, pools: dict[Runs, Executor]) -> list[tuple[str, Endpoint]]:
+    paths: dict[str, dict[str, Route]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method] = route
+    return [(path, Endpoint(service, methods, pools)) for path, methods in paths.items()]
+
+
+def _nothing_here(service: Service) -> ASGIApp:
+    async def respond(scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await send_answer(send, not_found(service), 404)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+
+    return respond
+
+
+class _RawPaths:
+    """Matches routes against the path as it was sent, so that a name may hold an encoded slash; `Call.part` decodes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw = scope.get("raw_path") if scope["type"] == "http" else None
+        if raw is not None and b"%" in raw:
+            scope["path"] = raw.split(b"?", 1)[0].decode("latin-1")
+        await self.app(scope, receive, send)

@@ -1,0 +1,120 @@
+"""Handlers of the collection routes, and a collection's JSON."""
+
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from afterglow.api import metadata, models, params, shapes
+from afterglow.api.service import Answer, Call, Service
+from afterglow.catalog import names, schema
+from afterglow.catalog.model import Collection
+from afterglow.collection.model import Scope
+from afterglow.errors import InvalidArgument, NotFound
+
+_NOTHING = b"{}"
+
+
+def create(service: Service, call: Call) -> Answer:
+    """Make a collection, or answer the one that is there."""
+    request = shapes.parse(models.CreateCollection, call.body)
+    tenant, database = params.place(call)
+    given = metadata.check_collection(request.metadata, "metadata", nulls=False)
+    names.validate_collection_name(request.name)
+    stored = schema.reconcile(_dict(request.configuration), _dict(request.given_schema), given, service.threads)
+    try:
+        collection = service.engine.create_collection(
+            tenant, database, request.name, given, stored, get_or_create=request.get_or_create
+        )
+    except NotFound as error:
+        # The database went away meanwhile; the contract calls a missing database a wrong argument here.
+        raise InvalidArgument(error.message) from error
+    return Answer(_encoded(collection))
+
+
+def list_all(service: Service, call: Call) -> Answer:
+    """A database's collections, by id."""
+    limit, offset = params.page(call)
+    found = service.engine.list_collections(*params.place(call), limit, offset)
+    return Answer(orjson.dumps([_json(each) for each in found]))
+
+
+def count(service: Service, call: Call) -> Answer:
+    """How many collections a database has."""
+    return Answer(b"%d" % service.engine.count_collections(*params.place(call)))
+
+
+def get(service: Service, call: Call) -> Answer:
+    """A collection by name."""
+    tenant, database = params.place(call)
+    return Answer(_encoded(service.engine.get_collection(tenant, database, call.part("collection_id"))))
+
+
+def get_by_id(service: Service, call: Call) -> Answer:
+    """A collection by id."""
+    tenant, database = params.place(call)
+    collection_id = names.parse_collection_id(
+        call.part("collection_id"),
+        "Validation error: collection_id: Invalid collection ID format, expected UUID",
+    )
+    try:
+        found = service.engine.get_collection_by_id(Scope(tenant, database, collection_id))
+    except NotFound:
+        # This one route's text has no full stop.
+        raise NotFound(f"Collection [{collection_id}] does not exist") from None
+    return Answer(_encoded(found))
+
+
+def get_by_crn(service: Service, call: Call) -> Answer:
+    """A collection by the resource name of its tenant, its database's name and its own."""
+    resource_name, database, name = names.parse_crn(call.part("crn"))
+    catalog = service.engine.catalog
+    for tenant in catalog.list_tenants():
+        if catalog.get_tenant(tenant) == resource_name:
+            return Answer(_encoded(service.engine.get_collection(tenant, database, name)))
+    raise NotFound(f"Tenant with resource name [{resource_name}] not found")
+
+
+def update(service: Service, call: Call) -> Answer:
+    """Rename a collection, replace its metadata, reconfigure it."""
+    request = shapes.parse(models.UpdateCollection, call.body)
+    scope = params.scope(call)
+    try:
+        new_metadata = metadata.check_collection(request.new_metadata, "new_metadata", nulls=True)
+        if request.new_name is not None:
+            names.validate_collection_name(request.new_name, "new_name")
+    except InvalidArgument:
+        service.engine.get_collection_by_id(scope)
+        raise
+    service.engine.modify_collection(scope, request.new_name, new_metadata, _dict(request.new_configuration))
+    return Answer(_NOTHING)
+
+
+def delete(service: Service, call: Call) -> Answer:
+    """Drop a collection by name."""
+    tenant, database = params.place(call)
+    service.engine.delete_collection(tenant, database, call.part("collection_id"))
+    return Answer(_NOTHING)
+
+
+def _encoded(collection: Collection) -> bytes:
+    return orjson.dumps(_json(collection))
+
+
+def _json(collection: Collection) -> dict[str, Any]:
+    return {
+        "id": collection.id,
+        "name": collection.name,
+        "configuration_json": schema.configuration_json(collection.schema),
+        "schema": collection.schema,
+        "metadata": collection.metadata or None,
+        "dimension": collection.dimension,
+        "tenant": collection.tenant,
+        "database": collection.database,
+        "log_position": 0,
+        "version": 0,
+    }
+
+
+def _dict(model: BaseModel | None) -> dict[str, Any] | None:
+    return None if model is None else model.model_dump(exclude_none=True)

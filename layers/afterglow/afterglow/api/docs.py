@@ -1,0 +1,60 @@
+"""The routes that describe the others: `/openapi.json`, and `/docs`, a page that needs nothing from elsewhere."""
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib import resources
+
+import orjson
+
+from afterglow.api.route import Route, Runs
+from afterglow.api.service import Answer, Call, Service
+from afterglow.errors import NotFound
+
+_KINDS = {
+    "index.html": b"text/html; charset=utf-8",
+    "docs.css": b"text/css; charset=utf-8",
+    "docs.js": b"text/javascript; charset=utf-8",
+}
+
+
+def routes(table: Callable[[], Iterable[Route]]) -> tuple[Route, ...]:
+    """The routes; `table` answers all routes, once there are all."""
+
+    @cache
+    def described() -> bytes:
+        # Imported here: nothing else needs it, and a server should start quickly.
+        from afterglow.api.openapi import document
+
+        return orjson.dumps(document(table()))
+
+    def openapi(service: Service, call: Call) -> Answer:
+        """The OpenAPI document."""
+        del service, call
+        return Answer(described())
+
+    return (
+        Route("GET", "/openapi.json", openapi, "System", "The OpenAPI document", runs=Runs.ASIDE, hidden=True),
+        Route("GET", "/docs", _page, "System", "These pages", runs=Runs.ASIDE, hidden=True),
+        Route("GET", "/docs/{file}", _file, "System", "Their parts", runs=Runs.ASIDE, hidden=True),
+    )
+
+
+def _page(service: Service, call: Call) -> Answer:
+    del service, call
+    return _static("index.html")
+
+
+def _file(service: Service, call: Call) -> Answer:
+    del service
+    return _static(call.part("file"))
+
+
+@cache
+def _read(name: str) -> bytes:
+    return resources.files("afterglow.api").joinpath("static", name).read_bytes()
+
+
+def _static(name: str) -> Answer:
+    if name not in _KINDS:
+        raise NotFound(f"no such page: {name}")
+    return Answer(_read(name), content_type=_KINDS[name])

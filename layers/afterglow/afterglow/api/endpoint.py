@@ -1,0 +1,88 @@
+"""One path of the server as an ASGI application: picks the method, reads the body, runs the handler, sends the answer.
+
+Nothing of Starlette's request and response objects is used here: a query should cost little more than its search.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from afterglow.api import body, errors
+from afterglow.api.route import Route, Runs
+from afterglow.api.service import Answer, Call, Service
+from afterglow.errors import AfterglowError
+
+logger = logging.getLogger("afterglow.api")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The routes of one path, by method. `pools` are where handlers run that may not run on the event loop."""
+
+    service: Service
+    routes: Mapping[str, Route]
+    pools: Mapping[Runs, Executor]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        method = scope["method"]
+        route = self.routes.get("GET" if method == "HEAD" else method)
+        if route is None:
+            await send_answer(send, not_allowed(self.service, self.routes), 405)
+            return
+        try:
+            answer = await self._answer(route, scope, receive)
+        except body.ClientGone:
+            logger.debug("%s %s: the client left before its request was whole", method, scope["path"])
+            return
+        except AfterglowError as error:
+            answer = errors.known(error, method, scope["path"], errors.new_trace_id(self.service.ambient))
+        except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is becomes a logged 500
+            answer = errors.unexpected(error, method, scope["path"], errors.new_trace_id(self.service.ambient))
+        await send_answer(send, answer, route.success, headers_only=method == "HEAD")
+
+    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
+        content = b""
+        if route.request is not None:
+            settings = self.service.settings
+            body.require_json(scope["headers"])
+            content = await body.read_body(
+                receive, scope["headers"], settings.max_body_bytes, piece_seconds=settings.client_seconds
+            )
+        call = Call(scope["path_params"], scope["query_string"], content)
+        if route.runs is Runs.AT_ONCE:
+            return route.handler(self.service, call)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.pools[route.runs], route.handler, self.service, call)
+
+
+def not_found(service: Service) -> Answer:
+    """The answer where there is nothing."""
+    return Answer(b"", 404, b"", [errors.trace_header(errors.new_trace_id(service.ambient))])
+
+
+def not_allowed(service: Service, methods: Mapping[str, Any]) -> Answer:
+    """The answer to a method that a path does not have."""
+    allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
+    trace = errors.trace_header(errors.new_trace_id(service.ambient))
+    return Answer(b"", 405, b"", [trace, (b"allow", ",".join(allowed).encode())])
+
+
+async def send_answer(send: Send, answer: Answer, success: int, *, headers_only: bool = False) -> None:
+    """Send the answer; `success` is the status of one that names none."""
+    headers = [(b"content-length", b"%d" % len(answer.body)), *answer.headers]
+    if answer.content_type:
+        headers.append((b"content-type", answer.content_type))
+    await send(
+        {
+            "type": "http.response.start",
+            "status": success if answer.status is None else answer.status,
+            "headers": headers,
+        }
+    )
+    await send({"type": "http.response.body", "body": b"" if headers_only else answer.body})

@@ -1,0 +1,109 @@
+"""Handlers of the record routes: add, update, upsert, delete, get, query, count, indexing status."""
+
+import orjson
+
+from afterglow.api import models, params, records_in, records_out, shapes, vectors
+from afterglow.api.service import Answer, Call, Service
+from afterglow.collection import Op
+from afterglow.errors import InvalidArgument, Unimplemented
+
+_NOTHING = b"{}"
+_DEFAULT_RESULTS = 10
+
+
+def add(service: Service, call: Call) -> Answer:
+    """Add records; those whose id is there are left alone."""
+    return _write(service, call, Op.ADD)
+
+
+def update(service: Service, call: Call) -> Answer:
+    """Change records; those that are not there are left out."""
+    return _write(service, call, Op.UPDATE)
+
+
+def upsert(service: Service, call: Call) -> Answer:
+    """Insert records, or change those that are there."""
+    return _write(service, call, Op.UPSERT)
+
+
+def delete(service: Service, call: Call) -> Answer:
+    """Delete records by id, by filter, or by both."""
+    request = shapes.parse(models.DeleteRecords, call.body)
+    scope = params.scope(call)
+    filtered = request.where is not None or request.where_document is not None
+    try:
+        selection = records_in.selection(request)
+        if not filtered and request.limit is not None and request.ids != []:
+            raise InvalidArgument(
+                "Validation error: limit, where: limit can only be specified when a where clause is provided"
+            )
+        if not filtered and request.ids == []:
+            raise InvalidArgument("Validation error: ids, where: Either ids or where must be specified")
+    except InvalidArgument:
+        service.engine.get_collection_by_id(scope)
+        raise
+    return Answer(orjson.dumps({"deleted": service.engine.delete(scope, selection, request.limit)}))
+
+
+def get(service: Service, call: Call) -> Answer:
+    """Records in insertion order."""
+    request = shapes.parse(models.GetRecords, call.body)
+    scope = params.scope(call)
+    try:
+        selection = records_in.selection(request)
+    except InvalidArgument:
+        service.engine.get_collection_by_id(scope)
+        raise
+    include = records_in.include(request.include)
+    records = service.engine.get(scope, selection, request.limit, request.offset or 0, include)
+    return Answer(records_out.got(records, request.include))
+
+
+def query(service: Service, call: Call) -> Answer:
+    """The records nearest to each query vector."""
+    request = shapes.parse(models.QueryRecords, call.body)
+    scope = params.scope(call)
+    try:
+        queries = vectors.parse_queries(request.query_embeddings)
+        selection = records_in.selection(request)
+    except InvalidArgument:
+        service.engine.get_collection_by_id(scope)
+        raise
+    wanted = _DEFAULT_RESULTS if request.n_results is None else request.n_results
+    hits = service.engine.query(scope, queries, wanted, selection, records_in.include(request.include))
+    return Answer(records_out.found(hits, request.include))
+
+
+def count(service: Service, call: Call) -> Answer:
+    """How many records the collection has."""
+    level = params.read_level(call)
+    return Answer(b"%d" % service.engine.count(params.scope(call), level))
+
+
+def indexing_status(service: Service, call: Call) -> Answer:
+    """How many operations there were, and how many are indexed."""
+    status = service.engine.indexing_status(params.scope(call))
+    progress = status.indexed_ops / status.total_ops if status.total_ops else 1.0
+    return Answer(
+        orjson.dumps(
+            {
+                "op_indexing_progress": progress,
+                "num_unindexed_ops": status.total_ops - status.indexed_ops,
+                "num_indexed_ops": status.indexed_ops,
+                "total_ops": status.total_ops,
+            }
+        )
+    )
+
+
+def _write(service: Service, call: Call, op: Op) -> Answer:
+    write = records_in.parse_write(op, call.body)
+    scope = params.scope(call)
+    try:
+        batch = write.batch()
+    except (InvalidArgument, Unimplemented):
+        # A collection that is not there is the greater news.
+        service.engine.get_collection_by_id(scope)
+        raise
+    service.engine.write(scope, batch)
+    return Answer(_NOTHING)

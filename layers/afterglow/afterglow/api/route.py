@@ -1,0 +1,44 @@
+"""What the server knows of one route: how to serve it, and what to say of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from afterglow.api.service import Answer, Call, Service
+
+Handler = Callable[[Service, Call], Answer]
+
+
+class Runs(Enum):
+    """Where a handler runs."""
+
+    IN_POOL = "pool"
+    """In the pool of threads: whatever reads or writes the stores."""
+    ASIDE = "aside"
+    """In a thread of its own, so that it answers while the pool is busy."""
+    AT_ONCE = "at once"
+    """On the event loop: what needs no more than the process knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path.
+
+    `request` and `response` are pydantic models or other types; None for a request means that no body is read, for a
+    response an answer without a schema. `failures` are the statuses besides `success` and those every route may answer.
+    `query` names the parameters of the query string, with their JSON schemas. `hidden` keeps it out of OpenAPI.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    tag: str
+    summary: str
+    request: Any = None
+    response: Any = None
+    success: int = 200
+    failures: tuple[int, ...] = ()
+    query: tuple[tuple[str, dict[str, Any]], ...] = ()
+    runs: Runs = Runs.IN_POOL
+    hidden: bool = False

@@ -1,0 +1,51 @@
+"""What a handler is given, and what it gives back."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from afterglow.errors import InvalidArgument
+from afterglow.settings import Ambient, Settings
+
+if TYPE_CHECKING:
+    from afterglow.collection import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The engine behind the routes, and what the process was told. `threads` is the default of `num_threads`."""
+
+    engine: "Engine"
+    settings: Settings
+    ambient: Ambient
+    allow_reset: bool
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: the path's parts still percent-encoded, the query string and the body as they came."""
+
+    path: dict[str, str]
+    query: bytes = b""
+    body: bytes = b""
+
+    def part(self, name: str) -> str:
+        """A part of the path, decoded. Raises InvalidArgument when it is not UTF-8."""
+        text = self.path[name]
+        if "%" not in text:
+            return text
+        try:
+            return unquote(text, errors="strict")
+        except UnicodeDecodeError:
+            raise InvalidArgument(f"Invalid URL: {name} is not valid UTF-8: {text}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response: JSON unless `content_type` says otherwise; `status` None means the route's own."""
+
+    body: bytes
+    status: int | None = None
+    content_type: bytes = b"application/json"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)

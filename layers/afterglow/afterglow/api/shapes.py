@@ -1,0 +1,104 @@
+"""From bytes to a request's model: malformed JSON is InvalidArgument (400), JSON of the wrong shape Malformed (422).
+
+The texts follow the genuine server's: a path to the offending value, then what is wrong with it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from afterglow.errors import InvalidArgument, Malformed
+
+M = TypeVar("M", bound=BaseModel)
+
+_WRONG_SHAPE = "Failed to deserialize the JSON body into the target type: "
+_EXPECTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "a boolean",
+    "list_type": "a sequence",
+    "dict_type": "a map",
+    "model_type": "a map",
+    "model_attributes_type": "a map",
+}
+_FUNCTION_TAGS = frozenset({"legacy", "known", "unknown"})
+_LONGEST_SHOWN = 100
+
+
+def parse(model: type[M], body: bytes) -> M:
+    """The body as `model`. Raises InvalidArgument, Malformed."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidArgument(f"Failed to parse the request body as JSON: {error}") from None
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise _malformed(error.errors(include_url=False, include_context=True)[0]) from None
+
+
+def wrong_shape(path: str, what: str) -> Malformed:
+    """The error for a value at `path` that a hand-written check found wrong."""
+    return Malformed(f"{_WRONG_SHAPE}{path}: {what}")
+
+
+def wrong_type(path: str, value: object, expected: str) -> Malformed:
+    """The error for a value at `path` of another type than `expected`."""
+    return wrong_shape(path, f"invalid type: {_shown(value)}, expected {expected}")
+
+
+def _malformed(error: ErrorDetails) -> Malformed:
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    location = list(error["loc"])
+    if kind in {"missing", "extra_forbidden"}:
+        name = location.pop()
+        what = f"{'missing' if kind == 'missing' else 'unknown'} field `{name}`"
+    elif kind == "literal_error":
+        what = f"unknown variant {_shown(value)}, expected one of {_listed(context['expected'])}"
+    elif kind == "union_tag_invalid":
+        what = f"unknown variant `{context['tag']}`, expected one of {_listed(context['expected_tags'])}"
+    elif kind == "union_tag_not_found":
+        what = "missing field `type`"
+    elif kind in {"greater_than_equal", "less_than_equal"}:
+        what = f"invalid value: {_shown(value)}, expected a number from 0 to {context.get('le', 2**32 - 1)}"
+    else:
+        what = f"invalid type: {_shown(value)}, expected {_EXPECTED.get(kind, error['msg'])}"
+    path = _path(location)
+    return Malformed(f"{_WRONG_SHAPE}{path}: {what}" if path else f"{_WRONG_SHAPE}{what}")
+
+
+def _path(location: Sequence[int | str]) -> str:
+    path = ""
+    for before, part in zip([None, *location], location, strict=False):
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not (before == "embedding_function" and part in _FUNCTION_TAGS):
+            path += f".{part}" if path else part
+    return path
+
+
+def _listed(expected: str) -> str:
+    return expected.replace(" or ", ", ").replace("'", "`")
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return f"boolean `{str(value).lower()}`"
+        case int():
+            return f"integer `{value}`"
+        case float():
+            return f"floating point `{value}`"
+        case str():
+            return "string " + orjson.dumps(value[:_LONGEST_SHOWN]).decode()
+        case list():
+            return "sequence"
+        case _:
+            return "map"

@@ -1,0 +1,65 @@
+"""Handlers of the tenant and database routes."""
+
+from typing import Any
+
+import orjson
+
+from afterglow.api import models, params, shapes
+from afterglow.api.service import Answer, Call, Service
+from afterglow.catalog import names
+from afterglow.catalog.model import Database
+
+_NOTHING = b"{}"
+
+
+def create_tenant(service: Service, call: Call) -> Answer:
+    """Make a tenant."""
+    request = shapes.parse(models.CreateTenant, call.body)
+    names.validate_tenant_name(request.name)
+    service.engine.catalog.create_tenant(request.name)
+    return Answer(_NOTHING)
+
+
+def get_tenant(service: Service, call: Call) -> Answer:
+    """A tenant's name and resource name."""
+    name = call.part("tenant")
+    resource_name = service.engine.catalog.get_tenant(name)
+    return Answer(orjson.dumps({"name": name, "resource_name": resource_name}))
+
+
+def update_tenant(service: Service, call: Call) -> Answer:
+    """Give a tenant its resource name, once."""
+    request = shapes.parse(models.UpdateTenant, call.body)
+    service.engine.catalog.set_resource_name(call.part("tenant"), request.resource_name)
+    return Answer(_NOTHING)
+
+
+def create_database(service: Service, call: Call) -> Answer:
+    """Make a database."""
+    request = shapes.parse(models.CreateDatabase, call.body)
+    names.validate_name(request.name)
+    service.engine.catalog.create_database(call.part("tenant"), request.name)
+    return Answer(_NOTHING)
+
+
+def list_databases(service: Service, call: Call) -> Answer:
+    """A tenant's databases, by name."""
+    limit, offset = params.page(call)
+    databases = service.engine.catalog.list_databases(call.part("tenant"), limit, offset)
+    return Answer(orjson.dumps([_database(each) for each in databases]))
+
+
+def get_database(service: Service, call: Call) -> Answer:
+    """One database."""
+    tenant, name = params.place(call)
+    return Answer(orjson.dumps(_database(service.engine.catalog.get_database(tenant, name))))
+
+
+def delete_database(service: Service, call: Call) -> Answer:
+    """Drop a database and its collections."""
+    service.engine.delete_database(call.part("tenant"), call.part("database"))
+    return Answer(_NOTHING)
+
+
+def _database(database: Database) -> dict[str, Any]:
+    return {"id": database.id, "name": database.name, "tenant": database.tenant}
