@@ -1,0 +1,69 @@
+"""Random programmes, run on both sides step by step. hypothesis prints how to replay a failure, shrunk."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from chromadb.api import ClientAPI
+from chromadb.api.models.Collection import Collection
+from chromadb.errors import ChromaError
+from hypothesis import HealthCheck, given, note, settings
+
+from tests.differential.answers import differences
+from tests.differential.programmes import Programme, Step, programmes
+
+COMMON = settings(
+    deadline=None,
+    print_blob=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
+QUICK = settings(COMMON, max_examples=60)
+DEEP = settings(COMMON, max_examples=1500)
+
+
+def _answer(collection: Collection, step: Step) -> Any:
+    """What the call returns, or the error it raises."""
+    try:
+        return getattr(collection, step.method)(**step.arguments)
+    except (ChromaError, ValueError, TypeError) as error:
+        return error
+
+
+def _run(programme: Programme, ours: ClientAPI, theirs: ClientAPI) -> None:
+    name = f"c-{uuid4().hex}"
+    configuration: Any = {"hnsw": {"space": programme.space}}
+    sides = [
+        client.create_collection(name, configuration=configuration, embedding_function=None)
+        for client in (ours, theirs)
+    ]
+    try:
+        for number, step in enumerate(programme.steps):
+            left, right = (_answer(collection, step) for collection in sides)
+            found = differences(step.method, left, right)
+            if found:
+                note(f"step {number}: {step}")
+            assert not found, f"step {number}, {step}\n" + "\n".join(found)
+        everything = Step("get", {"include": ["embeddings", "documents", "metadatas", "uris"]})
+        left, right = (_answer(collection, everything) for collection in sides)
+        found = differences("get", left, right)
+        assert not found, "at the end\n" + "\n".join(found)
+    finally:
+        for client in (ours, theirs):
+            client.delete_collection(name)
+
+
+@QUICK
+@given(programme=programmes)
+def test_equal_answers(programme: Programme, ours: ClientAPI, theirs: ClientAPI) -> None:
+    """A handful of programmes."""
+    _run(programme, ours, theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@DEEP
+@given(programme=programmes)
+def test_equal_answers_of_many_programmes(programme: Programme, ours: ClientAPI, theirs: ClientAPI) -> None:
+    """Many programmes."""
+    _run(programme, ours, theirs)
