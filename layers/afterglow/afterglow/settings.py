@@ -91,6 +91,15 @@ def _value(name: str, text: str, kind: type) -> int | float | bool:
     return value
 
 
+def one_blas_thread() -> None:
+    """Keeps numpy's matrix products on the thread that asks for them, unless the environment says otherwise.
+
+    Requests run side by side already; a second pool of threads only fights them for the cores, and takes time to start.
+    To be called before numpy is imported.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 @dataclass(frozen=True, slots=True)
 class Ambient:
     """The clock and randomness."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
@@ -33,11 +33,14 @@ class _Open:
 class Engine:
     """Collections by scope; tenants and databases through `catalog`."""
 
-    def __init__(self, stores: Stores, background: Executor | None = None) -> None:
-        """`background` runs checkpoint refreshes; without one they happen within reads."""
+    def __init__(
+        self, stores: Stores, background: Executor | None = None, on_close: Sequence[Callable[[], None]] = ()
+    ) -> None:
+        """`background` runs checkpoint refreshes; without one they happen within reads. `on_close` runs first of all."""
         self.catalog = Catalog(stores.table, stores.ambient)
         self._stores = stores
         self._background = background
+        self._on_close = on_close
         self._lock = threading.Lock()
         self._open: OrderedDict[UUID, _Open] = OrderedDict()
 
@@ -190,9 +193,11 @@ class Engine:
         return view.manifest.records if read_level is ReadLevel.INDEX_ONLY else view.records
 
     def indexing_status(self, scope: Scope) -> IndexingStatus:
-        """How many operations were logged, and how many of them the checkpoint holds."""
+        """How many operations were logged, and how many of them are folded and need no graph or have one."""
         view = self._view(scope, Selection())
-        return IndexingStatus(total_ops=view.ops, indexed_ops=view.manifest.folded_ops)
+        flat = sum(segment.live for segment in view.manifest.segments if not segment.has_graph)
+        waiting = flat if flat >= self._stores.settings.graph_rows else 0
+        return IndexingStatus(total_ops=view.ops, indexed_ops=max(view.manifest.folded_ops - waiting, 0))
 
     # the process
 
@@ -202,6 +207,8 @@ class Engine:
 
     def close(self) -> None:
         """Let go of the table; reads and writes fail from now on."""
+        for each in self._on_close:
+            each()
         if self._background is not None:
             self._background.shutdown(wait=True, cancel_futures=True)
         self._stores.table.close()
@@ -215,7 +222,11 @@ class Engine:
         writing.write(self._stores, opened.end, scope.collection, batch)
 
     def _view(self, scope: Scope, selection: Selection) -> View:
-        view = self._opened(scope).replica.view(selection.ids)
+        try:
+            view = self._opened(scope).replica.view(selection.ids)
+        except NotFound:
+            self._forget(scope.collection)
+            raise
         _within(scope, view.collection)
         return view
 
@@ -238,9 +249,12 @@ class Engine:
     def _drop(self, collection_id: UUID) -> None:
         collections.drop(self._stores.table, self._stores.ambient, collection_id)
         writing.fence(self._stores, collection_id)
+        self._forget(collection_id)
+        self._stores.queue.send(str(collection_id), "dropped")
+
+    def _forget(self, collection_id: UUID) -> None:
         with self._lock:
             self._open.pop(collection_id, None)
-        self._stores.queue.send(str(collection_id), "dropped")
 
 
 def _within(scope: Scope, collection: Collection | None) -> Collection:

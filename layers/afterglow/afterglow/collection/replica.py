@@ -42,7 +42,8 @@ _ATTEMPTS = 10
 class View:
     """A collection at one moment: nothing in it changes any more.
 
-    `applied` is the number of the last log entry in it, `ops` the operations up to there. `located` answers for the
+    `applied` is the number of the last log entry in it, `ops` the operations up to there, `next_ordinal` the insertion
+    ordinal of the next new record. `located` answers for the
     ids that the view was asked with; its part indexes are those of `parts`.
     """
 
@@ -52,6 +53,7 @@ class View:
     records: int
     applied: int
     ops: int
+    next_ordinal: int
     located: Located | None = None
 
 
@@ -68,8 +70,19 @@ class _Loaded:
 class Replica:
     """One collection. Safe for any number of threads."""
 
-    def __init__(self, stores: Stores, collection_id: UUID, background: Executor | None = None) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        collection_id: UUID,
+        background: Executor | None = None,
+        most_tail_rows: int | None = None,
+    ) -> None:
+        """With `most_tail_rows` a view stops short of the log's end where the tail has grown to so many rows.
+
+        That is for the indexer, which folds them and goes on; a reader must not be short of anything.
+        """
         self._stores = stores
+        self._most_tail_rows = most_tail_rows
         self._id = collection_id
         self._background = background
         self._lock = threading.Lock()
@@ -77,11 +90,6 @@ class Replica:
         self._refused: str | None = None
         self._loaded: _Loaded | None = None
         self._collection: Collection | None = None
-
-    @property
-    def known(self) -> Collection | None:
-        """The collection's state as last seen, None before the first read: may be old."""
-        return self._collection
 
     def view(self, ids: Sequence[str] | None = None) -> View:
         """Catch up with the log and take a snapshot. Raises NotFound, Corrupt, Unavailable."""
@@ -97,6 +105,7 @@ class Replica:
                 records=memory.records,
                 applied=loaded.applied,
                 ops=loaded.ops,
+                next_ordinal=memory.next_ordinal,
                 located=None if ids is None else memory.locate(ids),
             )
 
@@ -113,6 +122,9 @@ class Replica:
             except Trimmed:
                 self._loaded = self._load(collection)
                 continue
+            except BaseException:
+                self._loaded = None  # a batch may be half applied
+                raise
             if self._loaded.key != collection.manifest:
                 self._refresh_soon(collection)
             return collection, self._loaded
@@ -129,6 +141,8 @@ class Replica:
 
     def _replay(self, loaded: _Loaded, entries: Sequence[Entry]) -> None:
         for entry in entries:
+            if self._most_tail_rows is not None and len(loaded.memory.tail) >= self._most_tail_rows:
+                return
             if entry.kind is Kind.BATCH:
                 apply(loaded.memory, log.load(self._stores.table, self._stores.objects, self._id, entry))
             loaded.applied = entry.seq

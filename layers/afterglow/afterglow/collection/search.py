@@ -28,6 +28,7 @@ _LEAST_CANDIDATES = 40
 _LEAST_FILTERED = 320
 """Candidates to ask for under a filter: what is chosen may lie together, away from the query."""
 _MOST_CANDIDATES = 2_000
+_ALMOST_ALL = 0.9
 _REFERENCE_DIMENSION = 384
 
 
@@ -61,7 +62,8 @@ def _in_part(
     count = part.rows if mask is None else int(np.count_nonzero(mask))
     k = min(k, count)
     affordable = exact_rows * _REFERENCE_DIMENSION // part.vectors.shape[1]
-    is_worth_it = k * _OVERSAMPLE <= _MOST_CANDIDATES and (count == part.rows or count > affordable)
+    is_almost_all = count >= _ALMOST_ALL * part.rows
+    is_worth_it = k * _OVERSAMPLE <= _MOST_CANDIDATES and (is_almost_all or count > affordable)
     if live.graph is not None and is_worth_it:
         rows = _candidates(live.graph, mask, query, k, part.rows, count)
         if rows is not None:
@@ -73,7 +75,9 @@ def _in_part(
 def _candidates(graph: Graph, mask: Mask | None, query: Vectors, k: int, rows: int, chosen: int) -> Rows | None:
     """At least k chosen rows near the query as the graph finds them, or None where scoring all is cheaper."""
     wanted = max(_OVERSAMPLE * k, _LEAST_CANDIDATES)
-    count = wanted if chosen == rows else max(wanted * rows // chosen, _LEAST_FILTERED)
+    count = wanted * rows // chosen
+    if chosen < _ALMOST_ALL * rows:
+        count = max(count, _LEAST_FILTERED)
     count = min(count, _MOST_CANDIDATES)
     while True:
         found = graph.search(query, count)

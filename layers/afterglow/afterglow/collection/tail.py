@@ -95,6 +95,7 @@ class Tail:
         end = len(self) + len(vectors)
         if end > len(self._vectors):
             grown = np.empty((max(end, 2 * len(self._vectors), 16), vectors.shape[1]), dtype=np.float32)
-            grown[: len(self)] = self._vectors[: len(self)]
+            if len(self):
+                grown[: len(self)] = self._vectors[: len(self)]
             self._vectors = grown
         self._vectors[len(self) : end] = vectors

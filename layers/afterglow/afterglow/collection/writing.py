@@ -55,15 +55,17 @@ def write(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch) -> Col
             _prepare_state(stores, end, collection, batch)
     if not batch.ids:
         return collection
-    entry = append.prepare(stores.objects, stores.settings, stores.ambient, collection_id, batch)
+    prepared = append.prepare(stores.objects, stores.settings, stores.ambient, collection_id, batch)
     with end.lock:
-        _append(stores, end, collection_id, entry, batch)
+        _append(stores, end, collection_id, prepared.entry, batch)
+    append.secure(stores.objects, stores.settings, stores.ambient, prepared)
     return collection
 
 
 def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, seq: int) -> bool:
     """Append the batch as entry `seq` and nothing else; whether it worked. Raises Unavailable, StorageFull."""
-    entry = append.prepare(stores.objects, stores.settings, stores.ambient, collection_id, batch)
+    prepared = append.prepare(stores.objects, stores.settings, stores.ambient, collection_id, batch)
+    entry = prepared.entry
     with end.lock:
         if not append.append_at(stores.table, stores.ambient, collection_id, entry, seq):
             if entry.object is not None:
@@ -72,6 +74,7 @@ def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, 
         if end.seq < seq:
             end.seq, end.known_at = seq, stores.ambient.now()
             end.tail_ops += entry.ops
+    append.secure(stores.objects, stores.settings, stores.ambient, prepared)
     stores.queue.send(str(collection_id), str(seq))
     return True
 

@@ -79,6 +79,13 @@ def store(objects: Objects, key: str, path: Path) -> FileInfo:
     return info
 
 
+def peek(path: Path, kind: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a file just written, mapped."""
+    with path.open("rb") as file:
+        view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return parse(view, kind, path.name)[1]
+
+
 def checksum_of(path: Path) -> str:
     """The xxh3-128 of a file's bytes, in hex."""
     with path.open("rb") as file:

@@ -6,7 +6,6 @@ after its checksum was compared, for a bad link is a crash. Distances from here 
 computes exact ones from the float32 vectors.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, LifoQueue
@@ -19,6 +18,7 @@ from afterglow.segment.spaces import Space, Vectors
 
 _METRICS = {Space.L2: "l2sq", Space.IP: "ip", Space.COSINE: "cos"}
 _SCALAR = "bf16"
+_PIECE = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +32,21 @@ class GraphParameters:
 
 
 def build(
-    path: Path,
-    parameters: GraphParameters,
-    dimension: int,
-    rows: int,
-    pieces: Iterable[Vectors],
-    threads: int,
-    base: Path | None = None,
+    path: Path, parameters: GraphParameters, vectors: Vectors, threads: int, base: Path | None = None
 ) -> None:
-    """Write a graph of `rows` rows to `path`; `pieces` bring the vectors in order of row.
+    """Write a graph of all rows of `vectors` (n, d) to `path`.
 
-    With `base`, the rows of that graph file come first and are kept as they are: `pieces` bring only those after.
+    With `base`, the graph in that file holds the first rows already, and is extended by the others. The vectors are
+    handed over in large pieces, of which each thread takes a stretch of its own: threads that insert neighbours at
+    the same moment do not see each other, and rows next to each other often are neighbours.
     """
-    index = _index(parameters, dimension)
-    first = 0
+    index = _index(parameters, vectors.shape[1])
     if base is not None:
         index.load(str(base))
         index.expansion_add = parameters.ef_construction  # type: ignore[misc]
-        first = len(index)
-    for piece in pieces:
-        keys = np.arange(first, first + len(piece), dtype=np.uint64)
-        index.add(keys, np.ascontiguousarray(piece), threads=threads)
-        first += len(piece)
-    if first != rows:
-        raise ValueError(f"graph of {rows} rows was given {first}")
+    for start in range(len(index), len(vectors), _PIECE):
+        piece = vectors[start : start + _PIECE]
+        index.add(np.arange(start, start + len(piece), dtype=np.uint64), piece, threads=threads)
     index.save(str(path))
 
 

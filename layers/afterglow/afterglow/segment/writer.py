@@ -36,7 +36,6 @@ class GraphPlan:
     parameters: GraphParameters
     threads: int
     base: Path | None = None
-    base_rows: int = 0
 
 
 def write_segment(
@@ -49,7 +48,7 @@ def write_segment(
 ) -> SegmentInfo:
     """Write the concatenation of `chosen`, permuted by `order`, as a new segment; its rows are numbered in that order.
 
-    With a graph plan that has a base, the first `base_rows` of `order` must be 0, 1, 2, ….
+    Where the graph plan has a base, its rows must come first in `order`, as they are there.
     """
     name = ambient.nonce()
     rows, dimension = len(order), chosen[0].part.vectors.shape[1]
@@ -58,18 +57,15 @@ def write_segment(
     def store(role: str, path: Path) -> None:
         files[role] = framing.store(objects, f"{prefix}{name}/{role}", path)
 
-    scratch = objects.scratch(f"{name}-{VECTORS}")
+    vectors = objects.scratch(f"{name}-{VECTORS}")
     norms = np.empty(rows, dtype=np.float32)
     pieces = _vectors(chosen, order, norms)
-    framing.write(scratch, VECTORS, {}, {VECTORS: Streamed("<f4", (rows, dimension), pieces)})
-    store(VECTORS, scratch)
+    framing.write(vectors, VECTORS, {}, {VECTORS: Streamed("<f4", (rows, dimension), pieces)})
     if plan is not None:
         scratch = objects.scratch(f"{name}-{GRAPH}")
-        skip = plan.base_rows if plan.base is not None else 0
-        graph.build(
-            scratch, plan.parameters, dimension, rows, _vectors(chosen, order[skip:]), plan.threads, plan.base
-        )
+        graph.build(scratch, plan.parameters, framing.peek(vectors, VECTORS)[VECTORS], plan.threads, plan.base)
         store(GRAPH, scratch)
+    store(VECTORS, vectors)
 
     parts = [(each.part, each.rows) for each in chosen]
     scratch = objects.scratch(f"{name}-{TEXTS}")
@@ -127,9 +123,7 @@ def _packed(**blobs: Texts) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     return meta, arrays
 
 
-def _vectors(
-    chosen: Sequence[Chosen], order: NDArray[np.int64], norms: Vectors | None = None
-) -> Iterator[Vectors]:
+def _vectors(chosen: Sequence[Chosen], order: NDArray[np.int64], norms: Vectors) -> Iterator[Vectors]:
     """The vectors of the rows in `order`, a chunk at a time, each (≤ chunk, d); fills in `norms` on the way."""
     starts = np.cumsum([0, *(len(each.rows) for each in chosen)])
     for start in range(0, len(order), _CHUNK):
@@ -139,6 +133,5 @@ def _vectors(
             here = np.flatnonzero((wanted >= begin) & (wanted < end))
             if len(here):
                 piece[here] = each.part.vectors[each.rows[wanted[here] - begin]]
-        if norms is not None:
-            norms[start : start + len(wanted)] = spaces.squares(piece)
+        norms[start : start + len(wanted)] = spaces.squares(piece)
         yield piece

@@ -33,6 +33,10 @@ class ThreadQueue:
         """Have the group worked on soon; a nudge already waiting is merged with this one."""
         self._schedule(group, body, self._ambient.now())
 
+    def send_later(self, group: str, body: str, seconds: float) -> None:
+        """Have the group worked on in a while, unless a nudge makes it sooner."""
+        self._schedule(group, body, self._ambient.now() + seconds)
+
     def start(self, handler: Handler) -> None:
         """Begin to work, with `handler`."""
         self._thread = threading.Thread(target=self._run, args=(handler,), name="afterglow-queue", daemon=True)

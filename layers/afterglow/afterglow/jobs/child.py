@@ -1,0 +1,57 @@
+"""The indexer process of one machine: reads requests as lines of JSON, works, answers with lines of JSON.
+
+It is a process of its own because a busy Python thread beside it would slow the building of a graph many times, and
+the other way round. One lock file per data directory lets only one indexer work at a time, however many servers share
+the directory. It ends when its standard input does, that is at the latest with the server that started it.
+"""
+
+import logging
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from uuid import UUID
+
+import orjson
+
+from afterglow.collection.replica import Replica
+from afterglow.collection.stores import Stores
+from afterglow.errors import AfterglowError
+from afterglow.jobs.index import index
+from afterglow.jobs.places import NoQueue, indexing_alone, open_place
+from afterglow.settings import Ambient, from_environment
+
+_KEPT = 2
+_NICENESS = 5
+
+
+def main() -> None:
+    """Serve requests from standard input until it ends."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    os.nice(_NICENESS)
+    ambient = Ambient()
+    place = open_place(Path(sys.argv[1]), ambient)
+    stores, replicas = place.stores(from_environment(), ambient, NoQueue()), dict[UUID, Replica]()
+    for line in sys.stdin.buffer:
+        with indexing_alone(place):
+            answer = _work(stores, replicas, orjson.loads(line))
+        sys.stdout.buffer.write(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.flush()
+
+
+def _work(stores: Stores, replicas: dict[UUID, Replica], request: dict[str, object]) -> dict[str, object]:
+    collection_id = UUID(str(request["collection"]))
+    while len(replicas) >= _KEPT and collection_id not in replicas:
+        replicas.pop(next(iter(replicas)))
+    replica = replicas.setdefault(
+        collection_id, Replica(stores, collection_id, most_tail_rows=stores.settings.fold_ops)
+    )
+    try:
+        return asdict(index(stores, replica, collection_id, quiet=bool(request["quiet"])))
+    except (AfterglowError, OSError) as error:
+        replicas.pop(collection_id)
+        return {"error": str(error)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Fold: a replica writes itself down.
+
+1. Catch up with the log.
+2. Turn the entries that the *previous* fold covered into stubs; they were replayable until now for warm readers.
+   *Crash after: the next fold finds the stubs.*
+3. Write the tail's live rows as a new segment, without a graph, and the tombstones of segments that lost rows.
+   *Crash after: orphans that no manifest names.*
+4. Publish the manifest (`jobs.publish`). Readers holding the older one stay right: they applied those entries.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from afterglow.collection.replica import View
+from afterglow.collection.stores import Stores
+from afterglow.jobs.publish import publish
+from afterglow.log import trim
+from afterglow.segment import manifest as manifests
+from afterglow.segment import part as parts
+from afterglow.segment import writer
+from afterglow.segment.manifest import Manifest, SegmentInfo
+from afterglow.segment.part import Chosen
+from afterglow.segment.reader import Mask
+
+
+def fold(stores: Stores, view: View) -> Manifest:
+    """Write down what the view has over its checkpoint; the new manifest, or the present one where there is nothing.
+
+    Raises LostRace, StorageFull, Unavailable.
+    """
+    old = view.manifest
+    if view.applied == old.folded:
+        return old
+    trimmed = old.folded
+    trim.trim(stores.table, stores.objects, stores.settings, stores.ambient, view.collection.id, old.trimmed, trimmed)
+    prefix = manifests.segments_prefix(view.collection.id)
+    segments = []
+    for info, live in zip(old.segments, view.parts, strict=False):
+        segments.extend(with_dead(stores, prefix, info, live.dead))
+    if len(view.parts) > len(old.segments):
+        tail = view.parts[-1]
+        rows = np.arange(tail.part.rows) if tail.dead is None else np.flatnonzero(~tail.dead)
+        if len(rows):
+            chosen = [Chosen(tail.part, rows)]
+            order = parts.insertion_order(chosen)
+            segments.append(writer.write_segment(stores.objects, stores.ambient, prefix, chosen, order, None))
+    new = Manifest(
+        collection=view.collection.id,
+        number=old.number + 1,
+        folded=view.applied,
+        folded_ops=view.ops,
+        trimmed=trimmed,
+        next_ordinal=view.next_ordinal,
+        records=view.records,
+        segments=tuple(segments),
+    )
+    publish(stores, view.collection.id, view.collection.manifest, new)
+    return new
+
+
+def with_dead(stores: Stores, prefix: str, info: SegmentInfo, dead: Mask | None) -> list[SegmentInfo]:
+    """The segment with these tombstones: written where they are new; no segment where every row is dead."""
+    count = 0 if dead is None else int(np.count_nonzero(dead))
+    if count == info.rows:
+        return []
+    if dead is None or count == info.dead_rows:
+        return [info]
+    return [replace(info, dead=writer.write_dead(stores.objects, stores.ambient, prefix, info, dead), dead_rows=count)]

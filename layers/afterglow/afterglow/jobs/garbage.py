@@ -1,0 +1,71 @@
+"""Garbage: objects that nothing names any more, and what dropped collections leave behind.
+
+An object of a living collection is deleted when the manifest in force does not name it, no log entry does, and it is
+older than the grace time (so a running fold or append is not robbed). *Crash midway: the rest goes next time.*
+
+A dropped collection's objects go after the same grace; its items, with the fence that keeps slow writers out, after
+`fence_seconds`.
+"""
+
+from uuid import UUID
+
+import orjson
+
+from afterglow.catalog import collections, keys
+from afterglow.catalog import state as states
+from afterglow.collection.stores import Stores
+from afterglow.collection.writing import fence
+from afterglow.log import entry as entries
+from afterglow.segment import manifest as manifests
+
+
+def collect(stores: Stores, collection_id: UUID) -> int:
+    """Delete the unnamed objects of a living collection; how many."""
+    oldest = stores.ambient.now() - stores.settings.garbage_grace_seconds
+    candidates = [info.key for info in stores.objects.list(f"{collection_id}/") if info.modified < oldest]
+    if not candidates:
+        return 0
+    named = _named(stores, collection_id)
+    unnamed = [key for key in candidates if key not in named]
+    for key in unnamed:
+        stores.objects.delete(key)
+    return len(unnamed)
+
+
+def clear_dropped(stores: Stores) -> None:
+    """Go on with everything that was dropped: databases' collections, fences, objects, and in the end the items."""
+    now = stores.ambient.now()
+    for note in stores.table.query(keys.DROPPED):
+        dropped_at = float(orjson.loads(note.value)["at"])
+        identifier = UUID(note.sk.partition("#")[2])
+        if note.sk == keys.names_of(identifier):
+            for collection_id in collections.ids(stores.table, identifier):
+                collections.drop(stores.table, stores.ambient, collection_id)
+            stores.table.delete(keys.DROPPED, note.sk)
+        elif dropped_at < now - stores.settings.fence_seconds:
+            for item in stores.table.query(keys.collection(identifier)):
+                stores.table.delete(item.pk, item.sk)
+            stores.table.delete(keys.DROPPED, note.sk)
+        elif dropped_at < now - stores.settings.garbage_grace_seconds:
+            fence(stores, identifier)
+            for info in stores.objects.list(f"{identifier}/"):
+                stores.objects.delete(info.key)
+
+
+def _named(stores: Stores, collection_id: UUID) -> set[str]:
+    """Every object key that the collection's manifest in force and its log name."""
+    item = stores.table.get(keys.collection(collection_id), keys.STATE)
+    if item is None:
+        return set()
+    state = states.decode(item)
+    named = set() if state.manifest is None else {state.manifest}
+    if state.manifest is not None:
+        for segment in manifests.load(stores.objects, state.manifest).segments:
+            named.update(file.key for file in segment.files.values())
+            if segment.dead is not None:
+                named.add(segment.dead.key)
+    items = stores.table.query(
+        keys.collection(collection_id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL
+    )
+    named.update(key for key in (entries.decode(each).object for each in items) if key is not None)
+    return named

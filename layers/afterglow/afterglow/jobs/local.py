@@ -1,0 +1,169 @@
+"""One data directory as a running engine: the stores, and the background work on a thread and a child process.
+
+The queue's thread decides what is worth doing and when; the child (`jobs.child`) does it. A collection is indexed at
+once when its unindexed tail has grown to `fold_ops`, and otherwise when it was left alone for `fold_quiet_seconds`.
+Nothing here holds data: whatever a crash interrupts is found again by `_stuck` at the next start.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import UUID
+
+import orjson
+
+from afterglow.catalog import Catalog, collections
+from afterglow.collection import Engine
+from afterglow.collection.replica import Replica
+from afterglow.collection.stores import Stores
+from afterglow.errors import Unavailable
+from afterglow.jobs.index import Report, index
+from afterglow.jobs.places import Directory, NoQueue, indexing_alone, open_place, sweep
+from afterglow.jobs.waiting import waiting
+from afterglow.settings import Ambient, Settings
+from afterglow.storage.local.queue import ThreadQueue
+
+_log = logging.getLogger(__name__)
+
+_SWEEP = "sweep"
+_IDLE = "idle"
+_SWEEP_SECONDS = 60.0
+_IDLE_SECONDS = 10.0
+
+
+def open_directory(path: Path, settings: Settings, ambient: Ambient) -> Engine:
+    """The engine over the data directory `path`, created when missing, with its background indexer running.
+
+    Raises Corrupt, StorageFull, Unavailable.
+    """
+    place = open_place(path, ambient)
+    queue = ThreadQueue(ambient)
+    stores = place.stores(settings, ambient, queue)
+    engine = Engine(
+        stores,
+        background=ThreadPoolExecutor(1, thread_name_prefix="afterglow-refresh"),
+        on_close=(indexer := _Indexer(place, stores, queue)).on_close,
+    )
+    engine.catalog.ensure_defaults()
+    queue.send(_SWEEP, "start")
+    queue.start(indexer.handle)
+    return engine
+
+
+def compact_directory(
+    path: Path, settings: Settings, ambient: Ambient, collection: UUID | None = None
+) -> Iterator[Report]:
+    """Fold and merge every collection of a data directory (or one), here and now; a report for each."""
+    place = open_place(path, ambient)
+    stores = place.stores(settings, ambient, NoQueue())
+    with indexing_alone(place):
+        for each in list(_collections(stores)) if collection is None else [collection]:
+            yield index(stores, Replica(stores, each), each, quiet=True)
+        sweep(place, stores)
+    place.table.close()
+
+
+class _Indexer:
+    """Decides when to index which collection, and has the child do it."""
+
+    def __init__(self, place: Directory, stores: Stores, queue: ThreadQueue) -> None:
+        self.on_close = (queue.close, self._end_child)
+        self._place = place
+        self._stores = stores
+        self._queue = queue
+        self._child: subprocess.Popen[bytes] | None = None
+        self._seen: dict[str, int] = {}
+        self._untidy: set[str] = set()
+
+    def handle(self, group: str, body: str) -> float | None:
+        """Work on one nudge; seconds until the group should be looked at again, if it should."""
+        if group == _IDLE:
+            self._end_child()
+            return None
+        if group == _SWEEP:
+            if body == "start":
+                for each in _collections(self._stores):
+                    if waiting(self._stores, each).ops:
+                        self._queue.send(str(each), "start")
+            sweep(self._place, self._stores)
+            return _SWEEP_SECONDS
+        return self._look_after(group)
+
+    def _look_after(self, group: str) -> float | None:
+        settings = self._stores.settings
+        tail = waiting(self._stores, UUID(group))
+        if tail.ops >= settings.fold_ops or tail.size >= settings.fold_bytes:
+            self._index(group, quiet=False)
+            return settings.fold_quiet_seconds
+        if self._seen.get(group) != tail.last:
+            self._seen[group] = tail.last
+            return settings.fold_quiet_seconds
+        if tail.ops:
+            self._index(group, quiet=True)
+            self._untidy.add(group)
+            return settings.garbage_grace_seconds + 1
+        del self._seen[group]
+        if group in self._untidy:
+            self._untidy.remove(group)
+            self._index(group, quiet=True)
+        return None
+
+    def _index(self, group: str, *, quiet: bool) -> None:
+        request = orjson.dumps({"collection": group, "quiet": quiet}, option=orjson.OPT_APPEND_NEWLINE)
+        answer = self._ask(request) or self._ask(request)
+        if answer is None:
+            raise Unavailable(f"the indexer process ended while it worked on collection {group}")
+        report = orjson.loads(answer)
+        if "error" in report:
+            raise Unavailable(report["error"])
+        _log.info("indexed collection %s: %s", group, {key: report[key] for key in report if key != "collection"})
+
+    def _ask(self, request: bytes) -> bytes | None:
+        """The child's answer, None where it died of the request; the next call starts another child."""
+        if self._child is None or self._child.poll() is not None:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "afterglow.jobs.child", str(self._place.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
+        child = self._child
+        if child.stdin is None or child.stdout is None:
+            raise AssertionError("the child has pipes")
+        self._queue.send_later(_IDLE, "", _IDLE_SECONDS)
+        try:
+            child.stdin.write(request)
+            child.stdin.flush()
+        except BrokenPipeError:
+            self._end_child()
+            return None
+        answer = child.stdout.readline()
+        if not answer:
+            self._end_child()
+            return None
+        return answer
+
+    def _end_child(self) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _collections(stores: Stores) -> Iterator[UUID]:
+    catalog = Catalog(stores.table, stores.ambient)
+    for tenant in catalog.list_tenants():
+        for database in catalog.list_databases(tenant):
+            yield from collections.ids(stores.table, database.id)

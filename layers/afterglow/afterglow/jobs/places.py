@@ -1,0 +1,71 @@
+"""What a data directory holds, and opening its stores.
+
+::
+
+    table.sqlite       names, states, the log (with -wal and -shm beside it while open)
+    objects/           batches, segments, manifests
+    indexer.lock       held by the indexer process while it works
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from afterglow.collection.stores import Stores
+from afterglow.errors import Unavailable
+from afterglow.jobs import garbage
+from afterglow.settings import Ambient, Settings
+from afterglow.storage.local.objects import DirectoryObjects
+from afterglow.storage.local.table import SqliteTable
+from afterglow.storage.ports import Queue
+
+TABLE = "table.sqlite"
+OBJECTS = "objects"
+LOCK = "indexer.lock"
+_SCRATCH_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """An open data directory."""
+
+    path: Path
+    table: SqliteTable
+    objects: DirectoryObjects
+
+    def stores(self, settings: Settings, ambient: Ambient, queue: Queue) -> Stores:
+        """The directory's stores, with `queue` for nudges."""
+        return Stores(self.table, self.objects, queue, settings, ambient)
+
+
+class NoQueue:
+    """For processes that do the work themselves."""
+
+    def send(self, group: str, body: str) -> None:
+        """Nobody listens."""
+
+
+def open_place(path: Path, ambient: Ambient) -> Directory:
+    """Open the data directory `path`, which is created when missing. Raises Corrupt, StorageFull, Unavailable."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"data directory {path} cannot be used: {error.strerror}") from error
+    return Directory(path, SqliteTable(path / TABLE), DirectoryObjects(path / OBJECTS, ambient))
+
+
+def sweep(place: Directory, stores: Stores) -> None:
+    """What no single collection asks for: go on with drops, remove leftovers of crashes, give free pages back."""
+    garbage.clear_dropped(stores)
+    place.objects.sweep_scratch(stores.ambient.now() - _SCRATCH_SECONDS)
+    place.table.reclaim()
+
+
+@contextmanager
+def indexing_alone(place: Directory) -> Iterator[None]:
+    """Hold the directory's indexer lock; waits for another process that holds it, and is freed by its death."""
+    with (place.path / LOCK).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,64 @@
+"""Which segments to merge next: pure decisions over a manifest.
+
+Folds leave small segments without graphs, searched exactly. They are merged when together they are worth a graph, and
+where possible by *extending* the graph of the largest segment, whose rows are then not inserted again: every row is
+inserted about once, and copied about log(n) times, because a large segment is extended only when what joins it is at
+least a quarter of its rows. A segment that lost a quarter of its rows is written anew without them, which gives the
+space back. In quiet times several graphs become one, if that is
+not too large: one graph is searched faster than several.
+"""
+
+from dataclasses import dataclass
+
+from afterglow.segment.manifest import Manifest, SegmentInfo
+from afterglow.settings import Settings
+
+_JOIN = 0.25
+_DEAD = 0.25
+_QUIET_ROWS = 500_000
+_MOST_SMALL = 16
+_MOST_SMALL_QUIET = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Segments to become one. `base` is the one whose graph is extended; without it all live rows are inserted."""
+
+    inputs: tuple[SegmentInfo, ...]
+    base: SegmentInfo | None
+    graph: bool
+
+
+def plan(manifest: Manifest, settings: Settings, *, quiet: bool) -> Merge | None:
+    """The next merge, or None when the segments are as they should be."""
+    segments = manifest.segments
+    decayed = tuple(each for each in segments if each.dead_rows > _DEAD * each.rows)
+    if decayed:
+        return _merge(decayed, settings)
+    ascending = sorted(segments, key=lambda each: each.live)
+    small = [each for each in ascending if not each.has_graph]
+    small_rows = sum(each.live for each in small)
+    enough = settings.graph_rows if quiet else settings.fold_ops
+    if small_rows >= enough or len(small) > (_MOST_SMALL_QUIET if quiet else _MOST_SMALL):
+        return _merge(tuple(_joined(ascending, small)), settings)
+    graphs = [each for each in segments if each.has_graph]
+    if quiet and len(graphs) > 1 and sum(each.live for each in segments) <= _QUIET_ROWS:
+        return _merge(segments, settings)
+    return None
+
+
+def _joined(ascending: list[SegmentInfo], small: list[SegmentInfo]) -> list[SegmentInfo]:
+    """The small segments, and every graph segment that is not much larger than all that joins it."""
+    inputs, rows = list(small), sum(each.live for each in small)
+    for each in ascending:
+        if each.has_graph and each.live * _JOIN <= rows:
+            inputs.append(each)
+            rows += each.live
+    return inputs
+
+
+def _merge(inputs: tuple[SegmentInfo, ...], settings: Settings) -> Merge:
+    rows = sum(each.live for each in inputs)
+    sound = [each for each in inputs if each.has_graph and each.dead_rows <= _DEAD * each.rows]
+    base = max(sound, key=lambda each: each.live, default=None)
+    return Merge(inputs, base if rows >= settings.graph_rows else None, rows >= settings.graph_rows)

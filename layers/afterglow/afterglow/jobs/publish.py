@@ -1,0 +1,36 @@
+"""Making a new manifest the one in force.
+
+1. Write the manifest under a key of its own. *Crash after: an orphan.*
+2. Put the state on condition that it still names the manifest this one was made from. The loser of a race throws its
+   work away. *Crash after: the new checkpoint is in force.*
+"""
+
+from dataclasses import replace
+from uuid import UUID
+
+from afterglow.catalog import collections
+from afterglow.catalog.model import Collection
+from afterglow.collection.stores import Stores
+from afterglow.segment import manifest as manifests
+from afterglow.segment.manifest import Manifest
+
+
+class LostRace(Exception):
+    """Another indexer published first."""
+
+
+def publish(stores: Stores, collection_id: UUID, base: str | None, manifest: Manifest) -> str:
+    """Put `manifest`, made from the one under key `base`, in force; its key. Raises LostRace, NotFound."""
+    key = manifests.store(stores.objects, manifest, stores.ambient.nonce())
+
+    def edit(present: Collection) -> Collection:
+        if present.manifest != base:
+            raise LostRace
+        return replace(present, manifest=key, folded=manifest.folded, folded_ops=manifest.folded_ops)
+
+    try:
+        collections.change(stores.table, collection_id, edit)
+    except LostRace:
+        stores.objects.delete(key)
+        raise
+    return key
