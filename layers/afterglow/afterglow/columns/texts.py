@@ -94,7 +94,7 @@ class Texts:
         return found
 
     def contains(self, needle: bytes, candidates: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
-        """Which of the candidate rows (bool_ per row; None: all) have a text containing `needle`."""
+        """Which of the candidate rows (bool_ per row; None: all) have a text containing `needle` (UTF-8)."""
         if not needle:
             return self._among(candidates)
         return scan.containing(self._view, self.offsets.view(np.int64), needle, candidates)

@@ -121,7 +121,7 @@ def _read_item(reader: Reader, modes: Modes, into: _Set, depth: int) -> None:
         reader.position = start + 1
         nested = _read(reader, modes, depth - 1)
         if nested.negated:
-            nested = _Set(complement(_as_ranges(nested, modes)))
+            nested = _Set(_as_ranges(nested, modes))
         into.ranges += nested.ranges
         into.perl += nested.perl
         into.properties += nested.properties

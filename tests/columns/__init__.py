@@ -1,0 +1,1 @@
+"""Tests of the columns; `records` makes what both columns and filters are tried on."""

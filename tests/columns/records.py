@@ -1,0 +1,79 @@
+"""Random records: few keys and few values, so that they meet; with the numbers on which int and float part ways."""
+
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import strategies as st
+
+from afterglow.columns import Columns, GrowingColumns, GrowingTexts, Kind, Lane, Texts
+
+KEYS = ("a", "b", "", "ключ", "#x")
+EDGE_INTS = (0, 1, -1, 2, 2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63 - 513, -(2**63))
+EDGE_FLOATS = (0.0, -0.0, 1.0, 1.5, -1.5, 2.0, 2.0**53, 2.0**53 + 2, 2.0**63, -(2.0**63), 1e300, -1e300, 5e-324)
+STRINGS = ("", "1", "a", "ab", "b", "é", "\u0000", "𝔸", "true")
+
+ints = st.sampled_from(EDGE_INTS) | st.integers(-(2**63), 2**63 - 1)
+floats = st.sampled_from(EDGE_FLOATS) | st.floats(allow_nan=False, allow_infinity=False)
+strings = st.sampled_from(STRINGS) | st.text(max_size=3)
+scalars = st.booleans() | ints | floats | strings
+lists = st.one_of(*(st.lists(items, min_size=1, max_size=3) for items in (st.booleans(), ints, floats, strings)))
+metadatas = st.none() | st.dictionaries(st.sampled_from(KEYS), scalars | lists, max_size=4)
+LETTERS = "ab é\n\u0000%"
+documents = st.none() | st.text(LETTERS, max_size=8)
+records = st.lists(st.tuples(metadatas, documents), max_size=12)
+
+
+def columns_of(metadatas: list[dict[str, Any] | None]) -> Columns:
+    """Columns of these rows, appended at once."""
+    growing = GrowingColumns()
+    growing.append(metadatas)
+    return growing.view()
+
+
+def texts_of(documents: list[str | None]) -> Texts:
+    """Texts of these rows, appended one by one."""
+    growing = GrowingTexts()
+    for document in documents:
+        growing.append([None if document is None else document.encode()])
+    return growing.view()
+
+
+def entries_of(lane: Lane, rows: int) -> dict[int, Any]:
+    """The values of a lane by row, as Python values."""
+    values = lane.values.tolist()
+    if lane.vocabulary is not None:
+        values = [lane.vocabulary.text(code) for code in values]
+    if lane.offsets is not None:
+        bounds = lane.offsets.tolist()
+        values = [values[start:stop] for start, stop in pairwise(bounds)]
+    places = range(rows) if lane.rows is None else lane.rows.tolist()
+    assert len(places) == len(values) == lane.entries
+    assert list(places) == sorted(set(places))
+    return dict(zip(places, values, strict=True))
+
+
+def metadatas_of(columns: Columns) -> list[dict[str, Any]]:
+    """Every row of columns as a mapping: what was appended, but for rows and values that say nothing."""
+    found: list[dict[str, Any]] = [{} for _ in range(columns.rows)]
+    for key, lanes in columns.lanes.items():
+        assert len({lane.kind for lane in lanes}) == len(lanes)
+        for lane in lanes:
+            assert lane.kind.dtype == lane.values.dtype
+            assert (lane.vocabulary is None) == (lane.kind.item is not Kind.STR)
+            for row, value in entries_of(lane, columns.rows).items():
+                assert key not in found[row]
+                found[row][key] = value
+    return found
+
+
+def plain(metadatas: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    """The same, computed from what was appended."""
+    return [
+        {key: value for key, value in (metadata or {}).items() if value is not None and value != []}
+        for metadata in metadatas
+    ]
+
+
+def exact(metadatas: list[dict[str, Any]]) -> list[str]:
+    """A form in which 1, 1.0 and True differ."""
+    return [repr(sorted(metadata.items())) for metadata in metadatas]

@@ -1,0 +1,158 @@
+"""Metadata columns: what goes in comes out, whichever way it went."""
+
+import time
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterglow.columns import Columns, GrowingColumns, Kind, from_arrays, gather, take, to_arrays
+from afterglow.columns.vocabulary import GrowingVocabulary, SortedVocabulary
+from afterglow.errors import Corrupt
+from tests.columns.records import columns_of, exact, metadatas, metadatas_of, plain
+
+rows_of_metadata = st.lists(metadatas, max_size=12)
+few_rows = st.lists(metadatas, max_size=4)
+
+
+def test_appended_metadata_is_read_back() -> None:
+    given_metadatas: list[dict[str, Any] | None] = [
+        {"a": 1, "b": True, "c": "x", "d": 1.5},
+        None,
+        {"a": 1.0, "b": None, "c": ["x", "y"], "d": []},
+        {},
+        {"a": [1, 2], "b": [True], "c": [0.5], "d": "x"},
+    ]
+    assert exact(metadatas_of(columns_of(given_metadatas))) == exact(plain(given_metadatas))
+
+
+def test_ints_beyond_int64_and_mixed_lists_become_floats() -> None:
+    columns = columns_of([{"a": 2**63}, {"b": [1, 2.5]}, {"c": [2**64, 1]}])
+    assert exact(metadatas_of(columns)) == exact([{"a": 2.0**63}, {"b": [1.0, 2.5]}, {"c": [2.0**64, 1.0]}])
+
+
+def test_a_lane_that_every_row_has_needs_no_rows() -> None:
+    growing = GrowingColumns()
+    growing.append([{"a": 1}, {"a": 2}])
+    complete = growing.view()
+    growing.append([{"b": 1}])
+    gappy = growing.view()
+    assert complete.lanes["a"][0].rows is None
+    assert gappy.lanes["a"][0].rows is not None
+    assert exact(metadatas_of(complete)) == exact([{"a": 1}, {"a": 2}])
+    assert exact(metadatas_of(gappy)) == exact([{"a": 1}, {"a": 2}, {"b": 1}])
+
+
+@given(st.lists(few_rows, max_size=3))
+def test_snapshots_are_not_disturbed_by_later_appends(batches: list[list[dict[str, Any] | None]]) -> None:
+    growing = GrowingColumns()
+    snapshots: list[tuple[Columns, list[str]]] = []
+    so_far: list[dict[str, Any] | None] = []
+    for batch in batches:
+        growing.append(batch)
+        so_far = so_far + batch
+        snapshots.append((growing.view(), exact(plain(so_far))))
+    assert len(growing) == len(so_far)
+    for snapshot, expected in snapshots:
+        assert exact(metadatas_of(snapshot)) == expected
+
+
+@given(rows_of_metadata, st.randoms(use_true_random=False))
+def test_take_reorders_and_drops(rows: list[dict[str, Any] | None], random: Any) -> None:
+    order = random.sample(range(len(rows)), random.randint(0, len(rows)))
+    taken = take(columns_of(rows), np.array(order, dtype=np.int64))
+    assert exact(metadatas_of(taken)) == exact(plain([rows[row] for row in order]))
+    assert all(lane.entries for lanes in taken.lanes.values() for lane in lanes)
+
+
+@given(st.lists(few_rows, max_size=3), st.randoms(use_true_random=False))
+def test_gather_concatenates_the_kept_rows(parts: list[list[dict[str, Any] | None]], random: Any) -> None:
+    kept = [random.sample(range(len(part)), random.randint(0, len(part))) for part in parts]
+    columns = [columns_of(part) for part in parts]
+    if len(columns) > 1:
+        columns[0] = take(columns[0], np.arange(columns[0].rows))
+    gathered = gather([(each, np.array(rows, dtype=np.int64)) for each, rows in zip(columns, kept, strict=True)])
+    expected = [part[row] for part, rows in zip(parts, kept, strict=True) for row in rows]
+    assert exact(metadatas_of(gathered)) == exact(plain(expected))
+
+
+def test_gather_keeps_only_the_strings_in_use() -> None:
+    columns = columns_of([{"a": f"text {number}"} for number in range(100)])
+    once = take(columns, np.array([7, 3]))
+    twice = take(once, np.array([1]))
+    assert metadatas_of(once) == [{"a": "text 7"}, {"a": "text 3"}]
+    assert metadatas_of(twice) == [{"a": "text 3"}]
+    assert len(once.lanes["a"][0].vocabulary or ()) == 2
+    assert len(twice.lanes["a"][0].vocabulary or ()) == 1
+
+
+@given(rows_of_metadata)
+def test_columns_survive_the_way_to_disk_and_back(rows: list[dict[str, Any] | None]) -> None:
+    header, arrays = to_arrays(columns_of(rows))
+    header = orjson.loads(orjson.dumps(header))
+    mapped = [np.frombuffer(array.tobytes(), dtype=array.dtype) for array in arrays]
+    read = from_arrays(header, mapped)
+    assert exact(metadatas_of(read)) == exact(plain(rows))
+    again, _ = to_arrays(read)
+    assert again == header
+
+
+def test_a_header_that_does_not_fit_its_arrays_is_corrupt() -> None:
+    header, arrays = to_arrays(columns_of([{"a": 1, "b": "x", "c": [1.5, 2.5]}, {"b": "y"}]))
+    with pytest.raises(Corrupt, match="version 2"):
+        from_arrays({**header, "version": 2}, arrays)
+    with pytest.raises(Corrupt, match="other arrays"):
+        from_arrays(header, arrays[:-1])
+    with pytest.raises(Corrupt, match="longer"):
+        from_arrays({**header, "lanes": header["lanes"][:-1]}, arrays)
+    for number, array in enumerate(arrays):
+        if len(array):
+            cut = [*arrays[:number], array[:-1], *arrays[number + 1 :]]
+            with pytest.raises(Corrupt, match="shorter"):
+                from_arrays(header, cut)
+
+
+@given(st.sets(st.text(max_size=4)))
+def test_a_sorted_vocabulary_finds_every_string_and_no_other(texts: set[str]) -> None:
+    columns = take(columns_of([{"a": text} for text in texts]), np.arange(len(texts)))
+    lane = columns.lane("a", Kind.STR)
+    vocabulary = SortedVocabulary(np.empty(0, np.uint8), np.zeros(1, np.uint64))
+    if lane is not None and isinstance(lane.vocabulary, SortedVocabulary):
+        vocabulary = lane.vocabulary
+    assert [vocabulary.text(code) for code in range(len(vocabulary))] == sorted(texts)
+    assert all(vocabulary.code(text) == code for code, text in enumerate(sorted(texts)))
+    assert all(vocabulary.code(text + "x") is None for text in texts if text + "x" not in texts)
+
+
+def test_a_growing_vocabulary_keeps_its_codes() -> None:
+    vocabulary = GrowingVocabulary()
+    assert [vocabulary.add(text) for text in ("b", "a", "b")] == [0, 1, 0]
+    assert vocabulary.code("a") == 1
+    assert vocabulary.code("c") is None
+    assert vocabulary.text(0) == "b"
+    assert len(vocabulary) == 2
+
+
+def test_ten_thousand_keys_of_one_record_each_stay_small() -> None:
+    columns = columns_of([{f"key {number}": number} for number in range(10_000)])
+    _, arrays = to_arrays(columns)
+    assert sum(array.nbytes for array in arrays) < 200_000
+    read = take(columns, np.array([42, 9_999]))
+    assert metadatas_of(read) == [{"key 42": 42}, {"key 9999": 9999}]
+
+
+def test_one_record_at_a_time_is_not_quadratic() -> None:
+    def seconds(rows: int) -> float:
+        growing = GrowingColumns()
+        record = {f"key {number}": number for number in range(10)}
+        start = time.process_time()
+        for _ in range(rows):
+            growing.append([record])
+            growing.view()
+        return time.process_time() - start
+
+    seconds(100)
+    assert seconds(8_000) < 40 * seconds(800)

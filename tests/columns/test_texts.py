@@ -1,0 +1,176 @@
+"""Texts: kept byte for byte, and searched as if one by one."""
+
+import random
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from afterglow.columns import GrowingTexts, Texts
+from afterglow.errors import Corrupt
+from tests.columns.records import LETTERS, documents, texts_of
+
+Documents = list[str | None]
+lists_of_documents = st.lists(documents, max_size=12)
+
+
+@dataclass(frozen=True)
+class Backtracking:
+    """Python's own engine, as a pattern."""
+
+    pattern: str
+    is_anchored: bool = True
+
+    def search(self, text: memoryview, start: int, stop: int) -> int | None:
+        found = re.search(self.pattern.encode(), bytes(text[start:stop]))
+        return None if found is None else start + found.start()
+
+
+def encoded(given_documents: Documents) -> list[bytes | None]:
+    return [None if document is None else document.encode() for document in given_documents]
+
+
+def containing(given_documents: Documents, needle: str, candidates: list[bool]) -> list[bool]:
+    return [
+        candidate and document is not None and needle in document
+        for document, candidate in zip(given_documents, candidates, strict=True)
+    ]
+
+
+def mapped(texts: Texts) -> Texts:
+    """Written down and read back, over memory that cannot be written."""
+    header, arrays = texts.to_arrays()
+    return Texts.from_arrays(header, [np.frombuffer(array.tobytes(), dtype=array.dtype) for array in arrays])
+
+
+@given(lists_of_documents, st.randoms(use_true_random=False))
+def test_texts_are_kept(given_documents: Documents, order: random.Random) -> None:
+    rows = order.sample(range(len(given_documents)), order.randint(0, len(given_documents)))
+    wanted = np.array(rows, dtype=np.int64)
+    texts = Texts.from_list(encoded(given_documents))
+    grown = texts_of(given_documents)
+    gathered = Texts.gather([(texts, wanted), (grown, wanted)])
+    for each in (texts, grown, mapped(texts)):
+        assert len(each) == len(given_documents)
+        assert [each.get(row) for row in range(len(each))] == encoded(given_documents)
+        assert each.fetch(wanted) == [encoded(given_documents)[row] for row in rows]
+    assert [gathered.get(row) for row in range(len(gathered))] == 2 * [encoded(given_documents)[row] for row in rows]
+    assert mapped(gathered).fetch(np.arange(len(gathered))) == gathered.fetch(np.arange(len(gathered)))
+
+
+def test_gather_of_nothing_is_empty() -> None:
+    assert len(Texts.gather([])) == 0
+    assert len(Texts.gather([(Texts.from_list([b"a"]), np.empty(0, dtype=np.int64))])) == 0
+
+
+@given(lists_of_documents, st.text(LETTERS, max_size=3), st.data())
+def test_contains_is_a_plain_substring(given_documents: Documents, needle: str, data: st.DataObject) -> None:
+    flags = st.lists(st.booleans(), min_size=len(given_documents), max_size=len(given_documents))
+    candidates = data.draw(flags)
+    everywhere = [True] * len(given_documents)
+    for texts in (texts_of(given_documents), mapped(Texts.from_list(encoded(given_documents)))):
+        found = texts.contains(needle.encode())
+        among = texts.contains(needle.encode(), np.array(candidates, dtype=np.bool_))
+        assert found.dtype == among.dtype == np.bool_
+        assert found.tolist() == containing(given_documents, needle, everywhere)
+        assert among.tolist() == containing(given_documents, needle, candidates)
+
+
+def test_nothing_is_found_across_two_texts() -> None:
+    texts = Texts.from_list([b"ab", b"ca", None, b"b", b"\x00", b"\x00"])
+    assert not texts.contains(b"bc").any()
+    assert not texts.contains(b"ab\x00").any()
+    assert texts.contains(b"ab").tolist() == [True, False, False, False, False, False]
+    assert texts.contains(b"\x00").tolist() == [False] * 4 + [True] * 2
+
+
+def test_the_empty_needle_is_in_every_text_there_is() -> None:
+    texts = Texts.from_list([b"", None, b"a"])
+    assert texts.contains(b"").tolist() == [True, False, True]
+    assert texts.contains(b"", np.array([False, True, True])).tolist() == [False, False, True]
+
+
+@given(lists_of_documents, st.sampled_from(("a", "^a", "b$", "", "^$", "a.b", "[^a]")))
+def test_matches_searches_each_text_alone(given_documents: Documents, pattern: str) -> None:
+    texts = texts_of(given_documents)
+    expected = [
+        document is not None and re.search(pattern.encode(), document.encode()) is not None
+        for document in given_documents
+    ]
+    assert texts.matches(Backtracking(pattern)).tolist() == expected
+
+
+@pytest.fixture(scope="module")
+def many() -> tuple[list[bytes | None], Texts]:
+    """Some megabytes: several chunks, with words in few rows, in half of them, and in all."""
+    chance = random.Random(7)
+    words = [b"alpha", b"beta", b"gamma", b"delta", "é".encode()]
+    rows: list[bytes | None] = []
+    for row in range(20_000):
+        text = b" ".join(chance.choices(words[: 1 + row % 5], k=chance.randint(0, 60)))
+        if row % 997 == 0:
+            text += b" rare"
+        rows.append(None if row % 101 == 0 else text)
+    return rows, Texts.from_list(rows)
+
+
+@pytest.mark.parametrize("needle", [b"rare", b"delta", b"alpha", b"a", b" ", "a é".encode(), b"absent", b"\xc3"])
+@pytest.mark.parametrize("share", [None, 0.0005, 0.05, 0.5, 1.0])
+def test_contains_over_many_chunks(many: tuple[list[bytes | None], Texts], needle: bytes, share: float | None) -> None:
+    rows, texts = many
+    candidates = choose(len(rows), share)
+    expected = [row is not None and needle in row for row in rows]
+    found = texts.contains(needle, candidates)
+    assert found.tolist() == (np.array(expected) & (True if candidates is None else candidates)).tolist()
+
+
+@pytest.mark.parametrize("pattern", ["rare", "delta", "^alpha", "a$", "[^a-z ]"])
+@pytest.mark.parametrize("anchored", [False, True])
+@pytest.mark.parametrize("share", [None, 0.05, 0.5])
+def test_matches_over_many_chunks(
+    many: tuple[list[bytes | None], Texts], pattern: str, anchored: bool, share: float | None
+) -> None:
+    from afterglow.filters.regex import compiled
+
+    rows, texts = many
+    candidates = choose(len(rows), share)
+    expected = [row is not None and re.search(pattern.encode(), row) is not None for row in rows]
+    found = texts.matches(Backtracking(pattern) if anchored else compiled(pattern), candidates)
+    assert found.tolist() == (np.array(expected) & (True if candidates is None else candidates)).tolist()
+
+
+def choose(rows: int, share: float | None) -> NDArray[np.bool_] | None:
+    if share is None:
+        return None
+    chance = random.Random(11)
+    return np.array([chance.random() < share for _ in range(rows)])
+
+
+@given(st.lists(st.lists(documents, max_size=4), max_size=4))
+def test_snapshots_are_not_disturbed_by_later_appends(batches: list[Documents]) -> None:
+    growing = GrowingTexts()
+    so_far: Documents = []
+    snapshots: list[tuple[Texts, Documents]] = []
+    for batch in batches:
+        growing.append(encoded(batch))
+        so_far = so_far + batch
+        snapshots.append((growing.view(), so_far))
+    assert len(growing) == len(so_far)
+    for texts, expected in snapshots:
+        assert texts.fetch(np.arange(len(texts))) == encoded(expected)
+
+
+def test_texts_that_do_not_fit_their_header_are_corrupt() -> None:
+    header, arrays = Texts.from_list([b"a", None]).to_arrays()
+    with pytest.raises(Corrupt, match="version 9"):
+        Texts.from_arrays({**header, "version": 9}, arrays)
+    for number, array in enumerate(arrays):
+        cut = [*arrays[:number], array[:-1], *arrays[number + 1 :]]
+        with pytest.raises(Corrupt, match="another size"):
+            Texts.from_arrays(header, cut)
+    with pytest.raises(Corrupt, match="another size"):
+        Texts.from_arrays({**header, "rows": 1}, arrays)

@@ -1,0 +1,1 @@
+"""Tests of the filters; `reference` says, record by record, what a filter means."""

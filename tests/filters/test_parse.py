@@ -1,0 +1,117 @@
+"""Parsing: what is understood, and what is refused in whose words."""
+
+import math
+from typing import Any
+
+import pytest
+
+from afterglow.columns import Kind
+from afterglow.errors import InvalidArgument
+from afterglow.filters import operands, parse_where, parse_where_document, reads_documents
+from afterglow.filters.parse import MAX_DEPTH
+from afterglow.filters.tree import Among, And, Compare, Comparison, Contains, HasItem, Matches, Or
+
+
+def nested(levels: int, leaf: Any, operator: str = "$and") -> Any:
+    clause = leaf
+    for _ in range(levels):
+        clause = {operator: [clause]}
+    return clause
+
+
+def test_null_is_no_filter() -> None:
+    assert parse_where(None) is None
+    assert parse_where_document(None) is None
+
+
+@pytest.mark.parametrize(
+    ("clause", "tree"),
+    [
+        ({"k": 1}, Compare("k", Comparison.EQ, 1)),
+        ({"": "x"}, Compare("", Comparison.EQ, "x")),
+        ({"#id": {"$ne": "x"}}, Compare("#id", Comparison.NE, "x")),
+        ({"k": {"$lte": -1.5}}, Compare("k", Comparison.LTE, -1.5)),
+        ({"k": {"$in": [1.5, 2]}}, Among("k", Kind.FLOAT, (1.5, 2))),
+        ({"k": {"$nin": [True]}}, Among("k", Kind.BOOL, (True,), negated=True)),
+        ({"k": {"$contains": 1}}, HasItem("k", 1)),
+        ({"k": {"$not_contains": "x"}}, HasItem("k", "x", negated=True)),
+        ({"#document": {"$contains": "x"}}, Contains("x")),
+        ({"#document": {"$not_regex": "x"}}, Matches("x", negated=True)),
+        ({"#document": "x"}, Compare("#document", Comparison.EQ, "x")),
+        ({"$and": []}, And(())),
+        ({"$or": [{"k": True}]}, Or((Compare("k", Comparison.EQ, True),))),
+        ({"k": 2**63 - 1}, Compare("k", Comparison.EQ, 2**63 - 1)),
+    ],
+)
+def test_where(clause: object, tree: object) -> None:
+    assert parse_where(clause) == tree
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        {}, [], "x", 1, True, [{"k": 1}], {"k": 1, "l": 2}, {"k": None}, {"k": [1]}, {"k": {}}, {"k": 2**63},
+        {"k": -(2**63) - 1}, {"k": math.inf}, {"k": {"$eq": None}}, {"k": {"$gt": 1, "$lt": 2}}, {"k": {"$foo": 1}},
+        {"k": {"$gt": "x"}}, {"k": {"$lte": True}}, {"k": {"$in": []}}, {"k": {"$in": 1}}, {"k": {"$in": [1, 1.5]}},
+        {"k": {"$in": [1, True]}}, {"k": {"$in": ["x", 1]}}, {"k": {"$in": [1.5, True]}}, {"k": {"$in": [None]}},
+        {"k": {"$contains": [1]}}, {"k": {"$contains": None}}, {"k": {"$regex": "x"}}, {"k": {"$not_regex": "x"}},
+        {"#document": {"$contains": 1}}, {"#document": {"$regex": 1}}, {"$not": [{"k": 1}]}, {"$foo": 1}, {"$and": {}},
+        {"$and": None}, {"$or": [{}]}, {"$and": [{"k": 1}, None]}, {"$in": [1]},
+    ],
+)  # fmt: skip
+def test_what_is_no_where_clause(clause: object) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        parse_where(clause)
+    assert refused.value.message == "Invalid where clause"
+
+
+@pytest.mark.parametrize(
+    ("clause", "tree"),
+    [
+        ({"$contains": ""}, Contains("")),
+        ({"$not_contains": "x"}, Contains("x", negated=True)),
+        ({"$regex": "x+"}, Matches("x+")),
+        ({"$and": [{"$contains": "x"}, {"$or": []}]}, And((Contains("x"), Or(())))),
+    ],
+)
+def test_where_document(clause: object, tree: object) -> None:
+    assert parse_where_document(clause) == tree
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        {}, [], "x", {"k": 1}, {"$contains": 1}, {"$contains": ["x"]}, {"$regex": None}, {"$eq": "x"}, {"$and": "x"},
+        {"$contains": "x", "$regex": "x"}, {"$and": [{}]}, {"#document": {"$contains": "x"}},
+    ],
+)  # fmt: skip
+def test_what_is_no_where_document_clause(clause: object) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        parse_where_document(clause)
+    assert refused.value.message == "Invalid where document clause"
+
+
+def test_a_clause_may_be_nested_as_deep_as_the_genuine_server_allows() -> None:
+    assert parse_where(nested(MAX_DEPTH - 1, {"k": 1})) is not None
+    assert parse_where_document(nested(MAX_DEPTH - 1, {"$contains": "x"}, "$or")) is not None
+    for levels in (MAX_DEPTH, 512, 100_000):
+        with pytest.raises(InvalidArgument, match="Invalid where clause"):
+            parse_where(nested(levels, {"k": 1}))
+        with pytest.raises(InvalidArgument, match="Invalid where document clause"):
+            parse_where_document(nested(levels, {"$contains": "x"}))
+
+
+def test_a_filter_tells_what_it_reads() -> None:
+    tree = parse_where(
+        {
+            "$and": [
+                {"a": 1},
+                {"$or": [{"b": {"$in": [1.5, 2]}}, {"c": {"$contains": "x"}}, {"d": {"$ne": True}}]},
+                {"#document": {"$contains": "x"}},
+            ]
+        }
+    )
+    assert tree is not None
+    assert list(operands(tree)) == [("a", Kind.INT), ("b", Kind.FLOAT), ("c", Kind.STR), ("d", Kind.BOOL)]
+    assert reads_documents(tree)
+    assert not reads_documents(And((Compare("a", Comparison.EQ, 1),)))
