@@ -55,17 +55,21 @@ def wrong_type(path: str, value: object, expected: str) -> Malformed:
 def _malformed(error: ErrorDetails) -> Malformed:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     location = list(error["loc"])
-    if kind in {"missing", "extra_forbidden"}:
-        name = location.pop()
-        what = f"{'missing' if kind == 'missing' else 'unknown'} field `{name}`"
+    if kind == "missing":
+        what = f"missing field `{location.pop()}`"
+    elif kind == "extra_forbidden":
+        what = f"unknown field `{location[-1]}`"
     elif kind == "literal_error":
-        what = f"unknown variant {_shown(value)}, expected one of {_listed(context['expected'])}"
+        what = f"unknown variant {_quoted(value)}, expected one of {_listed(context['expected'])}"
     elif kind == "union_tag_invalid":
+        location.append("type")
         what = f"unknown variant `{context['tag']}`, expected one of {_listed(context['expected_tags'])}"
     elif kind == "union_tag_not_found":
         what = "missing field `type`"
-    elif kind in {"greater_than_equal", "less_than_equal"}:
-        what = f"invalid value: {_shown(value)}, expected a number from 0 to {context.get('le', 2**32 - 1)}"
+    elif kind == "greater_than_equal":
+        what = f"invalid value: {_shown(value)}, expected at least {context['ge']}"
+    elif kind == "less_than_equal":
+        what = f"invalid value: {_shown(value)}, expected at most {context['le']}"
     else:
         what = f"invalid type: {_shown(value)}, expected {_EXPECTED.get(kind, error['msg'])}"
     path = _path(location)
@@ -84,6 +88,10 @@ def _path(location: Sequence[int | str]) -> str:
 
 def _listed(expected: str) -> str:
     return expected.replace(" or ", ", ").replace("'", "`")
+
+
+def _quoted(value: Any) -> str:
+    return f"`{value[:_LONGEST_SHOWN]}`" if isinstance(value, str) else _shown(value)
 
 
 def _shown(value: Any) -> str:

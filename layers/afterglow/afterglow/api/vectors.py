@@ -7,7 +7,7 @@ expression.
 """
 
 import binascii
-import string
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,7 +20,9 @@ from afterglow.api.shapes import wrong_shape, wrong_type
 from afterglow.errors import InvalidArgument
 
 _NUMBERS = frozenset({int, float})
-_ALPHABET = frozenset(string.ascii_letters + string.digits + "+/")
+_BASE64 = re.compile("[A-Za-z0-9+/]*={0,2}")
+_LAST_OF_ONE = "AQgw"
+_LAST_OF_TWO = "AEIMQUYcgkosw048"
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -113,6 +115,8 @@ def _decoded(row: str) -> bytes:
         raw = binascii.a2b_base64(row, strict_mode=True)
     except ValueError:
         raise InvalidArgument(f"Invalid base64 string: {_fault(row)}") from None
+    if row.endswith("="):
+        _refuse_loose_bits(row)
     if len(raw) % 4:
         raise InvalidArgument(
             f"Invalid byte length: {len(raw)} bytes cannot be converted to f32 values (must be divisible by 4)"
@@ -120,12 +124,18 @@ def _decoded(row: str) -> bytes:
     return raw
 
 
+def _refuse_loose_bits(row: str) -> None:
+    """Bits after the last byte must be zero: else two strings would mean the same vector."""
+    last = row.rstrip("=")[-1]
+    if last not in (_LAST_OF_ONE if row.endswith("==") else _LAST_OF_TWO):
+        raise InvalidArgument(f"Invalid base64 string: Invalid last symbol {ord(last)}, offset {row.index('=') - 1}.")
+
+
 def _fault(row: str) -> str:
-    body = row.rstrip("=")
-    for at, character in enumerate(body):
-        if character not in _ALPHABET:
-            offset = len(body[:at].encode())
-            return f"Invalid symbol {character.encode()[0]}, offset {offset}."
+    good = _BASE64.match(row)
+    assert good is not None
+    if good.end() < len(row):
+        return f"Invalid symbol {row[good.end()].encode()[0]}, offset {good.end()}."
     return "Invalid padding"
 
 
