@@ -12,6 +12,11 @@ from afterglow.settings import Ambient, from_environment
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        for step in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{step}.complete"})
+        return
     body = b""
     while True:
         message = await receive()
@@ -32,6 +37,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             answer = body
         case "/size":
             answer = str(len(body)).encode()
+        case _:
+            pass
     await send(
         {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(answer)).encode())]}
     )

@@ -49,7 +49,7 @@ MB = 1 << 20
 
 
 def enter(admission: Admission, name: str, given: Scope) -> asyncio.Task[None]:
-    return asyncio.get_running_loop().create_task(admission({**given, "name": name}, _no_receive, _no_send))  # type: ignore[arg-type]
+    return asyncio.get_running_loop().create_task(admission({**given, "name": name}, _no_receive, _no_send))
 
 
 def test_large_bodies_wait_in_turn_and_small_ones_do_not() -> None:
@@ -127,7 +127,7 @@ def test_a_request_that_is_cancelled_gives_its_share_back(leaving: str) -> None:
         await settle()
         assert gate.inside == ["third"]
         gate.let_go["third"].set()
-        await asyncio.gather(third)
+        await asyncio.gather(first, third)
         assert second.cancelled()
 
     asyncio.run(story())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from afterglow import __version__, settings
 from afterglow.cli.failures import MISUSED, give_up
-from afterglow.cli.server import logs, sockets
+from afterglow.cli.server import logs, process, sockets
 
 
 def run(path: Path, host: str, port: int, *, workers: int, allow_reset: bool) -> None:
@@ -20,7 +20,7 @@ def run(path: Path, host: str, port: int, *, workers: int, allow_reset: bool) ->
         give_up(str(error), MISUSED)
     path = usable_directory(path)
     listeners = sockets.listen(host, port)
-    sockets.raise_file_limit()
+    process.prepare()
     logs.configure()
     announce = partial(_announce, sockets.url(host, listeners), path, workers)
     # Held while the imports below take their time.

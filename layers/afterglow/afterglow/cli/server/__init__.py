@@ -10,5 +10,6 @@
     protocol    HTTP/1.1 on one connection, with limits on size and slowness
     admission   how many bytes of request bodies may be held at once
     sockets     listening
+    process     the interpreter's own settings
     logs        one line per event
 """

@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 import uvloop
 
+from afterglow.cli.server import process
 from afterglow.cli.server.admission import Admission, App
 from afterglow.cli.server.protocol import LimitedProtocol, Limits
 from afterglow.cli.server.words import CLOSED, LEAVING, READY
@@ -40,7 +41,7 @@ def serve_app(
         Admission(app, settings.bodies_bytes, settings.max_body_bytes),
         loop="none",
         ws="none",
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         access_log=False,
         proxy_headers=False,
@@ -86,6 +87,7 @@ class Server(uvicorn.Server):
         """Starts listening, on the sockets or to the supervisor, then says so."""
         self.config.http_protocol_class = self._protocol  # type: ignore[assignment]
         await super().startup(sockets=sockets)
+        process.settle()
         if self._control is not None:
             self._control.setblocking(False)
             asyncio.get_running_loop().add_reader(self._control, self._adopt, self._control)

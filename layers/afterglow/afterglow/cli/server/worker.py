@@ -8,8 +8,7 @@ from pathlib import Path
 
 from afterglow import settings
 from afterglow.cli.failures import one_line
-from afterglow.cli.server import logs
-from afterglow.cli.server.serve import serve
+from afterglow.cli.server import logs, process
 
 
 def main() -> None:
@@ -20,7 +19,10 @@ def main() -> None:
     # Ctrl-C reaches the whole group; the supervisor then sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logs.configure()
+    process.prepare()
     with one_line():
+        from afterglow.cli.server.serve import serve
+
         serve(
             Path(given["path"]),
             settings.from_environment(),
