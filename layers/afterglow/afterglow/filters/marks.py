@@ -7,8 +7,10 @@ this place, ends, or neither::
 
 In a marked pattern an atom that consumes a character first passes the marks and the stopper, so it always meets a
 character; `\b` consumes one mark of the right sort. There are two, so that `\b\b` comes out right.
-The marks are code points that Unicode keeps for use inside programs. Limit: `(?m)$` directly before a newline that the
-pattern then names consumes its stopper, so `\b(?m)a$\n` finds nothing in a text that is not ASCII.
+The marks are code points that Unicode keeps for use inside programs.
+
+Limits, in texts that are not ASCII: assertions at one place must come as `^`, then at most two about words, then `$`; and
+`(?m)$` consumes its stopper, so a pattern that has words' boundaries and goes on from `$` to the newline finds nothing.
 """
 
 import functools

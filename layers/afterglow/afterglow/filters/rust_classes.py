@@ -5,7 +5,7 @@ RE2 unites characters, ranges and properties, and negates the whole. Rust also n
 things we refuse rather than get wrong: that arithmetic on a `\p{…}` or in a case-insensitive class.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from afterglow.filters.engine import SyntaxFault, program
 from afterglow.filters.rust_escapes import Reader, escaped_point
@@ -19,6 +19,7 @@ from afterglow.filters.rust_properties import (
     union,
     written,
 )
+from afterglow.filters.word_edges import UNKNOWN, Edges, of_ranges
 
 DEEPEST_NESTING = 50
 POSIX: dict[str, Ranges] = {
@@ -59,14 +60,28 @@ class Modes:
     extended: bool
     insensitive: bool
 
+    def with_flag(self, flag: str, *, on: bool) -> "Modes":
+        """These flags after `(?flag)` or `(?-flag)`; the others are no concern of ours."""
+        match flag:
+            case "i":
+                return replace(self, insensitive=on)
+            case "u":
+                return replace(self, unicode=on)
+            case "x":
+                return replace(self, extended=on)
+            case _:
+                return self
 
-def translate(reader: Reader, modes: Modes) -> str:
+
+def translate(reader: Reader, modes: Modes) -> tuple[str, Edges]:
     """The class whose opening bracket has just been read, and read to its end, in RE2's syntax."""
     found = _read(reader, modes, DEEPEST_NESTING)
     items = _items(found, modes)
     if not items:
-        return "[\\x{0}-\\x{10ffff}]" if found.negated else NOTHING
-    return f"[{'^' if found.negated else ''}{items}]"
+        return "[\\x{0}-\\x{10ffff}]" if found.negated else NOTHING, UNKNOWN
+    is_certain = not found.negated and not found.properties and "s" not in found.perl
+    edges = of_ranges(found.ranges) if is_certain else UNKNOWN
+    return f"[{'^' if found.negated else ''}{items}]", edges
 
 
 def perl_class(letter: str, modes: Modes) -> str:
@@ -121,6 +136,7 @@ def _read_item(reader: Reader, modes: Modes, into: _Set, depth: int) -> None:
         reader.position = start + 1
         nested = _read(reader, modes, depth - 1)
         if nested.negated:
+            _refuse_folding(modes)
             nested = _Set(_as_ranges(nested, modes))
         into.ranges += nested.ranges
         into.perl += nested.perl
@@ -203,8 +219,7 @@ def _is_known(items: str) -> bool:
 def _combined(total: _Set | None, operator: str, operand: _Set, modes: Modes) -> _Set:
     if total is None:
         return operand
-    if modes.insensitive:
-        raise SyntaxFault("set operations in a case-insensitive class are not supported")
+    _refuse_folding(modes)
     left, right = _as_ranges(total, modes), _as_ranges(operand, modes)
     match operator:
         case "&&":
@@ -213,6 +228,11 @@ def _combined(total: _Set | None, operator: str, operand: _Set, modes: Modes) ->
             return _Set(intersection(left, complement(right)))
         case _:
             return _Set(union(intersection(left, complement(right)), intersection(right, complement(left))))
+
+
+def _refuse_folding(modes: Modes) -> None:
+    if modes.insensitive:
+        raise SyntaxFault("set operations in a case-insensitive class are not supported")
 
 
 def _as_ranges(found: _Set, modes: Modes) -> Ranges:

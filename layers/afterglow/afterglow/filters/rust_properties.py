@@ -47,8 +47,8 @@ def written(ranges: Ranges) -> str:
     return "".join(f"\\x{{{low:x}}}" if low == high else f"\\x{{{low:x}}}-\\x{{{high:x}}}" for low, high in ranges)
 
 
-ALPHABETIC = f"\\p{{L}}\\p{{Nl}}\\p{{M}}{written(ALPHABETIC_SYMBOLS)}"
-WORD = f"{ALPHABETIC}\\p{{Nd}}\\p{{Pc}}{written(JOINERS)}"
+WORD = f"\\p{{L}}\\p{{M}}\\p{{Nd}}\\p{{Nl}}\\p{{Pc}}{written(ALPHABETIC_SYMBOLS + JOINERS)}"
+WORD_CATEGORIES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pc"})
 
 
 def property_items(name: str) -> str | None:
@@ -73,8 +73,6 @@ def property_items(name: str) -> str | None:
                 return written([(0, LAST_POINT)])
             case "ascii":
                 return written([(0, 0x7F)])
-            case "alphabetic" | "alpha":
-                return ALPHABETIC
             case "whitespace" | "space":
                 return written(SPACES)
             case _:
@@ -102,7 +100,7 @@ def perl_ranges(letter: str, *, unicode: bool) -> Ranges:
         return SPACES if unicode else ASCII_SPACES
     if not unicode:
         return ASCII_DIGITS if letter == "d" else ASCII_WORD
-    wanted = {"Nd"} if letter == "d" else {"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pc"}
+    wanted = {"Nd"} if letter == "d" else WORD_CATEGORIES
     points = [point for point in range(LAST_POINT + 1) if unicodedata.category(chr(point)) in wanted]
     ranges = [(point, point) for point in points]
     return union(ranges, [] if letter == "d" else ALPHABETIC_SYMBOLS + JOINERS)

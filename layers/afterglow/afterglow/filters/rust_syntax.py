@@ -6,14 +6,15 @@ names: only whether there is a match is of interest.
 """
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from afterglow.filters import marks, rust_classes
+from afterglow.filters import marks, rust_classes, word_edges
 from afterglow.filters.engine import SyntaxFault
 from afterglow.filters.rust_classes import Modes
 from afterglow.filters.rust_escapes import Reader, escaped_point, quoted
+from afterglow.filters.word_edges import IN_WORD, UNKNOWN, Edges
 
 DEEPEST_NESTING = 250
 MOST_REPETITIONS = 1000
@@ -58,6 +59,7 @@ class _Group:
     modes: Modes
     start: int
     atoms: list[str] = field(default_factory=list)
+    edges: list[Edges] = field(default_factory=list)
     can_repeat: bool = False
     is_repeated: bool = False
 
@@ -74,7 +76,8 @@ class _Translator:
         self.reader = Reader(pattern)
         self.form = form
         self.groups = [_Group("", Modes(unicode=True, extended=False, insensitive=False), 0)]
-        self.is_anchored = self.has_boundary = self.has_edge = False
+        self.is_anchored = self.has_edge = False
+        self.boundaries = 0
         self.runs = [""]
         self.is_plain = True
         self.has_alternatives = False
@@ -86,10 +89,12 @@ class _Translator:
         if len(self.groups) > 1:
             raise SyntaxFault("unclosed group", self.groups[-1].start, 1)
         literal = "" if self.has_alternatives else max(self.runs, key=lambda run: len(run.encode()))
+        whole = self.groups[0]
+        simpler = word_edges.without_boundaries(whole.atoms, whole.edges, self.boundaries) if self.boundaries else None
         return Translation(
-            text="".join(self.groups[0].atoms),
-            is_anchored=self.is_anchored,
-            has_boundary=self.has_boundary,
+            text="".join(simpler or whole.atoms),
+            is_anchored=self.is_anchored or self.boundaries > 0,
+            has_boundary=self.boundaries > 0 and simpler is None,
             has_edge=self.has_edge,
             literal=literal,
             is_literal=self.is_plain and bool(literal),
@@ -122,7 +127,7 @@ class _Translator:
             case ".":
                 self._add_consuming(".")
             case "[":
-                self._add_consuming(rust_classes.translate(self.reader, modes))
+                self._add_consuming(*rust_classes.translate(self.reader, modes))
             case "\\":
                 self._escape(start, modes)
             case _:
@@ -130,9 +135,10 @@ class _Translator:
 
     # Atoms: what has been read, in RE2's syntax. What is no literal ends the run of literals.
 
-    def _add(self, atom: str, *, can_repeat: bool = True, literal: str = "") -> None:
+    def _add(self, atom: str, edges: Edges = UNKNOWN, *, can_repeat: bool = True, literal: str = "") -> None:
         group = self.groups[-1]
         group.atoms.append(atom)
+        group.edges.append(edges)
         group.can_repeat = can_repeat
         group.is_repeated = False
         if literal:
@@ -142,12 +148,12 @@ class _Translator:
         if self.runs[-1]:
             self.runs.append("")
 
-    def _add_consuming(self, atom: str, literal: str = "") -> None:
-        self._add(f"(?:{marks.PASS}{atom})" if self.form is Form.MARKED else atom, literal=literal)
+    def _add_consuming(self, atom: str, edges: Edges = UNKNOWN, literal: str = "") -> None:
+        self._add(f"(?:{marks.PASS}{atom})" if self.form is Form.MARKED else atom, edges, literal=literal)
 
     def _add_literal(self, point: int) -> None:
         is_certain = len(self.groups) == 1 and not self.groups[0].modes.insensitive
-        self._add_consuming(quoted(point), chr(point) if is_certain else "")
+        self._add_consuming(quoted(point), word_edges.of_point(point), chr(point) if is_certain else "")
 
     def _add_assertion(self, plain: str, marked: str) -> None:
         if self.form is not Form.LOOSE:
@@ -155,6 +161,7 @@ class _Translator:
             return
         group = self.groups[-1]
         group.atoms.append("")
+        group.edges.append(UNKNOWN)
         group.can_repeat = True
         group.is_repeated = False
 
@@ -196,7 +203,7 @@ class _Translator:
                 )
             if flag in "ims":
                 kept[not negative] += flag
-            modes = _with_flag(modes, flag, on=not negative)
+            modes = modes.with_flag(flag, on=not negative)
         flags = kept[True] + (f"-{kept[False]}" if kept[False] else "")
         if flag == ":":
             self.groups.append(_Group(f"(?{flags}:", modes, start))
@@ -210,7 +217,7 @@ class _Translator:
         if len(self.groups) == 1:
             raise SyntaxFault("unopened group", start, 1)
         group = self.groups.pop()
-        self._add(f"{group.opening}{''.join(group.atoms)})")
+        self._add(f"{group.opening}{''.join(group.atoms)})", word_edges.of_group(group.atoms, group.edges))
 
     def _repeat(self, operator: str, start: int) -> None:
         reader, group = self.reader, self.groups[-1]
@@ -220,10 +227,12 @@ class _Translator:
             operator = self._counted(start)
         # Whether a match is sought greedily makes no difference to whether there is one.
         reader.skip("?")
-        atom = group.atoms.pop()
+        atom, edges = group.atoms.pop(), group.edges.pop()
         if self.runs[-1]:
             self.runs[-1] = self.runs[-1][:-1]
-        self._add(f"(?:{atom}){operator}" if group.is_repeated or not atom else atom + operator)
+        if operator.startswith(("*", "?", "{0")):
+            edges = UNKNOWN
+        self._add(f"(?:{atom}){operator}" if group.is_repeated or not atom else atom + operator, edges)
         group.is_repeated = True
 
     def _counted(self, start: int) -> str:
@@ -247,7 +256,9 @@ class _Translator:
         reader = self.reader
         letter = reader.next()
         match letter:
-            case "d" | "D" | "s" | "S" | "w" | "W":
+            case "d" | "w":
+                self._add_consuming(rust_classes.perl_class(letter, modes), IN_WORD)
+            case "D" | "s" | "S" | "W":
                 self._add_consuming(rust_classes.perl_class(letter, modes))
             case "p" | "P":
                 self._add_consuming(rust_classes.property_class(reader, letter, start))
@@ -273,21 +284,10 @@ class _Translator:
     def _boundary(self, letter: str, modes: Modes) -> None:
         if not modes.unicode:
             raise SyntaxFault("word boundaries of ASCII alone are not supported", self.reader.position - 2, 2)
-        self.has_boundary = True
+        self.boundaries += 1
         self._add_assertion(f"\\{letter}", marks.BOUNDARY if letter == "b" else marks.NEITHER)
 
     def _edge(self, mark: str) -> None:
-        self.has_boundary = self.has_edge = True
-        self._add_assertion("\\b", mark)
-
-
-def _with_flag(modes: Modes, flag: str, *, on: bool) -> Modes:
-    match flag:
-        case "i":
-            return replace(modes, insensitive=on)
-        case "u":
-            return replace(modes, unicode=on)
-        case "x":
-            return replace(modes, extended=on)
-        case _:
-            return modes
+        self.boundaries += 1
+        self.has_edge = True
+        self._add_assertion("(?:\\b)", mark)
