@@ -1,0 +1,1 @@
+"""The catalog: names, schemas, collections."""
