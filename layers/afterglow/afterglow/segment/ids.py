@@ -30,7 +30,10 @@ def index(ids: Texts) -> tuple[Hashes, NDArray[np.uint32]]:
 def find(
     ids: Texts, sorted_hashes: Hashes, rows: NDArray[np.uint32], wanted: Sequence[str], wanted_hashes: Hashes
 ) -> NDArray[np.int64]:
-    """The row of each wanted id, `MISSING` where there is none."""
+    """The last row of each wanted id, `MISSING` where there is none.
+
+    An id has several rows where a graph was extended over a dead row: only the last one may be alive.
+    """
     found = np.full(len(wanted), MISSING, dtype=np.int64)
     begins = np.searchsorted(sorted_hashes, wanted_hashes, side="left")
     inside = np.flatnonzero(begins < len(sorted_hashes))
@@ -39,7 +42,6 @@ def find(
         wanted_bytes, slot = wanted[position].encode(), int(begins[position])
         while slot < len(sorted_hashes) and sorted_hashes[slot] == wanted_hashes[position]:
             if ids.get(int(rows[slot])) == wanted_bytes:
-                found[position] = rows[slot]
-                break
+                found[position] = max(found[position], int(rows[slot]))
             slot += 1
     return found
