@@ -100,6 +100,11 @@ def one_blas_thread() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment for a process of our own: as ours, with numpy held to one thread."""
+    return {**environ, "OPENBLAS_NUM_THREADS": "1"}
+
+
 @dataclass(frozen=True, slots=True)
 class Ambient:
     """The clock and randomness."""

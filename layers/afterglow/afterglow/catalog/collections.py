@@ -94,9 +94,7 @@ def rename(table: Table, collection_id: UUID, name: str, edit: Callable[[Collect
                 [
                     Put(names, keys.NAME + name, _pointer(collection_id), if_absent=True),
                     Delete(names, keys.NAME + present.name),
-                    Put(
-                        keys.collection(collection_id), keys.STATE, state.encode(wanted), if_version=present.version
-                    ),
+                    Put(keys.collection(collection_id), keys.STATE, state.encode(wanted), if_version=present.version),
                 ]
             )
         except ConditionFailed:

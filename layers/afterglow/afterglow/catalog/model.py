@@ -18,10 +18,10 @@ class Database:
 class Collection:
     """The `STATE` item of a collection: all that is known of it besides its records.
 
-    `schema` is the stored schema as it goes over the wire (with the keys that writes registered);
-    the wire's `configuration_json` is derived from it. `manifest` is the object key of the checkpoint's manifest, None before the first; the checkpoint
-    holds the log up to entry `folded`, which is `folded_ops` operations.
-    `version` is the item's version, for conditional writes.
+    `schema` is the stored schema as it goes over the wire (with the keys that writes registered); the wire's
+    `configuration_json` is derived from it. `manifest` is the object key of the checkpoint's manifest, None before the
+    first; the checkpoint holds the log up to entry `folded`, which is `folded_ops` operations. `version` is the item's
+    version, for conditional writes.
     """
 
     id: UUID

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from afterglow.errors import AfterglowError
+from afterglow.settings import Settings, from_environment
 
 FAILED = 1
 MISUSED = 2
@@ -16,6 +17,14 @@ def give_up(message: str, code: int = FAILED) -> NoReturn:
     """Ends the program with `code` after one line."""
     sys.stderr.write("afterglow: " + " ".join(message.split()) + "\n")
     raise SystemExit(code)
+
+
+def settings() -> Settings:
+    """The settings from the environment; ends the program with 2 if they cannot be read."""
+    try:
+        return from_environment()
+    except ValueError as error:
+        give_up(str(error), MISUSED)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from afterglow import __version__
-from afterglow.cli.failures import one_line
+from afterglow.cli.failures import one_line, settings
 
 app = typer.Typer(
     name="afterglow",
@@ -55,3 +55,36 @@ def run(
 
     with one_line():
         serve(path, host, port, workers=workers, allow_reset=allow_reset)
+
+
+@app.command()
+def compact(
+    collection: Annotated[
+        str | None, typer.Argument(show_default=False, help="Name or id of one collection; all of them without it.")
+    ] = None,
+    path: Annotated[Path, typer.Option(help="Directory that holds the data.")] = Path("data"),
+    tenant: Annotated[str, typer.Option(help="Tenant of the collection named.")] = "default_tenant",
+    database: Annotated[str, typer.Option(help="Database of the collection named.")] = "default_database",
+) -> None:
+    """Index what is not indexed yet and give the space of deleted records back, now instead of in the background."""
+    from afterglow.cli.compact import compact as work
+
+    with one_line():
+        work(path.absolute(), settings(), collection, tenant, database)
+
+
+@app.command()
+def demo(
+    url: Annotated[
+        str | None, typer.Option(show_default=False, help="A server to use; without it, one is started for the demo.")
+    ] = None,
+    path: Annotated[
+        Path | None,
+        typer.Option(show_default=False, help="Directory for the started server's data; a temporary one without it."),
+    ] = None,
+) -> None:
+    """Load 2,000 Debian packages, ask a few questions, plain and filtered, and print the answers."""
+    from afterglow.cli.demo import demo as show
+
+    with one_line():
+        show(url, path)

@@ -7,17 +7,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from afterglow import __version__, settings
-from afterglow.cli.failures import MISUSED, give_up
+from afterglow import __version__
+from afterglow.cli.failures import give_up, settings
 from afterglow.cli.server import logs, process, sockets
+from afterglow.settings import Ambient
 
 
 def run(path: Path, host: str, port: int, *, workers: int, allow_reset: bool) -> None:
     """Serves until told to stop. Exits with 2 for bad settings, 1 for an address or directory that cannot be used."""
-    try:
-        given = settings.from_environment()
-    except ValueError as error:
-        give_up(str(error), MISUSED)
+    given = settings()
     path = usable_directory(path)
     listeners = sockets.listen(host, port)
     process.prepare()
@@ -28,7 +26,7 @@ def run(path: Path, host: str, port: int, *, workers: int, allow_reset: bool) ->
     if workers == 1:
         from afterglow.cli.server.serve import serve
 
-        ambient = settings.Ambient()
+        ambient = Ambient()
         serve(path, given, ambient, allow_reset=allow_reset, listeners=listeners, on_ready=announce)
     else:
         from afterglow.cli.server.supervise import Supervisor

@@ -12,7 +12,7 @@ delete     removed                             ignored
 Merging replaces what the batch brings (embedding, document, uri) and merges metadata key by key, where null deletes
 the key. The records of a batch are applied in order; for add the first of several with one id wins.
 
-Applying is a function of the log alone: every replica that has applied entry n holds the same records in the same order.
+Applying is a function of the log alone: every replica that has applied entry n holds the same records in one order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +23,7 @@ import orjson
 from numpy.typing import NDArray
 
 from afterglow.collection.memory import Located, Memory
+from afterglow.collection.tail import Additions
 from afterglow.log.batch import Batch, Op
 from afterglow.segment.spaces import Vectors
 
@@ -73,16 +74,15 @@ def _kill(memory: Memory, ids: Sequence[str], located: Located, exist: NDArray[n
 def _insert(memory: Memory, batch: Batch, members: Rows) -> None:
     if batch.vectors is None:
         raise AssertionError("an add or upsert without embeddings passed validation")
-    ordinals = np.arange(memory.next_ordinal, memory.next_ordinal + len(members))
-    metadatas = [_without_nulls(each) for each in _picked(batch.metadatas, members)]
     memory.tail.append(
-        [batch.ids[each] for each in members.tolist()],
-        ordinals,
-        batch.vectors if len(members) == len(batch.vectors) else batch.vectors[members],
-        _encoded(_picked(batch.documents, members)),
-        _encoded(_picked(batch.uris, members)),
-        metadatas,
-        [_json(each) for each in metadatas],
+        Additions(
+            ids=[batch.ids[each] for each in members.tolist()],
+            ordinals=np.arange(memory.next_ordinal, memory.next_ordinal + len(members)),
+            vectors=batch.vectors if len(members) == len(batch.vectors) else batch.vectors[members],
+            documents=_encoded(_picked(batch.documents, members)),
+            uris=_encoded(_picked(batch.uris, members)),
+            metadatas=[_without_nulls(each) for each in _picked(batch.metadatas, members)],
+        )
     )
     memory.next_ordinal += len(members)
     memory.records += len(members)
@@ -105,9 +105,7 @@ def _replace(memory: Memory, batch: Batch, members: Rows, located: Located) -> N
     changes = _picked(batch.metadatas, members)
     metadatas = [_merged(present, change) for present, change in zip(old.metadatas, changes, strict=True)]
     memory.kill(ids, located)
-    memory.tail.append(
-        ids, old.ordinals, vectors, documents, uris, metadatas, [_json(each) for each in metadatas]
-    )
+    memory.tail.append(Additions(ids, old.ordinals, vectors, documents, uris, metadatas))
     memory.records += len(ids)
 
 
@@ -165,7 +163,3 @@ def _without_nulls(metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | No
     if None not in metadata.values() and [] not in metadata.values():
         return metadata
     return {key: value for key, value in metadata.items() if value is not None and value != []} or None
-
-
-def _json(metadata: Mapping[str, Any] | None) -> bytes | None:
-    return None if metadata is None else orjson.dumps(metadata)

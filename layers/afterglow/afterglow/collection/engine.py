@@ -16,10 +16,10 @@ from afterglow.catalog.model import Collection, Database
 from afterglow.collection import reading, writing
 from afterglow.collection.model import Hits, Include, IndexingStatus, ReadLevel, Records, Scope, Selection
 from afterglow.collection.replica import Replica, View
-from afterglow.collection.stores import Stores
 from afterglow.collection.writing import LogEnd
 from afterglow.errors import AlreadyExists, InvalidArgument, NotFound
 from afterglow.log.batch import Batch, Op
+from afterglow.storage.stores import Stores
 
 
 class _Open:
@@ -36,7 +36,7 @@ class Engine:
     def __init__(
         self, stores: Stores, background: Executor | None = None, on_close: Sequence[Callable[[], None]] = ()
     ) -> None:
-        """`background` runs checkpoint refreshes; without one they happen within reads. `on_close` runs first of all."""
+        """`background` refreshes checkpoints; without one that happens within reads. `on_close` runs first of all."""
         self.catalog = Catalog(stores.table, stores.ambient)
         self._stores = stores
         self._background = background
@@ -56,7 +56,7 @@ class Engine:
         *,
         get_or_create: bool = False,
     ) -> Collection:
-        """Make a collection, or with `get_or_create` answer the one that is there. Raises InvalidArgument, AlreadyExists."""
+        """Make a collection, or answer the one there with `get_or_create`. Raises InvalidArgument, AlreadyExists."""
         place = self.catalog.find_database(tenant, database)
         if place is None:
             raise InvalidArgument(f"Database [{database}] does not exist")
@@ -185,7 +185,8 @@ class Engine:
     ) -> list[Hits]:
         """For each query the nearest of the selected records, nearest first."""
         view = self._view(scope, selection)
-        return reading.query(view, queries, n_results, selection, include, self._stores.settings.exact_rows)
+        exact_rows = self._stores.settings.exact_rows
+        return reading.query(view, queries, n_results, selection, include, exact_rows=exact_rows)
 
     def count(self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL) -> int:
         """How many records there are; with `index_only`, in the checkpoint."""

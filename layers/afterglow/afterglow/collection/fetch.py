@@ -11,9 +11,7 @@ from afterglow.columns.texts import Texts
 from afterglow.segment.part import Part
 
 
-def records(
-    view: View, parts: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
-) -> Records:
+def records(view: View, parts: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]) -> Records:
     """The records at these part indexes and rows, in that order."""
 
     def texts(of: Callable[[Part], Texts]) -> list[bytes | None]:

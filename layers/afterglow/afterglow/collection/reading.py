@@ -10,6 +10,7 @@ from afterglow.catalog.model import Collection
 from afterglow.collection import fetch, search, select
 from afterglow.collection.model import Hits, Include, Records, Selection
 from afterglow.collection.replica import View
+from afterglow.collection.search import Question
 from afterglow.errors import InternalError, InvalidArgument
 from afterglow.filters import tree
 from afterglow.segment.spaces import Space
@@ -29,6 +30,7 @@ def query(
     n_results: int,
     selection: Selection,
     include: frozenset[Include],
+    *,
     exact_rows: int,
 ) -> list[Hits]:
     """For each of the queries (m, d) the nearest selected records. Raises InvalidArgument for another dimension."""
@@ -42,7 +44,7 @@ def query(
     space = Space(schema.index_parameters(view.collection.schema).space)
     answers = []
     for each in queries:
-        found = search.nearest_in(view, chosen, space, each, n_results, exact_rows)
+        found = search.nearest_in(view, chosen, Question(space, each, n_results, exact_rows))
         answers.append(Hits(fetch.records(view, found.parts, found.rows, include), found.distances))
     return answers
 

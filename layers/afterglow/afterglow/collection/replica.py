@@ -21,7 +21,6 @@ from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
 from afterglow.collection.apply import apply
 from afterglow.collection.memory import LivePart, Located, Memory
-from afterglow.collection.stores import Stores
 from afterglow.collection.tuning import graph_parameters
 from afterglow.errors import AfterglowError, Corrupt, NotFound
 from afterglow.log import read as log
@@ -32,6 +31,7 @@ from afterglow.segment.framing import ADVICE
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.reader import Segment, read_dead
 from afterglow.storage.ports import Item, ObjectMissing
+from afterglow.storage.stores import Stores
 
 _log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class Replica:
             if self._most_tail_rows is not None and len(loaded.memory.tail) >= self._most_tail_rows:
                 return
             if entry.kind is Kind.BATCH:
-                apply(loaded.memory, log.load(self._stores.table, self._stores.objects, self._id, entry))
+                apply(loaded.memory, log.load(self._stores, self._id, entry))
             loaded.applied = entry.seq
             loaded.ops += entry.ops
 

@@ -33,6 +33,16 @@ _REFERENCE_DIMENSION = 384
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """The k nearest to `query`, float32 (d,). Up to `exact_rows` filtered rows (of 384 dimensions) are all scored."""
+
+    space: Space
+    query: Vectors
+    k: int
+    exact_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Neighbours:
     """Part index and row of the nearest rows, int64 (n,), nearest first, and their distances, float32 (n,)."""
 
@@ -41,49 +51,47 @@ class Neighbours:
     distances: Vectors
 
 
-def nearest_in(
-    view: View, chosen: list[Mask | None], space: Space, query: Vectors, k: int, exact_rows: int
-) -> Neighbours:
-    """The k nearest chosen rows to a query (d,); ties are broken by part and row."""
-    found = [
-        _in_part(live, mask, space, query, k, exact_rows) for live, mask in zip(view.parts, chosen, strict=True)
-    ]
+def nearest_in(view: View, chosen: list[Mask | None], asked: Question) -> Neighbours:
+    """The k nearest chosen rows; ties are broken by part and row."""
+    found = [_in_part(live, mask, asked) for live, mask in zip(view.parts, chosen, strict=True)]
+    if not found:
+        return Neighbours(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     parts = np.repeat(np.arange(len(found)), [len(rows) for rows, _ in found])
-    rows = np.concatenate([rows for rows, _ in found]) if found else np.empty(0, dtype=np.int64)
-    distances = np.concatenate([some for _, some in found]) if found else np.empty(0, dtype=np.float32)
-    order = np.argsort(distances, kind="stable")[:k]
+    rows = np.concatenate([rows for rows, _ in found])
+    distances = np.concatenate([some for _, some in found])
+    order = np.argsort(distances, kind="stable")[: asked.k]
     return Neighbours(parts[order], rows[order], distances[order])
 
 
-def _in_part(
-    live: LivePart, mask: Mask | None, space: Space, query: Vectors, k: int, exact_rows: int
-) -> tuple[Rows, Vectors]:
+def _in_part(live: LivePart, mask: Mask | None, asked: Question) -> tuple[Rows, Vectors]:
     part = live.part
     count = part.rows if mask is None else int(np.count_nonzero(mask))
-    k = min(k, count)
-    affordable = exact_rows * _REFERENCE_DIMENSION // part.vectors.shape[1]
+    k = min(asked.k, count)
+    affordable = asked.exact_rows * _REFERENCE_DIMENSION // part.vectors.shape[1]
     is_almost_all = count >= _ALMOST_ALL * part.rows
     is_worth_it = k * _OVERSAMPLE <= _MOST_CANDIDATES and (is_almost_all or count > affordable)
     if live.graph is not None and is_worth_it:
-        rows = _candidates(live.graph, mask, query, k, part.rows, count)
+        rows = _candidates(live.graph, mask, asked.query, k, count / part.rows)
         if rows is not None:
-            return nearest.rank(space, part.vectors, query, rows, k)
+            return nearest.rank(part, asked.space, asked.query, rows, k)
     chosen = None if mask is None else np.flatnonzero(mask)
-    return nearest.scan(space, part.vectors, part.norms, query, chosen, k)
+    return nearest.scan(part, asked.space, asked.query, chosen, k)
 
 
-def _candidates(graph: Graph, mask: Mask | None, query: Vectors, k: int, rows: int, chosen: int) -> Rows | None:
-    """At least k chosen rows near the query as the graph finds them, or None where scoring all is cheaper."""
-    wanted = max(_OVERSAMPLE * k, _LEAST_CANDIDATES)
-    count = wanted * rows // chosen
-    if chosen < _ALMOST_ALL * rows:
+def _candidates(graph: Graph, mask: Mask | None, query: Vectors, k: int, share: float) -> Rows | None:
+    """At least k chosen rows near the query as the graph finds them, or None where scoring all is cheaper.
+
+    `share` is how much of the graph's rows `mask` chooses.
+    """
+    count = int(max(_OVERSAMPLE * k, _LEAST_CANDIDATES) / share)
+    if share < _ALMOST_ALL:
         count = max(count, _LEAST_FILTERED)
-    count = min(count, _MOST_CANDIDATES)
     while True:
+        count = min(count, _MOST_CANDIDATES)
         found = graph.search(query, count)
         kept = found if mask is None else found[mask[found]]
-        if len(kept) >= min(wanted, k):
+        if len(kept) >= k:
             return kept
-        if count >= _MOST_CANDIDATES:
+        if count == _MOST_CANDIDATES:
             return None
-        count = min(2 * count, _MOST_CANDIDATES)
+        count *= 2

@@ -5,9 +5,11 @@ once handed out never change: a reader needs no lock after it has them.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from afterglow.columns.growing import GrowingColumns
@@ -18,6 +20,18 @@ from afterglow.segment.part import Part
 from afterglow.segment.spaces import Vectors
 
 MISSING = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """Rows to append: n of everything. `ordinals` is int64, `vectors` float32 (n, d), the texts are UTF-8."""
+
+    ids: Sequence[str]
+    ordinals: NDArray[np.int64]
+    vectors: Vectors
+    documents: Sequence[bytes | None]
+    uris: Sequence[bytes | None]
+    metadatas: Sequence[Mapping[str, Any] | None]
 
 
 class Tail:
@@ -40,29 +54,20 @@ class Tail:
     def __len__(self) -> int:
         return len(self._ordinals)
 
-    def append(
-        self,
-        ids: Sequence[str],
-        ordinals: NDArray[np.int64],
-        vectors: Vectors,
-        documents: Sequence[bytes | None],
-        uris: Sequence[bytes | None],
-        metadatas: Sequence[Mapping[str, Any] | None],
-        encoded: Sequence[bytes | None],
-    ) -> None:
-        """Add one row per id, none of which may live here; `encoded` are the metadatas as JSON."""
+    def append(self, added: Additions) -> None:
+        """Add one row per id, none of which may live here."""
         first = len(self)
-        self._extend_vectors(vectors)
-        self._ids.append([each.encode() for each in ids])
-        self._ordinals.extend(ordinals)
-        self._norms.extend(spaces.squares(vectors))
-        self._documents.append(documents)
-        self._uris.append(uris)
-        self._columns.append(metadatas)
-        self._metadatas.append(encoded)
-        self.live.update(zip(ids, range(first, first + len(ids)), strict=True))
+        self._extend_vectors(added.vectors)
+        self._ids.append([each.encode() for each in added.ids])
+        self._ordinals.extend(added.ordinals)
+        self._norms.extend(spaces.squares(added.vectors))
+        self._documents.append(added.documents)
+        self._uris.append(added.uris)
+        self._columns.append(added.metadatas)
+        self._metadatas.append([None if each is None else orjson.dumps(each) for each in added.metadatas])
+        self.live.update(zip(added.ids, range(first, first + len(added.ids)), strict=True))
         if self.dead is not None:
-            self.dead = np.concatenate([self.dead, np.zeros(len(ids), dtype=np.bool_)])
+            self.dead = np.concatenate([self.dead, np.zeros(len(added.ids), dtype=np.bool_)])
         self._part = None
 
     def find(self, ids: Sequence[str]) -> NDArray[np.int64]:

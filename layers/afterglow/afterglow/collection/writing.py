@@ -21,7 +21,6 @@ from uuid import UUID
 from afterglow.catalog import collections, schema
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
-from afterglow.collection.stores import Stores
 from afterglow.columns.lanes import Kind
 from afterglow.errors import Busy, InvalidArgument, NotFound
 from afterglow.log import append
@@ -29,6 +28,7 @@ from afterglow.log import read as log
 from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import Entry
 from afterglow.log.entry import Kind as EntryKind
+from afterglow.storage.stores import Stores
 
 _ATTEMPTS = 200
 _FIRST_PAUSE_SECONDS = 0.001
@@ -55,26 +55,26 @@ def write(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch) -> Col
             _prepare_state(stores, end, collection, batch)
     if not batch.ids:
         return collection
-    prepared = append.prepare(stores.objects, stores.settings, stores.ambient, collection_id, batch)
+    prepared = append.prepare(stores, collection_id, batch)
     with end.lock:
         _append(stores, end, collection_id, prepared.entry, batch)
-    append.secure(stores.objects, stores.settings, stores.ambient, prepared)
+    append.secure(stores, prepared)
     return collection
 
 
 def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, seq: int) -> bool:
     """Append the batch as entry `seq` and nothing else; whether it worked. Raises Unavailable, StorageFull."""
-    prepared = append.prepare(stores.objects, stores.settings, stores.ambient, collection_id, batch)
+    prepared = append.prepare(stores, collection_id, batch)
     entry = prepared.entry
     with end.lock:
-        if not append.append_at(stores.table, stores.ambient, collection_id, entry, seq):
+        if not append.append_at(stores, collection_id, entry, seq):
             if entry.object is not None:
                 stores.objects.delete(entry.object)
             return False
         if end.seq < seq:
             end.seq, end.known_at = seq, stores.ambient.now()
             end.tail_ops += entry.ops
-    append.secure(stores.objects, stores.settings, stores.ambient, prepared)
+    append.secure(stores, prepared)
     stores.queue.send(str(collection_id), str(seq))
     return True
 
@@ -89,7 +89,7 @@ def fence(stores: Stores, collection_id: UUID) -> None:
         item = log.read_after(stores.table, collection_id, 0 if last is None else last.seq).state
         folded = 0 if item is None else states.decode(item).folded
         seq = max(folded, 0 if last is None else last.seq) + 1
-        if append.append_at(stores.table, stores.ambient, collection_id, entry, seq):
+        if append.append_at(stores, collection_id, entry, seq):
             return
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
 
@@ -128,7 +128,7 @@ def _append(stores: Stores, end: LogEnd, collection_id: UUID, entry: Entry, batc
     for _ in range(_ATTEMPTS):
         _refuse_when_behind(stores, end, collection_id)
         seq = end.seq + 1
-        if append.append_at(stores.table, stores.ambient, collection_id, entry, seq):
+        if append.append_at(stores, collection_id, entry, seq):
             end.seq, end.known_at = seq, stores.ambient.now()
             end.tail_ops += entry.ops
             stores.queue.send(str(collection_id), str(seq))

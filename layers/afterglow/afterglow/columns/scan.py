@@ -14,7 +14,7 @@ from stringzilla import Str
 
 CHUNK_BYTES = 1 << 20
 FEW_CANDIDATES = 8
-DENSE_HITS = 2
+DENSE_MATCHES = 2
 FEW_SEARCHES = 4
 TERMINATOR = b"\xff"
 
@@ -43,8 +43,14 @@ def containing(
             found[chosen] = _row_by_row(text, offsets, needle, chosen)
             return found
     found = np.zeros(rows, dtype=np.bool_)
+    is_dense = False
     for first, last in _chunks(offsets):
-        found[first:last] = _in_chunk(text, offsets, needle, first, last)
+        hits = None if is_dense else _hits_in_chunk(text, offsets, needle, first, last)
+        if hits is None:
+            is_dense = True
+            found[first:last] = _row_by_row(text, offsets, needle, np.arange(first, last))
+        else:
+            found[hits] = True
     return found if candidates is None else found & candidates
 
 
@@ -65,24 +71,22 @@ def matching(
             continue
         positions = _match_positions(blob, pattern, int(offsets[first]), int(offsets[last]))
         found[first + _rows_of(positions, offsets[first : last + 1])] = True
-        is_dense = len(positions) * DENSE_HITS > last - first
+        is_dense = len(positions) * DENSE_MATCHES > last - first
     return found & candidates
 
 
-def _in_chunk(text: Str, offsets: NDArray[np.int64], needle: bytes, first: int, last: int) -> NDArray[np.bool_]:
-    """Which of the rows [first, last) contain the needle."""
+def _hits_in_chunk(
+    text: Str, offsets: NDArray[np.int64], needle: bytes, first: int, last: int
+) -> NDArray[np.int64] | None:
+    """Which of the rows [first, last) contain the needle; None where it occurs more often than there are rows."""
     start = int(offsets[first])
     pieces = text[start : int(offsets[last])].split(needle)
     hits = len(pieces) - 1
-    found = np.zeros(last - first, dtype=np.bool_)
-    if not hits:
-        return found
-    if hits * DENSE_HITS > last - first:
-        return _row_by_row(text, offsets, needle, np.arange(first, last))
+    if hits > last - first:
+        return None
     lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=hits + 1)
     positions = np.cumsum(lengths[:-1] + len(needle)) + (start - len(needle))
-    found[_rows_of(positions, offsets[first : last + 1])] = True
-    return found
+    return first + _rows_of(positions, offsets[first : last + 1])
 
 
 def _row_by_row(text: Str, offsets: NDArray[np.int64], needle: bytes, rows: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ character; `\b` consumes one mark of the right sort. There are two, so that `\b\
 The marks are code points that Unicode keeps for use inside programs.
 
 Limits, in texts that are not ASCII: assertions at one place must come as `^`, then at most two about words, then `$`; and
-`(?m)$` consumes its stopper, so a pattern that has words' boundaries and goes on from `$` to the newline finds nothing.
+`(?m)$` consumes its stopper, so a pattern with word boundaries that goes on from `$` to the newline finds nothing.
 """
 
 import functools

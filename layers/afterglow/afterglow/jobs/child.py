@@ -15,11 +15,11 @@ from uuid import UUID
 import orjson
 
 from afterglow.collection.replica import Replica
-from afterglow.collection.stores import Stores
 from afterglow.errors import AfterglowError
 from afterglow.jobs.index import index
 from afterglow.jobs.places import NoQueue, indexing_alone, open_place
 from afterglow.settings import Ambient, from_environment
+from afterglow.storage.stores import Stores
 
 _KEPT = 2
 _NICENESS = 5

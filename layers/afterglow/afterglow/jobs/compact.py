@@ -10,7 +10,6 @@
 import numpy as np
 
 from afterglow.collection.replica import View
-from afterglow.collection.stores import Stores
 from afterglow.collection.tuning import graph_parameters
 from afterglow.jobs.fold import with_dead
 from afterglow.jobs.plan import Merge
@@ -22,6 +21,7 @@ from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.part import Chosen
 from afterglow.segment.reader import read_dead
 from afterglow.segment.writer import GRAPH, GraphPlan
+from afterglow.storage.stores import Stores
 
 
 def compact(stores: Stores, view: View, merge: Merge) -> Manifest:
@@ -51,7 +51,7 @@ def compact(stores: Stores, view: View, merge: Merge) -> Manifest:
             still_dead = np.concatenate([base_dead, np.zeros(len(order) - merge.base.rows, dtype=np.bool_)])
     merged: list[SegmentInfo] = []
     if len(order):
-        written = writer.write_segment(stores.objects, stores.ambient, prefix, chosen, order, graph)
+        written = writer.write_segment(stores, prefix, chosen, order, graph)
         merged = with_dead(stores, prefix, written, still_dead)
     kept = [each for each in old.segments if each not in merge.inputs]
     new = Manifest(

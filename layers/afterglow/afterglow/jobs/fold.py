@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 
 from afterglow.collection.replica import View
-from afterglow.collection.stores import Stores
 from afterglow.jobs.publish import publish
 from afterglow.log import trim
 from afterglow.segment import manifest as manifests
@@ -22,6 +21,7 @@ from afterglow.segment import writer
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.part import Chosen
 from afterglow.segment.reader import Mask
+from afterglow.storage.stores import Stores
 
 
 def fold(stores: Stores, view: View) -> Manifest:
@@ -33,7 +33,7 @@ def fold(stores: Stores, view: View) -> Manifest:
     if view.applied == old.folded:
         return old
     trimmed = old.folded
-    trim.trim(stores.table, stores.objects, stores.settings, stores.ambient, view.collection.id, old.trimmed, trimmed)
+    trim.trim(stores, view.collection.id, old.trimmed, trimmed)
     prefix = manifests.segments_prefix(view.collection.id)
     segments = []
     for info, live in zip(old.segments, view.parts, strict=False):
@@ -44,7 +44,7 @@ def fold(stores: Stores, view: View) -> Manifest:
         if len(rows):
             chosen = [Chosen(tail.part, rows)]
             order = parts.insertion_order(chosen)
-            segments.append(writer.write_segment(stores.objects, stores.ambient, prefix, chosen, order, None))
+            segments.append(writer.write_segment(stores, prefix, chosen, order, None))
     new = Manifest(
         collection=view.collection.id,
         number=old.number + 1,
@@ -66,4 +66,4 @@ def with_dead(stores: Stores, prefix: str, info: SegmentInfo, dead: Mask | None)
         return []
     if dead is None or count == info.dead_rows:
         return [info]
-    return [replace(info, dead=writer.write_dead(stores.objects, stores.ambient, prefix, info, dead), dead_rows=count)]
+    return [replace(info, dead=writer.write_dead(stores, prefix, info, dead), dead_rows=count)]

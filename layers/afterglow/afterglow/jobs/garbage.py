@@ -13,10 +13,10 @@ import orjson
 
 from afterglow.catalog import collections, keys
 from afterglow.catalog import state as states
-from afterglow.collection.stores import Stores
 from afterglow.collection.writing import fence
 from afterglow.log import entry as entries
 from afterglow.segment import manifest as manifests
+from afterglow.storage.stores import Stores
 
 
 def collect(stores: Stores, collection_id: UUID) -> int:
@@ -64,8 +64,6 @@ def _named(stores: Stores, collection_id: UUID) -> set[str]:
             named.update(file.key for file in segment.files.values())
             if segment.dead is not None:
                 named.add(segment.dead.key)
-    items = stores.table.query(
-        keys.collection(collection_id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL
-    )
+    items = stores.table.query(keys.collection(collection_id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL)
     named.update(key for key in (entries.decode(each).object for each in items) if key is not None)
     return named

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from afterglow.collection.replica import Replica
-from afterglow.collection.stores import Stores
 from afterglow.errors import NotFound
 from afterglow.jobs import garbage
 from afterglow.jobs.compact import compact
@@ -13,6 +12,7 @@ from afterglow.jobs.fold import fold
 from afterglow.jobs.plan import plan
 from afterglow.jobs.publish import LostRace
 from afterglow.log import trim
+from afterglow.storage.stores import Stores
 
 _log = logging.getLogger(__name__)
 
@@ -58,13 +58,5 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool)
         return Report(collection_id, folded, merges)
     manifest = view.manifest
     if quiet:
-        trim.trim(
-            stores.table,
-            stores.objects,
-            stores.settings,
-            stores.ambient,
-            collection_id,
-            manifest.trimmed,
-            manifest.folded,
-        )
+        trim.trim(stores, collection_id, manifest.trimmed, manifest.folded)
     return Report(collection_id, folded, merges, garbage.collect(stores, collection_id), view.ops - manifest.folded_ops)

@@ -6,7 +6,6 @@ Nothing here holds data: whatever a crash interrupts is found again by `_stuck` 
 """
 
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,13 +18,13 @@ import orjson
 from afterglow.catalog import Catalog, collections
 from afterglow.collection import Engine
 from afterglow.collection.replica import Replica
-from afterglow.collection.stores import Stores
 from afterglow.errors import Unavailable
 from afterglow.jobs.index import Report, index
 from afterglow.jobs.places import Directory, NoQueue, indexing_alone, open_place, sweep
 from afterglow.jobs.waiting import waiting
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Ambient, Settings, child_environment
 from afterglow.storage.local.queue import ThreadQueue
+from afterglow.storage.stores import Stores
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +86,8 @@ class _Indexer:
         if group == _SWEEP:
             if body == "start":
                 for each in _collections(self._stores):
-                    if waiting(self._stores, each).ops:
+                    tail = waiting(self._stores, each)
+                    if tail is not None and tail.ops:
                         self._queue.send(str(each), "start")
             sweep(self._place, self._stores)
             return _SWEEP_SECONDS
@@ -96,6 +96,10 @@ class _Indexer:
     def _look_after(self, group: str) -> float | None:
         settings = self._stores.settings
         tail = waiting(self._stores, UUID(group))
+        if tail is None:
+            self._seen.pop(group, None)
+            self._untidy.discard(group)
+            return None
         if tail.ops >= settings.fold_ops or tail.size >= settings.fold_bytes:
             self._index(group, quiet=False)
             return settings.fold_quiet_seconds
@@ -125,11 +129,11 @@ class _Indexer:
     def _ask(self, request: bytes) -> bytes | None:
         """The child's answer, None where it died of the request; the next call starts another child."""
         if self._child is None or self._child.poll() is not None:
-            self._child = subprocess.Popen(
+            self._child = subprocess.Popen(  # noqa: S603  our own interpreter and module
                 [sys.executable, "-m", "afterglow.jobs.child", str(self._place.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                env=child_environment(),
                 start_new_session=True,
             )
         child = self._child

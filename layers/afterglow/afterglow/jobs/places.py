@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from afterglow.collection.stores import Stores
 from afterglow.errors import Unavailable
 from afterglow.jobs import garbage
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.local.objects import DirectoryObjects
 from afterglow.storage.local.table import SqliteTable
 from afterglow.storage.ports import Queue
+from afterglow.storage.stores import Stores
 
 TABLE = "table.sqlite"
 OBJECTS = "objects"

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
-from afterglow.collection.stores import Stores
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import Manifest
+from afterglow.storage.stores import Stores
 
 
 class LostRace(Exception):

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from afterglow.catalog import keys
 from afterglow.catalog import state as states
-from afterglow.collection.stores import Stores
 from afterglow.log import read as log
+from afterglow.storage.stores import Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,12 @@ class Waiting:
     last: int
 
 
-def waiting(stores: Stores, collection_id: UUID) -> Waiting:
-    """What waits; nothing for a collection that is not there any more."""
+def waiting(stores: Stores, collection_id: UUID) -> Waiting | None:
+    """What waits, None for a collection that is not there any more."""
     item = stores.table.get(keys.collection(collection_id), keys.STATE)
     state = None if item is None else states.decode(item)
     if state is None or state.dropped:
-        return Waiting(0, 0, 0)
+        return None
     entries = log.read_after(stores.table, collection_id, state.folded).entries
     return Waiting(
         ops=sum(entry.ops for entry in entries),

@@ -1,6 +1,6 @@
 """Putting entries at the end of a log (protocol: `afterglow.log`)."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from afterglow.catalog import keys
@@ -9,22 +9,39 @@ from afterglow.log import batch as frames
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, Kind
-from afterglow.settings import Ambient, Settings
-from afterglow.storage.ports import ConditionFailed, Objects, Table
+from afterglow.settings import Ambient
+from afterglow.storage.ports import ConditionFailed
+from afterglow.storage.stores import Stores
 
 _ATTEMPTS = 4
 _FIRST_PAUSE_SECONDS = 0.05
 
 
-def prepare(objects: Objects, settings: Settings, ambient: Ambient, collection_id: UUID, batch: Batch) -> Entry:
-    """The entry of a batch, not yet numbered; a batch over `inline_bytes` is put to an object here."""
-    frame = frames.encode(batch)
-    entry = Entry(0, Kind.BATCH, ambient.nonce(), ops=len(batch.ids), bytes=len(frame))
-    if len(frame) <= settings.inline_bytes:
-        return replace(entry, frame=frame)
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An entry that is not numbered yet; its batch's frame; when its object was put."""
+
+    entry: Entry
+    frame: bytes
+    at: float
+
+
+def prepare(stores: Stores, collection_id: UUID, batch: Batch) -> Prepared:
+    """The entry of a batch; a batch over `inline_bytes` is put to an object here."""
+    frame, at = frames.encode(batch), stores.ambient.now()
+    entry = Entry(0, Kind.BATCH, stores.ambient.nonce(), ops=len(batch.ids), size=len(frame))
+    if len(frame) <= stores.settings.inline_bytes:
+        return Prepared(replace(entry, frame=frame), frame, at)
     key = entries.payload_key(collection_id, entry.nonce)
-    objects.put(key, frame)
-    return replace(entry, object=key)
+    stores.objects.put(key, frame)
+    return Prepared(replace(entry, object=key), frame, at)
+
+
+def secure(stores: Stores, prepared: Prepared) -> None:
+    """Before acknowledging: put the object again if this process slept so long that it may have been collected."""
+    slept = stores.ambient.now() - prepared.at
+    if prepared.entry.object is not None and slept > stores.settings.garbage_grace_seconds / 2:
+        stores.objects.put(prepared.entry.object, prepared.frame)
 
 
 def fence(ambient: Ambient) -> Entry:
@@ -32,7 +49,7 @@ def fence(ambient: Ambient) -> Entry:
     return Entry(0, Kind.FENCE, ambient.nonce())
 
 
-def append_at(table: Table, ambient: Ambient, collection_id: UUID, entry: Entry, seq: int) -> bool:
+def append_at(stores: Stores, collection_id: UUID, entry: Entry, seq: int) -> bool:
     """Put `entry` at number `seq`; whether it stands there now. False: another writer's entry does.
 
     A put whose answer is lost is put again: our own nonce at that number shows that it had succeeded. Raises
@@ -41,13 +58,13 @@ def append_at(table: Table, ambient: Ambient, collection_id: UUID, entry: Entry,
     value = entries.encode(replace(entry, seq=seq))
     for attempt in range(_ATTEMPTS):
         try:
-            table.put(keys.collection(collection_id), entries.key(seq), value, if_absent=True)
+            stores.table.put(keys.collection(collection_id), entries.key(seq), value, if_absent=True)
         except ConditionFailed as conflict:
             return conflict.existing is not None and entries.decode(conflict.existing).nonce == entry.nonce
         except Unavailable:
             if attempt == _ATTEMPTS - 1:
                 raise
-            ambient.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * (0.5 + ambient.random.random()))
+            stores.ambient.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * (0.5 + stores.ambient.random.random()))
             continue
         return True
     raise AssertionError("unreachable")

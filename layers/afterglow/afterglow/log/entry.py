@@ -1,7 +1,7 @@
 """One entry of the log, as the value of a `LOG#<number>` item.
 
-The value is a line of JSON (`format`, `kind`, `nonce`, `ops`, `bytes`, `object`), a newline, and for an inline batch
-its frame (`log.batch`). `bytes` is the size of the frame, wherever it is.
+The value is a line of JSON (`format`, `kind`, `nonce`, `ops`, `size`, `object`), a newline, and for an inline batch
+its frame (`log.batch`). `size` is the length of the frame in bytes, wherever it is.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Entry:
     kind: Kind
     nonce: str
     ops: int = 0
-    bytes: int = 0
+    size: int = 0
     object: str | None = None
     frame: bytes | None = None
 
@@ -63,7 +63,7 @@ def encode(entry: Entry) -> bytes:
         "kind": entry.kind,
         "nonce": entry.nonce,
         "ops": entry.ops,
-        "bytes": entry.bytes,
+        "size": entry.size,
         "object": entry.object,
     }
     return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + (entry.frame or b"")
@@ -81,7 +81,7 @@ def decode(item: Item) -> Entry:
             kind=Kind(head["kind"]),
             nonce=head["nonce"],
             ops=head["ops"],
-            bytes=head["bytes"],
+            size=head["size"],
             object=head["object"],
             frame=frame or None,
         )

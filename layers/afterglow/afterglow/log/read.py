@@ -9,7 +9,8 @@ from afterglow.log import batch as frames
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, Kind
-from afterglow.storage.ports import Item, ObjectMissing, Objects, Table
+from afterglow.storage.ports import Item, ObjectMissing, Table
+from afterglow.storage.stores import Stores
 
 
 class Trimmed(Exception):
@@ -47,17 +48,17 @@ def last_entry(table: Table, collection_id: UUID) -> Entry | None:
     return entries.decode(newest[0]) if newest else None
 
 
-def load(table: Table, objects: Objects, collection_id: UUID, entry: Entry) -> Batch:
-    """The batch of an entry. Raises Trimmed when it was folded meanwhile, Corrupt when its object is damaged or lost."""
+def load(stores: Stores, collection_id: UUID, entry: Entry) -> Batch:
+    """The batch of an entry. Raises Trimmed when it was folded meanwhile, Corrupt when it is damaged or lost."""
     name = f"log entry {entry.seq} of collection {collection_id}"
     if entry.frame is not None:
         return frames.decode(entry.frame, name)
     if entry.object is None:
         raise Corrupt(f"{name} has no batch")
     try:
-        frame = objects.get(entry.object)
+        frame = stores.objects.get(entry.object)
     except ObjectMissing:
-        present = table.get(keys.collection(collection_id), entries.key(entry.seq))
+        present = stores.table.get(keys.collection(collection_id), entries.key(entry.seq))
         if present is None or entries.decode(present).kind is Kind.STUB:
             raise Trimmed from None
         raise Corrupt(f"{name} is lost: object {entry.object} is missing; restore it from a backup") from None

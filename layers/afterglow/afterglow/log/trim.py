@@ -1,45 +1,49 @@
-"""Replacing folded entries by stubs (protocol: `afterglow.log`)."""
+"""Replacing folded entries by stubs, and removing stubs that are past their time (protocol: `afterglow.log`)."""
 
 from uuid import UUID
 
 from afterglow.catalog import keys
 from afterglow.log import entry as entries
 from afterglow.log.entry import Kind
-from afterglow.settings import Ambient, Settings
-from afterglow.storage.ports import ConditionFailed, Objects, Table
+from afterglow.storage.ports import Put
+from afterglow.storage.stores import Stores
 
 _PAGE = 200
 
 
-def trim(
-    table: Table, objects: Objects, settings: Settings, ambient: Ambient, collection_id: UUID, up_to: int
-) -> int:
-    """Turn the entries up to number `up_to` into stubs and delete their objects; how many were turned.
+def trim(stores: Stores, collection_id: UUID, after: int, up_to: int) -> int:
+    """Turn the entries after number `after` up to `up_to` into stubs, then delete their objects; how many were turned.
 
-    *Crash midway: a stub whose object is still there; the janitor collects what no entry names.*
-    Stubs past their seven days are removed on the way.
+    *Crash midway: some entries are stubs, some objects of stubs are left; the next trim does the rest and the janitor
+    collects the objects.*
     """
-    pk, now, turned, after = keys.collection(collection_id), ambient.now(), 0, entries.BEFORE_ALL
-    while page := table.query(pk, after=after, before=entries.key(up_to + 1), limit=_PAGE):
-        after = page[-1].sk
-        for item in page:
-            entry = entries.decode(item)
-            if entry.kind is Kind.STUB:
-                if item.expires_at is not None and item.expires_at < now:
-                    table.delete(pk, item.sk)
-            elif entry.kind is Kind.BATCH:
-                expires_at = int(now) + settings.fence_seconds
-                try:
-                    table.put(
-                        pk,
-                        item.sk,
-                        entries.encode(entries.stub_of(entry)),
-                        if_version=item.version,
-                        expires_at=expires_at,
-                    )
-                except ConditionFailed:
-                    continue
-                if entry.object is not None:
-                    objects.delete(entry.object)
-                turned += 1
+    pk, turned, position = keys.collection(collection_id), 0, entries.key(after)
+    expires_at = int(stores.ambient.now()) + stores.settings.fence_seconds
+    while page := stores.table.query(pk, after=position, before=entries.key(up_to + 1), limit=_PAGE):
+        position = page[-1].sk
+        batches = [entry for entry in map(entries.decode, page) if entry.kind is Kind.BATCH]
+        stores.table.put_many(
+            [
+                Put(pk, entries.key(entry.seq), entries.encode(entries.stub_of(entry)), expires_at=expires_at)
+                for entry in batches
+            ]
+        )
+        for entry in batches:
+            if entry.object is not None:
+                stores.objects.delete(entry.object)
+        turned += len(batches)
     return turned
+
+
+def expire(stores: Stores, collection_id: UUID) -> int:
+    """Remove stubs past their time, as DynamoDB's TTL does by itself; how many."""
+    pk, now, removed, position = keys.collection(collection_id), stores.ambient.now(), 0, entries.BEFORE_ALL
+    while page := stores.table.query(pk, after=position, before=entries.AFTER_ALL, limit=_PAGE):
+        position = page[-1].sk
+        if page[0].expires_at is None:
+            break
+        for item in page:
+            if item.expires_at is not None and item.expires_at < now:
+                stores.table.delete(pk, item.sk)
+                removed += 1
+    return removed

@@ -31,9 +31,7 @@ class GraphParameters:
     ef_search: int
 
 
-def build(
-    path: Path, parameters: GraphParameters, vectors: Vectors, threads: int, base: Path | None = None
-) -> None:
+def build(path: Path, parameters: GraphParameters, vectors: Vectors, threads: int, base: Path | None = None) -> None:
     """Write a graph of all rows of `vectors` (n, d) to `path`.
 
     With `base`, the graph in that file holds the first rows already, and is extended by the others. The vectors are

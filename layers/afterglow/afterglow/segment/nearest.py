@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.segment import spaces
+from afterglow.segment.part import Part
 from afterglow.segment.spaces import Space, Vectors
 
 Rows = NDArray[np.int64]
@@ -14,13 +15,12 @@ _SLACK = 16
 """Candidates beyond k that are scored exactly, for the rounding of the estimate."""
 
 
-def scan(
-    space: Space, vectors: Vectors, norms: Vectors, query: Vectors, rows: Rows | None, k: int
-) -> tuple[Rows, Vectors]:
-    """The k nearest of `rows` (None: of all n) to a query (d,), nearest first, with their exact distances.
+def scan(part: Part, space: Space, query: Vectors, rows: Rows | None, k: int) -> tuple[Rows, Vectors]:
+    """The k nearest of `rows` (None: of all) to a query (d,), nearest first, with their exact distances.
 
-    `vectors` is (n, d), `norms` their squared norms (n,). Fewer than k come back only where there are fewer rows.
+    Fewer than k come back only where there are fewer rows.
     """
+    vectors, norms = part.vectors, part.norms
     if rows is None:
         estimates = spaces.estimate(space, vectors, norms, query)
     else:
@@ -32,11 +32,11 @@ def scan(
         best = np.argpartition(estimates, wanted)[:wanted]
     else:
         best = np.arange(len(estimates))
-    return rank(space, vectors, query, best if rows is None else rows[best], k)
+    return rank(part, space, query, best if rows is None else rows[best], k)
 
 
-def rank(space: Space, vectors: Vectors, query: Vectors, rows: Rows, k: int) -> tuple[Rows, Vectors]:
+def rank(part: Part, space: Space, query: Vectors, rows: Rows, k: int) -> tuple[Rows, Vectors]:
     """The k nearest of `rows` to a query (d,) by exact distance, ties by row, with their distances."""
-    distances = spaces.exact(space, vectors[rows], query)
+    distances = spaces.exact(space, part.vectors[rows], query)
     order = np.lexsort((rows, distances))[:k]
     return rows[order].astype(np.int64, copy=False), distances[order]

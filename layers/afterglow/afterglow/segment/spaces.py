@@ -52,9 +52,7 @@ def exact(space: Space, vectors: Vectors, query: Vectors) -> Vectors:
     return _from_products(space, wide @ target, norms, target @ target).astype(np.float32)
 
 
-def _from_products(
-    space: Space, products: NDArray[F], norms: NDArray[F], norm: F
-) -> NDArray[F]:
+def _from_products(space: Space, products: NDArray[F], norms: NDArray[F], norm: F) -> NDArray[F]:
     match space:
         case Space.L2:
             return norms - 2 * products + norm

@@ -21,8 +21,7 @@ from afterglow.segment.graph import GraphParameters
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.part import Chosen
 from afterglow.segment.spaces import Vectors
-from afterglow.settings import Ambient
-from afterglow.storage.ports import Objects
+from afterglow.storage.stores import Stores
 
 _CHUNK = 4096
 
@@ -39,8 +38,7 @@ class GraphPlan:
 
 
 def write_segment(
-    objects: Objects,
-    ambient: Ambient,
+    stores: Stores,
     prefix: str,
     chosen: Sequence[Chosen],
     order: NDArray[np.int64],
@@ -50,7 +48,8 @@ def write_segment(
 
     Where the graph plan has a base, its rows must come first in `order`, as they are there.
     """
-    name = ambient.nonce()
+    objects = stores.objects
+    name = stores.ambient.nonce()
     rows, dimension = len(order), chosen[0].part.vectors.shape[1]
     files: dict[str, FileInfo] = {}
 
@@ -98,14 +97,12 @@ def write_segment(
     return SegmentInfo(name, rows, dimension, files)
 
 
-def write_dead(
-    objects: Objects, ambient: Ambient, prefix: str, segment: SegmentInfo, dead: NDArray[np.bool_]
-) -> FileInfo:
+def write_dead(stores: Stores, prefix: str, segment: SegmentInfo, dead: NDArray[np.bool_]) -> FileInfo:
     """Write the tombstones of a segment: its dead rows, ascending."""
-    nonce = ambient.nonce()
-    scratch = objects.scratch(f"{nonce}-{DEAD}")
+    nonce = stores.ambient.nonce()
+    scratch = stores.objects.scratch(f"{nonce}-{DEAD}")
     framing.write(scratch, DEAD, {}, {DEAD: np.flatnonzero(dead).astype(np.uint32)})
-    return framing.store(objects, f"{prefix}{segment.id}/{DEAD}-{nonce}", scratch)
+    return framing.store(stores.objects, f"{prefix}{segment.id}/{DEAD}-{nonce}", scratch)
 
 
 def _texts(parts: Sequence[tuple[Texts, NDArray[np.int64]]], order: NDArray[np.int64]) -> Texts:

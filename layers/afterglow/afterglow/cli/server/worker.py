@@ -6,9 +6,9 @@ import socket
 import sys
 from pathlib import Path
 
-from afterglow import settings
-from afterglow.cli.failures import one_line
+from afterglow.cli.failures import one_line, settings
 from afterglow.cli.server import logs, process
+from afterglow.settings import Ambient
 
 
 def main() -> None:
@@ -25,8 +25,8 @@ def main() -> None:
 
         serve(
             Path(given["path"]),
-            settings.from_environment(),
-            settings.Ambient(),
+            settings(),
+            Ambient(),
             allow_reset=given["allow_reset"],
             control=control,
         )

@@ -1,4 +1,4 @@
-"""What the collection and jobs rooms work with: the ports, the settings, the clock and randomness."""
+"""What most rooms work with: the ports, the settings, the clock and randomness."""
 
 from dataclasses import dataclass
 
