@@ -9,8 +9,8 @@ In a marked pattern an atom that consumes a character first passes the marks and
 character; `\b` consumes one mark of the right sort. There are two, so that `\b\b` comes out right.
 The marks are code points that Unicode keeps for use inside programs.
 
-Limits, in texts that are not ASCII: assertions at one place must come as `^`, then at most two about words, then `$`; and
-`(?m)$` consumes its stopper, so a pattern with word boundaries that goes on from `$` to the newline finds nothing.
+Limits, in texts that are not ASCII: assertions at one place must come as `^`, then at most two about words, then `$`;
+and `(?m)$` consumes its stopper, so a pattern with word boundaries that goes on from `$` to the newline finds none.
 """
 
 import functools
