@@ -34,6 +34,12 @@ def test_ints_beyond_int64_and_mixed_lists_become_floats() -> None:
     assert exact(metadatas_of(columns)) == exact([{"a": 2.0**63}, {"b": [1.0, 2.5]}, {"c": [2.0**64, 1.0]}])
 
 
+def test_keys_keep_the_order_in_which_they_came() -> None:
+    keys = [f"key {number}" for number in range(50)]
+    columns = columns_of([dict.fromkeys(keys[:30], 1), dict.fromkeys(keys, 1)])
+    assert list(columns.lanes) == list(take(columns, np.arange(2)).lanes) == keys
+
+
 def test_a_lane_that_every_row_has_needs_no_rows() -> None:
     growing = GrowingColumns()
     growing.append([{"a": 1}, {"a": 2}])

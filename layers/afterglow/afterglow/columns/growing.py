@@ -72,8 +72,8 @@ class GrowingColumns:
         self._pending = 0
         self._lanes: dict[tuple[str, Any], _GrowingLane] = {}
         self._of_key: dict[str, list[_GrowingLane]] = {}
-        self._touched: set[str] = set()
-        self._complete: set[str] = set()
+        self._touched: dict[str, None] = {}
+        self._complete: dict[str, None] = {}
         self._views: dict[str, tuple[Lane, ...]] = {}
         self._snapshot = Columns(0)
 
@@ -102,7 +102,7 @@ class GrowingColumns:
                     value = float(value)
                     kind = float
                 lane = lanes.get((key, kind)) or self._new_lane(key, kind, SCALAR_KINDS[kind])
-                touched.add(key)
+                touched[key] = None
                 lane.new_rows.append(row)
                 lane.new_values.append(value if lane.vocabulary is None else lane.vocabulary.add(value))
         self._rows += len(metadatas)
@@ -120,9 +120,9 @@ class GrowingColumns:
             lanes = tuple(lane.view(self._rows) for lane in self._of_key[key])
             self._views[key] = lanes
             if any(lane.rows is None for lane in lanes):
-                self._complete.add(key)
+                self._complete[key] = None
             else:
-                self._complete.discard(key)
+                self._complete.pop(key, None)
         self._touched.clear()
         self._snapshot = Columns(self._rows, self._views.copy())
         return self._snapshot
@@ -136,7 +136,7 @@ class GrowingColumns:
         item_kind = SCALAR_KINDS[kinds.pop()] if len(kinds) == 1 else Kind.FLOAT
         kind = LIST_OF[item_kind]
         lane = self._lanes.get((key, kind)) or self._new_lane(key, kind, kind)
-        self._touched.add(key)
+        self._touched[key] = None
         lane.add_list(row, items)
 
     def _new_lane(self, key: str, index: Any, kind: Kind) -> _GrowingLane:
