@@ -1,0 +1,1 @@
+"""The wire: every route, status and text of the contract."""

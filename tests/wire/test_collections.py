@@ -1,0 +1,405 @@
+"""Collections: create, find, list, change, drop."""
+
+import uuid
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.wire.face import API, DATABASE, CollectionFace, Face, malformed, refused
+
+COLLECTIONS = DATABASE + "/collections"
+MISSING = "00000000-0000-4000-8000-000000000000"
+
+_numbers = count()
+
+
+@pytest.fixture
+def database(face: Face) -> str:
+    """The path of an empty database."""
+    name = f"database-{next(_numbers)}"
+    face.call("POST", API + "/tenants/default_tenant/databases", {"name": name})
+    return f"{API}/tenants/default_tenant/databases/{name}"
+
+
+def test_the_whole_answer(face: Face) -> None:
+    function = {"type": "known", "name": "mine", "config": {"key": None}}
+    created = face.collection(
+        name="whole", metadata={"a": 1, "b": [1, 2]}, configuration={"embedding_function": function}
+    ).created
+    assert list(created) == [
+        "id",
+        "name",
+        "configuration_json",
+        "schema",
+        "metadata",
+        "dimension",
+        "tenant",
+        "database",
+        "log_position",
+        "version",
+    ]
+    assert uuid.UUID(created["id"]).version == 4
+    assert created["configuration_json"]["embedding_function"] == function
+    assert created["configuration_json"]["spann"] is None
+    assert created["configuration_json"]["hnsw"] == {
+        "space": "l2",
+        "ef_construction": 100,
+        "ef_search": 100,
+        "max_neighbors": 16,
+        "resize_factor": 1.2,
+        "sync_threshold": 1000,
+    }
+    assert set(created["schema"]) == {"defaults", "keys"}
+    assert (created["metadata"], created["dimension"]) == ({"a": 1, "b": [1, 2]}, None)
+    assert (created["tenant"], created["database"]) == ("default_tenant", "default_database")
+    assert (created["log_position"], created["version"]) == (0, 0)
+    assert face.call("GET", COLLECTIONS + "/whole").json() == created
+    assert face.call("GET", f"{COLLECTIONS}/by-id/{created['id']}").json() == created
+    assert face.call("GET", f"{COLLECTIONS}/by-id/{uuid.UUID(created['id']).hex.upper()}").json() == created
+
+
+def test_the_dimension_comes_with_the_first_embedding(collection: CollectionFace) -> None:
+    collection.post("add", ids=[], embeddings=[])
+    collection.post("update", ids=["a"], documents=["no vector"])
+    assert collection.now()["dimension"] is None
+    assert collection.post("update", ids=["missing"], embeddings=[[1, 2, 3]]).status_code == 200
+    assert collection.now()["dimension"] == 3
+    assert collection.get("count").json() == 0
+
+
+def test_names_are_taken_once(face: Face, database: str) -> None:
+    first = face.collection(database, name="taken", metadata={"a": 1})
+    answer = face.call("POST", database + "/collections", {"name": "taken"})
+    refused(answer, 409, "Collection [taken] already exists")
+    body = {"name": "taken", "get_or_create": True, "metadata": {"b": 2}, "configuration": {"hnsw": {"space": "ip"}}}
+    assert face.call("POST", database + "/collections", body).json() == first.created
+    assert face.call("POST", database + "/collections", body | {"name": "TAKEN"}).json()["metadata"] == {"b": 2}
+    answer = face.call("POST", database + "/collections", body | {"metadata": {}})
+    refused(answer, 400, "Validation error: metadata: Metadata cannot be empty")
+
+
+def test_an_unknown_database(face: Face) -> None:
+    for path in (API + "/tenants/default_tenant/databases/nosuch", API + "/tenants/nosuch/databases/nosuch"):
+        answer = face.call("POST", path + "/collections", {"name": "abc"})
+        refused(answer, 400, "Database [nosuch] does not exist")
+        assert face.call("GET", path + "/collections").json() == []
+        assert face.call("GET", path + "/collections_count").json() == 0
+        refused(face.call("GET", path + "/collections/abc"), 404, "Collection [abc] does not exist")
+
+
+VARIANT = "data did not match any variant of untagged enum MetadataValue"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "status", "text"),
+    [
+        ({}, 400, "Validation error: metadata: Metadata cannot be empty"),
+        ({"#a": 1}, 400, "Validation error: metadata: Metadata key cannot start with '#' or '$': #a"),
+        ({"$a": 1}, 400, "Validation error: metadata: Metadata key cannot start with '#' or '$': $a"),
+        ({"": 1}, 400, "Validation error: metadata: Metadata key cannot be empty"),
+        ({"a": None}, 422, "metadata.a: " + VARIANT),
+        ({"a": {}}, 422, "metadata.a: " + VARIANT),
+        ({"a": {"b": 1}}, 422, "metadata.a: " + VARIANT),
+        ({"a": [[1]]}, 422, "metadata.a: " + VARIANT),
+        ([], 422, "metadata: invalid type: sequence, expected a map"),
+        ("x", 422, 'metadata: invalid type: string "x", expected a map'),
+    ],
+)
+def test_wrong_metadata(face: Face, metadata: Any, status: int, text: str) -> None:
+    answer = face.call("POST", COLLECTIONS, {"name": "wrong", "metadata": metadata})
+    if status == 422:
+        malformed(answer, text)
+    else:
+        refused(answer, status, text)
+    assert face.call("GET", COLLECTIONS + "/wrong").status_code == 404
+
+
+def test_a_sparse_vector_in_a_collections_metadata(face: Face) -> None:
+    body = {"name": "wrong", "metadata": {"sv": {"indices": [1], "values": [1]}}}
+    text = "Validation error: metadata: a collection's metadata holds no sparse vectors: sv"
+    refused(face.call("POST", COLLECTIONS, body), 400, text)
+
+
+def test_metadata_keeps_its_kinds(face: Face) -> None:
+    metadata = {"a": 1, "b": 1.0, "c": True, "d": "x", "chroma:x": 1, "e": -(2**63), "f": [1, 2.5], "g": 1e300}
+    assert face.collection(metadata=metadata).now()["metadata"] == metadata | {"f": [1.0, 2.5]}
+    assert face.collection(metadata={"a": 2**63}).now()["metadata"] == {"a": float(2**63)}
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({}, "missing field `name`"),
+        ({"name": 1}, "name: invalid type: integer `1`, expected a string"),
+        ({"name": "abc", "get_or_create": None}, "get_or_create: invalid type: null, expected a boolean"),
+        ({"name": "abc", "get_or_create": 1}, "get_or_create: invalid type: integer `1`, expected a boolean"),
+        ({"name": "abc", "configuration": []}, "configuration: invalid type: sequence, expected a map"),
+        ({"name": "abc", "configuration": {"hnsw": {"spce": 1}}}, "configuration.hnsw.spce: unknown field `spce`"),
+        (
+            {"name": "abc", "configuration": {"hnsw": {"space": "bad"}}},
+            "configuration.hnsw.space: unknown variant `bad`, expected one of `l2`, `cosine`, `ip`",
+        ),
+        (
+            {"name": "abc", "configuration": {"hnsw": {"ef_search": -1}}},
+            "configuration.hnsw.ef_search: invalid value: integer `-1`, expected at least 0",
+        ),
+        (
+            {"name": "abc", "configuration": {"hnsw": {"ef_search": 1.5}}},
+            "configuration.hnsw.ef_search: invalid type: floating point `1.5`, expected an integer",
+        ),
+        (
+            {"name": "abc", "configuration": {"embedding_function": {"type": "wrong"}}},
+            (
+                "configuration.embedding_function.type: unknown variant `wrong`, "
+                "expected one of `legacy`, `unknown`, `known`"
+            ),
+        ),
+        (
+            {"name": "abc", "configuration": {"embedding_function": {"type": "known", "name": "x"}}},
+            "configuration.embedding_function: missing field `config`",
+        ),
+        ({"name": "abc", "schema": {}}, "schema: missing field `defaults`"),
+        ({"name": "abc", "schema": {"defaults": {}}}, "schema: missing field `keys`"),
+        (
+            {
+                "name": "abc",
+                "schema": {"defaults": {"int": {"int_inverted_index": {"enabled": True}}}, "keys": {}},
+            },
+            "schema.defaults.int.int_inverted_index: missing field `config`",
+        ),
+    ],
+)
+def test_wrong_shapes(face: Face, body: dict[str, Any], text: str) -> None:
+    malformed(face.call("POST", COLLECTIONS, body), text)
+
+
+def test_a_wrong_name(face: Face) -> None:
+    answer = face.call("POST", COLLECTIONS, {"name": "ab"})
+    assert answer.json()["message"].startswith("Validation error: name: Expected a name containing 3-512 characters")
+
+
+def test_a_schema_refused(face: Face) -> None:
+    sparse = {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": {}}}}
+    answer = face.call("POST", COLLECTIONS, {"name": "abc", "schema": {"defaults": {}, "keys": {"k": sparse}}})
+    text = "Failed to reconcile schema: Invalid schema input: Sparse vector indexing is not enabled in local"
+    refused(answer, 400, text)
+
+
+def test_writes_register_their_keys(collection: CollectionFace) -> None:
+    metadata = {"i": 1, "f": 1.5, "s": "x", "b": True, "li": [1], "ls": ["x"]}
+    collection.add(ids=["a", "b"], embeddings=[[1], [2]], metadatas=[metadata, {"i": 1.5}])
+    keys = collection.now()["schema"]["keys"]
+    assert {key: set(types) for key, types in keys.items() if not key.startswith("#")} == {
+        "i": {"int", "float"},
+        "f": {"float"},
+        "s": {"string"},
+        "b": {"bool"},
+        "li": {"int"},
+        "ls": {"string"},
+    }
+    assert keys["s"]["string"] == {
+        "fts_index": {"enabled": False, "config": {}},
+        "string_inverted_index": {"enabled": True, "config": {}},
+    }
+
+
+def test_filters_on_what_is_not_indexed(face: Face) -> None:
+    off = {"enabled": False, "config": {}}
+    schema = {
+        "defaults": {},
+        "keys": {
+            "nofilter": {"string": {"string_inverted_index": off}},
+            "#document": {"string": {"fts_index": off}},
+        },
+    }
+    collection = face.collection(schema=schema).add(ids=["a"], embeddings=[[1]], metadatas=[{"nofilter": "x"}])
+    text = "Cannot filter using metadata key 'nofilter' with type 'Str' because indexing is disabled"
+    for operation in ("get", "delete", "query"):
+        answer = collection.post(operation, where={"nofilter": "x"}, query_embeddings=[[1]])
+        refused(answer, 400, text)
+    assert collection.post("get", where={"nofilter": 1}).json()["ids"] == []
+    answer = collection.post("get", where_document={"$contains": "x"})
+    refused(answer, 400, "Cannot filter using full-text search because FTS indexing is disabled")
+
+
+def test_lists_are_by_id(face: Face, database: str) -> None:
+    made = sorted(face.collection(database).created["id"] for _ in range(5))
+    path = database + "/collections"
+    assert [each["id"] for each in face.call("GET", path).json()] == made
+    assert [each["id"] for each in face.call("GET", path + "?limit=2&offset=1").json()] == made[1:3]
+    assert face.call("GET", path + "?limit=0").json() == []
+    assert face.call("GET", path + "?offset=1000000").json() == []
+    assert face.call("GET", database + "/collections_count").json() == 5
+
+
+def test_missing_collections(face: Face) -> None:
+    refused(face.call("GET", COLLECTIONS + "/nosuch"), 404, "Collection [nosuch] does not exist")
+    refused(face.call("GET", f"{COLLECTIONS}/{MISSING}"), 404, f"Collection [{MISSING}] does not exist")
+    refused(face.call("DELETE", COLLECTIONS + "/nosuch"), 404, "Collection [nosuch] does not exist")
+    refused(face.call("GET", f"{COLLECTIONS}/by-id/{MISSING}"), 404, f"Collection [{MISSING}] does not exist")
+    refused(
+        face.call("GET", COLLECTIONS + "/by-id/x"),
+        400,
+        "Validation error: collection_id: Invalid collection ID format, expected UUID",
+    )
+    refused(face.call("PUT", f"{COLLECTIONS}/{MISSING}", {}), 404, f"Collection [{MISSING}] does not exist.")
+    answer = face.call("PUT", f"{COLLECTIONS}/{MISSING}", {"new_metadata": {}})
+    refused(answer, 404, f"Collection [{MISSING}] does not exist.")
+    refused(face.call("PUT", COLLECTIONS + "/x", {}), 400, "Collection ID is not a valid UUIDv4")
+
+
+def test_a_rename(face: Face, database: str) -> None:
+    one, _two = face.collection(database, name="one"), face.collection(database, name="two")
+    assert face.call("PUT", one.path, {"new_name": "one"}).json() == {}
+    assert face.call("PUT", one.path, {"new_name": "three"}).json() == {}
+    assert one.now()["name"] == "three"
+    assert face.call("GET", database + "/collections/one").status_code == 404
+    answer = face.call("PUT", one.path, {"new_name": "two"})
+    refused(answer, 409, "Collection [two] already exists")
+    answer = face.call("PUT", one.path, {"new_name": "a"})
+    assert answer.json()["message"].startswith("Validation error: new_name: Expected a name containing 3-512")
+    malformed(face.call("PUT", one.path, {"new_name": 1}), "new_name: invalid type: integer `1`, expected a string")
+
+
+def test_new_metadata_replaces_the_old(face: Face) -> None:
+    collection = face.collection(metadata={"a": 1, "b": 2})
+    assert face.call("PUT", collection.path, {"new_metadata": {"c": 3, "d": None}}).json() == {}
+    assert collection.now()["metadata"] == {"c": 3}
+    for body in ({}, {"new_metadata": None, "new_name": None, "new_configuration": None}):
+        assert face.call("PUT", collection.path, body).json() == {}
+        assert collection.now()["metadata"] == {"c": 3}
+    assert face.call("PUT", collection.path, {"new_metadata": {"a": None}}).json() == {}
+    assert collection.now()["metadata"] is None
+    for metadata, text in (
+        ({}, "Metadata cannot be empty"),
+        ({"#a": 1}, "Metadata key cannot start with '#' or '$': #a"),
+        ({"": None}, "Metadata key cannot be empty"),
+    ):
+        answer = face.call("PUT", collection.path, {"new_metadata": metadata})
+        refused(answer, 400, f"Validation error: new_metadata: {text}")
+    answer = face.call("PUT", collection.path, {"new_metadata": {"a": {}}})
+    malformed(answer, "new_metadata.a: data did not match any variant of untagged enum UpdateMetadataValue")
+
+
+def test_a_new_configuration(face: Face) -> None:
+    collection = face.collection(configuration={"hnsw": {"space": "cosine"}})
+    change = {"new_configuration": {"hnsw": {"ef_search": 7}, "embedding_function": {"type": "legacy"}}}
+    assert face.call("PUT", collection.path, change).json() == {}
+    configuration = collection.now()["configuration_json"]
+    assert configuration["hnsw"]["ef_search"] == 7
+    assert configuration["hnsw"]["space"] == "cosine"
+    assert configuration["embedding_function"] == {"type": "legacy"}
+    assert face.call("PUT", collection.path, {"new_configuration": {"spann": {"ef_search": 3}}}).json() == {}
+    assert collection.now()["configuration_json"] == configuration
+    answer = face.call("PUT", collection.path, {"new_configuration": {"hnsw": {"space": "ip"}}})
+    malformed(answer, "new_configuration.hnsw.space: unknown field `space`")
+    answer = face.call("PUT", collection.path, {"new_configuration": {"hnsw": {}, "spann": {}}})
+    refused(answer, 400, "Multiple vector index configurations provided")
+
+
+def test_a_dropped_collection(face: Face) -> None:
+    collection = face.collection(name="dropped").add(ids=["a"], embeddings=[[1]])
+    assert face.call("DELETE", COLLECTIONS + "/dropped").json() == {}
+    text = f"Collection [{collection.created['id']}] does not exist."
+    refused(collection.get("count"), 404, text)
+    refused(collection.post("add", ids=["b"], embeddings=[[1]]), 404, text)
+    assert face.collection(name="dropped").get("count").json() == 0
+
+
+def test_a_collection_is_in_its_database_alone(face: Face, database: str) -> None:
+    collection = face.collection().add(ids=["a"], embeddings=[[1]])
+    text = f"Collection [{collection.created['id']}] does not exist."
+    elsewhere = CollectionFace(face, database, collection.created)
+    for operation, body in (
+        ("get", {}),
+        ("query", {"query_embeddings": [[1]]}),
+        ("add", {"ids": ["b"], "embeddings": [[1]]}),
+        ("upsert", {"ids": ["b"], "embeddings": [[1]]}),
+        ("update", {"ids": ["a"]}),
+        ("delete", {"ids": ["a"]}),
+        ("fork", {"new_name": "abc"}),
+        ("search", {"searches": []}),
+    ):
+        refused(elsewhere.post(operation, **body), 404, text)
+    for operation in ("count", "indexing_status", "fork_count"):
+        refused(elsewhere.get(operation), 404, text)
+    refused(face.call("PUT", elsewhere.path, {"new_name": "abc"}), 404, text)
+    assert face.call("GET", f"{database}/collections/by-id/{collection.created['id']}").status_code == 404
+    assert collection.get("count").json() == 1
+
+
+def test_resource_names(face: Face) -> None:
+    face.call("POST", API + "/tenants", {"name": "crn-tenant"})
+    face.call("PATCH", API + "/tenants/crn-tenant", {"resource_name": "acme"})
+    databases = API + "/tenants/crn-tenant/databases"
+    face.call("POST", databases, {"name": "books"})
+    created = face.collection(databases + "/books", name="poems").created
+    assert face.call("GET", API + "/collections/acme:books:poems").json() == created
+    refused(face.call("GET", API + "/collections/acme:books:x"), 404, "Collection [x] does not exist")
+    refused(face.call("GET", API + "/collections/x:y:z"), 404, "Tenant with resource name [x] not found")
+    for bad in ("x", "a:b:", "a:b:c:d"):
+        assert face.call("GET", f"{API}/collections/{bad}").json()["message"] == (
+            "Validation error: crn: CRN must be in the format "
+            "<tenant_resource_name>:<database_name>:<collection_name> with non-empty parts"
+        )
+
+
+def test_what_is_not_served(collection: CollectionFace) -> None:
+    answer = collection.post("fork", new_name="abc")
+    refused(answer, 501, "Collection forking is unsupported for local chroma")
+    malformed(collection.post("fork", a=1), "missing field `new_name`")
+    refused(collection.get("fork_count"), 501, "Count forks is unsupported for local chroma")
+    several: list[list[Any]] = [
+        [],
+        [{}],
+        [{"rank": {"$val": 1}, "limit": {"limit": 3}, "select": {"keys": ["#document"]}}],
+    ]
+    for searches in several:
+        refused(
+            collection.post("search", searches=searches, read_level="index_only"),
+            501,
+            "Error executing plan: Not implemented: Search operation is not implemented for local executor",
+        )
+    function = {"name": "f", "function_id": "statistics", "output_collection": "out"}
+    text = "Attached functions are not supported: operation is not implemented or not supported"
+    refused(collection.post("functions/attach", **function), 501, text)
+    refused(collection.post("attached_functions/f/detach", delete_output=True), 501, text)
+    refused(collection.get("functions/f"), 404, "Attached function not found")
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"a": 1}, "missing field `searches`"),
+        (
+            {"searches": [], "read_level": "x"},
+            ("read_level: unknown variant `x`, expected one of `index_and_wal`, `index_only`, `index_and_bounded_wal`"),
+        ),
+        ({"searches": [{"limit": 3}]}, "searches[0].limit: invalid type: integer `3`, expected a map"),
+        (
+            {"searches": [{"select": {"keys": "a"}}]},
+            'searches[0].select.keys: invalid type: string "a", expected a sequence',
+        ),
+        ({"searches": [{}, {"filter": {"a": {"$b": 1}}}]}, "searches[1].filter: Invalid where clause"),
+        (
+            {"searches": [{"rank": {"$x": 1}}]},
+            (
+                "searches[0].rank: unknown variant `$x`, expected one of "
+                "`$abs`, `$div`, `$exp`, `$knn`, `$log`, `$max`, `$min`, `$mul`, `$sub`, `$sum`, `$val`"
+            ),
+        ),
+    ],
+)
+def test_wrong_searches(collection: CollectionFace, body: dict[str, Any], text: str) -> None:
+    malformed(collection.post("search", **body), text)
+
+
+def test_wrong_groups(collection: CollectionFace) -> None:
+    answer = collection.post("search", searches=[{"group_by": {"keys": ["a"]}}])
+    text = "searches[0].group_by: group_by keys and aggregate must both be specified or both be omitted"
+    refused(answer, 400, f"Validation error: {text}")
+    grouped = {"keys": ["a"], "aggregate": {"$min_k": {"keys": ["b"], "k": 1}}}
+    answer = collection.post("search", searches=[{"group_by": grouped}])
+    text = "searches[0].group_by: group_by requires rank expression to be specified"
+    refused(answer, 400, f"Validation error: {text}")
