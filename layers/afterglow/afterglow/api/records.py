@@ -1,5 +1,6 @@
 """Handlers of the record routes: add, update, upsert, delete, get, query, count, indexing status."""
 
+import numpy as np
 import orjson
 
 from afterglow.api import models, params, records_in, records_out, shapes, vectors
@@ -70,7 +71,9 @@ def query(service: Service, call: Call) -> Answer:
         service.engine.get_collection_by_id(scope)
         raise
     wanted = _DEFAULT_RESULTS if request.n_results is None else request.n_results
-    hits = service.engine.query(scope, queries, wanted, selection, records_in.include(request.include))
+    # Distances beyond float32 are the client's doing; they go out as null.
+    with np.errstate(over="ignore", invalid="ignore"):
+        hits = service.engine.query(scope, queries, wanted, selection, records_in.include(request.include))
     return Answer(records_out.found(hits, request.include))
 
 
