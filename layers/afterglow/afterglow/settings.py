@@ -42,7 +42,7 @@ class Settings:
     """Threads that insert into a graph."""
     trim_lag_seconds: float = 10.0
     """How long folded log entries stay replayable for warm readers."""
-    garbage_grace_seconds: float = 60.0
+    garbage_grace_seconds: float = 20.0
     """How long an object that no manifest names is kept."""
     fence_seconds: int = 7 * 24 * 3600
     """How long a folded log slot, and the fence of a dropped collection, keeps slow writers out."""

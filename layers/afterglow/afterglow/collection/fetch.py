@@ -32,7 +32,7 @@ def records(view: View, parts: NDArray[np.int64], rows: NDArray[np.int64], inclu
 def _texts(
     view: View, parts: NDArray[np.int64], rows: NDArray[np.int64], of: Callable[[Part], Texts]
 ) -> list[bytes | None]:
-    present = np.unique(parts).tolist()
+    present = _present(parts)
     if len(present) == 1:
         return of(view.parts[present[0]].part).fetch(rows)
     found: list[bytes | None] = [None] * len(rows)
@@ -46,7 +46,12 @@ def _texts(
 def _vectors(view: View, parts: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
     dimension = view.parts[0].part.vectors.shape[1] if view.parts else 0
     found = np.empty((len(rows), dimension), dtype=np.float32)
-    for index in np.unique(parts).tolist():
+    for index in _present(parts):
         places = np.flatnonzero(parts == index)
         found[places] = view.parts[index].part.vectors[rows[places]]
     return found
+
+
+def _present(parts: NDArray[np.int64]) -> list[int]:
+    """The part indexes that occur, ascending; a count is several times faster than `np.unique`."""
+    return np.flatnonzero(np.bincount(parts)).tolist()

@@ -34,7 +34,7 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool)
     A lost race against another indexer ends the run: the other one does the work. Raises Corrupt, Unavailable,
     StorageFull.
     """
-    folded = merges = 0
+    folded = merges = collected = 0
     first = True
     try:
         while True:
@@ -48,15 +48,16 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool)
             merge = plan(view.manifest, stores.settings, quiet=quiet)
             if merge is not None:
                 compact(stores, view, merge)
-                merges += 1
+                merges, collected = merges + 1, collected + garbage.collect(stores, collection_id)
             elif not is_due or view.applied == view.manifest.folded:
                 break
     except LostRace:
         _log.info("another indexer works on collection %s", collection_id)
-        return Report(collection_id, folded, merges)
+        return Report(collection_id, folded, merges, collected)
     except NotFound:
-        return Report(collection_id, folded, merges)
+        return Report(collection_id, folded, merges, collected)
     manifest = view.manifest
     if quiet:
         trim.trim(stores, collection_id, manifest.trimmed, manifest.folded)
-    return Report(collection_id, folded, merges, garbage.collect(stores, collection_id), view.ops - manifest.folded_ops)
+    collected += garbage.collect(stores, collection_id)
+    return Report(collection_id, folded, merges, collected, view.ops - manifest.folded_ops)

@@ -45,7 +45,7 @@ def open_directory(path: Path, settings: Settings, ambient: Ambient) -> Engine:
     engine = Engine(
         stores,
         background=ThreadPoolExecutor(1, thread_name_prefix="afterglow-refresh"),
-        on_close=(indexer := _Indexer(place, stores, queue)).on_close,
+        on_close=[(indexer := _Indexer(place, stores, queue)).close],
     )
     engine.catalog.ensure_defaults()
     queue.send(_SWEEP, "start")
@@ -70,11 +70,11 @@ class _Indexer:
     """Decides when to index which collection, and has the child do it."""
 
     def __init__(self, place: Directory, stores: Stores, queue: ThreadQueue) -> None:
-        self.on_close = (queue.close, self._end_child)
         self._place = place
         self._stores = stores
         self._queue = queue
         self._child: subprocess.Popen[bytes] | None = None
+        self._closed = False
         self._seen: dict[str, int] = {}
         self._untidy: set[str] = set()
 
@@ -92,6 +92,15 @@ class _Indexer:
             sweep(self._place, self._stores)
             return _SWEEP_SECONDS
         return self._look_after(group)
+
+    def close(self) -> None:
+        """Stop: what the child is doing is cut off, which no promise depends on."""
+        self._closed = True
+        child = self._child
+        if child is not None:
+            child.terminate()
+        self._queue.close()
+        self._end_child()
 
     def _look_after(self, group: str) -> float | None:
         settings = self._stores.settings
@@ -119,6 +128,8 @@ class _Indexer:
     def _index(self, group: str, *, quiet: bool) -> None:
         request = orjson.dumps({"collection": group, "quiet": quiet}, option=orjson.OPT_APPEND_NEWLINE)
         answer = self._ask(request) or self._ask(request)
+        if self._closed:
+            return
         if answer is None:
             raise Unavailable(f"the indexer process ended while it worked on collection {group}")
         report = orjson.loads(answer)
@@ -128,6 +139,8 @@ class _Indexer:
 
     def _ask(self, request: bytes) -> bytes | None:
         """The child's answer, None where it died of the request; the next call starts another child."""
+        if self._closed:
+            return None
         if self._child is None or self._child.poll() is not None:
             self._child = subprocess.Popen(  # noqa: S603  our own interpreter and module
                 [sys.executable, "-m", "afterglow.jobs.child", str(self._place.path)],
