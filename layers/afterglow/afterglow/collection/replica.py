@@ -110,11 +110,12 @@ class Replica:
             )
 
     def _catch_up(self) -> tuple[Collection, _Loaded]:
+        if self._loaded is None:
+            self._loaded = self._load(self._noted(log.read_state(self._stores.table, self._id)))
         for _ in range(_ATTEMPTS):
-            applied = 0 if self._loaded is None else self._loaded.applied
-            news = log.read_after(self._stores.table, self._id, applied)
+            news = log.read_after(self._stores.table, self._id, self._loaded.applied)
             collection = self._noted(news.state)
-            if self._loaded is None or news.trimmed:
+            if news.trimmed:
                 self._loaded = self._load(collection)
                 continue
             try:

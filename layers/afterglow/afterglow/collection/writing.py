@@ -14,7 +14,7 @@ evaluated again.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -28,9 +28,11 @@ from afterglow.log import read as log
 from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import Entry
 from afterglow.log.entry import Kind as EntryKind
+from afterglow.storage.ports import Item
 from afterglow.storage.stores import Stores
 
 _ATTEMPTS = 200
+_LOOKS = 10
 _FIRST_PAUSE_SECONDS = 0.001
 _LAST_PAUSE_SECONDS = 0.05
 _RETRY_AFTER_SECONDS = 2.0
@@ -43,8 +45,13 @@ class LogEnd:
         self.lock = threading.Lock()
         self.collection: Collection | None = None
         self.seq = 0
-        self.tail_ops = 0
+        self.total_ops = 0
         self.known_at = float("-inf")
+
+    @property
+    def tail_ops(self) -> int:
+        """Operations that wait to be folded, as far as is known here."""
+        return self.total_ops - (0 if self.collection is None else self.collection.folded_ops)
 
 
 def write(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch) -> Collection:
@@ -71,9 +78,9 @@ def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, 
             if entry.object is not None:
                 stores.objects.delete(entry.object)
             return False
-        if end.seq < seq:
+        if end.seq == seq - 1:
             end.seq, end.known_at = seq, stores.ambient.now()
-            end.tail_ops += entry.ops
+            end.total_ops += entry.ops
     append.secure(stores, prepared)
     stores.queue.send(str(collection_id), str(seq))
     return True
@@ -103,22 +110,38 @@ def _known(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
 
 
 def _look(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
-    """Read the log after the checkpoint: its end, how much is not folded, and the collection. Raises NotFound."""
-    folded = 0 if end.collection is None else end.collection.folded
-    news = log.read_after(stores.table, collection_id, folded)
-    collection = None if news.state is None else states.decode(news.state)
-    if collection is None or collection.dropped:
-        end.collection = None
-        raise NotFound(f"Collection [{collection_id}] does not exist.")
-    if news.trimmed or collection.folded > folded:
-        end.collection = collection
+    """Learn the collection and the end of its log from nothing. Raises NotFound."""
+    end.collection = None
+    for _ in range(_LOOKS):
+        collection = _living(log.read_state(stores.table, collection_id), collection_id)
         news = log.read_after(stores.table, collection_id, collection.folded)
-    if any(entry.kind is EntryKind.FENCE for entry in news.entries):
-        end.collection = None
+        if not news.trimmed:
+            end.seq, end.total_ops = collection.folded, collection.folded_ops
+            return _noted(stores, end, collection, news.entries)
+    raise Busy(f"the log of collection {collection_id} is being folded too fast to follow", _RETRY_AFTER_SECONDS)
+
+
+def _look_on(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
+    """Learn what was appended since the last look, and the collection. Raises NotFound."""
+    news = log.read_after(stores.table, collection_id, end.seq)
+    collection = _living(news.state, collection_id)
+    return _look(stores, end, collection_id) if news.trimmed else _noted(stores, end, collection, news.entries)
+
+
+def _living(item: Item | None, collection_id: UUID) -> Collection:
+    collection = None if item is None else states.decode(item)
+    if collection is None or collection.dropped:
         raise NotFound(f"Collection [{collection_id}] does not exist.")
+    return collection
+
+
+def _noted(stores: Stores, end: LogEnd, collection: Collection, entries: Sequence[Entry]) -> Collection:
+    if any(entry.kind is EntryKind.FENCE for entry in entries):
+        end.collection = None
+        raise NotFound(f"Collection [{collection.id}] does not exist.")
     end.collection = collection
-    end.seq = news.entries[-1].seq if news.entries else collection.folded
-    end.tail_ops = sum(entry.ops for entry in news.entries)
+    end.seq = entries[-1].seq if entries else end.seq
+    end.total_ops += sum(entry.ops for entry in entries)
     end.known_at = stores.ambient.now()
     return collection
 
@@ -130,10 +153,10 @@ def _append(stores: Stores, end: LogEnd, collection_id: UUID, entry: Entry, batc
         seq = end.seq + 1
         if append.append_at(stores, collection_id, entry, seq):
             end.seq, end.known_at = seq, stores.ambient.now()
-            end.tail_ops += entry.ops
+            end.total_ops += entry.ops
             stores.queue.send(str(collection_id), str(seq))
             return
-        collection = _look(stores, end, collection_id)
+        collection = _look_on(stores, end, collection_id)
         _check_dimension(collection.dimension, batch)
         stores.ambient.sleep(pause * stores.ambient.random.random())
         pause = min(2 * pause, _LAST_PAUSE_SECONDS)
@@ -143,7 +166,7 @@ def _append(stores: Stores, end: LogEnd, collection_id: UUID, entry: Entry, batc
 def _refuse_when_behind(stores: Stores, end: LogEnd, collection_id: UUID) -> None:
     limit = stores.settings.tail_limit_ops
     if end.tail_ops >= limit:
-        _look(stores, end, collection_id)
+        _look_on(stores, end, collection_id)
         if end.tail_ops >= limit:
             stores.queue.send(str(collection_id), str(end.seq))
             message = f"{end.tail_ops} operations wait to be indexed, the limit is {limit}: retry later"

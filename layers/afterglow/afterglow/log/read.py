@@ -40,6 +40,11 @@ def read_after(table: Table, collection_id: UUID, seq: int) -> News:
     return News(found, state, trimmed=any(entry.kind is Kind.STUB for entry in found))
 
 
+def read_state(table: Table, collection_id: UUID) -> Item | None:
+    """The `STATE` item alone: where a reader that knows nothing begins, so as not to read what is folded."""
+    return table.get(keys.collection(collection_id), keys.STATE)
+
+
 def last_entry(table: Table, collection_id: UUID) -> Entry | None:
     """The newest entry that still has an item, or None."""
     newest = table.query(
