@@ -10,6 +10,7 @@ Offsets count from the end of the padded header. The checksum over the whole fil
 import mmap
 import os
 import struct
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,7 @@ class MappedFile:
             self._file = self.path.open("rb")
         except (ObjectMissing, FileNotFoundError):
             raise ObjectMissing(f"object {info.key} is not there") from None
+        weakref.finalize(self, self._file.close)
         self._seen = self._signature()
         self._compare(verify)
         self.map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
