@@ -4,6 +4,7 @@ Left out on purpose, as the genuine local server is known to be wrong or undefin
 
 - fractional operands on a key that holds ints (it truncates the operand): `whole` holds ints, `either` ints and whole
   floats, and both are compared with whole numbers only; `real` holds floats only;
+- new embeddings, by update, for records that are not there (it remembers them and gives them to a later add);
 - asking a query for ids that are not there (an error that names nothing), and any order among equal distances;
 - arrays in the metadata of a collection (it crashes), names of other tenants and databases (it ignores them).
 """
