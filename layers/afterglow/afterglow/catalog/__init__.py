@@ -4,11 +4,11 @@ Items of the table::
 
     pk               sk                     value
     TENANTS          <tenant>               {}
-    TENANT#<tenant>  DB#<database>          {"id"}
-    DB#<id>          NAME#<collection>      {"id"}
+    TENANT#<tenant>  DB#<database>          {"id", "home"}
+    DB#<home>        NAME#<collection>      {"id"}
     C#<id>           STATE                  the collection: names, schema, dimension, checkpoint
     C#<id>           LOG#<20 digits>        the log (see `afterglow.log`)
-    DROPPED          C#<id> or DB#<id>      what is left to clean up
+    DROPPED          C#<id> or DB#<home>    what is left to clean up
 """
 
 from afterglow.catalog.model import Collection, Database

@@ -25,7 +25,7 @@ def create(table: Table, collection: Collection) -> None:
     """Write the name and the state. Raises AlreadyExists; NotFound when the database went away."""
     place = keys.databases_of(collection.tenant), keys.DATABASE + collection.database
     name = Put(
-        keys.names_of(collection.database_id), keys.NAME + collection.name, _pointer(collection.id), if_absent=True
+        keys.names_of(collection.home), keys.NAME + collection.name, _pointer(collection.id), if_absent=True
     )
     item = Put(keys.collection(collection.id), keys.STATE, state.encode(collection), if_absent=True)
     try:
@@ -38,7 +38,7 @@ def create(table: Table, collection: Collection) -> None:
 
 def by_name(table: Table, database: Database, name: str) -> Collection | None:
     """The collection of this name, or None."""
-    pointer = table.get(keys.names_of(database.id), keys.NAME + name)
+    pointer = table.get(keys.names_of(database.home), keys.NAME + name)
     return None if pointer is None else by_id(table, _target(pointer.value))
 
 
@@ -49,9 +49,9 @@ def by_id(table: Table, collection_id: UUID) -> Collection | None:
     return None if found is None or found.dropped else found
 
 
-def ids(table: Table, database_id: UUID) -> list[UUID]:
+def ids(table: Table, home: UUID) -> list[UUID]:
     """The ids of a database's collections, ascending."""
-    return sorted(_target(item.value) for item in table.query(keys.names_of(database_id), after=keys.NAME))
+    return sorted(_target(item.value) for item in table.query(keys.names_of(home), after=keys.NAME))
 
 
 def several(table: Table, collection_ids: list[UUID]) -> list[Collection]:
@@ -88,7 +88,7 @@ def rename(table: Table, collection_id: UUID, name: str, edit: Callable[[Collect
         if present.name == name:
             return change(table, collection_id, edit)
         wanted = replace(edit(present), name=name)
-        names = keys.names_of(present.database_id)
+        names = keys.names_of(present.home)
         try:
             table.transact(
                 [
@@ -117,7 +117,7 @@ def drop(table: Table, ambient: Ambient, collection_id: UUID) -> None:
         try:
             table.transact(
                 [
-                    Delete(keys.names_of(present.database_id), keys.NAME + present.name),
+                    Delete(keys.names_of(present.home), keys.NAME + present.name),
                     Put(
                         keys.collection(collection_id),
                         keys.STATE,

@@ -16,9 +16,9 @@ def databases_of(tenant: str) -> str:
     return f"TENANT#{tenant}"
 
 
-def names_of(database_id: UUID) -> str:
+def names_of(home: UUID) -> str:
     """The partition of a database's collection names."""
-    return f"DB#{database_id}"
+    return f"DB#{home}"
 
 
 def collection(collection_id: UUID) -> str:

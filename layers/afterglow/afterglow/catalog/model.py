@@ -7,28 +7,33 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database of a tenant."""
+    """A database of a tenant.
+
+    `home` names the partition of its collections' names. It is new with every creation, unlike `id`, which the default
+    database has again after a reset: what is still to be cleaned of the old one must not meet the new.
+    """
 
     id: UUID
     name: str
     tenant: str
+    home: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
     """The `STATE` item of a collection: all that is known of it besides its records.
 
-    `schema` is the stored schema as it goes over the wire (with the keys that writes registered); the wire's
-    `configuration_json` is derived from it. `manifest` is the object key of the checkpoint's manifest, None before the
-    first; the checkpoint holds the log up to entry `folded`, which is `folded_ops` operations. `version` is the item's
-    version, for conditional writes.
+    `home` is that of its database. `schema` is the stored schema as it goes over the wire (with the keys that writes
+    registered); the wire's `configuration_json` is derived from it. `manifest` is the object key of the checkpoint's
+    manifest, None before the first; the checkpoint holds the log up to entry `folded`, which is `folded_ops`
+    operations. `version` is the item's version, for conditional writes.
     """
 
     id: UUID
     name: str
     tenant: str
     database: str
-    database_id: UUID
+    home: UUID
     schema: dict[str, Any]
     metadata: dict[str, Any] | None = None
     dimension: int | None = None

@@ -27,7 +27,7 @@ class Catalog:
         if self._table.get(keys.TENANTS, DEFAULT_TENANT) is None:
             _put_if_absent(self._table, keys.TENANTS, DEFAULT_TENANT, {})
         if self._table.get(keys.databases_of(DEFAULT_TENANT), keys.DATABASE + DEFAULT_DATABASE) is None:
-            value = {"id": str(_DEFAULT_DATABASE_ID)}
+            value = {"id": str(_DEFAULT_DATABASE_ID), "home": str(self._ambient.new_id())}
             _put_if_absent(self._table, keys.databases_of(DEFAULT_TENANT), keys.DATABASE + DEFAULT_DATABASE, value)
 
     def create_tenant(self, name: str) -> None:
@@ -56,7 +56,8 @@ class Catalog:
 
     def create_database(self, tenant: str, name: str) -> Database:
         """Make a database of a tenant. Raises NotFound for the tenant, AlreadyExists."""
-        database = Database(self._ambient.new_id(), name, tenant)
+        identifier = self._ambient.new_id()
+        database = Database(identifier, name, tenant, home=identifier)
         put = Put(keys.databases_of(tenant), keys.DATABASE + name, _value(database), if_absent=True)
         try:
             self._table.transact([Check(keys.TENANTS, tenant), put])
@@ -92,9 +93,13 @@ class Catalog:
         self._table.transact(
             [
                 Delete(keys.databases_of(database.tenant), keys.DATABASE + database.name),
-                Put(keys.DROPPED, keys.names_of(database.id), note),
+                Put(keys.DROPPED, keys.names_of(database.home), note),
             ]
         )
+
+    def finish_forgetting(self, database: Database) -> None:
+        """Take the note of `forget_database` back, after the database's collections are dropped."""
+        self._table.delete(keys.DROPPED, keys.names_of(database.home))
 
     def forget_tenant(self, name: str) -> None:
         """Take the tenant's name away; its databases must be gone."""
@@ -110,8 +115,9 @@ def _put_if_absent(table: Table, pk: str, sk: str, value: dict[str, str]) -> boo
 
 
 def _value(database: Database) -> bytes:
-    return orjson.dumps({"id": str(database.id)})
+    return orjson.dumps({"id": str(database.id), "home": str(database.home)})
 
 
 def _database(item: Item, tenant: str) -> Database:
-    return Database(UUID(orjson.loads(item.value)["id"]), item.sk.removeprefix(keys.DATABASE), tenant)
+    value = orjson.loads(item.value)
+    return Database(UUID(value["id"]), item.sk.removeprefix(keys.DATABASE), tenant, UUID(value["home"]))

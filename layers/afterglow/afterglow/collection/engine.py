@@ -67,7 +67,7 @@ class Engine:
             name=name,
             tenant=tenant,
             database=database,
-            database_id=place.id,
+            home=place.home,
             schema=stored_schema,
             metadata=None if metadata is None else dict(metadata),
         )
@@ -99,14 +99,14 @@ class Engine:
         place = self.catalog.find_database(tenant, database)
         if place is None:
             return []
-        ids = collections.ids(self._stores.table, place.id)
+        ids = collections.ids(self._stores.table, place.home)
         chosen = ids[offset:] if limit is None else ids[offset : offset + limit]
         return collections.several(self._stores.table, chosen)
 
     def count_collections(self, tenant: str, database: str) -> int:
         """How many collections the database has; 0 for an unknown one."""
         place = self.catalog.find_database(tenant, database)
-        return 0 if place is None else len(collections.ids(self._stores.table, place.id))
+        return 0 if place is None else len(collections.ids(self._stores.table, place.home))
 
     def modify_collection(
         self,
@@ -244,8 +244,9 @@ class Engine:
 
     def _delete_database(self, database: Database) -> None:
         self.catalog.forget_database(database)
-        for collection_id in collections.ids(self._stores.table, database.id):
+        for collection_id in collections.ids(self._stores.table, database.home):
             self._drop(collection_id)
+        self.catalog.finish_forgetting(database)
 
     def _drop(self, collection_id: UUID) -> None:
         collections.drop(self._stores.table, self._stores.ambient, collection_id)

@@ -183,4 +183,4 @@ def _collections(stores: Stores) -> Iterator[UUID]:
     catalog = Catalog(stores.table, stores.ambient)
     for tenant in catalog.list_tenants():
         for database in catalog.list_databases(tenant):
-            yield from collections.ids(stores.table, database.id)
+            yield from collections.ids(stores.table, database.home)
