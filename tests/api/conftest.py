@@ -1,0 +1,3 @@
+from tests.wire.conftest import collection, face
+
+__all__ = ["collection", "face"]

@@ -1,0 +1,151 @@
+"""The description of the routes is true, and the page that shows it needs nothing from elsewhere."""
+
+import re
+from importlib import resources
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from afterglow.api.openapi import document
+from afterglow.api.routes import DATABASE, ROUTES
+from tests.wire.face import CollectionFace, Face
+
+GENUINE = """
+get /api/v2/auth/identity
+get /api/v2/collections/{crn}
+get /api/v2/healthcheck
+get /api/v2/heartbeat
+get /api/v2/pre-flight-checks
+post /api/v2/reset
+post /api/v2/tenants
+get /api/v2/tenants/{}
+patch /api/v2/tenants/{}
+get /api/v2/tenants/{}/databases
+post /api/v2/tenants/{}/databases
+get /api/v2/tenants/{}/databases/{}
+delete /api/v2/tenants/{}/databases/{}
+get /api/v2/tenants/{}/databases/{}/collections
+post /api/v2/tenants/{}/databases/{}/collections
+get /api/v2/tenants/{}/databases/{}/collections/by-id/{}
+get /api/v2/tenants/{}/databases/{}/collections/{}
+put /api/v2/tenants/{}/databases/{}/collections/{}
+delete /api/v2/tenants/{}/databases/{}/collections/{}
+post /api/v2/tenants/{}/databases/{}/collections/{}/add
+post /api/v2/tenants/{}/databases/{}/collections/{}/attached_functions/{}/detach
+get /api/v2/tenants/{}/databases/{}/collections/{}/count
+post /api/v2/tenants/{}/databases/{}/collections/{}/delete
+post /api/v2/tenants/{}/databases/{}/collections/{}/fork
+get /api/v2/tenants/{}/databases/{}/collections/{}/fork_count
+post /api/v2/tenants/{}/databases/{}/collections/{}/functions/attach
+get /api/v2/tenants/{}/databases/{}/collections/{}/functions/{}
+post /api/v2/tenants/{}/databases/{}/collections/{}/get
+get /api/v2/tenants/{}/databases/{}/collections/{}/indexing_status
+post /api/v2/tenants/{}/databases/{}/collections/{}/query
+post /api/v2/tenants/{}/databases/{}/collections/{}/search
+post /api/v2/tenants/{}/databases/{}/collections/{}/update
+post /api/v2/tenants/{}/databases/{}/collections/{}/upsert
+get /api/v2/tenants/{}/databases/{}/collections_count
+get /api/v2/version
+"""
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    return document(ROUTES)
+
+
+def operations(whole: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {f"{method} {path}": each for path, methods in whole["paths"].items() for method, each in methods.items()}
+
+
+def schema_of(whole: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    return schema | {"components": whole["components"]}
+
+
+def test_every_route_of_the_genuine_server_is_there(whole: dict[str, Any]) -> None:
+    def bare(text: str) -> set[str]:
+        return set(re.sub(r"\{\w*\}", "{}", text).split("\n")) - {""}
+
+    assert bare("\n".join(operations(whole))) - bare(GENUINE) == {"get /api/v2"}
+    assert bare(GENUINE) <= bare("\n".join(operations(whole)))
+
+
+def test_operations_are_named_once(whole: dict[str, Any]) -> None:
+    names = [each["operationId"] for each in operations(whole).values()]
+    assert len(names) == len(set(names))
+
+
+def test_every_reference_leads_somewhere(whole: dict[str, Any]) -> None:
+    found = set(re.findall(r"#/components/schemas/(\w+)", repr(whole)))
+    assert found == set(whole["components"]["schemas"])
+
+
+def test_path_parameters_are_those_of_the_path(whole: dict[str, Any]) -> None:
+    for path, methods in whole["paths"].items():
+        for each in methods.values():
+            named = [given["name"] for given in each.get("parameters", []) if given["in"] == "path"]
+            assert named == re.findall(r"\{(\w+)\}", path)
+
+
+def test_the_statuses_of_a_write(whole: dict[str, Any]) -> None:
+    responses = whole["paths"][DATABASE + "/collections/{collection_id}/add"]["post"]["responses"]
+    statuses = ["201", "400", "404", "408", "413", "415", "422", "429", "500", "501", "503", "507"]
+    assert list(responses) == statuses
+    assert "409" in whole["paths"][DATABASE + "/collections"]["post"]["responses"]
+
+
+def test_examples_fit_their_schemas(whole: dict[str, Any]) -> None:
+    examples = {name: each["example"] for name, each in whole["components"]["schemas"].items() if "example" in each}
+    assert {"AddRecords", "QueryRecords", "GetRecords", "CreateCollection"} <= examples.keys()
+    for name, example in examples.items():
+        jsonschema.validate(example, schema_of(whole, {"$ref": f"#/components/schemas/{name}"}))
+
+
+def test_answers_fit_their_schemas(whole: dict[str, Any], face: Face, collection: CollectionFace) -> None:
+    body = whole["components"]["schemas"]["AddRecords"]["example"]
+    collection.add(**body)
+    base = DATABASE + "/collections"
+    one = base + "/{collection_id}"
+    name = collection.created["name"]
+    answered = {
+        f"get {base}": face.call("GET", collection.database + "/collections"),
+        f"get {one}": face.call("GET", f"{collection.database}/collections/{name}"),
+        f"post {one}/get": collection.post("get", include=["documents", "metadatas", "embeddings", "uris"]),
+        f"post {one}/query": collection.post("query", query_embeddings=[[1, 2]]),
+        f"get {one}/count": collection.get("count"),
+        f"get {one}/indexing_status": collection.get("indexing_status"),
+        f"post {one}/fork": collection.post("fork", new_name="abc"),
+        f"post {one}/add": collection.post("add", ids=["x"]),
+        "get /api/v2": face.call("GET", "/api/v2"),
+        "get /api/v2/pre-flight-checks": face.call("GET", "/api/v2/pre-flight-checks"),
+        "get /api/v2/auth/identity": face.call("GET", "/api/v2/auth/identity"),
+    }
+    for name, answer in answered.items():
+        described = operations(whole)[name]["responses"][str(answer.status_code)]
+        schema = described["content"]["application/json"]["schema"]
+        jsonschema.validate(answer.json(), schema_of(whole, schema))
+
+
+def test_it_is_served(whole: dict[str, Any], face: Face) -> None:
+    answer = face.call("GET", "/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == whole
+
+
+def test_the_page_and_its_parts(face: Face) -> None:
+    page = face.call("GET", "/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    parts = re.findall(r'(?:href|src)="(docs/[^"]+)"', page.text)
+    assert parts == ["docs/docs.css", "docs/docs.js"]
+    for part, kind in zip(parts, ("text/css", "text/javascript"), strict=True):
+        answer = face.call("GET", f"/{part}")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == f"{kind}; charset=utf-8"
+    assert face.call("GET", "/docs/__init__.py").status_code == 404
+    assert face.call("GET", "/docs/..%2Fapp.py").status_code == 404
+
+
+def test_the_page_asks_nobody_else() -> None:
+    for file in resources.files("afterglow.api").joinpath("static").iterdir():
+        assert re.findall(r"(?:https?:)?//[a-z]", file.read_text()) == []
