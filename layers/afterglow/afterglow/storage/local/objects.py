@@ -7,8 +7,8 @@ never changes once it has its name, and removing it leaves maps of it intact.
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from afterglow.errors import InvalidArgument, StorageFull, Unavailable
@@ -17,6 +17,7 @@ from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectMissing
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _SCRATCH = ".scratch"
+_ATTEMPTS = 100
 
 
 class DirectoryObjects:
@@ -38,19 +39,17 @@ class DirectoryObjects:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                _make_parents(path)
                 if if_absent:
-                    os.link(scratch, path)
+                    _into_folder(path, lambda: os.link(scratch, path))
                     scratch.unlink()
                 else:
-                    scratch.replace(path)
+                    _into_folder(path, lambda: scratch.replace(path))
             except FileExistsError:
                 scratch.unlink(missing_ok=True)
                 raise ConditionFailed(f"object {key} is already there") from None
             except OSError:
                 scratch.unlink(missing_ok=True)
                 raise
-            _sync_directory(path.parent)
 
     def scratch(self, name: str) -> Path:
         """A path to write an object's file to before `upload`."""
@@ -62,9 +61,7 @@ class DirectoryObjects:
         with _translated(target):
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
-            _make_parents(target)
-            path.replace(target)
-            _sync_directory(target.parent)
+            _into_folder(target, lambda: path.replace(target))
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes, or a range of them."""
@@ -128,6 +125,24 @@ class DirectoryObjects:
         if not key or any(part in ("", ".", "..", _SCRATCH) for part in key.split("/")):
             raise InvalidArgument(f"not an object key: {key!r}")
         return self._root / key
+
+
+def _into_folder(path: Path, move: Callable[[], object]) -> None:
+    """Make the folder of `path`, `move` the file there, sync the folder.
+
+    A `delete` beside this takes away a folder that it left empty: then all begins anew. Where the folder is gone after
+    the move, so is the object, and there is nothing to sync.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            _make_parents(path)
+            move()
+            break
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+    with suppress(FileNotFoundError):
+        _sync_directory(path.parent)
 
 
 def _make_parents(path: Path) -> None:

@@ -1,0 +1,212 @@
+"""The contract of the Objects port."""
+
+import mmap
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from afterglow.errors import InvalidArgument
+from afterglow.storage.ports import ConditionFailed, ObjectMissing, Objects
+from tests.contract.adapters import OBJECTS, Adapter
+from tests.contract.racing import in_processes, in_threads, put_first
+
+
+@dataclass(frozen=True)
+class Place:
+    """One store, and a way to open it again."""
+
+    objects: Objects
+    again: Callable[[], Objects]
+
+
+@pytest.fixture(params=OBJECTS, ids=str)
+def adapter(request: pytest.FixtureRequest) -> Adapter[Objects]:
+    found: Adapter[Objects] = request.param
+    return found
+
+
+@pytest.fixture
+def place(adapter: Adapter[Objects], folder: Path) -> Place:
+    return Place(adapter.open(folder), lambda: adapter.open(folder))
+
+
+def keys_of(objects: Objects, prefix: str = "") -> list[str]:
+    return [info.key for info in objects.list(prefix)]
+
+
+def test_what_is_put_is_got(place: Place) -> None:
+    objects = place.objects
+    objects.put("a/b/one", b"0123456789")
+    objects.put("a/b/two", memoryview(b"view"))
+    objects.put("empty", b"")
+    assert objects.get("a/b/one") == b"0123456789"
+    assert objects.get("a/b/two") == b"view"
+    assert objects.get("empty") == b""
+    assert place.again().get("a/b/one") == b"0123456789"
+
+
+def test_ranges(place: Place) -> None:
+    objects = place.objects
+    objects.put("key", b"0123456789")
+    assert objects.get("key", 3) == b"3456789"
+    assert objects.get("key", 3, 4) == b"3456"
+    assert objects.get("key", 8, 5) == b"89"
+    assert objects.get("key", 0, 10) == b"0123456789"
+
+
+def test_what_is_not_there_is_missing(place: Place) -> None:
+    objects = place.objects
+    with pytest.raises(ObjectMissing, match="a/none"):
+        objects.get("a/none")
+    with pytest.raises(ObjectMissing, match="a/none"):
+        objects.local_file("a/none")
+    objects.delete("a/none")
+    assert keys_of(objects, "a/") == []
+
+
+def test_put_replaces_and_if_absent_does_not(place: Place) -> None:
+    objects = place.objects
+    objects.put("key", b"one", if_absent=True)
+    with pytest.raises(ConditionFailed, match="key"):
+        objects.put("key", b"two", if_absent=True)
+    assert objects.get("key") == b"one"
+    objects.put("key", b"three")
+    assert objects.get("key") == b"three"
+
+
+def test_upload_consumes_a_scratch_file(place: Place) -> None:
+    objects = place.objects
+    scratch = objects.scratch("work")
+    scratch.write_bytes(b"content")
+    objects.upload("folder/key", scratch)
+    assert not scratch.exists()
+    assert objects.get("folder/key") == b"content"
+    assert objects.local_file("folder/key").read_bytes() == b"content"
+
+
+def test_scratch_files_are_no_objects(place: Place) -> None:
+    place.objects.scratch("half written").write_bytes(b"half")
+    assert keys_of(place.objects) == []
+
+
+def test_a_map_survives_the_deletion_of_its_object(place: Place) -> None:
+    objects = place.objects
+    objects.put("key", b"x" * 100_000)
+    with objects.local_file("key").open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    objects.delete("key")
+    with pytest.raises(ObjectMissing):
+        objects.get("key")
+    objects.put("key", b"y" * 10)
+    assert mapped[:] == b"x" * 100_000
+    mapped.close()
+
+
+def test_a_map_survives_a_put_over_its_object(place: Place) -> None:
+    objects = place.objects
+    objects.put("key", b"x" * 100_000)
+    with objects.local_file("key").open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    objects.put("key", b"short")
+    assert mapped[:] == b"x" * 100_000
+    mapped.close()
+
+
+def test_listing_says_size_and_time(place: Place) -> None:
+    began = time.time()
+    place.objects.put("folder/key", b"12345")
+    (info,) = place.objects.list("folder/")
+    assert (info.key, info.size) == ("folder/key", 5)
+    assert began - 5 < info.modified < time.time() + 5
+
+
+_numbers = count()
+SEGMENTS = st.text("ab-.0", min_size=1, max_size=3).filter(lambda part: part not in (".", ".."))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(keys=st.sets(st.tuples(SEGMENTS, SEGMENTS), max_size=8), data=st.data())
+def test_listing_is_by_prefix_in_order(place: Place, keys: set[tuple[str, str]], data: st.DataObject) -> None:
+    objects, root = place.objects, f"root {next(_numbers)}"
+    names = [f"{root}/{first}x/{second}" for first, second in keys]
+    for name in names:
+        objects.put(name, b"")
+    cut = data.draw(st.integers(0, 8))
+    prefix = (data.draw(st.sampled_from(names)) if names else f"{root}/")[: len(root) + 1 + cut]
+    assert keys_of(objects, prefix) == sorted(name for name in names if name.startswith(prefix))
+    for name in names:
+        objects.delete(name)
+    assert keys_of(objects, root) == []
+
+
+@pytest.mark.parametrize("key", ["", "/a", "a//b", "a/", "../a", "a/../b", "a/./b", ".scratch/a"])
+def test_keys_that_would_leave_the_store_are_refused(place: Place, key: str) -> None:
+    with pytest.raises(InvalidArgument):
+        place.objects.put(key, b"")
+    with pytest.raises(InvalidArgument):
+        place.objects.get(key)
+
+
+def test_readers_see_whole_objects_or_none(place: Place) -> None:
+    other, stop = place.again(), threading.Event()
+
+    def work(number: int) -> int:
+        if number == 0:
+            for value in range(60):
+                place.objects.put("key", bytes([value]) * 50_000)
+                if value % 3 == 0:
+                    place.objects.delete("key")
+            stop.set()
+            return 0
+        torn = 0
+        while not stop.is_set():
+            try:
+                found = other.get("key")
+            except ObjectMissing:
+                continue
+            torn += len(found) != 50_000 or len(set(found)) != 1
+        return torn
+
+    assert sum(in_threads(2, work)) == 0
+
+
+def test_of_racing_threads_exactly_one_puts_first(place: Place) -> None:
+    def work(number: int) -> list[int]:
+        won = []
+        for slot in range(25):
+            try:
+                place.objects.put(f"race/{slot}", b"%d" % number, if_absent=True)
+            except ConditionFailed:
+                continue
+            won.append(slot)
+        return won
+
+    won = in_threads(4, work)
+    assert sorted(slot for slots in won for slot in slots) == list(range(25))
+    for number, slots in enumerate(won):
+        assert all(place.objects.get(f"race/{slot}") == b"%d" % number for slot in slots)
+
+
+def test_of_racing_processes_exactly_one_puts_first(adapter: Adapter[Objects], folder: Path) -> None:
+    won = in_processes(3, partial(put_first, adapter), folder)
+    assert sorted(slot for slots in won for slot in slots) == list(range(25))
+
+
+def test_putting_and_deleting_beside_each_other(place: Place) -> None:
+    """One deletes the last object of a folder while another puts the next one there."""
+
+    def work(number: int) -> None:
+        for slot in range(150):
+            place.objects.put(f"deep/folder/{number}-{slot}", b"x")
+            place.objects.delete(f"deep/folder/{number}-{slot}")
+
+    in_threads(3, work)
+    assert keys_of(place.objects) == []
