@@ -1,0 +1,199 @@
+"""Ports that fail on purpose: each wraps a good one and asks `Faults` what shall become of the next call.
+
+::
+
+    REFUSED        fails before anything was applied                                     Unavailable
+    LOST           applied, and then the answer is lost                                  Unavailable
+    REPEATED       applied, the answer lost, and tried again by the adapter itself       the second answer
+    CRASH_BEFORE   the process dies before the call is applied                           Crash
+    CRASH_AFTER    the process dies when the call has been applied                       Crash
+
+After a crash every further call crashes too: the process is dead, and no clean-up code of its can do anything.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum, auto
+from pathlib import Path
+from typing import TypeVar
+
+from afterglow.errors import Unavailable
+from afterglow.storage.ports import ConditionFailed, Item, ObjectInfo, ObjectMissing, Objects, Put, Queue, Table, Write
+
+T = TypeVar("T")
+
+
+class Fault(Enum):
+    """What becomes of a call."""
+
+    REFUSED = auto()
+    LOST = auto()
+    REPEATED = auto()
+    CRASH_BEFORE = auto()
+    CRASH_AFTER = auto()
+
+
+class Crash(BaseException):
+    """The process is dead. Not an Exception, so that nothing carries on."""
+
+
+Choice = Callable[[int, str], Fault | None]
+"""What becomes of the call of this number (from 0) and name."""
+
+
+class Faults:
+    """Counts the calls of all the ports it is given to; `calls` are their names, in order."""
+
+    def __init__(self, choice: Choice | None = None) -> None:
+        self.choice: Choice = choice or _never
+        self.calls: list[str] = []
+        self._dead = False
+        self._lock = threading.Lock()
+
+    def call(self, name: str, apply: Callable[[], T]) -> T:
+        """Carry out one call of a port."""
+        with self._lock:
+            if self._dead:
+                raise Crash
+            number = len(self.calls)
+            self.calls.append(name)
+            fault = self.choice(number, name)
+            self._dead = fault in (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
+        match fault:
+            case None:
+                return apply()
+            case Fault.CRASH_BEFORE:
+                raise Crash(f"before call {number}, {name}")
+            case Fault.REFUSED:
+                raise Unavailable(f"{name} was refused on purpose")
+            case Fault.REPEATED:
+                _apply_unheard(apply)
+                return apply()
+            case Fault.LOST:
+                _apply_unheard(apply)
+                raise Unavailable(f"the answer of {name} was lost on purpose")
+            case Fault.CRASH_AFTER:
+                _apply_unheard(apply)
+                raise Crash(f"after call {number}, {name}")
+
+
+def _never(number: int, name: str) -> None:
+    return None
+
+
+def nth(number: int, fault: Fault) -> Choice:
+    """Only the call of this number fails."""
+    return lambda at, _: fault if at == number else None
+
+
+def seeded(seed: int, share: float, faults: Sequence[Fault]) -> Choice:
+    """A share of all calls fails, each in one of these ways; the same seed fails the same calls."""
+    source = random.Random(seed)
+    return lambda _, __: source.choice(faults) if source.random() < share else None
+
+
+def _apply_unheard(apply: Callable[[], object]) -> None:
+    try:
+        apply()
+    except (ConditionFailed, ObjectMissing):
+        pass
+
+
+class FaultyTable:
+    """A Table that fails as `faults` say."""
+
+    def __init__(self, inner: Table, faults: Faults) -> None:
+        self._inner = inner
+        self._faults = faults
+
+    def get(self, pk: str, sk: str) -> Item | None:
+        return self._faults.call("table.get", lambda: self._inner.get(pk, sk))
+
+    def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item | None]:
+        return self._faults.call("table.get_many", lambda: self._inner.get_many(keys))
+
+    def put(
+        self,
+        pk: str,
+        sk: str,
+        value: bytes,
+        *,
+        if_absent: bool = False,
+        if_version: int | None = None,
+        expires_at: int | None = None,
+    ) -> int:
+        def apply() -> int:
+            return self._inner.put(pk, sk, value, if_absent=if_absent, if_version=if_version, expires_at=expires_at)
+
+        return self._faults.call(f"table.put {sk}", apply)
+
+    def put_many(self, puts: Sequence[Put]) -> None:
+        self._faults.call("table.put_many", lambda: self._inner.put_many(puts))
+
+    def query(
+        self,
+        pk: str,
+        *,
+        after: str = "",
+        before: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> list[Item]:
+        def apply() -> list[Item]:
+            return self._inner.query(pk, after=after, before=before, limit=limit, reverse=reverse)
+
+        return self._faults.call("table.query", apply)
+
+    def delete(self, pk: str, sk: str, *, if_version: int | None = None) -> None:
+        self._faults.call(f"table.delete {sk}", lambda: self._inner.delete(pk, sk, if_version=if_version))
+
+    def transact(self, writes: Sequence[Write]) -> None:
+        self._faults.call("table.transact", lambda: self._inner.transact(writes))
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class FaultyObjects:
+    """Objects that fail as `faults` say."""
+
+    def __init__(self, inner: Objects, faults: Faults) -> None:
+        self._inner = inner
+        self._faults = faults
+
+    def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
+        self._faults.call(f"objects.put {key}", lambda: self._inner.put(key, data, if_absent=if_absent))
+
+    def scratch(self, name: str) -> Path:
+        return self._inner.scratch(name)
+
+    def upload(self, key: str, path: Path) -> None:
+        def apply() -> None:
+            if path.exists():  # an upload that is repeated has been consumed already
+                self._inner.upload(key, path)
+
+        self._faults.call(f"objects.upload {key}", apply)
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        return self._faults.call(f"objects.get {key}", lambda: self._inner.get(key, start, length))
+
+    def local_file(self, key: str) -> Path:
+        return self._faults.call(f"objects.local_file {key}", lambda: self._inner.local_file(key))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        return iter(self._faults.call(f"objects.list {prefix}", lambda: [*self._inner.list(prefix)]))
+
+    def delete(self, key: str) -> None:
+        self._faults.call(f"objects.delete {key}", lambda: self._inner.delete(key))
+
+
+class FaultyQueue:
+    """A Queue that fails as `faults` say."""
+
+    def __init__(self, inner: Queue, faults: Faults) -> None:
+        self._inner = inner
+        self._faults = faults
+
+    def send(self, group: str, body: str) -> None:
+        self._faults.call("queue.send", lambda: self._inner.send(group, body))

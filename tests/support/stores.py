@@ -1,0 +1,97 @@
+"""Stores over local adapters for tests: in memory where the machine can, with a clock that can be moved."""
+
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from afterglow.catalog import Catalog, Collection, schema
+from afterglow.collection import Engine
+from afterglow.collection.model import Scope
+from afterglow.settings import Ambient, Settings
+from afterglow.storage.local.objects import DirectoryObjects
+from afterglow.storage.local.table import SqliteTable
+from afterglow.storage.stores import Stores
+from tests.support.faulty import Faults, FaultyObjects, FaultyQueue, FaultyTable
+
+_MEMORY = Path("/dev/shm")
+
+SMALL = Settings(
+    fold_ops=6,
+    graph_rows=8,
+    exact_rows=0,
+    inline_bytes=400,
+    build_threads=1,
+    garbage_grace_seconds=5.0,
+    fence_seconds=1_000,
+)
+"""Everything that a large collection does happens after a few records."""
+
+
+class Clock:
+    """Real time and what was slept or skipped on top; nobody waits."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.skipped
+
+    def sleep(self, seconds: float) -> None:
+        self.skipped += seconds
+
+
+class Nudges:
+    """A Queue that remembers what was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+
+    def send(self, group: str, body: str) -> None:
+        self.sent.append((group, body))
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """A folder of its own in memory, where syncing costs nothing, or else on the disk."""
+    parent = _MEMORY if _MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="afterglow-test-", dir=parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def stores_at(
+    folder: Path, settings: Settings = SMALL, clock: Clock | None = None, *, seed: int = 0, faults: Faults | None = None
+) -> Stores:
+    """The stores of a data directory, created when missing; `faults` wraps all three."""
+    clock = clock or Clock()
+    ambient = Ambient(now=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}"))
+    stores = Stores(
+        table=SqliteTable(folder / "table.sqlite"),
+        objects=DirectoryObjects(folder / "objects", ambient),
+        queue=Nudges(),
+        settings=settings,
+        ambient=ambient,
+    )
+    return stores if faults is None else made_faulty(stores, faults)
+
+
+def made_faulty(stores: Stores, faults: Faults) -> Stores:
+    """The same stores, failing."""
+    return replace(
+        stores,
+        table=FaultyTable(stores.table, faults),
+        objects=FaultyObjects(stores.objects, faults),
+        queue=FaultyQueue(stores.queue, faults),
+    )
+
+
+def new_collection(stores: Stores, name: str = "tested", space: str = "l2") -> tuple[Scope, Collection]:
+    """A collection in the default database, which is made when missing."""
+    catalog = Catalog(stores.table, stores.ambient)
+    catalog.ensure_defaults()
+    stored_schema = schema.reconcile({"hnsw": {"space": space}}, None, None)
+    made = Engine(stores).create_collection("default_tenant", "default_database", name, None, stored_schema)
+    return Scope("default_tenant", "default_database", made.id), made
