@@ -1,0 +1,180 @@
+"""Clients that send too much, too slowly or not at all: each gets a clear answer, and nobody else notices."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.support.http import BareClient, ConnectionLost, Response
+from tests.support.server import Server, running
+from tests.support.wire import DATABASE, Wire, json_bytes
+
+IMPATIENT = {"AFTERGLOW_CLIENT_SECONDS": "1.5"}
+LIMIT = 40 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that gives its clients little time."""
+    with running(tmp_path_factory.mktemp("clients") / "data", env=IMPATIENT) as one:
+        yield one
+
+
+@pytest.fixture
+def collection(server: Server) -> Iterator[str]:
+    """A collection with a record; afterwards the server still serves it."""
+    with server.client() as client:
+        wire = Wire(client)
+        made = wire.create("kind")
+        wire.write(made, "upsert", {"ids": ["one"], "embeddings": [[1.0, 2.0]]})
+        yield made
+        assert wire.get(made)["ids"] == ["one"]
+    assert server.alive()
+
+
+def _open(server: Server, sent: bytes) -> socket.socket:
+    connection = socket.create_connection((server.host, server.port), 30)
+    connection.sendall(sent)
+    return connection
+
+
+def _message(answer: Response) -> str:
+    error = orjson.loads(answer.body)
+    assert set(error) == {"error", "message"}, error
+    return str(error["message"])
+
+
+def test_a_request_line_that_is_too_long(server: Server, collection: str) -> None:
+    """414, and the limit is named."""
+    with server.client() as client:
+        answer = client.request("GET", "/api/v2/tenants/" + "x" * 100_000)
+        assert answer.status == 414
+        assert "too long" in _message(answer)
+
+
+def test_headers_that_are_too_large(server: Server, collection: str) -> None:
+    """431, for many headers as for one that never ends."""
+    for lines in (b"x-much: " + b"y" * 200_000, b"\r\n".join(b"x-%d: " % each + b"y" * 1000 for each in range(200))):
+        with server.client() as client:
+            answer = client.call(b"GET /api/v2/heartbeat HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n\r\n")
+            assert answer.status == 431
+
+
+def test_something_other_than_http(server: Server, collection: str) -> None:
+    """400, not silence."""
+    with server.client() as client:
+        assert client.call(b"\x16\x03\x01\x02\x00 this is not http\r\n\r\n").status == 400
+
+
+def test_a_body_that_says_it_is_too_large(server: Server, collection: str) -> None:
+    """413: at once for a client that asks first, after the body for one that sends it regardless."""
+    head = f"POST {DATABASE}/collections/{collection}/add HTTP/1.1\r\nHost: x\r\nContent-Length: {LIMIT + 1}\r\n"
+    with server.client() as client:
+        answer = client.call(head.encode() + b"Expect: 100-continue\r\n\r\n")
+        assert answer.status == 413
+        assert str(LIMIT) in _message(answer)
+    with server.client() as client:
+        answer = client.call(head.encode() + b"\r\n" + b"x" * (LIMIT + 1))
+        assert answer.status == 413
+        assert str(LIMIT) in _message(answer)
+
+
+def test_a_body_that_turns_out_too_large(server: Server, collection: str) -> None:
+    """413 for chunks that go on and on; whether or not the client reads before it has sent them all."""
+    head = f"POST {DATABASE}/collections/{collection}/add HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+    with server.client() as client:
+        answer = client.call(head.encode() + chunk * 45 + b"0\r\n\r\n")
+        assert answer.status == 413
+
+
+def test_a_body_just_below_the_limit(server: Server, collection: str) -> None:
+    """Is read, and judged for what it says."""
+    with server.client() as client:
+        body = json_bytes({"ids": ["x" * (LIMIT - 100)], "embeddings": [[1.0]]})
+        assert client.request("POST", f"{DATABASE}/collections/{collection}/add", body).status == 400
+
+
+def test_headers_that_never_end(server: Server, collection: str) -> None:
+    """408 after the time a client has; a client that says nothing at all is let go without a word."""
+    slow = _open(server, b"GET /api/v2/heartbeat HTTP/1.1\r\nHost: x\r\n")
+    silent = _open(server, b"")
+    slow.settimeout(10)
+    silent.settimeout(10)
+    assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
+    assert silent.recv(100) == b""
+    slow.close()
+    silent.close()
+
+
+def test_a_body_that_trickles(server: Server, collection: str) -> None:
+    """408, although a byte comes every now and then."""
+    head = f"POST {DATABASE}/collections/{collection}/add HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"
+    connection = _open(server, head.encode())
+    connection.settimeout(0.2)
+    answer = b""
+    deadline = time.monotonic() + 15
+    while not answer and time.monotonic() < deadline:
+        connection.sendall(b" ")
+        try:
+            answer = connection.recv(1000)
+        except TimeoutError:
+            continue
+    connection.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_slow_clients_hold_nobody_up(server: Server, collection: str) -> None:
+    """Hundreds of unfinished requests, and an answer in no time."""
+    head = f"POST {DATABASE}/collections/{collection}/get HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{{"
+    slow = [_open(server, head.encode()) for _ in range(300)]
+    try:
+        with server.client() as client:
+            began = time.monotonic()
+            assert Wire(client).count(collection) == 1
+            assert time.monotonic() - began < 1
+    finally:
+        for each in slow:
+            each.close()
+
+
+def test_clients_that_hang_up(server: Server, collection: str) -> None:
+    """In the middle of a request, or before they read the answer."""
+    body = json_bytes({"include": ["embeddings"]})
+    whole = f"POST {DATABASE}/collections/{collection}/get HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    for sent in (whole.encode() + body, whole.encode() + body[:5], whole.encode()[:30]):
+        for _ in range(20):
+            _open(server, sent).close()
+
+
+def test_a_connection_is_usable_after_an_error(server: Server, collection: str) -> None:
+    """Requests that are refused for what they say leave the connection alone; pipelined ones are answered in order."""
+    with server.client() as client:
+        assert client.request("POST", f"{DATABASE}/collections/{collection}/add", b"{not json").status == 400
+        assert client.request("GET", "/api/v2/heartbeat").status == 200
+    line = b"GET /api/v2/version HTTP/1.1\r\nHost: x\r\n\r\n"
+    with BareClient(server.host, server.port) as client:
+        assert [client.call(line * 2).status, client.call(b"").status] == [200, 200]
+
+
+def test_more_connections_than_are_served(tmp_path: Path) -> None:
+    """503 for one too many, and service again when others have gone."""
+    with running(tmp_path / "data", env={"AFTERGLOW_CONNECTIONS": "10"}) as server:
+        held = [_open(server, b"GET /api/v2/heartbeat HTTP/1.1\r\n") for _ in range(10)]
+        time.sleep(0.2)
+        with server.client() as client:
+            assert client.request("GET", "/api/v2/heartbeat").status == 503
+        for each in held:
+            each.close()
+        deadline = time.monotonic() + 10
+        status = 503
+        while status == 503 and time.monotonic() < deadline:
+            try:
+                with server.client() as client:
+                    status = client.request("GET", "/api/v2/heartbeat").status
+            except ConnectionLost:
+                continue
+        assert status == 200

@@ -1,0 +1,164 @@
+"""No space left: writes are refused with a clear answer, reads go on, nothing acknowledged is lost, and space heals it.
+
+The disk is a small tmpfs where tests may mount one (root, Linux); a limit on the size of files stands in elsewhere.
+"""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Server, start
+from tests.support.wire import Refused, Wire
+
+DIMENSION = 64
+BATCH = 50
+MOUNTED = "16m"
+EAGER = {"AFTERGLOW_FOLD_OPS": "300", "AFTERGLOW_FOLD_QUIET_SECONDS": "0.2", "AFTERGLOW_INLINE_BYTES": "20000"}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A directory on a file system of a few megabytes."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("mounting a small file system takes root on Linux")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={MOUNTED}", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this machine mounts nothing for us")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _batch(number: int) -> dict[str, object]:
+    return {
+        "ids": [f"{number}-{each}" for each in range(BATCH)],
+        "embeddings": [[(number * each + place) % 97 / 8 for place in range(DIMENSION)] for each in range(BATCH)],
+        "documents": [f"document {each} of batch {number} " + "x" * 200 for each in range(BATCH)],
+    }
+
+
+def _write_until_refused(wire: Wire, collection: str, first: int, most: int) -> tuple[int, Refused | None]:
+    """How many batches from `first` on were acknowledged, and the refusal that ended it."""
+    for number in range(first, most):
+        try:
+            wire.write(collection, "add", _batch(number))
+        except Refused as refusal:
+            return number, refusal
+    return most, None
+
+
+def _check(wire: Wire, collection: str, acknowledged: int) -> None:
+    """Everything acknowledged is there, whole; nothing of a refused batch."""
+    found = wire.get(collection, include=["documents"])
+    expected = [f"{number}-{each}" for number in range(acknowledged) for each in range(BATCH)]
+    assert found["ids"] == expected
+    assert all(found["documents"])
+    assert wire.count(collection) == len(expected)
+
+
+def _assert_clear(refusal: Refused | None) -> None:
+    assert refusal is not None, "the disk never filled up"
+    assert refusal.status == 507, refusal
+    assert "space" in refusal.text, refusal
+
+
+def test_a_full_disk(small_disk: Path) -> None:
+    """Fill it, read, make room, write on, restart."""
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * (6 * 1024 * 1024))
+    data = small_disk / "data"
+    server = start(data, env=EAGER)
+    try:
+        with server.client() as client:
+            wire = Wire(client)
+            collection = wire.create("filling")
+            acknowledged, refusal = _write_until_refused(wire, collection, 0, 2000)
+            _assert_clear(refusal)
+            _check(wire, collection, acknowledged)
+            assert len(wire.query(collection, [[1.0] * DIMENSION], n_results=5)["ids"][0]) == 5
+            ballast.unlink()
+            more, refusal = _write_until_refused(wire, collection, acknowledged, acknowledged + 5)
+            assert refusal is None, refusal
+            _check(wire, collection, more)
+        server.kill()
+        server = start(data, env=EAGER)
+        with server.client() as client:
+            _check(Wire(client), collection, more)
+    finally:
+        server.kill()
+
+
+def _fill(path: Path) -> None:
+    """Make the file as long as the file system lets it be."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        while os.write(descriptor, b"x" * 4096):
+            pass
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def test_starting_on_a_full_disk(small_disk: Path) -> None:
+    """What is there can be read, or the server says at once why not; with room again everything is there."""
+    data = small_disk / "data"
+    server = start(data, env=EAGER)
+    with server.client() as client:
+        wire = Wire(client)
+        collection = wire.create("filling")
+        acknowledged, _ = _write_until_refused(wire, collection, 0, 10)
+    server.kill()
+    ballast = small_disk / "ballast"
+    _fill(ballast)
+    server = start(data, env=EAGER)
+    try:
+        with server.client() as client:
+            _check(Wire(client), collection, acknowledged)
+            _assert_clear(_write_until_refused(Wire(client), collection, acknowledged, acknowledged + 50)[1])
+        ballast.unlink()
+        server.kill()
+        server = start(data, env=EAGER)
+        with server.client() as client:
+            _check(Wire(client), collection, acknowledged)
+    finally:
+        server.kill()
+
+
+def _limit(server: Server, size: int) -> None:
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process can be set on Linux only")
+def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
+    """The limit on the size of a file is met in the middle of a write; lifted, writing goes on."""
+    server = start(
+        tmp_path / "data", env={**EAGER, "AFTERGLOW_FOLD_QUIET_SECONDS": "3600", "AFTERGLOW_FOLD_OPS": "100000"}
+    )
+    try:
+        with server.client() as client:
+            wire = Wire(client)
+            collection = wire.create("filling")
+            acknowledged, refusal = _write_until_refused(wire, collection, 0, 10)
+            assert refusal is None
+            _limit(server, 16_384)
+            acknowledged, refusal = _write_until_refused(wire, collection, acknowledged, acknowledged + 200)
+            assert refusal is not None
+            assert refusal.status in (503, 507), refusal
+            _check(wire, collection, acknowledged)
+            _limit(server, resource.RLIM_INFINITY)
+            more, refusal = _write_until_refused(wire, collection, acknowledged, acknowledged + 5)
+            assert refusal is None, refusal
+            _check(wire, collection, more)
+    finally:
+        server.kill()
