@@ -88,11 +88,15 @@ def decode(frame: bytes | memoryview, name: str) -> Batch:
         raise Corrupt(f"{name} is not a log batch of a known version")
     if xxhash.xxh3_64_intdigest(view[_PREFIX.size :]) != checksum:
         raise Corrupt(f"{name} does not match its checksum")
-    header = orjson.loads(view[_PREFIX.size : _PREFIX.size + length])
-    vectors = None
-    if header["rows"]:
-        matrix = np.frombuffer(view[_PREFIX.size + length :], dtype="<f4")
-        vectors = matrix.reshape(header["rows"], header["dimension"])
+    # The checksum does not cover the length, so a wrong one shows here.
+    try:
+        header = orjson.loads(view[_PREFIX.size : _PREFIX.size + length])
+    except ValueError as error:
+        raise Corrupt(f"{name} cannot be read: {error}") from error
+    matrix, shape = view[_PREFIX.size + length :], (header["rows"], header["dimension"] or 0)
+    if _PREFIX.size + length > len(view) or len(matrix) != 4 * shape[0] * shape[1]:
+        raise Corrupt(f"{name} is of another size than its header says")
+    vectors = np.frombuffer(matrix, dtype="<f4").reshape(shape) if header["rows"] else None
     rows = header["vector_rows"]
     return Batch(
         op=Op(header["op"]),

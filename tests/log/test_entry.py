@@ -1,0 +1,88 @@
+"""Entries of the log as items of the table."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterglow.errors import Corrupt
+from afterglow.log import entry as entries
+from afterglow.log.entry import Entry, Kind
+from afterglow.storage.ports import Item
+
+nonces = st.text("0123456789abcdef", min_size=24, max_size=24)
+numbers = st.integers(1, 10**20 - 1)
+batches = st.builds(
+    Entry,
+    seq=numbers,
+    kind=st.just(Kind.BATCH),
+    nonce=nonces,
+    ops=st.integers(1, 10_000),
+    size=st.integers(1, 2**40),
+    object=st.none() | st.text(min_size=1),
+    frame=st.none() | st.binary(min_size=1),
+)
+
+
+def as_item(entry: Entry) -> Item:
+    return Item("C#x", entries.key(entry.seq), entries.encode(entry), 1)
+
+
+@given(batches | st.builds(Entry, numbers, st.sampled_from([Kind.STUB, Kind.FENCE]), nonces))
+def test_an_entry_survives_the_round_trip(entry: Entry) -> None:
+    assert entries.decode(as_item(entry)) == entry
+
+
+@given(batches)
+def test_a_stub_keeps_number_and_nonce_and_nothing_else(entry: Entry) -> None:
+    stub = entries.stub_of(entry)
+    assert stub == Entry(entry.seq, Kind.STUB, entry.nonce)
+    assert entries.decode(as_item(stub)) == stub
+
+
+@given(numbers, numbers)
+def test_keys_sort_as_their_numbers_and_before_the_state(one: int, other: int) -> None:
+    assert (entries.key(one) < entries.key(other)) == (one < other)
+    assert entries.BEFORE_ALL < entries.key(one) < entries.AFTER_ALL < "STATE"
+
+
+def test_payloads_lie_below_their_collection() -> None:
+    collection = UUID(int=5)
+    key = entries.payload_key(collection, "abc")
+    assert key.startswith(entries.payload_prefix(collection))
+    assert key.startswith(f"{collection}/")
+
+
+GOOD = Entry(3, Kind.BATCH, "n" * 24, 1, 5, None, b"frame")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"\n",
+        b"{}\n",
+        b"[]\n",
+        b"null\n",
+        entries.encode(GOOD).partition(b"\n")[0],
+        entries.encode(GOOD).replace(b'"format":1', b'"format":2'),
+        entries.encode(GOOD).replace(b'"batch"', b'"other"'),
+        entries.encode(GOOD).replace(b'"nonce"', b'"n0nce"'),
+    ],
+)
+def test_an_unreadable_entry_is_corrupt_and_named(value: bytes) -> None:
+    item = replace(as_item(GOOD), value=value)
+    with pytest.raises(Corrupt, match=f"C#x {entries.key(3)}"):
+        entries.decode(item)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 7))
+def test_a_flipped_bit_of_the_head_is_never_a_crash(position: int, bit: int) -> None:
+    value = bytearray(entries.encode(GOOD))
+    value[position % len(value)] ^= 1 << bit
+    try:
+        entries.decode(replace(as_item(GOOD), value=bytes(value)))
+    except Corrupt:
+        pass
