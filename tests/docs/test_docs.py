@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from afterglow import __version__, settings
+from afterglow.api.routes import ROUTES
 from tests.docs import written
 from tests.docs.written import README, ROOT
 
@@ -51,6 +52,13 @@ def test_make_targets_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for each in code(page):
         assert set(re.findall(r"^make ([a-z-]+)", each, re.MULTILINE)) <= targets, each
+
+
+@pages
+def test_routes_exist(page: Path) -> None:
+    known = {route.path for route in ROUTES}
+    for each in code(page):
+        assert set(re.findall(r"(/api/v2[\w/{}-]*)", each)) <= known, each
 
 
 @pages

@@ -1,0 +1,23 @@
+"""What every test shares: random tests print the seed they can be run again with, and may take their time."""
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "afterglow", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow], derandomize=False
+)
+settings.load_profile("afterglow")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """One seed for the run, unless it was given."""
+    if config.getoption("--hypothesis-seed") is None:
+        config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """How to run the random tests again as they ran."""
+    return f"seed: --hypothesis-seed={config.option.hypothesis_seed}"
