@@ -24,13 +24,15 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @contextmanager
 def session(client: Any) -> Iterator[Any]:
     """The client, which does not close its connections by itself."""
-    connections = client._server._session
+    servers = [each._server for each in (client, getattr(client, "_admin_client", None)) if each is not None]
+    connections = [each._session for each in servers]
     try:
         yield client
     finally:
         if hasattr(client, "close"):
             client.close()
-        connections.close()
+        for each in connections:
+            each.close()
 
 
 @pytest.fixture
