@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from afterglow.catalog import Catalog, collections, schema
 from afterglow.catalog.model import Collection, Database
-from afterglow.collection import reading, writing
+from afterglow.collection import progress, reading, writing
 from afterglow.collection.model import Hits, Include, IndexingStatus, ReadLevel, Records, Scope, Selection
 from afterglow.collection.replica import Replica, View
 from afterglow.collection.writing import LogEnd
@@ -195,10 +195,7 @@ class Engine:
 
     def indexing_status(self, scope: Scope) -> IndexingStatus:
         """How many operations were logged, and how many of them are folded and need no graph or have one."""
-        view = self._view(scope, Selection())
-        flat = sum(segment.live for segment in view.manifest.segments if not segment.has_graph)
-        waiting = flat if flat >= self._stores.settings.graph_rows else 0
-        return IndexingStatus(total_ops=view.ops, indexed_ops=max(view.manifest.folded_ops - waiting, 0))
+        return progress.indexing_status(self._stores, self.get_collection_by_id(scope))
 
     # the process
 

@@ -17,11 +17,11 @@ import orjson
 
 from afterglow.catalog import Catalog, collections
 from afterglow.collection import Engine
+from afterglow.collection.progress import waiting
 from afterglow.collection.replica import Replica
 from afterglow.errors import Unavailable
 from afterglow.jobs.index import Report, index
 from afterglow.jobs.places import Directory, NoQueue, indexing_alone, open_place, sweep
-from afterglow.jobs.waiting import waiting
 from afterglow.settings import Ambient, Settings, child_environment
 from afterglow.storage.local.queue import ThreadQueue
 from afterglow.storage.stores import Stores

@@ -1,0 +1,49 @@
+"""How far a collection's checkpoint is behind its log: asked of the log alone, without applying anything."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from afterglow.catalog import state as states
+from afterglow.catalog.model import Collection
+from afterglow.collection.model import IndexingStatus
+from afterglow.log import read as log
+from afterglow.segment import manifest as manifests
+from afterglow.storage.stores import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The unfolded tail: operations, bytes of batches, and the number of the last entry of the log."""
+
+    ops: int
+    size: int
+    last: int
+
+
+def waiting(stores: Stores, collection_id: UUID) -> Waiting | None:
+    """What waits to be folded, None for a collection that is not there any more."""
+    item = log.read_state(stores.table, collection_id)
+    state = None if item is None else states.decode(item)
+    return None if state is None or state.dropped else _after(stores, state)
+
+
+def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
+    """Operations logged, and of those the ones that are folded and need no graph or have one."""
+    behind = _after(stores, collection)
+    flat = 0
+    if collection.manifest is not None:
+        segments = manifests.load(stores.objects, collection.manifest).segments
+        flat = sum(segment.live for segment in segments if not segment.has_graph)
+    without_graph = flat if flat >= stores.settings.graph_rows else 0
+    return IndexingStatus(
+        total_ops=collection.folded_ops + behind.ops, indexed_ops=max(collection.folded_ops - without_graph, 0)
+    )
+
+
+def _after(stores: Stores, collection: Collection) -> Waiting:
+    entries = log.read_after(stores.table, collection.id, collection.folded).entries
+    return Waiting(
+        ops=sum(entry.ops for entry in entries),
+        size=sum(entry.size for entry in entries),
+        last=entries[-1].seq if entries else collection.folded,
+    )
