@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from afterglow.catalog import collections
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
 from afterglow.collection.model import IndexingStatus
 from afterglow.log import read as log
 from afterglow.segment import manifest as manifests
+from afterglow.storage.ports import ObjectMissing
 from afterglow.storage.stores import Stores
 
 
@@ -29,15 +31,27 @@ def waiting(stores: Stores, collection_id: UUID) -> Waiting | None:
 
 def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
     """Operations logged, and of those the ones that are folded and need no graph or have one."""
+    try:
+        flat = _flat_rows(stores, collection)
+    except ObjectMissing:
+        # The checkpoint was replaced, and collected, since the state was read.
+        newer = collections.by_id(stores.table, collection.id)
+        if newer is None or newer.manifest == collection.manifest:
+            raise
+        return indexing_status(stores, newer)
     behind = _after(stores, collection)
-    flat = 0
-    if collection.manifest is not None:
-        segments = manifests.load(stores.objects, collection.manifest).segments
-        flat = sum(segment.live for segment in segments if not segment.has_graph)
     without_graph = flat if flat >= stores.settings.graph_rows else 0
     return IndexingStatus(
         total_ops=collection.folded_ops + behind.ops, indexed_ops=max(collection.folded_ops - without_graph, 0)
     )
+
+
+def _flat_rows(stores: Stores, collection: Collection) -> int:
+    """Live rows of segments without a graph."""
+    if collection.manifest is None:
+        return 0
+    segments = manifests.load(stores.objects, collection.manifest).segments
+    return sum(segment.live for segment in segments if not segment.has_graph)
 
 
 def _after(stores: Stores, collection: Collection) -> Waiting:
