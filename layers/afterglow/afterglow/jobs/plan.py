@@ -38,7 +38,7 @@ def plan(manifest: Manifest, settings: Settings, *, quiet: bool) -> Merge | None
     ascending = sorted(segments, key=lambda each: each.live)
     small = [each for each in ascending if not each.has_graph]
     small_rows = sum(each.live for each in small)
-    enough = settings.graph_rows if quiet else settings.fold_ops
+    enough = settings.graph_rows if quiet else max(settings.fold_ops, settings.graph_rows)
     if small_rows >= enough or len(small) > (_MOST_SMALL_QUIET if quiet else _MOST_SMALL):
         return _merge(tuple(_joined(ascending, small)), settings)
     graphs = [each for each in segments if each.has_graph]
