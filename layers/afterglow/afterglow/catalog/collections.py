@@ -24,9 +24,7 @@ _ATTEMPTS = 20
 def create(table: Table, collection: Collection) -> None:
     """Write the name and the state. Raises AlreadyExists; NotFound when the database went away."""
     place = keys.databases_of(collection.tenant), keys.DATABASE + collection.database
-    name = Put(
-        keys.names_of(collection.home), keys.NAME + collection.name, _pointer(collection.id), if_absent=True
-    )
+    name = Put(keys.names_of(collection.home), keys.NAME + collection.name, _pointer(collection.id), if_absent=True)
     item = Put(keys.collection(collection.id), keys.STATE, state.encode(collection), if_absent=True)
     try:
         table.transact([Check(*place), name, item])

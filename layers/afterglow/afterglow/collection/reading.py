@@ -39,7 +39,8 @@ def query(
     if dimension is not None and len(queries) and queries.shape[1] != dimension:
         given = queries.shape[1]
         raise InvalidArgument(f"Collection expecting embedding with dimension of {dimension}, got {given}")
-    _refuse_missing_ids(view, selection)
+    if dimension is not None:
+        _refuse_missing_ids(view, selection)
     chosen = select.masks(view, selection)
     space = Space(schema.index_parameters(view.collection.schema).space)
     answers = []
