@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.faults.model import Book, Operation, Programme, applied
@@ -64,14 +65,14 @@ def _send(wire: Wire, collection: str, operation: Operation) -> None:
             return
 
 
-def write_until_killed(server: Server, writers: list[Writer], seconds: float) -> None:
-    """Let the writers go, kill the server's process group after `seconds`, and wait for them."""
+def write_until_killed(server: Server, writers: list[Writer], seconds: float, kill: Callable[[], object]) -> None:
+    """Let the writers go, `kill` the server after `seconds`, and wait for them."""
     stop = threading.Event()
     threads = [threading.Thread(target=each.run, args=(server, stop)) for each in writers]
     for each in threads:
         each.start()
     stop.wait(seconds)
-    server.kill()
+    kill()
     stop.set()
     for each in threads:
         each.join(90)

@@ -1,6 +1,6 @@
 """Server processes for tests and the bench: start on a free port, wait until it answers, stop, kill the group.
 
-Only processes started here are ever signalled: each server is the leader of a process group of its own.
+Only processes started here, and their children, are ever signalled: a server leads a process group of its own.
 """
 
 import contextlib
@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from tests.support.http import BareClient, ConnectionLost
 
@@ -86,11 +88,36 @@ class Server:
                 pass
         self.kill()
 
-    def kill(self) -> None:
-        """`kill -9` of the whole process group, and wait for it."""
+    def kill(self, *, children: bool = True) -> list[psutil.Process]:
+        """`kill -9` of the process group, and of descendants that have left it; without `children` those are returned."""
+        others = self._strays()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(30)
+        return reap(others) if children else others
+
+    def _strays(self) -> list[psutil.Process]:
+        """Descendants in a session of their own: they outlive the group."""
+        try:
+            return [each for each in psutil.Process(self.process.pid).children(recursive=True) if _leads(each.pid)]
+        except psutil.NoSuchProcess:
+            return []
+
+
+def _leads(pid: int) -> bool:
+    try:
+        return os.getpgid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
+def reap(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Kill what is left of processes that a killed server left behind; nothing is left then."""
+    for each in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(list(processes), timeout=10)
+    return []
 
 
 def spawn(command: Sequence[str], path: Path, port: int, env: Mapping[str, str] | None = None) -> Server:
