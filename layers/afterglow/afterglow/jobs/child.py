@@ -2,7 +2,8 @@
 
 It is a process of its own because a busy Python thread beside it would slow the building of a graph many times, and
 the other way round. One lock file per data directory lets only one indexer work at a time, however many servers share
-the directory. It ends when its standard input does, that is at the latest with the server that started it.
+the directory. It ends at once when its standard input does, that is at the latest with the server that started it: what
+it was doing is cut off, which no promise depends on, and the lock is free for the next.
 """
 
 import logging
@@ -10,6 +11,8 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from uuid import UUID
 
 import orjson
@@ -32,11 +35,20 @@ def main() -> None:
     ambient = Ambient()
     place = open_place(Path(sys.argv[1]), ambient)
     stores, replicas = place.stores(from_environment(), ambient, NoQueue()), dict[UUID, Replica]()
-    for line in sys.stdin.buffer:
+    requests: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_receive, args=(requests,), daemon=True).start()
+    while True:
+        line = requests.get()
         with indexing_alone(place):
             answer = _work(stores, replicas, orjson.loads(line))
         sys.stdout.buffer.write(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
         sys.stdout.buffer.flush()
+
+
+def _receive(requests: SimpleQueue[bytes]) -> None:
+    for line in sys.stdin.buffer:
+        requests.put(line)
+    os._exit(0)
 
 
 def _work(stores: Stores, replicas: dict[UUID, Replica], request: dict[str, object]) -> dict[str, object]:

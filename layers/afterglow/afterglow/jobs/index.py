@@ -59,5 +59,6 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool)
     manifest = view.manifest
     if quiet:
         trim.trim(stores, collection_id, manifest.trimmed, manifest.folded)
+        trim.expire(stores, collection_id)
     collected += garbage.collect(stores, collection_id)
     return Report(collection_id, folded, merges, collected, view.ops - manifest.folded_ops)

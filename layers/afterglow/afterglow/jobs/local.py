@@ -2,7 +2,7 @@
 
 The queue's thread decides what is worth doing and when; the child (`jobs.child`) does it. A collection is indexed at
 once when its unindexed tail has grown to `fold_ops`, and otherwise when it was left alone for `fold_quiet_seconds`.
-Nothing here holds data: whatever a crash interrupts is found again by `_stuck` at the next start.
+Nothing here holds data: whatever a crash interrupts is found and taken up at the next start.
 """
 
 import logging
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -17,11 +18,13 @@ import orjson
 
 from afterglow.catalog import Catalog, collections
 from afterglow.collection import Engine
-from afterglow.collection.progress import waiting
+from afterglow.collection.progress import indexing_status, waiting
 from afterglow.collection.replica import Replica
 from afterglow.errors import Unavailable
+from afterglow.jobs import garbage
 from afterglow.jobs.index import Report, index
 from afterglow.jobs.places import Directory, NoQueue, indexing_alone, open_place, sweep
+from afterglow.log import trim
 from afterglow.settings import Ambient, Settings, child_environment
 from afterglow.storage.local.queue import ThreadQueue
 from afterglow.storage.stores import Stores
@@ -32,6 +35,7 @@ _SWEEP = "sweep"
 _IDLE = "idle"
 _SWEEP_SECONDS = 60.0
 _IDLE_SECONDS = 10.0
+_LOOK_SECONDS = 0.25
 
 
 def open_directory(path: Path, settings: Settings, ambient: Ambient) -> Engine:
@@ -66,6 +70,18 @@ def compact_directory(
     place.table.close()
 
 
+@dataclass(slots=True)
+class _Case:
+    """What is known of a collection that was written lately."""
+
+    last: int = -1
+    """The newest log entry seen, and since when."""
+    written_at: float = 0.0
+    looked_at: float = 0.0
+    is_settled: bool = True
+    """Whether it was indexed to the end, as in quiet, since it was last indexed in haste."""
+
+
 class _Indexer:
     """Decides when to index which collection, and has the child do it."""
 
@@ -75,8 +91,7 @@ class _Indexer:
         self._queue = queue
         self._child: subprocess.Popen[bytes] | None = None
         self._closed = False
-        self._seen: dict[str, int] = {}
-        self._untidy: set[str] = set()
+        self._cases: dict[str, _Case] = {}
 
     def handle(self, group: str, body: str) -> float | None:
         """Work on one nudge; seconds until the group should be looked at again, if it should."""
@@ -85,13 +100,19 @@ class _Indexer:
             return None
         if group == _SWEEP:
             if body == "start":
-                for each in _collections(self._stores):
-                    tail = waiting(self._stores, each)
-                    if tail is not None and tail.ops:
-                        self._queue.send(str(each), "start")
+                self._take_up()
             sweep(self._place, self._stores)
             return _SWEEP_SECONDS
         return self._look_after(group)
+
+    def _take_up(self) -> None:
+        """Find what an earlier process left unfinished."""
+        for each in collections.several(self._stores.table, list(_collections(self._stores))):
+            trim.expire(self._stores, each.id)
+            status = indexing_status(self._stores, each)
+            if status.indexed_ops < status.total_ops:
+                self._cases[str(each.id)] = _Case(is_settled=False)
+                self._queue.send(str(each.id), "start")
 
     def close(self) -> None:
         """Stop: what the child is doing is cut off, which no promise depends on."""
@@ -103,26 +124,31 @@ class _Indexer:
         self._end_child()
 
     def _look_after(self, group: str) -> float | None:
-        settings = self._stores.settings
+        settings, now = self._stores.settings, self._stores.ambient.now()
+        case = self._cases.setdefault(group, _Case())
+        if now < case.looked_at + _LOOK_SECONDS:
+            return case.looked_at + _LOOK_SECONDS - now
+        case.looked_at = now
         tail = waiting(self._stores, UUID(group))
         if tail is None:
-            self._seen.pop(group, None)
-            self._untidy.discard(group)
+            del self._cases[group]
             return None
         if tail.ops >= settings.fold_ops or tail.size >= settings.fold_bytes:
+            case.is_settled = False
             self._index(group, quiet=False)
             return settings.fold_quiet_seconds
-        if self._seen.get(group) != tail.last:
-            self._seen[group] = tail.last
-            return settings.fold_quiet_seconds
-        if tail.ops:
+        if case.last != tail.last:
+            case.last, case.written_at = tail.last, now
+        quiet_at = case.written_at + settings.fold_quiet_seconds
+        if now < quiet_at:
+            return quiet_at - now
+        if tail.ops or not case.is_settled:
             self._index(group, quiet=True)
-            self._untidy.add(group)
+            case.is_settled = True
             return settings.garbage_grace_seconds + 1
-        del self._seen[group]
-        if group in self._untidy:
-            self._untidy.remove(group)
-            self._index(group, quiet=True)
+        with indexing_alone(self._place):
+            garbage.collect(self._stores, UUID(group))
+        del self._cases[group]
         return None
 
     def _index(self, group: str, *, quiet: bool) -> None:

@@ -37,13 +37,12 @@ def trim(stores: Stores, collection_id: UUID, after: int, up_to: int) -> int:
 
 def expire(stores: Stores, collection_id: UUID) -> int:
     """Remove stubs past their time, as DynamoDB's TTL does by itself; how many."""
-    pk, now, removed, position = keys.collection(collection_id), stores.ambient.now(), 0, entries.BEFORE_ALL
-    while page := stores.table.query(pk, after=position, before=entries.AFTER_ALL, limit=_PAGE):
-        position = page[-1].sk
-        if page[0].expires_at is None:
+    pk, now, removed = keys.collection(collection_id), stores.ambient.now(), 0
+    while page := stores.table.query(pk, after=entries.BEFORE_ALL, before=entries.AFTER_ALL, limit=_PAGE):
+        past = [item for item in page if item.expires_at is not None and item.expires_at < now]
+        for item in past:
+            stores.table.delete(pk, item.sk)
+        removed += len(past)
+        if len(past) < len(page):  # entries were trimmed in order, so they expire in order
             break
-        for item in page:
-            if item.expires_at is not None and item.expires_at < now:
-                stores.table.delete(pk, item.sk)
-                removed += 1
     return removed
