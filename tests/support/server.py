@@ -89,7 +89,7 @@ class Server:
         self.kill()
 
     def kill(self, *, children: bool = True) -> list[psutil.Process]:
-        """`kill -9` of the process group, and of descendants that have left it; without `children` those are returned."""
+        """`kill -9` of the process group, and of descendants outside it; those are returned if not `children`."""
         others = self._strays()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
