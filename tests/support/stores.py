@@ -27,6 +27,7 @@ SMALL = Settings(
     build_threads=1,
     garbage_grace_seconds=5.0,
     fence_seconds=1_000,
+    tail_trust_seconds=100.0,
 )
 """Everything that a large collection does happens after a few records."""
 

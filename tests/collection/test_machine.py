@@ -1,0 +1,257 @@
+"""Random programmes of writes, reads and background work on two engines over one directory, against a plain dict.
+
+Engine 0 takes newer checkpoints within its reads; engine 1 in the background, that is when the machine says so.
+"""
+
+import random
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from afterglow.collection import Engine
+from afterglow.collection.model import Include, ReadLevel, Selection
+from afterglow.collection.reading import get as get_from
+from afterglow.collection.replica import Replica, View
+from afterglow.errors import InternalError
+from afterglow.filters.parse import parse_where
+from afterglow.jobs import garbage
+from afterglow.jobs.fold import fold
+from afterglow.jobs.index import index
+from afterglow.log import trim
+from afterglow.log.batch import Batch, Op
+from tests.filters.reference import holds
+from tests.support.batches import DIMENSION, IDS, batches, ids, vectors
+from tests.support.model import EVERYTHING, Model, Record, as_model, distances, exactly
+from tests.support.stores import Clock, new_collection, quick_folder, stores_at
+
+WRITES = (Op.ADD, Op.UPDATE, Op.UPSERT)
+
+WHERES: list[dict[str, Any]] = [
+    {"a": 1},
+    {"a": {"$ne": "x"}},
+    {"b": {"$gte": 0.5}},
+    {"c": {"$contains": 1}},
+    {"$or": [{"a": True}, {"b": {"$in": ["x", "y"]}}]},
+    {"$and": [{"a": {"$nin": [0, 1]}}, {"#document": {"$contains": "a"}}]},
+    {"#document": {"$not_contains": "e"}},
+]
+wheres = st.none() | st.sampled_from(WHERES)
+some_ids = st.none() | st.lists(ids, max_size=4)
+
+
+class Later(Executor):
+    """Runs what was submitted when told to."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], Any]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self._waiting.append(lambda: fn(*args, **kwargs))
+        return Future()
+
+    def run(self) -> None:
+        while self._waiting:
+            self._waiting.pop(0)()
+
+
+class Machine(RuleBasedStateMachine):
+    """The engines and the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._exit = ExitStack()
+        self.model = Model()
+        self.was_written = False
+        self.snapshots: list[tuple[View, str]] = []
+
+    @initialize(space=st.sampled_from(["l2", "ip", "cosine"]))
+    def begin(self, space: str) -> None:
+        folder = self._exit.enter_context(quick_folder())
+        self.clock, self.later, self.space = Clock(), Later(), space
+        self.stores = stores_at(folder, clock=self.clock)
+        self._exit.callback(self.stores.table.close)
+        self.scope, collection = new_collection(self.stores, space=space)
+        self.id = collection.id
+        self.indexer = Replica(self.stores, self.id, most_tail_rows=self.stores.settings.fold_ops)
+        self.engines = [Engine(self.stores), Engine(self.stores, self.later)]
+
+    def teardown(self) -> None:
+        self._exit.close()
+
+    # writes
+
+    @rule(at=st.integers(0, 1), batch=batches(WRITES))
+    def write(self, at: int, batch: Batch) -> None:
+        self.write_all(at, batch)
+
+    @rule(at=st.integers(0, 1), count=st.integers(5, 20), seed=st.integers(0, 99))
+    def load(self, at: int, count: int, seed: int) -> None:
+        """Enough records at once for graphs and for payloads outside of the table."""
+        source = np.random.default_rng(seed)
+        names = [f"bulk {seed} {number}" for number in range(count)]
+        brought = (source.integers(-16, 17, (count, DIMENSION)) / 8).astype(np.float32)
+        metadatas = [{"a": number % 3, "b": "x"} if number % 2 else None for number in range(count)]
+        self.write_all(at, Batch(Op.UPSERT, names, brought, metadatas=metadatas))
+
+    def write_all(self, at: int, batch: Batch) -> None:
+        self.engines[at].write(self.scope, batch)
+        self.model.apply(batch)
+        self.was_written |= batch.dimension is not None
+
+    @rule(at=st.integers(0, 1), names=st.lists(ids, min_size=1, max_size=5))
+    def delete(self, at: int, names: list[str]) -> None:
+        assert self.engines[at].delete(self.scope, Selection(names)) == len(names)
+        self.model.apply(Batch(Op.DELETE, names))
+
+    @rule(at=st.integers(0, 1), names=some_ids, where=st.sampled_from(WHERES), limit=st.none() | st.integers(0, 3))
+    def delete_where(self, at: int, names: list[str] | None, where: dict[str, Any], limit: int | None) -> None:
+        selection = Selection(names, parse_where(where))
+        doomed = self.chosen(names, where)[:limit]
+        assert self.engines[at].delete(self.scope, selection, limit) == len(doomed)
+        if doomed:
+            self.model.apply(Batch(Op.DELETE, doomed))
+
+    # reads
+
+    @rule(
+        at=st.integers(0, 1),
+        names=some_ids,
+        where=wheres,
+        offset=st.integers(0, 4),
+        limit=st.none() | st.integers(0, 5),
+    )
+    def get(self, at: int, names: list[str] | None, where: Any, offset: int, limit: int | None) -> None:
+        found = self.engines[at].get(self.scope, Selection(names, parse_where(where)), limit, offset, EVERYTHING)
+        end = None if limit is None else offset + limit
+        wanted = self.chosen(names, where)[offset:end]
+        assert exactly(as_model(found)) == exactly([(name, self.model.records[name]) for name in wanted])
+
+    @rule(at=st.integers(0, 1), names=some_ids, where=wheres, k=st.integers(0, 12), query=vectors)
+    def query(self, at: int, names: list[str] | None, where: Any, k: int, query: list[float]) -> None:
+        asked = np.array([query], dtype=np.float32)
+        selection = Selection(names, parse_where(where))
+        include = frozenset({Include.DISTANCES})
+        if self.was_written and names is not None and where is None and not set(names) <= set(self.model.records):
+            try:
+                self.engines[at].query(self.scope, asked, k, selection, include)
+            except InternalError:
+                return
+            raise AssertionError("a query for an id that is not there was answered")
+        (hits,) = self.engines[at].query(self.scope, asked, k, selection, include)
+        allowed = {
+            name: distances(self.space, asked[0], self.model.records[name]) for name in self.chosen(names, where)
+        }
+        assert len(set(hits.records.ids)) == len(hits.records.ids) == min(k, len(allowed))
+        np.testing.assert_allclose(hits.distances, sorted(allowed.values())[:k], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(hits.distances, [allowed[name] for name in hits.records.ids], rtol=1e-6, atol=1e-6)
+
+    @rule(at=st.integers(0, 1))
+    def count(self, at: int) -> None:
+        assert self.engines[at].count(self.scope) == len(self.model.records)
+        assert self.engines[at].count(self.scope, ReadLevel.INDEX_ONLY) >= 0
+        status = self.engines[at].indexing_status(self.scope)
+        assert status.total_ops == self.model.ops
+        assert 0 <= status.indexed_ops <= status.total_ops
+
+    @rule()
+    def snapshot(self) -> None:
+        """A view, which must say the same for ever."""
+        view = Replica(self.stores, self.id).view()
+        self.snapshots.append((view, self.all_of(view)))
+
+    @invariant()
+    def snapshots_do_not_change(self) -> None:
+        for view, before in self.snapshots[-3:]:
+            assert self.all_of(view) == before
+
+    # the background
+
+    @rule(quiet=st.booleans())
+    def index(self, quiet: bool) -> None:
+        index(self.stores, self.indexer, self.id, quiet=quiet)
+
+    @rule()
+    def fold(self) -> None:
+        fold(self.stores, Replica(self.stores, self.id).view())
+
+    @rule()
+    def trim_all(self) -> None:
+        manifest = Replica(self.stores, self.id).view().manifest
+        trim.trim(self.stores, self.id, 0, manifest.folded)
+
+    @rule()
+    def pass_time_and_collect(self) -> None:
+        self.clock.skipped += self.stores.settings.garbage_grace_seconds + 1
+        garbage.collect(self.stores, self.id)
+
+    @rule()
+    def pass_a_week(self) -> None:
+        self.clock.skipped += self.stores.settings.fence_seconds + 1
+        trim.expire(self.stores, self.id)
+
+    @rule()
+    def refresh(self) -> None:
+        self.later.run()
+
+    @rule()
+    def reopen(self) -> None:
+        self.later.run()
+        self.engines = [Engine(self.stores), Engine(self.stores, self.later)]
+        self.indexer = Replica(self.stores, self.id, most_tail_rows=self.stores.settings.fold_ops)
+
+    def chosen(self, names: list[str] | None, where: Any) -> list[str]:
+        def fits(record: Record) -> bool:
+            return where is None or holds(where, record.metadata, record.document)
+
+        return [name for name in self.model.where(fits) if names is None or name in names]
+
+    @staticmethod
+    def all_of(view: View) -> str:
+        return exactly(as_model(get_from(view, Selection(), None, 0, EVERYTHING)))
+
+
+Machine.TestCase.settings = settings(
+    max_examples=120,
+    stateful_step_count=40,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+TestMachine = Machine.TestCase
+
+
+def test_a_long_programme_ends_as_the_model_says() -> None:
+    """Many small writes of every kind with an indexer always at work, and two engines that take turns."""
+    seed = 20261
+    print(f"seed {seed}")
+    source = random.Random(seed)
+    with quick_folder() as folder:
+        clock = Clock()
+        stores = stores_at(folder, clock=clock)
+        scope, collection = new_collection(stores)
+        model, indexer = Model(), Replica(stores, collection.id, most_tail_rows=stores.settings.fold_ops)
+        engines = [Engine(stores), Engine(stores)]
+        for step in range(250):
+            engine = engines[step % 2]
+            names = source.sample([*IDS, *(f"n{number}" for number in range(60))], source.randrange(1, 8))
+            op = source.choice(list(Op))
+            brought = np.array([[source.randrange(-16, 17) / 8 for _ in range(DIMENSION)] for _ in names], np.float32)
+            batch = Batch(op, names, None if op is Op.DELETE else brought)
+            if op is Op.DELETE:
+                engine.delete(scope, Selection(names))
+            else:
+                engine.write(scope, batch)
+            model.apply(batch)
+            if step % 7 == 0:
+                index(stores, indexer, collection.id, quiet=step % 2 == 0)
+                clock.skipped += 3
+        for engine in [*engines, Engine(stores)]:
+            found = engine.get(scope, Selection(), None, 0, EVERYTHING)
+            assert exactly(as_model(found)) == exactly([*model.records.items()])
+        stores.table.close()
