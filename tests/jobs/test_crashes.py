@@ -152,8 +152,6 @@ class Run:
         trim.expire(self.sound, self.id)
         log = self.sound.table.query(keys.collection(self.id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL)
         assert log == []
-            self.sound.table.query(keys.collection(self.id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL) == []
-        )
         self.settled()
 
 

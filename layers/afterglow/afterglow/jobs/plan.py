@@ -39,7 +39,7 @@ def plan(manifest: Manifest, settings: Settings, *, quiet: bool) -> Merge | None
     small = [each for each in ascending if not each.has_graph]
     small_rows = sum(each.live for each in small)
     enough = settings.graph_rows if quiet else max(settings.fold_ops, settings.graph_rows)
-    if small_rows >= enough or len(small) > (_MOST_SMALL_QUIET if quiet else _MOST_SMALL):
+    if small_rows >= max(enough, 1) or len(small) > (_MOST_SMALL_QUIET if quiet else _MOST_SMALL):
         return _merge(tuple(_joined(ascending, small)), settings)
     graphs = [each for each in segments if each.has_graph]
     if quiet and len(graphs) > 1 and sum(each.live for each in segments) <= _QUIET_ROWS:
