@@ -42,14 +42,16 @@ def clear_dropped(stores: Stores) -> None:
             for collection_id in collections.ids(stores.table, identifier):
                 collections.drop(stores.table, stores.ambient, collection_id)
             stores.table.delete(keys.DROPPED, note.sk)
-        elif dropped_at < now - stores.settings.fence_seconds:
-            for item in stores.table.query(keys.collection(identifier)):
-                stores.table.delete(item.pk, item.sk)
-            stores.table.delete(keys.DROPPED, note.sk)
         elif dropped_at < now - stores.settings.garbage_grace_seconds:
-            fence(stores, identifier)
+            is_past_fence = dropped_at < now - stores.settings.fence_seconds
+            if not is_past_fence:
+                fence(stores, identifier)
             for info in stores.objects.list(f"{identifier}/"):
                 stores.objects.delete(info.key)
+            if is_past_fence:
+                for item in stores.table.query(keys.collection(identifier)):
+                    stores.table.delete(item.pk, item.sk)
+                stores.table.delete(keys.DROPPED, note.sk)
 
 
 def _named(stores: Stores, collection_id: UUID) -> set[str]:

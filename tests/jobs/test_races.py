@@ -1,0 +1,282 @@
+"""Indexers that meet, drops, and what is left of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from afterglow.catalog import collections, keys
+from afterglow.collection import Engine
+from afterglow.collection.model import Scope, Selection
+from afterglow.collection.replica import Replica
+from afterglow.errors import AlreadyExists, NotFound
+from afterglow.jobs import garbage
+from afterglow.jobs.compact import compact
+from afterglow.jobs.fold import fold
+from afterglow.jobs.index import index
+from afterglow.jobs.plan import plan
+from afterglow.jobs.publish import LostRace
+from afterglow.log import entry as entries
+from afterglow.log import read
+from afterglow.log.batch import Batch, Op
+from afterglow.storage.stores import Stores
+from tests.support.faulty import Crash, Fault, Faults, nth
+from tests.support.stores import Clock, made_faulty, new_collection, quick_folder, stores_at
+
+
+@dataclass
+class World:
+    """One collection and its stores."""
+
+    stores: Stores
+    clock: Clock
+    scope: Scope
+    id: UUID
+
+    def write(self, *names: str) -> None:
+        vectors = np.arange(3 * len(names), dtype=np.float32).reshape(-1, 3)
+        Engine(self.stores).write(self.scope, Batch(Op.UPSERT, list(names), vectors))
+
+    def ids(self) -> list[str]:
+        return Engine(self.stores).get(self.scope, Selection(), None, 0, frozenset()).ids
+
+    def replica(self) -> Replica:
+        return Replica(self.stores, self.id)
+
+    def objects(self) -> list[str]:
+        return [info.key for info in self.stores.objects.list("")]
+
+    def wait_for_grace(self) -> None:
+        self.clock.skipped += self.stores.settings.garbage_grace_seconds + 1
+
+    def wait_for_fences(self) -> None:
+        self.clock.skipped += self.stores.settings.fence_seconds + 1
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with quick_folder() as folder:
+        clock = Clock()
+        stores = stores_at(folder, clock=clock)
+        scope, made = new_collection(stores)
+        yield World(stores, clock, scope, made.id)
+        stores.table.close()
+
+
+def test_of_two_folds_of_one_checkpoint_one_wins(world: World) -> None:
+    world.write("a", "b")
+    one, other = world.replica().view(), world.replica().view()
+    won = fold(world.stores, one)
+    with pytest.raises(LostRace):
+        fold(world.stores, other)
+    assert world.ids() == ["a", "b"]
+    assert world.replica().view().manifest == won
+    world.wait_for_grace()
+    assert garbage.collect(world.stores, world.id) == 3
+    assert world.ids() == ["a", "b"]
+
+
+def test_a_compaction_loses_against_a_fold(world: World) -> None:
+    for number in range(3):
+        world.write(*(f"{number}-{row}" for row in range(4)))
+        fold(world.stores, world.replica().view())
+    late = world.replica().view()
+    merge = plan(late.manifest, world.stores.settings, quiet=True)
+    assert merge is not None
+    world.write("new")
+    fold(world.stores, world.replica().view())
+    with pytest.raises(LostRace):
+        compact(world.stores, late, merge)
+    assert len(world.ids()) == 13
+
+
+def test_a_compaction_does_not_take_in_what_came_after_its_checkpoint(world: World) -> None:
+    world.write(*(f"{row}" for row in range(20)))
+    fold(world.stores, world.replica().view())
+    Engine(world.stores).delete(world.scope, Selection(["3", "4"]))
+    world.write("5", "new")
+    view = world.replica().view()
+    merge = plan(view.manifest, world.stores.settings, quiet=True)
+    assert merge is not None
+    made = compact(world.stores, view, merge)
+    assert (made.records, made.folded) == (20, 1)
+    assert world.ids() == [*(f"{row}" for row in range(20) if row not in (3, 4)), "new"]
+
+
+def test_an_index_run_that_loses_a_race_says_so_by_doing_nothing(world: World) -> None:
+    world.write("a")
+    other = world.stores
+
+    class Late(Replica):
+        def view(self, ids: object = None) -> object:  # type: ignore[override]
+            found = super().view()
+            if found.applied > found.manifest.folded:
+                fold(other, world.replica().view())
+            return found
+
+    report = index(world.stores, Late(world.stores, world.id), world.id, quiet=True)
+    assert (report.folded_ops, report.merges) == (0, 0)
+    assert world.ids() == ["a"]
+
+
+def test_indexing_a_dropped_collection_is_no_error(world: World) -> None:
+    world.write("a")
+    Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
+    report = index(world.stores, world.replica(), world.id, quiet=True)
+    assert report.folded_ops == 0
+
+
+def test_publishing_into_a_dropped_collection_is_refused(world: World) -> None:
+    world.write("a")
+    view = world.replica().view()
+    Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
+    with pytest.raises(NotFound):
+        fold(world.stores, view)
+
+
+def test_a_fold_keeps_what_changed_beside_it(world: World) -> None:
+    """The catalog's fields and the checkpoint are in one item: neither writer may undo the other."""
+    world.write("a")
+    view = world.replica().view()
+    engine = Engine(world.stores)
+    engine.modify_collection(world.scope, "renamed", {"about": "it"})
+    fold(world.stores, view)
+    found = engine.get_collection("default_tenant", "default_database", "renamed")
+    assert found.metadata == {"about": "it"}
+    assert found.folded == 1
+
+
+def test_space_comes_back_after_deletes(world: World) -> None:
+    world.write(*(f"{row}" for row in range(2_000)))
+    index(world.stores, world.replica(), world.id, quiet=True)
+    world.wait_for_grace()
+    garbage.collect(world.stores, world.id)
+    before = sum(info.size for info in world.stores.objects.list(""))
+    Engine(world.stores).delete(world.scope, Selection([f"{row}" for row in range(1_800)]))
+    index(world.stores, world.replica(), world.id, quiet=True)
+    world.wait_for_grace()
+    garbage.collect(world.stores, world.id)
+    assert sum(info.size for info in world.stores.objects.list("")) < 0.25 * before
+    assert world.ids() == [f"{row}" for row in range(1_800, 2_000)]
+
+
+def test_an_emptied_collection_has_no_segments(world: World) -> None:
+    world.write("a", "b")
+    index(world.stores, world.replica(), world.id, quiet=True)
+    Engine(world.stores).delete(world.scope, Selection(["a", "b"]))
+    index(world.stores, world.replica(), world.id, quiet=True)
+    assert world.replica().view().manifest.segments == ()
+    world.write("c")
+    index(world.stores, world.replica(), world.id, quiet=True)
+    assert world.ids() == ["c"]
+
+
+def test_young_objects_are_no_garbage(world: World) -> None:
+    world.stores.objects.put(f"{world.id}/segments/running/rows", b"a fold at work")
+    assert garbage.collect(world.stores, world.id) == 0
+    world.wait_for_grace()
+    assert garbage.collect(world.stores, world.id) == 1
+
+
+def test_nothing_of_a_dropped_collection_remains(world: World) -> None:
+    world.write(*(f"{row}" for row in range(40)))
+    index(world.stores, world.replica(), world.id, quiet=True)
+    world.write(*(f"{row}" for row in range(40)))
+    Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
+    garbage.clear_dropped(world.stores)
+    assert world.objects()
+    world.wait_for_grace()
+    garbage.clear_dropped(world.stores)
+    assert world.objects() == []
+    last = read.last_entry(world.stores.table, world.id)
+    assert last is not None
+    assert last.kind is entries.Kind.FENCE
+    world.wait_for_fences()
+    garbage.clear_dropped(world.stores)
+    assert world.stores.table.query(keys.collection(world.id)) == []
+    assert world.stores.table.query(keys.DROPPED) == []
+
+
+def test_a_janitor_that_comes_late_leaves_no_objects(world: World) -> None:
+    world.write(*(f"{row}" for row in range(40)))
+    Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
+    world.wait_for_fences()
+    garbage.clear_dropped(world.stores)
+    assert world.objects() == []
+    assert world.stores.table.query(keys.DROPPED) == []
+    assert world.stores.table.query(keys.collection(world.id)) == []
+
+
+def test_a_dropped_database_takes_its_collections_along(world: World) -> None:
+    engine = Engine(world.stores)
+    world.write("a")
+    engine.delete_database("default_tenant", "default_database")
+    assert collections.by_id(world.stores.table, world.id) is None
+    with pytest.raises(NotFound):
+        world.ids()
+
+
+def run_until_it_works(world: World) -> None:
+    for _ in range(3):
+        world.wait_for_grace()
+        garbage.clear_dropped(world.stores)
+    world.wait_for_fences()
+    garbage.clear_dropped(world.stores)
+    garbage.clear_dropped(world.stores)
+
+
+@pytest.mark.parametrize("what", ["collection", "database"])
+@pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
+def test_a_drop_that_died_is_finished_by_the_janitor(world: World, what: str, fault: Fault) -> None:
+    number, died = 0, True
+    while died:
+        name, other = f"c{number}", f"d{number}"
+        engine = Engine(world.stores)
+        engine.catalog.create_database("default_tenant", other)
+        scopes = []
+        for each in (name, f"{name}-2"):
+            made = engine.create_collection("default_tenant", other, each, None, schema_of(world))
+            scopes.append(Scope("default_tenant", other, made.id))
+            engine.write(scopes[-1], Batch(Op.ADD, [f"{row}" for row in range(30)], np.ones((30, 3), np.float32)))
+        dying = Engine(made_faulty(world.stores, Faults(nth(number, fault))))
+        died = False
+        try:
+            if what == "collection":
+                dying.delete_collection("default_tenant", other, name)
+            else:
+                dying.delete_database("default_tenant", other)
+        except Crash:
+            died = True
+        visible = engine.list_collections("default_tenant", other)
+        for scope in scopes:
+            if scope.collection not in {each.id for each in visible} and what == "collection":
+                with pytest.raises(NotFound):
+                    Engine(world.stores).write(scope, Batch(Op.ADD, ["x"], np.ones((1, 3), np.float32)))
+        is_dropped = not any(each.name == name for each in visible)
+        run_until_it_works(world)
+        if is_dropped:
+            assert collections.by_id(world.stores.table, scopes[0].collection) is None
+            assert [*world.stores.objects.list(f"{scopes[0].collection}/")] == []
+            assert world.stores.table.query(keys.collection(scopes[0].collection)) == []
+        else:
+            assert len(engine.get(scopes[0], Selection(), None, 0, frozenset()).ids) == 30
+        number += 1
+    assert number > 3
+    assert world.stores.table.query(keys.DROPPED) == []
+
+
+def schema_of(world: World) -> dict[str, object]:
+    found = collections.by_id(world.stores.table, world.id)
+    assert found is not None
+    return found.schema
+
+
+def test_a_name_is_free_again_after_a_drop(world: World) -> None:
+    engine = Engine(world.stores)
+    with pytest.raises(AlreadyExists):
+        engine.create_collection("default_tenant", "default_database", "tested", None, schema_of(world))
+    engine.delete_collection("default_tenant", "default_database", "tested")
+    made = engine.create_collection("default_tenant", "default_database", "tested", None, {"keys": {}})
+    assert made.id != world.id
