@@ -20,7 +20,7 @@ from afterglow.catalog import Catalog, collections
 from afterglow.collection import Engine
 from afterglow.collection.progress import indexing_status, waiting
 from afterglow.collection.replica import Replica
-from afterglow.errors import Unavailable
+from afterglow.errors import Corrupt, Unavailable
 from afterglow.jobs import garbage
 from afterglow.jobs.index import Report, index
 from afterglow.jobs.places import Directory, NoQueue, indexing_alone, open_place, sweep
@@ -107,12 +107,21 @@ class _Indexer:
 
     def _take_up(self) -> None:
         """Find what an earlier process left unfinished."""
-        for each in collections.several(self._stores.table, list(_collections(self._stores))):
-            trim.expire(self._stores, each.id)
-            status = indexing_status(self._stores, each)
-            if status.indexed_ops < status.total_ops:
-                self._cases[str(each.id)] = _Case(is_settled=False)
-                self._queue.send(str(each.id), "start")
+        for each in list(_collections(self._stores)):
+            try:
+                if self._is_unfinished(each):
+                    self._cases[str(each)] = _Case(is_settled=False)
+                    self._queue.send(str(each), "start")
+            except Corrupt as error:
+                _log.error("collection %s is left alone: %s", each, error)
+
+    def _is_unfinished(self, collection_id: UUID) -> bool:
+        present = collections.by_id(self._stores.table, collection_id)
+        if present is None:
+            return False
+        trim.expire(self._stores, collection_id)
+        status = indexing_status(self._stores, present)
+        return status.indexed_ops < status.total_ops
 
     def close(self) -> None:
         """Stop: what the child is doing is cut off, which no promise depends on."""
@@ -168,6 +177,7 @@ class _Indexer:
         if self._closed:
             return None
         if self._child is None or self._child.poll() is not None:
+            self._end_child()
             self._child = subprocess.Popen(  # noqa: S603  our own interpreter and module
                 [sys.executable, "-m", "afterglow.jobs.child", str(self._place.path)],
                 stdin=subprocess.PIPE,
