@@ -11,6 +11,7 @@ Rows = NDArray[np.int64]
 
 _CHUNK = 4096
 """Rows gathered at a time: keeps a piece of the product in the processor's cache."""
+_EPSILON = np.float32(2.0**-24)
 _SLACK = 16
 """Candidates beyond k that are scored exactly, for the rounding of the estimate."""
 
@@ -27,16 +28,30 @@ def scan(part: Part, space: Space, query: Vectors, rows: Rows | None, k: int) ->
         pieces = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
         scored = [spaces.estimate(space, vectors[piece], norms[piece], query) for piece in pieces]
         estimates = np.concatenate(scored) if scored else np.empty(0, dtype=np.float32)
-    wanted = k + _SLACK
-    if wanted < len(estimates):
-        best = np.argpartition(estimates, wanted)[:wanted]
-    else:
-        best = np.arange(len(estimates))
+    best = _contenders(space, query, estimates, k)
     return rank(part, space, query, best if rows is None else rows[best], k)
 
 
 def rank(part: Part, space: Space, query: Vectors, rows: Rows, k: int) -> tuple[Rows, Vectors]:
     """The k nearest of `rows` to a query (d,) by exact distance, ties by row, with their distances."""
-    distances = spaces.exact(space, part.vectors[rows], query)
+    pieces = [rows[start : start + _CHUNK] for start in range(0, max(len(rows), 1), _CHUNK)]
+    distances = np.concatenate([spaces.exact(space, part.vectors[piece], query) for piece in pieces])
     order = np.lexsort((rows, distances))[:k]
     return rows[order].astype(np.int64, copy=False), distances[order]
+
+
+def _contenders(space: Space, query: Vectors, estimates: Vectors, k: int) -> Rows:
+    """Positions among the estimates that may belong to the k nearest, whatever the rounding."""
+    wanted = k + _SLACK
+    if wanted >= len(estimates):
+        return np.arange(len(estimates))
+    best = np.argpartition(estimates, wanted)[:wanted]
+    if space is not Space.L2 or not k:
+        return best
+    # The terms of an l2 estimate may be much larger than their sum. A row at distance D is no longer than |q| + √D,
+    # which bounds its terms, and so the rounding of both its own estimate and the k-th one.
+    kth = np.partition(estimates[best], k - 1)[k - 1]
+    length = np.sqrt(query @ query)
+    rounding = (4 + np.sqrt(len(query))) * _EPSILON * (length**2 + (length + np.sqrt(max(kth, 0))) ** 2)
+    within = np.flatnonzero(estimates <= kth + 2 * rounding)
+    return within if len(within) > wanted else best
