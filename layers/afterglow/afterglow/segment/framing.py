@@ -139,17 +139,17 @@ def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[
     try:
         magic, length = _PREFIX.unpack_from(view)
         header = orjson.loads(view[_PREFIX.size : _PREFIX.size + length]) if magic == MAGIC else None
-    except (struct.error, ValueError) as error:
+        if header is None or header["kind"] != kind:
+            raise Corrupt(f"{name} is not a {kind} file of a known version; {ADVICE}")
+        start = _padded(_PREFIX.size + length)
+        arrays = {}
+        for entry in header["arrays"]:
+            count = int(np.prod(entry["shape"], dtype=np.int64))
+            flat = np.frombuffer(view, dtype=entry["dtype"], count=count, offset=start + entry["offset"])
+            arrays[entry["name"]] = flat.reshape(entry["shape"])
+        return header["meta"], arrays
+    except (struct.error, KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{name} cannot be read: {error}; {ADVICE}") from error
-    if header is None or header["kind"] != kind:
-        raise Corrupt(f"{name} is not a {kind} file of a known version; {ADVICE}")
-    start = _padded(_PREFIX.size + length)
-    arrays = {}
-    for entry in header["arrays"]:
-        count = int(np.prod(entry["shape"], dtype=np.int64))
-        flat = np.frombuffer(view, dtype=entry["dtype"], count=count, offset=start + entry["offset"])
-        arrays[entry["name"]] = flat.reshape(entry["shape"])
-    return header["meta"], arrays
 
 
 def _checksum(file: BinaryIO) -> str:

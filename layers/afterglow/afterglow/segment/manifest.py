@@ -118,7 +118,7 @@ def load(objects: Objects, key: str) -> Manifest:
         value["collection"] = UUID(value["collection"])
         value["segments"] = tuple(_segment(each) for each in value["segments"])
         return validate(Manifest(**value), key)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"manifest {key} cannot be read: {error}; {ADVICE}") from error
 
 

@@ -1,0 +1,110 @@
+"""The manifest: its invariants hold on read and on write."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from afterglow.errors import Corrupt
+from afterglow.segment import manifest as manifests
+from afterglow.segment.framing import FileInfo
+from afterglow.segment.manifest import Manifest, SegmentInfo
+from afterglow.storage.ports import ObjectMissing
+from afterglow.storage.stores import Stores
+
+FILE = FileInfo("a/key", 10, "0" * 32)
+
+
+@st.composite
+def some_manifests(draw: st.DrawFn) -> Manifest:
+    segments = []
+    for number in range(draw(st.integers(0, 4))):
+        rows = draw(st.integers(1, 10**9))
+        dead = draw(st.just(0) | st.integers(0, rows - 1))
+        roles = ["rows", "texts", "vectors", *(["graph"] if draw(st.booleans()) else [])]
+        segments.append(
+            SegmentInfo(f"segment {number}", rows, 384, dict.fromkeys(roles, FILE), dead, FILE if dead else None)
+        )
+    folded = draw(st.integers(0, 10**12))
+    return Manifest(
+        collection=draw(st.uuids()),
+        number=draw(st.integers(0, 10**11)),
+        folded=folded,
+        folded_ops=draw(st.integers(0, 10**12)),
+        trimmed=draw(st.integers(0, folded)),
+        next_ordinal=draw(st.integers(0, 10**12)),
+        records=sum(each.live for each in segments),
+        segments=tuple(segments),
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(some_manifests())
+def test_a_manifest_survives_the_round_trip(stores: Stores, manifest: Manifest) -> None:
+    key = manifests.store(stores.objects, manifest, "nonce")
+    assert key.startswith(manifests.prefix(manifest.collection))
+    assert manifests.load(stores.objects, key) == manifest
+
+
+SEGMENT = SegmentInfo("one", 10, 3, {"rows": FILE}, 2, FILE)
+GOOD = Manifest(UUID(int=1), 1, 5, 9, 4, 20, 8, (SEGMENT,))
+BAD = {
+    "names a segment twice": replace(GOOD, segments=(SEGMENT, SEGMENT), records=16),
+    "without live rows": replace(GOOD, segments=(replace(SEGMENT, dead_rows=10),), records=0),
+    "without live rows ": replace(GOOD, segments=(replace(SEGMENT, rows=0, dead_rows=0, dead=None),), records=0),
+    "tombstones": replace(GOOD, segments=(replace(SEGMENT, dead=None),)),
+    "tombstones ": replace(GOOD, segments=(replace(SEGMENT, dead_rows=0),), records=10),
+    "mixes dimensions": replace(GOOD, segments=(SEGMENT, replace(SEGMENT, id="two", dimension=4)), records=16),
+    "trimmed to 6 but folded to 5": replace(GOOD, trimmed=6),
+    "trimmed to -1": replace(GOOD, trimmed=-1),
+    "claims 9 records": replace(GOOD, records=9),
+}
+
+
+@pytest.mark.parametrize("problem", BAD)
+def test_what_breaks_an_invariant_is_neither_written_nor_read(stores: Stores, problem: str) -> None:
+    with pytest.raises(Corrupt, match=problem.strip()):
+        manifests.store(stores.objects, BAD[problem], "nonce")
+    key = manifests.store(stores.objects, GOOD, "nonce")
+    value = orjson.loads(stores.objects.get(key)) | {
+        name: orjson.loads(orjson.dumps(getattr(BAD[problem], name))) for name in ("segments", "records", "trimmed")
+    }
+    stores.objects.put(key, orjson.dumps(value))
+    with pytest.raises(Corrupt, match=problem.strip()):
+        manifests.load(stores.objects, key)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"[]", b"null", b"{}", b'{"format":2}', b'{"format":1}', b'{"format":1,"collection":"x"}'],
+)
+def test_an_unreadable_manifest_is_corrupt_and_named(stores: Stores, data: bytes) -> None:
+    stores.objects.put("m/broken.json", data)
+    with pytest.raises(Corrupt, match=r"m/broken\.json"):
+        manifests.load(stores.objects, "m/broken.json")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_at_worst_corrupt(stores: Stores, position: int, bit: int) -> None:
+    key = manifests.store(stores.objects, GOOD, "flipped")
+    data = bytearray(stores.objects.get(key))
+    data[position % len(data)] ^= 1 << bit
+    stores.objects.put(key, bytes(data))
+    try:
+        manifests.load(stores.objects, key)
+    except Corrupt:
+        pass
+
+
+def test_a_missing_manifest_is_missing(stores: Stores) -> None:
+    with pytest.raises(ObjectMissing):
+        manifests.load(stores.objects, "m/none.json")
+
+
+def test_keys_sort_by_number() -> None:
+    assert GOOD.dimension == 3
+    assert replace(GOOD, segments=(), records=0).dimension is None
