@@ -100,7 +100,7 @@ class Readers:
         rows = [(each + 7 * number) % len(self._corpus.queries) for each in range(len(self._corpus.queries))]
         requests = [self._request(contender, Question(each, {}, None)) for each in rows]
         running = contender.running
-        rate = self._bare.together(running.host, running.port, requests, requests[:WARM], 4)
+        rate = self._bare.together(running.host, running.port, requests, requests[: 5 * WARM], 4)
         self._samples.add(key, contender.name, rate)
 
     def filters(self, contender: Contender, number: int) -> None:
