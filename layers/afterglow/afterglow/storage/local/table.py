@@ -121,7 +121,8 @@ class SqliteTable:
     def reclaim(self, pages: int = 2_000) -> None:
         """Give up to `pages` free pages (4 KiB each) back to the file system."""
         with _translated(self._path):
-            self._connection().execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            # A row comes back for each page, and `execute` takes only the first of rows without columns.
+            self._connection().executescript(f"PRAGMA incremental_vacuum({pages})")
 
     def close(self) -> None:
         """Close every thread's connection."""

@@ -1,0 +1,1 @@
+"""Tests of the local adapters beyond the contract of their ports."""

@@ -1,0 +1,91 @@
+"""The thread's queue beyond its port: coalescing, waiting, giving up politely."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from afterglow.settings import Ambient
+from afterglow.storage.local.queue import ThreadQueue
+
+PATIENCE_SECONDS = 20.0
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_nudges_of_one_group_are_merged() -> None:
+    seen: list[tuple[str, str]] = []
+    queue = ThreadQueue(Ambient())
+    for number in range(100):
+        queue.send(f"group {number % 2}", f"{number}")
+    queue.start(lambda group, body: seen.append((group, body)))
+    wait_until(lambda: len(seen) == 2)
+    queue.close()
+    assert sorted(seen) == [("group 0", "98"), ("group 1", "99")]
+
+
+def test_a_handler_may_ask_to_be_called_again() -> None:
+    seen: list[float] = []
+
+    def handle(group: str, body: str) -> float | None:
+        seen.append(time.monotonic())
+        return 0.05 if len(seen) < 3 else None
+
+    queue = ThreadQueue(Ambient())
+    queue.start(handle)
+    queue.send("group", "")
+    wait_until(lambda: len(seen) == 3)
+    queue.close()
+    assert seen[1] - seen[0] >= 0.045
+    assert seen[2] - seen[1] >= 0.045
+
+
+def test_later_is_not_now_and_a_nudge_makes_it_sooner() -> None:
+    seen: list[str] = []
+    queue = ThreadQueue(Ambient())
+    queue.start(lambda group, body: seen.append(body))
+    queue.send_later("group", "later", 1_000)
+    queue.send("other", "now")
+    wait_until(lambda: seen == ["now"])
+    queue.send("group", "sooner")
+    wait_until(lambda: seen == ["now", "sooner"])
+    queue.close()
+
+
+def test_a_nudge_is_not_put_off_by_a_later_one() -> None:
+    seen: list[str] = []
+    queue = ThreadQueue(Ambient())
+    queue.send("group", "now")
+    queue.send_later("group", "later", 1_000)
+    queue.start(lambda group, body: seen.append(body))
+    wait_until(lambda: len(seen) == 1)
+    queue.close()
+
+
+def test_closing_waits_for_the_message_in_hand_and_drops_the_rest() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def handle(group: str, body: str) -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE_SECONDS)
+        seen.append(body)
+
+    queue = ThreadQueue(Ambient())
+    queue.start(handle)
+    queue.send("one", "in hand")
+    assert begun.wait(PATIENCE_SECONDS)
+    queue.send("two", "waiting")
+    threading.Timer(0.05, go_on.set).start()
+    queue.close()
+    assert seen == ["in hand"]
+
+
+def test_closing_what_was_never_started_is_no_error() -> None:
+    queue = ThreadQueue(Ambient())
+    queue.send("group", "")
+    queue.close()

@@ -1,0 +1,111 @@
+"""The SQLite adapter beyond its port: opening, damage, space."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from afterglow.errors import Corrupt, StorageFull, Unavailable
+from afterglow.storage.local.table import SqliteTable
+from afterglow.storage.ports import ConditionFailed, Put
+from tests.contract.racing import in_threads
+
+
+def test_a_file_of_a_later_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.sqlite"
+    SqliteTable(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with pytest.raises(Corrupt, match="table format 2"):
+        SqliteTable(path)
+
+
+def test_a_file_that_is_no_database_is_corrupt_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "table.sqlite"
+    path.write_bytes(b"this is not a database" * 500)
+    with pytest.raises(Corrupt, match=r"table\.sqlite is damaged"):
+        SqliteTable(path)
+
+
+def test_a_damaged_page_is_corrupt_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "table.sqlite"
+    table = SqliteTable(path)
+    table.put_many([Put("p", f"{number:05}", bytes(500)) for number in range(2_000)])
+    table.close()
+    with path.open("r+b") as file:
+        file.seek(4096 * 2)
+        file.write(b"\xff" * 4096 * 200)
+    damaged = SqliteTable(path)
+    with pytest.raises(Corrupt, match=r"table\.sqlite is damaged"):
+        damaged.query("p")
+    damaged.close()
+
+
+def test_a_place_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"table\.sqlite"):
+        SqliteTable(tmp_path / "not there" / "table.sqlite")
+
+
+def test_another_writer_that_holds_on_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afterglow.storage.local.table._BUSY_SECONDS", 0.05)
+    path = tmp_path / "table.sqlite"
+    table = SqliteTable(path)
+    table.put("p", "s", b"")
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match="locked"):
+        table.put("p", "t", b"")
+    with pytest.raises(Unavailable, match="locked"):
+        table.transact([Put("p", "t", b"")])
+    assert len(table.query("p")) == 1
+    holder.execute("ROLLBACK")
+    holder.close()
+    table.put("p", "t", b"")
+    table.close()
+
+
+def test_a_full_disk_is_storage_full_and_leaves_what_was_there(tmp_path: Path) -> None:
+    table = SqliteTable(tmp_path / "table.sqlite")
+    table.put("p", "s", b"kept")
+    pages = table._connection().execute("PRAGMA page_count").fetchone()[0]
+    table._connection().execute(f"PRAGMA max_page_count = {pages + 4}")
+    with pytest.raises(StorageFull, match=r"table\.sqlite"):
+        table.put("p", "large", bytes(1_000_000))
+    with pytest.raises(StorageFull):
+        table.transact([Put("p", "small", b""), Put("p", "large", bytes(1_000_000))])
+    assert [item.sk for item in table.query("p")] == ["s"]
+    table.put("p", "small", b"")
+    table.close()
+
+
+def test_space_is_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "table.sqlite"
+    table = SqliteTable(path)
+    table.put_many([Put("p", f"{number:05}", bytes(4_000)) for number in range(500)])
+    table.put_many([Put("p", f"{number:05}", b"") for number in range(500)])
+    table.reclaim()
+    table._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert path.stat().st_size < 500_000
+    assert len(table.query("p")) == 500
+    table.close()
+
+
+def test_every_thread_has_a_connection_and_close_closes_them(tmp_path: Path) -> None:
+    table = SqliteTable(tmp_path / "table.sqlite")
+    in_threads(4, lambda number: table.put("p", f"{number}", b""))
+    assert len(table.query("p")) == 4
+    table.close()
+    assert not Path(f"{tmp_path / 'table.sqlite'}-wal").exists()
+
+
+def test_a_failed_condition_leaves_no_transaction_open(tmp_path: Path) -> None:
+    table = SqliteTable(tmp_path / "table.sqlite")
+    table.put("p", "s", b"")
+    for _ in range(3):
+        with pytest.raises(ConditionFailed):
+            table.transact([Put("p", "t", b""), Put("p", "s", b"", if_absent=True)])
+    other = SqliteTable(tmp_path / "table.sqlite")
+    other.put("p", "u", b"")
+    other.close()
+    table.close()
