@@ -1,0 +1,173 @@
+"""Segments: what is written is read, damage is named, and old versions still open."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from afterglow.errors import Corrupt
+from afterglow.segment import ids, writer
+from afterglow.segment import manifest as manifests
+from afterglow.segment.manifest import SegmentInfo
+from afterglow.segment.part import Chosen
+from afterglow.segment.reader import Segment, read_dead
+from afterglow.storage.ports import ObjectMissing
+from afterglow.storage.stores import Stores
+from tests.columns.records import exact, metadatas_of, plain
+from tests.segment.fixtures.make import EXPECTED, MANIFEST
+from tests.segment.parts import PARAMETERS, Row, part_of, random_rows, rows, rows_of, whole, written
+from tests.support.stores import quick_folder, stores_at
+
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+FIXTURE = Path(__file__).parent / "fixtures" / "version-1"
+
+
+def opened(stores: Stores, info: SegmentInfo) -> Segment:
+    return Segment(stores.objects, info, PARAMETERS)
+
+
+def columns_say(segment: Segment, given_rows: list[Row]) -> None:
+    assert exact(metadatas_of(segment.part.columns)) == exact(plain([row.metadata for row in given_rows]))
+
+
+@SHARED
+@given(rows)
+def test_rows_survive_the_round_trip(stores: Stores, given_rows: list[Row]) -> None:
+    part = part_of(given_rows)
+    segment = opened(stores, written(stores, whole(part)))
+    assert repr(rows_of(segment.part)) == repr(rows_of(part))
+    assert segment.part.ordinals.tolist() == list(range(len(given_rows)))
+    assert segment.part.norms.tobytes() == part.norms.tobytes()
+    columns_say(segment, given_rows)
+    names = [row.id for row in given_rows]
+    assert segment.find(names, ids.hashes_of(names)).tolist() == list(range(len(names)))
+    assert segment.find(["not there"], ids.hashes_of(["not there"])).tolist() == [ids.MISSING]
+
+
+@SHARED
+@given(first=rows, second=rows, data=st.data())
+def test_chosen_rows_of_several_parts_are_put_in_insertion_order(
+    stores: Stores, first: list[Row], second: list[Row], data: st.DataObject
+) -> None:
+    count = len(first) + len(second)
+    ordinals = np.array(data.draw(st.permutations(range(count))), dtype=np.int64)
+    memory = part_of(first, ordinals[: len(first)])
+    mapped = opened(stores, written(stores, whole(part_of(second, ordinals[len(first) :])))).part
+    chosen = []
+    for part in (memory, mapped):
+        kept = data.draw(st.sets(st.integers(0, part.rows - 1), min_size=1))
+        chosen.append(Chosen(part, np.array(sorted(kept), dtype=np.int64)))
+    segment = opened(stores, written(stores, *chosen))
+    wanted = sorted(
+        ((int(each.part.ordinals[row]), rows_of(each.part)[row]) for each in chosen for row in each.rows.tolist()),
+        key=lambda pair: pair[0],
+    )
+    assert segment.part.ordinals.tolist() == [ordinal for ordinal, _ in wanted]
+    assert repr(rows_of(segment.part)) == repr([row for _, row in wanted])
+    columns_say(segment, [row for _, row in wanted])
+
+
+def test_many_rows_go_over_chunks(stores: Stores) -> None:
+    given_rows = random_rows(9_000)
+    order = np.random.default_rng(1).permutation(9_000)
+    segment = opened(stores, written(stores, whole(part_of(given_rows, np.argsort(order)))))
+    assert rows_of(segment.part) == [given_rows[row] for row in order.tolist()]
+
+
+def test_a_segment_with_a_graph_is_searched_by_it(stores: Stores) -> None:
+    given_rows = random_rows(200)
+    segment = opened(stores, written(stores, whole(part_of(given_rows)), graph=True))
+    assert segment.graph is not None
+    found = segment.graph.search(np.array(given_rows[17].vector, dtype=np.float32), 20)
+    assert 17 in found.tolist()
+
+
+@pytest.fixture
+def sound(stores: Stores) -> SegmentInfo:
+    info = written(stores, whole(part_of(random_rows(50))), graph=True)
+    dead = np.zeros(50, dtype=np.bool_)
+    dead[[3, 49]] = True
+    return replace(info, dead_rows=2, dead=writer.write_dead(stores, "dead/", info, dead))
+
+
+def test_tombstones_survive_the_round_trip(stores: Stores, sound: SegmentInfo) -> None:
+    mask = read_dead(stores.objects, sound)
+    assert mask is not None
+    assert np.flatnonzero(mask).tolist() == [3, 49]
+    assert read_dead(stores.objects, replace(sound, dead=None, dead_rows=0)) is None
+    with pytest.raises(Corrupt, match="3 dead rows"):
+        read_dead(stores.objects, replace(sound, dead_rows=3))
+    with pytest.raises(Corrupt, match="2 dead rows"):
+        read_dead(stores.objects, replace(sound, rows=49))
+
+
+@pytest.mark.parametrize("role", ["rows", "texts", "vectors", "graph", "dead"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "first bit", "last bit", "middle", "missing"])
+def test_damage_to_any_file_is_named(stores: Stores, sound: SegmentInfo, role: str, damage: str) -> None:
+    file = sound.dead if role == "dead" else sound.files[role]
+    assert file is not None
+    path = stores.objects.local_file(file.key)
+    data = bytearray(path.read_bytes())
+    match damage:
+        case "cut":
+            del data[-1:]
+        case "empty":
+            data.clear()
+        case "first bit":
+            data[0] ^= 1
+        case "last bit":
+            data[-1] ^= 128
+        case "middle":
+            data[len(data) // 2] ^= 16
+        case _:
+            path.unlink()
+    if damage != "missing":
+        path.write_bytes(data)
+    read: Callable[[], object] = (
+        partial(read_dead, stores.objects, sound) if role == "dead" else partial(opened, stores, sound)
+    )
+    with pytest.raises(ObjectMissing if damage == "missing" else Corrupt, match=file.key):
+        read()
+
+
+@pytest.mark.parametrize("change", [{"rows": 49}, {"rows": 51}, {"dimension": 3}])
+def test_a_segment_that_is_not_what_its_manifest_says_is_refused(
+    stores: Stores, sound: SegmentInfo, change: dict[str, int]
+) -> None:
+    with pytest.raises(Corrupt, match=sound.id):
+        opened(stores, replace(sound, **change))  # type: ignore[arg-type]
+
+
+def test_a_file_cut_under_an_open_segment_is_noticed(stores: Stores, sound: SegmentInfo) -> None:
+    segment = opened(stores, sound)
+    segment.check()
+    path = stores.objects.local_file(sound.files["vectors"].key)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(Corrupt, match="vectors"):
+        segment.check()
+
+
+def test_the_frozen_segment_of_version_1_still_opens() -> None:
+    """`fixtures/make.py` wrote it; it is not to be written again."""
+    with quick_folder() as folder:
+        shutil.copytree(FIXTURE, folder / "objects")
+        stores = stores_at(folder)
+        manifest = manifests.load(stores.objects, MANIFEST)
+        assert (manifest.number, manifest.folded, manifest.folded_ops, manifest.records) == (1, 3, 14, 10)
+        (info,) = manifest.segments
+        segment, dead = opened(stores, info), read_dead(stores.objects, info)
+        assert rows_of(segment.part) == EXPECTED
+        columns_say(segment, EXPECTED)
+        assert dead is not None
+        assert np.flatnonzero(dead).tolist() == [1, 4]
+        names = [row.id for row in EXPECTED]
+        assert segment.find(names, ids.hashes_of(names)).tolist() == list(range(12))
+        assert segment.graph is not None
+        assert sorted(segment.graph.search(np.zeros(2, np.float32), 12).tolist()) == list(range(12))
+        stores.table.close()
