@@ -24,7 +24,7 @@ from tests.segment.fixtures.make import EXPECTED, MANIFEST
 from tests.segment.parts import PARAMETERS, Row, part_of, random_rows, rows, rows_of, whole, written
 from tests.support.stores import quick_folder, stores_at
 
-SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+SHARED = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 FIXTURE = Path(__file__).parent / "fixtures" / "version-1"
 
 

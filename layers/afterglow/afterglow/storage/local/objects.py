@@ -152,7 +152,8 @@ def _make_parents(path: Path) -> None:
         missing.append(folder)
         folder = folder.parent
     for each in reversed(missing):
-        each.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            each.mkdir()
         _sync_directory(each.parent)
 
 
