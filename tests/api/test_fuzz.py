@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from afterglow.api import errors
 from afterglow.api.route import Route
 from afterglow.api.routes import ROUTES
-from afterglow.api.service import Call, Service
+from afterglow.api.service import Call, Later, Service
 from afterglow.errors import AfterglowError
 from afterglow.jobs.local import open_directory
 from afterglow.settings import Ambient, Settings
@@ -97,7 +97,8 @@ def judge(service: Service, route: Route, collection_id: str, body: bytes, query
     """Serve one request; the answer must be JSON, and an error the client's."""
     call = Call({**PATH, "collection_id": collection_id}, query, body)
     try:
-        answer = route.handler(service, call)
+        done = route.handler(service, call)
+        answer = done.work() if isinstance(done, Later) else done
     except AfterglowError as error:
         failure = error
     else:

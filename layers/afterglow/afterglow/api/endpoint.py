@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from afterglow.api import body, errors
 from afterglow.api.route import Route, Runs
-from afterglow.api.service import Answer, Call, Service
+from afterglow.api.service import Answer, Call, Later, Service
 from afterglow.errors import AfterglowError
 
 logger = logging.getLogger("afterglow.api")
@@ -55,10 +55,14 @@ class Endpoint:
                 receive, scope["headers"], settings.max_body_bytes, piece_seconds=settings.client_seconds
             )
         call = Call(scope["path_params"], scope["query_string"], content)
-        if route.runs is Runs.AT_ONCE:
-            return route.handler(self.service, call)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.pools[route.runs], route.handler, self.service, call)
+        if route.runs in self.pools:
+            done = await loop.run_in_executor(self.pools[route.runs], route.handler, self.service, call)
+        else:
+            done = route.handler(self.service, call)
+        if isinstance(done, Later):
+            done = await loop.run_in_executor(self.pools[Runs.IN_POOL], done.work)
+        return done
 
 
 def not_found(service: Service) -> Answer:

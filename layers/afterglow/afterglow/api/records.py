@@ -4,12 +4,14 @@ import numpy as np
 import orjson
 
 from afterglow.api import models, params, records_in, records_out, shapes, vectors
-from afterglow.api.service import Answer, Call, Service
+from afterglow.api.service import Answer, Call, Later, Service
 from afterglow.collection import Op
 from afterglow.errors import InvalidArgument, Unimplemented
 
 _NOTHING = b"{}"
 _DEFAULT_RESULTS = 10
+_LIGHT_BODY = 64 * 1024
+"""Bytes of a body that is parsed in less than a millisecond."""
 
 
 def add(service: Service, call: Call) -> Answer:
@@ -60,21 +62,41 @@ def get(service: Service, call: Call) -> Answer:
     return Answer(records_out.got(records, request.include))
 
 
-def query(service: Service, call: Call) -> Answer:
+def query(service: Service, call: Call) -> Answer | Later:
     """The records nearest to each query vector."""
-    request = shapes.parse(models.QueryRecords, call.body)
-    scope = params.scope(call)
-    try:
-        queries = vectors.parse_queries(request.query_embeddings)
-        selection = records_in.selection(request)
-    except InvalidArgument:
-        service.engine.get_collection_by_id(scope)
-        raise
-    wanted = _DEFAULT_RESULTS if request.n_results is None else request.n_results
-    # Distances beyond float32 are the client's doing; they go out as null.
-    with np.errstate(over="ignore", invalid="ignore"):
-        hits = service.engine.query(scope, queries, wanted, selection, records_in.include(request.include))
-    return Answer(records_out.found(hits, request.include))
+    if len(call.body) > _LIGHT_BODY:
+        return Later(lambda: _Query(service, call).answer())
+    asked = _Query(service, call)
+    return asked.answer() if asked.is_light() else Later(asked.answer)
+
+
+class _Query:
+    """A query of good shape. Raises InvalidArgument, Malformed, and NotFound before a wrong value."""
+
+    def __init__(self, service: Service, call: Call) -> None:
+        self._engine = service.engine
+        self._request = shapes.parse(models.QueryRecords, call.body)
+        self._scope = params.scope(call)
+        try:
+            self._vectors = vectors.parse_queries(self._request.query_embeddings)
+            self._selection = records_in.selection(self._request)
+        except InvalidArgument:
+            self._engine.get_collection_by_id(self._scope)
+            raise
+        wanted = self._request.n_results
+        self._wanted = _DEFAULT_RESULTS if wanted is None else wanted
+
+    def is_light(self) -> bool:
+        """Whether the answer takes about a millisecond."""
+        return self._engine.answers_at_once(self._scope, len(self._vectors), self._wanted, self._selection)
+
+    def answer(self) -> Answer:
+        """Search and render."""
+        include = records_in.include(self._request.include)
+        # Distances beyond float32 are the client's doing; they go out as null.
+        with np.errstate(over="ignore", invalid="ignore"):
+            hits = self._engine.query(self._scope, self._vectors, self._wanted, self._selection, include)
+        return Answer(records_out.found(hits, self._request.include))
 
 
 def count(service: Service, call: Call) -> Answer:

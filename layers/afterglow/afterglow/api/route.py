@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from afterglow.api.service import Answer, Call, Service
+from afterglow.api.service import Answer, Call, Later, Service
 
-Handler = Callable[[Service, Call], Answer]
+Handler = Callable[[Service, Call], Answer | Later]
 
 
 class Runs(Enum):
@@ -19,6 +19,8 @@ class Runs(Enum):
     """In a thread of its own, so that it answers while the pool is busy."""
     AT_ONCE = "at once"
     """On the event loop: what needs no more than the process knows."""
+    BY_WEIGHT = "by weight"
+    """Begins on the event loop; what is not over in about a millisecond goes to the pool, as a `Later`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ ROUTES: tuple[Route, ...] = (
         models.QueryRecords,
         answers.Found,
         failures=(400, 404),
+        runs=Runs.BY_WEIGHT,
     ),
     Route(
         "POST",

@@ -1,5 +1,6 @@
 """What a handler is given, and what it gives back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -49,3 +50,10 @@ class Answer:
     status: int | None = None
     content_type: bytes = b"application/json"
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The rest of a handler, for a thread of the pool. Raises what the handler would."""
+
+    work: Callable[[], Answer]

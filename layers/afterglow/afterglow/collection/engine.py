@@ -188,6 +188,12 @@ class Engine:
         exact_rows = self._stores.settings.exact_rows
         return reading.query(view, queries, n_results, selection, include, exact_rows=exact_rows)
 
+    def answers_at_once(self, scope: Scope, queries: int, n_results: int, selection: Selection) -> bool:
+        """Whether such a query is sure to take about a millisecond: too short to be worth another thread."""
+        opened = self._open.get(scope.collection)
+        rows = None if opened is None else opened.replica.warm_rows()
+        return rows is not None and reading.is_light(rows, queries, n_results, selection)
+
     def count(self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL) -> int:
         """How many records there are; with `index_only`, in the checkpoint."""
         view = self._view(scope, Selection())

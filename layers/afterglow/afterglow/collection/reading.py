@@ -15,6 +15,10 @@ from afterglow.errors import InternalError, InvalidArgument
 from afterglow.filters import tree
 from afterglow.segment.spaces import Space
 
+_LIGHT_RESULTS = 100
+_LIGHT_IDS = 100
+_LIGHT_ROWS = 200_000
+
 
 def get(view: View, selection: Selection, limit: int | None, offset: int, include: frozenset[Include]) -> Records:
     """The selected records in insertion order, `limit` of them after `offset`."""
@@ -50,13 +54,24 @@ def query(
     return answers
 
 
+def is_light(rows: int, queries: int, n_results: int, selection: Selection) -> bool:
+    """Whether a query over so many rows costs about a millisecond: few answers, and no document is searched."""
+    filters = _filters(selection)
+    is_small = queries * n_results <= _LIGHT_RESULTS and len(selection.ids or ()) <= _LIGHT_IDS
+    return is_small and (not filters or rows <= _LIGHT_ROWS) and not any(map(tree.reads_documents, filters))
+
+
 def matching_ids(view: View, selection: Selection, limit: int | None) -> list[str]:
     """The ids of the selected records in insertion order, the first `limit` of them."""
     return get(view, selection, limit, 0, frozenset()).ids
 
 
+def _filters(selection: Selection) -> Sequence[tree.Filter]:
+    return [each for each in (selection.where, selection.where_document) if each is not None]
+
+
 def _check_indexed(collection: Collection, selection: Selection) -> None:
-    filters: Sequence[tree.Filter] = [each for each in (selection.where, selection.where_document) if each is not None]
+    filters = _filters(selection)
     if filters:
         operands = [(key, str(kind)) for each in filters for key, kind in tree.operands(each)]
         schema.check_indexed(collection.schema, operands, any(tree.reads_documents(each) for each in filters))

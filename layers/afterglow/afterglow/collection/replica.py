@@ -36,6 +36,7 @@ from afterglow.storage.stores import Stores
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 10
+_WARM_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,15 @@ class Replica:
         self._refused: str | None = None
         self._loaded: _Loaded | None = None
         self._collection: Collection | None = None
+        self._read_at = float("-inf")
+
+    def warm_rows(self) -> int | None:
+        """Rows in memory and maps, where the next view is likely to be had at once; None where it may take a while."""
+        loaded = self._loaded
+        lately = self._stores.ambient.now() - self._read_at < _WARM_SECONDS
+        if loaded is None or not lately or self._lock.locked():
+            return None
+        return sum(segment.info.rows for segment in loaded.memory.segments) + len(loaded.memory.tail)
 
     def view(self, ids: Sequence[str] | None = None) -> View:
         """Catch up with the log and take a snapshot. Raises NotFound, Corrupt, Unavailable."""
@@ -98,6 +108,7 @@ class Replica:
             memory = loaded.memory
             for segment in memory.segments:
                 segment.check()
+            self._read_at = self._stores.ambient.now()
             return View(
                 collection=collection,
                 manifest=memory.manifest,

@@ -1,0 +1,88 @@
+"""Queries that are over at once are answered on the event loop; whatever may take long leaves it free."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from afterglow.api import records
+from afterglow.api.service import Answer, Call, Later, Service
+from afterglow.catalog import schema
+from afterglow.collection import Batch, Engine, Op
+from afterglow.collection.model import Scope
+from afterglow.jobs.places import NoQueue, open_place
+from afterglow.settings import Ambient, Settings
+
+TENANT, DATABASE = "default_tenant", "default_database"
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def service(tmp_path: Path, clock: Clock) -> Iterator[Service]:
+    ambient = Ambient(now=clock.now)
+    place, settings = open_place(tmp_path, ambient), Settings()
+    engine = Engine(place.stores(settings, ambient, NoQueue()))
+    engine.catalog.ensure_defaults()
+    yield Service(engine, settings, ambient, allow_reset=False, threads=1)
+    engine.close()
+
+
+@pytest.fixture
+def path(service: Service) -> dict[str, str]:
+    made = service.engine.create_collection(TENANT, DATABASE, "weighed", None, schema.reconcile(None, None, None))
+    batch = Batch(Op.ADD, ["a", "b"], np.eye(2, dtype=np.float32), documents=["one", "two"])
+    service.engine.write(Scope(TENANT, DATABASE, made.id), batch)
+    return {"tenant": TENANT, "database": DATABASE, "collection_id": str(made.id)}
+
+
+def asked(service: Service, path: dict[str, str], **fields: object) -> Answer | Later:
+    """What the handler makes of a query."""
+    return records.query(service, Call(path, b"", orjson.dumps({"query_embeddings": [[1.0, 0.0]], **fields})))
+
+
+def test_only_a_warm_collection_is_answered_at_once(service: Service, path: dict[str, str], clock: Clock) -> None:
+    first = asked(service, path)
+    assert isinstance(first, Later)
+    answer = first.work()
+    assert asked(service, path) == answer
+    clock.seconds += 2.0
+    assert isinstance(asked(service, path), Later)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"where_document": {"$contains": "one"}},
+        {"where": {"#document": {"$regex": "t.o"}}},
+        {"n_results": 1_000},
+        {"query_embeddings": [[1.0, 0.0]] * 50},
+        {"query_embeddings": [[1.0, 0.0]], "ids": ["a"] * 20_000},
+    ],
+)
+def test_what_may_take_long_leaves_the_loop_free(
+    service: Service, path: dict[str, str], fields: dict[str, object]
+) -> None:
+    warm = asked(service, path)
+    assert isinstance(warm, Later)
+    warm.work()
+    assert isinstance(asked(service, path), Answer)
+    later = asked(service, path, **fields)
+    assert isinstance(later, Later)
+    assert later.work().body
