@@ -37,7 +37,7 @@ def test_environment_variables_exist(page: Path) -> None:
 
 @pages
 def test_commands_and_their_options_exist(page: Path) -> None:
-    known = {each.name: {name for name, _, _ in written.options(each)} for each in written.commands()}
+    known = {name: {each for each, _, _ in written.options(sub)} for name, sub in written.commands().items()}
     for each in code(page):
         for line in each.splitlines():
             words = shlex.split(line.split("#")[0]) if "afterglow " in line and "'" not in line else []

@@ -3,6 +3,7 @@
 `python -m tests.docs.written [TABLE]` rewrites them; TABLE is a file with the bench's markdown table for the README.
 """
 
+import argparse
 import ast
 import inspect
 import re
@@ -11,40 +12,36 @@ from collections.abc import Iterator
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
-
-import typer
 
 from afterglow import settings
-from afterglow.cli.main import app
+from afterglow.cli.main import parser
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = ROOT / "docs" / "operations.md"
 README = ROOT / "README.md"
 
 
-def commands() -> Iterator[Any]:
+def commands() -> dict[str, argparse.ArgumentParser]:
     """The commands of the program, by name."""
-    group: Any = typer.main.get_command(app)
-    for name in sorted(group.commands):
-        yield group.commands[name]
+    subparsers = next(each for each in parser()._actions if isinstance(each, argparse._SubParsersAction))
+    return dict(sorted(subparsers.choices.items()))
 
 
-def options(command: Any) -> Iterator[tuple[str, str, str]]:
+def options(command: argparse.ArgumentParser) -> Iterator[tuple[str, str, str]]:
     """Name, default and help of each option and argument."""
-    for parameter in command.params:
-        if parameter.name == "help":
+    for each in command._actions:
+        if isinstance(each, argparse._HelpAction):
             continue
-        flag = max(parameter.opts, key=len)
-        default = "" if parameter.default in (None, False) else f"`{parameter.default}`"
-        yield (flag if flag.startswith("-") else flag.upper()), default, parameter.help or ""
+        name = max(each.option_strings, key=len) if each.option_strings else each.dest.upper()
+        default = "" if each.default is argparse.SUPPRESS else f"`{each.default}`"
+        yield name, default, each.help or ""
 
 
 def commands_text() -> str:
     """Every command with its options."""
     parts = []
-    for command in commands():
-        parts.append(f"`afterglow {command.name}`: {command.help.strip().splitlines()[0]}\n")
+    for name, command in commands().items():
+        parts.append(f"`afterglow {name}`: {command.description}\n")
         rows = list(options(command))
         if rows:
             parts.append("| option | default | |\n|---|---|---|")

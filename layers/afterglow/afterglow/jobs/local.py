@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 _SWEEP = "sweep"
 _IDLE = "idle"
 _SWEEP_SECONDS = 60.0
+_START_SECONDS = 0.5
+"""The first answer after a start comes before what an earlier process left undone."""
 _IDLE_SECONDS = 10.0
 _LOOK_SECONDS = 0.25
 
@@ -52,7 +54,7 @@ def open_directory(path: Path, settings: Settings, ambient: Ambient) -> Engine:
         on_close=[(indexer := _Indexer(place, stores, queue)).close],
     )
     engine.catalog.ensure_defaults()
-    queue.send(_SWEEP, "start")
+    queue.send_later(_SWEEP, "start", _START_SECONDS)
     queue.start(indexer.handle)
     return engine
 
