@@ -1,5 +1,8 @@
 """The manifest: which segments make up a checkpoint. Immutable; the collection's state names the one in force.
 
+Its key is ``<collection>/manifest/<number>-<nonce>-<xxh3-64 of its bytes in hex>.json``: whoever names a manifest says
+with that what must be in it, and a reader that finds anything else says so.
+
 Invariants, checked by `validate` on read and on write:
 
 * segment ids are unique, and each segment has at least one row;
@@ -12,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from uuid import UUID
 
 import orjson
+import xxhash
 
 from afterglow.errors import Corrupt
 from afterglow.segment.framing import ADVICE, FileInfo
@@ -102,17 +106,22 @@ def segments_prefix(collection_id: UUID) -> str:
 
 
 def store(objects: Objects, manifest: Manifest, nonce: str) -> str:
-    """Write the manifest under a key of its own and return the key."""
-    key = f"{prefix(manifest.collection)}{manifest.number:0{_DIGITS}}-{nonce}.json"
-    value = {"format": FORMAT, **asdict(validate(manifest, key))}
-    objects.put(key, orjson.dumps(value, option=orjson.OPT_INDENT_2))
+    """Write the manifest under a key of its own and return the key. Raises Corrupt where an invariant does not hold."""
+    name = f"{prefix(manifest.collection)}{manifest.number:0{_DIGITS}}-{nonce}"
+    value = {"format": FORMAT, **asdict(validate(manifest, name))}
+    body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    key = f"{name}{_ending(body)}"
+    objects.put(key, body)
     return key
 
 
 def load(objects: Objects, key: str) -> Manifest:
     """The manifest under `key`. Raises ObjectMissing, Corrupt."""
+    body = objects.get(key)
+    if not key.endswith(_ending(body)):
+        raise Corrupt(f"manifest {key} is damaged: it does not match the checksum in its name; {ADVICE}")
     try:
-        value = orjson.loads(objects.get(key))
+        value = orjson.loads(body)
         if value.pop("format") != FORMAT:
             raise Corrupt(f"manifest {key} is not of a known version")
         value["collection"] = UUID(value["collection"])
@@ -120,6 +129,11 @@ def load(objects: Objects, key: str) -> Manifest:
         return validate(Manifest(**value), key)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"manifest {key} cannot be read: {error}; {ADVICE}") from error
+
+
+def _ending(body: bytes) -> str:
+    """How the key of a manifest with these bytes ends."""
+    return f"-{xxhash.xxh3_64_hexdigest(body)}.json"
 
 
 def _segment(value: dict[str, object]) -> SegmentInfo:
