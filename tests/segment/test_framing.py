@@ -169,3 +169,13 @@ def test_a_touched_but_sound_file_goes_on(stores: Stores) -> None:
     os.utime(opened.path, (1, 1))
     opened.check()
     opened.check()
+
+
+def test_dropped_pages_are_read_again(stores: Stores) -> None:
+    path = stores.objects.scratch("dropped")
+    framing.write(path, "some", {}, {"a": np.arange(100_000)})
+    mapped = framing.peek(path, "some")["a"]
+    for array in (mapped, mapped[10:], np.arange(3)):
+        before = int(array.sum())
+        framing.drop_pages(array)
+        assert array.sum() == before

@@ -152,6 +152,19 @@ def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[
         raise Corrupt(f"{name} cannot be read: {error}; {ADVICE}") from error
 
 
+def drop_pages(array: NDArray[Any]) -> None:
+    """Take the pages of a mapped array out of this process's memory; they are read again when touched.
+
+    For a writer that has copied from a map and then needs the memory. An array that is not mapped stays as it is.
+    """
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    mapped = base.obj if isinstance(base, memoryview) else base
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
 def _checksum(file: BinaryIO) -> str:
     digest, position = xxhash.xxh3_128(), 0
     while piece := os.pread(file.fileno(), _CHUNK, position):
