@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from afterglow.errors import Unavailable
+from afterglow.errors import Corrupt, Unavailable
 from afterglow.jobs import garbage
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.local.objects import DirectoryObjects
@@ -48,12 +48,36 @@ class NoQueue:
 
 
 def open_place(path: Path, ambient: Ambient) -> Directory:
-    """Open the data directory `path`, which is created when missing. Raises Corrupt, StorageFull, Unavailable."""
+    """Open the data directory `path`, which is created when missing. Raises Corrupt, StorageFull, Unavailable.
+
+    It is only taken for a new one where nothing in it shows that there was a table before.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"data directory {path} cannot be used: {error.strerror}") from error
-    return Directory(path, SqliteTable(path / TABLE), DirectoryObjects(path / OBJECTS, ambient))
+    objects = DirectoryObjects(path / OBJECTS, ambient)
+    _refuse_lost_table(path, objects)
+    return Directory(path, SqliteTable(path / TABLE), objects)
+
+
+def _refuse_lost_table(path: Path, objects: DirectoryObjects) -> None:
+    """Raises Corrupt where the table is missing or empty, but what is only ever written after it is there.
+
+    What comes after is looked at first: of a directory that another process is just making, the table may appear in
+    between, but never the other way round.
+    """
+    write_ahead = path / f"{TABLE}-wal"
+    rest = OBJECTS if not objects.is_empty() else write_ahead.name if _has_content(write_ahead) else None
+    if rest is not None and not _has_content(path / TABLE):
+        raise Corrupt(
+            f"{path / TABLE} is missing or empty, but {rest} beside it is not: restore the directory from a backup, "
+            f"or start on an empty one"
+        )
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def sweep(place: Directory, stores: Stores) -> None:

@@ -112,6 +112,11 @@ class DirectoryObjects:
                 except OSError:
                     break
 
+    def is_empty(self) -> bool:
+        """Whether no object was ever written here, or every one was deleted."""
+        with _translated(self._root):
+            return all(path.name == _SCRATCH for path in self._root.iterdir())
+
     def sweep_scratch(self, older_than: float) -> None:
         """Remove leftovers of crashed writes that were last touched before `older_than` (unix seconds)."""
         for path in (self._root / _SCRATCH).iterdir():

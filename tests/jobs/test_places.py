@@ -1,0 +1,67 @@
+"""Opening a data directory, and the sweep over the whole of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from afterglow.errors import Corrupt
+from afterglow.jobs.places import OBJECTS, TABLE, Directory, open_place
+from afterglow.settings import Ambient
+from tests.support.stores import quick_folder
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with quick_folder() as path:
+        yield path
+
+
+def opened(folder: Path) -> Directory:
+    return open_place(folder, Ambient())
+
+
+@pytest.mark.parametrize("loss", ["missing", "empty"])
+@pytest.mark.parametrize("rest", ["an object", "a write-ahead log"])
+def test_a_lost_table_is_not_taken_for_a_new_one(folder: Path, loss: str, rest: str) -> None:
+    place = opened(folder)
+    place.table.put("pk", "sk", b"value")
+    if rest == "an object":
+        place.objects.put("a/key", b"data")
+        place.table.close()
+    else:
+        log = (folder / f"{TABLE}-wal").read_bytes()
+        place.table.close()
+        (folder / f"{TABLE}-wal").write_bytes(log)
+    table = folder / TABLE
+    sound = table.read_bytes()
+    table.unlink()
+    if loss == "empty":
+        table.touch()
+    for _ in range(2):
+        with pytest.raises(Corrupt, match=rf"{TABLE} is missing or empty.*restore the directory from a backup"):
+            opened(folder)
+    table.write_bytes(sound)
+    again = opened(folder)
+    assert again.table.get("pk", "sk") is not None
+    again.table.close()
+
+
+def test_a_directory_without_content_is_a_new_one(folder: Path) -> None:
+    for name in (f"{OBJECTS}/.scratch", "deep/er"):
+        (folder / name).mkdir(parents=True)
+    (folder / f"{OBJECTS}/.scratch/left").write_bytes(b"over")
+    (folder / TABLE).touch()
+    (folder / f"{TABLE}-wal").touch()
+    for each in (folder, folder / "deep" / "er"):
+        place = opened(each)
+        place.table.put("pk", "sk", b"value")
+        place.table.close()
+
+
+def test_a_directory_whose_objects_are_gone_still_opens(folder: Path) -> None:
+    place = opened(folder)
+    place.objects.put("a/key", b"data")
+    place.objects.delete("a/key")
+    place.table.close()
+    opened(folder).table.close()
