@@ -17,6 +17,7 @@ from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, W
 FORMAT = 1
 _BUSY_SECONDS = 15.0
 _WAL_BYTES = 8 * 1024 * 1024
+_VACUUM_PAGES = 1_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
@@ -118,11 +119,17 @@ class SqliteTable:
                     connection.execute("ROLLBACK")
                 raise
 
-    def reclaim(self, pages: int = 2_000) -> None:
-        """Give up to `pages` free pages (4 KiB each) back to the file system."""
+    def reclaim(self, most: int | None = None) -> None:
+        """Give the free pages (4 KiB each), or the first `most` of them, back to the file system.
+
+        That goes in steps of a few milliseconds, as writers wait for each.
+        """
         with _translated(self._path):
-            # A row comes back for each page, and `execute` takes only the first of rows without columns.
-            self._connection().executescript(f"PRAGMA incremental_vacuum({pages})")
+            connection = self._connection()
+            free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+            for _ in range(0, free if most is None else min(free, most), _VACUUM_PAGES):
+                # A row comes back for each page, and `execute` takes only the first of rows without columns.
+                connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     def close(self) -> None:
         """Close every thread's connection."""
@@ -148,6 +155,8 @@ class SqliteTable:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found == FORMAT:
+            # A copy made by VACUUM INTO is not in this mode; for others there is nothing to do.
+            connection.execute("PRAGMA journal_mode = WAL")
             return
         if found != 0:
             raise Corrupt(f"{self._path} has table format {found}, this version reads {FORMAT}: use a matching version")
