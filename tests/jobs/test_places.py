@@ -1,13 +1,16 @@
 """Opening a data directory, and the sweep over the whole of it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from afterglow.errors import Corrupt
-from afterglow.jobs.places import OBJECTS, TABLE, Directory, open_place
-from afterglow.settings import Ambient
+from afterglow.jobs.local import compact_directory
+from afterglow.jobs.places import OBJECTS, TABLE, Directory, NoQueue, indexing_alone, open_place, sweep
+from afterglow.settings import Ambient, Settings
+from afterglow.storage.ports import Put
 from tests.support.stores import quick_folder
 
 
@@ -65,3 +68,38 @@ def test_a_directory_whose_objects_are_gone_still_opens(folder: Path) -> None:
     place.objects.delete("a/key")
     place.table.close()
     opened(folder).table.close()
+
+
+def test_leftovers_are_swept_only_while_no_indexer_works(folder: Path) -> None:
+    place = opened(folder)
+    stores = place.stores(Settings(), Ambient(), NoQueue())
+    long_ago = place.objects.scratch("begun-long-ago")
+    long_ago.write_bytes(b"a graph that takes its time")
+    os.utime(long_ago, (0, 0))
+    with indexing_alone(place) as is_alone:
+        assert is_alone
+        with indexing_alone(opened(folder), wait=False) as is_alone_too:
+            assert not is_alone_too
+        sweep(place, stores)
+        assert long_ago.exists()
+    sweep(place, stores)
+    assert not long_ago.exists()
+    place.table.close()
+
+
+def test_a_compaction_asked_for_gives_all_pages_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afterglow.jobs.places._SWEEP_PAGES", 1_000)
+    place = opened(folder)
+    stores = place.stores(Settings(), Ambient(), NoQueue())
+    place.table.put_many([Put("p", f"{number:05}", bytes(8_000)) for number in range(3_000)])
+    place.table.put_many([Put("p", f"{number:05}", b"") for number in range(3_000)])
+
+    def free_pages() -> int:
+        return int(place.table._connection().execute("PRAGMA freelist_count").fetchone()[0])
+
+    before = free_pages()
+    sweep(place, stores)
+    assert free_pages() == before - 1_000 > 0
+    assert list(compact_directory(folder, Settings(), Ambient())) == []
+    assert free_pages() == 0
+    place.table.close()

@@ -68,7 +68,7 @@ def compact_directory(
     with indexing_alone(place):
         for each in list(_collections(stores)) if collection is None else [collection]:
             yield index(stores, Replica(stores, each), each, quiet=True)
-        sweep(place, stores)
+    sweep(place, stores, thorough=True)
     place.table.close()
 
 

@@ -25,6 +25,7 @@ TABLE = "table.sqlite"
 OBJECTS = "objects"
 LOCK = "indexer.lock"
 _SCRATCH_SECONDS = 600.0
+_SWEEP_PAGES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,28 @@ def _has_content(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
 
 
-def sweep(place: Directory, stores: Stores) -> None:
-    """What no single collection asks for: go on with drops, remove leftovers of crashes, give free pages back."""
+def sweep(place: Directory, stores: Stores, *, thorough: bool = False) -> None:
+    """What no single collection asks for: go on with drops, remove leftovers of crashes, give free pages back.
+
+    Leftovers are left where an indexer works: it may have begun its files long ago. `thorough` gives all pages back.
+    """
     garbage.clear_dropped(stores)
-    place.objects.sweep_scratch(stores.ambient.now() - _SCRATCH_SECONDS)
-    place.table.reclaim()
+    with indexing_alone(place, wait=False) as is_alone:
+        if is_alone:
+            place.objects.sweep_scratch(stores.ambient.now() - _SCRATCH_SECONDS)
+    place.table.reclaim(None if thorough else _SWEEP_PAGES)
 
 
 @contextmanager
-def indexing_alone(place: Directory) -> Iterator[None]:
-    """Hold the directory's indexer lock; waits for another process that holds it, and is freed by its death."""
+def indexing_alone(place: Directory, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the directory's indexer lock, which the death of its holder frees; whether it was had.
+
+    Waits for whoever holds it; without `wait` the answer is False at once. Not to be nested.
+    """
     with (place.path / LOCK).open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
