@@ -114,8 +114,11 @@ def test_a_delete_by_filter_of_a_sleeper_lands_after_what_it_missed(world: World
         assert ids_in(engine, world.scope) == []
 
 
-def test_a_writer_that_slept_a_week_writes_at_the_end(world: World) -> None:
-    sleeper, writer = world.engine(), world.engine()
+@pytest.mark.parametrize("trust_seconds", [SMALL.tail_trust_seconds, 1e9])
+def test_a_writer_that_slept_a_week_writes_at_the_end(world: World, trust_seconds: float) -> None:
+    """However long its knowledge is trusted: by now the number after what it knows is free again."""
+    trusting = replace(world.stores, settings=replace(SMALL, tail_trust_seconds=trust_seconds))
+    sleeper, writer = Engine(trusting), world.engine()
     sleeper.write(world.scope, records("a"))
     for name in "bcd":
         writer.write(world.scope, records(name))

@@ -40,14 +40,12 @@ class Settings:
     """Rows that a filter may leave for exact scoring, at 384 dimensions; scaled by dimension."""
     build_threads: int = 2
     """Threads that insert into a graph."""
-    trim_lag_seconds: float = 10.0
-    """How long folded log entries stay replayable for warm readers."""
     garbage_grace_seconds: float = 20.0
     """How long an object that no manifest names is kept."""
     fence_seconds: int = 7 * 24 * 3600
     """How long a folded log slot, and the fence of a dropped collection, keeps slow writers out."""
     tail_trust_seconds: float = 3600.0
-    """A writer whose knowledge of the log's end is older reads the log before it appends."""
+    """A writer whose knowledge of the log's end is older reads the log before it appends; at most half the fence."""
     replicas: int = 256
     """Collections kept open in memory."""
     verify_checksums: bool = True

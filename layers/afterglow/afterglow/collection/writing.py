@@ -103,7 +103,11 @@ def fence(stores: Stores, collection_id: UUID) -> None:
 
 def _known(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
     """The collection as last seen, read anew where that is unknown or too old to trust the log's end."""
-    is_fresh = stores.ambient.now() - end.known_at < stores.settings.tail_trust_seconds
+    settings = stores.settings
+    # The number after a known end may have been taken, folded and freed again once the fence time is over; the other
+    # half of it is for what passes between this look and the put, and for clocks that differ.
+    trusted_seconds = min(settings.tail_trust_seconds, settings.fence_seconds / 2)
+    is_fresh = stores.ambient.now() - end.known_at < trusted_seconds
     if end.collection is None or not is_fresh:
         return _look(stores, end, collection_id)
     return end.collection
