@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -294,6 +295,40 @@ def test_a_lost_batch_fails_its_collection_alone(world: World) -> None:
         with pytest.raises(Corrupt, match=payload.key):
             ids_in(engine, world.scope)
     assert ids_in(engine, other) == ["fine"]
+
+
+def test_requests_for_what_is_not_there_close_nothing_and_leave_nothing_open(world: World) -> None:
+    few = replace(world.stores, settings=replace(SMALL, replicas=2))
+    engine = Engine(few)
+    scopes = [world.scope, new_collection(few, "other")[0]]
+    for scope in scopes:
+        engine.write(scope, records("a"))
+        assert ids_in(engine, scope) == ["a"]
+    opened = dict(engine._open)
+    dropped, _ = new_collection(few, "dropped")
+    engine.delete_collection(dropped.tenant, dropped.database, "dropped")
+    where = Selection(where=parse_where({"k": 1}))
+    for missing in [dropped, *(replace(world.scope, collection=UUID(int=number)) for number in range(3))]:
+        requests = (
+            lambda scope: engine.write(scope, records("b")),
+            lambda scope: engine.delete(scope, Selection(ids=["b"])),
+            lambda scope: engine.delete(scope, where),
+            lambda scope: ids_in(engine, scope),
+        )
+        for request in requests:
+            with pytest.raises(NotFound):
+                request(missing)
+        assert dict(engine._open) == opened
+
+
+def test_a_write_that_meets_a_drop_leaves_nothing_open(world: World) -> None:
+    engine = world.engine()
+    engine.write(world.scope, records("a"))
+    other = world.engine()
+    other.delete_collection(world.scope.tenant, world.scope.database, "tested")
+    with pytest.raises(NotFound):
+        engine.write(world.scope, records("b"))
+    assert not engine._open
 
 
 def test_replicas_beyond_the_limit_are_closed_and_opened_again(world: World) -> None:

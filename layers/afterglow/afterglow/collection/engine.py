@@ -218,12 +218,19 @@ class Engine:
         self._stores.table.close()
 
     def _write(self, scope: Scope, batch: Batch) -> None:
-        opened = self._opened(scope)
-        if opened.end.collection is not None:
-            _within(scope, opened.end.collection)
-        else:
+        present = self._open.get(scope.collection)
+        collection = None if present is None else present.end.collection
+        if collection is None:
             self.get_collection_by_id(scope)
-        writing.write(self._stores, opened.end, scope.collection, batch)
+        else:
+            _within(scope, collection)
+        try:
+            writing.write(self._stores, self._opened(scope).end, scope.collection, batch)
+        except NotFound:
+            self._forget(scope.collection)
+            raise
+        finally:
+            self._make_room()
 
     def _view(self, scope: Scope, selection: Selection) -> View:
         try:
@@ -231,6 +238,8 @@ class Engine:
         except NotFound:
             self._forget(scope.collection)
             raise
+        finally:
+            self._make_room()
         _within(scope, view.collection)
         return view
 
@@ -240,10 +249,14 @@ class Engine:
             if found is None:
                 found = _Open(Replica(self._stores, scope.collection, self._background))
                 self._open[scope.collection] = found
-                if len(self._open) > self._stores.settings.replicas:
-                    self._open.popitem(last=False)
             self._open.move_to_end(scope.collection)
             return found
+
+    def _make_room(self) -> None:
+        """Close what was used longest ago; after the request, as one for a collection that is not there needs none."""
+        with self._lock:
+            while len(self._open) > self._stores.settings.replicas:
+                self._open.popitem(last=False)
 
     def _delete_database(self, database: Database) -> None:
         self.catalog.forget_database(database)
