@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from usearch.index import Index
 
+from afterglow.errors import Corrupt
 from afterglow.segment import graph, spaces
 from afterglow.segment.graph import Graph, GraphParameters
+from afterglow.segment.precision import Scalar
 from afterglow.segment.spaces import Space
 from tests.contract.racing import in_threads
 
-ROWS, DIMENSION = 2_000, 16
+ROWS, DIMENSION = 2_000, 32
 Matrix = NDArray[np.float32]
 
 
@@ -20,8 +23,8 @@ def parameters(space: Space) -> GraphParameters:
     return GraphParameters(space, connectivity=16, ef_construction=128, ef_search=128)
 
 
-def opened(path: Path, space: Space) -> Graph:
-    return Graph(memoryview(path.read_bytes()), parameters(space), DIMENSION)
+def opened(path: Path, space: Space, rows: int = ROWS, dimension: int = DIMENSION) -> Graph:
+    return Graph("the graph", memoryview(path.read_bytes()), parameters(space), rows, dimension)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,12 @@ def vectors() -> Matrix:
     centres = source.normal(size=(20, DIMENSION))
     found: Matrix = (centres[np.arange(ROWS) % 20] + source.normal(size=(ROWS, DIMENSION)) / 3).astype(np.float32)
     return found
+
+
+def far(vectors: Matrix) -> Matrix:
+    """A small spread far from the origin."""
+    moved: Matrix = (10 + vectors / 20).astype(np.float32)
+    return moved
 
 
 def recall(found: Graph, space: Space, vectors: Matrix) -> float:
@@ -59,14 +68,14 @@ def test_an_extended_graph_finds_them_as_well(tmp_path: Path, vectors: Matrix, s
 def test_extending_by_nothing_changes_nothing(tmp_path: Path, vectors: Matrix) -> None:
     graph.build(tmp_path / "base", parameters(Space.L2), vectors[:100], 1)
     graph.build(tmp_path / "graph", parameters(Space.L2), vectors[:100], 1, tmp_path / "base")
-    found = opened(tmp_path / "graph", Space.L2).search(vectors[7], 100)
+    found = opened(tmp_path / "graph", Space.L2, 100).search(vectors[7], 100)
     assert sorted(found.tolist()) == list(range(100))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 30])
 def test_asking_for_more_than_there_is(tmp_path: Path, vectors: Matrix, rows: int) -> None:
     graph.build(tmp_path / "graph", parameters(Space.L2), vectors[:rows], 1)
-    found = opened(tmp_path / "graph", Space.L2).search(vectors[0], 100)
+    found = opened(tmp_path / "graph", Space.L2, rows).search(vectors[0], 100)
     assert sorted(found.tolist()) == list(range(rows))
 
 
@@ -75,7 +84,7 @@ def test_duplicates_and_zero_vectors_are_all_there(tmp_path: Path) -> None:
     vectors[150:] = 1
     for space in Space:
         graph.build(tmp_path / space, parameters(space), vectors, 1)
-        found = opened(tmp_path / space, space).search(vectors[200], 100).tolist()
+        found = opened(tmp_path / space, space, 300).search(vectors[200], 100).tolist()
         assert len(set(found)) == len(found) == 100
 
 
@@ -88,3 +97,79 @@ def test_threads_search_one_graph(tmp_path: Path, vectors: Matrix) -> None:
         return [shared.search(query, 20).tolist() for query in vectors[:50]]
 
     assert in_threads(4, work) == [alone] * 4
+
+
+def test_vectors_that_bf16_tells_apart_are_held_in_it(tmp_path: Path, vectors: Matrix) -> None:
+    graph.build(tmp_path / "graph", parameters(Space.L2), vectors, 1)
+    assert opened(tmp_path / "graph", Space.L2).scalar is Scalar.BF16
+
+
+@pytest.mark.parametrize("space", Space)
+def test_vectors_far_from_the_origin_are_held_in_float32(tmp_path: Path, vectors: Matrix, space: Space) -> None:
+    moved = far(vectors)
+    graph.build(tmp_path / "graph", parameters(space), moved, 1)
+    found = opened(tmp_path / "graph", space)
+    assert found.scalar is Scalar.F32
+    assert recall(found, space, moved) >= 0.98
+
+
+def test_a_graph_in_float32_is_extended_as_it_is(tmp_path: Path, vectors: Matrix) -> None:
+    mixed = np.concatenate([far(vectors[:400]), vectors[400:]])
+    graph.build(tmp_path / "base", parameters(Space.L2), mixed[:400], 1)
+    graph.build(tmp_path / "rest", parameters(Space.L2), mixed[400:], 1)
+    assert opened(tmp_path / "rest", Space.L2, 1_600).scalar is Scalar.BF16
+    graph.build(tmp_path / "graph", parameters(Space.L2), mixed, 1, tmp_path / "base")
+    found = opened(tmp_path / "graph", Space.L2)
+    assert found.scalar is Scalar.F32
+    assert recall(found, Space.L2, mixed) >= 0.98
+
+
+def test_a_graph_in_bf16_is_built_anew_where_what_joins_it_does_not_suit_it(tmp_path: Path, vectors: Matrix) -> None:
+    mixed = np.concatenate([vectors[:1_200], far(vectors[1_200:])])
+    graph.build(tmp_path / "base", parameters(Space.L2), mixed[:1_200], 1)
+    assert opened(tmp_path / "base", Space.L2, 1_200).scalar is Scalar.BF16
+    graph.build(tmp_path / "graph", parameters(Space.L2), mixed, 1, tmp_path / "base")
+    found = opened(tmp_path / "graph", Space.L2)
+    assert found.scalar is Scalar.F32
+    assert recall(found, Space.L2, mixed) >= 0.98
+
+
+def test_a_graph_of_bf16_in_few_dimensions_is_still_read(tmp_path: Path, vectors: Matrix) -> None:
+    """Older segments have them, and lose them when they are merged."""
+    few = np.ascontiguousarray(vectors[:, :4])
+    index = Index(ndim=4, metric="l2sq", dtype="bf16")
+    index.add(np.arange(1_000, dtype=np.uint64), few[:1_000])
+    index.save(str(tmp_path / "base"))
+    old = opened(tmp_path / "base", Space.L2, 1_000, 4)
+    assert old.scalar is Scalar.BF16
+    assert recall(old, Space.L2, few[:1_000]) >= 0.98
+    graph.build(tmp_path / "graph", parameters(Space.L2), few, 1, tmp_path / "base")
+    assert opened(tmp_path / "graph", Space.L2, ROWS, 4).scalar is Scalar.F32
+
+
+@pytest.mark.parametrize(
+    ("space", "rows", "dimension", "message"),
+    [
+        (Space.IP, 100, DIMENSION, "32 dimensions by L2sq, not of 32 by IP"),
+        (Space.L2, 100, 31, "32 dimensions by L2sq, not of 31 by L2sq"),
+        (Space.L2, 101, DIMENSION, "holds 100 of 101 vectors"),
+    ],
+)
+def test_a_graph_of_something_else_is_refused(
+    tmp_path: Path, vectors: Matrix, space: Space, rows: int, dimension: int, message: str
+) -> None:
+    graph.build(tmp_path / "graph", parameters(Space.L2), vectors[:100], 1)
+    with pytest.raises(Corrupt, match=f"the graph (is a graph of )?{message}"):
+        opened(tmp_path / "graph", space, rows, dimension)
+
+
+def test_what_is_no_graph_or_of_another_kind_of_number_is_refused(tmp_path: Path, vectors: Matrix) -> None:
+    (tmp_path / "base").write_bytes(bytes(1_000))
+    with pytest.raises(Corrupt, match="the graph is not a graph"):
+        opened(tmp_path / "base", Space.L2)
+    with pytest.raises(Corrupt, match="base is not a graph"):
+        graph.build(tmp_path / "graph", parameters(Space.L2), vectors, 1, tmp_path / "base")
+    index = Index(ndim=DIMENSION, metric="l2sq", dtype="i8")
+    index.save(str(tmp_path / "base"))
+    with pytest.raises(Corrupt, match="'i8' is not a valid Scalar"):
+        opened(tmp_path / "base", Space.L2, 0)

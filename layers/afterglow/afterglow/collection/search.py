@@ -7,7 +7,7 @@ For each part, by what is left after the filter:
   when fewer than k are left, ask for twice as many, and in the end score all chosen rows. Never fewer than k when
   there are k.
 
-The graph ranks by bf16 vectors; every distance that leaves here is exact.
+The graph may rank by rounded vectors; every distance that leaves here is exact.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ A row is one version of a record. A segment has up to four files, each named in 
     rows      ids with a hash index, insertion ordinals, squared norms, metadata columns    mapped
     texts     documents, uris and metadata objects as UTF-8 blobs with offsets              mapped
     vectors   the exact float32 vectors, row-major                                          mapped
-    graph     a usearch HNSW index over bf16 vectors, key = row; only from `graph_rows` on  viewed
+    graph     a usearch HNSW index, bf16 or float32, key = row; only from `graph_rows` on     viewed
 
 Files never change after they are named in a manifest. Rows that later writes replaced or deleted are listed as dead in
 a tombstone object beside the segment, again named by the manifest. Opening checks length and checksum of every file

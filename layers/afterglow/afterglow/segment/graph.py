@@ -1,9 +1,10 @@
-"""The HNSW graph of a segment: a usearch index over bf16 vectors, key = row.
+"""The HNSW graph of a segment: a usearch index over bf16 or float32 vectors (see `precision`), key = row.
 
 Facts that shape this module (usearch 2.26): searches on one `Index` wait for each other, so every searching thread
-takes a view of its own; the scalar kind must be named, or it depends on the machine; a graph file may only be viewed
-after its checksum was compared, for a bad link is a crash. Distances from here are only for ranking: the caller
-computes exact ones from the float32 vectors.
+takes a view of its own; the scalar kind must be named, or it depends on the machine; a file says in its header what it
+holds, and opening it silently replaces what the `Index` was made for; a graph file may only be viewed after its
+checksum was compared, for a bad link is a crash. Distances from here are only for ranking: the caller computes exact
+ones from the float32 vectors.
 """
 
 from dataclasses import dataclass
@@ -12,12 +13,16 @@ from queue import Empty, LifoQueue
 
 import numpy as np
 from numpy.typing import NDArray
+from usearch.compiled import MetricKind
 from usearch.index import Index
 
+from afterglow.errors import Corrupt
+from afterglow.segment import precision
+from afterglow.segment.framing import ADVICE
+from afterglow.segment.precision import Scalar
 from afterglow.segment.spaces import Space, Vectors
 
-_METRICS = {Space.L2: "l2sq", Space.IP: "ip", Space.COSINE: "cos"}
-_SCALAR = "bf16"
+_METRICS = {Space.L2: MetricKind.L2sq, Space.IP: MetricKind.IP, Space.COSINE: MetricKind.Cos}
 _PIECE = 1 << 18
 
 
@@ -34,12 +39,16 @@ class GraphParameters:
 def build(path: Path, parameters: GraphParameters, vectors: Vectors, threads: int, base: Path | None = None) -> None:
     """Write a graph of all rows of `vectors` (n, d) to `path`.
 
-    With `base`, the graph in that file holds the first rows already, and is extended by the others. The vectors are
-    handed over in large pieces, of which each thread takes a stretch of its own: threads that insert neighbours at
-    the same moment do not see each other, and rows next to each other often are neighbours.
+    With `base`, the graph in that file holds the first rows already, and is extended by the others; unless it is in
+    bf16, which with the others no longer does: then all rows are inserted anew. The vectors are handed over in large
+    pieces, of which each thread takes a stretch of its own: threads that insert neighbours at the same moment do not
+    see each other, and rows next to each other often are neighbours. Raises Corrupt for a base of another collection.
     """
-    index = _index(parameters, vectors.shape[1])
-    if base is not None:
+    dimension = vectors.shape[1]
+    held = None if base is None else _header(str(base), str(base), parameters, dimension).scalar
+    scalar = Scalar.F32 if held is Scalar.F32 else precision.scalar_for(parameters.space, vectors)
+    index = _index(parameters, dimension, scalar)
+    if held is scalar:
         index.load(str(base))
         index.expansion_add = parameters.ef_construction  # type: ignore[misc]
     for start in range(len(index), len(vectors), _PIECE):
@@ -54,15 +63,20 @@ class Graph:
     `buffer` must stay as it is for as long as the Graph lives; the Graph keeps it alive.
     """
 
-    def __init__(self, buffer: memoryview, parameters: GraphParameters, dimension: int) -> None:
+    def __init__(self, name: str, buffer: memoryview, parameters: GraphParameters, rows: int, dimension: int) -> None:
+        """Raises Corrupt, with the file's name, where it is not a graph of so many vectors in that space."""
+        header = _header(name, buffer, parameters, dimension)
+        if header.rows != rows:
+            raise Corrupt(f"{name} holds {header.rows} of {rows} vectors; {ADVICE}")
         self._buffer = buffer
         self._parameters = parameters
         self._dimension = dimension
+        self.scalar = header.scalar
         self._idle: LifoQueue[Index] = LifoQueue()
         self._idle.put(self._view())
 
     def search(self, query: Vectors, count: int) -> NDArray[np.int64]:
-        """Up to `count` rows near the query (d,), nearest first as far as bf16 tells."""
+        """Up to `count` rows near the query (d,), nearest first as far as its kind of number tells."""
         try:
             view = self._idle.get_nowait()
         except Empty:
@@ -75,16 +89,38 @@ class Graph:
             self._idle.put(view)
 
     def _view(self) -> Index:
-        index = _index(self._parameters, self._dimension)
+        index = _index(self._parameters, self._dimension, self.scalar)
         index.view(self._buffer)
         return index
 
 
-def _index(parameters: GraphParameters, dimension: int) -> Index:
+@dataclass(frozen=True, slots=True)
+class _Header:
+    scalar: Scalar
+    rows: int
+
+
+def _header(name: str, source: str | memoryview, parameters: GraphParameters, dimension: int) -> _Header:
+    """What the graph in a file or buffer says it is, checked against what it is to be."""
+    try:
+        found = Index.metadata(source) or {}
+        scalar = Scalar(found["kind_scalar"].name.lower())
+    except (KeyError, TypeError, ValueError) as error:  # usearch knows no such file, or we no such kind of number
+        raise Corrupt(f"{name} is not a graph: {error}; {ADVICE}") from error
+    metric = _METRICS[parameters.space]
+    if (found["kind_metric"], found["dimensions"]) != (metric, dimension):
+        raise Corrupt(
+            f"{name} is a graph of {found['dimensions']} dimensions by {found['kind_metric'].name}, "
+            f"not of {dimension} by {metric.name}; {ADVICE}"
+        )
+    return _Header(scalar, found["count_present"])
+
+
+def _index(parameters: GraphParameters, dimension: int, scalar: Scalar) -> Index:
     return Index(
         ndim=dimension,
         metric=_METRICS[parameters.space],
-        dtype=_SCALAR,
+        dtype=scalar.value,
         connectivity=parameters.connectivity,
         expansion_add=parameters.ef_construction,
         expansion_search=parameters.ef_search,

@@ -50,7 +50,8 @@ class Segment:
         self._hash_rows: NDArray[np.uint32] = arrays["hash_rows"]
         self.graph = None
         if info.has_graph:
-            self.graph = Graph(memoryview(self._files[GRAPH].map), parameters, info.dimension)
+            file = self._files[GRAPH]
+            self.graph = Graph(info.files[GRAPH].key, memoryview(file.map), parameters, info.rows, info.dimension)
 
     def find(self, wanted: Sequence[str], hashes: Hashes) -> NDArray[np.int64]:
         """The row of each id, `ids.MISSING` where there is none; `hashes` are those of the ids."""

@@ -52,7 +52,14 @@ def exact(space: Space, vectors: Vectors, query: Vectors) -> Vectors:
     return _from_products(space, wide @ target, norms, target @ target).astype(np.float32)
 
 
-def _from_products(space: Space, products: NDArray[F], norms: NDArray[F], norm: F) -> NDArray[F]:
+def between(space: Space, queries: Vectors, vectors: Vectors) -> NDArray[np.float64]:
+    """Distances (m, n) of each query (m, d) to each of the vectors (n, d), by one matrix product in float64."""
+    targets, wide = queries.astype(np.float64), vectors.astype(np.float64)
+    norms, own = np.einsum("ij,ij->i", wide, wide), np.einsum("ij,ij->i", targets, targets)
+    return _from_products(space, targets @ wide.T, norms, own[:, np.newaxis])
+
+
+def _from_products(space: Space, products: NDArray[F], norms: NDArray[F], norm: F | NDArray[F]) -> NDArray[F]:
     match space:
         case Space.L2:
             return norms - 2 * products + norm

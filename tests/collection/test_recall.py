@@ -1,0 +1,99 @@
+"""Recall through the engine, with the tuning of a new collection, of vectors that differ in their last digits only."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from afterglow.collection import Engine
+from afterglow.collection.model import Hits, Include, Selection
+from afterglow.collection.replica import Replica
+from afterglow.jobs.index import index
+from afterglow.log.batch import Batch, Op
+from afterglow.segment import spaces
+from afterglow.segment.precision import Scalar
+from afterglow.segment.spaces import Space
+from afterglow.settings import Settings
+from tests.support.stores import new_collection, quick_folder, stores_at
+
+ROWS = 3_000
+SETTINGS = Settings(graph_rows=1_000, build_threads=1)
+SOURCE = np.random.default_rng(17)
+DAY = 86_400
+Matrix = NDArray[np.float64]
+
+
+def normal(dimension: int) -> Matrix:
+    return SOURCE.normal(size=(ROWS, dimension))
+
+
+TIMES = 1.7e9 + SOURCE.uniform(-7, 7, size=(ROWS, 1)) * DAY
+PLACES = np.array([48.8566, 2.3522]) + normal(2) * 0.03
+SETS: dict[str, tuple[Space, Matrix, Scalar]] = {
+    "places in one city": (Space.L2, PLACES, Scalar.F32),
+    "times": (Space.L2, TIMES, Scalar.F32),
+    "places and times": (Space.L2, np.hstack([PLACES, TIMES]), Scalar.F32),
+    "offset 10": (Space.L2, 10 + normal(32) / 20, Scalar.F32),
+    "offset 10, 384 dimensions": (Space.L2, 10 + normal(384) / 20, Scalar.F32),
+    "offset 10, cosine": (Space.COSINE, 10 + normal(32) / 20, Scalar.F32),
+    "offset 10, ip": (Space.IP, 10 + normal(32) / 20, Scalar.F32),
+    "signs, cosine": (Space.COSINE, normal(1), Scalar.F32),
+    "duplicates": (Space.L2, np.repeat(normal(2)[:300], 10, axis=0), Scalar.F32),
+    "some of them zero, cosine": (Space.COSINE, normal(32) * (np.arange(ROWS) % 50 > 0)[:, None], Scalar.BF16),
+    "ordinary": (Space.COSINE, normal(32), Scalar.BF16),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_nearest_are_found(name: str) -> None:
+    space, given, scalar = SETS[name]
+    vectors = given.astype(np.float32)
+    with quick_folder() as folder:
+        stores = stores_at(folder, SETTINGS)
+        scope, collection = new_collection(stores, space=space)
+        engine = Engine(stores)
+        engine.write(scope, Batch(Op.ADD, list(map(str, range(ROWS))), vectors))
+        replica = Replica(stores, collection.id)
+        index(stores, replica, collection.id, quiet=True)
+        (part,) = replica.view().parts
+        assert part.graph is not None
+        assert part.graph.scalar is scalar
+        asked = vectors[7::60]
+        hits = engine.query(scope, asked, 10, Selection(), frozenset({Include.DISTANCES}))
+        stores.table.close()
+    assert recall(space, vectors, asked, hits) >= 0.95
+
+
+def test_what_joins_a_graph_may_change_its_kind_of_number() -> None:
+    vectors = normal(32).astype(np.float32)
+    vectors[1_500:] = 10 + vectors[1_500:] / 20
+    names = list(map(str, range(ROWS)))
+    scalars = []
+    with quick_folder() as folder:
+        stores = stores_at(folder, SETTINGS)
+        scope, collection = new_collection(stores)
+        engine = Engine(stores)
+        replica = Replica(stores, collection.id)
+        for first, last in ((0, 1_500), (1_500, ROWS)):
+            engine.write(scope, Batch(Op.ADD, names[first:last], vectors[first:last]))
+            engine.delete(scope, Selection(ids=names[first : first + 100]), None)
+            index(stores, replica, collection.id, quiet=True)
+            (part,) = replica.view().parts
+            assert part.graph is not None
+            scalars.append(part.graph.scalar)
+        asked = vectors[107::60]
+        hits = engine.query(scope, asked, 10, Selection(), frozenset({Include.DISTANCES}))
+        stores.table.close()
+    assert scalars == [Scalar.BF16, Scalar.F32]
+    vectors[:100] = vectors[1_500:1_600] = 1e6
+    assert recall(Space.L2, vectors, asked, hits) >= 0.95
+
+
+def recall(space: Space, vectors: NDArray[np.float32], asked: NDArray[np.float32], hits: list[Hits]) -> float:
+    """The share of the ten answers that are as near as the exact ten."""
+    found = 0
+    for query, each in zip(asked, hits, strict=True):
+        exact = spaces.exact(space, vectors, query)
+        rows = np.array(each.records.ids, dtype=np.int64)
+        assert len(set(rows.tolist())) == 10
+        found += int((exact[rows] <= np.sort(exact)[9]).sum())
+    return found / (10 * len(asked))

@@ -1,0 +1,112 @@
+"""Whether bf16 will do: for embeddings it does, far from the origin it does not, whatever the scale."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from afterglow.segment import precision
+from afterglow.segment.precision import Scalar, scalar_for
+from afterglow.segment.spaces import Space
+
+Matrix = NDArray[np.float32]
+
+
+def normal(rows: int, dimension: int, seed: int = 5) -> Matrix:
+    found: Matrix = np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
+    return found
+
+
+def far(vectors: Matrix) -> Matrix:
+    """Offset 10, sigma 0.05."""
+    found: Matrix = (10 + vectors / 20).astype(np.float32)
+    return found
+
+
+def unit(vectors: Matrix) -> Matrix:
+    found: Matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return found
+
+
+ORDINARY = {
+    "normal": normal(3_000, 32),
+    "unit length": unit(normal(6_000, 128)),
+    "around 1": (1 + normal(3_000, 64) / 4).astype(np.float32),
+    "positive": np.abs(normal(3_000, 32)),
+    "small whole numbers": np.floor(np.abs(normal(3_000, 48)) * 80),
+    "bits": (normal(3_000, 64) > 1).astype(np.float32),
+    "duplicates": np.repeat(normal(30, 32), 100, axis=0),
+    "zero": np.zeros((3_000, 32), np.float32),
+    "half of them zero": np.concatenate([np.zeros((1_500, 32), np.float32), normal(1_500, 32)]),
+    "few": far(normal(20, 32)),
+    "one": normal(1, 32),
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+@pytest.mark.parametrize("space", Space)
+def test_ordinary_vectors_stay_in_bf16(space: Space, name: str) -> None:
+    assert scalar_for(space, ORDINARY[name]) is Scalar.BF16
+
+
+@pytest.mark.parametrize("space", Space)
+@pytest.mark.parametrize("dimension", [17, 32, 384])
+def test_a_small_spread_far_from_the_origin_needs_float32(space: Space, dimension: int) -> None:
+    assert scalar_for(space, far(normal(3_000, dimension))) is Scalar.F32
+
+
+def test_one_large_value_among_many_needs_float32() -> None:
+    vectors = normal(3_000, 32)
+    vectors[:, 3] = 1.7e9 + 86_400 * vectors[:, 3]
+    assert scalar_for(Space.L2, vectors) is Scalar.F32
+
+
+def test_a_part_of_the_rows_is_enough() -> None:
+    """A tenth of them lies where bf16 cannot tell them apart."""
+    vectors = normal(5_000, 32)
+    vectors[::10] = far(vectors[::10])
+    assert scalar_for(Space.L2, vectors) is Scalar.F32
+
+
+@pytest.mark.parametrize("space", [Space.L2, Space.COSINE])
+def test_copies_are_near_in_any_kind_of_number(space: Space) -> None:
+    assert scalar_for(space, np.repeat(far(normal(30, 32)), 100, axis=0)) is Scalar.BF16
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3, 16])
+def test_few_dimensions_are_always_float32(dimension: int) -> None:
+    assert scalar_for(Space.L2, normal(100, dimension)) is Scalar.F32
+
+
+def test_what_rounds_to_infinity_needs_float32() -> None:
+    largest = np.full((100, 32), np.finfo(np.float32).max)
+    assert np.isinf(precision.rounded(largest)).all()
+    assert scalar_for(Space.L2, largest) is Scalar.F32
+
+
+@settings(max_examples=30)
+@given(
+    space=st.sampled_from(Space),
+    power=st.integers(-30, 30),
+    offset=st.sampled_from([0.0, 0.5, 2.0, 4.0, 10.0]),
+    rows=st.sampled_from([30, 200, 1_000, 5_000]),
+    seed=st.integers(0, 99),
+)
+def test_neither_scale_nor_sign_matters(space: Space, power: int, offset: float, rows: int, seed: int) -> None:
+    vectors = (offset + normal(rows, 24, seed) / 10).astype(np.float32)
+    recall = precision.recall(space, vectors)
+    assert 0 <= recall <= 1
+    assert precision.recall(space, np.ldexp(vectors, power)) == recall
+    assert precision.recall(space, -vectors) == recall
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False))
+def test_rounding_is_to_the_nearest_and_ties_to_even(value: float) -> None:
+    vectors = np.array([[value]], dtype=np.float32)
+    (found,) = precision.rounded(vectors)[0].view(np.uint32).tolist()
+    (given_bits,) = vectors[0].view(np.uint32).tolist()
+    assert found & 0xFFFF == 0
+    assert found >> 16 == (given_bits >> 16) + int(
+        given_bits & 0xFFFF > 0x8000 or (given_bits & 0xFFFF == 0x8000 and bool(given_bits >> 16 & 1))
+    )
