@@ -60,6 +60,8 @@ def write_segment(
     norms = np.empty(rows, dtype=np.float32)
     pieces = _vectors(chosen, order, norms)
     framing.write(vectors, VECTORS, {}, {VECTORS: Streamed("<f4", (rows, dimension), pieces)})
+    for each in chosen:
+        framing.drop_pages(each.part.vectors)
     if plan is not None:
         scratch = objects.scratch(f"{name}-{GRAPH}")
         graph.build(scratch, plan.parameters, framing.peek(vectors, VECTORS)[VECTORS], plan.threads, plan.base)
