@@ -1,6 +1,6 @@
 """Promises of the engine, one by one: freshness, races, drops, limits, the planner."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,9 +19,10 @@ from afterglow.filters.parse import parse_where
 from afterglow.jobs.index import index
 from afterglow.log import trim
 from afterglow.log.batch import Batch, Op
+from afterglow.log.entry import payload_prefix
 from afterglow.storage.stores import Stores
 from tests.collection.test_machine import Later
-from tests.support.faulty import Fault, Faults, seeded
+from tests.support.faulty import Crash, Fault, Faults, seeded
 from tests.support.model import EVERYTHING
 from tests.support.stores import SMALL, Clock, made_faulty, new_collection, quick_folder, stores_at
 
@@ -295,6 +296,37 @@ def test_a_lost_batch_fails_its_collection_alone(world: World) -> None:
         with pytest.raises(Corrupt, match=payload.key):
             ids_in(engine, world.scope)
     assert ids_in(engine, other) == ["fine"]
+
+
+@pytest.mark.parametrize("op", ["add", "delete by filter"])
+def test_a_writer_that_slept_before_its_append_names_no_object_that_is_gone(world: World, op: str) -> None:
+    """Its object was collected meanwhile, and it dies as soon as its entry stands."""
+    names = [f"record {number:080}" for number in range(8)]
+    world.engine().write(world.scope, records(*names, metadatas=[{"k": 1}] * len(names)))
+    batches = payload_prefix(world.scope.collection)
+    before = {info.key for info in world.stores.objects.list(batches)}
+    slept: list[str] = []
+
+    def now() -> float:
+        if not slept:
+            slept.extend(info.key for info in world.stores.objects.list(batches) if info.key not in before)
+            for key in slept:
+                world.stores.objects.delete(key)
+                world.clock.skipped += 2 * SMALL.garbage_grace_seconds
+        return world.clock.now()
+
+    faults = Faults(lambda _, name: Fault.CRASH_AFTER if name.startswith("table.put LOG") and slept else None)
+    stores = replace(world.stores, ambient=replace(world.stores.ambient, now=now))
+    engine = Engine(made_faulty(stores, faults))
+    more = [f"more {name}" for name in names]
+    requests: dict[str, Callable[[], object]] = {
+        "add": lambda: engine.write(world.scope, records(*more)),
+        "delete by filter": lambda: engine.delete(world.scope, Selection(where=parse_where({"k": 1}))),
+    }
+    with pytest.raises(Crash):
+        requests[op]()
+    assert slept
+    assert ids_in(world.engine(), world.scope) == ([*names, *more] if op == "add" else [])
 
 
 def test_requests_for_what_is_not_there_close_nothing_and_leave_nothing_open(world: World) -> None:

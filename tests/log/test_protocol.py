@@ -244,9 +244,11 @@ def test_a_payload_is_put_again_after_a_long_sleep(log: Log) -> None:
     assert prepared.entry.object is not None
     append.append_at(log.stores, log.id, prepared.entry, 1)
     log.stores.objects.delete(prepared.entry.object)
-    append.secure(log.stores, prepared)
+    assert append.secured(log.stores, prepared) is prepared
     assert log.payloads() == []
     log.clock.skipped += log.stores.settings.garbage_grace_seconds
-    append.secure(log.stores, prepared)
+    again = append.secured(log.stores, prepared)
+    assert append.secured(log.stores, again) is again
+    assert replace(again, at=prepared.at) == prepared
     (entry,) = log.after(0).entries
     assert len(read.load(log.stores, log.id, entry).ids) == 50

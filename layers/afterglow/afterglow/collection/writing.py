@@ -25,6 +25,7 @@ from afterglow.columns.lanes import Kind
 from afterglow.errors import Busy, InvalidArgument, NotFound
 from afterglow.log import append
 from afterglow.log import read as log
+from afterglow.log.append import Prepared
 from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import Entry
 from afterglow.log.entry import Kind as EntryKind
@@ -64,16 +65,16 @@ def write(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch) -> Col
         return collection
     prepared = append.prepare(stores, collection_id, batch)
     with end.lock:
-        _append(stores, end, collection_id, prepared.entry, batch)
-    append.secure(stores, prepared)
+        _append(stores, end, collection_id, prepared, batch)
     return collection
 
 
 def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, seq: int) -> bool:
     """Append the batch as entry `seq` and nothing else; whether it worked. Raises Unavailable, StorageFull."""
     prepared = append.prepare(stores, collection_id, batch)
-    entry = prepared.entry
     with end.lock:
+        prepared = append.secured(stores, prepared)
+        entry = prepared.entry
         if not append.append_at(stores, collection_id, entry, seq):
             if entry.object is not None:
                 stores.objects.delete(entry.object)
@@ -81,7 +82,7 @@ def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, 
         if end.seq == seq - 1:
             end.seq, end.known_at = seq, stores.ambient.now()
             end.total_ops += entry.ops
-    append.secure(stores, prepared)
+    append.secured(stores, prepared)
     stores.queue.send(str(collection_id), str(seq))
     return True
 
@@ -150,14 +151,15 @@ def _noted(stores: Stores, end: LogEnd, collection: Collection, entries: Sequenc
     return collection
 
 
-def _append(stores: Stores, end: LogEnd, collection_id: UUID, entry: Entry, batch: Batch) -> None:
+def _append(stores: Stores, end: LogEnd, collection_id: UUID, prepared: Prepared, batch: Batch) -> None:
     pause = _FIRST_PAUSE_SECONDS
     for _ in range(_ATTEMPTS):
         _refuse_when_behind(stores, end, collection_id)
-        seq = end.seq + 1
-        if append.append_at(stores, collection_id, entry, seq):
+        seq, prepared = end.seq + 1, append.secured(stores, prepared)
+        if append.append_at(stores, collection_id, prepared.entry, seq):
             end.seq, end.known_at = seq, stores.ambient.now()
-            end.total_ops += entry.ops
+            end.total_ops += prepared.entry.ops
+            append.secured(stores, prepared)
             stores.queue.send(str(collection_id), str(seq))
             return
         collection = _look_on(stores, end, collection_id)

@@ -1,7 +1,19 @@
 """Garbage: objects that nothing names any more, and what dropped collections leave behind.
 
 An object of a living collection is deleted when the manifest in force does not name it, no log entry does, and it is
-older than the grace time (so a running fold or append is not robbed). *Crash midway: the rest goes next time.*
+older than the grace time. *Crash midway: the rest goes next time.*
+
+The grace counts from when the object itself was written, so there is none for an object that was in force for long and
+has just been replaced, and it says nothing of how long the job that wrote an object still takes. Nobody is robbed,
+because:
+
+* **Folds and compactions** do not run beside `collect`: on one directory all three hold the indexer lock
+  (`jobs.places.indexing_alone`). *Without that lock `garbage_grace_seconds` must be longer than the longest job may
+  take from its first object to its manifest.*
+* **Writers** hold no lock. A batch's object is as old as its write: one that took over half the grace puts its object
+  again, before its entry names it and before it is acknowledged (`log.append.secured`).
+* **Readers** keep files mapped that are deleted under them. One that opens a checkpoint, and finds a part of it gone,
+  asks which is in force now and opens that (`collection.replica`, on `ObjectMissing`); a batch that is gone was folded.
 
 A dropped collection's objects go after the same grace; its items, with the fence that keeps slow writers out, after
 `fence_seconds`.
@@ -20,7 +32,7 @@ from afterglow.storage.stores import Stores
 
 
 def collect(stores: Stores, collection_id: UUID) -> int:
-    """Delete the unnamed objects of a living collection; how many."""
+    """Delete the unnamed objects of a living collection; how many. To be called as its only indexer."""
     oldest = stores.ambient.now() - stores.settings.garbage_grace_seconds
     candidates = [info.key for info in stores.objects.list(f"{collection_id}/") if info.modified < oldest]
     if not candidates:

@@ -37,11 +37,17 @@ def prepare(stores: Stores, collection_id: UUID, batch: Batch) -> Prepared:
     return Prepared(replace(entry, object=key), frame, at)
 
 
-def secure(stores: Stores, prepared: Prepared) -> None:
-    """Before acknowledging: put the object again if this process slept so long that it may have been collected."""
-    slept = stores.ambient.now() - prepared.at
-    if prepared.entry.object is not None and slept > stores.settings.garbage_grace_seconds / 2:
-        stores.objects.put(prepared.entry.object, prepared.frame)
+def secured(stores: Stores, prepared: Prepared) -> Prepared:
+    """The same, its object put again where that is so long ago that it may have been collected, or soon will be.
+
+    To be called before the entry is appended, else a crash right after it leaves an entry without its batch; and before
+    the write is acknowledged, as appending may have taken long.
+    """
+    now = stores.ambient.now()
+    if prepared.entry.object is None or now - prepared.at <= stores.settings.garbage_grace_seconds / 2:
+        return prepared
+    stores.objects.put(prepared.entry.object, prepared.frame)
+    return replace(prepared, at=now)
 
 
 def fence(ambient: Ambient) -> Entry:
