@@ -1,7 +1,7 @@
 """From a collection's configuration to the parameters of its graphs.
 
-The configured `ef_construction` and `ef_search` are floors: the defaults of the contract (100 and 100) reach recall@10
-0.974 on the Debian corpus, 200 and 160 reach 0.993 at little more cost, so smaller values only lose answers.
+`ef_construction` and `ef_search` have floors: the defaults of the contract (100 and 100) reach recall@10 0.974 on the
+Debian corpus, 200 and 160 reach 0.993 at little more cost, so smaller values only lose answers.
 """
 
 from afterglow.catalog import schema
