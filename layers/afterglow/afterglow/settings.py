@@ -40,7 +40,7 @@ class Settings:
     """Rows that a filter may leave for exact scoring, at 384 dimensions; scaled by dimension."""
     build_threads: int = 2
     """Threads that insert into a graph."""
-    garbage_grace_seconds: float = 20.0
+    garbage_grace_seconds: float = 40.0
     """How long an object that no manifest names is kept."""
     fence_seconds: int = 7 * 24 * 3600
     """How long a folded log slot, and the fence of a dropped collection, keeps slow writers out."""
