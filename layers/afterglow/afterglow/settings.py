@@ -99,8 +99,12 @@ def one_blas_thread() -> None:
 
 
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment for a process of our own: as ours, with numpy held to one thread."""
-    return {**environ, "OPENBLAS_NUM_THREADS": "1"}
+    """The environment for a process of our own: as ours, with numpy held to one thread.
+
+    Large arrays get maps of their own, which go back to the system when they are freed: glibc otherwise begins to keep
+    them on its heap, and what an indexer needed for one step it would hold through the next.
+    """
+    return {"OPENBLAS_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_ARENA_MAX": "2", **environ}
 
 
 @dataclass(frozen=True, slots=True)

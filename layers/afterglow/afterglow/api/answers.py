@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from afterglow.api.models import IncludeName, Schema
+from afterglow.api.models import Schema
+from afterglow.api.models.fields import IncludeName
 
 Metadata = Annotated[
     dict[str, Any],

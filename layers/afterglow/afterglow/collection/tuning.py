@@ -1,7 +1,7 @@
 """From a collection's configuration to the parameters of its graphs.
 
 `ef_construction` and `ef_search` have floors: the defaults of the contract (100 and 100) reach recall@10 0.974 on the
-Debian corpus, 200 and 160 reach 0.993 at little more cost, so smaller values only lose answers.
+Debian corpus, 200 and 128 reach 0.993 at little more cost, so smaller values only lose answers.
 """
 
 from afterglow.catalog import schema
@@ -10,7 +10,7 @@ from afterglow.segment.graph import GraphParameters
 from afterglow.segment.spaces import Space
 
 _LEAST_CONSTRUCTION = 200
-_LEAST_SEARCH = 160
+_LEAST_SEARCH = 128
 _MOST = 4_096
 _CONNECTIVITY = (4, 128)
 

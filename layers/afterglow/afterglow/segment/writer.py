@@ -80,6 +80,8 @@ def write_segment(
         ),
     )
     store(TEXTS, scratch)
+    for each in chosen:
+        framing.drop_pages(each.part.documents.blob)
 
     own_ids = _texts([(part.ids, some) for part, some in parts], order)
     hashes, hash_rows = ids.index(own_ids)

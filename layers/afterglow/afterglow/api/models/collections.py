@@ -1,0 +1,34 @@
+"""Bodies about collections."""
+
+from pydantic import ConfigDict, Field
+
+from afterglow.api.models.configuration import Configuration, UpdateConfiguration
+from afterglow.api.models.fields import Metadata, MetadataChanges, Shape
+from afterglow.api.models.schema import Schema
+
+
+class CreateCollection(Shape):
+    """A new collection."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"name": "books", "get_or_create": True}})
+
+    name: str
+    # The field is called `schema` on the wire, which BaseModel has a method of.
+    given_schema: Schema | None = Field(default=None, alias="schema")
+    configuration: Configuration | None = None
+    metadata: Metadata = None
+    get_or_create: bool = False
+
+
+class UpdateCollection(Shape):
+    """Changes to a collection. New metadata replaces all there is."""
+
+    new_name: str | None = None
+    new_metadata: MetadataChanges = None
+    new_configuration: UpdateConfiguration | None = None
+
+
+class ForkCollection(Shape):
+    """The name of the copy."""
+
+    new_name: str

@@ -1,0 +1,91 @@
+"""The configuration of a collection: its vector index and its embedding function."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from afterglow.api.models.fields import U32, Closed, Shape, Size, Space
+
+
+class LegacyFunction(Shape):
+    """Vectors that an older client made."""
+
+    type: Literal["legacy"]
+
+
+class UnknownFunction(Shape):
+    """Vectors of whose making nothing is known."""
+
+    type: Literal["unknown"]
+
+
+class KnownFunction(Shape):
+    """What makes the vectors of a collection; clients read it back."""
+
+    type: Literal["known"]
+    name: str
+    config: Any
+
+
+EmbeddingFunction = Annotated[LegacyFunction | UnknownFunction | KnownFunction, Field(discriminator="type")]
+
+
+class HnswConfiguration(Closed):
+    """The parameters of a collection's vector index."""
+
+    space: Space | None = None
+    ef_construction: Size | None = None
+    ef_search: Size | None = None
+    max_neighbors: Size | None = None
+    num_threads: Size | None = None
+    resize_factor: float | None = None
+    sync_threshold: Size | None = None
+    batch_size: Size | None = None
+
+
+class SpannConfiguration(Closed):
+    """An index that this server does not have: only its space is taken."""
+
+    space: Space | None = None
+    search_nprobe: U32 | None = None
+    write_nprobe: U32 | None = None
+    ef_construction: Size | None = None
+    ef_search: Size | None = None
+    max_neighbors: Size | None = None
+    reassign_neighbor_count: U32 | None = None
+    split_threshold: U32 | None = None
+    merge_threshold: U32 | None = None
+
+
+class Configuration(Shape):
+    """How a collection's vectors are made and indexed."""
+
+    hnsw: HnswConfiguration | None = None
+    spann: SpannConfiguration | None = None
+    embedding_function: EmbeddingFunction | None = None
+
+
+class UpdateHnsw(Closed):
+    """The parameters of a vector index that can be changed."""
+
+    ef_search: Size | None = None
+    max_neighbors: Size | None = None
+    num_threads: Size | None = None
+    resize_factor: float | None = None
+    sync_threshold: Size | None = None
+    batch_size: Size | None = None
+
+
+class UpdateSpann(Closed):
+    """Parameters of an index that this server does not have: ignored."""
+
+    search_nprobe: U32 | None = None
+    ef_search: Size | None = None
+
+
+class UpdateConfiguration(Shape):
+    """Changes to how a collection's vectors are made and searched."""
+
+    hnsw: UpdateHnsw | None = None
+    spann: UpdateSpann | None = None
+    embedding_function: EmbeddingFunction | None = None

@@ -1,0 +1,54 @@
+"""What the bodies are made of: kinds of fields, and the two kinds of JSON objects."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+U32 = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Size = Annotated[int, Field(ge=0, le=2**64 - 1)]
+Space = Literal["l2", "cosine", "ip"]
+IncludeName = Literal["distances", "documents", "embeddings", "metadatas", "uris"]
+
+_SCALARS: list[dict[str, Any]] = [{"type": each} for each in ("boolean", "integer", "number", "string")]
+_ARRAYS: list[dict[str, Any]] = [{"type": "array", "items": each} for each in _SCALARS]
+_METADATA: dict[str, Any] = {"type": "object", "additionalProperties": {"anyOf": [*_SCALARS, *_ARRAYS]}}
+_CHANGES: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": {"anyOf": [*_SCALARS, *_ARRAYS, {"type": "null"}]},
+}
+_NULL: dict[str, Any] = {"type": "null"}
+_FLOATS: dict[str, Any] = {"type": "array", "items": {"type": "number", "format": "float"}}
+_BASE64: dict[str, Any] = {"type": "string", "format": "byte", "description": "base64 of little-endian float32"}
+
+
+def _any_of(*kinds: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": list(kinds)}
+
+
+def _array(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+Metadata = Annotated[Any, WithJsonSchema(_any_of(_METADATA, _NULL))]
+MetadataChanges = Annotated[Any, WithJsonSchema(_any_of(_CHANGES, _NULL))]
+Metadatas = Annotated[Any, WithJsonSchema(_any_of(_array(_any_of(_METADATA, _NULL)), _NULL))]
+MetadatasChanges = Annotated[Any, WithJsonSchema(_any_of(_array(_any_of(_CHANGES, _NULL)), _NULL))]
+Embeddings = Annotated[Any, WithJsonSchema(_any_of(_array(_FLOATS), _array(_BASE64)))]
+EmbeddingChanges = Annotated[
+    Any,
+    WithJsonSchema(_any_of(_array(_any_of(_FLOATS, _NULL)), _array(_any_of(_BASE64, _NULL)), _NULL)),
+]
+QueryEmbeddings = Annotated[Any, WithJsonSchema(_array(_FLOATS))]
+Where = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "object"}, _NULL]})]
+
+
+class Shape(BaseModel):
+    """A JSON object; nothing is converted, unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", defer_build=True)
+
+
+class Closed(BaseModel):
+    """A JSON object that refuses unknown fields."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", defer_build=True)

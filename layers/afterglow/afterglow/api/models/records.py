@@ -1,0 +1,90 @@
+"""Bodies about records."""
+
+from pydantic import ConfigDict, Field
+
+from afterglow.api.models.fields import (
+    U32,
+    EmbeddingChanges,
+    Embeddings,
+    IncludeName,
+    Metadatas,
+    MetadatasChanges,
+    QueryEmbeddings,
+    Shape,
+    Where,
+)
+
+
+class AddRecords(Shape):
+    """Records to add or upsert; all lists have the length of `ids`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "ids": ["a", "b"],
+                "embeddings": [[0.1, 0.9], [0.8, 0.2]],
+                "documents": ["first", None],
+                "metadatas": [{"page": 1}, None],
+            }
+        }
+    )
+
+    ids: list[str]
+    embeddings: Embeddings
+    documents: list[str | None] | None = None
+    metadatas: Metadatas = None
+    uris: list[str | None] | None = None
+
+
+class UpsertRecords(AddRecords):
+    """Records to insert or merge; in metadata null deletes the key."""
+
+    metadatas: MetadatasChanges = None
+
+
+class UpdateRecords(Shape):
+    """Changes to records; what is absent or null stays, in metadata null deletes the key."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"ids": ["a"], "metadatas": [{"page": 2}]}})
+
+    ids: list[str]
+    embeddings: EmbeddingChanges = None
+    documents: list[str | None] | None = None
+    metadatas: MetadatasChanges = None
+    uris: list[str | None] | None = None
+
+
+class Filters(Shape):
+    """Which records: those that satisfy all that is given."""
+
+    ids: list[str] | None = None
+    where: Where = None
+    where_document: Where = None
+
+
+class GetRecords(Filters):
+    """Records in insertion order."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"where": {"page": {"$gte": 1}}, "limit": 10}})
+
+    limit: U32 | None = None
+    offset: U32 | None = None
+    include: list[IncludeName] = Field(default=["documents", "metadatas"])
+
+
+class QueryRecords(Filters):
+    """The records nearest to each of some vectors."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"query_embeddings": [[0.1, 0.9]], "n_results": 3}})
+
+    query_embeddings: QueryEmbeddings
+    n_results: U32 | None = None
+    include: list[IncludeName] = Field(default=["documents", "metadatas", "distances"])
+
+
+class DeleteRecords(Filters):
+    """Records to delete; `limit` only with a filter."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"ids": ["a"]}})
+
+    limit: U32 | None = None

@@ -1,0 +1,148 @@
+"""The schema of a collection: which index serves which key."""
+
+from typing import Literal
+
+from afterglow.api.models.configuration import EmbeddingFunction
+from afterglow.api.models.fields import U32, Closed, Shape, Size, Space
+
+
+class NoParameters(Closed):
+    """The configuration of an index that has none."""
+
+
+class SwitchedIndex(Shape):
+    """An index that is on or off."""
+
+    enabled: bool
+    config: NoParameters
+
+
+class StringType(Shape):
+    """Indexes of strings."""
+
+    fts_index: SwitchedIndex | None = None
+    string_inverted_index: SwitchedIndex | None = None
+
+
+class IntType(Shape):
+    """The index of integers."""
+
+    int_inverted_index: SwitchedIndex | None = None
+
+
+class FloatType(Shape):
+    """The index of floats."""
+
+    float_inverted_index: SwitchedIndex | None = None
+
+
+class BoolType(Shape):
+    """The index of booleans."""
+
+    bool_inverted_index: SwitchedIndex | None = None
+
+
+class HnswIndex(Closed):
+    """HNSW parameters in a schema."""
+
+    ef_construction: Size | None = None
+    max_neighbors: Size | None = None
+    ef_search: Size | None = None
+    num_threads: Size | None = None
+    batch_size: Size | None = None
+    sync_threshold: Size | None = None
+    resize_factor: float | None = None
+
+
+class SpannIndex(Closed):
+    """SPANN parameters in a schema; this server has no such index."""
+
+    search_nprobe: U32 | None = None
+    search_rng_factor: float | None = None
+    search_rng_epsilon: float | None = None
+    nreplica_count: U32 | None = None
+    write_nprobe: U32 | None = None
+    write_rng_factor: float | None = None
+    write_rng_epsilon: float | None = None
+    split_threshold: U32 | None = None
+    num_samples_kmeans: Size | None = None
+    initial_lambda: float | None = None
+    reassign_neighbor_count: U32 | None = None
+    merge_threshold: U32 | None = None
+    num_centers_to_merge_to: U32 | None = None
+    ef_construction: Size | None = None
+    ef_search: Size | None = None
+    max_neighbors: Size | None = None
+    center_drift_threshold: float | None = None
+    quantize: Literal["none", "four_bit_rabit_q_with_u_search"] | None = None
+
+
+class VectorIndexConfig(Closed):
+    """How vectors are compared, made and indexed."""
+
+    space: Space | None = None
+    embedding_function: EmbeddingFunction | None = None
+    source_key: str | None = None
+    hnsw: HnswIndex | None = None
+    spann: SpannIndex | None = None
+
+
+class VectorIndex(Shape):
+    """The index of vectors."""
+
+    enabled: bool
+    config: VectorIndexConfig
+
+
+class FloatListType(Shape):
+    """Indexes of vectors."""
+
+    vector_index: VectorIndex | None = None
+
+
+class SparseIndexConfig(Closed):
+    """How sparse vectors are made and indexed."""
+
+    embedding_function: EmbeddingFunction | None = None
+    source_key: str | None = None
+    bm25: bool | None = None
+    algorithm: Literal["wand", "max_score"] | None = None
+
+
+class SparseIndex(Shape):
+    """The index of sparse vectors."""
+
+    enabled: bool
+    config: SparseIndexConfig
+
+
+class SparseVectorType(Shape):
+    """Indexes of sparse vectors."""
+
+    sparse_vector_index: SparseIndex | None = None
+
+
+class ValueTypes(Shape):
+    """Which indexes serve values of each type."""
+
+    string: StringType | None = None
+    float_list: FloatListType | None = None
+    sparse_vector: SparseVectorType | None = None
+    int: IntType | None = None
+    float: FloatType | None = None
+    bool: BoolType | None = None
+
+
+class Cmek(Closed):
+    """A key of the customer's own."""
+
+    gcp: str
+
+
+class Schema(Shape):
+    """Which indexes serve which metadata keys."""
+
+    defaults: ValueTypes
+    keys: dict[str, ValueTypes]
+    cmek: Cmek | None = None
+    source_attached_function_id: str | None = None
