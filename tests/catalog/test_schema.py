@@ -252,6 +252,12 @@ def test_a_schema_and_a_configuration_exclude_each_other() -> None:
         made({"hnsw": {"space": "ip"}}, keys(k={}))
 
 
+def test_the_defaults_may_name_any_source() -> None:
+    stored = made(schema={"defaults": vectors(enabled=False, source_key="0"), "keys": {}})
+    assert stored["defaults"]["float_list"]["vector_index"]["config"]["source_key"] == "0"
+    assert stored["keys"]["#embedding"]["float_list"]["vector_index"]["config"]["source_key"] == "#document"
+
+
 def test_defaults_do_not_exclude_each_other() -> None:
     cosine = keys(__embedding=vectors(space="cosine"))
     ours: list[dict[str, Any]] = [{"hnsw": {"space": "l2"}, "embedding_function": KNOWN_DEFAULT}, {"spann": {}}]

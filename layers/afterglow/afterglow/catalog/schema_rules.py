@@ -62,14 +62,15 @@ def _validate_key(key: str, value_types: Mapping[str, Any]) -> None:
         if _enabled(value_types, "string", "fts_index"):
             _refuse(f"Full text search / regular expression index can only be enabled on #document field: {key}")
     _validate_vector(value_types)
+    # In the defaults, which no vector index takes its source from, any key may stand.
+    if _vector_config(value_types).get("source_key") not in {None, DOCUMENT}:
+        _refuse("Vector index can only source from #document")
 
 
 def _validate_vector(value_types: Mapping[str, Any]) -> None:
     config = _vector_config(value_types)
     if config.get("hnsw") is not None and config.get("spann") is not None:
         _refuse("Both spann and hnsw config cannot be present at the same time.")
-    if config.get("source_key") not in {None, DOCUMENT}:
-        _refuse("Vector index can only source from #document")
 
 
 def _validate_sparse(keys: Mapping[str, Any]) -> None:
