@@ -253,7 +253,7 @@ def test_a_schema_and_a_configuration_exclude_each_other() -> None:
 
 
 def test_the_defaults_may_name_any_source() -> None:
-    stored = made(schema={"defaults": vectors(enabled=False, source_key="0"), "keys": {}})
+    stored = made(given={"defaults": vectors(enabled=False, source_key="0"), "keys": {}})
     assert stored["defaults"]["float_list"]["vector_index"]["config"]["source_key"] == "0"
     assert stored["keys"]["#embedding"]["float_list"]["vector_index"]["config"]["source_key"] == "#document"
 
