@@ -8,8 +8,6 @@ STATE = "STATE"
 DATABASE = "DB#"
 NAME = "NAME#"
 
-_AFTER_EVERY_NAME = "\U0010ffff"
-
 
 def databases_of(tenant: str) -> str:
     """The partition of a tenant's databases."""
@@ -24,8 +22,3 @@ def names_of(home: UUID) -> str:
 def collection(collection_id: UUID) -> str:
     """The partition of a collection: its state and its log."""
     return f"C#{collection_id}"
-
-
-def end_of(prefix: str) -> str:
-    """A sort key after every one that begins with `prefix`."""
-    return prefix + _AFTER_EVERY_NAME
