@@ -7,6 +7,8 @@ DEPENDENCIES := layers/dependencies
 ARGS ?=
 BENCH ?=
 UPGRADE ?=
+# The functions' Python: what SAM builds for and MiniStack runs them with.
+PYTHON_LAMBDA ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python3.13) python3.13)
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-all lint format bench docs lock clean
@@ -61,6 +63,12 @@ $(BIN)/python:
 $(VENV)/.ready: $(DEPENDENCIES)/requirements.txt $(DEPENDENCIES)/requirements-build.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --require-hashes -r $(DEPENDENCIES)/requirements.txt -r $(DEPENDENCIES)/requirements-build.txt
 	$(INSTALL_SELF)
+	@touch $@
+
+# Programs of the stack tests: each pins another botocore than the library, so each has an environment of its own.
+.venv-%/.ready: $(DEPENDENCIES)/requirements-%.txt
+	$(PYTHON_LAMBDA) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.ready-dev: $(DEPENDENCIES)/requirements-dev.txt pyproject.toml | $(BIN)/python

@@ -5,10 +5,21 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 here=layers/dependencies
-compile=(uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
-         --no-emit-index-url --no-emit-find-links --no-header --no-annotate)
+compile=(uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate)
 if [ -n "${UPGRADE:-}" ]; then compile+=(--upgrade); fi
+pinned=(--constraint $here/requirements.txt)
 
-"${compile[@]}" --output-file $here/requirements.txt pyproject.toml
-"${compile[@]}" --output-file $here/requirements-build.txt --group build
-"${compile[@]}" --output-file $here/requirements-dev.txt --constraint $here/requirements.txt --group dev pyproject.toml
+"${compile[@]}" --python-version 3.11 --output-file $here/requirements.txt pyproject.toml
+"${compile[@]}" --python-version 3.11 --output-file $here/requirements-build.txt --group build
+"${compile[@]}" --python-version 3.11 --output-file $here/requirements-dev.txt "${pinned[@]}" --group dev --extra aws pyproject.toml
+
+# What the Lambda layer holds: not what only `afterglow run` and a terminal need.
+layer=()
+for name in uvicorn uvloop httptools click h11 rich markdown-it-py mdurl pygments; do layer+=(--no-emit-package $name); done
+"${compile[@]}" --python-version 3.13 --output-file $here/requirements-layer.txt --constraint $here/requirements-dev.txt \
+  "${layer[@]}" --group functions --extra aws pyproject.toml
+
+# Programs of the stack tests, each in an environment of its own.
+for name in ministack sam runtime; do
+  "${compile[@]}" --python-version 3.13 --output-file $here/requirements-$name.txt --group $name
+done

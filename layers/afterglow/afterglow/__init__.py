@@ -12,6 +12,7 @@ The rooms, each importing only those below it::
     log         append and read-after over the table
     catalog     tenants, databases, collections, names, schemas
     storage     three ports — Table, Objects, Queue — and their adapters
+    metering    what a request used: billed calls, milliseconds
     settings    the only reader of the environment, the clock and randomness
     errors      the error tree
 """

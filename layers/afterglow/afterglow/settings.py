@@ -7,7 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from random import Random, SystemRandom
 
 PREFIX = "AFTERGLOW_"
@@ -15,7 +15,7 @@ PREFIX = "AFTERGLOW_"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every figure that can be set, with the default for one local process.
+    """Everything that can be set, with the default for one local process; `ON_AWS` says what differs there.
 
     Each field is also an environment variable: `fold_ops` is `AFTERGLOW_FOLD_OPS`.
     """
@@ -24,6 +24,10 @@ class Settings:
     """Records a client may send in one write, advertised by pre-flight."""
     max_body_bytes: int = 40 * 1024 * 1024
     """A larger request body is answered 413."""
+    max_answer_bytes: int = 0
+    """A larger answer, as it leaves, is answered 413 instead; 0: there is no limit."""
+    compress_bytes: int = 0
+    """An answer from this size on is compressed where the client accepts it; 0: none is."""
     inline_bytes: int = 32 * 1024
     """A larger batch goes to an object, and only a pointer to it into the log."""
     fold_ops: int = 8_192
@@ -32,6 +36,12 @@ class Settings:
     """Bytes of log entries in the tail at which it is folded at once."""
     fold_quiet_seconds: float = 2.0
     """A smaller tail is folded when the collection was not written for this long."""
+    nudge_ops: int = 1
+    """The indexer is told of a write that brings the operations of the log past a multiple of this."""
+    nudge_entries: int = 1
+    """The indexer is told of every so many-th entry of the log."""
+    merge_rows: int = 0
+    """The most rows that segments may have together to be merged into one; 0: there is no limit."""
     tail_limit_ops: int = 400_000
     """Operations in the tail at which writes answer 429 until the indexer has caught up."""
     graph_rows: int = 4_096
@@ -47,7 +57,19 @@ class Settings:
     tail_trust_seconds: float = 3600.0
     """A writer whose knowledge of the log's end is older reads the log before it appends; at most half the fence."""
     replicas: int = 256
-    """Collections kept open in memory."""
+    """Collections kept open in memory, at most."""
+    replica_bytes: int = 0
+    """Bytes of unindexed tails kept in memory, all collections together; 0: there is no limit."""
+    table: str = ""
+    """On AWS: the DynamoDB table."""
+    bucket: str = ""
+    """On AWS: the S3 bucket."""
+    queue: str = ""
+    """On AWS: the URL of the SQS queue of the indexer; without it `afterglow run --aws` indexes by itself."""
+    cache: str = "/tmp/afterglow"
+    """On AWS: the directory that segments are downloaded to."""
+    cache_bytes: int = 0
+    """On AWS: bytes of segments kept there; 0: four fifths of the file system it is on."""
     verify_checksums: bool = True
     """Whether opening a segment reads it whole to compare checksums."""
     connections: int = 1000
@@ -66,17 +88,38 @@ class Settings:
     """Time requests in flight get to finish when the process is told to stop."""
 
 
-def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Settings with what `environ` overrides. Raises ValueError naming the variable that cannot be read."""
-    given: dict[str, int | float | bool] = {}
+ON_AWS = Settings(
+    # A request or an answer of a Lambda function has at most 6 MB; in base64 that is 4.5 MB.
+    max_batch_size=300,
+    max_body_bytes=6 * 1024 * 1024 - 64 * 1024,
+    max_answer_bytes=6 * 1024 * 1024 - 64 * 1024,
+    compress_bytes=16 * 1024,
+    # Written and trimmed, a KB of an entry costs two write units; an object costs as much as eight of them.
+    inline_bytes=16 * 1024,
+    nudge_ops=1_024,
+    nudge_entries=64,
+    fold_ops=4_096,
+    merge_rows=500_000,
+    # Nothing keeps two indexers apart for certain: this is longer than any of them may run.
+    garbage_grace_seconds=3600.0,
+    replica_bytes=256 * 1024 * 1024,
+)
+"""The defaults with AWS behind: what its limits and prices make of the figures."""
+
+
+def from_environment(environ: Mapping[str, str] = os.environ, defaults: Settings = Settings()) -> Settings:
+    """`defaults` with what `environ` overrides. Raises ValueError naming the variable that cannot be read."""
+    given: dict[str, int | float | bool | str] = {}
     for each in fields(Settings):
         name = PREFIX + each.name.upper()
         if name in environ:
             given[each.name] = _value(name, environ[name], type(each.default))
-    return Settings(**given)  # type: ignore[arg-type]
+    return replace(defaults, **given)  # type: ignore[arg-type]
 
 
-def _value(name: str, text: str, kind: type) -> int | float | bool:
+def _value(name: str, text: str, kind: type) -> int | float | bool | str:
+    if kind is str:
+        return text
     try:
         if kind is bool:
             return {"1": True, "true": True, "0": False, "false": False}[text.lower()]

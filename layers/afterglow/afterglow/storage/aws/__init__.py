@@ -1,0 +1,1 @@
+"""The ports over AWS: DynamoDB, S3 and SQS."""
