@@ -14,7 +14,8 @@ from afterglow.api.route import Route
 from afterglow.api.routes import ROUTES
 from afterglow.api.service import Call, Later, Service
 from afterglow.errors import AfterglowError
-from afterglow.jobs.local import open_directory
+from afterglow.jobs.directory import open_directory
+from afterglow.jobs.open import serve
 from afterglow.settings import Ambient, Settings
 
 BY_HANDLER = {f"{route.handler.__module__}.{route.handler.__name__}": route for route in ROUTES if route.request}
@@ -80,7 +81,7 @@ whole_bodies = st.fixed_dictionaries(
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     given_settings, ambient = Settings(), Ambient()
-    engine = open_directory(tmp_path_factory.mktemp("data"), given_settings, ambient)
+    engine = serve(open_directory(tmp_path_factory.mktemp("data"), ambient), given_settings, ambient)
     yield Service(engine, given_settings, ambient, allow_reset=False, threads=2)
     engine.close()
 

@@ -11,7 +11,8 @@ import pytest
 
 from afterglow.catalog import schema
 from afterglow.collection.model import Scope, Selection
-from afterglow.jobs.local import compact_directory, open_directory
+from afterglow.jobs.directory import open_directory
+from afterglow.jobs.open import compact, serve
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import Ambient, Settings
 from tests.docs.written import OPERATIONS
@@ -25,17 +26,19 @@ def commands() -> str:
 
 @pytest.mark.skipif(not (shutil.which("flock") and shutil.which("sqlite3")), reason="needs flock and sqlite3")
 def test_a_backup_holds_everything(tmp_path: Path) -> None:
-    engine = open_directory(tmp_path / "data", Settings(), Ambient())
+    engine = serve(open_directory(tmp_path / "data", Ambient()), Settings(), Ambient())
     stored_schema = schema.reconcile(None, None, None)
     made = engine.create_collection("default_tenant", "default_database", "tested", None, stored_schema)
     scope = Scope("default_tenant", "default_database", made.id)
     engine.write(scope, Batch(Op.ADD, ["folded"], np.ones((1, 3), dtype=np.float32)))
-    assert [report.folded_ops for report in compact_directory(tmp_path / "data", Settings(), Ambient())] == [1]
+    assert [
+        report.folded_ops for report in compact(open_directory(tmp_path / "data", Ambient()), Settings(), Ambient())
+    ] == [1]
     engine.write(scope, Batch(Op.ADD, ["in the table"], np.ones((1, 3), dtype=np.float32)))
     engine.write(scope, Batch(Op.ADD, ["in an object"], np.ones((1, 3), dtype=np.float32), documents=["x" * 40_000]))
     subprocess.run(["sh", "-e", "-c", commands()], cwd=tmp_path, check=True, timeout=60)
     engine.close()
-    restored = open_directory(tmp_path / "backup", Settings(), Ambient())
+    restored = serve(open_directory(tmp_path / "backup", Ambient()), Settings(), Ambient())
     found = restored.get(scope, Selection(), None, 0, frozenset())
     restored.close()
     assert found.ids == ["folded", "in the table", "in an object"]

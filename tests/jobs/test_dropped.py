@@ -9,7 +9,8 @@ from afterglow.catalog import schema
 from afterglow.collection import Engine
 from afterglow.collection.model import Scope
 from afterglow.jobs import garbage
-from afterglow.jobs.places import NoQueue, open_place
+from afterglow.jobs.directory import open_directory
+from afterglow.jobs.place import NoQueue
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import Ambient, Settings
 
@@ -17,7 +18,7 @@ TENANT, DATABASE = "default_tenant", "default_database"
 
 
 def test_what_is_made_after_a_reset_outlives_the_sweep_of_what_was_before(tmp_path: Path) -> None:
-    place, ambient = open_place(tmp_path, Ambient()), Ambient()
+    place, ambient = open_directory(tmp_path, Ambient()), Ambient()
     settings = replace(Settings(), garbage_grace_seconds=0.0, inline_bytes=64)
     stores = place.stores(settings, ambient, NoQueue())
     engine = Engine(stores)

@@ -4,7 +4,8 @@ import httpx
 import pytest
 
 from afterglow.api.app import create_app
-from afterglow.jobs.local import open_directory
+from afterglow.jobs.directory import open_directory
+from afterglow.jobs.open import serve
 from afterglow.settings import Ambient, Settings
 from tests.wire.face import CollectionFace, Face
 from tests.wire.serving import served
@@ -13,7 +14,7 @@ from tests.wire.serving import served
 @pytest.fixture(scope="session")
 def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     settings, ambient = Settings(max_body_bytes=1_000_000, client_seconds=1.0), Ambient()
-    engine = open_directory(tmp_path_factory.mktemp("data"), settings, ambient)
+    engine = serve(open_directory(tmp_path_factory.mktemp("data"), ambient), settings, ambient)
     try:
         app = create_app(engine, settings, ambient, allow_reset=False)
         with served(app) as base, httpx.Client(base_url=base, timeout=30.0) as client:

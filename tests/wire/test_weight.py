@@ -12,7 +12,8 @@ from afterglow.api.service import Answer, Call, Later, Service
 from afterglow.catalog import schema
 from afterglow.collection import Batch, Engine, Op
 from afterglow.collection.model import Scope
-from afterglow.jobs.places import NoQueue, open_place
+from afterglow.jobs.directory import open_directory
+from afterglow.jobs.place import NoQueue
 from afterglow.settings import Ambient, Settings
 
 TENANT, DATABASE = "default_tenant", "default_database"
@@ -37,7 +38,7 @@ def clock() -> Clock:
 @pytest.fixture
 def service(tmp_path: Path, clock: Clock) -> Iterator[Service]:
     ambient = Ambient(now=clock.now)
-    place, settings = open_place(tmp_path, ambient), Settings()
+    place, settings = open_directory(tmp_path, ambient), Settings()
     engine = Engine(place.stores(settings, ambient, NoQueue()))
     engine.catalog.ensure_defaults()
     yield Service(engine, settings, ambient, allow_reset=False, threads=1)

@@ -40,8 +40,8 @@ class Settings:
     """The indexer is told of a write that brings the operations of the log past a multiple of this."""
     nudge_entries: int = 1
     """The indexer is told of every so many-th entry of the log."""
-    merge_rows: int = 0
-    """The most rows that segments may have together to be merged into one; 0: there is no limit."""
+    merge_bytes: int = 0
+    """The most bytes of vectors that segments may have together to be merged into one; 0: there is no limit."""
     tail_limit_ops: int = 400_000
     """Operations in the tail at which writes answer 429 until the indexer has caught up."""
     graph_rows: int = 4_096
@@ -54,6 +54,8 @@ class Settings:
     """How long an object that no manifest names is kept."""
     fence_seconds: int = 7 * 24 * 3600
     """How long a folded log slot, and the fence of a dropped collection, keeps slow writers out."""
+    scrub_bytes: int = 20 * 1024**3
+    """On AWS: bytes of segments whose checksums the janitor compares in one run."""
     tail_trust_seconds: float = 3600.0
     """A writer whose knowledge of the log's end is older reads the log before it appends; at most half the fence."""
     replicas: int = 256
@@ -66,7 +68,7 @@ class Settings:
     """On AWS: the S3 bucket."""
     queue: str = ""
     """On AWS: the URL of the SQS queue of the indexer; without it `afterglow run --aws` indexes by itself."""
-    cache: str = "/tmp/afterglow"
+    cache: str = "/tmp/afterglow"  # noqa: S108  all that a function may write to; nothing there is trusted unchecked
     """On AWS: the directory that segments are downloaded to."""
     cache_bytes: int = 0
     """On AWS: bytes of segments kept there; 0: four fifths of the file system it is on."""
@@ -89,22 +91,30 @@ class Settings:
 
 
 ON_AWS = Settings(
-    # A request or an answer of a Lambda function has at most 6 MB; in base64 that is 4.5 MB.
-    max_batch_size=300,
-    max_body_bytes=6 * 1024 * 1024 - 64 * 1024,
-    max_answer_bytes=6 * 1024 * 1024 - 64 * 1024,
-    compress_bytes=16 * 1024,
     # Written and trimmed, a KB of an entry costs two write units; an object costs as much as eight of them.
     inline_bytes=16 * 1024,
     nudge_ops=1_024,
     nudge_entries=64,
     fold_ops=4_096,
-    merge_rows=500_000,
+    fold_quiet_seconds=60.0,
+    # Inserting 768 MB of vectors takes about 6 minutes of the 15 that a function has.
+    merge_bytes=768 * 1024 * 1024,
+    tail_limit_ops=50_000,
     # Nothing keeps two indexers apart for certain: this is longer than any of them may run.
     garbage_grace_seconds=3600.0,
     replica_bytes=256 * 1024 * 1024,
 )
 """The defaults with AWS behind: what its limits and prices make of the figures."""
+
+IN_LAMBDA = replace(
+    ON_AWS,
+    # A request and an answer of a function have at most 6 MB; 300 records in 3,072 dimensions fit, in base64.
+    max_batch_size=300,
+    max_body_bytes=6 * 1024 * 1024 - 64 * 1024,
+    max_answer_bytes=6 * 1024 * 1024 - 64 * 1024,
+    compress_bytes=16 * 1024,
+)
+"""The defaults inside a Lambda function."""
 
 
 def from_environment(environ: Mapping[str, str] = os.environ, defaults: Settings = Settings()) -> Settings:

@@ -1,10 +1,11 @@
 """Tenants and their databases."""
 
+from collections.abc import Iterator
 from uuid import UUID
 
 import orjson
 
-from afterglow.catalog import keys
+from afterglow.catalog import collections, keys
 from afterglow.catalog.model import Database
 from afterglow.errors import AlreadyExists, NotFound
 from afterglow.settings import Ambient
@@ -32,7 +33,8 @@ class Catalog:
 
     def create_tenant(self, name: str) -> None:
         """Make a tenant. Raises AlreadyExists."""
-        if not _put_if_absent(self._table, keys.TENANTS, name, {}):
+        # The nonce tells our own put, repeated because its first answer was lost, from another's.
+        if not _put_if_absent(self._table, keys.TENANTS, name, {"nonce": self._ambient.nonce()}):
             raise AlreadyExists(f"Tenant [{name}] already exists")
 
     def get_tenant(self, name: str) -> str | None:
@@ -63,6 +65,8 @@ class Catalog:
             self._table.transact([Check(keys.TENANTS, tenant), put])
         except ConditionFailed:
             self.get_tenant(tenant)
+            if self.find_database(tenant, name) == database:
+                return database  # an adapter wrote it twice, because the first answer was lost
             raise AlreadyExists(f"Database [{name}] already exists") from None
         return database
 
@@ -83,6 +87,12 @@ class Catalog:
         items = self._table.query(keys.databases_of(tenant), after=keys.DATABASE)
         chosen = items[offset:] if limit is None else items[offset : offset + limit]
         return [_database(item, tenant) for item in chosen]
+
+    def collections(self) -> Iterator[UUID]:
+        """Every collection of every tenant. Each tenant, and each of its databases, is a query of the table."""
+        for tenant in self.list_tenants():
+            for database in self.list_databases(tenant):
+                yield from collections.ids(self._table, database.home)
 
     def forget_database(self, database: Database) -> None:
         """Take the database's name away and note that its collections are to be dropped.
@@ -107,10 +117,11 @@ class Catalog:
 
 
 def _put_if_absent(table: Table, pk: str, sk: str, value: dict[str, str]) -> bool:
+    body = orjson.dumps(value)
     try:
-        table.put(pk, sk, orjson.dumps(value), if_absent=True)
-    except ConditionFailed:
-        return False
+        table.put(pk, sk, body, if_absent=True)
+    except ConditionFailed as conflict:
+        return conflict.existing is not None and conflict.existing.value == body
     return True
 
 

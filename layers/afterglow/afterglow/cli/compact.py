@@ -6,8 +6,8 @@ from uuid import UUID
 
 from afterglow.catalog import Catalog, collections
 from afterglow.errors import NotFound
-from afterglow.jobs.local import compact_directory
-from afterglow.jobs.places import TABLE, open_place
+from afterglow.jobs import open as opening
+from afterglow.jobs.directory import TABLE, open_directory
 from afterglow.settings import Ambient, Settings
 
 
@@ -20,7 +20,7 @@ def compact(path: Path, settings: Settings, collection: str | None, tenant: str,
         raise NotFound(f"{path}: no data directory, there is no {TABLE} in it")
     ambient = Ambient()
     only = None if collection is None else _find(path, ambient, collection, tenant, database)
-    for report in compact_directory(path, settings, ambient, only):
+    for report in opening.compact(open_directory(path, ambient), settings, ambient, only):
         sys.stdout.write(
             f"{report.collection}: {report.folded_ops} operations folded, {report.merges} merges, "
             f"{report.collected} objects removed\n"
@@ -29,7 +29,7 @@ def compact(path: Path, settings: Settings, collection: str | None, tenant: str,
 
 
 def _find(path: Path, ambient: Ambient, collection: str, tenant: str, database: str) -> UUID:
-    table = open_place(path, ambient).table
+    table = open_directory(path, ambient).table
     try:
         found = collections.by_name(table, Catalog(table, ambient).get_database(tenant, database), collection)
         if found is None:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from afterglow.catalog import Catalog, collections, schema
 from afterglow.catalog.model import Collection, Database
 from afterglow.collection import progress, reading, writing
-from afterglow.collection.model import Hits, Include, IndexingStatus, ReadLevel, Records, Scope, Selection
+from afterglow.collection.model import Hits, Include, IndexingStatus, ReadLevel, Records, Scope, Selection, within
 from afterglow.collection.replica import Replica, View
 from afterglow.collection.writing import LogEnd
-from afterglow.errors import AlreadyExists, InvalidArgument, NotFound
+from afterglow.errors import AlreadyExists, InvalidArgument, NotFound, StorageFull
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.stores import Stores
 
@@ -90,7 +90,7 @@ class Engine:
 
     def get_collection_by_id(self, scope: Scope) -> Collection:
         """The collection of this id, if it is in the scope's tenant and database. Raises NotFound."""
-        return _within(scope, collections.by_id(self._stores.table, scope.collection))
+        return within(scope, collections.by_id(self._stores.table, scope.collection))
 
     def list_collections(
         self, tenant: str, database: str, limit: int | None = None, offset: int = 0
@@ -163,9 +163,9 @@ class Engine:
             self._write(scope, Batch(Op.DELETE, ids))
             return len(ids)
 
-        def evaluate() -> tuple[int, list[str]]:
+        def evaluate() -> tuple[int, int, list[str]]:
             view = self._view(scope, selection)
-            return view.applied, reading.matching_ids(view, selection, limit)
+            return view.applied, view.ops, reading.matching_ids(view, selection, limit)
 
         return writing.delete_chosen(self._stores, self._opened(scope).end, scope.collection, evaluate)
 
@@ -218,14 +218,8 @@ class Engine:
         self._stores.table.close()
 
     def _write(self, scope: Scope, batch: Batch) -> None:
-        present = self._open.get(scope.collection)
-        collection = None if present is None else present.end.collection
-        if collection is None:
-            self.get_collection_by_id(scope)
-        else:
-            _within(scope, collection)
         try:
-            writing.write(self._stores, self._opened(scope).end, scope.collection, batch)
+            writing.write(self._stores, self._opened(scope).end, scope, batch)
         except NotFound:
             self._forget(scope.collection)
             raise
@@ -234,13 +228,18 @@ class Engine:
 
     def _view(self, scope: Scope, selection: Selection) -> View:
         try:
-            view = self._opened(scope).replica.view(selection.ids)
+            try:
+                view = self._opened(scope).replica.view(selection.ids)
+            except StorageFull:
+                # What else is open here holds the room; whoever reads from it still keeps it until done.
+                self._close_others(scope.collection)
+                view = self._opened(scope).replica.view(selection.ids)
         except NotFound:
             self._forget(scope.collection)
             raise
         finally:
             self._make_room()
-        _within(scope, view.collection)
+        within(scope, view.collection)
         return view
 
     def _opened(self, scope: Scope) -> _Open:
@@ -254,9 +253,19 @@ class Engine:
 
     def _make_room(self) -> None:
         """Close what was used longest ago; after the request, as one for a collection that is not there needs none."""
+        most, most_bytes = self._stores.settings.replicas, self._stores.settings.replica_bytes
         with self._lock:
-            while len(self._open) > self._stores.settings.replicas:
+            while len(self._open) > most:
                 self._open.popitem(last=False)
+            if most_bytes:
+                size = sum(each.replica.tail_bytes() for each in self._open.values())
+                while size > most_bytes and len(self._open) > 1:
+                    size -= self._open.popitem(last=False)[1].replica.tail_bytes()
+
+    def _close_others(self, collection_id: UUID) -> None:
+        with self._lock:
+            for other in [each for each in self._open if each != collection_id]:
+                del self._open[other]
 
     def _delete_database(self, database: Database) -> None:
         self.catalog.forget_database(database)
@@ -273,10 +282,3 @@ class Engine:
     def _forget(self, collection_id: UUID) -> None:
         with self._lock:
             self._open.pop(collection_id, None)
-
-
-def _within(scope: Scope, collection: Collection | None) -> Collection:
-    is_there = collection is not None and (collection.tenant, collection.database) == (scope.tenant, scope.database)
-    if collection is None or not is_there:
-        raise NotFound(f"Collection [{scope.collection}] does not exist.")
-    return collection

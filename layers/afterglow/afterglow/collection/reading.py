@@ -13,6 +13,7 @@ from afterglow.collection.replica import View
 from afterglow.collection.search import Question
 from afterglow.errors import InternalError, InvalidArgument
 from afterglow.filters import tree
+from afterglow.metering import phase
 from afterglow.segment.spaces import Space
 
 _LIGHT_RESULTS = 100
@@ -23,9 +24,11 @@ _LIGHT_ROWS = 200_000
 def get(view: View, selection: Selection, limit: int | None, offset: int, include: frozenset[Include]) -> Records:
     """The selected records in insertion order, `limit` of them after `offset`."""
     _check_indexed(view.collection, selection)
-    chosen = select.masks(view, selection)
-    parts, rows = select.in_insertion_order(view, chosen, offset, limit)
-    return fetch.records(view, parts, rows, include)
+    with phase("filter"):
+        chosen = select.masks(view, selection)
+        parts, rows = select.in_insertion_order(view, chosen, offset, limit)
+    with phase("fetch"):
+        return fetch.records(view, parts, rows, include)
 
 
 def query(
@@ -45,12 +48,15 @@ def query(
         raise InvalidArgument(f"Collection expecting embedding with dimension of {dimension}, got {given}")
     if dimension is not None:
         _refuse_missing_ids(view, selection)
-    chosen = select.masks(view, selection)
+    with phase("filter"):
+        chosen = select.masks(view, selection)
     space = Space(schema.index_parameters(view.collection.schema).space)
     answers = []
     for each in queries:
-        found = search.nearest_in(view, chosen, Question(space, each, n_results, exact_rows))
-        answers.append(Hits(fetch.records(view, found.parts, found.rows, include), found.distances))
+        with phase("search"):
+            found = search.nearest_in(view, chosen, Question(space, each, n_results, exact_rows))
+        with phase("fetch"):
+            answers.append(Hits(fetch.records(view, found.parts, found.rows, include), found.distances))
     return answers
 
 

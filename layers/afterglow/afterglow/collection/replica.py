@@ -26,6 +26,7 @@ from afterglow.errors import AfterglowError, Corrupt, NotFound
 from afterglow.log import read as log
 from afterglow.log.entry import Entry, Kind
 from afterglow.log.read import Trimmed
+from afterglow.metering import phase
 from afterglow.segment import manifest as manifests
 from afterglow.segment.framing import ADVICE
 from afterglow.segment.manifest import Manifest
@@ -66,6 +67,7 @@ class _Loaded:
         self.memory = memory
         self.applied = memory.manifest.folded
         self.ops = memory.manifest.folded_ops
+        self.tail_bytes = 0
 
 
 class Replica:
@@ -101,6 +103,11 @@ class Replica:
             return None
         return sum(segment.info.rows for segment in loaded.memory.segments) + len(loaded.memory.tail)
 
+    def tail_bytes(self) -> int:
+        """Bytes of the batches that were replayed into memory."""
+        loaded = self._loaded
+        return 0 if loaded is None else loaded.tail_bytes
+
     def view(self, ids: Sequence[str] | None = None) -> View:
         """Catch up with the log and take a snapshot. Raises NotFound, Corrupt, Unavailable."""
         with self._lock:
@@ -124,7 +131,8 @@ class Replica:
         if self._loaded is None:
             self._loaded = self._load(self._noted(log.read_state(self._stores.table, self._id)))
         for _ in range(_ATTEMPTS):
-            news = log.read_after(self._stores.table, self._id, self._loaded.applied)
+            with phase("log"):
+                news = log.read_after(self._stores.table, self._id, self._loaded.applied)
             collection = self._noted(news.state)
             # Stubs that expired leave no gap to see where nothing follows them.
             is_short = self._loaded.applied + len(news.entries) < collection.folded
@@ -132,7 +140,8 @@ class Replica:
                 self._loaded = self._load(collection)
                 continue
             try:
-                self._replay(self._loaded, news.entries)
+                with phase("replay"):
+                    self._replay(self._loaded, news.entries)
             except Trimmed:
                 self._loaded = self._load(collection)
                 continue
@@ -161,6 +170,7 @@ class Replica:
                 apply(loaded.memory, log.load(self._stores, self._id, entry))
             loaded.applied = entry.seq
             loaded.ops += entry.ops
+            loaded.tail_bytes += entry.size
 
     def _refresh_soon(self, collection: Collection) -> None:
         if self._background is None:
@@ -209,7 +219,8 @@ class Replica:
         missing: ObjectMissing | None = None
         for _ in range(_ATTEMPTS):
             try:
-                return self._open(collection)
+                with phase("open"):
+                    return self._open(collection)
             except ObjectMissing as error:
                 missing = error
             news = log.read_after(self._stores.table, self._id, collection.folded)

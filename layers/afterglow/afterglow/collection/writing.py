@@ -7,12 +7,14 @@
 3. Append at the end of the log as known here. Unopposed, that is one put and no read.
 4. Another writer was first: read what was appended, look again whether the write still makes sense, and try the next
    number after a jittered pause.
-5. Nudge the indexer. *Crash before: the next writer, or the sweep of the next start, nudges.*
+5. Nudge the indexer where the entry takes the log past a multiple of `nudge_ops` or `nudge_entries`: of all writers,
+   on any machine, it is one that does. *Crash before, or no queue to be had: the next multiple, or the sweep, nudges.*
 
 A delete by a filter depends on the records: it is evaluated on a view and must become the very next entry, or it is
 evaluated again.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,16 +23,20 @@ from uuid import UUID
 from afterglow.catalog import collections, schema
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
+from afterglow.collection.model import Scope, within
 from afterglow.columns.lanes import Kind
-from afterglow.errors import Busy, InvalidArgument, NotFound
+from afterglow.errors import Busy, InvalidArgument, NotFound, Unavailable
 from afterglow.log import append
 from afterglow.log import read as log
 from afterglow.log.append import Prepared
 from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import Entry
 from afterglow.log.entry import Kind as EntryKind
+from afterglow.metering import phase
 from afterglow.storage.ports import Item
 from afterglow.storage.stores import Stores
+
+_log = logging.getLogger(__name__)
 
 _ATTEMPTS = 200
 _LOOKS = 10
@@ -55,22 +61,26 @@ class LogEnd:
         return self.total_ops - (0 if self.collection is None else self.collection.folded_ops)
 
 
-def write(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch) -> Collection:
+def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch) -> None:
     """Make an add, update, upsert or delete by ids durable. Raises NotFound, InvalidArgument, Busy, Unavailable."""
+    collection_id = scope.collection
     with end.lock:
-        collection = _known(stores, end, collection_id)
+        collection = within(scope, _known(stores, end, collection_id))
         if batch.ids:
             _prepare_state(stores, end, collection, batch)
     if not batch.ids:
-        return collection
-    prepared = append.prepare(stores, collection_id, batch)
-    with end.lock:
+        return
+    with phase("store"):
+        prepared = append.prepare(stores, collection_id, batch)
+    with end.lock, phase("append"):
         _append(stores, end, collection_id, prepared, batch)
-    return collection
 
 
-def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, seq: int) -> bool:
-    """Append the batch as entry `seq` and nothing else; whether it worked. Raises Unavailable, StorageFull."""
+def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, seq: int, *, ops: int) -> bool:
+    """Append the batch as entry `seq` and nothing else; whether it worked. `ops` is how many there were before it.
+
+    Raises Unavailable, StorageFull.
+    """
     prepared = append.prepare(stores, collection_id, batch)
     with end.lock:
         prepared = append.secured(stores, prepared)
@@ -83,7 +93,7 @@ def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, 
             end.seq, end.known_at = seq, stores.ambient.now()
             end.total_ops += entry.ops
     append.secured(stores, prepared)
-    stores.queue.send(str(collection_id), str(seq))
+    _nudge(stores, collection_id, seq, ops, entry.ops)
     return True
 
 
@@ -160,7 +170,7 @@ def _append(stores: Stores, end: LogEnd, collection_id: UUID, prepared: Prepared
             end.seq, end.known_at = seq, stores.ambient.now()
             end.total_ops += prepared.entry.ops
             append.secured(stores, prepared)
-            stores.queue.send(str(collection_id), str(seq))
+            _nudge(stores, collection_id, seq, end.total_ops - prepared.entry.ops, prepared.entry.ops)
             return
         collection = _look_on(stores, end, collection_id)
         _check_dimension(collection.dimension, batch)
@@ -169,12 +179,27 @@ def _append(stores: Stores, end: LogEnd, collection_id: UUID, prepared: Prepared
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
 
 
+def _nudge(stores: Stores, collection_id: UUID, seq: int, before: int, ops: int) -> None:
+    """Tell the indexer where it is time: entry `seq` brought `ops` operations to the `before` that there were."""
+    every, every_entry = max(stores.settings.nudge_ops, 1), max(stores.settings.nudge_entries, 1)
+    if (before + ops) // every > before // every or seq % every_entry == 0:
+        _send(stores, collection_id, str(seq))
+
+
+def _send(stores: Stores, collection_id: UUID, body: str) -> None:
+    """Nudge. The write is durable already: a queue that fails costs time, not the write its answer."""
+    try:
+        stores.queue.send(str(collection_id), body)
+    except (Busy, Unavailable) as error:
+        _log.warning("the indexer was not told of collection %s: %s", collection_id, error)
+
+
 def _refuse_when_behind(stores: Stores, end: LogEnd, collection_id: UUID) -> None:
     limit = stores.settings.tail_limit_ops
     if end.tail_ops >= limit:
         _look_on(stores, end, collection_id)
         if end.tail_ops >= limit:
-            stores.queue.send(str(collection_id), str(end.seq))
+            _send(stores, collection_id, f"{end.seq} behind")
             message = f"{end.tail_ops} operations wait to be indexed, the limit is {limit}: retry later"
             raise Busy(message, _RETRY_AFTER_SECONDS)
 
@@ -223,16 +248,16 @@ def _type_of(value: object) -> tuple[type, bool]:
 
 _KIND_NAMES: dict[type, str] = {bool: Kind.BOOL, int: Kind.INT, float: Kind.FLOAT, str: Kind.STR}
 
-Evaluate = Callable[[], tuple[int, list[str]]]
-"""Log position of a view, and the ids that a filter chose in it."""
+Evaluate = Callable[[], tuple[int, int, list[str]]]
+"""Log position of a view, the operations up to there, and the ids that a filter chose in it."""
 
 
 def delete_chosen(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: Evaluate) -> int:
     """Delete the records that `evaluate` chooses, exactly as of the position they are deleted at; how many."""
     pause = _FIRST_PAUSE_SECONDS
     for _ in range(_ATTEMPTS):
-        applied, ids = evaluate()
-        if not ids or append_next(stores, end, collection_id, Batch(Op.DELETE, ids), applied + 1):
+        applied, ops, ids = evaluate()
+        if not ids or append_next(stores, end, collection_id, Batch(Op.DELETE, ids), applied + 1, ops=ops):
             return len(ids)
         stores.ambient.sleep(pause * stores.ambient.random.random())
         pause = min(2 * pause, _LAST_PAUSE_SECONDS)

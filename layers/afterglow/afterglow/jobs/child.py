@@ -10,7 +10,6 @@ import logging
 import os
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from uuid import UUID
@@ -20,8 +19,9 @@ import orjson
 from afterglow.collection.replica import Replica
 from afterglow.errors import AfterglowError
 from afterglow.jobs.index import index
-from afterglow.jobs.places import NoQueue, indexing_alone, open_place
-from afterglow.settings import Ambient, from_environment
+from afterglow.jobs.open import open_place
+from afterglow.jobs.place import NoQueue
+from afterglow.settings import Ambient
 from afterglow.storage.stores import Stores
 
 _KEPT = 2
@@ -33,13 +33,13 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.nice(_NICENESS)
     ambient = Ambient()
-    place = open_place(Path(sys.argv[1]), ambient)
-    stores, replicas = place.stores(from_environment(), ambient, NoQueue()), dict[UUID, Replica]()
+    place, settings = open_place(sys.argv[1], ambient)
+    stores, replicas = place.stores(settings, ambient, NoQueue()), dict[UUID, Replica]()
     requests: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_receive, args=(requests,), daemon=True).start()
     while True:
         line = requests.get()
-        with indexing_alone(place):
+        with place.alone():
             answer = _work(stores, replicas, orjson.loads(line))
         sys.stdout.buffer.write(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
         sys.stdout.buffer.flush()

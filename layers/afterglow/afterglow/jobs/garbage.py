@@ -8,8 +8,8 @@ has just been replaced, and it says nothing of how long the job that wrote an ob
 because:
 
 * **Folds and compactions** do not run beside `collect`: on one directory all three hold the indexer lock
-  (`jobs.places.indexing_alone`). *Without that lock `garbage_grace_seconds` must be longer than the longest job may
-  take from its first object to its manifest.*
+  (`jobs.directory`). *In an account, where there is no such lock, `garbage_grace_seconds` must be longer than the
+  longest job may take from its first object to its manifest; a function has 15 minutes.*
 * **Writers** hold no lock. A batch's object is as old as its write: one that took over half the grace puts its object
   again, before its entry names it and before it is acknowledged (`log.append.secured`).
 * **Readers** keep files mapped that are deleted under them. One that opens a checkpoint, and finds a part of it gone,

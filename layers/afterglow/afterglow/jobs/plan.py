@@ -4,11 +4,16 @@ Folds leave small segments without graphs, searched exactly. They are merged whe
 where possible by *extending* the graph of the largest segment, whose rows are then not inserted again: every row is
 inserted about once, and copied about log(n) times, because a large segment is extended only when what joins it is at
 least a quarter of its rows. A segment that lost a quarter of its rows is written anew without them, which gives the
-space back. In quiet times several graphs become one, if that is
-not too large: one graph is searched faster than several.
+space back. In quiet times several graphs become one, if that is not too large: one graph is searched faster than
+several.
+
+Where a merge must end in a given time, as in a Lambda function, `merge_bytes` bounds what may become one segment: a
+collection then grows by segments of that size, which are left alone until a quarter of their rows is dead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.settings import Settings
@@ -32,19 +37,35 @@ class Merge:
 def plan(manifest: Manifest, settings: Settings, *, quiet: bool) -> Merge | None:
     """The next merge, or None when the segments are as they should be."""
     segments = manifest.segments
-    decayed = tuple(each for each in segments if each.dead_rows > _DEAD * each.rows)
-    if decayed:
-        return _merge(decayed, settings)
     ascending = sorted(segments, key=lambda each: each.live)
+    most = _most_rows(manifest, settings)
+    decayed = [each for each in ascending if each.dead_rows > _DEAD * each.rows]
+    if decayed:
+        return _merge(_within(most, decayed), settings)
     small = [each for each in ascending if not each.has_graph]
     small_rows = sum(each.live for each in small)
     enough = settings.graph_rows if quiet else max(settings.fold_ops, settings.graph_rows)
     if small_rows >= max(enough, 1) or len(small) > (_MOST_SMALL_QUIET if quiet else _MOST_SMALL):
-        return _merge(tuple(_joined(ascending, small)), settings)
+        return _merge(_within(most, _joined(ascending, small)), settings)
     graphs = [each for each in segments if each.has_graph]
-    if quiet and len(graphs) > 1 and sum(each.live for each in segments) <= _QUIET_ROWS:
+    if quiet and len(graphs) > 1 and sum(each.live for each in segments) <= min(_QUIET_ROWS, most):
         return _merge(segments, settings)
     return None
+
+
+def _most_rows(manifest: Manifest, settings: Settings) -> int:
+    """How many rows may become one segment; always enough that what is merged gets a graph."""
+    if not settings.merge_bytes or manifest.dimension is None:
+        return sum(each.live for each in manifest.segments)
+    return max(settings.merge_bytes // (4 * manifest.dimension), 4 * settings.graph_rows)
+
+
+def _within(most: int, wanted: Sequence[SegmentInfo]) -> tuple[SegmentInfo, ...]:
+    """The first of `wanted`, and those after it as long as all have at most `most` live rows."""
+    totals = accumulate(each.live for each in wanted)
+    return tuple(
+        each for number, (each, total) in enumerate(zip(wanted, totals, strict=True)) if not number or total <= most
+    )
 
 
 def _joined(ascending: list[SegmentInfo], small: list[SegmentInfo]) -> list[SegmentInfo]:
@@ -57,8 +78,8 @@ def _joined(ascending: list[SegmentInfo], small: list[SegmentInfo]) -> list[Segm
     return inputs
 
 
-def _merge(inputs: tuple[SegmentInfo, ...], settings: Settings) -> Merge:
+def _merge(inputs: Sequence[SegmentInfo], settings: Settings) -> Merge:
     rows = sum(each.live for each in inputs)
     sound = [each for each in inputs if each.has_graph and each.dead_rows <= _DEAD * each.rows]
     base = max(sound, key=lambda each: each.live, default=None)
-    return Merge(inputs, base if rows >= settings.graph_rows else None, rows >= settings.graph_rows)
+    return Merge(tuple(inputs), base if rows >= settings.graph_rows else None, rows >= settings.graph_rows)

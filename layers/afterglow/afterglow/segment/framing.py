@@ -7,6 +7,7 @@ All integers little-endian; every array begins at a multiple of 64 bytes::
 Offsets count from the end of the padded header. The checksum over the whole file is kept by whoever names the file.
 """
 
+import fcntl
 import mmap
 import os
 import struct
@@ -28,6 +29,7 @@ MAGIC = b"AGF1"
 _PREFIX = struct.Struct("<4sI")
 _ALIGNMENT = 64
 _CHUNK = 4 * 1024 * 1024
+_ATTEMPTS = 4
 _DTYPES = {"|u1", "|b1", "|i1", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8"}
 ADVICE = "restore it from a backup, or delete the collection"
 
@@ -94,16 +96,15 @@ def checksum_of(path: Path) -> str:
 
 
 class MappedFile:
-    """A verified file, mapped read-only. Numpy arrays over it keep the map alive."""
+    """A verified file, mapped read-only. Numpy arrays over it keep the map alive.
+
+    A shared lock on it, as long as this lives, keeps a cache of downloaded files from taking it for one not in use.
+    """
 
     def __init__(self, objects: Objects, info: FileInfo, *, verify: bool = True) -> None:
         """Raises Corrupt when length or checksum differ from `info`, or the file is missing."""
         self.info = info
-        try:
-            self.path = objects.local_file(info.key)
-            self._file = self.path.open("rb")
-        except (ObjectMissing, FileNotFoundError):
-            raise ObjectMissing(f"object {info.key} is not there") from None
+        self.path, self._file = _opened(objects, info.key)
         weakref.finalize(self, self._file.close)
         self._seen = self._signature()
         self._compare(verify)
@@ -132,6 +133,21 @@ class MappedFile:
             raise Corrupt(f"{self.info.key} is damaged: {size} bytes instead of {self.info.size}; {ADVICE}")
         if verify and _checksum(self._file) != self.info.checksum:
             raise Corrupt(f"{self.info.key} is damaged: it does not match its checksum; {ADVICE}")
+
+
+def _opened(objects: Objects, key: str) -> tuple[Path, BinaryIO]:
+    """The object's file, open and locked as in use; again where a cache made room just before."""
+    for _ in range(_ATTEMPTS):
+        path = objects.local_file(key)
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            continue
+        fcntl.flock(file, fcntl.LOCK_SH)
+        if os.fstat(file.fileno()).st_nlink:
+            return path, file
+        file.close()
+    raise ObjectMissing(f"object {key} is not there")
 
 
 def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

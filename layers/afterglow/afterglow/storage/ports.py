@@ -103,7 +103,10 @@ class Table(Protocol):
         """Write the item and return its new version. Raises ConditionFailed, Unavailable, StorageFull."""
 
     def put_many(self, puts: Sequence[Put]) -> None:
-        """Unconditional puts in as few round trips as the store allows; after a crash any of them may be missing."""
+        """Unconditional puts in as few round trips as the store allows; after a crash any of them may be missing.
+
+        Versions afterwards are not told: not for items that anybody puts by version.
+        """
 
     def query(
         self,
@@ -152,7 +155,10 @@ class Objects(Protocol):
         """The bytes, or a range of them. Raises ObjectMissing."""
 
     def local_file(self, key: str) -> Path:
-        """A local file with the object's bytes, downloaded first where the store is remote. Raises ObjectMissing."""
+        """A local file with the object's bytes, downloaded first where the store is remote. Raises ObjectMissing.
+
+        Where it is a copy, it may be removed to make room unless somebody holds a shared lock (`flock`) on it.
+        """
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object whose key begins with `prefix`, ascending by key."""

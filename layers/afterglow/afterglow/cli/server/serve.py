@@ -6,7 +6,8 @@ from pathlib import Path
 
 from afterglow.api.app import create_app
 from afterglow.cli.server.server import serve_app
-from afterglow.jobs.local import open_directory
+from afterglow.jobs import open as opening
+from afterglow.jobs.directory import open_directory
 from afterglow.settings import Ambient, Settings
 
 
@@ -21,7 +22,7 @@ def serve(
     on_ready: Callable[[], None] | None = None,
 ) -> None:
     """Serves the directory at `path`; the rest is `serve_app`'s. Raises what opening the directory raises."""
-    engine = open_directory(path, settings, ambient)
+    engine = opening.serve(open_directory(path, ambient), settings, ambient)
     try:
         app = create_app(engine, settings, ambient, allow_reset=allow_reset)
         serve_app(app, settings, ambient, listeners=listeners, control=control, on_ready=on_ready)

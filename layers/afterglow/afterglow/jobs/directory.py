@@ -1,4 +1,4 @@
-"""What a data directory holds, and opening its stores.
+"""A data directory as a place: its stores, the lock that keeps two indexers apart.
 
 ::
 
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afterglow.errors import Corrupt, Unavailable
-from afterglow.jobs import garbage
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.local.objects import DirectoryObjects
 from afterglow.storage.local.table import SqliteTable
@@ -25,7 +24,7 @@ TABLE = "table.sqlite"
 OBJECTS = "objects"
 LOCK = "indexer.lock"
 _SCRATCH_SECONDS = 600.0
-_SWEEP_PAGES = 20_000
+_TIDY_PAGES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +39,33 @@ class Directory:
         """The directory's stores, with `queue` for nudges."""
         return Stores(self.table, self.objects, queue, settings, ambient)
 
+    @contextmanager
+    def alone(self, *, wait: bool = True) -> Iterator[bool]:
+        """Hold the directory's indexer lock, which the death of its holder frees; whether it was had."""
+        with (self.path / LOCK).open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
-class NoQueue:
-    """For processes that do the work themselves."""
+    def tidy(self, ambient: Ambient, *, thorough: bool) -> None:
+        """Remove files of crashed writes, and give free pages back.
 
-    def send(self, group: str, body: str) -> None:
-        """Nobody listens."""
+        Leftovers are left where an indexer works: it may have begun its files long ago.
+        """
+        with self.alone(wait=False) as is_alone:
+            if is_alone:
+                self.objects.sweep_scratch(ambient.now() - _SCRATCH_SECONDS)
+        self.table.reclaim(None if thorough else _TIDY_PAGES)
+
+    def argument(self) -> str:
+        """The path."""
+        return str(self.path)
 
 
-def open_place(path: Path, ambient: Ambient) -> Directory:
+def open_directory(path: Path, ambient: Ambient) -> Directory:
     """Open the data directory `path`, which is created when missing. Raises Corrupt, StorageFull, Unavailable.
 
     It is only taken for a new one where nothing in it shows that there was a table before.
@@ -79,30 +96,3 @@ def _refuse_lost_table(path: Path, objects: DirectoryObjects) -> None:
 
 def _has_content(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
-
-
-def sweep(place: Directory, stores: Stores, *, thorough: bool = False) -> None:
-    """What no single collection asks for: go on with drops, remove leftovers of crashes, give free pages back.
-
-    Leftovers are left where an indexer works: it may have begun its files long ago. `thorough` gives all pages back.
-    """
-    garbage.clear_dropped(stores)
-    with indexing_alone(place, wait=False) as is_alone:
-        if is_alone:
-            place.objects.sweep_scratch(stores.ambient.now() - _SCRATCH_SECONDS)
-    place.table.reclaim(None if thorough else _SWEEP_PAGES)
-
-
-@contextmanager
-def indexing_alone(place: Directory, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the directory's indexer lock, which the death of its holder frees; whether it was had.
-
-    Waits for whoever holds it; without `wait` the answer is False at once. Not to be nested.
-    """
-    with (place.path / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from afterglow.errors import Corrupt
-from afterglow.jobs.local import compact_directory
-from afterglow.jobs.places import OBJECTS, TABLE, Directory, NoQueue, indexing_alone, open_place, sweep
+from afterglow.jobs.directory import OBJECTS, TABLE, Directory, open_directory
+from afterglow.jobs.open import compact
+from afterglow.jobs.place import NoQueue, sweep
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.ports import Put
 from tests.support.stores import quick_folder
@@ -21,7 +22,7 @@ def folder() -> Iterator[Path]:
 
 
 def opened(folder: Path) -> Directory:
-    return open_place(folder, Ambient())
+    return open_directory(folder, Ambient())
 
 
 @pytest.mark.parametrize("loss", ["missing", "empty"])
@@ -76,9 +77,9 @@ def test_leftovers_are_swept_only_while_no_indexer_works(folder: Path) -> None:
     long_ago = place.objects.scratch("begun-long-ago")
     long_ago.write_bytes(b"a graph that takes its time")
     os.utime(long_ago, (0, 0))
-    with indexing_alone(place) as is_alone:
+    with place.alone() as is_alone:
         assert is_alone
-        with indexing_alone(opened(folder), wait=False) as is_alone_too:
+        with opened(folder).alone(wait=False) as is_alone_too:
             assert not is_alone_too
         sweep(place, stores)
         assert long_ago.exists()
@@ -88,7 +89,7 @@ def test_leftovers_are_swept_only_while_no_indexer_works(folder: Path) -> None:
 
 
 def test_a_compaction_asked_for_gives_all_pages_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("afterglow.jobs.places._SWEEP_PAGES", 1_000)
+    monkeypatch.setattr("afterglow.jobs.directory._TIDY_PAGES", 1_000)
     place = opened(folder)
     stores = place.stores(Settings(), Ambient(), NoQueue())
     place.table.put_many([Put("p", f"{number:05}", bytes(8_000)) for number in range(3_000)])
@@ -100,6 +101,6 @@ def test_a_compaction_asked_for_gives_all_pages_back(folder: Path, monkeypatch: 
     before = free_pages()
     sweep(place, stores)
     assert free_pages() == before - 1_000 > 0
-    assert list(compact_directory(folder, Settings(), Ambient())) == []
+    assert list(compact(open_directory(folder, Ambient()), Settings(), Ambient())) == []
     assert free_pages() == 0
     place.table.close()

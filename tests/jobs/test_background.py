@@ -14,7 +14,8 @@ import pytest
 from afterglow.catalog import schema
 from afterglow.collection import Engine
 from afterglow.collection.model import Scope, Selection
-from afterglow.jobs.local import compact_directory, open_directory
+from afterglow.jobs.directory import open_directory
+from afterglow.jobs.open import compact, serve
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import Ambient, Settings, child_environment
 from tests.support.stores import quick_folder
@@ -33,7 +34,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def engine(folder: Path) -> Iterator[Engine]:
-    opened = open_directory(folder, SETTINGS, Ambient())
+    opened = serve(open_directory(folder, Ambient()), SETTINGS, Ambient())
     yield opened
     opened.close()
 
@@ -95,11 +96,11 @@ def test_the_background_folds_and_survives_the_death_of_its_process(engine: Engi
 
 def test_what_an_earlier_process_left_is_taken_up(folder: Path) -> None:
     never = replace(SETTINGS, fold_ops=1_000, fold_quiet_seconds=1_000.0)
-    first = open_directory(folder, never, Ambient())
+    first = serve(open_directory(folder, Ambient()), never, Ambient())
     scope = made(first, "tested")
     write(first, scope, 0, 5)
     first.close()
-    second = open_directory(folder, SETTINGS, Ambient())
+    second = serve(open_directory(folder, Ambient()), SETTINGS, Ambient())
     try:
         wait_until(is_indexed(second, scope, 5), "taking up what was left")
     finally:
@@ -108,20 +109,20 @@ def test_what_an_earlier_process_left_is_taken_up(folder: Path) -> None:
 
 def test_a_damaged_collection_does_not_keep_others_from_being_taken_up(folder: Path) -> None:
     never = replace(SETTINGS, fold_ops=1_000, fold_quiet_seconds=1_000.0)
-    first = open_directory(folder, never, Ambient())
+    first = serve(open_directory(folder, Ambient()), never, Ambient())
     scopes = [made(first, f"tested-{number}") for number in range(3)]
     for scope in scopes:
         write(first, scope, 0, 5)
     first.close()
-    assert len(list(compact_directory(folder, SETTINGS, Ambient()))) == 3
-    again = open_directory(folder, never, Ambient())
+    assert len(list(compact(open_directory(folder, Ambient()), SETTINGS, Ambient()))) == 3
+    again = serve(open_directory(folder, Ambient()), never, Ambient())
     for scope in scopes:
         write(again, scope, 5, 10)
     again.close()
     damaged = min(scopes, key=lambda scope: scope.collection)
     for manifest in (folder / "objects" / str(damaged.collection) / "manifest").iterdir():
         manifest.write_bytes(b"{")
-    third = open_directory(folder, SETTINGS, Ambient())
+    third = serve(open_directory(folder, Ambient()), SETTINGS, Ambient())
     try:
         for scope in scopes:
             if scope is not damaged:

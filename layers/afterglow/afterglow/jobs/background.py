@@ -1,31 +1,26 @@
-"""One data directory as a running engine: the stores, and the background work on a thread and a child process.
+"""Indexing beside the requests: decides on a thread what is worth doing and when, and has a child process do it.
 
-The queue's thread decides what is worth doing and when; the child (`jobs.child`) does it. A collection is indexed at
-once when its unindexed tail has grown to `fold_ops`, and otherwise when it was left alone for `fold_quiet_seconds`.
-Nothing here holds data: whatever a crash interrupts is found and taken up at the next start.
+A collection is indexed at once when its unindexed tail has grown to `fold_ops`, and otherwise when it was left alone
+for `fold_quiet_seconds`. The child (`jobs.child`) is a process of its own because a busy Python thread slows the
+building of a graph, and the other way round. Nothing here holds data: whatever a crash interrupts is found and taken up
+at the next start.
 """
 
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
 import orjson
 
 from afterglow.catalog import Catalog, collections
-from afterglow.collection import Engine
 from afterglow.collection.progress import indexing_status, waiting
-from afterglow.collection.replica import Replica
 from afterglow.errors import Corrupt, Unavailable
 from afterglow.jobs import garbage
-from afterglow.jobs.index import Report, index
-from afterglow.jobs.places import Directory, NoQueue, indexing_alone, open_place, sweep
+from afterglow.jobs.place import Place, sweep
 from afterglow.log import trim
-from afterglow.settings import Ambient, Settings, child_environment
+from afterglow.settings import child_environment
 from afterglow.storage.local.queue import ThreadQueue
 from afterglow.storage.stores import Stores
 
@@ -40,38 +35,6 @@ _IDLE_SECONDS = 10.0
 _LOOK_SECONDS = 0.25
 
 
-def open_directory(path: Path, settings: Settings, ambient: Ambient) -> Engine:
-    """The engine over the data directory `path`, created when missing, with its background indexer running.
-
-    Raises Corrupt, StorageFull, Unavailable.
-    """
-    place = open_place(path, ambient)
-    queue = ThreadQueue(ambient)
-    stores = place.stores(settings, ambient, queue)
-    engine = Engine(
-        stores,
-        background=ThreadPoolExecutor(1, thread_name_prefix="afterglow-refresh"),
-        on_close=[(indexer := _Indexer(place, stores, queue)).close],
-    )
-    engine.catalog.ensure_defaults()
-    queue.send_later(_SWEEP, "start", _START_SECONDS)
-    queue.start(indexer.handle)
-    return engine
-
-
-def compact_directory(
-    path: Path, settings: Settings, ambient: Ambient, collection: UUID | None = None
-) -> Iterator[Report]:
-    """Fold and merge every collection of a data directory (or one), here and now; a report for each."""
-    place = open_place(path, ambient)
-    stores = place.stores(settings, ambient, NoQueue())
-    with indexing_alone(place):
-        for each in list(_collections(stores)) if collection is None else [collection]:
-            yield index(stores, Replica(stores, each), each, quiet=True)
-    sweep(place, stores, thorough=True)
-    place.table.close()
-
-
 @dataclass(slots=True)
 class _Case:
     """What is known of a collection that was written lately."""
@@ -84,16 +47,21 @@ class _Case:
     """Whether it was indexed to the end, as in quiet, since it was last indexed in haste."""
 
 
-class _Indexer:
+class Indexer:
     """Decides when to index which collection, and has the child do it."""
 
-    def __init__(self, place: Directory, stores: Stores, queue: ThreadQueue) -> None:
+    def __init__(self, place: Place, stores: Stores, queue: ThreadQueue) -> None:
         self._place = place
         self._stores = stores
         self._queue = queue
         self._child: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._cases: dict[str, _Case] = {}
+
+    def start(self) -> None:
+        """Begin to listen to the queue; soon take up what an earlier process left undone."""
+        self._queue.send_later(_SWEEP, "start", _START_SECONDS)
+        self._queue.start(self.handle)
 
     def handle(self, group: str, body: str) -> float | None:
         """Work on one nudge; seconds until the group should be looked at again, if it should."""
@@ -109,7 +77,7 @@ class _Indexer:
 
     def _take_up(self) -> None:
         """Find what an earlier process left unfinished."""
-        for each in list(_collections(self._stores)):
+        for each in Catalog(self._stores.table, self._stores.ambient).collections():
             try:
                 if self._is_unfinished(each):
                     self._cases[str(each)] = _Case(is_settled=False)
@@ -157,7 +125,7 @@ class _Indexer:
             self._index(group, quiet=True)
             case.is_settled = True
             return settings.garbage_grace_seconds + 1
-        with indexing_alone(self._place):
+        with self._place.alone():
             garbage.collect(self._stores, UUID(group))
         del self._cases[group]
         return None
@@ -181,7 +149,7 @@ class _Indexer:
         if self._child is None or self._child.poll() is not None:
             self._end_child()
             self._child = subprocess.Popen(  # noqa: S603  our own interpreter and module
-                [sys.executable, "-m", "afterglow.jobs.child", str(self._place.path)],
+                [sys.executable, "-m", "afterglow.jobs.child", self._place.argument()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=child_environment(),
@@ -215,10 +183,3 @@ class _Indexer:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-
-def _collections(stores: Stores) -> Iterator[UUID]:
-    catalog = Catalog(stores.table, stores.ambient)
-    for tenant in catalog.list_tenants():
-        for database in catalog.list_databases(tenant):
-            yield from collections.ids(stores.table, database.home)

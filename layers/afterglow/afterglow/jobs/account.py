@@ -1,0 +1,68 @@
+"""An AWS account as a place: a DynamoDB table, an S3 bucket, perhaps a queue.
+
+Nothing keeps two indexers of one collection apart for certain: the queue's message groups do as a rule, and where they
+do not, the loser of the race to publish throws its work away (`jobs.publish`). What garbage collection may take is
+therefore a matter of age alone: see `garbage_grace_seconds`.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from afterglow.errors import InvalidArgument
+from afterglow.jobs.place import ACCOUNT
+from afterglow.settings import Ambient, Settings
+from afterglow.storage.aws.cache import FileCache
+from afterglow.storage.aws.clients import Clients
+from afterglow.storage.aws.objects import S3Objects
+from afterglow.storage.aws.queue import SqsQueue
+from afterglow.storage.aws.table import DynamoTable
+from afterglow.storage.ports import Queue
+from afterglow.storage.stores import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The stores of one deployment in an account. `queue` is None where nobody listens to one."""
+
+    table: DynamoTable
+    objects: S3Objects
+    queue: SqsQueue | None
+
+    def stores(self, settings: Settings, ambient: Ambient, queue: Queue) -> Stores:
+        """The account's stores, with `queue` for nudges."""
+        return Stores(self.table, self.objects, queue, settings, ambient)
+
+    @contextmanager
+    def alone(self, *, wait: bool = True) -> Iterator[bool]:
+        """Nothing to hold: every indexer may go on."""
+        del wait
+        yield True
+
+    def tidy(self, ambient: Ambient, *, thorough: bool) -> None:
+        """Nothing to do: the cache removes its own leftovers, DynamoDB what has expired."""
+
+    def argument(self) -> str:
+        """That it is an account; which one is in the environment."""
+        return ACCOUNT
+
+
+def open_account(settings: Settings, ambient: Ambient, clients: Clients | None = None) -> Account:
+    """The account's stores that the settings name. Asks nothing of them yet. Raises InvalidArgument, StorageFull."""
+    for name in ("table", "bucket"):
+        if not getattr(settings, name):
+            raise InvalidArgument(
+                f"AFTERGLOW_{name.upper()} is not set: deploy the stack (see the README) and set it to the output "
+                f"{name.capitalize()}"
+            )
+    clients = clients or Clients()
+    folder = Path(settings.cache)
+    folder.mkdir(parents=True, exist_ok=True)
+    limit = settings.cache_bytes or shutil.disk_usage(folder).total * 4 // 5
+    return Account(
+        table=DynamoTable(clients, settings.table),
+        objects=S3Objects(clients, settings.bucket, FileCache(folder, limit), ambient),
+        queue=SqsQueue(clients, settings.queue) if settings.queue else None,
+    )

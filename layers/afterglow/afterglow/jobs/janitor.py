@@ -1,0 +1,129 @@
+"""What is done from time to time for collections that nobody asks for.
+
+* **Nudge**: every collection with an unindexed tail is put on the queue, as one that is quiet. That finds tails too
+  short to have been nudged by a writer, and those whose nudge was lost. It costs a read and a query for each.
+* **Tidy**: go on with what was dropped; for each collection remove unnamed objects, and **scrub**: read what its
+  manifest names, compare checksums, and say what does not match. `scrub_bytes` bounds the bytes read in one run.
+
+Collections have their turn in the order of their ids. Where the time of a run is over, the next one goes on after the
+collection where it ended, which an item of the table remembers. *Killed: the next run begins where this one did.* Each
+is safe beside writers, readers and indexers.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import orjson
+import xxhash
+
+from afterglow.catalog import Catalog, collections, keys
+from afterglow.collection.progress import waiting
+from afterglow.errors import Corrupt
+from afterglow.jobs import garbage
+from afterglow.jobs.messages import QUIET
+from afterglow.segment import manifest as manifests
+from afterglow.segment.framing import FileInfo
+from afterglow.segment.manifest import Manifest
+from afterglow.storage.ports import ObjectMissing
+from afterglow.storage.stores import Stores
+
+_log = logging.getLogger(__name__)
+
+_PIECE = 8 * 1024 * 1024
+
+HasTime = Callable[[], bool]
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one run found and did."""
+
+    collections: int = 0
+    nudged: int = 0
+    unindexed_ops: int = 0
+    collected: int = 0
+    scrubbed_bytes: int = 0
+    damaged: int = 0
+
+
+def nudge(stores: Stores, has_time: HasTime) -> Swept:
+    """Put every collection with an unindexed tail on the queue. Raises Unavailable."""
+    swept = Swept()
+    for each in _in_turn(stores, "nudge", has_time):
+        swept.collections += 1
+        tail = waiting(stores, each)
+        if tail is not None and tail.ops:
+            stores.queue.send(str(each), f"{QUIET} {tail.last}")
+            swept.unindexed_ops += tail.ops
+            swept.nudged += 1
+    return swept
+
+
+def tidy(stores: Stores, has_time: HasTime, scrub_bytes: int) -> Swept:
+    """Finish drops, remove unnamed objects, compare the checksums of about `scrub_bytes` bytes. Raises Unavailable."""
+    swept = Swept()
+    garbage.clear_dropped(stores)
+    for each in _in_turn(stores, "tidy", lambda: has_time() and swept.scrubbed_bytes < scrub_bytes):
+        swept.collections += 1
+        try:
+            swept.collected += garbage.collect(stores, each)
+            _scrub(stores, each, swept)
+        except (Corrupt, ObjectMissing) as error:
+            swept.damaged += 1
+            _log.error("collection %s is damaged: %s", each, error)
+    return swept
+
+
+def _in_turn(stores: Stores, task: str, goes_on: Callable[[], bool]) -> Iterator[UUID]:
+    """Every collection once, beginning after the one where the last run ended, as long as it `goes_on`."""
+    everyone = sorted(Catalog(stores.table, stores.ambient).collections())
+    item = stores.table.get(keys.JANITOR, task)
+    begin = last = UUID(int=0) if item is None else UUID(orjson.loads(item.value)["last"])
+    for each in [each for each in everyone if each > begin] + [each for each in everyone if each <= begin]:
+        if not goes_on():
+            break
+        yield each
+        last = each
+    if last != begin:
+        stores.table.put(keys.JANITOR, task, orjson.dumps({"last": str(last)}))
+
+
+def _scrub(stores: Stores, collection_id: UUID, swept: Swept) -> None:
+    """Read every object of the checkpoint in force. Raises Corrupt, ObjectMissing for a manifest that is damaged."""
+    present = collections.by_id(stores.table, collection_id)
+    if present is None or present.manifest is None:
+        return
+    for file in _files(manifests.load(stores.objects, present.manifest)):
+        try:
+            problem = None if _matches(stores, file) else "does not match its checksum"
+        except ObjectMissing:
+            problem = "is missing"
+        swept.scrubbed_bytes += file.size
+        if problem is None:
+            continue
+        newer = collections.by_id(stores.table, collection_id)
+        if newer is None or newer.manifest != present.manifest:
+            return  # replaced, and perhaps collected, while it was read
+        swept.damaged += 1
+        _log.error(
+            "object %s of collection %s (%s) %s: restore an older version of it, or a backup",
+            *(file.key, present.name, collection_id, problem),
+        )
+
+
+def _files(manifest: Manifest) -> Iterator[FileInfo]:
+    for segment in manifest.segments:
+        yield from segment.files.values()
+        if segment.dead is not None:
+            yield segment.dead
+
+
+def _matches(stores: Stores, file: FileInfo) -> bool:
+    """Whether the object has the checksum that its manifest names. Raises ObjectMissing, Unavailable."""
+    digest, position = xxhash.xxh3_128(), 0
+    while position < file.size and (piece := stores.objects.get(file.key, position, _PIECE)):
+        digest.update(piece)
+        position += len(piece)
+    return digest.hexdigest() == file.checksum

@@ -1,0 +1,44 @@
+"""Where a deployment's data lives, as far as the jobs care: a directory of this machine, or an AWS account."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from afterglow.jobs import garbage
+from afterglow.settings import Ambient, Settings
+from afterglow.storage.ports import Queue
+from afterglow.storage.stores import Stores
+
+ACCOUNT = "aws:"
+"""The argument of a child process that means an AWS account; every other is a directory."""
+
+
+class Place(Protocol):
+    """Open stores, and what working on them takes."""
+
+    def stores(self, settings: Settings, ambient: Ambient, queue: Queue) -> Stores:
+        """The place's stores, with `queue` for nudges."""
+
+    def alone(self, *, wait: bool = True) -> AbstractContextManager[bool]:
+        """Hold what keeps two indexers of this place apart, where there is such a thing; whether it was had.
+
+        Waits for whoever holds it; without `wait` the answer is False at once. Not to be nested.
+        """
+
+    def tidy(self, ambient: Ambient, *, thorough: bool) -> None:
+        """Remove the leftovers of crashes that no collection knows of, and give space back; all with `thorough`."""
+
+    def argument(self) -> str:
+        """What tells a child process of this machine to open the same (`jobs.child`)."""
+
+
+class NoQueue:
+    """For processes that do the work themselves."""
+
+    def send(self, group: str, body: str) -> None:
+        """Nobody listens."""
+
+
+def sweep(place: Place, stores: Stores, *, thorough: bool = False) -> None:
+    """What no single collection asks for: go on with drops, remove leftovers of crashes, give space back."""
+    garbage.clear_dropped(stores)
+    place.tidy(stores.ambient, thorough=thorough)
