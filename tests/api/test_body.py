@@ -46,9 +46,17 @@ def test_too_large_in_one_piece() -> None:
         read(Feed(piece(b"x" * 11, more=False)))
 
 
+def test_what_to_do_about_it() -> None:
+    feed = Feed(piece(b"x" * 11, more=False))
+    with pytest.raises(TooLarge, match=r", at most 10 are accepted; eat less$"):
+        asyncio.run(read_body(feed, [], 10, "eat less"))
+
+
 def test_too_large_in_pieces_is_read_to_its_end() -> None:
     feed = Feed(piece(b"x" * 8), piece(b"x" * 8), piece(b"x" * 8), END)
-    with pytest.raises(TooLarge, match=r"^Payload too large: the body has more than 10 bytes$"):
+    with pytest.raises(
+        TooLarge, match=r"^Payload too large: the body has more than 10 bytes, at most 10 are accepted$"
+    ):
         read(feed)
     assert not feed.left
 

@@ -11,6 +11,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from afterglow.api.endpoint import Endpoint, not_found, send_answer
+from afterglow.api.metered import Metered
 from afterglow.api.route import Route, Runs
 from afterglow.api.routes import ROUTES
 from afterglow.api.service import Service
@@ -23,13 +24,25 @@ THREADS = 16
 """Requests that read or write the stores at one time; further ones wait."""
 
 
-def create_app(engine: "Engine", settings: Settings, ambient: Ambient, *, allow_reset: bool) -> Starlette:
-    """The application. Its end closes its threads, not the engine, which the caller opened."""
+def create_app(
+    engine: "Engine",
+    settings: Settings,
+    ambient: Ambient,
+    *,
+    allow_reset: bool,
+    metered: bool = False,
+    threads: int = THREADS,
+) -> Starlette:
+    """The application. Its end closes its threads, not the engine, which the caller opened.
+
+    `metered`: answers say what they used, see `api.metered`. Without `threads` every handler runs on the event loop,
+    which is quickest where requests come one at a time.
+    """
     service = Service(engine, settings, ambient, allow_reset, os.cpu_count() or 1)
-    pools: dict[Runs, Executor] = {
-        Runs.IN_POOL: ThreadPoolExecutor(THREADS, thread_name_prefix="api"),
-        Runs.ASIDE: ThreadPoolExecutor(1, thread_name_prefix="api-aside"),
-    }
+    pools: dict[Runs, Executor] = {}
+    if threads:
+        pools[Runs.IN_POOL] = ThreadPoolExecutor(threads, thread_name_prefix="api")
+        pools[Runs.ASIDE] = ThreadPoolExecutor(1, thread_name_prefix="api-aside")
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -42,6 +55,8 @@ def create_app(engine: "Engine", settings: Settings, ambient: Ambient, *, allow_
     app.router.redirect_slashes = False
     app.router.default = _nothing_here(service)
     app.add_middleware(_RawPaths)
+    if metered:
+        app.add_middleware(Metered)
     return app
 
 
@@ -49,7 +64,11 @@ def _endpoints(service: Service, pools: dict[Runs, Executor]) -> list[tuple[str,
     paths: dict[str, dict[str, Route]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method] = route
-    return [(path, Endpoint(service, methods, pools)) for path, methods in paths.items()]
+    advice = (
+        f"send fewer records a call (max_batch_size is {service.settings.max_batch_size}); "
+        "embeddings are smaller in base64"
+    )
+    return [(path, Endpoint(service, methods, pools, advice)) for path, methods in paths.items()]
 
 
 def _nothing_here(service: Service) -> ASGIApp:

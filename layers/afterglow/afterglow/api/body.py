@@ -36,19 +36,24 @@ async def read_body(
     receive: Receive,
     headers: Headers,
     limit: int,
+    advice: str = "",
+    *,
     piece_seconds: float = PIECE_SECONDS,
     total_seconds: float = TOTAL_SECONDS,
 ) -> bytes:
-    """The whole body, at most `limit` bytes. Raises TooLarge, TooSlow, ClientGone."""
+    """The whole body, at most `limit` bytes; whoever sends more is given `advice`.
+
+    Raises TooLarge, TooSlow, ClientGone.
+    """
     end = asyncio.get_running_loop().time() + total_seconds
     declared = _declared_length(headers)
     if declared is not None and declared > limit:
         if not _waits_for_leave(headers) and declared <= limit * DISCARD_RATIO:
             await _discard(receive, declared, piece_seconds, end)
-        raise TooLarge(f"Payload too large: the body has {declared} bytes, at most {limit} are accepted")
+        raise _too_large(f"{declared} bytes", limit, advice)
     message = await _next(receive, piece_seconds, end)
     if not message.get("more_body", False):
-        return _within(message.get("body", b""), limit)
+        return _within(message.get("body", b""), limit, advice)
     pieces = [message.get("body", b"")]
     size = len(pieces[0])
     while message.get("more_body", False):
@@ -57,14 +62,19 @@ async def read_body(
         size += len(pieces[-1])
         if size > limit:
             await _discard(receive, limit * DISCARD_RATIO, piece_seconds, end)
-            raise TooLarge(f"Payload too large: the body has more than {limit} bytes")
+            raise _too_large(f"more than {limit} bytes", limit, advice)
     return b"".join(pieces)
 
 
-def _within(body: bytes, limit: int) -> bytes:
+def _within(body: bytes, limit: int, advice: str) -> bytes:
     if len(body) > limit:
-        raise TooLarge(f"Payload too large: the body has {len(body)} bytes, at most {limit} are accepted")
+        raise _too_large(f"{len(body)} bytes", limit, advice)
     return body
+
+
+def _too_large(what: str, limit: int, advice: str) -> TooLarge:
+    suffix = f"; {advice}" if advice else ""
+    return TooLarge(f"Payload too large: the body has {what}, at most {limit} are accepted{suffix}")
 
 
 async def _next(receive: Receive, piece_seconds: float, end: float) -> Message:

@@ -4,29 +4,39 @@ Nothing of Starlette's request and response objects is used here: a query should
 """
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from afterglow.api import body, errors
+from afterglow.api import body, errors, sending
 from afterglow.api.route import Route, Runs
 from afterglow.api.service import Answer, Call, Later, Service
 from afterglow.errors import AfterglowError
+from afterglow.metering import current, phase
+
+T = TypeVar("T")
 
 logger = logging.getLogger("afterglow.api")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The routes of one path, by method. `pools` are where handlers run that may not run on the event loop."""
+    """The routes of one path, by method.
+
+    `pools` are where handlers run that may not run on the event loop; what has no pool runs there all the same.
+    """
 
     service: Service
     routes: Mapping[str, Route]
     pools: Mapping[Runs, Executor]
+    advice: str
+    """What to do about a body that is too large."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -35,6 +45,11 @@ class Endpoint:
         if route is None:
             await send_answer(send, not_allowed(self.service, self.routes), 405)
             return
+        usage = current()
+        if usage is not None:
+            usage.facts["operation"] = route.operation
+            if "collection_id" in scope["path_params"]:
+                usage.facts["collection"] = scope["path_params"]["collection_id"]
         try:
             answer = await self._answer(route, scope, receive)
         except body.ClientGone:
@@ -52,17 +67,31 @@ class Endpoint:
             settings = self.service.settings
             body.require_json(scope["headers"])
             content = await body.read_body(
-                receive, scope["headers"], settings.max_body_bytes, piece_seconds=settings.client_seconds
+                receive,
+                scope["headers"],
+                settings.max_body_bytes,
+                self.advice,
+                piece_seconds=settings.client_seconds,
             )
         call = Call(scope["path_params"], scope["query_string"], content)
-        loop = asyncio.get_running_loop()
-        if route.runs in self.pools:
-            done = await loop.run_in_executor(self.pools[route.runs], route.handler, self.service, call)
-        else:
-            done = route.handler(self.service, call)
+        done = await self._run(route.runs, partial(route.handler, self.service, call))
         if isinstance(done, Later):
-            done = await loop.run_in_executor(self.pools[Runs.IN_POOL], done.work)
+            done = await self._run(Runs.IN_POOL, done.work)
+        if not sending.is_plain(done, self.service.settings):
+            done = await self._run(Runs.IN_POOL, partial(self._shaped, done, scope))
         return done
+
+    async def _run(self, where: Runs, work: Callable[[], T]) -> T:
+        pool = self.pools.get(where)
+        if pool is None:
+            return work()
+        if current() is not None:
+            work = partial(contextvars.copy_context().run, work)
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    def _shaped(self, answer: Answer, scope: Scope) -> Answer:
+        with phase("compress"):
+            return sending.shaped(answer, scope["headers"], self.service.settings)
 
 
 def not_found(service: Service) -> Answer:

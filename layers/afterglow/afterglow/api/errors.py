@@ -27,6 +27,10 @@ class TooSlow(errors.AfterglowError):
     """The body did not arrive in time."""
 
 
+class AnswerTooLarge(errors.TooLarge):
+    """The request was good, but its answer is larger than can be sent."""
+
+
 TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     errors.InvalidArgument: (400, "InvalidArgumentError"),
     errors.Malformed: (422, "ChromaError"),
@@ -69,7 +73,7 @@ def known(error: errors.AfterglowError, method: str, path: str, trace_id: str) -
     headers = [trace_header(trace_id)]
     if isinstance(error, errors.Busy | errors.Unavailable):
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
-    if status in _BODY_UNREAD:
+    if status in _BODY_UNREAD and not isinstance(error, AnswerTooLarge):
         headers.append((b"connection", b"close"))
     return Answer(_body(name, error.message), status, headers=headers)
 

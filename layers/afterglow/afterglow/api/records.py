@@ -4,9 +4,11 @@ import numpy as np
 import orjson
 
 from afterglow.api import models, params, records_in, records_out, shapes, vectors
+from afterglow.api.metered import note
 from afterglow.api.service import Answer, Call, Later, Service
 from afterglow.collection import Op
 from afterglow.errors import InvalidArgument, Unimplemented
+from afterglow.metering import phase
 
 _NOTHING = b"{}"
 _DEFAULT_RESULTS = 10
@@ -31,7 +33,8 @@ def upsert(service: Service, call: Call) -> Answer:
 
 def delete(service: Service, call: Call) -> Answer:
     """Delete records by id, by filter, or by both."""
-    request = shapes.parse(models.DeleteRecords, call.body)
+    with phase("parse"):
+        request = shapes.parse(models.DeleteRecords, call.body)
     scope = params.scope(call)
     filtered = request.where is not None or request.where_document is not None
     try:
@@ -45,21 +48,29 @@ def delete(service: Service, call: Call) -> Answer:
     except InvalidArgument:
         service.engine.get_collection_by_id(scope)
         raise
-    return Answer(orjson.dumps({"deleted": service.engine.delete(scope, selection, request.limit)}))
+    with phase("handle"):
+        deleted = service.engine.delete(scope, selection, request.limit)
+    note(rows=deleted)
+    return Answer(orjson.dumps({"deleted": deleted}))
 
 
 def get(service: Service, call: Call) -> Answer:
     """Records in insertion order."""
-    request = shapes.parse(models.GetRecords, call.body)
+    with phase("parse"):
+        request = shapes.parse(models.GetRecords, call.body)
     scope = params.scope(call)
     try:
-        selection = records_in.selection(request)
+        with phase("parse"):
+            selection = records_in.selection(request)
     except InvalidArgument:
         service.engine.get_collection_by_id(scope)
         raise
     include = records_in.include(request.include)
-    records = service.engine.get(scope, selection, request.limit, request.offset or 0, include)
-    return Answer(records_out.got(records, request.include))
+    with phase("handle"):
+        records = service.engine.get(scope, selection, request.limit, request.offset or 0, include)
+    note(rows=len(records.ids))
+    with phase("render"):
+        return Answer(records_out.got(records, request.include))
 
 
 def query(service: Service, call: Call) -> Answer | Later:
@@ -75,11 +86,13 @@ class _Query:
 
     def __init__(self, service: Service, call: Call) -> None:
         self._engine = service.engine
-        self._request = shapes.parse(models.QueryRecords, call.body)
+        with phase("parse"):
+            self._request = shapes.parse(models.QueryRecords, call.body)
         self._scope = params.scope(call)
         try:
-            self._vectors = vectors.parse_queries(self._request.query_embeddings)
-            self._selection = records_in.selection(self._request)
+            with phase("parse"):
+                self._vectors = vectors.parse_queries(self._request.query_embeddings)
+                self._selection = records_in.selection(self._request)
         except InvalidArgument:
             self._engine.get_collection_by_id(self._scope)
             raise
@@ -94,9 +107,11 @@ class _Query:
         """Search and render."""
         include = records_in.include(self._request.include)
         # Distances beyond float32 are the client's doing; they go out as null.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
             hits = self._engine.query(self._scope, self._vectors, self._wanted, self._selection, include)
-        return Answer(records_out.found(hits, self._request.include))
+        note(queries=len(hits), rows=sum(len(each.records.ids) for each in hits))
+        with phase("render"):
+            return Answer(records_out.found(hits, self._request.include))
 
 
 def count(service: Service, call: Call) -> Answer:
@@ -122,13 +137,17 @@ def indexing_status(service: Service, call: Call) -> Answer:
 
 
 def _write(service: Service, call: Call, op: Op) -> Answer:
-    write = records_in.parse_write(op, call.body)
+    with phase("parse"):
+        write = records_in.parse_write(op, call.body)
     scope = params.scope(call)
     try:
-        batch = write.batch()
+        with phase("parse"):
+            batch = write.batch()
     except (InvalidArgument, Unimplemented):
         # A collection that is not there is the greater news.
         service.engine.get_collection_by_id(scope)
         raise
-    service.engine.write(scope, batch)
+    note(rows=len(batch.ids))
+    with phase("handle"):
+        service.engine.write(scope, batch)
     return Answer(_NOTHING)

@@ -44,3 +44,8 @@ class Route:
     query: tuple[tuple[str, dict[str, Any]], ...] = ()
     runs: Runs = Runs.IN_POOL
     hidden: bool = False
+
+    @property
+    def operation(self) -> str:
+        """Its name in logs: the handler's, after its module's."""
+        return f"{self.handler.__module__.rpartition('.')[2]}.{self.handler.__name__}"

@@ -8,7 +8,7 @@ a copy of the context (`contextvars.copy_context`), as `api.endpoint` and `stora
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -69,13 +69,17 @@ def measuring() -> Iterator[Usage]:
         _CURRENT.reset(token)
 
 
-@contextmanager
-def phase(name: str) -> Iterator[None]:
+def phase(name: str) -> AbstractContextManager[None]:
     """Note how long the block takes, where something collects."""
     usage = _CURRENT.get()
-    if usage is None:
-        yield
-        return
+    return _UNTIMED if usage is None else _timed(usage, name)
+
+
+_UNTIMED = nullcontext()
+
+
+@contextmanager
+def _timed(usage: Usage, name: str) -> Iterator[None]:
     began = time.perf_counter()
     try:
         yield

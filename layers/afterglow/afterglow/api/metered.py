@@ -1,0 +1,67 @@
+"""What a request used, for the client and for the log of requests.
+
+An application that is metered answers each request with a header like
+
+    afterglow-usage: dynamodb.Query=1, s3.GetObject=2, read-units=1, write-units=0, bytes-read=4096, bytes-written=0
+
+first the calls to AWS by name, in alphabetical order, where there were any; then DynamoDB's request units and the bytes
+that S3 sent and was sent, always. For the log the request notes its `operation`, `collection`, `rows` (records written,
+deleted or answered), `queries` and `status`, each where there is one.
+"""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from afterglow.metering import Usage, current, measuring
+
+HEADER = b"afterglow-usage"
+
+
+class Metered:
+    """Measures each request, unless something outside measures already: then what it uses counts there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        usage = current()
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif usage is not None:
+            await self.app(scope, receive, _reporting(usage, send))
+        else:
+            with measuring() as usage:
+                await self.app(scope, receive, _reporting(usage, send))
+
+
+def note(**facts: str | int) -> None:
+    """Note facts for the log of requests, where there is one."""
+    usage = current()
+    if usage is not None:
+        usage.facts.update(facts)
+
+
+def rendered(usage: Usage) -> str:
+    """The header's value."""
+    figures = {
+        **dict(sorted(usage.calls.items())),
+        "read-units": usage.read_units,
+        "write-units": usage.write_units,
+        "bytes-read": usage.bytes_read,
+        "bytes-written": usage.bytes_written,
+    }
+    return ", ".join(f"{name}={_plain(figure)}" for name, figure in figures.items())
+
+
+def _plain(figure: float) -> str:
+    return str(int(figure)) if figure == int(figure) else str(figure)
+
+
+def _reporting(usage: Usage, send: Send) -> Send:
+    async def reporting(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            usage.facts["status"] = message["status"]
+            message["headers"] = [*message["headers"], (HEADER, rendered(usage).encode())]
+        await send(message)
+
+    return reporting

@@ -1,0 +1,90 @@
+"""Answers that are compressed, or too large to leave, and what they say they used."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from afterglow.api.app import create_app
+from afterglow.jobs.directory import open_directory
+from afterglow.jobs.open import serve
+from afterglow.metering import measuring
+from afterglow.settings import Ambient, Settings
+from tests.wire.face import CollectionFace, Face, refused
+from tests.wire.serving import served
+
+LIMIT = 20_000
+NOTHING_USED = "read-units=0, write-units=0, bytes-read=0, bytes-written=0"
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
+    settings, ambient = Settings(max_answer_bytes=LIMIT, compress_bytes=2_000), Ambient()
+    engine = serve(open_directory(tmp_path_factory.mktemp("data"), ambient), settings, ambient)
+    try:
+        app = create_app(engine, settings, ambient, allow_reset=False, metered=True)
+        with served(app) as base, httpx.Client(base_url=base, timeout=30.0) as client:
+            yield Face(client)
+    finally:
+        engine.close()
+
+
+@pytest.fixture(scope="module")
+def filled(tight: Face) -> CollectionFace:
+    """Records of a KB each, half of it quotes."""
+    ids = [f"id{at}" for at in range(30)]
+    return tight.collection().add(
+        ids=ids, embeddings=[[1.0, 2.0]] * 30, documents=[str(at) + 'x"' * 500 for at in range(30)]
+    )
+
+
+def got(collection: CollectionFace, coding: str, **body: object) -> httpx.Response:
+    return collection.face.call("POST", collection.path + "/get", body, headers={"accept-encoding": coding})
+
+
+def test_a_large_answer_is_compressed_for_those_who_accept_it(filled: CollectionFace) -> None:
+    packed = got(filled, "gzip", limit=3)
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == "accept-encoding"
+    assert int(packed.headers["content-length"]) < 500
+    plain = got(filled, "identity", limit=3)
+    assert "content-encoding" not in plain.headers
+    assert plain.headers["vary"] == "accept-encoding"
+    assert plain.json() == packed.json()
+    assert "content-encoding" not in got(filled, "gzip;q=0, br", limit=3).headers
+
+
+def test_a_small_answer_is_not(filled: CollectionFace) -> None:
+    answer = got(filled, "gzip", include=[])
+    assert "content-encoding" not in answer.headers
+    assert "vary" not in answer.headers
+
+
+def test_an_answer_that_cannot_leave(filled: CollectionFace) -> None:
+    answer = got(filled, "identity")
+    # A quote in a document takes two bytes in its JSON, and four in the JSON around that.
+    assert answer.status_code == 413
+    size = int(answer.json()["message"].split()[6])
+    assert 30 * 2_500 < size < 30 * 2_600
+    refused(
+        answer,
+        413,
+        f"Payload too large: the answer has {size} bytes, at most {LIMIT} can be sent; ask for fewer records at a time "
+        "(limit and offset, or n_results), or leave embeddings or documents out of include, or accept gzip",
+    )
+    assert "connection" not in answer.headers
+    assert got(filled, "gzip").status_code == 200
+    assert len(got(filled, "identity", limit=7, offset=7).json()["ids"]) == 7
+    assert len(got(filled, "identity", include=["embeddings"]).json()["ids"]) == 30
+
+
+def test_every_answer_says_what_it_used(filled: CollectionFace) -> None:
+    for answer in (got(filled, "gzip"), filled.post("query", query_embeddings=[[1.0, 2.0]]), filled.get("count")):
+        assert answer.headers["afterglow-usage"] == NOTHING_USED
+    assert filled.face.call("GET", "/nowhere").headers["afterglow-usage"] == NOTHING_USED
+
+
+def test_measuring_ends_with_the_request(face: Face) -> None:
+    with measuring() as outside:
+        assert "afterglow-usage" not in face.call("GET", "/api/v2/heartbeat").headers
+    assert outside.facts == {}
