@@ -98,6 +98,19 @@ def test_in_quiet_times_several_graphs_become_one_if_not_too_large() -> None:
     assert planned(segment("a", 450_000, graph=True), segment("b", 100_000, graph=True), quiet=True) is None
 
 
+def test_segments_grow_no_larger_than_a_merge_may_be() -> None:
+    bounded = replace(DEFAULTS, merge_bytes=12 * 100_000)
+    fresh = segment("fresh", 30_000)
+    merge = planned(segment("near", 80_000, graph=True), fresh, settings=bounded)
+    assert names(merge) == {"fresh"}
+    merge = planned(segment("near", 60_000, graph=True), fresh, settings=bounded)
+    assert names(merge) == {"near", "fresh"}
+    pair = segment("a", 70_000, graph=True), segment("b", 40_000, graph=True)
+    assert planned(*pair, quiet=True, settings=bounded) is None
+    decayed = segment("a", 90_000, graph=True, dead=30_000), segment("b", 90_000, graph=True, dead=40_000)
+    assert names(planned(*decayed, settings=bounded)) == {"b"}
+
+
 segments = st.builds(
     lambda rows, share, graph: (rows, int(rows * share), graph),
     st.integers(1, 60_000),
@@ -111,12 +124,13 @@ segments = st.builds(
     quiet=st.booleans(),
     fold_ops=st.sampled_from([0, 1, 10, 8_192, 100_000]),
     graph_rows=st.sampled_from([0, 1, 10, 4_096, 100_000]),
+    merge_rows=st.sampled_from([0, 0, 1, 5_000, 70_000]),
 )
 def test_merging_comes_to_an_end(
-    shapes: list[tuple[int, int, bool]], quiet: bool, fold_ops: int, graph_rows: int
+    shapes: list[tuple[int, int, bool]], quiet: bool, fold_ops: int, graph_rows: int, merge_rows: int
 ) -> None:
     """Every plan names segments of the manifest once, and carrying plans out leaves nothing to plan before long."""
-    settings = replace(DEFAULTS, fold_ops=fold_ops, graph_rows=graph_rows)
+    settings = replace(DEFAULTS, fold_ops=fold_ops, graph_rows=graph_rows, merge_bytes=12 * merge_rows)
     present = [segment(f"{number}", rows, graph=graph, dead=dead) for number, (rows, dead, graph) in enumerate(shapes)]
     for step in range(2 * len(shapes) + 2):
         merge = planned(*present, quiet=quiet, settings=settings)
@@ -130,6 +144,7 @@ def test_merging_comes_to_an_end(
             assert merge.base in merge.inputs
             assert merge.base.has_graph
         live = sum(each.live for each in merge.inputs)
+        assert not merge_rows or len(merge.inputs) == 1 or live <= max(merge_rows, 4 * graph_rows)
         assert merge.graph == (live >= graph_rows)
         still_dead = 0 if merge.base is None else merge.base.dead_rows
         merged = segment(f"merged {step}", live + still_dead, graph=merge.graph, dead=still_dead)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from afterglow.errors import AfterglowError
-from afterglow.settings import Settings, from_environment
+from afterglow.settings import ON_AWS, Settings, from_environment
 
 FAILED = 1
 MISUSED = 2
@@ -19,10 +19,10 @@ def give_up(message: str, code: int = FAILED) -> NoReturn:
     raise SystemExit(code)
 
 
-def settings() -> Settings:
+def settings(*, aws: bool = False) -> Settings:
     """The settings from the environment; ends the program with 2 if they cannot be read."""
     try:
-        return from_environment()
+        return from_environment(defaults=ON_AWS if aws else Settings())
     except ValueError as error:
         give_up(str(error), MISUSED)
 

@@ -46,14 +46,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(given: argparse.Namespace) -> None:
-    """Serve the Chroma API from one directory, until Ctrl-C."""
+    """Serve the Chroma API from one directory, or from an AWS account, until Ctrl-C."""
     from afterglow.cli.run import run
 
-    run(given.path, given.host, given.port, workers=given.workers, allow_reset=given.allow_reset)
+    where = None if given.aws else given.path
+    run(where, given.host, given.port, workers=given.workers, allow_reset=given.allow_reset)
 
 
 def _run_arguments(sub: argparse.ArgumentParser) -> None:
-    _path(sub, "Directory that holds the data; made if it is not there.")
+    _place(sub, "Directory that holds the data; made if it is not there.")
     sub.add_argument(
         "--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for every network of this machine."
     )
@@ -77,7 +78,8 @@ def _compact(given: argparse.Namespace) -> None:
     """Index what is not indexed yet and give the space of deleted records back, now instead of in the background."""
     from afterglow.cli.compact import compact
 
-    compact(given.path.absolute(), settings(), given.collection, given.tenant, given.database)
+    where = None if given.aws else given.path.absolute()
+    compact(where, settings(aws=given.aws), given.collection, given.tenant, given.database)
 
 
 def _compact_arguments(sub: argparse.ArgumentParser) -> None:
@@ -88,7 +90,7 @@ def _compact_arguments(sub: argparse.ArgumentParser) -> None:
         help="Name or id of one collection; all of them without it.",
     )
     sub.set_defaults(collection=None)
-    _path(sub, "Directory that holds the data.")
+    _place(sub, "Directory that holds the data.")
     sub.add_argument("--tenant", default="default_tenant", help="Tenant of the collection named.")
     sub.add_argument("--database", default="default_database", help="Database of the collection named.")
 
@@ -113,8 +115,16 @@ def _demo_arguments(sub: argparse.ArgumentParser) -> None:
     sub.set_defaults(url=None, path=None)
 
 
-def _path(sub: argparse.ArgumentParser, text: str) -> None:
-    sub.add_argument("--path", type=Path, default=Path("data"), help=text)
+def _place(sub: argparse.ArgumentParser, text: str) -> None:
+    either = sub.add_mutually_exclusive_group()
+    either.add_argument("--path", type=Path, default=Path("data"), help=text)
+    either.add_argument(
+        "--aws",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="Instead of a directory: the table and the bucket that AFTERGLOW_TABLE and AFTERGLOW_BUCKET name.",
+    )
+    sub.set_defaults(aws=False)
 
 
 def _between(least: int, most: int) -> Callable[[str], int]:

@@ -13,14 +13,18 @@ from afterglow.cli.server import logs, process, sockets
 from afterglow.settings import Ambient
 
 
-def run(path: Path, host: str, port: int, *, workers: int, allow_reset: bool) -> None:
-    """Serves until told to stop. Exits with 2 for bad settings, 1 for an address or directory that cannot be used."""
-    given = settings()
-    path = usable_directory(path)
+def run(path: Path | None, host: str, port: int, *, workers: int, allow_reset: bool) -> None:
+    """Serves a directory, or an AWS account (None), until told to stop.
+
+    Exits with 2 for bad settings, 1 for an address or directory that cannot be used.
+    """
+    given = settings(aws=path is None)
+    path = None if path is None else usable_directory(path)
     listeners = sockets.listen(host, port)
     process.prepare()
     logs.configure()
-    announce = partial(_announce, sockets.url(host, listeners), path, workers)
+    place = path or f"table {given.table} and bucket {given.bucket}"
+    announce = partial(_announce, sockets.url(host, listeners), place, workers)
     # Held while the imports below take their time.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     if workers == 1:
@@ -31,7 +35,7 @@ def run(path: Path, host: str, port: int, *, workers: int, allow_reset: bool) ->
     else:
         from afterglow.cli.server.supervise import Supervisor
 
-        what = {"path": str(path), "allow_reset": allow_reset}
+        what = {"path": None if path is None else str(path), "allow_reset": allow_reset}
         code = Supervisor(
             listeners,
             [sys.executable, "-m", "afterglow.cli.server.worker", json.dumps(what)],
@@ -56,8 +60,8 @@ def usable_directory(path: Path) -> Path:
     return path
 
 
-def _announce(url: str, path: Path, workers: int) -> None:
+def _announce(url: str, place: Path | str, workers: int) -> None:
     processes = "" if workers == 1 else f", {workers} workers"
-    line = f"afterglow {__version__} serves the Chroma API on {url}, data in {path}, pid {os.getpid()}{processes}"
+    line = f"afterglow {__version__} serves the Chroma API on {url}, data in {place}, pid {os.getpid()}{processes}"
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

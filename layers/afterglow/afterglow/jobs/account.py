@@ -1,8 +1,8 @@
 """An AWS account as a place: a DynamoDB table, an S3 bucket, perhaps a queue.
 
-Nothing keeps two indexers of one collection apart for certain: the queue's message groups do as a rule, and where they
-do not, the loser of the race to publish throws its work away (`jobs.publish`). What garbage collection may take is
-therefore a matter of age alone: see `garbage_grace_seconds`.
+Nothing keeps two indexers of one collection apart for certain: the queue's message groups do as a rule, a lock file on
+one machine; and where they do not, the loser of the race to publish throws its work away (`jobs.publish`). What garbage
+collection may take is therefore a matter of age alone: see `garbage_grace_seconds`.
 """
 
 import shutil
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afterglow.errors import InvalidArgument
+from afterglow.jobs.directory import LOCK, locked
 from afterglow.jobs.place import ACCOUNT
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.aws.cache import FileCache
@@ -27,6 +28,7 @@ from afterglow.storage.stores import Stores
 class Account:
     """The stores of one deployment in an account. `queue` is None where nobody listens to one."""
 
+    cache: Path
     table: DynamoTable
     objects: S3Objects
     queue: SqsQueue | None
@@ -37,9 +39,9 @@ class Account:
 
     @contextmanager
     def alone(self, *, wait: bool = True) -> Iterator[bool]:
-        """Nothing to hold: every indexer may go on."""
-        del wait
-        yield True
+        """Hold this machine's indexer lock; one on another machine may be at work all the same."""
+        with locked(self.cache / LOCK, wait=wait) as is_alone:
+            yield is_alone
 
     def tidy(self, ambient: Ambient, *, thorough: bool) -> None:
         """Nothing to do: the cache removes its own leftovers, DynamoDB what has expired."""
@@ -62,6 +64,7 @@ def open_account(settings: Settings, ambient: Ambient, clients: Clients | None =
     folder.mkdir(parents=True, exist_ok=True)
     limit = settings.cache_bytes or shutil.disk_usage(folder).total * 4 // 5
     return Account(
+        cache=folder,
         table=DynamoTable(clients, settings.table),
         objects=S3Objects(clients, settings.bucket, FileCache(folder, limit), ambient),
         queue=SqsQueue(clients, settings.queue) if settings.queue else None,

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from uuid import UUID
@@ -20,8 +21,8 @@ from afterglow.collection.replica import Replica
 from afterglow.errors import AfterglowError
 from afterglow.jobs.index import index
 from afterglow.jobs.open import open_place
-from afterglow.jobs.place import NoQueue
-from afterglow.settings import Ambient
+from afterglow.jobs.place import ACCOUNT, NoQueue
+from afterglow.settings import ON_AWS, Ambient, Settings, from_environment
 from afterglow.storage.stores import Stores
 
 _KEPT = 2
@@ -33,7 +34,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.nice(_NICENESS)
     ambient = Ambient()
-    place, settings = open_place(sys.argv[1], ambient)
+    path = None if sys.argv[1] == ACCOUNT else Path(sys.argv[1])
+    settings = from_environment(defaults=ON_AWS if path is None else Settings())
+    place = open_place(path, settings, ambient)
     stores, replicas = place.stores(settings, ambient, NoQueue()), dict[UUID, Replica]()
     requests: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_receive, args=(requests,), daemon=True).start()

@@ -34,6 +34,7 @@ class Directory:
     path: Path
     table: SqliteTable
     objects: DirectoryObjects
+    queue: None = None
 
     def stores(self, settings: Settings, ambient: Ambient, queue: Queue) -> Stores:
         """The directory's stores, with `queue` for nudges."""
@@ -41,14 +42,9 @@ class Directory:
 
     @contextmanager
     def alone(self, *, wait: bool = True) -> Iterator[bool]:
-        """Hold the directory's indexer lock, which the death of its holder frees; whether it was had."""
-        with (self.path / LOCK).open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+        """Hold the directory's indexer lock; whether it was had."""
+        with locked(self.path / LOCK, wait=wait) as is_alone:
+            yield is_alone
 
     def tidy(self, ambient: Ambient, *, thorough: bool) -> None:
         """Remove files of crashed writes, and give free pages back.
@@ -63,6 +59,18 @@ class Directory:
     def argument(self) -> str:
         """The path."""
         return str(self.path)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold the lock that a file stands for, which the death of its holder frees; whether it was had."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def open_directory(path: Path, ambient: Ambient) -> Directory:

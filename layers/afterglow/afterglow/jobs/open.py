@@ -11,38 +11,36 @@ from afterglow.collection.replica import Replica
 from afterglow.jobs.background import Indexer
 from afterglow.jobs.directory import open_directory
 from afterglow.jobs.index import Report, index
-from afterglow.jobs.place import ACCOUNT, NoQueue, Place, sweep
-from afterglow.settings import ON_AWS, Ambient, Settings, from_environment
+from afterglow.jobs.place import NoQueue, Place, sweep
+from afterglow.settings import Ambient, Settings
 from afterglow.storage.local.queue import ThreadQueue
-from afterglow.storage.ports import Queue
 
 
-def open_place(argument: str, ambient: Ambient) -> tuple[Place, Settings]:
-    """The directory of this path, or the account that the environment names, and the settings for it.
+def open_place(path: Path | None, settings: Settings, ambient: Ambient) -> Place:
+    """The directory of this path, or (None) the AWS account that the settings name.
 
-    Raises Corrupt, StorageFull, Unavailable; ValueError for a variable that cannot be read.
+    Raises Corrupt, StorageFull, Unavailable, InvalidArgument.
     """
-    if argument == ACCOUNT:
-        from afterglow.jobs.account import open_account
+    if path is not None:
+        return open_directory(path, ambient)
+    from afterglow.jobs.account import open_account
 
-        settings = from_environment(defaults=ON_AWS)
-        return open_account(settings, ambient), settings
-    return open_directory(Path(argument), ambient), from_environment()
+    return open_account(settings, ambient)
 
 
-def serve(place: Place, settings: Settings, ambient: Ambient, queue: Queue | None = None) -> Engine:
-    """The engine over the place. Where no `queue` tells an indexer elsewhere, one runs in the background here."""
-    listening = ThreadQueue(ambient) if queue is None else None
-    stores = place.stores(settings, ambient, queue or listening or NoQueue())
-    indexer = None if listening is None else Indexer(place, stores, listening)
-    engine = Engine(
-        stores,
-        background=ThreadPoolExecutor(1, thread_name_prefix="afterglow-refresh"),
-        on_close=() if indexer is None else (indexer.close,),
-    )
+def serve(place: Place, settings: Settings, ambient: Ambient) -> Engine:
+    """The engine over the place. Where no queue tells an indexer elsewhere, one runs in the background here."""
+    background = ThreadPoolExecutor(1, thread_name_prefix="afterglow-refresh")
+    if place.queue is not None:
+        engine = Engine(place.stores(settings, ambient, place.queue), background)
+        engine.catalog.ensure_defaults()
+        return engine
+    queue = ThreadQueue(ambient)
+    stores = place.stores(settings, ambient, queue)
+    indexer = Indexer(place, stores, queue)
+    engine = Engine(stores, background, on_close=[indexer.close])
     engine.catalog.ensure_defaults()
-    if indexer is not None:
-        indexer.start()
+    indexer.start()
     return engine
 
 

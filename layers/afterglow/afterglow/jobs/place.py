@@ -15,6 +15,10 @@ ACCOUNT = "aws:"
 class Place(Protocol):
     """Open stores, and what working on them takes."""
 
+    @property
+    def queue(self) -> Queue | None:
+        """What tells an indexer elsewhere of work, None where each process has its own."""
+
     def stores(self, settings: Settings, ambient: Ambient, queue: Queue) -> Stores:
         """The place's stores, with `queue` for nudges."""
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from afterglow.api.app import create_app
 from afterglow.cli.server.server import serve_app
 from afterglow.jobs import open as opening
-from afterglow.jobs.directory import open_directory
 from afterglow.settings import Ambient, Settings
 
 
 def serve(
-    path: Path,
+    path: Path | None,
     settings: Settings,
     ambient: Ambient,
     *,
@@ -21,8 +20,11 @@ def serve(
     control: socket.socket | None = None,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Serves the directory at `path`; the rest is `serve_app`'s. Raises what opening the directory raises."""
-    engine = opening.serve(open_directory(path, ambient), settings, ambient)
+    """Serves the directory at `path`, or an AWS account (None); the rest is `serve_app`'s.
+
+    Raises what opening them raises.
+    """
+    engine = opening.serve(opening.open_place(path, settings, ambient), settings, ambient)
     try:
         app = create_app(engine, settings, ambient, allow_reset=allow_reset)
         serve_app(app, settings, ambient, listeners=listeners, control=control, on_ready=on_ready)

@@ -24,8 +24,8 @@ def main() -> None:
         from afterglow.cli.server.serve import serve
 
         serve(
-            Path(given["path"]),
-            settings(),
+            None if given["path"] is None else Path(given["path"]),
+            settings(aws=given["path"] is None),
             Ambient(),
             allow_reset=given["allow_reset"],
             control=control,

@@ -1,0 +1,36 @@
+"""The janitor: on a schedule, nudges what waits to be indexed, or tidies up."""
+
+from dataclasses import asdict
+from typing import Any
+
+from afterglow.errors import InvalidArgument
+from afterglow.jobs import janitor
+from afterglow.jobs.account import open_account
+from afterglow.jobs.place import NoQueue
+from afterglow.serverless.jobs import note, seconds_left
+from afterglow.serverless.observing import observed
+from afterglow.settings import IN_LAMBDA, Ambient, from_environment
+
+ambient = Ambient()
+settings = from_environment(defaults=IN_LAMBDA)
+account = open_account(settings, ambient)
+stores = account.stores(settings, ambient, account.queue or NoQueue())
+
+
+@observed
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answers what was done. The event's `task` is `nudge` or `tidy`."""
+
+    def has_time() -> bool:
+        return seconds_left(context) > 0
+
+    match event.get("task"):
+        case "nudge":
+            swept = janitor.nudge(stores, has_time)
+            note(swept, UnindexedTail=swept.unindexed_ops)
+        case "tidy":
+            swept = janitor.tidy(stores, has_time, settings.scrub_bytes)
+            note(swept, DamagedObjects=swept.damaged)
+        case other:
+            raise InvalidArgument(f"the task is nudge or tidy, not {other!r}")
+    return asdict(swept)
