@@ -1,0 +1,148 @@
+"""The Objects port over an S3 bucket, with copies on the local disk (`storage.aws.cache`, `storage.aws.transfer`).
+
+* A put is whole or not at all, and every read that begins after it sees it: S3 promises both. The checksum that
+  botocore sends along is verified by S3.
+* `if_absent` is S3's `If-None-Match: *`. Of racing writers S3 may answer some by 409: they try again. A put whose
+  answer is lost and that botocore repeats finds its own object, and is told ConditionFailed: whoever must know looks.
+* `local_file` downloads once and then serves the copy, also when the object is gone: objects never change under a key.
+  This process's own `put` and `delete` drop the copy.
+* `upload` makes the scratch file the copy, so that who wrote a segment need not download it.
+  *Crash before the object is stored: a scratch file that the next process removes. After: it is stored, not cached.*
+
+The role needs `s3:ListBucket` also where nothing is listed: without it S3 says 403 of an object that is missing.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from botocore.exceptions import ClientError
+
+from afterglow.errors import InvalidArgument
+from afterglow.settings import Ambient
+from afterglow.storage.aws import transfer
+from afterglow.storage.aws.cache import Begin, FileCache
+from afterglow.storage.aws.clients import Clients
+from afterglow.storage.aws.errors import code_of, translated
+from afterglow.storage.aws.transfer import Place
+from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectMissing
+
+if TYPE_CHECKING:
+    from types_boto3_s3.type_defs import ListObjectsV2RequestTypeDef, PutObjectRequestTypeDef
+
+T = TypeVar("T")
+
+_MISSING = {"NoSuchKey", "404"}
+_RACES = {"ConditionalRequestConflict", "OperationAborted"}
+_EXISTS = {"PreconditionFailed", "412"}
+_ATTEMPTS = 6
+_NEVER_KEYS = ("", ".", "..", ".scratch")
+
+
+class S3Objects:
+    """Objects in the bucket called `bucket`, which must be there."""
+
+    def __init__(self, clients: Clients, bucket: str, cache: FileCache, ambient: Ambient) -> None:
+        self._clients = clients
+        self._bucket = bucket
+        self._cache = cache
+        self._ambient = ambient
+
+    def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
+        """Store a small object."""
+        asked: PutObjectRequestTypeDef = {"Bucket": self._bucket, "Key": _checked(key), "Body": bytes(data)}
+        if if_absent:
+            asked["IfNoneMatch"] = "*"
+        self._call(key, lambda: self._clients.s3.put_object(**asked))
+        self._cache.drop(self._name(key))
+
+    def scratch(self, name: str) -> Path:
+        """A path to write an object's file to before `upload`."""
+        return self._cache.scratch(name)
+
+    def upload(self, key: str, path: Path) -> None:
+        """Make the file at `path` the object `key`, and the copy of it here."""
+        place = self._place(key)
+
+        def store() -> None:
+            with path.open("rb") as file:
+                size = path.stat().st_size
+                if size < transfer.MULTIPART_FROM:
+                    place.s3.put_object(**place.names, Body=file)
+                else:
+                    transfer.upload(place, file.fileno(), size)
+
+        self._call(key, store)
+        self._cache.adopt(self._name(key), path)
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """The object's bytes, or a range of them."""
+        place = self._place(key)
+        if not start and length is None:
+            return self._call(key, lambda: transfer.read(place))
+        end = "" if length is None else str(start + max(length, 1) - 1)
+        try:
+            return self._call(key, lambda: transfer.read(place, Range=f"bytes={start}-{end}"))[:length]
+        except _PastTheEnd:
+            return b""
+
+    def local_file(self, key: str) -> Path:
+        """A copy of the object, downloaded where there is none yet."""
+        _checked(key)
+
+        def fill(begin: Begin) -> None:
+            self._call(key, lambda: transfer.download(self._place(key), begin))
+
+        return self._cache.file(self._name(key), fill)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object whose key begins with `prefix`, ascending by key."""
+        asked: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix}
+        while True:
+            page = self._call(prefix, partial(self._clients.s3.list_objects_v2, **asked))
+            for found in page.get("Contents", []):
+                yield ObjectInfo(found["Key"], found["Size"], found["LastModified"].timestamp())
+            if not page["IsTruncated"]:
+                return
+            asked["ContinuationToken"] = page["NextContinuationToken"]
+
+    def delete(self, key: str) -> None:
+        """Remove the object, and the copy of it here."""
+        self._call(_checked(key), lambda: self._clients.s3.delete_object(Bucket=self._bucket, Key=key))
+        self._cache.drop(self._name(key))
+
+    def _name(self, key: str) -> str:
+        return f"{self._bucket}/{key}"
+
+    def _place(self, key: str) -> Place:
+        return Place(self._clients.s3, self._bucket, _checked(key))
+
+    def _call(self, key: str, send: Callable[[], T]) -> T:
+        """Send, again where S3 says that somebody else was writing the same key."""
+        with translated(f"bucket {self._bucket}"):
+            for attempt in range(_ATTEMPTS):
+                try:
+                    return send()
+                except ClientError as error:
+                    code = code_of(error)
+                    if code in _MISSING:
+                        raise ObjectMissing(f"object {key} is not there") from None
+                    if code in _EXISTS:
+                        raise ConditionFailed(f"object {key} is already there") from None
+                    if code == transfer.NO_RANGE:
+                        raise _PastTheEnd from None
+                    if code not in _RACES or attempt == _ATTEMPTS - 1:
+                        raise
+                self._clients.pause(attempt)
+        raise AssertionError("unreachable")
+
+
+class _PastTheEnd(Exception):
+    """A range that begins behind the last byte."""
+
+
+def _checked(key: str) -> str:
+    if any(part in _NEVER_KEYS for part in key.split("/")):
+        raise InvalidArgument(f"not an object key: {key!r}")
+    return key
