@@ -186,3 +186,33 @@ def test_a_state_survives_the_round_trip(collection: Collection) -> None:
 def test_an_unreadable_state_is_corrupt_and_named(value: bytes) -> None:
     with pytest.raises(Corrupt, match="C#x"):
         states.decode(Item("C#x", "STATE", value, 1))
+
+
+def test_a_long_state_is_stored_short(stores: Stores, database: Database) -> None:
+    """Each read of a collection reads its state along, and DynamoDB bills it by 4 KB."""
+    keys_of_schema = {f"key {number}": {"string": {"enabled": True, "config": {}}} for number in range(1_000)}
+    made = replace(fresh(stores, database, "wide"), schema={"keys": keys_of_schema})
+    collections.create(stores.table, made)
+    item = stores.table.get(keys.collection(made.id), keys.STATE)
+    assert item is not None
+    assert len(item.value) < 8_000
+    assert states.decode(item) == made
+    short = Item(item.pk, item.sk, item.value[:-5], item.version)
+    with pytest.raises(Corrupt):
+        states.decode(short)
+
+
+def test_a_tenant_and_a_database_whose_put_is_repeated_are_made_once(stores: Stores) -> None:
+    """The adapter puts again where the first answer was lost, and must not take its own put for another's."""
+
+    def repeating() -> Catalog:
+        return Catalog(made_faulty(stores, Faults(nth(0, Fault.REPEATED))).table, stores.ambient)
+
+    repeating().create_tenant("new")
+    repeating().create_database("new", "db")
+    catalog = Catalog(stores.table, stores.ambient)
+    assert [each.name for each in catalog.list_databases("new")] == ["db"]
+    with pytest.raises(AlreadyExists):
+        catalog.create_tenant("new")
+    with pytest.raises(AlreadyExists):
+        catalog.create_database("new", "db")

@@ -1,5 +1,6 @@
 """Files of arrays: what is written is read, and no damage goes unnoticed."""
 
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,50 @@ def test_dropped_pages_are_read_again(stores: Stores) -> None:
         before = int(array.sum())
         framing.drop_pages(array)
         assert array.sum() == before
+
+
+def test_a_file_in_use_is_locked_as_long_as_anything_refers_to_its_arrays(stores: Stores) -> None:
+    info = stored(stores, "some", {}, {"a": np.arange(4)})
+    path = stores.objects.local_file(info.key)
+
+    def is_free() -> bool:
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    assert is_free()
+    array = MappedFile(stores.objects, info).arrays("some")[1]["a"]
+    assert not is_free()
+    assert array.tolist() == [0, 1, 2, 3]
+    del array
+    assert is_free()
+
+
+class Evicting:
+    """Objects whose copies vanish as soon as they are fetched, so many times."""
+
+    def __init__(self, stores: Stores, times: int) -> None:
+        self.inner = stores.objects
+        self.times = times
+
+    def local_file(self, key: str) -> Path:
+        path = self.inner.local_file(key)
+        if not self.times:
+            return path
+        self.times -= 1
+        return path.with_name("gone")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def test_a_copy_that_made_room_before_it_was_opened_is_fetched_again(stores: Stores) -> None:
+    info = stored(stores, "some", {}, {"a": np.arange(4)})
+    evicting: Any = Evicting(stores, 2)
+    assert MappedFile(evicting, info).arrays("some")[1]["a"].tolist() == [0, 1, 2, 3]
+    hopeless: Any = Evicting(stores, 1_000)
+    with pytest.raises(ObjectMissing):
+        MappedFile(hopeless, info)
