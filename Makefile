@@ -6,12 +6,16 @@ BIN := $(VENV)/bin
 DEPENDENCIES := layers/dependencies
 ARGS ?=
 BENCH ?=
+STACK ?= afterglow
+PARAMETERS ?=
+ARCHITECTURE ?= arm64
 UPGRADE ?=
 # The functions' Python: what SAM builds for and MiniStack runs them with.
 PYTHON_LAMBDA ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python3.13) python3.13)
+SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all lint format bench docs lock clean
+.PHONY: help run demo test test-all test-stack build deploy lint format bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +30,16 @@ test: $(VENV)/.ready-dev ## the tests, a few minutes; ARGS="-k filters" hands op
 	$(BIN)/python -m pytest $(ARGS)
 
 test-all: $(VENV)/.ready-dev ## the tests and the slow ones (crashes, concurrency, long random programmes)
-	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not stack" $(ARGS)
+
+test-stack: $(VENV)/.ready-dev .venv-ministack/.ready .venv-sam/.ready .venv-runtime/.ready ## build, deploy on an emulated account, and use it there
+	$(BIN)/python -m pytest -m stack $(ARGS)
+
+build: .venv-sam/.ready ## build the functions and layers for AWS; ARCHITECTURE=x86_64 for the other processor
+	ARCHITECTURE=$(ARCHITECTURE) $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+deploy: build ## build, and deploy to your AWS account; STACK=name, PARAMETERS="RecoveryDays=14", ARGS="--region …"
+	$(SAM) deploy --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $(PARAMETERS) $(ARGS)
 
 lint: $(VENV)/.ready-dev ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
