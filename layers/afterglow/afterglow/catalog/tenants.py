@@ -24,12 +24,14 @@ class Catalog:
         self._ambient = ambient
 
     def ensure_defaults(self) -> None:
-        """Make the default tenant and database where they are missing."""
-        if self._table.get(keys.TENANTS, DEFAULT_TENANT) is None:
+        """Make the default tenant and database where they are missing: one read where they are not."""
+        database = keys.databases_of(DEFAULT_TENANT), keys.DATABASE + DEFAULT_DATABASE
+        has_tenant, has_database = self._table.get_many([(keys.TENANTS, DEFAULT_TENANT), database])
+        if has_tenant is None:
             _put_if_absent(self._table, keys.TENANTS, DEFAULT_TENANT, {})
-        if self._table.get(keys.databases_of(DEFAULT_TENANT), keys.DATABASE + DEFAULT_DATABASE) is None:
+        if has_database is None:
             value = {"id": str(_DEFAULT_DATABASE_ID), "home": str(self._ambient.new_id())}
-            _put_if_absent(self._table, keys.databases_of(DEFAULT_TENANT), keys.DATABASE + DEFAULT_DATABASE, value)
+            _put_if_absent(self._table, *database, value)
 
     def create_tenant(self, name: str) -> None:
         """Make a tenant. Raises AlreadyExists."""

@@ -5,15 +5,16 @@ one machine; and where they do not, the loser of the race to publish throws its 
 collection may take is therefore a matter of age alone: see `garbage_grace_seconds`.
 """
 
-import shutil
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from afterglow.errors import InvalidArgument
+from afterglow.collection import Engine
+from afterglow.errors import Busy, InvalidArgument, Unavailable
 from afterglow.jobs.directory import LOCK, locked
-from afterglow.jobs.place import ACCOUNT
+from afterglow.jobs.place import ACCOUNT, NoQueue
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.aws.cache import FileCache
 from afterglow.storage.aws.clients import Clients
@@ -22,6 +23,8 @@ from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Queue
 from afterglow.storage.stores import Stores
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,26 @@ def open_account(settings: Settings, ambient: Ambient, clients: Clients | None =
                 f"AFTERGLOW_{name.upper()} is not set: deploy the stack (see the README) and set it to the output "
                 f"{name.capitalize()}"
             )
-    clients = clients or Clients()
+    clients = clients or Clients(ambient)
     folder = Path(settings.cache)
-    folder.mkdir(parents=True, exist_ok=True)
-    limit = settings.cache_bytes or shutil.disk_usage(folder).total * 4 // 5
+    cache = FileCache(folder, settings.cache_bytes, ambient)
     return Account(
         cache=folder,
         table=DynamoTable(clients, settings.table),
-        objects=S3Objects(clients, settings.bucket, FileCache(folder, limit), ambient),
+        objects=S3Objects(clients, settings.bucket, cache, ambient),
         queue=SqsQueue(clients, settings.queue) if settings.queue else None,
     )
+
+
+def open_engine(settings: Settings, ambient: Ambient, clients: Clients | None = None) -> Engine:
+    """The engine for a function, which does nothing between its requests: no threads, no indexer of its own.
+
+    A table that does not answer just now does not end the function: its requests then say so.
+    """
+    account = open_account(settings, ambient, clients)
+    engine = Engine(account.stores(settings, ambient, account.queue or NoQueue()))
+    try:
+        engine.catalog.ensure_defaults()
+    except (Busy, Unavailable) as error:
+        _log.warning("the default tenant and database could not be looked for: %s", error)
+    return engine

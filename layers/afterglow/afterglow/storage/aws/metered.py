@@ -108,7 +108,12 @@ def _note_bytes(usage: Usage, name: str, params: Attributes, answer: _Answer) ->
 def _length(body: Any) -> int:
     if body is None:
         return 0
-    return len(body) if hasattr(body, "__len__") else os.fstat(body.fileno()).st_size
+    if hasattr(body, "__len__"):
+        return len(body)
+    position = body.tell()
+    size: int = body.seek(0, os.SEEK_END)
+    body.seek(position)
+    return size
 
 
 def _note_table(usage: Usage, operation: str, params: Attributes, answer: _Answer, sizes: Sizes) -> None:
