@@ -3,6 +3,7 @@
 The rooms, each importing only those below it::
 
     cli         the commands: run, demo, …
+    serverless  the Lambda functions' own: events to requests, logs, metrics and traces, snapshots
     api         the Chroma wire: routes, models, errors → status, OpenAPI; the ASGI app
     jobs        fold, compaction, garbage collection, and the process that runs them locally
     collection  replica, planner, write path: what add, upsert, update, delete, get and query mean

@@ -142,6 +142,11 @@ def _value(name: str, text: str, kind: type) -> int | float | bool | str:
     return value
 
 
+def is_traced(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the stack says that this function's requests are traced."""
+    return environ.get("POWERTOOLS_TRACE_DISABLED", "true").lower() in {"false", "0"}
+
+
 def one_blas_thread() -> None:
     """Keeps numpy's matrix products on the thread that asks for them, unless the environment says otherwise.
 

@@ -1,0 +1,18 @@
+"""The API: answers the requests of the HTTP API and of the function URL."""
+
+from afterglow.api.app import create_app
+from afterglow.jobs.account import open_engine
+from afterglow.serverless import snapshots
+from afterglow.serverless.http import HttpFunction
+from afterglow.serverless.observing import observed
+from afterglow.settings import IN_LAMBDA, Ambient, from_environment
+from afterglow.storage.aws.clients import Clients
+
+ambient = Ambient()
+settings = from_environment(defaults=IN_LAMBDA)
+clients = Clients()
+engine = open_engine(settings, ambient, clients)
+# A container has one request at a time: no thread could do anything beside it.
+respond = HttpFunction(create_app(engine, settings, ambient, allow_reset=False, metered=True, threads=0), ambient)
+handler = observed(respond)
+snapshots.around(first_requests=lambda: respond(snapshots.HEALTHCHECK, None), forget=clients.forget)

@@ -1,0 +1,1 @@
+"""The Lambda functions' own: events to requests, logs, metrics and traces, snapshots."""
