@@ -31,7 +31,7 @@ def test_the_order_of_things(monkeypatch: pytest.MonkeyPatch) -> None:
     for hook in hooks.before:
         hook()
     assert done == ["first requests", "forget"]
-    assert "boto3" in sys.modules
+    assert "afterglow.api.openapi" in sys.modules
     for hook in hooks.after:
         hook()
     assert done == ["first requests", "forget", "forget"]

@@ -16,11 +16,7 @@ _HOOKS = "snapshot_restore_py"
 """Part of the runtime, and nowhere else."""
 _LAZY = (
     "afterglow.api.openapi",
-    "afterglow.filters.regex",
-    "afterglow.segment.graph",
-    "boto3",
-    "s3transfer.manager",
-    "stringzilla",
+    "re2",
 )
 """What is imported when it is first needed."""
 

@@ -1,0 +1,3 @@
+from tests.serverless.conftest import lines
+
+__all__ = ["lines"]
