@@ -1,0 +1,1 @@
+"""What each call uses of AWS, and what that costs."""
