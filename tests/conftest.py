@@ -1,9 +1,12 @@
 """What every test shares: random tests print the seed they can be run again with, and may take their time."""
 
 import random
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.ministack import MiniStack, ministack
 
 settings.register_profile(
     "afterglow", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow], derandomize=False
@@ -21,3 +24,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """How to run the random tests again as they ran."""
     return f"seed: --hypothesis-seed={config.option.hypothesis_seed}"
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[MiniStack]:
+    """One MiniStack for the whole run; a test takes an account of its own there."""
+    with ministack() as running:
+        yield running

@@ -3,7 +3,7 @@
 import mmap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from afterglow.errors import InvalidArgument
 from afterglow.storage.ports import ConditionFailed, ObjectMissing, Objects
-from tests.contract.adapters import OBJECTS, Adapter
+from tests.contract.adapters import OBJECTS, Adapter, params
 from tests.contract.racing import in_processes, in_threads, put_first
 
 
@@ -27,10 +27,11 @@ class Place:
     again: Callable[[], Objects]
 
 
-@pytest.fixture(params=OBJECTS, ids=str)
-def adapter(request: pytest.FixtureRequest) -> Adapter[Objects]:
+@pytest.fixture(params=params(OBJECTS))
+def adapter(request: pytest.FixtureRequest) -> Iterator[Adapter[Objects]]:
     found: Adapter[Objects] = request.param
-    return found
+    with found.world.entered(request):
+        yield found
 
 
 @pytest.fixture
@@ -195,6 +196,7 @@ def test_of_racing_threads_exactly_one_puts_first(place: Place) -> None:
         assert all(place.objects.get(f"race/{slot}") == b"%d" % number for slot in slots)
 
 
+@pytest.mark.parametrize("adapter", params(OBJECTS, processes=True), indirect=True)
 def test_of_racing_processes_exactly_one_puts_first(adapter: Adapter[Objects], folder: Path) -> None:
     won = in_processes(3, partial(put_first, adapter), folder)
     assert sorted(slot for slots in won for slot in slots) == list(range(25))

@@ -2,21 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from afterglow.errors import Unavailable
-from tests.contract.adapters import QUEUES, QueueAdapter
+from tests.contract.adapters import QUEUES, QueueAdapter, params
 
 PATIENCE_SECONDS = 20.0
 
 
-@pytest.fixture(params=QUEUES, ids=str)
-def adapter(request: pytest.FixtureRequest) -> QueueAdapter:
+@pytest.fixture(params=params(QUEUES))
+def adapter(request: pytest.FixtureRequest) -> Iterator[QueueAdapter]:
     found: QueueAdapter = request.param
-    return found
+    with found.world.entered(request):
+        yield found
 
 
 def wait_until(done: Callable[[], bool]) -> None:

@@ -4,6 +4,7 @@
 * moto takes more than AWS does: `GuardedClients` refuse what is over the limits of AWS.
 """
 
+import os
 import random
 import threading
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import botocore.loaders
 import botocore.session
 from botocore.awsrequest import AWSPreparedRequest
 from moto import mock_aws
@@ -32,6 +34,7 @@ from tests.support.stores import SMALL, Clock, made_faulty
 
 REGION = "eu-central-1"
 NAME = "afterglow"
+_LOADER = botocore.loaders.create_loader()
 _MEGABYTE = 1024 * 1024
 
 
@@ -82,18 +85,31 @@ def moto_aws() -> Iterator[None]:
 
 def make(name: str = NAME) -> Made:
     """A table, a bucket and a queue as the template makes them; there already: the same."""
-    session: Any = botocore.session.get_session()
+    session: Any = new_session()
     dynamodb, s3, sqs = (session.create_client(service) for service in ("dynamodb", "s3", "sqs"))
     try:
         if name not in dynamodb.list_tables()["TableNames"]:
             make_table(dynamodb, name)
-        if name not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
-            s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        bucket = bucket_name(name)
+        if bucket not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         queue, dead_letters = make_queues(sqs, name)
-        return Made(name, name, queue, dead_letters)
+        return Made(name, bucket, queue, dead_letters)
     finally:
         for client in (dynamodb, s3, sqs):
             client.close()
+
+
+def bucket_name(name: str = NAME) -> str:
+    """The bucket of this account: all accounts share the names of buckets."""
+    return f"{name}-{os.environ['AWS_ACCESS_KEY_ID']}"
+
+
+def new_session() -> botocore.session.Session:
+    """A session with this moment's credentials; what botocore knows of the services is read once per process."""
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _LOADER)
+    return session
 
 
 def make_table(dynamodb: Any, name: str) -> None:
@@ -150,6 +166,9 @@ class OverLimit(AssertionError):
 
 class GuardedClients(Clients):
     """Clients whose requests are held to the limits of AWS, where emulators are lenient."""
+
+    def _new_session(self) -> botocore.session.Session:
+        return new_session()
 
     def _make(self, service: str) -> Any:
         client = super()._make(service)

@@ -82,9 +82,12 @@ class Clients:
                 self._made[service] = self._make(service)
             return self._made[service]
 
+    def _new_session(self) -> botocore.session.Session:
+        return botocore.session.get_session()
+
     def _make(self, service: str) -> Any:
         if self._session is None:
-            self._session = botocore.session.get_session()
+            self._session = self._new_session()
         read_seconds, attempts = _PATIENCE[service]
         config = Config(
             connect_timeout=_CONNECT_SECONDS,
