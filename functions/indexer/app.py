@@ -21,6 +21,8 @@ settings = from_environment(defaults=IN_LAMBDA)
 account = open_account(settings, ambient)
 stores = account.stores(settings, ambient, account.queue or NoQueue())
 processor = SqsFifoPartialProcessor(skip_group_on_error=True, logger=logger)
+# Otherwise a batch of which nothing succeeds is an error of the function, and its messages are not told apart.
+processor.raise_on_entire_batch_failure = False
 
 
 @observed
@@ -32,5 +34,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         sent_at = int(record.attributes.sent_timestamp) / 1000
         note(report, FoldLag=max(0.0, ambient.now() - sent_at), UnindexedTail=report.unfolded_ops)
 
-    answer = process_partial_response(event, work, processor, context, raise_on_entire_batch_failure=False)
-    return dict(answer)
+    return dict(process_partial_response(event, work, processor, context))
