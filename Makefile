@@ -12,7 +12,7 @@ ARCHITECTURE ?= arm64
 UPGRADE ?=
 # The functions' Python: what SAM builds for and MiniStack runs them with.
 PYTHON_LAMBDA ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python3.13) python3.13)
-SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" sam
+SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-all test-stack build deploy lint format bench docs lock clean

@@ -1,0 +1,56 @@
+"""The templates as CloudFormation reads them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cfnlint.decode.cfn_yaml import load
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "template.yaml"
+NESTED = {path.stem: path for path in sorted((ROOT / "infra").glob("*.yaml"))}
+ALL = [TEMPLATE, *NESTED.values()]
+
+Resource = dict[str, Any]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """One template; `!Ref X` is {"Ref": "X"}, `!GetAtt X.Y` {"Fn::GetAtt": ["X", "Y"]}."""
+    return dict(load(str(path)))
+
+
+def resources(path: Path, kind: str) -> dict[str, Resource]:
+    """The resources of one type, by logical name."""
+    return {name: each for name, each in read(path)["Resources"].items() if each["Type"] == kind}
+
+
+def functions() -> dict[str, Resource]:
+    """The properties of each function, with what all of them share."""
+    shared = read(TEMPLATE)["Globals"]["Function"]
+    found = {}
+    for name, each in resources(TEMPLATE, "AWS::Serverless::Function").items():
+        own = each["Properties"]
+        variables = {**shared["Environment"]["Variables"], **own["Environment"]["Variables"]}
+        found[name] = {**shared, **own, "Environment": {"Variables": variables}}
+    return found
+
+
+def children() -> dict[str, Resource]:
+    """The nested stacks by the name of their template in `infra/`: properties."""
+    stacks = resources(TEMPLATE, "AWS::CloudFormation::Stack").values()
+    return {Path(each["Properties"]["TemplateURL"]).stem: each["Properties"] for each in stacks}
+
+
+def statements(role: str) -> Iterator[Resource]:
+    """The statements of a role's policies, those under a condition too."""
+    for policy in resources(NESTED["permissions"], "AWS::IAM::Role")[role]["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if "Fn::If" in statement:
+                yield from (each for each in statement["Fn::If"][1:] if "Effect" in each)
+            else:
+                yield statement
+
+
+def listed(value: Any) -> list[Any]:
+    """What may stand alone, as a list."""
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,99 @@
+"""The layers: small enough, and for the processor that was asked for."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import MAGIC_NUMBER
+from pathlib import Path
+
+import pytest
+
+from tests.infra.templates import ROOT
+from tests.support.deployment import SAM
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+MOST_BYTES = 200 * 1024 * 1024
+"""Lambda takes 250 MB."""
+MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
+ELF_MACHINES = {"arm64": 0xB7, "x86_64": 0x3E}
+
+
+@pytest.fixture(scope="module", params=sorted(MACHINES))
+def architecture(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def layers(architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both layers in one folder, as the function finds them in /opt."""
+    into = tmp_path_factory.mktemp(architecture)
+    for folder, target in (("dependencies", "DependenciesLayer"), ("afterglow", "AfterglowLayer")):
+        subprocess.run(
+            ["make", "--silent", f"build-{target}"],
+            cwd=ROOT / "layers" / folder,
+            env={
+                **os.environ,
+                "PATH": f"{SAM.parent}{os.pathsep}{os.environ['PATH']}",
+                "ARTIFACTS_DIR": str(into),
+                "ARCHITECTURE": architecture,
+            },
+            check=True,
+        )
+    return into / "python"
+
+
+def test_they_fit(layers: Path) -> None:
+    sources = [each for each in (ROOT / "functions").rglob("*") if "__pycache__" not in each.parts]
+    files = [each for each in [*layers.rglob("*"), *sources] if each.is_file()]
+    total = sum(each.stat().st_size for each in files)
+    print(f"{total / 2**20:.0f} MB")
+    assert total <= MOST_BYTES
+
+
+def test_every_wheel_is_for_the_processor(layers: Path, architecture: str) -> None:
+    wheels = list(layers.glob("*.dist-info/WHEEL"))
+    lines = (ROOT / "layers" / "dependencies" / "requirements-layer.txt").read_text().splitlines()
+    pinned = [each for each in lines if "==" in each and "win32" not in each]
+    assert len(wheels) == len(pinned)
+    for wheel in wheels:
+        for tag in re.findall(r"^Tag: (.*)$", wheel.read_text(), re.MULTILINE):
+            platform = tag.rpartition("-")[2]
+            assert platform == "any" or platform.endswith(f"_{MACHINES[architecture]}"), f"{wheel.parent.name}: {tag}"
+
+
+def test_every_library_is_for_the_processor(layers: Path, architecture: str) -> None:
+    libraries = [each for each in layers.rglob("*") if each.is_file() and re.search(r"\.so(\.|$)", each.name)]
+    assert len(libraries) > 20
+    for each in libraries:
+        with each.open("rb") as file:
+            header = file.read(20)
+        assert header[:4] == b"\x7fELF", each
+        assert int.from_bytes(header[18:20], "little") == ELF_MACHINES[architecture], each
+
+
+def test_nothing_lies_there_that_a_function_never_uses(layers: Path) -> None:
+    kept = sorted(each.name for each in (layers / "botocore" / "data").iterdir() if each.is_dir())
+    assert kept == ["dynamodb", "s3", "sqs", "sts", "xray"]
+    for pattern in ("*.pyi", "*.pyx", "*.h", "tests", "*.egg-info"):
+        assert not list(layers.rglob(pattern)), pattern
+    assert not (layers / "afterglow" / "cli" / "sample").exists()
+
+
+def test_modules_are_compiled_and_not_compared_with_their_sources(layers: Path) -> None:
+    version = subprocess.run(
+        [SAM.parent / "python", "-c", "import sys; print(sys.version_info[:2] == (3, 13))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert version.stdout == "True\n", "make .venv-sam/.ready with Python 3.13"
+    sources = [each for each in layers.rglob("*.py") if each.stem.isidentifier()]
+    for source in sources:
+        compiled = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
+        assert compiled.exists(), source
+        header = compiled.read_bytes()[:8]
+        assert int.from_bytes(header[4:8], "little") == 0b01, "neither by hash nor by time"
+        if sys.version_info[:2] == (3, 13):
+            assert header[:4] == MAGIC_NUMBER

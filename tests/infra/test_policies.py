@@ -1,0 +1,100 @@
+"""What the functions may do: no more than they do."""
+
+import json
+import re
+from uuid import UUID
+
+import pytest
+
+from afterglow.log.entry import payload_key
+from tests.infra import templates
+from tests.infra.templates import NESTED, TEMPLATE
+
+ROLES = ["ApiRole", "IndexerRole", "JanitorRole"]
+ITEMS = {
+    f"dynamodb:{each}"
+    for each in (
+        *("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem"),
+        *("GetItem", "PutItem", "Query", "UpdateItem"),
+    )
+}
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+EXPECTED = {
+    "ApiRole": {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject", "sqs:SendMessage"},
+    "IndexerRole": {
+        *("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
+        *("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"),
+    },
+    "JanitorRole": {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "sqs:SendMessage"},
+}
+
+role = pytest.mark.parametrize("role", ROLES)
+
+
+def test_these_are_all_roles_there_are() -> None:
+    assert sorted(templates.resources(NESTED["permissions"], "AWS::IAM::Role")) == ROLES
+    for path in templates.ALL:
+        if path != NESTED["permissions"]:
+            assert "AWS::IAM" not in path.read_text()
+    for name, each in templates.functions().items():
+        assert "Policies" not in each, f"{name} has rights beside its role"
+
+
+@role
+def test_rights_are_allowed_one_by_one(role: str) -> None:
+    given: set[str] = set()
+    for statement in templates.statements(role):
+        assert statement["Effect"] == "Allow"
+        assert statement["Sid"]
+        assert not {"NotAction", "NotResource"} & set(statement)
+        given.update(templates.listed(statement["Action"]))
+    assert given == ITEMS | LOGS | TRACES | EXPECTED[role]
+
+
+@role
+def test_rights_end_at_what_belongs_to_the_stack(role: str) -> None:
+    for statement in templates.statements(role):
+        for resource in templates.listed(statement["Resource"]):
+            if set(templates.listed(statement["Action"])) == TRACES:
+                assert resource == "*", "X-Ray knows no resources"
+                continue
+            text = json.dumps(resource)
+            assert re.search(r"(Table|Bucket|Queue|Logs)Arn", text), f"{statement['Sid']}: {text}"
+
+
+@role
+def test_traces_are_sent_only_when_asked_for(role: str) -> None:
+    given = [each for each in templates.statements(role) if set(templates.listed(each["Action"])) == TRACES]
+    always = [
+        each
+        for policy in templates.resources(NESTED["permissions"], "AWS::IAM::Role")[role]["Properties"]["Policies"]
+        for each in policy["PolicyDocument"]["Statement"]
+        if "Fn::If" not in each
+    ]
+    assert len(given) == 1
+    assert given[0] not in always
+
+
+@role
+def test_only_lambda_takes_the_roles(role: str) -> None:
+    properties = templates.resources(NESTED["permissions"], "AWS::IAM::Role")[role]["Properties"]
+    (statement,) = properties["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+    assert "ManagedPolicyArns" not in properties
+
+
+def test_the_api_stores_nothing_but_batches() -> None:
+    (batches,) = [
+        each for each in templates.statements("ApiRole") if "s3:PutObject" in templates.listed(each["Action"])
+    ]
+    assert batches["Resource"] == {"Fn::Sub": "${BucketArn}/*/log/*"}
+    assert re.fullmatch(r"[^/]+/log/.+", payload_key(UUID(int=1), "nonce"))
+
+
+def test_only_this_api_calls_the_function() -> None:
+    (permission,) = templates.resources(NESTED["api"], "AWS::Lambda::Permission").values()
+    properties = permission["Properties"]
+    assert properties["Principal"] == "apigateway.amazonaws.com"
+    assert ":${Api}/" in properties["SourceArn"]["Fn::Sub"]
+    assert not templates.resources(TEMPLATE, "AWS::Lambda::Permission")

@@ -1,0 +1,155 @@
+"""The template on MiniStack, which enforces IAM: built, deployed, and called as its clients call it.
+
+MiniStack speaks TLS, as the bucket's policy asks for, with a certificate of its own.
+"""
+
+import os
+import platform
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from tests.support.aws import REGION
+from tests.support.aws import environment as credentials
+from tests.support.ministack import MiniStack
+from tests.support.server import HOST
+
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+
+ROOT = Path(__file__).resolve().parents[2]
+SAM = ROOT / ".venv-sam" / "bin" / "sam"
+ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+"""Of this machine: the functions run on it."""
+
+ACCOUNT = "000000000000"
+"""Requests to an API, which nobody signs, go to this one."""
+
+
+def client(aws: MiniStack, service: str) -> Any:
+    """A boto3 client for any service, as the account's root."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]  # the stubs know three services
+        endpoint_url=aws.url,
+        aws_access_key_id=ACCOUNT,
+        aws_secret_access_key="secret",
+        region_name=REGION,
+        verify=str(aws.certificate),
+        config=Config(retries={"max_attempts": 2, "mode": "standard"}, read_timeout=900),
+    )
+
+
+def sam(*arguments: str, folder: Path, environment: Mapping[str, str] | None = None, seconds: float = 600) -> str:
+    """Run SAM's command line, knowing nothing of the caller's account; what it printed. Raises AssertionError."""
+    passed = {each: os.environ[each] for each in os.environ if not each.startswith(("AWS_", "AFTERGLOW_", "SAM_"))}
+    done = subprocess.run(
+        [str(SAM), *arguments],
+        cwd=folder,
+        env={
+            **passed,
+            "PATH": f"{SAM.parent}{os.pathsep}{os.environ['PATH']}",
+            "SAM_CLI_TELEMETRY": "0",
+            "__SAM_CLI_APP_DIR": str(folder / "sam"),
+            **credentials(),
+            **(environment or {}),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert done.returncode == 0, f"sam {' '.join(arguments)}:\n{done.stdout[-8000:]}"
+    return done.stdout
+
+
+def built(folder: Path, architecture: str = ARCHITECTURE) -> Path:
+    """`sam build` of the template into `folder`; the folder with a subfolder for each function and layer."""
+    into = folder / "build"
+    sam(
+        *("build", "--template", str(ROOT / "template.yaml"), "--config-file", str(ROOT / "samconfig.toml")),
+        *("--build-dir", str(into), "--parameter-overrides", f"Architecture={architecture}"),
+        folder=folder,
+        environment={"ARCHITECTURE": architecture},
+    )
+    return into
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployed stack: its outputs by name."""
+
+    aws: MiniStack
+    name: str
+    outputs: Mapping[str, str]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What makes MiniStack answer for this API, since its name is in no DNS."""
+        return {"Host": self.outputs["Endpoint"].removeprefix("https://")}
+
+    def client(self) -> "ClientAPI":
+        """The stock client."""
+        import chromadb
+        from chromadb.config import Settings
+
+        before = os.environ.get("SSL_CERT_FILE")
+        os.environ["SSL_CERT_FILE"] = str(self.aws.certificate)
+        try:
+            return chromadb.HttpClient(
+                host=HOST,
+                port=self.aws.server.port,
+                ssl=True,
+                headers=self.headers,
+                settings=Settings(anonymized_telemetry=False),
+            )
+        finally:
+            if before is None:
+                del os.environ["SSL_CERT_FILE"]
+            else:
+                os.environ["SSL_CERT_FILE"] = before
+
+    def status(self, path: str) -> int:
+        """The status of a plain GET."""
+        trusted = ssl.create_default_context(cafile=str(self.aws.certificate))
+        request = urllib.request.Request(self.aws.url + path, headers=self.headers)
+        try:
+            with urllib.request.urlopen(request, timeout=60, context=trusted) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def resources(self, stack: str | None = None) -> dict[str, str]:
+        """Physical names by path of logical names, nested stacks included, as in `Storage/Table`."""
+        found = {}
+        pages = client(self.aws, "cloudformation").get_paginator("list_stack_resources")
+        for page in pages.paginate(StackName=stack or self.name):
+            for each in page["StackResourceSummaries"]:
+                name, physical = each["LogicalResourceId"], each["PhysicalResourceId"]
+                found[name] = physical
+                if each["ResourceType"] == "AWS::CloudFormation::Stack":
+                    nested = self.resources(physical)
+                    found.update({f"{name}/{inner}": value for inner, value in nested.items()})
+        return found
+
+
+def deployed(aws: MiniStack, build: Path, name: str, **parameters: str | int) -> Deployment:
+    """`sam deploy` of what was built."""
+    given = {"Architecture": ARCHITECTURE, **parameters}
+    sam(
+        *("deploy", "--template", str(build / "template.yaml"), "--config-file", str(ROOT / "samconfig.toml")),
+        *("--stack-name", name, "--no-progressbar"),
+        *("--parameter-overrides", " ".join(f"{key}={value}" for key, value in given.items())),
+        folder=build.parent,
+        environment=aws.environment(ACCOUNT),
+    )
+    stack = client(aws, "cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    return Deployment(aws, name, {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]})
