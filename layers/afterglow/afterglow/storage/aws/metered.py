@@ -8,8 +8,8 @@ The figures are those of `storage.aws.units`, exact but for these:
 * A put, an update or a delete is billed by the larger of the item before and after, and DynamoDB does not say how large
   the one before was. `Sizes` remembers items over 1 KB that this process read or wrote last; of an item that it does
   not know, only the size after counts.
-* An attempt whose answer was lost counts as if it had been carried out; one that was answered by 5xx or by throttling
-  counts as a request without units. A cancelled transaction counts in full.
+* An attempt that found no connection is not noted. One whose answer was lost counts as if it had been carried out; one
+  that was answered by 5xx or by throttling counts as a request without units. A cancelled transaction counts in full.
 * An update's version, counted as a number of one digit, may have more.
 """
 
@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, HTTPClientError
+from botocore.exceptions import HTTPClientError
 
 from afterglow.metering import Usage, current
 from afterglow.storage.aws import units
@@ -27,7 +27,7 @@ from afterglow.storage.aws.items import PK, SK
 
 _KEPT = "afterglow-parameters"
 _REMEMBERED = 8_192
-_WRITES = ("Put", "Update", "Delete", "ConditionCheck")
+_REFUSED, _CANCELLED = "ConditionalCheckFailedException", "TransactionCanceledException"
 Attributes = Mapping[str, Any]
 
 
@@ -66,9 +66,7 @@ def attach(client: Any) -> None:
         event_name: str, parsed_response: Attributes | None, context: dict[str, Any], exception: object, **_: object
     ) -> None:
         usage, params = current(), context.get(_KEPT)
-        if usage is None or params is None or isinstance(exception, (EndpointConnectionError, ConnectTimeoutError)):
-            return
-        if exception is not None and not isinstance(exception, HTTPClientError):
+        if usage is None or params is None or not (exception is None or isinstance(exception, HTTPClientError)):
             return
         operation = event_name.rpartition(".")[2]
         answer = _Answer(parsed_response)
@@ -97,7 +95,7 @@ class _Answer:
     @property
     def refused(self) -> bool:
         """Whether a condition did not hold."""
-        return self.code in ("ConditionalCheckFailedException", "TransactionCanceledException")
+        return self.code in (_REFUSED, _CANCELLED)
 
 
 def _note_bytes(usage: Usage, name: str, params: Attributes, answer: _Answer) -> None:
@@ -176,8 +174,8 @@ def _written(operation: str, params: Attributes, answer: _Answer, sizes: Sizes) 
 def _write(kind: str, write: Attributes, answer: _Answer, sizes: Sizes) -> int:
     """Units of one write, outside a transaction."""
     table, key = write["TableName"], write.get("Item") or write["Key"]
-    if answer.refused and "Item" in answer.body:
-        return units.write_units(_seen(table, answer.body["Item"], sizes))
+    if answer.code == _REFUSED:
+        return units.write_units(_seen(table, answer.body.get("Item"), sizes))
     before, after = sizes.of(table, key), _size_after(kind, write)
     if answer.carried_out and kind != "ConditionCheck":
         sizes.know(table, key, after)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError, ResponseStreamingError
+from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
 from afterglow.errors import Unavailable
 from afterglow.storage.aws.cache import Begin
@@ -36,8 +36,9 @@ _DOWNLOADERS = 8
 _UPLOADERS = 4
 _ATTEMPTS = 3
 NO_RANGE = "InvalidRange"
-_BROKEN = (HTTPClientError, IncompleteReadError, ResponseStreamingError)
-"""What reading a body raises when the connection breaks, stalls or ends early."""
+_CHANGED = "PreconditionFailed"
+_BROKEN = (HTTPClientError, IncompleteReadError, FlexibleChecksumError)
+"""What reading a body raises when the connection breaks, stalls or ends early, or brings other bytes than it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,16 @@ class Place:
 
 def read(place: Place, **conditions: Any) -> bytes:
     """The bytes of an object, or of the range that `conditions` name; again where the body breaks off."""
-    for _ in range(_ATTEMPTS - 1):
+    for attempt in range(_ATTEMPTS):
+        body = place.s3.get_object(**place.names, **conditions)["Body"]
         try:
-            return place.s3.get_object(**place.names, **conditions)["Body"].read()
+            return body.read()
         except _BROKEN:
-            continue
-    return place.s3.get_object(**place.names, **conditions)["Body"].read()
+            if attempt == _ATTEMPTS - 1:
+                raise
+        finally:
+            body.close()
+    raise AssertionError("unreachable")
 
 
 def download(place: Place, begin: Begin) -> None:
@@ -78,30 +83,35 @@ def download(place: Place, begin: Begin) -> None:
     fetch = partial(_fetch, place, file, first["ETag"])
     spans = [range(start, min(start + RANGE_BYTES, size)) for start in range(0, size, RANGE_BYTES)]
     tasks = [partial(fetch, spans[0], first["Body"]), *(partial(fetch, span) for span in spans[1:])]
-    if len(tasks) == 1:
-        tasks[0]()
-    else:
-        _side_by_side(tasks, _DOWNLOADERS)
+    try:
+        side_by_side(tasks, _DOWNLOADERS)
+    except ClientError as error:
+        if code_of(error) != _CHANGED:
+            raise
+        raise Unavailable(f"{place.key} was replaced while it was downloaded; try again") from None
 
 
 def _fetch(place: Place, file: int, etag: str, span: range, body: Any = None) -> None:
     """Write the bytes at `span`; `body` is their stream where they were asked for already."""
-    position, failures = span.start, 0
-    while position < span.stop:
+    position = span.start
+    for attempt in range(_ATTEMPTS):
+        if body is None:
+            asked = f"bytes={position}-{span.stop - 1}"
+            body = place.s3.get_object(**place.names, Range=asked, IfMatch=etag)["Body"]
         try:
-            if body is None:
-                asked = f"bytes={position}-{span.stop - 1}"
-                body = place.s3.get_object(**place.names, Range=asked, IfMatch=etag)["Body"]
             for chunk in body.iter_chunks(_CHUNK):
                 os.pwrite(file, chunk, position)
                 position += len(chunk)
-            if position != span.stop:
-                raise Unavailable(f"{place.key} has {position} bytes instead of {span.stop}")
         except _BROKEN:
-            failures += 1
-            if failures == _ATTEMPTS:
+            if attempt == _ATTEMPTS - 1:
                 raise
-            body = None
+        else:
+            break
+        finally:
+            body.close()
+        body = None
+    if position != span.stop:
+        raise Unavailable(f"{place.key} came with {position - span.start} bytes instead of {len(span)}")
 
 
 def upload(place: Place, file: int, size: int) -> None:
@@ -110,7 +120,7 @@ def upload(place: Place, file: int, size: int) -> None:
     try:
         starts = range(0, size, PART_BYTES)
         send = partial(_send, place, file, begun)
-        etags = _side_by_side([partial(send, number, at) for number, at in enumerate(starts, 1)], _UPLOADERS)
+        etags = side_by_side([partial(send, number, at) for number, at in enumerate(starts, 1)], _UPLOADERS)
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
         _complete(place, begun, parts, size)
     except (BotoCoreError, ClientError):
@@ -139,8 +149,11 @@ def _abort(place: Place, begun: str) -> None:
         pass  # the bucket's lifecycle removes it, and the first error is the one to tell
 
 
-def _side_by_side(tasks: Iterable[Callable[[], T]], threads: int) -> list[T]:
+def side_by_side(tasks: Iterable[Callable[[], T]], threads: int) -> list[T]:
     """The results of all; after a failure the ones not begun are left out."""
+    tasks = list(tasks)
+    if len(tasks) < 2:
+        return [task() for task in tasks]
     with ThreadPoolExecutor(threads, thread_name_prefix="afterglow-transfer") as pool:
         futures = [pool.submit(copy_context().run, task) for task in tasks]
         try:
