@@ -54,6 +54,26 @@ def test_what_is_put_is_got(place: Place) -> None:
     assert place.again().get("a/b/one") == b"0123456789"
 
 
+def test_several_are_got_in_order_and_those_missing_are_none(place: Place) -> None:
+    objects = place.objects
+    for number in range(10):
+        objects.put(f"many/{number}", b"%d" % number)
+    keys = [f"many/{number}" for number in (7, 3, 11, 0, 3)]
+    assert objects.get_many(keys) == [b"7", b"3", None, b"0", b"3"]
+    assert objects.get_many([]) == []
+
+
+def test_files_that_were_fetched_are_there_and_those_missing_are_told_later(place: Place) -> None:
+    objects = place.objects
+    for number in range(4):
+        objects.put(f"many/{number}", b"%d" % number)
+    objects.fetch([f"many/{number}" for number in range(6)])
+    objects.fetch([])
+    assert [objects.local_file(f"many/{number}").read_bytes() for number in range(4)] == [b"0", b"1", b"2", b"3"]
+    with pytest.raises(ObjectMissing):
+        objects.local_file("many/5")
+
+
 def test_ranges(place: Place) -> None:
     objects = place.objects
     objects.put("key", b"0123456789")

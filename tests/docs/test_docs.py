@@ -8,7 +8,7 @@ import pytest
 
 from afterglow import __version__, settings
 from afterglow.api.routes import ROUTES
-from tests.docs import written
+from tests.docs import cost, written
 from tests.docs.written import README, ROOT
 
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
@@ -27,6 +27,12 @@ def test_the_written_parts_are_up_to_date() -> None:
     assert written.between(text, "commands") == written.commands_text(), "run `make docs`"
     assert written.between(text, "settings") == written.settings_text(), "run `make docs`"
     assert written.between(README.read_text(), "bench")
+
+
+def test_the_tables_of_cost_are_up_to_date() -> None:
+    text = written.COST.read_text()
+    for mark, table in cost.texts().items():
+        assert written.between(text, mark) == table, "run `make docs`"
 
 
 @pages

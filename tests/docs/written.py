@@ -15,9 +15,11 @@ from pathlib import Path
 
 from afterglow import settings
 from afterglow.cli.main import parser
+from tests.docs import cost
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = ROOT / "docs" / "operations.md"
+COST = ROOT / "docs" / "cost.md"
 README = ROOT / "README.md"
 
 
@@ -62,11 +64,17 @@ def settings_text() -> str:
             and isinstance(following.value, ast.Constant)
         ):
             told[line.target.id] = " ".join(str(following.value.value).split())
-    rows = ["| variable | default | |", "|---|---|---|"]
+    rows = ["| variable | default | with `--aws` | in a function | |", "|---|---|---|---|---|"]
     for each in fields(settings.Settings):
-        shown = f"{each.default:_}" if type(each.default) is int else str(each.default)
-        rows.append(f"| `{settings.PREFIX}{each.name.upper()}` | {shown} | {told[each.name]} |")
+        values = [getattr(of, each.name) for of in (settings.Settings(), settings.ON_AWS, settings.IN_LAMBDA)]
+        shown = [_shown(value) for value in values]
+        differing = [shown[0], *("" if value == shown[0] else value for value in shown[1:])]
+        rows.append(f"| `{settings.PREFIX}{each.name.upper()}` | {' | '.join(differing)} | {told[each.name]} |")
     return "\n".join(rows) + "\n"
+
+
+def _shown(value: object) -> str:
+    return f"{value:_}" if type(value) is int else str(value)
 
 
 def between(text: str, mark: str) -> str:
@@ -87,6 +95,10 @@ def main() -> None:
     text = OPERATIONS.read_text()
     text = replaced(text, "commands", commands_text())
     OPERATIONS.write_text(replaced(text, "settings", settings_text()))
+    text = COST.read_text()
+    for mark, table in cost.texts().items():
+        text = replaced(text, mark, table)
+    COST.write_text(text)
     for table in sys.argv[1:]:
         README.write_text(replaced(README.read_text(), "bench", Path(table).read_text().strip() + "\n"))
 

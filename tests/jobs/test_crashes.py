@@ -188,8 +188,11 @@ def run_with(choice: Callable[[int, str], Fault | None] | None, *, again: bool |
 CALLS = run_with(None)
 
 
+READS = ("table.get", "table.query", "objects.get", "objects.fetch", "objects.list", "objects.local_file")
+
+
 def is_write(name: str) -> bool:
-    return not name.startswith(("table.get", "table.query", "objects.get", "objects.list", "objects.local_file"))
+    return not name.startswith(READS)
 
 
 def test_the_programme_uses_everything() -> None:

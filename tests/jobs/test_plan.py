@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from afterglow.jobs.plan import Merge, plan
@@ -119,6 +119,7 @@ segments = st.builds(
 )
 
 
+@example(shapes=[(1, 0, False), (59_036, 0, False)], quiet=False, fold_ops=1, graph_rows=4_096, merge_rows=5_000)
 @given(
     shapes=st.lists(segments, max_size=25),
     quiet=st.booleans(),

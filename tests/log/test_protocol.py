@@ -13,7 +13,7 @@ from afterglow.errors import Corrupt, Unavailable
 from afterglow.log import append, read, trim
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
-from afterglow.log.entry import Kind
+from afterglow.log.entry import Entry, Kind
 from afterglow.log.read import Trimmed
 from afterglow.storage.stores import Stores
 from tests.support.batches import shown
@@ -53,6 +53,13 @@ def log() -> Iterator[Log]:
         stores.table.close()
 
 
+def loaded(log: Log, entry: Entry) -> Batch:
+    ((found, whole),) = read.load(log.stores, log.id, [entry])
+    assert found == entry
+    assert whole is not None
+    return whole
+
+
 def batch(number: int, rows: int = 1) -> Batch:
     """`rows` over 20 are too large to lie in the table."""
     names = [f"{number}-{row}" for row in range(rows)]
@@ -68,7 +75,7 @@ def test_what_was_appended_is_read(log: Log, rows: int) -> None:
         (seq, Kind.BATCH, rows) for seq in (1, 2, 3)
     ]
     for entry in news.entries:
-        assert shown(read.load(log.stores, log.id, entry)) == shown(batch(entry.seq, rows))
+        assert shown(loaded(log, entry)) == shown(batch(entry.seq, rows))
     assert [entry.seq for entry in log.after(2).entries] == [3]
     assert log.after(3).entries == []
     assert len(log.payloads()) == (3 if rows > 20 else 0)
@@ -85,7 +92,7 @@ def test_a_taken_number_is_refused(log: Log) -> None:
     assert log.append(1, 1)
     assert not log.append(2, 1)
     (entry,) = log.after(0).entries
-    assert read.load(log.stores, log.id, entry).ids == ["1-0"]
+    assert loaded(log, entry).ids == ["1-0"]
 
 
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LOST, Fault.REPEATED])
@@ -197,11 +204,11 @@ def test_a_batch_that_was_trimmed_while_it_was_read_says_so(log: Log) -> None:
     (entry,) = log.after(0).entries
     trim.trim(log.stores, log.id, 0, 1)
     with pytest.raises(Trimmed):
-        read.load(log.stores, log.id, entry)
+        loaded(log, entry)
     log.clock.skipped += log.stores.settings.fence_seconds + 2
     trim.expire(log.stores, log.id)
     with pytest.raises(Trimmed):
-        read.load(log.stores, log.id, entry)
+        loaded(log, entry)
 
 
 def test_a_lost_payload_is_corrupt_and_named(log: Log) -> None:
@@ -210,7 +217,7 @@ def test_a_lost_payload_is_corrupt_and_named(log: Log) -> None:
     assert entry.object is not None
     log.stores.objects.delete(entry.object)
     with pytest.raises(Corrupt, match=rf"log entry 2 of collection {log.id}.*{entry.object}"):
-        read.load(log.stores, log.id, entry)
+        loaded(log, entry)
 
 
 @pytest.mark.parametrize("rows", [1, 50])
@@ -223,7 +230,7 @@ def test_a_damaged_batch_is_corrupt_and_named(log: Log, rows: int) -> None:
     else:
         log.stores.objects.put(entry.object, log.stores.objects.get(entry.object)[:-1])
     with pytest.raises(Corrupt, match=f"log entry 2 of collection {log.id}"):
-        read.load(log.stores, log.id, entry)
+        loaded(log, entry)
 
 
 def test_the_last_entry(log: Log) -> None:
@@ -251,4 +258,4 @@ def test_a_payload_is_put_again_after_a_long_sleep(log: Log) -> None:
     assert append.secured(log.stores, again) is again
     assert replace(again, at=prepared.at) == prepared
     (entry,) = log.after(0).entries
-    assert len(read.load(log.stores, log.id, entry).ids) == 50
+    assert len(loaded(log, entry).ids) == 50

@@ -24,7 +24,7 @@ from tests.support import aws
 DIMENSION = 384
 DOCUMENT = "a document of four hundred bytes, which is what a paragraph has ".ljust(400, ".")
 BULK = IN_LAMBDA.max_batch_size
-INDEXED = 16 * BULK
+INDEXED = 2 + 16 * BULK
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,12 @@ class FaultyObjects:
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         return self._faults.call(f"objects.get {key}", lambda: self._inner.get(key, start, length))
 
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        return self._faults.call("objects.get_many", lambda: self._inner.get_many(keys))
+
+    def fetch(self, keys: Sequence[str]) -> None:
+        self._faults.call("objects.fetch", lambda: self._inner.fetch(keys))
+
     def local_file(self, key: str) -> Path:
         return self._faults.call(f"objects.local_file {key}", lambda: self._inner.local_file(key))
 

@@ -99,7 +99,7 @@ ON_AWS = Settings(
     fold_quiet_seconds=60.0,
     # Inserting 768 MB of vectors takes about 6 minutes of the 15 that a function has.
     merge_bytes=768 * 1024 * 1024,
-    tail_limit_ops=50_000,
+    tail_limit_ops=100_000,
     # Nothing keeps two indexers apart for certain: this is longer than any of them may run.
     garbage_grace_seconds=3600.0,
     replica_bytes=256 * 1024 * 1024,

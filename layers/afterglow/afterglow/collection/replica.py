@@ -24,7 +24,7 @@ from afterglow.collection.memory import LivePart, Located, Memory
 from afterglow.collection.tuning import graph_parameters
 from afterglow.errors import AfterglowError, Corrupt, NotFound
 from afterglow.log import read as log
-from afterglow.log.entry import Entry, Kind
+from afterglow.log.entry import Entry
 from afterglow.log.read import Trimmed
 from afterglow.metering import phase
 from afterglow.segment import manifest as manifests
@@ -163,11 +163,11 @@ class Replica:
         return known
 
     def _replay(self, loaded: _Loaded, entries: Sequence[Entry]) -> None:
-        for entry in entries:
+        for entry, batch in log.load(self._stores, self._id, entries):
             if self._most_tail_rows is not None and len(loaded.memory.tail) >= self._most_tail_rows:
                 return
-            if entry.kind is Kind.BATCH:
-                apply(loaded.memory, log.load(self._stores, self._id, entry))
+            if batch is not None:
+                apply(loaded.memory, batch)
             loaded.applied = entry.seq
             loaded.ops += entry.ops
             loaded.tail_bytes += entry.size
@@ -239,6 +239,7 @@ class Replica:
         manifest = manifests.load(objects, collection.manifest)
         parameters = graph_parameters(collection)
         present = {} if self._loaded is None else {each.info.id: each for each in self._loaded.memory.segments}
+        objects.fetch([key for info in manifest.segments for key in info.keys if info.id not in present])
         segments = [
             present.get(info.id) or Segment(objects, info, parameters, verify=settings.verify_checksums)
             for info in manifest.segments

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -36,7 +37,8 @@ def serve(place: Place, settings: Settings, ambient: Ambient) -> Engine:
         engine.catalog.ensure_defaults()
         return engine
     queue = ThreadQueue(ambient)
-    stores = place.stores(settings, ambient, queue)
+    # The queue merges nudges, so that each write may be one.
+    stores = place.stores(replace(settings, nudge_ops=1, nudge_entries=1), ambient, queue)
     indexer = Indexer(place, stores, queue)
     engine = Engine(stores, background, on_close=[indexer.close])
     engine.catalog.ensure_defaults()

@@ -11,9 +11,8 @@ Where a merge must end in a given time, as in a Lambda function, `merge_bytes` b
 collection then grows by segments of that size, which are left alone until a quarter of their rows is dead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.settings import Settings
@@ -60,17 +59,21 @@ def _most_rows(manifest: Manifest, settings: Settings) -> int:
     return max(settings.merge_bytes // (4 * manifest.dimension), 4 * settings.graph_rows)
 
 
-def _within(most: int, wanted: Sequence[SegmentInfo]) -> tuple[SegmentInfo, ...]:
-    """The first of `wanted`, and those after it as long as all have at most `most` live rows."""
-    totals = accumulate(each.live for each in wanted)
-    return tuple(
-        each for number, (each, total) in enumerate(zip(wanted, totals, strict=True)) if not number or total <= most
-    )
+def _within(most: int, wanted: Iterable[SegmentInfo]) -> tuple[SegmentInfo, ...]:
+    """The first of `wanted`, and each after it that fits: together they have at most `most` live rows."""
+    chosen: list[SegmentInfo] = []
+    rows = 0
+    for each in wanted:
+        if not chosen or rows + each.live <= most:
+            chosen.append(each)
+            rows += each.live
+    return tuple(chosen)
 
 
 def _joined(ascending: list[SegmentInfo], small: list[SegmentInfo]) -> list[SegmentInfo]:
     """The small segments, and every graph segment that is not much larger than all that joins it."""
-    inputs, rows = list(small), sum(each.live for each in small)
+    # The largest first: where not all fit, what is merged is certainly worth a graph.
+    inputs, rows = small[::-1], sum(each.live for each in small)
     for each in ascending:
         if each.has_graph and each.live * _JOIN <= rows:
             inputs.append(each)

@@ -1,5 +1,6 @@
 """Reading what was appended (protocol: `afterglow.log`)."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,8 +10,10 @@ from afterglow.log import batch as frames
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, Kind
-from afterglow.storage.ports import Item, ObjectMissing, Table
+from afterglow.storage.ports import Item, Table
 from afterglow.storage.stores import Stores
+
+_AT_ONCE = 8
 
 
 class Trimmed(Exception):
@@ -53,18 +56,34 @@ def last_entry(table: Table, collection_id: UUID) -> Entry | None:
     return entries.decode(newest[0]) if newest else None
 
 
-def load(stores: Stores, collection_id: UUID, entry: Entry) -> Batch:
-    """The batch of an entry. Raises Trimmed when it was folded meanwhile, Corrupt when it is damaged or lost."""
+def load(stores: Stores, collection_id: UUID, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Batch | None]]:
+    """Each entry with its batch, None where it is of another kind; a few objects are fetched at a time.
+
+    Raises Trimmed when an entry was folded meanwhile, Corrupt when it is damaged or lost.
+    """
+    for start in range(0, len(entries), _AT_ONCE):
+        group = entries[start : start + _AT_ONCE]
+        named = [entry.object for entry in group if entry.object is not None]
+        found = dict(zip(named, stores.objects.get_many(named), strict=True)) if named else {}
+        for entry in group:
+            if entry.kind is not Kind.BATCH:
+                yield entry, None
+            else:
+                yield (
+                    entry,
+                    _decoded(stores, collection_id, entry, None if entry.object is None else found.pop(entry.object)),
+                )
+
+
+def _decoded(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes | None) -> Batch:
     name = f"log entry {entry.seq} of collection {collection_id}"
     if entry.frame is not None:
         return frames.decode(entry.frame, name)
     if entry.object is None:
         raise Corrupt(f"{name} has no batch")
-    try:
-        frame = stores.objects.get(entry.object)
-    except ObjectMissing:
+    if frame is None:
         present = stores.table.get(keys.collection(collection_id), entries.key(entry.seq))
         if present is None or entries.decode(present).kind is Kind.STUB:
-            raise Trimmed from None
-        raise Corrupt(f"{name} is lost: object {entry.object} is missing; restore it from a backup") from None
+            raise Trimmed
+        raise Corrupt(f"{name} is lost: object {entry.object} is missing; restore it from a backup")
     return frames.decode(frame, f"{name} (object {entry.object})")

@@ -47,6 +47,11 @@ class SegmentInfo:
         return "graph" in self.files
 
     @property
+    def keys(self) -> list[str]:
+        """The keys of all its objects."""
+        return [file.key for file in (*self.files.values(), *(() if self.dead is None else (self.dead,)))]
+
+    @property
     def size(self) -> int:
         """Bytes of all its files."""
         return sum(file.size for file in self.files.values())

@@ -154,6 +154,12 @@ class Objects(Protocol):
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The bytes, or a range of them. Raises ObjectMissing."""
 
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The bytes of each object, None where there is none; side by side where the store is remote."""
+
+    def fetch(self, keys: Sequence[str]) -> None:
+        """Have local files of these objects ready, side by side where the store is remote; one missing is no error."""
+
     def local_file(self, key: str) -> Path:
         """A local file with the object's bytes, downloaded first where the store is remote. Raises ObjectMissing.
 

@@ -12,14 +12,14 @@
 The role needs `s3:ListBucket` also where nothing is listed: without it S3 says 403 of an object that is missing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from afterglow.errors import InvalidArgument
+from afterglow.errors import InvalidArgument, StorageFull
 from afterglow.settings import Ambient
 from afterglow.storage.aws import transfer
 from afterglow.storage.aws.cache import Begin, FileCache
@@ -37,6 +37,7 @@ _MISSING = {"NoSuchKey", "404"}
 _RACES = {"ConditionalRequestConflict", "OperationAborted"}
 _EXISTS = {"PreconditionFailed", "412"}
 _ATTEMPTS = 6
+_SIDE_BY_SIDE = 6
 _NEVER_KEYS = ("", ".", "..", ".scratch")
 
 
@@ -86,6 +87,26 @@ class S3Objects:
             return self._call(key, lambda: transfer.read(place, Range=f"bytes={start}-{end}"))[:length]
         except _PastTheEnd:
             return b""
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The bytes of each object, None where there is none, side by side."""
+        return transfer.side_by_side([partial(self._get_or_none, key) for key in keys], _SIDE_BY_SIDE)
+
+    def _get_or_none(self, key: str) -> bytes | None:
+        try:
+            return self.get(key)
+        except ObjectMissing:
+            return None
+
+    def fetch(self, keys: Sequence[str]) -> None:
+        """Download what is not here yet, side by side; room that is missing will be told by `local_file`."""
+        transfer.side_by_side([partial(self._fetch_one, key) for key in keys], _SIDE_BY_SIDE)
+
+    def _fetch_one(self, key: str) -> None:
+        try:
+            self.local_file(key)
+        except (ObjectMissing, StorageFull):
+            pass
 
     def local_file(self, key: str) -> Path:
         """A copy of the object, downloaded where there is none yet."""

@@ -7,7 +7,7 @@ never changes once it has its name, and removing it leaves maps of it intact.
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -73,6 +73,19 @@ class DirectoryObjects:
                     return file.read() if length is None else file.read(length)
             except FileNotFoundError:
                 raise ObjectMissing(f"object {key} is not there") from None
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The bytes of each object, None where there is none."""
+        return [self._get_or_none(key) for key in keys]
+
+    def _get_or_none(self, key: str) -> bytes | None:
+        try:
+            return self.get(key)
+        except ObjectMissing:
+            return None
+
+    def fetch(self, keys: Sequence[str]) -> None:
+        """Nothing to do: the objects are files."""
 
     def local_file(self, key: str) -> Path:
         """The file itself: it never changes."""
