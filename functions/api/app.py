@@ -15,4 +15,4 @@ engine = open_engine(settings, ambient, clients)
 # A container has one request at a time: no thread could do anything beside it.
 respond = HttpFunction(create_app(engine, settings, ambient, allow_reset=False, metered=True, threads=0), ambient)
 handler = observed(respond)
-snapshots.around(first_requests=lambda: respond(snapshots.HEALTHCHECK, None), forget=clients.forget)
+snapshots.around(lambda: (respond(snapshots.HEALTHCHECK, None), clients.s3, clients.sqs), forget=clients.forget)

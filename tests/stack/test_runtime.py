@@ -1,0 +1,213 @@
+"""The built functions under Lambda's own runtime client, with nothing beside them but their layers; over MiniStack."""
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from afterglow.settings import IN_LAMBDA
+from tests.functions.loading import event, variables
+from tests.functions.test_api import STORY
+from tests.support.aws import Made, make
+from tests.support.ministack import MiniStack, fresh_account, ministack
+from tests.support.runtime import LIMIT, Failed, Function, FunctionError, TimedOut, TooLarge
+
+pytestmark = pytest.mark.stack
+
+MOST_INIT_CPU_MS = 1_000
+MOST_MB = 160
+
+Starting = Callable[..., Function]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[MiniStack]:
+    with ministack() as running:
+        yield running
+
+
+@pytest.fixture
+def account(stack: MiniStack) -> dict[str, str]:
+    """The environment of an account of its own."""
+    return stack.environment(fresh_account())
+
+
+@pytest.fixture
+def made(account: dict[str, str]) -> Made:
+    with mock.patch.dict("os.environ", account):
+        return make()
+
+
+@pytest.fixture
+def start(build: Path, account: dict[str, str], made: Made, tmp_path: Path) -> Iterator[Starting]:
+    """Starts the function of a name; it ends with the test, and says what its start cost."""
+    given = {**account, **variables(made, tmp_path / "cache"), "OPENBLAS_NUM_THREADS": "1"}
+    layers = [build / "DependenciesLayer", build / "AfterglowLayer"]
+    with ExitStack() as open_ones:
+
+        def starting(name: str, environment: Mapping[str, str] | None = None, **options: Any) -> Function:
+            printed = tmp_path / f"{name}.log"
+            function = Function(build / name, layers, {**given, **(environment or {})}, printed, **options)
+            started = open_ones.enter_context(function)
+            open_ones.callback(lambda: print(started.report()))
+            return started
+
+        yield starting
+
+
+def answer(got: dict[str, Any]) -> Any:
+    """The JSON of a good answer."""
+    assert got["statusCode"] in {200, 201}, got
+    body = got["body"]
+    if got["isBase64Encoded"]:
+        body = zlib.decompress(base64.b64decode(body), 31)
+    return json.loads(body)
+
+
+def collection_of(function: Function) -> str:
+    """A new collection's id."""
+    return str(answer(function.invoke(event("api-create-collection")))["id"])
+
+
+def with_body(name: str, collection: str, body: dict[str, Any]) -> dict[str, Any]:
+    return {**event(name, collection), "body": json.dumps(body)}
+
+
+def test_the_api_answers_every_event(start: Starting) -> None:
+    function = start("ApiFunction")
+    collection = ""
+    times: dict[str, list[float]] = {}
+    for name in (*STORY[:-2], "heartbeat", "query"):
+        got = answer(function.invoke(event(f"api-{name}", collection)))
+        collection = got["id"] if name == "create-collection" else collection
+        times.setdefault(name, []).append(round(function.call_ms, 1))
+    print(f"ms by call: {times}")
+    assert answer(function.invoke(event("url-query", collection)))["ids"] == [["package-0", "package-1"]]
+    assert function.init_cpu_ms < MOST_INIT_CPU_MS
+    assert function.peak_mb() < MOST_MB
+    lines = function.lines()
+    assert len(lines) == len(STORY) + 1
+    assert [line["cold"] for line in lines] == [True] + [False] * len(STORY)
+    assert not [line for line in function.printed().splitlines() if not line.startswith("{")]
+
+
+def test_the_indexer_and_the_janitor_answer_their_events(start: Starting) -> None:
+    api = start("ApiFunction")
+    collection = collection_of(api)
+    answer(api.invoke(event("api-add", collection)))
+    before = answer(api.invoke(event("api-query", collection)))
+    indexer = start("IndexerFunction", seconds=900)
+    assert indexer.invoke(event("sqs-index", collection)) == {"batchItemFailures": []}
+    assert answer(api.invoke(event("api-query", collection))) == before
+    janitor = start("JanitorFunction", seconds=900)
+    for name in ("nudge", "tidy"):
+        janitor.invoke(event(name))
+    for each in (indexer, janitor):
+        assert each.init_cpu_ms < MOST_INIT_CPU_MS
+        assert each.peak_mb() < MOST_MB
+        assert {line["message"] for line in each.lines() if "Latency" in line} == {"invoked"}
+
+
+def test_a_missing_dependency_is_missed(build: Path, account: dict[str, str], tmp_path: Path) -> None:
+    layers = [build / "AfterglowLayer"]
+    with pytest.raises(Failed, match=r"^init/error [^\n]*No module named[^\n]*ImportModuleError"):
+        Function(build / "ApiFunction", layers, account, tmp_path / "log").__enter__()
+
+
+def test_an_event_that_is_no_request(start: Starting) -> None:
+    function = start("ApiFunction")
+    with pytest.raises(FunctionError, match=r"^InvalidArgument: this function answers requests of an HTTP API"):
+        function.invoke(event("sqs-index"))
+    assert answer(function.invoke(event("api-heartbeat")))
+
+
+def test_a_request_over_the_limit(start: Starting) -> None:
+    function = start("ApiFunction")
+    collection = collection_of(function)
+    got = function.invoke({**event("api-add", collection), "body": " " * (IN_LAMBDA.max_body_bytes + 1)})
+    assert got["statusCode"] == 413
+    assert f"max_batch_size is {IN_LAMBDA.max_batch_size}" in json.loads(got["body"])["message"]
+    with pytest.raises(TooLarge):
+        function.invoke({**event("api-add", collection), "body": " " * LIMIT})
+
+
+def test_a_full_batch_of_the_largest_common_vectors_fits(start: Starting) -> None:
+    function = start("ApiFunction")
+    collection = collection_of(function)
+    vector = base64.b64encode(bytes(4 * 3072)).decode()
+    count = IN_LAMBDA.max_batch_size
+    body = {
+        "ids": [f"id{at}" for at in range(count)],
+        "embeddings": [vector] * count,
+        "documents": ["word " * 30] * count,
+    }
+    assert function.invoke(with_body("api-add", collection, body))["statusCode"] == 201
+
+
+def test_an_answer_over_the_limit(start: Starting) -> None:
+    function = start("ApiFunction")
+    collection = collection_of(function)
+    # A quote in a document is two bytes in the answer, and four on its way out.
+    for at in range(2):
+        body = {"ids": [str(at)], "embeddings": [[1, 0, 0, 0]], "documents": ['"' * 760_000]}
+        answer(function.invoke(with_body("api-add", collection, body)))
+
+    def got(coding: str, **more: Any) -> dict[str, Any]:
+        asked = with_body("api-get", collection, more)
+        return dict(function.invoke({**asked, "headers": {**asked["headers"], "accept-encoding": coding}}))
+
+    assert len(answer(got("identity", limit=1))["documents"]) == 1
+    too_large = got("identity", ids=["0", "1"], include=["documents"])
+    assert answer(got("gzip"))["ids"] == ["0", "1"]
+    assert too_large["statusCode"] == 200
+    assert len(json.dumps(too_large, ensure_ascii=False)) < IN_LAMBDA.max_answer_bytes + 2_000
+    body = {"ids": ["2"], "embeddings": [[1, 0, 0, 0]], "documents": ['"' * 50_000]}
+    answer(function.invoke(with_body("api-add", collection, body)))
+    refused = got("identity")
+    assert refused["statusCode"] == 413
+    assert "limit and offset" in json.loads(refused["body"])["message"]
+
+
+def test_what_lambda_does_to_an_answer_over_its_limit(start: Starting) -> None:
+    function = start("ApiFunction", {"AFTERGLOW_MAX_ANSWER_BYTES": "0", "AFTERGLOW_COMPRESS_BYTES": "0"})
+    collection = collection_of(function)
+    for at in range(2):
+        body = {"ids": [str(at)], "embeddings": [[1, 0, 0, 0]], "documents": ['"' * 800_000]}
+        answer(function.invoke(with_body("api-add", collection, body)))
+    with pytest.raises(TooLarge):
+        function.invoke(with_body("api-get", collection, {"include": ["documents"]}))
+    # The runtime client takes it as the end of the world, so that the next caller waits for another start.
+    with pytest.raises(Failed, match="Failed to post invocation response"):
+        function.invoke(event("api-count", collection))
+
+
+def test_time_runs_out(tmp_path: Path) -> None:
+    folder = tmp_path / "sleeper"
+    folder.mkdir()
+    (folder / "app.py").write_text("import time\n\ndef handler(event, context):\n    time.sleep(event)\n")
+    with Function(folder, [], {}, tmp_path / "log", seconds=0.5) as function:
+        assert function.invoke(0) is None
+        with pytest.raises(TimedOut):
+            function.invoke(60)
+        with pytest.raises(Failed, match="ended"):
+            function.invoke(0)
+
+
+def test_a_restored_snapshot_answers(start: Starting) -> None:
+    first = start("ApiFunction")
+    collection = collection_of(first)
+    answer(first.invoke(event("api-add", collection)))
+    function = start("ApiFunction", snap_start=True)
+    function.restore()
+    found = answer(function.invoke(event("api-query", collection)))
+    print(f"restored in {function.restore_ms:.1f} ms, first query in {function.call_ms:.1f} ms")
+    assert found["ids"] == [["package-0", "package-1"]]
+    line = function.lines()[-1]
+    assert line["cold"] is True
+    assert function.restore_ms < 500
