@@ -197,14 +197,12 @@ def _own_folder(parent: Path, ambient: Ambient) -> tuple[Path, int]:
     while True:
         path = parent / ambient.nonce()
         path.mkdir()
-        try:
+        with suppress(FileNotFoundError):  # another process took it for a crashed one's, before it was locked
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+            if os.fstat(descriptor).st_ino in [each.inode() for each in os.scandir(parent)]:
                 return path, descriptor
             os.close(descriptor)
-        except FileNotFoundError:  # another process took it for a crashed one's, before the lock
-            continue
 
 
 def _leave(path: Path, descriptor: int) -> None:
