@@ -15,10 +15,12 @@ from afterglow.jobs.place import NoQueue
 from afterglow.serverless.jobs import note, seconds_left
 from afterglow.serverless.observing import logger, observed
 from afterglow.settings import IN_LAMBDA, Ambient, from_environment
+from afterglow.storage.aws.clients import Clients
 
 ambient = Ambient()
 settings = from_environment(defaults=IN_LAMBDA)
-account = open_account(settings, ambient)
+clients = Clients(ambient)
+account = open_account(settings, ambient, clients)
 stores = account.stores(settings, ambient, account.queue or NoQueue())
 processor = SqsFifoPartialProcessor(skip_group_on_error=True, logger=logger)
 # Otherwise a batch of which nothing succeeds is an error of the function, and its messages are not told apart.
