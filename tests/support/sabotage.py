@@ -9,10 +9,14 @@
     cut(1000)                   the body ends early, as if that were all
     other_bytes                 the body has the right length and another content
     dies                        the process dies when the service has done it
+    after(act)                  somebody else does something first
+    cancelled("None", "…")      a transaction is cancelled, for these reasons
+    leaving(3)                  that many of a batch are left undone
 
 It works on any emulator, as it takes the place of the endpoint that a client sends attempts by.
 """
 
+import base64
 import threading
 import types
 from collections import Counter
@@ -24,6 +28,7 @@ import orjson
 import pytest
 import urllib3
 from botocore.awsrequest import AWSResponse
+from botocore.endpoint import convert_to_response_dict
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from botocore.response import StreamingBody
 
@@ -31,7 +36,8 @@ from tests.support.faulty import Crash
 
 Result = tuple[Any, BaseException | None]
 Send = Callable[[], Result]
-Fault = Callable[["Sabotage", str, Send], Result]
+Fault = Callable[["Sabotage", Any, Send], Result]
+"""Takes the request, and what sends it."""
 
 
 class Sabotage:
@@ -42,11 +48,11 @@ class Sabotage:
         self.sent: list[tuple[str, dict[str, str]]] = []
         self._plans: dict[str, list[Fault | None]] = {}
         self._lock = threading.Lock()
-        self._canned = threading.local()
+        self._doing = threading.local()
         self._service = client.meta.service_model.service_id.hyphenize()
+        self._endpoint = client._endpoint
         self._respond = client._endpoint._do_get_response
         client._endpoint._do_get_response = self._attempt
-        client.meta.events.register_first(f"before-send.{self._service}", self._answer)
 
     def plan(self, operation: str, *faults: Fault | None) -> None:
         """What becomes of the next attempts of an operation, one after another; None: nothing happens to it."""
@@ -57,13 +63,14 @@ class Sabotage:
         """What becomes of every attempt of an operation."""
         self.plan(operation, *[fault] * 10_000)
 
-    def answer_with(self, response: AWSResponse, send: Send) -> Result:
-        """Send, but have this come back."""
-        self._canned.response = response
-        try:
-            return send()
-        finally:
-            self._canned.response = None
+    def answer_with(self, response: AWSResponse) -> Result:
+        """Have this come back from the service, which hears nothing of the request."""
+        model, endpoint = self._doing.model, self._endpoint
+        said = convert_to_response_dict(response, model)
+        parser = endpoint._response_parser_factory.create_parser(model.service_model.resolved_protocol)
+        parsed = parser.parse(said, model.output_shape)
+        endpoint._add_modeled_error_fields(said, parsed, model, parser)
+        return (response, parsed), None
 
     def error(self, status: int, code: str, headers: dict[str, str]) -> AWSResponse:
         """An answer as the service words it."""
@@ -74,7 +81,7 @@ class Sabotage:
         return _response(status, headers, said)
 
     def _attempt(self, request: Any, operation_model: Any, context: Any) -> Result:
-        name = operation_model.name
+        name, self._doing.model = operation_model.name, operation_model
         with self._lock:
             self.attempts[name] += 1
             self.sent.append((name, {key.lower(): _text(value) for key, value in request.headers.items()}))
@@ -85,28 +92,66 @@ class Sabotage:
             result: Result = self._respond(request, operation_model, context)
             return result
 
-        return send() if fault is None else fault(self, request.url, send)
-
-    def _answer(self, request: Any, **_: object) -> AWSResponse | None:
-        return getattr(self._canned, "response", None)
+        return send() if fault is None else fault(self, request, send)
 
 
 def answered(status: int, code: str, **headers: str) -> Fault:
-    return lambda sabotage, _, send: sabotage.answer_with(sabotage.error(status, code, headers), send)
+    return lambda sabotage, _, __: sabotage.answer_with(sabotage.error(status, code, headers))
 
 
-def lost(_: Sabotage, url: str, send: Send) -> Result:
+def lost(_: Sabotage, request: Any, send: Send) -> Result:
     send()
-    return None, ConnectionClosedError(endpoint_url=url)
+    return None, ConnectionClosedError(endpoint_url=request.url)
 
 
-def unreachable(_: Sabotage, url: str, send: Send) -> Result:
-    return None, EndpointConnectionError(endpoint_url=url)
+def unreachable(_: Sabotage, request: Any, send: Send) -> Result:
+    return None, EndpointConnectionError(endpoint_url=request.url)
 
 
-def dies(_: Sabotage, url: str, send: Send) -> Result:
+def dies(_: Sabotage, request: Any, send: Send) -> Result:
     send()
-    raise Crash(url)
+    raise Crash(request.url)
+
+
+def after(act: Callable[[], object]) -> Fault:
+    def fault(_: Sabotage, __: Any, send: Send) -> Result:
+        act()
+        return send()
+
+    return fault
+
+
+def cancelled(*codes: str) -> Fault:
+    reasons = ", ".join(f'{{"Code": "{code}"}}' for code in codes)
+    said = f'{{"__type": "x#TransactionCanceledException", "Message": "", "CancellationReasons": [{reasons}]}}'
+    return lambda sabotage, _, __: sabotage.answer_with(_response(400, {}, said))
+
+
+def leaving(count: int) -> Fault:
+    """Of a batch of DynamoDB: the first `count` of it come back as not processed."""
+
+    def fault(_: Sabotage, request: Any, send: Send) -> Result:
+        (http, parsed), exception = send()
+        ((table, asked),) = orjson.loads(request.body)["RequestItems"].items()
+        if isinstance(asked, list):
+            parsed["UnprocessedItems"] = {table: _with_bytes(asked[:count])}
+        else:
+            left = asked["Keys"][:count]
+            found = parsed["Responses"][table]
+            parsed["Responses"][table] = [item for item in found if {"pk": item["pk"], "sk": item["sk"]} not in left]
+            parsed["UnprocessedKeys"] = {table: {**asked, "Keys": left}}
+        return (http, parsed), exception
+
+    return fault
+
+
+def _with_bytes(value: Any) -> Any:
+    """What was read from JSON, its binary values decoded."""
+    if isinstance(value, list):
+        return [_with_bytes(each) for each in value]
+    if isinstance(value, dict):
+        return {name: base64.b64decode(each) if name == "B" else _with_bytes(each) for name, each in value.items()}
+    return value
 
 
 def torn(after: int) -> Fault:
@@ -117,7 +162,7 @@ def cut(after: int) -> Fault:
     return lambda _, __, send: _with_body(send(), lambda whole: _Raw(whole[:after]))
 
 
-def other_bytes(_: Sabotage, url: str, send: Send) -> Result:
+def other_bytes(_: Sabotage, request: Any, send: Send) -> Result:
     return _with_body(send(), lambda whole: _Raw(b"?" * len(whole)))
 
 

@@ -103,12 +103,12 @@ def _fetch(place: Place, file: int, etag: str, span: range, body: Any = None) ->
                 os.pwrite(file, chunk, position)
                 position += len(chunk)
         except _BROKEN:
-            if attempt == _ATTEMPTS - 1:
+            if attempt == _ATTEMPTS - 1 and position < span.stop:
                 raise
-        else:
-            break
         finally:
             body.close()
+        if position >= span.stop:
+            break
         body = None
     if position != span.stop:
         raise Unavailable(f"{place.key} came with {position - span.start} bytes instead of {len(span)}")

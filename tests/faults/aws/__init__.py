@@ -1,0 +1,1 @@
+"""The adapters over AWS when AWS fails, beneath the retries of botocore."""

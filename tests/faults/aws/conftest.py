@@ -1,0 +1,45 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from afterglow.settings import Ambient
+from afterglow.storage.aws.clients import Clients
+from afterglow.storage.stores import Stores
+from tests.support.aws import Made, guarded_clients, make, moto_aws, stores_on_aws
+from tests.support.sabotage import Sabotage, without_waiting
+from tests.support.stores import Clock
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long botocore would have waited between its attempts; nobody does."""
+    return without_waiting(monkeypatch)
+
+
+@pytest.fixture
+def made() -> Iterator[Made]:
+    with moto_aws():
+        yield make()
+
+
+@pytest.fixture
+def clients(made: Made) -> Iterator[Clients]:
+    clients = guarded_clients(Ambient(sleep=Clock().sleep))
+    yield clients
+    clients.forget()
+
+
+@pytest.fixture
+def stores(made: Made, clients: Clients, tmp_path: Path) -> Stores:
+    return stores_on_aws(made, tmp_path / "cache", clients=clients)
+
+
+@pytest.fixture
+def dynamodb(clients: Clients) -> Sabotage:
+    return Sabotage(clients.dynamodb)
+
+
+@pytest.fixture
+def s3(clients: Clients) -> Sabotage:
+    return Sabotage(clients.s3)
