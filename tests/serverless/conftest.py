@@ -22,6 +22,8 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     assert isinstance(handler, logging.StreamHandler)
     stdout = handler.setStream(written)
     monkeypatch.setattr(observing, "_invocations", itertools.count())
+    # The engine of another test's server may have something to say meanwhile.
+    monkeypatch.setattr(logging.getLogger("afterglow.jobs.background"), "disabled", True)
 
     def take() -> list[dict[str, Any]]:
         text = written.getvalue()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from tests.functions.test_api import STORY
 from tests.support.aws import Made, make
 from tests.support.ministack import MiniStack, fresh_account, ministack
 from tests.support.runtime import LIMIT, Failed, Function, FunctionError, TimedOut, TooLarge
+from tests.support.server import HOST
 
 pytestmark = pytest.mark.stack
 
@@ -103,7 +105,7 @@ def test_the_indexer_and_the_janitor_answer_their_events(start: Starting) -> Non
     answer(api.invoke(event("api-add", collection)))
     before = answer(api.invoke(event("api-query", collection)))
     indexer = start("IndexerFunction", seconds=900)
-    assert indexer.invoke(event("sqs-index", collection)) == {"batchItemFailures": []}
+    assert indexer.invoke(event("indexer-nudge", collection)) == {"batchItemFailures": []}
     assert answer(api.invoke(event("api-query", collection))) == before
     janitor = start("JanitorFunction", seconds=900)
     for name in ("nudge", "tidy"):
@@ -123,7 +125,7 @@ def test_a_missing_dependency_is_missed(build: Path, account: dict[str, str], tm
 def test_an_event_that_is_no_request(start: Starting) -> None:
     function = start("ApiFunction")
     with pytest.raises(FunctionError, match=r"^InvalidArgument: this function answers requests of an HTTP API"):
-        function.invoke(event("sqs-index"))
+        function.invoke(event("indexer-nudge"))
     assert answer(function.invoke(event("api-heartbeat")))
 
 
@@ -197,6 +199,26 @@ def test_time_runs_out(tmp_path: Path) -> None:
             function.invoke(60)
         with pytest.raises(Failed, match="ended"):
             function.invoke(0)
+
+
+def test_a_trace_says_what_was_called(start: Starting) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
+        daemon.bind((HOST, 0))
+        daemon.settimeout(10)
+        traced = {
+            "POWERTOOLS_TRACE_DISABLED": "false",
+            "POWERTOOLS_SERVICE_NAME": "afterglow-api",
+            "AWS_XRAY_DAEMON_ADDRESS": f"{HOST}:{daemon.getsockname()[1]}",
+        }
+        function = start("ApiFunction", traced, sampled=True)
+        answer(function.invoke(event("api-list-collections")))
+        segments: list[dict[str, Any]] = []
+        while not segments or segments[-1]["name"] != "## handler":
+            segments.append(json.loads(daemon.recv(65_536).split(b"\n", 1)[1]))
+    annotations = segments[-1]["annotations"]
+    assert annotations == {"operation": "collections.list_all", "ColdStart": True, "Service": "afterglow-api"}
+    assert {each["name"] for each in segments[:-1]} == {"dynamodb"}
+    assert {each["aws"]["operation"] for each in segments[:-1]} == {"GetItem", "Query"}
 
 
 def test_a_restored_snapshot_answers(start: Starting) -> None:

@@ -156,6 +156,7 @@ class Function:
         memory: int = 1769,
         seconds: float = 29.0,
         snap_start: bool = False,
+        sampled: bool = False,
     ) -> None:
         self.init_ms = 0.0
         self.init_cpu_ms = 0.0
@@ -167,6 +168,7 @@ class Function:
         self._printed = printed
         self._seconds = seconds
         self._snap_start = snap_start
+        self._trace = f"Root=1-692ec5a1-4f1d2c3b5a6978877665544f;Parent=53995c3f42cd8ad8;Sampled={int(sampled)}"
         self._memory = memory
         self._environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -210,7 +212,7 @@ class Function:
             "Lambda-Runtime-Aws-Request-Id": str(uuid4()),
             "Lambda-Runtime-Deadline-Ms": str(int((time.time() + self._seconds) * 1000)),
             "Lambda-Runtime-Invoked-Function-Arn": f"{ARN}{self._folder.name}",
-            "Lambda-Runtime-Trace-Id": "Root=1-692ec5a1-4f1d2c3b5a6978877665544f;Sampled=0",
+            "Lambda-Runtime-Trace-Id": self._trace,
         }
         self._api.invocations.put((headers, body))
         try:

@@ -6,13 +6,14 @@ fate still hangs on them. Numbers are compared exactly: an int64 is never rounde
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.columns.lanes import LIST_OF, Columns, Kind, Lane
 from afterglow.columns.texts import Texts
-from afterglow.filters import numbers, regex
+from afterglow.filters import numbers
 from afterglow.filters.tree import (
     Among,
     And,
@@ -28,6 +29,9 @@ from afterglow.filters.tree import (
     kind_of,
     leaves,
 )
+
+if TYPE_CHECKING:
+    from afterglow.filters.regex import Regex
 
 Mask = NDArray[np.bool_]
 SCANNED_HITS = 2048
@@ -55,6 +59,8 @@ def _plain(leaf: Leaf, columns: Columns, documents: Texts, candidates: Mask | No
         case Contains(text):
             return documents.contains(text.encode(), candidates)
         case Matches(pattern):
+            from afterglow.filters import regex  # here, as few filters need it and a cold start counts
+
             return _matching(regex.compiled(pattern), documents, candidates)
         case Compare(key, comparison, value):
             return _comparing(columns, key, Comparison.EQ if leaf.negated else comparison, value)
@@ -86,7 +92,7 @@ def _cost(tree: Filter) -> int:
     return max(ranks, default=0)
 
 
-def _matching(pattern: regex.Regex, documents: Texts, candidates: Mask | None) -> Mask:
+def _matching(pattern: "Regex", documents: Texts, candidates: Mask | None) -> Mask:
     if pattern.is_literal:
         return documents.contains(pattern.literal, candidates)
     if pattern.loose is not None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from afterglow.columns.lanes import Kind
 from afterglow.errors import InvalidArgument
-from afterglow.filters import regex
 from afterglow.filters.tree import (
     Among,
     And,
@@ -102,6 +101,8 @@ def _document_condition(operator: str, operand: object) -> Contains | Matches | 
         case "$contains" | "$not_contains":
             return Contains(operand, negated=operator == "$not_contains")
         case "$regex" | "$not_regex":
+            from afterglow.filters import regex  # here, as few filters need it and a cold start counts
+
             regex.compiled(operand)
             return Matches(operand, negated=operator == "$not_regex")
         case _:

@@ -127,5 +127,7 @@ def _traced(handler: Handler) -> Handler:
             for name in facts.keys() & {"operation", "collection"}:
                 tracer.put_annotation(name, str(facts[name]))
 
+    # Its name is the subsegment's.
+    traced.__name__ = "handler"
     captured: Handler = tracer.capture_lambda_handler(traced, capture_response=False)
     return captured
