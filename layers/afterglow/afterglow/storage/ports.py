@@ -4,7 +4,7 @@ Table — small items under (`pk`, `sk`), strongly consistent:
 
 * `put` is atomic and durable when it returns; `if_absent` / `if_version` are checked in the same step.
 * `query` sees every put that returned before it began, in ascending order of `sk` (bytewise).
-* `transact` applies all of its writes or none.
+* `transact` applies all of its writes or none; a query beside it may see some of them and not yet others.
 
 Objects — immutable blobs under a key:
 

@@ -1,0 +1,69 @@
+"""Our figure for write units beside the service's ConsumedCapacity, as MiniStack works it out (its reads are off)."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from afterglow import metering
+from afterglow.storage.aws.table import DynamoTable
+from afterglow.storage.ports import Check, Delete, Put, Table
+from tests.support.aws import guarded_clients, make
+from tests.support.ministack import MiniStack, fresh_account
+
+pytestmark = pytest.mark.stack
+
+
+class Bill:
+    """What the service charged for the calls of a table."""
+
+    def __init__(self, client: Any) -> None:
+        self.units = 0.0
+        client.meta.events.register("provide-client-params.dynamodb", self._ask)
+        client.meta.events.register("after-call.dynamodb", self._add)
+
+    def _ask(self, params: dict[str, Any], **_: object) -> None:
+        params["ReturnConsumedCapacity"] = "TOTAL"
+
+    def _add(self, parsed: dict[str, Any], **_: object) -> None:
+        said = parsed["ConsumedCapacity"]
+        self.units += sum(each["CapacityUnits"] for each in (said if isinstance(said, list) else [said]))
+
+
+@pytest.fixture
+def billed(emulator: MiniStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Table, Bill]]:
+    for name, value in emulator.environment(fresh_account()).items():
+        monkeypatch.setenv(name, value)
+    clients = guarded_clients()
+    yield DynamoTable(clients, make().table), Bill(clients.dynamodb)
+    clients.forget()
+
+
+def test_what_is_noted_of_writes_is_what_is_charged(billed: tuple[Table, Bill]) -> None:
+    table, bill = billed
+    steps: list[Callable[[], object]] = [
+        *(lambda size=size: table.put("p", f"{size}", bytes(size), if_absent=True) for size in range(990, 1_010)),
+        lambda: table.put("p", "shrinks", bytes(3_000), if_absent=True),
+        lambda: table.put("p", "shrinks", b"", expires_at=1_763_720_000),
+        lambda: table.put("p", "shrinks", bytes(1_024)),
+        lambda: table.put("p", "shrinks", b"", if_version=3),
+        lambda: table.put_many([Put("p", f"many {number}", bytes(number * 700)) for number in range(30)]),
+        lambda: table.put_many([Put("p", f"many {number}", b"") for number in range(30)]),
+        lambda: table.put("p", "gone", bytes(5_000)),
+        lambda: table.delete("p", "gone"),
+        lambda: table.delete("p", "gone"),
+        lambda: table.put("p", "doomed", bytes(2_500)),
+        lambda: table.transact(
+            [
+                Put("p", "new", bytes(2_000), if_absent=True),
+                Put("p", "any", b""),
+                Check("p", "shrinks"),
+                Delete("p", "doomed"),
+            ]
+        ),
+    ]
+    for number, step in enumerate(steps):
+        bill.units = 0.0
+        with metering.measuring() as usage:
+            step()
+        assert usage.write_units == bill.units, f"step {number}"
