@@ -80,13 +80,17 @@ class Sabotage:
         said = orjson.dumps({"__type": f"com.amazonaws#{code}", "message": "on purpose"}).decode()
         return _response(status, headers, said)
 
+    def _next(self, name: str) -> Fault | None:
+        """What becomes of an attempt that is made now."""
+        plan = self._plans.get(name, [])
+        return plan.pop(0) if plan else None
+
     def _attempt(self, request: Any, operation_model: Any, context: Any) -> Result:
         name, self._doing.model = operation_model.name, operation_model
         with self._lock:
             self.attempts[name] += 1
             self.sent.append((name, {key.lower(): _text(value) for key, value in request.headers.items()}))
-            plan = self._plans.get(name, [])
-            fault = plan.pop(0) if plan else None
+            fault = self._next(name)
 
         def send() -> Result:
             result: Result = self._respond(request, operation_model, context)
