@@ -108,7 +108,7 @@ def test_the_indexer_and_the_janitor_answer_their_events(start: Starting) -> Non
     assert indexer.invoke(event("indexer-nudge", collection)) == {"batchItemFailures": []}
     assert answer(api.invoke(event("api-query", collection))) == before
     janitor = start("JanitorFunction", seconds=900)
-    for name in ("nudge", "tidy"):
+    for name in ("janitor-nudge", "janitor-tidy"):
         janitor.invoke(event(name))
     for each in (indexer, janitor):
         assert each.init_cpu_ms < MOST_INIT_CPU_MS
