@@ -92,7 +92,8 @@ def _check(events: Sequence[Event], seed: str) -> None:
     assert len(writes) > 50, f"only {len(writes)} writes were made"
 
 
-def _play(servers: Sequence[Server], seconds: float) -> None:
+def play(servers: Sequence[Server], seconds: float) -> None:
+    """Let writers and readers at the servers for a while, and look for anything that must not be."""
     seed = _seed()
     jobs = _jobs(servers, seed, seconds)
     with ProcessPoolExecutor(len(jobs), mp_context=get_context("spawn")) as pool:
@@ -104,7 +105,7 @@ def _play(servers: Sequence[Server], seconds: float) -> None:
 def test_every_read_sees_every_acknowledged_write(tmp_path: Path, topology: str) -> None:
     """A few seconds of it."""
     with TOPOLOGIES[topology](tmp_path) as servers:
-        _play(servers, seconds=4)
+        play(servers, seconds=4)
 
 
 @pytest.mark.slow
@@ -113,7 +114,7 @@ def test_every_read_sees_every_acknowledged_write(tmp_path: Path, topology: str)
 def test_for_longer(tmp_path: Path, topology: str) -> None:
     """Long enough for many folds and compactions."""
     with TOPOLOGIES[topology](tmp_path) as servers:
-        _play(servers, seconds=60)
+        play(servers, seconds=60)
 
 
 @pytest.mark.slow

@@ -187,6 +187,9 @@ class FaultyObjects:
     def local_file(self, key: str) -> Path:
         return self._faults.call(f"objects.local_file {key}", lambda: self._inner.local_file(key))
 
+    def renew(self, key: str) -> bool:
+        return self._inner.renew(key)
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         return iter(self._faults.call(f"objects.list {prefix}", lambda: [*self._inner.list(prefix)]))
 

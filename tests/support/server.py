@@ -40,8 +40,9 @@ def script(name: str, environment: Path | None = None) -> str:
 
 
 def afterglow_command(path: Path, port: int, options: Sequence[str] = ()) -> list[str]:
-    """What starts our server on a directory."""
-    return [script("afterglow"), "run", "--path", str(path), "--host", HOST, "--port", str(port), *options]
+    """What starts our server on a directory; with the option `--aws` on the account that the environment names."""
+    place = [] if "--aws" in options else ["--path", str(path)]
+    return [script("afterglow"), "run", *place, "--host", HOST, "--port", str(port), *options]
 
 
 def chroma_command(path: Path, port: int, environment: Path | None = None) -> list[str]:

@@ -10,7 +10,7 @@
     ├── PermissionDenied       switched off, or not for this caller
     ├── Unimplemented          a call of the contract that this server does not serve
     ├── TooLarge               over a size limit; send less
-    ├── Busy                   the unindexed tail is at its limit; wait `retry_after` seconds
+    ├── Busy                   the unindexed tail is at its limit, or a service throttles; wait `retry_after` seconds
     ├── Unavailable            a dependency did not answer in time; nothing is known to be lost; retry
     ├── StorageFull            no space left; nothing of this request was kept
     ├── Corrupt                stored bytes do not match their checksum or format; the message names the object
@@ -58,7 +58,7 @@ class TooLarge(AfterglowError):
 
 
 class Busy(AfterglowError):
-    """The unindexed tail is at its limit; retry after `retry_after` seconds."""
+    """The unindexed tail is at its limit, or a service takes no more; retry after `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)

@@ -277,7 +277,7 @@ class Engine:
         collections.drop(self._stores.table, self._stores.ambient, collection_id)
         writing.fence(self._stores, collection_id)
         self._forget(collection_id)
-        self._stores.queue.send(str(collection_id), "dropped")
+        writing.tell_indexer(self._stores, collection_id, "dropped")
 
     def _forget(self, collection_id: UUID) -> None:
         with self._lock:

@@ -183,11 +183,11 @@ def _nudge(stores: Stores, collection_id: UUID, seq: int, before: int, ops: int)
     """Tell the indexer where it is time: entry `seq` brought `ops` operations to the `before` that there were."""
     every, every_entry = max(stores.settings.nudge_ops, 1), max(stores.settings.nudge_entries, 1)
     if (before + ops) // every > before // every or seq % every_entry == 0:
-        _send(stores, collection_id, str(seq))
+        tell_indexer(stores, collection_id, str(seq))
 
 
-def _send(stores: Stores, collection_id: UUID, body: str) -> None:
-    """Nudge. The write is durable already: a queue that fails costs time, not the write its answer."""
+def tell_indexer(stores: Stores, collection_id: UUID, body: str) -> None:
+    """Nudge. What is done is durable already: a queue that fails costs time, not the request its answer."""
     try:
         stores.queue.send(str(collection_id), body)
     except (Busy, Unavailable) as error:
@@ -199,7 +199,7 @@ def _refuse_when_behind(stores: Stores, end: LogEnd, collection_id: UUID) -> Non
     if end.tail_ops >= limit:
         _look_on(stores, end, collection_id)
         if end.tail_ops >= limit:
-            _send(stores, collection_id, f"{end.seq} behind")
+            tell_indexer(stores, collection_id, f"{end.seq} behind")
             message = f"{end.tail_ops} operations wait to be indexed, the limit is {limit}: retry later"
             raise Busy(message, _RETRY_AFTER_SECONDS)
 

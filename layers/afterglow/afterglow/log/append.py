@@ -13,7 +13,7 @@ from afterglow.settings import Ambient
 from afterglow.storage.ports import ConditionFailed
 from afterglow.storage.stores import Stores
 
-_ATTEMPTS = 4
+_ATTEMPTS = 3
 _FIRST_PAUSE_SECONDS = 0.05
 
 

@@ -102,13 +102,25 @@ class MappedFile:
     """
 
     def __init__(self, objects: Objects, info: FileInfo, *, verify: bool = True) -> None:
-        """Raises Corrupt when length or checksum differ from `info`, or the file is missing."""
+        """Raises Corrupt when length or checksum differ from `info`, ObjectMissing. A damaged copy is fetched anew."""
         self.info = info
-        self.path, self._file = _opened(objects, info.key)
+        try:
+            self._open(objects, verify=verify)
+        except Corrupt:
+            if not objects.renew(info.key):
+                raise
+            self._open(objects, verify=verify)
         weakref.finalize(self, self._file.close)
-        self._seen = self._signature()
-        self._compare(verify)
         self.map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def _open(self, objects: Objects, *, verify: bool) -> None:
+        self.path, self._file = _opened(objects, self.info.key)
+        try:
+            self._seen = self._signature()
+            self._compare(verify)
+        except BaseException:
+            self._file.close()
+            raise
 
     def check(self) -> None:
         """Notice a file that was changed or cut under the map, before touching it: a cut file would kill the process.
@@ -160,6 +172,8 @@ def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[
         start = _padded(_PREFIX.size + length)
         arrays = {}
         for entry in header["arrays"]:
+            if entry["dtype"] not in _DTYPES:
+                raise Corrupt(f"{name} holds an array of a kind unknown here; {ADVICE}")
             count = int(np.prod(entry["shape"], dtype=np.int64))
             flat = np.frombuffer(view, dtype=entry["dtype"], count=count, offset=start + entry["offset"])
             arrays[entry["name"]] = flat.reshape(entry["shape"])

@@ -166,6 +166,9 @@ class Objects(Protocol):
         Where it is a copy, it may be removed to make room unless somebody holds a shared lock (`flock`) on it.
         """
 
+    def renew(self, key: str) -> bool:
+        """The local file is not what was stored: drop it, if it is a copy; whether it is worth asking for again."""
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object whose key begins with `prefix`, ascending by key."""
 

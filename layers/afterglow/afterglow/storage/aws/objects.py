@@ -117,6 +117,11 @@ class S3Objects:
 
         return self._cache.file(self._name(key), fill)
 
+    def renew(self, key: str) -> bool:
+        """Drop the copy; the object may be sound."""
+        self._cache.drop(self._name(key))
+        return True
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object whose key begins with `prefix`, ascending by key."""
         asked: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix}

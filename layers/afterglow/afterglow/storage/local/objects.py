@@ -94,6 +94,11 @@ class DirectoryObjects:
             raise ObjectMissing(f"object {key} is not there")
         return path
 
+    def renew(self, key: str) -> bool:
+        """There is no other than the file itself."""
+        del key
+        return False
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object whose key begins with `prefix`, ascending by key."""
         folder = self._root / prefix.rpartition("/")[0]

@@ -1,0 +1,205 @@
+"""Writers, readers and indexers in processes of their own, on one account: nothing is lost, shared or out of order."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from afterglow.catalog import keys, schema
+from afterglow.collection import Engine
+from afterglow.collection.model import Scope, Selection
+from afterglow.jobs.account import open_account, open_engine
+from afterglow.jobs.messages import QUIET, work_on
+from afterglow.jobs.place import NoQueue
+from afterglow.log import entry as entries
+from afterglow.log.batch import Batch, Op
+from afterglow.settings import ON_AWS, Ambient, Settings
+from tests.concurrency.test_processes import SOMETIMES_FOLDED, play
+from tests.support.aws import Made, make
+from tests.support.ministack import MiniStack, fresh_account
+from tests.support.server import running
+
+pytestmark = pytest.mark.stack
+
+WRITERS, WRITES, ROWS = 16, 12, 3
+EAGER = replace(ON_AWS, fold_ops=40, graph_rows=32, inline_bytes=600, nudge_ops=20)
+
+
+@pytest.fixture
+def made(emulator: MiniStack) -> Iterator[Made]:
+    with mock.patch.dict("os.environ", emulator.environment(fresh_account())):
+        yield make()
+
+
+class World:
+    """One collection; every container has a cache and clients of its own."""
+
+    def __init__(self, made: Made, folder: Path) -> None:
+        self.made = made
+        self.folder = folder
+        self.containers = 0
+        stored = schema.reconcile(None, None, None)
+        collection = self.engine().create_collection("default_tenant", "default_database", "raced", None, stored)
+        self.scope = Scope("default_tenant", "default_database", collection.id)
+
+    def settings(self) -> Settings:
+        self.containers += 1
+        return self.made.settings(EAGER, self.folder / f"container-{self.containers}")
+
+    def engine(self) -> Engine:
+        return open_engine(self.settings(), Ambient())
+
+    def index(self, *, quiet: bool) -> None:
+        settings, ambient = self.settings(), Ambient()
+        stores = open_account(settings, ambient).stores(settings, ambient, NoQueue())
+        work_on(stores, f'{{"group": "{self.scope.collection}", "body": "{QUIET if quiet else "1"}"}}')
+
+    def log(self) -> list[entries.Entry]:
+        settings, ambient = self.settings(), Ambient()
+        table = open_account(settings, ambient).table
+        pk = keys.collection(self.scope.collection)
+        return [entries.decode(item) for item in table.query(pk, after=entries.BEFORE_ALL, before=entries.AFTER_ALL)]
+
+    def ids(self) -> list[str]:
+        return self.engine().get(self.scope, Selection(), None, 0, frozenset()).ids
+
+
+@pytest.fixture
+def world(made: Made, tmp_path: Path) -> World:
+    return World(made, tmp_path)
+
+
+def batch(writer: int, number: int) -> Batch:
+    names = [f"{writer}-{number}-{row}" for row in range(ROWS)]
+    return Batch(Op.ADD, names, np.full((ROWS, 8), writer + number / 100, dtype=np.float32))
+
+
+EVERYTHING = sorted(
+    f"{writer}-{number}-{row}" for writer in range(WRITERS) for number in range(WRITES) for row in range(ROWS)
+)
+
+
+def write_all(world: World, writer: int) -> None:
+    engine = world.engine()
+    for number in range(WRITES):
+        engine.write(world.scope, batch(writer, number))
+
+
+def test_sixteen_writers_lose_nothing_and_share_no_number(world: World) -> None:
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(lambda writer: write_all(world, writer), range(WRITERS)))
+    log = world.log()
+    assert [entry.seq for entry in log] == list(range(1, WRITERS * WRITES + 1))
+    assert len({entry.nonce for entry in log}) == len(log)
+    assert sorted(world.ids()) == EVERYTHING
+
+
+def test_sixteen_writers_beside_two_indexers_and_readers_of_old_checkpoints(world: World) -> None:
+    """Indexers meet, readers hold a checkpoint while the log under it is trimmed: each read sees what came before."""
+    acknowledged: Counter[str] = Counter()
+    lock, over = threading.Lock(), threading.Event()
+    problems: list[str] = []
+
+    def write(writer: int) -> None:
+        engine = world.engine()
+        for number in range(WRITES):
+            engine.write(world.scope, batch(writer, number))
+            with lock:
+                acknowledged.update(batch(writer, number).ids)
+
+    def index(number: int) -> None:
+        while not over.is_set():
+            world.index(quiet=number == 0)
+
+    def read(number: int) -> None:
+        engine = world.engine()
+        while not over.is_set():
+            with lock:
+                expected = set(acknowledged)
+            found = engine.get(world.scope, Selection(), None, 0, frozenset()).ids
+            if len(found) != len(set(found)) or not expected <= set(found):
+                problems.append(f"reader {number}: {len(expected - set(found))} acknowledged records are not seen")
+            time.sleep(0.05 * number)
+
+    with ThreadPoolExecutor(WRITERS + 5) as pool:
+        others = [pool.submit(index, number) for number in range(2)] + [
+            pool.submit(read, number) for number in (0, 1, 9)
+        ]
+        list(pool.map(write, range(WRITERS)))
+        time.sleep(1)
+        over.set()
+        for each in others:
+            each.result()
+    assert problems == []
+    world.index(quiet=True)
+    assert sorted(world.ids()) == EVERYTHING
+    assert {entry.kind for entry in world.log()} == {entries.Kind.STUB}
+
+
+def test_an_indexer_that_is_killed_midway_leaves_nothing_to_mend(world: World, tmp_path: Path) -> None:
+    program = tmp_path / "indexer.py"
+    program.write_text(
+        "import sys\n"
+        "from dataclasses import replace\n"
+        "from afterglow.jobs.account import open_account\n"
+        "from afterglow.jobs.messages import work_on\n"
+        "from afterglow.jobs.place import NoQueue\n"
+        "from afterglow.settings import ON_AWS, Ambient, from_environment\n"
+        "settings, ambient = from_environment(defaults=ON_AWS), Ambient()\n"
+        "stores = open_account(settings, ambient).stores(settings, ambient, NoQueue())\n"
+        "print('ready', flush=True)\n"
+        "while True:\n"
+        "    work_on(stores, sys.argv[1])\n"
+    )
+    message = f'{{"group": "{world.scope.collection}", "body": "{QUIET}"}}'
+    settings = world.settings()
+    environment = {
+        f"AFTERGLOW_{name.upper()}": str(getattr(settings, name))
+        for name in ("table", "bucket", "cache", "fold_ops", "graph_rows", "inline_bytes")
+    }
+    expected: list[str] = []
+    for round_ in range(8):
+        with mock.patch.dict("os.environ", environment), ExitStack() as stack:
+            process = stack.enter_context(
+                subprocess.Popen([sys.executable, str(program), message], stdout=subprocess.PIPE)
+            )
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            writer = threading.Thread(target=write_all, args=(world, round_))
+            writer.start()
+            time.sleep(0.05 + 0.09 * round_)
+            process.send_signal(signal.SIGKILL)
+            writer.join()
+        expected = [each for each in EVERYTHING if int(each.split("-")[0]) <= round_]
+        assert sorted(world.ids()) == expected
+    world.index(quiet=True)
+    assert sorted(world.ids()) == expected
+
+
+def test_two_servers_of_one_account(made: Made, tmp_path: Path) -> None:
+    """What two servers on one directory are held to holds for two machines on one account."""
+    environment = {**SOMETIMES_FOLDED, "AFTERGLOW_TABLE": made.table, "AFTERGLOW_BUCKET": made.bucket}
+    environment["AFTERGLOW_GARBAGE_GRACE_SECONDS"] = "60"  # two indexers, and no lock between their machines
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(
+                running(
+                    tmp_path / f"server-{number}",
+                    options=("--aws",),
+                    env={**environment, "AFTERGLOW_CACHE": str(tmp_path / f"cache-{number}")},
+                )
+            )
+            for number in range(2)
+        ]
+        play(servers, seconds=15)
