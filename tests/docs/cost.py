@@ -10,7 +10,7 @@ from tests.metering.operations import BULK, DIMENSION, INDEXED, Measured, measur
 from tests.support import aws
 
 PRICES = Prices()
-API_MB, INDEXER_MB, JANITOR_MB = 1769, 3008, 512
+API_MB, INDEXER_MB, JANITOR_MB = 1769, 3008, 1769
 LOG_GB = 0.50
 LOG_BYTES = 1_500
 """Of the line of each request and the gateway's own line."""

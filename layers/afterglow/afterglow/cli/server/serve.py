@@ -26,7 +26,7 @@ def serve(
     """
     engine = opening.serve(opening.open_place(path, settings, ambient), settings, ambient)
     try:
-        app = create_app(engine, settings, ambient, allow_reset=allow_reset)
+        app = create_app(engine, settings, ambient, allow_reset=allow_reset, metered=path is None)
         serve_app(app, settings, ambient, listeners=listeners, control=control, on_ready=on_ready)
     finally:
         engine.close()
