@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from afterglow import __version__
+from afterglow.errors import InvalidArgument
+from afterglow.jobs.open import open_place
+from afterglow.settings import ON_AWS, Ambient
 
 PROGRAM = Path(sys.executable).with_name("afterglow")
 
@@ -79,3 +82,30 @@ def test_help_imports_nothing_heavy() -> None:
     program = f"import sys, afterglow.cli.main; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_an_account_that_is_not_named() -> None:
+    refused(afterglow("run", "--aws", AFTERGLOW_TABLE=""), 1, "AFTERGLOW_TABLE is not set", "deploy the stack")
+    refused(afterglow("compact", "--aws", AFTERGLOW_TABLE="t", AFTERGLOW_BUCKET=""), 1, "AFTERGLOW_BUCKET is not set")
+
+
+def test_an_account_that_does_not_answer(tmp_path: Path) -> None:
+    account = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AFTERGLOW_TABLE": "t",
+        "AFTERGLOW_BUCKET": "b",
+        "AFTERGLOW_CACHE": str(tmp_path),
+    }
+    refused(afterglow("run", "--aws", "--port", "0", **account), 1, "table t did not answer")
+
+
+def test_an_installation_without_what_an_account_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in sys.modules if each.partition(".")[0] == "botocore" or ".storage.aws" in each]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "afterglow.jobs.account", raising=False)
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    with pytest.raises(InvalidArgument, match=r"pip install 'afterglow\[aws\]'"):
+        open_place(None, ON_AWS, Ambient())

@@ -9,6 +9,7 @@ from uuid import UUID
 from afterglow.catalog import Catalog
 from afterglow.collection import Engine
 from afterglow.collection.replica import Replica
+from afterglow.errors import InvalidArgument
 from afterglow.jobs.background import Indexer
 from afterglow.jobs.directory import open_directory
 from afterglow.jobs.index import Report, index
@@ -24,7 +25,12 @@ def open_place(path: Path | None, settings: Settings, ambient: Ambient) -> Place
     """
     if path is not None:
         return open_directory(path, ambient)
-    from afterglow.jobs.account import open_account
+    try:
+        from afterglow.jobs.account import open_account
+    except ModuleNotFoundError as error:
+        raise InvalidArgument(
+            f"{error.name} is not installed, which an AWS account needs: pip install 'afterglow[aws]'"
+        ) from None
 
     return open_account(settings, ambient)
 

@@ -88,7 +88,7 @@ def translated(subject: str) -> Iterator[None]:
         advice = "give credentials by a role, the environment or a profile"
         raise Unavailable(f"{subject} cannot be asked without AWS credentials ({error}): {advice}") from error
     except NoRegionError as error:
-        raise Unavailable(f"{subject} cannot be asked without a region: set AWS_REGION") from error
+        raise Unavailable(f"{subject} cannot be asked without a region: set AWS_DEFAULT_REGION") from error
     except ParamValidationError as error:
         raise InternalError(f"{subject} cannot be asked this: {error}") from error
     except BotoCoreError as error:
