@@ -11,6 +11,7 @@ The rooms, each importing only those below it::
     segment     the immutable segment: write, open, nearest, fetch; the manifest that names segments
     columns     typed metadata columns and text blobs, in memory and on disk
     log         append and read-after over the table
+    access      who may call: API keys, passwords, roles and scopes, the gate with its cache and throttle
     catalog     tenants, databases, collections, names, schemas
     storage     three ports — Table, Objects, Queue — and their adapters
     metering    what a request used: billed calls, milliseconds

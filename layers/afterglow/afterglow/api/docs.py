@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import orjson
 
+from afterglow.access import Need
 from afterglow.api.route import Route, Runs
 from afterglow.api.service import Answer, Call, Service
 from afterglow.errors import NotFound
@@ -32,10 +34,11 @@ def routes(table: Callable[[], Iterable[Route]]) -> tuple[Route, ...]:
         del service, call
         return Answer(described())
 
+    shown: dict[str, Any] = {"runs": Runs.ASIDE, "hidden": True, "need": Need.PUBLIC}
     return (
-        Route("GET", "/openapi.json", openapi, "System", "The OpenAPI document", runs=Runs.ASIDE, hidden=True),
-        Route("GET", "/docs", _page, "System", "These pages", runs=Runs.ASIDE, hidden=True),
-        Route("GET", "/docs/{file}", _file, "System", "Their parts", runs=Runs.ASIDE, hidden=True),
+        Route("GET", "/openapi.json", openapi, "System", "The OpenAPI document", **shown),
+        Route("GET", "/docs", _page, "System", "These pages", **shown),
+        Route("GET", "/docs/{file}", _file, "System", "Their parts", **shown),
     )
 
 

@@ -1,13 +1,24 @@
 """What the server knows of one route: how to serve it, and what to say of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from afterglow.access import Need
 from afterglow.api.service import Answer, Call, Later, Service
 
 Handler = Callable[[Service, Call], Answer | Later]
+Place = Callable[[Call], tuple[str | None, str | None]]
+"""The tenant and the database that a request is about, None for each that it does not name. Raises InvalidArgument."""
+
+
+def of_path(call: Call) -> tuple[str | None, str | None]:
+    """The tenant and the database that the path names."""
+    return (
+        call.part("tenant") if "tenant" in call.path else None,
+        call.part("database") if "database" in call.path else None,
+    )
 
 
 class Runs(Enum):
@@ -28,7 +39,9 @@ class Route:
     """One method of one path.
 
     `request` and `response` are pydantic models or other types; None for a request means that no body is read, for a
-    response an answer without a schema. `failures` are the statuses besides `success` and those every route may answer.
+    response an answer without a schema. `need` is what its caller must be allowed to do, and `place` where: a route
+    without a need cannot be declared, and one whose place is None, as the handler is yet to find it, must ask
+    `call.grant` itself. `failures` are the statuses besides `success` and those every route may answer.
     `query` names the parameters of the query string, with their JSON schemas. `hidden` keeps it out of OpenAPI.
     """
 
@@ -43,6 +56,8 @@ class Route:
     failures: tuple[int, ...] = ()
     query: tuple[tuple[str, dict[str, Any]], ...] = ()
     runs: Runs = Runs.IN_POOL
+    need: Need = field(kw_only=True)
+    place: Place | None = of_path
     hidden: bool = False
 
     @property

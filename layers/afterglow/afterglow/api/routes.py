@@ -5,6 +5,7 @@ Requests are matched in this order, so the busy routes come first, and `by-id` b
 
 from typing import Any
 
+from afterglow.access import Need
 from afterglow.api import answers, collections, docs, models, records, system, tenants, unserved
 from afterglow.api.params import LARGEST_U32
 from afterglow.api.route import Route, Runs
@@ -31,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
         answers.Found,
         failures=(400, 404),
         runs=Runs.BY_WEIGHT,
+        need=Need.READ,
     ),
     Route(
         "POST",
@@ -41,6 +43,7 @@ ROUTES: tuple[Route, ...] = (
         models.GetRecords,
         answers.Got,
         failures=(400, 404),
+        need=Need.READ,
     ),
     Route(
         "POST",
@@ -52,6 +55,7 @@ ROUTES: tuple[Route, ...] = (
         answers.Nothing,
         success=201,
         failures=(400, 404, 429, 501, 507),
+        need=Need.WRITE,
     ),
     Route(
         "POST",
@@ -62,6 +66,7 @@ ROUTES: tuple[Route, ...] = (
         models.UpsertRecords,
         answers.Nothing,
         failures=(400, 404, 429, 501, 507),
+        need=Need.WRITE,
     ),
     Route(
         "POST",
@@ -72,6 +77,7 @@ ROUTES: tuple[Route, ...] = (
         models.UpdateRecords,
         answers.Nothing,
         failures=(400, 404, 429, 501, 507),
+        need=Need.WRITE,
     ),
     Route(
         "POST",
@@ -82,6 +88,7 @@ ROUTES: tuple[Route, ...] = (
         models.DeleteRecords,
         answers.Deleted,
         failures=(400, 404, 429, 507),
+        need=Need.WRITE,
     ),
     Route(
         "GET",
@@ -92,6 +99,7 @@ ROUTES: tuple[Route, ...] = (
         response=int,
         failures=(400, 404),
         query=(("read_level", _LEVEL),),
+        need=Need.READ,
     ),
     Route(
         "GET",
@@ -101,6 +109,7 @@ ROUTES: tuple[Route, ...] = (
         "How much of what was written is indexed",
         response=answers.IndexingStatus,
         failures=(400, 404),
+        need=Need.READ,
     ),
     Route(
         "POST",
@@ -112,6 +121,7 @@ ROUTES: tuple[Route, ...] = (
         answers.Failure,
         success=501,
         failures=(400, 404),
+        need=Need.READ,
     ),
     Route(
         "POST",
@@ -123,6 +133,7 @@ ROUTES: tuple[Route, ...] = (
         answers.Failure,
         success=501,
         failures=(400, 404),
+        need=Need.WRITE,
     ),
     Route(
         "GET",
@@ -133,6 +144,7 @@ ROUTES: tuple[Route, ...] = (
         response=answers.Failure,
         success=501,
         failures=(400, 404),
+        need=Need.READ,
     ),
     Route(
         "POST",
@@ -144,6 +156,7 @@ ROUTES: tuple[Route, ...] = (
         answers.Failure,
         success=501,
         failures=(400, 404),
+        need=Need.WRITE,
     ),
     Route(
         "GET",
@@ -155,6 +168,7 @@ ROUTES: tuple[Route, ...] = (
         success=404,
         failures=(400,),
         runs=Runs.AT_ONCE,
+        need=Need.READ,
     ),
     Route(
         "POST",
@@ -166,6 +180,7 @@ ROUTES: tuple[Route, ...] = (
         answers.Failure,
         success=501,
         failures=(400, 404),
+        need=Need.WRITE,
     ),
     Route(
         "GET",
@@ -175,6 +190,7 @@ ROUTES: tuple[Route, ...] = (
         "A collection by id",
         response=answers.Collection,
         failures=(400, 404),
+        need=Need.READ,
     ),
     Route(
         "GET",
@@ -184,6 +200,7 @@ ROUTES: tuple[Route, ...] = (
         "A collection by name",
         response=answers.Collection,
         failures=(400, 404),
+        need=Need.READ,
     ),
     Route(
         "PUT",
@@ -194,6 +211,7 @@ ROUTES: tuple[Route, ...] = (
         models.UpdateCollection,
         answers.Nothing,
         failures=(400, 404, 409, 507),
+        need=Need.WRITE,
     ),
     Route(
         "DELETE",
@@ -203,6 +221,7 @@ ROUTES: tuple[Route, ...] = (
         "Drop a collection by name",
         response=answers.Nothing,
         failures=(400, 404, 507),
+        need=Need.WRITE,
     ),
     Route(
         "GET",
@@ -213,6 +232,7 @@ ROUTES: tuple[Route, ...] = (
         response=list[answers.Collection],
         failures=(400,),
         query=_PAGE,
+        need=Need.READ,
     ),
     Route(
         "POST",
@@ -223,6 +243,7 @@ ROUTES: tuple[Route, ...] = (
         models.CreateCollection,
         answers.Collection,
         failures=(400, 409, 507),
+        need=Need.WRITE,
     ),
     Route(
         "GET",
@@ -232,6 +253,7 @@ ROUTES: tuple[Route, ...] = (
         "How many collections a database has",
         response=int,
         failures=(400,),
+        need=Need.READ,
     ),
     Route(
         "GET",
@@ -241,6 +263,8 @@ ROUTES: tuple[Route, ...] = (
         "A collection by resource name: tenant:database:collection",
         response=answers.Collection,
         failures=(400, 404),
+        need=Need.READ,
+        place=None,
     ),
     Route(
         "GET",
@@ -250,6 +274,7 @@ ROUTES: tuple[Route, ...] = (
         "A database",
         response=answers.Database,
         failures=(400, 404),
+        need=Need.READ,
     ),
     Route(
         "DELETE",
@@ -259,6 +284,7 @@ ROUTES: tuple[Route, ...] = (
         "Drop a database and its collections",
         response=answers.Nothing,
         failures=(404, 507),
+        need=Need.ADMIN,
     ),
     Route(
         "GET",
@@ -269,6 +295,7 @@ ROUTES: tuple[Route, ...] = (
         response=list[answers.Database],
         failures=(400,),
         query=_PAGE,
+        need=Need.READ,
     ),
     Route(
         "POST",
@@ -279,6 +306,7 @@ ROUTES: tuple[Route, ...] = (
         models.CreateDatabase,
         answers.Nothing,
         failures=(400, 404, 409, 507),
+        need=Need.ADMIN,
     ),
     Route(
         "POST",
@@ -289,6 +317,7 @@ ROUTES: tuple[Route, ...] = (
         models.CreateTenant,
         answers.Nothing,
         failures=(400, 409, 507),
+        need=Need.ADMIN,
     ),
     Route(
         "GET",
@@ -298,6 +327,7 @@ ROUTES: tuple[Route, ...] = (
         "A tenant",
         response=answers.Tenant,
         failures=(404,),
+        need=Need.READ,
     ),
     Route(
         "PATCH",
@@ -308,6 +338,7 @@ ROUTES: tuple[Route, ...] = (
         models.UpdateTenant,
         answers.Nothing,
         failures=(400, 404, 409, 507),
+        need=Need.ADMIN,
     ),
     Route(
         "GET",
@@ -317,6 +348,7 @@ ROUTES: tuple[Route, ...] = (
         "The server's clock",
         response=answers.Heartbeat,
         runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
     ),
     Route(
         "GET",
@@ -326,6 +358,7 @@ ROUTES: tuple[Route, ...] = (
         "The server's clock",
         response=answers.Heartbeat,
         runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
     ),
     Route(
         "GET",
@@ -335,6 +368,7 @@ ROUTES: tuple[Route, ...] = (
         "Whether the stores answer (503: they do not)",
         response=answers.Readiness,
         runs=Runs.ASIDE,
+        need=Need.PUBLIC,
     ),
     Route(
         "GET",
@@ -344,6 +378,7 @@ ROUTES: tuple[Route, ...] = (
         "The version of the API",
         response=str,
         runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
     ),
     Route(
         "GET",
@@ -353,6 +388,7 @@ ROUTES: tuple[Route, ...] = (
         "What clients must know before they write",
         response=answers.PreFlight,
         runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
     ),
     Route(
         "GET",
@@ -361,7 +397,7 @@ ROUTES: tuple[Route, ...] = (
         "System",
         "Who the caller is",
         response=answers.Identity,
-        runs=Runs.AT_ONCE,
+        need=Need.KNOWN,
     ),
     Route(
         "POST",
@@ -371,6 +407,7 @@ ROUTES: tuple[Route, ...] = (
         "Delete everything, where the server was started so",
         response=bool,
         failures=(403, 507),
+        need=Need.ADMIN,
     ),
     *docs.routes(lambda: ROUTES),
 )

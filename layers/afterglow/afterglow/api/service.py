@@ -1,10 +1,11 @@
 """What a handler is given, and what it gives back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from afterglow.access import NOBODY, Grant
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Ambient, Settings
 
@@ -25,11 +26,17 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: the path's parts still percent-encoded, the query string and the body as they came."""
+    """One request: the path's parts still percent-encoded, the query string and the body as they came.
+
+    Of headers of one name the last is kept; names are in lower case.
+    """
 
     path: dict[str, str]
     query: bytes = b""
     body: bytes = b""
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    grant: Grant = NOBODY
+    """What the caller may do. The route's need is checked before; what a handler finds by itself it checks with this."""
 
     def part(self, name: str) -> str:
         """A part of the path, decoded. Raises InvalidArgument when it is not UTF-8."""
