@@ -21,6 +21,7 @@ def aws() -> Iterator[MiniStack]:
     """A running MiniStack that enforces IAM, over TLS."""
     with ministack(auth=True, tls=True) as running:
         yield running
+        deployment.close_clients(running)
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,12 @@ import ssl
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import boto3
 from botocore.config import Config
@@ -34,9 +36,15 @@ ACCOUNT = "000000000000"
 """Requests to an API, which nobody signs, go to this one."""
 
 
+_CLIENTS: dict[tuple[str, str], Any] = {}
+
+
 def client(aws: MiniStack, service: str) -> Any:
-    """A boto3 client for any service, as the account's root."""
-    return boto3.client(
+    """A boto3 client for any service, as the account's root. Closed by `close_clients`."""
+    known = _CLIENTS.get((aws.url, service))
+    if known is not None:
+        return known
+    made = _CLIENTS[aws.url, service] = boto3.client(
         service,  # type: ignore[call-overload]  # the stubs know three services
         endpoint_url=aws.url,
         aws_access_key_id=ACCOUNT,
@@ -45,6 +53,14 @@ def client(aws: MiniStack, service: str) -> Any:
         verify=str(aws.certificate),
         config=Config(retries={"max_attempts": 2, "mode": "standard"}, read_timeout=900),
     )
+    return made
+
+
+def close_clients(aws: MiniStack) -> None:
+    """Let go of the connections to this one."""
+    for url, service in list(_CLIENTS):
+        if url == aws.url:
+            _CLIENTS.pop((url, service)).close()
 
 
 def sam(*arguments: str, folder: Path, environment: Mapping[str, str] | None = None, seconds: float = 600) -> str:
@@ -96,26 +112,27 @@ class Deployment:
         """What makes MiniStack answer for this API, since its name is in no DNS."""
         return {"Host": self.outputs["Endpoint"].removeprefix("https://")}
 
-    def client(self) -> "ClientAPI":
-        """The stock client."""
+    @contextmanager
+    def client(self) -> "Iterator[ClientAPI]":
+        """The stock client, whose connections are closed here as it does not close them itself."""
         import chromadb
         from chromadb.config import Settings
 
-        before = os.environ.get("SSL_CERT_FILE")
-        os.environ["SSL_CERT_FILE"] = str(self.aws.certificate)
-        try:
-            return chromadb.HttpClient(
+        with mock.patch.dict("os.environ", {"SSL_CERT_FILE": str(self.aws.certificate)}):
+            client: Any = chromadb.HttpClient(
                 host=HOST,
                 port=self.aws.server.port,
                 ssl=True,
                 headers=self.headers,
                 settings=Settings(anonymized_telemetry=False),
             )
+        sessions = [each._server._session for each in (client, client._admin_client)]
+        try:
+            yield client
         finally:
-            if before is None:
-                del os.environ["SSL_CERT_FILE"]
-            else:
-                os.environ["SSL_CERT_FILE"] = before
+            client.close()
+            for each in sessions:
+                each.close()
 
     def status(self, path: str) -> int:
         """The status of a plain GET."""
@@ -125,6 +142,7 @@ class Deployment:
             with urllib.request.urlopen(request, timeout=60, context=trusted) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
+            error.close()
             return error.code
 
     def resources(self, stack: str | None = None) -> dict[str, str]:

@@ -74,7 +74,8 @@ def ministack(*, auth: bool = False, tls: bool = False, variables: dict[str, str
             _wait_until_healthy(running)
             yield running
         finally:
-            running.server.stop()
+            # It would wait for its clients to close their connections.
+            running.server.stop(2)
 
 
 def _wait_until_healthy(running: MiniStack) -> None:
