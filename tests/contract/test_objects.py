@@ -74,6 +74,18 @@ def test_files_that_were_fetched_are_there_and_those_missing_are_told_later(plac
         objects.local_file("many/5")
 
 
+def test_several_are_deleted_and_those_missing_are_no_error(place: Place) -> None:
+    objects = place.objects
+    for number in range(5):
+        objects.put(f"many/{number}", b"x")
+    assert objects.local_file("many/1").read_bytes() == b"x"
+    objects.delete_many(["many/1", "many/7", "many/3"])
+    objects.delete_many([])
+    assert keys_of(objects) == ["many/0", "many/2", "many/4"]
+    with pytest.raises(ObjectMissing):
+        objects.local_file("many/1")
+
+
 def test_ranges(place: Place) -> None:
     objects = place.objects
     objects.put("key", b"0123456789")

@@ -119,7 +119,7 @@ def names() -> list[str]:
 
 def test_the_programme_uses_everything(names: list[str]) -> None:
     """Otherwise the tests below would prove little."""
-    expected = {"PutItem", "BatchWriteItem", "PutObject", "DeleteObject", "SendMessage", "ListObjectsV2", "Query"}
+    expected = {"PutItem", "BatchWriteItem", "PutObject", "DeleteObjects", "SendMessage", "ListObjectsV2", "Query"}
     assert expected <= set(names)
 
 

@@ -10,7 +10,8 @@ from afterglow.collection import Engine
 from afterglow.collection.model import Scope, Selection
 from afterglow.collection.replica import Replica
 from afterglow.errors import InvalidArgument
-from afterglow.jobs.messages import QUIET, collection_of, work_on
+from afterglow.jobs.index import Report
+from afterglow.jobs.messages import QUIET, work_on
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.stores import Stores
 from tests.support.stores import Nudges, new_collection, quick_folder, stores_at
@@ -34,7 +35,7 @@ def written(stores: Stores) -> Scope:
     return scope
 
 
-def message(collection: UUID, reason: str = "1") -> str:
+def message(collection: UUID | str, reason: str = "1") -> str:
     return f'{{"group": "{collection}", "body": "{reason}"}}'
 
 
@@ -46,19 +47,51 @@ def test_what_is_no_message_is_refused(stores: Stores, body: str) -> None:
         work_on(stores, body)
 
 
-def test_a_message_is_read() -> None:
-    assert collection_of(message(UUID(int=7), "quiet 12")) == (UUID(int=7), "quiet 12")
+def done(stores: Stores, body: str) -> list[Report]:
+    """Work on a message, and on those that it leads to."""
+    queue = stores.queue
+    assert isinstance(queue, Nudges)
+    queue.sent.clear()
+    reports = [work_on(stores, body)]
+    while queue.sent:
+        group, reason = queue.sent.pop(0)
+        reports.append(work_on(stores, message(group, reason)))
+    return reports
 
 
 def test_the_collection_is_indexed_and_a_message_that_comes_twice_changes_nothing(stores: Stores) -> None:
     scope = written(stores)
-    report = work_on(stores, message(scope.collection, f"{QUIET} 1"))
-    assert (report.folded_ops, report.unfolded_ops, report.is_unfinished) == (len(NAMES), 0, False)
+    folding, *merging = done(stores, message(scope.collection, f"{QUIET} 1"))
+    assert (folding.folded_ops, folding.unfolded_ops, folding.merges) == (len(NAMES), 0, 0)
+    assert sum(each.merges for each in merging) > 0
     first = Replica(stores, scope.collection).view().manifest
-    again = work_on(stores, message(scope.collection, f"{QUIET} 1"))
+    (again,) = done(stores, message(scope.collection, f"{QUIET} 1"))
     assert (again.folded_ops, again.merges) == (0, 0)
     assert Replica(stores, scope.collection).view().manifest == first
     assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == NAMES
+
+
+def test_a_nudge_folds_up_to_its_entry_and_one_that_comes_late_does_nothing(stores: Stores) -> None:
+    scope = written(stores)
+    report = work_on(stores, message(scope.collection, "3"))
+    assert report.folded_ops >= 3
+    folded = Replica(stores, scope.collection).view().manifest.folded
+    Engine(stores).write(scope, Batch(Op.ADD, ["new"], np.ones((1, 3), dtype=np.float32)))
+    late = work_on(stores, message(scope.collection, f"{folded}"))
+    assert late.folded_ops == 0
+    assert 0 < late.unfolded_ops < stores.settings.fold_ops
+
+
+def test_a_fold_leaves_merging_to_the_other_group(stores: Stores) -> None:
+    scope = written(stores)
+    queue = stores.queue
+    assert isinstance(queue, Nudges)
+    queue.sent.clear()
+    report = work_on(stores, message(scope.collection, f"{QUIET}"))
+    assert (report.merges, report.is_mergeable) == (0, True)
+    ((group, reason),) = queue.sent
+    assert group == f"{scope.collection}:merge"
+    assert work_on(stores, message(group, reason)).merges > 0
 
 
 def test_a_collection_that_is_gone_is_done(stores: Stores) -> None:
@@ -69,22 +102,18 @@ def test_short_time_ends_a_run_between_two_steps_and_a_message_of_its_own_goes_o
     scope = written(stores)
     queue = stores.queue
     assert isinstance(queue, Nudges)
-    steps = 0
-    body = message(scope.collection, f"{QUIET} 1")
-    for run in range(100):
-        queue.sent.clear()
-        allowed = iter([True])  # one step a run
-        report = work_on(stores, body, may_take=lambda _, allowed=allowed: next(allowed, False))  # type: ignore[misc]
-        assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == NAMES
-        if not report.is_unfinished:
-            assert not queue.sent
-            break
-        steps = run + 1
-        ((group, reason),) = queue.sent
-        assert group == str(scope.collection)
+    queue.sent[:] = [(str(scope.collection), f"{QUIET} 1")]
+    runs = 0
+    while queue.sent:
+        group, reason = queue.sent.pop(0)
+        assert group.startswith(str(scope.collection))
         assert reason.startswith(QUIET)
-        body = message(UUID(group), reason)
-    assert steps > 2
+        allowed = iter([True])  # one step a run
+        work_on(stores, message(group, reason), may_take=lambda _, allowed=allowed: next(allowed, False))  # type: ignore[misc]
+        assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == NAMES
+        runs += 1
+        assert runs < 100
+    assert runs > 3
     view = Replica(stores, scope.collection).view()
     assert view.manifest.folded == view.applied
     assert [each.has_graph for each in view.manifest.segments] == [True]

@@ -10,13 +10,13 @@ import pytest
 from afterglow.catalog import collections, keys
 from afterglow.collection import Engine
 from afterglow.collection.model import Scope, Selection
-from afterglow.collection.replica import Replica
+from afterglow.collection.replica import Replica, View
 from afterglow.errors import AlreadyExists, NotFound
 from afterglow.jobs import garbage
 from afterglow.jobs.compact import compact
 from afterglow.jobs.fold import fold
 from afterglow.jobs.index import index
-from afterglow.jobs.plan import plan
+from afterglow.jobs.plan import Merge, plan
 from afterglow.jobs.publish import LostRace
 from afterglow.log import entry as entries
 from afterglow.log import read
@@ -78,18 +78,58 @@ def test_of_two_folds_of_one_checkpoint_one_wins(world: World) -> None:
     assert world.ids() == ["a", "b"]
 
 
-def test_a_compaction_loses_against_a_fold(world: World) -> None:
+def three_segments(world: World) -> tuple[View, Merge]:
+    """A view of a checkpoint of three, and the merge of them."""
     for number in range(3):
         world.write(*(f"{number}-{row}" for row in range(4)))
         fold(world.stores, world.replica().view())
-    late = world.replica().view()
-    merge = plan(late.manifest, world.stores.settings, quiet=True)
+    view = world.replica().view()
+    merge = plan(view.manifest, world.stores.settings, quiet=True)
     assert merge is not None
-    world.write("new")
+    assert len(merge.inputs) == 3
+    return view, merge
+
+
+def test_a_compaction_is_carried_over_folds(world: World) -> None:
+    """A fold came in between, which adds a segment and lets rows of the inputs die."""
+    late, merge = three_segments(world)
+    world.write("new", "1-2")
+    Engine(world.stores).delete(world.scope, Selection(["0-0", "2-3"]))
+    fold(world.stores, world.replica().view())
+    before = world.ids()
+    made = compact(world.stores, late, merge)
+    assert made == world.replica().view().manifest
+    assert sorted(each.live for each in made.segments) == [2, 9]
+    assert world.ids() == before
+    world.wait_for_grace()
+    garbage.collect(world.stores, world.id)
+    assert world.ids() == before
+
+
+def test_a_compaction_is_carried_over_a_fold_that_left_nothing_of_its_rows(world: World) -> None:
+    late, merge = three_segments(world)
+    Engine(world.stores).delete(world.scope, Selection([f"{number}-{row}" for number in range(3) for row in range(3)]))
+    fold(world.stores, world.replica().view())
+    assert compact(world.stores, late, merge).records == 3
+    assert world.ids() == ["0-3", "1-3", "2-3"]
+
+
+def test_a_compaction_loses_against_another_of_the_same_segments(world: World) -> None:
+    late, merge = three_segments(world)
+    compact(world.stores, world.replica().view(), merge)
+    with pytest.raises(LostRace):
+        compact(world.stores, late, merge)
+    Engine(world.stores).delete(world.scope, Selection([f"1-{row}" for row in range(4)]))
+    assert len(world.ids()) == 8
+
+
+def test_a_compaction_loses_where_an_input_died_as_a_whole(world: World) -> None:
+    late, merge = three_segments(world)
+    Engine(world.stores).delete(world.scope, Selection([f"1-{row}" for row in range(4)]))
     fold(world.stores, world.replica().view())
     with pytest.raises(LostRace):
         compact(world.stores, late, merge)
-    assert len(world.ids()) == 13
+    assert len(world.ids()) == 8
 
 
 def test_a_compaction_does_not_take_in_what_came_after_its_checkpoint(world: World) -> None:

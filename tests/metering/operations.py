@@ -81,8 +81,14 @@ class Account:
         account = open_account(settings, ambient, aws.guarded_clients())
         assert account.queue is not None
         stores = account.stores(settings, ambient, account.queue)
-        body = f'{{"group": "{self.scope.collection}", "body": "{QUIET} 1"}}'
-        return measured(lambda: work_on(stores, body), self.first)
+
+        def work() -> None:
+            first = f'{{"group": "{self.scope.collection}", "body": "{QUIET}"}}'
+            report = work_on(stores, first)
+            while report.is_mergeable or report.is_unfinished:
+                report = work_on(stores, f'{{"group": "{self.scope.collection}:merge", "body": "{QUIET}"}}')
+
+        return measured(work, self.first)
 
     def nudge(self) -> Measured:
         """The janitor's look at every collection."""

@@ -60,8 +60,8 @@ def test_a_cold_query_lists_no_bucket_and_reads_each_range_once(measured: dict[s
     usage = measured["query of a container that never saw the collection, all indexed"].usage
     assert set(usage.calls) == {"dynamodb.GetItem", "dynamodb.Query", "s3.GetObject"}
     assert (usage.calls["dynamodb.GetItem"], usage.calls["dynamodb.Query"]) == (1, 1)
-    # The manifest, and the files of two segments, each in ranges of 8 MB: four with a graph, three without.
-    assert usage.calls["s3.GetObject"] == 8
+    # The manifest, and the four files of one segment, none over the 8 MB of a range.
+    assert usage.calls["s3.GetObject"] == 5
     assert usage.bytes_read < 3 * INDEXED * 4 * 384
 
 

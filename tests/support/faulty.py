@@ -193,6 +193,9 @@ class FaultyObjects:
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         return iter(self._faults.call(f"objects.list {prefix}", lambda: [*self._inner.list(prefix)]))
 
+    def delete_many(self, keys: Sequence[str]) -> None:
+        self._faults.call(f"objects.delete_many {len(keys)}", lambda: self._inner.delete_many(keys))
+
     def delete(self, key: str) -> None:
         self._faults.call(f"objects.delete {key}", lambda: self._inner.delete(key))
 

@@ -82,7 +82,8 @@ class Replica:
     ) -> None:
         """With `most_tail_rows` a view stops short of the log's end where the tail has grown to so many rows.
 
-        That is for the indexer, which folds them and goes on; a reader must not be short of anything.
+        That is for the indexer, which folds them and goes on, or which only merges what is folded (0); a reader must
+        not be short of anything.
         """
         self._stores = stores
         self._most_tail_rows = most_tail_rows
@@ -102,6 +103,10 @@ class Replica:
         if loaded is None or not lately or self._lock.locked():
             return None
         return sum(segment.info.rows for segment in loaded.memory.segments) + len(loaded.memory.tail)
+
+    def known(self) -> Collection | None:
+        """The collection as it was when last read, None before that."""
+        return self._collection
 
     def tail_bytes(self) -> int:
         """Bytes of the batches that were replayed into memory."""
@@ -163,6 +168,8 @@ class Replica:
         return known
 
     def _replay(self, loaded: _Loaded, entries: Sequence[Entry]) -> None:
+        if self._most_tail_rows == 0:
+            return
         for entry, batch in log.load(self._stores, self._id, entries):
             if self._most_tail_rows is not None and len(loaded.memory.tail) >= self._most_tail_rows:
                 return

@@ -4,16 +4,25 @@
    segment whose graph is extended, which keep their row numbers (its dead rows stay dead). What the log after the
    checkpoint does to them does not count: whoever replays it must find what it was written on.
 2. Write the new segment. *Crash after: orphans.*
-3. Publish a manifest that names it in place of its inputs (`jobs.publish`).
+3. Publish a manifest that names it in place of its inputs (`jobs.publish`). Where folds published others meanwhile,
+   which add segments and let rows of the inputs die, the merge is carried over: onto the newest manifest, with those
+   rows dead in the new segment too. Where another merge took one of the inputs, the race is lost.
+
+So folds need not wait for a merge, which may take minutes.
 """
 
-import numpy as np
+from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.catalog import collections
 from afterglow.collection.replica import View
 from afterglow.collection.tuning import graph_parameters
+from afterglow.errors import NotFound
 from afterglow.jobs.fold import with_dead
 from afterglow.jobs.plan import Merge
-from afterglow.jobs.publish import publish
+from afterglow.jobs.publish import LostRace, publish
 from afterglow.segment import manifest as manifests
 from afterglow.segment import part as parts
 from afterglow.segment import writer
@@ -21,48 +30,90 @@ from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.part import Chosen
 from afterglow.segment.reader import read_dead
 from afterglow.segment.writer import GRAPH, GraphPlan
+from afterglow.storage.ports import ObjectMissing
 from afterglow.storage.stores import Stores
+
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The rows of one input that went into the new segment, and their row numbers there."""
+
+    input: SegmentInfo
+    rows: NDArray[np.int64]
+    places: NDArray[np.int64]
 
 
 def compact(stores: Stores, view: View, merge: Merge) -> Manifest:
     """Carry out a merge planned on the view's manifest; the new manifest.
 
-    Raises LostRace, StorageFull, Unavailable.
+    Raises LostRace, NotFound, StorageFull, Unavailable.
     """
-    old = view.manifest
-    prefix = manifests.segments_prefix(view.collection.id)
-    part_of = {info.id: live.part for info, live in zip(old.segments, view.parts, strict=False)}
-    dead_of = {info.id: read_dead(stores.objects, info) for info in merge.inputs}
+    part_of = {info.id: live.part for info, live in zip(view.manifest.segments, view.parts, strict=False)}
     rest = [each for each in merge.inputs if each != merge.base]
     chosen = []
     for info in rest:
-        dead = dead_of[info.id]
+        dead = read_dead(stores.objects, info)
         chosen.append(Chosen(part_of[info.id], np.arange(info.rows) if dead is None else np.flatnonzero(~dead)))
     order = parts.insertion_order(chosen)
-    still_dead = None
     graph = GraphPlan(graph_parameters(view.collection), stores.settings.build_threads) if merge.graph else None
     if merge.base is not None and graph is not None:
+        rest.insert(0, merge.base)
         chosen.insert(0, Chosen(part_of[merge.base.id], np.arange(merge.base.rows)))
         order = np.concatenate([np.arange(merge.base.rows), order + merge.base.rows])
         path = stores.objects.local_file(merge.base.files[GRAPH].key)
         graph = GraphPlan(graph.parameters, graph.threads, path)
-        base_dead = dead_of[merge.base.id]
-        if base_dead is not None:
-            still_dead = np.concatenate([base_dead, np.zeros(len(order) - merge.base.rows, dtype=np.bool_)])
-    merged: list[SegmentInfo] = []
+    written = None
     if len(order):
+        prefix = manifests.segments_prefix(view.collection.id)
         written = writer.write_segment(stores, prefix, chosen, order, graph)
-        merged = with_dead(stores, prefix, written, still_dead)
-    kept = [each for each in old.segments if each not in merge.inputs]
-    new = Manifest(
-        collection=old.collection,
-        number=old.number + 1,
-        folded=old.folded,
-        folded_ops=old.folded_ops,
-        trimmed=old.trimmed,
-        next_ordinal=old.next_ordinal,
-        records=old.records,
-        segments=(*kept, *merged),
-    )
-    publish(stores, view.collection.id, view.collection.manifest, new)
-    return new
+    return _published(stores, view, written, _taken(rest, chosen, order))
+
+
+def _taken(inputs: list[SegmentInfo], chosen: list[Chosen], order: NDArray[np.int64]) -> list[Taken]:
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    ends = np.cumsum([len(each.rows) for each in chosen])
+    return [
+        Taken(info, each.rows, places[end - len(each.rows) : end])
+        for info, each, end in zip(inputs, chosen, ends.tolist(), strict=True)
+    ]
+
+
+def _published(stores: Stores, view: View, written: SegmentInfo | None, taken: list[Taken]) -> Manifest:
+    """Put the merge in force on whatever manifest is by now."""
+    key, present = view.collection.manifest, view.manifest
+    for _ in range(_ATTEMPTS):
+        try:
+            new = _with_merge(stores, present, written, taken)
+            publish(stores, view.collection.id, key, new)
+        except (LostRace, ObjectMissing):
+            state = collections.by_id(stores.table, view.collection.id)
+            if state is None:
+                raise NotFound(f"Collection [{view.collection.id}] does not exist.") from None
+            if state.manifest is None or state.manifest == key:
+                raise
+            key = state.manifest
+            present = manifests.load(stores.objects, key)
+        else:
+            return new
+    raise LostRace
+
+
+def _with_merge(stores: Stores, present: Manifest, written: SegmentInfo | None, taken: list[Taken]) -> Manifest:
+    """`present` with the new segment in place of its inputs. Raises LostRace where one of them is gone."""
+    found = {each.id: each for each in present.segments}
+    if any(each.input.id not in found for each in taken):
+        raise LostRace
+    merged: list[SegmentInfo] = []
+    if written is not None:
+        dead = np.zeros(written.rows, dtype=np.bool_)
+        for each in taken:
+            mask = read_dead(stores.objects, found[each.input.id])
+            if mask is not None:
+                dead[each.places[mask[each.rows]]] = True
+        merged = with_dead(stores, manifests.segments_prefix(present.collection), written, dead)
+    inputs = {each.input.id for each in taken}
+    kept = [each for each in present.segments if each.id not in inputs]
+    return replace(present, number=present.number + 1, segments=(*kept, *merged))

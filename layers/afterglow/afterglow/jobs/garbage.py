@@ -39,8 +39,7 @@ def collect(stores: Stores, collection_id: UUID) -> int:
         return 0
     named = _named(stores, collection_id)
     unnamed = [key for key in candidates if key not in named]
-    for key in unnamed:
-        stores.objects.delete(key)
+    stores.objects.delete_many(unnamed)
     return len(unnamed)
 
 
@@ -58,8 +57,7 @@ def clear_dropped(stores: Stores) -> None:
             is_past_fence = dropped_at < now - stores.settings.fence_seconds
             if not is_past_fence:
                 fence(stores, identifier)
-            for info in stores.objects.list(f"{identifier}/"):
-                stores.objects.delete(info.key)
+            stores.objects.delete_many([info.key for info in stores.objects.list(f"{identifier}/")])
             if is_past_fence:
                 for item in stores.table.query(keys.collection(identifier)):
                     stores.table.delete(item.pk, item.sk)

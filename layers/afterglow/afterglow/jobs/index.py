@@ -1,5 +1,8 @@
 """Bringing one collection's checkpoint up to date: fold, then merge until nothing is left to merge, then tidy.
 
+`index` does all of it, one after the other, as the indexer of one machine does. `fold_tail` and `merge_segments` are
+its halves, for indexers that do them side by side: a merge may take minutes, and no fold should have to wait for it.
+
 Where time is short, as in a Lambda function, `may_take` is asked before each step whether there is time for it; where
 there is not, the run ends between two steps with `is_unfinished`, and whoever called goes on in a later one. A run that
 is killed instead leaves what a crash leaves: see `jobs.fold` and `jobs.compact`.
@@ -10,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from afterglow.collection.replica import Replica
+from afterglow.collection.replica import Replica, View
 from afterglow.errors import NotFound
 from afterglow.jobs import garbage
 from afterglow.jobs.compact import compact
@@ -30,11 +33,15 @@ _FLOATS_PER_SECOND = 600_000
 """Components of vectors that a thread inserts into a graph in a second: 1,500 rows of 384; a slow core."""
 _BYTES_PER_SECOND = 20_000_000
 """At which a step reads its inputs and writes its outputs, with all that is done to them."""
+_LOST_FOLDS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
-    """What one run did; `unfolded_ops` arrived meanwhile, or are left where time was short (`is_unfinished`)."""
+    """What one run did; `unfolded_ops` arrived meanwhile, or are left where time was short (`is_unfinished`).
+
+    `is_mergeable`: there are segments to merge, which this run left to another.
+    """
 
     collection: UUID
     folded_ops: int = 0
@@ -42,6 +49,7 @@ class Report:
     collected: int = 0
     unfolded_ops: int = 0
     is_unfinished: bool = False
+    is_mergeable: bool = False
 
 
 def always(seconds: float) -> bool:
@@ -50,52 +58,111 @@ def always(seconds: float) -> bool:
     return True
 
 
-def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool, may_take: MayTake = always) -> Report:
+def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool) -> Report:
     """Fold and merge one collection. `quiet`: nobody is writing to it, so merge further and give space back at once.
 
     A lost race against another indexer ends the run: the other one does the work. Raises Corrupt, Unavailable,
     StorageFull.
     """
-    settings = stores.settings
-    folded = merges = collected = 0
-    first, is_unfinished = True, False
+    settings, report = stores.settings, Report(collection_id)
+    first = True
     try:
         while True:
             view = replica.view()
-            waiting = view.ops - view.manifest.folded_ops
-            is_due = quiet or first or waiting >= settings.fold_ops
+            is_due = quiet or first or _waiting(view) >= settings.fold_ops
             if view.applied > view.manifest.folded and is_due:
-                if not may_take(_fold_seconds(view.parts[-1].part.vectors.nbytes if view.parts else 0)):
-                    is_unfinished = True
-                    break
                 fold(stores, view)
-                folded, first = folded + waiting, False
+                report.folded_ops, first = report.folded_ops + _waiting(view), False
                 view = replica.view()
             merge = plan(view.manifest, settings, quiet=quiet)
             if merge is not None:
-                if not may_take(_merge_seconds(merge, settings)):
-                    is_unfinished = True
-                    break
                 compact(stores, view, merge)
-                merges, collected = merges + 1, collected + garbage.collect(stores, collection_id)
+                report.merges += 1
+                report.collected += garbage.collect(stores, collection_id)
             elif not is_due or view.applied == view.manifest.folded:
                 break
     except LostRace:
         _log.info("another indexer works on collection %s", collection_id)
-        return Report(collection_id, folded, merges, collected)
+        return report
     except NotFound:
-        return Report(collection_id, folded, merges, collected)
-    manifest = view.manifest
-    if quiet and not is_unfinished:
-        trim.trim(stores, collection_id, manifest.trimmed, manifest.folded)
-        trim.expire(stores, collection_id)
-    if not is_unfinished:
-        collected += garbage.collect(stores, collection_id)
-    return Report(collection_id, folded, merges, collected, view.ops - manifest.folded_ops, is_unfinished)
+        return report
+    report.unfolded_ops = _waiting(view)
+    return _tidied(stores, view, report, trimmed=quiet)
 
 
-def _fold_seconds(vector_bytes: int) -> float:
-    return 2 * vector_bytes / _BYTES_PER_SECOND
+def fold_tail(
+    stores: Stores, replica: Replica, collection_id: UUID, *, up_to: int | None, may_take: MayTake = always
+) -> Report:
+    """Fold the log up to entry `up_to`, and on as long as much waits after it; None: to its end, as in quiet.
+
+    Folds of another indexer, and its merges, are no reason to stop. Raises Corrupt, Unavailable, StorageFull.
+    """
+    settings, report, lost = stores.settings, Report(collection_id), 0
+    try:
+        while True:
+            view = replica.view()
+            is_due = up_to is None or view.manifest.folded < up_to or _waiting(view) >= settings.fold_ops
+            if not is_due or view.applied == view.manifest.folded:
+                break
+            if not may_take(_fold_seconds(view)):
+                report.is_unfinished = True
+                break
+            try:
+                fold(stores, view)
+                report.folded_ops += _waiting(view)
+            except LostRace:
+                lost += 1
+                if lost == _LOST_FOLDS:
+                    report.is_unfinished = True
+                    break
+    except NotFound:
+        return report
+    report.unfolded_ops = _waiting(view)
+    if report.is_unfinished:
+        return report
+    report.is_mergeable = plan(view.manifest, settings, quiet=up_to is None) is not None
+    return _tidied(stores, view, report, trimmed=up_to is None)
+
+
+def merge_segments(stores: Stores, collection_id: UUID, *, quiet: bool, may_take: MayTake = always) -> Report:
+    """Merge until nothing is left to merge, beside whoever folds. A race lost to another merge ends the run.
+
+    Raises Corrupt, Unavailable, StorageFull.
+    """
+    report, replica = Report(collection_id), Replica(stores, collection_id, most_tail_rows=0)
+    try:
+        view = replica.view()
+        while (merge := plan(view.manifest, stores.settings, quiet=quiet)) is not None:
+            if not may_take(_merge_seconds(merge, stores.settings)):
+                report.is_unfinished = True
+                return report
+            compact(stores, view, merge)
+            report.merges += 1
+            view = replica.view()
+    except LostRace:
+        _log.info("another indexer merges segments of collection %s", collection_id)
+        return report
+    except NotFound:
+        return report
+    return _tidied(stores, view, report, trimmed=False)
+
+
+def _tidied(stores: Stores, view: View, report: Report, *, trimmed: bool) -> Report:
+    if trimmed:
+        trim.trim(stores, view.collection.id, view.manifest.trimmed, view.manifest.folded)
+        trim.expire(stores, view.collection.id)
+    report.collected += garbage.collect(stores, view.collection.id)
+    return report
+
+
+def _waiting(view: View) -> int:
+    """Operations of the view that are not folded."""
+    return view.ops - view.manifest.folded_ops
+
+
+def _fold_seconds(view: View) -> float:
+    tail = view.parts[len(view.manifest.segments) :]
+    return 2 * sum(each.part.vectors.nbytes for each in tail) / _BYTES_PER_SECOND
 
 
 def _merge_seconds(merge: Merge, settings: Settings) -> float:

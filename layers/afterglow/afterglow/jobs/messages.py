@@ -1,8 +1,15 @@
-"""What a message of the queue asks for: to index the collection that it names, in the time that there is.
+"""What a message of the queue asks for, about the collection that it names, in the time that there is.
 
-1. Look at what waits. A collection that is gone, or has nothing waiting, is done.
-2. Index it (`jobs.index`) as far as time allows. *Killed meanwhile: the queue delivers the message again.*
-3. Where time was short, ask the queue to go on in a message of its own. *Killed before: the same message again.*
+A message has a group, within which messages come one after another, and a reason. There are two groups for each
+collection, so that folds, which are short and hold the log's tail small, need not wait for merges, which are not:
+
+* ``<collection>`` with the number of a log entry: **fold** up to there, and on while much waits; with `quiet`: fold to
+  the end, and replace what was folded by stubs. Where segments are then to be merged, the other group is told.
+* ``<collection>:merge``: **merge** segments until none is left to merge.
+
+1. Look at what there is to do. A collection that is gone, an entry that is folded already: done.
+2. Do it (`jobs.index`) as far as time allows. *Killed meanwhile: the queue delivers the message again.*
+3. Where time was short, or a merge is to follow, send a message for that. *Killed before: the same message again.*
 
 Messages are pointers: one that comes twice, late, or not at all changes nothing but the time at which work is done.
 """
@@ -13,28 +20,56 @@ import orjson
 
 from afterglow.collection.replica import Replica
 from afterglow.errors import InvalidArgument
-from afterglow.jobs.index import MayTake, Report, always, index
+from afterglow.jobs.index import MayTake, Report, always, fold_tail, merge_segments
 from afterglow.storage.stores import Stores
 
 QUIET = "quiet"
-"""A message whose reason begins with this is about a collection that nobody writes to just now."""
-
-
-def collection_of(body: str) -> tuple[UUID, str]:
-    """The collection that a message names, and its reason. Raises InvalidArgument for what is no message."""
-    try:
-        message = orjson.loads(body)
-        return UUID(message["group"]), str(message["body"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidArgument(f"not a message of this queue: {body[:200]!r}: {error}") from error
+"""A reason that begins with this is about a collection that nobody writes to just now."""
+_MERGE = ":merge"
 
 
 def work_on(stores: Stores, body: str, may_take: MayTake = always) -> Report:
     """Do what a message asks for. Raises InvalidArgument, Corrupt, Unavailable, StorageFull: to be delivered again."""
-    collection_id, reason = collection_of(body)
+    group, reason = _parsed(body)
+    quiet = reason.startswith(QUIET)
+    # A word more: a message that says the same again within minutes would be taken for a copy of the first.
+    again = f"{reason.partition(' ')[0]} {stores.ambient.nonce()}"
+    if group.endswith(_MERGE):
+        report = merge_segments(stores, _collection(group, body), quiet=quiet, may_take=may_take)
+        if report.is_unfinished:
+            stores.queue.send(group, again)
+        return report
+    collection_id = _collection(group, body)
     replica = Replica(stores, collection_id, most_tail_rows=stores.settings.fold_ops)
-    report = index(stores, replica, collection_id, quiet=reason.startswith(QUIET), may_take=may_take)
+    report = fold_tail(stores, replica, collection_id, up_to=_entry(reason, quiet=quiet), may_take=may_take)
     if report.is_unfinished:
-        kind = QUIET if reason.startswith(QUIET) else "more"
-        stores.queue.send(str(collection_id), f"{kind} {stores.ambient.nonce()}")
+        stores.queue.send(group, again)
+    if report.is_mergeable:
+        stores.queue.send(f"{group}{_MERGE}", again)
     return report
+
+
+def _parsed(body: str) -> tuple[str, str]:
+    try:
+        message = orjson.loads(body)
+        group, reason = message["group"], message["body"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise InvalidArgument(f"not a message of this queue: {body[:200]!r}: {error}") from error
+    if not isinstance(group, str) or not isinstance(reason, str):
+        raise InvalidArgument(f"not a message of this queue: {body[:200]!r}")
+    return group, reason
+
+
+def _collection(group: str, body: str) -> UUID:
+    try:
+        return UUID(group.removesuffix(_MERGE))
+    except ValueError:
+        raise InvalidArgument(f"not a message of this queue: {body[:200]!r}") from None
+
+
+def _entry(reason: str, *, quiet: bool) -> int | None:
+    """The log entry up to which to fold, None for all."""
+    word = reason.partition(" ")[0]
+    if quiet:
+        return None
+    return int(word) if word.isdigit() else 1

@@ -28,9 +28,7 @@ def trim(stores: Stores, collection_id: UUID, after: int, up_to: int) -> int:
                 for entry in batches
             ]
         )
-        for entry in batches:
-            if entry.object is not None:
-                stores.objects.delete(entry.object)
+        stores.objects.delete_many([entry.object for entry in batches if entry.object is not None])
         turned += len(batches)
     return turned
 

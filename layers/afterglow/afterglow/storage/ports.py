@@ -175,6 +175,9 @@ class Objects(Protocol):
     def delete(self, key: str) -> None:
         """Remove the object; removing what is not there is no error."""
 
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove the objects in as few round trips as the store allows; after a crash any of them may be left."""
+
 
 class Queue(Protocol):
     """Pointers to work."""

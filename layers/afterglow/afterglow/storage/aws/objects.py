@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from afterglow.errors import InvalidArgument, StorageFull
+from afterglow.errors import InvalidArgument, StorageFull, Unavailable
 from afterglow.settings import Ambient
 from afterglow.storage.aws import transfer
 from afterglow.storage.aws.cache import Begin, FileCache
@@ -29,7 +29,7 @@ from afterglow.storage.aws.transfer import Place
 from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectMissing
 
 if TYPE_CHECKING:
-    from types_boto3_s3.type_defs import ListObjectsV2RequestTypeDef, PutObjectRequestTypeDef
+    from types_boto3_s3.type_defs import DeleteTypeDef, ListObjectsV2RequestTypeDef, PutObjectRequestTypeDef
 
 T = TypeVar("T")
 
@@ -38,6 +38,7 @@ _RACES = {"ConditionalRequestConflict", "OperationAborted"}
 _EXISTS = {"PreconditionFailed", "412"}
 _ATTEMPTS = 6
 _SIDE_BY_SIDE = 6
+_DELETED_AT_ONCE = 1000
 _NEVER_KEYS = ("", ".", "..", ".scratch")
 
 
@@ -137,6 +138,17 @@ class S3Objects:
         """Remove the object, and the copy of it here."""
         self._call(_checked(key), lambda: self._clients.s3.delete_object(Bucket=self._bucket, Key=key))
         self._cache.drop(self._name(key))
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove the objects, and the copies of them here, a thousand at a time."""
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            page = keys[start : start + _DELETED_AT_ONCE]
+            asked: DeleteTypeDef = {"Objects": [{"Key": _checked(key)} for key in page], "Quiet": True}
+            answer = self._call("", partial(self._clients.s3.delete_objects, Bucket=self._bucket, Delete=asked))
+            for error in answer.get("Errors", []):
+                raise Unavailable(f"object {error.get('Key')} was not deleted: {error.get('Message')}")
+            for key in page:
+                self._cache.drop(self._name(key))
 
     def _name(self, key: str) -> str:
         return f"{self._bucket}/{key}"

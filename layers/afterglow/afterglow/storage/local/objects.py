@@ -130,6 +130,11 @@ class DirectoryObjects:
                 except OSError:
                     break
 
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove the objects, one after another."""
+        for key in keys:
+            self.delete(key)
+
     def is_empty(self) -> bool:
         """Whether no object was ever written here, or every one was deleted."""
         with _translated(self._root):
