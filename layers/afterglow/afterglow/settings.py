@@ -93,9 +93,8 @@ class Settings:
 ON_AWS = Settings(
     # Written and trimmed, a KB of an entry costs two write units; an object costs as much as eight of them.
     inline_bytes=16 * 1024,
-    nudge_ops=1_024,
+    nudge_ops=2_048,
     nudge_entries=64,
-    fold_ops=4_096,
     fold_quiet_seconds=60.0,
     # Inserting 768 MB of vectors takes about 6 minutes of the 15 that a function has.
     merge_bytes=768 * 1024 * 1024,
