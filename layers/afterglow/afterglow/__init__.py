@@ -4,6 +4,7 @@ The rooms, each importing only those below it::
 
     cli         the commands: run, demo, …
     serverless  the Lambda functions' own: events to requests, logs, metrics and traces, snapshots
+    client      the stock client's API over the app in this process
     api         the Chroma wire: routes, models, errors → status, OpenAPI; the ASGI app
     jobs        fold, compaction, garbage collection, and the process that runs them locally
     collection  replica, planner, write path: what add, upsert, update, delete, get and query mean
@@ -19,4 +20,24 @@ The rooms, each importing only those below it::
     errors      the error tree
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from afterglow.client import (
+        AdminClient,
+        AsyncEphemeralClient,
+        AsyncPersistentClient,
+        EphemeralClient,
+        PersistentClient,
+    )
+
 __version__ = "0.1.0"
+__all__ = ["AdminClient", "AsyncEphemeralClient", "AsyncPersistentClient", "EphemeralClient", "PersistentClient"]
+
+
+def __getattr__(name: str) -> Any:
+    """The embedded clients, imported when one is asked for: they need chromadb, which the server does not."""
+    if name in __all__:
+        return getattr(import_module("afterglow.client"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
