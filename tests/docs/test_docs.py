@@ -8,7 +8,7 @@ import pytest
 
 from afterglow import __version__, settings
 from afterglow.api.routes import ROUTES
-from tests.docs import cost, written
+from tests.docs import cost, diagram, written
 from tests.docs.written import README, ROOT
 
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
@@ -26,6 +26,7 @@ def test_the_written_parts_are_up_to_date() -> None:
     text = written.OPERATIONS.read_text()
     assert written.between(text, "commands") == written.commands_text(), "run `make docs`"
     assert written.between(text, "settings") == written.settings_text(), "run `make docs`"
+    assert written.between(written.ARCHITECTURE.read_text(), "stack") == diagram.mermaid(), "run `make docs`"
     assert written.between(README.read_text(), "bench")
 
 

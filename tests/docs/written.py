@@ -15,10 +15,11 @@ from pathlib import Path
 
 from afterglow import settings
 from afterglow.cli.main import parser
-from tests.docs import cost
+from tests.docs import cost, diagram
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = ROOT / "docs" / "operations.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 COST = ROOT / "docs" / "cost.md"
 README = ROOT / "README.md"
 
@@ -99,6 +100,7 @@ def main() -> None:
     for mark, table in cost.texts().items():
         text = replaced(text, mark, table)
     COST.write_text(text)
+    ARCHITECTURE.write_text(replaced(ARCHITECTURE.read_text(), "stack", diagram.mermaid()))
     for table in sys.argv[1:]:
         README.write_text(replaced(README.read_text(), "bench", Path(table).read_text().strip() + "\n"))
 
