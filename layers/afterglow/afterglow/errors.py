@@ -4,10 +4,13 @@
 
     AfterglowError
     ├── InvalidArgument        the request names something that cannot be; mend the request
+    │   └── WrongDimension     a vector does not have as many components as the collection's
     ├── Malformed              the request is well-formed JSON of the wrong shape
     ├── NotFound               no such tenant, database, collection or record
     ├── AlreadyExists          the name is taken
+    ├── Unauthenticated        who calls is not known; send a credential that is
     ├── PermissionDenied       switched off, or not for this caller
+    │   └── Forbidden          who calls is known, and may not do this here
     ├── Unimplemented          a call of the contract that this server does not serve
     ├── TooLarge               over a size limit; send less
     ├── Busy                   the unindexed tail is at its limit, or a service throttles; wait `retry_after` seconds
@@ -33,6 +36,15 @@ class InvalidArgument(AfterglowError):
     """The request names something that cannot be."""
 
 
+class WrongDimension(InvalidArgument):
+    """A vector has `given` components where the collection's have `expected`."""
+
+    def __init__(self, expected: int, given: int) -> None:
+        super().__init__(f"Collection expecting embedding with dimension of {expected}, got {given}")
+        self.expected = expected
+        self.given = given
+
+
 class Malformed(AfterglowError):
     """Well-formed JSON of the wrong shape."""
 
@@ -45,8 +57,16 @@ class AlreadyExists(AfterglowError):
     """The name is taken."""
 
 
+class Unauthenticated(AfterglowError):
+    """Who calls is not known."""
+
+
 class PermissionDenied(AfterglowError):
     """Switched off by configuration, or not for this caller."""
+
+
+class Forbidden(PermissionDenied):
+    """Who calls is known, and may not do this here, be it there or not."""
 
 
 class Unimplemented(AfterglowError):

@@ -74,6 +74,16 @@ class Settings:
     """On AWS: bytes of segments kept there; 0: four fifths of the file system it is on."""
     verify_checksums: bool = True
     """Whether opening a segment reads it whole to compare checksums."""
+    auth: str = "off"
+    """Who may call: `off` is everybody; or `keys`, `htpasswd`, `token`, or several of them with commas between."""
+    auth_file: str = ""
+    """For `htpasswd`: the file of users and hashed passwords, as the program of that name writes it."""
+    auth_token: str = field(default="", repr=False)
+    """For `token`: the one token."""
+    auth_trust_seconds: float = 60.0
+    """How long a credential is trusted without being looked up again: a revoked one is refused no later than that."""
+    auth_tries: int = 30
+    """Credentials not known here that an address may try in a minute; more are answered 429. 0: there is no limit."""
     connections: int = 1000
     """Open connections per process; one more is answered 503."""
     bodies_bytes: int = 128 * 1024 * 1024
@@ -112,6 +122,8 @@ IN_LAMBDA = replace(
     max_body_bytes=6 * 1024 * 1024 - 64 * 1024,
     max_answer_bytes=6 * 1024 * 1024 - 64 * 1024,
     compress_bytes=16 * 1024,
+    # The address of an API is known to whoever asks the DNS.
+    auth="keys",
 )
 """The defaults inside a Lambda function."""
 

@@ -1,6 +1,6 @@
 """Who may do what: the needs of routes, the roles of callers, and the decision between the two.
 
-A grant is a role within a scope: every tenant, one tenant, or some databases of one tenant. What is outside a scope does
+A grant is a role within a scope: all tenants, one tenant, or some databases of one tenant. What is outside a scope does
 not exist for its holder: `allows` decides by names alone, before anything is looked up, and `sees` tells handlers that
 look things up what they must treat as not there.
 """

@@ -26,7 +26,17 @@ class Nothing(Answered):
 class Failure(Answered):
     """What went wrong: Chroma's name for it, and for whom it is meant to read."""
 
-    error: Literal["InvalidArgumentError", "NotFoundError", "InternalError", "ChromaError"]
+    error: Literal[
+        "InvalidArgumentError",
+        "NotFoundError",
+        "InternalError",
+        "ChromaError",
+        "AuthError",
+        "InvalidCollection",
+        "InvalidDimension",
+        "InvalidUUID",
+        "UniqueConstraintError",
+    ]
     message: str
 
 

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from afterglow.access.gate import make_gate
 from afterglow.api.endpoint import Endpoint, not_found, send_answer
 from afterglow.api.metered import Metered
 from afterglow.api.route import Route, Runs
@@ -36,9 +37,11 @@ def create_app(
     """The application. Its end closes its threads, not the engine, which the caller opened.
 
     `metered`: answers say what they used, see `api.metered`. Without `threads` every handler runs on the event loop,
-    which is quickest where requests come one at a time.
+    which is quickest where requests come one at a time. Who may call is `settings.auth`; raises InvalidArgument for one
+    that cannot be.
     """
-    service = Service(engine, settings, ambient, allow_reset, os.cpu_count() or 1)
+    gate = make_gate(lambda: engine.keys, settings, ambient)
+    service = Service(engine, settings, ambient, allow_reset, os.cpu_count() or 1, gate)
     pools: dict[Runs, Executor] = {}
     if threads:
         pools[Runs.IN_POOL] = ThreadPoolExecutor(threads, thread_name_prefix="api")

@@ -66,6 +66,16 @@ async def read_body(
     return b"".join(pieces)
 
 
+async def skip_body(receive: Receive, headers: Headers, limit: int, *, piece_seconds: float = PIECE_SECONDS) -> None:
+    """Read the body of a refused request and throw it away, up to `limit` bytes, so that the client reads the answer.
+
+    Raises TooSlow, ClientGone.
+    """
+    declared = _declared_length(headers)
+    if not _waits_for_leave(headers) and (declared is None or declared <= limit):
+        await _discard(receive, limit, piece_seconds, asyncio.get_running_loop().time() + TOTAL_SECONDS)
+
+
 def _within(body: bytes, limit: int, advice: str) -> bytes:
     if len(body) > limit:
         raise _too_large(f"{len(body)} bytes", limit, advice)

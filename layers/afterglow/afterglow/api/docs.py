@@ -23,16 +23,16 @@ def routes(table: Callable[[], Iterable[Route]]) -> tuple[Route, ...]:
     """The routes; `table` answers all routes, once there are all."""
 
     @cache
-    def described() -> bytes:
+    def described(*, gated: bool) -> bytes:
         # Imported here: nothing else needs it, and a server should start quickly.
         from afterglow.api.openapi import document
 
-        return orjson.dumps(document(table()))
+        return orjson.dumps(document(table(), gated=gated))
 
     def openapi(service: Service, call: Call) -> Answer:
         """The OpenAPI document."""
-        del service, call
-        return Answer(described())
+        del call
+        return Answer(described(gated=service.gate is not None))
 
     shown: dict[str, Any] = {"runs": Runs.ASIDE, "hidden": True, "need": Need.PUBLIC}
     return (

@@ -1,4 +1,6 @@
-"""One path of the server as an ASGI application: picks the method, reads the body, runs the handler, sends the answer.
+"""One path of the server as an ASGI application: method, gate, body, handler, answer.
+
+The gate comes before the body is looked at, and no route goes around it: what a route needs is part of its declaration.
 
 Nothing of Starlette's request and response objects is used here: a query should cost little more than its search.
 """
@@ -14,10 +16,11 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
+from afterglow.access import EVERYTHING, NOBODY, Grant, Need, credentials
 from afterglow.api import body, errors, sending
 from afterglow.api.route import Route, Runs
 from afterglow.api.service import Answer, Call, Later, Service
-from afterglow.errors import AfterglowError
+from afterglow.errors import AfterglowError, Forbidden
 from afterglow.metering import current, phase
 
 T = TypeVar("T")
@@ -62,9 +65,17 @@ class Endpoint:
         await send_answer(send, answer, route.success, headers_only=method == "HEAD")
 
     async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
+        settings = self.service.settings
+        try:
+            grant = await self._admitted(route, scope)
+        except AfterglowError:
+            if route.request is not None:
+                await body.skip_body(
+                    receive, scope["headers"], settings.max_body_bytes, piece_seconds=settings.client_seconds
+                )
+            raise
         content = b""
         if route.request is not None:
-            settings = self.service.settings
             body.require_json(scope["headers"])
             content = await body.read_body(
                 receive,
@@ -73,13 +84,38 @@ class Endpoint:
                 self.advice,
                 piece_seconds=settings.client_seconds,
             )
-        call = Call(scope["path_params"], scope["query_string"], content)
+        call = Call(scope["path_params"], scope["query_string"], content, dict(scope["headers"]), grant)
         done = await self._run(route.runs, partial(route.handler, self.service, call))
         if isinstance(done, Later):
             done = await self._run(Runs.IN_POOL, done.work)
         if not sending.is_plain(done, self.service.settings):
             done = await self._run(Runs.IN_POOL, partial(self._shaped, done, scope))
         return done
+
+    async def _admitted(self, route: Route, scope: Scope) -> Grant:
+        """What the caller may do, which is enough for the route. Raises Unauthenticated, Forbidden, Busy, Unavailable.
+
+        What it is about is judged by names alone, so that a refusal says nothing of what is there.
+        """
+        gate = self.service.gate
+        if gate is None:
+            return EVERYTHING
+        if route.need is Need.PUBLIC:
+            return NOBODY
+        credential = credentials.shown(scope["headers"])
+        grant = gate.known(credential)
+        if grant is None:
+            address = (scope.get("client") or ("",))[0]
+            grant = await self._run(Runs.IN_POOL, partial(gate.ask, credential, address))
+        usage = current()
+        if usage is not None:
+            usage.facts["caller"] = grant.user
+        is_allowed = grant.has_role(route.need)
+        if is_allowed and route.place is not None and route.need is not Need.KNOWN:
+            is_allowed = grant.allows(route.need, *route.place(Call(scope["path_params"], scope["query_string"])))
+        if not is_allowed:
+            raise Forbidden("Forbidden: the credentials do not allow this")
+        return grant
 
     async def _run(self, where: Runs, work: Callable[[], T]) -> T:
         pool = self.pools.get(where)

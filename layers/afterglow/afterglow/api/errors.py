@@ -31,12 +31,31 @@ class AnswerTooLarge(errors.TooLarge):
     """The request was good, but its answer is larger than can be sent."""
 
 
+class InvalidCollection(errors.NotFound):
+    """v1: there is no such collection."""
+
+
+class InvalidDimension(errors.InvalidArgument):
+    """v1: a vector of another dimension than the collection's."""
+
+
+class InvalidId(errors.InvalidArgument):
+    """v1: the id of a collection is not a UUID."""
+
+
+class UniqueConstraint(errors.AlreadyExists):
+    """v1: the name is taken."""
+
+
 TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     errors.InvalidArgument: (400, "InvalidArgumentError"),
+    errors.WrongDimension: (400, "InvalidArgumentError"),
     errors.Malformed: (422, "ChromaError"),
     errors.NotFound: (404, "NotFoundError"),
     errors.AlreadyExists: (409, "ChromaError"),
+    errors.Unauthenticated: (401, "AuthError"),
     errors.PermissionDenied: (403, "ChromaError"),
+    errors.Forbidden: (403, "AuthError"),
     errors.Unimplemented: (501, "ChromaError"),
     errors.TooLarge: (413, "ChromaError"),
     errors.Busy: (429, "ChromaError"),
@@ -46,6 +65,10 @@ TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     errors.InternalError: (500, "InternalError"),
     UnsupportedMediaType: (415, "ChromaError"),
     TooSlow: (408, "ChromaError"),
+    InvalidCollection: (400, "InvalidCollection"),
+    InvalidDimension: (400, "InvalidDimension"),
+    InvalidId: (400, "InvalidUUID"),
+    UniqueConstraint: (409, "UniqueConstraintError"),
 }
 
 _RETRY_IS_ENOUGH = frozenset({429, 503})
@@ -73,6 +96,8 @@ def known(error: errors.AfterglowError, method: str, path: str, trace_id: str) -
     headers = [trace_header(trace_id)]
     if isinstance(error, errors.Busy | errors.Unavailable):
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
+    if isinstance(error, errors.Unauthenticated):
+        headers.append((b"www-authenticate", b'Bearer, Basic realm="afterglow", charset="UTF-8"'))
     if status in _BODY_UNREAD and not isinstance(error, AnswerTooLarge):
         headers.append((b"connection", b"close"))
     return Answer(_body(name, error.message), status, headers=headers)

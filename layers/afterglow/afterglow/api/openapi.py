@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from afterglow import __version__
+from afterglow.access import Need
 from afterglow.api import answers
 from afterglow.api.route import Route, Runs
 
@@ -17,29 +18,36 @@ _PARAMETER = re.compile(r"{(\w+)}")
 _DEFAULTS = {"tenant": "default_tenant", "database": "default_database"}
 _WORDS = {
     400: "Something in the request cannot be; or its JSON is malformed",
-    403: "Switched off",
+    401: "Who calls is not known",
+    403: "Not for this caller, or switched off",
     404: "Not there",
     408: "The body did not arrive in time",
     409: "The name is taken",
     413: "The body is too large",
     415: "The body is not declared as JSON",
     422: "JSON of the wrong shape",
-    429: "Too much is waiting to be indexed; retry after the time the header says",
+    429: "Too much is waiting to be indexed, or was tried to get in; retry after the time the header says",
     500: "A fault of the server, or damaged data",
     501: "Not served by this server",
     503: "The stores do not answer; retry after the time the header says",
     507: "No space left on the device; nothing was kept",
 }
 _WITH_BODY = (400, 408, 413, 415, 422)
+_REFUSED = (401, 403, 429, 503)
+_SCHEMES = {
+    "token": {"type": "apiKey", "in": "header", "name": "X-Chroma-Token"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "basic": {"type": "http", "scheme": "basic"},
+}
 
 
-def document(routes: Iterable[Route]) -> dict[str, Any]:
-    """The whole document."""
+def document(routes: Iterable[Route], *, gated: bool = False) -> dict[str, Any]:
+    """The whole document; `gated`: of a server that asks who calls."""
     shown = [route for route in routes if not route.hidden]
     schemas, components = _schemas(shown)
     paths: dict[str, dict[str, Any]] = {}
     for route in shown:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, gated=gated)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -49,7 +57,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, **({"securitySchemes": _SCHEMES} if gated else {})},
     }
 
 
@@ -75,7 +83,7 @@ def _schemas(routes: list[Route]) -> tuple[dict[tuple[int, str], Any], dict[str,
     return {(key, mode): schema for (key, mode), schema in found.items()}, definitions.get("$defs", {})
 
 
-def _operation(route: Route, schemas: dict[tuple[int, str], Any]) -> dict[str, Any]:
+def _operation(route: Route, schemas: dict[tuple[int, str], Any], *, gated: bool) -> dict[str, Any]:
     operation: dict[str, Any] = {"operationId": operation_id(route), "tags": [route.tag], "summary": route.summary}
     parameters = [
         {
@@ -92,12 +100,15 @@ def _operation(route: Route, schemas: dict[tuple[int, str], Any]) -> dict[str, A
     if route.request is not None:
         schema = schemas[id(route.request), "validation"]
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    operation["responses"] = _responses(route, schemas)
+    is_gated = gated and route.need is not Need.PUBLIC
+    if is_gated:
+        operation["security"] = [{name: []} for name in _SCHEMES]
+    operation["responses"] = _responses(route, schemas, _REFUSED if is_gated else ())
     return operation
 
 
-def _responses(route: Route, schemas: dict[tuple[int, str], Any]) -> dict[str, Any]:
-    statuses = {*route.failures, 500} | (set(_WITH_BODY) if route.request is not None else set())
+def _responses(route: Route, schemas: dict[tuple[int, str], Any], refused: tuple[int, ...]) -> dict[str, Any]:
+    statuses = {*route.failures, *refused, 500} | (set(_WITH_BODY) if route.request is not None else set())
     if route.runs is not Runs.AT_ONCE:
         statuses.add(503)
     failure = schemas[id(answers.Failure), "serialization"]

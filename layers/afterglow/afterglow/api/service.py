@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from afterglow.access import NOBODY, Grant
+from afterglow.access.gate import Gate
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Ambient, Settings
 
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The engine behind the routes, and what the process was told. `threads` is the default of `num_threads`."""
+    """The engine behind the routes, and what the process was told. `threads` is the default of `num_threads`.
+
+    Without a `gate` everybody may do everything.
+    """
 
     engine: "Engine"
     settings: Settings
     ambient: Ambient
     allow_reset: bool
     threads: int
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Call:
     body: bytes = b""
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
     grant: Grant = NOBODY
-    """What the caller may do. The route's need is checked before; what a handler finds by itself it checks with this."""
+    """What the caller may do. The route's need was checked; what a handler finds by itself it checks with this."""
 
     def part(self, name: str) -> str:
         """A part of the path, decoded. Raises InvalidArgument when it is not UTF-8."""

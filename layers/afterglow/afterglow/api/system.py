@@ -1,4 +1,4 @@
-"""Handlers of the system routes. All but `reset` and `healthcheck` answer from what the process knows."""
+"""Handlers of the system routes. Most answer from what the process knows."""
 
 import orjson
 
@@ -7,6 +7,7 @@ from afterglow.catalog.tenants import DEFAULT_DATABASE, DEFAULT_TENANT
 from afterglow.errors import AfterglowError, PermissionDenied
 
 _API_VERSION = "1.0.0"
+_ALL = "*"
 
 
 def heartbeat(service: Service, call: Call) -> Answer:
@@ -29,9 +30,21 @@ def pre_flight_checks(service: Service, call: Call) -> Answer:
 
 
 def identity(service: Service, call: Call) -> Answer:
-    """Who the caller is: there is one user."""
-    del service, call
-    return Answer(orjson.dumps({"user_id": "", "tenant": DEFAULT_TENANT, "databases": [DEFAULT_DATABASE]}))
+    """Who the caller is, and where: clients that were given no tenant or database take them from here.
+
+    Where nobody is asked who they are, there is one user.
+    """
+    grant = call.grant
+    if service.gate is None:
+        tenant, databases = DEFAULT_TENANT, [DEFAULT_DATABASE]
+    elif grant.tenant is None:
+        tenant, databases = _ALL, [_ALL]
+    elif grant.databases is None:
+        tenant = grant.tenant
+        databases = [each.name for each in service.engine.catalog.list_databases(tenant)]
+    else:
+        tenant, databases = grant.tenant, sorted(grant.databases)
+    return Answer(orjson.dumps({"user_id": grant.user, "tenant": tenant, "databases": databases}))
 
 
 def healthcheck(service: Service, call: Call) -> Answer:

@@ -43,10 +43,12 @@ def create_database(service: Service, call: Call) -> Answer:
 
 
 def list_databases(service: Service, call: Call) -> Answer:
-    """A tenant's databases, by name."""
+    """A tenant's databases, by name: those that the caller may know of."""
     limit, offset = params.page(call)
-    databases = service.engine.catalog.list_databases(call.part("tenant"), limit, offset)
-    return Answer(orjson.dumps([_database(each) for each in databases]))
+    tenant = call.part("tenant")
+    found = [each for each in service.engine.catalog.list_databases(tenant) if call.grant.sees(tenant, each.name)]
+    chosen = found[offset:] if limit is None else found[offset : offset + limit]
+    return Answer(orjson.dumps([_database(each) for each in chosen]))
 
 
 def get_database(service: Service, call: Call) -> Answer:

@@ -11,6 +11,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from afterglow.access.keys import Keys
 from afterglow.catalog import Catalog, collections, schema
 from afterglow.catalog.model import Collection, Database
 from afterglow.collection import progress, reading, writing
@@ -31,13 +32,14 @@ class _Open:
 
 
 class Engine:
-    """Collections by scope; tenants and databases through `catalog`."""
+    """Collections by scope; tenants and databases through `catalog`, API keys through `keys`."""
 
     def __init__(
         self, stores: Stores, background: Executor | None = None, on_close: Sequence[Callable[[], None]] = ()
     ) -> None:
         """`background` refreshes checkpoints; without one that happens within reads. `on_close` runs first of all."""
         self.catalog = Catalog(stores.table, stores.ambient)
+        self.keys = Keys(stores.table, stores.ambient)
         self._stores = stores
         self._background = background
         self._on_close = on_close
@@ -91,6 +93,16 @@ class Engine:
     def get_collection_by_id(self, scope: Scope) -> Collection:
         """The collection of this id, if it is in the scope's tenant and database. Raises NotFound."""
         return within(scope, collections.by_id(self._stores.table, scope.collection))
+
+    def place_of(self, collection_id: UUID) -> tuple[str, str]:
+        """The tenant and the database of a collection, which it never leaves. Raises NotFound."""
+        opened = self._open.get(collection_id)
+        found = None if opened is None else opened.end.collection or opened.replica.known()
+        if found is None:
+            found = collections.by_id(self._stores.table, collection_id)
+        if found is None:
+            raise NotFound(f"Collection [{collection_id}] does not exist.")
+        return found.tenant, found.database
 
     def list_collections(
         self, tenant: str, database: str, limit: int | None = None, offset: int = 0
