@@ -10,6 +10,9 @@ from afterglow.settings import Ambient, Settings
 from tests.wire.face import CollectionFace, Face
 from tests.wire.serving import served
 
+# A bare httpx is taken for a client before 1.0.
+AGENT = {"user-agent": "afterglow-tests"}
+
 
 @pytest.fixture(scope="session")
 def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
@@ -17,7 +20,7 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     engine = serve(open_directory(tmp_path_factory.mktemp("data"), ambient), settings, ambient)
     try:
         app = create_app(engine, settings, ambient, allow_reset=False)
-        with served(app) as base, httpx.Client(base_url=base, timeout=30.0) as client:
+        with served(app) as base, httpx.Client(base_url=base, timeout=30.0, headers=AGENT) as client:
             yield Face(client)
     finally:
         engine.close()

@@ -45,7 +45,7 @@ def empty(answer: httpx.Response, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nope", "/api", "/api/v1", API + "/", API + "/nope", DATABASE + "/collections/"]
+    "path", ["/", "/nope", "/api", "/api/v1/", "/api/v1/nope", API + "/", API + "/nope", DATABASE + "/collections/"]
 )
 def test_unknown_paths(face: Face, path: str) -> None:
     empty(face.call("GET", path), 404)

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from afterglow.api import metadata, models, params, shapes
+from afterglow.api import legacy, metadata, models, params, shapes
 from afterglow.api.service import Answer, Call, Service
 from afterglow.catalog import names, schema
 from afterglow.catalog.model import Collection
@@ -29,14 +29,14 @@ def create(service: Service, call: Call) -> Answer:
     except NotFound as error:
         # The database went away meanwhile; the contract calls a missing database a wrong argument here.
         raise InvalidArgument(error.message) from error
-    return Answer(_encoded(collection))
+    return Answer(_encoded(call, collection))
 
 
 def list_all(service: Service, call: Call) -> Answer:
     """A database's collections, by id."""
     limit, offset = params.page(call)
     found = service.engine.list_collections(*params.place(call), limit, offset)
-    return Answer(orjson.dumps([_json(each) for each in found]))
+    return Answer(orjson.dumps([_json(call, each) for each in found]))
 
 
 def count(service: Service, call: Call) -> Answer:
@@ -45,9 +45,17 @@ def count(service: Service, call: Call) -> Answer:
 
 
 def get(service: Service, call: Call) -> Answer:
-    """A collection by name."""
+    """A collection by name, or by id where none has that name."""
     tenant, database = params.place(call)
-    return Answer(_encoded(service.engine.get_collection(tenant, database, call.part("collection_id"))))
+    segment = call.part("collection_id")
+    try:
+        found = service.engine.get_collection(tenant, database, segment)
+    except NotFound:
+        of_id = _of_id(service, tenant, database, segment)
+        if of_id is None:
+            raise
+        found = of_id
+    return Answer(_encoded(call, found))
 
 
 def get_by_id(service: Service, call: Call) -> Answer:
@@ -62,16 +70,19 @@ def get_by_id(service: Service, call: Call) -> Answer:
     except NotFound:
         # This one route's text has no full stop.
         raise NotFound(f"Collection [{collection_id}] does not exist") from None
-    return Answer(_encoded(found))
+    return Answer(_encoded(call, found))
 
 
 def get_by_crn(service: Service, call: Call) -> Answer:
     """A collection by the resource name of its tenant, its database's name and its own."""
     resource_name, database, name = names.parse_crn(call.part("crn"))
     catalog = service.engine.catalog
-    for tenant in catalog.list_tenants():
+    tenants = catalog.list_tenants() if call.grant.tenant is None else [call.grant.tenant]
+    for tenant in tenants:
         if catalog.get_tenant(tenant) == resource_name:
-            return Answer(_encoded(service.engine.get_collection(tenant, database, name)))
+            if not call.grant.sees(tenant, database):
+                raise NotFound(f"Collection [{name}] does not exist")
+            return Answer(_encoded(call, service.engine.get_collection(tenant, database, name)))
     raise NotFound(f"Tenant with resource name [{resource_name}] not found")
 
 
@@ -91,18 +102,33 @@ def update(service: Service, call: Call) -> Answer:
 
 
 def delete(service: Service, call: Call) -> Answer:
-    """Drop a collection by name."""
+    """Drop a collection by name, or by id where none has that name."""
     tenant, database = params.place(call)
-    service.engine.delete_collection(tenant, database, call.part("collection_id"))
+    segment = call.part("collection_id")
+    try:
+        service.engine.delete_collection(tenant, database, segment)
+    except NotFound:
+        found = _of_id(service, tenant, database, segment)
+        if found is None:
+            raise
+        service.engine.delete_collection(tenant, database, found.name)
     return Answer(_NOTHING)
 
 
-def _encoded(collection: Collection) -> bytes:
-    return orjson.dumps(_json(collection))
+def _of_id(service: Service, tenant: str, database: str, segment: str) -> Collection | None:
+    """The collection whose id a path's segment is, where the genuine server would take it for a name only."""
+    try:
+        return service.engine.get_collection_by_id(Scope(tenant, database, names.parse_collection_id(segment)))
+    except (InvalidArgument, NotFound):
+        return None
 
 
-def _json(collection: Collection) -> dict[str, Any]:
-    return {
+def _encoded(call: Call, collection: Collection) -> bytes:
+    return orjson.dumps(_json(call, collection))
+
+
+def _json(call: Call, collection: Collection) -> dict[str, Any]:
+    answered = {
         "id": collection.id,
         "name": collection.name,
         "configuration_json": schema.configuration_json(collection.schema),
@@ -114,6 +140,7 @@ def _json(collection: Collection) -> dict[str, Any]:
         "log_position": 0,
         "version": 0,
     }
+    return legacy.collection(answered) if legacy.is_old_client(call) else answered
 
 
 def _dict(model: BaseModel | None) -> dict[str, Any] | None:

@@ -33,6 +33,11 @@ def page(call: Call) -> tuple[int | None, int]:
     return None if limit is None else _u32("limit", limit), 0 if offset is None else _u32("offset", offset)
 
 
+def field(call: Call, name: str) -> str | None:
+    """A field of the query string, decoded; the last of several."""
+    return _fields(call.query).get(name)
+
+
 def read_level(call: Call) -> ReadLevel:
     """How fresh the answer must be."""
     text = _fields(call.query).get("read_level")

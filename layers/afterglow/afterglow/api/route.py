@@ -62,5 +62,5 @@ class Route:
 
     @property
     def operation(self) -> str:
-        """Its name in logs: the handler's, after its module's."""
-        return f"{self.handler.__module__.rpartition('.')[2]}.{self.handler.__name__}"
+        """Its name in logs: the handler's, after its module's within the API."""
+        return f"{self.handler.__module__.removeprefix('afterglow.api.')}.{self.handler.__name__}"

@@ -9,6 +9,7 @@ from afterglow.access import Need
 from afterglow.api import answers, collections, docs, models, records, system, tenants, unserved
 from afterglow.api.params import LARGEST_U32
 from afterglow.api.route import Route, Runs
+from afterglow.api.v1 import routes as v1
 from afterglow.collection.model import ReadLevel
 
 API = "/api/v2"
@@ -409,5 +410,6 @@ ROUTES: tuple[Route, ...] = (
         failures=(403, 507),
         need=Need.ADMIN,
     ),
+    *v1.ROUTES,
     *docs.routes(lambda: ROUTES),
 )

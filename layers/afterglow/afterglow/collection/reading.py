@@ -11,7 +11,7 @@ from afterglow.collection import fetch, search, select
 from afterglow.collection.model import Hits, Include, Records, Selection
 from afterglow.collection.replica import View
 from afterglow.collection.search import Question
-from afterglow.errors import InternalError, InvalidArgument
+from afterglow.errors import InternalError, WrongDimension
 from afterglow.filters import tree
 from afterglow.metering import phase
 from afterglow.segment.spaces import Space
@@ -40,12 +40,11 @@ def query(
     *,
     exact_rows: int,
 ) -> list[Hits]:
-    """For each of the queries (m, d) the nearest selected records. Raises InvalidArgument for another dimension."""
+    """For each of the queries (m, d) the nearest selected records. Raises WrongDimension."""
     _check_indexed(view.collection, selection)
     dimension = view.collection.dimension
     if dimension is not None and len(queries) and queries.shape[1] != dimension:
-        given = queries.shape[1]
-        raise InvalidArgument(f"Collection expecting embedding with dimension of {dimension}, got {given}")
+        raise WrongDimension(dimension, queries.shape[1])
     if dimension is not None:
         _refuse_missing_ids(view, selection)
     with phase("filter"):

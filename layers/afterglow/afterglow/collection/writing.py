@@ -25,7 +25,7 @@ from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
 from afterglow.collection.model import Scope, within
 from afterglow.columns.lanes import Kind
-from afterglow.errors import Busy, InvalidArgument, NotFound, Unavailable
+from afterglow.errors import Busy, NotFound, Unavailable, WrongDimension
 from afterglow.log import append
 from afterglow.log import read as log
 from afterglow.log.append import Prepared
@@ -62,7 +62,7 @@ class LogEnd:
 
 
 def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch) -> None:
-    """Make an add, update, upsert or delete by ids durable. Raises NotFound, InvalidArgument, Busy, Unavailable."""
+    """Make an add, update, upsert or delete by ids durable. Raises NotFound, WrongDimension, Busy, Unavailable."""
     collection_id = scope.collection
     with end.lock:
         collection = within(scope, _known(stores, end, collection_id))
@@ -224,7 +224,7 @@ def _prepare_state(stores: Stores, end: LogEnd, collection: Collection, batch: B
 def _check_dimension(expected: int | None, batch: Batch) -> None:
     given = batch.dimension
     if expected is not None and given is not None and given != expected:
-        raise InvalidArgument(f"Collection expecting embedding with dimension of {expected}, got {given}")
+        raise WrongDimension(expected, given)
 
 
 def _kinds(batch: Batch) -> dict[str, set[str]]:

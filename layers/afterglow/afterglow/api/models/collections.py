@@ -1,7 +1,10 @@
 """Bodies about collections."""
 
-from pydantic import ConfigDict, Field
+from typing import Annotated
 
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from afterglow.api import legacy
 from afterglow.api.models.configuration import Configuration, UpdateConfiguration
 from afterglow.api.models.fields import Metadata, MetadataChanges, Shape
 from afterglow.api.models.schema import Schema
@@ -15,7 +18,8 @@ class CreateCollection(Shape):
     name: str
     # The field is called `schema` on the wire, which BaseModel has a method of.
     given_schema: Schema | None = Field(default=None, alias="schema")
-    configuration: Configuration | None = None
+    # Clients before 1.0 send another form, whose space must not be lost.
+    configuration: Annotated[Configuration | None, BeforeValidator(legacy.requested_configuration)] = None
     metadata: Metadata = None
     get_or_create: bool = False
 

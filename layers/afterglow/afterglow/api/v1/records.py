@@ -1,0 +1,87 @@
+"""Handlers of v1's record routes: the collection is known by its id alone; `true` is the answer to a write."""
+
+from collections.abc import Callable
+
+import orjson
+
+from afterglow.api import models, records, shapes
+from afterglow.api.route import Handler
+from afterglow.api.service import Answer, Call, Later, Service
+from afterglow.api.v1 import calls
+from afterglow.errors import InvalidArgument
+
+
+def add(service: Service, call: Call) -> Answer | Later:
+    """Add records; those whose id is there are left alone."""
+    return _handled(records.add, service, call, _true)
+
+
+def update(service: Service, call: Call) -> Answer | Later:
+    """Change records; those that are not there are left out."""
+    return _handled(records.update, service, call, _true)
+
+
+def upsert(service: Service, call: Call) -> Answer | Later:
+    """Insert records, or change those that are there."""
+    return _handled(records.upsert, service, call, _true)
+
+
+def delete(service: Service, call: Call) -> Answer | Later:
+    """Delete records by id, by filter, or by both."""
+    return _handled(_delete_some, service, calls.unfiltered(call), _null)
+
+
+def get(service: Service, call: Call) -> Answer | Later:
+    """Records in insertion order."""
+    return _handled(records.get, service, calls.unfiltered(call), _included)
+
+
+def query(service: Service, call: Call) -> Answer | Later:
+    """The records nearest to each query vector."""
+    return _handled(records.query, service, calls.unfiltered(call, "ids"), _included)
+
+
+def count(service: Service, call: Call) -> Answer | Later:
+    """How many records the collection has."""
+    return _handled(records.count, service, call, _as_it_is)
+
+
+def _delete_some(service: Service, call: Call) -> Answer:
+    given = shapes.parse(models.DeleteRecords, call.body)
+    if given.ids is None and given.where is None and given.where_document is None:
+        raise InvalidArgument("You must provide either ids, where, or where_document to delete.")
+    return records.delete(service, call)
+
+
+def _handled(handler: Handler, service: Service, call: Call, reworded: Callable[[Answer], Answer]) -> Answer | Later:
+    collection_id = call.part("collection_id")
+    with calls.worded(collection_id):
+        done = handler(service, calls.of_collection(service, call))
+    if isinstance(done, Answer):
+        return reworded(done)
+    work = done.work
+
+    def rest() -> Answer:
+        with calls.worded(collection_id):
+            return reworded(work())
+
+    return Later(rest)
+
+
+def _as_it_is(answer: Answer) -> Answer:
+    return answer
+
+
+def _true(_answer: Answer) -> Answer:
+    return Answer(b"true")
+
+
+def _null(_answer: Answer) -> Answer:
+    return Answer(b"null")
+
+
+def _included(answer: Answer) -> Answer:
+    """The same columns; `data`, which only clients fill, and the list of what was asked for under its old name."""
+    head, _, include = answer.body.rpartition(b'"include":')
+    assert orjson.loads(include.removesuffix(b"}")) is not None
+    return Answer(head + b'"data":null,"included":' + include)

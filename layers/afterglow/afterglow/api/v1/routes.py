@@ -1,0 +1,271 @@
+"""The route table of v1, for the table of all routes."""
+
+from typing import Any
+
+from afterglow.access import Need
+from afterglow.api import answers, models
+from afterglow.api.params import LARGEST_U32
+from afterglow.api.route import Route, Runs
+from afterglow.api.v1 import answers as old_answers
+from afterglow.api.v1 import collections, records, system, tenants
+from afterglow.api.v1.calls import place_of_query, tenant_of_query
+from afterglow.catalog.tenants import DEFAULT_DATABASE, DEFAULT_TENANT
+
+API = "/api/v1"
+COLLECTIONS = API + "/collections"
+COLLECTION = COLLECTIONS + "/{collection_id}"
+
+_TAG = "Version 1"
+_NULL = type(None)
+_TENANT: tuple[str, dict[str, Any]] = ("tenant", {"type": "string", "default": DEFAULT_TENANT})
+_DATABASE: tuple[str, dict[str, Any]] = ("database", {"type": "string", "default": DEFAULT_DATABASE})
+_U32: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": LARGEST_U32}
+_PLACE = (_TENANT, _DATABASE)
+_PAGE = (("limit", _U32), ("offset", _U32))
+# A collection or database that is not there is a wrong argument where a v1 client names it.
+_OF_RECORDS: dict[str, Any] = {"need": Need.READ, "place": None, "failures": (400,)}
+_WRITES: dict[str, Any] = {"need": Need.WRITE, "place": None, "failures": (400, 429, 501, 507)}
+_OF_DATABASE: dict[str, Any] = {"place": place_of_query}
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "POST",
+        COLLECTION + "/query",
+        records.query,
+        _TAG,
+        "The records nearest to each query vector",
+        models.QueryRecords,
+        old_answers.Version1Found,
+        runs=Runs.BY_WEIGHT,
+        **_OF_RECORDS,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/get",
+        records.get,
+        _TAG,
+        "Records by id or filter, in insertion order",
+        models.GetRecords,
+        old_answers.Version1Got,
+        **_OF_RECORDS,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/add",
+        records.add,
+        _TAG,
+        "Add records; ids that are there are left alone",
+        models.AddRecords,
+        bool,
+        success=201,
+        **_WRITES,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/upsert",
+        records.upsert,
+        _TAG,
+        "Insert records, or merge into those that are there",
+        models.UpsertRecords,
+        bool,
+        **_WRITES,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/update",
+        records.update,
+        _TAG,
+        "Change records; ids that are not there are left out",
+        models.UpdateRecords,
+        bool,
+        **_WRITES,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/delete",
+        records.delete,
+        _TAG,
+        "Delete records by id or filter",
+        models.DeleteRecords,
+        _NULL,
+        **_WRITES,
+    ),
+    Route(
+        "GET",
+        COLLECTION + "/count",
+        records.count,
+        _TAG,
+        "How many records there are",
+        response=int,
+        **_OF_RECORDS,
+    ),
+    Route(
+        "GET",
+        COLLECTION,
+        collections.get,
+        _TAG,
+        "A collection by name",
+        response=old_answers.Version1Collection,
+        failures=(400,),
+        query=_PLACE,
+        need=Need.READ,
+        **_OF_DATABASE,
+    ),
+    Route(
+        "PUT",
+        COLLECTION,
+        collections.update,
+        _TAG,
+        "Rename a collection (by id), replace its metadata",
+        models.UpdateCollection,
+        _NULL,
+        failures=(400, 409, 507),
+        need=Need.WRITE,
+        place=None,
+    ),
+    Route(
+        "DELETE",
+        COLLECTION,
+        collections.delete,
+        _TAG,
+        "Drop a collection by name",
+        response=_NULL,
+        failures=(400, 507),
+        query=_PLACE,
+        need=Need.WRITE,
+        **_OF_DATABASE,
+    ),
+    Route(
+        "GET",
+        COLLECTIONS,
+        collections.list_all,
+        _TAG,
+        "A database's collections, by id",
+        response=list[old_answers.Version1Collection],
+        failures=(400,),
+        query=_PLACE + _PAGE,
+        need=Need.READ,
+        **_OF_DATABASE,
+    ),
+    Route(
+        "POST",
+        COLLECTIONS,
+        collections.create,
+        _TAG,
+        "Make a collection",
+        models.CreateCollection,
+        old_answers.Version1Collection,
+        failures=(400, 409, 507),
+        query=_PLACE,
+        need=Need.WRITE,
+        **_OF_DATABASE,
+    ),
+    Route(
+        "GET",
+        API + "/count_collections",
+        collections.count,
+        _TAG,
+        "How many collections a database has",
+        response=int,
+        failures=(400,),
+        query=_PLACE,
+        need=Need.READ,
+        **_OF_DATABASE,
+    ),
+    Route(
+        "GET",
+        API + "/databases/{database}",
+        tenants.get_database,
+        _TAG,
+        "A database",
+        response=answers.Database,
+        failures=(400, 404),
+        query=(_TENANT,),
+        need=Need.READ,
+        **_OF_DATABASE,
+    ),
+    Route(
+        "POST",
+        API + "/databases",
+        tenants.create_database,
+        _TAG,
+        "Make a database",
+        models.CreateDatabase,
+        _NULL,
+        failures=(400, 404, 409, 507),
+        query=(_TENANT,),
+        need=Need.ADMIN,
+        place=tenant_of_query,
+    ),
+    Route(
+        "POST",
+        API + "/tenants",
+        tenants.create_tenant,
+        _TAG,
+        "Make a tenant",
+        models.CreateTenant,
+        _NULL,
+        failures=(400, 409, 507),
+        need=Need.ADMIN,
+    ),
+    Route(
+        "GET",
+        API + "/tenants/{tenant}",
+        tenants.get_tenant,
+        _TAG,
+        "A tenant",
+        response=old_answers.Version1Tenant,
+        failures=(400, 404),
+        need=Need.READ,
+    ),
+    Route(
+        "GET",
+        API,
+        system.heartbeat,
+        _TAG,
+        "The server's clock",
+        response=answers.Heartbeat,
+        runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
+    ),
+    Route(
+        "GET",
+        API + "/heartbeat",
+        system.heartbeat,
+        _TAG,
+        "The server's clock",
+        response=answers.Heartbeat,
+        runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
+    ),
+    Route(
+        "GET",
+        API + "/version",
+        system.version,
+        _TAG,
+        "The last version of the server that spoke this API alone",
+        response=str,
+        runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
+    ),
+    Route(
+        "GET",
+        API + "/pre-flight-checks",
+        system.pre_flight_checks,
+        _TAG,
+        "What clients must know before they write",
+        response=old_answers.Version1PreFlight,
+        runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
+    ),
+    Route(
+        "POST",
+        API + "/reset",
+        system.reset,
+        _TAG,
+        "Delete everything, where the server was started so",
+        response=bool,
+        failures=(403, 507),
+        need=Need.ADMIN,
+    ),
+)

@@ -1,0 +1,30 @@
+"""Handlers of v1's system routes that answer otherwise than v2's."""
+
+import orjson
+
+from afterglow.api import system
+from afterglow.api.service import Answer, Call, Service
+
+_LAST_VERSION = "0.5.15"
+
+
+def heartbeat(service: Service, call: Call) -> Answer:
+    """The clock, in nanoseconds."""
+    return system.heartbeat(service, call)
+
+
+def version(service: Service, call: Call) -> Answer:
+    """The last version of the genuine server that spoke this API alone."""
+    del service, call
+    return Answer(orjson.dumps(_LAST_VERSION))
+
+
+def pre_flight_checks(service: Service, call: Call) -> Answer:
+    """What clients must know before they write."""
+    del call
+    return Answer(orjson.dumps({"max_batch_size": service.settings.max_batch_size}))
+
+
+def reset(service: Service, call: Call) -> Answer:
+    """Delete everything, where the process was started so."""
+    return system.reset(service, call)
