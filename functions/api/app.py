@@ -13,6 +13,7 @@ settings = from_environment(defaults=IN_LAMBDA)
 clients = Clients()
 engine = open_engine(settings, ambient, clients)
 # A container has one request at a time: no thread could do anything beside it.
-respond = HttpFunction(create_app(engine, settings, ambient, allow_reset=False, metered=True, threads=0), ambient)
+app = create_app(engine, settings, ambient, allow_reset=settings.allow_reset, metered=True, threads=0)
+respond = HttpFunction(app, ambient)
 handler = observed(respond)
 snapshots.around(lambda: (respond(snapshots.HEALTHCHECK, None), clients.s3, clients.sqs), forget=clients.forget)

@@ -62,6 +62,8 @@ class Settings:
     """Collections kept open in memory, at most."""
     replica_bytes: int = 0
     """Bytes of unindexed tails kept in memory, all collections together; 0: there is no limit."""
+    allow_reset: bool = False
+    """Whether clients may delete everything by the reset call; `--allow-reset` says so too."""
     table: str = ""
     """On AWS: the DynamoDB table."""
     bucket: str = ""
@@ -130,7 +132,7 @@ IN_LAMBDA = replace(
 
 def from_environment(environ: Mapping[str, str] = os.environ, defaults: Settings = Settings()) -> Settings:
     """`defaults` with what `environ` overrides. Raises ValueError naming the variable that cannot be read."""
-    given: dict[str, int | float | bool | str] = {}
+    given: dict[str, int | float | bool | str] = {**_authentication_of_chroma(environ)}
     for each in fields(Settings):
         name = PREFIX + each.name.upper()
         if name in environ:
@@ -151,6 +153,33 @@ def _value(name: str, text: str, kind: type) -> int | float | bool | str:
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} must be neither negative nor infinite, got {text!r}")
     return value
+
+
+def _authentication_of_chroma(environ: Mapping[str, str]) -> dict[str, str]:
+    """What Chroma's own variables ask for, by its names of 0.4 and of 0.5: who sets them must not get an open server.
+
+    Which header carries a token need not be told: both are read. Raises ValueError.
+    """
+
+    def value(name: str) -> tuple[str, str]:
+        given = [each for each in (f"CHROMA_SERVER_AUTHN_{name}", f"CHROMA_SERVER_AUTH_{name}") if environ.get(each)]
+        return (given[0], environ[given[0]]) if given else (f"CHROMA_SERVER_AUTHN_{name}", "")
+
+    name, provider = value("PROVIDER")
+    if not provider or PREFIX + "AUTH" in environ:
+        return {}
+    kind = provider.rpartition(".")[2]
+    if kind.startswith("Basic"):
+        source, file = value("CREDENTIALS_FILE")
+        if not file:
+            raise ValueError(f"{name} asks for passwords, but {source} is not set")
+        return {"auth": "htpasswd", "auth_file": file}
+    if kind.startswith("Token"):
+        source, token = value("CREDENTIALS")
+        if not token:
+            raise ValueError(f"{name} asks for a token, but {source} is not set")
+        return {"auth": "token", "auth_token": token}
+    raise ValueError(f"{name} must name a Basic or a Token provider, got {provider!r}; or set AFTERGLOW_AUTH")
 
 
 def is_traced(environ: Mapping[str, str] = os.environ) -> bool:

@@ -19,6 +19,7 @@ def run(path: Path | None, host: str, port: int, *, workers: int, allow_reset: b
     Exits with 2 for bad settings, 1 for an address or directory that cannot be used.
     """
     given = settings(aws=path is None)
+    allow_reset = allow_reset or given.allow_reset
     path = None if path is None else usable_directory(path)
     listeners = sockets.listen(host, port)
     process.prepare()
