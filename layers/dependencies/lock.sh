@@ -13,13 +13,24 @@ pinned=(--constraint $here/requirements.txt)
 "${compile[@]}" --python-version 3.11 --output-file $here/requirements-build.txt --group build
 "${compile[@]}" --python-version 3.11 --output-file $here/requirements-dev.txt "${pinned[@]}" --group dev --extra aws pyproject.toml
 
-# What the Lambda layer holds: not what only `afterglow run` and a terminal need.
+# What the Lambda layer holds: not what only `afterglow run`, its password files and a terminal need.
 layer=()
-for name in uvicorn uvloop httptools click h11 rich markdown-it-py mdurl pygments; do layer+=(--no-emit-package $name); done
+for name in bcrypt uvicorn uvloop httptools click h11 rich markdown-it-py mdurl pygments; do layer+=(--no-emit-package $name); done
 "${compile[@]}" --python-version 3.13 --output-file $here/requirements-layer.txt --constraint $here/requirements-dev.txt \
   "${layer[@]}" --group functions --extra aws pyproject.toml
 
 # Programs of the stack tests, each in an environment of its own.
 for name in ministack sam runtime; do
   "${compile[@]}" --python-version 3.13 --output-file $here/requirements-$name.txt --group $name
+done
+
+# The clients that judge the server. They run on Python 3.11, the last that the oldest of them knows; what only a server
+# or an embedded database needs of their requirements is left out.
+mkdir -p $here/clients
+server_only=(chroma-hnswlib fastapi pulsar-client kubernetes uvicorn bcrypt build typer rich)
+unused=()
+for name in "${server_only[@]}"; do unused+=("$name; python_version < '3'"); done
+for name in 0-4-0 0-5-15 0-5-23 0-6-3 1-0-21 1-5-9 frameworks; do
+  "${compile[@]}" --python-version 3.11 --override <(printf '%s\n' "${unused[@]}") \
+    --output-file $here/clients/$name.txt --group clients-$name
 done

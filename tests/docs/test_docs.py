@@ -50,8 +50,9 @@ def test_commands_and_their_options_exist(page: Path) -> None:
             words = shlex.split(line.split("#")[0]) if "afterglow " in line and "'" not in line else []
             if words[:1] != ["afterglow"] or len(words) == 1:
                 continue
-            assert words[1] in known | {"--version": set(), "--help": set()}, line
-            assert {word for word in words[2:] if word.startswith("--")} <= known.get(words[1], set()), line
+            name = next((each for each in (" ".join(words[1:3]), words[1]) if each in known), words[1])
+            assert name in known | {"--version": set(), "--help": set(), "keys": set()}, line
+            assert {word for word in words[2:] if word.startswith("--")} <= known.get(name, set()), line
 
 
 @pages

@@ -25,9 +25,17 @@ README = ROOT / "README.md"
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    """The commands of the program, by name."""
-    subparsers = next(each for each in parser()._actions if isinstance(each, argparse._SubParsersAction))
-    return dict(sorted(subparsers.choices.items()))
+    """The commands of the program, by name; of those that have commands of their own, these."""
+    return dict(sorted(_commands(parser(), "")))
+
+
+def _commands(of: argparse.ArgumentParser, prefix: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    nested = [each for each in of._actions if isinstance(each, argparse._SubParsersAction)]
+    if not nested:
+        yield prefix.strip(), of
+    for each in nested:
+        for name, command in each.choices.items():
+            yield from _commands(command, f"{prefix} {name}")
 
 
 def options(command: argparse.ArgumentParser) -> Iterator[tuple[str, str, str]]:

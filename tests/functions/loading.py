@@ -44,8 +44,9 @@ def event(name: str, collection: str = COLLECTION) -> dict[str, Any]:
 
 
 def variables(made: Made, cache: Path) -> dict[str, str]:
-    """The environment that the template gives a function."""
+    """The environment that the template gives a function, deployed with the parameter Authentication=off."""
     return {
+        "AFTERGLOW_AUTH": "off",
         "AFTERGLOW_TABLE": made.table,
         "AFTERGLOW_BUCKET": made.bucket,
         "AFTERGLOW_QUEUE": made.queue,

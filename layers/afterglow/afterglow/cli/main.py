@@ -32,17 +32,32 @@ def parser() -> argparse.ArgumentParser:
         ("compact", _compact, _compact_arguments),
         ("demo", _demo, _demo_arguments),
     ):
-        text = (command.__doc__ or "").strip()
-        sub = commands.add_parser(
-            name,
-            help=text,
-            description=text,
-            allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        )
-        add_arguments(sub)
-        sub.set_defaults(command=command)
+        _add(commands, name, command, add_arguments)
+    text = "Make, list and revoke the API keys that a server with AFTERGLOW_AUTH=keys asks for."
+    keys = commands.add_parser("keys", help=text, description=text, allow_abbrev=False)
+    actions = keys.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add(actions, "create", _keys_create, _keys_create_arguments)
+    _add(actions, "list", _keys_list, _keys_place)
+    _add(actions, "revoke", _keys_revoke, _keys_revoke_arguments)
     return top
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    command: Callable[[argparse.Namespace], None],
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    text = (command.__doc__ or "").strip()
+    sub = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add_arguments(sub)
+    sub.set_defaults(command=command)
 
 
 def _run(given: argparse.Namespace) -> None:
@@ -78,8 +93,7 @@ def _compact(given: argparse.Namespace) -> None:
     """Index what is not indexed yet and give the space of deleted records back, now instead of in the background."""
     from afterglow.cli.compact import compact
 
-    where = None if given.aws else given.path.absolute()
-    compact(where, settings(aws=given.aws), given.collection, given.tenant, given.database)
+    compact(_where(given), settings(aws=given.aws), given.collection, given.tenant, given.database)
 
 
 def _compact_arguments(sub: argparse.ArgumentParser) -> None:
@@ -113,6 +127,62 @@ def _demo_arguments(sub: argparse.ArgumentParser) -> None:
         help="Directory for the started server's data; a temporary one without it.",
     )
     sub.set_defaults(url=None, path=None)
+
+
+def _keys_create(given: argparse.Namespace) -> None:
+    """Make a key and print it: it is shown this once, and kept only as a hash."""
+    from afterglow.cli import keys
+
+    tenant = None if given.tenant == "*" else given.tenant
+    keys.create(_where(given), settings(aws=given.aws), given.role, tenant, given.database, given.name)
+
+
+def _keys_create_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--role",
+        choices=["admin", "writer", "reader"],
+        default="admin",
+        help="A reader reads, a writer also writes records and makes collections, an admin also makes databases.",
+    )
+    sub.add_argument(
+        "--tenant", default="default_tenant", help="Tenant that the key is for; '*' for all, and for making tenants."
+    )
+    sub.add_argument(
+        "--database",
+        action="append",
+        default=argparse.SUPPRESS,
+        help="Database that the key is for, as often as needed; all of the tenant without it.",
+    )
+    sub.add_argument("--name", default=argparse.SUPPRESS, help="What to call it in the list.")
+    sub.set_defaults(database=None, name="")
+    _keys_place(sub)
+
+
+def _keys_list(given: argparse.Namespace) -> None:
+    """Print every key's id, role, scope, time and name."""
+    from afterglow.cli import keys
+
+    keys.show(_where(given), settings(aws=given.aws))
+
+
+def _keys_revoke(given: argparse.Namespace) -> None:
+    """Remove a key: servers refuse it within AFTERGLOW_AUTH_TRUST_SECONDS."""
+    from afterglow.cli import keys
+
+    keys.revoke(_where(given), settings(aws=given.aws), given.id)
+
+
+def _keys_revoke_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("id", help="Id of the key, as in the list.")
+    _keys_place(sub)
+
+
+def _keys_place(sub: argparse.ArgumentParser) -> None:
+    _place(sub, "Directory that holds the data.")
+
+
+def _where(given: argparse.Namespace) -> Path | None:
+    return None if given.aws else given.path.absolute()
 
 
 def _place(sub: argparse.ArgumentParser, text: str) -> None:

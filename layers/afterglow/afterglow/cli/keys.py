@@ -1,0 +1,81 @@
+"""`afterglow keys`: the API keys of a data directory or an account, straight in its table.
+
+May run beside servers of the same, which know a new key at once. It needs no key itself: whoever may write the table is
+the owner, so the first key of a deployment is made like any other.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from afterglow.access import Role
+from afterglow.access.keys import Key, Keys
+from afterglow.cli.run import usable_directory
+from afterglow.errors import NotFound
+from afterglow.jobs import open as opening
+from afterglow.jobs.directory import TABLE
+from afterglow.jobs.place import NoQueue
+from afterglow.settings import Ambient, Settings
+
+_HEADINGS = ("ID", "ROLE", "TENANT", "DATABASES", "CREATED", "NAME")
+
+
+def create(
+    path: Path | None, settings: Settings, role: str, tenant: str | None, databases: list[str] | None, name: str
+) -> None:
+    """Makes a key in the directory, or (None) in the AWS account; the key alone on standard output.
+
+    The directory is made where it is not there, so that a server can be started closed. Raises InvalidArgument.
+    """
+    where = None if path is None else usable_directory(path)
+    with _opened(where, settings) as keys:
+        text, key = keys.create(Role[role.upper()], tenant, databases, name)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+    sys.stderr.write(f"afterglow: key {key.id} made; it is not shown again, and `afterglow keys revoke` ends it\n")
+
+
+def show(path: Path | None, settings: Settings) -> None:
+    """Prints a table of the keys, oldest first. Raises NotFound."""
+    with _opened(_existing(path), settings) as keys:
+        rows = [_HEADINGS, *map(_row, keys.list())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+def revoke(path: Path | None, settings: Settings, identifier: str) -> None:
+    """Removes a key. Raises NotFound."""
+    with _opened(_existing(path), settings) as keys:
+        keys.revoke(identifier)
+    sys.stdout.write(f"revoked; servers refuse it within {settings.auth_trust_seconds:g} seconds\n")
+
+
+def _existing(path: Path | None) -> Path | None:
+    if path is not None and not (path / TABLE).is_file():
+        raise NotFound(f"{path}: no data directory, there is no {TABLE} in it")
+    return path
+
+
+@contextmanager
+def _opened(path: Path | None, settings: Settings) -> Iterator[Keys]:
+    ambient = Ambient()
+    table = opening.open_place(path, settings, ambient).stores(settings, ambient, NoQueue()).table
+    try:
+        yield Keys(table, ambient)
+    finally:
+        table.close()
+
+
+def _row(key: Key) -> tuple[str, ...]:
+    return (
+        key.id,
+        key.role.name.lower(),
+        "*" if key.tenant is None else key.tenant,
+        "*" if key.databases is None else ",".join(key.databases),
+        datetime.fromtimestamp(key.created, UTC).strftime("%Y-%m-%d %H:%M"),
+        key.name,
+    )
