@@ -19,6 +19,11 @@ from unittest import mock
 import boto3
 from botocore.config import Config
 
+from afterglow.access import Role
+from afterglow.access.keys import Keys
+from afterglow.settings import Ambient
+from afterglow.storage.aws.clients import Clients
+from afterglow.storage.aws.table import DynamoTable
 from tests.support.aws import REGION
 from tests.support.aws import environment as credentials
 from tests.support.ministack import MiniStack
@@ -112,6 +117,14 @@ class Deployment:
         """What makes MiniStack answer for this API, since its name is in no DNS."""
         return {"Host": self.outputs["Endpoint"].removeprefix("https://")}
 
+    def key(self) -> str:
+        """A new API key for everything, made as the account's root."""
+        clients = Clients()
+        with mock.patch.dict("os.environ", self.aws.environment(ACCOUNT)):
+            made, _ = Keys(DynamoTable(clients, self.outputs["Table"]), Ambient()).create(Role.ADMIN, None)
+        clients.forget()
+        return made
+
     @contextmanager
     def client(self) -> "Iterator[ClientAPI]":
         """The stock client, whose connections are closed here as it does not close them itself."""
@@ -123,7 +136,7 @@ class Deployment:
                 host=HOST,
                 port=self.aws.server.port,
                 ssl=True,
-                headers=self.headers,
+                headers={**self.headers, "X-Chroma-Token": self.key()},
                 settings=Settings(anonymized_telemetry=False),
             )
         sessions = [each._server._session for each in (client, client._admin_client)]
