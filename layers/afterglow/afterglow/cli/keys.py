@@ -23,7 +23,7 @@ _HEADINGS = ("ID", "ROLE", "TENANT", "DATABASES", "CREATED", "NAME")
 
 
 def create(
-    path: Path | None, settings: Settings, role: str, tenant: str | None, databases: list[str] | None, name: str
+    path: Path | None, settings: Settings, role: str, *, tenant: str | None, databases: list[str] | None, name: str
 ) -> None:
     """Makes a key in the directory, or (None) in the AWS account; the key alone on standard output.
 

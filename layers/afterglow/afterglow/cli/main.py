@@ -134,7 +134,8 @@ def _keys_create(given: argparse.Namespace) -> None:
     from afterglow.cli import keys
 
     tenant = None if given.tenant == "*" else given.tenant
-    keys.create(_where(given), settings(aws=given.aws), given.role, tenant, given.database, given.name)
+    found = settings(aws=given.aws)
+    keys.create(_where(given), found, given.role, tenant=tenant, databases=given.database, name=given.name)
 
 
 def _keys_create_arguments(sub: argparse.ArgumentParser) -> None:

@@ -94,13 +94,15 @@ class Engine:
         """The collection of this id, if it is in the scope's tenant and database. Raises NotFound."""
         return within(scope, collections.by_id(self._stores.table, scope.collection))
 
-    def place_of(self, collection_id: UUID) -> tuple[str, str]:
-        """The tenant and the database of a collection, which it never leaves. Raises NotFound."""
-        opened = self._open.get(collection_id)
-        found = None if opened is None else opened.end.collection or opened.replica.known()
-        if found is None:
+    def place_of(self, collection_id: UUID, sees: Callable[[str, str], bool]) -> tuple[str, str]:
+        """The tenant and the database of a collection, which it never leaves. Raises NotFound.
+
+        What the caller does not see takes the one read that a collection takes which is not there.
+        """
+        found = self._known(collection_id)
+        if found is None or not sees(found.tenant, found.database):
             found = collections.by_id(self._stores.table, collection_id)
-        if found is None:
+        if found is None or not sees(found.tenant, found.database):
             raise NotFound(f"Collection [{collection_id}] does not exist.")
         return found.tenant, found.database
 
@@ -230,6 +232,7 @@ class Engine:
         self._stores.table.close()
 
     def _write(self, scope: Scope, batch: Batch) -> None:
+        self._refuse_foreign(scope)
         try:
             writing.write(self._stores, self._opened(scope).end, scope, batch)
         except NotFound:
@@ -239,13 +242,14 @@ class Engine:
             self._make_room()
 
     def _view(self, scope: Scope, selection: Selection) -> View:
+        self._refuse_foreign(scope)
         try:
             try:
-                view = self._opened(scope).replica.view(selection.ids)
+                view = self._opened(scope).replica.view(selection.ids, scope)
             except StorageFull:
                 # What else is open here holds the room; whoever reads from it still keeps it until done.
                 self._close_others(scope.collection)
-                view = self._opened(scope).replica.view(selection.ids)
+                view = self._opened(scope).replica.view(selection.ids, scope)
         except NotFound:
             self._forget(scope.collection)
             raise
@@ -253,6 +257,20 @@ class Engine:
             self._make_room()
         within(scope, view.collection)
         return view
+
+    def _known(self, collection_id: UUID) -> Collection | None:
+        """The collection as this process last saw it, if it is open here."""
+        opened = self._open.get(collection_id)
+        return None if opened is None else opened.end.collection or opened.replica.known()
+
+    def _refuse_foreign(self, scope: Scope) -> None:
+        """Raises NotFound for a collection that is open here, but not in the scope.
+
+        After one read, as where there is none: neither the answer nor its time tells that it is there.
+        """
+        known = self._known(scope.collection)
+        if known is not None and (known.tenant, known.database) != (scope.tenant, scope.database):
+            within(scope, collections.by_id(self._stores.table, scope.collection))
 
     def _opened(self, scope: Scope) -> _Open:
         with self._lock:

@@ -21,6 +21,7 @@ from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
 from afterglow.collection.apply import apply
 from afterglow.collection.memory import LivePart, Located, Memory
+from afterglow.collection.model import Scope, within
 from afterglow.collection.tuning import graph_parameters
 from afterglow.errors import AfterglowError, Corrupt, NotFound
 from afterglow.log import read as log
@@ -113,10 +114,13 @@ class Replica:
         loaded = self._loaded
         return 0 if loaded is None else loaded.tail_bytes
 
-    def view(self, ids: Sequence[str] | None = None) -> View:
-        """Catch up with the log and take a snapshot. Raises NotFound, Corrupt, Unavailable."""
+    def view(self, ids: Sequence[str] | None = None, scope: Scope | None = None) -> View:
+        """Catch up with the log and take a snapshot. Raises NotFound, Corrupt, Unavailable.
+
+        What is not loaded yet is loaded only where it is in the scope, if one is given.
+        """
         with self._lock:
-            collection, loaded = self._catch_up()
+            collection, loaded = self._catch_up(scope)
             memory = loaded.memory
             for segment in memory.segments:
                 segment.check()
@@ -132,9 +136,10 @@ class Replica:
                 located=None if ids is None else memory.locate(ids),
             )
 
-    def _catch_up(self) -> tuple[Collection, _Loaded]:
+    def _catch_up(self, scope: Scope | None) -> tuple[Collection, _Loaded]:
         if self._loaded is None:
-            self._loaded = self._load(self._noted(log.read_state(self._stores.table, self._id)))
+            found = self._noted(log.read_state(self._stores.table, self._id))
+            self._loaded = self._load(found if scope is None else within(scope, found))
         for _ in range(_ATTEMPTS):
             with phase("log"):
                 news = log.read_after(self._stores.table, self._id, self._loaded.applied)

@@ -65,7 +65,7 @@ def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch) -> None:
     """Make an add, update, upsert or delete by ids durable. Raises NotFound, WrongDimension, Busy, Unavailable."""
     collection_id = scope.collection
     with end.lock:
-        collection = within(scope, _known(stores, end, collection_id))
+        collection = within(scope, _known(stores, end, scope))
         if batch.ids:
             _prepare_state(stores, end, collection, batch)
     if not batch.ids:
@@ -112,7 +112,7 @@ def fence(stores: Stores, collection_id: UUID) -> None:
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
 
 
-def _known(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
+def _known(stores: Stores, end: LogEnd, scope: Scope) -> Collection:
     """The collection as last seen, read anew where that is unknown or too old to trust the log's end."""
     settings = stores.settings
     # The number after a known end may have been taken, folded and freed again once the fence time is over; the other
@@ -120,15 +120,17 @@ def _known(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
     trusted_seconds = min(settings.tail_trust_seconds, settings.fence_seconds / 2)
     is_fresh = stores.ambient.now() - end.known_at < trusted_seconds
     if end.collection is None or not is_fresh:
-        return _look(stores, end, collection_id)
+        return _look(stores, end, scope.collection, scope)
     return end.collection
 
 
-def _look(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
-    """Learn the collection and the end of its log from nothing. Raises NotFound."""
+def _look(stores: Stores, end: LogEnd, collection_id: UUID, scope: Scope | None = None) -> Collection:
+    """Learn the collection, where it is in the scope, and the end of its log from nothing. Raises NotFound."""
     end.collection = None
     for _ in range(_LOOKS):
         collection = _living(log.read_state(stores.table, collection_id), collection_id)
+        if scope is not None:
+            within(scope, collection)
         news = log.read_after(stores.table, collection_id, collection.folded)
         if not news.trimmed:
             end.seq, end.total_ops = collection.folded, collection.folded_ops

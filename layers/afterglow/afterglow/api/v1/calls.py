@@ -54,9 +54,7 @@ def of_collection(service: Service, call: Call) -> Call:
     except InvalidArgument:
         raise InvalidId(f"Could not parse {text} as a UUID") from None
     with worded(text):
-        tenant, database = service.engine.place_of(collection_id)
-        if not call.grant.sees(tenant, database):
-            raise NotFound(text)
+        tenant, database = service.engine.place_of(collection_id, call.grant.sees)
     return _placed(call, tenant=tenant, database=database)
 
 
