@@ -12,13 +12,16 @@ ARCHITECTURE ?= arm64
 UPGRADE ?=
 # The functions' Python: what SAM builds for and MiniStack runs them with.
 PYTHON_LAMBDA ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python3.13) python3.13)
+# The clients that judge the server, each as it was released: Python's, and (where there is npm) TypeScript's.
+JUDGES := $(patsubst $(DEPENDENCIES)/clients/%.txt,.venv-clients-%/.ready,$(wildcard $(DEPENDENCIES)/clients/*.txt)) \
+  $(if $(shell command -v npm),$(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/clients/typescript/*/package-lock.json)))
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-stack build deploy lint format bench docs lock clean
+.PHONY: help run demo test test-all test-stack test-clients build deploy lint format bench docs lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.ready ## serve the Chroma API on http://localhost:8000, data in ./data; ARGS="--port 8123" hands options on
 	@exec $(BIN)/afterglow run --path ./data --host 127.0.0.1 --port 8000 $(ARGS)
@@ -30,10 +33,13 @@ test: $(VENV)/.ready-dev ## the tests, a few minutes; ARGS="-k filters" hands op
 	$(BIN)/python -m pytest $(ARGS)
 
 test-all: $(VENV)/.ready-dev ## the tests and the slow ones (crashes, concurrency, long random programmes)
-	$(BIN)/python -m pytest -m "not stack" $(ARGS)
+	$(BIN)/python -m pytest -m "not stack and not clients" $(ARGS)
 
 test-stack: $(VENV)/.ready-dev .venv-ministack/.ready .venv-sam/.ready .venv-runtime/.ready ## build, deploy on an emulated account, and use it there
 	$(BIN)/python -m pytest -m stack $(ARGS)
+
+test-clients: $(VENV)/.ready-dev $(JUDGES) ## every generation of Chroma's clients, genuine, against the server
+	$(BIN)/python -m pytest -m clients $(ARGS)
 
 build: .venv-sam/.ready ## build the functions and layers for AWS; ARCHITECTURE=x86_64 for the other processor
 	ARCHITECTURE=$(ARCHITECTURE) $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
@@ -82,6 +88,16 @@ $(VENV)/.ready: $(DEPENDENCIES)/requirements.txt $(DEPENDENCIES)/requirements-bu
 .venv-%/.ready: $(DEPENDENCIES)/requirements-%.txt
 	$(PYTHON_LAMBDA) -m venv --clear .venv-$*
 	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $<
+	@touch $@
+
+# uv, as these are seven environments with much in common; the oldest client ends with Python 3.11.
+.venv-clients-%/.ready: $(DEPENDENCIES)/clients/%.txt | $(VENV)/.ready-dev
+	$(BIN)/uv venv --quiet --clear --python 3.11 .venv-clients-$*
+	$(BIN)/uv pip install --quiet --python .venv-clients-$*/bin/python --no-deps --require-hashes -r $<
+	@touch $@
+
+%/node_modules/.ready: %/package-lock.json
+	npm ci --prefix $* --omit=optional --omit=peer --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(VENV)/.ready-dev: $(DEPENDENCIES)/requirements-dev.txt pyproject.toml | $(BIN)/python

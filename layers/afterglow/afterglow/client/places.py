@@ -6,6 +6,7 @@ Whatever is open when the interpreter exits is closed then.
 
 import atexit
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable
@@ -64,8 +65,7 @@ def release(place: OpenPlace) -> None:
 
 
 def _opened(name: str, path: Path | None, *, allow_reset: bool) -> OpenPlace:
-    temporary = tempfile.TemporaryDirectory(prefix="afterglow-") if path is None else None
-    directory = Path(name if temporary is None else temporary.name)
+    directory = Path(tempfile.mkdtemp(prefix="afterglow-") if path is None else name)
     settings, ambient = replace(from_environment(), max_body_bytes=_LARGEST_BODY), Ambient()
     engine = serve(open_directory(directory, ambient), settings, ambient)
     running = Running(create_app(engine, settings, ambient, allow_reset=allow_reset))
@@ -73,8 +73,8 @@ def _opened(name: str, path: Path | None, *, allow_reset: bool) -> OpenPlace:
     def close() -> None:
         running.close()
         engine.close()
-        if temporary is not None:
-            temporary.cleanup()
+        if path is None:
+            shutil.rmtree(directory)
 
     return OpenPlace(name, allow_reset, running, close)
 

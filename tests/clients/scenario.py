@@ -1,0 +1,264 @@
+"""The one scenario: what every generation of client does with a server, and what comes of it.
+
+`run` takes a client of any chromadb from 0.4.0 on and answers a mapping of steps to outcomes in plain JSON, without
+what differs from client to client: `OUTCOME` is the same for all. As a program (`scenario.py URL`) it prints that
+mapping; it is run by the genuine clients' own Pythons, so it imports chromadb and nothing else.
+"""
+
+import json
+import math
+import sys
+
+WORDS = ("already exists", "does not exist", "dimension", "duplicate", "expected where", "disabled")
+
+FISH = {
+    "ids": ["cod", "eel", "ray", "tuna"],
+    "embeddings": [[1.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.0, 1.0, 0.0], [0.25, 0.5, -1.5]],
+    "documents": ["a cod from the north", "an eel in a river", "a ray on the sea bed", "ein Thunfisch: größer, 🐟"],
+    "metadatas": [
+        {"weight": 12, "place": "north"},
+        {"weight": 2.5, "place": "river"},
+        {"weight": 90, "place": "north"},
+        {"weight": 250, "place": "south"},
+    ],
+}
+CONDITIONS = {
+    "equal": {"place": "north"},
+    "unequal": {"place": {"$ne": "north"}},
+    "between": {"$and": [{"weight": {"$gte": 12}}, {"weight": {"$lt": 100}}]},
+    "either": {"$or": [{"place": "river"}, {"weight": {"$gt": 200}}]},
+    "in a list": {"place": {"$in": ["river", "south"]}},
+    "not in a list": {"place": {"$nin": ["river", "south"]}},
+}
+YOUNGER = (0, 4, 15)
+SINCE = {"where in a list": YOUNGER, "where not in a list": YOUNGER, "truths": YOUNGER}
+"""The client that first knows how to take a step; what is not here they all know."""
+
+OUTCOME = {
+    "alive": True,
+    "version is text": True,
+    "nothing there": [],
+    "created": ["fish", {"hnsw:space": "cosine", "topic": "fish"}],
+    "created twice": "already exists",
+    "got or created": True,
+    "got by name": True,
+    "missing": "does not exist",
+    "added": 4,
+    "all of it": {
+        "ids": ["cod", "eel", "ray", "tuna"],
+        "embeddings": [[1.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.0, 1.0, 0.0], [0.25, 0.5, -1.5]],
+        "documents": FISH["documents"],
+        "metadatas": FISH["metadatas"],
+    },
+    "added again": ["a cod from the north", 4],
+    "duplicates in one call": "duplicate",
+    "another dimension": "dimension",
+    "query of another dimension": "dimension",
+    "page": ["eel", "ray"],
+    "peek": ["cod", "eel"],
+    "nearest": [[["cod", 0.0], ["eel", 0.0061]], [["ray", 0.0], ["tuna", 0.6877]]],
+    "nearest, everything": {
+        "ids": ["cod"],
+        "distances": [0.0],
+        "documents": ["a cod from the north"],
+        "metadatas": [FISH["metadatas"][0]],
+        "embeddings": [[1.0, 0.0, 0.0]],
+    },
+    "more than there are": 4,
+    "where equal": ["cod", "ray"],
+    "where unequal": ["eel", "tuna"],
+    "where between": ["cod", "ray"],
+    "where either": ["eel", "tuna"],
+    "where in a list": ["eel", "tuna"],
+    "where not in a list": ["cod", "ray"],
+    "where the document has": ["cod", "ray"],
+    "where it has both": ["ray"],
+    "nearest where": ["ray", "cod"],
+    "nearest where the document has": ["eel"],
+    "a wrong condition": "expected where",
+    "updated": [{"weight": 13, "place": "north"}, "a cod from the north", [0.0, 0.0, 1.0]],
+    "upserted": [["a pike", "a ray, seen again"], [{"weight": 7}, {"weight": 91, "place": "north"}], 5],
+    "deleted by id": ["eel", "ray", "tuna", "pike"],
+    "deleted where": ["ray", "pike"],
+    "deleted where the document has": ["pike"],
+    "renamed": [["pond"], {"topic": "ponds"}],
+    "renamed, by its old name": "does not exist",
+    "squares": [["a", 0.0], ["b", 25.0]],
+    "products": [["b", -24.0], ["a", 1.0]],
+    "many": [250, ["17", "16", "18"]],
+    "truths": [["true"], {"is": True}],
+    "without document or metadata": [["d"], [None], [None]],
+    "names": ["many", "pond", "products", "squares"],
+    "deleted": ["many", "products", "squares"],
+    "deleted twice": "does not exist",
+    "written after deletion": "does not exist",
+    "reset": [],
+}
+
+
+def run(client, version):
+    """The outcomes; `version` is the client's, as three numbers. The server must allow `reset`."""
+    told = {"alive": client.heartbeat() > 10**18, "version is text": isinstance(client.get_version(), str)}
+    told["nothing there"] = names(client)
+    fish = client.create_collection(
+        "fish", metadata={"hnsw:space": "cosine", "topic": "fish"}, embedding_function=None
+    )
+    told["created"] = [fish.name, fish.metadata]
+    told["created twice"] = refused(client.create_collection, "fish", embedding_function=None)
+    again = client.get_or_create_collection("fish", embedding_function=None)
+    told["got or created"] = again.id == fish.id
+    told["got by name"] = client.get_collection("fish", embedding_function=None).id == fish.id
+    told["missing"] = refused(client.get_collection, "nosuch", embedding_function=None)
+    fish.add(**FISH)
+    told["added"] = fish.count()
+    read(fish, told, version)
+    change(fish, told)
+    fish.modify(name="pond", metadata={"topic": "ponds"})
+    pond = client.get_collection("pond", embedding_function=None)
+    told["renamed"] = [names(client), pond.metadata]
+    told["renamed, by its old name"] = refused(client.get_collection, "fish", embedding_function=None)
+    spaces(client, told)
+    many(client, told, version)
+    told["names"] = names(client)
+    client.delete_collection("pond")
+    told["deleted"] = names(client)
+    told["deleted twice"] = refused(client.delete_collection, "pond")
+    told["written after deletion"] = refused(pond.add, ids=["late"], embeddings=[[1.0, 2.0, 3.0]])
+    client.reset()
+    told["reset"] = names(client)
+    return told
+
+
+def read(fish, told, version):
+    got = fish.get(include=["embeddings", "documents", "metadatas"])
+    told["all of it"] = {
+        "ids": got["ids"],
+        "embeddings": numbers(got["embeddings"]),
+        "documents": got["documents"],
+        "metadatas": got["metadatas"],
+    }
+    told["duplicates in one call"] = refused(fish.upsert, ids=["x", "x"], embeddings=[[1.0, 0.0, 0.0]] * 2)
+    told["another dimension"] = refused(fish.upsert, ids=["x"], embeddings=[[1.0, 0.0]])
+    told["query of another dimension"] = refused(fish.query, query_embeddings=[[1.0, 0.0]], n_results=1)
+    fish.add(ids=["cod"], embeddings=[[0.0, 0.0, 1.0]], documents=["another cod"])
+    told["added again"] = [fish.get(ids=["cod"])["documents"][0], fish.count()]
+    told["page"] = fish.get(limit=2, offset=1)["ids"]
+    told["peek"] = fish.peek(2)["ids"]
+    found = fish.query(query_embeddings=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], n_results=2)
+    told["nearest"] = [
+        [[name, close(at)] for name, at in zip(*each)] for each in zip(found["ids"], found["distances"])
+    ]
+    fields = ["distances", "documents", "metadatas", "embeddings"]
+    found = fish.query(query_embeddings=[[1.0, 0.0, 0.0]], n_results=1, include=fields)
+    told["nearest, everything"] = {
+        "ids": found["ids"][0],
+        "distances": numbers(found["distances"][0]),
+        "documents": found["documents"][0],
+        "metadatas": found["metadatas"][0],
+        "embeddings": numbers(found["embeddings"][0]),
+    }
+    told["more than there are"] = len(fish.query(query_embeddings=[[1.0, 0.0, 0.0]], n_results=10)["ids"][0])
+    for name, condition in CONDITIONS.items():
+        if version >= SINCE.get("where " + name, (0, 0, 0)):
+            told["where " + name] = fish.get(where=condition)["ids"]
+    told["where the document has"] = fish.get(where_document={"$contains": "the"})["ids"]
+    told["where it has both"] = fish.get(where_document={"$and": [{"$contains": "sea"}, {"$contains": "bed"}]})["ids"]
+    told["nearest where"] = fish.query(query_embeddings=[[0.0, 1.0, 0.1]], n_results=2, where={"place": "north"})[
+        "ids"
+    ][0]
+    told["nearest where the document has"] = fish.query(
+        query_embeddings=[[0.0, 1.0, 0.1]], n_results=2, where_document={"$contains": "river"}
+    )["ids"][0]
+    told["a wrong condition"] = refused(fish.get, where={"place": {"$sounds_like": "x"}})
+
+
+def change(fish, told):
+    fish.update(ids=["cod"], embeddings=[[0.0, 0.0, 1.0]], metadatas=[{"weight": 13}])
+    got = fish.get(ids=["cod"], include=["embeddings", "documents", "metadatas"])
+    told["updated"] = [got["metadatas"][0], got["documents"][0], numbers(got["embeddings"])[0]]
+    fish.upsert(
+        ids=["pike", "ray"],
+        embeddings=[[0.5, 0.5, 0.0], [0.0, 1.0, 0.5]],
+        documents=["a pike", "a ray, seen again"],
+        metadatas=[{"weight": 7}, {"weight": 91}],
+    )
+    got = fish.get(ids=["pike", "ray"])
+    by_id = dict(zip(got["ids"], zip(got["documents"], got["metadatas"])))
+    told["upserted"] = [[by_id[each][0] for each in ("pike", "ray")], [by_id[each][1] for each in ("pike", "ray")]]
+    told["upserted"].append(fish.count())
+    fish.delete(ids=["cod"])
+    told["deleted by id"] = fish.get()["ids"]
+    fish.delete(where={"place": {"$ne": "north"}}, ids=["eel", "tuna", "ray"])
+    told["deleted where"] = fish.get()["ids"]
+    fish.delete(where_document={"$contains": "seen again"})
+    told["deleted where the document has"] = fish.get()["ids"]
+
+
+def spaces(client, told):
+    for space, step, query in (("l2", "squares", [0.0, 0.0]), ("ip", "products", [3.0, 4.0])):
+        each = client.create_collection(step, metadata={"hnsw:space": space}, embedding_function=None)
+        each.add(ids=["a", "b"], embeddings=[[0.0, 0.0], [3.0, 4.0]])
+        found = each.query(query_embeddings=[query], n_results=2)
+        told[step] = [[name, close(at)] for name, at in zip(found["ids"][0], found["distances"][0])]
+
+
+def many(client, told, version):
+    each = client.create_collection("many", embedding_function=None)
+    each.add(
+        ids=[str(n) for n in range(250)],
+        embeddings=[[float(n), n / 2.0, 1.0, 0.125] for n in range(250)],
+        metadatas=[{"n": n} for n in range(250)],
+        documents=["number %d" % n for n in range(250)],
+    )
+    found = each.query(query_embeddings=[[17.1, 8.5, 1.0, 0.125]], n_results=3, where={"n": {"$gte": 10}})
+    told["many"] = [each.count(), [found["ids"][0][0], *sorted(found["ids"][0][1:])]]
+    if version >= SINCE["truths"]:
+        vectors = [[0.0, 0.0, 0.0, -1.0], [0.0, 0.0, 0.0, -2.0]]
+        each.add(ids=["true", "false"], embeddings=vectors, metadatas=[{"is": True}, {"is": False}])
+        got = each.get(where={"is": True})
+        told["truths"] = [got["ids"], got["metadatas"][0]]
+    each.add(ids=["d"], embeddings=[[0.0, 0.0, 0.0, 0.0]])
+    got = each.get(ids=["d"])
+    told["without document or metadata"] = [got["ids"], got["metadatas"], got["documents"]]
+
+
+def names(client):
+    """The collections' names, of which lists of some clients consist."""
+    return sorted(each if isinstance(each, str) else each.name for each in client.list_collections())
+
+
+def refused(call, *arguments, **options):
+    """What the refusal says, in one of the known words."""
+    try:
+        call(*arguments, **options)
+    except Exception as error:  # noqa: BLE001 - whatever this client raises
+        # requests shows the status alone.
+        text = (str(error) + getattr(getattr(error, "response", None), "text", "")).lower()
+        return next((word for word in WORDS if word in text), text)
+    return "not refused"
+
+
+def close(number):
+    """A distance as far as all agree; without a minus at zero."""
+    return math.floor(float(number) * 10_000 + 0.5) / 10_000 + 0.0
+
+
+def numbers(values):
+    """Nested lists of floats, of whatever sequence, rounded."""
+    if hasattr(values, "tolist"):
+        values = values.tolist()
+    return [numbers(each) if hasattr(each, "__len__") else close(each) for each in values]
+
+
+def connect(url):
+    """A client of whatever chromadb is here, and its version. Asks no one for telemetry."""
+    import chromadb
+    from chromadb.config import Settings
+
+    host, _, port = url.partition("://")[2].partition(":")
+    version = tuple(int(each) for each in chromadb.__version__.split(".")[:3])
+    return chromadb.HttpClient(host=host, port=port, settings=Settings(anonymized_telemetry=False)), version
+
+
+if __name__ == "__main__":
+    json.dump(run(*connect(sys.argv[1])), sys.stdout)
