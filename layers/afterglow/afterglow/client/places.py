@@ -66,7 +66,7 @@ def release(place: OpenPlace) -> None:
 
 def _opened(name: str, path: Path | None, *, allow_reset: bool) -> OpenPlace:
     directory = Path(tempfile.mkdtemp(prefix="afterglow-") if path is None else name)
-    settings, ambient = replace(from_environment(), max_body_bytes=_LARGEST_BODY), Ambient()
+    settings, ambient = replace(from_environment(), auth="off", max_body_bytes=_LARGEST_BODY), Ambient()
     engine = serve(open_directory(directory, ambient), settings, ambient)
     running = Running(create_app(engine, settings, ambient, allow_reset=allow_reset))
 
