@@ -34,7 +34,13 @@ def _printed(command: list[str], env: dict[str, str] | None) -> Any:
     # A judge must not take what it is from the caller's environment.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CHROMA_", "PYTHON"))}
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=SECONDS, cwd=HERE, env={**inherited, **(env or {})}, check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        cwd=HERE,
+        env={**inherited, **(env or {})},
+        check=False,
     )
     assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}"
     return json.loads(done.stdout)

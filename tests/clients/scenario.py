@@ -8,10 +8,15 @@ mapping; it is run by the genuine clients' own Pythons, so it imports chromadb a
 import json
 import math
 import sys
+from collections.abc import Callable
+from typing import Any
+
+Told = dict[str, Any]
+Version = tuple[int, ...]
 
 WORDS = ("already exists", "does not exist", "dimension", "duplicate", "expected where", "disabled")
 
-FISH = {
+FISH: dict[str, Any] = {
     "ids": ["cod", "eel", "ray", "tuna"],
     "embeddings": [[1.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.0, 1.0, 0.0], [0.25, 0.5, -1.5]],
     "documents": ["a cod from the north", "an eel in a river", "a ray on the sea bed", "ein Thunfisch: größer, 🐟"],
@@ -22,7 +27,7 @@ FISH = {
         {"weight": 250, "place": "south"},
     ],
 }
-CONDITIONS = {
+CONDITIONS: dict[str, Any] = {
     "equal": {"place": "north"},
     "unequal": {"place": {"$ne": "north"}},
     "between": {"$and": [{"weight": {"$gte": 12}}, {"weight": {"$lt": 100}}]},
@@ -31,10 +36,10 @@ CONDITIONS = {
     "not in a list": {"place": {"$nin": ["river", "south"]}},
 }
 YOUNGER = (0, 4, 15)
-SINCE = {"where in a list": YOUNGER, "where not in a list": YOUNGER, "truths": YOUNGER}
+SINCE: dict[str, Version] = {"where in a list": YOUNGER, "where not in a list": YOUNGER, "truths": YOUNGER}
 """The client that first knows how to take a step; what is not here they all know."""
 
-OUTCOME = {
+OUTCOME: Told = {
     "alive": True,
     "version is text": True,
     "nothing there": [],
@@ -96,13 +101,11 @@ OUTCOME = {
 }
 
 
-def run(client, version):
+def run(client: Any, version: Version) -> Told:
     """The outcomes; `version` is the client's, as three numbers. The server must allow `reset`."""
-    told = {"alive": client.heartbeat() > 10**18, "version is text": isinstance(client.get_version(), str)}
+    told: Told = {"alive": client.heartbeat() > 10**18, "version is text": isinstance(client.get_version(), str)}
     told["nothing there"] = names(client)
-    fish = client.create_collection(
-        "fish", metadata={"hnsw:space": "cosine", "topic": "fish"}, embedding_function=None
-    )
+    fish = client.create_collection("fish", metadata={"hnsw:space": "cosine", "topic": "fish"}, embedding_function=None)
     told["created"] = [fish.name, fish.metadata]
     told["created twice"] = refused(client.create_collection, "fish", embedding_function=None)
     again = client.get_or_create_collection("fish", embedding_function=None)
@@ -129,7 +132,7 @@ def run(client, version):
     return told
 
 
-def read(fish, told, version):
+def read(fish: Any, told: Told, version: Version) -> None:
     got = fish.get(include=["embeddings", "documents", "metadatas"])
     told["all of it"] = {
         "ids": got["ids"],
@@ -145,9 +148,7 @@ def read(fish, told, version):
     told["page"] = fish.get(limit=2, offset=1)["ids"]
     told["peek"] = fish.peek(2)["ids"]
     found = fish.query(query_embeddings=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], n_results=2)
-    told["nearest"] = [
-        [[name, close(at)] for name, at in zip(*each)] for each in zip(found["ids"], found["distances"])
-    ]
+    told["nearest"] = [ranked(found, 0), ranked(found, 1)]
     fields = ["distances", "documents", "metadatas", "embeddings"]
     found = fish.query(query_embeddings=[[1.0, 0.0, 0.0]], n_results=1, include=fields)
     told["nearest, everything"] = {
@@ -172,7 +173,7 @@ def read(fish, told, version):
     told["a wrong condition"] = refused(fish.get, where={"place": {"$sounds_like": "x"}})
 
 
-def change(fish, told):
+def change(fish: Any, told: Told) -> None:
     fish.update(ids=["cod"], embeddings=[[0.0, 0.0, 1.0]], metadatas=[{"weight": 13}])
     got = fish.get(ids=["cod"], include=["embeddings", "documents", "metadatas"])
     told["updated"] = [got["metadatas"][0], got["documents"][0], numbers(got["embeddings"])[0]]
@@ -183,9 +184,8 @@ def change(fish, told):
         metadatas=[{"weight": 7}, {"weight": 91}],
     )
     got = fish.get(ids=["pike", "ray"])
-    by_id = dict(zip(got["ids"], zip(got["documents"], got["metadatas"])))
-    told["upserted"] = [[by_id[each][0] for each in ("pike", "ray")], [by_id[each][1] for each in ("pike", "ray")]]
-    told["upserted"].append(fish.count())
+    order = [got["ids"].index(each) for each in ("pike", "ray")]
+    told["upserted"] = [[got[field][each] for each in order] for field in ("documents", "metadatas")] + [fish.count()]
     fish.delete(ids=["cod"])
     told["deleted by id"] = fish.get()["ids"]
     fish.delete(where={"place": {"$ne": "north"}}, ids=["eel", "tuna", "ray"])
@@ -194,21 +194,21 @@ def change(fish, told):
     told["deleted where the document has"] = fish.get()["ids"]
 
 
-def spaces(client, told):
+def spaces(client: Any, told: Told) -> None:
     for space, step, query in (("l2", "squares", [0.0, 0.0]), ("ip", "products", [3.0, 4.0])):
         each = client.create_collection(step, metadata={"hnsw:space": space}, embedding_function=None)
         each.add(ids=["a", "b"], embeddings=[[0.0, 0.0], [3.0, 4.0]])
         found = each.query(query_embeddings=[query], n_results=2)
-        told[step] = [[name, close(at)] for name, at in zip(found["ids"][0], found["distances"][0])]
+        told[step] = ranked(found, 0)
 
 
-def many(client, told, version):
+def many(client: Any, told: Told, version: Version) -> None:
     each = client.create_collection("many", embedding_function=None)
     each.add(
         ids=[str(n) for n in range(250)],
         embeddings=[[float(n), n / 2.0, 1.0, 0.125] for n in range(250)],
         metadatas=[{"n": n} for n in range(250)],
-        documents=["number %d" % n for n in range(250)],
+        documents=[f"number {n}" for n in range(250)],
     )
     found = each.query(query_embeddings=[[17.1, 8.5, 1.0, 0.125]], n_results=3, where={"n": {"$gte": 10}})
     told["many"] = [each.count(), [found["ids"][0][0], *sorted(found["ids"][0][1:])]]
@@ -222,12 +222,17 @@ def many(client, told, version):
     told["without document or metadata"] = [got["ids"], got["metadatas"], got["documents"]]
 
 
-def names(client):
+def names(client: Any) -> list[str]:
     """The collections' names, of which lists of some clients consist."""
     return sorted(each if isinstance(each, str) else each.name for each in client.list_collections())
 
 
-def refused(call, *arguments, **options):
+def ranked(found: Any, query: int) -> list[Any]:
+    """The answer to one query: ids and distances."""
+    return [[name, close(at)] for name, at in zip(found["ids"][query], found["distances"][query], strict=True)]
+
+
+def refused(call: Callable[..., Any], *arguments: Any, **options: Any) -> str:
     """What the refusal says, in one of the known words."""
     try:
         call(*arguments, **options)
@@ -238,26 +243,26 @@ def refused(call, *arguments, **options):
     return "not refused"
 
 
-def close(number):
+def close(number: Any) -> float:
     """A distance as far as all agree; without a minus at zero."""
     return math.floor(float(number) * 10_000 + 0.5) / 10_000 + 0.0
 
 
-def numbers(values):
+def numbers(values: Any) -> list[Any]:
     """Nested lists of floats, of whatever sequence, rounded."""
     if hasattr(values, "tolist"):
         values = values.tolist()
     return [numbers(each) if hasattr(each, "__len__") else close(each) for each in values]
 
 
-def connect(url):
+def connect(url: str) -> tuple[Any, Version]:
     """A client of whatever chromadb is here, and its version. Asks no one for telemetry."""
     import chromadb
     from chromadb.config import Settings
 
     host, _, port = url.partition("://")[2].partition(":")
     version = tuple(int(each) for each in chromadb.__version__.split(".")[:3])
-    return chromadb.HttpClient(host=host, port=port, settings=Settings(anonymized_telemetry=False)), version
+    return chromadb.HttpClient(host=host, port=int(port), settings=Settings(anonymized_telemetry=False)), version
 
 
 if __name__ == "__main__":
