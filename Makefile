@@ -18,7 +18,7 @@ JUDGES := $(patsubst $(DEPENDENCIES)/clients/%.txt,.venv-clients-%/.ready,$(wild
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-stack test-clients build deploy lint format bench docs lock clean
+.PHONY: help run demo test test-all test-stack test-clients test-openapi build deploy lint format bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test-stack: $(VENV)/.ready-dev .venv-ministack/.ready .venv-sam/.ready .venv-run
 
 test-clients: $(VENV)/.ready-dev $(JUDGES) ## every generation of Chroma's clients, genuine, against the server
 	$(BIN)/python -m pytest -m clients $(ARGS)
+
+test-openapi: $(VENV)/.ready-dev .venv-schemathesis/.ready ## ask a server everything that its OpenAPI document promises to answer
+	$(BIN)/python -m pytest -m slow tests/api/test_described.py $(ARGS)
 
 build: .venv-sam/.ready ## build the functions and layers for AWS; ARCHITECTURE=x86_64 for the other processor
 	ARCHITECTURE=$(ARCHITECTURE) $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
@@ -84,7 +87,7 @@ $(VENV)/.ready: $(DEPENDENCIES)/requirements.txt $(DEPENDENCIES)/requirements-bu
 	$(INSTALL_SELF)
 	@touch $@
 
-# Programs of the stack tests: each pins another botocore than the library, so each has an environment of its own.
+# Programs of the tests. Some pin another botocore than the library, so each has an environment of its own.
 .venv-%/.ready: $(DEPENDENCIES)/requirements-%.txt
 	$(PYTHON_LAMBDA) -m venv --clear .venv-$*
 	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $<

@@ -19,8 +19,8 @@ for name in bcrypt uvicorn uvloop httptools click h11 rich markdown-it-py mdurl 
 "${compile[@]}" --python-version 3.13 --output-file $here/requirements-layer.txt --constraint $here/requirements-dev.txt \
   "${layer[@]}" --group functions --extra aws pyproject.toml
 
-# Programs of the stack tests, each in an environment of its own.
-for name in ministack sam runtime; do
+# Programs of the tests, each in an environment of its own.
+for name in ministack sam runtime schemathesis; do
   "${compile[@]}" --python-version 3.13 --output-file $here/requirements-$name.txt --group $name
 done
 
