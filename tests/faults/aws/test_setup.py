@@ -77,7 +77,7 @@ def test_no_credentials(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_region(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.delenv("AWS_REGION")
-    with pytest.raises(Unavailable, match="set AWS_REGION"):
+    with pytest.raises(Unavailable, match="set AWS_DEFAULT_REGION"):
         DynamoTable(Clients(), made.table).get("p", "s")
 
 
