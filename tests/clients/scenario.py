@@ -14,7 +14,15 @@ from typing import Any
 Told = dict[str, Any]
 Version = tuple[int, ...]
 
-WORDS = ("already exists", "does not exist", "dimension", "duplicate", "expected where", "disabled")
+WORDS = {
+    "already exists": "already exists",
+    "does not exist": "does not exist",
+    "dimension": "dimension",
+    "duplicate": "duplicate",
+    "operator": "condition",
+    "where clause": "condition",
+}
+"""What a refusal is known by, and what it is then called: the clients' own checks have words of their own."""
 
 FISH: dict[str, Any] = {
     "ids": ["cod", "eel", "ray", "tuna"],
@@ -80,7 +88,7 @@ OUTCOME: Told = {
     "where it has both": ["ray"],
     "nearest where": ["ray", "cod"],
     "nearest where the document has": ["eel"],
-    "a wrong condition": "expected where",
+    "a wrong condition": "condition",
     "updated": [{"weight": 13, "place": "north"}, "a cod from the north", [0.0, 0.0, 1.0]],
     "upserted": [["a pike", "a ray, seen again"], [{"weight": 7}, {"weight": 91, "place": "north"}], 5],
     "deleted by id": ["eel", "ray", "tuna", "pike"],
@@ -233,13 +241,13 @@ def ranked(found: Any, query: int) -> list[Any]:
 
 
 def refused(call: Callable[..., Any], *arguments: Any, **options: Any) -> str:
-    """What the refusal says, in one of the known words."""
+    """What the refusal is called, its whole text if it is none of the known."""
     try:
         call(*arguments, **options)
     except Exception as error:  # noqa: BLE001 - whatever this client raises
         # requests shows the status alone.
         text = (str(error) + getattr(getattr(error, "response", None), "text", "")).lower()
-        return next((word for word in WORDS if word in text), text)
+        return next((called for word, called in WORDS.items() if word in text), text)
     return "not refused"
 
 
