@@ -1,0 +1,76 @@
+"""`/docs` in a real browser: it draws every route, and requests sent from it work."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afterglow.api.routes import ROUTES
+from tests.support.browser import PROGRAM, Page, browser
+from tests.wire.face import Face
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed")]
+
+
+@pytest.fixture(scope="module")
+def page(face: Face, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    profile: Path = tmp_path_factory.mktemp("profile")
+    with browser(profile) as opened:
+        opened.open(f"{face.http.base_url}/docs")
+        opened.until("document.querySelectorAll('details').length")
+        yield opened
+
+
+def send(page: Page, operation: str, body: Any = None) -> tuple[str, Any]:
+    """Open a route, put the body in, press the button; the status shown and the answer shown."""
+    page.evaluate(f"document.getElementById('{operation}').open = true")
+    page.until(f"document.querySelector('#{operation} button') !== null")
+    if body is not None:
+        page.evaluate(f"document.querySelector('#{operation} textarea').value = {json.dumps(json.dumps(body))}")
+    page.evaluate(f"document.querySelector('#{operation} button').click()")
+    status = page.until(f"document.querySelector('#{operation} .status.good, #{operation} .status.bad')?.textContent")
+    shown = page.evaluate(f"document.querySelector('#{operation} pre').textContent")
+    return status.split(" ")[0], json.loads(shown)
+
+
+def test_every_route_is_drawn(page: Page) -> None:
+    drawn = page.evaluate("[...document.querySelectorAll('summary')].map(each => each.innerText.split('\\n'))")
+    assert {(method, path) for method, path, *_ in drawn} == {
+        (each.method, each.path) for each in ROUTES if not each.hidden
+    }
+
+
+def test_requests_sent_from_the_page(page: Page) -> None:
+    status, clock = send(page, "system_heartbeat")
+    assert (status, list(clock)) == ("200", ["nanosecond heartbeat"])
+    status, made = send(page, "collections_create", {"name": "from-the-page"})
+    assert (status, made["name"]) == ("200", "from-the-page")
+    # The id of the new collection is filled in for the routes that need one.
+    assert page.evaluate("document.querySelector('#place input[name=collection_id]').value") == made["id"]
+    assert send(page, "records_add", {"ids": ["a"], "embeddings": [[1, 2]], "documents": ["first"]}) == ("201", {})
+    status, found = send(page, "records_query", {"query_embeddings": [[1, 2]], "n_results": 1})
+    assert (status, found["ids"], found["documents"]) == ("200", [["a"]], [["first"]])
+    assert send(page, "records_count") == ("200", 1)
+    assert send(page, "v1_records_count") == ("200", 1)
+    status, refused = send(page, "records_get", {"where": {}})
+    assert (status, refused["message"]) == ("400", "Invalid where clause")
+
+
+def test_the_filter_hides_what_does_not_match(page: Page) -> None:
+    page.evaluate(
+        "(() => { const field = document.getElementById('filter'); field.value = 'get tenant';"
+        " field.dispatchEvent(new Event('input')) })()"
+    )
+    shown = page.evaluate("[...document.querySelectorAll('details')].filter(each => !each.hidden).map(each => each.id)")
+    assert "tenants_get_tenant" in shown
+    assert "records_query" not in shown
+
+
+def test_nothing_went_wrong_and_nobody_else_was_asked(page: Page, face: Face) -> None:
+    # The refused request above is what the browser itself notes; the page's scripts had no error.
+    assert [each for each in page.trouble if "status of 400" not in each] == []
+    here = str(face.http.base_url)
+    assert [each for each in page.asked if not each.startswith((here, "data:"))] == []
+    assert len(page.asked) > 5

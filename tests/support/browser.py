@@ -1,0 +1,117 @@
+"""A headless Chromium, driven over its DevTools protocol by a pair of pipes: nothing is installed for it.
+
+Messages are JSON objects, each ended by a NUL byte. Of what the page does only what tests ask for is kept: errors of
+its scripts, what its console says, and the addresses it asks for.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+WAIT_SECONDS = 30.0
+
+
+class Page:
+    """One page; `trouble` is what went wrong in it, `asked` the addresses it asked for."""
+
+    def __init__(self, commands: int, answers: int) -> None:
+        self._commands = commands
+        self._answers = answers
+        self._unread = b""
+        self._number = 0
+        self._session: str | None = None
+        self.trouble: list[str] = []
+        self.asked: list[str] = []
+
+    def open(self, url: str) -> None:
+        """Go there, in the tab that is shown."""
+        shown = next(each for each in self.command("Target.getTargets")["targetInfos"] if each["type"] == "page")
+        attached = self.command("Target.attachToTarget", targetId=shown["targetId"], flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Runtime", "Log", "Network", "Page"):
+            self.command(f"{domain}.enable")
+        self.command("Page.navigate", url=url)
+
+    def evaluate(self, script: str) -> Any:
+        """The value of an expression; of a promise, what it comes to."""
+        answer = self.command("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def until(self, script: str) -> Any:
+        """The value of an expression, as soon as it is true."""
+        end = time.monotonic() + WAIT_SECONDS
+        while not (value := self.evaluate(script)):
+            assert time.monotonic() < end, f"never true: {script}; {self.trouble}"
+            time.sleep(0.05)
+        return value
+
+    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Ask the browser for something; its answer."""
+        self._number += 1
+        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        while (answer := self._next()).get("id") != self._number:
+            self._note(answer)
+        assert "error" not in answer, answer["error"]
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def _next(self) -> dict[str, Any]:
+        while b"\0" not in self._unread:
+            piece = os.read(self._answers, 1 << 16)
+            assert piece, "the browser ended"
+            self._unread += piece
+        whole, _, self._unread = self._unread.partition(b"\0")
+        message: dict[str, Any] = json.loads(whole)
+        return message
+
+    def _note(self, message: dict[str, Any]) -> None:
+        given = message.get("params", {})
+        match message.get("method"):
+            case "Network.requestWillBeSent":
+                self.asked.append(given["request"]["url"])
+            case "Runtime.exceptionThrown":
+                self.trouble.append(json.dumps(given["exceptionDetails"]))
+            case "Log.entryAdded" if given["entry"]["level"] == "error":
+                self.trouble.append(given["entry"]["text"])
+            case _:
+                pass
+
+
+@contextmanager
+def browser(profile: Path) -> Iterator[Page]:
+    """A browser with an empty profile, for the length of the block."""
+    assert PROGRAM is not None
+    read_commands, commands = os.pipe()
+    answers, write_answers = os.pipe()
+    options = f"--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir={profile}"
+    process = subprocess.Popen(
+        [
+            "bash",
+            "-c",
+            f'exec "$0" --remote-debugging-pipe {options} about:blank 3<&{read_commands} 4>&{write_answers}',
+            PROGRAM,
+        ],
+        pass_fds=(read_commands, write_answers),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(read_commands)
+    os.close(write_answers)
+    try:
+        yield Page(commands, answers)
+    finally:
+        process.terminate()
+        process.wait(WAIT_SECONDS)
+        os.close(commands)
+        os.close(answers)
