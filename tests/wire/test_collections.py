@@ -249,6 +249,40 @@ def test_missing_collections(face: Face) -> None:
     refused(face.call("PUT", COLLECTIONS + "/x", {}), 400, "Collection ID is not a valid UUIDv4")
 
 
+def test_a_collection_is_found_by_its_id_where_no_name_is_so(face: Face, database: str) -> None:
+    made = face.collection(database, name="by-either").created
+    path = database + "/collections/"
+    assert face.call("GET", path + made["id"]).json() == made
+    assert face.call("GET", path + made["id"].upper()).json() == made
+    # A name goes first, also one that is another's id.
+    namesake = face.collection(database, name=made["id"]).created
+    assert face.call("GET", path + made["id"]).json() == namesake
+    assert face.call("DELETE", path + made["id"]).json() == {}
+    assert face.call("GET", path + made["id"]).json() == made
+    refused(face.call("GET", f"{COLLECTIONS}/{made['id']}"), 404, f"Collection [{made['id']}] does not exist")
+    refused(face.call("DELETE", f"{COLLECTIONS}/{made['id']}"), 404, f"Collection [{made['id']}] does not exist")
+    assert face.call("DELETE", path + made["id"]).json() == {}
+    refused(face.call("DELETE", path + made["id"]), 404, f"Collection [{made['id']}] does not exist")
+
+
+def test_unknown_fields_are_ignored(face: Face, database: str) -> None:
+    extra = {"page_size": 3, "tenant": "other", "nested": {"deep": [None]}}
+    made = face.collection(database, **extra)
+    made.add(ids=["a"], embeddings=[[1]], **extra)
+    for operation, body in (
+        ("update", {"ids": ["a"], "documents": ["x"]}),
+        ("upsert", {"ids": ["a"], "embeddings": [[2]]}),
+        ("get", {}),
+        ("query", {"query_embeddings": [[1]]}),
+        ("delete", {"ids": ["b"]}),
+    ):
+        assert made.post(operation, **body, **extra).status_code == 200
+    assert face.call("PUT", made.path, {"new_name": "with-more", **extra}).json() == {}
+    assert made.now()["name"] == "with-more"
+    for path in (API + "/tenants", API + "/tenants/default_tenant/databases"):
+        assert face.call("POST", path, {"name": f"extra-{made.created['id']}", **extra}).json() == {}
+
+
 def test_a_rename(face: Face, database: str) -> None:
     one, _two = face.collection(database, name="one"), face.collection(database, name="two")
     assert face.call("PUT", one.path, {"new_name": "one"}).json() == {}
