@@ -27,7 +27,7 @@ done
 # The clients that judge the server. They run on Python 3.11, the last that the oldest of them knows; what only a server
 # or an embedded database needs of their requirements is left out.
 mkdir -p $here/clients
-server_only=(chroma-hnswlib fastapi pulsar-client kubernetes uvicorn bcrypt build typer rich)
+server_only=(chroma-hnswlib fastapi pulsar-client kubernetes uvicorn build typer rich)
 unused=()
 for name in "${server_only[@]}"; do unused+=("$name; python_version < '3'"); done
 for name in 0-4-0 0-5-15 0-5-23 0-6-3 1-0-21 1-5-9 frameworks; do

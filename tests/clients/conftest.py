@@ -1,9 +1,10 @@
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.server import Server, running
+from tests.support.server import HOST, Server, running, script
 
 
 @pytest.fixture
@@ -11,3 +12,21 @@ def server(tmp_path: Path) -> Iterator[Server]:
     """A server of the test's own, which may be reset."""
     with running(tmp_path / "data", options=["--allow-reset"]) as server:
         yield server
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The URL of a server that asks for keys, and three keys: an admin's of the tenant, two of the database `books`."""
+    data = tmp_path / "data"
+    keys = {
+        "admin": _key(data, "--role", "admin"),
+        "writer": _key(data, "--role", "writer", "--database", "books"),
+        "reader": _key(data, "--role", "reader", "--database", "books"),
+    }
+    with running(data, env={"AFTERGLOW_AUTH": "keys"}) as server:
+        yield f"http://{HOST}:{server.port}", keys
+
+
+def _key(data: Path, *options: str) -> str:
+    command = [script("afterglow"), "keys", "create", "--path", str(data), *options]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

@@ -14,11 +14,11 @@ ROOT = HERE.parent.parent
 SECONDS = 120
 
 
-def python(judge: str, program: str, *arguments: str, env: dict[str, str] | None = None) -> Any:
-    """What a program prints as JSON, run by the Python of an environment that the Makefile made."""
+def python(judge: str, program: str, *arguments: str) -> Any:
+    """What a program of this package prints as JSON, run by the Python of an environment that the Makefile made."""
     interpreter = ROOT / f".venv-clients-{judge}" / "bin" / "python"
     assert interpreter.exists(), f"{interpreter} is missing: `make test-clients` makes it"
-    return _printed([str(interpreter), "-W", "ignore", str(HERE / program), *arguments], env)
+    return _printed([str(interpreter), "-W", "ignore", "-m", f"tests.clients.{program}", *arguments])
 
 
 def node(judge: str, program: str, *arguments: str) -> Any:
@@ -27,19 +27,19 @@ def node(judge: str, program: str, *arguments: str) -> Any:
         pytest.skip("npm is not installed, so that the TypeScript clients cannot be had")
     folder = HERE / "typescript" / judge
     assert (folder / "node_modules").exists(), f"{folder}/node_modules is missing: `make test-clients` makes it"
-    return _printed(["node", str(folder / program), *arguments], None)
+    return _printed(["node", str(folder / program), *arguments])
 
 
-def _printed(command: list[str], env: dict[str, str] | None) -> Any:
+def _printed(command: list[str]) -> Any:
     # A judge must not take what it is from the caller's environment.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CHROMA_", "PYTHON"))}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("CHROMA_", "PYTHON"))}
     done = subprocess.run(
         command,
         capture_output=True,
         text=True,
         timeout=SECONDS,
-        cwd=HERE,
-        env={**inherited, **(env or {})},
+        cwd=ROOT,
+        env=env,
         check=False,
     )
     assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}"

@@ -1,8 +1,8 @@
 """The one scenario: what every generation of client does with a server, and what comes of it.
 
 `run` takes a client of any chromadb from 0.4.0 on and answers a mapping of steps to outcomes in plain JSON, without
-what differs from client to client: `OUTCOME` is the same for all. As a program (`scenario.py URL`) it prints that
-mapping; it is run by the genuine clients' own Pythons, so it imports chromadb and nothing else.
+what differs from client to client: `OUTCOME` is the same for all. As a program (`-m tests.clients.scenario URL`) it
+prints that mapping; it is run by the genuine clients' own Pythons, so it imports chromadb and nothing else.
 """
 
 import json
@@ -21,6 +21,11 @@ WORDS = {
     "duplicate": "duplicate",
     "operator": "condition",
     "where clause": "condition",
+    "not found": "not found",
+    "could not connect to tenant": "not found",
+    "forbidden": "forbidden",
+    "permission": "forbidden",
+    "credentials": "forbidden",
 }
 """What a refusal is known by, and what it is then called: the clients' own checks have words of their own."""
 
@@ -109,8 +114,8 @@ OUTCOME: Told = {
 }
 
 
-def run(client: Any, version: Version) -> Told:
-    """The outcomes; `version` is the client's, as three numbers. The server must allow `reset`."""
+def run(client: Any, release: Version) -> Told:
+    """The outcomes; `release` is the client's, as three numbers. The server must allow `reset`."""
     told: Told = {"alive": client.heartbeat() > 10**18, "version is text": isinstance(client.get_version(), str)}
     told["nothing there"] = names(client)
     fish = client.create_collection("fish", metadata={"hnsw:space": "cosine", "topic": "fish"}, embedding_function=None)
@@ -122,14 +127,14 @@ def run(client: Any, version: Version) -> Told:
     told["missing"] = refused(client.get_collection, "nosuch", embedding_function=None)
     fish.add(**FISH)
     told["added"] = fish.count()
-    read(fish, told, version)
+    read(fish, told, release)
     change(fish, told)
     fish.modify(name="pond", metadata={"topic": "ponds"})
     pond = client.get_collection("pond", embedding_function=None)
     told["renamed"] = [names(client), pond.metadata]
     told["renamed, by its old name"] = refused(client.get_collection, "fish", embedding_function=None)
     spaces(client, told)
-    many(client, told, version)
+    many(client, told, release)
     told["names"] = names(client)
     client.delete_collection("pond")
     told["deleted"] = names(client)
@@ -140,7 +145,7 @@ def run(client: Any, version: Version) -> Told:
     return told
 
 
-def read(fish: Any, told: Told, version: Version) -> None:
+def read(fish: Any, told: Told, release: Version) -> None:
     got = fish.get(include=["embeddings", "documents", "metadatas"])
     told["all of it"] = {
         "ids": got["ids"],
@@ -168,7 +173,7 @@ def read(fish: Any, told: Told, version: Version) -> None:
     }
     told["more than there are"] = len(fish.query(query_embeddings=[[1.0, 0.0, 0.0]], n_results=10)["ids"][0])
     for name, condition in CONDITIONS.items():
-        if version >= SINCE.get("where " + name, (0, 0, 0)):
+        if release >= SINCE.get("where " + name, (0, 0, 0)):
             told["where " + name] = fish.get(where=condition)["ids"]
     told["where the document has"] = fish.get(where_document={"$contains": "the"})["ids"]
     told["where it has both"] = fish.get(where_document={"$and": [{"$contains": "sea"}, {"$contains": "bed"}]})["ids"]
@@ -210,7 +215,7 @@ def spaces(client: Any, told: Told) -> None:
         told[step] = ranked(found, 0)
 
 
-def many(client: Any, told: Told, version: Version) -> None:
+def many(client: Any, told: Told, release: Version) -> None:
     each = client.create_collection("many", embedding_function=None)
     each.add(
         ids=[str(n) for n in range(250)],
@@ -220,7 +225,7 @@ def many(client: Any, told: Told, version: Version) -> None:
     )
     found = each.query(query_embeddings=[[17.1, 8.5, 1.0, 0.125]], n_results=3, where={"n": {"$gte": 10}})
     told["many"] = [each.count(), [found["ids"][0][0], *sorted(found["ids"][0][1:])]]
-    if version >= SINCE["truths"]:
+    if release >= SINCE["truths"]:
         vectors = [[0.0, 0.0, 0.0, -1.0], [0.0, 0.0, 0.0, -2.0]]
         each.add(ids=["true", "false"], embeddings=vectors, metadatas=[{"is": True}, {"is": False}])
         got = each.get(where={"is": True})
@@ -263,15 +268,27 @@ def numbers(values: Any) -> list[Any]:
     return [numbers(each) if hasattr(each, "__len__") else close(each) for each in values]
 
 
-def connect(url: str) -> tuple[Any, Version]:
-    """A client of whatever chromadb is here, and its version. Asks no one for telemetry."""
+def address(url: str) -> tuple[str, int]:
+    """Host and port of a URL."""
+    host, _, port = url.partition("://")[2].partition(":")
+    return host, int(port)
+
+
+def version() -> Version:
+    """That of the chromadb which is here."""
+    import chromadb
+
+    return tuple(int(each) for each in chromadb.__version__.split(".")[:3])
+
+
+def connect(url: str) -> Any:
+    """A client of whatever chromadb is here. It tells nobody of it."""
     import chromadb
     from chromadb.config import Settings
 
-    host, _, port = url.partition("://")[2].partition(":")
-    version = tuple(int(each) for each in chromadb.__version__.split(".")[:3])
-    return chromadb.HttpClient(host=host, port=int(port), settings=Settings(anonymized_telemetry=False)), version
+    host, port = address(url)
+    return chromadb.HttpClient(host=host, port=port, settings=Settings(anonymized_telemetry=False))
 
 
 if __name__ == "__main__":
-    json.dump(run(*connect(sys.argv[1])), sys.stdout)
+    json.dump(run(connect(sys.argv[1]), version()), sys.stdout)
