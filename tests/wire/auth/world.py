@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from starlette.types import Message
+from starlette.types import ASGIApp, Message
 
 from afterglow.access import Role
 from afterglow.api.app import create_app
@@ -35,24 +35,16 @@ class Reply:
         return orjson.loads(self.body)
 
 
-class World:
-    """One deployment. Its clock stands until `later`."""
+class Asking:
+    """Sends requests to an application, on a loop of its own."""
 
-    def __init__(self, folder: Path, settings: Settings, *, seed: int = 0) -> None:
-        self._at = MOMENT
-        ambient = Ambient(now=lambda: self._at, sleep=self.later, random=random.Random(seed))
-        self.engine = Engine(replace(stores_at(folder, settings), ambient=ambient, settings=settings))
-        self.engine.catalog.ensure_defaults()
-        self._app = create_app(self.engine, settings, ambient, allow_reset=True, threads=0)
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
         self._loop = asyncio.new_event_loop()
 
-    def later(self, seconds: float) -> None:
-        """Let time pass."""
-        self._at += seconds
-
-    def key(self, role: Role, tenant: str | None, databases: Iterable[str] | None = None) -> str:
-        """A new key."""
-        return self.engine.keys.create(role, tenant, databases)[0]
+    def close(self) -> None:
+        """End the loop."""
+        self._loop.close()
 
     def ask(
         self, method: str, path: str, body: Any = None, key: str | None = None, headers: Iterable[tuple[str, str]] = ()
@@ -90,9 +82,29 @@ class World:
         start, end = sent
         return Reply(start["status"], end["body"], {name.decode(): value.decode() for name, value in start["headers"]})
 
+
+class World(Asking):
+    """One deployment. Its clock stands until `later`."""
+
+    def __init__(self, folder: Path, settings: Settings, *, seed: int = 0) -> None:
+        self._at = MOMENT
+        ambient = Ambient(now=lambda: self._at, sleep=self.later, random=random.Random(seed))
+        self.engine = Engine(replace(stores_at(folder, settings), ambient=ambient, settings=settings))
+        self.engine.catalog.ensure_defaults()
+        super().__init__(create_app(self.engine, settings, ambient, allow_reset=True, threads=0))
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self._at += seconds
+
+    def key(self, role: Role, tenant: str | None, databases: Iterable[str] | None = None) -> str:
+        """A new key."""
+        return self.engine.keys.create(role, tenant, databases)[0]
+
     def close(self) -> None:
+        """End it."""
         self.engine.close()
-        self._loop.close()
+        super().close()
 
 
 _seeds = itertools.count(1)
