@@ -162,6 +162,7 @@ def test_other_errors_are_those_of_v2(
 
 
 def test_bodies_that_are_no_objects(call: Call, records: Records) -> None:
+    body: Any
     for body in ([], 1, "text"):
         assert call("POST", records.path + "/get", body).status_code == 422
     assert call("POST", records.path + "/get").status_code == 400
