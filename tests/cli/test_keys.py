@@ -1,0 +1,100 @@
+"""`afterglow keys`, beside a server that asks for them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.support.server import HOST, running
+
+PROGRAM = Path(sys.executable).with_name("afterglow")
+COLLECTIONS = "/api/v2/tenants/default_tenant/databases/default_database/collections"
+
+
+def keys(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PROGRAM, "keys", *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def made(*arguments: str) -> str:
+    done = keys("create", *arguments)
+    assert done.returncode == 0, done.stderr
+    key = done.stdout.strip()
+    assert re.fullmatch("ag[0-9A-Za-z]{55}", key)
+    assert key not in done.stderr
+    return key
+
+
+def test_the_life_of_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    place = ("--path", str(path))
+    # Before there is a server, or a directory: it never has to be open.
+    first = made(*place, "--name", "first")
+    closed = {"AFTERGLOW_AUTH": "keys", "AFTERGLOW_AUTH_TRUST_SECONDS": "0"}
+    with running(path, env=closed, options=["--workers", "2"]) as server:
+        with httpx.Client(base_url=f"http://{HOST}:{server.port}") as client:
+
+            def status(key: str | None, path: str = COLLECTIONS) -> int:
+                return client.get(path, headers={} if key is None else {"authorization": f"Bearer {key}"}).status_code
+
+            assert (status(None), status(first), status("x")) == (401, 200, 401)
+            reader = made(*place, "--role", "reader", "--database", "one", "--database", "two", "--name", "a reader")
+            assert status(reader) == 403
+            assert status(reader, COLLECTIONS.replace("default_database", "two")) == 200
+            listed = keys("list", *place).stdout.splitlines()
+            assert listed[0].split() == ["ID", "ROLE", "TENANT", "DATABASES", "CREATED", "NAME"]
+            rows = sorted(line.split(maxsplit=3)[:3] for line in listed[1:])
+            assert rows == sorted(
+                [[first[2:14], "admin", "default_tenant"], [reader[2:14], "reader", "default_tenant"]]
+            )
+            assert any("one,two" in line and line.endswith("a reader") for line in listed)
+            assert first not in "".join(listed)
+            done = keys("revoke", first[2:14], *place)
+            assert (done.returncode, done.stdout) == (0, "revoked; servers refuse it within 60 seconds\n")
+            assert status(first) == 401
+            assert "AuthError" in client.get(COLLECTIONS).text
+        # A refused upload is read to its end, so that its sender reads the answer.
+        with httpx.Client(base_url=f"http://{HOST}:{server.port}") as client:
+            for _ in range(2):
+                answer = client.post(f"{COLLECTIONS}/x/add", content=b" " * 8_000_000)
+                assert (answer.status_code, answer.json()["error"]) == (401, "AuthError")
+        assert first[14:] not in server.output.read_text()
+
+
+def test_what_cannot_be_done(tmp_path: Path) -> None:
+    place = ("--path", str(tmp_path / "data"))
+    for arguments in (("list", *place), ("revoke", "x", *place)):
+        done = keys(*arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "no data directory" in done.stderr
+    made(*place, "--tenant", "*")
+    done = keys("revoke", "nosuch", *place)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "no key has the id 'nosuch'" in done.stderr
+    done = keys("create", *place, "--tenant", "*", "--database", "one")
+    assert done.returncode == 1
+    assert "needs the tenant" in done.stderr
+    assert keys("create", *place, "--role", "king").returncode == 2
+
+
+def test_what_does_not_start(tmp_path: Path) -> None:
+    """Rather than open to everybody."""
+    for given, words in (
+        ({"AFTERGLOW_AUTH": "on"}, "AFTERGLOW_AUTH must be off"),
+        ({"AFTERGLOW_AUTH": "token"}, "AFTERGLOW_AUTH_TOKEN is not set"),
+        ({"AFTERGLOW_AUTH": "htpasswd", "AFTERGLOW_AUTH_FILE": "/nowhere"}, "/nowhere cannot be read"),
+        ({"CHROMA_SERVER_AUTHN_PROVIDER": "chromadb.auth.token_authn.TokenAuthenticationServerProvider"}, "token"),
+    ):
+        done = subprocess.run(
+            [PROGRAM, "run", "--path", str(tmp_path / "data"), "--port", "0"],
+            env={**os.environ, **given},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode in (1, 2)
+        assert words in done.stderr, done.stderr
+        assert done.stderr.count("\n") == 1

@@ -1,0 +1,75 @@
+"""The function of the API as it is deployed by default: closed, until somebody who may write its table makes a key."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from afterglow.cli import keys
+from afterglow.settings import ON_AWS, from_environment
+from tests.functions.loading import Context, event, loaded, variables
+from tests.serverless.conftest import Lines
+from tests.support.aws import make, moto_aws
+
+
+@pytest.fixture
+def function(tmp_path: Path) -> Iterator[ModuleType]:
+    with moto_aws():
+        given = variables(make(), tmp_path)
+        del given["AFTERGLOW_AUTH"]
+        with loaded("api", given) as module:
+            yield module
+
+
+def laptop(function: ModuleType, tmp_path: Path) -> Any:
+    """The settings of whoever deployed the stack, with its outputs in the environment."""
+    outputs = {"AFTERGLOW_TABLE": function.settings.table, "AFTERGLOW_BUCKET": function.settings.bucket}
+    return from_environment({**outputs, "AFTERGLOW_CACHE": str(tmp_path / "laptop")}, ON_AWS)
+
+
+def answer(function: ModuleType, name: str, collection: str = "", **headers: str) -> tuple[int, Any]:
+    sent = event(name, *[collection] * bool(collection))
+    got = function.handler({**sent, "headers": {**sent["headers"], **headers}}, Context())
+    return got["statusCode"], json.loads(got["body"])
+
+
+def test_it_is_closed_until_there_is_a_key(
+    function: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], lines: Lines
+) -> None:
+    assert function.settings.auth == "keys"
+    for name in ("api-heartbeat", "api-pre-flight-checks"):
+        assert answer(function, name)[0] == 200
+    status, body = answer(function, "api-list-collections")
+    assert (status, body["error"]) == (401, "AuthError")
+    assert answer(function, "api-add", **{"x-chroma-token": "guess"})[0] == 401
+
+    settings = laptop(function, tmp_path)
+    keys.create(None, settings, "admin", tenant="default_tenant", databases=None, name="first")
+    key = capsys.readouterr().out.strip()
+    headers = {"x-chroma-token": key}
+    identity = {"user_id": key[2:14], "tenant": "default_tenant", "databases": ["default_database"]}
+    assert answer(function, "api-identity", **headers) == (200, identity)
+    _, created = answer(function, "api-create-collection", **headers)
+    assert answer(function, "api-add", created["id"], **headers)[0] == 201
+    answer(function, "api-query", created["id"], **headers)
+    lines()
+    assert answer(function, "api-query", created["id"], **headers)[0] == 200
+    (told,) = lines()
+    assert (told["caller"], told["calls"]) == (key[2:14], {"dynamodb.Query": 1})
+    assert key[14:] not in json.dumps(told)
+
+    keys.show(None, settings)
+    assert key[2:14] in capsys.readouterr().out
+    keys.revoke(None, settings, key[2:14])
+    assert "within 60 seconds" in capsys.readouterr().out
+
+
+def test_no_secret_is_logged(function: ModuleType, lines: Lines) -> None:
+    for headers in ({"x-chroma-token": "S3CRET"}, {"authorization": "Basic UzNDUkVUOlMzQ1JFVA=="}):
+        assert answer(function, "api-query", **headers)[0] == 401
+    text = json.dumps(lines())
+    assert "S3CRET" not in text
+    assert "UzNDUkVUOlMz" not in text
