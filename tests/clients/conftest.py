@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import HOST, Server, running, script
+from tests.support.server import HOST, Server, free_port, running, script, spawn, wait_until_ready
 
 
 @pytest.fixture
@@ -12,6 +12,19 @@ def server(tmp_path: Path) -> Iterator[Server]:
     """A server of the test's own, which may be reset."""
     with running(tmp_path / "data", options=["--allow-reset"]) as server:
         yield server
+
+
+@pytest.fixture
+def genuine(tmp_path: Path) -> Iterator[Server]:
+    """The genuine server, which may be reset."""
+    port, configuration, data = free_port(), tmp_path / "chroma.yaml", tmp_path / "genuine"
+    configuration.write_text(f'allow_reset: true\nlisten_address: "{HOST}"\nport: {port}\npersist_path: "{data}"\n')
+    server = spawn([script("chroma"), "run", str(configuration)], data, port)
+    try:
+        wait_until_ready(server)
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture

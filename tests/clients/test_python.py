@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from tests.clients import administration, cloud
 from tests.clients.judges import python
 from tests.clients.scenario import OUTCOME, SINCE
-from tests.support.server import HOST, Server, free_port, script, spawn, wait_until_ready
+from tests.support.server import HOST, Server
 
 pytestmark = pytest.mark.clients
 
@@ -48,14 +47,5 @@ def test_keys(judge: str, guarded: tuple[str, dict[str, str]]) -> None:
     assert python(judge, "cloud", url, json.dumps(keys)) == expected(judge, cloud.OUTCOME, cloud.SINCE)
 
 
-def test_the_genuine_server_agrees(tmp_path: Path) -> None:
-    port, configuration = free_port(), tmp_path / "chroma.yaml"
-    configuration.write_text(
-        f'allow_reset: true\nlisten_address: "{HOST}"\nport: {port}\npersist_path: "{tmp_path / "data"}"\n'
-    )
-    server = spawn([script("chroma"), "run", str(configuration)], tmp_path / "data", port)
-    try:
-        wait_until_ready(server)
-        assert python("1-5-9", "scenario", f"http://{HOST}:{port}") == OUTCOME
-    finally:
-        server.stop()
+def test_the_genuine_server_agrees(genuine: Server) -> None:
+    assert python("1-5-9", "scenario", f"http://{HOST}:{genuine.port}") == OUTCOME
