@@ -36,7 +36,6 @@ ROUTES: tuple[Route, ...] = (
         "The records nearest to each query vector",
         models.QueryRecords,
         old_answers.Version1Found,
-        runs=Runs.BY_WEIGHT,
         **_OF_RECORDS,
     ),
     Route(
