@@ -30,7 +30,7 @@ mkdir -p $here/clients
 server_only=(chroma-hnswlib fastapi pulsar-client kubernetes uvicorn build typer rich)
 unused=()
 for name in "${server_only[@]}"; do unused+=("$name; python_version < '3'"); done
-for name in 0-4-0 0-5-15 0-5-23 0-6-3 1-0-21 1-5-9 frameworks; do
+for name in 0-4-0 0-4-24 0-5-15 0-5-23 0-6-3 1-0-21 1-5-9 frameworks; do
   "${compile[@]}" --python-version 3.11 --override <(printf '%s\n' "${unused[@]}") \
     --output-file $here/clients/$name.txt --group clients-$name
 done

@@ -1,6 +1,7 @@
 """What LangChain and LlamaIndex do with a server.
 
-As a program, `-m tests.clients.frameworks langchain URL` (or `llama_index`) prints what came of it. Texts are embedded by counting letters, so that every server is asked the same.
+As a program, `-m tests.clients.frameworks langchain URL` (or `llama_index`) prints what came
+of it. Texts are embedded by counting letters, so that every server is asked the same.
 """
 
 import json

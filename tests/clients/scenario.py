@@ -22,7 +22,7 @@ WORDS = {
     "operator": "condition",
     "where clause": "condition",
     "not found": "not found",
-    "could not connect to tenant": "not found",
+    "could not connect to": "not found",
     "forbidden": "forbidden",
     "permission": "forbidden",
     "credentials": "forbidden",

@@ -1,5 +1,7 @@
 """LangChain and LlamaIndex: what comes of their calls is what comes of them with the genuine server."""
 
+from typing import Any
+
 import pytest
 
 from tests.clients.judges import python
@@ -7,7 +9,7 @@ from tests.support.server import HOST, Server
 
 pytestmark = pytest.mark.clients
 
-KNOWN = {
+KNOWN: dict[str, dict[str, Any]] = {
     "langchain": {"similar": ["ubik", "dune", "ice"], "left": ["dune", "ubik", "solaris", "ice", "y"], "reset": []},
     "llama_index": {"deleted with their source": ["emma", "dune", "solaris"], "cleared": 0},
 }
