@@ -1,7 +1,5 @@
 """The engine: everything the wire can ask for, over one deployment's stores. Safe for any number of threads."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -15,20 +13,12 @@ from afterglow.access.keys import Keys
 from afterglow.catalog import Catalog, collections, schema
 from afterglow.catalog.model import Collection, Database
 from afterglow.collection import progress, reading, writing
+from afterglow.collection.kept import Kept
 from afterglow.collection.model import Hits, Include, IndexingStatus, ReadLevel, Records, Scope, Selection, within
-from afterglow.collection.replica import Replica, View
-from afterglow.collection.writing import LogEnd
+from afterglow.collection.replica import View
 from afterglow.errors import AlreadyExists, InvalidArgument, NotFound, StorageFull
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.stores import Stores
-
-
-class _Open:
-    """What this process keeps of one collection."""
-
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
-        self.end = LogEnd()
 
 
 class Engine:
@@ -43,8 +33,7 @@ class Engine:
         self._stores = stores
         self._background = background
         self._on_close = on_close
-        self._lock = threading.Lock()
-        self._open: OrderedDict[UUID, _Open] = OrderedDict()
+        self._kept = Kept(stores, background)
 
     # collections
 
@@ -181,7 +170,7 @@ class Engine:
             view = self._view(scope, selection)
             return view.applied, view.ops, reading.matching_ids(view, selection, limit)
 
-        return writing.delete_chosen(self._stores, self._opened(scope).end, scope.collection, evaluate)
+        return writing.delete_chosen(self._stores, self._kept.open(scope.collection).end, scope.collection, evaluate)
 
     def get(
         self, scope: Scope, selection: Selection, limit: int | None, offset: int, include: frozenset[Include]
@@ -204,7 +193,7 @@ class Engine:
 
     def answers_at_once(self, scope: Scope, queries: int, n_results: int, selection: Selection) -> bool:
         """Whether such a query is sure to take about a millisecond: too short to be worth another thread."""
-        opened = self._open.get(scope.collection)
+        opened = self._kept.find(scope.collection)
         rows = None if opened is None else opened.replica.warm_rows()
         return rows is not None and reading.is_light(rows, queries, n_results, selection)
 
@@ -234,34 +223,34 @@ class Engine:
     def _write(self, scope: Scope, batch: Batch) -> None:
         self._refuse_foreign(scope)
         try:
-            writing.write(self._stores, self._opened(scope).end, scope, batch)
+            writing.write(self._stores, self._kept.open(scope.collection).end, scope, batch)
         except NotFound:
-            self._forget(scope.collection)
+            self._kept.forget(scope.collection)
             raise
         finally:
-            self._make_room()
+            self._kept.make_room()
 
     def _view(self, scope: Scope, selection: Selection) -> View:
         self._refuse_foreign(scope)
         try:
             try:
-                view = self._opened(scope).replica.view(selection.ids, scope)
+                view = self._kept.open(scope.collection).replica.view(selection.ids, scope)
             except StorageFull:
-                # What else is open here holds the room; whoever reads from it still keeps it until done.
-                self._close_others(scope.collection)
-                view = self._opened(scope).replica.view(selection.ids, scope)
+                # What else is open here holds the room.
+                self._kept.forget_others(scope.collection)
+                view = self._kept.open(scope.collection).replica.view(selection.ids, scope)
         except NotFound:
-            self._forget(scope.collection)
+            self._kept.forget(scope.collection)
             raise
         finally:
-            self._make_room()
+            self._kept.make_room()
         within(scope, view.collection)
         return view
 
     def _known(self, collection_id: UUID) -> Collection | None:
         """The collection as this process last saw it, if it is open here."""
-        opened = self._open.get(collection_id)
-        return None if opened is None else opened.end.collection or opened.replica.known()
+        opened = self._kept.find(collection_id)
+        return None if opened is None else opened.known()
 
     def _refuse_foreign(self, scope: Scope) -> None:
         """Raises NotFound for a collection that is open here, but not in the scope.
@@ -272,31 +261,6 @@ class Engine:
         if known is not None and (known.tenant, known.database) != (scope.tenant, scope.database):
             within(scope, collections.by_id(self._stores.table, scope.collection))
 
-    def _opened(self, scope: Scope) -> _Open:
-        with self._lock:
-            found = self._open.get(scope.collection)
-            if found is None:
-                found = _Open(Replica(self._stores, scope.collection, self._background))
-                self._open[scope.collection] = found
-            self._open.move_to_end(scope.collection)
-            return found
-
-    def _make_room(self) -> None:
-        """Close what was used longest ago; after the request, as one for a collection that is not there needs none."""
-        most, most_bytes = self._stores.settings.replicas, self._stores.settings.replica_bytes
-        with self._lock:
-            while len(self._open) > most:
-                self._open.popitem(last=False)
-            if most_bytes:
-                size = sum(each.replica.tail_bytes() for each in self._open.values())
-                while size > most_bytes and len(self._open) > 1:
-                    size -= self._open.popitem(last=False)[1].replica.tail_bytes()
-
-    def _close_others(self, collection_id: UUID) -> None:
-        with self._lock:
-            for other in [each for each in self._open if each != collection_id]:
-                del self._open[other]
-
     def _delete_database(self, database: Database) -> None:
         self.catalog.forget_database(database)
         for collection_id in collections.ids(self._stores.table, database.home):
@@ -306,9 +270,5 @@ class Engine:
     def _drop(self, collection_id: UUID) -> None:
         collections.drop(self._stores.table, self._stores.ambient, collection_id)
         writing.fence(self._stores, collection_id)
-        self._forget(collection_id)
+        self._kept.forget(collection_id)
         writing.tell_indexer(self._stores, collection_id, "dropped")
-
-    def _forget(self, collection_id: UUID) -> None:
-        with self._lock:
-            self._open.pop(collection_id, None)
