@@ -1,5 +1,6 @@
 """What the docs say exists."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -93,7 +94,10 @@ def test_one_version_everywhere() -> None:
     assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-build", "requirements-dev"])
+CLIENTS = [f"clients/{each.stem}" for each in (ROOT / "layers" / "dependencies" / "clients").glob("*.txt")]
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-build", "requirements-dev", *CLIENTS])
 def test_the_lock_files_hold_versions_and_hashes_only(name: str) -> None:
     lines = (ROOT / "layers" / "dependencies" / f"{name}.txt").read_text().splitlines()
     pinned = re.compile(r"[a-z0-9][a-z0-9.-]*==[^ ]+( ; [^\\]+)? \\")
@@ -101,3 +105,11 @@ def test_the_lock_files_hold_versions_and_hashes_only(name: str) -> None:
     assert lines
     for line in lines:
         assert pinned.fullmatch(line) or hashed.fullmatch(line), line
+
+
+@pytest.mark.parametrize("judge", ["v1", "v2"])
+def test_the_lock_files_of_npm_name_no_registry(judge: str) -> None:
+    lock = json.loads((ROOT / "tests" / "clients" / "typescript" / judge / "package-lock.json").read_text())
+    for name, package in lock["packages"].items():
+        assert name == "" or package["integrity"].startswith("sha512-")
+        assert "resolved" not in package

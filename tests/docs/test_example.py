@@ -1,4 +1,4 @@
-"""The client example of the README, run against a server."""
+"""The examples of the README: the client against a server, then the embedded one on the data that is left."""
 
 import contextlib
 import io
@@ -9,10 +9,16 @@ from tests.docs.written import README
 from tests.support.server import running
 
 
-def test_the_example_works(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+def test_the_examples_work(tmp_path: Path) -> None:
+    client, embedded = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     with running(tmp_path / "data") as server:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(example.replace("8000", str(server.port)), {})
-    assert printed.getvalue().startswith("[['dune', 'ubik']] [[0.0")
+        assert printed(client.replace("8000", str(server.port))).startswith("[['dune', 'ubik']] [[0.0")
+    assert printed(embedded.replace("./data", str(tmp_path / "data"))) == "3 ['dune']\n"
+
+
+def printed(example: str) -> str:
+    """What an example prints."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(example, {})
+    return output.getvalue()
