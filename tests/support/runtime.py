@@ -157,6 +157,7 @@ class Function:
         seconds: float = 29.0,
         snap_start: bool = False,
         sampled: bool = False,
+        command: Sequence[str] = (str(PYTHON), "-m", "awslambdaric", "app.handler"),
     ) -> None:
         self.init_ms = 0.0
         self.init_cpu_ms = 0.0
@@ -168,6 +169,7 @@ class Function:
         self._printed = printed
         self._seconds = seconds
         self._snap_start = snap_start
+        self._command = list(command)
         self._trace = f"Root=1-692ec5a1-4f1d2c3b5a6978877665544f;Parent=53995c3f42cd8ad8;Sampled={int(sampled)}"
         self._memory = memory
         self._environment = {
@@ -266,7 +268,7 @@ class Function:
         port = self._api.server_address[1]
         with self._printed.open("wb") as output:
             self._process = subprocess.Popen(
-                [str(PYTHON), "-m", "awslambdaric", "app.handler"],
+                self._command,
                 cwd=self._folder,
                 env={**self._environment, "AWS_LAMBDA_RUNTIME_API": f"{HOST}:{port}"},
                 stdin=subprocess.DEVNULL,

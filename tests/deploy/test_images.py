@@ -1,0 +1,131 @@
+"""The Dockerfiles: what they promise, what hadolint says, and what comes of carrying them out."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from afterglow.api.routes import ROUTES
+from tests.deploy import images
+from tests.deploy.dockerfiles import Instruction, Stage, stages
+from tests.docs.written import ROOT
+
+SERVER = ROOT / "Dockerfile"
+LAMBDA = ROOT / "deploy" / "lambda.Dockerfile"
+HADOLINT = ROOT / ".venv-hadolint" / "bin" / "hadolint"
+
+NEEDED = {"ld-linux-", "linux-vdso", "libc.", "libm.", "libmvec.", "libdl.", "librt.", "libpthread."}
+NEEDED |= {"libgcc_s.", "libstdc++."}
+"""What the slim images have: glibc, and the two that apt itself needs."""
+
+each_file = pytest.mark.parametrize("path", [SERVER, LAMBDA], ids=lambda path: path.name)
+
+
+def final(path: Path) -> Stage:
+    return stages(path)[-1]
+
+
+@each_file
+def test_bases_are_official_images_of_one_version(path: Path) -> None:
+    for stage in stages(path):
+        assert re.fullmatch(r"python:3\.13(-slim)?-bookworm", stage.base), stage.base
+    assert len(stages(path)) == 2
+    assert final(path).base.endswith("-slim-bookworm")
+
+
+@each_file
+def test_it_runs_as_nobody_in_particular(path: Path) -> None:
+    user, group = final(path).last("USER").text.split(":")
+    assert int(user) > 1000 < int(group)
+
+
+@each_file
+def test_every_package_is_pinned_and_hashed(path: Path) -> None:
+    for stage in stages(path):
+        for text in stage.texts("RUN"):
+            for command in re.split(r"&&|;", text):
+                if re.search(r"\bpip .*(install|wheel) ", command):
+                    assert "--require-hashes" in command or "--no-index" in command or " wheel " in command, command
+                    assert " wheel " not in command or "--no-deps --no-build-isolation" in command, command
+    assert not re.search(r"https?://|apt-get|curl |ADD |latest", path.read_text())
+
+
+@each_file
+def test_what_is_copied_is_there_and_sent(path: Path) -> None:
+    for stage in stages(path):
+        for text in stage.texts("COPY"):
+            *sources, _ = Instruction("COPY", text).words()
+            if sources[0].startswith("--from="):
+                assert sources[0] == "--from=build"
+                continue
+            for source in sources:
+                files = [ROOT / source] if (ROOT / source).is_file() else [*(ROOT / source).rglob("*.py")]
+                assert files
+                sent = [images.kept(str(each.relative_to(ROOT))) for each in files if "__pycache__" not in each.parts]
+                assert sent
+                assert all(sent), source
+
+
+def test_no_data_is_sent() -> None:
+    for name in ("data/table.sqlite", ".git/config", ".venv/pyvenv.cfg", "build/x", "layers/x/__pycache__/a.pyc"):
+        assert not images.kept(name), name
+
+
+def test_the_server_says_how_it_is_run() -> None:
+    stage = final(SERVER)
+    command = [*stage.last("ENTRYPOINT").words(), *stage.last("CMD").words()]
+    assert command == ["afterglow", "run", "--path", "/data", "--host", "0.0.0.0", "--port", "8000"]
+    assert stage.texts("EXPOSE") == ["8000"]
+    assert stage.texts("VOLUME") == ["/data"]
+    (check,) = stage.texts("HEALTHCHECK")
+    assert "'127.0.0.1', 8000" in check
+    (path,) = re.findall(r"'(/api/[^']*)'", check)
+    assert path in {route.path for route in ROUTES}
+
+
+@pytest.mark.skipif(not HADOLINT.is_file(), reason="hadolint is not installed: make .venv-hadolint/.ready")
+@each_file
+def test_hadolint_has_nothing_to_say(path: Path) -> None:
+    done = subprocess.run([HADOLINT, "--no-color", path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(images.missing() is not None, reason=f"no image can be put together here: {images.missing()}")
+def test_the_server_is_built_and_used(tmp_path: Path) -> None:
+    context = images.context_of(ROOT, tmp_path / "context")
+    image = images.build(SERVER, context, tmp_path / "stages")
+    try:
+        shutil.rmtree(context)
+        outside = image.needed("/opt/afterglow")
+        assert not [each for each in outside if not each.startswith(tuple(NEEDED))]
+        listed = image.run(["find", "/opt/afterglow", "-path", "*/bin/*", "-name", "pip*"])
+        assert not listed
+        given = {
+            "start": image.entering(image.command, unprivileged=True),
+            "check": image.entering(image.healthcheck, unprivileged=True),
+            "port": 8000,
+        }
+        done = subprocess.run(
+            ["unshare", "--net", sys.executable, "-m", "tests.deploy.inside"],
+            input=json.dumps(given),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert found["ids"] == [["b", "a"]]
+        assert found["documents"] == [["two", "one"]]
+        assert found["process"]["Uid"].split() == ["10001"] * 4
+        assert found["process"]["CapBnd"] == "0" * 16
+        assert f"pid {found['process']['Pid']}" in done.stderr
+        kept = {each.name for each in (image.files / "data").iterdir()}
+        assert kept - {"indexer.lock"} == {"objects", "table.sqlite"}
+    finally:
+        shutil.rmtree(tmp_path / "stages")
