@@ -74,7 +74,7 @@ class Request:
 def bent(draw: st.DrawFn, bodies: st.SearchStrategy[bytes]) -> bytes:
     """A body of which a few bytes are cut, doubled, swapped for syntax, or put elsewhere."""
     body = draw(bodies)
-    for _ in range(draw(st.integers(0, 3))):
+    for _ in range(draw(st.sampled_from([0, 0, 0, 0, 1, 2, 3]))):
         start = draw(st.integers(0, len(body)))
         end = draw(st.integers(start, min(len(body), start + 12)))
         middle = draw(
@@ -89,7 +89,7 @@ odd_part = part | st.sampled_from(["%", "%ff", "%00", "..", "%2e%2e", "a%2fb", "
 fields = st.sampled_from(["limit", "offset", "tenant", "database", "read_level", "x"])
 pairs = st.tuples(fields, st.integers(-1, 2**33).map(str) | odd_part | st.just("default_tenant")).map("=".join)
 queries = st.lists(pairs, max_size=3).map("&".join).map(str.encode) | st.binary(max_size=20)
-headers = st.lists(
+headers: st.SearchStrategy[list[tuple[bytes, bytes]]] = st.just([]) | st.lists(
     st.sampled_from(
         [
             (b"content-type", b"application/json"),
@@ -103,27 +103,107 @@ headers = st.lists(
     ),
     max_size=3,
 )
-bodies = bent(((whole_bodies | st.dictionaries(names, values, max_size=4)) | values).map(orjson.dumps))
+small = st.integers(-3, 3) | st.floats(-4, 4, width=32)
+scalar = st.sampled_from([True, 0, 1, 2.5, "x", "y"])
+keys = st.sampled_from("abc")
+metadata = st.dictionaries(keys, scalar | st.lists(st.integers(0, 3), max_size=2), max_size=3) | st.none()
+ids = st.sampled_from(["a", "b", "c", "d", "é"])
+condition = st.one_of(
+    st.dictionaries(keys, scalar, min_size=1, max_size=1),
+    st.tuples(keys, st.sampled_from(["$eq", "$ne", "$contains"]), scalar).map(
+        lambda each: {each[0]: {each[1]: each[2]}}
+    ),
+    st.tuples(keys, st.sampled_from(["$gt", "$lte"]), small).map(lambda each: {each[0]: {each[1]: each[2]}}),
+    st.tuples(keys, st.sampled_from(["$in", "$nin"]), scalar).map(lambda each: {each[0]: {each[1]: [each[2]]}}),
+)
+where = st.recursive(
+    condition, lambda inner: st.fixed_dictionaries({"$and": st.lists(inner, max_size=3)}) | inner, max_leaves=4
+)
+where_document = st.tuples(
+    st.sampled_from(["$contains", "$not_contains", "$regex"]), st.sampled_from(["first", "é", "", ".", "f.*t", "("])
+).map(lambda each: {each[0]: each[1]})
+filters = {
+    "ids": st.lists(ids, max_size=3) | st.none(),
+    "where": where | st.none() | st.just({}),
+    "where_document": where_document | st.none() | st.just({}),
+    "limit": st.integers(0, 5) | st.none(),
+    "include": st.lists(st.sampled_from(["documents", "embeddings", "distances", "metadatas", "uris"]), max_size=3),
+}
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> dict[str, Any]:
+    """Records of one write, of two dimensions mostly."""
+    rows = draw(st.integers(0, 4))
+    dimension = draw(st.sampled_from([2, 2, 2, 2, 3]))
+    vector = st.lists(small, min_size=dimension, max_size=dimension)
+
+    def column(each: st.SearchStrategy[Any]) -> Any:
+        return draw(st.lists(each, min_size=rows, max_size=rows))
+
+    written = {"ids": column(ids), "embeddings": column(vector)}
+    if dimension == 2 and draw(st.booleans()):
+        written["embeddings"] = column(st.sampled_from(["AACAPwAAgD8=", "AAAAAAAAgL8="]))
+    optional = {
+        "documents": st.sampled_from(["first", "second", "", None]),
+        "metadatas": metadata,
+        "uris": st.sampled_from(["u", None]),
+    }
+    return written | {name: column(each) for name, each in optional.items() if draw(st.booleans())}
+
+
+GOOD: dict[str, st.SearchStrategy[Any]] = {
+    "add": columns(),
+    "update": columns(),
+    "upsert": columns(),
+    "get": st.fixed_dictionaries({}, optional=filters),
+    "delete": st.fixed_dictionaries({}, optional=filters),
+    "query": st.fixed_dictionaries(
+        {"query_embeddings": st.lists(st.lists(small, min_size=2, max_size=2), max_size=3)},
+        optional=filters | {"n_results": st.integers(0, 6)},
+    ),
+    "create": st.fixed_dictionaries(
+        {"name": st.text("abc", min_size=3, max_size=4)},
+        optional={"metadata": metadata, "get_or_create": st.booleans(), "configuration": st.none()},
+    ),
+    "create_tenant": st.fixed_dictionaries({"name": st.text("abc", min_size=3, max_size=4)}),
+    "create_database": st.fixed_dictionaries({"name": st.text("abc", min_size=3, max_size=4)}),
+}
+
+
+@st.composite
+def written(draw: st.DrawFn, operation: str) -> Any:
+    """What is good for an operation, with one field replaced by anything now and then; or anything."""
+    kind = draw(st.integers(0, 9))
+    if operation not in GOOD or kind == 0:
+        return draw((whole_bodies | st.dictionaries(names, values, max_size=4)) | values)
+    body: dict[str, Any] = draw(GOOD[operation])
+    if kind < 3:
+        body[draw(st.sampled_from([*body, "limit"]))] = draw(values)
+    return body
 
 
 @st.composite
 def requests(draw: st.DrawFn, collection_id: str) -> Request:
-    """A request of some route, mostly about what is there."""
+    """A request of some route, mostly about what is there, and seldom its end."""
     route = draw(st.sampled_from([each for each in ROUTES if not each.hidden]))
     there = {
         "tenant": "default_tenant",
-        "database": "default_database",
-        "collection_id": collection_id if route.request is not None else COLLECTION,
+        "database": "default_database" if route.method != "DELETE" else "abc",
+        "collection_id": collection_id if route.method != "DELETE" else "abc",
         "function_name": "f",
         "crn": "a:b:c",
     }
     parts = {name: value for name, value in there.items() if "{" + name + "}" in route.path}
     for name in parts:
-        if draw(st.integers(0, 9)) == 0:
+        if draw(st.integers(0, 19)) == 0:
             parts[name] = draw(odd_part)
-    body = b"" if route.request is None else draw(bodies)
+    operation = route.operation.rpartition(".")[2]
+    body = b"" if route.request is None else draw(bent(written(operation).map(orjson.dumps)))
     cut = draw(st.integers(0, len(body)))
-    return Request(route, parts, draw(queries), draw(headers), [body[:cut], body[cut:]] if cut else [body])
+    pieces = [body[:cut], body[cut:]] if cut else [body]
+    query = draw(st.just(b"") | queries)
+    return Request(route, parts, query, draw(headers), pieces)
 
 
 async def answered(app: ASGIApp, request: Request) -> tuple[int, bytes]:
