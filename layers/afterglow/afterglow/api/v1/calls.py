@@ -66,7 +66,9 @@ def unfiltered(call: Call, *dropped: str) -> Call:
 
     def changed(body: dict[str, Any]) -> dict[str, Any]:
         kept = {
-            name: value for name, value in body.items() if name not in dropped and not (name in _FILTERS and not value)
+            name: value
+            for name, value in body.items()
+            if name not in dropped and not (name in _FILTERS and value == {})
         }
         include = kept.get("include", _DATA)
         if include is None:
