@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from afterglow.access import Role
+from afterglow.access.keys import Keys
 from afterglow.api.routes import ROUTES
+from afterglow.jobs.directory import open_directory
+from afterglow.settings import Ambient
 from tests.support.browser import PROGRAM, Page, browser
+from tests.support.server import running
 from tests.wire.face import Face
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed")]
@@ -29,7 +34,10 @@ def send(page: Page, operation: str, body: Any = None) -> tuple[str, Any]:
     page.until(f"document.querySelector('#{operation} button') !== null")
     if body is not None:
         page.evaluate(f"document.querySelector('#{operation} textarea').value = {json.dumps(json.dumps(body))}")
-    page.evaluate(f"document.querySelector('#{operation} button').click()")
+    page.evaluate(
+        f"(() => {{ const there = document.getElementById('{operation}');"
+        " there.querySelector('.status').className = 'status'; there.querySelector('button').click() })()"
+    )
     status = page.until(f"document.querySelector('#{operation} .status.good, #{operation} .status.bad')?.textContent")
     shown = page.evaluate(f"document.querySelector('#{operation} pre').textContent")
     return status.split(" ")[0], json.loads(shown)
@@ -74,3 +82,18 @@ def test_nothing_went_wrong_and_nobody_else_was_asked(page: Page, face: Face) ->
     here = str(face.http.base_url)
     assert [each for each in page.asked if not each.startswith((here, "data:"))] == []
     assert len(page.asked) > 5
+
+
+def test_a_key_is_sent_where_one_is_given(page: Page, tmp_path: Path) -> None:
+    with running(tmp_path / "data", env={"AFTERGLOW_AUTH": "keys"}) as server:
+        place = open_directory(server.path, Ambient())
+        made, _ = Keys(place.table, Ambient()).create(Role.READER, None)
+        place.table.close()
+        page.command("Page.navigate", url=f"http://{server.host}:{server.port}/docs")
+        page.until("document.querySelectorAll('details').length")
+        assert send(page, "collections_list_all")[0] == "401"
+        page.evaluate(
+            f"(() => {{ const field = document.querySelector('#place input[name=key]'); field.value = '{made}';"
+            " field.dispatchEvent(new Event('input')) })()"
+        )
+        assert send(page, "collections_list_all") == ("200", [])

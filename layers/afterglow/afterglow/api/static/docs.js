@@ -4,6 +4,7 @@
 const root = location.pathname.replace(/\/docs\/?$/, "");
 const shared = new Map([["tenant", "default_tenant"], ["database", "default_database"], ["collection_id", ""]]);
 let document_ = null;
+let key = "";
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -128,7 +129,8 @@ function routeBody(path, method, operation) {
     try {
       const response = await fetch(target(), {
         method: method.toUpperCase(),
-        ...(text ? { body: text.value, headers: { "content-type": "application/json" } } : {}),
+        headers: { ...(text ? { "content-type": "application/json" } : {}), ...(key ? { "x-chroma-token": key } : {}) },
+        ...(text ? { body: text.value } : {}),
       });
       const received = await response.text();
       status.className = `status ${response.ok ? "good" : "bad"}`;
@@ -216,6 +218,10 @@ function filter(words) {
 const place = document.getElementById("place");
 place.addEventListener("submit", (event) => event.preventDefault());
 for (const [name, value] of shared) place.append(input(name, value, (now) => shared.set(name, now.trim())));
+// Where the server asks for one. It is kept as long as the page is open, and sent to this server alone.
+const secret = input("key", "", (now) => { key = now.trim(); });
+secret.querySelector("input").type = "password";
+place.append(secret);
 document.getElementById("filter").addEventListener("input", (event) => filter(event.target.value));
 
 fetch(`${root}/openapi.json`).then((response) => response.json()).then((loaded) => {
