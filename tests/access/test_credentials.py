@@ -3,6 +3,8 @@
 import base64
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from afterglow.access.credentials import Credential, shown
 from afterglow.errors import Unauthenticated
@@ -64,3 +66,26 @@ def test_fingerprints_tell_apart_who_says_what() -> None:
     several = [Credential(None, b"a"), Credential(b"", b"a"), Credential(b"a", b""), Credential(b"a", b"\0a")]
     assert len({each.fingerprint(KEY) for each in several}) == len(several)
     assert several[0].fingerprint(KEY) != several[0].fingerprint(b"l" * 32)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"authorization", b"x-chroma-token", b"host"]),
+            st.binary(max_size=40)
+            | st.builds(
+                lambda scheme, rest: scheme + b" " + rest,
+                st.sampled_from([b"Basic", b"bearer", b"BASIC"]),
+                st.binary(max_size=40) | st.binary(max_size=40).map(base64.b64encode),
+            ),
+        ),
+        max_size=3,
+    )
+)
+def test_whatever_is_sent_is_a_credential_or_none(headers: list[tuple[bytes, bytes]]) -> None:
+    try:
+        found = shown(headers)
+    except Unauthenticated:
+        return
+    assert found.secret or found.user is not None
+    assert len(found.fingerprint(KEY)) == 32

@@ -118,7 +118,14 @@ def test_every_request_has_its_own() -> None:
 def test_every_answer_has_the_header(method: str, path: str, status: int) -> None:
     answered, headers = asked(method, path)
     assert answered == status
-    assert headers["afterglow-usage"] == "read-units=0, write-units=0, bytes-read=0, bytes-written=0"
+    figures = "read-units=0, write-units=0, bytes-read=0, bytes-written=0"
+    assert headers["afterglow-usage"] == (figures if status == 200 else "")
+
+
+def test_a_refusal_does_not_tell_the_size_of_what_is_not_there() -> None:
+    usage = Usage()
+    usage.call("dynamodb.GetItem", read_units=12)
+    assert rendered(usage, refused=True) == "dynamodb.GetItem=1"
 
 
 def test_facts_and_phases_of_a_write_that_fails() -> None:

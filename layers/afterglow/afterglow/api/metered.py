@@ -5,7 +5,8 @@ An application that is metered answers each request with a header like
     afterglow-usage: dynamodb.Query=1, s3.GetObject=2, read-units=1, write-units=0, bytes-read=4096, bytes-written=0
 
 first the calls to AWS by name, in alphabetical order, where there were any; then DynamoDB's request units and the bytes
-that S3 sent and was sent, always. For the log the request notes its `operation`, `collection`, `rows` (records written,
+that S3 sent and was sent, always; but not with a refusal (4xx), where they would tell how large a thing is that is said
+not to be there. For the log the request notes its `operation`, `collection`, `rows` (records written,
 deleted or answered), `queries` and `status`, each where there is one.
 """
 
@@ -41,16 +42,17 @@ def note(**facts: str | int) -> None:
         usage.facts.update(facts)
 
 
-def rendered(usage: Usage) -> str:
+def rendered(usage: Usage, *, refused: bool = False) -> str:
     """The header's value."""
+    calls = dict(sorted(usage.calls.items()))
     figures = {
-        **dict(sorted(usage.calls.items())),
         "read-units": usage.read_units,
         "write-units": usage.write_units,
         "bytes-read": usage.bytes_read,
         "bytes-written": usage.bytes_written,
     }
-    return ", ".join(f"{name}={_plain(figure)}" for name, figure in figures.items())
+    told = calls if refused else calls | figures
+    return ", ".join(f"{name}={_plain(figure)}" for name, figure in told.items())
 
 
 def _plain(figure: float) -> str:
@@ -60,8 +62,9 @@ def _plain(figure: float) -> str:
 def _reporting(usage: Usage, send: Send) -> Send:
     async def reporting(message: Message) -> None:
         if message["type"] == "http.response.start":
-            usage.facts["status"] = message["status"]
-            message["headers"] = [*message["headers"], (HEADER, rendered(usage).encode())]
+            status = usage.facts["status"] = message["status"]
+            told = rendered(usage, refused=400 <= status < 500)
+            message["headers"] = [*message["headers"], (HEADER, told.encode())]
         await send(message)
 
     return reporting
