@@ -186,7 +186,7 @@ def test_the_story(
     rate = (rest - UNNOTICED) / (time.perf_counter() - began)
     waiting = story.unindexed()
     assert story.recall(story.ask()[0], lambda row: row < rest) >= 0.97
-    seconds = eventually(lambda: story.unindexed() < ON_AWS.nudge_ops + batch, "the indexer does not keep up", deployed)
+    seconds = eventually(lambda: story.unindexed() < ON_AWS.fold_ops, "the indexer does not keep up", deployed)
     eventually(lambda: any(each.endswith("/graph") for each in story.objects()), "there is no graph", deployed)
 
     # The last few come to rest, and with them the log.
