@@ -42,7 +42,7 @@ def units(folder: Path) -> list[Path]:
 
 
 def test_there_are_units() -> None:
-    assert [each.name for each in UNITS] == ["afterglow.service"]
+    assert [each.name for each in UNITS] == ["afterglow-backup.service", "afterglow-backup.timer", "afterglow.service"]
 
 
 @needs_systemd

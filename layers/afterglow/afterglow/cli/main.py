@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     for name, command, add_arguments in (
         ("run", _run, _run_arguments),
         ("compact", _compact, _compact_arguments),
+        ("backup", _backup, _backup_arguments),
         ("demo", _demo, _demo_arguments),
     ):
         _add(commands, name, command, add_arguments)
@@ -107,6 +108,25 @@ def _compact_arguments(sub: argparse.ArgumentParser) -> None:
     _place(sub, "Directory that holds the data.")
     sub.add_argument("--tenant", default="default_tenant", help="Tenant of the collection named.")
     sub.add_argument("--database", default="default_database", help="Database of the collection named.")
+
+
+def _backup(given: argparse.Namespace) -> None:
+    """Copy a data directory, also one in use, into a new folder; what did not change is linked to the copy before."""
+    from afterglow.cli.backup import backup
+
+    backup(given.path.absolute(), given.into, given.keep)
+
+
+def _backup_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("into", type=Path, help="Folder of the backups; each is one in it, with the time as its name.")
+    sub.add_argument("--path", type=Path, default=Path("data"), help="Directory that holds the data.")
+    sub.add_argument(
+        "--keep",
+        type=_between(1, 10_000),
+        default=argparse.SUPPRESS,
+        help="Backups to keep: older ones are removed; all are kept without it.",
+    )
+    sub.set_defaults(keep=None)
 
 
 def _demo(given: argparse.Namespace) -> None:

@@ -131,6 +131,11 @@ class SqliteTable:
                 # A row comes back for each page, and `execute` takes only the first of rows without columns.
                 connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
+    def copy_to(self, path: Path) -> None:
+        """Write the table, as it is at one moment, into the file `path`, which must not be there. Writers go on."""
+        with _translated(path):
+            self._connection().execute("VACUUM INTO ?", (str(path),))
+
     def close(self) -> None:
         """Close every thread's connection."""
         with self._lock:
