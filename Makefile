@@ -18,7 +18,7 @@ JUDGES := $(patsubst $(DEPENDENCIES)/clients/%.txt,.venv-clients-%/.ready,$(wild
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-stack test-clients test-openapi build deploy lint format bench docs lock clean
+.PHONY: help run demo test test-all test-stack test-clients test-openapi test-deploy build deploy lint format bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-clients: $(VENV)/.ready-dev $(JUDGES) ## every generation of Chroma's clien
 
 test-openapi: $(VENV)/.ready-dev .venv-schemathesis/.ready ## ask a server everything that its OpenAPI document promises to answer
 	$(BIN)/python -m pytest -m slow tests/api/test_described.py $(ARGS)
+
+test-deploy: $(VENV)/.ready-dev .venv-hadolint/.ready .nginx/.ready ## the Dockerfiles, the units and the nginx site in deploy/, as far as they run here
+	$(BIN)/python -m pytest -m "not stack" tests/deploy $(ARGS)
 
 build: .venv-sam/.ready ## build the functions and layers for AWS; ARCHITECTURE=x86_64 for the other processor
 	ARCHITECTURE=$(ARCHITECTURE) $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
@@ -98,6 +101,12 @@ $(VENV)/.ready: $(DEPENDENCIES)/requirements.txt $(DEPENDENCIES)/requirements-bu
 	$(BIN)/uv venv --quiet --clear --python 3.11 .venv-clients-$*
 	$(BIN)/uv pip install --quiet --python .venv-clients-$*/bin/python --no-deps --require-hashes -r $<
 	@touch $@
+
+# Debian's nginx, unpacked and not installed. Where it cannot be had, its tests are skipped and say so.
+.nginx/.ready:
+	@mkdir -p .nginx
+	@cd .nginx && if apt-get download -qq nginx; then dpkg-deb --extract nginx_*.deb . && touch .ready; \
+	  else echo "nginx cannot be downloaded by apt-get: what needs it is skipped" >&2; fi
 
 %/node_modules/.ready: %/package-lock.json
 	npm ci --prefix $* --omit=optional --omit=peer --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -20,7 +20,7 @@ for name in bcrypt uvicorn uvloop httptools click h11 rich markdown-it-py mdurl 
   "${layer[@]}" --group functions --extra aws pyproject.toml
 
 # Programs of the tests, each in an environment of its own.
-for name in ministack sam runtime schemathesis; do
+for name in ministack sam runtime schemathesis hadolint; do
   "${compile[@]}" --python-version 3.13 --output-file $here/requirements-$name.txt --group $name
 done
 
