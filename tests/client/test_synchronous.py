@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -93,6 +94,22 @@ with afterglow.PersistentClient(sys.argv[1]) as client:
         assert python(program, str(tmp_path)) == "ours theirs"
         assert shared.get()["ids"] == ["ours", "theirs"]
         assert shared.query(query_embeddings=matrix([3.0, 4.0]), n_results=1)["ids"] == [["theirs"]]
+
+
+def test_two_processes_write_to_one_path_at_once(tmp_path: Path) -> None:
+    program = """
+import sys, afterglow
+with afterglow.PersistentClient(sys.argv[1]) as client:
+    shared = client.get_or_create_collection("shared", embedding_function=None)
+    for n in range(100):
+        shared.add(ids=[f"{sys.argv[2]}-{n}"], embeddings=[[float(n), 1.0]])
+    print(len([each for each in shared.get()["ids"] if each.startswith(sys.argv[2])]))
+"""
+    with ThreadPoolExecutor(2) as pool:
+        seen = list(pool.map(lambda name: python(program, str(tmp_path), name), ["one", "two"]))
+    assert seen == ["100", "100"]
+    with afterglow.PersistentClient(tmp_path) as client:
+        assert client.get_collection("shared", embedding_function=None).count() == 200
 
 
 def test_a_server_may_have_the_path_open_too(tmp_path: Path) -> None:

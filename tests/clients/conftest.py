@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,16 +28,23 @@ def genuine(tmp_path: Path) -> Iterator[Server]:
         server.stop()
 
 
-@pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The URL of a server that asks for keys, and three keys: an admin's of the tenant, two of the database `books`."""
-    data = tmp_path / "data"
-    keys = {
+@pytest.fixture(scope="session")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A data directory to be copied, and its keys: an admin's of the tenant, two of the database `books`."""
+    data = tmp_path_factory.mktemp("keyed") / "data"
+    return data, {
         "admin": _key(data, "--role", "admin"),
         "writer": _key(data, "--role", "writer", "--database", "books"),
         "reader": _key(data, "--role", "reader", "--database", "books"),
     }
-    with running(data, env={"AFTERGLOW_AUTH": "keys"}) as server:
+
+
+@pytest.fixture
+def guarded(keyed: tuple[Path, dict[str, str]], tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The URL of a server of the test's own that asks for keys, and the keys."""
+    data, keys = keyed
+    shutil.copytree(data, tmp_path / "data")
+    with running(tmp_path / "data", env={"AFTERGLOW_AUTH": "keys"}) as server:
         yield f"http://{HOST}:{server.port}", keys
 
 
