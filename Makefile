@@ -96,7 +96,7 @@ $(VENV)/.ready: $(DEPENDENCIES)/requirements.txt $(DEPENDENCIES)/requirements-bu
 	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $<
 	@touch $@
 
-# uv, as these are many environments with much in common; the oldest client ends with Python 3.11.
+# uv, as these are many environments with much in common; Python 3.11 suits the oldest client and the newest.
 .venv-clients-%/.ready: $(DEPENDENCIES)/clients/%.txt | $(VENV)/.ready-dev
 	$(BIN)/uv venv --quiet --clear --python 3.11 .venv-clients-$*
 	$(BIN)/uv pip install --quiet --python .venv-clients-$*/bin/python --no-deps --require-hashes -r $<

@@ -24,7 +24,7 @@ for name in ministack sam runtime schemathesis hadolint; do
   "${compile[@]}" --python-version 3.13 --output-file $here/requirements-$name.txt --group $name
 done
 
-# The clients that judge the server. They run on Python 3.11, the last that the oldest of them knows; what only a server
+# The clients that judge the server. They run on Python 3.11, which suits the oldest and the newest; what only a server
 # or an embedded database needs of their requirements is left out.
 mkdir -p $here/clients
 server_only=(chroma-hnswlib fastapi pulsar-client kubernetes uvicorn build typer rich)
