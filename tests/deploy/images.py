@@ -34,8 +34,11 @@ PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MOUNT = """
 mount -t overlay overlay -o lowerdir=/,upperdir={upper},workdir={work} {root} &&
 mount --rbind /dev {root}/dev && mount -t proc proc {root}/proc &&
-mount -t tmpfs -o mode=1777 tmpfs {root}/tmp && exec chroot {root} "$@"
+mount -t tmpfs -o mode=1777 tmpfs {root}/tmp && {seal}
+exec chroot {root} "$@"
 """
+_SEAL = "mount -o remount,ro,bind {root} &&"
+_VOLUME = "mount --bind {root}{volume} {root}{volume} &&"
 
 
 def python() -> Path | None:
@@ -64,6 +67,7 @@ class Image:
     environment: dict[str, str] = field(default_factory=lambda: {"PATH": PATH})
     directory: str = "/"
     user: str = "0:0"
+    volumes: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     healthcheck: list[str] = field(default_factory=list)
 
@@ -80,12 +84,15 @@ class Image:
         unprivileged: bool = False,
         inherit: bool = False,
     ) -> list[str]:
-        """What runs the command among the image's files and in its environment; as its user if `unprivileged`.
+        """What runs the command among the image's files and in its environment.
 
+        `unprivileged`: as its user, without capabilities, and with nothing to write to but its volumes and /tmp.
         `inherit`: and in that of whoever runs this, as when an engine hands variables on.
         """
         root = self.folder / "root"
-        mount = _MOUNT.format(upper=self.files, work=self.folder / "work", root=root)
+        volumes = [_VOLUME.format(root=root, volume=each) for each in self.volumes]
+        seal = " ".join([*volumes, _SEAL.format(root=root)]) if unprivileged else ""
+        mount = _MOUNT.format(upper=self.files, work=self.folder / "work", root=root, seal=seal)
         user, group = self.user.split(":")
         drop = ["setpriv", "--reuid", user, "--regid", group, "--clear-groups", "--no-new-privs", "--bounding-set=-all"]
         environment = [f"{name}={value}" for name, value in {**self.environment, **(extra or {})}.items()]
@@ -109,17 +116,21 @@ class Image:
 
 def build(dockerfile: Path, context: Path, into: Path) -> Image:
     """The image of the last stage. `context` is the folder that is built from, with `.dockerignore` applied."""
-    passed = {name: value for name, value in os.environ.items() if name.startswith(_PASSED)}
     made: dict[str, Image] = {}
     image = None
     for number, stage in enumerate(stages(dockerfile)):
-        image = made[stage.name] = _begun(into / f"stage-{number}")
-        _carry_out(stage, image, made, context, passed)
+        image = made[stage.name] = base(into / f"stage-{number}")
+        _carry_out(stage, image, made, context)
     assert image is not None
     return image
 
 
-def _begun(folder: Path) -> Image:
+def passed() -> dict[str, str]:
+    """What of this machine's variables pip needs to find packages."""
+    return {name: value for name, value in os.environ.items() if name.startswith(_PASSED)}
+
+
+def base(folder: Path) -> Image:
     """A base image: `python` and `pip` where it has them."""
     for name in ("upper", "work", "root"):
         (folder / name).mkdir(parents=True)
@@ -134,11 +145,11 @@ def _begun(folder: Path) -> Image:
     return image
 
 
-def _carry_out(stage: Stage, image: Image, made: Mapping[str, Image], context: Path, passed: Mapping[str, str]) -> None:
+def _carry_out(stage: Stage, image: Image, made: Mapping[str, Image], context: Path) -> None:
     for each in stage.instructions:
         match each.word:
             case "RUN":
-                image.run(["sh", "-c", each.text], passed)
+                image.run(["sh", "-c", each.text], passed())
             case "COPY":
                 _copy(each, image, made, context)
             case "WORKDIR":
@@ -153,7 +164,9 @@ def _carry_out(stage: Stage, image: Image, made: Mapping[str, Image], context: P
                 image.healthcheck = Instruction("CMD", each.text.partition("CMD ")[2]).words()
             case "ENTRYPOINT" | "CMD":
                 image.command += each.words()
-            case "VOLUME" | "EXPOSE":
+            case "VOLUME":
+                image.volumes.append(each.text)
+            case "EXPOSE":
                 pass
             case _:
                 raise AssertionError(f"{each.word} is not carried out here")
@@ -176,8 +189,11 @@ def _copy(copy: Instruction, image: Image, made: Mapping[str, Image], context: P
             shutil.copy2(found, place)
 
 
-def context_of(root: Path, into: Path) -> Path:
-    """What of the repository is sent to an engine: the files that git knows and `.dockerignore` does not leave out."""
+def context_of(root: Path, into: Path, *, everything: bool = False) -> Path:
+    """What of the repository is sent to an engine: the files that git knows and `.dockerignore` does not leave out.
+
+    `everything`: those too, as in a checkout.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=root,
@@ -186,7 +202,7 @@ def context_of(root: Path, into: Path) -> Path:
         check=True,
     )
     for name in listed.stdout.splitlines():
-        if (root / name).is_file() and kept(name):
+        if (root / name).is_file() and (everything or kept(name)):
             (into / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, into / name)
     return into

@@ -105,6 +105,8 @@ def test_the_server_is_built_and_used(tmp_path: Path) -> None:
         assert not [each for each in outside if not each.startswith(tuple(NEEDED))]
         listed = image.run(["find", "/opt/afterglow", "-path", "*/bin/*", "-name", "pip*"])
         assert not listed
+        sealed = image.entering(["grep", "^overlay / overlay ro,", "/proc/self/mounts"], unprivileged=True)
+        subprocess.run(sealed, check=True, capture_output=True)
         given = {
             "start": image.entering(image.command, unprivileged=True),
             "check": image.entering(image.healthcheck, unprivileged=True),

@@ -1,13 +1,12 @@
 """The backup that `docs/operations.md` tells how to make, made of a directory in use."""
 
+import os
 import re
-import shutil
 import subprocess
 import textwrap
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from afterglow.catalog import schema
 from afterglow.collection.model import Scope, Selection
@@ -16,6 +15,7 @@ from afterglow.jobs.open import compact, serve
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import Ambient, Settings
 from tests.docs.written import OPERATIONS
+from tests.support.server import script
 
 
 def commands() -> str:
@@ -24,7 +24,6 @@ def commands() -> str:
     return textwrap.dedent("\n".join(re.findall(r"^ {4}.*$", section, re.MULTILINE)))
 
 
-@pytest.mark.skipif(not (shutil.which("flock") and shutil.which("sqlite3")), reason="needs flock and sqlite3")
 def test_a_backup_holds_everything(tmp_path: Path) -> None:
     engine = serve(open_directory(tmp_path / "data", Ambient()), Settings(), Ambient())
     stored_schema = schema.reconcile(None, None, None)
@@ -36,9 +35,11 @@ def test_a_backup_holds_everything(tmp_path: Path) -> None:
     ] == [1]
     engine.write(scope, Batch(Op.ADD, ["in the table"], np.ones((1, 3), dtype=np.float32)))
     engine.write(scope, Batch(Op.ADD, ["in an object"], np.ones((1, 3), dtype=np.float32), documents=["x" * 40_000]))
-    subprocess.run(["sh", "-e", "-c", commands()], cwd=tmp_path, check=True, timeout=60)
+    path = f"{Path(script('afterglow')).parent}:{os.environ['PATH']}"
+    subprocess.run(["sh", "-e", "-c", commands()], cwd=tmp_path, env={"PATH": path}, check=True, timeout=60)
     engine.close()
-    restored = serve(open_directory(tmp_path / "backup", Ambient()), Settings(), Ambient())
+    (copy,) = (tmp_path / "backups").iterdir()
+    restored = serve(open_directory(copy, Ambient()), Settings(), Ambient())
     found = restored.get(scope, Selection(), None, 0, frozenset())
     restored.close()
     assert found.ids == ["folded", "in the table", "in an object"]
