@@ -44,7 +44,7 @@ test-clients: $(VENV)/.ready-dev $(JUDGES) ## every generation of Chroma's clien
 test-openapi: $(VENV)/.ready-dev .venv-schemathesis/.ready ## ask a server everything that its OpenAPI document promises to answer
 	$(BIN)/python -m pytest -m slow tests/api/test_described.py $(ARGS)
 
-test-deploy: $(VENV)/.ready-dev .venv-hadolint/.ready .nginx/.ready ## the Dockerfiles, the units and the nginx site in deploy/, as far as they run here
+test-deploy: $(VENV)/.ready-dev .venv-hadolint/.ready .nginx/.ready ## images, units and the nginx site in deploy/, as far as they can be tried here
 	$(BIN)/python -m pytest -m "not stack" tests/deploy $(ARGS)
 
 build: .venv-sam/.ready ## build the functions and layers for AWS; ARCHITECTURE=x86_64 for the other processor
