@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 
 from afterglow import __version__
-from afterglow.errors import InvalidArgument
-from afterglow.jobs.open import open_place
-from afterglow.settings import ON_AWS, Ambient
 
 PROGRAM = Path(sys.executable).with_name("afterglow")
 
@@ -102,10 +99,14 @@ def test_an_account_that_does_not_answer(tmp_path: Path) -> None:
     refused(afterglow("run", "--aws", "--port", "0", **account), 1, "table t did not answer")
 
 
-def test_an_installation_without_what_an_account_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [each for each in sys.modules if each.partition(".")[0] == "botocore" or ".storage.aws" in each]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "afterglow.jobs.account", raising=False)
-    monkeypatch.setitem(sys.modules, "botocore", None)
-    with pytest.raises(InvalidArgument, match=r"pip install 'afterglow\[aws\]'"):
-        open_place(None, ON_AWS, Ambient())
+def test_an_installation_without_what_an_account_needs(tmp_path: Path) -> None:
+    program = "import sys; sys.modules['botocore'] = None; from afterglow.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "run", "--aws"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "AFTERGLOW_TABLE": "t", "AFTERGLOW_BUCKET": "b", "AFTERGLOW_CACHE": str(tmp_path)},
+        check=False,
+    )
+    refused(done, 1, "botocore is not installed", "pip install 'afterglow[aws]'")

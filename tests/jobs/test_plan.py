@@ -26,8 +26,10 @@ def manifest(*segments: SegmentInfo) -> Manifest:
     return Manifest(UUID(int=1), segments=segments, records=sum(each.live for each in segments))
 
 
-def planned(*segments: SegmentInfo, quiet: bool = False, settings: Settings = DEFAULTS) -> Merge | None:
-    return plan(manifest(*segments), settings, quiet=quiet)
+def planned(
+    *segments: SegmentInfo, quiet: bool = False, settings: Settings = DEFAULTS, eager: bool = False
+) -> Merge | None:
+    return plan(manifest(*segments), settings, quiet=quiet, eager=eager)
 
 
 def names(merge: Merge | None) -> set[str]:
@@ -119,22 +121,25 @@ segments = st.builds(
 )
 
 
-@example(shapes=[(1, 0, False), (59_036, 0, False)], quiet=False, fold_ops=1, graph_rows=4_096, merge_rows=5_000)
+@example(
+    shapes=[(1, 0, False), (59_036, 0, False)], quiet=False, fold_ops=1, graph_rows=4_096, merge_rows=5_000, eager=False
+)
 @given(
     shapes=st.lists(segments, max_size=25),
     quiet=st.booleans(),
     fold_ops=st.sampled_from([0, 1, 10, 8_192, 100_000]),
     graph_rows=st.sampled_from([0, 1, 10, 4_096, 100_000]),
     merge_rows=st.sampled_from([0, 0, 1, 5_000, 70_000]),
+    eager=st.booleans(),
 )
 def test_merging_comes_to_an_end(
-    shapes: list[tuple[int, int, bool]], quiet: bool, fold_ops: int, graph_rows: int, merge_rows: int
+    shapes: list[tuple[int, int, bool]], quiet: bool, fold_ops: int, graph_rows: int, merge_rows: int, eager: bool
 ) -> None:
     """Every plan names segments of the manifest once, and carrying plans out leaves nothing to plan before long."""
     settings = replace(DEFAULTS, fold_ops=fold_ops, graph_rows=graph_rows, merge_bytes=12 * merge_rows)
     present = [segment(f"{number}", rows, graph=graph, dead=dead) for number, (rows, dead, graph) in enumerate(shapes)]
     for step in range(2 * len(shapes) + 2):
-        merge = planned(*present, quiet=quiet, settings=settings)
+        merge = planned(*present, quiet=quiet, settings=settings, eager=eager)
         if merge is None:
             return
         assert merge.inputs

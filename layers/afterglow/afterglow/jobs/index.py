@@ -120,7 +120,7 @@ def fold_tail(
     report.unfolded_ops = _waiting(view)
     if report.is_unfinished:
         return report
-    report.is_mergeable = plan(view.manifest, settings, quiet=up_to is None) is not None
+    report.is_mergeable = plan(view.manifest, settings, quiet=up_to is None, eager=True) is not None
     return _tidied(stores, view, report, trimmed=up_to is None)
 
 
@@ -132,7 +132,7 @@ def merge_segments(stores: Stores, collection_id: UUID, *, quiet: bool, may_take
     report, replica = Report(collection_id), Replica(stores, collection_id, most_tail_rows=0)
     try:
         view = replica.view()
-        while (merge := plan(view.manifest, stores.settings, quiet=quiet)) is not None:
+        while (merge := plan(view.manifest, stores.settings, quiet=quiet, eager=True)) is not None:
             if not may_take(_merge_seconds(merge, stores.settings)):
                 report.is_unfinished = True
                 return report

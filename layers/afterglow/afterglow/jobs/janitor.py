@@ -1,7 +1,8 @@
 """What is done from time to time for collections that nobody asks for.
 
-* **Nudge**: every collection with an unindexed tail is put on the queue, as one that is quiet. That finds tails too
-  short to have been nudged by a writer, and those whose nudge was lost. It costs a read and a query for each.
+* **Nudge**: every collection that is not settled is put on the queue, as one that is quiet: one with an unindexed tail,
+  too short to have been nudged by a writer, or whose nudge was lost; one whose last folded entry is no stub yet; one
+  with segments to merge. It costs two reads, a query and the manifest for each.
 * **Tidy**: go on with what was dropped; for each collection remove unnamed objects, and **scrub**: read what its
   manifest names, compare checksums, and say what does not match. `scrub_bytes` bounds the bytes read in one run.
 
@@ -23,6 +24,9 @@ from afterglow.collection.progress import waiting
 from afterglow.errors import Corrupt
 from afterglow.jobs import garbage
 from afterglow.jobs.messages import QUIET
+from afterglow.jobs.plan import plan
+from afterglow.log import entry as entries
+from afterglow.log.entry import Kind
 from afterglow.segment import manifest as manifests
 from afterglow.segment.framing import FileInfo
 from afterglow.segment.manifest import Manifest
@@ -54,11 +58,26 @@ def nudge(stores: Stores, has_time: HasTime) -> Swept:
     for each in _in_turn(stores, "nudge", has_time):
         swept.collections += 1
         tail = waiting(stores, each)
-        if tail is not None and tail.ops:
+        if tail is not None and (tail.ops or not _is_settled(stores, each)):
             stores.queue.send(str(each), f"{QUIET} {tail.last}")
             swept.unindexed_ops += tail.ops
             swept.nudged += 1
     return swept
+
+
+def _is_settled(stores: Stores, collection_id: UUID) -> bool:
+    """Whether a collection without a tail has its folded entries replaced by stubs, and nothing to merge."""
+    state = collections.by_id(stores.table, collection_id)
+    if state is None or state.manifest is None:
+        return True
+    last = stores.table.get(keys.collection(collection_id), entries.key(state.folded))
+    if last is not None and entries.decode(last).kind is Kind.BATCH:
+        return False
+    try:
+        manifest = manifests.load(stores.objects, state.manifest)
+    except ObjectMissing:
+        return False  # replaced meanwhile: somebody is at work
+    return plan(manifest, stores.settings, quiet=True) is None
 
 
 def tidy(stores: Stores, has_time: HasTime, scrub_bytes: int) -> Swept:

@@ -28,8 +28,9 @@ def open_place(path: Path | None, settings: Settings, ambient: Ambient) -> Place
     try:
         from afterglow.jobs.account import open_account
     except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
         raise InvalidArgument(
-            f"{error.name} is not installed, which an AWS account needs: pip install 'afterglow[aws]'"
+            f"{missing} is not installed, which an AWS account needs: pip install 'afterglow[aws]'"
         ) from None
 
     return open_account(settings, ambient)

@@ -33,8 +33,11 @@ class Merge:
     graph: bool
 
 
-def plan(manifest: Manifest, settings: Settings, *, quiet: bool) -> Merge | None:
-    """The next merge, or None when the segments are as they should be."""
+def plan(manifest: Manifest, settings: Settings, *, quiet: bool, eager: bool = False) -> Merge | None:
+    """The next merge, or None when the segments are as they should be.
+
+    `eager`: no fold waits for a merge, so what is worth a graph gets it also while much is written.
+    """
     segments = manifest.segments
     ascending = sorted(segments, key=lambda each: each.live)
     most = _most_rows(manifest, settings)
@@ -43,7 +46,7 @@ def plan(manifest: Manifest, settings: Settings, *, quiet: bool) -> Merge | None
         return _merge(_within(most, decayed), settings)
     small = [each for each in ascending if not each.has_graph]
     small_rows = sum(each.live for each in small)
-    enough = settings.graph_rows if quiet else max(settings.fold_ops, settings.graph_rows)
+    enough = settings.graph_rows if quiet or eager else max(settings.fold_ops, settings.graph_rows)
     if small_rows >= max(enough, 1) or len(small) > (_MOST_SMALL_QUIET if quiet else _MOST_SMALL):
         return _merge(_within(most, _joined(ascending, small)), settings)
     graphs = [each for each in segments if each.has_graph]
