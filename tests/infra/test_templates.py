@@ -103,6 +103,11 @@ def test_the_indexer_answers_which_messages_failed() -> None:
     assert "MaximumConcurrency" in event["Properties"]["ScalingConfig"]
 
 
+def test_the_indexer_may_go_on_in_messages_to_itself() -> None:
+    """Lambda otherwise stops the sixteenth in a row."""
+    assert templates.functions()["IndexerFunction"]["RecursiveLoop"] == "Allow"
+
+
 def test_garbage_is_kept_longer_than_a_job_may_take() -> None:
     from afterglow.settings import ON_AWS
 
