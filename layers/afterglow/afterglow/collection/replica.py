@@ -150,8 +150,9 @@ class Replica:
                 self._loaded = self._load(collection)
                 continue
             try:
-                with phase("replay"):
-                    self._replay(self._loaded, news.entries)
+                if news.entries:
+                    with phase("replay"):
+                        self._replay(self._loaded, news.entries)
             except Trimmed:
                 self._loaded = self._load(collection)
                 continue
