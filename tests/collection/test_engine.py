@@ -9,17 +9,18 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from afterglow.catalog import collections
+from afterglow.catalog import Collection, collections
 from afterglow.collection import Engine
 from afterglow.collection.model import Include, Scope, Selection
 from afterglow.collection.replica import Replica
 from afterglow.collection.writing import fence
-from afterglow.errors import Busy, Corrupt, InvalidArgument, NotFound, Unavailable
+from afterglow.errors import AlreadyExists, Busy, Corrupt, InvalidArgument, NotFound, Unavailable
 from afterglow.filters.parse import parse_where
 from afterglow.jobs.index import index
 from afterglow.log import trim
 from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import payload_prefix
+from afterglow.storage.ports import Table
 from afterglow.storage.stores import Stores
 from tests.collection.test_machine import Later
 from tests.support.faulty import Crash, Fault, Faults, seeded
@@ -371,3 +372,21 @@ def test_replicas_beyond_the_limit_are_closed_and_opened_again(world: World) -> 
         for number, scope in enumerate(scopes):
             engine.write(scope, records(f"{number}", op=Op.UPSERT))
     assert [ids_in(engine, scope) for scope in scopes] == [[f"{number}"] for number in range(5)]
+
+
+def test_get_or_create_goes_on_where_the_one_that_was_first_is_deleted_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, beaten = collections.create, iter([True, True])
+
+    def late(table: Table, collection: Collection) -> None:
+        if next(beaten, False):
+            raise AlreadyExists(f"Collection [{collection.name}] already exists")
+        create(table, collection)
+
+    monkeypatch.setattr(collections, "create", late)
+    engine = world.engine()
+    with pytest.raises(AlreadyExists):
+        engine.create_collection("default_tenant", "default_database", "new", None, {"keys": {}})
+    made = engine.create_collection("default_tenant", "default_database", "new", None, {"keys": {}}, get_or_create=True)
+    assert engine.get_collection("default_tenant", "default_database", "new") == made

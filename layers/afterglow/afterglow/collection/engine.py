@@ -20,6 +20,8 @@ from afterglow.errors import AlreadyExists, InvalidArgument, NotFound, StorageFu
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.stores import Stores
 
+_CREATE_ATTEMPTS = 20
+
 
 class Engine:
     """Collections by scope; tenants and databases through `catalog`, API keys through `keys`."""
@@ -51,8 +53,6 @@ class Engine:
         place = self.catalog.find_database(tenant, database)
         if place is None:
             raise InvalidArgument(f"Database [{database}] does not exist")
-        if get_or_create and (present := collections.by_name(self._stores.table, place, name)) is not None:
-            return present
         collection = Collection(
             id=self._stores.ambient.new_id(),
             name=name,
@@ -62,14 +62,19 @@ class Engine:
             schema=stored_schema,
             metadata=None if metadata is None else dict(metadata),
         )
-        try:
-            collections.create(self._stores.table, collection)
-        except AlreadyExists:
-            present = collections.by_name(self._stores.table, place, name)
-            if not get_or_create or present is None:
-                raise
-            return present
-        return collection
+        for attempt in range(_CREATE_ATTEMPTS):
+            present = collections.by_name(self._stores.table, place, name) if get_or_create else None
+            if present is not None:
+                return present
+            try:
+                collections.create(self._stores.table, collection)
+            except AlreadyExists:
+                # With `get_or_create`: another was first, and may be deleted again before it is looked at.
+                if not get_or_create or attempt == _CREATE_ATTEMPTS - 1:
+                    raise
+            else:
+                return collection
+        raise AssertionError("unreachable")
 
     def get_collection(self, tenant: str, database: str, name: str) -> Collection:
         """The collection of this name. Raises NotFound."""
