@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.metering.prices import stores_dollars
 from tests.metering.operations import BULK, INDEXED, Account, Measured, measure
+from tests.metering.prices import stores_dollars
 from tests.support import aws
 
 

@@ -156,9 +156,7 @@ def named(stores: Stores, collection_id: UUID) -> Iterator[str]:
     if state.manifest is not None:
         yield state.manifest
         for segment in manifests.load(stores.objects, state.manifest).segments:
-            yield from (file.key for file in segment.files.values())
-            if segment.dead is not None:
-                yield segment.dead.key
+            yield from (file.key for file in segment.objects)
     for item in stores.table.query(keys.collection(collection_id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL):
         entry = entries.decode(item)
         if entry.object is not None:

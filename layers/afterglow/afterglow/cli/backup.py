@@ -3,9 +3,8 @@
 import sys
 from pathlib import Path
 
-from afterglow.errors import NotFound
 from afterglow.jobs.backup import backup as copy
-from afterglow.jobs.directory import TABLE, open_directory
+from afterglow.jobs.directory import existing, open_directory
 from afterglow.settings import Ambient
 
 
@@ -14,10 +13,8 @@ def backup(path: Path, into: Path, keep: int | None) -> None:
 
     Raises NotFound, and what copying raises.
     """
-    if not (path / TABLE).is_file():
-        raise NotFound(f"{path}: no data directory, there is no {TABLE} in it")
     ambient = Ambient()
-    directory = open_directory(path, ambient)
+    directory = open_directory(existing(path), ambient)
     try:
         made = copy(directory, into, ambient, keep=keep)
     finally:

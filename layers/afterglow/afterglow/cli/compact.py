@@ -7,7 +7,7 @@ from uuid import UUID
 from afterglow.catalog import Catalog, collections
 from afterglow.errors import NotFound
 from afterglow.jobs import open as opening
-from afterglow.jobs.directory import TABLE
+from afterglow.jobs.directory import existing
 from afterglow.jobs.place import NoQueue
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.ports import Table
@@ -19,10 +19,8 @@ def compact(path: Path | None, settings: Settings, collection: str | None, tenan
     On the data directory `path`, or (None) in an AWS account. May run beside servers of the same. Raises NotFound, and
     what the work raises.
     """
-    if path is not None and not (path / TABLE).is_file():
-        raise NotFound(f"{path}: no data directory, there is no {TABLE} in it")
     ambient = Ambient()
-    place = opening.open_place(path, settings, ambient)
+    place = opening.open_place(path and existing(path), settings, ambient)
     table = place.stores(settings, ambient, NoQueue()).table
     try:
         only = None if collection is None else _find(table, ambient, collection, tenant, database)

@@ -13,9 +13,8 @@ from pathlib import Path
 from afterglow.access import Role
 from afterglow.access.keys import Key, Keys
 from afterglow.cli.run import usable_directory
-from afterglow.errors import NotFound
 from afterglow.jobs import open as opening
-from afterglow.jobs.directory import TABLE
+from afterglow.jobs.directory import existing
 from afterglow.jobs.place import NoQueue
 from afterglow.settings import Ambient, Settings
 
@@ -39,7 +38,7 @@ def create(
 
 def show(path: Path | None, settings: Settings) -> None:
     """Prints a table of the keys, oldest first. Raises NotFound."""
-    with _opened(_existing(path), settings) as keys:
+    with _opened(path and existing(path), settings) as keys:
         rows = [_HEADINGS, *map(_row, keys.list())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -49,15 +48,9 @@ def show(path: Path | None, settings: Settings) -> None:
 
 def revoke(path: Path | None, settings: Settings, identifier: str) -> None:
     """Removes a key. Raises NotFound."""
-    with _opened(_existing(path), settings) as keys:
+    with _opened(path and existing(path), settings) as keys:
         keys.revoke(identifier)
     sys.stdout.write(f"revoked; servers refuse it within {settings.auth_trust_seconds:g} seconds\n")
-
-
-def _existing(path: Path | None) -> Path | None:
-    if path is not None and not (path / TABLE).is_file():
-        raise NotFound(f"{path}: no data directory, there is no {TABLE} in it")
-    return path
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from afterglow.storage.stores import Stores
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The unfolded tail: operations, bytes of batches, and the number of the last entry of the log."""
+    """The unfolded tail: operations, bytes of batches, the number of the last entry of the log; and whose it is."""
 
+    collection: Collection
     ops: int
     size: int
     last: int
@@ -57,6 +58,7 @@ def _flat_rows(stores: Stores, collection: Collection) -> int:
 def _after(stores: Stores, collection: Collection) -> Waiting:
     entries = log.read_after(stores.table, collection.id, collection.folded).entries
     return Waiting(
+        collection=collection,
         ops=sum(entry.ops for entry in entries),
         size=sum(entry.size for entry in entries),
         last=entries[-1].seq if entries else collection.folded,

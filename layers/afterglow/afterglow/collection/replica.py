@@ -252,7 +252,7 @@ class Replica:
         manifest = manifests.load(objects, collection.manifest)
         parameters = graph_parameters(collection)
         present = {} if self._loaded is None else {each.info.id: each for each in self._loaded.memory.segments}
-        objects.fetch([key for info in manifest.segments for key in info.keys if info.id not in present])
+        objects.fetch([file.key for info in manifest.segments if info.id not in present for file in info.objects])
         segments = [
             present.get(info.id) or Segment(objects, info, parameters, verify=settings.verify_checksums)
             for info in manifest.segments

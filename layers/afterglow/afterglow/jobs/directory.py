@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from afterglow.errors import Corrupt, Unavailable
+from afterglow.errors import Corrupt, NotFound, Unavailable
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.local.objects import DirectoryObjects
 from afterglow.storage.local.table import SqliteTable
@@ -71,6 +71,13 @@ def locked(path: Path, *, wait: bool) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def existing(path: Path) -> Path:
+    """`path`, which is a data directory. Raises NotFound."""
+    if not (path / TABLE).is_file():
+        raise NotFound(f"{path}: no data directory, there is no {TABLE} in it")
+    return path
 
 
 def open_directory(path: Path, ambient: Ambient) -> Directory:

@@ -73,7 +73,7 @@ def _named(stores: Stores, collection_id: UUID) -> set[str]:
     named = set() if state.manifest is None else {state.manifest}
     if state.manifest is not None:
         for segment in manifests.load(stores.objects, state.manifest).segments:
-            named.update(segment.keys)
+            named.update(file.key for file in segment.objects)
     items = stores.table.query(keys.collection(collection_id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL)
     named.update(key for key in (entries.decode(each).object for each in items) if key is not None)
     return named

@@ -19,7 +19,7 @@ from uuid import UUID
 import orjson
 import xxhash
 
-from afterglow.catalog import Catalog, collections, keys
+from afterglow.catalog import Catalog, Collection, collections, keys
 from afterglow.collection.progress import waiting
 from afterglow.errors import Corrupt
 from afterglow.jobs import garbage
@@ -29,7 +29,6 @@ from afterglow.log import entry as entries
 from afterglow.log.entry import Kind
 from afterglow.segment import manifest as manifests
 from afterglow.segment.framing import FileInfo
-from afterglow.segment.manifest import Manifest
 from afterglow.storage.ports import ObjectMissing
 from afterglow.storage.stores import Stores
 
@@ -58,19 +57,18 @@ def nudge(stores: Stores, has_time: HasTime) -> Swept:
     for each in _in_turn(stores, "nudge", has_time):
         swept.collections += 1
         tail = waiting(stores, each)
-        if tail is not None and (tail.ops or not _is_settled(stores, each)):
+        if tail is not None and (tail.ops or not _is_settled(stores, tail.collection)):
             stores.queue.send(str(each), f"{QUIET} {tail.last}")
             swept.unindexed_ops += tail.ops
             swept.nudged += 1
     return swept
 
 
-def _is_settled(stores: Stores, collection_id: UUID) -> bool:
+def _is_settled(stores: Stores, state: Collection) -> bool:
     """Whether a collection without a tail has its folded entries replaced by stubs, and nothing to merge."""
-    state = collections.by_id(stores.table, collection_id)
-    if state is None or state.manifest is None:
+    if state.manifest is None:
         return True
-    last = stores.table.get(keys.collection(collection_id), entries.key(state.folded))
+    last = stores.table.get(keys.collection(state.id), entries.key(state.folded))
     if last is not None and entries.decode(last).kind is Kind.BATCH:
         return False
     try:
@@ -114,7 +112,8 @@ def _scrub(stores: Stores, collection_id: UUID, swept: Swept) -> None:
     present = collections.by_id(stores.table, collection_id)
     if present is None or present.manifest is None:
         return
-    for file in _files(manifests.load(stores.objects, present.manifest)):
+    manifest = manifests.load(stores.objects, present.manifest)
+    for file in (file for segment in manifest.segments for file in segment.objects):
         try:
             problem = None if _matches(stores, file) else "does not match its checksum"
         except ObjectMissing:
@@ -130,13 +129,6 @@ def _scrub(stores: Stores, collection_id: UUID, swept: Swept) -> None:
             "object %s of collection %s (%s) %s: restore an older version of it, or a backup",
             *(file.key, present.name, collection_id, problem),
         )
-
-
-def _files(manifest: Manifest) -> Iterator[FileInfo]:
-    for segment in manifest.segments:
-        yield from segment.files.values()
-        if segment.dead is not None:
-            yield segment.dead
 
 
 def _matches(stores: Stores, file: FileInfo) -> bool:

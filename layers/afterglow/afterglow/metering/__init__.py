@@ -1,6 +1,6 @@
 """What a request used: the calls that AWS bills, and where its time went.
 
-`usage` collects, in whatever thread works on the request; `prices` says what it costs. Where nothing is collecting,
+`usage` collects, in whatever thread works on the request. Where nothing is collecting,
 as on one machine, every note is one look at a context variable.
 """
 

@@ -47,9 +47,9 @@ class SegmentInfo:
         return "graph" in self.files
 
     @property
-    def keys(self) -> list[str]:
-        """The keys of all its objects."""
-        return [file.key for file in (*self.files.values(), *(() if self.dead is None else (self.dead,)))]
+    def objects(self) -> list[FileInfo]:
+        """All that is stored of it: its files, and its tombstones where it has any."""
+        return [*self.files.values(), *([] if self.dead is None else [self.dead])]
 
     @property
     def size(self) -> int:

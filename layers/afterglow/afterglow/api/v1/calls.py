@@ -9,11 +9,11 @@ from urllib.parse import quote
 import orjson
 
 from afterglow.api import params
-from afterglow.api.errors import InvalidCollection, InvalidDimension, InvalidId
+from afterglow.api.errors import InvalidCollection, InvalidDimension, InvalidId, UniqueConstraint
 from afterglow.api.service import Call, Service
 from afterglow.catalog.names import parse_collection_id
 from afterglow.catalog.tenants import DEFAULT_DATABASE, DEFAULT_TENANT
-from afterglow.errors import InvalidArgument, NotFound, WrongDimension
+from afterglow.errors import AlreadyExists, InvalidArgument, NotFound, WrongDimension
 
 _FILTERS = ("where", "where_document")
 _DATA = "data"
@@ -110,6 +110,15 @@ def worded(collection: str) -> Iterator[None]:
         ) from None
     except NotFound:
         raise InvalidCollection(f"Collection {collection} does not exist.") from None
+
+
+@contextmanager
+def unique(call: Call, what: str, *, field: str = "name", of: str = "") -> Iterator[None]:
+    """A name that is taken, in the words of v1; the request's body has it as `field`. Raises UniqueConstraint."""
+    try:
+        yield
+    except AlreadyExists:
+        raise UniqueConstraint(f"{what} {orjson.loads(call.body)[field]} already exists{of}") from None
 
 
 def _placed(call: Call, **parts: str) -> Call:

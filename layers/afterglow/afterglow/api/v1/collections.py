@@ -3,10 +3,8 @@
 import orjson
 
 from afterglow.api import collections, legacy
-from afterglow.api.errors import UniqueConstraint
 from afterglow.api.service import Answer, Call, Service
 from afterglow.api.v1 import calls
-from afterglow.errors import AlreadyExists
 
 _NULL = b"null"
 _OLDEST = ("id", "name", "metadata")
@@ -15,11 +13,8 @@ _OLDEST = ("id", "name", "metadata")
 def create(service: Service, call: Call) -> Answer:
     """Make a collection, or answer the one that is there."""
     placed = calls.without_empty_metadata(calls.within_database(call), "metadata")
-    try:
+    with calls.unique(call, "Collection"):
         return _old(collections.create(service, placed))
-    except AlreadyExists:
-        name = orjson.loads(call.body)["name"]
-        raise UniqueConstraint(f"Collection {name} already exists") from None
 
 
 def list_all(service: Service, call: Call) -> Answer:
@@ -48,12 +43,8 @@ def get(service: Service, call: Call) -> Answer:
 def update(service: Service, call: Call) -> Answer:
     """Rename a collection, replace its metadata."""
     placed = calls.without_empty_metadata(calls.of_collection(service, call), "new_metadata")
-    with calls.worded(call.part("collection_id")):
-        try:
-            collections.update(service, placed)
-        except AlreadyExists:
-            name = orjson.loads(call.body)["new_name"]
-            raise UniqueConstraint(f"Collection {name} already exists") from None
+    with calls.worded(call.part("collection_id")), calls.unique(call, "Collection", field="new_name"):
+        collections.update(service, placed)
     return Answer(_NULL)
 
 

@@ -3,21 +3,17 @@
 import orjson
 
 from afterglow.api import tenants
-from afterglow.api.errors import UniqueConstraint
 from afterglow.api.service import Answer, Call, Service
 from afterglow.api.v1 import calls
-from afterglow.errors import AlreadyExists, NotFound
+from afterglow.errors import NotFound
 
 _NULL = b"null"
 
 
 def create_tenant(service: Service, call: Call) -> Answer:
     """Make a tenant."""
-    try:
+    with calls.unique(call, "Tenant"):
         tenants.create_tenant(service, call)
-    except AlreadyExists:
-        name = orjson.loads(call.body)["name"]
-        raise UniqueConstraint(f"Tenant {name} already exists") from None
     return Answer(_NULL)
 
 
@@ -34,10 +30,8 @@ def create_database(service: Service, call: Call) -> Answer:
     """Make a database."""
     placed = calls.within_tenant(call)
     try:
-        tenants.create_database(service, placed)
-    except AlreadyExists:
-        name = orjson.loads(call.body)["name"]
-        raise UniqueConstraint(f"Database {name} already exists for tenant {placed.part('tenant')}") from None
+        with calls.unique(call, "Database", of=f" for tenant {placed.part('tenant')}"):
+            tenants.create_database(service, placed)
     except NotFound:
         raise NotFound(f"Tenant {placed.part('tenant')} not found") from None
     return Answer(_NULL)

@@ -1,9 +1,9 @@
 """Copies of objects on the local disk, at most so many bytes of them; the ones used least recently make room.
 
-::
+Its folder holds::
 
-    <folder>/files-<boot>/<name>     whole copies; their access time says when they were last used
-    <folder>/work/<nonce>/…          what one process is writing: downloads, and scratch files to be uploaded
+    files-<boot>/<name>     whole copies; their access time says when they were last used
+    work/<nonce>/…          what one process is writing: downloads, and scratch files to be uploaded
 
 * A copy appears by a rename, so a name that is there is whole. Its bytes, size and modification time never change.
 * Whoever maps a copy holds a shared `flock` on it. Only a file whose exclusive lock is free is removed to make room, so

@@ -6,7 +6,7 @@ class) and SQS (FIFO). Other regions differ by up to some tens of percent; pass 
 
 from dataclasses import dataclass
 
-from afterglow.metering.usage import Usage
+from afterglow.metering import Usage
 
 MILLION = 1_000_000
 KB, GB = 1024, 1024**3
