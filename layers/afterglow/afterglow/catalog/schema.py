@@ -121,6 +121,21 @@ def index_parameters(schema: Mapping[str, Any]) -> IndexParameters:
     return IndexParameters(config["space"], hnsw["ef_construction"], hnsw["ef_search"], hnsw["max_neighbors"])
 
 
+@dataclass(frozen=True, slots=True)
+class SparseIndex:
+    """The index of the sparse vectors under one key; with `bm25` queries are weighted by how rare a dimension is."""
+
+    bm25: bool
+
+
+def sparse_index(schema: Mapping[str, Any], key: str) -> SparseIndex:
+    """The index that serves sparse queries on `key`. Raises InvalidArgument where there is none."""
+    found = schema["keys"].get(key, {}).get("sparse_vector", {}).get("sparse_vector_index")
+    if found is None or not found["enabled"]:
+        raise InvalidArgument(_not_indexed(key, "SparseVector"))
+    return SparseIndex(bm25=bool(found["config"].get("bm25")))
+
+
 def check_indexed(schema: Mapping[str, Any], operands: Iterable[tuple[str, str]], uses_fulltext: bool) -> None:
     """Raise InvalidArgument when a filter needs an index that is switched off.
 
@@ -132,10 +147,11 @@ def check_indexed(schema: Mapping[str, Any], operands: Iterable[tuple[str, str]]
     for key, kind in operands:
         value_type = _VALUE_TYPES[kind]
         if not _enabled(schema, key, value_type, INVERTED[value_type]):
-            raise InvalidArgument(
-                f"Cannot filter using metadata key '{key}' with type '{_SHOWN[value_type]}' "
-                "because indexing is disabled"
-            )
+            raise InvalidArgument(_not_indexed(key, _SHOWN[value_type]))
+
+
+def _not_indexed(key: str, shown: str) -> str:
+    return f"Cannot filter using metadata key '{key}' with type '{shown}' because indexing is disabled"
 
 
 def _enabled(schema: Mapping[str, Any], key: str, value_type: str, index: str) -> bool:

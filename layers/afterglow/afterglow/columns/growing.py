@@ -21,7 +21,19 @@ PENDING_LIMIT = 4096
 class _GrowingLane:
     """A lane being written: new entries wait in lists, which numpy takes over in one go at the next snapshot."""
 
-    __slots__ = ("ends", "key", "kind", "new_ends", "new_rows", "new_values", "rows", "values", "vocabulary")
+    __slots__ = (
+        "ends",
+        "indices",
+        "key",
+        "kind",
+        "new_ends",
+        "new_indices",
+        "new_rows",
+        "new_values",
+        "rows",
+        "values",
+        "vocabulary",
+    )
 
     def __init__(self, key: str, kind: Kind) -> None:
         self.key = key
@@ -30,16 +42,24 @@ class _GrowingLane:
         self.rows = Buffer(np.uint32)
         self.values = Buffer(kind.dtype)
         self.ends: Buffer | None = None
+        self.indices = Buffer(np.uint32) if kind is Kind.SPARSE else None
         self.new_rows: list[int] = []
         self.new_values: list[Any] = []
         self.new_ends: list[int] = []
-        if kind.is_list:
+        self.new_indices: list[int] = []
+        if kind.is_ragged:
             self.ends = Buffer(np.uint64)
             self.ends.extend((0,))
 
     def add_list(self, row: int, items: Sequence[Any]) -> None:
         self.new_rows.append(row)
         self.new_values.extend(items if self.vocabulary is None else map(self.vocabulary.add, items))
+        self.new_ends.append(len(self.values) + len(self.new_values))
+
+    def add_sparse(self, row: int, vector: Mapping[str, Any]) -> None:
+        self.new_rows.append(row)
+        self.new_indices.extend(vector["indices"])
+        self.new_values.extend(vector["values"])
         self.new_ends.append(len(self.values) + len(self.new_values))
 
     def flush(self) -> None:
@@ -50,6 +70,9 @@ class _GrowingLane:
         if self.ends is not None:
             self.ends.extend(self.new_ends)
             self.new_ends = []
+        if self.indices is not None:
+            self.indices.extend(self.new_indices)
+            self.new_indices = []
         self.new_rows = []
         self.new_values = []
 
@@ -61,6 +84,7 @@ class _GrowingLane:
             values=self.values.view(),
             offsets=None if self.ends is None else self.ends.view(),
             vocabulary=self.vocabulary,
+            indices=None if self.indices is None else self.indices.view(),
         )
 
 
@@ -81,8 +105,9 @@ class GrowingColumns:
         return self._rows
 
     def append(self, metadatas: Sequence[Mapping[str, Any] | None]) -> None:
-        """Add one row per mapping: values are bool, int, float, str or lists of one of them.
+        """Add one row per mapping: values are bool, int, float, str, lists of one of them, or sparse vectors.
 
+        A sparse vector is a mapping with `indices`, strictly ascending uint32, and `values`, as many finite float32.
         None, as a mapping or as a value, and empty lists are no value. An int beyond int64 counts as the float nearest
         to it, as does any int in a list that also holds floats.
         """
@@ -97,6 +122,11 @@ class GrowingColumns:
                     self._append_list(row, key, value)
                     continue
                 if value is None:
+                    continue
+                if kind is dict:
+                    lane = lanes.get((key, Kind.SPARSE)) or self._new_lane(key, Kind.SPARSE, Kind.SPARSE)
+                    touched[key] = None
+                    lane.add_sparse(row, value)
                     continue
                 if kind is int and not INT64_MIN <= value <= INT64_MAX:
                     value = float(value)

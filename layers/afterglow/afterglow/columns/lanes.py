@@ -26,20 +26,26 @@ class Kind(StrEnum):
     INT_LIST = "int_list"
     FLOAT_LIST = "float_list"
     STR_LIST = "str_list"
+    SPARSE = "sparse"
 
     @property
     def is_list(self) -> bool:
-        """Whether values of this kind are arrays."""
+        """Whether values of this kind are arrays; a sparse vector is none."""
         return self in LIST_OF.values()
 
     @property
+    def is_ragged(self) -> bool:
+        """Whether a value is some number of items: a list, or the components of a sparse vector."""
+        return self.is_list or self is Kind.SPARSE
+
+    @property
     def item(self) -> "Kind":
-        """The kind of the items of a list; a scalar kind is its own."""
+        """The kind of the items of a list; any other kind is its own."""
         return ITEM_OF[self]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """How the values (of a list kind: the items) are held; strings as codes of the lane's vocabulary."""
+        """How the values (of a ragged kind: the items) are held; strings as codes of the lane's vocabulary."""
         return DTYPE_OF[self.item]
 
 
@@ -49,12 +55,13 @@ LIST_OF = {
     Kind.FLOAT: Kind.FLOAT_LIST,
     Kind.STR: Kind.STR_LIST,
 }
-ITEM_OF = {kind: kind for kind in LIST_OF} | {many: one for one, many in LIST_OF.items()}
+ITEM_OF = {kind: kind for kind in (*LIST_OF, Kind.SPARSE)} | {many: one for one, many in LIST_OF.items()}
 DTYPE_OF: dict[Kind, np.dtype[Any]] = {
     Kind.BOOL: np.dtype(np.bool_),
     Kind.INT: np.dtype(np.int64),
     Kind.FLOAT: np.dtype(np.float64),
     Kind.STR: np.dtype(np.uint32),
+    Kind.SPARSE: np.dtype(np.float32),
 }
 
 
@@ -63,9 +70,12 @@ class Lane:
     """The values of one key of one kind, one entry per row that has one.
 
     rows: uint32, strictly ascending, the row of each entry; None where every row of the part has a value.
-    values: bool_, int64, float64, or uint32 codes of `vocabulary`; for list kinds the items of all entries.
-    offsets: uint64, entries + 1, list kinds only: entry i holds values[offsets[i]:offsets[i + 1]], never empty.
+    values: bool_, int64, float64, or uint32 codes of `vocabulary`; for list kinds the items of all entries, for sparse
+    vectors float32, their components.
+    offsets: uint64, entries + 1, lists and sparse vectors only: entry i holds values[offsets[i]:offsets[i + 1]], never
+    empty but for a sparse vector without components.
     vocabulary: kinds of strings only.
+    indices: sparse vectors only: uint32, the dimension of each component, ascending within an entry.
     """
 
     kind: Kind
@@ -73,6 +83,7 @@ class Lane:
     values: NDArray[Any]
     offsets: NDArray[np.uint64] | None = None
     vocabulary: Vocabulary | None = None
+    indices: NDArray[np.uint32] | None = None
 
     @property
     def entries(self) -> int:

@@ -62,7 +62,8 @@ def _pick(lane: Lane, rows: NDArray[np.int64], places: NDArray[np.int64]) -> Lan
     starts = lane.offsets.view(np.int64)[entries]
     lengths = lane.offsets.view(np.int64)[entries + 1] - starts
     items, offsets = spans(starts, lengths)
-    return Lane(lane.kind, target, lane.values[items], offsets, lane.vocabulary)
+    indices = None if lane.indices is None else lane.indices[items]
+    return Lane(lane.kind, target, lane.values[items], offsets, lane.vocabulary, indices)
 
 
 def _concatenate(lanes: Sequence[Lane], rows: int) -> Lane:
@@ -74,7 +75,7 @@ def _concatenate(lanes: Sequence[Lane], rows: int) -> Lane:
     if kind.item is Kind.STR:
         vocabulary, values = merge([(lane.vocabulary, lane.values) for lane in lanes if lane.vocabulary is not None])
     offsets = None
-    if kind.is_list:
+    if kind.is_ragged:
         lengths = np.concatenate([np.diff(lane.offsets) for lane in lanes if lane.offsets is not None])
         offsets = np.zeros(len(lengths) + 1, dtype=np.uint64)
         np.cumsum(lengths, out=offsets[1:])
@@ -84,4 +85,7 @@ def _concatenate(lanes: Sequence[Lane], rows: int) -> Lane:
         values=np.concatenate(values),
         offsets=offsets,
         vocabulary=vocabulary,
+        indices=np.concatenate([lane.indices for lane in lanes if lane.indices is not None])
+        if kind is Kind.SPARSE
+        else None,
     )

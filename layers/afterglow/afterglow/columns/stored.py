@@ -4,7 +4,8 @@ The lanes lie one behind the other in eight arrays, so that a part of ten thousa
 
     rows u32 · codes u32 · ints i64 · floats f64 · bools u8 · offsets u64 · text offsets u64 · text u8
 
-The header names each lane in that order: key, kind, entries, whether it has every row, items, strings, bytes of text.
+The components of sparse vectors stand among the codes: the indices of a lane, then the bits of its float32 values. The
+header names each lane in that order: key, kind, entries, whether it has every row, items, strings, bytes of text.
 Framing, alignment and checksums are the segment's business; here only the sizes are compared.
 """
 
@@ -23,7 +24,7 @@ VERSION = 1
 
 ROWS, CODES, INTS, FLOATS, BOOLS, OFFSETS, TEXT_OFFSETS, TEXT = range(8)
 DTYPES = tuple(np.dtype(name) for name in ("<u4", "<u4", "<i8", "<f8", "u1", "<u8", "<u8", "u1"))
-ARRAY_OF = {Kind.STR: CODES, Kind.INT: INTS, Kind.FLOAT: FLOATS, Kind.BOOL: BOOLS}
+ARRAY_OF = {Kind.STR: CODES, Kind.INT: INTS, Kind.FLOAT: FLOATS, Kind.BOOL: BOOLS, Kind.SPARSE: CODES}
 
 
 class _Entry(NamedTuple):
@@ -55,6 +56,8 @@ def to_arrays(columns: Columns) -> tuple[dict[str, Any], list[NDArray[Any]]]:
                 strings, text_bytes = len(lane.vocabulary), len(lane.vocabulary.blob)
                 pools[TEXT_OFFSETS].append(lane.vocabulary.offsets)
                 pools[TEXT].append(lane.vocabulary.blob)
+            if lane.indices is not None:
+                pools[CODES].append(lane.indices)
             pools[ARRAY_OF[lane.kind.item]].append(lane.values)
             entries.append(
                 _Entry(key, lane.kind.value, lane.entries, lane.rows is None, len(lane.values), strings, text_bytes)
@@ -104,6 +107,7 @@ class _Cursor:
 
 def _lane(entry: _Entry, pools: Sequence[_Cursor]) -> Lane:
     kind = Kind(entry.kind)
+    indices = pools[CODES].next(entry.items) if kind is Kind.SPARSE else None
     values = pools[ARRAY_OF[kind.item]].next(entry.items)
     vocabulary = None
     if kind.item is Kind.STR:
@@ -112,8 +116,9 @@ def _lane(entry: _Entry, pools: Sequence[_Cursor]) -> Lane:
         kind=kind,
         rows=None if entry.has_every_row else pools[ROWS].next(entry.entries),
         values=values.view(kind.dtype),
-        offsets=pools[OFFSETS].next(entry.entries + 1) if kind.is_list else None,
+        offsets=pools[OFFSETS].next(entry.entries + 1) if kind.is_ragged else None,
         vocabulary=vocabulary,
+        indices=indices,
     )
 
 
@@ -124,4 +129,4 @@ def _is_final(lane: Lane) -> bool:
 def _pooled(pieces: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
     if not pieces:
         return np.empty(0, dtype=dtype)
-    return np.concatenate([piece.view(np.uint8) if piece.dtype == np.bool_ else piece for piece in pieces])
+    return np.concatenate([piece.view(dtype) for piece in pieces])
