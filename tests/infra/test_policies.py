@@ -89,7 +89,7 @@ def test_the_api_stores_nothing_but_batches() -> None:
         each for each in templates.statements("ApiRole") if "s3:PutObject" in templates.listed(each["Action"])
     ]
     assert batches["Resource"] == {"Fn::Sub": "${BucketArn}/*/log/*"}
-    assert re.fullmatch(r"[^/]+/log/.+", payload_key(UUID(int=1), "nonce"))
+    assert re.fullmatch(r"[^/]+/log/.+", payload_key(UUID(int=1), 1_700_000_000_000, "nonce"))
 
 
 def test_only_this_api_calls_the_function() -> None:

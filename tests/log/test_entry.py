@@ -19,10 +19,12 @@ batches = st.builds(
     seq=numbers,
     kind=st.just(Kind.BATCH),
     nonce=nonces,
+    at=st.integers(0, 10**13),
     ops=st.integers(1, 10_000),
     size=st.integers(1, 2**40),
     object=st.none() | st.text(min_size=1),
     frame=st.none() | st.binary(min_size=1),
+    ttl_key=st.none() | st.text(),
 )
 
 
@@ -36,9 +38,9 @@ def test_an_entry_survives_the_round_trip(entry: Entry) -> None:
 
 
 @given(batches)
-def test_a_stub_keeps_number_and_nonce_and_nothing_else(entry: Entry) -> None:
+def test_a_stub_keeps_number_nonce_and_time_and_nothing_else(entry: Entry) -> None:
     stub = entries.stub_of(entry)
-    assert stub == Entry(entry.seq, Kind.STUB, entry.nonce)
+    assert stub == Entry(entry.seq, Kind.STUB, entry.nonce, entry.at)
     assert entries.decode(as_item(stub)) == stub
 
 
@@ -50,12 +52,14 @@ def test_keys_sort_as_their_numbers_and_before_the_state(one: int, other: int) -
 
 def test_payloads_lie_below_their_collection() -> None:
     collection = UUID(int=5)
-    key = entries.payload_key(collection, "abc")
+    key = entries.payload_key(collection, 1_700_000_000_000, "abc")
     assert key.startswith(entries.payload_prefix(collection))
     assert key.startswith(f"{collection}/")
+    assert entries.payload_time(key) == 1_700_000_000_000
+    assert key < entries.payload_key(collection, 10_000_000_000_000, "abc")
 
 
-GOOD = Entry(3, Kind.BATCH, "n" * 24, 1, 5, None, b"frame")
+GOOD = Entry(3, Kind.BATCH, "n" * 24, 1_700_000_000_000, 1, 5, None, b"frame")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +71,7 @@ GOOD = Entry(3, Kind.BATCH, "n" * 24, 1, 5, None, b"frame")
         b"[]\n",
         b"null\n",
         entries.encode(GOOD).partition(b"\n")[0],
-        entries.encode(GOOD).replace(b'"format":1', b'"format":2'),
+        entries.encode(GOOD).replace(b'"format":2', b'"format":3'),
         entries.encode(GOOD).replace(b'"batch"', b'"other"'),
         entries.encode(GOOD).replace(b'"nonce"', b'"n0nce"'),
     ],

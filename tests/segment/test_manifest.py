@@ -42,6 +42,7 @@ def some_manifests(draw: st.DrawFn) -> Manifest:
         number=draw(st.integers(0, 10**11)),
         folded=folded,
         folded_ops=draw(st.integers(0, 10**12)),
+        clock=draw(st.integers(0, 10**13)),
         trimmed=draw(st.integers(0, folded)),
         next_ordinal=draw(st.integers(0, 10**12)),
         records=sum(each.live for each in segments),
@@ -55,10 +56,21 @@ def test_a_manifest_survives_the_round_trip(stores: Stores, manifest: Manifest) 
     key = manifests.store(stores.objects, manifest, "nonce")
     assert key.startswith(manifests.prefix(manifest.collection))
     assert manifests.load(stores.objects, key) == manifest
+    assert manifests.place(key) == manifests.Place(
+        key, manifest.number, manifest.folded, manifest.folded_ops, manifest.clock
+    )
+
+
+@pytest.mark.parametrize(
+    "key", ["", "x/manifest/1-2-3.json", "x/manifest/1-2-3-a-n-c.json", "x/manifest/1-2-3-4-n-c-d.json"]
+)
+def test_what_is_not_the_key_of_a_manifest(key: str) -> None:
+    with pytest.raises(Corrupt, match="not the key"):
+        manifests.place(key)
 
 
 SEGMENT = SegmentInfo("one", 10, 3, {"rows": FILE}, 2, FILE)
-GOOD = Manifest(UUID(int=1), 1, 5, 9, 4, 20, 8, (SEGMENT,))
+GOOD = Manifest(UUID(int=1), 1, 5, 9, 1_700_000_000_000, 4, 20, 8, (SEGMENT,))
 BAD = {
     "names a segment twice": replace(GOOD, segments=(SEGMENT, SEGMENT), records=16),
     "without live rows": replace(GOOD, segments=(replace(SEGMENT, dead_rows=10),), records=0),

@@ -25,7 +25,7 @@ from tests.segment.parts import PARAMETERS, Row, part_of, random_rows, rows, row
 from tests.support.stores import quick_folder, stores_at
 
 SHARED = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-FIXTURE = Path(__file__).parent / "fixtures" / "version-1"
+FIXTURE = Path(__file__).parent / "fixtures" / "version-2"
 
 
 def opened(stores: Stores, info: SegmentInfo) -> Segment:
@@ -153,7 +153,7 @@ def test_a_file_cut_under_an_open_segment_is_noticed(stores: Stores, sound: Segm
         segment.check()
 
 
-def test_the_frozen_segment_of_version_1_still_opens() -> None:
+def test_the_frozen_segment_of_version_2_still_opens() -> None:
     """`fixtures/make.py` wrote it; it is not to be written again."""
     with quick_folder() as folder:
         shutil.copytree(FIXTURE, folder / "objects")

@@ -54,6 +54,8 @@ class Settings:
     """How long an object that no manifest names is kept."""
     fence_seconds: int = 7 * 24 * 3600
     """How long a folded log slot, and the fence of a dropped collection, keeps slow writers out."""
+    retention_seconds: float = 7 * 24 * 3600.0
+    """How far back a collection can be read and restored, a dropped one too; 0: not at all."""
     scrub_bytes: int = 20 * 1024**3
     """On AWS: bytes of segments whose checksums the janitor compares in one run."""
     tail_trust_seconds: float = 3600.0

@@ -27,6 +27,10 @@ class Collection:
     registered); the wire's `configuration_json` is derived from it. `manifest` is the object key of the checkpoint's
     manifest, None before the first; the checkpoint holds the log up to entry `folded`, which is `folded_ops`
     operations. `version` is the item's version, for conditional writes.
+
+    `created` is when it was made, in Unix seconds. A fork begins at entry `origin` of another's log, with what the
+    manifest `begins` names (None where there was none yet); `family` is what it and its relatives have in common: the
+    id of the first of them, None for a collection without relatives.
     """
 
     id: UUID
@@ -41,4 +45,8 @@ class Collection:
     folded: int = 0
     folded_ops: int = 0
     dropped: bool = False
+    created: float = 0.0
+    origin: int = 0
+    begins: str | None = None
+    family: UUID | None = None
     version: int = field(default=0, compare=False)

@@ -13,7 +13,7 @@ from afterglow.catalog.model import Collection
 from afterglow.errors import Corrupt
 from afterglow.storage.ports import Item
 
-FORMAT = 1
+FORMAT = 2
 _DEFLATED = b"Z"
 _LONG = 2_048
 
@@ -35,6 +35,10 @@ def encode(collection: Collection) -> bytes:
             "folded": collection.folded,
             "folded_ops": collection.folded_ops,
             "dropped": collection.dropped,
+            "created": collection.created,
+            "origin": collection.origin,
+            "begins": collection.begins,
+            "family": None if collection.family is None else str(collection.family),
         }
     )
     return body if len(body) < _LONG else _DEFLATED + zlib.compress(body)
@@ -60,6 +64,10 @@ def decode(item: Item) -> Collection:
             folded=value["folded"],
             folded_ops=value["folded_ops"],
             dropped=value["dropped"],
+            created=value["created"],
+            origin=value["origin"],
+            begins=value["begins"],
+            family=None if value["family"] is None else UUID(value["family"]),
             version=item.version,
         )
     except (KeyError, TypeError, ValueError, zlib.error) as error:

@@ -61,6 +61,7 @@ class Engine:
             home=place.home,
             schema=stored_schema,
             metadata=None if metadata is None else dict(metadata),
+            created=self._stores.ambient.now(),
         )
         for attempt in range(_CREATE_ATTEMPTS):
             present = collections.by_name(self._stores.table, place, name) if get_or_create else None

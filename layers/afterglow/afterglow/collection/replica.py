@@ -19,19 +19,16 @@ from uuid import UUID
 
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
-from afterglow.collection.apply import apply
-from afterglow.collection.memory import LivePart, Located, Memory
+from afterglow.collection.memory import LivePart, Located
 from afterglow.collection.model import Scope, within
-from afterglow.collection.tuning import graph_parameters
+from afterglow.collection.opening import Loaded, by_id, open_checkpoint
 from afterglow.errors import AfterglowError, Corrupt, NotFound
 from afterglow.log import read as log
 from afterglow.log.entry import Entry
 from afterglow.log.read import Trimmed
 from afterglow.metering import phase
-from afterglow.segment import manifest as manifests
 from afterglow.segment.framing import ADVICE
 from afterglow.segment.manifest import Manifest
-from afterglow.segment.reader import Segment, read_dead
 from afterglow.storage.ports import Item, ObjectMissing
 from afterglow.storage.stores import Stores
 
@@ -45,9 +42,9 @@ _WARM_SECONDS = 1.0
 class View:
     """A collection at one moment: nothing in it changes any more.
 
-    `applied` is the number of the last log entry in it, `ops` the operations up to there, `next_ordinal` the insertion
-    ordinal of the next new record. `located` answers for the
-    ids that the view was asked with; its part indexes are those of `parts`.
+    `applied` is the number of the last log entry in it, `ops` the operations up to there, `clock` the time of the log
+    there, `next_ordinal` the insertion ordinal of the next new record. `located` answers for the ids that the view was
+    asked with; its part indexes are those of `parts`. `entries` are, for an indexer, those after the checkpoint.
     """
 
     collection: Collection
@@ -56,19 +53,10 @@ class View:
     records: int
     applied: int
     ops: int
+    clock: int
     next_ordinal: int
     located: Located | None = None
-
-
-class _Loaded:
-    """A checkpoint and what was applied on top of it."""
-
-    def __init__(self, key: str | None, memory: Memory) -> None:
-        self.key = key
-        self.memory = memory
-        self.applied = memory.manifest.folded
-        self.ops = memory.manifest.folded_ops
-        self.tail_bytes = 0
+    entries: tuple[Entry, ...] = ()
 
 
 class Replica:
@@ -93,7 +81,7 @@ class Replica:
         self._lock = threading.Lock()
         self._refreshing = False
         self._refused: str | None = None
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
         self._collection: Collection | None = None
         self._read_at = float("-inf")
 
@@ -132,11 +120,13 @@ class Replica:
                 records=memory.records,
                 applied=loaded.applied,
                 ops=loaded.ops,
+                clock=loaded.clock,
                 next_ordinal=memory.next_ordinal,
                 located=None if ids is None else memory.locate(ids),
+                entries=tuple(loaded.entries or ()),
             )
 
-    def _catch_up(self, scope: Scope | None) -> tuple[Collection, _Loaded]:
+    def _catch_up(self, scope: Scope | None) -> tuple[Collection, Loaded]:
         if self._loaded is None:
             found = self._noted(log.read_state(self._stores.table, self._id))
             self._loaded = self._load(found if scope is None else within(scope, found))
@@ -173,17 +163,9 @@ class Replica:
             raise NotFound(f"Collection [{self._id}] does not exist.")
         return known
 
-    def _replay(self, loaded: _Loaded, entries: Sequence[Entry]) -> None:
-        if self._most_tail_rows == 0:
-            return
-        for entry, batch in log.load(self._stores, self._id, entries):
-            if self._most_tail_rows is not None and len(loaded.memory.tail) >= self._most_tail_rows:
-                return
-            if batch is not None:
-                apply(loaded.memory, batch)
-            loaded.applied = entry.seq
-            loaded.ops += entry.ops
-            loaded.tail_bytes += entry.size
+    def _replay(self, loaded: Loaded, entries: Sequence[Entry]) -> None:
+        if self._most_tail_rows != 0:
+            loaded.apply(log.load(self._stores, self._id, entries), self._most_tail_rows)
 
     def _refresh_soon(self, collection: Collection) -> None:
         if self._background is None:
@@ -211,7 +193,7 @@ class Replica:
         finally:
             self._refreshing = False
 
-    def _caught_up(self, collection: Collection) -> _Loaded:
+    def _caught_up(self, collection: Collection) -> Loaded:
         """The newest checkpoint with the log after it, as of about now."""
         for _ in range(_ATTEMPTS):
             fresh = self._load(collection)
@@ -227,7 +209,7 @@ class Replica:
             return fresh
         raise Corrupt(f"the log of collection {self._id} does not go on after its checkpoint; {ADVICE}")
 
-    def _load(self, collection: Collection) -> _Loaded:
+    def _load(self, collection: Collection) -> Loaded:
         """The checkpoint that the state names; a newer one where that one was replaced and collected meanwhile."""
         missing: ObjectMissing | None = None
         for _ in range(_ATTEMPTS):
@@ -245,17 +227,7 @@ class Replica:
             collection = newer
         raise Corrupt(f"collection {self._id} cannot be opened: {missing}; {ADVICE}")
 
-    def _open(self, collection: Collection) -> _Loaded:
-        if collection.manifest is None:
-            return _Loaded(None, Memory(Manifest(self._id), (), ()))
-        objects, settings = self._stores.objects, self._stores.settings
-        manifest = manifests.load(objects, collection.manifest)
-        parameters = graph_parameters(collection)
-        present = {} if self._loaded is None else {each.info.id: each for each in self._loaded.memory.segments}
-        objects.fetch([file.key for info in manifest.segments if info.id not in present for file in info.objects])
-        segments = [
-            present.get(info.id) or Segment(objects, info, parameters, verify=settings.verify_checksums)
-            for info in manifest.segments
-        ]
-        dead = [read_dead(objects, info) for info in manifest.segments]
-        return _Loaded(collection.manifest, Memory(manifest, segments, dead))
+    def _open(self, collection: Collection) -> Loaded:
+        present = () if self._loaded is None else self._loaded.memory.segments
+        kept = self._most_tail_rows is not None
+        return open_checkpoint(self._stores, collection, collection.manifest, by_id(present), kept=kept)

@@ -83,7 +83,7 @@ def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, 
     """
     prepared = append.prepare(stores, collection_id, batch)
     with end.lock:
-        prepared = append.secured(stores, prepared)
+        prepared = append.renewed(stores, collection_id, prepared)
         entry = prepared.entry
         if not append.append_at(stores, collection_id, entry, seq):
             if entry.object is not None:
@@ -167,7 +167,7 @@ def _append(stores: Stores, end: LogEnd, collection_id: UUID, prepared: Prepared
     pause = _FIRST_PAUSE_SECONDS
     for _ in range(_ATTEMPTS):
         _refuse_when_behind(stores, end, collection_id)
-        seq, prepared = end.seq + 1, append.secured(stores, prepared)
+        seq, prepared = end.seq + 1, append.renewed(stores, collection_id, prepared)
         if append.append_at(stores, collection_id, prepared.entry, seq):
             end.seq, end.known_at = seq, stores.ambient.now()
             end.total_ops += prepared.entry.ops

@@ -50,6 +50,7 @@ def fold(stores: Stores, view: View) -> Manifest:
         number=old.number + 1,
         folded=view.applied,
         folded_ops=view.ops,
+        clock=view.clock,
         trimmed=trimmed,
         next_ordinal=view.next_ordinal,
         records=view.records,

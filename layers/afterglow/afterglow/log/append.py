@@ -26,28 +26,45 @@ class Prepared:
     at: float
 
 
-def prepare(stores: Stores, collection_id: UUID, batch: Batch) -> Prepared:
+def prepare(stores: Stores, collection_id: UUID, batch: Batch, ttl_key: str | None = None) -> Prepared:
     """The entry of a batch; a batch over `inline_bytes` is put to an object here."""
-    frame, at = frames.encode(batch), stores.ambient.now()
-    entry = Entry(0, Kind.BATCH, stores.ambient.nonce(), ops=len(batch.ids), size=len(frame))
+    frame = frames.encode(batch)
+    entry = Entry(0, Kind.BATCH, stores.ambient.nonce(), ops=len(batch.ids), size=len(frame), ttl_key=ttl_key)
     if len(frame) <= stores.settings.inline_bytes:
-        return Prepared(replace(entry, frame=frame), frame, at)
-    key = entries.payload_key(collection_id, entry.nonce)
+        return Prepared(replace(entry, frame=frame), frame, stores.ambient.now())
+    return _stored(stores, collection_id, entry, frame)
+
+
+def _stored(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes) -> Prepared:
+    at = stores.ambient.now()
+    key = entries.payload_key(collection_id, entries.milliseconds(at), entry.nonce)
     stores.objects.put(key, frame)
     return Prepared(replace(entry, object=key), frame, at)
 
 
-def secured(stores: Stores, prepared: Prepared) -> Prepared:
-    """The same, its object put again where that is so long ago that it may have been collected, or soon will be.
+def renewed(stores: Stores, collection_id: UUID, prepared: Prepared) -> Prepared:
+    """The same, its object put again under a key of now where that was long ago; to be called before it is appended.
 
-    To be called before the entry is appended, else a crash right after it leaves an entry without its batch; and before
-    the write is acknowledged, as appending may have taken long.
+    So the time in an object's key is never much before that of its entry, by which garbage collection goes.
     """
-    now = stores.ambient.now()
-    if prepared.entry.object is None or now - prepared.at <= stores.settings.garbage_grace_seconds / 2:
+    if prepared.entry.object is None or not _is_old(stores, prepared):
+        return prepared
+    return _stored(stores, collection_id, prepared.entry, prepared.frame)
+
+
+def secured(stores: Stores, prepared: Prepared) -> Prepared:
+    """The same, its object put again where that is so long ago that it may have been collected.
+
+    To be called before the write is acknowledged, as appending may have taken long.
+    """
+    if prepared.entry.object is None or not _is_old(stores, prepared):
         return prepared
     stores.objects.put(prepared.entry.object, prepared.frame)
-    return replace(prepared, at=now)
+    return replace(prepared, at=stores.ambient.now())
+
+
+def _is_old(stores: Stores, prepared: Prepared) -> bool:
+    return stores.ambient.now() - prepared.at > stores.settings.garbage_grace_seconds / 2
 
 
 def fence(ambient: Ambient) -> Entry:
@@ -61,7 +78,7 @@ def append_at(stores: Stores, collection_id: UUID, entry: Entry, seq: int) -> bo
     A put whose answer is lost is put again: our own nonce at that number shows that it had succeeded. Raises
     Unavailable when the table keeps failing; the write is then either wholly there or not at all.
     """
-    value = entries.encode(replace(entry, seq=seq))
+    value = entries.encode(replace(entry, seq=seq, at=entries.milliseconds(stores.ambient.now())))
     for attempt in range(_ATTEMPTS):
         try:
             stores.table.put(keys.collection(collection_id), entries.key(seq), value, if_absent=True)

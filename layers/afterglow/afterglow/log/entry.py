@@ -1,7 +1,10 @@
 """One entry of the log, as the value of a `LOG#<number>` item.
 
-The value is a line of JSON (`format`, `kind`, `nonce`, `ops`, `size`, `object`), a newline, and for an inline batch
-its frame (`log.batch`). `size` is the length of the frame in bytes, wherever it is.
+The value is a line of JSON (`format`, `kind`, `nonce`, `at`, `ops`, `size`, `object`, `ttl_key`), a newline, and for an
+inline batch its frame (`log.batch`). `size` is the length of the frame in bytes, wherever it is.
+
+`at` is when its writer appended it, by that writer's clock. Clocks differ, so the time of a position in the log is the
+latest `at` up to there, which never goes back; `following` computes it.
 """
 
 from dataclasses import dataclass
@@ -13,11 +16,12 @@ import orjson
 from afterglow.errors import Corrupt
 from afterglow.storage.ports import Item
 
-FORMAT = 1
+FORMAT = 2
 LOG = "LOG#"
 BEFORE_ALL = LOG
 AFTER_ALL = "LOG$"
 _DIGITS = 20
+_TIME_DIGITS = 14
 
 
 class Kind(StrEnum):
@@ -30,15 +34,21 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry at number `seq`. A batch lies in `frame`, or under the key `object` where it was too large."""
+    """An entry at number `seq`. A batch lies in `frame`, or under the key `object` where it was too large.
+
+    `at` is in Unix milliseconds. `ttl_key` is the metadata key that told, when the entry was written, when a record
+    expires; None: none did.
+    """
 
     seq: int
     kind: Kind
     nonce: str
+    at: int = 0
     ops: int = 0
     size: int = 0
     object: str | None = None
     frame: bytes | None = None
+    ttl_key: str | None = None
 
 
 def key(seq: int) -> str:
@@ -46,9 +56,24 @@ def key(seq: int) -> str:
     return f"{LOG}{seq:0{_DIGITS}}"
 
 
-def payload_key(collection_id: UUID, nonce: str) -> str:
-    """Where a batch too large for the table is stored."""
-    return f"{payload_prefix(collection_id)}{nonce}.batch"
+def payload_key(collection_id: UUID, at: int, nonce: str) -> str:
+    """Where a batch too large for the table is stored; in the order of `at`, when it was put (Unix milliseconds)."""
+    return f"{payload_prefix(collection_id)}{at:0{_TIME_DIGITS}}-{nonce}.batch"
+
+
+def payload_time(key: str) -> int:
+    """The `at` of a payload's key. Raises ValueError."""
+    return int(key.rpartition("/")[2].partition("-")[0])
+
+
+def milliseconds(seconds: float) -> int:
+    """Unix seconds as the log has them."""
+    return int(seconds * 1000)
+
+
+def following(clock: int, entry: Entry) -> int:
+    """The time of the log at `entry`, where it is `clock` at the entry before."""
+    return max(clock, entry.at)
 
 
 def payload_prefix(collection_id: UUID) -> str:
@@ -62,9 +87,11 @@ def encode(entry: Entry) -> bytes:
         "format": FORMAT,
         "kind": entry.kind,
         "nonce": entry.nonce,
+        "at": entry.at,
         "ops": entry.ops,
         "size": entry.size,
         "object": entry.object,
+        "ttl_key": entry.ttl_key,
     }
     return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + (entry.frame or b"")
 
@@ -80,10 +107,12 @@ def decode(item: Item) -> Entry:
             seq=int(item.sk.removeprefix(LOG)),
             kind=Kind(head["kind"]),
             nonce=head["nonce"],
+            at=head["at"],
             ops=head["ops"],
             size=head["size"],
             object=head["object"],
             frame=frame or None,
+            ttl_key=head["ttl_key"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{item.pk} {item.sk} cannot be read: {error}") from error
@@ -91,4 +120,4 @@ def decode(item: Item) -> Entry:
 
 def stub_of(entry: Entry) -> Entry:
     """What keeps the slot of a folded entry."""
-    return Entry(entry.seq, Kind.STUB, entry.nonce)
+    return Entry(entry.seq, Kind.STUB, entry.nonce, entry.at)

@@ -1,7 +1,9 @@
 """The manifest: which segments make up a checkpoint. Immutable; the collection's state names the one in force.
 
-Its key is ``<collection>/manifest/<number>-<nonce>-<xxh3-64 of its bytes in hex>.json``: whoever names a manifest says
-with that what must be in it, and a reader that finds anything else says so.
+Its key is ``<collection>/manifest/<number>-<folded>-<folded_ops>-<clock>-<nonce>-<xxh3-64 of its bytes in hex>.json``:
+whoever names a manifest says with that what must be in it, and a reader that finds anything else says so. A listing of
+the keys alone tells where in the log each stands. Every manifest is true, in force or not: it holds the log up to
+`folded`; also that of a fork's origin, which names another collection.
 
 Invariants, checked by `validate` on read and on write:
 
@@ -21,7 +23,7 @@ from afterglow.errors import Corrupt
 from afterglow.segment.framing import ADVICE, FileInfo
 from afterglow.storage.ports import Objects
 
-FORMAT = 1
+FORMAT = 2
 _DIGITS = 12
 
 
@@ -61,13 +63,15 @@ class SegmentInfo:
 class Manifest:
     """A checkpoint: the log up to entry `folded`, which is `folded_ops` operations, as segments.
 
-    `next_ordinal` is the insertion ordinal of the next new record. Log entries up to `trimmed` are stubs.
+    `clock` is the time of the log there (`log.entry`). `next_ordinal` is the insertion ordinal of the next new record.
+    Log entries up to `trimmed` are stubs.
     """
 
     collection: UUID
     number: int = 0
     folded: int = 0
     folded_ops: int = 0
+    clock: int = 0
     trimmed: int = 0
     next_ordinal: int = 0
     records: int = 0
@@ -112,12 +116,33 @@ def segments_prefix(collection_id: UUID) -> str:
 
 def store(objects: Objects, manifest: Manifest, nonce: str) -> str:
     """Write the manifest under a key of its own and return the key. Raises Corrupt where an invariant does not hold."""
-    name = f"{prefix(manifest.collection)}{manifest.number:0{_DIGITS}}-{nonce}"
+    at = f"{manifest.folded}-{manifest.folded_ops}-{manifest.clock}"
+    name = f"{prefix(manifest.collection)}{manifest.number:0{_DIGITS}}-{at}-{nonce}"
     value = {"format": FORMAT, **asdict(validate(manifest, name))}
     body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
     key = f"{name}{_ending(body)}"
     objects.put(key, body)
     return key
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a manifest's key says: its number, and how far it holds the log."""
+
+    key: str
+    number: int
+    folded: int
+    folded_ops: int
+    clock: int
+
+
+def place(key: str) -> Place:
+    """Where the manifest of this key stands. Raises Corrupt."""
+    try:
+        number, folded, folded_ops, clock, _, _ = key.rpartition("/")[2].split("-")
+        return Place(key, int(number), int(folded), int(folded_ops), int(clock))
+    except ValueError as error:
+        raise Corrupt(f"{key} is not the key of a manifest; {ADVICE}") from error
 
 
 def load(objects: Objects, key: str) -> Manifest:

@@ -1,0 +1,88 @@
+"""Opening a checkpoint, and applying the log on top of it.
+
+What is loaded belongs to whoever loaded it: one thread applies at a time (`collection.replica`, `collection.past`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from afterglow.catalog.model import Collection
+from afterglow.collection.apply import apply
+from afterglow.collection.memory import Memory
+from afterglow.collection.tuning import graph_parameters
+from afterglow.log.batch import Batch
+from afterglow.log.entry import Entry, following
+from afterglow.segment import manifest as manifests
+from afterglow.segment.manifest import Manifest
+from afterglow.segment.reader import Segment, read_dead
+from afterglow.storage.stores import Stores
+
+
+class Loaded:
+    """A checkpoint and what was applied on top of it.
+
+    `key` is its manifest's, None before the first. `applied` is the number of the last log entry in it, `ops` the
+    operations up to there, `clock` the time of the log there. `entries` are those applied, where they are `kept`.
+    """
+
+    def __init__(self, key: str | None, memory: Memory, *, kept: bool = False) -> None:
+        self.key = key
+        self.memory = memory
+        self.applied = memory.manifest.folded
+        self.ops = memory.manifest.folded_ops
+        self.clock = memory.manifest.clock
+        self.tail_bytes = 0
+        self.entries: list[Entry] | None = [] if kept else None
+
+    def apply(self, loaded: Iterable[tuple[Entry, Batch | None]], most_tail_rows: int | None = None) -> None:
+        """Apply the entries that follow, in order; stop where the tail has so many rows.
+
+        What raises midway leaves it half applied: it must be thrown away then.
+        """
+        for entry, batch in loaded:
+            if most_tail_rows is not None and len(self.memory.tail) >= most_tail_rows:
+                return
+            self.clock = following(self.clock, entry)
+            if batch is not None:
+                apply(self.memory, batch)
+            self.applied = entry.seq
+            self.ops += entry.ops
+            self.tail_bytes += entry.size
+            if self.entries is not None:
+                self.entries.append(entry)
+
+
+def open_checkpoint(
+    stores: Stores,
+    collection: Collection,
+    key: str | None,
+    present: Mapping[str, Segment],
+    *,
+    kept: bool = False,
+) -> Loaded:
+    """The checkpoint that the manifest `key` names; segments that are `present` under their ids are not opened anew.
+
+    Raises ObjectMissing, Corrupt, Unavailable, StorageFull.
+    """
+    if key is None:
+        return Loaded(None, empty(collection.id), kept=kept)
+    objects, settings = stores.objects, stores.settings
+    manifest = manifests.load(objects, key)
+    parameters = graph_parameters(collection)
+    objects.fetch([file.key for info in manifest.segments if info.id not in present for file in info.objects])
+    segments = [
+        present.get(info.id) or Segment(objects, info, parameters, verify=settings.verify_checksums)
+        for info in manifest.segments
+    ]
+    dead = [read_dead(objects, info) for info in manifest.segments]
+    return Loaded(key, Memory(manifest, segments, dead), kept=kept)
+
+
+def empty(collection_id: UUID) -> Memory:
+    """What there is before the first entry."""
+    return Memory(Manifest(collection_id), (), ())
+
+
+def by_id(segments: Sequence[Segment]) -> dict[str, Segment]:
+    """The segments by their ids."""
+    return {each.info.id: each for each in segments}
