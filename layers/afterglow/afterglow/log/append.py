@@ -1,5 +1,6 @@
 """Putting entries at the end of a log (protocol: `afterglow.log`)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from afterglow.log import entry as entries
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, Kind
 from afterglow.settings import Ambient
-from afterglow.storage.ports import ConditionFailed
+from afterglow.storage.ports import ConditionFailed, Put, Write
 from afterglow.storage.stores import Stores
 
 _ATTEMPTS = 3
@@ -72,18 +73,28 @@ def fence(ambient: Ambient) -> Entry:
     return Entry(0, Kind.FENCE, ambient.nonce())
 
 
-def append_at(stores: Stores, collection_id: UUID, entry: Entry, seq: int) -> bool:
+def append_at(stores: Stores, collection_id: UUID, entry: Entry, seq: int, beside: Sequence[Write] = ()) -> bool:
     """Put `entry` at number `seq`; whether it stands there now. False: another writer's entry does.
 
     A put whose answer is lost is put again: our own nonce at that number shows that it had succeeded. Raises
     Unavailable when the table keeps failing; the write is then either wholly there or not at all.
+
+    What is written `beside` it, to other items, is written in one transaction with it. Raises ConditionFailed where one
+    of these is refused.
     """
     value = entries.encode(replace(entry, seq=seq, at=entries.milliseconds(stores.ambient.now())))
     for attempt in range(_ATTEMPTS):
         try:
-            stores.table.put(keys.collection(collection_id), entries.key(seq), value, if_absent=True)
+            if beside:
+                put = Put(keys.collection(collection_id), entries.key(seq), value, if_absent=True)
+                stores.table.transact([put, *beside])
+            else:
+                stores.table.put(keys.collection(collection_id), entries.key(seq), value, if_absent=True)
         except ConditionFailed as conflict:
-            return conflict.existing is not None and entries.decode(conflict.existing).nonce == entry.nonce
+            existing = conflict.existing
+            if beside and (existing is None or existing.pk != keys.collection(collection_id)):
+                raise
+            return existing is not None and entries.decode(existing).nonce == entry.nonce
         except Unavailable:
             if attempt == _ATTEMPTS - 1:
                 raise
