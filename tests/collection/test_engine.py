@@ -112,7 +112,7 @@ def test_a_delete_by_filter_of_a_sleeper_lands_after_what_it_missed(world: World
     writer.write(world.scope, records("b", metadatas=[{"k": 1}]))
     world.index()
     world.pass_a_week()
-    assert sleeper.delete(world.scope, Selection(where=parse_where({"k": 1}))) == 2
+    assert sleeper.delete(world.scope, Selection(where=parse_where({"k": 1}))).count == 2
     for engine in (sleeper, writer, world.engine()):
         assert ids_in(engine, world.scope) == []
 
@@ -256,7 +256,7 @@ def test_concurrent_deletes_by_filter_each_delete_what_they_counted(world: World
     where = parse_where({"k": 1})
 
     def work(number: int) -> int:
-        return sum(engines[number].delete(world.scope, Selection(where=where), 4) for _ in range(3))
+        return sum(engines[number].delete(world.scope, Selection(where=where), 4).count for _ in range(3))
 
     with ThreadPoolExecutor(3) as pool:
         assert sum(pool.map(work, range(3))) == 36

@@ -106,14 +106,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, 1), names=st.lists(ids, min_size=1, max_size=5))
     def delete(self, at: int, names: list[str]) -> None:
-        assert self.engines[at].delete(self.scope, Selection(names)) == len(names)
+        assert self.engines[at].delete(self.scope, Selection(names)).count == len(names)
         self.model.apply(Batch(Op.DELETE, names))
 
     @rule(at=st.integers(0, 1), names=some_ids, where=st.sampled_from(WHERES), limit=st.none() | st.integers(0, 3))
     def delete_where(self, at: int, names: list[str] | None, where: dict[str, Any], limit: int | None) -> None:
         selection = Selection(names, parse_where(where))
         doomed = self.chosen(names, where)[:limit]
-        assert self.engines[at].delete(self.scope, selection, limit) == len(doomed)
+        assert self.engines[at].delete(self.scope, selection, limit).count == len(doomed)
         if doomed:
             self.model.apply(Batch(Op.DELETE, doomed))
 
@@ -153,8 +153,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, 1))
     def count(self, at: int) -> None:
-        assert self.engines[at].count(self.scope) == len(self.model.records)
-        assert self.engines[at].count(self.scope, ReadLevel.INDEX_ONLY) >= 0
+        assert self.engines[at].count(self.scope).count == len(self.model.records)
+        assert self.engines[at].count(self.scope, ReadLevel.INDEX_ONLY).count >= 0
         status = self.engines[at].indexing_status(self.scope)
         assert status.total_ops == self.model.ops
         assert 0 <= status.indexed_ops <= status.total_ops

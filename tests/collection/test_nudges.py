@@ -61,9 +61,9 @@ def test_a_delete_by_a_filter_counts_like_every_write(folder: Path) -> None:
     scope, _ = new_collection(stores)
     engine = Engine(stores)
     write(engine, scope, 0, 8)
-    assert engine.delete(scope, Selection(where=parse_where({"key": 0}))) == 1
+    assert engine.delete(scope, Selection(where=parse_where({"key": 0}))).count == 1
     assert queue.sent == []
-    assert engine.delete(scope, Selection(where=parse_where({"key": 1}))) == 1
+    assert engine.delete(scope, Selection(where=parse_where({"key": 1}))).count == 1
     assert [body for _, body in queue.sent] == ["3"]
 
 
@@ -76,6 +76,6 @@ def test_a_queue_that_fails_costs_no_write(folder: Path, caplog: pytest.LogCaptu
     scope, _ = new_collection(stores)
     engine = Engine(stores)
     write(engine, scope, 0, 3)
-    assert engine.count(scope) == 3
+    assert engine.count(scope).count == 3
     assert f"the indexer was not told of collection {scope.collection}" in caplog.text
     stores.table.close()

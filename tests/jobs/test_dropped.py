@@ -34,7 +34,7 @@ def test_what_is_made_after_a_reset_outlives_the_sweep_of_what_was_before(tmp_pa
     scope = Scope(TENANT, DATABASE, made.id)
     engine.write(scope, Batch(Op.ADD, ["a"], np.ones((1, 64), dtype=np.float32)))
     garbage.clear_dropped(stores)
-    assert engine.count(scope) == 1
+    assert engine.count(scope).count == 1
     assert [info.key for info in stores.objects.list(f"{made.id}/")]
 
     engine.delete_collection(TENANT, DATABASE, "since")

@@ -11,6 +11,7 @@ from afterglow.errors import InvalidArgument, Unimplemented
 from afterglow.metering import phase
 
 _NOTHING = b"{}"
+_POSITION = b"afterglow-log-position"
 _DEFAULT_RESULTS = 10
 _LIGHT_BODY = 64 * 1024
 """Bytes of a body that is parsed in less than a millisecond."""
@@ -50,8 +51,8 @@ def delete(service: Service, call: Call) -> Answer:
         raise
     with phase("handle"):
         deleted = service.engine.delete(scope, selection, request.limit)
-    note(rows=deleted)
-    return Answer(orjson.dumps({"deleted": deleted}))
+    note(rows=deleted.count)
+    return _positioned(orjson.dumps({"deleted": deleted.count}), deleted.position)
 
 
 def get(service: Service, call: Call) -> Answer:
@@ -70,7 +71,7 @@ def get(service: Service, call: Call) -> Answer:
         records = service.engine.get(scope, selection, request.limit, request.offset or 0, include)
     note(rows=len(records.ids))
     with phase("render"):
-        return Answer(records_out.got(records, request.include))
+        return _positioned(records_out.got(records, request.include), records.position)
 
 
 def query(service: Service, call: Call) -> Answer | Later:
@@ -111,13 +112,15 @@ class _Query:
             hits = self._engine.query(self._scope, self._vectors, self._wanted, self._selection, include)
         note(queries=len(hits), rows=sum(len(each.records.ids) for each in hits))
         with phase("render"):
-            return Answer(records_out.found(hits, self._request.include))
+            position = hits[0].records.position if hits else None
+            return _positioned(records_out.found(hits, self._request.include), position)
 
 
 def count(service: Service, call: Call) -> Answer:
     """How many records the collection has."""
     level = params.read_level(call)
-    return Answer(b"%d" % service.engine.count(params.scope(call), level))
+    counted = service.engine.count(params.scope(call), level)
+    return _positioned(b"%d" % counted.count, counted.position)
 
 
 def indexing_status(service: Service, call: Call) -> Answer:
@@ -149,5 +152,10 @@ def _write(service: Service, call: Call, op: Op) -> Answer:
         raise
     note(rows=len(batch.ids))
     with phase("handle"):
-        service.engine.write(scope, batch)
-    return Answer(_NOTHING)
+        position = service.engine.write(scope, batch)
+    return _positioned(_NOTHING, position)
+
+
+def _positioned(body: bytes, position: int | None) -> Answer:
+    """The answer, with the log entry that a write became, or that a read saw last, in a header."""
+    return Answer(body, headers=[] if position is None else [(_POSITION, b"%d" % position)])

@@ -14,10 +14,21 @@ from afterglow.catalog import Catalog, collections, schema
 from afterglow.catalog.model import Collection, Database
 from afterglow.collection import progress, reading, writing
 from afterglow.collection.kept import Kept
-from afterglow.collection.model import Hits, Include, IndexingStatus, ReadLevel, Records, Scope, Selection, within
+from afterglow.collection.model import (
+    Counted,
+    Hits,
+    Include,
+    IndexingStatus,
+    ReadLevel,
+    Records,
+    Scope,
+    Selection,
+    within,
+)
 from afterglow.collection.replica import View
 from afterglow.errors import AlreadyExists, InvalidArgument, NotFound, StorageFull
 from afterglow.log.batch import Batch, Op
+from afterglow.storage.ports import Write
 from afterglow.storage.stores import Stores
 
 _CREATE_ATTEMPTS = 20
@@ -161,16 +172,19 @@ class Engine:
 
     # records
 
-    def write(self, scope: Scope, batch: Batch) -> None:
-        """Make an add, update or upsert durable; the next read sees it. Raises NotFound, InvalidArgument, Busy."""
-        self._write(scope, batch)
+    def write(self, scope: Scope, batch: Batch, beside: Sequence[Write] = ()) -> int | None:
+        """Make an add, update or upsert durable; the next read sees it. The number of its log entry, where it has one.
 
-    def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> int:
+        `beside` is written in one transaction with the entry. Raises NotFound, InvalidArgument, Busy, and
+        ConditionFailed where one of `beside` is refused: then nothing is written.
+        """
+        return self._write(scope, batch, beside)
+
+    def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> Counted:
         """Delete the selected records; how many. By ids alone that is the number of ids given, as the contract says."""
         if selection.where is None and selection.where_document is None:
             ids = list(selection.ids or ())
-            self._write(scope, Batch(Op.DELETE, ids))
-            return len(ids)
+            return Counted(len(ids), self._write(scope, Batch(Op.DELETE, ids)))
 
         def evaluate() -> tuple[int, int, list[str]]:
             view = self._view(scope, selection)
@@ -203,10 +217,12 @@ class Engine:
         rows = None if opened is None else opened.replica.warm_rows()
         return rows is not None and reading.is_light(rows, queries, n_results, selection)
 
-    def count(self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL) -> int:
+    def count(self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL) -> Counted:
         """How many records there are; with `index_only`, in the checkpoint."""
         view = self._view(scope, Selection())
-        return view.manifest.records if read_level is ReadLevel.INDEX_ONLY else view.records
+        if read_level is ReadLevel.INDEX_ONLY:
+            return Counted(view.manifest.records, view.manifest.folded)
+        return Counted(view.records, view.applied)
 
     def indexing_status(self, scope: Scope) -> IndexingStatus:
         """How many operations were logged, and how many of them are folded and need no graph or have one."""
@@ -226,10 +242,10 @@ class Engine:
             self._background.shutdown(wait=True, cancel_futures=True)
         self._stores.table.close()
 
-    def _write(self, scope: Scope, batch: Batch) -> None:
+    def _write(self, scope: Scope, batch: Batch, beside: Sequence[Write] = ()) -> int | None:
         self._refuse_foreign(scope)
         try:
-            writing.write(self._stores, self._kept.open(scope.collection).end, scope, batch)
+            return writing.write(self._stores, self._kept.open(scope.collection).end, scope, batch, beside)
         except NotFound:
             self._kept.forget(scope.collection)
             raise

@@ -26,6 +26,7 @@ def records(view: View, parts: NDArray[np.int64], rows: NDArray[np.int64], inclu
         documents=decoded(lambda part: part.documents) if Include.DOCUMENTS in include else None,
         metadatas=texts(lambda part: part.metadatas) if Include.METADATAS in include else None,
         uris=decoded(lambda part: part.uris) if Include.URIS in include else None,
+        position=view.applied,
     )
 
 

@@ -62,6 +62,7 @@ class Records:
     """Records in order, with the fields that were asked for (None: not asked for).
 
     `embeddings` is float32 (n, dimension); `metadatas` are JSON objects as bytes, None where the record has none.
+    `position` is the number of the last log entry that was seen.
     """
 
     ids: list[str]
@@ -69,6 +70,15 @@ class Records:
     documents: list[str | None] | None = None
     metadatas: list[bytes | None] | None = None
     uris: list[str | None] | None = None
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many records there are, or were deleted; `position` is the log entry that did it, or the last one seen."""
+
+    count: int
+    position: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from uuid import UUID
 from afterglow.catalog import collections, schema
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
-from afterglow.collection.model import Scope, within
+from afterglow.collection.model import Counted, Scope, within
 from afterglow.columns.lanes import Kind
 from afterglow.errors import Busy, NotFound, Unavailable, WrongDimension
 from afterglow.log import append
@@ -33,7 +33,7 @@ from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import Entry
 from afterglow.log.entry import Kind as EntryKind
 from afterglow.metering import phase
-from afterglow.storage.ports import Item
+from afterglow.storage.ports import Item, Write
 from afterglow.storage.stores import Stores
 
 _log = logging.getLogger(__name__)
@@ -61,19 +61,23 @@ class LogEnd:
         return self.total_ops - (0 if self.collection is None else self.collection.folded_ops)
 
 
-def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch) -> None:
-    """Make an add, update, upsert or delete by ids durable. Raises NotFound, WrongDimension, Busy, Unavailable."""
+def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch, beside: Sequence[Write] = ()) -> int | None:
+    """Make an add, update, upsert or delete by ids durable; the number of its entry, None where it has no ids.
+
+    `beside` is written in one transaction with the entry. Raises NotFound, WrongDimension, Busy, Unavailable, and
+    ConditionFailed where one of `beside` is refused: then nothing is written.
+    """
     collection_id = scope.collection
     with end.lock:
         collection = within(scope, _known(stores, end, scope))
         if batch.ids:
             _prepare_state(stores, end, collection, batch)
     if not batch.ids:
-        return
+        return None
     with phase("store"):
         prepared = append.prepare(stores, collection_id, batch)
     with end.lock, phase("append"):
-        _append(stores, end, collection_id, prepared, batch)
+        return _append(stores, end, collection_id, prepared, batch, beside)
 
 
 def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, seq: int, *, ops: int) -> bool:
@@ -163,17 +167,19 @@ def _noted(stores: Stores, end: LogEnd, collection: Collection, entries: Sequenc
     return collection
 
 
-def _append(stores: Stores, end: LogEnd, collection_id: UUID, prepared: Prepared, batch: Batch) -> None:
+def _append(
+    stores: Stores, end: LogEnd, collection_id: UUID, prepared: Prepared, batch: Batch, beside: Sequence[Write]
+) -> int:
     pause = _FIRST_PAUSE_SECONDS
     for _ in range(_ATTEMPTS):
         _refuse_when_behind(stores, end, collection_id)
         seq, prepared = end.seq + 1, append.renewed(stores, collection_id, prepared)
-        if append.append_at(stores, collection_id, prepared.entry, seq):
+        if append.append_at(stores, collection_id, prepared.entry, seq, beside):
             end.seq, end.known_at = seq, stores.ambient.now()
             end.total_ops += prepared.entry.ops
             append.secured(stores, prepared)
             _nudge(stores, collection_id, seq, end.total_ops - prepared.entry.ops, prepared.entry.ops)
-            return
+            return seq
         collection = _look_on(stores, end, collection_id)
         _check_dimension(collection.dimension, batch)
         stores.ambient.sleep(pause * stores.ambient.random.random())
@@ -254,13 +260,15 @@ Evaluate = Callable[[], tuple[int, int, list[str]]]
 """Log position of a view, the operations up to there, and the ids that a filter chose in it."""
 
 
-def delete_chosen(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: Evaluate) -> int:
-    """Delete the records that `evaluate` chooses, exactly as of the position they are deleted at; how many."""
+def delete_chosen(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: Evaluate) -> Counted:
+    """Delete the records that `evaluate` chooses, exactly as of the position they are deleted at."""
     pause = _FIRST_PAUSE_SECONDS
     for _ in range(_ATTEMPTS):
         applied, ops, ids = evaluate()
-        if not ids or append_next(stores, end, collection_id, Batch(Op.DELETE, ids), applied + 1, ops=ops):
-            return len(ids)
+        if not ids:
+            return Counted(0, applied)
+        if append_next(stores, end, collection_id, Batch(Op.DELETE, ids), applied + 1, ops=ops):
+            return Counted(len(ids), applied + 1)
         stores.ambient.sleep(pause * stores.ambient.random.random())
         pause = min(2 * pause, _LAST_PAUSE_SECONDS)
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)

@@ -1,6 +1,7 @@
 """Handlers of v1's record routes: the collection is known by its id alone; `true` is the answer to a write."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from afterglow.api import models, records, shapes
 from afterglow.api.route import Handler
@@ -70,12 +71,12 @@ def _as_it_is(answer: Answer) -> Answer:
     return answer
 
 
-def _true(_answer: Answer) -> Answer:
-    return Answer(b"true")
+def _true(answer: Answer) -> Answer:
+    return replace(answer, body=b"true")
 
 
-def _null(_answer: Answer) -> Answer:
-    return Answer(b"null")
+def _null(answer: Answer) -> Answer:
+    return replace(answer, body=b"null")
 
 
 def _included(answer: Answer) -> Answer:
@@ -83,4 +84,4 @@ def _included(answer: Answer) -> Answer:
     # It is the last field: whatever records hold comes before, and is not read again.
     head, _, include = answer.body.rpartition(b'"include":')
     assert include.endswith(b"]}"), "an answer ends with what was asked for"
-    return Answer(head + b'"data":null,"included":' + include)
+    return replace(answer, body=head + b'"data":null,"included":' + include)
