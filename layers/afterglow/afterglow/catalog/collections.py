@@ -12,7 +12,8 @@ from uuid import UUID
 
 import orjson
 
-from afterglow.catalog import keys, state
+from afterglow.catalog import dropped, families, keys, state
+from afterglow.catalog.dropped import Dropped
 from afterglow.catalog.model import Collection, Database
 from afterglow.errors import AlreadyExists, NotFound, Unavailable
 from afterglow.settings import Ambient
@@ -52,6 +53,12 @@ def by_id(table: Table, collection_id: UUID) -> Collection | None:
 def ids(table: Table, home: UUID) -> list[UUID]:
     """The ids of a database's collections, ascending."""
     return sorted(_target(item.value) for item in table.query(keys.names_of(home), after=keys.NAME))
+
+
+def named(table: Table, home: UUID) -> list[tuple[str, UUID]]:
+    """The names in a database, ascending, and the id that each points to."""
+    items = table.query(keys.names_of(home), after=keys.NAME)
+    return [(item.sk.removeprefix(keys.NAME), _target(item.value)) for item in items]
 
 
 def several(table: Table, collection_ids: list[UUID]) -> list[Collection]:
@@ -105,8 +112,11 @@ def rename(table: Table, collection_id: UUID, name: str, edit: Callable[[Collect
     raise Unavailable(f"collection {collection_id} is being changed by too many at once")
 
 
-def drop(table: Table, ambient: Ambient, collection_id: UUID) -> None:
-    """Take the name, mark the state dropped and note what is left to clean. Dropping twice is no error."""
+def drop(table: Table, ambient: Ambient, collection_id: UUID, *, forget: bool = False) -> None:
+    """Take the name, mark the state dropped and note what is left to clean. Dropping twice is no error.
+
+    `forget`: it is not to be restored, so that nothing of it need be kept.
+    """
     for _ in range(_ATTEMPTS):
         item = table.get(keys.collection(collection_id), keys.STATE)
         if item is None:
@@ -115,22 +125,27 @@ def drop(table: Table, ambient: Ambient, collection_id: UUID) -> None:
         if present.dropped:
             return
         try:
+            value = state.encode(replace(present, dropped=True))
             table.transact(
                 [
                     Delete(keys.names_of(present.home), keys.NAME + present.name),
-                    Put(
-                        keys.collection(collection_id),
-                        keys.STATE,
-                        state.encode(replace(present, dropped=True)),
-                        if_version=present.version,
-                    ),
-                    Put(keys.DROPPED, keys.collection(collection_id), orjson.dumps({"at": ambient.now()})),
+                    Put(keys.collection(collection_id), keys.STATE, value, if_version=present.version),
+                    dropped.put(Dropped(collection_id, ambient.now(), forget=forget, family=present.family)),
+                    *_dropped_member(table, present),
                 ]
             )
         except ConditionFailed:
             continue
         return
     raise Unavailable(f"collection {collection_id} is being changed by too many at once")
+
+
+def _dropped_member(table: Table, collection: Collection) -> list[Put]:
+    """What marks it dropped in its family, if it has one."""
+    if collection.family is None:
+        return []
+    member = families.find(table, collection.family, collection.id)
+    return [] if member is None else [families.put(collection.family, replace(member, dropped=True))]
 
 
 def _require(table: Table, collection_id: UUID) -> Collection:

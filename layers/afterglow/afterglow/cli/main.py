@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
         ("run", _run, _run_arguments),
         ("compact", _compact, _compact_arguments),
         ("backup", _backup, _backup_arguments),
+        ("verify", _verify, _verify_arguments),
         ("demo", _demo, _demo_arguments),
     ):
         _add(commands, name, command, add_arguments)
@@ -127,6 +128,17 @@ def _backup_arguments(sub: argparse.ArgumentParser) -> None:
         help="Backups to keep: older ones are removed; all are kept without it.",
     )
     sub.set_defaults(keep=None)
+
+
+def _verify(given: argparse.Namespace) -> None:
+    """Look whether everything that is stored is there, whole and in agreement; exits with 1 where it is not."""
+    from afterglow.cli.verify import verify
+
+    verify(_where(given), settings(aws=given.aws), given.collection, given.tenant, given.database)
+
+
+def _verify_arguments(sub: argparse.ArgumentParser) -> None:
+    _compact_arguments(sub)
 
 
 def _demo(given: argparse.Namespace) -> None:

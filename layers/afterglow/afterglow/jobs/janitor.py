@@ -17,24 +17,20 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import orjson
-import xxhash
 
 from afterglow.catalog import Catalog, Collection, collections, keys
 from afterglow.collection.progress import waiting
 from afterglow.errors import Corrupt
-from afterglow.jobs import garbage
+from afterglow.jobs import garbage, scrub
 from afterglow.jobs.messages import QUIET
 from afterglow.jobs.plan import plan
 from afterglow.log import entry as entries
 from afterglow.log.entry import Kind
 from afterglow.segment import manifest as manifests
-from afterglow.segment.framing import FileInfo
 from afterglow.storage.ports import ObjectMissing
 from afterglow.storage.stores import Stores
 
 _log = logging.getLogger(__name__)
-
-_PIECE = 8 * 1024 * 1024
 
 HasTime = Callable[[], bool]
 
@@ -114,10 +110,7 @@ def _scrub(stores: Stores, collection_id: UUID, swept: Swept) -> None:
         return
     manifest = manifests.load(stores.objects, present.manifest)
     for file in (file for segment in manifest.segments for file in segment.objects):
-        try:
-            problem = None if _matches(stores, file) else "does not match its checksum"
-        except ObjectMissing:
-            problem = "is missing"
+        problem = scrub.problem_of(stores.objects, file)
         swept.scrubbed_bytes += file.size
         if problem is None:
             continue
@@ -129,12 +122,3 @@ def _scrub(stores: Stores, collection_id: UUID, swept: Swept) -> None:
             "object %s of collection %s (%s) %s: restore an older version of it, or a backup",
             *(file.key, present.name, collection_id, problem),
         )
-
-
-def _matches(stores: Stores, file: FileInfo) -> bool:
-    """Whether the object has the checksum that its manifest names. Raises ObjectMissing, Unavailable."""
-    digest, position = xxhash.xxh3_128(), 0
-    while position < file.size and (piece := stores.objects.get(file.key, position, _PIECE)):
-        digest.update(piece)
-        position += len(piece)
-    return digest.hexdigest() == file.checksum

@@ -1,0 +1,50 @@
+"""`afterglow verify`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.server import running
+from tests.support.wire import Wire
+
+PROGRAM = Path(sys.executable).with_name("afterglow")
+
+
+def verify(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PROGRAM, "verify", *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_everything_or_one_beside_a_server(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    with running(path) as server, server.client() as client:
+        wire = Wire(client)
+        one = wire.create("one")
+        wire.create("two")
+        wire.write(one, "add", {"ids": ["a", "b"], "embeddings": [[1, 2], [3, 4]]})
+        done = verify("--path", str(path))
+        assert (done.returncode, done.stderr) == (0, "")
+        first, second = done.stdout.splitlines()
+        assert first.startswith("default_tenant/default_database/one: 2 records, ")
+        assert first.endswith(": sound")
+        assert second.startswith("default_tenant/default_database/two: 0 records, 0 segments")
+        assert verify("one", "--path", str(path)).stdout.count("\n") == 1
+        assert verify(one, "--path", str(path)).stdout.count("\n") == 1
+    missing = verify("nosuch", "--path", str(path))
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "no collection 'nosuch'" in missing.stderr
+
+
+def test_damage_is_told_and_is_an_exit_code(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    with running(path) as server, server.client() as client:
+        wire = Wire(client)
+        one = wire.create("one")
+        wire.write(one, "add", {"ids": ["a", "b"], "embeddings": [[1, 2], [3, 4]]})
+    subprocess.run([PROGRAM, "compact", "--path", str(path)], check=True, timeout=60, capture_output=True)
+    (harmed,) = (path / "objects").glob("*/segments/*/vectors")
+    harmed.write_bytes(harmed.read_bytes()[:-1] + b"\xff")
+    done = verify("--path", str(path))
+    assert done.returncode == 1
+    head, problem = done.stdout.splitlines()
+    assert head.endswith(": damaged")
+    assert problem == f"  object {harmed.relative_to(path / 'objects')} does not match its checksum"

@@ -1,0 +1,283 @@
+"""`verify` finds each planted fault and names it; of what is sound, also while it is being written, it says nothing."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from afterglow.catalog import collections, keys
+from afterglow.catalog import state as states
+from afterglow.collection import Engine
+from afterglow.collection.model import Scope
+from afterglow.collection.replica import Replica
+from afterglow.jobs.index import index
+from afterglow.jobs.verify import Verified, everything, verify
+from afterglow.log import entry as entries
+from afterglow.log.batch import Batch, Op
+from afterglow.segment import manifest as manifests
+from afterglow.storage.stores import Stores
+from tests.support.stores import new_collection, quick_folder, stores_at
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with quick_folder() as path:
+        yield path
+
+
+@pytest.fixture
+def stores(folder: Path) -> Iterator[Stores]:
+    opened = stores_at(folder)
+    yield opened
+    opened.table.close()
+
+
+def write(stores: Stores, scope: Scope, first: int, count: int = 9, op: Op = Op.UPSERT, text: str = "a") -> None:
+    names = [f"{number}" for number in range(first, first + count)]
+    vectors = np.full((count, 3), first, dtype=np.float32)
+    Engine(stores).write(scope, Batch(op, names, vectors, documents=[text] * count))
+
+
+def fold(stores: Stores, scope: Scope) -> None:
+    index(stores, Replica(stores, scope.collection), scope.collection, quiet=True)
+
+
+def found(stores: Stores) -> list[Verified]:
+    looked = [verify(stores, each) for each in everything(stores)]
+    return [each for each in looked if each is not None]
+
+
+def problems(stores: Stores) -> list[str]:
+    return [problem for each in found(stores) for problem in each.problems]
+
+
+@pytest.fixture
+def scope(stores: Stores) -> Scope:
+    """Two segments with tombstones, and a tail with an entry of each kind."""
+    scope = new_collection(stores)[0]
+    write(stores, scope, 0, 20)
+    fold(stores, scope)
+    write(stores, scope, 15, 9)
+    fold(stores, scope)
+    write(stores, scope, 3, 2)
+    write(stores, scope, 50, 2, text="x" * 500)
+    Engine(stores).write(scope, Batch(Op.DELETE, ["1"]))
+    return scope
+
+
+def test_what_is_sound_is_counted(stores: Stores, scope: Scope) -> None:
+    new_collection(stores, "empty")
+    empty, tested = found(stores)
+    assert (empty.problems, empty.records) == ([], 0)
+    assert tested.problems == []
+    assert (tested.records, tested.entries) == (25, 3)
+    assert tested.size > 0
+    assert str(tested.named) == "default_tenant/default_database/tested"
+
+
+def files(folder: Path, part: str) -> list[Path]:
+    return sorted(each for each in (folder / "objects").rglob("*") if each.is_file() and part in str(each))
+
+
+@pytest.mark.parametrize("role", ["rows", "texts", "vectors", "dead", "manifest"])
+@pytest.mark.parametrize("harm", ["flipped", "cut", "gone"])
+def test_a_damaged_object(stores: Stores, scope: Scope, folder: Path, role: str, harm: str) -> None:
+    state = collections.by_id(stores.table, scope.collection)
+    assert state is not None
+    assert state.manifest is not None
+    manifest = manifests.load(stores.objects, state.manifest)
+    named = [file.key for segment in manifest.segments for file in segment.objects] + [state.manifest]
+    key = next(each for each in named if role in each)
+    path = folder / "objects" / key
+    body = bytearray(path.read_bytes())
+    if harm == "gone":
+        path.unlink()
+    else:
+        body[len(body) // 2] ^= 4
+        path.write_bytes(body if harm == "flipped" else body[:-3])
+    told = problems(stores)
+    assert told
+    assert all(key in each for each in told)
+
+
+def replaced(stores: Stores, scope: Scope, **changes: object) -> None:
+    """Another manifest in force than the right one."""
+    state = collections.by_id(stores.table, scope.collection)
+    assert state is not None
+    assert state.manifest is not None
+    manifest = replace(manifests.load(stores.objects, state.manifest), **changes)  # type: ignore[arg-type]
+    key = manifests.store(stores.objects, manifest, "0" * 24)
+    collections.change(stores.table, scope.collection, lambda present: replace(present, manifest=key))
+
+
+def test_an_id_that_is_there_twice(stores: Stores) -> None:
+    scope = new_collection(stores)[0]
+    write(stores, scope, 0, 9)
+    fold(stores, scope)
+    other = new_collection(stores, "other")[0]
+    write(stores, other, 5, 9)
+    fold(stores, other)
+    found = collections.by_id(stores.table, other.collection), collections.by_id(stores.table, scope.collection)
+    segments = [manifests.load(stores.objects, each.manifest).segments for each in found if each and each.manifest]
+    replaced(stores, scope, segments=(*segments[1], *segments[0]), records=18)
+    told = problems(stores)
+    assert [f"{number!r} is there twice" in " ".join(told) for number in ("5", "7", "3")] == [True, True, False]
+    assert any("an insertion ordinal is there twice" in each for each in told)
+
+
+def test_an_ordinal_that_is_still_to_come(stores: Stores, scope: Scope) -> None:
+    replaced(stores, scope, next_ordinal=4)
+    assert any("is not below the next one, 4" in each for each in problems(stores))
+
+
+def test_a_manifest_that_the_state_contradicts(stores: Stores, scope: Scope) -> None:
+    replaced(stores, scope, folded_ops=7)
+    assert any("the state says" in each for each in problems(stores))
+
+
+def test_tombstones_that_are_fewer_than_claimed(stores: Stores, scope: Scope) -> None:
+    state = collections.by_id(stores.table, scope.collection)
+    assert state is not None
+    assert state.manifest is not None
+    manifest = manifests.load(stores.objects, state.manifest)
+    segments = [
+        replace(each, dead_rows=each.dead_rows + 1) if each.dead is not None else each for each in manifest.segments
+    ]
+    assert segments != list(manifest.segments)
+    replaced(stores, scope, segments=tuple(segments), records=manifest.records - 1)
+    assert any("dead rows its manifest claims" in each for each in problems(stores))
+
+
+def log(stores: Stores, scope: Scope) -> list[entries.Entry]:
+    items = stores.table.query(keys.collection(scope.collection), after=entries.BEFORE_ALL, before=entries.AFTER_ALL)
+    return [entries.decode(each) for each in items]
+
+
+def remove_entry(stores: Stores, scope: Scope) -> str:
+    seq = log(stores, scope)[-2].seq
+    stores.table.delete(keys.collection(scope.collection), entries.key(seq))
+    return f"has no entry {seq}"
+
+
+def stub_entry(stores: Stores, scope: Scope) -> str:
+    entry = log(stores, scope)[-2]
+    value = entries.encode(entries.stub_of(entry))
+    stores.table.put(keys.collection(scope.collection), entries.key(entry.seq), value)
+    return f"log entry {entry.seq} of collection {scope.collection} is a stub"
+
+
+def spoil_entry(stores: Stores, scope: Scope) -> str:
+    seq = log(stores, scope)[-1].seq
+    stores.table.put(keys.collection(scope.collection), entries.key(seq), b"?")
+    return entries.key(seq)
+
+
+def spoil_stub(stores: Stores, scope: Scope) -> str:
+    seq = log(stores, scope)[0].seq
+    stores.table.put(keys.collection(scope.collection), entries.key(seq), b'{"format": 0}\n')
+    return entries.key(seq)
+
+
+def spoil_frame(stores: Stores, scope: Scope) -> str:
+    entry = log(stores, scope)[-1]
+    assert entry.frame is not None
+    value = entries.encode(replace(entry, frame=entry.frame[:-1] + b"!"))
+    stores.table.put(keys.collection(scope.collection), entries.key(entry.seq), value)
+    return f"log entry {entry.seq}"
+
+
+def lose_batch(stores: Stores, scope: Scope) -> str:
+    (key,) = [each.object for each in log(stores, scope) if each.object is not None and each.kind.value == "batch"]
+    stores.objects.delete(key)
+    return key
+
+
+def spoil_state(stores: Stores, scope: Scope) -> str:
+    stores.table.put(keys.collection(scope.collection), keys.STATE, b"{}")
+    return str(scope.collection)
+
+
+def lose_state(stores: Stores, scope: Scope) -> str:
+    stores.table.delete(keys.collection(scope.collection), keys.STATE)
+    return "has no state"
+
+
+def rename_state(stores: Stores, scope: Scope) -> str:
+    collections.change(stores.table, scope.collection, lambda present: replace(present, name="another"))
+    return "is that of default_tenant/default_database/another"
+
+
+def drop_state(stores: Stores, scope: Scope) -> str:
+    collections.change(stores.table, scope.collection, lambda present: replace(present, dropped=True))
+    return "is dropped"
+
+
+def swap_state(stores: Stores, scope: Scope) -> str:
+    other = new_collection(stores, "other")[1]
+    stores.table.put(keys.names_of(other.home), keys.NAME + "tested", orjson.dumps({"id": str(other.id)}))
+    return "is that of default_tenant/default_database/other"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        *(remove_entry, stub_entry, spoil_entry, spoil_stub, spoil_frame, lose_batch),
+        *(spoil_state, lose_state, rename_state, drop_state, swap_state),
+    ],
+)
+def test_a_damaged_log_or_state(stores: Stores, scope: Scope, harm: Callable[[Stores, Scope], str]) -> None:
+    wanted = harm(stores, scope)
+    assert any(wanted in each for each in problems(stores)), problems(stores)
+
+
+def test_one_damaged_collection_hides_no_other(stores: Stores, scope: Scope) -> None:
+    new_collection(stores, "sound")
+    lose_state(stores, scope)
+    assert [bool(each.problems) for each in found(stores)] == [False, True]
+
+
+def test_a_state_of_an_unknown_version_is_one_problem(stores: Stores, scope: Scope) -> None:
+    item = stores.table.get(keys.collection(scope.collection), keys.STATE)
+    assert item is not None
+    value = {**orjson.loads(states.encode(states.decode(item))), "format": 99}
+    stores.table.put(item.pk, item.sk, orjson.dumps(value))
+    assert len(problems(stores)) == 1
+
+
+def test_nothing_is_wrong_while_it_is_written_folded_and_dropped(folder: Path, stores: Stores) -> None:
+    """Checkpoints are replaced and their objects collected under the look."""
+    scope = new_collection(stores)[0]
+    write(stores, scope, 0, 30)
+    done = threading.Event()
+    failed: list[BaseException] = []
+
+    def busy() -> None:
+        own = stores_at(folder, replace(stores.settings, garbage_grace_seconds=0.0))
+        try:
+            for number in range(25):
+                write(own, scope, number, 7, text="x" * (number % 3) * 300)
+                Engine(own).write(scope, Batch(Op.DELETE, [f"{number * 2}"]))
+                fold(own, scope)
+                other = new_collection(own, f"passing{number}")[0]
+                write(own, other, 0)
+                Engine(own).delete_collection(other.tenant, other.database, f"passing{number}")
+        except BaseException as error:  # noqa: BLE001 - told by the test's own thread
+            failed.append(error)
+        finally:
+            own.table.close()
+            done.set()
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    told, looks = [], 0
+    while not done.is_set() or not looks:
+        told += problems(stores)
+        looks += 1
+    thread.join()
+    assert not failed
+    assert told == []
+    assert problems(stores) == []
