@@ -3,8 +3,8 @@
 Masks are replaced, never changed: whoever took a snapshot keeps a consistent one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from afterglow.segment import ids as id_index
 from afterglow.segment.graph import Graph
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.part import Part
+from afterglow.segment.postings import Postings
 from afterglow.segment.reader import Mask, Segment
 
 NOWHERE = -1
@@ -35,11 +36,15 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class LivePart:
-    """A part in a snapshot; `dead` marks rows that do not count, None where all do."""
+    """A part in a snapshot; `dead` marks rows that do not count, None where all do.
+
+    `postings` are the inverted lists of a segment's sparse vectors, by key; the tail has none.
+    """
 
     part: Part
     dead: Mask | None
     graph: Graph | None = None
+    postings: Mapping[str, Postings] = field(default_factory=dict)
 
 
 class Memory:
@@ -49,9 +54,14 @@ class Memory:
         self.manifest = manifest
         self.segments = tuple(segments)
         self.dead = list(dead)
+        self._settled = tuple(dead)
         self.tail = Tail()
         self.records = manifest.records
         self.next_ordinal = manifest.next_ordinal
+
+    def indexed(self) -> "Memory":
+        """The checkpoint alone, as it was before anything was applied."""
+        return Memory(self.manifest, self.segments, self._settled)
 
     def locate(self, ids: Sequence[str]) -> Located:
         """Where the records of these ids live; the ids may repeat."""
@@ -90,7 +100,7 @@ class Memory:
     def parts(self) -> tuple[LivePart, ...]:
         """A snapshot of all parts that have rows."""
         pairs = zip(self.segments, self.dead, strict=True)
-        settled = [LivePart(segment.part, dead, segment.graph) for segment, dead in pairs]
+        settled = [LivePart(segment.part, dead, segment.graph, segment.postings) for segment, dead in pairs]
         if len(self.tail):
             settled.append(LivePart(self.tail.part(), self.tail.dead))
         return tuple(settled)

@@ -9,17 +9,23 @@ view have a sparse vector under the key, and n_t of them the component's dimensi
 whether the filter chooses it or not.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.catalog import schema
+from afterglow.collection.memory import LivePart
 from afterglow.collection.replica import View
 from afterglow.collection.search import Neighbours
 from afterglow.columns.lanes import Kind
-from afterglow.segment import sparse
+from afterglow.segment import postings, sparse
+from afterglow.segment.postings import PostingList
 from afterglow.segment.reader import Mask
+from afterglow.segment.sparse import Term
+
+Weights = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +42,44 @@ def nearest_sparse(view: View, chosen: list[Mask | None], key: str, query: Spars
     `chosen` has a mask for each part of the view, None where every row of it is meant. Raises InvalidArgument where
     the collection's schema has no sparse index on the key.
     """
-    schema.sparse_index(view.collection.schema, key)
+    index = schema.sparse_index(view.collection.schema, key)
+    lists = [_lists(live, key, query) for live in view.parts]
     weights = query.values.astype(np.float64)
-    parts, rows, sums = [], [], []
-    for index, (live, mask) in enumerate(zip(view.parts, chosen, strict=True)):
-        lane = live.part.columns.lane(key, Kind.SPARSE)
-        if lane is None:
-            continue
-        found, products = sparse.scan(lane, mask, query.indices, weights)
-        parts.append(np.full(len(found), index))
-        rows.append(found)
+    if index.bm25:
+        weights *= _rarity(view, key, lists)
+    parts, rows, sums, ordinals = [], [], [], []
+    for number, (live, mask, found) in enumerate(zip(view.parts, chosen, lists, strict=True)):
+        terms = [Term(weight, each) for weight, each in zip(weights.tolist(), found, strict=True) if each is not None]
+        here, products = sparse.best(terms, live.part.rows, mask, k)
+        parts.append(np.full(len(here), number))
+        rows.append(here)
         sums.append(products)
+        ordinals.append(live.part.ordinals[here])
     if not parts:
         return Neighbours(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-    part, row = np.concatenate(parts), np.concatenate(rows)
-    distances = (1 - np.concatenate(sums)).astype(np.float32)
-    ordinals = np.empty(len(row), dtype=np.int64)
-    for index, live in enumerate(view.parts):
-        here = part == index
-        ordinals[here] = live.part.ordinals[row[here]]
-    order = np.lexsort((ordinals, distances))[:k]
-    return Neighbours(part[order], row[order], distances[order])
+    with np.errstate(over="ignore"):  # beyond float32 a distance is infinite
+        distances = (1 - np.concatenate(sums)).astype(np.float32)
+    order = np.lexsort((np.concatenate(ordinals), distances))[:k]
+    return Neighbours(np.concatenate(parts)[order], np.concatenate(rows)[order], distances[order])
+
+
+def _lists(live: LivePart, key: str, query: SparseQuery) -> Sequence[PostingList | None]:
+    """The rows of a part that have each of the query's dimensions, dead ones included."""
+    lane = live.part.columns.lane(key, Kind.SPARSE)
+    if lane is None:
+        return [None] * len(query.indices)
+    inverted = live.postings.get(key)
+    return postings.pick(lane, query.indices) if inverted is None else inverted.lists(query.indices)
+
+
+def _rarity(view: View, key: str, lists: Sequence[Sequence[PostingList | None]]) -> Weights:
+    """BM25's factor for each of the query's dimensions."""
+    records = 0
+    having = np.zeros(len(lists[0]) if lists else 0, dtype=np.float64)
+    for live, found in zip(view.parts, lists, strict=True):
+        lane = live.part.columns.lane(key, Kind.SPARSE)
+        if lane is not None:
+            records += sparse.live_entries(lane, live.part.rows, live.dead)
+            having += [sparse.live_postings(each, live.dead) for each in found]
+    factors: Weights = np.log((records - having + 0.5) / (having + 0.5) + 1)
+    return factors

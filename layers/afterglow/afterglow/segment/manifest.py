@@ -29,7 +29,7 @@ _DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """A segment: its files by role (`rows`, `texts`, `vectors`, and `graph` where it has one), and its dead rows."""
+    """A segment: its files by role (`rows`, `texts`, `vectors`; `postings`, `graph` where it has them), and its dead rows."""
 
     id: str
     rows: int

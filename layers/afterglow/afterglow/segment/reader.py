@@ -10,12 +10,14 @@ from afterglow.columns import stored
 from afterglow.columns.texts import Texts
 from afterglow.errors import Corrupt
 from afterglow.segment import ids as id_index
+from afterglow.segment import postings
 from afterglow.segment.framing import ADVICE, MappedFile
 from afterglow.segment.graph import Graph, GraphParameters
 from afterglow.segment.ids import Hashes
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.part import Part
-from afterglow.segment.writer import DEAD, GRAPH, ROWS, TEXTS, VECTORS
+from afterglow.segment.postings import Postings
+from afterglow.segment.writer import DEAD, GRAPH, POSTINGS, ROWS, TEXTS, VECTORS
 from afterglow.storage.ports import Objects
 
 Mask = NDArray[np.bool_]
@@ -53,6 +55,8 @@ class Segment:
             file = self._files[GRAPH]
             self.graph = Graph(info.files[GRAPH].key, memoryview(file.map), parameters, info.rows, info.dimension)
 
+        self.postings = self._postings()
+
     def find(self, wanted: Sequence[str], hashes: Hashes) -> NDArray[np.int64]:
         """The row of each id, `ids.MISSING` where there is none; `hashes` are those of the ids."""
         return id_index.find(self.part.ids, self._hashes, self._hash_rows, wanted, hashes)
@@ -61,6 +65,16 @@ class Segment:
         """Raises Corrupt where a file was changed or cut since it was opened."""
         for file in self._files.values():
             file.check()
+
+    def _postings(self) -> dict[str, Postings]:
+        """The inverted lists by key, which are there for every lane of sparse vectors."""
+        found: dict[str, Postings] = {}
+        if POSTINGS in self._files:
+            name = self.info.files[POSTINGS].key
+            found = postings.unpack(name, *self._files[POSTINGS].arrays(POSTINGS))
+        if found.keys() != postings.sparse_lanes(self.part.columns).keys():
+            raise Corrupt(f"segment {self.info.id} has lists of other keys than its sparse vectors; {ADVICE}")
+        return found
 
 
 def read_dead(objects: Objects, info: SegmentInfo) -> Mask | None:

@@ -1,6 +1,7 @@
 """Writing a segment from rows of other parts: of a replica's tail (fold), or of other segments (compaction).
 
-1. Write `vectors`, `rows` and `texts`, and `graph` where the segment is to have one, to scratch files.
+1. Write `vectors`, `rows` and `texts`, `postings` where there are sparse vectors, and `graph` where the segment is to
+   have one, to scratch files.
 2. Upload each under the new segment's own prefix. *Crash anywhere: orphans that no manifest names, collected later.*
 """
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from afterglow.columns import merging, stored
 from afterglow.columns.texts import Texts
-from afterglow.segment import framing, graph, ids, spaces
+from afterglow.segment import framing, graph, ids, postings, spaces
 from afterglow.segment.framing import FileInfo, Streamed
 from afterglow.segment.graph import GraphParameters
 from afterglow.segment.manifest import SegmentInfo
@@ -25,7 +26,7 @@ from afterglow.storage.stores import Stores
 
 _CHUNK = 4096
 
-ROWS, TEXTS, VECTORS, GRAPH, DEAD = "rows", "texts", "vectors", "graph", "dead"
+ROWS, TEXTS, VECTORS, POSTINGS, GRAPH, DEAD = "rows", "texts", "vectors", "postings", "graph", "dead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ def write_segment(
 
     own_ids = _texts([(part.ids, some) for part, some in parts], order)
     hashes, hash_rows = ids.index(own_ids)
-    columns = merging.gather([(part.columns, some) for part, some in parts])
-    columns_meta, columns_arrays = stored.to_arrays(merging.take(columns, order))
+    columns = merging.take(merging.gather([(part.columns, some) for part, some in parts]), order)
+    columns_meta, columns_arrays = stored.to_arrays(columns)
     meta, arrays = _packed(ids=own_ids)
     arrays |= {
         "ordinals": np.concatenate([part.ordinals[some] for part, some in parts])[order],
@@ -98,6 +99,11 @@ def write_segment(
     scratch = objects.scratch(f"{name}-{ROWS}")
     framing.write(scratch, ROWS, {**meta, "columns": columns_meta}, arrays)
     store(ROWS, scratch)
+    inverted = postings.pack(columns)
+    if inverted is not None:
+        scratch = objects.scratch(f"{name}-{POSTINGS}")
+        framing.write(scratch, POSTINGS, *inverted)
+        store(POSTINGS, scratch)
     return SegmentInfo(name, rows, dimension, files)
 
 
