@@ -17,24 +17,40 @@ from afterglow.catalog.dropped import Dropped
 from afterglow.catalog.model import Collection, Database
 from afterglow.errors import AlreadyExists, NotFound, Unavailable
 from afterglow.settings import Ambient
-from afterglow.storage.ports import Check, ConditionFailed, Delete, Put, Table
+from afterglow.storage.ports import Check, ConditionFailed, Delete, Put, Table, Write
 
 _ATTEMPTS = 20
 
 
 def create(table: Table, collection: Collection) -> None:
     """Write the name and the state. Raises AlreadyExists; NotFound when the database went away."""
-    place = keys.databases_of(collection.tenant), keys.DATABASE + collection.database
-    name = Put(keys.names_of(collection.home), keys.NAME + collection.name, _pointer(collection.id), if_absent=True)
-    item = Put(keys.collection(collection.id), keys.STATE, state.encode(collection), if_absent=True)
     try:
-        table.transact([Check(*place), name, item])
+        table.transact(creation(collection))
     except ConditionFailed:
-        if table.get(*place) is None:
-            raise NotFound(f"Database [{collection.database}] does not exist") from None
-        if _holder(table, collection.home, collection.name) == collection.id:
-            return  # an adapter wrote it twice, because the first answer was lost
-        raise AlreadyExists(f"Collection [{collection.name}] already exists") from None
+        if not is_created(table, collection):
+            raise AlreadyExists(f"Collection [{collection.name}] already exists") from None
+
+
+def creation(collection: Collection) -> list[Write]:
+    """What a transaction must write to make the collection, and check."""
+    return [
+        Check(keys.databases_of(collection.tenant), keys.DATABASE + collection.database),
+        Put(keys.names_of(collection.home), keys.NAME + collection.name, _pointer(collection.id), if_absent=True),
+        Put(keys.collection(collection.id), keys.STATE, state.encode(collection), if_absent=True),
+    ]
+
+
+def is_created(table: Table, collection: Collection) -> bool:
+    """After a creation was refused: whether it had been carried out, as an adapter repeats it after a lost answer.
+
+    Raises NotFound when the database went away, AlreadyExists where another has the name.
+    """
+    if table.get(keys.databases_of(collection.tenant), keys.DATABASE + collection.database) is None:
+        raise NotFound(f"Database [{collection.database}] does not exist")
+    holder = _holder(table, collection.home, collection.name)
+    if holder not in (None, collection.id):
+        raise AlreadyExists(f"Collection [{collection.name}] already exists")
+    return holder is not None
 
 
 def by_name(table: Table, database: Database, name: str) -> Collection | None:

@@ -8,6 +8,9 @@ JANITOR = "JANITOR"
 STATE = "STATE"
 DATABASE = "DB#"
 NAME = "NAME#"
+COLLECTION = "C#"
+AFTER_COLLECTIONS = "C$"
+AFTER_DATABASES = "DB$"
 
 
 def databases_of(tenant: str) -> str:
@@ -17,9 +20,14 @@ def databases_of(tenant: str) -> str:
 
 def names_of(home: UUID) -> str:
     """The partition of a database's collection names."""
-    return f"DB#{home}"
+    return f"{DATABASE}{home}"
+
+
+def family(first: UUID) -> str:
+    """The partition of the members of a family, by the id of the first."""
+    return f"FAMILY#{first}"
 
 
 def collection(collection_id: UUID) -> str:
     """The partition of a collection: its state and its log."""
-    return f"C#{collection_id}"
+    return f"{COLLECTION}{collection_id}"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import orjson
 
-from afterglow.catalog import collections, keys
+from afterglow.catalog import collections, dropped, keys
 from afterglow.catalog.model import Database
 from afterglow.errors import AlreadyExists, NotFound
 from afterglow.settings import Ambient
@@ -96,16 +96,15 @@ class Catalog:
             for database in self.list_databases(tenant):
                 yield from collections.ids(self._table, database.home)
 
-    def forget_database(self, database: Database) -> None:
-        """Take the database's name away and note that its collections are to be dropped.
+    def forget_database(self, database: Database, *, forget: bool = False) -> None:
+        """Take the database's name away and note that its collections are to be dropped, with `forget` for good.
 
         *Crash after: nobody can reach the database any more; the janitor drops its collections.*
         """
-        note = orjson.dumps({"at": self._ambient.now()})
         self._table.transact(
             [
                 Delete(keys.databases_of(database.tenant), keys.DATABASE + database.name),
-                Put(keys.DROPPED, keys.names_of(database.home), note),
+                dropped.put_database(database.home, forget=forget),
             ]
         )
 
