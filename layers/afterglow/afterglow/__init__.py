@@ -8,6 +8,7 @@ The rooms, each importing only those below it::
     api         the Chroma wire: routes, models, errors → status, OpenAPI; the ASGI app
     jobs        fold, compaction, garbage collection, and the process that runs them locally
     collection  replica, planner, write path: what add, upsert, update, delete, get and query mean
+    ranking     rank expressions of searches: arithmetic over scores, groups
     filters     where and where_document: parse once, evaluate over columns
     segment     the immutable segment: write, open, nearest, fetch; the manifest that names segments
     columns     typed metadata columns and text blobs, in memory and on disk

@@ -23,7 +23,7 @@ _LIGHT_ROWS = 200_000
 
 def get(view: View, selection: Selection, limit: int | None, offset: int, include: frozenset[Include]) -> Records:
     """The selected records in insertion order, `limit` of them after `offset`."""
-    _check_indexed(view.collection, selection)
+    check_indexed(view.collection, selection)
     with phase("filter"):
         chosen = select.masks(view, selection)
         parts, rows = select.in_insertion_order(view, chosen, offset, limit)
@@ -41,7 +41,7 @@ def query(
     exact_rows: int,
 ) -> list[Hits]:
     """For each of the queries (m, d) the nearest selected records. Raises WrongDimension."""
-    _check_indexed(view.collection, selection)
+    check_indexed(view.collection, selection)
     dimension = view.collection.dimension
     if dimension is not None and len(queries) and queries.shape[1] != dimension:
         raise WrongDimension(dimension, queries.shape[1])
@@ -75,7 +75,8 @@ def _filters(selection: Selection) -> Sequence[tree.Filter]:
     return [each for each in (selection.where, selection.where_document) if each is not None]
 
 
-def _check_indexed(collection: Collection, selection: Selection) -> None:
+def check_indexed(collection: Collection, selection: Selection) -> None:
+    """Raises InvalidArgument where a filter needs an index that the schema switches off."""
     filters = _filters(selection)
     if filters:
         operands = [(key, str(kind)) for each in filters for key, kind in tree.operands(each)]

@@ -102,13 +102,16 @@ class Replica:
         loaded = self._loaded
         return 0 if loaded is None else loaded.tail_bytes
 
-    def view(self, ids: Sequence[str] | None = None, scope: Scope | None = None) -> View:
+    def view(self, ids: Sequence[str] | None = None, scope: Scope | None = None, *, indexed: bool = False) -> View:
         """Catch up with the log and take a snapshot. Raises NotFound, Corrupt, Unavailable.
 
-        What is not loaded yet is loaded only where it is in the scope, if one is given.
+        What is not loaded yet is loaded only where it is in the scope, if one is given. `indexed` leaves out what the
+        log adds to the checkpoint.
         """
         with self._lock:
             collection, loaded = self._catch_up(scope)
+            if indexed:
+                loaded = Loaded(loaded.key, loaded.memory.indexed())
             memory = loaded.memory
             for segment in memory.segments:
                 segment.check()

@@ -52,14 +52,17 @@ class Neighbours:
 
 
 def nearest_in(view: View, chosen: list[Mask | None], asked: Question) -> Neighbours:
-    """The k nearest chosen rows; ties are broken by part and row."""
+    """The k nearest chosen rows; ties go by insertion ordinal."""
     found = [_in_part(live, mask, asked) for live, mask in zip(view.parts, chosen, strict=True)]
     if not found:
         return Neighbours(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     parts = np.repeat(np.arange(len(found)), [len(rows) for rows, _ in found])
     rows = np.concatenate([rows for rows, _ in found])
     distances = np.concatenate([some for _, some in found])
-    order = np.argsort(distances, kind="stable")[: asked.k]
+    if len(found) == 1:
+        return Neighbours(parts, rows, distances)
+    ordinals = np.concatenate([live.part.ordinals[some] for live, (some, _) in zip(view.parts, found, strict=True)])
+    order = np.lexsort((ordinals, distances))[: asked.k]
     return Neighbours(parts[order], rows[order], distances[order])
 
 

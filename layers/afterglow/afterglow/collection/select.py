@@ -1,5 +1,7 @@
 """Which rows of a view a selection means: one mask per part."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,23 +11,34 @@ from afterglow.filters.evaluate import evaluate
 from afterglow.segment.reader import Mask
 
 
-def masks(view: View, selection: Selection) -> list[Mask | None]:
+def masks(view: View, selection: Selection, named: Sequence[str] = ()) -> list[Mask | None]:
     """For each part of the view the rows that live and satisfy the selection; None where that is every row.
 
-    A selection by ids needs a view that was asked with them.
+    A selection by ids needs a view that was asked with them, one whose filters name ids a view that was asked with
+    `named`: all that are named, each once.
     """
     chosen: list[Mask | None] = []
     for index, live in enumerate(view.parts):
         mask = None if live.dead is None else ~live.dead
         if selection.ids is not None and view.located is not None:
-            named = np.zeros(live.part.rows, dtype=np.bool_)
-            named[view.located.rows[view.located.parts == index]] = True
-            mask = named if mask is None else mask & named
+            asked = np.zeros(live.part.rows, dtype=np.bool_)
+            asked[view.located.rows[view.located.parts == index]] = True
+            mask = asked if mask is None else mask & asked
         for condition in (selection.where, selection.where_document):
             if condition is not None and (mask is None or mask.any()):
-                mask = evaluate(condition, live.part.columns, live.part.documents, mask)
+                rows_of = _rows_of(view, index, named)
+                mask = evaluate(condition, live.part.columns, live.part.documents, mask, rows_of)
         chosen.append(mask)
     return chosen
+
+
+def _rows_of(view: View, index: int, named: Sequence[str]) -> dict[str, int]:
+    """The rows of those of the ids whose records are in this part."""
+    if view.located is None or not named:
+        return {}
+    here = np.flatnonzero(view.located.parts == index).tolist()
+    rows = view.located.rows[here].tolist()
+    return {named[each]: row for each, row in zip(here, rows, strict=True)}
 
 
 def in_insertion_order(

@@ -9,7 +9,7 @@
 """
 
 from afterglow.filters.evaluate import evaluate
-from afterglow.filters.parse import parse_where, parse_where_document
+from afterglow.filters.parse import parse_filter, parse_where, parse_where_document
 from afterglow.filters.tree import Filter, operands, reads_documents
 
-__all__ = ["Filter", "evaluate", "operands", "parse_where", "parse_where_document", "reads_documents"]
+__all__ = ["Filter", "evaluate", "operands", "parse_filter", "parse_where", "parse_where_document", "reads_documents"]

@@ -4,7 +4,7 @@ Metadata conditions come first, being a pass over one lane; documents are search
 fate still hangs on them. Numbers are compared exactly: an int64 is never rounded to a float to be compared with one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,8 @@ from afterglow.filters.tree import (
     Contains,
     Filter,
     HasItem,
-    Leaf,
     Matches,
+    Named,
     Or,
     Scalar,
     kind_of,
@@ -34,26 +34,42 @@ if TYPE_CHECKING:
     from afterglow.filters.regex import Regex
 
 Mask = NDArray[np.bool_]
+NOBODY: Mapping[str, int] = {}
 SCANNED_HITS = 2048
 TELLING_LITERAL = 3
 
 
-def evaluate(tree: Filter, columns: Columns, documents: Texts, candidates: Mask | None = None) -> Mask:
+def evaluate(
+    tree: Filter,
+    columns: Columns,
+    documents: Texts,
+    candidates: Mask | None = None,
+    rows_of: Mapping[str, int] = NOBODY,
+) -> Mask:
     """Which rows satisfy the filter: bool_ per row, False outside `candidates` (None: every row is one).
 
-    `columns` and `documents` have the same rows.
+    `columns` and `documents` have the same rows; `rows_of` has the row of every id that the filter names and that is
+    here.
     """
     if isinstance(tree, And):
-        return _all_of(tree.children, columns, documents, candidates)
+        return _all_of(tree.children, columns, documents, candidates, rows_of)
     if isinstance(tree, Or):
-        return _any_of(tree.children, columns, documents, candidates)
-    found = _plain(tree, columns, documents, candidates)
+        return _any_of(tree.children, columns, documents, candidates, rows_of)
+    if isinstance(tree, Named):
+        found = _named(columns, tree.ids, rows_of)
+    else:
+        found = _plain(tree, columns, documents, candidates)
     if tree.negated:
         found = ~found
     return found if candidates is None else found & candidates
 
 
-def _plain(leaf: Leaf, columns: Columns, documents: Texts, candidates: Mask | None) -> Mask:
+def _plain(
+    leaf: Compare | Among | HasItem | Contains | Matches,
+    columns: Columns,
+    documents: Texts,
+    candidates: Mask | None,
+) -> Mask:
     """The rows of a condition, taken without its negation; right for the candidates."""
     match leaf:
         case Contains(text):
@@ -70,19 +86,31 @@ def _plain(leaf: Leaf, columns: Columns, documents: Texts, candidates: Mask | No
             return _having_item(columns, key, value)
 
 
-def _all_of(children: Sequence[Filter], columns: Columns, documents: Texts, candidates: Mask | None) -> Mask:
+def _all_of(
+    children: Sequence[Filter],
+    columns: Columns,
+    documents: Texts,
+    candidates: Mask | None,
+    rows_of: Mapping[str, int],
+) -> Mask:
     for child in sorted(children, key=_cost):
-        candidates = evaluate(child, columns, documents, candidates)
+        candidates = evaluate(child, columns, documents, candidates, rows_of)
     return np.ones(columns.rows, dtype=np.bool_) if candidates is None else candidates.copy()
 
 
-def _any_of(children: Sequence[Filter], columns: Columns, documents: Texts, candidates: Mask | None) -> Mask:
+def _any_of(
+    children: Sequence[Filter],
+    columns: Columns,
+    documents: Texts,
+    candidates: Mask | None,
+    rows_of: Mapping[str, int],
+) -> Mask:
     found = np.zeros(columns.rows, dtype=np.bool_)
     for child in sorted(children, key=_cost):
         undecided = candidates
         if _cost(child):
             undecided = ~found if candidates is None else candidates & ~found
-        found |= evaluate(child, columns, documents, undecided)
+        found |= evaluate(child, columns, documents, undecided, rows_of)
     return found
 
 
@@ -90,6 +118,12 @@ def _cost(tree: Filter) -> int:
     """The rank of the dearest condition: metadata, substring, regular expression."""
     ranks = (2 if isinstance(leaf, Matches) else int(isinstance(leaf, Contains)) for leaf in leaves(tree))
     return max(ranks, default=0)
+
+
+def _named(columns: Columns, ids: Sequence[str], rows_of: Mapping[str, int]) -> Mask:
+    found = _nothing(columns)
+    found[[rows_of[each] for each in ids if each in rows_of]] = True
+    return found
 
 
 def _matching(pattern: "Regex", documents: Texts, candidates: Mask | None) -> Mask:

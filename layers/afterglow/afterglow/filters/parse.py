@@ -19,12 +19,14 @@ from afterglow.filters.tree import (
     Filter,
     HasItem,
     Matches,
+    Named,
     Or,
     Scalar,
     kind_of,
 )
 
 DOCUMENT = "#document"
+ID = "#id"
 MAX_DEPTH = 64
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 COMPARISONS = {comparison.value: comparison for comparison in Comparison}
@@ -37,9 +39,31 @@ def parse_where(value: object) -> Filter | None:
     return None if value is None else _where(value, MAX_DEPTH)
 
 
+def parse_filter(value: object) -> Filter | None:
+    """The filter of a search: a `where` clause in which `#id` is a record's id, and not a metadata key."""
+    return None if value is None else _filter(value, MAX_DEPTH)
+
+
 def parse_where_document(value: object) -> Filter | None:
     """The filter of a `where_document` clause, None for None; InvalidArgument for anything that is no such clause."""
     return None if value is None else _where_document(value, MAX_DEPTH)
+
+
+def _filter(value: object, depth: int) -> Filter:
+    key, operand = _only_item(value, _invalid_where)
+    if key in ("$and", "$or"):
+        return _logical(key, operand, depth, _filter, _invalid_where)
+    condition = _where(value, depth)
+    if key != ID:
+        return condition
+    match condition:
+        case Compare(_, Comparison.EQ | Comparison.NE, str(name)):
+            return Named((name,), negated=condition.negated)
+        case Among(_, Kind.STR, names, negated):
+            return Named(tuple(map(str, names)), negated)
+        case _:
+            # An id is no number and no list.
+            return condition
 
 
 def _where(value: object, depth: int) -> Filter:

@@ -5,6 +5,7 @@
     Filter = And | Or                      of filters; no children: all rows, no rows
            | Compare | Among | HasItem     metadata: a scalar against one value, against several; an item of a list
            | Contains | Matches            the document: a substring, a regular expression
+           | Named                         the id, one of several
 
 `negated` leaves are complements: they hold for every row, with or without the key or document, that the plain leaf does
 not hold for.
@@ -93,7 +94,15 @@ class Matches:
     negated: bool = False
 
 
-Leaf = Compare | Among | HasItem | Contains | Matches
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Rows of the records that have one of these ids."""
+
+    ids: tuple[str, ...]
+    negated: bool = False
+
+
+Leaf = Compare | Among | HasItem | Contains | Matches | Named
 Filter = And | Or | Leaf
 
 
@@ -127,8 +136,15 @@ def operands(tree: Filter) -> Iterator[tuple[str, Kind]]:
                 yield key, kind_of(value)
             case Among(key, kind, _, _):
                 yield key, kind
-            case Contains() | Matches():
+            case Contains() | Matches() | Named():
                 continue
+
+
+def ids_named(tree: Filter) -> Iterator[str]:
+    """The ids that a filter names."""
+    for leaf in leaves(tree):
+        if isinstance(leaf, Named):
+            yield from leaf.ids
 
 
 def reads_documents(tree: Filter) -> bool:

@@ -1,0 +1,86 @@
+"""Domains: which records have which score while an expression is evaluated.
+
+A domain gives some records, its *support*, a score each. Its default, where it has one, is the score of every other
+record; without one, other records drop out of whatever the domain is combined with:
+
+==================  ==================  ==========================
+left                right               support of the combination
+==================  ==================  ==========================
+no default          no default          what both support
+default             no default          what the right supports
+no default          default             what the left supports
+default             default             what either supports
+==================  ==================  ==========================
+
+Scores are float32. Division by zero, the logarithm of what is not positive and overflow have their IEEE answers:
+infinities, and NaN, which `$max` and `$min` pass over where there is a number beside it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Records = NDArray[np.int64]
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a $knn found: distinct records, nearest first, and their distances."""
+
+    records: Records
+    distances: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Scores of some records; `records` ascend."""
+
+    records: Records
+    scores: Scores
+    default: np.float32 | None = None
+
+    def among(self, records: Records) -> Scores:
+        """The score of each of the records (ascending), which are in the support unless there is a default."""
+        if self.default is None:
+            return self.scores[np.searchsorted(self.records, records)]
+        scores = np.full(len(records), self.default, dtype=np.float32)
+        if len(self.records):
+            at = np.minimum(np.searchsorted(self.records, records), len(self.records) - 1)
+            known = self.records[at] == records
+            scores[known] = self.scores[at[known]]
+        return scores
+
+
+def flat(score: float) -> Domain:
+    """The same score for every record, and no support."""
+    return Domain(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.float32(score))
+
+
+def of_found(found: Found, default: float | None, *, by_rank: bool) -> Domain:
+    """The distances of what was found, or with `by_rank` its places, counted from 0."""
+    scores = np.arange(len(found.records), dtype=np.float32) if by_rank else found.distances
+    order = np.argsort(found.records)
+    return Domain(found.records[order], scores[order], None if default is None else np.float32(default))
+
+
+def mapped(domain: Domain, function: Callable[..., Scores]) -> Domain:
+    """A function of every score."""
+    default = None if domain.default is None else np.float32(function(domain.default))
+    return Domain(domain.records, function(domain.scores), default)
+
+
+def combined(left: Domain, right: Domain, operator: Callable[..., Scores]) -> Domain:
+    """An operator of the scores that two domains give to one record."""
+    if left.default is None and right.default is None:
+        records = np.intersect1d(left.records, right.records, assume_unique=True)
+    elif left.default is None:
+        records = left.records
+    elif right.default is None:
+        records = right.records
+    else:
+        scores = operator(left.among(both := np.union1d(left.records, right.records)), right.among(both))
+        return Domain(both, scores, np.float32(operator(left.default, right.default)))
+    return Domain(records, operator(left.among(records), right.among(records)))
