@@ -4,6 +4,7 @@ The expectations were taken from the genuine server, case by case.
 """
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -240,6 +241,28 @@ def test_sparse_parts_are_kept_while_they_are_off() -> None:
     }
 
 
+def test_a_sparse_index_is_kept_as_it_is_configured() -> None:
+    config = {"embedding_function": KNOWN_DEFAULT, "source_key": "#document", "bm25": True, "algorithm": "wand"}
+    given = {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": config}}}
+    stored = made(given=keys(k=given, j={"sparse_vector": {"sparse_vector_index": OFF}}))
+    assert stored["keys"]["k"] == given
+    assert schema.sparse_index(stored, "k") == schema.SparseIndex(bm25=True)
+    assert schema.register(stored, {"k": {"sparse"}}) is None
+
+
+def test_without_a_sparse_index_there_is_nothing_to_search() -> None:
+    stored = made(given=keys(k=SPARSE, j={"sparse_vector": {"sparse_vector_index": OFF}}))
+    assert schema.sparse_index(stored, "k") == schema.SparseIndex(bm25=False)
+    registered = schema.register(stored, {"new": {"sparse", "int"}, "j": {"sparse", "str"}})
+    assert registered is not None
+    assert set(registered["keys"]["new"]) == {"int", "sparse_vector"}
+    assert set(registered["keys"]["j"]) == {"string", "sparse_vector"}
+    for key in ("j", "new", "unknown", "#document"):
+        text = f"Cannot filter using metadata key '{key}' with type 'SparseVector' because indexing is disabled"
+        with pytest.raises(InvalidArgument, match=re.escape(text)):
+            schema.sparse_index(registered, key)
+
+
 def test_a_schema_and_a_configuration_exclude_each_other() -> None:
     cosine = keys(__embedding=vectors(space="cosine"))
     text = "^Failed to reconcile schema: Cannot set both collection config and schema simultaneously$"
@@ -330,10 +353,6 @@ VALIDATION = "Validation error: schema: "
             keys(k={"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": {"source_key": "x"}}}}),
             VALIDATION + "If source_key is provided then embedding_function must also be provided "
             "since there is no default embedding function.",
-        ),
-        (
-            keys(k=SPARSE),
-            "Failed to reconcile schema: Invalid schema input: Sparse vector indexing is not enabled in local",
         ),
         (
             keys() | {"source_attached_function_id": "x"},

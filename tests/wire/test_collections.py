@@ -181,9 +181,18 @@ def test_a_wrong_name(face: Face) -> None:
 
 def test_a_schema_refused(face: Face) -> None:
     sparse = {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": {}}}}
-    answer = face.call("POST", COLLECTIONS, {"name": "abc", "schema": {"defaults": {}, "keys": {"k": sparse}}})
-    text = "Failed to reconcile schema: Invalid schema input: Sparse vector indexing is not enabled in local"
-    refused(answer, 400, text)
+    given = {"defaults": {}, "keys": {"k": sparse, "j": sparse}}
+    text = 'Validation error: schema: At most one sparse vector index is allowed for the collection: ["k","j"]'
+    refused(face.call("POST", COLLECTIONS, {"name": "abc", "schema": given}), 400, text)
+
+
+def test_a_sparse_index_is_taken_and_shown(face: Face) -> None:
+    config = {"embedding_function": {"type": "unknown"}, "source_key": "#document", "bm25": True}
+    sparse = {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": config}}}
+    given = {"defaults": {}, "keys": {"k": sparse}}
+    made = face.call("POST", COLLECTIONS, {"name": "abc", "schema": given}).json()
+    assert made["schema"]["keys"]["k"] == sparse
+    assert face.call("GET", f"{COLLECTIONS}/abc").json() == made
 
 
 def test_writes_register_their_keys(collection: CollectionFace) -> None:

@@ -140,6 +140,8 @@ def test_wrong_shapes(collection: CollectionFace, body: dict[str, Any], what: st
                 {"indices": [1, 1], "values": [1, 2]},
                 {"indices": [1], "values": [1, 2]},
                 {"indices": [1], "values": [1], "tokens": []},
+                {"indices": [2, 1], "values": [1, 2], "tokens": ["a", "b"]},
+                {"indices": [1], "values": [1e39]},
             )
         ],
     ],
@@ -155,13 +157,54 @@ def test_wrong_values(face: Face, collection: CollectionFace, body: dict[str, An
     refused(answer, 400, "Collection ID is not a valid UUIDv4")
 
 
-@pytest.mark.parametrize("extra", [{}, {"#type": "sparse_vector"}, {"tokens": ["x"]}, {"tokens": None}])
-def test_sparse_vectors_are_not_served(collection: CollectionFace, extra: dict[str, Any]) -> None:
-    vector = {"indices": [1], "values": [0.5], **extra}
-    for operation in ("add", "upsert", "update"):
-        answer = collection.post(operation, ids=["a"], embeddings=[[1]], metadatas=[{"sv": vector}])
-        refused(answer, 501, "Unimplemented: Sparse vector is not supported for local chroma: sv")
-    assert collection.get("count").json() == 0
+TAG = {"#type": "sparse_vector"}
+
+
+@pytest.mark.parametrize(
+    ("given", "answered"),
+    [
+        ({"indices": [1], "values": [0.1]}, {**TAG, "indices": [1], "values": [0.1]}),
+        (
+            {**TAG, "indices": [0, 2**32 - 1], "values": [1, -2]},
+            {**TAG, "indices": [0, 2**32 - 1], "values": [1.0, -2.0]},
+        ),
+        ({**TAG, "indices": [], "values": [], "tokens": None, "x": 1}, {**TAG, "indices": [], "values": []}),
+        (
+            {"tokens": ["é", ""], "values": [0, 3.4028235e38], "indices": [7, 8]},
+            {**TAG, "indices": [7, 8], "values": [0.0, 3.4028235e38], "tokens": ["é", ""]},
+        ),
+    ],
+)
+def test_sparse_vectors_come_back_as_they_were_sent(
+    collection: CollectionFace, given: dict[str, Any], answered: dict[str, Any]
+) -> None:
+    collection.add(ids=["a", "b"], embeddings=[[1], [2]], metadatas=[{"sv": given, "n": 1}, None])
+    collection.post("upsert", ids=["b", "c"], embeddings=[[2], [3]], metadatas=[{"sv": given}, {"sv": given}])
+    collection.post("update", ids=["a", "b"], metadatas=[{"n": 2}, {"sv": None}])
+    got = collection.post("get").json()
+    assert got["metadatas"] == [{"sv": answered, "n": 2}, None, {"sv": answered}]
+    found = collection.post("query", query_embeddings=[[3]], n_results=1).json()
+    assert found["metadatas"] == [[{"sv": answered}]]
+
+
+def test_a_key_with_sparse_vectors_is_registered(collection: CollectionFace) -> None:
+    collection.add(ids=["a"], embeddings=[[1]], metadatas=[{"sv": {"indices": [1], "values": [0.5]}}])
+    off = {"enabled": False, "config": {"embedding_function": {"type": "unknown"}, "bm25": False}}
+    assert collection.now()["schema"]["keys"]["sv"] == {"sparse_vector": {"sparse_vector_index": off}}
+
+
+def test_a_sparse_vector_compares_with_nothing(collection: CollectionFace) -> None:
+    sparse = {"sv": {"indices": [1], "values": [0.5]}}
+    collection.add(ids=["a", "b"], embeddings=[[1], [2]], metadatas=[sparse, {"sv": 1}])
+    for where, ids in (
+        ({"sv": 1}, ["b"]),
+        ({"sv": {"$ne": 1}}, ["a"]),
+        ({"sv": {"$nin": [1, 2]}}, ["a"]),
+        ({"sv": {"$gte": 0}}, ["b"]),
+        ({"sv": {"$contains": 1}}, []),
+        ({"sv": {"$not_contains": 1}}, ["a", "b"]),
+    ):
+        assert collection.post("get", where=where).json()["ids"] == ids
 
 
 def test_dimensions(collection: CollectionFace) -> None:

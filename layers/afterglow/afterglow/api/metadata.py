@@ -1,21 +1,25 @@
 """Metadata as it comes over the wire, of records and of collections.
 
-A value is a bool, an int64, a float, a string, or an array of one of these; an int beyond int64 becomes a float, ints
-among floats become floats. The shape of everything is judged first (Malformed, 422), in one tight pass, the keys later
+A value is a bool, an int64, a float, a string, an array of one of these, or a sparse vector; an int beyond int64
+becomes a float, ints among floats become floats. A sparse vector stays as it came, but for a `#type` that was left out,
+members that it does not have, and ints among its values.
+
+The shape of everything is judged first (Malformed, 422), in one tight pass, the keys and the sparse vectors later
 (InvalidArgument, 400). The dicts are those that the body's parser made: they are mended in place.
 """
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from afterglow.api.shapes import wrong_shape, wrong_type
-from afterglow.errors import InvalidArgument, Unimplemented
+from afterglow.errors import InvalidArgument
 
 _AS_THEY_ARE = frozenset({bool, float, str})
 _NUMBERS = frozenset({int, float})
 _LEAST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
 _LARGEST_U32 = 2**32 - 1
+_BEYOND_FLOAT32 = 2.0**128 - 2.0**103
+_SPARSE = "sparse_vector"
 _RESERVED = "chroma:"
 
 Record = dict[str, Any] | None
@@ -23,7 +27,7 @@ Record = dict[str, Any] | None
 
 @dataclass(slots=True)
 class Metadatas:
-    """The metadata of a write's records, of good shape; `sparse` names the sparse vectors in it, by record and key."""
+    """The metadata of a write's records, of good shape; `sparse` says where sparse vectors are, by record and key."""
 
     records: list[Record]
     sparse: list[tuple[int, str]] = field(default_factory=list)
@@ -51,7 +55,7 @@ def check_shape(value: Any, *, nulls: bool) -> Metadatas | None:
 
 
 def check_values(metadatas: Metadatas) -> None:
-    """Refuse keys that no record may have, and sparse vectors. Raises InvalidArgument, Unimplemented."""
+    """Refuse keys that no record may have, and sparse vectors that are none. Raises InvalidArgument."""
     seen: set[str] = set()
     for at, record in enumerate(metadatas.records):
         if record is None or record.keys() <= seen:
@@ -65,10 +69,9 @@ def check_values(metadatas: Metadatas) -> None:
     for at, key in metadatas.sparse:
         record = metadatas.records[at]
         assert record is not None
-        if not _is_sound(record[key]):
+        vector = record[key] = _tagged(record[key])
+        if not _is_sound(vector):
             raise _invalid(at)
-    for _, key in metadatas.sparse:
-        raise Unimplemented(f"Unimplemented: Sparse vector is not supported for local chroma: {key}")
 
 
 def check_collection(value: Any, field_name: str, *, nulls: bool) -> dict[str, Any] | None:
@@ -134,20 +137,30 @@ def _mended_array(items: list[Any], path: str, *, nulls: bool) -> list[Any]:
 def _looks_sparse(value: dict[str, Any]) -> bool:
     indices, values, tokens = value.get("indices"), value.get("values"), value.get("tokens")
     return (
-        value.get("#type", "sparse_vector") == "sparse_vector"
+        value.get("#type", _SPARSE) == _SPARSE
         and type(indices) is list
-        and all(type(each) is int and 0 <= each <= _LARGEST_U32 for each in indices)
+        and set(map(type, indices)) <= {int}
+        and min(indices, default=0) >= 0
+        and max(indices, default=0) <= _LARGEST_U32
         and type(values) is list
         and _NUMBERS.issuperset(map(type, values))
-        and (tokens is None or (type(tokens) is list and all(type(each) is str for each in tokens)))
+        and (tokens is None or (type(tokens) is list and set(map(type, tokens)) <= {str}))
     )
 
 
+def _tagged(vector: dict[str, Any]) -> dict[str, Any]:
+    """A vector of good shape as it is stored and answered."""
+    tokens = vector.get("tokens")
+    tagged = {"#type": _SPARSE, "indices": vector["indices"], "values": [float(each) for each in vector["values"]]}
+    return tagged if tokens is None else {**tagged, "tokens": tokens}
+
+
 def _is_sound(vector: dict[str, Any]) -> bool:
-    indices, tokens = vector["indices"], vector.get("tokens")
-    ascending = all(left < right for left, right in pairwise(indices))
-    lengths = {len(indices), len(vector["values"]), len(indices if tokens is None else tokens)}
-    return ascending and len(lengths) == 1
+    """Whether its indices ascend strictly, its values are finite float32, and there are as many of each."""
+    indices, values = vector["indices"], vector["values"]
+    ascends = indices == sorted(indices) and len(set(indices)) == len(indices)
+    is_finite = max(map(abs, values), default=0.0) < _BEYOND_FLOAT32
+    return ascends and is_finite and len(indices) == len(values) == len(vector.get("tokens", indices))
 
 
 def _invalid(at: int) -> InvalidArgument:

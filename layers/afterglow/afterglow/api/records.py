@@ -7,7 +7,7 @@ from afterglow.api import models, params, records_in, records_out, shapes, vecto
 from afterglow.api.metered import note
 from afterglow.api.service import Answer, Call, Later, Service
 from afterglow.collection import Op
-from afterglow.errors import InvalidArgument, Unimplemented
+from afterglow.errors import InvalidArgument
 from afterglow.metering import phase
 
 _NOTHING = b"{}"
@@ -146,7 +146,7 @@ def _write(service: Service, call: Call, op: Op) -> Answer:
     try:
         with phase("parse"):
             batch = write.batch()
-    except (InvalidArgument, Unimplemented):
+    except InvalidArgument:
         # A collection that is not there is the greater news.
         service.engine.get_collection_by_id(scope)
         raise

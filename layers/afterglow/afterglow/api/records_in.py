@@ -20,7 +20,7 @@ _NO_EMBEDDINGS = Embeddings(None)
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A write of good shape; `batch` judges its values. Raises InvalidArgument, Unimplemented."""
+    """A write of good shape; `batch` judges its values. Raises InvalidArgument."""
 
     batch: Callable[[], Batch]
 

@@ -31,6 +31,7 @@ _VALUE_TYPES = {
     "int_list": "int",
     "float_list": "float",
     "str_list": "string",
+    "sparse": "sparse_vector",
 }
 _SHOWN = {"bool": "Bool", "int": "Int", "float": "Float", "string": "Str"}
 
@@ -96,7 +97,7 @@ def updated(schema: Mapping[str, Any], new_configuration: Mapping[str, Any]) -> 
 def register(schema: Mapping[str, Any], keys: Mapping[str, Set[str]]) -> dict[str, Any] | None:
     """The schema with the keys that a write brought, each with the defaults of its kinds; None when none is new.
 
-    Kinds are named as in `columns`: `bool`, `int`, `float`, `str`, and each of them with `_list`.
+    Kinds are named as in `columns`: `bool`, `int`, `float`, `str`, each of them with `_list`, and `sparse`.
     """
     known: Mapping[str, Any] = schema["keys"]
     room = MOST_KEYS - len(known)

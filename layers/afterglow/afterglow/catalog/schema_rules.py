@@ -84,9 +84,6 @@ def _validate_sparse(keys: Mapping[str, Any]) -> None:
                 "If source_key is provided then embedding_function must also be provided "
                 "since there is no default embedding function."
             )
-        raise InvalidArgument(
-            "Failed to reconcile schema: Invalid schema input: Sparse vector indexing is not enabled in local"
-        )
 
 
 def _validate_hnsw(hnsw: Mapping[str, Any]) -> None:

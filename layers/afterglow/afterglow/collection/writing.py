@@ -254,7 +254,7 @@ def _type_of(value: object) -> tuple[type, bool]:
     return value.__class__, False
 
 
-_KIND_NAMES: dict[type, str] = {bool: Kind.BOOL, int: Kind.INT, float: Kind.FLOAT, str: Kind.STR}
+_KIND_NAMES: dict[type, str] = {bool: Kind.BOOL, int: Kind.INT, float: Kind.FLOAT, str: Kind.STR, dict: Kind.SPARSE}
 
 Evaluate = Callable[[], tuple[int, int, list[str]]]
 """Log position of a view, the operations up to there, and the ids that a filter chose in it."""

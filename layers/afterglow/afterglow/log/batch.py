@@ -39,8 +39,8 @@ class Batch:
     """A validated write. All lists have the length of `ids`, or are None where the client sent none.
 
     `vectors` is float32 of shape (m, dimension). `vector_rows` (int64, ascending, length m) says which record each
-    belongs to; None means record i has vector i. Metadata values are bool, int, float, str or lists of one of them;
-    None as a value (update and upsert only) deletes the key.
+    belongs to; None means record i has vector i. Metadata values are bool, int, float, str, lists of one of them, or
+    sparse vectors in the wire's form; None as a value (update and upsert only) deletes the key.
     """
 
     op: Op

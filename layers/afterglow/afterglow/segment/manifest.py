@@ -29,7 +29,10 @@ _DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """A segment: its files by role (`rows`, `texts`, `vectors`; `postings`, `graph` where it has them), and its dead rows."""
+    """A segment: its files by role and its dead rows.
+
+    The roles are `rows`, `texts`, `vectors`, and, where it has them, `postings` and `graph`.
+    """
 
     id: str
     rows: int

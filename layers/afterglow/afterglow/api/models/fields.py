@@ -11,10 +11,16 @@ IncludeName = Literal["distances", "documents", "embeddings", "metadatas", "uris
 
 _SCALARS: list[dict[str, Any]] = [{"type": each} for each in ("boolean", "integer", "number", "string")]
 _ARRAYS: list[dict[str, Any]] = [{"type": "array", "items": each} for each in _SCALARS]
-_METADATA: dict[str, Any] = {"type": "object", "additionalProperties": {"anyOf": [*_SCALARS, *_ARRAYS]}}
-_CHANGES: dict[str, Any] = {
+_SPARSE: dict[str, Any] = {
     "type": "object",
-    "additionalProperties": {"anyOf": [*_SCALARS, *_ARRAYS, {"type": "null"}]},
+    "description": "a sparse vector: the indices ascend, the values are float32",
+    "properties": {
+        "#type": {"type": "string", "const": "sparse_vector"},
+        "indices": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}},
+        "values": {"type": "array", "items": {"type": "number", "format": "float"}},
+        "tokens": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
+    },
+    "required": ["indices", "values"],
 }
 _NULL: dict[str, Any] = {"type": "null"}
 _FLOATS: dict[str, Any] = {"type": "array", "items": {"type": "number", "format": "float"}}
@@ -29,10 +35,14 @@ def _array(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
-Metadata = Annotated[Any, WithJsonSchema(_any_of(_METADATA, _NULL))]
-MetadataChanges = Annotated[Any, WithJsonSchema(_any_of(_CHANGES, _NULL))]
-Metadatas = Annotated[Any, WithJsonSchema(_any_of(_array(_any_of(_METADATA, _NULL)), _NULL))]
-MetadatasChanges = Annotated[Any, WithJsonSchema(_any_of(_array(_any_of(_CHANGES, _NULL)), _NULL))]
+def _object(*values: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": _any_of(*_SCALARS, *_ARRAYS, *values)}
+
+
+Metadata = Annotated[Any, WithJsonSchema(_any_of(_object(), _NULL))]
+MetadataChanges = Annotated[Any, WithJsonSchema(_any_of(_object(_NULL), _NULL))]
+Metadatas = Annotated[Any, WithJsonSchema(_any_of(_array(_any_of(_object(_SPARSE), _NULL)), _NULL))]
+MetadatasChanges = Annotated[Any, WithJsonSchema(_any_of(_array(_any_of(_object(_SPARSE, _NULL), _NULL)), _NULL))]
 Embeddings = Annotated[Any, WithJsonSchema(_any_of(_array(_FLOATS), _array(_BASE64)))]
 EmbeddingChanges = Annotated[
     Any,
