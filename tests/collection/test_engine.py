@@ -42,7 +42,7 @@ class World:
         return Engine(self.stores)
 
     def index(self) -> None:
-        index(self.stores, Replica(self.stores, self.scope.collection), self.scope.collection, quiet=True)
+        index(self.stores, Replica.for_indexer(self.stores, self.scope.collection), self.scope.collection, quiet=True)
 
     def pass_a_week(self) -> None:
         self.clock.skipped += self.stores.settings.fence_seconds + 1

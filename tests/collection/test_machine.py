@@ -78,7 +78,7 @@ class Machine(RuleBasedStateMachine):
         self._exit.callback(self.stores.table.close)
         self.scope, collection = new_collection(self.stores, space=space)
         self.id = collection.id
-        self.indexer = Replica(self.stores, self.id, most_tail_rows=self.stores.settings.fold_ops)
+        self.indexer = Replica.for_indexer(self.stores, self.id)
         self.engines = [Engine(self.stores), Engine(self.stores, self.later)]
 
     def teardown(self) -> None:
@@ -162,7 +162,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def snapshot(self) -> None:
         """A view, which must say the same for ever."""
-        view = Replica(self.stores, self.id).view()
+        view = Replica.for_indexer(self.stores, self.id).view()
         self.snapshots.append((view, self.all_of(view)))
 
     @invariant()
@@ -178,11 +178,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def fold(self) -> None:
-        fold(self.stores, Replica(self.stores, self.id).view())
+        fold(self.stores, Replica.for_indexer(self.stores, self.id).view())
 
     @rule()
     def trim_all(self) -> None:
-        manifest = Replica(self.stores, self.id).view().manifest
+        manifest = Replica.for_indexer(self.stores, self.id).view().manifest
         trim.trim(self.stores, self.id, 0, manifest.folded)
 
     @rule()
@@ -203,7 +203,7 @@ class Machine(RuleBasedStateMachine):
     def reopen(self) -> None:
         self.later.run()
         self.engines = [Engine(self.stores), Engine(self.stores, self.later)]
-        self.indexer = Replica(self.stores, self.id, most_tail_rows=self.stores.settings.fold_ops)
+        self.indexer = Replica.for_indexer(self.stores, self.id)
 
     def chosen(self, names: list[str] | None, where: Any) -> list[str]:
         def fits(record: Record) -> bool:
@@ -235,7 +235,7 @@ def test_a_long_programme_ends_as_the_model_says() -> None:
         clock = Clock()
         stores = stores_at(folder, clock=clock)
         scope, collection = new_collection(stores)
-        model, indexer = Model(), Replica(stores, collection.id, most_tail_rows=stores.settings.fold_ops)
+        model, indexer = Model(), Replica.for_indexer(stores, collection.id)
         engines = [Engine(stores), Engine(stores)]
         for step in range(250):
             engine = engines[step % 2]

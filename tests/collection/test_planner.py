@@ -34,7 +34,7 @@ def crowd() -> Iterator[Crowd]:
         engine = Engine(stores)
         metadatas = [{"n": number, "cluster": number % 30, "percent": number % 100} for number in range(ROWS)]
         engine.write(scope, Batch(Op.ADD, list(map(str, range(ROWS))), vectors, metadatas=metadatas))
-        index(stores, Replica(stores, collection.id), collection.id, quiet=True)
+        index(stores, Replica.for_indexer(stores, collection.id), collection.id, quiet=True)
         engine.write(scope, Batch(Op.UPDATE, ["1", "2"], vectors[[2, 1]]))
         vectors[[1, 2]] = vectors[[2, 1]]
         yield engine, scope, vectors

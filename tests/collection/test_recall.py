@@ -52,7 +52,7 @@ def test_the_nearest_are_found(name: str) -> None:
         scope, collection = new_collection(stores, space=space)
         engine = Engine(stores)
         engine.write(scope, Batch(Op.ADD, list(map(str, range(ROWS))), vectors))
-        replica = Replica(stores, collection.id)
+        replica = Replica.for_indexer(stores, collection.id)
         index(stores, replica, collection.id, quiet=True)
         (part,) = replica.view().parts
         assert part.graph is not None
@@ -72,7 +72,7 @@ def test_what_joins_a_graph_may_change_its_kind_of_number() -> None:
         stores = stores_at(folder, SETTINGS)
         scope, collection = new_collection(stores)
         engine = Engine(stores)
-        replica = Replica(stores, collection.id)
+        replica = Replica.for_indexer(stores, collection.id)
         for first, last in ((0, 1_500), (1_500, ROWS)):
             engine.write(scope, Batch(Op.ADD, names[first:last], vectors[first:last]))
             engine.delete(scope, Selection(ids=names[first : first + 100]), None)

@@ -8,7 +8,7 @@ import numpy as np
 from afterglow.catalog import schema
 from afterglow.collection import Engine
 from afterglow.collection.model import Scope
-from afterglow.jobs import garbage
+from afterglow.jobs import dropped
 from afterglow.jobs.directory import open_directory
 from afterglow.jobs.place import NoQueue
 from afterglow.log.batch import Batch, Op
@@ -33,11 +33,11 @@ def test_what_is_made_after_a_reset_outlives_the_sweep_of_what_was_before(tmp_pa
     made = engine.create_collection(TENANT, DATABASE, "since", None, schema.reconcile(None, None, None))
     scope = Scope(TENANT, DATABASE, made.id)
     engine.write(scope, Batch(Op.ADD, ["a"], np.ones((1, 64), dtype=np.float32)))
-    garbage.clear_dropped(stores)
+    dropped.clear(stores)
     assert engine.count(scope).count == 1
     assert [info.key for info in stores.objects.list(f"{made.id}/")]
 
     engine.delete_collection(TENANT, DATABASE, "since")
-    garbage.clear_dropped(stores)
+    dropped.clear(stores)
     assert not list(stores.objects.list(f"{made.id}/"))
     engine.close()

@@ -12,7 +12,7 @@ from afterglow.collection import Engine
 from afterglow.collection.model import Scope, Selection
 from afterglow.collection.replica import Replica, View
 from afterglow.errors import AlreadyExists, NotFound
-from afterglow.jobs import garbage
+from afterglow.jobs import dropped, garbage
 from afterglow.jobs.compact import compact
 from afterglow.jobs.fold import fold
 from afterglow.jobs.index import index
@@ -43,7 +43,7 @@ class World:
         return Engine(self.stores).get(self.scope, Selection(), None, 0, frozenset()).ids
 
     def replica(self) -> Replica:
-        return Replica(self.stores, self.id)
+        return Replica.for_indexer(self.stores, self.id)
 
     def objects(self) -> list[str]:
         return [info.key for info in self.stores.objects.list("")]
@@ -225,16 +225,16 @@ def test_nothing_of_a_dropped_collection_remains(world: World) -> None:
     index(world.stores, world.replica(), world.id, quiet=True)
     world.write(*(f"{row}" for row in range(40)))
     Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
-    garbage.clear_dropped(world.stores)
+    dropped.clear(world.stores)
     assert world.objects()
     world.wait_for_grace()
-    garbage.clear_dropped(world.stores)
+    dropped.clear(world.stores)
     assert world.objects() == []
     last = read.last_entry(world.stores.table, world.id)
     assert last is not None
     assert last.kind is entries.Kind.FENCE
     world.wait_for_fences()
-    garbage.clear_dropped(world.stores)
+    dropped.clear(world.stores)
     assert world.stores.table.query(keys.collection(world.id)) == []
     assert world.stores.table.query(keys.DROPPED) == []
 
@@ -243,7 +243,7 @@ def test_a_janitor_that_comes_late_leaves_no_objects(world: World) -> None:
     world.write(*(f"{row}" for row in range(40)))
     Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
     world.wait_for_fences()
-    garbage.clear_dropped(world.stores)
+    dropped.clear(world.stores)
     assert world.objects() == []
     assert world.stores.table.query(keys.DROPPED) == []
     assert world.stores.table.query(keys.collection(world.id)) == []
@@ -261,10 +261,10 @@ def test_a_dropped_database_takes_its_collections_along(world: World) -> None:
 def run_until_it_works(world: World) -> None:
     for _ in range(3):
         world.wait_for_grace()
-        garbage.clear_dropped(world.stores)
+        dropped.clear(world.stores)
     world.wait_for_fences()
-    garbage.clear_dropped(world.stores)
-    garbage.clear_dropped(world.stores)
+    dropped.clear(world.stores)
+    dropped.clear(world.stores)
 
 
 @pytest.mark.parametrize("what", ["collection", "database"])

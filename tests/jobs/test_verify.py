@@ -43,7 +43,7 @@ def write(stores: Stores, scope: Scope, first: int, count: int = 9, op: Op = Op.
 
 
 def fold(stores: Stores, scope: Scope) -> None:
-    index(stores, Replica(stores, scope.collection), scope.collection, quiet=True)
+    index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, quiet=True)
 
 
 def found(stores: Stores) -> list[Verified]:

@@ -85,7 +85,7 @@ class Run:
 
         With `again`, work that failed is asked for once more, as the queue does; None: later.
         """
-        engine, indexer = Engine(stores), Replica(stores, self.id, most_tail_rows=stores.settings.fold_ops)
+        engine, indexer = Engine(stores), Replica.for_indexer(stores, self.id)
         for step in PROGRAMME:
             if isinstance(step, Work):
                 self.clock.skipped += stores.settings.garbage_grace_seconds + 1
@@ -94,7 +94,7 @@ class Run:
                 except AfterglowError:
                     if again is False:
                         raise
-                    indexer = Replica(stores, self.id, most_tail_rows=stores.settings.fold_ops)
+                    indexer = Replica.for_indexer(stores, self.id)
                     if again is None:
                         continue
                     index(stores, indexer, self.id, quiet=step.quiet)
@@ -136,7 +136,7 @@ class Run:
         self.model = self.settled()
         self.possible.clear()
         assert set(named(self.sound, self.id)) <= {info.key for info in self.sound.objects.list("")}
-        index(self.sound, Replica(self.sound, self.id), self.id, quiet=True)
+        index(self.sound, Replica.for_indexer(self.sound, self.id), self.id, quiet=True)
         self.settled()
         self.clock.skipped += self.sound.settings.garbage_grace_seconds + 1
         garbage.collect(self.sound, self.id)

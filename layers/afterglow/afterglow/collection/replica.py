@@ -29,6 +29,7 @@ from afterglow.log.read import Trimmed
 from afterglow.metering import phase
 from afterglow.segment.framing import ADVICE
 from afterglow.segment.manifest import Manifest
+from afterglow.segment.reader import Segment
 from afterglow.storage.ports import Item, ObjectMissing
 from afterglow.storage.stores import Stores
 
@@ -84,6 +85,16 @@ class Replica:
         self._loaded: Loaded | None = None
         self._collection: Collection | None = None
         self._read_at = float("-inf")
+
+    @classmethod
+    def for_indexer(cls, stores: Stores, collection_id: UUID) -> "Replica":
+        """One whose views can be folded: not more at a time than is meant to be, with the entries they are made of."""
+        return cls(stores, collection_id, most_tail_rows=stores.settings.fold_ops)
+
+    def segments(self) -> dict[str, Segment]:
+        """The segments that are open here, by their ids."""
+        loaded = self._loaded
+        return {} if loaded is None else by_id(loaded.memory.segments)
 
     def warm_rows(self) -> int | None:
         """Rows in memory and maps, where the next view is likely to be had at once; None where it may take a while."""

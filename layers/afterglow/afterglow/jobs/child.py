@@ -59,7 +59,7 @@ def _work(stores: Stores, replicas: dict[UUID, Replica], request: dict[str, obje
     while len(replicas) >= _KEPT and collection_id not in replicas:
         replicas.pop(next(iter(replicas)))
     replica = replicas.setdefault(
-        collection_id, Replica(stores, collection_id, most_tail_rows=stores.settings.fold_ops)
+        collection_id, Replica.for_indexer(stores, collection_id)
     )
     try:
         return asdict(index(stores, replica, collection_id, quiet=bool(request["quiet"])))

@@ -86,7 +86,7 @@ def _published(stores: Stores, view: View, written: SegmentInfo | None, taken: l
     key, present = view.collection.manifest, view.manifest
     for _ in range(_ATTEMPTS):
         try:
-            new = _with_merge(stores, present, written, taken)
+            new = _with_merge(stores, replace(present, collection=view.collection.id), written, taken)
             publish(stores, view.collection.id, key, new)
         except (LostRace, ObjectMissing):
             state = collections.by_id(stores.table, view.collection.id)

@@ -5,7 +5,9 @@
    *Crash after: the next fold finds the stubs.*
 3. Write the tail's live rows as a new segment, without a graph, and the tombstones of segments that lost rows.
    *Crash after: orphans that no manifest names.*
-4. Publish the manifest (`jobs.publish`). Readers holding the older one stay right: they applied those entries.
+4. Where the past is kept: write the entries to the archive (`log.archive`). *Crash after: an archive that says what
+   the log says too; the next fold's overlaps it.*
+5. Publish the manifest (`jobs.publish`). Readers holding the older one stay right: they applied those entries.
 """
 
 from dataclasses import replace
@@ -14,7 +16,7 @@ import numpy as np
 
 from afterglow.collection.replica import View
 from afterglow.jobs.publish import publish
-from afterglow.log import trim
+from afterglow.log import archive, trim
 from afterglow.segment import manifest as manifests
 from afterglow.segment import part as parts
 from afterglow.segment import writer
@@ -45,6 +47,10 @@ def fold(stores: Stores, view: View) -> Manifest:
             chosen = [Chosen(tail.part, rows)]
             order = parts.insertion_order(chosen)
             segments.append(writer.write_segment(stores, prefix, chosen, order, None))
+    if len(view.entries) != view.applied - old.folded:
+        raise AssertionError("a view to be folded is one of an indexer's replica")
+    if stores.settings.retention_seconds:
+        archive.store(stores, view.collection.id, old.clock, view.entries)
     new = Manifest(
         collection=view.collection.id,
         number=old.number + 1,

@@ -1,79 +1,70 @@
-"""Garbage: objects that nothing names any more, and what dropped collections leave behind.
+"""Garbage: objects that nothing needs any more (`jobs.needs`), neither a reader of now nor one of the past.
 
-An object of a living collection is deleted when the manifest in force does not name it, no log entry does, and it is
-older than the grace time. *Crash midway: the rest goes next time.*
+1. Read the state. 2. List what is stored; what the collection does not need is a candidate. 3. Ask its relatives, where
+it has any, which of that they need. 4. Delete the rest, manifests first: one that is there has all that it names.
+*Crash midway: the rest goes next time.*
 
-The grace counts from when the object itself was written, so there is none for an object that was in force for long and
-has just been replaced, and it says nothing of how long the job that wrote an object still takes. Nobody is robbed,
-because:
+A segment's file that no manifest names is a candidate when it is older than the grace time, a batch when it is older
+than that and no log entry names it. The grace counts from when the object was written, and says nothing of how long the
+job that wrote it still takes. Nobody is robbed, because:
 
 * **Folds and compactions** do not run beside `collect`: on one directory all three hold the indexer lock
   (`jobs.directory`). *In an account, where there is no such lock, `garbage_grace_seconds` must be longer than the
   longest job may take from its first object to its manifest; a function has 15 minutes.*
 * **Writers** hold no lock. A batch's object is as old as its write: one that took over half the grace puts its object
-  again, before its entry names it and before it is acknowledged (`log.append.secured`).
+  again, before its entry names it and before it is acknowledged (`log.append`).
 * **Readers** keep files mapped that are deleted under them. One that opens a checkpoint, and finds a part of it gone,
   asks which is in force now and opens that (`collection.replica`, on `ObjectMissing`); a batch that is gone was folded.
-
-A dropped collection's objects go after the same grace; its items, with the fence that keeps slow writers out, after
-`fence_seconds`.
+* **Forks** name what their source named when they were published (`collection.forking`).
 """
 
+from collections.abc import Iterator
+from itertools import takewhile
 from uuid import UUID
 
-import orjson
-
-from afterglow.catalog import collections, keys
-from afterglow.catalog import state as states
-from afterglow.collection.writing import fence
+from afterglow.catalog import collections
+from afterglow.catalog.model import Collection
+from afterglow.jobs.needs import Needs, claimed_by_relatives, needs_of
+from afterglow.log import archive
 from afterglow.log import entry as entries
 from afterglow.segment import manifest as manifests
 from afterglow.storage.stores import Stores
 
 
 def collect(stores: Stores, collection_id: UUID) -> int:
-    """Delete the unnamed objects of a living collection; how many. To be called as its only indexer."""
-    oldest = stores.ambient.now() - stores.settings.garbage_grace_seconds
-    candidates = [info.key for info in stores.objects.list(f"{collection_id}/") if info.modified < oldest]
-    if not candidates:
+    """Delete what a living collection stores and nobody needs; how many objects. To be called as its only indexer."""
+    state = collections.by_id(stores.table, collection_id)
+    if state is None:
         return 0
-    named = _named(stores, collection_id)
-    unnamed = [key for key in candidates if key not in named]
-    stores.objects.delete_many(unnamed)
-    return len(unnamed)
+    needs = needs_of(stores, state)
+    candidates = [*_manifests(stores, state, needs), *_files(stores, state, needs), *_log(stores, state, needs)]
+    claimed = claimed_by_relatives(stores, state, candidates) if candidates else set()
+    garbage = [key for key in candidates if key not in claimed]
+    is_manifest = [key.startswith(manifests.prefix(collection_id)) for key in garbage]
+    for kind in (True, False):
+        stores.objects.delete_many([key for key, one in zip(garbage, is_manifest, strict=True) if one is kind])
+    return len(garbage)
 
 
-def clear_dropped(stores: Stores) -> None:
-    """Go on with everything that was dropped: databases' collections, fences, objects, and in the end the items."""
-    now = stores.ambient.now()
-    for note in stores.table.query(keys.DROPPED):
-        dropped_at = float(orjson.loads(note.value)["at"])
-        identifier = UUID(note.sk.partition("#")[2])
-        if note.sk == keys.names_of(identifier):
-            for collection_id in collections.ids(stores.table, identifier):
-                collections.drop(stores.table, stores.ambient, collection_id)
-            stores.table.delete(keys.DROPPED, note.sk)
-        elif dropped_at < now - stores.settings.garbage_grace_seconds:
-            is_past_fence = dropped_at < now - stores.settings.fence_seconds
-            if not is_past_fence:
-                fence(stores, identifier)
-            stores.objects.delete_many([info.key for info in stores.objects.list(f"{identifier}/")])
-            if is_past_fence:
-                for item in stores.table.query(keys.collection(identifier)):
-                    stores.table.delete(item.pk, item.sk)
-                stores.table.delete(keys.DROPPED, note.sk)
+def _manifests(stores: Stores, state: Collection, needs: Needs) -> Iterator[str]:
+    return (info.key for info in stores.objects.list(manifests.prefix(state.id)) if info.key not in needs.names)
 
 
-def _named(stores: Stores, collection_id: UUID) -> set[str]:
-    """Every object key that the collection's manifest in force and its log name."""
-    item = stores.table.get(keys.collection(collection_id), keys.STATE)
-    if item is None:
-        return set()
-    state = states.decode(item)
-    named = set() if state.manifest is None else {state.manifest}
-    if state.manifest is not None:
-        for segment in manifests.load(stores.objects, state.manifest).segments:
-            named.update(file.key for file in segment.objects)
-    items = stores.table.query(keys.collection(collection_id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL)
-    named.update(key for key in (entries.decode(each).object for each in items) if key is not None)
-    return named
+def _files(stores: Stores, state: Collection, needs: Needs) -> Iterator[str]:
+    oldest = stores.ambient.now() - stores.settings.garbage_grace_seconds
+    for info in stores.objects.list(manifests.segments_prefix(state.id)):
+        if info.modified < oldest and info.key not in needs.names:
+            yield info.key
+
+
+def _log(stores: Stores, state: Collection, needs: Needs) -> Iterator[str]:
+    """Archives and batches; both are listed the oldest first."""
+    if needs.since is None:
+        return
+    old = takewhile(lambda each: each.last <= needs.folded, archive.listed(stores.objects, state.id))
+    yield from (each.key for each in old)
+    for info in stores.objects.list(entries.payload_prefix(state.id)):
+        if entries.payload_time(info.key) >= needs.since:
+            return
+        if info.key not in needs.batches:
+            yield info.key

@@ -21,7 +21,7 @@ import orjson
 from afterglow.catalog import Catalog, Collection, collections, keys
 from afterglow.collection.progress import waiting
 from afterglow.errors import Corrupt
-from afterglow.jobs import garbage, scrub
+from afterglow.jobs import dropped, garbage, scrub
 from afterglow.jobs.messages import QUIET
 from afterglow.jobs.plan import plan
 from afterglow.log import entry as entries
@@ -77,7 +77,7 @@ def _is_settled(stores: Stores, state: Collection) -> bool:
 def tidy(stores: Stores, has_time: HasTime, scrub_bytes: int) -> Swept:
     """Finish drops, remove unnamed objects, compare the checksums of about `scrub_bytes` bytes. Raises Unavailable."""
     swept = Swept()
-    garbage.clear_dropped(stores)
+    dropped.clear(stores)
     for each in _in_turn(stores, "tidy", lambda: has_time() and swept.scrubbed_bytes < scrub_bytes):
         swept.collections += 1
         try:

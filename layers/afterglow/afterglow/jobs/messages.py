@@ -40,7 +40,7 @@ def work_on(stores: Stores, body: str, may_take: MayTake = always) -> Report:
             stores.queue.send(group, again)
         return report
     collection_id = _collection(group, body)
-    replica = Replica(stores, collection_id, most_tail_rows=stores.settings.fold_ops)
+    replica = Replica.for_indexer(stores, collection_id)
     report = fold_tail(stores, replica, collection_id, up_to=_entry(reason, quiet=quiet), may_take=may_take)
     if report.is_unfinished:
         stores.queue.send(group, again)

@@ -59,6 +59,6 @@ def compact(place: Place, settings: Settings, ambient: Ambient, collection: UUID
     chosen = list(Catalog(stores.table, ambient).collections()) if collection is None else [collection]
     with place.alone():
         for each in chosen:
-            yield index(stores, Replica(stores, each), each, quiet=True)
+            yield index(stores, Replica.for_indexer(stores, each), each, quiet=True)
     sweep(place, stores, thorough=True)
     stores.table.close()

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from afterglow.jobs import garbage
+from afterglow.jobs import dropped
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.ports import Queue
 from afterglow.storage.stores import Stores
@@ -44,5 +44,5 @@ class NoQueue:
 
 def sweep(place: Place, stores: Stores, *, thorough: bool = False) -> None:
     """What no single collection asks for: go on with drops, remove leftovers of crashes, give space back."""
-    garbage.clear_dropped(stores)
+    dropped.clear(stores)
     place.tidy(stores.ambient, thorough=thorough)

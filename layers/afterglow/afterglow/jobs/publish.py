@@ -2,7 +2,8 @@
 
 1. Write the manifest under a key of its own. *Crash after: an orphan.*
 2. Put the state on condition that it still names the manifest this one was made from. The loser of a race throws its
-   work away. *Crash after: the new checkpoint is in force.*
+   work away: what it wrote is true all the same, and collected when it is of no use. *Crash after: the new checkpoint
+   is in force.*
 """
 
 from dataclasses import replace
@@ -30,9 +31,5 @@ def publish(stores: Stores, collection_id: UUID, base: str | None, manifest: Man
             raise LostRace
         return replace(present, manifest=key, folded=manifest.folded, folded_ops=manifest.folded_ops)
 
-    try:
-        collections.change(stores.table, collection_id, edit)
-    except LostRace:
-        stores.objects.delete(key)
-        raise
+    collections.change(stores.table, collection_id, edit)
     return key

@@ -1,4 +1,7 @@
-"""Replacing folded entries by stubs, and removing stubs that are past their time (protocol: `afterglow.log`)."""
+"""Replacing folded entries by stubs, and removing stubs that are past their time (protocol: `afterglow.log`).
+
+Batches that lie in objects stay: the past is read from them, and forks may name them. Garbage collection takes them.
+"""
 
 from uuid import UUID
 
@@ -12,10 +15,9 @@ _PAGE = 200
 
 
 def trim(stores: Stores, collection_id: UUID, after: int, up_to: int) -> int:
-    """Turn the entries after number `after` up to `up_to` into stubs, then delete their objects; how many were turned.
+    """Turn the entries after number `after` up to `up_to` into stubs; how many were turned.
 
-    *Crash midway: some entries are stubs, some objects of stubs are left; the next trim does the rest and the janitor
-    collects the objects.*
+    *Crash midway: some entries are stubs; the next trim does the rest.*
     """
     pk, turned, position = keys.collection(collection_id), 0, entries.key(after)
     expires_at = int(stores.ambient.now()) + stores.settings.fence_seconds
@@ -28,7 +30,6 @@ def trim(stores: Stores, collection_id: UUID, after: int, up_to: int) -> int:
                 for entry in batches
             ]
         )
-        stores.objects.delete_many([entry.object for entry in batches if entry.object is not None])
         turned += len(batches)
     return turned
 
