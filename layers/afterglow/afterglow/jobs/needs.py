@@ -1,0 +1,128 @@
+"""What a collection needs of what is stored: for its readers now, and for those who read its past.
+
+* the manifests that `segment.anchors` keeps, and all that they name;
+* the batches that its log names which is no stub yet;
+* the archives, and the batches that those name, of all entries after its `base`.
+
+Batches of archived entries are not looked up but told by their age: the time in a batch's key is not much before that
+of its entry (`log.append.renewed`), nor does the clock of a writer go wrong by more than the grace time.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from afterglow.catalog import families, keys
+from afterglow.catalog import state as states
+from afterglow.catalog.families import Member
+from afterglow.catalog.model import Collection
+from afterglow.log import entry as entries
+from afterglow.segment import anchors
+from afterglow.segment import manifest as manifests
+from afterglow.segment.anchors import Anchors
+from afterglow.storage.ports import ObjectMissing, Objects
+from afterglow.storage.stores import Stores
+
+_REMEMBERED = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """`names` are keys of manifests and of what those name, `batches` of batches that the log names.
+
+    Entries after number `folded` are needed, and batches whose keys are as old as `since` (Unix ms) or newer; None: all
+    there are.
+    """
+
+    names: frozenset[str]
+    batches: frozenset[str]
+    folded: int
+    since: int | None
+
+
+def needs_of(stores: Stores, state: Collection) -> Needs:
+    """What the collection needs, as of this state or a newer one. Raises ObjectMissing, Corrupt, Unavailable."""
+    listed = [info.key for info in stores.objects.list(manifests.prefix(state.id))]
+    if state.manifest is None:
+        return Needs(frozenset(listed), _batches(stores, state, 0), 0, None)
+    grace, now = stores.settings.garbage_grace_seconds, stores.ambient.now()
+    retention = stores.settings.retention_seconds
+    window = entries.milliseconds(now - retention - grace) if retention else None
+    keys_there = {*listed, state.manifest, *([] if state.begins is None else [state.begins])}
+    found = anchors.kept(map(manifests.place, keys_there), manifests.place(state.manifest), window)
+    trimmed = manifests.load(stores.objects, state.manifest).trimmed
+    return Needs(
+        names=frozenset().union(*(_kept(stores.objects, each.key, state.manifest) for each in found.kept)),
+        batches=_batches(stores, state, trimmed),
+        folded=0 if found.base is None else found.base.folded,
+        since=_since(found, window, entries.milliseconds(grace), entries.milliseconds(now)),
+    )
+
+
+def _since(found: Anchors, window: int | None, grace: int, now: int) -> int | None:
+    if window is None:
+        return now - grace
+    return None if found.base is None else min(window, found.base.clock) - 2 * grace
+
+
+def _kept(objects: Objects, key: str, in_force: str) -> frozenset[str]:
+    """A manifest and what it names; nothing where it was collected meanwhile."""
+    try:
+        return named_by(objects, key)
+    except ObjectMissing:
+        if key == in_force:
+            raise
+        return frozenset()
+
+
+@lru_cache(_REMEMBERED)
+def named_by(objects: Objects, key: str) -> frozenset[str]:
+    """A manifest's key and those of all objects that it names. Raises ObjectMissing, Corrupt, Unavailable."""
+    segments = manifests.load(objects, key).segments
+    return frozenset([key, *(file.key for segment in segments for file in segment.objects)])
+
+
+def _batches(stores: Stores, state: Collection, trimmed: int) -> frozenset[str]:
+    """The batches that entries after number `trimmed` name."""
+    items = stores.table.query(
+        keys.collection(state.id), after=entries.key(trimmed), before=entries.AFTER_ALL
+    )
+    return frozenset(key for key in (entries.decode(each).object for each in items) if key is not None)
+
+
+def claimed_by_relatives(stores: Stores, state: Collection, candidates: Iterable[str]) -> set[str]:
+    """Those of the collection's objects that forks need which were made of it, or of such.
+
+    To be called after `state` was read and the candidates were found (`collection.forking`).
+    """
+    if state.family is None:
+        return set()
+    wanted, claimed = set(candidates), set[str]()
+    for member in families.members(stores.table, state.family):
+        if not wanted:
+            break
+        if member.id != state.id:
+            mine = _claimed(stores, member, wanted, entries.payload_prefix(state.id))
+            claimed |= mine
+            wanted -= mine
+    return claimed
+
+
+def _claimed(stores: Stores, member: Member, wanted: set[str], batch_prefix: str) -> set[str]:
+    taken_over = frozenset[str]() if member.begins is None else named_by(stores.objects, member.begins)
+    files = wanted & taken_over
+    batches = [key for key in wanted if key.startswith(batch_prefix) and _is_within(key, member.payloads)]
+    if not files and not batches:
+        return set()
+    item = stores.table.get(keys.collection(member.id), keys.STATE)
+    if item is None:
+        return set()
+    needs = needs_of(stores, states.decode(item))
+    # What it began with tells what it took over, as long as it is a member.
+    claimed = {key for key in files if key in needs.names or key == member.begins}
+    claimed.update(key for key in batches if needs.folded < member.origin or key in needs.batches)
+    return claimed
+
+
+def _is_within(key: str, times: tuple[int, int] | None) -> bool:
+    return times is not None and times[0] <= entries.payload_time(key) <= times[1]
