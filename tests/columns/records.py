@@ -17,10 +17,20 @@ floats = st.sampled_from(EDGE_FLOATS) | st.floats(allow_nan=False, allow_infinit
 strings = st.sampled_from(STRINGS) | st.text(max_size=3)
 scalars = st.booleans() | ints | floats | strings
 lists = st.one_of(*(st.lists(items, min_size=1, max_size=3) for items in (st.booleans(), ints, floats, strings)))
-metadatas = st.none() | st.dictionaries(st.sampled_from(KEYS), scalars | lists, max_size=4)
+DIMENSIONS = (0, 1, 2, 3, 2**16, 2**32 - 1)
+components = st.sampled_from((0.0, 1.0, -1.0, 0.5)) | st.floats(-8, 8, width=32)
+sparse_vectors = st.dictionaries(st.sampled_from(DIMENSIONS), components, max_size=4).map(
+    lambda drawn: sparse_vector(sorted(drawn), [drawn[each] for each in sorted(drawn)])
+)
+metadatas = st.none() | st.dictionaries(st.sampled_from(KEYS), scalars | lists | sparse_vectors, max_size=4)
 LETTERS = "ab é\n\u0000%"
 documents = st.none() | st.text(LETTERS, max_size=8)
 records = st.lists(st.tuples(metadatas, documents), max_size=12)
+
+
+def sparse_vector(indices: list[int], values: list[float]) -> dict[str, Any]:
+    """A sparse vector as metadata holds it."""
+    return {"#type": "sparse_vector", "indices": indices, "values": values}
 
 
 def columns_of(metadatas: list[dict[str, Any] | None]) -> Columns:
@@ -46,6 +56,9 @@ def entries_of(lane: Lane, rows: int) -> dict[int, Any]:
     if lane.offsets is not None:
         bounds = lane.offsets.tolist()
         values = [values[start:stop] for start, stop in pairwise(bounds)]
+        if lane.indices is not None:
+            indices = [lane.indices[start:stop].tolist() for start, stop in pairwise(bounds)]
+            values = list(map(sparse_vector, indices, values))
     places = range(rows) if lane.rows is None else lane.rows.tolist()
     assert len(places) == len(values) == lane.entries
     assert list(places) == sorted(set(places))

@@ -19,7 +19,7 @@ from afterglow.segment.part import Chosen
 from afterglow.segment.reader import Segment, read_dead
 from afterglow.storage.ports import ObjectMissing
 from afterglow.storage.stores import Stores
-from tests.columns.records import exact, metadatas_of, plain
+from tests.columns.records import exact, metadatas_of, plain, sparse_vector
 from tests.segment.fixtures.make import EXPECTED, MANIFEST
 from tests.segment.parts import PARAMETERS, Row, part_of, random_rows, rows, rows_of, whole, written
 from tests.support.stores import quick_folder, stores_at
@@ -88,9 +88,31 @@ def test_a_segment_with_a_graph_is_searched_by_it(stores: Stores) -> None:
     assert 17 in found.tolist()
 
 
+def test_only_sparse_vectors_cost_a_file(stores: Stores) -> None:
+    bare = [Row("a", (0, 0), None, None, {"k": [1]}), Row("b", (0, 0), None, None, None)]
+    assert written(stores, whole(part_of(bare))).files.keys() == {"rows", "texts", "vectors"}
+    sparse = [*bare, Row("c", (0, 0), None, None, {"k": sparse_vector([], [])})]
+    info = written(stores, whole(part_of(sparse)))
+    assert info.files.keys() == {"rows", "texts", "vectors", "postings"}
+    assert opened(stores, info).postings.keys() == {"k"}
+    # A merge that leaves no such row leaves no file either.
+    assert "postings" not in written(stores, Chosen(opened(stores, info).part, np.array([0, 1]))).files
+
+
+def test_lists_that_are_missing_or_too_many_are_noticed(stores: Stores, sound: SegmentInfo) -> None:
+    files = {role: file for role, file in sound.files.items() if role != "postings"}
+    with pytest.raises(Corrupt, match=f"segment {sound.id} has lists of other keys"):
+        opened(stores, replace(sound, files=files))
+    bare = written(stores, whole(part_of(random_rows(50))))
+    with pytest.raises(Corrupt, match=f"segment {bare.id} has lists of other keys"):
+        opened(stores, replace(bare, files={**bare.files, "postings": sound.files["postings"]}))
+
+
 @pytest.fixture
 def sound(stores: Stores) -> SegmentInfo:
-    info = written(stores, whole(part_of(random_rows(50))), graph=True)
+    sparse = {"k": sparse_vector([1, 7], [0.5, 2.0])}
+    given_rows = [replace(row, metadata=sparse) for row in random_rows(50)]
+    info = written(stores, whole(part_of(given_rows)), graph=True)
     dead = np.zeros(50, dtype=np.bool_)
     dead[[3, 49]] = True
     return replace(info, dead_rows=2, dead=writer.write_dead(stores, "dead/", info, dead))
@@ -107,7 +129,7 @@ def test_tombstones_survive_the_round_trip(stores: Stores, sound: SegmentInfo) -
         read_dead(stores.objects, replace(sound, rows=49))
 
 
-@pytest.mark.parametrize("role", ["rows", "texts", "vectors", "graph", "dead"])
+@pytest.mark.parametrize("role", ["rows", "texts", "vectors", "postings", "graph", "dead"])
 @pytest.mark.parametrize("damage", ["cut", "empty", "first bit", "last bit", "middle", "missing"])
 def test_damage_to_any_file_is_named(stores: Stores, sound: SegmentInfo, role: str, damage: str) -> None:
     file = sound.dead if role == "dead" else sound.files[role]

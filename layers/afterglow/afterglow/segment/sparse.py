@@ -29,6 +29,8 @@ _PASS = 16
 _ROUNDING = 2.0**-23
 """Of a float32, which distances are in the end."""
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -136,5 +138,8 @@ def _reaching(sums: Sums, mask: Mask | None, bar: float) -> Rows:
 
 
 def _kth(among: Rows, sums: Sums, k: int) -> float:
-    """The k-th largest of these rows' sums, 0 where there are fewer."""
-    return float(np.partition(sums[among], len(among) - k)[len(among) - k]) if len(among) >= k else 0.0
+    """The k-th largest of these rows' sums, 0 where there are fewer; beyond float32 all of a sign are one."""
+    if len(among) < k:
+        return 0.0
+    found = float(np.partition(sums[among], len(among) - k)[len(among) - k])
+    return min(found, _LARGEST) if found > -_LARGEST else -np.inf
