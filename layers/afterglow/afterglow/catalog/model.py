@@ -26,7 +26,8 @@ class Collection:
     `home` is that of its database. `schema` is the stored schema as it goes over the wire (with the keys that writes
     registered); the wire's `configuration_json` is derived from it. `manifest` is the object key of the checkpoint's
     manifest, None before the first; the checkpoint holds the log up to entry `folded`, which is `folded_ops`
-    operations. `version` is the item's version, for conditional writes.
+    operations. No record of the checkpoint expires before `expires`, in Unix seconds (`catalog.ttl`); None: none ever
+    does. `version` is the item's version, for conditional writes.
 
     `created` is when it was made, in Unix seconds. A fork begins at entry `origin` of another's log, with what the
     manifest `begins` names (None where there was none yet); `family` is what it and its relatives have in common: the
@@ -44,6 +45,7 @@ class Collection:
     manifest: str | None = None
     folded: int = 0
     folded_ops: int = 0
+    expires: float | None = None
     dropped: bool = False
     created: float = 0.0
     origin: int = 0

@@ -9,6 +9,9 @@ upsert     merged, keeps its place             inserted at the end
 delete     removed                             ignored
 =========  ==================================  =====================================================================
 
+A record that has expired by the time of the log at the batch's entry (`collection.expired`) is one that does not exist;
+where one is inserted in its place, it goes.
+
 Merging replaces what the batch brings (embedding, document, uri) and merges metadata key by key, where null deletes
 the key. The records of a batch are applied in order; for add the first of several with one id wins.
 
@@ -22,6 +25,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from afterglow.collection import expired
+from afterglow.collection.expired import Expiry
 from afterglow.collection.memory import Located, Memory
 from afterglow.collection.tail import Additions
 from afterglow.log.batch import Batch, Op
@@ -31,8 +36,8 @@ Rows = NDArray[np.int64]
 T = TypeVar("T")
 
 
-def apply(memory: Memory, batch: Batch) -> None:
-    """Apply one batch."""
+def apply(memory: Memory, batch: Batch, expiry: Expiry | None = None) -> None:
+    """Apply one batch, of which `expiry` tells when it was written and what has expired by then."""
     for members in _runs(batch):
         ids = [batch.ids[each] for each in members.tolist()]
         located = memory.locate(ids)
@@ -40,6 +45,11 @@ def apply(memory: Memory, batch: Batch) -> None:
         if batch.op is Op.DELETE:
             _kill(memory, ids, located, exist)
             continue
+        if expiry is not None and exist.any():
+            gone = expired.among(memory, located, expiry)
+            if batch.op is not Op.UPDATE:
+                _kill(memory, ids, located, gone)
+            exist &= ~gone
         if batch.op in (Op.UPDATE, Op.UPSERT) and exist.any():
             _replace(memory, batch, members[exist], Located(located.parts[exist], located.rows[exist]))
         if batch.op in (Op.ADD, Op.UPSERT) and not exist.all():

@@ -5,6 +5,7 @@ Masks are replaced, never changed: whoever took a snapshot keeps a consistent on
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +39,15 @@ class Located:
 class LivePart:
     """A part in a snapshot; `dead` marks rows that do not count, None where all do.
 
-    `postings` are the inverted lists of a segment's sparse vectors, by key; the tail has none.
+    `postings` are the inverted lists of a segment's sparse vectors, by key; the tail has none. `soonest` keeps what
+    `collection.expired` found out: when the first living row expires, by metadata key.
     """
 
     part: Part
     dead: Mask | None
     graph: Graph | None = None
     postings: Mapping[str, Postings] = field(default_factory=dict)
+    soonest: dict[str, float] = field(default_factory=dict, compare=False)
 
 
 class Memory:
@@ -58,6 +61,7 @@ class Memory:
         self.tail = Tail()
         self.records = manifest.records
         self.next_ordinal = manifest.next_ordinal
+        self._shown: tuple[LivePart, ...] = ()
 
     def indexed(self) -> "Memory":
         """The checkpoint alone, as it was before anything was applied."""
@@ -98,9 +102,13 @@ class Memory:
         self.records -= len(located.parts)
 
     def parts(self) -> tuple[LivePart, ...]:
-        """A snapshot of all parts that have rows."""
+        """A snapshot of all parts that have rows; a part that did not change is the same as in the one before."""
         pairs = zip(self.segments, self.dead, strict=True)
-        settled = [LivePart(segment.part, dead, segment.graph, segment.postings) for segment, dead in pairs]
+        parts = [LivePart(segment.part, dead, segment.graph, segment.postings) for segment, dead in pairs]
         if len(self.tail):
-            settled.append(LivePart(self.tail.part(), self.tail.dead))
-        return tuple(settled)
+            parts.append(LivePart(self.tail.part(), self.tail.dead))
+        self._shown = tuple(
+            old if old is not None and old.part is new.part and old.dead is new.dead else new
+            for old, new in zip_longest(self._shown, parts)
+        )
+        return self._shown

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from afterglow.catalog.model import Collection
 from afterglow.collection.apply import apply
+from afterglow.collection.expired import Expiry
 from afterglow.collection.memory import Memory
 from afterglow.collection.tuning import graph_parameters
 from afterglow.log.batch import Batch
@@ -44,7 +45,8 @@ class Loaded:
                 return
             self.clock = following(self.clock, entry)
             if batch is not None:
-                apply(self.memory, batch)
+                expiry = None if entry.ttl_key is None else Expiry(entry.ttl_key, self.clock / 1000)
+                apply(self.memory, batch, expiry)
             self.applied = entry.seq
             self.ops += entry.ops
             self.tail_bytes += entry.size

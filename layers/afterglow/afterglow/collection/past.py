@@ -6,13 +6,14 @@ collection is still there is read each time, as for any read.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from uuid import UUID
 
 from afterglow.catalog.model import Collection
 from afterglow.collection import history
 from afterglow.collection.history import Moment
 from afterglow.collection.opening import Loaded, open_checkpoint
-from afterglow.collection.replica import View
+from afterglow.collection.replica import View, snapshot
 from afterglow.errors import Corrupt
 from afterglow.log import read as log
 from afterglow.log.read import Trimmed
@@ -33,23 +34,24 @@ class PastViews:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[UUID, Moment], Loaded] = OrderedDict()
 
-    def loaded(self, collection: Collection, moment: Moment, present: dict[str, Segment]) -> Loaded:
+    def view(
+        self, collection: Collection, moment: Moment, ids: Sequence[str] | None, present: dict[str, Segment]
+    ) -> View:
         """The collection as of a moment; `present` are segments that are open already.
 
         Raises InvalidArgument where the moment is not to be had, NotFound, Corrupt, Unavailable.
         """
         name = collection.id, moment
         with self._lock:
-            found = self._kept.get(name)
-            if found is not None:
-                self._kept.move_to_end(name)
-                return found
-        found = opened(self._stores, collection, moment, present)
+            found = self._kept.pop(name, None)
+        if found is None:
+            found = opened(self._stores, collection, moment, present)
         with self._lock:
             self._kept[name] = found
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
-        return found
+        time = moment.time if moment.time is not None else found.clock
+        return snapshot(found, collection, ids, time / 1000)
 
 
 def opened(stores: Stores, collection: Collection, moment: Moment, present: dict[str, Segment]) -> Loaded:
@@ -68,21 +70,3 @@ def opened(stores: Stores, collection: Collection, moment: Moment, present: dict
             continue
         return loaded
     raise Corrupt(f"the past of collection {collection.id} cannot be opened: {missing}")
-
-
-def view_of(collection: Collection, loaded: Loaded, ids: list[str] | None) -> View:
-    """A view of what is loaded and changes no more."""
-    memory = loaded.memory
-    for segment in memory.segments:
-        segment.check()
-    return View(
-        collection=collection,
-        manifest=memory.manifest,
-        parts=memory.parts(),
-        records=memory.records,
-        applied=loaded.applied,
-        ops=loaded.ops,
-        clock=loaded.clock,
-        next_ordinal=memory.next_ordinal,
-        located=None if ids is None else memory.locate(ids),
-    )

@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 from afterglow.catalog import schema
 from afterglow.catalog.model import Collection
 from afterglow.collection import fetch, search, select
+from afterglow.collection.memory import NOWHERE
 from afterglow.collection.model import Hits, Include, Records, Selection
 from afterglow.collection.replica import View
 from afterglow.collection.search import Question
 from afterglow.errors import InternalError, WrongDimension
 from afterglow.filters import tree
 from afterglow.metering import phase
+from afterglow.segment.reader import Mask
 from afterglow.segment.spaces import Space
 
 _LIGHT_RESULTS = 100
@@ -45,10 +47,10 @@ def query(
     dimension = view.collection.dimension
     if dimension is not None and len(queries) and queries.shape[1] != dimension:
         raise WrongDimension(dimension, queries.shape[1])
-    if dimension is not None:
-        _refuse_missing_ids(view, selection)
     with phase("filter"):
         chosen = select.masks(view, selection)
+    if dimension is not None:
+        _refuse_missing_ids(view, selection, chosen)
     space = Space(schema.index_parameters(view.collection.schema).space)
     answers = []
     for each in queries:
@@ -64,6 +66,18 @@ def is_light(rows: int, queries: int, n_results: int, selection: Selection) -> b
     filters = _filters(selection)
     is_small = queries * n_results <= _LIGHT_RESULTS and len(selection.ids or ()) <= _LIGHT_IDS
     return is_small and (not filters or rows <= _LIGHT_ROWS) and not any(map(tree.reads_documents, filters))
+
+
+def count(view: View) -> int:
+    """How many records there are."""
+    if view.expiry is None:
+        return view.records
+    chosen = select.masks(view, Selection())
+    counts = (
+        live.part.rows if mask is None else int(np.count_nonzero(mask))
+        for live, mask in zip(view.parts, chosen, strict=True)
+    )
+    return sum(counts)
 
 
 def matching_ids(view: View, selection: Selection, limit: int | None) -> list[str]:
@@ -83,8 +97,12 @@ def check_indexed(collection: Collection, selection: Selection) -> None:
         schema.check_indexed(collection.schema, operands, any(tree.reads_documents(each) for each in filters))
 
 
-def _refuse_missing_ids(view: View, selection: Selection) -> None:
+def _refuse_missing_ids(view: View, selection: Selection, chosen: Sequence[Mask | None]) -> None:
     """The contract's own quirk: querying among ids alone fails when one of them is not there."""
     is_by_ids_alone = selection.where is None and selection.where_document is None
-    if is_by_ids_alone and view.located is not None and not view.located.exist.all():
-        raise InternalError("Error executing plan: Internal error: Error finding id")
+    if is_by_ids_alone and view.located is not None:
+        places = zip(view.located.parts.tolist(), view.located.rows.tolist(), strict=True)
+        for part, row in places:
+            mask = None if part == NOWHERE else chosen[part]
+            if part == NOWHERE or not (mask is None or mask[row]):
+                raise InternalError("Error executing plan: Internal error: Error finding id")

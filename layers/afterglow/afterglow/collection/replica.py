@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from afterglow.catalog import state as states
+from afterglow.catalog import ttl
 from afterglow.catalog.model import Collection
+from afterglow.collection.expired import Expiry
 from afterglow.collection.memory import LivePart, Located
 from afterglow.collection.model import Scope, within
 from afterglow.collection.opening import Loaded, by_id, open_checkpoint
@@ -44,7 +46,8 @@ class View:
     """A collection at one moment: nothing in it changes any more.
 
     `applied` is the number of the last log entry in it, `ops` the operations up to there, `clock` the time of the log
-    there, `next_ordinal` the insertion ordinal of the next new record. `located` answers for the ids that the view was
+    there, `next_ordinal` the insertion ordinal of the next new record. `moment` is the time that it speaks for, in Unix
+    seconds: by then records may have expired that are still in it. `located` answers for the ids that the view was
     asked with; its part indexes are those of `parts`. `entries` are, for an indexer, those after the checkpoint.
     """
 
@@ -55,9 +58,36 @@ class View:
     applied: int
     ops: int
     clock: int
+    moment: float
     next_ordinal: int
     located: Located | None = None
     entries: tuple[Entry, ...] = ()
+
+    @property
+    def expiry(self) -> Expiry | None:
+        """By what, and when, its records expire; None where they do not."""
+        key = ttl.key_of(self.collection.metadata)
+        return None if key is None else Expiry(key, self.moment)
+
+
+def snapshot(loaded: Loaded, collection: Collection, ids: Sequence[str] | None, moment: float) -> View:
+    """A view of what is loaded. Raises Corrupt where a file was changed under its map."""
+    memory = loaded.memory
+    for segment in memory.segments:
+        segment.check()
+    return View(
+        collection=collection,
+        manifest=memory.manifest,
+        parts=memory.parts(),
+        records=memory.records,
+        applied=loaded.applied,
+        ops=loaded.ops,
+        clock=loaded.clock,
+        moment=moment,
+        next_ordinal=memory.next_ordinal,
+        located=None if ids is None else memory.locate(ids),
+        entries=tuple(loaded.entries or ()),
+    )
 
 
 class Replica:
@@ -123,22 +153,8 @@ class Replica:
             collection, loaded = self._catch_up(scope)
             if indexed:
                 loaded = Loaded(loaded.key, loaded.memory.indexed())
-            memory = loaded.memory
-            for segment in memory.segments:
-                segment.check()
             self._read_at = self._stores.ambient.now()
-            return View(
-                collection=collection,
-                manifest=memory.manifest,
-                parts=memory.parts(),
-                records=memory.records,
-                applied=loaded.applied,
-                ops=loaded.ops,
-                clock=loaded.clock,
-                next_ordinal=memory.next_ordinal,
-                located=None if ids is None else memory.locate(ids),
-                entries=tuple(loaded.entries or ()),
-            )
+            return snapshot(loaded, collection, ids, self._read_at)
 
     def _catch_up(self, scope: Scope | None) -> tuple[Collection, Loaded]:
         if self._loaded is None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from afterglow.collection import expired
 from afterglow.collection.model import Selection
 from afterglow.collection.replica import View
 from afterglow.filters.evaluate import evaluate
@@ -12,14 +13,20 @@ from afterglow.segment.reader import Mask
 
 
 def masks(view: View, selection: Selection, named: Sequence[str] = ()) -> list[Mask | None]:
-    """For each part of the view the rows that live and satisfy the selection; None where that is every row.
+    """For each part of the view the rows that live, have not expired and satisfy the selection.
+
+    None where that is every row.
 
     A selection by ids needs a view that was asked with them, one whose filters name ids a view that was asked with
     `named`: all that are named, each once.
     """
     chosen: list[Mask | None] = []
+    expiry = view.expiry
     for index, live in enumerate(view.parts):
         mask = None if live.dead is None else ~live.dead
+        gone = None if expiry is None else expired.in_part(live, expiry)
+        if gone is not None:
+            mask = ~gone if mask is None else mask & ~gone
         if selection.ids is not None and view.located is not None:
             asked = np.zeros(live.part.rows, dtype=np.bool_)
             asked[view.located.rows[view.located.parts == index]] = True

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from afterglow.catalog import collections, schema
+from afterglow.catalog import collections, schema, ttl
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
 from afterglow.collection.model import Counted, Scope, within
@@ -75,9 +75,16 @@ def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch, beside: Seque
     if not batch.ids:
         return None
     with phase("store"):
-        prepared = append.prepare(stores, collection_id, batch)
+        prepared = append.prepare(stores, collection_id, batch, ttl.key_of(collection.metadata))
     with end.lock, phase("append"):
         return _append(stores, end, collection_id, prepared, batch, beside)
+
+
+def learn(end: LogEnd, collection: Collection) -> None:
+    """Take note of a state that was just written, so that the next write here goes by it."""
+    with end.lock:
+        if end.collection is not None and end.collection.version < collection.version:
+            end.collection = collection
 
 
 def append_next(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, seq: int, *, ops: int) -> bool:
@@ -182,6 +189,7 @@ def _append(
             return seq
         collection = _look_on(stores, end, collection_id)
         _check_dimension(collection.dimension, batch)
+        prepared = replace(prepared, entry=replace(prepared.entry, ttl_key=ttl.key_of(collection.metadata)))
         stores.ambient.sleep(pause * stores.ambient.random.random())
         pause = min(2 * pause, _LAST_PAUSE_SECONDS)
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)

@@ -1,0 +1,34 @@
+"""When the records of a collection expire: its metadata may name the key that tells.
+
+`afterglow:ttl_key` in a collection's metadata names a metadata key of its records. A record with a number there, an
+int or a float of Unix seconds, is not visible from that moment on. One without it, or with anything else, stays.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from afterglow.errors import InvalidArgument
+
+NAME = "afterglow:ttl_key"
+
+
+def key_of(metadata: Mapping[str, Any] | None) -> str | None:
+    """The metadata key that tells when a record expires, None where records do not."""
+    return None if metadata is None else metadata.get(NAME)
+
+
+def unknown(metadata: Mapping[str, Any] | None) -> float | None:
+    """What a collection's `expires` is where nobody knows yet when its first record expires: at once."""
+    return None if key_of(metadata) is None else 0.0
+
+
+def check(metadata: Mapping[str, Any] | None) -> None:
+    """Raises InvalidArgument where the metadata of a collection names no possible key."""
+    if metadata is None or NAME not in metadata:
+        return
+    key = metadata[NAME]
+    if not isinstance(key, str) or not key or key[0] in "#$":
+        raise InvalidArgument(
+            f"Validation error: metadata: {NAME} must name a metadata key, which is not empty and does not start with "
+            f"'#' or '$'. Got: {key!r}"
+        )
