@@ -84,6 +84,8 @@ class Settings:
     """For `htpasswd`: the file of users and hashed passwords, as the program of that name writes it."""
     auth_token: str = field(default="", repr=False)
     """For `token`: the one token."""
+    api_key: str = field(default="", repr=False)
+    """For commands that are given a server's `--url`: the key that they show."""
     auth_trust_seconds: float = 60.0
     """How long a credential is trusted without being looked up again: a revoked one is refused no later than that."""
     auth_tries: int = 30

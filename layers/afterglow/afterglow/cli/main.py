@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
         ("run", _run, _run_arguments),
         ("compact", _compact, _compact_arguments),
         ("backup", _backup, _backup_arguments),
+        ("export", _export, _export_arguments),
         ("verify", _verify, _verify_arguments),
         ("demo", _demo, _demo_arguments),
     ):
@@ -130,6 +131,25 @@ def _backup_arguments(sub: argparse.ArgumentParser) -> None:
     sub.set_defaults(keep=None)
 
 
+def _export(given: argparse.Namespace) -> None:
+    """Write a collection to a Parquet or JSON Lines file, with what is needed to make it again beside it."""
+    from afterglow.cli.export import export
+
+    url, where = given.url, _where(given)
+    export(url, where, settings(aws=given.aws), given.collection, given.file, given.tenant, given.database)
+
+
+def _export_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("collection", help="Name of the collection.")
+    sub.add_argument("file", type=Path, help="File to write: its name ends in .parquet, .jsonl or .jsonl.gz.")
+    _place(sub, "Directory that holds the data.").add_argument(
+        "--url", default=argparse.SUPPRESS, help="Instead of a directory: a server; AFTERGLOW_API_KEY is shown to it."
+    )
+    sub.add_argument("--tenant", default="default_tenant", help="Tenant of the collection.")
+    sub.add_argument("--database", default="default_database", help="Database of the collection.")
+    sub.set_defaults(url=None)
+
+
 def _verify(given: argparse.Namespace) -> None:
     """Look whether everything that is stored is there, whole and in agreement; exits with 1 where it is not."""
     from afterglow.cli.verify import verify
@@ -218,7 +238,7 @@ def _where(given: argparse.Namespace) -> Path | None:
     return None if given.aws else given.path.absolute()
 
 
-def _place(sub: argparse.ArgumentParser, text: str) -> None:
+def _place(sub: argparse.ArgumentParser, text: str) -> "argparse._MutuallyExclusiveGroup":
     either = sub.add_mutually_exclusive_group()
     either.add_argument("--path", type=Path, default=Path("data"), help=text)
     either.add_argument(
@@ -228,6 +248,7 @@ def _place(sub: argparse.ArgumentParser, text: str) -> None:
         help="Instead of a directory: the table and the bucket that AFTERGLOW_TABLE and AFTERGLOW_BUCKET name.",
     )
     sub.set_defaults(aws=False)
+    return either
 
 
 def _between(least: int, most: int) -> Callable[[str], int]:

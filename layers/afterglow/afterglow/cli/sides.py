@@ -1,0 +1,54 @@
+"""The side of a move that the options name: a server, a directory or an account."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from afterglow.collection import Engine
+from afterglow.jobs import open as opening
+from afterglow.jobs.directory import existing
+from afterglow.jobs.place import NoQueue
+from afterglow.moving.local import Local
+from afterglow.moving.remote import Remote
+from afterglow.moving.sides import Side
+from afterglow.moving.wire import Connection
+from afterglow.settings import Ambient, Settings
+
+
+@contextmanager
+def reading(url: str | None, path: Path | None, settings: Settings, ambient: Ambient) -> Iterator[Side]:
+    """What is there already: a server, else a directory, else (neither) the account. Raises NotFound, Unavailable."""
+    if url is not None:
+        with _connected(url, settings, ambient) as side:
+            yield side
+        return
+    place = opening.open_place(path and existing(path), settings, ambient)
+    stores = place.stores(settings, ambient, NoQueue())
+    try:
+        yield Local(stores, Engine(stores))
+    finally:
+        stores.table.close()
+
+
+@contextmanager
+def writing(url: str | None, path: Path | None, settings: Settings, ambient: Ambient) -> Iterator[Side]:
+    """The same, made where it is not there, and with an indexer that follows what is written."""
+    if url is not None:
+        with _connected(url, settings, ambient) as side:
+            yield side
+        return
+    place = opening.open_place(path, settings, ambient)
+    engine = opening.serve(place, settings, ambient)
+    try:
+        yield Local(place.stores(settings, ambient, NoQueue()), engine)
+    finally:
+        engine.close()
+
+
+@contextmanager
+def _connected(url: str, settings: Settings, ambient: Ambient) -> Iterator[Side]:
+    connection = Connection(url, ambient, settings.api_key)
+    try:
+        yield Remote(connection)
+    finally:
+        connection.close()

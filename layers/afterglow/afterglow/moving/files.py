@@ -1,0 +1,36 @@
+"""A file that is there whole or not at all: written under a name of its own, synced, then renamed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from afterglow.errors import AlreadyExists
+from afterglow.settings import Ambient
+
+UNFINISHED = ".unfinished"
+
+
+def refuse_present(path: Path) -> None:
+    """Raises AlreadyExists where there is a file already: it is not for us to replace."""
+    if path.exists():
+        raise AlreadyExists(f"{path} is there already")
+
+
+@contextmanager
+def whole(path: Path, ambient: Ambient) -> Iterator[Path]:
+    """Where to write what `path` shall be when the block ends well. Raises what the system refuses."""
+    scratch = path.with_name(f".{path.name}.{ambient.nonce()}{UNFINISHED}")
+    try:
+        yield scratch
+        with scratch.open("rb+") as file:
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,112 @@
+"""One connection to a Chroma server: requests in JSON, again where that helps, refusals as the library's errors.
+
+Whatever is asked here may be asked twice: a lost answer, 429 and 503 are followed by another attempt. A server that is
+started again meanwhile is so waited for.
+"""
+
+import base64
+import http.client
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import orjson
+
+from afterglow.errors import (
+    AfterglowError,
+    AlreadyExists,
+    Forbidden,
+    InternalError,
+    InvalidArgument,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from afterglow.settings import Ambient
+
+_TIMEOUT_SECONDS = 300.0
+_ATTEMPTS = 8
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 10.0
+_WORTH_ANOTHER = {429, 502, 503, 504}
+_REFUSALS: dict[int, type[AfterglowError]] = {
+    400: InvalidArgument,
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+    409: AlreadyExists,
+    413: TooLarge,
+    422: InvalidArgument,
+}
+
+
+class Connection:
+    """A connection to the server at `url`; for one thread."""
+
+    def __init__(self, url: str, ambient: Ambient, token: str = "") -> None:
+        """What the url has before an `@` is shown to the server: a user with a password, or a token alone.
+
+        Raises InvalidArgument.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or parts.hostname is None:
+            raise InvalidArgument(f"expected a url like http://127.0.0.1:8000, got {url!r}")
+        self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        self._ambient = ambient
+        self._prefix = parts.path.rstrip("/")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS)
+        self._reached = False
+        self._headers = {"Content-Type": "application/json", **_credentials(parts.username, parts.password, token)}
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The answer to one request, decoded. Raises what the server's status means, and Unavailable."""
+        payload = None if body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        for attempt in range(_ATTEMPTS):
+            is_last = attempt == _ATTEMPTS - 1
+            pause = min(_FIRST_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
+            try:
+                self._connection.request(method, self._prefix + path, payload, self._headers)
+                answer = self._connection.getresponse()
+                content = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self._connection.close()
+                problem = f"no answer from {self.url}: {str(error) or type(error).__name__}"
+                # Where there never was an answer, the url is more likely wrong than the server away for a moment.
+                is_last = is_last or not self._reached
+            else:
+                self._reached = True
+                if answer.status < 400:
+                    return orjson.loads(content) if content else None
+                problem = f"{self.url} answered {answer.status}: {_said(content)}"
+                if answer.status not in _WORTH_ANOTHER:
+                    raise _REFUSALS.get(answer.status, InternalError)(problem)
+                pause = max(pause, _seconds(answer.headers.get("retry-after")))
+            if is_last:
+                raise Unavailable(problem)
+            self._ambient.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """End it."""
+        self._connection.close()
+
+
+def _credentials(user: str | None, password: str | None, token: str) -> dict[str, str]:
+    if user and password:
+        pair = f"{unquote(user)}:{unquote(password)}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    shown = unquote(user or password or "") or token
+    return {"X-Chroma-Token": shown} if shown else {}
+
+
+def _said(content: bytes) -> str:
+    try:
+        return str(orjson.loads(content)["message"])
+    except (KeyError, TypeError, ValueError):
+        return content[:500].decode(errors="replace")
+
+
+def _seconds(text: str | None) -> float:
+    return float(text) if text and text.isdecimal() else 0.0
