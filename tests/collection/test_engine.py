@@ -337,7 +337,7 @@ def test_requests_for_what_is_not_there_close_nothing_and_leave_nothing_open(wor
     for scope in scopes:
         engine.write(scope, records("a"))
         assert ids_in(engine, scope) == ["a"]
-    opened = engine._kept.ids()
+    opened = engine._views._kept.ids()
     dropped, _ = new_collection(few, "dropped")
     engine.delete_collection(dropped.tenant, dropped.database, "dropped")
     where = Selection(where=parse_where({"k": 1}))
@@ -351,7 +351,7 @@ def test_requests_for_what_is_not_there_close_nothing_and_leave_nothing_open(wor
         for request in requests:
             with pytest.raises(NotFound):
                 request(missing)
-        assert engine._kept.ids() == opened
+        assert engine._views._kept.ids() == opened
 
 
 def test_a_write_that_meets_a_drop_leaves_nothing_open(world: World) -> None:
@@ -361,7 +361,7 @@ def test_a_write_that_meets_a_drop_leaves_nothing_open(world: World) -> None:
     other.delete_collection(world.scope.tenant, world.scope.database, "tested")
     with pytest.raises(NotFound):
         engine.write(world.scope, records("b"))
-    assert not engine._kept.ids()
+    assert not engine._views._kept.ids()
 
 
 def test_replicas_beyond_the_limit_are_closed_and_opened_again(world: World) -> None:

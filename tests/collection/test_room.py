@@ -40,8 +40,8 @@ def test_tails_are_bounded_together_and_the_one_in_use_stays(folder: Path) -> No
     engine = Engine(stores)
     for scope in scopes * 2:
         assert ids(engine, scope) == 50
-        assert engine._kept.ids()[-1] == scope.collection
-        assert len(engine._kept.ids()) <= 2
+        assert engine._views._kept.ids()[-1] == scope.collection
+        assert len(engine._views._kept.ids()) <= 2
     stores.table.close()
 
 
@@ -55,7 +55,11 @@ class Cramped:
 
     def local_file(self, key: str) -> Path:
         held = (
-            {str(each) for each in self.engine._kept.ids() if self.engine._kept.open(each).replica.warm_rows()}
+            {
+                str(each)
+                for each in self.engine._views._kept.ids()
+                if self.engine._views._kept.open(each).replica.warm_rows()
+            }
             if self.engine
             else set()
         )
@@ -77,7 +81,7 @@ def test_other_collections_make_room_for_the_one_that_is_read(folder: Path) -> N
     cramped.engine = engine
     for scope in scopes * 2:
         assert ids(engine, scope) == 50
-        assert engine._kept.ids() == [scope.collection]
+        assert engine._views._kept.ids() == [scope.collection]
     stores.table.close()
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.access.keys import Keys
-from afterglow.catalog import Catalog, collections, schema
+from afterglow.catalog import Catalog, collections, families, schema, ttl
 from afterglow.catalog.model import Collection, Database
-from afterglow.collection import progress, reading, writing
-from afterglow.collection.kept import Kept
+from afterglow.collection import forking, progress, ranked, reading, writing
+from afterglow.collection.forking import Wish
+from afterglow.collection.history import Moment
 from afterglow.collection.model import (
     Counted,
     Hits,
@@ -25,8 +26,9 @@ from afterglow.collection.model import (
     Selection,
     within,
 )
-from afterglow.collection.replica import View
-from afterglow.errors import AlreadyExists, InvalidArgument, NotFound, StorageFull
+from afterglow.collection.ranked import Ranked, Search
+from afterglow.collection.views import Views
+from afterglow.errors import AlreadyExists, InvalidArgument, NotFound
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Write
 from afterglow.storage.stores import Stores
@@ -46,7 +48,12 @@ class Engine:
         self._stores = stores
         self._background = background
         self._on_close = on_close
-        self._kept = Kept(stores, background)
+        self._views = Views(stores, background)
+
+    @property
+    def stores(self) -> Stores:
+        """The deployment's stores, for what lies in them beside collections."""
+        return self._stores
 
     # collections
 
@@ -61,6 +68,7 @@ class Engine:
         get_or_create: bool = False,
     ) -> Collection:
         """Make a collection, or answer the one there with `get_or_create`. Raises InvalidArgument, AlreadyExists."""
+        ttl.check(metadata)
         place = self.catalog.find_database(tenant, database)
         if place is None:
             raise InvalidArgument(f"Database [{database}] does not exist")
@@ -105,7 +113,7 @@ class Engine:
 
         What the caller does not see takes the one read that a collection takes which is not there.
         """
-        found = self._known(collection_id)
+        found = self._views.known(collection_id)
         if found is None or not sees(found.tenant, found.database):
             found = collections.by_id(self._stores.table, collection_id)
         if found is None or not sees(found.tenant, found.database):
@@ -137,19 +145,35 @@ class Engine:
     ) -> Collection:
         """Rename, replace the metadata, reconfigure. Raises NotFound, AlreadyExists, InvalidArgument."""
         self.get_collection_by_id(scope)
+        ttl.check(new_metadata)
 
         def edit(present: Collection) -> Collection:
+            metadata = present.metadata if new_metadata is None else dict(new_metadata)
+            is_same = ttl.key_of(metadata) == ttl.key_of(present.metadata)
             return replace(
                 present,
-                metadata=present.metadata if new_metadata is None else dict(new_metadata),
+                metadata=metadata,
+                expires=present.expires if is_same else ttl.unknown(metadata),
                 schema=present.schema
                 if new_configuration is None
                 else schema.updated(present.schema, new_configuration),
             )
 
         if new_name is not None:
-            return collections.rename(self._stores.table, scope.collection, new_name, edit)
-        return collections.change(self._stores.table, scope.collection, edit)
+            changed = collections.rename(self._stores.table, scope.collection, new_name, edit)
+        else:
+            changed = collections.change(self._stores.table, scope.collection, edit)
+        self._views.learn(changed)
+        return changed
+
+    def fork(self, scope: Scope, new_name: str, at: Moment | None = None) -> Collection:
+        """A new collection in the same database that begins as this one is, or was. Raises NotFound, AlreadyExists."""
+        self.get_collection_by_id(scope)
+        return forking.fork(self._stores, scope.collection, Wish(self._place(scope), new_name), at)
+
+    def fork_count(self, scope: Scope) -> int:
+        """How many forks there are of the collection and of those it was forked from, all together."""
+        return families.fork_count(self._stores.table, self.get_collection_by_id(scope).family)
 
     def delete_collection(self, tenant: str, database: str, name: str) -> None:
         """Drop the collection of this name. Raises NotFound."""
@@ -166,7 +190,7 @@ class Engine:
         """Drop everything and make the default tenant and database again."""
         for tenant in self.catalog.list_tenants():
             for database in self.catalog.list_databases(tenant):
-                self._delete_database(database)
+                self._delete_database(database, forget=True)
             self.catalog.forget_tenant(tenant)
         self.catalog.ensure_defaults()
 
@@ -187,16 +211,23 @@ class Engine:
             return Counted(len(ids), self._write(scope, Batch(Op.DELETE, ids)))
 
         def evaluate() -> tuple[int, int, list[str]]:
-            view = self._view(scope, selection)
+            view = self._views.view(scope, selection.ids)
             return view.applied, view.ops, reading.matching_ids(view, selection, limit)
 
-        return writing.delete_chosen(self._stores, self._kept.open(scope.collection).end, scope.collection, evaluate)
+        return writing.delete_chosen(self._stores, self._views.end(scope), scope.collection, evaluate)
 
     def get(
-        self, scope: Scope, selection: Selection, limit: int | None, offset: int, include: frozenset[Include]
+        self,
+        scope: Scope,
+        selection: Selection,
+        limit: int | None,
+        offset: int,
+        include: frozenset[Include],
+        *,
+        at: Moment | None = None,
     ) -> Records:
-        """The selected records in insertion order."""
-        return reading.get(self._view(scope, selection), selection, limit, offset, include)
+        """The selected records in insertion order, as of now or of a moment."""
+        return reading.get(self._views.view(scope, selection.ids, at), selection, limit, offset, include)
 
     def query(
         self,
@@ -205,24 +236,36 @@ class Engine:
         n_results: int,
         selection: Selection,
         include: frozenset[Include],
+        *,
+        at: Moment | None = None,
     ) -> list[Hits]:
-        """For each query the nearest of the selected records, nearest first."""
-        view = self._view(scope, selection)
+        """For each query the nearest of the selected records, nearest first, as of now or of a moment."""
+        view = self._views.view(scope, selection.ids, at)
         exact_rows = self._stores.settings.exact_rows
         return reading.query(view, queries, n_results, selection, include, exact_rows=exact_rows)
 
     def answers_at_once(self, scope: Scope, queries: int, n_results: int, selection: Selection) -> bool:
         """Whether such a query is sure to take about a millisecond: too short to be worth another thread."""
-        opened = self._kept.find(scope.collection)
-        rows = None if opened is None else opened.replica.warm_rows()
+        rows = self._views.warm_rows(scope.collection)
         return rows is not None and reading.is_light(rows, queries, n_results, selection)
 
-    def count(self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL) -> Counted:
+    def search(
+        self, scope: Scope, searches: Sequence[Search], read_level: ReadLevel, at: Moment | None = None
+    ) -> list[Ranked]:
+        """What each of the searches finds, all in one view; with `index_only`, in the checkpoint."""
+        named = ranked.ids_named(searches)
+        view = self._views.view(scope, named or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
+        return ranked.answer(view, searches, named, exact_rows=self._stores.settings.exact_rows)
+
+    def searches_at_once(self, scope: Scope, searches: Sequence[Search]) -> bool:
+        """Whether such searches are sure to take about a millisecond."""
+        rows = self._views.warm_rows(scope.collection)
+        return rows is not None and ranked.is_light(rows, searches)
+
+    def count(self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL, at: Moment | None = None) -> Counted:
         """How many records there are; with `index_only`, in the checkpoint."""
-        view = self._view(scope, Selection())
-        if read_level is ReadLevel.INDEX_ONLY:
-            return Counted(view.manifest.records, view.manifest.folded)
-        return Counted(view.records, view.applied)
+        view = self._views.view(scope, at=at, indexed=read_level is ReadLevel.INDEX_ONLY)
+        return Counted(reading.count(view), view.applied)
 
     def indexing_status(self, scope: Scope) -> IndexingStatus:
         """How many operations were logged, and how many of them are folded and need no graph or have one."""
@@ -243,54 +286,28 @@ class Engine:
         self._stores.table.close()
 
     def _write(self, scope: Scope, batch: Batch, beside: Sequence[Write] = ()) -> int | None:
-        self._refuse_foreign(scope)
         try:
-            return writing.write(self._stores, self._kept.open(scope.collection).end, scope, batch, beside)
+            return writing.write(self._stores, self._views.end(scope), scope, batch, beside)
         except NotFound:
-            self._kept.forget(scope.collection)
+            self._views.forget(scope.collection)
             raise
         finally:
-            self._kept.make_room()
+            self._views.make_room()
 
-    def _view(self, scope: Scope, selection: Selection) -> View:
-        self._refuse_foreign(scope)
-        try:
-            try:
-                view = self._kept.open(scope.collection).replica.view(selection.ids, scope)
-            except StorageFull:
-                # What else is open here holds the room.
-                self._kept.forget_others(scope.collection)
-                view = self._kept.open(scope.collection).replica.view(selection.ids, scope)
-        except NotFound:
-            self._kept.forget(scope.collection)
-            raise
-        finally:
-            self._kept.make_room()
-        within(scope, view.collection)
-        return view
+    def _place(self, scope: Scope) -> Database:
+        place = self.catalog.find_database(scope.tenant, scope.database)
+        if place is None:
+            raise NotFound(f"Database [{scope.database}] not found")
+        return place
 
-    def _known(self, collection_id: UUID) -> Collection | None:
-        """The collection as this process last saw it, if it is open here."""
-        opened = self._kept.find(collection_id)
-        return None if opened is None else opened.known()
-
-    def _refuse_foreign(self, scope: Scope) -> None:
-        """Raises NotFound for a collection that is open here, but not in the scope.
-
-        After one read, as where there is none: neither the answer nor its time tells that it is there.
-        """
-        known = self._known(scope.collection)
-        if known is not None and (known.tenant, known.database) != (scope.tenant, scope.database):
-            within(scope, collections.by_id(self._stores.table, scope.collection))
-
-    def _delete_database(self, database: Database) -> None:
-        self.catalog.forget_database(database)
+    def _delete_database(self, database: Database, *, forget: bool = False) -> None:
+        self.catalog.forget_database(database, forget=forget)
         for collection_id in collections.ids(self._stores.table, database.home):
-            self._drop(collection_id)
+            self._drop(collection_id, forget=forget)
         self.catalog.finish_forgetting(database)
 
-    def _drop(self, collection_id: UUID) -> None:
-        collections.drop(self._stores.table, self._stores.ambient, collection_id)
+    def _drop(self, collection_id: UUID, *, forget: bool = False) -> None:
+        collections.drop(self._stores.table, self._stores.ambient, collection_id, forget=forget)
         writing.fence(self._stores, collection_id)
-        self._kept.forget(collection_id)
+        self._views.forget(collection_id)
         writing.tell_indexer(self._stores, collection_id, "dropped")

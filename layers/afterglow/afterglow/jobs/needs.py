@@ -8,9 +8,9 @@ Batches of archived entries are not looked up but told by their age: the time in
 of its entry (`log.append.renewed`), nor does the clock of a writer go wrong by more than the grace time.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from afterglow.catalog import families, keys
 from afterglow.catalog import state as states
@@ -75,18 +75,25 @@ def _kept(objects: Objects, key: str, in_force: str) -> frozenset[str]:
         return frozenset()
 
 
-@lru_cache(_REMEMBERED)
+_named: OrderedDict[str, frozenset[str]] = OrderedDict()
+"""What manifests name, by their keys, which tell one from every other; those asked for last."""
+
+
 def named_by(objects: Objects, key: str) -> frozenset[str]:
     """A manifest's key and those of all objects that it names. Raises ObjectMissing, Corrupt, Unavailable."""
-    segments = manifests.load(objects, key).segments
-    return frozenset([key, *(file.key for segment in segments for file in segment.objects)])
+    found = _named.pop(key, None)
+    if found is None:
+        segments = manifests.load(objects, key).segments
+        found = frozenset([key, *(file.key for segment in segments for file in segment.objects)])
+    _named[key] = found
+    while len(_named) > _REMEMBERED:
+        _named.popitem(last=False)
+    return found
 
 
 def _batches(stores: Stores, state: Collection, trimmed: int) -> frozenset[str]:
     """The batches that entries after number `trimmed` name."""
-    items = stores.table.query(
-        keys.collection(state.id), after=entries.key(trimmed), before=entries.AFTER_ALL
-    )
+    items = stores.table.query(keys.collection(state.id), after=entries.key(trimmed), before=entries.AFTER_ALL)
     return frozenset(key for key in (entries.decode(each).object for each in items) if key is not None)
 
 
