@@ -393,56 +393,8 @@ def test_what_is_not_served(collection: CollectionFace) -> None:
     refused(answer, 501, "Collection forking is unsupported for local chroma")
     malformed(collection.post("fork", a=1), "missing field `new_name`")
     refused(collection.get("fork_count"), 501, "Count forks is unsupported for local chroma")
-    several: list[list[Any]] = [
-        [],
-        [{}],
-        [{"rank": {"$val": 1}, "limit": {"limit": 3}, "select": {"keys": ["#document"]}}],
-    ]
-    for searches in several:
-        refused(
-            collection.post("search", searches=searches, read_level="index_only"),
-            501,
-            "Error executing plan: Not implemented: Search operation is not implemented for local executor",
-        )
     function = {"name": "f", "function_id": "statistics", "output_collection": "out"}
     text = "Attached functions are not supported: operation is not implemented or not supported"
     refused(collection.post("functions/attach", **function), 501, text)
     refused(collection.post("attached_functions/f/detach", delete_output=True), 501, text)
     refused(collection.get("functions/f"), 404, "Attached function not found")
-
-
-@pytest.mark.parametrize(
-    ("body", "text"),
-    [
-        ({"a": 1}, "missing field `searches`"),
-        (
-            {"searches": [], "read_level": "x"},
-            ("read_level: unknown variant `x`, expected one of `index_and_wal`, `index_only`, `index_and_bounded_wal`"),
-        ),
-        ({"searches": [{"limit": 3}]}, "searches[0].limit: invalid type: integer `3`, expected a map"),
-        (
-            {"searches": [{"select": {"keys": "a"}}]},
-            'searches[0].select.keys: invalid type: string "a", expected a sequence',
-        ),
-        ({"searches": [{}, {"filter": {"a": {"$b": 1}}}]}, "searches[1].filter: Invalid where clause"),
-        (
-            {"searches": [{"rank": {"$x": 1}}]},
-            (
-                "searches[0].rank: unknown variant `$x`, expected one of "
-                "`$abs`, `$div`, `$exp`, `$knn`, `$log`, `$max`, `$min`, `$mul`, `$sub`, `$sum`, `$val`"
-            ),
-        ),
-    ],
-)
-def test_wrong_searches(collection: CollectionFace, body: dict[str, Any], text: str) -> None:
-    malformed(collection.post("search", **body), text)
-
-
-def test_wrong_groups(collection: CollectionFace) -> None:
-    answer = collection.post("search", searches=[{"group_by": {"keys": ["a"]}}])
-    text = "searches[0].group_by: group_by keys and aggregate must both be specified or both be omitted"
-    refused(answer, 400, f"Validation error: {text}")
-    grouped = {"keys": ["a"], "aggregate": {"$min_k": {"keys": ["b"], "k": 1}}}
-    answer = collection.post("search", searches=[{"group_by": grouped}])
-    text = "searches[0].group_by: group_by requires rank expression to be specified"
-    refused(answer, 400, f"Validation error: {text}")

@@ -140,6 +140,17 @@ class Found(Answered):
     include: list[IncludeName]
 
 
+class Searched(Answered):
+    """One list per search; a field is null for a search that did not select it."""
+
+    ids: list[list[str]]
+    documents: list[list[str | None] | None]
+    embeddings: list[list[list[float]] | None]
+    metadatas: list[list[Metadata | None] | None]
+    scores: list[list[float | None] | None]
+    select: list[list[str]]
+
+
 class Deleted(Answered):
     """How many records were deleted; by ids alone, how many ids were given."""
 

@@ -52,7 +52,7 @@ def delete(service: Service, call: Call) -> Answer:
     with phase("handle"):
         deleted = service.engine.delete(scope, selection, request.limit)
     note(rows=deleted.count)
-    return _positioned(orjson.dumps({"deleted": deleted.count}), deleted.position)
+    return positioned(orjson.dumps({"deleted": deleted.count}), deleted.position)
 
 
 def get(service: Service, call: Call) -> Answer:
@@ -71,7 +71,7 @@ def get(service: Service, call: Call) -> Answer:
         records = service.engine.get(scope, selection, request.limit, request.offset or 0, include)
     note(rows=len(records.ids))
     with phase("render"):
-        return _positioned(records_out.got(records, request.include), records.position)
+        return positioned(records_out.got(records, request.include), records.position)
 
 
 def query(service: Service, call: Call) -> Answer | Later:
@@ -113,14 +113,14 @@ class _Query:
         note(queries=len(hits), rows=sum(len(each.records.ids) for each in hits))
         with phase("render"):
             position = hits[0].records.position if hits else None
-            return _positioned(records_out.found(hits, self._request.include), position)
+            return positioned(records_out.found(hits, self._request.include), position)
 
 
 def count(service: Service, call: Call) -> Answer:
     """How many records the collection has."""
     level = params.read_level(call)
     counted = service.engine.count(params.scope(call), level)
-    return _positioned(b"%d" % counted.count, counted.position)
+    return positioned(b"%d" % counted.count, counted.position)
 
 
 def indexing_status(service: Service, call: Call) -> Answer:
@@ -153,9 +153,9 @@ def _write(service: Service, call: Call, op: Op) -> Answer:
     note(rows=len(batch.ids))
     with phase("handle"):
         position = service.engine.write(scope, batch)
-    return _positioned(_NOTHING, position)
+    return positioned(_NOTHING, position)
 
 
-def _positioned(body: bytes, position: int | None) -> Answer:
+def positioned(body: bytes, position: int | None) -> Answer:
     """The answer, with the log entry that a write became, or that a read saw last, in a header."""
     return Answer(body, headers=[] if position is None else [(_POSITION, b"%d" % position)])

@@ -7,8 +7,10 @@ import numpy as np
 import orjson
 
 from afterglow.collection.model import Hits, Include, Records
+from afterglow.collection.ranked import Ranked
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+_ALL_METADATA, _SCORE = "#metadata", "#score"
 
 
 def got(records: Records, include: Sequence[str]) -> bytes:
@@ -40,6 +42,34 @@ def found(hits: Sequence[Hits], include: Sequence[str]) -> bytes:
     answer |= {name.value: column if name.value in include else None for name, column in columns.items()}
     answer["include"] = include
     return orjson.dumps(answer, option=_OPTIONS)
+
+
+def searched(found: Sequence[Ranked], selected: Sequence[list[str]]) -> bytes:
+    """The answer to searches; `selected` has the sorted keys of each."""
+    records = [each.records for each in found]
+    pairs = list(zip(records, selected, strict=True))
+    return orjson.dumps(
+        {
+            "ids": [each.ids for each in records],
+            "documents": [each.documents for each in records],
+            "embeddings": [_embeddings(each) for each in records],
+            "metadatas": [_metadatas(each) if _ALL_METADATA in keys else _fields(each, keys) for each, keys in pairs],
+            "scores": [
+                np.ascontiguousarray(each.scores) if _SCORE in keys else None
+                for each, keys in zip(found, selected, strict=True)
+            ],
+            "select": selected,
+        },
+        option=_OPTIONS,
+    )
+
+
+def _fields(records: Records, keys: Sequence[str]) -> list[dict[str, Any] | None] | None:
+    """Of each record's metadata these keys alone, None where it has none of them."""
+    if records.metadatas is None:
+        return None
+    whole = ({} if each is None else orjson.loads(each) for each in records.metadatas)
+    return [{key: each[key] for key in keys if key in each} or None for each in whole]
 
 
 def _embeddings(records: Records) -> Any:

@@ -6,7 +6,7 @@ Requests are matched in this order, so the busy routes come first, and `by-id` b
 from typing import Any
 
 from afterglow.access import Need
-from afterglow.api import answers, collections, docs, models, records, system, tenants, unserved
+from afterglow.api import answers, collections, docs, models, records, search, system, tenants, unserved
 from afterglow.api.params import LARGEST_U32
 from afterglow.api.route import Route, Runs
 from afterglow.api.v1 import routes as v1
@@ -115,13 +115,13 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         COLLECTION + "/search",
-        unserved.search,
+        search.search,
         "Records",
-        "Ranked searches (not served yet)",
+        "Several searches: filtered, ranked by an expression, grouped",
         models.SearchRecords,
-        answers.Failure,
-        success=501,
+        answers.Searched,
         failures=(400, 404),
+        runs=Runs.BY_WEIGHT,
         need=Need.READ,
     ),
     Route(

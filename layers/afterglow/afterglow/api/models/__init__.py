@@ -16,7 +16,7 @@ from afterglow.api.models.records import (
     UpsertRecords,
 )
 from afterglow.api.models.schema import Schema
-from afterglow.api.models.search import AttachFunction, DetachFunction, Search, SearchRecords
+from afterglow.api.models.search import AttachFunction, DetachFunction, Search, SearchLimit, SearchRecords
 from afterglow.api.models.tenants import CreateDatabase, CreateTenant, UpdateTenant
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "QueryRecords",
     "Schema",
     "Search",
+    "SearchLimit",
     "SearchRecords",
     "UpdateCollection",
     "UpdateConfiguration",

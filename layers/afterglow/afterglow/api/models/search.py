@@ -1,10 +1,65 @@
-"""Bodies of the calls that are not served yet: search and functions. Their shapes are judged all the same."""
+"""Bodies of searches. `rank` and the vectors in it are `Any` here; `searches` judges them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
-from afterglow.api.models.fields import U32, Closed, Shape
+from afterglow.api.models.fields import U32, Closed, Shape, Where
+
+_RANK: dict[str, Any] = {"type": "object", "description": "a rank expression"}
+_RANKS: dict[str, Any] = {"type": "array", "items": _RANK}
+_TWO: dict[str, Any] = {
+    "type": "object",
+    "properties": {"left": _RANK, "right": _RANK},
+    "required": ["left", "right"],
+}
+_FLOATS: dict[str, Any] = {"type": "array", "items": {"type": "number", "format": "float"}}
+_SPARSE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "#type": {"type": "string", "const": "sparse_vector"},
+        "indices": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}},
+        "values": _FLOATS,
+    },
+    "required": ["indices", "values"],
+}
+_KNN: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "query": {"anyOf": [_FLOATS, _SPARSE]},
+        "key": {
+            "type": "string",
+            "default": "#embedding",
+            "description": "`#embedding`, or a metadata key with a sparse index",
+        },
+        "limit": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "default": 16},
+        "default": {
+            "anyOf": [{"type": "number", "format": "float"}, {"type": "null"}],
+            "description": "the score of every other record; without one they drop out",
+        },
+        "return_rank": {"type": "boolean", "default": False, "description": "0, 1, 2, … instead of distances"},
+    },
+    "required": ["query"],
+}
+_OPERATORS: dict[str, dict[str, Any]] = {
+    "$val": {"type": "number", "format": "float"},
+    "$knn": _KNN,
+    **dict.fromkeys(("$sum", "$mul", "$max", "$min"), _RANKS),
+    **dict.fromkeys(("$sub", "$div"), _TWO),
+    **dict.fromkeys(("$abs", "$exp", "$log"), _RANK),
+}
+_ONE_OPERATOR = {
+    "anyOf": [
+        *(
+            {"type": "object", "properties": {name: operand}, "required": [name], "additionalProperties": False}
+            for name, operand in _OPERATORS.items()
+        ),
+        {"type": "object", "maxProperties": 0},
+        {"type": "null"},
+    ],
+    "description": "one operator and its operands; ascending scores, smallest first",
+}
+RankExpression = Annotated[Any, WithJsonSchema(_ONE_OPERATOR)]
 
 
 class SearchLimit(Shape):
@@ -15,37 +70,59 @@ class SearchLimit(Shape):
 
 
 class SearchSelect(Shape):
-    """Which fields of the hits."""
+    """Which fields of the hits: `#document`, `#embedding`, `#metadata`, `#score`, or single metadata keys."""
 
     keys: list[str] = Field(default=[])
 
 
-class SearchAggregate(Closed):
-    """How many of a group, by which keys."""
+class SearchKept(Shape):
+    """The first `k` by these metadata keys, or by `#score`."""
 
-    min_k: dict[str, Any] | None = Field(default=None, alias="$min_k")
-    max_k: dict[str, Any] | None = Field(default=None, alias="$max_k")
+    keys: list[str]
+    k: U32
+
+
+class SearchAggregate(Closed):
+    """Which of a group are kept: those with the smallest, or with the largest values."""
+
+    min_k: SearchKept | None = Field(default=None, alias="$min_k")
+    max_k: SearchKept | None = Field(default=None, alias="$max_k")
 
 
 class SearchGroups(Shape):
-    """Hits grouped by metadata keys."""
+    """Hits grouped by metadata keys. Both fields or neither."""
 
     keys: list[str] = Field(default=[])
     aggregate: SearchAggregate | None = None
 
 
 class Search(Shape):
-    """One search."""
+    """One search; without `rank` records come in insertion order."""
 
-    filter: dict[str, Any] | None = None
-    rank: dict[str, Any] | None = None
+    filter: Where = Field(default=None, description="a `where` clause, in which `#document` and `#id` may stand too")
+    rank: RankExpression = None
     group_by: SearchGroups | None = None
     limit: SearchLimit | None = None
     select: SearchSelect | None = None
 
 
 class SearchRecords(Shape):
-    """Several searches; not served yet."""
+    """Several searches over one state of the collection."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "searches": [
+                    {
+                        "filter": {"page": {"$gte": 1}},
+                        "rank": {"$knn": {"query": [0.1, 0.9], "limit": 10}},
+                        "limit": {"limit": 3},
+                        "select": {"keys": ["#document", "#score"]},
+                    }
+                ]
+            }
+        }
+    )
 
     searches: list[Search]
     read_level: Literal["index_and_wal", "index_only", "index_and_bounded_wal"] = "index_and_wal"
