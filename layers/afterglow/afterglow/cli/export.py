@@ -13,9 +13,19 @@ from afterglow.settings import Ambient, Settings
 
 
 def export(
-    url: str | None, path: Path | None, settings: Settings, collection: str, file: Path, tenant: str, database: str
+    url: str | None,
+    path: Path | None,
+    settings: Settings,
+    *,
+    collection: str,
+    file: Path,
+    tenant: str,
+    database: str,
 ) -> None:
-    """Writes the collection and says so. Raises NotFound, InvalidArgument, AlreadyExists, Unavailable, OSError."""
+    """Writes the collection of a server, else of a directory, else (neither) of the AWS account, and says so.
+
+    Raises NotFound, InvalidArgument, AlreadyExists, Unavailable, OSError.
+    """
     exporting.check(file)
     ambient = Ambient()
     with reading(url, path, settings, ambient) as side, bar("records") as progress:

@@ -135,8 +135,15 @@ def _export(given: argparse.Namespace) -> None:
     """Write a collection to a Parquet or JSON Lines file, with what is needed to make it again beside it."""
     from afterglow.cli.export import export
 
-    url, where = given.url, _where(given)
-    export(url, where, settings(aws=given.aws), given.collection, given.file, given.tenant, given.database)
+    export(
+        given.url,
+        _where(given),
+        settings(aws=given.aws),
+        collection=given.collection,
+        file=given.file,
+        tenant=given.tenant,
+        database=given.database,
+    )
 
 
 def _export_arguments(sub: argparse.ArgumentParser) -> None:

@@ -22,10 +22,10 @@ _DEFAULT_TENANT = "default_tenant"
 
 
 def from_chroma(origin: str, url: str | None, path: Path | None, settings: Settings, wanted: Wanted) -> None:
-    """Moves what is wanted from the server or the directory `origin` to the server `url`, else the directory `path`,
-    else (neither) the AWS account; a line for each collection. Ends the program with 1 where something differs.
+    """Moves what is wanted from the server or the directory `origin`, with a line for each collection.
 
-    Raises InvalidArgument, NotFound, Unavailable, and what the sides refuse.
+    It goes to the server `url`, else the directory `path`, else (neither) the AWS account. Ends the program with 1
+    where something differs. Raises InvalidArgument, NotFound, Unavailable, and what the sides refuse.
     """
     ambient = Ambient()
     with _origin(origin, wanted, ambient) as source, writing(url, path, settings, ambient) as target:
