@@ -19,7 +19,7 @@ TENANT, DATABASE = "default_tenant", "default_database"
 
 def test_what_is_made_after_a_reset_outlives_the_sweep_of_what_was_before(tmp_path: Path) -> None:
     place, ambient = open_directory(tmp_path, Ambient()), Ambient()
-    settings = replace(Settings(), garbage_grace_seconds=0.0, inline_bytes=64)
+    settings = replace(Settings(), garbage_grace_seconds=0.0, retention_seconds=0.0, inline_bytes=64)
     stores = place.stores(settings, ambient, NoQueue())
     engine = Engine(stores)
     engine.catalog.ensure_defaults()

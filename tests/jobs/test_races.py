@@ -74,7 +74,7 @@ def test_of_two_folds_of_one_checkpoint_one_wins(world: World) -> None:
     assert world.ids() == ["a", "b"]
     assert world.replica().view().manifest == won
     world.wait_for_grace()
-    assert garbage.collect(world.stores, world.id) == 3
+    assert garbage.collect(world.stores, world.id) == 4
     assert world.ids() == ["a", "b"]
 
 
@@ -156,7 +156,7 @@ def test_an_index_run_that_loses_a_race_says_so_by_doing_nothing(world: World) -
                 fold(other, world.replica().view())
             return found
 
-    report = index(world.stores, Late(world.stores, world.id), world.id, quiet=True)
+    report = index(world.stores, Late.for_indexer(world.stores, world.id), world.id, quiet=True)
     assert (report.folded_ops, report.merges) == (0, 0)
     assert world.ids() == ["a"]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from afterglow.catalog import Catalog, Collection, schema
 from afterglow.collection import Engine
@@ -28,8 +29,12 @@ SMALL = Settings(
     garbage_grace_seconds=5.0,
     fence_seconds=1_000,
     tail_trust_seconds=100.0,
+    retention_seconds=0.0,
 )
-"""Everything that a large collection does happens after a few records."""
+"""Everything that a large collection does happens after a few records; the past is not kept."""
+
+KEEPING = replace(SMALL, retention_seconds=500.0)
+"""The same, with the past kept."""
 
 
 class Clock:
@@ -89,10 +94,18 @@ def made_faulty(stores: Stores, faults: Faults) -> Stores:
     )
 
 
-def new_collection(stores: Stores, name: str = "tested", space: str = "l2") -> tuple[Scope, Collection]:
-    """A collection in the default database, which is made when missing."""
+def new_collection(
+    stores: Stores, name: str = "tested", space: str = "l2", sparse: dict[str, bool] | None = None
+) -> tuple[Scope, Collection]:
+    """A collection in the default database, which is made when missing; `sparse` are keys to index, by BM25 or not."""
     catalog = Catalog(stores.table, stores.ambient)
     catalog.ensure_defaults()
-    stored_schema = schema.reconcile({"hnsw": {"space": space}}, None, None)
+    keys = {key: _sparse_index(bm25) for key, bm25 in (sparse or {}).items()}
+    vectors = {"float_list": {"vector_index": {"enabled": True, "config": {"space": space}}}}
+    stored_schema = schema.reconcile(None, {"defaults": {}, "keys": {"#embedding": vectors, **keys}}, None)
     made = Engine(stores).create_collection("default_tenant", "default_database", name, None, stored_schema)
     return Scope("default_tenant", "default_database", made.id), made
+
+
+def _sparse_index(bm25: bool) -> dict[str, Any]:
+    return {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": {"bm25": bm25}}}}

@@ -1,0 +1,253 @@
+"""Forks, the past, drops and garbage collection in any order, with failures: nothing is lost that can be asked for.
+
+A machine keeps a model of each collection and of each moment that a write was acknowledged at. Whatever it does, each
+living collection equals its model, each moment within the retention answers as it was, for forks too; and when
+everything is dropped and its time is over, nothing is left.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from afterglow.catalog import keys
+from afterglow.collection import Engine, forking
+from afterglow.collection.forking import Wish
+from afterglow.collection.history import Moment
+from afterglow.collection.model import Scope, Selection
+from afterglow.collection.replica import Replica
+from afterglow.errors import AfterglowError, AlreadyExists
+from afterglow.jobs import dropped, garbage
+from afterglow.jobs.index import fold_tail, index, merge_segments
+from afterglow.log.batch import Batch, Op
+from afterglow.storage.stores import Stores
+from tests.support.faulty import Crash, Fault, Faults, nth
+from tests.support.model import EVERYTHING, Model, as_model, exactly
+from tests.support.stores import KEEPING, Clock, made_faulty, new_collection, quick_folder, stores_at
+
+TENANT, DATABASE = "default_tenant", "default_database"
+NAMES = [f"r{number}" for number in range(30)]
+
+
+@dataclass
+class Acknowledged:
+    """What a collection was when a write was acknowledged, and when that was."""
+
+    model: Model
+    at: float
+
+
+@dataclass
+class Line:
+    """A collection as it should be. `origin`: where a fork begins."""
+
+    name: str
+    scope: Scope
+    model: Model
+    origin: int = 0
+    moments: dict[int, Acknowledged] = field(default_factory=dict)
+    dropped_at: float | None = None
+
+
+faults = st.none() | st.tuples(
+    st.integers(0, 25), st.sampled_from([Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.REFUSED, Fault.LOST])
+)
+batches = st.builds(
+    lambda op, names, value: Batch(
+        op,
+        names,
+        None if op is Op.DELETE else np.full((len(names), 2), value, np.float32),
+        metadatas=None if op is Op.DELETE else [{"v": value}] * len(names),
+    ),
+    st.sampled_from([Op.UPSERT, Op.UPSERT, Op.ADD, Op.DELETE]),
+    st.lists(st.sampled_from(NAMES), min_size=1, max_size=25, unique=True),
+    st.integers(0, 100),
+)
+
+
+class Lineage(RuleBasedStateMachine):
+    """A few collections that descend from one another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = ExitStack()
+        self.clock = Clock()
+        self.stores = stores_at(self.opened.enter_context(quick_folder()), KEEPING, clock=self.clock)
+        self.lines: list[Line] = []
+        self.made = 0
+
+    @initialize()
+    def begin(self) -> None:
+        scope, made = new_collection(self.stores, "first")
+        self.lines.append(Line(made.name, scope, Model()))
+
+    def attempt(self, work: Callable[[Stores], Any], fault: tuple[int, Fault] | None) -> tuple[bool, Any]:
+        """Whether the work came to its end, on stores that fail once; and what it answered."""
+        if fault is None:
+            return True, work(self.stores)
+        try:
+            return True, work(made_faulty(self.stores, Faults(nth(*fault))))
+        except (AfterglowError, Crash):
+            return False, None
+
+    def living(self) -> list[Line]:
+        return [each for each in self.lines if each.dropped_at is None]
+
+    def contents(self, line: Line, at: Moment | None = None) -> str:
+        return exactly(as_model(Engine(self.stores).get(line.scope, Selection(), None, 0, EVERYTHING, at=at)))
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data(), batch=batches, fault=faults)
+    def write(self, data: st.DataObject, batch: Batch, fault: tuple[int, Fault] | None) -> None:
+        line = data.draw(st.sampled_from(self.living()))
+        wanted = line.model.after(batch)
+
+        def work(stores: Stores) -> int | None:
+            if batch.op is Op.DELETE:
+                return Engine(stores).delete(line.scope, Selection(batch.ids)).position
+            return Engine(stores).write(line.scope, batch)
+
+        done, position = self.attempt(work, fault)
+        if done or self.contents(line) == exactly([*wanted.records.items()]):
+            line.model = wanted
+        if done:
+            assert position is not None
+            line.moments[position] = Acknowledged(wanted, self.clock.now())
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data(), quiet=st.booleans(), fault=faults)
+    def index(self, data: st.DataObject, quiet: bool, fault: tuple[int, Fault] | None) -> None:
+        identity = data.draw(st.sampled_from(self.living())).scope.collection
+        self.attempt(lambda stores: index(stores, Replica.for_indexer(stores, identity), identity, quiet=quiet), fault)
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data(), merges=st.booleans(), fault=faults)
+    def work_as_a_function(self, data: st.DataObject, merges: bool, fault: tuple[int, Fault] | None) -> None:
+        identity = data.draw(st.sampled_from(self.living())).scope.collection
+
+        def work(stores: Stores) -> None:
+            fold_tail(stores, Replica.for_indexer(stores, identity), identity, up_to=None)
+            if merges:
+                merge_segments(stores, identity, quiet=True)
+
+        self.attempt(work, fault)
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data(), fault=faults)
+    def collect(self, data: st.DataObject, fault: tuple[int, Fault] | None) -> None:
+        identity = data.draw(st.sampled_from(self.living())).scope.collection
+        self.attempt(lambda stores: garbage.collect(stores, identity), fault)
+
+    @rule(fault=faults)
+    def clear(self, fault: tuple[int, Fault] | None) -> None:
+        self.attempt(dropped.clear, fault)
+
+    @rule(seconds=st.sampled_from([1.0, 6.0, 100.0, 300.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.skipped += seconds
+
+    @rule()
+    def wait_long(self) -> None:
+        self.clock.skipped += 600.0
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data(), fault=faults)
+    def fork(self, data: st.DataObject, fault: tuple[int, Fault] | None) -> None:
+        self.descend(data.draw(st.sampled_from(self.living())), None, fault)
+
+    @precondition(lambda self: any(self.asked(each) for each in self.lines))
+    @rule(data=st.data(), fault=faults)
+    def restore(self, data: st.DataObject, fault: tuple[int, Fault] | None) -> None:
+        line = data.draw(st.sampled_from([each for each in self.lines if self.asked(each)]))
+        self.descend(line, data.draw(st.sampled_from(self.asked(line))), fault)
+
+    def descend(self, line: Line, position: int | None, fault: tuple[int, Fault] | None) -> None:
+        self.made += 1
+        name, moment = f"fork-{self.made}", None if position is None else Moment(position=position)
+
+        def work(stores: Stores) -> None:
+            place = Engine(stores).catalog.get_database(TENANT, DATABASE)
+            forking.fork(stores, line.scope.collection, Wish(place, name), moment)
+
+        done, _ = self.attempt(work, fault)
+        engine = Engine(self.stores)
+        if not done and name not in {each.name for each in engine.list_collections(TENANT, DATABASE)}:
+            return
+        made = engine.get_collection(TENANT, DATABASE, name)
+        model = line.model if position is None else line.moments[position].model
+        scope = Scope(TENANT, DATABASE, made.id)
+        self.lines.append(Line(name, scope, model, made.origin, {made.origin: Acknowledged(model, self.clock.now())}))
+        with pytest.raises(AlreadyExists):
+            engine.fork(scope, name)
+        assert engine.fork_count(scope) == len(self.living()) - self.first_lives()
+
+    def first_lives(self) -> bool:
+        return self.lines[0].dropped_at is None
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data())
+    def drop(self, data: st.DataObject) -> None:
+        line = data.draw(st.sampled_from(self.living()))
+        Engine(self.stores).delete_collection(TENANT, DATABASE, line.name)
+        line.dropped_at = self.clock.now()
+
+    def asked(self, line: Line) -> list[int]:
+        """The moments that can be asked for."""
+        since = self.clock.now() - KEEPING.retention_seconds + 1
+        if line.dropped_at is not None and line.dropped_at < since:
+            return []
+        newest = max((position for position, each in line.moments.items() if each.at < since), default=None)
+        return [position for position, each in line.moments.items() if each.at >= since or position == newest]
+
+    @invariant()
+    def everything_is_there(self) -> None:
+        for line in self.living():
+            assert self.contents(line) == exactly([*line.model.records.items()])
+
+    @precondition(lambda self: any(self.asked(each) for each in self.living()))
+    @rule(data=st.data())
+    def look_back(self, data: st.DataObject) -> None:
+        line = data.draw(st.sampled_from([each for each in self.living() if self.asked(each)]))
+        for position in self.asked(line):
+            expected = exactly([*line.moments[position].model.records.items()])
+            assert self.contents(line, Moment(position=position)) == expected
+
+    def teardown(self) -> None:
+        for line in self.living():
+            Engine(self.stores).delete_collection(TENANT, DATABASE, line.name)
+        self.clock.skipped += 3_000.0
+        for _ in self.lines:
+            dropped.clear(self.stores)
+        dropped.clear(self.stores)
+        assert [info.key for info in self.stores.objects.list("")] == []
+        assert self.stores.table.query(keys.DROPPED) == []
+        for line in self.lines:
+            assert self.stores.table.query(keys.collection(line.scope.collection)) == []
+            assert self.stores.table.query(keys.family(self.lines[0].scope.collection)) == []
+        self.stores.table.close()
+        self.opened.close()
+
+
+SHARED = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+
+
+def test_nothing_is_lost_that_can_be_asked_for() -> None:
+    run_state_machine_as_test(Lineage, settings=settings(SHARED, max_examples=40, stateful_step_count=25))
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_for_long() -> None:
+    run_state_machine_as_test(Lineage, settings=settings(SHARED, max_examples=600, stateful_step_count=50))
