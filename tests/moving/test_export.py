@@ -75,11 +75,9 @@ def test_a_file_holds_what_the_collection_does(records: Records) -> None:
             assert exporting.export(local, found, file, Ambient(), ignored) == len(records.ids)
             assert list(read(file)) == wanted
             sidecar = orjson.loads((folder / f"{name}.import.json").read_bytes())
-            assert sidecar["collection"] == "moved"
             assert sidecar["schema"] == found.schema
-            assert sidecar["configuration"]["hnsw"]["space"] == "cosine"
+            assert sidecar["collection_metadata"] is None
             assert sidecar["dimension"] == (records.embeddings.shape[1] if records.ids else None)  # type: ignore[union-attr]
-            assert sidecar["records"] == len(records.ids)
         stores.table.close()
 
 

@@ -34,7 +34,7 @@ def export(
     with files.whole(file, ambient) as scratch:
         count = write(scratch, contents, wrote)
         with files.whole(sidecar.path_of(file), ambient) as beside:
-            beside.write_bytes(sidecar.encode(of, count))
+            beside.write_bytes(sidecar.encode(of))
     return count
 
 

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from afterglow.collection.model import Include, Records
 from afterglow.errors import AlreadyExists, NotFound, TooLarge
-from afterglow.moving.sides import EVERYTHING, Contents, Described, piece
+from afterglow.moving.sides import EVERYTHING, Contents, Described, asked, piece
 from afterglow.moving.wire import Connection
 
 _TENANTS = "/api/v2/tenants"
 _DEFAULT_TENANT = "default_tenant"
 _ROWS = 1_000
 _NAMES = 1_000
-_LEGACY = "hnsw:"
 
 
 class Remote:
@@ -73,12 +72,7 @@ class Remote:
 
     def make(self, like: Described) -> Described:
         """Make a collection like this one."""
-        body: dict[str, Any] = {"name": like.name, "metadata": like.metadata}
-        if like.schema is None or any(key.startswith(_LEGACY) for key in like.metadata or ()):
-            # Beside a schema the metadata must not speak of the index, too.
-            body["configuration"] = like.configuration
-        else:
-            body["schema"] = like.schema
+        body = {"name": like.name, "metadata": like.metadata, **asked(like)}
         made = self._connection.call("POST", f"{_database(like.tenant, like.database)}/collections", body)
         return _described(made, like.tenant, like.database)
 
@@ -116,8 +110,8 @@ class Remote:
             yield page
             offset += len(page.ids)
 
-    def _got(self, of: Described, asked: Mapping[str, Any], include: frozenset[Include]) -> Records:
-        found = self._connection.call("POST", f"{_path(of)}/get", {**asked, "include": sorted(include)})
+    def _got(self, of: Described, which: Mapping[str, Any], include: frozenset[Include]) -> Records:
+        found = self._connection.call("POST", f"{_path(of)}/get", {**which, "include": sorted(include)})
         embeddings, metadatas = found.get("embeddings"), found.get("metadatas")
         return Records(
             ids=found["ids"],

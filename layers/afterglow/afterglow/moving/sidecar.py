@@ -1,17 +1,18 @@
-"""What an export's file does not say of its collection: `<file>.import.json`, which an import reads again."""
+"""What an export's file does not say of its collection: `<file>.import.json`, which an import reads beside the file.
+
+The columns by role, the dimension, and what the collection is to be like: `configuration` or `schema`, and
+`collection_metadata`.
+"""
 
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-from afterglow import __version__
-from afterglow.moving.sides import Described
+from afterglow.moving.sides import Described, asked
 
-FORMAT = 1
 ENDING = ".import.json"
 
-COLUMNS = {"id": "id", "embedding": "embedding", "document": "document", "uri": "uri", "metadata": "metadata"}
+_COLUMNS = {"id": "id", "embedding": "embedding", "document": "document", "uri": "uri", "metadata": "metadata"}
 
 
 def path_of(file: Path) -> Path:
@@ -19,17 +20,12 @@ def path_of(file: Path) -> Path:
     return file.with_name(file.name + ENDING)
 
 
-def encode(of: Described, records: int) -> bytes:
+def encode(of: Described) -> bytes:
     """The sidecar's content."""
-    value: dict[str, Any] = {
-        "format": FORMAT,
-        "written_by": f"afterglow {__version__}",
-        "collection": of.name,
-        "configuration": of.configuration,
-        "schema": of.schema,
-        "metadata": of.metadata,
+    value = {
+        "columns": _COLUMNS,
         "dimension": of.dimension,
-        "records": records,
-        "columns": COLUMNS,
+        "collection_metadata": of.metadata,
+        **asked(of),
     }
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

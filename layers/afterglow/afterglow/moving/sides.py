@@ -8,6 +8,7 @@ from afterglow.collection.model import Include, Records
 
 EVERYTHING = frozenset({Include.DOCUMENTS, Include.EMBEDDINGS, Include.METADATAS, Include.URIS})
 NOTHING: frozenset[Include] = frozenset()
+_LEGACY = "hnsw:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,17 @@ class Side(Protocol):
 
     def add(self, to: Described, records: Records) -> None:
         """Add records, `rows` of them at most, in one write; durable when it returns. Those there are left alone."""
+
+
+def asked(like: Described) -> dict[str, Any]:
+    """What a create request must ask for to get a collection like this one: `configuration` or `schema`.
+
+    A schema says all that a configuration does. But where the metadata speaks of the index, too, as it did before there
+    was either (`hnsw:` keys), none may be given beside it.
+    """
+    if like.schema is None or any(key.startswith(_LEGACY) for key in like.metadata or ()):
+        return {"configuration": like.configuration}
+    return {"schema": like.schema}
 
 
 def piece(records: Records, start: int, stop: int) -> Records:
