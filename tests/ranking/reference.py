@@ -1,0 +1,136 @@
+"""What a search means, said record by record: the oracle of the evaluation over arrays."""
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from tests.filters.reference import holds
+from tests.support.model import Model, Record, by_sparse_vector
+
+Scores = tuple[dict[str, np.float32], np.float32 | None]
+"""The scores of some records, and that of all others, if they have one."""
+
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {"$abs": np.abs, "$exp": np.exp, "$log": np.log}
+PAIRS: Mapping[str, Callable[..., Any]] = {"$sub": np.subtract, "$div": np.divide}
+FOLDS: Mapping[str, tuple[Callable[..., Any], float]] = {
+    "$sum": (np.add, 0),
+    "$mul": (np.multiply, 1),
+    "$max": (np.fmax, -np.inf),
+    "$min": (np.fmin, np.inf),
+}
+KINDS = (bool, int, float, str)
+
+
+def found(model: Model, space: str, search: Mapping[str, Any]) -> list[tuple[str, np.float32]]:
+    """The ids that a search answers, each with its score."""
+    allowed = [name for name, each in model.records.items() if _passes(search.get("filter"), name, each)]
+    if search.get("rank"):
+        with np.errstate(all="ignore"):
+            scores, _ = _scores(search["rank"], model, space, allowed)
+        places = {name: place for place, name in enumerate(model.records)}
+        ranked = sorted(scores.items(), key=lambda each: (_sorting(each[1]), places[each[0]]))
+    else:
+        ranked = [(name, np.float32(place)) for place, name in enumerate(allowed)]
+    if search.get("group_by"):
+        ranked = _best_of_groups(ranked, model, search["group_by"])
+    page = search.get("limit", {})
+    start, count = page.get("offset", 0), page.get("limit")
+    return ranked[start : None if count is None else start + count]
+
+
+def _passes(where: dict[str, Any] | None, name: str, record: Record) -> bool:
+    return not where or holds(where, {**(record.metadata or {}), "#id": name}, record.document)
+
+
+def _sorting(score: np.float32) -> tuple[bool, float]:
+    is_none = bool(np.isnan(score))
+    return is_none, 0.0 if is_none else float(score)
+
+
+def _scores(rank: dict[str, Any], model: Model, space: str, allowed: list[str]) -> Scores:
+    ((operator, operand),) = rank.items()
+    if operator == "$val":
+        return {}, np.float32(operand)
+    if operator == "$knn":
+        return _nearest(operand, model, space, allowed)
+    if operator in FUNCTIONS:
+        scores, default = _scores(operand, model, space, allowed)
+        apply = FUNCTIONS[operator]
+        return {name: apply(each) for name, each in scores.items()}, None if default is None else apply(default)
+    if operator in PAIRS:
+        left, right = (_scores(operand[side], model, space, allowed) for side in ("left", "right"))
+        return _combined(left, right, PAIRS[operator])
+    combine, neutral = FOLDS[operator]
+    parts = [_scores(each, model, space, allowed) for each in operand]
+    return reduce(lambda one, other: _combined(one, other, combine), parts or [({}, np.float32(neutral))])
+
+
+def _combined(left: Scores, right: Scores, combine: Callable[..., Any]) -> Scores:
+    (ours, our_default), (theirs, their_default) = left, right
+    names = [
+        name
+        for name in {**ours, **theirs}
+        if (name in ours or our_default is not None) and (name in theirs or their_default is not None)
+    ]
+    has_default = our_default is not None and their_default is not None
+    return (
+        {name: combine(ours.get(name, our_default), theirs.get(name, their_default)) for name in names},
+        combine(our_default, their_default) if has_default else None,
+    )
+
+
+def _nearest(knn: dict[str, Any], model: Model, space: str, allowed: list[str]) -> Scores:
+    query = knn["query"]
+    if isinstance(query, dict):
+        weights = dict(zip(query["indices"], query["values"], strict=True))
+        near = by_sparse_vector(model, knn["key"], weights, allowed, bm25=False)
+    else:
+        distances = ((name, float(_distance(space, query, model.records[name]))) for name in allowed)
+        near = sorted(distances, key=lambda each: each[1])
+    measured = [(name, place if knn.get("return_rank") else each) for place, (name, each) in enumerate(near)]
+    default = knn.get("default")
+    first = measured[: knn.get("limit", 16)]
+    return {name: np.float32(each) for name, each in first}, None if default is None else np.float32(default)
+
+
+def _distance(space: str, query: list[float], record: Record) -> np.float32:
+    one, other = np.array(query), np.array(record.vector)
+    if space == "l2":
+        return np.float32(((one - other) ** 2).sum())
+    scale = np.sqrt((one @ one) * (other @ other)) if space == "cosine" else np.float64(1)
+    return np.float32(1) if scale == 0 else np.float32(1 - one @ other / scale)
+
+
+def _best_of_groups(
+    ranked: list[tuple[str, np.float32]], model: Model, groups: dict[str, Any]
+) -> list[tuple[str, np.float32]]:
+    ((order, aggregate),) = groups["aggregate"].items()
+    members: dict[Any, list[tuple[str, np.float32]]] = {}
+
+    def value(name: str, key: str) -> Any:
+        return (model.records[name].metadata or {}).get(key)
+
+    def sorting(hit: tuple[str, np.float32]) -> Any:
+        name, score = hit
+        return [_sorting(score) if key == "#score" else _comparable(value(name, key)) for key in aggregate["keys"]]
+
+    for hit in ranked:
+        group = tuple(repr(_comparable(value(hit[0], key))) for key in groups["keys"])
+        members.setdefault(group, []).append(hit)
+    kept = set()
+    for each in members.values():
+        # Sorting is stable either way round, so that ties stay in the order of scores.
+        best = sorted(each, key=sorting, reverse=order == "$max_k")
+        kept |= {name for name, _ in best[: aggregate["k"]]}
+    return [hit for hit in ranked if hit[0] in kept]
+
+
+def _comparable(value: Any) -> tuple[Any, ...]:
+    """Something that sorts as the value does; a sparse vector is no value."""
+    if value is None or isinstance(value, dict):
+        return (0,)
+    if isinstance(value, list):
+        return (4 + KINDS.index(type(value[0])), value)
+    return ({bool: 1, int: 2, float: 2, str: 3}[type(value)], value)
