@@ -389,10 +389,6 @@ def test_resource_names(face: Face) -> None:
 
 
 def test_what_is_not_served(collection: CollectionFace) -> None:
-    answer = collection.post("fork", new_name="abc")
-    refused(answer, 501, "Collection forking is unsupported for local chroma")
-    malformed(collection.post("fork", a=1), "missing field `new_name`")
-    refused(collection.get("fork_count"), 501, "Count forks is unsupported for local chroma")
     function = {"name": "f", "function_id": "statistics", "output_collection": "out"}
     text = "Attached functions are not supported: operation is not implemented or not supported"
     refused(collection.post("functions/attach", **function), 501, text)

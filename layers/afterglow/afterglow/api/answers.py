@@ -164,3 +164,9 @@ class IndexingStatus(Answered):
     num_unindexed_ops: int
     num_indexed_ops: int
     total_ops: int
+
+
+class ForkCount(Answered):
+    """How many forks there are."""
+
+    count: int

@@ -29,7 +29,7 @@ def create(service: Service, call: Call) -> Answer:
     except NotFound as error:
         # The database went away meanwhile; the contract calls a missing database a wrong argument here.
         raise InvalidArgument(error.message) from error
-    return Answer(_encoded(call, collection))
+    return Answer(encoded(call, collection))
 
 
 def list_all(service: Service, call: Call) -> Answer:
@@ -55,7 +55,7 @@ def get(service: Service, call: Call) -> Answer:
         if of_id is None:
             raise
         found = of_id
-    return Answer(_encoded(call, found))
+    return Answer(encoded(call, found))
 
 
 def get_by_id(service: Service, call: Call) -> Answer:
@@ -70,7 +70,7 @@ def get_by_id(service: Service, call: Call) -> Answer:
     except NotFound:
         # This one route's text has no full stop.
         raise NotFound(f"Collection [{collection_id}] does not exist") from None
-    return Answer(_encoded(call, found))
+    return Answer(encoded(call, found))
 
 
 def get_by_crn(service: Service, call: Call) -> Answer:
@@ -82,7 +82,7 @@ def get_by_crn(service: Service, call: Call) -> Answer:
         if catalog.get_tenant(tenant) == resource_name:
             if not call.grant.sees(tenant, database):
                 raise NotFound(f"Collection [{name}] does not exist")
-            return Answer(_encoded(call, service.engine.get_collection(tenant, database, name)))
+            return Answer(encoded(call, service.engine.get_collection(tenant, database, name)))
     raise NotFound(f"Tenant with resource name [{resource_name}] not found")
 
 
@@ -123,7 +123,8 @@ def _of_id(service: Service, tenant: str, database: str, segment: str) -> Collec
         return None
 
 
-def _encoded(call: Call, collection: Collection) -> bytes:
+def encoded(call: Call, collection: Collection) -> bytes:
+    """The collection as JSON, in the form that the caller reads."""
     return orjson.dumps(_json(call, collection))
 
 

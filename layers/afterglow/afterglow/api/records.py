@@ -3,7 +3,7 @@
 import numpy as np
 import orjson
 
-from afterglow.api import models, params, records_in, records_out, shapes, vectors
+from afterglow.api import models, moments, params, records_in, records_out, shapes, vectors
 from afterglow.api.metered import note
 from afterglow.api.service import Answer, Call, Later, Service
 from afterglow.collection import Op
@@ -67,8 +67,9 @@ def get(service: Service, call: Call) -> Answer:
         service.engine.get_collection_by_id(scope)
         raise
     include = records_in.include(request.include)
+    at = moments.moment(call)
     with phase("handle"):
-        records = service.engine.get(scope, selection, request.limit, request.offset or 0, include)
+        records = service.engine.get(scope, selection, request.limit, request.offset or 0, include, at=at)
     note(rows=len(records.ids))
     with phase("render"):
         return positioned(records_out.got(records, request.include), records.position)
@@ -99,17 +100,20 @@ class _Query:
             raise
         wanted = self._request.n_results
         self._wanted = _DEFAULT_RESULTS if wanted is None else wanted
+        self._at = moments.moment(call)
 
     def is_light(self) -> bool:
         """Whether the answer takes about a millisecond."""
-        return self._engine.answers_at_once(self._scope, len(self._vectors), self._wanted, self._selection)
+        return self._at is None and self._engine.answers_at_once(
+            self._scope, len(self._vectors), self._wanted, self._selection
+        )
 
     def answer(self) -> Answer:
         """Search and render."""
         include = records_in.include(self._request.include)
         # Distances beyond float32 are the client's doing; they go out as null.
         with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
-            hits = self._engine.query(self._scope, self._vectors, self._wanted, self._selection, include)
+            hits = self._engine.query(self._scope, self._vectors, self._wanted, self._selection, include, at=self._at)
         note(queries=len(hits), rows=sum(len(each.records.ids) for each in hits))
         with phase("render"):
             position = hits[0].records.position if hits else None
@@ -119,7 +123,7 @@ class _Query:
 def count(service: Service, call: Call) -> Answer:
     """How many records the collection has."""
     level = params.read_level(call)
-    counted = service.engine.count(params.scope(call), level)
+    counted = service.engine.count(params.scope(call), level, moments.moment(call))
     return positioned(b"%d" % counted.count, counted.position)
 
 

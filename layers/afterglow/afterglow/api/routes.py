@@ -6,7 +6,7 @@ Requests are matched in this order, so the busy routes come first, and `by-id` b
 from typing import Any
 
 from afterglow.access import Need
-from afterglow.api import answers, collections, docs, models, records, search, system, tenants, unserved
+from afterglow.api import answers, collections, docs, forks, models, moments, records, search, system, tenants, unserved
 from afterglow.api.params import LARGEST_U32
 from afterglow.api.route import Route, Runs
 from afterglow.api.v1 import routes as v1
@@ -33,6 +33,7 @@ ROUTES: tuple[Route, ...] = (
         answers.Found,
         failures=(400, 404),
         runs=Runs.BY_WEIGHT,
+        query=(moments.QUERY,),
         need=Need.READ,
     ),
     Route(
@@ -44,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
         models.GetRecords,
         answers.Got,
         failures=(400, 404),
+        query=(moments.QUERY,),
         need=Need.READ,
     ),
     Route(
@@ -99,7 +101,7 @@ ROUTES: tuple[Route, ...] = (
         "How many records there are",
         response=int,
         failures=(400, 404),
-        query=(("read_level", _LEVEL),),
+        query=(("read_level", _LEVEL), moments.QUERY),
         need=Need.READ,
     ),
     Route(
@@ -122,28 +124,28 @@ ROUTES: tuple[Route, ...] = (
         answers.Searched,
         failures=(400, 404),
         runs=Runs.BY_WEIGHT,
+        query=(moments.QUERY,),
         need=Need.READ,
     ),
     Route(
         "POST",
         COLLECTION + "/fork",
-        unserved.fork,
+        forks.fork,
         "Collections",
-        "Copy a collection (not served yet)",
+        "Make a collection that begins as this one is, or was",
         models.ForkCollection,
-        answers.Failure,
-        success=501,
-        failures=(400, 404),
+        answers.Collection,
+        failures=(400, 404, 409, 507),
+        query=(moments.QUERY,),
         need=Need.WRITE,
     ),
     Route(
         "GET",
         COLLECTION + "/fork_count",
-        unserved.fork_count,
+        forks.fork_count,
         "Collections",
-        "How many copies there are (not served yet)",
-        response=answers.Failure,
-        success=501,
+        "How many forks there are of a collection and its relatives",
+        response=answers.ForkCount,
         failures=(400, 404),
         need=Need.READ,
     ),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from afterglow.api import models, params, records_out, shapes
+from afterglow.api import models, moments, params, records_out, shapes
 from afterglow.api.metered import note
 from afterglow.api.ranks import Ranks
 from afterglow.api.records import positioned
@@ -47,6 +47,7 @@ class _Searches:
             self._searches = [_parsed(each, f"searches[{at}]", ranks) for at, each in enumerate(request.searches)]
         self._selected = [_selected(each) for each in request.searches]
         self._level = ReadLevel(request.read_level)
+        self._at = moments.moment(call)
         self._scope = params.scope(call)
         try:
             _refuse_too_many(request)
@@ -59,13 +60,13 @@ class _Searches:
 
     def is_light(self) -> bool:
         """Whether the answer takes about a millisecond."""
-        return self._engine.searches_at_once(self._scope, self._searches)
+        return self._at is None and self._engine.searches_at_once(self._scope, self._searches)
 
     def answer(self) -> Answer:
         """Search and render."""
         # Distances beyond float32 are the client's doing; they go out as null.
         with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
-            found = self._engine.search(self._scope, self._searches, self._level)
+            found = self._engine.search(self._scope, self._searches, self._level, self._at)
         note(queries=len(found), rows=sum(len(each.scores) for each in found))
         with phase("render"):
             position = found[0].records.position if found else None

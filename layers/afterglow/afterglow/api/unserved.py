@@ -10,17 +10,6 @@ from afterglow.catalog.names import parse_collection_id, validate_database_segme
 from afterglow.errors import NotFound, Unimplemented
 
 
-def fork(service: Service, call: Call) -> Answer:
-    """A copy of a collection."""
-    shapes.parse(models.ForkCollection, call.body)
-    _refuse(service, call, "Collection forking is unsupported for local chroma")
-
-
-def fork_count(service: Service, call: Call) -> Answer:
-    """How many copies there are."""
-    _refuse(service, call, "Count forks is unsupported for local chroma")
-
-
 def attach_function(service: Service, call: Call) -> Answer:
     """A function over what is written."""
     _refuse_function(service, call, models.AttachFunction)

@@ -1,0 +1,121 @@
+"""Forks and the past, as a client sees them."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.wire.face import CollectionFace, Face
+from tests.wire.test_collections import malformed, refused
+
+POSITION = "afterglow-log-position"
+
+
+def forked(collection: CollectionFace, name: str, query: str = "") -> CollectionFace:
+    answer = collection.face.call("POST", f"{collection.path}/fork{query}", {"new_name": name})
+    assert answer.status_code == 200, answer.text
+    return CollectionFace(collection.face, collection.database, answer.json())
+
+
+def ids(collection: CollectionFace, query: str = "") -> list[str]:
+    answer = collection.face.call("POST", f"{collection.path}/get{query}", {})
+    assert answer.status_code == 200, answer.text
+    found: list[str] = answer.json()["ids"]
+    return found
+
+
+def test_both_sides_of_a_fork_change_independently(face: Face) -> None:
+    source = face.collection(metadata={"about": "it"}, configuration={"hnsw": {"space": "cosine"}})
+    source.add(ids=["a", "b"], embeddings=[[1, 0], [0, 1]], metadatas=[{"n": 1}, {"n": 2}])
+    fork = forked(source, source.created["name"] + "-fork")
+    assert fork.created["id"] != source.created["id"]
+    assert {**fork.created, "id": 0, "name": 0} == {**source.now(), "id": 0, "name": 0}
+    source.add(ids=["c"], embeddings=[[1, 1]])
+    assert fork.post("delete", ids=["a"]).status_code == 200
+    assert (ids(source), ids(fork)) == (["a", "b", "c"], ["b"])
+    assert fork.post("query", query_embeddings=[[1, 0]]).json()["ids"] == [["b"]]
+    second = forked(fork, source.created["name"] + "-second")
+    assert ids(second) == ["b"]
+    counts = [each.get("fork_count").json() for each in (source, fork, second)]
+    assert counts == [{"count": 2}] * 3
+    assert face.call("DELETE", f"{fork.database}/collections/{fork.created['name']}").status_code == 200
+    assert second.get("fork_count").json() == {"count": 1}
+    assert ids(second) == ["b"]
+
+
+def test_a_fork_of_nothing(face: Face) -> None:
+    source = face.collection()
+    assert source.get("fork_count").json() == {"count": 0}
+    fork = forked(source, source.created["name"] + "-fork")
+    assert ids(fork) == []
+    assert fork.created["dimension"] is None
+
+
+def test_what_a_fork_is_refused_for(collection: CollectionFace) -> None:
+    taken = collection.created["name"]
+    refused(collection.post("fork", new_name=taken), 409, f"Collection [{taken}] already exists")
+    malformed(collection.post("fork", a=1), "missing field `new_name`")
+    assert collection.post("fork", new_name="x").status_code == 400
+    assert collection.get("fork_count").json() == {"count": 0}
+
+
+def test_reads_of_the_past(collection: CollectionFace) -> None:
+    one = {"ids": ["a"], "embeddings": [[1, 0]], "documents": ["first"]}
+    first = collection.post("add", **one).headers[POSITION]
+    time.sleep(0.01)
+    between = datetime.now(UTC)
+    time.sleep(0.01)
+    collection.post("upsert", ids=["a", "b"], embeddings=[[0, 1], [1, 1]], documents=["second", "other"])
+    face, path = collection.face, collection.path
+    for at in (first, between.isoformat(), between.isoformat().replace("+00:00", "Z"), between.isoformat()[:-6]):
+        got = face.http.request("POST", f"{path}/get", params={"at": at}, json={})
+        assert (got.json()["documents"], got.headers[POSITION]) == (["first"], first)
+        query = face.http.request("POST", f"{path}/query", params={"at": at}, json={"query_embeddings": [[0, 1]]})
+        assert query.json()["distances"] == [[2.0]]
+        assert face.http.get(f"{path}/count", params={"at": at}).json() == 1
+        searched = face.http.request(
+            "POST", f"{path}/search", params={"at": at}, json={"searches": [{"select": {"keys": ["#document"]}}]}
+        )
+        assert searched.json()["documents"] == [["first"]]
+    assert ids(collection, "?at=0") == []
+    assert ids(collection, "?at=2") == ["a", "b"]
+    as_it_was = forked(collection, collection.created["name"] + "-then", f"?at={first}")
+    assert as_it_was.post("get").json()["documents"] == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("at", "says"),
+    [
+        ("yesterday", "neither a time like 2026-01-31T12:00:00Z nor a log position"),
+        ("", "neither a time"),
+        ("-1", "neither a time"),
+        ("9999-01-01", "in the future"),
+        ("1999-01-01T00:00:00+01:00", "before collection"),
+        ("7", "the log ends at 1"),
+        ("9" * 30, "neither a time"),
+    ],
+)
+def test_moments_that_are_not_to_be_had(collection: CollectionFace, at: str, says: str) -> None:
+    collection.add(ids=["a"], embeddings=[[1, 0]])
+    requests: list[tuple[str, str, Any]] = [
+        ("POST", "get", {}),
+        ("POST", "query", {"query_embeddings": [[1, 0]]}),
+        ("GET", "count", None),
+        ("POST", "search", {"searches": [{}]}),
+        ("POST", "fork", {"new_name": "never-made"}),
+    ]
+    for method, operation, body in requests:
+        answer = collection.face.http.request(method, f"{collection.path}/{operation}", params={"at": at}, json=body)
+        assert answer.status_code == 400, (operation, answer.text)
+        assert says in answer.json()["message"]
+
+
+def test_a_fork_has_no_past_before_itself(collection: CollectionFace) -> None:
+    collection.add(ids=["a"], embeddings=[[1, 0]]).add(ids=["b"], embeddings=[[1, 0]])
+    fork = forked(collection, collection.created["name"] + "-fork")
+    assert ids(fork, "?at=2") == ["a", "b"]
+    early = (datetime.now(UTC) - timedelta(minutes=1)).isoformat().replace("+00:00", "Z")
+    for at in ("1", early):
+        answer = fork.face.http.request("POST", f"{fork.path}/get", params={"at": at}, json={})
+        assert answer.status_code == 400, answer.text
