@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from afterglow.collection import Engine
+from afterglow.collection import Engine, fetch, select
 from afterglow.collection.model import Include, ReadLevel, Selection
 from afterglow.collection.reading import get as get_from
 from afterglow.collection.replica import Replica, View
+from afterglow.collection.sparse import SparseQuery, nearest_sparse
 from afterglow.errors import InternalError
 from afterglow.filters.parse import parse_where
 from afterglow.jobs import garbage
@@ -26,8 +27,8 @@ from afterglow.jobs.index import index
 from afterglow.log import trim
 from afterglow.log.batch import Batch, Op
 from tests.filters.reference import holds
-from tests.support.batches import DIMENSION, IDS, batches, ids, vectors
-from tests.support.model import EVERYTHING, Model, Record, as_model, distances, exactly
+from tests.support.batches import DIMENSION, IDS, batches, ids, sparse_queries, vectors
+from tests.support.model import EVERYTHING, Model, Record, as_model, by_sparse_vector, distances, exactly
 from tests.support.stores import Clock, new_collection, quick_folder, stores_at
 
 WRITES = (Op.ADD, Op.UPDATE, Op.UPSERT)
@@ -70,13 +71,13 @@ class Machine(RuleBasedStateMachine):
         self.was_written = False
         self.snapshots: list[tuple[View, str]] = []
 
-    @initialize(space=st.sampled_from(["l2", "ip", "cosine"]))
-    def begin(self, space: str) -> None:
+    @initialize(space=st.sampled_from(["l2", "ip", "cosine"]), bm25=st.booleans())
+    def begin(self, space: str, bm25: bool) -> None:
         folder = self._exit.enter_context(quick_folder())
-        self.clock, self.later, self.space = Clock(), Later(), space
+        self.clock, self.later, self.space, self.bm25 = Clock(), Later(), space, bm25
         self.stores = stores_at(folder, clock=self.clock)
         self._exit.callback(self.stores.table.close)
-        self.scope, collection = new_collection(self.stores, space=space)
+        self.scope, collection = new_collection(self.stores, space=space, sparse={"b": bm25})
         self.id = collection.id
         self.indexer = Replica.for_indexer(self.stores, self.id)
         self.engines = [Engine(self.stores), Engine(self.stores, self.later)]
@@ -96,7 +97,10 @@ class Machine(RuleBasedStateMachine):
         source = np.random.default_rng(seed)
         names = [f"bulk {seed} {number}" for number in range(count)]
         brought = (source.integers(-16, 17, (count, DIMENSION)) / 8).astype(np.float32)
-        metadatas = [{"a": number % 3, "b": "x"} if number % 2 else None for number in range(count)]
+        sparse = {"#type": "sparse_vector", "indices": [1, seed + 2], "values": [0.5, seed / 8]}
+        metadatas = [
+            {"a": number % 3, "b": sparse if number % 3 else "x"} if number % 2 else None for number in range(count)
+        ]
         self.write_all(at, Batch(Op.UPSERT, names, brought, metadatas=metadatas))
 
     def write_all(self, at: int, batch: Batch) -> None:
@@ -150,6 +154,19 @@ class Machine(RuleBasedStateMachine):
         assert len(set(hits.records.ids)) == len(hits.records.ids) == min(k, len(allowed))
         np.testing.assert_allclose(hits.distances, sorted(allowed.values())[:k], rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(hits.distances, [allowed[name] for name in hits.records.ids], rtol=1e-6, atol=1e-6)
+
+    @rule(where=wheres, k=st.integers(0, 12), query=sparse_queries)
+    def sparse(self, where: Any, k: int, query: dict[int, float]) -> None:
+        indices = np.array(sorted(query), dtype=np.uint32)
+        asked = SparseQuery(indices, np.array([query[each] for each in sorted(query)], dtype=np.float32))
+        view = Replica(self.stores, self.id).view()
+        chosen = select.masks(view, Selection(where=parse_where(where)))
+        found = nearest_sparse(view, chosen, "b", asked, k)
+        names = fetch.records(view, found.parts, found.rows, frozenset()).ids
+        wanted = by_sparse_vector(self.model, "b", query, self.chosen(None, where), bm25=self.bm25)[:k]
+        np.testing.assert_allclose(found.distances, [distance for _, distance in wanted], rtol=2e-7)
+        if not self.bm25:  # sums of eighths are exact, so that ties are
+            assert names == [name for name, _ in wanted]
 
     @rule(at=st.integers(0, 1))
     def count(self, at: int) -> None:

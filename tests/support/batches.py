@@ -16,6 +16,14 @@ ids = st.sampled_from(IDS)
 coordinates = st.integers(-16, 16).map(lambda each: each / 8)
 vectors = st.lists(coordinates, min_size=DIMENSION, max_size=DIMENSION)
 documents = st.sampled_from(WORDS)
+sparse_queries = st.dictionaries(st.sampled_from([0, 1, 2, 2**32 - 1]), coordinates, max_size=4)
+sparse_vectors = sparse_queries.map(
+    lambda drawn: {
+        "#type": "sparse_vector",
+        "indices": sorted(drawn),
+        "values": [drawn[each] for each in sorted(drawn)],
+    }
+)
 values = st.one_of(
     st.integers(-2, 2),
     st.booleans(),
@@ -23,6 +31,7 @@ values = st.one_of(
     st.sampled_from(["x", "y", ""]),
     st.lists(st.integers(0, 2), min_size=1, max_size=3),
     st.lists(st.sampled_from("xy"), min_size=1, max_size=2),
+    sparse_vectors,
 )
 KEYS = ("a", "b", "c")
 metadatas = st.dictionaries(st.sampled_from(KEYS), values, min_size=1, max_size=3)

@@ -1,5 +1,6 @@
 """What a collection means, as a dict: the oracle of the collection's and the jobs' tests."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -102,3 +103,24 @@ def distances(space: str, query: np.ndarray[Any, Any], record: Record) -> float:
         case _:
             scale = float(np.linalg.norm(a) * np.linalg.norm(b))
             return 1.0 if scale == 0 else float(1 - a @ b / scale)
+
+
+def by_sparse_vector(
+    model: Model, key: str, query: dict[int, float], allowed: list[str], *, bm25: bool
+) -> list[tuple[str, float]]:
+    """The allowed records that share a dimension with the query, each with its distance, nearest first."""
+    vectors = {
+        name: dict(zip(value["indices"], value["values"], strict=True))
+        for name, record in model.records.items()
+        if isinstance(value := (record.metadata or {}).get(key), dict)
+    }
+    weights = dict(query)
+    for dimension in weights if bm25 else ():
+        having = sum(dimension in each for each in vectors.values())
+        weights[dimension] *= math.log((len(vectors) - having + 0.5) / (having + 0.5) + 1)
+    found = []
+    for name in model.records:
+        if name in allowed and (shared := weights.keys() & vectors.get(name, {}).keys()):
+            product = math.fsum(weights[each] * vectors[name][each] for each in shared)
+            found.append((name, float(np.float32(1 - product))))
+    return sorted(found, key=lambda each: each[1])

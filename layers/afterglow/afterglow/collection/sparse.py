@@ -46,7 +46,7 @@ def nearest_sparse(view: View, chosen: list[Mask | None], key: str, query: Spars
     lists = [_lists(live, key, query) for live in view.parts]
     weights = query.values.astype(np.float64)
     if index.bm25:
-        weights *= _rarity(view, key, lists)
+        weights *= _rarity(view, key, lists, len(query.indices))
     parts, rows, sums, ordinals = [], [], [], []
     for number, (live, mask, found) in enumerate(zip(view.parts, chosen, lists, strict=True)):
         terms = [Term(weight, each) for weight, each in zip(weights.tolist(), found, strict=True) if each is not None]
@@ -72,10 +72,10 @@ def _lists(live: LivePart, key: str, query: SparseQuery) -> Sequence[PostingList
     return postings.pick(lane, query.indices) if inverted is None else inverted.lists(query.indices)
 
 
-def _rarity(view: View, key: str, lists: Sequence[Sequence[PostingList | None]]) -> Weights:
+def _rarity(view: View, key: str, lists: Sequence[Sequence[PostingList | None]], dimensions: int) -> Weights:
     """BM25's factor for each of the query's dimensions."""
     records = 0
-    having = np.zeros(len(lists[0]) if lists else 0, dtype=np.float64)
+    having = np.zeros(dimensions, dtype=np.float64)
     for live, found in zip(view.parts, lists, strict=True):
         lane = live.part.columns.lane(key, Kind.SPARSE)
         if lane is not None:
