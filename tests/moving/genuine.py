@@ -10,13 +10,17 @@ from chromadb.api.types import StringInvertedIndexConfig
 from chromadb.config import Settings
 
 DIMENSION = 6
-QUIET = Settings(anonymized_telemetry=False)
+
+
+def quiet(**more: Any) -> Settings:
+    """Settings of a client that reports to nobody; each client takes its own."""
+    return Settings(anonymized_telemetry=False, **more)
 
 
 def fill(path: Path, records: int = 700) -> None:
     """Two tenants, three databases, collections of every kind."""
-    client = chromadb.PersistentClient(str(path), QUIET)
-    admin = chromadb.AdminClient(Settings(is_persistent=True, persist_directory=str(path), anonymized_telemetry=False))
+    client: Any = chromadb.PersistentClient(str(path), quiet())
+    admin = chromadb.AdminClient(quiet(is_persistent=True, persist_directory=str(path)))
     admin.create_tenant("other_tenant")
     admin.create_database("second")
     admin.create_database("theirs", "other_tenant")
@@ -32,7 +36,12 @@ def fill(path: Path, records: int = 700) -> None:
             uris=[f"file:///{each}" for each in names],
         )
     everything.delete(ids=["ключ-0003", "ключ-0200"])
-    everything.update(ids=["ключ-0005"], documents=["changed"], metadatas=[{"i": -1, "extra": True}])
+    everything.update(
+        ids=["ключ-0005"],
+        embeddings=[[0.5] * DIMENSION],
+        documents=["changed"],
+        metadatas=[{"i": -1, "extra": True}],
+    )
     bare = client.create_collection("bare", configuration={"hnsw": {"space": "ip", "ef_search": 77}})
     bare.add(ids=["a", "b"], embeddings=[[0.5] * 3, [0.25] * 3])
     client.create_collection("legacy", metadata={"hnsw:space": "cosine", "hnsw:M": 24}).add(
@@ -44,9 +53,9 @@ def fill(path: Path, records: int = 700) -> None:
         ids=["x"], embeddings=[[1.0, 2.0]], metadatas=[{"unindexed": "a", "list": [1, 2]}]
     )
     client.create_collection("empty")
-    second = chromadb.PersistentClient(str(path), QUIET, database="second")
+    second: Any = chromadb.PersistentClient(str(path), quiet(), database="second")
     second.create_collection("everything").add(ids=["only"], embeddings=[[1.0]], documents=["here"])
-    theirs = chromadb.PersistentClient(str(path), QUIET, tenant="other_tenant", database="theirs")
+    theirs: Any = chromadb.PersistentClient(str(path), quiet(), tenant="other_tenant", database="theirs")
     theirs.create_collection("mine").add(ids=["m"], embeddings=[[1.0, 0.0]], metadatas=[{"k": "v"}])
 
 

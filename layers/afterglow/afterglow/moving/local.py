@@ -14,7 +14,7 @@ from afterglow.collection import Batch, Engine, Op, fetch, select
 from afterglow.collection.model import Include, Records, Scope, Selection
 from afterglow.collection.replica import Replica, View
 from afterglow.errors import AlreadyExists, Busy, NotFound
-from afterglow.moving.sides import EVERYTHING, Contents, Described
+from afterglow.moving.sides import EVERYTHING, Contents, Described, asked
 from afterglow.segment import framing
 from afterglow.settings import Ambient
 from afterglow.storage.stores import Stores
@@ -76,11 +76,8 @@ class Local:
 
     def make(self, like: Described) -> Described:
         """Make a collection like this one."""
-        # A schema says all that a configuration, or `hnsw:` keys of the metadata, said when the collection was made.
-        if like.schema is None:
-            stored = schema.reconcile(dict(like.configuration), None, like.metadata)
-        else:
-            stored = schema.reconcile(None, like.schema, None)
+        wanted = asked(like)
+        stored = schema.reconcile(wanted.get("configuration"), wanted.get("schema"), like.metadata)
         return described(self._engine.create_collection(like.tenant, like.database, like.name, like.metadata, stored))
 
     def add(self, to: Described, records: Records) -> None:

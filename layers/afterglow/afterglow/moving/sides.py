@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from afterglow.catalog.configuration import is_default_function
 from afterglow.collection.model import Include, Records
 
 EVERYTHING = frozenset({Include.DOCUMENTS, Include.EMBEDDINGS, Include.METADATAS, Include.URIS})
@@ -75,14 +76,18 @@ class Side(Protocol):
 
 
 def asked(like: Described) -> dict[str, Any]:
-    """What a create request must ask for to get a collection like this one: `configuration` or `schema`.
+    """What a create request must ask for, beside name and metadata, to get a collection like this one.
 
-    A schema says all that a configuration does. But where the metadata speaks of the index, too, as it did before there
-    was either (`hnsw:` keys), none may be given beside it.
+    A schema says all that a configuration does, and where it says anything no configuration may say it again, but for
+    the function that clients embed with by default: in a schema that goes for nothing said. Where the metadata speaks
+    of the index, as it did before there was either (`hnsw:` keys), no schema may be given beside it.
     """
     if like.schema is None or any(key.startswith(_LEGACY) for key in like.metadata or ()):
         return {"configuration": like.configuration}
-    return {"schema": like.schema}
+    function = like.configuration.get("embedding_function")
+    if function is None or not is_default_function(function):
+        return {"schema": like.schema}
+    return {"schema": like.schema, "configuration": {"embedding_function": function}}
 
 
 def piece(records: Records, start: int, stop: int) -> Records:
