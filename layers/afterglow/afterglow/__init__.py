@@ -6,6 +6,7 @@ The rooms, each importing only those below it::
     serverless  the Lambda functions' own: events to requests, logs, metrics and traces, snapshots
     client      the stock client's API over the app in this process
     api         the Chroma wire: routes, models, errors → status, OpenAPI; the ASGI app
+    imports     bulk in: files of records, by ranges, each row once; receipts
     moving      a collection as a file, a database as a copy, and what comes from a genuine Chroma
     jobs        fold, compaction, garbage collection, and the process that runs them locally
     collection  replica, planner, write path: what add, upsert, update, delete, get and query mean

@@ -56,6 +56,8 @@ class Settings:
     """How long a folded log slot, and the fence of a dropped collection, keeps slow writers out."""
     retention_seconds: float = 7 * 24 * 3600.0
     """How far back a collection can be read and restored, a dropped one too; 0: not at all."""
+    expiry_seconds: float = 60.0
+    """How often the process looks for collections with expired records, to delete them; the janitor has its own times."""
     scrub_bytes: int = 20 * 1024**3
     """On AWS: bytes of segments whose checksums the janitor compares in one run."""
     tail_trust_seconds: float = 3600.0
@@ -64,6 +66,18 @@ class Settings:
     """Collections kept open in memory, at most."""
     replica_bytes: int = 0
     """Bytes of unindexed tails kept in memory, all collections together; 0: there is no limit."""
+    import_rejected: int = 1_000
+    """Rows of an import that may be rejected; one more stops it."""
+    import_line_bytes: int = 16 * 1024 * 1024
+    """A longer line of an imported file is rejected."""
+    import_expansion: int = 100
+    """How many times its size an imported file may expand to; it may expand to 64 MB in any case."""
+    import_memory_bytes: int = 512 * 1024 * 1024
+    """Memory in which a Parquet file is decoded."""
+    import_range_bytes: int = 64 * 1024 * 1024
+    """An imported file that can be split is split into ranges of about so many bytes."""
+    import_kept_seconds: int = 30 * 24 * 3600
+    """How long the receipt of an import is kept, by which the same file is known again."""
     allow_reset: bool = False
     """Whether clients may delete everything by the reset call; `--allow-reset` says so too."""
     table: str = ""
@@ -118,6 +132,8 @@ ON_AWS = Settings(
     # Nothing keeps two indexers apart for certain: this is longer than any of them may run.
     garbage_grace_seconds=3600.0,
     replica_bytes=256 * 1024 * 1024,
+    # It reads the state of every collection.
+    expiry_seconds=3600.0,
 )
 """The defaults with AWS behind: what its limits and prices make of the figures."""
 
