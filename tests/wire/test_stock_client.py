@@ -8,8 +8,11 @@ import chromadb
 import numpy as np
 import pytest
 from chromadb.api import ClientAPI
+from chromadb.api.types import Schema, SparseVectorIndexConfig
+from chromadb.base_types import SparseVector
 from chromadb.config import Settings
 from chromadb.errors import ChromaError, InvalidArgumentError, NotFoundError
+from chromadb.utils.embedding_functions import ChromaBm25EmbeddingFunction
 from numpy.typing import NDArray
 
 from tests.support.server import HOST, running
@@ -109,3 +112,38 @@ def test_tenants_and_databases(port: int) -> None:
         admin.delete_database("books", "acme")
         with pytest.raises(NotFoundError, match=r"Database \[books\] not found"):
             admin.get_database("books", "acme")
+
+
+def test_the_client_makes_sparse_vectors_of_documents(client: ClientAPI) -> None:
+    function = ChromaBm25EmbeddingFunction(include_tokens=True)
+    index = SparseVectorIndexConfig(embedding_function=function, source_key="#document", bm25=True)
+    schema = Schema().create_index(config=index, key="terms")
+    made = client.create_collection("sparse", schema=schema, embedding_function=None)
+    texts = ["a quick brown fox", "the lazy dog sleeps", "the of"]
+    metadatas: list[Any] = [{"n": 1}, None, None]
+    made.add(ids=["a", "b", "c"], embeddings=np.eye(3, dtype=np.float32), documents=texts, metadatas=metadatas)
+    made.update(ids=["b"], embeddings=vectors(0, 1, 0), documents=["a dog awakes"])
+
+    # Another client finds the function in the schema, and so would embed the same way.
+    collection = client.get_collection("sparse", embedding_function=None)
+    assert collection.schema is not None
+    terms = collection.schema.keys["terms"].sparse_vector
+    assert terms is not None
+    assert terms.sparse_vector_index is not None
+    assert terms.sparse_vector_index.enabled
+    config = terms.sparse_vector_index.config
+    assert (config.source_key, config.bm25) == ("#document", True)
+    assert isinstance(config.embedding_function, ChromaBm25EmbeddingFunction)
+    expected = function([texts[0], "a dog awakes", texts[2]])
+    assert [each.labels for each in expected] == [["brown", "quick", "fox"], ["dog", "awak"], None]
+    got = collection.get()["metadatas"] or []
+    assert [(each or {})["terms"] for each in got] == expected
+    assert (got[0] or {})["n"] == 1
+
+
+def test_sparse_vectors_of_ones_own(client: ClientAPI) -> None:
+    collection = client.create_collection("own-sparse-vectors", embedding_function=None)
+    vector = SparseVector(indices=[3, 2**32 - 1], values=[0.1, -2.0])
+    collection.add(ids=["a"], embeddings=vectors(1), metadatas=[{"sv": vector}])
+    found = collection.query(query_embeddings=vectors(1), n_results=1)
+    assert found["metadatas"] == [[{"sv": vector}]]
