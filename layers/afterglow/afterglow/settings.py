@@ -57,7 +57,7 @@ class Settings:
     retention_seconds: float = 7 * 24 * 3600.0
     """How far back a collection can be read and restored, a dropped one too; 0: not at all."""
     expiry_seconds: float = 60.0
-    """How often the process looks for collections with expired records, to delete them; the janitor has its own times."""
+    """How often a process with an indexer of its own looks for expired records to delete."""
     scrub_bytes: int = 20 * 1024**3
     """On AWS: bytes of segments whose checksums the janitor compares in one run."""
     tail_trust_seconds: float = 3600.0

@@ -5,8 +5,10 @@ int or a float of Unix seconds, is not visible from that moment on. One without 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from afterglow.catalog.model import Collection
 from afterglow.errors import InvalidArgument
 
 NAME = "afterglow:ttl_key"
@@ -15,6 +17,19 @@ NAME = "afterglow:ttl_key"
 def key_of(metadata: Mapping[str, Any] | None) -> str | None:
     """The metadata key that tells when a record expires, None where records do not."""
     return None if metadata is None else metadata.get(NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Soonest:
+    """When the first record of a checkpoint expires by the key `key`, in Unix seconds; None: none ever does."""
+
+    key: str
+    at: float | None
+
+
+def expires(present: Collection, first: Soonest | None) -> float | None:
+    """What a collection's `expires` is with a checkpoint of which `first` is known; None: nothing new is."""
+    return present.expires if first is None or first.key != key_of(present.metadata) else first.at
 
 
 def unknown(metadata: Mapping[str, Any] | None) -> float | None:

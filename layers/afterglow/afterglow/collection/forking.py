@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from afterglow.catalog import collections, dropped, families, keys
+from afterglow.catalog import collections, dropped, families, keys, ttl
 from afterglow.catalog import state as states
 from afterglow.catalog.dropped import Dropped
 from afterglow.catalog.families import Member
@@ -96,6 +96,7 @@ def _made(stores: Stores, past: Past, wish: Wish) -> Collection:
         manifest=None if base is None else base.key,
         folded=0 if base is None else base.folded,
         folded_ops=0 if base is None else base.folded_ops,
+        expires=ttl.unknown(source.metadata),
         dropped=False,
         created=stores.ambient.now(),
         origin=past.position,

@@ -17,7 +17,7 @@ import orjson
 from afterglow.catalog import Catalog, collections
 from afterglow.collection.progress import indexing_status, waiting
 from afterglow.errors import Corrupt, Unavailable
-from afterglow.jobs import garbage
+from afterglow.jobs import expiry, garbage
 from afterglow.jobs.place import Place, sweep
 from afterglow.log import trim
 from afterglow.settings import child_environment
@@ -57,6 +57,7 @@ class Indexer:
         self._child: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._cases: dict[str, _Case] = {}
+        self._found_expired_at = float("-inf")
 
     def start(self) -> None:
         """Begin to listen to the queue; soon take up what an earlier process left undone."""
@@ -72,6 +73,7 @@ class Indexer:
             if body == "start":
                 self._take_up()
             sweep(self._place, self._stores)
+            self._find_expired()
             return _SWEEP_SECONDS
         return self._look_after(group)
 
@@ -84,6 +86,14 @@ class Indexer:
                     self._queue.send(str(each), "start")
             except Corrupt as error:
                 _log.error("collection %s is left alone: %s", each, error)
+
+    def _find_expired(self) -> None:
+        """Find the collections with expired records, every `expiry_seconds`."""
+        now = self._stores.ambient.now()
+        if now - self._found_expired_at >= self._stores.settings.expiry_seconds:
+            self._found_expired_at = now
+            for each in expiry.due(self._stores):
+                self._queue.send(str(each), "expired")
 
     def _is_unfinished(self, collection_id: UUID) -> bool:
         present = collections.by_id(self._stores.table, collection_id)
@@ -121,7 +131,7 @@ class Indexer:
         quiet_at = case.written_at + settings.fold_quiet_seconds
         if now < quiet_at:
             return quiet_at - now
-        if tail.ops or not case.is_settled:
+        if tail.ops or not case.is_settled or expiry.is_due(tail.collection, now):
             self._index(group, quiet=True)
             case.is_settled = True
             return settings.garbage_grace_seconds + 1

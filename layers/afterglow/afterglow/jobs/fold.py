@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from afterglow.collection.replica import View
+from afterglow.jobs import expiry
 from afterglow.jobs.publish import publish
 from afterglow.log import archive, trim
 from afterglow.segment import manifest as manifests
@@ -62,7 +63,7 @@ def fold(stores: Stores, view: View) -> Manifest:
         records=view.records,
         segments=tuple(segments),
     )
-    publish(stores, view.collection.id, view.collection.manifest, new)
+    publish(stores, view.collection.id, view.collection.manifest, new, expiry.soonest(view))
     return new
 
 

@@ -1,4 +1,4 @@
-"""Bringing one collection's checkpoint up to date: fold, then merge until nothing is left to merge, then tidy.
+"""Bringing one checkpoint up to date: fold, merge until nothing is left to merge, delete what expired, tidy.
 
 `index` does all of it, one after the other, as the indexer of one machine does. `fold_tail` and `merge_segments` are
 its halves, for indexers that do them side by side: a merge may take minutes, and no fold should have to wait for it.
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from afterglow.collection.replica import Replica, View
 from afterglow.errors import NotFound
-from afterglow.jobs import garbage
+from afterglow.jobs import expiry, garbage
 from afterglow.jobs.compact import compact
 from afterglow.jobs.fold import fold
 from afterglow.jobs.plan import Merge, plan
@@ -45,6 +45,7 @@ class Report:
 
     collection: UUID
     folded_ops: int = 0
+    expired: int = 0
     merges: int = 0
     collected: int = 0
     unfolded_ops: int = 0
@@ -80,7 +81,10 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool)
                 report.merges += 1
                 report.collected += garbage.collect(stores, collection_id)
             elif not is_due or view.applied == view.manifest.folded:
-                break
+                reclaimed = expiry.reclaim(stores, replica, view)
+                report.expired += reclaimed
+                if not reclaimed:
+                    break
     except LostRace:
         _log.info("another indexer works on collection %s", collection_id)
         return report
@@ -103,7 +107,11 @@ def fold_tail(
             view = replica.view()
             is_due = up_to is None or view.manifest.folded < up_to or _waiting(view) >= settings.fold_ops
             if not is_due or view.applied == view.manifest.folded:
-                break
+                reclaimed = expiry.reclaim(stores, replica, view)
+                report.expired += reclaimed
+                if not reclaimed:
+                    break
+                continue
             if not may_take(_fold_seconds(view)):
                 report.is_unfinished = True
                 break

@@ -2,7 +2,7 @@
 
 * **Nudge**: every collection that is not settled is put on the queue, as one that is quiet: one with an unindexed tail,
   too short to have been nudged by a writer, or whose nudge was lost; one whose last folded entry is no stub yet; one
-  with segments to merge. It costs two reads, a query and the manifest for each.
+  with segments to merge; one with records that have expired. It costs two reads, a query and the manifest for each.
 * **Tidy**: go on with what was dropped; for each collection remove unnamed objects, and **scrub**: read what its
   manifest names, compare checksums, and say what does not match. `scrub_bytes` bounds the bytes read in one run.
 
@@ -21,7 +21,7 @@ import orjson
 from afterglow.catalog import Catalog, Collection, collections, keys
 from afterglow.collection.progress import waiting
 from afterglow.errors import Corrupt
-from afterglow.jobs import dropped, garbage, scrub
+from afterglow.jobs import dropped, expiry, garbage, scrub
 from afterglow.jobs.messages import QUIET
 from afterglow.jobs.plan import plan
 from afterglow.log import entry as entries
@@ -61,9 +61,11 @@ def nudge(stores: Stores, has_time: HasTime) -> Swept:
 
 
 def _is_settled(stores: Stores, state: Collection) -> bool:
-    """Whether a collection without a tail has its folded entries replaced by stubs, and nothing to merge."""
+    """Whether a collection without a tail has its folded entries replaced by stubs, nothing to merge or to delete."""
     if state.manifest is None:
         return True
+    if expiry.is_due(state, stores.ambient.now()):
+        return False
     last = stores.table.get(keys.collection(state.id), entries.key(state.folded))
     if last is not None and entries.decode(last).kind is Kind.BATCH:
         return False

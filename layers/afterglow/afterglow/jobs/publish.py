@@ -9,8 +9,9 @@
 from dataclasses import replace
 from uuid import UUID
 
-from afterglow.catalog import collections
+from afterglow.catalog import collections, ttl
 from afterglow.catalog.model import Collection
+from afterglow.catalog.ttl import Soonest
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import Manifest
 from afterglow.storage.stores import Stores
@@ -20,8 +21,13 @@ class LostRace(Exception):
     """Another indexer published first."""
 
 
-def publish(stores: Stores, collection_id: UUID, base: str | None, manifest: Manifest) -> str:
-    """Put `manifest`, made from the one under key `base`, in force; its key. Raises LostRace, NotFound."""
+def publish(
+    stores: Stores, collection_id: UUID, base: str | None, manifest: Manifest, first: Soonest | None = None
+) -> str:
+    """Put `manifest`, made from the one under key `base`, in force; its key. Raises LostRace, NotFound.
+
+    `first` is when its first record expires, where that is not as it was.
+    """
     key = manifests.store(stores.objects, manifest, stores.ambient.nonce())
 
     def edit(present: Collection) -> Collection | None:
@@ -29,7 +35,13 @@ def publish(stores: Stores, collection_id: UUID, base: str | None, manifest: Man
             return None  # an adapter put it twice, because the first answer was lost
         if present.manifest != base:
             raise LostRace
-        return replace(present, manifest=key, folded=manifest.folded, folded_ops=manifest.folded_ops)
+        return replace(
+            present,
+            manifest=key,
+            folded=manifest.folded,
+            folded_ops=manifest.folded_ops,
+            expires=ttl.expires(present, first),
+        )
 
     collections.change(stores.table, collection_id, edit)
     return key
