@@ -31,11 +31,17 @@ def parser() -> argparse.ArgumentParser:
         ("run", _run, _run_arguments),
         ("compact", _compact, _compact_arguments),
         ("backup", _backup, _backup_arguments),
+        ("import", _import, _import_arguments),
         ("export", _export, _export_arguments),
         ("verify", _verify, _verify_arguments),
         ("demo", _demo, _demo_arguments),
     ):
         _add(commands, name, command, add_arguments)
+    text = "See how imports went: those of the command, of a watched directory, and of a deployment's bucket."
+    imports = commands.add_parser("imports", help=text, description=text, allow_abbrev=False)
+    actions = imports.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add(actions, "list", _imports_list, _imports_place)
+    _add(actions, "show", _imports_show, _imports_show_arguments)
     text = "Make, list and revoke the API keys that a server with AFTERGLOW_AUTH=keys asks for."
     keys = commands.add_parser("keys", help=text, description=text, allow_abbrev=False)
     actions = keys.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -129,6 +135,74 @@ def _backup_arguments(sub: argparse.ArgumentParser) -> None:
         help="Backups to keep: older ones are removed; all are kept without it.",
     )
     sub.set_defaults(keep=None)
+
+
+def _import(given: argparse.Namespace) -> None:
+    """Import files: JSON Lines, CSV (plain, gzip, zstd), Parquet; run again, it goes on where it was interrupted."""
+    from afterglow.cli import imports
+    from afterglow.imports.model import Target
+
+    wanted = imports.Wanted(
+        files=given.files,
+        target=Target(given.tenant, given.database, given.collection),
+        sidecar=given.sidecar,
+        space=given.space,
+        again=given.again,
+    )
+    imports.run(given.url, _where(given), settings(aws=given.aws), wanted)
+
+
+def _import_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("files", nargs="+", metavar="FILE", help="File, directory of files, or s3://bucket/prefix.")
+    sub.add_argument("--collection", required=True, help="Name of the collection; made where there is none.")
+    _imports_place(sub)
+    sub.add_argument(
+        "--sidecar",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="What the columns are, in a file; without it FILE.import.json beside the file.",
+    )
+    sub.add_argument(
+        "--space",
+        choices=["l2", "ip", "cosine"],
+        default=argparse.SUPPRESS,
+        help="Distance of the collection, where it is made.",
+    )
+    sub.add_argument(
+        "--again",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="Import anew a file that was imported before and did not change.",
+    )
+    sub.set_defaults(sidecar=None, space=None, again=False)
+
+
+def _imports_list(given: argparse.Namespace) -> None:
+    """Print every import of a database, the one last begun first."""
+    from afterglow.cli import imports
+
+    imports.show_list(given.url, _where(given), settings(aws=given.aws), (given.tenant, given.database))
+
+
+def _imports_show(given: argparse.Namespace) -> None:
+    """Print how an import ended, or how far it is, and every row that was rejected, with the reason."""
+    from afterglow.cli import imports
+
+    imports.show(given.url, _where(given), settings(aws=given.aws), (given.tenant, given.database), given.id)
+
+
+def _imports_show_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("id", help="Id of the import, as in the list.")
+    _imports_place(sub)
+
+
+def _imports_place(sub: argparse.ArgumentParser) -> None:
+    _place(sub, "Directory that holds the data.").add_argument(
+        "--url", default=argparse.SUPPRESS, help="Instead of a directory: a server; AFTERGLOW_API_KEY is shown to it."
+    )
+    sub.add_argument("--tenant", default="default_tenant", help="Tenant of the collection.")
+    sub.add_argument("--database", default="default_database", help="Database of the collection.")
+    sub.set_defaults(url=None)
 
 
 def _export(given: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ change under a key, those that somebody drops may.
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -51,15 +51,8 @@ class Source(Protocol):
     def again(self) -> "Source | None":
         """The file as it is now, None where it is gone."""
 
-    def local(self, spans: Sequence[Span]) -> "AbstractFile":
+    def local(self, spans: Sequence[Span]) -> AbstractContextManager[Path]:
         """A path under which the bytes of `spans` are, at their offsets; what lies between may be zeros."""
-
-
-class AbstractFile(Protocol):
-    """A context whose value is a path."""
-
-    def __enter__(self) -> Path: ...
-    def __exit__(self, *error: object) -> bool | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +84,11 @@ class FileSource:
         except FileNotFoundError:
             raise Refused(f"{self.name} is gone") from None
 
-    def beside(self, name: str) -> "FileSource | None":
+    def beside(self, name: str) -> Source | None:
         """The file of this name in the same folder."""
         return file_source(self.path.with_name(name), str(Path(self.name).with_name(name)))
 
-    def again(self) -> "FileSource | None":
+    def again(self) -> Source | None:
         """The file as it is now."""
         return file_source(self.path, self.name)
 
@@ -138,11 +131,11 @@ class ObjectSource:
         except ObjectMissing:
             raise Refused(f"{self.name} is gone") from None
 
-    def beside(self, name: str) -> "ObjectSource | None":
+    def beside(self, name: str) -> Source | None:
         """The object of this name below the same prefix."""
         return object_source(self.objects, self.ambient, f"{self.key.rpartition('/')[0]}/{name}", self.root)
 
-    def again(self) -> "ObjectSource | None":
+    def again(self) -> Source | None:
         """The object as it is now."""
         return object_source(self.objects, self.ambient, self.key, self.root)
 
