@@ -31,3 +31,8 @@ def family(first: UUID) -> str:
 def collection(collection_id: UUID) -> str:
     """The partition of a collection: its state and its log."""
     return f"{COLLECTION}{collection_id}"
+
+
+def restored(home: UUID) -> str:
+    """The partition of the marks of a restore into a database, by collection name."""
+    return f"RESTORED#{home}"

@@ -1,11 +1,18 @@
-"""`afterglow backup`: a copy of a data directory, which may be in use."""
+"""`afterglow backup`: a copy of a data directory, or of one database; either may be in use."""
 
 import sys
 from pathlib import Path
 
+from afterglow.catalog import Catalog
+from afterglow.cli.bars import bar
+from afterglow.jobs import open as opening
 from afterglow.jobs.backup import backup as copy
 from afterglow.jobs.directory import existing, open_directory
-from afterglow.settings import Ambient
+from afterglow.jobs.elsewhere import open_elsewhere
+from afterglow.jobs.place import NoQueue
+from afterglow.moving.copies import Vault
+from afterglow.moving.saving import save
+from afterglow.settings import Ambient, Settings
 
 
 def backup(path: Path, into: Path, keep: int | None) -> None:
@@ -22,3 +29,26 @@ def backup(path: Path, into: Path, keep: int | None) -> None:
     sys.stdout.write(f"{made.path}: {made.objects} objects, {made.new} of them new\n")
     for each in made.removed:
         sys.stdout.write(f"{each}: removed\n")
+
+
+def backup_database(path: Path | None, settings: Settings, tenant: str, database: str, to: str) -> None:
+    """Copies a database of the data directory `path`, or (None) of the AWS account, to the directory or prefix `to`.
+
+    Raises NotFound, and what copying raises.
+    """
+    ambient = Ambient()
+    place = opening.open_place(path and existing(path), settings, ambient)
+    stores = place.stores(settings, ambient, NoQueue())
+    try:
+        found = Catalog(stores.table, ambient).get_database(tenant, database)
+        with bar("bytes") as progress:
+            task = progress.add_task(f"copying {database}", total=None)
+            vault = Vault(*open_elsewhere(to, settings, ambient, make=True), to)
+            made = save(stores, found, vault, lambda _, size: progress.advance(task, size))
+    finally:
+        stores.table.close()
+    removed = f"; {made.removed} of older copies removed" if made.removed else ""
+    sys.stdout.write(
+        f"{to}: {made.collections} collections in {made.objects} objects, {made.new} of them new, "
+        f"{made.size / 1e6:.1f} MB{removed}\n"
+    )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from afterglow import __version__
-from afterglow.cli.failures import one_line, settings
+from afterglow.cli.failures import MISUSED, give_up, one_line, settings
 
 _MOST_WORKERS = 64
 
@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
         ("run", _run, _run_arguments),
         ("compact", _compact, _compact_arguments),
         ("backup", _backup, _backup_arguments),
+        ("restore", _restore, _restore_arguments),
         ("import", _import, _import_arguments),
         ("export", _export, _export_arguments),
         ("verify", _verify, _verify_arguments),
@@ -119,22 +120,58 @@ def _compact_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def _backup(given: argparse.Namespace) -> None:
-    """Copy a data directory, also one in use, into a new folder; what did not change is linked to the copy before."""
-    from afterglow.cli.backup import backup
+    """Copy a data directory, also one in use, into a new folder; or, with --database and --to, a database anywhere."""
+    from afterglow.cli.backup import backup, backup_database
 
-    backup(given.path.absolute(), given.into, given.keep)
+    if given.to is not None and given.database is not None and given.into is None:
+        backup_database(_where(given), settings(aws=given.aws), given.tenant, given.database, given.to)
+    elif given.into is not None and given.to is None and given.database is None and not given.aws:
+        backup(given.path.absolute(), given.into, given.keep)
+    else:
+        give_up("a backup takes a folder for a data directory, or --database with --to for one database", MISUSED)
 
 
 def _backup_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("into", type=Path, help="Folder of the backups; each is one in it, with the time as its name.")
-    sub.add_argument("--path", type=Path, default=Path("data"), help="Directory that holds the data.")
+    sub.add_argument(
+        "into",
+        type=Path,
+        nargs="?",
+        default=argparse.SUPPRESS,
+        help="Folder of the backups of a whole directory; each is one in it, with the time as its name. What did not "
+        "change is linked to the one before.",
+    )
+    _place(sub, "Directory that holds the data.")
     sub.add_argument(
         "--keep",
         type=_between(1, 10_000),
         default=argparse.SUPPRESS,
-        help="Backups to keep: older ones are removed; all are kept without it.",
+        help="Backups to keep in the folder: older ones are removed; all are kept without it.",
     )
-    sub.set_defaults(keep=None)
+    sub.add_argument("--database", default=argparse.SUPPRESS, help="Database to copy, alone.")
+    sub.add_argument("--tenant", default="default_tenant", help="Tenant of the database.")
+    sub.add_argument(
+        "--to",
+        default=argparse.SUPPRESS,
+        help="Directory or s3://bucket/prefix for the copy of a database; a copy that is there is brought up to date.",
+    )
+    sub.set_defaults(into=None, keep=None, database=None, to=None)
+
+
+def _restore(given: argparse.Namespace) -> None:
+    """Make the collections of a database again from its copy, beside a server at work or where there is none."""
+    from afterglow.cli.restore import restore_database
+
+    restore_database(_where(given), settings(aws=given.aws), given.origin, given.tenant, given.database)
+
+
+def _restore_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--from", dest="origin", required=True, help="Directory or s3://bucket/prefix that `backup --to` copied to."
+    )
+    _place(sub, "Directory that holds the data; made if it is not there.")
+    sub.add_argument("--database", default=argparse.SUPPRESS, help="Database to restore into; the copy's without it.")
+    sub.add_argument("--tenant", default=argparse.SUPPRESS, help="Tenant of the database; the copy's without it.")
+    sub.set_defaults(database=None, tenant=None)
 
 
 def _import(given: argparse.Namespace) -> None:

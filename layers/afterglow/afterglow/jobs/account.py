@@ -73,6 +73,12 @@ def open_account(settings: Settings, ambient: Ambient, clients: Clients | None =
     )
 
 
+def open_bucket(bucket: str, settings: Settings, ambient: Ambient, clients: Clients | None = None) -> S3Objects:
+    """Some other bucket than the deployment's. Raises StorageFull."""
+    cache = FileCache(Path(settings.cache), settings.cache_bytes, ambient)
+    return S3Objects(clients or Clients(ambient), bucket, cache, ambient)
+
+
 def open_engine(settings: Settings, ambient: Ambient, clients: Clients | None = None) -> Engine:
     """The engine for a function, which does nothing between its requests: no threads, no indexer of its own.
 

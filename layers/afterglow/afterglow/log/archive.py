@@ -52,12 +52,7 @@ def store(stores: Stores, collection_id: UUID, clock: int, kept: Sequence[Entry]
     ends = max(clock, *(each.at for each in kept))
     span = f"{kept[-1].seq:020}-{kept[0].seq}-{clock}-{ends}"
     key = f"{prefix(collection_id)}{span}-{stores.ambient.nonce()}.log"
-    parts = []
-    for each in kept:
-        value = entries.encode(each)
-        parts += [_EACH.pack(each.seq, len(value)), value]
-    body = b"".join(parts)
-    stores.objects.put(key, _PREFIX.pack(MAGIC, xxhash.xxh3_64_intdigest(body)) + body)
+    stores.objects.put(key, pack(kept))
     return key
 
 
@@ -77,18 +72,34 @@ def listed(objects: Objects, collection_id: UUID) -> Iterator[Archive]:
 
 def load(objects: Objects, archive: Archive) -> list[Entry]:
     """The entries of an archive. Raises ObjectMissing, Corrupt, Unavailable."""
-    view = memoryview(objects.get(archive.key))
+    found = unpack(objects.get(archive.key), archive.key)
+    if [each.seq for each in found] != list(range(archive.first, archive.last + 1)):
+        raise Corrupt(f"{archive.key} does not hold the entries {archive.first} to {archive.last}")
+    return found
+
+
+def pack(kept: Sequence[Entry]) -> bytes:
+    """The content of an archive."""
+    parts = []
+    for each in kept:
+        value = entries.encode(each)
+        parts += [_EACH.pack(each.seq, len(value)), value]
+    body = b"".join(parts)
+    return _PREFIX.pack(MAGIC, xxhash.xxh3_64_intdigest(body)) + body
+
+
+def unpack(content: bytes, name: str) -> list[Entry]:
+    """The entries of an archive's content; `name` is what a Corrupt error calls it."""
+    view = memoryview(content)
     if len(view) < _PREFIX.size or _PREFIX.unpack_from(view)[0] != MAGIC:
-        raise Corrupt(f"{archive.key} is not an archive of a known version")
+        raise Corrupt(f"{name} is not an archive of a known version")
     if xxhash.xxh3_64_intdigest(view[_PREFIX.size :]) != _PREFIX.unpack_from(view)[1]:
-        raise Corrupt(f"{archive.key} does not match its checksum")
+        raise Corrupt(f"{name} does not match its checksum")
     found, position = [], _PREFIX.size
     while position < len(view):
         seq, length = _EACH.unpack_from(view, position)
         position += _EACH.size
         value = bytes(view[position : position + length])
-        found.append(entries.decode(Item(archive.key, entries.key(seq), value, 1)))
+        found.append(entries.decode(Item(name, entries.key(seq), value, 1)))
         position += length
-    if [each.seq for each in found] != list(range(archive.first, archive.last + 1)):
-        raise Corrupt(f"{archive.key} does not hold the entries {archive.first} to {archive.last}")
     return found

@@ -121,8 +121,7 @@ def store(objects: Objects, manifest: Manifest, nonce: str) -> str:
     """Write the manifest under a key of its own and return the key. Raises Corrupt where an invariant does not hold."""
     at = f"{manifest.folded}-{manifest.folded_ops}-{manifest.clock}"
     name = f"{prefix(manifest.collection)}{manifest.number:0{_DIGITS}}-{at}-{nonce}"
-    value = {"format": FORMAT, **asdict(validate(manifest, name))}
-    body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    body = encode(manifest, name)
     key = f"{name}{_ending(body)}"
     objects.put(key, body)
     return key
@@ -153,6 +152,16 @@ def load(objects: Objects, key: str) -> Manifest:
     body = objects.get(key)
     if not key.endswith(_ending(body)):
         raise Corrupt(f"manifest {key} is damaged: it does not match the checksum in its name; {ADVICE}")
+    return decode(body, key)
+
+
+def encode(manifest: Manifest, name: str) -> bytes:
+    """The manifest as JSON. Raises Corrupt where an invariant does not hold."""
+    return orjson.dumps({"format": FORMAT, **asdict(validate(manifest, name))}, option=orjson.OPT_INDENT_2)
+
+
+def decode(body: bytes, key: str) -> Manifest:
+    """The manifest of its JSON; `key` is what a Corrupt error calls it."""
     try:
         value = orjson.loads(body)
         if value.pop("format") != FORMAT:
