@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     text = "See how imports went: those of the command, of a watched directory, and of a deployment's bucket."
     imports = commands.add_parser("imports", help=text, description=text, allow_abbrev=False)
     actions = imports.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add(actions, "list", _imports_list, _imports_place)
+    _add(actions, "list", _imports_list, _collection_place)
     _add(actions, "show", _imports_show, _imports_show_arguments)
     text = "Make, list and revoke the API keys that a server with AFTERGLOW_AUTH=keys asks for."
     keys = commands.add_parser("keys", help=text, description=text, allow_abbrev=False)
@@ -175,13 +175,18 @@ def _restore_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def _import(given: argparse.Namespace) -> None:
-    """Import files: JSON Lines, CSV (plain, gzip, zstd), Parquet; run again, it goes on where it was interrupted."""
+    """Import files (JSON Lines, CSV, Parquet), or all of a genuine Chroma; run again, it goes on where it was."""
+    if given.from_chroma is not None:
+        _import_from_chroma(given)
+        return
     from afterglow.cli import imports
     from afterglow.imports.model import Target
 
+    if not given.files or given.collection is None:
+        give_up("an import takes files and --collection, or --from-chroma", MISUSED)
     wanted = imports.Wanted(
         files=given.files,
-        target=Target(given.tenant, given.database, given.collection),
+        target=Target(given.tenant or "default_tenant", given.database or "default_database", given.collection),
         sidecar=given.sidecar,
         space=given.space,
         again=given.again,
@@ -189,10 +194,42 @@ def _import(given: argparse.Namespace) -> None:
     imports.run(given.url, _where(given), settings(aws=given.aws), wanted)
 
 
+def _import_from_chroma(given: argparse.Namespace) -> None:
+    from afterglow.cli.move import from_chroma
+    from afterglow.moving.chroma import Wanted
+
+    if given.files or given.sidecar is not None or given.space is not None or given.again:
+        give_up("--from-chroma takes no files, --sidecar, --space or --again", MISUSED)
+    wanted = Wanted(given.tenant, given.database, given.collection)
+    from_chroma(given.from_chroma, given.url, _where(given), settings(aws=given.aws), wanted)
+
+
 def _import_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("files", nargs="+", metavar="FILE", help="File, directory of files, or s3://bucket/prefix.")
-    sub.add_argument("--collection", required=True, help="Name of the collection; made where there is none.")
-    _imports_place(sub)
+    sub.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="File, directory of files, or s3://bucket/prefix.",
+    )
+    sub.add_argument(
+        "--from-chroma",
+        metavar="URL_OR_DIRECTORY",
+        default=argparse.SUPPRESS,
+        help="Instead of files: a genuine Chroma, all of it or of the tenant, database and collection given.",
+    )
+    sub.add_argument(
+        "--collection", default=argparse.SUPPRESS, help="Name of the collection; made where there is none."
+    )
+    _server_or_place(sub)
+    sub.add_argument(
+        "--tenant", default=argparse.SUPPRESS, help="Tenant of the collection; default_tenant for files without it."
+    )
+    sub.add_argument(
+        "--database",
+        default=argparse.SUPPRESS,
+        help="Database of the collection; default_database for files without it.",
+    )
     sub.add_argument(
         "--sidecar",
         type=Path,
@@ -211,7 +248,8 @@ def _import_arguments(sub: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="Import anew a file that was imported before and did not change.",
     )
-    sub.set_defaults(sidecar=None, space=None, again=False)
+    unsaid = dict.fromkeys(("from_chroma", "collection", "tenant", "database", "sidecar", "space"))
+    sub.set_defaults(files=[], again=False, **unsaid)
 
 
 def _imports_list(given: argparse.Namespace) -> None:
@@ -230,15 +268,19 @@ def _imports_show(given: argparse.Namespace) -> None:
 
 def _imports_show_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("id", help="Id of the import, as in the list.")
-    _imports_place(sub)
+    _collection_place(sub)
 
 
-def _imports_place(sub: argparse.ArgumentParser) -> None:
+def _collection_place(sub: argparse.ArgumentParser) -> None:
+    _server_or_place(sub)
+    sub.add_argument("--tenant", default="default_tenant", help="Tenant of the collection.")
+    sub.add_argument("--database", default="default_database", help="Database of the collection.")
+
+
+def _server_or_place(sub: argparse.ArgumentParser) -> None:
     _place(sub, "Directory that holds the data.").add_argument(
         "--url", default=argparse.SUPPRESS, help="Instead of a directory: a server; AFTERGLOW_API_KEY is shown to it."
     )
-    sub.add_argument("--tenant", default="default_tenant", help="Tenant of the collection.")
-    sub.add_argument("--database", default="default_database", help="Database of the collection.")
     sub.set_defaults(url=None)
 
 
@@ -260,12 +302,7 @@ def _export(given: argparse.Namespace) -> None:
 def _export_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("collection", help="Name of the collection.")
     sub.add_argument("file", type=Path, help="File to write: its name ends in .parquet, .jsonl or .jsonl.gz.")
-    _place(sub, "Directory that holds the data.").add_argument(
-        "--url", default=argparse.SUPPRESS, help="Instead of a directory: a server; AFTERGLOW_API_KEY is shown to it."
-    )
-    sub.add_argument("--tenant", default="default_tenant", help="Tenant of the collection.")
-    sub.add_argument("--database", default="default_database", help="Database of the collection.")
-    sub.set_defaults(url=None)
+    _collection_place(sub)
 
 
 def _verify(given: argparse.Namespace) -> None:
