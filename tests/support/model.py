@@ -40,8 +40,8 @@ class Model:
         changed.apply(batch)
         return changed
 
-    def apply(self, batch: Batch) -> None:
-        """Apply a batch record by record."""
+    def apply(self, batch: Batch, is_gone: Callable[[Record], bool] = lambda _: False) -> None:
+        """Apply a batch record by record; for an add or update what `is_gone` is not there."""
         self.ops += len(batch.ids)
         rows = range(len(batch.ids)) if batch.vector_rows is None else batch.vector_rows.tolist()
         vector_of = {} if batch.vectors is None else dict(zip(rows, batch.vectors.tolist(), strict=True))
@@ -50,6 +50,12 @@ class Model:
             if batch.op is Op.DELETE:
                 self.records.pop(name, None)
                 continue
+            if batch.op is Op.ADD and name in batch.ids[:at]:
+                continue
+            if old is not None and is_gone(old):
+                old = None
+                if batch.op is not Op.UPDATE:
+                    del self.records[name]
             if (batch.op is Op.ADD and old is not None) or (batch.op is Op.UPDATE and old is None):
                 continue
             document = batch.documents[at] if batch.documents else None

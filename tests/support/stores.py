@@ -50,6 +50,19 @@ class Clock:
         self.skipped += seconds
 
 
+class StillClock:
+    """Seconds that pass when told to."""
+
+    def __init__(self, seconds: float = 1_000_000.0) -> None:
+        self.seconds = seconds
+
+    def now(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
 class Nudges:
     """A Queue that remembers what was sent."""
 
@@ -69,7 +82,12 @@ def quick_folder() -> Iterator[Path]:
 
 
 def stores_at(
-    folder: Path, settings: Settings = SMALL, clock: Clock | None = None, *, seed: int = 0, faults: Faults | None = None
+    folder: Path,
+    settings: Settings = SMALL,
+    clock: Clock | StillClock | None = None,
+    *,
+    seed: int = 0,
+    faults: Faults | None = None,
 ) -> Stores:
     """The stores of a data directory, created when missing; `faults` wraps all three."""
     clock = clock or Clock()
@@ -95,7 +113,11 @@ def made_faulty(stores: Stores, faults: Faults) -> Stores:
 
 
 def new_collection(
-    stores: Stores, name: str = "tested", space: str = "l2", sparse: dict[str, bool] | None = None
+    stores: Stores,
+    name: str = "tested",
+    space: str = "l2",
+    sparse: dict[str, bool] | None = None,
+    metadata: dict[str, Any] | None = None,
 ) -> tuple[Scope, Collection]:
     """A collection in the default database, which is made when missing; `sparse` are keys to index, by BM25 or not."""
     catalog = Catalog(stores.table, stores.ambient)
@@ -103,7 +125,7 @@ def new_collection(
     keys = {key: _sparse_index(bm25) for key, bm25 in (sparse or {}).items()}
     vectors = {"float_list": {"vector_index": {"enabled": True, "config": {"space": space}}}}
     stored_schema = schema.reconcile(None, {"defaults": {}, "keys": {"#embedding": vectors, **keys}}, None)
-    made = Engine(stores).create_collection("default_tenant", "default_database", name, None, stored_schema)
+    made = Engine(stores).create_collection("default_tenant", "default_database", name, metadata, stored_schema)
     return Scope("default_tenant", "default_database", made.id), made
 
 
