@@ -45,8 +45,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 FEW = tuple(DAMAGES)[:3]
 ALL = tuple(DAMAGES)
-KINDS = 6
-"""Kinds of files that a folded collection with dead rows consists of."""
+KINDS = 9
+"""Kinds of files that a folded collection with dead rows consists of, with those of its history."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,15 @@ def _fill(wire: Wire, name: str) -> str:
         "ids": [f"id{each}" for each in range(ROWS)],
         "embeddings": [[each / 8, (each * 7 % 50) / 8, 1.0] for each in range(ROWS)],
         "documents": [f"document number {each}" for each in range(ROWS)],
-        "metadatas": [{"number": each, "parity": "odd" if each % 2 else "even", "tags": ["x"]} for each in range(ROWS)],
+        "metadatas": [
+            {
+                "number": each,
+                "parity": "odd" if each % 2 else "even",
+                "tags": ["x"],
+                "terms": {"#type": "sparse_vector", "indices": [each % 5, 7], "values": [0.5, 1.5]},
+            }
+            for each in range(ROWS)
+        ],
     }
     wire.write(collection, "add", body)
     return collection

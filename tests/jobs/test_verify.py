@@ -39,7 +39,8 @@ def stores(folder: Path) -> Iterator[Stores]:
 def write(stores: Stores, scope: Scope, first: int, count: int = 9, op: Op = Op.UPSERT, text: str = "a") -> None:
     names = [f"{number}" for number in range(first, first + count)]
     vectors = np.full((count, 3), first, dtype=np.float32)
-    Engine(stores).write(scope, Batch(op, names, vectors, documents=[text] * count))
+    metadatas = [{"terms": {"#type": "sparse_vector", "indices": [1], "values": [0.5]}}] * count
+    Engine(stores).write(scope, Batch(op, names, vectors, documents=[text] * count, metadatas=metadatas))
 
 
 def fold(stores: Stores, scope: Scope) -> None:
@@ -83,7 +84,7 @@ def files(folder: Path, part: str) -> list[Path]:
     return sorted(each for each in (folder / "objects").rglob("*") if each.is_file() and part in str(each))
 
 
-@pytest.mark.parametrize("role", ["rows", "texts", "vectors", "dead", "manifest"])
+@pytest.mark.parametrize("role", ["rows", "texts", "vectors", "postings", "dead", "manifest"])
 @pytest.mark.parametrize("harm", ["flipped", "cut", "gone"])
 def test_a_damaged_object(stores: Stores, scope: Scope, folder: Path, role: str, harm: str) -> None:
     state = collections.by_id(stores.table, scope.collection)

@@ -5,7 +5,8 @@ left can lift no row that is not there yet above the k-th best, nor more than a 
 looked up in the rest. Bounds hold with negative components as well, only that they are weaker then.
 
 The sums that decide are always taken anew, in float64 and in ascending order of dimensions: the order of the lists, and
-what was left out, cannot be seen in the outcome. Measured on 63,436 packages of 38 terms each: 0.3 ms for a query.
+what was left out, cannot be seen in the outcome. Measured on 63,436 packages of 30 terms each, whose lists of a query
+hold 19,000 rows in the median: 0.2 ms for its 10 best, 0.3 ms for queries of 8 terms, 0.27 ms for the 100 best.
 """
 
 from collections.abc import Sequence
