@@ -10,8 +10,11 @@ from hypothesis.strategies import DrawFn
 
 from afterglow.collection.model import Records
 from afterglow.moving.sides import Contents
-from tests.columns.records import metadatas as any_metadatas
+from tests.columns.records import lists, scalars, sparse_vectors
 
+any_metadatas = st.dictionaries(
+    st.sampled_from(["a", "b", "ключ", " ", "x:y"]), scalars | lists | sparse_vectors, max_size=4
+)
 texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 components = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
