@@ -269,3 +269,36 @@ def test_a_key_that_cannot_be_one_is_refused(world: World, key: Any) -> None:
     with pytest.raises(InvalidArgument, match="afterglow:ttl_key must name a metadata key"):
         Engine(world.stores).modify_collection(world.scope, new_metadata={ttl.NAME: key})
     assert collections.by_id(world.stores.table, world.id).metadata == KEY  # type: ignore[union-attr]
+
+
+def test_what_is_put_off_while_it_is_reclaimed_stays(world: World) -> None:
+    """The indexer's clock is ahead: it finds expired what a writer still finds there, and puts off."""
+    ahead = world.stores_of(StillClock(BEGIN + 10))
+    engine = Engine(world.stores)
+    engine.write(world.scope, records({"a": int(BEGIN) + 5, "b": int(BEGIN) + 5}))
+    world.index()
+    replica = Replica.for_indexer(ahead, world.id)
+    view = replica.view()
+    engine.write(world.scope, records({"a": int(BEGIN) + 50}, Op.UPDATE, start=9))
+    assert expiry.reclaim(ahead, replica, view) == 1
+    assert seen(world.stores, world.scope) == ["a"]
+
+
+def test_two_at_once_delete_what_expired_once(world: World) -> None:
+    Engine(world.stores).write(world.scope, records({f"{number}": int(BEGIN) + 1 for number in range(20)}))
+    world.index()
+    world.clock.seconds += 2
+    replicas = [Replica.for_indexer(world.stores, world.id) for _ in range(2)]
+    views = [each.view() for each in replicas]
+    assert [expiry.reclaim(world.stores, *each) for each in zip(replicas, views, strict=True)] == [20, 0]
+
+
+def test_the_space_of_what_expired_is_given_back(world: World) -> None:
+    engine = Engine(world.stores)
+    engine.write(world.scope, records({f"{number}": int(BEGIN) + 1 + number % 2 * 100 for number in range(40)}))
+    world.index()
+    world.clock.seconds += 50
+    world.index()
+    (segment,) = Replica(world.stores, world.id).view().manifest.segments
+    assert (segment.rows, segment.dead_rows) == (20, 0)
+    assert seen(world.stores, world.scope) == [f"{number}" for number in range(1, 40, 2)]

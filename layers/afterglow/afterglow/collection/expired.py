@@ -38,6 +38,14 @@ def in_part(live: LivePart, expiry: Expiry) -> Mask | None:
     return gone
 
 
+def dead_in(live: LivePart, expiry: Expiry | None) -> Mask | None:
+    """The rows that do not count: dead or expired; None where all do."""
+    gone = None if expiry is None else in_part(live, expiry)
+    if gone is None:
+        return live.dead
+    return gone if live.dead is None else gone | live.dead
+
+
 def soonest_in(live: LivePart, key: str) -> float:
     """When the first living row of a part expires; infinite where none ever does."""
     known = live.soonest.get(key)

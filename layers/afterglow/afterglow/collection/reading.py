@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from afterglow.catalog import schema
 from afterglow.catalog.model import Collection
-from afterglow.collection import fetch, search, select
+from afterglow.collection import expired, fetch, search, select
 from afterglow.collection.memory import NOWHERE
 from afterglow.collection.model import Hits, Include, Records, Selection
 from afterglow.collection.replica import View
@@ -72,12 +72,9 @@ def count(view: View) -> int:
     """How many records there are."""
     if view.expiry is None:
         return view.records
-    chosen = select.masks(view, Selection())
-    counts = (
-        live.part.rows if mask is None else int(np.count_nonzero(mask))
-        for live, mask in zip(view.parts, chosen, strict=True)
-    )
-    return sum(counts)
+    dead = [expired.dead_in(live, view.expiry) for live in view.parts]
+    rows = sum(live.part.rows for live in view.parts)
+    return rows - sum(int(np.count_nonzero(each)) for each in dead if each is not None)
 
 
 def matching_ids(view: View, selection: Selection, limit: int | None) -> list[str]:
@@ -102,7 +99,5 @@ def _refuse_missing_ids(view: View, selection: Selection, chosen: Sequence[Mask 
     is_by_ids_alone = selection.where is None and selection.where_document is None
     if is_by_ids_alone and view.located is not None:
         places = zip(view.located.parts.tolist(), view.located.rows.tolist(), strict=True)
-        for part, row in places:
-            mask = None if part == NOWHERE else chosen[part]
-            if part == NOWHERE or not (mask is None or mask[row]):
-                raise InternalError("Error executing plan: Internal error: Error finding id")
+        if not all(part != NOWHERE and ((mask := chosen[part]) is None or mask[row]) for part, row in places):
+            raise InternalError("Error executing plan: Internal error: Error finding id")

@@ -23,10 +23,8 @@ def masks(view: View, selection: Selection, named: Sequence[str] = ()) -> list[M
     chosen: list[Mask | None] = []
     expiry = view.expiry
     for index, live in enumerate(view.parts):
-        mask = None if live.dead is None else ~live.dead
-        gone = None if expiry is None else expired.in_part(live, expiry)
-        if gone is not None:
-            mask = ~gone if mask is None else mask & ~gone
+        dead = expired.dead_in(live, expiry)
+        mask = None if dead is None else ~dead
         if selection.ids is not None and view.located is not None:
             asked = np.zeros(live.part.rows, dtype=np.bool_)
             asked[view.located.rows[view.located.parts == index]] = True

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.catalog import schema
+from afterglow.collection import expired
 from afterglow.collection.memory import LivePart
 from afterglow.collection.replica import View
 from afterglow.collection.search import Neighbours
@@ -79,7 +80,8 @@ def _rarity(view: View, key: str, lists: Sequence[Sequence[PostingList | None]],
     for live, found in zip(view.parts, lists, strict=True):
         lane = live.part.columns.lane(key, Kind.SPARSE)
         if lane is not None:
-            records += sparse.live_entries(lane, live.part.rows, live.dead)
-            having += [sparse.live_postings(each, live.dead) for each in found]
+            dead = expired.dead_in(live, view.expiry)
+            records += sparse.live_entries(lane, live.part.rows, dead)
+            having += [sparse.live_postings(each, dead) for each in found]
     factors: Weights = np.log((records - having + 0.5) / (having + 0.5) + 1)
     return factors
