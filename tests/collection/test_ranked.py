@@ -71,7 +71,11 @@ pages = st.fixed_dictionaries({}, optional={"offset": st.integers(0, 4), "limit"
 ranked = st.fixed_dictionaries({"rank": ranks}, optional={"filter": filters, "group_by": groups, "limit": pages})
 unranked = st.fixed_dictionaries({}, optional={"filter": filters, "limit": pages})
 SELECTED = ["#document", "#embedding", "#metadata", "#score"]
-steps = st.lists(st.none() | batches(), min_size=1, max_size=6)
+touches = st.lists(st.integers(0, 19), min_size=1, max_size=5).map(
+    lambda numbers: Batch(Op.UPDATE, [f"crowd {each}" for each in numbers], uris=["u:1"] * len(numbers))
+)
+"""Updates that only move rows into the tail, out of their order."""
+steps = st.lists(st.none() | touches | batches(), min_size=1, max_size=6)
 """Writes, and None where everything is folded."""
 
 

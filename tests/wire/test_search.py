@@ -70,7 +70,14 @@ def test_several_searches_and_what_they_select(letters: CollectionFace) -> None:
 
 
 def test_nothing_is_found_where_nothing_is_asked(letters: CollectionFace, collection: CollectionFace) -> None:
-    nothing: dict[str, list[Any]] = {"ids": [], "documents": [], "embeddings": [], "metadatas": [], "scores": [], "select": []}
+    nothing: dict[str, list[Any]] = {
+        "ids": [],
+        "documents": [],
+        "embeddings": [],
+        "metadatas": [],
+        "scores": [],
+        "select": [],
+    }
     assert asked(letters) == nothing
     empty = asked(collection, {"rank": NEAR, "select": {"keys": ["#score", "#embedding", "n"]}}, {})
     assert empty == {
@@ -117,6 +124,11 @@ def test_without_rank_the_score_is_the_place(letters: CollectionFace) -> None:
         ({"$max": [NEAR, {"$val": 2}]}, {"a": 2, "b": 2, "c": 4}),
         ({"$min": [NEAR, {"$val": 2}]}, {"a": 0, "b": 1, "c": 2}),
         ({"$abs": {"$sub": {"left": {"$val": 3}, "right": NEAR}}}, {"c": 1, "b": 2, "a": 3}),
+        # What is no number is passed over.
+        (
+            {"$max": [{"$val": 2}, {"$log": {"$sub": {"left": NEAR, "right": {"$val": 1}}}}]},
+            {"a": 2, "b": 2, "c": 2},
+        ),
         # Infinities have their places, and go out as null, as what is no number does, which comes last.
         ({"$div": {"left": {"$val": 1}, "right": NEAR}}, {"c": 0.25, "b": 1, "a": None}),
         ({"$log": NEAR}, {"a": None, "b": 0, "c": 1.3862944}),
