@@ -1,0 +1,77 @@
+"""`afterglow export`, `backup --database` and `restore`, as programs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+
+from tests.support.server import running
+from tests.support.wire import Wire
+
+PROGRAM = Path(sys.executable).with_name("afterglow")
+
+
+def afterglow(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def fill(wire: Wire) -> None:
+    one = wire.create("one", metadata={"about": "one"})
+    wire.write(one, "add", {"ids": ["a", "b"], "embeddings": [[1, 2], [3, 4]], "metadatas": [{"n": 1}, {"n": 1.0}]})
+
+
+def test_a_collection_of_a_directory_and_of_a_server(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running(data) as server, server.client() as client:
+        fill(Wire(client))
+        url = f"http://{server.host}:{server.port}"
+        local = afterglow("export", "one", str(tmp_path / "local.jsonl"), "--path", str(data))
+        assert (local.returncode, local.stderr) == (0, "")
+        assert local.stdout == f"{tmp_path}/local.jsonl: 2 records, 0.0 MB; local.jsonl.import.json beside it\n"
+        remote = afterglow("export", "one", str(tmp_path / "remote.jsonl"), "--url", url)
+        assert (remote.returncode, remote.stderr) == (0, "")
+        assert (tmp_path / "local.jsonl").read_bytes() == (tmp_path / "remote.jsonl").read_bytes()
+        sidecars = [orjson.loads((tmp_path / f"{name}.jsonl.import.json").read_bytes()) for name in ("local", "remote")]
+        assert sidecars[0] == sidecars[1]
+        assert sidecars[0]["collection_metadata"] == {"about": "one"}
+        into = afterglow("import", str(tmp_path / "local.jsonl"), "--collection", "two", "--url", url)
+        assert into.returncode == 0, into.stderr
+        again = afterglow("export", "two", str(tmp_path / "again.jsonl"), "--url", url)
+        assert again.returncode == 0
+        assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "local.jsonl").read_bytes()
+    missing = afterglow("export", "nosuch", str(tmp_path / "x.parquet"), "--path", str(data))
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "no collection 'nosuch'" in missing.stderr
+    assert not (tmp_path / "x.parquet").exists()
+    there = afterglow("export", "one", str(tmp_path / "local.jsonl"), "--path", str(data))
+    assert there.stderr == f"afterglow: {tmp_path}/local.jsonl is there already\n"
+
+
+def test_a_database_to_a_directory_and_back(tmp_path: Path) -> None:
+    data, copy, other = (str(tmp_path / name) for name in ("data", "copy", "other"))
+    with running(tmp_path / "data") as server, server.client() as client:
+        fill(Wire(client))
+        made = afterglow("backup", "--database", "default_database", "--to", copy, "--path", data)
+        assert (made.returncode, made.stderr) == (0, "")
+        assert made.stdout.startswith(f"{copy}: 1 collections in ")
+    back = afterglow("restore", "--from", copy, "--path", other, "--database", "restored")
+    assert (back.returncode, back.stderr) == (0, "")
+    assert back.stdout.startswith("default_tenant/restored: 1 collections, ")
+    sound = afterglow("verify", "--path", other)
+    assert "default_tenant/restored/one: 2 records" in sound.stdout
+    nowhere = afterglow("restore", "--from", str(tmp_path / "nowhere"), "--path", other)
+    assert nowhere.stderr == f"afterglow: {tmp_path}/nowhere: there is no such directory\n"
+
+
+def test_what_a_backup_cannot_be(tmp_path: Path) -> None:
+    for arguments in (
+        [],
+        ["--to", "x"],
+        ["--database", "x"],
+        ["into", "--database", "x", "--to", "y"],
+        ["into", "--aws"],
+    ):
+        done = afterglow("backup", *arguments)
+        assert done.returncode == 2
+        assert "a backup takes a folder" in done.stderr
