@@ -71,6 +71,23 @@ def test_the_event_is_answered_and_the_log_folded(world: World, lines: Lines) ->
     assert world.engine.get(scope, Selection(), None, 0, frozenset()).ids == [f"{number}" for number in range(50)]
 
 
+def test_what_expired_is_deleted(world: World, lines: Lines) -> None:
+    metadata = {"afterglow:ttl_key": "until"}
+    stored = schema.reconcile(None, None, None)
+    made = world.engine.create_collection("default_tenant", "default_database", "expiring", metadata, stored)
+    scope = Scope("default_tenant", "default_database", made.id)
+    metadatas = [{"until": 1}, {"until": 2}, {"until": 2**40}]
+    world.engine.write(scope, Batch(Op.ADD, list("abc"), np.ones((3, 8), dtype=np.float32), metadatas=metadatas))
+    assert world.engine.count(scope).count == 1
+    sent = messages(scope)
+    sent["Records"][0]["body"] = json.dumps({"group": str(scope.collection), "body": "quiet"})
+    assert world.function.handler(sent, Context()) == {"batchItemFailures": []}
+    view = Replica(world.function.stores, scope.collection).view()
+    assert (view.records, view.manifest.folded_ops, view.collection.expires) == (1, 5, 2**40)
+    assert next(each for each in lines() if each["message"] == "invoked")["expired"] == 2
+    assert world.engine.get(scope, Selection(), None, 0, frozenset()).ids == ["c"]
+
+
 def test_a_message_that_comes_twice_is_done_twice_without_harm(world: World) -> None:
     scope = world.collection("one", 50)
     for _ in range(2):

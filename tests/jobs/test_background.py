@@ -14,7 +14,9 @@ import pytest
 from afterglow.catalog import schema
 from afterglow.collection import Engine
 from afterglow.collection.model import Scope, Selection
+from afterglow.collection.replica import Replica
 from afterglow.jobs.directory import open_directory
+from afterglow.jobs.fold import fold
 from afterglow.jobs.open import compact, serve
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import Ambient, Settings, child_environment
@@ -129,6 +131,25 @@ def test_a_damaged_collection_does_not_keep_others_from_being_taken_up(folder: P
                 wait_until(is_indexed(third, scope, 10), "taking up a sound collection")
     finally:
         third.close()
+
+
+def test_the_sweep_finds_what_expired_in_a_collection_nobody_writes_to(folder: Path) -> None:
+    never = replace(SETTINGS, fold_ops=1_000, fold_quiet_seconds=1_000.0)
+    first = serve(open_directory(folder, Ambient()), never, Ambient())
+    metadata, stored = {"afterglow:ttl_key": "until"}, schema.reconcile(None, None, None)
+    collection = first.create_collection("default_tenant", "default_database", "tested", metadata, stored)
+    scope = Scope("default_tenant", "default_database", collection.id)
+    metadatas = [{"until": 1}, {"until": 2.5}, None]
+    first.write(scope, Batch(Op.ADD, ["a", "b", "c"], np.ones((3, 3), dtype=np.float32), metadatas=metadatas))
+    fold(first.stores, Replica.for_indexer(first.stores, scope.collection).view())
+    first.close()
+    second = serve(open_directory(folder, Ambient()), SETTINGS, Ambient())
+    try:
+        wait_until(lambda: second.indexing_status(scope).indexed_ops == 5, "deleting what had expired")
+        assert Replica(second.stores, scope.collection).view().records == 1
+        assert second.get(scope, Selection(), None, 0, frozenset()).ids == ["c"]
+    finally:
+        second.close()
 
 
 def test_the_indexer_ends_with_its_standard_input(folder: Path) -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from afterglow.collection import Engine
 from afterglow.collection.model import Scope
+from afterglow.collection.replica import Replica
 from afterglow.jobs import janitor
 from afterglow.jobs.messages import QUIET, work_on
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.stores import Stores
-from tests.support.stores import Clock, Nudges, new_collection, quick_folder, stores_at
+from tests.support.stores import Clock, Nudges, StillClock, new_collection, quick_folder, stores_at
 
 
 @pytest.fixture
@@ -141,3 +142,19 @@ def test_scrubbing_stops_at_its_share_and_goes_on_with_the_next(stores: Stores) 
     parts = [janitor.tidy(stores, always, 1) for _ in range(3)]
     assert [each.collections for each in parts] == [1, 1, 1]
     assert sum(each.scrubbed_bytes for each in parts) == whole.scrubbed_bytes
+
+
+def test_what_expired_is_nudged_until_it_is_deleted(folder: Path) -> None:
+    clock = StillClock()
+    stores = stores_at(folder, clock=clock)
+    scope = new_collection(stores, metadata={"afterglow:ttl_key": "until"})[0]
+    metadatas = [{"until": int(clock.seconds) + 10}, {"until": int(clock.seconds) + 99}]
+    Engine(stores).write(scope, Batch(Op.ADD, ["a", "b"], np.ones((2, 3), dtype=np.float32), metadatas=metadatas))
+    settle(stores, scope)
+    assert janitor.nudge(stores, always).nudged == 0
+    clock.seconds += 20
+    assert janitor.nudge(stores, always).nudged == 1
+    settle(stores, scope)
+    assert Replica(stores, scope.collection).view().records == 1
+    assert janitor.nudge(stores, always).nudged == 0
+    stores.table.close()

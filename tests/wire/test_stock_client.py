@@ -147,3 +147,16 @@ def test_sparse_vectors_of_ones_own(client: ClientAPI) -> None:
     collection.add(ids=["a"], embeddings=vectors(1), metadatas=[{"sv": vector}])
     found = collection.query(query_embeddings=vectors(1), n_results=1)
     assert found["metadatas"] == [[{"sv": vector}]]
+
+
+def test_records_that_expire(client: ClientAPI) -> None:
+    collection = client.create_collection(
+        "expiring", metadata={"afterglow:ttl_key": "expires"}, embedding_function=None
+    )
+    metadatas: list[Any] = [{"expires": 1_000_000_000}, {"expires": 4_000_000_000}, {"kept": True}]
+    collection.add(ids=["over", "later", "never"], embeddings=np.eye(3, dtype=np.float32), metadatas=metadatas)
+    assert collection.count() == 2
+    assert collection.get()["ids"] == ["later", "never"]
+    assert collection.query(query_embeddings=vectors(1, 0, 0), n_results=3)["ids"] == [["later", "never"]]
+    collection.update(ids=["later"], metadatas=[{"expires": 1_000_000_000}])
+    assert collection.get(ids=["later", "never"])["ids"] == ["never"]
