@@ -6,6 +6,7 @@ the next row says `A1`. An empty field is as if it were not there. Embeddings, m
 
 import csv
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from afterglow.settings import Settings
 
 DELIMITERS = ",\t;|"
 _PIECE_BYTES = 64 * 1024 * 1024
+_NAME = re.compile(r"[+-]?0[0-9]|.*_|\s|.*\s$")
+"""What Python reads as a number, but is rather a name: 007, 1_2."""
 _BOOLS = {"true": True, "false": False}
 
 
@@ -166,12 +169,12 @@ def _value(kind: str, text: str) -> Any:
     match kind:
         case "int":
             value = int(text)
-            if str(value) != text and f"+{value}" != text:
-                raise ValueError(text)  # 007 is a name
+            if _NAME.match(text):
+                raise ValueError(text)
             return value
         case "float":
             number = float(text)
-            if not math.isfinite(number) or "_" in text:
+            if not math.isfinite(number) or _NAME.match(text):
                 raise ValueError(text)
             return number
         case "bool":

@@ -17,7 +17,7 @@ from afterglow.imports.model import Columns, Compression, Kind, Plan, Range, Ref
 from afterglow.imports.npy import Vectors
 from afterglow.imports.sidecar import Sidecar
 from afterglow.imports.sink import Sink
-from afterglow.imports.sources import Source
+from afterglow.imports.sources import PIECE, Source
 from afterglow.imports.values import Bad
 from afterglow.settings import Ambient, Settings
 
@@ -65,10 +65,11 @@ def rest_of(source: Source) -> Source | None:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a look at the file says."""
+    """What a look at the file says. `is_empty`: it has no row, which is fine where a sidecar says what one would be."""
 
     columns: Columns
     dimensions: Sequence[int | None]
+    is_empty: bool = False
     delimiter: str = ","
     header: tuple[str, ...] = ()
 
@@ -106,6 +107,8 @@ def make(
         )
     vectors = None if matrix is None else Vectors(matrix)
     dimension = vectors.dimension if vectors is not None else said.dimension or _commonest(look.dimensions)
+    if dimension is None and look.is_empty:
+        dimension = 1  # of no vector
     if dimension is None:
         raise Refused(f"{source.name}: none of the first rows has an embedding: a sidecar may name the dimension")
     opened = sink.open(target, said)
@@ -209,7 +212,8 @@ def _look_at_parquet(source: Source, footer: parquet.Footer, said: Sidecar) -> _
         return _Look(columns, [])
     chosen = parquet.embedding(columns.embedding, footer.types[columns.embedding])
     sampled = parquet.sample(source, footer, [chosen], _SAMPLE_ROWS)
-    return _Look(columns, [values.unpacked_length(each) for (each,) in sampled])
+    dimensions = [values.unpacked_length(each) for (each,) in sampled]
+    return _Look(columns, dimensions, is_empty=not footer.groups)
 
 
 def _look_at_csv(source: Source, compression: Compression, said: Sidecar, settings: Settings) -> _Look:
@@ -222,7 +226,7 @@ def _look_at_csv(source: Source, compression: Compression, said: Sidecar, settin
     dimensions: list[int | None] = []
     if columns.embedding is not None:
         dimensions = [values.unpacked_length(row[header.index(columns.embedding)]) for row in rows]
-    return _Look(replace(columns, types=types), dimensions, delimiter, header)
+    return _Look(replace(columns, types=types), dimensions, delimiter=delimiter, header=header)
 
 
 def _records(records: csvs.Records) -> Iterator[list[str]]:
@@ -249,17 +253,19 @@ def _look_at_jsonl(source: Source, compression: Compression, said: Sidecar, sett
             continue
     names = list(dict.fromkeys(name for record in sample for name in record))
     is_record = any(type(record.get(_RECORD)) is dict for record in sample)
+    if not sample and not said.columns:
+        raise Refused(f"{source.name}: none of its first lines is a JSON object")
     columns = columns_of(names, said, is_record=is_record, name=source.name, every=False)
     embedding = columns.embedding
     dimensions = [] if embedding is None else [values.unpacked_length(record.get(embedding)) for record in sample]
-    return _Look(columns, dimensions)
+    return _Look(columns, dimensions, is_empty=not sample)
 
 
 def _of_lines(source: Source, settings: Settings, *, skip_blank: bool) -> Iterator[Range]:
     """Ranges of about `import_range_bytes`, each of whole lines; `line` does not count blank ones with `skip_blank`."""
     start, line, at, counted = 0, 1, 0, 0
     open_line = b""  # as much of a line that is not at its end as tells whether it is blank
-    for piece in streams.text(source, Compression.NONE, settings):
+    for piece in streams.plain(source, 0, source.size, min(PIECE, settings.import_range_bytes)):
         offset = 0
         if skip_blank:
             found = (open_line + piece).split(b"\n")

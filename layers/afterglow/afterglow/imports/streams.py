@@ -66,13 +66,14 @@ def text(
 ) -> Iterator[bytes]:
     """The text by pieces; `start` and `end` count where the file is not compressed. Raises Refused."""
     if compression is Compression.NONE:
-        return _plain(source, start, source.size if end < 0 else end)
+        return plain(source, start, source.size if end < 0 else end)
     return _expanded(source, compression, settings)
 
 
-def _plain(source: Source, start: int, end: int) -> Iterator[bytes]:
+def plain(source: Source, start: int, end: int, most: int = PIECE) -> Iterator[bytes]:
+    """The bytes of a file from `start` to `end`, at most so many at a time. Raises Refused."""
     while start < end:
-        piece = source.read(start, min(PIECE, end - start))
+        piece = source.read(start, min(most, end - start))
         if not piece:
             raise Refused(f"{source.name} became shorter while it was read")
         yield piece
@@ -90,7 +91,7 @@ def _from(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:
 def _expanded(source: Source, compression: Compression, settings: Settings) -> Iterator[bytes]:
     most = max(_FREE_EXPANSION, settings.import_expansion * source.size)
     expanded, decompressor = 0, None
-    for piece in _plain(source, 0, source.size):
+    for piece in plain(source, 0, source.size):
         data = piece
         while True:
             if decompressor is None or decompressor.eof:
