@@ -20,7 +20,7 @@ from afterglow.jobs.open import serve
 from afterglow.settings import Ambient, Settings
 
 BY_HANDLER = {f"{route.handler.__module__}.{route.handler.__name__}": route for route in ROUTES if route.request}
-PATH = {"tenant": "default_tenant", "database": "default_database", "function_name": "f"}
+PATH = {"tenant": "default_tenant", "database": "default_database", "function_name": "f", "import_id": "0"}
 
 numbers = st.one_of(
     st.integers(-3, 3),

@@ -192,6 +192,7 @@ def requests(draw: st.DrawFn, collection_id: str) -> Request:
         "database": "default_database" if route.method != "DELETE" else "abc",
         "collection_id": collection_id if route.method != "DELETE" else "abc",
         "function_name": "f",
+        "import_id": "0",
         "crn": "a:b:c",
     }
     parts = {name: value for name, value in there.items() if "{" + name + "}" in route.path}

@@ -94,8 +94,13 @@ def write_parquet(of: Sample, folder: Path, name: str = "records.parquet", group
         )
     )
     columns = {
-        **{"id": "VARCHAR", "embedding": "FLOAT[]", "document": "VARCHAR"},
-        **{"section": "VARCHAR", "size": "BIGINT", "ratio": "DOUBLE", "even": "BOOLEAN"},
+        "id": "VARCHAR",
+        "embedding": "FLOAT[]",
+        "document": "VARCHAR",
+        "section": "VARCHAR",
+        "size": "BIGINT",
+        "ratio": "DOUBLE",
+        "even": "BOOLEAN",
     }
     with duckdb.connect() as connection:
         connection.execute(

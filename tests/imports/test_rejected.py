@@ -34,8 +34,7 @@ BAD_LINES: list[tuple[bytes, str]] = [
     (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": {"#a": 1}}', "begins with '#'"),
     (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": {"chroma:a": 1}}', "reserved"),
     (
-        b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0],'
-        b' "metadata": {"s": {"#type": "sparse_vector", "indices": [2, 1], "values": [1, 1]}}}',
+        b'{"id":"x","embedding":[0,0,0,0,0,0,0,0],"metadata":{"s":{"#type":"sparse_vector","indices":[2,1],"values":[1,1]}}}',
         "a sparse vector that is not sound",
     ),
     (b'{"id": "\xff", "embedding": [0,0,0,0,0,0,0,0]}', "no JSON"),
@@ -47,9 +46,9 @@ BAD_LINES: list[tuple[bytes, str]] = [
 def test_bad_lines_are_told_one_by_one(write: Callable[[bytes], bytes], tmp_path: Path) -> None:
     lines = files.lines(GOOD).splitlines()
     planted = {}
-    for at, (line, reason) in enumerate(BAD_LINES):
-        lines.insert(3 + 2 * at, line)
-        planted[4 + 2 * at] = reason
+    for number, (line, reason) in enumerate(BAD_LINES):
+        lines.insert(3 + 2 * number, line)
+        planted[4 + 2 * number] = reason
     path = tmp_path / ("bad.jsonl" if write is bytes else "bad.jsonl.gz")
     path.write_bytes(write(b"\n".join(lines)))
     with place(replace(TINY, import_line_bytes=4_000)) as at:

@@ -24,6 +24,7 @@ VALUES = {
     "crn": "a:b:c",
     "file": "docs.css",
     "function_name": "f",
+    "import_id": "0",
 }
 PUBLIC = {"GET /openapi.json", "GET /docs", "GET /docs/{file}"} | {
     f"GET {api}{path}"

@@ -128,6 +128,7 @@ class Party:
             "collection_id": collection,
             "crn": f"crn-{target.owner[0]}:{target.owner[1]}:{NAMES[target.number]}",
             "function_name": "f",
+            "import_id": "0",
         }
         path = re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], route.path)
         query = f"?tenant={tenant}&database={database}" if path.startswith(V1) else ""

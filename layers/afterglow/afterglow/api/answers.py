@@ -40,6 +40,34 @@ class Failure(Answered):
     message: str
 
 
+class Import(Answered):
+    """How an import of a file ended, or stands. Times are unix seconds."""
+
+    id: str
+    state: Literal["running", "done", "failed"]
+    file: str
+    size: int
+    tenant: str
+    database: str
+    collection: str
+    collection_id: str | None
+    rows: int
+    rejected: int
+    ranges: int
+    ranges_done: int
+    started_at: float
+    finished_at: float | None
+    reason: str | None
+
+
+class RejectedRow(Answered):
+    """A row of a file that was not taken, and why."""
+
+    file: str
+    line: int
+    reason: str
+
+
 class Heartbeat(Answered):
     """The server's clock."""
 

@@ -6,7 +6,20 @@ Requests are matched in this order, so the busy routes come first, and `by-id` b
 from typing import Any
 
 from afterglow.access import Need
-from afterglow.api import answers, collections, docs, forks, models, moments, records, search, system, tenants, unserved
+from afterglow.api import (
+    answers,
+    collections,
+    docs,
+    forks,
+    imports,
+    models,
+    moments,
+    records,
+    search,
+    system,
+    tenants,
+    unserved,
+)
 from afterglow.api.params import LARGEST_U32
 from afterglow.api.route import Route, Runs
 from afterglow.api.v1 import routes as v1
@@ -247,6 +260,38 @@ ROUTES: tuple[Route, ...] = (
         answers.Collection,
         failures=(400, 409, 507),
         need=Need.WRITE,
+    ),
+    Route(
+        "GET",
+        DATABASE + "/imports",
+        imports.list_all,
+        "Imports",
+        "A database's imports, the one last begun first",
+        response=list[answers.Import],
+        failures=(400,),
+        query=_PAGE,
+        need=Need.READ,
+    ),
+    Route(
+        "GET",
+        DATABASE + "/imports/{import_id}",
+        imports.get,
+        "Imports",
+        "How an import ended, or stands",
+        response=answers.Import,
+        failures=(400, 404),
+        need=Need.READ,
+    ),
+    Route(
+        "GET",
+        DATABASE + "/imports/{import_id}/errors",
+        imports.errors,
+        "Imports",
+        "The rows of an import that were not taken",
+        response=list[answers.RejectedRow],
+        failures=(400, 404),
+        query=_PAGE,
+        need=Need.READ,
     ),
     Route(
         "GET",

@@ -1,0 +1,32 @@
+"""Handlers of imports: how each went or stands, and the rows that were not taken. An extension; Chroma has none."""
+
+import orjson
+
+from afterglow.api import params
+from afterglow.api.service import Answer, Call, Service
+from afterglow.imports.ledger import Ledger
+
+
+def list_all(service: Service, call: Call) -> Answer:
+    """A database's imports, the one last begun first."""
+    limit, offset = params.page(call)
+    found = _ledger(service).listed(*params.place(call))
+    chosen = found[offset:] if limit is None else found[offset : offset + limit]
+    return Answer(b"[%b]" % b",".join(each.encoded() for each in chosen))
+
+
+def get(service: Service, call: Call) -> Answer:
+    """How an import ended, or stands."""
+    return Answer(_ledger(service).receipt(*params.place(call), call.part("import_id")).encoded())
+
+
+def errors(service: Service, call: Call) -> Answer:
+    """The rows of an import that were not taken."""
+    limit, offset = params.page(call)
+    found = list(_ledger(service).errors(*params.place(call), call.part("import_id")))
+    return Answer(orjson.dumps(found[offset:] if limit is None else found[offset : offset + limit]))
+
+
+def _ledger(service: Service) -> Ledger:
+    stores = service.engine.stores
+    return Ledger(stores.table, stores.objects, stores.ambient, service.settings.import_kept_seconds)
