@@ -1,4 +1,4 @@
-"""How much of the log is indexed: operations, whatever becomes of their entries; also while folds go on, and in forks."""
+"""How much of the log is indexed: every operation that was logged counts, also while folds go on, and in forks."""
 
 from pathlib import Path
 

@@ -57,7 +57,11 @@ class Views:
     def end(self, scope: Scope) -> LogEnd:
         """What is known of the end of the collection's log. Raises NotFound."""
         self.refuse_foreign(scope)
-        return self._kept.open(scope.collection).end
+        opened = self._kept.open(scope.collection)
+        seen = opened.replica.known()
+        if seen is not None:
+            writing.learn(opened.end, seen)  # what reads have seen since the last write
+        return opened.end
 
     def learn(self, changed: Collection) -> None:
         """The collection was changed here: writes from now on know it."""
