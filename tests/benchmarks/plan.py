@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import writing
+from tests.benchmarks import moving, writing
 from tests.benchmarks.bare import Bare
 from tests.benchmarks.contenders import Contender, disk_at_rest
 from tests.benchmarks.corpus import Corpus
@@ -39,6 +39,7 @@ class Run:
             try:
                 self._ingest(samples)
                 self._read(samples, bare)
+                self._move(samples)
                 self._write(samples, bare)
                 self._end(samples, bare)
             finally:
@@ -46,10 +47,16 @@ class Run:
                     each.stop()
         return samples
 
-    def _turns(self, title: str, step: Callable[[Contender, int], None], rounds: int | None = None) -> None:
+    def _turns(
+        self,
+        title: str,
+        step: Callable[[Contender, int], None],
+        rounds: int | None = None,
+        contenders: list[Contender] | None = None,
+    ) -> None:
         """Each round of `step`, ours then theirs, after the server has come to rest."""
         for number in range(self.rounds if rounds is None else rounds):
-            for contender in self.contenders:
+            for contender in self.contenders if contenders is None else contenders:
                 self.note(f"{title}, round {number + 1}, {contender.name}")
                 contender.settle()
                 step(contender, number)
@@ -103,6 +110,23 @@ class Run:
             if each.ours:
                 each.stop()
                 each.start()
+
+    def _move(self, samples: Samples) -> None:
+        if "export" in self.phases:
+            ours = [each for each in self.contenders if each.ours]
+            self._turns(
+                "export",
+                lambda each, number: moving.export(each, self.corpus, self.folder, samples, number),
+                contenders=ours,
+            )
+        if "move" in self.phases:
+            theirs = [each for each in self.contenders if not each.ours]
+            self._turns(
+                "move",
+                lambda each, number: moving.move(each, self.corpus, self.folder, samples, number),
+                min(self.rounds, 2),
+                theirs,
+            )
 
     def _write(self, samples: Samples, bare: Bare) -> None:
         if "update" in self.phases:
