@@ -9,6 +9,7 @@ from afterglow.api import legacy, metadata, models, params, shapes
 from afterglow.api.service import Answer, Call, Service
 from afterglow.catalog import names, schema
 from afterglow.catalog.model import Collection
+from afterglow.collection import progress
 from afterglow.collection.model import Scope
 from afterglow.errors import InvalidArgument, NotFound
 
@@ -138,8 +139,8 @@ def _json(call: Call, collection: Collection) -> dict[str, Any]:
         "dimension": collection.dimension,
         "tenant": collection.tenant,
         "database": collection.database,
-        "log_position": 0,
-        "version": 0,
+        "log_position": collection.folded,
+        "version": progress.checkpoints(collection),
     }
     return legacy.collection(answered) if legacy.is_old_client(call) else answered
 

@@ -26,6 +26,11 @@ class Waiting:
     last: int
 
 
+def checkpoints(collection: Collection) -> int:
+    """How many checkpoints there have been, this one included. Raises Corrupt."""
+    return 0 if collection.manifest is None else manifests.place(collection.manifest).number
+
+
 def waiting(stores: Stores, collection_id: UUID) -> Waiting | None:
     """What waits to be folded, None for a collection that is not there any more. Raises Corrupt, Unavailable."""
     item = log.read_state(stores.table, collection_id)

@@ -1,0 +1,34 @@
+"""`version` of a collection tells a new checkpoint from the last, `log_position` how far it holds the log."""
+
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from afterglow.api import collections
+from afterglow.api.service import Call, Service
+from afterglow.collection import Batch, Engine, Op
+from afterglow.collection.replica import Replica
+from afterglow.jobs.index import index
+from tests.support.stores import new_collection, stores_at
+
+
+def test_a_checkpoint_is_a_new_version(tmp_path: Path) -> None:
+    stores = stores_at(tmp_path)
+    engine = Engine(stores)
+    scope, made = new_collection(stores)
+    service = Service(engine, stores.settings, stores.ambient, allow_reset=False, threads=1)
+    path = {"tenant": made.tenant, "database": made.database, "collection_id": str(made.id)}
+
+    def told() -> tuple[int, int]:
+        found = orjson.loads(collections.get_by_id(service, Call(path)).body)
+        return found["version"], found["log_position"]
+
+    assert told() == (0, 0)
+    for number in range(1, 3):
+        position = engine.write(scope, Batch(Op.ADD, [f"{number}"], np.ones((1, 2), dtype=np.float32)))
+        before = told()
+        assert before[1] < number
+        index(stores, Replica.for_indexer(stores, made.id), made.id, quiet=True)
+        assert told() == (before[0] + 1, position) == (number, number)
+    stores.table.close()
