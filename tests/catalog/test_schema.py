@@ -355,6 +355,11 @@ VALIDATION = "Validation error: schema: "
             "since there is no default embedding function.",
         ),
         (
+            keys(k={"sparse_vector": {"sparse_vector_index": {"enabled": False, "config": {"source_key": "#x"}}}}),
+            VALIDATION + "source_key cannot begin with '#'. "
+            "The only valid key starting with '#' is Key.DOCUMENT or '#document'.",
+        ),
+        (
             keys() | {"source_attached_function_id": "x"},
             VALIDATION + "Cannot set source_attached_function_id. This field is reserved for system use.",
         ),

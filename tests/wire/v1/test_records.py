@@ -44,6 +44,13 @@ def test_writes_answer_true(records: Records) -> None:
     assert (found["embeddings"], found["metadatas"]) == ([[5.0, 6.0]], [{"n": 1, "m": 2}])
 
 
+def test_sparse_vectors_are_what_they_are_in_v2(records: Records) -> None:
+    vector = {"indices": [1, 7], "values": [0.5, 2.5]}
+    assert records.post("update", ids=["b"], metadatas=[{"sv": vector}]).json() is True
+    found = records.post("get", ids=["b"]).json()
+    assert found["metadatas"] == [{"sv": {"#type": "sparse_vector", **vector}}]
+
+
 def test_get(records: Records) -> None:
     answer = records.post("get", ids=None, where={}, sort=None, limit=None, offset=None, where_document={})
     assert answer.json() == {

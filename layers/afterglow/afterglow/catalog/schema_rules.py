@@ -84,6 +84,13 @@ def _validate_sparse(keys: Mapping[str, Any]) -> None:
                 "If source_key is provided then embedding_function must also be provided "
                 "since there is no default embedding function."
             )
+    for types in keys.values():
+        index = (types.get("sparse_vector") or {}).get("sparse_vector_index") or {"config": {}}
+        source = index["config"].get("source_key") or ""
+        if source.startswith("#") and source != DOCUMENT:
+            _refuse(
+                "source_key cannot begin with '#'. The only valid key starting with '#' is Key.DOCUMENT or '#document'."
+            )
 
 
 def _validate_hnsw(hnsw: Mapping[str, Any]) -> None:
