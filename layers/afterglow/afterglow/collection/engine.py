@@ -286,8 +286,9 @@ class Engine:
         self._stores.table.close()
 
     def _write(self, scope: Scope, batch: Batch, beside: Sequence[Write] = ()) -> int | None:
+        end = self._views.end(scope)
         try:
-            return writing.write(self._stores, self._views.end(scope), scope, batch, beside)
+            return writing.write(self._stores, end, scope, batch, beside)
         except NotFound:
             self._views.forget(scope.collection)
             raise
