@@ -11,13 +11,17 @@ pinned=(--constraint $here/requirements.txt)
 
 "${compile[@]}" --python-version 3.11 --output-file $here/requirements.txt pyproject.toml
 "${compile[@]}" --python-version 3.11 --output-file $here/requirements-build.txt --group build
-"${compile[@]}" --python-version 3.11 --output-file $here/requirements-dev.txt "${pinned[@]}" --group dev --extra aws pyproject.toml
+"${compile[@]}" --python-version 3.11 --output-file $here/requirements-dev.txt "${pinned[@]}" --group dev --extra aws --extra imports pyproject.toml
 
 # What the Lambda layer holds: not what only `afterglow run`, its password files and a terminal need.
 layer=()
 for name in bcrypt uvicorn uvloop httptools click h11 rich markdown-it-py mdurl pygments; do layer+=(--no-emit-package $name); done
 "${compile[@]}" --python-version 3.13 --output-file $here/requirements-layer.txt --constraint $here/requirements-dev.txt \
   "${layer[@]}" --group functions --extra aws pyproject.toml
+
+# What the importer alone has beside them, in a layer of its own.
+printf '%s\n' duckdb backports.zstd | "${compile[@]}" --python-version 3.13 \
+  --output-file layers/imports/requirements.txt --constraint $here/requirements-dev.txt -
 
 # Programs of the tests, each in an environment of its own.
 for name in ministack sam runtime schemathesis hadolint; do

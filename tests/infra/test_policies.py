@@ -6,11 +6,12 @@ from uuid import UUID
 
 import pytest
 
+from afterglow.imports.ledger import ROOT
 from afterglow.log.entry import payload_key
 from tests.infra import templates
 from tests.infra.templates import NESTED, TEMPLATE
 
-ROLES = ["ApiRole", "IndexerRole", "JanitorRole"]
+ROLES = ["ApiRole", "ImporterRole", "IndexerRole", "JanitorRole"]
 ITEMS = {
     f"dynamodb:{each}"
     for each in (
@@ -22,6 +23,10 @@ LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 EXPECTED = {
     "ApiRole": {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject", "sqs:SendMessage"},
+    "ImporterRole": {
+        *("s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
+        *("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"),
+    },
     "IndexerRole": {
         *("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
         *("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"),
@@ -90,6 +95,21 @@ def test_the_api_stores_nothing_but_batches() -> None:
     ]
     assert batches["Resource"] == {"Fn::Sub": "${BucketArn}/*/log/*"}
     assert re.fullmatch(r"[^/]+/log/.+", payload_key(UUID(int=1), 1_700_000_000_000, "nonce"))
+
+
+def test_the_importer_stores_nothing_but_batches_and_status() -> None:
+    (stored,) = [
+        each for each in templates.statements("ImporterRole") if "s3:PutObject" in templates.listed(each["Action"])
+    ]
+    assert stored["Resource"] == [{"Fn::Sub": "${BucketArn}/*/log/*"}, {"Fn::Sub": "${BucketArn}/" + ROOT + "*"}]
+
+
+def test_only_the_accounts_buckets_send_to_the_importer() -> None:
+    (policy,) = templates.resources(NESTED["storage"], "AWS::SQS::QueuePolicy").values()
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert policy["Properties"]["Queues"] == [{"Ref": "ImportQueue"}]
+    assert (statement["Principal"], statement["Action"]) == ({"Service": "s3.amazonaws.com"}, "sqs:SendMessage")
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
 def test_only_this_api_calls_the_function() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from afterglow.imports.messages import PREFIX as PREFIX_OF_FILES
 from afterglow.settings import PREFIX, Settings
 from tests.infra import templates
 from tests.infra.templates import ALL, NESTED, ROOT, TEMPLATE
@@ -84,11 +85,13 @@ def test_the_bucket_is_reached_over_tls_only() -> None:
 
 def test_queues_are_encrypted_and_in_order() -> None:
     queues = templates.resources(NESTED["storage"], "AWS::SQS::Queue")
-    assert len(queues) == 2
-    for each in queues.values():
+    assert set(queues) == {"Queue", "DeadLetters", "ImportQueue", "ImportDeadLetters"}
+    for name, each in queues.items():
         assert each["Properties"]["SqsManagedSseEnabled"] is True
-        assert each["Properties"]["FifoQueue"] is True
-    assert queues["Queue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"] == 3
+        # S3 sends to no queue that has an order.
+        assert each["Properties"].get("FifoQueue", False) is not name.startswith("Import")
+    for name in ("Queue", "ImportQueue"):
+        assert queues[name]["Properties"]["RedrivePolicy"]["maxReceiveCount"] == Settings().import_tries == 3
 
 
 def test_a_message_is_hidden_for_as_long_as_the_indexer_may_run() -> None:
@@ -101,6 +104,24 @@ def test_the_indexer_answers_which_messages_failed() -> None:
     assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert event["Properties"]["BatchSize"] <= 10, "the most that a FIFO queue hands out"
     assert "MaximumConcurrency" in event["Properties"]["ScalingConfig"]
+
+
+def test_a_file_that_is_put_is_a_message_to_the_importer() -> None:
+    bucket = templates.resources(NESTED["storage"], "AWS::S3::Bucket")["Bucket"]
+    (told,) = bucket["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    assert told["Queue"] == {"Fn::GetAtt": ["ImportQueue", "Arn"]}
+    assert told["Filter"]["S3Key"]["Rules"] == [{"Name": "prefix", "Value": PREFIX_OF_FILES}]
+    assert bucket["DependsOn"] == "ImportQueuePolicy", "S3 refuses a queue that it may not send to"
+
+
+def test_the_importer() -> None:
+    importer = templates.functions()["ImporterFunction"]
+    (event,) = importer["Events"].values()
+    assert event["Properties"]["BatchSize"] == 1, "a message may take all the time that there is"
+    assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    hidden = templates.children()["storage"]["Parameters"]["ImportVisibilitySeconds"]
+    assert hidden >= 6 * importer["Timeout"]
+    assert importer["RecursiveLoop"] == "Allow"
 
 
 def test_the_indexer_may_go_on_in_messages_to_itself() -> None:
@@ -174,9 +195,9 @@ def test_a_snapshot_and_a_large_cache_exclude_each_other() -> None:
     assert templates.read(TEMPLATE)["Parameters"]["SnapStart"]["Default"] == "off"
 
 
-def test_alarms_say_what_to_do_and_cost_nothing() -> None:
+def test_alarms_say_what_to_do_and_cost_next_to_nothing() -> None:
     alarms = templates.resources(NESTED["observability"], "AWS::CloudWatch::Alarm")
-    assert len(alarms) <= 10, "so many are free in an account"
+    assert len(alarms) <= 11, "ten are free in an account"
     for name, each in alarms.items():
         assert each["Properties"]["AlarmDescription"], name
         assert each["Properties"]["TreatMissingData"] == "notBreaching", f"{name} would ring while nobody calls"

@@ -76,6 +76,8 @@ class Settings:
     """Memory in which a Parquet file is decoded."""
     import_range_bytes: int = 64 * 1024 * 1024
     """An imported file that can be split is split into ranges of about so many bytes."""
+    import_tries: int = 3
+    """On AWS: how often the importer's queue delivers a message before it is a dead letter."""
     import_kept_seconds: int = 30 * 24 * 3600
     """How long the receipt of an import is kept, by which the same file is known again."""
     allow_reset: bool = False
@@ -86,6 +88,8 @@ class Settings:
     """On AWS: the S3 bucket."""
     queue: str = ""
     """On AWS: the URL of the SQS queue of the indexer; without it `afterglow run --aws` indexes by itself."""
+    import_queue: str = ""
+    """On AWS: the URL of the SQS queue of the importer."""
     cache: str = "/tmp/afterglow"  # noqa: S108  all that a function may write to; nothing there is trusted unchecked
     """On AWS: the directory that segments are downloaded to."""
     cache_bytes: int = 0

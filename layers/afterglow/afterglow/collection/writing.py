@@ -77,7 +77,7 @@ def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch, beside: Seque
     with phase("store"):
         prepared = append.prepare(stores, collection_id, batch, ttl.key_of(collection.metadata))
     with end.lock, phase("append"):
-        return _append(stores, end, collection_id, prepared, batch, beside)
+        return _append(stores, end, collection_id, prepared, batch, beside=beside)
 
 
 def learn(end: LogEnd, collection: Collection) -> None:
@@ -175,7 +175,7 @@ def _noted(stores: Stores, end: LogEnd, collection: Collection, entries: Sequenc
 
 
 def _append(
-    stores: Stores, end: LogEnd, collection_id: UUID, prepared: Prepared, batch: Batch, beside: Sequence[Write]
+    stores: Stores, end: LogEnd, collection_id: UUID, prepared: Prepared, batch: Batch, *, beside: Sequence[Write]
 ) -> int:
     pause = _FIRST_PAUSE_SECONDS
     for _ in range(_ATTEMPTS):

@@ -88,7 +88,10 @@ def _work_on(site: Site, plan: Plan, source: Source, number: int, *, goes_on: Go
             rejected=progress.rejected + len(piece.rejected),
             done=0 <= part.end <= piece.end,
         )
-        progress = _noted(site, plan, piece, moved)
+        noted = _noted(site, plan, piece, moved, goes_on)
+        if noted is None:
+            return Outcome.UNFINISHED
+        progress = noted
         told(progress)
         if piece.rejected:
             _refuse_too_many(site, plan)
@@ -107,8 +110,8 @@ def _work_on(site: Site, plan: Plan, source: Source, number: int, *, goes_on: Go
     return Outcome.DONE
 
 
-def _noted(site: Site, plan: Plan, piece: Piece, moved: Progress) -> Progress:
-    """Append the piece's batch and move the range on; how far it is then."""
+def _noted(site: Site, plan: Plan, piece: Piece, moved: Progress, goes_on: GoesOn) -> Progress | None:
+    """Append the piece's batch and move the range on; how far it is then, None where time was over meanwhile."""
     end, pause = site.ambient.now() + _PATIENCE, 0.1
     while True:
         try:
@@ -120,6 +123,8 @@ def _noted(site: Site, plan: Plan, piece: Piece, moved: Progress) -> Progress:
         except (Busy, Unavailable) as error:
             if site.ambient.now() > end:
                 raise
+            if isinstance(error, Busy) and not goes_on():
+                return None
             site.ambient.sleep(max(error.retry_after if isinstance(error, Busy) else 0.0, pause))
             pause = min(2 * pause, _LONGEST_PAUSE)
     moved = replace(moved, version=moved.version + 1)

@@ -81,9 +81,10 @@ def footer_of(source: Source) -> Footer:
 
 
 def sample(source: Source, footer: Footer, expressions: Sequence[str], rows: int) -> list[tuple[Any, ...]]:
-    """The first rows of some columns. Raises Refused."""
+    """The first rows of some columns, of the first row group. Raises Refused."""
     if not footer.groups:
         return []
+    rows = min(rows, footer.groups[0].end)
     statement = f"SELECT {', '.join(expressions)} FROM read_parquet(?) LIMIT {rows}"  # noqa: S608  quoted names
     with _opened(source, _spans(source, footer.groups[:1]), _FOOTER_MEMORY) as (connection, path):
         return connection.execute(statement, [path]).fetchall()

@@ -1,11 +1,13 @@
 """What the functions share that work for the queue and for the schedule."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from afterglow.metering import current
 
 if TYPE_CHECKING:
+    from afterglow.imports.messages import Worked
     from afterglow.jobs.index import Report
     from afterglow.jobs.janitor import Swept
 
@@ -24,3 +26,13 @@ def note(report: "Report | Swept", **metrics: float) -> None:
     if usage is not None:
         usage.facts |= {name: str(value) if name == "collection" else value for name, value in asdict(report).items()}
         usage.facts |= metrics
+
+
+def note_import(done: "Sequence[Worked]") -> None:
+    """Have the importer's line say what was done with a message."""
+    usage = current()
+    if usage is not None:
+        for each in done:
+            usage.facts |= {"task": each.task, "file": each.file, "state": each.state}
+        usage.facts |= {"ImportedRows": sum(each.rows for each in done)}
+        usage.facts |= {"RejectedRows": sum(each.rejected for each in done)}

@@ -1,18 +1,26 @@
-"""The Queue port over an SQS FIFO queue: one message a nudge, `{"group": …, "body": …}`, in order within its group.
+"""The queues: the port over an SQS FIFO queue, and the importer's, to which S3 itself sends and which has no order.
 
-The message group is the port's group: one indexer at a time works on a collection. A body that was sent within the last
-five minutes is not sent again, even when it was worked on meanwhile (SQS compares the deduplication id, made of group
-and body): what must be worked on anew says something new. A message that is lost costs time, never data.
+The port: one message a nudge, `{"group": …, "body": …}`, in order within its group. The message group is the port's
+group: one indexer at a time works on a collection. A body that was sent within the last five minutes is not sent again,
+even when it was worked on meanwhile (SQS compares the deduplication id, made of group and body): what must be worked on
+anew says something new. A message that is lost costs time, never data.
 """
 
 import hashlib
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import orjson
 
+from afterglow.errors import Unavailable
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.errors import translated
 
+if TYPE_CHECKING:
+    from types_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+_AT_ONCE = 10
 _TOKEN = re.compile(r"[!-~]{1,128}")
 """What SQS takes as a group or a deduplication id: letters, digits and punctuation of ASCII."""
 
@@ -34,6 +42,26 @@ class SqsQueue:
                 MessageGroupId=_token(group),
                 MessageDeduplicationId=_token(f"{group}#{body}"),
             )
+
+
+class ImportQueue:
+    """Messages to the importer's queue at `url`."""
+
+    def __init__(self, clients: Clients, url: str) -> None:
+        self._clients = clients
+        self._url = url
+
+    def send(self, bodies: Sequence[str]) -> None:
+        """Ask for each of `bodies` to be worked on, at least once. Raises Unavailable where not all were taken."""
+        with translated(f"queue {self._url.rpartition('/')[2]}"):
+            for first in range(0, len(bodies), _AT_ONCE):
+                entries: list[SendMessageBatchRequestEntryTypeDef] = [
+                    {"Id": str(number), "MessageBody": body}
+                    for number, body in enumerate(bodies[first : first + _AT_ONCE])
+                ]
+                answer = self._clients.sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
+                if answer.get("Failed"):
+                    raise Unavailable(f"the importer's queue did not take {len(answer['Failed'])} messages")
 
 
 def _token(text: str) -> str:

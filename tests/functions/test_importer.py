@@ -1,0 +1,204 @@
+"""The function of the importer: files that are put become records, once, whatever is delivered how often."""
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from afterglow.errors import Unavailable
+from afterglow.imports.model import Receipt
+from tests.functions.loading import Context, event, loaded, variables
+from tests.imports import files
+from tests.imports.files import FORMATS, expected, sample
+from tests.serverless.conftest import Lines
+from tests.support import aws
+
+FOLDER = "imports/default_tenant/default_database/imported/"
+OF = sample(40)
+
+
+@dataclass
+class World:
+    """The function, the bucket, and the queue between."""
+
+    function: ModuleType
+    bucket: str
+    queue: str
+    sqs: Any
+    s3: Any
+
+    def put(self, path: Path, name: str | None = None) -> str:
+        key = FOLDER + (name or path.name)
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=path.read_bytes())
+        return key
+
+    def told(self, key: str) -> str:
+        """What S3 says of a key."""
+        said = json.loads(event("importer-put")["Records"][0]["body"])
+        said["Records"][0]["s3"]["object"]["key"] = key.replace(" ", "+")
+        return json.dumps(said)
+
+    def deliver(self, *bodies: str, tries: int = 1, milliseconds: int = 300_000) -> list[str]:
+        """Invoke the function with each; the numbers of those that failed."""
+        failed = []
+        for number, body in enumerate(bodies):
+            given = deepcopy(event("importer-put"))
+            record = given["Records"][0]
+            record["body"], record["messageId"] = body, str(number)
+            record["attributes"]["ApproximateReceiveCount"] = str(tries)
+            answer = self.function.handler(given, Context(milliseconds))
+            failed += [each["itemIdentifier"] for each in answer["batchItemFailures"]]
+        return failed
+
+    def waiting(self) -> list[str]:
+        """What the function sent to itself; taken from the queue."""
+        bodies: list[str] = []
+        while found := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
+            for each in found:
+                bodies.append(each["Body"])
+                self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=each["ReceiptHandle"])
+        return bodies
+
+    def run(self, key: str, *, twice: bool = False) -> None:
+        """Deliver until nothing waits."""
+        waiting = [self.told(key)]
+        while waiting:
+            assert not self.deliver(*waiting, *(waiting if twice else ()))
+            waiting = self.waiting()
+
+    def receipts(self) -> list[Receipt]:
+        return list(self.function.ledger.listed("default_tenant", "default_database"))
+
+    def contents(self) -> dict[str, tuple[Any, ...]]:
+        at = files.Place(self.function.stores, self.function.site.sink.engine, self.function.site)
+        return at.contents()
+
+    def appended(self) -> int:
+        at = files.Place(self.function.stores, self.function.site.sink.engine, self.function.site)
+        return at.appended()
+
+
+@pytest.fixture
+def world(tmp_path: Path, lines: Lines) -> Iterator[World]:
+    with aws.moto_aws():
+        made = aws.make()
+        session: Any = aws.new_session()
+        sqs, s3 = session.create_client("sqs"), session.create_client("s3")
+        queue = sqs.create_queue(QueueName="imports")["QueueUrl"]
+        environment = {
+            **variables(made, tmp_path / "importer"),
+            "AFTERGLOW_IMPORT_QUEUE": queue,
+            "AFTERGLOW_IMPORT_RANGE_BYTES": "3000",
+        }
+        with loaded("importer", environment) as function:
+            function.site.sink.engine.catalog.ensure_defaults()
+            yield World(function, made.bucket, queue, sqs, s3)
+        sqs.close()
+        s3.close()
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_a_file_that_is_put(name: str, world: World, tmp_path: Path) -> None:
+    path = FORMATS[name](OF, tmp_path)
+    if name == "npy":
+        world.put(path.with_suffix(".npy"))
+    world.run(world.put(path, f"some {path.name}" if name != "npy" else None))
+    (receipt,) = world.receipts()
+    assert (receipt.state, receipt.reason, receipt.rows, receipt.rejected) == ("done", None, 40, 0)
+    assert world.contents() == expected(OF)
+    assert world.appended() == 40
+
+
+def test_every_message_twice_and_the_file_again(world: World, tmp_path: Path) -> None:
+    key = world.put(files.write_jsonl(OF, tmp_path))
+    world.run(key, twice=True)
+    world.run(key)
+    assert [each.state for each in world.receipts()] == ["done"]
+    assert world.contents() == expected(OF)
+    assert world.appended() == 40
+
+
+def test_a_matrix_that_comes_last(world: World, tmp_path: Path) -> None:
+    path = files.write_pair(OF, tmp_path)
+    world.run(world.put(path))
+    assert [each.state for each in world.receipts()] == ["failed"]
+    world.run(world.put(path.with_suffix(".npy")))
+    assert sorted(each.state for each in world.receipts()) == ["done", "failed"]
+    assert world.contents() == expected(OF)
+
+
+def test_time_runs_out(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = files.write_csv(OF, tmp_path)
+    path.with_name(path.name + ".import.json").write_text('{"batch_size": 7}')
+    world.put(path.with_name(path.name + ".import.json"))
+    waiting, rounds = [world.told(world.put(path))], 0
+    while waiting:
+        assert not world.deliver(*waiting, milliseconds=10_000)
+        waiting = world.waiting()
+        rounds += 1
+    assert rounds > 5
+    assert world.contents() == expected(OF)
+    assert world.appended() == 40
+
+
+def test_what_is_no_file_to_import(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"{}")
+    keys = [
+        *(
+            "imports/.status/default_tenant/other_database/0/plan.json",
+            "imports/records.jsonl",
+            "other/a/b/c/d.jsonl",
+        ),
+        FOLDER + "records.jsonl.import.json",
+        FOLDER + "gone.jsonl",
+    ]
+    for key in keys[:-1]:
+        world.s3.put_object(Bucket=world.bucket, Key=key, Body=b"{}")
+    test_message = '{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}'
+    assert not world.deliver(*map(world.told, keys), test_message)
+    assert world.receipts() == []
+    world.run(world.put(path, "notes.txt"))
+    (receipt,) = world.receipts()
+    assert receipt.state == "failed"
+    assert "its name says nothing" in (receipt.reason or "")
+
+
+def test_a_database_that_is_not_there(world: World, tmp_path: Path) -> None:
+    path = files.write_jsonl(OF, tmp_path)
+    key = "imports/default_tenant/no_database/imported/records.jsonl"
+    world.s3.put_object(Bucket=world.bucket, Key=key, Body=path.read_bytes())
+    world.run(key)
+    (receipt,) = world.function.ledger.listed("default_tenant", "no_database")
+    assert "no_database" in receipt.reason
+
+
+def test_what_fails_is_delivered_again_and_in_the_end_given_up(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = world.put(files.write_jsonl(OF, tmp_path))
+    world.deliver(world.told(key))
+    waiting = world.waiting()
+    assert len(waiting) > 2
+
+    def refused(*_: object, **__: object) -> None:
+        raise Unavailable("no answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.function.site.ledger), "at", refused)
+        assert world.deliver(*waiting) == [str(number) for number in range(len(waiting))]
+    assert not world.deliver(waiting[0])
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.function.site.ledger), "at", refused)
+        assert world.deliver(waiting[1], tries=3) == ["0"]
+    (receipt,) = world.receipts()
+    assert (receipt.state, receipt.ranges_done) == ("failed", 1)
+    assert "an invocation failed each time" in (receipt.reason or "")
+    assert not world.deliver(*waiting)
+    assert 0 < world.appended() < 40
+    assert world.deliver("no message") == ["0"]
