@@ -23,8 +23,11 @@ from afterglow.segment.nearest import Rows
 from afterglow.segment.reader import Mask
 from afterglow.segment.spaces import Space, Vectors
 
-_OVERSAMPLE = 4
+_OVERSAMPLE = 2
 _LEAST_CANDIDATES = 40
+_CHEAP_OVERSAMPLE = 4
+_CHEAP_CANDIDATES = 128
+"""Up to here more candidates cost next to nothing: a graph looks at as many anyway."""
 _LEAST_FILTERED = 320
 """Candidates to ask for under a filter: what is chosen may lie together, away from the query."""
 _MOST_CANDIDATES = 2_000
@@ -86,7 +89,8 @@ def _candidates(graph: Graph, mask: Mask | None, query: Vectors, k: int, share: 
 
     `share` is how much of the graph's rows `mask` chooses.
     """
-    count = int(max(_OVERSAMPLE * k, _LEAST_CANDIDATES) / share)
+    cheap = min(_CHEAP_OVERSAMPLE * k, _CHEAP_CANDIDATES)
+    count = int(max(_OVERSAMPLE * k, cheap, _LEAST_CANDIDATES) / share)
     if share < _ALMOST_ALL:
         count = max(count, _LEAST_FILTERED)
     while True:

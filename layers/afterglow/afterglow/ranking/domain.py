@@ -42,16 +42,19 @@ class Domain:
     scores: Scores
     default: np.float32 | None = None
 
-    def among(self, records: Records) -> Scores:
-        """The score of each of the records (ascending), which are in the support unless there is a default."""
+    def among(self, records: Records) -> Scores | np.float32:
+        """The score of each of the records (ascending), which are in the support unless there is a default.
+
+        One number where all have it for want of a support.
+        """
+        if records is self.records:
+            return self.scores
         if self.default is None:
             return self.scores[np.searchsorted(self.records, records)]
-        scores = np.full(len(records), self.default, dtype=np.float32)
-        if len(self.records):
-            at = np.minimum(np.searchsorted(self.records, records), len(self.records) - 1)
-            known = self.records[at] == records
-            scores[known] = self.scores[at[known]]
-        return scores
+        if not len(self.records):
+            return self.default
+        at = np.minimum(np.searchsorted(self.records, records), len(self.records) - 1)
+        return np.where(self.records[at] == records, self.scores[at], self.default)
 
 
 def flat(score: float) -> Domain:
@@ -74,6 +77,7 @@ def mapped(domain: Domain, function: Callable[..., Scores]) -> Domain:
 
 def combined(left: Domain, right: Domain, operator: Callable[..., Scores]) -> Domain:
     """An operator of the scores that two domains give to one record."""
+    default = None
     if left.default is None and right.default is None:
         records = np.intersect1d(left.records, right.records, assume_unique=True)
     elif left.default is None:
@@ -81,6 +85,14 @@ def combined(left: Domain, right: Domain, operator: Callable[..., Scores]) -> Do
     elif right.default is None:
         records = right.records
     else:
-        scores = operator(left.among(both := np.union1d(left.records, right.records)), right.among(both))
-        return Domain(both, scores, np.float32(operator(left.default, right.default)))
-    return Domain(records, operator(left.among(records), right.among(records)))
+        records = _union(left.records, right.records)
+        default = np.float32(operator(left.default, right.default))
+    if not len(records):
+        return Domain(records, np.empty(0, dtype=np.float32), default)
+    return Domain(records, operator(left.among(records), right.among(records)), default)
+
+
+def _union(left: Records, right: Records) -> Records:
+    if left is right or not len(right):
+        return left
+    return right if not len(left) else np.union1d(left, right)
