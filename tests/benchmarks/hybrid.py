@@ -1,8 +1,7 @@
-"""Known items: how often the record that a query was taken from is found, by vectors, by BM25 and by both, and how fast.
+"""Known items: how often the record that a query was taken from is found, by vectors, BM25 and both, and how fast.
 
-`python -m tests.benchmarks.hybrid --corpus FOLDER` with a corpus whose queries.jsonl names the `source` of each `text`.
-Records go in through the stock client, whose BM25 embedding function makes the sparse vectors; searches are built by its
-expression classes, and sent bare.
+It needs a corpus whose queries.jsonl names the `source` of each `text`. Records go in through the stock client, whose
+BM25 embedding function makes the sparse vectors; searches are built by its expression classes, and sent bare.
 """
 
 import argparse
@@ -58,13 +57,13 @@ class Figures:
 
 def variants(vectors: np.ndarray[Any, Any], texts: list[str]) -> list[Variant]:
     """Every way to ask every question."""
-    from chromadb.execution.expression import Knn, Rrf, Search
+    from chromadb.execution.expression import Knn, Rank, Rrf, Search
     from chromadb.utils.embedding_functions import ChromaBm25EmbeddingFunction
 
-    sparse = ChromaBm25EmbeddingFunction()(texts)  # type: ignore[arg-type]
+    sparse = ChromaBm25EmbeddingFunction()(texts)
     near = [Knn(query=each.tolist(), limit=CANDIDATES) for each in vectors]
     words = [Knn(query=each, key=KEY, limit=CANDIDATES) for each in sparse]
-    placed = [
+    placed: list[list[Rank]] = [
         [
             Knn(query=query, key=key, limit=CANDIDATES, return_rank=True, default=float(CANDIDATES))
             for query, key in ((vector.tolist(), "#embedding"), (each, KEY))
@@ -96,14 +95,13 @@ def fill(contender: Contender, corpus: Corpus) -> None:
     """A collection with a sparse index that the stock client fills from the documents."""
     import chromadb
     from chromadb.api.types import Schema, SparseVectorIndexConfig
-    from chromadb.execution.expression import K
     from chromadb.utils.embedding_functions import ChromaBm25EmbeddingFunction
 
     schema = Schema()
     schema.create_index(
         key=KEY,
         config=SparseVectorIndexConfig(
-            embedding_function=ChromaBm25EmbeddingFunction(), source_key=K.DOCUMENT, bm25=True
+            embedding_function=ChromaBm25EmbeddingFunction(), source_key="#document", bm25=True
         ),
     )
     client = chromadb.HttpClient(host=contender.running.host, port=contender.running.port)
