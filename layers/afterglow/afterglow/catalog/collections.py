@@ -146,7 +146,7 @@ def drop(table: Table, ambient: Ambient, collection_id: UUID, *, forget: bool = 
                 [
                     Delete(keys.names_of(present.home), keys.NAME + present.name),
                     Put(keys.collection(collection_id), keys.STATE, value, if_version=present.version),
-                    dropped.put(Dropped(collection_id, ambient.now(), forget=forget, family=present.family)),
+                    dropped.put(Dropped(collection_id, ambient.now(), forget=forget)),
                     *_dropped_member(table, present),
                 ]
             )

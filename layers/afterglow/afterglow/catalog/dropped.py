@@ -17,7 +17,7 @@ class Dropped:
     """A dropped collection; `at` is when, in Unix seconds.
 
     `forget`: it is not to be restored. `taken`: its cleaning has begun, so whoever has not finished making it must not
-    go on. `fenced`: its log is ended. `family` is that of the collection, if it has one.
+    go on. `fenced`: its log is ended.
     """
 
     id: UUID
@@ -25,7 +25,6 @@ class Dropped:
     forget: bool = False
     taken: bool = False
     fenced: bool = False
-    family: UUID | None = None
     version: int = 0
 
 
@@ -36,7 +35,6 @@ def put(note: Dropped) -> Put:
         "forget": note.forget,
         "taken": note.taken,
         "fenced": note.fenced,
-        "family": None if note.family is None else str(note.family),
     }
     return Put(keys.DROPPED, keys.collection(note.id), orjson.dumps(value), if_version=note.version or None)
 
@@ -90,6 +88,5 @@ def _decoded(item: Item) -> Dropped:
         forget=value["forget"],
         taken=value["taken"],
         fenced=value["fenced"],
-        family=None if value["family"] is None else UUID(value["family"]),
         version=item.version,
     )

@@ -21,6 +21,7 @@ from afterglow.log.archive import Archive
 from afterglow.log.entry import Entry, Kind, following
 from afterglow.segment import anchors
 from afterglow.segment import manifest as manifests
+from afterglow.segment.anchors import Window
 from afterglow.segment.manifest import Place
 from afterglow.storage.ports import ObjectMissing
 from afterglow.storage.stores import Stores
@@ -132,7 +133,9 @@ def _base(stores: Stores, collection: Collection, moment: Moment) -> Place | Non
     keys = {info.key for info in stores.objects.list(manifests.prefix(collection.id))}
     keys |= {key for key in (collection.begins, collection.manifest) if key is not None}
     in_force = manifests.place(collection.manifest)
-    steady = anchors.steady(map(manifests.place, keys), in_force)
+    length = entry.milliseconds(stores.settings.retention_seconds)
+    window = Window(entry.milliseconds(stores.ambient.now()) - length, length)
+    steady = anchors.steady(map(manifests.place, keys), in_force, window)
     early = [each for each in steady if _is_early(each, moment)]
     return early[-1] if early else None
 

@@ -6,15 +6,17 @@ and again, each time going on where it ended:
 1. The grace time after the drop is over: mark the note as taken, so that an unfinished fork is never finished; put a
    fence at the end of the log; mark that. *Crash between: the same again.*
 2. The time is over in which it can be restored: delete its objects, but for those that its forks need.
-3. None of them is left, and slow writers are kept out no more (`fence_seconds`): delete its items, its membership of a
-   family, and the note.
+3. None of them is left, and slow writers are kept out no more (`fence_seconds`): delete its membership of a family, its
+   items, the state as the last of them, and the note.
 """
 
 from dataclasses import replace
+from uuid import UUID
 
 from afterglow.catalog import collections, dropped, families, keys
 from afterglow.catalog import state as states
 from afterglow.catalog.dropped import Dropped
+from afterglow.catalog.model import Collection
 from afterglow.collection.writing import fence
 from afterglow.jobs.needs import claimed_by_relatives
 from afterglow.storage.stores import Stores
@@ -43,19 +45,19 @@ def _go_on(stores: Stores, note: Dropped) -> None:
     retention = 0.0 if note.forget else settings.retention_seconds
     if note.at >= now - retention - settings.garbage_grace_seconds:
         return
-    if _cleared(stores, note) and note.at < now - settings.fence_seconds:
+    item = stores.table.get(keys.collection(note.id), keys.STATE)
+    state = None if item is None else states.decode(item)
+    if _cleared(stores, note.id, state) and note.at < now - settings.fence_seconds:
+        if state is not None and state.family is not None:
+            families.forget(stores.table, state.family, note.id)
         for item in stores.table.query(keys.collection(note.id)):
             stores.table.delete(item.pk, item.sk)
-        if note.family is not None:
-            families.forget(stores.table, note.family, note.id)
         dropped.remove(stores.table, note.id)
 
 
-def _cleared(stores: Stores, note: Dropped) -> bool:
+def _cleared(stores: Stores, collection_id: UUID, state: Collection | None) -> bool:
     """Delete the objects that are of no use; whether none is left."""
-    item = stores.table.get(keys.collection(note.id), keys.STATE)
-    state = None if item is None else states.decode(item)
-    found = [info.key for info in stores.objects.list(f"{note.id}/")]
+    found = [info.key for info in stores.objects.list(f"{collection_id}/")]
     claimed = set() if state is None else claimed_by_relatives(stores, state, found)
     stores.objects.delete_many([key for key in found if key not in claimed])
     return not claimed

@@ -19,7 +19,7 @@ from afterglow.catalog.model import Collection
 from afterglow.log import entry as entries
 from afterglow.segment import anchors
 from afterglow.segment import manifest as manifests
-from afterglow.segment.anchors import Anchors
+from afterglow.segment.anchors import Anchors, Window
 from afterglow.storage.ports import ObjectMissing, Objects
 from afterglow.storage.stores import Stores
 
@@ -45,9 +45,9 @@ def needs_of(stores: Stores, state: Collection) -> Needs:
     listed = [info.key for info in stores.objects.list(manifests.prefix(state.id))]
     if state.manifest is None:
         return Needs(frozenset(listed), _batches(stores, state, 0), 0, None)
-    grace, now = stores.settings.garbage_grace_seconds, stores.ambient.now()
-    retention = stores.settings.retention_seconds
-    window = entries.milliseconds(now - retention - grace) if retention else None
+    grace, now = (entries.milliseconds(each) for each in (stores.settings.garbage_grace_seconds, stores.ambient.now()))
+    retention = entries.milliseconds(stores.settings.retention_seconds)
+    window = Window(now - retention - grace, retention) if retention else None
     keys_there = {*listed, state.manifest, *([] if state.begins is None else [state.begins])}
     found = anchors.kept(map(manifests.place, keys_there), manifests.place(state.manifest), window)
     trimmed = manifests.load(stores.objects, state.manifest).trimmed
@@ -55,14 +55,14 @@ def needs_of(stores: Stores, state: Collection) -> Needs:
         names=frozenset().union(*(_kept(stores.objects, each.key, state.manifest) for each in found.kept)),
         batches=_batches(stores, state, trimmed),
         folded=0 if found.base is None else found.base.folded,
-        since=_since(found, window, entries.milliseconds(grace), entries.milliseconds(now)),
+        since=_since(found, window, grace, now),
     )
 
 
-def _since(found: Anchors, window: int | None, grace: int, now: int) -> int | None:
+def _since(found: Anchors, window: Window | None, grace: int, now: int) -> int | None:
     if window is None:
         return now - grace
-    return None if found.base is None else min(window, found.base.clock) - 2 * grace
+    return None if found.base is None else min(window.begins, found.base.clock) - 2 * grace
 
 
 def _kept(objects: Objects, key: str, in_force: str) -> frozenset[str]:
@@ -124,7 +124,13 @@ def _claimed(stores: Stores, member: Member, wanted: set[str], batch_prefix: str
     item = stores.table.get(keys.collection(member.id), keys.STATE)
     if item is None:
         return set()
-    needs = needs_of(stores, states.decode(item))
+    relative = states.decode(item)
+    try:
+        needs = needs_of(stores, relative)
+    except ObjectMissing:
+        if relative.dropped:
+            return set()  # its objects are being deleted, or gone
+        raise
     # What it began with tells what it took over, as long as it is a member.
     claimed = {key for key in files if key in needs.names or key == member.begins}
     claimed.update(key for key in batches if needs.folded < member.origin or key in needs.batches)
