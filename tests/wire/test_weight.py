@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 import pytest
 
-from afterglow.api import records
+from afterglow.api import records, search
 from afterglow.api.service import Answer, Call, Later, Service
 from afterglow.catalog import schema
 from afterglow.collection import Batch, Engine, Op
@@ -87,3 +87,44 @@ def test_what_may_take_long_leaves_the_loop_free(
     later = asked(service, path, **fields)
     assert isinstance(later, Later)
     assert later.work().body
+
+
+def searched(service: Service, path: dict[str, str], *searches: object) -> Answer | Later:
+    """What the handler makes of searches."""
+    return search.search(service, Call(path, b"", orjson.dumps({"searches": searches})))
+
+
+NEAR = {"$knn": {"query": [1.0, 0.0], "limit": 2}}
+WORDS = {"$knn": {"query": {"indices": [1], "values": [1]}, "key": "words", "limit": 2}}
+
+
+def test_a_light_search_is_answered_at_once(service: Service, path: dict[str, str]) -> None:
+    first = searched(service, path, {"rank": NEAR})
+    assert isinstance(first, Later)
+    answer = first.work()
+    assert searched(service, path, {"rank": NEAR}) == answer
+    assert isinstance(searched(service, path, {"rank": {"$sum": [NEAR, NEAR]}, "filter": {"n": 1}}), Answer)
+
+
+@pytest.mark.parametrize(
+    "searches",
+    [
+        [],
+        [{}],
+        [{"rank": NEAR}, {"rank": NEAR}],
+        [{"rank": {"$knn": {"query": [1.0, 0.0], "limit": 1_000}}}],
+        [{"rank": {"$sum": [NEAR, WORDS]}}],
+        [{"rank": NEAR, "filter": {"#document": {"$contains": "one"}}}],
+        [{"rank": NEAR, "filter": {"#id": {"$in": [str(each) for each in range(1_000)]}}}],
+        [{"rank": NEAR, "group_by": {"keys": ["n"], "aggregate": {"$min_k": {"keys": ["n"], "k": 1}}}}],
+    ],
+    ids=lambda each: repr(each)[:60],
+)
+def test_what_may_take_long_to_search_leaves_the_loop_free(
+    service: Service, path: dict[str, str], searches: list[object]
+) -> None:
+    warm = searched(service, path, {"rank": NEAR})
+    assert isinstance(warm, Later)
+    warm.work()
+    assert isinstance(searched(service, path, {"rank": NEAR}), Answer)
+    assert isinstance(searched(service, path, *searches), Later)
