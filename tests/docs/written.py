@@ -1,6 +1,7 @@
 """The parts of the docs that are written from the code, between markers. `make docs` writes them, a test compares.
 
-`python -m tests.docs.written [TABLE]` rewrites them; TABLE is a file with the bench's markdown table for the README.
+`python -m tests.docs.written [TABLE]` rewrites them; TABLE is a file with a bench's markdown table, for the README or,
+where it is of searches, for their page.
 """
 
 import argparse
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = ROOT / "docs" / "operations.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 COST = ROOT / "docs" / "cost.md"
+SEARCH = ROOT / "docs" / "search.md"
 README = ROOT / "README.md"
 
 
@@ -109,8 +111,10 @@ def main() -> None:
         text = replaced(text, mark, table)
     COST.write_text(text)
     ARCHITECTURE.write_text(replaced(ARCHITECTURE.read_text(), "stack", diagram.mermaid()))
-    for table in sys.argv[1:]:
-        README.write_text(replaced(README.read_text(), "bench", Path(table).read_text().strip() + "\n"))
+    for name in sys.argv[1:]:
+        written = Path(name).read_text().strip() + "\n"
+        page, mark = (SEARCH, "hybrid") if written.startswith("| search |") else (README, "bench")
+        page.write_text(replaced(page.read_text(), mark, written))
 
 
 if __name__ == "__main__":
