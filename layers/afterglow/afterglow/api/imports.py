@@ -1,10 +1,14 @@
 """Handlers of imports: how each went or stands, and the rows that were not taken. An extension; Chroma has none."""
 
+from typing import TYPE_CHECKING
+
 import orjson
 
 from afterglow.api import params
 from afterglow.api.service import Answer, Call, Service
-from afterglow.imports.ledger import Ledger
+
+if TYPE_CHECKING:
+    from afterglow.imports.ledger import Ledger
 
 
 def list_all(service: Service, call: Call) -> Answer:
@@ -27,6 +31,8 @@ def errors(service: Service, call: Call) -> Answer:
     return Answer(orjson.dumps(found[offset:] if limit is None else found[offset : offset + limit]))
 
 
-def _ledger(service: Service) -> Ledger:
+def _ledger(service: Service) -> "Ledger":
+    from afterglow.imports.ledger import Ledger
+
     stores = service.engine.stores
     return Ledger(stores.table, stores.objects, stores.ambient, service.settings.import_kept_seconds)

@@ -23,6 +23,7 @@ from afterglow.imports.ingest import Site
 from afterglow.imports.ledger import Ledger
 from afterglow.imports.ledger import Progress as Moved
 from afterglow.imports.model import Compression, Kind, Plan, Receipt, Target
+from afterglow.imports.names import NPY, is_auxiliary, kind_of
 from afterglow.imports.server import ServerSink
 from afterglow.imports.sidecar import Sidecar
 from afterglow.imports.sink import EngineSink
@@ -184,7 +185,7 @@ def _sources(given: str, settings: Settings, ambient: Ambient) -> Iterator[Sourc
     only = file_source(path)
     if only is None:
         raise NotFound(f"{given}: no such file")
-    yield only if not only.name.endswith(planning.NPY) else planning.rest_of(only) or only
+    yield only if not only.name.endswith(NPY) else planning.rest_of(only) or only
 
 
 def _objects(given: str, settings: Settings, ambient: Ambient) -> Iterator[Source]:
@@ -210,7 +211,7 @@ def _objects(given: str, settings: Settings, ambient: Ambient) -> Iterator[Sourc
 
 
 def _is_importable(name: str) -> bool:
-    return not planning.is_auxiliary(name) and planning.kind_of(name) is not None
+    return not is_auxiliary(name) and kind_of(name) is not None
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from afterglow.imports import ingest, planning
 from afterglow.imports.ingest import GoesOn, Outcome, Site
 from afterglow.imports.ledger import ROOT
 from afterglow.imports.model import Plan, Receipt, Refused, Target
+from afterglow.imports.names import NPY, is_auxiliary
 from afterglow.imports.sources import Source, object_source
 from afterglow.imports.whole import refusal
 from afterglow.storage.ports import Objects
@@ -110,9 +111,9 @@ class Importer:
         target = Target(*map(unquote, parts[:3]))
         root = PREFIX + "".join(f"{each}/" for each in parts[:3])
         source: Source | None = object_source(self.objects, self.site.ambient, key, root)
-        if source is not None and key.endswith(planning.NPY):
+        if source is not None and key.endswith(NPY):
             source = planning.rest_of(source)
-        if source is None or planning.is_auxiliary(source.name):
+        if source is None or is_auxiliary(source.name):
             return None
         return source, target
 

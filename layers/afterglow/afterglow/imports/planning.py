@@ -14,6 +14,7 @@ import xxhash
 
 from afterglow.imports import csvs, jsonl, parquet, sidecar, streams, values
 from afterglow.imports.model import Columns, Compression, Kind, Plan, Range, Refused, Target
+from afterglow.imports.names import COMPRESSIONS, NPY, SUFFIX, kind_of
 from afterglow.imports.npy import Vectors
 from afterglow.imports.sidecar import Sidecar
 from afterglow.imports.sink import Sink
@@ -21,16 +22,6 @@ from afterglow.imports.sources import PIECE, Source
 from afterglow.imports.values import Bad
 from afterglow.settings import Ambient, Settings
 
-NPY = ".npy"
-_SUFFIXES = {
-    ".jsonl": Kind.JSONL,
-    ".ndjson": Kind.JSONL,
-    ".csv": Kind.CSV,
-    ".tsv": Kind.CSV,
-    ".parquet": Kind.PARQUET,
-    ".pq": Kind.PARQUET,
-}
-_COMPRESSIONS = {".gz": Compression.GZIP, ".zst": Compression.ZSTD, ".zstd": Compression.ZSTD}
 _NAMES = {"id": ("id",), "embedding": ("embedding", "vector"), "document": ("document", "text"), "uri": ("uri",)}
 _RECORD = "metadata"
 _SAMPLE_ROWS = 200
@@ -38,28 +29,10 @@ _BATCH_BYTES = 8 * 1024 * 1024
 _BLANKS = (b"", b"\r")
 
 
-def kind_of(name: str) -> tuple[Kind, Compression] | None:
-    """What a file of this name is, None where it is nothing that is imported."""
-    lower = name.lower()
-    compression = next((each for suffix, each in _COMPRESSIONS.items() if lower.endswith(suffix)), Compression.NONE)
-    if compression is not Compression.NONE:
-        lower = lower.rpartition(".")[0]
-    kind = next((each for suffix, each in _SUFFIXES.items() if lower.endswith(suffix)), None)
-    if kind is None or (kind is Kind.PARQUET and compression is not Compression.NONE):
-        return None
-    return kind, compression
-
-
-def is_auxiliary(name: str) -> bool:
-    """Whether the file only says something of another: a sidecar, embeddings, or a hidden file."""
-    last = name.rpartition("/")[2]
-    return last.startswith(".") or last.endswith((sidecar.SUFFIX, NPY)) or not last
-
-
 def rest_of(source: Source) -> Source | None:
     """The file of the rest that lies beside a `.npy` file of embeddings."""
     stem = source.name.rpartition("/")[2].removesuffix(NPY)
-    names = [f"{stem}{suffix}{also}" for suffix in (".jsonl", ".ndjson") for also in ("", *_COMPRESSIONS)]
+    names = [f"{stem}{suffix}{also}" for suffix in (".jsonl", ".ndjson") for also in ("", *COMPRESSIONS)]
     return next((found for found in map(source.beside, names) if found is not None), None)
 
 
@@ -89,7 +62,7 @@ def make(
         )
     kind, compression = found
     stem = source.name.rpartition("/")[2]
-    beside = source.beside(stem + sidecar.SUFFIX)
+    beside = source.beside(stem + SUFFIX)
     said = given or (Sidecar() if beside is None else sidecar.parse(beside.read(0, beside.size), beside.name))
     matrix = _matrix_beside(source, kind)
     footer = parquet.footer_of(source) if kind is Kind.PARQUET else None
@@ -156,7 +129,7 @@ def _matrix_beside(source: Source, kind: Kind) -> Source | None:
     if kind is not Kind.JSONL:
         return None
     stem = source.name.rpartition("/")[2]
-    for suffix in _COMPRESSIONS:
+    for suffix in COMPRESSIONS:
         stem = stem.removesuffix(suffix)
     return source.beside(stem.rpartition(".")[0] + NPY)
 

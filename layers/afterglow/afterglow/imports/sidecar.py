@@ -24,7 +24,6 @@ import orjson
 from afterglow.errors import InvalidArgument
 from afterglow.imports.model import Refused
 
-SUFFIX = ".import.json"
 SPACES = ("l2", "ip", "cosine")
 _ROLES = ("id", "embedding", "document", "uri")
 _TYPES = ("int", "float", "bool", "json", "str")

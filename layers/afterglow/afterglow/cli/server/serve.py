@@ -6,6 +6,7 @@ from pathlib import Path
 
 from afterglow.api.app import create_app
 from afterglow.cli.server.server import serve_app
+from afterglow.imports.watch import Watcher
 from afterglow.jobs import open as opening
 from afterglow.settings import Ambient, Settings
 
@@ -25,8 +26,13 @@ def serve(
     Raises what opening them raises.
     """
     engine = opening.serve(opening.open_place(path, settings, ambient), settings, ambient)
+    watcher = None if path is None else Watcher(path, engine)
+    if watcher is not None:
+        watcher.start()
     try:
         app = create_app(engine, settings, ambient, allow_reset=allow_reset, metered=path is None)
         serve_app(app, settings, ambient, listeners=listeners, control=control, on_ready=on_ready)
     finally:
+        if watcher is not None:
+            watcher.close()
         engine.close()

@@ -1,0 +1,170 @@
+"""`afterglow import` and `afterglow imports`: by directory, beside a server, and over HTTP."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import orjson
+import pytest
+
+from afterglow.settings import Settings
+from tests.imports import files
+from tests.imports.files import place_at, sample
+from tests.support.server import running
+
+PROGRAM = Path(sys.executable).with_name("afterglow")
+OF = sample(30)
+
+
+def afterglow(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, seconds: float = 60
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def test_into_a_directory(tmp_path: Path) -> None:
+    data, folder = tmp_path / "data", tmp_path / "files"
+    folder.mkdir()
+    (folder / "deep").mkdir()
+    files.write_jsonl(OF, folder)
+    files.write_pair(sample(40), folder / "deep")
+    (folder / "notes.txt").write_text("left alone")
+    done = afterglow("import", folder, "--collection", "imported", "--path", data, "--space", "cosine")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = done.stdout.splitlines()
+    assert [line.partition(",")[0] for line in told] == ["deep/records.jsonl: 40 rows", "records.jsonl: 30 rows"]
+    again = afterglow("import", folder, "--collection", "imported", "--path", data)
+    assert again.returncode == 0
+    assert all("imported before" in line for line in again.stdout.splitlines())
+    at = place_at(data, Settings())
+    assert at.engine.count(at.scope()).count == 40
+    # Nothing is left to index.
+    status = at.engine.indexing_status(at.scope())
+    assert status.indexed_ops == status.total_ops == 70
+    at.engine.close()
+    listed = afterglow("imports", "list", "--path", data).stdout.splitlines()
+    assert len(listed) == 2
+    assert all(" done " in line for line in listed)
+
+
+def test_what_is_wrong_is_told_and_has_a_code(tmp_path: Path) -> None:
+    data, path = tmp_path / "data", files.write_jsonl(OF, tmp_path)
+    path.write_bytes(path.read_bytes() + b"bad\n" * 12)
+    done = afterglow("import", path, "--collection", "imported", "--path", data)
+    assert done.returncode == 3
+    told = done.stdout.splitlines()
+    assert "30 rows, 12 rejected" in told[0]
+    assert told[1].startswith("  line 31: no JSON")
+    assert told[11].startswith("  and 2 more: afterglow imports show ")
+    shown = afterglow("imports", "show", told[11].split()[-1], "--path", data).stdout.splitlines()
+    assert sum(line.startswith("records.jsonl:") for line in shown) == 12
+    (tmp_path / "text.txt").write_text("hello")
+    done = afterglow("import", tmp_path / "text.txt", "--collection", "imported", "--path", data)
+    assert done.returncode == 1
+    assert "its name says nothing that is imported" in done.stdout
+    for arguments, said in (
+        (("no-such-file.csv",), "no such file"),
+        ((str(tmp_path / "empty"),), "nothing in this directory can be imported"),
+    ):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        done = afterglow("import", *arguments, "--collection", "imported", "--path", data)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert said in done.stderr
+    assert afterglow("imports", "show", "0", "--path", data).stderr == "afterglow: Import [0] does not exist\n"
+
+
+def test_over_http_and_beside_a_server(tmp_path: Path) -> None:
+    data, home = tmp_path / "data", {"HOME": str(tmp_path)}
+    path = files.write_pyarrow(OF, tmp_path)
+    with running(data, env={"AFTERGLOW_MAX_BATCH_SIZE": "7"}) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        done = afterglow("import", path, "--collection", "remote", "--url", url, env=home)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "30 rows, 0 rejected" in done.stdout
+        done = afterglow("import", path, "--collection", "remote", "--url", url, env=home)
+        assert "imported before, 30 rows" in done.stdout
+        done = afterglow("import", path, "--collection", "beside", "--path", data, env=home)
+        assert (done.returncode, done.stderr) == (0, "")
+        listed = afterglow("imports", "list", "--url", url, env=home).stdout.splitlines()
+        assert len(listed) == 1
+        assert " beside  records.parquet" in listed[0]
+        shown = afterglow("imports", "show", listed[0].split()[0], "--url", url, env=home)
+        assert "rows           30" in shown.stdout
+        refused = afterglow("import", path, "--collection", "x", "--url", url, env=home)
+        assert refused.returncode == 1
+        assert "Validation error: name" in refused.stdout
+    at = place_at(data)
+    for name in ("remote", "beside"):
+        scope = at.scope(name)
+        assert at.engine.count(scope).count == 30
+        assert at.engine.indexing_status(scope).total_ops == 30
+    at.engine.close()
+
+
+@pytest.mark.slow
+def test_interrupted_and_run_again(tmp_path: Path) -> None:
+    of = sample(3_000, 64)
+    data, path = tmp_path / "data", files.write_gzip(of, tmp_path)
+    (tmp_path / f"{path.name}.import.json").write_bytes(orjson.dumps({"batch_size": 5}))
+    command = [PROGRAM, "import", path, "--collection", "imported", "--path", data]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        status = data / "objects" / "imports" / ".status"
+        while process.poll() is None and not list(status.rglob("ranges/*.json")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 130
+    before = afterglow("imports", "list", "--path", data).stdout.split()
+    assert before[1] == "running"
+    assert 0 < int(before[2]) < 3_000
+    done = afterglow("import", path, "--collection", "imported", "--path", data)
+    assert done.returncode == 0
+    assert f"3000 rows, {before[2]} of them before" in done.stdout
+    at = place_at(data)
+    assert at.contents() == files.expected(of)
+    assert at.appended() == 3_000
+    at.engine.close()
+
+
+def test_a_watched_directory(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    folder = data / "imports" / "default_tenant" / "default_database" / "imported"
+    with running(data) as server:
+        folder.mkdir(parents=True)
+        written = files.write_pair(OF, tmp_path)
+        for each in (written.with_suffix(".npy"), written):
+            each.replace(folder / each.name)
+        (folder / "words.txt").write_text("no records")
+        deadline = time.monotonic() + 60
+        while list(folder.iterdir()):
+            assert time.monotonic() < deadline, server.printed()
+            time.sleep(0.1)
+        with server.client() as client:
+            reply = client.request("GET", "/api/v2/tenants/default_tenant/databases/default_database/imports")
+            told = {each["file"]: each for each in orjson.loads(reply.body)}
+    assert told["records.jsonl"]["rows"] == 30
+    assert told["words.txt"]["state"] == "failed"
+    moved = sorted(
+        each.relative_to(data / "imports").as_posix() for each in (data / "imports").rglob("*") if each.is_file()
+    )
+    place = "default_tenant/default_database/imported"
+    assert moved == [
+        f".done/{place}/records.jsonl",
+        f".done/{place}/records.npy",
+        f".failed/{place}/words.txt",
+        f".failed/{place}/words.txt.receipt.json",
+    ]
+    at = place_at(data)
+    assert at.contents() == files.expected(OF)
+    at.engine.close()
