@@ -32,7 +32,10 @@ def reading(url: str | None, path: Path | None, settings: Settings, ambient: Amb
 
 @contextmanager
 def writing(url: str | None, path: Path | None, settings: Settings, ambient: Ambient) -> Iterator[Side]:
-    """The same, made where it is not there, and with an indexer that follows what is written."""
+    """The same, made where it is not there, and with an indexer that follows what is written.
+
+    Nobody else may look after a directory: what was written to it is indexed in the end.
+    """
     if url is not None:
         with _connected(url, settings, ambient) as side:
             yield side
@@ -40,7 +43,10 @@ def writing(url: str | None, path: Path | None, settings: Settings, ambient: Amb
     place = opening.open_place(path, settings, ambient)
     engine = opening.serve(place, settings, ambient)
     try:
-        yield Local(place.stores(settings, ambient, NoQueue()), engine)
+        side = Local(engine.stores, engine)
+        yield side
+        if path is not None:
+            side.wait_until_indexed()
     finally:
         engine.close()
 

@@ -21,6 +21,7 @@ from afterglow.storage.stores import Stores
 
 _ROWS = 4_096
 _ATTEMPTS = 600
+_LOOK_SECONDS = 0.25
 
 
 class Local:
@@ -31,6 +32,7 @@ class Local:
     def __init__(self, stores: Stores, engine: Engine) -> None:
         self._stores = stores
         self._engine = engine
+        self._written: dict[str, Described] = {}
 
     def tenants(self) -> list[str]:
         """Every tenant."""
@@ -90,7 +92,15 @@ class Local:
             metadatas=None if records.metadatas is None else list(map(_metadata, records.metadatas)),
             uris=records.uris,
         )
+        self._written[to.id] = to
         _patiently(lambda: self._engine.write(_scope(to), batch), self._stores.ambient)
+
+    def wait_until_indexed(self) -> None:
+        """Return when all that was added is indexed, by whoever does that."""
+        for each in self._written.values():
+            with suppress(NotFound):
+                while (status := self._engine.indexing_status(_scope(each))).indexed_ops < status.total_ops:
+                    self._stores.ambient.sleep(_LOOK_SECONDS)
 
 
 def described(collection: Collection) -> Described:
