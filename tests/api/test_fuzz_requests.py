@@ -152,6 +152,36 @@ def columns(draw: st.DrawFn) -> dict[str, Any]:
     return written | {name: column(each) for name, each in optional.items() if draw(st.booleans())}
 
 
+def one(name: str, operand: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries({name: operand})
+
+
+knn = st.fixed_dictionaries(
+    {"query": st.lists(small, min_size=2, max_size=2)},
+    optional={"limit": st.integers(0, 5), "default": small, "return_rank": st.booleans(), "key": values},
+)
+ranks = st.recursive(
+    one("$knn", knn) | one("$val", small | st.just(1e39)) | values,
+    lambda inner: st.one_of(
+        *(one(name, st.lists(inner, max_size=3)) for name in ("$sum", "$mul", "$max", "$min")),
+        *(one(name, inner) for name in ("$abs", "$exp", "$log")),
+        *(one(name, st.fixed_dictionaries({"left": inner, "right": inner})) for name in ("$sub", "$div")),
+    ),
+    max_leaves=5,
+)
+selected = st.lists(st.sampled_from(["k", "#score", "#document", "#embedding", "#metadata", "#id"]), max_size=3)
+kept = st.fixed_dictionaries({"keys": selected, "k": st.integers(0, 2)})
+searches = st.fixed_dictionaries(
+    {},
+    optional={
+        "filter": filters["where"],
+        "rank": ranks,
+        "group_by": st.fixed_dictionaries({"keys": selected, "aggregate": one("$min_k", kept) | one("$max_k", kept)}),
+        "limit": st.fixed_dictionaries({}, optional={"offset": st.integers(0, 3), "limit": st.integers(0, 3)}),
+        "select": one("keys", selected),
+    },
+)
+
 GOOD: dict[str, st.SearchStrategy[Any]] = {
     "add": columns(),
     "update": columns(),
@@ -162,6 +192,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
         {"query_embeddings": st.lists(st.lists(small, min_size=2, max_size=2), max_size=3)},
         optional=filters | {"n_results": st.integers(0, 6)},
     ),
+    "search": st.fixed_dictionaries({"searches": st.lists(searches, max_size=3)}),
     "create": st.fixed_dictionaries(
         {"name": st.text("abc", min_size=3, max_size=4)},
         optional={"metadata": metadata, "get_or_create": st.booleans(), "configuration": st.none()},

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from typing import Any, cast
 
+import numpy as np
 import orjson
 import pytest
 from starlette.types import Message
@@ -11,6 +12,8 @@ from starlette.types import Message
 from afterglow.api.app import create_app
 from afterglow.api.metered import rendered
 from afterglow.collection import Engine
+from afterglow.collection.model import Counted, Records
+from afterglow.collection.ranked import Ranked
 from afterglow.errors import Unavailable
 from afterglow.metering import Usage, current, measuring
 from afterglow.settings import Ambient, Settings
@@ -37,8 +40,14 @@ class Calling:
     def write(self, _scope: Any, _batch: Any) -> None:
         raise Unavailable("gone")
 
-    def delete(self, _scope: Any, _selection: Any, _limit: Any) -> int:
-        return 2
+    def delete(self, _scope: Any, _selection: Any, _limit: Any) -> Counted:
+        return Counted(2, 7)
+
+    def searches_at_once(self, _scope: Any, _searches: Any) -> bool:
+        return False
+
+    def search(self, _scope: Any, searches: Any, *_: Any, **__: Any) -> list[Ranked]:
+        return [Ranked(Records(["a", "b"]), np.zeros(2, dtype=np.float32)) for _ in searches]
 
 
 def asked(
@@ -141,6 +150,14 @@ def test_facts_and_phases_of_a_write_that_fails() -> None:
         "status": 503,
     }
     assert set(usage.phases) == {"parse", "handle"}
+
+
+def test_facts_and_phases_of_searches() -> None:
+    with measuring() as usage:
+        asked("POST", RECORDS + "search", b'{"searches":[{},{}]}')
+    assert usage.facts["operation"] == "search.search"
+    assert (usage.facts["queries"], usage.facts["rows"]) == (2, 4)
+    assert set(usage.phases) == {"parse", "handle", "render"}
 
 
 def test_facts_of_a_delete() -> None:
