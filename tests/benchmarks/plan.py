@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import moving, writing
+from tests.benchmarks import importing, moving, writing
 from tests.benchmarks.bare import Bare
 from tests.benchmarks.contenders import Contender, disk_at_rest
 from tests.benchmarks.corpus import Corpus
@@ -45,6 +45,8 @@ class Run:
             finally:
                 for each in self.contenders:
                     each.stop()
+        if "import" in self.phases and any(each.ours for each in self.contenders):
+            self._import(samples)
         return samples
 
     def _turns(
@@ -110,6 +112,13 @@ class Run:
             if each.ours:
                 each.stop()
                 each.start()
+
+    def _import(self, samples: Samples) -> None:
+        files = importing.write(self.corpus, self.folder / "files")
+        for number in range(self.rounds):
+            for name, path in files.items():
+                self.note(f"import of {name}, round {number + 1}")
+                importing.measure(name, path, self.corpus, self.folder / f"imported-{name}-{number}", samples)
 
     def _move(self, samples: Samples) -> None:
         if "export" in self.phases:

@@ -28,7 +28,7 @@ class Row:
     recall: float | None = None
 
 
-LESS, MORE = Rule.LESS_IS_FASTER, Rule.MORE_IS_FASTER
+LESS, MORE, AT_LEAST = Rule.LESS_IS_FASTER, Rule.MORE_IS_FASTER, Rule.AT_LEAST
 ROWS = (
     Row("ingest", "ingest", "ingest, acknowledged (stock client, batches of 1,000)", "rows/s", MORE, 4.0),
     Row("indexed", "ingest", "ingest, until fully indexed", "rows/s", MORE, 2.5),
@@ -40,6 +40,12 @@ ROWS = (
     Row("range", "filters", "filter size > 100000, p50 bare", "ms", LESS, 15.0, 0.995),
     Row("and", "filters", "filter $and of section == python, size > 100000, p50 bare", "ms", LESS, 15.0, 0.995),
     Row("contains", "contains", "document $contains, rare to common, p50 bare", "ms", LESS, 5.0),
+    Row("import_parquet", "import", "import of Parquet into a directory, up to the log", "rows/s", AT_LEAST, 20_000.0),
+    Row("import_npy", "import", "the same of .npy beside JSON Lines", "rows/s", AT_LEAST, 20_000.0),
+    Row("import_jsonl", "import", "the same of JSON Lines", "rows/s", AT_LEAST, 20_000.0),
+    Row("import_gzip", "import", "the same of JSON Lines, gzip", "rows/s", AT_LEAST, None),
+    Row("import_csv", "import", "the same of CSV", "rows/s", AT_LEAST, None),
+    Row("import_indexed", "import", "import of Parquet, until fully indexed (theirs: ingest)", "rows/s", MORE, 6.0),
     Row("export", "export", "export as Parquet, beside a server", "rows/s", Rule.AT_LEAST, 30_000.0),
     Row("move", "move", "move of everything from the genuine server into a directory, compared", "rows/s", MORE, None),
     Row("update", "update", "one-record update, acknowledged, p50 bare", "ms", LESS, 4.0),
