@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import orjson
+import pytest
 
+from afterglow.cli.main import parser
 from tests.support.server import running
 from tests.support.wire import Wire
 
@@ -64,14 +66,13 @@ def test_a_database_to_a_directory_and_back(tmp_path: Path) -> None:
     assert nowhere.stderr == f"afterglow: {tmp_path}/nowhere: there is no such directory\n"
 
 
-def test_what_a_backup_cannot_be(tmp_path: Path) -> None:
-    for arguments in (
-        [],
-        ["--to", "x"],
-        ["--database", "x"],
-        ["into", "--database", "x", "--to", "y"],
-        ["into", "--aws"],
-    ):
-        done = afterglow("backup", *arguments)
-        assert done.returncode == 2
-        assert "a backup takes a folder" in done.stderr
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--to", "x"], ["--database", "x"], ["into", "--database", "x", "--to", "y"], ["into", "--aws"]],
+)
+def test_what_a_backup_cannot_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    given = parser().parse_args(["backup", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        given.command(given)
+    assert ended.value.code == 2
+    assert "a backup takes a folder" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
-from afterglow.catalog import collections, keys
+from afterglow.catalog import Catalog, collections, keys, schema
 from afterglow.catalog import state as states
 from afterglow.collection import Engine
 from afterglow.collection.model import Scope
@@ -282,3 +282,23 @@ def test_nothing_is_wrong_while_it_is_written_folded_and_dropped(folder: Path, s
     assert not failed
     assert told == []
     assert problems(stores) == []
+
+
+def test_a_fork_and_what_expires_are_sound(stores: Stores, scope: Scope) -> None:
+    Engine(stores).fork(scope, "forked")
+    catalog = Catalog(stores.table, stores.ambient)
+    metadata = {"afterglow:ttl_key": "until"}
+    place = catalog.get_database("default_tenant", "default_database")
+    made = Engine(stores).create_collection(
+        place.tenant, place.name, "passing", metadata, schema.reconcile(None, None, None)
+    )
+    own = Scope(place.tenant, place.name, made.id)
+    for first in range(0, 30, 10):
+        names = [f"{number}" for number in range(first, first + 10)]
+        gone: list[dict[str, int] | None] = [{"until": 1} if number % 2 else None for number in range(10)]
+        Engine(stores).write(own, Batch(Op.ADD, names, np.ones((10, 3), dtype=np.float32), metadatas=gone))
+        assert problems(stores) == []
+        if first < 20:
+            fold(stores, own)
+            assert problems(stores) == []
+    assert Engine(stores).count(own).count == 15

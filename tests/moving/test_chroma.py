@@ -190,6 +190,7 @@ def test_a_directory_that_is_damaged(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_command(filled: Path, tmp_path: Path) -> None:
     copy, data = tmp_path / "chroma", tmp_path / "data"
     shutil.copytree(filled, copy)

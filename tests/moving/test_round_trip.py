@@ -50,7 +50,7 @@ def imported(stores: Stores, file: Path, name: str) -> Receipt:
 
 
 @given(collections(), st.sampled_from(LIKES))
-@hypothesis_settings(max_examples=25)
+@hypothesis_settings(max_examples=12)
 def test_the_collection_is_the_same_again(records: Records, like: Described) -> None:
     with quick_folder() as folder:
         stores = stores_at(folder, SMALL)
