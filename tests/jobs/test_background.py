@@ -139,7 +139,7 @@ def test_the_sweep_finds_what_expired_in_a_collection_nobody_writes_to(folder: P
     metadata, stored = {"afterglow:ttl_key": "until"}, schema.reconcile(None, None, None)
     collection = first.create_collection("default_tenant", "default_database", "tested", metadata, stored)
     scope = Scope("default_tenant", "default_database", collection.id)
-    metadatas = [{"until": 1}, {"until": 2.5}, None]
+    metadatas: list[dict[str, float] | None] = [{"until": 1}, {"until": 2.5}, None]
     first.write(scope, Batch(Op.ADD, ["a", "b", "c"], np.ones((3, 3), dtype=np.float32), metadatas=metadatas))
     fold(first.stores, Replica.for_indexer(first.stores, scope.collection).view())
     first.close()
