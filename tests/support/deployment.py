@@ -182,5 +182,18 @@ def deployed(aws: MiniStack, build: Path, name: str, **parameters: str | int) ->
         folder=build.parent,
         environment=aws.environment(ACCOUNT),
     )
+    _mend_numbers(aws)
     stack = client(aws, "cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     return Deployment(aws, name, {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]})
+
+
+def _mend_numbers(aws: MiniStack) -> None:
+    """MiniStack keeps the number of a template's parameter as text, and then stumbles over it with each look at queues.
+
+    It does not for queues in order, of which it works on one batch at a time in any case.
+    """
+    functions = client(aws, "lambda")
+    for each in functions.list_event_source_mappings()["EventSourceMappings"]:
+        most = each.get("ScalingConfig", {}).get("MaximumConcurrency")
+        if most is not None:
+            functions.update_event_source_mapping(UUID=each["UUID"], ScalingConfig={"MaximumConcurrency": int(most)})
