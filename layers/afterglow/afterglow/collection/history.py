@@ -130,12 +130,10 @@ def _base(stores: Stores, collection: Collection, moment: Moment) -> Place | Non
     """The newest checkpoint that is no later than the moment and stays while it can be read."""
     if collection.manifest is None:
         return None
-    keys = {info.key for info in stores.objects.list(manifests.prefix(collection.id))}
-    keys |= {key for key in (collection.begins, collection.manifest) if key is not None}
-    in_force = manifests.place(collection.manifest)
+    listed = [info.key for info in stores.objects.list(manifests.prefix(collection.id))]
     length = entry.milliseconds(stores.settings.retention_seconds)
     window = Window(entry.milliseconds(stores.ambient.now()) - length, length)
-    steady = anchors.steady(map(manifests.place, keys), in_force, window)
+    steady = anchors.steady(anchors.checkpoints(listed, collection.manifest, collection.begins), window)
     early = [each for each in steady if _is_early(each, moment)]
     return early[-1] if early else None
 

@@ -48,8 +48,7 @@ def needs_of(stores: Stores, state: Collection) -> Needs:
     grace, now = (entries.milliseconds(each) for each in (stores.settings.garbage_grace_seconds, stores.ambient.now()))
     retention = entries.milliseconds(stores.settings.retention_seconds)
     window = Window(now - retention - grace, retention) if retention else None
-    keys_there = {*listed, state.manifest, *([] if state.begins is None else [state.begins])}
-    found = anchors.kept(map(manifests.place, keys_there), manifests.place(state.manifest), window)
+    found = anchors.kept(anchors.checkpoints(listed, state.manifest, state.begins), window)
     trimmed = manifests.load(stores.objects, state.manifest).trimmed
     return Needs(
         names=frozenset().union(*(_kept(stores.objects, each.key, state.manifest) for each in found.kept)),
@@ -62,7 +61,7 @@ def needs_of(stores: Stores, state: Collection) -> Needs:
 def _since(found: Anchors, window: Window | None, grace: int, now: int) -> int | None:
     if window is None:
         return now - grace
-    return None if found.base is None else min(window.begins, found.base.clock) - 2 * grace
+    return None if found.base is None else min(window.since, found.base.clock) - 2 * grace
 
 
 def _kept(objects: Objects, key: str, in_force: str) -> frozenset[str]:

@@ -6,6 +6,7 @@ Keeping all of them would keep all their segments. Kept are
 * the one in force, and those that are not published yet (their number is larger);
 * of the others the last of each seventh of the window and of each 131,072 operations, which is how much there is to
   replay at most;
+* the one with which a fork begins, as there is nothing before it;
 * of those none before the **base**: the newest one that is as old as the window.
 
 What is kept once stays kept until the window has passed it: whether a manifest is the last of its stretch no longer
@@ -16,6 +17,7 @@ later by more than a stretch. Whoever goes back starts from one of `steady`.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import Place
 
 _STRETCH_OPS = 131_072
@@ -32,9 +34,9 @@ class Anchors:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The past is to be had since `begins` (Unix ms), for `length` milliseconds."""
+    """The past is to be had since `since` (Unix ms), for `length` milliseconds."""
 
-    begins: int
+    since: int
     length: int
 
     def stretch(self, place: Place) -> tuple[int, int]:
@@ -42,23 +44,42 @@ class Window:
         return place.folded_ops // _STRETCH_OPS, place.clock // max(self.length // _STRETCHES, 1)
 
 
-def steady(places: Iterable[Place], in_force: Place, window: Window) -> list[Place]:
-    """Those that stay, ascending: the last of each stretch that is over, and the one in force."""
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """All manifests of a collection, with the one in force and the one with which a fork begins (None: no fork)."""
+
+    places: tuple[Place, ...]
+    in_force: Place
+    begins: Place | None
+
+
+def checkpoints(keys: Iterable[str], in_force: str, begins: str | None) -> Checkpoints:
+    """Those of the keys that were listed; the two named besides need not be among them. Raises Corrupt."""
+    everything = {*keys, in_force, *([] if begins is None else [begins])}
+    return Checkpoints(
+        tuple(map(manifests.place, everything)),
+        manifests.place(in_force),
+        None if begins is None else manifests.place(begins),
+    )
+
+
+def steady(found: Checkpoints, window: Window) -> list[Place]:
+    """Those that stay, ascending: the first of a fork, the last of each stretch that is over, and the one in force."""
     last: dict[tuple[int, int], Place] = {}
-    for each in sorted(places, key=lambda each: (each.number, each.key)):
-        if each.number < in_force.number:
+    for each in sorted(found.places, key=lambda each: (each.number, each.key)):
+        if each.number < found.in_force.number:
             last[window.stretch(each)] = each
-    last[window.stretch(in_force)] = in_force
-    return sorted(last.values(), key=lambda each: each.number)
+    last[window.stretch(found.in_force)] = found.in_force
+    staying = {*last.values(), *([] if found.begins is None else [found.begins])}
+    return sorted(staying, key=lambda each: each.number)
 
 
-def kept(places: Iterable[Place], in_force: Place, window: Window | None) -> Anchors:
+def kept(found: Checkpoints, window: Window | None) -> Anchors:
     """Which of the manifests must stay, for the past of a window; None: there is none to be had."""
-    everything = list(places)
-    coming = [each for each in everything if each.number > in_force.number]
+    coming = [each for each in found.places if each.number > found.in_force.number]
     if window is None:
-        return Anchors((in_force, *coming), in_force)
-    past = steady(everything, in_force, window)
-    old = [each for each in past if each.clock <= window.begins]
+        return Anchors((found.in_force, *coming), found.in_force)
+    past = steady(found, window)
+    old = [each for each in past if each.clock <= window.since]
     base = old[-1] if old else None
     return Anchors((*past[max(len(old) - 1, 0) :], *coming), base)
