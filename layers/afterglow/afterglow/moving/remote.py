@@ -17,6 +17,7 @@ from afterglow.moving.wire import Connection
 _TENANTS = "/api/v2/tenants"
 _DEFAULT_TENANT = "default_tenant"
 _ROWS = 1_000
+_PAGE = 4_096
 _NAMES = 1_000
 
 
@@ -29,6 +30,7 @@ class Remote:
         self._tenants = list(tenants)
         limits = connection.call("GET", "/api/v2/pre-flight-checks")
         self.rows = min(int(limits["max_batch_size"]), _ROWS)
+        self._page = _PAGE
         self._takes_base64 = bool(limits.get("supports_base64_encoding"))
 
     def tenants(self) -> list[str]:
@@ -96,14 +98,13 @@ class Remote:
             self.add(to, piece(records, half, len(records.ids)))
 
     def _pages(self, of: Described, include: frozenset[Include], offset: int) -> Iterator[Records]:
-        rows = self.rows
         while True:
             try:
-                page = self._got(of, {"limit": rows, "offset": offset}, include)
+                page = self._got(of, {"limit": self._page, "offset": offset}, include)
             except TooLarge:
-                if rows == 1:
+                if self._page == 1:
                     raise
-                rows //= 2
+                self._page //= 2
                 continue
             if not page.ids:
                 return
