@@ -296,7 +296,12 @@ def quoted(name: str) -> str:
 
 def _listed(column: Array | None, count: int) -> list[Any]:
     """A column as Python's own values, None where it has none."""
-    return [None] * count if column is None else column.tolist() if column.dtype != object else _objects(column)
+    if column is None:
+        return [None] * count
+    if column.dtype == object:
+        return _objects(column)
+    # NaN and infinity are nothing that JSON, and so metadata, could say.
+    return (np.ma.masked_invalid(column) if column.dtype.kind == "f" else column).tolist()  # type: ignore[no-any-return]
 
 
 def _objects(column: Array) -> list[Any]:

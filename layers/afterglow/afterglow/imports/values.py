@@ -5,7 +5,6 @@ delete it), an empty list likewise, and a number among strings is no reason to r
 """
 
 import binascii
-import math
 import struct
 from collections.abc import Mapping
 from functools import lru_cache
@@ -17,6 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 _AS_THEY_ARE = frozenset({bool, float, str})
+_SCALARS = frozenset({bool, float, str, int})
 _NUMBERS = frozenset({int, float})
 _LEAST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
 _LARGEST_U32 = 2**32 - 1
@@ -119,7 +119,7 @@ def metadata(record: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     for key in record:
         _check_key(key)
-    if _AS_THEY_ARE.issuperset(map(type, record.values())):
+    if _SCALARS.issuperset(map(type, record.values())) and all(map(_fits, record.values())):
         return record if type(record) is dict else dict(record)
     found = {}
     for key, value in record.items():
@@ -141,6 +141,10 @@ def key_fault(key: str) -> str | None:
     return None
 
 
+def _fits(value: Any) -> bool:
+    return type(value) is not int or _LEAST_INT <= value <= _LARGEST_INT
+
+
 def _check_key(key: str) -> None:
     fault = key_fault(key)
     if fault is not None:
@@ -150,8 +154,6 @@ def _check_key(key: str) -> None:
 def _taken(key: str, value: Any) -> Any:
     kind = type(value)
     if kind in _AS_THEY_ARE or value is None:
-        if kind is float and not math.isfinite(value):
-            return None
         return value
     if kind is int:
         return value if _LEAST_INT <= value <= _LARGEST_INT else float(value)
