@@ -12,12 +12,15 @@ import numpy as np
 
 from afterglow.catalog import schema
 from afterglow.collection import Engine
-from afterglow.collection.model import Include, Scope, Selection
+from afterglow.collection.model import Include, ReadLevel, Scope, Selection
+from afterglow.collection.ranked import DenseNearest, Search
+from afterglow.filters import parse_filter
 from afterglow.jobs import janitor
 from afterglow.jobs.account import open_account, open_engine
 from afterglow.jobs.messages import QUIET, work_on
 from afterglow.log.batch import Batch, Op
 from afterglow.metering import Usage, measuring
+from afterglow.ranking.tree import Folded, Folding, Nearest
 from afterglow.settings import IN_LAMBDA, Ambient, Settings
 from tests.support import aws
 
@@ -75,6 +78,14 @@ class Account:
         include = frozenset({Include.DOCUMENTS, Include.METADATAS, Include.DISTANCES})
         return measured(lambda: engine.query(self.scope, one, 10, Selection(), include))
 
+    def search(self, engine: Engine) -> Measured:
+        """Two searches, of which one ranks by two vectors, and one names a record."""
+        vectors = np.eye(2, DIMENSION, dtype=np.float32)
+        rank = Folded(Folding.SUM, (Nearest(0), Nearest(1)))
+        fused = Search(rank=rank, nearest=tuple(DenseNearest(each, 10) for each in vectors))
+        named = Search(filter=parse_filter({"#id": "record-000001"}), include=frozenset({Include.DOCUMENTS}))
+        return measured(lambda: engine.search(self.scope, [fused, named], ReadLevel.INDEX_AND_WAL))
+
     def index(self) -> Measured:
         """Everything folded and merged, by an indexer just started."""
         settings, ambient = self.settings(), Ambient()
@@ -120,6 +131,7 @@ def measure(folder: Path) -> dict[str, Measured]:
     cold = account.container()
     found["query of a container that never saw the collection, all indexed"] = account.query(cold)
     found["query, warm"] = account.query(cold)
+    found["two searches in one call, warm"] = account.search(cold)
     selection = Selection(["record-000001", "record-000002"])
     found["get of 2 records, warm"] = measured(
         lambda: cold.get(account.scope, selection, None, 0, frozenset({Include.DOCUMENTS}))

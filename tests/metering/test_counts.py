@@ -22,7 +22,9 @@ def account(tmp_path: Path) -> Iterator[Account]:
         yield Account(tmp_path)
 
 
-@pytest.mark.parametrize("call", ["query, warm", "get of 2 records, warm", "count, warm"])
+@pytest.mark.parametrize(
+    "call", ["query, warm", "two searches in one call, warm", "get of 2 records, warm", "count, warm"]
+)
 def test_a_warm_read_is_one_query_of_the_table_and_nothing_else(measured: dict[str, Measured], call: str) -> None:
     usage = measured[call].usage
     assert usage.calls == {"dynamodb.Query": 1}
