@@ -7,9 +7,20 @@ import pytest
 
 from afterglow.columns import Kind
 from afterglow.errors import InvalidArgument
-from afterglow.filters import operands, parse_where, parse_where_document, reads_documents
+from afterglow.filters import operands, parse_filter, parse_where, parse_where_document, reads_documents
 from afterglow.filters.parse import MAX_DEPTH
-from afterglow.filters.tree import Among, And, Compare, Comparison, Contains, HasItem, Matches, Or
+from afterglow.filters.tree import (
+    Among,
+    And,
+    Compare,
+    Comparison,
+    Contains,
+    HasItem,
+    Matches,
+    Named,
+    Or,
+    ids_named,
+)
 
 
 def nested(levels: int, leaf: Any, operator: str = "$and") -> Any:
@@ -115,3 +126,44 @@ def test_a_filter_tells_what_it_reads() -> None:
     assert list(operands(tree)) == [("a", Kind.INT), ("b", Kind.FLOAT), ("c", Kind.STR), ("d", Kind.BOOL)]
     assert reads_documents(tree)
     assert not reads_documents(And((Compare("a", Comparison.EQ, 1),)))
+
+
+@pytest.mark.parametrize(
+    ("clause", "tree"),
+    [
+        ({"#id": "x"}, Named(("x",))),
+        ({"#id": {"$ne": "x"}}, Named(("x",), negated=True)),
+        ({"#id": {"$in": ["x", "y"]}}, Named(("x", "y"))),
+        ({"#id": {"$nin": ["x"]}}, Named(("x",), negated=True)),
+        ({"#id": 1}, Compare("#id", Comparison.EQ, 1)),
+        ({"#id": {"$contains": "x"}}, HasItem("#id", "x")),
+        ({"k": {"$in": ["x"]}}, Among("k", Kind.STR, ("x",))),
+        (
+            {"$or": [{"#id": "x"}, {"$and": [{"#document": {"$regex": "x"}}]}]},
+            Or((Named(("x",)), And((Matches("x"),)))),
+        ),
+        (None, None),
+    ],
+    ids=repr,
+)
+def test_the_filter_of_a_search_knows_ids(clause: Any, tree: Any) -> None:
+    assert parse_filter(clause) == tree
+
+
+def test_a_filter_tells_which_ids_it_names() -> None:
+    tree = parse_filter({"$or": [{"#id": {"$nin": ["y", "x"]}}, {"$and": [{"#id": "z"}, {"k": "w"}]}]})
+    assert tree is not None
+    assert list(ids_named(tree)) == ["y", "x", "z"]
+
+
+def test_the_filter_of_a_search_is_refused_as_a_where_clause_is() -> None:
+    assert parse_filter(nested(MAX_DEPTH - 1, {"#id": "x"})) is not None
+    for clause in (
+        {},
+        {"#id": {"$gt": "x"}},
+        {"#id": {"$regex": "x"}},
+        {"#id": {"$in": []}},
+        nested(MAX_DEPTH, {"#id": "x"}),
+    ):
+        with pytest.raises(InvalidArgument, match="Invalid where clause"):
+            parse_filter(clause)
