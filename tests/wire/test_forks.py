@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.face import CollectionFace, Face
-from tests.wire.test_collections import malformed, refused
+from tests.wire.face import CollectionFace, Face, malformed, refused
 
 POSITION = "afterglow-log-position"
 

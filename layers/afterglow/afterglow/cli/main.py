@@ -158,20 +158,52 @@ def _backup_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def _restore(given: argparse.Namespace) -> None:
-    """Make the collections of a database again from its copy, beside a server at work or where there is none."""
-    from afterglow.cli.restore import restore_database
+    """Bring a collection back as it was at a moment, also a dropped one; or, with --from, a database from its copy."""
+    from afterglow.cli.restore import list_dropped, restore_collection, restore_database
 
-    restore_database(_where(given), settings(aws=given.aws), given.origin, given.tenant, given.database)
+    where, chosen = _where(given), settings(aws=given.aws)
+    if given.origin is not None and given.collection is None and given.at is None and given.name is None:
+        restore_database(where, chosen, given.origin, given.tenant, given.database)
+        return
+    home = given.tenant or "default_tenant", given.database or "default_database"
+    if given.collection is not None and given.origin is None and not (given.name and given.replace):
+        restore_collection(where, chosen, home, given.collection, at=given.at, name=given.name, replace=given.replace)
+    elif given.list:
+        list_dropped(where, chosen, home)
+    else:
+        give_up("say a collection, perhaps --at and --as or --replace; or --list; or --from a copy", MISUSED)
 
 
 def _restore_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        "--from", dest="origin", required=True, help="Directory or s3://bucket/prefix that `backup --to` copied to."
+        "collection",
+        nargs="?",
+        default=argparse.SUPPRESS,
+        help="Name or id of a collection, dropped ones too.",
     )
-    _place(sub, "Directory that holds the data; made if it is not there.")
-    sub.add_argument("--database", default=argparse.SUPPRESS, help="Database to restore into; the copy's without it.")
-    sub.add_argument("--tenant", default=argparse.SUPPRESS, help="Tenant of the database; the copy's without it.")
-    sub.set_defaults(database=None, tenant=None)
+    sub.add_argument(
+        "--at",
+        default=argparse.SUPPRESS,
+        help="As of when: a time like 2026-01-31T12:00:00Z (UTC), or a log position; a dropped collection's end without"
+        " it.",
+    )
+    sub.add_argument("--as", dest="name", default=argparse.SUPPRESS, help="Name of the collection that is made.")
+    sub.add_argument("--replace", action="store_true", help="Put it in the place of the collection that is there.")
+    sub.add_argument("--list", action="store_true", help="List the dropped collections that can be restored.")
+    sub.add_argument(
+        "--from",
+        dest="origin",
+        default=argparse.SUPPRESS,
+        help="Directory or s3://bucket/prefix that `backup --to` copied to.",
+    )
+    _place(sub, "Directory that holds the data.")
+    sub.add_argument(
+        "--database", default=argparse.SUPPRESS, help="Database; of a copy, its own without it, else default_database."
+    )
+    sub.add_argument(
+        "--tenant", default=argparse.SUPPRESS, help="Tenant; of a copy, its own without it, else default_tenant."
+    )
+    sub.set_defaults(collection=None, at=None, name=None, origin=None, database=None, tenant=None)
 
 
 def _import(given: argparse.Namespace) -> None:

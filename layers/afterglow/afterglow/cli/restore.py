@@ -1,16 +1,25 @@
-"""`afterglow restore`: a database from its copy."""
+"""`afterglow restore`: a collection as it was at a moment, or a database from its copy."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+from afterglow.api import moments
+from afterglow.catalog import Catalog, names
 from afterglow.cli.bars import bar
+from afterglow.collection.replica import Replica
 from afterglow.jobs import open as opening
+from afterglow.jobs import rollback
+from afterglow.jobs.directory import existing
 from afterglow.jobs.elsewhere import open_elsewhere
 from afterglow.jobs.place import NoQueue
 from afterglow.moving import copies
 from afterglow.moving.copies import Vault
 from afterglow.moving.restoring import restore
 from afterglow.settings import Ambient, Settings
+from afterglow.storage.stores import Stores
 
 
 def restore_database(
@@ -35,3 +44,55 @@ def restore_database(
         stores.table.close()
     before = f", {made.before} were there from before" if made.before else ""
     sys.stdout.write(f"{tenant}/{database}: {made.made} collections, {made.size / 1e6:.1f} MB{before}\n")
+
+
+def restore_collection(
+    path: Path | None,
+    settings: Settings,
+    home: tuple[str, str],
+    wanted: str,
+    *,
+    at: str | None,
+    name: str | None,
+    replace: bool,
+) -> None:
+    """Makes a fork of the collection as it was, and says so; `home` is its tenant and database.
+
+    Raises NotFound, AlreadyExists, InvalidArgument, Unavailable, StorageFull.
+    """
+    moment = None if at is None else moments.parse(at)
+    if name is not None:
+        names.validate_collection_name(name)
+    with _opened(path, settings) as stores:
+        place = Catalog(stores.table, stores.ambient).get_database(*home)
+        source = rollback.find(stores, place, wanted)
+        made = rollback.roll_back(stores, source, moment, name, replace=replace)
+        records = Replica(stores, made.id).view().records
+    sys.stdout.write(f"{made.name}: {records} records as of log position {made.origin}, collection {made.id}\n")
+
+
+def list_dropped(path: Path | None, settings: Settings, home: tuple[str, str]) -> None:
+    """Writes a line for each dropped collection of a database that can be restored. Raises NotFound, Unavailable."""
+    with _opened(path, settings) as stores:
+        place = Catalog(stores.table, stores.ambient).get_database(*home)
+        found = list(rollback.restorable(stores, place))
+    for each in found:
+        lines = f"dropped {_time(each.dropped_at)}, to be had until {_time(each.until)}"
+        sys.stdout.write(f"{each.collection.name}  {each.collection.id}  {lines}\n")
+    if not found:
+        sys.stdout.write("no dropped collection can be restored\n")
+
+
+@contextmanager
+def _opened(path: Path | None, settings: Settings) -> Iterator[Stores]:
+    ambient = Ambient()
+    place = opening.open_place(path and existing(path), settings, ambient)
+    stores = place.stores(settings, ambient, place.queue or NoQueue())
+    try:
+        yield stores
+    finally:
+        stores.table.close()
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -17,7 +17,7 @@ import orjson
 from afterglow.catalog import Catalog, collections
 from afterglow.collection.progress import indexing_status, waiting
 from afterglow.errors import Corrupt, Unavailable
-from afterglow.jobs import expiry, garbage
+from afterglow.jobs import expiry, garbage, janitor
 from afterglow.jobs.place import Place, sweep
 from afterglow.log import trim
 from afterglow.settings import child_environment
@@ -33,6 +33,8 @@ _START_SECONDS = 0.5
 """The first answer after a start comes before what an earlier process left undone."""
 _IDLE_SECONDS = 10.0
 _LOOK_SECONDS = 0.25
+_COLLECT_SECONDS = 3600.0
+_COLLECTING_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ class Indexer:
         self._closed = False
         self._cases: dict[str, _Case] = {}
         self._found_expired_at = float("-inf")
+        self._collect_at = stores.ambient.now() + _SWEEP_SECONDS
 
     def start(self) -> None:
         """Begin to listen to the queue; soon take up what an earlier process left undone."""
@@ -74,6 +77,7 @@ class Indexer:
                 self._take_up()
             sweep(self._place, self._stores)
             self._find_expired()
+            self._collect()
             return _SWEEP_SECONDS
         return self._look_after(group)
 
@@ -94,6 +98,15 @@ class Indexer:
             self._found_expired_at = now
             for each in expiry.due(self._stores):
                 self._queue.send(str(each), "expired")
+
+    def _collect(self) -> None:
+        """Remove what is past its time, from time to time and for some seconds, one collection after the other."""
+        now = self._stores.ambient.now()
+        if now >= self._collect_at:
+            self._collect_at = now + _COLLECT_SECONDS
+            end = now + _COLLECTING_SECONDS
+            with self._place.alone():
+                janitor.collect(self._stores, lambda: not self._closed and self._stores.ambient.now() < end)
 
     def _is_unfinished(self, collection_id: UUID) -> bool:
         present = collections.by_id(self._stores.table, collection_id)

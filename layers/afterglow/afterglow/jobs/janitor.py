@@ -91,6 +91,22 @@ def tidy(stores: Stores, has_time: HasTime, scrub_bytes: int) -> Swept:
     return swept
 
 
+def collect(stores: Stores, has_time: HasTime) -> Swept:
+    """Remove what nobody needs any more, also of collections that nobody writes to: what is past its time.
+
+    To be called as the only indexer. Raises Unavailable.
+    """
+    swept = Swept()
+    for each in _in_turn(stores, "collect", has_time):
+        swept.collections += 1
+        try:
+            swept.collected += garbage.collect(stores, each)
+        except (Corrupt, ObjectMissing) as error:
+            swept.damaged += 1
+            _log.error("collection %s is damaged: %s", each, error)
+    return swept
+
+
 def _in_turn(stores: Stores, task: str, goes_on: Callable[[], bool]) -> Iterator[UUID]:
     """Every collection once, beginning after the one where the last run ended, as long as it `goes_on`."""
     everyone = sorted(Catalog(stores.table, stores.ambient).collections())
