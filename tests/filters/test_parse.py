@@ -158,12 +158,13 @@ def test_a_filter_tells_which_ids_it_names() -> None:
 
 def test_the_filter_of_a_search_is_refused_as_a_where_clause_is() -> None:
     assert parse_filter(nested(MAX_DEPTH - 1, {"#id": "x"})) is not None
-    for clause in (
+    clauses: list[Any] = [
         {},
         {"#id": {"$gt": "x"}},
         {"#id": {"$regex": "x"}},
         {"#id": {"$in": []}},
         nested(MAX_DEPTH, {"#id": "x"}),
-    ):
+    ]
+    for clause in clauses:
         with pytest.raises(InvalidArgument, match="Invalid where clause"):
             parse_filter(clause)
