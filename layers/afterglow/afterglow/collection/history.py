@@ -11,6 +11,7 @@ by the clock of the log (`log.entry.following`): two readers of one moment get t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
@@ -41,7 +42,9 @@ class Moment:
         return each.seq <= self.position if self.position is not None else clock <= (self.time or 0)
 
     def __str__(self) -> str:
-        return f"log position {self.position}" if self.position is not None else f"time {(self.time or 0) / 1000:.3f}"
+        if self.position is not None:
+            return f"log position {self.position}"
+        return datetime.fromtimestamp((self.time or 0) / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
