@@ -72,8 +72,8 @@ class Settings:
     """A longer line of an imported file is rejected."""
     import_expansion: int = 100
     """How many times its size an imported file may expand to; it may expand to 64 MB in any case."""
-    import_memory_bytes: int = 512 * 1024 * 1024
-    """Memory in which a Parquet file is decoded."""
+    import_memory_bytes: int = 2 * 1024**3
+    """Memory in which a Parquet file is decoded; about four times the embeddings of a row group."""
     import_range_bytes: int = 64 * 1024 * 1024
     """An imported file that can be split is split into ranges of about so many bytes."""
     import_tries: int = 3

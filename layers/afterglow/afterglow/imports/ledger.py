@@ -25,7 +25,7 @@ from afterglow.errors import NotFound
 from afterglow.imports import model
 from afterglow.imports.model import Overtaken, Plan, Receipt, Rejected
 from afterglow.settings import Ambient
-from afterglow.storage.ports import ConditionFailed, Item, ObjectInfo, ObjectMissing, Objects, Put, Table
+from afterglow.storage.ports import ConditionFailed, Item, ObjectMissing, Objects, Put, Table
 
 ROOT = "imports/.status/"
 _STOP = "STOP"
@@ -182,9 +182,11 @@ class Ledger:
 
     def listed(self, tenant: str, database: str) -> list[Receipt]:
         """Every import of a database, the one last begun first."""
-        ids = dict.fromkeys(_id_of(info) for info in self.objects.list(folder(tenant, database)))
-        receipts = []
-        for each in ids:
+        keys = [info.key for info in self.objects.list(folder(tenant, database))]
+        ids = dict.fromkeys(_id_of(key) for key in keys)
+        finished = self.objects.get_many([key for key in keys if key.endswith(f"/{_RECEIPT}")])
+        receipts = [Receipt(**orjson.loads(each)) for each in finished if each is not None]
+        for each in ids.keys() - {each.id for each in receipts}:
             try:
                 receipts.append(self.receipt(tenant, database, each))
             except NotFound:
@@ -223,7 +225,7 @@ class Ledger:
         oldest = self.ambient.now() - self.kept_seconds
         for info in list(self.objects.list(folder(target.tenant, target.database))):
             if info.key.endswith(_RECEIPT) and info.modified < oldest:
-                self.forget(target.tenant, target.database, _id_of(info))
+                self.forget(target.tenant, target.database, _id_of(info.key))
 
     def _get(self, key: str) -> bytes | None:
         try:
@@ -251,8 +253,8 @@ def _folder(plan: Plan) -> str:
     return folder(plan.target.tenant, plan.target.database, plan.id)
 
 
-def _id_of(info: ObjectInfo) -> str:
-    return info.key.removeprefix(ROOT).split("/")[2]
+def _id_of(key: str) -> str:
+    return key.removeprefix(ROOT).split("/")[2]
 
 
 def _partition(import_id: str) -> str:

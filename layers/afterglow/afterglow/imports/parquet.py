@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _WINDOW_BYTES = 64 * 1024 * 1024
-_LEAST_WINDOW = 64
+_FIRST_WINDOW, _LEAST_WINDOW, _GROWTH = 128, 64, 16
+_SAMPLE_ROWS = 200
 _FOOTER_MEMORY = 256 * 1024 * 1024
 _FREE_EXPANSION = 256 * 1024 * 1024
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
@@ -80,14 +81,14 @@ def footer_of(source: Source) -> Footer:
     return Footer({name: kind for name, kind, *_ in types}, [each for each in groups if each.end > each.start])
 
 
-def sample(source: Source, footer: Footer, expressions: Sequence[str], rows: int) -> list[tuple[Any, ...]]:
-    """The first rows of some columns, of the first row group. Raises Refused."""
+def sample(source: Source, footer: Footer, expression: str, settings: Settings) -> list[Any]:
+    """What an expression is in the first rows, of the first row group. Raises Refused."""
     if not footer.groups:
         return []
-    rows = min(rows, footer.groups[0].end)
-    statement = f"SELECT {', '.join(expressions)} FROM read_parquet(?) LIMIT {rows}"  # noqa: S608  quoted names
-    with _opened(source, _spans(source, footer.groups[:1]), _FOOTER_MEMORY) as (connection, path):
-        return connection.execute(statement, [path]).fetchall()
+    rows = min(_SAMPLE_ROWS, footer.groups[0].end)
+    statement = f"SELECT {expression} FROM read_parquet(?) LIMIT {rows}"  # noqa: S608  quoted names
+    with _opened(source, _spans(source, footer.groups[:1]), settings.import_memory_bytes) as (connection, path):
+        return [value for (value,) in connection.execute(statement, [path]).fetchall()]
 
 
 def refuse_unfit(footer: Footer, columns: Columns, name: str) -> None:
@@ -107,8 +108,9 @@ def pieces(source: Source, plan: Plan, part: Range, position: int, settings: Set
     reader = _Windows(plan, footer)
     most = max(_FREE_EXPANSION, settings.import_expansion * source.size)
     expanded_per_row = max((each.expanded / (each.end - each.start) for each in groups), default=0.0)
-    window = int(_WINDOW_BYTES / max(expanded_per_row, 4 * plan.dimension))
-    window = max(window // plan.batch_rows * plan.batch_rows, min(plan.batch_rows, max(window, 1)))
+    per_row = max(expanded_per_row, 4 * plan.dimension)
+    # What the footer says of a value that is repeated is nothing of what it expands to: begin small, and see.
+    window = _FIRST_WINDOW
     expanded, start = 0, position
     if start >= part.end:
         yield Piece(None, [], part.end, part.end - part.start)
@@ -120,11 +122,13 @@ def pieces(source: Source, plan: Plan, part: Range, position: int, settings: Set
             if found is None:
                 if window <= _LEAST_WINDOW:
                     raise Refused(
-                        f"{source.name} takes more memory than AFTERGLOW_IMPORT_MEMORY_BYTES from row {start + 1} on"
+                        f"{source.name} takes more memory than AFTERGLOW_IMPORT_MEMORY_BYTES from row {start + 1} on: "
+                        f"smaller row groups take less"
                     )
                 window = max(window // 4, _LEAST_WINDOW)
                 continue
-            expanded += _bytes_of(found)
+            brought = _bytes_of(found)
+            expanded += brought
             if expanded > most:
                 raise Refused(
                     f"{source.name} has {source.size} bytes and expands to more than {most}: "
@@ -133,7 +137,8 @@ def pieces(source: Source, plan: Plan, part: Range, position: int, settings: Set
             for first in range(0, end - start, plan.batch_rows):
                 last = min(first + plan.batch_rows, end - start)
                 yield reader.piece({name: column[first:last] for name, column in found.items()}, start + first, part)
-            start = end
+            per_row = max(per_row, brought / (end - start))
+            start, window = end, max(min(int(_WINDOW_BYTES / per_row), window * _GROWTH), _LEAST_WINDOW)
 
 
 class _Windows:
@@ -144,7 +149,7 @@ class _Windows:
         columns, types = plan.columns, footer.types
         self._others = list(columns.others or ())
         self._is_json: dict[str, bool] = {}
-        parts = []
+        parts = ["file_row_number AS row"]
         if columns.embedding is None:
             raise Refused(f"{plan.name} has no column of embeddings")
         if columns.id is not None:
@@ -162,7 +167,7 @@ class _Windows:
             parts.append(f"{selected.expression} AS m{number}")
         self._statement = (
             f"SELECT {', '.join(parts)} FROM read_parquet(?, file_row_number = true) "  # noqa: S608  quoted names
-            "WHERE file_row_number >= ? AND file_row_number < ? ORDER BY file_row_number"
+            "WHERE file_row_number >= ? AND file_row_number < ?"
         )
 
     def read(self, connection: "DuckDBPyConnection", path: str, start: int, end: int) -> dict[str, Array] | None:
@@ -173,8 +178,9 @@ class _Windows:
             found: dict[str, Array] = connection.execute(self._statement, [path, start, end]).fetchnumpy()
         except (duckdb.OutOfMemoryException, MemoryError):
             return None
-        if len(found["embedding"]) != end - start:
-            raise Refused(f"{self._plan.name} has fewer rows than its footer says: {start + len(found['embedding'])}")
+        # With one thread they come in order.
+        if not np.array_equal(found.pop("row"), np.arange(start, end)):
+            raise Refused(f"{self._plan.name} has other rows than its footer says, from row {start + 1} on")
         return found
 
     def piece(self, found: dict[str, Array], start: int, part: Range) -> Piece:
@@ -348,7 +354,13 @@ def _opened(source: Source, spans: Sequence[Span], memory: int) -> Iterator[tupl
             }
         )
         try:
+            # Otherwise what takes longer draws one on standard output.
+            connection.execute("SET enable_progress_bar = false")
             yield connection, str(path)
+        except duckdb.OutOfMemoryException:
+            raise Refused(
+                f"{source.name} takes more memory than AFTERGLOW_IMPORT_MEMORY_BYTES: smaller row groups take less"
+            ) from None
         except duckdb.Error as error:
             raise Refused(f"{source.name} cannot be read: {' '.join(str(error).split())[:300]}") from None
         finally:

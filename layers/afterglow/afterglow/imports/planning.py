@@ -67,7 +67,7 @@ def make(
     matrix = _matrix_beside(source, kind)
     footer = parquet.footer_of(source) if kind is Kind.PARQUET else None
     if footer is not None:
-        look = _look_at_parquet(source, footer, said)
+        look = _look_at_parquet(source, footer, said, settings)
     elif kind is Kind.CSV:
         look = _look_at_csv(source, compression, said, settings)
     else:
@@ -173,19 +173,18 @@ def columns_of(names: Sequence[str], said: Sidecar, *, is_record: bool, name: st
     )
 
 
-def _look_at_parquet(source: Source, footer: parquet.Footer, said: Sidecar) -> _Look:
+def _look_at_parquet(source: Source, footer: parquet.Footer, said: Sidecar, settings: Settings) -> _Look:
     names, kind = list(footer.types), footer.types.get(_RECORD, "")
     is_record = kind.startswith(("STRUCT", "MAP", "JSON"))
     if kind == "VARCHAR":
-        texts = [text for (text,) in parquet.sample(source, footer, [parquet.quoted(_RECORD)], _SAMPLE_ROWS)]
+        texts = parquet.sample(source, footer, parquet.quoted(_RECORD), settings)
         is_record = all(text is None or text.startswith("{") for text in texts)
     columns = columns_of(names, said, is_record=is_record, name=source.name, every=True)
     parquet.refuse_unfit(footer, columns, source.name)
     if columns.embedding is None:
         return _Look(columns, [])
     chosen = parquet.embedding(columns.embedding, footer.types[columns.embedding])
-    sampled = parquet.sample(source, footer, [chosen], _SAMPLE_ROWS)
-    dimensions = [values.unpacked_length(each) for (each,) in sampled]
+    dimensions = [values.unpacked_length(each) for each in parquet.sample(source, footer, chosen, settings)]
     return _Look(columns, dimensions, is_empty=not footer.groups)
 
 
