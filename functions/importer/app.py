@@ -16,7 +16,7 @@ from afterglow.imports.sink import EngineSink
 from afterglow.jobs.account import open_account
 from afterglow.jobs.place import NoQueue
 from afterglow.serverless.jobs import note_import, seconds_left
-from afterglow.serverless.observing import observed
+from afterglow.serverless.observing import logger, observed
 from afterglow.settings import IN_LAMBDA, Ambient, from_environment
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.queue import ImportQueue
@@ -29,8 +29,7 @@ stores = account.stores(settings, ambient, account.queue or NoQueue())
 ledger = Ledger(stores.table, stores.objects, ambient, settings.import_kept_seconds)
 site = Site(EngineSink(Engine(stores)), ledger, settings, ambient)
 importer = Importer(site, stores.objects, ImportQueue(clients, settings.import_queue).send)
-processor = BatchProcessor(event_type=EventType.SQS)
-processor.raise_on_entire_batch_failure = False
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)
 
 
 @observed

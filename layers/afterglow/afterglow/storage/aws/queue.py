@@ -9,18 +9,15 @@ anew says something new. A message that is lost costs time, never data.
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import partial
 
 import orjson
 
-from afterglow.errors import Unavailable
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.errors import translated
+from afterglow.storage.aws.transfer import side_by_side
 
-if TYPE_CHECKING:
-    from types_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
-
-_AT_ONCE = 10
+_SIDE_BY_SIDE = 8
 _TOKEN = re.compile(r"[!-~]{1,128}")
 """What SQS takes as a group or a deduplication id: letters, digits and punctuation of ASCII."""
 
@@ -52,16 +49,10 @@ class ImportQueue:
         self._url = url
 
     def send(self, bodies: Sequence[str]) -> None:
-        """Ask for each of `bodies` to be worked on, at least once. Raises Unavailable where not all were taken."""
+        """Ask for each of `bodies` to be worked on, at least once; side by side, as there may be many."""
         with translated(f"queue {self._url.rpartition('/')[2]}"):
-            for first in range(0, len(bodies), _AT_ONCE):
-                entries: list[SendMessageBatchRequestEntryTypeDef] = [
-                    {"Id": str(number), "MessageBody": body}
-                    for number, body in enumerate(bodies[first : first + _AT_ONCE])
-                ]
-                answer = self._clients.sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
-                if answer.get("Failed"):
-                    raise Unavailable(f"the importer's queue did not take {len(answer['Failed'])} messages")
+            sends = [partial(self._clients.sqs.send_message, QueueUrl=self._url, MessageBody=body) for body in bodies]
+            side_by_side(sends, _SIDE_BY_SIDE)
 
 
 def _token(text: str) -> str:
