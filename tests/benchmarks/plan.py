@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import importing, moving, writing
+from tests.benchmarks import importing, moving, past, writing
 from tests.benchmarks.bare import Bare
 from tests.benchmarks.contenders import Contender, disk_at_rest
 from tests.benchmarks.corpus import Corpus
@@ -84,7 +84,7 @@ class Run:
         if {"disk", "shrunk"} & set(self.phases):
             self.note("disk, waiting for rest")
             for name, used in disk_at_rest(self.contenders).items():
-                samples.add("disk", name, used / MEGABYTE)
+                samples.add("disk_past", name, used / MEGABYTE)
 
     def _read(self, samples: Samples, bare: Bare) -> None:
         readers = Readers(self.corpus, Judge(self.corpus), bare, samples)
@@ -138,6 +138,14 @@ class Run:
             )
 
     def _write(self, samples: Samples, bare: Bare) -> None:
+        if "past" in self.phases:
+            ours = [each for each in self.contenders if each.ours]
+            self._turns("fork", lambda each, number: past.fork(each, samples, number), contenders=ours)
+            self._turns(
+                "past", lambda each, number: past.query(each, self.corpus, bare, samples, number), contenders=ours
+            )
+        if {"disk", "shrunk"} & set(self.phases):
+            self._weigh("disk", samples)
         if "update" in self.phases:
             self._turns("update", lambda each, number: writing.update(each, self.corpus, bare, samples, number))
         if "reopen" in self.phases:
@@ -166,8 +174,16 @@ class Run:
                 writing.delete_most(each, self.corpus, bare)
                 each.settle()
             self.note("disk, waiting for rest")
-            for name, used in disk_at_rest(self.contenders).items():
-                samples.add("shrunk", name, used / MEGABYTE)
+            disk_at_rest(self.contenders)
+            self._weigh("shrunk", samples)
+
+    def _weigh(self, key: str, samples: Samples) -> None:
+        """The disk, with the past given up where one is kept."""
+        for each in self.contenders:
+            if each.ours:
+                self._finish_memory(each, samples)
+                past.forget(each)
+            samples.add(key, each.name, each.disk() / MEGABYTE)
 
     def _finish_memory(self, contender: Contender, samples: Samples) -> None:
         """Memory is that of the server that took the records in and answered the reads, in one life."""

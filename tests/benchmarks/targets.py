@@ -13,6 +13,8 @@ class Rule(Enum):
     AT_MOST = "ours ÷ theirs, at most"
     OF_BEFORE = "ours after ÷ ours before, at most"
     AT_LEAST = "ours, at least"
+    NO_MORE_THAN = "ours, at most"
+    OF_NOW = "ours of the past ÷ ours of now, at most"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,15 @@ ROWS = (
     Row("import_indexed", "import", "import of Parquet, until fully indexed (theirs: ingest)", "rows/s", MORE, 6.0),
     Row("export", "export", "export as Parquet, beside a server", "rows/s", Rule.AT_LEAST, 30_000.0),
     Row("move", "move", "move of everything from the genuine server into a directory, compared", "rows/s", MORE, None),
+    Row("fork", "past", "fork of everything, bare", "ms", Rule.NO_MORE_THAN, 50.0),
+    Row("fork_added", "past", "bytes of objects that five forks add", "MB", Rule.NO_MORE_THAN, 0.0),
+    Row("past", "past", "query p50 as of half of the load (`?at=`), warm, bare", "ms", Rule.OF_NOW, 2.0),
     Row("update", "update", "one-record update, acknowledged, p50 bare", "ms", LESS, 4.0),
     Row("delete", "delete", "delete where section == …", "ms", LESS, 5.0),
     Row("reopen", "reopen", "start of the process to first answer, after a restart", "ms", LESS, 2.0),
     Row("memory", "memory", "peak memory (PSS of the process tree)", "MB", Rule.AT_MOST, 1.0),
     Row("disk", "disk", "disk, everything folded", "MB", Rule.AT_MOST, 0.8),
+    Row("disk_past", "disk", "the same with the past of the load, which goes after 7 days", "MB", Rule.AT_MOST, None),
     Row("shrunk", "shrunk", "disk after deleting 90 % and compaction", "MB", Rule.OF_BEFORE, 0.25),
 )
 PHASES = tuple(dict.fromkeys(row.phase for row in ROWS))
@@ -99,13 +105,16 @@ def judge(row: Row, samples: Samples) -> Verdict:
     """Compare one row's samples with its target."""
     ours, theirs = samples.figure(row.key, "ours"), samples.figure(row.key, "theirs")
     our_recall, their_recall = samples.recall(row.key, "ours"), samples.recall(row.key, "theirs")
-    base = samples.figure("disk", "ours") if row.rule is Rule.OF_BEFORE else theirs
+    bases = {Rule.OF_BEFORE: "disk", Rule.OF_NOW: "now"}
+    base = samples.figure(bases[row.rule], "ours") if row.rule in bases else theirs
     ratio: float | None = None
     if ours and base:
         ratio = base / ours if row.rule is Rule.LESS_IS_FASTER else ours / base
     reached: bool | None = None
     if row.rule is Rule.AT_LEAST and ours is not None and row.bound is not None:
         reached = ours >= row.bound
+    elif row.rule is Rule.NO_MORE_THAN and ours is not None and row.bound is not None:
+        reached = ours <= row.bound
     elif ratio is not None and row.bound is not None:
         faster = row.rule in (Rule.LESS_IS_FASTER, Rule.MORE_IS_FASTER)
         reached = ratio >= row.bound if faster else ratio <= row.bound

@@ -12,6 +12,7 @@ import numpy as np
 
 from afterglow.catalog import schema
 from afterglow.collection import Engine
+from afterglow.collection.history import Moment
 from afterglow.collection.model import Include, ReadLevel, Scope, Selection
 from afterglow.collection.ranked import DenseNearest, Search
 from afterglow.filters import parse_filter
@@ -72,11 +73,11 @@ class Account:
         self.first += count
         return measured(lambda: self.engine.write(self.scope, batch), count)
 
-    def query(self, engine: Engine) -> Measured:
-        """The ten nearest with their documents."""
+    def query(self, engine: Engine, at: Moment | None = None) -> Measured:
+        """The ten nearest with their documents, as of now or of a moment."""
         one = np.ones((1, DIMENSION), dtype=np.float32)
         include = frozenset({Include.DOCUMENTS, Include.METADATAS, Include.DISTANCES})
-        return measured(lambda: engine.query(self.scope, one, 10, Selection(), include))
+        return measured(lambda: engine.query(self.scope, one, 10, Selection(), include, at=at))
 
     def search(self, engine: Engine) -> Measured:
         """Two searches, of which one ranks by two vectors, and one names a record."""
@@ -137,6 +138,10 @@ def measure(folder: Path) -> dict[str, Measured]:
         lambda: cold.get(account.scope, selection, None, 0, frozenset({Include.DOCUMENTS}))
     )
     found["count, warm"] = measured(lambda: cold.count(account.scope))
+    found[f"fork of {INDEXED} records"] = measured(lambda: cold.fork(account.scope, "fork"))
+    past = Moment(position=3)
+    found["query of the past, the first of a moment"] = account.query(cold, past)
+    found["query of the past, warm"] = account.query(cold, past)
     account.query(account.engine)
     found["delete of 1 record"] = measured(lambda: account.engine.delete(account.scope, Selection(["record-000001"])))
     found["look of the janitor at 1 collection"] = account.nudge()

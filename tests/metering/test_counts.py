@@ -96,3 +96,22 @@ def test_what_a_call_costs_is_the_sum_of_its_units(measured: dict[str, Measured]
     assert stores_dollars(measured["query, warm"].usage) == pytest.approx(0.125e-6)
     assert stores_dollars(measured["write of 1 record"].usage) == pytest.approx(3 * 0.625e-6)
     assert stores_dollars(measured[f"write of {BULK} records"].usage) == pytest.approx(5.0e-6 + 0.625e-6)
+
+
+def test_a_fork_is_one_transaction_and_no_object(measured: dict[str, Measured]) -> None:
+    usage = measured[f"fork of {INDEXED} records"].usage
+    assert usage.calls == {"dynamodb.GetItem": 3, "dynamodb.Query": 1, "dynamodb.TransactWriteItems": 1}
+    assert usage.bytes_written == 0
+
+
+def test_a_warm_query_of_the_past_is_one_get_of_the_state(measured: dict[str, Measured]) -> None:
+    usage = measured["query of the past, warm"].usage
+    assert usage.calls == {"dynamodb.GetItem": 1}
+    assert (usage.read_units, usage.bytes_read) == (1, 0)
+
+
+def test_the_first_query_of_a_moment_lists_what_is_kept(measured: dict[str, Measured]) -> None:
+    """The manifests and the archives are listed; then the archive is read, and the batches that it names."""
+    usage = measured["query of the past, the first of a moment"].usage
+    assert set(usage.calls) == {"dynamodb.GetItem", "dynamodb.Query", "s3.ListObjectsV2", "s3.GetObject"}
+    assert (usage.calls["s3.ListObjectsV2"], usage.calls["s3.GetObject"]) == (2, 2)
