@@ -117,7 +117,7 @@ def test_interrupted_and_run_again(tmp_path: Path) -> None:
     of = sample(3_000, 64)
     data, path = tmp_path / "data", files.write_gzip(of, tmp_path)
     (tmp_path / f"{path.name}.import.json").write_bytes(orjson.dumps({"batch_size": 5}))
-    command = [PROGRAM, "import", path, "--collection", "imported", "--path", data]
+    command = [str(PROGRAM), "import", str(path), "--collection", "imported", "--path", str(data)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         status = data / "objects" / "imports" / ".status"
         while process.poll() is None and not list(status.rglob("ranges/*.json")):
