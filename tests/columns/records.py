@@ -3,9 +3,13 @@
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from afterglow.columns import Columns, GrowingColumns, GrowingTexts, Kind, Lane, Texts
+from afterglow.columns import Columns, GrowingColumns, GrowingTexts, Kind, Lane, Texts, to_pools
+from afterglow.columns.picking import PickedTexts, Picks
+from afterglow.columns.stored import DTYPES
 
 KEYS = ("a", "b", "", "ключ", "#x")
 EDGE_INTS = (0, 1, -1, 2, 2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63 - 513, -(2**63))
@@ -90,3 +94,25 @@ def plain(metadatas: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
 def exact(metadatas: list[dict[str, Any]]) -> list[str]:
     """A form in which 1, 1.0 and True differ."""
     return [repr(sorted(metadata.items())) for metadata in metadatas]
+
+
+def to_arrays(columns: Columns) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+    """The header and the arrays that a segment holds of these columns."""
+    header, pools = to_pools(columns)
+    return header, [np.concatenate([np.empty(0, dtype), *pool]) for pool, dtype in zip(pools, DTYPES, strict=True)]
+
+
+def text_arrays(
+    parts: list[tuple[Texts, NDArray[np.int64]]], most: int = 7
+) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+    """The header and the arrays that a segment holds of these rows of texts, read in pieces of `most` bytes."""
+    rows = [some for _, some in parts]
+    picked = PickedTexts([texts for texts, _ in parts], Picks.of(rows, np.arange(sum(map(len, rows)))))
+    blob = np.concatenate([np.empty(0, dtype=np.uint8), *picked.pieces(most)])
+    presence = [] if picked.present is None else [picked.present.view(np.uint8)]
+    return picked.header(), [blob, picked.offsets, *presence]
+
+
+def gathered(*parts: tuple[Texts, NDArray[np.int64]]) -> Texts:
+    """The rows named by each part, one part after the other."""
+    return Texts.from_arrays(*text_arrays(list(parts)))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterglow.columns import Columns, GrowingColumns, Kind, from_arrays, gather, take, to_arrays
+from afterglow.columns import Columns, GrowingColumns, Kind, from_arrays, gather, take
 from afterglow.columns.vocabulary import GrowingVocabulary, SortedVocabulary
 from afterglow.errors import Corrupt
-from tests.columns.records import columns_of, exact, metadatas, metadatas_of, plain
+from tests.columns.records import columns_of, exact, metadatas, metadatas_of, plain, to_arrays
 
 rows_of_metadata = st.lists(metadatas, max_size=12)
 few_rows = st.lists(metadatas, max_size=4)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from afterglow.columns import GrowingTexts, Texts
 from afterglow.errors import Corrupt
-from tests.columns.records import LETTERS, documents, texts_of
+from tests.columns.records import LETTERS, documents, gathered, text_arrays, texts_of
 
 Documents = list[str | None]
 lists_of_documents = st.lists(documents, max_size=12)
@@ -43,7 +43,7 @@ def containing(given_documents: Documents, needle: str, candidates: list[bool]) 
 
 def mapped(texts: Texts) -> Texts:
     """Written down and read back, over memory that cannot be written."""
-    header, arrays = texts.to_arrays()
+    header, arrays = text_arrays([(texts, np.arange(len(texts)))])
     return Texts.from_arrays(header, [np.frombuffer(array.tobytes(), dtype=array.dtype) for array in arrays])
 
 
@@ -53,18 +53,17 @@ def test_texts_are_kept(given_documents: Documents, order: random.Random) -> Non
     wanted = np.array(rows, dtype=np.int64)
     texts = Texts.from_list(encoded(given_documents))
     grown = texts_of(given_documents)
-    gathered = Texts.gather([(texts, wanted), (grown, wanted)])
+    together = gathered((texts, wanted), (grown, wanted))
     for each in (texts, grown, mapped(texts)):
         assert len(each) == len(given_documents)
         assert [each.get(row) for row in range(len(each))] == encoded(given_documents)
         assert each.fetch(wanted) == [encoded(given_documents)[row] for row in rows]
-    assert [gathered.get(row) for row in range(len(gathered))] == 2 * [encoded(given_documents)[row] for row in rows]
-    assert mapped(gathered).fetch(np.arange(len(gathered))) == gathered.fetch(np.arange(len(gathered)))
+    assert [together.get(row) for row in range(len(together))] == 2 * [encoded(given_documents)[row] for row in rows]
+    assert mapped(together).fetch(np.arange(len(together))) == together.fetch(np.arange(len(together)))
 
 
-def test_gather_of_nothing_is_empty() -> None:
-    assert len(Texts.gather([])) == 0
-    assert len(Texts.gather([(Texts.from_list([b"a"]), np.empty(0, dtype=np.int64))])) == 0
+def test_nothing_of_a_part_is_empty() -> None:
+    assert len(gathered((Texts.from_list([b"a"]), np.empty(0, dtype=np.int64)))) == 0
 
 
 @given(lists_of_documents, st.text(LETTERS, max_size=3), st.data())
@@ -165,7 +164,7 @@ def test_snapshots_are_not_disturbed_by_later_appends(batches: list[Documents]) 
 
 
 def test_texts_that_do_not_fit_their_header_are_corrupt() -> None:
-    header, arrays = Texts.from_list([b"a", None]).to_arrays()
+    header, arrays = text_arrays([(Texts.from_list([b"a", None]), np.arange(2))])
     with pytest.raises(Corrupt, match="version 9"):
         Texts.from_arrays({**header, "version": 9}, arrays)
     for number, array in enumerate(arrays):

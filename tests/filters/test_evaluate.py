@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterglow.columns import Columns, Texts, from_arrays, take, to_arrays
+from afterglow.columns import Columns, Texts, from_arrays, take
 from afterglow.filters import evaluate, parse_where, parse_where_document
-from tests.columns.records import EDGE_FLOATS, EDGE_INTS, columns_of, records, texts_of
+from tests.columns.records import EDGE_FLOATS, EDGE_INTS, columns_of, gathered, records, texts_of, to_arrays
 from tests.filters.reference import COMPARE, holds, wheres
 
 Record = tuple[dict[str, Any] | None, str | None]
@@ -38,7 +38,7 @@ def test_evaluate_says_what_each_record_says(rows: list[Record], where: dict[str
 
     order = chance.sample(range(len(rows)), chance.randint(0, len(rows)))
     wanted = np.array(order, dtype=np.int64)
-    assert ask(where, take(columns, wanted), Texts.gather([(texts, wanted)])) == [expected[row] for row in order]
+    assert ask(where, take(columns, wanted), gathered((texts, wanted))) == [expected[row] for row in order]
 
     flags = [chance.random() < 0.5 for _ in rows]
     candidates = np.array(flags, dtype=np.bool_)

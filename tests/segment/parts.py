@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from afterglow.collection.tail import Additions, Tail
 from afterglow.segment import part as parts
 from afterglow.segment import writer
-from afterglow.segment.graph import GraphParameters
+from afterglow.segment.graph import GraphParameters, GraphPlan
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.part import Chosen, Part
 from afterglow.segment.spaces import Space
-from afterglow.segment.writer import GraphPlan
 from afterglow.storage.stores import Stores
 from tests.columns.records import metadatas as any_metadatas
 
@@ -89,7 +88,7 @@ def rows_of(part: Part) -> list[Row]:
 
 def written(stores: Stores, *chosen: Chosen, graph: bool = False) -> SegmentInfo:
     """A segment of these rows in insertion order."""
-    plan = GraphPlan(PARAMETERS, 1) if graph else None
+    plan = GraphPlan(PARAMETERS, 1, 256) if graph else None
     return writer.write_segment(stores, f"{COLLECTION}/segments/", chosen, parts.insertion_order(chosen), plan)
 
 

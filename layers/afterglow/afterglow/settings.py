@@ -42,6 +42,8 @@ class Settings:
     """The indexer is told of every so many-th entry of the log."""
     merge_bytes: int = 0
     """The most bytes of vectors that segments may have together to be merged into one; 0: there is no limit."""
+    build_bytes: int = 2 * 1024**3
+    """Memory for a merge: what is estimated to need more becomes several segments, each with a graph of its own."""
     tail_limit_ops: int = 400_000
     """Operations in the tail at which writes answer 429 until the indexer has caught up."""
     graph_rows: int = 4_096
@@ -132,6 +134,8 @@ ON_AWS = Settings(
     fold_quiet_seconds=60.0,
     # Inserting 768 MB of vectors takes about 6 minutes of the 15 that a function has.
     merge_bytes=768 * 1024 * 1024,
+    # Of the 3008 MB that an indexer has by default.
+    build_bytes=3 * 1024**3 // 2,
     tail_limit_ops=100_000,
     # Nothing keeps two indexers apart for certain: this is longer than any of them may run.
     garbage_grace_seconds=3600.0,

@@ -6,7 +6,8 @@ A *row* is one version of a record in one part, numbered from 0; a part is the i
     vocabulary  the strings of a lane, by code
     growing     GrowingColumns: append metadata, take snapshots
     merging     gather, take: rows of several parts into one
-    stored      to_arrays, from_arrays: columns as numpy arrays and a JSON header
+    picking     Picks, PickedTexts: rows of several parts, read a stretch at a time
+    stored      to_pools, from_arrays: columns as numpy arrays and a JSON header
     texts       Texts: documents in one blob, searched in place
     scan        finding a needle or a pattern in that blob
     growing_texts  GrowingTexts: append documents, take snapshots
@@ -16,7 +17,7 @@ from afterglow.columns.growing import GrowingColumns
 from afterglow.columns.growing_texts import GrowingTexts
 from afterglow.columns.lanes import Columns, Kind, Lane
 from afterglow.columns.merging import gather, take
-from afterglow.columns.stored import from_arrays, to_arrays
+from afterglow.columns.stored import from_arrays, to_pools
 from afterglow.columns.texts import Texts
 
 __all__ = [
@@ -29,5 +30,5 @@ __all__ = [
     "from_arrays",
     "gather",
     "take",
-    "to_arrays",
+    "to_pools",
 ]

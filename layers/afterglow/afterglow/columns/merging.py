@@ -17,31 +17,49 @@ from afterglow.columns.vocabulary import merge
 Part = tuple[Columns, NDArray[np.int64]]
 
 
-def gather(parts: Sequence[Part]) -> Columns:
-    """The rows named by each part, in the order named, one part after the other.
+def gather(parts: Sequence[Part], order: NDArray[np.int64] | None = None) -> Columns:
+    """The rows named by each part, in the order named, one part after the other; all that permuted by `order`.
 
-    Rows are int64 and distinct within their part; they need not ascend.
+    Rows are int64 and distinct within their part; they need not ascend. Lanes are made one after the other: besides
+    what comes of it, memory holds one of them twice.
     """
-    pieces: dict[tuple[str, Kind], list[Lane]] = {}
-    base = 0
-    for columns, rows in parts:
-        places = np.full(columns.rows, -1, dtype=np.int64)
-        places[rows] = np.arange(base, base + len(rows))
+    places, count = _places(parts)
+    inverse = None
+    if order is not None and not bool((order[1:] > order[:-1]).all()):
+        inverse = np.empty(count, dtype=np.int64)
+        inverse[order] = np.arange(count)
+    found: dict[tuple[str, Kind], list[tuple[int, Lane]]] = {}
+    for number, (columns, _) in enumerate(parts):
         for key, lanes in columns.lanes.items():
             for lane in lanes:
-                piece = _pick(lane, rows, places)
-                if piece.entries:
-                    pieces.setdefault((key, lane.kind), []).append(piece)
-        base += len(rows)
+                found.setdefault((key, lane.kind), []).append((number, lane))
     merged: dict[str, list[Lane]] = {}
-    for (key, _), lanes_of_kind in pieces.items():
-        merged.setdefault(key, []).append(_concatenate(lanes_of_kind, base))
-    return Columns(base, {key: tuple(lanes) for key, lanes in merged.items()})
+    for (key, _), sources in found.items():
+        pieces = [_pick(lane, parts[number][1], places[number]) for number, lane in sources]
+        pieces = [piece for piece in pieces if piece.entries]
+        if not pieces:
+            continue
+        lane = _concatenate(pieces, count)
+        if order is not None and inverse is not None:
+            lane = _concatenate([_pick(lane, order, inverse)], count)
+        merged.setdefault(key, []).append(lane)
+    return Columns(count, {key: tuple(lanes) for key, lanes in merged.items()})
 
 
 def take(columns: Columns, order: NDArray[np.int64]) -> Columns:
     """The rows named by `order` (distinct int64), in that order."""
     return gather([(columns, order)])
+
+
+def _places(parts: Sequence[Part]) -> tuple[list[NDArray[np.int64]], int]:
+    """Where each part's rows go, −1 for those that go nowhere; and how many there are."""
+    found, base = [], 0
+    for columns, rows in parts:
+        places = np.full(columns.rows, -1, dtype=np.int64)
+        places[rows] = np.arange(base, base + len(rows))
+        found.append(places)
+        base += len(rows)
+    return found, base
 
 
 def _pick(lane: Lane, rows: NDArray[np.int64], places: NDArray[np.int64]) -> Lane:

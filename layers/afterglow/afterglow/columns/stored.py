@@ -39,8 +39,11 @@ class _Entry(NamedTuple):
     text_bytes: int
 
 
-def to_arrays(columns: Columns) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-    """The header (JSON values only) and the arrays, which `from_arrays` turns back into equal columns."""
+def to_pools(columns: Columns) -> tuple[dict[str, Any], list[list[NDArray[Any]]]]:
+    """The header (JSON values only) and the arrays, which `from_arrays` turns back into equal columns.
+
+    Each array comes as the pieces that it is put together from, none of which is copied.
+    """
     if not all(_is_final(lane) for lanes in columns.lanes.values() for lane in lanes):
         columns = take(columns, np.arange(columns.rows))
     pools: list[list[NDArray[Any]]] = [[] for _ in DTYPES]
@@ -62,9 +65,9 @@ def to_arrays(columns: Columns) -> tuple[dict[str, Any], list[NDArray[Any]]]:
             entries.append(
                 _Entry(key, lane.kind.value, lane.entries, lane.rows is None, len(lane.values), strings, text_bytes)
             )
-    arrays = [_pooled(pool, dtype) for pool, dtype in zip(pools, DTYPES, strict=True)]
+    typed = [[piece.view(dtype) for piece in pool] for pool, dtype in zip(pools, DTYPES, strict=True)]
     header = {"version": VERSION, "rows": columns.rows, "lanes": [list(entry) for entry in entries]}
-    return header, arrays
+    return header, typed
 
 
 def from_arrays(header: dict[str, Any], arrays: Sequence[NDArray[Any]]) -> Columns:
@@ -124,9 +127,3 @@ def _lane(entry: _Entry, pools: Sequence[_Cursor]) -> Lane:
 
 def _is_final(lane: Lane) -> bool:
     return lane.vocabulary is None or isinstance(lane.vocabulary, SortedVocabulary)
-
-
-def _pooled(pieces: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
-    if not pieces:
-        return np.empty(0, dtype=dtype)
-    return np.concatenate([piece.view(dtype) for piece in pieces])

@@ -41,27 +41,6 @@ class Texts:
         return Texts(*joined(texts))
 
     @staticmethod
-    def gather(parts: Sequence[tuple["Texts", NDArray[np.int64]]]) -> "Texts":
-        """The rows (int64, any order) named by each part, in the order named, one part after the other."""
-        pieces = [piece for texts, rows in parts for piece in texts._runs(rows)]
-        blob = np.frombuffer(b"".join(pieces), dtype=np.uint8)
-        lengths = [np.diff(texts.offsets.view(np.int64))[rows] for texts, rows in parts]
-        offsets = np.zeros(sum(len(each) for each in lengths) + 1, dtype=np.int64)
-        if lengths:
-            np.cumsum(np.concatenate(lengths), out=offsets[1:])
-        present = None
-        if any(texts.present is not None for texts, _ in parts):
-            present = np.concatenate([texts.has_text()[rows] for texts, rows in parts])
-        return Texts(blob, offsets.view(np.uint64), None if present is None or present.all() else present)
-
-    def to_arrays(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-        """A header (JSON values only) and arrays: uint8 blob, uint64 offsets, uint8 presence if texts are missing."""
-        arrays: list[NDArray[Any]] = [self.blob, self.offsets]
-        if self.present is not None:
-            arrays.append(self.present.view(np.uint8))
-        return {"version": VERSION, "rows": len(self)}, arrays
-
-    @staticmethod
     def from_arrays(header: dict[str, Any], arrays: Sequence[NDArray[Any]]) -> "Texts":
         """The texts of a header and its arrays, as views of them; Corrupt where the two do not fit together."""
         if header.get("version") != VERSION:
@@ -107,16 +86,6 @@ class Texts:
         if candidates is None:
             return self.has_text().copy()
         return candidates.copy() if self.present is None else candidates & self.present
-
-    def _runs(self, rows: NDArray[np.int64]) -> list[memoryview]:
-        """The bytes of these rows, neighbours in one piece."""
-        if not len(rows):
-            return []
-        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
-        first = np.concatenate([rows[:1], rows[breaks]])
-        last = np.concatenate([rows[breaks - 1], rows[-1:]])
-        bounds = zip(self.offsets[first].tolist(), self.offsets[last + 1].tolist(), strict=True)
-        return [self._view[start:stop] for start, stop in bounds]
 
 
 def joined(

@@ -26,14 +26,18 @@ from afterglow.jobs.publish import LostRace, publish
 from afterglow.segment import manifest as manifests
 from afterglow.segment import part as parts
 from afterglow.segment import writer
+from afterglow.segment.graph import GraphPlan
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.part import Chosen
 from afterglow.segment.reader import read_dead
-from afterglow.segment.writer import GRAPH, GraphPlan
+from afterglow.segment.writer import GRAPH
+from afterglow.settings import Settings
 from afterglow.storage.ports import ObjectMissing
 from afterglow.storage.stores import Stores
 
 _ATTEMPTS = 20
+_PIECES = 16
+"""Vectors go into a graph in pieces of a share of the memory that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +61,21 @@ def compact(stores: Stores, view: View, merge: Merge) -> Manifest:
         dead = read_dead(stores.objects, info)
         chosen.append(Chosen(part_of[info.id], np.arange(info.rows) if dead is None else np.flatnonzero(~dead)))
     order = parts.insertion_order(chosen)
-    graph = GraphPlan(graph_parameters(view.collection), stores.settings.build_threads) if merge.graph else None
+    graph = _graph_plan(stores.settings, view) if merge.graph else None
     if merge.base is not None and graph is not None:
         rest.insert(0, merge.base)
         chosen.insert(0, Chosen(part_of[merge.base.id], np.arange(merge.base.rows)))
         order = np.concatenate([np.arange(merge.base.rows), order + merge.base.rows])
-        path = stores.objects.local_file(merge.base.files[GRAPH].key)
-        graph = GraphPlan(graph.parameters, graph.threads, path)
+        graph = replace(graph, base=stores.objects.local_file(merge.base.files[GRAPH].key))
     written = None
     if len(order):
         prefix = manifests.segments_prefix(view.collection.id)
         written = writer.write_segment(stores, prefix, chosen, order, graph)
     return _published(stores, view, written, _taken(rest, chosen, order))
+
+
+def _graph_plan(settings: Settings, view: View) -> GraphPlan:
+    return GraphPlan(graph_parameters(view.collection), settings.build_threads, settings.build_bytes // _PIECES)
 
 
 def _taken(inputs: list[SegmentInfo], chosen: list[Chosen], order: NDArray[np.int64]) -> list[Taken]:

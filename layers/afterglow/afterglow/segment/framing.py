@@ -52,8 +52,8 @@ class Streamed:
     pieces: Iterable[NDArray[Any]]
 
 
-def write(path: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any] | Streamed]) -> None:
-    """Write the file (not synced). Pieces of a `Streamed` array are taken one at a time."""
+def write(path: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any] | Streamed]) -> str:
+    """Write the file (not synced); its checksum. Pieces of a `Streamed` array are taken one at a time."""
     entries: list[dict[str, Any]] = []
     offset = 0
     for name, array in arrays.items():
@@ -61,23 +61,28 @@ def write(path: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, N
         if dtype not in _DTYPES:
             raise ValueError(f"array {name} has dtype {dtype}")
         entries.append({"name": name, "dtype": dtype, "shape": list(array.shape), "offset": offset})
-        size = int(np.prod(array.shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        offset += _padded(size)
+        offset += _padded(_size(array, dtype))
     header = orjson.dumps({"kind": kind, "meta": meta, "arrays": entries})
-    start = _padded(_PREFIX.size + len(header))
+    digest = xxhash.xxh3_128()
     with path.open("wb") as file:
-        file.write(_PREFIX.pack(MAGIC, len(header)) + header)
+
+        def put(data: bytes | memoryview) -> None:
+            file.write(data)
+            digest.update(data)
+
+        put(_PREFIX.pack(MAGIC, len(header)) + header)
+        put(_padding(_PREFIX.size + len(header)))
         for entry, array in zip(entries, arrays.values(), strict=True):
-            file.seek(start + entry["offset"])
-            pieces = array.pieces if isinstance(array, Streamed) else (array,)
-            for piece in pieces:
-                file.write(np.ascontiguousarray(piece, dtype=entry["dtype"]).data.cast("B") if piece.size else b"")
-        file.truncate(start + offset)
+            for piece in array.pieces if isinstance(array, Streamed) else (array,):
+                if piece.size:
+                    put(np.ascontiguousarray(piece, dtype=entry["dtype"]).data.cast("B"))
+            put(_padding(_size(array, entry["dtype"])))
+    return digest.hexdigest()
 
 
-def store(objects: Objects, key: str, path: Path) -> FileInfo:
-    """Upload the file and say how the manifest shall name it."""
-    info = FileInfo(key, path.stat().st_size, checksum_of(path))
+def store(objects: Objects, key: str, path: Path, checksum: str | None = None) -> FileInfo:
+    """Upload the file and say how the manifest shall name it; its checksum is computed where it is not known."""
+    info = FileInfo(key, path.stat().st_size, checksum_of(path) if checksum is None else checksum)
     objects.upload(key, path)
     return info
 
@@ -201,6 +206,14 @@ def _checksum(file: BinaryIO) -> str:
         digest.update(piece)
         position += len(piece)
     return digest.hexdigest()
+
+
+def _size(array: NDArray[Any] | Streamed, dtype: str) -> int:
+    return int(np.prod(array.shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+
+
+def _padding(size: int) -> bytes:
+    return bytes(_padded(size) - size)
 
 
 def _padded(size: int) -> int:

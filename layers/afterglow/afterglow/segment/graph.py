@@ -18,12 +18,11 @@ from usearch.index import Index
 
 from afterglow.errors import Corrupt
 from afterglow.segment import precision
-from afterglow.segment.framing import ADVICE
+from afterglow.segment.framing import ADVICE, drop_pages
 from afterglow.segment.precision import Scalar
 from afterglow.segment.spaces import Space, Vectors
 
 _METRICS = {Space.L2: MetricKind.L2sq, Space.IP: MetricKind.IP, Space.COSINE: MetricKind.Cos}
-_PIECE = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +35,39 @@ class GraphParameters:
     ef_search: int
 
 
-def build(path: Path, parameters: GraphParameters, vectors: Vectors, threads: int, base: Path | None = None) -> None:
-    """Write a graph of all rows of `vectors` (n, d) to `path`.
+@dataclass(frozen=True, slots=True)
+class GraphPlan:
+    """How a graph is built: with `threads`, on top of the graph file `base` of the first rows, if any.
+
+    Vectors are handed over in pieces of about `piece_bytes`.
+    """
+
+    parameters: GraphParameters
+    threads: int
+    piece_bytes: int
+    base: Path | None = None
+
+
+def build(path: Path, plan: GraphPlan, vectors: Vectors) -> None:
+    """Write a graph of all rows of `vectors` (n, d) to `path`; mapped vectors are out of memory afterwards.
 
     With `base`, the graph in that file holds the first rows already, and is extended by the others; unless it is in
     bf16, which with the others no longer does: then all rows are inserted anew. The vectors are handed over in large
     pieces, of which each thread takes a stretch of its own: threads that insert neighbours at the same moment do not
     see each other, and rows next to each other often are neighbours. Raises Corrupt for a base of another collection.
     """
-    dimension = vectors.shape[1]
+    dimension, parameters, base = vectors.shape[1], plan.parameters, plan.base
     held = None if base is None else _header(str(base), str(base), parameters, dimension).scalar
     scalar = Scalar.F32 if held is Scalar.F32 else precision.scalar_for(parameters.space, vectors)
     index = _index(parameters, dimension, scalar)
     if held is scalar:
         index.load(str(base))
         index.expansion_add = parameters.ef_construction  # type: ignore[misc]
-    for start in range(len(index), len(vectors), _PIECE):
-        piece = vectors[start : start + _PIECE]
-        index.add(np.arange(start, start + len(piece), dtype=np.uint64), piece, threads=threads)
+    rows = max(plan.piece_bytes // (4 * dimension), plan.threads)
+    for start in range(len(index), len(vectors), rows):
+        piece = vectors[start : start + rows]
+        index.add(np.arange(start, start + len(piece), dtype=np.uint64), piece, threads=plan.threads)
+        drop_pages(vectors)
     index.save(str(path))
 
 

@@ -1,6 +1,6 @@
 """Finding rows by record id: xxh3-64 hashes, sorted, with the row of each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import xxhash
@@ -20,9 +20,13 @@ def hashes_of(ids: Sequence[str]) -> Hashes:
 
 def index(ids: Texts) -> tuple[Hashes, NDArray[np.uint32]]:
     """The hashes of all rows' ids in ascending order, and the row of each."""
+    return index_of((ids.get(row) or b"" for row in range(len(ids))), len(ids))
+
+
+def index_of(ids: Iterable[bytes], count: int) -> tuple[Hashes, NDArray[np.uint32]]:
+    """The same of so many ids in UTF-8, in the order of their rows."""
     digest = xxhash.xxh3_64_intdigest
-    count = len(ids)
-    hashes = np.fromiter((digest(ids.get(row) or b"") for row in range(count)), dtype=np.uint64, count=count)
+    hashes = np.fromiter(map(digest, ids), dtype=np.uint64, count=count)
     order = np.argsort(hashes, kind="stable")
     return hashes[order], order.astype(np.uint32)
 

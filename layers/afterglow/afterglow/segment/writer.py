@@ -3,39 +3,35 @@
 1. Write `vectors`, `rows` and `texts`, `postings` where there are sparse vectors, and `graph` where the segment is to
    have one, to scratch files.
 2. Upload each under the new segment's own prefix. *Crash anywhere: orphans that no manifest names, collected later.*
+
+Memory holds the graph while it is built and, in turn, the columns; of vectors, texts and ids a piece at a time, and of
+what is mapped what was read since the last piece. Besides these there are about 80 bytes a row: where it comes from,
+its ordinal, its norm, the hash of its id. How large all this may get is up to who chooses the rows (`jobs.plan`).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.columns import merging, stored
-from afterglow.columns.texts import Texts
+from afterglow.columns.picking import PickedTexts, Picks
 from afterglow.segment import framing, graph, ids, postings, spaces
 from afterglow.segment.framing import FileInfo, Streamed
-from afterglow.segment.graph import GraphParameters
+from afterglow.segment.graph import GraphPlan
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.part import Chosen
 from afterglow.segment.spaces import Vectors
 from afterglow.storage.stores import Stores
 
-_CHUNK = 4096
+_MOST_PIECE = 8 * 1024 * 1024
+_PIECES = 64
+"""A piece is a small share of the memory that a merge may have."""
 
 ROWS, TEXTS, VECTORS, POSTINGS, GRAPH, DEAD = "rows", "texts", "vectors", "postings", "graph", "dead"
 
-
-@dataclass(frozen=True, slots=True)
-class GraphPlan:
-    """How the new segment gets its graph: with `threads`, on top of the graph file `base` of the first rows, if any."""
-
-    parameters: GraphParameters
-    threads: int
-    base: Path | None = None
+Arrays = Mapping[str, NDArray[Any] | Streamed]
 
 
 def write_segment(
@@ -52,58 +48,56 @@ def write_segment(
     objects = stores.objects
     name = stores.ambient.nonce()
     rows, dimension = len(order), chosen[0].part.vectors.shape[1]
+    picks = Picks.of([each.rows for each in chosen], order)
+    piece = min(max(stores.settings.build_bytes // _PIECES, 1), _MOST_PIECE)
     files: dict[str, FileInfo] = {}
 
-    def store(role: str, path: Path) -> None:
-        files[role] = framing.store(objects, f"{prefix}{name}/{role}", path)
+    def write(role: str, meta: dict[str, Any], arrays: Arrays) -> None:
+        scratch = objects.scratch(f"{name}-{role}")
+        files[role] = framing.store(
+            objects, f"{prefix}{name}/{role}", scratch, framing.write(scratch, role, meta, arrays)
+        )
 
     vectors = objects.scratch(f"{name}-{VECTORS}")
     norms = np.empty(rows, dtype=np.float32)
-    pieces = _vectors(chosen, order, norms)
-    framing.write(vectors, VECTORS, {}, {VECTORS: Streamed("<f4", (rows, dimension), pieces)})
-    for each in chosen:
-        framing.drop_pages(each.part.vectors)
+    pieces = _vectors(chosen, picks, norms, piece)
+    checksum = framing.write(vectors, VECTORS, {}, {VECTORS: Streamed("<f4", (rows, dimension), pieces)})
     if plan is not None:
         scratch = objects.scratch(f"{name}-{GRAPH}")
-        graph.build(scratch, plan.parameters, framing.peek(vectors, VECTORS)[VECTORS], plan.threads, plan.base)
-        store(GRAPH, scratch)
-    store(VECTORS, vectors)
+        graph.build(scratch, plan, framing.peek(vectors, VECTORS)[VECTORS])
+        files[GRAPH] = framing.store(objects, f"{prefix}{name}/{GRAPH}", scratch)
+    files[VECTORS] = framing.store(objects, f"{prefix}{name}/{VECTORS}", vectors, checksum)
 
-    parts = [(each.part, each.rows) for each in chosen]
-    scratch = objects.scratch(f"{name}-{TEXTS}")
-    framing.write(
-        scratch,
+    write(
         TEXTS,
         *_packed(
-            documents=_texts([(part.documents, some) for part, some in parts], order),
-            uris=_texts([(part.uris, some) for part, some in parts], order),
-            metadatas=_texts([(part.metadatas, some) for part, some in parts], order),
+            chosen,
+            piece,
+            documents=PickedTexts([each.part.documents for each in chosen], picks),
+            uris=PickedTexts([each.part.uris for each in chosen], picks),
+            metadatas=PickedTexts([each.part.metadatas for each in chosen], picks),
         ),
     )
-    store(TEXTS, scratch)
-    for each in chosen:
-        framing.drop_pages(each.part.documents.blob)
-
-    own_ids = _texts([(part.ids, some) for part, some in parts], order)
-    hashes, hash_rows = ids.index(own_ids)
-    columns = merging.take(merging.gather([(part.columns, some) for part, some in parts]), order)
-    columns_meta, columns_arrays = stored.to_arrays(columns)
-    meta, arrays = _packed(ids=own_ids)
-    arrays |= {
-        "ordinals": np.concatenate([part.ordinals[some] for part, some in parts])[order],
+    own_ids = PickedTexts([each.part.ids for each in chosen], picks)
+    hashes, hash_rows = ids.index_of(own_ids.each(piece), rows)
+    columns = merging.gather([(each.part.columns, each.rows) for each in chosen], order)
+    columns_meta, pools = stored.to_pools(columns)
+    meta, arrays = _packed(chosen, piece, ids=own_ids)
+    arrays = {
+        **arrays,
+        "ordinals": np.concatenate([each.part.ordinals[each.rows] for each in chosen])[order],
         "norms": norms,
         "hashes": hashes,
         "hash_rows": hash_rows,
-        **{f"column{number}": array for number, array in enumerate(columns_arrays)},
+        **{
+            f"column{number}": Streamed(dtype.str, (sum(map(len, pool)),), pool)
+            for number, (pool, dtype) in enumerate(zip(pools, stored.DTYPES, strict=True))
+        },
     }
-    scratch = objects.scratch(f"{name}-{ROWS}")
-    framing.write(scratch, ROWS, {**meta, "columns": columns_meta}, arrays)
-    store(ROWS, scratch)
+    write(ROWS, {**meta, "columns": columns_meta}, arrays)
     inverted = postings.pack(columns)
     if inverted is not None:
-        scratch = objects.scratch(f"{name}-{POSTINGS}")
-        framing.write(scratch, POSTINGS, *inverted)
-        store(POSTINGS, scratch)
+        write(POSTINGS, *inverted)
     return SegmentInfo(name, rows, dimension, files)
 
 
@@ -115,30 +109,36 @@ def write_dead(stores: Stores, prefix: str, segment: SegmentInfo, dead: NDArray[
     return framing.store(stores.objects, f"{prefix}{segment.id}/{DEAD}-{nonce}", scratch)
 
 
-def _texts(parts: Sequence[tuple[Texts, NDArray[np.int64]]], order: NDArray[np.int64]) -> Texts:
-    together = Texts.gather(parts)
-    is_in_order = bool((order[1:] > order[:-1]).all())
-    return together if is_in_order else Texts.gather([(together, order)])
-
-
-def _packed(**blobs: Texts) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def _packed(chosen: Sequence[Chosen], piece: int, **texts: PickedTexts) -> tuple[dict[str, Any], Arrays]:
     meta: dict[str, Any] = {}
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, blob in blobs.items():
-        meta[name], own = blob.to_arrays()
-        arrays |= {f"{name}{number}": array for number, array in enumerate(own)}
+    arrays: dict[str, NDArray[Any] | Streamed] = {}
+    for name, each in texts.items():
+        meta[name] = each.header()
+        arrays[f"{name}0"] = Streamed("|u1", (int(each.offsets[-1]),), _released(each.pieces(piece), chosen))
+        arrays[f"{name}1"] = each.offsets
+        if each.present is not None:
+            arrays[f"{name}2"] = each.present.view(np.uint8)
     return meta, arrays
 
 
-def _vectors(chosen: Sequence[Chosen], order: NDArray[np.int64], norms: Vectors) -> Iterator[Vectors]:
-    """The vectors of the rows in `order`, a chunk at a time, each (≤ chunk, d); fills in `norms` on the way."""
-    starts = np.cumsum([0, *(len(each.rows) for each in chosen)])
-    for start in range(0, len(order), _CHUNK):
-        wanted = order[start : start + _CHUNK]
-        piece = np.empty((len(wanted), chosen[0].part.vectors.shape[1]), dtype=np.float32)
-        for each, (begin, end) in zip(chosen, pairwise(starts.tolist()), strict=True):
-            here = np.flatnonzero((wanted >= begin) & (wanted < end))
-            if len(here):
-                piece[here] = each.part.vectors[each.rows[wanted[here] - begin]]
-        norms[start : start + len(wanted)] = spaces.squares(piece)
+def _released(pieces: Iterator[NDArray[np.uint8]], chosen: Sequence[Chosen]) -> Iterator[NDArray[np.uint8]]:
+    """Pieces of texts, after each of which what was read for it is out of memory."""
+    for piece in pieces:
+        yield piece
+        for each in chosen:
+            framing.drop_pages(each.part.documents.blob)
+            framing.drop_pages(each.part.ids.blob)
+
+
+def _vectors(chosen: Sequence[Chosen], picks: Picks, norms: Vectors, most: int) -> Iterator[Vectors]:
+    """The vectors of the rows, in pieces of about so many bytes, each (≤ n, d); fills in `norms` on the way."""
+    dimension = chosen[0].part.vectors.shape[1]
+    count = max(most // (4 * dimension), 1)
+    for start in range(0, len(picks), count):
+        stop = min(start + count, len(picks))
+        piece = np.empty((stop - start, dimension), dtype=np.float32)
+        for number, places, rows in picks.stretch(start, stop):
+            piece[places] = chosen[number].part.vectors[rows]
+            framing.drop_pages(chosen[number].part.vectors)
+        norms[start:stop] = spaces.squares(piece)
         yield piece
