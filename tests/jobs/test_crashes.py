@@ -11,14 +11,14 @@ import pytest
 from afterglow.storage.local.objects import DirectoryObjects
 from tests.support.faulty import Crash, Fault, Faults, nth, seeded
 from tests.support.programme import Run
-from tests.support.stores import Clock, made_faulty, quick_folder, stores_at
+from tests.support.stores import KEEPING, Clock, made_faulty, quick_folder, stores_at
 
 
 def run_with(choice: Callable[[int, str], Fault | None] | None, *, again: bool | None = False) -> list[str]:
     """One run of the programme with these faults, and what must hold afterwards; the calls that were made."""
     with quick_folder() as folder:
         clock = Clock()
-        stores = stores_at(folder, clock=clock)
+        stores = stores_at(folder, KEEPING, clock)
         run = Run(stores, clock)
         faults = Faults(choice)
         try:
@@ -47,7 +47,16 @@ def is_write(name: str) -> bool:
 def test_the_programme_uses_everything() -> None:
     """Otherwise the tests below would prove little."""
     text = "\n".join(CALLS)
-    for part in ("/graph", "/dead-", "/manifest/", ".batch", "put_many", "objects.delete", "table.put STATE"):
+    for part in (
+        "/graph",
+        "/dead-",
+        "/manifest/",
+        "/history/",
+        ".batch",
+        "put_many",
+        "objects.delete",
+        "table.put STATE",
+    ):
         assert part in text
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from afterglow.catalog import collections, keys
 from afterglow.collection import Engine
+from afterglow.collection.history import Moment
 from afterglow.collection.model import Selection
 from afterglow.collection.replica import Replica
 from afterglow.errors import AfterglowError, Busy, Unavailable
@@ -79,6 +80,8 @@ class Run:
         self.model = Model()
         self.possible: list[Model] = []
         """What the collection may be instead, because of a write whose end is not known."""
+        self.moments: dict[int, Model] = {}
+        """What it was at each position in the log that is known."""
 
     def carry_out(self, stores: Stores, *, again: bool | None = False) -> None:
         """Run the programme on stores that may fail.
@@ -102,20 +105,22 @@ class Run:
             batch = step if isinstance(step, Batch) else self.doomed(step.k)
             self.possible.append(self.model.after(batch))
             try:
-                self.write(engine, step)
+                position = self.write(engine, step)
             except (Busy, Unavailable):
                 self.model = self.settled()
             else:
                 self.model = self.possible[-1]
+                if position is not None:
+                    self.moments[position] = self.model
             self.possible.clear()
 
-    def write(self, engine: Engine, step: Batch | Where) -> None:
+    def write(self, engine: Engine, step: Batch | Where) -> int | None:
+        """Where in the log it stands."""
         if isinstance(step, Where):
-            engine.delete(self.scope, Selection(where=parse_where({"k": step.k})))
-        elif step.op is Op.DELETE:
-            engine.delete(self.scope, Selection(step.ids))
-        else:
-            engine.write(self.scope, step)
+            return engine.delete(self.scope, Selection(where=parse_where({"k": step.k}))).position
+        if step.op is Op.DELETE:
+            return engine.delete(self.scope, Selection(step.ids)).position
+        return engine.write(self.scope, step)
 
     def doomed(self, k: int) -> Batch:
         return Batch(Op.DELETE, self.model.where(lambda record: (record.metadata or {}).get("k") == k))
@@ -131,6 +136,15 @@ class Run:
     def contents(self, stores: Stores) -> str:
         return exactly(as_model(Engine(stores).get(self.scope, Selection(), None, 0, EVERYTHING)))
 
+    def check_past(self) -> None:
+        """Each moment answers as it was, where the past is kept."""
+        if not self.sound.settings.retention_seconds:
+            return
+        engine = Engine(self.sound)
+        for position, model in self.moments.items():
+            found = engine.get(self.scope, Selection(), None, 0, EVERYTHING, at=Moment(position=position))
+            assert exactly(as_model(found)) == exactly([*model.records.items()])
+
     def check_afterwards(self) -> None:
         """Look, recover, look again; then nothing may be left that nothing names."""
         self.model = self.settled()
@@ -139,6 +153,10 @@ class Run:
         index(self.sound, Replica.for_indexer(self.sound, self.id), self.id, quiet=True)
         self.settled()
         self.clock.skipped += self.sound.settings.garbage_grace_seconds + 1
+        garbage.collect(self.sound, self.id)
+        self.settled()
+        self.check_past()
+        self.clock.skipped += self.sound.settings.retention_seconds + 3 * self.sound.settings.garbage_grace_seconds
         garbage.collect(self.sound, self.id)
         self.settled()
         assert set(named(self.sound, self.id)) == {info.key for info in self.sound.objects.list("")}

@@ -51,7 +51,7 @@ def apply(memory: Memory, batch: Batch, expiry: Expiry | None = None) -> None:
                 _kill(memory, ids, located, gone)
             exist &= ~gone
         if batch.op in (Op.UPDATE, Op.UPSERT) and exist.any():
-            _replace(memory, batch, members[exist], Located(located.parts[exist], located.rows[exist]))
+            _replace(memory, batch, members[exist], located.chosen(exist))
         if batch.op in (Op.ADD, Op.UPSERT) and not exist.all():
             _insert(memory, batch, members[~exist])
 
@@ -78,7 +78,7 @@ def _runs(batch: Batch) -> Iterator[Rows]:
 def _kill(memory: Memory, ids: Sequence[str], located: Located, exist: NDArray[np.bool_]) -> None:
     chosen = np.flatnonzero(exist)
     if len(chosen):
-        memory.kill([ids[each] for each in chosen.tolist()], Located(located.parts[chosen], located.rows[chosen]))
+        memory.kill([ids[each] for each in chosen.tolist()], located.chosen(chosen))
 
 
 def _insert(memory: Memory, batch: Batch, members: Rows) -> None:
@@ -101,7 +101,7 @@ def _insert(memory: Memory, batch: Batch, members: Rows) -> None:
 def _replace(memory: Memory, batch: Batch, members: Rows, located: Located) -> None:
     """Write a new row for each of these records, with what the batch brings over what stands there."""
     ids = [batch.ids[each] for each in members.tolist()]
-    old = _read(memory, located)
+    old = contents(memory, located)
     vectors = old.vectors
     if batch.vectors is not None and batch.dimension is not None:
         vector_of = np.full(len(batch.ids), -1)
@@ -119,7 +119,7 @@ def _replace(memory: Memory, batch: Batch, members: Rows, located: Located) -> N
     memory.records += len(ids)
 
 
-class _Old:
+class Contents:
     """The present content of some records, in their order."""
 
     def __init__(self, count: int, dimension: int) -> None:
@@ -130,9 +130,10 @@ class _Old:
         self.metadatas: list[bytes | None] = [None] * count
 
 
-def _read(memory: Memory, located: Located) -> _Old:
+def contents(memory: Memory, located: Located) -> Contents:
+    """What these records, at least one, which exist, hold now."""
     indexes = np.unique(located.parts).tolist()
-    old = _Old(len(located.parts), memory.part(indexes[0]).vectors.shape[1])
+    old = Contents(len(located.parts), memory.part(indexes[0]).vectors.shape[1])
     for index in indexes:
         part, places = memory.part(index), np.flatnonzero(located.parts == index)
         rows = located.rows[places]

@@ -89,6 +89,16 @@ def find(stores: Stores, collection: Collection, moment: Moment) -> Past:
     raise Unavailable(f"collection {collection.id} is being folded too fast to read its past")
 
 
+def since(stores: Stores, collection: Collection, position: int) -> list[Entry] | None:
+    """The entries after number `position` that the checkpoint in force holds; None where they are not all kept.
+
+    Raises ObjectMissing, Corrupt, Unavailable.
+    """
+    found = list(_after(stores, collection, position, ()))
+    is_whole = [each.seq for each in found] == list(range(position + 1, collection.folded + 1))
+    return found if is_whole else None
+
+
 def _refuse(stores: Stores, collection: Collection, moment: Moment) -> None:
     now, retention = entry.milliseconds(stores.ambient.now()), stores.settings.retention_seconds
     if not retention:

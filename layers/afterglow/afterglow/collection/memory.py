@@ -34,6 +34,10 @@ class Located:
         exist: Mask = self.parts != NOWHERE
         return exist
 
+    def chosen(self, places: Mask | NDArray[np.int64]) -> "Located":
+        """Some of them."""
+        return Located(self.parts[places], self.rows[places])
+
 
 @dataclass(frozen=True, slots=True)
 class LivePart:

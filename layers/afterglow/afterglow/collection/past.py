@@ -1,5 +1,9 @@
 """Views of the past, kept while they are asked for: the first read of a moment opens it, the next ones cost a lookup.
 
+What a moment adds to the checkpoint before it has no graph, and may be the whole collection. Where that is more than
+one fold holds, it is laid **over the newest checkpoint** instead: there, whatever was written since is taken out, and
+what it was then is added. What nobody touched since is the same in both.
+
 A moment that was found once stays what it was found to be, so a kept view needs no look at the log; only whether the
 collection is still there is read each time, as for any read.
 """
@@ -9,11 +13,17 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from uuid import UUID
 
+import numpy as np
+import orjson
+
 from afterglow.catalog.model import Collection
 from afterglow.collection import history
+from afterglow.collection.apply import contents
 from afterglow.collection.history import Moment
+from afterglow.collection.memory import Located, Memory
 from afterglow.collection.opening import Loaded, open_checkpoint
 from afterglow.collection.replica import View, snapshot
+from afterglow.collection.tail import Additions
 from afterglow.errors import Corrupt
 from afterglow.log import read as log
 from afterglow.log.read import Trimmed
@@ -23,6 +33,8 @@ from afterglow.storage.ports import ObjectMissing
 from afterglow.storage.stores import Stores
 
 _KEPT = 4
+_MOST_MISSED = 1_000_000
+"""Operations since a moment that are looked through to lay it over the newest checkpoint."""
 _ATTEMPTS = 5
 
 
@@ -68,5 +80,45 @@ def opened(stores: Stores, collection: Collection, moment: Moment, present: dict
         except (ObjectMissing, Trimmed) as error:
             missing, collection = error, past.collection
             continue
-        return loaded
+        return over_newest(stores, past.collection, loaded, present)
     raise Corrupt(f"the past of collection {collection.id} cannot be opened: {missing}")
+
+
+def over_newest(stores: Stores, collection: Collection, then: Loaded, present: dict[str, Segment]) -> Loaded:
+    """The same as `then`, over the newest checkpoint where that leaves less without a graph; else `then` itself.
+
+    Raises Corrupt, Unavailable.
+    """
+    scanned = len(then.memory.tail)
+    if scanned <= stores.settings.fold_ops or collection.folded <= then.applied:
+        return then
+    try:
+        missed = history.since(stores, collection, then.applied)
+        if missed is None or sum(each.ops for each in missed) > _MOST_MISSED:
+            return then
+        batches = [batch for _, batch in log.load(stores, collection.id, missed) if batch is not None]
+        newest = open_checkpoint(stores, collection, collection.manifest, present)
+    except (ObjectMissing, Trimmed):
+        return then  # replaced meanwhile; what there is answers, too
+    touched = list({each for batch in batches for each in batch.ids})
+    located = then.memory.locate(touched)
+    existed = located.exist
+    if 2 * int(np.count_nonzero(existed)) > scanned:
+        return then
+    memory = newest.memory
+    here = memory.locate(touched)
+    memory.kill([touched[each] for each in np.flatnonzero(here.exist)], here.chosen(here.exist))
+    if existed.any():
+        memory.tail.append(
+            _rows(then.memory, [touched[each] for each in np.flatnonzero(existed)], located.chosen(existed))
+        )
+    memory.records, memory.next_ordinal = then.memory.records, then.memory.next_ordinal
+    newest.applied, newest.ops, newest.clock = then.applied, then.ops, then.clock
+    return newest
+
+
+def _rows(memory: Memory, ids: Sequence[str], located: Located) -> Additions:
+    """These records as rows to be appended elsewhere."""
+    found = contents(memory, located)
+    metadatas = [None if each is None else orjson.loads(each) for each in found.metadatas]
+    return Additions(ids, found.ordinals, found.vectors, found.documents, found.uris, metadatas)

@@ -17,6 +17,7 @@ from afterglow.catalog import state as states
 from afterglow.catalog.families import Member
 from afterglow.catalog.model import Collection
 from afterglow.log import entry as entries
+from afterglow.log.entry import Entry
 from afterglow.segment import anchors
 from afterglow.segment import manifest as manifests
 from afterglow.segment.anchors import Anchors, Window
@@ -44,24 +45,27 @@ def needs_of(stores: Stores, state: Collection) -> Needs:
     """What the collection needs, as of this state or a newer one. Raises ObjectMissing, Corrupt, Unavailable."""
     listed = [info.key for info in stores.objects.list(manifests.prefix(state.id))]
     if state.manifest is None:
-        return Needs(frozenset(listed), _batches(stores, state, 0), 0, None)
+        return Needs(frozenset(listed), _batches(_entries(stores, state, 0)), 0, None)
     grace, now = (entries.milliseconds(each) for each in (stores.settings.garbage_grace_seconds, stores.ambient.now()))
     retention = entries.milliseconds(stores.settings.retention_seconds)
     window = Window(now - retention - grace, retention) if retention else None
     found = anchors.kept(anchors.checkpoints(listed, state.manifest, state.begins), window)
-    trimmed = manifests.load(stores.objects, state.manifest).trimmed
+    log = _entries(stores, state, manifests.load(stores.objects, state.manifest).trimmed)
+    last = max([manifests.place(state.manifest).folded, *(each.seq for each in log)])
     return Needs(
         names=frozenset().union(*(_kept(stores.objects, each.key, state.manifest) for each in found.kept)),
-        batches=_batches(stores, state, trimmed),
+        batches=_batches(log),
         folded=0 if found.base is None else found.base.folded,
-        since=_since(found, window, grace, now),
+        since=now - grace if window is None else _since(found, window, last, grace),
     )
 
 
-def _since(found: Anchors, window: Window | None, grace: int, now: int) -> int | None:
-    if window is None:
-        return now - grace
-    return None if found.base is None else min(window.since, found.base.clock) - 2 * grace
+def _since(found: Anchors, window: Window, last: int, grace: int) -> int | None:
+    """How old batches may be whose entries come after the base; `last` is the number of the log's last entry."""
+    if found.base is None:
+        return None
+    # Where nothing comes after the base, there is only what is about to be appended.
+    return (window.since if found.base.folded == last else found.base.clock) - 2 * grace
 
 
 def _kept(objects: Objects, key: str, in_force: str) -> frozenset[str]:
@@ -90,10 +94,14 @@ def named_by(objects: Objects, key: str) -> frozenset[str]:
     return found
 
 
-def _batches(stores: Stores, state: Collection, trimmed: int) -> frozenset[str]:
-    """The batches that entries after number `trimmed` name."""
+def _entries(stores: Stores, state: Collection, trimmed: int) -> list[Entry]:
+    """What the table has of the log after number `trimmed`."""
     items = stores.table.query(keys.collection(state.id), after=entries.key(trimmed), before=entries.AFTER_ALL)
-    return frozenset(key for key in (entries.decode(each).object for each in items) if key is not None)
+    return [entries.decode(each) for each in items]
+
+
+def _batches(log: Iterable[Entry]) -> frozenset[str]:
+    return frozenset(each.object for each in log if each.object is not None)
 
 
 def claimed_by_relatives(stores: Stores, state: Collection, candidates: Iterable[str]) -> set[str]:
