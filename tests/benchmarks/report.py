@@ -55,6 +55,8 @@ def _target(verdict: Verdict) -> str:
         return "–"
     if row.rule is Rule.AT_LEAST:
         return f"≥ {row.bound:,.0f} {row.unit}"
+    if row.rule is Rule.NO_MORE_THAN:
+        return f"≤ {row.bound:,.0f} {row.unit}"
     sign = "≥" if row.rule in (Rule.LESS_IS_FASTER, Rule.MORE_IS_FASTER) else "≤"
     text = f"{sign} {row.bound:g}×"
     if row.rule is Rule.OF_BEFORE:
