@@ -113,7 +113,7 @@ def test_short_time_ends_a_run_between_two_steps_and_a_message_of_its_own_goes_o
         assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == NAMES
         runs += 1
         assert runs < 100
-    assert runs > 3
+    assert runs > 1
     view = Replica(stores, scope.collection).view()
     assert view.manifest.folded == view.applied
     assert [each.has_graph for each in view.manifest.segments] == [True]

@@ -88,7 +88,7 @@ def rows_of(part: Part) -> list[Row]:
 
 def written(stores: Stores, *chosen: Chosen, graph: bool = False) -> SegmentInfo:
     """A segment of these rows in insertion order."""
-    plan = GraphPlan(PARAMETERS, 1, 256) if graph else None
+    plan = GraphPlan(PARAMETERS, 1, stores.settings.build_bytes) if graph else None
     return writer.write_segment(stores, f"{COLLECTION}/segments/", chosen, parts.insertion_order(chosen), plan)
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from afterglow.errors import Corrupt
-from afterglow.segment import ids, writer
+from afterglow.segment import framing, ids, writer
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.part import Chosen
@@ -71,6 +71,25 @@ def test_chosen_rows_of_several_parts_are_put_in_insertion_order(
     assert segment.part.ordinals.tolist() == [ordinal for ordinal, _ in wanted]
     assert repr(rows_of(segment.part)) == repr([row for _, row in wanted])
     columns_say(segment, [row for _, row in wanted])
+
+
+@SHARED
+@given(first=rows, second=rows, data=st.data())
+def test_a_segment_is_the_same_in_however_little_memory_it_is_written(
+    stores: Stores, first: list[Row], second: list[Row], data: st.DataObject
+) -> None:
+    ordinals = np.array(data.draw(st.permutations(range(len(first) + len(second)))), dtype=np.int64)
+    mapped = opened(stores, written(stores, whole(part_of(first, ordinals[: len(first)])))).part
+    chosen = []
+    for part in (mapped, part_of(second, ordinals[len(first) :])):
+        kept = data.draw(st.sets(st.integers(0, part.rows - 1), min_size=1))
+        chosen.append(Chosen(part, np.array(sorted(kept), dtype=np.int64)))
+    frugal = replace(stores, settings=replace(stores.settings, build_bytes=data.draw(st.sampled_from([0, 64, 2_000]))))
+    wide, narrow = (written(each, *chosen, graph=True) for each in (stores, frugal))
+    assert {role: file.checksum for role, file in narrow.files.items()} == {
+        role: file.checksum for role, file in wide.files.items()
+    }
+    assert all(framing.checksum_of(stores.objects.local_file(file.key)) == file.checksum for file in wide.objects)
 
 
 def test_many_rows_go_over_chunks(stores: Stores) -> None:

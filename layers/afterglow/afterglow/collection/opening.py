@@ -4,6 +4,7 @@ What is loaded belongs to whoever loaded it: one thread applies at a time (`coll
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from afterglow.catalog.model import Collection
@@ -17,6 +18,14 @@ from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.reader import Segment, read_dead
 from afterglow.storage.stores import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class MostTail:
+    """How large a tail may grow: rows, and bytes of the batches that it is made of."""
+
+    rows: int
+    size: int
 
 
 class Loaded:
@@ -35,13 +44,13 @@ class Loaded:
         self.tail_bytes = 0
         self.entries: list[Entry] | None = [] if kept else None
 
-    def apply(self, loaded: Iterable[tuple[Entry, Batch | None]], most_tail_rows: int | None = None) -> None:
-        """Apply the entries that follow, in order; stop where the tail has so many rows.
+    def apply(self, loaded: Iterable[tuple[Entry, Batch | None]], most: MostTail | None = None) -> None:
+        """Apply the entries that follow, in order; stop where the tail has grown to the `most`.
 
         What raises midway leaves it half applied: it must be thrown away then.
         """
         for entry, batch in loaded:
-            if most_tail_rows is not None and len(self.memory.tail) >= most_tail_rows:
+            if most is not None and (len(self.memory.tail) >= most.rows or self.tail_bytes >= most.size):
                 return
             self.clock = following(self.clock, entry)
             if batch is not None:

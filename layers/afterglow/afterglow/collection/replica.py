@@ -23,7 +23,7 @@ from afterglow.catalog.model import Collection
 from afterglow.collection.expired import Expiry
 from afterglow.collection.memory import LivePart, Located
 from afterglow.collection.model import Scope, within
-from afterglow.collection.opening import Loaded, by_id, open_checkpoint
+from afterglow.collection.opening import Loaded, MostTail, by_id, open_checkpoint
 from afterglow.errors import AfterglowError, Corrupt, NotFound
 from afterglow.log import read as log
 from afterglow.log.entry import Entry
@@ -39,6 +39,10 @@ _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 10
 _WARM_SECONDS = 1.0
+_FOLDS_AT_ONCE = 8
+"""Where much waits, a fold takes as many operations as so many folds would one after the other."""
+_OF_BUILD_BYTES = 8
+"""Batches of a share of the memory for merges are replayed into a tail to be folded; in memory they are about twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +102,15 @@ class Replica:
         stores: Stores,
         collection_id: UUID,
         background: Executor | None = None,
-        most_tail_rows: int | None = None,
+        most_tail: MostTail | None = None,
     ) -> None:
-        """With `most_tail_rows` a view stops short of the log's end where the tail has grown to so many rows.
+        """With `most_tail` a view stops short of the log's end where the tail has grown to that.
 
-        That is for the indexer, which folds them and goes on, or which only merges what is folded (0); a reader must
-        not be short of anything.
+        That is for the indexer, which folds it and goes on, or which only merges what is folded (no rows); a reader
+        must not be short of anything.
         """
         self._stores = stores
-        self._most_tail_rows = most_tail_rows
+        self._most_tail = most_tail
         self._id = collection_id
         self._background = background
         self._lock = threading.Lock()
@@ -119,7 +123,14 @@ class Replica:
     @classmethod
     def for_indexer(cls, stores: Stores, collection_id: UUID) -> "Replica":
         """One whose views can be folded: not more at a time than is meant to be, with the entries they are made of."""
-        return cls(stores, collection_id, most_tail_rows=stores.settings.fold_ops)
+        settings = stores.settings
+        most = MostTail(_FOLDS_AT_ONCE * settings.fold_ops, settings.build_bytes // _OF_BUILD_BYTES)
+        return cls(stores, collection_id, most_tail=most)
+
+    @classmethod
+    def of_checkpoint(cls, stores: Stores, collection_id: UUID) -> "Replica":
+        """One whose views are those of the checkpoint, without the log after it."""
+        return cls(stores, collection_id, most_tail=MostTail(0, 0))
 
     def segments(self) -> dict[str, Segment]:
         """The segments that are open here, by their ids."""
@@ -194,8 +205,8 @@ class Replica:
         return known
 
     def _replay(self, loaded: Loaded, entries: Sequence[Entry]) -> None:
-        if self._most_tail_rows != 0:
-            loaded.apply(log.load(self._stores, self._id, entries), self._most_tail_rows)
+        if self._most_tail is None or self._most_tail.rows:
+            loaded.apply(log.load(self._stores, self._id, entries), self._most_tail)
 
     def _refresh_soon(self, collection: Collection) -> None:
         if self._background is None:
@@ -259,5 +270,5 @@ class Replica:
 
     def _open(self, collection: Collection) -> Loaded:
         present = () if self._loaded is None else self._loaded.memory.segments
-        kept = self._most_tail_rows is not None
+        kept = self._most_tail is not None
         return open_checkpoint(self._stores, collection, collection.manifest, by_id(present), kept=kept)

@@ -36,8 +36,8 @@ from afterglow.storage.ports import ObjectMissing
 from afterglow.storage.stores import Stores
 
 _ATTEMPTS = 20
-_PIECES = 16
-"""Vectors go into a graph in pieces of a share of the memory that there is."""
+_PIECES = 4
+"""Vectors go into a graph in pieces of so many-th of the memory that there is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from afterglow.collection.progress import waiting
 from afterglow.collection.replica import Replica, View
 from afterglow.errors import NotFound
 from afterglow.jobs import expiry, garbage
@@ -62,6 +63,9 @@ def always(seconds: float) -> bool:
 def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool) -> Report:
     """Fold and merge one collection. `quiet`: nobody is writing to it, so merge further and give space back at once.
 
+    Where more waits than has no graph yet, folding goes on before anything is merged: it is ten times as fast, and the
+    merge that follows inserts each row once, where merges in between would insert many again.
+
     A lost race against another indexer ends the run: the other one does the work. Raises Corrupt, Unavailable,
     StorageFull.
     """
@@ -76,6 +80,8 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool)
                 report.folded_ops, first = report.folded_ops + _waiting(view), False
                 view = replica.view()
             merge = plan(view.manifest, settings, quiet=quiet)
+            if merge is not None and _is_flood(stores, view):
+                continue
             if merge is not None:
                 compact(stores, view, merge)
                 report.merges += 1
@@ -137,7 +143,7 @@ def merge_segments(stores: Stores, collection_id: UUID, *, quiet: bool, may_take
 
     Raises Corrupt, Unavailable, StorageFull.
     """
-    report, replica = Report(collection_id), Replica(stores, collection_id, most_tail_rows=0)
+    report, replica = Report(collection_id), Replica.of_checkpoint(stores, collection_id)
     try:
         view = replica.view()
         while (merge := plan(view.manifest, stores.settings, quiet=quiet, eager=True)) is not None:
@@ -161,6 +167,15 @@ def _tidied(stores: Stores, view: View, report: Report, *, trimmed: bool) -> Rep
         trim.expire(stores, view.collection.id)
     report.collected += garbage.collect(stores, view.collection.id)
     return report
+
+
+def _is_flood(stores: Stores, view: View) -> bool:
+    """Whether at least a fold waits, and more than the rows that are folded and have no graph."""
+    if _waiting(view) < max(stores.settings.fold_ops, 1):
+        return False
+    flat = sum(each.live for each in view.manifest.segments if not each.has_graph)
+    behind = waiting(stores, view.collection.id)
+    return behind is not None and behind.ops > flat
 
 
 def _waiting(view: View) -> int:

@@ -7,16 +7,23 @@ least a quarter of its rows. A segment that lost a quarter of its rows is writte
 space back. In quiet times several graphs become one, if that is not too large: one graph is searched faster than
 several.
 
-Where a merge must end in a given time, as in a Lambda function, `merge_bytes` bounds what may become one segment: a
-collection then grows by segments of that size, which are left alone until a quarter of their rows is dead.
+Memory and time bound what may become one segment: `build_bytes` holds its graph and its columns, and where a merge must
+end in a given time, as in a Lambda function, `merge_bytes` are its vectors. A larger collection grows by segments of
+that size, which are left alone until a quarter of their rows is dead.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from afterglow.segment.manifest import Manifest, SegmentInfo
+from afterglow.segment.writer import POSTINGS, ROWS
 from afterglow.settings import Settings
 
+_LINKS = 400
+"""Bytes of a row in a graph besides its vector, which takes 2 or 4 a component: with what is kept in reserve."""
+_COLUMNS = 3
+_LISTS = 4
+"""How many times the bytes of columns, and of inverted lists, a merge holds in memory."""
 _JOIN = 0.25
 _DEAD = 0.25
 _QUIET_ROWS = 500_000
@@ -57,9 +64,19 @@ def plan(manifest: Manifest, settings: Settings, *, quiet: bool, eager: bool = F
 
 def _most_rows(manifest: Manifest, settings: Settings) -> int:
     """How many rows may become one segment; always enough that what is merged gets a graph."""
-    if not settings.merge_bytes or manifest.dimension is None:
-        return sum(each.live for each in manifest.segments)
-    return max(settings.merge_bytes // (4 * manifest.dimension), 4 * settings.graph_rows)
+    dimension, rows = manifest.dimension, sum(each.rows for each in manifest.segments)
+    if dimension is None or not rows:
+        return rows
+    by_memory = settings.build_bytes // _row_bytes(manifest.segments, dimension, rows)
+    by_time = settings.merge_bytes // (4 * dimension) if settings.merge_bytes else by_memory
+    return max(min(by_memory, by_time), 4 * settings.graph_rows)
+
+
+def _row_bytes(segments: Iterable[SegmentInfo], dimension: int, rows: int) -> int:
+    """Memory that a merge needs for a row, estimated from the files of those to be merged."""
+    files = [each.files for each in segments]
+    held = sum(_COLUMNS * each[ROWS].size + (_LISTS * each[POSTINGS].size if POSTINGS in each else 0) for each in files)
+    return 4 * dimension + _LINKS + held // rows
 
 
 def _within(most: int, wanted: Iterable[SegmentInfo]) -> tuple[SegmentInfo, ...]:

@@ -17,11 +17,12 @@ from usearch.compiled import MetricKind
 from usearch.index import Index
 
 from afterglow.errors import Corrupt
-from afterglow.segment import precision
+from afterglow.segment import precision, walk
 from afterglow.segment.framing import ADVICE, drop_pages
 from afterglow.segment.precision import Scalar
 from afterglow.segment.spaces import Space, Vectors
 
+_BATCHES = 8
 _METRICS = {Space.L2: MetricKind.L2sq, Space.IP: MetricKind.IP, Space.COSINE: MetricKind.Cos}
 
 
@@ -39,7 +40,7 @@ class GraphParameters:
 class GraphPlan:
     """How a graph is built: with `threads`, on top of the graph file `base` of the first rows, if any.
 
-    Vectors are handed over in pieces of about `piece_bytes`.
+    `piece_bytes` of mapped vectors are in memory at a time.
     """
 
     parameters: GraphParameters
@@ -52,9 +53,9 @@ def build(path: Path, plan: GraphPlan, vectors: Vectors) -> None:
     """Write a graph of all rows of `vectors` (n, d) to `path`; mapped vectors are out of memory afterwards.
 
     With `base`, the graph in that file holds the first rows already, and is extended by the others; unless it is in
-    bf16, which with the others no longer does: then all rows are inserted anew. The vectors are handed over in large
-    pieces, of which each thread takes a stretch of its own: threads that insert neighbours at the same moment do not
-    see each other, and rows next to each other often are neighbours. Raises Corrupt for a base of another collection.
+    bf16, which with the others no longer does: then all rows are inserted anew. Neighbours go in one after the other
+    (`segment.walk`), and in large batches, of which each thread takes a stretch of its own: threads that insert
+    neighbours at the same moment do not see each other. Raises Corrupt for a base of another collection.
     """
     dimension, parameters, base = vectors.shape[1], plan.parameters, plan.base
     held = None if base is None else _header(str(base), str(base), parameters, dimension).scalar
@@ -63,10 +64,14 @@ def build(path: Path, plan: GraphPlan, vectors: Vectors) -> None:
     if held is scalar:
         index.load(str(base))
         index.expansion_add = parameters.ef_construction  # type: ignore[misc]
-    rows = max(plan.piece_bytes // (4 * dimension), plan.threads)
-    for start in range(len(index), len(vectors), rows):
-        piece = vectors[start : start + rows]
-        index.add(np.arange(start, start + len(piece), dtype=np.uint64), piece, threads=plan.threads)
+    most = max(plan.piece_bytes // (4 * dimension), 1)
+    at_once = max(most // _BATCHES, plan.threads)
+    for start in range(len(index), len(vectors), most):
+        piece = vectors[start : start + most]
+        for rows in walk.through(piece, is_new=not start):
+            for first in range(0, len(rows), at_once):
+                some = rows[first : first + at_once]
+                index.add((start + some).astype(np.uint64), piece[some], threads=plan.threads)
         drop_pages(vectors)
     index.save(str(path))
 
