@@ -1,6 +1,7 @@
 """Messages of the queue: what they may look like, and work in the time that there is."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -124,3 +125,34 @@ def test_no_step_begins_without_time(stores: Stores) -> None:
     report = work_on(stores, message(scope.collection), may_take=lambda _: False)
     assert report.is_unfinished
     assert Replica(stores, scope.collection).view().manifest.number == 0
+
+
+def test_a_bulk_load_is_merged_side_by_side(stores: Stores) -> None:
+    """Each merge has a message of its own, also where another is done first, or meanwhile a fold adds to them."""
+    bounded = replace(stores, settings=replace(stores.settings, build_bytes=1))
+    scope, _ = new_collection(bounded)
+    engine, queue = Engine(bounded), bounded.queue
+    assert isinstance(queue, Nudges)
+
+    def write(first: int, count: int = 25) -> None:
+        names = [f"{number}" for number in range(first, first + count)]
+        engine.write(scope, Batch(Op.ADD, names, np.ones((count, 3), dtype=np.float32)))
+        work_on(bounded, message(scope.collection, f"{QUIET}"))
+
+    for first in (0, 25):
+        write(first)
+    write(50, 10)
+    queue.sent.clear()
+    assert work_on(bounded, message(f"{scope.collection}:merge", QUIET)).merges == 1  # of the rest
+    one, other = list(queue.sent)
+    queue.sent.clear()
+    write(60, 5)
+    assert work_on(bounded, message(*other)).merges == 1
+    assert work_on(bounded, message(*other)).merges == 0
+    assert work_on(bounded, message(*one)).merges == 1
+    while queue.sent:
+        work_on(bounded, message(*queue.sent.pop(0)))
+    view = Replica(bounded, scope.collection).view()
+    assert view.manifest.records == 65
+    assert all(each.has_graph == (each.rows >= 8) and each.rows <= 32 for each in view.manifest.segments)
+    assert len(Engine(bounded).get(scope, Selection(), None, 0, frozenset()).ids) == 65

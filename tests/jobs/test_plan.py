@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from afterglow.jobs.plan import Merge, plan
+from afterglow.jobs.plan import Merge, plan, plan_rest, wholes
 from afterglow.segment.framing import FileInfo
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.settings import Settings
@@ -111,6 +111,31 @@ def test_segments_grow_no_larger_than_a_merge_may_be() -> None:
     assert planned(*pair, quiet=True, settings=bounded) is None
     decayed = segment("a", 90_000, graph=True, dead=30_000), segment("b", 90_000, graph=True, dead=40_000)
     assert names(planned(*decayed, settings=bounded)) == {"b"}
+
+
+def test_memory_bounds_a_segment_too() -> None:
+    row = 4 * 3 + 400
+    bounded = replace(DEFAULTS, build_bytes=row * 100_000)
+    fresh = segment("fresh", 30_000)
+    assert names(planned(segment("near", 80_000, graph=True), fresh, settings=bounded)) == {"fresh"}
+    assert names(planned(segment("near", 60_000, graph=True), fresh, settings=bounded)) == {"near", "fresh"}
+
+
+def test_a_bulk_load_is_several_merges_that_stay_the_same() -> None:
+    bounded = replace(DEFAULTS, merge_bytes=12 * 100_000)
+    folds = [segment(f"{number}", 30_000) for number in range(8)]
+
+    def found(*of: SegmentInfo) -> list[set[str]]:
+        return [names(each) for each in wholes(manifest(*of), bounded)]
+
+    first, second = {"0", "1", "2"}, {"3", "4", "5"}
+    assert found(*folds) == [first, second]
+    assert found(*folds, segment("more", 10_000)) == [first, second]
+    done = segment("done", 90_000, graph=True)
+    assert found(*folds[3:], done) == [second]
+    assert found(*folds[:3], *folds[6:], done) == [first]
+    assert names(plan_rest(manifest(*folds), bounded, quiet=False)) == {"6", "7"}
+    assert names(planned(*folds, settings=bounded)) == first
 
 
 segments = st.builds(

@@ -50,7 +50,7 @@ class Loaded:
         What raises midway leaves it half applied: it must be thrown away then.
         """
         for entry, batch in loaded:
-            if most is not None and (len(self.memory.tail) >= most.rows or self.tail_bytes >= most.size):
+            if most is not None and (len(self.memory.tail) >= most.rows or self.tail_bytes > most.size):
                 return
             self.clock = following(self.clock, entry)
             if batch is not None:

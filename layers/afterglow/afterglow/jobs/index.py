@@ -10,7 +10,7 @@ is killed instead leaves what a crash leaves: see `jobs.fold` and `jobs.compact`
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from afterglow.collection.progress import waiting
@@ -19,9 +19,10 @@ from afterglow.errors import NotFound
 from afterglow.jobs import expiry, garbage
 from afterglow.jobs.compact import compact
 from afterglow.jobs.fold import fold
-from afterglow.jobs.plan import Merge, plan
+from afterglow.jobs.plan import Merge, plan, plan_rest, wholes
 from afterglow.jobs.publish import LostRace
 from afterglow.log import trim
+from afterglow.segment.manifest import Manifest
 from afterglow.settings import Settings
 from afterglow.storage.stores import Stores
 
@@ -41,7 +42,8 @@ _LOST_FOLDS = 5
 class Report:
     """What one run did; `unfolded_ops` arrived meanwhile, or are left where time was short (`is_unfinished`).
 
-    `is_mergeable`: there are segments to merge, which this run left to another.
+    `is_mergeable`: there are segments to merge, which this run left to another. `wholes`: the names of the first inputs
+    of merges that others may carry out beside this run's.
     """
 
     collection: UUID
@@ -52,6 +54,7 @@ class Report:
     unfolded_ops: int = 0
     is_unfinished: bool = False
     is_mergeable: bool = False
+    wholes: list[str] = field(default_factory=list)
 
 
 def always(seconds: float) -> bool:
@@ -141,12 +144,35 @@ def fold_tail(
 def merge_segments(stores: Stores, collection_id: UUID, *, quiet: bool, may_take: MayTake = always) -> Report:
     """Merge until nothing is left to merge, beside whoever folds. A race lost to another merge ends the run.
 
+    Where a bulk load has become several merges that need not wait for each other, they are reported and left alone.
     Raises Corrupt, Unavailable, StorageFull.
     """
-    report, replica = Report(collection_id), Replica.of_checkpoint(stores, collection_id)
+    report = Report(collection_id)
+
+    def planned(manifest: Manifest) -> Merge | None:
+        report.wholes = [each.inputs[0].id for each in wholes(manifest, stores.settings)]
+        return plan_rest(manifest, stores.settings, quiet=quiet, eager=True)
+
+    return _merged(stores, report, planned, may_take)
+
+
+def merge_whole(stores: Stores, collection_id: UUID, first: str, *, may_take: MayTake = always) -> Report:
+    """Carry out the merge whose first input is segment `first`, where that is still to be done (`plan.wholes`).
+
+    Raises Corrupt, Unavailable, StorageFull.
+    """
+
+    def planned(manifest: Manifest) -> Merge | None:
+        return next((each for each in wholes(manifest, stores.settings) if each.inputs[0].id == first), None)
+
+    return _merged(stores, Report(collection_id), planned, may_take)
+
+
+def _merged(stores: Stores, report: Report, planned: Callable[[Manifest], Merge | None], may_take: MayTake) -> Report:
+    replica = Replica.of_checkpoint(stores, report.collection)
     try:
         view = replica.view()
-        while (merge := plan(view.manifest, stores.settings, quiet=quiet, eager=True)) is not None:
+        while (merge := planned(view.manifest)) is not None:
             if not may_take(_merge_seconds(merge, stores.settings)):
                 report.is_unfinished = True
                 return report
@@ -154,7 +180,7 @@ def merge_segments(stores: Stores, collection_id: UUID, *, quiet: bool, may_take
             report.merges += 1
             view = replica.view()
     except LostRace:
-        _log.info("another indexer merges segments of collection %s", collection_id)
+        _log.info("another indexer merges segments of collection %s", report.collection)
         return report
     except NotFound:
         return report

@@ -1,11 +1,13 @@
 """What a message of the queue asks for, about the collection that it names, in the time that there is.
 
-A message has a group, within which messages come one after another, and a reason. There are two groups for each
+A message has a group, within which messages come one after another, and a reason. There are several groups for each
 collection, so that folds, which are short and hold the log's tail small, need not wait for merges, which are not:
 
 * ``<collection>`` with the number of a log entry: **fold** up to there, and on while much waits; with `quiet`: fold to
   the end, and replace what was folded by stubs. Where segments are then to be merged, the other group is told.
-* ``<collection>:merge``: **merge** segments until none is left to merge.
+* ``<collection>:merge``: **merge** segments until none is left to merge, but for those merges of a bulk load that need
+  not wait for each other (`plan.wholes`). For each of these there is a group:
+* ``<collection>:merge:<segment>``: carry out the merge whose first input that is, and then have what is left looked at.
 
 1. Look at what there is to do. A collection that is gone, an entry that is folded already: done.
 2. Do it (`jobs.index`) as far as time allows. *Killed meanwhile: the queue delivers the message again.*
@@ -20,7 +22,7 @@ import orjson
 
 from afterglow.collection.replica import Replica
 from afterglow.errors import InvalidArgument
-from afterglow.jobs.index import MayTake, Report, always, fold_tail, merge_segments
+from afterglow.jobs.index import MayTake, Report, always, fold_tail, merge_segments, merge_whole
 from afterglow.storage.stores import Stores
 
 QUIET = "quiet"
@@ -34,12 +36,22 @@ def work_on(stores: Stores, body: str, may_take: MayTake = always) -> Report:
     quiet = reason.startswith(QUIET)
     # A word more: a message that says the same again within minutes would be taken for a copy of the first.
     again = f"{reason.partition(' ')[0]} {stores.ambient.nonce()}"
-    if group.endswith(_MERGE):
-        report = merge_segments(stores, _collection(group, body), quiet=quiet, may_take=may_take)
+    name, merge, first = group.partition(_MERGE)
+    collection_id = _collection(name, body)
+    if first:
+        report = merge_whole(stores, collection_id, first.removeprefix(":"), may_take=may_take)
+        if report.is_unfinished:
+            stores.queue.send(group, again)
+        elif report.merges:
+            stores.queue.send(f"{name}{_MERGE}", again)
+        return report
+    if merge:
+        report = merge_segments(stores, collection_id, quiet=quiet, may_take=may_take)
+        for each in report.wholes:
+            stores.queue.send(f"{group}:{each}", again)
         if report.is_unfinished:
             stores.queue.send(group, again)
         return report
-    collection_id = _collection(group, body)
     replica = Replica.for_indexer(stores, collection_id)
     report = fold_tail(stores, replica, collection_id, up_to=_entry(reason, quiet=quiet), may_take=may_take)
     if report.is_unfinished:
@@ -60,9 +72,9 @@ def _parsed(body: str) -> tuple[str, str]:
     return group, reason
 
 
-def _collection(group: str, body: str) -> UUID:
+def _collection(name: str, body: str) -> UUID:
     try:
-        return UUID(group.removesuffix(_MERGE))
+        return UUID(name)
     except ValueError:
         raise InvalidArgument(f"not a message of this queue: {body[:200]!r}") from None
 

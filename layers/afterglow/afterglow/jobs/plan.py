@@ -9,7 +9,9 @@ several.
 
 Memory and time bound what may become one segment: `build_bytes` holds its graph and its columns, and where a merge must
 end in a given time, as in a Lambda function, `merge_bytes` are its vectors. A larger collection grows by segments of
-that size, which are left alone until a quarter of their rows is dead.
+that size, which are left alone until a quarter of their rows is dead. A bulk load that is folded faster than it can be
+merged comes to several such segments (`wholes`), each built at once of what was folded, by as many indexers as there
+are.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,6 +28,7 @@ _LISTS = 4
 """How many times the bytes of columns, and of inverted lists, a merge holds in memory."""
 _JOIN = 0.25
 _DEAD = 0.25
+_WHOLE = 0.75
 _QUIET_ROWS = 500_000
 _MOST_SMALL = 16
 _MOST_SMALL_QUIET = 4
@@ -45,7 +48,38 @@ def plan(manifest: Manifest, settings: Settings, *, quiet: bool, eager: bool = F
 
     `eager`: no fold waits for a merge, so what is worth a graph gets it also while much is written.
     """
-    segments = manifest.segments
+    whole = wholes(manifest, settings)
+    return whole[0] if whole else plan_rest(manifest, settings, quiet=quiet, eager=eager)
+
+
+def wholes(manifest: Manifest, settings: Settings) -> list[Merge]:
+    """Merges of a bulk load: each run of folds that together come close to what may become one segment.
+
+    They have no input in common and may be carried out side by side. A run depends on no segment after it, and those
+    before it are whole runs themselves: so which they are does not change when folds follow, when one of them is done,
+    or when the rest is merged. The name of the first input tells one from the others.
+    """
+    most = _most_rows(manifest, settings)
+    found: list[Merge] = []
+    run: list[SegmentInfo] = []
+    rows = 0
+    for each in manifest.segments:
+        if each.has_graph:
+            continue
+        if run and rows + each.rows > most:
+            break
+        run.append(each)
+        rows += each.rows
+        if rows >= max(most * _WHOLE, settings.graph_rows):
+            found.append(_anew(run, settings))
+            run, rows = [], 0
+    return found
+
+
+def plan_rest(manifest: Manifest, settings: Settings, *, quiet: bool, eager: bool = False) -> Merge | None:
+    """The next merge besides `wholes`, which leaves what is of one of them alone."""
+    taken = {each.id for merge in wholes(manifest, settings) for each in merge.inputs}
+    segments = tuple(each for each in manifest.segments if each.id not in taken)
     ascending = sorted(segments, key=lambda each: each.live)
     most = _most_rows(manifest, settings)
     decayed = [each for each in ascending if each.dead_rows > _DEAD * each.rows]
@@ -99,6 +133,10 @@ def _joined(ascending: list[SegmentInfo], small: list[SegmentInfo]) -> list[Segm
             inputs.append(each)
             rows += each.live
     return inputs
+
+
+def _anew(inputs: Sequence[SegmentInfo], settings: Settings) -> Merge:
+    return Merge(tuple(inputs), None, sum(each.live for each in inputs) >= settings.graph_rows)
 
 
 def _merge(inputs: Sequence[SegmentInfo], settings: Settings) -> Merge:
