@@ -22,7 +22,8 @@ from starlette.types import ASGIApp, Message
 
 from afterglow.api.app import create_app
 from afterglow.api.route import Route
-from afterglow.api.routes import COLLECTIONS, ROUTES
+from afterglow.api.routes import ROUTES
+from afterglow.api.routes.paths import COLLECTIONS
 from afterglow.jobs.directory import open_directory
 from afterglow.jobs.open import serve
 from afterglow.settings import Ambient, Settings

@@ -8,7 +8,8 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from afterglow.api.openapi import document
-from afterglow.api.routes import DATABASE, ROUTES
+from afterglow.api.routes import ROUTES
+from afterglow.api.routes.paths import DATABASE
 from tests.wire.face import CollectionFace, Face
 
 VERSION_1 = """

@@ -1,6 +1,7 @@
 """Paths and query strings: which collection, `limit`, `offset`, `read_level`. Refusals are InvalidArgument."""
 
 import re
+from typing import Any
 from urllib.parse import unquote_plus
 
 from afterglow.api.service import Call
@@ -11,6 +12,9 @@ from afterglow.errors import InvalidArgument
 LARGEST_U32 = 2**32 - 1
 
 _DIGITS = re.compile("[0-9]+")
+_U32: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": LARGEST_U32}
+PAGE = (("limit", _U32), ("offset", _U32))
+"""What a route says of the parameters of a page."""
 
 
 def place(call: Call) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from afterglow.access import Need
 from afterglow.api import answers, models
-from afterglow.api.params import LARGEST_U32
+from afterglow.api.params import PAGE
 from afterglow.api.route import Route, Runs
 from afterglow.api.v1 import answers as old_answers
 from afterglow.api.v1 import collections, records, system, tenants
@@ -19,9 +19,7 @@ _TAG = "Version 1"
 _NULL = type(None)
 _TENANT: tuple[str, dict[str, Any]] = ("tenant", {"type": "string", "default": DEFAULT_TENANT})
 _DATABASE: tuple[str, dict[str, Any]] = ("database", {"type": "string", "default": DEFAULT_DATABASE})
-_U32: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": LARGEST_U32}
 _PLACE = (_TENANT, _DATABASE)
-_PAGE = (("limit", _U32), ("offset", _U32))
 # A collection or database that is not there is a wrong argument where a v1 client names it.
 _OF_RECORDS: dict[str, Any] = {"need": Need.READ, "place": None, "failures": (400,)}
 _WRITES: dict[str, Any] = {"need": Need.WRITE, "place": None, "failures": (400, 429, 501, 507)}
@@ -142,7 +140,7 @@ ROUTES: tuple[Route, ...] = (
         "A database's collections, by id",
         response=list[old_answers.Version1Collection],
         failures=(400,),
-        query=_PLACE + _PAGE,
+        query=_PLACE + PAGE,
         need=Need.READ,
         **_OF_DATABASE,
     ),

@@ -1,0 +1,78 @@
+"""The routes of the server itself."""
+
+from afterglow.access import Need
+from afterglow.api import answers, system
+from afterglow.api.route import Route, Runs
+from afterglow.api.routes.paths import API
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "GET",
+        API,
+        system.heartbeat,
+        "System",
+        "The server's clock",
+        response=answers.Heartbeat,
+        runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
+    ),
+    Route(
+        "GET",
+        API + "/heartbeat",
+        system.heartbeat,
+        "System",
+        "The server's clock",
+        response=answers.Heartbeat,
+        runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
+    ),
+    Route(
+        "GET",
+        API + "/healthcheck",
+        system.healthcheck,
+        "System",
+        "Whether the stores answer (503: they do not)",
+        response=answers.Readiness,
+        runs=Runs.ASIDE,
+        need=Need.PUBLIC,
+    ),
+    Route(
+        "GET",
+        API + "/version",
+        system.version,
+        "System",
+        "The version of the API",
+        response=str,
+        runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
+    ),
+    Route(
+        "GET",
+        API + "/pre-flight-checks",
+        system.pre_flight_checks,
+        "System",
+        "What clients must know before they write",
+        response=answers.PreFlight,
+        runs=Runs.AT_ONCE,
+        need=Need.PUBLIC,
+    ),
+    Route(
+        "GET",
+        API + "/auth/identity",
+        system.identity,
+        "System",
+        "Who the caller is",
+        response=answers.Identity,
+        need=Need.KNOWN,
+    ),
+    Route(
+        "POST",
+        API + "/reset",
+        system.reset,
+        "System",
+        "Delete everything, where the server was started so",
+        response=bool,
+        failures=(403, 507),
+        need=Need.ADMIN,
+    ),
+)
