@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 10
 _WARM_SECONDS = 1.0
-_FOLDS_AT_ONCE = 8
+FOLDS_AT_ONCE = 8
 """Where much waits, a fold takes as many operations as so many folds would one after the other."""
 _OF_BUILD_BYTES = 8
 """Batches of a share of the memory for merges are replayed into a tail to be folded; in memory they are about twice."""
@@ -124,7 +124,7 @@ class Replica:
     def for_indexer(cls, stores: Stores, collection_id: UUID) -> "Replica":
         """One whose views can be folded: not more at a time than is meant to be, with the entries they are made of."""
         settings = stores.settings
-        most = MostTail(_FOLDS_AT_ONCE * settings.fold_ops, settings.build_bytes // _OF_BUILD_BYTES)
+        most = MostTail(FOLDS_AT_ONCE * settings.fold_ops, settings.build_bytes // _OF_BUILD_BYTES)
         return cls(stores, collection_id, most_tail=most)
 
     @classmethod

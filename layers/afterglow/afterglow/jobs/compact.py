@@ -36,7 +36,7 @@ from afterglow.storage.ports import ObjectMissing
 from afterglow.storage.stores import Stores
 
 _ATTEMPTS = 20
-_PIECES = 4
+_PIECES = 8
 """Vectors go into a graph in pieces of so many-th of the memory that there is."""
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from afterglow.collection.progress import waiting
-from afterglow.collection.replica import Replica, View
+from afterglow.collection.replica import FOLDS_AT_ONCE, Replica, View
 from afterglow.errors import NotFound
 from afterglow.jobs import expiry, garbage
 from afterglow.jobs.compact import compact
@@ -66,8 +66,8 @@ def always(seconds: float) -> bool:
 def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool) -> Report:
     """Fold and merge one collection. `quiet`: nobody is writing to it, so merge further and give space back at once.
 
-    Where more waits than has no graph yet, folding goes on before anything is merged: it is ten times as fast, and the
-    merge that follows inserts each row once, where merges in between would insert many again.
+    Where much waits, folding goes on before anything is merged: it is ten times as fast, and the merge that follows
+    inserts each row once, where merges in between would insert many again, and leave a copy of all for the past.
 
     A lost race against another indexer ends the run: the other one does the work. Raises Corrupt, Unavailable,
     StorageFull.
@@ -196,12 +196,13 @@ def _tidied(stores: Stores, view: View, report: Report, *, trimmed: bool) -> Rep
 
 
 def _is_flood(stores: Stores, view: View) -> bool:
-    """Whether at least a fold waits, and more than the rows that are folded and have no graph."""
-    if _waiting(view) < max(stores.settings.fold_ops, 1):
+    """Whether at least a fold waits, and as much as one may take or more than what is folded and has no graph."""
+    fold_ops = stores.settings.fold_ops
+    if _waiting(view) < max(fold_ops, 1):
         return False
     flat = sum(each.live for each in view.manifest.segments if not each.has_graph)
     behind = waiting(stores, view.collection.id)
-    return behind is not None and behind.ops > flat
+    return behind is not None and behind.ops > min(flat, FOLDS_AT_ONCE * fold_ops)
 
 
 def _waiting(view: View) -> int:

@@ -60,6 +60,7 @@ def build(path: Path, plan: GraphPlan, vectors: Vectors) -> None:
     dimension, parameters, base = vectors.shape[1], plan.parameters, plan.base
     held = None if base is None else _header(str(base), str(base), parameters, dimension).scalar
     scalar = Scalar.F32 if held is Scalar.F32 else precision.scalar_for(parameters.space, vectors)
+    drop_pages(vectors)  # the sample may have brought in much more than it looked at
     index = _index(parameters, dimension, scalar)
     if held is scalar:
         index.load(str(base))
