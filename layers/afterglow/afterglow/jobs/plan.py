@@ -48,8 +48,9 @@ def plan(manifest: Manifest, settings: Settings, *, quiet: bool, eager: bool = F
 
     `eager`: no fold waits for a merge, so what is worth a graph gets it also while much is written.
     """
-    whole = wholes(manifest, settings)
-    return whole[0] if whole else plan_rest(manifest, settings, quiet=quiet, eager=eager)
+    flat = sum(each.rows for each in manifest.segments if not each.has_graph)
+    whole = wholes(manifest, settings) if flat > _most_rows(manifest, settings) else []
+    return whole[0] if whole else _plan(manifest, manifest.segments, settings, quiet=quiet, eager=eager)
 
 
 def wholes(manifest: Manifest, settings: Settings) -> list[Merge]:
@@ -79,7 +80,13 @@ def wholes(manifest: Manifest, settings: Settings) -> list[Merge]:
 def plan_rest(manifest: Manifest, settings: Settings, *, quiet: bool, eager: bool = False) -> Merge | None:
     """The next merge besides `wholes`, which leaves what is of one of them alone."""
     taken = {each.id for merge in wholes(manifest, settings) for each in merge.inputs}
-    segments = tuple(each for each in manifest.segments if each.id not in taken)
+    segments = [each for each in manifest.segments if each.id not in taken]
+    return _plan(manifest, segments, settings, quiet=quiet, eager=eager)
+
+
+def _plan(
+    manifest: Manifest, segments: Sequence[SegmentInfo], settings: Settings, *, quiet: bool, eager: bool
+) -> Merge | None:
     ascending = sorted(segments, key=lambda each: each.live)
     most = _most_rows(manifest, settings)
     decayed = [each for each in ascending if each.dead_rows > _DEAD * each.rows]
