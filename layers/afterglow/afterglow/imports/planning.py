@@ -12,7 +12,7 @@ from itertools import islice
 
 import xxhash
 
-from afterglow.imports import csvs, jsonl, parquet, sidecar, streams, values
+from afterglow.imports import csvs, jsonl, parquet, parquet_rows, sidecar, streams, values
 from afterglow.imports.model import Columns, Compression, Kind, Plan, Range, Refused, Target
 from afterglow.imports.names import COMPRESSIONS, NPY, SUFFIX, kind_of
 from afterglow.imports.npy import Vectors
@@ -177,13 +177,13 @@ def _look_at_parquet(source: Source, footer: parquet.Footer, said: Sidecar, sett
     names, kind = list(footer.types), footer.types.get(_RECORD, "")
     is_record = kind.startswith(("STRUCT", "MAP", "JSON"))
     if kind == "VARCHAR":
-        texts = parquet.sample(source, footer, parquet.quoted(_RECORD), settings)
+        texts = parquet.sample(source, footer, parquet_rows.quoted(_RECORD), settings)
         is_record = all(text is None or text.startswith("{") for text in texts)
     columns = columns_of(names, said, is_record=is_record, name=source.name, every=True)
-    parquet.refuse_unfit(footer, columns, source.name)
+    parquet_rows.refuse_unfit(footer.types, columns, source.name)
     if columns.embedding is None:
         return _Look(columns, [])
-    chosen = parquet.embedding(columns.embedding, footer.types[columns.embedding])
+    chosen = parquet_rows.embedding(columns.embedding, footer.types[columns.embedding])
     dimensions = [values.unpacked_length(each) for each in parquet.sample(source, footer, chosen, settings)]
     return _Look(columns, dimensions, is_empty=not footer.groups)
 
