@@ -14,7 +14,7 @@ from afterglow.imports.sink import Sink
 from afterglow.imports.sources import Source
 from afterglow.settings import Ambient, Settings
 
-_PATIENCE = 600
+_PATIENCE = 3_600
 """Seconds in which a batch is tried again while the store, or the indexer, does not keep up."""
 _LONGEST_PAUSE = 10.0
 
