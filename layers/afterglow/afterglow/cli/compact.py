@@ -1,10 +1,10 @@
 """`afterglow compact`: the background work of a data directory or an account, done here and now."""
 
-import sys
 from pathlib import Path
 from uuid import UUID
 
 from afterglow.catalog import Catalog, collections
+from afterglow.cli.lines import say
 from afterglow.errors import NotFound
 from afterglow.jobs import open as opening
 from afterglow.jobs.directory import existing
@@ -25,11 +25,10 @@ def compact(path: Path | None, settings: Settings, collection: str | None, tenan
     try:
         only = None if collection is None else _find(table, ambient, collection, tenant, database)
         for report in opening.compact(place, settings, ambient, only):
-            sys.stdout.write(
+            say(
                 f"{report.collection}: {report.folded_ops} operations folded, {report.merges} merges, "
-                f"{report.collected} objects removed\n"
+                f"{report.collected} objects removed"
             )
-            sys.stdout.flush()
     finally:
         table.close()
 

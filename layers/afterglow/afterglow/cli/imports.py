@@ -1,263 +1,27 @@
-"""`afterglow import` and `afterglow imports`: files into a collection, and how imports went."""
+"""`afterglow imports`: how imports went, as a ledger or a server knows it."""
 
-import hashlib
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
 import orjson
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from afterglow.collection import Engine
-from afterglow.collection.model import Scope
-from afterglow.errors import InvalidArgument, NotFound
-from afterglow.imports import planning, sidecar
-from afterglow.imports.ingest import Site
+from afterglow.cli.lines import say
 from afterglow.imports.ledger import Ledger
-from afterglow.imports.ledger import Progress as Moved
-from afterglow.imports.model import Compression, Kind, Plan, Receipt, Target
-from afterglow.imports.names import NPY, is_auxiliary, kind_of
-from afterglow.imports.server import ServerSink
-from afterglow.imports.sidecar import Sidecar
-from afterglow.imports.sink import EngineSink
-from afterglow.imports.sources import Source, file_source, object_source
-from afterglow.imports.whole import import_file
 from afterglow.jobs import open as opening
-from afterglow.jobs.directory import existing, open_directory
+from afterglow.jobs.directory import existing
 from afterglow.jobs.place import NoQueue
 from afterglow.moving.wire import Connection
 from afterglow.settings import Ambient, Settings
-
-FAILED = 1
-REJECTED = 3
-_S3 = "s3://"
-_SHOWN_REJECTED = 10
-_LOOK_SECONDS = 0.25
-_STATE = Path(".cache") / "afterglow" / "imports"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be imported, how, and where to."""
-
-    files: Sequence[str]
-    target: Target
-    sidecar: Path | None
-    space: str | None
-    again: bool
-
-
-def run(url: str | None, path: Path | None, settings: Settings, wanted: Wanted) -> None:
-    """Imports files into a collection of a server, else of a directory, else (neither) of the AWS account.
-
-    A line for each file. Ends the program with 1 where a file could not be imported, with 3 where rows of one were
-    rejected. Raises InvalidArgument, NotFound, Unavailable, StorageFull.
-    """
-    ambient = Ambient()
-    said = _said(wanted)
-    found = [source for each in wanted.files for source in _sources(each, settings, ambient)]
-    with _site(url, path, settings, ambient) as (site, engine):
-        receipts = [_import(site, source, wanted, said) for source in found]
-        if engine is not None and path is not None:
-            _wait_until_indexed(engine, receipts, ambient)
-    if any(each.state != "done" for each in receipts):
-        raise SystemExit(FAILED)
-    if any(each.rejected for each in receipts):
-        raise SystemExit(REJECTED)
-
-
-def _import(site: Site, source: Source, wanted: Wanted, said: Sidecar | None) -> Receipt:
-    began = site.ambient.now()
-    with _Bar(source) as bar:
-        done = import_file(site, source, wanted.target, said, bar, again=wanted.again)
-    receipt, took = done.receipt, site.ambient.now() - began
-    if done.is_old:
-        _say(f"{source.name}: imported before, {receipt.rows} rows; --again imports it once more")
-        return receipt
-    if receipt.state == "done":
-        rate = f"{bar.rows / took:,.0f} rows/s" if took > 0 else ""
-        before = f", {receipt.rows - bar.rows} of them before" if bar.rows < receipt.rows else ""
-        _say(f"{source.name}: {receipt.rows} rows{before}, {receipt.rejected} rejected, {took:.1f} s, {rate}")
-    else:
-        _say(f"{source.name}: failed: {receipt.reason}; {receipt.rows} rows were imported")
-    if receipt.rejected:
-        tenant, database = wanted.target.tenant, wanted.target.database
-        errors = list(islice(site.ledger.errors(tenant, database, receipt.id), _SHOWN_REJECTED))
-        for each in errors:
-            _say(f"  line {each['line']}: {each['reason']}")
-        if receipt.rejected > len(errors):
-            _say(f"  and {receipt.rejected - len(errors)} more: afterglow imports show {receipt.id}")
-    return receipt
-
-
-class _Bar:
-    """Shows how an import goes, on standard error where that is a terminal; counts `rows` taken now."""
-
-    def __init__(self, source: Source) -> None:
-        self.rows = 0
-        self._source = source
-        self._before = 0
-        self._ranges: dict[int, Moved] = {}
-        self._plan: Plan | None = None
-        console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s, {task.fields[rejected]:,} rejected"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._progress.stop()
-
-    def planned(self, plan: Plan, progress: list[Moved]) -> None:
-        """There is a plan."""
-        self._plan = plan
-        self._ranges = {each.number: each for each in progress}
-        self._before = sum(each.rows for each in progress)
-        # Of what is compressed it is not known how much there is.
-        total = plan.size if plan.compression is Compression.NONE else None
-        self._task = self._progress.add_task(plan.name, total=total, rows=0, rate=0.0, rejected=0)
-
-    def moved(self, progress: Moved) -> None:
-        """A range was moved on."""
-        self._ranges[progress.number] = progress
-        ranges = self._ranges.values()
-        self.rows = sum(each.rows for each in ranges) - self._before
-        assert self._plan is not None
-        assert self._task is not None
-        task = self._progress.tasks[0]
-        self._progress.update(
-            self._task,
-            completed=sum(_bytes(self._plan, each) for each in ranges),
-            rows=self._before + self.rows,
-            rate=self.rows / task.elapsed if task.elapsed else 0.0,
-            rejected=sum(each.rejected for each in ranges),
-        )
-
-
-def _bytes(plan: Plan, progress: Moved) -> float:
-    """How much of the file a range has behind it: of Parquet by rows."""
-    part = plan.ranges[progress.number]
-    if plan.kind is Kind.PARQUET:
-        return plan.size * (progress.position - part.start) / max(plan.ranges[-1].end, 1)
-    return progress.position - part.start
-
-
-def _said(wanted: Wanted) -> Sidecar | None:
-    if wanted.sidecar is None and wanted.space is None:
-        return None
-    said = Sidecar() if wanted.sidecar is None else sidecar.parse(wanted.sidecar.read_bytes(), str(wanted.sidecar))
-    return replace(said, space=wanted.space or said.space)
-
-
-def _sources(given: str, settings: Settings, ambient: Ambient) -> Iterator[Source]:
-    """The files of a path, a directory or an S3 address. Raises NotFound, InvalidArgument."""
-    if given.startswith(_S3):
-        yield from _objects(given, settings, ambient)
-        return
-    path = Path(given)
-    if path.is_dir():
-        chosen = [each for each in sorted(path.rglob("*")) if each.is_file() and _is_importable(each.name)]
-        if not chosen:
-            raise NotFound(f"{given}: nothing in this directory can be imported")
-        for each in chosen:
-            found = file_source(each, each.relative_to(path).as_posix())
-            if found is not None:
-                yield found
-        return
-    only = file_source(path)
-    if only is None:
-        raise NotFound(f"{given}: no such file")
-    yield only if not only.name.endswith(NPY) else planning.rest_of(only) or only
-
-
-def _objects(given: str, settings: Settings, ambient: Ambient) -> Iterator[Source]:
-    try:
-        from afterglow.storage.aws.cache import FileCache
-        from afterglow.storage.aws.clients import Clients
-        from afterglow.storage.aws.objects import S3Objects
-    except ModuleNotFoundError:
-        raise InvalidArgument("boto3 is not installed, which s3:// needs: pip install 'afterglow[aws]'") from None
-    bucket, _, prefix = given.removeprefix(_S3).partition("/")
-    objects = S3Objects(
-        Clients(ambient), bucket, FileCache(Path(settings.cache), settings.cache_bytes, ambient), ambient
-    )
-    root = prefix if prefix.endswith("/") else f"{prefix.rpartition('/')[0]}/".removeprefix("/")
-    keys = [info.key for info in objects.list(prefix) if _is_importable(info.key)]
-    chosen = [each for each in keys if each == prefix] or [each for each in keys if each.startswith(root or prefix)]
-    if not chosen:
-        raise NotFound(f"{given}: nothing there can be imported")
-    for each in chosen:
-        found = object_source(objects, ambient, each, root)
-        if found is not None:
-            yield found
-
-
-def _is_importable(name: str) -> bool:
-    return not is_auxiliary(name) and kind_of(name) is not None
-
-
-@contextmanager
-def _site(
-    url: str | None, path: Path | None, settings: Settings, ambient: Ambient
-) -> Iterator[tuple[Site, Engine | None]]:
-    if url is not None:
-        connection = Connection(url, ambient, settings.api_key)
-        folder = Path.home() / _STATE / hashlib.sha256(connection.url.encode()).hexdigest()[:16]
-        state = open_directory(folder, ambient)
-        ledger = Ledger(state.table, state.objects, ambient, settings.import_kept_seconds)
-        try:
-            yield Site(ServerSink(connection, state.table), ledger, settings, ambient), None
-        finally:
-            connection.close()
-            state.table.close()
-        return
-    engine = opening.serve(opening.open_place(path, settings, ambient), settings, ambient)
-    stores = engine.stores
-    ledger = Ledger(stores.table, stores.objects, ambient, settings.import_kept_seconds)
-    try:
-        yield Site(EngineSink(engine), ledger, settings, ambient), engine
-    finally:
-        engine.close()
-
-
-def _wait_until_indexed(engine: Engine, receipts: Sequence[Receipt], ambient: Ambient) -> None:
-    """Nobody else may look after the directory: what was imported is indexed before the program ends."""
-    scopes = {
-        Scope(each.tenant, each.database, UUID(each.collection_id))
-        for each in receipts
-        if each.collection_id is not None
-    }
-    for scope in scopes:
-        try:
-            while (status := engine.indexing_status(scope)).indexed_ops < status.total_ops:
-                ambient.sleep(_LOOK_SECONDS)
-        except NotFound:
-            continue
 
 
 def show_list(url: str | None, path: Path | None, settings: Settings, of: tuple[str, str]) -> None:
     """Prints every import of a tenant's database, the one last begun first."""
     with _asked(url, path, settings, of) as asked:
         for each in asked.listed():
-            _say(_line(each))
+            say(_line(each))
 
 
 def show(url: str | None, path: Path | None, settings: Settings, of: tuple[str, str], import_id: str) -> None:
@@ -266,9 +30,9 @@ def show(url: str | None, path: Path | None, settings: Settings, of: tuple[str, 
         receipt = asked.receipt(import_id)
         for name, value in receipt.items():
             if value is not None:
-                _say(f"{name:14} {value}")
+                say(f"{name:14} {value}")
         for each in asked.errors(import_id):
-            _say(f"{each['file']}:{each['line']}: {each['reason']}")
+            say(f"{each['file']}:{each['line']}: {each['reason']}")
 
 
 def _line(told: dict[str, Any]) -> str:
@@ -319,8 +83,3 @@ def _asked(url: str | None, path: Path | None, settings: Settings, of: tuple[str
         yield _Asked(Ledger(stores.table, stores.objects, ambient, settings.import_kept_seconds), of)
     finally:
         stores.table.close()
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from afterglow.access import Role
 from afterglow.access.keys import Key, Keys
+from afterglow.cli.lines import say
 from afterglow.cli.run import usable_directory
 from afterglow.jobs import open as opening
 from afterglow.jobs.directory import existing
@@ -31,8 +32,7 @@ def create(
     where = None if path is None else usable_directory(path)
     with _opened(where, settings) as keys:
         text, key = keys.create(Role[role.upper()], tenant, databases, name)
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    say(text)
     sys.stderr.write(f"afterglow: key {key.id} made; it is not shown again, and `afterglow keys revoke` ends it\n")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from afterglow import __version__
 from afterglow.cli.failures import give_up, settings
+from afterglow.cli.lines import say
 from afterglow.cli.server import logs, process, sockets
 from afterglow.settings import Ambient
 
@@ -64,5 +65,4 @@ def usable_directory(path: Path) -> Path:
 def _announce(url: str, place: Path | str, workers: int) -> None:
     processes = "" if workers == 1 else f", {workers} workers"
     line = f"afterglow {__version__} serves the Chroma API on {url}, data in {place}, pid {os.getpid()}{processes}"
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    say(line)

@@ -12,19 +12,19 @@ def import_(given: argparse.Namespace) -> None:
     if given.from_chroma is not None:
         _import_from_chroma(given)
         return
-    from afterglow.cli import imports
+    from afterglow.cli import import_files
     from afterglow.imports.model import Target
 
     if not given.files or given.collection is None:
         give_up("an import takes files and --collection, or --from-chroma", MISUSED)
-    wanted = imports.Wanted(
+    wanted = import_files.Wanted(
         files=given.files,
         target=Target(given.tenant or "default_tenant", given.database or "default_database", given.collection),
         sidecar=given.sidecar,
         space=given.space,
         again=given.again,
     )
-    imports.run(given.url, shared.where(given), settings(aws=given.aws), wanted)
+    import_files.run(given.url, shared.where(given), settings(aws=given.aws), wanted)
 
 
 def _import_from_chroma(given: argparse.Namespace) -> None:
