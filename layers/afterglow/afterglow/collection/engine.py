@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.access.keys import Keys
-from afterglow.catalog import Catalog, collections, families, schema, ttl
+from afterglow.catalog import Catalog, collections, families
 from afterglow.catalog.model import Collection, Database
-from afterglow.collection import forking, progress, ranked, reading, writing
-from afterglow.collection.forking import Wish
+from afterglow.collection import defining, forking, progress, ranked, reading, writing
 from afterglow.collection.history import Moment
 from afterglow.collection.model import (
     Counted,
@@ -28,12 +26,10 @@ from afterglow.collection.model import (
 )
 from afterglow.collection.ranked import Ranked, Search
 from afterglow.collection.views import Views
-from afterglow.errors import AlreadyExists, InvalidArgument, NotFound
+from afterglow.errors import NotFound
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Write
 from afterglow.storage.stores import Stores
-
-_CREATE_ATTEMPTS = 20
 
 
 class Engine:
@@ -68,33 +64,8 @@ class Engine:
         get_or_create: bool = False,
     ) -> Collection:
         """Make a collection, or answer the one there with `get_or_create`. Raises InvalidArgument, AlreadyExists."""
-        ttl.check(metadata)
-        place = self.catalog.find_database(tenant, database)
-        if place is None:
-            raise InvalidArgument(f"Database [{database}] does not exist")
-        collection = Collection(
-            id=self._stores.ambient.new_id(),
-            name=name,
-            tenant=tenant,
-            database=database,
-            home=place.home,
-            schema=stored_schema,
-            metadata=None if metadata is None else dict(metadata),
-            created=self._stores.ambient.now(),
-        )
-        for attempt in range(_CREATE_ATTEMPTS):
-            present = collections.by_name(self._stores.table, place, name) if get_or_create else None
-            if present is not None:
-                return present
-            try:
-                collections.create(self._stores.table, collection)
-            except AlreadyExists:
-                # With `get_or_create`: another was first, and may be deleted again before it is looked at.
-                if not get_or_create or attempt == _CREATE_ATTEMPTS - 1:
-                    raise
-            else:
-                return collection
-        raise AssertionError("unreachable")
+        wish = defining.Wish(name, metadata, stored_schema)
+        return defining.create(self._stores, self.catalog, (tenant, database), wish, get_or_create=get_or_create)
 
     def get_collection(self, tenant: str, database: str, name: str) -> Collection:
         """The collection of this name. Raises NotFound."""
@@ -145,31 +116,14 @@ class Engine:
     ) -> Collection:
         """Rename, replace the metadata, reconfigure. Raises NotFound, AlreadyExists, InvalidArgument."""
         self.get_collection_by_id(scope)
-        ttl.check(new_metadata)
-
-        def edit(present: Collection) -> Collection:
-            metadata = present.metadata if new_metadata is None else dict(new_metadata)
-            is_same = ttl.key_of(metadata) == ttl.key_of(present.metadata)
-            return replace(
-                present,
-                metadata=metadata,
-                expires=present.expires if is_same else ttl.unknown(metadata),
-                schema=present.schema
-                if new_configuration is None
-                else schema.updated(present.schema, new_configuration),
-            )
-
-        if new_name is not None:
-            changed = collections.rename(self._stores.table, scope.collection, new_name, edit)
-        else:
-            changed = collections.change(self._stores.table, scope.collection, edit)
+        changed = defining.change(self._stores, scope.collection, new_name, new_metadata, new_configuration)
         self._views.learn(changed)
         return changed
 
     def fork(self, scope: Scope, new_name: str, at: Moment | None = None) -> Collection:
         """A new collection in the same database that begins as this one is, or was. Raises NotFound, AlreadyExists."""
         self.get_collection_by_id(scope)
-        return forking.fork(self._stores, scope.collection, Wish(self._place(scope), new_name), at)
+        return forking.fork(self._stores, scope.collection, forking.Wish(self._place(scope), new_name), at)
 
     def fork_count(self, scope: Scope) -> int:
         """How many forks there are of the collection and of those it was forked from, all together."""
