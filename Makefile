@@ -18,7 +18,7 @@ JUDGES := $(patsubst $(DEPENDENCIES)/clients/%.txt,.venv-clients-%/.ready,$(wild
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-stack test-clients test-openapi test-deploy build deploy lint format bench bench-search docs lock clean
+.PHONY: help run demo test test-all test-stack test-clients test-openapi test-deploy build deploy lint format bench bench-search bench-scale docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench: $(VENV)/.ready-dev ## measure this server and the genuine one side by sid
 
 bench-search: $(VENV)/.ready-dev ## how often vectors, BM25 and both find what was asked for, and how fast; ARGS="--corpus FOLDER"
 	$(BIN)/python -m tests.benchmarks.hybrid $(ARGS)
+
+bench-scale: $(VENV)/.ready-dev ## bulk loads of 100,000 and of a million records: what a row costs, memory, disk; ARGS="--folder FOLDER"
+	$(BIN)/python -m tests.benchmarks.scale $(ARGS)
 
 docs: $(VENV)/.ready-dev ## write the tables in the docs anew from the code; BENCH=file puts a bench's table into its page
 	$(BIN)/python -m tests.docs.written $(BENCH)

@@ -30,6 +30,7 @@ def test_the_written_parts_are_up_to_date() -> None:
     assert written.between(written.ARCHITECTURE.read_text(), "stack") == diagram.mermaid(), "run `make docs`"
     assert written.between(README.read_text(), "bench")
     assert written.between(written.SEARCH.read_text(), "hybrid")
+    assert written.between(written.IMPORTING.read_text(), "scale")
 
 
 def test_the_tables_of_cost_are_up_to_date() -> None:

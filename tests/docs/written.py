@@ -1,7 +1,7 @@
 """The parts of the docs that are written from the code, between markers. `make docs` writes them, a test compares.
 
 `python -m tests.docs.written [TABLE]` rewrites them; TABLE is a file with a bench's markdown table, for the README or,
-where it is of searches, for their page.
+where it is of searches or of bulk loads, for their page.
 """
 
 import argparse
@@ -23,6 +23,7 @@ OPERATIONS = ROOT / "docs" / "operations.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 COST = ROOT / "docs" / "cost.md"
 SEARCH = ROOT / "docs" / "search.md"
+IMPORTING = ROOT / "docs" / "importing.md"
 README = ROOT / "README.md"
 
 
@@ -113,7 +114,8 @@ def main() -> None:
     ARCHITECTURE.write_text(replaced(ARCHITECTURE.read_text(), "stack", diagram.mermaid()))
     for name in sys.argv[1:]:
         written = Path(name).read_text().strip() + "\n"
-        page, mark = (SEARCH, "hybrid") if written.startswith("| search |") else (README, "bench")
+        title = written.partition("|")[2].partition("|")[0].strip()
+        page, mark = {"search": (SEARCH, "hybrid"), "bulk load": (IMPORTING, "scale")}.get(title, (README, "bench"))
         page.write_text(replaced(page.read_text(), mark, written))
 
 
