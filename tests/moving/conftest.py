@@ -1,11 +1,14 @@
-"""A directory's stores as a side, for the tests of one module."""
+"""Places that records are moved between."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from afterglow.collection import Engine
 from afterglow.moving.local import Local
+from afterglow.storage.stores import Stores
+from tests.moving.copying import opened
 from tests.support.stores import quick_folder, stores_at
 
 
@@ -18,3 +21,21 @@ def local() -> Iterator[Local]:
         engine.catalog.ensure_defaults()
         yield Local(stores, engine)
         stores.table.close()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with quick_folder() as path:
+        yield path
+
+
+@pytest.fixture
+def stores(folder: Path) -> Iterator[Stores]:
+    with opened(folder / "data") as found:
+        yield found
+
+
+@pytest.fixture
+def other(folder: Path) -> Iterator[Stores]:
+    with opened(folder / "other") as found:
+        yield found

@@ -17,22 +17,15 @@ from afterglow.moving.restoring import restore
 from afterglow.moving.saving import save
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.stores import Stores
-from tests.moving.test_copies import PLACE, contents, database, fill, opened, problems, vault
+from tests.moving.copying import PLACE, contents, database, fill, opened, problems, vault
 from tests.moving.test_export import READERS
 from tests.support import aws
-from tests.support.stores import quick_folder
 
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[aws.Made]:
     with aws.moto_aws():
         yield aws.make()
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with quick_folder() as path:
-        yield path
 
 
 def account(made: aws.Made, folder: Path) -> Stores:

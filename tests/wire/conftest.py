@@ -8,6 +8,7 @@ from afterglow.jobs.directory import open_directory
 from afterglow.jobs.open import serve
 from afterglow.settings import Ambient, Settings
 from tests.wire.face import CollectionFace, Face
+from tests.wire.searching import VECTORS
 from tests.wire.serving import served
 
 # A bare httpx is taken for a client before 1.0.
@@ -30,3 +31,20 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
 def collection(face: Face) -> CollectionFace:
     """An empty collection of its own."""
     return face.collection()
+
+
+@pytest.fixture(scope="module")
+def letters(face: Face) -> CollectionFace:
+    """Five records on a line, the last without metadata, the fourth without a document."""
+    return face.collection().add(
+        ids=list(VECTORS),
+        embeddings=list(VECTORS.values()),
+        documents=["red apple", "green pear", "red cherry", None, "fig"],
+        metadatas=[
+            {"kind": "x", "n": 1, "tags": ["p", "q"]},
+            {"kind": "y", "n": 2.5},
+            {"kind": "x", "n": 3},
+            {"kind": "y"},
+            None,
+        ],
+    )
