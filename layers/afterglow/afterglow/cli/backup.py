@@ -5,11 +5,10 @@ from pathlib import Path
 
 from afterglow.catalog import Catalog
 from afterglow.cli.bars import bar
-from afterglow.jobs import open as opening
+from afterglow.cli.places import opened
 from afterglow.jobs.backup import backup as copy
 from afterglow.jobs.directory import existing, open_directory
 from afterglow.jobs.elsewhere import open_elsewhere
-from afterglow.jobs.place import NoQueue
 from afterglow.moving.copies import Vault
 from afterglow.moving.saving import save
 from afterglow.settings import Ambient, Settings
@@ -37,16 +36,12 @@ def backup_database(path: Path | None, settings: Settings, tenant: str, database
     Raises NotFound, and what copying raises.
     """
     ambient = Ambient()
-    place = opening.open_place(path and existing(path), settings, ambient)
-    stores = place.stores(settings, ambient, NoQueue())
-    try:
+    with opened(path and existing(path), settings, ambient) as stores:
         found = Catalog(stores.table, ambient).get_database(tenant, database)
         with bar("bytes") as progress:
             task = progress.add_task(f"copying {database}", total=None)
             vault = Vault(*open_elsewhere(to, settings, ambient, make=True), to)
             made = save(stores, found, vault, lambda _, size: progress.advance(task, size))
-    finally:
-        stores.table.close()
     removed = f"; {made.removed} of older copies removed" if made.removed else ""
     sys.stdout.write(
         f"{to}: {made.collections} collections in {made.objects} objects, {made.new} of them new, "

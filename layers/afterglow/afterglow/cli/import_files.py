@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from uuid import UUID
 
+from afterglow.cli.failures import FAILED
 from afterglow.cli.import_bar import ImportBar
 from afterglow.cli.lines import say
 from afterglow.collection import Engine
@@ -28,7 +29,6 @@ from afterglow.jobs.directory import open_directory
 from afterglow.moving.wire import Connection
 from afterglow.settings import Ambient, Settings
 
-FAILED = 1
 REJECTED = 3
 _S3 = "s3://"
 _SHOWN_REJECTED = 10

@@ -1,7 +1,7 @@
 """`afterglow imports`: how imports went, as a ledger or a server knows it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,10 +9,9 @@ from urllib.parse import quote
 import orjson
 
 from afterglow.cli.lines import say
+from afterglow.cli.places import opened
 from afterglow.imports.ledger import Ledger
-from afterglow.jobs import open as opening
 from afterglow.jobs.directory import existing
-from afterglow.jobs.place import NoQueue
 from afterglow.moving.wire import Connection
 from afterglow.settings import Ambient, Settings
 
@@ -71,15 +70,8 @@ class _Asked:
 def _asked(url: str | None, path: Path | None, settings: Settings, of: tuple[str, str]) -> Iterator[_Asked]:
     ambient = Ambient()
     if url is not None:
-        connection = Connection(url, ambient, settings.api_key)
-        try:
+        with closing(Connection(url, ambient, settings.api_key)) as connection:
             yield _Asked(connection, of)
-        finally:
-            connection.close()
         return
-    place = opening.open_place(path and existing(path), settings, ambient)
-    stores = place.stores(settings, ambient, NoQueue())
-    try:
+    with opened(path and existing(path), settings, ambient) as stores:
         yield _Asked(Ledger(stores.table, stores.objects, ambient, settings.import_kept_seconds), of)
-    finally:
-        stores.table.close()

@@ -13,10 +13,9 @@ from pathlib import Path
 from afterglow.access import Role
 from afterglow.access.keys import Key, Keys
 from afterglow.cli.lines import say
+from afterglow.cli.places import opened
 from afterglow.cli.run import usable_directory
-from afterglow.jobs import open as opening
 from afterglow.jobs.directory import existing
-from afterglow.jobs.place import NoQueue
 from afterglow.settings import Ambient, Settings
 
 _HEADINGS = ("ID", "ROLE", "TENANT", "DATABASES", "CREATED", "NAME")
@@ -30,7 +29,7 @@ def create(
     The directory is made where it is not there, so that a server can be started closed. Raises InvalidArgument.
     """
     where = None if path is None else usable_directory(path)
-    with _opened(where, settings) as keys:
+    with _kept(where, settings) as keys:
         text, key = keys.create(Role[role.upper()], tenant, databases, name)
     say(text)
     sys.stderr.write(f"afterglow: key {key.id} made; it is not shown again, and `afterglow keys revoke` ends it\n")
@@ -38,7 +37,7 @@ def create(
 
 def show(path: Path | None, settings: Settings) -> None:
     """Prints a table of the keys, oldest first. Raises NotFound."""
-    with _opened(path and existing(path), settings) as keys:
+    with _kept(path and existing(path), settings) as keys:
         rows = [_HEADINGS, *map(_row, keys.list())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -48,19 +47,16 @@ def show(path: Path | None, settings: Settings) -> None:
 
 def revoke(path: Path | None, settings: Settings, identifier: str) -> None:
     """Removes a key. Raises NotFound."""
-    with _opened(path and existing(path), settings) as keys:
+    with _kept(path and existing(path), settings) as keys:
         keys.revoke(identifier)
     sys.stdout.write(f"revoked; servers refuse it within {settings.auth_trust_seconds:g} seconds\n")
 
 
 @contextmanager
-def _opened(path: Path | None, settings: Settings) -> Iterator[Keys]:
+def _kept(path: Path | None, settings: Settings) -> Iterator[Keys]:
     ambient = Ambient()
-    table = opening.open_place(path, settings, ambient).stores(settings, ambient, NoQueue()).table
-    try:
-        yield Keys(table, ambient)
-    finally:
-        table.close()
+    with opened(path, settings, ambient) as stores:
+        yield Keys(stores.table, ambient)
 
 
 def _row(key: Key) -> tuple[str, ...]:

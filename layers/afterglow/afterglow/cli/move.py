@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rich.progress import TaskID
 
 from afterglow.cli.bars import bar
+from afterglow.cli.failures import FAILED
 from afterglow.cli.sides import writing
 from afterglow.errors import InvalidArgument, NotFound
 from afterglow.moving import directory
@@ -17,7 +18,6 @@ from afterglow.moving.sides import Described, Side
 from afterglow.moving.wire import Connection
 from afterglow.settings import Ambient, Settings
 
-FAILED = 1
 _DEFAULT_TENANT = "default_tenant"
 
 
@@ -77,8 +77,5 @@ def _origin(origin: str, wanted: Wanted, ambient: Ambient) -> Iterator[Side]:
 
 @contextmanager
 def _connected(url: str, tenants: list[str], ambient: Ambient) -> Iterator[Side]:
-    connection = Connection(url, ambient)
-    try:
+    with closing(Connection(url, ambient)) as connection:
         yield Remote(connection, tenants)
-    finally:
-        connection.close()

@@ -1,25 +1,21 @@
 """`afterglow restore`: a collection as it was at a moment, or a database from its copy."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from afterglow.api import moments
 from afterglow.catalog import Catalog, names
 from afterglow.cli.bars import bar
+from afterglow.cli.places import opened
 from afterglow.collection.replica import Replica
-from afterglow.jobs import open as opening
 from afterglow.jobs import rollback
 from afterglow.jobs.directory import existing
 from afterglow.jobs.elsewhere import open_elsewhere
-from afterglow.jobs.place import NoQueue
 from afterglow.moving import copies
 from afterglow.moving.copies import Vault
 from afterglow.moving.restoring import restore
 from afterglow.settings import Ambient, Settings
-from afterglow.storage.stores import Stores
 
 
 def restore_database(
@@ -34,14 +30,9 @@ def restore_database(
     vault = Vault(*open_elsewhere(origin, settings, ambient, make=False), origin)
     saved = copies.read(vault)
     tenant, database = tenant or saved.tenant, database or saved.database
-    place = opening.open_place(path, settings, ambient)
-    stores = place.stores(settings, ambient, place.queue or NoQueue())
-    try:
-        with bar("bytes") as progress:
-            task = progress.add_task(f"restoring {database}", total=sum(each.size for each in saved.collections))
-            made = restore(stores, vault, tenant, database, lambda _, size: progress.advance(task, size))
-    finally:
-        stores.table.close()
+    with opened(path, settings, ambient, nudging=True) as stores, bar("bytes") as progress:
+        task = progress.add_task(f"restoring {database}", total=sum(each.size for each in saved.collections))
+        made = restore(stores, vault, tenant, database, lambda _, size: progress.advance(task, size))
     before = f", {made.before} were there from before" if made.before else ""
     sys.stdout.write(f"{tenant}/{database}: {made.made} collections, {made.size / 1e6:.1f} MB{before}\n")
 
@@ -63,7 +54,7 @@ def restore_collection(
     moment = None if at is None else moments.parse(at)
     if name is not None:
         names.validate_collection_name(name)
-    with _opened(path, settings) as stores:
+    with opened(path and existing(path), settings, Ambient(), nudging=True) as stores:
         place = Catalog(stores.table, stores.ambient).get_database(*home)
         source = rollback.find(stores, place, wanted)
         made = rollback.roll_back(stores, source, moment, name, replace=replace)
@@ -73,7 +64,7 @@ def restore_collection(
 
 def list_dropped(path: Path | None, settings: Settings, home: tuple[str, str]) -> None:
     """Writes a line for each dropped collection of a database that can be restored. Raises NotFound, Unavailable."""
-    with _opened(path, settings) as stores:
+    with opened(path and existing(path), settings, Ambient(), nudging=True) as stores:
         place = Catalog(stores.table, stores.ambient).get_database(*home)
         found = list(rollback.restorable(stores, place))
     for each in found:
@@ -81,17 +72,6 @@ def list_dropped(path: Path | None, settings: Settings, home: tuple[str, str]) -
         sys.stdout.write(f"{each.collection.name}  {each.collection.id}  {lines}\n")
     if not found:
         sys.stdout.write("no dropped collection can be restored\n")
-
-
-@contextmanager
-def _opened(path: Path | None, settings: Settings) -> Iterator[Stores]:
-    ambient = Ambient()
-    place = opening.open_place(path and existing(path), settings, ambient)
-    stores = place.stores(settings, ambient, place.queue or NoQueue())
-    try:
-        yield stores
-    finally:
-        stores.table.close()
 
 
 def _time(seconds: float) -> str:

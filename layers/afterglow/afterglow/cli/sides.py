@@ -1,13 +1,13 @@
 """The side of a move that the options name: a server, a directory or an account."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from afterglow.cli.places import opened
 from afterglow.collection import Engine
 from afterglow.jobs import open as opening
 from afterglow.jobs.directory import existing
-from afterglow.jobs.place import NoQueue
 from afterglow.moving.local import Local
 from afterglow.moving.remote import Remote
 from afterglow.moving.sides import Side
@@ -19,15 +19,11 @@ from afterglow.settings import Ambient, Settings
 def reading(url: str | None, path: Path | None, settings: Settings, ambient: Ambient) -> Iterator[Side]:
     """What is there already: a server, else a directory, else (neither) the account. Raises NotFound, Unavailable."""
     if url is not None:
-        with _connected(url, settings, ambient) as side:
-            yield side
+        with closing(Connection(url, ambient, settings.api_key)) as connection:
+            yield Remote(connection)
         return
-    place = opening.open_place(path and existing(path), settings, ambient)
-    stores = place.stores(settings, ambient, NoQueue())
-    try:
+    with opened(path and existing(path), settings, ambient) as stores:
         yield Local(stores, Engine(stores))
-    finally:
-        stores.table.close()
 
 
 @contextmanager
@@ -37,8 +33,8 @@ def writing(url: str | None, path: Path | None, settings: Settings, ambient: Amb
     Nobody else may look after a directory: what was written to it is indexed in the end.
     """
     if url is not None:
-        with _connected(url, settings, ambient) as side:
-            yield side
+        with closing(Connection(url, ambient, settings.api_key)) as connection:
+            yield Remote(connection)
         return
     place = opening.open_place(path, settings, ambient)
     engine = opening.serve(place, settings, ambient)
@@ -49,12 +45,3 @@ def writing(url: str | None, path: Path | None, settings: Settings, ambient: Amb
             side.wait_until_indexed()
     finally:
         engine.close()
-
-
-@contextmanager
-def _connected(url: str, settings: Settings, ambient: Ambient) -> Iterator[Side]:
-    connection = Connection(url, ambient, settings.api_key)
-    try:
-        yield Remote(connection)
-    finally:
-        connection.close()

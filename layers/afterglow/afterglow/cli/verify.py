@@ -6,16 +6,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
 
+from afterglow.cli.failures import FAILED
+from afterglow.cli.places import opened
 from afterglow.errors import NotFound
-from afterglow.jobs import open as opening
 from afterglow.jobs.directory import existing
-from afterglow.jobs.place import NoQueue
 from afterglow.jobs.verify import Named, Verified, everything
 from afterglow.jobs.verify import verify as look_at
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.stores import Stores
-
-FAILED = 1
 
 
 def verify(path: Path | None, settings: Settings, collection: str | None, tenant: str, database: str) -> None:
@@ -24,12 +22,9 @@ def verify(path: Path | None, settings: Settings, collection: str | None, tenant
     In the data directory `path`, or (None) in an AWS account. May run beside servers of the same. Raises NotFound.
     """
     ambient = Ambient()
-    stores = opening.open_place(path and existing(path), settings, ambient).stores(settings, ambient, NoQueue())
-    try:
+    with opened(path and existing(path), settings, ambient) as stores:
         chosen = list(everything(stores)) if collection is None else [_find(stores, collection, tenant, database)]
         is_sound = _show(stores, chosen)
-    finally:
-        stores.table.close()
     if not is_sound:
         raise SystemExit(FAILED)
 
