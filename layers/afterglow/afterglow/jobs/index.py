@@ -36,6 +36,7 @@ _FLOATS_PER_SECOND = 600_000
 _BYTES_PER_SECOND = 20_000_000
 """At which a step reads its inputs and writes its outputs, with all that is done to them."""
 _LOST_FOLDS = 5
+_SMALL = 1 / 16
 
 
 @dataclass(slots=True)
@@ -196,13 +197,13 @@ def _tidied(stores: Stores, view: View, report: Report, *, trimmed: bool) -> Rep
 
 
 def _is_flood(stores: Stores, view: View) -> bool:
-    """Whether at least a fold waits, and as much as one may take or more than what is folded and has no graph."""
+    """Whether a fold waits that is worth waiting for: beside what is folded and has no graph, it is not small."""
     fold_ops = stores.settings.fold_ops
     if _waiting(view) < max(fold_ops, 1):
         return False
     flat = sum(each.live for each in view.manifest.segments if not each.has_graph)
     behind = waiting(stores, view.collection.id)
-    return behind is not None and behind.ops > min(flat, FOLDS_AT_ONCE * fold_ops)
+    return behind is not None and behind.ops > min(flat * _SMALL, FOLDS_AT_ONCE * fold_ops)
 
 
 def _waiting(view: View) -> int:
