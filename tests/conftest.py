@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.ministack import MiniStack, ministack
+from tests.support.stores import quick_folder
 
 settings.register_profile(
     "afterglow", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow], derandomize=False
@@ -31,3 +33,10 @@ def emulator() -> Iterator[MiniStack]:
     """One MiniStack for the whole run; a test takes an account of its own there."""
     with ministack() as running:
         yield running
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A directory of the test's own; the stores opened on it are one store."""
+    with quick_folder() as path:
+        yield path

@@ -9,19 +9,12 @@ from afterglow.access.credentials import Credential
 from afterglow.access.gate import Gate, make_gate
 from afterglow.errors import Busy, InvalidArgument, Unauthenticated, Unavailable
 from afterglow.settings import Ambient, Settings
+from tests.support.stores import StillClock
 
 GRANT = Grant("key", Role.READER, "one", None)
 GOOD = Credential(None, b"good")
 BAD = Credential(None, b"bad")
 HERE = "192.0.2.1"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 1_000_000.0
-
-    def now(self) -> float:
-        return self.seconds
 
 
 class Scripted:
@@ -40,8 +33,8 @@ class Scripted:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> StillClock:
+    return StillClock()
 
 
 @pytest.fixture
@@ -50,7 +43,7 @@ def verifier() -> Scripted:
 
 
 @pytest.fixture
-def gate(clock: Clock, verifier: Scripted) -> Gate:
+def gate(clock: StillClock, verifier: Scripted) -> Gate:
     ambient = Ambient(now=clock.now, random=random.Random(1))
     return Gate([verifier], Settings(auth_trust_seconds=60.0, auth_tries=5), ambient)
 
@@ -60,7 +53,7 @@ def knock(gate: Gate, credential: Credential, address: str = HERE) -> Grant:
     return gate.known(credential) or gate.ask(credential, address)
 
 
-def test_one_question_opens_for_a_while(gate: Gate, verifier: Scripted, clock: Clock) -> None:
+def test_one_question_opens_for_a_while(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
     for _ in range(59):
         assert knock(gate, GOOD) == GRANT
         clock.seconds += 1.0
@@ -71,7 +64,7 @@ def test_one_question_opens_for_a_while(gate: Gate, verifier: Scripted, clock: C
     assert verifier.asked == [GOOD] * 2
 
 
-def test_what_was_revoked_is_refused_no_later_than_that(gate: Gate, verifier: Scripted, clock: Clock) -> None:
+def test_what_was_revoked_is_refused_no_later_than_that(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
     knock(gate, GOOD)
     verifier.good.clear()
     clock.seconds += 59.9
@@ -83,7 +76,7 @@ def test_what_was_revoked_is_refused_no_later_than_that(gate: Gate, verifier: Sc
         gate.known(GOOD)
 
 
-def test_a_table_that_does_not_answer_opens_nothing(gate: Gate, verifier: Scripted, clock: Clock) -> None:
+def test_a_table_that_does_not_answer_opens_nothing(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
     knock(gate, GOOD)
     verifier.fails = True
     assert knock(gate, GOOD) == GRANT
@@ -95,14 +88,14 @@ def test_a_table_that_does_not_answer_opens_nothing(gate: Gate, verifier: Script
     assert knock(gate, GOOD) == GRANT
 
 
-def test_a_clock_that_was_set_back_ends_trust(gate: Gate, verifier: Scripted, clock: Clock) -> None:
+def test_a_clock_that_was_set_back_ends_trust(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
     knock(gate, GOOD)
     clock.seconds -= 10.0
     knock(gate, GOOD)
     assert verifier.asked == [GOOD] * 2
 
 
-def test_a_refusal_is_remembered_and_forgotten(gate: Gate, verifier: Scripted, clock: Clock) -> None:
+def test_a_refusal_is_remembered_and_forgotten(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
     for _ in range(20):
         with pytest.raises(Unauthenticated):
             knock(gate, BAD)
@@ -120,7 +113,7 @@ def guess(gate: Gate, number: int, address: str = HERE) -> str:
     return "in"
 
 
-def test_guessing_is_slowed_down_for_its_address_alone(gate: Gate, verifier: Scripted, clock: Clock) -> None:
+def test_guessing_is_slowed_down_for_its_address_alone(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
     knock(gate, GOOD)
     assert [guess(gate, number) for number in range(8)] == ["Unauthenticated"] * 5 + ["Busy"] * 3
     assert len(verifier.asked) == 6
@@ -132,7 +125,7 @@ def test_guessing_is_slowed_down_for_its_address_alone(gate: Gate, verifier: Scr
     assert knock(gate, GOOD) == GRANT
 
 
-def test_a_slowed_down_address_is_told_when_to_come_again(gate: Gate, verifier: Scripted, clock: Clock) -> None:
+def test_a_slowed_down_address_is_told_when_to_come_again(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
     [guess(gate, number) for number in range(5)]
     with pytest.raises(Busy) as caught:
         knock(gate, GOOD)
@@ -148,7 +141,7 @@ def test_right_ones_are_never_slowed_down(gate: Gate, verifier: Scripted) -> Non
         assert knock(gate, several) == GRANT
 
 
-def test_strangers_push_nobody_out(gate: Gate, verifier: Scripted, clock: Clock) -> None:
+def test_strangers_push_nobody_out(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
     knock(gate, GOOD)
     for number in range(6_000):
         guess(gate, number, f"10.{number // 60_000}.{number // 250}.{number % 250}")

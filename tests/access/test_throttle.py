@@ -5,19 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from afterglow.access.throttle import Throttle
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 1_000_000.0
-
-    def now(self) -> float:
-        return self.seconds
+from tests.support.stores import StillClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> StillClock:
+    return StillClock()
 
 
 def tries(throttle: Throttle, address: Callable[[int], str], most: int = 10_000) -> int:
@@ -25,7 +18,7 @@ def tries(throttle: Throttle, address: Callable[[int], str], most: int = 10_000)
     return next((number for number in range(most) if throttle.take(address(number))), most)
 
 
-def test_an_address_has_so_many_tries_and_then_some_by_and_by(clock: Clock) -> None:
+def test_an_address_has_so_many_tries_and_then_some_by_and_by(clock: StillClock) -> None:
     throttle = Throttle(30, clock.now)
     assert tries(throttle, lambda _: "1.2.3.4") == 30
     assert throttle.take("1.2.3.4") == pytest.approx(2.0)
@@ -36,7 +29,7 @@ def test_an_address_has_so_many_tries_and_then_some_by_and_by(clock: Clock) -> N
     assert tries(throttle, lambda _: "1.2.3.4") == 30
 
 
-def test_what_was_right_costs_nothing(clock: Clock) -> None:
+def test_what_was_right_costs_nothing(clock: StillClock) -> None:
     throttle = Throttle(30, clock.now)
     for _ in range(100):
         assert throttle.take("1.2.3.4") == 0
@@ -44,7 +37,7 @@ def test_what_was_right_costs_nothing(clock: Clock) -> None:
     assert tries(throttle, lambda _: "1.2.3.4") == 30
 
 
-def test_all_addresses_together_have_ten_times_as_many(clock: Clock) -> None:
+def test_all_addresses_together_have_ten_times_as_many(clock: StillClock) -> None:
     throttle = Throttle(30, clock.now)
     assert tries(throttle, lambda number: f"10.0.{number // 250}.{number % 250}") == 300
 
@@ -59,16 +52,16 @@ def test_all_addresses_together_have_ten_times_as_many(clock: Clock) -> None:
         (lambda _: "testclient", 30),
     ],
 )
-def test_addresses_of_one_host_are_one(clock: Clock, address: Callable[[int], str], together: int) -> None:
+def test_addresses_of_one_host_are_one(clock: StillClock, address: Callable[[int], str], together: int) -> None:
     assert tries(Throttle(30, clock.now), address) == together
 
 
-def test_a_clock_set_back_gives_nothing(clock: Clock) -> None:
+def test_a_clock_set_back_gives_nothing(clock: StillClock) -> None:
     throttle = Throttle(30, clock.now)
     tries(throttle, lambda _: "1.2.3.4")
     clock.seconds -= 1_000
     assert throttle.take("1.2.3.4") > 0
 
 
-def test_no_limit(clock: Clock) -> None:
+def test_no_limit(clock: StillClock) -> None:
     assert tries(Throttle(0, clock.now), lambda _: "1.2.3.4") == 10_000

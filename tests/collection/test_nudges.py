@@ -1,7 +1,6 @@
 """When the indexer is told: at multiples of operations and of entries, by exactly one of all writers; and no write
 fails because it could not be told."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +13,7 @@ from afterglow.errors import Unavailable
 from afterglow.filters.parse import parse_where
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.stores import Stores
-from tests.support.stores import SMALL, Nudges, new_collection, quick_folder, stores_at
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with quick_folder() as path:
-        yield path
+from tests.support.stores import SMALL, Nudges, new_collection, stores_at
 
 
 def opened(folder: Path, ops: int, entries: int) -> tuple[Stores, Nudges]:

@@ -1,6 +1,5 @@
 """What a process keeps open is bounded: by number, by the bytes of tails, by the room that segments may take."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +13,7 @@ from afterglow.jobs.messages import QUIET, work_on
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Objects
 from afterglow.storage.stores import Stores
-from tests.support.stores import SMALL, new_collection, quick_folder, stores_at
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with quick_folder() as path:
-        yield path
+from tests.support.stores import SMALL, new_collection, stores_at
 
 
 def written(stores: Stores, name: str) -> Scope:

@@ -1,9 +1,5 @@
 """The backup that `docs/operations.md` tells how to make, made of a directory in use."""
 
-import os
-import re
-import subprocess
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +10,8 @@ from afterglow.jobs.directory import open_directory
 from afterglow.jobs.open import compact, serve
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import Ambient, Settings
+from tests.docs.carried import carried_out, commands
 from tests.docs.written import OPERATIONS
-from tests.support.server import script
-
-
-def commands() -> str:
-    """What the section on backups sets as code."""
-    section = OPERATIONS.read_text().partition("## Backup")[2].partition("## ")[0]
-    return textwrap.dedent("\n".join(re.findall(r"^ {4}.*$", section, re.MULTILINE)))
 
 
 def test_a_backup_holds_everything(tmp_path: Path) -> None:
@@ -35,8 +25,8 @@ def test_a_backup_holds_everything(tmp_path: Path) -> None:
     ] == [1]
     engine.write(scope, Batch(Op.ADD, ["in the table"], np.ones((1, 3), dtype=np.float32)))
     engine.write(scope, Batch(Op.ADD, ["in an object"], np.ones((1, 3), dtype=np.float32), documents=["x" * 40_000]))
-    path = f"{Path(script('afterglow')).parent}:{os.environ['PATH']}"
-    subprocess.run(["sh", "-e", "-c", commands()], cwd=tmp_path, env={"PATH": path}, check=True, timeout=60)
+    section = OPERATIONS.read_text().partition("## Backup")[2].partition("## ")[0]
+    carried_out(commands(section), tmp_path)
     engine.close()
     (copy,) = (tmp_path / "backups").iterdir()
     restored = serve(open_directory(copy, Ambient()), Settings(), Ambient())

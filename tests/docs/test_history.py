@@ -1,17 +1,14 @@
 """The page about forks and the past: its example and its commands are carried out."""
 
-import contextlib
-import io
-import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.docs.carried import carried_out, examples, printed
 from tests.docs.written import ROOT
-from tests.support.server import HOST, running, script
+from tests.support.server import HOST, running
 from tests.support.wire import DATABASE
 from tests.wire.test_stock_client import session
 
@@ -23,28 +20,13 @@ def lines(program: str) -> list[str]:
     return re.findall(rf"^ {{4}}({program} .*)$", HISTORY.read_text(), re.MULTILINE)
 
 
-def carried_out(command: str, folder: Path, **environment: str) -> str:
-    path = f"{Path(script('afterglow')).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["sh", "-e", "-c", command],
-        cwd=folder,
-        env={"PATH": path, "HOME": str(folder), **environment},
-        check=True,
-        timeout=60,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout
-
-
 def test_the_page(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", HISTORY.read_text(), re.DOTALL)
+    (example,) = examples(HISTORY)
     with running(tmp_path / "data") as server:
-        output, names = io.StringIO(), dict[str, Any]()
-        with contextlib.redirect_stdout(output):
-            exec(example.replace("8000", str(server.port)), names)
+        names: dict[str, Any] = {}
+        output = printed(example.replace("8000", str(server.port)), names)
         with session(names["client"]):
-            assert output.getvalue() == "['dune'] ['emma', 'dune', 'ubik'] 1\n"
+            assert output == "['dune'] ['emma', 'dune', 'ubik'] 1\n"
         collections = f"http://{HOST}:{server.port}{DATABASE}/collections"
         headers = {"content-type": "application/json"}
         books = httpx.get(f"{collections}/books", headers=headers).json()

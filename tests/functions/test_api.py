@@ -3,16 +3,13 @@
 import base64
 import json
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.functions.loading import EVENTS, Context, event, loaded, variables
+from tests.functions.loading import EVENTS, Context, event
 from tests.serverless.conftest import Lines
-from tests.support.aws import make, moto_aws
 
 STORY = (
     "heartbeat",
@@ -34,12 +31,6 @@ STORY = (
     "delete-collection",
 )
 """The events in the order in which a client sends them."""
-
-
-@pytest.fixture
-def function(tmp_path: Path) -> Iterator[ModuleType]:
-    with moto_aws(), loaded("api", variables(make(), tmp_path)) as module:
-        yield module
 
 
 def answer(function: ModuleType, sent: dict[str, Any]) -> Any:

@@ -2,22 +2,11 @@
 
 import base64
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
-
-from tests.functions.loading import Context, event, loaded, variables
+from tests.functions.loading import Context, event
 from tests.serverless.conftest import Lines
-from tests.support.aws import make, moto_aws
-
-
-@pytest.fixture
-def function(tmp_path: Path) -> Iterator[ModuleType]:
-    with moto_aws(), loaded("api", variables(make(), tmp_path)) as module:
-        yield module
 
 
 def ask(function: ModuleType, method: str, path: str, body: Any = None, query: str = "") -> tuple[int, Any]:

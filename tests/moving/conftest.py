@@ -24,12 +24,6 @@ def local() -> Iterator[Local]:
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    with quick_folder() as path:
-        yield path
-
-
-@pytest.fixture
 def stores(folder: Path) -> Iterator[Stores]:
     with opened(folder / "data") as found:
         yield found

@@ -15,28 +15,18 @@ from afterglow.collection.model import Scope
 from afterglow.jobs.directory import open_directory
 from afterglow.jobs.place import NoQueue
 from afterglow.settings import Ambient, Settings
+from tests.support.stores import StillClock
 
 TENANT, DATABASE = "default_tenant", "default_database"
 
 
-class Clock:
-    """Seconds that pass when told to."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000_000.0
-
-    def now(self) -> float:
-        """Unix seconds."""
-        return self.seconds
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Iterator[Service]:
+def service(tmp_path: Path, clock: StillClock) -> Iterator[Service]:
     ambient = Ambient(now=clock.now)
     place, settings = open_directory(tmp_path, ambient), Settings()
     engine = Engine(place.stores(settings, ambient, NoQueue()))
@@ -58,7 +48,7 @@ def asked(service: Service, path: dict[str, str], **fields: object) -> Answer | 
     return records.query(service, Call(path, b"", orjson.dumps({"query_embeddings": [[1.0, 0.0]], **fields})))
 
 
-def test_only_a_warm_collection_is_answered_at_once(service: Service, path: dict[str, str], clock: Clock) -> None:
+def test_only_a_warm_collection_is_answered_at_once(service: Service, path: dict[str, str], clock: StillClock) -> None:
     first = asked(service, path)
     assert isinstance(first, Later)
     answer = first.work()
