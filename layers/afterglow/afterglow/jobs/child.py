@@ -58,9 +58,7 @@ def _work(stores: Stores, replicas: dict[UUID, Replica], request: dict[str, obje
     collection_id = UUID(str(request["collection"]))
     while len(replicas) >= _KEPT and collection_id not in replicas:
         replicas.pop(next(iter(replicas)))
-    replica = replicas.setdefault(
-        collection_id, Replica.for_indexer(stores, collection_id)
-    )
+    replica = replicas.setdefault(collection_id, Replica.for_indexer(stores, collection_id))
     try:
         return asdict(index(stores, replica, collection_id, quiet=bool(request["quiet"])))
     except (AfterglowError, OSError) as error:
