@@ -133,7 +133,7 @@ class Party:
         path = re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], route.path)
         query = f"?tenant={tenant}&database={database}" if path.startswith(V1) else ""
         reply = self.world.ask(route.method, path + query, body, self.key)
-        is_made = route.request is models.CreateCollection and reply.status == 200
+        is_made = route.request in (models.CreateCollection, models.ForkCollection) and reply.status == 200
         if is_made and reply.json()["id"] not in self.mine:
             self.mine.append(reply.json()["id"])
         return reply
