@@ -20,6 +20,13 @@ def gone(processes: list[psutil.Process], seconds: float = 10.0) -> bool:
     return not psutil.wait_procs(processes, timeout=seconds)[1]
 
 
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_connections_spread_evenly() -> None:
     with stub(workers=2) as server:
         for _ in range(3):
@@ -53,6 +60,10 @@ def test_a_crashed_worker_is_replaced_and_the_others_serve_on() -> None:
             doomed.sendall(b"GET /crash HTTP/1.1\r\nhost: x\r\n\r\n")
             with pytest.raises(ConnectionError):
                 answer(doomed)
+            # The end of one that dies is not at once the end of its line to the supervisor.
+            limit = time.monotonic() + 20
+            while all(is_alive(each) for each in before) and time.monotonic() < limit:
+                time.sleep(0.01)
             assert get(other) == answering
             for _ in range(5):
                 with server.connect() as fresh:
