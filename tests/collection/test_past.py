@@ -1,5 +1,7 @@
 """Views of the past: what they hold, and over which checkpoint they are laid."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,4 +91,18 @@ def test_where_most_was_written_anew_since_the_log_alone_is_read() -> None:
         assert collection is not None
         loaded = past.opened(stores, collection, Moment(position=1), {})
         assert all(each.graph is None for each in loaded.memory.parts())
+        stores.table.close()
+
+
+def test_few_views_of_the_past_are_kept_within_bounds() -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder, replace(KEEPING, replica_bytes=1))
+        scope, made = new_collection(stores)
+        engine = Engine(stores)
+        for _ in range(8):
+            engine.write(scope, upsert(NAMES, 1.0))
+        views = past.PastViews(stores)
+        for position in range(1, 8):
+            assert views.view(made, Moment(position=position), None, {}).applied == position
+        assert len(views._kept) == 1
         stores.table.close()

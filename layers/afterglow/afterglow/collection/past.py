@@ -60,10 +60,14 @@ class PastViews:
             found = opened(self._stores, collection, moment, present)
         with self._lock:
             self._kept[name] = found
-            while len(self._kept) > _KEPT:
+            while len(self._kept) > _KEPT or (len(self._kept) > 1 and self._is_heavy()):
                 self._kept.popitem(last=False)
         time = moment.time if moment.time is not None else found.clock
         return snapshot(found, collection, ids, time / 1000)
+
+    def _is_heavy(self) -> bool:
+        most = self._stores.settings.replica_bytes
+        return most > 0 and sum(each.tail_bytes for each in self._kept.values()) > most
 
 
 def opened(stores: Stores, collection: Collection, moment: Moment, present: dict[str, Segment]) -> Loaded:
