@@ -1,5 +1,7 @@
 """How an import goes, on standard error."""
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -8,9 +10,13 @@ from afterglow.imports.model import Compression, Kind, Plan
 
 
 class ImportBar:
-    """Shows how an import goes, on standard error where that is a terminal; counts `rows` taken now."""
+    """Shows how an import goes, on standard error where that is a terminal; counts `rows` taken now.
 
-    def __init__(self) -> None:
+    `check` is called at each step, and may raise.
+    """
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
         self.rows = 0
         self._before = 0
         self._ranges: dict[int, Moved] = {}
@@ -46,6 +52,7 @@ class ImportBar:
 
     def moved(self, progress: Moved) -> None:
         """A range was moved on."""
+        self._check()
         self._ranges[progress.number] = progress
         ranges = self._ranges.values()
         self.rows = sum(each.rows for each in ranges) - self._before

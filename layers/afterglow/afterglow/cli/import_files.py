@@ -10,6 +10,7 @@ from uuid import UUID
 
 from afterglow.cli.failures import FAILED
 from afterglow.cli.import_bar import ImportBar
+from afterglow.cli.interrupts import remembered
 from afterglow.cli.lines import say
 from afterglow.collection import Engine
 from afterglow.collection.model import Scope
@@ -68,7 +69,7 @@ def run(url: str | None, path: Path | None, settings: Settings, wanted: Wanted) 
 
 def _import(site: Site, source: Source, wanted: Wanted, said: Sidecar | None) -> Receipt:
     began = site.ambient.now()
-    with ImportBar() as bar:
+    with remembered() as check, ImportBar(check) as bar:
         done = import_file(site, source, wanted.target, said, bar, again=wanted.again)
     receipt, took = done.receipt, site.ambient.now() - began
     if done.is_old:
