@@ -43,7 +43,7 @@ class Calling:
     def delete(self, _scope: Any, _selection: Any, _limit: Any) -> Counted:
         return Counted(2, 7)
 
-    def searches_at_once(self, _scope: Any, _searches: Any) -> bool:
+    def searches_at_once(self, _scope: Any, _searches: Any, at: object = None) -> bool:
         return False
 
     def search(self, _scope: Any, searches: Any, *_: Any, **__: Any) -> list[Ranked]:

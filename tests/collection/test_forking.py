@@ -193,6 +193,22 @@ def scope_of(collection: Collection) -> Scope:
     return Scope(TENANT, DATABASE, collection.id)
 
 
+def test_a_dropped_fork_holds_nothing_once_it_cannot_be_restored(world: World) -> None:
+    world.write(world.scope, *(f"r{number}" for number in range(20)))
+    world.index(world.scope)
+    world.fork("fork")
+    Engine(world.stores).delete_collection(TENANT, DATABASE, "fork")
+    before = world.objects()
+    world.write(world.scope, *(f"r{number}" for number in range(20)))
+    world.index(world.scope)
+    world.clock.skipped += KEEPING.retention_seconds + 3 * KEEPING.garbage_grace_seconds
+    assert KEEPING.fence_seconds > KEEPING.retention_seconds + 100
+    cleaning.clear(world.stores)
+    garbage.collect(world.stores, world.scope.collection)
+    assert not before & world.objects()
+    assert len(world.ids(world.scope)) == 20
+
+
 def test_what_is_shared_goes_with_the_last_that_needs_it(world: World) -> None:
     world.write(world.scope, *(f"r{number}" for number in range(20)))
     world.index(world.scope)

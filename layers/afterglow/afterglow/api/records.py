@@ -104,9 +104,7 @@ class _Query:
 
     def is_light(self) -> bool:
         """Whether the answer takes about a millisecond."""
-        return self._at is None and self._engine.answers_at_once(
-            self._scope, len(self._vectors), self._wanted, self._selection
-        )
+        return self._engine.answers_at_once(self._scope, len(self._vectors), self._wanted, self._selection, self._at)
 
     def answer(self) -> Answer:
         """Search and render."""

@@ -60,7 +60,7 @@ class _Searches:
 
     def is_light(self) -> bool:
         """Whether the answer takes about a millisecond."""
-        return self._at is None and self._engine.searches_at_once(self._scope, self._searches)
+        return self._engine.searches_at_once(self._scope, self._searches, self._at)
 
     def answer(self) -> Answer:
         """Search and render."""

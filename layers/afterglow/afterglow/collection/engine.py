@@ -198,9 +198,11 @@ class Engine:
         exact_rows = self._stores.settings.exact_rows
         return reading.query(view, queries, n_results, selection, include, exact_rows=exact_rows)
 
-    def answers_at_once(self, scope: Scope, queries: int, n_results: int, selection: Selection) -> bool:
+    def answers_at_once(
+        self, scope: Scope, queries: int, n_results: int, selection: Selection, at: Moment | None = None
+    ) -> bool:
         """Whether such a query is sure to take about a millisecond: too short to be worth another thread."""
-        rows = self._views.warm_rows(scope.collection)
+        rows = self._views.warm_rows(scope.collection, at)
         return rows is not None and reading.is_light(rows, queries, n_results, selection)
 
     def search(
@@ -211,9 +213,9 @@ class Engine:
         view = self._views.view(scope, named or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
         return ranked.answer(view, searches, named, exact_rows=self._stores.settings.exact_rows)
 
-    def searches_at_once(self, scope: Scope, searches: Sequence[Search]) -> bool:
+    def searches_at_once(self, scope: Scope, searches: Sequence[Search], at: Moment | None = None) -> bool:
         """Whether such searches are sure to take about a millisecond."""
-        rows = self._views.warm_rows(scope.collection)
+        rows = self._views.warm_rows(scope.collection, at)
         return rows is not None and ranked.is_light(rows, searches)
 
     def count(self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL, at: Moment | None = None) -> Counted:

@@ -65,6 +65,13 @@ class PastViews:
         time = moment.time if moment.time is not None else found.clock
         return snapshot(found, collection, ids, time / 1000)
 
+    def rows(self, collection_id: UUID, moment: Moment) -> int | None:
+        """Rows of a view that is kept and of which little is scanned; None where it may take a while."""
+        found = self._kept.get((collection_id, moment))
+        if found is None or len(found.memory.tail) > self._stores.settings.fold_ops:
+            return None
+        return sum(segment.info.rows for segment in found.memory.segments) + len(found.memory.tail)
+
     def _is_heavy(self) -> bool:
         most = self._stores.settings.replica_bytes
         return most > 0 and sum(each.tail_bytes for each in self._kept.values()) > most

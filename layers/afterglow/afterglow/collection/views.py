@@ -82,8 +82,10 @@ class Views:
         opened = self._kept.find(collection_id)
         return None if opened is None else opened.known()
 
-    def warm_rows(self, collection_id: UUID) -> int | None:
+    def warm_rows(self, collection_id: UUID, at: Moment | None = None) -> int | None:
         """Rows of a collection whose next view is likely to be had at once; None where it may take a while."""
+        if at is not None:
+            return self._past.rows(collection_id, at)
         opened = self._kept.find(collection_id)
         return None if opened is None else opened.replica.warm_rows()
 

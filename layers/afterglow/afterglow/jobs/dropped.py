@@ -5,9 +5,10 @@ and again, each time going on where it ended:
 
 1. The grace time after the drop is over: mark the note as taken, so that an unfinished fork is never finished; put a
    fence at the end of the log; mark that. *Crash between: the same again.*
-2. The time is over in which it can be restored: delete its objects, but for those that its forks need.
-3. None of them is left, and slow writers are kept out no more (`fence_seconds`): delete its membership of a family, its
-   items, the state as the last of them, and the note.
+2. The time is over in which it can be restored: end its membership of a family, as it needs nothing any more; delete
+   its objects, but for those that its forks need.
+3. None of them is left, and slow writers are kept out no more (`fence_seconds`): delete its items, the state as the
+   last of them, and the note.
 """
 
 from dataclasses import replace
@@ -47,9 +48,9 @@ def _go_on(stores: Stores, note: Dropped) -> None:
         return
     item = stores.table.get(keys.collection(note.id), keys.STATE)
     state = None if item is None else states.decode(item)
+    if state is not None and state.family is not None:
+        families.forget(stores.table, state.family, note.id)
     if _cleared(stores, note.id, state) and note.at < now - settings.fence_seconds:
-        if state is not None and state.family is not None:
-            families.forget(stores.table, state.family, note.id)
         for item in stores.table.query(keys.collection(note.id)):
             stores.table.delete(item.pk, item.sk)
         dropped.remove(stores.table, note.id)

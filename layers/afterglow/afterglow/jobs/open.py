@@ -10,6 +10,7 @@ from afterglow.catalog import Catalog
 from afterglow.collection import Engine
 from afterglow.collection.replica import Replica
 from afterglow.errors import InvalidArgument
+from afterglow.jobs import dropped
 from afterglow.jobs.background import Indexer
 from afterglow.jobs.directory import open_directory
 from afterglow.jobs.index import Report, index
@@ -57,6 +58,8 @@ def compact(place: Place, settings: Settings, ambient: Ambient, collection: UUID
     """Fold and merge every collection of the place (or one), here and now; a report for each."""
     stores = place.stores(settings, ambient, NoQueue())
     chosen = list(Catalog(stores.table, ambient).collections()) if collection is None else [collection]
+    # First, as what was dropped may still hold what others share with it.
+    dropped.clear(stores)
     with place.alone():
         for each in chosen:
             yield index(stores, Replica.for_indexer(stores, each), each, quiet=True)
