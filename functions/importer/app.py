@@ -8,15 +8,15 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from afterglow.aws_lambda.invocation import note_import, seconds_left
+from afterglow.aws_lambda.observability import logger, observed
+from afterglow.bulk.import_messages import Importer
+from afterglow.bulk.import_store import Ledger
+from afterglow.bulk.range_import import Site
+from afterglow.bulk.sink import EngineSink
 from afterglow.collection import Engine
-from afterglow.imports.ingest import Site
-from afterglow.imports.ledger import Ledger
-from afterglow.imports.messages import Importer
-from afterglow.imports.sink import EngineSink
-from afterglow.jobs.account import open_account
-from afterglow.jobs.place import NoQueue
-from afterglow.serverless.jobs import note_import, seconds_left
-from afterglow.serverless.observing import logger, observed
+from afterglow.deployment.aws import open_account
+from afterglow.deployment.base import NoQueue
 from afterglow.settings import IN_LAMBDA, Ambient, from_environment
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.queue import ImportQueue

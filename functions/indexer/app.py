@@ -9,11 +9,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from afterglow.jobs.account import open_account
-from afterglow.jobs.messages import work_on
-from afterglow.jobs.place import NoQueue
-from afterglow.serverless.jobs import note, seconds_left
-from afterglow.serverless.observing import logger, observed
+from afterglow.aws_lambda.invocation import note, seconds_left
+from afterglow.aws_lambda.observability import logger, observed
+from afterglow.deployment.aws import open_account
+from afterglow.deployment.base import NoQueue
+from afterglow.jobs.index_messages import work_on
 from afterglow.settings import IN_LAMBDA, Ambient, from_environment
 from afterglow.storage.aws.clients import Clients
 

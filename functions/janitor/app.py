@@ -3,12 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
+from afterglow.aws_lambda.invocation import note, seconds_left
+from afterglow.aws_lambda.observability import observed
+from afterglow.deployment.aws import open_account
+from afterglow.deployment.base import NoQueue
 from afterglow.errors import InvalidArgument
-from afterglow.jobs import janitor
-from afterglow.jobs.account import open_account
-from afterglow.jobs.place import NoQueue
-from afterglow.serverless.jobs import note, seconds_left
-from afterglow.serverless.observing import observed
+from afterglow.jobs import maintenance
 from afterglow.settings import IN_LAMBDA, Ambient, from_environment
 from afterglow.storage.aws.clients import Clients
 
@@ -28,10 +28,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     match event.get("task"):
         case "nudge":
-            swept = janitor.nudge(stores, has_time)
+            swept = maintenance.nudge(stores, has_time)
             note(swept, UnindexedTail=swept.unindexed_ops)
         case "tidy":
-            swept = janitor.tidy(stores, has_time, settings.scrub_bytes)
+            swept = maintenance.tidy(stores, has_time, settings.scrub_bytes)
             note(swept, DamagedObjects=swept.damaged)
         case other:
             raise InvalidArgument(f"the task is nudge or tidy, not {other!r}")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from starlette.types import Message
 
-from afterglow.api.body import ClientGone, read_body, require_json
-from afterglow.api.errors import TooSlow, UnsupportedMediaType
+from afterglow.api.http.body import ClientGone, read_body, require_json
+from afterglow.api.http.errors import TooSlow, UnsupportedMediaType
 from afterglow.errors import TooLarge
 
 

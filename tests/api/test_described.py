@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from afterglow.api.route import Route
-from afterglow.api.routes import ROUTES
+from afterglow.api.http.route import Route
+from afterglow.api.v2.routes import ROUTES
 from tests.support.server import Server, running
 
 PROGRAM = Path(__file__).parents[2] / ".venv-schemathesis" / "bin" / "schemathesis"

@@ -99,7 +99,7 @@ def test_every_kind_of_error(
 
 
 def test_every_error_of_the_library_is_in_the_table() -> None:
-    from afterglow.api.errors import TABLE
+    from afterglow.api.http.errors import TABLE
 
     kinds = [each for each in vars(errors).values() if isinstance(each, type) and each is not errors.AfterglowError]
     assert set(kinds) <= TABLE.keys()

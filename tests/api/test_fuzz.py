@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from afterglow.access import EVERYTHING
-from afterglow.api import errors
-from afterglow.api.route import Route
-from afterglow.api.routes import ROUTES
-from afterglow.api.service import Call, Later, Service
+from afterglow.api.http import errors
+from afterglow.api.http.handler import Call, Later, Service
+from afterglow.api.http.route import Route
+from afterglow.api.v2.routes import ROUTES
+from afterglow.auth import EVERYTHING
+from afterglow.deployment.local import open_directory
 from afterglow.errors import AfterglowError
-from afterglow.jobs.directory import open_directory
-from afterglow.jobs.open import serve
+from afterglow.jobs.start import start_engine
 from afterglow.settings import Ambient, Settings
 
 BY_HANDLER = {f"{route.handler.__module__}.{route.handler.__name__}": route for route in ROUTES if route.request}
@@ -82,7 +82,7 @@ whole_bodies = st.fixed_dictionaries(
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     given_settings, ambient = Settings(), Ambient()
-    engine = serve(open_directory(tmp_path_factory.mktemp("data"), ambient), given_settings, ambient)
+    engine = start_engine(open_directory(tmp_path_factory.mktemp("data"), ambient), given_settings, ambient)
     yield Service(engine, given_settings, ambient, allow_reset=False, threads=2)
     engine.close()
 

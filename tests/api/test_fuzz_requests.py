@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
 from afterglow.api.app import create_app
-from afterglow.api.route import Route
-from afterglow.api.routes import ROUTES
-from afterglow.api.routes.paths import COLLECTIONS
-from afterglow.jobs.directory import open_directory
-from afterglow.jobs.open import serve
+from afterglow.api.http.route import Route
+from afterglow.api.v2.routes import ROUTES
+from afterglow.api.v2.routes.paths import COLLECTIONS
+from afterglow.deployment.local import open_directory
+from afterglow.jobs.start import start_engine
 from afterglow.settings import Ambient, Settings
 from tests.api.test_fuzz import names, values, whole_bodies
 
@@ -291,7 +291,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def one_round(number: int, folder: Path, loop: asyncio.AbstractEventLoop) -> None:
     """A server of its own, and as many requests as there are examples."""
     given_settings, ambient = Settings(max_body_bytes=100_000), Ambient()
-    engine = serve(open_directory(folder, ambient), given_settings, ambient)
+    engine = start_engine(open_directory(folder, ambient), given_settings, ambient)
     try:
         app = create_app(engine, given_settings, ambient, allow_reset=number % 2 == 0, threads=0)
         creation = next(each for each in ROUTES if (each.method, each.path) == ("POST", COLLECTIONS))

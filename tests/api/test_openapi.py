@@ -8,8 +8,8 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from afterglow.api.openapi import document
-from afterglow.api.routes import ROUTES
-from afterglow.api.routes.paths import DATABASE
+from afterglow.api.v2.routes import ROUTES
+from afterglow.api.v2.routes.paths import DATABASE
 from tests.wire.face import CollectionFace, Face
 
 VERSION_1 = """

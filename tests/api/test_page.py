@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from afterglow.access import Role
-from afterglow.access.keys import Keys
-from afterglow.api.routes import ROUTES
-from afterglow.jobs.directory import open_directory
+from afterglow.api.v2.routes import ROUTES
+from afterglow.auth import Role
+from afterglow.auth.api_keys import Keys
+from afterglow.deployment.local import open_directory
 from afterglow.settings import Ambient
 from tests.support.browser import PROGRAM, Page, browser
 from tests.support.server import running

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from afterglow.api import collections
-from afterglow.api.service import Call, Service
+from afterglow.api.http.handler import Call, Service
+from afterglow.api.v2 import collections
 from afterglow.collection import Batch, Engine, Op
-from afterglow.collection.replica import Replica
-from afterglow.jobs.index import index
+from afterglow.collection.replica.replica import Replica
+from afterglow.jobs.indexer import index
 from tests.support.stores import new_collection, stores_at
 
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from afterglow.catalog import Catalog, Collection, Database, collections, keys
 from afterglow.catalog import state as states
 from afterglow.errors import AlreadyExists, Corrupt, NotFound
-from afterglow.storage.ports import Item
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Item, Stores
 from tests.contract.racing import in_threads
 from tests.support.faulty import Fault, Faults, nth
 from tests.support.stores import made_faulty, quick_folder, stores_at

@@ -6,7 +6,7 @@ import pytest
 
 from afterglow.catalog import Catalog, keys
 from afterglow.errors import AlreadyExists, NotFound
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 from tests.contract.racing import in_threads
 from tests.support.stores import quick_folder, stores_at
 

@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from afterglow.settings import Settings
-from tests.imports import files
-from tests.imports.files import place_at, sample
+from tests.bulk import files
+from tests.bulk.files import place_at, sample
 from tests.support.server import running
 
 PROGRAM = Path(sys.executable).with_name("afterglow")

@@ -11,17 +11,16 @@ import pytest
 
 from afterglow.catalog import Collection, collections
 from afterglow.collection import Engine
-from afterglow.collection.model import Include, Scope, Selection
-from afterglow.collection.replica import Replica
-from afterglow.collection.writing import fence
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.types import Include, Scope, Selection
+from afterglow.collection.write.write_path import fence
 from afterglow.errors import AlreadyExists, Busy, Corrupt, InvalidArgument, NotFound, Unavailable
 from afterglow.filters.parse import parse_where
-from afterglow.jobs.index import index
+from afterglow.jobs.indexer import index
 from afterglow.log import trim
 from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import payload_prefix
-from afterglow.storage.ports import Table
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores, Table
 from tests.collection.test_machine import Later
 from tests.support.faulty import Crash, Fault, Faults, seeded
 from tests.support.model import EVERYTHING

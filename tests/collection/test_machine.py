@@ -14,16 +14,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from afterglow.collection import Engine, fetch, select
-from afterglow.collection.model import Include, ReadLevel, Selection
-from afterglow.collection.reading import get as get_from
-from afterglow.collection.replica import Replica, View
-from afterglow.collection.sparse import SparseQuery, nearest_sparse
+from afterglow.collection import Engine
+from afterglow.collection.read import rows
+from afterglow.collection.read.read_path import get as get_from
+from afterglow.collection.read.sparse_knn import SparseQuery, nearest_sparse
+from afterglow.collection.replica.replica import Replica, View
+from afterglow.collection.types import Include, ReadLevel, Selection
 from afterglow.errors import InternalError
 from afterglow.filters.parse import parse_where
-from afterglow.jobs import garbage
-from afterglow.jobs.fold import fold
-from afterglow.jobs.index import index
+from afterglow.jobs import gc
+from afterglow.jobs.flush import fold
+from afterglow.jobs.indexer import index
 from afterglow.log import trim
 from afterglow.log.batch import Batch, Op
 from tests.filters.reference import holds
@@ -160,9 +161,9 @@ class Machine(RuleBasedStateMachine):
         indices = np.array(sorted(query), dtype=np.uint32)
         asked = SparseQuery(indices, np.array([query[each] for each in sorted(query)], dtype=np.float32))
         view = Replica(self.stores, self.id).view()
-        chosen = select.masks(view, Selection(where=parse_where(where)))
+        chosen = rows.masks(view, Selection(where=parse_where(where)))
         found = nearest_sparse(view, chosen, "b", asked, k)
-        names = fetch.records(view, found.parts, found.rows, frozenset()).ids
+        names = rows.records(view, found.parts, found.rows, frozenset()).ids
         wanted = by_sparse_vector(self.model, "b", query, self.chosen(None, where), bm25=self.bm25)[:k]
         np.testing.assert_allclose(found.distances, [distance for _, distance in wanted], rtol=2e-7)
         if not self.bm25:  # sums of eighths are exact, so that ties are
@@ -205,7 +206,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def pass_time_and_collect(self) -> None:
         self.clock.skipped += self.stores.settings.garbage_grace_seconds + 1
-        garbage.collect(self.stores, self.id)
+        gc.collect(self.stores, self.id)
 
     @rule()
     def pass_a_week(self) -> None:

@@ -5,13 +5,13 @@ import pytest
 from numpy.typing import NDArray
 
 from afterglow.collection import Engine
-from afterglow.collection.model import Hits, Include, Selection
-from afterglow.collection.replica import Replica
-from afterglow.jobs.index import index
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.types import Hits, Include, Selection
+from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
-from afterglow.segment import spaces
+from afterglow.segment import distance
+from afterglow.segment.distance import Space
 from afterglow.segment.precision import Scalar
-from afterglow.segment.spaces import Space
 from afterglow.settings import Settings
 from tests.support.stores import new_collection, quick_folder, stores_at
 
@@ -92,7 +92,7 @@ def recall(space: Space, vectors: NDArray[np.float32], asked: NDArray[np.float32
     """The share of the ten answers that are as near as the exact ten."""
     found = 0
     for query, each in zip(asked, hits, strict=True):
-        exact = spaces.exact(space, vectors, query)
+        exact = distance.exact(space, vectors, query)
         rows = np.array(each.records.ids, dtype=np.int64)
         assert len(set(rows.tolist())) == 10
         found += int((exact[rows] <= np.sort(exact)[9]).sum())

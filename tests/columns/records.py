@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from afterglow.columns import Columns, GrowingColumns, GrowingTexts, Kind, Lane, Texts, to_pools
-from afterglow.columns.picking import PickedTexts, Picks
-from afterglow.columns.stored import DTYPES
+from afterglow.columns.gather import PickedTexts, Picks
+from afterglow.columns.serde import DTYPES
 
 KEYS = ("a", "b", "", "ключ", "#x")
 EDGE_INTS = (0, 1, -1, 2, 2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63 - 513, -(2**63))

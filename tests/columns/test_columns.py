@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterglow.columns import Columns, GrowingColumns, Kind, from_arrays, gather, take
-from afterglow.columns.vocabulary import GrowingVocabulary, SortedVocabulary
+from afterglow.columns.dictionary import GrowingVocabulary, SortedVocabulary
 from afterglow.errors import Corrupt
 from tests.columns.records import columns_of, exact, metadatas, metadatas_of, plain, to_arrays
 

@@ -16,12 +16,13 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from afterglow.aws_lambda.engine import open_engine
 from afterglow.catalog import keys, schema
 from afterglow.collection import Engine
-from afterglow.collection.model import Scope, Selection
-from afterglow.jobs.account import open_account, open_engine
-from afterglow.jobs.messages import QUIET, work_on
-from afterglow.jobs.place import NoQueue
+from afterglow.collection.types import Scope, Selection
+from afterglow.deployment.aws import open_account
+from afterglow.deployment.base import NoQueue
+from afterglow.jobs.index_messages import QUIET, work_on
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import ON_AWS, Ambient, Settings
@@ -58,7 +59,7 @@ class World:
         return self.made.settings(EAGER, self.folder / f"container-{self.containers}")
 
     def engine(self) -> Engine:
-        return open_engine(self.settings(), Ambient())
+        return open_engine(open_account(self.settings(), Ambient()), self.settings(), Ambient())
 
     def index(self, *, quiet: bool) -> None:
         settings, ambient = self.settings(), Ambient()
@@ -152,9 +153,9 @@ def test_an_indexer_that_is_killed_midway_leaves_nothing_to_mend(world: World, t
     program.write_text(
         "import sys\n"
         "from dataclasses import replace\n"
-        "from afterglow.jobs.account import open_account\n"
-        "from afterglow.jobs.messages import work_on\n"
-        "from afterglow.jobs.place import NoQueue\n"
+        "from afterglow.deployment.aws import open_account\n"
+        "from afterglow.jobs.index_messages import work_on\n"
+        "from afterglow.deployment.base import NoQueue\n"
         "from afterglow.settings import ON_AWS, Ambient, from_environment\n"
         "settings, ambient = from_environment(defaults=ON_AWS), Ambient()\n"
         "stores = open_account(settings, ambient).stores(settings, ambient, NoQueue())\n"

@@ -21,7 +21,7 @@ import pytest
 
 from afterglow.errors import AfterglowError
 from afterglow.settings import Ambient
-from afterglow.storage.aws.cache import FileCache
+from afterglow.storage.aws.disk_cache import FileCache
 from afterglow.storage.aws.objects import S3Objects
 from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable

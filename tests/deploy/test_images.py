@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.api.routes import ROUTES
+from afterglow.api.v2.routes import ROUTES
 from tests.deploy import images
 from tests.deploy.dockerfiles import Instruction, Stage, stages
 from tests.docs.written import ROOT

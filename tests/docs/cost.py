@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from afterglow.metering import Usage
-from tests.metering.operations import BULK, DIMENSION, INDEXED, Measured, measure
-from tests.metering.prices import GB, MILLION, Prices, function_dollars, stores_dollars
+from tests.costs.operations import BULK, DIMENSION, INDEXED, Measured, measure
+from tests.costs.prices import GB, MILLION, Prices, function_dollars, stores_dollars
 from tests.support import aws
 
 PRICES = Prices()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from afterglow import __version__, settings
-from afterglow.api.routes import ROUTES
+from afterglow.api.v2.routes import ROUTES
 from tests.docs import cost, diagram, written
 from tests.docs.written import README, ROOT
 

@@ -8,19 +8,8 @@ import pytest
 from afterglow.columns import Kind
 from afterglow.errors import InvalidArgument
 from afterglow.filters import operands, parse_filter, parse_where, parse_where_document, reads_documents
+from afterglow.filters.ast import Among, And, Compare, Comparison, Contains, HasItem, Matches, Named, Or, ids_named
 from afterglow.filters.parse import MAX_DEPTH
-from afterglow.filters.tree import (
-    Among,
-    And,
-    Compare,
-    Comparison,
-    Contains,
-    HasItem,
-    Matches,
-    Named,
-    Or,
-    ids_named,
-)
 
 
 def nested(levels: int, leaf: Any, operator: str = "$and") -> Any:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from afterglow.columns import Texts
 from afterglow.errors import InvalidArgument
 from afterglow.filters import evaluate, regex
+from afterglow.filters.ast import Matches
 from afterglow.filters.regex import compiled
-from afterglow.filters.tree import Matches
 from tests.columns.records import columns_of
 
 

@@ -4,8 +4,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.aws_lambda.conftest import lines
 from tests.functions.loading import loaded, variables
-from tests.serverless.conftest import lines
 from tests.support.aws import make, moto_aws
 
 __all__ = ["lines"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import EVENTS, Context, event
-from tests.serverless.conftest import Lines
 
 STORY = (
     "heartbeat",

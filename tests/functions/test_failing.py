@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
+from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import Context, event, loaded, variables
-from tests.serverless.conftest import Lines
 from tests.support.aws import make, moto_aws
 from tests.support.sabotage import Fault, Sabotage, answered, lost, unreachable, without_waiting
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from afterglow.bulk.types import Receipt
 from afterglow.errors import Unavailable
-from afterglow.imports.model import Receipt
+from tests.aws_lambda.conftest import Lines
+from tests.bulk import files
+from tests.bulk.files import FORMATS, expected, sample
 from tests.functions.loading import Context, event, loaded, variables
-from tests.imports import files
-from tests.imports.files import FORMATS, expected, sample
-from tests.serverless.conftest import Lines
 from tests.support import aws
 
 FOLDER = "imports/default_tenant/default_database/imported/"

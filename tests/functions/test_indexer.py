@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from afterglow.aws_lambda.engine import open_engine
 from afterglow.catalog import schema
 from afterglow.collection import Engine
-from afterglow.collection.model import Scope, Selection
-from afterglow.collection.replica import Replica
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.types import Scope, Selection
+from afterglow.deployment.aws import open_account
 from afterglow.errors import Unavailable
-from afterglow.jobs.account import open_engine
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import IN_LAMBDA, Ambient
+from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import Context, event, loaded, variables
-from tests.serverless.conftest import Lines
 from tests.support import aws
 
 
@@ -48,7 +49,14 @@ def world(tmp_path: Path, lines: Lines) -> Iterator[World]:
     with aws.moto_aws():
         made = aws.make()
         with loaded("indexer", variables(made, tmp_path / "indexer")) as function:
-            yield World(function, open_engine(made.settings(IN_LAMBDA, tmp_path / "api"), Ambient()))
+            yield World(
+                function,
+                open_engine(
+                    open_account(made.settings(IN_LAMBDA, tmp_path / "api"), Ambient()),
+                    made.settings(IN_LAMBDA, tmp_path / "api"),
+                    Ambient(),
+                ),
+            )
 
 
 def messages(*scopes: Scope) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 
 from afterglow.cli import keys
 from afterglow.settings import ON_AWS, from_environment
+from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import Context, event, loaded, variables
-from tests.serverless.conftest import Lines
 from tests.support.aws import make, moto_aws
 
 

@@ -5,8 +5,8 @@ import json
 from types import ModuleType
 from typing import Any
 
+from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import Context, event
-from tests.serverless.conftest import Lines
 
 
 def ask(function: ModuleType, method: str, path: str, body: Any = None, query: str = "") -> tuple[int, Any]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from afterglow.imports.ledger import ROOT
+from afterglow.bulk.import_store import ROOT
 from afterglow.log.entry import payload_key
 from tests.infra import templates
 from tests.infra.templates import NESTED, TEMPLATE

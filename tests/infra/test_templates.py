@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from afterglow.imports.messages import PREFIX as PREFIX_OF_FILES
+from afterglow.bulk.import_messages import PREFIX as PREFIX_OF_FILES
 from afterglow.settings import PREFIX, Settings
 from tests.infra import templates
 from tests.infra.templates import ALL, NESTED, ROOT, TEMPLATE

@@ -25,16 +25,17 @@ from hypothesis.stateful import (
 )
 
 from afterglow.catalog import keys
-from afterglow.collection import Engine, forking
-from afterglow.collection.forking import Wish
-from afterglow.collection.history import Moment
-from afterglow.collection.model import Scope, Selection
-from afterglow.collection.replica import Replica
+from afterglow.collection import Engine
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.time_travel import fork as forking
+from afterglow.collection.time_travel.fork import Wish
+from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.types import Scope, Selection
 from afterglow.errors import AfterglowError, AlreadyExists
-from afterglow.jobs import dropped, garbage
-from afterglow.jobs.index import fold_tail, index, merge_segments
+from afterglow.jobs import gc, purge
+from afterglow.jobs.indexer import fold_tail, index, merge_segments
 from afterglow.log.batch import Batch, Op
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 from tests.support.faulty import Crash, Fault, Faults, nth
 from tests.support.model import EVERYTHING, Model, as_model, exactly
 from tests.support.stores import KEEPING, Clock, made_faulty, new_collection, quick_folder, stores_at
@@ -170,10 +171,10 @@ class Lineage(RuleBasedStateMachine):
     @rule(long=st.booleans(), fault=faults)
     def tidy(self, long: bool, fault: tuple[int, Fault] | None) -> None:
         self.clock.skipped += 600.0 if long else 20.0
-        self.attempt(dropped.clear, fault)
+        self.attempt(purge.clear, fault)
         for line in self.living():
             identity = line.scope.collection
-            self.attempt(partial(garbage.collect, collection_id=identity), fault)
+            self.attempt(partial(gc.collect, collection_id=identity), fault)
 
     @rule(seconds=st.sampled_from([1.0, 100.0, 300.0]))
     def wait(self, seconds: float) -> None:
@@ -246,8 +247,8 @@ class Lineage(RuleBasedStateMachine):
             Engine(self.stores).delete_collection(TENANT, DATABASE, line.name)
         self.clock.skipped += 3_000.0
         for _ in self.lines:
-            dropped.clear(self.stores)
-        dropped.clear(self.stores)
+            purge.clear(self.stores)
+        purge.clear(self.stores)
         assert [info.key for info in self.stores.objects.list("")] == []
         assert self.stores.table.query(keys.DROPPED) == []
         for line in self.lines:

@@ -9,19 +9,19 @@ import pytest
 
 from afterglow.catalog import collections, keys
 from afterglow.collection import Engine
-from afterglow.collection.model import Scope, Selection
-from afterglow.collection.replica import Replica, View
+from afterglow.collection.replica.replica import Replica, View
+from afterglow.collection.types import Scope, Selection
 from afterglow.errors import AlreadyExists, NotFound
-from afterglow.jobs import dropped, garbage
+from afterglow.jobs import gc, purge
+from afterglow.jobs.commit import LostRace
 from afterglow.jobs.compact import compact
-from afterglow.jobs.fold import fold
-from afterglow.jobs.index import index
-from afterglow.jobs.plan import Merge, plan
-from afterglow.jobs.publish import LostRace
+from afterglow.jobs.compaction_policy import Merge, plan
+from afterglow.jobs.flush import fold
+from afterglow.jobs.indexer import index
 from afterglow.log import entry as entries
 from afterglow.log import read
 from afterglow.log.batch import Batch, Op
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 from tests.support.faulty import Crash, Fault, Faults, nth
 from tests.support.stores import Clock, made_faulty, new_collection, quick_folder, stores_at
 
@@ -74,7 +74,7 @@ def test_of_two_folds_of_one_checkpoint_one_wins(world: World) -> None:
     assert world.ids() == ["a", "b"]
     assert world.replica().view().manifest == won
     world.wait_for_grace()
-    assert garbage.collect(world.stores, world.id) == 4
+    assert gc.collect(world.stores, world.id) == 4
     assert world.ids() == ["a", "b"]
 
 
@@ -102,7 +102,7 @@ def test_a_compaction_is_carried_over_folds(world: World) -> None:
     assert sorted(each.live for each in made.segments) == [2, 9]
     assert world.ids() == before
     world.wait_for_grace()
-    garbage.collect(world.stores, world.id)
+    gc.collect(world.stores, world.id)
     assert world.ids() == before
 
 
@@ -192,12 +192,12 @@ def test_space_comes_back_after_deletes(world: World) -> None:
     world.write(*(f"{row}" for row in range(2_000)))
     index(world.stores, world.replica(), world.id, quiet=True)
     world.wait_for_grace()
-    garbage.collect(world.stores, world.id)
+    gc.collect(world.stores, world.id)
     before = sum(info.size for info in world.stores.objects.list(""))
     Engine(world.stores).delete(world.scope, Selection([f"{row}" for row in range(1_800)]))
     index(world.stores, world.replica(), world.id, quiet=True)
     world.wait_for_grace()
-    garbage.collect(world.stores, world.id)
+    gc.collect(world.stores, world.id)
     assert sum(info.size for info in world.stores.objects.list("")) < 0.25 * before
     assert world.ids() == [f"{row}" for row in range(1_800, 2_000)]
 
@@ -215,9 +215,9 @@ def test_an_emptied_collection_has_no_segments(world: World) -> None:
 
 def test_young_objects_are_no_garbage(world: World) -> None:
     world.stores.objects.put(f"{world.id}/segments/running/rows", b"a fold at work")
-    assert garbage.collect(world.stores, world.id) == 0
+    assert gc.collect(world.stores, world.id) == 0
     world.wait_for_grace()
-    assert garbage.collect(world.stores, world.id) == 1
+    assert gc.collect(world.stores, world.id) == 1
 
 
 def test_nothing_of_a_dropped_collection_remains(world: World) -> None:
@@ -225,16 +225,16 @@ def test_nothing_of_a_dropped_collection_remains(world: World) -> None:
     index(world.stores, world.replica(), world.id, quiet=True)
     world.write(*(f"{row}" for row in range(40)))
     Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
-    dropped.clear(world.stores)
+    purge.clear(world.stores)
     assert world.objects()
     world.wait_for_grace()
-    dropped.clear(world.stores)
+    purge.clear(world.stores)
     assert world.objects() == []
     last = read.last_entry(world.stores.table, world.id)
     assert last is not None
     assert last.kind is entries.Kind.FENCE
     world.wait_for_fences()
-    dropped.clear(world.stores)
+    purge.clear(world.stores)
     assert world.stores.table.query(keys.collection(world.id)) == []
     assert world.stores.table.query(keys.DROPPED) == []
 
@@ -243,7 +243,7 @@ def test_a_janitor_that_comes_late_leaves_no_objects(world: World) -> None:
     world.write(*(f"{row}" for row in range(40)))
     Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
     world.wait_for_fences()
-    dropped.clear(world.stores)
+    purge.clear(world.stores)
     assert world.objects() == []
     assert world.stores.table.query(keys.DROPPED) == []
     assert world.stores.table.query(keys.collection(world.id)) == []
@@ -261,10 +261,10 @@ def test_a_dropped_database_takes_its_collections_along(world: World) -> None:
 def run_until_it_works(world: World) -> None:
     for _ in range(3):
         world.wait_for_grace()
-        dropped.clear(world.stores)
+        purge.clear(world.stores)
     world.wait_for_fences()
-    dropped.clear(world.stores)
-    dropped.clear(world.stores)
+    purge.clear(world.stores)
+    purge.clear(world.stores)
 
 
 @pytest.mark.parametrize("what", ["collection", "database"])

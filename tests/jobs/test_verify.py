@@ -12,14 +12,14 @@ import pytest
 from afterglow.catalog import Catalog, collections, keys, schema
 from afterglow.catalog import state as states
 from afterglow.collection import Engine
-from afterglow.collection.model import Scope
-from afterglow.collection.replica import Replica
-from afterglow.jobs.index import index
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.types import Scope
+from afterglow.jobs.indexer import index
 from afterglow.jobs.verify import Verified, everything, verify
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
 from afterglow.segment import manifest as manifests
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 from tests.support.stores import new_collection, quick_folder, stores_at
 
 

@@ -15,7 +15,7 @@ from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import Entry, Kind
 from afterglow.log.read import Trimmed
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 from tests.support.batches import shown
 from tests.support.faulty import Crash, Fault, Faults, nth
 from tests.support.stores import Clock, made_faulty, new_collection, quick_folder, stores_at

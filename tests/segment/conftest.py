@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 from tests.support.stores import quick_folder, stores_at
 
 

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from afterglow.errors import Corrupt
 from afterglow.segment import manifest as manifests
-from afterglow.segment.framing import FileInfo
+from afterglow.segment.array_file import FileInfo
 from afterglow.segment.manifest import Manifest, SegmentInfo
-from afterglow.storage.ports import ObjectMissing
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import ObjectMissing, Stores
 
 FILE = FileInfo("a/key", 10, "0" * 32)
 

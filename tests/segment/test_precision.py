@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from afterglow.segment import precision
+from afterglow.segment.distance import Space
 from afterglow.segment.precision import Scalar, scalar_for
-from afterglow.segment.spaces import Space
 
 Matrix = NDArray[np.float32]
 

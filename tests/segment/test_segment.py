@@ -12,16 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from afterglow.errors import Corrupt
-from afterglow.segment import framing, ids, writer
+from afterglow.segment import array_file, id_index, writer
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import SegmentInfo
-from afterglow.segment.part import Chosen
 from afterglow.segment.reader import Segment, read_dead
-from afterglow.storage.ports import ObjectMissing
-from afterglow.storage.stores import Stores
+from afterglow.segment.row_group import Chosen
+from afterglow.storage.ports import ObjectMissing, Stores
 from tests.columns.records import exact, metadatas_of, plain, sparse_vector
 from tests.segment.fixtures.make import EXPECTED, MANIFEST
-from tests.segment.parts import PARAMETERS, Row, part_of, random_rows, rows, rows_of, whole, written
+from tests.segment.row_groups import PARAMETERS, Row, part_of, random_rows, rows, rows_of, whole, written
 from tests.support.stores import quick_folder, stores_at
 
 SHARED = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -46,8 +45,8 @@ def test_rows_survive_the_round_trip(stores: Stores, given_rows: list[Row]) -> N
     assert segment.part.norms.tobytes() == part.norms.tobytes()
     columns_say(segment, given_rows)
     names = [row.id for row in given_rows]
-    assert segment.find(names, ids.hashes_of(names)).tolist() == list(range(len(names)))
-    assert segment.find(["not there"], ids.hashes_of(["not there"])).tolist() == [ids.MISSING]
+    assert segment.find(names, id_index.hashes_of(names)).tolist() == list(range(len(names)))
+    assert segment.find(["not there"], id_index.hashes_of(["not there"])).tolist() == [id_index.MISSING]
 
 
 @SHARED
@@ -89,7 +88,7 @@ def test_a_segment_is_the_same_in_however_little_memory_it_is_written(
     assert {role: file.checksum for role, file in narrow.files.items()} == {
         role: file.checksum for role, file in wide.files.items()
     }
-    assert all(framing.checksum_of(stores.objects.local_file(file.key)) == file.checksum for file in wide.objects)
+    assert all(array_file.checksum_of(stores.objects.local_file(file.key)) == file.checksum for file in wide.objects)
 
 
 def test_many_rows_go_over_chunks(stores: Stores) -> None:
@@ -208,7 +207,7 @@ def test_the_frozen_segment_of_version_2_still_opens() -> None:
         assert dead is not None
         assert np.flatnonzero(dead).tolist() == [1, 4]
         names = [row.id for row in EXPECTED]
-        assert segment.find(names, ids.hashes_of(names)).tolist() == list(range(12))
+        assert segment.find(names, id_index.hashes_of(names)).tolist() == list(range(12))
         assert segment.graph is not None
         assert sorted(segment.graph.search(np.zeros(2, np.float32), 12).tolist()) == list(range(12))
         stores.table.close()

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from tests.benchmarks import corpus as corpora
+from tests.bulk import files
+from tests.bulk.files import FORMATS, Sample
+from tests.bulk.test_import_bounds import bomb
 from tests.functions.loading import event, variables
-from tests.imports import files
-from tests.imports.files import FORMATS, Sample
-from tests.imports.test_bounds import bomb
 from tests.stack.test_deploy import eventually
 from tests.support.aws import make
 from tests.support.deployment import Deployment, client

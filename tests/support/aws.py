@@ -22,13 +22,13 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from afterglow.settings import Ambient, Settings
-from afterglow.storage.aws import units
-from afterglow.storage.aws.cache import FileCache
+from afterglow.storage.aws import billing
 from afterglow.storage.aws.clients import Clients
+from afterglow.storage.aws.disk_cache import FileCache
 from afterglow.storage.aws.objects import S3Objects
 from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 from tests.support.faulty import Faults
 from tests.support.stores import SMALL, Clock, made_faulty
 
@@ -214,7 +214,7 @@ def _check_transaction(actions: list[Any]) -> None:
     bodies = [next(iter(action.values())) for action in actions]
     places = {(key["pk"]["S"], key["sk"]["S"]) for key in (body.get("Item") or body["Key"] for body in bodies)}
     sizes = [
-        units.item_size(_check_item(body.get("Item") or {**body["Key"], **body.get("ExpressionAttributeValues", {})}))
+        billing.item_size(_check_item(body.get("Item") or {**body["Key"], **body.get("ExpressionAttributeValues", {})}))
         for body in bodies
     ]
     _demand(0 < len(actions) <= 100, f"{len(actions)} actions in one transaction")
@@ -225,7 +225,7 @@ def _check_transaction(actions: list[Any]) -> None:
 def _check_item(item: Mapping[str, Any]) -> Mapping[str, Any]:
     _demand(0 < len(item["pk"]["S"].encode()) <= 2048, "a partition key of a wrong size")
     _demand(0 < len(item["sk"]["S"].encode()) <= 1024, "a sort key of a wrong size")
-    _demand(units.item_size(item) <= 400 * 1024, f"an item of {units.item_size(item)} bytes")
+    _demand(billing.item_size(item) <= 400 * 1024, f"an item of {billing.item_size(item)} bytes")
     return item
 
 

@@ -19,8 +19,8 @@ from unittest import mock
 import boto3
 from botocore.config import Config
 
-from afterglow.access import Role
-from afterglow.access.keys import Keys
+from afterglow.auth import Role
+from afterglow.auth.api_keys import Keys
 from afterglow.settings import Ambient
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.table import DynamoTable

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from afterglow.collection.model import Include, Records
+from afterglow.collection.types import Include, Records
 from afterglow.log.batch import Batch, Op
 
 EVERYTHING = frozenset({Include.DOCUMENTS, Include.EMBEDDINGS, Include.METADATAS, Include.URIS})

@@ -12,18 +12,18 @@ import numpy as np
 
 from afterglow.catalog import collections, keys
 from afterglow.collection import Engine
-from afterglow.collection.history import Moment
-from afterglow.collection.model import Selection
-from afterglow.collection.replica import Replica
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.types import Selection
 from afterglow.errors import AfterglowError, Busy, Unavailable
 from afterglow.filters.parse import parse_where
-from afterglow.jobs import garbage
-from afterglow.jobs.index import index
+from afterglow.jobs import gc
+from afterglow.jobs.indexer import index
 from afterglow.log import entry as entries
 from afterglow.log import trim
 from afterglow.log.batch import Batch, Op
 from afterglow.segment import manifest as manifests
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 from tests.support.model import EVERYTHING, Model, as_model, exactly
 from tests.support.stores import Clock, new_collection
 
@@ -153,11 +153,11 @@ class Run:
         index(self.sound, Replica.for_indexer(self.sound, self.id), self.id, quiet=True)
         self.settled()
         self.clock.skipped += self.sound.settings.garbage_grace_seconds + 1
-        garbage.collect(self.sound, self.id)
+        gc.collect(self.sound, self.id)
         self.settled()
         self.check_past()
         self.clock.skipped += self.sound.settings.retention_seconds + 3 * self.sound.settings.garbage_grace_seconds
-        garbage.collect(self.sound, self.id)
+        gc.collect(self.sound, self.id)
         self.settled()
         assert set(named(self.sound, self.id)) == {info.key for info in self.sound.objects.list("")}
         self.clock.skipped += self.sound.settings.fence_seconds + 1

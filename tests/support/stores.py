@@ -11,11 +11,11 @@ from typing import Any
 
 from afterglow.catalog import Catalog, Collection, schema
 from afterglow.collection import Engine
-from afterglow.collection.model import Scope
+from afterglow.collection.types import Scope
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.local.objects import DirectoryObjects
 from afterglow.storage.local.table import SqliteTable
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 from tests.support.faulty import Faults, FaultyObjects, FaultyQueue, FaultyTable
 
 _MEMORY = Path("/dev/shm")

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from afterglow.api.app import create_app
-from afterglow.jobs.directory import open_directory
-from afterglow.jobs.open import serve
+from afterglow.deployment.local import open_directory
+from afterglow.jobs.start import start_engine
 from afterglow.settings import Ambient, Settings
 from tests.wire.face import CollectionFace, Face
 from tests.wire.searching import VECTORS
@@ -18,7 +18,7 @@ AGENT = {"user-agent": "afterglow-tests"}
 @pytest.fixture(scope="session")
 def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     settings, ambient = Settings(max_body_bytes=1_000_000, client_seconds=1.0), Ambient()
-    engine = serve(open_directory(tmp_path_factory.mktemp("data"), ambient), settings, ambient)
+    engine = start_engine(open_directory(tmp_path_factory.mktemp("data"), ambient), settings, ambient)
     try:
         app = create_app(engine, settings, ambient, allow_reset=False)
         with served(app) as base, httpx.Client(base_url=base, timeout=30.0, headers=AGENT) as client:

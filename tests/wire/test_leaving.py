@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from afterglow.api.app import create_app
-from afterglow.jobs.directory import open_directory
-from afterglow.jobs.open import serve
+from afterglow.deployment.local import open_directory
+from afterglow.jobs.start import start_engine
 from afterglow.metering import measuring
 from afterglow.settings import Ambient, Settings
 from tests.wire.face import CollectionFace, Face, refused
@@ -20,7 +20,7 @@ NOTHING_USED = "read-units=0, write-units=0, bytes-read=0, bytes-written=0"
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     settings, ambient = Settings(max_answer_bytes=LIMIT, compress_bytes=2_000), Ambient()
-    engine = serve(open_directory(tmp_path_factory.mktemp("data"), ambient), settings, ambient)
+    engine = start_engine(open_directory(tmp_path_factory.mktemp("data"), ambient), settings, ambient)
     try:
         app = create_app(engine, settings, ambient, allow_reset=False, metered=True)
         with served(app) as base, httpx.Client(base_url=base, timeout=30.0) as client:

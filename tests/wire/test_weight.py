@@ -7,13 +7,13 @@ import numpy as np
 import orjson
 import pytest
 
-from afterglow.api import records, search
-from afterglow.api.service import Answer, Call, Later, Service
+from afterglow.api.http.handler import Answer, Call, Later, Service
+from afterglow.api.v2 import records, search
 from afterglow.catalog import schema
 from afterglow.collection import Batch, Engine, Op
-from afterglow.collection.model import Scope
-from afterglow.jobs.directory import open_directory
-from afterglow.jobs.place import NoQueue
+from afterglow.collection.types import Scope
+from afterglow.deployment.base import NoQueue
+from afterglow.deployment.local import open_directory
 from afterglow.settings import Ambient, Settings
 from tests.support.stores import StillClock
 

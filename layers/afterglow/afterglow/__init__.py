@@ -27,7 +27,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from afterglow.client import (
+    from afterglow.embedded import (
         AdminClient,
         AsyncEphemeralClient,
         AsyncPersistentClient,
@@ -42,5 +42,5 @@ __all__ = ["AdminClient", "AsyncEphemeralClient", "AsyncPersistentClient", "Ephe
 def __getattr__(name: str) -> Any:
     """The embedded clients, imported when one is asked for: they need chromadb, which the server does not."""
     if name in __all__:
-        return getattr(import_module("afterglow.client"), name)
+        return getattr(import_module("afterglow.embedded"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

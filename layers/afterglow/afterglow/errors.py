@@ -20,7 +20,7 @@
     └── InternalError          a broken invariant
 
 `storage.ports` adds two that never leave the library: `ConditionFailed` and `ObjectMissing`.
-The one table from these to HTTP statuses and Chroma's error names is `api.errors`.
+The one table from these to HTTP statuses and Chroma's error names is `api.http.errors`.
 """
 
 

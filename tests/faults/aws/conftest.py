@@ -5,7 +5,7 @@ import pytest
 
 from afterglow.settings import Ambient
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 from tests.support.aws import Made, guarded_clients, make, moto_aws, stores_on_aws
 from tests.support.sabotage import Sabotage, without_waiting
 from tests.support.stores import Clock

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from afterglow.errors import Corrupt
-from afterglow.segment import framing
-from afterglow.segment.framing import FileInfo, MappedFile
-from afterglow.storage.stores import Stores
+from afterglow.segment import array_file
+from afterglow.segment.array_file import FileInfo, MappedFile
+from afterglow.storage.ports import Stores
 from tests.support.aws import make, moto_aws, stores_on_aws
 
 
@@ -21,8 +21,8 @@ def stores(tmp_path: Path) -> Iterator[Stores]:
 
 def stored(stores: Stores) -> FileInfo:
     scratch = stores.objects.scratch("written")
-    framing.write(scratch, "some", {}, {"a": np.arange(100)})
-    return framing.store(stores.objects, "collection/some", scratch)
+    array_file.write(scratch, "some", {}, {"a": np.arange(100)})
+    return array_file.store(stores.objects, "collection/some", scratch)
 
 
 @pytest.mark.parametrize("length", [0, 100, None])

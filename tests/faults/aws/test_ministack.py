@@ -9,8 +9,7 @@ from afterglow.errors import Unavailable
 from afterglow.metering import measuring
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.table import DynamoTable
-from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Write
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Stores, Write
 from tests.contract.racing import in_threads
 from tests.support.aws import Made, guarded_clients, make, stores_on_aws
 from tests.support.ministack import MiniStack, fresh_account

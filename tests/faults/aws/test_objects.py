@@ -9,8 +9,7 @@ from afterglow.errors import AfterglowError, Busy, Unavailable
 from afterglow.metering import measuring
 from afterglow.storage.aws import transfer
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.ports import ConditionFailed, ObjectMissing
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import ConditionFailed, ObjectMissing, Stores
 from tests.contract.racing import in_threads
 from tests.support.aws import Made, guarded_clients
 from tests.support.faulty import Crash

@@ -10,13 +10,13 @@ import pytest
 import xxhash
 
 from afterglow.errors import StorageFull, Unavailable
-from afterglow.segment.framing import FileInfo, MappedFile
-from afterglow.storage.aws.cache import FileCache
+from afterglow.segment.array_file import FileInfo, MappedFile
 from afterglow.storage.aws.clients import Clients
+from afterglow.storage.aws.disk_cache import FileCache
 from afterglow.storage.aws.objects import S3Objects
 from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 from tests.contract.racing import in_threads
 from tests.support.aws import Made, environment, guarded_clients, stores_on_aws
 from tests.support.sabotage import Sabotage, answered, lost

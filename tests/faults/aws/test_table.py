@@ -8,8 +8,7 @@ from afterglow.errors import Busy, InvalidArgument, TooLarge, Unavailable
 from afterglow.log import append
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.ports import ConditionFailed, Item, Put
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import ConditionFailed, Item, Put, Stores
 from tests.support.sabotage import Fault, Sabotage, answered, cancelled, leaving, lost, unreachable
 
 THROTTLED = answered(400, "ThrottlingException")

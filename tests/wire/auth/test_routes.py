@@ -9,9 +9,9 @@ from typing import Any
 import bcrypt
 import pytest
 
-from afterglow.access import Need, Role
-from afterglow.api.route import Route
-from afterglow.api.routes import ROUTES
+from afterglow.api.http.route import Route
+from afterglow.api.v2.routes import ROUTES
+from afterglow.auth import Need, Role
 from afterglow.settings import Settings
 from tests.wire.auth.world import V1, V2, Reply, World, world
 

@@ -14,9 +14,9 @@ from chromadb.auth.token_authn import TokenTransportHeader
 from chromadb.config import Settings
 from chromadb.errors import ChromaAuthError, NotFoundError
 
-from afterglow.access import Role
-from afterglow.access.keys import Keys
-from afterglow.jobs.directory import open_directory
+from afterglow.auth import Role
+from afterglow.auth.api_keys import Keys
+from afterglow.deployment.local import open_directory
 from afterglow.settings import Ambient
 from tests.support.server import HOST, Server, running
 from tests.wire.test_stock_client import session

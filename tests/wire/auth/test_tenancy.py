@@ -20,10 +20,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from afterglow.access import Role
 from afterglow.api import models
-from afterglow.api.route import Route
-from afterglow.api.routes import ROUTES
+from afterglow.api.http.route import Route
+from afterglow.api.v2.routes import ROUTES
+from afterglow.auth import Role
 from tests.wire.auth.world import V1, V2, Reply, World, world
 
 MINE = ("mine", "home")

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 from starlette.types import ASGIApp, Message
 
-from afterglow.access import Role
 from afterglow.api.app import create_app
+from afterglow.auth import Role
 from afterglow.collection import Engine
 from afterglow.settings import Ambient, Settings
 from tests.support.stores import quick_folder, stores_at

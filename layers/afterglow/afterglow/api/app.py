@@ -10,12 +10,12 @@ from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from afterglow.access.gate import make_gate
-from afterglow.api.endpoint import Endpoint, not_found, send_answer
-from afterglow.api.metered import Metered
-from afterglow.api.route import Route, Runs
-from afterglow.api.routes import ROUTES
-from afterglow.api.service import Service
+from afterglow.api.http.endpoint import Endpoint, not_found, send_answer
+from afterglow.api.http.handler import Service
+from afterglow.api.http.route import Route, Runs
+from afterglow.api.http.usage_header import Metered
+from afterglow.api.v2.routes import ROUTES
+from afterglow.auth.authenticator import make_gate
 from afterglow.settings import Ambient, Settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def create_app(
 ) -> Starlette:
     """The application. Its end closes its threads, not the engine, which the caller opened.
 
-    `metered`: answers say what they used, see `api.metered`. Without `threads` every handler runs on the event loop,
+    `metered`: answers say what they used, see `api.http.usage_header`. Without `threads` every handler runs on the event loop,
     which is quickest where requests come one at a time. Who may call is `settings.auth`; raises InvalidArgument for one
     that cannot be.
     """

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from afterglow.access import Need
-from afterglow.api.route import Route, Runs
-from afterglow.api.service import Answer, Call, Service
+from afterglow.api.http.handler import Answer, Call, Service
+from afterglow.api.http.route import Route, Runs
+from afterglow.auth import Need
 from afterglow.errors import NotFound
 
 _KINDS = {

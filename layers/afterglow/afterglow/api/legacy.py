@@ -12,7 +12,7 @@ All v1 clients need this form, and so do the clients 0.5.16 to 0.6.3, which spea
 from collections.abc import Mapping
 from typing import Any
 
-from afterglow.api.service import Call
+from afterglow.api.http.handler import Call
 
 _RENAMED = {"M": "max_neighbors"}
 _PARAMETERS = (

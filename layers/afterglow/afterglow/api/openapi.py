@@ -9,9 +9,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from afterglow import __version__
-from afterglow.access import Need
-from afterglow.api import answers
-from afterglow.api.route import Route, Runs
+from afterglow.api import responses as answers
+from afterglow.api.http.route import Route, Runs
+from afterglow.auth import Need
 
 _REFERENCE = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"{(\w+)}")

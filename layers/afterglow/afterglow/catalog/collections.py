@@ -12,8 +12,8 @@ from uuid import UUID
 
 import orjson
 
-from afterglow.catalog import dropped, families, keys, state
-from afterglow.catalog.dropped import Dropped
+from afterglow.catalog import deletions, keys, lineage, state
+from afterglow.catalog.deletions import Dropped
 from afterglow.catalog.model import Collection, Database
 from afterglow.errors import AlreadyExists, NotFound, Unavailable
 from afterglow.settings import Ambient
@@ -145,7 +145,7 @@ def drop(table: Table, ambient: Ambient, collection_id: UUID, *, forget: bool = 
                 [
                     Delete(keys.names_of(present.home), keys.NAME + present.name),
                     Put(keys.collection(collection_id), keys.STATE, _as_dropped(present), if_version=present.version),
-                    dropped.put(Dropped(collection_id, ambient.now(), forget=forget)),
+                    deletions.put(Dropped(collection_id, ambient.now(), forget=forget)),
                     *_dropped_member(table, present),
                 ]
             )
@@ -168,7 +168,7 @@ def replace_by(table: Table, ambient: Ambient, old_id: UUID, new_id: UUID) -> Co
                     Delete(names, keys.NAME + new.name),
                     Put(keys.collection(old_id), keys.STATE, _as_dropped(old), if_version=old.version),
                     Put(keys.collection(new_id), keys.STATE, state.encode(renamed), if_version=new.version),
-                    dropped.put(note),
+                    deletions.put(note),
                     *_dropped_member(table, old),
                 ]
             )
@@ -189,8 +189,8 @@ def _dropped_member(table: Table, collection: Collection) -> list[Put]:
     """What marks it dropped in its family, if it has one."""
     if collection.family is None:
         return []
-    member = families.find(table, collection.family, collection.id)
-    return [] if member is None else [families.put(collection.family, replace(member, dropped=True))]
+    member = lineage.find(table, collection.family, collection.id)
+    return [] if member is None else [lineage.put(collection.family, replace(member, dropped=True))]
 
 
 def _require(table: Table, collection_id: UUID) -> Collection:

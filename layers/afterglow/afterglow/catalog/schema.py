@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from afterglow.catalog import schema_rules
-from afterglow.catalog.configuration import overlaid, refuse_two_indexes, requested_index
+from afterglow.catalog import schema_validation
+from afterglow.catalog.index_configuration import overlaid, refuse_two_indexes, requested_index
 from afterglow.catalog.schema_defaults import DOCUMENT, EMBEDDING, INVERTED, filled, is_default
 from afterglow.errors import InvalidArgument
 
@@ -54,7 +54,7 @@ def reconcile(
 ) -> dict[str, Any]:
     """The schema to store for a create request. `threads` is the default of `num_threads`. Raises InvalidArgument."""
     if schema is not None:
-        schema_rules.validate(schema)
+        schema_validation.validate(schema)
     index = requested_index(configuration, metadata, threads)
     whole = filled(schema or {"defaults": {}, "keys": {}}, threads)
     if is_default(whole, threads):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from afterglow.catalog.configuration import DEFAULT_SPACE, default_hnsw, is_default_function, overlaid
+from afterglow.catalog.index_configuration import DEFAULT_SPACE, default_hnsw, is_default_function, overlaid
 
 EMBEDDING = "#embedding"
 DOCUMENT = "#document"

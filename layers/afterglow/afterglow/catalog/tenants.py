@@ -5,7 +5,7 @@ from uuid import UUID
 
 import orjson
 
-from afterglow.catalog import collections, dropped, keys
+from afterglow.catalog import collections, deletions, keys
 from afterglow.catalog.model import Database
 from afterglow.errors import AlreadyExists, NotFound
 from afterglow.settings import Ambient
@@ -104,7 +104,7 @@ class Catalog:
         self._table.transact(
             [
                 Delete(keys.databases_of(database.tenant), keys.DATABASE + database.name),
-                dropped.put_database(database.home, forget=forget),
+                deletions.put_database(database.home, forget=forget),
             ]
         )
 

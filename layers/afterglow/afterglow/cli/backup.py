@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
+from afterglow.bulk.dump.create import save
+from afterglow.bulk.dump.layout import Vault
 from afterglow.catalog import Catalog
 from afterglow.cli.bars import bar
-from afterglow.cli.places import opened
-from afterglow.jobs.backup import backup as copy
-from afterglow.jobs.directory import existing, open_directory
-from afterglow.jobs.elsewhere import open_elsewhere
-from afterglow.moving.copies import Vault
-from afterglow.moving.saving import save
+from afterglow.deployment.backup_target import open_elsewhere
+from afterglow.deployment.directory_backup import backup as copy
+from afterglow.deployment.local import existing, open_directory
+from afterglow.deployment.open import opened
 from afterglow.settings import Ambient, Settings
 
 

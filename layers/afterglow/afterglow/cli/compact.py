@@ -5,10 +5,11 @@ from uuid import UUID
 
 from afterglow.catalog import Catalog, collections
 from afterglow.cli.lines import say
+from afterglow.deployment.base import NoQueue
+from afterglow.deployment.local import existing
+from afterglow.deployment.open import open_place
 from afterglow.errors import NotFound
-from afterglow.jobs import open as opening
-from afterglow.jobs.directory import existing
-from afterglow.jobs.place import NoQueue
+from afterglow.jobs.start import compact_all
 from afterglow.settings import Ambient, Settings
 from afterglow.storage.ports import Table
 
@@ -20,11 +21,11 @@ def compact(path: Path | None, settings: Settings, collection: str | None, tenan
     what the work raises.
     """
     ambient = Ambient()
-    place = opening.open_place(path and existing(path), settings, ambient)
+    place = open_place(path and existing(path), settings, ambient)
     table = place.stores(settings, ambient, NoQueue()).table
     try:
         only = None if collection is None else _find(table, ambient, collection, tenant, database)
-        for report in opening.compact(place, settings, ambient, only):
+        for report in compact_all(place, settings, ambient, only):
             say(
                 f"{report.collection}: {report.folded_ops} operations folded, {report.merges} merges, "
                 f"{report.collected} objects removed"

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from afterglow.bulk import export as exporting
+from afterglow.bulk.open_endpoints import reading
+from afterglow.bulk.sidecar import path_of
 from afterglow.cli.bars import bar
-from afterglow.cli.sides import reading
 from afterglow.errors import NotFound
-from afterglow.moving import export as exporting
-from afterglow.moving.sidecar import path_of
 from afterglow.settings import Ambient, Settings
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from afterglow.imports.ledger import Progress as Moved
-from afterglow.imports.model import Compression, Kind, Plan
+from afterglow.bulk.import_store import Progress as Moved
+from afterglow.bulk.types import Compression, Kind, Plan
 
 
 class ImportBar:

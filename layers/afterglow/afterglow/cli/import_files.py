@@ -8,26 +8,27 @@ from itertools import islice
 from pathlib import Path
 from uuid import UUID
 
+from afterglow.bulk import planner, sidecar
+from afterglow.bulk.chroma_client import Connection
+from afterglow.bulk.formats.detect import NPY, is_auxiliary, kind_of
+from afterglow.bulk.http_sink import ServerSink
+from afterglow.bulk.import_file import import_file
+from afterglow.bulk.import_store import Ledger
+from afterglow.bulk.range_import import Site
+from afterglow.bulk.sidecar import Sidecar
+from afterglow.bulk.sink import EngineSink
+from afterglow.bulk.sources import Source, file_source, object_source
+from afterglow.bulk.types import Receipt, Target
 from afterglow.cli.failures import FAILED
 from afterglow.cli.import_bar import ImportBar
 from afterglow.cli.interrupts import remembered
 from afterglow.cli.lines import say
 from afterglow.collection import Engine
-from afterglow.collection.model import Scope
+from afterglow.collection.types import Scope
+from afterglow.deployment.local import open_directory
+from afterglow.deployment.open import open_place
 from afterglow.errors import InvalidArgument, NotFound
-from afterglow.imports import planning, sidecar
-from afterglow.imports.ingest import Site
-from afterglow.imports.ledger import Ledger
-from afterglow.imports.model import Receipt, Target
-from afterglow.imports.names import NPY, is_auxiliary, kind_of
-from afterglow.imports.server import ServerSink
-from afterglow.imports.sidecar import Sidecar
-from afterglow.imports.sink import EngineSink
-from afterglow.imports.sources import Source, file_source, object_source
-from afterglow.imports.whole import import_file
-from afterglow.jobs import open as opening
-from afterglow.jobs.directory import open_directory
-from afterglow.moving.wire import Connection
+from afterglow.jobs.start import start_engine
 from afterglow.settings import Ambient, Settings
 
 REJECTED = 3
@@ -116,13 +117,13 @@ def _sources(given: str, settings: Settings, ambient: Ambient) -> Iterator[Sourc
     only = file_source(path)
     if only is None:
         raise NotFound(f"{given}: no such file")
-    yield only if not only.name.endswith(NPY) else planning.rest_of(only) or only
+    yield only if not only.name.endswith(NPY) else planner.rest_of(only) or only
 
 
 def _objects(given: str, settings: Settings, ambient: Ambient) -> Iterator[Source]:
     try:
-        from afterglow.storage.aws.cache import FileCache
         from afterglow.storage.aws.clients import Clients
+        from afterglow.storage.aws.disk_cache import FileCache
         from afterglow.storage.aws.objects import S3Objects
     except ModuleNotFoundError:
         raise InvalidArgument("boto3 is not installed, which s3:// needs: pip install 'afterglow[aws]'") from None
@@ -160,7 +161,7 @@ def _site(
             connection.close()
             state.table.close()
         return
-    engine = opening.serve(opening.open_place(path, settings, ambient), settings, ambient)
+    engine = start_engine(open_place(path, settings, ambient), settings, ambient)
     stores = engine.stores
     ledger = Ledger(stores.table, stores.objects, ambient, settings.import_kept_seconds)
     try:

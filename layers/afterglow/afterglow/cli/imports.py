@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import orjson
 
+from afterglow.bulk.chroma_client import Connection
+from afterglow.bulk.import_store import Ledger
 from afterglow.cli.lines import say
-from afterglow.cli.places import opened
-from afterglow.imports.ledger import Ledger
-from afterglow.jobs.directory import existing
-from afterglow.moving.wire import Connection
+from afterglow.deployment.local import existing
+from afterglow.deployment.open import opened
 from afterglow.settings import Ambient, Settings
 
 

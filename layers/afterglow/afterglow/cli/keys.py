@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from afterglow.access import Role
-from afterglow.access.keys import Key, Keys
+from afterglow.auth import Role
+from afterglow.auth.api_keys import Key, Keys
 from afterglow.cli.lines import say
-from afterglow.cli.places import opened
 from afterglow.cli.run import usable_directory
-from afterglow.jobs.directory import existing
+from afterglow.deployment.local import existing
+from afterglow.deployment.open import opened
 from afterglow.settings import Ambient, Settings
 
 _HEADINGS = ("ID", "ROLE", "TENANT", "DATABASES", "CREATED", "NAME")

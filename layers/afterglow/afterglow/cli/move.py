@@ -7,15 +7,15 @@ from pathlib import Path
 
 from rich.progress import TaskID
 
+from afterglow.bulk import chroma_server
+from afterglow.bulk.chroma_client import Connection
+from afterglow.bulk.endpoint import Described, Side
+from afterglow.bulk.http_endpoint import Remote
+from afterglow.bulk.migrate import Moved, Wanted, move
+from afterglow.bulk.open_endpoints import writing
 from afterglow.cli.bars import bar
 from afterglow.cli.failures import FAILED
-from afterglow.cli.sides import writing
 from afterglow.errors import InvalidArgument, NotFound
-from afterglow.moving import directory
-from afterglow.moving.chroma import Moved, Wanted, move
-from afterglow.moving.remote import Remote
-from afterglow.moving.sides import Described, Side
-from afterglow.moving.wire import Connection
 from afterglow.settings import Ambient, Settings
 
 _DEFAULT_TENANT = "default_tenant"
@@ -70,8 +70,8 @@ def _origin(origin: str, wanted: Wanted, ambient: Ambient) -> Iterator[Side]:
     path = Path(origin)
     if not path.is_dir():
         raise InvalidArgument(f"{origin} is neither a url nor a directory")
-    tenants = directory.tenants(path)
-    with directory.served(path, ambient) as url, _connected(url, tenants or [_DEFAULT_TENANT], ambient) as side:
+    tenants = chroma_server.tenants(path)
+    with chroma_server.served(path, ambient) as url, _connected(url, tenants or [_DEFAULT_TENANT], ambient) as side:
         yield side
 
 

@@ -4,17 +4,17 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from afterglow.api import moments
+from afterglow.api.http import request_params
+from afterglow.bulk.dump import layout
+from afterglow.bulk.dump.layout import Vault
+from afterglow.bulk.dump.load import restore
 from afterglow.catalog import Catalog, names
 from afterglow.cli.bars import bar
-from afterglow.cli.places import opened
-from afterglow.collection.replica import Replica
-from afterglow.jobs import rollback
-from afterglow.jobs.directory import existing
-from afterglow.jobs.elsewhere import open_elsewhere
-from afterglow.moving import copies
-from afterglow.moving.copies import Vault
-from afterglow.moving.restoring import restore
+from afterglow.collection.replica.replica import Replica
+from afterglow.deployment.backup_target import open_elsewhere
+from afterglow.deployment.local import existing
+from afterglow.deployment.open import opened
+from afterglow.jobs import restore as rollback
 from afterglow.settings import Ambient, Settings
 
 
@@ -28,7 +28,7 @@ def restore_database(
     """
     ambient = Ambient()
     vault = Vault(*open_elsewhere(origin, settings, ambient, make=False), origin)
-    saved = copies.read(vault)
+    saved = layout.read(vault)
     tenant, database = tenant or saved.tenant, database or saved.database
     with opened(path, settings, ambient, nudging=True) as stores, bar("bytes") as progress:
         task = progress.add_task(f"restoring {database}", total=sum(each.size for each in saved.collections))
@@ -51,7 +51,7 @@ def restore_collection(
 
     Raises NotFound, AlreadyExists, InvalidArgument, Unavailable, StorageFull.
     """
-    moment = None if at is None else moments.parse(at)
+    moment = None if at is None else request_params.parse(at)
     if name is not None:
         names.validate_collection_name(name)
     with opened(path and existing(path), settings, Ambient(), nudging=True) as stores:

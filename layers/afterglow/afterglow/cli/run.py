@@ -10,7 +10,7 @@ from pathlib import Path
 from afterglow import __version__
 from afterglow.cli.failures import give_up, settings
 from afterglow.cli.lines import say
-from afterglow.cli.server import logs, process, sockets
+from afterglow.server import interpreter, logs, sockets
 from afterglow.settings import Ambient
 
 
@@ -23,24 +23,24 @@ def run(path: Path | None, host: str, port: int, *, workers: int, allow_reset: b
     allow_reset = allow_reset or given.allow_reset
     path = None if path is None else usable_directory(path)
     listeners = sockets.listen(host, port)
-    process.prepare()
+    interpreter.prepare()
     logs.configure()
     place = path or f"table {given.table} and bucket {given.bucket}"
     announce = partial(_announce, sockets.url(host, listeners), place, workers)
     # Held while the imports below take their time.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     if workers == 1:
-        from afterglow.cli.server.serve import serve
+        from afterglow.server.server import serve
 
         ambient = Ambient()
         serve(path, given, ambient, allow_reset=allow_reset, listeners=listeners, on_ready=announce)
     else:
-        from afterglow.cli.server.supervise import Supervisor
+        from afterglow.server.supervisor import Supervisor
 
         what = {"path": None if path is None else str(path), "allow_reset": allow_reset}
         code = Supervisor(
             listeners,
-            [sys.executable, "-m", "afterglow.cli.server.worker", json.dumps(what)],
+            [sys.executable, "-m", "afterglow.cli.worker", json.dumps(what)],
             workers,
             shutdown_seconds=given.shutdown_seconds,
             on_ready=announce,

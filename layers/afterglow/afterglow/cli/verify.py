@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
 
 from afterglow.cli.failures import FAILED
-from afterglow.cli.places import opened
+from afterglow.deployment.local import existing
+from afterglow.deployment.open import opened
 from afterglow.errors import NotFound
-from afterglow.jobs.directory import existing
 from afterglow.jobs.verify import Named, Verified, everything
 from afterglow.jobs.verify import verify as look_at
 from afterglow.settings import Ambient, Settings
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores
 
 
 def verify(path: Path | None, settings: Settings, collection: str | None, tenant: str, database: str) -> None:

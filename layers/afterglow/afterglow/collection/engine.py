@@ -8,12 +8,16 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.access.keys import Keys
-from afterglow.catalog import Catalog, collections, families
+from afterglow.auth.api_keys import Keys
+from afterglow.catalog import Catalog, collections, lineage
 from afterglow.catalog.model import Collection, Database
-from afterglow.collection import defining, forking, progress, ranked, reading, writing
-from afterglow.collection.history import Moment
-from afterglow.collection.model import (
+from afterglow.collection.read import ranked_search, read_path
+from afterglow.collection.read.ranked_search import Ranked, Search
+from afterglow.collection.read.reader import Views
+from afterglow.collection.replica import indexing_progress
+from afterglow.collection.time_travel import fork as forking
+from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.types import (
     Counted,
     Hits,
     Include,
@@ -24,12 +28,10 @@ from afterglow.collection.model import (
     Selection,
     within,
 )
-from afterglow.collection.ranked import Ranked, Search
-from afterglow.collection.views import Views
+from afterglow.collection.write import lifecycle, write_path
 from afterglow.errors import NotFound
 from afterglow.log.batch import Batch, Op
-from afterglow.storage.ports import Write
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Stores, Write
 
 
 class Engine:
@@ -64,8 +66,8 @@ class Engine:
         get_or_create: bool = False,
     ) -> Collection:
         """Make a collection, or answer the one there with `get_or_create`. Raises InvalidArgument, AlreadyExists."""
-        wish = defining.Wish(name, metadata, stored_schema)
-        return defining.create(self._stores, self.catalog, (tenant, database), wish, get_or_create=get_or_create)
+        wish = lifecycle.Wish(name, metadata, stored_schema)
+        return lifecycle.create(self._stores, self.catalog, (tenant, database), wish, get_or_create=get_or_create)
 
     def get_collection(self, tenant: str, database: str, name: str) -> Collection:
         """The collection of this name. Raises NotFound."""
@@ -116,7 +118,7 @@ class Engine:
     ) -> Collection:
         """Rename, replace the metadata, reconfigure. Raises NotFound, AlreadyExists, InvalidArgument."""
         self.get_collection_by_id(scope)
-        changed = defining.change(self._stores, scope.collection, new_name, new_metadata, new_configuration)
+        changed = lifecycle.change(self._stores, scope.collection, new_name, new_metadata, new_configuration)
         self._views.learn(changed)
         return changed
 
@@ -127,7 +129,7 @@ class Engine:
 
     def fork_count(self, scope: Scope) -> int:
         """How many forks there are of the collection and of those it was forked from, all together."""
-        return families.fork_count(self._stores.table, self.get_collection_by_id(scope).family)
+        return lineage.fork_count(self._stores.table, self.get_collection_by_id(scope).family)
 
     def delete_collection(self, tenant: str, database: str, name: str) -> None:
         """Drop the collection of this name. Raises NotFound."""
@@ -166,9 +168,9 @@ class Engine:
 
         def evaluate() -> tuple[int, int, list[str]]:
             view = self._views.view(scope, selection.ids)
-            return view.applied, view.ops, reading.matching_ids(view, selection, limit)
+            return view.applied, view.ops, read_path.matching_ids(view, selection, limit)
 
-        return writing.delete_chosen(self._stores, self._views.end(scope), scope.collection, evaluate)
+        return write_path.delete_chosen(self._stores, self._views.end(scope), scope.collection, evaluate)
 
     def get(
         self,
@@ -181,7 +183,7 @@ class Engine:
         at: Moment | None = None,
     ) -> Records:
         """The selected records in insertion order, as of now or of a moment."""
-        return reading.get(self._views.view(scope, selection.ids, at), selection, limit, offset, include)
+        return read_path.get(self._views.view(scope, selection.ids, at), selection, limit, offset, include)
 
     def query(
         self,
@@ -196,36 +198,36 @@ class Engine:
         """For each query the nearest of the selected records, nearest first, as of now or of a moment."""
         view = self._views.view(scope, selection.ids, at)
         exact_rows = self._stores.settings.exact_rows
-        return reading.query(view, queries, n_results, selection, include, exact_rows=exact_rows)
+        return read_path.query(view, queries, n_results, selection, include, exact_rows=exact_rows)
 
     def answers_at_once(
         self, scope: Scope, queries: int, n_results: int, selection: Selection, at: Moment | None = None
     ) -> bool:
         """Whether such a query is sure to take about a millisecond: too short to be worth another thread."""
         rows = self._views.warm_rows(scope.collection, at)
-        return rows is not None and reading.is_light(rows, queries, n_results, selection)
+        return rows is not None and read_path.is_light(rows, queries, n_results, selection)
 
     def search(
         self, scope: Scope, searches: Sequence[Search], read_level: ReadLevel, at: Moment | None = None
     ) -> list[Ranked]:
         """What each of the searches finds, all in one view; with `index_only`, in the checkpoint."""
-        named = ranked.ids_named(searches)
+        named = ranked_search.ids_named(searches)
         view = self._views.view(scope, named or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
-        return ranked.answer(view, searches, named, exact_rows=self._stores.settings.exact_rows)
+        return ranked_search.answer(view, searches, named, exact_rows=self._stores.settings.exact_rows)
 
     def searches_at_once(self, scope: Scope, searches: Sequence[Search], at: Moment | None = None) -> bool:
         """Whether such searches are sure to take about a millisecond."""
         rows = self._views.warm_rows(scope.collection, at)
-        return rows is not None and ranked.is_light(rows, searches)
+        return rows is not None and ranked_search.is_light(rows, searches)
 
     def count(self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL, at: Moment | None = None) -> Counted:
         """How many records there are; with `index_only`, in the checkpoint."""
         view = self._views.view(scope, at=at, indexed=read_level is ReadLevel.INDEX_ONLY)
-        return Counted(reading.count(view), view.applied)
+        return Counted(read_path.count(view), view.applied)
 
     def indexing_status(self, scope: Scope) -> IndexingStatus:
         """How many operations were logged, and how many of them are folded and need no graph or have one."""
-        return progress.indexing_status(self._stores, self.get_collection_by_id(scope))
+        return indexing_progress.indexing_status(self._stores, self.get_collection_by_id(scope))
 
     # the process
 
@@ -244,7 +246,7 @@ class Engine:
     def _write(self, scope: Scope, batch: Batch, beside: Sequence[Write] = ()) -> int | None:
         end = self._views.end(scope)
         try:
-            return writing.write(self._stores, end, scope, batch, beside)
+            return write_path.write(self._stores, end, scope, batch, beside)
         except NotFound:
             self._views.forget(scope.collection)
             raise
@@ -265,6 +267,6 @@ class Engine:
 
     def _drop(self, collection_id: UUID, *, forget: bool = False) -> None:
         collections.drop(self._stores.table, self._stores.ambient, collection_id, forget=forget)
-        writing.fence(self._stores, collection_id)
+        write_path.fence(self._stores, collection_id)
         self._views.forget(collection_id)
-        writing.tell_indexer(self._stores, collection_id, "dropped")
+        write_path.tell_indexer(self._stores, collection_id, "dropped")

@@ -13,12 +13,11 @@ A *row* is one version of a record in one part, numbered from 0; a part is the i
     growing_texts  GrowingTexts: append documents, take snapshots
 """
 
-from afterglow.columns.growing import GrowingColumns
-from afterglow.columns.growing_texts import GrowingTexts
-from afterglow.columns.lanes import Columns, Kind, Lane
-from afterglow.columns.merging import gather, take
-from afterglow.columns.stored import from_arrays, to_pools
-from afterglow.columns.texts import Texts
+from afterglow.columns.builder import GrowingColumns
+from afterglow.columns.column import Columns, Kind, Lane
+from afterglow.columns.concat import gather, take
+from afterglow.columns.serde import from_arrays, to_pools
+from afterglow.columns.string_column import GrowingTexts, Texts
 
 __all__ = [
     "Columns",

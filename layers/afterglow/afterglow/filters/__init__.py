@@ -8,8 +8,8 @@
     evaluate  tree + columns + texts → which rows
 """
 
+from afterglow.filters.ast import Filter, operands, reads_documents
 from afterglow.filters.evaluate import evaluate
 from afterglow.filters.parse import parse_filter, parse_where, parse_where_document
-from afterglow.filters.tree import Filter, operands, reads_documents
 
 __all__ = ["Filter", "evaluate", "operands", "parse_filter", "parse_where", "parse_where_document", "reads_documents"]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns.lanes import LIST_OF, Columns, Kind, Lane
-from afterglow.columns.texts import Texts
-from afterglow.filters import numbers
-from afterglow.filters.tree import (
+from afterglow.columns.column import LIST_OF, Columns, Kind, Lane
+from afterglow.columns.string_column import Texts
+from afterglow.filters import numeric
+from afterglow.filters.ast import (
     Among,
     And,
     Compare,
@@ -142,7 +142,7 @@ def _comparing(columns: Columns, key: str, comparison: Comparison, value: Scalar
         lane = columns.lane(key, kind)
         return _nothing(columns) if lane is None else _spread(columns, lane, _equal(lane, value))
     found = [
-        _spread(columns, lane, numbers.compare(lane.values, comparison, value))
+        _spread(columns, lane, numeric.compare(lane.values, comparison, value))
         for lane in map(columns.lane, (key, key), (Kind.INT, Kind.FLOAT))
         if lane is not None
     ]
@@ -157,7 +157,7 @@ def _among(columns: Columns, key: str, kind: Kind, values: Sequence[Scalar]) -> 
         elif lane.kind is kind is Kind.BOOL:
             found |= _spread(columns, lane, np.isin(lane.values, values))
         elif {lane.kind, kind} <= {Kind.INT, Kind.FLOAT}:
-            found |= _spread(columns, lane, numbers.one_of(lane.values, values))
+            found |= _spread(columns, lane, numeric.one_of(lane.values, values))
     return found
 
 

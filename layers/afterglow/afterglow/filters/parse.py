@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from afterglow.columns.lanes import Kind
+from afterglow.columns.column import Kind
 from afterglow.errors import InvalidArgument
-from afterglow.filters.tree import (
+from afterglow.filters.ast import (
     Among,
     And,
     Compare,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from afterglow.errors import InvalidArgument
-from afterglow.filters import marks
-from afterglow.filters.engine import SyntaxFault, program
+from afterglow.filters import boundary_markers
+from afterglow.filters.re2_engine import SyntaxFault, program
 from afterglow.filters.rust_syntax import Form, Translation, translate
 
 LONGEST_PATTERN = 16 * 1024
@@ -45,7 +45,7 @@ class Regex:
         if self.marked is not None:
             alone = bytes(text[start:stop])
             if self.plain is None or not alone.isascii():
-                return None if self.marked.search(marks.marked(alone.decode())) is None else start
+                return None if self.marked.search(boundary_markers.marked(alone.decode())) is None else start
         match = self.plain.search(text, start, stop)
         return None if match is None else int(match.start())
 

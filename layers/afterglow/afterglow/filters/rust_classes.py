@@ -7,7 +7,7 @@ things we refuse rather than get wrong: that arithmetic on a `\p{…}` or in a c
 
 from dataclasses import dataclass, field, replace
 
-from afterglow.filters.engine import SyntaxFault, program
+from afterglow.filters.re2_engine import SyntaxFault, program
 from afterglow.filters.rust_escapes import Reader, escaped_point
 from afterglow.filters.rust_properties import (
     Ranges,
@@ -19,7 +19,7 @@ from afterglow.filters.rust_properties import (
     union,
     written,
 )
-from afterglow.filters.word_edges import UNKNOWN, Edges, of_ranges
+from afterglow.filters.word_boundaries import UNKNOWN, Edges, of_ranges
 
 DEEPEST_NESTING = 50
 POSIX: dict[str, Ranges] = {

@@ -1,6 +1,6 @@
 """Reading a pattern character by character, and the escapes that stand for one character."""
 
-from afterglow.filters.engine import SyntaxFault
+from afterglow.filters.re2_engine import SyntaxFault
 
 CONTROLS = {"a": 0x07, "f": 0x0C, "t": 0x09, "n": 0x0A, "r": 0x0D, "v": 0x0B}
 HEX_DIGITS = {"x": 2, "u": 4, "U": 8}

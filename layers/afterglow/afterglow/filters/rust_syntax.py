@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from afterglow.filters import marks, rust_classes, word_edges
-from afterglow.filters.engine import SyntaxFault
+from afterglow.filters import boundary_markers, rust_classes, word_boundaries
+from afterglow.filters.re2_engine import SyntaxFault
 from afterglow.filters.rust_classes import Modes
 from afterglow.filters.rust_escapes import Reader, escaped_point, quoted
-from afterglow.filters.word_edges import IN_WORD, UNKNOWN, Edges
+from afterglow.filters.word_boundaries import IN_WORD, UNKNOWN, Edges
 
 DEEPEST_NESTING = 250
 MOST_REPETITIONS = 1000
@@ -90,7 +90,9 @@ class _Translator:
             raise SyntaxFault("unclosed group", self.groups[-1].start, 1)
         literal = "" if self.has_alternatives else max(self.runs, key=lambda run: len(run.encode()))
         whole = self.groups[0]
-        simpler = word_edges.without_boundaries(whole.atoms, whole.edges, self.boundaries) if self.boundaries else None
+        simpler = (
+            word_boundaries.without_boundaries(whole.atoms, whole.edges, self.boundaries) if self.boundaries else None
+        )
         return Translation(
             text="".join(simpler or whole.atoms),
             is_anchored=self.is_anchored or self.boundaries > 0,
@@ -149,11 +151,11 @@ class _Translator:
             self.runs.append("")
 
     def _add_consuming(self, atom: str, edges: Edges = UNKNOWN, literal: str = "") -> None:
-        self._add(f"(?:{marks.PASS}{atom})" if self.form is Form.MARKED else atom, edges, literal=literal)
+        self._add(f"(?:{boundary_markers.PASS}{atom})" if self.form is Form.MARKED else atom, edges, literal=literal)
 
     def _add_literal(self, point: int) -> None:
         is_certain = len(self.groups) == 1 and not self.groups[0].modes.insensitive
-        self._add_consuming(quoted(point), word_edges.of_point(point), chr(point) if is_certain else "")
+        self._add_consuming(quoted(point), word_boundaries.of_point(point), chr(point) if is_certain else "")
 
     def _add_assertion(self, plain: str, marked: str) -> None:
         if self.form is not Form.LOOSE:
@@ -167,7 +169,7 @@ class _Translator:
 
     def _anchor(self, anchor: str) -> None:
         self.is_anchored = True
-        self._add_assertion(anchor, f"(?:{marks.PASS}{anchor})" if anchor in ("$", "\\z") else anchor)
+        self._add_assertion(anchor, f"(?:{boundary_markers.PASS}{anchor})" if anchor in ("$", "\\z") else anchor)
 
     def _open(self, start: int) -> None:
         reader = self.reader
@@ -217,7 +219,7 @@ class _Translator:
         if len(self.groups) == 1:
             raise SyntaxFault("unopened group", start, 1)
         group = self.groups.pop()
-        self._add(f"{group.opening}{''.join(group.atoms)})", word_edges.of_group(group.atoms, group.edges))
+        self._add(f"{group.opening}{''.join(group.atoms)})", word_boundaries.of_group(group.atoms, group.edges))
 
     def _repeat(self, operator: str, start: int) -> None:
         reader, group = self.reader, self.groups[-1]
@@ -267,13 +269,13 @@ class _Translator:
             case "z":
                 self._anchor("\\z")
             case "b" if reader.skip("{start}"):
-                self._edge(marks.STARTS)
+                self._edge(boundary_markers.STARTS)
             case "b" if reader.skip("{end}"):
-                self._edge(marks.ENDS)
+                self._edge(boundary_markers.ENDS)
             case "<":
-                self._edge(marks.STARTS)
+                self._edge(boundary_markers.STARTS)
             case ">":
-                self._edge(marks.ENDS)
+                self._edge(boundary_markers.ENDS)
             case "b" | "B":
                 if letter == "b" and reader.peek() == "{" and reader.until("}") is not None:
                     raise reader.fault("this kind of word boundary is not supported", start)
@@ -285,7 +287,7 @@ class _Translator:
         if not modes.unicode:
             raise SyntaxFault("word boundaries of ASCII alone are not supported", self.reader.position - 2, 2)
         self.boundaries += 1
-        self._add_assertion(f"\\{letter}", marks.BOUNDARY if letter == "b" else marks.NEITHER)
+        self._add_assertion(f"\\{letter}", boundary_markers.BOUNDARY if letter == "b" else boundary_markers.NEITHER)
 
     def _edge(self, mark: str) -> None:
         self.boundaries += 1

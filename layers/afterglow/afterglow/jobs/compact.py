@@ -4,7 +4,7 @@
    segment whose graph is extended, which keep their row numbers (its dead rows stay dead). What the log after the
    checkpoint does to them does not count: whoever replays it must find what it was written on.
 2. Write the new segment. *Crash after: orphans.*
-3. Publish a manifest that names it in place of its inputs (`jobs.publish`). Where folds published others meanwhile,
+3. Publish a manifest that names it in place of its inputs (`jobs.commit`). Where folds published others meanwhile,
    which add segments and let rows of the inputs die, the merge is carried over: onto the newest manifest, with those
    rows dead in the new segment too. Where another merge took one of the inputs, the race is lost.
 
@@ -17,23 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.catalog import collections
-from afterglow.collection.replica import View
-from afterglow.collection.tuning import graph_parameters
+from afterglow.collection.replica.checkpoint import graph_parameters
+from afterglow.collection.replica.replica import View
 from afterglow.errors import NotFound
-from afterglow.jobs.fold import with_dead
-from afterglow.jobs.plan import Merge
-from afterglow.jobs.publish import LostRace, publish
+from afterglow.jobs.commit import LostRace, publish
+from afterglow.jobs.compaction_policy import Merge
+from afterglow.jobs.flush import with_dead
 from afterglow.segment import manifest as manifests
-from afterglow.segment import part as parts
+from afterglow.segment import row_group as parts
 from afterglow.segment import writer
-from afterglow.segment.graph import GraphPlan
+from afterglow.segment.hnsw import GraphPlan
 from afterglow.segment.manifest import Manifest, SegmentInfo
-from afterglow.segment.part import Chosen
 from afterglow.segment.reader import read_dead
+from afterglow.segment.row_group import Chosen
 from afterglow.segment.writer import GRAPH
 from afterglow.settings import Settings
-from afterglow.storage.ports import ObjectMissing
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import ObjectMissing, Stores
 
 _ATTEMPTS = 20
 _PIECES = 8

@@ -4,7 +4,7 @@ Of each collection, and of what goes wrong with one nothing stands in the way of
 
 1. **Name and state**: the name points to a state that says the same name, tenant and database.
 2. **Manifest**: it matches the checksum in its key, and its invariants hold.
-3. **Files**: each object that it names has the length and checksum that it says (`jobs.scrub`).
+3. **Files**: each object that it names has the length and checksum that it says (`jobs.checksums`).
 4. **Segments**: each opens and has the rows claimed; of all live rows together, ids and insertion ordinals are unique,
    ordinals lie below the next one, and they are as many as the manifest says.
 5. **Log**: the numbers after the last folded entry have no gap, each entry can be read, and its batch is there and
@@ -26,21 +26,20 @@ from numpy.typing import NDArray
 
 from afterglow.catalog import Catalog, Collection, Database, collections, keys
 from afterglow.catalog import state as states
-from afterglow.collection.memory import LivePart
-from afterglow.collection.replica import Replica
-from afterglow.collection.tuning import graph_parameters
+from afterglow.collection.replica.checkpoint import graph_parameters
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.replica.replica_state import LivePart
 from afterglow.errors import AfterglowError, Corrupt
-from afterglow.jobs import scrub
+from afterglow.jobs import checksums
 from afterglow.log import entry as entries
 from afterglow.log import read as log
 from afterglow.log.entry import Entry, Kind
 from afterglow.log.read import Trimmed
-from afterglow.segment import ids as id_index
+from afterglow.segment import id_index
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.reader import Segment, read_dead
-from afterglow.storage.ports import Item, ObjectMissing
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Item, ObjectMissing, Stores
 
 _LOOKS = 10
 _SHOWN = 3
@@ -156,7 +155,7 @@ def _check_checkpoint(stores: Stores, found: Verified, state: Collection, looked
         )
     found.records, found.segments = manifest.records, len(manifest.segments)
     for file in (file for segment in manifest.segments for file in segment.objects):
-        problem = scrub.problem_of(stores.objects, file)
+        problem = checksums.problem_of(stores.objects, file)
         if problem is not None:
             found.problems.append(f"object {file.key} {problem}")
         found.size += file.size

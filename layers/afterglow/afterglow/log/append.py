@@ -11,8 +11,7 @@ from afterglow.log import entry as entries
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, Kind
 from afterglow.settings import Ambient
-from afterglow.storage.ports import ConditionFailed, Put, Write
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import ConditionFailed, Put, Stores, Write
 
 _ATTEMPTS = 3
 _FIRST_PAUSE_SECONDS = 0.05

@@ -20,8 +20,7 @@ import xxhash
 from afterglow.errors import Corrupt
 from afterglow.log import entry as entries
 from afterglow.log.entry import Entry
-from afterglow.storage.ports import Item, Objects
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Item, Objects, Stores
 
 MAGIC = b"AGH1"
 _PREFIX = struct.Struct("<4sQ")

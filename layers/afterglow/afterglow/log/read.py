@@ -10,8 +10,7 @@ from afterglow.log import batch as frames
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, Kind
-from afterglow.storage.ports import Item, Table
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Item, Stores, Table
 
 _AT_ONCE = 8
 

@@ -8,8 +8,7 @@ from uuid import UUID
 from afterglow.catalog import keys
 from afterglow.log import entry as entries
 from afterglow.log.entry import Kind
-from afterglow.storage.ports import Put
-from afterglow.storage.stores import Stores
+from afterglow.storage.ports import Put, Stores
 
 _PAGE = 200
 

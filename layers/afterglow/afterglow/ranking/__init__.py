@@ -9,8 +9,8 @@
     grouping   the best few of each group
 """
 
-from afterglow.ranking.domain import Domain, Found
+from afterglow.ranking.ast import Rank
 from afterglow.ranking.evaluate import evaluate
-from afterglow.ranking.tree import Rank
+from afterglow.ranking.scores import Domain, Found
 
 __all__ = ["Domain", "Found", "Rank", "evaluate"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from afterglow.ranking.domain import Domain, Found, Scores, combined, flat, mapped, of_found
-from afterglow.ranking.tree import Folded, Folding, Function, Mapped, Nearest, Paired, Pairing, Rank, Value
+from afterglow.ranking.ast import Folded, Folding, Function, Mapped, Nearest, Paired, Pairing, Rank, Value
+from afterglow.ranking.scores import Domain, Found, Scores, combined, flat, mapped, of_found
 
 _FUNCTIONS: dict[Function, Callable[..., Scores]] = {
     Function.ABS: np.abs,

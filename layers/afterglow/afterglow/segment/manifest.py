@@ -20,7 +20,7 @@ import orjson
 import xxhash
 
 from afterglow.errors import Corrupt
-from afterglow.segment.framing import ADVICE, FileInfo
+from afterglow.segment.array_file import ADVICE, FileInfo
 from afterglow.storage.ports import Objects
 
 FORMAT = 2

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns.lanes import Columns, Kind, Lane
+from afterglow.columns.column import Columns, Kind, Lane
 from afterglow.errors import Corrupt
-from afterglow.segment.framing import ADVICE
+from afterglow.segment.array_file import ADVICE
 
 Dimensions = NDArray[np.uint32]
 

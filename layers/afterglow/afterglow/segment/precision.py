@@ -16,8 +16,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.segment import spaces
-from afterglow.segment.spaces import Space, Vectors
+from afterglow.segment import distance
+from afterglow.segment.distance import Space, Vectors
 
 _FEW_DIMENSIONS = 16
 _QUERIES = 64
@@ -84,7 +84,7 @@ def _ranks(space: Space, queries: Vectors, others: Vectors) -> NDArray[np.float6
     """What orders the neighbours, (m, n): the distances, but for ip without the 1 that would drown small products."""
     if space is Space.IP:
         return -(queries.astype(np.float64) @ others.astype(np.float64).T)
-    return spaces.between(space, queries, others)
+    return distance.between(space, queries, others)
 
 
 def _magnitude(space: Space, queries: Vectors, others: Vectors) -> float:

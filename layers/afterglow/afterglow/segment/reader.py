@@ -6,17 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns import stored
-from afterglow.columns.texts import Texts
+from afterglow.columns import serde
+from afterglow.columns.string_column import Texts
 from afterglow.errors import Corrupt
-from afterglow.segment import ids as id_index
-from afterglow.segment import postings
-from afterglow.segment.framing import ADVICE, MappedFile
-from afterglow.segment.graph import Graph, GraphParameters
-from afterglow.segment.ids import Hashes
+from afterglow.segment import id_index, postings
+from afterglow.segment.array_file import ADVICE, MappedFile
+from afterglow.segment.hnsw import Graph, GraphParameters
+from afterglow.segment.id_index import Hashes
 from afterglow.segment.manifest import SegmentInfo
-from afterglow.segment.part import Part
 from afterglow.segment.postings import Postings
+from afterglow.segment.row_group import Part
 from afterglow.segment.writer import DEAD, GRAPH, POSTINGS, ROWS, TEXTS, VECTORS
 from afterglow.storage.ports import Objects
 
@@ -41,7 +40,7 @@ class Segment:
             ordinals=arrays["ordinals"],
             vectors=vectors[VECTORS],
             norms=arrays["norms"],
-            columns=stored.from_arrays(meta["columns"], columns),
+            columns=serde.from_arrays(meta["columns"], columns),
             documents=_unpacked("documents", texts_meta, texts_arrays),
             uris=_unpacked("uris", texts_meta, texts_arrays),
             metadatas=_unpacked("metadatas", texts_meta, texts_arrays),

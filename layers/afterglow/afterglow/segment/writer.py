@@ -6,7 +6,7 @@
 
 Memory holds the graph while it is built and, in turn, the columns; of vectors, texts and ids a piece at a time, and of
 what is mapped what was read since the last piece. Besides these there are about 80 bytes a row: where it comes from,
-its ordinal, its norm, the hash of its id. How large all this may get is up to who chooses the rows (`jobs.plan`).
+its ordinal, its norm, the hash of its id. How large all this may get is up to who chooses the rows (`jobs.compaction_policy`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns import merging, stored
-from afterglow.columns.picking import PickedTexts, Picks
-from afterglow.segment import framing, graph, ids, postings, spaces
-from afterglow.segment.framing import FileInfo, Streamed
-from afterglow.segment.graph import GraphPlan
+from afterglow.columns import concat, serde
+from afterglow.columns.gather import PickedTexts, Picks
+from afterglow.segment import array_file, distance, hnsw, id_index, postings
+from afterglow.segment.array_file import FileInfo, Streamed
+from afterglow.segment.distance import Vectors
+from afterglow.segment.hnsw import GraphPlan
 from afterglow.segment.manifest import SegmentInfo
-from afterglow.segment.part import Chosen
-from afterglow.segment.spaces import Vectors
-from afterglow.storage.stores import Stores
+from afterglow.segment.row_group import Chosen
+from afterglow.storage.ports import Stores
 
 _MOST_PIECE = 8 * 1024 * 1024
 _PIECES = 64
@@ -54,19 +54,19 @@ def write_segment(
 
     def write(role: str, meta: dict[str, Any], arrays: Arrays) -> None:
         scratch = objects.scratch(f"{name}-{role}")
-        files[role] = framing.store(
-            objects, f"{prefix}{name}/{role}", scratch, framing.write(scratch, role, meta, arrays)
+        files[role] = array_file.store(
+            objects, f"{prefix}{name}/{role}", scratch, array_file.write(scratch, role, meta, arrays)
         )
 
     vectors = objects.scratch(f"{name}-{VECTORS}")
     norms = np.empty(rows, dtype=np.float32)
     pieces = _vectors(chosen, picks, norms, piece)
-    checksum = framing.write(vectors, VECTORS, {}, {VECTORS: Streamed("<f4", (rows, dimension), pieces)})
+    checksum = array_file.write(vectors, VECTORS, {}, {VECTORS: Streamed("<f4", (rows, dimension), pieces)})
     if plan is not None:
         scratch = objects.scratch(f"{name}-{GRAPH}")
-        graph.build(scratch, plan, framing.peek(vectors, VECTORS)[VECTORS])
-        files[GRAPH] = framing.store(objects, f"{prefix}{name}/{GRAPH}", scratch)
-    files[VECTORS] = framing.store(objects, f"{prefix}{name}/{VECTORS}", vectors, checksum)
+        hnsw.build(scratch, plan, array_file.peek(vectors, VECTORS)[VECTORS])
+        files[GRAPH] = array_file.store(objects, f"{prefix}{name}/{GRAPH}", scratch)
+    files[VECTORS] = array_file.store(objects, f"{prefix}{name}/{VECTORS}", vectors, checksum)
 
     write(
         TEXTS,
@@ -79,9 +79,9 @@ def write_segment(
         ),
     )
     own_ids = PickedTexts([each.part.ids for each in chosen], picks)
-    hashes, hash_rows = ids.index_of(own_ids.each(piece), rows)
-    columns = merging.gather([(each.part.columns, each.rows) for each in chosen], order)
-    columns_meta, pools = stored.to_pools(columns)
+    hashes, hash_rows = id_index.index_of(own_ids.each(piece), rows)
+    columns = concat.gather([(each.part.columns, each.rows) for each in chosen], order)
+    columns_meta, pools = serde.to_pools(columns)
     meta, arrays = _packed(chosen, piece, ids=own_ids)
     arrays = {
         **arrays,
@@ -91,7 +91,7 @@ def write_segment(
         "hash_rows": hash_rows,
         **{
             f"column{number}": Streamed(dtype.str, (sum(map(len, pool)),), pool)
-            for number, (pool, dtype) in enumerate(zip(pools, stored.DTYPES, strict=True))
+            for number, (pool, dtype) in enumerate(zip(pools, serde.DTYPES, strict=True))
         },
     }
     write(ROWS, {**meta, "columns": columns_meta}, arrays)
@@ -105,8 +105,8 @@ def write_dead(stores: Stores, prefix: str, segment: SegmentInfo, dead: NDArray[
     """Write the tombstones of a segment: its dead rows, ascending."""
     nonce = stores.ambient.nonce()
     scratch = stores.objects.scratch(f"{nonce}-{DEAD}")
-    framing.write(scratch, DEAD, {}, {DEAD: np.flatnonzero(dead).astype(np.uint32)})
-    return framing.store(stores.objects, f"{prefix}{segment.id}/{DEAD}-{nonce}", scratch)
+    array_file.write(scratch, DEAD, {}, {DEAD: np.flatnonzero(dead).astype(np.uint32)})
+    return array_file.store(stores.objects, f"{prefix}{segment.id}/{DEAD}-{nonce}", scratch)
 
 
 def _packed(chosen: Sequence[Chosen], piece: int, **texts: PickedTexts) -> tuple[dict[str, Any], Arrays]:
@@ -126,8 +126,8 @@ def _released(pieces: Iterator[NDArray[np.uint8]], chosen: Sequence[Chosen]) -> 
     for piece in pieces:
         yield piece
         for each in chosen:
-            framing.drop_pages(each.part.documents.blob)
-            framing.drop_pages(each.part.ids.blob)
+            array_file.drop_pages(each.part.documents.blob)
+            array_file.drop_pages(each.part.ids.blob)
 
 
 def _vectors(chosen: Sequence[Chosen], picks: Picks, norms: Vectors, most: int) -> Iterator[Vectors]:
@@ -139,6 +139,6 @@ def _vectors(chosen: Sequence[Chosen], picks: Picks, norms: Vectors, most: int) 
         piece = np.empty((stop - start, dimension), dtype=np.float32)
         for number, places, rows in picks.stretch(start, stop):
             piece[places] = chosen[number].part.vectors[rows]
-            framing.drop_pages(chosen[number].part.vectors)
-        norms[start:stop] = spaces.squares(piece)
+            array_file.drop_pages(chosen[number].part.vectors)
+        norms[start:stop] = distance.squares(piece)
         yield piece

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Protocol
 
 from afterglow.errors import AfterglowError
+from afterglow.settings import Ambient, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,3 +185,14 @@ class Queue(Protocol):
 
     def send(self, group: str, body: str) -> None:
         """Ask for `body` to be worked on, in order within `group`, at least once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """One deployment's stores."""
+
+    table: Table
+    objects: Objects
+    queue: Queue
+    settings: Settings
+    ambient: Ambient

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from afterglow.api import models, records, shapes
-from afterglow.api.route import Handler
-from afterglow.api.service import Answer, Call, Later, Service
-from afterglow.api.v1 import calls
+from afterglow.api import models
+from afterglow.api.http.handler import Answer, Call, Later, Service
+from afterglow.api.http.route import Handler
+from afterglow.api.v1 import translate
+from afterglow.api.v2 import records
+from afterglow.api.validation import json_body
 from afterglow.errors import InvalidArgument
 
 
@@ -27,17 +29,17 @@ def upsert(service: Service, call: Call) -> Answer | Later:
 
 def delete(service: Service, call: Call) -> Answer | Later:
     """Delete records by id, by filter, or by both."""
-    return _handled(_delete_some, service, calls.unfiltered(call), _null)
+    return _handled(_delete_some, service, translate.unfiltered(call), _null)
 
 
 def get(service: Service, call: Call) -> Answer | Later:
     """Records in insertion order."""
-    return _handled(records.get, service, calls.unfiltered(call), _included)
+    return _handled(records.get, service, translate.unfiltered(call), _included)
 
 
 def query(service: Service, call: Call) -> Answer | Later:
     """The records nearest to each query vector."""
-    return _handled(records.query, service, calls.unfiltered(call, "ids"), _included)
+    return _handled(records.query, service, translate.unfiltered(call, "ids"), _included)
 
 
 def count(service: Service, call: Call) -> Answer | Later:
@@ -46,7 +48,7 @@ def count(service: Service, call: Call) -> Answer | Later:
 
 
 def _delete_some(service: Service, call: Call) -> Answer:
-    given = shapes.parse(models.DeleteRecords, call.body)
+    given = json_body.parse(models.DeleteRecords, call.body)
     if given.ids is None and given.where is None and given.where_document is None:
         raise InvalidArgument("You must provide either ids, where, or where_document to delete.")
     return records.delete(service, call)
@@ -54,14 +56,14 @@ def _delete_some(service: Service, call: Call) -> Answer:
 
 def _handled(handler: Handler, service: Service, call: Call, reworded: Callable[[Answer], Answer]) -> Answer | Later:
     collection_id = call.part("collection_id")
-    with calls.worded(collection_id):
-        done = handler(service, calls.of_collection(service, call))
+    with translate.worded(collection_id):
+        done = handler(service, translate.of_collection(service, call))
     if isinstance(done, Answer):
         return reworded(done)
     work = done.work
 
     def rest() -> Answer:
-        with calls.worded(collection_id):
+        with translate.worded(collection_id):
             return reworded(work())
 
     return Later(rest)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from afterglow.access import Need
-from afterglow.api import answers, models
-from afterglow.api.params import PAGE
-from afterglow.api.route import Route, Runs
-from afterglow.api.v1 import answers as old_answers
+from afterglow.api import models, responses
+from afterglow.api.http.request_params import PAGE
+from afterglow.api.http.route import Route, Runs
 from afterglow.api.v1 import collections, records, system, tenants
-from afterglow.api.v1.calls import place_of_query, tenant_of_query
+from afterglow.api.v1 import responses as old_answers
+from afterglow.api.v1.translate import place_of_query, tenant_of_query
+from afterglow.auth import Need
 from afterglow.catalog.tenants import DEFAULT_DATABASE, DEFAULT_TENANT
 
 API = "/api/v1"
@@ -175,7 +175,7 @@ ROUTES: tuple[Route, ...] = (
         tenants.get_database,
         _TAG,
         "A database",
-        response=answers.Database,
+        response=responses.Database,
         failures=(400, 404),
         query=(_TENANT,),
         need=Need.READ,
@@ -221,7 +221,7 @@ ROUTES: tuple[Route, ...] = (
         system.heartbeat,
         _TAG,
         "The server's clock",
-        response=answers.Heartbeat,
+        response=responses.Heartbeat,
         runs=Runs.AT_ONCE,
         need=Need.PUBLIC,
     ),
@@ -231,7 +231,7 @@ ROUTES: tuple[Route, ...] = (
         system.heartbeat,
         _TAG,
         "The server's clock",
-        response=answers.Heartbeat,
+        response=responses.Heartbeat,
         runs=Runs.AT_ONCE,
         need=Need.PUBLIC,
     ),

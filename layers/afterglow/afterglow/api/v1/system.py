@@ -2,8 +2,8 @@
 
 import orjson
 
-from afterglow.api import system
-from afterglow.api.service import Answer, Call, Service
+from afterglow.api.http.handler import Answer, Call, Service
+from afterglow.api.v2 import system
 
 _LAST_VERSION = "0.5.15"
 

@@ -2,9 +2,9 @@
 
 import orjson
 
-from afterglow.api import tenants
-from afterglow.api.service import Answer, Call, Service
-from afterglow.api.v1 import calls
+from afterglow.api.http.handler import Answer, Call, Service
+from afterglow.api.v1 import translate
+from afterglow.api.v2 import tenants
 from afterglow.errors import NotFound
 
 _NULL = b"null"
@@ -12,7 +12,7 @@ _NULL = b"null"
 
 def create_tenant(service: Service, call: Call) -> Answer:
     """Make a tenant."""
-    with calls.unique(call, "Tenant"):
+    with translate.unique(call, "Tenant"):
         tenants.create_tenant(service, call)
     return Answer(_NULL)
 
@@ -28,9 +28,9 @@ def get_tenant(service: Service, call: Call) -> Answer:
 
 def create_database(service: Service, call: Call) -> Answer:
     """Make a database."""
-    placed = calls.within_tenant(call)
+    placed = translate.within_tenant(call)
     try:
-        with calls.unique(call, "Database", of=f" for tenant {placed.part('tenant')}"):
+        with translate.unique(call, "Database", of=f" for tenant {placed.part('tenant')}"):
             tenants.create_database(service, placed)
     except NotFound:
         raise NotFound(f"Tenant {placed.part('tenant')} not found") from None
@@ -39,7 +39,7 @@ def create_database(service: Service, call: Call) -> Answer:
 
 def get_database(service: Service, call: Call) -> Answer:
     """One database."""
-    placed = calls.within_tenant(call)
+    placed = translate.within_tenant(call)
     try:
         return tenants.get_database(service, placed)
     except NotFound:

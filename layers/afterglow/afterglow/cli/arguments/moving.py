@@ -12,8 +12,8 @@ def import_(given: argparse.Namespace) -> None:
     if given.from_chroma is not None:
         _import_from_chroma(given)
         return
+    from afterglow.bulk.types import Target
     from afterglow.cli import import_files
-    from afterglow.imports.model import Target
 
     if not given.files or given.collection is None:
         give_up("an import takes files and --collection, or --from-chroma", MISUSED)
@@ -28,8 +28,8 @@ def import_(given: argparse.Namespace) -> None:
 
 
 def _import_from_chroma(given: argparse.Namespace) -> None:
+    from afterglow.bulk.migrate import Wanted
     from afterglow.cli.move import from_chroma
-    from afterglow.moving.chroma import Wanted
 
     if given.files or given.sidecar is not None or given.space is not None or given.again:
         give_up("--from-chroma takes no files, --sidecar, --space or --again", MISUSED)

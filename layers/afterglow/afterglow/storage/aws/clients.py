@@ -11,7 +11,7 @@ How long a call may take, at the worst, when a service swallows every packet —
     SQS        1 s          2 s                  2          4 s
 
 A throttled attempt is repeated after up to 1, then up to 2 seconds; a failed one after some hundredths. Only then do
-the adapters raise, and they say so (`storage.aws.errors`).
+the adapters raise, and they say so (`storage.aws.error_mapping`).
 """
 
 import threading
@@ -21,8 +21,8 @@ import botocore.session
 from botocore.config import Config
 
 from afterglow.settings import Ambient
-from afterglow.storage.aws import metered
-from afterglow.storage.aws.errors import translated
+from afterglow.storage.aws import usage_hooks
+from afterglow.storage.aws.error_mapping import translated
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
@@ -102,5 +102,5 @@ class Clients:
             tcp_keepalive=True,
         )
         client = self._session.create_client(service, config=config)
-        metered.attach(client)
+        usage_hooks.attach(client)
         return client

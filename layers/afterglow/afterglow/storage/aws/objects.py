@@ -1,4 +1,4 @@
-"""The Objects port over an S3 bucket, with copies on the local disk (`storage.aws.cache`, `storage.aws.transfer`).
+"""The Objects port over an S3 bucket, with copies on the local disk (`storage.aws.disk_cache`, `storage.aws.transfer`).
 
 * A put is whole or not at all, and every read that begins after it sees it: S3 promises both. The checksum that
   botocore sends along is verified by S3.
@@ -22,9 +22,9 @@ from botocore.exceptions import ClientError
 from afterglow.errors import InvalidArgument, StorageFull, Unavailable
 from afterglow.settings import Ambient
 from afterglow.storage.aws import transfer
-from afterglow.storage.aws.cache import Begin, FileCache
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.aws.errors import code_of, translated
+from afterglow.storage.aws.disk_cache import Begin, FileCache
+from afterglow.storage.aws.error_mapping import code_of, translated
 from afterglow.storage.aws.transfer import Place
 from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectMissing
 

@@ -14,7 +14,7 @@ from functools import partial
 import orjson
 
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.aws.errors import translated
+from afterglow.storage.aws.error_mapping import translated
 from afterglow.storage.aws.transfer import side_by_side
 
 _SIDE_BY_SIDE = 8

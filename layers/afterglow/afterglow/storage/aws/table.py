@@ -1,4 +1,4 @@
-"""The Table port over one DynamoDB table (`storage.aws.items`: how an item lies in it). Reads are strongly consistent.
+"""The Table port over one DynamoDB table (`storage.aws.expressions`: how an item lies in it). Reads are strongly consistent.
 
 * A put on a condition is one PutItem; what stands there instead comes back with the refusal. One without is an
   UpdateItem that adds 1 to the version.
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from afterglow.errors import Unavailable
-from afterglow.storage.aws import items
+from afterglow.storage.aws import expressions
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.aws.errors import THROTTLED, code_of, throttled, translated
+from afterglow.storage.aws.error_mapping import THROTTLED, code_of, throttled, translated
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Write
 
 if TYPE_CHECKING:
@@ -49,18 +49,18 @@ class DynamoTable:
 
     def get(self, pk: str, sk: str) -> Item | None:
         """The item, or None."""
-        key = items.key(pk, sk)
+        key = expressions.key(pk, sk)
         found = self._call(lambda: self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True))
-        return items.item_of(found["Item"]) if "Item" in found else None
+        return expressions.item_of(found["Item"]) if "Item" in found else None
 
     def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item | None]:
         """The items in the order of `keys`, None where there is none."""
         found: dict[tuple[str, str], Item] = {}
         distinct = list(dict.fromkeys(keys))
         for start in range(0, len(distinct), _BATCH_GET):
-            wanted = [items.key(*each) for each in distinct[start : start + _BATCH_GET]]
+            wanted = [expressions.key(*each) for each in distinct[start : start + _BATCH_GET]]
             for attributes in self._get_batch(wanted):
-                item = items.item_of(attributes)
+                item = expressions.item_of(attributes)
                 found[item.pk, item.sk] = item
         return [found.get(each) for each in keys]
 
@@ -76,19 +76,19 @@ class DynamoTable:
     ) -> int:
         """Write the item and return its new version."""
         put = Put(pk, sk, value, if_absent, if_version, expires_at)
-        condition = items.condition_of(if_absent, if_version)
+        condition = expressions.condition_of(if_absent, if_version)
         version = 1 if if_version is None else if_version + 1
-        attributes = items.attributes(put, version)
+        attributes = expressions.attributes(put, version)
         if condition is None:
             return self._add(put)
-        expression = items.arguments(ConditionExpression=condition)
+        expression = expressions.arguments(ConditionExpression=condition)
         self._call(lambda: self._client.put_item(TableName=self._name, Item=attributes, **expression, **_OLD), put)
         return version
 
     def put_many(self, puts: Sequence[Put]) -> None:
         """Unconditional puts, 25 a call; of several of one item the last counts."""
         last = {(put.pk, put.sk): put for put in puts}
-        requests: list[Any] = [{"PutRequest": {"Item": items.attributes(put, 1)}} for put in last.values()]
+        requests: list[Any] = [{"PutRequest": {"Item": expressions.attributes(put, 1)}} for put in last.values()]
         for start in range(0, len(requests), _BATCH_WRITE):
             left: Sequence[Any] = requests[start : start + _BATCH_WRITE]
             for _ in self._while_left():
@@ -110,14 +110,14 @@ class DynamoTable:
         if before is not None and before <= after:
             return []
         asked: dict[str, Any] = {"TableName": self._name, "ConsistentRead": True, "ScanIndexForward": not reverse}
-        asked |= items.arguments(KeyConditionExpression=items.between(pk, after, before))
+        asked |= expressions.arguments(KeyConditionExpression=expressions.between(pk, after, before))
         found: list[Item] = []
         while limit is None or len(found) < limit:
             if limit is not None:
                 asked["Limit"] = limit - len(found)
             page = self._call(lambda: self._client.query(**asked))
             ends = (after, before)
-            found += [item for item in map(items.item_of, page["Items"]) if item.sk not in ends]
+            found += [item for item in map(expressions.item_of, page["Items"]) if item.sk not in ends]
             if "LastEvaluatedKey" not in page:
                 break
             asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -125,7 +125,10 @@ class DynamoTable:
 
     def delete(self, pk: str, sk: str, *, if_version: int | None = None) -> None:
         """Remove the item."""
-        key, expression = items.key(pk, sk), items.arguments(ConditionExpression=items.condition_of(False, if_version))
+        key, expression = (
+            expressions.key(pk, sk),
+            expressions.arguments(ConditionExpression=expressions.condition_of(False, if_version)),
+        )
         delete = Delete(pk, sk, if_version)
         self._call(lambda: self._client.delete_item(TableName=self._name, Key=key, **expression, **_OLD), delete)
 
@@ -145,11 +148,14 @@ class DynamoTable:
         return self._clients.dynamodb
 
     def _add(self, put: Put) -> int:
-        key, expression = items.key(put.pk, put.sk), items.arguments(UpdateExpression=items.update(put))
+        key, expression = (
+            expressions.key(put.pk, put.sk),
+            expressions.arguments(UpdateExpression=expressions.update(put)),
+        )
         done = self._call(
             lambda: self._client.update_item(TableName=self._name, Key=key, ReturnValues="UPDATED_NEW", **expression)
         )
-        return int(done["Attributes"][items.VERSION]["N"])
+        return int(done["Attributes"][expressions.VERSION]["N"])
 
     def _get_batch(self, keys: list[Any]) -> Iterator[Any]:
         for _ in self._while_left():
@@ -165,20 +171,26 @@ class DynamoTable:
         place = {"TableName": self._name, **_OLD}
         match write:
             case Put(if_absent=False, if_version=None):
-                items.attributes(write, 1)
-                expression = items.arguments(UpdateExpression=items.update(write))
-                return {"Update": {**place, "Key": items.key(write.pk, write.sk), **expression}}
+                expressions.attributes(write, 1)
+                expression = expressions.arguments(UpdateExpression=expressions.update(write))
+                return {"Update": {**place, "Key": expressions.key(write.pk, write.sk), **expression}}
             case Put():
-                condition = items.condition_of(write.if_absent, write.if_version)
-                item = items.attributes(write, (write.if_version or 0) + 1)
-                return {"Put": {**place, "Item": item, **items.arguments(ConditionExpression=condition)}}
+                condition = expressions.condition_of(write.if_absent, write.if_version)
+                item = expressions.attributes(write, (write.if_version or 0) + 1)
+                return {"Put": {**place, "Item": item, **expressions.arguments(ConditionExpression=condition)}}
             case Delete():
-                condition = items.condition_of(False, write.if_version)
-                key = items.key(write.pk, write.sk)
-                return {"Delete": {**place, "Key": key, **items.arguments(ConditionExpression=condition)}}
+                condition = expressions.condition_of(False, write.if_version)
+                key = expressions.key(write.pk, write.sk)
+                return {"Delete": {**place, "Key": key, **expressions.arguments(ConditionExpression=condition)}}
             case Check():
-                key = items.key(write.pk, write.sk)
-                return {"ConditionCheck": {**place, "Key": key, **items.arguments(ConditionExpression=items.PRESENT)}}
+                key = expressions.key(write.pk, write.sk)
+                return {
+                    "ConditionCheck": {
+                        **place,
+                        "Key": key,
+                        **expressions.arguments(ConditionExpression=expressions.PRESENT),
+                    }
+                }
 
     def _while_left(self) -> Iterator[None]:
         """As often as part of a batch may be left, with a pause before each further time. Raises Busy after that."""
@@ -216,5 +228,5 @@ def _answers(error: ClientError) -> list[Any]:
 
 
 def _refused(write: Write, existing: Any) -> ConditionFailed:
-    item = items.item_of(existing) if existing else None
+    item = expressions.item_of(existing) if existing else None
     return ConditionFailed(f"{write.pk} {write.sk} is not as expected", item)

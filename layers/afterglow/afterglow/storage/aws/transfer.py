@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
 from afterglow.errors import Unavailable
-from afterglow.storage.aws.cache import Begin
-from afterglow.storage.aws.errors import code_of
+from afterglow.storage.aws.disk_cache import Begin
+from afterglow.storage.aws.error_mapping import code_of
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client

@@ -1,0 +1,1 @@
+"""One HTTP exchange: route, body, parameters, execution, errors, content encoding."""

@@ -1,0 +1,80 @@
+"""The shapes of v1's answers, for the OpenAPI page."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from afterglow.api.models.fields import IncludeName
+from afterglow.api.responses import Answered, Metadata
+
+
+class Version1PreFlight(Answered):
+    """What clients must know before they write."""
+
+    max_batch_size: int
+
+
+class Version1Tenant(Answered):
+    """A tenant."""
+
+    name: str
+
+
+class Version1Index(Answered):
+    """The vector index as configured."""
+
+    space: Literal["l2", "cosine", "ip"]
+    ef_construction: int
+    ef_search: int
+    num_threads: int
+    neighbors: int = Field(alias="M")
+    resize_factor: float
+    batch_size: int
+    sync_threshold: int
+    kind: Literal["HNSWConfigurationInternal"] = Field(alias="_type")
+
+
+class Version1Configuration(Answered):
+    """How a collection's vectors are indexed."""
+
+    hnsw_configuration: Version1Index
+    kind: Literal["CollectionConfigurationInternal"] = Field(alias="_type")
+
+
+class Version1Collection(Answered):
+    """A collection."""
+
+    id: str = Field(json_schema_extra={"format": "uuid"})
+    name: str
+    configuration_json: Version1Configuration
+    metadata: Metadata | None
+    dimension: int | None
+    tenant: str
+    database: str
+    log_position: int
+    version: int
+
+
+class Version1Got(Answered):
+    """Records in insertion order; a field is null if it was not asked for."""
+
+    ids: list[str]
+    embeddings: list[list[float]] | None
+    documents: list[str | None] | None
+    uris: list[str | None] | None
+    metadatas: list[Metadata | None] | None
+    data: None
+    included: list[IncludeName]
+
+
+class Version1Found(Answered):
+    """One list per query vector, nearest first; a field is null if it was not asked for."""
+
+    ids: list[list[str]]
+    embeddings: list[list[list[float]]] | None
+    documents: list[list[str | None]] | None
+    uris: list[list[str | None]] | None
+    metadatas: list[list[Metadata | None]] | None
+    distances: list[list[float | None]] | None
+    data: None
+    included: list[IncludeName]

@@ -1,0 +1,1 @@
+"""Handlers of the v2 API, one module for a resource."""

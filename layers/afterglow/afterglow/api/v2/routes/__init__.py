@@ -1,0 +1,22 @@
+"""The route table: everything the server answers. Starlette's routes, `/openapi.json` and `/docs` all come from it.
+
+Requests are matched in this order, so the busy routes come first, and `by-id` before names.
+"""
+
+from afterglow.api import docs
+from afterglow.api.http.route import Route
+from afterglow.api.v1 import routes as v1
+from afterglow.api.v2.routes import collections, functions, imports, records, system, tenants
+
+ROUTES: tuple[Route, ...] = (
+    *records.ROUTES,
+    *collections.FORKS,
+    *functions.ROUTES,
+    *collections.ROUTES,
+    *imports.ROUTES,
+    *collections.COUNTED_OR_NAMED,
+    *tenants.ROUTES,
+    *system.ROUTES,
+    *v1.ROUTES,
+    *docs.routes(lambda: ROUTES),
+)

@@ -1,0 +1,120 @@
+"""The routes of a collection's records."""
+
+from typing import Any
+
+from afterglow.api import models, responses
+from afterglow.api.http import request_params
+from afterglow.api.http.route import Route, Runs
+from afterglow.api.v2 import records, search
+from afterglow.api.v2.routes.paths import COLLECTION
+from afterglow.auth import Need
+from afterglow.collection.types import ReadLevel
+
+_LEVEL: dict[str, Any] = {"type": "string", "enum": list(ReadLevel), "default": ReadLevel.INDEX_AND_WAL}
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "POST",
+        COLLECTION + "/query",
+        records.query,
+        "Records",
+        "The records nearest to each query vector",
+        models.QueryRecords,
+        responses.Found,
+        failures=(400, 404),
+        runs=Runs.BY_WEIGHT,
+        query=(request_params.QUERY,),
+        need=Need.READ,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/get",
+        records.get,
+        "Records",
+        "Records by id or filter, in insertion order",
+        models.GetRecords,
+        responses.Got,
+        failures=(400, 404),
+        query=(request_params.QUERY,),
+        need=Need.READ,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/add",
+        records.add,
+        "Records",
+        "Add records; ids that are there are left alone",
+        models.AddRecords,
+        responses.Nothing,
+        success=201,
+        failures=(400, 404, 429, 501, 507),
+        need=Need.WRITE,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/upsert",
+        records.upsert,
+        "Records",
+        "Insert records, or merge into those that are there",
+        models.UpsertRecords,
+        responses.Nothing,
+        failures=(400, 404, 429, 501, 507),
+        need=Need.WRITE,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/update",
+        records.update,
+        "Records",
+        "Change records; ids that are not there are left out",
+        models.UpdateRecords,
+        responses.Nothing,
+        failures=(400, 404, 429, 501, 507),
+        need=Need.WRITE,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/delete",
+        records.delete,
+        "Records",
+        "Delete records by id or filter",
+        models.DeleteRecords,
+        responses.Deleted,
+        failures=(400, 404, 429, 507),
+        need=Need.WRITE,
+    ),
+    Route(
+        "GET",
+        COLLECTION + "/count",
+        records.count,
+        "Records",
+        "How many records there are",
+        response=int,
+        failures=(400, 404),
+        query=(("read_level", _LEVEL), request_params.QUERY),
+        need=Need.READ,
+    ),
+    Route(
+        "GET",
+        COLLECTION + "/indexing_status",
+        records.indexing_status,
+        "Records",
+        "How much of what was written is indexed",
+        response=responses.IndexingStatus,
+        failures=(400, 404),
+        need=Need.READ,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/search",
+        search.search,
+        "Records",
+        "Several searches: filtered, ranked by an expression, grouped",
+        models.SearchRecords,
+        responses.Searched,
+        failures=(400, 404),
+        runs=Runs.BY_WEIGHT,
+        query=(request_params.QUERY,),
+        need=Need.READ,
+    ),
+)

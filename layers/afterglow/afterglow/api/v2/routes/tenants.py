@@ -1,0 +1,85 @@
+"""The routes of databases and tenants."""
+
+from afterglow.api import models, responses
+from afterglow.api.http.request_params import PAGE
+from afterglow.api.http.route import Route
+from afterglow.api.v2 import tenants
+from afterglow.api.v2.routes.paths import API, DATABASE, DATABASES
+from afterglow.auth import Need
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "GET",
+        DATABASE,
+        tenants.get_database,
+        "Databases",
+        "A database",
+        response=responses.Database,
+        failures=(400, 404),
+        need=Need.READ,
+    ),
+    Route(
+        "DELETE",
+        DATABASE,
+        tenants.delete_database,
+        "Databases",
+        "Drop a database and its collections",
+        response=responses.Nothing,
+        failures=(404, 507),
+        need=Need.ADMIN,
+    ),
+    Route(
+        "GET",
+        DATABASES,
+        tenants.list_databases,
+        "Databases",
+        "A tenant's databases, by name",
+        response=list[responses.Database],
+        failures=(400,),
+        query=PAGE,
+        need=Need.READ,
+    ),
+    Route(
+        "POST",
+        DATABASES,
+        tenants.create_database,
+        "Databases",
+        "Make a database",
+        models.CreateDatabase,
+        responses.Nothing,
+        failures=(400, 404, 409, 507),
+        need=Need.ADMIN,
+    ),
+    Route(
+        "POST",
+        API + "/tenants",
+        tenants.create_tenant,
+        "Tenants",
+        "Make a tenant",
+        models.CreateTenant,
+        responses.Nothing,
+        failures=(400, 409, 507),
+        need=Need.ADMIN,
+    ),
+    Route(
+        "GET",
+        API + "/tenants/{tenant}",
+        tenants.get_tenant,
+        "Tenants",
+        "A tenant",
+        response=responses.Tenant,
+        failures=(404,),
+        need=Need.READ,
+    ),
+    Route(
+        "PATCH",
+        API + "/tenants/{tenant}",
+        tenants.update_tenant,
+        "Tenants",
+        "Give a tenant its resource name, once",
+        models.UpdateTenant,
+        responses.Nothing,
+        failures=(400, 404, 409, 507),
+        need=Need.ADMIN,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Parsing and validating request bodies: JSON shapes, embeddings, metadata, rank expressions."""

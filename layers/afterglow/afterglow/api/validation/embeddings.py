@@ -1,0 +1,165 @@
+"""Embeddings as they come over the wire, to numpy float32.
+
+A list of rows, each a list of numbers or, in a write, a base64 string of little-endian float32; the two do not mix.
+Shape is judged first (Malformed, 422), values later (InvalidArgument, 400), because the genuine server looks the
+collection up in between. Both are vectorised: the types of all items in one set, whether all numbers are finite in one
+expression.
+"""
+
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.api.validation.json_body import wrong_shape, wrong_type
+from afterglow.errors import InvalidArgument
+
+_NUMBERS = frozenset({int, float})
+_BASE64 = re.compile("[A-Za-z0-9+/]*={0,2}")
+_LAST_OF_ONE = "AQgw"
+_LAST_OF_TWO = "AEIMQUYcgkosw048"
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Float32 vectors of shape (m, dimension), and which of the request's rows they are (None: all in order)."""
+
+    vectors: NDArray[np.float32] | None
+    rows: NDArray[np.int64] | None = None
+
+
+def check_shape(value: Any, *, nulls: bool) -> None:
+    """Refuse what is no list of embeddings; with `nulls`, rows may be null. Raises Malformed."""
+    variant = "UpdateEmbeddingsPayload" if nulls else "EmbeddingsPayload"
+    if not _has_shape(value, nulls=nulls):
+        raise wrong_shape("embeddings", f"data did not match any variant of untagged enum {variant}")
+
+
+def parse_embeddings(value: list[Any]) -> Embeddings:
+    """The vectors of a write whose shape was checked. Raises InvalidArgument."""
+    rows = None
+    given = value
+    if None in value:
+        present = [at for at, row in enumerate(value) if row is not None]
+        rows = np.array(present, dtype=np.int64)
+        given = [value[at] for at in present]
+    if not given:
+        return Embeddings(None)
+    return Embeddings(_from_base64(given) if type(given[0]) is str else _from_numbers(given), rows)
+
+
+def parse_queries(value: Any) -> NDArray[np.float32]:
+    """The vectors of a query, shape (m, dimension). Raises Malformed, InvalidArgument.
+
+    Infinite components become the largest float32, so that a distance may overflow but is never undefined.
+    """
+    if type(value) is not list:
+        raise wrong_type("query_embeddings", value, "a sequence")
+    for at, row in enumerate(value):
+        if type(row) is not list:
+            raise wrong_type(f"query_embeddings[{at}]", row, "a sequence")
+        if not _NUMBERS.issuperset(map(type, row)):
+            wrong = next(i for i, number in enumerate(row) if type(number) not in _NUMBERS)
+            raise wrong_type(f"query_embeddings[{at}][{wrong}]", row[wrong], "f32")
+    if not value:
+        return np.empty((0, 0), dtype=np.float32)
+    if len(set(map(len, value))) > 1:
+        raise InvalidArgument("Inconsistent dimensions in provided embeddings")
+    return np.clip(_matrix(value), -_LARGEST, _LARGEST)
+
+
+def _has_shape(value: Any, *, nulls: bool) -> bool:
+    if type(value) is not list:
+        return False
+    kinds = set(map(type, value))
+    if nulls:
+        kinds.discard(type(None))
+        value = [row for row in value if row is not None]
+    if kinds == {list}:
+        return _NUMBERS.issuperset(map(type, chain.from_iterable(value)))
+    return not kinds or kinds == {str}
+
+
+def _from_numbers(rows: list[list[float]]) -> NDArray[np.float32]:
+    lengths = set(map(len, rows))
+    _refuse_empty(lengths)
+    if len(lengths) > 1:
+        # Which of the two is wrong with it, in the genuine server's order.
+        _refuse_infinite(_matrix([list(chain.from_iterable(rows))]))
+        raise InvalidArgument("Inconsistent dimensions in provided embeddings")
+    matrix = _matrix(rows)
+    _refuse_infinite(matrix)
+    return matrix
+
+
+def _from_base64(rows: list[str]) -> NDArray[np.float32]:
+    decoded = [_decoded(row) for row in rows]
+    whole = np.frombuffer(b"".join(decoded), dtype="<f4")
+    if not np.isfinite(whole).all():
+        _refuse_not_finite(decoded)
+    lengths = set(map(len, decoded))
+    _refuse_empty(lengths)
+    if len(lengths) > 1:
+        raise InvalidArgument("Inconsistent dimensions in provided embeddings")
+    return whole.reshape(len(rows), -1)
+
+
+def _decoded(row: str) -> bytes:
+    try:
+        raw = binascii.a2b_base64(row, strict_mode=True)
+    except ValueError:
+        raise InvalidArgument(f"Invalid base64 string: {_fault(row)}") from None
+    if row.endswith("="):
+        _refuse_loose_bits(row)
+    if len(raw) % 4:
+        raise InvalidArgument(
+            f"Invalid byte length: {len(raw)} bytes cannot be converted to f32 values (must be divisible by 4)"
+        )
+    return raw
+
+
+def _refuse_loose_bits(row: str) -> None:
+    """Bits after the last byte must be zero: else two strings would mean the same vector."""
+    last = row.rstrip("=")[-1]
+    if last not in (_LAST_OF_ONE if row.endswith("==") else _LAST_OF_TWO):
+        raise InvalidArgument(f"Invalid base64 string: Invalid last symbol {ord(last)}, offset {row.index('=') - 1}.")
+
+
+def _fault(row: str) -> str:
+    good = _BASE64.match(row)
+    assert good is not None
+    if good.end() < len(row):
+        return f"Invalid symbol {row[good.end()].encode()[0]}, offset {good.end()}."
+    return "Invalid padding"
+
+
+def _matrix(rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+    # Numbers beyond float32 become infinite here, and are refused or clipped by the caller.
+    with np.errstate(over="ignore"):
+        return np.array(rows, dtype=np.float32)
+
+
+def _refuse_empty(lengths: set[int]) -> None:
+    if 0 in lengths:
+        raise InvalidArgument("Validation error: embeddings: Each embedding must have at least 1 dimension")
+
+
+def _refuse_infinite(matrix: NDArray[np.float32]) -> None:
+    if not np.isfinite(matrix).all():
+        raise InvalidArgument("Validation error: embeddings: Embeddings must not contain NaN or Infinity values")
+
+
+def _refuse_not_finite(decoded: list[bytes]) -> None:
+    for raw in decoded:
+        vector = np.frombuffer(raw, dtype="<f4")
+        wrong = np.flatnonzero(~np.isfinite(vector))
+        if len(wrong):
+            value = float(vector[wrong[0]])
+            shown = "NaN" if np.isnan(value) else str(value)
+            raise InvalidArgument(f"Non-finite float value at embedding index {wrong[0]}: {shown}")

@@ -1,0 +1,164 @@
+"""API keys: random, shown once, kept in the table as a hash.
+
+A key is `ag`, twelve characters of id, forty-three of secret, all from `[0-9A-Za-z]`: old clients refuse anything else
+in a token. The secret has 256 bits; the id is public, it names the key in lists and logs. Items of the table::
+
+    pk      sk      value
+    KEYS    <id>    {"format", "hash", "name", "role", "tenant", "databases", "created"}
+
+`hash` is the SHA-256 of the whole key. Keys outlive a reset, which deletes what they give access to.
+"""
+
+import hashlib
+import hmac
+import re
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from afterglow.auth.credentials import Credential
+from afterglow.auth.permissions import Grant, Role
+from afterglow.catalog import names
+from afterglow.errors import Corrupt, InvalidArgument, NotFound
+from afterglow.settings import Ambient
+from afterglow.storage.ports import ConditionFailed, Item, Table
+
+FORMAT = 1
+_PARTITION = "KEYS"
+_CHARACTERS = string.digits + string.ascii_letters
+_ID_LENGTH = 12
+_SECRET_LENGTH = 43
+_KEY = re.compile(rf"ag([0-9A-Za-z]{{{_ID_LENGTH}}})[0-9A-Za-z]{{{_SECRET_LENGTH}}}".encode())
+_ID = re.compile(rf"[0-9A-Za-z]{{{_ID_LENGTH}}}")
+_LONGEST_NAME = 100
+_NO_HASH = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What is known of a key. `tenant` None: every tenant; `databases` None: every database of the scope."""
+
+    id: str
+    hash: str
+    """SHA-256 of the key, in hex."""
+    name: str
+    """What its owner calls it."""
+    role: Role
+    tenant: str | None
+    databases: tuple[str, ...] | None
+    created: int
+    """Unix seconds."""
+
+    @property
+    def grant(self) -> Grant:
+        """What it lets its holder do."""
+        databases = None if self.databases is None else frozenset(self.databases)
+        return Grant(self.id, self.role, self.tenant, databases)
+
+
+class Keys:
+    """The keys of one table."""
+
+    def __init__(self, table: Table, ambient: Ambient) -> None:
+        self._table = table
+        self._ambient = ambient
+
+    def create(
+        self, role: Role, tenant: str | None, databases: Iterable[str] | None = None, name: str = ""
+    ) -> tuple[str, Key]:
+        """Make a key: the key itself, which cannot be had again, and what is known of it. Raises InvalidArgument."""
+        chosen = None if databases is None else tuple(sorted(set(databases)))
+        _check(tenant, chosen, name)
+        identifier = self._text(_ID_LENGTH)
+        text = f"ag{identifier}{self._text(_SECRET_LENGTH)}"
+        key = Key(identifier, _hash(text.encode()), name, role, tenant, chosen, int(self._ambient.now()))
+        value = _value(key)
+        try:
+            self._table.put(_PARTITION, identifier, value, if_absent=True)
+        except ConditionFailed as conflict:
+            if conflict.existing is None or conflict.existing.value != value:
+                raise
+            # The adapter wrote it twice, because the first answer was lost.
+        return text, key
+
+    def list(self) -> list[Key]:
+        """Every key, oldest first."""
+        found = [_key(item) for item in self._table.query(_PARTITION)]
+        return sorted(found, key=lambda key: (key.created, key.id))
+
+    def revoke(self, identifier: str) -> Key:
+        """Remove the key of this id. Raises NotFound."""
+        item = self._table.get(_PARTITION, identifier) if _ID.fullmatch(identifier) else None
+        if item is None:
+            raise NotFound(f"no key has the id {identifier!r}; `afterglow keys list` shows those there are")
+        self._table.delete(_PARTITION, identifier)
+        return _key(item)
+
+    def find(self, credential: Credential) -> Grant | None:
+        """What the key in this credential allows, None where it is no key of ours. One read of the table.
+
+        By Basic the key is the password, whatever the user; or the user, without a password.
+        """
+        secret = credential.secret or credential.user or b""
+        shape = _KEY.fullmatch(secret)
+        if shape is None:
+            return None
+        item = self._table.get(_PARTITION, shape[1].decode())
+        key = None if item is None else _key(item)
+        is_it = hmac.compare_digest(_hash(secret), _NO_HASH if key is None else key.hash)
+        return key.grant if is_it and key is not None else None
+
+    def _text(self, length: int) -> str:
+        return "".join(self._ambient.random.choices(_CHARACTERS, k=length))
+
+
+def _hash(key: bytes) -> str:
+    return hashlib.sha256(key).hexdigest()
+
+
+def _check(tenant: str | None, databases: tuple[str, ...] | None, name: str) -> None:
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise InvalidArgument(f"the name of a key has at most {_LONGEST_NAME} printable characters, got {name!r}")
+    if tenant is not None:
+        names.validate_tenant_name(tenant)
+    for database in databases or ():
+        if tenant is None:
+            raise InvalidArgument(f"a key for database {database!r} needs the tenant that it is in")
+        names.validate_name(database)
+    if databases == ():
+        raise InvalidArgument("a key needs at least one database; without any named it is for all of them")
+
+
+def _value(key: Key) -> bytes:
+    return orjson.dumps(
+        {
+            "format": FORMAT,
+            "hash": key.hash,
+            "name": key.name,
+            "role": key.role.name.lower(),
+            "tenant": key.tenant,
+            "databases": key.databases,
+            "created": key.created,
+        }
+    )
+
+
+def _key(item: Item) -> Key:
+    try:
+        value = orjson.loads(item.value)
+        if value["format"] != FORMAT:
+            raise Corrupt(f"key {item.sk} has format {value['format']}, this version reads {FORMAT}")
+        databases = value["databases"]
+        return Key(
+            id=item.sk,
+            hash=value["hash"],
+            name=value["name"],
+            role=Role[value["role"].upper()],
+            tenant=value["tenant"],
+            databases=None if databases is None else tuple(databases),
+            created=value["created"],
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Corrupt(f"key {item.sk} cannot be read: {error}; revoke it and make another") from error

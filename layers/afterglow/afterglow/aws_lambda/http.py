@@ -1,0 +1,136 @@
+"""An ASGI application as the handler of a Lambda function: events of an HTTP API or of a function URL, payload 2.0.
+
+Mangum runs the application, on one event loop for the life of the container and without a lifespan. The translation is
+our own, for what Mangum leaves out: the path as it was sent, and bodies that are compressed.
+
+Paths: a function URL hands on `rawPath` as it was sent. An HTTP API decodes everything in it but `%25`, so that a name
+with an encoded slash can be asked for by a function URL only. Both come out right when what is left is decoded once,
+part by part, as `api.http.handler.Call.part` does.
+"""
+
+import asyncio
+import base64
+import logging
+from typing import Any
+from urllib.parse import quote, unquote
+
+from mangum import Mangum
+from mangum.types import LambdaConfig, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from afterglow.api.http import errors
+from afterglow.api.http.endpoint import send_answer
+from afterglow.errors import InvalidArgument
+from afterglow.metering import current
+from afterglow.settings import Ambient
+
+# The gateway keeps the connection to the client as it likes.
+_NOT_OURS = b"connection"
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class HttpFunction:
+    """The handler. Raises InvalidArgument for an event that is no request; what else goes wrong is answered 500."""
+
+    def __init__(self, app: ASGIApp, ambient: Ambient) -> None:
+        self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        self._mangum = Mangum(_Guarded(app, ambient), lifespan="off", custom_handlers=[_HttpEvent])
+        # It would write a line for every request beside ours.
+        logging.getLogger("mangum.http").setLevel(logging.WARNING)
+
+    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """Answer one request."""
+        asyncio.set_event_loop(self._loop)
+        return self._mangum(event, context)
+
+    def close(self) -> None:
+        """For those who make more than one of them in a process."""
+        asyncio.set_event_loop(None)
+        self._loop.close()
+
+
+class _HttpEvent:
+    """One event, in the form that Mangum asks for."""
+
+    def __init__(self, event: dict[str, Any], context: Any, config: LambdaConfig) -> None:
+        del config
+        self._event = event
+        self._context = context
+
+    @classmethod
+    def infer(cls, event: dict[str, Any], context: Any, config: LambdaConfig) -> bool:
+        """Every event is ours. Raises InvalidArgument for one that is no request."""
+        del context, config
+        if event.get("version") != "2.0" or "http" not in event.get("requestContext", {}):
+            raise InvalidArgument(
+                "this function answers requests of an HTTP API with payload format 2.0, or of a function URL; "
+                f"the event has version {event.get('version')!r} and the keys {', '.join(sorted(event)[:20])}"
+            )
+        return True
+
+    @property
+    def body(self) -> bytes:
+        """The request's body."""
+        body: str = self._event.get("body") or ""
+        return base64.b64decode(body) if self._event.get("isBase64Encoded") else body.encode()
+
+    @property
+    def scope(self) -> Scope:
+        """The request."""
+        request = self._event["requestContext"]
+        usage = current()
+        if usage is not None and "requestId" in request:
+            usage.facts["gateway_request_id"] = request["requestId"]
+        raw: str = self._event["rawPath"] or "/"
+        headers = {name.lower(): value for name, value in self._event.get("headers", {}).items()}
+        return {
+            "type": "http",
+            "http_version": "1.1",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "method": request["http"]["method"],
+            "path": unquote(raw),
+            "raw_path": quote(raw, safe=_PRINTABLE).encode(),
+            "root_path": "",
+            "query_string": self._event.get("rawQueryString", "").encode(),
+            "scheme": headers.get("x-forwarded-proto", "https"),
+            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+            "server": (headers.get("host", request.get("domainName", "")), 443),
+            "client": (request["http"].get("sourceIp", ""), 0),
+            "aws.event": self._event,
+            "aws.context": self._context,
+        }
+
+    def __call__(self, response: Response) -> dict[str, Any]:
+        """The answer in the form that Lambda asks for."""
+        headers = {bytes(name): bytes(value) for name, value in response["headers"] if name != _NOT_OURS}
+        text = None if b"content-encoding" in headers else _text(response["body"])
+        return {
+            "statusCode": response["status"],
+            "headers": {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()},
+            "body": base64.b64encode(response["body"]).decode() if text is None else text,
+            "isBase64Encoded": text is None,
+        }
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+class _Guarded:
+    """Answers 500 where the application raises, in the words and with the log line of any other 500."""
+
+    def __init__(self, app: ASGIApp, ambient: Ambient) -> None:
+        self._app = app
+        self._ambient = ambient
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is becomes a logged 500
+            trace_id = errors.new_trace_id(self._ambient)
+            await send_answer(send, errors.unexpected(error, scope["method"], scope["path"], trace_id), 500)

@@ -1,0 +1,82 @@
+"""A genuine Chroma's directory, served by the genuine program, which comes with the extra `chromadb`.
+
+It is started beside for as long as the move takes; nothing else understands all generations of these directories. It
+may bring an older directory to its own format, as it does whenever it opens one.
+"""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from socket import socket
+
+from afterglow.bulk.chroma_client import Connection
+from afterglow.errors import InvalidArgument, NotFound, Unavailable
+from afterglow.settings import Ambient
+
+TABLE = "chroma.sqlite3"
+
+_HOST = "127.0.0.1"
+_START_SECONDS = 60.0
+_PAUSE_SECONDS = 0.05
+_STOP_SECONDS = 30.0
+_CODE = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; app()"
+
+
+def is_directory(path: Path) -> bool:
+    """Whether a genuine Chroma has kept its data there."""
+    return (path / TABLE).is_file()
+
+
+def tenants(path: Path) -> list[str]:
+    """Every tenant in the directory, by name: the wire cannot list them. Raises NotFound."""
+    if not is_directory(path):
+        raise NotFound(f"{path}: no directory of Chroma, there is no {TABLE} in it")
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}/{TABLE}?mode=ro", uri=True)) as table:
+        try:
+            return sorted(name for (name,) in table.execute("SELECT id FROM tenants"))
+        except sqlite3.OperationalError:
+            return []  # from before there were tenants; the server will have made the default one
+
+
+@contextmanager
+def served(path: Path, ambient: Ambient) -> Iterator[str]:
+    """A genuine server on the directory, for the length of the block: its url. Raises InvalidArgument, Unavailable."""
+    if find_spec("chromadb") is None:
+        raise InvalidArgument(
+            "chromadb is not installed, which its directories need: pip install 'afterglow[chromadb]'"
+        )
+    with socket() as probe:
+        probe.bind((_HOST, 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-c", _CODE, "run", "--path", str(path), "--host", _HOST, "--port", str(port)]
+    url = f"http://{_HOST}:{port}"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+        try:
+            _wait(process, url, path, ambient)
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, path: Path, ambient: Ambient) -> None:
+    impatient = Connection(url, replace(ambient, sleep=lambda _: None))
+    deadline = ambient.now() + _START_SECONDS
+    while ambient.now() < deadline and process.poll() is None:
+        try:
+            impatient.call("GET", "/api/v2/heartbeat")
+        except Unavailable:
+            ambient.sleep(_PAUSE_SECONDS)
+        else:
+            return
+        finally:
+            impatient.close()
+    raise Unavailable(f"chromadb could not open {path}")

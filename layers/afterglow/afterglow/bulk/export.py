@@ -1,0 +1,47 @@
+"""A collection to a file and its sidecar (protocol: `afterglow.bulk`)."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from afterglow.bulk import atomic_file, sidecar
+from afterglow.bulk.endpoint import Contents, Described, Side
+from afterglow.bulk.formats import jsonl, parquet
+from afterglow.errors import InvalidArgument
+from afterglow.settings import Ambient
+
+Writer = Callable[[Path, Contents, Callable[[int], None]], int]
+
+
+def check(file: Path) -> None:
+    """Refuse what cannot be written, before anything is read. Raises InvalidArgument, AlreadyExists."""
+    _writer(file, None)
+    if file.suffix == ".parquet":
+        parquet.check()
+    atomic_file.refuse_present(file)
+
+
+def export(
+    side: Side, of: Described, file: Path, ambient: Ambient, begun: Callable[[int], Callable[[int], None]]
+) -> int:
+    """Write the collection; how many records. `begun` is told how many there will be, and then of each page.
+
+    Raises what `check` does, StorageFull and OSError; there is no file then.
+    """
+    check(file)
+    write = _writer(file, of.dimension)
+    contents = side.contents(of)
+    wrote = begun(contents.records)
+    with atomic_file.whole(file, ambient) as scratch:
+        count = write(scratch, contents, wrote)
+        with atomic_file.whole(sidecar.path_of(file), ambient) as beside:
+            beside.write_bytes(sidecar.encode(of))
+    return count
+
+
+def _writer(file: Path, dimension: int | None) -> Writer:
+    if file.suffix == ".parquet":
+        return lambda path, contents, wrote: parquet.write(path, contents, dimension, wrote)
+    if file.name.endswith((".jsonl", ".jsonl.gz")):
+        return partial(jsonl.write, compressed=file.suffix == ".gz")
+    raise InvalidArgument(f"{file.name} ends neither in .parquet nor in .jsonl nor in .jsonl.gz")

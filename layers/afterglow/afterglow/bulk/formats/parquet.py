@@ -1,0 +1,223 @@
+"""Parquet, read by DuckDB, a window of rows at a time, in bounded memory and without a thread of its own.
+
+Row groups that a range does not have are neither fetched nor decoded: a filter on the number of the row leaves them
+out, and of an object only the bytes of its own are in the (sparse) copy. What files expand to is counted, since a page
+of one value costs nothing however often it is repeated.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afterglow.bulk.endpoint import Contents
+from afterglow.bulk.formats.parquet_rows import Rows, bytes_of
+from afterglow.bulk.row_chunks import Piece
+from afterglow.bulk.sources import Source, Span, parquet_footer
+from afterglow.bulk.types import Plan, Range, Refused
+from afterglow.collection.types import Records
+from afterglow.errors import InvalidArgument
+from afterglow.settings import Settings
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_WINDOW_BYTES = 64 * 1024 * 1024
+_FIRST_WINDOW, _LEAST_WINDOW, _GROWTH = 128, 64, 16
+_SAMPLE_ROWS = 200
+_FOOTER_MEMORY = 256 * 1024 * 1024
+_FREE_EXPANSION = 256 * 1024 * 1024
+_MAGIC = (0, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A row group: its rows, where its bytes are, and how many they are when they are decoded."""
+
+    start: int
+    end: int
+    spans: list[Span]
+    expanded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a file says of itself: its columns with their types, as DuckDB calls them, and its row groups."""
+
+    types: dict[str, str]
+    groups: list[Group]
+
+
+def footer_of(source: Source) -> Footer:
+    """Read the footer. Raises Refused."""
+    spans = [_MAGIC, parquet_footer(source)]
+    with _opened(source, spans, _FOOTER_MEMORY) as (connection, path):
+        types = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [path]).fetchall()
+        chunks = connection.execute(
+            "SELECT row_group_id, row_group_num_rows, least(dictionary_page_offset, data_page_offset), "
+            "total_compressed_size, total_uncompressed_size FROM parquet_metadata(?) ORDER BY row_group_id",
+            [path],
+        ).fetchall()
+    groups: list[Group] = []
+    last, row = None, 0
+    for number, rows, offset, length, expanded in chunks:
+        if rows < 0 or length < 0 or not 0 <= offset <= source.size - length:
+            raise Refused(f"{source.name} is damaged: row group {number} would be at byte {offset}, {length} long")
+        if number != last:
+            groups.append(Group(row, row + rows, [], 0))
+            last, row = number, row + rows
+        group = groups[-1]
+        groups[-1] = Group(group.start, group.end, [*group.spans, (offset, length)], group.expanded + max(expanded, 0))
+    return Footer({name: kind for name, kind, *_ in types}, [each for each in groups if each.end > each.start])
+
+
+def sample(source: Source, footer: Footer, expression: str, settings: Settings) -> list[Any]:
+    """What an expression is in the first rows, of the first row group. Raises Refused."""
+    if not footer.groups:
+        return []
+    rows = min(_SAMPLE_ROWS, footer.groups[0].end)
+    statement = f"SELECT {expression} FROM read_parquet(?) LIMIT {rows}"  # noqa: S608  quoted names
+    with _opened(source, _spans(source, footer.groups[:1]), settings.import_memory_bytes) as (connection, path):
+        return [value for (value,) in connection.execute(statement, [path]).fetchall()]
+
+
+def pieces(source: Source, plan: Plan, part: Range, position: int, settings: Settings) -> Iterator[Piece]:
+    """The rows of a range from row `position` (from 0) on. Raises Refused."""
+    footer = footer_of(source)
+    groups = [each for each in footer.groups if each.start < part.end and each.end > position]
+    rows = Rows(plan, footer.types)
+    most = max(_FREE_EXPANSION, settings.import_expansion * source.size)
+    expanded_per_row = max((each.expanded / (each.end - each.start) for each in groups), default=0.0)
+    per_row = max(expanded_per_row, 4 * plan.dimension)
+    # What the footer says of a value that is repeated is nothing of what it expands to: begin small, and see.
+    window = _FIRST_WINDOW
+    expanded, start = 0, position
+    if start >= part.end:
+        yield Piece(None, [], part.end, part.end - part.start)
+        return
+    with _opened(source, _spans(source, groups), settings.import_memory_bytes) as (connection, path):
+        while start < part.end:
+            end = min(start + window, part.end)
+            found = rows.read(connection, path, start, end)
+            if found is None:
+                if window <= _LEAST_WINDOW:
+                    raise Refused(
+                        f"{source.name} takes more memory than AFTERGLOW_IMPORT_MEMORY_BYTES from row {start + 1} on: "
+                        f"smaller row groups take less"
+                    )
+                window = max(window // 4, _LEAST_WINDOW)
+                continue
+            brought = bytes_of(found)
+            expanded += brought
+            if expanded > most:
+                raise Refused(
+                    f"{source.name} has {source.size} bytes and expands to more than {most}: "
+                    f"AFTERGLOW_IMPORT_EXPANSION is {settings.import_expansion}"
+                )
+            for first in range(0, end - start, plan.batch_rows):
+                last = min(first + plan.batch_rows, end - start)
+                yield rows.piece({name: column[first:last] for name, column in found.items()}, start + first, part)
+            per_row = max(per_row, brought / (end - start))
+            start, window = end, max(min(int(_WINDOW_BYTES / per_row), window * _GROWTH), _LEAST_WINDOW)
+
+
+def _spans(source: Source, groups: Sequence[Group]) -> list[Span]:
+    return [_MAGIC, parquet_footer(source), *(span for group in groups for span in group.spans)]
+
+
+@contextmanager
+def _opened(source: Source, spans: Sequence[Span], memory: int) -> Iterator[tuple["DuckDBPyConnection", str]]:
+    """DuckDB, confined, and a path to what is at `spans` of the file. Its errors are Refused."""
+    try:
+        import duckdb
+    except ModuleNotFoundError:
+        raise Refused("duckdb is not installed, which Parquet needs: pip install 'afterglow[imports]'") from None
+    # A name of our own: DuckDB would take some characters of the file's for a pattern.
+    with source.local(spans) as file, tempfile.TemporaryDirectory(prefix="afterglow-import-") as folder:
+        path = Path(folder) / "file.parquet"
+        path.symlink_to(file)
+        connection = duckdb.connect(
+            config={
+                "threads": 1,
+                "memory_limit": f"{memory}B",
+                "temp_directory": "",
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "preserve_insertion_order": True,
+            }
+        )
+        try:
+            # Otherwise what takes longer draws one on standard output.
+            connection.execute("SET enable_progress_bar = false")
+            yield connection, str(path)
+        except duckdb.OutOfMemoryException:
+            raise Refused(
+                f"{source.name} takes more memory than AFTERGLOW_IMPORT_MEMORY_BYTES: smaller row groups take less"
+            ) from None
+        except duckdb.Error as error:
+            raise Refused(f"{source.name} cannot be read: {' '.join(str(error).split())[:300]}") from None
+        finally:
+            connection.close()
+
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def check() -> None:
+    """Raises InvalidArgument where pyarrow is missing."""
+    if find_spec("pyarrow") is None:
+        raise InvalidArgument("pyarrow is not installed, which Parquet needs: pip install 'afterglow[parquet]'")
+
+
+def write(path: Path, contents: Contents, dimension: int | None, wrote: Callable[[int], None]) -> int:
+    """Write the records; how many."""
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    schema = pyarrow.schema(
+        [
+            pyarrow.field("id", pyarrow.string(), nullable=False),
+            pyarrow.field("embedding", pyarrow.list_(pyarrow.float32(), dimension or -1), nullable=False),
+            pyarrow.field("document", pyarrow.string()),
+            pyarrow.field("uri", pyarrow.string()),
+            pyarrow.field("metadata", pyarrow.string()),
+        ]
+    )
+    count = 0
+    # The bytes of floats one beside the other compress by another third; a dictionary of them would be of no use.
+    with ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        use_dictionary=False,
+        use_byte_stream_split=["embedding.list.element"],
+        write_statistics=["id"],
+    ) as file:
+        for page in contents.pages:
+            file.write_batch(_batch(page, schema))
+            count += len(page.ids)
+            wrote(len(page.ids))
+    return count
+
+
+def _batch(page: Records, schema: "pyarrow.Schema") -> "pyarrow.RecordBatch":
+    import pyarrow
+
+    assert page.embeddings is not None
+    nothing = [None] * len(page.ids)
+    flat = pyarrow.array(page.embeddings.reshape(-1))
+    metadatas = [None if each is None else each.decode() for each in page.metadatas or nothing]
+    return pyarrow.record_batch(
+        [
+            pyarrow.array(page.ids, pyarrow.string()),
+            pyarrow.FixedSizeListArray.from_arrays(flat, page.embeddings.shape[1]),
+            pyarrow.array(page.documents or nothing, pyarrow.string()),
+            pyarrow.array(page.uris or nothing, pyarrow.string()),
+            pyarrow.array(metadatas, pyarrow.string()),
+        ],
+        schema=schema,
+    )

@@ -1,0 +1,78 @@
+"""Where the records of an import go: to a server over HTTP, this one or a genuine Chroma.
+
+There the note of how far the import is cannot be one transaction with the batch: it follows it. *Crash between: the
+batch is sent again by the next attempt, over whatever was written to its records in between.*
+"""
+
+from binascii import b2a_base64
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from afterglow.bulk.chroma_client import Connection
+from afterglow.bulk.sidecar import Sidecar
+from afterglow.bulk.sink import Opened
+from afterglow.bulk.types import Overtaken, Plan, Refused, Target
+from afterglow.collection import Batch
+from afterglow.errors import AlreadyExists, Forbidden, InvalidArgument, NotFound, TooLarge, Unauthenticated
+from afterglow.storage.ports import ConditionFailed, Put, Table
+
+
+class ServerSink:
+    """A server; notes go to the `table` of this machine."""
+
+    def __init__(self, connection: Connection, table: Table) -> None:
+        """Raises Unavailable, and what the server refuses."""
+        self._connection = connection
+        self._table = table
+        limits = connection.call("GET", "/api/v2/pre-flight-checks")
+        self.most_rows = int(limits["max_batch_size"])
+        self._takes_base64 = bool(limits.get("supports_base64_encoding"))
+
+    def open(self, target: Target, said: Sidecar) -> Opened:
+        """The collection, by its name."""
+        body = {name: value for name, value in said.create_request(target.collection).items() if value is not None}
+        try:
+            made = self._connection.call("POST", f"{_database(target)}/collections", body)
+        except (AlreadyExists, Forbidden, InvalidArgument, NotFound, Unauthenticated) as error:
+            raise Refused(error.message) from None
+        return Opened(str(made["id"]), made["dimension"])
+
+    def write(self, plan: Plan, batch: Batch, note: Put) -> None:
+        """Send, then note."""
+        self._send(plan, batch, slice(0, len(batch.ids)))
+        try:
+            self._table.transact([note])
+        except ConditionFailed as conflict:
+            raise Overtaken(conflict.message) from None
+
+    def _send(self, plan: Plan, batch: Batch, rows: slice) -> None:
+        """One request, or two halves of it where it is too large for the server."""
+        path = f"{_database(plan.target)}/collections/{plan.collection_id}/upsert"
+        try:
+            self._connection.call("POST", path, self._body(batch, rows))
+        except (Forbidden, Unauthenticated) as error:
+            raise Refused(error.message) from None
+        except TooLarge:
+            middle = (rows.start + rows.stop) // 2
+            if middle == rows.start:
+                raise
+            self._send(plan, batch, slice(rows.start, middle))
+            self._send(plan, batch, slice(middle, rows.stop))
+
+    def _body(self, batch: Batch, rows: slice) -> dict[str, Any]:
+        assert batch.vectors is not None
+        vectors = np.ascontiguousarray(batch.vectors[rows], dtype="<f4")
+        embeddings: Any = vectors
+        if self._takes_base64:
+            embeddings = [b2a_base64(row, newline=False).decode() for row in vectors]
+        body: dict[str, Any] = {"ids": batch.ids[rows], "embeddings": embeddings}
+        for name, column in (("documents", batch.documents), ("metadatas", batch.metadatas), ("uris", batch.uris)):
+            if column is not None:
+                body[name] = column[rows]
+        return body
+
+
+def _database(target: Target) -> str:
+    return f"/api/v2/tenants/{quote(target.tenant, safe='')}/databases/{quote(target.database, safe='')}"

@@ -1,0 +1,155 @@
+"""A directory or an account as a side of a move, straight through its stores: servers of the same may be at work."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from afterglow.bulk.endpoint import EVERYTHING, Contents, Described, asked
+from afterglow.catalog import Collection, schema
+from afterglow.collection import Batch, Engine, Op
+from afterglow.collection.read import rows as fetch
+from afterglow.collection.read import rows as select
+from afterglow.collection.replica.replica import Replica, View
+from afterglow.collection.types import Include, Records, Scope, Selection
+from afterglow.errors import AlreadyExists, Busy, NotFound
+from afterglow.segment import array_file
+from afterglow.settings import Ambient
+from afterglow.storage.ports import Stores
+
+_ROWS = 4_096
+_ATTEMPTS = 600
+_LOOK_SECONDS = 0.25
+
+
+class Local:
+    """A side over the stores; what is written goes through the engine."""
+
+    rows = _ROWS
+
+    def __init__(self, stores: Stores, engine: Engine) -> None:
+        self._stores = stores
+        self._engine = engine
+        self._written: dict[str, Described] = {}
+
+    def tenants(self) -> list[str]:
+        """Every tenant."""
+        return self._engine.catalog.list_tenants()
+
+    def databases(self, tenant: str) -> list[str]:
+        """The tenant's databases, by name."""
+        return [each.name for each in self._engine.catalog.list_databases(tenant)]
+
+    def collections(self, tenant: str, database: str) -> list[Described]:
+        """The database's collections, by name."""
+        found = self._engine.list_collections(tenant, database)
+        return sorted(map(described, found), key=lambda each: each.name)
+
+    def find(self, tenant: str, database: str, name: str) -> Described | None:
+        """The collection of this name."""
+        try:
+            return described(self._engine.get_collection(tenant, database, name))
+        except NotFound:
+            return None
+
+    def count(self, of: Described) -> int:
+        """How many records it has."""
+        return self._engine.count(_scope(of)).count
+
+    def contents(self, of: Described, include: frozenset[Include] = EVERYTHING, offset: int = 0) -> Contents:
+        """Its records at one moment, which is when this returns."""
+        view = Replica(self._stores, UUID(of.id)).view(scope=_scope(of))
+        parts, rows = select.in_insertion_order(view, select.masks(view, Selection()), offset)
+        return Contents(len(rows), _pages(view, parts, rows, include))
+
+    def get(self, of: Described, ids: Sequence[str]) -> Records:
+        """Those of these records that there are."""
+        return self._engine.get(_scope(of), Selection(ids=ids), None, 0, EVERYTHING)
+
+    def make_database(self, tenant: str, database: str) -> None:
+        """Make the tenant and the database, where they are missing."""
+        catalog = self._engine.catalog
+        if tenant not in catalog.list_tenants():
+            _unless_there(lambda: catalog.create_tenant(tenant))
+        if catalog.find_database(tenant, database) is None:
+            _unless_there(lambda: catalog.create_database(tenant, database))
+
+    def make(self, like: Described) -> Described:
+        """Make a collection like this one."""
+        wanted = asked(like)
+        stored = schema.reconcile(wanted.get("configuration"), wanted.get("schema"), like.metadata)
+        return described(self._engine.create_collection(like.tenant, like.database, like.name, like.metadata, stored))
+
+    def add(self, to: Described, records: Records) -> None:
+        """Add records; waits where the indexer is behind."""
+        batch = Batch(
+            Op.ADD,
+            records.ids,
+            vectors=records.embeddings,
+            documents=records.documents,
+            metadatas=None if records.metadatas is None else list(map(_metadata, records.metadatas)),
+            uris=records.uris,
+        )
+        self._written[to.id] = to
+        _patiently(lambda: self._engine.write(_scope(to), batch), self._stores.ambient)
+
+    def wait_until_indexed(self) -> None:
+        """Return when all that was added is indexed, by whoever does that."""
+        for each in self._written.values():
+            with suppress(NotFound):
+                while (status := self._engine.indexing_status(_scope(each))).indexed_ops < status.total_ops:
+                    self._stores.ambient.sleep(_LOOK_SECONDS)
+
+
+def described(collection: Collection) -> Described:
+    """The collection as the wire describes it."""
+    return Described(
+        id=str(collection.id),
+        tenant=collection.tenant,
+        database=collection.database,
+        name=collection.name,
+        configuration=schema.configuration_json(collection.schema),
+        schema=collection.schema,
+        metadata=collection.metadata,
+        dimension=collection.dimension,
+    )
+
+
+def _scope(of: Described) -> Scope:
+    return Scope(of.tenant, of.database, UUID(of.id))
+
+
+def _pages(
+    view: View, parts: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
+) -> Iterator[Records]:
+    for start in range(0, len(rows), _ROWS):
+        chosen = slice(start, start + _ROWS)
+        yield fetch.records(view, parts[chosen], rows[chosen], include)
+        # What was copied is not needed again, and would otherwise be all of the collection in the end.
+        for live in view.parts:
+            for array in (live.part.vectors, live.part.documents.blob, live.part.metadatas.blob, live.part.uris.blob):
+                array_file.drop_pages(array)
+
+
+def _metadata(stored: bytes | None) -> dict[str, Any] | None:
+    return None if stored is None else orjson.loads(stored)
+
+
+def _unless_there(make: Callable[[], object]) -> None:
+    with suppress(AlreadyExists):
+        make()
+
+
+def _patiently(write: Callable[[], object], ambient: Ambient) -> None:
+    for _ in range(_ATTEMPTS):
+        try:
+            write()
+        except Busy as error:
+            ambient.sleep(error.retry_after)
+        else:
+            return
+    write()

@@ -1,0 +1,1 @@
+"""The read path: plan, search, filter, materialize."""

@@ -1,0 +1,1 @@
+"""Reading and forking a collection as of an earlier point in its log."""

@@ -1,0 +1,134 @@
+"""Views of the past, kept while they are asked for: the first read of a moment opens it, the next ones cost a lookup.
+
+What a moment adds to the checkpoint before it has no graph, and may be the whole collection. Where that is more than
+one fold holds, it is laid **over the newest checkpoint** instead: there, whatever was written since is taken out, and
+what it was then is added. What nobody touched since is the same in both.
+
+A moment that was found once stays what it was found to be, so a kept view needs no look at the log; only whether the
+collection is still there is read each time, as for any read.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from uuid import UUID
+
+import numpy as np
+import orjson
+
+from afterglow.catalog.model import Collection
+from afterglow.collection.replica.apply import contents
+from afterglow.collection.replica.checkpoint import Loaded, open_checkpoint
+from afterglow.collection.replica.memtable import Additions
+from afterglow.collection.replica.replica import View, snapshot
+from afterglow.collection.replica.replica_state import Located, Memory
+from afterglow.collection.time_travel import point_in_time
+from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.errors import Corrupt
+from afterglow.log import read as log
+from afterglow.log.read import Trimmed
+from afterglow.metering import phase
+from afterglow.segment.reader import Segment
+from afterglow.storage.ports import ObjectMissing, Stores
+
+_KEPT = 4
+_MOST_MISSED = 1_000_000
+"""Operations since a moment that are looked through to lay it over the newest checkpoint."""
+_ATTEMPTS = 5
+
+
+class PastViews:
+    """Safe for any number of threads."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[UUID, Moment], Loaded] = OrderedDict()
+
+    def view(
+        self, collection: Collection, moment: Moment, ids: Sequence[str] | None, present: dict[str, Segment]
+    ) -> View:
+        """The collection as of a moment; `present` are segments that are open already.
+
+        Raises InvalidArgument where the moment is not to be had, NotFound, Corrupt, Unavailable.
+        """
+        name = collection.id, moment
+        with self._lock:
+            found = self._kept.pop(name, None)
+        if found is None:
+            found = opened(self._stores, collection, moment, present)
+        with self._lock:
+            self._kept[name] = found
+            while len(self._kept) > _KEPT or (len(self._kept) > 1 and self._is_heavy()):
+                self._kept.popitem(last=False)
+        time = moment.time if moment.time is not None else found.clock
+        return snapshot(found, collection, ids, time / 1000)
+
+    def rows(self, collection_id: UUID, moment: Moment) -> int | None:
+        """Rows of a view that is kept and of which little is scanned; None where it may take a while."""
+        found = self._kept.get((collection_id, moment))
+        if found is None or len(found.memory.tail) > self._stores.settings.fold_ops:
+            return None
+        return sum(segment.info.rows for segment in found.memory.segments) + len(found.memory.tail)
+
+    def _is_heavy(self) -> bool:
+        most = self._stores.settings.replica_bytes
+        return most > 0 and sum(each.tail_bytes for each in self._kept.values()) > most
+
+
+def opened(stores: Stores, collection: Collection, moment: Moment, present: dict[str, Segment]) -> Loaded:
+    """The collection as of a moment, from its checkpoint and log."""
+    missing: Exception | None = None
+    for _ in range(_ATTEMPTS):
+        past = point_in_time.find(stores, collection, moment)
+        try:
+            with phase("open"):
+                key = None if past.base is None else past.base.key
+                loaded = open_checkpoint(stores, past.collection, key, present)
+            with phase("replay"):
+                loaded.apply(log.load(stores, collection.id, past.entries))
+        except (ObjectMissing, Trimmed) as error:
+            missing, collection = error, past.collection
+            continue
+        return over_newest(stores, past.collection, loaded, present)
+    raise Corrupt(f"the past of collection {collection.id} cannot be opened: {missing}")
+
+
+def over_newest(stores: Stores, collection: Collection, then: Loaded, present: dict[str, Segment]) -> Loaded:
+    """The same as `then`, over the newest checkpoint where that leaves less without a graph; else `then` itself.
+
+    Raises Corrupt, Unavailable.
+    """
+    scanned = len(then.memory.tail)
+    if scanned <= stores.settings.fold_ops or collection.folded <= then.applied:
+        return then
+    try:
+        missed = point_in_time.since(stores, collection, then.applied)
+        if missed is None or sum(each.ops for each in missed) > _MOST_MISSED:
+            return then
+        batches = [batch for _, batch in log.load(stores, collection.id, missed) if batch is not None]
+        newest = open_checkpoint(stores, collection, collection.manifest, present)
+    except (ObjectMissing, Trimmed):
+        return then  # replaced meanwhile; what there is answers, too
+    touched = list({each for batch in batches for each in batch.ids})
+    located = then.memory.locate(touched)
+    existed = located.exist
+    if 2 * int(np.count_nonzero(existed)) > scanned:
+        return then
+    memory = newest.memory
+    here = memory.locate(touched)
+    memory.kill([touched[each] for each in np.flatnonzero(here.exist)], here.chosen(here.exist))
+    if existed.any():
+        memory.tail.append(
+            _rows(then.memory, [touched[each] for each in np.flatnonzero(existed)], located.chosen(existed))
+        )
+    memory.records, memory.next_ordinal = then.memory.records, then.memory.next_ordinal
+    newest.applied, newest.ops, newest.clock = then.applied, then.ops, then.clock
+    return newest
+
+
+def _rows(memory: Memory, ids: Sequence[str], located: Located) -> Additions:
+    """These records as rows to be appended elsewhere."""
+    found = contents(memory, located)
+    metadatas = [None if each is None else orjson.loads(each) for each in found.metadatas]
+    return Additions(ids, found.ordinals, found.vectors, found.documents, found.uris, metadatas)

@@ -1,0 +1,1 @@
+"""Opening a deployment: a data directory of this machine, or an AWS account."""

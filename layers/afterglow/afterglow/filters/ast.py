@@ -1,0 +1,152 @@
+"""The filter tree: what `where` and `where_document` mean, free of their JSON.
+
+::
+
+    Filter = And | Or                      of filters; no children: all rows, no rows
+           | Compare | Among | HasItem     metadata: a scalar against one value, against several; an item of a list
+           | Contains | Matches            the document: a substring, a regular expression
+           | Named                         the id, one of several
+
+`negated` leaves are complements: they hold for every row, with or without the key or document, that the plain leaf does
+not hold for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from afterglow.columns.column import Kind
+
+Scalar = bool | int | float | str
+
+
+class Comparison(StrEnum):
+    """How a scalar is compared; the ordering ones take numbers only."""
+
+    EQ = "$eq"
+    NE = "$ne"
+    GT = "$gt"
+    GTE = "$gte"
+    LT = "$lt"
+    LTE = "$lte"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Rows for which every child holds."""
+
+    children: tuple["Filter", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Rows for which some child holds."""
+
+    children: tuple["Filter", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Rows whose value of `key` compares so; ints and floats compare as the numbers they are. NE is the complement."""
+
+    key: str
+    comparison: Comparison
+    value: Scalar
+
+    @property
+    def negated(self) -> bool:
+        """Whether this is the complement of a plain condition."""
+        return self.comparison is Comparison.NE
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Rows whose value of `key` equals one of `values`, all of the kind `kind` (among floats, ints may stand)."""
+
+    key: str
+    kind: Kind
+    values: tuple[Scalar, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HasItem:
+    """Rows whose value of `key` is a list with the item `value`, of that very kind."""
+
+    key: str
+    value: Scalar
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """Rows with a document that contains `text`."""
+
+    text: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Rows with a document in which the regular expression `pattern` (Rust's syntax) is found."""
+
+    pattern: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Rows of the records that have one of these ids."""
+
+    ids: tuple[str, ...]
+    negated: bool = False
+
+
+Leaf = Compare | Among | HasItem | Contains | Matches | Named
+Filter = And | Or | Leaf
+
+
+def kind_of(value: Scalar) -> Kind:
+    """The kind of a scalar operand."""
+    match value:
+        case bool():
+            return Kind.BOOL
+        case int():
+            return Kind.INT
+        case float():
+            return Kind.FLOAT
+        case str():
+            return Kind.STR
+
+
+def leaves(tree: Filter) -> Iterator[Leaf]:
+    """The conditions of a filter, from left to right."""
+    if isinstance(tree, And | Or):
+        for child in tree.children:
+            yield from leaves(child)
+    else:
+        yield tree
+
+
+def operands(tree: Filter) -> Iterator[tuple[str, Kind]]:
+    """The metadata keys that a filter reads, each with the scalar kind of its operand (for a list: of the items)."""
+    for leaf in leaves(tree):
+        match leaf:
+            case Compare(key, _, value) | HasItem(key, value, _):
+                yield key, kind_of(value)
+            case Among(key, kind, _, _):
+                yield key, kind
+            case Contains() | Matches() | Named():
+                continue
+
+
+def ids_named(tree: Filter) -> Iterator[str]:
+    """The ids that a filter names."""
+    for leaf in leaves(tree):
+        if isinstance(leaf, Named):
+            yield from leaf.ids
+
+
+def reads_documents(tree: Filter) -> bool:
+    """Whether a filter looks into documents."""
+    return any(isinstance(leaf, Contains | Matches) for leaf in leaves(tree))

@@ -1,0 +1,77 @@
+"""Fold: a replica writes itself down.
+
+1. Catch up with the log.
+2. Turn the entries that the *previous* fold covered into stubs; they were replayable until now for warm readers.
+   *Crash after: the next fold finds the stubs.*
+3. Write the tail's live rows as a new segment, without a graph, and the tombstones of segments that lost rows.
+   *Crash after: orphans that no manifest names.*
+4. Where the past is kept: write the entries to the archive (`log.archive`). *Crash after: an archive that says what
+   the log says too; the next fold's overlaps it.*
+5. Publish the manifest (`jobs.commit`). Readers holding the older one stay right: they applied those entries.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from afterglow.collection.replica.replica import View
+from afterglow.jobs import ttl_sweep
+from afterglow.jobs.commit import publish
+from afterglow.log import archive, trim
+from afterglow.segment import manifest as manifests
+from afterglow.segment import row_group as parts
+from afterglow.segment import writer
+from afterglow.segment.manifest import Manifest, SegmentInfo
+from afterglow.segment.reader import Mask
+from afterglow.segment.row_group import Chosen
+from afterglow.storage.ports import Stores
+
+
+def fold(stores: Stores, view: View) -> Manifest:
+    """Write down what the view has over its checkpoint; the new manifest, or the present one where there is nothing.
+
+    Raises LostRace, StorageFull, Unavailable.
+    """
+    old = view.manifest
+    if view.applied == old.folded:
+        return old
+    trimmed = old.folded
+    trim.trim(stores, view.collection.id, old.trimmed, trimmed)
+    prefix = manifests.segments_prefix(view.collection.id)
+    segments = []
+    for info, live in zip(old.segments, view.parts, strict=False):
+        segments.extend(with_dead(stores, prefix, info, live.dead))
+    if len(view.parts) > len(old.segments):
+        tail = view.parts[-1]
+        rows = np.arange(tail.part.rows) if tail.dead is None else np.flatnonzero(~tail.dead)
+        if len(rows):
+            chosen = [Chosen(tail.part, rows)]
+            order = parts.insertion_order(chosen)
+            segments.append(writer.write_segment(stores, prefix, chosen, order, None))
+    if len(view.entries) != view.applied - old.folded:
+        raise AssertionError("a view to be folded is one of an indexer's replica")
+    if stores.settings.retention_seconds:
+        archive.store(stores, view.collection.id, old.clock, view.entries)
+    new = Manifest(
+        collection=view.collection.id,
+        number=old.number + 1,
+        folded=view.applied,
+        folded_ops=view.ops,
+        clock=view.clock,
+        trimmed=trimmed,
+        next_ordinal=view.next_ordinal,
+        records=view.records,
+        segments=tuple(segments),
+    )
+    publish(stores, view.collection.id, view.collection.manifest, new, ttl_sweep.soonest(view))
+    return new
+
+
+def with_dead(stores: Stores, prefix: str, info: SegmentInfo, dead: Mask | None) -> list[SegmentInfo]:
+    """The segment with these tombstones: written where they are new; no segment where every row is dead."""
+    count = 0 if dead is None else int(np.count_nonzero(dead))
+    if count == info.rows:
+        return []
+    if dead is None or count == info.dead_rows:
+        return [info]
+    return [replace(info, dead=writer.write_dead(stores, prefix, info, dead), dead_rows=count)]

@@ -1,0 +1,148 @@
+"""What is done from time to time for collections that nobody asks for.
+
+* **Nudge**: every collection that is not settled is put on the queue, as one that is quiet: one with an unindexed tail,
+  too short to have been nudged by a writer, or whose nudge was lost; one whose last folded entry is no stub yet; one
+  with segments to merge; one with records that have expired. It costs two reads, a query and the manifest for each.
+* **Tidy**: go on with what was dropped; for each collection remove unnamed objects, and **scrub**: read what its
+  manifest names, compare checksums, and say what does not match. `scrub_bytes` bounds the bytes read in one run.
+
+Collections have their turn in the order of their ids. Where the time of a run is over, the next one goes on after the
+collection where it ended, which an item of the table remembers. *Killed: the next run begins where this one did.* Each
+is safe beside writers, readers and indexers.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import orjson
+
+from afterglow.catalog import Catalog, Collection, collections, keys
+from afterglow.collection.replica.indexing_progress import waiting
+from afterglow.deployment.base import Place
+from afterglow.errors import Corrupt
+from afterglow.jobs import checksums, gc, purge, ttl_sweep
+from afterglow.jobs.compaction_policy import plan
+from afterglow.jobs.index_messages import QUIET
+from afterglow.log import entry as entries
+from afterglow.log.entry import Kind
+from afterglow.segment import manifest as manifests
+from afterglow.storage.ports import ObjectMissing, Stores
+
+_log = logging.getLogger(__name__)
+
+HasTime = Callable[[], bool]
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one run found and did."""
+
+    collections: int = 0
+    nudged: int = 0
+    unindexed_ops: int = 0
+    collected: int = 0
+    scrubbed_bytes: int = 0
+    damaged: int = 0
+
+
+def nudge(stores: Stores, has_time: HasTime) -> Swept:
+    """Put every collection with an unindexed tail on the queue. Raises Unavailable."""
+    swept = Swept()
+    for each in _in_turn(stores, "nudge", has_time):
+        swept.collections += 1
+        tail = waiting(stores, each)
+        if tail is not None and (tail.ops or not _is_settled(stores, tail.collection)):
+            stores.queue.send(str(each), f"{QUIET} {tail.last}")
+            swept.unindexed_ops += tail.ops
+            swept.nudged += 1
+    return swept
+
+
+def _is_settled(stores: Stores, state: Collection) -> bool:
+    """Whether a collection without a tail has its folded entries replaced by stubs, nothing to merge or to delete."""
+    if state.manifest is None:
+        return True
+    if ttl_sweep.is_due(state, stores.ambient.now()):
+        return False
+    last = stores.table.get(keys.collection(state.id), entries.key(state.folded))
+    if last is not None and entries.decode(last).kind is Kind.BATCH:
+        return False
+    try:
+        manifest = manifests.load(stores.objects, state.manifest)
+    except ObjectMissing:
+        return False  # replaced meanwhile: somebody is at work
+    return plan(manifest, stores.settings, quiet=True) is None
+
+
+def tidy(stores: Stores, has_time: HasTime, scrub_bytes: int) -> Swept:
+    """Finish drops, remove unnamed objects, compare the checksums of about `scrub_bytes` bytes. Raises Unavailable."""
+    swept = Swept()
+    purge.clear(stores)
+    for each in _in_turn(stores, "tidy", lambda: has_time() and swept.scrubbed_bytes < scrub_bytes):
+        swept.collections += 1
+        try:
+            swept.collected += gc.collect(stores, each)
+            _scrub(stores, each, swept)
+        except (Corrupt, ObjectMissing) as error:
+            swept.damaged += 1
+            _log.error("collection %s is damaged: %s", each, error)
+    return swept
+
+
+def collect(stores: Stores, has_time: HasTime) -> Swept:
+    """Remove what nobody needs any more, also of collections that nobody writes to: what is past its time.
+
+    To be called as the only indexer. Raises Unavailable.
+    """
+    swept = Swept()
+    for each in _in_turn(stores, "collect", has_time):
+        swept.collections += 1
+        try:
+            swept.collected += gc.collect(stores, each)
+        except (Corrupt, ObjectMissing) as error:
+            swept.damaged += 1
+            _log.error("collection %s is damaged: %s", each, error)
+    return swept
+
+
+def _in_turn(stores: Stores, task: str, goes_on: Callable[[], bool]) -> Iterator[UUID]:
+    """Every collection once, beginning after the one where the last run ended, as long as it `goes_on`."""
+    everyone = sorted(Catalog(stores.table, stores.ambient).collections())
+    item = stores.table.get(keys.JANITOR, task)
+    begin = last = UUID(int=0) if item is None else UUID(orjson.loads(item.value)["last"])
+    for each in [each for each in everyone if each > begin] + [each for each in everyone if each <= begin]:
+        if not goes_on():
+            break
+        yield each
+        last = each
+    if last != begin:
+        stores.table.put(keys.JANITOR, task, orjson.dumps({"last": str(last)}))
+
+
+def _scrub(stores: Stores, collection_id: UUID, swept: Swept) -> None:
+    """Read every object of the checkpoint in force. Raises Corrupt, ObjectMissing for a manifest that is damaged."""
+    present = collections.by_id(stores.table, collection_id)
+    if present is None or present.manifest is None:
+        return
+    manifest = manifests.load(stores.objects, present.manifest)
+    for file in (file for segment in manifest.segments for file in segment.objects):
+        problem = checksums.problem_of(stores.objects, file)
+        swept.scrubbed_bytes += file.size
+        if problem is None:
+            continue
+        newer = collections.by_id(stores.table, collection_id)
+        if newer is None or newer.manifest != present.manifest:
+            return  # replaced, and perhaps collected, while it was read
+        swept.damaged += 1
+        _log.error(
+            "object %s of collection %s (%s) %s: restore an older version of it, or a backup",
+            *(file.key, present.name, collection_id, problem),
+        )
+
+
+def sweep(place: Place, stores: Stores, *, thorough: bool = False) -> None:
+    """What no single collection asks for: go on with drops, remove leftovers of crashes, give space back."""
+    purge.clear(stores)
+    place.tidy(stores.ambient, thorough=thorough)

@@ -1,0 +1,83 @@
+"""A database that is copied and restored, and all that can be asked of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from afterglow.bulk.dump.layout import Vault
+from afterglow.bulk.local_endpoint import Local
+from afterglow.catalog import Catalog, Database
+from afterglow.collection import Engine
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.types import Scope
+from afterglow.deployment.backup_target import open_elsewhere
+from afterglow.jobs.indexer import index
+from afterglow.jobs.verify import everything as named
+from afterglow.jobs.verify import verify
+from afterglow.log.batch import Batch, Op
+from afterglow.settings import Ambient, Settings
+from afterglow.storage.ports import Stores
+from tests.bulk.records import everything
+from tests.support.stores import Clock, new_collection, stores_at
+
+PLACE = ("default_tenant", "default_database")
+
+
+@contextmanager
+def opened(path: Path, clock: Clock | None = None) -> Iterator[Stores]:
+    path.mkdir(exist_ok=True)
+    stores = stores_at(path, clock=clock)
+    Catalog(stores.table, stores.ambient).ensure_defaults()
+    yield stores
+    stores.table.close()
+
+
+def vault(folder: Path) -> Vault:
+    return Vault(*open_elsewhere(str(folder / "copy"), Settings(), Ambient(), make=True), "copy")
+
+
+def database(stores: Stores, name: str = "default_database") -> Database:
+    return Catalog(stores.table, stores.ambient).get_database("default_tenant", name)
+
+
+def write(stores: Stores, scope: Scope, first: int, count: int = 9, text: str = "a") -> None:
+    names = [f"{number}" for number in range(first, first + count)]
+    vectors = np.random.default_rng(first).standard_normal((count, 3)).astype(np.float32)
+    batch = Batch(Op.UPSERT, names, vectors, documents=[text] * count, metadatas=[{"n": first}] * count)
+    Engine(stores).write(scope, batch)
+
+
+def fold(stores: Stores, scope: Scope) -> None:
+    index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, quiet=True)
+
+
+def fill(stores: Stores) -> Scope:
+    """A collection with a graph, tombstones and a tail with a large batch; one with a tail alone; an empty one."""
+    scope = new_collection(stores, "everything", "cosine")[0]
+    write(stores, scope, 0, 20)
+    fold(stores, scope)
+    write(stores, scope, 15, 9)
+    fold(stores, scope)
+    write(stores, scope, 3, 2)
+    write(stores, scope, 50, 2, text="x" * 500)
+    Engine(stores).write(scope, Batch(Op.DELETE, ["1"]))
+    write(stores, new_collection(stores, "tail")[0], 0, 2)
+    new_collection(stores, "empty")
+    return scope
+
+
+def contents(stores: Stores, name: str = "default_database") -> dict[str, tuple[Any, ...]]:
+    """All that can be asked of a database's collections."""
+    side = Local(stores, Engine(stores))
+    return {
+        each.name: (each.schema, each.metadata, each.dimension, everything(side.contents(each)))
+        for each in side.collections("default_tenant", name)
+    }
+
+
+def problems(stores: Stores) -> list[str]:
+    looked = [verify(stores, each) for each in named(stores)]
+    return [problem for each in looked if each is not None for problem in each.problems]

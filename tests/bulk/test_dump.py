@@ -1,0 +1,156 @@
+"""A copy of a database is restored as it was: records, order, configuration, index."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from afterglow.bulk.dump import layout
+from afterglow.bulk.dump.create import save
+from afterglow.bulk.dump.load import restore
+from afterglow.bulk.endpoint import Described
+from afterglow.bulk.local_endpoint import Local
+from afterglow.catalog import Catalog, collections
+from afterglow.collection import Engine
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.types import Records, Scope, Selection
+from afterglow.deployment.backup_target import open_elsewhere
+from afterglow.errors import AlreadyExists, NotFound
+from afterglow.log.batch import Batch, Op
+from afterglow.settings import Ambient, Settings
+from afterglow.storage.ports import Stores
+from tests.bulk.dumping import PLACE, contents, database, fill, fold, opened, problems, vault, write
+from tests.bulk.records import collections as any_collections
+from tests.support.stores import quick_folder
+
+
+def test_all_of_it_comes_back(stores: Stores, other: Stores, folder: Path) -> None:
+    scope = fill(stores)
+    report = save(stores, database(stores), vault(folder))
+    assert report.collections == 3
+    assert report.new == report.objects > 5
+    made = restore(other, vault(folder), *PLACE)
+    assert (made.made, made.before) == (3, 0)
+    assert contents(other) == contents(stores)
+    assert problems(other) == []
+    ours, theirs = (collections.by_name(each.table, database(each), "everything") for each in (stores, other))
+    assert ours is not None
+    assert theirs is not None
+    assert ours.id != theirs.id
+    assert (ours.folded, ours.folded_ops) == (theirs.folded, theirs.folded_ops)
+    before, after = Replica(stores, ours.id).view(), Replica(other, theirs.id).view()
+    assert (before.applied, before.ops, before.next_ordinal) == (after.applied, after.ops, after.next_ordinal)
+    assert [each.graph is None for each in before.parts] == [each.graph is None for each in after.parts]
+    # It is a collection like any other: written, folded, searched.
+    again = Scope(*PLACE, theirs.id)
+    for each, where in ((stores, scope), (other, again)):
+        write(each, where, 30, 30)
+        fold(each, where)
+    assert contents(other) == contents(stores)
+    query = np.ones((1, 3), dtype=np.float32)
+    (left,), (right,) = (
+        Engine(each).query(where, query, 5, Selection(), frozenset())
+        for each, where in ((stores, scope), (other, again))
+    )
+    assert left.records.ids == right.records.ids
+    assert problems(other) == []
+
+
+@given(st.lists(any_collections(most=6), min_size=1, max_size=3), st.data())
+@hypothesis_settings(max_examples=20)
+def test_anything_comes_back(drawn: list[Records], data: st.DataObject) -> None:
+    with quick_folder() as folder, ExitStack() as stack:
+        stores, other = (stack.enter_context(opened(folder / name)) for name in ("data", "other"))
+        side = Local(stores, Engine(stores))
+        for number, records in enumerate(drawn):
+            made = side.make(Described("", *PLACE, f"number{number}", metadata={"n": number}))
+            if records.ids:
+                side.add(made, records)
+                if data.draw(st.booleans()):
+                    found = Scope(*PLACE, named_id(stores, f"number{number}"))
+                    fold(stores, found)
+                    Engine(stores).write(found, Batch(Op.DELETE, records.ids[:1]))
+        save(stores, database(stores), vault(folder))
+        restore(other, vault(folder), *PLACE)
+        assert contents(other) == contents(stores)
+        assert problems(other) == []
+
+
+def named_id(stores: Stores, name: str) -> UUID:
+    found = collections.by_name(stores.table, database(stores), name)
+    assert found is not None
+    return found.id
+
+
+def test_into_another_database_beside_the_first(stores: Stores, folder: Path) -> None:
+    fill(stores)
+    save(stores, database(stores), vault(folder))
+    with pytest.raises(AlreadyExists, match="'empty' is there already in database 'default_database'"):
+        restore(stores, vault(folder), *PLACE)
+    restore(stores, vault(folder), "default_tenant", "again")
+    assert contents(stores, "again") == contents(stores)
+    assert restore(stores, vault(folder), "default_tenant", "again").before == 3
+    restore(stores, vault(folder), "new_tenant", "again")
+    assert problems(stores) == []
+
+
+def test_what_is_there_is_not_copied_again_and_leftovers_go(stores: Stores, folder: Path) -> None:
+    scope = fill(stores)
+    first = save(stores, database(stores), vault(folder))
+    assert save(stores, database(stores), vault(folder)).new == 0
+    write(stores, scope, 100, 9)
+    second = save(stores, database(stores), vault(folder))
+    # One entry more: its batch and another log, and nothing of the segments.
+    assert (second.new, second.removed) == (2, 0)
+    assert second.objects == first.objects + 1
+    vault(folder).objects.put("objects/leftover", b"of an interrupted run")
+    later = replace(stores, ambient=replace(stores.ambient, now=lambda: Ambient().now() + 3 * 24 * 3600))
+    assert save(later, database(stores), vault(folder)).removed == 2
+    with opened(folder / "third") as third:
+        restore(third, vault(folder), *PLACE)
+        assert contents(third) == contents(stores)
+
+
+def test_forks_share_what_they_share(stores: Stores, other: Stores, folder: Path) -> None:
+    scope = fill(stores)
+    before = save(stores, database(stores), vault(folder)).objects
+    Engine(stores).fork(scope, "forked")
+    assert save(stores, database(stores), vault(folder)).objects == before
+    Engine(stores).delete_collection(*PLACE, "everything")
+    save(stores, database(stores), vault(folder))
+    restore(other, vault(folder), *PLACE)
+    assert sorted(contents(other)) == ["empty", "forked", "tail"]
+    assert contents(other) == contents(stores)
+
+
+def test_a_place_holds_one_database(stores: Stores, folder: Path) -> None:
+    fill(stores)
+    Catalog(stores.table, stores.ambient).create_database("default_tenant", "second")
+    save(stores, database(stores), vault(folder))
+    with pytest.raises(AlreadyExists, match="copy holds a backup of database 'default_database'"):
+        save(stores, database(stores, "second"), vault(folder))
+
+
+def test_what_is_no_copy(stores: Stores, folder: Path) -> None:
+    with pytest.raises(NotFound, match=r"no finished backup of a database, there is no backup\.json"):
+        restore(stores, vault(folder), *PLACE)
+    with pytest.raises(NotFound, match="there is no such directory"):
+        open_elsewhere(str(folder / "nowhere"), Settings(), Ambient(), make=False)
+    assert not (folder / "nowhere").exists()
+
+
+def test_the_list_is_readable_by_people(stores: Stores, folder: Path) -> None:
+    fill(stores)
+    save(stores, database(stores), vault(folder))
+    body = (folder / "copy" / "backup.json").read_bytes().splitlines()[0]
+    value = orjson.loads(body)
+    assert (value["tenant"], value["database"]) == PLACE
+    assert [each["name"] for each in value["collections"]] == ["empty", "everything", "tail"]
+    assert layout.read(vault(folder)).database == "default_database"

@@ -1,0 +1,89 @@
+"""Between a directory and an account: copies in a bucket, exports, verification."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from afterglow.bulk import export as exporting
+from afterglow.bulk.dump.create import save
+from afterglow.bulk.dump.layout import Vault
+from afterglow.bulk.dump.load import restore
+from afterglow.bulk.local_endpoint import Local
+from afterglow.catalog import Catalog, collections
+from afterglow.collection import Engine
+from afterglow.deployment.backup_target import open_elsewhere
+from afterglow.errors import InvalidArgument
+from afterglow.settings import Ambient, Settings
+from afterglow.storage.ports import Stores
+from tests.bulk.dumping import PLACE, contents, database, fill, opened, problems, vault
+from tests.bulk.test_export import READERS
+from tests.support import aws
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[aws.Made]:
+    with aws.moto_aws():
+        yield aws.make()
+
+
+def account(made: aws.Made, folder: Path) -> Stores:
+    return aws.stores_on_aws(made, folder / "cache")
+
+
+def test_from_a_directory_by_a_bucket_to_an_account_and_back(made: aws.Made, folder: Path) -> None:
+    settings = replace(Settings(), cache=str(folder / "other cache"))
+    ambient = Ambient()
+    with opened(folder / "data") as stores:
+        fill(stores)
+        bucket = Vault(*open_elsewhere(f"s3://{made.bucket}/copies/one/", settings, ambient, make=True), "s3")
+        assert bucket.index == "copies/one/backup.json"
+        assert save(stores, database(stores), bucket).new > 5
+        assert save(stores, database(stores), bucket).new == 0
+        remote = account(made, folder)
+        assert restore(remote, bucket, *PLACE).made == 3
+        assert contents(remote) == contents(stores)
+        assert problems(remote) == []
+        save(remote, database(remote), vault(folder))
+        with opened(folder / "back") as back:
+            restore(back, vault(folder), *PLACE)
+            assert contents(back) == contents(stores)
+            assert problems(back) == []
+            for name in READERS:
+                files = []
+                for number, each in enumerate((stores, remote, back)):
+                    side = local_side(each)
+                    found = side.find(*PLACE, "everything")
+                    assert found is not None
+                    exporting.export(side, found, folder / f"{number}{name}", ambient, lambda _: lambda _: None)
+                    files.append((folder / f"{number}{name}").read_bytes())
+                assert files[0] == files[1] == files[2]
+
+
+def local_side(stores: Stores) -> Local:
+    return Local(stores, Engine(stores))
+
+
+def test_verification_of_an_account(made: aws.Made, folder: Path) -> None:
+    remote = account(made, folder)
+    Catalog(remote.table, remote.ambient).create_database("default_tenant", "harmed")
+    with opened(folder / "data") as stores:
+        fill(stores)
+        save(stores, database(stores), vault(folder))
+    restore(remote, vault(folder), "default_tenant", "harmed")
+    assert problems(remote) == []
+    scope = collections.by_name(remote.table, database(remote, "harmed"), "everything")
+    assert scope is not None
+    key = next(info.key for info in remote.objects.list(f"{scope.id}/segments/") if info.key.endswith("/vectors"))
+    body = remote.objects.get(key)
+    remote.objects.put(key, body[:-1] + bytes([body[-1] ^ 1]))
+    assert problems(remote) == [f"object {key} does not match its checksum"]
+    remote.objects.delete(key)
+    assert problems(remote) == [f"object {key} is missing"]
+
+
+@pytest.mark.parametrize("where", ["s3://", "s3:///prefix"])
+def test_what_is_no_bucket(where: str) -> None:
+    with pytest.raises(InvalidArgument, match="expected s3://bucket/prefix"):
+        open_elsewhere(where, Settings(), Ambient(), make=True)

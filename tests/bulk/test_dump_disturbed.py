@@ -1,0 +1,178 @@
+"""Saving and restoring a copy, whatever interrupts either: damage, crashes, writers beside it."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from afterglow.bulk.dump.create import save
+from afterglow.bulk.dump.load import restore
+from afterglow.catalog import Catalog, deletions
+from afterglow.collection import Engine
+from afterglow.errors import Corrupt, Unavailable
+from afterglow.jobs.purge import clear
+from afterglow.jobs.verify import everything as named
+from afterglow.storage.ports import Delete, ObjectMissing, Stores
+from tests.bulk.dumping import PLACE, contents, database, fill, fold, opened, problems, vault, write
+from tests.support.faulty import Crash, Fault, Faults, nth
+from tests.support.stores import Clock, made_faulty, new_collection, stores_at
+
+
+def test_a_damaged_copy_makes_nothing(stores: Stores, other: Stores, folder: Path) -> None:
+    fill(stores)
+    save(stores, database(stores), vault(folder))
+    copy = folder / "copy"
+    for harmed in sorted((copy / "objects").iterdir()):
+        whole = harmed.read_bytes()
+        for damage in (b"", whole[:-1], bytes([whole[0] ^ 1]) + whole[1:], None):
+            harmed.unlink()
+            if damage is not None:
+                harmed.write_bytes(damage)
+            name = f"damaged{len(Catalog(other.table, other.ambient).list_databases('default_tenant'))}"
+            with pytest.raises(Corrupt, match=harmed.name):
+                restore(other, vault(folder), "default_tenant", name)
+            harmed.write_bytes(whole)
+    assert problems(other) == []
+    index_file = copy / "backup.json"
+    index_file.write_bytes(index_file.read_bytes().replace(b"everything", b"everythinG"))
+    with pytest.raises(Corrupt, match=r"backup\.json does not match"):
+        restore(other, vault(folder), *PLACE)
+
+
+def test_damage_in_the_source_is_not_copied(stores: Stores, folder: Path) -> None:
+    fill(stores)
+    harmed = next((folder / "data" / "objects").glob("*/segments/*/vectors"))
+    harmed.write_bytes(harmed.read_bytes()[:-1] + b"\xff")
+    with pytest.raises(Corrupt, match="vectors does not match its checksum"):
+        save(stores, database(stores), vault(folder))
+    assert not (folder / "copy" / "backup.json").exists()
+
+
+def test_a_save_that_is_killed_anywhere_is_run_again(stores: Stores, folder: Path) -> None:
+    """And the copy that was there before stays whole."""
+    scope = fill(stores)
+    save(stores, database(stores), vault(folder))
+    old = contents(stores)
+    write(stores, scope, 60, 12, text="y" * 500)
+    fold(stores, scope)
+    write(stores, scope, 80, 12, text="z" * 500)
+    for step in range(1, 200):
+        faults = Faults(nth(step, Fault.CRASH_BEFORE if step % 2 else Fault.CRASH_AFTER))
+        held = vault(folder)
+        faulty = made_faulty(replace(stores, objects=held.objects), faults).objects
+        try:
+            save(stores, database(stores), replace(held, objects=faulty))
+        except Crash:
+            if step % 3 == 0:
+                with opened(folder / f"old{step}") as third:
+                    restore(third, vault(folder), *PLACE)
+                    assert contents(third) in (old, contents(stores))
+            continue
+        break
+    else:
+        raise AssertionError("it never came to an end")
+    assert step > 5
+    with opened(folder / "new") as third:
+        restore(third, vault(folder), *PLACE)
+        assert contents(third) == contents(stores)
+
+
+def test_a_restore_that_is_killed_anywhere_is_run_again_and_leaves_nothing(stores: Stores, folder: Path) -> None:
+    fill(stores)
+    save(stores, database(stores), vault(folder))
+    for step in range(1, 200):
+        clock = Clock()
+        with opened(folder / f"target{step}", clock) as target:
+            try:
+                restore(
+                    made_faulty(target, Faults(nth(step, Fault.CRASH_BEFORE if step % 2 else Fault.CRASH_AFTER))),
+                    vault(folder),
+                    *PLACE,
+                )
+                ended = True
+            except Crash:
+                ended = False
+            assert problems(target) == []
+            report = restore(target, vault(folder), *PLACE) if not ended else None
+            assert contents(target) == contents(stores)
+            assert report is None or report.made + report.before == 3
+            clock.skipped += 25 * 3600
+            clear(target)
+            clear(target)
+            ids = {str(each.collection) for each in named(target)}
+            assert {info.key.partition("/")[0] for info in target.objects.list("")} <= ids
+            assert contents(target) == contents(stores)
+        if ended:
+            break
+    else:
+        raise AssertionError("it never came to an end")
+    assert step > 10
+
+
+def test_a_restore_that_takes_longer_than_its_note(stores: Stores, other: Stores, folder: Path) -> None:
+    fill(stores)
+    save(stores, database(stores), vault(folder))
+    finish = deletions.finish
+
+    def too_late(note: deletions.Dropped) -> Delete:
+        deletions.advance(other.table, replace(note, taken=True))
+        return finish(note)
+
+    with mock.patch.object(deletions, "finish", too_late), pytest.raises(Unavailable, match="took too long"):
+        restore(other, vault(folder), *PLACE)
+    assert contents(other) == {}
+
+
+def test_beside_writers_and_an_indexer(stores: Stores, other: Stores, folder: Path) -> None:
+    """What is copied is a moment: all the records of a write, or none; nothing is missed that was there before."""
+    scope = new_collection(stores, "busy")[0]
+    write(stores, scope, 0, 30)
+    done = threading.Event()
+    failed: list[BaseException] = []
+
+    def busy() -> None:
+        own = stores_at(folder / "data", replace(stores.settings, garbage_grace_seconds=0.0))
+        try:
+            for number in range(30, 900, 30):
+                write(own, scope, number, 30, text="x" * (number % 4) * 200)
+                fold(own, scope)
+        except BaseException as error:  # noqa: BLE001 - told by the test's own thread
+            failed.append(error)
+        finally:
+            own.table.close()
+            done.set()
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    copied = 0
+    while not done.is_set() or not copied:
+        save(stores, database(stores), vault(folder))
+        name = f"copy{copied}"
+        restore(other, vault(folder), "default_tenant", name)
+        (records,) = (each[-1] for each in contents(other, name).values())
+        assert [each[0] for each in records] == [str(number) for number in range(len(records))]
+        assert len(records) % 30 == 0
+        copied += 1
+    thread.join()
+    assert not failed
+    assert problems(other) == []
+
+
+def test_a_dropped_collection_is_left_out(stores: Stores, other: Stores, folder: Path) -> None:
+    fill(stores)
+    get = stores.objects.get
+    dropped_once: list[str] = []
+
+    def get_and_drop(key: str, *more: int) -> bytes:
+        if not dropped_once:
+            dropped_once.append(key)
+            Engine(stores).delete_collection(*PLACE, "everything")
+            raise ObjectMissing("collected")
+        return get(key, *more)
+
+    with mock.patch.object(stores.objects, "get", get_and_drop):
+        assert save(stores, database(stores), vault(folder)).collections == 2
+    restore(other, vault(folder), *PLACE)
+    assert sorted(contents(other)) == ["empty", "tail"]

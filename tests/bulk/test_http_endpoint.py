@@ -1,0 +1,186 @@
+"""A server of ours as a side says, and does, what its directory does; a connection asks again where that helps."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
+
+import numpy as np
+import orjson
+import pytest
+
+from afterglow.bulk.chroma_client import Connection
+from afterglow.bulk.endpoint import Described
+from afterglow.bulk.http_endpoint import Remote
+from afterglow.collection.types import Records
+from afterglow.errors import AlreadyExists, InvalidArgument, NotFound, TooLarge, Unauthenticated, Unavailable
+from afterglow.settings import Ambient
+from tests.bulk.records import everything, plain
+from tests.support.server import Server, free_port, running
+
+LIMITS = {"AFTERGLOW_MAX_BODY_BYTES": "4000", "AFTERGLOW_MAX_ANSWER_BYTES": "6000", "AFTERGLOW_MAX_BATCH_SIZE": "50"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("remote") / "data", env=LIMITS) as started:
+        yield started
+
+
+@pytest.fixture
+def remote(server: Server) -> Iterator[Remote]:
+    connection = Connection(f"http://{server.host}:{server.port}/", Ambient())
+    yield Remote(connection)
+    connection.close()
+
+
+def records(count: int) -> Records:
+    return Records(
+        ids=[f"id {each}" for each in range(count)],
+        embeddings=np.random.default_rng(7).standard_normal((count, 8)).astype(np.float32),
+        documents=["doc" * (each % 20) if each % 3 else None for each in range(count)],
+        metadatas=[
+            orjson.dumps({"i": each, "f": float(each), "b": True, "l": [1.0, 2.0], "s": "ключ"}) if each % 4 else None
+            for each in range(count)
+        ],
+        uris=[None if each % 5 else f"u:{each}" for each in range(count)],
+    )
+
+
+def test_all_of_a_side(remote: Remote) -> None:
+    """With limits so low that requests and answers are taken apart."""
+    like = Described(
+        "", "some tenant", "some.database", "moved", {"hnsw": {"space": "ip"}}, metadata={"a": 1, "b": 1.5}
+    )
+    for _ in range(2):
+        remote.make_database(like.tenant, like.database)
+    assert remote.databases(like.tenant) == [like.database]
+    assert remote.find(like.tenant, like.database, like.name) is None
+    made = remote.make(like)
+    with pytest.raises(AlreadyExists):
+        remote.make(like)
+    assert made.configuration["hnsw"]["space"] == "ip"
+    assert made.metadata == like.metadata
+    assert remote.find(like.tenant, like.database, like.name) == made
+    assert remote.find(like.tenant, like.database, made.id) is None
+    assert everything(remote.contents(made)) == []
+    wanted = records(200)
+    for start in range(0, 200, remote.rows):
+        rows = slice(start, start + remote.rows)
+        remote.add(
+            made,
+            Records(
+                wanted.ids[rows],
+                wanted.embeddings[rows],  # type: ignore[index]
+                wanted.documents[rows],  # type: ignore[index]
+                wanted.metadatas[rows],  # type: ignore[index]
+                wanted.uris[rows],  # type: ignore[index]
+            ),
+        )
+    assert remote.count(made) == 200
+    assert everything(remote.contents(made)) == plain(wanted)
+    assert everything(remote.contents(made, offset=150)) == plain(wanted)[150:]
+    got = remote.get(made, ["id 3", "nosuch", "id 180"])
+    assert plain(got) == [plain(wanted)[3], plain(wanted)[180]]
+    (listed,) = remote.collections(like.tenant, like.database)
+    assert (listed.name, listed.dimension) == ("moved", 8)
+    remote.make(Described("", like.tenant, like.database, "again", schema=listed.schema, metadata=listed.metadata))
+    again = remote.find(like.tenant, like.database, "again")
+    assert again is not None
+    assert again.schema == listed.schema
+
+
+def test_a_record_that_is_too_large_alone(remote: Remote) -> None:
+    made = remote.make(Described("", "default_tenant", "default_database", "large"))
+    with pytest.raises(TooLarge):
+        remote.add(made, Records(["a", "b"], np.ones((2, 2), dtype=np.float32), documents=["x" * 9000, "y"]))
+
+
+def test_refusals_are_the_librarys(server: Server, remote: Remote) -> None:
+    with pytest.raises(NotFound, match=r"^http://.* answered 404: "):
+        remote.count(Described("00000000-0000-4000-8000-000000000000", "default_tenant", "default_database", "none"))
+    with pytest.raises(InvalidArgument, match="answered 400: "):
+        remote.make(Described("", "default_tenant", "default_database", "x"))
+
+
+@pytest.mark.parametrize("url", ["ftp://host", "localhost:8000", "http://", "data"])
+def test_what_is_no_url(url: str) -> None:
+    with pytest.raises(InvalidArgument, match="expected a url like"):
+        Connection(url, Ambient())
+
+
+def test_nobody_there() -> None:
+    slept: list[float] = []
+    with pytest.raises(Unavailable, match="no answer from http://127"):
+        Connection(f"http://127.0.0.1:{free_port()}", Ambient(sleep=slept.append)).call("GET", "/")
+    assert slept == []
+
+
+class Moody(BaseHTTPRequestHandler):
+    """Answers as planned, and remembers what it was shown."""
+
+    protocol_version = "HTTP/1.1"
+    plan: ClassVar[list[int]] = []
+    shown: ClassVar[list[tuple[str, str | None, str | None]]] = []
+
+    def do_GET(self) -> None:
+        self.shown.append((self.path, self.headers["X-Chroma-Token"], self.headers["Authorization"]))
+        status = self.plan.pop(0)
+        if not status:
+            self.close_connection = True
+            return
+        body = b'{"message": "said"}'
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        if status == 429:
+            self.send_header("retry-after", "7")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def moody() -> Iterator[str]:
+    Moody.plan.clear()
+    Moody.shown.clear()
+    server = HTTPServer(("127.0.0.1", 0), Moody)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_what_may_pass_is_asked_again(moody: str) -> None:
+    slept: list[float] = []
+    connection = Connection(f"http://{moody}", Ambient(sleep=slept.append))
+    Moody.plan += [503, 429, 0, 502, 200]
+    assert connection.call("GET", "/") == {"message": "said"}
+    assert slept == [0.25, 7.0, 1.0, 2.0]
+    Moody.plan += [503] * 8
+    with pytest.raises(Unavailable, match="answered 503: said"):
+        connection.call("GET", "/")
+    Moody.plan += [401]
+    with pytest.raises(Unauthenticated, match="answered 401: said"):
+        connection.call("GET", "/")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "wanted"),
+    [
+        ("", "", (None, None)),
+        ("", "key", ("key", None)),
+        ("token%40@", "key", ("token@", None)),
+        ("user:pass@", "key", (None, "Basic dXNlcjpwYXNz")),
+    ],
+)
+def test_what_is_shown_to_a_server(moody: str, before: str, key: str, wanted: tuple[str | None, str | None]) -> None:
+    connection = Connection(f"http://{before}{moody}/prefix/", Ambient(), key)
+    Moody.plan += [200]
+    connection.call("GET", "/api")
+    assert Moody.shown == [("/prefix/api", *wanted)]
+    assert "@" not in connection.url
+    connection.close()

@@ -1,0 +1,36 @@
+"""A whole corpus in every format: the same contents from each.
+
+AFTERGLOW_BENCH_CORPUS names a folder with another corpus, as for the bench; without it the shipped sample is tiled.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from afterglow.settings import Settings
+from tests.benchmarks import corpus as corpora
+from tests.benchmarks import importing
+from tests.bulk.files import place
+
+ROWS = 6_000
+
+
+@pytest.mark.slow
+def test_every_format(tmp_path: Path) -> None:
+    folder = os.environ.get("AFTERGLOW_BENCH_CORPUS")
+    corpus = corpora.load(Path(folder) if folder else None, None if folder else ROWS)
+    wanted = {
+        name: (vector.tobytes(), document, metadata)
+        for name, vector, document, metadata in zip(
+            corpus.ids, corpus.embeddings, corpus.documents, corpus.metadatas, strict=True
+        )
+    }
+    for name, files in importing.write(corpus, tmp_path).items():
+        with place(replace(Settings(), import_range_bytes=4 * 1024 * 1024)) as at:
+            (path,) = [each for each in files.iterdir() if each.suffix != ".npy"]
+            receipt = at.run(path)
+            assert (receipt.state, receipt.reason) == ("done", None), name
+            assert (receipt.rows, receipt.rejected) == (len(corpus), 0), name
+            assert at.contents() == wanted, name

@@ -1,0 +1,207 @@
+"""What comes from a genuine Chroma is what was there: record by record, and query by query."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import chromadb
+import numpy as np
+import pytest
+
+from afterglow.bulk import chroma_server
+from afterglow.bulk.chroma_client import Connection
+from afterglow.bulk.endpoint import Described
+from afterglow.bulk.http_endpoint import Remote
+from afterglow.bulk.local_endpoint import Local
+from afterglow.bulk.migrate import Moved, Wanted, move
+from afterglow.collection.types import Records
+from afterglow.errors import InvalidArgument, NotFound, Unavailable
+from afterglow.settings import Ambient
+from tests.bulk import chroma
+from tests.bulk.records import everything, plain
+from tests.support.server import running
+
+PROGRAM = Path(sys.executable).with_name("afterglow")
+ALL = Wanted()
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a genuine Chroma, filled by a process of its own, which is done with it."""
+    path = tmp_path_factory.mktemp("genuine") / "chroma"
+    code = f"from pathlib import Path; from tests.bulk import chroma; chroma.fill(Path({str(path)!r}))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=Path(__file__).parents[2])
+    return path
+
+
+@pytest.fixture(scope="module")
+def url(filled: Path) -> Iterator[str]:
+    with chroma_server.served(filled, Ambient()) as served:
+        yield served
+
+
+@pytest.fixture
+def source(url: str, filled: Path) -> Iterator[Remote]:
+    connection = Connection(url, Ambient())
+    yield Remote(connection, chroma_server.tenants(filled))
+    connection.close()
+
+
+def nothing(*_: object) -> None:
+    pass
+
+
+def moved(source: Remote, target: Local | Remote, wanted: Wanted = ALL) -> dict[str, Moved]:
+    return {str(each.of): each for each in move(source, target, wanted, nothing)}
+
+
+NAMES = [
+    *(f"default_tenant/default_database/{each}" for each in ("bare", "empty", "everything", "legacy", "schematic")),
+    "default_tenant/second/everything",
+    "other_tenant/theirs/mine",
+]
+
+
+def test_tenants_are_read_from_the_directory(filled: Path, tmp_path: Path) -> None:
+    assert chroma_server.tenants(filled) == ["default_tenant", "other_tenant"]
+    with pytest.raises(NotFound, match="no directory of Chroma"):
+        chroma_server.tenants(tmp_path)
+
+
+def test_all_of_it_arrives_in_a_directory(source: Remote, local: Local) -> None:
+    found = moved(source, local)
+    assert list(found) == NAMES
+    assert [each.differences for each in found.values()] == [[]] * len(NAMES)
+    assert found[NAMES[2]].records == 698
+    assert found[NAMES[2]].sampled == 500
+    for each in found.values():
+        ours = local.find(each.of.tenant, each.of.database, each.of.name)
+        assert ours is not None
+        assert everything(local.contents(ours)) == everything(source.contents(each.of))
+        assert (ours.configuration, ours.metadata) == (each.of.configuration, each.of.metadata)
+    schematic = local.find("default_tenant", "default_database", "schematic")
+    assert schematic is not None
+    assert schematic.schema is not None
+    assert schematic.schema["keys"]["unindexed"]["string"]["string_inverted_index"]["enabled"] is False
+
+
+def test_all_of_it_arrives_at_a_server_and_answers_alike(source: Remote, url: str, tmp_path: Path) -> None:
+    with running(tmp_path / "data") as server:
+        connection = Connection(f"http://{server.host}:{server.port}", Ambient())
+        found = moved(source, Remote(connection))
+        connection.close()
+        assert {name: each.differences for name, each in found.items()} == {name: [] for name in NAMES}
+        host, _, port = url.removeprefix("http://").partition(":")
+        pairs = [
+            chromadb.HttpClient(host=host, port=int(port), settings=chroma.quiet()),
+            chromadb.HttpClient(host=server.host, port=server.port, settings=chroma.quiet()),
+        ]
+        theirs, ours = (each.get_collection("everything", embedding_function=None) for each in pairs)
+        assert theirs.metadata == ours.metadata
+        queries = np.random.default_rng(5).standard_normal((20, chroma.DIMENSION)).astype(np.float32)
+        filters: list[dict[str, Any]] = [
+            {},
+            {"where": {"i": {"$gte": 100}}},
+            {"where": {"f": 3.0}},
+            {"where": {"$and": [{"b": True}, {"s": "word 3"}]}},
+            {"where": {"strings": {"$contains": "2"}}},
+            {"where_document": {"$contains": "“quoted”"}},
+        ]
+        for given in filters:
+            left, right = (each.query(queries, n_results=10, include=["distances"], **given) for each in (theirs, ours))
+            np.testing.assert_allclose(np.array(left["distances"]), np.array(right["distances"]), rtol=1e-5)
+            assert left["ids"] == right["ids"]
+
+
+class Failing:
+    """A target that is lost after some writes: before the last of them is done, or before it is acknowledged."""
+
+    def __init__(self, target: Local, writes: int, *, done: bool) -> None:
+        self._target, self._writes, self._done = target, writes, done
+        self.rows = 90
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+    def add(self, to: Described, records: Records) -> None:
+        self._writes -= 1
+        if self._writes > 0 or self._done:
+            self._target.add(to, records)
+        if self._writes <= 0:
+            raise Unavailable("on purpose")
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_what_was_interrupted_is_continued(source: Remote, local: Local, done: bool) -> None:
+    wanted = Wanted(collection="everything", database="default_database")
+    with pytest.raises(Unavailable, match="on purpose"):
+        moved(source, Failing(local, 3, done=done), wanted)  # type: ignore[arg-type]
+    (found,) = moved(source, local, wanted).values()
+    assert (found.before, found.records, found.differences) == (270 if done else 180, 698, [])
+    ours = local.find("default_tenant", "default_database", "everything")
+    assert ours is not None
+    assert everything(local.contents(ours)) == everything(source.contents(found.of))
+    (again,) = moved(source, local, wanted).values()
+    assert (again.before, again.differences) == (698, [])
+
+
+def test_parts_of_it(source: Remote, local: Local) -> None:
+    assert list(moved(source, local, Wanted(tenant="other_tenant"))) == NAMES[-1:]
+    assert list(moved(source, local, Wanted(database="second"))) == NAMES[-2:-1]
+    assert moved(source, local, Wanted(collection="nosuch")) == {}
+    assert local.databases("default_tenant") == ["default_database", "second"]
+
+
+def test_what_is_not_the_beginning_of_the_source_is_left_alone(source: Remote, local: Local) -> None:
+    like = Described("", "default_tenant", "default_database", "everything")
+    made = local.make(like)
+    vectors = np.ones((2, chroma.DIMENSION), dtype=np.float32)
+    local.add(made, Records(["ключ-0000", "another"], vectors))
+    with pytest.raises(InvalidArgument, match=r"record 2, 'another', is not that of the source"):
+        moved(source, local, Wanted(database="default_database", collection="everything"))
+    assert local.count(made) == 2
+
+
+def test_differences_are_told(source: Remote, local: Local) -> None:
+    """A collection that looks like the beginning, and is not: other contents, another configuration, one too many."""
+    like = Described("", "default_tenant", "default_database", "bare", {"hnsw": {"space": "l2"}}, metadata={"x": 1})
+    vectors = np.array([[0.5] * 3, [9] * 3], dtype=np.float32)
+    local.add(local.make(like), Records(["a", "b"], vectors, documents=["said", None]))
+    (found,) = moved(source, local, Wanted(collection="bare")).values()
+    told = "\n".join(found.differences)
+    assert '"space":"ip"' in told
+    assert "metadata is null in the source" in told
+    assert "record 'a' has another document" in told
+    assert "record 'b' has another embedding" in told
+
+
+def test_types_of_numbers_are_kept_apart() -> None:
+    one, other = (Records(["a"], np.zeros((1, 1), np.float32), metadatas=[each]) for each in (b'{"x":1}', b'{"x":1.0}'))
+    assert plain(one) != plain(other)
+
+
+@pytest.mark.slow
+def test_a_directory_that_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / chroma_server.TABLE).write_bytes(b"not a table" * 100)
+    with pytest.raises(Unavailable, match="could not open"), chroma_server.served(tmp_path, Ambient()):
+        pass
+
+
+@pytest.mark.slow
+def test_the_command(filled: Path, tmp_path: Path) -> None:
+    copy, data = tmp_path / "chroma", tmp_path / "data"
+    shutil.copytree(filled, copy)
+    command = [str(PROGRAM), "import", "--from-chroma", str(copy), "--path", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[2] == "default_tenant/default_database/everything: 698 records; 500 compared: equal"
+    assert lines[-1] == "7 collections, 704 records, 0 with differences"
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert again.returncode == 0
+    assert "everything: 698 records, 698 of them before; 500 compared: equal" in again.stdout
+    sound = subprocess.run([PROGRAM, "verify", "--path", str(data)], capture_output=True, text=True, check=False)
+    assert sound.returncode == 0

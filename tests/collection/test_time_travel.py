@@ -1,0 +1,109 @@
+"""Views of the past: what they hold, and over which checkpoint they are laid."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from afterglow.catalog import collections
+from afterglow.collection import Engine
+from afterglow.collection.replica.replica import Replica, snapshot
+from afterglow.collection.time_travel import snapshot_cache
+from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.types import Selection
+from afterglow.jobs.indexer import index
+from afterglow.log.batch import Batch, Op
+from afterglow.storage.ports import Stores
+from tests.support.model import EVERYTHING, Model, as_model, exactly
+from tests.support.stores import KEEPING, new_collection, quick_folder, stores_at
+
+NAMES = [f"r{number}" for number in range(40)]
+
+
+def upsert(names: list[str], value: float) -> Batch:
+    metadatas = [{"v": value} if number % 2 else None for number in range(len(names))]
+    return Batch(
+        Op.UPSERT, names, np.full((len(names), 2), value, np.float32), documents=names, metadatas=metadatas, uris=names
+    )
+
+
+batches = st.one_of(
+    st.builds(
+        upsert, st.lists(st.sampled_from(NAMES), min_size=1, max_size=30, unique=True), st.floats(0, 9, width=16)
+    ),
+    st.builds(lambda names: Batch(Op.DELETE, names), st.lists(st.sampled_from(NAMES), min_size=1, max_size=6)),
+)
+
+
+def indexed(stores: Stores, engine: Engine, programme: list[Batch | None]) -> tuple[Engine, dict[int, Model]]:
+    """Carry the batches out, None being a run of the indexer; what the collection was at each position."""
+    scope, made = new_collection(stores)
+    model, moments = Model(), dict[int, Model]()
+    for each in [upsert(NAMES, 1.0), *programme, None]:
+        if each is None:
+            index(stores, Replica.for_indexer(stores, made.id), made.id, quiet=True)
+            continue
+        model = model.after(each)
+        if each.op is Op.DELETE:
+            position = engine.delete(scope, Selection(each.ids)).position
+        else:
+            position = engine.write(scope, each)
+        assert position is not None
+        moments[position] = model
+    for position, then in moments.items():
+        found = engine.get(scope, Selection(), None, 0, EVERYTHING, at=Moment(position=position))
+        assert exactly(as_model(found)) == exactly([*then.records.items()])
+        assert found.position == position
+        count = engine.count(scope, at=Moment(position=position))
+        assert (count.count, count.position) == (len(then.records), position)
+    return engine, moments
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.none() | batches, max_size=8))
+def test_every_position_is_as_it_was(programme: list[Batch | None]) -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder, KEEPING)
+        indexed(stores, Engine(stores), programme)
+        stores.table.close()
+
+
+def test_a_moment_not_long_ago_is_laid_over_the_newest_checkpoint() -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder, KEEPING)
+        engine, _ = indexed(stores, Engine(stores), [upsert(["r3", "new"], 5.0), Batch(Op.DELETE, ["r4"])])
+        (identity,) = engine.catalog.collections()
+        collection = collections.by_id(stores.table, identity)
+        assert collection is not None
+        loaded = snapshot_cache.opened(stores, collection, Moment(position=1), {})
+        parts = snapshot(loaded, collection, ["r3", "r4", "new"], 0.0).parts
+        assert parts[0].graph is not None
+        assert parts[-1].part.rows == 2  # r3 and r4 as they were
+        stores.table.close()
+
+
+def test_where_most_was_written_anew_since_the_log_alone_is_read() -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder, KEEPING)
+        engine, _ = indexed(stores, Engine(stores), [upsert(NAMES, 2.0)])
+        (identity,) = engine.catalog.collections()
+        collection = collections.by_id(stores.table, identity)
+        assert collection is not None
+        loaded = snapshot_cache.opened(stores, collection, Moment(position=1), {})
+        assert all(each.graph is None for each in loaded.memory.parts())
+        stores.table.close()
+
+
+def test_few_views_of_the_past_are_kept_within_bounds() -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder, replace(KEEPING, replica_bytes=1))
+        scope, made = new_collection(stores)
+        engine = Engine(stores)
+        for _ in range(8):
+            engine.write(scope, upsert(NAMES, 1.0))
+        views = snapshot_cache.PastViews(stores)
+        for position in range(1, 8):
+            assert views.view(made, Moment(position=position), None, {}).applied == position
+        assert len(views._kept) == 1
+        stores.table.close()

@@ -1,0 +1,107 @@
+"""Opening a data directory, and the sweep over the whole of it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from afterglow.deployment.base import NoQueue
+from afterglow.deployment.local import OBJECTS, TABLE, Directory, open_directory
+from afterglow.errors import Corrupt
+from afterglow.jobs.maintenance import sweep
+from afterglow.jobs.start import compact_all
+from afterglow.settings import Ambient, Settings
+from afterglow.storage.ports import Put
+from tests.support.stores import quick_folder
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with quick_folder() as path:
+        yield path
+
+
+def opened(folder: Path) -> Directory:
+    return open_directory(folder, Ambient())
+
+
+@pytest.mark.parametrize("loss", ["missing", "empty"])
+@pytest.mark.parametrize("rest", ["an object", "a write-ahead log"])
+def test_a_lost_table_is_not_taken_for_a_new_one(folder: Path, loss: str, rest: str) -> None:
+    place = opened(folder)
+    place.table.put("pk", "sk", b"value")
+    if rest == "an object":
+        place.objects.put("a/key", b"data")
+        place.table.close()
+    else:
+        log = (folder / f"{TABLE}-wal").read_bytes()
+        place.table.close()
+        (folder / f"{TABLE}-wal").write_bytes(log)
+    table = folder / TABLE
+    sound = table.read_bytes()
+    table.unlink()
+    if loss == "empty":
+        table.touch()
+    for _ in range(2):
+        with pytest.raises(Corrupt, match=rf"{TABLE} is missing or empty.*restore the directory from a backup"):
+            opened(folder)
+    table.write_bytes(sound)
+    again = opened(folder)
+    assert again.table.get("pk", "sk") is not None
+    again.table.close()
+
+
+def test_a_directory_without_content_is_a_new_one(folder: Path) -> None:
+    for name in (f"{OBJECTS}/.scratch", "deep/er"):
+        (folder / name).mkdir(parents=True)
+    (folder / f"{OBJECTS}/.scratch/left").write_bytes(b"over")
+    (folder / TABLE).touch()
+    (folder / f"{TABLE}-wal").touch()
+    for each in (folder, folder / "deep" / "er"):
+        place = opened(each)
+        place.table.put("pk", "sk", b"value")
+        place.table.close()
+
+
+def test_a_directory_whose_objects_are_gone_still_opens(folder: Path) -> None:
+    place = opened(folder)
+    place.objects.put("a/key", b"data")
+    place.objects.delete("a/key")
+    place.table.close()
+    opened(folder).table.close()
+
+
+def test_leftovers_are_swept_only_while_no_indexer_works(folder: Path) -> None:
+    place = opened(folder)
+    stores = place.stores(Settings(), Ambient(), NoQueue())
+    long_ago = place.objects.scratch("begun-long-ago")
+    long_ago.write_bytes(b"a graph that takes its time")
+    os.utime(long_ago, (0, 0))
+    with place.alone() as is_alone:
+        assert is_alone
+        with opened(folder).alone(wait=False) as is_alone_too:
+            assert not is_alone_too
+        sweep(place, stores)
+        assert long_ago.exists()
+    sweep(place, stores)
+    assert not long_ago.exists()
+    place.table.close()
+
+
+def test_a_compaction_asked_for_gives_all_pages_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afterglow.deployment.local._TIDY_PAGES", 1_000)
+    place = opened(folder)
+    stores = place.stores(Settings(), Ambient(), NoQueue())
+    place.table.put_many([Put("p", f"{number:05}", bytes(8_000)) for number in range(3_000)])
+    place.table.put_many([Put("p", f"{number:05}", b"") for number in range(3_000)])
+
+    def free_pages() -> int:
+        return int(place.table._connection().execute("PRAGMA freelist_count").fetchone()[0])
+
+    before = free_pages()
+    sweep(place, stores)
+    assert free_pages() == before - 1_000 > 0
+    assert list(compact_all(open_directory(folder, Ambient()), Settings(), Ambient())) == []
+    assert free_pages() == 0
+    place.table.close()

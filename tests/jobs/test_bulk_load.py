@@ -1,0 +1,65 @@
+"""Bulk loads: folded before they are merged, in segments that memory bounds, whatever else comes of it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from afterglow.collection import Engine
+from afterglow.collection.replica.replica import FOLDS_AT_ONCE, Replica
+from afterglow.collection.types import Scope, Selection
+from afterglow.jobs.indexer import Report, index
+from afterglow.log.batch import Batch, Op
+from afterglow.storage.ports import Stores
+from tests.support.stores import new_collection, quick_folder, stores_at
+
+EACH = 5
+ENTRIES = 60
+NAMES = [f"{number}" for number in range(EACH * ENTRIES)]
+
+
+@pytest.fixture
+def stores() -> Iterator[Stores]:
+    with quick_folder() as folder:
+        opened = stores_at(folder)
+        yield opened
+        opened.table.close()
+
+
+def loaded(stores: Stores) -> Scope:
+    scope, _ = new_collection(stores)
+    vectors = np.random.default_rng(5).normal(size=(len(NAMES), 3)).astype(np.float32)
+    engine = Engine(stores)
+    for start in range(0, len(NAMES), EACH):
+        engine.write(scope, Batch(Op.ADD, NAMES[start : start + EACH], vectors[start : start + EACH]))
+    return scope
+
+
+def indexed(stores: Stores, scope: Scope) -> Report:
+    return index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, quiet=True)
+
+
+def test_what_waits_is_folded_before_anything_is_merged(stores: Stores) -> None:
+    scope = loaded(stores)
+    report = indexed(stores, scope)
+    at_once = FOLDS_AT_ONCE * stores.settings.fold_ops
+    assert report.folded_ops == len(NAMES)
+    assert report.merges <= 2
+    view = Replica(stores, scope.collection).view()
+    assert [each.rows for each in view.manifest.segments] == [len(NAMES)]
+    assert view.manifest.number <= len(NAMES) // at_once + 1 + report.merges
+    assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == NAMES
+
+
+@pytest.mark.parametrize("build_bytes", [0, 412 * 100])
+def test_memory_bounds_what_becomes_one_segment(stores: Stores, build_bytes: int) -> None:
+    bounded = replace(stores, settings=replace(stores.settings, build_bytes=build_bytes))
+    scope = loaded(bounded)
+    indexed(bounded, scope)
+    most = max(build_bytes // 412, 4 * bounded.settings.graph_rows)
+    rows = [each.rows for each in Replica(bounded, scope.collection).view().manifest.segments]
+    assert sum(rows) == len(NAMES)
+    assert max(rows) <= most
+    assert len(rows) <= 3 * len(NAMES) // most
+    assert Engine(bounded).get(scope, Selection(), None, 0, frozenset()).ids == NAMES

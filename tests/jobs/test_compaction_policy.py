@@ -1,0 +1,183 @@
+"""Which segments are merged: decisions over manifests."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from afterglow.jobs.compaction_policy import Merge, plan, plan_rest, wholes
+from afterglow.segment.array_file import FileInfo
+from afterglow.segment.manifest import Manifest, SegmentInfo
+from afterglow.settings import Settings
+
+DEFAULTS = Settings()
+GRAPH = DEFAULTS.graph_rows
+
+
+def segment(name: str, rows: int, *, graph: bool = False, dead: int = 0) -> SegmentInfo:
+    file = FileInfo(name, 1, "")
+    roles = ("rows", "texts", "vectors", *(("graph",) if graph else ()))
+    return SegmentInfo(name, rows, 3, dict.fromkeys(roles, file), dead, file if dead else None)
+
+
+def manifest(*segments: SegmentInfo) -> Manifest:
+    return Manifest(UUID(int=1), segments=segments, records=sum(each.live for each in segments))
+
+
+def planned(
+    *segments: SegmentInfo, quiet: bool = False, settings: Settings = DEFAULTS, eager: bool = False
+) -> Merge | None:
+    return plan(manifest(*segments), settings, quiet=quiet, eager=eager)
+
+
+def names(merge: Merge | None) -> set[str]:
+    return set() if merge is None else {each.id for each in merge.inputs}
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_nothing_to_do(quiet: bool) -> None:
+    assert planned(quiet=quiet) is None
+    assert planned(segment("a", 10), quiet=quiet) is None
+    assert planned(segment("a", 10 * GRAPH, graph=True), quiet=quiet) is None
+    assert planned(segment("a", 10 * GRAPH, graph=True, dead=GRAPH), segment("b", 10), quiet=quiet) is None
+
+
+def test_small_segments_become_one_with_a_graph() -> None:
+    merge = planned(segment("a", DEFAULTS.fold_ops), segment("b", 5))
+    assert merge is not None
+    assert (names(merge), merge.base, merge.graph) == ({"a", "b"}, None, True)
+
+
+def test_a_large_graph_is_left_alone_and_one_not_much_larger_is_extended() -> None:
+    fresh = segment("fresh", 10_000)
+    merge = planned(segment("large", 100_000, graph=True), fresh)
+    assert merge is not None
+    assert (names(merge), merge.base) == ({"fresh"}, None)
+    merge = planned(segment("near", 40_000, graph=True), fresh)
+    assert merge is not None
+    assert merge.base is not None
+    assert (names(merge), merge.base.id) == ({"near", "fresh"}, "near")
+
+
+def test_the_largest_sound_graph_is_extended() -> None:
+    merge = planned(segment("a", 20_000, graph=True), segment("b", 30_000, graph=True), segment("fresh", 10_000))
+    assert merge is not None
+    assert merge.base is not None
+    assert (names(merge), merge.base.id) == ({"a", "b", "fresh"}, "b")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_decayed_is_written_anew(quiet: bool) -> None:
+    merge = planned(segment("a", 100_000, graph=True, dead=30_000), segment("b", 50), quiet=quiet)
+    assert merge is not None
+    assert (names(merge), merge.base, merge.graph) == ({"a"}, None, True)
+    merge = planned(segment("a", 100, dead=26), quiet=quiet)
+    assert merge is not None
+    assert (names(merge), merge.base, merge.graph) == ({"a"}, None, False)
+
+
+def test_a_decayed_graph_that_has_become_small_loses_its_graph() -> None:
+    merge = planned(segment("a", 100_000, graph=True, dead=99_000))
+    assert merge is not None
+    assert not merge.graph
+
+
+def test_many_small_segments_become_one() -> None:
+    assert planned(*(segment(f"{number}", 1) for number in range(16))) is None
+    assert len(names(planned(*(segment(f"{number}", 1) for number in range(17))))) == 17
+    assert len(names(planned(*(segment(f"{number}", 1) for number in range(5)), quiet=True))) == 5
+
+
+def test_in_quiet_times_several_graphs_become_one_if_not_too_large() -> None:
+    pair = segment("a", 200_000, graph=True), segment("b", 20_000, graph=True)
+    assert planned(*pair) is None
+    merge = planned(*pair, quiet=True)
+    assert merge is not None
+    assert merge.base is not None
+    assert (names(merge), merge.base.id) == ({"a", "b"}, "a")
+    assert planned(segment("a", 450_000, graph=True), segment("b", 100_000, graph=True), quiet=True) is None
+
+
+def test_segments_grow_no_larger_than_a_merge_may_be() -> None:
+    bounded = replace(DEFAULTS, merge_bytes=12 * 100_000)
+    fresh = segment("fresh", 30_000)
+    merge = planned(segment("near", 80_000, graph=True), fresh, settings=bounded)
+    assert names(merge) == {"fresh"}
+    merge = planned(segment("near", 60_000, graph=True), fresh, settings=bounded)
+    assert names(merge) == {"near", "fresh"}
+    pair = segment("a", 70_000, graph=True), segment("b", 40_000, graph=True)
+    assert planned(*pair, quiet=True, settings=bounded) is None
+    decayed = segment("a", 90_000, graph=True, dead=30_000), segment("b", 90_000, graph=True, dead=40_000)
+    assert names(planned(*decayed, settings=bounded)) == {"b"}
+
+
+def test_memory_bounds_a_segment_too() -> None:
+    row = 4 * 3 + 400
+    bounded = replace(DEFAULTS, build_bytes=row * 100_000)
+    fresh = segment("fresh", 30_000)
+    assert names(planned(segment("near", 80_000, graph=True), fresh, settings=bounded)) == {"fresh"}
+    assert names(planned(segment("near", 60_000, graph=True), fresh, settings=bounded)) == {"near", "fresh"}
+
+
+def test_a_bulk_load_is_several_merges_that_stay_the_same() -> None:
+    bounded = replace(DEFAULTS, merge_bytes=12 * 100_000)
+    folds = [segment(f"{number}", 30_000) for number in range(8)]
+
+    def found(*of: SegmentInfo) -> list[set[str]]:
+        return [names(each) for each in wholes(manifest(*of), bounded)]
+
+    first, second = {"0", "1", "2"}, {"3", "4", "5"}
+    assert found(*folds) == [first, second]
+    assert found(*folds, segment("more", 10_000)) == [first, second]
+    done = segment("done", 90_000, graph=True)
+    assert found(*folds[3:], done) == [second]
+    assert found(*folds[:3], *folds[6:], done) == [first]
+    assert names(plan_rest(manifest(*folds), bounded, quiet=False)) == {"6", "7"}
+    assert names(planned(*folds, settings=bounded)) == first
+
+
+segments = st.builds(
+    lambda rows, share, graph: (rows, int(rows * share), graph),
+    st.integers(1, 60_000),
+    st.sampled_from([0.0, 0.0, 0.1, 0.24, 0.26, 0.6, 0.999]),
+    st.booleans(),
+)
+
+
+@example(
+    shapes=[(1, 0, False), (59_036, 0, False)], quiet=False, fold_ops=1, graph_rows=4_096, merge_rows=5_000, eager=False
+)
+@given(
+    shapes=st.lists(segments, max_size=25),
+    quiet=st.booleans(),
+    fold_ops=st.sampled_from([0, 1, 10, 8_192, 100_000]),
+    graph_rows=st.sampled_from([0, 1, 10, 4_096, 100_000]),
+    merge_rows=st.sampled_from([0, 0, 1, 5_000, 70_000]),
+    eager=st.booleans(),
+)
+def test_merging_comes_to_an_end(
+    shapes: list[tuple[int, int, bool]], quiet: bool, fold_ops: int, graph_rows: int, merge_rows: int, eager: bool
+) -> None:
+    """Every plan names segments of the manifest once, and carrying plans out leaves nothing to plan before long."""
+    settings = replace(DEFAULTS, fold_ops=fold_ops, graph_rows=graph_rows, merge_bytes=12 * merge_rows)
+    present = [segment(f"{number}", rows, graph=graph, dead=dead) for number, (rows, dead, graph) in enumerate(shapes)]
+    for step in range(2 * len(shapes) + 2):
+        merge = planned(*present, quiet=quiet, settings=settings, eager=eager)
+        if merge is None:
+            return
+        assert merge.inputs
+        assert len(names(merge)) == len(merge.inputs)
+        assert names(merge) <= {each.id for each in present}
+        if merge.base is not None:
+            assert merge.graph
+            assert merge.base in merge.inputs
+            assert merge.base.has_graph
+        live = sum(each.live for each in merge.inputs)
+        assert not merge_rows or len(merge.inputs) == 1 or live <= max(merge_rows, 4 * graph_rows)
+        assert merge.graph == (live >= graph_rows)
+        still_dead = 0 if merge.base is None else merge.base.dead_rows
+        merged = segment(f"merged {step}", live + still_dead, graph=merge.graph, dead=still_dead)
+        present = [each for each in present if each not in merge.inputs] + [merged]
+    raise AssertionError("there is always something to merge")

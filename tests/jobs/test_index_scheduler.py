@@ -1,0 +1,170 @@
+"""The indexer process of one machine: it does its work, dies without harm, and ends with its parent."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from afterglow.catalog import schema
+from afterglow.collection import Engine
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.types import Scope, Selection
+from afterglow.deployment.local import open_directory
+from afterglow.jobs.flush import fold
+from afterglow.jobs.start import compact_all, start_engine
+from afterglow.log.batch import Batch, Op
+from afterglow.settings import Ambient, Settings, child_environment
+from tests.support.stores import quick_folder
+
+PATIENCE_SECONDS = 60.0
+SETTINGS = replace(Settings(), fold_ops=10, fold_quiet_seconds=0.05)
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("AFTERGLOW_FOLD_OPS", "10")
+    monkeypatch.setenv("AFTERGLOW_FOLD_QUIET_SECONDS", "0.05")
+    with quick_folder() as path:
+        yield path
+
+
+@pytest.fixture
+def engine(folder: Path) -> Iterator[Engine]:
+    opened = start_engine(open_directory(folder, Ambient()), SETTINGS, Ambient())
+    yield opened
+    opened.close()
+
+
+def made(engine: Engine, name: str) -> Scope:
+    collection = engine.create_collection(
+        "default_tenant", "default_database", name, None, schema.reconcile(None, None, None)
+    )
+    return Scope("default_tenant", "default_database", collection.id)
+
+
+def write(engine: Engine, scope: Scope, first: int, last: int) -> None:
+    names = [f"{number}" for number in range(first, last)]
+    engine.write(scope, Batch(Op.ADD, names, np.ones((len(names), 3), dtype=np.float32)))
+
+
+def wait_until(done: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not done():
+        assert time.monotonic() < deadline, f"{what} took too long"
+        time.sleep(0.02)
+
+
+def is_indexed(engine: Engine, scope: Scope, ops: int) -> Callable[[], bool]:
+    def look() -> bool:
+        status = engine.indexing_status(scope)
+        assert status.total_ops == ops
+        return status.indexed_ops == ops
+
+    return look
+
+
+def indexers(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process().children():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and str(folder) in process.cmdline():
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_the_background_folds_and_survives_the_death_of_its_process(engine: Engine, folder: Path) -> None:
+    scope = made(engine, "tested")
+    assert indexers(folder) == []
+    write(engine, scope, 0, 25)
+    wait_until(is_indexed(engine, scope, 25), "the first fold")
+    (child,) = indexers(folder)
+    child.kill()
+    write(engine, scope, 25, 30)
+    wait_until(is_indexed(engine, scope, 30), "the fold after the kill")
+    (second,) = indexers(folder)
+    assert second.pid != child.pid
+    assert engine.get(scope, Selection(), None, 0, frozenset()).ids == [f"{number}" for number in range(30)]
+    engine.close()
+    assert indexers(folder) == []
+
+
+def test_what_an_earlier_process_left_is_taken_up(folder: Path) -> None:
+    never = replace(SETTINGS, fold_ops=1_000, fold_quiet_seconds=1_000.0)
+    first = start_engine(open_directory(folder, Ambient()), never, Ambient())
+    scope = made(first, "tested")
+    write(first, scope, 0, 5)
+    first.close()
+    second = start_engine(open_directory(folder, Ambient()), SETTINGS, Ambient())
+    try:
+        wait_until(is_indexed(second, scope, 5), "taking up what was left")
+    finally:
+        second.close()
+
+
+def test_a_damaged_collection_does_not_keep_others_from_being_taken_up(folder: Path) -> None:
+    never = replace(SETTINGS, fold_ops=1_000, fold_quiet_seconds=1_000.0)
+    first = start_engine(open_directory(folder, Ambient()), never, Ambient())
+    scopes = [made(first, f"tested-{number}") for number in range(3)]
+    for scope in scopes:
+        write(first, scope, 0, 5)
+    first.close()
+    assert len(list(compact_all(open_directory(folder, Ambient()), SETTINGS, Ambient()))) == 3
+    again = start_engine(open_directory(folder, Ambient()), never, Ambient())
+    for scope in scopes:
+        write(again, scope, 5, 10)
+    again.close()
+    damaged = min(scopes, key=lambda scope: scope.collection)
+    for manifest in (folder / "objects" / str(damaged.collection) / "manifest").iterdir():
+        manifest.write_bytes(b"{")
+    third = start_engine(open_directory(folder, Ambient()), SETTINGS, Ambient())
+    try:
+        for scope in scopes:
+            if scope is not damaged:
+                wait_until(is_indexed(third, scope, 10), "taking up a sound collection")
+    finally:
+        third.close()
+
+
+def test_the_sweep_finds_what_expired_in_a_collection_nobody_writes_to(folder: Path) -> None:
+    never = replace(SETTINGS, fold_ops=1_000, fold_quiet_seconds=1_000.0)
+    first = start_engine(open_directory(folder, Ambient()), never, Ambient())
+    metadata, stored = {"afterglow:ttl_key": "until"}, schema.reconcile(None, None, None)
+    collection = first.create_collection("default_tenant", "default_database", "tested", metadata, stored)
+    scope = Scope("default_tenant", "default_database", collection.id)
+    metadatas: list[dict[str, float] | None] = [{"until": 1}, {"until": 2.5}, None]
+    first.write(scope, Batch(Op.ADD, ["a", "b", "c"], np.ones((3, 3), dtype=np.float32), metadatas=metadatas))
+    fold(first.stores, Replica.for_indexer(first.stores, scope.collection).view())
+    first.close()
+    second = start_engine(open_directory(folder, Ambient()), SETTINGS, Ambient())
+    try:
+        wait_until(lambda: second.indexing_status(scope).indexed_ops == 5, "deleting what had expired")
+        assert Replica(second.stores, scope.collection).view().records == 1
+        assert second.get(scope, Selection(), None, 0, frozenset()).ids == ["c"]
+    finally:
+        second.close()
+
+
+def test_the_indexer_ends_with_its_standard_input(folder: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "afterglow.jobs.index_worker", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=child_environment(),
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(b'{"collection":"00000000-0000-4000-8000-000000000000","quiet":true}\n')
+    child.stdin.flush()
+    assert b"00000000-0000-4000-8000-000000000000" in child.stdout.readline()
+    assert child.poll() is None
+    child.stdin.close()
+    assert child.wait(PATIENCE_SECONDS) == 0
+    child.stdout.close()

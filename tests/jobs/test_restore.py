@@ -1,0 +1,181 @@
+"""Collections that are rolled back, or brought back after they were dropped."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from afterglow.catalog import Database
+from afterglow.catalog.model import Collection
+from afterglow.collection import Engine
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.types import Scope, Selection
+from afterglow.errors import AfterglowError, AlreadyExists, InvalidArgument, NotFound
+from afterglow.jobs import gc, purge, restore
+from afterglow.jobs.indexer import index
+from afterglow.log.batch import Batch, Op
+from afterglow.storage.ports import Stores
+from tests.support.faulty import Crash, Fault, Faults, nth
+from tests.support.stores import KEEPING, SMALL, Clock, made_faulty, new_collection, quick_folder, stores_at
+
+TENANT, DATABASE = "default_tenant", "default_database"
+
+
+@dataclass
+class World:
+    stores: Stores
+    clock: Clock
+    scope: Scope
+
+    @property
+    def engine(self) -> Engine:
+        return Engine(self.stores)
+
+    @property
+    def place(self) -> Database:
+        return self.engine.catalog.get_database(TENANT, DATABASE)
+
+    def write(self, *names: str) -> int:
+        batch = Batch(Op.UPSERT, list(names), np.zeros((len(names), 2), np.float32))
+        position = self.engine.write(self.scope, batch)
+        assert position is not None
+        return position
+
+    def settle(self, identity: Scope | None = None) -> None:
+        collection = (identity or self.scope).collection
+        index(self.stores, Replica.for_indexer(self.stores, collection), collection, quiet=True)
+
+    def ids(self, collection: Collection) -> list[str]:
+        scope = Scope(TENANT, DATABASE, collection.id)
+        return self.engine.get(scope, Selection(), None, 0, frozenset()).ids
+
+    def named(self, name: str) -> list[str]:
+        return self.ids(self.engine.get_collection(TENANT, DATABASE, name))
+
+    def back(
+        self, wanted: str, at: Moment | None = None, name: str | None = None, *, replace: bool = False
+    ) -> Collection:
+        source = restore.find(self.stores, self.place, wanted)
+        return restore.roll_back(self.stores, source, at, name, replace=replace)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with quick_folder() as folder:
+        clock = Clock()
+        stores = stores_at(folder, KEEPING, clock)
+        scope, _ = new_collection(stores, "docs")
+        yield World(stores, clock, scope)
+        stores.table.close()
+
+
+def test_a_collection_as_it_was_beside_the_one_that_is(world: World) -> None:
+    position = world.write("a", "b")
+    world.settle()
+    world.engine.delete(world.scope, Selection(["a"]))
+    made = world.back("docs", Moment(position=position))
+    assert made.name.startswith("docs-restored-2")
+    assert world.ids(made) == ["a", "b"]
+    assert world.named("docs") == ["b"]
+    with pytest.raises(AlreadyExists):
+        world.back("docs", Moment(position=position), "docs")
+    assert world.back(str(world.scope.collection), Moment(position=position), "other").name == "other"
+
+
+def test_a_collection_in_the_place_of_the_one_that_is(world: World) -> None:
+    position = world.write("a")
+    world.write("oops")
+    made = world.back("docs", Moment(position=position), replace=True)
+    assert (made.name, world.named("docs")) == ("docs", ["a"])
+    with pytest.raises(NotFound):
+        world.write("more")
+    assert [each.name for each in world.engine.list_collections(TENANT, DATABASE)] == ["docs"]
+    # What was replaced is restored by its id, as the name is that of its fork.
+    (lost,) = restore.restorable(world.stores, world.place)
+    assert world.ids(world.back(str(lost.collection.id), name="docs-2")) == ["a", "oops"]
+
+
+def test_a_dropped_collection_under_its_own_name(world: World) -> None:
+    world.write("a")
+    world.settle()
+    world.write("b")
+    world.engine.delete_collection(TENANT, DATABASE, "docs")
+    world.clock.skipped += 100.0
+    purge.clear(world.stores)
+    world.back("docs")
+    assert world.named("docs") == ["a", "b"]
+    found = world.engine.get_collection(TENANT, DATABASE, "docs")
+    world.settle(Scope(TENANT, DATABASE, found.id))
+    world.clock.skipped += 2_000.0
+    purge.clear(world.stores)
+    gc.collect(world.stores, found.id)
+    assert world.named("docs") == ["a", "b"]
+
+
+def test_the_newest_of_several_that_were_dropped(world: World) -> None:
+    world.write("old")
+    world.engine.delete_collection(TENANT, DATABASE, "docs")
+    world.clock.skipped += 1.0
+    world.scope, _ = new_collection(world.stores, "docs")
+    world.write("new")
+    world.engine.delete_collection(TENANT, DATABASE, "docs")
+    assert world.ids(world.back("docs")) == ["new"]
+
+
+def test_what_cannot_be_restored(world: World) -> None:
+    world.write("a")
+    with pytest.raises(InvalidArgument, match="say as of when"):
+        world.back("docs")
+    with pytest.raises(NotFound, match="nor one that was dropped"):
+        world.back("nothing")
+    world.engine.delete_collection(TENANT, DATABASE, "docs")
+    world.clock.skipped += KEEPING.retention_seconds + 1
+    with pytest.raises(NotFound):
+        world.back("docs")
+    assert not list(restore.restorable(world.stores, world.place))
+
+
+def test_what_a_reset_took_is_gone(world: World) -> None:
+    world.write("a")
+    world.engine.reset()
+    with pytest.raises(NotFound):
+        world.back("docs")
+    world.clock.skipped += KEEPING.garbage_grace_seconds + 1
+    purge.clear(world.stores)
+    assert not list(world.stores.objects.list(""))
+
+
+def test_where_the_past_is_not_kept(world: World) -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder, SMALL)
+        scope, made = new_collection(stores, "docs")
+        Engine(stores).write(scope, Batch(Op.ADD, ["a"], np.zeros((1, 2), np.float32)))
+        with pytest.raises(InvalidArgument, match="AFTERGLOW_RETENTION_SECONDS is 0"):
+            restore.roll_back(stores, made, Moment(position=1))
+        stores.table.close()
+
+
+@pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LOST, Fault.REPEATED])
+def test_a_replacement_happens_wholly_or_not_at_all(world: World, fault: Fault) -> None:
+    position = world.write("a")
+    world.write("b")
+    for number in range(60):
+        faults = Faults(nth(number, fault))
+        stores = made_faulty(world.stores, faults)
+        source = restore.find(world.stores, world.place, "docs")
+        try:
+            restore.roll_back(stores, source, Moment(position=position), f"try-{number}", replace=True)
+        except (Crash, AfterglowError):
+            pass
+        names = [each.name for each in world.engine.list_collections(TENANT, DATABASE)]
+        assert names.count("docs") == 1
+        if world.named("docs") == ["a"]:
+            break
+        assert world.named("docs") == ["a", "b"]
+    assert number or fault is Fault.REPEATED
+    world.clock.skipped += 3_000.0
+    purge.clear(world.stores)
+    purge.clear(world.stores)
+    assert world.named("docs") == ["a"]

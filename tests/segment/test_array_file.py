@@ -1,0 +1,228 @@
+"""Files of arrays: what is written is read, and no damage goes unnoticed."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from afterglow.errors import Corrupt
+from afterglow.segment import array_file
+from afterglow.segment.array_file import FileInfo, MappedFile, Streamed
+from afterglow.storage.ports import ObjectMissing, Stores
+
+DTYPES = ("|u1", "|b1", "|i1", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> NDArray[Any]:
+    shape = draw(st.lists(st.integers(0, 5), min_size=1, max_size=2))
+    dtype = np.dtype(draw(st.sampled_from(DTYPES)))
+    size = int(np.prod(shape))
+    raw = draw(st.binary(min_size=size * dtype.itemsize, max_size=size * dtype.itemsize))
+    if dtype == np.bool_:
+        raw = bytes(byte & 1 for byte in raw)
+    return np.frombuffer(raw, dtype).reshape(shape)
+
+
+named = st.dictionaries(st.text(max_size=5), arrays(), max_size=4)
+metas = st.dictionaries(st.text(max_size=3), st.none() | st.integers(-5, 5) | st.text(max_size=3), max_size=3)
+
+
+def stored(stores: Stores, kind: str, meta: dict[str, Any], given_arrays: dict[str, Any]) -> FileInfo:
+    scratch = stores.objects.scratch(stores.ambient.nonce())
+    array_file.write(scratch, kind, meta, given_arrays)
+    return array_file.store(stores.objects, f"files/{stores.ambient.nonce()}", scratch)
+
+
+def overwrite(stores: Stores, info: FileInfo, data: bytes) -> None:
+    stores.objects.local_file(info.key).write_bytes(data)
+
+
+@SHARED
+@given(named, metas)
+def test_arrays_survive_the_round_trip(stores: Stores, given_arrays: dict[str, NDArray[Any]], meta: Any) -> None:
+    info = stored(stores, "some", meta, given_arrays)
+    found_meta, found = MappedFile(stores.objects, info).arrays("some")
+    assert found_meta == meta
+    assert list(found) == list(given_arrays)
+    for name, array in given_arrays.items():
+        assert found[name].dtype == array.dtype
+        assert found[name].shape == array.shape
+        assert found[name].tobytes() == array.tobytes()
+        assert not found[name].flags.writeable
+        assert found[name].size == 0 or found[name].ctypes.data % 64 == 0
+
+
+def test_streamed_pieces_are_one_array(stores: Stores) -> None:
+    matrix = np.arange(30, dtype=np.float32).reshape(10, 3)
+    pieces = (matrix[start : start + 4] for start in range(0, 10, 4))
+    info = stored(stores, "some", {}, {"m": Streamed("<f4", (10, 3), pieces), "after": np.arange(3)})
+    _, found = MappedFile(stores.objects, info).arrays("some")
+    assert (found["m"] == matrix).all()
+    assert found["after"].tolist() == [0, 1, 2]
+
+
+def test_other_dtypes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="float16"[:4]):
+        array_file.write(tmp_path / "x", "some", {}, {"float array": np.zeros(1, np.float16)})
+
+
+@pytest.fixture(scope="module")
+def sound(stores: Stores) -> tuple[FileInfo, bytes]:
+    """A file with a header, padding and two arrays, and its bytes."""
+    given_arrays = {"small": np.arange(3, dtype=np.uint32), "large": np.arange(500, dtype=np.float64)}
+    info = stored(stores, "some", {"about": "it"}, given_arrays)
+    return info, stores.objects.get(info.key)
+
+
+LENGTHS = [0, 1, 4, 7, 8, 9, 63, 64, 65, 128, 191, 192, 193, 1_000, -4096, -64, -1]
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_truncated_file_is_corrupt_and_named(
+    stores: Stores, sound: tuple[FileInfo, bytes], length: int, verify: bool
+) -> None:
+    info, data = sound
+    overwrite(stores, info, data[:length])
+    with pytest.raises(Corrupt, match=info.key):
+        MappedFile(stores.objects, info, verify=verify)
+
+
+def test_a_longer_file_is_corrupt(stores: Stores, sound: tuple[FileInfo, bytes]) -> None:
+    info, data = sound
+    overwrite(stores, info, data + b"\0")
+    with pytest.raises(Corrupt, match=info.key):
+        MappedFile(stores.objects, info, verify=False)
+
+
+@SHARED
+@given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_corrupt_and_named(
+    stores: Stores, sound: tuple[FileInfo, bytes], position: int, bit: int
+) -> None:
+    info, data = sound
+    damaged = bytearray(data)
+    damaged[position % len(data)] ^= 1 << bit
+    overwrite(stores, info, bytes(damaged))
+    with pytest.raises(Corrupt, match=info.key):
+        MappedFile(stores.objects, info)
+
+
+@settings(SHARED, max_examples=300)
+@given(position=st.integers(0, 255), bit=st.integers(0, 7))
+def test_without_checksums_a_damaged_header_is_at_worst_corrupt(
+    stores: Stores, sound: tuple[FileInfo, bytes], position: int, bit: int
+) -> None:
+    info, data = sound
+    damaged = bytearray(data)
+    damaged[position] ^= 1 << bit
+    try:
+        array_file.parse(memoryview(bytes(damaged)), "some", info.key)
+    except Corrupt as error:
+        if info.key not in str(error):
+            raise
+
+
+def test_a_missing_file_is_missing(stores: Stores) -> None:
+    with pytest.raises(ObjectMissing, match="files/none"):
+        MappedFile(stores.objects, FileInfo("files/none", 1, ""))
+
+
+def test_a_file_of_another_kind_is_refused(stores: Stores) -> None:
+    info = stored(stores, "some", {}, {"a": np.arange(3)})
+    with pytest.raises(Corrupt, match=info.key):
+        MappedFile(stores.objects, info).arrays("other")
+
+
+@pytest.mark.parametrize("change", ["cut", "flip", "grow"])
+def test_damage_under_an_open_file_is_noticed_before_it_is_touched(stores: Stores, change: str) -> None:
+    info = stored(stores, "some", {}, {"a": np.arange(10_000)})
+    opened = MappedFile(stores.objects, info)
+    opened.check()
+    with opened.path.open("r+b") as file:
+        match change:
+            case "cut":
+                file.truncate(100)
+            case "flip":
+                file.seek(5_000)
+                file.write(b"\xff\xff\xff")
+            case _:
+                file.seek(0, os.SEEK_END)
+                file.write(b"more")
+    os.utime(opened.path, (1, 1))
+    for _ in range(2):
+        with pytest.raises(Corrupt, match=info.key):
+            opened.check()
+
+
+def test_a_touched_but_sound_file_goes_on(stores: Stores) -> None:
+    info = stored(stores, "some", {}, {"a": np.arange(100)})
+    opened = MappedFile(stores.objects, info)
+    os.utime(opened.path, (1, 1))
+    opened.check()
+    opened.check()
+
+
+def test_dropped_pages_are_read_again(stores: Stores) -> None:
+    path = stores.objects.scratch("dropped")
+    array_file.write(path, "some", {}, {"a": np.arange(100_000)})
+    mapped = array_file.peek(path, "some")["a"]
+    for array in (mapped, mapped[10:], np.arange(3)):
+        before = int(array.sum())
+        array_file.drop_pages(array)
+        assert array.sum() == before
+
+
+def test_a_file_in_use_is_locked_as_long_as_anything_refers_to_its_arrays(stores: Stores) -> None:
+    info = stored(stores, "some", {}, {"a": np.arange(4)})
+    path = stores.objects.local_file(info.key)
+
+    def is_free() -> bool:
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    assert is_free()
+    array = MappedFile(stores.objects, info).arrays("some")[1]["a"]
+    assert not is_free()
+    assert array.tolist() == [0, 1, 2, 3]
+    del array
+    assert is_free()
+
+
+class Evicting:
+    """Objects whose copies vanish as soon as they are fetched, so many times."""
+
+    def __init__(self, stores: Stores, times: int) -> None:
+        self.inner = stores.objects
+        self.times = times
+
+    def local_file(self, key: str) -> Path:
+        path = self.inner.local_file(key)
+        if not self.times:
+            return path
+        self.times -= 1
+        return path.with_name("gone")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def test_a_copy_that_made_room_before_it_was_opened_is_fetched_again(stores: Stores) -> None:
+    info = stored(stores, "some", {}, {"a": np.arange(4)})
+    evicting: Any = Evicting(stores, 2)
+    assert MappedFile(evicting, info).arrays("some")[1]["a"].tolist() == [0, 1, 2, 3]
+    hopeless: Any = Evicting(stores, 1_000)
+    with pytest.raises(ObjectMissing):
+        MappedFile(hopeless, info)

@@ -1,0 +1,159 @@
+"""Several processes behind one address: spreading, crashes, the end."""
+
+import os
+import signal
+import socket
+import threading
+import time
+
+import psutil
+import pytest
+
+from tests.server.stubs import Stub, answer, get, start, stub
+
+
+def workers_of(server: Stub) -> list[psutil.Process]:
+    return psutil.Process(server.process.pid).children()
+
+
+def gone(processes: list[psutil.Process], seconds: float = 10.0) -> bool:
+    return not psutil.wait_procs(processes, timeout=seconds)[1]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_connections_spread_evenly() -> None:
+    with stub(workers=2) as server:
+        for _ in range(3):
+            connections = [server.connect() for _ in range(4)]
+            answering = [get(each) for each in connections]
+            assert sorted(answering.count(pid) for pid in set(answering)) == [2, 2]
+            # The next connection goes where one has ended.
+            connections[0].close()
+            time.sleep(0.05)
+            with server.connect() as again:
+                assert get(again) == answering[0]
+            for each in connections[1:]:
+                each.close()
+            time.sleep(0.05)
+
+
+def test_a_connection_stays_unbuffered() -> None:
+    """Small answers must not wait for Nagle's algorithm: 50 round trips with a delayed ack would take 2 s."""
+    with stub(workers=1) as server, server.connect() as connection:
+        began = time.monotonic()
+        for _ in range(50):
+            get(connection)
+        assert time.monotonic() - began < 1
+
+
+def test_a_crashed_worker_is_replaced_and_the_others_serve_on() -> None:
+    with stub(workers=2) as server:
+        before = workers_of(server)
+        with server.connect() as doomed, server.connect() as other:
+            answering = get(other)
+            doomed.sendall(b"GET /crash HTTP/1.1\r\nhost: x\r\n\r\n")
+            with pytest.raises(ConnectionError):
+                answer(doomed)
+            # The end of one that dies is not at once the end of its line to the supervisor.
+            limit = time.monotonic() + 20
+            while all(is_alive(each) for each in before) and time.monotonic() < limit:
+                time.sleep(0.01)
+            assert get(other) == answering
+            for _ in range(5):
+                with server.connect() as fresh:
+                    get(fresh)
+        limit = time.monotonic() + 20
+        seen: set[bytes] = set()
+        while len(seen) < 2 and time.monotonic() < limit:
+            connections = [server.connect() for _ in range(2)]
+            seen = {get(each) for each in connections}
+            for each in connections:
+                each.close()
+            time.sleep(0.05)
+        assert len(seen) == 2
+        assert {each.pid for each in workers_of(server)} != {each.pid for each in before}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_requests_in_flight_finish(workers: int, number: signal.Signals) -> None:
+    with stub(workers=workers) as server, server.connect() as busy, server.connect() as idle:
+        processes = [psutil.Process(server.process.pid), *workers_of(server)]
+        get(idle)
+        busy.sendall(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+        time.sleep(0.2)
+        # As Ctrl-C does: the whole group is told.
+        os.killpg(server.process.pid, number)
+        status, headers, _ = answer(busy)
+        assert (status, headers["connection"]) == (200, "close")
+        assert server.process.wait(10) == 0
+        assert gone(processes)
+        with pytest.raises(ConnectionRefusedError):
+            server.connect()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_hanging_request_does_not_hold_up_the_end(workers: int) -> None:
+    with stub(workers=workers, shutdown_seconds="1") as server, server.connect() as hanging:
+        hanging.sendall(b"GET /hang HTTP/1.1\r\nhost: x\r\n\r\n")
+        time.sleep(0.2)
+        began = time.monotonic()
+        server.process.terminate()
+        server.process.wait(10)
+        assert time.monotonic() - began < 6
+
+
+def test_an_idle_server_ends_at_once() -> None:
+    with stub(workers=2) as server, server.connect() as idle:
+        get(idle)
+        began = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(10) == 0
+        assert time.monotonic() - began < 3
+
+
+def test_workers_follow_a_killed_supervisor() -> None:
+    with stub(workers=2) as server:
+        workers = workers_of(server)
+        assert len(workers) == 2
+        os.kill(server.process.pid, signal.SIGKILL)
+        assert gone(workers)
+
+
+def test_a_worker_that_cannot_start_ends_the_program() -> None:
+    process = start(2, {"FAIL_AT_START": "1"})
+    process.communicate(timeout=30)
+    assert process.returncode == 3
+
+
+def test_connections_made_during_the_start_are_served() -> None:
+    """A burst right after the address is known loses nobody."""
+    with stub(workers=2) as server:
+        answers: list[bytes] = []
+
+        def ask() -> None:
+            with server.connect() as connection:
+                answers.append(get(connection))
+
+        threads = [threading.Thread(target=ask) for _ in range(40)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert len(answers) == 40
+
+
+def test_a_client_that_leaves_at_once_does_no_harm() -> None:
+    with stub(workers=1) as server:
+        for _ in range(50):
+            connection = server.connect()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            connection.close()
+        with server.connect() as connection:
+            get(connection)
