@@ -10,8 +10,8 @@ def test_nothing_given_is_the_default() -> None:
 
 
 def test_each_kind() -> None:
-    given = {"AFTERGLOW_FOLD_OPS": "7", "AFTERGLOW_FOLD_QUIET_SECONDS": "0.5", "AFTERGLOW_VERIFY_CHECKSUMS": "False"}
-    assert from_environment(given) == Settings(fold_ops=7, fold_quiet_seconds=0.5, verify_checksums=False)
+    given = {"AFTERGLOW_FLUSH_OPS": "7", "AFTERGLOW_FLUSH_IDLE_SECONDS": "0.5", "AFTERGLOW_VERIFY_CHECKSUMS": "False"}
+    assert from_environment(given) == Settings(flush_ops=7, flush_idle_seconds=0.5, verify_checksums=False)
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,20 @@ from afterglow.api.app import create_app
 from afterglow.aws_lambda import snapstart
 from afterglow.aws_lambda.engine import open_engine
 from afterglow.aws_lambda.http import HttpFunction
-from afterglow.aws_lambda.observability import observed
-from afterglow.deployment.aws import open_account
-from afterglow.settings import IN_LAMBDA, Ambient, from_environment
+from afterglow.aws_lambda.observability import instrument
+from afterglow.deployment.aws import open_aws
+from afterglow.settings import LAMBDA_DEFAULTS, System, from_environment
 from afterglow.storage.aws.clients import Clients
 
-ambient = Ambient()
-settings = from_environment(defaults=IN_LAMBDA)
+system = System()
+settings = from_environment(defaults=LAMBDA_DEFAULTS)
 clients = Clients()
-engine = open_engine(open_account(settings, ambient, clients), settings, ambient)
+engine = open_engine(open_aws(settings, system, clients), settings, system)
 # A container has one request at a time: no thread could do anything beside it.
-app = create_app(engine, settings, ambient, allow_reset=settings.allow_reset, metered=True, threads=0)
-respond = HttpFunction(app, ambient)
-handler = observed(respond)
-snapstart.around(lambda: (respond(snapstart.HEALTHCHECK, None), clients.s3, clients.sqs), forget=clients.forget)
+app = create_app(engine, settings, system, allow_reset=settings.allow_reset, metered=True, threads=0)
+respond = HttpFunction(app, system)
+handler = instrument(respond)
+snapstart.register_hooks(
+    lambda: (respond(snapstart.HEALTHCHECK, None), clients.s3, clients.sqs),
+    forget_credentials=clients.forget_credentials,
+)

@@ -3,23 +3,23 @@
 from dataclasses import asdict
 from typing import Any
 
-from afterglow.aws_lambda.invocation import note, seconds_left
-from afterglow.aws_lambda.observability import observed
-from afterglow.deployment.aws import open_account
-from afterglow.deployment.base import NoQueue
+from afterglow.aws_lambda.invocation import record, seconds_left
+from afterglow.aws_lambda.observability import instrument
+from afterglow.deployment.aws import open_aws
+from afterglow.deployment.base import NullQueue
 from afterglow.errors import InvalidArgument
 from afterglow.jobs import maintenance
-from afterglow.settings import IN_LAMBDA, Ambient, from_environment
+from afterglow.settings import LAMBDA_DEFAULTS, System, from_environment
 from afterglow.storage.aws.clients import Clients
 
-ambient = Ambient()
-settings = from_environment(defaults=IN_LAMBDA)
-clients = Clients(ambient)
-account = open_account(settings, ambient, clients)
-stores = account.stores(settings, ambient, account.queue or NoQueue())
+system = System()
+settings = from_environment(defaults=LAMBDA_DEFAULTS)
+clients = Clients(system)
+account = open_aws(settings, system, clients)
+stores = account.stores(settings, system, account.queue or NullQueue())
 
 
-@observed
+@instrument
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answers what was done. The event's `task` is `nudge` or `tidy`."""
 
@@ -28,11 +28,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     match event.get("task"):
         case "nudge":
-            swept = maintenance.nudge(stores, has_time)
-            note(swept, UnindexedTail=swept.unindexed_ops)
+            swept = maintenance.enqueue_stale(stores, has_time)
+            record(swept, UnindexedTail=swept.unflushed_ops)
         case "tidy":
-            swept = maintenance.tidy(stores, has_time, settings.scrub_bytes)
-            note(swept, DamagedObjects=swept.damaged)
+            swept = maintenance.clean_up(stores, has_time, settings.scrub_max_bytes)
+            record(swept, DamagedObjects=swept.damaged)
         case other:
             raise InvalidArgument(f"the task is nudge or tidy, not {other!r}")
     return asdict(swept)

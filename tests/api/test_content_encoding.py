@@ -5,9 +5,9 @@ import zlib
 
 import pytest
 
-from afterglow.api.http.content_encoding import accepts_gzip, is_plain, shaped, size_in_envelope
-from afterglow.api.http.errors import AnswerTooLarge
-from afterglow.api.http.handler import Answer
+from afterglow.api.http.content_encoding import accepts_gzip, encode_response, lambda_envelope_size, needs_no_encoding
+from afterglow.api.http.errors import ResponseTooLarge
+from afterglow.api.http.handler import Response
 from afterglow.settings import Settings
 
 GZIP = [(b"accept-encoding", b"gzip")]
@@ -45,52 +45,52 @@ def test_the_header_may_come_in_parts_or_not_at_all() -> None:
     ("body", "settings", "plain"),
     [
         (b"x" * 100, Settings(), True),
-        (b"x" * 100, Settings(compress_bytes=101), True),
-        (b"x" * 100, Settings(compress_bytes=100), False),
-        (b"x" * 100, Settings(max_answer_bytes=200), True),
-        (b"x" * 100, Settings(max_answer_bytes=199), False),
+        (b"x" * 100, Settings(compress_min_bytes=101), True),
+        (b"x" * 100, Settings(compress_min_bytes=100), False),
+        (b"x" * 100, Settings(max_response_bytes=200), True),
+        (b"x" * 100, Settings(max_response_bytes=199), False),
     ],
 )
 def test_what_needs_no_look(body: bytes, settings: Settings, plain: bool) -> None:
-    assert is_plain(Answer(body), settings) is plain
+    assert needs_no_encoding(Response(body), settings) is plain
 
 
 def test_compression() -> None:
-    answer = Answer(b'{"a": 1}' * 100, headers=[(b"x", b"y")])
-    settings = Settings(compress_bytes=800)
-    packed = shaped(answer, GZIP, settings)
+    answer = Response(b'{"a": 1}' * 100, headers=[(b"x", b"y")])
+    settings = Settings(compress_min_bytes=800)
+    packed = encode_response(answer, GZIP, settings)
     assert zlib.decompress(packed.body, 31) == answer.body
     assert packed.headers == [(b"x", b"y"), (b"vary", b"accept-encoding"), (b"content-encoding", b"gzip")]
     assert packed.content_type == answer.content_type
-    unpacked = shaped(answer, [], settings)
+    unpacked = encode_response(answer, [], settings)
     assert (unpacked.body, unpacked.headers) == (answer.body, [(b"x", b"y"), (b"vary", b"accept-encoding")])
-    assert shaped(answer, GZIP, Settings(compress_bytes=801)) is answer
-    assert shaped(answer, GZIP, Settings()) is answer
+    assert encode_response(answer, GZIP, Settings(compress_min_bytes=801)) is answer
+    assert encode_response(answer, GZIP, Settings()) is answer
 
 
 @pytest.mark.parametrize("text", ['{"a":"b"}', '["\\\\", "\\n", "é", "\u2028", "\x7f", "/"]'])
 def test_the_size_of_text_is_what_json_makes_of_it(text: str) -> None:
     inside = json.dumps(text, ensure_ascii=False).encode()
-    assert size_in_envelope(Answer(text.encode())) == len(inside) - 2
+    assert lambda_envelope_size(Response(text.encode())) == len(inside) - 2
 
 
 def test_the_size_of_what_is_compressed_is_that_of_base64() -> None:
     for size, wanted in ((0, 0), (1, 4), (3, 4), (4, 8), (3000, 4000)):
-        assert size_in_envelope(Answer(b"x" * size, headers=[(b"content-encoding", b"gzip")])) == wanted
+        assert lambda_envelope_size(Response(b"x" * size, headers=[(b"content-encoding", b"gzip")])) == wanted
 
 
 def test_the_limit() -> None:
-    exact = Answer(b'["' + b"x" * 96 + b'"]')
-    assert shaped(exact, [], Settings(max_answer_bytes=102)) is exact
-    with pytest.raises(AnswerTooLarge) as caught:
-        shaped(exact, [], Settings(max_answer_bytes=101))
+    exact = Response(b'["' + b"x" * 96 + b'"]')
+    assert encode_response(exact, [], Settings(max_response_bytes=102)) is exact
+    with pytest.raises(ResponseTooLarge) as caught:
+        encode_response(exact, [], Settings(max_response_bytes=101))
     assert caught.value.message == (
         "Payload too large: the answer has 102 bytes, at most 101 can be sent; ask for fewer records at a time (limit "
         "and offset, or n_results), or leave embeddings or documents out of include"
     )
-    small = Settings(max_answer_bytes=101, compress_bytes=1)
-    assert shaped(exact, GZIP, small).body != exact.body
-    with pytest.raises(AnswerTooLarge, match=r"out of include, or accept gzip$"):
-        shaped(exact, [], small)
-    with pytest.raises(AnswerTooLarge, match=r"out of include$"):
-        shaped(exact, GZIP, Settings(max_answer_bytes=10, compress_bytes=1))
+    small = Settings(max_response_bytes=101, compress_min_bytes=1)
+    assert encode_response(exact, GZIP, small).body != exact.body
+    with pytest.raises(ResponseTooLarge, match=r"out of include, or accept gzip$"):
+        encode_response(exact, [], small)
+    with pytest.raises(ResponseTooLarge, match=r"out of include$"):
+        encode_response(exact, GZIP, Settings(max_response_bytes=10, compress_min_bytes=1))

@@ -13,7 +13,7 @@ import pytest
 from afterglow import errors
 from afterglow.api.app import THREADS, create_app
 from afterglow.collection import Engine
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from tests.wire.serving import served
 
 COUNT = "/api/v2/tenants/default_tenant/databases/default_database/collections_count"
@@ -42,7 +42,7 @@ def engine() -> Scripted:
 
 @pytest.fixture
 def client(engine: Scripted) -> Iterator[httpx.Client]:
-    app = create_app(cast(Engine, engine), Settings(), Ambient(), allow_reset=True)
+    app = create_app(cast(Engine, engine), Settings(), System(), allow_reset=True)
     with served(app) as base, httpx.Client(base_url=base, timeout=10.0) as client:
         yield client
 
@@ -58,7 +58,7 @@ def raising(error: BaseException) -> Callable[[], Any]:
     ("error", "status", "name", "level"),
     [
         (errors.InvalidArgument("what"), 400, "InvalidArgumentError", "INFO"),
-        (errors.Malformed("what"), 422, "ChromaError", "INFO"),
+        (errors.InvalidBody("what"), 422, "ChromaError", "INFO"),
         (errors.NotFound("what"), 404, "NotFoundError", "INFO"),
         (errors.AlreadyExists("what"), 409, "ChromaError", "INFO"),
         (errors.PermissionDenied("what"), 403, "ChromaError", "INFO"),
@@ -173,7 +173,7 @@ def test_system_routes_answer_while_the_pool_is_busy(engine: Scripted, client: h
 
 
 def test_the_end_of_the_application_ends_its_threads(engine: Scripted) -> None:
-    app = create_app(cast(Engine, engine), Settings(), Ambient(), allow_reset=True)
+    app = create_app(cast(Engine, engine), Settings(), System(), allow_reset=True)
     before = set(threading.enumerate())
     with served(app) as base:
         assert httpx.get(base + COUNT).json() == 0

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from afterglow.api.http import errors
-from afterglow.api.http.handler import Call, Later, Service
+from afterglow.api.http.handler import AppContext, Deferred, Request
 from afterglow.api.http.route import Route
 from afterglow.api.v2.routes import ROUTES
-from afterglow.auth import EVERYTHING
-from afterglow.deployment.local import open_directory
+from afterglow.auth import FULL_ACCESS
+from afterglow.deployment.local import open_local
 from afterglow.errors import AfterglowError
 from afterglow.jobs.start import start_engine
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 
 BY_HANDLER = {f"{route.handler.__module__}.{route.handler.__name__}": route for route in ROUTES if route.request}
 PATH = {"tenant": "default_tenant", "database": "default_database", "function_name": "f", "import_id": "0"}
@@ -80,33 +80,33 @@ whole_bodies = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    given_settings, ambient = Settings(), Ambient()
-    engine = start_engine(open_directory(tmp_path_factory.mktemp("data"), ambient), given_settings, ambient)
-    yield Service(engine, given_settings, ambient, allow_reset=False, threads=2)
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppContext]:
+    given_settings, system = Settings(), System()
+    engine = start_engine(open_local(tmp_path_factory.mktemp("data"), system), given_settings, system)
+    yield AppContext(engine, given_settings, system, allow_reset=False, threads=2)
     engine.close()
 
 
 @pytest.fixture(scope="module")
-def collection_id(service: Service) -> str:
+def collection_id(service: AppContext) -> str:
     from afterglow.catalog import schema
 
     stored = schema.reconcile(None, None, None)
     return str(service.engine.create_collection("default_tenant", "default_database", "fuzzed", None, stored).id)
 
 
-def judge(service: Service, route: Route, collection_id: str, body: bytes, query: bytes = b"") -> None:
+def judge(service: AppContext, route: Route, collection_id: str, body: bytes, query: bytes = b"") -> None:
     """Serve one request; the answer must be JSON, and an error the client's."""
-    call = Call({**PATH, "collection_id": collection_id}, query, body, grant=EVERYTHING)
+    call = Request({**PATH, "collection_id": collection_id}, query, body, grant=FULL_ACCESS)
     try:
         done = route.handler(service, call)
-        answer = done.work() if isinstance(done, Later) else done
+        answer = done.work() if isinstance(done, Deferred) else done
     except AfterglowError as error:
         failure = error
     else:
         orjson.loads(answer.body)
         return
-    status = errors.known(failure, route.method, route.path, "0" * 32).status
+    status = errors.client_error(failure, route.method, route.path, "0" * 32).status
     assert status is not None
     # The contract's own 500, for a query among ids that are not all there; and what is not served.
     assert status < 500 or status == 501 or "Error finding id" in failure.message, failure.message
@@ -117,14 +117,14 @@ def judge(service: Service, route: Route, collection_id: str, body: bytes, query
 @example(body={"query_embeddings": [[1e39]], "n_results": 4294967295})
 @example(body={"ids": ["a"], "embeddings": [[0.5]], "metadatas": [{"k": [1, 2**63]}]})
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_json(service: Service, collection_id: str, name: str, body: Any) -> None:
+def test_any_json(service: AppContext, collection_id: str, name: str, body: Any) -> None:
     judge(service, BY_HANDLER[name], collection_id, orjson.dumps(body))
 
 
 @pytest.mark.parametrize("name", BY_HANDLER)
 @given(body=st.binary(max_size=40) | st.text(max_size=20).map(str.encode))
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_bytes(service: Service, collection_id: str, name: str, body: bytes) -> None:
+def test_any_bytes(service: AppContext, collection_id: str, name: str, body: bytes) -> None:
     judge(service, BY_HANDLER[name], collection_id, body)
 
 
@@ -132,7 +132,7 @@ def test_any_bytes(service: Service, collection_id: str, name: str, body: bytes)
 @pytest.mark.parametrize(
     "field", ["where", "where_document", "metadatas", "metadata", "schema", "configuration", "rank"]
 )
-def test_deep_json(service: Service, collection_id: str, name: str, field: str) -> None:
+def test_deep_json(service: AppContext, collection_id: str, name: str, field: str) -> None:
     for opening, closing in ((b"[", b"]"), (b'{"$and":[', b"]}"), (b'{"a":', b"}")):
         for depth in (200, 511, 5_000):
             deep = opening * depth + b"1" + closing * depth
@@ -145,7 +145,7 @@ def test_deep_json(service: Service, collection_id: str, name: str, field: str) 
 
 @given(query=st.binary(max_size=30))
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_query_string(service: Service, collection_id: str, query: bytes) -> None:
+def test_any_query_string(service: AppContext, collection_id: str, query: bytes) -> None:
     for route in ROUTES:
         if route.query:
             judge(service, route, collection_id, b"", b"limit=" + query)

@@ -24,9 +24,9 @@ from afterglow.api.app import create_app
 from afterglow.api.http.route import Route
 from afterglow.api.v2.routes import ROUTES
 from afterglow.api.v2.routes.paths import COLLECTIONS
-from afterglow.deployment.local import open_directory
+from afterglow.deployment.local import open_local
 from afterglow.jobs.start import start_engine
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from tests.api.test_fuzz import names, values, whole_bodies
 
 SECONDS = float(os.environ.get("AFTERGLOW_TEST_FUZZ_SECONDS", "15"))
@@ -290,10 +290,10 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 def one_round(number: int, folder: Path, loop: asyncio.AbstractEventLoop) -> None:
     """A server of its own, and as many requests as there are examples."""
-    given_settings, ambient = Settings(max_body_bytes=100_000), Ambient()
-    engine = start_engine(open_directory(folder, ambient), given_settings, ambient)
+    given_settings, system = Settings(max_body_bytes=100_000), System()
+    engine = start_engine(open_local(folder, system), given_settings, system)
     try:
-        app = create_app(engine, given_settings, ambient, allow_reset=number % 2 == 0, threads=0)
+        app = create_app(engine, given_settings, system, allow_reset=number % 2 == 0, threads=0)
         creation = next(each for each in ROUTES if (each.method, each.path) == ("POST", COLLECTIONS))
         place = {"tenant": "default_tenant", "database": "default_database"}
         status, body = loop.run_until_complete(

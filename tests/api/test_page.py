@@ -10,8 +10,8 @@ import pytest
 from afterglow.api.v2.routes import ROUTES
 from afterglow.auth import Role
 from afterglow.auth.api_keys import Keys
-from afterglow.deployment.local import open_directory
-from afterglow.settings import Ambient
+from afterglow.deployment.local import open_local
+from afterglow.settings import System
 from tests.support.browser import PROGRAM, Page, browser
 from tests.support.server import running
 from tests.wire.face import Face
@@ -86,8 +86,8 @@ def test_nothing_went_wrong_and_nobody_else_was_asked(page: Page, face: Face) ->
 
 def test_a_key_is_sent_where_one_is_given(page: Page, tmp_path: Path) -> None:
     with running(tmp_path / "data", env={"AFTERGLOW_AUTH": "keys"}) as server:
-        place = open_directory(server.path, Ambient())
-        made, _ = Keys(place.table, Ambient()).create(Role.READER, None)
+        place = open_local(server.path, System())
+        made, _ = Keys(place.table, System()).create(Role.READER, None)
         place.table.close()
         page.command("Page.navigate", url=f"http://{server.host}:{server.port}/docs")
         page.until("document.querySelectorAll('details').length")

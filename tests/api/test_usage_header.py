@@ -10,13 +10,13 @@ import pytest
 from starlette.types import Message
 
 from afterglow.api.app import create_app
-from afterglow.api.http.usage_header import rendered
+from afterglow.api.http.usage_header import format_usage
 from afterglow.collection import Engine
-from afterglow.collection.read.ranked_search import Ranked
-from afterglow.collection.types import Counted, Records
+from afterglow.collection.read.ranked_search import SearchResult
+from afterglow.collection.types import CountResult, Records
 from afterglow.errors import Unavailable
-from afterglow.metering import Usage, current, measuring
-from afterglow.settings import Ambient, Settings
+from afterglow.metering import Usage, collect_usage, current_usage
+from afterglow.settings import Settings, System
 
 DATABASE = "/api/v2/tenants/default_tenant/databases/default_database"
 COUNT = DATABASE + "/collections_count"
@@ -30,7 +30,7 @@ class Calling:
         self.seen: list[tuple[Usage | None, str]] = []
 
     def count_collections(self, _tenant: str, _database: str) -> int:
-        usage = current()
+        usage = current_usage()
         self.seen.append((usage, threading.current_thread().name))
         if usage is not None:
             usage.call("s3.GetObject", read=4096)
@@ -40,21 +40,21 @@ class Calling:
     def write(self, _scope: Any, _batch: Any) -> None:
         raise Unavailable("gone")
 
-    def delete(self, _scope: Any, _selection: Any, _limit: Any) -> Counted:
-        return Counted(2, 7)
+    def delete(self, _scope: Any, _selection: Any, _limit: Any) -> CountResult:
+        return CountResult(2, 7)
 
     def searches_at_once(self, _scope: Any, _searches: Any, at: object = None) -> bool:
         return False
 
-    def search(self, _scope: Any, searches: Any, *_: Any, **__: Any) -> list[Ranked]:
-        return [Ranked(Records(["a", "b"]), np.zeros(2, dtype=np.float32)) for _ in searches]
+    def search(self, _scope: Any, searches: Any, *_: Any, **__: Any) -> list[SearchResult]:
+        return [SearchResult(Records(["a", "b"]), np.zeros(2, dtype=np.float32)) for _ in searches]
 
 
 def asked(
     method: str, path: str, body: bytes = b"", *, engine: Calling | None = None, metered: bool = True, threads: int = 2
 ) -> tuple[int, dict[str, str]]:
     app = create_app(
-        cast(Engine, engine or Calling()), Settings(), Ambient(), allow_reset=False, metered=metered, threads=threads
+        cast(Engine, engine or Calling()), Settings(), System(), allow_reset=False, metered=metered, threads=threads
     )
     sent: list[Message] = []
 
@@ -76,11 +76,11 @@ def asked(
 
 def test_rendering() -> None:
     usage = Usage()
-    assert rendered(usage) == "read-units=0, write-units=0, bytes-read=0, bytes-written=0"
+    assert format_usage(usage) == "read-units=0, write-units=0, bytes-read=0, bytes-written=0"
     usage.call("s3.PutObject", written=1_234_567_890)
     usage.call("dynamodb.Query", read_units=0.5)
     usage.call("dynamodb.Query", read_units=1, write_units=20)
-    assert rendered(usage) == (
+    assert format_usage(usage) == (
         "dynamodb.Query=2, s3.PutObject=1, read-units=1.5, write-units=20, bytes-read=0, bytes-written=1234567890"
     )
 
@@ -95,7 +95,7 @@ def test_what_a_handler_uses_is_in_the_header(threads: int) -> None:
     )
     ((usage, thread),) = engine.seen
     assert usage is not None
-    assert usage.facts == {"operation": "collections.count", "status": 200}
+    assert usage.attributes == {"operation": "collections.count", "status": 200}
     assert thread.startswith("api_") is bool(threads)
 
 
@@ -108,10 +108,10 @@ def test_an_application_that_is_not_metered_measures_nothing() -> None:
 
 
 def test_whoever_measures_already_is_told() -> None:
-    with measuring() as outside:
+    with collect_usage() as outside:
         asked("GET", COUNT)
     assert outside.calls == {"dynamodb.Query": 1, "s3.GetObject": 1}
-    assert outside.facts == {"operation": "collections.count", "status": 200}
+    assert outside.attributes == {"operation": "collections.count", "status": 200}
 
 
 def test_every_request_has_its_own() -> None:
@@ -134,16 +134,16 @@ def test_every_answer_has_the_header(method: str, path: str, status: int) -> Non
 def test_a_refusal_does_not_tell_the_size_of_what_is_not_there() -> None:
     usage = Usage()
     usage.call("dynamodb.GetItem", read_units=12)
-    assert rendered(usage, refused=True) == "dynamodb.GetItem=1"
+    assert format_usage(usage, refused=True) == "dynamodb.GetItem=1"
 
 
 def test_facts_and_phases_of_a_write_that_fails() -> None:
     body = orjson.dumps({"ids": ["a", "b"], "embeddings": [[1.0], [2.0]]})
-    with measuring() as usage:
+    with collect_usage() as usage:
         status, headers = asked("POST", RECORDS + "add", body)
     assert status == 503
     assert "afterglow-usage" in headers
-    assert usage.facts == {
+    assert usage.attributes == {
         "operation": "records.add",
         "collection": "9d8c0a4e-5f7b-4f5e-9d1c-0a4e5f7b4f5e",
         "rows": 2,
@@ -153,14 +153,14 @@ def test_facts_and_phases_of_a_write_that_fails() -> None:
 
 
 def test_facts_and_phases_of_searches() -> None:
-    with measuring() as usage:
+    with collect_usage() as usage:
         asked("POST", RECORDS + "search", b'{"searches":[{},{}]}')
-    assert usage.facts["operation"] == "search.search"
-    assert (usage.facts["queries"], usage.facts["rows"]) == (2, 4)
+    assert usage.attributes["operation"] == "search.search"
+    assert (usage.attributes["queries"], usage.attributes["rows"]) == (2, 4)
     assert set(usage.phases) == {"parse", "handle", "render"}
 
 
 def test_facts_of_a_delete() -> None:
-    with measuring() as usage:
+    with collect_usage() as usage:
         asked("POST", RECORDS + "delete", b'{"ids":["a","b","c"]}')
-    assert usage.facts["rows"] == 2
+    assert usage.attributes["rows"] == 2

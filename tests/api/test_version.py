@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from afterglow.api.http.handler import Call, Service
+from afterglow.api.http.handler import AppContext, Request
 from afterglow.api.v2 import collections
 from afterglow.collection import Batch, Engine, Op
 from afterglow.collection.replica.replica import Replica
@@ -17,11 +17,11 @@ def test_a_checkpoint_is_a_new_version(tmp_path: Path) -> None:
     stores = stores_at(tmp_path)
     engine = Engine(stores)
     scope, made = new_collection(stores)
-    service = Service(engine, stores.settings, stores.ambient, allow_reset=False, threads=1)
+    service = AppContext(engine, stores.settings, stores.system, allow_reset=False, threads=1)
     path = {"tenant": made.tenant, "database": made.database, "collection_id": str(made.id)}
 
     def told() -> tuple[int, int]:
-        found = orjson.loads(collections.get_by_id(service, Call(path)).body)
+        found = orjson.loads(collections.get_by_id(service, Request(path)).body)
         return found["version"], found["log_position"]
 
     assert told() == (0, 0)
@@ -29,6 +29,6 @@ def test_a_checkpoint_is_a_new_version(tmp_path: Path) -> None:
         position = engine.write(scope, Batch(Op.ADD, [f"{number}"], np.ones((1, 2), dtype=np.float32)))
         before = told()
         assert before[1] < number
-        index(stores, Replica.for_indexer(stores, made.id), made.id, quiet=True)
+        index(stores, Replica.for_indexer(stores, made.id), made.id, idle=True)
         assert told() == (before[0] + 1, position) == (number, number)
     stores.table.close()

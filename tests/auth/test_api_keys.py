@@ -25,7 +25,7 @@ def stores() -> Iterator[Stores]:
 
 @pytest.fixture
 def keys(stores: Stores) -> Keys:
-    return Keys(stores.table, stores.ambient)
+    return Keys(stores.table, stores.system)
 
 
 def test_a_key_is_found_by_itself_alone(keys: Keys) -> None:

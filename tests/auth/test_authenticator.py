@@ -5,10 +5,10 @@ import random
 import pytest
 
 from afterglow.auth import Grant, Role
-from afterglow.auth.authenticator import Gate, make_gate
+from afterglow.auth.authenticator import Authenticator, make_authenticator
 from afterglow.auth.credentials import Credential
 from afterglow.errors import Busy, InvalidArgument, Unauthenticated, Unavailable
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from tests.support.stores import StillClock
 
 GRANT = Grant("key", Role.READER, "one", None)
@@ -43,28 +43,30 @@ def verifier() -> Scripted:
 
 
 @pytest.fixture
-def gate(clock: StillClock, verifier: Scripted) -> Gate:
-    ambient = Ambient(now=clock.now, random=random.Random(1))
-    return Gate([verifier], Settings(auth_trust_seconds=60.0, auth_tries=5), ambient)
+def gate(clock: StillClock, verifier: Scripted) -> Authenticator:
+    system = System(now=clock.now, random=random.Random(1))
+    return Authenticator([verifier], Settings(auth_cache_seconds=60.0, auth_attempts_per_minute=5), system)
 
 
-def knock(gate: Gate, credential: Credential, address: str = HERE) -> Grant:
+def knock(gate: Authenticator, credential: Credential, address: str = HERE) -> Grant:
     """What an endpoint does."""
-    return gate.known(credential) or gate.ask(credential, address)
+    return gate.cached(credential) or gate.authenticate(credential, address)
 
 
-def test_one_question_opens_for_a_while(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
+def test_one_question_opens_for_a_while(gate: Authenticator, verifier: Scripted, clock: StillClock) -> None:
     for _ in range(59):
         assert knock(gate, GOOD) == GRANT
         clock.seconds += 1.0
     assert verifier.asked == [GOOD]
     clock.seconds += 1.0
-    assert gate.known(GOOD) is None
+    assert gate.cached(GOOD) is None
     assert knock(gate, GOOD) == GRANT
     assert verifier.asked == [GOOD] * 2
 
 
-def test_what_was_revoked_is_refused_no_later_than_that(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
+def test_what_was_revoked_is_refused_no_later_than_that(
+    gate: Authenticator, verifier: Scripted, clock: StillClock
+) -> None:
     knock(gate, GOOD)
     verifier.good.clear()
     clock.seconds += 59.9
@@ -73,10 +75,10 @@ def test_what_was_revoked_is_refused_no_later_than_that(gate: Gate, verifier: Sc
     with pytest.raises(Unauthenticated):
         knock(gate, GOOD)
     with pytest.raises(Unauthenticated):
-        gate.known(GOOD)
+        gate.cached(GOOD)
 
 
-def test_a_table_that_does_not_answer_opens_nothing(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
+def test_a_table_that_does_not_answer_opens_nothing(gate: Authenticator, verifier: Scripted, clock: StillClock) -> None:
     knock(gate, GOOD)
     verifier.fails = True
     assert knock(gate, GOOD) == GRANT
@@ -88,14 +90,14 @@ def test_a_table_that_does_not_answer_opens_nothing(gate: Gate, verifier: Script
     assert knock(gate, GOOD) == GRANT
 
 
-def test_a_clock_that_was_set_back_ends_trust(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
+def test_a_clock_that_was_set_back_ends_trust(gate: Authenticator, verifier: Scripted, clock: StillClock) -> None:
     knock(gate, GOOD)
     clock.seconds -= 10.0
     knock(gate, GOOD)
     assert verifier.asked == [GOOD] * 2
 
 
-def test_a_refusal_is_remembered_and_forgotten(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
+def test_a_refusal_is_remembered_and_forgotten(gate: Authenticator, verifier: Scripted, clock: StillClock) -> None:
     for _ in range(20):
         with pytest.raises(Unauthenticated):
             knock(gate, BAD)
@@ -105,7 +107,7 @@ def test_a_refusal_is_remembered_and_forgotten(gate: Gate, verifier: Scripted, c
     assert knock(gate, BAD) == GRANT
 
 
-def guess(gate: Gate, number: int, address: str = HERE) -> str:
+def guess(gate: Authenticator, number: int, address: str = HERE) -> str:
     try:
         knock(gate, Credential(None, b"%d" % number), address)
     except (Unauthenticated, Busy) as error:
@@ -113,7 +115,9 @@ def guess(gate: Gate, number: int, address: str = HERE) -> str:
     return "in"
 
 
-def test_guessing_is_slowed_down_for_its_address_alone(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
+def test_guessing_is_slowed_down_for_its_address_alone(
+    gate: Authenticator, verifier: Scripted, clock: StillClock
+) -> None:
     knock(gate, GOOD)
     assert [guess(gate, number) for number in range(8)] == ["Unauthenticated"] * 5 + ["Busy"] * 3
     assert len(verifier.asked) == 6
@@ -125,7 +129,9 @@ def test_guessing_is_slowed_down_for_its_address_alone(gate: Gate, verifier: Scr
     assert knock(gate, GOOD) == GRANT
 
 
-def test_a_slowed_down_address_is_told_when_to_come_again(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
+def test_a_slowed_down_address_is_told_when_to_come_again(
+    gate: Authenticator, verifier: Scripted, clock: StillClock
+) -> None:
     [guess(gate, number) for number in range(5)]
     with pytest.raises(Busy) as caught:
         knock(gate, GOOD)
@@ -134,14 +140,14 @@ def test_a_slowed_down_address_is_told_when_to_come_again(gate: Gate, verifier: 
     assert knock(gate, GOOD) == GRANT
 
 
-def test_right_ones_are_never_slowed_down(gate: Gate, verifier: Scripted) -> None:
+def test_right_ones_are_never_slowed_down(gate: Authenticator, verifier: Scripted) -> None:
     for number in range(100):
         several = Credential(None, b"good%d" % number)
         verifier.good[several] = GRANT
         assert knock(gate, several) == GRANT
 
 
-def test_strangers_push_nobody_out(gate: Gate, verifier: Scripted, clock: StillClock) -> None:
+def test_strangers_push_nobody_out(gate: Authenticator, verifier: Scripted, clock: StillClock) -> None:
     knock(gate, GOOD)
     for number in range(6_000):
         guess(gate, number, f"10.{number // 60_000}.{number // 250}.{number % 250}")
@@ -154,12 +160,12 @@ def test_strangers_push_nobody_out(gate: Gate, verifier: Scripted, clock: StillC
 @pytest.mark.parametrize("auth", ["", "on", "keys,", "keys,off", "key"])
 def test_what_nobody_knows_does_not_start(auth: str) -> None:
     with pytest.raises(InvalidArgument, match="AFTERGLOW_AUTH must be off, or some of keys, token, htpasswd"):
-        make_gate(Scripted, Settings(auth=auth, auth_token="t"), Ambient())  # type: ignore[arg-type]
+        make_authenticator(Scripted, Settings(auth=auth, auth_token="t"), System())  # type: ignore[arg-type]
 
 
 def test_several_at_once(verifier: Scripted) -> None:
-    assert make_gate(lambda: verifier, Settings(), Ambient()) is None  # type: ignore[arg-type, return-value]
-    gate = make_gate(lambda: verifier, Settings(auth="Token, keys", auth_token="abc"), Ambient())  # type: ignore[arg-type, return-value]
+    assert make_authenticator(lambda: verifier, Settings(), System()) is None  # type: ignore[arg-type, return-value]
+    gate = make_authenticator(lambda: verifier, Settings(auth="Token, keys", auth_token="abc"), System())  # type: ignore[arg-type, return-value]
     assert gate is not None
     assert knock(gate, Credential(None, b"abc")).user == "anonymous"
     assert knock(gate, GOOD) == GRANT

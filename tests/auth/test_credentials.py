@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterglow.auth.credentials import Credential, shown
+from afterglow.auth.credentials import Credential, extract
 from afterglow.errors import Unauthenticated
 
 KEY = b"k" * 32
@@ -31,7 +31,7 @@ def basic(text: bytes) -> bytes:
     ],
 )
 def test_what_is_understood(headers: list[tuple[bytes, bytes]], user: bytes | None, secret: bytes) -> None:
-    assert shown([(b"host", b"x"), *headers]) == Credential(user, secret)
+    assert extract([(b"host", b"x"), *headers]) == Credential(user, secret)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_what_is_understood(headers: list[tuple[bytes, bytes]], user: bytes | No
 )
 def test_what_is_not(headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(Unauthenticated):
-        shown(headers)
+        extract(headers)
 
 
 def test_a_secret_is_not_printed() -> None:
@@ -84,7 +84,7 @@ def test_fingerprints_tell_apart_who_says_what() -> None:
 )
 def test_whatever_is_sent_is_a_credential_or_none(headers: list[tuple[bytes, bytes]]) -> None:
     try:
-        found = shown(headers)
+        found = extract(headers)
     except Unauthenticated:
         return
     assert found.secret or found.user is not None

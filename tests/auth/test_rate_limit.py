@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from afterglow.auth.rate_limit import Throttle
+from afterglow.auth.rate_limit import RateLimiter
 from tests.support.stores import StillClock
 
 
@@ -13,16 +13,16 @@ def clock() -> StillClock:
     return StillClock()
 
 
-def tries(throttle: Throttle, address: Callable[[int], str], most: int = 10_000) -> int:
+def tries(throttle: RateLimiter, address: Callable[[int], str], most: int = 10_000) -> int:
     """How many tries were to be had at once."""
-    return next((number for number in range(most) if throttle.take(address(number))), most)
+    return next((number for number in range(most) if throttle.acquire(address(number))), most)
 
 
 def test_an_address_has_so_many_tries_and_then_some_by_and_by(clock: StillClock) -> None:
-    throttle = Throttle(30, clock.now)
+    throttle = RateLimiter(30, clock.now)
     assert tries(throttle, lambda _: "1.2.3.4") == 30
-    assert throttle.take("1.2.3.4") == pytest.approx(2.0)
-    assert throttle.take("1.2.3.5") == 0
+    assert throttle.acquire("1.2.3.4") == pytest.approx(2.0)
+    assert throttle.acquire("1.2.3.5") == 0
     clock.seconds += 4.0
     assert tries(throttle, lambda _: "1.2.3.4") == 2
     clock.seconds += 3_600
@@ -30,15 +30,15 @@ def test_an_address_has_so_many_tries_and_then_some_by_and_by(clock: StillClock)
 
 
 def test_what_was_right_costs_nothing(clock: StillClock) -> None:
-    throttle = Throttle(30, clock.now)
+    throttle = RateLimiter(30, clock.now)
     for _ in range(100):
-        assert throttle.take("1.2.3.4") == 0
-        throttle.put_back("1.2.3.4")
+        assert throttle.acquire("1.2.3.4") == 0
+        throttle.refund("1.2.3.4")
     assert tries(throttle, lambda _: "1.2.3.4") == 30
 
 
 def test_all_addresses_together_have_ten_times_as_many(clock: StillClock) -> None:
-    throttle = Throttle(30, clock.now)
+    throttle = RateLimiter(30, clock.now)
     assert tries(throttle, lambda number: f"10.0.{number // 250}.{number % 250}") == 300
 
 
@@ -53,15 +53,15 @@ def test_all_addresses_together_have_ten_times_as_many(clock: StillClock) -> Non
     ],
 )
 def test_addresses_of_one_host_are_one(clock: StillClock, address: Callable[[int], str], together: int) -> None:
-    assert tries(Throttle(30, clock.now), address) == together
+    assert tries(RateLimiter(30, clock.now), address) == together
 
 
 def test_a_clock_set_back_gives_nothing(clock: StillClock) -> None:
-    throttle = Throttle(30, clock.now)
+    throttle = RateLimiter(30, clock.now)
     tries(throttle, lambda _: "1.2.3.4")
     clock.seconds -= 1_000
-    assert throttle.take("1.2.3.4") > 0
+    assert throttle.acquire("1.2.3.4") > 0
 
 
 def test_no_limit(clock: StillClock) -> None:
-    assert tries(Throttle(0, clock.now), lambda _: "1.2.3.4") == 10_000
+    assert tries(RateLimiter(0, clock.now), lambda _: "1.2.3.4") == 10_000

@@ -11,7 +11,7 @@ from afterglow.auth import Grant, Role, password_hashes
 from afterglow.auth.credentials import Credential
 from afterglow.auth.static_credentials import PasswordFile, StaticToken
 from afterglow.errors import InvalidArgument, Unavailable
-from afterglow.settings import Ambient
+from afterglow.settings import System
 
 LONG = "päss wörd 0123456789abcdefghi"
 
@@ -65,7 +65,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_users_of_the_file_may_do_everything(path: Path) -> None:
-    file = PasswordFile(str(path), Ambient())
+    file = PasswordFile(str(path), System())
     for user in (b"admin", b"eve"):
         assert file.find(Credential(user, b"admin")) == Grant(user.decode(), Role.ADMIN, None, None)
         assert file.find(Credential(user, b"wrong")) is None
@@ -74,7 +74,7 @@ def test_users_of_the_file_may_do_everything(path: Path) -> None:
 
 
 def test_a_changed_file_is_read_again(path: Path) -> None:
-    file = PasswordFile(str(path), Ambient())
+    file = PasswordFile(str(path), System())
     assert file.find(Credential(b"admin", b"admin")) is not None
     written(path, admin=quick("other"))
     assert file.find(Credential(b"admin", b"admin")) is None
@@ -94,7 +94,7 @@ def test_a_slow_hash_is_computed_once(path: Path, monkeypatch: pytest.MonkeyPatc
         return real(password, hashed)
 
     monkeypatch.setattr(password_hashes, "matches", counted)
-    file = PasswordFile(str(path), Ambient())
+    file = PasswordFile(str(path), System())
     for _ in range(3):
         assert file.find(Credential(b"admin", b"admin")) is not None
     assert len(computed) == 1
@@ -107,13 +107,13 @@ def test_a_slow_hash_is_computed_once(path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_file_that_says_nothing_or_too_much_does_not_start(tmp_path: Path, text: str) -> None:
     (tmp_path / "users").write_text(text)
     with pytest.raises(InvalidArgument, match="users"):
-        PasswordFile(str(tmp_path / "users"), Ambient())
+        PasswordFile(str(tmp_path / "users"), System())
 
 
 def test_a_file_that_is_not_there_does_not_start(tmp_path: Path) -> None:
     for path in ("", str(tmp_path / "nosuch")):
         with pytest.raises(InvalidArgument):
-            PasswordFile(path, Ambient())
+            PasswordFile(path, System())
 
 
 def test_the_token() -> None:

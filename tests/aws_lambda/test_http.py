@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from afterglow.aws_lambda.http import HttpFunction
 from afterglow.errors import InvalidArgument
-from afterglow.settings import Ambient
+from afterglow.settings import System
 
 Making = Callable[[ASGIApp], HttpFunction]
 
@@ -21,7 +21,7 @@ def function() -> Iterator[Making]:
     made: list[HttpFunction] = []
 
     def make(app: ASGIApp) -> HttpFunction:
-        made.append(HttpFunction(app, Ambient()))
+        made.append(HttpFunction(app, System()))
         return made[-1]
 
     yield make

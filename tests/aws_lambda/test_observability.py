@@ -6,25 +6,25 @@ from typing import Any
 
 import pytest
 
-from afterglow.aws_lambda.observability import logger, observed
-from afterglow.metering import current, phase
+from afterglow.aws_lambda.observability import instrument, logger
+from afterglow.metering import current_usage, phase
 from tests.aws_lambda.conftest import Lines
 
 CONTEXT = SimpleNamespace(aws_request_id="request-1", memory_limit_in_mb="1024")
 
 
 def working(event: dict[str, Any], context: Any) -> str:
-    usage = current()
+    usage = current_usage()
     assert usage is not None
     with phase("search"):
         usage.call("dynamodb.Query", read_units=1.5)
     usage.call("s3.GetObject", read=100)
-    usage.facts.update({"operation": "records.query", "rows": 3, "UnindexedTail": 7, "FoldLag": 2.5, "Fine": True})
+    usage.attributes.update({"operation": "records.query", "rows": 3, "UnindexedTail": 7, "FoldLag": 2.5, "Fine": True})
     return "done"
 
 
 def test_one_line_says_it_all(lines: Lines) -> None:
-    assert observed(working)({}, CONTEXT) == "done"
+    assert instrument(working)({}, CONTEXT) == "done"
     (line,) = lines()
     assert line["phases"].keys() == {"search"}
     assert 0 <= line["phases"]["search"] <= line["ms"] == line["Latency"][0]
@@ -49,7 +49,7 @@ def test_one_line_says_it_all(lines: Lines) -> None:
 
 
 def test_the_line_carries_the_metrics(lines: Lines) -> None:
-    handler = observed(working)
+    handler = instrument(working)
     handler({}, CONTEXT)
     handler({}, CONTEXT)
     first, second = ({each["Name"]: each["Unit"] for each in emf(line)["Metrics"]} for line in lines())
@@ -67,8 +67,8 @@ def emf(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_nothing_of_one_invocation_is_in_the_next(lines: Lines) -> None:
-    observed(working)({}, CONTEXT)
-    observed(lambda event, context: None)({}, SimpleNamespace(aws_request_id="request-2", memory_limit_in_mb="128"))
+    instrument(working)({}, CONTEXT)
+    instrument(lambda event, context: None)({}, SimpleNamespace(aws_request_id="request-2", memory_limit_in_mb="128"))
     line = lines()[1]
     assert (line["request_id"], line["cold"], line["calls"], line["phases"]) == ("request-2", False, {}, {})
     assert [each["Name"] for each in emf(line)["Metrics"]] == ["Latency"]
@@ -81,7 +81,7 @@ def test_what_is_raised_goes_on(lines: Lines) -> None:
         raise KeyError("gone")
 
     with pytest.raises(KeyError, match="gone"):
-        observed(failing)({}, CONTEXT)
+        instrument(failing)({}, CONTEXT)
     (line,) = lines()
     assert (line["level"], line["message"], line["exception_name"]) == ("ERROR", "failed", "KeyError")
     assert "KeyError: 'gone'" in line["exception"]
@@ -93,7 +93,7 @@ def test_the_lines_of_the_library_have_the_request_too(lines: Lines) -> None:
         logging.getLogger("afterglow.api").info("%s", '{"event":"request failed","status":404}')
         logging.getLogger("afterglow.jobs").warning("{not JSON}")
 
-    observed(talking)({}, CONTEXT)
+    instrument(talking)({}, CONTEXT)
     first, second, _ = lines()
     assert first["message"] == {"event": "request failed", "status": 404}
     assert second["message"] == "{not JSON}"
@@ -103,7 +103,7 @@ def test_the_lines_of_the_library_have_the_request_too(lines: Lines) -> None:
 def test_metrics_survive_a_logger_that_is_told_to_be_quiet(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
     logger.setLevel("WARNING")
     try:
-        observed(working)({}, CONTEXT)
+        instrument(working)({}, CONTEXT)
     finally:
         logger.setLevel("INFO")
     assert lines() == []
@@ -111,5 +111,5 @@ def test_metrics_survive_a_logger_that_is_told_to_be_quiet(lines: Lines, capsys:
 
 
 def test_no_context_is_fine(lines: Lines) -> None:
-    observed(working)({}, None)
+    instrument(working)({}, None)
     assert lines()[0]["gb_seconds"] == 0

@@ -26,7 +26,7 @@ def test_the_order_of_things(monkeypatch: pytest.MonkeyPatch) -> None:
     hooks = Hooks()
     monkeypatch.setitem(sys.modules, "snapshot_restore_py", hooks)
     done: list[str] = []
-    snapstart.around(lambda: done.append("first requests"), lambda: done.append("forget"))
+    snapstart.register_hooks(lambda: done.append("first requests"), lambda: done.append("forget"))
     assert done == []
     for hook in hooks.before:
         hook()
@@ -39,4 +39,4 @@ def test_the_order_of_things(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_the_runtime_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "snapshot_restore_py", raising=False)
-    snapstart.around(lambda: 1 / 0, lambda: None)
+    snapstart.register_hooks(lambda: 1 / 0, lambda: None)

@@ -55,7 +55,7 @@ def query(ours: Contender, corpus: Corpus, bare: Bare, samples: Samples, number:
 def forget(ours: Contender) -> None:
     """Give up all that is kept for the past, with the server stopped meanwhile."""
     ours.stop()
-    environment = {**os.environ, "AFTERGLOW_RETENTION_SECONDS": "0", "AFTERGLOW_GARBAGE_GRACE_SECONDS": "0"}
+    environment = {**os.environ, "AFTERGLOW_RETENTION_SECONDS": "0", "AFTERGLOW_GC_GRACE_SECONDS": "0"}
     command = [script("afterglow"), "compact", COLLECTION, "--path", str(ours.folder)]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     ours.start()

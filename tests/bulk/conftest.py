@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.bulk.local_endpoint import Local
+from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.collection import Engine
 from afterglow.storage.ports import Stores
 from tests.bulk.dumping import opened
@@ -13,13 +13,13 @@ from tests.support.stores import quick_folder, stores_at
 
 
 @pytest.fixture
-def local() -> Iterator[Local]:
+def local() -> Iterator[LocalEndpoint]:
     """An empty place with the default tenant and database."""
     with quick_folder() as folder:
         stores = stores_at(folder)
         engine = Engine(stores)
         engine.catalog.ensure_defaults()
-        yield Local(stores, engine)
+        yield LocalEndpoint(stores, engine)
         stores.table.close()
 
 

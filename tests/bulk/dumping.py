@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from afterglow.bulk.dump.layout import Vault
-from afterglow.bulk.local_endpoint import Local
+from afterglow.bulk.dump.layout import DumpStore
+from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.catalog import Catalog, Database
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope
-from afterglow.deployment.backup_target import open_elsewhere
+from afterglow.deployment.backup_target import open_backup_target
 from afterglow.jobs.indexer import index
-from afterglow.jobs.verify import everything as named
+from afterglow.jobs.verify import all_collections as named
 from afterglow.jobs.verify import verify
 from afterglow.log.batch import Batch, Op
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from afterglow.storage.ports import Stores
 from tests.bulk.records import everything
 from tests.support.stores import Clock, new_collection, stores_at
@@ -30,17 +30,17 @@ PLACE = ("default_tenant", "default_database")
 def opened(path: Path, clock: Clock | None = None) -> Iterator[Stores]:
     path.mkdir(exist_ok=True)
     stores = stores_at(path, clock=clock)
-    Catalog(stores.table, stores.ambient).ensure_defaults()
+    Catalog(stores.table, stores.system).ensure_defaults()
     yield stores
     stores.table.close()
 
 
-def vault(folder: Path) -> Vault:
-    return Vault(*open_elsewhere(str(folder / "copy"), Settings(), Ambient(), make=True), "copy")
+def vault(folder: Path) -> DumpStore:
+    return DumpStore(*open_backup_target(str(folder / "copy"), Settings(), System(), make=True), "copy")
 
 
 def database(stores: Stores, name: str = "default_database") -> Database:
-    return Catalog(stores.table, stores.ambient).get_database("default_tenant", name)
+    return Catalog(stores.table, stores.system).get_database("default_tenant", name)
 
 
 def write(stores: Stores, scope: Scope, first: int, count: int = 9, text: str = "a") -> None:
@@ -51,7 +51,7 @@ def write(stores: Stores, scope: Scope, first: int, count: int = 9, text: str = 
 
 
 def fold(stores: Stores, scope: Scope) -> None:
-    index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, quiet=True)
+    index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, idle=True)
 
 
 def fill(stores: Stores) -> Scope:
@@ -71,7 +71,7 @@ def fill(stores: Stores) -> Scope:
 
 def contents(stores: Stores, name: str = "default_database") -> dict[str, tuple[Any, ...]]:
     """All that can be asked of a database's collections."""
-    side = Local(stores, Engine(stores))
+    side = LocalEndpoint(stores, Engine(stores))
     return {
         each.name: (each.schema, each.metadata, each.dimension, everything(side.contents(each)))
         for each in side.collections("default_tenant", name)

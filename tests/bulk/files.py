@@ -15,13 +15,13 @@ import orjson
 from backports import zstd
 from numpy.typing import NDArray
 
-from afterglow.bulk.import_file import Deaf, Imported, import_file
-from afterglow.bulk.import_store import Ledger
-from afterglow.bulk.range_import import Site
+from afterglow.bulk.import_file import ImportResult, NullListener, import_file
+from afterglow.bulk.import_store import ImportStore
+from afterglow.bulk.range_import import ImportContext
 from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sink import EngineSink
 from afterglow.bulk.sources import file_source
-from afterglow.bulk.types import Receipt, Target
+from afterglow.bulk.types import ImportReport, Target
 from afterglow.catalog import Catalog
 from afterglow.collection import Engine
 from afterglow.collection.types import Include, Records, Scope, Selection
@@ -33,7 +33,7 @@ from tests.support.stores import SMALL, quick_folder, stores_at
 
 TARGET = Target("default_tenant", "default_database", "imported")
 EVERYTHING = frozenset({Include.EMBEDDINGS, Include.DOCUMENTS, Include.METADATAS, Include.URIS})
-TINY = replace(SMALL, import_range_bytes=2_000, tail_limit_ops=10**6)
+TINY = replace(SMALL, import_range_bytes=2_000, max_unflushed_ops=10**6)
 """Many ranges of few rows."""
 
 
@@ -185,16 +185,16 @@ class Place:
 
     stores: Stores
     engine: Engine
-    site: Site
+    site: ImportContext
 
-    def run(self, path: Path, said: Sidecar | None = None, *, again: bool = False) -> Receipt:
+    def run(self, path: Path, said: Sidecar | None = None, *, again: bool = False) -> ImportReport:
         """Import a file."""
-        return self.imported(path, said, again=again).receipt
+        return self.imported(path, said, again=again).report
 
-    def imported(self, path: Path, said: Sidecar | None = None, *, again: bool = False) -> Imported:
+    def imported(self, path: Path, said: Sidecar | None = None, *, again: bool = False) -> ImportResult:
         source = file_source(path)
         assert source is not None
-        return import_file(self.site, source, TARGET, said, Deaf(), again=again)
+        return import_file(self.site, source, TARGET, said, NullListener(), again=again)
 
     def scope(self, name: str = TARGET.collection) -> Scope:
         made = self.engine.get_collection(TARGET.tenant, TARGET.database, name)
@@ -208,8 +208,8 @@ class Place:
             return {}
         return told(getattr(found, "records", found))
 
-    def errors(self, receipt: Receipt) -> list[dict[str, Any]]:
-        return list(self.site.ledger.errors(receipt.tenant, receipt.database, receipt.id))
+    def errors(self, receipt: ImportReport) -> list[dict[str, Any]]:
+        return list(self.site.store.errors(receipt.tenant, receipt.database, receipt.id))
 
     def appended(self) -> int:
         """Operations ever logged."""
@@ -243,12 +243,12 @@ def expected(of: Sample) -> dict[str, tuple[Any, ...]]:
 def place_at(folder: Path, settings: Settings = TINY, faults: Faults | None = None) -> Place:
     """The stores of a data directory, and an engine over them without an indexer."""
     stores = stores_at(folder, settings)
-    Catalog(stores.table, stores.ambient).ensure_defaults()
+    Catalog(stores.table, stores.system).ensure_defaults()
     if faults is not None:
         stores = stores_at(folder, settings, faults=faults)
     engine = Engine(stores)
-    ledger = Ledger(stores.table, stores.objects, stores.ambient, settings.import_kept_seconds)
-    return Place(stores, engine, Site(EngineSink(engine), ledger, settings, stores.ambient))
+    ledger = ImportStore(stores.table, stores.objects, stores.system, settings.import_report_ttl_seconds)
+    return Place(stores, engine, ImportContext(EngineSink(engine), ledger, settings, stores.system))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import orjson
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from afterglow.bulk.endpoint import Contents
+from afterglow.bulk.endpoint import RecordStream
 from afterglow.collection.types import Records
 from tests.columns.records import lists, scalars, sparse_vectors
 
@@ -71,6 +71,6 @@ def _told(value: Any) -> Any:
     return type(value).__name__, value, sign
 
 
-def everything(contents: Contents) -> list[tuple[Any, ...]]:
+def everything(contents: RecordStream) -> list[tuple[Any, ...]]:
     """All pages as plain values."""
     return [each for page in contents.pages for each in plain(page)]

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from afterglow.bulk.dump import layout
 from afterglow.bulk.dump.create import save
 from afterglow.bulk.dump.load import restore
-from afterglow.bulk.endpoint import Described
-from afterglow.bulk.local_endpoint import Local
+from afterglow.bulk.endpoint import CollectionInfo
+from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.catalog import Catalog, collections
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Records, Scope, Selection
-from afterglow.deployment.backup_target import open_elsewhere
+from afterglow.deployment.backup_target import open_backup_target
 from afterglow.errors import AlreadyExists, NotFound
 from afterglow.log.batch import Batch, Op
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from afterglow.storage.ports import Stores
 from tests.bulk.dumping import PLACE, contents, database, fill, fold, opened, problems, vault, write
 from tests.bulk.records import collections as any_collections
@@ -44,10 +44,14 @@ def test_all_of_it_comes_back(stores: Stores, other: Stores, folder: Path) -> No
     assert ours is not None
     assert theirs is not None
     assert ours.id != theirs.id
-    assert (ours.folded, ours.folded_ops) == (theirs.folded, theirs.folded_ops)
-    before, after = Replica(stores, ours.id).view(), Replica(other, theirs.id).view()
-    assert (before.applied, before.ops, before.next_ordinal) == (after.applied, after.ops, after.next_ordinal)
-    assert [each.graph is None for each in before.parts] == [each.graph is None for each in after.parts]
+    assert (ours.flushed_seq, ours.flushed_ops) == (theirs.flushed_seq, theirs.flushed_ops)
+    before, after = Replica(stores, ours.id).snapshot(), Replica(other, theirs.id).snapshot()
+    assert (before.applied_seq, before.applied_ops, before.next_row_seq) == (
+        after.applied_seq,
+        after.applied_ops,
+        after.next_row_seq,
+    )
+    assert [each.graph is None for each in before.row_groups] == [each.graph is None for each in after.row_groups]
     # It is a collection like any other: written, folded, searched.
     again = Scope(*PLACE, theirs.id)
     for each, where in ((stores, scope), (other, again)):
@@ -68,9 +72,9 @@ def test_all_of_it_comes_back(stores: Stores, other: Stores, folder: Path) -> No
 def test_anything_comes_back(drawn: list[Records], data: st.DataObject) -> None:
     with quick_folder() as folder, ExitStack() as stack:
         stores, other = (stack.enter_context(opened(folder / name)) for name in ("data", "other"))
-        side = Local(stores, Engine(stores))
+        side = LocalEndpoint(stores, Engine(stores))
         for number, records in enumerate(drawn):
-            made = side.make(Described("", *PLACE, f"number{number}", metadata={"n": number}))
+            made = side.make(CollectionInfo("", *PLACE, f"number{number}", metadata={"n": number}))
             if records.ids:
                 side.add(made, records)
                 if data.draw(st.booleans()):
@@ -111,7 +115,7 @@ def test_what_is_there_is_not_copied_again_and_leftovers_go(stores: Stores, fold
     assert (second.new, second.removed) == (2, 0)
     assert second.objects == first.objects + 1
     vault(folder).objects.put("objects/leftover", b"of an interrupted run")
-    later = replace(stores, ambient=replace(stores.ambient, now=lambda: Ambient().now() + 3 * 24 * 3600))
+    later = replace(stores, system=replace(stores.system, now=lambda: System().now() + 3 * 24 * 3600))
     assert save(later, database(stores), vault(folder)).removed == 2
     with opened(folder / "third") as third:
         restore(third, vault(folder), *PLACE)
@@ -132,7 +136,7 @@ def test_forks_share_what_they_share(stores: Stores, other: Stores, folder: Path
 
 def test_a_place_holds_one_database(stores: Stores, folder: Path) -> None:
     fill(stores)
-    Catalog(stores.table, stores.ambient).create_database("default_tenant", "second")
+    Catalog(stores.table, stores.system).create_database("default_tenant", "second")
     save(stores, database(stores), vault(folder))
     with pytest.raises(AlreadyExists, match="copy holds a backup of database 'default_database'"):
         save(stores, database(stores, "second"), vault(folder))
@@ -142,7 +146,7 @@ def test_what_is_no_copy(stores: Stores, folder: Path) -> None:
     with pytest.raises(NotFound, match=r"no finished backup of a database, there is no backup\.json"):
         restore(stores, vault(folder), *PLACE)
     with pytest.raises(NotFound, match="there is no such directory"):
-        open_elsewhere(str(folder / "nowhere"), Settings(), Ambient(), make=False)
+        open_backup_target(str(folder / "nowhere"), Settings(), System(), make=False)
     assert not (folder / "nowhere").exists()
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from afterglow.bulk import export as exporting
 from afterglow.bulk.dump.create import save
-from afterglow.bulk.dump.layout import Vault
+from afterglow.bulk.dump.layout import DumpStore
 from afterglow.bulk.dump.load import restore
-from afterglow.bulk.local_endpoint import Local
+from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.catalog import Catalog, collections
 from afterglow.collection import Engine
-from afterglow.deployment.backup_target import open_elsewhere
+from afterglow.deployment.backup_target import open_backup_target
 from afterglow.errors import InvalidArgument
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from afterglow.storage.ports import Stores
 from tests.bulk.dumping import PLACE, contents, database, fill, opened, problems, vault
 from tests.bulk.test_export import READERS
@@ -33,11 +33,11 @@ def account(made: aws.Made, folder: Path) -> Stores:
 
 
 def test_from_a_directory_by_a_bucket_to_an_account_and_back(made: aws.Made, folder: Path) -> None:
-    settings = replace(Settings(), cache=str(folder / "other cache"))
-    ambient = Ambient()
+    settings = replace(Settings(), cache_dir=str(folder / "other cache"))
+    system = System()
     with opened(folder / "data") as stores:
         fill(stores)
-        bucket = Vault(*open_elsewhere(f"s3://{made.bucket}/copies/one/", settings, ambient, make=True), "s3")
+        bucket = DumpStore(*open_backup_target(f"s3://{made.bucket}/copies/one/", settings, system, make=True), "s3")
         assert bucket.index == "copies/one/backup.json"
         assert save(stores, database(stores), bucket).new > 5
         assert save(stores, database(stores), bucket).new == 0
@@ -56,18 +56,18 @@ def test_from_a_directory_by_a_bucket_to_an_account_and_back(made: aws.Made, fol
                     side = local_side(each)
                     found = side.find(*PLACE, "everything")
                     assert found is not None
-                    exporting.export(side, found, folder / f"{number}{name}", ambient, lambda _: lambda _: None)
+                    exporting.export(side, found, folder / f"{number}{name}", system, lambda _: lambda _: None)
                     files.append((folder / f"{number}{name}").read_bytes())
                 assert files[0] == files[1] == files[2]
 
 
-def local_side(stores: Stores) -> Local:
-    return Local(stores, Engine(stores))
+def local_side(stores: Stores) -> LocalEndpoint:
+    return LocalEndpoint(stores, Engine(stores))
 
 
 def test_verification_of_an_account(made: aws.Made, folder: Path) -> None:
     remote = account(made, folder)
-    Catalog(remote.table, remote.ambient).create_database("default_tenant", "harmed")
+    Catalog(remote.table, remote.system).create_database("default_tenant", "harmed")
     with opened(folder / "data") as stores:
         fill(stores)
         save(stores, database(stores), vault(folder))
@@ -86,4 +86,4 @@ def test_verification_of_an_account(made: aws.Made, folder: Path) -> None:
 @pytest.mark.parametrize("where", ["s3://", "s3:///prefix"])
 def test_what_is_no_bucket(where: str) -> None:
     with pytest.raises(InvalidArgument, match="expected s3://bucket/prefix"):
-        open_elsewhere(where, Settings(), Ambient(), make=True)
+        open_backup_target(where, Settings(), System(), make=True)

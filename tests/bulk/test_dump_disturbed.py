@@ -12,9 +12,9 @@ from afterglow.bulk.dump.load import restore
 from afterglow.catalog import Catalog, deletions
 from afterglow.collection import Engine
 from afterglow.errors import Corrupt, Unavailable
-from afterglow.jobs.purge import clear
-from afterglow.jobs.verify import everything as named
-from afterglow.storage.ports import Delete, ObjectMissing, Stores
+from afterglow.jobs.purge import purge_dropped
+from afterglow.jobs.verify import all_collections as named
+from afterglow.storage.ports import Delete, ObjectNotFound, Stores
 from tests.bulk.dumping import PLACE, contents, database, fill, fold, opened, problems, vault, write
 from tests.support.faulty import Crash, Fault, Faults, nth
 from tests.support.stores import Clock, made_faulty, new_collection, stores_at
@@ -30,7 +30,7 @@ def test_a_damaged_copy_makes_nothing(stores: Stores, other: Stores, folder: Pat
             harmed.unlink()
             if damage is not None:
                 harmed.write_bytes(damage)
-            name = f"damaged{len(Catalog(other.table, other.ambient).list_databases('default_tenant'))}"
+            name = f"damaged{len(Catalog(other.table, other.system).list_databases('default_tenant'))}"
             with pytest.raises(Corrupt, match=harmed.name):
                 restore(other, vault(folder), "default_tenant", name)
             harmed.write_bytes(whole)
@@ -99,8 +99,8 @@ def test_a_restore_that_is_killed_anywhere_is_run_again_and_leaves_nothing(store
             assert contents(target) == contents(stores)
             assert report is None or report.made + report.before == 3
             clock.skipped += 25 * 3600
-            clear(target)
-            clear(target)
+            purge_dropped(target)
+            purge_dropped(target)
             ids = {str(each.collection) for each in named(target)}
             assert {info.key.partition("/")[0] for info in target.objects.list("")} <= ids
             assert contents(target) == contents(stores)
@@ -114,10 +114,10 @@ def test_a_restore_that_is_killed_anywhere_is_run_again_and_leaves_nothing(store
 def test_a_restore_that_takes_longer_than_its_note(stores: Stores, other: Stores, folder: Path) -> None:
     fill(stores)
     save(stores, database(stores), vault(folder))
-    finish = deletions.finish
+    finish = deletions.commit_write
 
-    def too_late(note: deletions.Dropped) -> Delete:
-        deletions.advance(other.table, replace(note, taken=True))
+    def too_late(note: deletions.DeletionRecord) -> Delete:
+        deletions.update(other.table, replace(note, purge_started=True))
         return finish(note)
 
     with mock.patch.object(deletions, "finish", too_late), pytest.raises(Unavailable, match="took too long"):
@@ -133,7 +133,7 @@ def test_beside_writers_and_an_indexer(stores: Stores, other: Stores, folder: Pa
     failed: list[BaseException] = []
 
     def busy() -> None:
-        own = stores_at(folder / "data", replace(stores.settings, garbage_grace_seconds=0.0))
+        own = stores_at(folder / "data", replace(stores.settings, gc_grace_seconds=0.0))
         try:
             for number in range(30, 900, 30):
                 write(own, scope, number, 30, text="x" * (number % 4) * 200)
@@ -169,7 +169,7 @@ def test_a_dropped_collection_is_left_out(stores: Stores, other: Stores, folder:
         if not dropped_once:
             dropped_once.append(key)
             Engine(stores).delete_collection(*PLACE, "everything")
-            raise ObjectMissing("collected")
+            raise ObjectNotFound("collected")
         return get(key, *more)
 
     with mock.patch.object(stores.objects, "get", get_and_drop):

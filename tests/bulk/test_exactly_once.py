@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from afterglow.bulk import planner, range_import, sidecar
-from afterglow.bulk.import_store import Progress
+from afterglow.bulk.import_store import RangeProgress
 from afterglow.bulk.range_import import Outcome
 from afterglow.bulk.sources import Source, file_source
 from afterglow.bulk.types import Plan
@@ -20,7 +20,7 @@ from tests.support.faulty import Crash, Fault, Faults, nth, seeded
 from tests.support.stores import quick_folder
 
 OF = sample(24, 4)
-SETTINGS = replace(TINY, import_range_bytes=900, inline_bytes=100)
+SETTINGS = replace(TINY, import_range_bytes=900, log_inline_max_bytes=100)
 SAID = sidecar.of_json({"batch_size": 4})
 BAD = b'{"id": "bad"}\n'
 
@@ -89,8 +89,8 @@ def test_failures_all_over(seed: int, tmp_path: Path) -> None:
 def planned(at: Place, path: Path) -> tuple[Plan, Source]:
     source = file_source(path)
     assert source is not None
-    plan = planner.make(source, TARGET, SAID, at.site.sink, settings=SETTINGS, ambient=at.site.ambient)
-    return at.site.ledger.begin(plan), source
+    plan = planner.make(source, TARGET, SAID, at.site.sink, settings=SETTINGS, system=at.site.system)
+    return at.site.store.begin(plan), source
 
 
 def test_two_on_one_range_take_turns(tmp_path: Path) -> None:
@@ -100,17 +100,17 @@ def test_two_on_one_range_take_turns(tmp_path: Path) -> None:
         plan, source = planned(at, path)
         nested = [0]
 
-        def other(progress: Progress) -> None:
+        def other(progress: RangeProgress) -> None:
             if nested[0] < 3:
                 nested[0] += 1
-                range_import.work_on(
+                range_import.import_range(
                     at.site, plan, source, progress.number, goes_on=lambda: nested[0] % 2 == 0, told=other
                 )
 
         for number in range(len(plan.ranges)):
             nested[0] = 0
-            assert range_import.work_on(at.site, plan, source, number, told=other) is Outcome.DONE
-        receipt = at.site.ledger.finish(plan)
+            assert range_import.import_range(at.site, plan, source, number, told=other) is Outcome.DONE
+        receipt = at.site.store.finish(plan)
         assert (receipt.state, receipt.rows, receipt.rejected) == ("done", len(OF.ids), 1)
         assert at.contents() == expected(OF)
         assert at.appended() == len(OF.ids)
@@ -128,7 +128,7 @@ def test_an_invocation_believed_dead_writes_nothing_over_what_came_after(tmp_pat
             if not once:
                 once.append(1)
                 for number in range(len(plan.ranges)):
-                    range_import.work_on(at.site, plan, source, number)
+                    range_import.import_range(at.site, plan, source, number)
                 at.engine.write(at.scope(), Batch(Op.UPDATE, [OF.ids[0]], documents=["changed by a client"]))
             write(*arguments)  # type: ignore[arg-type]
 
@@ -139,8 +139,8 @@ def test_an_invocation_believed_dead_writes_nothing_over_what_came_after(tmp_pat
 
         site = replace(at.site, sink=Late())
         for number in range(len(plan.ranges)):
-            assert range_import.work_on(site, plan, source, number) is Outcome.DONE
-        assert at.site.ledger.finish(plan).rows == len(OF.ids)
+            assert range_import.import_range(site, plan, source, number) is Outcome.DONE
+        assert at.site.store.finish(plan).rows == len(OF.ids)
         assert at.contents()[OF.ids[0]][1] == "changed by a client"
         assert at.appended() == len(OF.ids) + 1
 
@@ -151,10 +151,10 @@ def test_time_runs_out_and_another_goes_on(tmp_path: Path) -> None:
         plan, source = planned(at, path)
         rounds = 0
         for number in range(len(plan.ranges)):
-            while range_import.work_on(at.site, plan, source, number, goes_on=lambda: False) is Outcome.UNFINISHED:
+            while range_import.import_range(at.site, plan, source, number, goes_on=lambda: False) is Outcome.UNFINISHED:
                 rounds += 1
         assert rounds >= 2
-        assert at.site.ledger.finish(plan).rows == len(OF.ids)
+        assert at.site.store.finish(plan).rows == len(OF.ids)
         assert at.contents() == expected(OF)
         assert at.appended() == len(OF.ids)
 
@@ -165,9 +165,9 @@ def test_every_format_goes_on_where_it_was(name: str, tmp_path: Path) -> None:
     with place(SETTINGS) as at:
         plan, source = planned(at, path)
         for number in range(len(plan.ranges)):
-            while range_import.work_on(at.site, plan, source, number, goes_on=lambda: False) is Outcome.UNFINISHED:
+            while range_import.import_range(at.site, plan, source, number, goes_on=lambda: False) is Outcome.UNFINISHED:
                 pass
-        assert at.site.ledger.finish(plan).rows == len(OF.ids)
+        assert at.site.store.finish(plan).rows == len(OF.ids)
         assert at.contents() == expected(OF)
         assert at.appended() == len(OF.ids)
 
@@ -176,20 +176,20 @@ def test_a_collection_that_is_dropped_meanwhile(tmp_path: Path) -> None:
     path = written(tmp_path)
     with place(SETTINGS) as at:
         plan, source = planned(at, path)
-        range_import.work_on(at.site, plan, source, 0)
+        range_import.import_range(at.site, plan, source, 0)
         at.engine.delete_collection(TARGET.tenant, TARGET.database, TARGET.collection)
-        range_import.work_on(at.site, plan, source, 1)
-        receipt = at.site.ledger.finish(plan)
+        range_import.import_range(at.site, plan, source, 1)
+        receipt = at.site.store.finish(plan)
         assert receipt.state == "failed"
         assert "does not exist" in (receipt.reason or "")
 
 
 def test_receipts_are_forgotten_in_time(tmp_path: Path) -> None:
     path = written(tmp_path)
-    with place(replace(SETTINGS, import_kept_seconds=1_000)) as at:
+    with place(replace(SETTINGS, import_report_ttl_seconds=1_000)) as at:
         old = at.run(path, SAID)
-        at.stores.ambient.sleep(2_000)
+        at.stores.system.sleep(2_000)
         (tmp_path / "more").mkdir()
         new = at.run(files.write_jsonl(sample(3, 4), tmp_path / "more"), SAID)
-        assert at.site.ledger.listed(TARGET.tenant, TARGET.database) == [new]
+        assert at.site.store.list(TARGET.tenant, TARGET.database) == [new]
         assert not at.stores.table.query(f"IMPORT#{old.id}")

@@ -15,16 +15,16 @@ from hypothesis import settings as hypothesis_settings
 
 from afterglow.bulk import export as exporting
 from afterglow.bulk import local_endpoint as local_side
-from afterglow.bulk.endpoint import Described
-from afterglow.bulk.local_endpoint import Local
+from afterglow.bulk.endpoint import CollectionInfo
+from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.collection import Engine
 from afterglow.collection.types import Records
 from afterglow.errors import AlreadyExists, InvalidArgument
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from tests.bulk.records import collections, everything, plain, told
 from tests.support.stores import quick_folder, stores_at
 
-LIKE = Described("", "default_tenant", "default_database", "moved", configuration={"hnsw": {"space": "cosine"}})
+LIKE = CollectionInfo("", "default_tenant", "default_database", "moved", configuration={"hnsw": {"space": "cosine"}})
 
 
 def ignored(_: int) -> Callable[[int], None]:
@@ -49,7 +49,7 @@ def read_parquet(path: Path) -> Iterator[tuple[Any, ...]]:
 READERS = {"moved.jsonl": read_lines, "moved.jsonl.gz": read_lines, "moved.parquet": read_parquet}
 
 
-def filled(local: Local, records: Records, like: Described = LIKE) -> Described:
+def filled(local: LocalEndpoint, records: Records, like: CollectionInfo = LIKE) -> CollectionInfo:
     made = local.make(like)
     if records.ids:
         local.add(made, records)
@@ -65,14 +65,14 @@ def test_a_file_holds_what_the_collection_does(records: Records) -> None:
         stores = stores_at(folder)
         engine = Engine(stores)
         engine.catalog.ensure_defaults()
-        local = Local(stores, engine)
+        local = LocalEndpoint(stores, engine)
         found = filled(local, records)
         wanted = plain(records)
         assert everything(local.contents(found)) == wanted
         assert everything(local.contents(found, offset=3)) == wanted[3:]
         for name, read in READERS.items():
             file = folder / name
-            assert exporting.export(local, found, file, Ambient(), ignored) == len(records.ids)
+            assert exporting.export(local, found, file, System(), ignored) == len(records.ids)
             assert list(read(file)) == wanted
             sidecar = orjson.loads((folder / f"{name}.import.json").read_bytes())
             assert sidecar["schema"] == found.schema
@@ -88,7 +88,7 @@ def some(count: int = 9) -> Records:
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_view_is_one_moment(local: Local, tmp_path: Path, name: str) -> None:
+def test_a_view_is_one_moment(local: LocalEndpoint, tmp_path: Path, name: str) -> None:
     found = filled(local, some())
 
     def begun(records: int) -> Callable[[int], None]:
@@ -96,12 +96,12 @@ def test_a_view_is_one_moment(local: Local, tmp_path: Path, name: str) -> None:
         local.add(found, Records(["late"], np.ones((1, 2), dtype=np.float32)))
         return lambda _: None
 
-    assert exporting.export(local, found, tmp_path / name, Ambient(), begun) == 9
+    assert exporting.export(local, found, tmp_path / name, System(), begun) == 9
     assert local.count(found) == 10
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_what_is_interrupted_leaves_nothing(local: Local, tmp_path: Path, name: str) -> None:
+def test_what_is_interrupted_leaves_nothing(local: LocalEndpoint, tmp_path: Path, name: str) -> None:
     found = filled(local, some())
 
     def begun(_: int) -> Callable[[int], None]:
@@ -111,17 +111,17 @@ def test_what_is_interrupted_leaves_nothing(local: Local, tmp_path: Path, name: 
         return stop
 
     with pytest.raises(KeyboardInterrupt):
-        exporting.export(local, found, tmp_path / name, Ambient(), begun)
+        exporting.export(local, found, tmp_path / name, System(), begun)
     assert list(tmp_path.iterdir()) == []
-    assert exporting.export(local, found, tmp_path / name, Ambient(), ignored) == 9
+    assert exporting.export(local, found, tmp_path / name, System(), ignored) == 9
     assert sorted(each.name for each in tmp_path.iterdir()) == [name, f"{name}.import.json"]
 
 
-def test_refusals(local: Local, tmp_path: Path) -> None:
+def test_refusals(local: LocalEndpoint, tmp_path: Path) -> None:
     found = filled(local, some())
     (tmp_path / "there.jsonl").touch()
     with pytest.raises(AlreadyExists, match=r"there\.jsonl is there already"):
-        exporting.export(local, found, tmp_path / "there.jsonl", Ambient(), ignored)
+        exporting.export(local, found, tmp_path / "there.jsonl", System(), ignored)
     with pytest.raises(InvalidArgument, match=r"file\.csv ends neither in"):
         exporting.check(tmp_path / "file.csv")
     with (
@@ -132,10 +132,10 @@ def test_refusals(local: Local, tmp_path: Path) -> None:
     exporting.check(tmp_path / "file.parquet")
 
 
-def test_equal_collections_make_equal_files(local: Local, tmp_path: Path) -> None:
+def test_equal_collections_make_equal_files(local: LocalEndpoint, tmp_path: Path) -> None:
     found = filled(local, some())
     for name in READERS:
         one, other = tmp_path / f"one-{name}", tmp_path / f"other-{name}"
         for file in (one, other):
-            exporting.export(local, found, file, Ambient(), ignored)
+            exporting.export(local, found, file, System(), ignored)
         assert one.read_bytes() == other.read_bytes()

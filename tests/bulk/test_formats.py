@@ -39,11 +39,11 @@ def test_the_same_file_again_is_known(name: str, tmp_path: Path) -> None:
     with place() as at:
         first = at.imported(path)
         again = at.imported(path)
-        assert (first.is_old, again.is_old) == (False, True)
-        assert again.receipt == first.receipt
-        assert at.appended() == first.receipt.rows
+        assert (first.already_imported, again.already_imported) == (False, True)
+        assert again.report == first.report
+        assert at.appended() == first.report.rows
         assert at.run(path, again=True).state == "done"
-        assert at.appended() == 2 * first.receipt.rows
+        assert at.appended() == 2 * first.report.rows
 
 
 def test_what_is_split_is_split(tmp_path: Path) -> None:

@@ -9,16 +9,16 @@ import numpy as np
 import orjson
 import pytest
 
-from afterglow.bulk.chroma_client import Connection
-from afterglow.bulk.endpoint import Described
-from afterglow.bulk.http_endpoint import Remote
+from afterglow.bulk.chroma_client import ChromaConnection
+from afterglow.bulk.endpoint import CollectionInfo
+from afterglow.bulk.http_endpoint import HttpEndpoint
 from afterglow.collection.types import Records
 from afterglow.errors import AlreadyExists, InvalidArgument, NotFound, TooLarge, Unauthenticated, Unavailable
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from tests.bulk.records import everything, plain
 from tests.support.server import Server, free_port, running
 
-LIMITS = {"AFTERGLOW_MAX_BODY_BYTES": "4000", "AFTERGLOW_MAX_ANSWER_BYTES": "6000", "AFTERGLOW_MAX_BATCH_SIZE": "50"}
+LIMITS = {"AFTERGLOW_MAX_BODY_BYTES": "4000", "AFTERGLOW_MAX_RESPONSE_BYTES": "6000", "AFTERGLOW_MAX_BATCH_SIZE": "50"}
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def remote(server: Server) -> Iterator[Remote]:
-    connection = Connection(f"http://{server.host}:{server.port}/", Ambient())
-    yield Remote(connection)
+def remote(server: Server) -> Iterator[HttpEndpoint]:
+    connection = ChromaConnection(f"http://{server.host}:{server.port}/", System())
+    yield HttpEndpoint(connection)
     connection.close()
 
 
@@ -47,9 +47,9 @@ def records(count: int) -> Records:
     )
 
 
-def test_all_of_a_side(remote: Remote) -> None:
+def test_all_of_a_side(remote: HttpEndpoint) -> None:
     """With limits so low that requests and answers are taken apart."""
-    like = Described(
+    like = CollectionInfo(
         "", "some tenant", "some.database", "moved", {"hnsw": {"space": "ip"}}, metadata={"a": 1, "b": 1.5}
     )
     for _ in range(2):
@@ -84,35 +84,37 @@ def test_all_of_a_side(remote: Remote) -> None:
     assert plain(got) == [plain(wanted)[3], plain(wanted)[180]]
     (listed,) = remote.collections(like.tenant, like.database)
     assert (listed.name, listed.dimension) == ("moved", 8)
-    remote.make(Described("", like.tenant, like.database, "again", schema=listed.schema, metadata=listed.metadata))
+    remote.make(CollectionInfo("", like.tenant, like.database, "again", schema=listed.schema, metadata=listed.metadata))
     again = remote.find(like.tenant, like.database, "again")
     assert again is not None
     assert again.schema == listed.schema
 
 
-def test_a_record_that_is_too_large_alone(remote: Remote) -> None:
-    made = remote.make(Described("", "default_tenant", "default_database", "large"))
+def test_a_record_that_is_too_large_alone(remote: HttpEndpoint) -> None:
+    made = remote.make(CollectionInfo("", "default_tenant", "default_database", "large"))
     with pytest.raises(TooLarge):
         remote.add(made, Records(["a", "b"], np.ones((2, 2), dtype=np.float32), documents=["x" * 9000, "y"]))
 
 
-def test_refusals_are_the_librarys(server: Server, remote: Remote) -> None:
+def test_refusals_are_the_librarys(server: Server, remote: HttpEndpoint) -> None:
     with pytest.raises(NotFound, match=r"^http://.* answered 404: "):
-        remote.count(Described("00000000-0000-4000-8000-000000000000", "default_tenant", "default_database", "none"))
+        remote.count(
+            CollectionInfo("00000000-0000-4000-8000-000000000000", "default_tenant", "default_database", "none")
+        )
     with pytest.raises(InvalidArgument, match="answered 400: "):
-        remote.make(Described("", "default_tenant", "default_database", "x"))
+        remote.make(CollectionInfo("", "default_tenant", "default_database", "x"))
 
 
 @pytest.mark.parametrize("url", ["ftp://host", "localhost:8000", "http://", "data"])
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(InvalidArgument, match="expected a url like"):
-        Connection(url, Ambient())
+        ChromaConnection(url, System())
 
 
 def test_nobody_there() -> None:
     slept: list[float] = []
     with pytest.raises(Unavailable, match="no answer from http://127"):
-        Connection(f"http://127.0.0.1:{free_port()}", Ambient(sleep=slept.append)).call("GET", "/")
+        ChromaConnection(f"http://127.0.0.1:{free_port()}", System(sleep=slept.append)).call("GET", "/")
     assert slept == []
 
 
@@ -155,7 +157,7 @@ def moody() -> Iterator[str]:
 
 def test_what_may_pass_is_asked_again(moody: str) -> None:
     slept: list[float] = []
-    connection = Connection(f"http://{moody}", Ambient(sleep=slept.append))
+    connection = ChromaConnection(f"http://{moody}", System(sleep=slept.append))
     Moody.plan += [503, 429, 0, 502, 200]
     assert connection.call("GET", "/") == {"message": "said"}
     assert slept == [0.25, 7.0, 1.0, 2.0]
@@ -178,7 +180,7 @@ def test_what_may_pass_is_asked_again(moody: str) -> None:
     ],
 )
 def test_what_is_shown_to_a_server(moody: str, before: str, key: str, wanted: tuple[str | None, str | None]) -> None:
-    connection = Connection(f"http://{before}{moody}/prefix/", Ambient(), key)
+    connection = ChromaConnection(f"http://{before}{moody}/prefix/", System(), key)
     Moody.plan += [200]
     connection.call("GET", "/api")
     assert Moody.shown == [("/prefix/api", *wanted)]

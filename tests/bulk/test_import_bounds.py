@@ -17,7 +17,7 @@ from tests.bulk import files
 from tests.bulk.files import TINY, place, sample
 
 MEGABYTE = 1024 * 1024
-BOUNDED = replace(TINY, import_expansion=20)
+BOUNDED = replace(TINY, import_max_decompression_ratio=20)
 
 
 def bomb(of: str, megabytes: int) -> bytes:
@@ -43,10 +43,10 @@ def test_a_bomb_is_refused_early(of: str, ending: str, tmp_path: Path) -> None:
 def test_a_bomb_after_good_lines(tmp_path: Path) -> None:
     path = tmp_path / "bomb.jsonl.gz"
     path.write_bytes(gzip.compress(files.lines(sample(250))) + bomb("gzip", 200))
-    with place(replace(BOUNDED, import_line_bytes=MEGABYTE)) as at:
+    with place(replace(BOUNDED, import_max_line_bytes=MEGABYTE)) as at:
         receipt = at.run(path)
         assert receipt.state == "failed"
-        assert "AFTERGLOW_IMPORT_EXPANSION is 20" in (receipt.reason or "")
+        assert "AFTERGLOW_IMPORT_MAX_DECOMPRESSION_RATIO is 20" in (receipt.reason or "")
 
 
 CHILD = """

@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 
 from afterglow.bulk import chroma_server
-from afterglow.bulk.chroma_client import Connection
-from afterglow.bulk.endpoint import Described
-from afterglow.bulk.http_endpoint import Remote
-from afterglow.bulk.local_endpoint import Local
-from afterglow.bulk.migrate import Moved, Wanted, move
+from afterglow.bulk.chroma_client import ChromaConnection
+from afterglow.bulk.endpoint import CollectionInfo
+from afterglow.bulk.http_endpoint import HttpEndpoint
+from afterglow.bulk.local_endpoint import LocalEndpoint
+from afterglow.bulk.migrate import MigrationFilter, MigrationReport, move
 from afterglow.collection.types import Records
 from afterglow.errors import InvalidArgument, NotFound, Unavailable
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from tests.bulk import chroma
 from tests.bulk.records import everything, plain
 from tests.support.server import running
 
 PROGRAM = Path(sys.executable).with_name("afterglow")
-ALL = Wanted()
+ALL = MigrationFilter()
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,14 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(filled: Path) -> Iterator[str]:
-    with chroma_server.served(filled, Ambient()) as served:
+    with chroma_server.served(filled, System()) as served:
         yield served
 
 
 @pytest.fixture
-def source(url: str, filled: Path) -> Iterator[Remote]:
-    connection = Connection(url, Ambient())
-    yield Remote(connection, chroma_server.tenants(filled))
+def source(url: str, filled: Path) -> Iterator[HttpEndpoint]:
+    connection = ChromaConnection(url, System())
+    yield HttpEndpoint(connection, chroma_server.tenants(filled))
     connection.close()
 
 
@@ -54,7 +54,9 @@ def nothing(*_: object) -> None:
     pass
 
 
-def moved(source: Remote, target: Local | Remote, wanted: Wanted = ALL) -> dict[str, Moved]:
+def moved(
+    source: HttpEndpoint, target: LocalEndpoint | HttpEndpoint, wanted: MigrationFilter = ALL
+) -> dict[str, MigrationReport]:
     return {str(each.of): each for each in move(source, target, wanted, nothing)}
 
 
@@ -71,7 +73,7 @@ def test_tenants_are_read_from_the_directory(filled: Path, tmp_path: Path) -> No
         chroma_server.tenants(tmp_path)
 
 
-def test_all_of_it_arrives_in_a_directory(source: Remote, local: Local) -> None:
+def test_all_of_it_arrives_in_a_directory(source: HttpEndpoint, local: LocalEndpoint) -> None:
     found = moved(source, local)
     assert list(found) == NAMES
     assert [each.differences for each in found.values()] == [[]] * len(NAMES)
@@ -88,10 +90,10 @@ def test_all_of_it_arrives_in_a_directory(source: Remote, local: Local) -> None:
     assert schematic.schema["keys"]["unindexed"]["string"]["string_inverted_index"]["enabled"] is False
 
 
-def test_all_of_it_arrives_at_a_server_and_answers_alike(source: Remote, url: str, tmp_path: Path) -> None:
+def test_all_of_it_arrives_at_a_server_and_answers_alike(source: HttpEndpoint, url: str, tmp_path: Path) -> None:
     with running(tmp_path / "data") as server:
-        connection = Connection(f"http://{server.host}:{server.port}", Ambient())
-        found = moved(source, Remote(connection))
+        connection = ChromaConnection(f"http://{server.host}:{server.port}", System())
+        found = moved(source, HttpEndpoint(connection))
         connection.close()
         assert {name: each.differences for name, each in found.items()} == {name: [] for name in NAMES}
         host, _, port = url.removeprefix("http://").partition(":")
@@ -119,14 +121,14 @@ def test_all_of_it_arrives_at_a_server_and_answers_alike(source: Remote, url: st
 class Failing:
     """A target that is lost after some writes: before the last of them is done, or before it is acknowledged."""
 
-    def __init__(self, target: Local, writes: int, *, done: bool) -> None:
+    def __init__(self, target: LocalEndpoint, writes: int, *, done: bool) -> None:
         self._target, self._writes, self._done = target, writes, done
         self.rows = 90
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
 
-    def add(self, to: Described, records: Records) -> None:
+    def add(self, to: CollectionInfo, records: Records) -> None:
         self._writes -= 1
         if self._writes > 0 or self._done:
             self._target.add(to, records)
@@ -135,8 +137,8 @@ class Failing:
 
 
 @pytest.mark.parametrize("done", [False, True])
-def test_what_was_interrupted_is_continued(source: Remote, local: Local, done: bool) -> None:
-    wanted = Wanted(collection="everything", database="default_database")
+def test_what_was_interrupted_is_continued(source: HttpEndpoint, local: LocalEndpoint, done: bool) -> None:
+    wanted = MigrationFilter(collection="everything", database="default_database")
     with pytest.raises(Unavailable, match="on purpose"):
         moved(source, Failing(local, 3, done=done), wanted)  # type: ignore[arg-type]
     (found,) = moved(source, local, wanted).values()
@@ -148,29 +150,31 @@ def test_what_was_interrupted_is_continued(source: Remote, local: Local, done: b
     assert (again.before, again.differences) == (698, [])
 
 
-def test_parts_of_it(source: Remote, local: Local) -> None:
-    assert list(moved(source, local, Wanted(tenant="other_tenant"))) == NAMES[-1:]
-    assert list(moved(source, local, Wanted(database="second"))) == NAMES[-2:-1]
-    assert moved(source, local, Wanted(collection="nosuch")) == {}
+def test_parts_of_it(source: HttpEndpoint, local: LocalEndpoint) -> None:
+    assert list(moved(source, local, MigrationFilter(tenant="other_tenant"))) == NAMES[-1:]
+    assert list(moved(source, local, MigrationFilter(database="second"))) == NAMES[-2:-1]
+    assert moved(source, local, MigrationFilter(collection="nosuch")) == {}
     assert local.databases("default_tenant") == ["default_database", "second"]
 
 
-def test_what_is_not_the_beginning_of_the_source_is_left_alone(source: Remote, local: Local) -> None:
-    like = Described("", "default_tenant", "default_database", "everything")
+def test_what_is_not_the_beginning_of_the_source_is_left_alone(source: HttpEndpoint, local: LocalEndpoint) -> None:
+    like = CollectionInfo("", "default_tenant", "default_database", "everything")
     made = local.make(like)
     vectors = np.ones((2, chroma.DIMENSION), dtype=np.float32)
     local.add(made, Records(["ключ-0000", "another"], vectors))
     with pytest.raises(InvalidArgument, match=r"record 2, 'another', is not that of the source"):
-        moved(source, local, Wanted(database="default_database", collection="everything"))
+        moved(source, local, MigrationFilter(database="default_database", collection="everything"))
     assert local.count(made) == 2
 
 
-def test_differences_are_told(source: Remote, local: Local) -> None:
+def test_differences_are_told(source: HttpEndpoint, local: LocalEndpoint) -> None:
     """A collection that looks like the beginning, and is not: other contents, another configuration, one too many."""
-    like = Described("", "default_tenant", "default_database", "bare", {"hnsw": {"space": "l2"}}, metadata={"x": 1})
+    like = CollectionInfo(
+        "", "default_tenant", "default_database", "bare", {"hnsw": {"space": "l2"}}, metadata={"x": 1}
+    )
     vectors = np.array([[0.5] * 3, [9] * 3], dtype=np.float32)
     local.add(local.make(like), Records(["a", "b"], vectors, documents=["said", None]))
-    (found,) = moved(source, local, Wanted(collection="bare")).values()
+    (found,) = moved(source, local, MigrationFilter(collection="bare")).values()
     told = "\n".join(found.differences)
     assert '"space":"ip"' in told
     assert "metadata is null in the source" in told
@@ -186,7 +190,7 @@ def test_types_of_numbers_are_kept_apart() -> None:
 @pytest.mark.slow
 def test_a_directory_that_is_damaged(tmp_path: Path) -> None:
     (tmp_path / chroma_server.TABLE).write_bytes(b"not a table" * 100)
-    with pytest.raises(Unavailable, match="could not open"), chroma_server.served(tmp_path, Ambient()):
+    with pytest.raises(Unavailable, match="could not open"), chroma_server.served(tmp_path, System()):
         pass
 
 

@@ -14,13 +14,13 @@ import chromadb
 import numpy as np
 import pytest
 
-from afterglow.bulk.chroma_client import Connection
-from afterglow.bulk.http_endpoint import Remote
-from afterglow.bulk.local_endpoint import Local
+from afterglow.bulk.chroma_client import ChromaConnection
+from afterglow.bulk.http_endpoint import HttpEndpoint
+from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.collection import Engine
-from afterglow.deployment.base import NoQueue
-from afterglow.deployment.local import open_directory
-from afterglow.settings import Ambient, Settings
+from afterglow.deployment.base import NullQueue
+from afterglow.deployment.local import open_local
+from afterglow.settings import Settings, System
 from tests.benchmarks import corpus
 from tests.bulk import chroma
 from tests.bulk.records import plain
@@ -79,10 +79,10 @@ def moved(theirs: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def local(path: Path) -> Iterator[Local]:
-    directory = open_directory(path, Ambient())
-    stores = directory.stores(Settings(), Ambient(), NoQueue())
-    yield Local(stores, Engine(stores))
+def local(path: Path) -> Iterator[LocalEndpoint]:
+    directory = open_local(path, System())
+    stores = directory.stores(Settings(), System(), NullQueue())
+    yield LocalEndpoint(stores, Engine(stores))
     stores.table.close()
 
 
@@ -93,8 +93,8 @@ def afterglow(*arguments: str) -> str:
 
 
 def test_record_by_record(theirs: Server, moved: Path, records: corpus.Corpus) -> None:
-    connection = Connection(f"http://{HOST}:{theirs.port}", Ambient())
-    source = Remote(connection)
+    connection = ChromaConnection(f"http://{HOST}:{theirs.port}", System())
+    source = HttpEndpoint(connection)
     with local(moved) as target:
         wanted, found = (side.find(*PLACE, "packages") for side in (source, target))
         assert wanted is not None

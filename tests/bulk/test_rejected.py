@@ -51,7 +51,7 @@ def test_bad_lines_are_told_one_by_one(write: Callable[[bytes], bytes], tmp_path
         planted[4 + 2 * number] = reason
     path = tmp_path / ("bad.jsonl" if write is bytes else "bad.jsonl.gz")
     path.write_bytes(write(b"\n".join(lines)))
-    with place(replace(TINY, import_line_bytes=4_000)) as at:
+    with place(replace(TINY, import_max_line_bytes=4_000)) as at:
         receipt = at.run(path)
         assert (receipt.state, receipt.rows, receipt.rejected) == ("done", 40, len(BAD_LINES))
         assert at.contents() == expected(GOOD)
@@ -126,14 +126,14 @@ def test_too_many_bad_rows_end_it_and_a_higher_limit_goes_on(tmp_path: Path) -> 
     lines = files.lines(GOOD).splitlines()
     path = tmp_path / "bad.jsonl"
     path.write_bytes(b"\n".join(lines + [b"bad"] * 11 + [b"{}"] * 9 + files.lines(sample(60)).splitlines()))
-    with files.place(replace(TINY, import_rejected=10, import_range_bytes=500)) as at:
+    with files.place(replace(TINY, import_max_rejected_rows=10, import_range_bytes=500)) as at:
         receipt = at.run(path)
         assert receipt.state == "failed"
         assert receipt.reason is not None
-        assert "AFTERGLOW_IMPORT_REJECTED is 10" in receipt.reason
+        assert "AFTERGLOW_IMPORT_MAX_REJECTED_ROWS is 10" in receipt.reason
         assert receipt.rows >= 40
         assert len(at.errors(receipt)) == receipt.rejected
-        lenient = files.place_at(_folder(at), replace(TINY, import_rejected=20, import_range_bytes=500))
+        lenient = files.place_at(_folder(at), replace(TINY, import_max_rejected_rows=20, import_range_bytes=500))
         again = lenient.run(path)
         assert (again.state, again.reason, again.rows, again.rejected) == ("done", None, 100, 20)
         assert lenient.contents() == expected(sample(60))
@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_read_at_all(name: str, content: bytes, said: str,
         assert receipt.state == "failed"
         assert receipt.reason is not None
         assert said in receipt.reason
-        assert at.site.ledger.listed("default_tenant", "default_database") == [receipt]
+        assert at.site.store.list("default_tenant", "default_database") == [receipt]
         assert at.contents() == {}
 
 

@@ -21,19 +21,25 @@ from tests.support.stores import made_faulty, quick_folder, stores_at
 def stores() -> Iterator[Stores]:
     with quick_folder() as folder:
         opened = stores_at(folder)
-        Catalog(opened.table, opened.ambient).ensure_defaults()
+        Catalog(opened.table, opened.system).ensure_defaults()
         yield opened
         opened.table.close()
 
 
 @pytest.fixture
 def database(stores: Stores) -> Database:
-    return Catalog(stores.table, stores.ambient).get_database("default_tenant", "default_database")
+    return Catalog(stores.table, stores.system).get_database("default_tenant", "default_database")
 
 
 def fresh(stores: Stores, database: Database, name: str) -> Collection:
     return Collection(
-        stores.ambient.new_id(), name, database.tenant, database.name, database.home, {"keys": {}}, {"about": name}
+        stores.system.new_id(),
+        name,
+        database.tenant,
+        database.name,
+        database.namespace_id,
+        {"keys": {}},
+        {"about": name},
     )
 
 
@@ -55,7 +61,7 @@ def test_a_name_is_taken_once(stores: Stores, database: Database) -> None:
 
 
 def test_no_collection_in_a_database_that_went_away(stores: Stores, database: Database) -> None:
-    Catalog(stores.table, stores.ambient).forget_database(database)
+    Catalog(stores.table, stores.system).delete_database(database)
     made = fresh(stores, database, "one")
     with pytest.raises(NotFound, match="default_database"):
         collections.create(stores.table, made)
@@ -66,10 +72,10 @@ def test_lists_are_by_id(stores: Stores, database: Database) -> None:
     made = [fresh(stores, database, f"c{number}") for number in range(7)]
     for each in made:
         collections.create(stores.table, each)
-    found = collections.ids(stores.table, database.home)
+    found = collections.list_ids(stores.table, database.namespace_id)
     assert found == sorted(each.id for each in made)
-    collections.drop(stores.table, stores.ambient, made[0].id)
-    names = {each.name for each in collections.several(stores.table, found)}
+    collections.drop(stores.table, stores.system, made[0].id)
+    names = {each.name for each in collections.by_ids(stores.table, found)}
     assert names == {f"c{number}" for number in range(1, 7)}
 
 
@@ -79,23 +85,23 @@ def test_changes_are_not_lost_to_each_other(stores: Stores, database: Database) 
 
     def work(number: int) -> None:
         def edit(present: Collection) -> Collection:
-            return replace(present, folded_ops=present.folded_ops + 1)
+            return replace(present, flushed_ops=present.flushed_ops + 1)
 
         for _ in range(3):
-            collections.change(stores.table, made.id, edit)
+            collections.update(stores.table, made.id, edit)
 
     in_threads(4, work)
     found = collections.by_id(stores.table, made.id)
     assert found is not None
-    assert found.folded_ops == 12
+    assert found.flushed_ops == 12
 
 
 def test_an_edit_may_decline(stores: Stores, database: Database) -> None:
     made = fresh(stores, database, "one")
     collections.create(stores.table, made)
-    assert collections.change(stores.table, made.id, lambda _: None).version == 1
+    assert collections.update(stores.table, made.id, lambda _: None).version == 1
     with pytest.raises(NotFound):
-        collections.change(stores.table, UUID(int=1), lambda _: None)
+        collections.update(stores.table, UUID(int=1), lambda _: None)
 
 
 def test_a_rename_moves_the_name(stores: Stores, database: Database) -> None:
@@ -125,21 +131,21 @@ def test_of_racing_renames_to_one_name_one_wins(stores: Stores, database: Databa
         return True
 
     assert sum(in_threads(4, work)) == 1
-    assert len(collections.ids(stores.table, database.home)) == 4
+    assert len(collections.list_ids(stores.table, database.namespace_id)) == 4
 
 
 def test_a_drop_is_seen_at_once_and_frees_the_name(stores: Stores, database: Database) -> None:
     made = fresh(stores, database, "one")
     collections.create(stores.table, made)
     for _ in range(2):
-        collections.drop(stores.table, stores.ambient, made.id)
+        collections.drop(stores.table, stores.system, made.id)
     assert collections.by_id(stores.table, made.id) is None
     assert collections.by_name(stores.table, database, "one") is None
     assert [item.sk for item in stores.table.query(keys.DROPPED)] == [keys.collection(made.id)]
     with pytest.raises(NotFound):
-        collections.change(stores.table, made.id, lambda present: present)
+        collections.update(stores.table, made.id, lambda present: present)
     collections.create(stores.table, fresh(stores, database, "one"))
-    collections.drop(stores.table, stores.ambient, UUID(int=1))
+    collections.drop(stores.table, stores.system, UUID(int=1))
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -149,9 +155,9 @@ def test_what_an_adapter_repeats_is_done_once(stores: Stores, database: Database
     made = fresh(stores, database, "one")
     collections.create(table, made)
     collections.rename(table, made.id, "two", lambda present: present)
-    collections.drop(table, stores.ambient, made.id)
+    collections.drop(table, stores.system, made.id)
     assert collections.by_id(stores.table, made.id) is None
-    assert collections.ids(stores.table, database.home) == []
+    assert collections.list_ids(stores.table, database.namespace_id) == []
 
 
 texts = st.text(max_size=5)
@@ -205,11 +211,11 @@ def test_a_tenant_and_a_database_whose_put_is_repeated_are_made_once(stores: Sto
     """The adapter puts again where the first answer was lost, and must not take its own put for another's."""
 
     def repeating() -> Catalog:
-        return Catalog(made_faulty(stores, Faults(nth(0, Fault.REPEATED))).table, stores.ambient)
+        return Catalog(made_faulty(stores, Faults(nth(0, Fault.REPEATED))).table, stores.system)
 
     repeating().create_tenant("new")
     repeating().create_database("new", "db")
-    catalog = Catalog(stores.table, stores.ambient)
+    catalog = Catalog(stores.table, stores.system)
     assert [each.name for each in catalog.list_databases("new")] == ["db"]
     with pytest.raises(AlreadyExists):
         catalog.create_tenant("new")

@@ -25,7 +25,7 @@ from tests.catalog.schemas import (
 def test_changes_reach_the_key_and_the_defaults_and_nothing_else() -> None:
     before = made({"embedding_function": LEGACY}, metadata={"hnsw:M": 5})
     copied = copy.deepcopy(before)
-    after = schema.updated(before, {"hnsw": {"ef_search": 3, "resize_factor": 2, "batch_size": None}})
+    after = schema.with_configuration(before, {"hnsw": {"ef_search": 3, "resize_factor": 2, "batch_size": None}})
     assert before == copied
     assert schema.index_parameters(after) == schema.IndexParameters("l2", 100, 3, 5)
     assert after["defaults"]["float_list"]["vector_index"]["config"]["hnsw"]["ef_search"] == 3
@@ -34,15 +34,15 @@ def test_changes_reach_the_key_and_the_defaults_and_nothing_else() -> None:
 
 
 def test_a_changed_embedding_function() -> None:
-    after = schema.updated(made(), {"embedding_function": KNOWN_DEFAULT})
+    after = schema.with_configuration(made(), {"embedding_function": KNOWN_DEFAULT})
     assert schema.configuration_json(after)["embedding_function"] == KNOWN_DEFAULT
-    assert schema.updated(after, {"embedding_function": None}) == after
-    assert schema.updated(after, {"spann": {"ef_search": 3}}) == after
+    assert schema.with_configuration(after, {"embedding_function": None}) == after
+    assert schema.with_configuration(after, {"spann": {"ef_search": 3}}) == after
 
 
 def test_changes_to_two_indexes_are_refused() -> None:
     with pytest.raises(InvalidArgument, match=r"^Multiple vector index configurations provided$"):
-        schema.updated(made(), {"hnsw": {}, "spann": {}})
+        schema.with_configuration(made(), {"hnsw": {}, "spann": {}})
 
 
 def test_writes_register_keys_with_the_defaults_of_their_kinds() -> None:
@@ -60,7 +60,7 @@ def test_writes_register_keys_with_the_defaults_of_their_kinds() -> None:
 def test_at_most_a_thousand_keys_are_registered() -> None:
     full = schema.register(made(), {f"k{n}": {"int"} for n in range(2_000)})
     assert full is not None
-    assert len(full["keys"]) == schema.MOST_KEYS
+    assert len(full["keys"]) == schema.MAX_METADATA_KEYS
     assert schema.register(full, {"one more": {"int"}}) is None
     wider = schema.register(full, {"one more": {"int"}, "k1": {"float"}})
     assert wider is not None

@@ -21,7 +21,7 @@ def stores() -> Iterator[Stores]:
 
 @pytest.fixture
 def catalog(stores: Stores) -> Catalog:
-    return Catalog(stores.table, stores.ambient)
+    return Catalog(stores.table, stores.system)
 
 
 def test_the_defaults_are_made_once(catalog: Catalog) -> None:
@@ -99,11 +99,11 @@ def test_of_racing_creators_one_wins(catalog: Catalog) -> None:
 def test_a_forgotten_database_is_gone_and_noted(catalog: Catalog, stores: Stores) -> None:
     catalog.create_tenant("one")
     database = catalog.create_database("one", "a")
-    catalog.forget_database(database)
+    catalog.delete_database(database)
     assert catalog.find_database("one", "a") is None
-    assert [item.sk for item in stores.table.query(keys.DROPPED)] == [keys.names_of(database.home)]
+    assert [item.sk for item in stores.table.query(keys.DROPPED)] == [keys.names_partition(database.namespace_id)]
     again = catalog.create_database("one", "a")
-    assert again.home != database.home
-    catalog.finish_forgetting(database)
+    assert again.namespace_id != database.namespace_id
+    catalog.complete_delete(database)
     assert stores.table.query(keys.DROPPED) == []
     assert catalog.find_database("one", "a") == again

@@ -16,7 +16,7 @@ def compact(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_everything_or_one_by_name_or_id(tmp_path: Path) -> None:
     path = tmp_path / "data"
-    with running(path, env={"AFTERGLOW_FOLD_QUIET_SECONDS": "1000"}) as server, server.client() as client:
+    with running(path, env={"AFTERGLOW_FLUSH_IDLE_SECONDS": "1000"}) as server, server.client() as client:
         wire = Wire(client)
         one, two = (wire.create(name) for name in ("one", "two"))
         for collection in (one, two):

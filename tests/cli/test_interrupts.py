@@ -6,12 +6,12 @@ from contextlib import suppress
 
 import pytest
 
-from afterglow.cli.interrupts import remembered
+from afterglow.cli.interrupts import deferred_interrupt
 
 
 def test_an_interrupt_that_was_swallowed_is_raised_at_the_next_step() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with remembered() as check:
+    with deferred_interrupt() as check:
         check()
         with suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
@@ -21,5 +21,5 @@ def test_an_interrupt_that_was_swallowed_is_raised_at_the_next_step() -> None:
 
 
 def test_one_that_is_heard_is_raised_at_once() -> None:
-    with pytest.raises(KeyboardInterrupt), remembered():
+    with pytest.raises(KeyboardInterrupt), deferred_interrupt():
         os.kill(os.getpid(), signal.SIGINT)

@@ -32,7 +32,7 @@ def test_the_life_of_a_key(tmp_path: Path) -> None:
     place = ("--path", str(path))
     # Before there is a server, or a directory: it never has to be open.
     first = made(*place, "--name", "first")
-    closed = {"AFTERGLOW_AUTH": "keys", "AFTERGLOW_AUTH_TRUST_SECONDS": "0"}
+    closed = {"AFTERGLOW_AUTH": "keys", "AFTERGLOW_AUTH_CACHE_SECONDS": "0"}
     with running(path, env=closed, options=["--workers", "2"]) as server:
         with httpx.Client(base_url=f"http://{HOST}:{server.port}") as client:
 

@@ -54,8 +54,8 @@ def test_path_without_permission(tmp_path: Path) -> None:
 
 def test_bad_setting(tmp_path: Path) -> None:
     new = tmp_path / "new"
-    done = afterglow("run", "--path", str(new), AFTERGLOW_FOLD_OPS="many")
-    refused(done, 2, "AFTERGLOW_FOLD_OPS must be a whole number, got 'many'")
+    done = afterglow("run", "--path", str(new), AFTERGLOW_FLUSH_OPS="many")
+    refused(done, 2, "AFTERGLOW_FLUSH_OPS must be a whole number, got 'many'")
     done = afterglow("run", "--path", str(new), AFTERGLOW_KEEP_ALIVE_SECONDS="-1")
     refused(done, 2, "AFTERGLOW_KEEP_ALIVE_SECONDS must be neither negative nor infinite, got '-1'")
     assert not new.exists()
@@ -94,7 +94,7 @@ def test_an_account_that_does_not_answer(tmp_path: Path) -> None:
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AFTERGLOW_TABLE": "t",
         "AFTERGLOW_BUCKET": "b",
-        "AFTERGLOW_CACHE": str(tmp_path),
+        "AFTERGLOW_CACHE_DIR": str(tmp_path),
     }
     refused(afterglow("run", "--aws", "--port", "0", **account), 1, "table t did not answer")
 
@@ -106,7 +106,7 @@ def test_an_installation_without_what_an_account_needs(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, "AFTERGLOW_TABLE": "t", "AFTERGLOW_BUCKET": "b", "AFTERGLOW_CACHE": str(tmp_path)},
+        env={**os.environ, "AFTERGLOW_TABLE": "t", "AFTERGLOW_BUCKET": "b", "AFTERGLOW_CACHE_DIR": str(tmp_path)},
         check=False,
     )
     refused(done, 1, "botocore is not installed", "pip install 'afterglow[aws]'")

@@ -13,7 +13,7 @@ from afterglow.catalog import Collection, collections
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Include, Scope, Selection
-from afterglow.collection.write.write_path import fence
+from afterglow.collection.write.write_path import seal_log
 from afterglow.errors import AlreadyExists, Busy, Corrupt, InvalidArgument, NotFound, Unavailable
 from afterglow.filters.parse import parse_where
 from afterglow.jobs.indexer import index
@@ -41,11 +41,11 @@ class World:
         return Engine(self.stores)
 
     def index(self) -> None:
-        index(self.stores, Replica.for_indexer(self.stores, self.scope.collection), self.scope.collection, quiet=True)
+        index(self.stores, Replica.for_indexer(self.stores, self.scope.collection), self.scope.collection, idle=True)
 
     def pass_a_week(self) -> None:
-        self.clock.skipped += self.stores.settings.fence_seconds + 1
-        trim.expire(self.stores, self.scope.collection)
+        self.clock.skipped += self.stores.settings.log_placeholder_ttl_seconds + 1
+        trim.delete_expired_placeholders(self.stores, self.scope.collection)
 
 
 @pytest.fixture
@@ -116,10 +116,10 @@ def test_a_delete_by_filter_of_a_sleeper_lands_after_what_it_missed(world: World
         assert ids_in(engine, world.scope) == []
 
 
-@pytest.mark.parametrize("trust_seconds", [SMALL.tail_trust_seconds, 1e9])
+@pytest.mark.parametrize("trust_seconds", [SMALL.log_end_cache_seconds, 1e9])
 def test_a_writer_that_slept_a_week_writes_at_the_end(world: World, trust_seconds: float) -> None:
     """However long its knowledge is trusted: by now the number after what it knows is free again."""
-    trusting = replace(world.stores, settings=replace(SMALL, tail_trust_seconds=trust_seconds))
+    trusting = replace(world.stores, settings=replace(SMALL, log_end_cache_seconds=trust_seconds))
     sleeper, writer = Engine(trusting), world.engine()
     sleeper.write(world.scope, records("a"))
     for name in "bcd":
@@ -191,9 +191,9 @@ def test_the_fence_stands_at_the_end_whatever_was_trimmed(world: World) -> None:
         warm.write(world.scope, records(name))
     world.index()
     world.pass_a_week()
-    collections.drop(world.stores.table, world.stores.ambient, world.scope.collection)
-    fence(world.stores, world.scope.collection)
-    fence(world.stores, world.scope.collection)
+    collections.drop(world.stores.table, world.stores.system, world.scope.collection)
+    seal_log(world.stores, world.scope.collection)
+    seal_log(world.stores, world.scope.collection)
     with pytest.raises(NotFound):
         warm.write(world.scope, records("d"))
 
@@ -214,8 +214,8 @@ def test_a_long_tail_refuses_writes_until_it_is_folded(world: World) -> None:
         world.stores.table,
         world.stores.objects,
         world.stores.queue,
-        replace(SMALL, tail_limit_ops=10),
-        world.stores.ambient,
+        replace(SMALL, max_unflushed_ops=10),
+        world.stores.system,
     )
     one, other = Engine(limited), Engine(limited)
     for number in range(10):
@@ -312,11 +312,11 @@ def test_a_writer_that_slept_before_its_append_names_no_object_that_is_gone(worl
             slept.extend(info.key for info in world.stores.objects.list(batches) if info.key not in before)
             for key in slept:
                 world.stores.objects.delete(key)
-                world.clock.skipped += 2 * SMALL.garbage_grace_seconds
+                world.clock.skipped += 2 * SMALL.gc_grace_seconds
         return world.clock.now()
 
     faults = Faults(lambda _, name: Fault.CRASH_AFTER if name.startswith("table.put LOG") and slept else None)
-    stores = replace(world.stores, ambient=replace(world.stores.ambient, now=now))
+    stores = replace(world.stores, system=replace(world.stores.system, now=now))
     engine = Engine(made_faulty(stores, faults))
     more = [f"more {name}" for name in names]
     requests: dict[str, Callable[[], object]] = {
@@ -330,13 +330,13 @@ def test_a_writer_that_slept_before_its_append_names_no_object_that_is_gone(worl
 
 
 def test_requests_for_what_is_not_there_close_nothing_and_leave_nothing_open(world: World) -> None:
-    few = replace(world.stores, settings=replace(SMALL, replicas=2))
+    few = replace(world.stores, settings=replace(SMALL, max_open_collections=2))
     engine = Engine(few)
     scopes = [world.scope, new_collection(few, "other")[0]]
     for scope in scopes:
         engine.write(scope, records("a"))
         assert ids_in(engine, scope) == ["a"]
-    opened = engine._views._kept.ids()
+    opened = engine._reader._cache.ids()
     dropped, _ = new_collection(few, "dropped")
     engine.delete_collection(dropped.tenant, dropped.database, "dropped")
     where = Selection(where=parse_where({"k": 1}))
@@ -350,7 +350,7 @@ def test_requests_for_what_is_not_there_close_nothing_and_leave_nothing_open(wor
         for request in requests:
             with pytest.raises(NotFound):
                 request(missing)
-        assert engine._views._kept.ids() == opened
+        assert engine._reader._cache.ids() == opened
 
 
 def test_a_write_that_meets_a_drop_leaves_nothing_open(world: World) -> None:
@@ -360,11 +360,11 @@ def test_a_write_that_meets_a_drop_leaves_nothing_open(world: World) -> None:
     other.delete_collection(world.scope.tenant, world.scope.database, "tested")
     with pytest.raises(NotFound):
         engine.write(world.scope, records("b"))
-    assert not engine._views._kept.ids()
+    assert not engine._reader._cache.ids()
 
 
 def test_replicas_beyond_the_limit_are_closed_and_opened_again(world: World) -> None:
-    few = replace(world.stores, settings=replace(SMALL, replicas=2))
+    few = replace(world.stores, settings=replace(SMALL, max_open_collections=2))
     engine = Engine(few)
     scopes = [new_collection(few, f"number-{number}")[0] for number in range(5)]
     for _ in range(2):

@@ -12,13 +12,13 @@ from afterglow.catalog.model import Collection
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.time_travel import fork as forking
-from afterglow.collection.time_travel.fork import Wish
+from afterglow.collection.time_travel.fork import ForkRequest
 from afterglow.collection.types import Scope, Selection
 from afterglow.errors import AfterglowError, AlreadyExists, NotFound, Unavailable
 from afterglow.jobs import gc
 from afterglow.jobs import purge as cleaning
 from afterglow.jobs.indexer import index
-from afterglow.jobs.reachability import named_by
+from afterglow.jobs.reachability import objects_of_manifest
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores, Write
 from tests.support.faulty import Crash, Fault, Faults, nth
@@ -41,13 +41,13 @@ class World:
         Engine(self.stores).write(scope, Batch(Op.UPSERT, list(names), np.ones((len(names), 2), np.float32)))
 
     def index(self, scope: Scope) -> None:
-        index(self.stores, Replica.for_indexer(self.stores, scope.collection), scope.collection, quiet=True)
+        index(self.stores, Replica.for_indexer(self.stores, scope.collection), scope.collection, idle=True)
 
     def ids(self, scope: Scope) -> list[str]:
         return Engine(self.stores).get(scope, Selection(), None, 0, frozenset()).ids
 
     def fork(self, name: str, stores: Stores | None = None) -> Scope:
-        made = forking.fork(stores or self.stores, self.scope.collection, Wish(self.place, name), None)
+        made = forking.fork(stores or self.stores, self.scope.collection, ForkRequest(self.place, name), None)
         return Scope(TENANT, DATABASE, made.id)
 
     def objects(self) -> set[str]:
@@ -90,7 +90,7 @@ def test_a_fork_adds_no_object_even_of_what_is_not_indexed(world: World) -> None
     assert all(world.ids(each) == world.ids(world.scope) for each in forks)
     state = collections.by_id(world.stores.table, world.scope.collection)
     assert state is not None
-    assert lineage.fork_count(world.stores.table, state.family) == 30
+    assert lineage.fork_count(world.stores.table, state.lineage_id) == 30
 
 
 def test_a_fold_between_its_two_reads_and_its_transaction(world: World) -> None:
@@ -101,19 +101,19 @@ def test_a_fold_between_its_two_reads_and_its_transaction(world: World) -> None:
         world.write(world.scope, f"c{world.clock.skipped}")
         world.index(world.scope)
         world.clock.skipped += 700.0
-        gc.collect(world.stores, world.scope.collection)
+        gc.collect_garbage(world.stores, world.scope.collection)
 
     table = Meanwhile(world.stores.table, fold_and_tidy, 3)
     fork = world.fork("fork", replace(world.stores, table=table))
     assert table.times == 0
     assert world.ids(fork) == world.ids(world.scope)
     world.clock.skipped += 700.0
-    cleaning.clear(world.stores)
-    gc.collect(world.stores, world.scope.collection)
+    cleaning.purge_dropped(world.stores)
+    gc.collect_garbage(world.stores, world.scope.collection)
     assert world.ids(fork) == world.ids(world.scope)
     world.clock.skipped += 2_000.0
-    cleaning.clear(world.stores)
-    assert deletions.notes(world.stores.table) == []
+    cleaning.purge_dropped(world.stores)
+    assert deletions.list_records(world.stores.table) == []
 
 
 def test_a_source_that_never_stands_still(world: World) -> None:
@@ -134,7 +134,7 @@ def test_what_goes_away_or_comes_meanwhile(world: World, what: str) -> None:
     world.write(world.scope, "a")
     engine = Engine(world.stores)
     engine.catalog.create_database(TENANT, "other")
-    wish = Wish(engine.catalog.get_database(TENANT, "other"), "fork")
+    wish = ForkRequest(engine.catalog.get_database(TENANT, "other"), "fork")
     happenings: dict[str, tuple[Callable[[], object], type[AfterglowError]]] = {
         "name": (lambda: engine.create_collection(TENANT, "other", "fork", None, {"keys": {}}), AlreadyExists),
         "database": (lambda: engine.delete_database(TENANT, "other"), NotFound),
@@ -151,8 +151,8 @@ def test_one_whose_cleaning_has_begun_is_not_finished(world: World) -> None:
     world.write(world.scope, "a")
 
     def clean() -> None:
-        world.clock.skipped += KEEPING.garbage_grace_seconds + 1
-        cleaning.clear(world.stores)
+        world.clock.skipped += KEEPING.gc_grace_seconds + 1
+        cleaning.purge_dropped(world.stores)
 
     fork = world.fork("fork", replace(world.stores, table=Meanwhile(world.stores.table, clean)))
     assert world.ids(fork) == ["a"]
@@ -183,10 +183,10 @@ def test_any_call_may_be_the_last(world: World, fault: Fault, tail: int) -> None
     for each in Engine(world.stores).list_collections(TENANT, DATABASE):
         Engine(world.stores).delete_collection(TENANT, DATABASE, each.name)
     world.clock.skipped += 3_000.0
-    cleaning.clear(world.stores)
-    cleaning.clear(world.stores)
+    cleaning.purge_dropped(world.stores)
+    cleaning.purge_dropped(world.stores)
     assert not world.objects()
-    assert deletions.notes(world.stores.table) == []
+    assert deletions.list_records(world.stores.table) == []
 
 
 def scope_of(collection: Collection) -> Scope:
@@ -201,10 +201,10 @@ def test_a_dropped_fork_holds_nothing_once_it_cannot_be_restored(world: World) -
     before = world.objects()
     world.write(world.scope, *(f"r{number}" for number in range(20)))
     world.index(world.scope)
-    world.clock.skipped += KEEPING.retention_seconds + 3 * KEEPING.garbage_grace_seconds
-    assert KEEPING.fence_seconds > KEEPING.retention_seconds + 100
-    cleaning.clear(world.stores)
-    gc.collect(world.stores, world.scope.collection)
+    world.clock.skipped += KEEPING.retention_seconds + 3 * KEEPING.gc_grace_seconds
+    assert KEEPING.log_placeholder_ttl_seconds > KEEPING.retention_seconds + 100
+    cleaning.purge_dropped(world.stores)
+    gc.collect_garbage(world.stores, world.scope.collection)
     assert not before & world.objects()
     assert len(world.ids(world.scope)) == 20
 
@@ -214,25 +214,25 @@ def test_what_is_shared_goes_with_the_last_that_needs_it(world: World) -> None:
     world.index(world.scope)
     state = collections.by_id(world.stores.table, world.scope.collection)
     assert state is not None
-    assert state.manifest is not None
-    shared = named_by(world.stores.objects, state.manifest)
+    assert state.manifest_key is not None
+    shared = objects_of_manifest(world.stores.objects, state.manifest_key)
     fork = world.fork("fork")
     Engine(world.stores).delete_collection(TENANT, DATABASE, "tested")
     world.clock.skipped += 3_000.0
-    cleaning.clear(world.stores)
+    cleaning.purge_dropped(world.stores)
     assert shared == world.objects()
     assert len(world.ids(fork)) == 20
     # The fork writes everything anew, so that it needs nothing any more of what it took over.
     world.write(fork, *(f"r{number}" for number in range(20)))
     world.index(fork)
     world.clock.skipped += 3_000.0
-    gc.collect(world.stores, fork.collection)
-    cleaning.clear(world.stores)
+    gc.collect_garbage(world.stores, fork.collection)
+    cleaning.purge_dropped(world.stores)
     # Only its name for what it took over stays, as long as it is there itself.
-    assert shared & world.objects() == {state.manifest}
+    assert shared & world.objects() == {state.manifest_key}
     assert len(world.ids(fork)) == 20
     Engine(world.stores).delete_collection(TENANT, DATABASE, "fork")
     world.clock.skipped += 3_000.0
-    cleaning.clear(world.stores)
-    cleaning.clear(world.stores)
+    cleaning.purge_dropped(world.stores)
+    cleaning.purge_dropped(world.stores)
     assert not world.objects()

@@ -12,7 +12,7 @@ from afterglow.collection.replica import indexing_progress
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import IndexingStatus, ReadLevel, Scope, Selection
 from afterglow.errors import Corrupt, NotFound
-from afterglow.jobs.flush import fold
+from afterglow.jobs.flush import flush
 from afterglow.jobs.indexer import index
 from afterglow.log import trim
 from afterglow.log.batch import Batch, Op
@@ -34,7 +34,7 @@ class World:
         self.engine.write(scope or self.scope, Batch(Op.ADD, names, np.ones((len(names), 3), dtype=np.float32)))
 
     def index(self) -> None:
-        index(self.stores, Replica.for_indexer(self.stores, self.made.id), self.made.id, quiet=True)
+        index(self.stores, Replica.for_indexer(self.stores, self.made.id), self.made.id, idle=True)
 
     def state(self) -> Collection:
         found = collections.by_id(self.stores.table, self.made.id)
@@ -63,11 +63,11 @@ def test_every_record_that_a_write_names_is_an_operation(world: World) -> None:
 
 
 def test_what_is_worth_a_graph_and_has_none_is_not_indexed_yet(world: World) -> None:
-    world.add(0, SMALL.graph_rows)
-    fold(world.stores, Replica.for_indexer(world.stores, world.made.id).view())
-    assert world.status() == IndexingStatus(SMALL.graph_rows, 0)
+    world.add(0, SMALL.hnsw_min_rows)
+    flush(world.stores, Replica.for_indexer(world.stores, world.made.id).snapshot())
+    assert world.status() == IndexingStatus(SMALL.hnsw_min_rows, 0)
     world.index()
-    assert world.status() == IndexingStatus(SMALL.graph_rows, SMALL.graph_rows)
+    assert world.status() == IndexingStatus(SMALL.hnsw_min_rows, SMALL.hnsw_min_rows)
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -79,10 +79,10 @@ def test_a_fold_meanwhile_loses_nothing(world: World, *, waits: bool) -> None:
     world.index()
     world.add(5, 6)
     if waits:
-        world.clock.seconds += SMALL.fence_seconds + 1
-        trim.expire(world.stores, world.made.id)
+        world.clock.seconds += SMALL.log_placeholder_ttl_seconds + 1
+        trim.delete_expired_placeholders(world.stores, world.made.id)
     assert indexing_progress.indexing_status(world.stores, before) == IndexingStatus(6, 5)
-    waiting = indexing_progress.waiting(world.stores, world.made.id)
+    waiting = indexing_progress.unflushed(world.stores, world.made.id)
     assert waiting is not None
     assert (waiting.ops, waiting.last) == (1, 3)
 
@@ -91,7 +91,7 @@ def test_one_that_was_dropped_meanwhile_is_not_there(world: World) -> None:
     world.add(0, 3)
     before = world.state()
     world.engine.delete_collection(before.tenant, before.database, before.name)
-    assert indexing_progress.waiting(world.stores, world.made.id) is None
+    assert indexing_progress.unflushed(world.stores, world.made.id) is None
     with pytest.raises(NotFound):
         indexing_progress.indexing_status(world.stores, before)
 
@@ -99,7 +99,7 @@ def test_one_that_was_dropped_meanwhile_is_not_there(world: World) -> None:
 def test_a_lost_checkpoint_is_named(world: World) -> None:
     world.add(0, 3)
     world.index()
-    key = world.state().manifest
+    key = world.state().manifest_key
     assert key is not None
     world.stores.objects.delete(key)
     with pytest.raises(Corrupt, match="cannot be read"):
@@ -115,7 +115,7 @@ def test_a_fork_goes_on_with_the_count_of_its_source(world: World) -> None:
     assert world.status(fork) == world.status() == IndexingStatus(5, 3)
     world.add(9, 10, fork)
     assert (world.status(fork), world.status()) == (IndexingStatus(6, 3), IndexingStatus(5, 3))
-    index(world.stores, Replica.for_indexer(world.stores, made.id), made.id, quiet=True)
+    index(world.stores, Replica.for_indexer(world.stores, made.id), made.id, idle=True)
     assert (world.status(fork), world.status()) == (IndexingStatus(6, 6), IndexingStatus(5, 3))
 
 

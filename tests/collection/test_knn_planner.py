@@ -24,7 +24,7 @@ Crowd = tuple[Engine, Scope, NDArray[np.float32]]
 
 @pytest.fixture(scope="module")
 def crowd() -> Iterator[Crowd]:
-    settings = Settings(graph_rows=1_000, exact_rows=10, build_threads=1)
+    settings = Settings(hnsw_min_rows=1_000, exact_search_max_rows=10, compaction_threads=1)
     source = np.random.default_rng(7)
     centres = source.normal(size=(30, DIMENSION))
     vectors = (centres[np.arange(ROWS) % 30] + source.normal(size=(ROWS, DIMENSION)) / 4).astype(np.float32)
@@ -34,7 +34,7 @@ def crowd() -> Iterator[Crowd]:
         engine = Engine(stores)
         metadatas = [{"n": number, "cluster": number % 30, "percent": number % 100} for number in range(ROWS)]
         engine.write(scope, Batch(Op.ADD, list(map(str, range(ROWS))), vectors, metadatas=metadatas))
-        index(stores, Replica.for_indexer(stores, collection.id), collection.id, quiet=True)
+        index(stores, Replica.for_indexer(stores, collection.id), collection.id, idle=True)
         engine.write(scope, Batch(Op.UPDATE, ["1", "2"], vectors[[2, 1]]))
         vectors[[1, 2]] = vectors[[2, 1]]
         yield engine, scope, vectors

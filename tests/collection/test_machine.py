@@ -17,13 +17,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from afterglow.collection import Engine
 from afterglow.collection.read import rows
 from afterglow.collection.read.read_path import get as get_from
-from afterglow.collection.read.sparse_knn import SparseQuery, nearest_sparse
-from afterglow.collection.replica.replica import Replica, View
+from afterglow.collection.read.sparse_knn import SparseQuery, sparse_knn
+from afterglow.collection.replica.replica import Replica, Snapshot
 from afterglow.collection.types import Include, ReadLevel, Selection
 from afterglow.errors import InternalError
 from afterglow.filters.parse import parse_where
 from afterglow.jobs import gc
-from afterglow.jobs.flush import fold
+from afterglow.jobs.flush import flush
 from afterglow.jobs.indexer import index
 from afterglow.log import trim
 from afterglow.log.batch import Batch, Op
@@ -70,7 +70,7 @@ class Machine(RuleBasedStateMachine):
         self._exit = ExitStack()
         self.model = Model()
         self.was_written = False
-        self.snapshots: list[tuple[View, str]] = []
+        self.snapshots: list[tuple[Snapshot, str]] = []
 
     @initialize(space=st.sampled_from(["l2", "ip", "cosine"]), bm25=st.booleans())
     def begin(self, space: str, bm25: bool) -> None:
@@ -160,10 +160,10 @@ class Machine(RuleBasedStateMachine):
     def sparse(self, where: Any, k: int, query: dict[int, float]) -> None:
         indices = np.array(sorted(query), dtype=np.uint32)
         asked = SparseQuery(indices, np.array([query[each] for each in sorted(query)], dtype=np.float32))
-        view = Replica(self.stores, self.id).view()
-        chosen = rows.masks(view, Selection(where=parse_where(where)))
-        found = nearest_sparse(view, chosen, "b", asked, k)
-        names = rows.records(view, found.parts, found.rows, frozenset()).ids
+        view = Replica(self.stores, self.id).snapshot()
+        chosen = rows.selection_masks(view, Selection(where=parse_where(where)))
+        found = sparse_knn(view, chosen, "b", asked, k)
+        names = rows.materialize(view, found.groups, found.rows, frozenset()).ids
         wanted = by_sparse_vector(self.model, "b", query, self.chosen(None, where), bm25=self.bm25)[:k]
         np.testing.assert_allclose(found.distances, [distance for _, distance in wanted], rtol=2e-7)
         if not self.bm25:  # sums of eighths are exact, so that ties are
@@ -180,7 +180,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def snapshot(self) -> None:
         """A view, which must say the same for ever."""
-        view = Replica.for_indexer(self.stores, self.id).view()
+        view = Replica.for_indexer(self.stores, self.id).snapshot()
         self.snapshots.append((view, self.all_of(view)))
 
     @invariant()
@@ -192,26 +192,26 @@ class Machine(RuleBasedStateMachine):
 
     @rule(quiet=st.booleans())
     def index(self, quiet: bool) -> None:
-        index(self.stores, self.indexer, self.id, quiet=quiet)
+        index(self.stores, self.indexer, self.id, idle=quiet)
 
     @rule()
     def fold(self) -> None:
-        fold(self.stores, Replica.for_indexer(self.stores, self.id).view())
+        flush(self.stores, Replica.for_indexer(self.stores, self.id).snapshot())
 
     @rule()
     def trim_all(self) -> None:
-        manifest = Replica.for_indexer(self.stores, self.id).view().manifest
-        trim.trim(self.stores, self.id, 0, manifest.folded)
+        manifest = Replica.for_indexer(self.stores, self.id).snapshot().manifest
+        trim.trim(self.stores, self.id, 0, manifest.flushed_seq)
 
     @rule()
     def pass_time_and_collect(self) -> None:
-        self.clock.skipped += self.stores.settings.garbage_grace_seconds + 1
-        gc.collect(self.stores, self.id)
+        self.clock.skipped += self.stores.settings.gc_grace_seconds + 1
+        gc.collect_garbage(self.stores, self.id)
 
     @rule()
     def pass_a_week(self) -> None:
-        self.clock.skipped += self.stores.settings.fence_seconds + 1
-        trim.expire(self.stores, self.id)
+        self.clock.skipped += self.stores.settings.log_placeholder_ttl_seconds + 1
+        trim.delete_expired_placeholders(self.stores, self.id)
 
     @rule()
     def refresh(self) -> None:
@@ -230,7 +230,7 @@ class Machine(RuleBasedStateMachine):
         return [name for name in self.model.where(fits) if names is None or name in names]
 
     @staticmethod
-    def all_of(view: View) -> str:
+    def all_of(view: Snapshot) -> str:
         return exactly(as_model(get_from(view, Selection(), None, 0, EVERYTHING)))
 
 
@@ -267,7 +267,7 @@ def test_a_long_programme_ends_as_the_model_says() -> None:
                 engine.write(scope, batch)
             model.apply(batch)
             if step % 7 == 0:
-                index(stores, indexer, collection.id, quiet=step % 2 == 0)
+                index(stores, indexer, collection.id, idle=step % 2 == 0)
                 clock.skipped += 3
         for engine in [*engines, Engine(stores)]:
             found = engine.get(scope, Selection(), None, 0, EVERYTHING)

@@ -17,7 +17,7 @@ from tests.support.stores import SMALL, Nudges, new_collection, stores_at
 
 
 def opened(folder: Path, ops: int, entries: int) -> tuple[Stores, Nudges]:
-    stores = stores_at(folder, replace(SMALL, nudge_ops=ops, nudge_entries=entries))
+    stores = stores_at(folder, replace(SMALL, notify_every_ops=ops, notify_every_entries=entries))
     assert isinstance(stores.queue, Nudges)
     return stores, stores.queue
 

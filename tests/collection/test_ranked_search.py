@@ -7,7 +7,7 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from afterglow.api.http.handler import Answer, Call, Service
+from afterglow.api.http.handler import AppContext, Request, Response
 from afterglow.api.v2.search import search
 from afterglow.collection import Batch, Engine, Op
 from afterglow.collection.replica.replica import Replica
@@ -97,18 +97,18 @@ def test_searches_say_what_each_record_says(
         model, indexed = Model(), Model()
         for step in [crowded(crowd), *steps]:
             if step is None:
-                index(stores, indexer, collection.id, quiet=True)
+                index(stores, indexer, collection.id, idle=True)
                 indexed = model.copy()
             else:
                 engine.write(scope, step)
                 model.apply(step)
-        service = Service(engine, stores.settings, stores.ambient, allow_reset=False, threads=1)
+        service = AppContext(engine, stores.settings, stores.system, allow_reset=False, threads=1)
         path = {"tenant": scope.tenant, "database": scope.database, "collection_id": str(scope.collection)}
         asked = [*searches, {"filter": {"#id": named}}]
         for level, of in (("index_and_wal", model), ("index_only", indexed)):
             body = {"searches": [{**each, "select": {"keys": SELECTED}} for each in asked], "read_level": level}
-            answer = search(service, Call(path, b"", orjson.dumps(body)))
-            told = orjson.loads((answer if isinstance(answer, Answer) else answer.work()).body)
+            answer = search(service, Request(path, b"", orjson.dumps(body)))
+            told = orjson.loads((answer if isinstance(answer, Response) else answer.work()).body)
             for at, each in enumerate(asked):
                 check({name: column[at] for name, column in told.items()}, reference.found(of, space, each), of)
         stores.table.close()

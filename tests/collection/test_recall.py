@@ -6,17 +6,17 @@ from numpy.typing import NDArray
 
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
-from afterglow.collection.types import Hits, Include, Selection
+from afterglow.collection.types import Include, QueryResult, Selection
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
 from afterglow.segment import distance
 from afterglow.segment.distance import Space
-from afterglow.segment.precision import Scalar
+from afterglow.segment.precision import VectorType
 from afterglow.settings import Settings
 from tests.support.stores import new_collection, quick_folder, stores_at
 
 ROWS = 3_000
-SETTINGS = Settings(graph_rows=1_000, build_threads=1)
+SETTINGS = Settings(hnsw_min_rows=1_000, compaction_threads=1)
 SOURCE = np.random.default_rng(17)
 DAY = 86_400
 Matrix = NDArray[np.float64]
@@ -28,18 +28,18 @@ def normal(dimension: int) -> Matrix:
 
 TIMES = 1.7e9 + SOURCE.uniform(-7, 7, size=(ROWS, 1)) * DAY
 PLACES = np.array([48.8566, 2.3522]) + normal(2) * 0.03
-SETS: dict[str, tuple[Space, Matrix, Scalar]] = {
-    "places in one city": (Space.L2, PLACES, Scalar.F32),
-    "times": (Space.L2, TIMES, Scalar.F32),
-    "places and times": (Space.L2, np.hstack([PLACES, TIMES]), Scalar.F32),
-    "offset 10": (Space.L2, 10 + normal(32) / 20, Scalar.F32),
-    "offset 10, 384 dimensions": (Space.L2, 10 + normal(384) / 20, Scalar.F32),
-    "offset 10, cosine": (Space.COSINE, 10 + normal(32) / 20, Scalar.F32),
-    "offset 10, ip": (Space.IP, 10 + normal(32) / 20, Scalar.F32),
-    "signs, cosine": (Space.COSINE, normal(1), Scalar.F32),
-    "duplicates": (Space.L2, np.repeat(normal(2)[:300], 10, axis=0), Scalar.F32),
-    "some of them zero, cosine": (Space.COSINE, normal(32) * (np.arange(ROWS) % 50 > 0)[:, None], Scalar.BF16),
-    "ordinary": (Space.COSINE, normal(32), Scalar.BF16),
+SETS: dict[str, tuple[Space, Matrix, VectorType]] = {
+    "places in one city": (Space.L2, PLACES, VectorType.F32),
+    "times": (Space.L2, TIMES, VectorType.F32),
+    "places and times": (Space.L2, np.hstack([PLACES, TIMES]), VectorType.F32),
+    "offset 10": (Space.L2, 10 + normal(32) / 20, VectorType.F32),
+    "offset 10, 384 dimensions": (Space.L2, 10 + normal(384) / 20, VectorType.F32),
+    "offset 10, cosine": (Space.COSINE, 10 + normal(32) / 20, VectorType.F32),
+    "offset 10, ip": (Space.IP, 10 + normal(32) / 20, VectorType.F32),
+    "signs, cosine": (Space.COSINE, normal(1), VectorType.F32),
+    "duplicates": (Space.L2, np.repeat(normal(2)[:300], 10, axis=0), VectorType.F32),
+    "some of them zero, cosine": (Space.COSINE, normal(32) * (np.arange(ROWS) % 50 > 0)[:, None], VectorType.BF16),
+    "ordinary": (Space.COSINE, normal(32), VectorType.BF16),
 }
 
 
@@ -53,8 +53,8 @@ def test_the_nearest_are_found(name: str) -> None:
         engine = Engine(stores)
         engine.write(scope, Batch(Op.ADD, list(map(str, range(ROWS))), vectors))
         replica = Replica.for_indexer(stores, collection.id)
-        index(stores, replica, collection.id, quiet=True)
-        (part,) = replica.view().parts
+        index(stores, replica, collection.id, idle=True)
+        (part,) = replica.snapshot().row_groups
         assert part.graph is not None
         assert part.graph.scalar is scalar
         asked = vectors[7::60]
@@ -76,23 +76,23 @@ def test_what_joins_a_graph_may_change_its_kind_of_number() -> None:
         for first, last in ((0, 1_500), (1_500, ROWS)):
             engine.write(scope, Batch(Op.ADD, names[first:last], vectors[first:last]))
             engine.delete(scope, Selection(ids=names[first : first + 100]), None)
-            index(stores, replica, collection.id, quiet=True)
-            (part,) = replica.view().parts
+            index(stores, replica, collection.id, idle=True)
+            (part,) = replica.snapshot().row_groups
             assert part.graph is not None
             scalars.append(part.graph.scalar)
         asked = vectors[107::60]
         hits = engine.query(scope, asked, 10, Selection(), frozenset({Include.DISTANCES}))
         stores.table.close()
-    assert scalars == [Scalar.BF16, Scalar.F32]
+    assert scalars == [VectorType.BF16, VectorType.F32]
     vectors[:100] = vectors[1_500:1_600] = 1e6
     assert recall(Space.L2, vectors, asked, hits) >= 0.95
 
 
-def recall(space: Space, vectors: NDArray[np.float32], asked: NDArray[np.float32], hits: list[Hits]) -> float:
+def recall(space: Space, vectors: NDArray[np.float32], asked: NDArray[np.float32], hits: list[QueryResult]) -> float:
     """The share of the ten answers that are as near as the exact ten."""
     found = 0
     for query, each in zip(asked, hits, strict=True):
-        exact = distance.exact(space, vectors, query)
+        exact = distance.exact_distances(space, vectors, query)
         rows = np.array(each.records.ids, dtype=np.int64)
         assert len(set(rows.tolist())) == 10
         found += int((exact[rows] <= np.sort(exact)[9]).sum())

@@ -9,7 +9,7 @@ import pytest
 from afterglow.collection import Engine
 from afterglow.collection.types import Scope, Selection
 from afterglow.errors import StorageFull
-from afterglow.jobs.index_messages import QUIET, work_on
+from afterglow.jobs.index_messages import IDLE, handle
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Objects, Stores
 from tests.support.stores import SMALL, new_collection, stores_at
@@ -27,13 +27,13 @@ def ids(engine: Engine, scope: Scope) -> int:
 
 
 def test_tails_are_bounded_together_and_the_one_in_use_stays(folder: Path) -> None:
-    stores = stores_at(folder, replace(SMALL, replica_bytes=8_000))
+    stores = stores_at(folder, replace(SMALL, max_memtable_bytes=8_000))
     scopes = [written(stores, f"name-{number}") for number in range(5)]
     engine = Engine(stores)
     for scope in scopes * 2:
         assert ids(engine, scope) == 50
-        assert engine._views._kept.ids()[-1] == scope.collection
-        assert len(engine._views._kept.ids()) <= 2
+        assert engine._reader._cache.ids()[-1] == scope.collection
+        assert len(engine._reader._cache.ids()) <= 2
     stores.table.close()
 
 
@@ -49,15 +49,15 @@ class Cramped:
         held = (
             {
                 str(each)
-                for each in self.engine._views._kept.ids()
-                if self.engine._views._kept.open(each).replica.warm_rows()
+                for each in self.engine._reader._cache.ids()
+                if self.engine._reader._cache.open(each).replica.warm_row_count()
             }
             if self.engine
             else set()
         )
         if len(held - {key.partition("/")[0]}) >= self.most:
             raise StorageFull("no room")
-        return self.inner.local_file(key)
+        return self.inner.local_path(key)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -67,20 +67,20 @@ def test_other_collections_make_room_for_the_one_that_is_read(folder: Path) -> N
     stores = stores_at(folder)
     scopes = [written(stores, f"name-{number}") for number in range(3)]
     for scope in scopes:
-        work_on(stores, f'{{"group": "{scope.collection}", "body": "{QUIET}"}}')
+        handle(stores, f'{{"group": "{scope.collection}", "body": "{IDLE}"}}')
     cramped = Cramped(stores.objects, 1)
     engine = Engine(replace(stores, objects=cramped))  # type: ignore[arg-type]
     cramped.engine = engine
     for scope in scopes * 2:
         assert ids(engine, scope) == 50
-        assert engine._views._kept.ids() == [scope.collection]
+        assert engine._reader._cache.ids() == [scope.collection]
     stores.table.close()
 
 
 def test_a_collection_too_large_for_the_room_says_so(folder: Path) -> None:
     stores = stores_at(folder)
     scope = written(stores, "large")
-    work_on(stores, f'{{"group": "{scope.collection}", "body": "{QUIET}"}}')
+    handle(stores, f'{{"group": "{scope.collection}", "body": "{IDLE}"}}')
     cramped = Cramped(stores.objects, 0)
     engine = Engine(replace(stores, objects=cramped))  # type: ignore[arg-type]
     with pytest.raises(StorageFull):

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from afterglow.catalog import collections
 from afterglow.collection import Engine
-from afterglow.collection.replica.replica import Replica, snapshot
+from afterglow.collection.replica.replica import Replica, take_snapshot
 from afterglow.collection.time_travel import snapshot_cache
-from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import Selection
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
@@ -42,7 +42,7 @@ def indexed(stores: Stores, engine: Engine, programme: list[Batch | None]) -> tu
     model, moments = Model(), dict[int, Model]()
     for each in [upsert(NAMES, 1.0), *programme, None]:
         if each is None:
-            index(stores, Replica.for_indexer(stores, made.id), made.id, quiet=True)
+            index(stores, Replica.for_indexer(stores, made.id), made.id, idle=True)
             continue
         model = model.after(each)
         if each.op is Op.DELETE:
@@ -52,10 +52,10 @@ def indexed(stores: Stores, engine: Engine, programme: list[Batch | None]) -> tu
         assert position is not None
         moments[position] = model
     for position, then in moments.items():
-        found = engine.get(scope, Selection(), None, 0, EVERYTHING, at=Moment(position=position))
+        found = engine.get(scope, Selection(), None, 0, EVERYTHING, at=PointInTime(position=position))
         assert exactly(as_model(found)) == exactly([*then.records.items()])
         assert found.position == position
-        count = engine.count(scope, at=Moment(position=position))
+        count = engine.count(scope, at=PointInTime(position=position))
         assert (count.count, count.position) == (len(then.records), position)
     return engine, moments
 
@@ -76,10 +76,10 @@ def test_a_moment_not_long_ago_is_laid_over_the_newest_checkpoint() -> None:
         (identity,) = engine.catalog.collections()
         collection = collections.by_id(stores.table, identity)
         assert collection is not None
-        loaded = snapshot_cache.opened(stores, collection, Moment(position=1), {})
-        parts = snapshot(loaded, collection, ["r3", "r4", "new"], 0.0).parts
+        loaded = snapshot_cache.open_snapshot(stores, collection, PointInTime(position=1), {})
+        parts = take_snapshot(loaded, collection, ["r3", "r4", "new"], 0.0).row_groups
         assert parts[0].graph is not None
-        assert parts[-1].part.rows == 2  # r3 and r4 as they were
+        assert parts[-1].rows.rows == 2  # r3 and r4 as they were
         stores.table.close()
 
 
@@ -90,20 +90,20 @@ def test_where_most_was_written_anew_since_the_log_alone_is_read() -> None:
         (identity,) = engine.catalog.collections()
         collection = collections.by_id(stores.table, identity)
         assert collection is not None
-        loaded = snapshot_cache.opened(stores, collection, Moment(position=1), {})
-        assert all(each.graph is None for each in loaded.memory.parts())
+        loaded = snapshot_cache.open_snapshot(stores, collection, PointInTime(position=1), {})
+        assert all(each.graph is None for each in loaded.memory.row_groups())
         stores.table.close()
 
 
 def test_few_views_of_the_past_are_kept_within_bounds() -> None:
     with quick_folder() as folder:
-        stores = stores_at(folder, replace(KEEPING, replica_bytes=1))
+        stores = stores_at(folder, replace(KEEPING, max_memtable_bytes=1))
         scope, made = new_collection(stores)
         engine = Engine(stores)
         for _ in range(8):
             engine.write(scope, upsert(NAMES, 1.0))
-        views = snapshot_cache.PastViews(stores)
+        views = snapshot_cache.SnapshotCache(stores)
         for position in range(1, 8):
-            assert views.view(made, Moment(position=position), None, {}).applied == position
-        assert len(views._kept) == 1
+            assert views.snapshot(made, PointInTime(position=position), None, {}).applied_seq == position
+        assert len(views._snapshots) == 1
         stores.table.close()

@@ -19,8 +19,8 @@ from afterglow.collection.types import Include, ReadLevel, Scope, Selection
 from afterglow.errors import InternalError, InvalidArgument
 from afterglow.filters.parse import parse_where
 from afterglow.jobs import ttl_sweep
-from afterglow.jobs.flush import fold
-from afterglow.jobs.indexer import fold_tail, index
+from afterglow.jobs.flush import flush
+from afterglow.jobs.indexer import flush_log, index
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.batches import DIMENSION, batches, ids, vectors
@@ -29,7 +29,7 @@ from tests.support.stores import StillClock, new_collection, quick_folder, store
 
 WRITES = (Op.ADD, Op.UPDATE, Op.UPSERT)
 BEGIN = 1_000_000.0
-KEY = {ttl.NAME: "until"}
+KEY = {ttl.TTL_KEY: "until"}
 NOTHING: frozenset[Include] = frozenset()
 
 untils = st.one_of(
@@ -138,27 +138,27 @@ class Machine(RuleBasedStateMachine):
 
     @rule(quiet=st.booleans())
     def index(self, quiet: bool) -> None:
-        index(self.stores, self.indexer, self.id, quiet=quiet)
+        index(self.stores, self.indexer, self.id, idle=quiet)
         if quiet:
             self.nothing_is_due()
 
     @rule()
     def fold_all(self) -> None:
         """As the indexer of an account does."""
-        fold_tail(self.stores, self.indexer, self.id, up_to=None)
+        flush_log(self.stores, self.indexer, self.id, up_to=None)
         self.nothing_is_due()
 
     @rule()
     def fold(self) -> None:
-        fold(self.stores, Replica.for_indexer(self.stores, self.id).view())
+        flush(self.stores, Replica.for_indexer(self.stores, self.id).snapshot())
 
     def nothing_is_due(self) -> None:
-        assert ttl_sweep.due(self.stores) == []
-        view = Replica(self.stores, self.id).view()
+        assert ttl_sweep.collections_due(self.stores) == []
+        view = Replica(self.stores, self.id).snapshot()
         assert view.records == len(self.visible())
         live = [each.metadata or {} for name, each in self.model.records.items() if name in self.visible()]
         timely = [each["until"] for each in live if type(each.get("until")) in (int, float)]
-        assert view.collection.expires == min(timely, default=None)
+        assert view.collection.next_expiry == min(timely, default=None)
 
     def visible(self) -> list[str]:
         return self.model.where(lambda each: not self.is_gone(each))
@@ -191,7 +191,7 @@ class World:
         return stores_at(self.folder, clock=clock)
 
     def index(self) -> None:
-        index(self.stores, Replica.for_indexer(self.stores, self.id), self.id, quiet=True)
+        index(self.stores, Replica.for_indexer(self.stores, self.id), self.id, idle=True)
 
 
 @pytest.fixture
@@ -217,11 +217,11 @@ def test_what_a_write_finds_gone_goes_by_the_latest_clock_of_the_log(world: Worl
     behind.write(world.scope, records({"a": int(BEGIN) - 50, "b": int(BEGIN) + 50}))
     ahead.write(world.scope, records({"c": None}))
     behind.write(world.scope, records({"a": int(BEGIN) + 60, "b": int(BEGIN) + 60}, start=50))
-    fresh = Replica(world.stores, world.id).view()
+    fresh = Replica(world.stores, world.id).snapshot()
     world.index()
-    folded = Replica(world.stores, world.id).view()
+    folded = Replica(world.stores, world.id).snapshot()
     for view in (fresh, folded):
-        assert view.clock == int(BEGIN * 1000)
+        assert view.log_time == int(BEGIN * 1000)
         assert view.records == 3
     # a came anew, after c; b was there.
     assert seen(world.stores, world.scope) == ["b", "c", "a"]
@@ -236,38 +236,38 @@ def test_reads_go_by_the_present_key_and_entries_by_the_one_they_carry(world: Wo
     world.clock.seconds += 2
     assert seen(world.stores, world.scope) == ["c"]
     engine.modify_collection(world.scope, new_metadata={"x": 1})
-    assert collections.by_id(world.stores.table, world.id).expires is None  # type: ignore[union-attr]
+    assert collections.by_id(world.stores.table, world.id).next_expiry is None  # type: ignore[union-attr]
     assert seen(world.stores, world.scope) == ["a", "b", "c"]
     engine.write(world.scope, records({"a": None}))  # it is there
     assert seen(world.stores, world.scope) == ["a", "b", "c"]
     engine.modify_collection(world.scope, new_metadata=KEY)
     engine.write(world.scope, records({"a": None}))  # it is gone
     assert seen(world.stores, world.scope) == ["c", "a"]
-    assert ttl_sweep.due(world.stores) == [world.id]
+    assert ttl_sweep.collections_due(world.stores) == [world.id]
     world.index()
-    assert ttl_sweep.due(world.stores) == []
-    assert Replica(world.stores, world.id).view().records == 2
+    assert ttl_sweep.collections_due(world.stores) == []
+    assert Replica(world.stores, world.id).snapshot().records == 2
 
 
 def test_a_key_that_nothing_expires_by_is_looked_for_once(world: World) -> None:
     engine = Engine(world.stores)
     engine.write(world.scope, records({"a": int(BEGIN) + 5}))
     world.index()
-    engine.modify_collection(world.scope, new_metadata={ttl.NAME: "other"})
-    assert ttl_sweep.due(world.stores) == [world.id]
+    engine.modify_collection(world.scope, new_metadata={ttl.TTL_KEY: "other"})
+    assert ttl_sweep.collections_due(world.stores) == [world.id]
     world.index()
-    assert ttl_sweep.due(world.stores) == []
+    assert ttl_sweep.collections_due(world.stores) == []
     world.clock.seconds += 10
-    assert ttl_sweep.due(world.stores) == []
+    assert ttl_sweep.collections_due(world.stores) == []
     assert seen(world.stores, world.scope) == ["a"]
 
 
 @pytest.mark.parametrize("key", ["", "#id", "$x", 5, None, ["until"], True])
 def test_a_key_that_cannot_be_one_is_refused(world: World, key: Any) -> None:
     with pytest.raises(InvalidArgument, match="afterglow:ttl_key must name a metadata key"):
-        new_collection(world.stores, "refused", metadata={ttl.NAME: key})
+        new_collection(world.stores, "refused", metadata={ttl.TTL_KEY: key})
     with pytest.raises(InvalidArgument, match="afterglow:ttl_key must name a metadata key"):
-        Engine(world.stores).modify_collection(world.scope, new_metadata={ttl.NAME: key})
+        Engine(world.stores).modify_collection(world.scope, new_metadata={ttl.TTL_KEY: key})
     assert collections.by_id(world.stores.table, world.id).metadata == KEY  # type: ignore[union-attr]
 
 
@@ -278,9 +278,9 @@ def test_what_is_put_off_while_it_is_reclaimed_stays(world: World) -> None:
     engine.write(world.scope, records({"a": int(BEGIN) + 5, "b": int(BEGIN) + 5}))
     world.index()
     replica = Replica.for_indexer(ahead, world.id)
-    view = replica.view()
+    view = replica.snapshot()
     engine.write(world.scope, records({"a": int(BEGIN) + 50}, Op.UPDATE, start=9))
-    assert ttl_sweep.reclaim(ahead, replica, view) == 1
+    assert ttl_sweep.delete_expired(ahead, replica, view) == 1
     assert seen(world.stores, world.scope) == ["a"]
 
 
@@ -289,8 +289,8 @@ def test_two_at_once_delete_what_expired_once(world: World) -> None:
     world.index()
     world.clock.seconds += 2
     replicas = [Replica.for_indexer(world.stores, world.id) for _ in range(2)]
-    views = [each.view() for each in replicas]
-    assert [ttl_sweep.reclaim(world.stores, *each) for each in zip(replicas, views, strict=True)] == [20, 0]
+    views = [each.snapshot() for each in replicas]
+    assert [ttl_sweep.delete_expired(world.stores, *each) for each in zip(replicas, views, strict=True)] == [20, 0]
 
 
 def test_the_space_of_what_expired_is_given_back(world: World) -> None:
@@ -299,6 +299,6 @@ def test_the_space_of_what_expired_is_given_back(world: World) -> None:
     world.index()
     world.clock.seconds += 50
     world.index()
-    (segment,) = Replica(world.stores, world.id).view().manifest.segments
-    assert (segment.rows, segment.dead_rows) == (20, 0)
+    (segment,) = Replica(world.stores, world.id).snapshot().manifest.segments
+    assert (segment.rows, segment.deleted_rows) == (20, 0)
     assert seen(world.stores, world.scope) == [f"{number}" for number in range(1, 40, 2)]

@@ -7,8 +7,16 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from afterglow.columns import Columns, GrowingColumns, GrowingTexts, Kind, Lane, Texts, to_pools
-from afterglow.columns.gather import PickedTexts, Picks
+from afterglow.columns import (
+    Column,
+    ColumnSet,
+    ColumnSetBuilder,
+    ColumnType,
+    StringColumn,
+    StringColumnBuilder,
+    to_buffers,
+)
+from afterglow.columns.gather import GatheredStrings, GatherPlan
 from afterglow.columns.serde import DTYPES
 
 KEYS = ("a", "b", "", "ключ", "#x")
@@ -37,46 +45,46 @@ def sparse_vector(indices: list[int], values: list[float]) -> dict[str, Any]:
     return {"#type": "sparse_vector", "indices": indices, "values": values}
 
 
-def columns_of(metadatas: list[dict[str, Any] | None]) -> Columns:
+def columns_of(metadatas: list[dict[str, Any] | None]) -> ColumnSet:
     """Columns of these rows, appended at once."""
-    growing = GrowingColumns()
+    growing = ColumnSetBuilder()
     growing.append(metadatas)
-    return growing.view()
+    return growing.snapshot()
 
 
-def texts_of(documents: list[str | None]) -> Texts:
+def texts_of(documents: list[str | None]) -> StringColumn:
     """Texts of these rows, appended one by one."""
-    growing = GrowingTexts()
+    growing = StringColumnBuilder()
     for document in documents:
         growing.append([None if document is None else document.encode()])
-    return growing.view()
+    return growing.snapshot()
 
 
-def entries_of(lane: Lane, rows: int) -> dict[int, Any]:
+def entries_of(lane: Column, rows: int) -> dict[int, Any]:
     """The values of a lane by row, as Python values."""
     values = lane.values.tolist()
-    if lane.vocabulary is not None:
-        values = [lane.vocabulary.text(code) for code in values]
+    if lane.dictionary is not None:
+        values = [lane.dictionary.value(code) for code in values]
     if lane.offsets is not None:
         bounds = lane.offsets.tolist()
         values = [values[start:stop] for start, stop in pairwise(bounds)]
         if lane.indices is not None:
             indices = [lane.indices[start:stop].tolist() for start, stop in pairwise(bounds)]
             values = list(map(sparse_vector, indices, values))
-    places = range(rows) if lane.rows is None else lane.rows.tolist()
-    assert len(places) == len(values) == lane.entries
+    places = range(rows) if lane.row_ids is None else lane.row_ids.tolist()
+    assert len(places) == len(values) == lane.count
     assert list(places) == sorted(set(places))
     return dict(zip(places, values, strict=True))
 
 
-def metadatas_of(columns: Columns) -> list[dict[str, Any]]:
+def metadatas_of(columns: ColumnSet) -> list[dict[str, Any]]:
     """Every row of columns as a mapping: what was appended, but for rows and values that say nothing."""
     found: list[dict[str, Any]] = [{} for _ in range(columns.rows)]
-    for key, lanes in columns.lanes.items():
-        assert len({lane.kind for lane in lanes}) == len(lanes)
+    for key, lanes in columns.columns.items():
+        assert len({lane.type for lane in lanes}) == len(lanes)
         for lane in lanes:
-            assert lane.kind.dtype == lane.values.dtype
-            assert (lane.vocabulary is None) == (lane.kind.item is not Kind.STR)
+            assert lane.type.dtype == lane.values.dtype
+            assert (lane.dictionary is None) == (lane.type.item_type is not ColumnType.STR)
             for row, value in entries_of(lane, columns.rows).items():
                 assert key not in found[row]
                 found[row][key] = value
@@ -96,23 +104,23 @@ def exact(metadatas: list[dict[str, Any]]) -> list[str]:
     return [repr(sorted(metadata.items())) for metadata in metadatas]
 
 
-def to_arrays(columns: Columns) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+def to_arrays(columns: ColumnSet) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     """The header and the arrays that a segment holds of these columns."""
-    header, pools = to_pools(columns)
+    header, pools = to_buffers(columns)
     return header, [np.concatenate([np.empty(0, dtype), *pool]) for pool, dtype in zip(pools, DTYPES, strict=True)]
 
 
 def text_arrays(
-    parts: list[tuple[Texts, NDArray[np.int64]]], most: int = 7
+    parts: list[tuple[StringColumn, NDArray[np.int64]]], most: int = 7
 ) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     """The header and the arrays that a segment holds of these rows of texts, read in pieces of `most` bytes."""
     rows = [some for _, some in parts]
-    picked = PickedTexts([texts for texts, _ in parts], Picks.of(rows, np.arange(sum(map(len, rows)))))
-    blob = np.concatenate([np.empty(0, dtype=np.uint8), *picked.pieces(most)])
+    picked = GatheredStrings([texts for texts, _ in parts], GatherPlan.of(rows, np.arange(sum(map(len, rows)))))
+    blob = np.concatenate([np.empty(0, dtype=np.uint8), *picked.chunks(most)])
     presence = [] if picked.present is None else [picked.present.view(np.uint8)]
     return picked.header(), [blob, picked.offsets, *presence]
 
 
-def gathered(*parts: tuple[Texts, NDArray[np.int64]]) -> Texts:
+def gathered(*parts: tuple[StringColumn, NDArray[np.int64]]) -> StringColumn:
     """The rows named by each part, one part after the other."""
-    return Texts.from_arrays(*text_arrays(list(parts)))
+    return StringColumn.from_arrays(*text_arrays(list(parts)))

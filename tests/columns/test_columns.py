@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterglow.columns import Columns, GrowingColumns, Kind, from_arrays, gather, take
-from afterglow.columns.dictionary import GrowingVocabulary, SortedVocabulary
+from afterglow.columns import ColumnSet, ColumnSetBuilder, ColumnType, concat, from_buffers, take
+from afterglow.columns.dictionary import DictionaryBuilder, SortedDictionary
 from afterglow.errors import Corrupt
 from tests.columns.records import columns_of, exact, metadatas, metadatas_of, plain, to_arrays
 
@@ -37,30 +37,30 @@ def test_ints_beyond_int64_and_mixed_lists_become_floats() -> None:
 def test_keys_keep_the_order_in_which_they_came() -> None:
     keys = [f"key {number}" for number in range(50)]
     columns = columns_of([dict.fromkeys(keys[:30], 1), dict.fromkeys(keys, 1)])
-    assert list(columns.lanes) == list(take(columns, np.arange(2)).lanes) == keys
+    assert list(columns.columns) == list(take(columns, np.arange(2)).columns) == keys
 
 
 def test_a_lane_that_every_row_has_needs_no_rows() -> None:
-    growing = GrowingColumns()
+    growing = ColumnSetBuilder()
     growing.append([{"a": 1}, {"a": 2}])
-    complete = growing.view()
+    complete = growing.snapshot()
     growing.append([{"b": 1}])
-    gappy = growing.view()
-    assert complete.lanes["a"][0].rows is None
-    assert gappy.lanes["a"][0].rows is not None
+    gappy = growing.snapshot()
+    assert complete.columns["a"][0].row_ids is None
+    assert gappy.columns["a"][0].row_ids is not None
     assert exact(metadatas_of(complete)) == exact([{"a": 1}, {"a": 2}])
     assert exact(metadatas_of(gappy)) == exact([{"a": 1}, {"a": 2}, {"b": 1}])
 
 
 @given(st.lists(few_rows, max_size=3))
 def test_snapshots_are_not_disturbed_by_later_appends(batches: list[list[dict[str, Any] | None]]) -> None:
-    growing = GrowingColumns()
-    snapshots: list[tuple[Columns, list[str]]] = []
+    growing = ColumnSetBuilder()
+    snapshots: list[tuple[ColumnSet, list[str]]] = []
     so_far: list[dict[str, Any] | None] = []
     for batch in batches:
         growing.append(batch)
         so_far = so_far + batch
-        snapshots.append((growing.view(), exact(plain(so_far))))
+        snapshots.append((growing.snapshot(), exact(plain(so_far))))
     assert len(growing) == len(so_far)
     for snapshot, expected in snapshots:
         assert exact(metadatas_of(snapshot)) == expected
@@ -71,7 +71,7 @@ def test_take_reorders_and_drops(rows: list[dict[str, Any] | None], random: Any)
     order = random.sample(range(len(rows)), random.randint(0, len(rows)))
     taken = take(columns_of(rows), np.array(order, dtype=np.int64))
     assert exact(metadatas_of(taken)) == exact(plain([rows[row] for row in order]))
-    assert all(lane.entries for lanes in taken.lanes.values() for lane in lanes)
+    assert all(lane.count for lanes in taken.columns.values() for lane in lanes)
 
 
 @given(st.lists(few_rows, max_size=3), st.randoms(use_true_random=False))
@@ -80,7 +80,7 @@ def test_gather_concatenates_the_kept_rows(parts: list[list[dict[str, Any] | Non
     columns = [columns_of(part) for part in parts]
     if len(columns) > 1:
         columns[0] = take(columns[0], np.arange(columns[0].rows))
-    gathered = gather([(each, np.array(rows, dtype=np.int64)) for each, rows in zip(columns, kept, strict=True)])
+    gathered = concat([(each, np.array(rows, dtype=np.int64)) for each, rows in zip(columns, kept, strict=True)])
     expected = [part[row] for part, rows in zip(parts, kept, strict=True) for row in rows]
     assert exact(metadatas_of(gathered)) == exact(plain(expected))
 
@@ -91,8 +91,8 @@ def test_gather_keeps_only_the_strings_in_use() -> None:
     twice = take(once, np.array([1]))
     assert metadatas_of(once) == [{"a": "text 7"}, {"a": "text 3"}]
     assert metadatas_of(twice) == [{"a": "text 3"}]
-    assert len(once.lanes["a"][0].vocabulary or ()) == 2
-    assert len(twice.lanes["a"][0].vocabulary or ()) == 1
+    assert len(once.columns["a"][0].dictionary or ()) == 2
+    assert len(twice.columns["a"][0].dictionary or ()) == 1
 
 
 @given(rows_of_metadata)
@@ -100,7 +100,7 @@ def test_columns_survive_the_way_to_disk_and_back(rows: list[dict[str, Any] | No
     header, arrays = to_arrays(columns_of(rows))
     header = orjson.loads(orjson.dumps(header))
     mapped = [np.frombuffer(array.tobytes(), dtype=array.dtype) for array in arrays]
-    read = from_arrays(header, mapped)
+    read = from_buffers(header, mapped)
     assert exact(metadatas_of(read)) == exact(plain(rows))
     again, _ = to_arrays(read)
     assert again == header
@@ -109,36 +109,36 @@ def test_columns_survive_the_way_to_disk_and_back(rows: list[dict[str, Any] | No
 def test_a_header_that_does_not_fit_its_arrays_is_corrupt() -> None:
     header, arrays = to_arrays(columns_of([{"a": 1, "b": "x", "c": [1.5, 2.5]}, {"b": "y"}]))
     with pytest.raises(Corrupt, match="version 2"):
-        from_arrays({**header, "version": 2}, arrays)
+        from_buffers({**header, "version": 2}, arrays)
     with pytest.raises(Corrupt, match="other arrays"):
-        from_arrays(header, arrays[:-1])
+        from_buffers(header, arrays[:-1])
     with pytest.raises(Corrupt, match="longer"):
-        from_arrays({**header, "lanes": header["lanes"][:-1]}, arrays)
+        from_buffers({**header, "lanes": header["lanes"][:-1]}, arrays)
     for number, array in enumerate(arrays):
         if len(array):
             cut = [*arrays[:number], array[:-1], *arrays[number + 1 :]]
             with pytest.raises(Corrupt, match="shorter"):
-                from_arrays(header, cut)
+                from_buffers(header, cut)
 
 
 @given(st.sets(st.text(max_size=4)))
 def test_a_sorted_vocabulary_finds_every_string_and_no_other(texts: set[str]) -> None:
     columns = take(columns_of([{"a": text} for text in texts]), np.arange(len(texts)))
-    lane = columns.lane("a", Kind.STR)
-    vocabulary = SortedVocabulary(np.empty(0, np.uint8), np.zeros(1, np.uint64))
-    if lane is not None and isinstance(lane.vocabulary, SortedVocabulary):
-        vocabulary = lane.vocabulary
-    assert [vocabulary.text(code) for code in range(len(vocabulary))] == sorted(texts)
+    lane = columns.column("a", ColumnType.STR)
+    vocabulary = SortedDictionary(np.empty(0, np.uint8), np.zeros(1, np.uint64))
+    if lane is not None and isinstance(lane.dictionary, SortedDictionary):
+        vocabulary = lane.dictionary
+    assert [vocabulary.value(code) for code in range(len(vocabulary))] == sorted(texts)
     assert all(vocabulary.code(text) == code for code, text in enumerate(sorted(texts)))
     assert all(vocabulary.code(text + "x") is None for text in texts if text + "x" not in texts)
 
 
 def test_a_growing_vocabulary_keeps_its_codes() -> None:
-    vocabulary = GrowingVocabulary()
+    vocabulary = DictionaryBuilder()
     assert [vocabulary.add(text) for text in ("b", "a", "b")] == [0, 1, 0]
     assert vocabulary.code("a") == 1
     assert vocabulary.code("c") is None
-    assert vocabulary.text(0) == "b"
+    assert vocabulary.value(0) == "b"
     assert len(vocabulary) == 2
 
 
@@ -152,12 +152,12 @@ def test_ten_thousand_keys_of_one_record_each_stay_small() -> None:
 
 def test_one_record_at_a_time_is_not_quadratic() -> None:
     def seconds(rows: int) -> float:
-        growing = GrowingColumns()
+        growing = ColumnSetBuilder()
         record = {f"key {number}": number for number in range(10)}
         start = time.process_time()
         for _ in range(rows):
             growing.append([record])
-            growing.view()
+            growing.snapshot()
         return time.process_time() - start
 
     seconds(100)

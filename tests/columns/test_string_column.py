@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from afterglow.columns import GrowingTexts, Texts
+from afterglow.columns import StringColumn, StringColumnBuilder
 from afterglow.errors import Corrupt
 from tests.columns.records import LETTERS, documents, gathered, text_arrays, texts_of
 
@@ -41,29 +41,29 @@ def containing(given_documents: Documents, needle: str, candidates: list[bool]) 
     ]
 
 
-def mapped(texts: Texts) -> Texts:
+def mapped(texts: StringColumn) -> StringColumn:
     """Written down and read back, over memory that cannot be written."""
     header, arrays = text_arrays([(texts, np.arange(len(texts)))])
-    return Texts.from_arrays(header, [np.frombuffer(array.tobytes(), dtype=array.dtype) for array in arrays])
+    return StringColumn.from_arrays(header, [np.frombuffer(array.tobytes(), dtype=array.dtype) for array in arrays])
 
 
 @given(lists_of_documents, st.randoms(use_true_random=False))
 def test_texts_are_kept(given_documents: Documents, order: random.Random) -> None:
     rows = order.sample(range(len(given_documents)), order.randint(0, len(given_documents)))
     wanted = np.array(rows, dtype=np.int64)
-    texts = Texts.from_list(encoded(given_documents))
+    texts = StringColumn.from_list(encoded(given_documents))
     grown = texts_of(given_documents)
     together = gathered((texts, wanted), (grown, wanted))
     for each in (texts, grown, mapped(texts)):
         assert len(each) == len(given_documents)
         assert [each.get(row) for row in range(len(each))] == encoded(given_documents)
-        assert each.fetch(wanted) == [encoded(given_documents)[row] for row in rows]
+        assert each.take(wanted) == [encoded(given_documents)[row] for row in rows]
     assert [together.get(row) for row in range(len(together))] == 2 * [encoded(given_documents)[row] for row in rows]
-    assert mapped(together).fetch(np.arange(len(together))) == together.fetch(np.arange(len(together)))
+    assert mapped(together).take(np.arange(len(together))) == together.take(np.arange(len(together)))
 
 
 def test_nothing_of_a_part_is_empty() -> None:
-    assert len(gathered((Texts.from_list([b"a"]), np.empty(0, dtype=np.int64)))) == 0
+    assert len(gathered((StringColumn.from_list([b"a"]), np.empty(0, dtype=np.int64)))) == 0
 
 
 @given(lists_of_documents, st.text(LETTERS, max_size=3), st.data())
@@ -71,7 +71,7 @@ def test_contains_is_a_plain_substring(given_documents: Documents, needle: str, 
     flags = st.lists(st.booleans(), min_size=len(given_documents), max_size=len(given_documents))
     candidates = data.draw(flags)
     everywhere = [True] * len(given_documents)
-    for texts in (texts_of(given_documents), mapped(Texts.from_list(encoded(given_documents)))):
+    for texts in (texts_of(given_documents), mapped(StringColumn.from_list(encoded(given_documents)))):
         found = texts.contains(needle.encode())
         among = texts.contains(needle.encode(), np.array(candidates, dtype=np.bool_))
         assert found.dtype == among.dtype == np.bool_
@@ -80,7 +80,7 @@ def test_contains_is_a_plain_substring(given_documents: Documents, needle: str, 
 
 
 def test_nothing_is_found_across_two_texts() -> None:
-    texts = Texts.from_list([b"ab", b"ca", None, b"b", b"\x00", b"\x00"])
+    texts = StringColumn.from_list([b"ab", b"ca", None, b"b", b"\x00", b"\x00"])
     assert not texts.contains(b"bc").any()
     assert not texts.contains(b"ab\x00").any()
     assert texts.contains(b"ab").tolist() == [True, False, False, False, False, False]
@@ -88,7 +88,7 @@ def test_nothing_is_found_across_two_texts() -> None:
 
 
 def test_the_empty_needle_is_in_every_text_there_is() -> None:
-    texts = Texts.from_list([b"", None, b"a"])
+    texts = StringColumn.from_list([b"", None, b"a"])
     assert texts.contains(b"").tolist() == [True, False, True]
     assert texts.contains(b"", np.array([False, True, True])).tolist() == [False, False, True]
 
@@ -104,7 +104,7 @@ def test_matches_searches_each_text_alone(given_documents: Documents, pattern: s
 
 
 @pytest.fixture(scope="module")
-def many() -> tuple[list[bytes | None], Texts]:
+def many() -> tuple[list[bytes | None], StringColumn]:
     """Some megabytes: several chunks, with words in few rows, in half of them, and in all."""
     chance = random.Random(7)
     words = [b"alpha", b"beta", b"gamma", b"delta", "é".encode()]
@@ -114,12 +114,14 @@ def many() -> tuple[list[bytes | None], Texts]:
         if row % 997 == 0:
             text += b" rare"
         rows.append(None if row % 101 == 0 else text)
-    return rows, Texts.from_list(rows)
+    return rows, StringColumn.from_list(rows)
 
 
 @pytest.mark.parametrize("needle", [b"rare", b"delta", b"alpha", b"a", b" ", "a é".encode(), b"absent", b"\xc3"])
 @pytest.mark.parametrize("share", [None, 0.0005, 0.05, 0.5, 1.0])
-def test_contains_over_many_chunks(many: tuple[list[bytes | None], Texts], needle: bytes, share: float | None) -> None:
+def test_contains_over_many_chunks(
+    many: tuple[list[bytes | None], StringColumn], needle: bytes, share: float | None
+) -> None:
     rows, texts = many
     candidates = choose(len(rows), share)
     expected = [row is not None and needle in row for row in rows]
@@ -131,14 +133,14 @@ def test_contains_over_many_chunks(many: tuple[list[bytes | None], Texts], needl
 @pytest.mark.parametrize("anchored", [False, True])
 @pytest.mark.parametrize("share", [None, 0.05, 0.5])
 def test_matches_over_many_chunks(
-    many: tuple[list[bytes | None], Texts], pattern: str, anchored: bool, share: float | None
+    many: tuple[list[bytes | None], StringColumn], pattern: str, anchored: bool, share: float | None
 ) -> None:
-    from afterglow.filters.regex import compiled
+    from afterglow.filters.regex import compile_regex
 
     rows, texts = many
     candidates = choose(len(rows), share)
     expected = [row is not None and re.search(pattern.encode(), row) is not None for row in rows]
-    found = texts.matches(Backtracking(pattern) if anchored else compiled(pattern), candidates)
+    found = texts.matches(Backtracking(pattern) if anchored else compile_regex(pattern), candidates)
     assert found.tolist() == (np.array(expected) & (True if candidates is None else candidates)).tolist()
 
 
@@ -151,25 +153,25 @@ def choose(rows: int, share: float | None) -> NDArray[np.bool_] | None:
 
 @given(st.lists(st.lists(documents, max_size=4), max_size=4))
 def test_snapshots_are_not_disturbed_by_later_appends(batches: list[Documents]) -> None:
-    growing = GrowingTexts()
+    growing = StringColumnBuilder()
     so_far: Documents = []
-    snapshots: list[tuple[Texts, Documents]] = []
+    snapshots: list[tuple[StringColumn, Documents]] = []
     for batch in batches:
         growing.append(encoded(batch))
         so_far = so_far + batch
-        snapshots.append((growing.view(), so_far))
+        snapshots.append((growing.snapshot(), so_far))
     assert len(growing) == len(so_far)
     for texts, expected in snapshots:
-        assert texts.fetch(np.arange(len(texts))) == encoded(expected)
+        assert texts.take(np.arange(len(texts))) == encoded(expected)
 
 
 def test_texts_that_do_not_fit_their_header_are_corrupt() -> None:
-    header, arrays = text_arrays([(Texts.from_list([b"a", None]), np.arange(2))])
+    header, arrays = text_arrays([(StringColumn.from_list([b"a", None]), np.arange(2))])
     with pytest.raises(Corrupt, match="version 9"):
-        Texts.from_arrays({**header, "version": 9}, arrays)
+        StringColumn.from_arrays({**header, "version": 9}, arrays)
     for number, array in enumerate(arrays):
         cut = [*arrays[:number], array[:-1], *arrays[number + 1 :]]
         with pytest.raises(Corrupt, match="another size"):
-            Texts.from_arrays(header, cut)
+            StringColumn.from_arrays(header, cut)
     with pytest.raises(Corrupt, match="another size"):
-        Texts.from_arrays({**header, "rows": 1}, arrays)
+        StringColumn.from_arrays({**header, "rows": 1}, arrays)

@@ -20,12 +20,12 @@ from afterglow.aws_lambda.engine import open_engine
 from afterglow.catalog import keys, schema
 from afterglow.collection import Engine
 from afterglow.collection.types import Scope, Selection
-from afterglow.deployment.aws import open_account
-from afterglow.deployment.base import NoQueue
-from afterglow.jobs.index_messages import QUIET, work_on
+from afterglow.deployment.aws import open_aws
+from afterglow.deployment.base import NullQueue
+from afterglow.jobs.index_messages import IDLE, handle
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
-from afterglow.settings import ON_AWS, Ambient, Settings
+from afterglow.settings import AWS_DEFAULTS, Settings, System
 from tests.concurrency.test_processes import SOMETIMES_FOLDED, play
 from tests.support.aws import Made, make
 from tests.support.ministack import MiniStack, fresh_account
@@ -34,7 +34,7 @@ from tests.support.server import running
 pytestmark = pytest.mark.stack
 
 WRITERS, WRITES, ROWS = 16, 12, 3
-EAGER = replace(ON_AWS, fold_ops=40, graph_rows=32, inline_bytes=600, nudge_ops=20)
+EAGER = replace(AWS_DEFAULTS, flush_ops=40, hnsw_min_rows=32, log_inline_max_bytes=600, notify_every_ops=20)
 
 
 @pytest.fixture
@@ -59,16 +59,16 @@ class World:
         return self.made.settings(EAGER, self.folder / f"container-{self.containers}")
 
     def engine(self) -> Engine:
-        return open_engine(open_account(self.settings(), Ambient()), self.settings(), Ambient())
+        return open_engine(open_aws(self.settings(), System()), self.settings(), System())
 
     def index(self, *, quiet: bool) -> None:
-        settings, ambient = self.settings(), Ambient()
-        stores = open_account(settings, ambient).stores(settings, ambient, NoQueue())
-        work_on(stores, f'{{"group": "{self.scope.collection}", "body": "{QUIET if quiet else "1"}"}}')
+        settings, system = self.settings(), System()
+        stores = open_aws(settings, system).stores(settings, system, NullQueue())
+        handle(stores, f'{{"group": "{self.scope.collection}", "body": "{IDLE if quiet else "1"}"}}')
 
     def log(self) -> list[entries.Entry]:
-        settings, ambient = self.settings(), Ambient()
-        table = open_account(settings, ambient).table
+        settings, system = self.settings(), System()
+        table = open_aws(settings, system).table
         pk = keys.collection(self.scope.collection)
         return [entries.decode(item) for item in table.query(pk, after=entries.BEFORE_ALL, before=entries.AFTER_ALL)]
 
@@ -145,7 +145,7 @@ def test_sixteen_writers_beside_two_indexers_and_readers_of_old_checkpoints(worl
     assert problems == []
     world.index(quiet=True)
     assert sorted(world.ids()) == EVERYTHING
-    assert {entry.kind for entry in world.log()} == {entries.Kind.STUB}
+    assert {entry.kind for entry in world.log()} == {entries.EntryKind.PLACEHOLDER}
 
 
 def test_an_indexer_that_is_killed_midway_leaves_nothing_to_mend(world: World, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_an_indexer_that_is_killed_midway_leaves_nothing_to_mend(world: World, t
         "while True:\n"
         "    work_on(stores, sys.argv[1])\n"
     )
-    message = f'{{"group": "{world.scope.collection}", "body": "{QUIET}"}}'
+    message = f'{{"group": "{world.scope.collection}", "body": "{IDLE}"}}'
     settings = world.settings()
     environment = {
         f"AFTERGLOW_{name.upper()}": str(getattr(settings, name))
@@ -191,14 +191,14 @@ def test_an_indexer_that_is_killed_midway_leaves_nothing_to_mend(world: World, t
 def test_two_servers_of_one_account(made: Made, tmp_path: Path) -> None:
     """What two servers on one directory are held to holds for two machines on one account."""
     environment = {**SOMETIMES_FOLDED, "AFTERGLOW_TABLE": made.table, "AFTERGLOW_BUCKET": made.bucket}
-    environment["AFTERGLOW_GARBAGE_GRACE_SECONDS"] = "60"  # two indexers, and no lock between their machines
+    environment["AFTERGLOW_GC_GRACE_SECONDS"] = "60"  # two indexers, and no lock between their machines
     with ExitStack() as stack:
         servers = [
             stack.enter_context(
                 running(
                     tmp_path / f"server-{number}",
                     options=("--aws",),
-                    env={**environment, "AFTERGLOW_CACHE": str(tmp_path / f"cache-{number}")},
+                    env={**environment, "AFTERGLOW_CACHE_DIR": str(tmp_path / f"cache-{number}")},
                 )
             )
             for number in range(2)

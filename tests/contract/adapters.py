@@ -20,8 +20,8 @@ import orjson
 import pytest
 
 from afterglow.errors import AfterglowError
-from afterglow.settings import Ambient
-from afterglow.storage.aws.disk_cache import FileCache
+from afterglow.settings import System
+from afterglow.storage.aws.disk_cache import DiskCache
 from afterglow.storage.aws.objects import S3Objects
 from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable
@@ -107,16 +107,16 @@ def dynamo_table(folder: Path) -> Table:
 
 
 def directory_objects(folder: Path) -> Objects:
-    return DirectoryObjects(folder / "objects", Ambient())
+    return DirectoryObjects(folder / "objects", System())
 
 
 def s3_objects(folder: Path) -> Objects:
-    return S3Objects(guarded_clients(), bucket_name(), FileCache(folder / "cache", 10**9), Ambient())
+    return S3Objects(guarded_clients(), bucket_name(), DiskCache(folder / "cache", 10**9), System())
 
 
 @contextmanager
 def thread_queue(folder: Path, handler: Handler) -> Iterator[Queue]:
-    queue = ThreadQueue(Ambient())
+    queue = ThreadQueue(System())
     queue.start(handler)
     try:
         yield queue
@@ -150,7 +150,7 @@ def sqs_queue(folder: Path, handler: Handler) -> Iterator[Queue]:
         ended.set()
         thread.join()
         client.close()
-        clients.forget()
+        clients.forget_credentials()
 
 
 TABLES: list[Adapter[Table]] = [

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from afterglow.errors import InvalidArgument
-from afterglow.storage.ports import ConditionFailed, ObjectMissing, Objects
+from afterglow.storage.ports import ConditionFailed, ObjectNotFound, Objects
 from tests.contract.adapters import OBJECTS, Adapter, params
 from tests.contract.racing import in_processes, in_threads, put_first
 
@@ -67,23 +67,23 @@ def test_files_that_were_fetched_are_there_and_those_missing_are_told_later(plac
     objects = place.objects
     for number in range(4):
         objects.put(f"many/{number}", b"%d" % number)
-    objects.fetch([f"many/{number}" for number in range(6)])
-    objects.fetch([])
-    assert [objects.local_file(f"many/{number}").read_bytes() for number in range(4)] == [b"0", b"1", b"2", b"3"]
-    with pytest.raises(ObjectMissing):
-        objects.local_file("many/5")
+    objects.prefetch([f"many/{number}" for number in range(6)])
+    objects.prefetch([])
+    assert [objects.local_path(f"many/{number}").read_bytes() for number in range(4)] == [b"0", b"1", b"2", b"3"]
+    with pytest.raises(ObjectNotFound):
+        objects.local_path("many/5")
 
 
 def test_several_are_deleted_and_those_missing_are_no_error(place: Place) -> None:
     objects = place.objects
     for number in range(5):
         objects.put(f"many/{number}", b"x")
-    assert objects.local_file("many/1").read_bytes() == b"x"
+    assert objects.local_path("many/1").read_bytes() == b"x"
     objects.delete_many(["many/1", "many/7", "many/3"])
     objects.delete_many([])
     assert keys_of(objects) == ["many/0", "many/2", "many/4"]
-    with pytest.raises(ObjectMissing):
-        objects.local_file("many/1")
+    with pytest.raises(ObjectNotFound):
+        objects.local_path("many/1")
 
 
 def test_ranges(place: Place) -> None:
@@ -97,10 +97,10 @@ def test_ranges(place: Place) -> None:
 
 def test_what_is_not_there_is_missing(place: Place) -> None:
     objects = place.objects
-    with pytest.raises(ObjectMissing, match="a/none"):
+    with pytest.raises(ObjectNotFound, match="a/none"):
         objects.get("a/none")
-    with pytest.raises(ObjectMissing, match="a/none"):
-        objects.local_file("a/none")
+    with pytest.raises(ObjectNotFound, match="a/none"):
+        objects.local_path("a/none")
     objects.delete("a/none")
     assert keys_of(objects, "a/") == []
 
@@ -117,26 +117,26 @@ def test_put_replaces_and_if_absent_does_not(place: Place) -> None:
 
 def test_upload_consumes_a_scratch_file(place: Place) -> None:
     objects = place.objects
-    scratch = objects.scratch("work")
+    scratch = objects.temporary_path("work")
     scratch.write_bytes(b"content")
     objects.upload("folder/key", scratch)
     assert not scratch.exists()
     assert objects.get("folder/key") == b"content"
-    assert objects.local_file("folder/key").read_bytes() == b"content"
+    assert objects.local_path("folder/key").read_bytes() == b"content"
 
 
 def test_scratch_files_are_no_objects(place: Place) -> None:
-    place.objects.scratch("half written").write_bytes(b"half")
+    place.objects.temporary_path("half written").write_bytes(b"half")
     assert keys_of(place.objects) == []
 
 
 def test_a_map_survives_the_deletion_of_its_object(place: Place) -> None:
     objects = place.objects
     objects.put("key", b"x" * 100_000)
-    with objects.local_file("key").open("rb") as file:
+    with objects.local_path("key").open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     objects.delete("key")
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(ObjectNotFound):
         objects.get("key")
     objects.put("key", b"y" * 10)
     assert mapped[:] == b"x" * 100_000
@@ -146,7 +146,7 @@ def test_a_map_survives_the_deletion_of_its_object(place: Place) -> None:
 def test_a_map_survives_a_put_over_its_object(place: Place) -> None:
     objects = place.objects
     objects.put("key", b"x" * 100_000)
-    with objects.local_file("key").open("rb") as file:
+    with objects.local_path("key").open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     objects.put("key", b"short")
     assert mapped[:] == b"x" * 100_000
@@ -203,7 +203,7 @@ def test_readers_see_whole_objects_or_none(place: Place) -> None:
         while not stop.is_set():
             try:
                 found = other.get("key")
-            except ObjectMissing:
+            except ObjectNotFound:
                 continue
             torn += len(found) != 50_000 or len(set(found)) != 1
         return torn

@@ -13,22 +13,22 @@ import numpy as np
 from afterglow.aws_lambda.engine import open_engine
 from afterglow.catalog import schema
 from afterglow.collection import Engine
-from afterglow.collection.read.ranked_search import DenseNearest, Search
-from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.read.ranked_search import DenseKnn, Search
+from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import Include, ReadLevel, Scope, Selection
-from afterglow.deployment.aws import open_account
+from afterglow.deployment.aws import open_aws
 from afterglow.filters import parse_filter
 from afterglow.jobs import maintenance
-from afterglow.jobs.index_messages import QUIET, work_on
+from afterglow.jobs.index_messages import IDLE, handle
 from afterglow.log.batch import Batch, Op
-from afterglow.metering import Usage, measuring
-from afterglow.ranking.ast import Folded, Folding, Nearest
-from afterglow.settings import IN_LAMBDA, Ambient, Settings
+from afterglow.metering import Usage, collect_usage
+from afterglow.ranking.ast import KnnScore, Nary, NaryOp
+from afterglow.settings import LAMBDA_DEFAULTS, Settings, System
 from tests.support import aws
 
 DIMENSION = 384
 DOCUMENT = "a document of four hundred bytes, which is what a paragraph has ".ljust(400, ".")
-BULK = IN_LAMBDA.max_batch_size
+BULK = LAMBDA_DEFAULTS.max_batch_size
 INDEXED = 2 + 16 * BULK
 
 
@@ -62,11 +62,11 @@ class Account:
 
     def settings(self) -> Settings:
         """A container's settings: each has a disk of its own."""
-        return self.made.settings(IN_LAMBDA, Path(tempfile.mkdtemp(dir=self.folder)))
+        return self.made.settings(LAMBDA_DEFAULTS, Path(tempfile.mkdtemp(dir=self.folder)))
 
     def container(self) -> Engine:
         """A function just started."""
-        return open_engine(open_account(self.settings(), Ambient(), aws.guarded_clients()), self.settings(), Ambient())
+        return open_engine(open_aws(self.settings(), System(), aws.guarded_clients()), self.settings(), System())
 
     def add(self, count: int) -> Measured:
         """A write by the one container that has written so far."""
@@ -74,7 +74,7 @@ class Account:
         self.first += count
         return measured(lambda: self.engine.write(self.scope, batch), count)
 
-    def query(self, engine: Engine, at: Moment | None = None) -> Measured:
+    def query(self, engine: Engine, at: PointInTime | None = None) -> Measured:
         """The ten nearest with their documents, as of now or of a moment."""
         one = np.ones((1, DIMENSION), dtype=np.float32)
         include = frozenset({Include.DOCUMENTS, Include.METADATAS, Include.DISTANCES})
@@ -83,38 +83,38 @@ class Account:
     def search(self, engine: Engine) -> Measured:
         """Two searches, of which one ranks by two vectors, and one names a record."""
         vectors = np.eye(2, DIMENSION, dtype=np.float32)
-        rank = Folded(Folding.SUM, (Nearest(0), Nearest(1)))
-        fused = Search(rank=rank, nearest=tuple(DenseNearest(each, 10) for each in vectors))
+        rank = Nary(NaryOp.SUM, (KnnScore(0), KnnScore(1)))
+        fused = Search(rank=rank, knn=tuple(DenseKnn(each, 10) for each in vectors))
         named = Search(filter=parse_filter({"#id": "record-000001"}), include=frozenset({Include.DOCUMENTS}))
         return measured(lambda: engine.search(self.scope, [fused, named], ReadLevel.INDEX_AND_WAL))
 
     def index(self) -> Measured:
         """Everything folded and merged, by an indexer just started."""
-        settings, ambient = self.settings(), Ambient()
-        account = open_account(settings, ambient, aws.guarded_clients())
+        settings, system = self.settings(), System()
+        account = open_aws(settings, system, aws.guarded_clients())
         assert account.queue is not None
-        stores = account.stores(settings, ambient, account.queue)
+        stores = account.stores(settings, system, account.queue)
 
         def work() -> None:
-            first = f'{{"group": "{self.scope.collection}", "body": "{QUIET}"}}'
-            report = work_on(stores, first)
-            while report.is_mergeable or report.is_unfinished:
-                report = work_on(stores, f'{{"group": "{self.scope.collection}:merge", "body": "{QUIET}"}}')
+            first = f'{{"group": "{self.scope.collection}", "body": "{IDLE}"}}'
+            report = handle(stores, first)
+            while report.needs_compaction or report.is_unfinished:
+                report = handle(stores, f'{{"group": "{self.scope.collection}:merge", "body": "{IDLE}"}}')
 
         return measured(work, self.first)
 
     def nudge(self) -> Measured:
         """The janitor's look at every collection."""
-        settings, ambient = self.settings(), Ambient()
-        account = open_account(settings, ambient, aws.guarded_clients())
+        settings, system = self.settings(), System()
+        account = open_aws(settings, system, aws.guarded_clients())
         assert account.queue is not None
-        stores = account.stores(settings, ambient, account.queue)
-        return measured(lambda: maintenance.nudge(stores, lambda: True))
+        stores = account.stores(settings, system, account.queue)
+        return measured(lambda: maintenance.enqueue_stale(stores, lambda: True))
 
 
 def measured(call: Callable[[], object], count: int = 1) -> Measured:
     """What a call used."""
-    with measuring() as usage:
+    with collect_usage() as usage:
         call()
     return Measured(usage, count)
 
@@ -140,7 +140,7 @@ def measure(folder: Path) -> dict[str, Measured]:
     )
     found["count, warm"] = measured(lambda: cold.count(account.scope))
     found[f"fork of {INDEXED} records"] = measured(lambda: cold.fork(account.scope, "fork"))
-    past = Moment(position=3)
+    past = PointInTime(position=3)
     found["query of the past, the first of a moment"] = account.query(cold, past)
     found["query of the past, warm"] = account.query(cold, past)
     account.query(account.engine)

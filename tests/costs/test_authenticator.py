@@ -9,8 +9,8 @@ import pytest
 from afterglow.api.app import create_app
 from afterglow.auth import Role
 from afterglow.collection import Engine
-from afterglow.metering import Usage, measuring
-from afterglow.settings import IN_LAMBDA, Ambient
+from afterglow.metering import Usage, collect_usage
+from afterglow.settings import LAMBDA_DEFAULTS, System
 from tests.costs.operations import DIMENSION, Account
 from tests.support import aws
 from tests.wire.auth.world import V1, V2, Asking, Reply
@@ -22,11 +22,11 @@ class Container(Asking):
     """A function just started, over an account."""
 
     def __init__(self, engine: Engine) -> None:
-        assert IN_LAMBDA.auth == "keys"
-        super().__init__(create_app(engine, IN_LAMBDA, Ambient(), allow_reset=False, threads=0))
+        assert LAMBDA_DEFAULTS.auth == "keys"
+        super().__init__(create_app(engine, LAMBDA_DEFAULTS, System(), allow_reset=False, threads=0))
 
     def measured(self, method: str, path: str, body: Any, key: str | None) -> tuple[Reply, Usage]:
-        with measuring() as usage:
+        with collect_usage() as usage:
             reply = self.ask(method, path, body, key)
         return reply, usage
 
@@ -66,7 +66,7 @@ def test_a_warm_query_with_a_key_is_one_query_of_the_table_and_nothing_else(
     assert reply.status == 200
     assert usage.calls == {"dynamodb.Query": 1}
     assert (usage.read_units, usage.write_units, usage.bytes_read) == (1, 0, 0)
-    assert usage.facts["caller"] == known.id
+    assert usage.attributes["caller"] == known.id
 
 
 def test_a_key_that_was_never_seen_is_one_read(account: Account, container: Container) -> None:

@@ -82,7 +82,7 @@ def test_the_server_works_with_the_calls_it_is_left(tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "tests.deploy.confined", str(SERVICE)]
     command += afterglow_command(tmp_path / "data", port, ["--workers", "2"])
-    server = spawn(command, tmp_path / "data", port, {"AFTERGLOW_FOLD_QUIET_SECONDS": "0.2", "PYTHONPATH": str(ROOT)})
+    server = spawn(command, tmp_path / "data", port, {"AFTERGLOW_FLUSH_IDLE_SECONDS": "0.2", "PYTHONPATH": str(ROOT)})
     try:
         wait_until_ready(server)
         status = Path(f"/proc/{server.process.pid}/status").read_text()

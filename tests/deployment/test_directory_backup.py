@@ -12,27 +12,27 @@ import pytest
 from afterglow.catalog import schema
 from afterglow.collection import Engine
 from afterglow.collection.types import Scope, Selection
-from afterglow.deployment.directory_backup import Copied, backup, existing
-from afterglow.deployment.local import Directory, open_directory
+from afterglow.deployment.directory_backup import BackupReport, backup, list_backups
+from afterglow.deployment.local import LocalDeployment, open_local
 from afterglow.errors import AlreadyExists, InvalidArgument, Unavailable
 from afterglow.jobs.start import compact_all, start_engine
 from afterglow.log.batch import Batch, Op
-from afterglow.settings import Ambient, Settings
-from afterglow.storage.ports import ObjectMissing
+from afterglow.settings import Settings, System
+from afterglow.storage.ports import ObjectNotFound
 
 PLACE = ("default_tenant", "default_database")
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Directory]:
-    found = open_directory(tmp_path / "data", Ambient())
+def directory(tmp_path: Path) -> Iterator[LocalDeployment]:
+    found = open_local(tmp_path / "data", System())
     yield found
     found.table.close()
 
 
 @pytest.fixture
-def engine(directory: Directory) -> Iterator[Engine]:
-    found = start_engine(directory, Settings(fold_quiet_seconds=1000), Ambient())
+def engine(directory: LocalDeployment) -> Iterator[Engine]:
+    found = start_engine(directory, Settings(flush_idle_seconds=1000), System())
     yield found
     found.close()
 
@@ -49,23 +49,23 @@ def add(engine: Engine, scope: Scope, *names: str, size: int = 10) -> None:
 
 def names(path: Path, scope: Scope) -> list[str]:
     """What a server on a copy answers."""
-    engine = start_engine(open_directory(path, Ambient()), Settings(), Ambient())
+    engine = start_engine(open_local(path, System()), Settings(), System())
     try:
         return engine.get(scope, Selection(), None, 0, frozenset()).ids
     finally:
         engine.close()
 
 
-def copied(directory: Directory, into: Path, day: int, keep: int | None = None) -> Copied:
-    return backup(directory, into, Ambient(now=lambda: 1_700_000_000.0 + 86_400 * day), keep=keep)
+def copied(directory: LocalDeployment, into: Path, day: int, keep: int | None = None) -> BackupReport:
+    return backup(directory, into, System(now=lambda: 1_700_000_000.0 + 86_400 * day), keep=keep)
 
 
 def test_each_copy_is_whole_and_unchanged_objects_are_linked(
-    engine: Engine, directory: Directory, tmp_path: Path
+    engine: Engine, directory: LocalDeployment, tmp_path: Path
 ) -> None:
     scope = collection(engine, "things")
     add(engine, scope, "folded")
-    list(compact_all(directory, Settings(), Ambient()))
+    list(compact_all(directory, Settings(), System()))
     add(engine, scope, "in the table")
     add(engine, scope, "in an object", size=40_000)
     first = copied(directory, tmp_path / "backups", 0)
@@ -79,30 +79,32 @@ def test_each_copy_is_whole_and_unchanged_objects_are_linked(
     assert names(second.path, scope) == ["folded", "in the table", "in an object", "later"]
 
 
-def test_a_copy_is_used_and_the_others_stay_as_they_are(engine: Engine, directory: Directory, tmp_path: Path) -> None:
+def test_a_copy_is_used_and_the_others_stay_as_they_are(
+    engine: Engine, directory: LocalDeployment, tmp_path: Path
+) -> None:
     scope = collection(engine, "things")
     add(engine, scope, "a", size=40_000)
     copies = [copied(directory, tmp_path / "backups", day).path for day in range(2)]
-    restored = open_directory(copies[0], Ambient())
-    again = start_engine(restored, Settings(garbage_grace_seconds=0), Ambient())
+    restored = open_local(copies[0], System())
+    again = start_engine(restored, Settings(gc_grace_seconds=0), System())
     again.delete_collection(*PLACE, "things")
-    list(compact_all(restored, Settings(garbage_grace_seconds=0), Ambient()))
+    list(compact_all(restored, Settings(gc_grace_seconds=0), System()))
     again.close()
     assert names(copies[1], scope) == ["a"]
     assert names(directory.path, scope) == ["a"]
 
 
-def test_the_oldest_are_given_up(engine: Engine, directory: Directory, tmp_path: Path) -> None:
+def test_the_oldest_are_given_up(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
     into = tmp_path / "backups"
     made = [copied(directory, into, day, keep=2) for day in range(4)]
-    assert existing(into) == [made[2].path, made[3].path]
+    assert list_backups(into) == [made[2].path, made[3].path]
     assert [len(each.removed) for each in made] == [0, 0, 1, 1]
     (into / "notes").mkdir()
     copied(directory, into, 4, keep=1)
     assert sorted(each.name for each in into.iterdir()) == ["20231118T221320Z", "notes"]
 
 
-def test_without_links_everything_is_copied(engine: Engine, directory: Directory, tmp_path: Path) -> None:
+def test_without_links_everything_is_copied(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
     add(engine, collection(engine, "things"), "a", size=40_000)
     copied(directory, tmp_path / "backups", 0)
     with mock.patch.object(Path, "hardlink_to", side_effect=PermissionError):
@@ -110,13 +112,13 @@ def test_without_links_everything_is_copied(engine: Engine, directory: Directory
     assert made.new == made.objects
 
 
-def test_what_a_crash_left_is_removed(engine: Engine, directory: Directory, tmp_path: Path) -> None:
+def test_what_a_crash_left_is_removed(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
     (tmp_path / "backups" / ".unfinished" / "objects").mkdir(parents=True)
     made = copied(directory, tmp_path / "backups", 0)
     assert list((tmp_path / "backups").iterdir()) == [made.path]
 
 
-def test_nothing_is_left_of_one_that_failed(engine: Engine, directory: Directory, tmp_path: Path) -> None:
+def test_nothing_is_left_of_one_that_failed(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
     add(engine, collection(engine, "things"), "a", size=40_000)
     with (
         mock.patch.object(shutil, "copy2", side_effect=OSError(28, "no space")),
@@ -126,11 +128,11 @@ def test_nothing_is_left_of_one_that_failed(engine: Engine, directory: Directory
     assert list((tmp_path / "backups").iterdir()) == []
 
 
-def test_a_collection_that_goes_meanwhile(engine: Engine, directory: Directory, tmp_path: Path) -> None:
+def test_a_collection_that_goes_meanwhile(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
     scope = collection(engine, "stays")
     add(engine, scope, "a", size=40_000)
     add(engine, collection(engine, "goes"), "b", size=40_000)
-    real = directory.table.copy_to
+    real = directory.table.backup_to
     dropped: list[Path] = []
 
     def copy_to(path: Path) -> None:
@@ -146,15 +148,15 @@ def test_a_collection_that_goes_meanwhile(engine: Engine, directory: Directory, 
         made = copied(directory, tmp_path / "backups", 0)
     assert dropped
     assert names(made.path, scope) == ["a"]
-    restored = start_engine(open_directory(made.path, Ambient()), Settings(), Ambient())
+    restored = start_engine(open_local(made.path, System()), Settings(), System())
     assert restored.count_collections(*PLACE) == 1
     restored.close()
 
 
-def test_it_waits_for_the_indexer(engine: Engine, directory: Directory, tmp_path: Path) -> None:
-    made: list[Copied] = []
+def test_it_waits_for_the_indexer(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
+    made: list[BackupReport] = []
     thread = threading.Thread(target=lambda: made.append(copied(directory, tmp_path / "backups", 0)))
-    with directory.alone():
+    with directory.exclusive_lock():
         thread.start()
         thread.join(0.2)
         assert not made
@@ -162,7 +164,7 @@ def test_it_waits_for_the_indexer(engine: Engine, directory: Directory, tmp_path
     assert made
 
 
-def test_what_cannot_be(engine: Engine, directory: Directory, tmp_path: Path) -> None:
+def test_what_cannot_be(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="is in the data directory"):
         copied(directory, directory.path / "backups", 0)
     copied(directory, tmp_path / "backups", 0)
@@ -170,7 +172,7 @@ def test_what_cannot_be(engine: Engine, directory: Directory, tmp_path: Path) ->
         copied(directory, tmp_path / "backups", 0)
     add(engine, collection(engine, "things"), "a", size=40_000)
     with (
-        mock.patch.object(type(directory.objects), "local_file", side_effect=ObjectMissing("gone")),
+        mock.patch.object(type(directory.objects), "local_file", side_effect=ObjectNotFound("gone")),
         pytest.raises(Unavailable, match="try again"),
     ):
         copied(directory, tmp_path / "backups", 1)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.deployment.base import NoQueue
-from afterglow.deployment.local import OBJECTS, TABLE, Directory, open_directory
+from afterglow.deployment.base import NullQueue
+from afterglow.deployment.local import OBJECTS, TABLE, LocalDeployment, open_local
 from afterglow.errors import Corrupt
-from afterglow.jobs.maintenance import sweep
+from afterglow.jobs.maintenance import maintain
 from afterglow.jobs.start import compact_all
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from afterglow.storage.ports import Put
 from tests.support.stores import quick_folder
 
@@ -22,8 +22,8 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def opened(folder: Path) -> Directory:
-    return open_directory(folder, Ambient())
+def opened(folder: Path) -> LocalDeployment:
+    return open_local(folder, System())
 
 
 @pytest.mark.parametrize("loss", ["missing", "empty"])
@@ -74,17 +74,17 @@ def test_a_directory_whose_objects_are_gone_still_opens(folder: Path) -> None:
 
 def test_leftovers_are_swept_only_while_no_indexer_works(folder: Path) -> None:
     place = opened(folder)
-    stores = place.stores(Settings(), Ambient(), NoQueue())
-    long_ago = place.objects.scratch("begun-long-ago")
+    stores = place.stores(Settings(), System(), NullQueue())
+    long_ago = place.objects.temporary_path("begun-long-ago")
     long_ago.write_bytes(b"a graph that takes its time")
     os.utime(long_ago, (0, 0))
-    with place.alone() as is_alone:
+    with place.exclusive_lock() as is_alone:
         assert is_alone
-        with opened(folder).alone(wait=False) as is_alone_too:
+        with opened(folder).exclusive_lock(wait=False) as is_alone_too:
             assert not is_alone_too
-        sweep(place, stores)
+        maintain(place, stores)
         assert long_ago.exists()
-    sweep(place, stores)
+    maintain(place, stores)
     assert not long_ago.exists()
     place.table.close()
 
@@ -92,7 +92,7 @@ def test_leftovers_are_swept_only_while_no_indexer_works(folder: Path) -> None:
 def test_a_compaction_asked_for_gives_all_pages_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("afterglow.deployment.local._TIDY_PAGES", 1_000)
     place = opened(folder)
-    stores = place.stores(Settings(), Ambient(), NoQueue())
+    stores = place.stores(Settings(), System(), NullQueue())
     place.table.put_many([Put("p", f"{number:05}", bytes(8_000)) for number in range(3_000)])
     place.table.put_many([Put("p", f"{number:05}", b"") for number in range(3_000)])
 
@@ -100,8 +100,8 @@ def test_a_compaction_asked_for_gives_all_pages_back(folder: Path, monkeypatch: 
         return int(place.table._connection().execute("PRAGMA freelist_count").fetchone()[0])
 
     before = free_pages()
-    sweep(place, stores)
+    maintain(place, stores)
     assert free_pages() == before - 1_000 > 0
-    assert list(compact_all(open_directory(folder, Ambient()), Settings(), Ambient())) == []
+    assert list(compact_all(open_local(folder, System()), Settings(), System())) == []
     assert free_pages() == 0
     place.table.close()

@@ -10,7 +10,7 @@ from chromadb.config import Settings
 
 from tests.support.server import running
 
-ALWAYS_FOLDING = {"AFTERGLOW_FOLD_OPS": "8", "AFTERGLOW_FOLD_QUIET_SECONDS": "0.05"}
+ALWAYS_FOLDING = {"AFTERGLOW_FLUSH_OPS": "8", "AFTERGLOW_FLUSH_IDLE_SECONDS": "0.05"}
 
 
 @pytest.fixture(scope="session")

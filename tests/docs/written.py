@@ -78,7 +78,9 @@ def settings_text() -> str:
             told[line.target.id] = " ".join(str(following.value.value).split())
     rows = ["| variable | default | with `--aws` | in a function | |", "|---|---|---|---|---|"]
     for each in fields(settings.Settings):
-        values = [getattr(of, each.name) for of in (settings.Settings(), settings.ON_AWS, settings.IN_LAMBDA)]
+        values = [
+            getattr(of, each.name) for of in (settings.Settings(), settings.AWS_DEFAULTS, settings.LAMBDA_DEFAULTS)
+        ]
         shown = [_shown(value) for value in values]
         differing = [shown[0], *("" if value == shown[0] else value for value in shown[1:])]
         rows.append(f"| `{settings.PREFIX}{each.name.upper()}` | {' | '.join(differing)} | {told[each.name]} |")

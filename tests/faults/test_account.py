@@ -95,7 +95,7 @@ def run_with(made: Made, choice: Choice, *, again: bool | None = True) -> list[s
             pass
         run.check_afterwards()
         for each in (sound_clients, clients):
-            each.forget()
+            each.forget_credentials()
     return requests.names
 
 

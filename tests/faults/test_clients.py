@@ -12,7 +12,7 @@ from tests.support.http import BareClient, ConnectionLost, Response
 from tests.support.server import Server, running
 from tests.support.wire import DATABASE, Wire, json_bytes
 
-IMPATIENT = {"AFTERGLOW_CLIENT_SECONDS": "1.5"}
+IMPATIENT = {"AFTERGLOW_CLIENT_TIMEOUT_SECONDS": "1.5"}
 LIMIT = 40 * 1024 * 1024
 
 
@@ -162,7 +162,7 @@ def test_a_connection_is_usable_after_an_error(server: Server, collection: str) 
 
 def test_more_connections_than_are_served(tmp_path: Path) -> None:
     """503 for one too many, and service again when others have gone."""
-    with running(tmp_path / "data", env={"AFTERGLOW_CONNECTIONS": "10"}) as server:
+    with running(tmp_path / "data", env={"AFTERGLOW_MAX_CONNECTIONS": "10"}) as server:
         held = [_open(server, b"GET /api/v2/heartbeat HTTP/1.1\r\n") for _ in range(10)]
         time.sleep(0.2)
         with server.client() as client:

@@ -19,11 +19,11 @@ from tests.support.wire import Refused, Wire
 ROWS = 200
 EVERYTHING = ["embeddings", "documents", "metadatas"]
 FOLDED_SOON = {
-    "AFTERGLOW_FOLD_QUIET_SECONDS": "0.1",
-    "AFTERGLOW_GRAPH_ROWS": "64",
-    "AFTERGLOW_GARBAGE_GRACE_SECONDS": "1",
+    "AFTERGLOW_FLUSH_IDLE_SECONDS": "0.1",
+    "AFTERGLOW_HNSW_MIN_ROWS": "64",
+    "AFTERGLOW_GC_GRACE_SECONDS": "1",
 }
-NEVER_FOLDED_AGAIN = {**FOLDED_SOON, "AFTERGLOW_FOLD_QUIET_SECONDS": "3600"}
+NEVER_FOLDED_AGAIN = {**FOLDED_SOON, "AFTERGLOW_FLUSH_IDLE_SECONDS": "3600"}
 
 
 def _flip(path: Path, place: float) -> None:

@@ -19,7 +19,7 @@ from tests.support.wire import Refused, Wire
 DIMENSION = 64
 BATCH = 50
 MOUNTED = "16m"
-EAGER = {"AFTERGLOW_FOLD_OPS": "300", "AFTERGLOW_FOLD_QUIET_SECONDS": "0.2", "AFTERGLOW_INLINE_BYTES": "20000"}
+EAGER = {"AFTERGLOW_FLUSH_OPS": "300", "AFTERGLOW_FLUSH_IDLE_SECONDS": "0.2", "AFTERGLOW_LOG_INLINE_MAX_BYTES": "20000"}
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def _limit(server: Server, size: int) -> None:
 def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     """The limit on the size of a file is met in the middle of a write; lifted, writing goes on."""
     server = start(
-        tmp_path / "data", env={**EAGER, "AFTERGLOW_FOLD_QUIET_SECONDS": "3600", "AFTERGLOW_FOLD_OPS": "100000"}
+        tmp_path / "data", env={**EAGER, "AFTERGLOW_FLUSH_IDLE_SECONDS": "3600", "AFTERGLOW_FLUSH_OPS": "100000"}
     )
     try:
         with server.client() as client:

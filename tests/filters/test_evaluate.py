@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterglow.columns import Columns, Texts, from_arrays, take
+from afterglow.columns import ColumnSet, StringColumn, from_buffers, take
 from afterglow.filters import evaluate, parse_where, parse_where_document
 from tests.columns.records import EDGE_FLOATS, EDGE_INTS, columns_of, gathered, records, texts_of, to_arrays
 from tests.filters.reference import COMPARE, holds, wheres
@@ -16,7 +16,7 @@ from tests.filters.reference import COMPARE, holds, wheres
 Record = tuple[dict[str, Any] | None, str | None]
 
 
-def ask(where: dict[str, Any], columns: Columns, texts: Texts, candidates: Any = None) -> list[bool]:
+def ask(where: dict[str, Any], columns: ColumnSet, texts: StringColumn, candidates: Any = None) -> list[bool]:
     tree = parse_where(where)
     assert tree is not None
     found = evaluate(tree, columns, texts, candidates)
@@ -34,7 +34,7 @@ def test_evaluate_says_what_each_record_says(rows: list[Record], where: dict[str
     assert ask(where, columns, texts) == expected
 
     header, arrays = to_arrays(columns)
-    assert ask(where, from_arrays(header, arrays), texts) == expected
+    assert ask(where, from_buffers(header, arrays), texts) == expected
 
     order = chance.sample(range(len(rows)), chance.randint(0, len(rows)))
     wanted = np.array(order, dtype=np.int64)
@@ -104,7 +104,7 @@ def test_list_members_are_found_in_few_rows_and_in_many() -> None:
 def test_documents_are_read_only_where_they_matter() -> None:
     """`$and` narrows the rows before a document is looked at, whatever the order of its clauses; `$or` too."""
 
-    class Watched(Texts):
+    class Watched(StringColumn):
         __slots__ = ()
 
         def contains(self, needle: bytes, candidates: Any = None) -> Any:
@@ -114,7 +114,7 @@ def test_documents_are_read_only_where_they_matter() -> None:
     seen: list[Any] = []
     columns = columns_of([{"k": 1}, {"k": 2}, None])
     texts = texts_of(["a", "a", "a"])
-    watched = Watched(texts.blob, texts.offsets, texts.present)
+    watched = Watched(texts.data, texts.offsets, texts.validity)
     assert ask({"$and": [{"#document": {"$contains": "a"}}, {"k": 2}]}, columns, watched) == [False, True, False]
     assert ask({"$or": [{"#document": {"$contains": "a"}}, {"k": 2}]}, columns, watched) == [True, True, True]
     assert seen == [[False, True, False], [True, False, True]]

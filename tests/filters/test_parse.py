@@ -5,10 +5,21 @@ from typing import Any
 
 import pytest
 
-from afterglow.columns import Kind
+from afterglow.columns import ColumnType
 from afterglow.errors import InvalidArgument
 from afterglow.filters import operands, parse_filter, parse_where, parse_where_document, reads_documents
-from afterglow.filters.ast import Among, And, Compare, Comparison, Contains, HasItem, Matches, Named, Or, ids_named
+from afterglow.filters.ast import (
+    And,
+    Compare,
+    Comparison,
+    Contains,
+    IdIn,
+    In,
+    ListContains,
+    MatchesRegex,
+    Or,
+    referenced_ids,
+)
 from afterglow.filters.parse import MAX_DEPTH
 
 
@@ -31,12 +42,12 @@ def test_null_is_no_filter() -> None:
         ({"": "x"}, Compare("", Comparison.EQ, "x")),
         ({"#id": {"$ne": "x"}}, Compare("#id", Comparison.NE, "x")),
         ({"k": {"$lte": -1.5}}, Compare("k", Comparison.LTE, -1.5)),
-        ({"k": {"$in": [1.5, 2]}}, Among("k", Kind.FLOAT, (1.5, 2))),
-        ({"k": {"$nin": [True]}}, Among("k", Kind.BOOL, (True,), negated=True)),
-        ({"k": {"$contains": 1}}, HasItem("k", 1)),
-        ({"k": {"$not_contains": "x"}}, HasItem("k", "x", negated=True)),
+        ({"k": {"$in": [1.5, 2]}}, In("k", ColumnType.FLOAT, (1.5, 2))),
+        ({"k": {"$nin": [True]}}, In("k", ColumnType.BOOL, (True,), negated=True)),
+        ({"k": {"$contains": 1}}, ListContains("k", 1)),
+        ({"k": {"$not_contains": "x"}}, ListContains("k", "x", negated=True)),
         ({"#document": {"$contains": "x"}}, Contains("x")),
-        ({"#document": {"$not_regex": "x"}}, Matches("x", negated=True)),
+        ({"#document": {"$not_regex": "x"}}, MatchesRegex("x", negated=True)),
         ({"#document": "x"}, Compare("#document", Comparison.EQ, "x")),
         ({"$and": []}, And(())),
         ({"$or": [{"k": True}]}, Or((Compare("k", Comparison.EQ, True),))),
@@ -70,7 +81,7 @@ def test_what_is_no_where_clause(clause: object) -> None:
     [
         ({"$contains": ""}, Contains("")),
         ({"$not_contains": "x"}, Contains("x", negated=True)),
-        ({"$regex": "x+"}, Matches("x+")),
+        ({"$regex": "x+"}, MatchesRegex("x+")),
         ({"$and": [{"$contains": "x"}, {"$or": []}]}, And((Contains("x"), Or(())))),
     ],
 )
@@ -112,7 +123,12 @@ def test_a_filter_tells_what_it_reads() -> None:
         }
     )
     assert tree is not None
-    assert list(operands(tree)) == [("a", Kind.INT), ("b", Kind.FLOAT), ("c", Kind.STR), ("d", Kind.BOOL)]
+    assert list(operands(tree)) == [
+        ("a", ColumnType.INT),
+        ("b", ColumnType.FLOAT),
+        ("c", ColumnType.STR),
+        ("d", ColumnType.BOOL),
+    ]
     assert reads_documents(tree)
     assert not reads_documents(And((Compare("a", Comparison.EQ, 1),)))
 
@@ -120,16 +136,16 @@ def test_a_filter_tells_what_it_reads() -> None:
 @pytest.mark.parametrize(
     ("clause", "tree"),
     [
-        ({"#id": "x"}, Named(("x",))),
-        ({"#id": {"$ne": "x"}}, Named(("x",), negated=True)),
-        ({"#id": {"$in": ["x", "y"]}}, Named(("x", "y"))),
-        ({"#id": {"$nin": ["x"]}}, Named(("x",), negated=True)),
+        ({"#id": "x"}, IdIn(("x",))),
+        ({"#id": {"$ne": "x"}}, IdIn(("x",), negated=True)),
+        ({"#id": {"$in": ["x", "y"]}}, IdIn(("x", "y"))),
+        ({"#id": {"$nin": ["x"]}}, IdIn(("x",), negated=True)),
         ({"#id": 1}, Compare("#id", Comparison.EQ, 1)),
-        ({"#id": {"$contains": "x"}}, HasItem("#id", "x")),
-        ({"k": {"$in": ["x"]}}, Among("k", Kind.STR, ("x",))),
+        ({"#id": {"$contains": "x"}}, ListContains("#id", "x")),
+        ({"k": {"$in": ["x"]}}, In("k", ColumnType.STR, ("x",))),
         (
             {"$or": [{"#id": "x"}, {"$and": [{"#document": {"$regex": "x"}}]}]},
-            Or((Named(("x",)), And((Matches("x"),)))),
+            Or((IdIn(("x",)), And((MatchesRegex("x"),)))),
         ),
         (None, None),
     ],
@@ -142,7 +158,7 @@ def test_the_filter_of_a_search_knows_ids(clause: Any, tree: Any) -> None:
 def test_a_filter_tells_which_ids_it_names() -> None:
     tree = parse_filter({"$or": [{"#id": {"$nin": ["y", "x"]}}, {"$and": [{"#id": "z"}, {"k": "w"}]}]})
     assert tree is not None
-    assert list(ids_named(tree)) == ["y", "x", "z"]
+    assert list(referenced_ids(tree)) == ["y", "x", "z"]
 
 
 def test_the_filter_of_a_search_is_refused_as_a_where_clause_is() -> None:

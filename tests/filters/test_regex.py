@@ -7,18 +7,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from afterglow.columns import Texts
+from afterglow.columns import StringColumn
 from afterglow.errors import InvalidArgument
 from afterglow.filters import evaluate, regex
-from afterglow.filters.ast import Matches
-from afterglow.filters.regex import compiled
+from afterglow.filters.ast import MatchesRegex
+from afterglow.filters.regex import compile_regex
 from tests.columns.records import columns_of
 
 
 def found(pattern: str, *texts: str) -> list[bool]:
     """In which texts the pattern is found, searched as filters search."""
-    rows = Texts.from_list([text.encode() for text in texts])
-    return list(evaluate(Matches(pattern), columns_of([None] * len(texts)), rows).tolist())
+    rows = StringColumn.from_list([text.encode() for text in texts])
+    return list(evaluate(MatchesRegex(pattern), columns_of([None] * len(texts)), rows).tolist())
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_meaning(pattern: str, hits: list[str], misses: list[str]) -> None:
 )
 def test_faults_are_shown_as_rust_shows_them(pattern: str, marks: str, reason: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        compiled(pattern)
+        compile_regex(pattern)
     assert refused.value.message == (
         f"Regex syntax errror: regex parse error:\n    {pattern}\n    {marks}\nerror: {reason}"
     )
@@ -145,7 +145,7 @@ def test_faults_are_shown_as_rust_shows_them(pattern: str, marks: str, reason: s
 )  # fmt: skip
 def test_what_is_refused_is_refused_politely(pattern: str) -> None:
     with pytest.raises(InvalidArgument):
-        compiled(pattern)
+        compile_regex(pattern)
 
 
 def test_a_backtracking_trap_takes_linear_time() -> None:
@@ -172,15 +172,15 @@ def test_a_backtracking_trap_takes_linear_time() -> None:
     ],
 )
 def test_the_literal_is_in_every_match(pattern: str, literal: str, is_literal: bool) -> None:
-    assert (compiled(pattern).literal.decode(), compiled(pattern).is_literal) == (literal, is_literal)
+    assert (compile_regex(pattern).literal.decode(), compile_regex(pattern).is_literal) == (literal, is_literal)
 
 
 def test_an_anchored_pattern_has_a_loose_one_if_that_says_anything() -> None:
-    loose = compiled(r"^\bThis\b").loose
+    loose = compile_regex(r"^\bThis\b").prefilter
     assert loose is not None
     assert (loose.literal, loose.is_literal) == (b"This", True)
-    assert compiled("^a*$").loose is None
-    assert compiled("a+").loose is None
+    assert compile_regex("^a*$").prefilter is None
+    assert compile_regex("a+").prefilter is None
 
 
 # What Rust and Python agree on; `\z` is Python's `\Z`.
@@ -210,4 +210,4 @@ def test_the_same_is_found_as_by_another_engine(pattern: str, rows: list[str]) -
 
 
 def test_compiled_patterns_are_remembered() -> None:
-    assert regex.compiled("abc") is regex.compiled("abc")
+    assert regex.compile_regex("abc") is regex.compile_regex("abc")

@@ -50,7 +50,7 @@ def variables(made: Made, cache: Path) -> dict[str, str]:
         "AFTERGLOW_TABLE": made.table,
         "AFTERGLOW_BUCKET": made.bucket,
         "AFTERGLOW_QUEUE": made.queue,
-        "AFTERGLOW_CACHE": str(cache),
+        "AFTERGLOW_CACHE_DIR": str(cache),
     }
 
 

@@ -22,7 +22,7 @@ FAILED = answered(500, "InternalServerError")
 @pytest.fixture
 def function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines) -> Iterator[ModuleType]:
     without_waiting(monkeypatch)
-    with moto_aws(), loaded("api", {**variables(make(), tmp_path), "AFTERGLOW_INLINE_BYTES": "100"}) as module:
+    with moto_aws(), loaded("api", {**variables(make(), tmp_path), "AFTERGLOW_LOG_INLINE_MAX_BYTES": "100"}) as module:
         yield module
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from afterglow.bulk.types import Receipt
+from afterglow.bulk.types import ImportReport
 from afterglow.errors import Unavailable
 from tests.aws_lambda.conftest import Lines
 from tests.bulk import files
@@ -71,7 +71,7 @@ class World:
             assert not self.deliver(*waiting, *(waiting if twice else ()))
             waiting = self.waiting()
 
-    def receipts(self) -> list[Receipt]:
+    def receipts(self) -> list[ImportReport]:
         return list(self.function.ledger.listed("default_tenant", "default_database"))
 
     def contents(self) -> dict[str, tuple[Any, ...]]:

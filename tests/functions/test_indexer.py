@@ -16,10 +16,10 @@ from afterglow.catalog import schema
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope, Selection
-from afterglow.deployment.aws import open_account
+from afterglow.deployment.aws import open_aws
 from afterglow.errors import Unavailable
 from afterglow.log.batch import Batch, Op
-from afterglow.settings import IN_LAMBDA, Ambient
+from afterglow.settings import LAMBDA_DEFAULTS, System
 from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import Context, event, loaded, variables
 from tests.support import aws
@@ -41,7 +41,7 @@ class World:
         return scope
 
     def folded(self, scope: Scope) -> int:
-        return Replica(self.function.stores, scope.collection).view().manifest.folded_ops
+        return Replica(self.function.stores, scope.collection).snapshot().manifest.flushed_ops
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def world(tmp_path: Path, lines: Lines) -> Iterator[World]:
             yield World(
                 function,
                 open_engine(
-                    open_account(made.settings(IN_LAMBDA, tmp_path / "api"), Ambient()),
-                    made.settings(IN_LAMBDA, tmp_path / "api"),
-                    Ambient(),
+                    open_aws(made.settings(LAMBDA_DEFAULTS, tmp_path / "api"), System()),
+                    made.settings(LAMBDA_DEFAULTS, tmp_path / "api"),
+                    System(),
                 ),
             )
 
@@ -90,8 +90,8 @@ def test_what_expired_is_deleted(world: World, lines: Lines) -> None:
     sent = messages(scope)
     sent["Records"][0]["body"] = json.dumps({"group": str(scope.collection), "body": "quiet"})
     assert world.function.handler(sent, Context()) == {"batchItemFailures": []}
-    view = Replica(world.function.stores, scope.collection).view()
-    assert (view.records, view.manifest.folded_ops, view.collection.expires) == (1, 5, 2**40)
+    view = Replica(world.function.stores, scope.collection).snapshot()
+    assert (view.records, view.manifest.flushed_ops, view.collection.next_expiry) == (1, 5, 2**40)
     assert next(each for each in lines() if each["message"] == "invoked")["expired"] == 2
     assert world.engine.get(scope, Selection(), None, 0, frozenset()).ids == ["c"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from afterglow.cli import keys
-from afterglow.settings import ON_AWS, from_environment
+from afterglow.settings import AWS_DEFAULTS, from_environment
 from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import Context, event, loaded, variables
 from tests.support.aws import make, moto_aws
@@ -27,7 +27,7 @@ def function(tmp_path: Path) -> Iterator[ModuleType]:
 def laptop(function: ModuleType, tmp_path: Path) -> Any:
     """The settings of whoever deployed the stack, with its outputs in the environment."""
     outputs = {"AFTERGLOW_TABLE": function.settings.table, "AFTERGLOW_BUCKET": function.settings.bucket}
-    return from_environment({**outputs, "AFTERGLOW_CACHE": str(tmp_path / "laptop")}, ON_AWS)
+    return from_environment({**outputs, "AFTERGLOW_CACHE_DIR": str(tmp_path / "laptop")}, AWS_DEFAULTS)
 
 
 def answer(function: ModuleType, name: str, collection: str = "", **headers: str) -> tuple[int, Any]:

@@ -10,10 +10,10 @@ import pytest
 from afterglow.aws_lambda.engine import open_engine
 from afterglow.catalog import schema
 from afterglow.collection.types import Scope
-from afterglow.deployment.aws import open_account
+from afterglow.deployment.aws import open_aws
 from afterglow.errors import InvalidArgument
 from afterglow.log.batch import Batch, Op
-from afterglow.settings import IN_LAMBDA, Ambient
+from afterglow.settings import LAMBDA_DEFAULTS, System
 from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import Context, event, loaded, variables
 from tests.support import aws
@@ -24,9 +24,9 @@ def function(tmp_path: Path, lines: Lines) -> Iterator[ModuleType]:
     with aws.moto_aws():
         made = aws.make()
         engine = open_engine(
-            open_account(made.settings(IN_LAMBDA, tmp_path / "api"), Ambient()),
-            made.settings(IN_LAMBDA, tmp_path / "api"),
-            Ambient(),
+            open_aws(made.settings(LAMBDA_DEFAULTS, tmp_path / "api"), System()),
+            made.settings(LAMBDA_DEFAULTS, tmp_path / "api"),
+            System(),
         )
         stored = schema.reconcile(None, None, None)
         collection = engine.create_collection("default_tenant", "default_database", "one", None, stored)

@@ -91,7 +91,7 @@ def test_queues_are_encrypted_and_in_order() -> None:
         # S3 sends to no queue that has an order.
         assert each["Properties"].get("FifoQueue", False) is not name.startswith("Import")
     for name in ("Queue", "ImportQueue"):
-        assert queues[name]["Properties"]["RedrivePolicy"]["maxReceiveCount"] == Settings().import_tries == 3
+        assert queues[name]["Properties"]["RedrivePolicy"]["maxReceiveCount"] == Settings().import_max_attempts == 3
 
 
 def test_a_message_is_hidden_for_as_long_as_the_indexer_may_run() -> None:
@@ -130,10 +130,10 @@ def test_the_indexer_may_go_on_in_messages_to_itself() -> None:
 
 
 def test_garbage_is_kept_longer_than_a_job_may_take() -> None:
-    from afterglow.settings import ON_AWS
+    from afterglow.settings import AWS_DEFAULTS
 
     for each in templates.functions().values():
-        assert ON_AWS.garbage_grace_seconds > 2 * each["Timeout"]
+        assert AWS_DEFAULTS.gc_grace_seconds > 2 * each["Timeout"]
 
 
 @function

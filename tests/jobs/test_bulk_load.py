@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from afterglow.collection import Engine
-from afterglow.collection.replica.replica import FOLDS_AT_ONCE, Replica
+from afterglow.collection.replica.replica import MAX_CONCURRENT_FLUSHES, Replica
 from afterglow.collection.types import Scope, Selection
-from afterglow.jobs.indexer import Report, index
+from afterglow.jobs.indexer import IndexReport, index
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.stores import new_collection, quick_folder, stores_at
@@ -36,29 +36,29 @@ def loaded(stores: Stores) -> Scope:
     return scope
 
 
-def indexed(stores: Stores, scope: Scope) -> Report:
-    return index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, quiet=True)
+def indexed(stores: Stores, scope: Scope) -> IndexReport:
+    return index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, idle=True)
 
 
 def test_what_waits_is_folded_before_anything_is_merged(stores: Stores) -> None:
     scope = loaded(stores)
     report = indexed(stores, scope)
-    at_once = FOLDS_AT_ONCE * stores.settings.fold_ops
-    assert report.folded_ops == len(NAMES)
-    assert report.merges <= 2
-    view = Replica(stores, scope.collection).view()
+    at_once = MAX_CONCURRENT_FLUSHES * stores.settings.flush_ops
+    assert report.flushed_ops == len(NAMES)
+    assert report.compactions <= 2
+    view = Replica(stores, scope.collection).snapshot()
     assert [each.rows for each in view.manifest.segments] == [len(NAMES)]
-    assert view.manifest.number <= len(NAMES) // at_once + 1 + report.merges
+    assert view.manifest.number <= len(NAMES) // at_once + 1 + report.compactions
     assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == NAMES
 
 
 @pytest.mark.parametrize("build_bytes", [0, 412 * 100])
 def test_memory_bounds_what_becomes_one_segment(stores: Stores, build_bytes: int) -> None:
-    bounded = replace(stores, settings=replace(stores.settings, build_bytes=build_bytes))
+    bounded = replace(stores, settings=replace(stores.settings, compaction_memory_bytes=build_bytes))
     scope = loaded(bounded)
     indexed(bounded, scope)
-    most = max(build_bytes // 412, 4 * bounded.settings.graph_rows)
-    rows = [each.rows for each in Replica(bounded, scope.collection).view().manifest.segments]
+    most = max(build_bytes // 412, 4 * bounded.settings.hnsw_min_rows)
+    rows = [each.rows for each in Replica(bounded, scope.collection).snapshot().manifest.segments]
     assert sum(rows) == len(NAMES)
     assert max(rows) <= most
     assert len(rows) <= 3 * len(NAMES) // most

@@ -7,32 +7,32 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from afterglow.jobs.compaction_policy import Merge, plan, plan_rest, wholes
-from afterglow.segment.array_file import FileInfo
+from afterglow.jobs.compaction_policy import Compaction, independent_compactions, next_compaction, next_remaining
+from afterglow.segment.array_file import FileRef
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.settings import Settings
 
 DEFAULTS = Settings()
-GRAPH = DEFAULTS.graph_rows
+GRAPH = DEFAULTS.hnsw_min_rows
 
 
 def segment(name: str, rows: int, *, graph: bool = False, dead: int = 0) -> SegmentInfo:
-    file = FileInfo(name, 1, "")
+    file = FileRef(name, 1, "")
     roles = ("rows", "texts", "vectors", *(("graph",) if graph else ()))
     return SegmentInfo(name, rows, 3, dict.fromkeys(roles, file), dead, file if dead else None)
 
 
 def manifest(*segments: SegmentInfo) -> Manifest:
-    return Manifest(UUID(int=1), segments=segments, records=sum(each.live for each in segments))
+    return Manifest(UUID(int=1), segments=segments, records=sum(each.live_rows for each in segments))
 
 
 def planned(
     *segments: SegmentInfo, quiet: bool = False, settings: Settings = DEFAULTS, eager: bool = False
-) -> Merge | None:
-    return plan(manifest(*segments), settings, quiet=quiet, eager=eager)
+) -> Compaction | None:
+    return next_compaction(manifest(*segments), settings, quiet=quiet, eager=eager)
 
 
-def names(merge: Merge | None) -> set[str]:
+def names(merge: Compaction | None) -> set[str]:
     return set() if merge is None else {each.id for each in merge.inputs}
 
 
@@ -45,7 +45,7 @@ def test_nothing_to_do(quiet: bool) -> None:
 
 
 def test_small_segments_become_one_with_a_graph() -> None:
-    merge = planned(segment("a", DEFAULTS.fold_ops), segment("b", 5))
+    merge = planned(segment("a", DEFAULTS.flush_ops), segment("b", 5))
     assert merge is not None
     assert (names(merge), merge.base, merge.graph) == ({"a", "b"}, None, True)
 
@@ -101,7 +101,7 @@ def test_in_quiet_times_several_graphs_become_one_if_not_too_large() -> None:
 
 
 def test_segments_grow_no_larger_than_a_merge_may_be() -> None:
-    bounded = replace(DEFAULTS, merge_bytes=12 * 100_000)
+    bounded = replace(DEFAULTS, max_segment_vector_bytes=12 * 100_000)
     fresh = segment("fresh", 30_000)
     merge = planned(segment("near", 80_000, graph=True), fresh, settings=bounded)
     assert names(merge) == {"fresh"}
@@ -115,18 +115,18 @@ def test_segments_grow_no_larger_than_a_merge_may_be() -> None:
 
 def test_memory_bounds_a_segment_too() -> None:
     row = 4 * 3 + 400
-    bounded = replace(DEFAULTS, build_bytes=row * 100_000)
+    bounded = replace(DEFAULTS, compaction_memory_bytes=row * 100_000)
     fresh = segment("fresh", 30_000)
     assert names(planned(segment("near", 80_000, graph=True), fresh, settings=bounded)) == {"fresh"}
     assert names(planned(segment("near", 60_000, graph=True), fresh, settings=bounded)) == {"near", "fresh"}
 
 
 def test_a_bulk_load_is_several_merges_that_stay_the_same() -> None:
-    bounded = replace(DEFAULTS, merge_bytes=12 * 100_000)
+    bounded = replace(DEFAULTS, max_segment_vector_bytes=12 * 100_000)
     folds = [segment(f"{number}", 30_000) for number in range(8)]
 
     def found(*of: SegmentInfo) -> list[set[str]]:
-        return [names(each) for each in wholes(manifest(*of), bounded)]
+        return [names(each) for each in independent_compactions(manifest(*of), bounded)]
 
     first, second = {"0", "1", "2"}, {"3", "4", "5"}
     assert found(*folds) == [first, second]
@@ -134,7 +134,7 @@ def test_a_bulk_load_is_several_merges_that_stay_the_same() -> None:
     done = segment("done", 90_000, graph=True)
     assert found(*folds[3:], done) == [second]
     assert found(*folds[:3], *folds[6:], done) == [first]
-    assert names(plan_rest(manifest(*folds), bounded, quiet=False)) == {"6", "7"}
+    assert names(next_remaining(manifest(*folds), bounded, quiet=False)) == {"6", "7"}
     assert names(planned(*folds, settings=bounded)) == first
 
 
@@ -161,7 +161,7 @@ def test_merging_comes_to_an_end(
     shapes: list[tuple[int, int, bool]], quiet: bool, fold_ops: int, graph_rows: int, merge_rows: int, eager: bool
 ) -> None:
     """Every plan names segments of the manifest once, and carrying plans out leaves nothing to plan before long."""
-    settings = replace(DEFAULTS, fold_ops=fold_ops, graph_rows=graph_rows, merge_bytes=12 * merge_rows)
+    settings = replace(DEFAULTS, flush_ops=fold_ops, hnsw_min_rows=graph_rows, max_segment_vector_bytes=12 * merge_rows)
     present = [segment(f"{number}", rows, graph=graph, dead=dead) for number, (rows, dead, graph) in enumerate(shapes)]
     for step in range(2 * len(shapes) + 2):
         merge = planned(*present, quiet=quiet, settings=settings, eager=eager)
@@ -174,10 +174,10 @@ def test_merging_comes_to_an_end(
             assert merge.graph
             assert merge.base in merge.inputs
             assert merge.base.has_graph
-        live = sum(each.live for each in merge.inputs)
+        live = sum(each.live_rows for each in merge.inputs)
         assert not merge_rows or len(merge.inputs) == 1 or live <= max(merge_rows, 4 * graph_rows)
         assert merge.graph == (live >= graph_rows)
-        still_dead = 0 if merge.base is None else merge.base.dead_rows
+        still_dead = 0 if merge.base is None else merge.base.deleted_rows
         merged = segment(f"merged {step}", live + still_dead, graph=merge.graph, dead=still_dead)
         present = [each for each in present if each not in merge.inputs] + [merged]
     raise AssertionError("there is always something to merge")

@@ -27,8 +27,8 @@ def run_with(choice: Callable[[int, str], Fault | None] | None, *, again: bool |
             pass
         run.check_afterwards()
         assert isinstance(stores.objects, DirectoryObjects)
-        stores.objects.sweep_scratch(clock.now())
-        assert [*stores.objects.scratch("x").parent.iterdir()] == []
+        stores.objects.remove_stale_temporary_files(clock.now())
+        assert [*stores.objects.temporary_path("x").parent.iterdir()] == []
         run.settled()
         stores.table.close()
     return faults.calls

@@ -11,8 +11,8 @@ from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope, Selection
 from afterglow.errors import InvalidArgument
-from afterglow.jobs.index_messages import QUIET, work_on
-from afterglow.jobs.indexer import Report
+from afterglow.jobs.index_messages import IDLE, handle
+from afterglow.jobs.indexer import IndexReport
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.stores import Nudges, new_collection, quick_folder, stores_at
@@ -45,42 +45,42 @@ def message(collection: UUID | str, reason: str = "1") -> str:
 )
 def test_what_is_no_message_is_refused(stores: Stores, body: str) -> None:
     with pytest.raises(InvalidArgument, match="not a message of this queue"):
-        work_on(stores, body)
+        handle(stores, body)
 
 
-def done(stores: Stores, body: str) -> list[Report]:
+def done(stores: Stores, body: str) -> list[IndexReport]:
     """Work on a message, and on those that it leads to."""
     queue = stores.queue
     assert isinstance(queue, Nudges)
     queue.sent.clear()
-    reports = [work_on(stores, body)]
+    reports = [handle(stores, body)]
     while queue.sent:
         group, reason = queue.sent.pop(0)
-        reports.append(work_on(stores, message(group, reason)))
+        reports.append(handle(stores, message(group, reason)))
     return reports
 
 
 def test_the_collection_is_indexed_and_a_message_that_comes_twice_changes_nothing(stores: Stores) -> None:
     scope = written(stores)
-    folding, *merging = done(stores, message(scope.collection, f"{QUIET} 1"))
-    assert (folding.folded_ops, folding.unfolded_ops, folding.merges) == (len(NAMES), 0, 0)
-    assert sum(each.merges for each in merging) > 0
-    first = Replica(stores, scope.collection).view().manifest
-    (again,) = done(stores, message(scope.collection, f"{QUIET} 1"))
-    assert (again.folded_ops, again.merges) == (0, 0)
-    assert Replica(stores, scope.collection).view().manifest == first
+    folding, *merging = done(stores, message(scope.collection, f"{IDLE} 1"))
+    assert (folding.flushed_ops, folding.unflushed_ops, folding.compactions) == (len(NAMES), 0, 0)
+    assert sum(each.compactions for each in merging) > 0
+    first = Replica(stores, scope.collection).snapshot().manifest
+    (again,) = done(stores, message(scope.collection, f"{IDLE} 1"))
+    assert (again.flushed_ops, again.compactions) == (0, 0)
+    assert Replica(stores, scope.collection).snapshot().manifest == first
     assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == NAMES
 
 
 def test_a_nudge_folds_up_to_its_entry_and_one_that_comes_late_does_nothing(stores: Stores) -> None:
     scope = written(stores)
-    report = work_on(stores, message(scope.collection, "3"))
-    assert report.folded_ops >= 3
-    folded = Replica(stores, scope.collection).view().manifest.folded
+    report = handle(stores, message(scope.collection, "3"))
+    assert report.flushed_ops >= 3
+    folded = Replica(stores, scope.collection).snapshot().manifest.flushed_seq
     Engine(stores).write(scope, Batch(Op.ADD, ["new"], np.ones((1, 3), dtype=np.float32)))
-    late = work_on(stores, message(scope.collection, f"{folded}"))
-    assert late.folded_ops == 0
-    assert 0 < late.unfolded_ops < stores.settings.fold_ops
+    late = handle(stores, message(scope.collection, f"{folded}"))
+    assert late.flushed_ops == 0
+    assert 0 < late.unflushed_ops < stores.settings.flush_ops
 
 
 def test_a_fold_leaves_merging_to_the_other_group(stores: Stores) -> None:
@@ -88,48 +88,48 @@ def test_a_fold_leaves_merging_to_the_other_group(stores: Stores) -> None:
     queue = stores.queue
     assert isinstance(queue, Nudges)
     queue.sent.clear()
-    report = work_on(stores, message(scope.collection, f"{QUIET}"))
-    assert (report.merges, report.is_mergeable) == (0, True)
+    report = handle(stores, message(scope.collection, f"{IDLE}"))
+    assert (report.compactions, report.needs_compaction) == (0, True)
     ((group, reason),) = queue.sent
     assert group == f"{scope.collection}:merge"
-    assert work_on(stores, message(group, reason)).merges > 0
+    assert handle(stores, message(group, reason)).compactions > 0
 
 
 def test_a_collection_that_is_gone_is_done(stores: Stores) -> None:
-    assert work_on(stores, message(UUID(int=9))).folded_ops == 0
+    assert handle(stores, message(UUID(int=9))).flushed_ops == 0
 
 
 def test_short_time_ends_a_run_between_two_steps_and_a_message_of_its_own_goes_on(stores: Stores) -> None:
     scope = written(stores)
     queue = stores.queue
     assert isinstance(queue, Nudges)
-    queue.sent[:] = [(str(scope.collection), f"{QUIET} 1")]
+    queue.sent[:] = [(str(scope.collection), f"{IDLE} 1")]
     runs = 0
     while queue.sent:
         group, reason = queue.sent.pop(0)
         assert group.startswith(str(scope.collection))
-        assert reason.startswith(QUIET)
+        assert reason.startswith(IDLE)
         allowed = iter([True])  # one step a run
-        work_on(stores, message(group, reason), may_take=lambda _, allowed=allowed: next(allowed, False))  # type: ignore[misc]
+        handle(stores, message(group, reason), may_take=lambda _, allowed=allowed: next(allowed, False))  # type: ignore[misc]
         assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == NAMES
         runs += 1
         assert runs < 100
     assert runs > 1
-    view = Replica(stores, scope.collection).view()
-    assert view.manifest.folded == view.applied
+    view = Replica(stores, scope.collection).snapshot()
+    assert view.manifest.flushed_seq == view.applied_seq
     assert [each.has_graph for each in view.manifest.segments] == [True]
 
 
 def test_no_step_begins_without_time(stores: Stores) -> None:
     scope = written(stores)
-    report = work_on(stores, message(scope.collection), may_take=lambda _: False)
+    report = handle(stores, message(scope.collection), may_take=lambda _: False)
     assert report.is_unfinished
-    assert Replica(stores, scope.collection).view().manifest.number == 0
+    assert Replica(stores, scope.collection).snapshot().manifest.number == 0
 
 
 def test_a_bulk_load_is_merged_side_by_side(stores: Stores) -> None:
     """Each merge has a message of its own, also where another is done first, or meanwhile a fold adds to them."""
-    bounded = replace(stores, settings=replace(stores.settings, build_bytes=1))
+    bounded = replace(stores, settings=replace(stores.settings, compaction_memory_bytes=1))
     scope, _ = new_collection(bounded)
     engine, queue = Engine(bounded), bounded.queue
     assert isinstance(queue, Nudges)
@@ -137,22 +137,22 @@ def test_a_bulk_load_is_merged_side_by_side(stores: Stores) -> None:
     def write(first: int, count: int = 25) -> None:
         names = [f"{number}" for number in range(first, first + count)]
         engine.write(scope, Batch(Op.ADD, names, np.ones((count, 3), dtype=np.float32)))
-        work_on(bounded, message(scope.collection, f"{QUIET}"))
+        handle(bounded, message(scope.collection, f"{IDLE}"))
 
     for first in (0, 25):
         write(first)
     write(50, 10)
     queue.sent.clear()
-    assert work_on(bounded, message(f"{scope.collection}:merge", QUIET)).merges == 1  # of the rest
+    assert handle(bounded, message(f"{scope.collection}:merge", IDLE)).compactions == 1  # of the rest
     one, other = list(queue.sent)
     queue.sent.clear()
     write(60, 5)
-    assert work_on(bounded, message(*other)).merges == 1
-    assert work_on(bounded, message(*other)).merges == 0
-    assert work_on(bounded, message(*one)).merges == 1
+    assert handle(bounded, message(*other)).compactions == 1
+    assert handle(bounded, message(*other)).compactions == 0
+    assert handle(bounded, message(*one)).compactions == 1
     while queue.sent:
-        work_on(bounded, message(*queue.sent.pop(0)))
-    view = Replica(bounded, scope.collection).view()
+        handle(bounded, message(*queue.sent.pop(0)))
+    view = Replica(bounded, scope.collection).snapshot()
     assert view.manifest.records == 65
     assert all(each.has_graph == (each.rows >= 8) and each.rows <= 32 for each in view.manifest.segments)
     assert len(Engine(bounded).get(scope, Selection(), None, 0, frozenset()).ids) == 65

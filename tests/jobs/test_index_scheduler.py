@@ -15,28 +15,28 @@ from afterglow.catalog import schema
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope, Selection
-from afterglow.deployment.local import open_directory
-from afterglow.jobs.flush import fold
+from afterglow.deployment.local import open_local
+from afterglow.jobs.flush import flush
 from afterglow.jobs.start import compact_all, start_engine
 from afterglow.log.batch import Batch, Op
-from afterglow.settings import Ambient, Settings, child_environment
+from afterglow.settings import Settings, System, child_environment
 from tests.support.stores import quick_folder
 
 PATIENCE_SECONDS = 60.0
-SETTINGS = replace(Settings(), fold_ops=10, fold_quiet_seconds=0.05)
+SETTINGS = replace(Settings(), flush_ops=10, flush_idle_seconds=0.05)
 
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("AFTERGLOW_FOLD_OPS", "10")
-    monkeypatch.setenv("AFTERGLOW_FOLD_QUIET_SECONDS", "0.05")
+    monkeypatch.setenv("AFTERGLOW_FLUSH_OPS", "10")
+    monkeypatch.setenv("AFTERGLOW_FLUSH_IDLE_SECONDS", "0.05")
     with quick_folder() as path:
         yield path
 
 
 @pytest.fixture
 def engine(folder: Path) -> Iterator[Engine]:
-    opened = start_engine(open_directory(folder, Ambient()), SETTINGS, Ambient())
+    opened = start_engine(open_local(folder, System()), SETTINGS, System())
     yield opened
     opened.close()
 
@@ -97,12 +97,12 @@ def test_the_background_folds_and_survives_the_death_of_its_process(engine: Engi
 
 
 def test_what_an_earlier_process_left_is_taken_up(folder: Path) -> None:
-    never = replace(SETTINGS, fold_ops=1_000, fold_quiet_seconds=1_000.0)
-    first = start_engine(open_directory(folder, Ambient()), never, Ambient())
+    never = replace(SETTINGS, flush_ops=1_000, flush_idle_seconds=1_000.0)
+    first = start_engine(open_local(folder, System()), never, System())
     scope = made(first, "tested")
     write(first, scope, 0, 5)
     first.close()
-    second = start_engine(open_directory(folder, Ambient()), SETTINGS, Ambient())
+    second = start_engine(open_local(folder, System()), SETTINGS, System())
     try:
         wait_until(is_indexed(second, scope, 5), "taking up what was left")
     finally:
@@ -110,21 +110,21 @@ def test_what_an_earlier_process_left_is_taken_up(folder: Path) -> None:
 
 
 def test_a_damaged_collection_does_not_keep_others_from_being_taken_up(folder: Path) -> None:
-    never = replace(SETTINGS, fold_ops=1_000, fold_quiet_seconds=1_000.0)
-    first = start_engine(open_directory(folder, Ambient()), never, Ambient())
+    never = replace(SETTINGS, flush_ops=1_000, flush_idle_seconds=1_000.0)
+    first = start_engine(open_local(folder, System()), never, System())
     scopes = [made(first, f"tested-{number}") for number in range(3)]
     for scope in scopes:
         write(first, scope, 0, 5)
     first.close()
-    assert len(list(compact_all(open_directory(folder, Ambient()), SETTINGS, Ambient()))) == 3
-    again = start_engine(open_directory(folder, Ambient()), never, Ambient())
+    assert len(list(compact_all(open_local(folder, System()), SETTINGS, System()))) == 3
+    again = start_engine(open_local(folder, System()), never, System())
     for scope in scopes:
         write(again, scope, 5, 10)
     again.close()
     damaged = min(scopes, key=lambda scope: scope.collection)
     for manifest in (folder / "objects" / str(damaged.collection) / "manifest").iterdir():
         manifest.write_bytes(b"{")
-    third = start_engine(open_directory(folder, Ambient()), SETTINGS, Ambient())
+    third = start_engine(open_local(folder, System()), SETTINGS, System())
     try:
         for scope in scopes:
             if scope is not damaged:
@@ -134,19 +134,19 @@ def test_a_damaged_collection_does_not_keep_others_from_being_taken_up(folder: P
 
 
 def test_the_sweep_finds_what_expired_in_a_collection_nobody_writes_to(folder: Path) -> None:
-    never = replace(SETTINGS, fold_ops=1_000, fold_quiet_seconds=1_000.0)
-    first = start_engine(open_directory(folder, Ambient()), never, Ambient())
+    never = replace(SETTINGS, flush_ops=1_000, flush_idle_seconds=1_000.0)
+    first = start_engine(open_local(folder, System()), never, System())
     metadata, stored = {"afterglow:ttl_key": "until"}, schema.reconcile(None, None, None)
     collection = first.create_collection("default_tenant", "default_database", "tested", metadata, stored)
     scope = Scope("default_tenant", "default_database", collection.id)
     metadatas: list[dict[str, float] | None] = [{"until": 1}, {"until": 2.5}, None]
     first.write(scope, Batch(Op.ADD, ["a", "b", "c"], np.ones((3, 3), dtype=np.float32), metadatas=metadatas))
-    fold(first.stores, Replica.for_indexer(first.stores, scope.collection).view())
+    flush(first.stores, Replica.for_indexer(first.stores, scope.collection).snapshot())
     first.close()
-    second = start_engine(open_directory(folder, Ambient()), SETTINGS, Ambient())
+    second = start_engine(open_local(folder, System()), SETTINGS, System())
     try:
         wait_until(lambda: second.indexing_status(scope).indexed_ops == 5, "deleting what had expired")
-        assert Replica(second.stores, scope.collection).view().records == 1
+        assert Replica(second.stores, scope.collection).snapshot().records == 1
         assert second.get(scope, Selection(), None, 0, frozenset()).ids == ["c"]
     finally:
         second.close()

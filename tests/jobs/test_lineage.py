@@ -28,12 +28,12 @@ from afterglow.catalog import keys
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.time_travel import fork as forking
-from afterglow.collection.time_travel.fork import Wish
-from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.time_travel.fork import ForkRequest
+from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import Scope, Selection
 from afterglow.errors import AfterglowError, AlreadyExists
 from afterglow.jobs import gc, purge
-from afterglow.jobs.indexer import fold_tail, index, merge_segments
+from afterglow.jobs.indexer import compact_segments, flush_log, index
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.faulty import Crash, Fault, Faults, nth
@@ -104,7 +104,7 @@ class Lineage(RuleBasedStateMachine):
         self.lines.append(first)
         # Of the first two forks one shares segments, the other a batch too.
         self.put(first, Batch(Op.UPSERT, NAMES[:20], np.ones((20, 2), np.float32)))
-        index(self.stores, Replica.for_indexer(self.stores, made.id), made.id, quiet=True)
+        index(self.stores, Replica.for_indexer(self.stores, made.id), made.id, idle=True)
         self.descend(first, None, None)
         self.put(first, Batch(Op.UPSERT, NAMES[10:], np.zeros((20, 2), np.float32)))
         self.descend(first, None, None)
@@ -127,7 +127,7 @@ class Lineage(RuleBasedStateMachine):
     def living(self) -> list[Line]:
         return [each for each in self.lines if each.dropped_at is None]
 
-    def contents(self, line: Line, at: Moment | None = None) -> str:
+    def contents(self, line: Line, at: PointInTime | None = None) -> str:
         return exactly(as_model(Engine(self.stores).get(line.scope, Selection(), None, 0, EVERYTHING, at=at)))
 
     @precondition(lambda self: self.living())
@@ -152,9 +152,9 @@ class Lineage(RuleBasedStateMachine):
     @precondition(lambda self: self.living())
     @rule(data=st.data(), quiet=st.booleans(), fault=faults)
     def index(self, data: st.DataObject, quiet: bool, fault: tuple[int, Fault] | None) -> None:
-        self.clock.skipped += KEEPING.garbage_grace_seconds + 1
+        self.clock.skipped += KEEPING.gc_grace_seconds + 1
         identity = data.draw(st.sampled_from(self.living())).scope.collection
-        self.attempt(lambda stores: index(stores, Replica.for_indexer(stores, identity), identity, quiet=quiet), fault)
+        self.attempt(lambda stores: index(stores, Replica.for_indexer(stores, identity), identity, idle=quiet), fault)
 
     @precondition(lambda self: self.living())
     @rule(data=st.data(), merges=st.booleans(), fault=faults)
@@ -162,19 +162,19 @@ class Lineage(RuleBasedStateMachine):
         identity = data.draw(st.sampled_from(self.living())).scope.collection
 
         def work(stores: Stores) -> None:
-            fold_tail(stores, Replica.for_indexer(stores, identity), identity, up_to=None)
+            flush_log(stores, Replica.for_indexer(stores, identity), identity, up_to=None)
             if merges:
-                merge_segments(stores, identity, quiet=True)
+                compact_segments(stores, identity, quiet=True)
 
         self.attempt(work, fault)
 
     @rule(long=st.booleans(), fault=faults)
     def tidy(self, long: bool, fault: tuple[int, Fault] | None) -> None:
         self.clock.skipped += 600.0 if long else 20.0
-        self.attempt(purge.clear, fault)
+        self.attempt(purge.purge_dropped, fault)
         for line in self.living():
             identity = line.scope.collection
-            self.attempt(partial(gc.collect, collection_id=identity), fault)
+            self.attempt(partial(gc.collect_garbage, collection_id=identity), fault)
 
     @rule(seconds=st.sampled_from([1.0, 100.0, 300.0]))
     def wait(self, seconds: float) -> None:
@@ -193,11 +193,11 @@ class Lineage(RuleBasedStateMachine):
 
     def descend(self, line: Line, position: int | None, fault: tuple[int, Fault] | None) -> None:
         self.made += 1
-        name, moment = f"fork-{self.made}", None if position is None else Moment(position=position)
+        name, moment = f"fork-{self.made}", None if position is None else PointInTime(position=position)
 
         def work(stores: Stores) -> None:
             place = Engine(stores).catalog.get_database(TENANT, DATABASE)
-            forking.fork(stores, line.scope.collection, Wish(place, name), moment)
+            forking.fork(stores, line.scope.collection, ForkRequest(place, name), moment)
 
         done, _ = self.attempt(work, fault)
         engine = Engine(self.stores)
@@ -207,7 +207,7 @@ class Lineage(RuleBasedStateMachine):
         model = line.model if position is None else line.moments[position].model
         scope = Scope(TENANT, DATABASE, made.id)
         begun = Acknowledged(model, self.clock.now())
-        self.lines.append(Line(name, scope, model, {made.origin: begun}, is_known=line.is_known))
+        self.lines.append(Line(name, scope, model, {made.fork_position: begun}, is_known=line.is_known))
         with pytest.raises(AlreadyExists):
             engine.fork(scope, name)
         assert engine.fork_count(scope) == len(self.living()) - self.first_lives()
@@ -240,20 +240,20 @@ class Lineage(RuleBasedStateMachine):
             assert self.contents(line) == exactly([*line.model.records.items()])
             for position in self.asked(line)[-4:]:
                 expected = exactly([*line.moments[position].model.records.items()])
-                assert self.contents(line, Moment(position=position)) == expected
+                assert self.contents(line, PointInTime(position=position)) == expected
 
     def teardown(self) -> None:
         for line in self.living():
             Engine(self.stores).delete_collection(TENANT, DATABASE, line.name)
         self.clock.skipped += 3_000.0
         for _ in self.lines:
-            purge.clear(self.stores)
-        purge.clear(self.stores)
+            purge.purge_dropped(self.stores)
+        purge.purge_dropped(self.stores)
         assert [info.key for info in self.stores.objects.list("")] == []
         assert self.stores.table.query(keys.DROPPED) == []
         for line in self.lines:
             assert self.stores.table.query(keys.collection(line.scope.collection)) == []
-            assert self.stores.table.query(keys.family(self.lines[0].scope.collection)) == []
+            assert self.stores.table.query(keys.lineage_partition(self.lines[0].scope.collection)) == []
         self.stores.table.close()
         self.opened.close()
 

@@ -10,7 +10,7 @@ from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope
 from afterglow.jobs import maintenance
-from afterglow.jobs.index_messages import QUIET, work_on
+from afterglow.jobs.index_messages import IDLE, handle
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.stores import Clock, Nudges, StillClock, new_collection, quick_folder, stores_at
@@ -48,10 +48,10 @@ def write(stores: Stores, scope: Scope, first: int) -> None:
 def settle(stores: Stores, scope: Scope) -> None:
     """Everything that a nudge leads to."""
     sent(stores)
-    waiting = [(str(scope.collection), QUIET)]
+    waiting = [(str(scope.collection), IDLE)]
     while waiting:
         group, reason = waiting.pop()
-        work_on(stores, f'{{"group": "{group}", "body": "{reason}"}}')
+        handle(stores, f'{{"group": "{group}", "body": "{reason}"}}')
         waiting += sent(stores)
 
 
@@ -69,21 +69,21 @@ def test_collections_with_a_tail_are_nudged_and_no_others(stores: Stores) -> Non
     settled, waiting, empty = written(stores, "settled"), written(stores, "waiting"), new_collection(stores, "empty")
     settle(stores, settled)
     sent(stores)
-    swept = maintenance.nudge(stores, always)
-    assert (swept.collections, swept.nudged, swept.unindexed_ops) == (3, 1, 9)
+    swept = maintenance.enqueue_stale(stores, always)
+    assert (swept.collections, swept.enqueued, swept.unflushed_ops) == (3, 1, 9)
     ((group, reason),) = sent(stores)
     assert group == str(waiting.collection)
-    assert reason.startswith(QUIET)
+    assert reason.startswith(IDLE)
     assert empty[1].id != waiting.collection
 
 
 def test_what_is_folded_but_not_settled_is_nudged_until_it_is(stores: Stores) -> None:
     scope = written(stores, "one")
-    work_on(stores, f'{{"group": "{scope.collection}", "body": "1"}}')  # folded in haste: no stubs, nothing merged
+    handle(stores, f'{{"group": "{scope.collection}", "body": "1"}}')  # folded in haste: no stubs, nothing merged
     sent(stores)
-    assert maintenance.nudge(stores, always).nudged == 1
+    assert maintenance.enqueue_stale(stores, always).enqueued == 1
     settle(stores, scope)
-    assert maintenance.nudge(stores, always).nudged == 0
+    assert maintenance.enqueue_stale(stores, always).enqueued == 0
 
 
 def test_who_had_no_turn_is_first_in_the_next_run(stores: Stores) -> None:
@@ -92,7 +92,7 @@ def test_who_had_no_turn_is_first_in_the_next_run(stores: Stores) -> None:
     seen = []
     for _ in range(4):
         turns = iter([True, True])
-        maintenance.nudge(stores, lambda turns=turns: next(turns, False))  # type: ignore[misc]
+        maintenance.enqueue_stale(stores, lambda turns=turns: next(turns, False))  # type: ignore[misc]
         seen += [group for group, _ in sent(stores)]
     order = [str(each.collection) for each in scopes]
     assert seen == [*order, *order, *order[:2]]
@@ -103,14 +103,14 @@ def test_tidying_removes_what_is_unnamed_and_finishes_drops(stores: Stores, cloc
     settle(stores, kept)
     stores.objects.put(f"{kept.collection}/segments/orphan/rows", b"left by a crash")
     Engine(stores).delete_collection(gone.tenant, gone.database, "gone")
-    clock.skipped += stores.settings.garbage_grace_seconds + 1
-    swept = maintenance.tidy(stores, always, 10**9)
+    clock.skipped += stores.settings.gc_grace_seconds + 1
+    swept = maintenance.clean_up(stores, always, 10**9)
     assert (swept.collections, swept.damaged) == (1, 0)
     assert swept.collected > 0
     assert "orphan" not in "".join(info.key for info in stores.objects.list(""))
     assert swept.scrubbed_bytes > 0
     assert not list(stores.objects.list(f"{gone.collection}/"))
-    assert maintenance.tidy(stores, always, 10**9).collected == 0
+    assert maintenance.clean_up(stores, always, 10**9).collected == 0
 
 
 @pytest.mark.parametrize("harm", ["changed", "missing", "manifest"])
@@ -119,8 +119,8 @@ def test_damage_is_noticed_and_named(
 ) -> None:
     scope = written(stores, "harmed")
     settle(stores, scope)
-    clock.skipped += stores.settings.garbage_grace_seconds + 1
-    assert maintenance.tidy(stores, always, 10**9).damaged == 0
+    clock.skipped += stores.settings.gc_grace_seconds + 1
+    assert maintenance.clean_up(stores, always, 10**9).damaged == 0
     part = "manifest" if harm == "manifest" else "vectors"
     objects = folder / "objects"
     (path,) = [each for each in objects.rglob("*") if each.is_file() and part in str(each)]
@@ -130,7 +130,7 @@ def test_damage_is_noticed_and_named(
         body = bytearray(path.read_bytes())
         body[-1] ^= 1
         path.write_bytes(body)
-    assert maintenance.tidy(stores, always, 10**9).damaged == 1
+    assert maintenance.clean_up(stores, always, 10**9).damaged == 1
     key = path.relative_to(objects).as_posix()
     assert any(key in record.getMessage() for record in caplog.records if record.levelname == "ERROR")
 
@@ -138,8 +138,8 @@ def test_damage_is_noticed_and_named(
 def test_scrubbing_stops_at_its_share_and_goes_on_with_the_next(stores: Stores) -> None:
     for name in ("one", "two", "three"):
         settle(stores, written(stores, name))
-    whole = maintenance.tidy(stores, always, 10**9)
-    parts = [maintenance.tidy(stores, always, 1) for _ in range(3)]
+    whole = maintenance.clean_up(stores, always, 10**9)
+    parts = [maintenance.clean_up(stores, always, 1) for _ in range(3)]
     assert [each.collections for each in parts] == [1, 1, 1]
     assert sum(each.scrubbed_bytes for each in parts) == whole.scrubbed_bytes
 
@@ -151,10 +151,10 @@ def test_what_expired_is_nudged_until_it_is_deleted(folder: Path) -> None:
     metadatas = [{"until": int(clock.seconds) + 10}, {"until": int(clock.seconds) + 99}]
     Engine(stores).write(scope, Batch(Op.ADD, ["a", "b"], np.ones((2, 3), dtype=np.float32), metadatas=metadatas))
     settle(stores, scope)
-    assert maintenance.nudge(stores, always).nudged == 0
+    assert maintenance.enqueue_stale(stores, always).enqueued == 0
     clock.seconds += 20
-    assert maintenance.nudge(stores, always).nudged == 1
+    assert maintenance.enqueue_stale(stores, always).enqueued == 1
     settle(stores, scope)
-    assert Replica(stores, scope.collection).view().records == 1
-    assert maintenance.nudge(stores, always).nudged == 0
+    assert Replica(stores, scope.collection).snapshot().records == 1
+    assert maintenance.enqueue_stale(stores, always).enqueued == 0
     stores.table.close()

@@ -8,19 +8,19 @@ import numpy as np
 from afterglow.catalog import schema
 from afterglow.collection import Engine
 from afterglow.collection.types import Scope
-from afterglow.deployment.base import NoQueue
-from afterglow.deployment.local import open_directory
+from afterglow.deployment.base import NullQueue
+from afterglow.deployment.local import open_local
 from afterglow.jobs import purge
 from afterglow.log.batch import Batch, Op
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 
 TENANT, DATABASE = "default_tenant", "default_database"
 
 
 def test_what_is_made_after_a_reset_outlives_the_sweep_of_what_was_before(tmp_path: Path) -> None:
-    place, ambient = open_directory(tmp_path, Ambient()), Ambient()
-    settings = replace(Settings(), garbage_grace_seconds=0.0, retention_seconds=0.0, inline_bytes=64)
-    stores = place.stores(settings, ambient, NoQueue())
+    place, system = open_local(tmp_path, System()), System()
+    settings = replace(Settings(), gc_grace_seconds=0.0, retention_seconds=0.0, log_inline_max_bytes=64)
+    stores = place.stores(settings, system, NullQueue())
     engine = Engine(stores)
     engine.catalog.ensure_defaults()
     old_home = engine.catalog.get_database(TENANT, DATABASE)
@@ -28,16 +28,16 @@ def test_what_is_made_after_a_reset_outlives_the_sweep_of_what_was_before(tmp_pa
     new_home = engine.catalog.get_database(TENANT, DATABASE)
     assert (old_home.id, old_home.name) == (new_home.id, new_home.name)
     # As a crash between forgetting the database and dropping its collections leaves it.
-    engine.catalog.forget_database(old_home)
+    engine.catalog.delete_database(old_home)
     engine.catalog.ensure_defaults()
     made = engine.create_collection(TENANT, DATABASE, "since", None, schema.reconcile(None, None, None))
     scope = Scope(TENANT, DATABASE, made.id)
     engine.write(scope, Batch(Op.ADD, ["a"], np.ones((1, 64), dtype=np.float32)))
-    purge.clear(stores)
+    purge.purge_dropped(stores)
     assert engine.count(scope).count == 1
     assert [info.key for info in stores.objects.list(f"{made.id}/")]
 
     engine.delete_collection(TENANT, DATABASE, "since")
-    purge.clear(stores)
+    purge.purge_dropped(stores)
     assert not list(stores.objects.list(f"{made.id}/"))
     engine.close()

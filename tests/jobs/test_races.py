@@ -9,14 +9,14 @@ import pytest
 
 from afterglow.catalog import collections, keys
 from afterglow.collection import Engine
-from afterglow.collection.replica.replica import Replica, View
+from afterglow.collection.replica.replica import Replica, Snapshot
 from afterglow.collection.types import Scope, Selection
 from afterglow.errors import AlreadyExists, NotFound
 from afterglow.jobs import gc, purge
-from afterglow.jobs.commit import LostRace
+from afterglow.jobs.commit import CommitConflict
 from afterglow.jobs.compact import compact
-from afterglow.jobs.compaction_policy import Merge, plan
-from afterglow.jobs.flush import fold
+from afterglow.jobs.compaction_policy import Compaction, next_compaction
+from afterglow.jobs.flush import flush
 from afterglow.jobs.indexer import index
 from afterglow.log import entry as entries
 from afterglow.log import read
@@ -49,10 +49,10 @@ class World:
         return [info.key for info in self.stores.objects.list("")]
 
     def wait_for_grace(self) -> None:
-        self.clock.skipped += self.stores.settings.garbage_grace_seconds + 1
+        self.clock.skipped += self.stores.settings.gc_grace_seconds + 1
 
     def wait_for_fences(self) -> None:
-        self.clock.skipped += self.stores.settings.fence_seconds + 1
+        self.clock.skipped += self.stores.settings.log_placeholder_ttl_seconds + 1
 
 
 @pytest.fixture
@@ -67,24 +67,24 @@ def world() -> Iterator[World]:
 
 def test_of_two_folds_of_one_checkpoint_one_wins(world: World) -> None:
     world.write("a", "b")
-    one, other = world.replica().view(), world.replica().view()
-    won = fold(world.stores, one)
-    with pytest.raises(LostRace):
-        fold(world.stores, other)
+    one, other = world.replica().snapshot(), world.replica().snapshot()
+    won = flush(world.stores, one)
+    with pytest.raises(CommitConflict):
+        flush(world.stores, other)
     assert world.ids() == ["a", "b"]
-    assert world.replica().view().manifest == won
+    assert world.replica().snapshot().manifest == won
     world.wait_for_grace()
-    assert gc.collect(world.stores, world.id) == 4
+    assert gc.collect_garbage(world.stores, world.id) == 4
     assert world.ids() == ["a", "b"]
 
 
-def three_segments(world: World) -> tuple[View, Merge]:
+def three_segments(world: World) -> tuple[Snapshot, Compaction]:
     """A view of a checkpoint of three, and the merge of them."""
     for number in range(3):
         world.write(*(f"{number}-{row}" for row in range(4)))
-        fold(world.stores, world.replica().view())
-    view = world.replica().view()
-    merge = plan(view.manifest, world.stores.settings, quiet=True)
+        flush(world.stores, world.replica().snapshot())
+    view = world.replica().snapshot()
+    merge = next_compaction(view.manifest, world.stores.settings, quiet=True)
     assert merge is not None
     assert len(merge.inputs) == 3
     return view, merge
@@ -95,29 +95,29 @@ def test_a_compaction_is_carried_over_folds(world: World) -> None:
     late, merge = three_segments(world)
     world.write("new", "1-2")
     Engine(world.stores).delete(world.scope, Selection(["0-0", "2-3"]))
-    fold(world.stores, world.replica().view())
+    flush(world.stores, world.replica().snapshot())
     before = world.ids()
     made = compact(world.stores, late, merge)
-    assert made == world.replica().view().manifest
-    assert sorted(each.live for each in made.segments) == [2, 9]
+    assert made == world.replica().snapshot().manifest
+    assert sorted(each.live_rows for each in made.segments) == [2, 9]
     assert world.ids() == before
     world.wait_for_grace()
-    gc.collect(world.stores, world.id)
+    gc.collect_garbage(world.stores, world.id)
     assert world.ids() == before
 
 
 def test_a_compaction_is_carried_over_a_fold_that_left_nothing_of_its_rows(world: World) -> None:
     late, merge = three_segments(world)
     Engine(world.stores).delete(world.scope, Selection([f"{number}-{row}" for number in range(3) for row in range(3)]))
-    fold(world.stores, world.replica().view())
+    flush(world.stores, world.replica().snapshot())
     assert compact(world.stores, late, merge).records == 3
     assert world.ids() == ["0-3", "1-3", "2-3"]
 
 
 def test_a_compaction_loses_against_another_of_the_same_segments(world: World) -> None:
     late, merge = three_segments(world)
-    compact(world.stores, world.replica().view(), merge)
-    with pytest.raises(LostRace):
+    compact(world.stores, world.replica().snapshot(), merge)
+    with pytest.raises(CommitConflict):
         compact(world.stores, late, merge)
     Engine(world.stores).delete(world.scope, Selection([f"1-{row}" for row in range(4)]))
     assert len(world.ids()) == 8
@@ -126,22 +126,22 @@ def test_a_compaction_loses_against_another_of_the_same_segments(world: World) -
 def test_a_compaction_loses_where_an_input_died_as_a_whole(world: World) -> None:
     late, merge = three_segments(world)
     Engine(world.stores).delete(world.scope, Selection([f"1-{row}" for row in range(4)]))
-    fold(world.stores, world.replica().view())
-    with pytest.raises(LostRace):
+    flush(world.stores, world.replica().snapshot())
+    with pytest.raises(CommitConflict):
         compact(world.stores, late, merge)
     assert len(world.ids()) == 8
 
 
 def test_a_compaction_does_not_take_in_what_came_after_its_checkpoint(world: World) -> None:
     world.write(*(f"{row}" for row in range(20)))
-    fold(world.stores, world.replica().view())
+    flush(world.stores, world.replica().snapshot())
     Engine(world.stores).delete(world.scope, Selection(["3", "4"]))
     world.write("5", "new")
-    view = world.replica().view()
-    merge = plan(view.manifest, world.stores.settings, quiet=True)
+    view = world.replica().snapshot()
+    merge = next_compaction(view.manifest, world.stores.settings, quiet=True)
     assert merge is not None
     made = compact(world.stores, view, merge)
-    assert (made.records, made.folded) == (20, 1)
+    assert (made.records, made.flushed_seq) == (20, 1)
     assert world.ids() == [*(f"{row}" for row in range(20) if row not in (3, 4)), "new"]
 
 
@@ -150,91 +150,91 @@ def test_an_index_run_that_loses_a_race_says_so_by_doing_nothing(world: World) -
     other = world.stores
 
     class Late(Replica):
-        def view(self, ids: object = None) -> object:  # type: ignore[override]
-            found = super().view()
-            if found.applied > found.manifest.folded:
-                fold(other, world.replica().view())
+        def snapshot(self, ids: object = None) -> object:  # type: ignore[override]
+            found = super().snapshot()
+            if found.applied_seq > found.manifest.flushed_seq:
+                flush(other, world.replica().snapshot())
             return found
 
-    report = index(world.stores, Late.for_indexer(world.stores, world.id), world.id, quiet=True)
-    assert (report.folded_ops, report.merges) == (0, 0)
+    report = index(world.stores, Late.for_indexer(world.stores, world.id), world.id, idle=True)
+    assert (report.flushed_ops, report.compactions) == (0, 0)
     assert world.ids() == ["a"]
 
 
 def test_indexing_a_dropped_collection_is_no_error(world: World) -> None:
     world.write("a")
     Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
-    report = index(world.stores, world.replica(), world.id, quiet=True)
-    assert report.folded_ops == 0
+    report = index(world.stores, world.replica(), world.id, idle=True)
+    assert report.flushed_ops == 0
 
 
 def test_publishing_into_a_dropped_collection_is_refused(world: World) -> None:
     world.write("a")
-    view = world.replica().view()
+    view = world.replica().snapshot()
     Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
     with pytest.raises(NotFound):
-        fold(world.stores, view)
+        flush(world.stores, view)
 
 
 def test_a_fold_keeps_what_changed_beside_it(world: World) -> None:
     """The catalog's fields and the checkpoint are in one item: neither writer may undo the other."""
     world.write("a")
-    view = world.replica().view()
+    view = world.replica().snapshot()
     engine = Engine(world.stores)
     engine.modify_collection(world.scope, "renamed", {"about": "it"})
-    fold(world.stores, view)
+    flush(world.stores, view)
     found = engine.get_collection("default_tenant", "default_database", "renamed")
     assert found.metadata == {"about": "it"}
-    assert found.folded == 1
+    assert found.flushed_seq == 1
 
 
 def test_space_comes_back_after_deletes(world: World) -> None:
     world.write(*(f"{row}" for row in range(2_000)))
-    index(world.stores, world.replica(), world.id, quiet=True)
+    index(world.stores, world.replica(), world.id, idle=True)
     world.wait_for_grace()
-    gc.collect(world.stores, world.id)
+    gc.collect_garbage(world.stores, world.id)
     before = sum(info.size for info in world.stores.objects.list(""))
     Engine(world.stores).delete(world.scope, Selection([f"{row}" for row in range(1_800)]))
-    index(world.stores, world.replica(), world.id, quiet=True)
+    index(world.stores, world.replica(), world.id, idle=True)
     world.wait_for_grace()
-    gc.collect(world.stores, world.id)
+    gc.collect_garbage(world.stores, world.id)
     assert sum(info.size for info in world.stores.objects.list("")) < 0.25 * before
     assert world.ids() == [f"{row}" for row in range(1_800, 2_000)]
 
 
 def test_an_emptied_collection_has_no_segments(world: World) -> None:
     world.write("a", "b")
-    index(world.stores, world.replica(), world.id, quiet=True)
+    index(world.stores, world.replica(), world.id, idle=True)
     Engine(world.stores).delete(world.scope, Selection(["a", "b"]))
-    index(world.stores, world.replica(), world.id, quiet=True)
-    assert world.replica().view().manifest.segments == ()
+    index(world.stores, world.replica(), world.id, idle=True)
+    assert world.replica().snapshot().manifest.segments == ()
     world.write("c")
-    index(world.stores, world.replica(), world.id, quiet=True)
+    index(world.stores, world.replica(), world.id, idle=True)
     assert world.ids() == ["c"]
 
 
 def test_young_objects_are_no_garbage(world: World) -> None:
     world.stores.objects.put(f"{world.id}/segments/running/rows", b"a fold at work")
-    assert gc.collect(world.stores, world.id) == 0
+    assert gc.collect_garbage(world.stores, world.id) == 0
     world.wait_for_grace()
-    assert gc.collect(world.stores, world.id) == 1
+    assert gc.collect_garbage(world.stores, world.id) == 1
 
 
 def test_nothing_of_a_dropped_collection_remains(world: World) -> None:
     world.write(*(f"{row}" for row in range(40)))
-    index(world.stores, world.replica(), world.id, quiet=True)
+    index(world.stores, world.replica(), world.id, idle=True)
     world.write(*(f"{row}" for row in range(40)))
     Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
-    purge.clear(world.stores)
+    purge.purge_dropped(world.stores)
     assert world.objects()
     world.wait_for_grace()
-    purge.clear(world.stores)
+    purge.purge_dropped(world.stores)
     assert world.objects() == []
     last = read.last_entry(world.stores.table, world.id)
     assert last is not None
-    assert last.kind is entries.Kind.FENCE
+    assert last.kind is entries.EntryKind.SEAL
     world.wait_for_fences()
-    purge.clear(world.stores)
+    purge.purge_dropped(world.stores)
     assert world.stores.table.query(keys.collection(world.id)) == []
     assert world.stores.table.query(keys.DROPPED) == []
 
@@ -243,7 +243,7 @@ def test_a_janitor_that_comes_late_leaves_no_objects(world: World) -> None:
     world.write(*(f"{row}" for row in range(40)))
     Engine(world.stores).delete_collection("default_tenant", "default_database", "tested")
     world.wait_for_fences()
-    purge.clear(world.stores)
+    purge.purge_dropped(world.stores)
     assert world.objects() == []
     assert world.stores.table.query(keys.DROPPED) == []
     assert world.stores.table.query(keys.collection(world.id)) == []
@@ -261,10 +261,10 @@ def test_a_dropped_database_takes_its_collections_along(world: World) -> None:
 def run_until_it_works(world: World) -> None:
     for _ in range(3):
         world.wait_for_grace()
-        purge.clear(world.stores)
+        purge.purge_dropped(world.stores)
     world.wait_for_fences()
-    purge.clear(world.stores)
-    purge.clear(world.stores)
+    purge.purge_dropped(world.stores)
+    purge.purge_dropped(world.stores)
 
 
 @pytest.mark.parametrize("what", ["collection", "database"])

@@ -10,7 +10,7 @@ from afterglow.catalog import Database
 from afterglow.catalog.model import Collection
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
-from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import Scope, Selection
 from afterglow.errors import AfterglowError, AlreadyExists, InvalidArgument, NotFound
 from afterglow.jobs import gc, purge, restore
@@ -45,7 +45,7 @@ class World:
 
     def settle(self, identity: Scope | None = None) -> None:
         collection = (identity or self.scope).collection
-        index(self.stores, Replica.for_indexer(self.stores, collection), collection, quiet=True)
+        index(self.stores, Replica.for_indexer(self.stores, collection), collection, idle=True)
 
     def ids(self, collection: Collection) -> list[str]:
         scope = Scope(TENANT, DATABASE, collection.id)
@@ -55,10 +55,10 @@ class World:
         return self.ids(self.engine.get_collection(TENANT, DATABASE, name))
 
     def back(
-        self, wanted: str, at: Moment | None = None, name: str | None = None, *, replace: bool = False
+        self, wanted: str, at: PointInTime | None = None, name: str | None = None, *, replace: bool = False
     ) -> Collection:
         source = restore.find(self.stores, self.place, wanted)
-        return restore.roll_back(self.stores, source, at, name, replace=replace)
+        return restore.restore(self.stores, source, at, name, replace=replace)
 
 
 @pytest.fixture
@@ -75,19 +75,19 @@ def test_a_collection_as_it_was_beside_the_one_that_is(world: World) -> None:
     position = world.write("a", "b")
     world.settle()
     world.engine.delete(world.scope, Selection(["a"]))
-    made = world.back("docs", Moment(position=position))
+    made = world.back("docs", PointInTime(position=position))
     assert made.name.startswith("docs-restored-2")
     assert world.ids(made) == ["a", "b"]
     assert world.named("docs") == ["b"]
     with pytest.raises(AlreadyExists):
-        world.back("docs", Moment(position=position), "docs")
-    assert world.back(str(world.scope.collection), Moment(position=position), "other").name == "other"
+        world.back("docs", PointInTime(position=position), "docs")
+    assert world.back(str(world.scope.collection), PointInTime(position=position), "other").name == "other"
 
 
 def test_a_collection_in_the_place_of_the_one_that_is(world: World) -> None:
     position = world.write("a")
     world.write("oops")
-    made = world.back("docs", Moment(position=position), replace=True)
+    made = world.back("docs", PointInTime(position=position), replace=True)
     assert (made.name, world.named("docs")) == ("docs", ["a"])
     with pytest.raises(NotFound):
         world.write("more")
@@ -103,14 +103,14 @@ def test_a_dropped_collection_under_its_own_name(world: World) -> None:
     world.write("b")
     world.engine.delete_collection(TENANT, DATABASE, "docs")
     world.clock.skipped += 100.0
-    purge.clear(world.stores)
+    purge.purge_dropped(world.stores)
     world.back("docs")
     assert world.named("docs") == ["a", "b"]
     found = world.engine.get_collection(TENANT, DATABASE, "docs")
     world.settle(Scope(TENANT, DATABASE, found.id))
     world.clock.skipped += 2_000.0
-    purge.clear(world.stores)
-    gc.collect(world.stores, found.id)
+    purge.purge_dropped(world.stores)
+    gc.collect_garbage(world.stores, found.id)
     assert world.named("docs") == ["a", "b"]
 
 
@@ -142,8 +142,8 @@ def test_what_a_reset_took_is_gone(world: World) -> None:
     world.engine.reset()
     with pytest.raises(NotFound):
         world.back("docs")
-    world.clock.skipped += KEEPING.garbage_grace_seconds + 1
-    purge.clear(world.stores)
+    world.clock.skipped += KEEPING.gc_grace_seconds + 1
+    purge.purge_dropped(world.stores)
     assert not list(world.stores.objects.list(""))
 
 
@@ -153,7 +153,7 @@ def test_where_the_past_is_not_kept(world: World) -> None:
         scope, made = new_collection(stores, "docs")
         Engine(stores).write(scope, Batch(Op.ADD, ["a"], np.zeros((1, 2), np.float32)))
         with pytest.raises(InvalidArgument, match="AFTERGLOW_RETENTION_SECONDS is 0"):
-            restore.roll_back(stores, made, Moment(position=1))
+            restore.restore(stores, made, PointInTime(position=1))
         stores.table.close()
 
 
@@ -166,7 +166,7 @@ def test_a_replacement_happens_wholly_or_not_at_all(world: World, fault: Fault) 
         stores = made_faulty(world.stores, faults)
         source = restore.find(world.stores, world.place, "docs")
         try:
-            restore.roll_back(stores, source, Moment(position=position), f"try-{number}", replace=True)
+            restore.restore(stores, source, PointInTime(position=position), f"try-{number}", replace=True)
         except (Crash, AfterglowError):
             pass
         names = [each.name for each in world.engine.list_collections(TENANT, DATABASE)]
@@ -176,6 +176,6 @@ def test_a_replacement_happens_wholly_or_not_at_all(world: World, fault: Fault) 
         assert world.named("docs") == ["a", "b"]
     assert number or fault is Fault.REPEATED
     world.clock.skipped += 3_000.0
-    purge.clear(world.stores)
-    purge.clear(world.stores)
+    purge.purge_dropped(world.stores)
+    purge.purge_dropped(world.stores)
     assert world.named("docs") == ["a"]

@@ -26,16 +26,16 @@ def run_with(faults: Faults) -> None:
         metadatas = [{"until": int(clock.seconds) + 10 + number % 2 * 100} for number in range(SIZE)]
         vectors = np.eye(SIZE, 4, dtype=np.float32)
         Engine(stores).write(scope, Batch(Op.ADD, ids, vectors, metadatas=metadatas))
-        index(stores, Replica.for_indexer(stores, made.id), made.id, quiet=True)
+        index(stores, Replica.for_indexer(stores, made.id), made.id, idle=True)
         clock.seconds += 50
         faulty = made_faulty(stores, faults)
         with contextlib.suppress(Crash, Unavailable):
-            index(faulty, Replica.for_indexer(faulty, made.id), made.id, quiet=True)
+            index(faulty, Replica.for_indexer(faulty, made.id), made.id, idle=True)
         assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == ids[1::2]
-        index(stores, Replica.for_indexer(stores, made.id), made.id, quiet=True)
-        assert ttl_sweep.due(stores) == []
-        view = Replica(stores, made.id).view()
-        assert (view.records, view.applied) == (SIZE // 2, view.manifest.folded)
+        index(stores, Replica.for_indexer(stores, made.id), made.id, idle=True)
+        assert ttl_sweep.collections_due(stores) == []
+        view = Replica(stores, made.id).snapshot()
+        assert (view.records, view.applied_seq) == (SIZE // 2, view.manifest.flushed_seq)
         assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == ids[1::2]
         stores.table.close()
 

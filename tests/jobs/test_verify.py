@@ -15,7 +15,7 @@ from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope
 from afterglow.jobs.indexer import index
-from afterglow.jobs.verify import Verified, everything, verify
+from afterglow.jobs.verify import VerifyReport, all_collections, verify
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
 from afterglow.segment import manifest as manifests
@@ -44,11 +44,11 @@ def write(stores: Stores, scope: Scope, first: int, count: int = 9, op: Op = Op.
 
 
 def fold(stores: Stores, scope: Scope) -> None:
-    index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, quiet=True)
+    index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, idle=True)
 
 
-def found(stores: Stores) -> list[Verified]:
-    looked = [verify(stores, each) for each in everything(stores)]
+def found(stores: Stores) -> list[VerifyReport]:
+    looked = [verify(stores, each) for each in all_collections(stores)]
     return [each for each in looked if each is not None]
 
 
@@ -89,9 +89,9 @@ def files(folder: Path, part: str) -> list[Path]:
 def test_a_damaged_object(stores: Stores, scope: Scope, folder: Path, role: str, harm: str) -> None:
     state = collections.by_id(stores.table, scope.collection)
     assert state is not None
-    assert state.manifest is not None
-    manifest = manifests.load(stores.objects, state.manifest)
-    named = [file.key for segment in manifest.segments for file in segment.objects] + [state.manifest]
+    assert state.manifest_key is not None
+    manifest = manifests.load(stores.objects, state.manifest_key)
+    named = [file.key for segment in manifest.segments for file in segment.objects] + [state.manifest_key]
     key = next(each for each in named if role in each)
     path = folder / "objects" / key
     body = bytearray(path.read_bytes())
@@ -109,10 +109,10 @@ def replaced(stores: Stores, scope: Scope, **changes: object) -> None:
     """Another manifest in force than the right one."""
     state = collections.by_id(stores.table, scope.collection)
     assert state is not None
-    assert state.manifest is not None
-    manifest = replace(manifests.load(stores.objects, state.manifest), **changes)  # type: ignore[arg-type]
+    assert state.manifest_key is not None
+    manifest = replace(manifests.load(stores.objects, state.manifest_key), **changes)  # type: ignore[arg-type]
     key = manifests.store(stores.objects, manifest, "0" * 24)
-    collections.change(stores.table, scope.collection, lambda present: replace(present, manifest=key))
+    collections.update(stores.table, scope.collection, lambda present: replace(present, manifest_key=key))
 
 
 def test_an_id_that_is_there_twice(stores: Stores) -> None:
@@ -123,7 +123,9 @@ def test_an_id_that_is_there_twice(stores: Stores) -> None:
     write(stores, other, 5, 9)
     fold(stores, other)
     found = collections.by_id(stores.table, other.collection), collections.by_id(stores.table, scope.collection)
-    segments = [manifests.load(stores.objects, each.manifest).segments for each in found if each and each.manifest]
+    segments = [
+        manifests.load(stores.objects, each.manifest_key).segments for each in found if each and each.manifest_key
+    ]
     replaced(stores, scope, segments=(*segments[1], *segments[0]), records=18)
     told = problems(stores)
     assert [f"{number!r} is there twice" in " ".join(told) for number in ("5", "7", "3")] == [True, True, False]
@@ -143,10 +145,11 @@ def test_a_manifest_that_the_state_contradicts(stores: Stores, scope: Scope) -> 
 def test_tombstones_that_are_fewer_than_claimed(stores: Stores, scope: Scope) -> None:
     state = collections.by_id(stores.table, scope.collection)
     assert state is not None
-    assert state.manifest is not None
-    manifest = manifests.load(stores.objects, state.manifest)
+    assert state.manifest_key is not None
+    manifest = manifests.load(stores.objects, state.manifest_key)
     segments = [
-        replace(each, dead_rows=each.dead_rows + 1) if each.dead is not None else each for each in manifest.segments
+        replace(each, deleted_rows=each.deleted_rows + 1) if each.deletions is not None else each
+        for each in manifest.segments
     ]
     assert segments != list(manifest.segments)
     replaced(stores, scope, segments=tuple(segments), records=manifest.records - 1)
@@ -166,7 +169,7 @@ def remove_entry(stores: Stores, scope: Scope) -> str:
 
 def stub_entry(stores: Stores, scope: Scope) -> str:
     entry = log(stores, scope)[-2]
-    value = entries.encode(entries.stub_of(entry))
+    value = entries.encode(entries.placeholder_for(entry))
     stores.table.put(keys.collection(scope.collection), entries.key(entry.seq), value)
     return f"log entry {entry.seq} of collection {scope.collection} is a stub"
 
@@ -185,14 +188,16 @@ def spoil_stub(stores: Stores, scope: Scope) -> str:
 
 def spoil_frame(stores: Stores, scope: Scope) -> str:
     entry = log(stores, scope)[-1]
-    assert entry.frame is not None
-    value = entries.encode(replace(entry, frame=entry.frame[:-1] + b"!"))
+    assert entry.payload is not None
+    value = entries.encode(replace(entry, payload=entry.payload[:-1] + b"!"))
     stores.table.put(keys.collection(scope.collection), entries.key(entry.seq), value)
     return f"log entry {entry.seq}"
 
 
 def lose_batch(stores: Stores, scope: Scope) -> str:
-    (key,) = [each.object for each in log(stores, scope) if each.object is not None and each.kind.value == "batch"]
+    (key,) = [
+        each.payload_key for each in log(stores, scope) if each.payload_key is not None and each.kind.value == "batch"
+    ]
     stores.objects.delete(key)
     return key
 
@@ -208,18 +213,20 @@ def lose_state(stores: Stores, scope: Scope) -> str:
 
 
 def rename_state(stores: Stores, scope: Scope) -> str:
-    collections.change(stores.table, scope.collection, lambda present: replace(present, name="another"))
+    collections.update(stores.table, scope.collection, lambda present: replace(present, name="another"))
     return "is that of default_tenant/default_database/another"
 
 
 def drop_state(stores: Stores, scope: Scope) -> str:
-    collections.change(stores.table, scope.collection, lambda present: replace(present, dropped=True))
+    collections.update(stores.table, scope.collection, lambda present: replace(present, is_dropped=True))
     return "is dropped"
 
 
 def swap_state(stores: Stores, scope: Scope) -> str:
     other = new_collection(stores, "other")[1]
-    stores.table.put(keys.names_of(other.home), keys.NAME + "tested", orjson.dumps({"id": str(other.id)}))
+    stores.table.put(
+        keys.names_partition(other.namespace_id), keys.NAME + "tested", orjson.dumps({"id": str(other.id)})
+    )
     return "is that of default_tenant/default_database/other"
 
 
@@ -257,7 +264,7 @@ def test_nothing_is_wrong_while_it_is_written_folded_and_dropped(folder: Path, s
     failed: list[BaseException] = []
 
     def busy() -> None:
-        own = stores_at(folder, replace(stores.settings, garbage_grace_seconds=0.0))
+        own = stores_at(folder, replace(stores.settings, gc_grace_seconds=0.0))
         try:
             for number in range(25):
                 write(own, scope, number, 7, text="x" * (number % 3) * 300)
@@ -286,7 +293,7 @@ def test_nothing_is_wrong_while_it_is_written_folded_and_dropped(folder: Path, s
 
 def test_a_fork_and_what_expires_are_sound(stores: Stores, scope: Scope) -> None:
     Engine(stores).fork(scope, "forked")
-    catalog = Catalog(stores.table, stores.ambient)
+    catalog = Catalog(stores.table, stores.system)
     metadata = {"afterglow:ttl_key": "until"}
     place = catalog.get_database("default_tenant", "default_database")
     made = Engine(stores).create_collection(

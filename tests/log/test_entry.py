@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from afterglow.errors import Corrupt
 from afterglow.log import entry as entries
-from afterglow.log.entry import Entry, Kind
+from afterglow.log.entry import Entry, EntryKind
 from afterglow.storage.ports import Item
 
 nonces = st.text("0123456789abcdef", min_size=24, max_size=24)
@@ -17,7 +17,7 @@ numbers = st.integers(1, 10**20 - 1)
 batches = st.builds(
     Entry,
     seq=numbers,
-    kind=st.just(Kind.BATCH),
+    kind=st.just(EntryKind.BATCH),
     nonce=nonces,
     at=st.integers(0, 10**13),
     ops=st.integers(1, 10_000),
@@ -32,15 +32,15 @@ def as_item(entry: Entry) -> Item:
     return Item("C#x", entries.key(entry.seq), entries.encode(entry), 1)
 
 
-@given(batches | st.builds(Entry, numbers, st.sampled_from([Kind.STUB, Kind.FENCE]), nonces))
+@given(batches | st.builds(Entry, numbers, st.sampled_from([EntryKind.PLACEHOLDER, EntryKind.SEAL]), nonces))
 def test_an_entry_survives_the_round_trip(entry: Entry) -> None:
     assert entries.decode(as_item(entry)) == entry
 
 
 @given(batches)
 def test_a_stub_keeps_number_nonce_and_time_and_nothing_else(entry: Entry) -> None:
-    stub = entries.stub_of(entry)
-    assert stub == Entry(entry.seq, Kind.STUB, entry.nonce, entry.at)
+    stub = entries.placeholder_for(entry)
+    assert stub == Entry(entry.seq, EntryKind.PLACEHOLDER, entry.nonce, entry.appended_at)
     assert entries.decode(as_item(stub)) == stub
 
 
@@ -59,7 +59,7 @@ def test_payloads_lie_below_their_collection() -> None:
     assert key < entries.payload_key(collection, 10_000_000_000_000, "abc")
 
 
-GOOD = Entry(3, Kind.BATCH, "n" * 24, 1_700_000_000_000, 1, 5, None, b"frame")
+GOOD = Entry(3, EntryKind.BATCH, "n" * 24, 1_700_000_000_000, 1, 5, None, b"frame")
 
 
 @pytest.mark.parametrize(

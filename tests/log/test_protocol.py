@@ -13,8 +13,8 @@ from afterglow.errors import Corrupt, Unavailable
 from afterglow.log import append, read, trim
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
-from afterglow.log.entry import Entry, Kind
-from afterglow.log.read import Trimmed
+from afterglow.log.entry import Entry, EntryKind
+from afterglow.log.read import LogTrimmed
 from afterglow.storage.ports import Stores
 from tests.support.batches import shown
 from tests.support.faulty import Crash, Fault, Faults, nth
@@ -37,7 +37,7 @@ class Log:
         for seq in range(1, last + 1):
             assert self.append(seq, seq, rows=rows)
 
-    def after(self, seq: int) -> read.News:
+    def after(self, seq: int) -> read.LogSlice:
         return read.read_after(self.stores.table, self.id, seq)
 
     def payloads(self) -> list[str]:
@@ -54,7 +54,7 @@ def log() -> Iterator[Log]:
 
 
 def loaded(log: Log, entry: Entry) -> Batch:
-    ((found, whole),) = read.load(log.stores, log.id, [entry])
+    ((found, whole),) = read.load_batches(log.stores, log.id, [entry])
     assert found == entry
     assert whole is not None
     return whole
@@ -71,8 +71,8 @@ def test_what_was_appended_is_read(log: Log, rows: int) -> None:
     log.fill(3, rows=rows)
     news = log.after(0)
     assert not news.trimmed
-    assert [(entry.seq, entry.kind, entry.ops) for entry in news.entries] == [
-        (seq, Kind.BATCH, rows) for seq in (1, 2, 3)
+    assert [(entry.seq, entry.kind, entry.op_count) for entry in news.entries] == [
+        (seq, EntryKind.BATCH, rows) for seq in (1, 2, 3)
     ]
     for entry in news.entries:
         assert shown(loaded(log, entry)) == shown(batch(entry.seq, rows))
@@ -85,7 +85,7 @@ def test_the_state_comes_with_the_news(log: Log) -> None:
     state = log.after(0).state
     assert state is not None
     assert states.decode(state).id == log.id
-    assert read.read_after(log.stores.table, UUID(int=9), 0) == read.News([], None, trimmed=False)
+    assert read.read_after(log.stores.table, UUID(int=9), 0) == read.LogSlice([], None, trimmed=False)
 
 
 def test_a_taken_number_is_refused(log: Log) -> None:
@@ -170,13 +170,13 @@ def test_a_trim_that_died_is_finished_by_the_next(log: Log, fault: Fault) -> Non
         except Crash:
             died += 1
         news = log.after(0)
-        stubs = [entry.seq for entry in news.entries if entry.kind is Kind.STUB]
+        stubs = [entry.seq for entry in news.entries if entry.kind is EntryKind.PLACEHOLDER]
         assert stubs in ([], [1, 2, 3])
         assert news.trimmed == bool(stubs)
     trim.trim(log.stores, log.id, 0, 3)
     assert died
     (last,) = log.after(3).entries
-    assert last.object in log.payloads()
+    assert last.payload_key in log.payloads()
 
 
 def test_a_gap_is_told_from_the_end(log: Log) -> None:
@@ -190,12 +190,12 @@ def test_a_gap_is_told_from_the_end(log: Log) -> None:
 def test_stubs_expire_and_nothing_else_does(log: Log) -> None:
     log.fill(4)
     trim.trim(log.stores, log.id, 0, 2)
-    assert trim.expire(log.stores, log.id) == 0
-    log.clock.skipped += log.stores.settings.fence_seconds + 2
-    assert trim.expire(log.stores, log.id) == 2
+    assert trim.delete_expired_placeholders(log.stores, log.id) == 0
+    log.clock.skipped += log.stores.settings.log_placeholder_ttl_seconds + 2
+    assert trim.delete_expired_placeholders(log.stores, log.id) == 2
     assert [entry.seq for entry in log.after(2).entries] == [3, 4]
     assert log.after(0).trimmed
-    assert trim.expire(log.stores, log.id) == 0
+    assert trim.delete_expired_placeholders(log.stores, log.id) == 0
 
 
 def test_a_batch_that_was_trimmed_while_it_was_read_says_so(log: Log) -> None:
@@ -204,20 +204,20 @@ def test_a_batch_that_was_trimmed_while_it_was_read_says_so(log: Log) -> None:
     trim.trim(log.stores, log.id, 0, 1)
     assert loaded(log, entry) is not None
     log.stores.objects.delete_many(log.payloads())
-    with pytest.raises(Trimmed):
+    with pytest.raises(LogTrimmed):
         loaded(log, entry)
-    log.clock.skipped += log.stores.settings.fence_seconds + 2
-    trim.expire(log.stores, log.id)
-    with pytest.raises(Trimmed):
+    log.clock.skipped += log.stores.settings.log_placeholder_ttl_seconds + 2
+    trim.delete_expired_placeholders(log.stores, log.id)
+    with pytest.raises(LogTrimmed):
         loaded(log, entry)
 
 
 def test_a_lost_payload_is_corrupt_and_named(log: Log) -> None:
     log.fill(2, rows=50)
     entry = log.after(1).entries[0]
-    assert entry.object is not None
-    log.stores.objects.delete(entry.object)
-    with pytest.raises(Corrupt, match=rf"log entry 2 of collection {log.id}.*{entry.object}"):
+    assert entry.payload_key is not None
+    log.stores.objects.delete(entry.payload_key)
+    with pytest.raises(Corrupt, match=rf"log entry 2 of collection {log.id}.*{entry.payload_key}"):
         loaded(log, entry)
 
 
@@ -225,11 +225,11 @@ def test_a_lost_payload_is_corrupt_and_named(log: Log) -> None:
 def test_a_damaged_batch_is_corrupt_and_named(log: Log, rows: int) -> None:
     log.fill(2, rows=rows)
     entry = log.after(1).entries[0]
-    if entry.object is None:
-        assert entry.frame is not None
-        entry = replace(entry, frame=entry.frame[:-1])
+    if entry.payload_key is None:
+        assert entry.payload is not None
+        entry = replace(entry, payload=entry.payload[:-1])
     else:
-        log.stores.objects.put(entry.object, log.stores.objects.get(entry.object)[:-1])
+        log.stores.objects.put(entry.payload_key, log.stores.objects.get(entry.payload_key)[:-1])
     with pytest.raises(Corrupt, match=f"log entry 2 of collection {log.id}"):
         loaded(log, entry)
 
@@ -240,23 +240,23 @@ def test_the_last_entry(log: Log) -> None:
     trim.trim(log.stores, log.id, 0, 3)
     last = read.last_entry(log.stores.table, log.id)
     assert last is not None
-    assert (last.seq, last.kind) == (3, Kind.STUB)
-    assert append.append_at(log.stores, log.id, append.fence(log.stores.ambient), 4)
+    assert (last.seq, last.kind) == (3, EntryKind.PLACEHOLDER)
+    assert append.append_at(log.stores, log.id, append.seal_entry(log.stores.system), 4)
     last = read.last_entry(log.stores.table, log.id)
     assert last is not None
-    assert (last.seq, last.kind) == (4, Kind.FENCE)
+    assert (last.seq, last.kind) == (4, EntryKind.SEAL)
 
 
 def test_a_payload_is_put_again_after_a_long_sleep(log: Log) -> None:
     prepared = append.prepare(log.stores, log.id, batch(1, 50))
-    assert prepared.entry.object is not None
+    assert prepared.entry.payload_key is not None
     append.append_at(log.stores, log.id, prepared.entry, 1)
-    log.stores.objects.delete(prepared.entry.object)
-    assert append.secured(log.stores, prepared) is prepared
+    log.stores.objects.delete(prepared.entry.payload_key)
+    assert append.ensure_payload(log.stores, prepared) is prepared
     assert log.payloads() == []
-    log.clock.skipped += log.stores.settings.garbage_grace_seconds
-    again = append.secured(log.stores, prepared)
-    assert append.secured(log.stores, again) is again
+    log.clock.skipped += log.stores.settings.gc_grace_seconds
+    again = append.ensure_payload(log.stores, prepared)
+    assert append.ensure_payload(log.stores, again) is again
     assert replace(again, at=prepared.at) == prepared
     (entry,) = log.after(0).entries
     assert len(loaded(log, entry).ids) == 50

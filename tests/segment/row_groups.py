@@ -9,17 +9,17 @@ import orjson
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from afterglow.collection.replica.memtable import Additions, Tail
+from afterglow.collection.replica.memtable import Memtable, NewRows
 from afterglow.segment import row_group as parts
 from afterglow.segment import writer
 from afterglow.segment.distance import Space
-from afterglow.segment.hnsw import GraphParameters, GraphPlan
+from afterglow.segment.hnsw import HnswBuild, HnswParameters
 from afterglow.segment.manifest import SegmentInfo
-from afterglow.segment.row_group import Chosen, Part
+from afterglow.segment.row_group import RowGroup, RowSubset
 from afterglow.storage.ports import Stores
 from tests.columns.records import metadatas as any_metadatas
 
-PARAMETERS = GraphParameters(Space.L2, connectivity=8, ef_construction=64, ef_search=64)
+PARAMETERS = HnswParameters(Space.L2, connectivity=8, ef_construction=64, ef_search=64)
 COLLECTION = UUID("00000000-0000-4000-8000-000000000001")
 
 
@@ -49,11 +49,11 @@ rows = st.lists(
 )
 
 
-def part_of(given: list[Row], ordinals: NDArray[np.int64] | None = None) -> Part:
+def part_of(given: list[Row], ordinals: NDArray[np.int64] | None = None) -> RowGroup:
     """A part in memory; the ordinals count up unless given."""
-    tail = Tail()
+    tail = Memtable()
     tail.append(
-        Additions(
+        NewRows(
             [row.id for row in given],
             np.arange(len(given)) if ordinals is None else ordinals,
             np.array([row.vector for row in given], dtype=np.float32).reshape(len(given), -1),
@@ -62,10 +62,10 @@ def part_of(given: list[Row], ordinals: NDArray[np.int64] | None = None) -> Part
             [row.metadata or None for row in given],
         )
     )
-    return tail.part()
+    return tail.as_row_group()
 
 
-def rows_of(part: Part) -> list[Row]:
+def rows_of(part: RowGroup) -> list[Row]:
     """What a part holds."""
     found = []
     for row in range(part.rows):
@@ -86,14 +86,14 @@ def rows_of(part: Part) -> list[Row]:
     return found
 
 
-def written(stores: Stores, *chosen: Chosen, graph: bool = False) -> SegmentInfo:
+def written(stores: Stores, *chosen: RowSubset, graph: bool = False) -> SegmentInfo:
     """A segment of these rows in insertion order."""
-    plan = GraphPlan(PARAMETERS, 1, stores.settings.build_bytes) if graph else None
+    plan = HnswBuild(PARAMETERS, 1, stores.settings.compaction_memory_bytes) if graph else None
     return writer.write_segment(stores, f"{COLLECTION}/segments/", chosen, parts.insertion_order(chosen), plan)
 
 
-def whole(part: Part) -> Chosen:
-    return Chosen(part, np.arange(part.rows))
+def whole(part: RowGroup) -> RowSubset:
+    return RowSubset(part, np.arange(part.rows))
 
 
 def random_rows(count: int, seed: int = 0) -> list[Row]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from afterglow.errors import Corrupt
 from afterglow.segment import array_file
-from afterglow.segment.array_file import FileInfo, MappedFile, Streamed
-from afterglow.storage.ports import ObjectMissing, Stores
+from afterglow.segment.array_file import ArrayStream, FileRef, MappedFile
+from afterglow.storage.ports import ObjectNotFound, Stores
 
 DTYPES = ("|u1", "|b1", "|i1", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -35,14 +35,14 @@ named = st.dictionaries(st.text(max_size=5), arrays(), max_size=4)
 metas = st.dictionaries(st.text(max_size=3), st.none() | st.integers(-5, 5) | st.text(max_size=3), max_size=3)
 
 
-def stored(stores: Stores, kind: str, meta: dict[str, Any], given_arrays: dict[str, Any]) -> FileInfo:
-    scratch = stores.objects.scratch(stores.ambient.nonce())
+def stored(stores: Stores, kind: str, meta: dict[str, Any], given_arrays: dict[str, Any]) -> FileRef:
+    scratch = stores.objects.temporary_path(stores.system.nonce())
     array_file.write(scratch, kind, meta, given_arrays)
-    return array_file.store(stores.objects, f"files/{stores.ambient.nonce()}", scratch)
+    return array_file.upload(stores.objects, f"files/{stores.system.nonce()}", scratch)
 
 
-def overwrite(stores: Stores, info: FileInfo, data: bytes) -> None:
-    stores.objects.local_file(info.key).write_bytes(data)
+def overwrite(stores: Stores, info: FileRef, data: bytes) -> None:
+    stores.objects.local_path(info.key).write_bytes(data)
 
 
 @SHARED
@@ -63,7 +63,7 @@ def test_arrays_survive_the_round_trip(stores: Stores, given_arrays: dict[str, N
 def test_streamed_pieces_are_one_array(stores: Stores) -> None:
     matrix = np.arange(30, dtype=np.float32).reshape(10, 3)
     pieces = (matrix[start : start + 4] for start in range(0, 10, 4))
-    info = stored(stores, "some", {}, {"m": Streamed("<f4", (10, 3), pieces), "after": np.arange(3)})
+    info = stored(stores, "some", {}, {"m": ArrayStream("<f4", (10, 3), pieces), "after": np.arange(3)})
     _, found = MappedFile(stores.objects, info).arrays("some")
     assert (found["m"] == matrix).all()
     assert found["after"].tolist() == [0, 1, 2]
@@ -75,7 +75,7 @@ def test_other_dtypes_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def sound(stores: Stores) -> tuple[FileInfo, bytes]:
+def sound(stores: Stores) -> tuple[FileRef, bytes]:
     """A file with a header, padding and two arrays, and its bytes."""
     given_arrays = {"small": np.arange(3, dtype=np.uint32), "large": np.arange(500, dtype=np.float64)}
     info = stored(stores, "some", {"about": "it"}, given_arrays)
@@ -88,7 +88,7 @@ LENGTHS = [0, 1, 4, 7, 8, 9, 63, 64, 65, 128, 191, 192, 193, 1_000, -4096, -64, 
 @pytest.mark.parametrize("verify", [True, False])
 @pytest.mark.parametrize("length", LENGTHS)
 def test_a_truncated_file_is_corrupt_and_named(
-    stores: Stores, sound: tuple[FileInfo, bytes], length: int, verify: bool
+    stores: Stores, sound: tuple[FileRef, bytes], length: int, verify: bool
 ) -> None:
     info, data = sound
     overwrite(stores, info, data[:length])
@@ -96,7 +96,7 @@ def test_a_truncated_file_is_corrupt_and_named(
         MappedFile(stores.objects, info, verify=verify)
 
 
-def test_a_longer_file_is_corrupt(stores: Stores, sound: tuple[FileInfo, bytes]) -> None:
+def test_a_longer_file_is_corrupt(stores: Stores, sound: tuple[FileRef, bytes]) -> None:
     info, data = sound
     overwrite(stores, info, data + b"\0")
     with pytest.raises(Corrupt, match=info.key):
@@ -106,7 +106,7 @@ def test_a_longer_file_is_corrupt(stores: Stores, sound: tuple[FileInfo, bytes])
 @SHARED
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_corrupt_and_named(
-    stores: Stores, sound: tuple[FileInfo, bytes], position: int, bit: int
+    stores: Stores, sound: tuple[FileRef, bytes], position: int, bit: int
 ) -> None:
     info, data = sound
     damaged = bytearray(data)
@@ -119,7 +119,7 @@ def test_a_flipped_bit_is_corrupt_and_named(
 @settings(SHARED, max_examples=300)
 @given(position=st.integers(0, 255), bit=st.integers(0, 7))
 def test_without_checksums_a_damaged_header_is_at_worst_corrupt(
-    stores: Stores, sound: tuple[FileInfo, bytes], position: int, bit: int
+    stores: Stores, sound: tuple[FileRef, bytes], position: int, bit: int
 ) -> None:
     info, data = sound
     damaged = bytearray(data)
@@ -132,8 +132,8 @@ def test_without_checksums_a_damaged_header_is_at_worst_corrupt(
 
 
 def test_a_missing_file_is_missing(stores: Stores) -> None:
-    with pytest.raises(ObjectMissing, match="files/none"):
-        MappedFile(stores.objects, FileInfo("files/none", 1, ""))
+    with pytest.raises(ObjectNotFound, match="files/none"):
+        MappedFile(stores.objects, FileRef("files/none", 1, ""))
 
 
 def test_a_file_of_another_kind_is_refused(stores: Stores) -> None:
@@ -146,7 +146,7 @@ def test_a_file_of_another_kind_is_refused(stores: Stores) -> None:
 def test_damage_under_an_open_file_is_noticed_before_it_is_touched(stores: Stores, change: str) -> None:
     info = stored(stores, "some", {}, {"a": np.arange(10_000)})
     opened = MappedFile(stores.objects, info)
-    opened.check()
+    opened.verify_unchanged()
     with opened.path.open("r+b") as file:
         match change:
             case "cut":
@@ -160,30 +160,30 @@ def test_damage_under_an_open_file_is_noticed_before_it_is_touched(stores: Store
     os.utime(opened.path, (1, 1))
     for _ in range(2):
         with pytest.raises(Corrupt, match=info.key):
-            opened.check()
+            opened.verify_unchanged()
 
 
 def test_a_touched_but_sound_file_goes_on(stores: Stores) -> None:
     info = stored(stores, "some", {}, {"a": np.arange(100)})
     opened = MappedFile(stores.objects, info)
     os.utime(opened.path, (1, 1))
-    opened.check()
-    opened.check()
+    opened.verify_unchanged()
+    opened.verify_unchanged()
 
 
 def test_dropped_pages_are_read_again(stores: Stores) -> None:
-    path = stores.objects.scratch("dropped")
+    path = stores.objects.temporary_path("dropped")
     array_file.write(path, "some", {}, {"a": np.arange(100_000)})
-    mapped = array_file.peek(path, "some")["a"]
+    mapped = array_file.map_arrays(path, "some")["a"]
     for array in (mapped, mapped[10:], np.arange(3)):
         before = int(array.sum())
-        array_file.drop_pages(array)
+        array_file.release_pages(array)
         assert array.sum() == before
 
 
 def test_a_file_in_use_is_locked_as_long_as_anything_refers_to_its_arrays(stores: Stores) -> None:
     info = stored(stores, "some", {}, {"a": np.arange(4)})
-    path = stores.objects.local_file(info.key)
+    path = stores.objects.local_path(info.key)
 
     def is_free() -> bool:
         with path.open("rb") as file:
@@ -209,7 +209,7 @@ class Evicting:
         self.times = times
 
     def local_file(self, key: str) -> Path:
-        path = self.inner.local_file(key)
+        path = self.inner.local_path(key)
         if not self.times:
             return path
         self.times -= 1
@@ -224,5 +224,5 @@ def test_a_copy_that_made_room_before_it_was_opened_is_fetched_again(stores: Sto
     evicting: Any = Evicting(stores, 2)
     assert MappedFile(evicting, info).arrays("some")[1]["a"].tolist() == [0, 1, 2, 3]
     hopeless: Any = Evicting(stores, 1_000)
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(ObjectNotFound):
         MappedFile(hopeless, info)

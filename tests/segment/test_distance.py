@@ -23,11 +23,13 @@ def test_the_figures_of_the_contract() -> None:
         Space.IP: [-2, -6, 1, 4],
         Space.COSINE: [0.051316738, 0.010050476, 1.0, 1.9486833],
     }
-    norms = distance.squares(vectors)
+    norms = distance.squared_norms(vectors)
     for space, wanted in figures.items():
         expected = np.array(wanted)
-        np.testing.assert_allclose(distance.exact(space, vectors, query), expected, rtol=1e-5)
-        np.testing.assert_allclose(distance.estimate(space, vectors, norms, query), expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(distance.exact_distances(space, vectors, query), expected, rtol=1e-5)
+        np.testing.assert_allclose(
+            distance.fast_distances(space, vectors, norms, query), expected, rtol=1e-4, atol=1e-6
+        )
 
 
 @every_space
@@ -36,7 +38,7 @@ def test_exact_distances_are_those_of_float64(
     space: Space, vectors: list[tuple[float, float]], query: tuple[float, float]
 ) -> None:
     asked = np.array(query, dtype=np.float32)
-    found = distance.exact(space, np.array(vectors, dtype=np.float32), asked)
+    found = distance.exact_distances(space, np.array(vectors, dtype=np.float32), asked)
     assert found.dtype == np.float32
     wanted = [distances(space, asked, Record(tuple(vector))) for vector in vectors]
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
@@ -47,8 +49,8 @@ def test_zero_vectors_have_distances(space: Space) -> None:
     vectors = np.zeros((3, 4), dtype=np.float32)
     for query in (np.zeros(4, np.float32), np.ones(4, np.float32)):
         for found in (
-            distance.exact(space, vectors, query),
-            distance.estimate(space, vectors, distance.squares(vectors), query),
+            distance.exact_distances(space, vectors, query),
+            distance.fast_distances(space, vectors, distance.squared_norms(vectors), query),
         ):
             wanted = 1.0 if space is not Space.L2 else float(query @ query)
             assert found.tolist() == [wanted] * 3
@@ -68,7 +70,7 @@ def test_the_scan_is_brute_force(
     everything = list(range(len(vectors)))
     some = data.draw(st.none() | st.sets(st.sampled_from(everything)).map(sorted))
     rows = None if some is None else np.array(some, dtype=np.int64)
-    found, scored = exact_knn.scan(part, space, np.array(query, dtype=np.float32), rows, k)
+    found, scored = exact_knn.knn_scan(part, space, np.array(query, dtype=np.float32), rows, k)
     allowed = everything if some is None else some
     asked = np.array(query, dtype=np.float32)
     wanted = {row: distances(space, asked, Record(tuple(vectors[row]))) for row in allowed}
@@ -79,7 +81,7 @@ def test_the_scan_is_brute_force(
 
 def test_ties_are_broken_by_row() -> None:
     part = part_of([Row(f"{number}", (1.0, 1.0), None, None, None) for number in range(30)])
-    found, _ = exact_knn.rank(part, Space.L2, np.ones(2, np.float32), np.arange(30)[::-1].copy(), 5)
+    found, _ = exact_knn.rerank(part, Space.L2, np.ones(2, np.float32), np.arange(30)[::-1].copy(), 5)
     assert found.tolist() == [0, 1, 2, 3, 4]
 
 
@@ -91,5 +93,5 @@ def test_the_scan_is_exact_far_from_the_origin(count: int) -> None:
     part = part_of([Row(f"{number}", (x, y), None, None, None) for number, (x, y) in enumerate(vectors.tolist())])
     for query in vectors[:20] + np.float32(1e-4):
         exact = ((vectors.astype(np.float64) - query) ** 2).sum(axis=1)
-        _, scored = exact_knn.scan(part, Space.L2, query, None, 10)
+        _, scored = exact_knn.knn_scan(part, Space.L2, query, None, 10)
         np.testing.assert_allclose(scored, np.sort(exact)[:10], rtol=1e-5)

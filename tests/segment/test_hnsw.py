@@ -11,8 +11,8 @@ from usearch.index import Index
 from afterglow.errors import Corrupt
 from afterglow.segment import distance, hnsw
 from afterglow.segment.distance import Space
-from afterglow.segment.hnsw import Graph, GraphParameters, GraphPlan
-from afterglow.segment.precision import Scalar
+from afterglow.segment.hnsw import HnswBuild, HnswIndex, HnswParameters
+from afterglow.segment.precision import VectorType
 from tests.contract.racing import in_threads
 
 ROWS, DIMENSION = 2_000, 32
@@ -20,12 +20,12 @@ PIECE = 64 * 1024
 Matrix = NDArray[np.float32]
 
 
-def parameters(space: Space) -> GraphParameters:
-    return GraphParameters(space, connectivity=16, ef_construction=128, ef_search=128)
+def parameters(space: Space) -> HnswParameters:
+    return HnswParameters(space, connectivity=16, ef_construction=128, ef_search=128)
 
 
-def opened(path: Path, space: Space, rows: int = ROWS, dimension: int = DIMENSION) -> Graph:
-    return Graph("the graph", memoryview(path.read_bytes()), parameters(space), rows, dimension)
+def opened(path: Path, space: Space, rows: int = ROWS, dimension: int = DIMENSION) -> HnswIndex:
+    return HnswIndex("the graph", memoryview(path.read_bytes()), parameters(space), rows, dimension)
 
 
 @pytest.fixture(scope="module")
@@ -42,40 +42,40 @@ def far(vectors: Matrix) -> Matrix:
     return moved
 
 
-def recall(found: Graph, space: Space, vectors: Matrix) -> float:
+def recall(found: HnswIndex, space: Space, vectors: Matrix) -> float:
     """The share of the true ten nearest among forty candidates."""
     hits = 0
     for query in vectors[::100] + np.float32(0.05):
-        best = np.argsort(distance.exact(space, vectors, query), kind="stable")[:10]
+        best = np.argsort(distance.exact_distances(space, vectors, query), kind="stable")[:10]
         hits += len(set(best.tolist()) & set(found.search(query, 40).tolist()))
     return hits / (10 * len(vectors[::100]))
 
 
 @pytest.mark.parametrize("space", Space)
 def test_a_graph_finds_the_nearest(tmp_path: Path, vectors: Matrix, space: Space) -> None:
-    hnsw.build(tmp_path / "graph", GraphPlan(parameters(space), 1, PIECE), vectors)
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, PIECE), vectors)
     assert recall(opened(tmp_path / "graph", space), space, vectors) >= 0.98
 
 
 @pytest.mark.parametrize("space", Space)
 def test_an_extended_graph_finds_them_as_well(tmp_path: Path, vectors: Matrix, space: Space) -> None:
-    hnsw.build(tmp_path / "base", GraphPlan(parameters(space), 1, PIECE), vectors[:1_200])
+    hnsw.build(tmp_path / "base", HnswBuild(parameters(space), 1, PIECE), vectors[:1_200])
     before = (tmp_path / "base").read_bytes()
-    hnsw.build(tmp_path / "graph", GraphPlan(parameters(space), 1, PIECE, tmp_path / "base"), vectors)
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, PIECE, tmp_path / "base"), vectors)
     assert (tmp_path / "base").read_bytes() == before
     assert recall(opened(tmp_path / "graph", space), space, vectors) >= 0.98
 
 
 def test_extending_by_nothing_changes_nothing(tmp_path: Path, vectors: Matrix) -> None:
-    hnsw.build(tmp_path / "base", GraphPlan(parameters(Space.L2), 1, PIECE), vectors[:100])
-    hnsw.build(tmp_path / "graph", GraphPlan(parameters(Space.L2), 1, PIECE, tmp_path / "base"), vectors[:100])
+    hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, PIECE), vectors[:100])
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), vectors[:100])
     found = opened(tmp_path / "graph", Space.L2, 100).search(vectors[7], 100)
     assert sorted(found.tolist()) == list(range(100))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 30])
 def test_asking_for_more_than_there_is(tmp_path: Path, vectors: Matrix, rows: int) -> None:
-    hnsw.build(tmp_path / "graph", GraphPlan(parameters(Space.L2), 1, PIECE), vectors[:rows])
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE), vectors[:rows])
     found = opened(tmp_path / "graph", Space.L2, rows).search(vectors[0], 100)
     assert sorted(found.tolist()) == list(range(rows))
 
@@ -84,13 +84,13 @@ def test_duplicates_and_zero_vectors_are_all_there(tmp_path: Path) -> None:
     vectors = np.zeros((300, DIMENSION), dtype=np.float32)
     vectors[150:] = 1
     for space in Space:
-        hnsw.build(tmp_path / space, GraphPlan(parameters(space), 1, PIECE), vectors)
+        hnsw.build(tmp_path / space, HnswBuild(parameters(space), 1, PIECE), vectors)
         found = opened(tmp_path / space, space, 300).search(vectors[200], 100).tolist()
         assert len(set(found)) == len(found) == 100
 
 
 def test_threads_search_one_graph(tmp_path: Path, vectors: Matrix) -> None:
-    hnsw.build(tmp_path / "graph", GraphPlan(parameters(Space.L2), 2, PIECE), vectors)
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 2, PIECE), vectors)
     shared = opened(tmp_path / "graph", Space.L2)
     alone = [shared.search(query, 20).tolist() for query in vectors[:50]]
 
@@ -101,37 +101,37 @@ def test_threads_search_one_graph(tmp_path: Path, vectors: Matrix) -> None:
 
 
 def test_vectors_that_bf16_tells_apart_are_held_in_it(tmp_path: Path, vectors: Matrix) -> None:
-    hnsw.build(tmp_path / "graph", GraphPlan(parameters(Space.L2), 1, PIECE), vectors)
-    assert opened(tmp_path / "graph", Space.L2).scalar is Scalar.BF16
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE), vectors)
+    assert opened(tmp_path / "graph", Space.L2).scalar is VectorType.BF16
 
 
 @pytest.mark.parametrize("space", Space)
 def test_vectors_far_from_the_origin_are_held_in_float32(tmp_path: Path, vectors: Matrix, space: Space) -> None:
     moved = far(vectors)
-    hnsw.build(tmp_path / "graph", GraphPlan(parameters(space), 1, PIECE), moved)
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, PIECE), moved)
     found = opened(tmp_path / "graph", space)
-    assert found.scalar is Scalar.F32
+    assert found.scalar is VectorType.F32
     assert recall(found, space, moved) >= 0.98
 
 
 def test_a_graph_in_float32_is_extended_as_it_is(tmp_path: Path, vectors: Matrix) -> None:
     mixed = np.concatenate([far(vectors[:400]), vectors[400:]])
-    hnsw.build(tmp_path / "base", GraphPlan(parameters(Space.L2), 1, PIECE), mixed[:400])
-    hnsw.build(tmp_path / "rest", GraphPlan(parameters(Space.L2), 1, PIECE), mixed[400:])
-    assert opened(tmp_path / "rest", Space.L2, 1_600).scalar is Scalar.BF16
-    hnsw.build(tmp_path / "graph", GraphPlan(parameters(Space.L2), 1, PIECE, tmp_path / "base"), mixed)
+    hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, PIECE), mixed[:400])
+    hnsw.build(tmp_path / "rest", HnswBuild(parameters(Space.L2), 1, PIECE), mixed[400:])
+    assert opened(tmp_path / "rest", Space.L2, 1_600).scalar is VectorType.BF16
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), mixed)
     found = opened(tmp_path / "graph", Space.L2)
-    assert found.scalar is Scalar.F32
+    assert found.scalar is VectorType.F32
     assert recall(found, Space.L2, mixed) >= 0.98
 
 
 def test_a_graph_in_bf16_is_built_anew_where_what_joins_it_does_not_suit_it(tmp_path: Path, vectors: Matrix) -> None:
     mixed = np.concatenate([vectors[:1_200], far(vectors[1_200:])])
-    hnsw.build(tmp_path / "base", GraphPlan(parameters(Space.L2), 1, PIECE), mixed[:1_200])
-    assert opened(tmp_path / "base", Space.L2, 1_200).scalar is Scalar.BF16
-    hnsw.build(tmp_path / "graph", GraphPlan(parameters(Space.L2), 1, PIECE, tmp_path / "base"), mixed)
+    hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, PIECE), mixed[:1_200])
+    assert opened(tmp_path / "base", Space.L2, 1_200).scalar is VectorType.BF16
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), mixed)
     found = opened(tmp_path / "graph", Space.L2)
-    assert found.scalar is Scalar.F32
+    assert found.scalar is VectorType.F32
     assert recall(found, Space.L2, mixed) >= 0.98
 
 
@@ -142,10 +142,10 @@ def test_a_graph_of_bf16_in_few_dimensions_is_still_read(tmp_path: Path, vectors
     index.add(np.arange(1_000, dtype=np.uint64), few[:1_000])
     index.save(str(tmp_path / "base"))
     old = opened(tmp_path / "base", Space.L2, 1_000, 4)
-    assert old.scalar is Scalar.BF16
+    assert old.scalar is VectorType.BF16
     assert recall(old, Space.L2, few[:1_000]) >= 0.98
-    hnsw.build(tmp_path / "graph", GraphPlan(parameters(Space.L2), 1, PIECE, tmp_path / "base"), few)
-    assert opened(tmp_path / "graph", Space.L2, ROWS, 4).scalar is Scalar.F32
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), few)
+    assert opened(tmp_path / "graph", Space.L2, ROWS, 4).scalar is VectorType.F32
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_graph_of_bf16_in_few_dimensions_is_still_read(tmp_path: Path, vectors
 def test_a_graph_of_something_else_is_refused(
     tmp_path: Path, vectors: Matrix, space: Space, rows: int, dimension: int, message: str
 ) -> None:
-    hnsw.build(tmp_path / "graph", GraphPlan(parameters(Space.L2), 1, PIECE), vectors[:100])
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE), vectors[:100])
     with pytest.raises(Corrupt, match=f"the graph (is a graph of )?{message}"):
         opened(tmp_path / "graph", space, rows, dimension)
 
@@ -169,7 +169,7 @@ def test_what_is_no_graph_or_of_another_kind_of_number_is_refused(tmp_path: Path
     with pytest.raises(Corrupt, match="the graph is not a graph"):
         opened(tmp_path / "base", Space.L2)
     with pytest.raises(Corrupt, match="base is not a graph"):
-        hnsw.build(tmp_path / "graph", GraphPlan(parameters(Space.L2), 1, PIECE, tmp_path / "base"), vectors)
+        hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), vectors)
     index = Index(ndim=DIMENSION, metric="l2sq", dtype="i8")
     index.save(str(tmp_path / "base"))
     with pytest.raises(Corrupt, match="'i8' is not a valid Scalar"):

@@ -4,22 +4,22 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterglow.columns.string_column import Texts
+from afterglow.columns.string_column import StringColumn
 from afterglow.segment import id_index
 from afterglow.segment.id_index import MISSING
 
 names = st.text(max_size=3)
 
 
-def texts_of(given_names: list[str]) -> Texts:
-    return Texts.from_list([name.encode() for name in given_names])
+def texts_of(given_names: list[str]) -> StringColumn:
+    return StringColumn.from_list([name.encode() for name in given_names])
 
 
 @given(st.lists(names, max_size=30), st.lists(names, max_size=10))
 def test_the_last_row_of_each_id_is_found(present: list[str], wanted: list[str]) -> None:
-    hashes, rows = id_index.index(texts_of(present))
+    hashes, rows = id_index.build(texts_of(present))
     assert (np.diff(hashes.astype(object)) >= 0).all()
-    found = id_index.find(texts_of(present), hashes, rows, wanted, id_index.hashes_of(wanted))
+    found = id_index.lookup(texts_of(present), hashes, rows, wanted, id_index.hash_ids(wanted))
     last = {name: row for row, name in enumerate(present)}
     assert found.tolist() == [last.get(name, MISSING) for name in wanted]
 
@@ -29,15 +29,15 @@ def test_ids_whose_hashes_are_all_the_same(present: list[str], wanted: list[str]
     hashes = np.full(len(present), collision, dtype=np.uint64)
     rows = np.random.default_rng(len(present)).permutation(len(present)).astype(np.uint32)
     asked = np.full(len(wanted), collision, dtype=np.uint64)
-    found = id_index.find(texts_of(present), hashes, rows, wanted, asked)
+    found = id_index.lookup(texts_of(present), hashes, rows, wanted, asked)
     last = {name: row for row, name in enumerate(present)}
     assert found.tolist() == [last.get(name, MISSING) for name in wanted]
 
 
 def test_hashes_are_frozen() -> None:
     """They are on disk: another hash would find nothing."""
-    assert id_index.hashes_of(["", "a", "ключ"]).tolist() == [0x2D06800538D394C2, 0xE6C632B61E964E1F, ids_hash("ключ")]
+    assert id_index.hash_ids(["", "a", "ключ"]).tolist() == [0x2D06800538D394C2, 0xE6C632B61E964E1F, ids_hash("ключ")]
 
 
 def ids_hash(name: str) -> int:
-    return int(id_index.index(texts_of([name]))[0][0])
+    return int(id_index.build(texts_of([name]))[0][0])

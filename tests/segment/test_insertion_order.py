@@ -10,7 +10,7 @@ from afterglow.segment.distance import Vectors
 
 
 def ways(vectors: Vectors, *, is_new: bool) -> list[int]:
-    return [row for stretch in insertion_order.through(vectors, is_new=is_new) for row in stretch.tolist()]
+    return [row for stretch in insertion_order.locality_order(vectors, is_new=is_new) for row in stretch.tolist()]
 
 
 @settings(max_examples=10, deadline=None)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from afterglow.errors import Corrupt
 from afterglow.segment import manifest as manifests
-from afterglow.segment.array_file import FileInfo
+from afterglow.segment.array_file import FileRef
 from afterglow.segment.manifest import Manifest, SegmentInfo
-from afterglow.storage.ports import ObjectMissing, Stores
+from afterglow.storage.ports import ObjectNotFound, Stores
 
-FILE = FileInfo("a/key", 10, "0" * 32)
+FILE = FileRef("a/key", 10, "0" * 32)
 
 
 def put(stores: Stores, name: str, body: bytes) -> str:
@@ -39,12 +39,12 @@ def some_manifests(draw: st.DrawFn) -> Manifest:
     return Manifest(
         collection=draw(st.uuids()),
         number=draw(st.integers(0, 10**11)),
-        folded=folded,
-        folded_ops=draw(st.integers(0, 10**12)),
-        clock=draw(st.integers(0, 10**13)),
-        trimmed=draw(st.integers(0, folded)),
-        next_ordinal=draw(st.integers(0, 10**12)),
-        records=sum(each.live for each in segments),
+        flushed_seq=folded,
+        flushed_ops=draw(st.integers(0, 10**12)),
+        log_time=draw(st.integers(0, 10**13)),
+        trimmed_seq=draw(st.integers(0, folded)),
+        next_row_seq=draw(st.integers(0, 10**12)),
+        records=sum(each.live_rows for each in segments),
         segments=tuple(segments),
     )
 
@@ -55,8 +55,8 @@ def test_a_manifest_survives_the_round_trip(stores: Stores, manifest: Manifest) 
     key = manifests.store(stores.objects, manifest, "nonce")
     assert key.startswith(manifests.prefix(manifest.collection))
     assert manifests.load(stores.objects, key) == manifest
-    assert manifests.place(key) == manifests.Place(
-        key, manifest.number, manifest.folded, manifest.folded_ops, manifest.clock
+    assert manifests.parse_key(key) == manifests.ManifestRef(
+        key, manifest.number, manifest.flushed_seq, manifest.flushed_ops, manifest.log_time
     )
 
 
@@ -65,20 +65,22 @@ def test_a_manifest_survives_the_round_trip(stores: Stores, manifest: Manifest) 
 )
 def test_what_is_not_the_key_of_a_manifest(key: str) -> None:
     with pytest.raises(Corrupt, match="not the key"):
-        manifests.place(key)
+        manifests.parse_key(key)
 
 
 SEGMENT = SegmentInfo("one", 10, 3, {"rows": FILE}, 2, FILE)
 GOOD = Manifest(UUID(int=1), 1, 5, 9, 1_700_000_000_000, 4, 20, 8, (SEGMENT,))
 BAD = {
     "names a segment twice": replace(GOOD, segments=(SEGMENT, SEGMENT), records=16),
-    "without live rows": replace(GOOD, segments=(replace(SEGMENT, dead_rows=10),), records=0),
-    "without live rows ": replace(GOOD, segments=(replace(SEGMENT, rows=0, dead_rows=0, dead=None),), records=0),
-    "tombstones": replace(GOOD, segments=(replace(SEGMENT, dead=None),)),
-    "tombstones ": replace(GOOD, segments=(replace(SEGMENT, dead_rows=0),), records=10),
+    "without live rows": replace(GOOD, segments=(replace(SEGMENT, deleted_rows=10),), records=0),
+    "without live rows ": replace(
+        GOOD, segments=(replace(SEGMENT, rows=0, deleted_rows=0, deletions=None),), records=0
+    ),
+    "tombstones": replace(GOOD, segments=(replace(SEGMENT, deletions=None),)),
+    "tombstones ": replace(GOOD, segments=(replace(SEGMENT, deleted_rows=0),), records=10),
     "mixes dimensions": replace(GOOD, segments=(SEGMENT, replace(SEGMENT, id="two", dimension=4)), records=16),
-    "trimmed to 6 but folded to 5": replace(GOOD, trimmed=6),
-    "trimmed to -1": replace(GOOD, trimmed=-1),
+    "trimmed to 6 but folded to 5": replace(GOOD, trimmed_seq=6),
+    "trimmed to -1": replace(GOOD, trimmed_seq=-1),
     "claims 9 records": replace(GOOD, records=9),
 }
 
@@ -120,14 +122,14 @@ def test_a_flipped_bit_is_noticed(stores: Stores, position: int, bit: int) -> No
 
 def test_a_manifest_is_not_taken_for_another(stores: Stores) -> None:
     key = manifests.store(stores.objects, GOOD, "one")
-    other = manifests.store(stores.objects, replace(GOOD, folded_ops=10), "other")
+    other = manifests.store(stores.objects, replace(GOOD, flushed_ops=10), "other")
     stores.objects.put(key, stores.objects.get(other))
     with pytest.raises(Corrupt, match=key):
         manifests.load(stores.objects, key)
 
 
 def test_a_missing_manifest_is_missing(stores: Stores) -> None:
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(ObjectNotFound):
         manifests.load(stores.objects, "m/none.json")
 
 

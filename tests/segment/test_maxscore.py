@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from afterglow.columns import Columns, Kind
+from afterglow.columns import ColumnSet, ColumnType
 from afterglow.segment import maxscore, postings
 from afterglow.segment.maxscore import Term
 from tests.columns.records import DIMENSIONS, columns_of, components, sparse_vector, sparse_vectors
@@ -17,12 +17,12 @@ from tests.columns.records import DIMENSIONS, columns_of, components, sparse_vec
 Floats = NDArray[np.float64]
 
 
-def terms_of(columns: Columns, query: dict[int, float], *, inverted: bool) -> list[Term]:
-    lane = columns.lane("k", Kind.SPARSE)
+def terms_of(columns: ColumnSet, query: dict[int, float], *, inverted: bool) -> list[Term]:
+    lane = columns.column("k", ColumnType.SPARSE)
     if lane is None:
         return []
     wanted = np.array(sorted(query), dtype=np.uint32)
-    lists = postings.invert(lane).lists(wanted) if inverted else postings.pick(lane, wanted)
+    lists = postings.invert(lane).lists(wanted) if inverted else postings.scan_lists(lane, wanted)
     return [Term(query[each], found) for each, found in zip(sorted(query), lists, strict=True) if found is not None]
 
 
@@ -57,7 +57,7 @@ def test_the_best_are_those_of_the_definition(
 ) -> None:
     columns = columns_of([{"k": each} for each in given_values])
     mask = None if chosen is None else np.array(chosen[: len(given_values)], dtype=np.bool_)
-    rows, sums = maxscore.best(terms_of(columns, query, inverted=inverted), len(given_values), mask, k)
+    rows, sums = maxscore.top_k(terms_of(columns, query, inverted=inverted), len(given_values), mask, k)
     assert rows.tolist() == sorted(set(rows.tolist()))
     every_row, every_sum = plain(given_values, query, mask)
     np.testing.assert_allclose(sums, every_sum[np.isin(every_row, rows)], rtol=1e-12, atol=1e-12)
@@ -109,23 +109,23 @@ def test_nothing_is_lost_by_stopping_early(signs: str, share: float | None) -> N
         with np.errstate(over="ignore"):
             for k in (1, 10, 200):
                 wanted = in_order(np.flatnonzero(shares), sums[shares], k)
-                assert in_order(*maxscore.best(terms_of(columns, query, inverted=True), rows, mask, k), k) == wanted
+                assert in_order(*maxscore.top_k(terms_of(columns, query, inverted=True), rows, mask, k), k) == wanted
 
 
 def test_few_rows_are_left_of_many() -> None:
     """A rare dimension decides: the rows that only have the frequent one are not looked at."""
     values = [sparse_vector([0, 1], [1, 1]) if row % 1_000 == 0 else sparse_vector([0], [1]) for row in range(20_000)]
     terms = terms_of(columns_of([{"k": each} for each in values]), {0: 0.01, 1: 5.0}, inverted=True)
-    rows, sums = maxscore.best(terms, 20_000, None, 5)
+    rows, sums = maxscore.top_k(terms, 20_000, None, 5)
     assert rows.tolist() == list(range(0, 20_000, 1_000))
     assert set(sums.tolist()) == {0.01 + 5.0}
 
 
 def test_the_living_are_counted() -> None:
     columns = columns_of([{"k": sparse_vector([1], [1])}, {"k": 1}, {"k": sparse_vector([1, 2], [1, 0])}])
-    lane = columns.lane("k", Kind.SPARSE)
+    lane = columns.column("k", ColumnType.SPARSE)
     assert lane is not None
-    complete = columns_of([{"k": sparse_vector([], [])}] * 3).lane("k", Kind.SPARSE)
+    complete = columns_of([{"k": sparse_vector([], [])}] * 3).column("k", ColumnType.SPARSE)
     assert complete is not None
     one, two, three = postings.invert(lane).lists(np.array([1, 2, 3], dtype=np.uint32))
     for dead, living, having in (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterglow.columns import Kind, Lane
+from afterglow.columns import Column, ColumnType
 from afterglow.errors import Corrupt
 from afterglow.segment import postings
 from afterglow.segment.postings import PostingList
@@ -18,8 +18,8 @@ rows_of_values = st.lists(values, max_size=12)
 Shown = list[dict[int, float] | None]
 
 
-def lane_of(given_values: list[Any]) -> Lane | None:
-    return columns_of([{"k": each} for each in given_values]).lane("k", Kind.SPARSE)
+def lane_of(given_values: list[Any]) -> Column | None:
+    return columns_of([{"k": each} for each in given_values]).column("k", ColumnType.SPARSE)
 
 
 def shown(lists: list[PostingList | None]) -> Shown:
@@ -30,7 +30,7 @@ def shown(lists: list[PostingList | None]) -> Shown:
             continue
         listed = dict(zip(each.rows.tolist(), each.values.tolist(), strict=True))
         assert list(listed) == sorted(listed)
-        assert (each.largest, each.least) == (max(listed.values()), min(listed.values()))
+        assert (each.max_value, each.min_value) == (max(listed.values()), min(listed.values()))
         found.append(listed)
     return found
 
@@ -54,7 +54,7 @@ def test_lists_hold_what_the_lane_holds(given_values: list[Any], some: set[int],
         return
     wanted = sorted(some | set(range(5, 105)) if many else some)
     dimensions = np.array(wanted, dtype=np.uint32)
-    assert shown(postings.pick(lane, dimensions)) == expected(given_values, wanted)
+    assert shown(postings.scan_lists(lane, dimensions)) == expected(given_values, wanted)
     assert shown(postings.invert(lane).lists(dimensions)) == expected(given_values, wanted)
 
 
@@ -62,11 +62,11 @@ def test_lists_hold_what_the_lane_holds(given_values: list[Any], some: set[int],
 def test_a_file_holds_the_lists_of_every_key(one: list[Any], other: list[Any]) -> None:
     count = min(len(one), len(other))
     columns = columns_of([{"k": one[row], "j": other[row]} for row in range(count)])
-    packed = postings.pack(columns)
-    lanes = postings.sparse_lanes(columns)
+    packed = postings.serialize(columns)
+    lanes = postings.sparse_columns(columns)
     assert (packed is None) == (not lanes)
     if packed is not None:
-        read = postings.unpack("name", *packed)
+        read = postings.deserialize("name", *packed)
         assert read.keys() == lanes.keys()
         wanted = np.array(DIMENSIONS, dtype=np.uint32)
         for key, given_values in (("k", one), ("j", other)):
@@ -75,20 +75,20 @@ def test_a_file_holds_the_lists_of_every_key(one: list[Any], other: list[Any]) -
 
 
 def test_lists_of_other_sizes_are_corrupt() -> None:
-    packed = postings.pack(columns_of([{"k": sparse_vector([1, 2], [0.5, 1.5])}]))
+    packed = postings.serialize(columns_of([{"k": sparse_vector([1, 2], [0.5, 1.5])}]))
     assert packed is not None
     meta, arrays = packed
     with pytest.raises(Corrupt, match="name is of format version 2"):
-        postings.unpack("name", {**meta, "version": 2}, arrays)
+        postings.deserialize("name", {**meta, "version": 2}, arrays)
     for name, array in arrays.items():
         with pytest.raises(Corrupt, match="name holds lists of other sizes"):
-            postings.unpack("name", meta, {**arrays, name: array[:-1]})
+            postings.deserialize("name", meta, {**arrays, name: array[:-1]})
 
 
 def test_only_sparse_vectors_have_dimensions() -> None:
-    lane = columns_of([{"k": 1}]).lane("k", Kind.INT)
+    lane = columns_of([{"k": 1}]).column("k", ColumnType.INT)
     assert lane is not None
     with pytest.raises(AssertionError, match="a lane of int has no dimensions"):
         postings.invert(lane)
     with pytest.raises(AssertionError, match="a lane of int has no dimensions"):
-        postings.pick(lane, np.empty(0, dtype=np.uint32))
+        postings.scan_lists(lane, np.empty(0, dtype=np.uint32))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from afterglow.segment import precision
 from afterglow.segment.distance import Space
-from afterglow.segment.precision import Scalar, scalar_for
+from afterglow.segment.precision import VectorType, choose_vector_type
 
 Matrix = NDArray[np.float32]
 
@@ -47,42 +47,42 @@ ORDINARY = {
 @pytest.mark.parametrize("name", ORDINARY)
 @pytest.mark.parametrize("space", Space)
 def test_ordinary_vectors_stay_in_bf16(space: Space, name: str) -> None:
-    assert scalar_for(space, ORDINARY[name]) is Scalar.BF16
+    assert choose_vector_type(space, ORDINARY[name]) is VectorType.BF16
 
 
 @pytest.mark.parametrize("space", Space)
 @pytest.mark.parametrize("dimension", [17, 32, 384])
 def test_a_small_spread_far_from_the_origin_needs_float32(space: Space, dimension: int) -> None:
-    assert scalar_for(space, far(normal(3_000, dimension))) is Scalar.F32
+    assert choose_vector_type(space, far(normal(3_000, dimension))) is VectorType.F32
 
 
 def test_one_large_value_among_many_needs_float32() -> None:
     vectors = normal(3_000, 32)
     vectors[:, 3] = 1.7e9 + 86_400 * vectors[:, 3]
-    assert scalar_for(Space.L2, vectors) is Scalar.F32
+    assert choose_vector_type(Space.L2, vectors) is VectorType.F32
 
 
 def test_a_part_of_the_rows_is_enough() -> None:
     """A tenth of them lies where bf16 cannot tell them apart."""
     vectors = normal(5_000, 32)
     vectors[::10] = far(vectors[::10])
-    assert scalar_for(Space.L2, vectors) is Scalar.F32
+    assert choose_vector_type(Space.L2, vectors) is VectorType.F32
 
 
 @pytest.mark.parametrize("space", [Space.L2, Space.COSINE])
 def test_copies_are_near_in_any_kind_of_number(space: Space) -> None:
-    assert scalar_for(space, np.repeat(far(normal(30, 32)), 100, axis=0)) is Scalar.BF16
+    assert choose_vector_type(space, np.repeat(far(normal(30, 32)), 100, axis=0)) is VectorType.BF16
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3, 16])
 def test_few_dimensions_are_always_float32(dimension: int) -> None:
-    assert scalar_for(Space.L2, normal(100, dimension)) is Scalar.F32
+    assert choose_vector_type(Space.L2, normal(100, dimension)) is VectorType.F32
 
 
 def test_what_rounds_to_infinity_needs_float32() -> None:
     largest = np.full((100, 32), np.finfo(np.float32).max)
     assert np.isinf(precision.rounded(largest)).all()
-    assert scalar_for(Space.L2, largest) is Scalar.F32
+    assert choose_vector_type(Space.L2, largest) is VectorType.F32
 
 
 @settings(max_examples=30)
@@ -95,10 +95,10 @@ def test_what_rounds_to_infinity_needs_float32() -> None:
 )
 def test_neither_scale_nor_sign_matters(space: Space, power: int, offset: float, rows: int, seed: int) -> None:
     vectors = (offset + normal(rows, 24, seed) / 10).astype(np.float32)
-    recall = precision.recall(space, vectors)
+    recall = precision.rounding_recall(space, vectors)
     assert 0 <= recall <= 1
-    assert precision.recall(space, np.ldexp(vectors, power)) == recall
-    assert precision.recall(space, -vectors) == recall
+    assert precision.rounding_recall(space, np.ldexp(vectors, power)) == recall
+    assert precision.rounding_recall(space, -vectors) == recall
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False))

@@ -15,9 +15,9 @@ from afterglow.errors import Corrupt
 from afterglow.segment import array_file, id_index, writer
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import SegmentInfo
-from afterglow.segment.reader import Segment, read_dead
-from afterglow.segment.row_group import Chosen
-from afterglow.storage.ports import ObjectMissing, Stores
+from afterglow.segment.reader import Segment, read_deletions
+from afterglow.segment.row_group import RowSubset
+from afterglow.storage.ports import ObjectNotFound, Stores
 from tests.columns.records import exact, metadatas_of, plain, sparse_vector
 from tests.segment.fixtures.make import EXPECTED, MANIFEST
 from tests.segment.row_groups import PARAMETERS, Row, part_of, random_rows, rows, rows_of, whole, written
@@ -32,7 +32,7 @@ def opened(stores: Stores, info: SegmentInfo) -> Segment:
 
 
 def columns_say(segment: Segment, given_rows: list[Row]) -> None:
-    assert exact(metadatas_of(segment.part.columns)) == exact(plain([row.metadata for row in given_rows]))
+    assert exact(metadatas_of(segment.rows.columns)) == exact(plain([row.metadata for row in given_rows]))
 
 
 @SHARED
@@ -40,13 +40,13 @@ def columns_say(segment: Segment, given_rows: list[Row]) -> None:
 def test_rows_survive_the_round_trip(stores: Stores, given_rows: list[Row]) -> None:
     part = part_of(given_rows)
     segment = opened(stores, written(stores, whole(part)))
-    assert repr(rows_of(segment.part)) == repr(rows_of(part))
-    assert segment.part.ordinals.tolist() == list(range(len(given_rows)))
-    assert segment.part.norms.tobytes() == part.norms.tobytes()
+    assert repr(rows_of(segment.rows)) == repr(rows_of(part))
+    assert segment.rows.row_seqs.tolist() == list(range(len(given_rows)))
+    assert segment.rows.norms.tobytes() == part.norms.tobytes()
     columns_say(segment, given_rows)
     names = [row.id for row in given_rows]
-    assert segment.find(names, id_index.hashes_of(names)).tolist() == list(range(len(names)))
-    assert segment.find(["not there"], id_index.hashes_of(["not there"])).tolist() == [id_index.MISSING]
+    assert segment.lookup(names, id_index.hash_ids(names)).tolist() == list(range(len(names)))
+    assert segment.lookup(["not there"], id_index.hash_ids(["not there"])).tolist() == [id_index.MISSING]
 
 
 @SHARED
@@ -57,18 +57,22 @@ def test_chosen_rows_of_several_parts_are_put_in_insertion_order(
     count = len(first) + len(second)
     ordinals = np.array(data.draw(st.permutations(range(count))), dtype=np.int64)
     memory = part_of(first, ordinals[: len(first)])
-    mapped = opened(stores, written(stores, whole(part_of(second, ordinals[len(first) :])))).part
+    mapped = opened(stores, written(stores, whole(part_of(second, ordinals[len(first) :])))).rows
     chosen = []
     for part in (memory, mapped):
         kept = data.draw(st.sets(st.integers(0, part.rows - 1), min_size=1))
-        chosen.append(Chosen(part, np.array(sorted(kept), dtype=np.int64)))
+        chosen.append(RowSubset(part, np.array(sorted(kept), dtype=np.int64)))
     segment = opened(stores, written(stores, *chosen))
     wanted = sorted(
-        ((int(each.part.ordinals[row]), rows_of(each.part)[row]) for each in chosen for row in each.rows.tolist()),
+        (
+            (int(each.row_group.row_seqs[row]), rows_of(each.row_group)[row])
+            for each in chosen
+            for row in each.rows.tolist()
+        ),
         key=lambda pair: pair[0],
     )
-    assert segment.part.ordinals.tolist() == [ordinal for ordinal, _ in wanted]
-    assert repr(rows_of(segment.part)) == repr([row for _, row in wanted])
+    assert segment.rows.row_seqs.tolist() == [ordinal for ordinal, _ in wanted]
+    assert repr(rows_of(segment.rows)) == repr([row for _, row in wanted])
     columns_say(segment, [row for _, row in wanted])
 
 
@@ -78,24 +82,26 @@ def test_a_segment_is_the_same_in_however_little_memory_it_is_written(
     stores: Stores, first: list[Row], second: list[Row], data: st.DataObject
 ) -> None:
     ordinals = np.array(data.draw(st.permutations(range(len(first) + len(second)))), dtype=np.int64)
-    mapped = opened(stores, written(stores, whole(part_of(first, ordinals[: len(first)])))).part
+    mapped = opened(stores, written(stores, whole(part_of(first, ordinals[: len(first)])))).rows
     chosen = []
     for part in (mapped, part_of(second, ordinals[len(first) :])):
         kept = data.draw(st.sets(st.integers(0, part.rows - 1), min_size=1))
-        chosen.append(Chosen(part, np.array(sorted(kept), dtype=np.int64)))
-    frugal = replace(stores, settings=replace(stores.settings, build_bytes=data.draw(st.sampled_from([0, 64, 2_000]))))
+        chosen.append(RowSubset(part, np.array(sorted(kept), dtype=np.int64)))
+    frugal = replace(
+        stores, settings=replace(stores.settings, compaction_memory_bytes=data.draw(st.sampled_from([0, 64, 2_000])))
+    )
     wide, narrow = (written(each, *chosen, graph=True) for each in (stores, frugal))
     assert {role: file.checksum for role, file in narrow.files.items()} == {
         role: file.checksum for role, file in wide.files.items()
     }
-    assert all(array_file.checksum_of(stores.objects.local_file(file.key)) == file.checksum for file in wide.objects)
+    assert all(array_file.checksum_of(stores.objects.local_path(file.key)) == file.checksum for file in wide.objects)
 
 
 def test_many_rows_go_over_chunks(stores: Stores) -> None:
     given_rows = random_rows(9_000)
     order = np.random.default_rng(1).permutation(9_000)
     segment = opened(stores, written(stores, whole(part_of(given_rows, np.argsort(order)))))
-    assert rows_of(segment.part) == [given_rows[row] for row in order.tolist()]
+    assert rows_of(segment.rows) == [given_rows[row] for row in order.tolist()]
 
 
 def test_a_segment_with_a_graph_is_searched_by_it(stores: Stores) -> None:
@@ -114,7 +120,7 @@ def test_only_sparse_vectors_cost_a_file(stores: Stores) -> None:
     assert info.files.keys() == {"rows", "texts", "vectors", "postings"}
     assert opened(stores, info).postings.keys() == {"k"}
     # A merge that leaves no such row leaves no file either.
-    assert "postings" not in written(stores, Chosen(opened(stores, info).part, np.array([0, 1]))).files
+    assert "postings" not in written(stores, RowSubset(opened(stores, info).rows, np.array([0, 1]))).files
 
 
 def test_lists_that_are_missing_or_too_many_are_noticed(stores: Stores, sound: SegmentInfo) -> None:
@@ -133,26 +139,26 @@ def sound(stores: Stores) -> SegmentInfo:
     info = written(stores, whole(part_of(given_rows)), graph=True)
     dead = np.zeros(50, dtype=np.bool_)
     dead[[3, 49]] = True
-    return replace(info, dead_rows=2, dead=writer.write_dead(stores, "dead/", info, dead))
+    return replace(info, deleted_rows=2, deletions=writer.write_deletions(stores, "dead/", info, dead))
 
 
 def test_tombstones_survive_the_round_trip(stores: Stores, sound: SegmentInfo) -> None:
-    mask = read_dead(stores.objects, sound)
+    mask = read_deletions(stores.objects, sound)
     assert mask is not None
     assert np.flatnonzero(mask).tolist() == [3, 49]
-    assert read_dead(stores.objects, replace(sound, dead=None, dead_rows=0)) is None
+    assert read_deletions(stores.objects, replace(sound, deletions=None, deleted_rows=0)) is None
     with pytest.raises(Corrupt, match="3 dead rows"):
-        read_dead(stores.objects, replace(sound, dead_rows=3))
+        read_deletions(stores.objects, replace(sound, deleted_rows=3))
     with pytest.raises(Corrupt, match="2 dead rows"):
-        read_dead(stores.objects, replace(sound, rows=49))
+        read_deletions(stores.objects, replace(sound, rows=49))
 
 
 @pytest.mark.parametrize("role", ["rows", "texts", "vectors", "postings", "graph", "dead"])
 @pytest.mark.parametrize("damage", ["cut", "empty", "first bit", "last bit", "middle", "missing"])
 def test_damage_to_any_file_is_named(stores: Stores, sound: SegmentInfo, role: str, damage: str) -> None:
-    file = sound.dead if role == "dead" else sound.files[role]
+    file = sound.deletions if role == "dead" else sound.files[role]
     assert file is not None
-    path = stores.objects.local_file(file.key)
+    path = stores.objects.local_path(file.key)
     data = bytearray(path.read_bytes())
     match damage:
         case "cut":
@@ -170,9 +176,9 @@ def test_damage_to_any_file_is_named(stores: Stores, sound: SegmentInfo, role: s
     if damage != "missing":
         path.write_bytes(data)
     read: Callable[[], object] = (
-        partial(read_dead, stores.objects, sound) if role == "dead" else partial(opened, stores, sound)
+        partial(read_deletions, stores.objects, sound) if role == "dead" else partial(opened, stores, sound)
     )
-    with pytest.raises(ObjectMissing if damage == "missing" else Corrupt, match=file.key):
+    with pytest.raises(ObjectNotFound if damage == "missing" else Corrupt, match=file.key):
         read()
 
 
@@ -186,11 +192,11 @@ def test_a_segment_that_is_not_what_its_manifest_says_is_refused(
 
 def test_a_file_cut_under_an_open_segment_is_noticed(stores: Stores, sound: SegmentInfo) -> None:
     segment = opened(stores, sound)
-    segment.check()
-    path = stores.objects.local_file(sound.files["vectors"].key)
+    segment.verify_unchanged()
+    path = stores.objects.local_path(sound.files["vectors"].key)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(Corrupt, match="vectors"):
-        segment.check()
+        segment.verify_unchanged()
 
 
 def test_the_frozen_segment_of_version_2_still_opens() -> None:
@@ -199,15 +205,15 @@ def test_the_frozen_segment_of_version_2_still_opens() -> None:
         shutil.copytree(FIXTURE, folder / "objects")
         stores = stores_at(folder)
         manifest = manifests.load(stores.objects, MANIFEST)
-        assert (manifest.number, manifest.folded, manifest.folded_ops, manifest.records) == (1, 3, 14, 10)
+        assert (manifest.number, manifest.flushed_seq, manifest.flushed_ops, manifest.records) == (1, 3, 14, 10)
         (info,) = manifest.segments
-        segment, dead = opened(stores, info), read_dead(stores.objects, info)
-        assert rows_of(segment.part) == EXPECTED
+        segment, dead = opened(stores, info), read_deletions(stores.objects, info)
+        assert rows_of(segment.rows) == EXPECTED
         columns_say(segment, EXPECTED)
         assert dead is not None
         assert np.flatnonzero(dead).tolist() == [1, 4]
         names = [row.id for row in EXPECTED]
-        assert segment.find(names, id_index.hashes_of(names)).tolist() == list(range(12))
+        assert segment.lookup(names, id_index.hash_ids(names)).tolist() == list(range(12))
         assert segment.graph is not None
         assert sorted(segment.graph.search(np.zeros(2, np.float32), 12).tolist()) == list(range(12))
         stores.table.close()

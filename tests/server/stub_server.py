@@ -8,7 +8,7 @@ from pathlib import Path
 from afterglow.server import logs, sockets
 from afterglow.server.server import serve_app
 from afterglow.server.supervisor import Supervisor
-from afterglow.settings import Ambient, from_environment
+from afterglow.settings import System, from_environment
 from tests.server.stub_worker import app
 
 
@@ -24,7 +24,7 @@ def main() -> None:
         sys.stdout.flush()
 
     if workers == 0:
-        serve_app(app, settings, Ambient(), listeners=listeners, on_ready=ready)
+        serve_app(app, settings, System(), listeners=listeners, on_ready=ready)
         return
     command = [sys.executable, str(Path(__file__).with_name("stub_worker.py"))]
     supervisor = Supervisor(listeners, command, workers, shutdown_seconds=settings.shutdown_seconds, on_ready=ready)

@@ -8,7 +8,7 @@ import sys
 
 from afterglow.server.body_budget import Receive, Scope, Send
 from afterglow.server.server import serve_app
-from afterglow.settings import Ambient, from_environment
+from afterglow.settings import System, from_environment
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +49,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "FAIL_AT_START" in os.environ:
         sys.exit(3)
-    serve_app(app, from_environment(), Ambient(), control=socket.socket(fileno=int(sys.argv[-1])))
+    serve_app(app, from_environment(), System(), control=socket.socket(fileno=int(sys.argv[-1])))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def wait_for_index(wire: Wire, collection: str) -> None:
 def test_a_life(tmp_path: Path, options: list[str]) -> None:
     path = tmp_path / "new" / "data"
     path.parent.mkdir()
-    with running(path, options=options, env={"AFTERGLOW_FOLD_QUIET_SECONDS": "0.1"}) as server:
+    with running(path, options=options, env={"AFTERGLOW_FLUSH_IDLE_SECONDS": "0.1"}) as server:
         serves, where = server.printed().splitlines()[0].split(", data in ")
         assert re.fullmatch(rf"afterglow \S+ serves the Chroma API on http://127\.0\.0\.1:{server.port}", serves)
         workers = ", 2 workers" if options else ""
@@ -54,7 +54,7 @@ def test_a_life(tmp_path: Path, options: list[str]) -> None:
 
 @both
 def test_nothing_is_left_of_a_killed_server(tmp_path: Path, options: list[str]) -> None:
-    env = {"AFTERGLOW_FOLD_QUIET_SECONDS": "0.1"}
+    env = {"AFTERGLOW_FLUSH_IDLE_SECONDS": "0.1"}
     with running(tmp_path / "data", options=options, env=env) as server, server.client() as client:
         wire = Wire(client)
         collection = wire.create("things")

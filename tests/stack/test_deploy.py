@@ -17,8 +17,8 @@ import pytest
 
 from afterglow.catalog import keys
 from afterglow.log import entry as entries
-from afterglow.log.entry import Kind
-from afterglow.settings import ON_AWS
+from afterglow.log.entry import EntryKind
+from afterglow.settings import AWS_DEFAULTS
 from afterglow.storage.ports import Item
 from tests.benchmarks import corpus as corpora
 from tests.benchmarks.corpus import Corpus
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
 ROWS = 12_000
-UNNOTICED = ON_AWS.nudge_ops // 2
+UNNOTICED = AWS_DEFAULTS.notify_every_ops // 2
 """Records that no writer tells the indexer of."""
 LAST = 60
 """Records written when everything else is indexed."""
@@ -106,7 +106,7 @@ class Story:
         found = pages.paginate(Bucket=self.deployment.outputs["Bucket"], Prefix=prefix)
         return [each["Key"].removeprefix(prefix) for page in found for each in page.get("Contents", [])]
 
-    def log(self) -> list[Kind]:
+    def log(self) -> list[EntryKind]:
         """What stands in each slot of the log."""
         pages = client(self._aws, "dynamodb").get_paginator("query")
         found = pages.paginate(
@@ -193,14 +193,14 @@ def test_the_story(
     rate = (rest - UNNOTICED) / (time.perf_counter() - began)
     waiting = story.unindexed()
     assert story.recall(story.ask()[0], lambda row: row < rest) >= 0.97
-    seconds = eventually(lambda: story.unindexed() < ON_AWS.fold_ops, "the indexer does not keep up", deployed)
+    seconds = eventually(lambda: story.unindexed() < AWS_DEFAULTS.flush_ops, "the indexer does not keep up", deployed)
     eventually(lambda: any(each.endswith("/graph") for each in story.objects()), "there is no graph", deployed)
 
     # The last few come to rest, and with them the log.
     story.add(rest, len(corpus), batch)
     assert invoke(deployed, "JanitorFunction", {"task": "nudge"})["nudged"] == 1
     eventually(lambda: story.unindexed() == 0, "the indexer left a tail", deployed)
-    eventually(lambda: set(story.log()) == {Kind.STUB}, "the log was not trimmed", deployed)
+    eventually(lambda: set(story.log()) == {EntryKind.PLACEHOLDER}, "the log was not trimmed", deployed)
     assert any(each.startswith("history/") for each in story.objects()), "nothing is kept for the past"
 
     began = time.perf_counter()

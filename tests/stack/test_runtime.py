@@ -12,7 +12,7 @@ from unittest import mock
 
 import pytest
 
-from afterglow.settings import IN_LAMBDA
+from afterglow.settings import LAMBDA_DEFAULTS
 from tests.functions.loading import event, variables
 from tests.functions.test_api import STORY
 from tests.support.aws import Made, make
@@ -132,9 +132,9 @@ def test_an_event_that_is_no_request(start: Starting) -> None:
 def test_a_request_over_the_limit(start: Starting) -> None:
     function = start("ApiFunction")
     collection = collection_of(function)
-    got = function.invoke({**event("api-add", collection), "body": " " * (IN_LAMBDA.max_body_bytes + 1)})
+    got = function.invoke({**event("api-add", collection), "body": " " * (LAMBDA_DEFAULTS.max_body_bytes + 1)})
     assert got["statusCode"] == 413
-    assert f"max_batch_size is {IN_LAMBDA.max_batch_size}" in json.loads(got["body"])["message"]
+    assert f"max_batch_size is {LAMBDA_DEFAULTS.max_batch_size}" in json.loads(got["body"])["message"]
     with pytest.raises(TooLarge):
         function.invoke({**event("api-add", collection), "body": " " * LIMIT})
 
@@ -143,7 +143,7 @@ def test_a_full_batch_of_the_largest_common_vectors_fits(start: Starting) -> Non
     function = start("ApiFunction")
     collection = collection_of(function)
     vector = base64.b64encode(bytes(4 * 3072)).decode()
-    count = IN_LAMBDA.max_batch_size
+    count = LAMBDA_DEFAULTS.max_batch_size
     body = {
         "ids": [f"id{at}" for at in range(count)],
         "embeddings": [vector] * count,
@@ -168,7 +168,7 @@ def test_an_answer_over_the_limit(start: Starting) -> None:
     too_large = got("identity", ids=["0", "1"], include=["documents"])
     assert answer(got("gzip"))["ids"] == ["0", "1"]
     assert too_large["statusCode"] == 200
-    assert len(json.dumps(too_large, ensure_ascii=False)) < IN_LAMBDA.max_answer_bytes + 2_000
+    assert len(json.dumps(too_large, ensure_ascii=False)) < LAMBDA_DEFAULTS.max_response_bytes + 2_000
     body = {"ids": ["2"], "embeddings": [[1, 0, 0, 0]], "documents": ['"' * 50_000]}
     answer(function.invoke(with_body("api-add", collection, body)))
     refused = got("identity")
@@ -177,7 +177,7 @@ def test_an_answer_over_the_limit(start: Starting) -> None:
 
 
 def test_what_lambda_does_to_an_answer_over_its_limit(start: Starting) -> None:
-    function = start("ApiFunction", {"AFTERGLOW_MAX_ANSWER_BYTES": "0", "AFTERGLOW_COMPRESS_BYTES": "0"})
+    function = start("ApiFunction", {"AFTERGLOW_MAX_RESPONSE_BYTES": "0", "AFTERGLOW_COMPRESS_MIN_BYTES": "0"})
     collection = collection_of(function)
     for at in range(2):
         body = {"ids": [str(at)], "embeddings": [[1, 0, 0, 0]], "documents": ['"' * 800_000]}

@@ -36,7 +36,7 @@ def billed(emulator: MiniStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
         monkeypatch.setenv(name, value)
     clients = guarded_clients()
     yield DynamoTable(clients, make().table), Bill(clients.dynamodb)
-    clients.forget()
+    clients.forget_credentials()
 
 
 def test_what_is_noted_of_writes_is_what_is_charged(billed: tuple[Table, Bill]) -> None:
@@ -64,6 +64,6 @@ def test_what_is_noted_of_writes_is_what_is_charged(billed: tuple[Table, Bill]) 
     ]
     for number, step in enumerate(steps):
         bill.units = 0.0
-        with metering.measuring() as usage:
+        with metering.collect_usage() as usage:
             step()
         assert usage.write_units == bill.units, f"step {number}"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from afterglow.errors import StorageFull, Unavailable
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from afterglow.storage.aws import disk_cache as module
-from afterglow.storage.aws.disk_cache import Begin, FileCache
+from afterglow.storage.aws.disk_cache import Allocate, DiskCache
 from tests.contract.racing import in_threads
 from tests.support.stores import Clock
 
@@ -26,29 +26,29 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def cache(tmp_path: Path, clock: Clock) -> Iterator[FileCache]:
-    made = FileCache(tmp_path, 10 * KB, Ambient(now=clock.now))
+def cache(tmp_path: Path, clock: Clock) -> Iterator[DiskCache]:
+    made = DiskCache(tmp_path, 10 * KB, System(now=clock.now))
     yield made
     made.close()
 
 
-def filling(size: int, letter: bytes = b"x") -> Callable[[Begin], None]:
-    def fill(begin: Begin) -> None:
+def filling(size: int, letter: bytes = b"x") -> Callable[[Allocate], None]:
+    def fill(begin: Allocate) -> None:
         os.pwrite(begin(size), letter * size, 0)
 
     return fill
 
 
-def put(cache: FileCache, clock: Clock, name: str, size: int = 3 * KB) -> Path:
+def put(cache: DiskCache, clock: Clock, name: str, size: int = 3 * KB) -> Path:
     clock.skipped += 1
     return cache.file(name, filling(size))
 
 
-def never(begin: Begin) -> None:
+def never(begin: Allocate) -> None:
     raise AssertionError("it is here already")
 
 
-def test_a_copy_is_made_once(cache: FileCache) -> None:
+def test_a_copy_is_made_once(cache: DiskCache) -> None:
     path = cache.file("bucket/a/b", filling(5))
     assert path.read_bytes() == b"xxxxx"
     assert cache.file("bucket/a/b", never) == path
@@ -56,7 +56,7 @@ def test_a_copy_is_made_once(cache: FileCache) -> None:
     assert cache.file("bucket/" + "long/" * 100, filling(1)).read_bytes() == b"x"
 
 
-def test_the_least_recently_used_make_room(cache: FileCache, clock: Clock) -> None:
+def test_the_least_recently_used_make_room(cache: DiskCache, clock: Clock) -> None:
     first, second, third = (put(cache, clock, name) for name in ("first", "second", "third"))
     clock.skipped += 1
     cache.file("first", never)
@@ -67,7 +67,7 @@ def test_the_least_recently_used_make_room(cache: FileCache, clock: Clock) -> No
     assert [path.exists() for path in (first, second, third)] == [False, False, False]
 
 
-def test_using_a_copy_leaves_its_modification_time(cache: FileCache, clock: Clock) -> None:
+def test_using_a_copy_leaves_its_modification_time(cache: DiskCache, clock: Clock) -> None:
     path = put(cache, clock, "name")
     before = path.stat().st_mtime_ns
     clock.skipped += 100
@@ -76,30 +76,30 @@ def test_using_a_copy_leaves_its_modification_time(cache: FileCache, clock: Cloc
     assert path.stat().st_atime > before / 1e9 + 50
 
 
-def test_what_somebody_uses_stays(cache: FileCache, clock: Clock) -> None:
+def test_what_somebody_uses_stays(cache: DiskCache, clock: Clock) -> None:
     first, second, third = (put(cache, clock, name) for name in ("first", "second", "third"))
     with first.open("rb") as used:
         fcntl.flock(used, fcntl.LOCK_SH)
         put(cache, clock, "fourth")
         assert [path.exists() for path in (first, second, third)] == [True, False, True]
-        with pytest.raises(StorageFull, match="AFTERGLOW_CACHE_BYTES"):
+        with pytest.raises(StorageFull, match="AFTERGLOW_CACHE_MAX_BYTES"):
             put(cache, clock, "fifth", 8 * KB)
         assert first.read_bytes() == b"x" * 3 * KB
     put(cache, clock, "fifth", 8 * KB)
     assert not first.exists()
 
 
-def test_what_never_fits_is_refused_and_leaves_nothing(cache: FileCache, clock: Clock) -> None:
+def test_what_never_fits_is_refused_and_leaves_nothing(cache: DiskCache, clock: Clock) -> None:
     with pytest.raises(StorageFull, match="no room for 10001 bytes"):
         put(cache, clock, "large", 10 * KB + 1)
     assert cache.used_bytes() == 0
     put(cache, clock, "large", 10 * KB)
 
 
-def test_downloads_side_by_side_do_not_count_on_the_same_room(cache: FileCache) -> None:
+def test_downloads_side_by_side_do_not_count_on_the_same_room(cache: DiskCache) -> None:
     both = threading.Barrier(2)
 
-    def fill(begin: Begin) -> None:
+    def fill(begin: Allocate) -> None:
         try:
             descriptor = begin(6 * KB)
         finally:
@@ -117,7 +117,7 @@ def test_downloads_side_by_side_do_not_count_on_the_same_room(cache: FileCache) 
     assert cache.used_bytes() == 6 * KB
 
 
-def test_scratch_files_count(cache: FileCache, clock: Clock) -> None:
+def test_scratch_files_count(cache: DiskCache, clock: Clock) -> None:
     path = put(cache, clock, "copy", 6 * KB)
     cache.scratch("one").write_bytes(bytes(9 * KB))
     assert path.exists()
@@ -125,14 +125,14 @@ def test_scratch_files_count(cache: FileCache, clock: Clock) -> None:
     assert not path.exists()
     with pytest.raises(StorageFull):
         put(cache, clock, "copy", 6 * KB)
-    cache.adopt("other", cache.scratch("one"))
+    cache.insert("other", cache.scratch("one"))
     put(cache, clock, "copy", 6 * KB)
 
 
-def test_of_many_who_want_a_copy_one_makes_it(cache: FileCache) -> None:
+def test_of_many_who_want_a_copy_one_makes_it(cache: DiskCache) -> None:
     made: list[int] = []
 
-    def fill(begin: Begin) -> None:
+    def fill(begin: Allocate) -> None:
         made.append(1)
         filling(KB)(begin)
 
@@ -140,11 +140,11 @@ def test_of_many_who_want_a_copy_one_makes_it(cache: FileCache) -> None:
     assert len(made) == 1
 
 
-def test_those_who_wait_hear_of_the_failure_and_the_next_tries_again(cache: FileCache) -> None:
+def test_those_who_wait_hear_of_the_failure_and_the_next_tries_again(cache: DiskCache) -> None:
     tried: list[int] = []
     gate = threading.Event()
 
-    def fill(begin: Begin) -> None:
+    def fill(begin: Allocate) -> None:
         begin(KB)
         tried.append(1)
         gate.wait(0.2)
@@ -163,8 +163,8 @@ def test_those_who_wait_hear_of_the_failure_and_the_next_tries_again(cache: File
     assert cache.file("wanted", filling(KB)).stat().st_size == KB
 
 
-def test_a_failed_download_leaves_nothing(cache: FileCache) -> None:
-    def fill(begin: Begin) -> None:
+def test_a_failed_download_leaves_nothing(cache: DiskCache) -> None:
+    def fill(begin: Allocate) -> None:
         os.pwrite(begin(4 * KB), b"half", 0)
         raise OSError(errno.ECONNRESET, "reset")
 
@@ -173,7 +173,7 @@ def test_a_failed_download_leaves_nothing(cache: FileCache) -> None:
     assert cache.used_bytes() == 0
 
 
-def test_a_full_disk_takes_copies_first(cache: FileCache, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_takes_copies_first(cache: DiskCache, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others may fill the file system, so it can be full below the limit."""
     for name in ("first", "second"):
         put(cache, clock, name)
@@ -195,21 +195,21 @@ def test_a_full_disk_takes_copies_first(cache: FileCache, clock: Clock, monkeypa
 
 def test_by_default_four_fifths_of_the_file_system_are_used(tmp_path: Path) -> None:
     status = os.statvfs(tmp_path)
-    assert FileCache(tmp_path).limit_bytes == status.f_blocks * status.f_frsize * 4 // 5
+    assert DiskCache(tmp_path).limit_bytes == status.f_blocks * status.f_frsize * 4 // 5
 
 
 def _die_while_downloading(folder: Path) -> None:
-    def fill(begin: Begin) -> None:
+    def fill(begin: Allocate) -> None:
         os.pwrite(begin(5 * KB), b"half", 0)
         os._exit(9)
 
-    cache = FileCache(folder, 10 * KB)
+    cache = DiskCache(folder, 10 * KB)
     cache.file("whole", filling(2 * KB))
     cache.scratch("segment").write_bytes(bytes(KB))
     cache.file("half", fill)
 
 
-def test_what_a_crash_left_is_removed_and_whole_copies_stay(cache: FileCache, tmp_path: Path) -> None:
+def test_what_a_crash_left_is_removed_and_whole_copies_stay(cache: DiskCache, tmp_path: Path) -> None:
     mine = cache.scratch("in work")
     mine.write_bytes(bytes(KB))
     process = multiprocessing.get_context("spawn").Process(target=_die_while_downloading, args=(tmp_path,))
@@ -217,7 +217,7 @@ def test_what_a_crash_left_is_removed_and_whole_copies_stay(cache: FileCache, tm
     process.join(60)
     assert process.exitcode == 9
     assert cache.used_bytes() == (1 + 2 + 5 + 1) * KB
-    later = FileCache(tmp_path, 10 * KB)
+    later = DiskCache(tmp_path, 10 * KB)
     assert later.used_bytes() == (1 + 2) * KB
     assert later.file("whole", never).stat().st_size == 2 * KB
     assert mine.exists()
@@ -226,27 +226,27 @@ def test_what_a_crash_left_is_removed_and_whole_copies_stay(cache: FileCache, tm
 
 
 def test_closing_removes_what_was_written_here(tmp_path: Path) -> None:
-    cache = FileCache(tmp_path, 10 * KB)
+    cache = DiskCache(tmp_path, 10 * KB)
     cache.scratch("name").write_bytes(b"x")
     cache.close()
     assert [*(tmp_path / "work").iterdir()] == []
-    FileCache(tmp_path, 10 * KB)  # forgotten without closing
+    DiskCache(tmp_path, 10 * KB)  # forgotten without closing
     assert [*(tmp_path / "work").iterdir()] == []
 
 
 def test_copies_of_an_earlier_boot_are_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    FileCache(tmp_path, 10 * KB).file("name", filling(KB))
+    DiskCache(tmp_path, 10 * KB).file("name", filling(KB))
     monkeypatch.setattr(module, "_boot", lambda: "another")
-    cache = FileCache(tmp_path, 10 * KB)
+    cache = DiskCache(tmp_path, 10 * KB)
     assert cache.used_bytes() == 0
     assert cache.file("name", filling(KB, b"y")).read_bytes() == b"y" * KB
     assert [path.name for path in tmp_path.glob("files-*")] == ["files-another"]
 
 
-def test_a_name_that_is_dropped_is_made_anew_and_maps_of_it_live_on(cache: FileCache) -> None:
+def test_a_name_that_is_dropped_is_made_anew_and_maps_of_it_live_on(cache: DiskCache) -> None:
     with cache.file("name", filling(KB)).open("rb") as file:
-        cache.drop("name")
-        cache.drop("never there")
+        cache.invalidate("name")
+        cache.invalidate("never there")
         assert cache.file("name", filling(KB, b"y")).read_bytes() == b"y" * KB
         assert file.read() == b"x" * KB
 
@@ -254,7 +254,7 @@ def test_a_name_that_is_dropped_is_made_anew_and_maps_of_it_live_on(cache: FileC
 def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(Unavailable, match="folder"):
-        FileCache(tmp_path / "file" / "cache", KB)
+        DiskCache(tmp_path / "file" / "cache", KB)
 
 
 def test_opening_and_closing_beside_each_other(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_opening_and_closing_beside_each_other(tmp_path: Path) -> None:
 
     def work(number: int) -> None:
         for turn in range(20):
-            cache = FileCache(tmp_path, 100 * KB)
+            cache = DiskCache(tmp_path, 100 * KB)
             cache.scratch("name").write_bytes(b"x")
             assert cache.file(f"{number} {turn}", filling(10)).exists()
             assert cache.scratch("name").read_bytes() == b"x"

@@ -23,7 +23,7 @@ def clients() -> Iterator[Clients]:
         make()
         clients = guarded_clients()
         yield clients
-        clients.forget()
+        clients.forget_credentials()
 
 
 @pytest.fixture
@@ -41,35 +41,35 @@ def used(usage: Usage) -> tuple[dict[str, int], float, float]:
 
 
 def test_a_put_is_one_call_of_a_unit_a_kilobyte(table: Table) -> None:
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         table.put("p", "small", b"x", if_absent=True)
     assert used(usage) == ({"dynamodb.PutItem": 1}, 0, 1)
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         table.put("p", "large", bytes(3 * KB), if_absent=True)
     assert used(usage) == ({"dynamodb.PutItem": 1}, 0, 4)
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         table.put("p", "large", bytes(2 * KB), expires_at=7)
     assert used(usage) == ({"dynamodb.UpdateItem": 1}, 0, 4)
 
 
 def test_a_kilobyte_counts_names_and_key(table: Table) -> None:
     room = KB - len("pk" + "p" + "sk" + "s" + "value" + "version") - 2
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         table.put("p", "s", bytes(room), if_absent=True)
     assert usage.write_units == 1
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         table.put("p", "t", bytes(room + 1), if_absent=True)
     assert usage.write_units == 2
 
 
 def test_replacing_and_deleting_are_billed_by_the_larger_of_before_and_after(table: Table) -> None:
     table.put_many([Put("p", "read", bytes(5 * KB)), Put("p", "written", bytes(5 * KB))])
-    with metering.measuring():
+    with metering.collect_usage():
         table.query("p")
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         table.put_many([Put("p", "read", b"stub"), Put("p", "fresh", b"stub")])
     assert used(usage) == ({"dynamodb.BatchWriteItem": 1}, 0, 6 + 1)
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         table.put("p", "read", b"smaller still", if_version=1)
         table.delete("p", "written")
         table.delete("p", "written")
@@ -78,13 +78,13 @@ def test_replacing_and_deleting_are_billed_by_the_larger_of_before_and_after(tab
 
 def test_a_query_is_billed_by_the_page_and_reads_by_the_item(table: Table) -> None:
     table.put_many([Put("p", f"{number}", bytes(3 * KB)) for number in range(4)])
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         assert len(table.query("p")) == 4
     assert used(usage) == ({"dynamodb.Query": 1}, 4, 0)
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         assert table.query("nothing") == []
     assert used(usage) == ({"dynamodb.Query": 1}, 1, 0)
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         table.get_many([("p", "0"), ("p", "1"), ("p", "none"), ("p", "0")])
         table.get("p", "none")
         table.get("p", "2")
@@ -93,7 +93,7 @@ def test_a_query_is_billed_by_the_page_and_reads_by_the_item(table: Table) -> No
 
 def test_every_page_is_a_call(table: Table) -> None:
     table.put_many([Put("p", f"{number:02}", bytes(100 * KB)) for number in range(12)])
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         assert len(table.query("p")) == 12
     assert usage.calls["dynamodb.Query"] == 2
     assert usage.read_units == pytest.approx(12 * 25.05, abs=2)
@@ -107,27 +107,27 @@ def test_a_transaction_counts_everything_twice(table: Table) -> None:
         Put("p", "any", b""),
         Delete("p", "no"),
     ]
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         table.transact(writes)
     assert used(usage) == ({"dynamodb.TransactWriteItems": 1}, 0, 2 * (1 + 2 + 1 + 1))
 
 
 def test_a_refused_put_is_billed_by_what_stands_there(table: Table) -> None:
     table.put("p", "s", bytes(2 * KB))
-    with metering.measuring() as usage, pytest.raises(ConditionFailed):
+    with metering.collect_usage() as usage, pytest.raises(ConditionFailed):
         table.put("p", "s", b"", if_absent=True)
     assert used(usage) == ({"dynamodb.PutItem": 1}, 0, 3)
-    with metering.measuring() as usage, pytest.raises(ConditionFailed):
+    with metering.collect_usage() as usage, pytest.raises(ConditionFailed):
         table.put("p", "none", bytes(5 * KB), if_version=1)
     assert used(usage) == ({"dynamodb.PutItem": 1}, 0, 1)
 
 
 def test_objects_and_messages_are_calls_and_bytes(stores: Stores) -> None:
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         stores.objects.put("a/b", bytes(5_000))
         stores.objects.get("a/b", 10, 100)
-        stores.objects.local_file("a/b")
-        stores.objects.local_file("a/b")
+        stores.objects.local_path("a/b")
+        stores.objects.local_path("a/b")
         assert len([*stores.objects.list("a/")]) == 1
         stores.objects.delete("a/b")
         stores.queue.send("group", "body")
@@ -144,10 +144,10 @@ def test_the_ranges_of_a_download_and_the_parts_of_an_upload_are_calls(
     monkeypatch.setattr("afterglow.storage.aws.transfer.MULTIPART_FROM", 6_000_000)
     monkeypatch.setattr("afterglow.storage.aws.transfer.PART_BYTES", 5 * KB * KB)
     stores.objects.put("small", bytes(950_000))
-    large = stores.objects.scratch("large")
+    large = stores.objects.temporary_path("large")
     large.write_bytes(bytes(7_000_000))
-    with metering.measuring() as usage:
-        stores.objects.local_file("small")
+    with metering.collect_usage() as usage:
+        stores.objects.local_path("small")
         stores.objects.upload("large", large)
     assert usage.calls == {
         "s3.GetObject": 10, "s3.CreateMultipartUpload": 1, "s3.UploadPart": 2, "s3.CompleteMultipartUpload": 1,
@@ -161,21 +161,21 @@ def test_every_attempt_is_noted_with_what_it_may_have_done(
     without_waiting(monkeypatch)
     sabotage = Sabotage(clients.dynamodb)
     sabotage.plan("PutItem", answered(500, "InternalServerError"), lost)
-    with metering.measuring() as usage, pytest.raises(ConditionFailed):
+    with metering.collect_usage() as usage, pytest.raises(ConditionFailed):
         table.put("p", "s", bytes(3 * KB), if_absent=True)
     assert used(usage) == ({"dynamodb.PutItem": 3}, 0, 0 + 4 + 4)
     sabotage.plan("GetItem", *[answered(400, "ThrottlingException")] * 3)
-    with metering.measuring() as usage, pytest.raises(Busy):
+    with metering.collect_usage() as usage, pytest.raises(Busy):
         table.get("p", "s")
     assert used(usage) == ({"dynamodb.GetItem": 3}, 0, 0)
     sabotage.plan("GetItem", *[unreachable] * 3)
-    with metering.measuring() as usage, pytest.raises(Unavailable):
+    with metering.collect_usage() as usage, pytest.raises(Unavailable):
         table.get("p", "s")
     assert used(usage) == ({}, 0, 0)
 
 
 def test_nothing_is_noted_where_nothing_collects(table: Table) -> None:
     table.put("p", "s", b"")
-    with metering.measuring() as usage:
+    with metering.collect_usage() as usage:
         pass
     assert used(usage) == ({}, 0, 0)

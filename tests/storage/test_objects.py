@@ -9,25 +9,25 @@ from typing import Any
 import pytest
 
 from afterglow.errors import AfterglowError, StorageFull, Unavailable
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from afterglow.storage.local.objects import DirectoryObjects
 
 
 @pytest.fixture
 def objects(tmp_path: Path) -> DirectoryObjects:
-    return DirectoryObjects(tmp_path / "objects", Ambient())
+    return DirectoryObjects(tmp_path / "objects", System())
 
 
 def scratch_of(objects: DirectoryObjects) -> list[Path]:
-    return [*objects.scratch("x").parent.iterdir()]
+    return [*objects.temporary_path("x").parent.iterdir()]
 
 
 def test_old_leftovers_are_swept_and_young_ones_are_not(objects: DirectoryObjects) -> None:
     for name, touched in (("old", 1_000), ("young", 3_000)):
-        objects.scratch(name).write_bytes(b"half")
-        os.utime(objects.scratch(name), (touched, touched))
+        objects.temporary_path(name).write_bytes(b"half")
+        os.utime(objects.temporary_path(name), (touched, touched))
     objects.put("kept", b"whole")
-    objects.sweep_scratch(older_than=2_000)
+    objects.remove_stale_temporary_files(older_than=2_000)
     assert [path.name for path in scratch_of(objects)] == ["young"]
     assert objects.get("kept") == b"whole"
 
@@ -68,10 +68,10 @@ def test_emptied_folders_go(objects: DirectoryObjects, tmp_path: Path) -> None:
 
 def test_an_upload_of_nothing_is_unavailable(objects: DirectoryObjects) -> None:
     with pytest.raises(Unavailable, match="key"):
-        objects.upload("key", objects.scratch("never written"))
+        objects.upload("key", objects.temporary_path("never written"))
 
 
 def test_a_place_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(Unavailable):
-        DirectoryObjects(tmp_path / "file" / "objects", Ambient())
+        DirectoryObjects(tmp_path / "file" / "objects", System())

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from afterglow.storage.local.queue import ThreadQueue
 
 PATIENCE_SECONDS = 20.0
@@ -19,7 +19,7 @@ def wait_until(done: Callable[[], bool]) -> None:
 
 def test_nudges_of_one_group_are_merged() -> None:
     seen: list[tuple[str, str]] = []
-    queue = ThreadQueue(Ambient())
+    queue = ThreadQueue(System())
     for number in range(100):
         queue.send(f"group {number % 2}", f"{number}")
     queue.start(lambda group, body: seen.append((group, body)))
@@ -35,7 +35,7 @@ def test_a_handler_may_ask_to_be_called_again() -> None:
         seen.append(time.monotonic())
         return 0.05 if len(seen) < 3 else None
 
-    queue = ThreadQueue(Ambient())
+    queue = ThreadQueue(System())
     queue.start(handle)
     queue.send("group", "")
     wait_until(lambda: len(seen) == 3)
@@ -46,7 +46,7 @@ def test_a_handler_may_ask_to_be_called_again() -> None:
 
 def test_later_is_not_now_and_a_nudge_makes_it_sooner() -> None:
     seen: list[str] = []
-    queue = ThreadQueue(Ambient())
+    queue = ThreadQueue(System())
     queue.start(lambda group, body: seen.append(body))
     queue.send_later("group", "later", 1_000)
     queue.send("other", "now")
@@ -58,7 +58,7 @@ def test_later_is_not_now_and_a_nudge_makes_it_sooner() -> None:
 
 def test_a_nudge_is_not_put_off_by_a_later_one() -> None:
     seen: list[str] = []
-    queue = ThreadQueue(Ambient())
+    queue = ThreadQueue(System())
     queue.send("group", "now")
     queue.send_later("group", "later", 1_000)
     queue.start(lambda group, body: seen.append(body))
@@ -75,7 +75,7 @@ def test_closing_waits_for_the_message_in_hand_and_drops_the_rest() -> None:
         assert go_on.wait(PATIENCE_SECONDS)
         seen.append(body)
 
-    queue = ThreadQueue(Ambient())
+    queue = ThreadQueue(System())
     queue.start(handle)
     queue.send("one", "in hand")
     assert begun.wait(PATIENCE_SECONDS)
@@ -86,6 +86,6 @@ def test_closing_waits_for_the_message_in_hand_and_drops_the_rest() -> None:
 
 
 def test_closing_what_was_never_started_is_no_error() -> None:
-    queue = ThreadQueue(Ambient())
+    queue = ThreadQueue(System())
     queue.send("group", "")
     queue.close()

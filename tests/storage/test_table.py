@@ -90,9 +90,9 @@ def test_space_is_given_back(tmp_path: Path) -> None:
     table.put_many([Put("p", f"{number:05}", bytes(8_000)) for number in range(4_000)])
     table.put_many([Put("p", f"{number:05}", b"") for number in range(4_000)])
     full = size()
-    table.reclaim(2_000)
+    table.vacuum(2_000)
     assert full - 3_000 * 4_096 < size() <= full - 2_000 * 4_096
-    table.reclaim()
+    table.vacuum()
     assert size() < full / 5
     assert table._connection().execute("PRAGMA freelist_count").fetchone() == (0,)
     assert len(table.query("p")) == 4_000

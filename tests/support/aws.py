@@ -21,10 +21,10 @@ from botocore.awsrequest import AWSPreparedRequest
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from afterglow.storage.aws import billing
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.aws.disk_cache import FileCache
+from afterglow.storage.aws.disk_cache import DiskCache
 from afterglow.storage.aws.objects import S3Objects
 from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable
@@ -49,7 +49,7 @@ class Made:
 
     def settings(self, settings: Settings, cache: Path) -> Settings:
         """The same settings, for this deployment."""
-        return replace(settings, table=self.table, bucket=self.bucket, queue=self.queue, cache=str(cache))
+        return replace(settings, table=self.table, bucket=self.bucket, queue=self.queue, cache_dir=str(cache))
 
 
 def environment(account: str = "123456789012", endpoint: str | None = None) -> dict[str, str]:
@@ -147,15 +147,15 @@ def stores_on_aws(
 ) -> Stores:
     """The stores of a deployment, as a process with its own cache opens them; `faults` wraps all three."""
     clock = clock or Clock()
-    ambient = Ambient(now=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}"))
-    clients = clients or guarded_clients(ambient)
+    system = System(now=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}"))
+    clients = clients or guarded_clients(system)
     settings = made.settings(settings, cache)
     stores = Stores(
         table=DynamoTable(clients, made.table),
-        objects=S3Objects(clients, made.bucket, FileCache(cache, settings.cache_bytes), ambient),
+        objects=S3Objects(clients, made.bucket, DiskCache(cache, settings.cache_max_bytes), system),
         queue=SqsQueue(clients, made.queue),
         settings=settings,
-        ambient=ambient,
+        system=system,
     )
     return stores if faults is None else made_faulty(stores, faults)
 
@@ -176,9 +176,9 @@ class GuardedClients(Clients):
         return client
 
 
-def guarded_clients(ambient: Ambient | None = None) -> Clients:
+def guarded_clients(system: System | None = None) -> Clients:
     """Clients for tests."""
-    return GuardedClients(ambient)
+    return GuardedClients(system)
 
 
 def _guard(params: Mapping[str, Any], model: Any, **_: object) -> None:

@@ -21,7 +21,7 @@ from botocore.config import Config
 
 from afterglow.auth import Role
 from afterglow.auth.api_keys import Keys
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.table import DynamoTable
 from tests.support.aws import REGION
@@ -121,8 +121,8 @@ class Deployment:
         """A new API key for everything, made as the account's root."""
         clients = Clients()
         with mock.patch.dict("os.environ", self.aws.environment(ACCOUNT)):
-            made, _ = Keys(DynamoTable(clients, self.outputs["Table"]), Ambient()).create(Role.ADMIN, None)
-        clients.forget()
+            made, _ = Keys(DynamoTable(clients, self.outputs["Table"]), System()).create(Role.ADMIN, None)
+        clients.forget_credentials()
         return made
 
     @contextmanager

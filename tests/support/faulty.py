@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from afterglow.errors import Unavailable
-from afterglow.storage.ports import ConditionFailed, Item, ObjectInfo, ObjectMissing, Objects, Put, Queue, Table, Write
+from afterglow.storage.ports import ConditionFailed, Item, ObjectInfo, ObjectNotFound, Objects, Put, Queue, Table, Write
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def seeded(seed: int, share: float, faults: Sequence[Fault]) -> Choice:
 def _apply_unheard(apply: Callable[[], object]) -> None:
     try:
         apply()
-    except (ConditionFailed, ObjectMissing):
+    except (ConditionFailed, ObjectNotFound):
         pass
 
 
@@ -165,8 +165,8 @@ class FaultyObjects:
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         self._faults.call(f"objects.put {key}", lambda: self._inner.put(key, data, if_absent=if_absent))
 
-    def scratch(self, name: str) -> Path:
-        return self._inner.scratch(name)
+    def temporary_path(self, name: str) -> Path:
+        return self._inner.temporary_path(name)
 
     def upload(self, key: str, path: Path) -> None:
         def apply() -> None:
@@ -181,14 +181,14 @@ class FaultyObjects:
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         return self._faults.call("objects.get_many", lambda: self._inner.get_many(keys))
 
-    def fetch(self, keys: Sequence[str]) -> None:
-        self._faults.call("objects.fetch", lambda: self._inner.fetch(keys))
+    def prefetch(self, keys: Sequence[str]) -> None:
+        self._faults.call("objects.fetch", lambda: self._inner.prefetch(keys))
 
-    def local_file(self, key: str) -> Path:
-        return self._faults.call(f"objects.local_file {key}", lambda: self._inner.local_file(key))
+    def local_path(self, key: str) -> Path:
+        return self._faults.call(f"objects.local_file {key}", lambda: self._inner.local_path(key))
 
-    def renew(self, key: str) -> bool:
-        return self._inner.renew(key)
+    def invalidate(self, key: str) -> bool:
+        return self._inner.invalidate(key)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         return iter(self._faults.call(f"objects.list {prefix}", lambda: [*self._inner.list(prefix)]))

@@ -64,7 +64,7 @@ def ministack(*, auth: bool = False, tls: bool = False, variables: dict[str, str
             "LOG_LEVEL": "WARNING",
             "TMPDIR": folder,
             "HOME": folder,
-            "AFTERGLOW_CACHE": str(Path(folder, "cache")),
+            "AFTERGLOW_CACHE_DIR": str(Path(folder, "cache")),
             **({"AUTH": "true"} if auth else {}),
             **({"USE_SSL": "1", "AWS_CA_BUNDLE": str(certificate)} if tls else {}),
             **(variables or {}),

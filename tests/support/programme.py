@@ -13,7 +13,7 @@ import numpy as np
 from afterglow.catalog import collections, keys
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
-from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import Selection
 from afterglow.errors import AfterglowError, Busy, Unavailable
 from afterglow.filters.parse import parse_where
@@ -91,16 +91,16 @@ class Run:
         engine, indexer = Engine(stores), Replica.for_indexer(stores, self.id)
         for step in PROGRAMME:
             if isinstance(step, Work):
-                self.clock.skipped += stores.settings.garbage_grace_seconds + 1
+                self.clock.skipped += stores.settings.gc_grace_seconds + 1
                 try:
-                    index(stores, indexer, self.id, quiet=step.quiet)
+                    index(stores, indexer, self.id, idle=step.quiet)
                 except AfterglowError:
                     if again is False:
                         raise
                     indexer = Replica.for_indexer(stores, self.id)
                     if again is None:
                         continue
-                    index(stores, indexer, self.id, quiet=step.quiet)
+                    index(stores, indexer, self.id, idle=step.quiet)
                 continue
             batch = step if isinstance(step, Batch) else self.doomed(step.k)
             self.possible.append(self.model.after(batch))
@@ -142,7 +142,7 @@ class Run:
             return
         engine = Engine(self.sound)
         for position, model in self.moments.items():
-            found = engine.get(self.scope, Selection(), None, 0, EVERYTHING, at=Moment(position=position))
+            found = engine.get(self.scope, Selection(), None, 0, EVERYTHING, at=PointInTime(position=position))
             assert exactly(as_model(found)) == exactly([*model.records.items()])
 
     def check_afterwards(self) -> None:
@@ -150,18 +150,18 @@ class Run:
         self.model = self.settled()
         self.possible.clear()
         assert set(named(self.sound, self.id)) <= {info.key for info in self.sound.objects.list("")}
-        index(self.sound, Replica.for_indexer(self.sound, self.id), self.id, quiet=True)
+        index(self.sound, Replica.for_indexer(self.sound, self.id), self.id, idle=True)
         self.settled()
-        self.clock.skipped += self.sound.settings.garbage_grace_seconds + 1
-        gc.collect(self.sound, self.id)
+        self.clock.skipped += self.sound.settings.gc_grace_seconds + 1
+        gc.collect_garbage(self.sound, self.id)
         self.settled()
         self.check_past()
-        self.clock.skipped += self.sound.settings.retention_seconds + 3 * self.sound.settings.garbage_grace_seconds
-        gc.collect(self.sound, self.id)
+        self.clock.skipped += self.sound.settings.retention_seconds + 3 * self.sound.settings.gc_grace_seconds
+        gc.collect_garbage(self.sound, self.id)
         self.settled()
         assert set(named(self.sound, self.id)) == {info.key for info in self.sound.objects.list("")}
-        self.clock.skipped += self.sound.settings.fence_seconds + 1
-        trim.expire(self.sound, self.id)
+        self.clock.skipped += self.sound.settings.log_placeholder_ttl_seconds + 1
+        trim.delete_expired_placeholders(self.sound, self.id)
         log = self.sound.table.query(keys.collection(self.id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL)
         assert log == []
         self.settled()
@@ -171,11 +171,11 @@ def named(stores: Stores, collection_id: UUID) -> Iterator[str]:
     """Every object that the manifest in force or the log names."""
     state = collections.by_id(stores.table, collection_id)
     assert state is not None
-    if state.manifest is not None:
-        yield state.manifest
-        for segment in manifests.load(stores.objects, state.manifest).segments:
+    if state.manifest_key is not None:
+        yield state.manifest_key
+        for segment in manifests.load(stores.objects, state.manifest_key).segments:
             yield from (file.key for file in segment.objects)
     for item in stores.table.query(keys.collection(collection_id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL):
         entry = entries.decode(item)
-        if entry.object is not None:
-            yield entry.object
+        if entry.payload_key is not None:
+            yield entry.payload_key

@@ -12,7 +12,7 @@ from typing import Any
 from afterglow.catalog import Catalog, Collection, schema
 from afterglow.collection import Engine
 from afterglow.collection.types import Scope
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from afterglow.storage.local.objects import DirectoryObjects
 from afterglow.storage.local.table import SqliteTable
 from afterglow.storage.ports import Stores
@@ -21,14 +21,14 @@ from tests.support.faulty import Faults, FaultyObjects, FaultyQueue, FaultyTable
 _MEMORY = Path("/dev/shm")
 
 SMALL = Settings(
-    fold_ops=6,
-    graph_rows=8,
-    exact_rows=0,
-    inline_bytes=400,
-    build_threads=1,
-    garbage_grace_seconds=5.0,
-    fence_seconds=1_000,
-    tail_trust_seconds=100.0,
+    flush_ops=6,
+    hnsw_min_rows=8,
+    exact_search_max_rows=0,
+    log_inline_max_bytes=400,
+    compaction_threads=1,
+    gc_grace_seconds=5.0,
+    log_placeholder_ttl_seconds=1_000,
+    log_end_cache_seconds=100.0,
     retention_seconds=0.0,
 )
 """Everything that a large collection does happens after a few records; the past is not kept."""
@@ -91,13 +91,13 @@ def stores_at(
 ) -> Stores:
     """The stores of a data directory, created when missing; `faults` wraps all three."""
     clock = clock or Clock()
-    ambient = Ambient(now=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}"))
+    system = System(now=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}"))
     stores = Stores(
         table=SqliteTable(folder / "table.sqlite"),
-        objects=DirectoryObjects(folder / "objects", ambient),
+        objects=DirectoryObjects(folder / "objects", system),
         queue=Nudges(),
         settings=settings,
-        ambient=ambient,
+        system=system,
     )
     return stores if faults is None else made_faulty(stores, faults)
 
@@ -120,7 +120,7 @@ def new_collection(
     metadata: dict[str, Any] | None = None,
 ) -> tuple[Scope, Collection]:
     """A collection in the default database, which is made when missing; `sparse` are keys to index, by BM25 or not."""
-    catalog = Catalog(stores.table, stores.ambient)
+    catalog = Catalog(stores.table, stores.system)
     catalog.ensure_defaults()
     keys = {key: _sparse_index(bm25) for key, bm25 in (sparse or {}).items()}
     vectors = {"float_list": {"vector_index": {"enabled": True, "config": {"space": space}}}}

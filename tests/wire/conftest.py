@@ -4,9 +4,9 @@ import httpx
 import pytest
 
 from afterglow.api.app import create_app
-from afterglow.deployment.local import open_directory
+from afterglow.deployment.local import open_local
 from afterglow.jobs.start import start_engine
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from tests.wire.face import CollectionFace, Face
 from tests.wire.searching import VECTORS
 from tests.wire.serving import served
@@ -17,10 +17,10 @@ AGENT = {"user-agent": "afterglow-tests"}
 
 @pytest.fixture(scope="session")
 def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
-    settings, ambient = Settings(max_body_bytes=1_000_000, client_seconds=1.0), Ambient()
-    engine = start_engine(open_directory(tmp_path_factory.mktemp("data"), ambient), settings, ambient)
+    settings, system = Settings(max_body_bytes=1_000_000, client_timeout_seconds=1.0), System()
+    engine = start_engine(open_local(tmp_path_factory.mktemp("data"), system), settings, system)
     try:
-        app = create_app(engine, settings, ambient, allow_reset=False)
+        app = create_app(engine, settings, system, allow_reset=False)
         with served(app) as base, httpx.Client(base_url=base, timeout=30.0, headers=AGENT) as client:
             yield Face(client)
     finally:

@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from afterglow.api.app import create_app
-from afterglow.deployment.local import open_directory
+from afterglow.deployment.local import open_local
 from afterglow.jobs.start import start_engine
-from afterglow.metering import measuring
-from afterglow.settings import Ambient, Settings
+from afterglow.metering import collect_usage
+from afterglow.settings import Settings, System
 from tests.wire.face import CollectionFace, Face, refused
 from tests.wire.serving import served
 
@@ -19,10 +19,10 @@ NOTHING_USED = "read-units=0, write-units=0, bytes-read=0, bytes-written=0"
 
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
-    settings, ambient = Settings(max_answer_bytes=LIMIT, compress_bytes=2_000), Ambient()
-    engine = start_engine(open_directory(tmp_path_factory.mktemp("data"), ambient), settings, ambient)
+    settings, system = Settings(max_response_bytes=LIMIT, compress_min_bytes=2_000), System()
+    engine = start_engine(open_local(tmp_path_factory.mktemp("data"), system), settings, system)
     try:
-        app = create_app(engine, settings, ambient, allow_reset=False, metered=True)
+        app = create_app(engine, settings, system, allow_reset=False, metered=True)
         with served(app) as base, httpx.Client(base_url=base, timeout=30.0) as client:
             yield Face(client)
     finally:
@@ -85,6 +85,6 @@ def test_every_answer_says_what_it_used(filled: CollectionFace) -> None:
 
 
 def test_measuring_ends_with_the_request(face: Face) -> None:
-    with measuring() as outside:
+    with collect_usage() as outside:
         assert "afterglow-usage" not in face.call("GET", "/api/v2/heartbeat").headers
-    assert outside.facts == {}
+    assert outside.attributes == {}

@@ -7,14 +7,14 @@ import numpy as np
 import orjson
 import pytest
 
-from afterglow.api.http.handler import Answer, Call, Later, Service
+from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.v2 import records, search
 from afterglow.catalog import schema
 from afterglow.collection import Batch, Engine, Op
 from afterglow.collection.types import Scope
-from afterglow.deployment.base import NoQueue
-from afterglow.deployment.local import open_directory
-from afterglow.settings import Ambient, Settings
+from afterglow.deployment.base import NullQueue
+from afterglow.deployment.local import open_local
+from afterglow.settings import Settings, System
 from tests.support.stores import StillClock
 
 TENANT, DATABASE = "default_tenant", "default_database"
@@ -26,35 +26,37 @@ def clock() -> StillClock:
 
 
 @pytest.fixture
-def service(tmp_path: Path, clock: StillClock) -> Iterator[Service]:
-    ambient = Ambient(now=clock.now)
-    place, settings = open_directory(tmp_path, ambient), Settings()
-    engine = Engine(place.stores(settings, ambient, NoQueue()))
+def service(tmp_path: Path, clock: StillClock) -> Iterator[AppContext]:
+    system = System(now=clock.now)
+    place, settings = open_local(tmp_path, system), Settings()
+    engine = Engine(place.stores(settings, system, NullQueue()))
     engine.catalog.ensure_defaults()
-    yield Service(engine, settings, ambient, allow_reset=False, threads=1)
+    yield AppContext(engine, settings, system, allow_reset=False, threads=1)
     engine.close()
 
 
 @pytest.fixture
-def path(service: Service) -> dict[str, str]:
+def path(service: AppContext) -> dict[str, str]:
     made = service.engine.create_collection(TENANT, DATABASE, "weighed", None, schema.reconcile(None, None, None))
     batch = Batch(Op.ADD, ["a", "b"], np.eye(2, dtype=np.float32), documents=["one", "two"])
     service.engine.write(Scope(TENANT, DATABASE, made.id), batch)
     return {"tenant": TENANT, "database": DATABASE, "collection_id": str(made.id)}
 
 
-def asked(service: Service, path: dict[str, str], **fields: object) -> Answer | Later:
+def asked(service: AppContext, path: dict[str, str], **fields: object) -> Response | Deferred:
     """What the handler makes of a query."""
-    return records.query(service, Call(path, b"", orjson.dumps({"query_embeddings": [[1.0, 0.0]], **fields})))
+    return records.query(service, Request(path, b"", orjson.dumps({"query_embeddings": [[1.0, 0.0]], **fields})))
 
 
-def test_only_a_warm_collection_is_answered_at_once(service: Service, path: dict[str, str], clock: StillClock) -> None:
+def test_only_a_warm_collection_is_answered_at_once(
+    service: AppContext, path: dict[str, str], clock: StillClock
+) -> None:
     first = asked(service, path)
-    assert isinstance(first, Later)
+    assert isinstance(first, Deferred)
     answer = first.work()
     assert asked(service, path) == answer
     clock.seconds += 2.0
-    assert isinstance(asked(service, path), Later)
+    assert isinstance(asked(service, path), Deferred)
 
 
 @pytest.mark.parametrize(
@@ -68,32 +70,32 @@ def test_only_a_warm_collection_is_answered_at_once(service: Service, path: dict
     ],
 )
 def test_what_may_take_long_leaves_the_loop_free(
-    service: Service, path: dict[str, str], fields: dict[str, object]
+    service: AppContext, path: dict[str, str], fields: dict[str, object]
 ) -> None:
     warm = asked(service, path)
-    assert isinstance(warm, Later)
+    assert isinstance(warm, Deferred)
     warm.work()
-    assert isinstance(asked(service, path), Answer)
+    assert isinstance(asked(service, path), Response)
     later = asked(service, path, **fields)
-    assert isinstance(later, Later)
+    assert isinstance(later, Deferred)
     assert later.work().body
 
 
-def searched(service: Service, path: dict[str, str], *searches: object) -> Answer | Later:
+def searched(service: AppContext, path: dict[str, str], *searches: object) -> Response | Deferred:
     """What the handler makes of searches."""
-    return search.search(service, Call(path, b"", orjson.dumps({"searches": searches})))
+    return search.search(service, Request(path, b"", orjson.dumps({"searches": searches})))
 
 
 NEAR = {"$knn": {"query": [1.0, 0.0], "limit": 2}}
 WORDS = {"$knn": {"query": {"indices": [1], "values": [1]}, "key": "words", "limit": 2}}
 
 
-def test_a_light_search_is_answered_at_once(service: Service, path: dict[str, str]) -> None:
+def test_a_light_search_is_answered_at_once(service: AppContext, path: dict[str, str]) -> None:
     first = searched(service, path, {"rank": NEAR})
-    assert isinstance(first, Later)
+    assert isinstance(first, Deferred)
     answer = first.work()
     assert searched(service, path, {"rank": NEAR}) == answer
-    assert isinstance(searched(service, path, {"rank": {"$sum": [NEAR, NEAR]}, "filter": {"n": 1}}), Answer)
+    assert isinstance(searched(service, path, {"rank": {"$sum": [NEAR, NEAR]}, "filter": {"n": 1}}), Response)
 
 
 @pytest.mark.parametrize(
@@ -111,10 +113,10 @@ def test_a_light_search_is_answered_at_once(service: Service, path: dict[str, st
     ids=lambda each: repr(each)[:60],
 )
 def test_what_may_take_long_to_search_leaves_the_loop_free(
-    service: Service, path: dict[str, str], searches: list[object]
+    service: AppContext, path: dict[str, str], searches: list[object]
 ) -> None:
     warm = searched(service, path, {"rank": NEAR})
-    assert isinstance(warm, Later)
+    assert isinstance(warm, Deferred)
     warm.work()
-    assert isinstance(searched(service, path, {"rank": NEAR}), Answer)
-    assert isinstance(searched(service, path, *searches), Later)
+    assert isinstance(searched(service, path, {"rank": NEAR}), Response)
+    assert isinstance(searched(service, path, *searches), Deferred)

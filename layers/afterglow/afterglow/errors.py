@@ -45,7 +45,7 @@ class WrongDimension(InvalidArgument):
         self.given = given
 
 
-class Malformed(AfterglowError):
+class InvalidBody(AfterglowError):
     """Well-formed JSON of the wrong shape."""
 
 

@@ -29,7 +29,7 @@ class Usage:
     """Bytes that S3 was sent."""
     phases: dict[str, float] = field(default_factory=dict)
     """Milliseconds by step."""
-    facts: dict[str, str | int | float | bool] = field(default_factory=dict)
+    attributes: dict[str, str | int | float | bool] = field(default_factory=dict)
     """What the request was about: its collection, how many rows."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -44,7 +44,7 @@ class Usage:
             self.bytes_read += read
             self.bytes_written += written
 
-    def took(self, phase: str, milliseconds: float) -> None:
+    def add_phase_time(self, phase: str, milliseconds: float) -> None:
         """Note the time of a step; steps of one name are added up."""
         with self._lock:
             self.phases[phase] = self.phases.get(phase, 0.0) + milliseconds
@@ -53,13 +53,13 @@ class Usage:
 _CURRENT: ContextVar[Usage | None] = ContextVar("afterglow-usage", default=None)
 
 
-def current() -> Usage | None:
+def current_usage() -> Usage | None:
     """What collects here and now, if anything does."""
     return _CURRENT.get()
 
 
 @contextmanager
-def measuring() -> Iterator[Usage]:
+def collect_usage() -> Iterator[Usage]:
     """Collect what the block uses."""
     usage = Usage()
     token = _CURRENT.set(usage)
@@ -84,4 +84,4 @@ def _timed(usage: Usage, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        usage.took(name, (time.perf_counter() - began) * 1000)
+        usage.add_phase_time(name, (time.perf_counter() - began) * 1000)

@@ -17,70 +17,70 @@ PREFIX = "AFTERGLOW_"
 class Settings:
     """Everything that can be set, with the default for one local process; `ON_AWS` says what differs there.
 
-    Each field is also an environment variable: `fold_ops` is `AFTERGLOW_FOLD_OPS`.
+    Each field is also an environment variable: `flush_ops` is `AFTERGLOW_FLUSH_OPS`.
     """
 
     max_batch_size: int = 5461
     """Records a client may send in one write, advertised by pre-flight."""
     max_body_bytes: int = 40 * 1024 * 1024
     """A larger request body is answered 413."""
-    max_answer_bytes: int = 0
+    max_response_bytes: int = 0
     """A larger answer, as it leaves, is answered 413 instead; 0: there is no limit."""
-    compress_bytes: int = 0
+    compress_min_bytes: int = 0
     """An answer from this size on is compressed where the client accepts it; 0: none is."""
-    inline_bytes: int = 32 * 1024
+    log_inline_max_bytes: int = 32 * 1024
     """A larger batch goes to an object, and only a pointer to it into the log."""
-    fold_ops: int = 8_192
+    flush_ops: int = 8_192
     """Operations in the unindexed tail at which it is folded at once."""
-    fold_bytes: int = 32 * 1024 * 1024
+    flush_bytes: int = 32 * 1024 * 1024
     """Bytes of log entries in the tail at which it is folded at once."""
-    fold_quiet_seconds: float = 2.0
+    flush_idle_seconds: float = 2.0
     """A smaller tail is folded when the collection was not written for this long."""
-    nudge_ops: int = 1
+    notify_every_ops: int = 1
     """The indexer is told of a write that brings the operations of the log past a multiple of this."""
-    nudge_entries: int = 1
+    notify_every_entries: int = 1
     """The indexer is told of every so many-th entry of the log."""
-    merge_bytes: int = 0
+    max_segment_vector_bytes: int = 0
     """The most bytes of vectors that segments may have together to be merged into one; 0: there is no limit."""
-    build_bytes: int = 2 * 1024**3
+    compaction_memory_bytes: int = 2 * 1024**3
     """Memory for a merge: what is estimated to need more becomes several segments, each with a graph of its own."""
-    tail_limit_ops: int = 400_000
+    max_unflushed_ops: int = 400_000
     """Operations in the tail at which writes answer 429 until the indexer has caught up."""
-    graph_rows: int = 4_096
+    hnsw_min_rows: int = 4_096
     """Rows from which a segment carries an HNSW graph; below it exact search is as fast."""
-    exact_rows: int = 10_000
+    exact_search_max_rows: int = 10_000
     """Rows that a filter may leave for exact scoring, at 384 dimensions; scaled by dimension."""
-    build_threads: int = 2
+    compaction_threads: int = 2
     """Threads that insert into a graph."""
-    garbage_grace_seconds: float = 40.0
+    gc_grace_seconds: float = 40.0
     """How long an object that no manifest names is kept."""
-    fence_seconds: int = 7 * 24 * 3600
+    log_placeholder_ttl_seconds: int = 7 * 24 * 3600
     """How long a folded log slot, and the fence of a dropped collection, keeps slow writers out."""
     retention_seconds: float = 7 * 24 * 3600.0
     """How far back a collection can be read and restored, a dropped one too; 0: not at all."""
-    expiry_seconds: float = 60.0
+    ttl_sweep_seconds: float = 60.0
     """How often a process with an indexer of its own looks for expired records to delete."""
-    scrub_bytes: int = 20 * 1024**3
+    scrub_max_bytes: int = 20 * 1024**3
     """On AWS: bytes of segments whose checksums the janitor compares in one run."""
-    tail_trust_seconds: float = 3600.0
+    log_end_cache_seconds: float = 3600.0
     """A writer whose knowledge of the log's end is older reads the log before it appends; at most half the fence."""
-    replicas: int = 256
+    max_open_collections: int = 256
     """Collections kept open in memory, at most."""
-    replica_bytes: int = 0
+    max_memtable_bytes: int = 0
     """Bytes of unindexed tails kept in memory, all collections together; 0: there is no limit."""
-    import_rejected: int = 1_000
+    import_max_rejected_rows: int = 1_000
     """Rows of an import that may be rejected; one more stops it."""
-    import_line_bytes: int = 16 * 1024 * 1024
+    import_max_line_bytes: int = 16 * 1024 * 1024
     """A longer line of an imported file is rejected."""
-    import_expansion: int = 100
+    import_max_decompression_ratio: int = 100
     """How many times its size an imported file may expand to; it may expand to 64 MB in any case."""
     import_memory_bytes: int = 2 * 1024**3
     """Memory in which a Parquet file is decoded; about four times the embeddings of a row group."""
     import_range_bytes: int = 64 * 1024 * 1024
     """An imported file that can be split is split into ranges of about so many bytes."""
-    import_tries: int = 3
+    import_max_attempts: int = 3
     """On AWS: how often the importer's queue delivers a message before it is a dead letter."""
-    import_kept_seconds: int = 30 * 24 * 3600
+    import_report_ttl_seconds: int = 30 * 24 * 3600
     """How long the receipt of an import is kept, by which the same file is known again."""
     allow_reset: bool = False
     """Whether clients may delete everything by the reset call; `--allow-reset` says so too."""
@@ -92,9 +92,9 @@ class Settings:
     """On AWS: the URL of the SQS queue of the indexer; without it `afterglow run --aws` indexes by itself."""
     import_queue: str = ""
     """On AWS: the URL of the SQS queue of the importer."""
-    cache: str = "/tmp/afterglow"  # noqa: S108  all that a function may write to; nothing there is trusted unchecked
+    cache_dir: str = "/tmp/afterglow"  # noqa: S108  all that a function may write to; nothing there is trusted unchecked
     """On AWS: the directory that segments are downloaded to."""
-    cache_bytes: int = 0
+    cache_max_bytes: int = 0
     """On AWS: bytes of segments kept there; 0: four fifths of the file system it is on."""
     verify_checksums: bool = True
     """Whether opening a segment reads it whole to compare checksums."""
@@ -106,19 +106,19 @@ class Settings:
     """For `token`: the one token."""
     api_key: str = field(default="", repr=False)
     """For commands that are given a server's `--url`: the key that they show."""
-    auth_trust_seconds: float = 60.0
+    auth_cache_seconds: float = 60.0
     """How long a credential is trusted without being looked up again: a revoked one is refused no later than that."""
-    auth_tries: int = 30
+    auth_attempts_per_minute: int = 30
     """Credentials not known here that an address may try in a minute; more are answered 429. 0: there is no limit."""
-    connections: int = 1000
+    max_connections: int = 1000
     """Open connections per process; one more is answered 503."""
-    bodies_bytes: int = 128 * 1024 * 1024
+    max_inflight_body_bytes: int = 128 * 1024 * 1024
     """Bytes of request bodies held at once per process; further large requests wait their turn."""
-    request_line_bytes: int = 16 * 1024
+    max_request_line_bytes: int = 16 * 1024
     """A longer request line is answered 414."""
-    header_bytes: int = 64 * 1024
+    max_header_bytes: int = 64 * 1024
     """Larger headers, all together, are answered 431."""
-    client_seconds: float = 30.0
+    client_timeout_seconds: float = 30.0
     """Time a client has to finish its headers; and over which a body must average 1 KiB/s. Else it is answered 408."""
     keep_alive_seconds: float = 75.0
     """How long an idle connection is kept."""
@@ -126,32 +126,32 @@ class Settings:
     """Time requests in flight get to finish when the process is told to stop."""
 
 
-ON_AWS = Settings(
+AWS_DEFAULTS = Settings(
     # Written and trimmed, a KB of an entry costs two write units; an object costs as much as eight of them.
-    inline_bytes=16 * 1024,
-    nudge_ops=2_048,
-    nudge_entries=64,
-    fold_quiet_seconds=60.0,
+    log_inline_max_bytes=16 * 1024,
+    notify_every_ops=2_048,
+    notify_every_entries=64,
+    flush_idle_seconds=60.0,
     # Inserting 768 MB of vectors takes about 6 minutes of the 15 that a function has.
-    merge_bytes=768 * 1024 * 1024,
+    max_segment_vector_bytes=768 * 1024 * 1024,
     # Of the 3008 MB that an indexer has by default.
-    build_bytes=3 * 1024**3 // 2,
-    tail_limit_ops=100_000,
+    compaction_memory_bytes=3 * 1024**3 // 2,
+    max_unflushed_ops=100_000,
     # Nothing keeps two indexers apart for certain: this is longer than any of them may run.
-    garbage_grace_seconds=3600.0,
-    replica_bytes=256 * 1024 * 1024,
+    gc_grace_seconds=3600.0,
+    max_memtable_bytes=256 * 1024 * 1024,
     # It reads the state of every collection.
-    expiry_seconds=3600.0,
+    ttl_sweep_seconds=3600.0,
 )
 """The defaults with AWS behind: what its limits and prices make of the figures."""
 
-IN_LAMBDA = replace(
-    ON_AWS,
+LAMBDA_DEFAULTS = replace(
+    AWS_DEFAULTS,
     # A request and an answer of a function have at most 6 MB; 300 records in 3,072 dimensions fit, in base64.
     max_batch_size=300,
     max_body_bytes=6 * 1024 * 1024 - 64 * 1024,
-    max_answer_bytes=6 * 1024 * 1024 - 64 * 1024,
-    compress_bytes=16 * 1024,
+    max_response_bytes=6 * 1024 * 1024 - 64 * 1024,
+    compress_min_bytes=16 * 1024,
     # The address of an API is known to whoever asks the DNS.
     auth="keys",
 )
@@ -160,7 +160,7 @@ IN_LAMBDA = replace(
 
 def from_environment(environ: Mapping[str, str] = os.environ, defaults: Settings = Settings()) -> Settings:
     """`defaults` with what `environ` overrides. Raises ValueError naming the variable that cannot be read."""
-    given: dict[str, int | float | bool | str] = {**_authentication_of_chroma(environ)}
+    given: dict[str, int | float | bool | str] = {**_chroma_auth_variables(environ)}
     for each in fields(Settings):
         name = PREFIX + each.name.upper()
         if name in environ:
@@ -183,7 +183,7 @@ def _value(name: str, text: str, kind: type) -> int | float | bool | str:
     return value
 
 
-def _authentication_of_chroma(environ: Mapping[str, str]) -> dict[str, str]:
+def _chroma_auth_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """What Chroma's own variables ask for, by its names of 0.4 and of 0.5: who sets them must not get an open server.
 
     Which header carries a token need not be told: both are read. Raises ValueError.
@@ -210,12 +210,12 @@ def _authentication_of_chroma(environ: Mapping[str, str]) -> dict[str, str]:
     raise ValueError(f"{name} must name a Basic or a Token provider, got {provider!r}; or set AFTERGLOW_AUTH")
 
 
-def is_traced(environ: Mapping[str, str] = os.environ) -> bool:
+def tracing_enabled(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether the stack says that this function's requests are traced."""
     return environ.get("POWERTOOLS_TRACE_DISABLED", "true").lower() in {"false", "0"}
 
 
-def one_blas_thread() -> None:
+def limit_blas_threads() -> None:
     """Keeps numpy's matrix products on the thread that asks for them, unless the environment says otherwise.
 
     Requests run side by side already; a second pool of threads only fights them for the cores, and takes time to start.
@@ -234,7 +234,7 @@ def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Ambient:
+class System:
     """The clock and randomness."""
 
     now: Callable[[], float] = time.time

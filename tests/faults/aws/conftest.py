@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.ports import Stores
 from tests.support.aws import Made, guarded_clients, make, moto_aws, stores_on_aws
@@ -25,9 +25,9 @@ def made() -> Iterator[Made]:
 
 @pytest.fixture
 def clients(made: Made) -> Iterator[Clients]:
-    clients = guarded_clients(Ambient(sleep=Clock().sleep))
+    clients = guarded_clients(System(sleep=Clock().sleep))
     yield clients
-    clients.forget()
+    clients.forget_credentials()
 
 
 @pytest.fixture

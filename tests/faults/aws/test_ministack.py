@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from afterglow.errors import Unavailable
-from afterglow.metering import measuring
+from afterglow.metering import collect_usage
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Stores, Write
@@ -85,24 +85,24 @@ def test_transactions_in_each_other_s_way_all_pass(made: Made) -> None:
     in_threads(8, work)
     found = table.query("p")
     assert (found[0].version, len(found)) == (81, 81)
-    clients.forget()
+    clients.forget_credentials()
 
 
 def test_a_large_file_goes_up_in_parts_and_comes_down_in_ranges(
     stores: Stores, s3: Sabotage, made: Made, tmp_path: Path
 ) -> None:
     content = np.random.default_rng(1).bytes(70_000_000)
-    path = stores.objects.scratch("large")
+    path = stores.objects.temporary_path("large")
     path.write_bytes(content)
     s3.plan("UploadPart", None, lost)
-    with measuring() as usage:
+    with collect_usage() as usage:
         stores.objects.upload("large", path)
     assert usage.calls["s3.UploadPart"] == 5 + 1
     other_clients = guarded_clients()
     Sabotage(other_clients.s3).plan("GetObject", None, torn(5_000_000), None, torn(1))
     other = stores_on_aws(made, tmp_path / "other", clients=other_clients)
-    assert other.objects.local_file("large").read_bytes() == content
-    other_clients.forget()
-    with measuring() as usage:
+    assert other.objects.local_path("large").read_bytes() == content
+    other_clients.forget_credentials()
+    with collect_usage() as usage:
         assert stores.objects.get("large", 69_999_990, 100) == content[-10:]
     assert usage.calls == {"s3.GetObject": 1}

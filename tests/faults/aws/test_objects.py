@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from afterglow.errors import AfterglowError, Busy, Unavailable
-from afterglow.metering import measuring
+from afterglow.metering import collect_usage
 from afterglow.storage.aws import transfer
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.ports import ConditionFailed, ObjectMissing, Stores
+from afterglow.storage.ports import ConditionFailed, ObjectNotFound, Stores
 from tests.contract.racing import in_threads
 from tests.support.aws import Made, guarded_clients
 from tests.support.faulty import Crash
@@ -88,8 +88,8 @@ def test_a_range_that_breaks_off_goes_on_where_it_stopped(
     monkeypatch.setattr(transfer, "_DOWNLOADERS", 1)
     stores.objects.put("key", CONTENT)
     s3.plan("GetObject", torn(600), None, torn(300), cut(100), None, torn(900))
-    with measuring() as usage:
-        assert stores.objects.local_file("key").read_bytes() == CONTENT
+    with collect_usage() as usage:
+        assert stores.objects.local_path("key").read_bytes() == CONTENT
     assert usage.calls["s3.GetObject"] == 5 + 4
     asked = [headers["range"].removeprefix("bytes=") for name, headers in s3.sent if name == "GetObject"]
     assert asked[:7] == ["0-999", "600-999", "1000-1999", "1300-1999", "1400-1999", "2000-2999", "2900-2999"]
@@ -99,7 +99,7 @@ def test_a_range_that_breaks_off_goes_on_where_it_stopped(
 def test_a_range_that_breaks_off_after_its_last_byte_is_done(stores: Stores, s3: Sabotage) -> None:
     stores.objects.put("key", CONTENT)
     s3.plan("GetObject", *[torn(1_000)] * 5)
-    assert stores.objects.local_file("key").read_bytes() == CONTENT
+    assert stores.objects.local_path("key").read_bytes() == CONTENT
     assert s3.attempts["GetObject"] == 5
 
 
@@ -109,11 +109,11 @@ def test_a_download_that_fails_leaves_nothing_to_be_seen(stores: Stores, s3: Sab
     stores.objects.put("key", CONTENT)
     s3.plan("GetObject", None, None, *[fault] * 100)
     with pytest.raises(AfterglowError):
-        stores.objects.local_file("key")
-    cache = Path(stores.settings.cache)
+        stores.objects.local_path("key")
+    cache = Path(stores.settings.cache_dir)
     assert [path for path in cache.rglob("*") if path.is_file() and path.stat().st_size] == []
     s3.plan("GetObject")
-    assert stores.objects.local_file("key").read_bytes() == CONTENT
+    assert stores.objects.local_path("key").read_bytes() == CONTENT
 
 
 @pytest.mark.usefixtures("small_ranges")
@@ -126,18 +126,18 @@ def test_an_object_replaced_or_deleted_midway_is_never_mixed(
     replaced = after(lambda: writer.s3.put_object(Bucket=made.bucket, Key="key", Body=CONTENT[::-1]))
     s3.plan("GetObject", None, None, replaced)
     with pytest.raises(Unavailable, match="replaced while"):
-        stores.objects.local_file("key")
+        stores.objects.local_path("key")
     s3.plan("GetObject", None, None, after(lambda: writer.s3.delete_object(Bucket=made.bucket, Key="key")))
-    with pytest.raises(ObjectMissing):
-        stores.objects.local_file("key")
-    writer.forget()
+    with pytest.raises(ObjectNotFound):
+        stores.objects.local_path("key")
+    writer.forget_credentials()
 
 
 def test_other_bytes_than_were_stored_are_noticed(stores: Stores, s3: Sabotage) -> None:
     """S3 does not say the checksum of a range: whoever opens a segment's file compares its own."""
     stores.objects.put("key", CONTENT)
     s3.plan("GetObject", other_bytes)
-    path = stores.objects.local_file("key")
+    path = stores.objects.local_path("key")
     assert path.stat().st_size == len(CONTENT)
     assert path.read_bytes() != CONTENT
 
@@ -145,7 +145,7 @@ def test_other_bytes_than_were_stored_are_noticed(stores: Stores, s3: Sabotage) 
 @pytest.mark.usefixtures("small_ranges")
 def test_sixteen_threads_that_want_a_file_download_it_once(stores: Stores, s3: Sabotage) -> None:
     stores.objects.put("key", CONTENT)
-    found = in_threads(16, lambda _: stores.objects.local_file("key").read_bytes())
+    found = in_threads(16, lambda _: stores.objects.local_path("key").read_bytes())
     assert found == [CONTENT] * 16
     assert s3.attempts["GetObject"] == 5
 
@@ -154,15 +154,15 @@ def test_a_crash_midway_leaves_the_copy_out(stores: Stores, s3: Sabotage) -> Non
     stores.objects.put("key", CONTENT)
     s3.plan("GetObject", dies)
     with pytest.raises(Crash):
-        stores.objects.local_file("key")
-    assert stores.objects.local_file("key").read_bytes() == CONTENT
+        stores.objects.local_path("key")
+    assert stores.objects.local_path("key").read_bytes() == CONTENT
 
 
 @pytest.fixture
 def large(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(transfer, "MULTIPART_FROM", 1_000)
     monkeypatch.setattr(transfer, "PART_BYTES", 5 * 1024 * 1024)
-    path = stores.objects.scratch("large")
+    path = stores.objects.temporary_path("large")
     path.write_bytes(CONTENT * 3_000)
     return path
 
@@ -171,7 +171,7 @@ def test_it_arrives_and_is_the_copy(stores: Stores, s3: Sabotage, large: Path) -
     s3.plan("UploadPart", FAILED, lost, SLOW_DOWN)
     stores.objects.upload("key", large)
     assert not large.exists()
-    assert stores.objects.local_file("key").read_bytes() == CONTENT * 3_000
+    assert stores.objects.local_path("key").read_bytes() == CONTENT * 3_000
     assert s3.attempts["GetObject"] == 0
     assert stores.objects.get("key") == CONTENT * 3_000
 

@@ -10,9 +10,9 @@ import pytest
 import xxhash
 
 from afterglow.errors import StorageFull, Unavailable
-from afterglow.segment.array_file import FileInfo, MappedFile
+from afterglow.segment.array_file import FileRef, MappedFile
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.aws.disk_cache import FileCache
+from afterglow.storage.aws.disk_cache import DiskCache
 from afterglow.storage.aws.objects import S3Objects
 from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable
@@ -56,11 +56,11 @@ def test_refused_access_to_objects(stores: Stores, s3: Sabotage) -> None:
 
 
 def test_what_was_never_deployed_is_named(made: Made, clients: Clients, stores: Stores, tmp_path: Path) -> None:
-    objects = S3Objects(clients, "nobody-s-bucket", FileCache(tmp_path, 1_000), stores.ambient)
+    objects = S3Objects(clients, "nobody-s-bucket", DiskCache(tmp_path, 1_000), stores.system)
     for call in (
         lambda: DynamoTable(clients, "none").get("p", "s"),
         lambda: objects.get("key"),
-        lambda: objects.local_file("key"),
+        lambda: objects.local_path("key"),
         lambda: objects.put("key", b""),
         lambda: SqsQueue(clients, made.queue.replace("afterglow", "none")).send("group", "body"),
     ):
@@ -83,23 +83,23 @@ def test_no_region(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_cache_too_small_says_which_setting(made: Made, clients: Clients, tmp_path: Path) -> None:
 
-    stores = stores_on_aws(made, tmp_path, replace(SMALL, cache_bytes=4_000), clients=clients)
+    stores = stores_on_aws(made, tmp_path, replace(SMALL, cache_max_bytes=4_000), clients=clients)
     stores.objects.put("key", CONTENT)
-    with pytest.raises(StorageFull, match="AFTERGLOW_CACHE_BYTES"):
-        stores.objects.local_file("key")
+    with pytest.raises(StorageFull, match="AFTERGLOW_CACHE_MAX_BYTES"):
+        stores.objects.local_path("key")
     assert stores.objects.get("key") == CONTENT
 
 
 def test_mapped_files_stay_and_others_make_room(made: Made, clients: Clients, tmp_path: Path) -> None:
 
-    stores = stores_on_aws(made, tmp_path, replace(SMALL, cache_bytes=10_000), clients=clients)
+    stores = stores_on_aws(made, tmp_path, replace(SMALL, cache_max_bytes=10_000), clients=clients)
     for key in ("mapped", "second", "third"):
         stores.objects.put(key, CONTENT)
     mapped = MappedFile(
-        stores.objects, FileInfo("mapped", len(CONTENT), xxhash.xxh3_64_hexdigest(CONTENT)), verify=False
+        stores.objects, FileRef("mapped", len(CONTENT), xxhash.xxh3_64_hexdigest(CONTENT)), verify=False
     )
-    second = stores.objects.local_file("second")
-    third = stores.objects.local_file("third")
+    second = stores.objects.local_path("second")
+    third = stores.objects.local_path("third")
     assert (mapped.path.exists(), second.exists(), third.exists()) == (True, False, True)
     assert mapped.map[:] == CONTENT
 
@@ -108,9 +108,9 @@ def test_they_are_made_once_whoever_comes_first(made: Made) -> None:
     clients = guarded_clients()
     assert len({id(each) for each in in_threads(16, lambda _: clients.dynamodb)}) == 1
     before = clients.s3
-    clients.forget()
+    clients.forget_credentials()
     assert clients.s3 is not before
-    clients.forget()
+    clients.forget_credentials()
 
 
 def test_their_patience_is_bounded(clients: Clients) -> None:
@@ -134,4 +134,4 @@ def test_a_service_that_swallows_everything_is_given_up_in_time(
         with pytest.raises(Unavailable):
             DynamoTable(clients, "afterglow").get("p", "s")
         assert time.monotonic() - begun < 8
-        clients.forget()
+        clients.forget_credentials()

@@ -11,7 +11,7 @@ import pytest
 
 from afterglow.api.http.route import Route
 from afterglow.api.v2.routes import ROUTES
-from afterglow.auth import Need, Role
+from afterglow.auth import Permission, Role
 from afterglow.settings import Settings
 from tests.wire.auth.world import V1, V2, Reply, World, world
 
@@ -61,7 +61,7 @@ def is_refused(reply: Reply) -> bool:
 
 
 def test_what_is_public_is_little() -> None:
-    assert {f"{each.method} {each.path}" for each in ROUTES if each.need is Need.PUBLIC} == PUBLIC
+    assert {f"{each.method} {each.path}" for each in ROUTES if each.permission is Permission.PUBLIC} == PUBLIC
 
 
 def test_a_route_without_a_need_cannot_be() -> None:
@@ -73,7 +73,7 @@ def test_a_route_without_a_need_cannot_be() -> None:
 def test_a_stranger_learns_what_is_public(one: World, route: Route) -> None:
     for key in (None, "wrong", "ag" + "0" * 55):
         reply = asked(one, route, key)
-        if route.need is Need.PUBLIC:
+        if route.permission is Permission.PUBLIC:
             assert reply.status == 200
         else:
             refused(reply, 401)
@@ -82,7 +82,13 @@ def test_a_stranger_learns_what_is_public(one: World, route: Route) -> None:
 @route
 @pytest.mark.parametrize("role", list(Role))
 def test_a_role_is_enough_or_not(route: Route, role: Role) -> None:
-    enough = {Need.PUBLIC: 0, Need.KNOWN: 0, Need.READ: 1, Need.WRITE: 2, Need.ADMIN: 3}[route.need]
+    enough = {
+        Permission.PUBLIC: 0,
+        Permission.AUTHENTICATED: 0,
+        Permission.READ: 1,
+        Permission.WRITE: 2,
+        Permission.ADMIN: 3,
+    }[route.permission]
     with world() as made:
         reply = asked(made, route, made.key(role, None))
         assert is_refused(reply) == (role < enough), reply.body
@@ -95,15 +101,15 @@ def test_a_role_is_enough_or_not(route: Route, role: Role) -> None:
 def test_outside_of_its_scope_a_key_is_refused(one: World, route: Route, tenant: str, database: str) -> None:
     key = one.key(Role.ADMIN, TENANT, [DATABASE])
     reply = asked(one, route, key, tenant, database)
-    if route.need in (Need.PUBLIC, Need.KNOWN):
+    if route.permission in (Permission.PUBLIC, Permission.AUTHENTICATED):
         assert reply.status == 200
-    elif route.place is None:
+    elif route.scope_of is None:
         # What an id or a resource name leads to is not there.
         assert reply.status in (400, 404, 422)
     else:
-        names_tenant = route.place.__name__ == "tenant_of_query" or "{tenant}" in route.path
-        names_database = route.place.__name__ == "place_of_query" or "{database}" in route.path
-        inside = route.need is Need.READ and names_tenant and not names_database and tenant == TENANT
+        names_tenant = route.scope_of.__name__ == "tenant_of_query" or "{tenant}" in route.path
+        names_database = route.scope_of.__name__ == "place_of_query" or "{database}" in route.path
+        inside = route.permission is Permission.READ and names_tenant and not names_database and tenant == TENANT
         assert is_refused(reply) != inside, reply.body
 
 
@@ -184,7 +190,7 @@ def test_as_in_the_guide(tmp_path: Path) -> None:
 
 
 def test_guessing_is_answered_with_a_time_to_come_again() -> None:
-    with world(Settings(auth="keys", auth_tries=3)) as made:
+    with world(Settings(auth="keys", auth_attempts_per_minute=3)) as made:
         key = made.key(Role.READER, TENANT)
         assert made.ask("GET", f"{HOME}/collections", key=key).status == 200
         statuses = [made.ask("GET", f"{HOME}/collections", key=f"guess{number}").status for number in range(5)]
@@ -195,7 +201,7 @@ def test_guessing_is_answered_with_a_time_to_come_again() -> None:
 
 
 def test_a_revoked_key_is_refused_within_the_time_of_trust() -> None:
-    with world(Settings(auth="keys", auth_trust_seconds=60)) as made:
+    with world(Settings(auth="keys", auth_cache_seconds=60)) as made:
         key = made.key(Role.READER, TENANT)
         assert made.ask("GET", f"{HOME}/collections", key=key).status == 200
         made.engine.keys.revoke(key[2:14])
@@ -219,7 +225,9 @@ def test_the_description_says_what_is_asked(one: World) -> None:
     for each in ROUTES:
         if not each.hidden:
             operation = described["paths"][each.path][each.method.lower()]
-            assert ("security" in operation) == (each.need is not Need.PUBLIC)
-            assert ({"401", "403", "429", "503"} <= set(operation["responses"])) == (each.need is not Need.PUBLIC)
+            assert ("security" in operation) == (each.permission is not Permission.PUBLIC)
+            assert ({"401", "403", "429", "503"} <= set(operation["responses"])) == (
+                each.permission is not Permission.PUBLIC
+            )
     with world(Settings()) as made:
         assert "security" not in repr(made.ask("GET", "/openapi.json").json())

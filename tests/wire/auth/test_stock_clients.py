@@ -16,8 +16,8 @@ from chromadb.errors import ChromaAuthError, NotFoundError
 
 from afterglow.auth import Role
 from afterglow.auth.api_keys import Keys
-from afterglow.deployment.local import open_directory
-from afterglow.settings import Ambient
+from afterglow.deployment.local import open_local
+from afterglow.settings import System
 from tests.support.server import HOST, Server, running
 from tests.wire.test_stock_client import session
 
@@ -56,9 +56,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def key(server: Server, role: Role, tenant: str | None, databases: list[str] | None = None) -> str:
-    place = open_directory(server.path, Ambient())
+    place = open_local(server.path, System())
     try:
-        return Keys(place.table, Ambient()).create(role, tenant, databases)[0]
+        return Keys(place.table, System()).create(role, tenant, databases)[0]
     finally:
         place.table.close()
 

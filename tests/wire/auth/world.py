@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message
 from afterglow.api.app import create_app
 from afterglow.auth import Role
 from afterglow.collection import Engine
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from tests.support.stores import quick_folder, stores_at
 
 MOMENT = 1_795_262_400.0
@@ -88,10 +88,10 @@ class World(Asking):
 
     def __init__(self, folder: Path, settings: Settings, *, seed: int = 0) -> None:
         self._at = MOMENT
-        ambient = Ambient(now=lambda: self._at, sleep=self.later, random=random.Random(seed))
-        self.engine = Engine(replace(stores_at(folder, settings), ambient=ambient, settings=settings))
+        system = System(now=lambda: self._at, sleep=self.later, random=random.Random(seed))
+        self.engine = Engine(replace(stores_at(folder, settings), system=system, settings=settings))
         self.engine.catalog.ensure_defaults()
-        super().__init__(create_app(self.engine, settings, ambient, allow_reset=True, threads=0))
+        super().__init__(create_app(self.engine, settings, system, allow_reset=True, threads=0))
 
     def later(self, seconds: float) -> None:
         """Let time pass."""
@@ -114,7 +114,7 @@ _seeds = itertools.count(1)
 def world(settings: Settings | None = None) -> Iterator[World]:
     """A new one, which asks for keys if nothing else is said."""
     with quick_folder() as folder:
-        made = World(folder, settings or Settings(auth="keys", auth_tries=0), seed=next(_seeds))
+        made = World(folder, settings or Settings(auth="keys", auth_attempts_per_minute=0), seed=next(_seeds))
         try:
             yield made
         finally:

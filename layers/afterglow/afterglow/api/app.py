@@ -10,13 +10,13 @@ from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from afterglow.api.http.endpoint import Endpoint, not_found, send_answer
-from afterglow.api.http.handler import Service
-from afterglow.api.http.route import Route, Runs
-from afterglow.api.http.usage_header import Metered
+from afterglow.api.http.endpoint import Endpoint, not_found, send_response
+from afterglow.api.http.handler import AppContext
+from afterglow.api.http.route import Execution, Route
+from afterglow.api.http.usage_header import UsageMiddleware
 from afterglow.api.v2.routes import ROUTES
-from afterglow.auth.authenticator import make_gate
-from afterglow.settings import Ambient, Settings
+from afterglow.auth.authenticator import make_authenticator
+from afterglow.settings import Settings, System
 
 if TYPE_CHECKING:
     from afterglow.collection import Engine
@@ -28,7 +28,7 @@ THREADS = 16
 def create_app(
     engine: "Engine",
     settings: Settings,
-    ambient: Ambient,
+    system: System,
     *,
     allow_reset: bool,
     metered: bool = False,
@@ -40,12 +40,12 @@ def create_app(
     which is quickest where requests come one at a time. Who may call is `settings.auth`; raises InvalidArgument for one
     that cannot be.
     """
-    gate = make_gate(lambda: engine.keys, settings, ambient)
-    service = Service(engine, settings, ambient, allow_reset, os.cpu_count() or 1, gate)
-    pools: dict[Runs, Executor] = {}
+    gate = make_authenticator(lambda: engine.keys, settings, system)
+    service = AppContext(engine, settings, system, allow_reset, os.cpu_count() or 1, gate)
+    pools: dict[Execution, Executor] = {}
     if threads:
-        pools[Runs.IN_POOL] = ThreadPoolExecutor(threads, thread_name_prefix="api")
-        pools[Runs.ASIDE] = ThreadPoolExecutor(1, thread_name_prefix="api-aside")
+        pools[Execution.THREAD_POOL] = ThreadPoolExecutor(threads, thread_name_prefix="api")
+        pools[Execution.DEDICATED_THREAD] = ThreadPoolExecutor(1, thread_name_prefix="api-aside")
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -56,14 +56,14 @@ def create_app(
     routes = [StarletteRoute(path, endpoint) for path, endpoint in _endpoints(service, pools)]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
-    app.router.default = _nothing_here(service)
+    app.router.default = _not_found_app(service)
     app.add_middleware(_RawPaths)
     if metered:
-        app.add_middleware(Metered)
+        app.add_middleware(UsageMiddleware)
     return app
 
 
-def _endpoints(service: Service, pools: dict[Runs, Executor]) -> list[tuple[str, Endpoint]]:
+def _endpoints(service: AppContext, pools: dict[Execution, Executor]) -> list[tuple[str, Endpoint]]:
     paths: dict[str, dict[str, Route]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method] = route
@@ -74,10 +74,10 @@ def _endpoints(service: Service, pools: dict[Runs, Executor]) -> list[tuple[str,
     return [(path, Endpoint(service, methods, pools, advice)) for path, methods in paths.items()]
 
 
-def _nothing_here(service: Service) -> ASGIApp:
+def _not_found_app(service: AppContext) -> ASGIApp:
     async def respond(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await send_answer(send, not_found(service), 404)
+            await send_response(send, not_found(service), 404)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
 

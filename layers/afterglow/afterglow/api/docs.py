@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from afterglow.api.http.handler import Answer, Call, Service
-from afterglow.api.http.route import Route, Runs
-from afterglow.auth import Need
+from afterglow.api.http.handler import AppContext, Request, Response
+from afterglow.api.http.route import Execution, Route
+from afterglow.auth import Permission
 from afterglow.errors import NotFound
 
 _KINDS = {
@@ -29,12 +29,12 @@ def routes(table: Callable[[], Iterable[Route]]) -> tuple[Route, ...]:
 
         return orjson.dumps(document(table(), gated=gated))
 
-    def openapi(service: Service, call: Call) -> Answer:
+    def openapi(service: AppContext, call: Request) -> Response:
         """The OpenAPI document."""
         del call
-        return Answer(described(gated=service.gate is not None))
+        return Response(described(gated=service.authenticator is not None))
 
-    shown: dict[str, Any] = {"runs": Runs.ASIDE, "hidden": True, "need": Need.PUBLIC}
+    shown: dict[str, Any] = {"runs": Execution.DEDICATED_THREAD, "hidden": True, "need": Permission.PUBLIC}
     return (
         Route("GET", "/openapi.json", openapi, "System", "The OpenAPI document", **shown),
         Route("GET", "/docs", _page, "System", "These pages", **shown),
@@ -42,14 +42,14 @@ def routes(table: Callable[[], Iterable[Route]]) -> tuple[Route, ...]:
     )
 
 
-def _page(service: Service, call: Call) -> Answer:
+def _page(service: AppContext, call: Request) -> Response:
     del service, call
     return _static("index.html")
 
 
-def _file(service: Service, call: Call) -> Answer:
+def _file(service: AppContext, call: Request) -> Response:
     del service
-    return _static(call.part("file"))
+    return _static(call.path_part("file"))
 
 
 @cache
@@ -57,7 +57,7 @@ def _read(name: str) -> bytes:
     return resources.files("afterglow.api").joinpath("static", name).read_bytes()
 
 
-def _static(name: str) -> Answer:
+def _static(name: str) -> Response:
     if name not in _KINDS:
         raise NotFound(f"no such page: {name}")
-    return Answer(_read(name), content_type=_KINDS[name])
+    return Response(_read(name), content_type=_KINDS[name])

@@ -12,7 +12,7 @@ All v1 clients need this form, and so do the clients 0.5.16 to 0.6.3, which spea
 from collections.abc import Mapping
 from typing import Any
 
-from afterglow.api.http.handler import Call
+from afterglow.api.http.handler import Request
 
 _RENAMED = {"M": "max_neighbors"}
 _PARAMETERS = (
@@ -27,7 +27,7 @@ _PARAMETERS = (
 )
 
 
-def is_old_client(call: Call) -> bool:
+def is_old_client(call: Request) -> bool:
     """Whether a v2 call comes from a client before 1.0: a bare httpx that declares no type for what it sends.
 
     Later clients say who they are, and that they send JSON.

@@ -10,8 +10,8 @@ from pydantic.json_schema import JsonSchemaMode
 
 from afterglow import __version__
 from afterglow.api import responses as answers
-from afterglow.api.http.route import Route, Runs
-from afterglow.auth import Need
+from afterglow.api.http.route import Execution, Route
+from afterglow.auth import Permission
 
 _REFERENCE = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"{(\w+)}")
@@ -69,7 +69,7 @@ def operation_id(route: Route) -> str:
 
 def _schemas(routes: list[Route]) -> tuple[dict[tuple[int, str], Any], dict[str, Any]]:
     """The schema of every request and response by (id, mode), and what they refer to."""
-    inputs: dict[tuple[int, str], Any] = {(id(answers.Failure), "serialization"): answers.Failure}
+    inputs: dict[tuple[int, str], Any] = {(id(answers.ErrorResponse), "serialization"): answers.ErrorResponse}
     for route in routes:
         if route.request is not None:
             inputs[id(route.request), "validation"] = route.request
@@ -100,7 +100,7 @@ def _operation(route: Route, schemas: dict[tuple[int, str], Any], *, gated: bool
     if route.request is not None:
         schema = schemas[id(route.request), "validation"]
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    is_gated = gated and route.need is not Need.PUBLIC
+    is_gated = gated and route.permission is not Permission.PUBLIC
     if is_gated:
         operation["security"] = [{name: []} for name in _SCHEMES]
     operation["responses"] = _responses(route, schemas, _REFUSED if is_gated else ())
@@ -109,9 +109,9 @@ def _operation(route: Route, schemas: dict[tuple[int, str], Any], *, gated: bool
 
 def _responses(route: Route, schemas: dict[tuple[int, str], Any], refused: tuple[int, ...]) -> dict[str, Any]:
     statuses = {*route.failures, *refused, 500} | (set(_WITH_BODY) if route.request is not None else set())
-    if route.runs is not Runs.AT_ONCE:
+    if route.runs is not Execution.AT_ONCE:
         statuses.add(503)
-    failure = schemas[id(answers.Failure), "serialization"]
+    failure = schemas[id(answers.ErrorResponse), "serialization"]
     responses = {status: _response(_WORDS[status], failure) for status in statuses}
     if route.success in _WORDS:
         responses[route.success] = _response(_WORDS[route.success], failure)

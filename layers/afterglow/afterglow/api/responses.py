@@ -13,17 +13,17 @@ Metadata = Annotated[
 ]
 
 
-class Answered(BaseModel):
+class ResponseModel(BaseModel):
     """A JSON object."""
 
     model_config = ConfigDict(defer_build=True)
 
 
-class Nothing(Answered):
+class EmptyResponse(ResponseModel):
     """Done."""
 
 
-class Failure(Answered):
+class ErrorResponse(ResponseModel):
     """What went wrong: Chroma's name for it, and for whom it is meant to read."""
 
     error: Literal[
@@ -40,7 +40,7 @@ class Failure(Answered):
     message: str
 
 
-class Import(Answered):
+class Import(ResponseModel):
     """How an import of a file ended, or stands. Times are unix seconds."""
 
     id: str
@@ -60,7 +60,7 @@ class Import(Answered):
     reason: str | None
 
 
-class RejectedRow(Answered):
+class RejectedRow(ResponseModel):
     """A row of a file that was not taken, and why."""
 
     file: str
@@ -68,27 +68,27 @@ class RejectedRow(Answered):
     reason: str
 
 
-class Heartbeat(Answered):
+class Heartbeat(ResponseModel):
     """The server's clock."""
 
     nanoseconds: int = Field(alias="nanosecond heartbeat")
 
 
-class Readiness(Answered):
+class Readiness(ResponseModel):
     """Whether the parts of the server answer."""
 
     is_executor_ready: bool
     is_log_client_ready: bool
 
 
-class PreFlight(Answered):
+class PreFlight(ResponseModel):
     """What clients must know before they write."""
 
     max_batch_size: int
     supports_base64_encoding: bool
 
 
-class Identity(Answered):
+class Identity(ResponseModel):
     """Who the caller is."""
 
     user_id: str
@@ -96,14 +96,14 @@ class Identity(Answered):
     databases: list[str]
 
 
-class Tenant(Answered):
+class Tenant(ResponseModel):
     """A tenant."""
 
     name: str
     resource_name: str | None
 
 
-class Database(Answered):
+class Database(ResponseModel):
     """A database."""
 
     id: str = Field(json_schema_extra={"format": "uuid"})
@@ -111,7 +111,7 @@ class Database(Answered):
     tenant: str
 
 
-class IndexConfiguration(Answered):
+class IndexConfiguration(ResponseModel):
     """The vector index as configured."""
 
     space: Literal["l2", "cosine", "ip"]
@@ -122,7 +122,7 @@ class IndexConfiguration(Answered):
     sync_threshold: int
 
 
-class CollectionConfiguration(Answered):
+class CollectionConfiguration(ResponseModel):
     """How a collection's vectors are made and indexed."""
 
     hnsw: IndexConfiguration
@@ -130,7 +130,7 @@ class CollectionConfiguration(Answered):
     embedding_function: dict[str, Any] | None
 
 
-class Collection(Answered):
+class Collection(ResponseModel):
     """A collection."""
 
     id: str = Field(json_schema_extra={"format": "uuid"})
@@ -145,7 +145,7 @@ class Collection(Answered):
     version: int
 
 
-class Got(Answered):
+class GetResponse(ResponseModel):
     """Records in insertion order; a field is null if it was not asked for."""
 
     ids: list[str]
@@ -156,7 +156,7 @@ class Got(Answered):
     include: list[IncludeName]
 
 
-class Found(Answered):
+class QueryResponse(ResponseModel):
     """One list per query vector, nearest first; a field is null if it was not asked for."""
 
     ids: list[list[str]]
@@ -168,7 +168,7 @@ class Found(Answered):
     include: list[IncludeName]
 
 
-class Searched(Answered):
+class SearchResponse(ResponseModel):
     """One list per search; a field is null for a search that did not select it."""
 
     ids: list[list[str]]
@@ -179,13 +179,13 @@ class Searched(Answered):
     select: list[list[str]]
 
 
-class Deleted(Answered):
+class DeleteResponse(ResponseModel):
     """How many records were deleted; by ids alone, how many ids were given."""
 
     deleted: int
 
 
-class IndexingStatus(Answered):
+class IndexingStatus(ResponseModel):
     """Operations ever logged, and how many of them are indexed."""
 
     op_indexing_progress: float
@@ -194,7 +194,7 @@ class IndexingStatus(Answered):
     total_ops: int
 
 
-class ForkCount(Answered):
+class ForkCount(ResponseModel):
     """How many forks there are."""
 
     count: int

@@ -12,7 +12,7 @@ hash would protect nothing and cost every cold request its time. Passwords are w
 them as bcrypt, or as the older hashes of the `htpasswd` program. Neither is ever logged, or kept in memory but as a
 digest under a random key of the process.
 
-**What a request costs.** A credential seen within `auth_trust_seconds` is decided from memory, without the table. A
+**What a request costs.** A credential seen within `auth_cache_seconds` is decided from memory, without the table. A
 cold one costs one strongly consistent read of its key, or one password hash. Trust ends after that time whatever
 happens: a revoked key, or a user taken out of the file, is refused everywhere no later than that, and a table that does
 not answer then is a 503, not a pass.
@@ -22,6 +22,6 @@ are remembered as well, and all addresses together get ten times as many: no cou
 per process, against 256 bits. Whoever is known already is never held up by it.
 """
 
-from afterglow.auth.permissions import EVERYTHING, NOBODY, Grant, Need, Role
+from afterglow.auth.permissions import ANONYMOUS, FULL_ACCESS, Grant, Permission, Role
 
-__all__ = ["EVERYTHING", "NOBODY", "Grant", "Need", "Role"]
+__all__ = ["ANONYMOUS", "FULL_ACCESS", "Grant", "Permission", "Role"]

@@ -22,7 +22,7 @@ from afterglow.auth.credentials import Credential
 from afterglow.auth.permissions import Grant, Role
 from afterglow.catalog import names
 from afterglow.errors import Corrupt, InvalidArgument, NotFound
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from afterglow.storage.ports import ConditionFailed, Item, Table
 
 FORMAT = 1
@@ -61,9 +61,9 @@ class Key:
 class Keys:
     """The keys of one table."""
 
-    def __init__(self, table: Table, ambient: Ambient) -> None:
+    def __init__(self, table: Table, system: System) -> None:
         self._table = table
-        self._ambient = ambient
+        self._system = system
 
     def create(
         self, role: Role, tenant: str | None, databases: Iterable[str] | None = None, name: str = ""
@@ -73,7 +73,7 @@ class Keys:
         _check(tenant, chosen, name)
         identifier = self._text(_ID_LENGTH)
         text = f"ag{identifier}{self._text(_SECRET_LENGTH)}"
-        key = Key(identifier, _hash(text.encode()), name, role, tenant, chosen, int(self._ambient.now()))
+        key = Key(identifier, _hash(text.encode()), name, role, tenant, chosen, int(self._system.now()))
         value = _value(key)
         try:
             self._table.put(_PARTITION, identifier, value, if_absent=True)
@@ -111,7 +111,7 @@ class Keys:
         return key.grant if is_it and key is not None else None
 
     def _text(self, length: int) -> str:
-        return "".join(self._ambient.random.choices(_CHARACTERS, k=length))
+        return "".join(self._system.random.choices(_CHARACTERS, k=length))
 
 
 def _hash(key: bytes) -> str:

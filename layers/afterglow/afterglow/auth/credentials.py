@@ -29,7 +29,7 @@ class Credential:
         return hashlib.blake2b(user + b"\0" + self.secret, key=key, digest_size=32).digest()
 
 
-def shown(headers: Iterable[tuple[bytes, bytes]]) -> Credential:
+def extract(headers: Iterable[tuple[bytes, bytes]]) -> Credential:
     """The credential in the headers, whose names are in lower case. Raises Unauthenticated."""
     found = _read(headers)
     if found is None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 
-class Need(Enum):
+class Permission(Enum):
     """What a route asks of its caller."""
 
     PUBLIC = "public"
     """Nothing: whoever knows the address."""
-    KNOWN = "known"
+    AUTHENTICATED = "known"
     """A valid credential, whatever its role and scope."""
     READ = "read"
     WRITE = "write"
@@ -31,7 +31,7 @@ class Role(IntEnum):
     ADMIN = 3
 
 
-_LEAST = {Need.READ: Role.READER, Need.WRITE: Role.WRITER, Need.ADMIN: Role.ADMIN}
+_LEAST = {Permission.READ: Role.READER, Permission.WRITE: Role.WRITER, Permission.ADMIN: Role.ADMIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +44,39 @@ class Grant:
     tenant: str | None
     databases: frozenset[str] | None
 
-    def allows(self, need: Need, tenant: str | None = None, database: str | None = None) -> bool:
+    def allows(self, need: Permission, tenant: str | None = None, database: str | None = None) -> bool:
         """Whether a request may go on that is about this tenant and database (None: not one in particular).
 
         What is about a tenant as a whole may be read by who has a part of it, and the answer is then about that part.
         """
-        if need is Need.PUBLIC:
+        if need is Permission.PUBLIC:
             return True
         if self.role is None:
             return False
-        if need is Need.KNOWN:
+        if need is Permission.AUTHENTICATED:
             return True
         if self.role < _LEAST[need]:
             return False
         if tenant is None:
             return self.tenant is None
         if database is None:
-            return self.tenant in (None, tenant) and (need is Need.READ or self.databases is None)
-        return self.sees(tenant, database)
+            return self.tenant in (None, tenant) and (need is Permission.READ or self.databases is None)
+        return self.can_see(tenant, database)
 
-    def has_role(self, need: Need) -> bool:
+    def has_role(self, need: Permission) -> bool:
         """Whether the role is enough, wherever it may be used."""
-        return need is Need.PUBLIC or (self.role is not None and (need is Need.KNOWN or self.role >= _LEAST[need]))
+        return need is Permission.PUBLIC or (
+            self.role is not None and (need is Permission.AUTHENTICATED or self.role >= _LEAST[need])
+        )
 
-    def sees(self, tenant: str, database: str) -> bool:
+    def can_see(self, tenant: str, database: str) -> bool:
         """Whether this database, there or not, is in the scope."""
         if self.role is None or self.tenant not in (None, tenant):
             return False
         return self.databases is None or database in self.databases
 
 
-EVERYTHING = Grant("", Role.ADMIN, None, None)
+FULL_ACCESS = Grant("", Role.ADMIN, None, None)
 """What everybody may do where nobody is asked who they are."""
-NOBODY = Grant("", None, None, frozenset())
+ANONYMOUS = Grant("", None, None, frozenset())
 """What a caller may do who has not been let in."""

@@ -19,22 +19,22 @@ _MINUTE = 60.0
 
 
 @dataclass(slots=True)
-class _Bucket:
+class _TokenBucket:
     left: float
     at: float
 
 
-class Throttle:
+class RateLimiter:
     """`per_minute` tries for each address, any number where that is 0. Safe for any number of threads."""
 
     def __init__(self, per_minute: float, now: Callable[[], float]) -> None:
         self._per_minute = per_minute
         self._now = now
         self._lock = threading.Lock()
-        self._one: OrderedDict[str, _Bucket] = OrderedDict()
-        self._all = _Bucket(per_minute * _ALL, now())
+        self._one: OrderedDict[str, _TokenBucket] = OrderedDict()
+        self._all = _TokenBucket(per_minute * _ALL, now())
 
-    def take(self, address: str) -> float:
+    def acquire(self, address: str) -> float:
         """Take one try: 0 when it was there, else the seconds until it is."""
         if self._per_minute == 0:
             return 0.0
@@ -47,21 +47,21 @@ class Throttle:
                 self._all.left -= 1
             return wait
 
-    def put_back(self, address: str) -> None:
+    def refund(self, address: str) -> None:
         """The try was right."""
         with self._lock:
             self._bucket(_network(address), self._now()).left += 1
             self._all.left += 1
 
-    def _bucket(self, name: str, now: float) -> _Bucket:
-        found = self._one.setdefault(name, _Bucket(self._per_minute, now))
+    def _bucket(self, name: str, now: float) -> _TokenBucket:
+        found = self._one.setdefault(name, _TokenBucket(self._per_minute, now))
         self._one.move_to_end(name)
         if len(self._one) > _ADDRESSES:
             self._one.popitem(last=False)
         return found
 
     @staticmethod
-    def _filled(bucket: _Bucket, most: float, now: float) -> float:
+    def _filled(bucket: _TokenBucket, most: float, now: float) -> float:
         # A clock that was set back fills nothing.
         bucket.left = min(most, bucket.left + max(0.0, now - bucket.at) * most / _MINUTE)
         bucket.at = now

@@ -15,9 +15,9 @@ from afterglow.auth import password_hashes
 from afterglow.auth.credentials import Credential
 from afterglow.auth.permissions import Grant, Role
 from afterglow.errors import InvalidArgument, Unavailable
-from afterglow.settings import Ambient
+from afterglow.settings import System
 
-_REMEMBERED = 1024
+_CACHE_ENTRIES = 1024
 _ANONYMOUS = "anonymous"
 
 
@@ -38,12 +38,12 @@ class StaticToken:
 class PasswordFile:
     """An htpasswd file. Raises InvalidArgument where it cannot be read, or has a line that is none."""
 
-    def __init__(self, path: str, ambient: Ambient) -> None:
+    def __init__(self, path: str, system: System) -> None:
         if not path:
             raise InvalidArgument("AFTERGLOW_AUTH asks for htpasswd, but AFTERGLOW_AUTH_FILE is not set")
         self._path = Path(path)
         self._lock = threading.Lock()
-        self._random = ambient.random.randbytes(32)
+        self._random = system.random.randbytes(32)
         self._right: OrderedDict[bytes, bytes] = OrderedDict()
         """By fingerprint of a credential, the hash that it was found to have."""
         self._users: dict[bytes, bytes] = {}
@@ -67,7 +67,7 @@ class PasswordFile:
                 if hashed is None or not is_right:
                     return None
                 self._right[fingerprint] = hashed
-                if len(self._right) > _REMEMBERED:
+                if len(self._right) > _CACHE_ENTRIES:
                     self._right.popitem(last=False)
         return Grant(credential.user.decode(errors="replace"), Role.ADMIN, None, None)
 

@@ -3,19 +3,19 @@
 import logging
 
 from afterglow.collection import Engine
-from afterglow.deployment.base import NoQueue, Place
+from afterglow.deployment.base import Deployment, NullQueue
 from afterglow.errors import Busy, Unavailable
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 
 _log = logging.getLogger(__name__)
 
 
-def open_engine(place: Place, settings: Settings, ambient: Ambient) -> Engine:
+def open_engine(place: Deployment, settings: Settings, system: System) -> Engine:
     """The engine for a function, which does nothing between its requests: no threads, no indexer of its own.
 
     A table that does not answer just now does not end the function: its requests then say so.
     """
-    engine = Engine(place.stores(settings, ambient, place.queue or NoQueue()))
+    engine = Engine(place.stores(settings, system, place.queue or NullQueue()))
     try:
         engine.catalog.ensure_defaults()
     except (Busy, Unavailable) as error:

@@ -19,23 +19,23 @@ from mangum.types import LambdaConfig, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from afterglow.api.http import errors
-from afterglow.api.http.endpoint import send_answer
+from afterglow.api.http.endpoint import send_response
 from afterglow.errors import InvalidArgument
-from afterglow.metering import current
-from afterglow.settings import Ambient
+from afterglow.metering import current_usage
+from afterglow.settings import System
 
 # The gateway keeps the connection to the client as it likes.
-_NOT_OURS = b"connection"
+_HOP_BY_HOP = b"connection"
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class HttpFunction:
     """The handler. Raises InvalidArgument for an event that is no request; what else goes wrong is answered 500."""
 
-    def __init__(self, app: ASGIApp, ambient: Ambient) -> None:
+    def __init__(self, app: ASGIApp, system: System) -> None:
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
-        self._mangum = Mangum(_Guarded(app, ambient), lifespan="off", custom_handlers=[_HttpEvent])
+        self._mangum = Mangum(_ErrorBoundary(app, system), lifespan="off", custom_handlers=[_HttpEvent])
         # It would write a line for every request beside ours.
         logging.getLogger("mangum.http").setLevel(logging.WARNING)
 
@@ -79,9 +79,9 @@ class _HttpEvent:
     def scope(self) -> Scope:
         """The request."""
         request = self._event["requestContext"]
-        usage = current()
+        usage = current_usage()
         if usage is not None and "requestId" in request:
-            usage.facts["gateway_request_id"] = request["requestId"]
+            usage.attributes["gateway_request_id"] = request["requestId"]
         raw: str = self._event["rawPath"] or "/"
         headers = {name.lower(): value for name, value in self._event.get("headers", {}).items()}
         return {
@@ -103,7 +103,7 @@ class _HttpEvent:
 
     def __call__(self, response: Response) -> dict[str, Any]:
         """The answer in the form that Lambda asks for."""
-        headers = {bytes(name): bytes(value) for name, value in response["headers"] if name != _NOT_OURS}
+        headers = {bytes(name): bytes(value) for name, value in response["headers"] if name != _HOP_BY_HOP}
         text = None if b"content-encoding" in headers else _text(response["body"])
         return {
             "statusCode": response["status"],
@@ -120,17 +120,17 @@ def _text(body: bytes) -> str | None:
         return None
 
 
-class _Guarded:
+class _ErrorBoundary:
     """Answers 500 where the application raises, in the words and with the log line of any other 500."""
 
-    def __init__(self, app: ASGIApp, ambient: Ambient) -> None:
+    def __init__(self, app: ASGIApp, system: System) -> None:
         self._app = app
-        self._ambient = ambient
+        self._system = system
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         try:
             await self._app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is becomes a logged 500
-            trace_id = errors.new_trace_id(self._ambient)
-            await send_answer(send, errors.unexpected(error, scope["method"], scope["path"], trace_id), 500)
+            trace_id = errors.new_trace_id(self._system)
+            await send_response(send, errors.server_error(error, scope["method"], scope["path"], trace_id), 500)

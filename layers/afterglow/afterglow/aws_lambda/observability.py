@@ -21,8 +21,8 @@ import orjson
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from afterglow.metering import Usage, current, measuring
-from afterglow.settings import is_traced
+from afterglow.metering import Usage, collect_usage, current_usage
+from afterglow.settings import tracing_enabled
 
 Handler = Callable[[dict[str, Any], Any], Any]
 
@@ -46,38 +46,38 @@ metrics = Metrics(namespace=NAMESPACE, service=logger.service)
 _invocations = itertools.count()
 
 
-def observed(handler: Handler) -> Handler:
+def instrument(handler: Handler) -> Handler:
     """The handler, observed. What it raises goes on to the runtime."""
     _adopt_library()
-    inner = _traced(handler) if is_traced() else handler
+    inner = _trace(handler) if tracing_enabled() else handler
 
     @functools.wraps(handler, updated=())
     def observing(event: dict[str, Any], context: Any) -> Any:
         is_cold = next(_invocations) == 0
         logger.append_keys(request_id=getattr(context, "aws_request_id", None))
         began = time.perf_counter()
-        with measuring() as usage:
+        with collect_usage() as usage:
             try:
                 answer = inner(event, context)
             except BaseException as error:
-                _tell(usage, began, context, is_cold=is_cold, error=error)
+                _emit(usage, began, context, is_cold=is_cold, error=error)
                 raise
-            _tell(usage, began, context, is_cold=is_cold)
+            _emit(usage, began, context, is_cold=is_cold)
         return answer
 
     return observing
 
 
-def _tell(usage: Usage, began: float, context: Any, *, is_cold: bool, error: BaseException | None = None) -> None:
+def _emit(usage: Usage, began: float, context: Any, *, is_cold: bool, error: BaseException | None = None) -> None:
     milliseconds = (time.perf_counter() - began) * 1000
     memory = int(getattr(context, "memory_limit_in_mb", 0))
-    _measure(usage, milliseconds, is_cold=is_cold)
+    _record_metrics(usage, milliseconds, is_cold=is_cold)
     if logger.log_level > logging.INFO and error is None:
         metrics.flush_metrics()
         return
     line: dict[str, Any] = {
         **metrics.serialize_metric_set(),
-        **usage.facts,
+        **usage.attributes,
         "cold": is_cold,
         "ms": round(milliseconds, 3),
         "phases": {name: round(each, 3) for name, each in usage.phases.items()},
@@ -95,11 +95,11 @@ def _tell(usage: Usage, began: float, context: Any, *, is_cold: bool, error: Bas
         logger.error("failed", exc_info=error, **line)
 
 
-def _measure(usage: Usage, milliseconds: float, *, is_cold: bool) -> None:
+def _record_metrics(usage: Usage, milliseconds: float, *, is_cold: bool) -> None:
     metrics.add_metric("Latency", MetricUnit.Milliseconds, round(milliseconds, 3))
     if is_cold:
         metrics.add_metric("ColdStart", MetricUnit.Count, 1)
-    for name, fact in usage.facts.items():
+    for name, fact in usage.attributes.items():
         if name[0].isupper() and not isinstance(fact, str | bool):
             metrics.add_metric(name, _UNITS.get(name, MetricUnit.Count), fact)
 
@@ -111,7 +111,7 @@ def _adopt_library() -> None:
     library.propagate = False
 
 
-def _traced(handler: Handler) -> Handler:
+def _trace(handler: Handler) -> Handler:
     # Imported here: it takes 30 ms that nobody should pay who does not trace.
     from aws_lambda_powertools import Tracer
 
@@ -122,8 +122,8 @@ def _traced(handler: Handler) -> Handler:
         try:
             return handler(event, context)
         finally:
-            usage = current()
-            facts = {} if usage is None else usage.facts
+            usage = current_usage()
+            facts = {} if usage is None else usage.attributes
             for name in facts.keys() & {"operation", "collection"}:
                 tracer.put_annotation(name, str(facts[name]))
 

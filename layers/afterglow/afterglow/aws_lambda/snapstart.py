@@ -28,7 +28,7 @@ HEALTHCHECK: dict[str, Any] = {
 """A request that asks the stores for an answer, and so makes connections' code run once."""
 
 
-def around(first_requests: Callable[[], object], forget: Callable[[], None]) -> None:
+def register_hooks(first_requests: Callable[[], object], forget_credentials: Callable[[], None]) -> None:
     """Have `first_requests` made before a snapshot, and `forget` called before it and after each restore."""
     if find_spec(_HOOKS) is None:
         return
@@ -38,7 +38,7 @@ def around(first_requests: Callable[[], object], forget: Callable[[], None]) -> 
         for name in _LAZY:
             importlib.import_module(name)
         first_requests()
-        forget()
+        forget_credentials()
 
     hooks.register_before_snapshot(before)
-    hooks.register_after_restore(forget)
+    hooks.register_after_restore(forget_credentials)

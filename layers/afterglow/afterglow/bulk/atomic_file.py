@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from afterglow.errors import AlreadyExists
-from afterglow.settings import Ambient
+from afterglow.settings import System
 
 UNFINISHED = ".unfinished"
 
@@ -18,9 +18,9 @@ def refuse_present(path: Path) -> None:
 
 
 @contextmanager
-def whole(path: Path, ambient: Ambient) -> Iterator[Path]:
+def atomic_write(path: Path, system: System) -> Iterator[Path]:
     """Where to write what `path` shall be when the block ends well. Raises what the system refuses."""
-    scratch = path.with_name(f".{path.name}.{ambient.nonce()}{UNFINISHED}")
+    scratch = path.with_name(f".{path.name}.{system.nonce()}{UNFINISHED}")
     try:
         yield scratch
         with scratch.open("rb+") as file:

@@ -23,7 +23,7 @@ from afterglow.errors import (
     Unauthenticated,
     Unavailable,
 )
-from afterglow.settings import Ambient
+from afterglow.settings import System
 
 _TIMEOUT_SECONDS = 300.0
 _ATTEMPTS = 8
@@ -41,10 +41,10 @@ _REFUSALS: dict[int, type[AfterglowError]] = {
 }
 
 
-class Connection:
+class ChromaConnection:
     """A connection to the server at `url`; for one thread."""
 
-    def __init__(self, url: str, ambient: Ambient, token: str = "") -> None:
+    def __init__(self, url: str, system: System, token: str = "") -> None:
         """What the url has before an `@` is shown to the server: a user with a password, or a token alone.
 
         Raises InvalidArgument.
@@ -53,7 +53,7 @@ class Connection:
         if parts.scheme not in ("http", "https") or parts.hostname is None:
             raise InvalidArgument(f"expected a url like http://127.0.0.1:8000, got {url!r}")
         self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-        self._ambient = ambient
+        self._system = system
         self._prefix = parts.path.rstrip("/")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS)
@@ -85,7 +85,7 @@ class Connection:
                 pause = max(pause, _seconds(answer.headers.get("retry-after")))
             if is_last:
                 raise Unavailable(problem)
-            self._ambient.sleep(pause)
+            self._system.sleep(pause)
         raise AssertionError("unreachable")
 
     def close(self) -> None:

@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
 
-from afterglow.bulk.chroma_client import Connection
+from afterglow.bulk.chroma_client import ChromaConnection
 from afterglow.errors import InvalidArgument, NotFound, Unavailable
-from afterglow.settings import Ambient
+from afterglow.settings import System
 
 TABLE = "chroma.sqlite3"
 
@@ -44,7 +44,7 @@ def tenants(path: Path) -> list[str]:
 
 
 @contextmanager
-def served(path: Path, ambient: Ambient) -> Iterator[str]:
+def served(path: Path, system: System) -> Iterator[str]:
     """A genuine server on the directory, for the length of the block: its url. Raises InvalidArgument, Unavailable."""
     if find_spec("chromadb") is None:
         raise InvalidArgument(
@@ -57,7 +57,7 @@ def served(path: Path, ambient: Ambient) -> Iterator[str]:
     url = f"http://{_HOST}:{port}"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
         try:
-            _wait(process, url, path, ambient)
+            _wait(process, url, path, system)
             yield url
         finally:
             process.terminate()
@@ -67,14 +67,14 @@ def served(path: Path, ambient: Ambient) -> Iterator[str]:
                 process.kill()
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, path: Path, ambient: Ambient) -> None:
-    impatient = Connection(url, replace(ambient, sleep=lambda _: None))
-    deadline = ambient.now() + _START_SECONDS
-    while ambient.now() < deadline and process.poll() is None:
+def _wait(process: subprocess.Popen[bytes], url: str, path: Path, system: System) -> None:
+    impatient = ChromaConnection(url, replace(system, sleep=lambda _: None))
+    deadline = system.now() + _START_SECONDS
+    while system.now() < deadline and process.poll() is None:
         try:
             impatient.call("GET", "/api/v2/heartbeat")
         except Unavailable:
-            ambient.sleep(_PAUSE_SECONDS)
+            system.sleep(_PAUSE_SECONDS)
         else:
             return
         finally:

@@ -25,10 +25,10 @@ import orjson
 
 from afterglow.bulk.formats.detect import NPY, SUFFIX, is_auxiliary
 from afterglow.bulk.sources import FileSource, file_source
-from afterglow.bulk.types import Receipt, Target
+from afterglow.bulk.types import ImportReport, Target
 from afterglow.collection import Engine
-from afterglow.collection.write.write_path import tell_indexer
-from afterglow.deployment.local import locked
+from afterglow.collection.write.write_path import notify_indexer
+from afterglow.deployment.local import file_lock
 from afterglow.errors import AfterglowError
 from afterglow.settings import child_environment
 
@@ -81,12 +81,12 @@ class Watcher:
         ready = self._ready()
         if not ready:
             return True
-        with locked(self._path / _LOCK, wait=False) as is_ours:
+        with file_lock(self._path / _LOCK, wait=False) as is_ours:
             return not is_ours or self._import(ready)
 
-    def _ready(self) -> "list[Found]":
+    def _ready(self) -> "list[WatchedFile]":
         """Files that were the same for a while."""
-        now, seen, ready = self._engine.stores.ambient.now(), {}, []
+        now, seen, ready = self._engine.stores.system.now(), {}, []
         for each in found_in(self._folder):
             path, version = each.source.path, each.source.version
             before = self._seen.get(path)
@@ -97,7 +97,7 @@ class Watcher:
         self._seen = seen
         return ready
 
-    def _import(self, ready: "list[Found]") -> bool:
+    def _import(self, ready: "list[WatchedFile]") -> bool:
         command = [sys.executable, "-m", "afterglow.bulk.import_worker", str(self._path)]
         asked = orjson.dumps([os.fspath(each.source.path) for each in ready], option=orjson.OPT_APPEND_NEWLINE)
         with subprocess.Popen(  # noqa: S603  our own interpreter and module
@@ -125,7 +125,7 @@ class Watcher:
         else:
             _log.error("%s could not be imported into %s: %s", receipt["file"], place, receipt["reason"])
         if receipt["collection_id"] is not None:
-            tell_indexer(self._engine.stores, UUID(receipt["collection_id"]), "imported")
+            notify_indexer(self._engine.stores, UUID(receipt["collection_id"]), "imported")
 
 
 DONE, FAILED = ".done", ".failed"
@@ -133,14 +133,14 @@ _DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WatchedFile:
     """A file, and the collection that its place says."""
 
     source: FileSource
     target: Target
 
 
-def found_in(folder: Path) -> list[Found]:
+def found_in(folder: Path) -> list[WatchedFile]:
     """The files of a watched directory, those that only say something of another left out."""
     found = []
     for path in sorted(folder.glob("*/*/*/**/*")):
@@ -149,11 +149,11 @@ def found_in(folder: Path) -> list[Found]:
             continue
         source = file_source(path, "/".join(parts[_DEPTH:]))
         if source is not None:
-            found.append(Found(source, Target(*parts[:_DEPTH])))
+            found.append(WatchedFile(source, Target(*parts[:_DEPTH])))
     return found
 
 
-def move_aside(folder: Path, found: Found, receipt: Receipt) -> None:
+def move_aside(folder: Path, found: WatchedFile, receipt: ImportReport) -> None:
     """Move a file that was imported, or could not be, and what lies beside it for it."""
     path = found.source.path
     into = folder / (DONE if receipt.state == "done" else FAILED) / path.relative_to(folder).parent

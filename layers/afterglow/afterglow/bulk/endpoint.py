@@ -13,7 +13,7 @@ _LEGACY = "hnsw:"
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class CollectionInfo:
     """A collection as the wire describes it. `schema` is None where an older server has none."""
 
     id: str
@@ -30,14 +30,14 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class RecordStream:
     """A collection's records in insertion order: how many when they were begun, and pages of them."""
 
     records: int
     pages: Iterator[Records]
 
 
-class Side(Protocol):
+class Endpoint(Protocol):
     """One end of a move. Everything raises Unavailable, and what the library raises."""
 
     @property
@@ -50,32 +50,32 @@ class Side(Protocol):
     def databases(self, tenant: str) -> list[str]:
         """The tenant's databases, by name."""
 
-    def collections(self, tenant: str, database: str) -> list[Described]:
+    def collections(self, tenant: str, database: str) -> list[CollectionInfo]:
         """The database's collections, by name."""
 
-    def find(self, tenant: str, database: str, name: str) -> Described | None:
+    def find(self, tenant: str, database: str, name: str) -> CollectionInfo | None:
         """The collection of this name."""
 
-    def count(self, of: Described) -> int:
+    def count(self, of: CollectionInfo) -> int:
         """How many records it has."""
 
-    def contents(self, of: Described, include: frozenset[Include] = EVERYTHING, offset: int = 0) -> Contents:
+    def contents(self, of: CollectionInfo, include: frozenset[Include] = EVERYTHING, offset: int = 0) -> RecordStream:
         """Its records from `offset` on, in insertion order."""
 
-    def get(self, of: Described, ids: Sequence[str]) -> Records:
+    def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """Those of these records that there are, in whatever order."""
 
     def make_database(self, tenant: str, database: str) -> None:
         """Make the tenant and the database, where they are missing."""
 
-    def make(self, like: Described) -> Described:
+    def make(self, like: CollectionInfo) -> CollectionInfo:
         """Make a collection like this one, of the same name, tenant and database. Raises AlreadyExists."""
 
-    def add(self, to: Described, records: Records) -> None:
+    def add(self, to: CollectionInfo, records: Records) -> None:
         """Add records, `rows` of them at most, in one write; durable when it returns. Those there are left alone."""
 
 
-def asked(like: Described) -> dict[str, Any]:
+def create_request(like: CollectionInfo) -> dict[str, Any]:
     """What a create request must ask for, beside name and metadata, to get a collection like this one.
 
     A schema says all that a configuration does, and where it says anything no configuration may say it again, but for
@@ -90,7 +90,7 @@ def asked(like: Described) -> dict[str, Any]:
     return {"schema": like.schema, "configuration": {"embedding_function": function}}
 
 
-def piece(records: Records, start: int, stop: int) -> Records:
+def slice_records(records: Records, start: int, stop: int) -> Records:
     """Some of the records, by place."""
     return Records(
         ids=records.ids[start:stop],

@@ -5,12 +5,12 @@ from functools import partial
 from pathlib import Path
 
 from afterglow.bulk import atomic_file, sidecar
-from afterglow.bulk.endpoint import Contents, Described, Side
+from afterglow.bulk.endpoint import CollectionInfo, Endpoint, RecordStream
 from afterglow.bulk.formats import jsonl, parquet
 from afterglow.errors import InvalidArgument
-from afterglow.settings import Ambient
+from afterglow.settings import System
 
-Writer = Callable[[Path, Contents, Callable[[int], None]], int]
+Writer = Callable[[Path, RecordStream, Callable[[int], None]], int]
 
 
 def check(file: Path) -> None:
@@ -22,7 +22,7 @@ def check(file: Path) -> None:
 
 
 def export(
-    side: Side, of: Described, file: Path, ambient: Ambient, begun: Callable[[int], Callable[[int], None]]
+    side: Endpoint, of: CollectionInfo, file: Path, system: System, begun: Callable[[int], Callable[[int], None]]
 ) -> int:
     """Write the collection; how many records. `begun` is told how many there will be, and then of each page.
 
@@ -32,9 +32,9 @@ def export(
     write = _writer(file, of.dimension)
     contents = side.contents(of)
     wrote = begun(contents.records)
-    with atomic_file.whole(file, ambient) as scratch:
+    with atomic_file.atomic_write(file, system) as scratch:
         count = write(scratch, contents, wrote)
-        with atomic_file.whole(sidecar.path_of(file), ambient) as beside:
+        with atomic_file.atomic_write(sidecar.path_of(file), system) as beside:
             beside.write_bytes(sidecar.encode(of))
     return count
 

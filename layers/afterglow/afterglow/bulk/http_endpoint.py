@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from afterglow.bulk.chroma_client import Connection
-from afterglow.bulk.endpoint import EVERYTHING, Contents, Described, asked, piece
+from afterglow.bulk.chroma_client import ChromaConnection
+from afterglow.bulk.endpoint import EVERYTHING, CollectionInfo, RecordStream, create_request, slice_records
 from afterglow.collection.types import Include, Records
 from afterglow.errors import AlreadyExists, NotFound, TooLarge
 
@@ -21,10 +21,10 @@ _PAGE = 4_096
 _NAMES = 1_000
 
 
-class Remote:
+class HttpEndpoint:
     """A side over a connection. It must be told of tenants other than the default one: the wire cannot list them."""
 
-    def __init__(self, connection: Connection, tenants: Sequence[str] = (_DEFAULT_TENANT,)) -> None:
+    def __init__(self, connection: ChromaConnection, tenants: Sequence[str] = (_DEFAULT_TENANT,)) -> None:
         """Raises Unavailable, and what the server refuses."""
         self._connection = connection
         self._tenants = list(tenants)
@@ -41,12 +41,12 @@ class Remote:
         """The tenant's databases, by name."""
         return sorted(each["name"] for each in self._listed(f"{_tenant(tenant)}/databases"))
 
-    def collections(self, tenant: str, database: str) -> list[Described]:
+    def collections(self, tenant: str, database: str) -> list[CollectionInfo]:
         """The database's collections, by name."""
         found = self._listed(f"{_database(tenant, database)}/collections")
         return sorted((_described(each, tenant, database) for each in found), key=lambda each: each.name)
 
-    def find(self, tenant: str, database: str, name: str) -> Described | None:
+    def find(self, tenant: str, database: str, name: str) -> CollectionInfo | None:
         """The collection of this name."""
         try:
             path = f"{_database(tenant, database)}/collections/{quote(name, safe='')}"
@@ -55,15 +55,15 @@ class Remote:
             return None
         return found if found.name == name else None
 
-    def count(self, of: Described) -> int:
+    def count(self, of: CollectionInfo) -> int:
         """How many records it has."""
         return int(self._connection.call("GET", f"{_path(of)}/count"))
 
-    def contents(self, of: Described, include: frozenset[Include] = EVERYTHING, offset: int = 0) -> Contents:
+    def contents(self, of: CollectionInfo, include: frozenset[Include] = EVERYTHING, offset: int = 0) -> RecordStream:
         """Its records, each page of them as it is when it is asked for."""
-        return Contents(max(self.count(of) - offset, 0), self._pages(of, include, offset))
+        return RecordStream(max(self.count(of) - offset, 0), self._pages(of, include, offset))
 
-    def get(self, of: Described, ids: Sequence[str]) -> Records:
+    def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """Those of these records that there are."""
         return self._got(of, {"ids": list(ids)}, EVERYTHING)
 
@@ -72,13 +72,13 @@ class Remote:
         self._make_missing(_tenant(tenant), _TENANTS, tenant)
         self._make_missing(_database(tenant, database), f"{_tenant(tenant)}/databases", database)
 
-    def make(self, like: Described) -> Described:
+    def make(self, like: CollectionInfo) -> CollectionInfo:
         """Make a collection like this one."""
-        body = {"name": like.name, "metadata": like.metadata, **asked(like)}
+        body = {"name": like.name, "metadata": like.metadata, **create_request(like)}
         made = self._connection.call("POST", f"{_database(like.tenant, like.database)}/collections", body)
         return _described(made, like.tenant, like.database)
 
-    def add(self, to: Described, records: Records) -> None:
+    def add(self, to: CollectionInfo, records: Records) -> None:
         """Add records; in smaller requests where one would be too large."""
         assert records.embeddings is not None
         body = {
@@ -94,10 +94,10 @@ class Remote:
             half = len(records.ids) // 2
             if not half:
                 raise
-            self.add(to, piece(records, 0, half))
-            self.add(to, piece(records, half, len(records.ids)))
+            self.add(to, slice_records(records, 0, half))
+            self.add(to, slice_records(records, half, len(records.ids)))
 
-    def _pages(self, of: Described, include: frozenset[Include], offset: int) -> Iterator[Records]:
+    def _pages(self, of: CollectionInfo, include: frozenset[Include], offset: int) -> Iterator[Records]:
         while True:
             try:
                 page = self._got(of, {"limit": self._page, "offset": offset}, include)
@@ -111,7 +111,7 @@ class Remote:
             yield page
             offset += len(page.ids)
 
-    def _got(self, of: Described, which: Mapping[str, Any], include: frozenset[Include]) -> Records:
+    def _got(self, of: CollectionInfo, which: Mapping[str, Any], include: frozenset[Include]) -> Records:
         found = self._connection.call("POST", f"{_path(of)}/get", {**which, "include": sorted(include)})
         embeddings, metadatas = found.get("embeddings"), found.get("metadatas")
         return Records(
@@ -146,12 +146,12 @@ def _database(tenant: str, database: str) -> str:
     return f"{_tenant(tenant)}/databases/{quote(database, safe='')}"
 
 
-def _path(of: Described) -> str:
+def _path(of: CollectionInfo) -> str:
     return f"{_database(of.tenant, of.database)}/collections/{of.id}"
 
 
-def _described(found: Mapping[str, Any], tenant: str, database: str) -> Described:
-    return Described(
+def _described(found: Mapping[str, Any], tenant: str, database: str) -> CollectionInfo:
+    return CollectionInfo(
         id=found["id"],
         tenant=tenant,
         database=database,

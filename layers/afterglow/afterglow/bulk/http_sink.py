@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from afterglow.bulk.chroma_client import Connection
+from afterglow.bulk.chroma_client import ChromaConnection
 from afterglow.bulk.sidecar import Sidecar
-from afterglow.bulk.sink import Opened
-from afterglow.bulk.types import Overtaken, Plan, Refused, Target
+from afterglow.bulk.sink import TargetCollection
+from afterglow.bulk.types import ImportRejected, Plan, RangeConflict, Target
 from afterglow.collection import Batch
 from afterglow.errors import AlreadyExists, Forbidden, InvalidArgument, NotFound, TooLarge, Unauthenticated
 from afterglow.storage.ports import ConditionFailed, Put, Table
@@ -22,7 +22,7 @@ from afterglow.storage.ports import ConditionFailed, Put, Table
 class ServerSink:
     """A server; notes go to the `table` of this machine."""
 
-    def __init__(self, connection: Connection, table: Table) -> None:
+    def __init__(self, connection: ChromaConnection, table: Table) -> None:
         """Raises Unavailable, and what the server refuses."""
         self._connection = connection
         self._table = table
@@ -30,14 +30,14 @@ class ServerSink:
         self.most_rows = int(limits["max_batch_size"])
         self._takes_base64 = bool(limits.get("supports_base64_encoding"))
 
-    def open(self, target: Target, said: Sidecar) -> Opened:
+    def open(self, target: Target, said: Sidecar) -> TargetCollection:
         """The collection, by its name."""
         body = {name: value for name, value in said.create_request(target.collection).items() if value is not None}
         try:
             made = self._connection.call("POST", f"{_database(target)}/collections", body)
         except (AlreadyExists, Forbidden, InvalidArgument, NotFound, Unauthenticated) as error:
-            raise Refused(error.message) from None
-        return Opened(str(made["id"]), made["dimension"])
+            raise ImportRejected(error.message) from None
+        return TargetCollection(str(made["id"]), made["dimension"])
 
     def write(self, plan: Plan, batch: Batch, note: Put) -> None:
         """Send, then note."""
@@ -45,7 +45,7 @@ class ServerSink:
         try:
             self._table.transact([note])
         except ConditionFailed as conflict:
-            raise Overtaken(conflict.message) from None
+            raise RangeConflict(conflict.message) from None
 
     def _send(self, plan: Plan, batch: Batch, rows: slice) -> None:
         """One request, or two halves of it where it is too large for the server."""
@@ -53,7 +53,7 @@ class ServerSink:
         try:
             self._connection.call("POST", path, self._body(batch, rows))
         except (Forbidden, Unauthenticated) as error:
-            raise Refused(error.message) from None
+            raise ImportRejected(error.message) from None
         except TooLarge:
             middle = (rows.start + rows.stop) // 2
             if middle == rows.start:

@@ -4,74 +4,80 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from afterglow.bulk import planner, range_import
-from afterglow.bulk.import_store import Progress
-from afterglow.bulk.range_import import Site
+from afterglow.bulk.import_store import RangeProgress
+from afterglow.bulk.range_import import ImportContext
 from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sources import Source
-from afterglow.bulk.types import Plan, Receipt, Refused, Target
+from afterglow.bulk.types import ImportRejected, ImportReport, Plan, Target
 from afterglow.errors import InvalidArgument, NotFound
 
 
-class Listener(Protocol):
+class ProgressListener(Protocol):
     """Is told how an import goes on."""
 
-    def planned(self, plan: Plan, progress: list[Progress]) -> None:
+    def on_plan(self, plan: Plan, progress: list[RangeProgress]) -> None:
         """There is a plan, and so far it is."""
 
-    def moved(self, progress: Progress) -> None:
+    def on_progress(self, progress: RangeProgress) -> None:
         """A range was moved on."""
 
 
-class Deaf:
+class NullListener:
     """Does not listen."""
 
-    def planned(self, plan: Plan, progress: list[Progress]) -> None:
+    def on_plan(self, plan: Plan, progress: list[RangeProgress]) -> None:
         """Nothing."""
 
-    def moved(self, progress: Progress) -> None:
+    def on_progress(self, progress: RangeProgress) -> None:
         """Nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportResult:
     """The receipt, and whether it was there before: the file as it is was imported already."""
 
-    receipt: Receipt
-    is_old: bool = False
+    report: ImportReport
+    already_imported: bool = False
 
 
 def import_file(
-    site: Site, source: Source, target: Target, said: Sidecar | None, listener: Listener, *, again: bool = False
-) -> Imported:
+    site: ImportContext,
+    source: Source,
+    target: Target,
+    said: Sidecar | None,
+    listener: ProgressListener,
+    *,
+    again: bool = False,
+) -> ImportResult:
     """Import a file, or go on with it: one that failed goes on where it stopped, one that is done is left alone.
 
     With `again` it begins anew. Raises Unavailable, Busy, StorageFull; then to be called again.
     """
-    ledger = site.ledger
+    ledger = site.store
     try:
-        plan = planner.make(source, target, said, site.sink, settings=site.settings, ambient=site.ambient)
-    except (Refused, InvalidArgument, NotFound) as error:
-        receipt = refusal(site, source, target, error.message)
-        ledger.refuse(receipt)
-        return Imported(receipt)
+        plan = planner.make(source, target, said, site.sink, settings=site.settings, system=site.system)
+    except (ImportRejected, InvalidArgument, NotFound) as error:
+        receipt = rejected_report(site, source, target, error.message)
+        ledger.put_report(receipt)
+        return ImportResult(receipt)
     if again:
-        ledger.forget(target.tenant, target.database, plan.id)
+        ledger.delete(target.tenant, target.database, plan.id)
     before = ledger.finished(target.tenant, target.database, plan.id)
     if before is not None and before.state == "done":
-        return Imported(before, is_old=True)
+        return ImportResult(before, already_imported=True)
     plan = ledger.begin(plan)
     if before is not None:
-        ledger.reopen(plan)
-    listener.planned(plan, ledger.progress(plan))
+        ledger.resume(plan)
+    listener.on_plan(plan, ledger.progress(plan))
     for number in range(len(plan.ranges)):
-        range_import.work_on(site, plan, source, number, told=listener.moved)
-    return Imported(ledger.finish(plan))
+        range_import.import_range(site, plan, source, number, told=listener.on_progress)
+    return ImportResult(ledger.finish(plan))
 
 
-def refusal(site: Site, source: Source, target: Target, reason: str) -> Receipt:
+def rejected_report(site: ImportContext, source: Source, target: Target, reason: str) -> ImportReport:
     """The receipt of a file that came to no plan."""
-    now = site.ambient.now()
-    return Receipt(
+    now = site.system.now()
+    return ImportReport(
         id=planner.failed_id(source, target),
         state="failed",
         file=source.name,

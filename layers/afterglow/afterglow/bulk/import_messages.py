@@ -20,11 +20,11 @@ import orjson
 
 from afterglow.bulk import planner, range_import
 from afterglow.bulk.formats.detect import NPY, is_auxiliary
-from afterglow.bulk.import_file import refusal
+from afterglow.bulk.import_file import rejected_report
 from afterglow.bulk.import_store import ROOT
-from afterglow.bulk.range_import import GoesOn, Outcome, Site
+from afterglow.bulk.range_import import ImportContext, Outcome, ShouldContinue
 from afterglow.bulk.sources import Source, object_source
-from afterglow.bulk.types import Plan, Receipt, Refused, Target
+from afterglow.bulk.types import ImportRejected, ImportReport, Plan, Target
 from afterglow.errors import InvalidArgument, NotFound
 from afterglow.storage.ports import Objects
 
@@ -39,7 +39,7 @@ Send = Callable[[list[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Worked:
+class MessageResult:
     """What was done with a message."""
 
     task: str
@@ -53,55 +53,55 @@ class Worked:
 class Importer:
     """Works on messages about the files of `objects`."""
 
-    site: Site
+    site: ImportContext
     objects: Objects
     send: Send
 
-    def work_on(self, body: str, goes_on: GoesOn) -> list[Worked]:
+    def work_on(self, body: str, goes_on: ShouldContinue) -> list[MessageResult]:
         """Do what a message asks for. Raises InvalidArgument, Unavailable, Busy, StorageFull: to be delivered again."""
         message = _parsed(body)
         if "import" in message:
             return [self._range(message, goes_on)]
         return [self._look_at(key) for key in _keys(message)]
 
-    def give_up(self, body: str) -> None:
+    def fail(self, body: str) -> None:
         """Stop what a message asks for, since nobody will be asked again."""
         message = _parsed(body)
         reason = "an invocation failed each time it was tried: see the importer's log"
         if "import" in message:
             plan = self._plan(message)
             if plan is not None:
-                self.site.ledger.stop(plan, reason)
-                self.site.ledger.finish(plan)
+                self.site.store.fail(plan, reason)
+                self.site.store.finish(plan)
             return
         for key in _keys(message):
             found = self._file(key)
             if found is not None:
-                self.site.ledger.refuse(refusal(self.site, *found, reason))
+                self.site.store.put_report(rejected_report(self.site, *found, reason))
 
     # a file that was put
 
-    def _look_at(self, key: str) -> Worked:
+    def _look_at(self, key: str) -> MessageResult:
         found = self._file(key)
         if found is None:
-            return Worked("nothing", key)
+            return MessageResult("nothing", key)
         source, target = found
         try:
             plan = planner.make(
-                source, target, None, self.site.sink, settings=self.site.settings, ambient=self.site.ambient
+                source, target, None, self.site.sink, settings=self.site.settings, system=self.site.system
             )
-        except (Refused, InvalidArgument, NotFound) as error:
-            receipt = refusal(self.site, source, target, error.message)
-            self.site.ledger.refuse(receipt)
+        except (ImportRejected, InvalidArgument, NotFound) as error:
+            receipt = rejected_report(self.site, source, target, error.message)
+            self.site.store.put_report(receipt)
             return _worked("plan", receipt)
-        ledger = self.site.ledger
+        ledger = self.site.store
         done = ledger.finished(target.tenant, target.database, plan.id)
         if done is not None:
             return _worked("plan", done)
         plan = ledger.begin(plan)
         left = [each.number for each in ledger.progress(plan) if not each.done]
         self.send([_body(plan, number) for number in left])
-        return Worked("plan", source.name, state="running")
+        return MessageResult("plan", source.name, state="running")
 
     def _file(self, key: str) -> tuple[Source, Target] | None:
         """The file that a key is about, and the collection that its place says; None where it is about none."""
@@ -110,48 +110,48 @@ class Importer:
             return None
         target = Target(*map(unquote, parts[:3]))
         root = PREFIX + "".join(f"{each}/" for each in parts[:3])
-        source: Source | None = object_source(self.objects, self.site.ambient, key, root)
+        source: Source | None = object_source(self.objects, self.site.system, key, root)
         if source is not None and key.endswith(NPY):
-            source = planner.rest_of(source)
+            source = planner.companion_of(source)
         if source is None or is_auxiliary(source.name):
             return None
         return source, target
 
     # a range
 
-    def _range(self, message: dict[str, Any], goes_on: GoesOn) -> Worked:
+    def _range(self, message: dict[str, Any], goes_on: ShouldContinue) -> MessageResult:
         plan = self._plan(message)
         if plan is None:
-            return Worked("nothing", str(message["import"]))
-        number, ledger = int(message["range"]), self.site.ledger
+            return MessageResult("nothing", str(message["import"]))
+        number, ledger = int(message["range"]), self.site.store
         root = PREFIX + "/".join(plan.key.removeprefix(PREFIX).split("/")[:3]) + "/"
-        source = object_source(self.objects, self.site.ambient, plan.key, root)
-        before = ledger.at(plan, number)
+        source = object_source(self.objects, self.site.system, plan.key, root)
+        before = ledger.range_progress(plan, number)
         outcome = Outcome.DONE
         if source is None:
-            ledger.stop(plan, f"{plan.name} is gone")
+            ledger.fail(plan, f"{plan.name} is gone")
         else:
-            outcome = range_import.work_on(self.site, plan, source, number, goes_on=goes_on)
+            outcome = range_import.import_range(self.site, plan, source, number, goes_on=goes_on)
         if outcome is Outcome.UNFINISHED:
             self.send([_body(plan, number)])
         after = ledger.progress(plan)
         state = "running"
-        if ledger.stopped(plan) is not None or all(each.done for each in after):
+        if ledger.failure(plan) is not None or all(each.done for each in after):
             state = ledger.finish(plan).state
         now = next((each for each in after if each.number == number), None)
         if before is None or now is None:
-            return Worked("range", plan.name, state=state)
-        return Worked("range", plan.name, now.rows - before.rows, now.rejected - before.rejected, state)
+            return MessageResult("range", plan.name, state=state)
+        return MessageResult("range", plan.name, now.rows - before.rows, now.rejected - before.rejected, state)
 
     def _plan(self, message: dict[str, Any]) -> Plan | None:
         target = Target(str(message["tenant"]), str(message["database"]), "")
-        return self.site.ledger.plan(target, str(message["import"]))
+        return self.site.store.plan(target, str(message["import"]))
 
 
-def _worked(task: str, receipt: Receipt) -> Worked:
+def _worked(task: str, receipt: ImportReport) -> MessageResult:
     if receipt.state == "failed":
         _log.warning("import of %s failed: %s", receipt.file, receipt.reason)
-    return Worked(task, receipt.file, receipt.rows, receipt.rejected, receipt.state)
+    return MessageResult(task, receipt.file, receipt.rows, receipt.rejected, receipt.state)
 
 
 def _body(plan: Plan, number: int) -> str:

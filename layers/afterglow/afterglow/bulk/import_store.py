@@ -11,7 +11,7 @@ Objects, under `imports/.status/<tenant>/<database>/<id>/`::
     errors.jsonl                 all of them, put before the receipt
     receipt.json                 put once, at the end
 
-Both go after `import_kept_seconds`: items of the table expire, objects are removed by the next plan in their database.
+Both go after `import_report_ttl_seconds`: items of the table expire, objects are removed by the next plan in their database.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,19 +22,19 @@ from urllib.parse import quote
 import orjson
 
 from afterglow.bulk import types
-from afterglow.bulk.types import Overtaken, Plan, Receipt, Rejected
+from afterglow.bulk.types import ImportReport, Plan, RangeConflict, Rejected
 from afterglow.errors import NotFound
-from afterglow.settings import Ambient
-from afterglow.storage.ports import ConditionFailed, Item, ObjectMissing, Objects, Put, Table
+from afterglow.settings import System
+from afterglow.storage.ports import ConditionFailed, Item, ObjectNotFound, Objects, Put, Table
 
 ROOT = "imports/.status/"
 _STOP = "STOP"
 _RANGE = "RANGE#"
-_PLAN, _RECEIPT, _ERRORS = "plan.json", "receipt.json", "errors.jsonl"
+_PLAN, _REPORT, _ERRORS = "plan.json", "receipt.json", "errors.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RangeProgress:
     """How far one range is: the next row is at `position`; `lines` were looked at. `version` is the item's."""
 
     number: int
@@ -47,13 +47,13 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class ImportStore:
     """The imports of one deployment, kept for `kept_seconds`."""
 
     table: Table
     objects: Objects
-    ambient: Ambient
-    kept_seconds: int
+    system: System
+    report_ttl_seconds: int
 
     # one import
 
@@ -65,7 +65,7 @@ class Ledger:
 
     def begin(self, plan: Plan) -> Plan:
         """Note the plan and an item for each range; the plan that stands, which is one made before if there is one."""
-        self._forget_old(plan.target)
+        self._delete_old(plan.target)
         try:
             self.objects.put(_folder(plan) + _PLAN, plan.encoded(), if_absent=True)
         except ConditionFailed:
@@ -75,47 +75,47 @@ class Ledger:
             if number not in present:
                 try:
                     self.table.put(
-                        *self._item(plan, Progress(number, part.start)), if_absent=True, expires_at=self._expiry()
+                        *self._item(plan, RangeProgress(number, part.start)), if_absent=True, expires_at=self._expiry()
                     )
                 except ConditionFailed:
                     continue
         return plan
 
-    def progress(self, plan: Plan) -> list[Progress]:
+    def progress(self, plan: Plan) -> list[RangeProgress]:
         """How far each range is."""
         items = self.table.query(_partition(plan.id), after=_RANGE, before=_STOP)
         return [_decoded(item) for item in items]
 
-    def at(self, plan: Plan, number: int) -> Progress | None:
+    def range_progress(self, plan: Plan, number: int) -> RangeProgress | None:
         """How far one range is, None where the import was forgotten."""
         item = self.table.get(_partition(plan.id), _sort(number))
         return None if item is None else _decoded(item)
 
-    def note(self, plan: Plan, progress: Progress) -> Put:
+    def progress_write(self, plan: Plan, progress: RangeProgress) -> Put:
         """The write that moves a range on, on condition that nobody else has."""
         pk, sk, value = self._item(plan, progress)
         return Put(pk, sk, value, if_version=progress.version, expires_at=self._expiry())
 
-    def move(self, plan: Plan, progress: Progress) -> None:
+    def advance(self, plan: Plan, progress: RangeProgress) -> None:
         """Move a range on where there is nothing to append. Raises Overtaken."""
-        note = self.note(plan, progress)
+        note = self.progress_write(plan, progress)
         try:
             self.table.put(note.pk, note.sk, note.value, if_version=note.if_version, expires_at=note.expires_at)
         except ConditionFailed as conflict:
-            raise Overtaken(conflict.message) from None
+            raise RangeConflict(conflict.message) from None
 
-    def tell(self, plan: Plan, progress: Progress) -> None:
+    def publish_progress(self, plan: Plan, progress: RangeProgress) -> None:
         """Put the readable copy of a range's item."""
         told = asdict(replace(progress, version=0))
         del told["version"]
         self.objects.put(f"{_folder(plan)}ranges/{progress.number:06}.json", orjson.dumps(told))
 
-    def reject(self, plan: Plan, number: int, position: int, rejected: Sequence[Rejected]) -> None:
+    def add_rejected(self, plan: Plan, number: int, position: int, rejected: Sequence[Rejected]) -> None:
         """Put the rows of a piece that were not taken."""
         key = f"{_folder(plan)}errors/{number:06}-{position:020}.jsonl"
         self.objects.put(key, b"".join(_error_line(plan, each) for each in rejected))
 
-    def stop(self, plan: Plan, reason: str) -> None:
+    def fail(self, plan: Plan, reason: str) -> None:
         """Let the import go no further."""
         try:
             self.table.put(
@@ -126,38 +126,38 @@ class Ledger:
         except ConditionFailed:
             return
 
-    def stopped(self, plan: Plan) -> str | None:
+    def failure(self, plan: Plan) -> str | None:
         """Why the import goes no further, None where it does."""
         item = self.table.get(_partition(plan.id), _STOP)
         return None if item is None else str(orjson.loads(item.value)["reason"])
 
-    def finish(self, plan: Plan) -> Receipt:
+    def finish(self, plan: Plan) -> ImportReport:
         """Put the rejected rows together, then the receipt; the receipt that stands. To be called at the end."""
-        receipt = self._standing(plan)
-        reason = self.stopped(plan)
+        receipt = self._current_report(plan)
+        reason = self.failure(plan)
         receipt = replace(
-            receipt, state="done" if reason is None else "failed", reason=reason, finished_at=self.ambient.now()
+            receipt, state="done" if reason is None else "failed", reason=reason, finished_at=self.system.now()
         )
         prefix = _folder(plan)
         parts = [info.key for info in self.objects.list(f"{prefix}errors/")]
         if parts:
             self.objects.put(prefix + _ERRORS, b"".join(each or b"" for each in self.objects.get_many(parts)))
         try:
-            self.objects.put(prefix + _RECEIPT, receipt.encoded(), if_absent=True)
+            self.objects.put(prefix + _REPORT, receipt.encoded(), if_absent=True)
         except ConditionFailed:
-            return self.receipt(plan.target.tenant, plan.target.database, plan.id)
+            return self.report(plan.target.tenant, plan.target.database, plan.id)
         return receipt
 
-    def refuse(self, receipt: Receipt) -> None:
+    def put_report(self, receipt: ImportReport) -> None:
         """Put the receipt of a file that came to no plan."""
-        self.objects.put(folder(receipt.tenant, receipt.database, receipt.id) + _RECEIPT, receipt.encoded())
+        self.objects.put(folder(receipt.tenant, receipt.database, receipt.id) + _REPORT, receipt.encoded())
 
-    def reopen(self, plan: Plan) -> None:
+    def resume(self, plan: Plan) -> None:
         """Let an import that failed go on from where it is."""
         self.table.delete(_partition(plan.id), _STOP)
-        self.objects.delete(_folder(plan) + _RECEIPT)
+        self.objects.delete(_folder(plan) + _REPORT)
 
-    def forget(self, tenant: str, database: str, import_id: str) -> None:
+    def delete(self, tenant: str, database: str, import_id: str) -> None:
         """Remove everything about an import."""
         self.objects.delete_many([info.key for info in self.objects.list(folder(tenant, database, import_id))])
         for item in self.table.query(_partition(import_id)):
@@ -165,7 +165,7 @@ class Ledger:
 
     # all of them
 
-    def receipt(self, tenant: str, database: str, import_id: str) -> Receipt:
+    def report(self, tenant: str, database: str, import_id: str) -> ImportReport:
         """How an import ended, or stands. Raises NotFound, Corrupt."""
         found = self.finished(tenant, database, import_id)
         if found is not None:
@@ -173,29 +173,29 @@ class Ledger:
         plan = self.plan(types.Target(tenant, database, ""), import_id) if import_id.isalnum() else None
         if plan is None:
             raise NotFound(f"Import [{import_id}] does not exist")
-        return self._standing(plan)
+        return self._current_report(plan)
 
-    def finished(self, tenant: str, database: str, import_id: str) -> Receipt | None:
+    def finished(self, tenant: str, database: str, import_id: str) -> ImportReport | None:
         """The receipt, None where the import is not at its end."""
-        value = self._get(folder(tenant, database, import_id) + _RECEIPT) if import_id.isalnum() else None
-        return None if value is None else Receipt(**orjson.loads(value))
+        value = self._get(folder(tenant, database, import_id) + _REPORT) if import_id.isalnum() else None
+        return None if value is None else ImportReport(**orjson.loads(value))
 
-    def listed(self, tenant: str, database: str) -> list[Receipt]:
+    def list(self, tenant: str, database: str) -> list[ImportReport]:
         """Every import of a database, the one last begun first."""
         keys = [info.key for info in self.objects.list(folder(tenant, database))]
         ids = dict.fromkeys(_id_of(key) for key in keys)
-        finished = self.objects.get_many([key for key in keys if key.endswith(f"/{_RECEIPT}")])
-        receipts = [Receipt(**orjson.loads(each)) for each in finished if each is not None]
+        finished = self.objects.get_many([key for key in keys if key.endswith(f"/{_REPORT}")])
+        receipts = [ImportReport(**orjson.loads(each)) for each in finished if each is not None]
         for each in ids.keys() - {each.id for each in receipts}:
             try:
-                receipts.append(self.receipt(tenant, database, each))
+                receipts.append(self.report(tenant, database, each))
             except NotFound:
                 continue  # forgotten meanwhile
         return sorted(receipts, key=lambda each: each.started_at, reverse=True)
 
     def errors(self, tenant: str, database: str, import_id: str) -> Iterator[dict[str, Any]]:
         """The rows of an import that were not taken: file, line and reason of each. Raises NotFound."""
-        self.receipt(tenant, database, import_id)
+        self.report(tenant, database, import_id)
         prefix = folder(tenant, database, import_id)
         whole = self._get(prefix + _ERRORS)
         keys = [] if whole is not None else [info.key for info in self.objects.list(f"{prefix}errors/")]
@@ -203,9 +203,9 @@ class Ledger:
             for line in (part or b"").splitlines():
                 yield orjson.loads(line)
 
-    def _standing(self, plan: Plan) -> Receipt:
+    def _current_report(self, plan: Plan) -> ImportReport:
         ranges = self.progress(plan)
-        return Receipt(
+        return ImportReport(
             id=plan.id,
             state="running",
             file=plan.name,
@@ -221,25 +221,25 @@ class Ledger:
             started_at=plan.started_at,
         )
 
-    def _forget_old(self, target: types.Target) -> None:
-        oldest = self.ambient.now() - self.kept_seconds
+    def _delete_old(self, target: types.Target) -> None:
+        oldest = self.system.now() - self.report_ttl_seconds
         for info in list(self.objects.list(folder(target.tenant, target.database))):
-            if info.key.endswith(_RECEIPT) and info.modified < oldest:
-                self.forget(target.tenant, target.database, _id_of(info.key))
+            if info.key.endswith(_REPORT) and info.modified < oldest:
+                self.delete(target.tenant, target.database, _id_of(info.key))
 
     def _get(self, key: str) -> bytes | None:
         try:
             return self.objects.get(key)
-        except ObjectMissing:
+        except ObjectNotFound:
             return None
 
-    def _item(self, plan: Plan, progress: Progress) -> tuple[str, str, bytes]:
+    def _item(self, plan: Plan, progress: RangeProgress) -> tuple[str, str, bytes]:
         told = asdict(progress)
         del told["version"], told["number"]
         return _partition(plan.id), _sort(progress.number), orjson.dumps(told)
 
     def _expiry(self) -> int:
-        return int(self.ambient.now()) + self.kept_seconds
+        return int(self.system.now()) + self.report_ttl_seconds
 
 
 def folder(tenant: str, database: str, import_id: str | None = None) -> str:
@@ -265,8 +265,8 @@ def _sort(number: int) -> str:
     return f"{_RANGE}{number:06}"
 
 
-def _decoded(item: Item) -> Progress:
-    return Progress(int(item.sk.removeprefix(_RANGE)), version=item.version, **orjson.loads(item.value))
+def _decoded(item: Item) -> RangeProgress:
+    return RangeProgress(int(item.sk.removeprefix(_RANGE)), version=item.version, **orjson.loads(item.value))
 
 
 def _error_line(plan: Plan, rejected: Rejected) -> bytes:

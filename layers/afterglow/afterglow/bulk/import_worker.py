@@ -13,14 +13,14 @@ import orjson
 
 from afterglow.bulk import directory_watcher
 from afterglow.bulk.directory_watcher import FOLDER
-from afterglow.bulk.import_file import Deaf, import_file
-from afterglow.bulk.import_store import Ledger
-from afterglow.bulk.range_import import Site
+from afterglow.bulk.import_file import NullListener, import_file
+from afterglow.bulk.import_store import ImportStore
+from afterglow.bulk.range_import import ImportContext
 from afterglow.bulk.sink import EngineSink
-from afterglow.deployment.open import open_place
+from afterglow.deployment.open import open_deployment
 from afterglow.errors import AfterglowError
 from afterglow.jobs.start import start_engine
-from afterglow.settings import Ambient, from_environment
+from afterglow.settings import System, from_environment
 
 _NICENESS = 5
 _log = logging.getLogger(__name__)
@@ -32,17 +32,17 @@ def main() -> None:
     os.nice(_NICENESS)
     path, wanted = Path(sys.argv[1]), set(orjson.loads(sys.stdin.buffer.readline()))
     Thread(target=_end_with_input, daemon=True).start()
-    settings, ambient = from_environment(), Ambient()
-    engine = start_engine(open_place(path, settings, ambient), settings, ambient)
+    settings, system = from_environment(), System()
+    engine = start_engine(open_deployment(path, settings, system), settings, system)
     stores, folder = engine.stores, path / FOLDER
-    ledger = Ledger(stores.table, stores.objects, ambient, settings.import_kept_seconds)
-    site = Site(EngineSink(engine), ledger, settings, ambient)
+    ledger = ImportStore(stores.table, stores.objects, system, settings.import_report_ttl_seconds)
+    site = ImportContext(EngineSink(engine), ledger, settings, system)
     failed = False
     for each in directory_watcher.found_in(folder):
         if os.fspath(each.source.path) not in wanted:
             continue
         try:
-            receipt = import_file(site, each.source, each.target, None, Deaf()).receipt
+            receipt = import_file(site, each.source, each.target, None, NullListener()).report
             directory_watcher.move_aside(folder, each, receipt)
         except (AfterglowError, OSError) as error:
             _log.warning("import of %s is tried again: %s", each.source.path, error)

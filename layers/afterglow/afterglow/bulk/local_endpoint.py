@@ -9,16 +9,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from afterglow.bulk.endpoint import EVERYTHING, Contents, Described, asked
+from afterglow.bulk.endpoint import EVERYTHING, CollectionInfo, RecordStream, create_request
 from afterglow.catalog import Collection, schema
 from afterglow.collection import Batch, Engine, Op
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read import rows as select
-from afterglow.collection.replica.replica import Replica, View
+from afterglow.collection.replica.replica import Replica, Snapshot
 from afterglow.collection.types import Include, Records, Scope, Selection
 from afterglow.errors import AlreadyExists, Busy, NotFound
 from afterglow.segment import array_file
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from afterglow.storage.ports import Stores
 
 _ROWS = 4_096
@@ -26,7 +26,7 @@ _ATTEMPTS = 600
 _LOOK_SECONDS = 0.25
 
 
-class Local:
+class LocalEndpoint:
     """A side over the stores; what is written goes through the engine."""
 
     rows = _ROWS
@@ -34,7 +34,7 @@ class Local:
     def __init__(self, stores: Stores, engine: Engine) -> None:
         self._stores = stores
         self._engine = engine
-        self._written: dict[str, Described] = {}
+        self._written: dict[str, CollectionInfo] = {}
 
     def tenants(self) -> list[str]:
         """Every tenant."""
@@ -44,29 +44,29 @@ class Local:
         """The tenant's databases, by name."""
         return [each.name for each in self._engine.catalog.list_databases(tenant)]
 
-    def collections(self, tenant: str, database: str) -> list[Described]:
+    def collections(self, tenant: str, database: str) -> list[CollectionInfo]:
         """The database's collections, by name."""
         found = self._engine.list_collections(tenant, database)
-        return sorted(map(described, found), key=lambda each: each.name)
+        return sorted(map(_describe, found), key=lambda each: each.name)
 
-    def find(self, tenant: str, database: str, name: str) -> Described | None:
+    def find(self, tenant: str, database: str, name: str) -> CollectionInfo | None:
         """The collection of this name."""
         try:
-            return described(self._engine.get_collection(tenant, database, name))
+            return _describe(self._engine.get_collection(tenant, database, name))
         except NotFound:
             return None
 
-    def count(self, of: Described) -> int:
+    def count(self, of: CollectionInfo) -> int:
         """How many records it has."""
         return self._engine.count(_scope(of)).count
 
-    def contents(self, of: Described, include: frozenset[Include] = EVERYTHING, offset: int = 0) -> Contents:
+    def contents(self, of: CollectionInfo, include: frozenset[Include] = EVERYTHING, offset: int = 0) -> RecordStream:
         """Its records at one moment, which is when this returns."""
-        view = Replica(self._stores, UUID(of.id)).view(scope=_scope(of))
-        parts, rows = select.in_insertion_order(view, select.masks(view, Selection()), offset)
-        return Contents(len(rows), _pages(view, parts, rows, include))
+        view = Replica(self._stores, UUID(of.id)).snapshot(scope=_scope(of))
+        parts, rows = select.in_insertion_order(view, select.selection_masks(view, Selection()), offset)
+        return RecordStream(len(rows), _pages(view, parts, rows, include))
 
-    def get(self, of: Described, ids: Sequence[str]) -> Records:
+    def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """Those of these records that there are."""
         return self._engine.get(_scope(of), Selection(ids=ids), None, 0, EVERYTHING)
 
@@ -78,13 +78,13 @@ class Local:
         if catalog.find_database(tenant, database) is None:
             _unless_there(lambda: catalog.create_database(tenant, database))
 
-    def make(self, like: Described) -> Described:
+    def make(self, like: CollectionInfo) -> CollectionInfo:
         """Make a collection like this one."""
-        wanted = asked(like)
+        wanted = create_request(like)
         stored = schema.reconcile(wanted.get("configuration"), wanted.get("schema"), like.metadata)
-        return described(self._engine.create_collection(like.tenant, like.database, like.name, like.metadata, stored))
+        return _describe(self._engine.create_collection(like.tenant, like.database, like.name, like.metadata, stored))
 
-    def add(self, to: Described, records: Records) -> None:
+    def add(self, to: CollectionInfo, records: Records) -> None:
         """Add records; waits where the indexer is behind."""
         batch = Batch(
             Op.ADD,
@@ -95,19 +95,19 @@ class Local:
             uris=records.uris,
         )
         self._written[to.id] = to
-        _patiently(lambda: self._engine.write(_scope(to), batch), self._stores.ambient)
+        _patiently(lambda: self._engine.write(_scope(to), batch), self._stores.system)
 
     def wait_until_indexed(self) -> None:
         """Return when all that was added is indexed, by whoever does that."""
         for each in self._written.values():
             with suppress(NotFound):
                 while (status := self._engine.indexing_status(_scope(each))).indexed_ops < status.total_ops:
-                    self._stores.ambient.sleep(_LOOK_SECONDS)
+                    self._stores.system.sleep(_LOOK_SECONDS)
 
 
-def described(collection: Collection) -> Described:
+def _describe(collection: Collection) -> CollectionInfo:
     """The collection as the wire describes it."""
-    return Described(
+    return CollectionInfo(
         id=str(collection.id),
         tenant=collection.tenant,
         database=collection.database,
@@ -119,20 +119,20 @@ def described(collection: Collection) -> Described:
     )
 
 
-def _scope(of: Described) -> Scope:
+def _scope(of: CollectionInfo) -> Scope:
     return Scope(of.tenant, of.database, UUID(of.id))
 
 
 def _pages(
-    view: View, parts: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
+    view: Snapshot, parts: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
 ) -> Iterator[Records]:
     for start in range(0, len(rows), _ROWS):
         chosen = slice(start, start + _ROWS)
-        yield fetch.records(view, parts[chosen], rows[chosen], include)
+        yield fetch.materialize(view, parts[chosen], rows[chosen], include)
         # What was copied is not needed again, and would otherwise be all of the collection in the end.
-        for live in view.parts:
-            for array in (live.part.vectors, live.part.documents.blob, live.part.metadatas.blob, live.part.uris.blob):
-                array_file.drop_pages(array)
+        for live in view.row_groups:
+            for array in (live.rows.vectors, live.rows.documents.data, live.rows.metadatas.data, live.rows.uris.data):
+                array_file.release_pages(array)
 
 
 def _metadata(stored: bytes | None) -> dict[str, Any] | None:
@@ -144,12 +144,12 @@ def _unless_there(make: Callable[[], object]) -> None:
         make()
 
 
-def _patiently(write: Callable[[], object], ambient: Ambient) -> None:
+def _patiently(write: Callable[[], object], system: System) -> None:
     for _ in range(_ATTEMPTS):
         try:
             write()
         except Busy as error:
-            ambient.sleep(error.retry_after)
+            system.sleep(error.retry_after)
         else:
             return
     write()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from afterglow.bulk.endpoint import NOTHING, Contents, Described, Side, piece
+from afterglow.bulk.endpoint import NOTHING, CollectionInfo, Endpoint, RecordStream, slice_records
 from afterglow.collection.types import Records
 from afterglow.errors import InvalidArgument
 
@@ -18,7 +18,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MigrationFilter:
     """What to move; None: all there is."""
 
     tenant: str | None = None
@@ -27,21 +27,21 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Moved:
+class MigrationReport:
     """A collection that was moved: records in the source, those that were there before, and what differs."""
 
-    of: Described
+    of: CollectionInfo
     records: int = 0
     before: int = 0
     sampled: int = 0
     differences: list[str] = field(default_factory=list)
 
 
-Progress = Callable[[Described, int, int], None]
+Progress = Callable[[CollectionInfo, int, int], None]
 """Is told of the collection, of how many records it has, and of how many are there."""
 
 
-def chosen(source: Side, wanted: Wanted) -> Iterator[tuple[str, str, list[Described]]]:
+def chosen(source: Endpoint, wanted: MigrationFilter) -> Iterator[tuple[str, str, list[CollectionInfo]]]:
     """Tenant, database and its collections, of what is wanted."""
     for tenant in source.tenants():
         if wanted.tenant in (None, tenant):
@@ -51,7 +51,7 @@ def chosen(source: Side, wanted: Wanted) -> Iterator[tuple[str, str, list[Descri
                     yield tenant, database, [each for each in found if wanted.collection in (None, each.name)]
 
 
-def move(source: Side, target: Side, wanted: Wanted, progress: Progress) -> Iterator[Moved]:
+def move(source: Endpoint, target: Endpoint, wanted: MigrationFilter, progress: Progress) -> Iterator[MigrationReport]:
     """Move what is wanted, a collection at a time; go on where that was interrupted before.
 
     Raises InvalidArgument where the target has a collection of the name that is not the beginning of the source's.
@@ -64,24 +64,24 @@ def move(source: Side, target: Side, wanted: Wanted, progress: Progress) -> Iter
             yield _move(source, target, each, progress)
 
 
-def _move(source: Side, target: Side, of: Described, progress: Progress) -> Moved:
+def _move(source: Endpoint, target: Endpoint, of: CollectionInfo, progress: Progress) -> MigrationReport:
     made = target.find(of.tenant, of.database, of.name) or target.make(of)
-    before = _common(source, target, of, made)
+    before = _resume_point(source, target, of, made)
     contents = source.contents(of, offset=before)
     there, records = before, before + contents.records
     progress(of, records, there)
-    for page in _ahead(contents):
+    for page in _prefetch(contents):
         for start in range(0, len(page.ids), target.rows):
-            some = piece(page, start, start + target.rows)
+            some = slice_records(page, start, start + target.rows)
             target.add(made, some)
             there += len(some.ids)
             progress(of, max(records, there), there)
-    moved = Moved(of, there, before)
+    moved = MigrationReport(of, there, before)
     _compare(source, target, of, made, moved)
     return moved
 
 
-def _common(source: Side, target: Side, of: Described, made: Described) -> int:
+def _resume_point(source: Endpoint, target: Endpoint, of: CollectionInfo, made: CollectionInfo) -> int:
     """How many of the source's first records the target has. Raises InvalidArgument where it has any other."""
     have = target.contents(made, NOTHING)
     if not have.records:
@@ -96,12 +96,12 @@ def _common(source: Side, target: Side, of: Described, made: Described) -> int:
     return have.records
 
 
-def _names(contents: Contents) -> Iterator[str]:
+def _names(contents: RecordStream) -> Iterator[str]:
     for page in contents.pages:
         yield from page.ids
 
 
-def _ahead(contents: Contents) -> Iterator[Records]:
+def _prefetch(contents: RecordStream) -> Iterator[Records]:
     """The pages; the next one is fetched while one is worked on."""
     with ThreadPoolExecutor(1, thread_name_prefix="afterglow-move") as reader:
         following = reader.submit(next, contents.pages, None)
@@ -110,7 +110,9 @@ def _ahead(contents: Contents) -> Iterator[Records]:
             yield page
 
 
-def _compare(source: Side, target: Side, of: Described, made: Described, moved: Moved) -> None:
+def _compare(
+    source: Endpoint, target: Endpoint, of: CollectionInfo, made: CollectionInfo, moved: MigrationReport
+) -> None:
     """Counts, configuration and metadata, and records all over the collection."""
     told = moved.differences
     present = target.find(of.tenant, of.database, of.name)

@@ -4,42 +4,42 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from afterglow.bulk.chroma_client import Connection
-from afterglow.bulk.endpoint import Side
-from afterglow.bulk.http_endpoint import Remote
-from afterglow.bulk.local_endpoint import Local
+from afterglow.bulk.chroma_client import ChromaConnection
+from afterglow.bulk.endpoint import Endpoint
+from afterglow.bulk.http_endpoint import HttpEndpoint
+from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.collection import Engine
-from afterglow.deployment.local import existing
-from afterglow.deployment.open import open_place, opened
+from afterglow.deployment.local import require_data_directory
+from afterglow.deployment.open import open_deployment, open_stores
 from afterglow.jobs.start import start_engine
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 
 
 @contextmanager
-def reading(url: str | None, path: Path | None, settings: Settings, ambient: Ambient) -> Iterator[Side]:
+def open_source(url: str | None, path: Path | None, settings: Settings, system: System) -> Iterator[Endpoint]:
     """What is there already: a server, else a directory, else (neither) the account. Raises NotFound, Unavailable."""
     if url is not None:
-        with closing(Connection(url, ambient, settings.api_key)) as connection:
-            yield Remote(connection)
+        with closing(ChromaConnection(url, system, settings.api_key)) as connection:
+            yield HttpEndpoint(connection)
         return
-    with opened(path and existing(path), settings, ambient) as stores:
-        yield Local(stores, Engine(stores))
+    with open_stores(path and require_data_directory(path), settings, system) as stores:
+        yield LocalEndpoint(stores, Engine(stores))
 
 
 @contextmanager
-def writing(url: str | None, path: Path | None, settings: Settings, ambient: Ambient) -> Iterator[Side]:
+def open_target(url: str | None, path: Path | None, settings: Settings, system: System) -> Iterator[Endpoint]:
     """The same, made where it is not there, and with an indexer that follows what is written.
 
     Nobody else may look after a directory: what was written to it is indexed in the end.
     """
     if url is not None:
-        with closing(Connection(url, ambient, settings.api_key)) as connection:
-            yield Remote(connection)
+        with closing(ChromaConnection(url, system, settings.api_key)) as connection:
+            yield HttpEndpoint(connection)
         return
-    place = open_place(path, settings, ambient)
-    engine = start_engine(place, settings, ambient)
+    place = open_deployment(path, settings, system)
+    engine = start_engine(place, settings, system)
     try:
-        side = Local(engine.stores, engine)
+        side = LocalEndpoint(engine.stores, engine)
         yield side
         if path is not None:
             side.wait_until_indexed()

@@ -16,12 +16,12 @@ from afterglow.bulk import row_values, sidecar
 from afterglow.bulk.formats import csv, jsonl, parquet, parquet_rows, streams
 from afterglow.bulk.formats.detect import COMPRESSIONS, NPY, SUFFIX, kind_of
 from afterglow.bulk.formats.npy import Vectors
-from afterglow.bulk.row_values import Bad
+from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sink import Sink
-from afterglow.bulk.sources import PIECE, Source
-from afterglow.bulk.types import Columns, Compression, Kind, Plan, Range, Refused, Target
-from afterglow.settings import Ambient, Settings
+from afterglow.bulk.sources import CHUNK_BYTES, Source
+from afterglow.bulk.types import ColumnMapping, Compression, FileFormat, FileRange, ImportRejected, Plan, Target
+from afterglow.settings import Settings, System
 
 _NAMES = {"id": ("id",), "embedding": ("embedding", "vector"), "document": ("document", "text"), "uri": ("uri",)}
 _RECORD = "metadata"
@@ -30,18 +30,18 @@ _BATCH_BYTES = 8 * 1024 * 1024
 _BLANKS = (b"", b"\r")
 
 
-def rest_of(source: Source) -> Source | None:
+def companion_of(source: Source) -> Source | None:
     """The file of the rest that lies beside a `.npy` file of embeddings."""
     stem = source.name.rpartition("/")[2].removesuffix(NPY)
     names = [f"{stem}{suffix}{also}" for suffix in (".jsonl", ".ndjson") for also in ("", *COMPRESSIONS)]
-    return next((found for found in map(source.beside, names) if found is not None), None)
+    return next((found for found in map(source.sibling, names) if found is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Inspection:
     """What a look at the file says. `is_empty`: it has no row, which is fine where a sidecar says what one would be."""
 
-    columns: Columns
+    columns: ColumnMapping
     dimensions: Sequence[int | None]
     is_empty: bool = False
     delimiter: str = ","
@@ -49,7 +49,7 @@ class _Look:
 
 
 def make(
-    source: Source, target: Target, given: Sidecar | None, sink: Sink, *, settings: Settings, ambient: Ambient
+    source: Source, target: Target, given: Sidecar | None, sink: Sink, *, settings: Settings, system: System
 ) -> Plan:
     """The plan of a file; the collection is made where there is none. `given` goes before the file's own sidecar.
 
@@ -57,25 +57,25 @@ def make(
     """
     found = kind_of(source.name)
     if found is None:
-        raise Refused(
+        raise ImportRejected(
             f"{source.name}: its name says nothing that is imported: .jsonl, .ndjson, .csv or .tsv (also .gz, .zst), "
             f".parquet, or .jsonl with .npy"
         )
     kind, compression = found
     stem = source.name.rpartition("/")[2]
-    beside = source.beside(stem + SUFFIX)
+    beside = source.sibling(stem + SUFFIX)
     said = given or (Sidecar() if beside is None else sidecar.parse(beside.read(0, beside.size), beside.name))
     matrix = _matrix_beside(source, kind)
-    footer = parquet.footer_of(source) if kind is Kind.PARQUET else None
+    footer = parquet.footer_of(source) if kind is FileFormat.PARQUET else None
     if footer is not None:
         look = _look_at_parquet(source, footer, said, settings)
-    elif kind is Kind.CSV:
+    elif kind is FileFormat.CSV:
         look = _look_at_csv(source, compression, said, settings)
     else:
         look = _look_at_jsonl(source, compression, said, settings)
     if matrix is None and look.columns.embedding is None:
         names = ", ".join(_NAMES["embedding"])
-        raise Refused(
+        raise ImportRejected(
             f"{source.name} has no embeddings: a column named {names}, or one that a sidecar names, or a .npy file "
             f"beside JSON Lines; none are made here"
         )
@@ -84,7 +84,9 @@ def make(
     if dimension is None and look.is_empty:
         dimension = 1  # of no vector
     if dimension is None:
-        raise Refused(f"{source.name}: none of the first rows has an embedding: a sidecar may name the dimension")
+        raise ImportRejected(
+            f"{source.name}: none of the first rows has an embedding: a sidecar may name the dimension"
+        )
     opened = sink.open(target, said)
     dimension = opened.dimension or dimension
     plan = Plan(
@@ -104,14 +106,14 @@ def make(
         header=look.header,
         batch_rows=max(min(said.batch_size or _BATCH_BYTES // (4 * dimension), sink.most_rows), 1),
         ranges=(),
-        started_at=ambient.now(),
+        started_at=system.now(),
     )
     plan = replace(plan, id=_id(plan, "" if matrix is None else matrix.version))
     if footer is not None:
         return replace(plan, ranges=_of_groups(footer, settings))
-    if kind is Kind.JSONL and compression is Compression.NONE:
+    if kind is FileFormat.JSONL and compression is Compression.NONE:
         return replace(plan, ranges=tuple(_of_lines(source, settings, skip_blank=matrix is not None)))
-    return replace(plan, ranges=(Range(0, -1, 1),))
+    return replace(plan, ranges=(FileRange(0, -1, 1),))
 
 
 def failed_id(source: Source, target: Target) -> str:
@@ -126,13 +128,13 @@ def _id(plan: Plan, vectors: str) -> str:
     return xxhash.xxh3_128_hexdigest("\n".join(map(str, told)).encode())
 
 
-def _matrix_beside(source: Source, kind: Kind) -> Source | None:
-    if kind is not Kind.JSONL:
+def _matrix_beside(source: Source, kind: FileFormat) -> Source | None:
+    if kind is not FileFormat.JSONL:
         return None
     stem = source.name.rpartition("/")[2]
     for suffix in COMPRESSIONS:
         stem = stem.removesuffix(suffix)
-    return source.beside(stem.rpartition(".")[0] + NPY)
+    return source.sibling(stem.rpartition(".")[0] + NPY)
 
 
 def _commonest(dimensions: Sequence[int | None]) -> int | None:
@@ -140,13 +142,13 @@ def _commonest(dimensions: Sequence[int | None]) -> int | None:
     return max(counted, key=lambda each: counted[each], default=None)
 
 
-def columns_of(names: Sequence[str], said: Sidecar, *, is_record: bool, name: str, every: bool) -> Columns:
+def columns_of(names: Sequence[str], said: Sidecar, *, is_record: bool, name: str, every: bool) -> ColumnMapping:
     """Which of a file's columns is what. `every`: those that are metadata are listed. Raises Refused."""
     roles: dict[str, str | None] = {}
     for role, usual in _NAMES.items():
         column = said.columns.get(role)
         if column is not None and column not in names and every:
-            raise Refused(f"{name} has no column {column!r}, which the sidecar names for {role}")
+            raise ImportRejected(f"{name} has no column {column!r}, which the sidecar names for {role}")
         roles[role] = column or next((each for each in usual if each in names), None)
     record, others = None, None
     if isinstance(said.metadata, str):
@@ -159,12 +161,12 @@ def columns_of(names: Sequence[str], said: Sidecar, *, is_record: bool, name: st
         others = tuple(each for each in names if each not in roles.values())
     missing = [each for each in (record, *(others or ())) if each is not None and each not in names]
     if missing and every:
-        raise Refused(f"{name} has no column {missing[0]!r}, which the sidecar names for metadata")
+        raise ImportRejected(f"{name} has no column {missing[0]!r}, which the sidecar names for metadata")
     for each in others or ():
         fault = row_values.key_fault(each)
         if fault is not None:
-            raise Refused(f"{name}: {fault}: name the columns that are metadata")
-    return Columns(
+            raise ImportRejected(f"{name}: {fault}: name the columns that are metadata")
+    return ColumnMapping(
         id=roles["id"],
         embedding=roles["embedding"],
         document=roles["document"],
@@ -174,40 +176,40 @@ def columns_of(names: Sequence[str], said: Sidecar, *, is_record: bool, name: st
     )
 
 
-def _look_at_parquet(source: Source, footer: parquet.Footer, said: Sidecar, settings: Settings) -> _Look:
+def _look_at_parquet(source: Source, footer: parquet.Footer, said: Sidecar, settings: Settings) -> _Inspection:
     names, kind = list(footer.types), footer.types.get(_RECORD, "")
     is_record = kind.startswith(("STRUCT", "MAP", "JSON"))
     if kind == "VARCHAR":
         texts = parquet.sample(source, footer, parquet_rows.quoted(_RECORD), settings)
         is_record = all(text is None or text.startswith("{") for text in texts)
     columns = columns_of(names, said, is_record=is_record, name=source.name, every=True)
-    parquet_rows.refuse_unfit(footer.types, columns, source.name)
+    parquet_rows.validate_types(footer.types, columns, source.name)
     if columns.embedding is None:
-        return _Look(columns, [])
+        return _Inspection(columns, [])
     chosen = parquet_rows.embedding(columns.embedding, footer.types[columns.embedding])
     dimensions = [row_values.unpacked_length(each) for each in parquet.sample(source, footer, chosen, settings)]
-    return _Look(columns, dimensions, is_empty=not footer.groups)
+    return _Inspection(columns, dimensions, is_empty=not footer.groups)
 
 
-def _look_at_csv(source: Source, compression: Compression, said: Sidecar, settings: Settings) -> _Look:
+def _look_at_csv(source: Source, compression: Compression, said: Sidecar, settings: Settings) -> _Inspection:
     delimiter, header = csv.header_of(source, compression, said.delimiter, settings)
-    sample = list(_records(csv.Records(source, compression, delimiter, settings)))[1:]
+    sample = list(_records(csv.CsvReader(source, compression, delimiter, settings)))[1:]
     rows = [record for record in sample if len(record) == len(header)]
-    types = {**csv.types_of(header, sample), **said.types}
+    types = {**csv.infer_types(header, sample), **said.types}
     is_record = types.get(_RECORD) == "json" and all(row[header.index(_RECORD)][:1] in ("", "{") for row in rows)
     columns = columns_of(header, said, is_record=is_record, name=source.name, every=True)
     dimensions: list[int | None] = []
     if columns.embedding is not None:
         dimensions = [row_values.unpacked_length(row[header.index(columns.embedding)]) for row in rows]
-    return _Look(replace(columns, types=types), dimensions, delimiter=delimiter, header=header)
+    return _Inspection(replace(columns, types=types), dimensions, delimiter=delimiter, header=header)
 
 
-def _records(records: csv.Records) -> Iterator[list[str]]:
+def _records(records: csv.CsvReader) -> Iterator[list[str]]:
     for _ in range(_SAMPLE_ROWS):
         start = records.end
         try:
             record = records.next()
-        except Bad:
+        except RowError:
             if records.end == start:
                 return
             continue
@@ -217,28 +219,28 @@ def _records(records: csv.Records) -> Iterator[list[str]]:
             yield record
 
 
-def _look_at_jsonl(source: Source, compression: Compression, said: Sidecar, settings: Settings) -> _Look:
+def _look_at_jsonl(source: Source, compression: Compression, said: Sidecar, settings: Settings) -> _Inspection:
     sample = []
     for line in islice(streams.lines(source, compression, 0, -1, settings), _SAMPLE_ROWS):
         try:
             sample.append(jsonl.parsed(line.text or b"", first=line.start == 0))
-        except Bad:
+        except RowError:
             continue
     names = list(dict.fromkeys(name for record in sample for name in record))
     is_record = any(type(record.get(_RECORD)) is dict for record in sample)
     if not sample and not said.columns:
-        raise Refused(f"{source.name}: none of its first lines is a JSON object")
+        raise ImportRejected(f"{source.name}: none of its first lines is a JSON object")
     columns = columns_of(names, said, is_record=is_record, name=source.name, every=False)
     embedding = columns.embedding
     dimensions = [] if embedding is None else [row_values.unpacked_length(record.get(embedding)) for record in sample]
-    return _Look(columns, dimensions, is_empty=not sample)
+    return _Inspection(columns, dimensions, is_empty=not sample)
 
 
-def _of_lines(source: Source, settings: Settings, *, skip_blank: bool) -> Iterator[Range]:
+def _of_lines(source: Source, settings: Settings, *, skip_blank: bool) -> Iterator[FileRange]:
     """Ranges of about `import_range_bytes`, each of whole lines; `line` does not count blank ones with `skip_blank`."""
     start, line, at, counted = 0, 1, 0, 0
     open_line = b""  # as much of a line that is not at its end as tells whether it is blank
-    for piece in streams.plain(source, 0, source.size, min(PIECE, settings.import_range_bytes)):
+    for piece in streams.read_raw(source, 0, source.size, min(CHUNK_BYTES, settings.import_range_bytes)):
         offset = 0
         if skip_blank:
             found = (open_line + piece).split(b"\n")
@@ -249,23 +251,23 @@ def _of_lines(source: Source, settings: Settings, *, skip_blank: bool) -> Iterat
         if at + len(piece) - start >= settings.import_range_bytes:
             offset = piece.rfind(b"\n") + 1
         if offset:
-            yield Range(start, at + offset, line)
+            yield FileRange(start, at + offset, line)
             start, line = at + offset, line + counted
             counted = 0
         at += len(piece)
     if at > start or not at:
-        yield Range(start, at, line)
+        yield FileRange(start, at, line)
 
 
-def _of_groups(footer: parquet.Footer, settings: Settings) -> tuple[Range, ...]:
-    ranges: list[Range] = []
+def _of_groups(footer: parquet.Footer, settings: Settings) -> tuple[FileRange, ...]:
+    ranges: list[FileRange] = []
     start, size = 0, 0
     for group in footer.groups:
         size += sum(length for _, length in group.spans)
         if size >= settings.import_range_bytes:
-            ranges.append(Range(start, group.end, start + 1))
+            ranges.append(FileRange(start, group.end, start + 1))
             start, size = group.end, 0
     end = footer.groups[-1].end if footer.groups else 0
     if end > start or not ranges:
-        ranges.append(Range(start, end, start + 1))
+        ranges.append(FileRange(start, end, start + 1))
     return tuple(ranges)

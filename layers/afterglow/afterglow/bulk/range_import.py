@@ -6,15 +6,15 @@ from enum import Enum, auto
 
 from afterglow.bulk.formats import csv, jsonl, parquet
 from afterglow.bulk.formats.npy import Vectors
-from afterglow.bulk.import_store import Ledger, Progress
-from afterglow.bulk.row_chunks import Piece
+from afterglow.bulk.import_store import ImportStore, RangeProgress
+from afterglow.bulk.row_chunks import RowChunk
 from afterglow.bulk.sink import Sink
 from afterglow.bulk.sources import Source
-from afterglow.bulk.types import Kind, Overtaken, Plan, Refused
+from afterglow.bulk.types import FileFormat, ImportRejected, Plan, RangeConflict
 from afterglow.errors import Busy, InvalidArgument, NotFound, TooLarge, Unavailable
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 
-_PATIENCE = 3_600
+_RETRY_TIMEOUT = 3_600
 """Seconds in which a batch is tried again while the store, or the indexer, does not keep up."""
 _LONGEST_PAUSE = 10.0
 
@@ -29,20 +29,20 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ImportContext:
     """Where an import happens."""
 
     sink: Sink
-    ledger: Ledger
+    store: ImportStore
     settings: Settings
-    ambient: Ambient
+    system: System
 
 
-GoesOn = Callable[[], bool]
-Told = Callable[[Progress], None]
+ShouldContinue = Callable[[], bool]
+OnProgress = Callable[[RangeProgress], None]
 
 
-def nothing_told(progress: Progress) -> None:
+def ignore_progress(progress: RangeProgress) -> None:
     """For those who do not want to know."""
     del progress
 
@@ -52,8 +52,14 @@ def always() -> bool:
     return True
 
 
-def work_on(
-    site: Site, plan: Plan, source: Source, number: int, *, goes_on: GoesOn = always, told: Told = nothing_told
+def import_range(
+    site: ImportContext,
+    plan: Plan,
+    source: Source,
+    number: int,
+    *,
+    goes_on: ShouldContinue = always,
+    told: OnProgress = ignore_progress,
 ) -> Outcome:
     """Import one range from where it is, as long as it `goes_on`; `told` of each step.
 
@@ -63,23 +69,25 @@ def work_on(
     while True:
         try:
             return _work_on(site, plan, source, number, goes_on=goes_on, told=told)
-        except Overtaken:
+        except RangeConflict:
             continue  # what the other did stays done
-        except (Refused, NotFound, InvalidArgument, TooLarge) as error:
-            site.ledger.stop(plan, error.message)
+        except (ImportRejected, NotFound, InvalidArgument, TooLarge) as error:
+            site.store.fail(plan, error.message)
             return Outcome.DONE
 
 
-def _work_on(site: Site, plan: Plan, source: Source, number: int, *, goes_on: GoesOn, told: Told) -> Outcome:
-    ledger = site.ledger
-    progress = ledger.at(plan, number)
-    if progress is None or progress.done or ledger.stopped(plan) is not None:
+def _work_on(
+    site: ImportContext, plan: Plan, source: Source, number: int, *, goes_on: ShouldContinue, told: OnProgress
+) -> Outcome:
+    ledger = site.store
+    progress = ledger.range_progress(plan, number)
+    if progress is None or progress.done or ledger.failure(plan) is not None:
         return Outcome.DONE
     part = plan.ranges[number]
     for piece in _pieces(site, plan, source, progress):
         _refuse_replaced(plan, source)
         if piece.rejected:
-            ledger.reject(plan, number, progress.position, piece.rejected)
+            ledger.add_rejected(plan, number, progress.position, piece.rejected)
         moved = replace(
             progress,
             position=piece.end,
@@ -88,7 +96,7 @@ def _work_on(site: Site, plan: Plan, source: Source, number: int, *, goes_on: Go
             rejected=progress.rejected + len(piece.rejected),
             done=0 <= part.end <= piece.end,
         )
-        noted = _noted(site, plan, piece, moved, goes_on)
+        noted = _commit_chunk(site, plan, piece, moved, goes_on)
         if noted is None:
             return Outcome.UNFINISHED
         progress = noted
@@ -97,65 +105,69 @@ def _work_on(site: Site, plan: Plan, source: Source, number: int, *, goes_on: Go
             _refuse_too_many(site, plan)
         if progress.done:
             return Outcome.DONE
-        if ledger.stopped(plan) is not None:
+        if ledger.failure(plan) is not None:
             return Outcome.DONE
         if not goes_on():
             return Outcome.UNFINISHED
     _refuse_replaced(plan, source)
     progress = replace(progress, done=True)
-    ledger.move(plan, progress)
+    ledger.advance(plan, progress)
     progress = replace(progress, version=progress.version + 1)
-    ledger.tell(plan, progress)
+    ledger.publish_progress(plan, progress)
     told(progress)
     return Outcome.DONE
 
 
-def _noted(site: Site, plan: Plan, piece: Piece, moved: Progress, goes_on: GoesOn) -> Progress | None:
+def _commit_chunk(
+    site: ImportContext, plan: Plan, piece: RowChunk, moved: RangeProgress, goes_on: ShouldContinue
+) -> RangeProgress | None:
     """Append the piece's batch and move the range on; how far it is then, None where time was over meanwhile."""
-    end, pause = site.ambient.now() + _PATIENCE, 0.1
+    end, pause = site.system.now() + _RETRY_TIMEOUT, 0.1
     while True:
         try:
             if piece.batch is None:
-                site.ledger.move(plan, moved)
+                site.store.advance(plan, moved)
             else:
-                site.sink.write(plan, piece.batch, site.ledger.note(plan, moved))
+                site.sink.write(plan, piece.batch, site.store.progress_write(plan, moved))
             break
         except (Busy, Unavailable) as error:
-            if site.ambient.now() > end:
+            if site.system.now() > end:
                 raise
             if isinstance(error, Busy) and not goes_on():
                 return None
-            site.ambient.sleep(max(error.retry_after if isinstance(error, Busy) else 0.0, pause))
+            site.system.sleep(max(error.retry_after if isinstance(error, Busy) else 0.0, pause))
             pause = min(2 * pause, _LONGEST_PAUSE)
     moved = replace(moved, version=moved.version + 1)
-    site.ledger.tell(plan, moved)
+    site.store.publish_progress(plan, moved)
     return moved
 
 
-def _pieces(site: Site, plan: Plan, source: Source, progress: Progress) -> Iterator[Piece]:
+def _pieces(site: ImportContext, plan: Plan, source: Source, progress: RangeProgress) -> Iterator[RowChunk]:
     part, settings = plan.ranges[progress.number], site.settings
-    if plan.kind is Kind.PARQUET:
-        return parquet.pieces(source, plan, part, progress.position, settings)
-    if plan.kind is Kind.CSV:
-        return csv.pieces(source, plan, progress.position, progress.lines, settings)
+    if plan.kind is FileFormat.PARQUET:
+        return parquet.read_chunks(source, plan, part, progress.position, settings)
+    if plan.kind is FileFormat.CSV:
+        return csv.read_chunks(source, plan, progress.position, progress.lines, settings)
     vectors = None
     if plan.vectors is not None:
-        matrix = source.beside(plan.vectors.rpartition("/")[2])
+        matrix = source.sibling(plan.vectors.rpartition("/")[2])
         if matrix is None:
-            raise Refused(f"{plan.vectors} is gone")
+            raise ImportRejected(f"{plan.vectors} is gone")
         vectors = Vectors(matrix)
-    return jsonl.pieces(
+    return jsonl.read_chunks(
         source, vectors, plan, part, position=progress.position, looked_at=progress.lines, settings=settings
     )
 
 
 def _refuse_replaced(plan: Plan, source: Source) -> None:
-    now = source.again()
+    now = source.reload()
     if now is None or now.version != plan.version:
-        raise Refused(f"{plan.name} was {'removed' if now is None else 'replaced'} while it was imported")
+        raise ImportRejected(f"{plan.name} was {'removed' if now is None else 'replaced'} while it was imported")
 
 
-def _refuse_too_many(site: Site, plan: Plan) -> None:
-    rejected = sum(each.rejected for each in site.ledger.progress(plan))
-    if rejected > site.settings.import_rejected:
-        raise Refused(f"{rejected} rows were rejected: AFTERGLOW_IMPORT_REJECTED is {site.settings.import_rejected}")
+def _refuse_too_many(site: ImportContext, plan: Plan) -> None:
+    rejected = sum(each.rejected for each in site.store.progress(plan))
+    if rejected > site.settings.import_max_rejected_rows:
+        raise ImportRejected(
+            f"{rejected} rows were rejected: AFTERGLOW_IMPORT_MAX_REJECTED_ROWS is {site.settings.import_max_rejected_rows}"
+        )

@@ -12,7 +12,7 @@ from afterglow.collection import Batch, Op
 
 
 @dataclass(slots=True)
-class Piece:
+class RowChunk:
     """Some rows in order: `batch` (None: no row was taken), `rejected`, and where the next piece `end`s up beginning.
 
     `lines` is how many lines (of Parquet: rows) of the range were looked at.
@@ -25,7 +25,7 @@ class Piece:
 
 
 @dataclass(slots=True)
-class Gathered:
+class RowChunkBuilder:
     """Rows that come one by one, as a batch in the making. `dimension` is what each embedding must have."""
 
     dimension: int
@@ -50,11 +50,11 @@ class Gathered:
         """Do not take a row."""
         self.rejected.append(Rejected(line, reason))
 
-    def piece(self, end: int, lines: int) -> Piece:
+    def piece(self, end: int, lines: int) -> RowChunk:
         """What was gathered."""
         matrix = np.frombuffer(b"".join(self.vectors), dtype="<f4").reshape(len(self.ids), self.dimension)
-        columns = Taken(self.ids, matrix, self.documents, self.uris, self.metadatas, self.lines)
-        return finished(columns, self.rejected, end, lines)
+        columns = AcceptedRows(self.ids, matrix, self.documents, self.uris, self.metadatas, self.lines)
+        return drop_non_finite(columns, self.rejected, end, lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class AcceptedRows:
     """Rows by columns; `vectors` is float32 (n, d)."""
 
     ids: list[str]
@@ -78,9 +78,9 @@ class Taken:
     lines: list[int]
 
 
-def finished(rows: Taken, rejected: list[Rejected], end: int, lines: int) -> Piece:
+def drop_non_finite(rows: AcceptedRows, rejected: list[Rejected], end: int, lines: int) -> RowChunk:
     """The piece of these rows, without those whose embedding is not finite."""
-    good = row_values.finite(rows.vectors)
+    good = row_values.finite_rows(rows.vectors)
     bad = np.flatnonzero(~good).tolist()
     rejected.extend(Rejected(rows.lines[at], "the embedding holds NaN or infinity") for at in bad)
     if not good.all():
@@ -96,11 +96,11 @@ def finished(rows: Taken, rejected: list[Rejected], end: int, lines: int) -> Pie
             metadatas=rows.metadatas if any(each is not None for each in rows.metadatas) else None,
             uris=rows.uris if any(each is not None for each in rows.uris) else None,
         )
-    return Piece(batch, rejected, end, lines)
+    return RowChunk(batch, rejected, end, lines)
 
 
-def _chosen(rows: Taken, at: list[int]) -> Taken:
-    return Taken(
+def _chosen(rows: AcceptedRows, at: list[int]) -> AcceptedRows:
+    return AcceptedRows(
         [rows.ids[each] for each in at],
         rows.vectors[at],
         [rows.documents[each] for each in at],
@@ -110,6 +110,6 @@ def _chosen(rows: Taken, at: list[int]) -> Taken:
     )
 
 
-def generated_id(name: str, place: int) -> str:
+def row_id(name: str, place: int) -> str:
     """The id of a row that has none: made of the file's name and of where in it the row is, the same each time."""
     return f"{name}#{place}"

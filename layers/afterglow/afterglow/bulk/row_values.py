@@ -24,7 +24,7 @@ _RESERVED = "chroma:"
 _SHOWN = 60
 
 
-class Bad(Exception):
+class RowError(Exception):
     """The row is not taken; the text is why."""
 
 
@@ -33,16 +33,16 @@ def identifier(value: Any) -> str:
     if type(value) is int:
         return str(value)
     if type(value) is not str:
-        raise Bad(f"the id is neither a string nor a whole number: {_shown(value)}")
+        raise RowError(f"the id is neither a string nor a whole number: {_shown(value)}")
     if not value:
-        raise Bad("the id is empty")
+        raise RowError("the id is empty")
     return value
 
 
 def optional_text(value: Any, what: str) -> str | None:
     """A document or a uri."""
     if value is not None and type(value) is not str:
-        raise Bad(f"the {what} is no string: {_shown(value)}")
+        raise RowError(f"the {what} is no string: {_shown(value)}")
     return value
 
 
@@ -51,21 +51,21 @@ def _packing(dimension: int) -> struct.Struct:
     return struct.Struct(f"<{dimension}f")
 
 
-def packed(value: Any, dimension: int) -> bytes:
+def encode_embedding(value: Any, dimension: int) -> bytes:
     """An embedding as little-endian float32: of a list of numbers, or of such bytes in base64."""
     if type(value) is str:
         return _of_text(value, dimension)
     if type(value) is not list:
-        raise Bad("it has no embedding" if value is None else f"the embedding is no list: {_shown(value)}")
+        raise RowError("it has no embedding" if value is None else f"the embedding is no list: {_shown(value)}")
     if len(value) != dimension:
-        raise Bad(f"the embedding has {len(value)} dimensions, the collection has {dimension}")
+        raise RowError(f"the embedding has {len(value)} dimensions, the collection has {dimension}")
     try:
         return _packing(dimension).pack(*value)
     except struct.error:
         wrong = next(each for each in value if type(each) not in _NUMBERS and type(each) is not bool)
-        raise Bad(f"the embedding holds something that is no number: {_shown(wrong)}") from None
+        raise RowError(f"the embedding holds something that is no number: {_shown(wrong)}") from None
     except OverflowError:
-        raise Bad("the embedding holds a number beyond 32 bits") from None
+        raise RowError("the embedding holds a number beyond 32 bits") from None
 
 
 def unpacked_length(value: Any) -> int | None:
@@ -89,19 +89,19 @@ def unpacked_length(value: Any) -> int | None:
 def _of_text(value: str, dimension: int) -> bytes:
     if value.startswith("["):
         try:
-            return packed(orjson.loads(value), dimension)
+            return encode_embedding(orjson.loads(value), dimension)
         except orjson.JSONDecodeError as error:
-            raise Bad(f"the embedding is no JSON: {error}") from None
+            raise RowError(f"the embedding is no JSON: {error}") from None
     try:
         raw = binascii.a2b_base64(value, strict_mode=True)
     except ValueError:
-        raise Bad("the embedding is neither a list nor base64") from None
+        raise RowError("the embedding is neither a list nor base64") from None
     if len(raw) != 4 * dimension:
-        raise Bad(f"the embedding has {len(raw) / 4:g} dimensions, the collection has {dimension}")
+        raise RowError(f"the embedding has {len(raw) / 4:g} dimensions, the collection has {dimension}")
     return raw
 
 
-def finite(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+def finite_rows(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which of the vectors (n, d) have finite components only, as a mask (n,)."""
     with np.errstate(over="ignore", invalid="ignore"):
         # One pass without a matrix in between: the sum of squares is finite unless a component is not, or is huge.
@@ -123,7 +123,7 @@ def metadata(record: Mapping[str, Any]) -> dict[str, Any] | None:
         return record if type(record) is dict else dict(record)
     found = {}
     for key, value in record.items():
-        taken = _taken(key, value)
+        taken = _normalize(key, value)
         if taken is not None:
             found[key] = taken
     return found or None
@@ -148,10 +148,10 @@ def _fits(value: Any) -> bool:
 def _check_key(key: str) -> None:
     fault = key_fault(key)
     if fault is not None:
-        raise Bad(fault)
+        raise RowError(fault)
 
 
-def _taken(key: str, value: Any) -> Any:
+def _normalize(key: str, value: Any) -> Any:
     kind = type(value)
     if kind in _AS_THEY_ARE or value is None:
         return value
@@ -161,7 +161,7 @@ def _taken(key: str, value: Any) -> Any:
         return _array(key, value)
     if kind is dict and value.get("#type") == "sparse_vector":
         return _sparse(key, value)
-    raise Bad(f"metadata key {key!r} holds what no metadata may: {_shown(value)}")
+    raise RowError(f"metadata key {key!r} holds what no metadata may: {_shown(value)}")
 
 
 def _array(key: str, items: list[Any]) -> list[Any] | None:
@@ -171,7 +171,7 @@ def _array(key: str, items: list[Any]) -> list[Any] | None:
     if len(kinds) == 1 and kinds <= _AS_THEY_ARE:
         return items
     if not kinds <= _NUMBERS:
-        raise Bad(f"metadata key {key!r} holds a list of several kinds: {_shown(items)}")
+        raise RowError(f"metadata key {key!r} holds a list of several kinds: {_shown(items)}")
     if kinds == {int} and min(items) >= _LEAST_INT and max(items) <= _LARGEST_INT:
         return items
     return [float(each) for each in items]
@@ -189,7 +189,7 @@ def _sparse(key: str, vector: dict[str, Any]) -> dict[str, Any]:
         and all(left < right for left, right in pairwise(indices))
     )
     if not good:
-        raise Bad(f"metadata key {key!r} holds a sparse vector that is not sound: {_shown(vector)}")
+        raise RowError(f"metadata key {key!r} holds a sparse vector that is not sound: {_shown(vector)}")
     return vector
 
 

@@ -22,8 +22,8 @@ from typing import Any
 
 import orjson
 
-from afterglow.bulk.endpoint import Described, asked
-from afterglow.bulk.types import Refused
+from afterglow.bulk.endpoint import CollectionInfo, create_request
+from afterglow.bulk.types import ImportRejected
 from afterglow.errors import InvalidArgument
 
 SPACES = ("l2", "ip", "cosine")
@@ -67,11 +67,11 @@ class Sidecar:
 def parse(value: bytes, name: str) -> Sidecar:
     """The sidecar of a file's bytes. Raises Refused."""
     if len(value) > _MOST_BYTES:
-        raise Refused(f"{name} has {len(value)} bytes, a sidecar has at most {_MOST_BYTES}")
+        raise ImportRejected(f"{name} has {len(value)} bytes, a sidecar has at most {_MOST_BYTES}")
     try:
         return of_json(orjson.loads(value))
     except (orjson.JSONDecodeError, InvalidArgument) as error:
-        raise Refused(f"{name}: {error}") from None
+        raise ImportRejected(f"{name}: {error}") from None
 
 
 def of_json(given: Any) -> Sidecar:
@@ -136,12 +136,12 @@ def path_of(file: Path) -> Path:
     return file.with_name(file.name + ENDING)
 
 
-def encode(of: Described) -> bytes:
+def encode(of: CollectionInfo) -> bytes:
     """The sidecar's content."""
     value = {
         "columns": _COLUMNS,
         "dimension": of.dimension,
         "collection_metadata": of.metadata,
-        **asked(of),
+        **create_request(of),
     }
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -5,7 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from afterglow.bulk.sidecar import Sidecar
-from afterglow.bulk.types import Overtaken, Plan, Refused, Target
+from afterglow.bulk.types import ImportRejected, Plan, RangeConflict, Target
 from afterglow.catalog import names, schema
 from afterglow.collection import Batch, Engine
 from afterglow.collection.types import Scope
@@ -14,7 +14,7 @@ from afterglow.storage.ports import ConditionFailed, Put
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class TargetCollection:
     """The collection that records go to; `dimension` None: it has no records yet."""
 
     collection_id: str
@@ -28,7 +28,7 @@ class Sink(Protocol):
     def most_rows(self) -> int:
         """Records of one batch, at most."""
 
-    def open(self, target: Target, said: Sidecar) -> Opened:
+    def open(self, target: Target, said: Sidecar) -> TargetCollection:
         """The collection, made where there is none. Raises Refused."""
 
     def write(self, plan: Plan, batch: Batch, note: Put) -> None:
@@ -49,7 +49,7 @@ class EngineSink:
         """As many as a client of a server may send; a function's limit is about requests, and there are none here."""
         return 5461
 
-    def open(self, target: Target, said: Sidecar) -> Opened:
+    def open(self, target: Target, said: Sidecar) -> TargetCollection:
         """The collection, by the engine."""
         asked = said.create_request(target.collection)
         try:
@@ -59,15 +59,15 @@ class EngineSink:
                 target.tenant, target.database, target.collection, asked["metadata"], stored, get_or_create=True
             )
         except InvalidArgument as error:
-            raise Refused(error.message) from None
+            raise ImportRejected(error.message) from None
         except (AttributeError, KeyError, TypeError) as error:
-            raise Refused(f"the sidecar's configuration or schema is not one: {error!r}") from None
-        return Opened(str(made.id), made.dimension)
+            raise ImportRejected(f"the sidecar's configuration or schema is not one: {error!r}") from None
+        return TargetCollection(str(made.id), made.dimension)
 
     def write(self, plan: Plan, batch: Batch, note: Put) -> None:
         """Append, and note, or neither."""
         scope = Scope(plan.target.tenant, plan.target.database, UUID(plan.collection_id))
         try:
-            self.engine.write(scope, batch, beside=[note])
+            self.engine.write(scope, batch, extra_writes=[note])
         except ConditionFailed as conflict:
-            raise Overtaken(conflict.message) from None
+            raise RangeConflict(conflict.message) from None

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from afterglow.bulk.types import Refused
-from afterglow.settings import Ambient
-from afterglow.storage.ports import ObjectMissing, Objects
+from afterglow.bulk.types import ImportRejected
+from afterglow.settings import System
+from afterglow.storage.ports import ObjectNotFound, Objects
 
-PIECE = 4 * 1024 * 1024
+CHUNK_BYTES = 4 * 1024 * 1024
 _MOST_FOOTER = 256 * 1024 * 1024
 
 Span = tuple[int, int]
@@ -45,13 +45,13 @@ class Source(Protocol):
     def read(self, start: int, length: int) -> bytes:
         """Some bytes; fewer where the file ends. Raises Refused where it is gone."""
 
-    def beside(self, name: str) -> "Source | None":
+    def sibling(self, name: str) -> "Source | None":
         """The file of this name in the same place, if there is one."""
 
-    def again(self) -> "Source | None":
+    def reload(self) -> "Source | None":
         """The file as it is now, None where it is gone."""
 
-    def local(self, spans: Sequence[Span]) -> AbstractContextManager[Path]:
+    def local_copy(self, spans: Sequence[Span]) -> AbstractContextManager[Path]:
         """A path under which the bytes of `spans` are, at their offsets; what lies between may be zeros."""
 
 
@@ -82,18 +82,18 @@ class FileSource:
                 file.seek(start)
                 return file.read(length)
         except FileNotFoundError:
-            raise Refused(f"{self.name} is gone") from None
+            raise ImportRejected(f"{self.name} is gone") from None
 
-    def beside(self, name: str) -> Source | None:
+    def sibling(self, name: str) -> Source | None:
         """The file of this name in the same folder."""
         return file_source(self.path.with_name(name), str(Path(self.name).with_name(name)))
 
-    def again(self) -> Source | None:
+    def reload(self) -> Source | None:
         """The file as it is now."""
         return file_source(self.path, self.name)
 
     @contextmanager
-    def local(self, spans: Sequence[Span]) -> Iterator[Path]:
+    def local_copy(self, spans: Sequence[Span]) -> Iterator[Path]:
         """The file itself."""
         del spans
         yield self.path
@@ -113,7 +113,7 @@ class ObjectSource:
     """An object of a bucket; `root` is the part of its key that is not its name."""
 
     objects: Objects
-    ambient: Ambient
+    system: System
     key: str
     root: str
     size: int
@@ -128,46 +128,46 @@ class ObjectSource:
         """Some bytes."""
         try:
             return self.objects.get(self.key, start, length) if length and start < self.size else b""
-        except ObjectMissing:
-            raise Refused(f"{self.name} is gone") from None
+        except ObjectNotFound:
+            raise ImportRejected(f"{self.name} is gone") from None
 
-    def beside(self, name: str) -> Source | None:
+    def sibling(self, name: str) -> Source | None:
         """The object of this name below the same prefix."""
-        return object_source(self.objects, self.ambient, f"{self.key.rpartition('/')[0]}/{name}", self.root)
+        return object_source(self.objects, self.system, f"{self.key.rpartition('/')[0]}/{name}", self.root)
 
-    def again(self) -> Source | None:
+    def reload(self) -> Source | None:
         """The object as it is now."""
-        return object_source(self.objects, self.ambient, self.key, self.root)
+        return object_source(self.objects, self.system, self.key, self.root)
 
     @contextmanager
-    def local(self, spans: Sequence[Span]) -> Iterator[Path]:
+    def local_copy(self, spans: Sequence[Span]) -> Iterator[Path]:
         """A sparse copy of the object."""
-        path = self.objects.scratch(f"import-{self.ambient.nonce()}")
+        path = self.objects.temporary_path(f"import-{self.system.nonce()}")
         try:
             with path.open("xb") as file:
                 file.truncate(self.size)
                 for start, length in spans:
-                    for at in range(start, start + length, PIECE):
-                        os.pwrite(file.fileno(), self.read(at, min(PIECE, start + length - at)), at)
+                    for at in range(start, start + length, CHUNK_BYTES):
+                        os.pwrite(file.fileno(), self.read(at, min(CHUNK_BYTES, start + length - at)), at)
             yield path
         finally:
             path.unlink(missing_ok=True)
 
 
-def object_source(objects: Objects, ambient: Ambient, key: str, root: str) -> ObjectSource | None:
+def object_source(objects: Objects, system: System, key: str, root: str) -> ObjectSource | None:
     """The object under `key`, if there is one."""
     found = next(objects.list(key), None)  # of all keys that begin with it, the key itself comes first
     if found is None or found.key != key:
         return None
-    return ObjectSource(objects, ambient, key, root, found.size, f"{found.size}-{found.modified}")
+    return ObjectSource(objects, system, key, root, found.size, f"{found.size}-{found.modified}")
 
 
 def parquet_footer(source: Source) -> Span:
     """Where the footer of a Parquet file is, its magic included. Raises Refused where it has none."""
     tail = source.read(max(source.size - 8, 0), 8)
     if len(tail) < 8 or tail[4:] != b"PAR1" or source.size < 12:
-        raise Refused(f"{source.name} is no whole Parquet file: it does not end as one does")
+        raise ImportRejected(f"{source.name} is no whole Parquet file: it does not end as one does")
     (length,) = struct.unpack("<I", tail[:4])
     if length > min(source.size - 12, _MOST_FOOTER):
-        raise Refused(f"{source.name} is damaged: its footer would have {length} bytes")
+        raise ImportRejected(f"{source.name} is damaged: its footer would have {length} bytes")
     return source.size - 8 - length, length + 8

@@ -11,15 +11,15 @@ from afterglow.errors import AfterglowError, Corrupt
 FORMAT = 1
 
 
-class Refused(AfterglowError):
+class ImportRejected(AfterglowError):
     """The file cannot be imported, or not any further; the message is the receipt's reason."""
 
 
-class Overtaken(AfterglowError):
+class RangeConflict(AfterglowError):
     """Another invocation moved the range on: read how far it is, and go on from there."""
 
 
-class Kind(StrEnum):
+class FileFormat(StrEnum):
     """What a file is."""
 
     JSONL = "jsonl"
@@ -45,7 +45,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnMapping:
     """Which column is what; None: the file has none. `record` is the column whose object is the metadata, or None.
 
     Without such a column, metadata is made of the `others`, where there are any: for JSON Lines None means every key.
@@ -62,7 +62,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class FileRange:
     """A part of a file: bytes of text (`end` -1: to the end), or rows of Parquet; `line` is its first, from 1."""
 
     start: int
@@ -84,14 +84,14 @@ class Plan:
     target: Target
     collection_id: str
     dimension: int
-    kind: Kind
+    kind: FileFormat
     compression: Compression
-    columns: Columns
+    columns: ColumnMapping
     delimiter: str
     header: tuple[str, ...]
     """The columns of a CSV, in order."""
     batch_rows: int
-    ranges: tuple[Range, ...]
+    ranges: tuple[FileRange, ...]
     started_at: float
 
     def encoded(self) -> bytes:
@@ -109,11 +109,11 @@ def decoded(value: bytes, name: str) -> Plan:
         others = columns.pop("others")
         return Plan(
             target=Target(**found.pop("target")),
-            kind=Kind(found.pop("kind")),
+            kind=FileFormat(found.pop("kind")),
             compression=Compression(found.pop("compression")),
-            columns=Columns(others=None if others is None else tuple(others), **columns),
+            columns=ColumnMapping(others=None if others is None else tuple(others), **columns),
             header=tuple(found.pop("header")),
-            ranges=tuple(Range(**each) for each in found.pop("ranges")),
+            ranges=tuple(FileRange(**each) for each in found.pop("ranges")),
             **found,
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -129,7 +129,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class ImportReport:
     """How an import ended, or stands: `state` is running, done or failed, with the `reason` for the last."""
 
     id: str

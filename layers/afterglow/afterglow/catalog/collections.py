@@ -13,10 +13,10 @@ from uuid import UUID
 import orjson
 
 from afterglow.catalog import deletions, keys, lineage, state
-from afterglow.catalog.deletions import Dropped
+from afterglow.catalog.deletions import DeletionRecord
 from afterglow.catalog.model import Collection, Database
 from afterglow.errors import AlreadyExists, NotFound, Unavailable
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Put, Table, Write
 
 _ATTEMPTS = 20
@@ -25,29 +25,34 @@ _ATTEMPTS = 20
 def create(table: Table, collection: Collection) -> None:
     """Write the name and the state. Raises AlreadyExists; NotFound when the database went away."""
     try:
-        table.transact(creation(collection))
+        table.transact(creation_writes(collection))
     except ConditionFailed:
-        if not is_created(table, collection):
+        if not resolve_create_conflict(table, collection):
             raise AlreadyExists(f"Collection [{collection.name}] already exists") from None
 
 
-def creation(collection: Collection) -> list[Write]:
+def creation_writes(collection: Collection) -> list[Write]:
     """What a transaction must write to make the collection, and check."""
     return [
-        Check(keys.databases_of(collection.tenant), keys.DATABASE + collection.database),
-        Put(keys.names_of(collection.home), keys.NAME + collection.name, _pointer(collection.id), if_absent=True),
+        Check(keys.databases_partition(collection.tenant), keys.DATABASE + collection.database),
+        Put(
+            keys.names_partition(collection.namespace_id),
+            keys.NAME + collection.name,
+            _encode_pointer(collection.id),
+            if_absent=True,
+        ),
         Put(keys.collection(collection.id), keys.STATE, state.encode(collection), if_absent=True),
     ]
 
 
-def is_created(table: Table, collection: Collection) -> bool:
+def resolve_create_conflict(table: Table, collection: Collection) -> bool:
     """After a creation was refused: whether it had been carried out, as an adapter repeats it after a lost answer.
 
     Raises NotFound when the database went away, AlreadyExists where another has the name.
     """
-    if table.get(keys.databases_of(collection.tenant), keys.DATABASE + collection.database) is None:
+    if table.get(keys.databases_partition(collection.tenant), keys.DATABASE + collection.database) is None:
         raise NotFound(f"Database [{collection.database}] does not exist")
-    holder = _holder(table, collection.home, collection.name)
+    holder = _owner_of_name(table, collection.namespace_id, collection.name)
     if holder not in (None, collection.id):
         raise AlreadyExists(f"Collection [{collection.name}] already exists")
     return holder is not None
@@ -55,7 +60,7 @@ def is_created(table: Table, collection: Collection) -> bool:
 
 def by_name(table: Table, database: Database, name: str) -> Collection | None:
     """The collection of this name, or None."""
-    holder = _holder(table, database.home, name)
+    holder = _owner_of_name(table, database.namespace_id, name)
     return None if holder is None else by_id(table, holder)
 
 
@@ -63,34 +68,34 @@ def by_id(table: Table, collection_id: UUID) -> Collection | None:
     """The collection of this id, or None where there is none or it is dropped."""
     item = table.get(keys.collection(collection_id), keys.STATE)
     found = None if item is None else state.decode(item)
-    return None if found is None or found.dropped else found
+    return None if found is None or found.is_dropped else found
 
 
-def ids(table: Table, home: UUID) -> list[UUID]:
+def list_ids(table: Table, home: UUID) -> list[UUID]:
     """The ids of a database's collections, ascending."""
-    return sorted(_target(item.value) for item in table.query(keys.names_of(home), after=keys.NAME))
+    return sorted(_decode_pointer(item.value) for item in table.query(keys.names_partition(home), after=keys.NAME))
 
 
-def named(table: Table, home: UUID) -> list[tuple[str, UUID]]:
+def list_names(table: Table, home: UUID) -> list[tuple[str, UUID]]:
     """The names in a database, ascending, and the id that each points to."""
-    items = table.query(keys.names_of(home), after=keys.NAME)
-    return [(item.sk.removeprefix(keys.NAME), _target(item.value)) for item in items]
+    items = table.query(keys.names_partition(home), after=keys.NAME)
+    return [(item.sk.removeprefix(keys.NAME), _decode_pointer(item.value)) for item in items]
 
 
-def several(table: Table, collection_ids: list[UUID]) -> list[Collection]:
+def by_ids(table: Table, collection_ids: list[UUID]) -> list[Collection]:
     """The collections of these ids that exist, in this order."""
     items = table.get_many([(keys.collection(each), keys.STATE) for each in collection_ids])
     found = [state.decode(item) for item in items if item is not None]
-    return [each for each in found if not each.dropped]
+    return [each for each in found if not each.is_dropped]
 
 
-def change(table: Table, collection_id: UUID, edit: Callable[[Collection], Collection | None]) -> Collection:
+def update(table: Table, collection_id: UUID, edit: Callable[[Collection], Collection | None]) -> Collection:
     """Apply `edit` to the state by a conditional put, again on a newer state where another writer was first.
 
     `edit` returns None when there is nothing to change. Raises NotFound for a missing or dropped collection.
     """
     for _ in range(_ATTEMPTS):
-        present = _require(table, collection_id)
+        present = require(table, collection_id)
         wanted = edit(present)
         if wanted is None:
             return present
@@ -107,28 +112,28 @@ def change(table: Table, collection_id: UUID, edit: Callable[[Collection], Colle
 def rename(table: Table, collection_id: UUID, name: str, edit: Callable[[Collection], Collection]) -> Collection:
     """Like `change`, and move the name in the same transaction. Raises AlreadyExists when the name is taken."""
     for _ in range(_ATTEMPTS):
-        present = _require(table, collection_id)
+        present = require(table, collection_id)
         if present.name == name:
-            return change(table, collection_id, edit)
+            return update(table, collection_id, edit)
         wanted = replace(edit(present), name=name)
-        names = keys.names_of(present.home)
+        names = keys.names_partition(present.namespace_id)
         try:
             table.transact(
                 [
-                    Put(names, keys.NAME + name, _pointer(collection_id), if_absent=True),
+                    Put(names, keys.NAME + name, _encode_pointer(collection_id), if_absent=True),
                     Delete(names, keys.NAME + present.name),
                     Put(keys.collection(collection_id), keys.STATE, state.encode(wanted), if_version=present.version),
                 ]
             )
         except ConditionFailed:
-            if _holder(table, present.home, name) not in (None, collection_id):
+            if _owner_of_name(table, present.namespace_id, name) not in (None, collection_id):
                 raise AlreadyExists(f"Collection [{name}] already exists") from None
             continue
         return replace(wanted, version=present.version + 1)
     raise Unavailable(f"collection {collection_id} is being changed by too many at once")
 
 
-def drop(table: Table, ambient: Ambient, collection_id: UUID, *, forget: bool = False) -> None:
+def drop(table: Table, system: System, collection_id: UUID, *, skip_retention: bool = False) -> None:
     """Take the name, mark the state dropped and note what is left to clean. Dropping twice is no error.
 
     `forget`: it is not to be restored, so that nothing of it need be kept.
@@ -138,14 +143,14 @@ def drop(table: Table, ambient: Ambient, collection_id: UUID, *, forget: bool = 
         if item is None:
             return
         present = state.decode(item)
-        if present.dropped:
+        if present.is_dropped:
             return
         try:
             table.transact(
                 [
-                    Delete(keys.names_of(present.home), keys.NAME + present.name),
+                    Delete(keys.names_partition(present.namespace_id), keys.NAME + present.name),
                     Put(keys.collection(collection_id), keys.STATE, _as_dropped(present), if_version=present.version),
-                    deletions.put(Dropped(collection_id, ambient.now(), forget=forget)),
+                    deletions.put(DeletionRecord(collection_id, system.now(), skip_retention=skip_retention)),
                     *_dropped_member(table, present),
                 ]
             )
@@ -155,16 +160,16 @@ def drop(table: Table, ambient: Ambient, collection_id: UUID, *, forget: bool = 
     raise Unavailable(f"collection {collection_id} is being changed by too many at once")
 
 
-def replace_by(table: Table, ambient: Ambient, old_id: UUID, new_id: UUID) -> Collection:
+def swap_name(table: Table, system: System, old_id: UUID, new_id: UUID) -> Collection:
     """Drop a collection and give its name to another of its database, at once; that other. Raises NotFound."""
     for _ in range(_ATTEMPTS):
-        old, new = _require(table, old_id), _require(table, new_id)
+        old, new = require(table, old_id), require(table, new_id)
         renamed = replace(new, name=old.name)
-        names, note = keys.names_of(old.home), Dropped(old_id, ambient.now())
+        names, note = keys.names_partition(old.namespace_id), DeletionRecord(old_id, system.now())
         try:
             table.transact(
                 [
-                    Put(names, keys.NAME + old.name, _pointer(new_id)),
+                    Put(names, keys.NAME + old.name, _encode_pointer(new_id)),
                     Delete(names, keys.NAME + new.name),
                     Put(keys.collection(old_id), keys.STATE, _as_dropped(old), if_version=old.version),
                     Put(keys.collection(new_id), keys.STATE, state.encode(renamed), if_version=new.version),
@@ -182,32 +187,32 @@ def replace_by(table: Table, ambient: Ambient, old_id: UUID, new_id: UUID) -> Co
 
 
 def _as_dropped(collection: Collection) -> bytes:
-    return state.encode(replace(collection, dropped=True))
+    return state.encode(replace(collection, is_dropped=True))
 
 
 def _dropped_member(table: Table, collection: Collection) -> list[Put]:
     """What marks it dropped in its family, if it has one."""
-    if collection.family is None:
+    if collection.lineage_id is None:
         return []
-    member = lineage.find(table, collection.family, collection.id)
-    return [] if member is None else [lineage.put(collection.family, replace(member, dropped=True))]
+    member = lineage.find(table, collection.lineage_id, collection.id)
+    return [] if member is None else [lineage.put(collection.lineage_id, replace(member, dropped=True))]
 
 
-def _require(table: Table, collection_id: UUID) -> Collection:
+def require(table: Table, collection_id: UUID) -> Collection:
     found = by_id(table, collection_id)
     if found is None:
         raise NotFound(f"Collection [{collection_id}] does not exist.")
     return found
 
 
-def _holder(table: Table, home: UUID, name: str) -> UUID | None:
-    pointer = table.get(keys.names_of(home), keys.NAME + name)
-    return None if pointer is None else _target(pointer.value)
+def _owner_of_name(table: Table, home: UUID, name: str) -> UUID | None:
+    pointer = table.get(keys.names_partition(home), keys.NAME + name)
+    return None if pointer is None else _decode_pointer(pointer.value)
 
 
-def _pointer(collection_id: UUID) -> bytes:
+def _encode_pointer(collection_id: UUID) -> bytes:
     return orjson.dumps({"id": str(collection_id)})
 
 
-def _target(value: bytes) -> UUID:
+def _decode_pointer(value: bytes) -> UUID:
     return UUID(orjson.loads(value)["id"])

@@ -13,7 +13,7 @@ from afterglow.storage.ports import ConditionFailed, Delete, Item, Put, Table
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DeletionRecord:
     """A dropped collection; `at` is when, in Unix seconds.
 
     `forget`: it is not to be restored. `taken`: its cleaning has begun, so whoever has not finished making it must not
@@ -21,41 +21,41 @@ class Dropped:
     """
 
     id: UUID
-    at: float
-    forget: bool = False
-    taken: bool = False
-    fenced: bool = False
+    deleted_at: float
+    skip_retention: bool = False
+    purge_started: bool = False
+    log_sealed: bool = False
     version: int = 0
 
 
-def put(note: Dropped) -> Put:
+def put(note: DeletionRecord) -> Put:
     """What writes the note."""
     value = {
-        "at": note.at,
-        "forget": note.forget,
-        "taken": note.taken,
-        "fenced": note.fenced,
+        "at": note.deleted_at,
+        "forget": note.skip_retention,
+        "taken": note.purge_started,
+        "fenced": note.log_sealed,
     }
     return Put(keys.DROPPED, keys.collection(note.id), orjson.dumps(value), if_version=note.version or None)
 
 
-def notes(table: Table) -> list[Dropped]:
+def list_records(table: Table) -> list[DeletionRecord]:
     """The notes of all dropped collections."""
     return [_decoded(item) for item in table.query(keys.DROPPED, after=keys.COLLECTION, before=keys.AFTER_COLLECTIONS)]
 
 
-def begin(table: Table, note: Dropped) -> Dropped:
+def stage(table: Table, note: DeletionRecord) -> DeletionRecord:
     """Write a note before what it is about, so that what a crash leaves of that is cleaned."""
     item = put(note)
     return replace(note, version=table.put(item.pk, item.sk, item.value))
 
 
-def finish(note: Dropped) -> Delete:
+def commit_write(note: DeletionRecord) -> Delete:
     """What removes the note where the cleaning has not begun: to be written with what it is about."""
     return Delete(keys.DROPPED, keys.collection(note.id), if_version=note.version)
 
 
-def advance(table: Table, note: Dropped) -> Dropped | None:
+def update(table: Table, note: DeletionRecord) -> DeletionRecord | None:
     """Write how far the cleaning has come; None where the note was changed or removed meanwhile."""
     item = put(note)
     try:
@@ -64,14 +64,14 @@ def advance(table: Table, note: Dropped) -> Dropped | None:
         return None
 
 
-def remove(table: Table, collection_id: UUID) -> None:
+def delete(table: Table, collection_id: UUID) -> None:
     """Everything is cleaned."""
     table.delete(keys.DROPPED, keys.collection(collection_id))
 
 
-def put_database(home: UUID, *, forget: bool) -> Put:
+def put_database(home: UUID, *, skip_retention: bool) -> Put:
     """What notes that the collections of a database are to be dropped."""
-    return Put(keys.DROPPED, keys.names_of(home), orjson.dumps({"forget": forget}))
+    return Put(keys.DROPPED, keys.names_partition(home), orjson.dumps({"forget": skip_retention}))
 
 
 def databases(table: Table) -> list[tuple[UUID, bool]]:
@@ -80,13 +80,13 @@ def databases(table: Table) -> list[tuple[UUID, bool]]:
     return [(UUID(item.sk.removeprefix(keys.DATABASE)), orjson.loads(item.value)["forget"]) for item in found]
 
 
-def _decoded(item: Item) -> Dropped:
+def _decoded(item: Item) -> DeletionRecord:
     value = orjson.loads(item.value)
-    return Dropped(
+    return DeletionRecord(
         id=UUID(item.sk.removeprefix(keys.COLLECTION)),
-        at=value["at"],
-        forget=value["forget"],
-        taken=value["taken"],
-        fenced=value["fenced"],
+        deleted_at=value["at"],
+        skip_retention=value["forget"],
+        purge_started=value["taken"],
+        log_sealed=value["fenced"],
         version=item.version,
     )

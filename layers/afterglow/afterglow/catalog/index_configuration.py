@@ -70,7 +70,7 @@ def requested_index(
     """The index that a create request asks for. Raises InvalidArgument."""
     asked = configuration or {}
     function = asked.get("embedding_function")
-    refuse_two_indexes(asked)
+    validate_single_index(asked)
     spann = asked.get("spann")
     if spann is not None:
         return VectorIndex(spann.get("space") or DEFAULT_SPACE, default_hnsw(threads), function)
@@ -80,13 +80,13 @@ def requested_index(
     return legacy if untouched else wanted
 
 
-def refuse_two_indexes(configuration: Mapping[str, Any]) -> None:
+def validate_single_index(configuration: Mapping[str, Any]) -> None:
     """Raise InvalidArgument when a configuration names both kinds of index."""
     if configuration.get("hnsw") is not None and configuration.get("spann") is not None:
         raise InvalidArgument("Multiple vector index configurations provided")
 
 
-def overlaid(hnsw: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+def merge_parameters(hnsw: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters `hnsw` with those of `asked` that are given and known."""
     merged = dict(hnsw)
     for name, value in asked.items():
@@ -96,7 +96,7 @@ def overlaid(hnsw: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any
 
 
 def _index(asked: Mapping[str, Any], function: dict[str, Any] | None, threads: int) -> VectorIndex:
-    return VectorIndex(asked.get("space") or DEFAULT_SPACE, overlaid(default_hnsw(threads), asked), function)
+    return VectorIndex(asked.get("space") or DEFAULT_SPACE, merge_parameters(default_hnsw(threads), asked), function)
 
 
 def _legacy_parameters(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 TENANTS = "TENANTS"
 DROPPED = "DROPPED"
-JANITOR = "JANITOR"
+MAINTENANCE = "JANITOR"
 STATE = "STATE"
 DATABASE = "DB#"
 NAME = "NAME#"
@@ -13,17 +13,17 @@ AFTER_COLLECTIONS = "C$"
 AFTER_DATABASES = "DB$"
 
 
-def databases_of(tenant: str) -> str:
+def databases_partition(tenant: str) -> str:
     """The partition of a tenant's databases."""
     return f"TENANT#{tenant}"
 
 
-def names_of(home: UUID) -> str:
+def names_partition(namespace_id: UUID) -> str:
     """The partition of a database's collection names."""
-    return f"{DATABASE}{home}"
+    return f"{DATABASE}{namespace_id}"
 
 
-def family(first: UUID) -> str:
+def lineage_partition(first: UUID) -> str:
     """The partition of the members of a family, by the id of the first."""
     return f"FAMILY#{first}"
 
@@ -33,6 +33,6 @@ def collection(collection_id: UUID) -> str:
     return f"{COLLECTION}{collection_id}"
 
 
-def restored(home: UUID) -> str:
+def restore_marks_partition(home: UUID) -> str:
     """The partition of the marks of a restore into a database, by collection name."""
     return f"RESTORED#{home}"

@@ -13,11 +13,11 @@ import orjson
 from afterglow.catalog import keys
 from afterglow.storage.ports import Item, Put, Table
 
-_MEMBER = "MEMBER#"
+_MEMBER_PREFIX = "MEMBER#"
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class LineageMember:
     """A member of a family.
 
     It began with the manifest `begins` (None: there was none) and the entries after it up to `origin`. Where those name
@@ -25,37 +25,37 @@ class Member:
     """
 
     id: UUID
-    begins: str | None = None
-    origin: int = 0
-    payloads: tuple[int, int] | None = None
+    base_manifest: str | None = None
+    fork_position: int = 0
+    payload_times: tuple[int, int] | None = None
     dropped: bool = False
 
 
-def put(family: UUID, member: Member) -> Put:
+def put(family: UUID, member: LineageMember) -> Put:
     """What writes a member's item."""
     value = {
-        "begins": member.begins,
-        "origin": member.origin,
-        "payloads": member.payloads,
+        "begins": member.base_manifest,
+        "origin": member.fork_position,
+        "payloads": member.payload_times,
         "dropped": member.dropped,
     }
-    return Put(keys.family(family), f"{_MEMBER}{member.id}", orjson.dumps(value))
+    return Put(keys.lineage_partition(family), f"{_MEMBER_PREFIX}{member.id}", orjson.dumps(value))
 
 
-def members(table: Table, family: UUID) -> list[Member]:
+def members(table: Table, family: UUID) -> list[LineageMember]:
     """All members of a family that still have objects."""
-    return [_decoded(item) for item in table.query(keys.family(family), after=_MEMBER)]
+    return [_decoded(item) for item in table.query(keys.lineage_partition(family), after=_MEMBER_PREFIX)]
 
 
-def find(table: Table, family: UUID, member: UUID) -> Member | None:
+def find(table: Table, family: UUID, member: UUID) -> LineageMember | None:
     """One member, None where it is not in the family."""
-    item = table.get(keys.family(family), f"{_MEMBER}{member}")
+    item = table.get(keys.lineage_partition(family), f"{_MEMBER_PREFIX}{member}")
     return None if item is None else _decoded(item)
 
 
-def forget(table: Table, family: UUID, member: UUID) -> None:
+def remove(table: Table, family: UUID, member: UUID) -> None:
     """Remove a member whose objects are gone. Forgetting twice is no error."""
-    table.delete(keys.family(family), f"{_MEMBER}{member}")
+    table.delete(keys.lineage_partition(family), f"{_MEMBER_PREFIX}{member}")
 
 
 def fork_count(table: Table, family: UUID | None) -> int:
@@ -65,12 +65,12 @@ def fork_count(table: Table, family: UUID | None) -> int:
     return sum(not each.dropped and each.id != family for each in members(table, family))
 
 
-def _decoded(item: Item) -> Member:
+def _decoded(item: Item) -> LineageMember:
     value = orjson.loads(item.value)
-    return Member(
-        id=UUID(item.sk.removeprefix(_MEMBER)),
-        begins=value["begins"],
-        origin=value["origin"],
-        payloads=None if value["payloads"] is None else tuple(value["payloads"]),
+    return LineageMember(
+        id=UUID(item.sk.removeprefix(_MEMBER_PREFIX)),
+        base_manifest=value["begins"],
+        fork_position=value["origin"],
+        payload_times=None if value["payloads"] is None else tuple(value["payloads"]),
         dropped=value["dropped"],
     )

@@ -16,7 +16,7 @@ class Database:
     id: UUID
     name: str
     tenant: str
-    home: UUID
+    namespace_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,17 @@ class Collection:
     name: str
     tenant: str
     database: str
-    home: UUID
+    namespace_id: UUID
     schema: dict[str, Any]
     metadata: dict[str, Any] | None = None
     dimension: int | None = None
-    manifest: str | None = None
-    folded: int = 0
-    folded_ops: int = 0
-    expires: float | None = None
-    dropped: bool = False
-    created: float = 0.0
-    origin: int = 0
-    begins: str | None = None
-    family: UUID | None = None
+    manifest_key: str | None = None
+    flushed_seq: int = 0
+    flushed_ops: int = 0
+    next_expiry: float | None = None
+    is_dropped: bool = False
+    created_at: float = 0.0
+    fork_position: int = 0
+    fork_base: str | None = None
+    lineage_id: UUID | None = None
     version: int = field(default=0, compare=False)

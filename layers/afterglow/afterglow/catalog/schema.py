@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from afterglow.catalog import schema_validation
-from afterglow.catalog.index_configuration import overlaid, refuse_two_indexes, requested_index
-from afterglow.catalog.schema_defaults import DOCUMENT, EMBEDDING, INVERTED, filled, is_default
+from afterglow.catalog.index_configuration import merge_parameters, requested_index, validate_single_index
+from afterglow.catalog.schema_defaults import DOCUMENT, EMBEDDING, INVERTED, is_default, with_defaults
 from afterglow.errors import InvalidArgument
 
-MOST_KEYS = 1_000
+MAX_METADATA_KEYS = 1_000
 """Keys that writes may register; filters on further ones follow the defaults."""
 
 Space = Literal["l2", "ip", "cosine"]
 
-_VALUE_TYPES = {
+WIRE_TYPE = {
     "bool": "bool",
     "int": "int",
     "float": "float",
@@ -33,7 +33,7 @@ _VALUE_TYPES = {
     "str_list": "string",
     "sparse": "sparse_vector",
 }
-_SHOWN = {"bool": "Bool", "int": "Int", "float": "Float", "string": "Str"}
+RUST_TYPE_NAME = {"bool": "Bool", "int": "Int", "float": "Float", "string": "Str"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,14 @@ def reconcile(
     if schema is not None:
         schema_validation.validate(schema)
     index = requested_index(configuration, metadata, threads)
-    whole = filled(schema or {"defaults": {}, "keys": {}}, threads)
+    whole = with_defaults(schema or {"defaults": {}, "keys": {}}, threads)
     if is_default(whole, threads):
         config: dict[str, Any] = {"space": index.space, "hnsw": index.hnsw}
         if index.embedding_function is not None:
             config["embedding_function"] = index.embedding_function
         bare = {"float_list": {"vector_index": {"enabled": False, "config": config}}}
         of_records = {"float_list": {"vector_index": {"enabled": True, "config": config}}}
-        return filled({"defaults": bare, "keys": {EMBEDDING: of_records}}, threads)
+        return with_defaults({"defaults": bare, "keys": {EMBEDDING: of_records}}, threads)
     if not index.is_default(threads):
         raise InvalidArgument("Failed to reconcile schema: Cannot set both collection config and schema simultaneously")
     return whole
@@ -81,9 +81,9 @@ def configuration_json(schema: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def updated(schema: Mapping[str, Any], new_configuration: Mapping[str, Any]) -> dict[str, Any]:
+def with_configuration(schema: Mapping[str, Any], new_configuration: Mapping[str, Any]) -> dict[str, Any]:
     """The schema after a modify request's `new_configuration`. Raises InvalidArgument."""
-    refuse_two_indexes(new_configuration)
+    validate_single_index(new_configuration)
     hnsw = new_configuration.get("hnsw") or {}
     function = new_configuration.get("embedding_function")
     of_records = _reconfigured(schema["keys"][EMBEDDING], hnsw, function)
@@ -100,11 +100,11 @@ def register(schema: Mapping[str, Any], keys: Mapping[str, Set[str]]) -> dict[st
     Kinds are named as in `columns`: `bool`, `int`, `float`, `str`, each of them with `_list`, and `sparse`.
     """
     known: Mapping[str, Any] = schema["keys"]
-    room = MOST_KEYS - len(known)
+    room = MAX_METADATA_KEYS - len(known)
     added: dict[str, Any] = {}
     for key, kinds in keys.items():
         present = known.get(key, {})
-        new_types = {_VALUE_TYPES[kind] for kind in kinds} - present.keys()
+        new_types = {WIRE_TYPE[kind] for kind in kinds} - present.keys()
         if not new_types:
             continue
         if key not in known:
@@ -146,9 +146,9 @@ def check_indexed(schema: Mapping[str, Any], operands: Iterable[tuple[str, str]]
     if uses_fulltext and not _enabled(schema, DOCUMENT, "string", "fts_index"):
         raise InvalidArgument("Cannot filter using full-text search because FTS indexing is disabled")
     for key, kind in operands:
-        value_type = _VALUE_TYPES[kind]
+        value_type = WIRE_TYPE[kind]
         if not _enabled(schema, key, value_type, INVERTED[value_type]):
-            raise InvalidArgument(_not_indexed(key, _SHOWN[value_type]))
+            raise InvalidArgument(_not_indexed(key, RUST_TYPE_NAME[value_type]))
 
 
 def _not_indexed(key: str, shown: str) -> str:
@@ -167,7 +167,7 @@ def _reconfigured(
     value_types: Mapping[str, Any], hnsw: Mapping[str, Any], function: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     index = value_types["float_list"]["vector_index"]
-    config = {**index["config"], "hnsw": overlaid(index["config"]["hnsw"], hnsw)}
+    config = {**index["config"], "hnsw": merge_parameters(index["config"]["hnsw"], hnsw)}
     if function is not None:
         config["embedding_function"] = function
     return {**value_types, "float_list": {"vector_index": {**index, "config": config}}}

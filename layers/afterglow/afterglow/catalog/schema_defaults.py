@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from afterglow.catalog.index_configuration import DEFAULT_SPACE, default_hnsw, is_default_function, overlaid
+from afterglow.catalog.index_configuration import DEFAULT_SPACE, default_hnsw, is_default_function, merge_parameters
 
 EMBEDDING = "#embedding"
 DOCUMENT = "#document"
@@ -19,10 +19,10 @@ INVERTED = {
 
 def default_schema(threads: int) -> dict[str, Any]:
     """The whole schema of a new collection; `threads` is what `num_threads` says."""
-    return filled({"defaults": {}, "keys": {}}, threads)
+    return with_defaults({"defaults": {}, "keys": {}}, threads)
 
 
-def filled(schema: Mapping[str, Any], threads: int) -> dict[str, Any]:
+def with_defaults(schema: Mapping[str, Any], threads: int) -> dict[str, Any]:
     """The schema with every default in place; parts of other keys stay as they are. Spann becomes HNSW."""
     keys = {key: _without_nulls(types) for key, types in schema["keys"].items()}
     keys[DOCUMENT] = {"string": _string(keys.get(DOCUMENT, {}).get("string"), fts=True)}
@@ -36,8 +36,8 @@ def is_default(schema: Mapping[str, Any], threads: int) -> bool:
     """Whether a filled schema says nothing but defaults. The client's default embedding function counts as none."""
     bare = {
         **schema,
-        "defaults": _sans_function(schema["defaults"]),
-        "keys": {**schema["keys"], EMBEDDING: _sans_function(schema["keys"][EMBEDDING])},
+        "defaults": _without_embedding_function(schema["defaults"]),
+        "keys": {**schema["keys"], EMBEDDING: _without_embedding_function(schema["keys"][EMBEDDING])},
     }
     return bool(bare == default_schema(threads))
 
@@ -73,7 +73,7 @@ def _float_list(value_type: Mapping[str, Any] | None, threads: int, *, of_record
         config["embedding_function"] = function
     if source is not None:
         config["source_key"] = source
-    config["hnsw"] = overlaid(default_hnsw(threads), given.get("hnsw") or {})
+    config["hnsw"] = merge_parameters(default_hnsw(threads), given.get("hnsw") or {})
     return {"vector_index": {"enabled": index["enabled"], "config": config}}
 
 
@@ -97,7 +97,7 @@ def _without_nulls(value: Any) -> Any:
     }
 
 
-def _sans_function(value_types: Mapping[str, Any]) -> dict[str, Any]:
+def _without_embedding_function(value_types: Mapping[str, Any]) -> dict[str, Any]:
     index = value_types["float_list"]["vector_index"]
     config = dict(index["config"])
     if is_default_function(config.get("embedding_function")):

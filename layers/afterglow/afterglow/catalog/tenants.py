@@ -8,7 +8,7 @@ import orjson
 from afterglow.catalog import collections, deletions, keys
 from afterglow.catalog.model import Database
 from afterglow.errors import AlreadyExists, NotFound
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Table
 
 DEFAULT_TENANT = "default_tenant"
@@ -19,24 +19,24 @@ _DEFAULT_DATABASE_ID = UUID(int=0)
 class Catalog:
     """Tenants and databases over one table. Collections are in `catalog.collections`."""
 
-    def __init__(self, table: Table, ambient: Ambient) -> None:
+    def __init__(self, table: Table, system: System) -> None:
         self._table = table
-        self._ambient = ambient
+        self._system = system
 
     def ensure_defaults(self) -> None:
         """Make the default tenant and database where they are missing: one read where they are not."""
-        database = keys.databases_of(DEFAULT_TENANT), keys.DATABASE + DEFAULT_DATABASE
+        database = keys.databases_partition(DEFAULT_TENANT), keys.DATABASE + DEFAULT_DATABASE
         has_tenant, has_database = self._table.get_many([(keys.TENANTS, DEFAULT_TENANT), database])
         if has_tenant is None:
             _put_if_absent(self._table, keys.TENANTS, DEFAULT_TENANT, {})
         if has_database is None:
-            value = {"id": str(_DEFAULT_DATABASE_ID), "home": str(self._ambient.new_id())}
+            value = {"id": str(_DEFAULT_DATABASE_ID), "home": str(self._system.new_id())}
             _put_if_absent(self._table, *database, value)
 
     def create_tenant(self, name: str) -> None:
         """Make a tenant. Raises AlreadyExists."""
         # The nonce tells our own put, repeated because its first answer was lost, from another's.
-        if not _put_if_absent(self._table, keys.TENANTS, name, {"nonce": self._ambient.nonce()}):
+        if not _put_if_absent(self._table, keys.TENANTS, name, {"nonce": self._system.nonce()}):
             raise AlreadyExists(f"Tenant [{name}] already exists")
 
     def get_tenant(self, name: str) -> str | None:
@@ -60,9 +60,9 @@ class Catalog:
 
     def create_database(self, tenant: str, name: str) -> Database:
         """Make a database of a tenant. Raises NotFound for the tenant, AlreadyExists."""
-        identifier = self._ambient.new_id()
-        database = Database(identifier, name, tenant, home=identifier)
-        put = Put(keys.databases_of(tenant), keys.DATABASE + name, _value(database), if_absent=True)
+        identifier = self._system.new_id()
+        database = Database(identifier, name, tenant, namespace_id=identifier)
+        put = Put(keys.databases_partition(tenant), keys.DATABASE + name, _value(database), if_absent=True)
         try:
             self._table.transact([Check(keys.TENANTS, tenant), put])
         except ConditionFailed:
@@ -74,7 +74,7 @@ class Catalog:
 
     def find_database(self, tenant: str, name: str) -> Database | None:
         """The database, or None."""
-        item = self._table.get(keys.databases_of(tenant), keys.DATABASE + name)
+        item = self._table.get(keys.databases_partition(tenant), keys.DATABASE + name)
         return None if item is None else _database(item, tenant)
 
     def get_database(self, tenant: str, name: str) -> Database:
@@ -86,7 +86,7 @@ class Catalog:
 
     def list_databases(self, tenant: str, limit: int | None = None, offset: int = 0) -> list[Database]:
         """The tenant's databases, by name; none for an unknown tenant."""
-        items = self._table.query(keys.databases_of(tenant), after=keys.DATABASE)
+        items = self._table.query(keys.databases_partition(tenant), after=keys.DATABASE)
         chosen = items[offset:] if limit is None else items[offset : offset + limit]
         return [_database(item, tenant) for item in chosen]
 
@@ -94,25 +94,25 @@ class Catalog:
         """Every collection of every tenant. Each tenant, and each of its databases, is a query of the table."""
         for tenant in self.list_tenants():
             for database in self.list_databases(tenant):
-                yield from collections.ids(self._table, database.home)
+                yield from collections.list_ids(self._table, database.namespace_id)
 
-    def forget_database(self, database: Database, *, forget: bool = False) -> None:
+    def delete_database(self, database: Database, *, skip_retention: bool = False) -> None:
         """Take the database's name away and note that its collections are to be dropped, with `forget` for good.
 
         *Crash after: nobody can reach the database any more; the janitor drops its collections.*
         """
         self._table.transact(
             [
-                Delete(keys.databases_of(database.tenant), keys.DATABASE + database.name),
-                deletions.put_database(database.home, forget=forget),
+                Delete(keys.databases_partition(database.tenant), keys.DATABASE + database.name),
+                deletions.put_database(database.namespace_id, skip_retention=skip_retention),
             ]
         )
 
-    def finish_forgetting(self, database: Database) -> None:
+    def complete_delete(self, database: Database) -> None:
         """Take the note of `forget_database` back, after the database's collections are dropped."""
-        self._table.delete(keys.DROPPED, keys.names_of(database.home))
+        self._table.delete(keys.DROPPED, keys.names_partition(database.namespace_id))
 
-    def forget_tenant(self, name: str) -> None:
+    def delete_tenant(self, name: str) -> None:
         """Take the tenant's name away; its databases must be gone."""
         self._table.delete(keys.TENANTS, name)
 
@@ -127,7 +127,7 @@ def _put_if_absent(table: Table, pk: str, sk: str, value: dict[str, str]) -> boo
 
 
 def _value(database: Database) -> bytes:
-    return orjson.dumps({"id": str(database.id), "home": str(database.home)})
+    return orjson.dumps({"id": str(database.id), "home": str(database.namespace_id)})
 
 
 def _database(item: Item, tenant: str) -> Database:

@@ -4,14 +4,14 @@ import sys
 from pathlib import Path
 
 from afterglow.bulk.dump.create import save
-from afterglow.bulk.dump.layout import Vault
+from afterglow.bulk.dump.layout import DumpStore
 from afterglow.catalog import Catalog
-from afterglow.cli.bars import bar
-from afterglow.deployment.backup_target import open_elsewhere
+from afterglow.cli.bars import progress_bar
+from afterglow.deployment.backup_target import open_backup_target
 from afterglow.deployment.directory_backup import backup as copy
-from afterglow.deployment.local import existing, open_directory
-from afterglow.deployment.open import opened
-from afterglow.settings import Ambient, Settings
+from afterglow.deployment.local import open_local, require_data_directory
+from afterglow.deployment.open import open_stores
+from afterglow.settings import Settings, System
 
 
 def backup(path: Path, into: Path, keep: int | None) -> None:
@@ -19,10 +19,10 @@ def backup(path: Path, into: Path, keep: int | None) -> None:
 
     Raises NotFound, and what copying raises.
     """
-    ambient = Ambient()
-    directory = open_directory(existing(path), ambient)
+    system = System()
+    directory = open_local(require_data_directory(path), system)
     try:
-        made = copy(directory, into, ambient, keep=keep)
+        made = copy(directory, into, system, keep=keep)
     finally:
         directory.table.close()
     sys.stdout.write(f"{made.path}: {made.objects} objects, {made.new} of them new\n")
@@ -35,12 +35,12 @@ def backup_database(path: Path | None, settings: Settings, tenant: str, database
 
     Raises NotFound, and what copying raises.
     """
-    ambient = Ambient()
-    with opened(path and existing(path), settings, ambient) as stores:
-        found = Catalog(stores.table, ambient).get_database(tenant, database)
-        with bar("bytes") as progress:
+    system = System()
+    with open_stores(path and require_data_directory(path), settings, system) as stores:
+        found = Catalog(stores.table, system).get_database(tenant, database)
+        with progress_bar("bytes") as progress:
             task = progress.add_task(f"copying {database}", total=None)
-            vault = Vault(*open_elsewhere(to, settings, ambient, make=True), to)
+            vault = DumpStore(*open_backup_target(to, settings, system, make=True), to)
             made = save(stores, found, vault, lambda _, size: progress.advance(task, size))
     removed = f"; {made.removed} of older copies removed" if made.removed else ""
     sys.stdout.write(

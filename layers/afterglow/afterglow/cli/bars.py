@@ -25,7 +25,7 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.0f} {self._things}/s", style="progress.data.speed")
 
 
-def bar(things: str) -> Progress:
+def progress_bar(things: str) -> Progress:
     """A bar that counts `things`; each task's description is beside it."""
     console = Console(stderr=True)
     columns = (

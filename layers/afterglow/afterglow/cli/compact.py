@@ -4,13 +4,13 @@ from pathlib import Path
 from uuid import UUID
 
 from afterglow.catalog import Catalog, collections
-from afterglow.cli.lines import say
-from afterglow.deployment.base import NoQueue
-from afterglow.deployment.local import existing
-from afterglow.deployment.open import open_place
+from afterglow.cli.lines import echo
+from afterglow.deployment.base import NullQueue
+from afterglow.deployment.local import require_data_directory
+from afterglow.deployment.open import open_deployment
 from afterglow.errors import NotFound
 from afterglow.jobs.start import compact_all
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from afterglow.storage.ports import Table
 
 
@@ -20,22 +20,22 @@ def compact(path: Path | None, settings: Settings, collection: str | None, tenan
     On the data directory `path`, or (None) in an AWS account. May run beside servers of the same. Raises NotFound, and
     what the work raises.
     """
-    ambient = Ambient()
-    place = open_place(path and existing(path), settings, ambient)
-    table = place.stores(settings, ambient, NoQueue()).table
+    system = System()
+    place = open_deployment(path and require_data_directory(path), settings, system)
+    table = place.stores(settings, system, NullQueue()).table
     try:
-        only = None if collection is None else _find(table, ambient, collection, tenant, database)
-        for report in compact_all(place, settings, ambient, only):
-            say(
-                f"{report.collection}: {report.folded_ops} operations folded, {report.merges} merges, "
+        only = None if collection is None else _find(table, system, collection, tenant, database)
+        for report in compact_all(place, settings, system, only):
+            echo(
+                f"{report.collection}: {report.flushed_ops} operations folded, {report.compactions} merges, "
                 f"{report.collected} objects removed"
             )
     finally:
         table.close()
 
 
-def _find(table: Table, ambient: Ambient, collection: str, tenant: str, database: str) -> UUID:
-    found = collections.by_name(table, Catalog(table, ambient).get_database(tenant, database), collection)
+def _find(table: Table, system: System, collection: str, tenant: str, database: str) -> UUID:
+    found = collections.by_name(table, Catalog(table, system).get_database(tenant, database), collection)
     if found is None:
         try:
             found = collections.by_id(table, UUID(collection))

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from afterglow.bulk import export as exporting
-from afterglow.bulk.open_endpoints import reading
+from afterglow.bulk.open_endpoints import open_source
 from afterglow.bulk.sidecar import path_of
-from afterglow.cli.bars import bar
+from afterglow.cli.bars import progress_bar
 from afterglow.errors import NotFound
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 
 
 def export(
@@ -27,8 +27,8 @@ def export(
     Raises NotFound, InvalidArgument, AlreadyExists, Unavailable, OSError.
     """
     exporting.check(file)
-    ambient = Ambient()
-    with reading(url, path, settings, ambient) as side, bar("records") as progress:
+    system = System()
+    with open_source(url, path, settings, system) as side, progress_bar("records") as progress:
         found = side.find(tenant, database, collection)
         if found is None:
             raise NotFound(f"no collection {collection!r} in database {database!r} of tenant {tenant!r}")
@@ -38,5 +38,5 @@ def export(
             progress.update(task, total=records)
             return lambda rows: progress.advance(task, rows)
 
-        count = exporting.export(side, found, file, ambient, begun)
+        count = exporting.export(side, found, file, system, begun)
     sys.stdout.write(f"{file}: {count} records, {file.stat().st_size / 1e6:.1f} MB; {path_of(file).name} beside it\n")

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from afterglow.bulk.import_store import Progress as Moved
-from afterglow.bulk.types import Compression, Kind, Plan
+from afterglow.bulk.import_store import RangeProgress as Moved
+from afterglow.bulk.types import Compression, FileFormat, Plan
 
 
-class ImportBar:
+class ImportProgress:
     """Shows how an import goes, on standard error where that is a terminal; counts `rows` taken now.
 
     `check` is called at each step, and may raise.
@@ -34,14 +34,14 @@ class ImportBar:
         )
         self._task: TaskID | None = None
 
-    def __enter__(self) -> "ImportBar":
+    def __enter__(self) -> "ImportProgress":
         self._progress.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._progress.stop()
 
-    def planned(self, plan: Plan, progress: list[Moved]) -> None:
+    def on_plan(self, plan: Plan, progress: list[Moved]) -> None:
         """There is a plan."""
         self._plan = plan
         self._ranges = {each.number: each for each in progress}
@@ -50,7 +50,7 @@ class ImportBar:
         total = plan.size if plan.compression is Compression.NONE else None
         self._task = self._progress.add_task(plan.name, total=total, rows=0, rate=0.0, rejected=0)
 
-    def moved(self, progress: Moved) -> None:
+    def on_progress(self, progress: Moved) -> None:
         """A range was moved on."""
         self._check()
         self._ranges[progress.number] = progress
@@ -71,6 +71,6 @@ class ImportBar:
 def _bytes(plan: Plan, progress: Moved) -> float:
     """How much of the file a range has behind it: of Parquet by rows."""
     part = plan.ranges[progress.number]
-    if plan.kind is Kind.PARQUET:
+    if plan.kind is FileFormat.PARQUET:
         return plan.size * (progress.position - part.start) / max(plan.ranges[-1].end, 1)
     return progress.position - part.start

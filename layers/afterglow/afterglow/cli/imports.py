@@ -8,19 +8,19 @@ from urllib.parse import quote
 
 import orjson
 
-from afterglow.bulk.chroma_client import Connection
-from afterglow.bulk.import_store import Ledger
-from afterglow.cli.lines import say
-from afterglow.deployment.local import existing
-from afterglow.deployment.open import opened
-from afterglow.settings import Ambient, Settings
+from afterglow.bulk.chroma_client import ChromaConnection
+from afterglow.bulk.import_store import ImportStore
+from afterglow.cli.lines import echo
+from afterglow.deployment.local import require_data_directory
+from afterglow.deployment.open import open_stores
+from afterglow.settings import Settings, System
 
 
 def show_list(url: str | None, path: Path | None, settings: Settings, of: tuple[str, str]) -> None:
     """Prints every import of a tenant's database, the one last begun first."""
     with _asked(url, path, settings, of) as asked:
         for each in asked.listed():
-            say(_line(each))
+            echo(_line(each))
 
 
 def show(url: str | None, path: Path | None, settings: Settings, of: tuple[str, str], import_id: str) -> None:
@@ -29,9 +29,9 @@ def show(url: str | None, path: Path | None, settings: Settings, of: tuple[str, 
         receipt = asked.receipt(import_id)
         for name, value in receipt.items():
             if value is not None:
-                say(f"{name:14} {value}")
+                echo(f"{name:14} {value}")
         for each in asked.errors(import_id):
-            say(f"{each['file']}:{each['line']}: {each['reason']}")
+            echo(f"{each['file']}:{each['line']}: {each['reason']}")
 
 
 def _line(told: dict[str, Any]) -> str:
@@ -43,22 +43,22 @@ def _line(told: dict[str, Any]) -> str:
 class _Asked:
     """Who knows of imports: a ledger, or a server that has one."""
 
-    def __init__(self, ledger: Ledger | Connection, of: tuple[str, str]) -> None:
+    def __init__(self, ledger: ImportStore | ChromaConnection, of: tuple[str, str]) -> None:
         self._ledger = ledger
         self._place = of
 
     def listed(self) -> list[dict[str, Any]]:
-        if isinstance(self._ledger, Connection):
+        if isinstance(self._ledger, ChromaConnection):
             return list(self._ledger.call("GET", self._path()))
-        return [orjson.loads(each.encoded()) for each in self._ledger.listed(*self._place)]
+        return [orjson.loads(each.encoded()) for each in self._ledger.list(*self._place)]
 
     def receipt(self, import_id: str) -> dict[str, Any]:
-        if isinstance(self._ledger, Connection):
+        if isinstance(self._ledger, ChromaConnection):
             return dict(self._ledger.call("GET", f"{self._path()}/{import_id}"))
-        return dict(orjson.loads(self._ledger.receipt(*self._place, import_id).encoded()))
+        return dict(orjson.loads(self._ledger.report(*self._place, import_id).encoded()))
 
     def errors(self, import_id: str) -> list[dict[str, Any]]:
-        if isinstance(self._ledger, Connection):
+        if isinstance(self._ledger, ChromaConnection):
             return list(self._ledger.call("GET", f"{self._path()}/{import_id}/errors"))
         return list(self._ledger.errors(*self._place, import_id))
 
@@ -68,10 +68,10 @@ class _Asked:
 
 @contextmanager
 def _asked(url: str | None, path: Path | None, settings: Settings, of: tuple[str, str]) -> Iterator[_Asked]:
-    ambient = Ambient()
+    system = System()
     if url is not None:
-        with closing(Connection(url, ambient, settings.api_key)) as connection:
+        with closing(ChromaConnection(url, system, settings.api_key)) as connection:
             yield _Asked(connection, of)
         return
-    with opened(path and existing(path), settings, ambient) as stores:
-        yield _Asked(Ledger(stores.table, stores.objects, ambient, settings.import_kept_seconds), of)
+    with open_stores(path and require_data_directory(path), settings, system) as stores:
+        yield _Asked(ImportStore(stores.table, stores.objects, system, settings.import_report_ttl_seconds), of)

@@ -11,7 +11,7 @@ from types import FrameType
 
 
 @contextmanager
-def remembered() -> Iterator[Callable[[], None]]:
+def deferred_interrupt() -> Iterator[Callable[[], None]]:
     """Within it Ctrl-C raises as ever, and once more from what is handed out, to be called between two steps."""
     came = False
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from afterglow.auth import Role
 from afterglow.auth.api_keys import Key, Keys
-from afterglow.cli.lines import say
+from afterglow.cli.lines import echo
 from afterglow.cli.run import usable_directory
-from afterglow.deployment.local import existing
-from afterglow.deployment.open import opened
-from afterglow.settings import Ambient, Settings
+from afterglow.deployment.local import require_data_directory
+from afterglow.deployment.open import open_stores
+from afterglow.settings import Settings, System
 
 _HEADINGS = ("ID", "ROLE", "TENANT", "DATABASES", "CREATED", "NAME")
 
@@ -31,13 +31,13 @@ def create(
     where = None if path is None else usable_directory(path)
     with _kept(where, settings) as keys:
         text, key = keys.create(Role[role.upper()], tenant, databases, name)
-    say(text)
+    echo(text)
     sys.stderr.write(f"afterglow: key {key.id} made; it is not shown again, and `afterglow keys revoke` ends it\n")
 
 
 def show(path: Path | None, settings: Settings) -> None:
     """Prints a table of the keys, oldest first. Raises NotFound."""
-    with _kept(path and existing(path), settings) as keys:
+    with _kept(path and require_data_directory(path), settings) as keys:
         rows = [_HEADINGS, *map(_row, keys.list())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -47,16 +47,16 @@ def show(path: Path | None, settings: Settings) -> None:
 
 def revoke(path: Path | None, settings: Settings, identifier: str) -> None:
     """Removes a key. Raises NotFound."""
-    with _kept(path and existing(path), settings) as keys:
+    with _kept(path and require_data_directory(path), settings) as keys:
         keys.revoke(identifier)
-    sys.stdout.write(f"revoked; servers refuse it within {settings.auth_trust_seconds:g} seconds\n")
+    sys.stdout.write(f"revoked; servers refuse it within {settings.auth_cache_seconds:g} seconds\n")
 
 
 @contextmanager
 def _kept(path: Path | None, settings: Settings) -> Iterator[Keys]:
-    ambient = Ambient()
-    with opened(path, settings, ambient) as stores:
-        yield Keys(stores.table, ambient)
+    system = System()
+    with open_stores(path, settings, system) as stores:
+        yield Keys(stores.table, system)
 
 
 def _row(key: Key) -> tuple[str, ...]:

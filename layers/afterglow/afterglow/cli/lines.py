@@ -3,7 +3,7 @@
 import sys
 
 
-def say(line: str) -> None:
+def echo(line: str) -> None:
     """A line on standard output, there at once also where that is a pipe."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from afterglow import __version__
 from afterglow.cli.arguments import keys, moving, serving, shared, upkeep
-from afterglow.cli.failures import one_line
+from afterglow.cli.failures import error_boundary
 
 _Command = tuple[str, Callable[[argparse.Namespace], None], Callable[[argparse.ArgumentParser], None]]
 """A command's name, what it does, which its docstring tells, and what gives it its arguments."""
@@ -45,7 +45,7 @@ _FAMILIES = (
 def main() -> None:
     """The program: runs the command that the arguments name."""
     given = parser().parse_args()
-    with one_line():
+    with error_boundary():
         given.command(given)
 
 

@@ -8,27 +8,27 @@ from pathlib import Path
 from rich.progress import TaskID
 
 from afterglow.bulk import chroma_server
-from afterglow.bulk.chroma_client import Connection
-from afterglow.bulk.endpoint import Described, Side
-from afterglow.bulk.http_endpoint import Remote
-from afterglow.bulk.migrate import Moved, Wanted, move
-from afterglow.bulk.open_endpoints import writing
-from afterglow.cli.bars import bar
+from afterglow.bulk.chroma_client import ChromaConnection
+from afterglow.bulk.endpoint import CollectionInfo, Endpoint
+from afterglow.bulk.http_endpoint import HttpEndpoint
+from afterglow.bulk.migrate import MigrationFilter, MigrationReport, move
+from afterglow.bulk.open_endpoints import open_target
+from afterglow.cli.bars import progress_bar
 from afterglow.cli.failures import FAILED
 from afterglow.errors import InvalidArgument, NotFound
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 
 _DEFAULT_TENANT = "default_tenant"
 
 
-def from_chroma(origin: str, url: str | None, path: Path | None, settings: Settings, wanted: Wanted) -> None:
+def from_chroma(origin: str, url: str | None, path: Path | None, settings: Settings, wanted: MigrationFilter) -> None:
     """Moves what is wanted from the server or the directory `origin`, with a line for each collection.
 
     It goes to the server `url`, else the directory `path`, else (neither) the AWS account. Ends the program with 1
     where something differs. Raises InvalidArgument, NotFound, Unavailable, and what the sides refuse.
     """
-    ambient = Ambient()
-    with _origin(origin, wanted, ambient) as source, writing(url, path, settings, ambient) as target:
+    system = System()
+    with _origin(origin, wanted, system) as source, open_target(url, path, settings, system) as target:
         moved = list(_shown(source, target, wanted))
     if not moved:
         raise NotFound(f"{origin} has no collection of the tenant, database and name given")
@@ -39,11 +39,11 @@ def from_chroma(origin: str, url: str | None, path: Path | None, settings: Setti
         raise SystemExit(FAILED)
 
 
-def _shown(source: Side, target: Side, wanted: Wanted) -> Iterator[Moved]:
+def _shown(source: Endpoint, target: Endpoint, wanted: MigrationFilter) -> Iterator[MigrationReport]:
     tasks: dict[str, TaskID] = {}
-    with bar("records") as progress:
+    with progress_bar("records") as progress:
 
-        def told(of: Described, records: int, there: int) -> None:
+        def told(of: CollectionInfo, records: int, there: int) -> None:
             if of.id not in tasks:
                 tasks[of.id] = progress.add_task(str(of))
             progress.update(tasks[of.id], total=records, completed=there)
@@ -54,28 +54,28 @@ def _shown(source: Side, target: Side, wanted: Wanted) -> Iterator[Moved]:
             yield each
 
 
-def _lines(moved: Moved) -> list[str]:
+def _lines(moved: MigrationReport) -> list[str]:
     before = f", {moved.before} of them before" if moved.before else ""
     verdict = "differs" if moved.differences else f"{moved.sampled} compared: equal"
     return [f"{moved.of}: {moved.records} records{before}; {verdict}", *(f"  {each}" for each in moved.differences)]
 
 
 @contextmanager
-def _origin(origin: str, wanted: Wanted, ambient: Ambient) -> Iterator[Side]:
+def _origin(origin: str, wanted: MigrationFilter, system: System) -> Iterator[Endpoint]:
     if "://" in origin:
         # The wire cannot list tenants.
-        with _connected(origin, [wanted.tenant or _DEFAULT_TENANT], ambient) as side:
+        with _connected(origin, [wanted.tenant or _DEFAULT_TENANT], system) as side:
             yield side
         return
     path = Path(origin)
     if not path.is_dir():
         raise InvalidArgument(f"{origin} is neither a url nor a directory")
     tenants = chroma_server.tenants(path)
-    with chroma_server.served(path, ambient) as url, _connected(url, tenants or [_DEFAULT_TENANT], ambient) as side:
+    with chroma_server.served(path, system) as url, _connected(url, tenants or [_DEFAULT_TENANT], system) as side:
         yield side
 
 
 @contextmanager
-def _connected(url: str, tenants: list[str], ambient: Ambient) -> Iterator[Side]:
-    with closing(Connection(url, ambient)) as connection:
-        yield Remote(connection, tenants)
+def _connected(url: str, tenants: list[str], system: System) -> Iterator[Endpoint]:
+    with closing(ChromaConnection(url, system)) as connection:
+        yield HttpEndpoint(connection, tenants)

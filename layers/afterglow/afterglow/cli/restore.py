@@ -6,16 +6,16 @@ from pathlib import Path
 
 from afterglow.api.http import request_params
 from afterglow.bulk.dump import layout
-from afterglow.bulk.dump.layout import Vault
+from afterglow.bulk.dump.layout import DumpStore
 from afterglow.bulk.dump.load import restore
 from afterglow.catalog import Catalog, names
-from afterglow.cli.bars import bar
+from afterglow.cli.bars import progress_bar
 from afterglow.collection.replica.replica import Replica
-from afterglow.deployment.backup_target import open_elsewhere
-from afterglow.deployment.local import existing
-from afterglow.deployment.open import opened
+from afterglow.deployment.backup_target import open_backup_target
+from afterglow.deployment.local import require_data_directory
+from afterglow.deployment.open import open_stores
 from afterglow.jobs import restore as rollback
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 
 
 def restore_database(
@@ -26,11 +26,11 @@ def restore_database(
     In the data directory `path`, made where it is not there, or (None) in the AWS account; in the tenant and database
     that the copy is of, unless others are given. Raises NotFound, AlreadyExists, Corrupt, Unavailable.
     """
-    ambient = Ambient()
-    vault = Vault(*open_elsewhere(origin, settings, ambient, make=False), origin)
+    system = System()
+    vault = DumpStore(*open_backup_target(origin, settings, system, make=False), origin)
     saved = layout.read(vault)
     tenant, database = tenant or saved.tenant, database or saved.database
-    with opened(path, settings, ambient, nudging=True) as stores, bar("bytes") as progress:
+    with open_stores(path, settings, system, notify=True) as stores, progress_bar("bytes") as progress:
         task = progress.add_task(f"restoring {database}", total=sum(each.size for each in saved.collections))
         made = restore(stores, vault, tenant, database, lambda _, size: progress.advance(task, size))
     before = f", {made.before} were there from before" if made.before else ""
@@ -54,18 +54,18 @@ def restore_collection(
     moment = None if at is None else request_params.parse(at)
     if name is not None:
         names.validate_collection_name(name)
-    with opened(path and existing(path), settings, Ambient(), nudging=True) as stores:
-        place = Catalog(stores.table, stores.ambient).get_database(*home)
+    with open_stores(path and require_data_directory(path), settings, System(), notify=True) as stores:
+        place = Catalog(stores.table, stores.system).get_database(*home)
         source = rollback.find(stores, place, wanted)
-        made = rollback.roll_back(stores, source, moment, name, replace=replace)
-        records = Replica(stores, made.id).view().records
-    sys.stdout.write(f"{made.name}: {records} records as of log position {made.origin}, collection {made.id}\n")
+        made = rollback.restore(stores, source, moment, name, replace=replace)
+        records = Replica(stores, made.id).snapshot().records
+    sys.stdout.write(f"{made.name}: {records} records as of log position {made.fork_position}, collection {made.id}\n")
 
 
 def list_dropped(path: Path | None, settings: Settings, home: tuple[str, str]) -> None:
     """Writes a line for each dropped collection of a database that can be restored. Raises NotFound, Unavailable."""
-    with opened(path and existing(path), settings, Ambient(), nudging=True) as stores:
-        place = Catalog(stores.table, stores.ambient).get_database(*home)
+    with open_stores(path and require_data_directory(path), settings, System(), notify=True) as stores:
+        place = Catalog(stores.table, stores.system).get_database(*home)
         found = list(rollback.restorable(stores, place))
     for each in found:
         lines = f"dropped {_time(each.dropped_at)}, to be had until {_time(each.until)}"

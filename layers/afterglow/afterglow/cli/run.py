@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from afterglow import __version__
-from afterglow.cli.failures import give_up, settings
-from afterglow.cli.lines import say
+from afterglow.cli.failures import exit_with, settings
+from afterglow.cli.lines import echo
 from afterglow.server import interpreter, logs, sockets
-from afterglow.settings import Ambient
+from afterglow.settings import System
 
 
 def run(path: Path | None, host: str, port: int, *, workers: int, allow_reset: bool) -> None:
@@ -23,7 +23,7 @@ def run(path: Path | None, host: str, port: int, *, workers: int, allow_reset: b
     allow_reset = allow_reset or given.allow_reset
     path = None if path is None else usable_directory(path)
     listeners = sockets.listen(host, port)
-    interpreter.prepare()
+    interpreter.before_imports()
     logs.configure()
     place = path or f"table {given.table} and bucket {given.bucket}"
     announce = partial(_announce, sockets.url(host, listeners), place, workers)
@@ -32,8 +32,8 @@ def run(path: Path | None, host: str, port: int, *, workers: int, allow_reset: b
     if workers == 1:
         from afterglow.server.server import serve
 
-        ambient = Ambient()
-        serve(path, given, ambient, allow_reset=allow_reset, listeners=listeners, on_ready=announce)
+        system = System()
+        serve(path, given, system, allow_reset=allow_reset, listeners=listeners, on_ready=announce)
     else:
         from afterglow.server.supervisor import Supervisor
 
@@ -54,15 +54,15 @@ def usable_directory(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        give_up(f"{path}: not a directory")
+        exit_with(f"{path}: not a directory")
     except OSError as error:
-        give_up(f"{path}: cannot be made: {(error.strerror or str(error)).lower()}")
+        exit_with(f"{path}: cannot be made: {(error.strerror or str(error)).lower()}")
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        give_up(f"{path}: no permission to read and write there")
+        exit_with(f"{path}: no permission to read and write there")
     return path
 
 
 def _announce(url: str, place: Path | str, workers: int) -> None:
     processes = "" if workers == 1 else f", {workers} workers"
     line = f"afterglow {__version__} serves the Chroma API on {url}, data in {place}, pid {os.getpid()}{processes}"
-    say(line)
+    echo(line)

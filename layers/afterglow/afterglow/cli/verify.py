@@ -7,12 +7,12 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
 
 from afterglow.cli.failures import FAILED
-from afterglow.deployment.local import existing
-from afterglow.deployment.open import opened
+from afterglow.deployment.local import require_data_directory
+from afterglow.deployment.open import open_stores
 from afterglow.errors import NotFound
-from afterglow.jobs.verify import Named, Verified, everything
+from afterglow.jobs.verify import NamedCollection, VerifyReport, all_collections
 from afterglow.jobs.verify import verify as look_at
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from afterglow.storage.ports import Stores
 
 
@@ -21,15 +21,15 @@ def verify(path: Path | None, settings: Settings, collection: str | None, tenant
 
     In the data directory `path`, or (None) in an AWS account. May run beside servers of the same. Raises NotFound.
     """
-    ambient = Ambient()
-    with opened(path and existing(path), settings, ambient) as stores:
-        chosen = list(everything(stores)) if collection is None else [_find(stores, collection, tenant, database)]
+    system = System()
+    with open_stores(path and require_data_directory(path), settings, system) as stores:
+        chosen = list(all_collections(stores)) if collection is None else [_find(stores, collection, tenant, database)]
         is_sound = _show(stores, chosen)
     if not is_sound:
         raise SystemExit(FAILED)
 
 
-def _show(stores: Stores, chosen: list[Named]) -> bool:
+def _show(stores: Stores, chosen: list[NamedCollection]) -> bool:
     is_sound = True
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
@@ -45,7 +45,7 @@ def _show(stores: Stores, chosen: list[Named]) -> bool:
     return is_sound
 
 
-def _lines(found: Verified) -> list[str]:
+def _lines(found: VerifyReport) -> list[str]:
     verdict = "damaged" if found.problems else "sound"
     head = (
         f"{found.named}: {found.records} records, {found.segments} segments, {found.size / 1e6:.1f} MB, "
@@ -54,8 +54,8 @@ def _lines(found: Verified) -> list[str]:
     return [head, *(f"  {each}" for each in found.problems)]
 
 
-def _find(stores: Stores, collection: str, tenant: str, database: str) -> Named:
-    for each in everything(stores):
+def _find(stores: Stores, collection: str, tenant: str, database: str) -> NamedCollection:
+    for each in all_collections(stores):
         is_here = (each.database.tenant, each.database.name) == (tenant, database)
         if (is_here and each.name == collection) or str(each.collection) == collection:
             return each

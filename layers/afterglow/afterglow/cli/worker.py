@@ -6,9 +6,9 @@ import socket
 import sys
 from pathlib import Path
 
-from afterglow.cli.failures import one_line, settings
+from afterglow.cli.failures import error_boundary, settings
 from afterglow.server import interpreter, logs
-from afterglow.settings import Ambient
+from afterglow.settings import System
 
 
 def main() -> None:
@@ -19,14 +19,14 @@ def main() -> None:
     # Ctrl-C reaches the whole group; the supervisor then sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logs.configure()
-    interpreter.prepare()
-    with one_line():
+    interpreter.before_imports()
+    with error_boundary():
         from afterglow.server.server import serve
 
         serve(
             None if given["path"] is None else Path(given["path"]),
             settings(aws=given["path"] is None),
-            Ambient(),
+            System(),
             allow_reset=given["allow_reset"],
             control=control,
         )

@@ -12,21 +12,21 @@ from afterglow.auth.api_keys import Keys
 from afterglow.catalog import Catalog, collections, lineage
 from afterglow.catalog.model import Collection, Database
 from afterglow.collection.read import ranked_search, read_path
-from afterglow.collection.read.ranked_search import Ranked, Search
-from afterglow.collection.read.reader import Views
+from afterglow.collection.read.ranked_search import Search, SearchResult
+from afterglow.collection.read.reader import CollectionReader
 from afterglow.collection.replica import indexing_progress
 from afterglow.collection.time_travel import fork as forking
-from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import (
-    Counted,
-    Hits,
+    CountResult,
     Include,
     IndexingStatus,
+    QueryResult,
     ReadLevel,
     Records,
     Scope,
     Selection,
-    within,
+    require_in_scope,
 )
 from afterglow.collection.write import lifecycle, write_path
 from afterglow.errors import NotFound
@@ -41,12 +41,12 @@ class Engine:
         self, stores: Stores, background: Executor | None = None, on_close: Sequence[Callable[[], None]] = ()
     ) -> None:
         """`background` refreshes checkpoints; without one that happens within reads. `on_close` runs first of all."""
-        self.catalog = Catalog(stores.table, stores.ambient)
-        self.keys = Keys(stores.table, stores.ambient)
+        self.catalog = Catalog(stores.table, stores.system)
+        self.keys = Keys(stores.table, stores.system)
         self._stores = stores
         self._background = background
         self._on_close = on_close
-        self._views = Views(stores, background)
+        self._reader = CollectionReader(stores, background)
 
     @property
     def stores(self) -> Stores:
@@ -66,7 +66,7 @@ class Engine:
         get_or_create: bool = False,
     ) -> Collection:
         """Make a collection, or answer the one there with `get_or_create`. Raises InvalidArgument, AlreadyExists."""
-        wish = lifecycle.Wish(name, metadata, stored_schema)
+        wish = lifecycle.CreateRequest(name, metadata, stored_schema)
         return lifecycle.create(self._stores, self.catalog, (tenant, database), wish, get_or_create=get_or_create)
 
     def get_collection(self, tenant: str, database: str, name: str) -> Collection:
@@ -79,14 +79,14 @@ class Engine:
 
     def get_collection_by_id(self, scope: Scope) -> Collection:
         """The collection of this id, if it is in the scope's tenant and database. Raises NotFound."""
-        return within(scope, collections.by_id(self._stores.table, scope.collection))
+        return require_in_scope(scope, collections.by_id(self._stores.table, scope.collection))
 
-    def place_of(self, collection_id: UUID, sees: Callable[[str, str], bool]) -> tuple[str, str]:
+    def locate(self, collection_id: UUID, sees: Callable[[str, str], bool]) -> tuple[str, str]:
         """The tenant and the database of a collection, which it never leaves. Raises NotFound.
 
         What the caller does not see takes the one read that a collection takes which is not there.
         """
-        found = self._views.known(collection_id)
+        found = self._reader.peek(collection_id)
         if found is None or not sees(found.tenant, found.database):
             found = collections.by_id(self._stores.table, collection_id)
         if found is None or not sees(found.tenant, found.database):
@@ -100,14 +100,14 @@ class Engine:
         place = self.catalog.find_database(tenant, database)
         if place is None:
             return []
-        ids = collections.ids(self._stores.table, place.home)
+        ids = collections.list_ids(self._stores.table, place.namespace_id)
         chosen = ids[offset:] if limit is None else ids[offset : offset + limit]
-        return collections.several(self._stores.table, chosen)
+        return collections.by_ids(self._stores.table, chosen)
 
     def count_collections(self, tenant: str, database: str) -> int:
         """How many collections the database has; 0 for an unknown one."""
         place = self.catalog.find_database(tenant, database)
-        return 0 if place is None else len(collections.ids(self._stores.table, place.home))
+        return 0 if place is None else len(collections.list_ids(self._stores.table, place.namespace_id))
 
     def modify_collection(
         self,
@@ -118,18 +118,20 @@ class Engine:
     ) -> Collection:
         """Rename, replace the metadata, reconfigure. Raises NotFound, AlreadyExists, InvalidArgument."""
         self.get_collection_by_id(scope)
-        changed = lifecycle.change(self._stores, scope.collection, new_name, new_metadata, new_configuration)
-        self._views.learn(changed)
+        changed = lifecycle.modify(self._stores, scope.collection, new_name, new_metadata, new_configuration)
+        self._reader.observe(changed)
         return changed
 
-    def fork(self, scope: Scope, new_name: str, at: Moment | None = None) -> Collection:
+    def fork(self, scope: Scope, new_name: str, at: PointInTime | None = None) -> Collection:
         """A new collection in the same database that begins as this one is, or was. Raises NotFound, AlreadyExists."""
         self.get_collection_by_id(scope)
-        return forking.fork(self._stores, scope.collection, forking.Wish(self._place(scope), new_name), at)
+        return forking.fork(
+            self._stores, scope.collection, forking.ForkRequest(self._require_database(scope), new_name), at
+        )
 
     def fork_count(self, scope: Scope) -> int:
         """How many forks there are of the collection and of those it was forked from, all together."""
-        return lineage.fork_count(self._stores.table, self.get_collection_by_id(scope).family)
+        return lineage.fork_count(self._stores.table, self.get_collection_by_id(scope).lineage_id)
 
     def delete_collection(self, tenant: str, database: str, name: str) -> None:
         """Drop the collection of this name. Raises NotFound."""
@@ -146,31 +148,31 @@ class Engine:
         """Drop everything and make the default tenant and database again."""
         for tenant in self.catalog.list_tenants():
             for database in self.catalog.list_databases(tenant):
-                self._delete_database(database, forget=True)
-            self.catalog.forget_tenant(tenant)
+                self._delete_database(database, skip_retention=True)
+            self.catalog.delete_tenant(tenant)
         self.catalog.ensure_defaults()
 
     # records
 
-    def write(self, scope: Scope, batch: Batch, beside: Sequence[Write] = ()) -> int | None:
+    def write(self, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
         """Make an add, update or upsert durable; the next read sees it. The number of its log entry, where it has one.
 
         `beside` is written in one transaction with the entry. Raises NotFound, InvalidArgument, Busy, and
         ConditionFailed where one of `beside` is refused: then nothing is written.
         """
-        return self._write(scope, batch, beside)
+        return self._write(scope, batch, extra_writes)
 
-    def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> Counted:
+    def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> CountResult:
         """Delete the selected records; how many. By ids alone that is the number of ids given, as the contract says."""
         if selection.where is None and selection.where_document is None:
             ids = list(selection.ids or ())
-            return Counted(len(ids), self._write(scope, Batch(Op.DELETE, ids)))
+            return CountResult(len(ids), self._write(scope, Batch(Op.DELETE, ids)))
 
         def evaluate() -> tuple[int, int, list[str]]:
-            view = self._views.view(scope, selection.ids)
-            return view.applied, view.ops, read_path.matching_ids(view, selection, limit)
+            view = self._reader.snapshot(scope, selection.ids)
+            return view.applied_seq, view.applied_ops, read_path.matching_ids(view, selection, limit)
 
-        return write_path.delete_chosen(self._stores, self._views.end(scope), scope.collection, evaluate)
+        return write_path.delete_where(self._stores, self._reader.log_end(scope), scope.collection, evaluate)
 
     def get(
         self,
@@ -180,10 +182,10 @@ class Engine:
         offset: int,
         include: frozenset[Include],
         *,
-        at: Moment | None = None,
+        at: PointInTime | None = None,
     ) -> Records:
         """The selected records in insertion order, as of now or of a moment."""
-        return read_path.get(self._views.view(scope, selection.ids, at), selection, limit, offset, include)
+        return read_path.get(self._reader.snapshot(scope, selection.ids, at), selection, limit, offset, include)
 
     def query(
         self,
@@ -193,37 +195,39 @@ class Engine:
         selection: Selection,
         include: frozenset[Include],
         *,
-        at: Moment | None = None,
-    ) -> list[Hits]:
+        at: PointInTime | None = None,
+    ) -> list[QueryResult]:
         """For each query the nearest of the selected records, nearest first, as of now or of a moment."""
-        view = self._views.view(scope, selection.ids, at)
-        exact_rows = self._stores.settings.exact_rows
+        view = self._reader.snapshot(scope, selection.ids, at)
+        exact_rows = self._stores.settings.exact_search_max_rows
         return read_path.query(view, queries, n_results, selection, include, exact_rows=exact_rows)
 
-    def answers_at_once(
-        self, scope: Scope, queries: int, n_results: int, selection: Selection, at: Moment | None = None
+    def can_query_inline(
+        self, scope: Scope, queries: int, n_results: int, selection: Selection, at: PointInTime | None = None
     ) -> bool:
         """Whether such a query is sure to take about a millisecond: too short to be worth another thread."""
-        rows = self._views.warm_rows(scope.collection, at)
-        return rows is not None and read_path.is_light(rows, queries, n_results, selection)
+        rows = self._reader.warm_rows(scope.collection, at)
+        return rows is not None and read_path.is_cheap(rows, queries, n_results, selection)
 
     def search(
-        self, scope: Scope, searches: Sequence[Search], read_level: ReadLevel, at: Moment | None = None
-    ) -> list[Ranked]:
+        self, scope: Scope, searches: Sequence[Search], read_level: ReadLevel, at: PointInTime | None = None
+    ) -> list[SearchResult]:
         """What each of the searches finds, all in one view; with `index_only`, in the checkpoint."""
-        named = ranked_search.ids_named(searches)
-        view = self._views.view(scope, named or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
-        return ranked_search.answer(view, searches, named, exact_rows=self._stores.settings.exact_rows)
+        named = ranked_search.referenced_ids(searches)
+        view = self._reader.snapshot(scope, named or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
+        return ranked_search.execute(view, searches, named, exact_rows=self._stores.settings.exact_search_max_rows)
 
-    def searches_at_once(self, scope: Scope, searches: Sequence[Search], at: Moment | None = None) -> bool:
+    def can_search_inline(self, scope: Scope, searches: Sequence[Search], at: PointInTime | None = None) -> bool:
         """Whether such searches are sure to take about a millisecond."""
-        rows = self._views.warm_rows(scope.collection, at)
-        return rows is not None and ranked_search.is_light(rows, searches)
+        rows = self._reader.warm_rows(scope.collection, at)
+        return rows is not None and ranked_search.is_cheap(rows, searches)
 
-    def count(self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL, at: Moment | None = None) -> Counted:
+    def count(
+        self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL, at: PointInTime | None = None
+    ) -> CountResult:
         """How many records there are; with `index_only`, in the checkpoint."""
-        view = self._views.view(scope, at=at, indexed=read_level is ReadLevel.INDEX_ONLY)
-        return Counted(read_path.count(view), view.applied)
+        view = self._reader.snapshot(scope, at=at, indexed=read_level is ReadLevel.INDEX_ONLY)
+        return CountResult(read_path.count(view), view.applied_seq)
 
     def indexing_status(self, scope: Scope) -> IndexingStatus:
         """How many operations were logged, and how many of them are folded and need no graph or have one."""
@@ -243,30 +247,30 @@ class Engine:
             self._background.shutdown(wait=True, cancel_futures=True)
         self._stores.table.close()
 
-    def _write(self, scope: Scope, batch: Batch, beside: Sequence[Write] = ()) -> int | None:
-        end = self._views.end(scope)
+    def _write(self, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
+        end = self._reader.log_end(scope)
         try:
-            return write_path.write(self._stores, end, scope, batch, beside)
+            return write_path.write(self._stores, end, scope, batch, extra_writes)
         except NotFound:
-            self._views.forget(scope.collection)
+            self._reader.evict(scope.collection)
             raise
         finally:
-            self._views.make_room()
+            self._reader.trim()
 
-    def _place(self, scope: Scope) -> Database:
+    def _require_database(self, scope: Scope) -> Database:
         place = self.catalog.find_database(scope.tenant, scope.database)
         if place is None:
             raise NotFound(f"Database [{scope.database}] not found")
         return place
 
-    def _delete_database(self, database: Database, *, forget: bool = False) -> None:
-        self.catalog.forget_database(database, forget=forget)
-        for collection_id in collections.ids(self._stores.table, database.home):
-            self._drop(collection_id, forget=forget)
-        self.catalog.finish_forgetting(database)
+    def _delete_database(self, database: Database, *, skip_retention: bool = False) -> None:
+        self.catalog.delete_database(database, skip_retention=skip_retention)
+        for collection_id in collections.list_ids(self._stores.table, database.namespace_id):
+            self._drop(collection_id, skip_retention=skip_retention)
+        self.catalog.complete_delete(database)
 
-    def _drop(self, collection_id: UUID, *, forget: bool = False) -> None:
-        collections.drop(self._stores.table, self._stores.ambient, collection_id, forget=forget)
-        write_path.fence(self._stores, collection_id)
-        self._views.forget(collection_id)
-        write_path.tell_indexer(self._stores, collection_id, "dropped")
+    def _drop(self, collection_id: UUID, *, skip_retention: bool = False) -> None:
+        collections.drop(self._stores.table, self._stores.system, collection_id, skip_retention=skip_retention)
+        write_path.seal_log(self._stores, collection_id)
+        self._reader.evict(collection_id)
+        write_path.notify_indexer(self._stores, collection_id, "dropped")

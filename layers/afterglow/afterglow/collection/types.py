@@ -40,7 +40,7 @@ class Scope:
     collection: UUID
 
 
-def within(scope: Scope, collection: Collection | None) -> Collection:
+def require_in_scope(scope: Scope, collection: Collection | None) -> Collection:
     """The collection, if it is there, in the tenant and database of the scope. Raises NotFound."""
     is_there = collection is not None and (collection.tenant, collection.database) == (scope.tenant, scope.database)
     if collection is None or not is_there:
@@ -74,7 +74,7 @@ class Records:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountResult:
     """How many records there are, or were deleted; `position` is the log entry that did it, or the last one seen."""
 
     count: int
@@ -82,7 +82,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Hits:
+class QueryResult:
     """The nearest records of one query, nearest first; `distances` is float32 (n,)."""
 
     records: Records

@@ -13,21 +13,21 @@ A *row* is one version of a record in one part, numbered from 0; a part is the i
     growing_texts  GrowingTexts: append documents, take snapshots
 """
 
-from afterglow.columns.builder import GrowingColumns
-from afterglow.columns.column import Columns, Kind, Lane
-from afterglow.columns.concat import gather, take
-from afterglow.columns.serde import from_arrays, to_pools
-from afterglow.columns.string_column import GrowingTexts, Texts
+from afterglow.columns.builder import ColumnSetBuilder
+from afterglow.columns.column import Column, ColumnSet, ColumnType
+from afterglow.columns.concat import concat, take
+from afterglow.columns.serde import from_buffers, to_buffers
+from afterglow.columns.string_column import StringColumn, StringColumnBuilder
 
 __all__ = [
-    "Columns",
-    "GrowingColumns",
-    "GrowingTexts",
-    "Kind",
-    "Lane",
-    "Texts",
-    "from_arrays",
-    "gather",
+    "Column",
+    "ColumnSet",
+    "ColumnSetBuilder",
+    "ColumnType",
+    "StringColumn",
+    "StringColumnBuilder",
+    "concat",
+    "from_buffers",
     "take",
-    "to_pools",
+    "to_buffers",
 ]

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+def slice_indices(
+    starts: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """The indices of all slices [start, start + length) one after the other, and where each begins in that (n + 1)."""
     offsets = np.zeros(len(starts) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
@@ -15,7 +17,7 @@ def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArra
     return indices, offsets.view(np.uint64)
 
 
-class Buffer:
+class GrowableArray:
     """An array that grows at its end, in amortised constant time per item.
 
     A slice handed out by `view` is never written again: growth either writes behind it or moves to a new array.
@@ -40,6 +42,6 @@ class Buffer:
         self._array[self._length : end] = items
         self._length = end
 
-    def view(self) -> NDArray[Any]:
+    def snapshot(self) -> NDArray[Any]:
         """What has been appended so far, without a copy."""
         return self._array[: self._length]

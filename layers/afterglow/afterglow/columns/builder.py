@@ -9,16 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from afterglow.columns.arrays import Buffer
-from afterglow.columns.column import LIST_OF, Columns, Kind, Lane
-from afterglow.columns.dictionary import GrowingVocabulary
+from afterglow.columns.arrays import GrowableArray
+from afterglow.columns.column import LIST_TYPE, Column, ColumnSet, ColumnType
+from afterglow.columns.dictionary import DictionaryBuilder
 
-SCALAR_KINDS: dict[type, Kind] = {bool: Kind.BOOL, int: Kind.INT, float: Kind.FLOAT, str: Kind.STR}
+SCALAR_KINDS: dict[type, ColumnType] = {
+    bool: ColumnType.BOOL,
+    int: ColumnType.INT,
+    float: ColumnType.FLOAT,
+    str: ColumnType.STR,
+}
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 PENDING_LIMIT = 4096
 
 
-class _GrowingLane:
+class _ColumnBuilder:
     """A lane being written: new entries wait in lists, which numpy takes over in one go at the next snapshot."""
 
     __slots__ = (
@@ -35,20 +40,20 @@ class _GrowingLane:
         "vocabulary",
     )
 
-    def __init__(self, key: str, kind: Kind) -> None:
+    def __init__(self, key: str, kind: ColumnType) -> None:
         self.key = key
         self.kind = kind
-        self.vocabulary = GrowingVocabulary() if kind.item is Kind.STR else None
-        self.rows = Buffer(np.uint32)
-        self.values = Buffer(kind.dtype)
-        self.ends: Buffer | None = None
-        self.indices = Buffer(np.uint32) if kind is Kind.SPARSE else None
+        self.vocabulary = DictionaryBuilder() if kind.item_type is ColumnType.STR else None
+        self.rows = GrowableArray(np.uint32)
+        self.values = GrowableArray(kind.dtype)
+        self.ends: GrowableArray | None = None
+        self.indices = GrowableArray(np.uint32) if kind is ColumnType.SPARSE else None
         self.new_rows: list[int] = []
         self.new_values: list[Any] = []
         self.new_ends: list[int] = []
         self.new_indices: list[int] = []
-        if kind.is_ragged:
-            self.ends = Buffer(np.uint64)
+        if kind.is_variable_length:
+            self.ends = GrowableArray(np.uint64)
             self.ends.extend((0,))
 
     def add_list(self, row: int, items: Sequence[Any]) -> None:
@@ -76,30 +81,30 @@ class _GrowingLane:
         self.new_rows = []
         self.new_values = []
 
-    def view(self, rows: int) -> Lane:
+    def snapshot(self, rows: int) -> Column:
         has_every_row = len(self.rows) == rows
-        return Lane(
-            kind=self.kind,
-            rows=None if has_every_row else self.rows.view(),
-            values=self.values.view(),
-            offsets=None if self.ends is None else self.ends.view(),
-            vocabulary=self.vocabulary,
-            indices=None if self.indices is None else self.indices.view(),
+        return Column(
+            type=self.kind,
+            row_ids=None if has_every_row else self.rows.snapshot(),
+            values=self.values.snapshot(),
+            offsets=None if self.ends is None else self.ends.snapshot(),
+            dictionary=self.vocabulary,
+            indices=None if self.indices is None else self.indices.snapshot(),
         )
 
 
-class GrowingColumns:
+class ColumnSetBuilder:
     """The columns of a part that is still being written."""
 
     def __init__(self) -> None:
         self._rows = 0
         self._pending = 0
-        self._lanes: dict[tuple[str, Any], _GrowingLane] = {}
-        self._of_key: dict[str, list[_GrowingLane]] = {}
+        self._lanes: dict[tuple[str, Any], _ColumnBuilder] = {}
+        self._of_key: dict[str, list[_ColumnBuilder]] = {}
         self._touched: dict[str, None] = {}
         self._complete: dict[str, None] = {}
-        self._views: dict[str, tuple[Lane, ...]] = {}
-        self._snapshot = Columns(0)
+        self._views: dict[str, tuple[Column, ...]] = {}
+        self._snapshot = ColumnSet(0)
 
     def __len__(self) -> int:
         return self._rows
@@ -124,7 +129,9 @@ class GrowingColumns:
                 if value is None:
                     continue
                 if kind is dict:
-                    lane = lanes.get((key, Kind.SPARSE)) or self._new_lane(key, Kind.SPARSE, Kind.SPARSE)
+                    lane = lanes.get((key, ColumnType.SPARSE)) or self._new_lane(
+                        key, ColumnType.SPARSE, ColumnType.SPARSE
+                    )
                     touched[key] = None
                     lane.add_sparse(row, value)
                     continue
@@ -140,21 +147,21 @@ class GrowingColumns:
         if self._pending >= PENDING_LIMIT:
             self._flush()
 
-    def view(self) -> Columns:
+    def snapshot(self) -> ColumnSet:
         """All rows so far; later appends do not disturb it."""
         if self._snapshot.rows == self._rows:
             return self._snapshot
         self._flush()
         # A lane that had every row has lost that distinction where a newer row lacks the key.
         for key in self._touched | self._complete:
-            lanes = tuple(lane.view(self._rows) for lane in self._of_key[key])
+            lanes = tuple(lane.snapshot(self._rows) for lane in self._of_key[key])
             self._views[key] = lanes
-            if any(lane.rows is None for lane in lanes):
+            if any(lane.row_ids is None for lane in lanes):
                 self._complete[key] = None
             else:
                 self._complete.pop(key, None)
         self._touched.clear()
-        self._snapshot = Columns(self._rows, self._views.copy())
+        self._snapshot = ColumnSet(self._rows, self._views.copy())
         return self._snapshot
 
     def _append_list(self, row: int, key: str, items: Sequence[Any]) -> None:
@@ -163,14 +170,14 @@ class GrowingColumns:
             return
         if kinds == {int} and not all(INT64_MIN <= item <= INT64_MAX for item in items):
             kinds = {float}
-        item_kind = SCALAR_KINDS[kinds.pop()] if len(kinds) == 1 else Kind.FLOAT
-        kind = LIST_OF[item_kind]
+        item_kind = SCALAR_KINDS[kinds.pop()] if len(kinds) == 1 else ColumnType.FLOAT
+        kind = LIST_TYPE[item_kind]
         lane = self._lanes.get((key, kind)) or self._new_lane(key, kind, kind)
         self._touched[key] = None
         lane.add_list(row, items)
 
-    def _new_lane(self, key: str, index: Any, kind: Kind) -> _GrowingLane:
-        lane = self._lanes[key, index] = _GrowingLane(key, kind)
+    def _new_lane(self, key: str, index: Any, kind: ColumnType) -> _ColumnBuilder:
+        lane = self._lanes[key, index] = _ColumnBuilder(key, kind)
         self._of_key.setdefault(key, []).append(lane)
         return lane
 

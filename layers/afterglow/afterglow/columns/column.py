@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns.dictionary import Vocabulary
+from afterglow.columns.dictionary import Dictionary
 
 
-class Kind(StrEnum):
+class ColumnType(StrEnum):
     """What a metadata value is. A bool is no number; an int is not a float, though filters compare the two."""
 
     BOOL = "bool"
@@ -31,42 +31,42 @@ class Kind(StrEnum):
     @property
     def is_list(self) -> bool:
         """Whether values of this kind are arrays; a sparse vector is none."""
-        return self in LIST_OF.values()
+        return self in LIST_TYPE.values()
 
     @property
-    def is_ragged(self) -> bool:
+    def is_variable_length(self) -> bool:
         """Whether a value is some number of items: a list, or the components of a sparse vector."""
-        return self.is_list or self is Kind.SPARSE
+        return self.is_list or self is ColumnType.SPARSE
 
     @property
-    def item(self) -> "Kind":
+    def item_type(self) -> "ColumnType":
         """The kind of the items of a list; any other kind is its own."""
-        return ITEM_OF[self]
+        return ITEM_TYPE[self]
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """How the values (of a ragged kind: the items) are held; strings as codes of the lane's vocabulary."""
-        return DTYPE_OF[self.item]
+        return NUMPY_TYPE[self.item_type]
 
 
-LIST_OF = {
-    Kind.BOOL: Kind.BOOL_LIST,
-    Kind.INT: Kind.INT_LIST,
-    Kind.FLOAT: Kind.FLOAT_LIST,
-    Kind.STR: Kind.STR_LIST,
+LIST_TYPE = {
+    ColumnType.BOOL: ColumnType.BOOL_LIST,
+    ColumnType.INT: ColumnType.INT_LIST,
+    ColumnType.FLOAT: ColumnType.FLOAT_LIST,
+    ColumnType.STR: ColumnType.STR_LIST,
 }
-ITEM_OF = {kind: kind for kind in (*LIST_OF, Kind.SPARSE)} | {many: one for one, many in LIST_OF.items()}
-DTYPE_OF: dict[Kind, np.dtype[Any]] = {
-    Kind.BOOL: np.dtype(np.bool_),
-    Kind.INT: np.dtype(np.int64),
-    Kind.FLOAT: np.dtype(np.float64),
-    Kind.STR: np.dtype(np.uint32),
-    Kind.SPARSE: np.dtype(np.float32),
+ITEM_TYPE = {kind: kind for kind in (*LIST_TYPE, ColumnType.SPARSE)} | {many: one for one, many in LIST_TYPE.items()}
+NUMPY_TYPE: dict[ColumnType, np.dtype[Any]] = {
+    ColumnType.BOOL: np.dtype(np.bool_),
+    ColumnType.INT: np.dtype(np.int64),
+    ColumnType.FLOAT: np.dtype(np.float64),
+    ColumnType.STR: np.dtype(np.uint32),
+    ColumnType.SPARSE: np.dtype(np.float32),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class Column:
     """The values of one key of one kind, one entry per row that has one.
 
     rows: uint32, strictly ascending, the row of each entry; None where every row of the part has a value.
@@ -78,26 +78,26 @@ class Lane:
     indices: sparse vectors only: uint32, the dimension of each component, ascending within an entry.
     """
 
-    kind: Kind
-    rows: NDArray[np.uint32] | None
+    type: ColumnType
+    row_ids: NDArray[np.uint32] | None
     values: NDArray[Any]
     offsets: NDArray[np.uint64] | None = None
-    vocabulary: Vocabulary | None = None
+    dictionary: Dictionary | None = None
     indices: NDArray[np.uint32] | None = None
 
     @property
-    def entries(self) -> int:
+    def count(self) -> int:
         """How many rows have a value here."""
         return len(self.values) if self.offsets is None else len(self.offsets) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnSet:
     """The metadata of a part: `rows` rows, and for each key its lanes, at most one of a kind."""
 
     rows: int
-    lanes: Mapping[str, tuple[Lane, ...]] = field(default_factory=dict)
+    columns: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
 
-    def lane(self, key: str, kind: Kind) -> Lane | None:
+    def column(self, key: str, kind: ColumnType) -> Column | None:
         """The lane of `key` of that kind, None where no row has such a value."""
-        return next((lane for lane in self.lanes.get(key, ()) if lane.kind is kind), None)
+        return next((lane for lane in self.columns.get(key, ()) if lane.type is kind), None)

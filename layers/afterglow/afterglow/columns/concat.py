@@ -10,48 +10,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns.arrays import spans
-from afterglow.columns.column import Columns, Kind, Lane
-from afterglow.columns.dictionary import merge
+from afterglow.columns.arrays import slice_indices
+from afterglow.columns.column import Column, ColumnSet, ColumnType
+from afterglow.columns.dictionary import merge_dictionaries
 
-Part = tuple[Columns, NDArray[np.int64]]
+ColumnSubset = tuple[ColumnSet, NDArray[np.int64]]
 
 
-def gather(parts: Sequence[Part], order: NDArray[np.int64] | None = None) -> Columns:
+def concat(parts: Sequence[ColumnSubset], order: NDArray[np.int64] | None = None) -> ColumnSet:
     """The rows named by each part, in the order named, one part after the other; all that permuted by `order`.
 
     Rows are int64 and distinct within their part; they need not ascend. Lanes are made one after the other: besides
     what comes of it, memory holds one of them twice.
     """
-    places, count = _places(parts)
+    places, count = _row_mapping(parts)
     inverse = None
     if order is not None and not bool((order[1:] > order[:-1]).all()):
         inverse = np.empty(count, dtype=np.int64)
         inverse[order] = np.arange(count)
-    found: dict[tuple[str, Kind], list[tuple[int, Lane]]] = {}
+    found: dict[tuple[str, ColumnType], list[tuple[int, Column]]] = {}
     for number, (columns, _) in enumerate(parts):
-        for key, lanes in columns.lanes.items():
+        for key, lanes in columns.columns.items():
             for lane in lanes:
-                found.setdefault((key, lane.kind), []).append((number, lane))
-    merged: dict[str, list[Lane]] = {}
+                found.setdefault((key, lane.type), []).append((number, lane))
+    merged: dict[str, list[Column]] = {}
     for (key, _), sources in found.items():
-        pieces = [_pick(lane, parts[number][1], places[number]) for number, lane in sources]
-        pieces = [piece for piece in pieces if piece.entries]
+        pieces = [_take_column(lane, parts[number][1], places[number]) for number, lane in sources]
+        pieces = [piece for piece in pieces if piece.count]
         if not pieces:
             continue
-        lane = _concatenate(pieces, count)
+        lane = _concat_columns(pieces, count)
         if order is not None and inverse is not None:
-            lane = _concatenate([_pick(lane, order, inverse)], count)
+            lane = _concat_columns([_take_column(lane, order, inverse)], count)
         merged.setdefault(key, []).append(lane)
-    return Columns(count, {key: tuple(lanes) for key, lanes in merged.items()})
+    return ColumnSet(count, {key: tuple(lanes) for key, lanes in merged.items()})
 
 
-def take(columns: Columns, order: NDArray[np.int64]) -> Columns:
+def take(columns: ColumnSet, order: NDArray[np.int64]) -> ColumnSet:
     """The rows named by `order` (distinct int64), in that order."""
-    return gather([(columns, order)])
+    return concat([(columns, order)])
 
 
-def _places(parts: Sequence[Part]) -> tuple[list[NDArray[np.int64]], int]:
+def _row_mapping(parts: Sequence[ColumnSubset]) -> tuple[list[NDArray[np.int64]], int]:
     """Where each part's rows go, −1 for those that go nowhere; and how many there are."""
     found, base = [], 0
     for columns, rows in parts:
@@ -62,13 +62,13 @@ def _places(parts: Sequence[Part]) -> tuple[list[NDArray[np.int64]], int]:
     return found, base
 
 
-def _pick(lane: Lane, rows: NDArray[np.int64], places: NDArray[np.int64]) -> Lane:
+def _take_column(lane: Column, rows: NDArray[np.int64], places: NDArray[np.int64]) -> Column:
     """The entries of the kept rows, in the order of their new places, with those places as rows."""
-    if lane.rows is None:
+    if lane.row_ids is None:
         entries = rows
         new_rows = places[rows]
     else:
-        new_rows = places[lane.rows]
+        new_rows = places[lane.row_ids]
         entries = np.flatnonzero(new_rows >= 0)
         new_rows = new_rows[entries]
         if len(new_rows) > 1 and not np.all(new_rows[1:] > new_rows[:-1]):
@@ -76,34 +76,36 @@ def _pick(lane: Lane, rows: NDArray[np.int64], places: NDArray[np.int64]) -> Lan
             entries, new_rows = entries[order], new_rows[order]
     target = new_rows.astype(np.uint32)
     if lane.offsets is None:
-        return Lane(lane.kind, target, lane.values[entries], None, lane.vocabulary)
+        return Column(lane.type, target, lane.values[entries], None, lane.dictionary)
     starts = lane.offsets.view(np.int64)[entries]
     lengths = lane.offsets.view(np.int64)[entries + 1] - starts
-    items, offsets = spans(starts, lengths)
+    items, offsets = slice_indices(starts, lengths)
     indices = None if lane.indices is None else lane.indices[items]
-    return Lane(lane.kind, target, lane.values[items], offsets, lane.vocabulary, indices)
+    return Column(lane.type, target, lane.values[items], offsets, lane.dictionary, indices)
 
 
-def _concatenate(lanes: Sequence[Lane], rows: int) -> Lane:
+def _concat_columns(lanes: Sequence[Column], rows: int) -> Column:
     """Lanes of one key and kind, whose rows ascend from one to the next, as one."""
-    kind = lanes[0].kind
-    all_rows = np.concatenate([lane.rows for lane in lanes if lane.rows is not None])
+    kind = lanes[0].type
+    all_rows = np.concatenate([lane.row_ids for lane in lanes if lane.row_ids is not None])
     vocabulary = None
     values: list[NDArray[Any]] = [lane.values for lane in lanes]
-    if kind.item is Kind.STR:
-        vocabulary, values = merge([(lane.vocabulary, lane.values) for lane in lanes if lane.vocabulary is not None])
+    if kind.item_type is ColumnType.STR:
+        vocabulary, values = merge_dictionaries(
+            [(lane.dictionary, lane.values) for lane in lanes if lane.dictionary is not None]
+        )
     offsets = None
-    if kind.is_ragged:
+    if kind.is_variable_length:
         lengths = np.concatenate([np.diff(lane.offsets) for lane in lanes if lane.offsets is not None])
         offsets = np.zeros(len(lengths) + 1, dtype=np.uint64)
         np.cumsum(lengths, out=offsets[1:])
-    return Lane(
-        kind=kind,
-        rows=None if len(all_rows) == rows else all_rows,
+    return Column(
+        type=kind,
+        row_ids=None if len(all_rows) == rows else all_rows,
         values=np.concatenate(values),
         offsets=offsets,
-        vocabulary=vocabulary,
+        dictionary=vocabulary,
         indices=np.concatenate([lane.indices for lane in lanes if lane.indices is not None])
-        if kind is Kind.SPARSE
+        if kind is ColumnType.SPARSE
         else None,
     )

@@ -15,19 +15,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns.column import Columns, Kind, Lane
+from afterglow.columns.column import Column, ColumnSet, ColumnType
 from afterglow.columns.concat import take
-from afterglow.columns.dictionary import SortedVocabulary
+from afterglow.columns.dictionary import SortedDictionary
 from afterglow.errors import Corrupt
 
 VERSION = 1
 
 ROWS, CODES, INTS, FLOATS, BOOLS, OFFSETS, TEXT_OFFSETS, TEXT = range(8)
 DTYPES = tuple(np.dtype(name) for name in ("<u4", "<u4", "<i8", "<f8", "u1", "<u8", "<u8", "u1"))
-ARRAY_OF = {Kind.STR: CODES, Kind.INT: INTS, Kind.FLOAT: FLOATS, Kind.BOOL: BOOLS, Kind.SPARSE: CODES}
+ARRAY_OF = {
+    ColumnType.STR: CODES,
+    ColumnType.INT: INTS,
+    ColumnType.FLOAT: FLOATS,
+    ColumnType.BOOL: BOOLS,
+    ColumnType.SPARSE: CODES,
+}
 
 
-class _Entry(NamedTuple):
+class _ColumnHeader(NamedTuple):
     """One lane, as the header describes it."""
 
     key: str
@@ -39,54 +45,56 @@ class _Entry(NamedTuple):
     text_bytes: int
 
 
-def to_pools(columns: Columns) -> tuple[dict[str, Any], list[list[NDArray[Any]]]]:
+def to_buffers(columns: ColumnSet) -> tuple[dict[str, Any], list[list[NDArray[Any]]]]:
     """The header (JSON values only) and the arrays, which `from_arrays` turns back into equal columns.
 
     Each array comes as the pieces that it is put together from, none of which is copied.
     """
-    if not all(_is_final(lane) for lanes in columns.lanes.values() for lane in lanes):
+    if not all(_is_immutable(lane) for lanes in columns.columns.values() for lane in lanes):
         columns = take(columns, np.arange(columns.rows))
     pools: list[list[NDArray[Any]]] = [[] for _ in DTYPES]
-    entries: list[_Entry] = []
-    for key, lanes in columns.lanes.items():
+    entries: list[_ColumnHeader] = []
+    for key, lanes in columns.columns.items():
         for lane in lanes:
             strings = text_bytes = 0
-            if lane.rows is not None:
-                pools[ROWS].append(lane.rows)
+            if lane.row_ids is not None:
+                pools[ROWS].append(lane.row_ids)
             if lane.offsets is not None:
                 pools[OFFSETS].append(lane.offsets)
-            if isinstance(lane.vocabulary, SortedVocabulary):
-                strings, text_bytes = len(lane.vocabulary), len(lane.vocabulary.blob)
-                pools[TEXT_OFFSETS].append(lane.vocabulary.offsets)
-                pools[TEXT].append(lane.vocabulary.blob)
+            if isinstance(lane.dictionary, SortedDictionary):
+                strings, text_bytes = len(lane.dictionary), len(lane.dictionary.data)
+                pools[TEXT_OFFSETS].append(lane.dictionary.offsets)
+                pools[TEXT].append(lane.dictionary.data)
             if lane.indices is not None:
                 pools[CODES].append(lane.indices)
-            pools[ARRAY_OF[lane.kind.item]].append(lane.values)
+            pools[ARRAY_OF[lane.type.item_type]].append(lane.values)
             entries.append(
-                _Entry(key, lane.kind.value, lane.entries, lane.rows is None, len(lane.values), strings, text_bytes)
+                _ColumnHeader(
+                    key, lane.type.value, lane.count, lane.row_ids is None, len(lane.values), strings, text_bytes
+                )
             )
     typed = [[piece.view(dtype) for piece in pool] for pool, dtype in zip(pools, DTYPES, strict=True)]
     header = {"version": VERSION, "rows": columns.rows, "lanes": [list(entry) for entry in entries]}
     return header, typed
 
 
-def from_arrays(header: dict[str, Any], arrays: Sequence[NDArray[Any]]) -> Columns:
+def from_buffers(header: dict[str, Any], arrays: Sequence[NDArray[Any]]) -> ColumnSet:
     """The columns of a header and its arrays, as views of them; Corrupt where the two do not fit together."""
     if header.get("version") != VERSION:
         raise Corrupt(f"columns are of format version {header.get('version')}; this program reads {VERSION}")
     if [array.dtype for array in arrays] != list(DTYPES):
         raise Corrupt("columns hold other arrays than their header says")
-    pools = [_Cursor(array) for array in arrays]
-    lanes: dict[str, tuple[Lane, ...]] = {}
+    pools = [_BufferReader(array) for array in arrays]
+    lanes: dict[str, tuple[Column, ...]] = {}
     for fields in header["lanes"]:
-        entry = _Entry(*fields)
+        entry = _ColumnHeader(*fields)
         lanes[entry.key] = (*lanes.get(entry.key, ()), _lane(entry, pools))
     if not all(pool.is_exhausted for pool in pools):
         raise Corrupt("columns are longer than their header says")
-    return Columns(header["rows"], lanes)
+    return ColumnSet(header["rows"], lanes)
 
 
-class _Cursor:
+class _BufferReader:
     """Takes slices off an array from its front."""
 
     __slots__ = ("_array", "_position")
@@ -108,22 +116,22 @@ class _Cursor:
         return self._position == len(self._array)
 
 
-def _lane(entry: _Entry, pools: Sequence[_Cursor]) -> Lane:
-    kind = Kind(entry.kind)
-    indices = pools[CODES].next(entry.items) if kind is Kind.SPARSE else None
-    values = pools[ARRAY_OF[kind.item]].next(entry.items)
+def _lane(entry: _ColumnHeader, pools: Sequence[_BufferReader]) -> Column:
+    kind = ColumnType(entry.kind)
+    indices = pools[CODES].next(entry.items) if kind is ColumnType.SPARSE else None
+    values = pools[ARRAY_OF[kind.item_type]].next(entry.items)
     vocabulary = None
-    if kind.item is Kind.STR:
-        vocabulary = SortedVocabulary(pools[TEXT].next(entry.text_bytes), pools[TEXT_OFFSETS].next(entry.strings + 1))
-    return Lane(
-        kind=kind,
-        rows=None if entry.has_every_row else pools[ROWS].next(entry.entries),
+    if kind.item_type is ColumnType.STR:
+        vocabulary = SortedDictionary(pools[TEXT].next(entry.text_bytes), pools[TEXT_OFFSETS].next(entry.strings + 1))
+    return Column(
+        type=kind,
+        row_ids=None if entry.has_every_row else pools[ROWS].next(entry.entries),
         values=values.view(kind.dtype),
-        offsets=pools[OFFSETS].next(entry.entries + 1) if kind.is_ragged else None,
-        vocabulary=vocabulary,
+        offsets=pools[OFFSETS].next(entry.entries + 1) if kind.is_variable_length else None,
+        dictionary=vocabulary,
         indices=indices,
     )
 
 
-def _is_final(lane: Lane) -> bool:
-    return lane.vocabulary is None or isinstance(lane.vocabulary, SortedVocabulary)
+def _is_immutable(lane: Column) -> bool:
+    return lane.dictionary is None or isinstance(lane.dictionary, SortedDictionary)

@@ -31,7 +31,7 @@ class Pattern(Protocol):
         """Where the leftmost match in text[start:stop] begins, None where there is none."""
 
 
-def containing(
+def rows_containing(
     blob: memoryview, offsets: NDArray[np.int64], needle: bytes, candidates: NDArray[np.bool_] | None
 ) -> NDArray[np.bool_]:
     """Which candidate rows contain `needle`, which is not empty."""
@@ -41,14 +41,14 @@ def containing(
         chosen = np.flatnonzero(candidates)
         if len(chosen) * FEW_CANDIDATES < rows:
             found = np.zeros(rows, dtype=np.bool_)
-            found[chosen] = _row_by_row(text, offsets, needle, chosen)
+            found[chosen] = _scan_rows(text, offsets, needle, chosen)
             return found
     found = np.zeros(rows, dtype=np.bool_)
     is_dense = False
     for first, last in _chunks(offsets):
-        hits = None if is_dense else _hits_in_chunk(text, offsets, needle, first, last)
+        hits = None if is_dense else _chunk_hits(text, offsets, needle, first, last)
         if hits is None:
-            each = _row_by_row(text, offsets, needle, np.arange(first, last))
+            each = _scan_rows(text, offsets, needle, np.arange(first, last))
             found[first:last] = each
             is_dense = bool(np.count_nonzero(each) * DENSE > last - first)
         else:
@@ -56,7 +56,7 @@ def containing(
     return found if candidates is None else found & candidates
 
 
-def matching(
+def rows_matching(
     blob: memoryview, offsets: NDArray[np.int64], pattern: Pattern, candidates: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Which candidate rows `pattern` is found in."""
@@ -79,7 +79,7 @@ def matching(
     return found & candidates
 
 
-def _hits_in_chunk(
+def _chunk_hits(
     text: Str, offsets: NDArray[np.int64], needle: bytes, first: int, last: int
 ) -> NDArray[np.int64] | None:
     """Which of the rows [first, last) contain the needle; None where it occurs more often than there are rows."""
@@ -93,7 +93,7 @@ def _hits_in_chunk(
     return first + _rows_of(positions, offsets[first : last + 1])
 
 
-def _row_by_row(text: Str, offsets: NDArray[np.int64], needle: bytes, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _scan_rows(text: Str, offsets: NDArray[np.int64], needle: bytes, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     starts = offsets[rows].tolist()
     stops = (offsets[rows + 1] - 1).tolist()
     return np.fromiter(map(text.contains, repeat(needle), starts, stops), dtype=np.bool_, count=len(rows))

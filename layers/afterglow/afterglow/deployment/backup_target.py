@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from afterglow.errors import InvalidArgument, NotFound
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from afterglow.storage.local.objects import DirectoryObjects
 from afterglow.storage.ports import Objects
 
 _S3 = "s3://"
 
 
-def open_elsewhere(where: str, settings: Settings, ambient: Ambient, *, make: bool) -> tuple[Objects, str]:
+def open_backup_target(where: str, settings: Settings, system: System, *, make: bool) -> tuple[Objects, str]:
     """The objects of `where`, a directory or `s3://bucket/prefix`, and the prefix, which ends in a slash or is empty.
 
     A directory is made with `make`. Raises NotFound, InvalidArgument, StorageFull, Unavailable.
@@ -20,14 +20,14 @@ def open_elsewhere(where: str, settings: Settings, ambient: Ambient, *, make: bo
         if not bucket:
             raise InvalidArgument(f"expected s3://bucket/prefix, got {where!r}")
         prefix = prefix.strip("/")
-        return _bucket(bucket, settings, ambient), f"{prefix}/" if prefix else ""
+        return _bucket(bucket, settings, system), f"{prefix}/" if prefix else ""
     path = Path(where)
     if not make and not path.is_dir():
         raise NotFound(f"{where}: there is no such directory")
-    return DirectoryObjects(path, ambient), ""
+    return DirectoryObjects(path, system), ""
 
 
-def _bucket(bucket: str, settings: Settings, ambient: Ambient) -> Objects:
+def _bucket(bucket: str, settings: Settings, system: System) -> Objects:
     try:
         from afterglow.deployment.aws import open_bucket
     except ModuleNotFoundError as error:
@@ -36,4 +36,4 @@ def _bucket(bucket: str, settings: Settings, ambient: Ambient) -> Objects:
             f"{missing} is not installed, which a bucket needs: pip install 'afterglow[aws]'"
         ) from None
 
-    return open_bucket(bucket, settings, ambient)
+    return open_bucket(bucket, settings, system)

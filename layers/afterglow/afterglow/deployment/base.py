@@ -3,37 +3,37 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from afterglow.storage.ports import Queue, Stores
 
-ACCOUNT = "aws:"
+AWS_ARGUMENT = "aws:"
 """The argument of a child process that means an AWS account; every other is a directory."""
 
 
-class Place(Protocol):
+class Deployment(Protocol):
     """Open stores, and what working on them takes."""
 
     @property
     def queue(self) -> Queue | None:
         """What tells an indexer elsewhere of work, None where each process has its own."""
 
-    def stores(self, settings: Settings, ambient: Ambient, queue: Queue) -> Stores:
+    def stores(self, settings: Settings, system: System, queue: Queue) -> Stores:
         """The place's stores, with `queue` for nudges."""
 
-    def alone(self, *, wait: bool = True) -> AbstractContextManager[bool]:
+    def exclusive_lock(self, *, wait: bool = True) -> AbstractContextManager[bool]:
         """Hold what keeps two indexers of this place apart, where there is such a thing; whether it was had.
 
         Waits for whoever holds it; without `wait` the answer is False at once. Not to be nested.
         """
 
-    def tidy(self, ambient: Ambient, *, thorough: bool) -> None:
+    def reclaim_space(self, system: System, *, thorough: bool) -> None:
         """Remove the leftovers of crashes that no collection knows of, and give space back; all with `thorough`."""
 
-    def argument(self) -> str:
+    def worker_argument(self) -> str:
         """What tells a child process of this machine to open the same (`jobs.index_worker`)."""
 
 
-class NoQueue:
+class NullQueue:
     """For processes that do the work themselves."""
 
     def send(self, group: str, body: str) -> None:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from afterglow.deployment.local import OBJECTS, TABLE, Directory
+from afterglow.deployment.local import OBJECTS, TABLE, LocalDeployment
 from afterglow.errors import AlreadyExists, InvalidArgument, Unavailable
-from afterglow.settings import Ambient
-from afterglow.storage.ports import ObjectInfo, ObjectMissing
+from afterglow.settings import System
+from afterglow.storage.ports import ObjectInfo, ObjectNotFound
 
 _NAME = "%Y%m%dT%H%M%SZ"
 _NAMED = re.compile(r"\d{8}T\d{6}Z")
@@ -28,7 +28,7 @@ _ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class BackupReport:
     """What a backup holds: `new` of its objects the one before did not have, `removed` are older ones given up."""
 
     path: Path
@@ -37,7 +37,7 @@ class Copied:
     removed: tuple[Path, ...]
 
 
-def backup(directory: Directory, into: Path, ambient: Ambient, *, keep: int | None = None) -> Copied:
+def backup(directory: LocalDeployment, into: Path, system: System, *, keep: int | None = None) -> BackupReport:
     """Copy the directory into the folder `into`, made if missing; keep no more than the `keep` newest copies there.
 
     Raises InvalidArgument where `into` is inside of the directory, AlreadyExists for two within a second, Unavailable,
@@ -47,9 +47,9 @@ def backup(directory: Directory, into: Path, ambient: Ambient, *, keep: int | No
         raise InvalidArgument(f"{into} is in the data directory that is to be copied")
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = into / _UNFINISHED
-    with directory.alone():
-        earlier = existing(into)
-        target = into / datetime.fromtimestamp(ambient.now(), UTC).strftime(_NAME)
+    with directory.exclusive_lock():
+        earlier = list_backups(into)
+        target = into / datetime.fromtimestamp(system.now(), UTC).strftime(_NAME)
         if target.exists():
             raise AlreadyExists(f"{target} is there already: there can be one backup a second")
         try:
@@ -63,33 +63,33 @@ def backup(directory: Directory, into: Path, ambient: Ambient, *, keep: int | No
     removed = tuple(copies[: max(0, len(copies) - keep)]) if keep else ()
     for each in removed:
         shutil.rmtree(each)
-    return Copied(target, objects, new, removed)
+    return BackupReport(target, objects, new, removed)
 
 
-def existing(into: Path) -> list[Path]:
+def list_backups(into: Path) -> list[Path]:
     """The copies in the folder, oldest first."""
     return sorted(each for each in into.iterdir() if _NAMED.fullmatch(each.name))
 
 
-def _copy(directory: Directory, target: Path, before: Path | None) -> tuple[int, int]:
+def _copy(directory: LocalDeployment, target: Path, before: Path | None) -> tuple[int, int]:
     """Copy everything; the numbers of objects, and of those not linked."""
     for _ in range(_ATTEMPTS):
         with suppress(FileNotFoundError):
             shutil.rmtree(target)
         target.mkdir(mode=0o700)
         objects = {each.key: each for each in directory.objects.list("")}
-        directory.table.copy_to(target / TABLE)
+        directory.table.backup_to(target / TABLE)
         objects |= {each.key: each for each in directory.objects.list("")}
         try:
             return len(objects), sum(_copy_object(directory, each, target, before) for each in objects.values())
-        except ObjectMissing:
+        except ObjectNotFound:
             continue
     raise Unavailable(f"{directory.path}: collections are being dropped all the time; try again")
 
 
-def _copy_object(directory: Directory, info: ObjectInfo, target: Path, before: Path | None) -> bool:
+def _copy_object(directory: LocalDeployment, info: ObjectInfo, target: Path, before: Path | None) -> bool:
     """Whether it had to be copied. Raises ObjectMissing."""
-    source = directory.objects.local_file(info.key)
+    source = directory.objects.local_path(info.key)
     path = target / OBJECTS / info.key
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if before is not None:
@@ -101,5 +101,5 @@ def _copy_object(directory: Directory, info: ObjectInfo, target: Path, before: P
     try:
         shutil.copy2(source, path)
     except FileNotFoundError:
-        raise ObjectMissing(f"object {info.key} is not there") from None
+        raise ObjectNotFound(f"object {info.key} is not there") from None
     return True

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afterglow.errors import Corrupt, NotFound, Unavailable
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 from afterglow.storage.local.objects import DirectoryObjects
 from afterglow.storage.local.table import SqliteTable
 from afterglow.storage.ports import Queue, Stores
@@ -22,12 +22,12 @@ from afterglow.storage.ports import Queue, Stores
 TABLE = "table.sqlite"
 OBJECTS = "objects"
 LOCK = "indexer.lock"
-_SCRATCH_SECONDS = 600.0
-_TIDY_PAGES = 20_000
+_TEMPORARY_FILE_SECONDS = 600.0
+_VACUUM_PAGES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
+class LocalDeployment:
     """An open data directory."""
 
     path: Path
@@ -35,33 +35,33 @@ class Directory:
     objects: DirectoryObjects
     queue: None = None
 
-    def stores(self, settings: Settings, ambient: Ambient, queue: Queue) -> Stores:
+    def stores(self, settings: Settings, system: System, queue: Queue) -> Stores:
         """The directory's stores, with `queue` for nudges."""
-        return Stores(self.table, self.objects, queue, settings, ambient)
+        return Stores(self.table, self.objects, queue, settings, system)
 
     @contextmanager
-    def alone(self, *, wait: bool = True) -> Iterator[bool]:
+    def exclusive_lock(self, *, wait: bool = True) -> Iterator[bool]:
         """Hold the directory's indexer lock; whether it was had."""
-        with locked(self.path / LOCK, wait=wait) as is_alone:
+        with file_lock(self.path / LOCK, wait=wait) as is_alone:
             yield is_alone
 
-    def tidy(self, ambient: Ambient, *, thorough: bool) -> None:
+    def reclaim_space(self, system: System, *, thorough: bool) -> None:
         """Remove files of crashed writes, and give free pages back.
 
         Leftovers are left where an indexer works: it may have begun its files long ago.
         """
-        with self.alone(wait=False) as is_alone:
+        with self.exclusive_lock(wait=False) as is_alone:
             if is_alone:
-                self.objects.sweep_scratch(ambient.now() - _SCRATCH_SECONDS)
-        self.table.reclaim(None if thorough else _TIDY_PAGES)
+                self.objects.remove_stale_temporary_files(system.now() - _TEMPORARY_FILE_SECONDS)
+        self.table.vacuum(None if thorough else _VACUUM_PAGES)
 
-    def argument(self) -> str:
+    def worker_argument(self) -> str:
         """The path."""
         return str(self.path)
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[bool]:
+def file_lock(path: Path, *, wait: bool) -> Iterator[bool]:
     """Hold the lock that a file stands for, which the death of its holder frees; whether it was had."""
     with path.open("a") as file:
         try:
@@ -72,14 +72,14 @@ def locked(path: Path, *, wait: bool) -> Iterator[bool]:
             yield True
 
 
-def existing(path: Path) -> Path:
+def require_data_directory(path: Path) -> Path:
     """`path`, which is a data directory. Raises NotFound."""
     if not (path / TABLE).is_file():
         raise NotFound(f"{path}: no data directory, there is no {TABLE} in it")
     return path
 
 
-def open_directory(path: Path, ambient: Ambient) -> Directory:
+def open_local(path: Path, system: System) -> LocalDeployment:
     """Open the data directory `path`, which is created when missing. Raises Corrupt, StorageFull, Unavailable.
 
     It is only taken for a new one where nothing in it shows that there was a table before.
@@ -88,9 +88,9 @@ def open_directory(path: Path, ambient: Ambient) -> Directory:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"data directory {path} cannot be used: {error.strerror}") from error
-    objects = DirectoryObjects(path / OBJECTS, ambient)
+    objects = DirectoryObjects(path / OBJECTS, system)
     _refuse_lost_table(path, objects)
-    return Directory(path, SqliteTable(path / TABLE), objects)
+    return LocalDeployment(path, SqliteTable(path / TABLE), objects)
 
 
 def _refuse_lost_table(path: Path, objects: DirectoryObjects) -> None:

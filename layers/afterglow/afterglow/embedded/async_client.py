@@ -11,7 +11,7 @@ from chromadb.api.async_client import AsyncClient as StockClient
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 
 from afterglow.embedded.chroma_api import AsyncServer
-from afterglow.embedded.registry import OpenPlace, acquire, release
+from afterglow.embedded.registry import SharedEngine, acquire, release
 from afterglow.embedded.sync_client import at
 from afterglow.embedded.transport import Transport
 
@@ -19,7 +19,7 @@ from afterglow.embedded.transport import Transport
 class _Embedded(StockClient):
     """A stock client over an open place. It is opened once, however often it is awaited."""
 
-    _open: tuple[OpenPlace, AsyncServer] | None = None
+    _open: tuple[SharedEngine, AsyncServer] | None = None
     _closed: bool = False
 
     def __init__(self, path: Path | None, settings: Settings, tenant: str, database: str) -> None:
@@ -54,7 +54,7 @@ class _Embedded(StockClient):
         try:
             server = AsyncServer(self._settings, Transport(place.running))
             self._server = server
-            self._admin_client = _Shared(server)
+            self._admin_client = _AdminApi(server)
             await self.set_tenant(self.tenant, self.database)
         except BaseException:
             await asyncio.to_thread(release, place)
@@ -63,7 +63,7 @@ class _Embedded(StockClient):
         return self
 
 
-class _Shared(StockAdmin):
+class _AdminApi(StockAdmin):
     """What a client asks about its own tenant and database."""
 
     def __init__(self, server: AsyncServer) -> None:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from afterglow.api.app import create_app
-from afterglow.deployment.local import open_directory
-from afterglow.embedded.transport import Running
+from afterglow.deployment.local import open_local
+from afterglow.embedded.transport import AppRunner
 from afterglow.jobs.start import start_engine
-from afterglow.settings import Ambient, from_environment
+from afterglow.settings import System, from_environment
 
 EPHEMERAL = "ephemeral"
 _LARGEST_BODY = 1 << 30
@@ -25,21 +25,21 @@ _LARGEST_BODY = 1 << 30
 
 
 @dataclass(slots=True)
-class OpenPlace:
+class SharedEngine:
     """An open place, and how many clients have it."""
 
     name: str
     allow_reset: bool
-    running: Running
+    running: AppRunner
     close: Callable[[], None]
     clients: int = field(default=0)
 
 
-_open: dict[str, OpenPlace] = {}
+_open: dict[str, SharedEngine] = {}
 _lock = threading.Lock()
 
 
-def acquire(path: Path | None, *, allow_reset: bool) -> OpenPlace:
+def acquire(path: Path | None, *, allow_reset: bool) -> SharedEngine:
     """The place of this directory, or (None) the ephemeral one, opened if it is not; to be released.
 
     Raises ValueError where it is open with another `allow_reset`, and what opening a directory raises.
@@ -48,14 +48,14 @@ def acquire(path: Path | None, *, allow_reset: bool) -> OpenPlace:
     with _lock:
         place = _open.get(name)
         if place is None:
-            place = _open[name] = _opened(name, path, allow_reset=allow_reset)
+            place = _open[name] = _open_engine(name, path, allow_reset=allow_reset)
         elif place.allow_reset != allow_reset:
             raise ValueError(f"An instance of Chroma already exists for {name} with different settings")
         place.clients += 1
         return place
 
 
-def release(place: OpenPlace) -> None:
+def release(place: SharedEngine) -> None:
     """Let go of a place; the last client closes it."""
     with _lock:
         place.clients -= 1
@@ -64,11 +64,11 @@ def release(place: OpenPlace) -> None:
             place.close()
 
 
-def _opened(name: str, path: Path | None, *, allow_reset: bool) -> OpenPlace:
+def _open_engine(name: str, path: Path | None, *, allow_reset: bool) -> SharedEngine:
     directory = Path(tempfile.mkdtemp(prefix="afterglow-") if path is None else name)
-    settings, ambient = replace(from_environment(), auth="off", max_body_bytes=_LARGEST_BODY), Ambient()
-    engine = start_engine(open_directory(directory, ambient), settings, ambient)
-    running = Running(create_app(engine, settings, ambient, allow_reset=allow_reset))
+    settings, system = replace(from_environment(), auth="off", max_body_bytes=_LARGEST_BODY), System()
+    engine = start_engine(open_local(directory, system), settings, system)
+    running = AppRunner(create_app(engine, settings, system, allow_reset=allow_reset))
 
     def close() -> None:
         running.close()
@@ -76,7 +76,7 @@ def _opened(name: str, path: Path | None, *, allow_reset: bool) -> OpenPlace:
         if path is None:
             shutil.rmtree(directory)
 
-    return OpenPlace(name, allow_reset, running, close)
+    return SharedEngine(name, allow_reset, running, close)
 
 
 def _close_all() -> None:
@@ -86,7 +86,7 @@ def _close_all() -> None:
         _open.clear()
 
 
-def _start_anew() -> None:
+def _reset_after_fork() -> None:
     """In a forked process: what its parent has open is the parent's, threads and connections to SQLite included."""
     global _lock  # noqa: PLW0603 - another thread may have held it when the process was forked
     _lock = threading.Lock()
@@ -94,4 +94,4 @@ def _start_anew() -> None:
 
 
 atexit.register(_close_all)
-os.register_at_fork(after_in_child=_start_anew)
+os.register_at_fork(after_in_child=_reset_after_fork)

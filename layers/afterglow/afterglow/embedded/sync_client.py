@@ -13,7 +13,7 @@ from afterglow.embedded.registry import acquire, release
 from afterglow.embedded.transport import Transport
 
 
-class _Closing:
+class _Closeable:
     """The end of a client: idempotent, and at the end of a `with`."""
 
     _closed: bool = False
@@ -43,7 +43,7 @@ class _Closing:
         self.close()
 
 
-class AdminClient(_Closing, StockAdmin):
+class AdminClient(_Closeable, StockAdmin):
     """Tenants and databases of what the settings name: a directory (`is_persistent`), or the ephemeral data."""
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -51,7 +51,7 @@ class AdminClient(_Closing, StockAdmin):
         self._server = self._open(directory(settings), settings)
 
 
-class _Embedded(_Closing, StockClient):
+class _Embedded(_Closeable, StockClient):
     """A stock client over an open place."""
 
     def __init__(self, path: Path | None, settings: Settings, tenant: str, database: str) -> None:

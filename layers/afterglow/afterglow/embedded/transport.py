@@ -20,7 +20,7 @@ HOST = "afterglow"
 """What clients are told to call: nothing ever looks the name up."""
 
 
-class Running:
+class AppRunner:
     """An application with its loop and thread, lifespan included, from here until `close`."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -82,7 +82,7 @@ class Running:
             nonlocal begun
             if begun:
                 await self._stop.wait()
-                await _others()
+                await _pending_calls()
                 return {"type": "lifespan.shutdown"}
             begun = True
             return {"type": "lifespan.startup"}
@@ -94,7 +94,7 @@ class Running:
         await self._app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
 
 
-async def _others() -> None:
+async def _pending_calls() -> None:
     """Wait for the calls in flight."""
     mine = asyncio.current_task()
     await asyncio.gather(*(each for each in asyncio.all_tasks() if each is not mine), return_exceptions=True)
@@ -121,7 +121,7 @@ def _scope(request: httpx.Request) -> Scope:
 class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     """What both kinds of httpx client send by."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: AppRunner) -> None:
         self._running = running
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

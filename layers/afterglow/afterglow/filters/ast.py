@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from afterglow.columns.column import Kind
+from afterglow.columns.column import ColumnType
 
 Scalar = bool | int | float | str
 
@@ -60,17 +60,17 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
-class Among:
+class In:
     """Rows whose value of `key` equals one of `values`, all of the kind `kind` (among floats, ints may stand)."""
 
     key: str
-    kind: Kind
+    kind: ColumnType
     values: tuple[Scalar, ...]
     negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class HasItem:
+class ListContains:
     """Rows whose value of `key` is a list with the item `value`, of that very kind."""
 
     key: str
@@ -87,7 +87,7 @@ class Contains:
 
 
 @dataclass(frozen=True, slots=True)
-class Matches:
+class MatchesRegex:
     """Rows with a document in which the regular expression `pattern` (Rust's syntax) is found."""
 
     pattern: str
@@ -95,28 +95,28 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class IdIn:
     """Rows of the records that have one of these ids."""
 
     ids: tuple[str, ...]
     negated: bool = False
 
 
-Leaf = Compare | Among | HasItem | Contains | Matches | Named
+Leaf = Compare | In | ListContains | Contains | MatchesRegex | IdIn
 Filter = And | Or | Leaf
 
 
-def kind_of(value: Scalar) -> Kind:
+def type_of(value: Scalar) -> ColumnType:
     """The kind of a scalar operand."""
     match value:
         case bool():
-            return Kind.BOOL
+            return ColumnType.BOOL
         case int():
-            return Kind.INT
+            return ColumnType.INT
         case float():
-            return Kind.FLOAT
+            return ColumnType.FLOAT
         case str():
-            return Kind.STR
+            return ColumnType.STR
 
 
 def leaves(tree: Filter) -> Iterator[Leaf]:
@@ -128,25 +128,25 @@ def leaves(tree: Filter) -> Iterator[Leaf]:
         yield tree
 
 
-def operands(tree: Filter) -> Iterator[tuple[str, Kind]]:
+def operands(tree: Filter) -> Iterator[tuple[str, ColumnType]]:
     """The metadata keys that a filter reads, each with the scalar kind of its operand (for a list: of the items)."""
     for leaf in leaves(tree):
         match leaf:
-            case Compare(key, _, value) | HasItem(key, value, _):
-                yield key, kind_of(value)
-            case Among(key, kind, _, _):
+            case Compare(key, _, value) | ListContains(key, value, _):
+                yield key, type_of(value)
+            case In(key, kind, _, _):
                 yield key, kind
-            case Contains() | Matches() | Named():
+            case Contains() | MatchesRegex() | IdIn():
                 continue
 
 
-def ids_named(tree: Filter) -> Iterator[str]:
+def referenced_ids(tree: Filter) -> Iterator[str]:
     """The ids that a filter names."""
     for leaf in leaves(tree):
-        if isinstance(leaf, Named):
+        if isinstance(leaf, IdIn):
             yield from leaf.ids
 
 
 def reads_documents(tree: Filter) -> bool:
     """Whether a filter looks into documents."""
-    return any(isinstance(leaf, Contains | Matches) for leaf in leaves(tree))
+    return any(isinstance(leaf, Contains | MatchesRegex) for leaf in leaves(tree))

@@ -18,15 +18,15 @@ import re
 
 from afterglow.filters.rust_properties import perl_ranges
 
-STARTS, ENDS, NEITHER, STOPPER = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
-PASS = f"[{STARTS}-{NEITHER}]*{STOPPER}"
+STARTS, ENDS, NO_BOUNDARY, SEPARATOR = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
+SKIP_MARKERS = f"[{STARTS}-{NO_BOUNDARY}]*{SEPARATOR}"
 BOUNDARY = f"[{STARTS}{ENDS}]"
 
 
-def marked(text: str) -> str:
+def insert_markers(text: str) -> str:
     """The text with its marks."""
     pieces: list[str] = []
-    mark, position = NEITHER, 0
+    mark, position = NO_BOUNDARY, 0
     for word in _words().finditer(text):
         start, end = word.span()
         if start > position:
@@ -35,15 +35,15 @@ def marked(text: str) -> str:
         mark, position = ENDS, end
     if position < len(text):
         pieces += _lead(mark), WITHIN.join(text[position:])
-        mark = NEITHER
+        mark = NO_BOUNDARY
     return "".join((*pieces, _lead(mark)))
 
 
 def _lead(mark: str) -> str:
-    return mark + mark + STOPPER
+    return mark + mark + SEPARATOR
 
 
-WITHIN = _lead(NEITHER)
+WITHIN = _lead(NO_BOUNDARY)
 
 
 @functools.cache

@@ -8,21 +8,21 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from afterglow.columns.column import Kind
+from afterglow.columns.column import ColumnType
 from afterglow.errors import InvalidArgument
 from afterglow.filters.ast import (
-    Among,
     And,
     Compare,
     Comparison,
     Contains,
     Filter,
-    HasItem,
-    Matches,
-    Named,
+    IdIn,
+    In,
+    ListContains,
+    MatchesRegex,
     Or,
     Scalar,
-    kind_of,
+    type_of,
 )
 
 DOCUMENT = "#document"
@@ -31,7 +31,7 @@ MAX_DEPTH = 64
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 COMPARISONS = {comparison.value: comparison for comparison in Comparison}
 ANY_SCALAR = frozenset({Comparison.EQ, Comparison.NE})
-NUMBERS = frozenset({Kind.INT, Kind.FLOAT})
+NUMBERS = frozenset({ColumnType.INT, ColumnType.FLOAT})
 
 
 def parse_where(value: object) -> Filter | None:
@@ -58,9 +58,9 @@ def _filter(value: object, depth: int) -> Filter:
         return condition
     match condition:
         case Compare(_, Comparison.EQ | Comparison.NE, str(name)):
-            return Named((name,), negated=condition.negated)
-        case Among(_, Kind.STR, names, negated):
-            return Named(tuple(map(str, names)), negated)
+            return IdIn((name,), negated=condition.negated)
+        case In(_, ColumnType.STR, names, negated):
+            return IdIn(tuple(map(str, names)), negated)
         case _:
             # An id is no number and no list.
             return condition
@@ -82,14 +82,14 @@ def _where(value: object, depth: int) -> Filter:
     if operator in COMPARISONS:
         comparison = COMPARISONS[operator]
         scalar = _scalar(wanted)
-        if comparison not in ANY_SCALAR and kind_of(scalar) not in NUMBERS:
+        if comparison not in ANY_SCALAR and type_of(scalar) not in NUMBERS:
             raise _invalid_where()
         return Compare(key, comparison, scalar)
     match operator:
         case "$in" | "$nin":
             return _among(key, wanted, negated=operator == "$nin")
         case "$contains" | "$not_contains" if key != DOCUMENT:
-            return HasItem(key, _scalar(wanted), negated=operator == "$not_contains")
+            return ListContains(key, _scalar(wanted), negated=operator == "$not_contains")
         case _:
             raise _invalid_where()
 
@@ -117,7 +117,7 @@ def _logical(
     return And(children) if operator == "$and" else Or(children)
 
 
-def _document_condition(operator: str, operand: object) -> Contains | Matches | None:
+def _document_condition(operator: str, operand: object) -> Contains | MatchesRegex | None:
     """The condition on documents, None where the operator or its operand is not of that sort."""
     if not isinstance(operand, str):
         return None
@@ -127,21 +127,21 @@ def _document_condition(operator: str, operand: object) -> Contains | Matches | 
         case "$regex" | "$not_regex":
             from afterglow.filters import regex  # here, as few filters need it and a cold start counts
 
-            regex.compiled(operand)
-            return Matches(operand, negated=operator == "$not_regex")
+            regex.compile_regex(operand)
+            return MatchesRegex(operand, negated=operator == "$not_regex")
         case _:
             return None
 
 
-def _among(key: str, values: object, *, negated: bool) -> Among:
+def _among(key: str, values: object, *, negated: bool) -> In:
     if not isinstance(values, list) or not values:
         raise _invalid_where()
     scalars = tuple(_scalar(value) for value in values)
-    kind = kind_of(scalars[0])
-    kinds = {kind_of(scalar) for scalar in scalars}
-    if kinds != {kind} and not (kind is Kind.FLOAT and kinds == NUMBERS):
+    kind = type_of(scalars[0])
+    kinds = {type_of(scalar) for scalar in scalars}
+    if kinds != {kind} and not (kind is ColumnType.FLOAT and kinds == NUMBERS):
         raise _invalid_where()
-    return Among(key, kind, scalars, negated)
+    return In(key, kind, scalars, negated)
 
 
 def _only_item(value: object, invalid: Callable[[], InvalidArgument]) -> tuple[str, Any]:

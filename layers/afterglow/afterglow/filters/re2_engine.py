@@ -3,7 +3,7 @@
 from typing import Any
 
 
-class SyntaxFault(Exception):
+class RegexSyntaxError(Exception):
     """A pattern that is none: why, and which `length` characters from `start` on are to blame (0: not known)."""
 
     def __init__(self, reason: str, start: int = 0, length: int = 0) -> None:
@@ -13,7 +13,7 @@ class SyntaxFault(Exception):
         self.length = length
 
 
-def program(pattern: str) -> Any:
+def compile_re2(pattern: str) -> Any:
     """The compiled form of a pattern in RE2's own syntax; SyntaxFault where RE2 refuses it."""
     import re2  # here, as only these filters need it and a cold start counts
 
@@ -24,4 +24,4 @@ def program(pattern: str) -> Any:
         return re2.compile(pattern, options)
     except re2.error as error:
         reason = error.args[0]
-        raise SyntaxFault(reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)) from None
+        raise RegexSyntaxError(reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)) from None

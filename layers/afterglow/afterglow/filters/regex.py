@@ -12,7 +12,7 @@ from typing import Any
 
 from afterglow.errors import InvalidArgument
 from afterglow.filters import boundary_markers
-from afterglow.filters.re2_engine import SyntaxFault, program
+from afterglow.filters.re2_engine import RegexSyntaxError, compile_re2
 from afterglow.filters.rust_syntax import Form, Translation, translate
 
 LONGEST_PATTERN = 16 * 1024
@@ -33,25 +33,29 @@ class Regex:
     is_anchored: bool
     literal: bytes
     is_literal: bool
-    plain: Any
-    marked: Any = None
-    loose: "Regex | None" = None
+    program: Any
+    marked_program: Any = None
+    prefilter: "Regex | None" = None
 
     def search(self, text: memoryview, start: int, stop: int) -> int | None:
         """Where the leftmost match in text[start:stop] (UTF-8) begins, None where there is none.
 
         Where marks are needed, whether there is a match is all that the number says.
         """
-        if self.marked is not None:
+        if self.marked_program is not None:
             alone = bytes(text[start:stop])
-            if self.plain is None or not alone.isascii():
-                return None if self.marked.search(boundary_markers.marked(alone.decode())) is None else start
-        match = self.plain.search(text, start, stop)
+            if self.program is None or not alone.isascii():
+                return (
+                    None
+                    if self.marked_program.search(boundary_markers.insert_markers(alone.decode())) is None
+                    else start
+                )
+        match = self.program.search(text, start, stop)
         return None if match is None else int(match.start())
 
 
 @functools.lru_cache(maxsize=128)
-def compiled(pattern: str) -> Regex:
+def compile_regex(pattern: str) -> Regex:
     """The pattern, compiled; InvalidArgument with the words of Rust's parser where it is none."""
     if len(pattern) > LONGEST_PATTERN:
         raise InvalidArgument(f"regular expression of {len(pattern)} characters: at most {LONGEST_PATTERN} are allowed")
@@ -59,16 +63,16 @@ def compiled(pattern: str) -> Regex:
         plain = translate(pattern)
         if not (plain.is_anchored or plain.has_boundary):
             return _unanchored(plain)
-        loose = _unanchored(translate(pattern, Form.LOOSE))
+        loose = _unanchored(translate(pattern, Form.OVERAPPROXIMATE))
         return Regex(
             is_anchored=True,
             literal=b"",
             is_literal=False,
-            plain=None if plain.has_edge else program(plain.text),
-            marked=program(translate(pattern, Form.MARKED).text) if plain.has_boundary else None,
-            loose=loose if loose.plain.search(b"") is None else None,
+            program=None if plain.has_edge else compile_re2(plain.text),
+            marked_program=compile_re2(translate(pattern, Form.MARKED).text) if plain.has_boundary else None,
+            prefilter=loose if loose.program.search(b"") is None else None,
         )
-    except SyntaxFault as fault:
+    except RegexSyntaxError as fault:
         raise InvalidArgument(_explained(pattern, fault)) from None
 
 
@@ -77,11 +81,11 @@ def _unanchored(translation: Translation) -> Regex:
         is_anchored=False,
         literal=translation.literal.encode(),
         is_literal=translation.is_literal,
-        plain=program(translation.text),
+        program=compile_re2(translation.text),
     )
 
 
-def _explained(pattern: str, fault: SyntaxFault) -> str:
+def _explained(pattern: str, fault: RegexSyntaxError) -> str:
     """The fault as Rust's parser shows it (and Chroma's text, spelling included)."""
     lines = [f"Regex syntax errror: regex parse error:\n    {pattern}"]
     if fault.length and "\n" not in pattern:

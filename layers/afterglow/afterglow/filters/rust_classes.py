@@ -7,17 +7,17 @@ things we refuse rather than get wrong: that arithmetic on a `\p{…}` or in a c
 
 from dataclasses import dataclass, field, replace
 
-from afterglow.filters.re2_engine import SyntaxFault, program
+from afterglow.filters.re2_engine import RegexSyntaxError, compile_re2
 from afterglow.filters.rust_escapes import Reader, escaped_point
 from afterglow.filters.rust_properties import (
     Ranges,
     complement,
+    format_ranges,
     intersection,
     perl_items,
     perl_ranges,
     property_items,
     union,
-    written,
 )
 from afterglow.filters.word_boundaries import UNKNOWN, Edges, of_ranges
 
@@ -107,7 +107,7 @@ def _read(reader: Reader, modes: Modes, depth: int) -> _Set:
     operator = ""
     while True:
         if reader.at_end:
-            raise SyntaxFault("unclosed character class", start, 1)
+            raise RegexSyntaxError("unclosed character class", start, 1)
         if modes.extended and _skip_space(reader):
             continue
         if reader.skip("]"):
@@ -165,7 +165,7 @@ def _read_item(reader: Reader, modes: Modes, into: _Set, depth: int) -> None:
         second = reader.position
         following = reader.next()
         if not following:
-            raise SyntaxFault("unclosed character class", start, 1)
+            raise RegexSyntaxError("unclosed character class", start, 1)
         if following == "\\" and reader.peek() in tuple("dDsSwWpPbB"):
             reader.position += 1
             raise reader.fault("invalid range boundary, must be a literal", second)
@@ -210,8 +210,8 @@ def _property(reader: Reader, letter: str, start: int) -> tuple[str, bool]:
 
 def _is_known(items: str) -> bool:
     try:
-        program(f"[{items}]")
-    except SyntaxFault:
+        compile_re2(f"[{items}]")
+    except RegexSyntaxError:
         return False
     return True
 
@@ -232,12 +232,12 @@ def _combined(total: _Set | None, operator: str, operand: _Set, modes: Modes) ->
 
 def _refuse_folding(modes: Modes) -> None:
     if modes.insensitive:
-        raise SyntaxFault("set operations in a case-insensitive class are not supported")
+        raise RegexSyntaxError("set operations in a case-insensitive class are not supported")
 
 
 def _as_ranges(found: _Set, modes: Modes) -> Ranges:
     if found.properties:
-        raise SyntaxFault("Unicode properties in set operations of a class are not supported")
+        raise RegexSyntaxError("Unicode properties in set operations of a class are not supported")
     ranges = found.ranges
     for letter in found.perl:
         ranges = union(ranges, perl_ranges(letter, unicode=modes.unicode))
@@ -246,7 +246,7 @@ def _as_ranges(found: _Set, modes: Modes) -> Ranges:
 
 def _items(found: _Set, modes: Modes) -> str:
     perl = "".join(perl_items(letter, unicode=modes.unicode) for letter in found.perl)
-    return written(union(found.ranges, [])) + perl + "".join(found.properties)
+    return format_ranges(union(found.ranges, [])) + perl + "".join(found.properties)
 
 
 def _skip_space(reader: Reader) -> bool:

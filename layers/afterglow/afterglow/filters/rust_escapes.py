@@ -1,6 +1,6 @@
 """Reading a pattern character by character, and the escapes that stand for one character."""
 
-from afterglow.filters.re2_engine import SyntaxFault
+from afterglow.filters.re2_engine import RegexSyntaxError
 
 CONTROLS = {"a": 0x07, "f": 0x0C, "t": 0x09, "n": 0x0A, "r": 0x0D, "v": 0x0B}
 HEX_DIGITS = {"x": 2, "u": 4, "U": 8}
@@ -49,9 +49,9 @@ class Reader:
         self.position = end + len(closing)
         return text
 
-    def fault(self, reason: str, start: int) -> SyntaxFault:
+    def fault(self, reason: str, start: int) -> RegexSyntaxError:
         """The fault of what was read since `start`."""
-        return SyntaxFault(reason, start, max(min(self.position, len(self.pattern)) - start, 1))
+        return RegexSyntaxError(reason, start, max(min(self.position, len(self.pattern)) - start, 1))
 
 
 def escaped_point(reader: Reader, letter: str, start: int, *, unicode: bool) -> int:

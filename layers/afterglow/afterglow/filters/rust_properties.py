@@ -42,12 +42,12 @@ CATEGORIES = {
 ABBREVIATIONS = {short.lower(): short for short in CATEGORIES.values()}
 
 
-def written(ranges: Ranges) -> str:
+def format_ranges(ranges: Ranges) -> str:
     """Ranges as items of a class in RE2's syntax."""
     return "".join(f"\\x{{{low:x}}}" if low == high else f"\\x{{{low:x}}}-\\x{{{high:x}}}" for low, high in ranges)
 
 
-WORD = f"\\p{{L}}\\p{{M}}\\p{{Nd}}\\p{{Nl}}\\p{{Pc}}{written(ALPHABETIC_SYMBOLS + JOINERS)}"
+WORD = f"\\p{{L}}\\p{{M}}\\p{{Nd}}\\p{{Nl}}\\p{{Pc}}{format_ranges(ALPHABETIC_SYMBOLS + JOINERS)}"
 WORD_CATEGORIES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pc"})
 
 
@@ -70,11 +70,11 @@ def property_items(name: str) -> str | None:
     if not family:
         match plain:
             case "any":
-                return written([(0, LAST_POINT)])
+                return format_ranges([(0, LAST_POINT)])
             case "ascii":
-                return written([(0, 0x7F)])
+                return format_ranges([(0, 0x7F)])
             case "whitespace" | "space":
-                return written(SPACES)
+                return format_ranges(SPACES)
             case _:
                 pass
     if family in ("", "sc", "script") and re.fullmatch(r"[A-Za-z]+([ _-][A-Za-z]+)*", value):
@@ -86,11 +86,11 @@ def perl_items(letter: str, *, unicode: bool) -> str:
     r"""The items of a class in RE2's syntax for `\d`, `\s` or `\w`."""
     match letter:
         case "d":
-            return "\\p{Nd}" if unicode else written(ASCII_DIGITS)
+            return "\\p{Nd}" if unicode else format_ranges(ASCII_DIGITS)
         case "s":
-            return written(SPACES if unicode else ASCII_SPACES)
+            return format_ranges(SPACES if unicode else ASCII_SPACES)
         case _:
-            return WORD if unicode else written(ASCII_WORD)
+            return WORD if unicode else format_ranges(ASCII_WORD)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from afterglow.filters import boundary_markers, rust_classes, word_boundaries
-from afterglow.filters.re2_engine import SyntaxFault
+from afterglow.filters.re2_engine import RegexSyntaxError
 from afterglow.filters.rust_classes import Modes
 from afterglow.filters.rust_escapes import Reader, escaped_point, quoted
 from afterglow.filters.word_boundaries import IN_WORD, UNKNOWN, Edges
@@ -33,7 +33,7 @@ class Form(Enum):
 
     PLAIN = "plain"
     MARKED = "marked"
-    LOOSE = "loose"
+    OVERAPPROXIMATE = "loose"
 
 
 class Translation(NamedTuple):
@@ -78,7 +78,7 @@ class _Translator:
         self.groups = [_Group("", Modes(unicode=True, extended=False, insensitive=False), 0)]
         self.is_anchored = self.has_edge = False
         self.boundaries = 0
-        self.runs = [""]
+        self.literal_runs = [""]
         self.is_plain = True
         self.has_alternatives = False
 
@@ -87,8 +87,8 @@ class _Translator:
         while not self.reader.at_end:
             self._read_one()
         if len(self.groups) > 1:
-            raise SyntaxFault("unclosed group", self.groups[-1].start, 1)
-        literal = "" if self.has_alternatives else max(self.runs, key=lambda run: len(run.encode()))
+            raise RegexSyntaxError("unclosed group", self.groups[-1].start, 1)
+        literal = "" if self.has_alternatives else max(self.literal_runs, key=lambda run: len(run.encode()))
         whole = self.groups[0]
         simpler = (
             word_boundaries.without_boundaries(whole.atoms, whole.edges, self.boundaries) if self.boundaries else None
@@ -144,21 +144,23 @@ class _Translator:
         group.can_repeat = can_repeat
         group.is_repeated = False
         if literal:
-            self.runs[-1] += literal
+            self.literal_runs[-1] += literal
             return
         self.is_plain = False
-        if self.runs[-1]:
-            self.runs.append("")
+        if self.literal_runs[-1]:
+            self.literal_runs.append("")
 
     def _add_consuming(self, atom: str, edges: Edges = UNKNOWN, literal: str = "") -> None:
-        self._add(f"(?:{boundary_markers.PASS}{atom})" if self.form is Form.MARKED else atom, edges, literal=literal)
+        self._add(
+            f"(?:{boundary_markers.SKIP_MARKERS}{atom})" if self.form is Form.MARKED else atom, edges, literal=literal
+        )
 
     def _add_literal(self, point: int) -> None:
         is_certain = len(self.groups) == 1 and not self.groups[0].modes.insensitive
         self._add_consuming(quoted(point), word_boundaries.of_point(point), chr(point) if is_certain else "")
 
     def _add_assertion(self, plain: str, marked: str) -> None:
-        if self.form is not Form.LOOSE:
+        if self.form is not Form.OVERAPPROXIMATE:
             self._add(marked if self.form is Form.MARKED else plain)
             return
         group = self.groups[-1]
@@ -169,7 +171,9 @@ class _Translator:
 
     def _anchor(self, anchor: str) -> None:
         self.is_anchored = True
-        self._add_assertion(anchor, f"(?:{boundary_markers.PASS}{anchor})" if anchor in ("$", "\\z") else anchor)
+        self._add_assertion(
+            anchor, f"(?:{boundary_markers.SKIP_MARKERS}{anchor})" if anchor in ("$", "\\z") else anchor
+        )
 
     def _open(self, start: int) -> None:
         reader = self.reader
@@ -195,7 +199,7 @@ class _Translator:
         modes, kept, negative = outer, {True: "", False: ""}, False
         while (flag := reader.next()) not in (":", ")"):
             if not flag:
-                raise SyntaxFault("unclosed group", start, 1)
+                raise RegexSyntaxError("unclosed group", start, 1)
             if flag == "-" and not negative:
                 negative = True
                 continue
@@ -217,21 +221,21 @@ class _Translator:
 
     def _close(self, start: int) -> None:
         if len(self.groups) == 1:
-            raise SyntaxFault("unopened group", start, 1)
+            raise RegexSyntaxError("unopened group", start, 1)
         group = self.groups.pop()
         self._add(f"{group.opening}{''.join(group.atoms)})", word_boundaries.of_group(group.atoms, group.edges))
 
     def _repeat(self, operator: str, start: int) -> None:
         reader, group = self.reader, self.groups[-1]
         if not group.can_repeat:
-            raise SyntaxFault("repetition operator missing expression", start, 1)
+            raise RegexSyntaxError("repetition operator missing expression", start, 1)
         if operator == "{":
             operator = self._counted(start)
         # Whether a match is sought greedily makes no difference to whether there is one.
         reader.skip("?")
         atom, edges = group.atoms.pop(), group.edges.pop()
-        if self.runs[-1]:
-            self.runs[-1] = self.runs[-1][:-1]
+        if self.literal_runs[-1]:
+            self.literal_runs[-1] = self.literal_runs[-1][:-1]
         if operator.startswith(("*", "?", "{0")):
             edges = UNKNOWN
         self._add(f"(?:{atom}){operator}" if group.is_repeated or not atom else atom + operator, edges)
@@ -241,12 +245,12 @@ class _Translator:
         reader = self.reader
         text = reader.until("}")
         if text is None:
-            raise SyntaxFault("unclosed counted repetition", start, 1)
+            raise RegexSyntaxError("unclosed counted repetition", start, 1)
         compact = "".join(text.split())
         found = COUNTED.fullmatch(compact)
         if found is None or not compact.isascii():
             reader.position = start + 1
-            raise SyntaxFault("repetition quantifier expects a valid decimal", start + 1, 1)
+            raise RegexSyntaxError("repetition quantifier expects a valid decimal", start + 1, 1)
         least, has_most, most = found[1], found[2], found[3]
         if most and int(most) < int(least):
             raise reader.fault("invalid repetition count range, the start must be <= the end", start)
@@ -285,9 +289,9 @@ class _Translator:
 
     def _boundary(self, letter: str, modes: Modes) -> None:
         if not modes.unicode:
-            raise SyntaxFault("word boundaries of ASCII alone are not supported", self.reader.position - 2, 2)
+            raise RegexSyntaxError("word boundaries of ASCII alone are not supported", self.reader.position - 2, 2)
         self.boundaries += 1
-        self._add_assertion(f"\\{letter}", boundary_markers.BOUNDARY if letter == "b" else boundary_markers.NEITHER)
+        self._add_assertion(f"\\{letter}", boundary_markers.BOUNDARY if letter == "b" else boundary_markers.NO_BOUNDARY)
 
     def _edge(self, mark: str) -> None:
         self.boundaries += 1

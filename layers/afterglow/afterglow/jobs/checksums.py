@@ -2,8 +2,8 @@
 
 import xxhash
 
-from afterglow.segment.array_file import FileInfo
-from afterglow.storage.ports import ObjectMissing, Objects
+from afterglow.segment.array_file import FileRef
+from afterglow.storage.ports import ObjectNotFound, Objects
 
 MISSING = "is missing"
 DAMAGED = "does not match its checksum"
@@ -11,13 +11,13 @@ DAMAGED = "does not match its checksum"
 _PIECE = 8 * 1024 * 1024
 
 
-def problem_of(objects: Objects, file: FileInfo) -> str | None:
+def checksum_problem(objects: Objects, file: FileRef) -> str | None:
     """What is wrong with an object, as a manifest names it; None: nothing. Raises Unavailable."""
     digest, position = xxhash.xxh3_128(), 0
     try:
         while position < file.size and (piece := objects.get(file.key, position, _PIECE)):
             digest.update(piece)
             position += len(piece)
-    except ObjectMissing:
+    except ObjectNotFound:
         return MISSING
     return None if digest.hexdigest() == file.checksum else DAMAGED

@@ -11,37 +11,37 @@ from uuid import UUID
 
 from afterglow.catalog import collections, ttl
 from afterglow.catalog.model import Collection
-from afterglow.catalog.ttl import Soonest
+from afterglow.catalog.ttl import NextExpiry
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import Manifest
 from afterglow.storage.ports import Stores
 
 
-class LostRace(Exception):
+class CommitConflict(Exception):
     """Another indexer published first."""
 
 
-def publish(
-    stores: Stores, collection_id: UUID, base: str | None, manifest: Manifest, first: Soonest | None = None
+def commit_manifest(
+    stores: Stores, collection_id: UUID, base: str | None, manifest: Manifest, first: NextExpiry | None = None
 ) -> str:
     """Put `manifest`, made from the one under key `base`, in force; its key. Raises LostRace, NotFound.
 
     `first` is when its first record expires, where that is not as it was.
     """
-    key = manifests.store(stores.objects, manifest, stores.ambient.nonce())
+    key = manifests.store(stores.objects, manifest, stores.system.nonce())
 
     def edit(present: Collection) -> Collection | None:
-        if present.manifest == key:
+        if present.manifest_key == key:
             return None  # an adapter put it twice, because the first answer was lost
-        if present.manifest != base:
-            raise LostRace
+        if present.manifest_key != base:
+            raise CommitConflict
         return replace(
             present,
-            manifest=key,
-            folded=manifest.folded,
-            folded_ops=manifest.folded_ops,
-            expires=ttl.expires(present, first),
+            manifest_key=key,
+            flushed_seq=manifest.flushed_seq,
+            flushed_ops=manifest.flushed_ops,
+            next_expiry=ttl.expires(present, first),
         )
 
-    collections.change(stores.table, collection_id, edit)
+    collections.update(stores.table, collection_id, edit)
     return key

@@ -9,7 +9,7 @@ than that and no log entry names it. The grace counts from when the object was w
 job that wrote it still takes. Nobody is robbed, because:
 
 * **Folds and compactions** do not run beside `collect`: on one directory all three hold the indexer lock
-  (`deployment.local`). *In an account, where there is no such lock, `garbage_grace_seconds` must be longer than the
+  (`deployment.local`). *In an account, where there is no such lock, `gc_grace_seconds` must be longer than the
   longest job may take from its first object to its manifest; a function has 15 minutes.*
 * **Writers** hold no lock. A batch's object is as old as its write: one that took over half the grace puts its object
   again, before its entry names it and before it is acknowledged (`log.append`).
@@ -24,21 +24,21 @@ from uuid import UUID
 
 from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
-from afterglow.jobs.reachability import Needs, claimed_by_relatives, needs_of
+from afterglow.jobs.reachability import LiveObjects, live_objects, referenced_by_forks
 from afterglow.log import archive
 from afterglow.log import entry as entries
 from afterglow.segment import manifest as manifests
 from afterglow.storage.ports import Stores
 
 
-def collect(stores: Stores, collection_id: UUID) -> int:
+def collect_garbage(stores: Stores, collection_id: UUID) -> int:
     """Delete what a living collection stores and nobody needs; how many objects. To be called as its only indexer."""
     state = collections.by_id(stores.table, collection_id)
     if state is None:
         return 0
-    needs = needs_of(stores, state)
+    needs = live_objects(stores, state)
     candidates = [*_manifests(stores, state, needs), *_files(stores, state, needs), *_log(stores, state, needs)]
-    claimed = claimed_by_relatives(stores, state, candidates) if candidates else set()
+    claimed = referenced_by_forks(stores, state, candidates) if candidates else set()
     garbage = [key for key in candidates if key not in claimed]
     is_manifest = [key.startswith(manifests.prefix(collection_id)) for key in garbage]
     for kind in (True, False):
@@ -46,25 +46,25 @@ def collect(stores: Stores, collection_id: UUID) -> int:
     return len(garbage)
 
 
-def _manifests(stores: Stores, state: Collection, needs: Needs) -> Iterator[str]:
-    return (info.key for info in stores.objects.list(manifests.prefix(state.id)) if info.key not in needs.names)
+def _manifests(stores: Stores, state: Collection, needs: LiveObjects) -> Iterator[str]:
+    return (info.key for info in stores.objects.list(manifests.prefix(state.id)) if info.key not in needs.keys)
 
 
-def _files(stores: Stores, state: Collection, needs: Needs) -> Iterator[str]:
-    oldest = stores.ambient.now() - stores.settings.garbage_grace_seconds
+def _files(stores: Stores, state: Collection, needs: LiveObjects) -> Iterator[str]:
+    oldest = stores.system.now() - stores.settings.gc_grace_seconds
     for info in stores.objects.list(manifests.segments_prefix(state.id)):
-        if info.modified < oldest and info.key not in needs.names:
+        if info.modified < oldest and info.key not in needs.keys:
             yield info.key
 
 
-def _log(stores: Stores, state: Collection, needs: Needs) -> Iterator[str]:
+def _log(stores: Stores, state: Collection, needs: LiveObjects) -> Iterator[str]:
     """Archives and batches; both are listed the oldest first."""
-    if needs.since is None:
+    if needs.oldest_payload_time is None:
         return
-    old = takewhile(lambda each: each.last <= needs.folded, archive.listed(stores.objects, state.id))
+    old = takewhile(lambda each: each.last <= needs.oldest_seq, archive.list_archives(stores.objects, state.id))
     yield from (each.key for each in old)
     for info in stores.objects.list(entries.payload_prefix(state.id)):
-        if entries.payload_time(info.key) >= needs.since:
+        if entries.payload_time(info.key) >= needs.oldest_payload_time:
             return
-        if info.key not in needs.batches:
+        if info.key not in needs.payload_keys:
             yield info.key

@@ -22,42 +22,42 @@ import orjson
 
 from afterglow.collection.replica.replica import Replica
 from afterglow.errors import InvalidArgument
-from afterglow.jobs.indexer import MayTake, Report, always, fold_tail, merge_segments, merge_whole
+from afterglow.jobs.indexer import IndexReport, TimeBudget, compact_segments, flush_log, no_time_limit, run_compaction
 from afterglow.storage.ports import Stores
 
-QUIET = "quiet"
+IDLE = "quiet"
 """A reason that begins with this is about a collection that nobody writes to just now."""
-_MERGE = ":merge"
+_COMPACT = ":merge"
 
 
-def work_on(stores: Stores, body: str, may_take: MayTake = always) -> Report:
+def handle(stores: Stores, body: str, may_take: TimeBudget = no_time_limit) -> IndexReport:
     """Do what a message asks for. Raises InvalidArgument, Corrupt, Unavailable, StorageFull: to be delivered again."""
     group, reason = _parsed(body)
-    quiet = reason.startswith(QUIET)
+    quiet = reason.startswith(IDLE)
     # A word more: a message that says the same again within minutes would be taken for a copy of the first.
-    again = f"{reason.partition(' ')[0]} {stores.ambient.nonce()}"
-    name, merge, first = group.partition(_MERGE)
+    again = f"{reason.partition(' ')[0]} {stores.system.nonce()}"
+    name, merge, first = group.partition(_COMPACT)
     collection_id = _collection(name, body)
     if first:
-        report = merge_whole(stores, collection_id, first.removeprefix(":"), may_take=may_take)
+        report = run_compaction(stores, collection_id, first.removeprefix(":"), may_take=may_take)
         if report.is_unfinished:
             stores.queue.send(group, again)
-        elif report.merges:
-            stores.queue.send(f"{name}{_MERGE}", again)
+        elif report.compactions:
+            stores.queue.send(f"{name}{_COMPACT}", again)
         return report
     if merge:
-        report = merge_segments(stores, collection_id, quiet=quiet, may_take=may_take)
-        for each in report.wholes:
+        report = compact_segments(stores, collection_id, quiet=quiet, may_take=may_take)
+        for each in report.independent_compactions:
             stores.queue.send(f"{group}:{each}", again)
         if report.is_unfinished:
             stores.queue.send(group, again)
         return report
     replica = Replica.for_indexer(stores, collection_id)
-    report = fold_tail(stores, replica, collection_id, up_to=_entry(reason, quiet=quiet), may_take=may_take)
+    report = flush_log(stores, replica, collection_id, up_to=_entry(reason, quiet=quiet), may_take=may_take)
     if report.is_unfinished:
         stores.queue.send(group, again)
-    if report.is_mergeable:
-        stores.queue.send(f"{group}{_MERGE}", again)
+    if report.needs_compaction:
+        stores.queue.send(f"{group}{_COMPACT}", again)
     return report
 
 

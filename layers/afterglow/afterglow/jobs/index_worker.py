@@ -18,14 +18,14 @@ from uuid import UUID
 import orjson
 
 from afterglow.collection.replica.replica import Replica
-from afterglow.deployment.base import ACCOUNT, NoQueue
-from afterglow.deployment.open import open_place
+from afterglow.deployment.base import AWS_ARGUMENT, NullQueue
+from afterglow.deployment.open import open_deployment
 from afterglow.errors import AfterglowError
 from afterglow.jobs.indexer import index
-from afterglow.settings import ON_AWS, Ambient, Settings, from_environment
+from afterglow.settings import AWS_DEFAULTS, Settings, System, from_environment
 from afterglow.storage.ports import Stores
 
-_KEPT = 2
+_CACHED_REPLICAS = 2
 _NICENESS = 5
 
 
@@ -33,16 +33,16 @@ def main() -> None:
     """Serve requests from standard input until it ends."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.nice(_NICENESS)
-    ambient = Ambient()
-    path = None if sys.argv[1] == ACCOUNT else Path(sys.argv[1])
-    settings = from_environment(defaults=ON_AWS if path is None else Settings())
-    place = open_place(path, settings, ambient)
-    stores, replicas = place.stores(settings, ambient, NoQueue()), dict[UUID, Replica]()
+    system = System()
+    path = None if sys.argv[1] == AWS_ARGUMENT else Path(sys.argv[1])
+    settings = from_environment(defaults=AWS_DEFAULTS if path is None else Settings())
+    place = open_deployment(path, settings, system)
+    stores, replicas = place.stores(settings, system, NullQueue()), dict[UUID, Replica]()
     requests: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_receive, args=(requests,), daemon=True).start()
     while True:
         line = requests.get()
-        with place.alone():
+        with place.exclusive_lock():
             answer = _work(stores, replicas, orjson.loads(line))
         sys.stdout.buffer.write(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
         sys.stdout.buffer.flush()
@@ -56,11 +56,11 @@ def _receive(requests: SimpleQueue[bytes]) -> None:
 
 def _work(stores: Stores, replicas: dict[UUID, Replica], request: dict[str, object]) -> dict[str, object]:
     collection_id = UUID(str(request["collection"]))
-    while len(replicas) >= _KEPT and collection_id not in replicas:
+    while len(replicas) >= _CACHED_REPLICAS and collection_id not in replicas:
         replicas.pop(next(iter(replicas)))
     replica = replicas.setdefault(collection_id, Replica.for_indexer(stores, collection_id))
     try:
-        return asdict(index(stores, replica, collection_id, quiet=bool(request["quiet"])))
+        return asdict(index(stores, replica, collection_id, idle=bool(request["quiet"])))
     except (AfterglowError, OSError) as error:
         replicas.pop(collection_id)
         return {"error": str(error)}

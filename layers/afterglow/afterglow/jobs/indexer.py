@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from afterglow.collection.replica.indexing_progress import waiting
-from afterglow.collection.replica.replica import FOLDS_AT_ONCE, Replica, View
+from afterglow.collection.replica.indexing_progress import unflushed
+from afterglow.collection.replica.replica import MAX_CONCURRENT_FLUSHES, Replica, Snapshot
 from afterglow.errors import NotFound
 from afterglow.jobs import gc, ttl_sweep
-from afterglow.jobs.commit import LostRace
+from afterglow.jobs.commit import CommitConflict
 from afterglow.jobs.compact import compact
-from afterglow.jobs.compaction_policy import Merge, plan, plan_rest, wholes
-from afterglow.jobs.flush import fold
+from afterglow.jobs.compaction_policy import Compaction, independent_compactions, next_compaction, next_remaining
+from afterglow.jobs.flush import flush
 from afterglow.log import trim
 from afterglow.segment.manifest import Manifest
 from afterglow.settings import Settings
@@ -28,19 +28,19 @@ from afterglow.storage.ports import Stores
 
 _log = logging.getLogger(__name__)
 
-MayTake = Callable[[float], bool]
+TimeBudget = Callable[[float], bool]
 """Whether a step may begin that is expected to take so many seconds."""
 
 _FLOATS_PER_SECOND = 600_000
 """Components of vectors that a thread inserts into a graph in a second: 1,500 rows of 384; a slow core."""
 _BYTES_PER_SECOND = 20_000_000
 """At which a step reads its inputs and writes its outputs, with all that is done to them."""
-_LOST_FOLDS = 5
+_MAX_FLUSH_CONFLICTS = 5
 _SMALL = 1 / 16
 
 
 @dataclass(slots=True)
-class Report:
+class IndexReport:
     """What one run did; `unfolded_ops` arrived meanwhile, or are left where time was short (`is_unfinished`).
 
     `is_mergeable`: there are segments to merge, which this run left to another. `wholes`: the names of the first inputs
@@ -48,23 +48,23 @@ class Report:
     """
 
     collection: UUID
-    folded_ops: int = 0
+    flushed_ops: int = 0
     expired: int = 0
-    merges: int = 0
+    compactions: int = 0
     collected: int = 0
-    unfolded_ops: int = 0
+    unflushed_ops: int = 0
     is_unfinished: bool = False
-    is_mergeable: bool = False
-    wholes: list[str] = field(default_factory=list)
+    needs_compaction: bool = False
+    independent_compactions: list[str] = field(default_factory=list)
 
 
-def always(seconds: float) -> bool:
+def no_time_limit(seconds: float) -> bool:
     """There is time for everything."""
     del seconds
     return True
 
 
-def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool) -> Report:
+def index(stores: Stores, replica: Replica, collection_id: UUID, *, idle: bool) -> IndexReport:
     """Fold and merge one collection. `quiet`: nobody is writing to it, so merge further and give space back at once.
 
     Where much waits, folding goes on before anything is merged: it is ten times as fast, and the merge that follows
@@ -73,151 +73,161 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, quiet: bool)
     A lost race against another indexer ends the run: the other one does the work. Raises Corrupt, Unavailable,
     StorageFull.
     """
-    settings, report = stores.settings, Report(collection_id)
+    settings, report = stores.settings, IndexReport(collection_id)
     first = True
     try:
         while True:
-            view = replica.view()
-            is_due = quiet or first or _waiting(view) >= settings.fold_ops
-            if view.applied > view.manifest.folded and is_due:
-                fold(stores, view)
-                report.folded_ops, first = report.folded_ops + _waiting(view), False
-                view = replica.view()
-            merge = plan(view.manifest, settings, quiet=quiet)
-            if merge is not None and _is_flood(stores, view):
+            view = replica.snapshot()
+            is_due = idle or first or _unflushed(view) >= settings.flush_ops
+            if view.applied_seq > view.manifest.flushed_seq and is_due:
+                flush(stores, view)
+                report.flushed_ops, first = report.flushed_ops + _unflushed(view), False
+                view = replica.snapshot()
+            merge = next_compaction(view.manifest, settings, quiet=idle)
+            if merge is not None and _has_large_backlog(stores, view):
                 continue
             if merge is not None:
                 compact(stores, view, merge)
-                report.merges += 1
-                report.collected += gc.collect(stores, collection_id)
-            elif not is_due or view.applied == view.manifest.folded:
-                reclaimed = ttl_sweep.reclaim(stores, replica, view)
+                report.compactions += 1
+                report.collected += gc.collect_garbage(stores, collection_id)
+            elif not is_due or view.applied_seq == view.manifest.flushed_seq:
+                reclaimed = ttl_sweep.delete_expired(stores, replica, view)
                 report.expired += reclaimed
                 if not reclaimed:
                     break
-    except LostRace:
+    except CommitConflict:
         _log.info("another indexer works on collection %s", collection_id)
         return report
     except NotFound:
         return report
-    report.unfolded_ops = _waiting(view)
-    return _tidied(stores, view, report, trimmed=quiet)
+    report.unflushed_ops = _unflushed(view)
+    return _clean_up(stores, view, report, trimmed=idle)
 
 
-def fold_tail(
-    stores: Stores, replica: Replica, collection_id: UUID, *, up_to: int | None, may_take: MayTake = always
-) -> Report:
+def flush_log(
+    stores: Stores, replica: Replica, collection_id: UUID, *, up_to: int | None, may_take: TimeBudget = no_time_limit
+) -> IndexReport:
     """Fold the log up to entry `up_to`, and on as long as much waits after it; None: to its end, as in quiet.
 
     Folds of another indexer, and its merges, are no reason to stop. Raises Corrupt, Unavailable, StorageFull.
     """
-    settings, report, lost = stores.settings, Report(collection_id), 0
+    settings, report, lost = stores.settings, IndexReport(collection_id), 0
     try:
         while True:
-            view = replica.view()
-            is_due = up_to is None or view.manifest.folded < up_to or _waiting(view) >= settings.fold_ops
-            if not is_due or view.applied == view.manifest.folded:
-                reclaimed = ttl_sweep.reclaim(stores, replica, view)
+            view = replica.snapshot()
+            is_due = up_to is None or view.manifest.flushed_seq < up_to or _unflushed(view) >= settings.flush_ops
+            if not is_due or view.applied_seq == view.manifest.flushed_seq:
+                reclaimed = ttl_sweep.delete_expired(stores, replica, view)
                 report.expired += reclaimed
                 if not reclaimed:
                     break
                 continue
-            if not may_take(_fold_seconds(view)):
+            if not may_take(_flush_seconds(view)):
                 report.is_unfinished = True
                 break
             try:
-                fold(stores, view)
-                report.folded_ops += _waiting(view)
-            except LostRace:
+                flush(stores, view)
+                report.flushed_ops += _unflushed(view)
+            except CommitConflict:
                 lost += 1
-                if lost == _LOST_FOLDS:
+                if lost == _MAX_FLUSH_CONFLICTS:
                     report.is_unfinished = True
                     break
     except NotFound:
         return report
-    report.unfolded_ops = _waiting(view)
+    report.unflushed_ops = _unflushed(view)
     if report.is_unfinished:
         return report
-    report.is_mergeable = plan(view.manifest, settings, quiet=up_to is None, eager=True) is not None
-    return _tidied(stores, view, report, trimmed=up_to is None)
+    report.needs_compaction = next_compaction(view.manifest, settings, quiet=up_to is None, eager=True) is not None
+    return _clean_up(stores, view, report, trimmed=up_to is None)
 
 
-def merge_segments(stores: Stores, collection_id: UUID, *, quiet: bool, may_take: MayTake = always) -> Report:
+def compact_segments(
+    stores: Stores, collection_id: UUID, *, quiet: bool, may_take: TimeBudget = no_time_limit
+) -> IndexReport:
     """Merge until nothing is left to merge, beside whoever folds. A race lost to another merge ends the run.
 
     Where a bulk load has become several merges that need not wait for each other, they are reported and left alone.
     Raises Corrupt, Unavailable, StorageFull.
     """
-    report = Report(collection_id)
+    report = IndexReport(collection_id)
 
-    def planned(manifest: Manifest) -> Merge | None:
-        report.wholes = [each.inputs[0].id for each in wholes(manifest, stores.settings)]
-        return plan_rest(manifest, stores.settings, quiet=quiet, eager=True)
+    def planned(manifest: Manifest) -> Compaction | None:
+        report.independent_compactions = [
+            each.inputs[0].id for each in independent_compactions(manifest, stores.settings)
+        ]
+        return next_remaining(manifest, stores.settings, quiet=quiet, eager=True)
 
-    return _merged(stores, report, planned, may_take)
+    return _compact(stores, report, planned, may_take)
 
 
-def merge_whole(stores: Stores, collection_id: UUID, first: str, *, may_take: MayTake = always) -> Report:
+def run_compaction(
+    stores: Stores, collection_id: UUID, first: str, *, may_take: TimeBudget = no_time_limit
+) -> IndexReport:
     """Carry out the merge whose first input is segment `first`, where that is still to be done (`plan.wholes`).
 
     Raises Corrupt, Unavailable, StorageFull.
     """
 
-    def planned(manifest: Manifest) -> Merge | None:
-        return next((each for each in wholes(manifest, stores.settings) if each.inputs[0].id == first), None)
+    def planned(manifest: Manifest) -> Compaction | None:
+        return next(
+            (each for each in independent_compactions(manifest, stores.settings) if each.inputs[0].id == first), None
+        )
 
-    return _merged(stores, Report(collection_id), planned, may_take)
+    return _compact(stores, IndexReport(collection_id), planned, may_take)
 
 
-def _merged(stores: Stores, report: Report, planned: Callable[[Manifest], Merge | None], may_take: MayTake) -> Report:
-    replica = Replica.of_checkpoint(stores, report.collection)
+def _compact(
+    stores: Stores, report: IndexReport, planned: Callable[[Manifest], Compaction | None], may_take: TimeBudget
+) -> IndexReport:
+    replica = Replica.from_checkpoint(stores, report.collection)
     try:
-        view = replica.view()
+        view = replica.snapshot()
         while (merge := planned(view.manifest)) is not None:
-            if not may_take(_merge_seconds(merge, stores.settings)):
+            if not may_take(_compaction_seconds(merge, stores.settings)):
                 report.is_unfinished = True
                 return report
             compact(stores, view, merge)
-            report.merges += 1
-            view = replica.view()
-    except LostRace:
+            report.compactions += 1
+            view = replica.snapshot()
+    except CommitConflict:
         _log.info("another indexer merges segments of collection %s", report.collection)
         return report
     except NotFound:
         return report
-    return _tidied(stores, view, report, trimmed=False)
+    return _clean_up(stores, view, report, trimmed=False)
 
 
-def _tidied(stores: Stores, view: View, report: Report, *, trimmed: bool) -> Report:
+def _clean_up(stores: Stores, view: Snapshot, report: IndexReport, *, trimmed: bool) -> IndexReport:
     if trimmed:
-        trim.trim(stores, view.collection.id, view.manifest.trimmed, view.manifest.folded)
-        trim.expire(stores, view.collection.id)
-    report.collected += gc.collect(stores, view.collection.id)
+        trim.trim(stores, view.collection.id, view.manifest.trimmed_seq, view.manifest.flushed_seq)
+        trim.delete_expired_placeholders(stores, view.collection.id)
+    report.collected += gc.collect_garbage(stores, view.collection.id)
     return report
 
 
-def _is_flood(stores: Stores, view: View) -> bool:
+def _has_large_backlog(stores: Stores, view: Snapshot) -> bool:
     """Whether a fold waits that is worth waiting for: beside what is folded and has no graph, it is not small."""
-    fold_ops = stores.settings.fold_ops
-    if _waiting(view) < max(fold_ops, 1):
+    fold_ops = stores.settings.flush_ops
+    if _unflushed(view) < max(fold_ops, 1):
         return False
-    flat = sum(each.live for each in view.manifest.segments if not each.has_graph)
-    behind = waiting(stores, view.collection.id)
-    return behind is not None and behind.ops > min(flat * _SMALL, FOLDS_AT_ONCE * fold_ops)
+    flat = sum(each.live_rows for each in view.manifest.segments if not each.has_graph)
+    behind = unflushed(stores, view.collection.id)
+    return behind is not None and behind.ops > min(flat * _SMALL, MAX_CONCURRENT_FLUSHES * fold_ops)
 
 
-def _waiting(view: View) -> int:
+def _unflushed(view: Snapshot) -> int:
     """Operations of the view that are not folded."""
-    return view.ops - view.manifest.folded_ops
+    return view.applied_ops - view.manifest.flushed_ops
 
 
-def _fold_seconds(view: View) -> float:
-    tail = view.parts[len(view.manifest.segments) :]
-    return 2 * sum(each.part.vectors.nbytes for each in tail) / _BYTES_PER_SECOND
+def _flush_seconds(view: Snapshot) -> float:
+    tail = view.row_groups[len(view.manifest.segments) :]
+    return 2 * sum(each.rows.vectors.nbytes for each in tail) / _BYTES_PER_SECOND
 
 
-def _merge_seconds(merge: Merge, settings: Settings) -> float:
+def _compaction_seconds(merge: Compaction, settings: Settings) -> float:
     """Reading, writing, and inserting what the graph extended does not have."""
     size = sum(each.size for each in merge.inputs)
-    inserted = sum(each.live * each.dimension for each in merge.inputs if each != merge.base) if merge.graph else 0
-    return 2 * size / _BYTES_PER_SECOND + inserted / (_FLOATS_PER_SECOND * max(settings.build_threads, 1))
+    inserted = sum(each.live_rows * each.dimension for each in merge.inputs if each != merge.base) if merge.graph else 0
+    return 2 * size / _BYTES_PER_SECOND + inserted / (_FLOATS_PER_SECOND * max(settings.compaction_threads, 1))

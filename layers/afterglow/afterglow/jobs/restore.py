@@ -16,8 +16,8 @@ from afterglow.catalog import Catalog, collections, deletions
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection, Database
 from afterglow.collection.time_travel import fork
-from afterglow.collection.time_travel.fork import Wish
-from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.time_travel.fork import ForkRequest
+from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.write import write_path
 from afterglow.errors import InvalidArgument, NotFound
 from afterglow.log import entry as entries
@@ -28,7 +28,7 @@ _LONGEST_NAME = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Restorable:
+class DroppedCollection:
     """A dropped collection that can be brought back until `until`; both times are Unix seconds."""
 
     collection: Collection
@@ -36,16 +36,16 @@ class Restorable:
     until: float
 
 
-def restorable(stores: Stores, place: Database) -> Iterator[Restorable]:
+def restorable(stores: Stores, place: Database) -> Iterator[DroppedCollection]:
     """What was dropped of a database, the newest first. Raises Unavailable, Corrupt."""
     retention = stores.settings.retention_seconds
-    for note in sorted(deletions.notes(stores.table), key=lambda note: -note.at):
+    for note in sorted(deletions.list_records(stores.table), key=lambda note: -note.deleted_at):
         item = log.read_state(stores.table, note.id)
         state = None if item is None else states.decode(item)
-        until = note.at + retention
+        until = note.deleted_at + retention
         is_there = state is not None and (state.tenant, state.database) == (place.tenant, place.name)
-        if state is not None and is_there and not note.forget and until > stores.ambient.now():
-            yield Restorable(state, note.at, until)
+        if state is not None and is_there and not note.skip_retention and until > stores.system.now():
+            yield DroppedCollection(state, note.deleted_at, until)
 
 
 def find(stores: Stores, place: Database, wanted: str) -> Collection:
@@ -68,26 +68,26 @@ def find(stores: Stores, place: Database, wanted: str) -> Collection:
     return of_id
 
 
-def roll_back(
-    stores: Stores, source: Collection, moment: Moment | None, name: str | None = None, *, replace: bool = False
+def restore(
+    stores: Stores, source: Collection, moment: PointInTime | None, name: str | None = None, *, replace: bool = False
 ) -> Collection:
     """The collection as of a moment (of a dropped one None is its end), as a new one; with `replace` in its place.
 
     Without a name a dropped collection gets its own again, a living one one with the time in it. Raises NotFound,
     AlreadyExists, InvalidArgument where the moment is not to be had, Unavailable, StorageFull.
     """
-    if moment is None and not source.dropped:
+    if moment is None and not source.is_dropped:
         raise InvalidArgument(f"collection {source.name!r} is there: say as of when it is wanted")
-    now = stores.ambient.now()
-    place = Catalog(stores.table, stores.ambient).get_database(source.tenant, source.database)
+    now = stores.system.now()
+    place = Catalog(stores.table, stores.system).get_database(source.tenant, source.database)
     if name is None:
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-        name = source.name if source.dropped else f"{source.name[:_LONGEST_NAME]}-restored-{stamp}"
-    as_of = moment or Moment(time=entries.milliseconds(now))
-    made = fork.fork(stores, source.id, Wish(place, name), as_of)
-    if not replace or source.dropped:
+        name = source.name if source.is_dropped else f"{source.name[:_LONGEST_NAME]}-restored-{stamp}"
+    as_of = moment or PointInTime(time=entries.milliseconds(now))
+    made = fork.fork(stores, source.id, ForkRequest(place, name), as_of)
+    if not replace or source.is_dropped:
         return made
-    replaced = collections.replace_by(stores.table, stores.ambient, source.id, made.id)
-    write_path.fence(stores, source.id)
-    write_path.tell_indexer(stores, source.id, "dropped")
+    replaced = collections.swap_name(stores.table, stores.system, source.id, made.id)
+    write_path.seal_log(stores, source.id)
+    write_path.notify_indexer(stores, source.id, "dropped")
     return replaced

@@ -28,28 +28,28 @@ from afterglow.catalog import Catalog, Collection, Database, collections, keys
 from afterglow.catalog import state as states
 from afterglow.collection.replica.checkpoint import graph_parameters
 from afterglow.collection.replica.replica import Replica
-from afterglow.collection.replica.replica_state import LivePart
+from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.errors import AfterglowError, Corrupt
 from afterglow.jobs import checksums
 from afterglow.log import entry as entries
 from afterglow.log import read as log
-from afterglow.log.entry import Entry, Kind
-from afterglow.log.read import Trimmed
+from afterglow.log.entry import Entry, EntryKind
+from afterglow.log.read import LogTrimmed
 from afterglow.segment import id_index
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import Manifest
-from afterglow.segment.reader import Segment, read_dead
-from afterglow.storage.ports import Item, ObjectMissing, Stores
+from afterglow.segment.reader import Segment, read_deletions
+from afterglow.storage.ports import Item, ObjectNotFound, Stores
 
-_LOOKS = 10
+_MAX_READS = 10
 _SHOWN = 3
 
-Looked = Callable[[int], None]
+OnBytesRead = Callable[[int], None]
 """Is told of the bytes that were compared."""
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedCollection:
     """A name of a database, and the collection that it points to."""
 
     database: Database
@@ -61,10 +61,10 @@ class Named:
 
 
 @dataclass(slots=True)
-class Verified:
+class VerifyReport:
     """What was looked at of a collection, and what is wrong with it, a sentence each."""
 
-    named: Named
+    named: NamedCollection
     records: int = 0
     segments: int = 0
     entries: int = 0
@@ -72,19 +72,19 @@ class Verified:
     problems: list[str] = field(default_factory=list)
 
 
-def everything(stores: Stores) -> Iterator[Named]:
+def all_collections(stores: Stores) -> Iterator[NamedCollection]:
     """Every name of every database."""
-    catalog = Catalog(stores.table, stores.ambient)
+    catalog = Catalog(stores.table, stores.system)
     for tenant in catalog.list_tenants():
         for database in catalog.list_databases(tenant):
-            for name, collection in collections.named(stores.table, database.home):
-                yield Named(database, name, collection)
+            for name, collection in collections.list_names(stores.table, database.namespace_id):
+                yield NamedCollection(database, name, collection)
 
 
-def verify(stores: Stores, named: Named, looked: Looked = lambda _: None) -> Verified | None:
+def verify(stores: Stores, named: NamedCollection, looked: OnBytesRead = lambda _: None) -> VerifyReport | None:
     """Look at one collection; None where the name has gone meanwhile. Raises Unavailable."""
-    looks: list[Verified] = []
-    while len(looks) < _LOOKS:
+    looks: list[VerifyReport] = []
+    while len(looks) < _MAX_READS:
         before = _moment(stores, named)
         if before is None:
             return None
@@ -97,20 +97,20 @@ def verify(stores: Stores, named: Named, looked: Looked = lambda _: None) -> Ver
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class _Identity:
     """What must not change for a problem to count: where the name points, and the state."""
 
     state: Item | None
 
 
-def _moment(stores: Stores, named: Named) -> _Moment | None:
-    if (named.name, named.collection) not in collections.named(stores.table, named.database.home):
+def _moment(stores: Stores, named: NamedCollection) -> _Identity | None:
+    if (named.name, named.collection) not in collections.list_names(stores.table, named.database.namespace_id):
         return None
-    return _Moment(log.read_state(stores.table, named.collection))
+    return _Identity(log.read_state(stores.table, named.collection))
 
 
-def _look(stores: Stores, named: Named, item: Item | None, looked: Looked) -> Verified:
-    found = Verified(named)
+def _look(stores: Stores, named: NamedCollection, item: Item | None, looked: OnBytesRead) -> VerifyReport:
+    found = VerifyReport(named)
     if item is None:
         found.problems.append(f"the name points to collection {named.collection}, which has no state")
         return found
@@ -127,35 +127,38 @@ def _look(stores: Stores, named: Named, item: Item | None, looked: Looked) -> Ve
     return found
 
 
-def _check_state(found: Verified, state: Collection) -> None:
+def _check_state(found: VerifyReport, state: Collection) -> None:
     named = found.named
     said = (state.tenant, state.database, state.name)
-    if said != (named.database.tenant, named.database.name, named.name) or state.home != named.database.home:
+    if (
+        said != (named.database.tenant, named.database.name, named.name)
+        or state.namespace_id != named.database.namespace_id
+    ):
         found.problems.append(f"the state of collection {state.id} is that of {'/'.join(said)}")
     if state.id != named.collection:
         found.problems.append(f"the state of collection {named.collection} says that it is {state.id}")
-    if state.dropped:
+    if state.is_dropped:
         found.problems.append(f"the name points to collection {state.id}, which is dropped")
 
 
-def _check_checkpoint(stores: Stores, found: Verified, state: Collection, looked: Looked) -> bool:
+def _check_checkpoint(stores: Stores, found: VerifyReport, state: Collection, looked: OnBytesRead) -> bool:
     """Manifest, files and segments; whether they can be used."""
-    if state.manifest is None:
+    if state.manifest_key is None:
         return True
     before = len(found.problems)
     try:
-        manifest = manifests.load(stores.objects, state.manifest)
-    except (Corrupt, ObjectMissing) as error:
+        manifest = manifests.load(stores.objects, state.manifest_key)
+    except (Corrupt, ObjectNotFound) as error:
         found.problems.append(error.message)
         return False
-    if manifest.folded != state.folded or manifest.folded_ops != state.folded_ops:
+    if manifest.flushed_seq != state.flushed_seq or manifest.flushed_ops != state.flushed_ops:
         found.problems.append(
-            f"manifest {state.manifest} is folded to entry {manifest.folded} ({manifest.folded_ops} operations), "
-            f"the state says {state.folded} ({state.folded_ops})"
+            f"manifest {state.manifest_key} is folded to entry {manifest.flushed_seq} ({manifest.flushed_ops} operations), "
+            f"the state says {state.flushed_seq} ({state.flushed_ops})"
         )
     found.records, found.segments = manifest.records, len(manifest.segments)
     for file in (file for segment in manifest.segments for file in segment.objects):
-        problem = checksums.problem_of(stores.objects, file)
+        problem = checksums.checksum_problem(stores.objects, file)
         if problem is not None:
             found.problems.append(f"object {file.key} {problem}")
         found.size += file.size
@@ -171,15 +174,15 @@ def _check_segments(stores: Stores, state: Collection, manifest: Manifest) -> li
     for info in manifest.segments:
         try:
             segment = Segment(stores.objects, info, graph_parameters(state), verify=False)
-            parts.append(LivePart(segment.part, read_dead(stores.objects, info)))
-        except (Corrupt, ObjectMissing) as error:
+            parts.append(RowGroupView(segment.rows, read_deletions(stores.objects, info)))
+        except (Corrupt, ObjectNotFound) as error:
             problems.append(error.message)
     if problems:
         return problems
-    return _check_parts(parts, manifest.records, manifest.next_ordinal, f"manifest {state.manifest}")
+    return _check_parts(parts, manifest.records, manifest.next_row_seq, f"manifest {state.manifest_key}")
 
 
-def _check_parts(parts: Sequence[LivePart], records: int, next_ordinal: int, who: str) -> list[str]:
+def _check_parts(parts: Sequence[RowGroupView], records: int, next_ordinal: int, who: str) -> list[str]:
     """Whether the live rows are what `who` says of them."""
     problems = []
     rows = [_live_rows(each) for each in parts]
@@ -187,7 +190,7 @@ def _check_parts(parts: Sequence[LivePart], records: int, next_ordinal: int, who
     if count != records:
         problems.append(f"{who} claims {records} records, there are {count}")
     problems += [f"{who}: record id {each!r} is there twice" for each in _repeated_ids(parts, rows)[:_SHOWN]]
-    own = [each.part.ordinals[some] for each, some in zip(parts, rows, strict=True)]
+    own = [each.rows.row_seqs[some] for each, some in zip(parts, rows, strict=True)]
     ordinals = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *own]))
     if (ordinals[1:] == ordinals[:-1]).any():
         problems.append(f"{who}: an insertion ordinal is there twice")
@@ -196,15 +199,15 @@ def _check_parts(parts: Sequence[LivePart], records: int, next_ordinal: int, who
     return problems
 
 
-def _live_rows(live: LivePart) -> NDArray[np.int64]:
-    return np.arange(live.part.rows) if live.dead is None else np.flatnonzero(~live.dead)
+def _live_rows(live: RowGroupView) -> NDArray[np.int64]:
+    return np.arange(live.rows.rows) if live.deleted is None else np.flatnonzero(~live.deleted)
 
 
-def _repeated_ids(parts: Sequence[LivePart], rows: Sequence[NDArray[np.int64]]) -> list[str]:
+def _repeated_ids(parts: Sequence[RowGroupView], rows: Sequence[NDArray[np.int64]]) -> list[str]:
     """Ids that more than one live row has: sought among those whose hashes are."""
     found: list[NDArray[np.uint64]] = [np.empty(0, dtype=np.uint64)]
     for live, some in zip(parts, rows, strict=True):
-        hashes, hashed = id_index.index(live.part.ids)
+        hashes, hashed = id_index.build(live.rows.ids)
         found.append(hashes[np.isin(hashed, some)])
     together = np.sort(np.concatenate(found))
     suspects = np.unique(together[1:][together[1:] == together[:-1]])
@@ -212,22 +215,22 @@ def _repeated_ids(parts: Sequence[LivePart], rows: Sequence[NDArray[np.int64]]) 
         return []
     counts: Counter[str] = Counter()
     for live, some in zip(parts, rows, strict=True):
-        hashes, hashed = id_index.index(live.part.ids)
+        hashes, hashed = id_index.build(live.rows.ids)
         suspected = np.intersect1d(hashed[np.isin(hashes, suspects)], some)
-        counts.update((each or b"").decode() for each in live.part.ids.fetch(suspected))
+        counts.update((each or b"").decode() for each in live.rows.ids.take(suspected))
     return sorted(each for each, count in counts.items() if count > 1)
 
 
-def _check_log(stores: Stores, found: Verified, state: Collection) -> bool:
+def _check_log(stores: Stores, found: VerifyReport, state: Collection) -> bool:
     """The entries that have items; whether those after the checkpoint can be applied."""
     pk = keys.collection(state.id)
-    for item in stores.table.query(pk, after=entries.BEFORE_ALL, before=entries.key(state.folded + 1)):
+    for item in stores.table.query(pk, after=entries.BEFORE_ALL, before=entries.key(state.flushed_seq + 1)):
         try:
             entries.decode(item)
         except Corrupt as error:
             found.problems.append(error.message)
-    before, expected = len(found.problems), state.folded
-    for item in stores.table.query(pk, after=entries.key(state.folded), before=entries.AFTER_ALL):
+    before, expected = len(found.problems), state.flushed_seq
+    for item in stores.table.query(pk, after=entries.key(state.flushed_seq), before=entries.AFTER_ALL):
         expected += 1
         try:
             entry = entries.decode(item)
@@ -243,24 +246,26 @@ def _check_log(stores: Stores, found: Verified, state: Collection) -> bool:
 
 
 def _check_entry(stores: Stores, state: Collection, entry: Entry) -> list[str]:
-    if entry.kind is Kind.STUB:
-        return [f"log entry {entry.seq} of collection {state.id} is a stub, but the checkpoint ends at {state.folded}"]
+    if entry.kind is EntryKind.PLACEHOLDER:
+        return [
+            f"log entry {entry.seq} of collection {state.id} is a stub, but the checkpoint ends at {state.flushed_seq}"
+        ]
     try:
-        list(log.load(stores, state.id, [entry]))
+        list(log.load_batches(stores, state.id, [entry]))
     except Corrupt as error:
         return [error.message]
-    except Trimmed:
+    except LogTrimmed:
         return [f"log entry {entry.seq} of collection {state.id} has gone"]
     return []
 
 
-def _check_together(stores: Stores, found: Verified) -> None:
+def _check_together(stores: Stores, found: VerifyReport) -> None:
     # What the files hold was compared above.
     unverified = replace(stores, settings=replace(stores.settings, verify_checksums=False))
     try:
-        view = Replica(unverified, found.named.collection).view()
+        view = Replica(unverified, found.named.collection).snapshot()
     except AfterglowError as error:
         found.problems.append(f"collection {found.named.collection} cannot be opened: {error.message}")
         return
     found.records = view.records
-    found.problems += _check_parts(view.parts, view.records, view.next_ordinal, f"log entry {view.applied}")
+    found.problems += _check_parts(view.row_groups, view.records, view.next_row_seq, f"log entry {view.applied_seq}")

@@ -34,8 +34,8 @@ class Archive:
     key: str
     first: int
     last: int
-    begins: int
-    ends: int
+    start_time: int
+    end_time: int
 
 
 def prefix(collection_id: UUID) -> str:
@@ -48,14 +48,14 @@ def store(stores: Stores, collection_id: UUID, clock: int, kept: Sequence[Entry]
 
     Raises Unavailable, StorageFull.
     """
-    ends = max(clock, *(each.at for each in kept))
+    ends = max(clock, *(each.appended_at for each in kept))
     span = f"{kept[-1].seq:020}-{kept[0].seq}-{clock}-{ends}"
-    key = f"{prefix(collection_id)}{span}-{stores.ambient.nonce()}.log"
-    stores.objects.put(key, pack(kept))
+    key = f"{prefix(collection_id)}{span}-{stores.system.nonce()}.log"
+    stores.objects.put(key, encode(kept))
     return key
 
 
-def place(key: str) -> Archive:
+def parse_key(key: str) -> Archive:
     """What an archive's key says. Raises Corrupt."""
     try:
         last, first, begins, ends, _ = key.rpartition("/")[2].split("-")
@@ -64,20 +64,20 @@ def place(key: str) -> Archive:
         raise Corrupt(f"{key} is not the key of an archive") from error
 
 
-def listed(objects: Objects, collection_id: UUID) -> Iterator[Archive]:
+def list_archives(objects: Objects, collection_id: UUID) -> Iterator[Archive]:
     """The collection's archives, ascending by their last entry."""
-    return (place(info.key) for info in objects.list(prefix(collection_id)))
+    return (parse_key(info.key) for info in objects.list(prefix(collection_id)))
 
 
 def load(objects: Objects, archive: Archive) -> list[Entry]:
     """The entries of an archive. Raises ObjectMissing, Corrupt, Unavailable."""
-    found = unpack(objects.get(archive.key), archive.key)
+    found = decode(objects.get(archive.key), archive.key)
     if [each.seq for each in found] != list(range(archive.first, archive.last + 1)):
         raise Corrupt(f"{archive.key} does not hold the entries {archive.first} to {archive.last}")
     return found
 
 
-def pack(kept: Sequence[Entry]) -> bytes:
+def encode(kept: Sequence[Entry]) -> bytes:
     """The content of an archive."""
     parts = []
     for each in kept:
@@ -87,7 +87,7 @@ def pack(kept: Sequence[Entry]) -> bytes:
     return _PREFIX.pack(MAGIC, xxhash.xxh3_64_intdigest(body)) + body
 
 
-def unpack(content: bytes, name: str) -> list[Entry]:
+def decode(content: bytes, name: str) -> list[Entry]:
     """The entries of an archive's content; `name` is what a Corrupt error calls it."""
     view = memoryview(content)
     if len(view) < _PREFIX.size or _PREFIX.unpack_from(view)[0] != MAGIC:

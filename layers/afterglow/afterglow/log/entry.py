@@ -24,12 +24,12 @@ _DIGITS = 20
 _TIME_DIGITS = 14
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     """What an entry is."""
 
     BATCH = "batch"
-    STUB = "stub"
-    FENCE = "fence"
+    PLACEHOLDER = "stub"
+    SEAL = "fence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class Entry:
     """
 
     seq: int
-    kind: Kind
+    kind: EntryKind
     nonce: str
-    at: int = 0
-    ops: int = 0
-    size: int = 0
-    object: str | None = None
-    frame: bytes | None = None
+    appended_at: int = 0
+    op_count: int = 0
+    byte_size: int = 0
+    payload_key: str | None = None
+    payload: bytes | None = None
     ttl_key: str | None = None
 
 
@@ -71,9 +71,9 @@ def milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def following(clock: int, entry: Entry) -> int:
+def advance_log_time(clock: int, entry: Entry) -> int:
     """The time of the log at `entry`, where it is `clock` at the entry before."""
-    return max(clock, entry.at)
+    return max(clock, entry.appended_at)
 
 
 def payload_prefix(collection_id: UUID) -> str:
@@ -87,13 +87,13 @@ def encode(entry: Entry) -> bytes:
         "format": FORMAT,
         "kind": entry.kind,
         "nonce": entry.nonce,
-        "at": entry.at,
-        "ops": entry.ops,
-        "size": entry.size,
-        "object": entry.object,
+        "at": entry.appended_at,
+        "ops": entry.op_count,
+        "size": entry.byte_size,
+        "object": entry.payload_key,
         "ttl_key": entry.ttl_key,
     }
-    return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + (entry.frame or b"")
+    return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + (entry.payload or b"")
 
 
 def decode(item: Item) -> Entry:
@@ -105,19 +105,19 @@ def decode(item: Item) -> Entry:
             raise Corrupt(f"{item.pk} {item.sk} is not a log entry of a known version")
         return Entry(
             seq=int(item.sk.removeprefix(LOG)),
-            kind=Kind(head["kind"]),
+            kind=EntryKind(head["kind"]),
             nonce=head["nonce"],
-            at=head["at"],
-            ops=head["ops"],
-            size=head["size"],
-            object=head["object"],
-            frame=frame or None,
+            appended_at=head["at"],
+            op_count=head["ops"],
+            byte_size=head["size"],
+            payload_key=head["object"],
+            payload=frame or None,
             ttl_key=head["ttl_key"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{item.pk} {item.sk} cannot be read: {error}") from error
 
 
-def stub_of(entry: Entry) -> Entry:
+def placeholder_for(entry: Entry) -> Entry:
     """What keeps the slot of a folded entry."""
-    return Entry(entry.seq, Kind.STUB, entry.nonce, entry.at)
+    return Entry(entry.seq, EntryKind.PLACEHOLDER, entry.nonce, entry.appended_at)

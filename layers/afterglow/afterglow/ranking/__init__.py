@@ -11,6 +11,6 @@
 
 from afterglow.ranking.ast import Rank
 from afterglow.ranking.evaluate import evaluate
-from afterglow.ranking.scores import Domain, Found
+from afterglow.ranking.scores import KnnHits, ScoreSet
 
-__all__ = ["Domain", "Found", "Rank", "evaluate"]
+__all__ = ["KnnHits", "Rank", "ScoreSet", "evaluate"]

@@ -21,14 +21,14 @@ class Function(StrEnum):
     LOG = "$log"
 
 
-class Pairing(StrEnum):
+class BinaryOp(StrEnum):
     """Operators of two numbers whose order counts."""
 
     SUB = "$sub"
     DIV = "$div"
 
 
-class Folding(StrEnum):
+class NaryOp(StrEnum):
     """Operators of any number of numbers."""
 
     SUM = "$sum"
@@ -45,7 +45,7 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest:
+class KnnScore:
     """What the $knn of this number found; `default` is the score of all other records, None where they drop out."""
 
     number: int
@@ -54,7 +54,7 @@ class Nearest:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapped:
+class Unary:
     """A function of an expression."""
 
     function: Function
@@ -62,20 +62,20 @@ class Mapped:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class Binary:
     """Two expressions, in this order."""
 
-    pairing: Pairing
+    pairing: BinaryOp
     left: "Rank"
     right: "Rank"
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class Nary:
     """Several expressions from left to right."""
 
-    folding: Folding
+    folding: NaryOp
     operands: tuple["Rank", ...]
 
 
-Rank = Value | Nearest | Mapped | Paired | Folded
+Rank = Value | KnnScore | Unary | Binary | Nary

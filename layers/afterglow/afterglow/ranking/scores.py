@@ -27,7 +27,7 @@ Scores = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class KnnHits:
     """What a $knn found: distinct records, nearest first, and their distances."""
 
     records: Records
@@ -35,14 +35,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Domain:
+class ScoreSet:
     """Scores of some records; `records` ascend."""
 
     records: Records
     scores: Scores
     default: np.float32 | None = None
 
-    def among(self, records: Records) -> Scores | np.float32:
+    def scores_of(self, records: Records) -> Scores | np.float32:
         """The score of each of the records (ascending), which are in the support unless there is a default.
 
         One number where all have it for want of a support.
@@ -57,25 +57,25 @@ class Domain:
         return np.where(self.records[at] == records, self.scores[at], self.default)
 
 
-def flat(score: float) -> Domain:
+def constant(score: float) -> ScoreSet:
     """The same score for every record, and no support."""
-    return Domain(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.float32(score))
+    return ScoreSet(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.float32(score))
 
 
-def of_found(found: Found, default: float | None, *, by_rank: bool) -> Domain:
+def of_found(found: KnnHits, default: float | None, *, by_rank: bool) -> ScoreSet:
     """The distances of what was found, or with `by_rank` its places, counted from 0."""
     scores = np.arange(len(found.records), dtype=np.float32) if by_rank else found.distances
     order = np.argsort(found.records)
-    return Domain(found.records[order], scores[order], None if default is None else np.float32(default))
+    return ScoreSet(found.records[order], scores[order], None if default is None else np.float32(default))
 
 
-def mapped(domain: Domain, function: Callable[..., Scores]) -> Domain:
+def apply(domain: ScoreSet, function: Callable[..., Scores]) -> ScoreSet:
     """A function of every score."""
     default = None if domain.default is None else np.float32(function(domain.default))
-    return Domain(domain.records, function(domain.scores), default)
+    return ScoreSet(domain.records, function(domain.scores), default)
 
 
-def combined(left: Domain, right: Domain, operator: Callable[..., Scores]) -> Domain:
+def combine(left: ScoreSet, right: ScoreSet, operator: Callable[..., Scores]) -> ScoreSet:
     """An operator of the scores that two domains give to one record."""
     default = None
     if left.default is None and right.default is None:
@@ -88,8 +88,8 @@ def combined(left: Domain, right: Domain, operator: Callable[..., Scores]) -> Do
         records = _union(left.records, right.records)
         default = np.float32(operator(left.default, right.default))
     if not len(records):
-        return Domain(records, np.empty(0, dtype=np.float32), default)
-    return Domain(records, operator(left.among(records), right.among(records)), default)
+        return ScoreSet(records, np.empty(0, dtype=np.float32), default)
+    return ScoreSet(records, operator(left.scores_of(records), right.scores_of(records)), default)
 
 
 def _union(left: Records, right: Records) -> Records:

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns.column import Columns, Kind, Lane
+from afterglow.columns.column import Column, ColumnSet, ColumnType
 
 _ORDER = tuple(
-    Kind(each) for each in ("bool", "int", "float", "str", "bool_list", "int_list", "float_list", "str_list")
+    ColumnType(each) for each in ("bool", "int", "float", "str", "bool_list", "int_list", "float_list", "str_list")
 )
-_SAME_CLASS = {Kind.FLOAT: Kind.INT}
+_SAME_CLASS = {ColumnType.FLOAT: ColumnType.INT}
 """Kinds that are ordered with another."""
 
 Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Codes:
+class SortKeys:
     """For n records: `order` (int64) sorts them by value, 1 and 1.0 being equal; `identity` tells these two apart."""
 
     order: NDArray[np.int64]
@@ -45,15 +45,15 @@ class _Gathered:
         self.codes.append(own[inverse])
 
 
-def codes(columns: Sequence[Columns], parts: NDArray[np.int64], rows: NDArray[np.int64], key: str) -> Codes:
+def sort_keys(columns: Sequence[ColumnSet], parts: NDArray[np.int64], rows: NDArray[np.int64], key: str) -> SortKeys:
     """The values that records have under `key`; record i is row rows[i] of the part whose columns are parts[i]-th."""
-    gathered: dict[Kind, _Gathered] = {}
+    gathered: dict[ColumnType, _Gathered] = {}
     for index in np.flatnonzero(np.bincount(parts)).tolist():
         places = np.flatnonzero(parts == index)
-        for lane in columns[index].lanes.get(key, ()):
-            if lane.kind in _ORDER:
+        for lane in columns[index].columns.get(key, ()):
+            if lane.type in _ORDER:
                 having, entries = _entries(lane, rows[places])
-                gathered.setdefault(lane.kind, _Gathered()).add(places[having], *_distinct(lane, entries))
+                gathered.setdefault(lane.type, _Gathered()).add(places[having], *_distinct(lane, entries))
     order = np.zeros(len(parts), dtype=np.int64)
     identity = np.zeros(len(parts), dtype=np.int64)
     base = 1
@@ -68,30 +68,30 @@ def codes(columns: Sequence[Columns], parts: NDArray[np.int64], rows: NDArray[np
                 order[places] = own[of_kind]
                 identity[places] = 2 * own[of_kind] + offset
         base += len(ranks)
-    return Codes(order, identity)
+    return SortKeys(order, identity)
 
 
-def _classes(gathered: dict[Kind, _Gathered]) -> list[list[Kind]]:
+def _classes(gathered: dict[ColumnType, _Gathered]) -> list[list[ColumnType]]:
     """The kinds in their order, those together that are ordered with one another."""
-    classes: dict[Kind, list[Kind]] = {}
+    classes: dict[ColumnType, list[ColumnType]] = {}
     for kind in _ORDER:
         if kind in gathered:
             classes.setdefault(_SAME_CLASS.get(kind, kind), []).append(kind)
     return list(classes.values())
 
 
-def _entries(lane: Lane, rows: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def _entries(lane: Column, rows: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Which of the rows have a value in the lane, and at which entries."""
-    if lane.rows is None:
+    if lane.row_ids is None:
         return np.ones(len(rows), dtype=np.bool_), rows
-    if not len(lane.rows):
+    if not len(lane.row_ids):
         return np.zeros(len(rows), dtype=np.bool_), np.empty(0, dtype=np.int64)
-    at = np.minimum(np.searchsorted(lane.rows, rows.astype(np.uint32)), len(lane.rows) - 1)
-    having = lane.rows[at] == rows
+    at = np.minimum(np.searchsorted(lane.row_ids, rows.astype(np.uint32)), len(lane.row_ids) - 1)
+    having = lane.row_ids[at] == rows
     return having, at[having]
 
 
-def _distinct(lane: Lane, entries: NDArray[np.int64]) -> tuple[Iterable[Any], NDArray[np.int64]]:
+def _distinct(lane: Column, entries: NDArray[np.int64]) -> tuple[Iterable[Any], NDArray[np.int64]]:
     """The distinct values of some entries, and which of them each entry has."""
     if lane.offsets is not None:
         bounds = zip(lane.offsets[entries].tolist(), lane.offsets[entries + 1].tolist(), strict=True)
@@ -103,5 +103,5 @@ def _distinct(lane: Lane, entries: NDArray[np.int64]) -> tuple[Iterable[Any], ND
     return _decoded(lane, distinct), found
 
 
-def _decoded(lane: Lane, values: NDArray[Any]) -> list[Any]:
-    return values.tolist() if lane.vocabulary is None else lane.vocabulary.encoded(values.astype(np.int64))
+def _decoded(lane: Column, values: NDArray[Any]) -> list[Any]:
+    return values.tolist() if lane.dictionary is None else lane.dictionary.utf8_values(values.astype(np.int64))

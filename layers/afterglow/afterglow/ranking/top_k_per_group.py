@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.int64]
 
 
-def best_of_groups(groups: Sequence[Numbers], by: Sequence[Numbers], k: int, *, largest: bool) -> Numbers:
+def top_k_per_group(groups: Sequence[Numbers], by: Sequence[Numbers], k: int, *, largest: bool) -> Numbers:
     """The places of the k first of each group, ascending.
 
     `groups` has an array per grouping key: records of one group agree in all of them. `by` has one per key to sort by,

@@ -23,7 +23,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from afterglow.errors import Corrupt
-from afterglow.storage.ports import ObjectMissing, Objects
+from afterglow.storage.ports import ObjectNotFound, Objects
 
 MAGIC = b"AGF1"
 _PREFIX = struct.Struct("<4sI")
@@ -31,11 +31,11 @@ _ALIGNMENT = 64
 _CHUNK = 4 * 1024 * 1024
 _ATTEMPTS = 4
 _DTYPES = {"|u1", "|b1", "|i1", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8"}
-ADVICE = "restore it from a backup, or delete the collection"
+RESTORE_HINT = "restore it from a backup, or delete the collection"
 
 
 @dataclass(frozen=True, slots=True)
-class FileInfo:
+class FileRef:
     """A file as the manifest names it: object key, bytes, xxh3-128 in hex."""
 
     key: str
@@ -44,7 +44,7 @@ class FileInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
+class ArrayStream:
     """An array that is written in pieces: its shape, and the pieces in order."""
 
     dtype: str
@@ -52,7 +52,7 @@ class Streamed:
     pieces: Iterable[NDArray[Any]]
 
 
-def write(path: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any] | Streamed]) -> str:
+def write(path: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any] | ArrayStream]) -> str:
     """Write the file (not synced); its checksum. Pieces of a `Streamed` array are taken one at a time."""
     entries: list[dict[str, Any]] = []
     offset = 0
@@ -73,21 +73,21 @@ def write(path: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, N
         put(_PREFIX.pack(MAGIC, len(header)) + header)
         put(_padding(_PREFIX.size + len(header)))
         for entry, array in zip(entries, arrays.values(), strict=True):
-            for piece in array.pieces if isinstance(array, Streamed) else (array,):
+            for piece in array.pieces if isinstance(array, ArrayStream) else (array,):
                 if piece.size:
                     put(np.ascontiguousarray(piece, dtype=entry["dtype"]).data.cast("B"))
             put(_padding(_size(array, entry["dtype"])))
     return digest.hexdigest()
 
 
-def store(objects: Objects, key: str, path: Path, checksum: str | None = None) -> FileInfo:
+def upload(objects: Objects, key: str, path: Path, checksum: str | None = None) -> FileRef:
     """Upload the file and say how the manifest shall name it; its checksum is computed where it is not known."""
-    info = FileInfo(key, path.stat().st_size, checksum_of(path) if checksum is None else checksum)
+    info = FileRef(key, path.stat().st_size, checksum_of(path) if checksum is None else checksum)
     objects.upload(key, path)
     return info
 
 
-def peek(path: Path, kind: str) -> dict[str, NDArray[Any]]:
+def map_arrays(path: Path, kind: str) -> dict[str, NDArray[Any]]:
     """The arrays of a file just written, mapped."""
     with path.open("rb") as file:
         view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -106,20 +106,20 @@ class MappedFile:
     A shared lock on it, as long as this lives, keeps a cache of downloaded files from taking it for one not in use.
     """
 
-    def __init__(self, objects: Objects, info: FileInfo, *, verify: bool = True) -> None:
+    def __init__(self, objects: Objects, info: FileRef, *, verify: bool = True) -> None:
         """Raises Corrupt when length or checksum differ from `info`, ObjectMissing. A damaged copy is fetched anew."""
         self.info = info
         try:
             self._open(objects, verify=verify)
         except Corrupt:
-            if not objects.renew(info.key):
+            if not objects.invalidate(info.key):
                 raise
             self._open(objects, verify=verify)
         weakref.finalize(self, self._file.close)
         self.map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def _open(self, objects: Objects, *, verify: bool) -> None:
-        self.path, self._file = _opened(objects, self.info.key)
+        self.path, self._file = _open_locked(objects, self.info.key)
         try:
             self._seen = self._signature()
             self._compare(verify)
@@ -127,7 +127,7 @@ class MappedFile:
             self._file.close()
             raise
 
-    def check(self) -> None:
+    def verify_unchanged(self) -> None:
         """Notice a file that was changed or cut under the map, before touching it: a cut file would kill the process.
 
         Costs one `fstat`; only where size or time changed is the file read again. Raises Corrupt.
@@ -147,15 +147,15 @@ class MappedFile:
     def _compare(self, verify: bool) -> None:
         size = self._seen[0] if not verify else os.fstat(self._file.fileno()).st_size
         if size != self.info.size:
-            raise Corrupt(f"{self.info.key} is damaged: {size} bytes instead of {self.info.size}; {ADVICE}")
+            raise Corrupt(f"{self.info.key} is damaged: {size} bytes instead of {self.info.size}; {RESTORE_HINT}")
         if verify and _checksum(self._file) != self.info.checksum:
-            raise Corrupt(f"{self.info.key} is damaged: it does not match its checksum; {ADVICE}")
+            raise Corrupt(f"{self.info.key} is damaged: it does not match its checksum; {RESTORE_HINT}")
 
 
-def _opened(objects: Objects, key: str) -> tuple[Path, BinaryIO]:
+def _open_locked(objects: Objects, key: str) -> tuple[Path, BinaryIO]:
     """The object's file, open and locked as in use; again where a cache made room just before."""
     for _ in range(_ATTEMPTS):
-        path = objects.local_file(key)
+        path = objects.local_path(key)
         try:
             file = path.open("rb")
         except FileNotFoundError:
@@ -164,7 +164,7 @@ def _opened(objects: Objects, key: str) -> tuple[Path, BinaryIO]:
         if os.fstat(file.fileno()).st_nlink:
             return path, file
         file.close()
-    raise ObjectMissing(f"object {key} is not there")
+    raise ObjectNotFound(f"object {key} is not there")
 
 
 def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -173,21 +173,21 @@ def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[
         magic, length = _PREFIX.unpack_from(view)
         header = orjson.loads(view[_PREFIX.size : _PREFIX.size + length]) if magic == MAGIC else None
         if header is None or header["kind"] != kind:
-            raise Corrupt(f"{name} is not a {kind} file of a known version; {ADVICE}")
+            raise Corrupt(f"{name} is not a {kind} file of a known version; {RESTORE_HINT}")
         start = _padded(_PREFIX.size + length)
         arrays = {}
         for entry in header["arrays"]:
             if entry["dtype"] not in _DTYPES:
-                raise Corrupt(f"{name} holds an array of a kind unknown here; {ADVICE}")
+                raise Corrupt(f"{name} holds an array of a kind unknown here; {RESTORE_HINT}")
             count = int(np.prod(entry["shape"], dtype=np.int64))
             flat = np.frombuffer(view, dtype=entry["dtype"], count=count, offset=start + entry["offset"])
             arrays[entry["name"]] = flat.reshape(entry["shape"])
         return header["meta"], arrays
     except (struct.error, KeyError, TypeError, ValueError) as error:
-        raise Corrupt(f"{name} cannot be read: {error}; {ADVICE}") from error
+        raise Corrupt(f"{name} cannot be read: {error}; {RESTORE_HINT}") from error
 
 
-def drop_pages(array: NDArray[Any]) -> None:
+def release_pages(array: NDArray[Any]) -> None:
     """Take the pages of a mapped array out of this process's memory; they are read again when touched.
 
     For a writer that has copied from a map and then needs the memory. An array that is not mapped stays as it is.
@@ -208,7 +208,7 @@ def _checksum(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _size(array: NDArray[Any] | Streamed, dtype: str) -> int:
+def _size(array: NDArray[Any] | ArrayStream, dtype: str) -> int:
     return int(np.prod(array.shape, dtype=np.int64)) * np.dtype(dtype).itemsize
 
 

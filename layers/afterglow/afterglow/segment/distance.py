@@ -26,13 +26,13 @@ class Space(StrEnum):
     COSINE = "cosine"
 
 
-def squares(vectors: Vectors) -> Vectors:
+def squared_norms(vectors: Vectors) -> Vectors:
     """Squared norms, float32 (n,), of vectors (n, d)."""
     sums: Vectors = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float32)
     return sums
 
 
-def estimate(space: Space, vectors: Vectors, norms: Vectors, query: Vectors) -> Vectors:
+def fast_distances(space: Space, vectors: Vectors, norms: Vectors, query: Vectors) -> Vectors:
     """Distances of (n, d) vectors with squared norms `norms` (n,) to a query (d,), by one matrix product.
 
     For l2 the terms cancel, so that near twins may come out in the wrong order: `exact` decides among the first few.
@@ -41,7 +41,7 @@ def estimate(space: Space, vectors: Vectors, norms: Vectors, query: Vectors) -> 
     return _from_products(space, products, norms, np.float32(query @ query))
 
 
-def exact(space: Space, vectors: Vectors, query: Vectors) -> Vectors:
+def exact_distances(space: Space, vectors: Vectors, query: Vectors) -> Vectors:
     """Distances of a few (n, d) vectors to a query (d,), summed in float64, as float32 (n,)."""
     wide, target = vectors.astype(np.float64), query.astype(np.float64)
     if space is Space.L2:
@@ -52,7 +52,7 @@ def exact(space: Space, vectors: Vectors, query: Vectors) -> Vectors:
     return _from_products(space, wide @ target, norms, target @ target).astype(np.float32)
 
 
-def between(space: Space, queries: Vectors, vectors: Vectors) -> NDArray[np.float64]:
+def pairwise_distances(space: Space, queries: Vectors, vectors: Vectors) -> NDArray[np.float64]:
     """Distances (m, n) of each query (m, d) to each of the vectors (n, d), by one matrix product in float64."""
     targets, wide = queries.astype(np.float64), vectors.astype(np.float64)
     norms, own = np.einsum("ij,ij->i", wide, wide), np.einsum("ij,ij->i", targets, targets)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from afterglow.segment import distance
 from afterglow.segment.distance import Space, Vectors
-from afterglow.segment.row_group import Part
+from afterglow.segment.row_group import RowGroup
 
 Rows = NDArray[np.int64]
 
@@ -17,7 +17,7 @@ _SLACK = 16
 """Candidates beyond k that are scored exactly, for the rounding of the estimate."""
 
 
-def scan(part: Part, space: Space, query: Vectors, rows: Rows | None, k: int) -> tuple[Rows, Vectors]:
+def knn_scan(part: RowGroup, space: Space, query: Vectors, rows: Rows | None, k: int) -> tuple[Rows, Vectors]:
     """The k nearest of `rows` (None: of all) to a query (d,), nearest first, with their exact distances.
 
     Fewer than k come back only where there are fewer rows. Ties go by ordinal, also where they decide who is in, up to
@@ -25,24 +25,24 @@ def scan(part: Part, space: Space, query: Vectors, rows: Rows | None, k: int) ->
     """
     vectors, norms = part.vectors, part.norms
     if rows is None:
-        estimates = distance.estimate(space, vectors, norms, query)
+        estimates = distance.fast_distances(space, vectors, norms, query)
     else:
         pieces = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-        scored = [distance.estimate(space, vectors[piece], norms[piece], query) for piece in pieces]
+        scored = [distance.fast_distances(space, vectors[piece], norms[piece], query) for piece in pieces]
         estimates = np.concatenate(scored) if scored else np.empty(0, dtype=np.float32)
-    best = _contenders(space, query, estimates, norms if rows is None else norms[rows], k)
-    return rank(part, space, query, best if rows is None else rows[best], k)
+    best = _candidates(space, query, estimates, norms if rows is None else norms[rows], k)
+    return rerank(part, space, query, best if rows is None else rows[best], k)
 
 
-def rank(part: Part, space: Space, query: Vectors, rows: Rows, k: int) -> tuple[Rows, Vectors]:
+def rerank(part: RowGroup, space: Space, query: Vectors, rows: Rows, k: int) -> tuple[Rows, Vectors]:
     """The k nearest of `rows` to a query (d,) by exact distance, ties by ordinal, with their distances."""
     pieces = [rows[start : start + _CHUNK] for start in range(0, max(len(rows), 1), _CHUNK)]
-    distances = np.concatenate([distance.exact(space, part.vectors[piece], query) for piece in pieces])
-    order = np.lexsort((part.ordinals[rows], distances))[:k]
+    distances = np.concatenate([distance.exact_distances(space, part.vectors[piece], query) for piece in pieces])
+    order = np.lexsort((part.row_seqs[rows], distances))[:k]
     return rows[order].astype(np.int64, copy=False), distances[order]
 
 
-def _contenders(space: Space, query: Vectors, estimates: Vectors, norms: Vectors, k: int) -> Rows:
+def _candidates(space: Space, query: Vectors, estimates: Vectors, norms: Vectors, k: int) -> Rows:
     """Positions among the estimates that may belong to the k nearest, whatever the rounding."""
     wanted = k + _SLACK
     if wanted >= len(estimates):

@@ -6,24 +6,24 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from afterglow.columns.string_column import Texts
+from afterglow.columns.string_column import StringColumn
 
 Hashes = NDArray[np.uint64]
 MISSING = -1
 
 
-def hashes_of(ids: Sequence[str]) -> Hashes:
+def hash_ids(ids: Sequence[str]) -> Hashes:
     """The hash of each id, uint64 (n,)."""
     digest = xxhash.xxh3_64_intdigest
     return np.fromiter((digest(each.encode()) for each in ids), dtype=np.uint64, count=len(ids))
 
 
-def index(ids: Texts) -> tuple[Hashes, NDArray[np.uint32]]:
+def build(ids: StringColumn) -> tuple[Hashes, NDArray[np.uint32]]:
     """The hashes of all rows' ids in ascending order, and the row of each."""
-    return index_of((ids.get(row) or b"" for row in range(len(ids))), len(ids))
+    return build_from_utf8((ids.get(row) or b"" for row in range(len(ids))), len(ids))
 
 
-def index_of(ids: Iterable[bytes], count: int) -> tuple[Hashes, NDArray[np.uint32]]:
+def build_from_utf8(ids: Iterable[bytes], count: int) -> tuple[Hashes, NDArray[np.uint32]]:
     """The same of so many ids in UTF-8, in the order of their rows."""
     digest = xxhash.xxh3_64_intdigest
     hashes = np.fromiter(map(digest, ids), dtype=np.uint64, count=count)
@@ -31,8 +31,8 @@ def index_of(ids: Iterable[bytes], count: int) -> tuple[Hashes, NDArray[np.uint3
     return hashes[order], order.astype(np.uint32)
 
 
-def find(
-    ids: Texts, sorted_hashes: Hashes, rows: NDArray[np.uint32], wanted: Sequence[str], wanted_hashes: Hashes
+def lookup(
+    ids: StringColumn, sorted_hashes: Hashes, rows: NDArray[np.uint32], wanted: Sequence[str], wanted_hashes: Hashes
 ) -> NDArray[np.int64]:
     """The last row of each wanted id, `MISSING` where there is none.
 

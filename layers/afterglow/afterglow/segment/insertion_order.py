@@ -22,28 +22,28 @@ _LEAST = 4_096
 """Fewer are in the cache anyway."""
 _PIVOTS = 512
 _CHUNK = 4_096
-_SKELETON = 16
+_SCAFFOLD_STRIDE = 16
 """Of a new graph every so many-th row goes first, in the order given: a net for the others to be hung in."""
 
 
-def through(vectors: Vectors, *, is_new: bool) -> Iterator[Rows]:
+def locality_order(vectors: Vectors, *, is_new: bool) -> Iterator[Rows]:
     """All rows of `vectors` (n, d), each once, in one or two stretches; `is_new`: there is nothing in the graph yet."""
     rows = np.arange(len(vectors))
     if len(vectors) < _LEAST:
         yield rows
         return
-    order = _ordered(vectors)
+    order = _order_by_pivot(vectors)
     if is_new:
-        yield rows[::_SKELETON]
-        order = order[order % _SKELETON != 0]
+        yield rows[::_SCAFFOLD_STRIDE]
+        order = order[order % _SCAFFOLD_STRIDE != 0]
     yield order
 
 
-def _ordered(vectors: Vectors) -> Rows:
+def _order_by_pivot(vectors: Vectors) -> Rows:
     pivots = np.array(vectors[np.linspace(0, len(vectors) - 1, _PIVOTS).astype(np.int64)])
     with np.errstate(over="ignore", invalid="ignore"):
-        lengths = distance.squares(pivots)
-        place = _chain(lengths - 2 * (pivots @ pivots.T))
+        lengths = distance.squared_norms(pivots)
+        place = _nearest_neighbor_tour(lengths - 2 * (pivots @ pivots.T))
         nearest = [
             np.argmin(lengths - 2 * (vectors[start : start + _CHUNK] @ pivots.T), axis=1)
             for start in range(0, len(vectors), _CHUNK)
@@ -51,7 +51,7 @@ def _ordered(vectors: Vectors) -> Rows:
     return np.argsort(place[np.concatenate(nearest)], kind="stable")
 
 
-def _chain(distances: Vectors) -> NDArray[np.int16]:
+def _nearest_neighbor_tour(distances: Vectors) -> NDArray[np.int16]:
     """The place of each pivot on a way that goes from one to the nearest that was not yet visited."""
     place = np.empty(len(distances), dtype=np.int16)
     is_left = np.ones(len(distances), dtype=np.bool_)

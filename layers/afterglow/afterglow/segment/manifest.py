@@ -20,7 +20,7 @@ import orjson
 import xxhash
 
 from afterglow.errors import Corrupt
-from afterglow.segment.array_file import ADVICE, FileInfo
+from afterglow.segment.array_file import RESTORE_HINT, FileRef
 from afterglow.storage.ports import Objects
 
 FORMAT = 2
@@ -37,14 +37,14 @@ class SegmentInfo:
     id: str
     rows: int
     dimension: int
-    files: dict[str, FileInfo]
-    dead_rows: int = 0
-    dead: FileInfo | None = None
+    files: dict[str, FileRef]
+    deleted_rows: int = 0
+    deletions: FileRef | None = None
 
     @property
-    def live(self) -> int:
+    def live_rows(self) -> int:
         """Rows that are not dead."""
-        return self.rows - self.dead_rows
+        return self.rows - self.deleted_rows
 
     @property
     def has_graph(self) -> bool:
@@ -52,9 +52,9 @@ class SegmentInfo:
         return "graph" in self.files
 
     @property
-    def objects(self) -> list[FileInfo]:
+    def objects(self) -> list[FileRef]:
         """All that is stored of it: its files, and its tombstones where it has any."""
-        return [*self.files.values(), *([] if self.dead is None else [self.dead])]
+        return [*self.files.values(), *([] if self.deletions is None else [self.deletions])]
 
     @property
     def size(self) -> int:
@@ -72,11 +72,11 @@ class Manifest:
 
     collection: UUID
     number: int = 0
-    folded: int = 0
-    folded_ops: int = 0
-    clock: int = 0
-    trimmed: int = 0
-    next_ordinal: int = 0
+    flushed_seq: int = 0
+    flushed_ops: int = 0
+    log_time: int = 0
+    trimmed_seq: int = 0
+    next_row_seq: int = 0
     records: int = 0
     segments: tuple[SegmentInfo, ...] = field(default=())
 
@@ -92,18 +92,18 @@ def validate(manifest: Manifest, name: str) -> Manifest:
     problem = None
     if len({segment.id for segment in segments}) != len(segments):
         problem = "names a segment twice"
-    elif any(segment.rows < 1 or not 0 <= segment.dead_rows < segment.rows for segment in segments):
+    elif any(segment.rows < 1 or not 0 <= segment.deleted_rows < segment.rows for segment in segments):
         problem = "has a segment without live rows"
-    elif any((segment.dead is not None) != (segment.dead_rows > 0) for segment in segments):
+    elif any((segment.deletions is not None) != (segment.deleted_rows > 0) for segment in segments):
         problem = "has a segment whose tombstones do not match its dead rows"
     elif len({segment.dimension for segment in segments}) > 1:
         problem = "mixes dimensions"
-    elif not 0 <= manifest.trimmed <= manifest.folded:
-        problem = f"is trimmed to {manifest.trimmed} but folded to {manifest.folded}"
-    elif sum(segment.live for segment in segments) != manifest.records:
+    elif not 0 <= manifest.trimmed_seq <= manifest.flushed_seq:
+        problem = f"is trimmed to {manifest.trimmed_seq} but folded to {manifest.flushed_seq}"
+    elif sum(segment.live_rows for segment in segments) != manifest.records:
         problem = f"claims {manifest.records} records"
     if problem:
-        raise Corrupt(f"manifest {name} {problem}; {ADVICE}")
+        raise Corrupt(f"manifest {name} {problem}; {RESTORE_HINT}")
     return manifest
 
 
@@ -119,39 +119,39 @@ def segments_prefix(collection_id: UUID) -> str:
 
 def store(objects: Objects, manifest: Manifest, nonce: str) -> str:
     """Write the manifest under a key of its own and return the key. Raises Corrupt where an invariant does not hold."""
-    at = f"{manifest.folded}-{manifest.folded_ops}-{manifest.clock}"
+    at = f"{manifest.flushed_seq}-{manifest.flushed_ops}-{manifest.log_time}"
     name = f"{prefix(manifest.collection)}{manifest.number:0{_DIGITS}}-{at}-{nonce}"
     body = encode(manifest, name)
-    key = f"{name}{_ending(body)}"
+    key = f"{name}{_checksum_suffix(body)}"
     objects.put(key, body)
     return key
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ManifestRef:
     """What a manifest's key says: its number, and how far it holds the log."""
 
     key: str
     number: int
-    folded: int
-    folded_ops: int
-    clock: int
+    flushed_seq: int
+    flushed_ops: int
+    log_time: int
 
 
-def place(key: str) -> Place:
+def parse_key(key: str) -> ManifestRef:
     """Where the manifest of this key stands. Raises Corrupt."""
     try:
         number, folded, folded_ops, clock, _, _ = key.rpartition("/")[2].split("-")
-        return Place(key, int(number), int(folded), int(folded_ops), int(clock))
+        return ManifestRef(key, int(number), int(folded), int(folded_ops), int(clock))
     except ValueError as error:
-        raise Corrupt(f"{key} is not the key of a manifest; {ADVICE}") from error
+        raise Corrupt(f"{key} is not the key of a manifest; {RESTORE_HINT}") from error
 
 
 def load(objects: Objects, key: str) -> Manifest:
     """The manifest under `key`. Raises ObjectMissing, Corrupt."""
     body = objects.get(key)
-    if not key.endswith(_ending(body)):
-        raise Corrupt(f"manifest {key} is damaged: it does not match the checksum in its name; {ADVICE}")
+    if not key.endswith(_checksum_suffix(body)):
+        raise Corrupt(f"manifest {key} is damaged: it does not match the checksum in its name; {RESTORE_HINT}")
     return decode(body, key)
 
 
@@ -170,15 +170,15 @@ def decode(body: bytes, key: str) -> Manifest:
         value["segments"] = tuple(_segment(each) for each in value["segments"])
         return validate(Manifest(**value), key)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Corrupt(f"manifest {key} cannot be read: {error}; {ADVICE}") from error
+        raise Corrupt(f"manifest {key} cannot be read: {error}; {RESTORE_HINT}") from error
 
 
-def _ending(body: bytes) -> str:
+def _checksum_suffix(body: bytes) -> str:
     """How the key of a manifest with these bytes ends."""
     return f"-{xxhash.xxh3_64_hexdigest(body)}.json"
 
 
 def _segment(value: dict[str, object]) -> SegmentInfo:
-    files = {role: FileInfo(**file) for role, file in value.pop("files").items()}  # type: ignore[attr-defined]
+    files = {role: FileRef(**file) for role, file in value.pop("files").items()}  # type: ignore[attr-defined]
     dead = value.pop("dead")
-    return SegmentInfo(**value, files=files, dead=dead and FileInfo(**dead))  # type: ignore[arg-type]
+    return SegmentInfo(**value, files=files, deletions=dead and FileRef(**dead))  # type: ignore[arg-type]

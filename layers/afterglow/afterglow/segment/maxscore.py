@@ -16,7 +16,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns.column import Lane
+from afterglow.columns.column import Column
 from afterglow.segment.postings import PostingList
 
 Rows = NDArray[np.int64]
@@ -41,23 +41,23 @@ class Term:
     found: PostingList
 
     @property
-    def highest(self) -> float:
+    def upper_bound(self) -> float:
         """The most that it adds to the sum of a row, which may not have it."""
-        return max(0.0, self.weight * self.found.largest, self.weight * self.found.least)
+        return max(0.0, self.weight * self.found.max_value, self.weight * self.found.min_value)
 
     @property
-    def lowest(self) -> float:
+    def lower_bound(self) -> float:
         """The least that it adds to the sum of a row, which may not have it."""
-        return min(0.0, self.weight * self.found.largest, self.weight * self.found.least)
+        return min(0.0, self.weight * self.found.max_value, self.weight * self.found.min_value)
 
 
-def live_entries(lane: Lane, rows: int, dead: Mask | None) -> int:
+def live_entries(lane: Column, rows: int, dead: Mask | None) -> int:
     """How many rows of a part of `rows` rows that are not dead have a value in the lane."""
     if dead is None:
-        return lane.entries
-    if lane.rows is None:
+        return lane.count
+    if lane.row_ids is None:
         return rows - int(np.count_nonzero(dead))
-    return lane.entries - int(np.count_nonzero(dead[lane.rows]))
+    return lane.count - int(np.count_nonzero(dead[lane.row_ids]))
 
 
 def live_postings(found: PostingList | None, dead: Mask | None) -> int:
@@ -67,7 +67,7 @@ def live_postings(found: PostingList | None, dead: Mask | None) -> int:
     return len(found.rows) - (0 if dead is None else int(np.count_nonzero(dead[found.rows])))
 
 
-def best(terms: Sequence[Term], rows: int, mask: Mask | None, k: int) -> tuple[Rows, Sums]:
+def top_k(terms: Sequence[Term], rows: int, mask: Mask | None, k: int) -> tuple[Rows, Sums]:
     """Rows, ascending, among which are the k best in `mask` (None: all), and their inner products with the query.
 
     `terms` are in ascending order of dimensions. Whatever may tie with the k-th best once the distance 1 − sum is
@@ -78,11 +78,11 @@ def best(terms: Sequence[Term], rows: int, mask: Mask | None, k: int) -> tuple[R
     if not terms or chosen == 0 or k == 0:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
     if mask is not None and chosen is not None and chosen * len(terms) * _LOOKUP <= postings:
-        return _summed(terms, np.flatnonzero(mask))
-    return _summed(terms, _contenders(terms, rows, mask, k))
+        return _rescore(terms, np.flatnonzero(mask))
+    return _rescore(terms, _prune(terms, rows, mask, k))
 
 
-def _summed(terms: Sequence[Term], candidates: Rows) -> tuple[Rows, Sums]:
+def _rescore(terms: Sequence[Term], candidates: Rows) -> tuple[Rows, Sums]:
     """The candidates (ascending) that have a dimension of the query, and their inner products with it."""
     sums = np.zeros(len(candidates), dtype=np.float64)
     shares = np.zeros(len(candidates), dtype=np.bool_)
@@ -97,25 +97,28 @@ def _summed(terms: Sequence[Term], candidates: Rows) -> tuple[Rows, Sums]:
     return candidates[shares], sums[shares]
 
 
-def _contenders(terms: Sequence[Term], rows: int, mask: Mask | None, k: int) -> Rows:
+def _prune(terms: Sequence[Term], rows: int, mask: Mask | None, k: int) -> Rows:
     """Rows in `mask`, ascending, that may be among the k best, and few others."""
-    order = sorted(terms, key=lambda term: (-term.highest, len(term.found.rows)))
-    highest, lowest = _left([term.highest for term in order]), _left([term.lowest for term in order])
-    postings = _left([len(term.found.rows) for term in order])
+    order = sorted(terms, key=lambda term: (-term.upper_bound, len(term.found.rows)))
+    highest, lowest = (
+        _remaining_bounds([term.upper_bound for term in order]),
+        _remaining_bounds([term.lower_bound for term in order]),
+    )
+    postings = _remaining_bounds([len(term.found.rows) for term in order])
     slack = _ROUNDING * (2.0 + highest[0] - lowest[0])
     sums: Sums = np.zeros(rows, dtype=np.float64)
     # Once k rows have it, the k-th best sum so far; 0 before that.
     threshold = 0.0
     for number, term in enumerate(order, 1):
         sums[term.found.rows.astype(np.intp)] += np.float64(term.weight) * term.found.values
-        threshold = max(0.0, threshold + term.lowest)
+        threshold = max(0.0, threshold + term.lower_bound)
         to_come, left = highest[number] - lowest[number] + slack, postings[number]
         is_early = highest[0] - highest[number] <= to_come
         if left and (is_early or left * _PASS < rows):
             continue
-        threshold = _kth(_reaching(sums, mask, threshold), sums, k)
+        threshold = _kth_score(_above(sums, mask, threshold), sums, k)
         if threshold > to_come:
-            candidates = _reaching(sums, mask, threshold - to_come)
+            candidates = _above(sums, mask, threshold - to_come)
             if not left or len(candidates) * len(terms) * _LOOKUP <= left:
                 return candidates
     touched = np.zeros(rows, dtype=np.bool_)
@@ -124,21 +127,21 @@ def _contenders(terms: Sequence[Term], rows: int, mask: Mask | None, k: int) -> 
     everything = np.flatnonzero(touched if mask is None else touched & mask)
     if len(everything) <= k:
         return everything
-    return everything[sums[everything] >= _kth(everything, sums, k) - slack]
+    return everything[sums[everything] >= _kth_score(everything, sums, k) - slack]
 
 
-def _left(amounts: Sequence[float]) -> list[float]:
+def _remaining_bounds(amounts: Sequence[float]) -> list[float]:
     """What is left of the sum of the amounts after none of them, after the first, …, after all: 0."""
     return [*accumulate(reversed(amounts), initial=0)][::-1]
 
 
-def _reaching(sums: Sums, mask: Mask | None, bar: float) -> Rows:
+def _above(sums: Sums, mask: Mask | None, bar: float) -> Rows:
     """The rows in `mask` whose sums are at least `bar`, and more than 0."""
     found = np.flatnonzero(sums >= bar if bar > 0 else sums > 0)
     return found if mask is None else found[mask[found]]
 
 
-def _kth(among: Rows, sums: Sums, k: int) -> float:
+def _kth_score(among: Rows, sums: Sums, k: int) -> float:
     """The k-th largest of these rows' sums, 0 where there are fewer; beyond float32 all of a sign are one."""
     if len(among) < k:
         return 0.0

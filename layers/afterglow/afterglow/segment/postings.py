@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns.column import Columns, Kind, Lane
+from afterglow.columns.column import Column, ColumnSet, ColumnType
 from afterglow.errors import Corrupt
-from afterglow.segment.array_file import ADVICE
+from afterglow.segment.array_file import RESTORE_HINT
 
 Dimensions = NDArray[np.uint32]
 
@@ -35,8 +35,8 @@ class PostingList:
 
     rows: NDArray[np.uint32]
     values: NDArray[np.float32]
-    largest: float
-    least: float
+    max_value: float
+    min_value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Postings:
     starts: NDArray[np.uint64]
     rows: NDArray[np.uint32]
     values: NDArray[np.float32]
-    largest: NDArray[np.float32]
-    least: NDArray[np.float32]
+    max_value: NDArray[np.float32]
+    min_value: NDArray[np.float32]
 
     def lists(self, wanted: Dimensions) -> list[PostingList | None]:
         """The list of each wanted dimension, None where no row has it."""
@@ -59,12 +59,12 @@ class Postings:
                 found.append(None)
                 continue
             span = slice(int(self.starts[place]), int(self.starts[place + 1]))
-            bounds = float(self.largest[place]), float(self.least[place])
+            bounds = float(self.max_value[place]), float(self.min_value[place])
             found.append(PostingList(self.rows[span], self.values[span], *bounds))
         return found
 
 
-def invert(lane: Lane) -> Postings:
+def invert(lane: Column) -> Postings:
     """The inverted lists of a lane of sparse vectors."""
     indices, rows = _components(lane)
     order = _order(indices)
@@ -75,31 +75,31 @@ def invert(lane: Lane) -> Postings:
         starts=np.append(begins, len(ordered)).astype(np.uint64),
         rows=rows[order],
         values=values,
-        largest=np.maximum.reduceat(values, begins) if len(begins) else values,
-        least=np.minimum.reduceat(values, begins) if len(begins) else values,
+        max_value=np.maximum.reduceat(values, begins) if len(begins) else values,
+        min_value=np.minimum.reduceat(values, begins) if len(begins) else values,
     )
 
 
-def pick(lane: Lane, wanted: Dimensions) -> list[PostingList | None]:
+def scan_lists(lane: Column, wanted: Dimensions) -> list[PostingList | None]:
     """The list of each wanted dimension (ascending), None where no row has it, found by reading the whole lane."""
     indices, offsets = lane.indices, lane.offsets
     if indices is None or offsets is None:
-        raise AssertionError(f"a lane of {lane.kind} has no dimensions")
+        raise AssertionError(f"a lane of {lane.type} has no dimensions")
     found: list[PostingList | None] = []
     for positions in _positions(indices, wanted):
         if not len(positions):
             found.append(None)
             continue
         entries = np.searchsorted(offsets, positions.astype(np.uint64), side="right") - 1
-        rows = entries.astype(np.uint32) if lane.rows is None else lane.rows[entries]
+        rows = entries.astype(np.uint32) if lane.row_ids is None else lane.row_ids[entries]
         values = lane.values[positions]
         found.append(PostingList(rows, values, float(values.max()), float(values.min())))
     return found
 
 
-def pack(columns: Columns) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+def serialize(columns: ColumnSet) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
     """The meta and arrays of the file for these columns, None where they hold no sparse vectors."""
-    lanes = sparse_lanes(columns)
+    lanes = sparse_columns(columns)
     if not lanes:
         return None
     arrays: dict[str, NDArray[Any]] = {}
@@ -109,7 +109,7 @@ def pack(columns: Columns) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | N
     return {"version": VERSION, "keys": list(lanes)}, arrays
 
 
-def unpack(name: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Postings]:
+def deserialize(name: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Postings]:
     """The inverted lists in a file, by metadata key, as views of its arrays. Raises Corrupt."""
     if meta["version"] != VERSION:
         raise Corrupt(f"{name} is of format version {meta['version']}; this program reads {VERSION}")
@@ -119,21 +119,21 @@ def unpack(name: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]
         count, items = len(postings.dimensions), len(postings.values)
         lengths = tuple(len(arrays[f"{each}{number}"]) for each in ("starts", "rows", "largest", "least"))
         if lengths != (count + 1, items, count, count) or int(postings.starts[-1]) != items:
-            raise Corrupt(f"{name} holds lists of other sizes than it says; {ADVICE}")
+            raise Corrupt(f"{name} holds lists of other sizes than it says; {RESTORE_HINT}")
         found[key] = postings
     return found
 
 
-def sparse_lanes(columns: Columns) -> dict[str, Lane]:
+def sparse_columns(columns: ColumnSet) -> dict[str, Column]:
     """The lanes of sparse vectors, by key."""
-    return {key: lane for key in columns.lanes if (lane := columns.lane(key, Kind.SPARSE)) is not None}
+    return {key: lane for key in columns.columns if (lane := columns.column(key, ColumnType.SPARSE)) is not None}
 
 
-def _components(lane: Lane) -> tuple[Dimensions, NDArray[np.uint32]]:
+def _components(lane: Column) -> tuple[Dimensions, NDArray[np.uint32]]:
     """The dimension and the row of each component."""
     if lane.indices is None or lane.offsets is None:
-        raise AssertionError(f"a lane of {lane.kind} has no dimensions")
-    rows = np.arange(lane.entries, dtype=np.uint32) if lane.rows is None else lane.rows
+        raise AssertionError(f"a lane of {lane.type} has no dimensions")
+    rows = np.arange(lane.count, dtype=np.uint32) if lane.row_ids is None else lane.row_ids
     return lane.indices, np.repeat(rows, lane.offsets[1:].view(np.int64) - lane.offsets[:-1].view(np.int64))
 
 

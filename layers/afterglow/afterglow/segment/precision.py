@@ -31,31 +31,31 @@ _NOISE = 2.0**-46
 """Relative error of a distance from a matrix product in float64: those closer to each other count as equal."""
 
 
-class Scalar(StrEnum):
+class VectorType(StrEnum):
     """Kinds of number, by their names in usearch."""
 
     BF16 = "bf16"
     F32 = "f32"
 
 
-def scalar_for(space: Space, vectors: Vectors) -> Scalar:
+def choose_vector_type(space: Space, vectors: Vectors) -> VectorType:
     """The kind of number for a graph of vectors (n, d); reads some thousand of them."""
     if vectors.shape[1] <= _FEW_DIMENSIONS:
-        return Scalar.F32
-    return Scalar.BF16 if recall(space, vectors) >= _LEAST_RECALL else Scalar.F32
+        return VectorType.F32
+    return VectorType.BF16 if rounding_recall(space, vectors) >= _LEAST_RECALL else VectorType.F32
 
 
-def recall(space: Space, vectors: Vectors) -> float:
+def rounding_recall(space: Space, vectors: Vectors) -> float:
     """The share of exact nearest neighbours, 0 to 1, that are left when a sample of vectors (n, d) is rounded."""
-    sample = vectors[_spread(len(vectors), _QUERIES + _OTHERS)]
+    sample = vectors[_golden_sample(len(vectors), _QUERIES + _OTHERS)]
     is_query = np.zeros(len(sample), dtype=np.bool_)
-    is_query[_spread(len(sample), min(_QUERIES, len(sample) // 2))] = True
+    is_query[_golden_sample(len(sample), min(_QUERIES, len(sample) // 2))] = True
     queries, others = sample[is_query], sample[~is_query]
     if len(others) <= _CANDIDATES:
         return 1.0
-    true = _ranks(space, queries, others)
+    true = _sort_keys(space, queries, others)
     with np.errstate(over="ignore", invalid="ignore"):  # the largest values round to infinity: nothing is near then
-        seen = _ranks(space, rounded(queries), rounded(others))
+        seen = _sort_keys(space, rounded(queries), rounded(others))
     noise = _NOISE * _magnitude(space, queries, others)
     is_near = true <= _smallest(true, _NEAREST) + noise
     last = _smallest(seen, _CANDIDATES)
@@ -73,18 +73,18 @@ def rounded(vectors: Vectors) -> Vectors:
     return nearest.view(np.float32)
 
 
-def _spread(count: int, wanted: int) -> NDArray[np.int64]:
+def _golden_sample(count: int, wanted: int) -> NDArray[np.int64]:
     """`wanted` of `count` rows, ascending, evenly spread but in step with no period; all where there are fewer."""
     if wanted >= count:
         return np.arange(count)
     return np.unique((np.arange(wanted) * _GOLDEN % 1 * count).astype(np.int64))
 
 
-def _ranks(space: Space, queries: Vectors, others: Vectors) -> NDArray[np.float64]:
+def _sort_keys(space: Space, queries: Vectors, others: Vectors) -> NDArray[np.float64]:
     """What orders the neighbours, (m, n): the distances, but for ip without the 1 that would drown small products."""
     if space is Space.IP:
         return -(queries.astype(np.float64) @ others.astype(np.float64).T)
-    return distance.between(space, queries, others)
+    return distance.pairwise_distances(space, queries, others)
 
 
 def _magnitude(space: Space, queries: Vectors, others: Vectors) -> float:

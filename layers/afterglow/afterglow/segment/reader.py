@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.columns import serde
-from afterglow.columns.string_column import Texts
+from afterglow.columns.string_column import StringColumn
 from afterglow.errors import Corrupt
 from afterglow.segment import id_index, postings
-from afterglow.segment.array_file import ADVICE, MappedFile
-from afterglow.segment.hnsw import Graph, GraphParameters
+from afterglow.segment.array_file import RESTORE_HINT, MappedFile
+from afterglow.segment.hnsw import HnswIndex, HnswParameters
 from afterglow.segment.id_index import Hashes
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.postings import Postings
-from afterglow.segment.row_group import Part
-from afterglow.segment.writer import DEAD, GRAPH, POSTINGS, ROWS, TEXTS, VECTORS
+from afterglow.segment.row_group import RowGroup
+from afterglow.segment.writer import DELETED, GRAPH, POSTINGS, ROWS, TEXTS, VECTORS
 from afterglow.storage.ports import Objects
 
 Mask = NDArray[np.bool_]
@@ -25,9 +25,7 @@ Mask = NDArray[np.bool_]
 class Segment:
     """An open segment. Safe for any number of threads; its maps live as long as anything refers to their arrays."""
 
-    def __init__(
-        self, objects: Objects, info: SegmentInfo, parameters: GraphParameters, *, verify: bool = True
-    ) -> None:
+    def __init__(self, objects: Objects, info: SegmentInfo, parameters: HnswParameters, *, verify: bool = True) -> None:
         """Raises Corrupt, ObjectMissing."""
         self.info = info
         self._files = {role: MappedFile(objects, file, verify=verify) for role, file in info.files.items()}
@@ -35,60 +33,62 @@ class Segment:
         texts_meta, texts_arrays = self._files[TEXTS].arrays(TEXTS)
         _, vectors = self._files[VECTORS].arrays(VECTORS)
         columns = [arrays[f"column{number}"] for number in range(sum(name.startswith("column") for name in arrays))]
-        self.part = Part(
-            ids=_unpacked("ids", meta, arrays),
-            ordinals=arrays["ordinals"],
+        self.rows = RowGroup(
+            ids=_string_column("ids", meta, arrays),
+            row_seqs=arrays["ordinals"],
             vectors=vectors[VECTORS],
             norms=arrays["norms"],
-            columns=serde.from_arrays(meta["columns"], columns),
-            documents=_unpacked("documents", texts_meta, texts_arrays),
-            uris=_unpacked("uris", texts_meta, texts_arrays),
-            metadatas=_unpacked("metadatas", texts_meta, texts_arrays),
+            columns=serde.from_buffers(meta["columns"], columns),
+            documents=_string_column("documents", texts_meta, texts_arrays),
+            uris=_string_column("uris", texts_meta, texts_arrays),
+            metadatas=_string_column("metadatas", texts_meta, texts_arrays),
         )
-        if self.part.rows != info.rows or self.part.vectors.shape != (info.rows, info.dimension):
-            raise Corrupt(f"segment {info.id} does not hold the {info.rows} rows its manifest claims; {ADVICE}")
+        if self.rows.rows != info.rows or self.rows.vectors.shape != (info.rows, info.dimension):
+            raise Corrupt(f"segment {info.id} does not hold the {info.rows} rows its manifest claims; {RESTORE_HINT}")
         self._hashes: Hashes = arrays["hashes"]
         self._hash_rows: NDArray[np.uint32] = arrays["hash_rows"]
         self.graph = None
         if info.has_graph:
             file = self._files[GRAPH]
-            self.graph = Graph(info.files[GRAPH].key, memoryview(file.map), parameters, info.rows, info.dimension)
+            self.graph = HnswIndex(info.files[GRAPH].key, memoryview(file.map), parameters, info.rows, info.dimension)
 
         self.postings = self._postings()
 
-    def find(self, wanted: Sequence[str], hashes: Hashes) -> NDArray[np.int64]:
+    def lookup(self, wanted: Sequence[str], hashes: Hashes) -> NDArray[np.int64]:
         """The row of each id, `ids.MISSING` where there is none; `hashes` are those of the ids."""
-        return id_index.find(self.part.ids, self._hashes, self._hash_rows, wanted, hashes)
+        return id_index.lookup(self.rows.ids, self._hashes, self._hash_rows, wanted, hashes)
 
-    def check(self) -> None:
+    def verify_unchanged(self) -> None:
         """Raises Corrupt where a file was changed or cut since it was opened."""
         for file in self._files.values():
-            file.check()
+            file.verify_unchanged()
 
     def _postings(self) -> dict[str, Postings]:
         """The inverted lists by key, which are there for every lane of sparse vectors."""
         found: dict[str, Postings] = {}
         if POSTINGS in self._files:
             name = self.info.files[POSTINGS].key
-            found = postings.unpack(name, *self._files[POSTINGS].arrays(POSTINGS))
-        if found.keys() != postings.sparse_lanes(self.part.columns).keys():
-            raise Corrupt(f"segment {self.info.id} has lists of other keys than its sparse vectors; {ADVICE}")
+            found = postings.deserialize(name, *self._files[POSTINGS].arrays(POSTINGS))
+        if found.keys() != postings.sparse_columns(self.rows.columns).keys():
+            raise Corrupt(f"segment {self.info.id} has lists of other keys than its sparse vectors; {RESTORE_HINT}")
         return found
 
 
-def read_dead(objects: Objects, info: SegmentInfo) -> Mask | None:
+def read_deletions(objects: Objects, info: SegmentInfo) -> Mask | None:
     """The mask of a segment's dead rows, None where there are none. Raises Corrupt, ObjectMissing."""
-    if info.dead is None:
+    if info.deletions is None:
         return None
-    _, arrays = MappedFile(objects, info.dead).arrays(DEAD)
-    rows = arrays[DEAD]
-    if len(rows) != info.dead_rows or (len(rows) and int(rows[-1]) >= info.rows):
-        raise Corrupt(f"{info.dead.key} does not hold the {info.dead_rows} dead rows its manifest claims; {ADVICE}")
+    _, arrays = MappedFile(objects, info.deletions).arrays(DELETED)
+    rows = arrays[DELETED]
+    if len(rows) != info.deleted_rows or (len(rows) and int(rows[-1]) >= info.rows):
+        raise Corrupt(
+            f"{info.deletions.key} does not hold the {info.deleted_rows} dead rows its manifest claims; {RESTORE_HINT}"
+        )
     mask = np.zeros(info.rows, dtype=np.bool_)
     mask[rows] = True
     return mask
 
 
-def _unpacked(name: str, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Texts:
+def _string_column(name: str, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StringColumn:
     own = [array for key, array in arrays.items() if key.startswith(name) and key.removeprefix(name).isdigit()]
-    return Texts.from_arrays(meta[name], own)
+    return StringColumn.from_arrays(meta[name], own)

@@ -18,68 +18,68 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from afterglow.segment import manifest as manifests
-from afterglow.segment.manifest import Place
+from afterglow.segment.manifest import ManifestRef
 
 _STRETCH_OPS = 131_072
 _STRETCHES = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Anchors:
+class RetainedManifests:
     """`base` is where the window begins: what was before it is of no use; None: the window holds all there was."""
 
-    kept: tuple[Place, ...]
-    base: Place | None
+    manifests: tuple[ManifestRef, ...]
+    oldest: ManifestRef | None
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class RetentionWindow:
     """The past is to be had since `since` (Unix ms), for `length` milliseconds."""
 
     since: int
     length: int
 
-    def stretch(self, place: Place) -> tuple[int, int]:
+    def bucket(self, place: ManifestRef) -> tuple[int, int]:
         """Which stretch of operations and of time a manifest is in."""
-        return place.folded_ops // _STRETCH_OPS, place.clock // max(self.length // _STRETCHES, 1)
+        return place.flushed_ops // _STRETCH_OPS, place.log_time // max(self.length // _STRETCHES, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoints:
+class ManifestListing:
     """All manifests of a collection, with the one in force and the one with which a fork begins (None: no fork)."""
 
-    places: tuple[Place, ...]
-    in_force: Place
-    begins: Place | None
+    all: tuple[ManifestRef, ...]
+    current: ManifestRef
+    fork_base: ManifestRef | None
 
 
-def checkpoints(keys: Iterable[str], in_force: str, begins: str | None) -> Checkpoints:
+def list_manifests(keys: Iterable[str], in_force: str, begins: str | None) -> ManifestListing:
     """Those of the keys that were listed; the two named besides need not be among them. Raises Corrupt."""
     everything = {*keys, in_force, *([] if begins is None else [begins])}
-    return Checkpoints(
-        tuple(map(manifests.place, everything)),
-        manifests.place(in_force),
-        None if begins is None else manifests.place(begins),
+    return ManifestListing(
+        tuple(map(manifests.parse_key, everything)),
+        manifests.parse_key(in_force),
+        None if begins is None else manifests.parse_key(begins),
     )
 
 
-def steady(found: Checkpoints, window: Window) -> list[Place]:
+def durable_checkpoints(found: ManifestListing, window: RetentionWindow) -> list[ManifestRef]:
     """Those that stay, ascending: the first of a fork, the last of each stretch that is over, and the one in force."""
-    last: dict[tuple[int, int], Place] = {}
-    for each in sorted(found.places, key=lambda each: (each.number, each.key)):
-        if each.number < found.in_force.number:
-            last[window.stretch(each)] = each
-    last[window.stretch(found.in_force)] = found.in_force
-    staying = {*last.values(), *([] if found.begins is None else [found.begins])}
+    last: dict[tuple[int, int], ManifestRef] = {}
+    for each in sorted(found.all, key=lambda each: (each.number, each.key)):
+        if each.number < found.current.number:
+            last[window.bucket(each)] = each
+    last[window.bucket(found.current)] = found.current
+    staying = {*last.values(), *([] if found.fork_base is None else [found.fork_base])}
     return sorted(staying, key=lambda each: each.number)
 
 
-def kept(found: Checkpoints, window: Window | None) -> Anchors:
+def select_retained(found: ManifestListing, window: RetentionWindow | None) -> RetainedManifests:
     """Which of the manifests must stay, for the past of a window; None: there is none to be had."""
-    coming = [each for each in found.places if each.number > found.in_force.number]
+    coming = [each for each in found.all if each.number > found.current.number]
     if window is None:
-        return Anchors((found.in_force, *coming), found.in_force)
-    past = steady(found, window)
-    old = [each for each in past if each.clock <= window.since]
+        return RetainedManifests((found.current, *coming), found.current)
+    past = durable_checkpoints(found, window)
+    old = [each for each in past if each.log_time <= window.since]
     base = old[-1] if old else None
-    return Anchors((*past[max(len(old) - 1, 0) :], *coming), base)
+    return RetainedManifests((*past[max(len(old) - 1, 0) :], *coming), base)

@@ -19,7 +19,7 @@ SMALL = 64 * 1024
 """Bytes up to which a body is not counted; what one connection buffers anyway."""
 
 
-class Admission:
+class BodyBudget:
     """An ASGI app that lets requests into `app` as the budget allows, in the order they came."""
 
     def __init__(self, app: App, budget: int, largest: int) -> None:

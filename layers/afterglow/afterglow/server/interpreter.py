@@ -7,19 +7,19 @@ import gc
 import sys
 
 from afterglow.server import sockets
-from afterglow.settings import one_blas_thread
+from afterglow.settings import limit_blas_threads
 
 _SWITCH_SECONDS = 0.0005
 
 
-def prepare() -> None:
+def before_imports() -> None:
     """Before anything heavy is imported. Collecting garbage while modules load finds none and takes a twentieth."""
     gc.disable()
-    one_blas_thread()
+    limit_blas_threads()
     sockets.raise_file_limit()
 
 
-def settle() -> None:
+def after_startup() -> None:
     """When the process is ready: what was loaded stays, so no later collection needs to look at it.
 
     Threads that compute give way to those that answer ten times as often as by default: measured with four clients,

@@ -4,9 +4,9 @@ What is refused, each answered in Chroma's error shape, after which the connecti
 
 ====  =========================================================================
 400   not HTTP
-408   a request begun and not finished: headers in `client_seconds`, or a body that comes slower than `SLOWEST`
-414   a request line over `request_line_bytes`
-431   headers over `header_bytes` altogether
+408   a request begun and not finished: headers in `client_timeout_seconds`, or a body that comes slower than `SLOWEST`
+414   a request line over `max_request_line_bytes`
+431   headers over `max_header_bytes` altogether
 503   more than `connections` open
 ====  =========================================================================
 
@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 SLOWEST = 1024
-"""Bytes per second that a body must average over each `client_seconds`."""
+"""Bytes per second that a body must average over each `client_timeout_seconds`."""
 LINGER_SECONDS = 2.0
 """How long a refused client may go on sending, so that it reads the answer instead of a connection reset."""
 

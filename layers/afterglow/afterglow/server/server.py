@@ -17,13 +17,13 @@ import uvloop
 
 from afterglow.api.app import create_app
 from afterglow.bulk.directory_watcher import Watcher
-from afterglow.deployment.open import open_place
+from afterglow.deployment.open import open_deployment
 from afterglow.jobs.start import start_engine
 from afterglow.server import interpreter
-from afterglow.server.body_budget import Admission, App
+from afterglow.server.body_budget import App, BodyBudget
 from afterglow.server.protocol import LimitedProtocol, Limits
-from afterglow.server.supervisor import CLOSED, LEAVING, READY
-from afterglow.settings import Ambient, Settings
+from afterglow.server.supervisor import CLOSED, DRAINING, READY
+from afterglow.settings import Settings, System
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 def serve_app(
     app: App,
     settings: Settings,
-    ambient: Ambient,
+    system: System,
     *,
     listeners: list[socket.socket] | None = None,
     control: socket.socket | None = None,
@@ -43,7 +43,7 @@ def serve_app(
     `settings.shutdown_seconds` to finish.
     """
     config = uvicorn.Config(
-        Admission(app, settings.bodies_bytes, settings.max_body_bytes),
+        BodyBudget(app, settings.max_inflight_body_bytes, settings.max_body_bytes),
         loop="none",
         ws="none",
         lifespan="on",
@@ -54,7 +54,7 @@ def serve_app(
         timeout_keep_alive=round(settings.keep_alive_seconds),
         timeout_graceful_shutdown=round(settings.shutdown_seconds),
     )
-    server = Server(config, settings, ambient, control, on_ready)
+    server = Server(config, settings, system, control, on_ready)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sockets=listeners or []))
 
@@ -66,7 +66,7 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         settings: Settings,
-        ambient: Ambient,
+        system: System,
         control: socket.socket | None,
         on_ready: Callable[[], None] | None,
     ) -> None:
@@ -79,12 +79,12 @@ class Server(uvicorn.Server):
         self._protocol = partial(
             LimitedProtocol,
             limits=Limits(
-                request_line_bytes=settings.request_line_bytes,
-                header_bytes=settings.header_bytes,
-                client_seconds=settings.client_seconds,
-                connections=settings.connections,
+                request_line_bytes=settings.max_request_line_bytes,
+                header_bytes=settings.max_header_bytes,
+                client_seconds=settings.client_timeout_seconds,
+                connections=settings.max_connections,
             ),
-            new_trace_id=lambda: f"{ambient.random.getrandbits(128):032x}",
+            new_trace_id=lambda: f"{system.random.getrandbits(128):032x}",
             on_closed=self._connection_closed if control else None,
         )
 
@@ -92,10 +92,10 @@ class Server(uvicorn.Server):
         """Starts listening, on the sockets or to the supervisor, then says so."""
         self.config.http_protocol_class = self._protocol  # type: ignore[assignment]
         await super().startup(sockets=sockets)
-        interpreter.settle()
+        interpreter.after_startup()
         if self._control is not None:
             self._control.setblocking(False)
-            asyncio.get_running_loop().add_reader(self._control, self._adopt, self._control)
+            asyncio.get_running_loop().add_reader(self._control, self._receive_connection, self._control)
             self._control.send(READY)
         if self._on_ready is not None:
             self._on_ready()
@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
         if self._control is not None:
             asyncio.get_running_loop().remove_reader(self._control)
             with contextlib.suppress(BlockingIOError, ConnectionError):
-                self._control.send(LEAVING)
+                self._control.send(DRAINING)
         await super().shutdown(sockets=sockets)
 
     @contextlib.contextmanager
@@ -123,7 +123,7 @@ class Server(uvicorn.Server):
             self.force_exit = True
         self.should_exit = True
 
-    def _adopt(self, control: socket.socket) -> None:
+    def _receive_connection(self, control: socket.socket) -> None:
         """Takes one connection from the supervisor; if that one is gone, ends."""
         try:
             told, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -139,11 +139,11 @@ class Server(uvicorn.Server):
         for descriptor in descriptors:
             connection = socket.socket(fileno=descriptor)
             connection.setblocking(False)
-            task = asyncio.get_running_loop().create_task(self._begin(connection))
+            task = asyncio.get_running_loop().create_task(self._serve_connection(connection))
             self._adopting.add(task)
             task.add_done_callback(self._adopting.discard)
 
-    async def _begin(self, connection: socket.socket) -> None:
+    async def _serve_connection(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         make = partial(self._protocol, self.config, self.server_state, self.lifespan.state, loop)
         try:
@@ -165,7 +165,7 @@ class Server(uvicorn.Server):
 def serve(
     path: Path | None,
     settings: Settings,
-    ambient: Ambient,
+    system: System,
     *,
     allow_reset: bool,
     listeners: list[socket.socket] | None = None,
@@ -176,13 +176,13 @@ def serve(
 
     Raises what opening them raises.
     """
-    engine = start_engine(open_place(path, settings, ambient), settings, ambient)
+    engine = start_engine(open_deployment(path, settings, system), settings, system)
     watcher = None if path is None else Watcher(path, engine)
     if watcher is not None:
         watcher.start()
     try:
-        app = create_app(engine, settings, ambient, allow_reset=allow_reset, metered=path is None)
-        serve_app(app, settings, ambient, listeners=listeners, control=control, on_ready=on_ready)
+        app = create_app(engine, settings, system, allow_reset=allow_reset, metered=path is None)
+        serve_app(app, settings, system, listeners=listeners, control=control, on_ready=on_ready)
     finally:
         if watcher is not None:
             watcher.close()

@@ -85,7 +85,7 @@ class Supervisor:
         try:
             while not self._signals:
                 self._start_due()
-                self._follow_readiness()
+                self._update_listening()
                 for key, _ in self._selector.select(timeout=self._next_start()):
                     key.data()
                 failed = self._reap()
@@ -114,9 +114,9 @@ class Supervisor:
         )
         theirs.close()
         worker.control, worker.started_at, worker.ready, worker.connections = ours, now, False, 0
-        self._selector.register(ours, selectors.EVENT_READ, lambda: self._hear(worker))
+        self._selector.register(ours, selectors.EVENT_READ, lambda: self._read_worker(worker))
 
-    def _hear(self, worker: Worker) -> None:
+    def _read_worker(self, worker: Worker) -> None:
         assert worker.control is not None
         try:
             told = worker.control.recv(4096)
@@ -127,7 +127,7 @@ class Supervisor:
         if not told:
             self._forget(worker)
             return
-        worker.ready = (worker.ready or READY in told) and LEAVING not in told
+        worker.ready = (worker.ready or READY in told) and DRAINING not in told
         worker.connections -= told.count(CLOSED)
 
     def _forget(self, worker: Worker) -> None:
@@ -166,7 +166,7 @@ class Supervisor:
 
     # Connections
 
-    def _follow_readiness(self) -> None:
+    def _update_listening(self) -> None:
         """Accepts connections while there is a worker to take them; until then they wait in the system's queue."""
         if not self._announced and all(worker.ready for worker in self._workers):
             self._announced = True
@@ -190,9 +190,9 @@ class Supervisor:
                 log.error("cannot accept a connection: %s", error)
                 return
             with connection:
-                self._hand_over(connection)
+                self._pass_connection(connection)
 
-    def _hand_over(self, connection: socket.socket) -> None:
+    def _pass_connection(self, connection: socket.socket) -> None:
         ready = [worker for worker in self._workers if worker.ready]
         for worker in sorted(ready, key=lambda each: (each.connections, each.handed_last)):
             assert worker.control is not None
@@ -235,5 +235,5 @@ READY = b"+"
 """It can take connections."""
 CLOSED = b"-"
 """One of its connections has ended."""
-LEAVING = b"!"
+DRAINING = b"!"
 """It takes no more."""

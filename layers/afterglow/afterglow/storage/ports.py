@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Protocol
 
 from afterglow.errors import AfterglowError
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ConditionFailed(AfterglowError):
         self.existing = existing
 
 
-class ObjectMissing(AfterglowError):
+class ObjectNotFound(AfterglowError):
     """No object under this key."""
 
 
@@ -146,7 +146,7 @@ class Objects(Protocol):
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         """Store a small object. Raises ConditionFailed when `if_absent` and there is one."""
 
-    def scratch(self, name: str) -> Path:
+    def temporary_path(self, name: str) -> Path:
         """A path on the same file system to write an object's file to before `upload`."""
 
     def upload(self, key: str, path: Path) -> None:
@@ -158,16 +158,16 @@ class Objects(Protocol):
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """The bytes of each object, None where there is none; side by side where the store is remote."""
 
-    def fetch(self, keys: Sequence[str]) -> None:
+    def prefetch(self, keys: Sequence[str]) -> None:
         """Have local files of these objects ready, side by side where the store is remote; one missing is no error."""
 
-    def local_file(self, key: str) -> Path:
+    def local_path(self, key: str) -> Path:
         """A local file with the object's bytes, downloaded first where the store is remote. Raises ObjectMissing.
 
         Where it is a copy, it may be removed to make room unless somebody holds a shared lock (`flock`) on it.
         """
 
-    def renew(self, key: str) -> bool:
+    def invalidate(self, key: str) -> bool:
         """The local file is not what was stored: drop it, if it is a copy; whether it is worth asking for again."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
@@ -195,4 +195,4 @@ class Stores:
     objects: Objects
     queue: Queue
     settings: Settings
-    ambient: Ambient
+    system: System

@@ -1,7 +1,7 @@
 """What becomes of an answer on its way out: compressed where the client takes that, refused where it cannot leave.
 
 What leaves a Lambda function is JSON around the body: text with its quotes and backslashes escaped, anything else in
-base64. `max_answer_bytes` limits the body in that form.
+base64. `max_response_bytes` limits the body in that form.
 """
 
 import re
@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from afterglow.api.http.errors import AnswerTooLarge
-from afterglow.api.http.handler import Answer
+from afterglow.api.http.errors import ResponseTooLarge
+from afterglow.api.http.handler import Response
 from afterglow.settings import Settings
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -22,16 +22,16 @@ _VARY = (b"vary", b"accept-encoding")
 _ZERO = re.compile(rb"0(\.0{0,3})?")
 
 
-def is_plain(answer: Answer, settings: Settings) -> bool:
+def needs_no_encoding(answer: Response, settings: Settings) -> bool:
     """Whether the answer may certainly leave as it is."""
     size = len(answer.body)
     # Escaping at most doubles a text.
-    return not (0 < settings.compress_bytes <= size or 0 < settings.max_answer_bytes < 2 * size)
+    return not (0 < settings.compress_min_bytes <= size or 0 < settings.max_response_bytes < 2 * size)
 
 
-def shaped(answer: Answer, request: Headers, settings: Settings) -> Answer:
+def encode_response(answer: Response, request: Headers, settings: Settings) -> Response:
     """The answer as it leaves. Raises AnswerTooLarge."""
-    compresses = 0 < settings.compress_bytes <= len(answer.body)
+    compresses = 0 < settings.compress_min_bytes <= len(answer.body)
     if compresses:
         headers = [*answer.headers, _VARY]
         if accepts_gzip(request):
@@ -39,10 +39,10 @@ def shaped(answer: Answer, request: Headers, settings: Settings) -> Answer:
             answer = replace(answer, body=packed, headers=[*headers, (b"content-encoding", b"gzip")])
         else:
             answer = replace(answer, headers=headers)
-    size, limit = size_in_envelope(answer), settings.max_answer_bytes
+    size, limit = lambda_envelope_size(answer), settings.max_response_bytes
     if 0 < limit < size:
         packing = "" if not compresses or is_encoded(answer) else ", or accept gzip"
-        raise AnswerTooLarge(
+        raise ResponseTooLarge(
             f"Payload too large: the answer has {size} bytes, at most {limit} can be sent; ask for fewer records at a "
             f"time (limit and offset, or n_results), or leave embeddings or documents out of include{packing}"
         )
@@ -63,12 +63,12 @@ def accepts_gzip(headers: Headers) -> bool:
     return weights.get(b"gzip", weights.get(b"x-gzip", weights.get(b"*", False)))
 
 
-def is_encoded(answer: Answer) -> bool:
+def is_encoded(answer: Response) -> bool:
     """Whether the body is no longer what its type says, but compressed."""
     return any(name == b"content-encoding" for name, _ in answer.headers)
 
 
-def size_in_envelope(answer: Answer) -> int:
+def lambda_envelope_size(answer: Response) -> int:
     """Bytes of the body inside the JSON that a Lambda function answers with. A text has no control characters."""
     body = answer.body
     if is_encoded(answer):

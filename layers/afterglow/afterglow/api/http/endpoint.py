@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 from starlette.types import Receive, Scope, Send
 
 from afterglow.api.http import body, content_encoding, errors
-from afterglow.api.http.handler import Answer, Call, Later, Service
-from afterglow.api.http.route import Route, Runs
-from afterglow.auth import EVERYTHING, NOBODY, Grant, Need, credentials
+from afterglow.api.http.handler import AppContext, Deferred, Request, Response
+from afterglow.api.http.route import Execution, Route
+from afterglow.auth import ANONYMOUS, FULL_ACCESS, Grant, Permission, credentials
 from afterglow.errors import AfterglowError, Forbidden
-from afterglow.metering import current, phase
+from afterglow.metering import current_usage, phase
 
 T = TypeVar("T")
 
@@ -35,9 +35,9 @@ class Endpoint:
     `pools` are where handlers run that may not run on the event loop; what has no pool runs there all the same.
     """
 
-    service: Service
+    service: AppContext
     routes: Mapping[str, Route]
-    pools: Mapping[Runs, Executor]
+    pools: Mapping[Execution, Executor]
     advice: str
     """What to do about a body that is too large."""
 
@@ -46,32 +46,32 @@ class Endpoint:
         method = scope["method"]
         route = self.routes.get("GET" if method == "HEAD" else method)
         if route is None:
-            await send_answer(send, not_allowed(self.service, self.routes), 405)
+            await send_response(send, not_allowed(self.service, self.routes), 405)
             return
-        usage = current()
+        usage = current_usage()
         if usage is not None:
-            usage.facts["operation"] = route.operation
+            usage.attributes["operation"] = route.operation
             if "collection_id" in scope["path_params"]:
-                usage.facts["collection"] = scope["path_params"]["collection_id"]
+                usage.attributes["collection"] = scope["path_params"]["collection_id"]
         try:
-            answer = await self._answer(route, scope, receive)
+            answer = await self._respond(route, scope, receive)
         except body.ClientGone:
             logger.debug("%s %s: the client left before its request was whole", method, scope["path"])
             return
         except AfterglowError as error:
-            answer = errors.known(error, method, scope["path"], errors.new_trace_id(self.service.ambient))
+            answer = errors.client_error(error, method, scope["path"], errors.new_trace_id(self.service.system))
         except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is becomes a logged 500
-            answer = errors.unexpected(error, method, scope["path"], errors.new_trace_id(self.service.ambient))
-        await send_answer(send, answer, route.success, headers_only=method == "HEAD")
+            answer = errors.server_error(error, method, scope["path"], errors.new_trace_id(self.service.system))
+        await send_response(send, answer, route.success, headers_only=method == "HEAD")
 
-    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
+    async def _respond(self, route: Route, scope: Scope, receive: Receive) -> Response:
         settings = self.service.settings
         try:
-            grant = await self._admitted(route, scope)
+            grant = await self._authorize(route, scope)
         except AfterglowError:
             if route.request is not None:
                 await body.skip_body(
-                    receive, scope["headers"], settings.max_body_bytes, piece_seconds=settings.client_seconds
+                    receive, scope["headers"], settings.max_body_bytes, piece_seconds=settings.client_timeout_seconds
                 )
             raise
         content = b""
@@ -82,67 +82,69 @@ class Endpoint:
                 scope["headers"],
                 settings.max_body_bytes,
                 self.advice,
-                piece_seconds=settings.client_seconds,
+                piece_seconds=settings.client_timeout_seconds,
             )
-        call = Call(scope["path_params"], scope["query_string"], content, dict(scope["headers"]), grant)
-        done = await self._run(route.runs, partial(route.handler, self.service, call))
-        if isinstance(done, Later):
-            done = await self._run(Runs.IN_POOL, done.work)
-        if not content_encoding.is_plain(done, self.service.settings):
-            done = await self._run(Runs.IN_POOL, partial(self._shaped, done, scope))
+        call = Request(scope["path_params"], scope["query_string"], content, dict(scope["headers"]), grant)
+        done = await self._execute(route.runs, partial(route.handler, self.service, call))
+        if isinstance(done, Deferred):
+            done = await self._execute(Execution.THREAD_POOL, done.work)
+        if not content_encoding.needs_no_encoding(done, self.service.settings):
+            done = await self._execute(Execution.THREAD_POOL, partial(self._encode, done, scope))
         return done
 
-    async def _admitted(self, route: Route, scope: Scope) -> Grant:
+    async def _authorize(self, route: Route, scope: Scope) -> Grant:
         """What the caller may do, which is enough for the route. Raises Unauthenticated, Forbidden, Busy, Unavailable.
 
         What it is about is judged by names alone, so that a refusal says nothing of what is there.
         """
-        gate = self.service.gate
+        gate = self.service.authenticator
         if gate is None:
-            return EVERYTHING
-        if route.need is Need.PUBLIC:
-            return NOBODY
-        credential = credentials.shown(scope["headers"])
-        grant = gate.known(credential)
+            return FULL_ACCESS
+        if route.permission is Permission.PUBLIC:
+            return ANONYMOUS
+        credential = credentials.extract(scope["headers"])
+        grant = gate.cached(credential)
         if grant is None:
             address = (scope.get("client") or ("",))[0]
-            grant = await self._run(Runs.IN_POOL, partial(gate.ask, credential, address))
-        usage = current()
+            grant = await self._execute(Execution.THREAD_POOL, partial(gate.authenticate, credential, address))
+        usage = current_usage()
         if usage is not None:
-            usage.facts["caller"] = grant.user
-        is_allowed = grant.has_role(route.need)
-        if is_allowed and route.place is not None and route.need is not Need.KNOWN:
-            is_allowed = grant.allows(route.need, *route.place(Call(scope["path_params"], scope["query_string"])))
+            usage.attributes["caller"] = grant.user
+        is_allowed = grant.has_role(route.permission)
+        if is_allowed and route.scope_of is not None and route.permission is not Permission.AUTHENTICATED:
+            is_allowed = grant.allows(
+                route.permission, *route.scope_of(Request(scope["path_params"], scope["query_string"]))
+            )
         if not is_allowed:
             raise Forbidden("Forbidden: the credentials do not allow this")
         return grant
 
-    async def _run(self, where: Runs, work: Callable[[], T]) -> T:
+    async def _execute(self, where: Execution, work: Callable[[], T]) -> T:
         pool = self.pools.get(where)
         if pool is None:
             return work()
-        if current() is not None:
+        if current_usage() is not None:
             work = partial(contextvars.copy_context().run, work)
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
-    def _shaped(self, answer: Answer, scope: Scope) -> Answer:
+    def _encode(self, answer: Response, scope: Scope) -> Response:
         with phase("compress"):
-            return content_encoding.shaped(answer, scope["headers"], self.service.settings)
+            return content_encoding.encode_response(answer, scope["headers"], self.service.settings)
 
 
-def not_found(service: Service) -> Answer:
+def not_found(service: AppContext) -> Response:
     """The answer where there is nothing."""
-    return Answer(b"", 404, b"", [errors.trace_header(errors.new_trace_id(service.ambient))])
+    return Response(b"", 404, b"", [errors.trace_header(errors.new_trace_id(service.system))])
 
 
-def not_allowed(service: Service, methods: Mapping[str, Any]) -> Answer:
+def not_allowed(service: AppContext, methods: Mapping[str, Any]) -> Response:
     """The answer to a method that a path does not have."""
     allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
-    trace = errors.trace_header(errors.new_trace_id(service.ambient))
-    return Answer(b"", 405, b"", [trace, (b"allow", ",".join(allowed).encode())])
+    trace = errors.trace_header(errors.new_trace_id(service.system))
+    return Response(b"", 405, b"", [trace, (b"allow", ",".join(allowed).encode())])
 
 
-async def send_answer(send: Send, answer: Answer, success: int, *, headers_only: bool = False) -> None:
+async def send_response(send: Send, answer: Response, success: int, *, headers_only: bool = False) -> None:
     """Send the answer; `success` is the status of one that names none."""
     headers = [(b"content-length", b"%d" % len(answer.body)), *answer.headers]
     if answer.content_type:

@@ -11,8 +11,8 @@ import traceback
 import orjson
 
 from afterglow import errors
-from afterglow.api.http.handler import Answer
-from afterglow.settings import Ambient
+from afterglow.api.http.handler import Response
+from afterglow.settings import System
 
 logger = logging.getLogger("afterglow.api")
 
@@ -27,7 +27,7 @@ class TooSlow(errors.AfterglowError):
     """The body did not arrive in time."""
 
 
-class AnswerTooLarge(errors.TooLarge):
+class ResponseTooLarge(errors.TooLarge):
     """The request was good, but its answer is larger than can be sent."""
 
 
@@ -50,7 +50,7 @@ class UniqueConstraint(errors.AlreadyExists):
 TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     errors.InvalidArgument: (400, "InvalidArgumentError"),
     errors.WrongDimension: (400, "InvalidArgumentError"),
-    errors.Malformed: (422, "ChromaError"),
+    errors.InvalidBody: (422, "ChromaError"),
     errors.NotFound: (404, "NotFoundError"),
     errors.AlreadyExists: (409, "ChromaError"),
     errors.Unauthenticated: (401, "AuthError"),
@@ -76,9 +76,9 @@ _RETRY_IS_ENOUGH = frozenset({429, 503})
 _BODY_UNREAD = frozenset({408, 413, 415})
 
 
-def new_trace_id(ambient: Ambient) -> str:
+def new_trace_id(system: System) -> str:
     """128 random bits in hex."""
-    return f"{ambient.random.getrandbits(128):032x}"
+    return f"{system.random.getrandbits(128):032x}"
 
 
 def trace_header(trace_id: str) -> tuple[bytes, bytes]:
@@ -86,7 +86,7 @@ def trace_header(trace_id: str) -> tuple[bytes, bytes]:
     return TRACE_HEADER, trace_id.encode()
 
 
-def known(error: errors.AfterglowError, method: str, path: str, trace_id: str) -> Answer:
+def client_error(error: errors.AfterglowError, method: str, path: str, trace_id: str) -> Response:
     """The answer to an error raised on purpose; logs it."""
     status, name = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     level = logging.INFO
@@ -98,12 +98,12 @@ def known(error: errors.AfterglowError, method: str, path: str, trace_id: str) -
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
     if isinstance(error, errors.Unauthenticated):
         headers.append((b"www-authenticate", b'Bearer, Basic realm="afterglow", charset="UTF-8"'))
-    if status in _BODY_UNREAD and not isinstance(error, AnswerTooLarge):
+    if status in _BODY_UNREAD and not isinstance(error, ResponseTooLarge):
         headers.append((b"connection", b"close"))
-    return Answer(_body(name, error.message), status, headers=headers)
+    return Response(_body(name, error.message), status, headers=headers)
 
 
-def unexpected(error: BaseException, method: str, path: str, trace_id: str) -> Answer:
+def server_error(error: BaseException, method: str, path: str, trace_id: str) -> Response:
     """The answer to a fault of ours; logs the traceback."""
     lines = "".join(traceback.format_exception(error))
     _log(
@@ -114,7 +114,7 @@ def unexpected(error: BaseException, method: str, path: str, trace_id: str) -> A
         {"status": 500, "error": type(error).__name__, "message": str(error), "traceback": lines},
     )
     message = f"an unexpected error occurred; the server's log has it under trace id {trace_id}"
-    return Answer(_body("InternalError", message), 500, headers=[trace_header(trace_id)])
+    return Response(_body("InternalError", message), 500, headers=[trace_header(trace_id)])
 
 
 def _body(name: str, message: str) -> bytes:

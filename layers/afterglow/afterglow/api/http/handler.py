@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from afterglow.auth import NOBODY, Grant
-from afterglow.auth.authenticator import Gate
+from afterglow.auth import ANONYMOUS, Grant
+from afterglow.auth.authenticator import Authenticator
 from afterglow.errors import InvalidArgument
-from afterglow.settings import Ambient, Settings
+from afterglow.settings import Settings, System
 
 if TYPE_CHECKING:
     from afterglow.collection import Engine
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class AppContext:
     """The engine behind the routes, and what the process was told. `threads` is the default of `num_threads`.
 
     Without a `gate` everybody may do everything.
@@ -23,14 +23,14 @@ class Service:
 
     engine: "Engine"
     settings: Settings
-    ambient: Ambient
+    system: System
     allow_reset: bool
     threads: int
-    gate: Gate | None = None
+    authenticator: Authenticator | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Request:
     """One request: the path's parts still percent-encoded, the query string and the body as they came.
 
     Of headers of one name the last is kept; names are in lower case.
@@ -40,10 +40,10 @@ class Call:
     query: bytes = b""
     body: bytes = b""
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
-    grant: Grant = NOBODY
+    grant: Grant = ANONYMOUS
     """What the caller may do. The route's need was checked; what a handler finds by itself it checks with this."""
 
-    def part(self, name: str) -> str:
+    def path_part(self, name: str) -> str:
         """A part of the path, decoded. Raises InvalidArgument when it is not UTF-8."""
         text = self.path[name]
         if "%" not in text:
@@ -55,7 +55,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response: JSON unless `content_type` says otherwise; `status` None means the route's own."""
 
     body: bytes
@@ -65,7 +65,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class Deferred:
     """The rest of a handler, for a thread of the pool. Raises what the handler would."""
 
-    work: Callable[[], Answer]
+    work: Callable[[], Response]

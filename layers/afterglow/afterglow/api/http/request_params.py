@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
-from afterglow.api.http import request_params
-from afterglow.api.http.handler import Call
+from afterglow.api.http.handler import Request
 from afterglow.catalog.names import parse_collection_id, validate_database_segment
-from afterglow.collection.time_travel.point_in_time import Moment
+from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import ReadLevel, Scope
 from afterglow.errors import InvalidArgument
 
@@ -20,32 +19,32 @@ PAGE = (("limit", _U32), ("offset", _U32))
 """What a route says of the parameters of a page."""
 
 
-def place(call: Call) -> tuple[str, str]:
+def tenant_and_database(call: Request) -> tuple[str, str]:
     """The tenant and the database of the path; a database name too short for any is refused."""
-    database = call.part("database")
+    database = call.path_part("database")
     validate_database_segment(database)
-    return call.part("tenant"), database
+    return call.path_part("tenant"), database
 
 
-def scope(call: Call) -> Scope:
+def scope(call: Request) -> Scope:
     """The collection of the path, by id."""
-    tenant, database = place(call)
-    return Scope(tenant, database, parse_collection_id(call.part("collection_id")))
+    tenant, database = tenant_and_database(call)
+    return Scope(tenant, database, parse_collection_id(call.path_part("collection_id")))
 
 
-def page(call: Call) -> tuple[int | None, int]:
+def limit_and_offset(call: Request) -> tuple[int | None, int]:
     """`limit` (None: all) and `offset` (0: from the first)."""
     given = _fields(call.query)
     limit, offset = given.get("limit"), given.get("offset")
     return None if limit is None else _u32("limit", limit), 0 if offset is None else _u32("offset", offset)
 
 
-def field(call: Call, name: str) -> str | None:
+def field(call: Request, name: str) -> str | None:
     """A field of the query string, decoded; the last of several."""
     return _fields(call.query).get(name)
 
 
-def read_level(call: Call) -> ReadLevel:
+def read_level(call: Request) -> ReadLevel:
     """How fresh the answer must be."""
     text = _fields(call.query).get("read_level")
     if text is None:
@@ -94,18 +93,18 @@ QUERY: tuple[str, dict[str, object]] = (
 )
 
 
-def moment(call: Call) -> Moment | None:
+def parse_at(call: Request) -> PointInTime | None:
     """The moment that the query string names, None for now. Raises InvalidArgument."""
     if not call.query:
         return None
-    text = request_params.field(call, "at")
+    text = field(call, "at")
     return None if text is None else parse(text)
 
 
-def parse(text: str) -> Moment:
+def parse(text: str) -> PointInTime:
     """A moment as a person writes it. Raises InvalidArgument."""
     if _POSITION.fullmatch(text):
-        return Moment(position=int(text))
+        return PointInTime(position=int(text))
     try:
         # An offset's plus is a space once a query string is decoded.
         time = datetime.fromisoformat(text.replace(" +", "+") if "T" not in text else text.replace(" ", "+"))
@@ -115,4 +114,4 @@ def parse(text: str) -> Moment:
         ) from None
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
-    return Moment(time=int(time.timestamp() * 1000))
+    return PointInTime(time=int(time.timestamp() * 1000))

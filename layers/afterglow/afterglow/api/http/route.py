@@ -5,28 +5,28 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from afterglow.api.http.handler import Answer, Call, Later, Service
-from afterglow.auth import Need
+from afterglow.api.http.handler import AppContext, Deferred, Request, Response
+from afterglow.auth import Permission
 
-Handler = Callable[[Service, Call], Answer | Later]
-Place = Callable[[Call], tuple[str | None, str | None]]
+Handler = Callable[[AppContext, Request], Response | Deferred]
+Place = Callable[[Request], tuple[str | None, str | None]]
 """The tenant and the database that a request is about, None for each that it does not name. Raises InvalidArgument."""
 
 
-def of_path(call: Call) -> tuple[str | None, str | None]:
+def of_path(call: Request) -> tuple[str | None, str | None]:
     """The tenant and the database that the path names."""
     return (
-        call.part("tenant") if "tenant" in call.path else None,
-        call.part("database") if "database" in call.path else None,
+        call.path_part("tenant") if "tenant" in call.path else None,
+        call.path_part("database") if "database" in call.path else None,
     )
 
 
-class Runs(Enum):
+class Execution(Enum):
     """Where a handler runs."""
 
-    IN_POOL = "pool"
+    THREAD_POOL = "pool"
     """In the pool of threads: whatever reads or writes the stores."""
-    ASIDE = "aside"
+    DEDICATED_THREAD = "aside"
     """In a thread of its own, so that it answers while the pool is busy."""
     AT_ONCE = "at once"
     """On the event loop: what needs no more than the process knows."""
@@ -55,9 +55,9 @@ class Route:
     success: int = 200
     failures: tuple[int, ...] = ()
     query: tuple[tuple[str, dict[str, Any]], ...] = ()
-    runs: Runs = Runs.IN_POOL
-    need: Need = field(kw_only=True)
-    place: Place | None = of_path
+    runs: Execution = Execution.THREAD_POOL
+    permission: Permission = field(kw_only=True)
+    scope_of: Place | None = of_path
     hidden: bool = False
 
     @property

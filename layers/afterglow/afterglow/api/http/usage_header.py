@@ -12,12 +12,12 @@ deleted or answered), `queries` and `status`, each where there is one.
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from afterglow.metering import Usage, current, measuring
+from afterglow.metering import Usage, collect_usage, current_usage
 
 HEADER = b"afterglow-usage"
 
 
-class Metered:
+class UsageMiddleware:
     """Measures each request, unless something outside measures already: then what it uses counts there."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -25,24 +25,24 @@ class Metered:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        usage = current()
+        usage = current_usage()
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif usage is not None:
             await self.app(scope, receive, _reporting(usage, send))
         else:
-            with measuring() as usage:
+            with collect_usage() as usage:
                 await self.app(scope, receive, _reporting(usage, send))
 
 
 def note(**facts: str | int) -> None:
     """Note facts for the log of requests, where there is one."""
-    usage = current()
+    usage = current_usage()
     if usage is not None:
-        usage.facts.update(facts)
+        usage.attributes.update(facts)
 
 
-def rendered(usage: Usage, *, refused: bool = False) -> str:
+def format_usage(usage: Usage, *, refused: bool = False) -> str:
     """The header's value."""
     calls = dict(sorted(usage.calls.items()))
     figures = {
@@ -62,8 +62,8 @@ def _plain(figure: float) -> str:
 def _reporting(usage: Usage, send: Send) -> Send:
     async def reporting(message: Message) -> None:
         if message["type"] == "http.response.start":
-            status = usage.facts["status"] = message["status"]
-            told = rendered(usage, refused=400 <= status < 500)
+            status = usage.attributes["status"] = message["status"]
+            told = format_usage(usage, refused=400 <= status < 500)
             message["headers"] = [*message["headers"], (HEADER, told.encode())]
         await send(message)
 

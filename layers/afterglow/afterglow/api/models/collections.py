@@ -6,11 +6,11 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from afterglow.api import legacy
 from afterglow.api.models.configuration import Configuration, UpdateConfiguration
-from afterglow.api.models.fields import Metadata, MetadataChanges, Shape
+from afterglow.api.models.fields import Metadata, MetadataChanges, RequestModel
 from afterglow.api.models.schema import Schema
 
 
-class CreateCollection(Shape):
+class CreateCollection(RequestModel):
     """A new collection."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"name": "books", "get_or_create": True}})
@@ -24,7 +24,7 @@ class CreateCollection(Shape):
     get_or_create: bool = False
 
 
-class UpdateCollection(Shape):
+class UpdateCollection(RequestModel):
     """Changes to a collection. New metadata replaces all there is."""
 
     new_name: str | None = None
@@ -32,7 +32,7 @@ class UpdateCollection(Shape):
     new_configuration: UpdateConfiguration | None = None
 
 
-class ForkCollection(Shape):
+class ForkCollection(RequestModel):
     """The name of the copy."""
 
     new_name: str

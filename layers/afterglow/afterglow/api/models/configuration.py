@@ -4,22 +4,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from afterglow.api.models.fields import U32, Closed, Shape, Size, Space
+from afterglow.api.models.fields import U32, RequestModel, Size, Space, StrictModel
 
 
-class LegacyFunction(Shape):
+class LegacyFunction(RequestModel):
     """Vectors that an older client made."""
 
     type: Literal["legacy"]
 
 
-class UnknownFunction(Shape):
+class UnknownFunction(RequestModel):
     """Vectors of whose making nothing is known."""
 
     type: Literal["unknown"]
 
 
-class KnownFunction(Shape):
+class KnownFunction(RequestModel):
     """What makes the vectors of a collection; clients read it back."""
 
     type: Literal["known"]
@@ -30,7 +30,7 @@ class KnownFunction(Shape):
 EmbeddingFunction = Annotated[LegacyFunction | UnknownFunction | KnownFunction, Field(discriminator="type")]
 
 
-class HnswConfiguration(Closed):
+class HnswConfiguration(StrictModel):
     """The parameters of a collection's vector index."""
 
     space: Space | None = None
@@ -43,7 +43,7 @@ class HnswConfiguration(Closed):
     batch_size: Size | None = None
 
 
-class SpannConfiguration(Closed):
+class SpannConfiguration(StrictModel):
     """An index that this server does not have: only its space is taken."""
 
     space: Space | None = None
@@ -57,7 +57,7 @@ class SpannConfiguration(Closed):
     merge_threshold: U32 | None = None
 
 
-class Configuration(Shape):
+class Configuration(RequestModel):
     """How a collection's vectors are made and indexed."""
 
     hnsw: HnswConfiguration | None = None
@@ -65,7 +65,7 @@ class Configuration(Shape):
     embedding_function: EmbeddingFunction | None = None
 
 
-class UpdateHnsw(Closed):
+class UpdateHnsw(StrictModel):
     """The parameters of a vector index that can be changed."""
 
     ef_search: Size | None = None
@@ -76,14 +76,14 @@ class UpdateHnsw(Closed):
     batch_size: Size | None = None
 
 
-class UpdateSpann(Closed):
+class UpdateSpann(StrictModel):
     """Parameters of an index that this server does not have: ignored."""
 
     search_nprobe: U32 | None = None
     ef_search: Size | None = None
 
 
-class UpdateConfiguration(Shape):
+class UpdateConfiguration(RequestModel):
     """Changes to how a collection's vectors are made and searched."""
 
     hnsw: UpdateHnsw | None = None

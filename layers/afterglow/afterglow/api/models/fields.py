@@ -52,13 +52,13 @@ QueryEmbeddings = Annotated[Any, WithJsonSchema(_array(_FLOATS))]
 Where = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "object"}, _NULL]})]
 
 
-class Shape(BaseModel):
+class RequestModel(BaseModel):
     """A JSON object; nothing is converted, unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", defer_build=True)
 
 
-class Closed(BaseModel):
+class StrictModel(BaseModel):
     """A JSON object that refuses unknown fields."""
 
     model_config = ConfigDict(strict=True, extra="forbid", defer_build=True)

@@ -10,12 +10,12 @@ from afterglow.api.models.fields import (
     Metadatas,
     MetadatasChanges,
     QueryEmbeddings,
-    Shape,
+    RequestModel,
     Where,
 )
 
 
-class AddRecords(Shape):
+class AddRecords(RequestModel):
     """Records to add or upsert; all lists have the length of `ids`."""
 
     model_config = ConfigDict(
@@ -42,7 +42,7 @@ class UpsertRecords(AddRecords):
     metadatas: MetadatasChanges = None
 
 
-class UpdateRecords(Shape):
+class UpdateRecords(RequestModel):
     """Changes to records; what is absent or null stays, in metadata null deletes the key."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"ids": ["a"], "metadatas": [{"page": 2}]}})
@@ -54,7 +54,7 @@ class UpdateRecords(Shape):
     uris: list[str | None] | None = None
 
 
-class Filters(Shape):
+class Filters(RequestModel):
     """Which records: those that satisfy all that is given."""
 
     ids: list[str] | None = None

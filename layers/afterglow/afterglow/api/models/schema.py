@@ -3,46 +3,46 @@
 from typing import Literal
 
 from afterglow.api.models.configuration import EmbeddingFunction
-from afterglow.api.models.fields import U32, Closed, Shape, Size, Space
+from afterglow.api.models.fields import U32, RequestModel, Size, Space, StrictModel
 
 
-class NoParameters(Closed):
+class NoParameters(StrictModel):
     """The configuration of an index that has none."""
 
 
-class SwitchedIndex(Shape):
+class ToggleIndex(RequestModel):
     """An index that is on or off."""
 
     enabled: bool
     config: NoParameters
 
 
-class StringType(Shape):
+class StringType(RequestModel):
     """Indexes of strings."""
 
-    fts_index: SwitchedIndex | None = None
-    string_inverted_index: SwitchedIndex | None = None
+    fts_index: ToggleIndex | None = None
+    string_inverted_index: ToggleIndex | None = None
 
 
-class IntType(Shape):
+class IntType(RequestModel):
     """The index of integers."""
 
-    int_inverted_index: SwitchedIndex | None = None
+    int_inverted_index: ToggleIndex | None = None
 
 
-class FloatType(Shape):
+class FloatType(RequestModel):
     """The index of floats."""
 
-    float_inverted_index: SwitchedIndex | None = None
+    float_inverted_index: ToggleIndex | None = None
 
 
-class BoolType(Shape):
+class BoolType(RequestModel):
     """The index of booleans."""
 
-    bool_inverted_index: SwitchedIndex | None = None
+    bool_inverted_index: ToggleIndex | None = None
 
 
-class HnswIndex(Closed):
+class HnswIndex(StrictModel):
     """HNSW parameters in a schema."""
 
     ef_construction: Size | None = None
@@ -54,7 +54,7 @@ class HnswIndex(Closed):
     resize_factor: float | None = None
 
 
-class SpannIndex(Closed):
+class SpannIndex(StrictModel):
     """SPANN parameters in a schema; this server has no such index."""
 
     search_nprobe: U32 | None = None
@@ -77,7 +77,7 @@ class SpannIndex(Closed):
     quantize: Literal["none", "four_bit_rabit_q_with_u_search"] | None = None
 
 
-class VectorIndexConfig(Closed):
+class VectorIndexConfig(StrictModel):
     """How vectors are compared, made and indexed."""
 
     space: Space | None = None
@@ -87,20 +87,20 @@ class VectorIndexConfig(Closed):
     spann: SpannIndex | None = None
 
 
-class VectorIndex(Shape):
+class VectorIndex(RequestModel):
     """The index of vectors."""
 
     enabled: bool
     config: VectorIndexConfig
 
 
-class FloatListType(Shape):
+class FloatListType(RequestModel):
     """Indexes of vectors."""
 
     vector_index: VectorIndex | None = None
 
 
-class SparseIndexConfig(Closed):
+class SparseIndexConfig(StrictModel):
     """How sparse vectors are made and indexed."""
 
     embedding_function: EmbeddingFunction | None = None
@@ -109,20 +109,20 @@ class SparseIndexConfig(Closed):
     algorithm: Literal["wand", "max_score"] | None = None
 
 
-class SparseIndex(Shape):
+class SparseIndex(RequestModel):
     """The index of sparse vectors."""
 
     enabled: bool
     config: SparseIndexConfig
 
 
-class SparseVectorType(Shape):
+class SparseVectorType(RequestModel):
     """Indexes of sparse vectors."""
 
     sparse_vector_index: SparseIndex | None = None
 
 
-class ValueTypes(Shape):
+class ValueTypes(RequestModel):
     """Which indexes serve values of each type."""
 
     string: StringType | None = None
@@ -133,13 +133,13 @@ class ValueTypes(Shape):
     bool: BoolType | None = None
 
 
-class Cmek(Closed):
+class Cmek(StrictModel):
     """A key of the customer's own."""
 
     gcp: str
 
 
-class Schema(Shape):
+class Schema(RequestModel):
     """Which indexes serve which metadata keys."""
 
     defaults: ValueTypes

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from afterglow.api.models.fields import U32, Closed, Shape, Where
+from afterglow.api.models.fields import U32, RequestModel, StrictModel, Where
 
 _RANK: dict[str, Any] = {"type": "object", "description": "a rank expression"}
 _RANKS: dict[str, Any] = {"type": "array", "items": _RANK}
@@ -62,41 +62,41 @@ _ONE_OPERATOR = {
 RankExpression = Annotated[Any, WithJsonSchema(_ONE_OPERATOR)]
 
 
-class SearchLimit(Shape):
+class SearchLimit(RequestModel):
     """Which part of the hits."""
 
     offset: U32 = 0
     limit: U32 | None = None
 
 
-class SearchSelect(Shape):
+class SearchSelect(RequestModel):
     """Which fields of the hits: `#document`, `#embedding`, `#metadata`, `#score`, or single metadata keys."""
 
     keys: list[str] = Field(default=[])
 
 
-class SearchKept(Shape):
+class SearchTopK(RequestModel):
     """The first `k` by these metadata keys, or by `#score`."""
 
     keys: list[str]
     k: U32
 
 
-class SearchAggregate(Closed):
+class SearchAggregate(StrictModel):
     """Which of a group are kept: those with the smallest, or with the largest values."""
 
-    min_k: SearchKept | None = Field(default=None, alias="$min_k")
-    max_k: SearchKept | None = Field(default=None, alias="$max_k")
+    min_k: SearchTopK | None = Field(default=None, alias="$min_k")
+    max_k: SearchTopK | None = Field(default=None, alias="$max_k")
 
 
-class SearchGroups(Shape):
+class SearchGroups(RequestModel):
     """Hits grouped by metadata keys. Both fields or neither."""
 
     keys: list[str] = Field(default=[])
     aggregate: SearchAggregate | None = None
 
 
-class Search(Shape):
+class Search(RequestModel):
     """One search; without `rank` records come in insertion order."""
 
     filter: Where = Field(default=None, description="a `where` clause, in which `#document` and `#id` may stand too")
@@ -106,7 +106,7 @@ class Search(Shape):
     select: SearchSelect | None = None
 
 
-class SearchRecords(Shape):
+class SearchRecords(RequestModel):
     """Several searches over one state of the collection."""
 
     model_config = ConfigDict(
@@ -128,7 +128,7 @@ class SearchRecords(Shape):
     read_level: Literal["index_and_wal", "index_only", "index_and_bounded_wal"] = "index_and_wal"
 
 
-class AttachFunction(Shape):
+class AttachFunction(RequestModel):
     """A function to run over what is written; not served."""
 
     name: str
@@ -137,7 +137,7 @@ class AttachFunction(Shape):
     params: Any = None
 
 
-class DetachFunction(Shape):
+class DetachFunction(RequestModel):
     """Whether the output goes too; not served."""
 
     delete_output: bool = False

@@ -2,22 +2,22 @@
 
 from pydantic import Field
 
-from afterglow.api.models.fields import Shape
+from afterglow.api.models.fields import RequestModel
 
 
-class CreateTenant(Shape):
+class CreateTenant(RequestModel):
     """A new tenant."""
 
     name: str = Field(examples=["acme"])
 
 
-class UpdateTenant(Shape):
+class UpdateTenant(RequestModel):
     """The resource name, which can be given once."""
 
     resource_name: str
 
 
-class CreateDatabase(Shape):
+class CreateDatabase(RequestModel):
     """A new database of a tenant."""
 
     name: str = Field(examples=["books"])

@@ -3,7 +3,7 @@
 import orjson
 
 from afterglow.api import legacy
-from afterglow.api.http.handler import Answer, Call, Service
+from afterglow.api.http.handler import AppContext, Request, Response
 from afterglow.api.v1 import translate
 from afterglow.api.v2 import collections
 
@@ -11,14 +11,14 @@ _NULL = b"null"
 _OLDEST = ("id", "name", "metadata")
 
 
-def create(service: Service, call: Call) -> Answer:
+def create(service: AppContext, call: Request) -> Response:
     """Make a collection, or answer the one that is there."""
     placed = translate.without_empty_metadata(translate.within_database(call), "metadata")
-    with translate.unique(call, "Collection"):
+    with translate.v1_name_taken(call, "Collection"):
         return _old(collections.create(service, placed))
 
 
-def list_all(service: Service, call: Call) -> Answer:
+def list_all(service: AppContext, call: Request) -> Response:
     """A database's collections, by id.
 
     Clients before 0.5 refuse keys that they do not know, in this answer alone; they came with requests, later ones with
@@ -26,35 +26,38 @@ def list_all(service: Service, call: Call) -> Answer:
     """
     found = orjson.loads(collections.list_all(service, translate.within_database(call)).body)
     if call.headers.get(b"user-agent", b"").startswith(b"python-requests/"):
-        return Answer(orjson.dumps([{name: each[name] for name in _OLDEST} for each in found]))
-    return Answer(orjson.dumps([legacy.collection(each) for each in found]))
+        return Response(orjson.dumps([{name: each[name] for name in _OLDEST} for each in found]))
+    return Response(orjson.dumps([legacy.collection(each) for each in found]))
 
 
-def count(service: Service, call: Call) -> Answer:
+def count(service: AppContext, call: Request) -> Response:
     """How many collections a database has."""
     return collections.count(service, translate.within_database(call))
 
 
-def get(service: Service, call: Call) -> Answer:
+def get(service: AppContext, call: Request) -> Response:
     """A collection by name."""
-    with translate.worded(call.part("collection_id")):
+    with translate.v1_errors(call.path_part("collection_id")):
         return _old(collections.get(service, translate.within_database(call)))
 
 
-def update(service: Service, call: Call) -> Answer:
+def update(service: AppContext, call: Request) -> Response:
     """Rename a collection, replace its metadata."""
-    placed = translate.without_empty_metadata(translate.of_collection(service, call), "new_metadata")
-    with translate.worded(call.part("collection_id")), translate.unique(call, "Collection", field="new_name"):
+    placed = translate.without_empty_metadata(translate.resolve_collection(service, call), "new_metadata")
+    with (
+        translate.v1_errors(call.path_part("collection_id")),
+        translate.v1_name_taken(call, "Collection", field="new_name"),
+    ):
         collections.update(service, placed)
-    return Answer(_NULL)
+    return Response(_NULL)
 
 
-def delete(service: Service, call: Call) -> Answer:
+def delete(service: AppContext, call: Request) -> Response:
     """Drop a collection by name."""
-    with translate.worded(call.part("collection_id")):
+    with translate.v1_errors(call.path_part("collection_id")):
         collections.delete(service, translate.within_database(call))
-    return Answer(_NULL)
+    return Response(_NULL)
 
 
-def _old(answer: Answer) -> Answer:
-    return Answer(orjson.dumps(legacy.collection(orjson.loads(answer.body))))
+def _old(answer: Response) -> Response:
+    return Response(orjson.dumps(legacy.collection(orjson.loads(answer.body))))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from afterglow.api import models
-from afterglow.api.http.handler import Answer, Call, Later, Service
+from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.route import Handler
 from afterglow.api.v1 import translate
 from afterglow.api.v2 import records
@@ -12,76 +12,78 @@ from afterglow.api.validation import json_body
 from afterglow.errors import InvalidArgument
 
 
-def add(service: Service, call: Call) -> Answer | Later:
+def add(service: AppContext, call: Request) -> Response | Deferred:
     """Add records; those whose id is there are left alone."""
     return _handled(records.add, service, call, _true)
 
 
-def update(service: Service, call: Call) -> Answer | Later:
+def update(service: AppContext, call: Request) -> Response | Deferred:
     """Change records; those that are not there are left out."""
     return _handled(records.update, service, call, _true)
 
 
-def upsert(service: Service, call: Call) -> Answer | Later:
+def upsert(service: AppContext, call: Request) -> Response | Deferred:
     """Insert records, or change those that are there."""
     return _handled(records.upsert, service, call, _true)
 
 
-def delete(service: Service, call: Call) -> Answer | Later:
+def delete(service: AppContext, call: Request) -> Response | Deferred:
     """Delete records by id, by filter, or by both."""
-    return _handled(_delete_some, service, translate.unfiltered(call), _null)
+    return _handled(_delete_some, service, translate.drop_empty_filters(call), _null)
 
 
-def get(service: Service, call: Call) -> Answer | Later:
+def get(service: AppContext, call: Request) -> Response | Deferred:
     """Records in insertion order."""
-    return _handled(records.get, service, translate.unfiltered(call), _included)
+    return _handled(records.get, service, translate.drop_empty_filters(call), _included)
 
 
-def query(service: Service, call: Call) -> Answer | Later:
+def query(service: AppContext, call: Request) -> Response | Deferred:
     """The records nearest to each query vector."""
-    return _handled(records.query, service, translate.unfiltered(call, "ids"), _included)
+    return _handled(records.query, service, translate.drop_empty_filters(call, "ids"), _included)
 
 
-def count(service: Service, call: Call) -> Answer | Later:
+def count(service: AppContext, call: Request) -> Response | Deferred:
     """How many records the collection has."""
     return _handled(records.count, service, call, _as_it_is)
 
 
-def _delete_some(service: Service, call: Call) -> Answer:
+def _delete_some(service: AppContext, call: Request) -> Response:
     given = json_body.parse(models.DeleteRecords, call.body)
     if given.ids is None and given.where is None and given.where_document is None:
         raise InvalidArgument("You must provide either ids, where, or where_document to delete.")
     return records.delete(service, call)
 
 
-def _handled(handler: Handler, service: Service, call: Call, reworded: Callable[[Answer], Answer]) -> Answer | Later:
-    collection_id = call.part("collection_id")
-    with translate.worded(collection_id):
-        done = handler(service, translate.of_collection(service, call))
-    if isinstance(done, Answer):
+def _handled(
+    handler: Handler, service: AppContext, call: Request, reworded: Callable[[Response], Response]
+) -> Response | Deferred:
+    collection_id = call.path_part("collection_id")
+    with translate.v1_errors(collection_id):
+        done = handler(service, translate.resolve_collection(service, call))
+    if isinstance(done, Response):
         return reworded(done)
     work = done.work
 
-    def rest() -> Answer:
-        with translate.worded(collection_id):
+    def rest() -> Response:
+        with translate.v1_errors(collection_id):
             return reworded(work())
 
-    return Later(rest)
+    return Deferred(rest)
 
 
-def _as_it_is(answer: Answer) -> Answer:
+def _as_it_is(answer: Response) -> Response:
     return answer
 
 
-def _true(answer: Answer) -> Answer:
+def _true(answer: Response) -> Response:
     return replace(answer, body=b"true")
 
 
-def _null(answer: Answer) -> Answer:
+def _null(answer: Response) -> Response:
     return replace(answer, body=b"null")
 
 
-def _included(answer: Answer) -> Answer:
+def _included(answer: Response) -> Response:
     """The same columns; `data`, which only clients fill, and the list of what was asked for under its old name."""
     # It is the last field: whatever records hold comes before, and is not read again.
     head, _, include = answer.body.rpartition(b'"include":')

@@ -5,22 +5,22 @@ from typing import Literal
 from pydantic import Field
 
 from afterglow.api.models.fields import IncludeName
-from afterglow.api.responses import Answered, Metadata
+from afterglow.api.responses import Metadata, ResponseModel
 
 
-class Version1PreFlight(Answered):
+class V1PreFlight(ResponseModel):
     """What clients must know before they write."""
 
     max_batch_size: int
 
 
-class Version1Tenant(Answered):
+class V1Tenant(ResponseModel):
     """A tenant."""
 
     name: str
 
 
-class Version1Index(Answered):
+class V1Index(ResponseModel):
     """The vector index as configured."""
 
     space: Literal["l2", "cosine", "ip"]
@@ -34,19 +34,19 @@ class Version1Index(Answered):
     kind: Literal["HNSWConfigurationInternal"] = Field(alias="_type")
 
 
-class Version1Configuration(Answered):
+class V1Configuration(ResponseModel):
     """How a collection's vectors are indexed."""
 
-    hnsw_configuration: Version1Index
+    hnsw_configuration: V1Index
     kind: Literal["CollectionConfigurationInternal"] = Field(alias="_type")
 
 
-class Version1Collection(Answered):
+class V1Collection(ResponseModel):
     """A collection."""
 
     id: str = Field(json_schema_extra={"format": "uuid"})
     name: str
-    configuration_json: Version1Configuration
+    configuration_json: V1Configuration
     metadata: Metadata | None
     dimension: int | None
     tenant: str
@@ -55,7 +55,7 @@ class Version1Collection(Answered):
     version: int
 
 
-class Version1Got(Answered):
+class V1GetResponse(ResponseModel):
     """Records in insertion order; a field is null if it was not asked for."""
 
     ids: list[str]
@@ -67,7 +67,7 @@ class Version1Got(Answered):
     included: list[IncludeName]
 
 
-class Version1Found(Answered):
+class V1QueryResponse(ResponseModel):
     """One list per query vector, nearest first; a field is null if it was not asked for."""
 
     ids: list[list[str]]

@@ -4,11 +4,11 @@ from typing import Any
 
 from afterglow.api import models, responses
 from afterglow.api.http.request_params import PAGE
-from afterglow.api.http.route import Route, Runs
+from afterglow.api.http.route import Execution, Route
 from afterglow.api.v1 import collections, records, system, tenants
 from afterglow.api.v1 import responses as old_answers
 from afterglow.api.v1.translate import place_of_query, tenant_of_query
-from afterglow.auth import Need
+from afterglow.auth import Permission
 from afterglow.catalog.tenants import DEFAULT_DATABASE, DEFAULT_TENANT
 
 API = "/api/v1"
@@ -21,8 +21,8 @@ _TENANT: tuple[str, dict[str, Any]] = ("tenant", {"type": "string", "default": D
 _DATABASE: tuple[str, dict[str, Any]] = ("database", {"type": "string", "default": DEFAULT_DATABASE})
 _PLACE = (_TENANT, _DATABASE)
 # A collection or database that is not there is a wrong argument where a v1 client names it.
-_OF_RECORDS: dict[str, Any] = {"need": Need.READ, "place": None, "failures": (400,)}
-_WRITES: dict[str, Any] = {"need": Need.WRITE, "place": None, "failures": (400, 429, 501, 507)}
+_OF_RECORDS: dict[str, Any] = {"need": Permission.READ, "place": None, "failures": (400,)}
+_WRITES: dict[str, Any] = {"need": Permission.WRITE, "place": None, "failures": (400, 429, 501, 507)}
 _OF_DATABASE: dict[str, Any] = {"place": place_of_query}
 
 ROUTES: tuple[Route, ...] = (
@@ -33,7 +33,7 @@ ROUTES: tuple[Route, ...] = (
         _TAG,
         "The records nearest to each query vector",
         models.QueryRecords,
-        old_answers.Version1Found,
+        old_answers.V1QueryResponse,
         **_OF_RECORDS,
     ),
     Route(
@@ -43,7 +43,7 @@ ROUTES: tuple[Route, ...] = (
         _TAG,
         "Records by id or filter, in insertion order",
         models.GetRecords,
-        old_answers.Version1Got,
+        old_answers.V1GetResponse,
         **_OF_RECORDS,
     ),
     Route(
@@ -102,10 +102,10 @@ ROUTES: tuple[Route, ...] = (
         collections.get,
         _TAG,
         "A collection by name",
-        response=old_answers.Version1Collection,
+        response=old_answers.V1Collection,
         failures=(400,),
         query=_PLACE,
-        need=Need.READ,
+        permission=Permission.READ,
         **_OF_DATABASE,
     ),
     Route(
@@ -117,8 +117,8 @@ ROUTES: tuple[Route, ...] = (
         models.UpdateCollection,
         _NULL,
         failures=(400, 409, 507),
-        need=Need.WRITE,
-        place=None,
+        permission=Permission.WRITE,
+        scope_of=None,
     ),
     Route(
         "DELETE",
@@ -129,7 +129,7 @@ ROUTES: tuple[Route, ...] = (
         response=_NULL,
         failures=(400, 507),
         query=_PLACE,
-        need=Need.WRITE,
+        permission=Permission.WRITE,
         **_OF_DATABASE,
     ),
     Route(
@@ -138,10 +138,10 @@ ROUTES: tuple[Route, ...] = (
         collections.list_all,
         _TAG,
         "A database's collections, by id",
-        response=list[old_answers.Version1Collection],
+        response=list[old_answers.V1Collection],
         failures=(400,),
         query=_PLACE + PAGE,
-        need=Need.READ,
+        permission=Permission.READ,
         **_OF_DATABASE,
     ),
     Route(
@@ -151,10 +151,10 @@ ROUTES: tuple[Route, ...] = (
         _TAG,
         "Make a collection",
         models.CreateCollection,
-        old_answers.Version1Collection,
+        old_answers.V1Collection,
         failures=(400, 409, 507),
         query=_PLACE,
-        need=Need.WRITE,
+        permission=Permission.WRITE,
         **_OF_DATABASE,
     ),
     Route(
@@ -166,7 +166,7 @@ ROUTES: tuple[Route, ...] = (
         response=int,
         failures=(400,),
         query=_PLACE,
-        need=Need.READ,
+        permission=Permission.READ,
         **_OF_DATABASE,
     ),
     Route(
@@ -178,7 +178,7 @@ ROUTES: tuple[Route, ...] = (
         response=responses.Database,
         failures=(400, 404),
         query=(_TENANT,),
-        need=Need.READ,
+        permission=Permission.READ,
         **_OF_DATABASE,
     ),
     Route(
@@ -191,8 +191,8 @@ ROUTES: tuple[Route, ...] = (
         _NULL,
         failures=(400, 404, 409, 507),
         query=(_TENANT,),
-        need=Need.ADMIN,
-        place=tenant_of_query,
+        permission=Permission.ADMIN,
+        scope_of=tenant_of_query,
     ),
     Route(
         "POST",
@@ -203,7 +203,7 @@ ROUTES: tuple[Route, ...] = (
         models.CreateTenant,
         _NULL,
         failures=(400, 409, 507),
-        need=Need.ADMIN,
+        permission=Permission.ADMIN,
     ),
     Route(
         "GET",
@@ -211,9 +211,9 @@ ROUTES: tuple[Route, ...] = (
         tenants.get_tenant,
         _TAG,
         "A tenant",
-        response=old_answers.Version1Tenant,
+        response=old_answers.V1Tenant,
         failures=(400, 404),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "GET",
@@ -222,8 +222,8 @@ ROUTES: tuple[Route, ...] = (
         _TAG,
         "The server's clock",
         response=responses.Heartbeat,
-        runs=Runs.AT_ONCE,
-        need=Need.PUBLIC,
+        runs=Execution.AT_ONCE,
+        permission=Permission.PUBLIC,
     ),
     Route(
         "GET",
@@ -232,8 +232,8 @@ ROUTES: tuple[Route, ...] = (
         _TAG,
         "The server's clock",
         response=responses.Heartbeat,
-        runs=Runs.AT_ONCE,
-        need=Need.PUBLIC,
+        runs=Execution.AT_ONCE,
+        permission=Permission.PUBLIC,
     ),
     Route(
         "GET",
@@ -242,8 +242,8 @@ ROUTES: tuple[Route, ...] = (
         _TAG,
         "The last version of the server that spoke this API alone",
         response=str,
-        runs=Runs.AT_ONCE,
-        need=Need.PUBLIC,
+        runs=Execution.AT_ONCE,
+        permission=Permission.PUBLIC,
     ),
     Route(
         "GET",
@@ -251,9 +251,9 @@ ROUTES: tuple[Route, ...] = (
         system.pre_flight_checks,
         _TAG,
         "What clients must know before they write",
-        response=old_answers.Version1PreFlight,
-        runs=Runs.AT_ONCE,
-        need=Need.PUBLIC,
+        response=old_answers.V1PreFlight,
+        runs=Execution.AT_ONCE,
+        permission=Permission.PUBLIC,
     ),
     Route(
         "POST",
@@ -263,6 +263,6 @@ ROUTES: tuple[Route, ...] = (
         "Delete everything, where the server was started so",
         response=bool,
         failures=(403, 507),
-        need=Need.ADMIN,
+        permission=Permission.ADMIN,
     ),
 )

@@ -2,29 +2,29 @@
 
 import orjson
 
-from afterglow.api.http.handler import Answer, Call, Service
+from afterglow.api.http.handler import AppContext, Request, Response
 from afterglow.api.v2 import system
 
 _LAST_VERSION = "0.5.15"
 
 
-def heartbeat(service: Service, call: Call) -> Answer:
+def heartbeat(service: AppContext, call: Request) -> Response:
     """The clock, in nanoseconds."""
     return system.heartbeat(service, call)
 
 
-def version(service: Service, call: Call) -> Answer:
+def version(service: AppContext, call: Request) -> Response:
     """The last version of the genuine server that spoke this API alone."""
     del service, call
-    return Answer(orjson.dumps(_LAST_VERSION))
+    return Response(orjson.dumps(_LAST_VERSION))
 
 
-def pre_flight_checks(service: Service, call: Call) -> Answer:
+def pre_flight_checks(service: AppContext, call: Request) -> Response:
     """What clients must know before they write."""
     del call
-    return Answer(orjson.dumps({"max_batch_size": service.settings.max_batch_size}))
+    return Response(orjson.dumps({"max_batch_size": service.settings.max_batch_size}))
 
 
-def reset(service: Service, call: Call) -> Answer:
+def reset(service: AppContext, call: Request) -> Response:
     """Delete everything, where the process was started so."""
     return system.reset(service, call)

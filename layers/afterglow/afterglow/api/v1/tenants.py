@@ -2,7 +2,7 @@
 
 import orjson
 
-from afterglow.api.http.handler import Answer, Call, Service
+from afterglow.api.http.handler import AppContext, Request, Response
 from afterglow.api.v1 import translate
 from afterglow.api.v2 import tenants
 from afterglow.errors import NotFound
@@ -10,39 +10,39 @@ from afterglow.errors import NotFound
 _NULL = b"null"
 
 
-def create_tenant(service: Service, call: Call) -> Answer:
+def create_tenant(service: AppContext, call: Request) -> Response:
     """Make a tenant."""
-    with translate.unique(call, "Tenant"):
+    with translate.v1_name_taken(call, "Tenant"):
         tenants.create_tenant(service, call)
-    return Answer(_NULL)
+    return Response(_NULL)
 
 
-def get_tenant(service: Service, call: Call) -> Answer:
+def get_tenant(service: AppContext, call: Request) -> Response:
     """A tenant's name."""
     try:
         tenants.get_tenant(service, call)
     except NotFound:
-        raise NotFound(f"Tenant {call.part('tenant')} not found") from None
-    return Answer(orjson.dumps({"name": call.part("tenant")}))
+        raise NotFound(f"Tenant {call.path_part('tenant')} not found") from None
+    return Response(orjson.dumps({"name": call.path_part("tenant")}))
 
 
-def create_database(service: Service, call: Call) -> Answer:
+def create_database(service: AppContext, call: Request) -> Response:
     """Make a database."""
     placed = translate.within_tenant(call)
     try:
-        with translate.unique(call, "Database", of=f" for tenant {placed.part('tenant')}"):
+        with translate.v1_name_taken(call, "Database", of=f" for tenant {placed.path_part('tenant')}"):
             tenants.create_database(service, placed)
     except NotFound:
-        raise NotFound(f"Tenant {placed.part('tenant')} not found") from None
-    return Answer(_NULL)
+        raise NotFound(f"Tenant {placed.path_part('tenant')} not found") from None
+    return Response(_NULL)
 
 
-def get_database(service: Service, call: Call) -> Answer:
+def get_database(service: AppContext, call: Request) -> Response:
     """One database."""
     placed = translate.within_tenant(call)
     try:
         return tenants.get_database(service, placed)
     except NotFound:
         raise NotFound(
-            f"Database {placed.part('database')} not found for tenant {placed.part('tenant')}. Are you sure it exists?"
+            f"Database {placed.path_part('database')} not found for tenant {placed.path_part('tenant')}. Are you sure it exists?"
         ) from None

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from afterglow.collection.read.ranked_search import Ranked
-from afterglow.collection.types import Hits, Include, Records
+from afterglow.collection.read.ranked_search import SearchResult
+from afterglow.collection.types import Include, QueryResult, Records
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _ALL_METADATA, _SCORE = "#metadata", "#score"
 
 
-def got(records: Records, include: Sequence[str]) -> bytes:
+def get_body(records: Records, include: Sequence[str]) -> bytes:
     """The answer to a get."""
     return orjson.dumps(
         {
@@ -28,7 +28,7 @@ def got(records: Records, include: Sequence[str]) -> bytes:
     )
 
 
-def found(hits: Sequence[Hits], include: Sequence[str]) -> bytes:
+def query_body(hits: Sequence[QueryResult], include: Sequence[str]) -> bytes:
     """The answer to a query: one list per query vector."""
     records = [each.records for each in hits]
     columns: dict[Include, list[Any]] = {
@@ -44,7 +44,7 @@ def found(hits: Sequence[Hits], include: Sequence[str]) -> bytes:
     return orjson.dumps(answer, option=_OPTIONS)
 
 
-def searched(found: Sequence[Ranked], selected: Sequence[list[str]]) -> bytes:
+def search_body(found: Sequence[SearchResult], selected: Sequence[list[str]]) -> bytes:
     """The answer to searches; `selected` has the sorted keys of each."""
     records = [each.records for each in found]
     pairs = list(zip(records, selected, strict=True))

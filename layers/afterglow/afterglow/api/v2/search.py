@@ -9,13 +9,13 @@ import numpy as np
 
 from afterglow.api import models
 from afterglow.api.http import request_params
-from afterglow.api.http.handler import Answer, Call, Later, Service
+from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.usage_header import note
 from afterglow.api.v2 import record_responses
 from afterglow.api.v2.records import positioned
 from afterglow.api.validation import json_body
-from afterglow.api.validation.rank_parser import Ranks
-from afterglow.collection.read.ranked_search import DenseNearest, Groups, Search, SparseNearest
+from afterglow.api.validation.rank_parser import RankParser
+from afterglow.collection.read.ranked_search import DenseKnn, GroupBy, Search, SparseKnn
 from afterglow.collection.types import Include, ReadLevel
 from afterglow.errors import InvalidArgument
 from afterglow.filters.ast import Filter
@@ -24,48 +24,48 @@ from afterglow.metering import phase
 from afterglow.ranking import Rank
 
 MAX_SEARCHES = 256
-_LIGHT_BODY = 64 * 1024
+_CHEAP_BODY_BYTES = 64 * 1024
 _SCORE, _METADATA = "#score", "#metadata"
 _FIELDS = {"#document": Include.DOCUMENTS, "#embedding": Include.EMBEDDINGS, _METADATA: Include.METADATAS}
 _NO_METADATA = frozenset({*_FIELDS, _SCORE, "#id"}) - {_METADATA}
 """Selected keys that need no metadata; ids are always answered."""
 
 
-def search(service: Service, call: Call) -> Answer | Later:
+def search(service: AppContext, call: Request) -> Response | Deferred:
     """Several ranked searches."""
-    if len(call.body) > _LIGHT_BODY:
-        return Later(lambda: _Searches(service, call).answer())
-    asked = _Searches(service, call)
-    return asked.answer() if asked.is_light() else Later(asked.answer)
+    if len(call.body) > _CHEAP_BODY_BYTES:
+        return Deferred(lambda: _SearchRequest(service, call).answer())
+    asked = _SearchRequest(service, call)
+    return asked.answer() if asked.is_cheap() else Deferred(asked.answer)
 
 
-class _Searches:
+class _SearchRequest:
     """Searches of good shape. Raises InvalidArgument, Malformed, and NotFound before a wrong value."""
 
-    def __init__(self, service: Service, call: Call) -> None:
+    def __init__(self, service: AppContext, call: Request) -> None:
         self._engine = service.engine
         with phase("parse"):
             request = json_body.parse(models.SearchRecords, call.body)
-            ranks = Ranks()
+            ranks = RankParser()
             self._searches = [_parsed(each, f"searches[{at}]", ranks) for at, each in enumerate(request.searches)]
         self._selected = [_selected(each) for each in request.searches]
         self._level = ReadLevel(request.read_level)
-        self._at = request_params.moment(call)
+        self._at = request_params.parse_at(call)
         self._scope = request_params.scope(call)
         try:
             _refuse_too_many(request)
             for at, each in enumerate(request.searches):
                 _check_groups(each, f"searches[{at}].group_by")
-            ranks.refuse_faults()
+            ranks.raise_errors()
         except InvalidArgument:
             self._engine.get_collection_by_id(self._scope)
             raise
 
-    def is_light(self) -> bool:
+    def is_cheap(self) -> bool:
         """Whether the answer takes about a millisecond."""
-        return self._engine.searches_at_once(self._scope, self._searches, self._at)
+        return self._engine.can_search_inline(self._scope, self._searches, self._at)
 
-    def answer(self) -> Answer:
+    def answer(self) -> Response:
         """Search and render."""
         # Distances beyond float32 are the client's doing; they go out as null.
         with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
@@ -73,24 +73,24 @@ class _Searches:
         note(queries=len(found), rows=sum(len(each.scores) for each in found))
         with phase("render"):
             position = found[0].records.position if found else None
-            return positioned(record_responses.searched(found, self._selected), position)
+            return positioned(record_responses.search_body(found, self._selected), position)
 
 
-def _parsed(search: models.Search, path: str, ranks: Ranks) -> Search:
+def _parsed(search: models.Search, path: str, ranks: RankParser) -> Search:
     filtered = _filter(search, f"{path}.filter")
     groups = _groups(search, f"{path}.group_by")
     rank: Rank | None = None
-    nearest: Sequence[DenseNearest | SparseNearest] = ()
+    nearest: Sequence[DenseKnn | SparseKnn] = ()
     if search.rank is not None:
         if type(search.rank) is not dict:
-            raise json_body.wrong_type(f"{path}.rank", search.rank, "a map")
+            raise json_body.type_error(f"{path}.rank", search.rank, "a map")
         if search.rank:
             rank, nearest = ranks.parse(search.rank, f"{path}.rank")
     page = search.limit or models.SearchLimit()
     return Search(
         filter=filtered,
         rank=rank,
-        nearest=tuple(nearest),
+        knn=tuple(nearest),
         groups=groups,
         offset=page.offset,
         limit=page.limit,
@@ -104,18 +104,18 @@ def _filter(search: models.Search, path: str) -> Filter | None:
     try:
         return parse_filter(search.filter)
     except InvalidArgument as error:
-        raise json_body.wrong_shape(path, error.message) from None
+        raise json_body.schema_error(path, error.message) from None
 
 
-def _groups(search: models.Search, path: str) -> Groups | None:
+def _groups(search: models.Search, path: str) -> GroupBy | None:
     groups = search.group_by
     if groups is None or groups.aggregate is None:
         return None
     kept = [each for each in (groups.aggregate.min_k, groups.aggregate.max_k) if each is not None]
     if len(kept) != 1:
-        raise json_body.wrong_shape(f"{path}.aggregate", "expected a map with a single key, `$min_k` or `$max_k`")
+        raise json_body.schema_error(f"{path}.aggregate", "expected a map with a single key, `$min_k` or `$max_k`")
     by = tuple(None if each == _SCORE else each for each in kept[0].keys)
-    return Groups(tuple(groups.keys), by, kept[0].k, largest=groups.aggregate.max_k is not None)
+    return GroupBy(tuple(groups.keys), by, kept[0].k, largest=groups.aggregate.max_k is not None)
 
 
 def _selected(search: models.Search) -> list[str]:

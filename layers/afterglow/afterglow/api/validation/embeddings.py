@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.api.validation.json_body import wrong_shape, wrong_type
+from afterglow.api.validation.json_body import schema_error, type_error
 from afterglow.errors import InvalidArgument
 
 _NUMBERS = frozenset({int, float})
@@ -38,7 +38,7 @@ def check_shape(value: Any, *, nulls: bool) -> None:
     """Refuse what is no list of embeddings; with `nulls`, rows may be null. Raises Malformed."""
     variant = "UpdateEmbeddingsPayload" if nulls else "EmbeddingsPayload"
     if not _has_shape(value, nulls=nulls):
-        raise wrong_shape("embeddings", f"data did not match any variant of untagged enum {variant}")
+        raise schema_error("embeddings", f"data did not match any variant of untagged enum {variant}")
 
 
 def parse_embeddings(value: list[Any]) -> Embeddings:
@@ -60,13 +60,13 @@ def parse_queries(value: Any) -> NDArray[np.float32]:
     Infinite components become the largest float32, so that a distance may overflow but is never undefined.
     """
     if type(value) is not list:
-        raise wrong_type("query_embeddings", value, "a sequence")
+        raise type_error("query_embeddings", value, "a sequence")
     for at, row in enumerate(value):
         if type(row) is not list:
-            raise wrong_type(f"query_embeddings[{at}]", row, "a sequence")
+            raise type_error(f"query_embeddings[{at}]", row, "a sequence")
         if not _NUMBERS.issuperset(map(type, row)):
             wrong = next(i for i, number in enumerate(row) if type(number) not in _NUMBERS)
-            raise wrong_type(f"query_embeddings[{at}][{wrong}]", row[wrong], "f32")
+            raise type_error(f"query_embeddings[{at}][{wrong}]", row[wrong], "f32")
     if not value:
         return np.empty((0, 0), dtype=np.float32)
     if len(set(map(len, value))) > 1:
@@ -116,7 +116,7 @@ def _decoded(row: str) -> bytes:
     except ValueError:
         raise InvalidArgument(f"Invalid base64 string: {_fault(row)}") from None
     if row.endswith("="):
-        _refuse_loose_bits(row)
+        _require_zero_padding(row)
     if len(raw) % 4:
         raise InvalidArgument(
             f"Invalid byte length: {len(raw)} bytes cannot be converted to f32 values (must be divisible by 4)"
@@ -124,7 +124,7 @@ def _decoded(row: str) -> bytes:
     return raw
 
 
-def _refuse_loose_bits(row: str) -> None:
+def _require_zero_padding(row: str) -> None:
     """Bits after the last byte must be zero: else two strings would mean the same vector."""
     last = row.rstrip("=")[-1]
     if last not in (_LAST_OF_ONE if row.endswith("==") else _LAST_OF_TWO):

@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from afterglow.errors import InvalidArgument, Malformed
+from afterglow.errors import InvalidArgument, InvalidBody
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -42,17 +42,17 @@ def parse(model: type[M], body: bytes) -> M:
         raise _malformed(error.errors(include_url=False, include_context=True)[0]) from None
 
 
-def wrong_shape(path: str, what: str) -> Malformed:
+def schema_error(path: str, what: str) -> InvalidBody:
     """The error for a value at `path` that a hand-written check found wrong."""
-    return Malformed(f"{_WRONG_SHAPE}{path}: {what}")
+    return InvalidBody(f"{_WRONG_SHAPE}{path}: {what}")
 
 
-def wrong_type(path: str, value: object, expected: str) -> Malformed:
+def type_error(path: str, value: object, expected: str) -> InvalidBody:
     """The error for a value at `path` of another type than `expected`."""
-    return wrong_shape(path, f"invalid type: {_shown(value)}, expected {expected}")
+    return schema_error(path, f"invalid type: {_preview(value)}, expected {expected}")
 
 
-def _malformed(error: ErrorDetails) -> Malformed:
+def _malformed(error: ErrorDetails) -> InvalidBody:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     location = list(error["loc"])
     if kind == "missing":
@@ -60,20 +60,20 @@ def _malformed(error: ErrorDetails) -> Malformed:
     elif kind == "extra_forbidden":
         what = f"unknown field `{location[-1]}`"
     elif kind == "literal_error":
-        what = f"unknown variant {_quoted(value)}, expected one of {_listed(context['expected'])}"
+        what = f"unknown variant {_quote(value)}, expected one of {_join(context['expected'])}"
     elif kind == "union_tag_invalid":
         location.append("type")
-        what = f"unknown variant `{context['tag']}`, expected one of {_listed(context['expected_tags'])}"
+        what = f"unknown variant `{context['tag']}`, expected one of {_join(context['expected_tags'])}"
     elif kind == "union_tag_not_found":
         what = "missing field `type`"
     elif kind == "greater_than_equal":
-        what = f"invalid value: {_shown(value)}, expected at least {context['ge']}"
+        what = f"invalid value: {_preview(value)}, expected at least {context['ge']}"
     elif kind == "less_than_equal":
-        what = f"invalid value: {_shown(value)}, expected at most {context['le']}"
+        what = f"invalid value: {_preview(value)}, expected at most {context['le']}"
     else:
-        what = f"invalid type: {_shown(value)}, expected {_EXPECTED.get(kind, error['msg'])}"
+        what = f"invalid type: {_preview(value)}, expected {_EXPECTED.get(kind, error['msg'])}"
     path = _path(location)
-    return Malformed(f"{_WRONG_SHAPE}{path}: {what}" if path else f"{_WRONG_SHAPE}{what}")
+    return InvalidBody(f"{_WRONG_SHAPE}{path}: {what}" if path else f"{_WRONG_SHAPE}{what}")
 
 
 def _path(location: Sequence[int | str]) -> str:
@@ -86,15 +86,15 @@ def _path(location: Sequence[int | str]) -> str:
     return path
 
 
-def _listed(expected: str) -> str:
+def _join(expected: str) -> str:
     return expected.replace(" or ", ", ").replace("'", "`")
 
 
-def _quoted(value: Any) -> str:
-    return f"`{value[:_LONGEST_SHOWN]}`" if isinstance(value, str) else _shown(value)
+def _quote(value: Any) -> str:
+    return f"`{value[:_LONGEST_SHOWN]}`" if isinstance(value, str) else _preview(value)
 
 
-def _shown(value: Any) -> str:
+def _preview(value: Any) -> str:
     match value:
         case None:
             return "null"

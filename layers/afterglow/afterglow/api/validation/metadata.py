@@ -11,7 +11,7 @@ The shape of everything is judged first (Malformed, 422), in one tight pass, the
 from dataclasses import dataclass, field
 from typing import Any
 
-from afterglow.api.validation.json_body import wrong_shape, wrong_type
+from afterglow.api.validation.json_body import schema_error, type_error
 from afterglow.errors import InvalidArgument
 
 _AS_THEY_ARE = frozenset({bool, float, str})
@@ -41,15 +41,15 @@ def check_shape(value: Any, *, nulls: bool) -> Metadatas | None:
     if value is None:
         return None
     if type(value) is not list:
-        raise wrong_type("metadatas", value, "a sequence")
+        raise type_error("metadatas", value, "a sequence")
     checked = Metadatas([])
     for at, record in enumerate(value):
         if type(record) is dict:
             if not _AS_THEY_ARE.issuperset(map(type, record.values())):
-                sparse = _mend(record, f"metadatas[{at}]", nulls=nulls)
+                sparse = _normalize(record, f"metadatas[{at}]", nulls=nulls)
                 checked.sparse.extend((at, key) for key in sparse)
         elif record is not None:
-            raise wrong_type(f"metadatas[{at}]", record, "a map")
+            raise type_error(f"metadatas[{at}]", record, "a map")
         checked.records.append(record or None)
     return checked
 
@@ -70,7 +70,7 @@ def check_values(metadatas: Metadatas) -> None:
         record = metadatas.records[at]
         assert record is not None
         vector = record[key] = _tagged(record[key])
-        if not _is_sound(vector):
+        if not _is_valid_sparse(vector):
             raise _invalid(at)
 
 
@@ -82,10 +82,10 @@ def check_collection(value: Any, field_name: str, *, nulls: bool) -> dict[str, A
     if value is None:
         return None
     if type(value) is not dict:
-        raise wrong_type(field_name, value, "a map")
+        raise type_error(field_name, value, "a map")
     if not value:
         raise InvalidArgument(f"Validation error: {field_name}: Metadata cannot be empty")
-    sparse = _mend(value, field_name, nulls=nulls)
+    sparse = _normalize(value, field_name, nulls=nulls)
     for key in value:
         if not key:
             raise InvalidArgument(f"Validation error: {field_name}: Metadata key cannot be empty")
@@ -96,7 +96,7 @@ def check_collection(value: Any, field_name: str, *, nulls: bool) -> dict[str, A
     return {key: each for key, each in value.items() if each is not None}
 
 
-def _mend(record: dict[str, Any], path: str, *, nulls: bool) -> list[str]:
+def _normalize(record: dict[str, Any], path: str, *, nulls: bool) -> list[str]:
     """Put numbers into their kinds and judge every value; answers the keys of sparse vectors. Raises Malformed."""
     sparse: list[str] = []
     empty: list[str] = []
@@ -111,7 +111,7 @@ def _mend(record: dict[str, Any], path: str, *, nulls: bool) -> list[str]:
             record[key] = _mended_array(value, f"{path}.{key}", nulls=nulls)
         elif kind is list:
             empty.append(key)
-        elif kind is dict and _looks_sparse(value):
+        elif kind is dict and _has_sparse_shape(value):
             sparse.append(key)
         elif not (nulls and value is None):
             raise _no_variant(f"{path}.{key}", nulls=nulls)
@@ -134,7 +134,7 @@ def _mended_array(items: list[Any], path: str, *, nulls: bool) -> list[Any]:
     return [float(each) for each in items]
 
 
-def _looks_sparse(value: dict[str, Any]) -> bool:
+def _has_sparse_shape(value: dict[str, Any]) -> bool:
     indices, values, tokens = value.get("indices"), value.get("values"), value.get("tokens")
     return (
         value.get("#type", _SPARSE) == _SPARSE
@@ -155,7 +155,7 @@ def _tagged(vector: dict[str, Any]) -> dict[str, Any]:
     return tagged if tokens is None else {**tagged, "tokens": tokens}
 
 
-def _is_sound(vector: dict[str, Any]) -> bool:
+def _is_valid_sparse(vector: dict[str, Any]) -> bool:
     """Whether its indices ascend strictly, its values are finite float32, and there are as many of each."""
     indices, values = vector["indices"], vector["values"]
     ascends = indices == sorted(indices) and len(set(indices)) == len(indices)
@@ -169,4 +169,4 @@ def _invalid(at: int) -> InvalidArgument:
 
 def _no_variant(path: str, *, nulls: bool) -> Exception:
     variant = "UpdateMetadataValue" if nulls else "MetadataValue"
-    return wrong_shape(path, f"data did not match any variant of untagged enum {variant}")
+    return schema_error(path, f"data did not match any variant of untagged enum {variant}")

@@ -11,22 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from afterglow.api.validation.json_body import wrong_shape, wrong_type
-from afterglow.collection.read.ranked_search import DenseNearest, SparseNearest
+from afterglow.api.validation.json_body import schema_error, type_error
+from afterglow.collection.read.ranked_search import DenseKnn, SparseKnn
 from afterglow.collection.read.sparse_knn import SparseQuery
 from afterglow.errors import InvalidArgument
-from afterglow.ranking.ast import Folded, Folding, Function, Mapped, Nearest, Paired, Pairing, Rank, Value
+from afterglow.ranking.ast import Binary, BinaryOp, Function, KnnScore, Nary, NaryOp, Rank, Unary, Value
 
 MAX_DEPTH = 64
 MAX_NODES = 4_096
-MAX_NEAREST = 256
+MAX_KNN = 256
 """Of one call."""
 EMBEDDING = "#embedding"
 
 _OPERATORS = ("$abs", "$div", "$exp", "$knn", "$log", "$max", "$min", "$mul", "$sub", "$sum", "$val")
 _FUNCTIONS = frozenset(Function)
-_PAIRINGS = frozenset(Pairing)
-_FOLDINGS = frozenset(Folding)
+_PAIRINGS = frozenset(BinaryOp)
+_FOLDINGS = frozenset(NaryOp)
 _NUMBERS = frozenset({int, float})
 _LARGEST_U32 = 2**32 - 1
 _LARGEST = float(np.finfo(np.float32).max)
@@ -34,44 +34,44 @@ _DEFAULT_LIMIT = 16
 
 
 @dataclass(slots=True)
-class Ranks:
+class RankParser:
     """The expressions of one call: how many operators and $knn they have, and what is wrong with them."""
 
     nodes: int = 0
-    nearest: int = 0
-    faults: list[str] = field(default_factory=list)
+    knn: int = 0
+    errors: list[str] = field(default_factory=list)
 
-    def parse(self, value: dict[str, Any], path: str) -> tuple[Rank, list[DenseNearest | SparseNearest]]:
+    def parse(self, value: dict[str, Any], path: str) -> tuple[Rank, list[DenseKnn | SparseKnn]]:
         """One expression, and its $knn in the order of their numbers. Raises Malformed."""
         parser = _Parser(self, path)
         rank = parser.parse(value, path, 1)
         return rank, parser.nearest
 
-    def refuse_faults(self) -> None:
+    def raise_errors(self) -> None:
         """Raises InvalidArgument where something was wrong."""
-        if self.faults:
-            raise InvalidArgument(f"Validation error: {self.faults[0]}")
+        if self.errors:
+            raise InvalidArgument(f"Validation error: {self.errors[0]}")
 
 
 class _Parser:
     """One expression; `of` is the call's tally, `place` where the expression stands in it."""
 
-    def __init__(self, of: Ranks, place: str) -> None:
-        self.nearest: list[DenseNearest | SparseNearest] = []
+    def __init__(self, of: RankParser, place: str) -> None:
+        self.nearest: list[DenseKnn | SparseKnn] = []
         self._of = of
         self._place = place
 
     def parse(self, value: Any, path: str, depth: int) -> Rank:
         if type(value) is not dict:
-            raise wrong_type(path, value, "a map")
+            raise type_error(path, value, "a map")
         if len(value) != 1 or next(iter(value)) not in _OPERATORS:
             known = ", ".join(f"`{each}`" for each in _OPERATORS)
             shown = next((each for each in value if each not in _OPERATORS), None)
             what = "expected a map with a single key" if shown is None else f"unknown variant `{shown}`"
-            raise wrong_shape(path, f"{what}, expected one of {known}")
+            raise schema_error(path, f"{what}, expected one of {known}")
         self._of.nodes += 1
         if depth > MAX_DEPTH or self._of.nodes > MAX_NODES:
-            self._of.faults.append(
+            self._of.errors.append(
                 f"{self._place}: a rank expression may nest {MAX_DEPTH} deep, and those of a call have {MAX_NODES}"
                 " operators in all"
             )
@@ -83,68 +83,68 @@ class _Parser:
         if operator == "$knn":
             return self._knn(operand, inner)
         if operator in _FUNCTIONS:
-            return Mapped(Function(operator), self.parse(operand, inner, depth + 1))
+            return Unary(Function(operator), self.parse(operand, inner, depth + 1))
         if operator in _PAIRINGS:
             left, right = (_member(operand, name, inner) for name in ("left", "right"))
-            return Paired(
-                Pairing(operator),
+            return Binary(
+                BinaryOp(operator),
                 self.parse(left, f"{inner}.left", depth + 1),
                 self.parse(right, f"{inner}.right", depth + 1),
             )
         if type(operand) is not list:
-            raise wrong_type(inner, operand, "a sequence")
+            raise type_error(inner, operand, "a sequence")
         parsed = (self.parse(each, f"{inner}[{at}]", depth + 1) for at, each in enumerate(operand))
-        return Folded(Folding(operator), tuple(parsed))
+        return Nary(NaryOp(operator), tuple(parsed))
 
     def _number(self, value: Any, path: str) -> float:
         if type(value) not in _NUMBERS:
-            raise wrong_type(path, value, "f32")
+            raise type_error(path, value, "f32")
         if not -_LARGEST <= value <= _LARGEST:
-            self._of.faults.append(f"{self._place}: numbers must be finite float32")
+            self._of.errors.append(f"{self._place}: numbers must be finite float32")
             return 0.0
         return float(value)
 
-    def _knn(self, knn: Any, path: str) -> Nearest:
+    def _knn(self, knn: Any, path: str) -> KnnScore:
         query = _member(knn, "query", path)
         key, limit = knn.get("key", EMBEDDING), knn.get("limit", _DEFAULT_LIMIT)
         default, by_rank = knn.get("default"), knn.get("return_rank", False)
         if type(key) is not str:
-            raise wrong_type(f"{path}.key", key, "a string")
+            raise type_error(f"{path}.key", key, "a string")
         if type(limit) is not int or not 0 <= limit <= _LARGEST_U32:
-            raise wrong_type(f"{path}.limit", limit, "u32")
+            raise type_error(f"{path}.limit", limit, "u32")
         if type(by_rank) is not bool:
-            raise wrong_type(f"{path}.return_rank", by_rank, "a boolean")
+            raise type_error(f"{path}.return_rank", by_rank, "a boolean")
         score = None if default is None else self._number(default, f"{path}.default")
-        self._of.nearest += 1
-        if self._of.nearest > MAX_NEAREST:
-            self._of.faults.append(f"{self._place}: a call may have {MAX_NEAREST} $knn in all")
-        self.nearest.append(self._sought(query, key, limit, path))
-        return Nearest(len(self.nearest) - 1, score, by_rank)
+        self._of.knn += 1
+        if self._of.knn > MAX_KNN:
+            self._of.errors.append(f"{self._place}: a call may have {MAX_KNN} $knn in all")
+        self.nearest.append(self._knn_query(query, key, limit, path))
+        return KnnScore(len(self.nearest) - 1, score, by_rank)
 
-    def _sought(self, query: Any, key: str, limit: int, path: str) -> DenseNearest | SparseNearest:
+    def _knn_query(self, query: Any, key: str, limit: int, path: str) -> DenseKnn | SparseKnn:
         if type(query) is list and _NUMBERS.issuperset(map(type, query)):
             if key != EMBEDDING:
-                self._of.faults.append(f"{self._place}: a dense query searches {EMBEDDING}, not '{key}'")
+                self._of.errors.append(f"{self._place}: a dense query searches {EMBEDDING}, not '{key}'")
             with np.errstate(over="ignore"):
                 dense = np.array(query, dtype=np.float32)
-            return DenseNearest(np.clip(dense, -_LARGEST, _LARGEST), limit)
+            return DenseKnn(np.clip(dense, -_LARGEST, _LARGEST), limit)
         if type(query) is not dict or not _looks_sparse(query):
-            raise wrong_shape(f"{path}.query", "data did not match any variant of untagged enum QueryVector")
+            raise schema_error(f"{path}.query", "data did not match any variant of untagged enum QueryVector")
         fault = _fault_of_sparse(query)
         if fault is not None:
-            self._of.faults.append(f"{self._place}: Invalid sparse vector in KNN query: {fault}")
+            self._of.errors.append(f"{self._place}: Invalid sparse vector in KNN query: {fault}")
             query = {"indices": [], "values": []}
         elif key.startswith("#"):
-            self._of.faults.append(f"{self._place}: a sparse query searches a metadata key, not '{key}'")
+            self._of.errors.append(f"{self._place}: a sparse query searches a metadata key, not '{key}'")
         indices, values = np.array(query["indices"], dtype=np.uint32), np.array(query["values"], dtype=np.float32)
-        return SparseNearest(key, SparseQuery(indices, values), limit)
+        return SparseKnn(key, SparseQuery(indices, values), limit)
 
 
 def _member(value: Any, name: str, path: str) -> Any:
     if type(value) is not dict:
-        raise wrong_type(path, value, "a map")
+        raise type_error(path, value, "a map")
     if name not in value:
-        raise wrong_shape(path, f"missing field `{name}`")
+        raise schema_error(path, f"missing field `{name}`")
     return value[name]
 
 

@@ -37,17 +37,17 @@ import xxhash
 
 from afterglow.errors import Corrupt, NotFound
 from afterglow.segment import manifest as manifests
-from afterglow.segment.array_file import FileInfo
+from afterglow.segment.array_file import FileRef
 from afterglow.segment.manifest import Manifest
-from afterglow.settings import Ambient
-from afterglow.storage.ports import ObjectMissing, Objects
+from afterglow.settings import System
+from afterglow.storage.ports import ObjectNotFound, Objects
 
 FORMAT = 1
 _PIECE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Vault:
+class DumpStore:
     """Where a copy is: `objects`, below `prefix`, which is empty or ends in a slash; `name` is what messages say."""
 
     objects: Objects
@@ -70,7 +70,7 @@ class Vault:
 
 
 @dataclass(frozen=True, slots=True)
-class SavedCollection:
+class DumpedCollection:
     """A collection in a copy.
 
     `log` is the object with its entries (None: all was folded); those of them that have their batch in an object name
@@ -86,7 +86,7 @@ class SavedCollection:
     payloads: tuple[str, ...]
 
     @property
-    def files(self) -> list[FileInfo]:
+    def files(self) -> list[FileRef]:
         """The files of its segments, as its manifest names them."""
         return [] if self.manifest is None else [file for each in self.manifest.segments for file in each.objects]
 
@@ -102,16 +102,16 @@ class SavedCollection:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class Dump:
     """A copy: which database, when (Unix seconds), and its collections."""
 
     tenant: str
     database: str
     at: float
-    collections: tuple[SavedCollection, ...]
+    collections: tuple[DumpedCollection, ...]
 
 
-def write(vault: Vault, saved: Saved) -> None:
+def write(vault: DumpStore, saved: Dump) -> None:
     """Write `backup.json`."""
     value = {
         "format": FORMAT,
@@ -124,11 +124,11 @@ def write(vault: Vault, saved: Saved) -> None:
     vault.objects.put(vault.index, b"%b\n%b\n" % (body, xxhash.xxh3_128_hexdigest(body).encode()))
 
 
-def read(vault: Vault) -> Saved:
+def read(vault: DumpStore) -> Dump:
     """Read `backup.json`. Raises NotFound, Corrupt."""
     try:
         body, _, checksum = vault.objects.get(vault.index).rstrip(b"\n").rpartition(b"\n")
-    except ObjectMissing:
+    except ObjectNotFound:
         raise NotFound(f"{vault.name}: no finished backup of a database, there is no backup.json in it") from None
     if xxhash.xxh3_128_hexdigest(body).encode() != checksum:
         raise Corrupt(f"{vault.name}: backup.json does not match its checksum")
@@ -136,13 +136,13 @@ def read(vault: Vault) -> Saved:
     if value["format"] != FORMAT:
         raise Corrupt(f"{vault.name}: backup.json is of format {value['format']}, this version reads {FORMAT}")
     collections = tuple(_decoded(each, vault.name) for each in value["collections"])
-    return Saved(value["tenant"], value["database"], value["at"], collections)
+    return Dump(value["tenant"], value["database"], value["at"], collections)
 
 
-def copied(source: tuple[Objects, str], target: tuple[Objects, str], checksum: str, ambient: Ambient) -> int:
+def copy_object(source: tuple[Objects, str], target: tuple[Objects, str], checksum: str, system: System) -> int:
     """Copy the object under a key of one store to a key of another; its bytes. Raises ObjectMissing, Corrupt."""
     (objects, key), (other, name) = source, target
-    scratch = other.scratch(f"copy-{ambient.nonce()}")
+    scratch = other.temporary_path(f"copy-{system.nonce()}")
     digest, position = xxhash.xxh3_128(), 0
     try:
         with scratch.open("xb") as file:
@@ -159,7 +159,7 @@ def copied(source: tuple[Objects, str], target: tuple[Objects, str], checksum: s
     return position
 
 
-def _encoded(each: SavedCollection) -> Mapping[str, Any]:
+def _encoded(each: DumpedCollection) -> Mapping[str, Any]:
     manifest = None if each.manifest is None else orjson.loads(manifests.encode(each.manifest, each.name))
     return {
         "name": each.name,
@@ -172,9 +172,9 @@ def _encoded(each: SavedCollection) -> Mapping[str, Any]:
     }
 
 
-def _decoded(value: dict[str, Any], name: str) -> SavedCollection:
+def _decoded(value: dict[str, Any], name: str) -> DumpedCollection:
     manifest = value.pop("manifest")
-    return SavedCollection(
+    return DumpedCollection(
         manifest=None if manifest is None else manifests.decode(orjson.dumps(manifest), f"{name} of {value['name']}"),
         payloads=tuple(value.pop("payloads")),
         **value,

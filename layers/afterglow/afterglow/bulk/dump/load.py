@@ -8,18 +8,18 @@ from uuid import UUID
 import orjson
 
 from afterglow.bulk.dump import layout
-from afterglow.bulk.dump.layout import SavedCollection, Vault
+from afterglow.bulk.dump.layout import DumpedCollection, DumpStore
 from afterglow.catalog import Catalog, Collection, Database, collections, deletions, keys, ttl
-from afterglow.catalog.deletions import Dropped
-from afterglow.collection.write.write_path import tell_indexer
+from afterglow.catalog.deletions import DeletionRecord
+from afterglow.collection.write.write_path import notify_indexer
 from afterglow.errors import AlreadyExists, Corrupt, Unavailable
 from afterglow.log import archive
 from afterglow.log import entry as entries
 from afterglow.log.entry import Entry
 from afterglow.segment import manifest as manifests
-from afterglow.segment.array_file import FileInfo
+from afterglow.segment.array_file import FileRef
 from afterglow.segment.manifest import Manifest, SegmentInfo
-from afterglow.storage.ports import ConditionFailed, ObjectMissing, Put, Stores
+from afterglow.storage.ports import ConditionFailed, ObjectNotFound, Put, Stores
 
 _LEASE_SECONDS = 24 * 3600.0
 _SIDE_BY_SIDE = 4
@@ -29,7 +29,7 @@ Wrote = Callable[[str, int], None]
 
 
 @dataclass(slots=True)
-class Report:
+class LoadReport:
     """What a restore made, and what it had made before."""
 
     made: int = 0
@@ -38,8 +38,8 @@ class Report:
 
 
 def restore(
-    stores: Stores, vault: Vault, tenant: str, database: str, wrote: Wrote = lambda _name, _size: None
-) -> Report:
+    stores: Stores, vault: DumpStore, tenant: str, database: str, wrote: Wrote = lambda _name, _size: None
+) -> LoadReport:
     """Make every collection of the copy in the database, which is made where it is missing; those made before stay.
 
     Raises AlreadyExists, before anything is made, where the database has another collection of one's name; NotFound,
@@ -47,23 +47,23 @@ def restore(
     """
     saved = layout.read(vault)
     place = _place(stores, tenant, database)
-    marks = {item.sk: item.value for item in stores.table.query(keys.restored(place.home))}
+    marks = {item.sk: item.value for item in stores.table.query(keys.restore_marks_partition(place.namespace_id))}
     missing = [each for each in saved.collections if not _is_made(stores, place, each, saved.at, marks)]
-    report = Report(before=len(saved.collections) - len(missing))
+    report = LoadReport(before=len(saved.collections) - len(missing))
     for each in missing:
-        report.size += _Making(stores, vault, place, saved.at, wrote).make(each)
+        report.size += _CollectionLoader(stores, vault, place, saved.at, wrote).make(each)
         report.made += 1
     return report
 
 
 def _place(stores: Stores, tenant: str, database: str) -> Database:
-    catalog = Catalog(stores.table, stores.ambient)
+    catalog = Catalog(stores.table, stores.system)
     if tenant not in catalog.list_tenants():
         catalog.create_tenant(tenant)
     return catalog.find_database(tenant, database) or catalog.create_database(tenant, database)
 
 
-def _is_made(stores: Stores, place: Database, each: SavedCollection, at: float, marks: dict[str, bytes]) -> bool:
+def _is_made(stores: Stores, place: Database, each: DumpedCollection, at: float, marks: dict[str, bytes]) -> bool:
     """Whether a restore of this copy has made it. Raises AlreadyExists where another has its name."""
     present = collections.by_name(stores.table, place, each.name)
     if present is None:
@@ -80,58 +80,56 @@ def _mark(made: UUID, at: float) -> bytes:
     return orjson.dumps({"id": str(made), "backup": at})
 
 
-class _Making:
+class _CollectionLoader:
     """One collection in the making; its new id is noted as to be cleaned until it is there."""
 
-    def __init__(self, stores: Stores, vault: Vault, place: Database, at: float, wrote: Wrote) -> None:
+    def __init__(self, stores: Stores, vault: DumpStore, place: Database, at: float, wrote: Wrote) -> None:
         self._stores = stores
         self._vault = vault
         self._place = place
         self._at = at
         self._wrote = wrote
-        self._id = stores.ambient.new_id()
+        self._id = stores.system.new_id()
 
-    def make(self, each: SavedCollection) -> int:
+    def make(self, each: DumpedCollection) -> int:
         """Make it; the bytes of its files."""
-        now = self._stores.ambient.now()
-        note = deletions.begin(self._stores.table, Dropped(self._id, now + _LEASE_SECONDS, forget=True))
+        now = self._stores.system.now()
+        note = deletions.stage(self._stores.table, DeletionRecord(self._id, now + _LEASE_SECONDS, skip_retention=True))
         try:
             self._make(each, note)
         except BaseException:
             # Cleaned away soon, not a day from now.
-            deletions.advance(self._stores.table, replace(note, at=now))
+            deletions.update(self._stores.table, replace(note, deleted_at=now))
             raise
         return each.size
 
-    def _make(self, each: SavedCollection, note: Dropped) -> None:
+    def _make(self, each: DumpedCollection, note: DeletionRecord) -> None:
         manifest = None if each.manifest is None else self._manifest(each.name, each.manifest)
-        key = (
-            None if manifest is None else manifests.store(self._stores.objects, manifest, self._stores.ambient.nonce())
-        )
+        key = None if manifest is None else manifests.store(self._stores.objects, manifest, self._stores.system.nonce())
         tail = self._tail(each)
         made = Collection(
             id=self._id,
             name=each.name,
             tenant=self._place.tenant,
             database=self._place.name,
-            home=self._place.home,
+            namespace_id=self._place.namespace_id,
             schema=each.schema,
             metadata=each.metadata,
             dimension=each.dimension,
-            manifest=key,
-            folded=0 if manifest is None else manifest.folded,
-            folded_ops=0 if manifest is None else manifest.folded_ops,
-            expires=ttl.unknown(each.metadata),
-            created=self._stores.ambient.now(),
+            manifest_key=key,
+            flushed_seq=0 if manifest is None else manifest.flushed_seq,
+            flushed_ops=0 if manifest is None else manifest.flushed_ops,
+            next_expiry=ttl.unknown_expiry(each.metadata),
+            created_at=self._stores.system.now(),
         )
-        mark = Put(keys.restored(self._place.home), each.name, _mark(made.id, self._at))
+        mark = Put(keys.restore_marks_partition(self._place.namespace_id), each.name, _mark(made.id, self._at))
         try:
-            self._stores.table.transact([*collections.creation(made), deletions.finish(note), mark])
+            self._stores.table.transact([*collections.creation_writes(made), deletions.commit_write(note), mark])
         except ConditionFailed:
-            if not collections.is_created(self._stores.table, made):
+            if not collections.resolve_create_conflict(self._stores.table, made):
                 raise Unavailable(f"restoring collection {each.name!r} took too long: run it again") from None
         if tail:
-            tell_indexer(self._stores, made.id, str(tail[-1].seq))
+            notify_indexer(self._stores, made.id, str(tail[-1].seq))
 
     def _manifest(self, name: str, saved: Manifest) -> Manifest:
         """The manifest for the new collection, its files copied."""
@@ -143,42 +141,42 @@ class _Making:
                     self._wrote(name, size)
                 segments.append(moved)
         # Nothing is left to trim of a log whose folded entries are not there.
-        return replace(saved, collection=self._id, trimmed=saved.folded, segments=tuple(segments))
+        return replace(saved, collection=self._id, trimmed_seq=saved.flushed_seq, segments=tuple(segments))
 
     def _segment(self, saved: SegmentInfo) -> SegmentInfo:
         prefix = f"{manifests.segments_prefix(self._id)}{saved.id}/"
         files = {role: replace(file, key=f"{prefix}{role}") for role, file in saved.files.items()}
-        dead = saved.dead and replace(saved.dead, key=f"{prefix}{saved.dead.key.rpartition('/')[2]}")
-        return replace(saved, files=files, dead=dead)
+        dead = saved.deletions and replace(saved.deletions, key=f"{prefix}{saved.deletions.key.rpartition('/')[2]}")
+        return replace(saved, files=files, deletions=dead)
 
-    def _file(self, file: FileInfo) -> int:
+    def _file(self, file: FileRef) -> int:
         source, target = (self._vault.objects, self._vault.key(file.checksum)), (self._stores.objects, file.key)
         try:
-            return layout.copied(source, target, file.checksum, self._stores.ambient)
-        except ObjectMissing as error:
+            return layout.copy_object(source, target, file.checksum, self._stores.system)
+        except ObjectNotFound as error:
             raise Corrupt(f"{self._vault.name} is not whole: {error.message}") from None
 
-    def _tail(self, each: SavedCollection) -> Sequence[Entry]:
+    def _tail(self, each: DumpedCollection) -> Sequence[Entry]:
         """Put the entries that are not folded, with their batches."""
         if each.log is None:
             return ()
-        found = archive.unpack(self._content(each.log), self._vault.key(each.log))
+        found = archive.decode(self._content(each.log), self._vault.key(each.log))
         moved = [self._entry(entry) for entry in found]
         pk = keys.collection(self._id)
         self._stores.table.put_many([Put(pk, entries.key(entry.seq), entries.encode(entry)) for entry in moved])
         return moved
 
     def _entry(self, entry: Entry) -> Entry:
-        if entry.object is None:
+        if entry.payload_key is None:
             return entry
-        at = entries.milliseconds(self._stores.ambient.now())
+        at = entries.milliseconds(self._stores.system.now())
         key = entries.payload_key(self._id, at, entry.nonce)
-        self._stores.objects.put(key, self._content(entry.object))
-        return replace(entry, object=key)
+        self._stores.objects.put(key, self._content(entry.payload_key))
+        return replace(entry, payload_key=key)
 
     def _content(self, checksum: str) -> bytes:
         try:
             content = self._vault.objects.get(self._vault.key(checksum))
-        except ObjectMissing as error:
+        except ObjectNotFound as error:
             raise Corrupt(f"{self._vault.name} is not whole: {error.message}") from None
         return layout.checked(content, checksum, self._vault.key(checksum))

@@ -15,10 +15,10 @@ import orjson
 from afterglow.bulk import row_values
 from afterglow.bulk.formats import streams
 from afterglow.bulk.formats.jsonl import row_of
-from afterglow.bulk.row_chunks import Gathered, Piece, generated_id
-from afterglow.bulk.row_values import Bad
+from afterglow.bulk.row_chunks import RowChunk, RowChunkBuilder, row_id
+from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sources import Source
-from afterglow.bulk.types import Compression, Plan, Refused
+from afterglow.bulk.types import Compression, ImportRejected, Plan
 from afterglow.settings import Settings
 
 DELIMITERS = ",\t;|"
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[+-]?0[0-9]|.*_|\s|.*\s$")
 _BOOLS = {"true": True, "false": False}
 
 
-class Records:
+class CsvReader:
     """The records of a CSV from offset `start` on: `end` and `line` are where the next one begins."""
 
     def __init__(
@@ -42,8 +42,8 @@ class Records:
         line: int = 1,
     ) -> None:
         self.end, self.line = start, line
-        csv.field_size_limit(settings.import_line_bytes)
-        self._most = settings.import_line_bytes
+        csv.field_size_limit(settings.import_max_line_bytes)
+        self._most = settings.import_max_line_bytes
         self._is_too_long = False
         self._lines = streams.lines(source, compression, start, -1, settings)
         self._reader = csv.reader(self._texts(), delimiter=delimiter)
@@ -54,14 +54,14 @@ class Records:
         try:
             record = next(self._reader, None)
         except csv.Error as error:
-            raise Bad(f"no CSV: {error}") from None
+            raise RowError(f"no CSV: {error}") from None
         if self._is_too_long:
-            raise Bad(f"a line has more than {self._most} bytes")
+            raise RowError(f"a line has more than {self._most} bytes")
         if record is not None:
             try:
                 "".join(record).encode()
             except UnicodeEncodeError:
-                raise Bad("it is not UTF-8") from None
+                raise RowError("it is not UTF-8") from None
         return record
 
     def _texts(self) -> Iterator[str]:
@@ -79,21 +79,23 @@ def header_of(
     """The delimiter and the names of the columns. Raises Refused."""
     first = next(streams.lines(source, compression, 0, -1, settings), None)
     if first is None or first.text is None:
-        raise Refused(f"{source.name} has no header" if first is None else f"{source.name}: its first line is too long")
+        raise ImportRejected(
+            f"{source.name} has no header" if first is None else f"{source.name}: its first line is too long"
+        )
     if delimiter is None:
         names_line = first.text
         delimiter = max(DELIMITERS, key=lambda each: names_line.count(each.encode()))
     try:
-        header = Records(source, compression, delimiter, settings).next()
-    except Bad as bad:
-        raise Refused(f"{source.name} has no header: {bad}") from None
+        header = CsvReader(source, compression, delimiter, settings).next()
+    except RowError as bad:
+        raise ImportRejected(f"{source.name} has no header: {bad}") from None
     names = tuple(each.strip() for each in header or ())
     if not any(names) or len(set(names)) != len(names):
-        raise Refused(f"{source.name} has no header of names that differ: {', '.join(names)[:200]!r}")
+        raise ImportRejected(f"{source.name} has no header of names that differ: {', '.join(names)[:200]!r}")
     return delimiter, names
 
 
-def types_of(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict[str, str]:
+def infer_types(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict[str, str]:
     """What the columns of a sample hold: `int`, `float`, `bool`, `json` (lists and objects) or `str`."""
     found: dict[str, str] = {}
     rows = [record for record in records if len(record) == len(header)]
@@ -104,10 +106,10 @@ def types_of(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict[st
     return found
 
 
-def pieces(source: Source, plan: Plan, position: int, looked_at: int, settings: Settings) -> Iterator[Piece]:
+def read_chunks(source: Source, plan: Plan, position: int, looked_at: int, settings: Settings) -> Iterator[RowChunk]:
     """The rows from `position` on, where `looked_at` lines came before. Raises Refused."""
-    records = Records(source, plan.compression, plan.delimiter, settings, start=position, line=1 + looked_at)
-    gathered, begin, row = Gathered(plan.dimension), position, 0
+    records = CsvReader(source, plan.compression, plan.delimiter, settings, start=position, line=1 + looked_at)
+    gathered, begin, row = RowChunkBuilder(plan.dimension), position, 0
     if position == 0:
         records.next()
     while True:
@@ -118,16 +120,16 @@ def pieces(source: Source, plan: Plan, position: int, looked_at: int, settings: 
                 break
             if record:
                 identifier, vector = _key_of(record, plan, start)
-                named = typed(record, plan)
+                named = convert(record, plan)
                 gathered.add(line, identifier, vector, row_of(named, plan.columns))
-        except Bad as bad:
+        except RowError as bad:
             if records.end == start:
                 break
             gathered.reject(line, str(bad))
         row += 1
         if row >= plan.batch_rows or records.end - begin >= _PIECE_BYTES:
             yield gathered.piece(records.end, records.line - 1)
-            gathered, begin, row = Gathered(plan.dimension), records.end, 0
+            gathered, begin, row = RowChunkBuilder(plan.dimension), records.end, 0
     if records.end > begin or not looked_at:
         yield gathered.piece(records.end, records.line - 1)
 
@@ -135,13 +137,13 @@ def pieces(source: Source, plan: Plan, position: int, looked_at: int, settings: 
 def _key_of(record: Sequence[str], plan: Plan, start: int) -> tuple[str, bytes]:
     header, columns = plan.header, plan.columns
     if len(record) != len(header):
-        raise Bad(f"it has {len(record)} fields, the header has {len(header)}")
+        raise RowError(f"it has {len(record)} fields, the header has {len(header)}")
     given = "" if columns.id is None else record[header.index(columns.id)]
     embedding = "" if columns.embedding is None else record[header.index(columns.embedding)]
-    return given or generated_id(plan.name, start), row_values.packed(embedding or None, plan.dimension)
+    return given or row_id(plan.name, start), row_values.encode_embedding(embedding or None, plan.dimension)
 
 
-def typed(record: Sequence[str], plan: Plan) -> dict[str, Any]:
+def convert(record: Sequence[str], plan: Plan) -> dict[str, Any]:
     """A record by names, with values of their columns' types; empty fields are left out. Raises Bad."""
     columns = plan.columns
     skipped = {columns.id, columns.embedding}
@@ -154,7 +156,9 @@ def typed(record: Sequence[str], plan: Plan) -> dict[str, Any]:
         try:
             found[name] = _value(kind, text)
         except ValueError:
-            raise Bad(f"column {name} holds {text[:60]!r}, where others hold {kind}: its type may be given") from None
+            raise RowError(
+                f"column {name} holds {text[:60]!r}, where others hold {kind}: its type may be given"
+            ) from None
     return found
 
 

@@ -8,13 +8,13 @@ from typing import IO, Any
 import orjson
 
 from afterglow.bulk import row_values
-from afterglow.bulk.endpoint import Contents
+from afterglow.bulk.endpoint import RecordStream
 from afterglow.bulk.formats import streams
 from afterglow.bulk.formats.npy import Vectors
-from afterglow.bulk.row_chunks import Gathered, Piece, Row, generated_id
-from afterglow.bulk.row_values import Bad
+from afterglow.bulk.row_chunks import Row, RowChunk, RowChunkBuilder, row_id
+from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sources import Source
-from afterglow.bulk.types import Columns, Plan, Range
+from afterglow.bulk.types import ColumnMapping, FileRange, Plan
 from afterglow.collection.types import Records
 from afterglow.settings import Settings
 
@@ -23,33 +23,33 @@ _BLANK = b" \t\r"
 _MARK = b"\xef\xbb\xbf"
 
 
-def pieces(
+def read_chunks(
     source: Source,
     vectors: Vectors | None,
     plan: Plan,
-    part: Range,
+    part: FileRange,
     *,
     position: int,
     looked_at: int,
     settings: Settings,
-) -> Iterator[Piece]:
+) -> Iterator[RowChunk]:
     """The rows of a range from `position` on, where `looked_at` lines of it came before. Raises Refused.
 
     With `vectors`, row i of the file, blank lines not counted, has vector i.
     """
     number = looked_at
-    gathered, begin = Gathered(plan.dimension), position
+    gathered, begin = RowChunkBuilder(plan.dimension), position
     reading = _Rows(plan, vectors)
     end = position
     for line in streams.lines(source, plan.compression, position, part.end, settings):
         end, at = line.end, part.line + number
         if line.text is None:
-            gathered.reject(at, f"the line has more than {settings.import_line_bytes} bytes")
+            gathered.reject(at, f"the line has more than {settings.import_max_line_bytes} bytes")
             number += 1
         elif line.text.strip(_BLANK):
             try:
                 reading.take(gathered, at, line)
-            except Bad as bad:
+            except RowError as bad:
                 gathered.reject(at, str(bad))
             number += 1
         elif vectors is None:
@@ -57,7 +57,7 @@ def pieces(
         enough = len(gathered.ids) + len(gathered.rejected) >= plan.batch_rows or end - begin >= _PIECE_BYTES
         if enough:
             yield gathered.piece(end, number)
-            gathered, begin = Gathered(plan.dimension), end
+            gathered, begin = RowChunkBuilder(plan.dimension), end
     if end > begin or not looked_at:
         yield gathered.piece(end, number)
 
@@ -69,17 +69,17 @@ class _Rows:
         self._plan = plan
         self._vectors = vectors
 
-    def take(self, into: Gathered, at: int, line: streams.Line) -> None:
+    def take(self, into: RowChunkBuilder, at: int, line: streams.Line) -> None:
         """Raises Bad."""
         assert line.text is not None
         columns = self._plan.columns
         record = parsed(line.text, first=line.start == 0)
         given = record.get(columns.id) if columns.id is not None else None
-        identifier = generated_id(self._plan.name, line.start) if given is None else row_values.identifier(given)
+        identifier = row_id(self._plan.name, line.start) if given is None else row_values.identifier(given)
         if self._vectors is not None:
             vector = self._vectors.row(at - 1)
         else:
-            vector = row_values.packed(
+            vector = row_values.encode_embedding(
                 None if columns.embedding is None else record.get(columns.embedding), into.dimension
             )
         into.add(at, identifier, vector, row_of(record, columns))
@@ -90,18 +90,18 @@ def parsed(line: bytes, *, first: bool) -> dict[str, Any]:
     try:
         record = orjson.loads(line.removeprefix(_MARK) if first else line)
     except orjson.JSONDecodeError as error:
-        raise Bad(f"no JSON: {error}") from None
+        raise RowError(f"no JSON: {error}") from None
     if type(record) is not dict:
-        raise Bad("no JSON object")
+        raise RowError("no JSON object")
     return record
 
 
-def row_of(record: Mapping[str, Any], columns: Columns) -> Row:
+def row_of(record: Mapping[str, Any], columns: ColumnMapping) -> Row:
     """What a record has beside its id and its embedding. Raises Bad."""
     if columns.record is not None:
         found = record.get(columns.record)
         if found is not None and type(found) is not dict:
-            raise Bad(f"{columns.record} is no object")
+            raise RowError(f"{columns.record} is no object")
         others: Mapping[str, Any] = found or {}
     elif columns.others is not None:
         others = {key: record[key] for key in columns.others if key in record}
@@ -120,7 +120,7 @@ _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 _LEVEL = 1
 
 
-def write(path: Path, contents: Contents, wrote: Callable[[int], None], *, compressed: bool) -> int:
+def write(path: Path, contents: RecordStream, wrote: Callable[[int], None], *, compressed: bool) -> int:
     """Write the records; how many."""
     count = 0
     with path.open("wb") as plain:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from afterglow.bulk.row_values import Bad
+from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sources import Source
-from afterglow.bulk.types import Refused
+from afterglow.bulk.types import ImportRejected
 
 _HEADER = 64 * 1024
 _AT_ONCE = 16 * 1024 * 1024
@@ -29,16 +29,16 @@ class Vectors:
             elif version == (2, 0):
                 shape, is_fortran, dtype = npy.read_array_header_2_0(head)
             else:
-                raise Refused(f"{source.name} is a .npy file of version {version}")
+                raise ImportRejected(f"{source.name} is a .npy file of version {version}")
         except ValueError as error:
-            raise Refused(f"{source.name} is no .npy file: {error}") from None
+            raise ImportRejected(f"{source.name} is no .npy file: {error}") from None
         if dtype.kind not in _KINDS or dtype.hasobject or len(shape) != 2 or is_fortran or 0 in shape:
-            raise Refused(f"{source.name} holds no matrix of numbers, row by row: shape {shape}, type {dtype}")
+            raise ImportRejected(f"{source.name} holds no matrix of numbers, row by row: shape {shape}, type {dtype}")
         self.rows, self.dimension = int(shape[0]), int(shape[1])
         self._dtype, self._begin = dtype, head.tell()
         self._row_bytes = dtype.itemsize * self.dimension
         if source.size != self._begin + math.prod(shape) * dtype.itemsize:
-            raise Refused(
+            raise ImportRejected(
                 f"{source.name} is truncated: {source.size} bytes do not hold {shape[0]} × {shape[1]} {dtype}"
             )
         self._first = 0
@@ -47,7 +47,7 @@ class Vectors:
     def row(self, number: int) -> bytes:
         """One row as little-endian float32; rows are best asked for in order. Raises Bad where there is none."""
         if not 0 <= number < self.rows:
-            raise Bad(f"{self._source.name} has no row for it, only {self.rows}")
+            raise RowError(f"{self._source.name} has no row for it, only {self.rows}")
         if not self._first <= number < self._first + len(self._held):
             self._fetch(number)
         held: bytes = self._held[number - self._first].tobytes()
@@ -57,7 +57,7 @@ class Vectors:
         rows = min(max(_AT_ONCE // self._row_bytes, 1), self.rows - first)
         raw = self._source.read(self._begin + first * self._row_bytes, rows * self._row_bytes)
         if len(raw) != rows * self._row_bytes:
-            raise Refused(f"{self._source.name} became shorter while it was read")
+            raise ImportRejected(f"{self._source.name} became shorter while it was read")
         with np.errstate(over="ignore"):
             self._held = np.frombuffer(raw, dtype=self._dtype).reshape(rows, -1).astype("<f4")
         self._first = first

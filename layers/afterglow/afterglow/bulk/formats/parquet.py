@@ -13,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afterglow.bulk.endpoint import Contents
+from afterglow.bulk.endpoint import RecordStream
 from afterglow.bulk.formats.parquet_rows import Rows, bytes_of
-from afterglow.bulk.row_chunks import Piece
+from afterglow.bulk.row_chunks import RowChunk
 from afterglow.bulk.sources import Source, Span, parquet_footer
-from afterglow.bulk.types import Plan, Range, Refused
+from afterglow.bulk.types import FileRange, ImportRejected, Plan
 from afterglow.collection.types import Records
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings
@@ -65,7 +65,9 @@ def footer_of(source: Source) -> Footer:
     last, row = None, 0
     for number, rows, offset, length, expanded in chunks:
         if rows < 0 or length < 0 or not 0 <= offset <= source.size - length:
-            raise Refused(f"{source.name} is damaged: row group {number} would be at byte {offset}, {length} long")
+            raise ImportRejected(
+                f"{source.name} is damaged: row group {number} would be at byte {offset}, {length} long"
+            )
         if number != last:
             groups.append(Group(row, row + rows, [], 0))
             last, row = number, row + rows
@@ -84,19 +86,19 @@ def sample(source: Source, footer: Footer, expression: str, settings: Settings) 
         return [value for (value,) in connection.execute(statement, [path]).fetchall()]
 
 
-def pieces(source: Source, plan: Plan, part: Range, position: int, settings: Settings) -> Iterator[Piece]:
+def read_chunks(source: Source, plan: Plan, part: FileRange, position: int, settings: Settings) -> Iterator[RowChunk]:
     """The rows of a range from row `position` (from 0) on. Raises Refused."""
     footer = footer_of(source)
     groups = [each for each in footer.groups if each.start < part.end and each.end > position]
     rows = Rows(plan, footer.types)
-    most = max(_FREE_EXPANSION, settings.import_expansion * source.size)
+    most = max(_FREE_EXPANSION, settings.import_max_decompression_ratio * source.size)
     expanded_per_row = max((each.expanded / (each.end - each.start) for each in groups), default=0.0)
     per_row = max(expanded_per_row, 4 * plan.dimension)
     # What the footer says of a value that is repeated is nothing of what it expands to: begin small, and see.
     window = _FIRST_WINDOW
     expanded, start = 0, position
     if start >= part.end:
-        yield Piece(None, [], part.end, part.end - part.start)
+        yield RowChunk(None, [], part.end, part.end - part.start)
         return
     with _opened(source, _spans(source, groups), settings.import_memory_bytes) as (connection, path):
         while start < part.end:
@@ -104,7 +106,7 @@ def pieces(source: Source, plan: Plan, part: Range, position: int, settings: Set
             found = rows.read(connection, path, start, end)
             if found is None:
                 if window <= _LEAST_WINDOW:
-                    raise Refused(
+                    raise ImportRejected(
                         f"{source.name} takes more memory than AFTERGLOW_IMPORT_MEMORY_BYTES from row {start + 1} on: "
                         f"smaller row groups take less"
                     )
@@ -113,9 +115,9 @@ def pieces(source: Source, plan: Plan, part: Range, position: int, settings: Set
             brought = bytes_of(found)
             expanded += brought
             if expanded > most:
-                raise Refused(
+                raise ImportRejected(
                     f"{source.name} has {source.size} bytes and expands to more than {most}: "
-                    f"AFTERGLOW_IMPORT_EXPANSION is {settings.import_expansion}"
+                    f"AFTERGLOW_IMPORT_MAX_DECOMPRESSION_RATIO is {settings.import_max_decompression_ratio}"
                 )
             for first in range(0, end - start, plan.batch_rows):
                 last = min(first + plan.batch_rows, end - start)
@@ -134,9 +136,9 @@ def _opened(source: Source, spans: Sequence[Span], memory: int) -> Iterator[tupl
     try:
         import duckdb
     except ModuleNotFoundError:
-        raise Refused("duckdb is not installed, which Parquet needs: pip install 'afterglow[imports]'") from None
+        raise ImportRejected("duckdb is not installed, which Parquet needs: pip install 'afterglow[imports]'") from None
     # A name of our own: DuckDB would take some characters of the file's for a pattern.
-    with source.local(spans) as file, tempfile.TemporaryDirectory(prefix="afterglow-import-") as folder:
+    with source.local_copy(spans) as file, tempfile.TemporaryDirectory(prefix="afterglow-import-") as folder:
         path = Path(folder) / "file.parquet"
         path.symlink_to(file)
         connection = duckdb.connect(
@@ -154,11 +156,11 @@ def _opened(source: Source, spans: Sequence[Span], memory: int) -> Iterator[tupl
             connection.execute("SET enable_progress_bar = false")
             yield connection, str(path)
         except duckdb.OutOfMemoryException:
-            raise Refused(
+            raise ImportRejected(
                 f"{source.name} takes more memory than AFTERGLOW_IMPORT_MEMORY_BYTES: smaller row groups take less"
             ) from None
         except duckdb.Error as error:
-            raise Refused(f"{source.name} cannot be read: {' '.join(str(error).split())[:300]}") from None
+            raise ImportRejected(f"{source.name} cannot be read: {' '.join(str(error).split())[:300]}") from None
         finally:
             connection.close()
 
@@ -173,7 +175,7 @@ def check() -> None:
         raise InvalidArgument("pyarrow is not installed, which Parquet needs: pip install 'afterglow[parquet]'")
 
 
-def write(path: Path, contents: Contents, dimension: int | None, wrote: Callable[[int], None]) -> int:
+def write(path: Path, contents: RecordStream, dimension: int | None, wrote: Callable[[int], None]) -> int:
     """Write the records; how many."""
     import pyarrow
     from pyarrow.parquet import ParquetWriter

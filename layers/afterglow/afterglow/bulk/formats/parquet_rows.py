@@ -9,9 +9,9 @@ import orjson
 from numpy.typing import NDArray
 
 from afterglow.bulk import row_values
-from afterglow.bulk.row_chunks import Piece, Taken, finished, generated_id
-from afterglow.bulk.row_values import Bad
-from afterglow.bulk.types import Columns, Plan, Range, Refused, Rejected
+from afterglow.bulk.row_chunks import AcceptedRows, RowChunk, drop_non_finite, row_id
+from afterglow.bulk.row_values import RowError
+from afterglow.bulk.types import ColumnMapping, FileRange, ImportRejected, Plan, Rejected
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -24,11 +24,11 @@ _NESTED = ("STRUCT", "MAP", "JSON")
 Array = NDArray[Any]
 
 
-def refuse_unfit(types: Mapping[str, str], columns: Columns, name: str) -> None:
+def validate_types(types: Mapping[str, str], columns: ColumnMapping, name: str) -> None:
     """Raises Refused where a column is of a kind that nothing can be made of."""
     for column in columns.others or ():
         if _selected(column, types[column]) is None:
-            raise Refused(
+            raise ImportRejected(
                 f"{name}: column {column!r} is {types[column]}, of which no metadata can be made: name the "
                 f"columns that are metadata"
             )
@@ -44,7 +44,7 @@ class Rows:
         self._is_json: dict[str, bool] = {}
         parts = ["file_row_number AS row"]
         if columns.embedding is None:
-            raise Refused(f"{plan.name} has no column of embeddings")
+            raise ImportRejected(f"{plan.name} has no column of embeddings")
         if columns.id is not None:
             parts.append(f"CAST({quoted(columns.id)} AS VARCHAR) AS id")
         parts.append(f"{embedding(columns.embedding, types[columns.embedding])} AS embedding")
@@ -73,17 +73,17 @@ class Rows:
             return None
         # With one thread they come in order.
         if not np.array_equal(found.pop("row"), np.arange(start, end)):
-            raise Refused(f"{self._plan.name} has other rows than its footer says, from row {start + 1} on")
+            raise ImportRejected(f"{self._plan.name} has other rows than its footer says, from row {start + 1} on")
         return found
 
-    def piece(self, found: dict[str, Array], start: int, part: Range) -> Piece:
+    def piece(self, found: dict[str, Array], start: int, part: FileRange) -> RowChunk:
         """The piece of some rows, the first of which has number `start` (from 0)."""
         count = len(found["embedding"])
         faults: dict[int, str] = {}
         ids = _listed(found.get("id"), count)
         for at, each in enumerate(ids):
             if each is None:
-                ids[at] = generated_id(self._plan.name, start + at)
+                ids[at] = row_id(self._plan.name, start + at)
             elif each == "":
                 faults[at] = "the id is empty"
         metadatas = self._metadatas(found, count, faults)
@@ -91,7 +91,7 @@ class Rows:
         vectors = self._vectors(found["embedding"], faults)
         documents, uris = (_listed(found.get(name), count) for name in ("document", "uri"))
         good = [at for at in range(count) if at not in faults] if faults else range(count)
-        taken = Taken(
+        taken = AcceptedRows(
             [ids[at] for at in good],
             vectors,
             [documents[at] for at in good],
@@ -100,7 +100,7 @@ class Rows:
             [start + at + 1 for at in good],
         )
         rejected = [Rejected(start + at + 1, reason) for at, reason in sorted(faults.items())]
-        return finished(taken, rejected, start + count, start + count - part.start)
+        return drop_non_finite(taken, rejected, start + count, start + count - part.start)
 
     def _vectors(self, column: Array, faults: dict[int, str]) -> NDArray[np.float32]:
         """The embeddings of the rows without a fault (n, d); notes the faults of those that have none."""
@@ -114,8 +114,8 @@ class Rows:
                     faults[at] = f"the embedding has {len(row)} dimensions, the collection has {dimension}"
             else:
                 try:
-                    rows[at] = np.frombuffer(row_values.packed(row, dimension), dtype="<f4")
-                except Bad as bad:
+                    rows[at] = np.frombuffer(row_values.encode_embedding(row, dimension), dtype="<f4")
+                except RowError as bad:
                     faults[at] = str(bad)
         kept = [row for at, row in enumerate(rows) if at not in faults] if faults else rows
         if not kept:
@@ -137,9 +137,9 @@ class Rows:
         for at, record in enumerate(given):
             try:
                 if type(record) is not dict:
-                    raise Bad(f"{self._plan.columns.record} is no object")
+                    raise RowError(f"{self._plan.columns.record} is no object")
                 taken.append(row_values.metadata(record))
-            except Bad as bad:
+            except RowError as bad:
                 taken.append(None)
                 faults.setdefault(at, str(bad))
         return taken

@@ -1,7 +1,7 @@
 """The bytes of a file of text, decompressed, as lines; within bounds, whatever the file says or expands to.
 
 Nothing is held but a piece of the file, what it expands to (also by pieces), and one line. A compressed file may expand
-to `import_expansion` times its size, from a size on at which that matters: a bomb is refused after that much work.
+to `import_max_decompression_ratio` times its size, from a size on at which that matters: a bomb is refused after that much work.
 """
 
 import zlib
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from afterglow.bulk.sources import PIECE, Source
-from afterglow.bulk.types import Compression, Refused
+from afterglow.bulk.sources import CHUNK_BYTES, Source
+from afterglow.bulk.types import Compression, ImportRejected
 from afterglow.settings import Settings
 
 _OUT = 4 * 1024 * 1024
@@ -41,8 +41,10 @@ class Line:
 
 def lines(source: Source, compression: Compression, start: int, end: int, settings: Settings) -> Iterator[Line]:
     """The lines that begin from offset `start` of the text on, up to `end` (-1: to the last). Raises Refused."""
-    pieces = _from(text(source, compression, settings, start, end), 0 if compression is Compression.NONE else start)
-    rest, at, most = b"", start, settings.import_line_bytes
+    pieces = _from(
+        read_text(source, compression, settings, start, end), 0 if compression is Compression.NONE else start
+    )
+    rest, at, most = b"", start, settings.import_max_line_bytes
     skipping = 0
     for piece in pieces:
         found = (rest + piece).split(b"\n")
@@ -56,26 +58,26 @@ def lines(source: Source, compression: Compression, start: int, end: int, settin
             skipping += len(rest)
             rest = b""
             if skipping > _SKIPPED:
-                raise Refused(f"{source.name} has a line of over {skipping} bytes, from byte {at} on")
+                raise ImportRejected(f"{source.name} has a line of over {skipping} bytes, from byte {at} on")
     if rest or skipping:
         yield Line(at, at + skipping + len(rest), None if skipping else rest)
 
 
-def text(
+def read_text(
     source: Source, compression: Compression, settings: Settings, start: int = 0, end: int = -1
 ) -> Iterator[bytes]:
     """The text by pieces; `start` and `end` count where the file is not compressed. Raises Refused."""
     if compression is Compression.NONE:
-        return plain(source, start, source.size if end < 0 else end)
+        return read_raw(source, start, source.size if end < 0 else end)
     return _expanded(source, compression, settings)
 
 
-def plain(source: Source, start: int, end: int, most: int = PIECE) -> Iterator[bytes]:
+def read_raw(source: Source, start: int, end: int, most: int = CHUNK_BYTES) -> Iterator[bytes]:
     """The bytes of a file from `start` to `end`, at most so many at a time. Raises Refused."""
     while start < end:
         piece = source.read(start, min(most, end - start))
         if not piece:
-            raise Refused(f"{source.name} became shorter while it was read")
+            raise ImportRejected(f"{source.name} became shorter while it was read")
         yield piece
         start += len(piece)
 
@@ -89,9 +91,9 @@ def _from(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:
 
 
 def _expanded(source: Source, compression: Compression, settings: Settings) -> Iterator[bytes]:
-    most = max(_FREE_EXPANSION, settings.import_expansion * source.size)
+    most = max(_FREE_EXPANSION, settings.import_max_decompression_ratio * source.size)
     expanded, decompressor = 0, None
-    for piece in plain(source, 0, source.size):
+    for piece in read_raw(source, 0, source.size):
         data = piece
         while True:
             if decompressor is None or decompressor.eof:
@@ -102,12 +104,12 @@ def _expanded(source: Source, compression: Compression, settings: Settings) -> I
             try:
                 out = decompressor.decompress(data, _OUT)
             except (zlib.error, EOFError, _zstd_error()) as error:
-                raise Refused(f"{source.name} is no sound {compression} file: {error}") from None
+                raise ImportRejected(f"{source.name} is no sound {compression} file: {error}") from None
             expanded += len(out)
             if expanded > most:
-                raise Refused(
+                raise ImportRejected(
                     f"{source.name} has {source.size} bytes and expands to more than {most}: "
-                    f"AFTERGLOW_IMPORT_EXPANSION is {settings.import_expansion}"
+                    f"AFTERGLOW_IMPORT_MAX_DECOMPRESSION_RATIO is {settings.import_max_decompression_ratio}"
                 )
             if out:
                 yield out
@@ -115,7 +117,7 @@ def _expanded(source: Source, compression: Compression, settings: Settings) -> I
             if not decompressor.eof and decompressor.needs_input:
                 break
     if decompressor is not None and not decompressor.eof:
-        raise Refused(f"{source.name} is truncated: its {compression} data does not end")
+        raise ImportRejected(f"{source.name} is truncated: its {compression} data does not end")
 
 
 class _Gzip:
@@ -155,7 +157,7 @@ def _zstd() -> Any:
         try:
             from backports import zstd
         except ModuleNotFoundError:
-            raise Refused(
+            raise ImportRejected(
                 "backports.zstd is not installed, which zstd needs: pip install 'afterglow[imports]'"
             ) from None
     return zstd
@@ -164,6 +166,6 @@ def _zstd() -> Any:
 def _zstd_error() -> type[Exception]:
     try:
         found: type[Exception] = _zstd().ZstdError
-    except Refused:
+    except ImportRejected:
         return zlib.error
     return found

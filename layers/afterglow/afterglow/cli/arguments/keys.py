@@ -50,7 +50,7 @@ def show_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def revoke(given: argparse.Namespace) -> None:
-    """Remove a key: servers refuse it within AFTERGLOW_AUTH_TRUST_SECONDS."""
+    """Remove a key: servers refuse it within AFTERGLOW_AUTH_CACHE_SECONDS."""
     from afterglow.cli import keys
 
     keys.revoke(shared.where(given), settings(aws=given.aws), given.id)

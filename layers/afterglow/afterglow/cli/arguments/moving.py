@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from afterglow.cli.arguments import shared
-from afterglow.cli.failures import MISUSED, give_up, settings
+from afterglow.cli.failures import MISUSED, exit_with, settings
 
 
 def import_(given: argparse.Namespace) -> None:
@@ -16,8 +16,8 @@ def import_(given: argparse.Namespace) -> None:
     from afterglow.cli import import_files
 
     if not given.files or given.collection is None:
-        give_up("an import takes files and --collection, or --from-chroma", MISUSED)
-    wanted = import_files.Wanted(
+        exit_with("an import takes files and --collection, or --from-chroma", MISUSED)
+    wanted = import_files.ImportOptions(
         files=given.files,
         target=Target(given.tenant or "default_tenant", given.database or "default_database", given.collection),
         sidecar=given.sidecar,
@@ -28,12 +28,12 @@ def import_(given: argparse.Namespace) -> None:
 
 
 def _import_from_chroma(given: argparse.Namespace) -> None:
-    from afterglow.bulk.migrate import Wanted
+    from afterglow.bulk.migrate import MigrationFilter
     from afterglow.cli.move import from_chroma
 
     if given.files or given.sidecar is not None or given.space is not None or given.again:
-        give_up("--from-chroma takes no files, --sidecar, --space or --again", MISUSED)
-    wanted = Wanted(given.tenant, given.database, given.collection)
+        exit_with("--from-chroma takes no files, --sidecar, --space or --again", MISUSED)
+    wanted = MigrationFilter(given.tenant, given.database, given.collection)
     from_chroma(given.from_chroma, given.url, shared.where(given), settings(aws=given.aws), wanted)
 
 

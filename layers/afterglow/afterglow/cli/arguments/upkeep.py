@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from afterglow.cli.arguments import shared
-from afterglow.cli.failures import MISUSED, give_up, settings
+from afterglow.cli.failures import MISUSED, exit_with, settings
 
 
 def compact(given: argparse.Namespace) -> None:
@@ -30,7 +30,7 @@ def backup(given: argparse.Namespace) -> None:
     elif given.into is not None and given.to is None and given.database is None and not given.aws:
         backup(given.path.absolute(), given.into, given.keep)
     else:
-        give_up("a backup takes a folder for a data directory, or --database with --to for one database", MISUSED)
+        exit_with("a backup takes a folder for a data directory, or --database with --to for one database", MISUSED)
 
 
 def backup_arguments(sub: argparse.ArgumentParser) -> None:
@@ -74,7 +74,7 @@ def restore(given: argparse.Namespace) -> None:
     elif given.list:
         list_dropped(where, chosen, home)
     else:
-        give_up("say a collection, perhaps --at and --as or --replace; or --list; or --from a copy", MISUSED)
+        exit_with("say a collection, perhaps --at and --as or --replace; or --list; or --from a copy", MISUSED)
 
 
 def restore_arguments(sub: argparse.ArgumentParser) -> None:

@@ -20,22 +20,22 @@ from afterglow.catalog import schema
 from afterglow.collection.read import knn_planner, read_path
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read import rows as select
-from afterglow.collection.read.knn_planner import Neighbours, Question
-from afterglow.collection.read.sparse_knn import SparseQuery, nearest_sparse
-from afterglow.collection.replica.replica import View
+from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
+from afterglow.collection.read.sparse_knn import SparseQuery, sparse_knn
+from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.types import Include, Records, Selection
 from afterglow.errors import WrongDimension
 from afterglow.filters import ast
 from afterglow.metering import phase
-from afterglow.ranking import Found, Rank, evaluate
-from afterglow.ranking.sort_keys import codes
-from afterglow.ranking.top_k_per_group import best_of_groups
+from afterglow.ranking import KnnHits, Rank, evaluate
+from afterglow.ranking.sort_keys import sort_keys
+from afterglow.ranking.top_k_per_group import top_k_per_group
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.reader import Mask
 
 
 @dataclass(frozen=True, slots=True)
-class DenseNearest:
+class DenseKnn:
     """The `limit` records whose embeddings are nearest to a vector (d,)."""
 
     query: Vectors
@@ -43,7 +43,7 @@ class DenseNearest:
 
 
 @dataclass(frozen=True, slots=True)
-class SparseNearest:
+class SparseKnn:
     """The `limit` records whose sparse vectors under `key` are nearest to a sparse vector."""
 
     key: str
@@ -52,7 +52,7 @@ class SparseNearest:
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class GroupBy:
     """Of the records that agree in the metadata `keys`, the k first by the keys of `by`, in which None is the score."""
 
     keys: tuple[str, ...]
@@ -67,15 +67,15 @@ class Search:
 
     filter: ast.Filter | None = None
     rank: Rank | None = None
-    nearest: tuple[DenseNearest | SparseNearest, ...] = ()
-    groups: Groups | None = None
+    knn: tuple[DenseKnn | SparseKnn, ...] = ()
+    groups: GroupBy | None = None
     offset: int = 0
     limit: int | None = None
     include: frozenset[Include] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class SearchResult:
     """The records of one search in order, and their scores, float32 (n,)."""
 
     records: Records
@@ -83,106 +83,106 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
+class _RankedRows:
     """Records in order: part index and row, int64 (n,) each, and their scores, float32 (n,)."""
 
-    parts: NDArray[np.int64]
+    groups: NDArray[np.int64]
     rows: NDArray[np.int64]
     scores: Vectors
 
-    def at(self, places: NDArray[np.int64] | slice) -> "_Order":
-        return _Order(self.parts[places], self.rows[places], self.scores[places])
+    def at(self, places: NDArray[np.int64] | slice) -> "_RankedRows":
+        return _RankedRows(self.groups[places], self.rows[places], self.scores[places])
 
 
-def ids_named(searches: Sequence[Search]) -> list[str]:
+def referenced_ids(searches: Sequence[Search]) -> list[str]:
     """The ids that the filters name, each once: the view must be asked with them."""
-    named = (name for each in searches if each.filter is not None for name in ast.ids_named(each.filter))
+    named = (name for each in searches if each.filter is not None for name in ast.referenced_ids(each.filter))
     return list(dict.fromkeys(named))
 
 
-def answer(view: View, searches: Sequence[Search], named: Sequence[str], *, exact_rows: int) -> list[Ranked]:
+def execute(view: Snapshot, searches: Sequence[Search], named: Sequence[str], *, exact_rows: int) -> list[SearchResult]:
     """What each search finds in a view that was asked with the ids `named`. Raises InvalidArgument, WrongDimension."""
     for each in searches:
         _check(view, each)
     return [_answer(view, each, named, exact_rows) for each in searches]
 
 
-def is_light(rows: int, searches: Sequence[Search]) -> bool:
+def is_cheap(rows: int, searches: Sequence[Search]) -> bool:
     """Whether searches over so many rows take about a millisecond: a single one, for few dense neighbours."""
     if len(searches) != 1:
         return False
     (asked,) = searches
-    if asked.rank is None or asked.groups is not None or any(isinstance(each, SparseNearest) for each in asked.nearest):
+    if asked.rank is None or asked.groups is not None or any(isinstance(each, SparseKnn) for each in asked.knn):
         return False
-    wanted = sum(each.limit for each in asked.nearest)
-    return read_path.is_light(rows, 1, wanted, Selection(ids_named(searches), asked.filter))
+    wanted = sum(each.limit for each in asked.knn)
+    return read_path.is_cheap(rows, 1, wanted, Selection(referenced_ids(searches), asked.filter))
 
 
-def _check(view: View, asked: Search) -> None:
+def _check(view: Snapshot, asked: Search) -> None:
     read_path.check_indexed(view.collection, Selection(where=asked.filter))
     dimension = view.collection.dimension
-    for each in asked.nearest:
-        if isinstance(each, SparseNearest):
+    for each in asked.knn:
+        if isinstance(each, SparseKnn):
             schema.sparse_index(view.collection.schema, each.key)
         elif dimension is not None and len(each.query) != dimension:
             raise WrongDimension(dimension, len(each.query))
 
 
-def _answer(view: View, asked: Search, named: Sequence[str], exact_rows: int) -> Ranked:
+def _answer(view: Snapshot, asked: Search, named: Sequence[str], exact_rows: int) -> SearchResult:
     with phase("filter"):
-        chosen = select.masks(view, Selection(where=asked.filter), named)
+        chosen = select.selection_masks(view, Selection(where=asked.filter), named)
     end = None if asked.limit is None else asked.offset + asked.limit
     if asked.rank is None:
         with phase("filter"):
             parts, rows = select.in_insertion_order(view, chosen, asked.offset, asked.limit)
-        page = _Order(parts, rows, np.arange(asked.offset, asked.offset + len(parts), dtype=np.float32))
+        page = _RankedRows(parts, rows, np.arange(asked.offset, asked.offset + len(parts), dtype=np.float32))
     else:
         with phase("search"):
-            found = [_nearest(view, chosen, each, exact_rows) for each in asked.nearest]
+            found = [_knn_scores(view, chosen, each, exact_rows) for each in asked.knn]
         with phase("rank"):
             order = _ranked(view, asked.rank, found)
             if asked.groups is not None:
                 order = _grouped(view, asked.groups, order)
             page = order.at(slice(asked.offset, end))
     with phase("fetch"):
-        return Ranked(fetch.records(view, page.parts, page.rows, asked.include), page.scores)
+        return SearchResult(fetch.materialize(view, page.groups, page.rows, asked.include), page.scores)
 
 
-def _nearest(view: View, chosen: list[Mask | None], asked: DenseNearest | SparseNearest, exact_rows: int) -> Neighbours:
-    if isinstance(asked, SparseNearest):
-        return nearest_sparse(view, chosen, asked.key, asked.query, asked.limit)
+def _knn_scores(view: Snapshot, chosen: list[Mask | None], asked: DenseKnn | SparseKnn, exact_rows: int) -> Neighbors:
+    if isinstance(asked, SparseKnn):
+        return sparse_knn(view, chosen, asked.key, asked.query, asked.limit)
     space = Space(schema.index_parameters(view.collection.schema).space)
-    return knn_planner.nearest_in(view, chosen, Question(space, asked.query, asked.limit, exact_rows))
+    return knn_planner.knn(view, chosen, KnnQuery(space, asked.query, asked.limit, exact_rows))
 
 
-def _ranked(view: View, rank: Rank, found: Sequence[Neighbours]) -> _Order:
+def _ranked(view: Snapshot, rank: Rank, found: Sequence[Neighbors]) -> _RankedRows:
     """Every record that the expression supports, in order. In it, records go by their place among all rows."""
-    bases = np.cumsum([0, *(live.part.rows for live in view.parts)])
-    domain = evaluate(rank, [Found(bases[each.parts] + each.rows, each.distances) for each in found])
+    bases = np.cumsum([0, *(live.rows.rows for live in view.row_groups)])
+    domain = evaluate(rank, [KnnHits(bases[each.groups] + each.rows, each.distances) for each in found])
     parts = np.searchsorted(bases, domain.records, side="right") - 1
     rows = domain.records - bases[parts]
-    order = np.lexsort((_ordinals(view, parts, rows), domain.scores))
-    return _Order(parts, rows, domain.scores).at(order)
+    order = np.lexsort((_row_seqs(view, parts, rows), domain.scores))
+    return _RankedRows(parts, rows, domain.scores).at(order)
 
 
-def _ordinals(view: View, parts: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _row_seqs(view: Snapshot, parts: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     ordinals = np.empty(len(parts), dtype=np.int64)
     for index in np.flatnonzero(np.bincount(parts)).tolist():
         places = np.flatnonzero(parts == index)
-        ordinals[places] = view.parts[index].part.ordinals[rows[places]]
+        ordinals[places] = view.row_groups[index].rows.row_seqs[rows[places]]
     return ordinals
 
 
-def _grouped(view: View, groups: Groups, order: _Order) -> _Order:
-    if not len(order.parts):
+def _grouped(view: Snapshot, groups: GroupBy, order: _RankedRows) -> _RankedRows:
+    if not len(order.groups):
         return order
-    columns = [live.part.columns for live in view.parts]
+    columns = [live.rows.columns for live in view.row_groups]
 
     def sorting(key: str | None) -> NDArray[np.int64]:
         if key is None:
             return np.unique(order.scores, return_inverse=True)[1]
-        return codes(columns, order.parts, order.rows, key).order
+        return sort_keys(columns, order.groups, order.rows, key).order
 
-    keys = [codes(columns, order.parts, order.rows, each).identity for each in groups.keys]
-    kept = best_of_groups(keys, [sorting(each) for each in groups.by], groups.k, largest=groups.largest)
+    keys = [sort_keys(columns, order.groups, order.rows, each).identity for each in groups.keys]
+    kept = top_k_per_group(keys, [sorting(each) for each in groups.by], groups.k, largest=groups.largest)
     return order.at(kept)

@@ -10,92 +10,92 @@ from uuid import UUID
 
 from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
-from afterglow.collection.replica.replica import View
-from afterglow.collection.replica.replica_cache import Kept
-from afterglow.collection.time_travel.point_in_time import Moment
-from afterglow.collection.time_travel.snapshot_cache import PastViews
-from afterglow.collection.types import Scope, within
+from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.replica_cache import ReplicaCache
+from afterglow.collection.time_travel.point_in_time import PointInTime
+from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
+from afterglow.collection.types import Scope, require_in_scope
 from afterglow.collection.write import write_path
 from afterglow.collection.write.write_path import LogEnd
 from afterglow.errors import NotFound, StorageFull
 from afterglow.storage.ports import Stores
 
 
-class Views:
+class CollectionReader:
     """Safe for any number of threads."""
 
     def __init__(self, stores: Stores, background: Executor | None) -> None:
         self._stores = stores
-        self._kept = Kept(stores, background)
-        self._past = PastViews(stores)
+        self._cache = ReplicaCache(stores, background)
+        self._past = SnapshotCache(stores)
 
-    def view(
-        self, scope: Scope, ids: Sequence[str] | None = None, at: Moment | None = None, *, indexed: bool = False
-    ) -> View:
+    def snapshot(
+        self, scope: Scope, ids: Sequence[str] | None = None, at: PointInTime | None = None, *, indexed: bool = False
+    ) -> Snapshot:
         """The collection as it is, or as of a moment; `located` answers for the ids. `indexed`: the checkpoint alone.
 
         Raises NotFound, InvalidArgument where the moment is not to be had, Corrupt, Unavailable.
         """
         if at is not None:
-            return self._past_view(scope, ids, at)
-        self.refuse_foreign(scope)
+            return self._point_in_time(scope, ids, at)
+        self.check_scope(scope)
         try:
             try:
-                view = self._kept.open(scope.collection).replica.view(ids, scope, indexed=indexed)
+                view = self._cache.open(scope.collection).replica.snapshot(ids, scope, indexed=indexed)
             except StorageFull:
                 # What else is open here holds the room.
-                self._kept.forget_others(scope.collection)
-                view = self._kept.open(scope.collection).replica.view(ids, scope, indexed=indexed)
+                self._cache.evict_others(scope.collection)
+                view = self._cache.open(scope.collection).replica.snapshot(ids, scope, indexed=indexed)
         except NotFound:
-            self._kept.forget(scope.collection)
+            self._cache.evict(scope.collection)
             raise
         finally:
-            self._kept.make_room()
-        within(scope, view.collection)
+            self._cache.trim()
+        require_in_scope(scope, view.collection)
         return view
 
-    def end(self, scope: Scope) -> LogEnd:
+    def log_end(self, scope: Scope) -> LogEnd:
         """What is known of the end of the collection's log. Raises NotFound."""
-        self.refuse_foreign(scope)
-        opened = self._kept.open(scope.collection)
-        seen = opened.replica.known()
+        self.check_scope(scope)
+        opened = self._cache.open(scope.collection)
+        seen = opened.replica.peek()
         if seen is not None:
-            write_path.learn(opened.end, seen)  # what reads have seen since the last write
+            write_path.observe(opened.end, seen)  # what reads have seen since the last write
         return opened.end
 
-    def learn(self, changed: Collection) -> None:
+    def observe(self, changed: Collection) -> None:
         """The collection was changed here: writes from now on know it."""
-        opened = self._kept.find(changed.id)
+        opened = self._cache.peek(changed.id)
         if opened is not None:
-            write_path.learn(opened.end, changed)
+            write_path.observe(opened.end, changed)
 
-    def make_room(self) -> None:
+    def trim(self) -> None:
         """After a request: close what is over the bounds."""
-        self._kept.make_room()
+        self._cache.trim()
 
-    def forget(self, collection_id: UUID) -> None:
+    def evict(self, collection_id: UUID) -> None:
         """Close the collection."""
-        self._kept.forget(collection_id)
+        self._cache.evict(collection_id)
 
-    def known(self, collection_id: UUID) -> Collection | None:
+    def peek(self, collection_id: UUID) -> Collection | None:
         """The collection as this process last saw it, if it is open here."""
-        opened = self._kept.find(collection_id)
-        return None if opened is None else opened.known()
+        opened = self._cache.peek(collection_id)
+        return None if opened is None else opened.peek()
 
-    def warm_rows(self, collection_id: UUID, at: Moment | None = None) -> int | None:
+    def warm_rows(self, collection_id: UUID, at: PointInTime | None = None) -> int | None:
         """Rows of a collection whose next view is likely to be had at once; None where it may take a while."""
         if at is not None:
             return self._past.rows(collection_id, at)
-        opened = self._kept.find(collection_id)
-        return None if opened is None else opened.replica.warm_rows()
+        opened = self._cache.peek(collection_id)
+        return None if opened is None else opened.replica.warm_row_count()
 
-    def refuse_foreign(self, scope: Scope) -> None:
+    def check_scope(self, scope: Scope) -> None:
         """Raises NotFound, after one read, for a collection that is open here, but not in the scope."""
-        known = self.known(scope.collection)
+        known = self.peek(scope.collection)
         if known is not None and (known.tenant, known.database) != (scope.tenant, scope.database):
-            within(scope, collections.by_id(self._stores.table, scope.collection))
+            require_in_scope(scope, collections.by_id(self._stores.table, scope.collection))
 
-    def _past_view(self, scope: Scope, ids: Sequence[str] | None, at: Moment) -> View:
-        collection = within(scope, collections.by_id(self._stores.table, scope.collection))
-        opened = self._kept.find(scope.collection)
-        return self._past.view(collection, at, ids, {} if opened is None else opened.replica.segments())
+    def _point_in_time(self, scope: Scope, ids: Sequence[str] | None, at: PointInTime) -> Snapshot:
+        collection = require_in_scope(scope, collections.by_id(self._stores.table, scope.collection))
+        opened = self._cache.peek(scope.collection)
+        return self._past.snapshot(collection, at, ids, {} if opened is None else opened.replica.segments())

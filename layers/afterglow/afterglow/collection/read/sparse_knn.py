@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.catalog import schema
-from afterglow.collection.read.knn_planner import Neighbours
+from afterglow.collection.read.knn_planner import Neighbors
 from afterglow.collection.replica import ttl_filter
-from afterglow.collection.replica.replica import View
-from afterglow.collection.replica.replica_state import LivePart
-from afterglow.columns.column import Kind
+from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.replica_state import RowGroupView
+from afterglow.columns.column import ColumnType
 from afterglow.segment import maxscore, postings
 from afterglow.segment.maxscore import Term
 from afterglow.segment.postings import PostingList
@@ -37,51 +37,51 @@ class SparseQuery:
     values: NDArray[np.float32]
 
 
-def nearest_sparse(view: View, chosen: list[Mask | None], key: str, query: SparseQuery, k: int) -> Neighbours:
+def sparse_knn(view: Snapshot, chosen: list[Mask | None], key: str, query: SparseQuery, k: int) -> Neighbors:
     """The k nearest chosen records by their sparse vectors under `key`; fewer where fewer share a dimension with it.
 
     `chosen` has a mask for each part of the view, None where every row of it is meant. Raises InvalidArgument where
     the collection's schema has no sparse index on the key.
     """
     index = schema.sparse_index(view.collection.schema, key)
-    lists = [_lists(live, key, query) for live in view.parts]
+    lists = [_posting_lists(live, key, query) for live in view.row_groups]
     weights = query.values.astype(np.float64)
     if index.bm25:
-        weights *= _rarity(view, key, lists, len(query.indices))
+        weights *= _idf(view, key, lists, len(query.indices))
     parts, rows, sums, ordinals = [], [], [], []
-    for number, (live, mask, found) in enumerate(zip(view.parts, chosen, lists, strict=True)):
+    for number, (live, mask, found) in enumerate(zip(view.row_groups, chosen, lists, strict=True)):
         terms = [Term(weight, each) for weight, each in zip(weights.tolist(), found, strict=True) if each is not None]
-        here, products = maxscore.best(terms, live.part.rows, mask, k)
+        here, products = maxscore.top_k(terms, live.rows.rows, mask, k)
         parts.append(np.full(len(here), number))
         rows.append(here)
         sums.append(products)
-        ordinals.append(live.part.ordinals[here])
+        ordinals.append(live.rows.row_seqs[here])
     if not parts:
-        return Neighbours(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        return Neighbors(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     with np.errstate(over="ignore"):  # beyond float32 a distance is infinite
         distances = (1 - np.concatenate(sums)).astype(np.float32)
     order = np.lexsort((np.concatenate(ordinals), distances))[:k]
-    return Neighbours(np.concatenate(parts)[order], np.concatenate(rows)[order], distances[order])
+    return Neighbors(np.concatenate(parts)[order], np.concatenate(rows)[order], distances[order])
 
 
-def _lists(live: LivePart, key: str, query: SparseQuery) -> Sequence[PostingList | None]:
+def _posting_lists(live: RowGroupView, key: str, query: SparseQuery) -> Sequence[PostingList | None]:
     """The rows of a part that have each of the query's dimensions, dead ones included."""
-    lane = live.part.columns.lane(key, Kind.SPARSE)
+    lane = live.rows.columns.column(key, ColumnType.SPARSE)
     if lane is None:
         return [None] * len(query.indices)
     inverted = live.postings.get(key)
-    return postings.pick(lane, query.indices) if inverted is None else inverted.lists(query.indices)
+    return postings.scan_lists(lane, query.indices) if inverted is None else inverted.lists(query.indices)
 
 
-def _rarity(view: View, key: str, lists: Sequence[Sequence[PostingList | None]], dimensions: int) -> Weights:
+def _idf(view: Snapshot, key: str, lists: Sequence[Sequence[PostingList | None]], dimensions: int) -> Weights:
     """BM25's factor for each of the query's dimensions."""
     records = 0
     having = np.zeros(dimensions, dtype=np.float64)
-    for live, found in zip(view.parts, lists, strict=True):
-        lane = live.part.columns.lane(key, Kind.SPARSE)
+    for live, found in zip(view.row_groups, lists, strict=True):
+        lane = live.rows.columns.column(key, ColumnType.SPARSE)
         if lane is not None:
-            dead = ttl_filter.dead_in(live, view.expiry)
-            records += maxscore.live_entries(lane, live.part.rows, dead)
+            dead = ttl_filter.excluded_rows(live, view.expiry)
+            records += maxscore.live_entries(lane, live.rows.rows, dead)
             having += [maxscore.live_postings(each, dead) for each in found]
     factors: Weights = np.log((records - having + 0.5) / (having + 0.5) + 1)
     return factors

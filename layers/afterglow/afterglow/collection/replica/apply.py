@@ -26,9 +26,9 @@ import orjson
 from numpy.typing import NDArray
 
 from afterglow.collection.replica import ttl_filter
-from afterglow.collection.replica.memtable import Additions
-from afterglow.collection.replica.replica_state import Located, Memory
-from afterglow.collection.replica.ttl_filter import Expiry
+from afterglow.collection.replica.memtable import NewRows
+from afterglow.collection.replica.replica_state import ReplicaState, RowLocations
+from afterglow.collection.replica.ttl_filter import TtlCutoff
 from afterglow.log.batch import Batch, Op
 from afterglow.segment.distance import Vectors
 
@@ -36,27 +36,27 @@ Rows = NDArray[np.int64]
 T = TypeVar("T")
 
 
-def apply(memory: Memory, batch: Batch, expiry: Expiry | None = None) -> None:
+def apply(memory: ReplicaState, batch: Batch, expiry: TtlCutoff | None = None) -> None:
     """Apply one batch, of which `expiry` tells when it was written and what has expired by then."""
-    for members in _runs(batch):
+    for members in _split_on_repeated_ids(batch):
         ids = [batch.ids[each] for each in members.tolist()]
         located = memory.locate(ids)
-        exist = located.exist
+        exist = located.found
         if batch.op is Op.DELETE:
-            _kill(memory, ids, located, exist)
+            _delete(memory, ids, located, exist)
             continue
         if expiry is not None and exist.any():
-            gone = ttl_filter.among(memory, located, expiry)
+            gone = ttl_filter.expired_locations(memory, located, expiry)
             if batch.op is not Op.UPDATE:
-                _kill(memory, ids, located, gone)
+                _delete(memory, ids, located, gone)
             exist &= ~gone
         if batch.op in (Op.UPDATE, Op.UPSERT) and exist.any():
-            _replace(memory, batch, members[exist], located.chosen(exist))
+            _replace(memory, batch, members[exist], located.take(exist))
         if batch.op in (Op.ADD, Op.UPSERT) and not exist.all():
             _insert(memory, batch, members[~exist])
 
 
-def _runs(batch: Batch) -> Iterator[Rows]:
+def _split_on_repeated_ids(batch: Batch) -> Iterator[Rows]:
     """The batch's records in stretches without a repeated id; for add, repetitions are left out."""
     everything = np.arange(len(batch.ids))
     if len(set(batch.ids)) == len(batch.ids):
@@ -75,33 +75,33 @@ def _runs(batch: Batch) -> Iterator[Rows]:
     yield everything[start:]
 
 
-def _kill(memory: Memory, ids: Sequence[str], located: Located, exist: NDArray[np.bool_]) -> None:
+def _delete(memory: ReplicaState, ids: Sequence[str], located: RowLocations, exist: NDArray[np.bool_]) -> None:
     chosen = np.flatnonzero(exist)
     if len(chosen):
-        memory.kill([ids[each] for each in chosen.tolist()], located.chosen(chosen))
+        memory.delete([ids[each] for each in chosen.tolist()], located.take(chosen))
 
 
-def _insert(memory: Memory, batch: Batch, members: Rows) -> None:
+def _insert(memory: ReplicaState, batch: Batch, members: Rows) -> None:
     if batch.vectors is None:
         raise AssertionError("an add or upsert without embeddings passed validation")
-    memory.tail.append(
-        Additions(
+    memory.memtable.append(
+        NewRows(
             ids=[batch.ids[each] for each in members.tolist()],
-            ordinals=np.arange(memory.next_ordinal, memory.next_ordinal + len(members)),
+            row_seqs=np.arange(memory.next_row_seq, memory.next_row_seq + len(members)),
             vectors=batch.vectors if len(members) == len(batch.vectors) else batch.vectors[members],
-            documents=_encoded(_picked(batch.documents, members)),
-            uris=_encoded(_picked(batch.uris, members)),
-            metadatas=[_without_nulls(each) for each in _picked(batch.metadatas, members)],
+            documents=_encoded(_subset(batch.documents, members)),
+            uris=_encoded(_subset(batch.uris, members)),
+            metadatas=[_without_nulls(each) for each in _subset(batch.metadatas, members)],
         )
     )
-    memory.next_ordinal += len(members)
+    memory.next_row_seq += len(members)
     memory.records += len(members)
 
 
-def _replace(memory: Memory, batch: Batch, members: Rows, located: Located) -> None:
+def _replace(memory: ReplicaState, batch: Batch, members: Rows, located: RowLocations) -> None:
     """Write a new row for each of these records, with what the batch brings over what stands there."""
     ids = [batch.ids[each] for each in members.tolist()]
-    old = contents(memory, located)
+    old = read_contents(memory, located)
     vectors = old.vectors
     if batch.vectors is not None and batch.dimension is not None:
         vector_of = np.full(len(batch.ids), -1)
@@ -110,46 +110,46 @@ def _replace(memory: Memory, batch: Batch, members: Rows, located: Located) -> N
         )
         brought = vector_of[members]
         vectors[brought >= 0] = batch.vectors[brought[brought >= 0]]
-    documents = _overlaid(old.documents, _encoded(_picked(batch.documents, members)))
-    uris = _overlaid(old.uris, _encoded(_picked(batch.uris, members)))
-    changes = _picked(batch.metadatas, members)
-    metadatas = [_merged(present, change) for present, change in zip(old.metadatas, changes, strict=True)]
-    memory.kill(ids, located)
-    memory.tail.append(Additions(ids, old.ordinals, vectors, documents, uris, metadatas))
+    documents = _overlay(old.documents, _encoded(_subset(batch.documents, members)))
+    uris = _overlay(old.uris, _encoded(_subset(batch.uris, members)))
+    changes = _subset(batch.metadatas, members)
+    metadatas = [_merge_metadata(present, change) for present, change in zip(old.metadatas, changes, strict=True)]
+    memory.delete(ids, located)
+    memory.memtable.append(NewRows(ids, old.row_seqs, vectors, documents, uris, metadatas))
     memory.records += len(ids)
 
 
-class Contents:
+class RecordContents:
     """The present content of some records, in their order."""
 
     def __init__(self, count: int, dimension: int) -> None:
-        self.ordinals: Rows = np.empty(count, dtype=np.int64)
+        self.row_seqs: Rows = np.empty(count, dtype=np.int64)
         self.vectors: Vectors = np.empty((count, dimension), dtype=np.float32)
         self.documents: list[bytes | None] = [None] * count
         self.uris: list[bytes | None] = [None] * count
         self.metadatas: list[bytes | None] = [None] * count
 
 
-def contents(memory: Memory, located: Located) -> Contents:
+def read_contents(memory: ReplicaState, located: RowLocations) -> RecordContents:
     """What these records, at least one, which exist, hold now."""
-    indexes = np.unique(located.parts).tolist()
-    old = Contents(len(located.parts), memory.part(indexes[0]).vectors.shape[1])
+    indexes = np.unique(located.groups).tolist()
+    old = RecordContents(len(located.groups), memory.row_group(indexes[0]).vectors.shape[1])
     for index in indexes:
-        part, places = memory.part(index), np.flatnonzero(located.parts == index)
+        part, places = memory.row_group(index), np.flatnonzero(located.groups == index)
         rows = located.rows[places]
-        old.ordinals[places] = part.ordinals[rows]
+        old.row_seqs[places] = part.row_seqs[rows]
         old.vectors[places] = part.vectors[rows]
         for target, texts in (
             (old.documents, part.documents),
             (old.uris, part.uris),
             (old.metadatas, part.metadatas),
         ):
-            for place, text in zip(places.tolist(), texts.fetch(rows), strict=True):
+            for place, text in zip(places.tolist(), texts.take(rows), strict=True):
                 target[place] = text
     return old
 
 
-def _picked(values: Sequence[T | None] | None, members: Rows) -> list[T | None]:
+def _subset(values: Sequence[T | None] | None, members: Rows) -> list[T | None]:
     if values is None:
         return [None] * len(members)
     return list(values) if len(members) == len(values) else [values[each] for each in members.tolist()]
@@ -159,11 +159,11 @@ def _encoded(texts: Sequence[str | None]) -> list[bytes | None]:
     return [None if each is None else each.encode() for each in texts]
 
 
-def _overlaid(old: list[bytes | None], new: list[bytes | None]) -> list[bytes | None]:
+def _overlay(old: list[bytes | None], new: list[bytes | None]) -> list[bytes | None]:
     return [before if after is None else after for before, after in zip(old, new, strict=True)]
 
 
-def _merged(present: bytes | None, change: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _merge_metadata(present: bytes | None, change: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     before: dict[str, Any] | None = None if present is None else orjson.loads(present)
     return before if not change else _without_nulls({**(before or {}), **change})
 

@@ -9,14 +9,14 @@ from afterglow.collection.types import IndexingStatus
 from afterglow.errors import Corrupt, NotFound
 from afterglow.log import read as log
 from afterglow.segment import manifest as manifests
-from afterglow.segment.array_file import ADVICE
-from afterglow.storage.ports import ObjectMissing, Stores
+from afterglow.segment.array_file import RESTORE_HINT
+from afterglow.storage.ports import ObjectNotFound, Stores
 
 _LOOKS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class UnflushedLog:
     """The unfolded tail: operations, bytes of batches, the number of the last entry of the log; and whose it is."""
 
     collection: Collection
@@ -25,12 +25,12 @@ class Waiting:
     last: int
 
 
-def checkpoints(collection: Collection) -> int:
+def checkpoint_count(collection: Collection) -> int:
     """How many checkpoints there have been, this one included. Raises Corrupt."""
-    return 0 if collection.manifest is None else manifests.place(collection.manifest).number
+    return 0 if collection.manifest_key is None else manifests.parse_key(collection.manifest_key).number
 
 
-def waiting(stores: Stores, collection_id: UUID) -> Waiting | None:
+def unflushed(stores: Stores, collection_id: UUID) -> UnflushedLog | None:
     """What waits to be folded, None for a collection that is not there any more. Raises Corrupt, Unavailable."""
     item = log.read_state(stores.table, collection_id)
     return None if item is None else _after(stores, states.decode(item))
@@ -41,46 +41,46 @@ def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
 
     Raises NotFound, Corrupt, Unavailable.
     """
-    missing: ObjectMissing | None = None
+    missing: ObjectNotFound | None = None
     for _ in range(_LOOKS):
         behind = _after(stores, collection)
         if behind is None:
             raise NotFound(f"Collection [{collection.id}] does not exist.")
         state = behind.collection
         try:
-            flat = _flat_rows(stores, state)
-        except ObjectMissing as error:
+            flat = _unindexed_rows(stores, state)
+        except ObjectNotFound as error:
             missing = error  # replaced, and collected, since the state was read
             continue
-        without_graph = flat if flat >= stores.settings.graph_rows else 0
+        without_graph = flat if flat >= stores.settings.hnsw_min_rows else 0
         return IndexingStatus(
-            total_ops=state.folded_ops + behind.ops, indexed_ops=max(state.folded_ops - without_graph, 0)
+            total_ops=state.flushed_ops + behind.ops, indexed_ops=max(state.flushed_ops - without_graph, 0)
         )
-    raise Corrupt(f"the checkpoint of collection {collection.id} cannot be read: {missing}; {ADVICE}")
+    raise Corrupt(f"the checkpoint of collection {collection.id} cannot be read: {missing}; {RESTORE_HINT}")
 
 
-def _flat_rows(stores: Stores, collection: Collection) -> int:
+def _unindexed_rows(stores: Stores, collection: Collection) -> int:
     """Live rows of segments without a graph."""
-    if collection.manifest is None:
+    if collection.manifest_key is None:
         return 0
-    segments = manifests.load(stores.objects, collection.manifest).segments
-    return sum(segment.live for segment in segments if not segment.has_graph)
+    segments = manifests.load(stores.objects, collection.manifest_key).segments
+    return sum(segment.live_rows for segment in segments if not segment.has_graph)
 
 
-def _after(stores: Stores, collection: Collection) -> Waiting | None:
+def _after(stores: Stores, collection: Collection) -> UnflushedLog | None:
     """What follows the checkpoint of a state; of a newer one where there is, as its entries may be gone by now."""
     for _ in range(_LOOKS):
-        if collection.dropped:
+        if collection.is_dropped:
             return None
-        news = log.read_after(stores.table, collection.id, collection.folded)
+        news = log.read_after(stores.table, collection.id, collection.flushed_seq)
         if news.state is None:
             return None
         if news.state.version == collection.version and not news.trimmed:
-            return Waiting(
+            return UnflushedLog(
                 collection=collection,
-                ops=sum(entry.ops for entry in news.entries),
-                size=sum(entry.size for entry in news.entries),
-                last=news.entries[-1].seq if news.entries else collection.folded,
+                ops=sum(entry.op_count for entry in news.entries),
+                size=sum(entry.byte_size for entry in news.entries),
+                last=news.entries[-1].seq if news.entries else collection.flushed_seq,
             )
         collection = states.decode(news.state)
-    raise Corrupt(f"the log of collection {collection.id} does not go on after its checkpoint; {ADVICE}")
+    raise Corrupt(f"the log of collection {collection.id} does not go on after its checkpoint; {RESTORE_HINT}")

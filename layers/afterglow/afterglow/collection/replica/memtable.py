@@ -12,89 +12,89 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from afterglow.columns.arrays import Buffer
-from afterglow.columns.builder import GrowingColumns
-from afterglow.columns.string_column import GrowingTexts
+from afterglow.columns.arrays import GrowableArray
+from afterglow.columns.builder import ColumnSetBuilder
+from afterglow.columns.string_column import StringColumnBuilder
 from afterglow.segment import distance
 from afterglow.segment.distance import Vectors
-from afterglow.segment.row_group import Part
+from afterglow.segment.row_group import RowGroup
 
 MISSING = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Additions:
+class NewRows:
     """Rows to append: n of everything. `ordinals` is int64, `vectors` float32 (n, d), the texts are UTF-8."""
 
     ids: Sequence[str]
-    ordinals: NDArray[np.int64]
+    row_seqs: NDArray[np.int64]
     vectors: Vectors
     documents: Sequence[bytes | None]
     uris: Sequence[bytes | None]
     metadatas: Sequence[Mapping[str, Any] | None]
 
 
-class Tail:
+class Memtable:
     """Rows in memory. One thread writes at a time."""
 
     def __init__(self) -> None:
-        self.live: dict[str, int] = {}
+        self.row_of_id: dict[str, int] = {}
         """The row of each record that lives here."""
-        self.dead: NDArray[np.bool_] | None = None
-        self._ids = GrowingTexts()
-        self._documents = GrowingTexts()
-        self._uris = GrowingTexts()
-        self._metadatas = GrowingTexts()
-        self._columns = GrowingColumns()
-        self._ordinals = Buffer(np.int64)
-        self._norms = Buffer(np.float32)
+        self.deleted: NDArray[np.bool_] | None = None
+        self._ids = StringColumnBuilder()
+        self._documents = StringColumnBuilder()
+        self._uris = StringColumnBuilder()
+        self._metadatas = StringColumnBuilder()
+        self._columns = ColumnSetBuilder()
+        self._row_seqs = GrowableArray(np.int64)
+        self._norms = GrowableArray(np.float32)
         self._vectors: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
-        self._part: Part | None = None
+        self._row_group: RowGroup | None = None
 
     def __len__(self) -> int:
-        return len(self._ordinals)
+        return len(self._row_seqs)
 
-    def append(self, added: Additions) -> None:
+    def append(self, added: NewRows) -> None:
         """Add one row per id, none of which may live here."""
         first = len(self)
         self._extend_vectors(added.vectors)
         self._ids.append([each.encode() for each in added.ids])
-        self._ordinals.extend(added.ordinals)
-        self._norms.extend(distance.squares(added.vectors))
+        self._row_seqs.extend(added.row_seqs)
+        self._norms.extend(distance.squared_norms(added.vectors))
         self._documents.append(added.documents)
         self._uris.append(added.uris)
         self._columns.append(added.metadatas)
         self._metadatas.append([None if each is None else orjson.dumps(each) for each in added.metadatas])
-        self.live.update(zip(added.ids, range(first, first + len(added.ids)), strict=True))
-        if self.dead is not None:
-            self.dead = np.concatenate([self.dead, np.zeros(len(added.ids), dtype=np.bool_)])
-        self._part = None
+        self.row_of_id.update(zip(added.ids, range(first, first + len(added.ids)), strict=True))
+        if self.deleted is not None:
+            self.deleted = np.concatenate([self.deleted, np.zeros(len(added.ids), dtype=np.bool_)])
+        self._row_group = None
 
-    def find(self, ids: Sequence[str]) -> NDArray[np.int64]:
+    def lookup(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """The row of each id, `MISSING` where the record does not live here."""
-        get = self.live.get
+        get = self.row_of_id.get
         return np.fromiter((get(each, MISSING) for each in ids), dtype=np.int64, count=len(ids))
 
-    def kill(self, ids: Sequence[str]) -> None:
+    def delete(self, ids: Sequence[str]) -> None:
         """Mark the rows of these records dead; all of them live here."""
-        rows = [self.live.pop(each) for each in ids]
-        self.dead = np.zeros(len(self), dtype=np.bool_) if self.dead is None else self.dead.copy()
-        self.dead[rows] = True
+        rows = [self.row_of_id.pop(each) for each in ids]
+        self.deleted = np.zeros(len(self), dtype=np.bool_) if self.deleted is None else self.deleted.copy()
+        self.deleted[rows] = True
 
-    def part(self) -> Part:
+    def as_row_group(self) -> RowGroup:
         """All rows so far; later appends do not disturb it."""
-        if self._part is None:
-            self._part = Part(
-                ids=self._ids.view(),
-                ordinals=self._ordinals.view(),
+        if self._row_group is None:
+            self._row_group = RowGroup(
+                ids=self._ids.snapshot(),
+                row_seqs=self._row_seqs.snapshot(),
                 vectors=self._vectors[: len(self)],
-                norms=self._norms.view(),
-                columns=self._columns.view(),
-                documents=self._documents.view(),
-                uris=self._uris.view(),
-                metadatas=self._metadatas.view(),
+                norms=self._norms.snapshot(),
+                columns=self._columns.snapshot(),
+                documents=self._documents.snapshot(),
+                uris=self._uris.snapshot(),
+                metadatas=self._metadatas.snapshot(),
             )
-        return self._part
+        return self._row_group
 
     def _extend_vectors(self, vectors: Vectors) -> None:
         end = len(self) + len(vectors)

@@ -15,62 +15,62 @@ from afterglow.collection.write.write_path import LogEnd
 from afterglow.storage.ports import Stores
 
 
-class KeptCollection:
+class OpenCollection:
     """What is kept of one collection."""
 
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
         self.end = LogEnd()
 
-    def known(self) -> Collection | None:
+    def peek(self) -> Collection | None:
         """The collection as last seen, without asking."""
-        return self.end.collection or self.replica.known()
+        return self.end.collection or self.replica.peek()
 
 
-class Kept:
+class ReplicaCache:
     """Safe for any number of threads."""
 
     def __init__(self, stores: Stores, background: Executor | None) -> None:
         self._stores = stores
         self._background = background
         self._lock = threading.Lock()
-        self._open: OrderedDict[UUID, KeptCollection] = OrderedDict()
+        self._open: OrderedDict[UUID, OpenCollection] = OrderedDict()
 
-    def find(self, collection_id: UUID) -> KeptCollection | None:
+    def peek(self, collection_id: UUID) -> OpenCollection | None:
         """The collection, if it is open."""
         return self._open.get(collection_id)
 
-    def open(self, collection_id: UUID) -> KeptCollection:
+    def open(self, collection_id: UUID) -> OpenCollection:
         """The collection, opened where it is not; used now."""
         with self._lock:
             found = self._open.get(collection_id)
             if found is None:
-                found = KeptCollection(Replica(self._stores, collection_id, self._background))
+                found = OpenCollection(Replica(self._stores, collection_id, self._background))
                 self._open[collection_id] = found
             self._open.move_to_end(collection_id)
             return found
 
-    def forget(self, collection_id: UUID) -> None:
+    def evict(self, collection_id: UUID) -> None:
         """Close the collection."""
         with self._lock:
             self._open.pop(collection_id, None)
 
-    def forget_others(self, collection_id: UUID) -> None:
+    def evict_others(self, collection_id: UUID) -> None:
         """Close all but this one."""
         with self._lock:
             for other in [each for each in self._open if each != collection_id]:
                 del self._open[other]
 
-    def make_room(self) -> None:
+    def trim(self) -> None:
         """Close what is over the bounds; after the request, as one for a collection that is not there needs no room."""
-        most, most_bytes = self._stores.settings.replicas, self._stores.settings.replica_bytes
+        most, most_bytes = self._stores.settings.max_open_collections, self._stores.settings.max_memtable_bytes
         with self._lock:
             while len(self._open) > most:
                 self._open.popitem(last=False)
             if most_bytes:
-                size = sum(each.replica.tail_bytes() for each in self._open.values())
+                size = sum(each.replica.memtable_bytes() for each in self._open.values())
                 while size > most_bytes and len(self._open) > 1:
-                    size -= self._open.popitem(last=False)[1].replica.tail_bytes()
+                    size -= self._open.popitem(last=False)[1].replica.memtable_bytes()
 
     def ids(self) -> list[UUID]:
         """What is open, the least recently used first."""

@@ -12,73 +12,73 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.collection.replica.replica_state import LivePart, Located, Memory
-from afterglow.columns.column import Columns, Kind, Lane
+from afterglow.collection.replica.replica_state import ReplicaState, RowGroupView, RowLocations
+from afterglow.columns.column import Column, ColumnSet, ColumnType
 from afterglow.segment.reader import Mask
 
 NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Expiry:
+class TtlCutoff:
     """By which metadata key records expire, and the time that it is, in Unix seconds."""
 
     key: str
     now: float
 
 
-def in_part(live: LivePart, expiry: Expiry) -> Mask | None:
+def expired_rows(live: RowGroupView, expiry: TtlCutoff) -> Mask | None:
     """The rows that have expired, dead ones among them; None where no living row has."""
-    if expiry.now < soonest_in(live, expiry.key):
+    if expiry.now < next_expiry(live, expiry.key):
         return None
-    gone = np.zeros(live.part.rows, dtype=np.bool_)
-    for lane in _lanes(live.part.columns, expiry.key):
+    gone = np.zeros(live.rows.rows, dtype=np.bool_)
+    for lane in _expiry_columns(live.rows.columns, expiry.key):
         is_over = lane.values <= expiry.now
-        gone[is_over if lane.rows is None else lane.rows[is_over]] = True
+        gone[is_over if lane.row_ids is None else lane.row_ids[is_over]] = True
     return gone
 
 
-def dead_in(live: LivePart, expiry: Expiry | None) -> Mask | None:
+def excluded_rows(live: RowGroupView, expiry: TtlCutoff | None) -> Mask | None:
     """The rows that do not count: dead or expired; None where all do."""
-    gone = None if expiry is None else in_part(live, expiry)
+    gone = None if expiry is None else expired_rows(live, expiry)
     if gone is None:
-        return live.dead
-    return gone if live.dead is None else gone | live.dead
+        return live.deleted
+    return gone if live.deleted is None else gone | live.deleted
 
 
-def soonest_in(live: LivePart, key: str) -> float:
+def next_expiry(live: RowGroupView, key: str) -> float:
     """When the first living row of a part expires; infinite where none ever does."""
-    known = live.soonest.get(key)
+    known = live.next_expiry.get(key)
     if known is None:
-        known = live.soonest[key] = min(
-            (_least(lane, live.dead) for lane in _lanes(live.part.columns, key)), default=NEVER
+        known = live.next_expiry[key] = min(
+            (_least(lane, live.deleted) for lane in _expiry_columns(live.rows.columns, key)), default=NEVER
         )
     return known
 
 
-def among(memory: Memory, located: Located, expiry: Expiry) -> Mask:
+def expired_locations(memory: ReplicaState, located: RowLocations, expiry: TtlCutoff) -> Mask:
     """Which of the located records have expired."""
-    gone = np.zeros(len(located.parts), dtype=np.bool_)
-    for index in np.unique(located.parts[located.exist]).tolist():
-        here = np.flatnonzero(located.parts == index)
+    gone = np.zeros(len(located.groups), dtype=np.bool_)
+    for index in np.unique(located.groups[located.found]).tolist():
+        here = np.flatnonzero(located.groups == index)
         rows = located.rows[here]
-        for lane in _lanes(memory.part(index).columns, expiry.key):
-            if lane.rows is None:
+        for lane in _expiry_columns(memory.row_group(index).columns, expiry.key):
+            if lane.row_ids is None:
                 gone[here] |= lane.values[rows] <= expiry.now
             else:
-                at = np.minimum(np.searchsorted(lane.rows, rows.astype(np.uint32)), lane.entries - 1)
-                gone[here] |= (lane.rows[at] == rows) & (lane.values[at] <= expiry.now)
+                at = np.minimum(np.searchsorted(lane.row_ids, rows.astype(np.uint32)), lane.count - 1)
+                gone[here] |= (lane.row_ids[at] == rows) & (lane.values[at] <= expiry.now)
     return gone
 
 
-def _lanes(columns: Columns, key: str) -> Iterator[Lane]:
-    for lane in columns.lanes.get(key, ()):
-        if lane.kind in (Kind.INT, Kind.FLOAT) and lane.entries:
+def _expiry_columns(columns: ColumnSet, key: str) -> Iterator[Column]:
+    for lane in columns.columns.get(key, ()):
+        if lane.type in (ColumnType.INT, ColumnType.FLOAT) and lane.count:
             yield lane
 
 
-def _least(lane: Lane, dead: NDArray[np.bool_] | None) -> float:
+def _least(lane: Column, dead: NDArray[np.bool_] | None) -> float:
     values = lane.values
     if dead is not None:
-        values = values[~dead if lane.rows is None else ~dead[lane.rows]]
+        values = values[~dead if lane.row_ids is None else ~dead[lane.row_ids]]
     return float(values.min()) if len(values) else NEVER

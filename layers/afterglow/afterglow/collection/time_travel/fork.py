@@ -19,16 +19,16 @@ from uuid import UUID
 
 from afterglow.catalog import collections, deletions, keys, lineage, ttl
 from afterglow.catalog import state as states
-from afterglow.catalog.deletions import Dropped
-from afterglow.catalog.lineage import Member
+from afterglow.catalog.deletions import DeletionRecord
+from afterglow.catalog.lineage import LineageMember
 from afterglow.catalog.model import Collection, Database
 from afterglow.collection.time_travel import point_in_time
-from afterglow.collection.time_travel.point_in_time import Moment, Past
-from afterglow.collection.write.write_path import tell_indexer
+from afterglow.collection.time_travel.point_in_time import PointInTime, ResolvedPoint
+from afterglow.collection.write.write_path import notify_indexer
 from afterglow.errors import NotFound, Unavailable
 from afterglow.log import entry as entries
 from afterglow.log import read as log
-from afterglow.log.entry import Entry, Kind
+from afterglow.log.entry import Entry, EntryKind
 from afterglow.segment import manifest as manifests
 from afterglow.storage.ports import ConditionFailed, Put, Stores, Write
 
@@ -36,30 +36,32 @@ _ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ForkRequest:
     """What the fork is to be called, and where."""
 
     place: Database
     name: str
 
 
-def fork(stores: Stores, source_id: UUID, wish: Wish, moment: Moment | None) -> Collection:
+def fork(stores: Stores, source_id: UUID, wish: ForkRequest, moment: PointInTime | None) -> Collection:
     """Make the fork of a collection as of now, or of a moment; of one that is dropped only the latter.
 
     Raises NotFound, AlreadyExists, InvalidArgument where the moment is not to be had, Unavailable, StorageFull.
     """
     for _ in range(_ATTEMPTS):
-        begun = stores.ambient.now()
+        begun = stores.system.now()
         past = (
-            _now(stores, source_id) if moment is None else point_in_time.find(stores, _state(stores, source_id), moment)
+            _current_state(stores, source_id)
+            if moment is None
+            else point_in_time.resolve(stores, _state(stores, source_id), moment)
         )
-        made = _made(stores, past, wish)
-        written = _noted(stores, made, past)
-        if stores.ambient.now() - begun > stores.settings.garbage_grace_seconds / 2:
+        made = _new_state(stores, past, wish)
+        written = _stage_log(stores, made, past)
+        if stores.system.now() - begun > stores.settings.gc_grace_seconds / 2:
             continue
-        if _published(stores, past, made, written):
+        if _commit(stores, past, made, written):
             if past.entries:
-                tell_indexer(stores, made.id, str(past.position))
+                notify_indexer(stores, made.id, str(past.position))
             return made
     raise Unavailable(f"collection {source_id} is being folded too fast to fork it")
 
@@ -71,76 +73,76 @@ def _state(stores: Stores, source_id: UUID) -> Collection:
     return states.decode(item)
 
 
-def _now(stores: Stores, source_id: UUID) -> Past:
+def _current_state(stores: Stores, source_id: UUID) -> ResolvedPoint:
     for _ in range(_ATTEMPTS):
         state = _state(stores, source_id)
-        news = log.read_after(stores.table, source_id, state.folded)
+        news = log.read_after(stores.table, source_id, state.flushed_seq)
         newest = None if news.state is None else states.decode(news.state)
-        if newest is None or newest.dropped or any(each.kind is Kind.FENCE for each in news.entries):
+        if newest is None or newest.is_dropped or any(each.kind is EntryKind.SEAL for each in news.entries):
             raise NotFound(f"Collection [{source_id}] does not exist.")
-        if not news.trimmed and newest.manifest == state.manifest:
-            base = None if newest.manifest is None else manifests.place(newest.manifest)
-            return Past(newest, base, tuple(news.entries))
+        if not news.trimmed and newest.manifest_key == state.manifest_key:
+            base = None if newest.manifest_key is None else manifests.parse_key(newest.manifest_key)
+            return ResolvedPoint(newest, base, tuple(news.entries))
     raise Unavailable(f"collection {source_id} is being folded too fast to fork it")
 
 
-def _made(stores: Stores, past: Past, wish: Wish) -> Collection:
+def _new_state(stores: Stores, past: ResolvedPoint, wish: ForkRequest) -> Collection:
     """The fork's state."""
     base, source = past.base, past.collection
     return replace(
         source,
-        id=stores.ambient.new_id(),
+        id=stores.system.new_id(),
         name=wish.name,
         tenant=wish.place.tenant,
         database=wish.place.name,
-        home=wish.place.home,
-        manifest=None if base is None else base.key,
-        folded=0 if base is None else base.folded,
-        folded_ops=0 if base is None else base.folded_ops,
-        expires=ttl.unknown(source.metadata),
-        dropped=False,
-        created=stores.ambient.now(),
-        origin=past.position,
-        begins=None if base is None else base.key,
-        family=source.family or source.id,
+        namespace_id=wish.place.namespace_id,
+        manifest_key=None if base is None else base.key,
+        flushed_seq=0 if base is None else base.flushed_seq,
+        flushed_ops=0 if base is None else base.flushed_ops,
+        next_expiry=ttl.unknown_expiry(source.metadata),
+        is_dropped=False,
+        created_at=stores.system.now(),
+        fork_position=past.position,
+        fork_base=None if base is None else base.key,
+        lineage_id=source.lineage_id or source.id,
         version=1,
     )
 
 
-def _noted(stores: Stores, made: Collection, past: Past) -> Dropped | None:
+def _stage_log(stores: Stores, made: Collection, past: ResolvedPoint) -> DeletionRecord | None:
     """Put the entries under a note; None where there are none."""
     if not past.entries:
         return None
-    note = deletions.begin(stores.table, Dropped(made.id, stores.ambient.now(), forget=True))
+    note = deletions.stage(stores.table, DeletionRecord(made.id, stores.system.now(), skip_retention=True))
     pk = keys.collection(made.id)
     stores.table.put_many([Put(pk, entries.key(each.seq), entries.encode(each)) for each in past.entries])
     return note
 
 
-def _published(stores: Stores, past: Past, made: Collection, note: Dropped | None) -> bool:
+def _commit(stores: Stores, past: ResolvedPoint, made: Collection, note: DeletionRecord | None) -> bool:
     """Whether it is done; False: the source was changed meanwhile. Raises NotFound, AlreadyExists."""
-    source, family = past.collection, past.collection.family or past.collection.id
-    member = Member(made.id, made.begins, made.origin, _payload_times(past.entries))
+    source, family = past.collection, past.collection.lineage_id or past.collection.id
+    member = LineageMember(made.id, made.fork_base, made.fork_position, _payload_times(past.entries))
     writes: list[Write] = [
-        *collections.creation(made),
+        *collections.creation_writes(made),
         Put(
             keys.collection(source.id),
             keys.STATE,
-            states.encode(replace(source, family=family)),
+            states.encode(replace(source, lineage_id=family)),
             if_version=source.version,
         ),
         lineage.put(family, member),
-        *([] if note is None else [deletions.finish(note)]),
+        *([] if note is None else [deletions.commit_write(note)]),
     ]
-    if source.family is None:
-        writes.append(lineage.put(family, Member(source.id, dropped=source.dropped)))
+    if source.lineage_id is None:
+        writes.append(lineage.put(family, LineageMember(source.id, dropped=source.is_dropped)))
     try:
         stores.table.transact(writes)
     except ConditionFailed:
-        return collections.is_created(stores.table, made)
+        return collections.resolve_create_conflict(stores.table, made)
     return True
 
 
 def _payload_times(copied: Sequence[Entry]) -> tuple[int, int] | None:
-    times = [entries.payload_time(each.object) for each in copied if each.object is not None]
+    times = [entries.payload_time(each.payload_key) for each in copied if each.payload_key is not None]
     return (min(times), max(times)) if times else None

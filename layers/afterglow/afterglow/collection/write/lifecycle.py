@@ -14,7 +14,7 @@ _ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CreateRequest:
     """What the collection is to be."""
 
     name: str
@@ -22,25 +22,27 @@ class Wish:
     schema: dict[str, Any]
 
 
-def create(stores: Stores, catalog: Catalog, home: tuple[str, str], wish: Wish, *, get_or_create: bool) -> Collection:
+def create(
+    stores: Stores, catalog: Catalog, home: tuple[str, str], wish: CreateRequest, *, get_or_create: bool
+) -> Collection:
     """Make the collection in a tenant's database, or answer the one of its name that is there with `get_or_create`.
 
     Raises InvalidArgument, AlreadyExists.
     """
-    ttl.check(wish.metadata)
+    ttl.validate(wish.metadata)
     tenant, database = home
     place = catalog.find_database(tenant, database)
     if place is None:
         raise InvalidArgument(f"Database [{database}] does not exist")
     collection = Collection(
-        id=stores.ambient.new_id(),
+        id=stores.system.new_id(),
         name=wish.name,
         tenant=tenant,
         database=database,
-        home=place.home,
+        namespace_id=place.namespace_id,
         schema=wish.schema,
         metadata=None if wish.metadata is None else dict(wish.metadata),
-        created=stores.ambient.now(),
+        created_at=stores.system.now(),
     )
     for attempt in range(_ATTEMPTS):
         present = collections.by_name(stores.table, place, wish.name) if get_or_create else None
@@ -57,7 +59,7 @@ def create(stores: Stores, catalog: Catalog, home: tuple[str, str], wish: Wish, 
     raise AssertionError("unreachable")
 
 
-def change(
+def modify(
     stores: Stores,
     collection_id: UUID,
     name: str | None,
@@ -65,18 +67,20 @@ def change(
     configuration: Mapping[str, Any] | None,
 ) -> Collection:
     """Rename, replace the metadata, reconfigure, as given. Raises NotFound, AlreadyExists, InvalidArgument."""
-    ttl.check(metadata)
+    ttl.validate(metadata)
 
     def edit(present: Collection) -> Collection:
         kept = present.metadata if metadata is None else dict(metadata)
-        is_same = ttl.key_of(kept) == ttl.key_of(present.metadata)
+        is_same = ttl.ttl_key(kept) == ttl.ttl_key(present.metadata)
         return replace(
             present,
             metadata=kept,
-            expires=present.expires if is_same else ttl.unknown(kept),
-            schema=present.schema if configuration is None else schema.updated(present.schema, configuration),
+            next_expiry=present.next_expiry if is_same else ttl.unknown_expiry(kept),
+            schema=present.schema
+            if configuration is None
+            else schema.with_configuration(present.schema, configuration),
         )
 
     if name is not None:
         return collections.rename(stores.table, collection_id, name, edit)
-    return collections.change(stores.table, collection_id, edit)
+    return collections.update(stores.table, collection_id, edit)

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 from botocore.config import Config
 
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from afterglow.storage.aws import usage_hooks
-from afterglow.storage.aws.error_mapping import translated
+from afterglow.storage.aws.error_mapping import map_errors
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 1.0
 _POOL = 64
-_PATIENCE = {"dynamodb": (2.0, 3), "s3": (5.0, 3), "sqs": (2.0, 2)}
+_TIMEOUTS = {"dynamodb": (2.0, 3), "s3": (5.0, 3), "sqs": (2.0, 2)}
 """Seconds for the next bytes, and attempts."""
 
 
 class Clients:
     """Region, credentials and endpoint come from where every AWS tool takes them: environment, configuration, role."""
 
-    def __init__(self, ambient: Ambient | None = None) -> None:
-        self.ambient = ambient or Ambient()
+    def __init__(self, system: System | None = None) -> None:
+        self.system = system or System()
         self._lock = threading.Lock()
         self._session: botocore.session.Session | None = None
         self._loader: Any = None
@@ -63,7 +63,7 @@ class Clients:
         client: SQSClient = self._client("sqs")
         return client
 
-    def forget(self) -> None:
+    def forget_credentials(self) -> None:
         """Drop connections and credentials, as after a snapshot was restored; what is needed is made anew."""
         with self._lock:
             made, self._made, self._session = self._made, {}, None
@@ -72,13 +72,13 @@ class Clients:
 
     def pause(self, attempt: int, base: float = 0.025) -> None:
         """Wait before the attempt that follows number `attempt` (from 0): twice as long each time, up to a second."""
-        self.ambient.sleep(min(base * 2**attempt, 1.0) * (0.5 + self.ambient.random.random() / 2))
+        self.system.sleep(min(base * 2**attempt, 1.0) * (0.5 + self.system.random.random() / 2))
 
     def _client(self, service: str) -> Any:
         client = self._made.get(service)
         if client is not None:
             return client
-        with self._lock, translated(f"the client of {service}"):
+        with self._lock, map_errors(f"the client of {service}"):
             if service not in self._made:
                 self._made[service] = self._make(service)
             return self._made[service]
@@ -93,7 +93,7 @@ class Clients:
                 # What a service looks like is not forgotten: reading it again takes 20 ms.
                 self._session.register_component("data_loader", self._loader)
             self._loader = self._session.get_component("data_loader")
-        read_seconds, attempts = _PATIENCE[service]
+        read_seconds, attempts = _TIMEOUTS[service]
         config = Config(
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=read_seconds,

@@ -31,10 +31,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from afterglow.errors import StorageFull
-from afterglow.settings import PREFIX, Ambient
-from afterglow.storage.aws.error_mapping import translated
+from afterglow.settings import PREFIX, System
+from afterglow.storage.aws.error_mapping import map_errors
 
-Begin = Callable[[int], int]
+Allocate = Callable[[int], int]
 """Takes the size of what comes, makes room, and gives a file descriptor with that many bytes to write to."""
 
 _FILES, _WORK = "files-", "work"
@@ -43,31 +43,31 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
-class FileCache:
+class DiskCache:
     """A cache in `folder`, which is created when missing. `limit_bytes` 0: four fifths of the file system it is on."""
 
-    def __init__(self, folder: Path, limit_bytes: int = 0, ambient: Ambient | None = None) -> None:
+    def __init__(self, folder: Path, limit_bytes: int = 0, system: System | None = None) -> None:
         self._folder = folder
-        self._ambient = ambient = ambient or Ambient()
+        self._system = system = system or System()
         self._files = folder / f"{_FILES}{_boot()}"
         self._lock = threading.Lock()
         self._filling: dict[str, Future[None]] = {}
-        with translated(f"folder {folder}"):
+        with map_errors(f"folder {folder}"):
             self._files.mkdir(parents=True, exist_ok=True)
-            self._work, descriptor = _own_folder(folder / _WORK, ambient)
+            self._work, descriptor = _own_folder(folder / _WORK, system)
             _sweep(folder, self._files, self._work)
             status = os.statvfs(folder)
         self.limit_bytes = limit_bytes or status.f_blocks * status.f_frsize * 4 // 5
         self.close = weakref.finalize(self, _leave, self._work, descriptor)
         """Remove what this process was writing; happens at its end by itself."""
 
-    def file(self, name: str, fill: Callable[[Begin], None]) -> Path:
+    def file(self, name: str, fill: Callable[[Allocate], None]) -> Path:
         """The copy called `name`, made by `fill` where it is not there yet.
 
         One thread fills it; the others wait, and hear of its failure too.
         """
         path = self._path(name)
-        if self._use(path):
+        if self._touch(path):
             return path
         with self._lock:
             others = self._filling.get(name)
@@ -76,8 +76,8 @@ class FileCache:
             others.result()
             return path
         try:
-            if not self._use(path):
-                with translated(name):
+            if not self._touch(path):
+                with map_errors(name):
                     self._fill(path, fill)
             mine.set_result(None)
         except BaseException as error:
@@ -88,21 +88,21 @@ class FileCache:
                 del self._filling[name]
         return path
 
-    def adopt(self, name: str, path: Path) -> None:
+    def insert(self, name: str, path: Path) -> None:
         """Make a scratch file the copy called `name`."""
-        with translated(name):
+        with map_errors(name):
             path.replace(self._path(name))
-            self._use(self._path(name))
+            self._touch(self._path(name))
 
-    def drop(self, name: str) -> None:
+    def invalidate(self, name: str) -> None:
         """Forget the copy called `name`; maps of it live on."""
-        with translated(name):
+        with map_errors(name):
             self._path(name).unlink(missing_ok=True)
 
     def scratch(self, name: str) -> Path:
         """A path to write a file to. What was written so far counts, so copies make room where it is too much."""
-        with self._taking_room():
-            for _ in self._removals(self.used_bytes() - self.limit_bytes):
+        with self._space_lock():
+            for _ in self._evict(self.used_bytes() - self.limit_bytes):
                 pass
         return self._work / name
 
@@ -115,20 +115,20 @@ class FileCache:
         flat = quote(name, safe="")
         return self._files / (flat if len(flat) <= _LONGEST_NAME else hashlib.sha256(name.encode()).hexdigest())
 
-    def _use(self, path: Path) -> bool:
+    def _touch(self, path: Path) -> bool:
         """Whether it is there; if so, it was used now. The modification time stays: readers look for damage by it."""
         try:
-            os.utime(path, ns=(int(self._ambient.now() * 1e9), path.stat().st_mtime_ns))
+            os.utime(path, ns=(int(self._system.now() * 1e9), path.stat().st_mtime_ns))
         except FileNotFoundError:
             return False
         return True
 
-    def _fill(self, path: Path, fill: Callable[[Begin], None]) -> None:
-        temporary, descriptors = self._work / self._ambient.nonce(), []
+    def _fill(self, path: Path, fill: Callable[[Allocate], None]) -> None:
+        temporary, descriptors = self._work / self._system.nonce(), []
 
         def begin(size: int) -> int:
-            with self._taking_room():
-                self._make_room(size)
+            with self._space_lock():
+                self._reserve(size)
                 descriptors.append(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
                 self._allocate(descriptors[0], size)
             return descriptors[0]
@@ -137,16 +137,16 @@ class FileCache:
             fill(begin)
             self._files.mkdir(parents=True, exist_ok=True)
             temporary.rename(path)
-            self._use(path)
+            self._touch(path)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
             temporary.unlink(missing_ok=True)
 
     @contextmanager
-    def _taking_room(self) -> Iterator[None]:
+    def _space_lock(self) -> Iterator[None]:
         """Nobody else, here or in another process, takes room meanwhile."""
-        with translated(f"folder {self._folder}"):
+        with map_errors(f"folder {self._folder}"):
             descriptor = os.open(self._folder / "room", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -154,9 +154,9 @@ class FileCache:
             finally:
                 os.close(descriptor)
 
-    def _make_room(self, size: int) -> None:
+    def _reserve(self, size: int) -> None:
         missing = self.used_bytes() + size - self.limit_bytes
-        if missing > sum(self._removals(missing)) and missing > 0:
+        if missing > sum(self._evict(missing)) and missing > 0:
             raise StorageFull(
                 f"no room for {size} bytes among the {self.limit_bytes} of the cache, the rest is in use:"
                 f" raise {PREFIX}CACHE_BYTES and the storage behind {self._folder}"
@@ -168,10 +168,10 @@ class FileCache:
             try:
                 return _allocated(descriptor, size)
             except OSError as error:
-                if error.errno not in _NO_SPACE or not sum(self._removals(1)):
+                if error.errno not in _NO_SPACE or not sum(self._evict(1)):
                     raise
 
-    def _removals(self, missing: int) -> Iterator[int]:
+    def _evict(self, missing: int) -> Iterator[int]:
         """Removes copies that nobody uses, the least recently used first, until so many bytes are free; their sizes."""
         if missing <= 0:
             return
@@ -191,11 +191,11 @@ def _boot() -> str:
         return "any"
 
 
-def _own_folder(parent: Path, ambient: Ambient) -> tuple[Path, int]:
+def _own_folder(parent: Path, system: System) -> tuple[Path, int]:
     """A new folder, locked as this process's own, and the descriptor that holds the lock."""
     parent.mkdir(exist_ok=True)
     while True:
-        path = parent / ambient.nonce()
+        path = parent / system.nonce()
         path.mkdir()
         with suppress(FileNotFoundError):  # another process took it for a crashed one's, before it was locked
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

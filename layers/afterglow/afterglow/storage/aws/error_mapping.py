@@ -78,7 +78,7 @@ def code_of(error: ClientError) -> str:
 
 
 @contextmanager
-def translated(subject: str) -> Iterator[None]:
+def map_errors(subject: str) -> Iterator[None]:
     """Raises the error of this library for one of botocore or the file system; `subject` is what messages call it."""
     try:
         yield
@@ -94,7 +94,7 @@ def translated(subject: str) -> Iterator[None]:
     except BotoCoreError as error:
         raise Unavailable(f"{subject} did not answer: {error}", _AWAY_SECONDS) from error
     except OSError as error:
-        raise of_file(error, subject) from error
+        raise file_error(error, subject) from error
 
 
 def throttled(subject: str) -> Busy:
@@ -102,7 +102,7 @@ def throttled(subject: str) -> Busy:
     return Busy(f"{subject} takes no more requests at the moment; try again", _THROTTLED_SECONDS)
 
 
-def of_file(error: OSError, subject: str) -> AfterglowError:
+def file_error(error: OSError, subject: str) -> AfterglowError:
     """The error of a local file."""
     if error.errno in _FULL:
         return StorageFull(f"no space left in the cache for {subject}: {error.strerror}")

@@ -22,7 +22,7 @@ _KEY_LIMITS = ((PK, 2048), (SK, 1024))
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Expression:
     """Text of an expression, the attributes whose names stand in it, and its values by placeholder."""
 
     text: str
@@ -30,33 +30,35 @@ class Part:
     values: "dict[str, Value]" = field(default_factory=dict)
 
 
-ABSENT = Part("attribute_not_exists(#pk)", (PK,))
-PRESENT = Part("attribute_exists(#pk)", (PK,))
+ABSENT = Expression("attribute_not_exists(#pk)", (PK,))
+PRESENT = Expression("attribute_exists(#pk)", (PK,))
 
 
-def version_is(version: int) -> Part:
+def version_is(version: int) -> Expression:
     """The condition that the item has this version."""
-    return Part("#version = :expected", (VERSION,), {":expected": {"N": str(version)}})
+    return Expression("#version = :expected", (VERSION,), {":expected": {"N": str(version)}})
 
 
-def condition_of(if_absent: bool, if_version: int | None) -> Part | None:
+def condition_of(if_absent: bool, if_version: int | None) -> Expression | None:
     """The condition that the port's two arguments ask for."""
     if if_absent:
         return ABSENT
     return None if if_version is None else version_is(if_version)
 
 
-def update(put: Put) -> Part:
+def update(put: Put) -> Expression:
     """What makes an unconditional put of an item that may have any version."""
     values: dict[str, Value] = {":value": {"B": put.value}, ":one": {"N": "1"}}
     if put.expires_at is None:
-        return Part("SET #value = :value REMOVE #expires_at ADD #version :one", (VALUE, EXPIRES_AT, VERSION), values)
+        return Expression(
+            "SET #value = :value REMOVE #expires_at ADD #version :one", (VALUE, EXPIRES_AT, VERSION), values
+        )
     values[":expires_at"] = {"N": str(put.expires_at)}
     text = "SET #value = :value, #expires_at = :expires_at ADD #version :one"
-    return Part(text, (VALUE, EXPIRES_AT, VERSION), values)
+    return Expression(text, (VALUE, EXPIRES_AT, VERSION), values)
 
 
-def between(pk: str, after: str, before: str | None) -> Part:
+def between(pk: str, after: str, before: str | None) -> Expression:
     """The key condition of a query. Between two ends DynamoDB has only the range that includes them."""
     values: dict[str, Value] = {":pk": {"S": pk}}
     if after:
@@ -65,16 +67,16 @@ def between(pk: str, after: str, before: str | None) -> Part:
         values[":before"] = {"S": before}
     match bool(after), before is not None:
         case True, True:
-            return Part("#pk = :pk AND #sk BETWEEN :after AND :before", (PK, SK), values)
+            return Expression("#pk = :pk AND #sk BETWEEN :after AND :before", (PK, SK), values)
         case True, False:
-            return Part("#pk = :pk AND #sk > :after", (PK, SK), values)
+            return Expression("#pk = :pk AND #sk > :after", (PK, SK), values)
         case False, True:
-            return Part("#pk = :pk AND #sk < :before", (PK, SK), values)
+            return Expression("#pk = :pk AND #sk < :before", (PK, SK), values)
         case _:
-            return Part("#pk = :pk", (PK,), values)
+            return Expression("#pk = :pk", (PK,), values)
 
 
-def arguments(**parts: Part | None) -> dict[str, Any]:
+def arguments(**parts: Expression | None) -> dict[str, Any]:
     """The parameters of a call for expressions by parameter name; None: no such expression."""
     given = {name: part for name, part in parts.items() if part is not None}
     if not given:

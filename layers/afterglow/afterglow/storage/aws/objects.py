@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, TypeVar
 from botocore.exceptions import ClientError
 
 from afterglow.errors import InvalidArgument, StorageFull, Unavailable
-from afterglow.settings import Ambient
+from afterglow.settings import System
 from afterglow.storage.aws import transfer
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.aws.disk_cache import Begin, FileCache
-from afterglow.storage.aws.error_mapping import code_of, translated
-from afterglow.storage.aws.transfer import Place
-from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectMissing
+from afterglow.storage.aws.disk_cache import Allocate, DiskCache
+from afterglow.storage.aws.error_mapping import code_of, map_errors
+from afterglow.storage.aws.transfer import S3Object
+from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectNotFound
 
 if TYPE_CHECKING:
     from types_boto3_s3.type_defs import DeleteTypeDef, ListObjectsV2RequestTypeDef, PutObjectRequestTypeDef
@@ -45,11 +45,11 @@ _NEVER_KEYS = ("", ".", "..", ".scratch")
 class S3Objects:
     """Objects in the bucket called `bucket`, which must be there."""
 
-    def __init__(self, clients: Clients, bucket: str, cache: FileCache, ambient: Ambient) -> None:
+    def __init__(self, clients: Clients, bucket: str, cache: DiskCache, system: System) -> None:
         self._clients = clients
         self._bucket = bucket
         self._cache = cache
-        self._ambient = ambient
+        self._system = system
 
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         """Store a small object."""
@@ -57,15 +57,15 @@ class S3Objects:
         if if_absent:
             asked["IfNoneMatch"] = "*"
         self._call(key, lambda: self._clients.s3.put_object(**asked))
-        self._cache.drop(self._name(key))
+        self._cache.invalidate(self._name(key))
 
-    def scratch(self, name: str) -> Path:
+    def temporary_path(self, name: str) -> Path:
         """A path to write an object's file to before `upload`."""
         return self._cache.scratch(name)
 
     def upload(self, key: str, path: Path) -> None:
         """Make the file at `path` the object `key`, and the copy of it here."""
-        place = self._place(key)
+        place = self._object(key)
 
         def store() -> None:
             with path.open("rb") as file:
@@ -76,51 +76,51 @@ class S3Objects:
                     transfer.upload(place, file.fileno(), size)
 
         self._call(key, store)
-        self._cache.adopt(self._name(key), path)
+        self._cache.insert(self._name(key), path)
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes, or a range of them."""
-        place = self._place(key)
+        place = self._object(key)
         if not start and length is None:
             return self._call(key, lambda: transfer.read(place))
         end = "" if length is None else str(start + max(length, 1) - 1)
         try:
             return self._call(key, lambda: transfer.read(place, Range=f"bytes={start}-{end}"))[:length]
-        except _PastTheEnd:
+        except _RangeNotSatisfiable:
             return b""
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """The bytes of each object, None where there is none, side by side."""
-        return transfer.side_by_side([partial(self._get_or_none, key) for key in keys], _SIDE_BY_SIDE)
+        return transfer.run_parallel([partial(self._get_or_none, key) for key in keys], _SIDE_BY_SIDE)
 
     def _get_or_none(self, key: str) -> bytes | None:
         try:
             return self.get(key)
-        except ObjectMissing:
+        except ObjectNotFound:
             return None
 
-    def fetch(self, keys: Sequence[str]) -> None:
+    def prefetch(self, keys: Sequence[str]) -> None:
         """Download what is not here yet, side by side; room that is missing will be told by `local_file`."""
-        transfer.side_by_side([partial(self._fetch_one, key) for key in keys], _SIDE_BY_SIDE)
+        transfer.run_parallel([partial(self._fetch_one, key) for key in keys], _SIDE_BY_SIDE)
 
     def _fetch_one(self, key: str) -> None:
         try:
-            self.local_file(key)
-        except (ObjectMissing, StorageFull):
+            self.local_path(key)
+        except (ObjectNotFound, StorageFull):
             pass
 
-    def local_file(self, key: str) -> Path:
+    def local_path(self, key: str) -> Path:
         """A copy of the object, downloaded where there is none yet."""
         _checked(key)
 
-        def fill(begin: Begin) -> None:
-            self._call(key, lambda: transfer.download(self._place(key), begin))
+        def fill(begin: Allocate) -> None:
+            self._call(key, lambda: transfer.download(self._object(key), begin))
 
         return self._cache.file(self._name(key), fill)
 
-    def renew(self, key: str) -> bool:
+    def invalidate(self, key: str) -> bool:
         """Drop the copy; the object may be sound."""
-        self._cache.drop(self._name(key))
+        self._cache.invalidate(self._name(key))
         return True
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
@@ -137,7 +137,7 @@ class S3Objects:
     def delete(self, key: str) -> None:
         """Remove the object, and the copy of it here."""
         self._call(_checked(key), lambda: self._clients.s3.delete_object(Bucket=self._bucket, Key=key))
-        self._cache.drop(self._name(key))
+        self._cache.invalidate(self._name(key))
 
     def delete_many(self, keys: Sequence[str]) -> None:
         """Remove the objects, and the copies of them here, a thousand at a time."""
@@ -148,35 +148,35 @@ class S3Objects:
             for error in answer.get("Errors", []):
                 raise Unavailable(f"object {error.get('Key')} was not deleted: {error.get('Message')}")
             for key in page:
-                self._cache.drop(self._name(key))
+                self._cache.invalidate(self._name(key))
 
     def _name(self, key: str) -> str:
         return f"{self._bucket}/{key}"
 
-    def _place(self, key: str) -> Place:
-        return Place(self._clients.s3, self._bucket, _checked(key))
+    def _object(self, key: str) -> S3Object:
+        return S3Object(self._clients.s3, self._bucket, _checked(key))
 
     def _call(self, key: str, send: Callable[[], T]) -> T:
         """Send, again where S3 says that somebody else was writing the same key."""
-        with translated(f"bucket {self._bucket}"):
+        with map_errors(f"bucket {self._bucket}"):
             for attempt in range(_ATTEMPTS):
                 try:
                     return send()
                 except ClientError as error:
                     code = code_of(error)
                     if code in _MISSING:
-                        raise ObjectMissing(f"object {key} is not there") from None
+                        raise ObjectNotFound(f"object {key} is not there") from None
                     if code in _EXISTS:
                         raise ConditionFailed(f"object {key} is already there") from None
                     if code == transfer.NO_RANGE:
-                        raise _PastTheEnd from None
+                        raise _RangeNotSatisfiable from None
                     if code not in _RACES or attempt == _ATTEMPTS - 1:
                         raise
                 self._clients.pause(attempt)
         raise AssertionError("unreachable")
 
 
-class _PastTheEnd(Exception):
+class _RangeNotSatisfiable(Exception):
     """A range that begins behind the last byte."""
 
 

@@ -14,8 +14,8 @@ from functools import partial
 import orjson
 
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.aws.error_mapping import translated
-from afterglow.storage.aws.transfer import side_by_side
+from afterglow.storage.aws.error_mapping import map_errors
+from afterglow.storage.aws.transfer import run_parallel
 
 _SIDE_BY_SIDE = 8
 _TOKEN = re.compile(r"[!-~]{1,128}")
@@ -32,7 +32,7 @@ class SqsQueue:
     def send(self, group: str, body: str) -> None:
         """Ask for `body` to be worked on, in order within `group`, at least once."""
         message = orjson.dumps({"group": group, "body": body}).decode()
-        with translated(f"queue {self._url.rpartition('/')[2]}"):
+        with map_errors(f"queue {self._url.rpartition('/')[2]}"):
             self._clients.sqs.send_message(
                 QueueUrl=self._url,
                 MessageBody=message,
@@ -50,9 +50,9 @@ class ImportQueue:
 
     def send(self, bodies: Sequence[str]) -> None:
         """Ask for each of `bodies` to be worked on, at least once; side by side, as there may be many."""
-        with translated(f"queue {self._url.rpartition('/')[2]}"):
+        with map_errors(f"queue {self._url.rpartition('/')[2]}"):
             sends = [partial(self._clients.sqs.send_message, QueueUrl=self._url, MessageBody=body) for body in bodies]
-            side_by_side(sends, _SIDE_BY_SIDE)
+            run_parallel(sends, _SIDE_BY_SIDE)
 
 
 def _token(text: str) -> str:

@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError
 from afterglow.errors import Unavailable
 from afterglow.storage.aws import expressions
 from afterglow.storage.aws.clients import Clients
-from afterglow.storage.aws.error_mapping import THROTTLED, code_of, throttled, translated
+from afterglow.storage.aws.error_mapping import THROTTLED, code_of, map_errors, throttled
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Write
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class DynamoTable:
         requests: list[Any] = [{"PutRequest": {"Item": expressions.attributes(put, 1)}} for put in last.values()]
         for start in range(0, len(requests), _BATCH_WRITE):
             left: Sequence[Any] = requests[start : start + _BATCH_WRITE]
-            for _ in self._while_left():
+            for _ in self._until_processed():
                 done = self._call(partial(self._client.batch_write_item, RequestItems={self._name: left}))
                 left = done["UnprocessedItems"].get(self._name, [])
                 if not left:
@@ -135,13 +135,13 @@ class DynamoTable:
     def transact(self, writes: Sequence[Write]) -> None:
         """All of `writes` or none."""
         actions = [self._action(write) for write in writes]
-        token = self._clients.ambient.nonce()
+        token = self._clients.system.nonce()
         send = partial(self._client.transact_write_items, TransactItems=actions, ClientRequestToken=token)
         self._call(send, *writes)
 
     def close(self) -> None:
         """Let go of connections."""
-        self._clients.forget()
+        self._clients.forget_credentials()
 
     @property
     def _client(self) -> "DynamoDBClient":
@@ -158,7 +158,7 @@ class DynamoTable:
         return int(done["Attributes"][expressions.VERSION]["N"])
 
     def _get_batch(self, keys: list[Any]) -> Iterator[Any]:
-        for _ in self._while_left():
+        for _ in self._until_processed():
             asked: Any = {self._name: {"Keys": keys, "ConsistentRead": True}}
             done = self._call(partial(self._client.batch_get_item, RequestItems=asked))
             yield from done["Responses"].get(self._name, [])
@@ -192,7 +192,7 @@ class DynamoTable:
                     }
                 }
 
-    def _while_left(self) -> Iterator[None]:
+    def _until_processed(self) -> Iterator[None]:
         """As often as part of a batch may be left, with a pause before each further time. Raises Busy after that."""
         for attempt in range(_ATTEMPTS):
             yield
@@ -203,7 +203,7 @@ class DynamoTable:
         """Send, again where another transaction is in the way. Raises ConditionFailed naming the one of `writes`."""
         codes: list[str] = []
         for attempt in range(_ATTEMPTS):
-            with translated(self._subject):
+            with map_errors(self._subject):
                 try:
                     return send()
                 except ClientError as error:
@@ -211,7 +211,7 @@ class DynamoTable:
                     codes = [str(answer.get("Code", "")).removesuffix("Exception") for answer in answers]
                     if _REFUSED in codes:
                         at = codes.index(_REFUSED)
-                        raise _refused(writes[at], answers[at].get("Item")) from None
+                        raise _condition_failed(writes[at], answers[at].get("Item")) from None
                     # A throttled call botocore has repeated already, a transaction that met throttling it has not.
                     if code_of(error) in THROTTLED or not (_CONFLICTS | THROTTLED).intersection(codes):
                         raise
@@ -227,6 +227,6 @@ def _answers(error: ClientError) -> list[Any]:
     return response.get("CancellationReasons") or [{"Code": code_of(error), "Item": response.get("Item")}]
 
 
-def _refused(write: Write, existing: Any) -> ConditionFailed:
+def _condition_failed(write: Write, existing: Any) -> ConditionFailed:
     item = expressions.item_of(existing) if existing else None
     return ConditionFailed(f"{write.pk} {write.sk} is not as expected", item)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
 from afterglow.errors import Unavailable
-from afterglow.storage.aws.disk_cache import Begin
+from afterglow.storage.aws.disk_cache import Allocate
 from afterglow.storage.aws.error_mapping import code_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _BROKEN = (HTTPClientError, IncompleteReadError, FlexibleChecksumError)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class S3Object:
     """An object of a bucket, and the client to reach it by."""
 
     s3: "S3Client"
@@ -55,7 +55,7 @@ class Place:
         return {"Bucket": self.bucket, "Key": self.key}
 
 
-def read(place: Place, **conditions: Any) -> bytes:
+def read(place: S3Object, **conditions: Any) -> bytes:
     """The bytes of an object, or of the range that `conditions` name; again where the body breaks off."""
     for attempt in range(_ATTEMPTS):
         body = place.s3.get_object(**place.names, **conditions)["Body"]
@@ -69,7 +69,7 @@ def read(place: Place, **conditions: Any) -> bytes:
     raise AssertionError("unreachable")
 
 
-def download(place: Place, begin: Begin) -> None:
+def download(place: S3Object, begin: Allocate) -> None:
     """Write the object to the file that `begin` gives for its size."""
     try:
         first = place.s3.get_object(**place.names, Range=f"bytes=0-{RANGE_BYTES - 1}")
@@ -84,14 +84,14 @@ def download(place: Place, begin: Begin) -> None:
     spans = [range(start, min(start + RANGE_BYTES, size)) for start in range(0, size, RANGE_BYTES)]
     tasks = [partial(fetch, spans[0], first["Body"]), *(partial(fetch, span) for span in spans[1:])]
     try:
-        side_by_side(tasks, _DOWNLOADERS)
+        run_parallel(tasks, _DOWNLOADERS)
     except ClientError as error:
         if code_of(error) != _CHANGED:
             raise
         raise Unavailable(f"{place.key} was replaced while it was downloaded; try again") from None
 
 
-def _fetch(place: Place, file: int, etag: str, span: range, body: Any = None) -> None:
+def _fetch(place: S3Object, file: int, etag: str, span: range, body: Any = None) -> None:
     """Write the bytes at `span`; `body` is their stream where they were asked for already."""
     position = span.start
     for attempt in range(_ATTEMPTS):
@@ -114,13 +114,13 @@ def _fetch(place: Place, file: int, etag: str, span: range, body: Any = None) ->
         raise Unavailable(f"{place.key} came with {position - span.start} bytes instead of {len(span)}")
 
 
-def upload(place: Place, file: int, size: int) -> None:
+def upload(place: S3Object, file: int, size: int) -> None:
     """Store the `size` bytes of a file in parts."""
     begun = place.s3.create_multipart_upload(**place.names)["UploadId"]
     try:
         starts = range(0, size, PART_BYTES)
         send = partial(_send, place, file, begun)
-        etags = side_by_side([partial(send, number, at) for number, at in enumerate(starts, 1)], _UPLOADERS)
+        etags = run_parallel([partial(send, number, at) for number, at in enumerate(starts, 1)], _UPLOADERS)
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
         _complete(place, begun, parts, size)
     except (BotoCoreError, ClientError):
@@ -128,12 +128,12 @@ def upload(place: Place, file: int, size: int) -> None:
         raise
 
 
-def _send(place: Place, file: int, begun: str, number: int, start: int) -> str:
+def _send(place: S3Object, file: int, begun: str, number: int, start: int) -> str:
     body = os.pread(file, PART_BYTES, start)
     return place.s3.upload_part(**place.names, UploadId=begun, PartNumber=number, Body=body)["ETag"]
 
 
-def _complete(place: Place, begun: str, parts: list[Any], size: int) -> None:
+def _complete(place: S3Object, begun: str, parts: list[Any], size: int) -> None:
     try:
         place.s3.complete_multipart_upload(**place.names, UploadId=begun, MultipartUpload={"Parts": parts})
     except ClientError as error:
@@ -142,14 +142,14 @@ def _complete(place: Place, begun: str, parts: list[Any], size: int) -> None:
             raise
 
 
-def _abort(place: Place, begun: str) -> None:
+def _abort(place: S3Object, begun: str) -> None:
     try:
         place.s3.abort_multipart_upload(**place.names, UploadId=begun)
     except (BotoCoreError, ClientError):
         pass  # the bucket's lifecycle removes it, and the first error is the one to tell
 
 
-def side_by_side(tasks: Iterable[Callable[[], T]], threads: int) -> list[T]:
+def run_parallel(tasks: Iterable[Callable[[], T]], threads: int) -> list[T]:
     """The results of all; after a failure the ones not begun are left out."""
     tasks = list(tasks)
     if len(tasks) < 2:

@@ -21,7 +21,7 @@ from typing import Any
 
 from botocore.exceptions import HTTPClientError
 
-from afterglow.metering import Usage, current
+from afterglow.metering import Usage, current_usage
 from afterglow.storage.aws import billing
 from afterglow.storage.aws.expressions import PK, SK
 
@@ -31,7 +31,7 @@ _REFUSED, _CANCELLED = "ConditionalCheckFailedException", "TransactionCanceledEx
 Attributes = Mapping[str, Any]
 
 
-class Sizes:
+class ItemSizes:
     """How large the items are that were seen last; those of one write unit are not worth remembering."""
 
     def __init__(self) -> None:
@@ -56,20 +56,20 @@ class Sizes:
 
 def attach(client: Any) -> None:
     """Have every attempt of this client noted."""
-    service, sizes = client.meta.service_model.service_id.hyphenize(), Sizes()
+    service, sizes = client.meta.service_model.service_id.hyphenize(), ItemSizes()
 
     def keep(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-        if current() is not None:
+        if current_usage() is not None:
             context[_KEPT] = params
 
     def note(
         event_name: str, parsed_response: Attributes | None, context: dict[str, Any], exception: object, **_: object
     ) -> None:
-        usage, params = current(), context.get(_KEPT)
+        usage, params = current_usage(), context.get(_KEPT)
         if usage is None or params is None or not (exception is None or isinstance(exception, HTTPClientError)):
             return
         operation = event_name.rpartition(".")[2]
-        answer = _Answer(parsed_response)
+        answer = _Outcome(parsed_response)
         if service == "dynamodb":
             _note_table(usage, operation, params, answer, sizes)
         else:
@@ -79,7 +79,7 @@ def attach(client: Any) -> None:
     client.meta.events.register(f"response-received.{service}", note)
 
 
-class _Answer:
+class _Outcome:
     """What came back from one attempt; nothing where the answer was lost."""
 
     def __init__(self, parsed: Attributes | None) -> None:
@@ -98,7 +98,7 @@ class _Answer:
         return self.code in (_REFUSED, _CANCELLED)
 
 
-def _note_bytes(usage: Usage, name: str, params: Attributes, answer: _Answer) -> None:
+def _note_bytes(usage: Usage, name: str, params: Attributes, answer: _Outcome) -> None:
     read = answer.body.get("ContentLength", 0) if answer.carried_out and name == "s3.GetObject" else 0
     usage.call(name, read=read, written=_length(params.get("Body")) if answer.carried_out else 0)
 
@@ -114,7 +114,7 @@ def _length(body: Any) -> int:
     return size
 
 
-def _note_table(usage: Usage, operation: str, params: Attributes, answer: _Answer, sizes: Sizes) -> None:
+def _note_table(usage: Usage, operation: str, params: Attributes, answer: _Outcome, sizes: ItemSizes) -> None:
     name = f"dynamodb.{operation}"
     if not answer.carried_out and not answer.refused:
         usage.call(name)
@@ -124,11 +124,11 @@ def _note_table(usage: Usage, operation: str, params: Attributes, answer: _Answe
         usage.call(name, write_units=sum(_written(operation, params, answer, sizes)))
 
 
-def _got(params: Attributes, body: Attributes, sizes: Sizes) -> int:
+def _got(params: Attributes, body: Attributes, sizes: ItemSizes) -> int:
     return billing.read_units(_seen(params["TableName"], body.get("Item"), sizes))
 
 
-def _got_batch(params: Attributes, body: Attributes, sizes: Sizes) -> int:
+def _got_batch(params: Attributes, body: Attributes, sizes: ItemSizes) -> int:
     total = 0
     for table, asked in params["RequestItems"].items():
         found = [_seen(table, item, sizes) for item in body.get("Responses", {}).get(table, [])]
@@ -137,14 +137,14 @@ def _got_batch(params: Attributes, body: Attributes, sizes: Sizes) -> int:
     return total
 
 
-def _queried(params: Attributes, body: Attributes, sizes: Sizes) -> int:
+def _queried(params: Attributes, body: Attributes, sizes: ItemSizes) -> int:
     return billing.page_units(_seen(params["TableName"], item, sizes) for item in body.get("Items", []))
 
 
 _READS = {"GetItem": _got, "BatchGetItem": _got_batch, "Query": _queried}
 
 
-def _seen(table: str, item: Attributes | None, sizes: Sizes) -> int:
+def _seen(table: str, item: Attributes | None, sizes: ItemSizes) -> int:
     if not item:
         return 0
     size = billing.item_size(item)
@@ -152,7 +152,7 @@ def _seen(table: str, item: Attributes | None, sizes: Sizes) -> int:
     return size
 
 
-def _written(operation: str, params: Attributes, answer: _Answer, sizes: Sizes) -> Iterator[int]:
+def _written(operation: str, params: Attributes, answer: _Outcome, sizes: ItemSizes) -> Iterator[int]:
     """The units of each item that a call wrote, or was refused to write."""
     match operation:
         case "TransactWriteItems":
@@ -171,7 +171,7 @@ def _written(operation: str, params: Attributes, answer: _Answer, sizes: Sizes) 
             yield _write(operation.removesuffix("Item"), params, answer, sizes)
 
 
-def _write(kind: str, write: Attributes, answer: _Answer, sizes: Sizes) -> int:
+def _write(kind: str, write: Attributes, answer: _Outcome, sizes: ItemSizes) -> int:
     """Units of one write, outside a transaction."""
     table, key = write["TableName"], write.get("Item") or write["Key"]
     if answer.code == _REFUSED:

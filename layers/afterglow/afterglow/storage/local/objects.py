@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from afterglow.errors import InvalidArgument, StorageFull, Unavailable
-from afterglow.settings import Ambient
-from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectMissing
+from afterglow.settings import System
+from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectNotFound
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _SCRATCH = ".scratch"
@@ -23,16 +23,16 @@ _ATTEMPTS = 100
 class DirectoryObjects:
     """Objects as files under `root`, which is created when missing."""
 
-    def __init__(self, root: Path, ambient: Ambient) -> None:
+    def __init__(self, root: Path, system: System) -> None:
         self._root = root
-        self._ambient = ambient
+        self._system = system
         with _translated(root):
             (root / _SCRATCH).mkdir(parents=True, exist_ok=True)
 
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         """Store an object; durable when it returns."""
         path = self._path(key)
-        scratch = self.scratch(self._ambient.nonce())
+        scratch = self.temporary_path(self._system.nonce())
         with _translated(path):
             try:
                 with scratch.open("xb") as file:
@@ -40,10 +40,10 @@ class DirectoryObjects:
                     file.flush()
                     os.fsync(file.fileno())
                 if if_absent:
-                    _into_folder(path, lambda: os.link(scratch, path))
+                    _move_durably(path, lambda: os.link(scratch, path))
                     scratch.unlink()
                 else:
-                    _into_folder(path, lambda: scratch.replace(path))
+                    _move_durably(path, lambda: scratch.replace(path))
             except FileExistsError:
                 scratch.unlink(missing_ok=True)
                 raise ConditionFailed(f"object {key} is already there") from None
@@ -51,7 +51,7 @@ class DirectoryObjects:
                 scratch.unlink(missing_ok=True)
                 raise
 
-    def scratch(self, name: str) -> Path:
+    def temporary_path(self, name: str) -> Path:
         """A path to write an object's file to before `upload`."""
         return self._root / _SCRATCH / name
 
@@ -61,7 +61,7 @@ class DirectoryObjects:
         with _translated(target):
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
-            _into_folder(target, lambda: path.replace(target))
+            _move_durably(target, lambda: path.replace(target))
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes, or a range of them."""
@@ -72,7 +72,7 @@ class DirectoryObjects:
                     file.seek(start)
                     return file.read() if length is None else file.read(length)
             except FileNotFoundError:
-                raise ObjectMissing(f"object {key} is not there") from None
+                raise ObjectNotFound(f"object {key} is not there") from None
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """The bytes of each object, None where there is none."""
@@ -81,20 +81,20 @@ class DirectoryObjects:
     def _get_or_none(self, key: str) -> bytes | None:
         try:
             return self.get(key)
-        except ObjectMissing:
+        except ObjectNotFound:
             return None
 
-    def fetch(self, keys: Sequence[str]) -> None:
+    def prefetch(self, keys: Sequence[str]) -> None:
         """Nothing to do: the objects are files."""
 
-    def local_file(self, key: str) -> Path:
+    def local_path(self, key: str) -> Path:
         """The file itself: it never changes."""
         path = self._path(key)
         if not path.is_file():
-            raise ObjectMissing(f"object {key} is not there")
+            raise ObjectNotFound(f"object {key} is not there")
         return path
 
-    def renew(self, key: str) -> bool:
+    def invalidate(self, key: str) -> bool:
         """There is no other than the file itself."""
         del key
         return False
@@ -140,7 +140,7 @@ class DirectoryObjects:
         with _translated(self._root):
             return all(path.name == _SCRATCH for path in self._root.iterdir())
 
-    def sweep_scratch(self, older_than: float) -> None:
+    def remove_stale_temporary_files(self, older_than: float) -> None:
         """Remove leftovers of crashed writes that were last touched before `older_than` (unix seconds)."""
         for path in (self._root / _SCRATCH).iterdir():
             try:
@@ -155,7 +155,7 @@ class DirectoryObjects:
         return self._root / key
 
 
-def _into_folder(path: Path, move: Callable[[], object]) -> None:
+def _move_durably(path: Path, move: Callable[[], object]) -> None:
     """Make the folder of `path`, `move` the file there, sync the folder.
 
     A `delete` beside this takes away a folder that it left empty: then all begins anew. Where the folder is gone after

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from afterglow.errors import AfterglowError
-from afterglow.settings import Ambient
+from afterglow.settings import System
 
 _log = logging.getLogger(__name__)
 
@@ -21,8 +21,8 @@ _LAST_RETRY_SECONDS = 60.0
 class ThreadQueue:
     """Calls `handler(group, body)` on a thread of its own once `start` was called."""
 
-    def __init__(self, ambient: Ambient) -> None:
-        self._ambient = ambient
+    def __init__(self, system: System) -> None:
+        self._system = system
         self._changed = threading.Condition()
         self._due: dict[str, tuple[float, str]] = {}
         self._failures: dict[str, int] = {}
@@ -31,11 +31,11 @@ class ThreadQueue:
 
     def send(self, group: str, body: str) -> None:
         """Have the group worked on soon; a nudge already waiting is merged with this one."""
-        self._schedule(group, body, self._ambient.now())
+        self._schedule(group, body, self._system.now())
 
     def send_later(self, group: str, body: str, seconds: float) -> None:
         """Have the group worked on in a while, unless a nudge makes it sooner."""
-        self._schedule(group, body, self._ambient.now() + seconds)
+        self._schedule(group, body, self._system.now() + seconds)
 
     def start(self, handler: Handler) -> None:
         """Begin to work, with `handler`."""
@@ -67,12 +67,12 @@ class ThreadQueue:
                 again = min(_FIRST_RETRY_SECONDS * 2 ** (failures - 1), _LAST_RETRY_SECONDS)
                 _log.warning("work on %s failed, again in %.0f s: %s", group, again, error)
             if again is not None:
-                self._schedule(group, body, self._ambient.now() + again)
+                self._schedule(group, body, self._system.now() + again)
 
     def _next(self) -> tuple[str, str] | None:
         with self._changed:
             while not self._closed:
-                now = self._ambient.now()
+                now = self._system.now()
                 soonest = min(self._due, key=lambda group: self._due[group][0], default=None)
                 if soonest is not None and self._due[soonest][0] <= now:
                     return soonest, self._due.pop(soonest)[1]

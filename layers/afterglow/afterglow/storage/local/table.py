@@ -119,7 +119,7 @@ class SqliteTable:
                     connection.execute("ROLLBACK")
                 raise
 
-    def reclaim(self, most: int | None = None) -> None:
+    def vacuum(self, most: int | None = None) -> None:
         """Give the free pages (4 KiB each), or the first `most` of them, back to the file system.
 
         That goes in steps of a few milliseconds, as writers wait for each.
@@ -131,7 +131,7 @@ class SqliteTable:
                 # A row comes back for each page, and `execute` takes only the first of rows without columns.
                 connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
-    def copy_to(self, path: Path) -> None:
+    def backup_to(self, path: Path) -> None:
         """Write the table, as it is at one moment, into the file `path`, which must not be there. Writers go on."""
         with _translated(path):
             self._connection().execute("VACUUM INTO ?", (str(path),))

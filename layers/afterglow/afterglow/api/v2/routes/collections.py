@@ -7,7 +7,7 @@ from afterglow.api.http.route import Route
 from afterglow.api.v2 import collections
 from afterglow.api.v2 import collections as forks
 from afterglow.api.v2.routes.paths import API, COLLECTION, COLLECTIONS, DATABASE
-from afterglow.auth import Need
+from afterglow.auth import Permission
 
 FORKS: tuple[Route, ...] = (
     Route(
@@ -20,7 +20,7 @@ FORKS: tuple[Route, ...] = (
         responses.Collection,
         failures=(400, 404, 409, 507),
         query=(request_params.QUERY,),
-        need=Need.WRITE,
+        permission=Permission.WRITE,
     ),
     Route(
         "GET",
@@ -30,7 +30,7 @@ FORKS: tuple[Route, ...] = (
         "How many forks there are of a collection and its relatives",
         response=responses.ForkCount,
         failures=(400, 404),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
 )
 
@@ -43,7 +43,7 @@ ROUTES: tuple[Route, ...] = (
         "A collection by id",
         response=responses.Collection,
         failures=(400, 404),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "GET",
@@ -53,7 +53,7 @@ ROUTES: tuple[Route, ...] = (
         "A collection by name",
         response=responses.Collection,
         failures=(400, 404),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "PUT",
@@ -62,9 +62,9 @@ ROUTES: tuple[Route, ...] = (
         "Collections",
         "Rename a collection (by id), replace its metadata, reconfigure it",
         models.UpdateCollection,
-        responses.Nothing,
+        responses.EmptyResponse,
         failures=(400, 404, 409, 507),
-        need=Need.WRITE,
+        permission=Permission.WRITE,
     ),
     Route(
         "DELETE",
@@ -72,9 +72,9 @@ ROUTES: tuple[Route, ...] = (
         collections.delete,
         "Collections",
         "Drop a collection by name",
-        response=responses.Nothing,
+        response=responses.EmptyResponse,
         failures=(400, 404, 507),
-        need=Need.WRITE,
+        permission=Permission.WRITE,
     ),
     Route(
         "GET",
@@ -85,7 +85,7 @@ ROUTES: tuple[Route, ...] = (
         response=list[responses.Collection],
         failures=(400,),
         query=PAGE,
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "POST",
@@ -96,7 +96,7 @@ ROUTES: tuple[Route, ...] = (
         models.CreateCollection,
         responses.Collection,
         failures=(400, 409, 507),
-        need=Need.WRITE,
+        permission=Permission.WRITE,
     ),
 )
 
@@ -109,7 +109,7 @@ COUNTED_OR_NAMED: tuple[Route, ...] = (
         "How many collections a database has",
         response=int,
         failures=(400,),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "GET",
@@ -119,7 +119,7 @@ COUNTED_OR_NAMED: tuple[Route, ...] = (
         "A collection by resource name: tenant:database:collection",
         response=responses.Collection,
         failures=(400, 404),
-        need=Need.READ,
-        place=None,
+        permission=Permission.READ,
+        scope_of=None,
     ),
 )

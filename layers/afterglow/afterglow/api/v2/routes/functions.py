@@ -1,10 +1,10 @@
 """The routes of attached functions, which are not served."""
 
 from afterglow.api import models, responses
-from afterglow.api.http.route import Route, Runs
+from afterglow.api.http.route import Execution, Route
 from afterglow.api.v2 import not_implemented
 from afterglow.api.v2.routes.paths import COLLECTION
-from afterglow.auth import Need
+from afterglow.auth import Permission
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -14,10 +14,10 @@ ROUTES: tuple[Route, ...] = (
         "Functions",
         "Run a function over what is written (not served)",
         models.AttachFunction,
-        responses.Failure,
+        responses.ErrorResponse,
         success=501,
         failures=(400, 404),
-        need=Need.WRITE,
+        permission=Permission.WRITE,
     ),
     Route(
         "GET",
@@ -25,11 +25,11 @@ ROUTES: tuple[Route, ...] = (
         not_implemented.get_function,
         "Functions",
         "An attached function: there is none",
-        response=responses.Failure,
+        response=responses.ErrorResponse,
         success=404,
         failures=(400,),
-        runs=Runs.AT_ONCE,
-        need=Need.READ,
+        runs=Execution.AT_ONCE,
+        permission=Permission.READ,
     ),
     Route(
         "POST",
@@ -38,9 +38,9 @@ ROUTES: tuple[Route, ...] = (
         "Functions",
         "Stop a function (not served)",
         models.DetachFunction,
-        responses.Failure,
+        responses.ErrorResponse,
         success=501,
         failures=(400, 404),
-        need=Need.WRITE,
+        permission=Permission.WRITE,
     ),
 )

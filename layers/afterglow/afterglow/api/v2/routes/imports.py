@@ -5,7 +5,7 @@ from afterglow.api.http.request_params import PAGE
 from afterglow.api.http.route import Route
 from afterglow.api.v2 import imports
 from afterglow.api.v2.routes.paths import DATABASE
-from afterglow.auth import Need
+from afterglow.auth import Permission
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -17,7 +17,7 @@ ROUTES: tuple[Route, ...] = (
         response=list[responses.Import],
         failures=(400,),
         query=PAGE,
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "GET",
@@ -27,7 +27,7 @@ ROUTES: tuple[Route, ...] = (
         "How an import ended, or stands",
         response=responses.Import,
         failures=(400, 404),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "GET",
@@ -38,6 +38,6 @@ ROUTES: tuple[Route, ...] = (
         response=list[responses.RejectedRow],
         failures=(400, 404),
         query=PAGE,
-        need=Need.READ,
+        permission=Permission.READ,
     ),
 )

@@ -4,10 +4,10 @@ from typing import Any
 
 from afterglow.api import models, responses
 from afterglow.api.http import request_params
-from afterglow.api.http.route import Route, Runs
+from afterglow.api.http.route import Execution, Route
 from afterglow.api.v2 import records, search
 from afterglow.api.v2.routes.paths import COLLECTION
-from afterglow.auth import Need
+from afterglow.auth import Permission
 from afterglow.collection.types import ReadLevel
 
 _LEVEL: dict[str, Any] = {"type": "string", "enum": list(ReadLevel), "default": ReadLevel.INDEX_AND_WAL}
@@ -20,11 +20,11 @@ ROUTES: tuple[Route, ...] = (
         "Records",
         "The records nearest to each query vector",
         models.QueryRecords,
-        responses.Found,
+        responses.QueryResponse,
         failures=(400, 404),
-        runs=Runs.BY_WEIGHT,
+        runs=Execution.BY_WEIGHT,
         query=(request_params.QUERY,),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "POST",
@@ -33,10 +33,10 @@ ROUTES: tuple[Route, ...] = (
         "Records",
         "Records by id or filter, in insertion order",
         models.GetRecords,
-        responses.Got,
+        responses.GetResponse,
         failures=(400, 404),
         query=(request_params.QUERY,),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "POST",
@@ -45,10 +45,10 @@ ROUTES: tuple[Route, ...] = (
         "Records",
         "Add records; ids that are there are left alone",
         models.AddRecords,
-        responses.Nothing,
+        responses.EmptyResponse,
         success=201,
         failures=(400, 404, 429, 501, 507),
-        need=Need.WRITE,
+        permission=Permission.WRITE,
     ),
     Route(
         "POST",
@@ -57,9 +57,9 @@ ROUTES: tuple[Route, ...] = (
         "Records",
         "Insert records, or merge into those that are there",
         models.UpsertRecords,
-        responses.Nothing,
+        responses.EmptyResponse,
         failures=(400, 404, 429, 501, 507),
-        need=Need.WRITE,
+        permission=Permission.WRITE,
     ),
     Route(
         "POST",
@@ -68,9 +68,9 @@ ROUTES: tuple[Route, ...] = (
         "Records",
         "Change records; ids that are not there are left out",
         models.UpdateRecords,
-        responses.Nothing,
+        responses.EmptyResponse,
         failures=(400, 404, 429, 501, 507),
-        need=Need.WRITE,
+        permission=Permission.WRITE,
     ),
     Route(
         "POST",
@@ -79,9 +79,9 @@ ROUTES: tuple[Route, ...] = (
         "Records",
         "Delete records by id or filter",
         models.DeleteRecords,
-        responses.Deleted,
+        responses.DeleteResponse,
         failures=(400, 404, 429, 507),
-        need=Need.WRITE,
+        permission=Permission.WRITE,
     ),
     Route(
         "GET",
@@ -92,7 +92,7 @@ ROUTES: tuple[Route, ...] = (
         response=int,
         failures=(400, 404),
         query=(("read_level", _LEVEL), request_params.QUERY),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "GET",
@@ -102,7 +102,7 @@ ROUTES: tuple[Route, ...] = (
         "How much of what was written is indexed",
         response=responses.IndexingStatus,
         failures=(400, 404),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "POST",
@@ -111,10 +111,10 @@ ROUTES: tuple[Route, ...] = (
         "Records",
         "Several searches: filtered, ranked by an expression, grouped",
         models.SearchRecords,
-        responses.Searched,
+        responses.SearchResponse,
         failures=(400, 404),
-        runs=Runs.BY_WEIGHT,
+        runs=Execution.BY_WEIGHT,
         query=(request_params.QUERY,),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
 )

@@ -1,10 +1,10 @@
 """The routes of the server itself."""
 
 from afterglow.api import responses
-from afterglow.api.http.route import Route, Runs
+from afterglow.api.http.route import Execution, Route
 from afterglow.api.v2 import system
 from afterglow.api.v2.routes.paths import API
-from afterglow.auth import Need
+from afterglow.auth import Permission
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -14,8 +14,8 @@ ROUTES: tuple[Route, ...] = (
         "System",
         "The server's clock",
         response=responses.Heartbeat,
-        runs=Runs.AT_ONCE,
-        need=Need.PUBLIC,
+        runs=Execution.AT_ONCE,
+        permission=Permission.PUBLIC,
     ),
     Route(
         "GET",
@@ -24,8 +24,8 @@ ROUTES: tuple[Route, ...] = (
         "System",
         "The server's clock",
         response=responses.Heartbeat,
-        runs=Runs.AT_ONCE,
-        need=Need.PUBLIC,
+        runs=Execution.AT_ONCE,
+        permission=Permission.PUBLIC,
     ),
     Route(
         "GET",
@@ -34,8 +34,8 @@ ROUTES: tuple[Route, ...] = (
         "System",
         "Whether the stores answer (503: they do not)",
         response=responses.Readiness,
-        runs=Runs.ASIDE,
-        need=Need.PUBLIC,
+        runs=Execution.DEDICATED_THREAD,
+        permission=Permission.PUBLIC,
     ),
     Route(
         "GET",
@@ -44,8 +44,8 @@ ROUTES: tuple[Route, ...] = (
         "System",
         "The version of the API",
         response=str,
-        runs=Runs.AT_ONCE,
-        need=Need.PUBLIC,
+        runs=Execution.AT_ONCE,
+        permission=Permission.PUBLIC,
     ),
     Route(
         "GET",
@@ -54,8 +54,8 @@ ROUTES: tuple[Route, ...] = (
         "System",
         "What clients must know before they write",
         response=responses.PreFlight,
-        runs=Runs.AT_ONCE,
-        need=Need.PUBLIC,
+        runs=Execution.AT_ONCE,
+        permission=Permission.PUBLIC,
     ),
     Route(
         "GET",
@@ -64,7 +64,7 @@ ROUTES: tuple[Route, ...] = (
         "System",
         "Who the caller is",
         response=responses.Identity,
-        need=Need.KNOWN,
+        permission=Permission.AUTHENTICATED,
     ),
     Route(
         "POST",
@@ -74,6 +74,6 @@ ROUTES: tuple[Route, ...] = (
         "Delete everything, where the server was started so",
         response=bool,
         failures=(403, 507),
-        need=Need.ADMIN,
+        permission=Permission.ADMIN,
     ),
 )

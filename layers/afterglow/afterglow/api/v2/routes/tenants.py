@@ -5,7 +5,7 @@ from afterglow.api.http.request_params import PAGE
 from afterglow.api.http.route import Route
 from afterglow.api.v2 import tenants
 from afterglow.api.v2.routes.paths import API, DATABASE, DATABASES
-from afterglow.auth import Need
+from afterglow.auth import Permission
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -16,7 +16,7 @@ ROUTES: tuple[Route, ...] = (
         "A database",
         response=responses.Database,
         failures=(400, 404),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "DELETE",
@@ -24,9 +24,9 @@ ROUTES: tuple[Route, ...] = (
         tenants.delete_database,
         "Databases",
         "Drop a database and its collections",
-        response=responses.Nothing,
+        response=responses.EmptyResponse,
         failures=(404, 507),
-        need=Need.ADMIN,
+        permission=Permission.ADMIN,
     ),
     Route(
         "GET",
@@ -37,7 +37,7 @@ ROUTES: tuple[Route, ...] = (
         response=list[responses.Database],
         failures=(400,),
         query=PAGE,
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "POST",
@@ -46,9 +46,9 @@ ROUTES: tuple[Route, ...] = (
         "Databases",
         "Make a database",
         models.CreateDatabase,
-        responses.Nothing,
+        responses.EmptyResponse,
         failures=(400, 404, 409, 507),
-        need=Need.ADMIN,
+        permission=Permission.ADMIN,
     ),
     Route(
         "POST",
@@ -57,9 +57,9 @@ ROUTES: tuple[Route, ...] = (
         "Tenants",
         "Make a tenant",
         models.CreateTenant,
-        responses.Nothing,
+        responses.EmptyResponse,
         failures=(400, 409, 507),
-        need=Need.ADMIN,
+        permission=Permission.ADMIN,
     ),
     Route(
         "GET",
@@ -69,7 +69,7 @@ ROUTES: tuple[Route, ...] = (
         "A tenant",
         response=responses.Tenant,
         failures=(404,),
-        need=Need.READ,
+        permission=Permission.READ,
     ),
     Route(
         "PATCH",
@@ -78,8 +78,8 @@ ROUTES: tuple[Route, ...] = (
         "Tenants",
         "Give a tenant its resource name, once",
         models.UpdateTenant,
-        responses.Nothing,
+        responses.EmptyResponse,
         failures=(400, 404, 409, 507),
-        need=Need.ADMIN,
+        permission=Permission.ADMIN,
     ),
 )
