@@ -141,7 +141,7 @@ def test_a_drop_is_seen_at_once_and_frees_the_name(stores: Stores, database: Dat
         collections.drop(stores.table, stores.system, made.id)
     assert collections.by_id(stores.table, made.id) is None
     assert collections.by_name(stores.table, database, "one") is None
-    assert [item.sk for item in stores.table.query(keys.DROPPED)] == [keys.collection(made.id)]
+    assert [item.sk for item in stores.table.query(keys.DELETIONS)] == [keys.collection(made.id)]
     with pytest.raises(NotFound):
         collections.update(stores.table, made.id, lambda present: present)
     collections.create(stores.table, fresh(stores, database, "one"))

@@ -101,9 +101,9 @@ def test_a_forgotten_database_is_gone_and_noted(catalog: Catalog, stores: Stores
     database = catalog.create_database("one", "a")
     catalog.delete_database(database)
     assert catalog.find_database("one", "a") is None
-    assert [item.sk for item in stores.table.query(keys.DROPPED)] == [keys.names_partition(database.namespace_id)]
+    assert [item.sk for item in stores.table.query(keys.DELETIONS)] == [keys.names_partition(database.namespace_id)]
     again = catalog.create_database("one", "a")
     assert again.namespace_id != database.namespace_id
     catalog.complete_delete(database)
-    assert stores.table.query(keys.DROPPED) == []
+    assert stores.table.query(keys.DELETIONS) == []
     assert catalog.find_database("one", "a") == again

@@ -250,7 +250,7 @@ class Lineage(RuleBasedStateMachine):
             purge.purge_dropped(self.stores)
         purge.purge_dropped(self.stores)
         assert [info.key for info in self.stores.objects.list("")] == []
-        assert self.stores.table.query(keys.DROPPED) == []
+        assert self.stores.table.query(keys.DELETIONS) == []
         for line in self.lines:
             assert self.stores.table.query(keys.collection(line.scope.collection)) == []
             assert self.stores.table.query(keys.lineage_partition(self.lines[0].scope.collection)) == []

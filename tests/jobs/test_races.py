@@ -236,7 +236,7 @@ def test_nothing_of_a_dropped_collection_remains(world: World) -> None:
     world.wait_for_fences()
     purge.purge_dropped(world.stores)
     assert world.stores.table.query(keys.collection(world.id)) == []
-    assert world.stores.table.query(keys.DROPPED) == []
+    assert world.stores.table.query(keys.DELETIONS) == []
 
 
 def test_a_janitor_that_comes_late_leaves_no_objects(world: World) -> None:
@@ -245,7 +245,7 @@ def test_a_janitor_that_comes_late_leaves_no_objects(world: World) -> None:
     world.wait_for_fences()
     purge.purge_dropped(world.stores)
     assert world.objects() == []
-    assert world.stores.table.query(keys.DROPPED) == []
+    assert world.stores.table.query(keys.DELETIONS) == []
     assert world.stores.table.query(keys.collection(world.id)) == []
 
 
@@ -304,7 +304,7 @@ def test_a_drop_that_died_is_finished_by_the_janitor(world: World, what: str, fa
             assert len(engine.get(scopes[0], Selection(), None, 0, frozenset()).ids) == 30
         number += 1
     assert number > 3
-    assert world.stores.table.query(keys.DROPPED) == []
+    assert world.stores.table.query(keys.DELETIONS) == []
 
 
 def schema_of(world: World) -> dict[str, object]:

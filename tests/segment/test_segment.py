@@ -24,7 +24,7 @@ from tests.segment.row_groups import PARAMETERS, Row, part_of, random_rows, rows
 from tests.support.stores import quick_folder, stores_at
 
 SHARED = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-FIXTURE = Path(__file__).parent / "fixtures" / "version-2"
+FIXTURE = Path(__file__).parent / "fixtures" / "version-3"
 
 
 def opened(stores: Stores, info: SegmentInfo) -> Segment:

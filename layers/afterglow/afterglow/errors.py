@@ -17,6 +17,7 @@
     ├── Unavailable            a dependency did not answer in time; nothing is known to be lost; retry
     ├── StorageFull            no space left; nothing of this request was kept
     ├── Corrupt                stored bytes do not match their checksum or format; the message names the object
+    │   └── UnsupportedFormat  another release wrote them in a format that this one does not read
     └── InternalError          a broken invariant
 
 `storage.ports` adds two that never leave the library: `ConditionFailed` and `ObjectMissing`.
@@ -99,6 +100,20 @@ class StorageFull(AfterglowError):
 
 class Corrupt(AfterglowError):
     """Stored bytes do not match their checksum or format; the message names the object and what to do."""
+
+
+class UnsupportedFormat(Corrupt):
+    """Another release wrote `name`, in a format that this one does not read."""
+
+    def __init__(self, name: str, found: object, supported: int) -> None:
+        is_newer = isinstance(found, int) and found > supported
+        advice = (
+            "a newer release wrote it: upgrade to that release"
+            if is_newer
+            else "an older release wrote it: export each collection with that release (afterglow export), then import "
+            "the files into an empty directory with this one (afterglow import)"
+        )
+        super().__init__(f"{name} has format {found}, this release reads format {supported}; {advice}")
 
 
 class InternalError(AfterglowError):

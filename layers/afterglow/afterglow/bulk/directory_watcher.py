@@ -166,4 +166,4 @@ def move_aside(folder: Path, found: WatchedFile, receipt: ImportReport) -> None:
         if each.exists():
             each.replace(target)
     if receipt.state != "done":
-        (into / f"{path.name}.receipt.json").write_bytes(receipt.encoded())
+        (into / f"{path.name}.report.json").write_bytes(receipt.encoded())

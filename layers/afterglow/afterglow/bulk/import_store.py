@@ -9,7 +9,7 @@ Objects, under `imports/.status/<tenant>/<database>/<id>/`::
     ranges/<number>.json         how far the range is; a copy of its item, put after it
     errors/<number>-<place>.jsonl    rows that were not taken, by where in the range their piece begins
     errors.jsonl                 all of them, put before the receipt
-    receipt.json                 put once, at the end
+    report.json                 put once, at the end
 
 Both go after `import_report_ttl_seconds`: items of the table expire, objects are removed by the next plan in their database.
 """
@@ -30,7 +30,7 @@ from afterglow.storage.ports import ConditionFailed, Item, ObjectNotFound, Objec
 ROOT = "imports/.status/"
 _STOP = "STOP"
 _RANGE = "RANGE#"
-_PLAN, _REPORT, _ERRORS = "plan.json", "receipt.json", "errors.jsonl"
+_PLAN, _REPORT, _ERRORS = "plan.json", "report.json", "errors.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from afterglow.errors import AfterglowError, Corrupt
+from afterglow.errors import AfterglowError, Corrupt, UnsupportedFormat
 
-FORMAT = 1
+FORMAT = 2
 
 
 class ImportRejected(AfterglowError):
@@ -103,8 +103,9 @@ def decoded(value: bytes, name: str) -> Plan:
     """The plan of an object. Raises Corrupt."""
     try:
         found: dict[str, Any] = orjson.loads(value)
-        if found.pop("format") != FORMAT:
-            raise Corrupt(f"{name} is not an import's plan of a known version")
+        written_format = found.pop("format")
+        if written_format != FORMAT:
+            raise UnsupportedFormat(name, written_format, FORMAT)
         columns = found.pop("columns")
         others = columns.pop("others")
         return Plan(

@@ -31,17 +31,19 @@ class DeletionRecord:
 def put(note: DeletionRecord) -> Put:
     """What writes the note."""
     value = {
-        "at": note.deleted_at,
-        "forget": note.skip_retention,
-        "taken": note.purge_started,
-        "fenced": note.log_sealed,
+        "deleted_at": note.deleted_at,
+        "skip_retention": note.skip_retention,
+        "purge_started": note.purge_started,
+        "log_sealed": note.log_sealed,
     }
-    return Put(keys.DROPPED, keys.collection(note.id), orjson.dumps(value), if_version=note.version or None)
+    return Put(keys.DELETIONS, keys.collection(note.id), orjson.dumps(value), if_version=note.version or None)
 
 
 def list_records(table: Table) -> list[DeletionRecord]:
     """The notes of all dropped collections."""
-    return [_decoded(item) for item in table.query(keys.DROPPED, after=keys.COLLECTION, before=keys.AFTER_COLLECTIONS)]
+    return [
+        _decoded(item) for item in table.query(keys.DELETIONS, after=keys.COLLECTION, before=keys.AFTER_COLLECTIONS)
+    ]
 
 
 def stage(table: Table, note: DeletionRecord) -> DeletionRecord:
@@ -52,7 +54,7 @@ def stage(table: Table, note: DeletionRecord) -> DeletionRecord:
 
 def commit_write(note: DeletionRecord) -> Delete:
     """What removes the note where the cleaning has not begun: to be written with what it is about."""
-    return Delete(keys.DROPPED, keys.collection(note.id), if_version=note.version)
+    return Delete(keys.DELETIONS, keys.collection(note.id), if_version=note.version)
 
 
 def update(table: Table, note: DeletionRecord) -> DeletionRecord | None:
@@ -66,27 +68,27 @@ def update(table: Table, note: DeletionRecord) -> DeletionRecord | None:
 
 def delete(table: Table, collection_id: UUID) -> None:
     """Everything is cleaned."""
-    table.delete(keys.DROPPED, keys.collection(collection_id))
+    table.delete(keys.DELETIONS, keys.collection(collection_id))
 
 
 def put_database(home: UUID, *, skip_retention: bool) -> Put:
     """What notes that the collections of a database are to be dropped."""
-    return Put(keys.DROPPED, keys.names_partition(home), orjson.dumps({"forget": skip_retention}))
+    return Put(keys.DELETIONS, keys.names_partition(home), orjson.dumps({"skip_retention": skip_retention}))
 
 
 def databases(table: Table) -> list[tuple[UUID, bool]]:
     """The homes of databases whose collections are still to be dropped, and whether these are to be forgotten."""
-    found = table.query(keys.DROPPED, after=keys.DATABASE, before=keys.AFTER_DATABASES)
-    return [(UUID(item.sk.removeprefix(keys.DATABASE)), orjson.loads(item.value)["forget"]) for item in found]
+    found = table.query(keys.DELETIONS, after=keys.DATABASE, before=keys.AFTER_DATABASES)
+    return [(UUID(item.sk.removeprefix(keys.DATABASE)), orjson.loads(item.value)["skip_retention"]) for item in found]
 
 
 def _decoded(item: Item) -> DeletionRecord:
     value = orjson.loads(item.value)
     return DeletionRecord(
         id=UUID(item.sk.removeprefix(keys.COLLECTION)),
-        deleted_at=value["at"],
-        skip_retention=value["forget"],
-        purge_started=value["taken"],
-        log_sealed=value["fenced"],
+        deleted_at=value["deleted_at"],
+        skip_retention=value["skip_retention"],
+        purge_started=value["purge_started"],
+        log_sealed=value["log_sealed"],
         version=item.version,
     )

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 TENANTS = "TENANTS"
-DROPPED = "DROPPED"
-MAINTENANCE = "JANITOR"
+DELETIONS = "DELETIONS"
+MAINTENANCE = "MAINTENANCE"
 STATE = "STATE"
 DATABASE = "DB#"
 NAME = "NAME#"
@@ -25,7 +25,7 @@ def names_partition(namespace_id: UUID) -> str:
 
 def lineage_partition(first: UUID) -> str:
     """The partition of the members of a family, by the id of the first."""
-    return f"FAMILY#{first}"
+    return f"LINEAGE#{first}"
 
 
 def collection(collection_id: UUID) -> str:
@@ -35,4 +35,4 @@ def collection(collection_id: UUID) -> str:
 
 def restore_marks_partition(home: UUID) -> str:
     """The partition of the marks of a restore into a database, by collection name."""
-    return f"RESTORED#{home}"
+    return f"RESTORE_MARKS#{home}"

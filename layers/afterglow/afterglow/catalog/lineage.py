@@ -34,9 +34,9 @@ class LineageMember:
 def put(family: UUID, member: LineageMember) -> Put:
     """What writes a member's item."""
     value = {
-        "begins": member.base_manifest,
-        "origin": member.fork_position,
-        "payloads": member.payload_times,
+        "base_manifest": member.base_manifest,
+        "fork_position": member.fork_position,
+        "payload_times": member.payload_times,
         "dropped": member.dropped,
     }
     return Put(keys.lineage_partition(family), f"{_MEMBER_PREFIX}{member.id}", orjson.dumps(value))
@@ -69,8 +69,8 @@ def _decoded(item: Item) -> LineageMember:
     value = orjson.loads(item.value)
     return LineageMember(
         id=UUID(item.sk.removeprefix(_MEMBER_PREFIX)),
-        base_manifest=value["begins"],
-        fork_position=value["origin"],
-        payload_times=None if value["payloads"] is None else tuple(value["payloads"]),
+        base_manifest=value["base_manifest"],
+        fork_position=value["fork_position"],
+        payload_times=None if value["payload_times"] is None else tuple(value["payload_times"]),
         dropped=value["dropped"],
     )

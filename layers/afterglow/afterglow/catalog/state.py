@@ -10,10 +10,10 @@ from uuid import UUID
 import orjson
 
 from afterglow.catalog.model import Collection
-from afterglow.errors import Corrupt
+from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.storage.ports import Item
 
-FORMAT = 2
+FORMAT = 3
 _DEFLATED = b"Z"
 _LONG = 2_048
 
@@ -27,19 +27,19 @@ def encode(collection: Collection) -> bytes:
             "name": collection.name,
             "tenant": collection.tenant,
             "database": collection.database,
-            "home": str(collection.namespace_id),
+            "namespace_id": str(collection.namespace_id),
             "schema": collection.schema,
             "metadata": collection.metadata,
             "dimension": collection.dimension,
-            "manifest": collection.manifest_key,
-            "folded": collection.flushed_seq,
-            "folded_ops": collection.flushed_ops,
-            "expires": collection.next_expiry,
-            "dropped": collection.is_dropped,
-            "created": collection.created_at,
-            "origin": collection.fork_position,
-            "begins": collection.fork_base,
-            "family": None if collection.lineage_id is None else str(collection.lineage_id),
+            "manifest_key": collection.manifest_key,
+            "flushed_seq": collection.flushed_seq,
+            "flushed_ops": collection.flushed_ops,
+            "next_expiry": collection.next_expiry,
+            "is_dropped": collection.is_dropped,
+            "created_at": collection.created_at,
+            "fork_position": collection.fork_position,
+            "fork_base": collection.fork_base,
+            "lineage_id": None if collection.lineage_id is None else str(collection.lineage_id),
         }
     )
     return body if len(body) < _LONG else _DEFLATED + zlib.compress(body)
@@ -51,25 +51,25 @@ def decode(item: Item) -> Collection:
         is_deflated = item.value.startswith(_DEFLATED)
         value = orjson.loads(zlib.decompress(item.value[1:]) if is_deflated else item.value)
         if value["format"] != FORMAT:
-            raise Corrupt(f"{item.pk} has state format {value['format']}, this version reads {FORMAT}")
+            raise UnsupportedFormat(f"the state of {item.pk}", value["format"], FORMAT)
         return Collection(
             id=UUID(value["id"]),
             name=value["name"],
             tenant=value["tenant"],
             database=value["database"],
-            namespace_id=UUID(value["home"]),
+            namespace_id=UUID(value["namespace_id"]),
             schema=value["schema"],
             metadata=value["metadata"],
             dimension=value["dimension"],
-            manifest_key=value["manifest"],
-            flushed_seq=value["folded"],
-            flushed_ops=value["folded_ops"],
-            next_expiry=value.get("expires"),
-            is_dropped=value["dropped"],
-            created_at=value["created"],
-            fork_position=value["origin"],
-            fork_base=value["begins"],
-            lineage_id=None if value["family"] is None else UUID(value["family"]),
+            manifest_key=value["manifest_key"],
+            flushed_seq=value["flushed_seq"],
+            flushed_ops=value["flushed_ops"],
+            next_expiry=value.get("next_expiry"),
+            is_dropped=value["is_dropped"],
+            created_at=value["created_at"],
+            fork_position=value["fork_position"],
+            fork_base=value["fork_base"],
+            lineage_id=None if value["lineage_id"] is None else UUID(value["lineage_id"]),
             version=item.version,
         )
     except (KeyError, TypeError, ValueError, zlib.error) as error:

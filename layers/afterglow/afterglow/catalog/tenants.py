@@ -110,7 +110,7 @@ class Catalog:
 
     def complete_delete(self, database: Database) -> None:
         """Take the note of `forget_database` back, after the database's collections are dropped."""
-        self._table.delete(keys.DROPPED, keys.names_partition(database.namespace_id))
+        self._table.delete(keys.DELETIONS, keys.names_partition(database.namespace_id))
 
     def delete_tenant(self, name: str) -> None:
         """Take the tenant's name away; its databases must be gone."""

@@ -28,7 +28,7 @@ def purge_dropped(stores: Stores) -> None:
     for home, forget in deletions.databases(stores.table):
         for collection_id in collections.list_ids(stores.table, home):
             collections.drop(stores.table, stores.system, collection_id, skip_retention=forget)
-        stores.table.delete(keys.DROPPED, keys.names_partition(home))
+        stores.table.delete(keys.DELETIONS, keys.names_partition(home))
     for note in deletions.list_records(stores.table):
         _advance(stores, note)
 

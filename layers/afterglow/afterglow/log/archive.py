@@ -4,10 +4,10 @@ A fold writes those that it covers to one object before its manifest. The object
 entries `first` … `last` of the log and nothing else, so two that overlap say the same. Batches too large for the table
 lie where they lay (`log.entry.payload_key`); the archive names them.
 
-Key: ``<collection>/history/<last, 20 digits>-<first>-<begins>-<ends>-<nonce>.log``, where `begins` and `ends` are the
+Key: ``<collection>/archive/<last, 20 digits>-<first>-<begins>-<ends>-<nonce>.log``, where `begins` and `ends` are the
 times of the log before the first and at the last entry. On disk, integers little-endian::
 
-    "AGH1" · u64 xxh3-64 of all that follows · for each entry: u64 number · u32 length · its value (`log.entry`)
+    "AGA1" · u64 xxh3-64 of all that follows · for each entry: u64 number · u32 length · its value (`log.entry`)
 """
 
 import struct
@@ -22,7 +22,7 @@ from afterglow.log import entry as entries
 from afterglow.log.entry import Entry
 from afterglow.storage.ports import Item, Objects, Stores
 
-MAGIC = b"AGH1"
+MAGIC = b"AGA1"
 _PREFIX = struct.Struct("<4sQ")
 _EACH = struct.Struct("<QI")
 
@@ -40,7 +40,7 @@ class Archive:
 
 def prefix(collection_id: UUID) -> str:
     """Under which all of a collection's archives are stored."""
-    return f"{collection_id}/history/"
+    return f"{collection_id}/archive/"
 
 
 def store(stores: Stores, collection_id: UUID, clock: int, kept: Sequence[Entry]) -> str:

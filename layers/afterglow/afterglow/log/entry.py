@@ -1,6 +1,6 @@
 """One entry of the log, as the value of a `LOG#<number>` item.
 
-The value is a line of JSON (`format`, `kind`, `nonce`, `at`, `ops`, `size`, `object`, `ttl_key`), a newline, and for an
+The value is a line of JSON (`format`, `kind`, `nonce`, `at`, `ops`, `size`, `payload`, `ttl_key`), a newline, and for an
 inline batch its frame (`log.batch`). `size` is the length of the frame in bytes, wherever it is.
 
 `at` is when its writer appended it, by that writer's clock. Clocks differ, so the time of a position in the log is the
@@ -13,10 +13,10 @@ from uuid import UUID
 
 import orjson
 
-from afterglow.errors import Corrupt
+from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.storage.ports import Item
 
-FORMAT = 2
+FORMAT = 3
 LOG = "LOG#"
 BEFORE_ALL = LOG
 AFTER_ALL = "LOG$"
@@ -28,8 +28,8 @@ class EntryKind(StrEnum):
     """What an entry is."""
 
     BATCH = "batch"
-    PLACEHOLDER = "stub"
-    SEAL = "fence"
+    PLACEHOLDER = "placeholder"
+    SEAL = "seal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def encode(entry: Entry) -> bytes:
         "at": entry.appended_at,
         "ops": entry.op_count,
         "size": entry.byte_size,
-        "object": entry.payload_key,
+        "payload": entry.payload_key,
         "ttl_key": entry.ttl_key,
     }
     return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + (entry.payload or b"")
@@ -101,8 +101,10 @@ def decode(item: Item) -> Entry:
     line, newline, frame = item.value.partition(b"\n")
     try:
         head = orjson.loads(line)
-        if not newline or head["format"] != FORMAT:
-            raise Corrupt(f"{item.pk} {item.sk} is not a log entry of a known version")
+        if not newline:
+            raise Corrupt(f"{item.pk} {item.sk} is not a log entry")
+        if head["format"] != FORMAT:
+            raise UnsupportedFormat(f"{item.pk} {item.sk}", head["format"], FORMAT)
         return Entry(
             seq=int(item.sk.removeprefix(LOG)),
             kind=EntryKind(head["kind"]),
@@ -110,7 +112,7 @@ def decode(item: Item) -> Entry:
             appended_at=head["at"],
             op_count=head["ops"],
             byte_size=head["size"],
-            payload_key=head["object"],
+            payload_key=head["payload"],
             payload=frame or None,
             ttl_key=head["ttl_key"],
         )

@@ -19,11 +19,11 @@ from uuid import UUID
 import orjson
 import xxhash
 
-from afterglow.errors import Corrupt
+from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.segment.array_file import RESTORE_HINT, FileRef
 from afterglow.storage.ports import Objects
 
-FORMAT = 2
+FORMAT = 3
 _DIGITS = 12
 
 
@@ -164,8 +164,9 @@ def decode(body: bytes, key: str) -> Manifest:
     """The manifest of its JSON; `key` is what a Corrupt error calls it."""
     try:
         value = orjson.loads(body)
-        if value.pop("format") != FORMAT:
-            raise Corrupt(f"manifest {key} is not of a known version")
+        found = value.pop("format")
+        if found != FORMAT:
+            raise UnsupportedFormat(f"manifest {key}", found, FORMAT)
         value["collection"] = UUID(value["collection"])
         value["segments"] = tuple(_segment(each) for each in value["segments"])
         return validate(Manifest(**value), key)
@@ -180,5 +181,5 @@ def _checksum_suffix(body: bytes) -> str:
 
 def _segment(value: dict[str, object]) -> SegmentInfo:
     files = {role: FileRef(**file) for role, file in value.pop("files").items()}  # type: ignore[attr-defined]
-    dead = value.pop("dead")
+    dead = value.pop("deletions")
     return SegmentInfo(**value, files=files, deletions=dead and FileRef(**dead))  # type: ignore[arg-type]

@@ -4,8 +4,8 @@ A segment with sparse vectors has one file of them, mapped, with the lists of ea
 
     dimensions u32 (n)   ascending            rows   u32   ascending within a list
     starts     u64 (n+1) where lists begin    values f32   the component of each row
-    largest    f32 (n)   } of the values of a list, which bound what it can add to a sum
-    least      f32 (n)   }
+    max_value  f32 (n)   } of the values of a list, which bound what it can add to a sum
+    min_value  f32 (n)   }
 
 The rows in the log's tail have none: there the lists of a query's dimensions are picked out of the lane in one pass.
 """
@@ -24,14 +24,14 @@ from afterglow.segment.array_file import RESTORE_HINT
 Dimensions = NDArray[np.uint32]
 
 VERSION = 1
-_ARRAYS = ("dimensions", "starts", "rows", "values", "largest", "least")
+_ARRAYS = ("dimensions", "starts", "rows", "values", "max_value", "min_value")
 _COMPARED = 64
 """So many dimensions are each sought by a pass over the lane, which is faster than one pass of binary searches."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostingList:
-    """The rows (uint32, ascending) that have one dimension, with their components; `largest`, `least` bound those."""
+    """The rows (uint32, ascending) that have one dimension, with their components; `max_value`, `min_value` bound those."""
 
     rows: NDArray[np.uint32]
     values: NDArray[np.float32]
@@ -117,7 +117,7 @@ def deserialize(name: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray
     for number, key in enumerate(meta["keys"]):
         postings = Postings(**{each: arrays[f"{each}{number}"] for each in _ARRAYS})
         count, items = len(postings.dimensions), len(postings.values)
-        lengths = tuple(len(arrays[f"{each}{number}"]) for each in ("starts", "rows", "largest", "least"))
+        lengths = tuple(len(arrays[f"{each}{number}"]) for each in ("starts", "rows", "max_value", "min_value"))
         if lengths != (count + 1, items, count, count) or int(postings.starts[-1]) != items:
             raise Corrupt(f"{name} holds lists of other sizes than it says; {RESTORE_HINT}")
         found[key] = postings

@@ -16,7 +16,7 @@ from afterglow.segment.id_index import Hashes
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.postings import Postings
 from afterglow.segment.row_group import RowGroup
-from afterglow.segment.writer import DELETED, GRAPH, POSTINGS, ROWS, TEXTS, VECTORS
+from afterglow.segment.writer import DELETED, GRAPH, POSTINGS, ROWS, STRINGS, VECTORS
 from afterglow.storage.ports import Objects
 
 Mask = NDArray[np.bool_]
@@ -30,18 +30,18 @@ class Segment:
         self.info = info
         self._files = {role: MappedFile(objects, file, verify=verify) for role, file in info.files.items()}
         meta, arrays = self._files[ROWS].arrays(ROWS)
-        texts_meta, texts_arrays = self._files[TEXTS].arrays(TEXTS)
+        strings_meta, string_arrays = self._files[STRINGS].arrays(STRINGS)
         _, vectors = self._files[VECTORS].arrays(VECTORS)
         columns = [arrays[f"column{number}"] for number in range(sum(name.startswith("column") for name in arrays))]
         self.rows = RowGroup(
             ids=_string_column("ids", meta, arrays),
-            row_seqs=arrays["ordinals"],
+            row_seqs=arrays["row_seqs"],
             vectors=vectors[VECTORS],
             norms=arrays["norms"],
             columns=serde.from_buffers(meta["columns"], columns),
-            documents=_string_column("documents", texts_meta, texts_arrays),
-            uris=_string_column("uris", texts_meta, texts_arrays),
-            metadatas=_string_column("metadatas", texts_meta, texts_arrays),
+            documents=_string_column("documents", strings_meta, string_arrays),
+            uris=_string_column("uris", strings_meta, string_arrays),
+            metadatas=_string_column("metadatas", strings_meta, string_arrays),
         )
         if self.rows.rows != info.rows or self.rows.vectors.shape != (info.rows, info.dimension):
             raise Corrupt(f"segment {info.id} does not hold the {info.rows} rows its manifest claims; {RESTORE_HINT}")

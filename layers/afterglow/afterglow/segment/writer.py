@@ -30,7 +30,7 @@ _MOST_PIECE = 8 * 1024 * 1024
 _PIECES = 64
 """A piece is a small share of the memory that a merge may have."""
 
-ROWS, TEXTS, VECTORS, POSTINGS, GRAPH, DELETED = "rows", "texts", "vectors", "postings", "graph", "dead"
+ROWS, STRINGS, VECTORS, POSTINGS, GRAPH, DELETED = "rows", "strings", "vectors", "postings", "graph", "deleted"
 
 Arrays = Mapping[str, NDArray[Any] | ArrayStream]
 
@@ -38,7 +38,7 @@ Arrays = Mapping[str, NDArray[Any] | ArrayStream]
 def write_segment(
     stores: Stores,
     prefix: str,
-    chosen: Sequence[RowSubset],
+    subsets: Sequence[RowSubset],
     order: NDArray[np.int64],
     plan: HnswBuild | None,
 ) -> SegmentInfo:
@@ -48,8 +48,8 @@ def write_segment(
     """
     objects = stores.objects
     name = stores.system.nonce()
-    rows, dimension = len(order), chosen[0].row_group.vectors.shape[1]
-    picks = GatherPlan.of([each.rows for each in chosen], order)
+    rows, dimension = len(order), subsets[0].row_group.vectors.shape[1]
+    picks = GatherPlan.of([each.rows for each in subsets], order)
     piece = min(max(stores.settings.compaction_memory_bytes // _PIECES, 1), _MOST_PIECE)
     files: dict[str, FileRef] = {}
 
@@ -61,7 +61,7 @@ def write_segment(
 
     vectors = objects.temporary_path(f"{name}-{VECTORS}")
     norms = np.empty(rows, dtype=np.float32)
-    pieces = _vector_chunks(chosen, picks, norms, piece)
+    pieces = _vector_chunks(subsets, picks, norms, piece)
     checksum = array_file.write(vectors, VECTORS, {}, {VECTORS: ArrayStream("<f4", (rows, dimension), pieces)})
     if plan is not None:
         scratch = objects.temporary_path(f"{name}-{GRAPH}")
@@ -70,23 +70,23 @@ def write_segment(
     files[VECTORS] = array_file.upload(objects, f"{prefix}{name}/{VECTORS}", vectors, checksum)
 
     write(
-        TEXTS,
+        STRINGS,
         *_string_arrays(
-            chosen,
+            subsets,
             piece,
-            documents=GatheredStrings([each.row_group.documents for each in chosen], picks),
-            uris=GatheredStrings([each.row_group.uris for each in chosen], picks),
-            metadatas=GatheredStrings([each.row_group.metadatas for each in chosen], picks),
+            documents=GatheredStrings([each.row_group.documents for each in subsets], picks),
+            uris=GatheredStrings([each.row_group.uris for each in subsets], picks),
+            metadatas=GatheredStrings([each.row_group.metadatas for each in subsets], picks),
         ),
     )
-    own_ids = GatheredStrings([each.row_group.ids for each in chosen], picks)
+    own_ids = GatheredStrings([each.row_group.ids for each in subsets], picks)
     hashes, hash_rows = id_index.build_from_utf8(own_ids.iter_rows(piece), rows)
-    columns = concat([(each.row_group.columns, each.rows) for each in chosen], order)
+    columns = concat([(each.row_group.columns, each.rows) for each in subsets], order)
     columns_meta, pools = serde.to_buffers(columns)
-    meta, arrays = _string_arrays(chosen, piece, ids=own_ids)
+    meta, arrays = _string_arrays(subsets, piece, ids=own_ids)
     arrays = {
         **arrays,
-        "ordinals": np.concatenate([each.row_group.row_seqs[each.rows] for each in chosen])[order],
+        "row_seqs": np.concatenate([each.row_group.row_seqs[each.rows] for each in subsets])[order],
         "norms": norms,
         "hashes": hashes,
         "hash_rows": hash_rows,

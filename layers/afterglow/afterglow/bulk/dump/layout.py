@@ -35,14 +35,14 @@ from typing import Any
 import orjson
 import xxhash
 
-from afterglow.errors import Corrupt, NotFound
+from afterglow.errors import Corrupt, NotFound, UnsupportedFormat
 from afterglow.segment import manifest as manifests
 from afterglow.segment.array_file import FileRef
 from afterglow.segment.manifest import Manifest
 from afterglow.settings import System
 from afterglow.storage.ports import ObjectNotFound, Objects
 
-FORMAT = 1
+FORMAT = 2
 _PIECE = 8 * 1024 * 1024
 
 
@@ -134,7 +134,7 @@ def read(vault: DumpStore) -> Dump:
         raise Corrupt(f"{vault.name}: backup.json does not match its checksum")
     value = orjson.loads(body)
     if value["format"] != FORMAT:
-        raise Corrupt(f"{vault.name}: backup.json is of format {value['format']}, this version reads {FORMAT}")
+        raise UnsupportedFormat(f"{vault.name}/backup.json", value["format"], FORMAT)
     collections = tuple(_decoded(each, vault.name) for each in value["collections"])
     return Dump(value["tenant"], value["database"], value["at"], collections)
 

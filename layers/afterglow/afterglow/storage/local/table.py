@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from afterglow.errors import AfterglowError, Corrupt, StorageFull, Unavailable
+from afterglow.errors import AfterglowError, Corrupt, StorageFull, Unavailable, UnsupportedFormat
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Write
 
-FORMAT = 1
+FORMAT = 2
 _BUSY_SECONDS = 15.0
 _WAL_BYTES = 8 * 1024 * 1024
 _VACUUM_PAGES = 1_000
@@ -164,7 +164,7 @@ class SqliteTable:
             connection.execute("PRAGMA journal_mode = WAL")
             return
         if found != 0:
-            raise Corrupt(f"{self._path} has table format {found}, this version reads {FORMAT}: use a matching version")
+            raise UnsupportedFormat(str(self._path), found, FORMAT)
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(_SCHEMA)
