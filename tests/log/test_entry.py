@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterglow.errors import Corrupt
+from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.log import entry as entries
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.storage.ports import Item
@@ -19,11 +19,11 @@ batches = st.builds(
     seq=numbers,
     kind=st.just(EntryKind.BATCH),
     nonce=nonces,
-    at=st.integers(0, 10**13),
-    ops=st.integers(1, 10_000),
-    size=st.integers(1, 2**40),
-    object=st.none() | st.text(min_size=1),
-    frame=st.none() | st.binary(min_size=1),
+    appended_at=st.integers(0, 10**13),
+    op_count=st.integers(1, 10_000),
+    byte_size=st.integers(1, 2**40),
+    payload_key=st.none() | st.text(min_size=1),
+    payload=st.none() | st.binary(min_size=1),
     ttl_key=st.none() | st.text(),
 )
 
@@ -38,10 +38,10 @@ def test_an_entry_survives_the_round_trip(entry: Entry) -> None:
 
 
 @given(batches)
-def test_a_stub_keeps_number_nonce_and_time_and_nothing_else(entry: Entry) -> None:
-    stub = entries.placeholder_for(entry)
-    assert stub == Entry(entry.seq, EntryKind.PLACEHOLDER, entry.nonce, entry.appended_at)
-    assert entries.decode(as_item(stub)) == stub
+def test_a_placeholder_keeps_number_nonce_and_time_and_nothing_else(entry: Entry) -> None:
+    placeholder = entries.placeholder_for(entry)
+    assert placeholder == Entry(entry.seq, EntryKind.PLACEHOLDER, entry.nonce, entry.appended_at)
+    assert entries.decode(as_item(placeholder)) == placeholder
 
 
 @given(numbers, numbers)
@@ -71,7 +71,6 @@ GOOD = Entry(3, EntryKind.BATCH, "n" * 24, 1_700_000_000_000, 1, 5, None, b"fram
         b"[]\n",
         b"null\n",
         entries.encode(GOOD).partition(b"\n")[0],
-        entries.encode(GOOD).replace(b'"format":2', b'"format":3'),
         entries.encode(GOOD).replace(b'"batch"', b'"other"'),
         entries.encode(GOOD).replace(b'"nonce"', b'"n0nce"'),
     ],
@@ -80,6 +79,17 @@ def test_an_unreadable_entry_is_corrupt_and_named(value: bytes) -> None:
     item = replace(as_item(GOOD), value=value)
     with pytest.raises(Corrupt, match=f"C#x {entries.key(3)}"):
         entries.decode(item)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(1, "export each collection with that release"), (2, "export each collection"), (4, "upgrade to that release")],
+)
+def test_an_entry_of_another_format_is_refused_with_advice(number: int, advice: str) -> None:
+    value = entries.encode(GOOD).replace(b'"format":3', b'"format":%d' % number)
+    message = f"C#x {entries.key(3)} has format {number}, this release reads format 3; .*{advice}"
+    with pytest.raises(UnsupportedFormat, match=message):
+        entries.decode(replace(as_item(GOOD), value=value))
 
 
 @given(st.integers(0, 10**6), st.integers(0, 7))

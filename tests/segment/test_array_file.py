@@ -208,7 +208,7 @@ class Evicting:
         self.inner = stores.objects
         self.times = times
 
-    def local_file(self, key: str) -> Path:
+    def local_path(self, key: str) -> Path:
         path = self.inner.local_path(key)
         if not self.times:
             return path

@@ -172,5 +172,5 @@ def test_what_is_no_graph_or_of_another_kind_of_number_is_refused(tmp_path: Path
         hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), vectors)
     index = Index(ndim=DIMENSION, metric="l2sq", dtype="i8")
     index.save(str(tmp_path / "base"))
-    with pytest.raises(Corrupt, match="'i8' is not a valid Scalar"):
+    with pytest.raises(Corrupt, match="'i8' is not a valid VectorType"):
         opened(tmp_path / "base", Space.L2, 0)

@@ -9,7 +9,7 @@ import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from afterglow.errors import Corrupt
+from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.segment import manifest as manifests
 from afterglow.segment.array_file import FileRef
 from afterglow.segment.manifest import Manifest, SegmentInfo
@@ -31,7 +31,7 @@ def some_manifests(draw: st.DrawFn) -> Manifest:
     for number in range(draw(st.integers(0, 4))):
         rows = draw(st.integers(1, 10**9))
         dead = draw(st.just(0) | st.integers(0, rows - 1))
-        roles = ["rows", "texts", "vectors", *(["graph"] if draw(st.booleans()) else [])]
+        roles = ["rows", "strings", "vectors", *(["graph"] if draw(st.booleans()) else [])]
         segments.append(
             SegmentInfo(f"segment {number}", rows, 384, dict.fromkeys(roles, FILE), dead, FILE if dead else None)
         )
@@ -91,7 +91,7 @@ def test_what_breaks_an_invariant_is_neither_written_nor_read(stores: Stores, pr
         manifests.store(stores.objects, BAD[problem], "nonce")
     key = manifests.store(stores.objects, GOOD, "nonce")
     value = orjson.loads(stores.objects.get(key)) | {
-        name: orjson.loads(orjson.dumps(getattr(BAD[problem], name))) for name in ("segments", "records", "trimmed")
+        name: orjson.loads(orjson.dumps(getattr(BAD[problem], name))) for name in ("segments", "records", "trimmed_seq")
     }
     broken = put(stores, "m/broken", orjson.dumps(value))
     with pytest.raises(Corrupt, match=problem.strip()):
@@ -125,6 +125,18 @@ def test_a_manifest_is_not_taken_for_another(stores: Stores) -> None:
     other = manifests.store(stores.objects, replace(GOOD, flushed_ops=10), "other")
     stores.objects.put(key, stores.objects.get(other))
     with pytest.raises(Corrupt, match=key):
+        manifests.load(stores.objects, key)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(1, "export each collection with that release"), (2, "export each collection"), (4, "upgrade to that release")],
+)
+def test_a_manifest_of_another_format_is_refused_with_advice(stores: Stores, number: int, advice: str) -> None:
+    body = orjson.dumps(orjson.loads(manifests.encode(GOOD, "it")) | {"format": number})
+    key = put(stores, "m/other", body)
+    message = f"manifest {key} has format {number}, this release reads format 3; .*{advice}"
+    with pytest.raises(UnsupportedFormat, match=message):
         manifests.load(stores.objects, key)
 
 

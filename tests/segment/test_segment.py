@@ -114,10 +114,10 @@ def test_a_segment_with_a_graph_is_searched_by_it(stores: Stores) -> None:
 
 def test_only_sparse_vectors_cost_a_file(stores: Stores) -> None:
     bare = [Row("a", (0, 0), None, None, {"k": [1]}), Row("b", (0, 0), None, None, None)]
-    assert written(stores, whole(part_of(bare))).files.keys() == {"rows", "texts", "vectors"}
+    assert written(stores, whole(part_of(bare))).files.keys() == {"rows", "strings", "vectors"}
     sparse = [*bare, Row("c", (0, 0), None, None, {"k": sparse_vector([], [])})]
     info = written(stores, whole(part_of(sparse)))
-    assert info.files.keys() == {"rows", "texts", "vectors", "postings"}
+    assert info.files.keys() == {"rows", "strings", "vectors", "postings"}
     assert opened(stores, info).postings.keys() == {"k"}
     # A merge that leaves no such row leaves no file either.
     assert "postings" not in written(stores, RowSubset(opened(stores, info).rows, np.array([0, 1]))).files
@@ -139,7 +139,7 @@ def sound(stores: Stores) -> SegmentInfo:
     info = written(stores, whole(part_of(given_rows)), graph=True)
     dead = np.zeros(50, dtype=np.bool_)
     dead[[3, 49]] = True
-    return replace(info, deleted_rows=2, deletions=writer.write_deletions(stores, "dead/", info, dead))
+    return replace(info, deleted_rows=2, deletions=writer.write_deletions(stores, "deleted/", info, dead))
 
 
 def test_tombstones_survive_the_round_trip(stores: Stores, sound: SegmentInfo) -> None:
@@ -153,10 +153,10 @@ def test_tombstones_survive_the_round_trip(stores: Stores, sound: SegmentInfo) -
         read_deletions(stores.objects, replace(sound, rows=49))
 
 
-@pytest.mark.parametrize("role", ["rows", "texts", "vectors", "postings", "graph", "dead"])
+@pytest.mark.parametrize("role", ["rows", "strings", "vectors", "postings", "graph", "deleted"])
 @pytest.mark.parametrize("damage", ["cut", "empty", "first bit", "last bit", "middle", "missing"])
 def test_damage_to_any_file_is_named(stores: Stores, sound: SegmentInfo, role: str, damage: str) -> None:
-    file = sound.deletions if role == "dead" else sound.files[role]
+    file = sound.deletions if role == "deleted" else sound.files[role]
     assert file is not None
     path = stores.objects.local_path(file.key)
     data = bytearray(path.read_bytes())
@@ -176,7 +176,7 @@ def test_damage_to_any_file_is_named(stores: Stores, sound: SegmentInfo, role: s
     if damage != "missing":
         path.write_bytes(data)
     read: Callable[[], object] = (
-        partial(read_deletions, stores.objects, sound) if role == "dead" else partial(opened, stores, sound)
+        partial(read_deletions, stores.objects, sound) if role == "deleted" else partial(opened, stores, sound)
     )
     with pytest.raises(ObjectNotFound if damage == "missing" else Corrupt, match=file.key):
         read()
@@ -199,7 +199,7 @@ def test_a_file_cut_under_an_open_segment_is_noticed(stores: Stores, sound: Segm
         segment.verify_unchanged()
 
 
-def test_the_frozen_segment_of_version_2_still_opens() -> None:
+def test_the_frozen_segment_of_version_3_still_opens() -> None:
     """`fixtures/make.py` wrote it; it is not to be written again."""
     with quick_folder() as folder:
         shutil.copytree(FIXTURE, folder / "objects")
