@@ -1,4 +1,4 @@
-"""The API: answers the requests of the HTTP API and of the function URL."""
+"""The API function: handles requests of the HTTP API and of the function URL."""
 
 from afterglow.api.app import create_app
 from afterglow.aws_lambda import snapstart
@@ -13,8 +13,8 @@ system = System()
 settings = from_environment(defaults=LAMBDA_DEFAULTS)
 clients = Clients()
 engine = open_engine(open_aws(settings, system, clients), settings, system)
-# A container has one request at a time: no thread could do anything beside it.
-app = create_app(engine, settings, system, allow_reset=settings.allow_reset, metered=True, threads=0)
+# A container handles one request at a time, so threads would not help.
+app = create_app(engine, settings, system, allow_reset=settings.allow_reset, report_usage=True, threads=0)
 respond = HttpFunction(app, system)
 handler = instrument(respond)
 snapstart.register_hooks(

@@ -1,6 +1,7 @@
-"""The importer: files that are put into the bucket become records, a range a message.
+"""The importer function: imports files that are put into the bucket, one file range per message.
 
-A message that fails is delivered again; one that fails the last time stops its import, and is a dead letter.
+A message that fails is delivered again. After its last attempt the import fails, and the message goes to the dead
+letter queue.
 """
 
 from typing import Any
@@ -26,23 +27,23 @@ settings = from_environment(defaults=LAMBDA_DEFAULTS)
 clients = Clients(system)
 account = open_aws(settings, system, clients)
 stores = account.stores(settings, system, account.queue or NullQueue())
-ledger = ImportStore(stores.table, stores.objects, system, settings.import_report_ttl_seconds)
-site = ImportContext(EngineSink(Engine(stores)), ledger, settings, system)
-importer = Importer(site, stores.objects, ImportQueue(clients, settings.import_queue).send)
+import_store = ImportStore(stores.table, stores.objects, system, settings.import_report_ttl_seconds)
+import_context = ImportContext(EngineSink(Engine(stores)), import_store, settings, system)
+importer = Importer(import_context, stores.objects, ImportQueue(clients, settings.import_queue).send)
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)
 
 
 @instrument
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answers which messages failed."""
+    """Process a batch of messages; return the ids of those that failed."""
 
-    def work(record: SQSRecord) -> None:
-        is_done = False
+    def process(message: SQSRecord) -> None:
+        succeeded = False
         try:
-            record_import(importer.work_on(record.body, goes_on=lambda: seconds_left(context) > 0))
-            is_done = True
+            record_import(importer.work_on(message.body, goes_on=lambda: seconds_left(context) > 0))
+            succeeded = True
         finally:
-            if not is_done and int(record.attributes.approximate_receive_count) >= settings.import_max_attempts:
-                importer.fail(record.body)
+            if not succeeded and int(message.attributes.approximate_receive_count) >= settings.import_max_attempts:
+                importer.fail(message.body)
 
-    return dict(process_partial_response(event, work, processor, context))
+    return dict(process_partial_response(event, process, processor, context))

@@ -19,7 +19,7 @@ def working(event: dict[str, Any], context: Any) -> str:
     with phase("search"):
         usage.call("dynamodb.Query", read_units=1.5)
     usage.call("s3.GetObject", read=100)
-    usage.attributes.update({"operation": "records.query", "rows": 3, "UnindexedTail": 7, "FoldLag": 2.5, "Fine": True})
+    usage.attributes.update({"operation": "records.query", "rows": 3, "UnflushedOps": 7, "FlushLagSeconds": 2.5, "Fine": True})
     return "done"
 
 
@@ -41,8 +41,8 @@ def test_one_line_says_it_all(lines: Lines) -> None:
         "write_units": 0,
         "bytes_read": 100,
         "bytes_written": 0,
-        "UnindexedTail": 7,
-        "FoldLag": 2.5,
+        "UnflushedOps": 7,
+        "FlushLagSeconds": 2.5,
         "ColdStart": [1],
     }
     assert {name: line[name] for name in given} == given
@@ -53,7 +53,7 @@ def test_the_line_carries_the_metrics(lines: Lines) -> None:
     handler({}, CONTEXT)
     handler({}, CONTEXT)
     first, second = ({each["Name"]: each["Unit"] for each in emf(line)["Metrics"]} for line in lines())
-    warm = {"Latency": "Milliseconds", "UnindexedTail": "Count", "FoldLag": "Seconds"}
+    warm = {"Latency": "Milliseconds", "UnflushedOps": "Count", "FlushLagSeconds": "Seconds"}
     assert first == {**warm, "ColdStart": "Count"}
     assert second == warm
 
@@ -72,7 +72,7 @@ def test_nothing_of_one_invocation_is_in_the_next(lines: Lines) -> None:
     line = lines()[1]
     assert (line["request_id"], line["cold"], line["calls"], line["phases"]) == ("request-2", False, {}, {})
     assert [each["Name"] for each in emf(line)["Metrics"]] == ["Latency"]
-    assert "UnindexedTail" not in line
+    assert "UnflushedOps" not in line
     assert "operation" not in line
 
 

@@ -135,7 +135,7 @@ def test_a_collection_that_goes_meanwhile(engine: Engine, directory: LocalDeploy
     real = directory.table.backup_to
     dropped: list[Path] = []
 
-    def copy_to(path: Path) -> None:
+    def backup_to(path: Path) -> None:
         real(path)
         if not dropped:
             dropped.append(path)
@@ -144,7 +144,7 @@ def test_a_collection_that_goes_meanwhile(engine: Engine, directory: LocalDeploy
                 if str(scope.collection) not in each.key:
                     directory.objects.delete(each.key)
 
-    with mock.patch.object(type(directory.table), "copy_to", side_effect=copy_to):
+    with mock.patch.object(type(directory.table), "backup_to", side_effect=backup_to):
         made = copied(directory, tmp_path / "backups", 0)
     assert dropped
     assert names(made.path, scope) == ["a"]
@@ -172,7 +172,7 @@ def test_what_cannot_be(engine: Engine, directory: LocalDeployment, tmp_path: Pa
         copied(directory, tmp_path / "backups", 0)
     add(engine, collection(engine, "things"), "a", size=40_000)
     with (
-        mock.patch.object(type(directory.objects), "local_file", side_effect=ObjectNotFound("gone")),
+        mock.patch.object(type(directory.objects), "local_path", side_effect=ObjectNotFound("gone")),
         pytest.raises(Unavailable, match="try again"),
     ):
         copied(directory, tmp_path / "backups", 1)

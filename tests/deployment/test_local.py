@@ -90,7 +90,7 @@ def test_leftovers_are_swept_only_while_no_indexer_works(folder: Path) -> None:
 
 
 def test_a_compaction_asked_for_gives_all_pages_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("afterglow.deployment.local._TIDY_PAGES", 1_000)
+    monkeypatch.setattr("afterglow.deployment.local._VACUUM_PAGES", 1_000)
     place = opened(folder)
     stores = place.stores(Settings(), System(), NullQueue())
     place.table.put_many([Put("p", f"{number:05}", bytes(8_000)) for number in range(3_000)])

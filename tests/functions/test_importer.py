@@ -72,14 +72,14 @@ class World:
             waiting = self.waiting()
 
     def receipts(self) -> list[ImportReport]:
-        return list(self.function.ledger.listed("default_tenant", "default_database"))
+        return list(self.function.import_store.list("default_tenant", "default_database"))
 
     def contents(self) -> dict[str, tuple[Any, ...]]:
-        at = files.Place(self.function.stores, self.function.site.sink.engine, self.function.site)
+        at = files.Place(self.function.stores, self.function.import_context.sink.engine, self.function.import_context)
         return at.contents()
 
     def appended(self) -> int:
-        at = files.Place(self.function.stores, self.function.site.sink.engine, self.function.site)
+        at = files.Place(self.function.stores, self.function.import_context.sink.engine, self.function.import_context)
         return at.appended()
 
 
@@ -96,7 +96,7 @@ def world(tmp_path: Path, lines: Lines) -> Iterator[World]:
             "AFTERGLOW_IMPORT_RANGE_BYTES": "3000",
         }
         with loaded("importer", environment) as function:
-            function.site.sink.engine.catalog.ensure_defaults()
+            function.import_context.sink.engine.catalog.ensure_defaults()
             yield World(function, made.bucket, queue, sqs, s3)
         sqs.close()
         s3.close()
@@ -174,7 +174,7 @@ def test_a_database_that_is_not_there(world: World, tmp_path: Path) -> None:
     key = "imports/default_tenant/no_database/imported/records.jsonl"
     world.s3.put_object(Bucket=world.bucket, Key=key, Body=path.read_bytes())
     world.run(key)
-    (receipt,) = world.function.ledger.listed("default_tenant", "no_database")
+    (receipt,) = world.function.import_store.list("default_tenant", "no_database")
     assert "no_database" in receipt.reason
 
 
@@ -190,11 +190,11 @@ def test_what_fails_is_delivered_again_and_in_the_end_given_up(
         raise Unavailable("no answer")
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(world.function.site.ledger), "at", refused)
+        patched.setattr(type(world.function.import_context.store), "range_progress", refused)
         assert world.deliver(*waiting) == [str(number) for number in range(len(waiting))]
     assert not world.deliver(waiting[0])
     with monkeypatch.context() as patched:
-        patched.setattr(type(world.function.site.ledger), "at", refused)
+        patched.setattr(type(world.function.import_context.store), "range_progress", refused)
         assert world.deliver(waiting[1], tries=3) == ["0"]
     (receipt,) = world.receipts()
     assert (receipt.state, receipt.ranges_done) == ("failed", 1)

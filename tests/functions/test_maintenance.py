@@ -1,4 +1,4 @@
-"""The function of the janitor, by the events of its schedules."""
+"""The maintenance function, invoked with the events of its schedules."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,42 +22,42 @@ from tests.support import aws
 @pytest.fixture
 def function(tmp_path: Path, lines: Lines) -> Iterator[ModuleType]:
     with aws.moto_aws():
-        made = aws.make()
+        account = aws.make()
         engine = open_engine(
-            open_aws(made.settings(LAMBDA_DEFAULTS, tmp_path / "api"), System()),
-            made.settings(LAMBDA_DEFAULTS, tmp_path / "api"),
+            open_aws(account.settings(LAMBDA_DEFAULTS, tmp_path / "api"), System()),
+            account.settings(LAMBDA_DEFAULTS, tmp_path / "api"),
             System(),
         )
         stored = schema.reconcile(None, None, None)
         collection = engine.create_collection("default_tenant", "default_database", "one", None, stored)
         scope = Scope("default_tenant", "default_database", collection.id)
         engine.write(scope, Batch(Op.ADD, ["a", "b"], np.ones((2, 8), dtype=np.float32)))
-        with loaded("janitor", variables(made, tmp_path / "janitor")) as module:
+        with loaded("maintenance", variables(account, tmp_path / "maintenance")) as module:
             yield module
 
 
-def test_a_tail_is_nudged_once(function: ModuleType, lines: Lines) -> None:
-    for _ in range(2):  # the second message is the first one's duplicate
-        swept = function.handler(event("janitor-nudge"), Context())
-        assert (swept["collections"], swept["nudged"], swept["unindexed_ops"]) == (1, 1, 2)
-    line = next(each for each in lines() if each["message"] == "invoked")
-    assert line["UnindexedTail"] == 2
+def test_a_collection_with_unflushed_operations_is_enqueued_once(function: ModuleType, lines: Lines) -> None:
+    for _ in range(2):  # the queue deduplicates the second message
+        report = function.handler(event("maintenance-enqueue-stale"), Context())
+        assert (report["collections"], report["enqueued"], report["unflushed_ops"]) == (1, 1, 2)
+    line = next(line for line in lines() if line["message"] == "invoked")
+    assert line["UnflushedOps"] == 2
     found = function.clients.sqs.receive_message(QueueUrl=function.settings.queue, MaxNumberOfMessages=10)
     assert len(found["Messages"]) == 1
 
 
-def test_tidying_up(function: ModuleType, lines: Lines) -> None:
-    swept = function.handler(event("janitor-tidy"), Context())
-    assert (swept["collections"], swept["damaged"]) == (1, 0)
-    line = next(each for each in lines() if each["message"] == "invoked")
+def test_clean_up(function: ModuleType, lines: Lines) -> None:
+    report = function.handler(event("maintenance-clean-up"), Context())
+    assert (report["collections"], report["damaged"]) == (1, 0)
+    line = next(line for line in lines() if line["message"] == "invoked")
     assert line["DamagedObjects"] == 0
 
 
-def test_no_time_left_is_no_turn(function: ModuleType) -> None:
-    swept = function.handler(event("janitor-nudge"), Context(milliseconds=20_000))
-    assert swept["collections"] == 0
+def test_a_run_without_time_visits_no_collection(function: ModuleType) -> None:
+    report = function.handler(event("maintenance-enqueue-stale"), Context(milliseconds=20_000))
+    assert report["collections"] == 0
 
 
-def test_an_event_without_a_task_is_refused(function: ModuleType) -> None:
-    with pytest.raises(InvalidArgument, match="the task is nudge or tidy, not None"):
+def test_an_event_without_a_task_is_rejected(function: ModuleType) -> None:
+    with pytest.raises(InvalidArgument, match="expected task enqueue_stale or clean_up, got None"):
         function.handler({}, Context())

@@ -11,7 +11,7 @@ from afterglow.log.entry import payload_key
 from tests.infra import templates
 from tests.infra.templates import NESTED, TEMPLATE
 
-ROLES = ["ApiRole", "ImporterRole", "IndexerRole", "JanitorRole"]
+ROLES = ["ApiRole", "ImporterRole", "IndexerRole", "MaintenanceRole"]
 ITEMS = {
     f"dynamodb:{each}"
     for each in (
@@ -31,7 +31,7 @@ EXPECTED = {
         *("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
         *("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"),
     },
-    "JanitorRole": {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "sqs:SendMessage"},
+    "MaintenanceRole": {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "sqs:SendMessage"},
 }
 
 role = pytest.mark.parametrize("role", ROLES)

@@ -190,8 +190,8 @@ def test_no_path_prefix_is_needed() -> None:
 
 def test_a_snapshot_and_a_large_cache_exclude_each_other() -> None:
     properties = templates.functions()["ApiFunction"]
-    assert properties["EphemeralStorage"]["Size"] == {"Fn::If": ["Snapped", 512, {"Ref": "ApiStorage"}]}
-    assert properties["SnapStart"]["ApplyOn"] == {"Fn::If": ["Snapped", "PublishedVersions", "None"]}
+    assert properties["EphemeralStorage"]["Size"] == {"Fn::If": ["SnapStartEnabled", 512, {"Ref": "ApiStorage"}]}
+    assert properties["SnapStart"]["ApplyOn"] == {"Fn::If": ["SnapStartEnabled", "PublishedVersions", "None"]}
     assert templates.read(TEMPLATE)["Parameters"]["SnapStart"]["Default"] == "off"
 
 

@@ -49,9 +49,9 @@ def test_the_programme_uses_everything() -> None:
     text = "\n".join(CALLS)
     for part in (
         "/graph",
-        "/dead-",
+        "/deleted-",
         "/manifest/",
-        "/history/",
+        "/archive/",
         ".batch",
         "put_many",
         "objects.delete",

@@ -84,7 +84,7 @@ def files(folder: Path, part: str) -> list[Path]:
     return sorted(each for each in (folder / "objects").rglob("*") if each.is_file() and part in str(each))
 
 
-@pytest.mark.parametrize("role", ["rows", "texts", "vectors", "postings", "dead", "manifest"])
+@pytest.mark.parametrize("role", ["rows", "strings", "vectors", "postings", "deleted", "manifest"])
 @pytest.mark.parametrize("harm", ["flipped", "cut", "gone"])
 def test_a_damaged_object(stores: Stores, scope: Scope, folder: Path, role: str, harm: str) -> None:
     state = collections.by_id(stores.table, scope.collection)
@@ -133,12 +133,12 @@ def test_an_id_that_is_there_twice(stores: Stores) -> None:
 
 
 def test_an_ordinal_that_is_still_to_come(stores: Stores, scope: Scope) -> None:
-    replaced(stores, scope, next_ordinal=4)
+    replaced(stores, scope, next_row_seq=4)
     assert any("is not below the next one, 4" in each for each in problems(stores))
 
 
 def test_a_manifest_that_the_state_contradicts(stores: Stores, scope: Scope) -> None:
-    replaced(stores, scope, folded_ops=7)
+    replaced(stores, scope, flushed_ops=7)
     assert any("the state says" in each for each in problems(stores))
 
 

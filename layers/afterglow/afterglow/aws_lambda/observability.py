@@ -4,7 +4,7 @@ The line has the request's id, `cold`, `ms`, `phases` (ms by step; `handle` incl
 AWS by name, DynamoDB's `read_units` and `write_units`, `bytes_read` from and `bytes_written` to S3, `gb_seconds` as far
 as the handler is concerned (the start of a container is billed too), and every fact that was noted (`metering`):
 operation, collection, rows, status. It is also a record in CloudWatch's embedded metric format: `Latency`, `ColdStart`
-where it was one, and every numeric fact whose name begins with a capital, such as `UnindexedTail` and `FoldLag`.
+where it was one, and every numeric fact whose name begins with a capital, such as `UnflushedOps` and `FlushLagSeconds`.
 
 The loggers of the library write by the same logger, so that their lines carry the request's id too.
 """
@@ -27,7 +27,7 @@ from afterglow.settings import tracing_enabled
 Handler = Callable[[dict[str, Any], Any], Any]
 
 NAMESPACE = "Afterglow"
-_UNITS = {"FoldLag": MetricUnit.Seconds}
+_UNITS = {"FlushLagSeconds": MetricUnit.Seconds}
 _LIBRARY = "afterglow"
 # A line is written once more for every name given here: none is worth its bytes.
 _LEFT_OUT: dict[str, Any] = {"location": None, "sampling_rate": None}

@@ -34,6 +34,10 @@ _log = logging.getLogger(__name__)
 
 HasTime = Callable[[], bool]
 
+ENQUEUE_STALE = "enqueue_stale"
+CLEAN_UP = "clean_up"
+_COLLECT = "collect"
+
 
 @dataclass(slots=True)
 class MaintenanceReport:
@@ -50,7 +54,7 @@ class MaintenanceReport:
 def enqueue_stale(stores: Stores, has_time: HasTime) -> MaintenanceReport:
     """Put every collection with an unindexed tail on the queue. Raises Unavailable."""
     swept = MaintenanceReport()
-    for each in _round_robin(stores, "nudge", has_time):
+    for each in _round_robin(stores, ENQUEUE_STALE, has_time):
         swept.collections += 1
         tail = unflushed(stores, each)
         if tail is not None and (tail.ops or not _is_caught_up(stores, tail.collection)):
@@ -80,7 +84,7 @@ def clean_up(stores: Stores, has_time: HasTime, scrub_bytes: int) -> Maintenance
     """Finish drops, remove unnamed objects, compare the checksums of about `scrub_max_bytes` bytes. Raises Unavailable."""
     swept = MaintenanceReport()
     purge.purge_dropped(stores)
-    for each in _round_robin(stores, "tidy", lambda: has_time() and swept.scrubbed_bytes < scrub_bytes):
+    for each in _round_robin(stores, CLEAN_UP, lambda: has_time() and swept.scrubbed_bytes < scrub_bytes):
         swept.collections += 1
         try:
             swept.collected += gc.collect_garbage(stores, each)
@@ -97,7 +101,7 @@ def collect(stores: Stores, has_time: HasTime) -> MaintenanceReport:
     To be called as the only indexer. Raises Unavailable.
     """
     swept = MaintenanceReport()
-    for each in _round_robin(stores, "collect", has_time):
+    for each in _round_robin(stores, _COLLECT, has_time):
         swept.collections += 1
         try:
             swept.collected += gc.collect_garbage(stores, each)

@@ -1,4 +1,4 @@
-"""The janitor: on a schedule, nudges what waits to be indexed, or tidies up."""
+"""The maintenance function: a schedule invokes it to enqueue stale collections or to clean up (`jobs.maintenance`)."""
 
 from dataclasses import asdict
 from typing import Any
@@ -21,18 +21,18 @@ stores = account.stores(settings, system, account.queue or NullQueue())
 
 @instrument
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answers what was done. The event's `task` is `nudge` or `tidy`."""
+    """Run the task of the event, `enqueue_stale` or `clean_up`, and return its report. Raises InvalidArgument."""
 
     def has_time() -> bool:
         return seconds_left(context) > 0
 
     match event.get("task"):
-        case "nudge":
-            swept = maintenance.enqueue_stale(stores, has_time)
-            record(swept, UnindexedTail=swept.unflushed_ops)
-        case "tidy":
-            swept = maintenance.clean_up(stores, has_time, settings.scrub_max_bytes)
-            record(swept, DamagedObjects=swept.damaged)
+        case maintenance.ENQUEUE_STALE:
+            report = maintenance.enqueue_stale(stores, has_time)
+            record(report, UnflushedOps=report.unflushed_ops)
+        case maintenance.CLEAN_UP:
+            report = maintenance.clean_up(stores, has_time, settings.scrub_max_bytes)
+            record(report, DamagedObjects=report.damaged)
         case other:
-            raise InvalidArgument(f"the task is nudge or tidy, not {other!r}")
-    return asdict(swept)
+            raise InvalidArgument(f"expected task {maintenance.ENQUEUE_STALE} or {maintenance.CLEAN_UP}, got {other!r}")
+    return asdict(report)
