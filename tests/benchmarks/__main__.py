@@ -1,4 +1,4 @@
-"""The command line of the bench. Heavy imports wait: the helper processes import this module too."""
+"""The command line of the bench. Heavy imports are deferred: the helper processes import this module too."""
 
 import argparse
 import os
@@ -15,45 +15,44 @@ def arguments() -> argparse.Namespace:
     from tests.benchmarks.targets import PHASES
 
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    given = os.environ.get("AFTERGLOW_BENCH_CORPUS")
-    parser.add_argument("--corpus", type=Path, default=Path(given) if given else None, help="directory of a corpus")
+    folder = os.environ.get("AFTERGLOW_BENCH_CORPUS")
+    parser.add_argument("--corpus", type=Path, default=Path(folder) if folder else None, help="directory of a corpus")
     parser.add_argument("--rows", type=int, help="records to take (default: all of a corpus, 60,000 of the sample)")
     parser.add_argument("--only", nargs="+", choices=PHASES, default=PHASES, metavar="PHASE", help=" ".join(PHASES))
     parser.add_argument("--rounds", type=int, default=3, help="rounds that the medians are taken over")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure of every round here")
     parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table as markdown here")
     parser.add_argument("--folder", type=Path, help="where the servers keep their data (default: the system's)")
-    parser.add_argument("--skip-theirs", action="store_true", help="measure this server alone")
-    parser.add_argument("--skip-ours", action="store_true", help="measure the genuine server alone")
+    parser.add_argument("--skip-chroma", action="store_true", help="measure Afterglow alone")
+    parser.add_argument("--skip-afterglow", action="store_true", help="measure Chroma alone")
     return parser.parse_args()
 
 
 def main() -> None:
     """Measure and print."""
-    from importlib.metadata import version
-
     from rich.console import Console
 
+    from afterglow import __version__
     from tests.benchmarks import corpus, plan, report, targets
-    from tests.benchmarks.contenders import REQUIREMENTS, Contender, genuine_environment
+    from tests.benchmarks.peers import REQUIREMENTS, Peer, chroma_environment
 
     options = arguments()
     console = Console(width=None if sys.stdout.isatty() else 180)
-    began = time.monotonic()
+    started = time.monotonic()
     records = corpus.load(options.corpus, options.rows)
     with tempfile.TemporaryDirectory(prefix="afterglow-bench-", ignore_cleanup_errors=True, dir=options.folder) as name:
         folder = Path(name)
-        contenders = [] if options.skip_ours else [Contender("ours", folder / "ours")]
-        if not options.skip_theirs:
-            contenders.append(Contender("theirs", folder / "theirs", genuine_environment(ROOT)))
+        peers = [] if options.skip_afterglow else [Peer("afterglow", folder / "afterglow")]
+        if not options.skip_chroma:
+            peers.append(Peer("chroma", folder / "chroma", chroma_environment(ROOT)))
 
         def note(text: str) -> None:
-            console.print(f"[dim]{time.monotonic() - began:6.0f} s  {text}[/dim]", highlight=False)
+            console.print(f"[dim]{time.monotonic() - started:6.0f} s  {text}[/dim]", highlight=False)
 
-        samples = plan.Run(records, contenders, folder, options.only, options.rounds, note).measure()
-    genuine = "" if options.skip_theirs else f", {REQUIREMENTS.read_text().strip()}"
-    circumstances = report.Circumstances(records.name, len(records), f"afterglow {version('afterglow')}{genuine}")
-    verdicts = [targets.judge(row, samples) for row in targets.ROWS if row.phase in options.only]
+        samples = plan.Run(records, peers, folder, options.only, options.rounds, note).measure()
+    chroma_version = "" if options.skip_chroma else f", {REQUIREMENTS.read_text().strip()}"
+    circumstances = report.Circumstances(records.name, len(records), f"afterglow {__version__}{chroma_version}")
+    verdicts = [targets.compare(row, samples) for row in targets.ROWS if row.phase in options.only]
     report.show(verdicts, circumstances, console)
     if options.json:
         report.write_json(options.json, report.as_json(verdicts, samples, circumstances))

@@ -1,4 +1,4 @@
-"""The records and questions a run is measured on."""
+"""The records and queries of a run."""
 
 import gzip
 import json
@@ -33,17 +33,17 @@ class Corpus:
     @cached_property
     def row_of(self) -> dict[str, int]:
         """id → row."""
-        return {each: row for row, each in enumerate(self.ids)}
+        return {record_id: row for row, record_id in enumerate(self.ids)}
 
     def column(self, key: str) -> NDArray[Any]:
         """One metadata key as an array (n,); missing values are None."""
-        return np.array([each.get(key) for each in self.metadatas])
+        return np.array([metadata.get(key) for metadata in self.metadatas])
 
     def sections_near(self, rows: int, number: int) -> list[str]:
         """The `number` sections whose sizes are nearest to `rows`."""
         names, sizes = np.unique(self.column("section"), return_counts=True)
         order = np.argsort(np.abs(sizes - rows), kind="stable")
-        return [str(names[each]) for each in order[:number]]
+        return [str(names[index]) for index in order[:number]]
 
 
 def _read(folder: Path, name: str) -> Corpus:
@@ -55,43 +55,43 @@ def _read(folder: Path, name: str) -> Corpus:
         raise SystemExit(f"{folder}: {len(records)} records but {len(embeddings)} embeddings")
     return Corpus(
         name,
-        [each["id"] for each in records],
-        [each["document"] for each in records],
-        [each["metadata"] for each in records],
+        [record["id"] for record in records],
+        [record["document"] for record in records],
+        [record["metadata"] for record in records],
         embeddings,
         queries,
     )
 
 
 def _subset(corpus: Corpus, rows: int) -> Corpus:
-    chosen = np.linspace(0, len(corpus) - 1, rows).astype(np.int64)
+    rows_taken = np.linspace(0, len(corpus) - 1, rows).astype(np.int64)
     return Corpus(
         corpus.name,
-        [corpus.ids[each] for each in chosen],
-        [corpus.documents[each] for each in chosen],
-        [corpus.metadatas[each] for each in chosen],
-        corpus.embeddings[chosen],
+        [corpus.ids[row] for row in rows_taken],
+        [corpus.documents[row] for row in rows_taken],
+        [corpus.metadatas[row] for row in rows_taken],
+        corpus.embeddings[rows_taken],
         corpus.queries,
     )
 
 
-def _stepped(vectors: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+def _perturb(vectors: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
     step = random.standard_normal(vectors.shape, dtype=np.float32)
     step *= PERTURBATION / np.linalg.norm(step, axis=1, keepdims=True)
-    moved = vectors + step
-    moved /= np.linalg.norm(moved, axis=1, keepdims=True)
-    return moved.astype(np.float32)
+    perturbed = vectors + step
+    perturbed /= np.linalg.norm(perturbed, axis=1, keepdims=True)
+    return perturbed.astype(np.float32)
 
 
-def _tiled(sample: Corpus, rows: int) -> Corpus:
+def _tile(sample: Corpus, rows: int) -> Corpus:
     """`rows` records: the sample, then perturbed copies of it; 1,000 queries in the same way. Deterministic."""
     random = np.random.default_rng(20_000)
     source = np.arange(rows) % len(sample)
     copy = np.arange(rows) // len(sample)
     embeddings = sample.embeddings[source].copy()
     copies = copy > 0
-    embeddings[copies] = _stepped(embeddings[copies], random)
-    queries = _stepped(sample.embeddings[random.integers(0, len(sample), 1_000)], random)
+    embeddings[copies] = _perturb(embeddings[copies], random)
+    queries = _perturb(sample.embeddings[random.integers(0, len(sample), 1_000)], random)
     metadatas = [
         {**sample.metadatas[row], "size": int(sample.metadatas[row]["size"] * (1 + number / 7))}
         for row, number in zip(source, copy, strict=True)
@@ -112,4 +112,4 @@ def load(folder: Path | None, rows: int | None) -> Corpus:
         corpus = _read(folder, folder.resolve().name)
         return corpus if rows is None or rows >= len(corpus) else _subset(corpus, rows)
     with resources.as_file(resources.files("afterglow.cli") / "sample") as sample:
-        return _tiled(_read(sample, "the shipped sample of Debian packages"), rows or FALLBACK_ROWS)
+        return _tile(_read(sample, "the shipped sample of Debian packages"), rows or FALLBACK_ROWS)

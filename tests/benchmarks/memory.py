@@ -1,4 +1,4 @@
-"""Peak memory of a process tree, sampled from outside. Linux only (PSS); elsewhere it tells nothing."""
+"""Peak memory of a process tree, sampled from outside. Linux only (PSS); on other systems no figure."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,22 +19,22 @@ def tree(pid: int) -> Iterator[int]:
 
 
 def pss_bytes(pid: int) -> int:
-    """Proportional set size of the tree now, bytes: each page is shared out to the processes that map it."""
+    """Proportional set size of the tree now, bytes: each page is divided among the processes that map it."""
     total = 0
-    for each in tree(pid):
+    for process in tree(pid):
         with contextlib.suppress(OSError, IndexError, ValueError):
-            for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
+            for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):
                     total += int(line.split()[1]) * 1024
                     break
     return total
 
 
-def _sample(pid: int, orders: Connection) -> None:
+def _sample(pid: int, connection: Connection) -> None:
     peak = 0
-    while not orders.poll(INTERVAL_SECONDS):
+    while not connection.poll(INTERVAL_SECONDS):
         peak = max(peak, pss_bytes(pid))
-    orders.send(max(peak, pss_bytes(pid)))
+    connection.send(max(peak, pss_bytes(pid)))
 
 
 class PeakMemory:
@@ -42,13 +42,13 @@ class PeakMemory:
 
     def __init__(self, pid: int) -> None:
         context = get_context("spawn")
-        self._orders, theirs = context.Pipe()
-        self._process = context.Process(target=_sample, args=(pid, theirs), daemon=True)
+        self._connection, remote = context.Pipe()
+        self._process = context.Process(target=_sample, args=(pid, remote), daemon=True)
         self._process.start()
 
     def finish(self) -> int | None:
-        """The peak in bytes; None where the system does not tell."""
-        self._orders.send(None)
-        peak: int = self._orders.recv()
+        """The peak in bytes; None where the system has no such figure."""
+        self._connection.send(None)
+        peak: int = self._connection.recv()
         self._process.join()
         return peak or None

@@ -12,12 +12,12 @@ from rich.table import Table
 
 from tests.benchmarks.targets import Rule, Samples, Verdict
 
-HEADINGS = ("figure", "ours", "theirs", "ratio", "target", "reached?")
+HEADINGS = ("figure", "Afterglow", "Chroma", "ratio", "target", "reached?")
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Where and on what a run was made."""
+    """Machine, versions and corpus of a run."""
 
     corpus: str
     rows: int
@@ -60,15 +60,15 @@ def _target(verdict: Verdict) -> str:
     sign = "≥" if row.rule in (Rule.LESS_IS_FASTER, Rule.MORE_IS_FASTER) else "≤"
     text = f"{sign} {row.bound:g}×"
     if row.rule is Rule.OF_BEFORE:
-        text += " of ours before"
+        text += " of Afterglow before"
     return text if row.recall is None else f"{text}, recall ≥ {row.recall}"
 
 
 def _cells(verdict: Verdict) -> tuple[str, ...]:
     return (
         verdict.row.title,
-        _number(verdict.ours, verdict.row.unit, verdict.our_recall),
-        _number(verdict.theirs, verdict.row.unit, verdict.their_recall),
+        _number(verdict.afterglow, verdict.row.unit, verdict.afterglow_recall),
+        _number(verdict.chroma, verdict.row.unit, verdict.chroma_recall),
         "–" if verdict.ratio is None else f"{verdict.ratio:.2f}×",
         _target(verdict),
         {True: "yes", False: "NO", None: "–"}[verdict.reached],
@@ -77,9 +77,9 @@ def _cells(verdict: Verdict) -> tuple[str, ...]:
 
 def show(verdicts: list[Verdict], circumstances: Circumstances, console: Console) -> None:
     """Print the table."""
-    table = Table(title="afterglow and the genuine server, side by side", caption=circumstances.line())
-    for place, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if place in (0, 4, 5) else "right")
+    table = Table(title="Afterglow and Chroma side by side", caption=circumstances.line())
+    for index, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if index in (0, 4, 5) else "right")
     for verdict in verdicts:
         style = {True: "green", False: "red", None: ""}[verdict.reached]
         table.add_row(*_cells(verdict), style=style)
@@ -89,7 +89,7 @@ def show(verdicts: list[Verdict], circumstances: Circumstances, console: Console
 def markdown(verdicts: list[Verdict], circumstances: Circumstances) -> str:
     """The table in markdown, with the line of circumstances below it."""
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---|--:|--:|--:|---|---|"]
-    lines += ["| " + " | ".join(_cells(each)) + " |" for each in verdicts]
+    lines += ["| " + " | ".join(_cells(verdict)) + " |" for verdict in verdicts]
     return "\n".join([*lines, "", circumstances.line(), ""])
 
 
@@ -99,21 +99,21 @@ def as_json(verdicts: list[Verdict], samples: Samples, circumstances: Circumstan
         "circumstances": circumstances.line(),
         "rows": [
             {
-                "key": each.row.key,
-                "title": each.row.title,
-                "unit": each.row.unit,
-                "rule": each.row.rule.value,
-                "target": each.row.bound,
-                "recall_target": each.row.recall,
-                "ours": each.ours,
-                "theirs": each.theirs,
-                "our_recall": each.our_recall,
-                "their_recall": each.their_recall,
-                "ratio": each.ratio,
-                "reached": each.reached,
-                "rounds": samples.figures.get(each.row.key, {}),
+                "key": verdict.row.key,
+                "title": verdict.row.title,
+                "unit": verdict.row.unit,
+                "rule": verdict.row.rule.value,
+                "target": verdict.row.bound,
+                "recall_target": verdict.row.recall,
+                "afterglow": verdict.afterglow,
+                "chroma": verdict.chroma,
+                "afterglow_recall": verdict.afterglow_recall,
+                "chroma_recall": verdict.chroma_recall,
+                "ratio": verdict.ratio,
+                "reached": verdict.reached,
+                "rounds": samples.figures.get(verdict.row.key, {}),
             }
-            for each in verdicts
+            for verdict in verdicts
         ],
     }
 

@@ -11,7 +11,7 @@ import pytest
 
 from afterglow.settings import Settings
 from tests.benchmarks import corpus as corpora
-from tests.benchmarks import importing
+from tests.benchmarks import imports
 from tests.bulk.files import place
 
 ROWS = 6_000
@@ -27,7 +27,7 @@ def test_every_format(tmp_path: Path) -> None:
             corpus.ids, corpus.embeddings, corpus.documents, corpus.metadatas, strict=True
         )
     }
-    for name, files in importing.write(corpus, tmp_path).items():
+    for name, files in imports.write(corpus, tmp_path).items():
         with place(replace(Settings(), import_range_bytes=4 * 1024 * 1024)) as at:
             (path,) = [each for each in files.iterdir() if each.suffix != ".npy"]
             receipt = at.run(path)

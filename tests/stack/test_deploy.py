@@ -22,7 +22,7 @@ from afterglow.settings import AWS_DEFAULTS
 from afterglow.storage.ports import Item
 from tests.benchmarks import corpus as corpora
 from tests.benchmarks.corpus import Corpus
-from tests.benchmarks.truth import Judge
+from tests.benchmarks.ground_truth import GroundTruth
 from tests.infra.templates import TEMPLATE
 from tests.support.deployment import Deployment, client, deployed, sam
 from tests.support.ministack import MiniStack
@@ -97,7 +97,7 @@ class Story:
     def recall(self, answers: Sequence[Sequence[str]], present: Callable[[int], bool] | None = None) -> float:
         """Recall of the answers to the first queries, among the rows that are `present`."""
         mask = None if present is None else np.array([present(row) for row in range(len(self.corpus))])
-        return Judge(self.corpus).recall(range(QUERIES), answers, [mask] * QUERIES, NEIGHBOURS)
+        return GroundTruth(self.corpus).recall(range(QUERIES), answers, [mask] * QUERIES, NEIGHBOURS)
 
     def objects(self) -> list[str]:
         """Keys in the bucket, without the collection they belong to."""

@@ -1,7 +1,7 @@
-"""Known items: how often the record that a query was taken from is found, by vectors, BM25 and both, and how fast.
+"""Known-item search: how often and how fast vectors, BM25 and both find the record that a query was taken from.
 
 It needs a corpus whose queries.jsonl names the `source` of each `text`. Records go in through the stock client, whose
-BM25 embedding function makes the sparse vectors; searches are built by its expression classes, and sent bare.
+BM25 embedding function makes the sparse vectors; searches are built by its expression classes, and sent http.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,11 +17,12 @@ from typing import Any
 import numpy as np
 import orjson
 
+from afterglow import __version__
 from tests.benchmarks import corpus as corpora
 from tests.benchmarks import report
-from tests.benchmarks.bare import Bare
-from tests.benchmarks.contenders import Contender
 from tests.benchmarks.corpus import Corpus
+from tests.benchmarks.http_client import HttpClientProcess
+from tests.benchmarks.peers import Peer
 from tests.support.wire import build
 
 KEY = "bm25"
@@ -31,13 +31,13 @@ RESULTS = 10
 BATCH = 1_000
 WARM = 40
 PER_ROUND = 200
-MOST_TIMES = 3.0
-"""The hybrid search must not take longer than so many dense queries."""
+MAX_RATIO = 3.0
+"""Upper bound of hybrid search time, in dense queries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to ask: the route, and the body for each question."""
+    """One kind of search: route, and one body per question."""
 
     title: str
     route: str
@@ -56,33 +56,36 @@ class Figures:
 
 
 def variants(vectors: np.ndarray[Any, Any], texts: list[str]) -> list[Variant]:
-    """Every way to ask every question."""
+    """All kinds of search for all questions."""
     from chromadb.execution.expression import Knn, Rank, Rrf, Search
     from chromadb.utils.embedding_functions import ChromaBm25EmbeddingFunction
 
     sparse = ChromaBm25EmbeddingFunction()(texts)
-    near = [Knn(query=each.tolist(), limit=CANDIDATES) for each in vectors]
-    words = [Knn(query=each, key=KEY, limit=CANDIDATES) for each in sparse]
-    placed: list[list[Rank]] = [
+    near = [Knn(query=vector.tolist(), limit=CANDIDATES) for vector in vectors]
+    words = [Knn(query=terms, key=KEY, limit=CANDIDATES) for terms in sparse]
+    ranked: list[list[Rank]] = [
         [
             Knn(query=query, key=key, limit=CANDIDATES, return_rank=True, default=float(CANDIDATES))
-            for query, key in ((vector.tolist(), "#embedding"), (each, KEY))
+            for query, key in ((vector.tolist(), "#embedding"), (terms, KEY))
         ]
-        for vector, each in zip(vectors, sparse, strict=True)
+        for vector, terms in zip(vectors, sparse, strict=True)
     ]
 
     def searches(ranks: list[Any]) -> list[Any]:
-        found = (Search().rank(rank).limit(RESULTS).select("#score").to_dict() for rank in ranks)
-        return [{"searches": [each]} for each in found]
+        requests = (Search().rank(rank).limit(RESULTS).select("#score").to_dict() for rank in ranks)
+        return [{"searches": [request]} for request in requests]
 
     def fused(weights: list[float]) -> list[Any]:
-        return searches([Rrf(each, weights=weights) for each in placed])
+        return searches([Rrf(pair, weights=weights) for pair in ranked])
 
     return [
         Variant(
             "vectors, `query`",
             "query",
-            [{"query_embeddings": [each.tolist()], "n_results": RESULTS, "include": ["distances"]} for each in vectors],
+            [
+                {"query_embeddings": [vector.tolist()], "n_results": RESULTS, "include": ["distances"]}
+                for vector in vectors
+            ],
         ),
         Variant("vectors, `search`", "search", searches(near)),
         Variant("BM25", "search", searches(words)),
@@ -91,7 +94,7 @@ def variants(vectors: np.ndarray[Any, Any], texts: list[str]) -> list[Variant]:
     ]
 
 
-def fill(contender: Contender, corpus: Corpus) -> None:
+def fill(peer: Peer, corpus: Corpus) -> None:
     """A collection with a sparse index that the stock client fills from the documents."""
     import chromadb
     from chromadb.api.types import Schema, SparseVectorIndexConfig
@@ -104,9 +107,9 @@ def fill(contender: Contender, corpus: Corpus) -> None:
             embedding_function=ChromaBm25EmbeddingFunction(), source_key="#document", bm25=True
         ),
     )
-    client = chromadb.HttpClient(host=contender.running.host, port=contender.running.port)
+    client = chromadb.HttpClient(host=peer.running.host, port=peer.running.port)
     collection = client.create_collection("hybrid", schema=schema, embedding_function=None)
-    contender.collection_id = str(collection.id)
+    peer.collection_id = str(collection.id)
     for start in range(0, len(corpus), BATCH):
         rows = slice(start, start + BATCH)
         collection.add(
@@ -115,34 +118,36 @@ def fill(contender: Contender, corpus: Corpus) -> None:
             documents=corpus.documents[rows],
             metadatas=corpus.metadatas[rows],  # type: ignore[arg-type]
         )
-    contender.settle()
+    peer.settle()
 
 
-def measure(contender: Contender, bare: Bare, asked: list[Variant], sources: list[str], rounds: int) -> list[Figures]:
+def measure(
+    peer: Peer, http: HttpClientProcess, variants: list[Variant], sources: list[str], rounds: int
+) -> list[Figures]:
     """Every question once for the shares; the times are medians of rounds in which the variants take turns."""
-    host, port = contender.running.host, contender.running.port
-    requests = [[build("POST", contender.path(each.route), body) for body in each.bodies] for each in asked]
-    times: list[list[float]] = [[] for _ in asked]
+    host, port = peer.running.host, peer.running.port
+    requests = [[build("POST", peer.path(variant.route), body) for body in variant.bodies] for variant in variants]
+    times: list[list[float]] = [[] for _ in variants]
     for number in range(rounds):
-        for place, every in enumerate(requests):
-            part = [every[(number * PER_ROUND + each) % len(every)] for each in range(PER_ROUND)]
-            timed = bare.in_order(host, port, part, every[-WARM:])
-            times[place].append(1000 * median(timed.seconds))
+        for index, bodies in enumerate(requests):
+            batch = [bodies[(number * PER_ROUND + offset) % len(bodies)] for offset in range(PER_ROUND)]
+            timed = http.in_order(host, port, batch, bodies[-WARM:])
+            times[index].append(1000 * median(timed.seconds))
     figures = []
-    for place, every in enumerate(requests):
-        answers = [orjson.loads(body)["ids"][0] for body in bare.in_order(host, port, every).bodies]
-        figures.append(_figures(answers, sources, median(times[place])))
+    for index, bodies in enumerate(requests):
+        results = [orjson.loads(body)["ids"][0] for body in http.in_order(host, port, bodies).bodies]
+        figures.append(_figures(results, sources, median(times[index])))
     return figures
 
 
-def _figures(answers: list[list[str]], sources: list[str], milliseconds: float) -> Figures:
-    places = [
-        answer.index(source) if source in answer else None for answer, source in zip(answers, sources, strict=True)
+def _figures(results: list[list[str]], sources: list[str], milliseconds: float) -> Figures:
+    positions = [
+        result.index(source) if source in result else None for result, source in zip(results, sources, strict=True)
     ]
-    ranks = [0.0 if each is None else 1 / (1 + each) for each in places]
+    ranks = [0.0 if position is None else 1 / (1 + position) for position in positions]
     return Figures(
-        first=float(np.mean([each == 0 for each in places])),
-        ten=float(np.mean([each is not None for each in places])),
+        first=float(np.mean([position == 0 for position in positions])),
+        ten=float(np.mean([position is not None for position in positions])),
         reciprocal=float(np.mean(ranks)),
         milliseconds=milliseconds,
     )
@@ -151,21 +156,21 @@ def _figures(answers: list[list[str]], sources: list[str], milliseconds: float) 
 def markdown(figures: Mapping[str, Figures], circumstances: report.Circumstances) -> str:
     """The table in markdown, with the line of circumstances below it."""
     lines = [
-        "| search | first is the source | source among the first ten | mean reciprocal rank | p50 | of a dense query |",
+        "| search | source first | source in top ten | mean reciprocal rank | p50 | relative to a dense query |",
         "|---|--:|--:|--:|--:|--:|",
     ]
     base = next(iter(figures.values())).milliseconds
-    for title, each in figures.items():
-        shares = f"{each.first:.3f} | {each.ten:.3f} | {each.reciprocal:.3f}"
-        lines.append(f"| {title} | {shares} | {each.milliseconds:.2f} ms | {each.milliseconds / base:.2f}× |")
+    for title, figure in figures.items():
+        shares = f"{figure.first:.3f} | {figure.ten:.3f} | {figure.reciprocal:.3f}"
+        lines.append(f"| {title} | {shares} | {figure.milliseconds:.2f} ms | {figure.milliseconds / base:.2f}× |")
     return "\n".join([*lines, "", circumstances.line(), ""])
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hybrid", description=__doc__)
-    given = os.environ.get("AFTERGLOW_BENCH_CORPUS")
-    parser.add_argument("--corpus", type=Path, default=Path(given) if given else None, help="directory of a corpus")
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.search_quality", description=__doc__)
+    folder = os.environ.get("AFTERGLOW_BENCH_CORPUS")
+    parser.add_argument("--corpus", type=Path, default=Path(folder) if folder else None, help="directory of a corpus")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that the medians are taken over")
     parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table as markdown here")
     options = parser.parse_args()
@@ -174,24 +179,29 @@ def main() -> None:
     corpus = corpora.load(options.corpus, None)
     with (options.corpus / "queries.jsonl").open(encoding="utf-8") as lines:
         questions = [json.loads(line) for line in lines]
-    asked = variants(corpus.queries, [each["text"] for each in questions])
-    with tempfile.TemporaryDirectory(prefix="afterglow-bench-", ignore_cleanup_errors=True) as folder, Bare() as bare:
-        contender = Contender("ours", Path(folder))
-        contender.start()
+    measured_variants = variants(corpus.queries, [question["text"] for question in questions])
+    with (
+        tempfile.TemporaryDirectory(prefix="afterglow-bench-", ignore_cleanup_errors=True) as folder,
+        HttpClientProcess() as http,
+    ):
+        peer = Peer("afterglow", Path(folder))
+        peer.start()
         try:
-            fill(contender, corpus)
-            measured = measure(contender, bare, asked, [each["source"] for each in questions], options.rounds)
+            fill(peer, corpus)
+            measured = measure(
+                peer, http, measured_variants, [question["source"] for question in questions], options.rounds
+            )
         finally:
-            contender.stop()
-    figures = {variant.title: each for variant, each in zip(asked, measured, strict=True)}
-    circumstances = report.Circumstances(corpus.name, len(corpus), f"afterglow {version('afterglow')}")
+            peer.stop()
+    figures = {variant.title: figure for variant, figure in zip(measured_variants, measured, strict=True)}
+    circumstances = report.Circumstances(corpus.name, len(corpus), f"afterglow {__version__}")
     print(markdown(figures, circumstances))
     if options.markdown:
         options.markdown.parent.mkdir(parents=True, exist_ok=True)
         options.markdown.write_text(markdown(figures, circumstances))
     dense, _, _, hybrid, _ = measured
-    if hybrid.milliseconds > MOST_TIMES * dense.milliseconds:
-        raise SystemExit(f"the hybrid search takes more than {MOST_TIMES:g} dense queries")
+    if hybrid.milliseconds > MAX_RATIO * dense.milliseconds:
+        raise SystemExit(f"the hybrid search takes more than {MAX_RATIO:g} dense queries")
 
 
 if __name__ == "__main__":

@@ -20,18 +20,18 @@ def needles(corpus: Corpus, number: int) -> list[str]:
                 frequency[word] = frequency.get(word, 0) + 1
     ordered = sorted(frequency.items(), key=lambda item: (item[1], item[0]))
     counts = np.log([count for _, count in ordered])
-    places = np.searchsorted(counts, np.linspace(counts[0], counts[-1], number))
-    chosen: list[str] = []
-    for place in places:
-        at = int(place)
-        while ordered[at][0] in chosen and at + 1 < len(ordered):
-            at += 1
-        chosen.append(ordered[at][0])
-    return chosen
+    indices = np.searchsorted(counts, np.linspace(counts[0], counts[-1], number))
+    words: list[str] = []
+    for first in indices:
+        index = int(first)
+        while ordered[index][0] in words and index + 1 < len(ordered):
+            index += 1
+        words.append(ordered[index][0])
+    return words
 
 
-class Judge:
-    """Exact squared distances of a corpus to its queries, block by block, so that recall can be told."""
+class GroundTruth:
+    """Exact squared distances of a corpus to its queries, block by block, to compute recall."""
 
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
@@ -46,7 +46,7 @@ class Judge:
     ) -> float:
         """Mean recall@k of `answers[i]` (ids) to query row `queries[i]` among the rows that `masks[i]` allows."""
         corpus = self._corpus
-        found: list[float] = []
+        recalls: list[float] = []
         for start in range(0, len(queries), 64):
             rows = list(queries[start : start + 64])
             dots = corpus.queries[rows] @ corpus.embeddings.T
@@ -58,9 +58,9 @@ class Judge:
                 reachable = min(k, int(np.isfinite(allowed).sum()))
                 ids = answers[start + offset]
                 if reachable == 0:
-                    found.append(1.0 if not ids else 0.0)
+                    recalls.append(1.0 if not ids else 0.0)
                     continue
                 worst = np.partition(allowed, reachable - 1)[reachable - 1] + TOLERANCE
-                good = {each for each in ids if allowed[corpus.row_of[each]] <= worst}
-                found.append(min(len(good), reachable) / reachable)
-        return float(np.mean(found))
+                correct = {record_id for record_id in ids if allowed[corpus.row_of[record_id]] <= worst}
+                recalls.append(min(len(correct), reachable) / reachable)
+        return float(np.mean(recalls))

@@ -1,8 +1,8 @@
-"""Bulk loads: what a row costs from the file to the index, at 100,000 rows and at a million, and the memory for it.
+"""Bulk loads of 100,000 and of a million rows: cost per row from file to index, and peak memory.
 
 The records are synthetic: vectors in clusters of few dimensions, turned into 384, each with a document and metadata.
-They go in as a user's would, by `afterglow import` of `.npy` beside JSON Lines into a directory, which indexes in a
-process of its own; the memory is that of both. Then a server on the directory is asked.
+`afterglow import` loads them from `.npy` and JSON Lines into a directory and indexes in a process of its own; peak
+memory covers both processes. A server on that directory then answers the queries.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
@@ -23,9 +22,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from tests.benchmarks.bare import Bare
-from tests.benchmarks.contenders import Contender
+from afterglow import __version__
+from tests.benchmarks.http_client import HttpClientProcess
 from tests.benchmarks.memory import PeakMemory
+from tests.benchmarks.peers import Peer
 from tests.benchmarks.report import Circumstances
 from tests.support.server import script
 from tests.support.wire import Wire, build
@@ -60,13 +60,13 @@ class Source:
         near = self._centres[self._random.integers(0, CLUSTERS, count)]
         latent = near + np.float32(0.6) * self._random.standard_normal((count, LATENT), dtype=np.float32)
         noise = self._random.standard_normal((count, DIMENSION), dtype=np.float32)
-        found: Matrix = latent @ self._turn + np.float32(0.15) * noise
-        found /= np.linalg.norm(found, axis=1, keepdims=True)
-        return found
+        vectors: Matrix = latent @ self._turn + np.float32(0.15) * noise
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
 
 
 def write(source: Source, rows: int, folder: Path) -> Path:
-    """The records as `.npy` beside JSON Lines; the latter's path."""
+    """Write the records as `.npy` and JSON Lines; return the path of the JSON Lines file."""
     folder.mkdir(parents=True)
     lines = folder / "records.jsonl"
     matrix = np.lib.format.open_memmap(folder / "records.npy", mode="w+", dtype=np.float32, shape=(rows, DIMENSION))
@@ -89,13 +89,13 @@ def _line(number: int) -> bytes:
 
 
 def nearest(vectors: Matrix, queries: Matrix) -> Matrix:
-    """The distance of the k-th nearest row to each query, found by looking at all."""
+    """The distance of the k-th nearest row to each query, by exhaustive search."""
     best = np.full((len(queries), K), np.inf, dtype=np.float32)
     for start in range(0, len(vectors), CHUNK):
         distances = 2 - 2 * (queries @ vectors[start : start + CHUNK].T)
         best = np.partition(np.concatenate([best, distances], axis=1), K - 1, axis=1)[:, :K]
-    found: Matrix = best.max(axis=1)
-    return found
+    distance: Matrix = best.max(axis=1)
+    return distance
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +109,22 @@ class Figures:
     processor: float
     memory: float
     disk: float
-    disk_bare: float
+    disk_without_history: float
     segments: int
     milliseconds: float
     recall: float
 
 
 def measure(rows: int, folder: Path, source: Source) -> Figures:
-    """Load so many rows into a new directory, and ask a server on it."""
+    """Load the rows into a new directory and query a server on it."""
     lines = write(source, rows, folder / "files")
     data = folder / "data"
-    before, began = _processor_seconds(), time.perf_counter()
+    before, started = _processor_seconds(), time.perf_counter()
     command = [script("afterglow"), "import", str(lines), "--collection", COLLECTION, "--path", str(data)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         memory = PeakMemory(process.pid)
         out, _ = process.communicate()
-        took = time.perf_counter() - began
+        elapsed = time.perf_counter() - started
     spent = _processor_seconds() - before
     peak = memory.finish()
     rate = _RATE.search(out)
@@ -133,15 +133,15 @@ def measure(rows: int, folder: Path, source: Source) -> Figures:
     _compact(data, AFTERGLOW_GC_GRACE_SECONDS="0")
     disk = _megabytes(data)
     _compact(data, AFTERGLOW_GC_GRACE_SECONDS="0", AFTERGLOW_RETENTION_SECONDS="0")
-    milliseconds, recall = _asked(data, np.load(folder / "files" / "records.npy", mmap_mode="r"), source.take(QUERIES))
+    milliseconds, recall = _query(data, np.load(folder / "files" / "records.npy", mmap_mode="r"), source.take(QUERIES))
     return Figures(
         rows=rows,
         logged=float(rate[1].replace(",", "")),
-        indexed=rows / took,
+        indexed=rows / elapsed,
         processor=1000 * spent / rows,
         memory=peak / 1e6,
         disk=disk,
-        disk_bare=_megabytes(data),
+        disk_without_history=_megabytes(data),
         segments=len(list(data.glob("objects/*/segments/*/graph"))),
         milliseconds=milliseconds,
         recall=recall,
@@ -149,73 +149,73 @@ def measure(rows: int, folder: Path, source: Source) -> Figures:
 
 
 def _compact(data: Path, **variables: str) -> None:
-    """Finish what the import left to quiet times, and delete what nothing needs."""
+    """Index the remaining log and delete unreferenced objects."""
     command = [script("afterglow"), "compact", "--path", str(data)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **variables})
 
 
 def _processor_seconds() -> float:
-    """Of this process's children that ended, and theirs."""
+    """CPU seconds of this process's finished children and their children."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def _megabytes(folder: Path) -> float:
-    return sum(each.stat().st_blocks * 512 for each in folder.rglob("*") if each.is_file()) / 1e6
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 @contextlib.contextmanager
-def _served(data: Path) -> Iterator[Contender]:
-    contender = Contender("ours", data)
-    contender.start()
+def _serve(data: Path) -> Iterator[Peer]:
+    peer = Peer("afterglow", data)
+    peer.start()
     try:
-        yield contender
+        yield peer
     finally:
-        contender.stop()
+        peer.stop()
 
 
-def _asked(data: Path, vectors: Matrix, queries: Matrix) -> tuple[float, float]:
+def _query(data: Path, vectors: Matrix, queries: Matrix) -> tuple[float, float]:
     """Median milliseconds of a query, and recall@10."""
-    with _served(data) as server, Bare() as bare:
+    with _serve(data) as server, HttpClientProcess() as http:
         with server.running.client() as client:
             server.collection_id = Wire(client).call("GET", f"/collections/{COLLECTION}")["id"]
         requests = [
-            build("POST", server.path("query"), {"query_embeddings": [each], "n_results": K, "include": ["distances"]})
-            for each in queries
+            build("POST", server.path("query"), {"query_embeddings": [query], "n_results": K, "include": ["distances"]})
+            for query in queries
         ]
-        timed = bare.in_order(server.running.host, server.running.port, requests, requests[:WARM])
+        timed = http.in_order(server.running.host, server.running.port, requests, requests[:WARM])
     reach = nearest(vectors, queries)
     answers = [orjson.loads(body)["distances"][0] for body in timed.bodies]
-    shares = [np.mean(np.array(each) <= far + TIES) for each, far in zip(answers, reach.tolist(), strict=True)]
+    shares = [np.mean(np.array(row) <= farthest + TIES) for row, farthest in zip(answers, reach.tolist(), strict=True)]
     return 1000 * median(timed.seconds), float(np.mean(shares))
 
 
-def markdown(found: list[Figures], circumstances: str) -> str:
+def markdown(loads: list[Figures], circumstances: str) -> str:
     """The table in markdown, with the line of circumstances below it."""
-    first, last = found[0], found[-1]
+    first, last = loads[0], loads[-1]
 
     def row(title: str, figures: Iterable[str], growth: float | None = None) -> str:
         return f"| {title} | {' | '.join(figures)} | {'' if growth is None else f'{growth:.2f}×'} |"
 
     lines = [
-        f"| bulk load | {' | '.join(f'{each.rows:,} rows' for each in found)} | growth |",
-        f"|---|{'--:|' * len(found)}--:|",
-        row("rows/s, up to the log", (f"{each.logged:,.0f}" for each in found)),
-        row("rows/s, to the index", (f"{each.indexed:,.0f}" for each in found), first.indexed / last.indexed),
-        row("processor time a row", (f"{each.processor:.2f} ms" for each in found), last.processor / first.processor),
-        row("peak memory, all processes", (f"{each.memory:,.0f} MB" for each in found)),
-        row("disk, with a past of 7 days", (f"{each.disk:,.0f} MB" for each in found)),
-        row("disk, without a past", (f"{each.disk_bare:,.0f} MB" for each in found)),
-        row("segments with a graph", (str(each.segments) for each in found)),
-        row("query p50", (f"{each.milliseconds:.2f} ms" for each in found), last.milliseconds / first.milliseconds),
-        row("recall@10", (f"{each.recall:.3f}" for each in found)),
+        f"| bulk load | {' | '.join(f'{load.rows:,} rows' for load in loads)} | growth |",
+        f"|---|{'--:|' * len(loads)}--:|",
+        row("rows/s, acknowledged", (f"{load.logged:,.0f}" for load in loads)),
+        row("rows/s, fully indexed", (f"{load.indexed:,.0f}" for load in loads), first.indexed / last.indexed),
+        row("CPU time per row", (f"{load.processor:.2f} ms" for load in loads), last.processor / first.processor),
+        row("peak memory, all processes", (f"{load.memory:,.0f} MB" for load in loads)),
+        row("disk, with 7 days of history", (f"{load.disk:,.0f} MB" for load in loads)),
+        row("disk, without history", (f"{load.disk_without_history:,.0f} MB" for load in loads)),
+        row("segments with an HNSW graph", (str(load.segments) for load in loads)),
+        row("query p50", (f"{load.milliseconds:.2f} ms" for load in loads), last.milliseconds / first.milliseconds),
+        row("recall@10", (f"{load.recall:.3f}" for load in loads)),
     ]
     return "\n".join([*lines, "", circumstances, ""])
 
 
-def shortcomings(found: list[Figures]) -> list[str]:
-    """What is not as it has to be."""
-    first, last = found[0], found[-1]
+def shortcomings(loads: list[Figures]) -> list[str]:
+    """The limits that were exceeded."""
+    first, last = loads[0], loads[-1]
     reached = {"memory": last.memory <= LIMITS["memory"], "recall": last.recall >= LIMITS["recall"]}
     reached["growth"] = last.processor / first.processor <= LIMITS["growth"]
     return [f"{name}: the limit is {LIMITS[name]:g}" for name, is_well in reached.items() if not is_well]
@@ -223,25 +223,27 @@ def shortcomings(found: list[Figures]) -> list[str]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scale", description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000], help="the sizes of the loads")
-    parser.add_argument("--folder", type=Path, help="where the data is, 12 KB a row (default: the system's)")
-    parser.add_argument("--beside", default="nothing else ran", help="what else the machine did, for the record")
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bulk_load", description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000], help="rows of each load")
+    parser.add_argument("--folder", type=Path, help="directory for the data, 12 KB per row (default: the system's)")
+    parser.add_argument(
+        "--concurrent-load", default="nothing else ran", help="other load on the machine, for the table's caption"
+    )
     parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table as markdown here")
     options = parser.parse_args()
-    found: list[Figures] = []
+    loads: list[Figures] = []
     for rows in options.rows:
-        with tempfile.TemporaryDirectory(prefix="afterglow-scale-", dir=options.folder) as folder:
-            found.append(measure(rows, Path(folder), Source()))
-            print(found[-1], flush=True)
-    told = Circumstances("synthetic records", max(options.rows), f"afterglow {version('afterglow')}").line()
-    table = markdown(found, f"{told}; {options.beside}")
+        with tempfile.TemporaryDirectory(prefix="afterglow-bulk-load-", dir=options.folder) as folder:
+            loads.append(measure(rows, Path(folder), Source()))
+            print(loads[-1], flush=True)
+    circumstances = Circumstances("synthetic records", max(options.rows), f"afterglow {__version__}").line()
+    table = markdown(loads, f"{circumstances}; {options.concurrent_load}")
     print(table)
     if options.markdown:
         options.markdown.parent.mkdir(parents=True, exist_ok=True)
         options.markdown.write_text(table)
-    if wrong := shortcomings(found):
-        raise SystemExit("; ".join(wrong))
+    if failures := shortcomings(loads):
+        raise SystemExit("; ".join(failures))
 
 
 if __name__ == "__main__":

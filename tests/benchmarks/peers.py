@@ -1,4 +1,4 @@
-"""The two servers of a run: how each is started, left to settle, weighed and stopped."""
+"""The two servers of a run: start, wait until idle, measure, stop."""
 
 import contextlib
 import os
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 REQUIREMENTS = Path(__file__).with_name("requirements-chroma.txt")
 COLLECTION = "packages"
 SETTLE_SECONDS = 300.0
-DISK_QUIET_SECONDS = 75.0
-"""Disk is read when it has not changed for this long: longer than ours keeps what no manifest names."""
+DISK_IDLE_SECONDS = 75.0
+"""Disk is read when it has not changed for this long: longer than Afterglow keeps unreferenced objects."""
 DISK_SECONDS = 240.0
 
 
-def genuine_environment(root: Path) -> Path:
-    """The environment of the genuine server, made with pip when it is not there or its requirements changed."""
-    environment, wanted = root / ".venv-chroma", REQUIREMENTS.read_text()
+def chroma_environment(root: Path) -> Path:
+    """Chroma's virtual environment; created with pip when missing or when its requirements changed."""
+    environment, requirements = root / ".venv-chroma", REQUIREMENTS.read_text()
     stamp = environment / ".ready"
-    if not stamp.exists() or stamp.read_text() != wanted:
+    if not stamp.exists() or stamp.read_text() != requirements:
         subprocess.run([script("python"), "-m", "venv", str(environment)], check=True)
         pip = [script("python", environment), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        subprocess.run([*pip, "install", "--quiet", "-r", str(REQUIREMENTS)], check=True)
-        stamp.write_text(wanted)
+        subprocess.run([*pip, "install", "--idle", "-r", str(REQUIREMENTS)], check=True)
+        stamp.write_text(requirements)
     return environment
 
 
 @dataclass
-class Contender:
-    """One server under measurement. `environment` is the genuine server's; None means ours."""
+class Peer:
+    """One server under measurement. `environment` is Chroma's; None means Afterglow."""
 
     name: str
     folder: Path
@@ -52,7 +52,7 @@ class Contender:
     disk_bytes: dict[str, int] = field(default_factory=dict)
 
     @property
-    def ours(self) -> bool:
+    def is_afterglow(self) -> bool:
         """Whether this is the server of this repository."""
         return self.environment is None
 
@@ -63,7 +63,7 @@ class Contender:
         return self.server
 
     def command(self, port: int, options: Sequence[str] = ()) -> list[str]:
-        """What starts it."""
+        """Its command line."""
         if self.environment is None:
             return afterglow_command(self.folder, port, options)
         return chroma_command(self.folder, port, self.environment)
@@ -75,27 +75,27 @@ class Contender:
         wait_until_ready(self.server)
 
     def stop(self) -> None:
-        """Stop it in good order."""
+        """Stop it gracefully."""
         if self.server is not None:
             self.server.stop()
             self.server = None
 
-    def start_to_first_answer(self, request: bytes) -> float:
-        """Start it; seconds from the start of the process to the first good answer to `request`."""
+    def start_to_first_response(self, request: bytes) -> float:
+        """Start it; seconds from the start of the process to the first successful response to `request`."""
         port = free_port()
-        began = time.perf_counter()
+        started = time.perf_counter()
         self.server = spawn(self.command(port), self.folder, port)
         client = self.server.client(timeout=60)
-        while time.perf_counter() - began < 120:
+        while time.perf_counter() - started < 120:
             try:
                 if client.call(request).status == 200:
-                    took = time.perf_counter() - began
+                    elapsed = time.perf_counter() - started
                     client.close()
-                    return took
+                    return elapsed
             except ConnectionLost:
                 pass
             time.sleep(0.002)
-        raise RuntimeError(f"{self.name} gave no answer in 120 s:\n{self.server.printed()}")
+        raise RuntimeError(f"{self.name} did not respond within 120 s:\n{self.server.printed()}")
 
     def stock(self) -> "Collection":
         """The collection through a new stock client; made with default settings when it is not there."""
@@ -111,8 +111,8 @@ class Contender:
         return f"{DATABASE}/collections/{self.collection_id}/{verb}"
 
     def wait_until_indexed(self) -> None:
-        """Return when every acknowledged operation is indexed; the genuine server indexes before it answers."""
-        if not self.ours:
+        """Return when every acknowledged operation is indexed; Chroma indexes before it responds."""
+        if not self.is_afterglow:
             return
         deadline = time.monotonic() + SETTLE_SECONDS
         with self.running.client() as client:
@@ -122,23 +122,23 @@ class Contender:
                 time.sleep(0.05)
 
     def settle(self) -> None:
-        """Return when everything is indexed and the process tree has come to rest."""
+        """Return when everything is indexed and the process tree is idle."""
         with contextlib.suppress(Refused):
             self.wait_until_indexed()
         deadline = time.monotonic() + SETTLE_SECONDS / 5
-        quiet = 0
-        while quiet < 3 and time.monotonic() < deadline:
+        idle = 0
+        while idle < 3 and time.monotonic() < deadline:
             before = self._cpu_seconds()
             time.sleep(0.25)
-            quiet = quiet + 1 if self._cpu_seconds() - before < 0.02 else 0
+            idle = idle + 1 if self._cpu_seconds() - before < 0.02 else 0
 
     def _cpu_seconds(self) -> float:
         total = 0.0
         with contextlib.suppress(psutil.Error):
             first = psutil.Process(self.running.process.pid)
-            for each in (first, *first.children(recursive=True)):
+            for process in (first, *first.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
-                    times = each.cpu_times()
+                    times = process.cpu_times()
                     total += times.user + times.system
         return total
 
@@ -152,13 +152,13 @@ class Contender:
         return total
 
 
-def disk_at_rest(contenders: Sequence[Contender]) -> dict[str, int]:
-    """Bytes on disk of each contender, once none has changed for DISK_QUIET_SECONDS (or DISK_SECONDS have passed)."""
-    began = changed = time.monotonic()
-    seen = {each.name: each.disk() for each in contenders}
-    while time.monotonic() - changed < DISK_QUIET_SECONDS and time.monotonic() - began < DISK_SECONDS:
+def stable_disk_usage(peers: Sequence[Peer]) -> dict[str, int]:
+    """Bytes on disk of each peer, once none has changed for DISK_IDLE_SECONDS (or DISK_SECONDS have passed)."""
+    started = changed = time.monotonic()
+    usage = {peer.name: peer.disk() for peer in peers}
+    while time.monotonic() - changed < DISK_IDLE_SECONDS and time.monotonic() - started < DISK_SECONDS:
         time.sleep(2)
-        now = {each.name: each.disk() for each in contenders}
-        if now != seen:
-            seen, changed = now, time.monotonic()
-    return seen
+        now = {peer.name: peer.disk() for peer in peers}
+        if now != usage:
+            usage, changed = now, time.monotonic()
+    return usage
