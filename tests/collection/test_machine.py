@@ -29,7 +29,7 @@ from afterglow.log import trim
 from afterglow.log.batch import Batch, Op
 from tests.filters.reference import holds
 from tests.support.batches import DIMENSION, IDS, batches, ids, sparse_queries, vectors
-from tests.support.model import EVERYTHING, Model, Record, as_model, by_sparse_vector, distances, exactly
+from tests.support.model import EVERYTHING, Model, Record, as_pairs, by_sparse_vector, canonical, reference_distance
 from tests.support.stores import Clock, new_collection, quick_folder, stores_at
 
 WRITES = (Op.ADD, Op.UPDATE, Op.UPSERT)
@@ -135,7 +135,7 @@ class Machine(RuleBasedStateMachine):
         found = self.engines[at].get(self.scope, Selection(names, parse_where(where)), limit, offset, EVERYTHING)
         end = None if limit is None else offset + limit
         wanted = self.chosen(names, where)[offset:end]
-        assert exactly(as_model(found)) == exactly([(name, self.model.records[name]) for name in wanted])
+        assert canonical(as_pairs(found)) == canonical([(name, self.model.records[name]) for name in wanted])
 
     @rule(at=st.integers(0, 1), names=some_ids, where=wheres, k=st.integers(0, 12), query=vectors)
     def query(self, at: int, names: list[str] | None, where: Any, k: int, query: list[float]) -> None:
@@ -150,7 +150,8 @@ class Machine(RuleBasedStateMachine):
             raise AssertionError("a query for an id that is not there was answered")
         (hits,) = self.engines[at].query(self.scope, asked, k, selection, include)
         allowed = {
-            name: distances(self.space, asked[0], self.model.records[name]) for name in self.chosen(names, where)
+            name: reference_distance(self.space, asked[0], self.model.records[name])
+            for name in self.chosen(names, where)
         }
         assert len(set(hits.records.ids)) == len(hits.records.ids) == min(k, len(allowed))
         np.testing.assert_allclose(hits.distances, sorted(allowed.values())[:k], rtol=1e-6, atol=1e-6)
@@ -231,7 +232,7 @@ class Machine(RuleBasedStateMachine):
 
     @staticmethod
     def all_of(view: Snapshot) -> str:
-        return exactly(as_model(get_from(view, Selection(), None, 0, EVERYTHING)))
+        return canonical(as_pairs(get_from(view, Selection(), None, 0, EVERYTHING)))
 
 
 Machine.TestCase.settings = settings(
@@ -271,5 +272,5 @@ def test_a_long_programme_ends_as_the_model_says() -> None:
                 clock.skipped += 3
         for engine in [*engines, Engine(stores)]:
             found = engine.get(scope, Selection(), None, 0, EVERYTHING)
-            assert exactly(as_model(found)) == exactly([*model.records.items()])
+            assert canonical(as_pairs(found)) == canonical([*model.records.items()])
         stores.table.close()

@@ -56,7 +56,7 @@ def test_the_nearest_are_found(name: str) -> None:
         index(stores, replica, collection.id, idle=True)
         (part,) = replica.snapshot().row_groups
         assert part.graph is not None
-        assert part.graph.scalar is scalar
+        assert part.graph.vector_type is scalar
         asked = vectors[7::60]
         hits = engine.query(scope, asked, 10, Selection(), frozenset({Include.DISTANCES}))
         stores.table.close()
@@ -79,7 +79,7 @@ def test_what_joins_a_graph_may_change_its_kind_of_number() -> None:
             index(stores, replica, collection.id, idle=True)
             (part,) = replica.snapshot().row_groups
             assert part.graph is not None
-            scalars.append(part.graph.scalar)
+            scalars.append(part.graph.vector_type)
         asked = vectors[107::60]
         hits = engine.query(scope, asked, 10, Selection(), frozenset({Include.DISTANCES}))
         stores.table.close()

@@ -3,19 +3,21 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterglow.catalog import collections
+from afterglow.catalog import Collection, collections
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica, take_snapshot
 from afterglow.collection.time_travel import snapshot_cache
 from afterglow.collection.time_travel.point_in_time import PointInTime
+from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
 from afterglow.collection.types import Selection
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
-from tests.support.model import EVERYTHING, Model, as_model, exactly
+from tests.support.model import EVERYTHING, Model, as_pairs, canonical
 from tests.support.stores import KEEPING, new_collection, quick_folder, stores_at
 
 NAMES = [f"r{number}" for number in range(40)]
@@ -53,7 +55,7 @@ def indexed(stores: Stores, engine: Engine, programme: list[Batch | None]) -> tu
         moments[position] = model
     for position, then in moments.items():
         found = engine.get(scope, Selection(), None, 0, EVERYTHING, at=PointInTime(position=position))
-        assert exactly(as_model(found)) == exactly([*then.records.items()])
+        assert canonical(as_pairs(found)) == canonical([*then.records.items()])
         assert found.position == position
         count = engine.count(scope, at=PointInTime(position=position))
         assert (count.count, count.position) == (len(then.records), position)
@@ -95,15 +97,64 @@ def test_where_most_was_written_anew_since_the_log_alone_is_read() -> None:
         stores.table.close()
 
 
-def test_few_views_of_the_past_are_kept_within_bounds() -> None:
+def single_record_versions(stores: Stores, count: int) -> Collection:
+    """A collection whose only record was written `count` times: positions 1 to `count`."""
+    scope, collection = new_collection(stores)
+    engine = Engine(stores)
+    for number in range(count):
+        engine.write(scope, upsert(["r"], float(number)))
+    return collection
+
+
+def cached_positions(cache: SnapshotCache, collection: Collection, count: int) -> set[int]:
+    """The positions whose snapshot is in the cache; looking does not count as a use."""
+    positions = range(1, count + 1)
+    return {number for number in positions if cache.rows(collection.id, PointInTime(position=number)) is not None}
+
+
+@pytest.mark.parametrize(
+    ("uses", "expected"),
+    [
+        ([1, 2, 3, 4, 5], {2, 3, 4, 5}),
+        ([1, 2, 3, 4, 1, 5], {1, 3, 4, 5}),  # neither the first opened nor the last opened is evicted
+        ([1, 2, 3, 4, 2, 1, 5, 6], {1, 2, 5, 6}),
+        ([1, 2, 3, 4, 3, 2, 1, 5, 1, 6, 7], {1, 5, 6, 7}),
+    ],
+)
+def test_the_least_recently_used_snapshot_is_evicted_first(uses: list[int], expected: set[int]) -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder, replace(KEEPING, flush_ops=100))
+        collection = single_record_versions(stores, 7)
+        cache = SnapshotCache(stores)
+        for position in uses:
+            assert cache.snapshot(collection, PointInTime(position=position), None, {}).applied_seq == position
+        assert cached_positions(cache, collection, 7) == expected
+        stores.table.close()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 8), min_size=20, max_size=40))
+def test_any_sequence_of_uses_leaves_the_most_recent_snapshots(uses: list[int]) -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder, replace(KEEPING, flush_ops=100))
+        collection = single_record_versions(stores, 8)
+        cache = SnapshotCache(stores)
+        for end, position in enumerate(uses, 1):
+            cache.snapshot(collection, PointInTime(position=position), None, {})
+            recent = list(dict.fromkeys(reversed(uses[:end])))[:4]
+            assert cached_positions(cache, collection, 8) == set(recent)
+        stores.table.close()
+
+
+def test_snapshots_are_bounded_by_memtable_bytes_and_the_one_in_use_stays() -> None:
     with quick_folder() as folder:
         stores = stores_at(folder, replace(KEEPING, max_memtable_bytes=1))
-        scope, made = new_collection(stores)
+        scope, collection = new_collection(stores)
         engine = Engine(stores)
         for _ in range(8):
             engine.write(scope, upsert(NAMES, 1.0))
-        views = snapshot_cache.SnapshotCache(stores)
+        cache = SnapshotCache(stores)
         for position in range(1, 8):
-            assert views.snapshot(made, PointInTime(position=position), None, {}).applied_seq == position
-        assert len(views._snapshots) == 1
+            assert cache.snapshot(collection, PointInTime(position=position), None, {}).applied_seq == position
+            assert list(cache._snapshots) == [(collection.id, PointInTime(position=position))]
         stores.table.close()

@@ -24,7 +24,7 @@ from afterglow.jobs.indexer import flush_log, index
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.batches import DIMENSION, batches, ids, vectors
-from tests.support.model import EVERYTHING, Model, Record, as_model, exactly
+from tests.support.model import EVERYTHING, Model, Record, as_pairs, canonical
 from tests.support.stores import StillClock, new_collection, quick_folder, stores_at
 
 WRITES = (Op.ADD, Op.UPDATE, Op.UPSERT)
@@ -111,7 +111,7 @@ class Machine(RuleBasedStateMachine):
     def get(self, at: int, names: list[str] | None) -> None:
         found = self.engines[at].get(self.scope, Selection(names), None, 0, EVERYTHING)
         wanted = [name for name in self.visible() if names is None or name in names]
-        assert exactly(as_model(found)) == exactly([(name, self.model.records[name]) for name in wanted])
+        assert canonical(as_pairs(found)) == canonical([(name, self.model.records[name]) for name in wanted])
 
     @rule(at=st.integers(0, 1), names=st.none() | st.lists(ids, max_size=4), query=vectors)
     def query(self, at: int, names: list[str] | None, query: list[float]) -> None:

@@ -153,21 +153,21 @@ def test_an_indexer_that_is_killed_midway_leaves_nothing_to_mend(world: World, t
     program.write_text(
         "import sys\n"
         "from dataclasses import replace\n"
-        "from afterglow.deployment.aws import open_account\n"
-        "from afterglow.jobs.index_messages import work_on\n"
-        "from afterglow.deployment.base import NoQueue\n"
-        "from afterglow.settings import ON_AWS, Ambient, from_environment\n"
-        "settings, ambient = from_environment(defaults=ON_AWS), Ambient()\n"
-        "stores = open_account(settings, ambient).stores(settings, ambient, NoQueue())\n"
+        "from afterglow.deployment.aws import open_aws\n"
+        "from afterglow.deployment.base import NullQueue\n"
+        "from afterglow.jobs.index_messages import handle\n"
+        "from afterglow.settings import AWS_DEFAULTS, System, from_environment\n"
+        "settings, system = from_environment(defaults=AWS_DEFAULTS), System()\n"
+        "stores = open_aws(settings, system).stores(settings, system, NullQueue())\n"
         "print('ready', flush=True)\n"
         "while True:\n"
-        "    work_on(stores, sys.argv[1])\n"
+        "    handle(stores, sys.argv[1])\n"
     )
     message = f'{{"group": "{world.scope.collection}", "body": "{IDLE}"}}'
     settings = world.settings()
     environment = {
         f"AFTERGLOW_{name.upper()}": str(getattr(settings, name))
-        for name in ("table", "bucket", "cache", "fold_ops", "graph_rows", "inline_bytes")
+        for name in ("table", "bucket", "cache_dir", "flush_ops", "hnsw_min_rows", "log_inline_max_bytes")
     }
     expected: list[str] = []
     for round_ in range(8):
