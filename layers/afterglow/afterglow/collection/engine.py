@@ -74,7 +74,7 @@ class Engine:
         place = self.catalog.find_database(tenant, database)
         found = None if place is None else collections.by_name(self._stores.table, place, name)
         if found is None:
-            raise NotFound(f"Collection [{name}] does not exist")
+            raise collections.not_found(name)
         return found
 
     def get_collection_by_id(self, scope: Scope) -> Collection:
@@ -90,7 +90,7 @@ class Engine:
         if found is None or not sees(found.tenant, found.database):
             found = collections.by_id(self._stores.table, collection_id)
         if found is None or not sees(found.tenant, found.database):
-            raise NotFound(f"Collection [{collection_id}] does not exist.")
+            raise collections.not_found(collection_id)
         return found.tenant, found.database
 
     def list_collections(
@@ -200,7 +200,7 @@ class Engine:
         """For each query the nearest of the selected records, nearest first, as of now or of a moment."""
         view = self._reader.snapshot(scope, selection.ids, at)
         exact_rows = self._stores.settings.exact_search_max_rows
-        return read_path.query(view, queries, n_results, selection, include, exact_rows=exact_rows)
+        return read_path.query(view, queries, n_results, selection, include, exact_search_max_rows=exact_rows)
 
     def can_query_inline(
         self, scope: Scope, queries: int, n_results: int, selection: Selection, at: PointInTime | None = None
@@ -215,7 +215,7 @@ class Engine:
         """What each of the searches finds, all in one view; with `index_only`, in the checkpoint."""
         named = ranked_search.referenced_ids(searches)
         view = self._reader.snapshot(scope, named or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
-        return ranked_search.execute(view, searches, named, exact_rows=self._stores.settings.exact_search_max_rows)
+        return ranked_search.execute(view, searches, named, exact_search_max_rows=self._stores.settings.exact_search_max_rows)
 
     def can_search_inline(self, scope: Scope, searches: Sequence[Search], at: PointInTime | None = None) -> bool:
         """Whether such searches are sure to take about a millisecond."""

@@ -8,8 +8,8 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
-from afterglow.errors import NotFound
 from afterglow.filters.ast import Filter
 
 
@@ -44,7 +44,7 @@ def require_in_scope(scope: Scope, collection: Collection | None) -> Collection:
     """The collection, if it is there, in the tenant and database of the scope. Raises NotFound."""
     is_there = collection is not None and (collection.tenant, collection.database) == (scope.tenant, scope.database)
     if collection is None or not is_there:
-        raise NotFound(f"Collection [{scope.collection}] does not exist.")
+        raise collections.not_found(scope.collection)
     return collection
 
 

@@ -64,7 +64,7 @@ class In:
     """Rows whose value of `key` equals one of `values`, all of the kind `kind` (among floats, ints may stand)."""
 
     key: str
-    kind: ColumnType
+    value_type: ColumnType
     values: tuple[Scalar, ...]
     negated: bool = False
 

@@ -30,20 +30,20 @@ def insert_markers(text: str) -> str:
     for word in _words().finditer(text):
         start, end = word.span()
         if start > position:
-            pieces += _lead(mark), WITHIN.join(text[position:start])
-        pieces += _lead(STARTS), WITHIN.join(text[start:end])
+            pieces += _markers_before(mark), NO_BOUNDARY_LEAD.join(text[position:start])
+        pieces += _markers_before(STARTS), NO_BOUNDARY_LEAD.join(text[start:end])
         mark, position = ENDS, end
     if position < len(text):
-        pieces += _lead(mark), WITHIN.join(text[position:])
+        pieces += _markers_before(mark), NO_BOUNDARY_LEAD.join(text[position:])
         mark = NO_BOUNDARY
-    return "".join((*pieces, _lead(mark)))
+    return "".join((*pieces, _markers_before(mark)))
 
 
-def _lead(mark: str) -> str:
+def _markers_before(mark: str) -> str:
     return mark + mark + SEPARATOR
 
 
-WITHIN = _lead(NO_BOUNDARY)
+NO_BOUNDARY_LEAD = _markers_before(NO_BOUNDARY)
 
 
 @functools.cache

@@ -44,7 +44,7 @@ def evaluate(
     columns: ColumnSet,
     documents: StringColumn,
     candidates: Mask | None = None,
-    rows_of: Mapping[str, int] = NO_IDS,
+    row_of_id: Mapping[str, int] = NO_IDS,
 ) -> Mask:
     """Which rows satisfy the filter: bool_ per row, False outside `candidates` (None: every row is one).
 
@@ -52,11 +52,11 @@ def evaluate(
     here.
     """
     if isinstance(tree, And):
-        return _all_of(tree.children, columns, documents, candidates, rows_of)
+        return _all_of(tree.children, columns, documents, candidates, row_of_id)
     if isinstance(tree, Or):
-        return _any_of(tree.children, columns, documents, candidates, rows_of)
+        return _any_of(tree.children, columns, documents, candidates, row_of_id)
     if isinstance(tree, IdIn):
-        found = _named(columns, tree.ids, rows_of)
+        found = _rows_with_ids(columns, tree.ids, row_of_id)
     else:
         found = _evaluate_leaf(tree, columns, documents, candidates)
     if tree.negated:
@@ -77,9 +77,9 @@ def _evaluate_leaf(
         case MatchesRegex(pattern):
             from afterglow.filters import regex  # here, as few filters need it and a cold start counts
 
-            return _matching(regex.compile_regex(pattern), documents, candidates)
+            return _regex_matches(regex.compile_regex(pattern), documents, candidates)
         case Compare(key, comparison, value):
-            return _comparing(columns, key, Comparison.EQ if leaf.negated else comparison, value)
+            return _compare(columns, key, Comparison.EQ if leaf.negated else comparison, value)
         case In(key, kind, values):
             return _in(columns, key, kind, values)
         case ListContains(key, value):
@@ -120,23 +120,23 @@ def _cost(tree: Filter) -> int:
     return max(ranks, default=0)
 
 
-def _named(columns: ColumnSet, ids: Sequence[str], rows_of: Mapping[str, int]) -> Mask:
+def _rows_with_ids(columns: ColumnSet, ids: Sequence[str], rows_of: Mapping[str, int]) -> Mask:
     found = _no_rows(columns)
     found[[rows_of[each] for each in ids if each in rows_of]] = True
     return found
 
 
-def _matching(pattern: "Regex", documents: StringColumn, candidates: Mask | None) -> Mask:
+def _regex_matches(pattern: "Regex", documents: StringColumn, candidates: Mask | None) -> Mask:
     if pattern.is_literal:
         return documents.contains(pattern.literal, candidates)
     if pattern.prefilter is not None:
-        candidates = _matching(pattern.prefilter, documents, candidates)
+        candidates = _regex_matches(pattern.prefilter, documents, candidates)
     elif len(pattern.literal) >= MIN_PREFILTER_LENGTH:
         candidates = documents.contains(pattern.literal, candidates)
     return documents.matches(pattern, candidates)
 
 
-def _comparing(columns: ColumnSet, key: str, comparison: Comparison, value: Scalar) -> Mask:
+def _compare(columns: ColumnSet, key: str, comparison: Comparison, value: Scalar) -> Mask:
     kind = type_of(value)
     if isinstance(value, bool | str):
         lane = columns.column(key, kind)

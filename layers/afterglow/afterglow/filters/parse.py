@@ -87,7 +87,7 @@ def _where(value: object, depth: int) -> Filter:
         return Compare(key, comparison, scalar)
     match operator:
         case "$in" | "$nin":
-            return _among(key, wanted, negated=operator == "$nin")
+            return _in(key, wanted, negated=operator == "$nin")
         case "$contains" | "$not_contains" if key != DOCUMENT:
             return ListContains(key, _scalar(wanted), negated=operator == "$not_contains")
         case _:
@@ -133,7 +133,7 @@ def _document_condition(operator: str, operand: object) -> Contains | MatchesReg
             return None
 
 
-def _among(key: str, values: object, *, negated: bool) -> In:
+def _in(key: str, values: object, *, negated: bool) -> In:
     if not isinstance(values, list) or not values:
         raise _invalid_where()
     scalars = tuple(_scalar(value) for value in values)

@@ -73,7 +73,7 @@ def compile_regex(pattern: str) -> Regex:
             prefilter=loose if loose.program.search(b"") is None else None,
         )
     except RegexSyntaxError as fault:
-        raise InvalidArgument(_explained(pattern, fault)) from None
+        raise InvalidArgument(_error_message(pattern, fault)) from None
 
 
 def _unanchored(translation: Translation) -> Regex:
@@ -85,7 +85,7 @@ def _unanchored(translation: Translation) -> Regex:
     )
 
 
-def _explained(pattern: str, fault: RegexSyntaxError) -> str:
+def _error_message(pattern: str, fault: RegexSyntaxError) -> str:
     """The fault as Rust's parser shows it (and Chroma's text, spelling included)."""
     lines = [f"Regex syntax errror: regex parse error:\n    {pattern}"]
     if fault.length and "\n" not in pattern:

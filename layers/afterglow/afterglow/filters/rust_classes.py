@@ -98,7 +98,7 @@ def property_class(reader: Reader, letter: str, start: int) -> str:
 def _read(reader: Reader, modes: Modes, depth: int) -> _Set:
     start = reader.position - 1
     if not depth:
-        raise reader.fault("exceeded the maximum number of nested parentheses/brackets", start)
+        raise reader.syntax_error("exceeded the maximum number of nested parentheses/brackets", start)
     negated = reader.skip("^")
     current = _Set()
     if reader.skip("]"):
@@ -155,7 +155,7 @@ def _read_item(reader: Reader, modes: Modes, into: _Set, depth: int) -> None:
             if negated and items.count("\\p") == 1 and items.startswith("\\p"):
                 items = "\\P" + items[2:]
             elif negated:
-                raise reader.fault("a negated property of this kind is not supported within a class", start)
+                raise reader.syntax_error("a negated property of this kind is not supported within a class", start)
             into.properties.append(items)
         return
     low = _point(reader, modes, character, start)
@@ -168,10 +168,10 @@ def _read_item(reader: Reader, modes: Modes, into: _Set, depth: int) -> None:
             raise RegexSyntaxError("unclosed character class", start, 1)
         if following == "\\" and reader.peek() in tuple("dDsSwWpPbB"):
             reader.position += 1
-            raise reader.fault("invalid range boundary, must be a literal", second)
+            raise reader.syntax_error("invalid range boundary, must be a literal", second)
         high = _point(reader, modes, following, second)
         if high < low:
-            raise reader.fault("invalid character class range, the start must be <= the end", start)
+            raise reader.syntax_error("invalid character class range, the start must be <= the end", start)
     into.ranges.append((low, high))
 
 
@@ -180,7 +180,7 @@ def _point(reader: Reader, modes: Modes, character: str, start: int) -> int:
         return ord(character)
     letter = reader.next()
     if letter == "b":
-        raise reader.fault("invalid escape sequence found in character class", start)
+        raise reader.syntax_error("invalid escape sequence found in character class", start)
     return escaped_point(reader, letter, start, unicode=modes.unicode)
 
 
@@ -198,13 +198,13 @@ def _property(reader: Reader, letter: str, start: int) -> tuple[str, bool]:
     negated = letter == "P"
     name = reader.until("}") if reader.skip("{") else reader.next()
     if not name:
-        raise reader.fault("incomplete escape sequence, reached end of pattern prematurely", start)
+        raise reader.syntax_error("incomplete escape sequence, reached end of pattern prematurely", start)
     if name.startswith("^"):
         negated = not negated
         name = name[1:]
     items = property_items(name)
     if items is None or not _is_known(items):
-        raise reader.fault("Unicode property not found", start)
+        raise reader.syntax_error("Unicode property not found", start)
     return items, negated
 
 

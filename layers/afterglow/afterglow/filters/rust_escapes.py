@@ -49,7 +49,7 @@ class Reader:
         self.position = end + len(closing)
         return text
 
-    def fault(self, reason: str, start: int) -> RegexSyntaxError:
+    def syntax_error(self, reason: str, start: int) -> RegexSyntaxError:
         """The fault of what was read since `start`."""
         return RegexSyntaxError(reason, start, max(min(self.position, len(self.pattern)) - start, 1))
 
@@ -61,11 +61,11 @@ def escaped_point(reader: Reader, letter: str, start: int, *, unicode: bool) -> 
     if letter in HEX_DIGITS and letter:
         return _hexadecimal(reader, HEX_DIGITS[letter], start, unicode=unicode)
     if letter.isdigit() and letter.isascii():
-        raise reader.fault("backreferences are not supported", start)
+        raise reader.syntax_error("backreferences are not supported", start)
     if not letter:
-        raise reader.fault("incomplete escape sequence, reached end of pattern prematurely", start)
+        raise reader.syntax_error("incomplete escape sequence, reached end of pattern prematurely", start)
     if not letter.isascii() or letter.isalnum() or letter in "<>":
-        raise reader.fault("unrecognized escape sequence", start)
+        raise reader.syntax_error("unrecognized escape sequence", start)
     return ord(letter)
 
 
@@ -73,21 +73,21 @@ def _hexadecimal(reader: Reader, digits: int, start: int, *, unicode: bool) -> i
     if reader.skip("{"):
         text = reader.until("}")
         if text is None:
-            raise reader.fault("incomplete escape sequence, reached end of pattern prematurely", start)
+            raise reader.syntax_error("incomplete escape sequence, reached end of pattern prematurely", start)
         if not text:
-            raise reader.fault("hexadecimal literal empty", start)
+            raise reader.syntax_error("hexadecimal literal empty", start)
     else:
         text = reader.peek(digits)
         reader.position += len(text)
         if len(text) < digits:
-            raise reader.fault("incomplete escape sequence, reached end of pattern prematurely", start)
+            raise reader.syntax_error("incomplete escape sequence, reached end of pattern prematurely", start)
     if not all(digit in "0123456789abcdefABCDEF" for digit in text):
-        raise reader.fault("invalid hexadecimal digit", start)
+        raise reader.syntax_error("invalid hexadecimal digit", start)
     point = int(text, 16)
     if point > LAST_POINT or point in SURROGATES:
-        raise reader.fault("hexadecimal literal is not a Unicode scalar value", start)
+        raise reader.syntax_error("hexadecimal literal is not a Unicode scalar value", start)
     if not unicode and point >= FIRST_NOT_ASCII:
-        raise reader.fault("pattern can match invalid UTF-8", start)
+        raise reader.syntax_error("pattern can match invalid UTF-8", start)
     return point
 
 

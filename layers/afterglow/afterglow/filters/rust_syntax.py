@@ -79,7 +79,7 @@ class _Translator:
         self.is_anchored = self.has_edge = False
         self.boundaries = 0
         self.literal_runs = [""]
-        self.is_plain = True
+        self.is_all_literal = True
         self.has_alternatives = False
 
     def run(self) -> Translation:
@@ -99,7 +99,7 @@ class _Translator:
             has_boundary=self.boundaries > 0 and simpler is None,
             has_edge=self.has_edge,
             literal=literal,
-            is_literal=self.is_plain and bool(literal),
+            is_literal=self.is_all_literal and bool(literal),
         )
 
     def _read_one(self) -> None:
@@ -146,7 +146,7 @@ class _Translator:
         if literal:
             self.literal_runs[-1] += literal
             return
-        self.is_plain = False
+        self.is_all_literal = False
         if self.literal_runs[-1]:
             self.literal_runs.append("")
 
@@ -178,18 +178,18 @@ class _Translator:
     def _open(self, start: int) -> None:
         reader = self.reader
         if len(self.groups) > DEEPEST_NESTING:
-            raise reader.fault(f"exceeded the maximum number of nested parentheses/brackets ({DEEPEST_NESTING})", start)
+            raise reader.syntax_error(f"exceeded the maximum number of nested parentheses/brackets ({DEEPEST_NESTING})", start)
         outer = self.groups[-1].modes
         for look in LOOK_AROUND:
             if reader.skip(look):
-                raise reader.fault("look-around, including look-ahead and look-behind, is not supported", start)
+                raise reader.syntax_error("look-around, including look-ahead and look-behind, is not supported", start)
         if not reader.skip("?"):
             self.groups.append(_Group("(?:", outer, start))
             return
         if reader.skip("P<") or reader.skip("<"):
             name = reader.until(">")
             if name is None or not GROUP_NAME.fullmatch(name):
-                raise reader.fault("invalid capture group name", start)
+                raise reader.syntax_error("invalid capture group name", start)
             self.groups.append(_Group("(?:", outer, start))
             return
         self._open_with_flags(start, outer)
@@ -204,7 +204,7 @@ class _Translator:
                 negative = True
                 continue
             if flag not in KNOWN_FLAGS:
-                raise reader.fault(
+                raise reader.syntax_error(
                     "CRLF mode is not supported" if flag == "R" else "unrecognized flag", reader.position - 1
                 )
             if flag in "ims":
@@ -215,7 +215,7 @@ class _Translator:
             self.groups.append(_Group(f"(?{flags}:", modes, start))
             return
         if reader.position - start == len("(?)"):
-            raise reader.fault("repetition operator missing expression", start)
+            raise reader.syntax_error("repetition operator missing expression", start)
         self.groups[-1].modes = modes
         self._add(f"(?{flags})" if flags else "", can_repeat=False)
 
@@ -253,9 +253,9 @@ class _Translator:
             raise RegexSyntaxError("repetition quantifier expects a valid decimal", start + 1, 1)
         least, has_most, most = found[1], found[2], found[3]
         if most and int(most) < int(least):
-            raise reader.fault("invalid repetition count range, the start must be <= the end", start)
+            raise reader.syntax_error("invalid repetition count range, the start must be <= the end", start)
         if max(int(least), int(most or 0)) > MOST_REPETITIONS:
-            raise reader.fault(f"counted repetition of more than {MOST_REPETITIONS} is not supported", start)
+            raise reader.syntax_error(f"counted repetition of more than {MOST_REPETITIONS} is not supported", start)
         return f"{{{int(least)}}}" if has_most is None else f"{{{int(least)},{most and int(most)}}}"
 
     def _escape(self, start: int, modes: Modes) -> None:
@@ -282,7 +282,7 @@ class _Translator:
                 self._edge(boundary_markers.ENDS)
             case "b" | "B":
                 if letter == "b" and reader.peek() == "{" and reader.until("}") is not None:
-                    raise reader.fault("this kind of word boundary is not supported", start)
+                    raise reader.syntax_error("this kind of word boundary is not supported", start)
                 self._boundary(letter, modes)
             case _:
                 self._add_literal(escaped_point(reader, letter, start, unicode=modes.unicode))

@@ -40,9 +40,9 @@ class KnnQuery:
     """The k nearest to `query`, float32 (d,). Up to `exact_search_max_rows` filtered rows (of 384 dimensions) are all scored."""
 
     space: Space
-    query: Vectors
+    vector: Vectors
     k: int
-    exact_rows: int
+    exact_search_max_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +75,15 @@ def _knn_in_group(live: RowGroupView, mask: Mask | None, asked: KnnQuery) -> tup
     part = live.rows
     count = part.rows if mask is None else int(np.count_nonzero(mask))
     k = min(asked.k, count)
-    affordable = asked.exact_rows * _REFERENCE_DIMENSION // part.vectors.shape[1]
+    affordable = asked.exact_search_max_rows * _REFERENCE_DIMENSION // part.vectors.shape[1]
     is_almost_all = count >= _ALMOST_ALL * part.rows
     is_worth_it = k * _OVERSAMPLE <= _MOST_CANDIDATES and (is_almost_all or count > affordable)
     if live.graph is not None and is_worth_it:
-        rows = _candidates(live.graph, mask, asked.query, k, count / part.rows)
+        rows = _candidates(live.graph, mask, asked.vector, k, count / part.rows)
         if rows is not None:
-            return exact_knn.rerank(part, asked.space, asked.query, rows, k)
+            return exact_knn.rerank(part, asked.space, asked.vector, rows, k)
     chosen = None if mask is None else np.flatnonzero(mask)
-    return exact_knn.knn_scan(part, asked.space, asked.query, chosen, k)
+    return exact_knn.knn_scan(part, asked.space, asked.vector, chosen, k)
 
 
 def _candidates(graph: HnswIndex, mask: Mask | None, query: Vectors, k: int, share: float) -> Rows | None:

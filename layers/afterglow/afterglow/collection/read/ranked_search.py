@@ -100,11 +100,11 @@ def referenced_ids(searches: Sequence[Search]) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def execute(view: Snapshot, searches: Sequence[Search], named: Sequence[str], *, exact_rows: int) -> list[SearchResult]:
+def execute(view: Snapshot, searches: Sequence[Search], named: Sequence[str], *, exact_search_max_rows: int) -> list[SearchResult]:
     """What each search finds in a view that was asked with the ids `named`. Raises InvalidArgument, WrongDimension."""
     for each in searches:
         _check(view, each)
-    return [_answer(view, each, named, exact_rows) for each in searches]
+    return [_execute_one(view, each, named, exact_search_max_rows) for each in searches]
 
 
 def is_cheap(rows: int, searches: Sequence[Search]) -> bool:
@@ -128,7 +128,7 @@ def _check(view: Snapshot, asked: Search) -> None:
             raise WrongDimension(dimension, len(each.query))
 
 
-def _answer(view: Snapshot, asked: Search, named: Sequence[str], exact_rows: int) -> SearchResult:
+def _execute_one(view: Snapshot, asked: Search, named: Sequence[str], exact_rows: int) -> SearchResult:
     with phase("filter"):
         chosen = select.selection_masks(view, Selection(where=asked.filter), named)
     end = None if asked.limit is None else asked.offset + asked.limit
@@ -140,9 +140,9 @@ def _answer(view: Snapshot, asked: Search, named: Sequence[str], exact_rows: int
         with phase("search"):
             found = [_knn_scores(view, chosen, each, exact_rows) for each in asked.knn]
         with phase("rank"):
-            order = _ranked(view, asked.rank, found)
+            order = _rank(view, asked.rank, found)
             if asked.groups is not None:
-                order = _grouped(view, asked.groups, order)
+                order = _group(view, asked.groups, order)
             page = order.at(slice(asked.offset, end))
     with phase("fetch"):
         return SearchResult(fetch.materialize(view, page.groups, page.rows, asked.include), page.scores)
@@ -155,7 +155,7 @@ def _knn_scores(view: Snapshot, chosen: list[Mask | None], asked: DenseKnn | Spa
     return knn_planner.knn(view, chosen, KnnQuery(space, asked.query, asked.limit, exact_rows))
 
 
-def _ranked(view: Snapshot, rank: Rank, found: Sequence[Neighbors]) -> _RankedRows:
+def _rank(view: Snapshot, rank: Rank, found: Sequence[Neighbors]) -> _RankedRows:
     """Every record that the expression supports, in order. In it, records go by their place among all rows."""
     bases = np.cumsum([0, *(live.rows.rows for live in view.row_groups)])
     domain = evaluate(rank, [KnnHits(bases[each.groups] + each.rows, each.distances) for each in found])
@@ -173,7 +173,7 @@ def _row_seqs(view: Snapshot, parts: NDArray[np.int64], rows: NDArray[np.int64])
     return ordinals
 
 
-def _grouped(view: Snapshot, groups: GroupBy, order: _RankedRows) -> _RankedRows:
+def _group(view: Snapshot, groups: GroupBy, order: _RankedRows) -> _RankedRows:
     if not len(order.groups):
         return order
     columns = [live.rows.columns for live in view.row_groups]

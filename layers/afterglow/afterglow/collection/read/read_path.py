@@ -43,7 +43,7 @@ def query(
     selection: Selection,
     include: frozenset[Include],
     *,
-    exact_rows: int,
+    exact_search_max_rows: int,
 ) -> list[QueryResult]:
     """For each of the queries (m, d) the nearest selected records. Raises WrongDimension."""
     check_indexed(view.collection, selection)
@@ -58,7 +58,7 @@ def query(
     answers = []
     for each in queries:
         with phase("search"):
-            found = knn_planner.knn(view, chosen, KnnQuery(space, each, n_results, exact_rows))
+            found = knn_planner.knn(view, chosen, KnnQuery(space, each, n_results, exact_search_max_rows))
         with phase("fetch"):
             answers.append(QueryResult(fetch.materialize(view, found.groups, found.rows, include), found.distances))
     return answers

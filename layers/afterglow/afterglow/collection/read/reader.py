@@ -27,7 +27,7 @@ class CollectionReader:
     def __init__(self, stores: Stores, background: Executor | None) -> None:
         self._stores = stores
         self._cache = ReplicaCache(stores, background)
-        self._past = SnapshotCache(stores)
+        self._snapshots = SnapshotCache(stores)
 
     def snapshot(
         self, scope: Scope, ids: Sequence[str] | None = None, at: PointInTime | None = None, *, indexed: bool = False
@@ -60,14 +60,14 @@ class CollectionReader:
         opened = self._cache.open(scope.collection)
         seen = opened.replica.peek()
         if seen is not None:
-            write_path.observe(opened.end, seen)  # what reads have seen since the last write
-        return opened.end
+            write_path.observe(opened.log_end, seen)  # what reads have seen since the last write
+        return opened.log_end
 
     def observe(self, changed: Collection) -> None:
         """The collection was changed here: writes from now on know it."""
         opened = self._cache.peek(changed.id)
         if opened is not None:
-            write_path.observe(opened.end, changed)
+            write_path.observe(opened.log_end, changed)
 
     def trim(self) -> None:
         """After a request: close what is over the bounds."""
@@ -85,7 +85,7 @@ class CollectionReader:
     def warm_rows(self, collection_id: UUID, at: PointInTime | None = None) -> int | None:
         """Rows of a collection whose next view is likely to be had at once; None where it may take a while."""
         if at is not None:
-            return self._past.rows(collection_id, at)
+            return self._snapshots.rows(collection_id, at)
         opened = self._cache.peek(collection_id)
         return None if opened is None else opened.replica.warm_row_count()
 
@@ -98,4 +98,4 @@ class CollectionReader:
     def _point_in_time(self, scope: Scope, ids: Sequence[str] | None, at: PointInTime) -> Snapshot:
         collection = require_in_scope(scope, collections.by_id(self._stores.table, scope.collection))
         opened = self._cache.peek(scope.collection)
-        return self._past.snapshot(collection, at, ids, {} if opened is None else opened.replica.segments())
+        return self._snapshots.snapshot(collection, at, ids, {} if opened is None else opened.replica.segments())

@@ -27,7 +27,7 @@ class ReplayLimit:
     """How large a tail may grow: rows, and bytes of the batches that it is made of."""
 
     rows: int
-    size: int
+    byte_size: int
 
 
 class OpenCheckpoint:
@@ -37,29 +37,29 @@ class OpenCheckpoint:
     operations up to there, `clock` the time of the log there. `entries` are those applied, where they are `kept`.
     """
 
-    def __init__(self, key: str | None, memory: ReplicaState, *, kept: bool = False) -> None:
-        self.key = key
-        self.memory = memory
-        self.applied = memory.manifest.flushed_seq
-        self.ops = memory.manifest.flushed_ops
-        self.clock = memory.manifest.log_time
+    def __init__(self, key: str | None, state: ReplicaState, *, keep_entries: bool = False) -> None:
+        self.manifest_key = key
+        self.state = state
+        self.applied_seq = state.manifest.flushed_seq
+        self.applied_ops = state.manifest.flushed_ops
+        self.log_time = state.manifest.log_time
         self.memtable_bytes = 0
-        self.entries: list[Entry] | None = [] if kept else None
+        self.entries: list[Entry] | None = [] if keep_entries else None
 
-    def apply(self, loaded: Iterable[tuple[Entry, Batch | None]], most: ReplayLimit | None = None) -> None:
+    def apply(self, batches: Iterable[tuple[Entry, Batch | None]], limit: ReplayLimit | None = None) -> None:
         """Apply the entries that follow, in order; stop where the tail has grown to the `most`.
 
         What raises midway leaves it half applied: it must be thrown away then.
         """
-        for entry, batch in loaded:
-            if most is not None and (len(self.memory.memtable) >= most.rows or self.memtable_bytes > most.size):
+        for entry, batch in batches:
+            if limit is not None and (len(self.state.memtable) >= limit.rows or self.memtable_bytes > limit.byte_size):
                 return
-            self.clock = advance_log_time(self.clock, entry)
+            self.log_time = advance_log_time(self.log_time, entry)
             if batch is not None:
-                expiry = None if entry.ttl_key is None else TtlCutoff(entry.ttl_key, self.clock / 1000)
-                apply(self.memory, batch, expiry)
-            self.applied = entry.seq
-            self.ops += entry.op_count
+                expiry = None if entry.ttl_key is None else TtlCutoff(entry.ttl_key, self.log_time / 1000)
+                apply(self.state, batch, expiry)
+            self.applied_seq = entry.seq
+            self.applied_ops += entry.op_count
             self.memtable_bytes += entry.byte_size
             if self.entries is not None:
                 self.entries.append(entry)
@@ -69,26 +69,26 @@ def open_checkpoint(
     stores: Stores,
     collection: Collection,
     key: str | None,
-    present: Mapping[str, Segment],
+    open_segments: Mapping[str, Segment],
     *,
-    kept: bool = False,
+    keep_entries: bool = False,
 ) -> OpenCheckpoint:
     """The checkpoint that the manifest `key` names; segments that are `present` under their ids are not opened anew.
 
     Raises ObjectMissing, Corrupt, Unavailable, StorageFull.
     """
     if key is None:
-        return OpenCheckpoint(None, empty(collection.id), kept=kept)
+        return OpenCheckpoint(None, empty(collection.id), keep_entries=keep_entries)
     objects, settings = stores.objects, stores.settings
     manifest = manifests.load(objects, key)
     parameters = graph_parameters(collection)
-    objects.prefetch([file.key for info in manifest.segments if info.id not in present for file in info.objects])
+    objects.prefetch([file.key for info in manifest.segments if info.id not in open_segments for file in info.objects])
     segments = [
-        present.get(info.id) or Segment(objects, info, parameters, verify=settings.verify_checksums)
+        open_segments.get(info.id) or Segment(objects, info, parameters, verify=settings.verify_checksums)
         for info in manifest.segments
     ]
     dead = [read_deletions(objects, info) for info in manifest.segments]
-    return OpenCheckpoint(key, ReplicaState(manifest, segments, dead), kept=kept)
+    return OpenCheckpoint(key, ReplicaState(manifest, segments, dead), keep_entries=keep_entries)
 
 
 def empty(collection_id: UUID) -> ReplicaState:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from afterglow.catalog import collections
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
 from afterglow.collection.types import IndexingStatus
-from afterglow.errors import Corrupt, NotFound
+from afterglow.errors import Corrupt
 from afterglow.log import read as log
 from afterglow.segment import manifest as manifests
 from afterglow.segment.array_file import RESTORE_HINT
@@ -21,8 +22,8 @@ class UnflushedLog:
 
     collection: Collection
     ops: int
-    size: int
-    last: int
+    byte_size: int
+    last_seq: int
 
 
 def checkpoint_count(collection: Collection) -> int:
@@ -32,8 +33,8 @@ def checkpoint_count(collection: Collection) -> int:
 
 def unflushed(stores: Stores, collection_id: UUID) -> UnflushedLog | None:
     """What waits to be folded, None for a collection that is not there any more. Raises Corrupt, Unavailable."""
-    item = log.read_state(stores.table, collection_id)
-    return None if item is None else _after(stores, states.decode(item))
+    item = collections.read_state(stores.table, collection_id)
+    return None if item is None else _unflushed_after(stores, states.decode(item))
 
 
 def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
@@ -43,9 +44,9 @@ def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
     """
     missing: ObjectNotFound | None = None
     for _ in range(_LOOKS):
-        behind = _after(stores, collection)
+        behind = _unflushed_after(stores, collection)
         if behind is None:
-            raise NotFound(f"Collection [{collection.id}] does not exist.")
+            raise collections.not_found(collection.id)
         state = behind.collection
         try:
             flat = _unindexed_rows(stores, state)
@@ -67,7 +68,7 @@ def _unindexed_rows(stores: Stores, collection: Collection) -> int:
     return sum(segment.live_rows for segment in segments if not segment.has_graph)
 
 
-def _after(stores: Stores, collection: Collection) -> UnflushedLog | None:
+def _unflushed_after(stores: Stores, collection: Collection) -> UnflushedLog | None:
     """What follows the checkpoint of a state; of a newer one where there is, as its entries may be gone by now."""
     for _ in range(_LOOKS):
         if collection.is_dropped:
@@ -79,8 +80,8 @@ def _after(stores: Stores, collection: Collection) -> UnflushedLog | None:
             return UnflushedLog(
                 collection=collection,
                 ops=sum(entry.op_count for entry in news.entries),
-                size=sum(entry.byte_size for entry in news.entries),
-                last=news.entries[-1].seq if news.entries else collection.flushed_seq,
+                byte_size=sum(entry.byte_size for entry in news.entries),
+                last_seq=news.entries[-1].seq if news.entries else collection.flushed_seq,
             )
         collection = states.decode(news.state)
     raise Corrupt(f"the log of collection {collection.id} does not go on after its checkpoint; {RESTORE_HINT}")

@@ -17,14 +17,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from uuid import UUID
 
+from afterglow.catalog import collections, ttl
 from afterglow.catalog import state as states
-from afterglow.catalog import ttl
 from afterglow.catalog.model import Collection
 from afterglow.collection.replica.checkpoint import OpenCheckpoint, ReplayLimit, open_checkpoint, segments_by_id
 from afterglow.collection.replica.replica_state import RowGroupView, RowLocations
 from afterglow.collection.replica.ttl_filter import TtlCutoff
 from afterglow.collection.types import Scope, require_in_scope
-from afterglow.errors import AfterglowError, Corrupt, NotFound
+from afterglow.errors import AfterglowError, Corrupt
 from afterglow.log import read as log
 from afterglow.log.entry import Entry
 from afterglow.log.read import LogTrimmed
@@ -75,7 +75,7 @@ class Snapshot:
 
 def take_snapshot(loaded: OpenCheckpoint, collection: Collection, ids: Sequence[str] | None, moment: float) -> Snapshot:
     """A view of what is loaded. Raises Corrupt where a file was changed under its map."""
-    memory = loaded.memory
+    memory = loaded.state
     for segment in memory.segments:
         segment.verify_unchanged()
     return Snapshot(
@@ -83,9 +83,9 @@ def take_snapshot(loaded: OpenCheckpoint, collection: Collection, ids: Sequence[
         manifest=memory.manifest,
         row_groups=memory.row_groups(),
         records=memory.records,
-        applied_seq=loaded.applied,
-        applied_ops=loaded.ops,
-        log_time=loaded.clock,
+        applied_seq=loaded.applied_seq,
+        applied_ops=loaded.applied_ops,
+        log_time=loaded.log_time,
         as_of=moment,
         next_row_seq=memory.next_row_seq,
         locations=None if ids is None else memory.locate(ids),
@@ -136,7 +136,7 @@ class Replica:
     def segments(self) -> dict[str, Segment]:
         """The segments that are open here, by their ids."""
         loaded = self._checkpoint
-        return {} if loaded is None else segments_by_id(loaded.memory.segments)
+        return {} if loaded is None else segments_by_id(loaded.state.segments)
 
     def warm_row_count(self) -> int | None:
         """Rows in memory and maps, where the next view is likely to be had at once; None where it may take a while."""
@@ -144,7 +144,7 @@ class Replica:
         lately = self._stores.system.now() - self._last_read_at < _WARM_SECONDS
         if loaded is None or not lately or self._lock.locked():
             return None
-        return sum(segment.info.rows for segment in loaded.memory.segments) + len(loaded.memory.memtable)
+        return sum(segment.info.rows for segment in loaded.state.segments) + len(loaded.state.memtable)
 
     def peek(self) -> Collection | None:
         """The collection as it was when last read, None before that."""
@@ -166,20 +166,20 @@ class Replica:
         with self._lock:
             collection, loaded = self._catch_up(scope)
             if indexed:
-                loaded = OpenCheckpoint(loaded.key, loaded.memory.checkpoint_only())
+                loaded = OpenCheckpoint(loaded.manifest_key, loaded.state.checkpoint_only())
             self._last_read_at = self._stores.system.now()
             return take_snapshot(loaded, collection, ids, self._last_read_at)
 
     def _catch_up(self, scope: Scope | None) -> tuple[Collection, OpenCheckpoint]:
         if self._checkpoint is None:
-            found = self._observe(log.read_state(self._stores.table, self._id))
+            found = self._observe(collections.read_state(self._stores.table, self._id))
             self._checkpoint = self._load(found if scope is None else require_in_scope(scope, found))
         for _ in range(_ATTEMPTS):
             with phase("log"):
-                news = log.read_after(self._stores.table, self._id, self._checkpoint.applied)
+                news = log.read_after(self._stores.table, self._id, self._checkpoint.applied_seq)
             collection = self._observe(news.state)
             # Stubs that expired leave no gap to see where nothing follows them.
-            is_short = self._checkpoint.applied + len(news.entries) < collection.flushed_seq
+            is_short = self._checkpoint.applied_seq + len(news.entries) < collection.flushed_seq
             if news.trimmed or is_short:
                 self._checkpoint = self._load(collection)
                 continue
@@ -193,7 +193,7 @@ class Replica:
             except BaseException:
                 self._checkpoint = None  # a batch may be half applied
                 raise
-            if self._checkpoint.key != collection.manifest_key:
+            if self._checkpoint.manifest_key != collection.manifest_key:
                 self._schedule_refresh(collection)
             return collection, self._checkpoint
         raise Corrupt(f"the log of collection {self._id} does not go on after its checkpoint; {RESTORE_HINT}")
@@ -204,7 +204,7 @@ class Replica:
             known = self._collection = states.decode(item)
         if item is None or known is None or known.is_dropped:
             self._checkpoint = self._collection = None
-            raise NotFound(f"Collection [{self._id}] does not exist.")
+            raise collections.not_found(self._id)
         return known
 
     def _replay(self, loaded: OpenCheckpoint, entries: Sequence[Entry]) -> None:
@@ -223,9 +223,9 @@ class Replica:
             fresh = self._load_and_replay(collection)
             with self._lock:
                 present = self._checkpoint
-                if present is None or present.memory.manifest.number >= fresh.memory.manifest.number:
+                if present is None or present.state.manifest.number >= fresh.state.manifest.number:
                     return
-                missed = log.read_after(self._stores.table, self._id, fresh.applied)
+                missed = log.read_after(self._stores.table, self._id, fresh.applied_seq)
                 if not missed.trimmed:
                     self._replay(fresh, missed.entries)
                     self._checkpoint = fresh
@@ -241,7 +241,7 @@ class Replica:
         """The newest checkpoint with the log after it, as of about now."""
         for _ in range(_ATTEMPTS):
             fresh = self._load(collection)
-            news = log.read_after(self._stores.table, self._id, fresh.applied)
+            news = log.read_after(self._stores.table, self._id, fresh.applied_seq)
             if news.state is not None:
                 collection = states.decode(news.state)
             if news.trimmed:
@@ -264,7 +264,7 @@ class Replica:
                 missing = error
             news = log.read_after(self._stores.table, self._id, collection.flushed_seq)
             if news.state is None:
-                raise NotFound(f"Collection [{self._id}] does not exist.")
+                raise collections.not_found(self._id)
             newer = states.decode(news.state)
             if newer.manifest_key == collection.manifest_key:
                 break
@@ -272,6 +272,6 @@ class Replica:
         raise Corrupt(f"collection {self._id} cannot be opened: {missing}; {RESTORE_HINT}")
 
     def _open(self, collection: Collection) -> OpenCheckpoint:
-        present = () if self._checkpoint is None else self._checkpoint.memory.segments
+        present = () if self._checkpoint is None else self._checkpoint.state.segments
         kept = self._replay_limit is not None
-        return open_checkpoint(self._stores, collection, collection.manifest_key, segments_by_id(present), kept=kept)
+        return open_checkpoint(self._stores, collection, collection.manifest_key, segments_by_id(present), keep_entries=kept)

@@ -20,11 +20,11 @@ class OpenCollection:
 
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
-        self.end = LogEnd()
+        self.log_end = LogEnd()
 
     def peek(self) -> Collection | None:
         """The collection as last seen, without asking."""
-        return self.end.collection or self.replica.peek()
+        return self.log_end.collection or self.replica.peek()
 
 
 class ReplicaCache:

@@ -61,15 +61,15 @@ class ReplicaState:
         self.manifest = manifest
         self.segments = tuple(segments)
         self.deleted = list(dead)
-        self._sealed_groups = tuple(dead)
+        self._checkpoint_deletions = tuple(dead)
         self.memtable = Memtable()
         self.records = manifest.records
         self.next_row_seq = manifest.next_row_seq
-        self._shown: tuple[RowGroupView, ...] = ()
+        self._last_row_groups: tuple[RowGroupView, ...] = ()
 
     def checkpoint_only(self) -> "ReplicaState":
         """The checkpoint alone, as it was before anything was applied."""
-        return ReplicaState(self.manifest, self.segments, self._sealed_groups)
+        return ReplicaState(self.manifest, self.segments, self._checkpoint_deletions)
 
     def locate(self, ids: Sequence[str]) -> RowLocations:
         """Where the records of these ids live; the ids may repeat."""
@@ -111,8 +111,8 @@ class ReplicaState:
         parts = [RowGroupView(segment.rows, dead, segment.graph, segment.postings) for segment, dead in pairs]
         if len(self.memtable):
             parts.append(RowGroupView(self.memtable.as_row_group(), self.memtable.deleted))
-        self._shown = tuple(
+        self._last_row_groups = tuple(
             old if old is not None and old.rows is new.rows and old.deleted is new.deleted else new
-            for old, new in zip_longest(self._shown, parts)
+            for old, new in zip_longest(self._last_row_groups, parts)
         )
-        return self._shown
+        return self._last_row_groups

@@ -25,7 +25,7 @@ from afterglow.catalog.model import Collection, Database
 from afterglow.collection.time_travel import point_in_time
 from afterglow.collection.time_travel.point_in_time import PointInTime, ResolvedPoint
 from afterglow.collection.write.write_path import notify_indexer
-from afterglow.errors import NotFound, Unavailable
+from afterglow.errors import Unavailable
 from afterglow.log import entry as entries
 from afterglow.log import read as log
 from afterglow.log.entry import Entry, EntryKind
@@ -39,7 +39,7 @@ _ATTEMPTS = 20
 class ForkRequest:
     """What the fork is to be called, and where."""
 
-    place: Database
+    database: Database
     name: str
 
 
@@ -67,10 +67,7 @@ def fork(stores: Stores, source_id: UUID, wish: ForkRequest, moment: PointInTime
 
 
 def _state(stores: Stores, source_id: UUID) -> Collection:
-    item = log.read_state(stores.table, source_id)
-    if item is None:
-        raise NotFound(f"Collection [{source_id}] does not exist.")
-    return states.decode(item)
+    return collections.require_stored(stores.table, source_id)
 
 
 def _current_state(stores: Stores, source_id: UUID) -> ResolvedPoint:
@@ -79,7 +76,7 @@ def _current_state(stores: Stores, source_id: UUID) -> ResolvedPoint:
         news = log.read_after(stores.table, source_id, state.flushed_seq)
         newest = None if news.state is None else states.decode(news.state)
         if newest is None or newest.is_dropped or any(each.kind is EntryKind.SEAL for each in news.entries):
-            raise NotFound(f"Collection [{source_id}] does not exist.")
+            raise collections.not_found(source_id)
         if not news.trimmed and newest.manifest_key == state.manifest_key:
             base = None if newest.manifest_key is None else manifests.parse_key(newest.manifest_key)
             return ResolvedPoint(newest, base, tuple(news.entries))
@@ -93,9 +90,9 @@ def _new_state(stores: Stores, past: ResolvedPoint, wish: ForkRequest) -> Collec
         source,
         id=stores.system.new_id(),
         name=wish.name,
-        tenant=wish.place.tenant,
-        database=wish.place.name,
-        namespace_id=wish.place.namespace_id,
+        tenant=wish.database.tenant,
+        database=wish.database.name,
+        namespace_id=wish.database.namespace_id,
         manifest_key=None if base is None else base.key,
         flushed_seq=0 if base is None else base.flushed_seq,
         flushed_ops=0 if base is None else base.flushed_ops,

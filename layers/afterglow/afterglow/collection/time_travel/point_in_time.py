@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from afterglow.catalog import state as states
+from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
-from afterglow.errors import InvalidArgument, NotFound, Unavailable
+from afterglow.errors import InvalidArgument, Unavailable
 from afterglow.log import archive, entry
 from afterglow.log import read as log
 from afterglow.log.archive import Archive
@@ -60,10 +60,10 @@ class ResolvedPoint:
     @property
     def position(self) -> int:
         """The number of the last entry."""
-        return self.entries[-1].seq if self.entries else self.flushed
+        return self.entries[-1].seq if self.entries else self.flushed_seq
 
     @property
-    def flushed(self) -> int:
+    def flushed_seq(self) -> int:
         """The number of the entry after which `entries` begin."""
         return 0 if self.base is None else self.base.flushed_seq
 
@@ -76,15 +76,12 @@ def resolve(stores: Stores, collection: Collection, moment: PointInTime) -> Reso
     _validate(stores, collection, moment)
     for _ in range(_ATTEMPTS):
         try:
-            found = _found(stores, collection, moment)
+            found = _resolve_once(stores, collection, moment)
         except ObjectNotFound:
             found = None
         if found is not None:
             return found
-        item = log.read_state(stores.table, collection.id)
-        if item is None:
-            raise NotFound(f"Collection [{collection.id}] does not exist.")
-        collection = states.decode(item)
+        collection = collections.require_stored(stores.table, collection.id)
     raise Unavailable(f"collection {collection.id} is being folded too fast to read its past")
 
 
@@ -117,7 +114,7 @@ def _outside_retention(moment: PointInTime) -> InvalidArgument:
     return InvalidArgument(f"{moment} is past the time for which the past is kept (AFTERGLOW_RETENTION_SECONDS)")
 
 
-def _found(stores: Stores, collection: Collection, moment: PointInTime) -> ResolvedPoint | None:
+def _resolve_once(stores: Stores, collection: Collection, moment: PointInTime) -> ResolvedPoint | None:
     """None where somebody came between."""
     news = log.read_after(stores.table, collection.id, collection.flushed_seq)
     if news.trimmed:

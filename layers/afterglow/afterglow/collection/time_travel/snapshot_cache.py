@@ -61,15 +61,15 @@ class SnapshotCache:
             self._snapshots[name] = found
             while len(self._snapshots) > _MAX_SNAPSHOTS or (len(self._snapshots) > 1 and self._is_heavy()):
                 self._snapshots.popitem(last=False)
-        time = moment.time if moment.time is not None else found.clock
+        time = moment.time if moment.time is not None else found.log_time
         return take_snapshot(found, collection, ids, time / 1000)
 
     def rows(self, collection_id: UUID, moment: PointInTime) -> int | None:
         """Rows of a view that is kept and of which little is scanned; None where it may take a while."""
         found = self._snapshots.get((collection_id, moment))
-        if found is None or len(found.memory.memtable) > self._stores.settings.flush_ops:
+        if found is None or len(found.state.memtable) > self._stores.settings.flush_ops:
             return None
-        return sum(segment.info.rows for segment in found.memory.segments) + len(found.memory.memtable)
+        return sum(segment.info.rows for segment in found.state.segments) + len(found.state.memtable)
 
     def _is_heavy(self) -> bool:
         most = self._stores.settings.max_memtable_bytes
@@ -103,11 +103,11 @@ def rebase_on_latest(
 
     Raises Corrupt, Unavailable.
     """
-    scanned = len(then.memory.memtable)
-    if scanned <= stores.settings.flush_ops or collection.flushed_seq <= then.applied:
+    scanned = len(then.state.memtable)
+    if scanned <= stores.settings.flush_ops or collection.flushed_seq <= then.applied_seq:
         return then
     try:
-        missed = point_in_time.entries_since(stores, collection, then.applied)
+        missed = point_in_time.entries_since(stores, collection, then.applied_seq)
         if missed is None or sum(each.op_count for each in missed) > _MOST_MISSED:
             return then
         batches = [batch for _, batch in log.load_batches(stores, collection.id, missed) if batch is not None]
@@ -115,19 +115,19 @@ def rebase_on_latest(
     except (ObjectNotFound, LogTrimmed):
         return then  # replaced meanwhile; what there is answers, too
     touched = list({each for batch in batches for each in batch.ids})
-    located = then.memory.locate(touched)
+    located = then.state.locate(touched)
     existed = located.found
     if 2 * int(np.count_nonzero(existed)) > scanned:
         return then
-    memory = newest.memory
+    memory = newest.state
     here = memory.locate(touched)
     memory.delete([touched[each] for each in np.flatnonzero(here.found)], here.take(here.found))
     if existed.any():
         memory.memtable.append(
-            _rows(then.memory, [touched[each] for each in np.flatnonzero(existed)], located.take(existed))
+            _rows(then.state, [touched[each] for each in np.flatnonzero(existed)], located.take(existed))
         )
-    memory.records, memory.next_row_seq = then.memory.records, then.memory.next_row_seq
-    newest.applied, newest.ops, newest.clock = then.applied, then.ops, then.clock
+    memory.records, memory.next_row_seq = then.state.records, then.state.next_row_seq
+    newest.applied_seq, newest.applied_ops, newest.log_time = then.applied_seq, then.applied_ops, then.log_time
     return newest
 
 

@@ -25,14 +25,14 @@ from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
 from afterglow.collection.types import CountResult, Scope, require_in_scope
 from afterglow.columns.column import ColumnType
-from afterglow.errors import Busy, NotFound, Unavailable, WrongDimension
+from afterglow.errors import Busy, Unavailable, WrongDimension
 from afterglow.log import append
 from afterglow.log import read as log
 from afterglow.log.append import PendingEntry
 from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.metering import phase
-from afterglow.storage.ports import Item, Stores, Write
+from afterglow.storage.ports import Stores, Write
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def _reload(stores: Stores, end: LogEnd, collection_id: UUID, scope: Scope | Non
     """Learn the collection, where it is in the scope, and the end of its log from nothing. Raises NotFound."""
     end.collection = None
     for _ in range(_MAX_READS):
-        collection = require(log.read_state(stores.table, collection_id), collection_id)
+        collection = collections.require(stores.table, collection_id)
         if scope is not None:
             require_in_scope(scope, collection)
         news = log.read_after(stores.table, collection_id, collection.flushed_seq)
@@ -150,21 +150,14 @@ def _reload(stores: Stores, end: LogEnd, collection_id: UUID, scope: Scope | Non
 def _catch_up(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
     """Learn what was appended since the last look, and the collection. Raises NotFound."""
     news = log.read_after(stores.table, collection_id, end.seq)
-    collection = require(news.state, collection_id)
+    collection = collections.require_live(news.state, collection_id)
     return _reload(stores, end, collection_id) if news.trimmed else _record(stores, end, collection, news.entries)
-
-
-def require(item: Item | None, collection_id: UUID) -> Collection:
-    collection = None if item is None else states.decode(item)
-    if collection is None or collection.is_dropped:
-        raise NotFound(f"Collection [{collection_id}] does not exist.")
-    return collection
 
 
 def _record(stores: Stores, end: LogEnd, collection: Collection, entries: Sequence[Entry]) -> Collection:
     if any(entry.kind is EntryKind.SEAL for entry in entries):
         end.collection = None
-        raise NotFound(f"Collection [{collection.id}] does not exist.")
+        raise collections.not_found(collection.id)
     end.collection = collection
     end.seq = entries[-1].seq if entries else end.seq
     end.total_ops += sum(entry.op_count for entry in entries)
