@@ -37,13 +37,13 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Process a batch of messages; return the ids of those that failed."""
 
-    def process(message: SQSRecord) -> None:
+    def process(record: SQSRecord) -> None:
         succeeded = False
         try:
-            record_import(importer.work_on(message.body, goes_on=lambda: seconds_left(context) > 0))
+            record_import(importer.work_on(record.body, goes_on=lambda: seconds_left(context) > 0))
             succeeded = True
         finally:
-            if not succeeded and int(message.attributes.approximate_receive_count) >= settings.import_max_attempts:
-                importer.fail(message.body)
+            if not succeeded and int(record.attributes.approximate_receive_count) >= settings.import_max_attempts:
+                importer.fail(record.body)
 
     return dict(process_partial_response(event, process, processor, context))

@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from afterglow.aws_lambda.invocation import record, seconds_left
+from afterglow.aws_lambda.invocation import record_report, seconds_left
 from afterglow.aws_lambda.observability import instrument, logger
 from afterglow.deployment.aws import open_aws
 from afterglow.deployment.base import NullQueue
@@ -31,9 +31,9 @@ processor.raise_on_entire_batch_failure = False
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Process a batch of messages; return the ids of those that failed."""
 
-    def process(message: SQSRecord) -> None:
-        report = handle(stores, message.body, may_take=lambda seconds: seconds < seconds_left(context))
-        sent_at = int(message.attributes.sent_timestamp) / 1000
-        record(report, FlushLagSeconds=max(0.0, system.now() - sent_at), UnflushedOps=report.unflushed_ops)
+    def process(record: SQSRecord) -> None:
+        report = handle(stores, record.body, may_take=lambda seconds: seconds < seconds_left(context))
+        sent_at = int(record.attributes.sent_timestamp) / 1000
+        record_report(report, FlushLagSeconds=max(0.0, system.now() - sent_at), UnflushedOps=report.unflushed_ops)
 
     return dict(process_partial_response(event, process, processor, context))

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from afterglow.aws_lambda.invocation import record, seconds_left
+from afterglow.aws_lambda.invocation import record_report, seconds_left
 from afterglow.aws_lambda.observability import instrument
 from afterglow.deployment.aws import open_aws
 from afterglow.deployment.base import NullQueue
@@ -29,10 +29,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     match event.get("task"):
         case maintenance.ENQUEUE_STALE:
             report = maintenance.enqueue_stale(stores, has_time)
-            record(report, UnflushedOps=report.unflushed_ops)
+            record_report(report, UnflushedOps=report.unflushed_ops)
         case maintenance.CLEAN_UP:
             report = maintenance.clean_up(stores, has_time, settings.scrub_max_bytes)
-            record(report, DamagedObjects=report.damaged)
+            record_report(report, DamagedObjects=report.damaged)
         case other:
             raise InvalidArgument(f"expected task {maintenance.ENQUEUE_STALE} or {maintenance.CLEAN_UP}, got {other!r}")
     return asdict(report)

@@ -161,7 +161,7 @@ def test_the_indexer_ends_with_its_standard_input(folder: Path) -> None:
     )
     assert child.stdin is not None
     assert child.stdout is not None
-    child.stdin.write(b'{"collection":"00000000-0000-4000-8000-000000000000","quiet":true}\n')
+    child.stdin.write(b'{"collection":"00000000-0000-4000-8000-000000000000","idle":true}\n')
     child.stdin.flush()
     assert b"00000000-0000-4000-8000-000000000000" in child.stdout.readline()
     assert child.poll() is None

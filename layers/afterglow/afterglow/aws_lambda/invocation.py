@@ -20,7 +20,7 @@ def seconds_left(context: Any) -> float:
     return float(context.get_remaining_time_in_millis()) / 1000 - MARGIN_SECONDS
 
 
-def record(report: "IndexReport | MaintenanceReport", **metrics: float) -> None:
+def record_report(report: "IndexReport | MaintenanceReport", **metrics: float) -> None:
     """Have the invocation's line say what was done, and CloudWatch know these figures."""
     usage = current_usage()
     if usage is not None:

@@ -13,29 +13,26 @@ apart.
 
 import logging
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from afterglow.bulk.formats.detect import NPY, SUFFIX, is_auxiliary
 from afterglow.bulk.sources import FileSource, file_source
 from afterglow.bulk.types import ImportReport, Target
 from afterglow.collection import Engine
 from afterglow.collection.write.write_path import notify_indexer
+from afterglow.deployment.child_process import ChildProcess
 from afterglow.deployment.local import file_lock
 from afterglow.errors import AfterglowError
-from afterglow.settings import child_environment
 
 _log = logging.getLogger(__name__)
 
 FOLDER = "imports"
 _LOCK = "imports.lock"
+_WORKER = "afterglow.bulk.import_worker"
 _LOOK_SECONDS = 1.0
 _QUIET_SECONDS = 2.0
 _RETRY_SECONDS = 15.0
@@ -49,7 +46,7 @@ class Watcher:
         self._folder = path / FOLDER
         self._engine = engine
         self._closed = Event()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: ChildProcess | None = None
         self._seen: dict[Path, tuple[str, float]] = {}
         self._thread = Thread(target=self._run, name="afterglow-imports", daemon=True)
 
@@ -98,24 +95,15 @@ class Watcher:
         return ready
 
     def _import(self, ready: "list[WatchedFile]") -> bool:
-        command = [sys.executable, "-m", "afterglow.bulk.import_worker", str(self._path)]
-        asked = orjson.dumps([os.fspath(each.source.path) for each in ready], option=orjson.OPT_APPEND_NEWLINE)
-        with subprocess.Popen(  # noqa: S603  our own interpreter and module
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=child_environment(),
-            start_new_session=True,
-        ) as child:
-            self._child = child
-            assert child.stdin is not None
-            assert child.stdout is not None
-            child.stdin.write(asked)
-            child.stdin.flush()
-            for line in child.stdout:
-                self._note(orjson.loads(line))
-        self._child = None
-        return child.returncode == 0 or self._closed.is_set()
+        child = self._child = ChildProcess(_WORKER, str(self._path))
+        try:
+            child.send([os.fspath(file.source.path) for file in ready])
+            for report in child.replies():
+                self._note(report)
+        finally:
+            self._child = None
+            exit_code = child.close()
+        return exit_code == 0 or self._closed.is_set()
 
     def _note(self, receipt: dict[str, Any]) -> None:
         place = "{tenant}/{database}/{collection}".format(**receipt)

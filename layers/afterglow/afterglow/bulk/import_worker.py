@@ -1,15 +1,14 @@
-"""The process that imports the files of a watched directory: their paths come as a line of JSON, receipts go out.
+"""The process that imports files of a watched directory (`bulk.directory_watcher`, `deployment.child_process`).
 
-It ends at once when its standard input does, that is at the latest with the server that started it.
+The one request is the list of their paths; a reply is the report of a finished import. The exit code is 1 if a file must
+be tried again.
 """
 
 import logging
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from threading import Thread
-
-import orjson
 
 from afterglow.bulk import directory_watcher
 from afterglow.bulk.directory_watcher import FOLDER
@@ -17,21 +16,19 @@ from afterglow.bulk.import_file import NullListener, import_file
 from afterglow.bulk.import_store import ImportStore
 from afterglow.bulk.range_import import ImportContext
 from afterglow.bulk.sink import EngineSink
+from afterglow.deployment.child_process import ParentConnection
 from afterglow.deployment.open import open_deployment
 from afterglow.errors import AfterglowError
 from afterglow.jobs.start import start_engine
 from afterglow.settings import System, from_environment
 
-_NICENESS = 5
 _log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Import what standard input names; exits with 1 where something has to be tried again."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    os.nice(_NICENESS)
-    path, wanted = Path(sys.argv[1]), set(orjson.loads(sys.stdin.buffer.readline()))
-    Thread(target=_end_with_input, daemon=True).start()
+    """Import the files that the parent requests."""
+    parent = ParentConnection(exit_code=1)
+    path, paths = Path(sys.argv[1]), set(parent.receive())
     settings, system = from_environment(), System()
     engine = start_engine(open_deployment(path, settings, system), settings, system)
     stores, folder = engine.stores, path / FOLDER
@@ -39,7 +36,7 @@ def main() -> None:
     site = ImportContext(EngineSink(engine), ledger, settings, system)
     failed = False
     for each in directory_watcher.found_in(folder):
-        if os.fspath(each.source.path) not in wanted:
+        if os.fspath(each.source.path) not in paths:
             continue
         try:
             receipt = import_file(site, each.source, each.target, None, NullListener()).report
@@ -48,16 +45,9 @@ def main() -> None:
             _log.warning("import of %s is tried again: %s", each.source.path, error)
             failed = True
             continue
-        sys.stdout.buffer.write(receipt.encoded() + b"\n")
-        sys.stdout.buffer.flush()
+        parent.send(asdict(receipt))
     engine.close()
-    # The thread that waits for the end of standard input holds a lock that an orderly end would wait for.
-    os._exit(int(failed))
-
-
-def _end_with_input() -> None:
-    sys.stdin.buffer.read()
-    os._exit(1)
+    parent.exit(int(failed))
 
 
 if __name__ == "__main__":

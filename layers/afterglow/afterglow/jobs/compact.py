@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from afterglow.catalog import collections
 from afterglow.collection.replica.checkpoint import graph_parameters
 from afterglow.collection.replica.replica import Snapshot
-from afterglow.errors import NotFound
 from afterglow.jobs.commit import CommitConflict, commit_manifest
 from afterglow.jobs.compaction_policy import Compaction
 from afterglow.jobs.flush import with_deletions
@@ -97,9 +96,7 @@ def _commit(stores: Stores, view: Snapshot, written: SegmentInfo | None, taken: 
             new = _rebase(stores, replace(present, collection=view.collection.id), written, taken)
             commit_manifest(stores, view.collection.id, key, new)
         except (CommitConflict, ObjectNotFound):
-            state = collections.by_id(stores.table, view.collection.id)
-            if state is None:
-                raise NotFound(f"Collection [{view.collection.id}] does not exist.") from None
+            state = collections.require(stores.table, view.collection.id)
             if state.manifest_key is None or state.manifest_key == key:
                 raise
             key = state.manifest_key

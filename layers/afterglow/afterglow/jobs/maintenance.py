@@ -58,7 +58,7 @@ def enqueue_stale(stores: Stores, has_time: HasTime) -> MaintenanceReport:
         swept.collections += 1
         tail = unflushed(stores, each)
         if tail is not None and (tail.ops or not _is_caught_up(stores, tail.collection)):
-            stores.queue.send(str(each), f"{IDLE} {tail.last}")
+            stores.queue.send(str(each), f"{IDLE} {tail.last_seq}")
             swept.unflushed_ops += tail.ops
             swept.enqueued += 1
     return swept

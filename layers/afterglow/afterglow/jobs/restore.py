@@ -21,7 +21,6 @@ from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.write import write_path
 from afterglow.errors import InvalidArgument, NotFound
 from afterglow.log import entry as entries
-from afterglow.log import read as log
 from afterglow.storage.ports import Stores
 
 _LONGEST_NAME = 400
@@ -40,7 +39,7 @@ def restorable(stores: Stores, place: Database) -> Iterator[DroppedCollection]:
     """What was dropped of a database, the newest first. Raises Unavailable, Corrupt."""
     retention = stores.settings.retention_seconds
     for note in sorted(deletions.list_records(stores.table), key=lambda note: -note.deleted_at):
-        item = log.read_state(stores.table, note.id)
+        item = collections.read_state(stores.table, note.id)
         state = None if item is None else states.decode(item)
         until = note.deleted_at + retention
         is_there = state is not None and (state.tenant, state.database) == (place.tenant, place.name)

@@ -106,7 +106,7 @@ class _Identity:
 def _moment(stores: Stores, named: NamedCollection) -> _Identity | None:
     if (named.name, named.collection) not in collections.list_names(stores.table, named.database.namespace_id):
         return None
-    return _Identity(log.read_state(stores.table, named.collection))
+    return _Identity(collections.read_state(stores.table, named.collection))
 
 
 def _look(stores: Stores, named: NamedCollection, item: Item | None, looked: OnBytesRead) -> VerifyReport:
