@@ -18,7 +18,7 @@ LONG = "päss wörd 0123456789abcdefghi"
 
 def quick(password: str) -> bytes:
     """A bcrypt hash of the fewest rounds, spelled as `htpasswd -B` does."""
-    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).replace(b"$2b$", b"$2y$")
+    return bcrypt.hashpw(password.encode(), b"$2b$04$abcdefghijklmnopqrstuu").replace(b"$2b$", b"$2y$")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def quick(password: str) -> bytes:
         (LONG, quick(LONG)),
         ("x" * 100, quick("x" * 72)),
         ("", quick("")),
-        ("a\0b", bcrypt.hashpw(b"a\0b", bcrypt.gensalt(4))),
+        ("a\0b", bcrypt.hashpw(b"a\0b", b"$2b$04$abcdefghijklmnopqrstuu")),
     ],
 )
 def test_each_kind_of_hash(password: str, hashed: bytes) -> None:

@@ -5,20 +5,36 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.errors import Corrupt, StorageFull, Unavailable
-from afterglow.storage.local.table import SqliteTable
+from afterglow.errors import Corrupt, StorageFull, Unavailable, UnsupportedFormat
+from afterglow.storage.local.table import FORMAT, SqliteTable
 from afterglow.storage.ports import ConditionFailed, Item, Put
 from tests.contract.racing import in_threads
 
 
-def test_a_file_of_a_later_format_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "table.sqlite"
+def _with_format(path: Path, number: int) -> Path:
     SqliteTable(path).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute(f"PRAGMA user_version = {number}")
     connection.close()
-    with pytest.raises(Corrupt, match="table format 2"):
+    return path
+
+
+def test_a_file_of_a_later_format_is_refused(tmp_path: Path) -> None:
+    path = _with_format(tmp_path / "table.sqlite", FORMAT + 1)
+    expected = (
+        rf"table\.sqlite has format {FORMAT + 1}, this release reads format {FORMAT}; .*: upgrade to that release"
+    )
+    with pytest.raises(UnsupportedFormat, match=expected):
         SqliteTable(path)
+
+
+def test_a_file_of_the_older_release_is_refused_with_the_advice_to_export_and_import(tmp_path: Path) -> None:
+    path = _with_format(tmp_path / "table.sqlite", 1)
+    with pytest.raises(UnsupportedFormat, match=r"table\.sqlite has format 1") as raised:
+        SqliteTable(path)
+    assert "export each collection with that release (afterglow export)" in raised.value.message
+    assert "import the files into an empty directory with this one (afterglow import)" in raised.value.message
+    assert isinstance(raised.value, Corrupt)
 
 
 def test_a_file_that_is_no_database_is_corrupt_and_named(tmp_path: Path) -> None:
@@ -42,12 +58,12 @@ def test_a_damaged_page_is_corrupt_and_named(tmp_path: Path) -> None:
     damaged.close()
 
 
-def test_a_place_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"table\.sqlite"):
         SqliteTable(tmp_path / "not there" / "table.sqlite")
 
 
-def test_another_writer_that_holds_on_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_lock_held_too_long_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("afterglow.storage.local.table._BUSY_SECONDS", 0.05)
     path = tmp_path / "table.sqlite"
     table = SqliteTable(path)
@@ -65,9 +81,9 @@ def test_another_writer_that_holds_on_is_unavailable(tmp_path: Path, monkeypatch
     table.close()
 
 
-def test_a_full_disk_is_storage_full_and_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_is_storage_full_and_leaves_the_old_items(tmp_path: Path) -> None:
     table = SqliteTable(tmp_path / "table.sqlite")
-    table.put("p", "s", b"kept")
+    table.put("p", "s", b"old")
     pages = table._connection().execute("PRAGMA page_count").fetchone()[0]
     table._connection().execute(f"PRAGMA max_page_count = {pages + 4}")
     with pytest.raises(StorageFull, match=r"table\.sqlite"):
@@ -79,7 +95,7 @@ def test_a_full_disk_is_storage_full_and_leaves_what_was_there(tmp_path: Path) -
     table.close()
 
 
-def test_space_is_given_back(tmp_path: Path) -> None:
+def test_vacuum_returns_free_pages_to_the_file_system(tmp_path: Path) -> None:
     path = tmp_path / "table.sqlite"
     table = SqliteTable(path)
 
@@ -100,7 +116,7 @@ def test_space_is_given_back(tmp_path: Path) -> None:
 
 
 def test_a_backup_made_by_sqlite_is_served_like_the_original(tmp_path: Path) -> None:
-    """`VACUUM INTO` writes a file that is not in WAL mode, in which readers and writers would wait for each other."""
+    """`VACUUM INTO` writes a file that is not in WAL mode; without WAL, readers and writers block each other."""
     table = SqliteTable(tmp_path / "table.sqlite")
     table.put("p", "s", b"value")
     table._connection().execute("VACUUM INTO ?", (str(tmp_path / "backup.sqlite"),))
@@ -108,11 +124,11 @@ def test_a_backup_made_by_sqlite_is_served_like_the_original(tmp_path: Path) -> 
     restored = SqliteTable(tmp_path / "backup.sqlite")
     assert restored.get("p", "s") == Item("p", "s", b"value", 1)
     pragmas = ["journal_mode", "auto_vacuum"]
-    assert [restored._connection().execute(f"PRAGMA {each}").fetchone()[0] for each in pragmas] == ["wal", 2]
+    assert [restored._connection().execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in pragmas] == ["wal", 2]
     restored.close()
 
 
-def test_every_thread_has_a_connection_and_close_closes_them(tmp_path: Path) -> None:
+def test_every_thread_has_its_own_connection_and_close_closes_all(tmp_path: Path) -> None:
     table = SqliteTable(tmp_path / "table.sqlite")
     in_threads(4, lambda number: table.put("p", f"{number}", b""))
     assert len(table.query("p")) == 4
@@ -120,8 +136,8 @@ def test_every_thread_has_a_connection_and_close_closes_them(tmp_path: Path) -> 
     assert not Path(f"{tmp_path / 'table.sqlite'}-wal").exists()
 
 
-def test_readers_see_transactions_whole(tmp_path: Path) -> None:
-    """Two items that are always written together are never seen apart by one query; the port does not promise that."""
+def test_a_query_sees_all_of_a_transaction_or_nothing(tmp_path: Path) -> None:
+    """One query never sees only one of two items that are always written together; stronger than the port's promise."""
     table, other = SqliteTable(tmp_path / "table.sqlite"), SqliteTable(tmp_path / "table.sqlite")
 
     def work(number: int) -> int:

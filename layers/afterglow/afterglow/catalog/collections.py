@@ -17,7 +17,7 @@ from afterglow.catalog.deletions import DeletionRecord
 from afterglow.catalog.model import Collection, Database
 from afterglow.errors import AlreadyExists, NotFound, Unavailable
 from afterglow.settings import System
-from afterglow.storage.ports import Check, ConditionFailed, Delete, Put, Table, Write
+from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Table, Write
 
 _ATTEMPTS = 20
 
@@ -199,10 +199,35 @@ def _dropped_member(table: Table, collection: Collection) -> list[Put]:
 
 
 def require(table: Table, collection_id: UUID) -> Collection:
-    found = by_id(table, collection_id)
-    if found is None:
-        raise NotFound(f"Collection [{collection_id}] does not exist.")
-    return found
+    """Read the collection with this id. Raises NotFound when it is missing or dropped."""
+    return require_live(read_state(table, collection_id), collection_id)
+
+
+def require_live(item: Item | None, collection_id: UUID) -> Collection:
+    """Decode a collection's state item. Raises NotFound when it is missing or marked as dropped, Corrupt."""
+    collection = None if item is None else state.decode(item)
+    if collection is None or collection.is_dropped:
+        raise not_found(collection_id)
+    return collection
+
+
+def require_stored(table: Table, collection_id: UUID) -> Collection:
+    """Read a collection that may be dropped. Raises NotFound once its state item is purged, Corrupt."""
+    item = read_state(table, collection_id)
+    if item is None:
+        raise not_found(collection_id)
+    return state.decode(item)
+
+
+def read_state(table: Table, collection_id: UUID) -> Item | None:
+    """Read a collection's state item without its log; None when there is none."""
+    return table.get(keys.collection(collection_id), keys.STATE)
+
+
+def not_found(collection: UUID | str) -> NotFound:
+    """The error for a missing collection, in Chroma's words: an id ends with a full stop, a name without one."""
+    full_stop = "." if isinstance(collection, UUID) else ""
+    return NotFound(f"Collection [{collection}] does not exist{full_stop}")
 
 
 def _owner_of_name(table: Table, home: UUID, name: str) -> UUID | None:

@@ -1,4 +1,4 @@
-"""Reading what was appended (protocol: `afterglow.log`)."""
+"""Reading the entries of a log (protocol: `afterglow.log`)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.storage.ports import Item, Stores, Table
 
-_AT_ONCE = 8
+_FETCH_GROUP = 8
 
 
 class LogTrimmed(Exception):
-    """The entries asked for are folded and gone: begin again from the checkpoint."""
+    """The requested entries are flushed and trimmed: restart from the checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogSlice:
-    """What a log says to a reader: the entries it does not have yet, and the `STATE` item (None: no collection).
+    """The entries after a reader's position, and the `STATE` item (None: no collection).
 
-    `trimmed`: entries between are gone or stubs, so `entries` is of no use to this reader.
+    `trimmed`: some of them are missing or placeholders, so this reader cannot use `entries`.
     """
 
     entries: list[Entry]
@@ -35,20 +35,15 @@ def read_after(table: Table, collection_id: UUID, seq: int) -> LogSlice:
     """Everything after entry `seq`, in one strongly consistent query."""
     items = table.query(keys.collection(collection_id), after=entries.key(seq))
     state = items.pop() if items and items[-1].sk == keys.STATE else None
-    found = [entries.decode(item) for item in items]
-    expected = range(seq + 1, seq + 1 + len(found))
-    if any(entry.seq != number for entry, number in zip(found, expected, strict=True)):
+    decoded = [entries.decode(item) for item in items]
+    expected = range(seq + 1, seq + 1 + len(decoded))
+    if any(entry.seq != number for entry, number in zip(decoded, expected, strict=True)):
         return LogSlice([], state, trimmed=True)
-    return LogSlice(found, state, trimmed=any(entry.kind is EntryKind.PLACEHOLDER for entry in found))
-
-
-def read_state(table: Table, collection_id: UUID) -> Item | None:
-    """The `STATE` item alone: where a reader that knows nothing begins, so as not to read what is folded."""
-    return table.get(keys.collection(collection_id), keys.STATE)
+    return LogSlice(decoded, state, trimmed=any(entry.kind is EntryKind.PLACEHOLDER for entry in decoded))
 
 
 def last_entry(table: Table, collection_id: UUID) -> Entry | None:
-    """The newest entry that still has an item, or None."""
+    """The newest entry that still has an item, None in an empty log."""
     newest = table.query(
         keys.collection(collection_id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL, limit=1, reverse=True
     )
@@ -56,38 +51,31 @@ def last_entry(table: Table, collection_id: UUID) -> Entry | None:
 
 
 def load_batches(stores: Stores, collection_id: UUID, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Batch | None]]:
-    """Each entry with its batch, None where it is of another kind; a few objects are fetched at a time.
+    """Each entry with its batch, None where it is of another kind; fetches a few objects at a time.
 
-    Raises Trimmed when an entry was folded meanwhile, Corrupt when it is damaged or lost.
+    Raises LogTrimmed when an entry was flushed and trimmed meanwhile, Corrupt when it is damaged or lost.
     """
-    for start in range(0, len(entries), _AT_ONCE):
-        group = entries[start : start + _AT_ONCE]
-        named = [entry.payload_key for entry in group if entry.payload_key is not None]
-        found = dict(zip(named, stores.objects.get_many(named), strict=True)) if named else {}
+    for start in range(0, len(entries), _FETCH_GROUP):
+        group = entries[start : start + _FETCH_GROUP]
+        payload_keys = [entry.payload_key for entry in group if entry.payload_key is not None]
+        payloads = dict(zip(payload_keys, stores.objects.get_many(payload_keys), strict=True)) if payload_keys else {}
         for entry in group:
             if entry.kind is not EntryKind.BATCH:
                 yield entry, None
             else:
-                yield (
-                    entry,
-                    _decoded(
-                        stores,
-                        collection_id,
-                        entry,
-                        None if entry.payload_key is None else found.pop(entry.payload_key),
-                    ),
-                )
+                frame = None if entry.payload_key is None else payloads.pop(entry.payload_key)
+                yield entry, _decode_batch(stores, collection_id, entry, frame)
 
 
-def _decoded(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes | None) -> Batch:
+def _decode_batch(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes | None) -> Batch:
     name = f"log entry {entry.seq} of collection {collection_id}"
     if entry.payload is not None:
         return frames.decode(entry.payload, name)
     if entry.payload_key is None:
         raise Corrupt(f"{name} has no batch")
     if frame is None:
-        present = stores.table.get(keys.collection(collection_id), entries.key(entry.seq))
-        if present is None or entries.decode(present).kind is EntryKind.PLACEHOLDER:
+        current = stores.table.get(keys.collection(collection_id), entries.key(entry.seq))
+        if current is None or entries.decode(current).kind is EntryKind.PLACEHOLDER:
             raise LogTrimmed
         raise Corrupt(f"{name} is lost: object {entry.payload_key} is missing; restore it from a backup")
     return frames.decode(frame, f"{name} (object {entry.payload_key})")

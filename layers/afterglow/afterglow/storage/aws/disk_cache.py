@@ -159,7 +159,7 @@ class DiskCache:
         if missing > sum(self._evict(missing)) and missing > 0:
             raise StorageFull(
                 f"no room for {size} bytes among the {self.limit_bytes} of the cache, the rest is in use:"
-                f" raise {PREFIX}CACHE_BYTES and the storage behind {self._folder}"
+                f" raise {PREFIX}CACHE_MAX_BYTES and the storage behind {self._folder}"
             )
 
     def _allocate(self, descriptor: int, size: int) -> None:
