@@ -1,4 +1,4 @@
-# `make run` and `make test` are all a newcomer needs; `make help` lists the rest.
+# `make run` and `make test` suffice to start; `make help` lists all targets.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,39 +12,39 @@ ARCHITECTURE ?= arm64
 UPGRADE ?=
 # The functions' Python: what SAM builds for and MiniStack runs them with.
 PYTHON_LAMBDA ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python3.13) python3.13)
-# The clients that judge the server, each as it was released: Python's, and (where there is npm) TypeScript's.
-JUDGES := $(patsubst $(DEPENDENCIES)/clients/%.txt,.venv-clients-%/.ready,$(wildcard $(DEPENDENCIES)/clients/*.txt)) \
+# Released Chroma clients that the server is tested with: Python's, and TypeScript's where npm is installed.
+CLIENTS := $(patsubst $(DEPENDENCIES)/clients/%.txt,.venv-clients-%/.ready,$(wildcard $(DEPENDENCIES)/clients/*.txt)) \
   $(if $(shell command -v npm),$(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/clients/typescript/*/package-lock.json)))
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-stack test-clients test-openapi test-deploy build deploy lint format bench bench-search bench-scale docs lock clean
+.PHONY: help run demo test test-all test-stack test-clients test-openapi test-deploy build deploy lint format bench bench-search bench-load docs lock release clean
 
-help: ## this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.ready ## serve the Chroma API on http://localhost:8000, data in ./data; ARGS="--port 8123" hands options on
+run: $(VENV)/.ready ## serve the Chroma API on http://localhost:8000, data in ./data; options with ARGS="--port 8123"
 	@exec $(BIN)/afterglow run --path ./data --host 127.0.0.1 --port 8000 $(ARGS)
 
-demo: $(VENV)/.ready ## load a small sample of real data, ask a few questions, print the answers
+demo: $(VENV)/.ready ## load 2,000 Debian packages, run a few queries, print the results
 	@exec $(BIN)/afterglow demo $(ARGS)
 
-test: $(VENV)/.ready-dev ## the tests, a few minutes; ARGS="-k filters" hands options on
+test: $(VENV)/.ready-dev ## run the tests, a few minutes; options with ARGS="-k filters"
 	$(BIN)/python -m pytest $(ARGS)
 
-test-all: $(VENV)/.ready-dev ## the tests and the slow ones (crashes, concurrency, long random programmes)
+test-all: $(VENV)/.ready-dev ## run the tests and the slow ones (crashes, concurrency, long random scenarios)
 	$(BIN)/python -m pytest -m "not stack and not clients" $(ARGS)
 
-test-stack: $(VENV)/.ready-dev .venv-ministack/.ready .venv-sam/.ready .venv-runtime/.ready ## build, deploy on an emulated account, and use it there
+test-stack: $(VENV)/.ready-dev .venv-ministack/.ready .venv-sam/.ready .venv-runtime/.ready ## build, deploy to an emulated AWS account, and use the deployment
 	$(BIN)/python -m pytest -m stack $(ARGS)
 
-test-clients: $(VENV)/.ready-dev $(JUDGES) ## every generation of Chroma's clients, genuine, against the server
+test-clients: $(VENV)/.ready-dev $(CLIENTS) ## run released Chroma clients of every generation against the server
 	$(BIN)/python -m pytest -m clients $(ARGS)
 
-test-openapi: $(VENV)/.ready-dev .venv-schemathesis/.ready ## ask a server everything that its OpenAPI document promises to answer
+test-openapi: $(VENV)/.ready-dev .venv-schemathesis/.ready ## fuzz a server by its OpenAPI document
 	$(BIN)/python -m pytest -m slow tests/api/test_described.py $(ARGS)
 
-test-deploy: $(VENV)/.ready-dev .venv-hadolint/.ready .nginx/.ready ## images, units and the nginx site in deploy/, as far as they can be tried here
+test-deploy: $(VENV)/.ready-dev .venv-hadolint/.ready .nginx/.ready ## test the images, systemd units and nginx site in deploy/
 	$(BIN)/python -m pytest -m "not stack" tests/deploy $(ARGS)
 
 build: .venv-sam/.ready ## build the functions and layers for AWS; ARCHITECTURE=x86_64 for the other processor
@@ -59,30 +59,33 @@ lint: $(VENV)/.ready-dev ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-format: $(VENV)/.ready-dev ## rewrite the sources in the one format
+format: $(VENV)/.ready-dev ## format the sources
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.ready-dev ## measure this server and the genuine one side by side, print one table
+bench: $(VENV)/.ready-dev ## measure Afterglow and Chroma side by side, print one table
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-bench-search: $(VENV)/.ready-dev ## how often vectors, BM25 and both find what was asked for, and how fast; ARGS="--corpus FOLDER"
-	$(BIN)/python -m tests.benchmarks.hybrid $(ARGS)
+bench-search: $(VENV)/.ready-dev ## measure hit rate and latency of vector, BM25 and hybrid search; ARGS="--corpus FOLDER"
+	$(BIN)/python -m tests.benchmarks.search_quality $(ARGS)
 
-bench-scale: $(VENV)/.ready-dev ## bulk loads of 100,000 and of a million records: what a row costs, memory, disk; ARGS="--folder FOLDER"
-	$(BIN)/python -m tests.benchmarks.scale $(ARGS)
+bench-load: $(VENV)/.ready-dev ## bulk loads of 100,000 and of a million records: cost per row, memory, disk; ARGS="--folder FOLDER"
+	$(BIN)/python -m tests.benchmarks.bulk_load $(ARGS)
 
-docs: $(VENV)/.ready-dev ## write the tables in the docs anew from the code; BENCH=file puts a bench's table into its page
-	$(BIN)/python -m tests.docs.written $(BENCH)
+docs: $(VENV)/.ready-dev ## regenerate the tables in the docs; BENCH=file adds a benchmark's table
+	$(BIN)/python -m tests.docs.generated $(BENCH)
 
-lock: $(VENV)/.ready-dev ## write the pinned, hashed requirements anew from pyproject.toml; UPGRADE=1 takes current releases
+lock: $(VENV)/.ready-dev ## regenerate the pinned, hashed requirements; UPGRADE=1 takes current releases
 	PATH="$(CURDIR)/$(BIN):$$PATH" UPGRADE="$(UPGRADE)" bash $(DEPENDENCIES)/lock.sh
 
-clean: ## remove the environment and every cache; ./data stays
+release: $(VENV)/.ready-dev ## build and check the sdist and the wheel, tag the version; needs a clean tree, uploads nothing
+	bash .ci/release $(BIN)
+
+clean: ## remove the environment and all caches; ./data stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
 
-# The stamps make each installation run once, and again when what it installs has changed.
+# Stamp files: each installation runs once, and again when its requirements change.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL_SELF := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 
@@ -96,7 +99,7 @@ $(VENV)/.ready: $(DEPENDENCIES)/requirements.txt $(DEPENDENCIES)/requirements-bu
 	$(INSTALL_SELF)
 	@touch $@
 
-# Programs of the tests. Some pin another botocore than the library, so each has an environment of its own.
+# Programs of the tests. Some pin another botocore than the library, so each has its own environment.
 .venv-%/.ready: $(DEPENDENCIES)/requirements-%.txt
 	$(PYTHON_LAMBDA) -m venv --clear .venv-$*
 	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $<
@@ -108,11 +111,11 @@ $(VENV)/.ready: $(DEPENDENCIES)/requirements.txt $(DEPENDENCIES)/requirements-bu
 	$(BIN)/uv pip install --quiet --python .venv-clients-$*/bin/python --no-deps --require-hashes -r $<
 	@touch $@
 
-# Debian's nginx, unpacked and not installed. Where it cannot be had, its tests are skipped and say so.
+# Debian's nginx, unpacked and not installed. Without it, its tests are skipped with a message.
 .nginx/.ready:
 	@mkdir -p .nginx
 	@cd .nginx && if apt-get download -qq nginx; then dpkg-deb --extract nginx_*.deb . && touch .ready; \
-	  else echo "nginx cannot be downloaded by apt-get: what needs it is skipped" >&2; fi
+	  else echo "nginx cannot be downloaded by apt-get: its tests are skipped" >&2; fi
 
 %/node_modules/.ready: %/package-lock.json
 	npm ci --prefix $* --omit=optional --omit=peer --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.deploy.dockerfiles import Instruction, Stage, stages
-from tests.docs.written import ROOT
+from tests.docs.generated import ROOT
 
 _PASSED = (
     "PIP_",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import bcrypt
 
-from tests.docs.written import ROOT
+from tests.docs.generated import ROOT
 from tests.support.server import HOST, Server, free_port
 
 SITE = ROOT / "deploy" / "nginx" / "afterglow.conf"

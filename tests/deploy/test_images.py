@@ -12,7 +12,7 @@ import pytest
 from afterglow.api.v2.routes import ROUTES
 from tests.deploy import images
 from tests.deploy.dockerfiles import Instruction, Stage, stages
-from tests.docs.written import ROOT
+from tests.docs.generated import ROOT
 
 SERVER = ROOT / "Dockerfile"
 LAMBDA = ROOT / "deploy" / "lambda.Dockerfile"

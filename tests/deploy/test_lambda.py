@@ -12,7 +12,7 @@ import pytest
 
 from tests.deploy import images
 from tests.deploy.test_images import LAMBDA, NEEDED
-from tests.docs.written import ROOT
+from tests.docs.generated import ROOT
 from tests.functions.loading import event, variables
 from tests.functions.test_api import STORY
 from tests.support.aws import make

@@ -12,7 +12,7 @@ from afterglow.cli.main import parser
 from tests.deploy import images
 from tests.deploy.dockerfiles import stages
 from tests.deploy.nginx import SITE
-from tests.docs.written import ROOT
+from tests.docs.generated import ROOT
 
 PAGE = ROOT / "docs" / "deploying.md"
 BLOCKS = re.findall(r"^```sh( install)?\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)

@@ -14,7 +14,7 @@ import pytest
 
 from afterglow.cli.main import parser
 from tests.deploy import confined
-from tests.docs.written import ROOT
+from tests.docs.generated import ROOT
 from tests.support.server import HOST, afterglow_command, free_port, script, spawn, wait_until_ready
 
 DEPLOY = ROOT / "deploy"

@@ -1,7 +1,7 @@
-"""The architecture diagram, drawn from the templates: Mermaid, with a node for each resource that does something.
+"""The architecture diagram, generated from the templates: Mermaid, with a node for each active resource.
 
-Arrows follow calls and messages. Those of functions come from what their roles may do, the others from events, routes
-and the queue's redrive policy.
+Arrows are calls and messages: a function's come from the permissions of its role, the others from events, routes and
+the queues' redrive policies.
 """
 
 import re
@@ -28,31 +28,33 @@ VERBS = {
     **dict.fromkeys(("DeleteItem", "DeleteObject"), "delete"),
     "SendMessage": "send",
 }
-"""What an arrow says of the actions of a policy. Events draw the arrows of receiving; logs and traces have none, nor
-has listing, which the API may do only to be told that an object is missing."""
+"""The label of an arrow by the actions of a policy. Events give the arrows of receiving; logs, traces and listing have
+none (the API may list only so that S3 reports a missing object as missing)."""
 
 
 def mermaid() -> str:
     """The diagram, as a block of markdown."""
     nodes = [*_nodes("template", templates.read(TEMPLATE))]
-    lines = ["```mermaid", "flowchart LR", '  clients(["clients"])', *(f"  {each}" for each in nodes)]
+    lines = ["```mermaid", "flowchart LR", '  clients(["clients"])', *(f"  {node}" for node in nodes)]
     for name, path in NESTED.items():
         inner = list(_nodes(name, templates.read(path)))
         if inner:
-            lines += [f'  subgraph {name}["infra/{path.name}"]', *(f"    {each}" for each in inner), "  end"]
-    lines += [f"  {each}" for each in dict.fromkeys([*_requests(), *_events(), *_rights(), *_failures(), *_alarms()])]
+            lines += [f'  subgraph {name}["infra/{path.name}"]', *(f"    {node}" for node in inner), "  end"]
+    lines += [
+        f"  {arrow}" for arrow in dict.fromkeys([*_requests(), *_events(), *_permissions(), *_failures(), *_alarms()])
+    ]
     return "\n".join([*lines, "```"]) + "\n"
 
 
 def _nodes(stack: str, template: dict[str, Any]) -> Iterator[str]:
     alarms = 0
-    for name, each in template["Resources"].items():
-        service, shape = SHAPES.get(each["Type"], ("", ""))
-        if each["Type"] == "AWS::CloudWatch::Alarm":
+    for name, resource in template["Resources"].items():
+        service, shape = SHAPES.get(resource["Type"], ("", ""))
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
             alarms += 1
         elif service:
             yield f"{name}{shape.format(f'{name}<br/>{service}')}"
-        for event, schedule in _schedules(each):
+        for event, schedule in _schedules(resource):
             expression = schedule["Properties"]["ScheduleExpression"]
             yield f'{name}{event}(["{expression}<br/>EventBridge"])'
     if alarms:
@@ -66,7 +68,7 @@ def _schedules(resource: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _resource(value: Any, path: Path = TEMPLATE) -> str:
-    """The logical name of the resource that a value of a template means, in whichever stack it is."""
+    """The logical name of the resource that a template value refers to, in any of the stacks."""
     if "Ref" in value:
         return str(value["Ref"]).partition(".")[0]
     name, attribute = value["Fn::GetAtt"]
@@ -86,28 +88,28 @@ def _requests() -> Iterator[str]:
 
 def _events() -> Iterator[str]:
     for name, function in templates.functions().items():
-        for event, each in function.get("Events", {}).items():
-            if each["Type"] == "SQS":
-                yield f"{_resource(each['Properties']['Queue'])} -->|batches| {name}"
+        for event, source in function.get("Events", {}).items():
+            if source["Type"] == "SQS":
+                yield f"{_resource(source['Properties']['Queue'])} -->|batches| {name}"
             else:
-                task = re.sub(r'[{}"]', "", each["Properties"]["Input"])
+                task = re.sub(r'[{}"]', "", source["Properties"]["Input"])
                 yield f"{name}{event} -->|{task}| {name}"
 
 
-def _rights() -> Iterator[str]:
+def _permissions() -> Iterator[str]:
     for name, function in templates.functions().items():
         role = function["Role"]["Fn::GetAtt"][1].removeprefix("Outputs.")
         verbs: dict[str, dict[str, None]] = {}
         for statement in templates.statements(role):
-            actions = [each.partition(":")[2] for each in templates.listed(statement["Action"])]
-            said = [VERBS[each] for each in actions if each in VERBS]
-            if said:
+            actions = [action.partition(":")[2] for action in templates.listed(statement["Action"])]
+            labels = [VERBS[action] for action in actions if action in VERBS]
+            if labels:
                 parameter = re.search(r"\w+Arn", str(statement["Resource"]))
                 assert parameter, statement
                 target = _resource(templates.children()["permissions"]["Parameters"][parameter[0]])
-                verbs.setdefault(target, {}).update(dict.fromkeys(said))
-        for target, said_of in verbs.items():
-            yield f"{name} -->|{', '.join(sorted(said_of))}| {target}"
+                verbs.setdefault(target, {}).update(dict.fromkeys(labels))
+        for target, labels_of_target in verbs.items():
+            yield f"{name} -->|{', '.join(sorted(labels_of_target))}| {target}"
 
 
 def _failures() -> Iterator[str]:
@@ -119,6 +121,6 @@ def _failures() -> Iterator[str]:
 
 
 def _alarms() -> Iterator[str]:
-    for topic, each in templates.resources(NESTED["observability"], "AWS::SNS::Topic").items():
-        for subscription in each["Properties"]["Subscription"]:
+    for topic, resource in templates.resources(NESTED["observability"], "AWS::SNS::Topic").items():
+        for subscription in resource["Properties"]["Subscription"]:
             yield f"observabilityAlarms -.->|{subscription['Protocol']}, if asked for| {topic}"

@@ -1,18 +1,18 @@
-"""The commands of `docs/moving.md`, carried out one after another."""
+"""The commands of `docs/export-and-migrate.md`, run in order."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.docs.carried import carried_out, commands
-from tests.docs.written import ROOT
+from tests.docs.generated import DOCS
+from tests.docs.run_blocks import commands, run_commands
 from tests.support.server import running
 from tests.support.wire import Wire
 
-MOVING = ROOT / "docs" / "moving.md"
+PAGE = DOCS / "export-and-migrate.md"
 
 
-def test_everything_moves(tmp_path: Path) -> None:
+def test_export_migration_and_dump(tmp_path: Path) -> None:
     with running(tmp_path / "data") as server, server.client() as client:
         wire = Wire(client)
         books = wire.create("books", metadata={"about": "books"})
@@ -24,14 +24,14 @@ def test_everything_moves(tmp_path: Path) -> None:
         "client.create_collection('theirs', embedding_function=None).add(ids=['a'], embeddings=[[1.0, 2.0]])"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60)
-    done = carried_out(commands(MOVING.read_text()), tmp_path)
-    assert "1 collections, 1 records, 0 with differences" in done
+    output = run_commands(commands(PAGE.read_text()), tmp_path)
+    assert "1 collections, 1 records, 0 with differences" in output
     assert (tmp_path / "books.parquet.import.json").exists()
-    verified = carried_out("afterglow verify --path data", tmp_path)
-    told = dict(line.split(": ", 1) for line in verified.splitlines())
-    assert sorted(told) == [
+    verified = run_commands("afterglow verify --path data", tmp_path)
+    states = dict(line.split(": ", 1) for line in verified.splitlines())
+    assert sorted(states) == [
         f"default_tenant/{database}/{name}"
         for database in ("as_it_was", "default_database")
         for name in ("books", "books2", "theirs")
     ]
-    assert all(each.endswith(": sound") for each in told.values())
+    assert all(state.endswith(": sound") for state in states.values())
