@@ -1,32 +1,32 @@
-"""What can go wrong, by what the caller should do about it.
+"""The errors of the library, classified by what the caller should do.
 
 ::
 
     AfterglowError
-    ├── InvalidArgument        the request names something that cannot be; mend the request
-    │   └── WrongDimension     a vector does not have as many components as the collection's
-    ├── Malformed              the request is well-formed JSON of the wrong shape
+    ├── InvalidArgument        the request has an invalid value; correct the request
+    │   └── WrongDimension     a vector's dimension differs from the collection's
+    ├── InvalidBody            the request body is valid JSON that does not match the schema
     ├── NotFound               no such tenant, database, collection or record
     ├── AlreadyExists          the name is taken
-    ├── Unauthenticated        who calls is not known; send a credential that is
-    ├── PermissionDenied       switched off, or not for this caller
-    │   └── Forbidden          who calls is known, and may not do this here
-    ├── Unimplemented          a call of the contract that this server does not serve
+    ├── Unauthenticated        missing or invalid credentials; send valid ones
+    ├── PermissionDenied       disabled by configuration, or not permitted to this caller
+    │   └── Forbidden          valid credentials without the permission
+    ├── Unimplemented          a route of Chroma's API that this server does not implement
     ├── TooLarge               over a size limit; send less
-    ├── Busy                   the unindexed tail is at its limit, or a service throttles; wait `retry_after` seconds
-    ├── Unavailable            a dependency did not answer in time; nothing is known to be lost; retry
-    ├── StorageFull            no space left; nothing of this request was kept
+    ├── Busy                   too many unflushed operations, or a service throttles; wait `retry_after` seconds
+    ├── Unavailable            a dependency did not respond in time; no data is known to be lost; retry
+    ├── StorageFull            no space left; nothing of this request was stored
     ├── Corrupt                stored bytes do not match their checksum or format; the message names the object
-    │   └── UnsupportedFormat  another release wrote them in a format that this one does not read
+    │   └── UnsupportedFormat  another release wrote them in a format that this release does not read
     └── InternalError          a broken invariant
 
-`storage.ports` adds two that never leave the library: `ConditionFailed` and `ObjectMissing`.
-The one table from these to HTTP statuses and Chroma's error names is `api.http.errors`.
+`storage.ports` adds two that never leave the library: `ConditionFailed` and `ObjectNotFound`.
+`api.http.errors` maps these classes to HTTP statuses and Chroma's error names.
 """
 
 
 class AfterglowError(Exception):
-    """Base of every error the library raises on purpose; `message` is what the user reads."""
+    """Base class of the library's errors; `message` is written for the user."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -34,11 +34,11 @@ class AfterglowError(Exception):
 
 
 class InvalidArgument(AfterglowError):
-    """The request names something that cannot be."""
+    """The request has an invalid value."""
 
 
 class WrongDimension(InvalidArgument):
-    """A vector has `given` components where the collection's have `expected`."""
+    """A vector has dimension `given`, the collection has dimension `expected`."""
 
     def __init__(self, expected: int, given: int) -> None:
         super().__init__(f"Collection expecting embedding with dimension of {expected}, got {given}")
@@ -47,7 +47,7 @@ class WrongDimension(InvalidArgument):
 
 
 class InvalidBody(AfterglowError):
-    """Well-formed JSON of the wrong shape."""
+    """The request body is valid JSON that does not match the schema."""
 
 
 class NotFound(AfterglowError):
@@ -59,19 +59,19 @@ class AlreadyExists(AfterglowError):
 
 
 class Unauthenticated(AfterglowError):
-    """Who calls is not known."""
+    """Missing or invalid credentials."""
 
 
 class PermissionDenied(AfterglowError):
-    """Switched off by configuration, or not for this caller."""
+    """Disabled by configuration, or not permitted to this caller."""
 
 
 class Forbidden(PermissionDenied):
-    """Who calls is known, and may not do this here, be it there or not."""
+    """Valid credentials without the permission, whether or not the resource exists."""
 
 
 class Unimplemented(AfterglowError):
-    """A call of the contract that this server does not serve."""
+    """A route of Chroma's API that this server does not implement."""
 
 
 class TooLarge(AfterglowError):
@@ -79,7 +79,7 @@ class TooLarge(AfterglowError):
 
 
 class Busy(AfterglowError):
-    """The unindexed tail is at its limit, or a service takes no more; retry after `retry_after` seconds."""
+    """Too many unflushed operations, or a service throttles; retry after `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
@@ -87,7 +87,7 @@ class Busy(AfterglowError):
 
 
 class Unavailable(AfterglowError):
-    """A dependency did not answer in time; retry after `retry_after` seconds."""
+    """A dependency did not respond in time; retry after `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
@@ -95,7 +95,7 @@ class Unavailable(AfterglowError):
 
 
 class StorageFull(AfterglowError):
-    """No space left on the device; nothing of the request was kept."""
+    """No space left on the device; nothing of the request was stored."""
 
 
 class Corrupt(AfterglowError):
@@ -103,7 +103,7 @@ class Corrupt(AfterglowError):
 
 
 class UnsupportedFormat(Corrupt):
-    """Another release wrote `name`, in a format that this one does not read."""
+    """Another release wrote `name` in a format that this release does not read; the message has the advice."""
 
     def __init__(self, name: str, found: object, supported: int) -> None:
         is_newer = isinstance(found, int) and found > supported

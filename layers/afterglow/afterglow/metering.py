@@ -1,8 +1,9 @@
-"""Collecting what one request or job used.
+"""Metering: the AWS requests, billed units and phase times of one request or job.
 
-`measuring()` begins; the adapters note each call they make with the units it is billed by, and the rooms above note
-how long their steps took. The collector travels in a context variable: whoever hands work to another thread runs it in
-a copy of the context (`contextvars.copy_context`), as `api.http.endpoint` and `storage.aws.objects` do.
+`collect_usage()` starts a collector. The adapters record every request to a service with its billed units; other
+packages record the times of their phases. The collector is in a context variable: code that passes work to another
+thread runs it in a copy of the context (`contextvars.copy_context`), as `api.http.endpoint` and `storage.aws.transfer`
+do.
 """
 
 import threading
@@ -15,28 +16,28 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Usage:
-    """What was used so far. Safe for any number of threads."""
+    """The usage so far. Thread-safe."""
 
     calls: dict[str, int] = field(default_factory=dict)
-    """Requests by service and operation, as in `dynamodb.Query`."""
+    """Number of requests by service and operation, for example `dynamodb.Query`."""
     read_units: float = 0.0
     """DynamoDB read request units: 4 KB each, strongly consistent."""
     write_units: float = 0.0
     """DynamoDB write request units: 1 KB each."""
     bytes_read: int = 0
-    """Bytes that S3 sent."""
+    """Bytes received from S3."""
     bytes_written: int = 0
-    """Bytes that S3 was sent."""
+    """Bytes sent to S3."""
     phases: dict[str, float] = field(default_factory=dict)
-    """Milliseconds by step."""
+    """Milliseconds by phase."""
     attributes: dict[str, str | int | float | bool] = field(default_factory=dict)
-    """What the request was about: its collection, how many rows."""
+    """Attributes of the request, such as its collection and number of rows."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def call(
         self, name: str, *, read_units: float = 0.0, write_units: float = 0.0, read: int = 0, written: int = 0
     ) -> None:
-        """Note one request to a service, with what it is billed by and the bytes it moved."""
+        """Record one request to a service with its billed units and transferred bytes."""
         with self._lock:
             self.calls[name] = self.calls.get(name, 0) + 1
             self.read_units += read_units
@@ -45,7 +46,7 @@ class Usage:
             self.bytes_written += written
 
     def add_phase_time(self, phase: str, milliseconds: float) -> None:
-        """Note the time of a step; steps of one name are added up."""
+        """Record the time of a phase; times of the same phase are added up."""
         with self._lock:
             self.phases[phase] = self.phases.get(phase, 0.0) + milliseconds
 
@@ -54,13 +55,13 @@ _CURRENT: ContextVar[Usage | None] = ContextVar("afterglow-usage", default=None)
 
 
 def current_usage() -> Usage | None:
-    """What collects here and now, if anything does."""
+    """The collector of the current context, if any."""
     return _CURRENT.get()
 
 
 @contextmanager
 def collect_usage() -> Iterator[Usage]:
-    """Collect what the block uses."""
+    """Collect the usage of the block."""
     usage = Usage()
     token = _CURRENT.set(usage)
     try:
@@ -70,7 +71,7 @@ def collect_usage() -> Iterator[Usage]:
 
 
 def phase(name: str) -> AbstractContextManager[None]:
-    """Note how long the block takes, where something collects."""
+    """Record the time that the block takes, if a collector is active."""
     usage = _CURRENT.get()
     return _UNTIMED if usage is None else _timed(usage, name)
 
@@ -80,8 +81,8 @@ _UNTIMED = nullcontext()
 
 @contextmanager
 def _timed(usage: Usage, name: str) -> Iterator[None]:
-    began = time.perf_counter()
+    start = time.perf_counter()
     try:
         yield
     finally:
-        usage.add_phase_time(name, (time.perf_counter() - began) * 1000)
+        usage.add_phase_time(name, (time.perf_counter() - start) * 1000)

@@ -1,20 +1,21 @@
-"""The three ports every other room stands on, and what an adapter must promise.
+"""The three storage ports and the guarantees of their adapters (DynamoDB, S3, SQS; SQLite, a directory, a thread).
 
-Table — small items under (`pk`, `sk`), strongly consistent:
+Table: small items with the key (`pk`, `sk`), strongly consistent.
 
-* `put` is atomic and durable when it returns; `if_absent` / `if_version` are checked in the same step.
-* `query` sees every put that returned before it began, in ascending order of `sk` (bytewise).
-* `transact` applies all of its writes or none; a query beside it may see some of them and not yet others.
+* `put` is atomic, and durable when it returns; the conditions `if_absent` and `if_version` are checked atomically with
+  it.
+* `query` returns every put that had returned before the query started, in ascending bytewise order of `sk`.
+* `transact` applies all of its writes or none; a concurrent query may see some of them before others.
 
-Objects — immutable blobs under a key:
+Objects: immutable data with a string key.
 
-* `put` and `upload` are durable and whole when they return: a reader sees all of the object or none of it.
-* `local_file` gives a path whose bytes never change; the object's deletion does not pull it from under a map.
+* `put` and `upload` are atomic, and durable when they return: a reader gets the complete object or none.
+* `local_path` returns a file whose bytes never change; memory maps of it stay valid after the object's deletion.
 
-Queue — pointers to work, at least once, in order within a group. Losing a message may cost time, never data:
-the next writer or the janitor sends it again.
+Queue: messages that point to work, delivered at least once and in order within a group. A lost message delays the work
+but loses no data: the next writer or the maintenance job sends it again.
 
-Each adapter passes `tests/contract`.
+Every adapter passes `tests/contract`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,11 +36,11 @@ class Item:
     value: bytes
     version: int
     expires_at: int | None = None
-    """Unix seconds after which the janitor (or DynamoDB's TTL) may remove it."""
+    """Unix seconds; from then on the maintenance job (or DynamoDB's TTL) may remove the item."""
 
 
 class ConditionFailed(AfterglowError):
-    """A conditional write found something else; `existing` is the item that stands there, if any."""
+    """The condition of a write does not hold; `existing` is the item with that key, if any."""
 
     def __init__(self, message: str, existing: Item | None = None) -> None:
         super().__init__(message)
@@ -47,12 +48,12 @@ class ConditionFailed(AfterglowError):
 
 
 class ObjectNotFound(AfterglowError):
-    """No object under this key."""
+    """No object has this key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A put inside a transaction; at most one of the two conditions."""
+    """A put of a transaction or batch, with at most one of the two conditions."""
 
     pk: str
     sk: str
@@ -64,7 +65,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """A delete inside a transaction."""
+    """A delete of a transaction."""
 
     pk: str
     sk: str
@@ -73,7 +74,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A condition inside a transaction on an item that it does not write: the item exists."""
+    """A condition of a transaction: the item exists. The transaction must not write that item."""
 
     pk: str
     sk: str
@@ -83,13 +84,13 @@ Write = Put | Delete | Check
 
 
 class Table(Protocol):
-    """Small items, strongly consistent."""
+    """Strongly consistent key-value store of small items (see the module's docstring)."""
 
     def get(self, pk: str, sk: str) -> Item | None:
-        """The item, or None."""
+        """Return the item, or None."""
 
     def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item | None]:
-        """The items in the order of `keys`, None where there is none; not one atomic read."""
+        """Return the items in the order of `keys`, None for a missing one. Not one atomic read."""
 
     def put(
         self,
@@ -104,9 +105,9 @@ class Table(Protocol):
         """Write the item and return its new version. Raises ConditionFailed, Unavailable, StorageFull."""
 
     def put_many(self, puts: Sequence[Put]) -> None:
-        """Unconditional puts in as few round trips as the store allows; after a crash any of them may be missing.
+        """Put all items unconditionally in as few round trips as the store allows; a crash may leave any of them out.
 
-        Versions afterwards are not told: not for items that anybody puts by version.
+        Versions after it are unspecified: do not use it for items that are also put with `if_version`.
         """
 
     def query(
@@ -118,21 +119,21 @@ class Table(Protocol):
         limit: int | None = None,
         reverse: bool = False,
     ) -> list[Item]:
-        """Items of `pk` with `after` < sk (and sk < `before`), ascending, or descending with `reverse`."""
+        """Return at most `limit` items of `pk` with `after` < sk < `before`, ascending, or descending with `reverse`."""
 
     def delete(self, pk: str, sk: str, *, if_version: int | None = None) -> None:
-        """Remove the item; removing what is not there is no error (without a condition)."""
+        """Remove the item. Without a condition, a missing item is no error. Raises ConditionFailed."""
 
     def transact(self, writes: Sequence[Write]) -> None:
-        """All of `writes` or none (at most 100, each on another item). Raises ConditionFailed."""
+        """Apply all of `writes` or none (at most 100, with distinct keys). Raises ConditionFailed."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What a listing says of an object."""
+    """An object's entry in a listing."""
 
     key: str
     size: int
@@ -141,55 +142,55 @@ class ObjectInfo:
 
 
 class Objects(Protocol):
-    """Immutable blobs."""
+    """Store of immutable objects (see the module's docstring)."""
 
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
-        """Store a small object. Raises ConditionFailed when `if_absent` and there is one."""
+        """Store a small object. Raises ConditionFailed when `if_absent` is set and the key exists."""
 
     def temporary_path(self, name: str) -> Path:
-        """A path on the same file system to write an object's file to before `upload`."""
+        """Return a path for a new file to be passed to `upload`, on a file system from which that is cheap."""
 
     def upload(self, key: str, path: Path) -> None:
-        """Make the file at `path` (from `scratch`) the object `key`; the file is consumed."""
+        """Store the file at `path` (from `temporary_path`) as the object `key`; the file is moved or removed."""
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """The bytes, or a range of them. Raises ObjectMissing."""
+        """Return the object's bytes, or `length` of them from `start`. Raises ObjectNotFound."""
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The bytes of each object, None where there is none; side by side where the store is remote."""
+        """Return the bytes of each object, None for a missing one. Remote stores are read in parallel."""
 
     def prefetch(self, keys: Sequence[str]) -> None:
-        """Have local files of these objects ready, side by side where the store is remote; one missing is no error."""
+        """Download these objects in parallel if the store is remote; a missing one is no error."""
 
     def local_path(self, key: str) -> Path:
-        """A local file with the object's bytes, downloaded first where the store is remote. Raises ObjectMissing.
+        """Return a local file with the object's bytes, downloaded first if the store is remote. Raises ObjectNotFound.
 
-        Where it is a copy, it may be removed to make room unless somebody holds a shared lock (`flock`) on it.
+        A downloaded file may be evicted at any time unless the reader holds a shared lock (`flock`) on it.
         """
 
     def invalidate(self, key: str) -> bool:
-        """The local file is not what was stored: drop it, if it is a copy; whether it is worth asking for again."""
+        """Remove the downloaded copy, which is damaged. Return whether a new download can help: False for local stores."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose key begins with `prefix`, ascending by key."""
+        """Iterate over the objects whose key starts with `prefix`, in ascending order of key."""
 
     def delete(self, key: str) -> None:
-        """Remove the object; removing what is not there is no error."""
+        """Remove the object; a missing one is no error."""
 
     def delete_many(self, keys: Sequence[str]) -> None:
-        """Remove the objects in as few round trips as the store allows; after a crash any of them may be left."""
+        """Remove the objects in as few round trips as the store allows; a crash may leave any of them."""
 
 
 class Queue(Protocol):
-    """Pointers to work."""
+    """Queue of messages that point to work (see the module's docstring)."""
 
     def send(self, group: str, body: str) -> None:
-        """Ask for `body` to be worked on, in order within `group`, at least once."""
+        """Send `body`: it is delivered at least once, in order within `group`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """One deployment's stores."""
+    """The stores of one deployment, with its settings and clock."""
 
     table: Table
     objects: Objects
