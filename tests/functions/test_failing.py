@@ -56,7 +56,7 @@ def ask(function: ModuleType, name: str, collection: str) -> dict[str, Any]:
 def test_what_does_not_pass_is_told_with_a_time_to_retry(
     function: ModuleType, collection: str, service: str, operation: str, fault: Fault, name: str, status: int
 ) -> None:
-    function.engine._views.forget(UUID(collection))  # a read has to open the collection
+    function.engine._reader.evict(UUID(collection))  # a read has to open the collection
     Sabotage(getattr(function.clients, service)).plan(operation, *[fault] * 40)
     sent = event(name, collection)
     if name == "api-create-collection":

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from afterglow.cli import keys
-from afterglow.settings import AWS_DEFAULTS, from_environment
+from afterglow.cli.main import parser
 from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import Context, event, loaded, variables
 from tests.support.aws import make, moto_aws
@@ -24,10 +23,13 @@ def function(tmp_path: Path) -> Iterator[ModuleType]:
             yield module
 
 
-def laptop(function: ModuleType, tmp_path: Path) -> Any:
-    """The settings of whoever deployed the stack, with its outputs in the environment."""
-    outputs = {"AFTERGLOW_TABLE": function.settings.table, "AFTERGLOW_BUCKET": function.settings.bucket}
-    return from_environment({**outputs, "AFTERGLOW_CACHE_DIR": str(tmp_path / "laptop")}, AWS_DEFAULTS)
+def keys(function: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """`afterglow keys`, with the outputs of the stack in the environment."""
+    monkeypatch.setenv("AFTERGLOW_TABLE", function.settings.table)
+    monkeypatch.setenv("AFTERGLOW_BUCKET", function.settings.bucket)
+    monkeypatch.setenv("AFTERGLOW_CACHE_DIR", str(tmp_path / "laptop"))
+    args = parser().parse_args(["keys", *arguments, "--aws"])
+    args.command(args)
 
 
 def answer(function: ModuleType, name: str, collection: str = "", **headers: str) -> tuple[int, Any]:
@@ -37,7 +39,11 @@ def answer(function: ModuleType, name: str, collection: str = "", **headers: str
 
 
 def test_it_is_closed_until_there_is_a_key(
-    function: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], lines: Lines
+    function: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    lines: Lines,
 ) -> None:
     assert function.settings.auth == "keys"
     for name in ("api-heartbeat", "api-pre-flight-checks"):
@@ -46,8 +52,8 @@ def test_it_is_closed_until_there_is_a_key(
     assert (status, body["error"]) == (401, "AuthError")
     assert answer(function, "api-add", **{"x-chroma-token": "guess"})[0] == 401
 
-    settings = laptop(function, tmp_path)
-    keys.create(None, settings, "admin", tenant="default_tenant", databases=None, name="first")
+    laptop = (function, tmp_path, monkeypatch)
+    keys(*laptop, "create", "--name", "first")
     key = capsys.readouterr().out.strip()
     headers = {"x-chroma-token": key}
     identity = {"user_id": key[2:14], "tenant": "default_tenant", "databases": ["default_database"]}
@@ -61,9 +67,9 @@ def test_it_is_closed_until_there_is_a_key(
     assert (told["caller"], told["calls"]) == (key[2:14], {"dynamodb.Query": 1})
     assert key[14:] not in json.dumps(told)
 
-    keys.show(None, settings)
+    keys(*laptop, "list")
     assert key[2:14] in capsys.readouterr().out
-    keys.revoke(None, settings, key[2:14])
+    keys(*laptop, "revoke", key[2:14])
     assert "within 60 seconds" in capsys.readouterr().out
 
 

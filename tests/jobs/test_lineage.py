@@ -37,7 +37,7 @@ from afterglow.jobs.indexer import compact_segments, flush_log, index
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.faulty import Crash, Fault, Faults, nth
-from tests.support.model import EVERYTHING, Model, as_model, exactly
+from tests.support.model import EVERYTHING, Model, as_pairs, canonical
 from tests.support.stores import KEEPING, Clock, made_faulty, new_collection, quick_folder, stores_at
 
 TENANT, DATABASE = "default_tenant", "default_database"
@@ -128,7 +128,7 @@ class Lineage(RuleBasedStateMachine):
         return [each for each in self.lines if each.dropped_at is None]
 
     def contents(self, line: Line, at: PointInTime | None = None) -> str:
-        return exactly(as_model(Engine(self.stores).get(line.scope, Selection(), None, 0, EVERYTHING, at=at)))
+        return canonical(as_pairs(Engine(self.stores).get(line.scope, Selection(), None, 0, EVERYTHING, at=at)))
 
     @precondition(lambda self: self.living())
     @rule(data=st.data(), batch=batches, fault=faults)
@@ -143,7 +143,7 @@ class Lineage(RuleBasedStateMachine):
 
         done, position = self.attempt(work, fault)
         line.is_known &= done
-        if done or self.contents(line) == exactly([*wanted.records.items()]):
+        if done or self.contents(line) == canonical([*wanted.records.items()]):
             line.model = wanted
         if done:
             assert position is not None
@@ -237,9 +237,9 @@ class Lineage(RuleBasedStateMachine):
     @invariant()
     def everything_is_there(self) -> None:
         for line in self.living():
-            assert self.contents(line) == exactly([*line.model.records.items()])
+            assert self.contents(line) == canonical([*line.model.records.items()])
             for position in self.asked(line)[-4:]:
-                expected = exactly([*line.moments[position].model.records.items()])
+                expected = canonical([*line.moments[position].model.records.items()])
                 assert self.contents(line, PointInTime(position=position)) == expected
 
     def teardown(self) -> None:

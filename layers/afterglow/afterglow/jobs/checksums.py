@@ -8,14 +8,14 @@ from afterglow.storage.ports import ObjectNotFound, Objects
 MISSING = "is missing"
 DAMAGED = "does not match its checksum"
 
-_PIECE = 8 * 1024 * 1024
+_CHUNK_BYTES = 8 * 1024 * 1024
 
 
 def checksum_problem(objects: Objects, file: FileRef) -> str | None:
     """What is wrong with an object, as a manifest names it; None: nothing. Raises Unavailable."""
     digest, position = xxhash.xxh3_128(), 0
     try:
-        while position < file.size and (piece := objects.get(file.key, position, _PIECE)):
+        while position < file.size and (piece := objects.get(file.key, position, _CHUNK_BYTES)):
             digest.update(piece)
             position += len(piece)
     except ObjectNotFound:
