@@ -21,7 +21,7 @@ def test_a_directory_in_use_and_a_server_on_the_copy(tmp_path: Path) -> None:
         wire = Wire(client)
         collection = wire.create("things")
         wire.write(collection, "add", {"ids": ["a", "b"], "embeddings": [[1, 2], [3, 4]]})
-        done = backup(str(tmp_path / "backups"), "--path", str(path), "--keep", "1")
+        done = backup("--to", str(tmp_path / "backups"), "--path", str(path), "--keep", "1")
         assert (done.returncode, done.stderr) == (0, "")
         assert re.fullmatch(r"\S+/backups/\d{8}T\d{6}Z: \d objects, \d of them new\n", done.stdout)
         wire.delete(collection, {"ids": ["a"]})
@@ -31,12 +31,12 @@ def test_a_directory_in_use_and_a_server_on_the_copy(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be(tmp_path: Path) -> None:
-    done = backup(str(tmp_path / "backups"), "--path", str(tmp_path))
+    done = backup("--to", str(tmp_path / "backups"), "--path", str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"afterglow: {tmp_path}: no data directory, there is no table.sqlite in it\n"
-    assert backup("backups", "--keep", "0").returncode == 2
+    assert backup("--to", "backups", "--keep", "0").returncode == 2
     with running(tmp_path / "data"):
         pass
     (tmp_path / "file").touch()
-    done = backup(str(tmp_path / "file"), "--path", str(tmp_path / "data"))
+    done = backup("--to", str(tmp_path / "file"), "--path", str(tmp_path / "data"))
     assert (done.returncode, done.stderr) == (1, f"afterglow: {tmp_path / 'file'}: file exists\n")

@@ -24,10 +24,10 @@ def test_everything_or_one_by_name_or_id(tmp_path: Path) -> None:
         # Beside the server that has the directory open.
         done = compact("one", "--path", str(path))
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.startswith(f"{one}: 2 operations folded")
+        assert done.stdout.startswith(f"{one}: 2 operations flushed")
         assert len(done.stdout.splitlines()) == 1
         assert (wire.unindexed(one), wire.unindexed(two)) == (0, 2)
-        assert compact(two, "--path", str(path)).stdout.startswith(f"{two}: 2 operations folded")
+        assert compact(two, "--path", str(path)).stdout.startswith(f"{two}: 2 operations flushed")
         wire.delete(one, {"ids": ["a"]})
     done = compact("--path", str(path))
     assert done.returncode == 0

@@ -1,13 +1,11 @@
-"""`afterglow export`, `backup --database` and `restore`, as programs."""
+"""`afterglow export`, `dump` and `load`, as programs."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import orjson
-import pytest
 
-from afterglow.cli.main import parser
 from tests.support.server import running
 from tests.support.wire import Wire
 
@@ -30,7 +28,7 @@ def test_a_collection_of_a_directory_and_of_a_server(tmp_path: Path) -> None:
         url = f"http://{server.host}:{server.port}"
         local = afterglow("export", "one", str(tmp_path / "local.jsonl"), "--path", str(data))
         assert (local.returncode, local.stderr) == (0, "")
-        assert local.stdout == f"{tmp_path}/local.jsonl: 2 records, 0.0 MB; local.jsonl.import.json beside it\n"
+        assert local.stdout == f"{tmp_path}/local.jsonl: 2 records, 0.0 MB; sidecar file: local.jsonl.import.json\n"
         remote = afterglow("export", "one", str(tmp_path / "remote.jsonl"), "--url", url)
         assert (remote.returncode, remote.stderr) == (0, "")
         assert (tmp_path / "local.jsonl").read_bytes() == (tmp_path / "remote.jsonl").read_bytes()
@@ -54,25 +52,13 @@ def test_a_database_to_a_directory_and_back(tmp_path: Path) -> None:
     data, copy, other = (str(tmp_path / name) for name in ("data", "copy", "other"))
     with running(tmp_path / "data") as server, server.client() as client:
         fill(Wire(client))
-        made = afterglow("backup", "--database", "default_database", "--to", copy, "--path", data)
+        made = afterglow("dump", "default_database", copy, "--path", data)
         assert (made.returncode, made.stderr) == (0, "")
-        assert made.stdout.startswith(f"{copy}: 1 collections in ")
-    back = afterglow("restore", "--from", copy, "--path", other, "--database", "restored")
+        assert made.stdout.startswith(f"{copy}: 1 collections, ")
+    back = afterglow("load", copy, "--path", other, "--database", "restored")
     assert (back.returncode, back.stderr) == (0, "")
-    assert back.stdout.startswith("default_tenant/restored: 1 collections, ")
+    assert back.stdout.startswith("default_tenant/restored: 1 collections loaded, ")
     sound = afterglow("verify", "--path", other)
     assert "default_tenant/restored/one: 2 records" in sound.stdout
-    nowhere = afterglow("restore", "--from", str(tmp_path / "nowhere"), "--path", other)
+    nowhere = afterglow("load", str(tmp_path / "nowhere"), "--path", other)
     assert nowhere.stderr == f"afterglow: {tmp_path}/nowhere: there is no such directory\n"
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["--to", "x"], ["--database", "x"], ["into", "--database", "x", "--to", "y"], ["into", "--aws"]],
-)
-def test_what_a_backup_cannot_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    given = parser().parse_args(["backup", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        given.command(given)
-    assert ended.value.code == 2
-    assert "a backup takes a folder" in capsys.readouterr().err

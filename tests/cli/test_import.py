@@ -1,4 +1,4 @@
-"""`afterglow import` and `afterglow imports`: by directory, beside a server, and over HTTP."""
+"""`afterglow import` and `afterglow import-reports`: by directory, beside a server, and over HTTP."""
 
 import os
 import signal
@@ -46,14 +46,14 @@ def test_into_a_directory(tmp_path: Path) -> None:
     assert [line.partition(",")[0] for line in told] == ["deep/records.jsonl: 40 rows", "records.jsonl: 30 rows"]
     again = afterglow("import", folder, "--collection", "imported", "--path", data)
     assert again.returncode == 0
-    assert all("imported before" in line for line in again.stdout.splitlines())
+    assert all("already imported" in line for line in again.stdout.splitlines())
     at = place_at(data, Settings())
     assert at.engine.count(at.scope()).count == 40
     # Nothing is left to index.
     status = at.engine.indexing_status(at.scope())
     assert status.indexed_ops == status.total_ops == 70
     at.engine.close()
-    listed = afterglow("imports", "list", "--path", data).stdout.splitlines()
+    listed = afterglow("import-reports", "list", "--path", data).stdout.splitlines()
     assert len(listed) == 2
     assert all(" done " in line for line in listed)
 
@@ -66,8 +66,8 @@ def test_what_is_wrong_is_told_and_has_a_code(tmp_path: Path) -> None:
     told = done.stdout.splitlines()
     assert "30 rows, 12 rejected" in told[0]
     assert told[1].startswith("  line 31: no JSON")
-    assert told[11].startswith("  and 2 more: afterglow imports show ")
-    shown = afterglow("imports", "show", told[11].split()[-1], "--path", data).stdout.splitlines()
+    assert told[11].startswith("  and 2 more: afterglow import-reports show ")
+    shown = afterglow("import-reports", "show", told[11].split()[-1], "--path", data).stdout.splitlines()
     assert sum(line.startswith("records.jsonl:") for line in shown) == 12
     (tmp_path / "text.txt").write_text("hello")
     done = afterglow("import", tmp_path / "text.txt", "--collection", "imported", "--path", data)
@@ -75,13 +75,13 @@ def test_what_is_wrong_is_told_and_has_a_code(tmp_path: Path) -> None:
     assert "its name says nothing that is imported" in done.stdout
     for arguments, said in (
         (("no-such-file.csv",), "no such file"),
-        ((str(tmp_path / "empty"),), "nothing in this directory can be imported"),
+        ((str(tmp_path / "empty"),), "no file in this directory can be imported"),
     ):
         (tmp_path / "empty").mkdir(exist_ok=True)
         done = afterglow("import", *arguments, "--collection", "imported", "--path", data)
         assert (done.returncode, done.stdout) == (1, "")
         assert said in done.stderr
-    assert afterglow("imports", "show", "0", "--path", data).stderr == "afterglow: Import [0] does not exist\n"
+    assert afterglow("import-reports", "show", "0", "--path", data).stderr == "afterglow: Import [0] does not exist\n"
 
 
 def test_over_http_and_beside_a_server(tmp_path: Path) -> None:
@@ -93,13 +93,13 @@ def test_over_http_and_beside_a_server(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert "30 rows, 0 rejected" in done.stdout
         done = afterglow("import", path, "--collection", "remote", "--url", url, env=home)
-        assert "imported before, 30 rows" in done.stdout
+        assert "already imported, 30 rows" in done.stdout
         done = afterglow("import", path, "--collection", "beside", "--path", data, env=home)
         assert (done.returncode, done.stderr) == (0, "")
-        listed = afterglow("imports", "list", "--url", url, env=home).stdout.splitlines()
+        listed = afterglow("import-reports", "list", "--url", url, env=home).stdout.splitlines()
         assert len(listed) == 1
         assert " beside  records.parquet" in listed[0]
-        shown = afterglow("imports", "show", listed[0].split()[0], "--url", url, env=home)
+        shown = afterglow("import-reports", "show", listed[0].split()[0], "--url", url, env=home)
         assert "rows           30" in shown.stdout
         refused = afterglow("import", path, "--collection", "x", "--url", url, env=home)
         assert refused.returncode == 1
@@ -125,7 +125,7 @@ def test_interrupted_and_run_again(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         assert process.returncode == 130
-    before = afterglow("imports", "list", "--path", data).stdout.split()
+    before = afterglow("import-reports", "list", "--path", data).stdout.split()
     assert before[1] == "running"
     assert 0 < int(before[2]) < 3_000
     done = afterglow("import", path, "--collection", "imported", "--path", data)
@@ -163,7 +163,7 @@ def test_a_watched_directory(tmp_path: Path) -> None:
         f".done/{place}/records.jsonl",
         f".done/{place}/records.npy",
         f".failed/{place}/words.txt",
-        f".failed/{place}/words.txt.receipt.json",
+        f".failed/{place}/words.txt.report.json",
     ]
     at = place_at(data)
     assert at.contents() == files.expected(OF)

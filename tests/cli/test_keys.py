@@ -52,7 +52,7 @@ def test_the_life_of_a_key(tmp_path: Path) -> None:
             assert any("one,two" in line and line.endswith("a reader") for line in listed)
             assert first not in "".join(listed)
             done = keys("revoke", first[2:14], *place)
-            assert (done.returncode, done.stdout) == (0, "revoked; servers refuse it within 60 seconds\n")
+            assert (done.returncode, done.stdout) == (0, "revoked; servers reject the key within 60 seconds\n")
             assert status(first) == 401
             assert "AuthError" in client.get(COLLECTIONS).text
         # A refused upload is read to its end, so that its sender reads the answer.

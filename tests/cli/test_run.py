@@ -2,8 +2,10 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,7 +51,7 @@ def test_path_is_a_file(tmp_path: Path) -> None:
 def test_path_without_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     refused(afterglow("run", "--path", str(tmp_path)), 1, "no permission")
-    refused(afterglow("run", "--path", str(tmp_path / "new")), 1, "cannot be made: permission denied")
+    refused(afterglow("run", "--path", str(tmp_path / "new")), 1, "cannot be created: permission denied")
 
 
 def test_bad_setting(tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def test_an_account_that_does_not_answer(tmp_path: Path) -> None:
         "AFTERGLOW_BUCKET": "b",
         "AFTERGLOW_CACHE_DIR": str(tmp_path),
     }
-    refused(afterglow("run", "--aws", "--port", "0", **account), 1, "table t did not answer")
+    refused(afterglow("run", "--aws", "--port", "0", **account), 1, "table t did not respond")
 
 
 def test_an_installation_without_what_an_account_needs(tmp_path: Path) -> None:
@@ -109,4 +111,12 @@ def test_an_installation_without_what_an_account_needs(tmp_path: Path) -> None:
         env={**os.environ, "AFTERGLOW_TABLE": "t", "AFTERGLOW_BUCKET": "b", "AFTERGLOW_CACHE_DIR": str(tmp_path)},
         check=False,
     )
-    refused(done, 1, "botocore is not installed", "pip install 'afterglow[aws]'")
+    refused(done, 1, "botocore is not installed", "pip install 'afterglow-db[aws]'")
+
+
+def test_a_data_directory_of_an_older_format(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "table.sqlite")) as table:
+        table.execute("PRAGMA user_version = 1")
+    for arguments in (("run", "--port", "0"), ("run", "--port", "0", "--workers", "2"), ("verify",)):
+        done = afterglow(*arguments, "--path", str(tmp_path))
+        refused(done, 1, "table.sqlite has format 1, this release reads format 2", "afterglow export")

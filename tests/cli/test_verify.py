@@ -25,7 +25,7 @@ def test_everything_or_one_beside_a_server(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         first, second = done.stdout.splitlines()
         assert first.startswith("default_tenant/default_database/one: 2 records, ")
-        assert first.endswith(": sound")
+        assert first.endswith(": ok")
         assert second.startswith("default_tenant/default_database/two: 0 records, 0 segments")
         assert verify("one", "--path", str(path)).stdout.count("\n") == 1
         assert verify(one, "--path", str(path)).stdout.count("\n") == 1

@@ -1,7 +1,7 @@
 """The generated parts of the docs, between markers: `make docs` writes them, a test compares them with the code.
 
-`python -m tests.docs.generated [TABLE]` rewrites them. TABLE is a file with a benchmark's markdown table; it replaces the
-table of its kind in docs/benchmarks.md.
+`python -m tests.docs.generated [TABLE]` rewrites them. TABLE is a file with a benchmark's markdown table; it replaces
+the table of its kind in docs/benchmarks.md.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from afterglow import settings
 from afterglow.cli.main import parser
+from afterglow.cli.options import has_default
 from tests.docs import cost_tables, diagram
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,8 +52,7 @@ def options(command: argparse.ArgumentParser) -> Iterator[tuple[str, str, str]]:
         if isinstance(action, argparse._HelpAction):
             continue
         name = max(action.option_strings, key=len) if action.option_strings else action.dest.upper()
-        has_default = action.default is not argparse.SUPPRESS and action.default not in (None, [], "")
-        yield name, f"`{action.default}`" if has_default else "", action.help or ""
+        yield name, f"`{action.default}`" if has_default(action) else "", action.help or ""
 
 
 def commands_text() -> str:

@@ -1,30 +1,36 @@
-"""Afterglow: a vector database that speaks the Chroma API, as one process or as Lambda functions.
+"""Afterglow: a vector database that serves the Chroma API, as one process or as Lambda functions.
 
-The rooms, each importing only those below it::
+Packages and modules, from top to bottom; each imports only those below it::
 
-    cli         the commands: run, demo, …
-    serverless  the Lambda functions' own: events to requests, logs, metrics and traces, snapshots
-    client      the stock client's API over the app in this process
-    api         the Chroma wire: routes, models, errors → status, OpenAPI; the ASGI app
-    imports     bulk in: files of records, by ranges, each row once; receipts
-    moving      a collection as a file, a database as a copy, and what comes from a genuine Chroma
-    jobs        fold, compaction, garbage collection, and the process that runs them locally
-    collection  replica, planner, write path: what add, upsert, update, delete, get and query mean
-    ranking     rank expressions of searches: arithmetic over scores, groups
-    filters     where and where_document: parse once, evaluate over columns
-    segment     the immutable segment: write, open, nearest, fetch; the manifest that names segments
-    columns     typed metadata columns and text blobs, in memory and on disk
-    log         append and read-after over the table
-    access      who may call: API keys, passwords, roles and scopes, the gate with its cache and throttle
+    cli         the commands: run, demo, import, export, backup, …
+    embedded    Chroma's Python clients over an engine in this process
+    aws_lambda  Lambda: events to requests, logs, metrics and traces, SnapStart
+    server      the HTTP server process, its workers and their supervisor
+    api         the Chroma API: routes, request and response models, validation, OpenAPI; the ASGI app
+    bulk        import of files, export, migration from Chroma, database dumps
+    jobs        indexer, compaction, garbage collection, TTL sweep, restore, verify, maintenance
+    collection  the engine: replicas, read path, write path, query planner, time travel
+    ranking     rank expressions of searches, and grouping of results
+    filters     where and where_document: parser, and evaluation over columns
+    segment     the immutable segment: vectors, HNSW, postings, columns; the manifest that lists segments
+    columns     typed metadata columns and string columns, in memory and on disk
+    log         the write-ahead log of a collection, and its archive
+    auth        API keys, passwords, roles and permissions, rate limits
     catalog     tenants, databases, collections, names, schemas
-    storage     three ports — Table, Objects, Queue — and their adapters
-    metering    what a request used: billed calls, milliseconds
+    deployment  where the data is: a data directory or an AWS account; backup targets
+    records     the rules for metadata keys and values, embeddings and sparse vectors, the same for every input
+    storage     three ports (Table, Objects, Queue) and their adapters: SQLite and files; DynamoDB, S3 and SQS
+    metering    usage of a request: billed calls, milliseconds
+    retry       exponential backoff with jitter
     settings    the only reader of the environment, the clock and randomness
     errors      the error tree
+    version     the version of this release
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from afterglow.version import __version__
 
 if TYPE_CHECKING:
     from afterglow.embedded import (
@@ -35,12 +41,18 @@ if TYPE_CHECKING:
         PersistentClient,
     )
 
-__version__ = "0.1.0"
-__all__ = ["AdminClient", "AsyncEphemeralClient", "AsyncPersistentClient", "EphemeralClient", "PersistentClient"]
+__all__ = [
+    "AdminClient",
+    "AsyncEphemeralClient",
+    "AsyncPersistentClient",
+    "EphemeralClient",
+    "PersistentClient",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """The embedded clients, imported when one is asked for: they need chromadb, which the server does not."""
+    """Imports an embedded client on first use: they need chromadb, which the server does not."""
     if name in __all__:
         return getattr(import_module("afterglow.embedded"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

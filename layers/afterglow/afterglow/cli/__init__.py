@@ -1,1 +1,19 @@
-"""The commands: what a person types, and the server process behind `afterglow run`."""
+"""The `afterglow` command.
+
+::
+
+    main          the parser of all commands, and the program's entry point
+    options       options that several commands share, and what they name: settings, directories, stores
+    console       output lines, exit codes, errors, Ctrl-C
+    progress      progress bars
+    run worker    the server: the command, and the program of one worker process
+    demo          a server, sample data and a few searches
+    keys          API keys
+    import_files  bulk import from files
+    bulk          export, import reports, migration from Chroma
+    backup        backup and restore, dump and load
+    maintain      compact and verify
+
+A command is a function of the parsed arguments; its docstring is the help text, and the function that declares its
+options stands beside it. Modules import what a command needs inside its function, so `--help` stays fast.
+"""

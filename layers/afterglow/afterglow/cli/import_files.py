@@ -1,185 +1,238 @@
-"""`afterglow import`: files into a collection."""
+"""`afterglow import`: files into a collection; with --from-chroma, collections of a Chroma server or directory."""
 
-import hashlib
+import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from afterglow.bulk import planner, sidecar
-from afterglow.bulk.chroma_client import ChromaConnection
-from afterglow.bulk.formats.detect import NPY, is_auxiliary, kind_of
-from afterglow.bulk.http_sink import ServerSink
-from afterglow.bulk.import_file import import_file
-from afterglow.bulk.import_store import ImportStore
-from afterglow.bulk.range_import import ImportContext
-from afterglow.bulk.sidecar import Sidecar
-from afterglow.bulk.sink import EngineSink
-from afterglow.bulk.sources import Source, file_source, object_source
-from afterglow.bulk.types import ImportReport, Target
-from afterglow.cli.failures import FAILED
-from afterglow.cli.import_bar import ImportProgress
-from afterglow.cli.interrupts import deferred_interrupt
-from afterglow.cli.lines import echo
-from afterglow.collection import Engine
-from afterglow.collection.types import Scope
-from afterglow.deployment.local import open_local
-from afterglow.deployment.open import open_deployment
+from afterglow.cli import bulk, options
+from afterglow.cli.console import EXIT_FAILED, EXIT_REJECTED_ROWS, EXIT_USAGE, deferred_interrupt, echo, exit_with
 from afterglow.errors import InvalidArgument, NotFound
-from afterglow.jobs.start import start_engine
 from afterglow.settings import Settings, System
 
-REJECTED = 3
+if TYPE_CHECKING:
+    from afterglow.bulk.range_import import ImportContext
+    from afterglow.bulk.sidecar import Sidecar
+    from afterglow.bulk.sources import Source
+    from afterglow.bulk.types import ImportReport, Target
+    from afterglow.collection import Engine
+
 _S3 = "s3://"
-_SHOWN_REJECTED = 10
-_LOOK_SECONDS = 0.25
-_STATE = Path(".cache") / "afterglow" / "imports"
+_MAX_PRINTED_REJECTED = 10
+_POLL_SECONDS = 0.25
+_REMOTE_STATE = Path(".cache") / "afterglow" / "imports"
+"""Below the home directory: how far the imports into each remote server are."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImportOptions:
-    """What is to be imported, how, and where to."""
+def add_import_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `import`."""
+    parser.add_argument(
+        "files", nargs="*", default=[], metavar="FILE", help="File, directory of files, or s3://bucket/prefix."
+    )
+    parser.add_argument(
+        "--from-chroma",
+        metavar="URL_OR_DIRECTORY",
+        help="Instead of files: a Chroma server or data directory. Imports all of it, or only the given tenant, "
+        "database and collection.",
+    )
+    parser.add_argument("--collection", help="Name of the collection to import into; created if missing.")
+    options.add_endpoint(parser, options.NEW_DIRECTORY)
+    parser.add_argument("--tenant", help=f"Tenant of the collection; for files, {options.DEFAULT_TENANT} if omitted.")
+    parser.add_argument(
+        "--database", help=f"Database of the collection; for files, {options.DEFAULT_DATABASE} if omitted."
+    )
+    parser.add_argument(
+        "--sidecar",
+        type=Path,
+        help="JSON file that describes the columns and the collection. Without it, FILE.import.json next to each file "
+        "is used if it exists.",
+    )
+    parser.add_argument(
+        "--space", choices=["l2", "ip", "cosine"], help="Distance function of the collection if it is created."
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="Import files again that were already imported and have not changed."
+    )
 
-    files: Sequence[str]
-    target: Target
-    sidecar: Path | None
-    space: str | None
-    again: bool
 
-
-def run(url: str | None, path: Path | None, settings: Settings, wanted: ImportOptions) -> None:
-    """Imports files into a collection of a server, else of a directory, else (neither) of the AWS account.
-
-    A line for each file. Ends the program with 1 where a file could not be imported, with 3 where rows of one were
-    rejected. Raises InvalidArgument, NotFound, Unavailable, StorageFull.
-    """
-    system = System()
-    said = _sidecar(wanted)
-    found = [source for each in wanted.files for source in _sources(each, settings, system)]
-    with _context(url, path, settings, system) as (site, engine):
-        receipts = [_import(site, source, wanted, said) for source in found]
-        if engine is not None and path is not None:
-            _wait_until_indexed(engine, receipts, system)
-    if any(each.state != "done" for each in receipts):
-        raise SystemExit(FAILED)
-    if any(each.rejected for each in receipts):
-        raise SystemExit(REJECTED)
-
-
-def _import(site: ImportContext, source: Source, wanted: ImportOptions, said: Sidecar | None) -> ImportReport:
-    began = site.system.now()
-    with deferred_interrupt() as check, ImportProgress(check) as bar:
-        done = import_file(site, source, wanted.target, said, bar, again=wanted.again)
-    receipt, took = done.report, site.system.now() - began
-    if done.already_imported:
-        echo(f"{source.name}: imported before, {receipt.rows} rows; --again imports it once more")
-        return receipt
-    if receipt.state == "done":
-        rate = f"{bar.rows / took:,.0f} rows/s" if took > 0 else ""
-        before = f", {receipt.rows - bar.rows} of them before" if bar.rows < receipt.rows else ""
-        echo(f"{source.name}: {receipt.rows} rows{before}, {receipt.rejected} rejected, {took:.1f} s, {rate}")
+def import_(args: argparse.Namespace) -> None:
+    """Import files (JSON Lines, CSV, Parquet, .npy) or a Chroma database. Run again, it resumes where it stopped."""
+    if args.from_chroma is not None:
+        if args.files or args.sidecar is not None or args.space is not None or args.force:
+            exit_with("--from-chroma cannot be combined with files, --sidecar, --space or --force", EXIT_USAGE)
+        bulk.migrate(args)
+    elif args.files and args.collection is not None:
+        _import_files(args)
     else:
-        echo(f"{source.name}: failed: {receipt.reason}; {receipt.rows} rows were imported")
-    if receipt.rejected:
-        tenant, database = wanted.target.tenant, wanted.target.database
-        errors = list(islice(site.store.errors(tenant, database, receipt.id), _SHOWN_REJECTED))
-        for each in errors:
-            echo(f"  line {each['line']}: {each['reason']}")
-        if receipt.rejected > len(errors):
-            echo(f"  and {receipt.rejected - len(errors)} more: afterglow imports show {receipt.id}")
-    return receipt
+        exit_with("import needs either files and --collection, or --from-chroma", EXIT_USAGE)
 
 
-def _sidecar(wanted: ImportOptions) -> Sidecar | None:
-    if wanted.sidecar is None and wanted.space is None:
+def _import_files(args: argparse.Namespace) -> None:
+    """Imports the files and prints a line for each.
+
+    Exits with 1 if a file could not be imported, with 3 if rows were rejected. Raises InvalidArgument, NotFound,
+    Unavailable, StorageFull.
+    """
+    from afterglow.bulk.types import Target
+
+    system, settings, path = System(), options.load_settings(aws=args.aws), options.data_path(args)
+    target = Target(args.tenant or options.DEFAULT_TENANT, args.database or options.DEFAULT_DATABASE, args.collection)
+    sidecar = _read_sidecar(args.sidecar, args.space)
+    sources = [source for name in args.files for source in _list_sources(name, settings, system)]
+    with _open_context(args.url, path, settings, system) as (context, engine):
+        reports = [_import_one(context, source, target, sidecar, force=args.force) for source in sources]
+        if engine is not None and path is not None:
+            _wait_until_indexed(engine, reports, system)
+    if any(report.state != "done" for report in reports):
+        raise SystemExit(EXIT_FAILED)
+    if any(report.rejected for report in reports):
+        raise SystemExit(EXIT_REJECTED_ROWS)
+
+
+def _import_one(
+    context: "ImportContext", source: "Source", target: "Target", sidecar: "Sidecar | None", *, force: bool
+) -> "ImportReport":
+    from afterglow.bulk.import_file import import_file
+    from afterglow.cli.progress import ImportProgress
+
+    start = context.system.now()
+    with deferred_interrupt() as check, ImportProgress(check) as progress:
+        result = import_file(context, source, target, sidecar, progress, force=force)
+    report, seconds = result.report, context.system.now() - start
+    if result.already_imported:
+        echo(f"{source.name}: already imported, {report.rows} rows; --force imports it again")
+        return report
+    if report.state == "done":
+        rate = f", {progress.rows / seconds:,.0f} rows/s" if seconds > 0 else ""
+        earlier = f", {report.rows - progress.rows} of them before" if progress.rows < report.rows else ""
+        echo(f"{source.name}: {report.rows} rows{earlier}, {report.rejected} rejected, {seconds:.1f} s{rate}")
+    else:
+        echo(f"{source.name}: failed: {report.reason}; {report.rows} rows were imported")
+    if report.rejected:
+        rejected = list(islice(context.store.errors(target.tenant, target.database, report.id), _MAX_PRINTED_REJECTED))
+        for row in rejected:
+            echo(f"  line {row['line']}: {row['reason']}")
+        if report.rejected > len(rejected):
+            echo(f"  and {report.rejected - len(rejected)} more: afterglow import-reports show {report.id}")
+    return report
+
+
+def _read_sidecar(file: Path | None, space: str | None) -> "Sidecar | None":
+    from afterglow.bulk import sidecar
+    from afterglow.bulk.sidecar import Sidecar
+
+    if file is None and space is None:
         return None
-    said = Sidecar() if wanted.sidecar is None else sidecar.parse(wanted.sidecar.read_bytes(), str(wanted.sidecar))
-    return replace(said, space=wanted.space or said.space)
+    content = Sidecar() if file is None else sidecar.parse(file.read_bytes(), str(file))
+    return replace(content, space=space or content.space)
 
 
-def _sources(given: str, settings: Settings, system: System) -> Iterator[Source]:
-    """The files of a path, a directory or an S3 address. Raises NotFound, InvalidArgument."""
-    if given.startswith(_S3):
-        yield from _objects(given, settings, system)
+def _list_sources(name: str, settings: Settings, system: System) -> "Iterator[Source]":
+    """The files to import of a path, a directory or an S3 address. Raises NotFound, InvalidArgument."""
+    from afterglow.bulk import planner
+    from afterglow.bulk.formats.detect import NPY
+    from afterglow.bulk.sources import file_source
+
+    if name.startswith(_S3):
+        yield from _list_objects(name, settings, system)
         return
-    path = Path(given)
+    path = Path(name)
     if path.is_dir():
-        chosen = [each for each in sorted(path.rglob("*")) if each.is_file() and _is_importable(each.name)]
-        if not chosen:
-            raise NotFound(f"{given}: nothing in this directory can be imported")
-        for each in chosen:
-            found = file_source(each, each.relative_to(path).as_posix())
-            if found is not None:
-                yield found
+        files = [file for file in sorted(path.rglob("*")) if file.is_file() and _is_importable(file.name)]
+        if not files:
+            raise NotFound(f"{name}: no file in this directory can be imported")
+        for file in files:
+            source = file_source(file, file.relative_to(path).as_posix())
+            if source is not None:
+                yield source
         return
-    only = file_source(path)
-    if only is None:
-        raise NotFound(f"{given}: no such file")
-    yield only if not only.name.endswith(NPY) else planner.companion_of(only) or only
+    source = file_source(path)
+    if source is None:
+        raise NotFound(f"{name}: no such file")
+    yield planner.companion_of(source) or source if source.name.endswith(NPY) else source
 
 
-def _objects(given: str, settings: Settings, system: System) -> Iterator[Source]:
+def _list_objects(address: str, settings: Settings, system: System) -> "Iterator[Source]":
+    """The objects to import of `s3://bucket/key` or of a prefix."""
+    from afterglow.bulk.sources import object_source
+
     try:
         from afterglow.storage.aws.clients import Clients
         from afterglow.storage.aws.disk_cache import DiskCache
         from afterglow.storage.aws.objects import S3Objects
     except ModuleNotFoundError:
-        raise InvalidArgument("boto3 is not installed, which s3:// needs: pip install 'afterglow[aws]'") from None
-    bucket, _, prefix = given.removeprefix(_S3).partition("/")
-    objects = S3Objects(
-        Clients(system), bucket, DiskCache(Path(settings.cache_dir), settings.cache_max_bytes, system), system
-    )
+        raise InvalidArgument('s3:// addresses need boto3: pip install "afterglow-db[aws]"') from None
+    bucket, _, prefix = address.removeprefix(_S3).partition("/")
+    cache = DiskCache(Path(settings.cache_dir), settings.cache_max_bytes, system)
+    objects = S3Objects(Clients(system), bucket, cache, system)
     root = prefix if prefix.endswith("/") else f"{prefix.rpartition('/')[0]}/".removeprefix("/")
     keys = [info.key for info in objects.list(prefix) if _is_importable(info.key)]
-    chosen = [each for each in keys if each == prefix] or [each for each in keys if each.startswith(root or prefix)]
-    if not chosen:
-        raise NotFound(f"{given}: nothing there can be imported")
-    for each in chosen:
-        found = object_source(objects, system, each, root)
-        if found is not None:
-            yield found
+    keys = [key for key in keys if key == prefix] or [key for key in keys if key.startswith(root or prefix)]
+    if not keys:
+        raise NotFound(f"{address}: no object there can be imported")
+    for key in keys:
+        source = object_source(objects, system, key, root)
+        if source is not None:
+            yield source
 
 
 def _is_importable(name: str) -> bool:
-    return not is_auxiliary(name) and kind_of(name) is not None
+    from afterglow.bulk.formats.detect import is_auxiliary, detect_format
+
+    return not is_auxiliary(name) and detect_format(name) is not None
 
 
 @contextmanager
-def _context(
+def _open_context(
     url: str | None, path: Path | None, settings: Settings, system: System
-) -> Iterator[tuple[ImportContext, Engine | None]]:
+) -> "Iterator[tuple[ImportContext, Engine | None]]":
+    """The import context of a server, of a data directory or of the AWS account; of the last two also the engine."""
+    import hashlib
+
+    from afterglow.bulk.chroma_client import ChromaConnection
+    from afterglow.bulk.http_sink import ServerSink
+    from afterglow.bulk.import_store import ImportStore
+    from afterglow.bulk.range_import import ImportContext
+    from afterglow.bulk.sink import EngineSink
+    from afterglow.deployment.local import open_local
+    from afterglow.deployment.open import open_deployment
+    from afterglow.jobs.start import start_engine
+
     if url is not None:
         connection = ChromaConnection(url, system, settings.api_key)
-        folder = Path.home() / _STATE / hashlib.sha256(connection.url.encode()).hexdigest()[:16]
+        folder = Path.home() / _REMOTE_STATE / hashlib.sha256(connection.url.encode()).hexdigest()[:16]
         state = open_local(folder, system)
-        ledger = ImportStore(state.table, state.objects, system, settings.import_report_ttl_seconds)
+        store = ImportStore(state.table, state.objects, system, settings.import_report_ttl_seconds)
         try:
-            yield ImportContext(ServerSink(connection, state.table), ledger, settings, system), None
+            yield ImportContext(ServerSink(connection, state.table), store, settings, system), None
         finally:
             connection.close()
             state.table.close()
         return
     engine = start_engine(open_deployment(path, settings, system), settings, system)
-    stores = engine.stores
-    ledger = ImportStore(stores.table, stores.objects, system, settings.import_report_ttl_seconds)
+    store = ImportStore(engine.stores.table, engine.stores.objects, system, settings.import_report_ttl_seconds)
     try:
-        yield ImportContext(EngineSink(engine), ledger, settings, system), engine
+        yield ImportContext(EngineSink(engine), store, settings, system), engine
     finally:
         engine.close()
 
 
-def _wait_until_indexed(engine: Engine, receipts: Sequence[ImportReport], system: System) -> None:
-    """Nobody else may look after the directory: what was imported is indexed before the program ends."""
+def _wait_until_indexed(engine: "Engine", reports: "Sequence[ImportReport]", system: System) -> None:
+    """Waits for the background indexer, as no other process may be running on the directory."""
+    from afterglow.collection.types import Scope
+
     scopes = {
-        Scope(each.tenant, each.database, UUID(each.collection_id))
-        for each in receipts
-        if each.collection_id is not None
+        Scope(report.tenant, report.database, UUID(report.collection_id))
+        for report in reports
+        if report.collection_id is not None
     }
     for scope in scopes:
         try:
             while (status := engine.indexing_status(scope)).indexed_ops < status.total_ops:
-                system.sleep(_LOOK_SECONDS)
+                system.sleep(_POLL_SECONDS)
         except NotFound:
             continue

@@ -1,65 +1,92 @@
-"""`afterglow keys`: the API keys of a data directory or an account, straight in its table.
+"""`afterglow keys create|list|revoke`: API keys, stored in the table of a data directory or an AWS account.
 
-May run beside servers of the same, which know a new key at once. It needs no key itself: whoever may write the table is
-the owner, so the first key of a deployment is made like any other.
+These commands open the table directly and need no key themselves: whoever can write the table is the owner, so the
+first key of a deployment is created like any other. Servers may run meanwhile; they accept a new key at once.
 """
 
+import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from afterglow.auth import Role
-from afterglow.auth.api_keys import Key, Keys
-from afterglow.cli.lines import echo
-from afterglow.cli.run import usable_directory
-from afterglow.deployment.local import require_data_directory
-from afterglow.deployment.open import open_stores
-from afterglow.settings import Settings, System
+from afterglow.cli import options
+from afterglow.cli.console import echo, notice
+from afterglow.settings import System
+
+if TYPE_CHECKING:
+    from afterglow.auth.api_keys import Key
 
 _HEADINGS = ("ID", "ROLE", "TENANT", "DATABASES", "CREATED", "NAME")
 
 
-def create(
-    path: Path | None, settings: Settings, role: str, *, tenant: str | None, databases: list[str] | None, name: str
-) -> None:
-    """Makes a key in the directory, or (None) in the AWS account; the key alone on standard output.
+def add_create_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `keys create`."""
+    parser.add_argument(
+        "--role",
+        choices=["admin", "writer", "reader"],
+        default="admin",
+        help="reader: read records. writer: also write records and create collections. admin: also create databases.",
+    )
+    parser.add_argument(
+        "--tenant",
+        default=options.DEFAULT_TENANT,
+        help="Tenant the key gives access to; '*' for every tenant, and for creating tenants.",
+    )
+    parser.add_argument(
+        "--database",
+        action="append",
+        help="Database the key gives access to; may be repeated. Without it, every database of the tenant.",
+    )
+    parser.add_argument("--name", default="", help="A label for the key, shown by `keys list`.")
+    options.add_deployment(parser, options.NEW_DIRECTORY)
 
-    The directory is made where it is not there, so that a server can be started closed. Raises InvalidArgument.
-    """
-    where = None if path is None else usable_directory(path)
-    with _kept(where, settings) as keys:
-        text, key = keys.create(Role[role.upper()], tenant, databases, name)
+
+def create(args: argparse.Namespace) -> None:
+    """Create an API key and print it. It is shown only once; only its hash is stored."""
+    from afterglow.auth import Role
+    from afterglow.auth.api_keys import Keys
+    from afterglow.deployment.open import open_stores
+
+    # A missing directory is created, so that a server can require keys from its first start.
+    path = None if args.aws else options.ensure_directory(args.path)
+    tenant = None if args.tenant == "*" else args.tenant
+    system = System()
+    with open_stores(path, options.load_settings(aws=args.aws), system) as stores:
+        text, key = Keys(stores.table, system).create(Role[args.role.upper()], tenant, args.database, args.name)
+    # Only the key goes to standard output, so that a script can capture it.
     echo(text)
-    sys.stderr.write(f"afterglow: key {key.id} made; it is not shown again, and `afterglow keys revoke` ends it\n")
+    notice(f"key {key.id} created; it is not shown again. To revoke it: afterglow keys revoke {key.id}")
 
 
-def show(path: Path | None, settings: Settings) -> None:
-    """Prints a table of the keys, oldest first. Raises NotFound."""
-    with _kept(path and require_data_directory(path), settings) as keys:
-        rows = [_HEADINGS, *map(_row, keys.list())]
+def list_keys(args: argparse.Namespace) -> None:
+    """List the id, role, scope, creation time and name of every API key."""
+    from afterglow.auth.api_keys import Keys
+
+    with options.open_existing(args) as stores:
+        rows = [_HEADINGS, *map(_row, Keys(stores.table, stores.system).list())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write(line.rstrip() + "\n")
 
 
-def revoke(path: Path | None, settings: Settings, identifier: str) -> None:
-    """Removes a key. Raises NotFound."""
-    with _kept(path and require_data_directory(path), settings) as keys:
-        keys.revoke(identifier)
-    sys.stdout.write(f"revoked; servers refuse it within {settings.auth_cache_seconds:g} seconds\n")
+def add_revoke_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `keys revoke`."""
+    parser.add_argument("id", help="Id of the key, as shown by `keys list`.")
+    options.add_deployment(parser)
 
 
-@contextmanager
-def _kept(path: Path | None, settings: Settings) -> Iterator[Keys]:
-    system = System()
-    with open_stores(path, settings, system) as stores:
-        yield Keys(stores.table, system)
+def revoke(args: argparse.Namespace) -> None:
+    """Revoke an API key. Servers reject it after AFTERGLOW_AUTH_CACHE_SECONDS at the latest."""
+    from afterglow.auth.api_keys import Keys
+
+    with options.open_existing(args) as stores:
+        Keys(stores.table, stores.system).revoke(args.id)
+        seconds = stores.settings.auth_cache_seconds
+    echo(f"revoked; servers reject the key within {seconds:g} seconds")
 
 
-def _row(key: Key) -> tuple[str, ...]:
+def _row(key: "Key") -> tuple[str, ...]:
     return (
         key.id,
         key.role.name.lower(),

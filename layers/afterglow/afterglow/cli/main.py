@@ -1,79 +1,97 @@
-"""The `afterglow` command. Each command imports what it needs when it runs, so that `--help` answers at once.
+"""The `afterglow` command: the parser of all its commands, and the entry point.
 
-argparse, because a server that starts on demand pays for every import: see docs/decisions.md.
+The parser is argparse's: a server that starts on demand pays for every import (docs/decisions.md). Every command
+imports what it needs when it runs, so that `--help` answers at once.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from afterglow import __version__
-from afterglow.cli.arguments import keys, moving, serving, shared, upkeep
-from afterglow.cli.failures import error_boundary
+from afterglow.cli import backup, bulk, demo, import_files, keys, maintain, options, run
+from afterglow.cli.console import error_boundary
+from afterglow.version import __version__
 
-_Command = tuple[str, Callable[[argparse.Namespace], None], Callable[[argparse.ArgumentParser], None]]
-"""A command's name, what it does, which its docstring tells, and what gives it its arguments."""
 
-_COMMANDS: tuple[_Command, ...] = (
-    ("run", serving.run, serving.run_arguments),
-    ("compact", upkeep.compact, shared.one_or_all),
-    ("backup", upkeep.backup, upkeep.backup_arguments),
-    ("restore", upkeep.restore, upkeep.restore_arguments),
-    ("import", moving.import_, moving.import_arguments),
-    ("export", moving.export, moving.export_arguments),
-    ("verify", upkeep.verify, shared.one_or_all),
-    ("demo", serving.demo, serving.demo_arguments),
-)
-_IMPORTS: tuple[_Command, ...] = (
-    ("list", moving.imports_list, shared.collection_place),
-    ("show", moving.imports_show, moving.imports_show_arguments),
-)
-_KEYS: tuple[_Command, ...] = (
-    ("create", keys.create, keys.create_arguments),
-    ("list", keys.show, keys.show_arguments),
-    ("revoke", keys.revoke, keys.revoke_arguments),
-)
-_FAMILIES = (
-    (
-        "imports",
-        "See how imports went: those of the command, of a watched directory, and of a deployment's bucket.",
-        _IMPORTS,
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A command: its name, its function, whose docstring is the help text, and the function that adds its options."""
+
+    name: str
+    function: Callable[[argparse.Namespace], None]
+    add_options: Callable[[argparse.ArgumentParser], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Commands below one name, such as `keys create`."""
+
+    name: str
+    description: str
+    commands: tuple[_Command, ...]
+
+
+_COMMANDS: tuple[_Command | _Group, ...] = (
+    _Command("run", run.run, run.add_run_options),
+    _Command("demo", demo.demo, demo.add_demo_options),
+    _Group(
+        "keys",
+        "Create, list and revoke API keys, which a server with AFTERGLOW_AUTH=keys requires.",
+        (
+            _Command("create", keys.create, keys.add_create_options),
+            _Command("list", keys.list_keys, options.add_deployment),
+            _Command("revoke", keys.revoke, keys.add_revoke_options),
+        ),
     ),
-    ("keys", "Make, list and revoke the API keys that a server with AFTERGLOW_AUTH=keys asks for.", _KEYS),
+    _Command("import", import_files.import_, import_files.add_import_options),
+    _Group(
+        "import-reports",
+        "Show the results of imports by the import command, from a watched directory, or from a deployment's bucket.",
+        (
+            _Command("list", bulk.list_import_reports, bulk.add_report_list_options),
+            _Command("show", bulk.show_import_report, bulk.add_report_show_options),
+        ),
+    ),
+    _Command("export", bulk.export, bulk.add_export_options),
+    _Command("backup", backup.backup, backup.add_backup_options),
+    _Command("restore", backup.restore, backup.add_restore_options),
+    _Command("dump", backup.dump, backup.add_dump_options),
+    _Command("load", backup.load, backup.add_load_options),
+    _Command("compact", maintain.compact, maintain.add_collection_options),
+    _Command("verify", maintain.verify, maintain.add_collection_options),
 )
 
 
 def main() -> None:
-    """The program: runs the command that the arguments name."""
-    given = parser().parse_args()
+    """Runs the command given on the command line."""
+    args = parser().parse_args()
     with error_boundary():
-        given.command(given)
+        args.command(args)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of the program and of its commands."""
-    top = argparse.ArgumentParser(
-        prog="afterglow", description="A vector database that speaks the Chroma API.", allow_abbrev=False
+    """The parser of the program and its commands; the parsed `command` is a function of the namespace."""
+    root = argparse.ArgumentParser(
+        prog="afterglow", description="A vector database that serves the Chroma API.", allow_abbrev=False
     )
-    top.add_argument("--version", action="version", version=f"afterglow {__version__}", help="show it and exit")
-    commands = _add(top, _COMMANDS)
-    for name, text, family in _FAMILIES:
-        _add(commands.add_parser(name, help=text, description=text, allow_abbrev=False), family)
-    return top
+    root.add_argument("--version", action="version", version=f"afterglow {__version__}", help="show it and exit")
+    _add(root, _COMMANDS)
+    return root
 
 
-def _add(
-    to: argparse.ArgumentParser, commands: tuple[_Command, ...]
-) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
-    added = to.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, command, add_arguments in commands:
-        text = (command.__doc__ or "").strip()
-        sub = added.add_parser(
-            name,
+def _add(parent: argparse.ArgumentParser, commands: Sequence[_Command | _Group]) -> None:
+    subparsers = parent.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in commands:
+        text = command.description if isinstance(command, _Group) else (command.function.__doc__ or "").strip()
+        child = subparsers.add_parser(
+            command.name,
             help=text,
             description=text,
             allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=options.HelpFormatter,
         )
-        add_arguments(sub)
-        sub.set_defaults(command=command)
-    return added
+        if isinstance(command, _Group):
+            _add(child, command.commands)
+        else:
+            command.add_options(child)
+            child.set_defaults(command=command.function)

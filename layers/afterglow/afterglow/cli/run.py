@@ -1,5 +1,6 @@
-"""`afterglow run`: checks what can be wrong before anything is started, then serves, with one process or several."""
+"""`afterglow run`: reports bad settings, addresses and directories first, then serves, with one process or several."""
 
+import argparse
 import json
 import os
 import signal
@@ -7,62 +8,83 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from afterglow import __version__
-from afterglow.cli.failures import exit_with, settings
-from afterglow.cli.lines import echo
-from afterglow.server import interpreter, logs, sockets
+from afterglow.cli import options
+from afterglow.cli.console import echo
 from afterglow.settings import System
+from afterglow.version import __version__
+
+_MAX_WORKERS = 64
 
 
-def run(path: Path | None, host: str, port: int, *, workers: int, allow_reset: bool) -> None:
-    """Serves a directory, or an AWS account (None), until told to stop.
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `run`."""
+    options.add_deployment(parser, options.NEW_DIRECTORY)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 listens on every network interface."
+    )
+    parser.add_argument(
+        "--port", type=options.int_between(0, 65535), default=8000, help="Port to listen on; 0 picks a free port."
+    )
+    parser.add_argument(
+        "--workers",
+        type=options.int_between(1, _MAX_WORKERS),
+        default=1,
+        help="Number of server processes; one per CPU core is plenty.",
+    )
+    parser.add_argument("--allow-reset", action="store_true", help="Enable the reset endpoint, which deletes all data.")
 
-    Exits with 2 for bad settings, 1 for an address or directory that cannot be used.
+
+def run(args: argparse.Namespace) -> None:
+    """Serve the Chroma API from a data directory or an AWS account, until Ctrl-C."""
+    serve(
+        None if args.aws else args.path,
+        args.host,
+        args.port,
+        workers=args.workers,
+        allow_reset=args.allow_reset,
+    )
+
+
+def serve(path: Path | None, host: str, port: int, *, workers: int, allow_reset: bool) -> None:
+    """Serves a data directory, or the AWS account (None), until SIGTERM or SIGINT.
+
+    Exits with 2 for invalid settings, with 1 for an address or a directory that cannot be used.
     """
-    given = settings(aws=path is None)
-    allow_reset = allow_reset or given.allow_reset
-    path = None if path is None else usable_directory(path)
+    from afterglow.server import interpreter, logs, sockets
+
+    settings = options.load_settings(aws=path is None)
+    allow_reset = allow_reset or settings.allow_reset
+    path = None if path is None else options.ensure_directory(path)
     listeners = sockets.listen(host, port)
     interpreter.before_imports()
     logs.configure()
-    place = path or f"table {given.table} and bucket {given.bucket}"
-    announce = partial(_announce, sockets.url(host, listeners), place, workers)
-    # Held while the imports below take their time.
+    data = path or f"table {settings.table} and bucket {settings.bucket}"
+    announce = partial(_announce, sockets.url(host, listeners), data, workers)
+    # The imports below take a while; SIGTERM must end the process meanwhile.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     if workers == 1:
-        from afterglow.server.server import serve
+        from afterglow.server.server import serve as serve_here
 
         system = System()
-        serve(path, given, system, allow_reset=allow_reset, listeners=listeners, on_ready=announce)
+        serve_here(path, settings, system, allow_reset=allow_reset, listeners=listeners, on_ready=announce)
     else:
+        from afterglow.deployment.local import open_local
         from afterglow.server.supervisor import Supervisor
 
-        what = {"path": None if path is None else str(path), "allow_reset": allow_reset}
+        if path is not None:
+            # Fails here with one line if the directory cannot be opened, not with a line from each worker.
+            open_local(path, System()).table.close()
+        worker_options = {"path": None if path is None else str(path), "allow_reset": allow_reset}
         code = Supervisor(
             listeners,
-            [sys.executable, "-m", "afterglow.cli.worker", json.dumps(what)],
+            [sys.executable, "-m", "afterglow.cli.worker", json.dumps(worker_options)],
             workers,
-            shutdown_seconds=given.shutdown_seconds,
+            shutdown_seconds=settings.shutdown_seconds,
             on_ready=announce,
         ).run()
         sys.exit(code)
 
 
-def usable_directory(path: Path) -> Path:
-    """`path` made absolute, and made if it was not there. Exits with 1 if it cannot hold data."""
-    path = path.expanduser().absolute()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        exit_with(f"{path}: not a directory")
-    except OSError as error:
-        exit_with(f"{path}: cannot be made: {(error.strerror or str(error)).lower()}")
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        exit_with(f"{path}: no permission to read and write there")
-    return path
-
-
-def _announce(url: str, place: Path | str, workers: int) -> None:
+def _announce(url: str, data: Path | str, workers: int) -> None:
     processes = "" if workers == 1 else f", {workers} workers"
-    line = f"afterglow {__version__} serves the Chroma API on {url}, data in {place}, pid {os.getpid()}{processes}"
-    echo(line)
+    echo(f"afterglow {__version__} serves the Chroma API on {url}, data in {data}, pid {os.getpid()}{processes}")

@@ -1,4 +1,4 @@
-"""The program of one worker process. Its arguments: what to serve, in JSON, and the number of its socket."""
+"""The program of one worker process. Arguments: its options as a JSON object, and the number of its control socket."""
 
 import json
 import signal
@@ -6,28 +6,30 @@ import socket
 import sys
 from pathlib import Path
 
-from afterglow.cli.failures import error_boundary, settings
+from afterglow.cli.console import error_boundary
+from afterglow.cli.options import load_settings
 from afterglow.server import interpreter, logs
 from afterglow.settings import System
 
 
 def main() -> None:
-    """Serves until told to stop; exits with 0 then, and with 1 or 2 after one line of explanation."""
-    given = json.loads(sys.argv[1])
+    """Serves until SIGTERM and exits with 0; on failure writes one line and exits with 1 or 2."""
+    worker_options = json.loads(sys.argv[1])
     control = socket.socket(fileno=int(sys.argv[2]))
     control.set_inheritable(False)
-    # Ctrl-C reaches the whole group; the supervisor then sends SIGTERM.
+    # Ctrl-C reaches the whole process group; the supervisor then sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logs.configure()
     interpreter.before_imports()
+    path = None if worker_options["path"] is None else Path(worker_options["path"])
     with error_boundary():
         from afterglow.server.server import serve
 
         serve(
-            None if given["path"] is None else Path(given["path"]),
-            settings(aws=given["path"] is None),
+            path,
+            load_settings(aws=path is None),
             System(),
-            allow_reset=given["allow_reset"],
+            allow_reset=worker_options["allow_reset"],
             control=control,
         )
 

@@ -1,4 +1,4 @@
-"""Ctrl-C that comes where nobody can hear of it."""
+"""Ctrl-C during a long loop."""
 
 import os
 import signal
@@ -6,10 +6,10 @@ from contextlib import suppress
 
 import pytest
 
-from afterglow.cli.interrupts import deferred_interrupt
+from afterglow.cli.console import deferred_interrupt
 
 
-def test_an_interrupt_that_was_swallowed_is_raised_at_the_next_step() -> None:
+def test_a_discarded_interrupt_is_raised_again_at_the_next_step() -> None:
     before = signal.getsignal(signal.SIGINT)
     with deferred_interrupt() as check:
         check()
@@ -20,6 +20,6 @@ def test_an_interrupt_that_was_swallowed_is_raised_at_the_next_step() -> None:
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_one_that_is_heard_is_raised_at_once() -> None:
+def test_an_interrupt_is_raised_at_once() -> None:
     with pytest.raises(KeyboardInterrupt), deferred_interrupt():
         os.kill(os.getpid(), signal.SIGINT)

@@ -1,0 +1,132 @@
+"""Options that several commands share, and what they name: settings, data directories, open stores."""
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from afterglow.cli.console import EXIT_USAGE, exit_with
+from afterglow.settings import AWS_DEFAULTS, Settings, System, from_environment
+
+if TYPE_CHECKING:
+    from afterglow.storage.ports import Stores
+
+DEFAULT_TENANT = "default_tenant"
+DEFAULT_DATABASE = "default_database"
+EXISTING_DIRECTORY = "Data directory."
+NEW_DIRECTORY = "Data directory; created if missing."
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Appends the default of an option to its help text, unless the option has none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help
+        is_option = bool(action.option_strings)
+        return f"{text} (default: {action.default})" if text and is_option and has_default(action) else text
+
+
+def has_default(action: argparse.Action) -> bool:
+    """Whether the default of an argument is a value: not None, False or an empty list."""
+    return action.default is not argparse.SUPPRESS and bool(action.default)
+
+
+def add_directory(parser: argparse.ArgumentParser, text: str = EXISTING_DIRECTORY) -> None:
+    """Adds --path, for commands that work on a data directory only."""
+    parser.add_argument("--path", type=Path, default=Path("data"), help=text)
+
+
+def add_deployment(parser: argparse.ArgumentParser, text: str = EXISTING_DIRECTORY) -> None:
+    """Adds --path and --aws, of which at most one may be used."""
+    _add_deployment_group(parser, text)
+
+
+def add_endpoint(parser: argparse.ArgumentParser, text: str = EXISTING_DIRECTORY) -> None:
+    """Adds --path, --aws and --url, of which at most one may be used."""
+    _add_deployment_group(parser, text).add_argument(
+        "--url", help="Use a running server instead of a directory; AFTERGLOW_API_KEY is sent to it."
+    )
+
+
+def _add_deployment_group(parser: argparse.ArgumentParser, text: str) -> "argparse._MutuallyExclusiveGroup":
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--path", type=Path, default=Path("data"), help=text)
+    group.add_argument(
+        "--aws",
+        action="store_true",
+        help="Use an AWS account instead of a directory: the DynamoDB table AFTERGLOW_TABLE and the S3 bucket "
+        "AFTERGLOW_BUCKET.",
+    )
+    return group
+
+
+def add_database(parser: argparse.ArgumentParser) -> None:
+    """Adds --tenant and --database."""
+    parser.add_argument("--tenant", default=DEFAULT_TENANT, help="Tenant of the collection.")
+    parser.add_argument("--database", default=DEFAULT_DATABASE, help="Database of the collection.")
+
+
+def int_between(low: int, high: int) -> Callable[[str], int]:
+    """An argument type: an integer from `low` to `high`, both included."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"{number} is not between {low} and {high}")
+        return number
+
+    return parse
+
+
+def load_settings(*, aws: bool) -> Settings:
+    """The settings from the environment; exits with 2 if one is invalid."""
+    try:
+        return from_environment(defaults=AWS_DEFAULTS if aws else Settings())
+    except ValueError as error:
+        exit_with(str(error), EXIT_USAGE)
+
+
+def data_path(args: argparse.Namespace) -> Path | None:
+    """The absolute path of the data directory, None for the AWS account."""
+    return None if args.aws else args.path.absolute()
+
+
+def ensure_directory(path: Path) -> Path:
+    """The absolute path, created if missing; exits with 1 if it cannot hold data."""
+    path = path.expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        exit_with(f"{path}: not a directory")
+    except OSError as error:
+        exit_with(f"{path}: cannot be created: {(error.strerror or str(error)).lower()}")
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        exit_with(f"{path}: no permission to read and write there")
+    return path
+
+
+def existing_data_path(args: argparse.Namespace) -> Path | None:
+    """The same as `data_path`. Raises NotFound if the path is not a data directory."""
+    from afterglow.deployment.local import require_data_directory
+
+    path = data_path(args)
+    return path and require_data_directory(path)
+
+
+@contextmanager
+def open_existing(args: argparse.Namespace, *, notify: bool = False) -> "Iterator[Stores]":
+    """Opens the stores of an existing data directory or of the AWS account.
+
+    With `notify`, writes notify an indexer that runs elsewhere. Raises NotFound, Corrupt, StorageFull, Unavailable,
+    InvalidArgument.
+    """
+    from afterglow.deployment.open import open_stores
+
+    path = existing_data_path(args)
+    with open_stores(path, load_settings(aws=args.aws), System(), notify=notify) as stores:
+        yield stores

@@ -1,0 +1,69 @@
+"""Command lines that are refused with exit code 2, and the help texts."""
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from afterglow import __version__
+from afterglow.cli.main import parser
+
+
+def run(arguments: list[str]) -> None:
+    args = parser().parse_args(arguments)
+    args.command(args)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["backup"], "the following arguments are required: --to"),
+        (["backup", "--to", "x", "--aws"], "unrecognized arguments: --aws"),
+        (["dump", "x"], "the following arguments are required: target"),
+        (["load"], "the following arguments are required: source"),
+        (["restore"], "restore needs either a COLLECTION or --list"),
+        (["restore", "x", "--list"], "restore needs either a COLLECTION or --list"),
+        (["restore", "x", "--name", "y", "--replace"], "not allowed with argument"),
+        (["import"], "import needs either files and --collection, or --from-chroma"),
+        (["import", "file"], "import needs either files and --collection, or --from-chroma"),
+        (["import", "--from-chroma", "x", "--force"], "--from-chroma cannot be combined with"),
+        (["export", "x", "y.jsonl", "--aws", "--url", "http://z"], "not allowed with argument"),
+    ],
+)
+def test_invalid_command_lines(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        run(arguments)
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def subparsers(root: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield root
+    for action in root._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                yield from subparsers(child)
+
+
+def test_help_states_only_defaults_that_are_values() -> None:
+    helps = [command.format_help() for command in subparsers(parser())]
+    text = " ".join(" ".join(helps).split())
+    assert not re.search(r"default: (None|False|\[\]|==SUPPRESS==|)\)", text)
+    assert "Port to listen on; 0 picks a free port. (default: 8000)" in text
+
+
+def test_every_command_describes_itself_and_its_options() -> None:
+    for command in subparsers(parser()):
+        assert command.description
+        assert command.description.endswith(".")
+        for action in command._actions:
+            assert action.help or isinstance(action, argparse._SubParsersAction), (command.prog, action.dest)
+
+
+def test_the_package_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "afterglow", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"afterglow {__version__}\n"
