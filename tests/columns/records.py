@@ -52,7 +52,7 @@ def columns_of(metadatas: list[dict[str, Any] | None]) -> ColumnSet:
     return growing.snapshot()
 
 
-def texts_of(documents: list[str | None]) -> StringColumn:
+def strings_of(documents: list[str | None]) -> StringColumn:
     """Texts of these rows, appended one by one."""
     growing = StringColumnBuilder()
     for document in documents:
@@ -91,7 +91,7 @@ def metadatas_of(columns: ColumnSet) -> list[dict[str, Any]]:
     return found
 
 
-def plain(metadatas: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
+def without_empty_values(metadatas: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
     """The same, computed from what was appended."""
     return [
         {key: value for key, value in (metadata or {}).items() if value is not None and value != []}
@@ -99,7 +99,7 @@ def plain(metadatas: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
     ]
 
 
-def exact(metadatas: list[dict[str, Any]]) -> list[str]:
+def canonical(metadatas: list[dict[str, Any]]) -> list[str]:
     """A form in which 1, 1.0 and True differ."""
     return [repr(sorted(metadata.items())) for metadata in metadatas]
 
@@ -110,17 +110,17 @@ def to_arrays(columns: ColumnSet) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     return header, [np.concatenate([np.empty(0, dtype), *pool]) for pool, dtype in zip(pools, DTYPES, strict=True)]
 
 
-def text_arrays(
+def string_arrays(
     parts: list[tuple[StringColumn, NDArray[np.int64]]], most: int = 7
 ) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     """The header and the arrays that a segment holds of these rows of texts, read in pieces of `most` bytes."""
     rows = [some for _, some in parts]
     picked = GatheredStrings([texts for texts, _ in parts], GatherPlan.of(rows, np.arange(sum(map(len, rows)))))
     blob = np.concatenate([np.empty(0, dtype=np.uint8), *picked.chunks(most)])
-    presence = [] if picked.present is None else [picked.present.view(np.uint8)]
+    presence = [] if picked.validity is None else [picked.validity.view(np.uint8)]
     return picked.header(), [blob, picked.offsets, *presence]
 
 
-def gathered(*parts: tuple[StringColumn, NDArray[np.int64]]) -> StringColumn:
+def gather_strings(*parts: tuple[StringColumn, NDArray[np.int64]]) -> StringColumn:
     """The rows named by each part, one part after the other."""
-    return StringColumn.from_arrays(*text_arrays(list(parts)))
+    return StringColumn.from_arrays(*string_arrays(list(parts)))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from afterglow.columns import StringColumn, StringColumnBuilder
 from afterglow.errors import Corrupt
-from tests.columns.records import LETTERS, documents, gathered, text_arrays, texts_of
+from tests.columns.records import LETTERS, documents, gather_strings, string_arrays, strings_of
 
 Documents = list[str | None]
 lists_of_documents = st.lists(documents, max_size=12)
@@ -43,7 +43,7 @@ def containing(given_documents: Documents, needle: str, candidates: list[bool]) 
 
 def mapped(texts: StringColumn) -> StringColumn:
     """Written down and read back, over memory that cannot be written."""
-    header, arrays = text_arrays([(texts, np.arange(len(texts)))])
+    header, arrays = string_arrays([(texts, np.arange(len(texts)))])
     return StringColumn.from_arrays(header, [np.frombuffer(array.tobytes(), dtype=array.dtype) for array in arrays])
 
 
@@ -52,8 +52,8 @@ def test_texts_are_kept(given_documents: Documents, order: random.Random) -> Non
     rows = order.sample(range(len(given_documents)), order.randint(0, len(given_documents)))
     wanted = np.array(rows, dtype=np.int64)
     texts = StringColumn.from_list(encoded(given_documents))
-    grown = texts_of(given_documents)
-    together = gathered((texts, wanted), (grown, wanted))
+    grown = strings_of(given_documents)
+    together = gather_strings((texts, wanted), (grown, wanted))
     for each in (texts, grown, mapped(texts)):
         assert len(each) == len(given_documents)
         assert [each.get(row) for row in range(len(each))] == encoded(given_documents)
@@ -63,7 +63,7 @@ def test_texts_are_kept(given_documents: Documents, order: random.Random) -> Non
 
 
 def test_nothing_of_a_part_is_empty() -> None:
-    assert len(gathered((StringColumn.from_list([b"a"]), np.empty(0, dtype=np.int64)))) == 0
+    assert len(gather_strings((StringColumn.from_list([b"a"]), np.empty(0, dtype=np.int64)))) == 0
 
 
 @given(lists_of_documents, st.text(LETTERS, max_size=3), st.data())
@@ -71,7 +71,7 @@ def test_contains_is_a_plain_substring(given_documents: Documents, needle: str, 
     flags = st.lists(st.booleans(), min_size=len(given_documents), max_size=len(given_documents))
     candidates = data.draw(flags)
     everywhere = [True] * len(given_documents)
-    for texts in (texts_of(given_documents), mapped(StringColumn.from_list(encoded(given_documents)))):
+    for texts in (strings_of(given_documents), mapped(StringColumn.from_list(encoded(given_documents)))):
         found = texts.contains(needle.encode())
         among = texts.contains(needle.encode(), np.array(candidates, dtype=np.bool_))
         assert found.dtype == among.dtype == np.bool_
@@ -95,7 +95,7 @@ def test_the_empty_needle_is_in_every_text_there_is() -> None:
 
 @given(lists_of_documents, st.sampled_from(("a", "^a", "b$", "", "^$", "a.b", "[^a]")))
 def test_matches_searches_each_text_alone(given_documents: Documents, pattern: str) -> None:
-    texts = texts_of(given_documents)
+    texts = strings_of(given_documents)
     expected = [
         document is not None and re.search(pattern.encode(), document.encode()) is not None
         for document in given_documents
@@ -166,7 +166,7 @@ def test_snapshots_are_not_disturbed_by_later_appends(batches: list[Documents]) 
 
 
 def test_texts_that_do_not_fit_their_header_are_corrupt() -> None:
-    header, arrays = text_arrays([(StringColumn.from_list([b"a", None]), np.arange(2))])
+    header, arrays = string_arrays([(StringColumn.from_list([b"a", None]), np.arange(2))])
     with pytest.raises(Corrupt, match="version 9"):
         StringColumn.from_arrays({**header, "version": 9}, arrays)
     for number, array in enumerate(arrays):

@@ -16,7 +16,7 @@ from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.log.read import LogTrimmed
 from afterglow.storage.ports import Stores
-from tests.support.batches import shown
+from tests.support.batches import to_plain
 from tests.support.faulty import Crash, Fault, Faults, nth
 from tests.support.stores import Clock, made_faulty, new_collection, quick_folder, stores_at
 
@@ -75,7 +75,7 @@ def test_what_was_appended_is_read(log: Log, rows: int) -> None:
         (seq, EntryKind.BATCH, rows) for seq in (1, 2, 3)
     ]
     for entry in news.entries:
-        assert shown(loaded(log, entry)) == shown(batch(entry.seq, rows))
+        assert to_plain(loaded(log, entry)) == to_plain(batch(entry.seq, rows))
     assert [entry.seq for entry in log.after(2).entries] == [3]
     assert log.after(3).entries == []
     assert len(log.payloads()) == (3 if rows > 20 else 0)
@@ -257,6 +257,6 @@ def test_a_payload_is_put_again_after_a_long_sleep(log: Log) -> None:
     log.clock.skipped += log.stores.settings.gc_grace_seconds
     again = append.ensure_payload(log.stores, prepared)
     assert append.ensure_payload(log.stores, again) is again
-    assert replace(again, at=prepared.at) == prepared
+    assert replace(again, stored_at=prepared.stored_at) == prepared
     (entry,) = log.after(0).entries
     assert len(loaded(log, entry).ids) == 50

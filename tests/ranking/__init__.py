@@ -1,0 +1,1 @@
+"""Tests of rank expressions; `reference` evaluates whole searches record by record."""

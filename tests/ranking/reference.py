@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.filters.reference import holds
+from tests.support.distances import reference_distance
 from tests.support.model import Model, Record, by_sparse_vector
 
 Scores = tuple[dict[str, np.float32], np.float32 | None]
@@ -87,20 +88,14 @@ def _nearest(knn: dict[str, Any], model: Model, space: str, allowed: list[str]) 
         weights = dict(zip(query["indices"], query["values"], strict=True))
         near = by_sparse_vector(model, knn["key"], weights, allowed, bm25=False)
     else:
-        distances = ((name, float(_distance(space, query, model.records[name]))) for name in allowed)
+        distances = (
+            (name, float(np.float32(reference_distance(space, query, model.records[name].vector)))) for name in allowed
+        )
         near = sorted(distances, key=lambda each: each[1])
     measured = [(name, place if knn.get("return_rank") else each) for place, (name, each) in enumerate(near)]
     default = knn.get("default")
     first = measured[: knn.get("limit", 16)]
     return {name: np.float32(each) for name, each in first}, None if default is None else np.float32(default)
-
-
-def _distance(space: str, query: list[float], record: Record) -> np.float32:
-    one, other = np.array(query), np.array(record.vector)
-    if space == "l2":
-        return np.float32(((one - other) ** 2).sum())
-    scale = np.sqrt((one @ one) * (other @ other)) if space == "cosine" else np.float64(1)
-    return np.float32(1) if scale == 0 else np.float32(1 - one @ other / scale)
 
 
 def _best_of_groups(
@@ -114,10 +109,10 @@ def _best_of_groups(
 
     def sorting(hit: tuple[str, np.float32]) -> Any:
         name, score = hit
-        return [_sorting(score) if key == "#score" else _comparable(value(name, key)) for key in aggregate["keys"]]
+        return [_sorting(score) if key == "#score" else comparable_value(value(name, key)) for key in aggregate["keys"]]
 
     for hit in ranked:
-        group = tuple(repr(_comparable(value(hit[0], key))) for key in groups["keys"])
+        group = tuple(repr(comparable_value(value(hit[0], key))) for key in groups["keys"])
         members.setdefault(group, []).append(hit)
     kept = set()
     for each in members.values():
@@ -127,7 +122,7 @@ def _best_of_groups(
     return [hit for hit in ranked if hit[0] in kept]
 
 
-def _comparable(value: Any) -> tuple[Any, ...]:
+def comparable_value(value: Any) -> tuple[Any, ...]:
     """Something that sorts as the value does; a sparse vector is no value."""
     if value is None or isinstance(value, dict):
         return (0,)

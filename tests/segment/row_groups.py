@@ -49,7 +49,7 @@ rows = st.lists(
 )
 
 
-def part_of(given: list[Row], ordinals: NDArray[np.int64] | None = None) -> RowGroup:
+def memory_row_group(given: list[Row], ordinals: NDArray[np.int64] | None = None) -> RowGroup:
     """A part in memory; the ordinals count up unless given."""
     tail = Memtable()
     tail.append(
@@ -86,13 +86,13 @@ def rows_of(part: RowGroup) -> list[Row]:
     return found
 
 
-def written(stores: Stores, *chosen: RowSubset, graph: bool = False) -> SegmentInfo:
+def write_rows(stores: Stores, *chosen: RowSubset, graph: bool = False) -> SegmentInfo:
     """A segment of these rows in insertion order."""
     plan = HnswBuild(PARAMETERS, 1, stores.settings.compaction_memory_bytes) if graph else None
     return writer.write_segment(stores, f"{COLLECTION}/segments/", chosen, parts.insertion_order(chosen), plan)
 
 
-def whole(part: RowGroup) -> RowSubset:
+def every_row(part: RowGroup) -> RowSubset:
     return RowSubset(part, np.arange(part.rows))
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from afterglow.segment import distance, exact_knn
 from afterglow.segment.distance import Space
-from tests.segment.row_groups import Row, part_of
-from tests.support.model import Record, distances
+from tests.segment.row_groups import Row, memory_row_group
+from tests.support.distances import reference_distance, reference_distances
 
 coordinates = st.floats(-1e3, 1e3, width=32).map(lambda each: 0.0 if abs(each) < 1e-12 else each)
 pairs = st.tuples(coordinates, coordinates)
@@ -40,7 +40,7 @@ def test_exact_distances_are_those_of_float64(
     asked = np.array(query, dtype=np.float32)
     found = distance.exact_distances(space, np.array(vectors, dtype=np.float32), asked)
     assert found.dtype == np.float32
-    wanted = [distances(space, asked, Record(tuple(vector))) for vector in vectors]
+    wanted = reference_distances(space, asked, vectors)
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
 
 
@@ -66,21 +66,21 @@ def test_zero_vectors_have_distances(space: Space) -> None:
 def test_the_scan_is_brute_force(
     space: Space, vectors: list[tuple[float, float]], query: tuple[float, float], k: int, data: st.DataObject
 ) -> None:
-    part = part_of([Row(f"{number}", vector, None, None, None) for number, vector in enumerate(vectors)])
+    part = memory_row_group([Row(f"{number}", vector, None, None, None) for number, vector in enumerate(vectors)])
     everything = list(range(len(vectors)))
     some = data.draw(st.none() | st.sets(st.sampled_from(everything)).map(sorted))
     rows = None if some is None else np.array(some, dtype=np.int64)
     found, scored = exact_knn.knn_scan(part, space, np.array(query, dtype=np.float32), rows, k)
     allowed = everything if some is None else some
     asked = np.array(query, dtype=np.float32)
-    wanted = {row: distances(space, asked, Record(tuple(vectors[row]))) for row in allowed}
+    wanted = {row: reference_distance(space, asked, vectors[row]) for row in allowed}
     assert len(set(found.tolist())) == len(found) == min(k, len(allowed))
     np.testing.assert_allclose(scored, sorted(wanted.values())[:k], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(scored, [wanted[row] for row in found.tolist()], rtol=1e-5, atol=1e-5)
 
 
 def test_ties_are_broken_by_row() -> None:
-    part = part_of([Row(f"{number}", (1.0, 1.0), None, None, None) for number in range(30)])
+    part = memory_row_group([Row(f"{number}", (1.0, 1.0), None, None, None) for number in range(30)])
     found, _ = exact_knn.rerank(part, Space.L2, np.ones(2, np.float32), np.arange(30)[::-1].copy(), 5)
     assert found.tolist() == [0, 1, 2, 3, 4]
 
@@ -90,8 +90,10 @@ def test_the_scan_is_exact_far_from_the_origin(count: int) -> None:
     """Places on the globe, say: where the norms are large and the differences small, sums in float32 cancel."""
     source = np.random.default_rng(3)
     vectors = (np.array([48.85, 2.35]) + source.normal(size=(count, 2)) / 1000).astype(np.float32)
-    part = part_of([Row(f"{number}", (x, y), None, None, None) for number, (x, y) in enumerate(vectors.tolist())])
+    group = memory_row_group(
+        [Row(f"{number}", (x, y), None, None, None) for number, (x, y) in enumerate(vectors.tolist())]
+    )
     for query in vectors[:20] + np.float32(1e-4):
-        exact = ((vectors.astype(np.float64) - query) ** 2).sum(axis=1)
-        _, scored = exact_knn.knn_scan(part, Space.L2, query, None, 10)
+        exact = reference_distances("l2", query, vectors)
+        _, scored = exact_knn.knn_scan(group, Space.L2, query, None, 10)
         np.testing.assert_allclose(scored, np.sort(exact)[:10], rtol=1e-5)

@@ -102,7 +102,7 @@ def test_threads_search_one_graph(tmp_path: Path, vectors: Matrix) -> None:
 
 def test_vectors_that_bf16_tells_apart_are_held_in_it(tmp_path: Path, vectors: Matrix) -> None:
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE), vectors)
-    assert opened(tmp_path / "graph", Space.L2).scalar is VectorType.BF16
+    assert opened(tmp_path / "graph", Space.L2).vector_type is VectorType.BF16
 
 
 @pytest.mark.parametrize("space", Space)
@@ -110,7 +110,7 @@ def test_vectors_far_from_the_origin_are_held_in_float32(tmp_path: Path, vectors
     moved = far(vectors)
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, PIECE), moved)
     found = opened(tmp_path / "graph", space)
-    assert found.scalar is VectorType.F32
+    assert found.vector_type is VectorType.F32
     assert recall(found, space, moved) >= 0.98
 
 
@@ -118,20 +118,20 @@ def test_a_graph_in_float32_is_extended_as_it_is(tmp_path: Path, vectors: Matrix
     mixed = np.concatenate([far(vectors[:400]), vectors[400:]])
     hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, PIECE), mixed[:400])
     hnsw.build(tmp_path / "rest", HnswBuild(parameters(Space.L2), 1, PIECE), mixed[400:])
-    assert opened(tmp_path / "rest", Space.L2, 1_600).scalar is VectorType.BF16
+    assert opened(tmp_path / "rest", Space.L2, 1_600).vector_type is VectorType.BF16
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), mixed)
     found = opened(tmp_path / "graph", Space.L2)
-    assert found.scalar is VectorType.F32
+    assert found.vector_type is VectorType.F32
     assert recall(found, Space.L2, mixed) >= 0.98
 
 
 def test_a_graph_in_bf16_is_built_anew_where_what_joins_it_does_not_suit_it(tmp_path: Path, vectors: Matrix) -> None:
     mixed = np.concatenate([vectors[:1_200], far(vectors[1_200:])])
     hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, PIECE), mixed[:1_200])
-    assert opened(tmp_path / "base", Space.L2, 1_200).scalar is VectorType.BF16
+    assert opened(tmp_path / "base", Space.L2, 1_200).vector_type is VectorType.BF16
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), mixed)
     found = opened(tmp_path / "graph", Space.L2)
-    assert found.scalar is VectorType.F32
+    assert found.vector_type is VectorType.F32
     assert recall(found, Space.L2, mixed) >= 0.98
 
 
@@ -142,10 +142,10 @@ def test_a_graph_of_bf16_in_few_dimensions_is_still_read(tmp_path: Path, vectors
     index.add(np.arange(1_000, dtype=np.uint64), few[:1_000])
     index.save(str(tmp_path / "base"))
     old = opened(tmp_path / "base", Space.L2, 1_000, 4)
-    assert old.scalar is VectorType.BF16
+    assert old.vector_type is VectorType.BF16
     assert recall(old, Space.L2, few[:1_000]) >= 0.98
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), few)
-    assert opened(tmp_path / "graph", Space.L2, ROWS, 4).scalar is VectorType.F32
+    assert opened(tmp_path / "graph", Space.L2, ROWS, 4).vector_type is VectorType.F32
 
 
 @pytest.mark.parametrize(

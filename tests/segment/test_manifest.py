@@ -71,15 +71,15 @@ def test_what_is_not_the_key_of_a_manifest(key: str) -> None:
 SEGMENT = SegmentInfo("one", 10, 3, {"rows": FILE}, 2, FILE)
 GOOD = Manifest(UUID(int=1), 1, 5, 9, 1_700_000_000_000, 4, 20, 8, (SEGMENT,))
 BAD = {
-    "names a segment twice": replace(GOOD, segments=(SEGMENT, SEGMENT), records=16),
+    "lists a segment twice": replace(GOOD, segments=(SEGMENT, SEGMENT), records=16),
     "without live rows": replace(GOOD, segments=(replace(SEGMENT, deleted_rows=10),), records=0),
     "without live rows ": replace(
         GOOD, segments=(replace(SEGMENT, rows=0, deleted_rows=0, deletions=None),), records=0
     ),
-    "tombstones": replace(GOOD, segments=(replace(SEGMENT, deletions=None),)),
-    "tombstones ": replace(GOOD, segments=(replace(SEGMENT, deleted_rows=0),), records=10),
+    "deletion vector": replace(GOOD, segments=(replace(SEGMENT, deletions=None),)),
+    "deletion vector ": replace(GOOD, segments=(replace(SEGMENT, deleted_rows=0),), records=10),
     "mixes dimensions": replace(GOOD, segments=(SEGMENT, replace(SEGMENT, id="two", dimension=4)), records=16),
-    "trimmed to 6 but folded to 5": replace(GOOD, trimmed_seq=6),
+    "trimmed to 6 but flushed to 5": replace(GOOD, trimmed_seq=6),
     "trimmed to -1": replace(GOOD, trimmed_seq=-1),
     "claims 9 records": replace(GOOD, records=9),
 }

@@ -78,7 +78,7 @@ def test_lists_of_other_sizes_are_corrupt() -> None:
     packed = postings.serialize(columns_of([{"k": sparse_vector([1, 2], [0.5, 1.5])}]))
     assert packed is not None
     meta, arrays = packed
-    with pytest.raises(Corrupt, match="name is of format version 2"):
+    with pytest.raises(Corrupt, match="name has format version 2"):
         postings.deserialize("name", {**meta, "version": 2}, arrays)
     for name, array in arrays.items():
         with pytest.raises(Corrupt, match="name holds lists of other sizes"):
@@ -88,7 +88,7 @@ def test_lists_of_other_sizes_are_corrupt() -> None:
 def test_only_sparse_vectors_have_dimensions() -> None:
     lane = columns_of([{"k": 1}]).column("k", ColumnType.INT)
     assert lane is not None
-    with pytest.raises(AssertionError, match="a lane of int has no dimensions"):
+    with pytest.raises(AssertionError, match="a column of int has no dimensions"):
         postings.invert(lane)
-    with pytest.raises(AssertionError, match="a lane of int has no dimensions"):
+    with pytest.raises(AssertionError, match="a column of int has no dimensions"):
         postings.scan_lists(lane, np.empty(0, dtype=np.uint32))

@@ -38,15 +38,15 @@ metadatas = st.dictionaries(st.sampled_from(KEYS), values, min_size=1, max_size=
 changes = st.dictionaries(st.sampled_from(KEYS), st.none() | values, min_size=1, max_size=3)
 
 
-def _some(count: int, each: SearchStrategy[Any]) -> SearchStrategy[list[Any] | None]:
+def _optional_list(count: int, each: SearchStrategy[Any]) -> SearchStrategy[list[Any] | None]:
     return st.none() | st.lists(st.none() | each, min_size=count, max_size=count)
 
 
 @st.composite
-def batches(draw: DrawFn, ops: tuple[Op, ...] = tuple(Op), most: int = 6) -> Batch:
+def batches(draw: DrawFn, ops: tuple[Op, ...] = tuple(Op), max_ids: int = 6) -> Batch:
     """A write as validation lets it pass; ids may repeat within it."""
     op = draw(st.sampled_from(ops))
-    names = draw(st.lists(ids, min_size=1, max_size=most))
+    names = draw(st.lists(ids, min_size=1, max_size=max_ids))
     if op is Op.DELETE:
         return Batch(op, names)
     count = len(names)
@@ -60,13 +60,13 @@ def batches(draw: DrawFn, ops: tuple[Op, ...] = tuple(Op), most: int = 6) -> Bat
         names,
         vectors=brought if members else None,
         vector_rows=None if members == everything or not members else np.array(members, dtype=np.int64),
-        documents=draw(_some(count, documents)),
-        metadatas=draw(_some(count, metadatas if op is Op.ADD else changes)),
-        uris=draw(_some(count, st.sampled_from(["u:1", "u:2"]))),
+        documents=draw(_optional_list(count, documents)),
+        metadatas=draw(_optional_list(count, metadatas if op is Op.ADD else changes)),
+        uris=draw(_optional_list(count, st.sampled_from(["u:1", "u:2"]))),
     )
 
 
-def shown(batch: Batch) -> dict[str, Any]:
+def to_plain(batch: Batch) -> dict[str, Any]:
     """A batch as plain values, to be compared."""
     return {
         "op": batch.op,

@@ -38,28 +38,28 @@ class Crash(BaseException):
     """The process is dead. Not an Exception, so that nothing carries on."""
 
 
-Choice = Callable[[int, str], Fault | None]
+FaultChoice = Callable[[int, str], Fault | None]
 """What becomes of the call of this number (from 0) and name."""
 
 
 class Faults:
     """Counts the calls of all the ports it is given to; `calls` are their names, in order."""
 
-    def __init__(self, choice: Choice | None = None) -> None:
-        self.choice: Choice = choice or _never
+    def __init__(self, choice: FaultChoice | None = None) -> None:
+        self.choose: FaultChoice = choice or _no_fault
         self.calls: list[str] = []
-        self._dead = False
+        self._crashed = False
         self._lock = threading.Lock()
 
     def call(self, name: str, apply: Callable[[], T]) -> T:
         """Carry out one call of a port."""
         with self._lock:
-            if self._dead:
+            if self._crashed:
                 raise Crash
             number = len(self.calls)
             self.calls.append(name)
-            fault = self.choice(number, name)
-            self._dead = fault in (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
+            fault = self.choose(number, name)
+            self._crashed = fault in (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
         match fault:
             case None:
                 return apply()
@@ -68,32 +68,32 @@ class Faults:
             case Fault.REFUSED:
                 raise Unavailable(f"{name} was refused on purpose")
             case Fault.REPEATED:
-                _apply_unheard(apply)
+                _apply_and_discard(apply)
                 return apply()
             case Fault.LOST:
-                _apply_unheard(apply)
+                _apply_and_discard(apply)
                 raise Unavailable(f"the answer of {name} was lost on purpose")
             case Fault.CRASH_AFTER:
-                _apply_unheard(apply)
+                _apply_and_discard(apply)
                 raise Crash(f"after call {number}, {name}")
 
 
-def _never(number: int, name: str) -> None:
+def _no_fault(number: int, name: str) -> None:
     return None
 
 
-def nth(number: int, fault: Fault) -> Choice:
+def nth(number: int, fault: Fault) -> FaultChoice:
     """Only the call of this number fails."""
     return lambda at, _: fault if at == number else None
 
 
-def seeded(seed: int, share: float, faults: Sequence[Fault]) -> Choice:
+def seeded(seed: int, share: float, faults: Sequence[Fault]) -> FaultChoice:
     """A share of all calls fails, each in one of these ways; the same seed fails the same calls."""
     source = random.Random(seed)
     return lambda _, __: source.choice(faults) if source.random() < share else None
 
 
-def _apply_unheard(apply: Callable[[], object]) -> None:
+def _apply_and_discard(apply: Callable[[], object]) -> None:
     try:
         apply()
     except (ConditionFailed, ObjectNotFound):

@@ -67,7 +67,7 @@ class Model:
                 vector=tuple(vector_of[at]) if at in vector_of else base.vector,
                 document=base.document if document is None else document,
                 uri=base.uri if uri is None else uri,
-                metadata=_merged(base.metadata, change),
+                metadata=_merge_metadata(base.metadata, change),
             )
 
     def where(self, holds: Callable[[Record], bool]) -> list[str]:
@@ -75,12 +75,12 @@ class Model:
         return [name for name, record in self.records.items() if holds(record)]
 
 
-def _merged(old: dict[str, Any] | None, change: Any) -> dict[str, Any] | None:
+def _merge_metadata(old: dict[str, Any] | None, change: Any) -> dict[str, Any] | None:
     merged = {**(old or {}), **(change or {})}
     return {key: value for key, value in merged.items() if value is not None} or None
 
 
-def as_model(found: Records) -> list[tuple[str, Record]]:
+def as_pairs(found: Records) -> list[tuple[str, Record]]:
     """The records of an answer that includes everything, in its order."""
     assert found.embeddings is not None
     assert found.documents is not None
@@ -93,22 +93,9 @@ def as_model(found: Records) -> list[tuple[str, Record]]:
     ]
 
 
-def exactly(records: list[tuple[str, Record]]) -> str:
+def canonical(records: list[tuple[str, Record]]) -> str:
     """Records as text that tells 1 from 1.0 and from true, whatever the order of the keys in a metadata object."""
     return repr([(name, replace(each, metadata=None), sorted((each.metadata or {}).items())) for name, each in records])
-
-
-def distances(space: str, query: np.ndarray[Any, Any], record: Record) -> float:
-    """The distance of one record by its definition, in float64."""
-    a, b = query.astype(np.float64), np.array(record.vector)
-    match space:
-        case "l2":
-            return float(((a - b) ** 2).sum())
-        case "ip":
-            return float(1 - a @ b)
-        case _:
-            scale = float(np.linalg.norm(a) * np.linalg.norm(b))
-            return 1.0 if scale == 0 else float(1 - a @ b / scale)
 
 
 def by_sparse_vector(

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.support.distances import reference_distance
+
 SCRIPT = Path(__file__).with_name("tutorial.sh")
 MISSING = [name for name in ("bash", "curl", "jq") if shutil.which(name) is None]
 END = "-- end of an answer --"
@@ -133,7 +135,5 @@ def nearest(*ids: str) -> list[str]:
 
 
 def distance(record: str) -> float:
-    """One less the cosine of the angle between the query and a record."""
-    vector = VECTORS[record]
-    product = sum(a * b for a, b in zip(QUERY, vector, strict=True))
-    return 1 - product / (math.hypot(*QUERY) * math.hypot(*vector))
+    """The cosine distance of a record to the query."""
+    return reference_distance("cosine", QUERY, VECTORS[record])

@@ -1,16 +1,16 @@
-"""Typed metadata columns and text blobs: what filters read, in memory (the tail) and on disk (a segment).
+"""Typed metadata columns and string columns: what filters read, in memory (the memtable) and on disk (a segment).
 
-A *row* is one version of a record in one part, numbered from 0; a part is the in-memory tail or an immutable segment::
+A *row* is one version of a record in one row group, numbered from 0; a row group is the memtable or a segment::
 
-    lanes       Lane: the values of one key of one kind; Columns: all lanes of a part
-    vocabulary  the strings of a lane, by code
-    growing     GrowingColumns: append metadata, take snapshots
-    merging     gather, take: rows of several parts into one
-    picking     Picks, PickedTexts: rows of several parts, read a stretch at a time
-    stored      to_pools, from_arrays: columns as numpy arrays and a JSON header
-    texts       Texts: documents in one blob, searched in place
-    scan        finding a needle or a pattern in that blob
-    growing_texts  GrowingTexts: append documents, take snapshots
+    column            Column: the values of one key of one type; ColumnSet: all columns of a row group
+    dictionary        the strings of a column, by code
+    builder           ColumnSetBuilder: append metadata, take snapshots
+    concat            concat, take: rows of several row groups as one
+    gather            GatherPlan, GatheredStrings: rows of several row groups, read a chunk at a time
+    serde             to_buffers, from_buffers: columns as numpy arrays and a JSON header
+    string_column     StringColumn: documents in one data buffer, searched in place; StringColumnBuilder
+    substring_scan    finds a substring or a pattern in that buffer
+    arrays            index arithmetic and growable arrays
 """
 
 from afterglow.columns.builder import ColumnSetBuilder

@@ -1,4 +1,4 @@
-"""Ranges of arrays: the index arithmetic that gathers many slices of one array at once, and arrays that grow."""
+"""Array helpers: the index arithmetic that gathers many slices of one array at once, and arrays that grow."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def slice_indices(
     starts: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """The indices of all slices [start, start + length) one after the other, and where each begins in that (n + 1)."""
+    """The indices of all slices [start, start + length), concatenated, and the offset of each slice in them (n + 1)."""
     offsets = np.zeros(len(starts) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     indices = np.arange(offsets[-1], dtype=np.int64)
@@ -20,7 +20,7 @@ def slice_indices(
 class GrowableArray:
     """An array that grows at its end, in amortised constant time per item.
 
-    A slice handed out by `view` is never written again: growth either writes behind it or moves to a new array.
+    A slice returned by `snapshot` is never written again: growth either writes after it or moves to a new array.
     """
 
     __slots__ = ("_array", "_length")
@@ -43,5 +43,5 @@ class GrowableArray:
         self._length = end
 
     def snapshot(self) -> NDArray[Any]:
-        """What has been appended so far, without a copy."""
+        """All items appended so far, without a copy."""
         return self._array[: self._length]

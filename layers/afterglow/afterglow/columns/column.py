@@ -1,7 +1,7 @@
-"""Lanes: the values that one metadata key takes in one kind, and the columns they make together.
+"""Typed columns: the values of one metadata key in one type, and the set of columns of a row group.
 
-A key whose records mix kinds has one lane per kind. A lane costs what its values cost, never the rows of its part, so
-ten thousand keys of one record each stay small.
+A key whose records mix types has one column per type. A column costs memory for its values, not for the rows of its
+row group, so ten thousand keys of one record each stay small.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from afterglow.columns.dictionary import Dictionary
 
 
 class ColumnType(StrEnum):
-    """What a metadata value is. A bool is no number; an int is not a float, though filters compare the two."""
+    """The type of a metadata value. A bool is no number; an int is not a float, though filters compare the two."""
 
     BOOL = "bool"
     INT = "int"
@@ -30,22 +30,22 @@ class ColumnType(StrEnum):
 
     @property
     def is_list(self) -> bool:
-        """Whether values of this kind are arrays; a sparse vector is none."""
+        """Whether values of this type are lists; a sparse vector is none."""
         return self in LIST_TYPE.values()
 
     @property
     def is_variable_length(self) -> bool:
-        """Whether a value is some number of items: a list, or the components of a sparse vector."""
+        """Whether a value is a variable number of items: a list, or the components of a sparse vector."""
         return self.is_list or self is ColumnType.SPARSE
 
     @property
     def item_type(self) -> "ColumnType":
-        """The kind of the items of a list; any other kind is its own."""
+        """The type of the items of a list; any other type is its own."""
         return ITEM_TYPE[self]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """How the values (of a ragged kind: the items) are held; strings as codes of the lane's vocabulary."""
+        """The numpy type of the values (of a variable-length type: the items); strings are codes of the dictionary."""
         return NUMPY_TYPE[self.item_type]
 
 
@@ -55,7 +55,9 @@ LIST_TYPE = {
     ColumnType.FLOAT: ColumnType.FLOAT_LIST,
     ColumnType.STR: ColumnType.STR_LIST,
 }
-ITEM_TYPE = {kind: kind for kind in (*LIST_TYPE, ColumnType.SPARSE)} | {many: one for one, many in LIST_TYPE.items()}
+ITEM_TYPE = {scalar: scalar for scalar in (*LIST_TYPE, ColumnType.SPARSE)} | {
+    list_type: item for item, list_type in LIST_TYPE.items()
+}
 NUMPY_TYPE: dict[ColumnType, np.dtype[Any]] = {
     ColumnType.BOOL: np.dtype(np.bool_),
     ColumnType.INT: np.dtype(np.int64),
@@ -67,14 +69,14 @@ NUMPY_TYPE: dict[ColumnType, np.dtype[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The values of one key of one kind, one entry per row that has one.
+    """The values of one key of one type, one entry per row that has a value.
 
-    rows: uint32, strictly ascending, the row of each entry; None where every row of the part has a value.
-    values: bool_, int64, float64, or uint32 codes of `vocabulary`; for list kinds the items of all entries, for sparse
+    row_ids: uint32, strictly ascending, the row of each entry; None where every row of the row group has a value.
+    values: bool_, int64, float64, or uint32 codes of `dictionary`; for list types the items of all entries, for sparse
     vectors float32, their components.
-    offsets: uint64, entries + 1, lists and sparse vectors only: entry i holds values[offsets[i]:offsets[i + 1]], never
-    empty but for a sparse vector without components.
-    vocabulary: kinds of strings only.
+    offsets: uint64, count + 1, lists and sparse vectors only: entry i holds values[offsets[i]:offsets[i + 1]], never
+    empty except for a sparse vector without components.
+    dictionary: string types only.
     indices: sparse vectors only: uint32, the dimension of each component, ascending within an entry.
     """
 
@@ -93,11 +95,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ColumnSet:
-    """The metadata of a part: `rows` rows, and for each key its lanes, at most one of a kind."""
+    """The metadata of a row group: `rows` rows, and for each key its columns, at most one of a type."""
 
     rows: int
     columns: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
 
-    def column(self, key: str, kind: ColumnType) -> Column | None:
-        """The lane of `key` of that kind, None where no row has such a value."""
-        return next((lane for lane in self.columns.get(key, ()) if lane.type is kind), None)
+    def column(self, key: str, column_type: ColumnType) -> Column | None:
+        """The column of `key` of that type, None where no row has such a value."""
+        return next((column for column in self.columns.get(key, ()) if column.type is column_type), None)

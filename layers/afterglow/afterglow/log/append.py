@@ -1,4 +1,4 @@
-"""Putting entries at the end of a log (protocol: `afterglow.log`)."""
+"""Appending entries to a log (protocol: `afterglow.log`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,63 +10,63 @@ from afterglow.log import batch as frames
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, EntryKind
+from afterglow.retry import Backoff, attempts
 from afterglow.settings import System
 from afterglow.storage.ports import ConditionFailed, Put, Stores, Write
 
-_ATTEMPTS = 3
-_FIRST_PAUSE_SECONDS = 0.05
+_BACKOFF = Backoff(max_attempts=3, first=0.1, last=0.2)
 
 
 @dataclass(frozen=True, slots=True)
 class PendingEntry:
-    """An entry that is not numbered yet; its batch's frame; when its object was put."""
+    """An entry without a number yet; `payload` is its batch's frame, `stored_at` when its object was put."""
 
     entry: Entry
     payload: bytes
-    at: float
+    stored_at: float
 
 
 def prepare(stores: Stores, collection_id: UUID, batch: Batch, ttl_key: str | None = None) -> PendingEntry:
-    """The entry of a batch; a batch over `log_inline_max_bytes` is put to an object here."""
+    """The entry of a batch. Puts a batch over `log_inline_max_bytes` to an object."""
     frame = frames.encode(batch)
     entry = Entry(
         0, EntryKind.BATCH, stores.system.nonce(), op_count=len(batch.ids), byte_size=len(frame), ttl_key=ttl_key
     )
     if len(frame) <= stores.settings.log_inline_max_bytes:
         return PendingEntry(replace(entry, payload=frame), frame, stores.system.now())
-    return _stored(stores, collection_id, entry, frame)
+    return _put_payload(stores, collection_id, entry, frame)
 
 
-def _stored(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes) -> PendingEntry:
-    at = stores.system.now()
-    key = entries.payload_key(collection_id, entries.milliseconds(at), entry.nonce)
+def _put_payload(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes) -> PendingEntry:
+    stored_at = stores.system.now()
+    key = entries.payload_key(collection_id, entries.milliseconds(stored_at), entry.nonce)
     stores.objects.put(key, frame)
-    return PendingEntry(replace(entry, payload_key=key), frame, at)
+    return PendingEntry(replace(entry, payload_key=key), frame, stored_at)
 
 
-def refresh_payload(stores: Stores, collection_id: UUID, prepared: PendingEntry) -> PendingEntry:
-    """The same, its object put again under a key of now where that was long ago; to be called before it is appended.
+def refresh_payload(stores: Stores, collection_id: UUID, pending: PendingEntry) -> PendingEntry:
+    """The same entry; an object put long ago is put again under a key of the present time. Call before appending.
 
-    So the time in an object's key is never much before that of its entry, by which garbage collection goes.
+    So the time in an object's key is never much before that of its entry; garbage collection relies on that.
     """
-    if prepared.entry.payload_key is None or not _is_old(stores, prepared):
-        return prepared
-    return _stored(stores, collection_id, prepared.entry, prepared.payload)
+    if pending.entry.payload_key is None or not _is_old(stores, pending):
+        return pending
+    return _put_payload(stores, collection_id, pending.entry, pending.payload)
 
 
-def ensure_payload(stores: Stores, prepared: PendingEntry) -> PendingEntry:
-    """The same, its object put again where that is so long ago that it may have been collected.
+def ensure_payload(stores: Stores, pending: PendingEntry) -> PendingEntry:
+    """The same entry; an object put so long ago that it may have been collected is put again.
 
-    To be called before the write is acknowledged, as appending may have taken long.
+    Call before the write is acknowledged, as appending may have taken long.
     """
-    if prepared.entry.payload_key is None or not _is_old(stores, prepared):
-        return prepared
-    stores.objects.put(prepared.entry.payload_key, prepared.payload)
-    return replace(prepared, at=stores.system.now())
+    if pending.entry.payload_key is None or not _is_old(stores, pending):
+        return pending
+    stores.objects.put(pending.entry.payload_key, pending.payload)
+    return replace(pending, stored_at=stores.system.now())
 
 
-def _is_old(stores: Stores, prepared: PendingEntry) -> bool:
-    return stores.system.now() - prepared.at > stores.settings.gc_grace_seconds / 2
+def _is_old(stores: Stores, pending: PendingEntry) -> bool:
+    return stores.system.now() - pending.stored_at > stores.settings.gc_grace_seconds / 2
 
 
 def seal_entry(system: System) -> Entry:
@@ -75,16 +75,16 @@ def seal_entry(system: System) -> Entry:
 
 
 def append_at(stores: Stores, collection_id: UUID, entry: Entry, seq: int, extra_writes: Sequence[Write] = ()) -> bool:
-    """Put `entry` at number `seq`; whether it stands there now. False: another writer's entry does.
+    """Put `entry` at number `seq`. True: it is in the log; False: another writer's entry has that number.
 
-    A put whose answer is lost is put again: our own nonce at that number shows that it had succeeded. Raises
-    Unavailable when the table keeps failing; the write is then either wholly there or not at all.
+    A put whose response is lost is put again: our own nonce at that number shows that it had succeeded. Raises
+    Unavailable when the table keeps failing; the write is then either completely there or not at all.
 
-    What is written `beside` it, to other items, is written in one transaction with it. Raises ConditionFailed where one
-    of these is refused.
+    `extra_writes`, to other items, are written in one transaction with the entry. Raises ConditionFailed where the
+    condition of one of these fails.
     """
     value = entries.encode(replace(entry, seq=seq, appended_at=entries.milliseconds(stores.system.now())))
-    for attempt in range(_ATTEMPTS):
+    for attempt in attempts(stores.system, _BACKOFF):
         try:
             if extra_writes:
                 put = Put(keys.collection(collection_id), entries.key(seq), value, if_absent=True)
@@ -97,9 +97,8 @@ def append_at(stores: Stores, collection_id: UUID, entry: Entry, seq: int, extra
                 raise
             return existing is not None and entries.decode(existing).nonce == entry.nonce
         except Unavailable:
-            if attempt == _ATTEMPTS - 1:
+            if attempt == _BACKOFF.max_attempts:
                 raise
-            stores.system.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * (0.5 + stores.system.random.random()))
             continue
         return True
     raise AssertionError("unreachable")

@@ -1,11 +1,11 @@
-"""The batch: one write of a client, as it travels through the log.
+"""The batch: one write of a client, as the log carries it.
 
 On disk a batch is a frame, checksummed, all integers little-endian::
 
     "AGB1" · u32 length of the header · u64 xxh3-64 of all that follows · header (JSON) · vectors (f32, row-major)
 
 The header holds `op`, `ids`, `documents`, `metadatas`, `uris`, `rows` and `dimension` of the vectors, and
-`vector_rows`: which records the vectors belong to, or null where each record has one.
+`vector_rows`: the records that the vectors belong to, or null where every record has one.
 """
 
 import struct
@@ -26,7 +26,7 @@ _PREFIX = struct.Struct("<4sIQ")
 
 
 class Op(StrEnum):
-    """What a batch asks for."""
+    """The operation of a batch."""
 
     ADD = "add"
     UPDATE = "update"
@@ -38,9 +38,9 @@ class Op(StrEnum):
 class Batch:
     """A validated write. All lists have the length of `ids`, or are None where the client sent none.
 
-    `vectors` is float32 of shape (m, dimension). `vector_rows` (int64, ascending, length m) says which record each
-    belongs to; None means record i has vector i. Metadata values are bool, int, float, str, lists of one of them, or
-    sparse vectors in the wire's form; None as a value (update and upsert only) deletes the key.
+    `vectors` is float32 of shape (m, dimension). `vector_rows` (int64, ascending, length m) are the records that the
+    vectors belong to; None means record i has vector i. Metadata values are bool, int, float, str, lists of one of
+    them, or sparse vectors in the form of the API; None as a value (update and upsert only) deletes the key.
     """
 
     op: Op
@@ -53,7 +53,7 @@ class Batch:
 
     @property
     def dimension(self) -> int | None:
-        """Components of each vector, None where the batch brings no vector."""
+        """Components of each vector, None where the batch has no vector."""
         return None if self.vectors is None or not len(self.vectors) else int(self.vectors.shape[1])
 
 
@@ -79,7 +79,7 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(frame: bytes | memoryview, name: str) -> Batch:
-    """The batch of a frame; `name` is what a Corrupt error calls it."""
+    """The batch of a frame; Corrupt errors refer to it as `name`."""
     view = memoryview(frame)
     if len(view) < _PREFIX.size:
         raise Corrupt(f"{name} is truncated: {len(view)} bytes")
@@ -88,14 +88,14 @@ def decode(frame: bytes | memoryview, name: str) -> Batch:
         raise Corrupt(f"{name} is not a log batch of a known version")
     if xxhash.xxh3_64_intdigest(view[_PREFIX.size :]) != checksum:
         raise Corrupt(f"{name} does not match its checksum")
-    # The checksum does not cover the length, so a wrong one shows here.
+    # The checksum does not cover the length, so a wrong length is detected here.
     try:
         header = orjson.loads(view[_PREFIX.size : _PREFIX.size + length])
     except ValueError as error:
         raise Corrupt(f"{name} cannot be read: {error}") from error
     matrix, shape = view[_PREFIX.size + length :], (header["rows"], header["dimension"] or 0)
     if _PREFIX.size + length > len(view) or len(matrix) != 4 * shape[0] * shape[1]:
-        raise Corrupt(f"{name} is of another size than its header says")
+        raise Corrupt(f"{name} has another size than its header specifies")
     vectors = np.frombuffer(matrix, dtype="<f4").reshape(shape) if header["rows"] else None
     rows = header["vector_rows"]
     return Batch(

@@ -1,10 +1,10 @@
 """One entry of the log, as the value of a `LOG#<number>` item.
 
-The value is a line of JSON (`format`, `kind`, `nonce`, `at`, `ops`, `size`, `payload`, `ttl_key`), a newline, and for an
-inline batch its frame (`log.batch`). `size` is the length of the frame in bytes, wherever it is.
+The value is a line of JSON (`format`, `kind`, `nonce`, `at`, `ops`, `size`, `payload`, `ttl_key`), a newline, and for
+an inline batch its frame (`log.batch`). `size` is the length of the frame in bytes, inline or not.
 
-`at` is when its writer appended it, by that writer's clock. Clocks differ, so the time of a position in the log is the
-latest `at` up to there, which never goes back; `following` computes it.
+`at` is when its writer appended it, by that writer's clock. Clocks differ, so the log time of a position is the latest
+`at` up to there, which never goes back; `advance_log_time` computes it.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _TIME_DIGITS = 14
 
 
 class EntryKind(StrEnum):
-    """What an entry is."""
+    """The kind of an entry."""
 
     BATCH = "batch"
     PLACEHOLDER = "placeholder"
@@ -34,10 +34,10 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry at number `seq`. A batch lies in `frame`, or under the key `object` where it was too large.
+    """An entry at number `seq`. A batch is in `payload`, or under the key `payload_key` where it was too large.
 
-    `at` is in Unix milliseconds. `ttl_key` is the metadata key that told, when the entry was written, when a record
-    expires; None: none did.
+    `appended_at` is in Unix milliseconds. `ttl_key` is the metadata key that held the expiry of records when the entry
+    was written; None: records did not expire.
     """
 
     seq: int
@@ -56,28 +56,28 @@ def key(seq: int) -> str:
     return f"{LOG}{seq:0{_DIGITS}}"
 
 
-def payload_key(collection_id: UUID, at: int, nonce: str) -> str:
-    """Where a batch too large for the table is stored; in the order of `at`, when it was put (Unix milliseconds)."""
-    return f"{payload_prefix(collection_id)}{at:0{_TIME_DIGITS}}-{nonce}.batch"
+def payload_key(collection_id: UUID, stored_at: int, nonce: str) -> str:
+    """The key of a batch too large for the table; keys sort by `stored_at`, when it was put (Unix milliseconds)."""
+    return f"{payload_prefix(collection_id)}{stored_at:0{_TIME_DIGITS}}-{nonce}.batch"
 
 
 def payload_time(key: str) -> int:
-    """The `at` of a payload's key. Raises ValueError."""
+    """The `stored_at` of a payload's key. Raises ValueError."""
     return int(key.rpartition("/")[2].partition("-")[0])
 
 
 def milliseconds(seconds: float) -> int:
-    """Unix seconds as the log has them."""
+    """Unix seconds as the milliseconds of the log."""
     return int(seconds * 1000)
 
 
-def advance_log_time(clock: int, entry: Entry) -> int:
-    """The time of the log at `entry`, where it is `clock` at the entry before."""
-    return max(clock, entry.appended_at)
+def advance_log_time(log_time: int, entry: Entry) -> int:
+    """The log time at `entry`, given the log time at the entry before."""
+    return max(log_time, entry.appended_at)
 
 
 def payload_prefix(collection_id: UUID) -> str:
-    """Under which all of a collection's batches are stored."""
+    """The prefix of all batches of a collection."""
     return f"{collection_id}/log/"
 
 
@@ -97,7 +97,7 @@ def encode(entry: Entry) -> bytes:
 
 
 def decode(item: Item) -> Entry:
-    """The entry that an item holds. Raises Corrupt."""
+    """The entry that an item holds. Raises Corrupt, UnsupportedFormat."""
     line, newline, frame = item.value.partition(b"\n")
     try:
         head = orjson.loads(line)
@@ -121,5 +121,5 @@ def decode(item: Item) -> Entry:
 
 
 def placeholder_for(entry: Entry) -> Entry:
-    """What keeps the slot of a folded entry."""
+    """The placeholder that occupies the number of a flushed entry."""
     return Entry(entry.seq, EntryKind.PLACEHOLDER, entry.nonce, entry.appended_at)

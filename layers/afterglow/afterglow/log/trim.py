@@ -1,6 +1,6 @@
-"""Replacing folded entries by stubs, and removing stubs that are past their time (protocol: `afterglow.log`).
+"""Replacing flushed entries with placeholders, and deleting expired placeholders (protocol: `afterglow.log`).
 
-Batches that lie in objects stay: the past is read from them, and forks may name them. Garbage collection takes them.
+Batches in objects stay: time travel reads them, and forks may refer to them. Garbage collection deletes them.
 """
 
 from uuid import UUID
@@ -14,11 +14,11 @@ _PAGE = 200
 
 
 def trim(stores: Stores, collection_id: UUID, after: int, up_to: int) -> int:
-    """Turn the entries after number `after` up to `up_to` into stubs; how many were turned.
+    """Replace the entries after number `after` up to `up_to` with placeholders; return how many were replaced.
 
-    *Crash midway: some entries are stubs; the next trim does the rest.*
+    *Crash midway: some entries are placeholders; the next trim replaces the rest.*
     """
-    pk, turned, position = keys.collection(collection_id), 0, entries.key(after)
+    pk, replaced, position = keys.collection(collection_id), 0, entries.key(after)
     expires_at = int(stores.system.now()) + stores.settings.log_placeholder_ttl_seconds
     while page := stores.table.query(pk, after=position, before=entries.key(up_to + 1), limit=_PAGE):
         position = page[-1].sk
@@ -29,18 +29,18 @@ def trim(stores: Stores, collection_id: UUID, after: int, up_to: int) -> int:
                 for entry in batches
             ]
         )
-        turned += len(batches)
-    return turned
+        replaced += len(batches)
+    return replaced
 
 
 def delete_expired_placeholders(stores: Stores, collection_id: UUID) -> int:
-    """Remove stubs past their time, as DynamoDB's TTL does by itself; how many."""
+    """Delete expired placeholders, as DynamoDB's TTL does by itself; return how many."""
     pk, now, removed = keys.collection(collection_id), stores.system.now(), 0
     while page := stores.table.query(pk, after=entries.BEFORE_ALL, before=entries.AFTER_ALL, limit=_PAGE):
-        past = [item for item in page if item.expires_at is not None and item.expires_at < now]
-        for item in past:
+        expired = [item for item in page if item.expires_at is not None and item.expires_at < now]
+        for item in expired:
             stores.table.delete(pk, item.sk)
-        removed += len(past)
-        if len(past) < len(page):  # entries were trimmed in order, so they expire in order
+        removed += len(expired)
+        if len(expired) < len(page):  # entries are trimmed in order, so they expire in order
             break
     return removed

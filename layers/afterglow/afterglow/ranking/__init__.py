@@ -2,11 +2,11 @@
 
 ::
 
-    tree       the expression, free of its JSON
-    domain     Domain: scores of some records, and perhaps one for all others; how two of them combine
-    evaluate   tree + what each $knn found → a domain
-    values     metadata values as numbers that sort and group as the values do
-    grouping   the best few of each group
+    ast               the expression, independent of its JSON
+    scores            ScoreSet: scores of some records, and optionally one default for all others; their combination
+    evaluate          ast + the hits of each $knn → a ScoreSet
+    sort_keys         metadata values as codes that sort and group like the values
+    top_k_per_group   the k best records of each group
 """
 
 from afterglow.ranking.ast import Rank

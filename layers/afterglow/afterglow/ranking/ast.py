@@ -1,12 +1,12 @@
-"""The rank expression: what `rank` means, free of its JSON.
+"""The rank expression: the meaning of `rank`, independent of its JSON.
 
 ::
 
     Rank = Value               one number for every record
-         | Nearest             the distances, or ranks, of what the search's n-th $knn found
-         | Mapped              a function of one expression
-         | Paired              left − right, left ÷ right
-         | Folded              sum, product, largest or smallest of several
+         | KnnScore            the distances, or ranks, of the hits of the search's n-th $knn
+         | Unary               a function of one expression
+         | Binary              left − right, left ÷ right
+         | Nary                sum, product, maximum or minimum of several
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Function(StrEnum):
 
 
 class BinaryOp(StrEnum):
-    """Operators of two numbers whose order counts."""
+    """Non-commutative operators of two numbers."""
 
     SUB = "$sub"
     DIV = "$div"
@@ -46,7 +46,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class KnnScore:
-    """What the $knn of this number found; `default` is the score of all other records, None where they drop out."""
+    """The hits of the $knn of this number; `default` is the score of all other records, None where they drop out."""
 
     number: int
     default: float | None = None
@@ -65,7 +65,7 @@ class Unary:
 class Binary:
     """Two expressions, in this order."""
 
-    pairing: BinaryOp
+    operator: BinaryOp
     left: "Rank"
     right: "Rank"
 
@@ -74,7 +74,7 @@ class Binary:
 class Nary:
     """Several expressions from left to right."""
 
-    folding: NaryOp
+    operator: NaryOp
     operands: tuple["Rank", ...]
 
 

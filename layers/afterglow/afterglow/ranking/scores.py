@@ -1,19 +1,19 @@
-"""Domains: which records have which score while an expression is evaluated.
+"""Score sets: the score of each record while an expression is evaluated.
 
-A domain gives some records, its *support*, a score each. Its default, where it has one, is the score of every other
-record; without one, other records drop out of whatever the domain is combined with:
+A score set assigns a score to each record of its *support*. Its default, if it has one, is the score of every other
+record; without one, other records drop out of any combination with the set:
 
 ==================  ==================  ==========================
 left                right               support of the combination
 ==================  ==================  ==========================
-no default          no default          what both support
-default             no default          what the right supports
-no default          default             what the left supports
-default             default             what either supports
+no default          no default          intersection
+default             no default          the right support
+no default          default             the left support
+default             default             union
 ==================  ==================  ==========================
 
-Scores are float32. Division by zero, the logarithm of what is not positive and overflow have their IEEE answers:
-infinities, and NaN, which `$max` and `$min` pass over where there is a number beside it.
+Scores are float32. Division by zero, the logarithm of a non-positive number and overflow have their IEEE 754 results:
+infinities, and NaN, which `$max` and `$min` ignore if the other operand is a number.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class KnnHits:
-    """What a $knn found: distinct records, nearest first, and their distances."""
+    """The hits of a $knn: distinct records, nearest first, and their distances."""
 
     records: Records
     distances: Scores
@@ -45,7 +45,7 @@ class ScoreSet:
     def scores_of(self, records: Records) -> Scores | np.float32:
         """The score of each of the records (ascending), which are in the support unless there is a default.
 
-        One number where all have it for want of a support.
+        A single number, the default, where the support is empty.
         """
         if records is self.records:
             return self.scores
@@ -53,30 +53,30 @@ class ScoreSet:
             return self.scores[np.searchsorted(self.records, records)]
         if not len(self.records):
             return self.default
-        at = np.minimum(np.searchsorted(self.records, records), len(self.records) - 1)
-        return np.where(self.records[at] == records, self.scores[at], self.default)
+        positions = np.minimum(np.searchsorted(self.records, records), len(self.records) - 1)
+        return np.where(self.records[positions] == records, self.scores[positions], self.default)
 
 
 def constant(score: float) -> ScoreSet:
-    """The same score for every record, and no support."""
+    """The same score for every record: an empty support and a default."""
     return ScoreSet(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.float32(score))
 
 
-def of_found(found: KnnHits, default: float | None, *, by_rank: bool) -> ScoreSet:
-    """The distances of what was found, or with `by_rank` its places, counted from 0."""
-    scores = np.arange(len(found.records), dtype=np.float32) if by_rank else found.distances
-    order = np.argsort(found.records)
-    return ScoreSet(found.records[order], scores[order], None if default is None else np.float32(default))
+def from_hits(hits: KnnHits, default: float | None, *, by_rank: bool) -> ScoreSet:
+    """The distances of the hits, or with `by_rank` their ranks, counted from 0."""
+    scores = np.arange(len(hits.records), dtype=np.float32) if by_rank else hits.distances
+    order = np.argsort(hits.records)
+    return ScoreSet(hits.records[order], scores[order], None if default is None else np.float32(default))
 
 
-def apply(domain: ScoreSet, function: Callable[..., Scores]) -> ScoreSet:
+def apply(score_set: ScoreSet, function: Callable[..., Scores]) -> ScoreSet:
     """A function of every score."""
-    default = None if domain.default is None else np.float32(function(domain.default))
-    return ScoreSet(domain.records, function(domain.scores), default)
+    default = None if score_set.default is None else np.float32(function(score_set.default))
+    return ScoreSet(score_set.records, function(score_set.scores), default)
 
 
 def combine(left: ScoreSet, right: ScoreSet, operator: Callable[..., Scores]) -> ScoreSet:
-    """An operator of the scores that two domains give to one record."""
+    """An operator of the two scores of each record."""
     default = None
     if left.default is None and right.default is None:
         records = np.intersect1d(left.records, right.records, assume_unique=True)

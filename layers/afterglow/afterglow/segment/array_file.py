@@ -4,7 +4,7 @@ All integers little-endian; every array begins at a multiple of 64 bytes::
 
     "AGF1" · u32 length of the header · header (JSON: kind, meta, arrays with dtype, shape, offset) · padding · arrays
 
-Offsets count from the end of the padded header. The checksum over the whole file is kept by whoever names the file.
+Offsets count from the end of the padded header. The checksum over the whole file is stored in the reference to it.
 """
 
 import fcntl
@@ -36,7 +36,7 @@ RESTORE_HINT = "restore it from a backup, or delete the collection"
 
 @dataclass(frozen=True, slots=True)
 class FileRef:
-    """A file as the manifest names it: object key, bytes, xxh3-128 in hex."""
+    """A reference to a file, as in the manifest: object key, size in bytes, xxh3-128 in hex."""
 
     key: str
     size: int
@@ -45,15 +45,15 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class ArrayStream:
-    """An array that is written in pieces: its shape, and the pieces in order."""
+    """An array that is written in chunks: its shape, and the chunks in order."""
 
     dtype: str
     shape: tuple[int, ...]
-    pieces: Iterable[NDArray[Any]]
+    chunks: Iterable[NDArray[Any]]
 
 
 def write(path: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any] | ArrayStream]) -> str:
-    """Write the file (not synced); its checksum. Pieces of a `Streamed` array are taken one at a time."""
+    """Write the file (not synced) and return its checksum. Chunks of an `ArrayStream` are read one at a time."""
     entries: list[dict[str, Any]] = []
     offset = 0
     for name, array in arrays.items():
@@ -73,22 +73,22 @@ def write(path: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, N
         put(_PREFIX.pack(MAGIC, len(header)) + header)
         put(_padding(_PREFIX.size + len(header)))
         for entry, array in zip(entries, arrays.values(), strict=True):
-            for piece in array.pieces if isinstance(array, ArrayStream) else (array,):
-                if piece.size:
-                    put(np.ascontiguousarray(piece, dtype=entry["dtype"]).data.cast("B"))
+            for chunk in array.chunks if isinstance(array, ArrayStream) else (array,):
+                if chunk.size:
+                    put(np.ascontiguousarray(chunk, dtype=entry["dtype"]).data.cast("B"))
             put(_padding(_size(array, entry["dtype"])))
     return digest.hexdigest()
 
 
 def upload(objects: Objects, key: str, path: Path, checksum: str | None = None) -> FileRef:
-    """Upload the file and say how the manifest shall name it; its checksum is computed where it is not known."""
-    info = FileRef(key, path.stat().st_size, checksum_of(path) if checksum is None else checksum)
+    """Upload the file and return the reference for the manifest; the checksum is computed unless it is known."""
+    ref = FileRef(key, path.stat().st_size, checksum_of(path) if checksum is None else checksum)
     objects.upload(key, path)
-    return info
+    return ref
 
 
 def map_arrays(path: Path, kind: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a file just written, mapped."""
+    """The arrays of a file that was just written, mapped."""
     with path.open("rb") as file:
         view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     return parse(view, kind, path.name)[1]
@@ -103,57 +103,58 @@ def checksum_of(path: Path) -> str:
 class MappedFile:
     """A verified file, mapped read-only. Numpy arrays over it keep the map alive.
 
-    A shared lock on it, as long as this lives, keeps a cache of downloaded files from taking it for one not in use.
+    A shared lock on it, held as long as this object lives, keeps the cache of downloaded files from evicting it.
     """
 
-    def __init__(self, objects: Objects, info: FileRef, *, verify: bool = True) -> None:
-        """Raises Corrupt when length or checksum differ from `info`, ObjectMissing. A damaged copy is fetched anew."""
-        self.info = info
+    def __init__(self, objects: Objects, ref: FileRef, *, verify: bool = True) -> None:
+        """Raises Corrupt when length or checksum differ from `ref`, ObjectNotFound. A damaged copy is fetched again."""
+        self.ref = ref
         try:
             self._open(objects, verify=verify)
         except Corrupt:
-            if not objects.invalidate(info.key):
+            if not objects.invalidate(ref.key):
                 raise
             self._open(objects, verify=verify)
         weakref.finalize(self, self._file.close)
         self.map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def _open(self, objects: Objects, *, verify: bool) -> None:
-        self.path, self._file = _open_locked(objects, self.info.key)
+        self.path, self._file = _open_locked(objects, self.ref.key)
         try:
-            self._seen = self._signature()
-            self._compare(verify)
+            self._verified_signature = self._signature()
+            self._verify(verify)
         except BaseException:
             self._file.close()
             raise
 
     def verify_unchanged(self) -> None:
-        """Notice a file that was changed or cut under the map, before touching it: a cut file would kill the process.
+        """Detect a file that was changed or truncated under the map, before its pages are read.
 
-        Costs one `fstat`; only where size or time changed is the file read again. Raises Corrupt.
+        Reading a truncated map would kill the process. Costs one `fstat`; the file is read again only if its size or
+        time changed. Raises Corrupt.
         """
-        if self._signature() != self._seen:
-            self._compare(verify=True)
-            self._seen = self._signature()
+        if self._signature() != self._verified_signature:
+            self._verify(verify=True)
+            self._verified_signature = self._signature()
 
     def arrays(self, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """The file's meta and its arrays as views on the map. Raises Corrupt when it is not a file of this kind."""
-        return parse(memoryview(self.map), kind, self.info.key)
+        """The file's meta and its arrays as views on the map. Raises Corrupt if it is not a file of this kind."""
+        return parse(memoryview(self.map), kind, self.ref.key)
 
     def _signature(self) -> tuple[int, int]:
         status = os.fstat(self._file.fileno())
         return status.st_size, status.st_mtime_ns
 
-    def _compare(self, verify: bool) -> None:
-        size = self._seen[0] if not verify else os.fstat(self._file.fileno()).st_size
-        if size != self.info.size:
-            raise Corrupt(f"{self.info.key} is damaged: {size} bytes instead of {self.info.size}; {RESTORE_HINT}")
-        if verify and _checksum(self._file) != self.info.checksum:
-            raise Corrupt(f"{self.info.key} is damaged: it does not match its checksum; {RESTORE_HINT}")
+    def _verify(self, verify: bool) -> None:
+        size = self._verified_signature[0] if not verify else os.fstat(self._file.fileno()).st_size
+        if size != self.ref.size:
+            raise Corrupt(f"{self.ref.key} is damaged: {size} bytes instead of {self.ref.size}; {RESTORE_HINT}")
+        if verify and _checksum(self._file) != self.ref.checksum:
+            raise Corrupt(f"{self.ref.key} is damaged: it does not match its checksum; {RESTORE_HINT}")
 
 
 def _open_locked(objects: Objects, key: str) -> tuple[Path, BinaryIO]:
-    """The object's file, open and locked as in use; again where a cache made room just before."""
+    """The object's file, open and locked; tries again if the cache evicted it just before."""
     for _ in range(_ATTEMPTS):
         path = objects.local_path(key)
         try:
@@ -164,7 +165,7 @@ def _open_locked(objects: Objects, key: str) -> tuple[Path, BinaryIO]:
         if os.fstat(file.fileno()).st_nlink:
             return path, file
         file.close()
-    raise ObjectNotFound(f"object {key} is not there")
+    raise ObjectNotFound(f"object {key} does not exist")
 
 
 def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -178,7 +179,7 @@ def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[
         arrays = {}
         for entry in header["arrays"]:
             if entry["dtype"] not in _DTYPES:
-                raise Corrupt(f"{name} holds an array of a kind unknown here; {RESTORE_HINT}")
+                raise Corrupt(f"{name} has an array of an unknown type; {RESTORE_HINT}")
             count = int(np.prod(entry["shape"], dtype=np.int64))
             flat = np.frombuffer(view, dtype=entry["dtype"], count=count, offset=start + entry["offset"])
             arrays[entry["name"]] = flat.reshape(entry["shape"])
@@ -188,9 +189,9 @@ def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[
 
 
 def release_pages(array: NDArray[Any]) -> None:
-    """Take the pages of a mapped array out of this process's memory; they are read again when touched.
+    """Release the pages of a mapped array from this process's memory; a later access reads them again.
 
-    For a writer that has copied from a map and then needs the memory. An array that is not mapped stays as it is.
+    For a writer that has copied from a map and then needs the memory. No effect on an array that is not mapped.
     """
     base: object = array
     while isinstance(base, np.ndarray):
@@ -202,9 +203,9 @@ def release_pages(array: NDArray[Any]) -> None:
 
 def _checksum(file: BinaryIO) -> str:
     digest, position = xxhash.xxh3_128(), 0
-    while piece := os.pread(file.fileno(), _CHUNK, position):
-        digest.update(piece)
-        position += len(piece)
+    while chunk := os.pread(file.fileno(), _CHUNK, position):
+        digest.update(chunk)
+        position += len(chunk)
     return digest.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Distances as Chroma defines them, over rows of float32 vectors.
+"""Distances as Chroma defines them, over rows of float32 vectors; the only place with these formulas.
 
 ============  ==============================================
 l2            Σ(a−b)², squared, no root
@@ -19,7 +19,7 @@ Vectors = NDArray[np.float32]
 
 
 class Space(StrEnum):
-    """How the distance of two vectors is measured."""
+    """The distance function of a collection."""
 
     L2 = "l2"
     IP = "ip"
@@ -35,7 +35,8 @@ def squared_norms(vectors: Vectors) -> Vectors:
 def fast_distances(space: Space, vectors: Vectors, norms: Vectors, query: Vectors) -> Vectors:
     """Distances of (n, d) vectors with squared norms `norms` (n,) to a query (d,), by one matrix product.
 
-    For l2 the terms cancel, so that near twins may come out in the wrong order: `exact` decides among the first few.
+    For l2 the terms cancel, so that vectors close to each other may come out in the wrong order: `exact_distances`
+    decides among the first few.
     """
     products: Vectors = vectors @ query
     return _from_products(space, products, norms, np.float32(query @ query))
@@ -55,8 +56,26 @@ def exact_distances(space: Space, vectors: Vectors, query: Vectors) -> Vectors:
 def pairwise_distances(space: Space, queries: Vectors, vectors: Vectors) -> NDArray[np.float64]:
     """Distances (m, n) of each query (m, d) to each of the vectors (n, d), by one matrix product in float64."""
     targets, wide = queries.astype(np.float64), vectors.astype(np.float64)
-    norms, own = np.einsum("ij,ij->i", wide, wide), np.einsum("ij,ij->i", targets, targets)
-    return _from_products(space, targets @ wide.T, norms, own[:, np.newaxis])
+    norms, query_norms = np.einsum("ij,ij->i", wide, wide), np.einsum("ij,ij->i", targets, targets)
+    return _from_products(space, targets @ wide.T, norms, query_norms[:, np.newaxis])
+
+
+def pairwise_sort_keys(space: Space, queries: Vectors, vectors: Vectors) -> NDArray[np.float64]:
+    """Numbers (m, n) that sort like the distances; for ip without the 1, which would absorb small products."""
+    if space is Space.IP:
+        return -(queries.astype(np.float64) @ vectors.astype(np.float64).T)
+    return pairwise_distances(space, queries, vectors)
+
+
+def l2_sort_keys(vectors: Vectors, targets: Vectors, target_norms: Vectors) -> Vectors:
+    """Numbers (n, m) that sort the targets (m, d) of each vector (n, d) like their l2 distances, in float32."""
+    keys: Vectors = target_norms - 2 * (vectors @ targets.T)
+    return keys
+
+
+def from_inner_products(products: NDArray[F]) -> NDArray[F]:
+    """The ip distances of vectors with these inner products."""
+    return 1 - products
 
 
 def _from_products(space: Space, products: NDArray[F], norms: NDArray[F], norm: F | NDArray[F]) -> NDArray[F]:
@@ -64,7 +83,7 @@ def _from_products(space: Space, products: NDArray[F], norms: NDArray[F], norm: 
         case Space.L2:
             return norms - 2 * products + norm
         case Space.IP:
-            return 1 - products
+            return from_inner_products(products)
         case Space.COSINE:
             scale = np.sqrt(norms * norm)
             cosines: NDArray[F] = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)

@@ -1,4 +1,4 @@
-"""Finding rows by record id: xxh3-64 hashes, sorted, with the row of each."""
+"""Lookup of rows by record id: sorted xxh3-64 hashes, with the row of each."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ MISSING = -1
 def hash_ids(ids: Sequence[str]) -> Hashes:
     """The hash of each id, uint64 (n,)."""
     digest = xxhash.xxh3_64_intdigest
-    return np.fromiter((digest(each.encode()) for each in ids), dtype=np.uint64, count=len(ids))
+    return np.fromiter((digest(name.encode()) for name in ids), dtype=np.uint64, count=len(ids))
 
 
 def build(ids: StringColumn) -> tuple[Hashes, NDArray[np.uint32]]:
@@ -24,7 +24,7 @@ def build(ids: StringColumn) -> tuple[Hashes, NDArray[np.uint32]]:
 
 
 def build_from_utf8(ids: Iterable[bytes], count: int) -> tuple[Hashes, NDArray[np.uint32]]:
-    """The same of so many ids in UTF-8, in the order of their rows."""
+    """The same for `count` ids in UTF-8, in row order."""
     digest = xxhash.xxh3_64_intdigest
     hashes = np.fromiter(map(digest, ids), dtype=np.uint64, count=count)
     order = np.argsort(hashes, kind="stable")
@@ -32,20 +32,20 @@ def build_from_utf8(ids: Iterable[bytes], count: int) -> tuple[Hashes, NDArray[n
 
 
 def lookup(
-    ids: StringColumn, sorted_hashes: Hashes, rows: NDArray[np.uint32], wanted: Sequence[str], wanted_hashes: Hashes
+    ids: StringColumn, sorted_hashes: Hashes, rows: NDArray[np.uint32], targets: Sequence[str], target_hashes: Hashes
 ) -> NDArray[np.int64]:
-    """The last row of each wanted id, `MISSING` where there is none.
+    """The last row of each target id, `MISSING` where there is none.
 
-    An id has several rows where a graph was extended over a dead row: only the last one may be alive.
+    An id has several rows if a graph was extended over a deleted row: only the last one may be live.
     """
-    found = np.full(len(wanted), MISSING, dtype=np.int64)
-    begins = np.searchsorted(sorted_hashes, wanted_hashes, side="left")
-    inside = np.flatnonzero(begins < len(sorted_hashes))
-    hits = inside[sorted_hashes[begins[inside]] == wanted_hashes[inside]]
+    result = np.full(len(targets), MISSING, dtype=np.int64)
+    starts = np.searchsorted(sorted_hashes, target_hashes, side="left")
+    in_range = np.flatnonzero(starts < len(sorted_hashes))
+    hits = in_range[sorted_hashes[starts[in_range]] == target_hashes[in_range]]
     for position in hits.tolist():
-        wanted_bytes, slot = wanted[position].encode(), int(begins[position])
-        while slot < len(sorted_hashes) and sorted_hashes[slot] == wanted_hashes[position]:
-            if ids.get(int(rows[slot])) == wanted_bytes:
-                found[position] = max(found[position], int(rows[slot]))
+        target, slot = targets[position].encode(), int(starts[position])
+        while slot < len(sorted_hashes) and sorted_hashes[slot] == target_hashes[position]:
+            if ids.get(int(rows[slot])) == target:
+                result[position] = max(result[position], int(rows[slot]))
             slot += 1
-    return found
+    return result

@@ -1,11 +1,11 @@
-"""In which order vectors go into a graph: each after one that is near it.
+"""The order in which vectors are inserted into a graph: each vector after one that is near it.
 
-An insertion looks at some thousand vectors around the new one. Where the one before was near, most of them are in the
+An insertion reads some thousand vectors around the new one. If the previous vector was near, most of them are in the
 processor's cache: of 300,000 synthetic rows of 384 dimensions each took 0.53 ms instead of 0.71, with the same recall.
-Of a graph not much larger than the cache it makes no difference.
+For a graph not much larger than the cache the order makes no difference.
 
-The way is found by pivots, rows at even distances: it goes from one to the nearest that is left, and at each by all
-rows that it is the nearest pivot of. That takes 3 % of the time.
+The order follows a nearest-neighbour tour (Rosenkrantz, Stearns & Lewis 1977) of pivots, which are rows at even steps:
+at each pivot come all rows whose nearest pivot it is. Computing it takes 3 % of the build time.
 """
 
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ from afterglow.segment.distance import Vectors
 
 Rows = NDArray[np.int64]
 
-_LEAST = 4_096
-"""Fewer are in the cache anyway."""
+_MIN_ROWS = 4_096
+"""Fewer rows are in the cache anyway."""
 _PIVOTS = 512
 _CHUNK = 4_096
 _SCAFFOLD_STRIDE = 16
-"""Of a new graph every so many-th row goes first, in the order given: a net for the others to be hung in."""
+"""Of a new graph every 16th row is inserted first, in the original order: a scaffold that the others attach to."""
 
 
 def locality_order(vectors: Vectors, *, is_new: bool) -> Iterator[Rows]:
-    """All rows of `vectors` (n, d), each once, in one or two stretches; `is_new`: there is nothing in the graph yet."""
+    """All rows of `vectors` (n, d), each once, in one or two arrays; `is_new`: the graph is empty so far."""
     rows = np.arange(len(vectors))
-    if len(vectors) < _LEAST:
+    if len(vectors) < _MIN_ROWS:
         yield rows
         return
     order = _order_by_pivot(vectors)
@@ -42,21 +42,21 @@ def locality_order(vectors: Vectors, *, is_new: bool) -> Iterator[Rows]:
 def _order_by_pivot(vectors: Vectors) -> Rows:
     pivots = np.array(vectors[np.linspace(0, len(vectors) - 1, _PIVOTS).astype(np.int64)])
     with np.errstate(over="ignore", invalid="ignore"):
-        lengths = distance.squared_norms(pivots)
-        place = _nearest_neighbor_tour(lengths - 2 * (pivots @ pivots.T))
-        nearest = [
-            np.argmin(lengths - 2 * (vectors[start : start + _CHUNK] @ pivots.T), axis=1)
+        norms = distance.squared_norms(pivots)
+        tour_position = _nearest_neighbor_tour(distance.l2_sort_keys(pivots, pivots, norms))
+        nearest_pivots = [
+            np.argmin(distance.l2_sort_keys(vectors[start : start + _CHUNK], pivots, norms), axis=1)
             for start in range(0, len(vectors), _CHUNK)
         ]
-    return np.argsort(place[np.concatenate(nearest)], kind="stable")
+    return np.argsort(tour_position[np.concatenate(nearest_pivots)], kind="stable")
 
 
 def _nearest_neighbor_tour(distances: Vectors) -> NDArray[np.int16]:
-    """The place of each pivot on a way that goes from one to the nearest that was not yet visited."""
-    place = np.empty(len(distances), dtype=np.int16)
-    is_left = np.ones(len(distances), dtype=np.bool_)
-    here = 0
+    """The position of each pivot on a tour that always continues with the nearest pivot not yet visited."""
+    tour_position = np.empty(len(distances), dtype=np.int16)
+    is_unvisited = np.ones(len(distances), dtype=np.bool_)
+    current = 0
     for number in range(len(distances)):
-        place[here], is_left[here] = number, False
-        here = int(np.argmin(np.where(is_left, distances[here], np.inf)))
-    return place
+        tour_position[current], is_unvisited[current] = number, False
+        current = int(np.argmin(np.where(is_unvisited, distances[current], np.inf)))
+    return tour_position

@@ -1,4 +1,4 @@
-"""Opening a segment: verify every file, map it, and answer for its rows."""
+"""Opens a segment: verifies every file, maps it, and gives access to its rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ class Segment:
     """An open segment. Safe for any number of threads; its maps live as long as anything refers to their arrays."""
 
     def __init__(self, objects: Objects, info: SegmentInfo, parameters: HnswParameters, *, verify: bool = True) -> None:
-        """Raises Corrupt, ObjectMissing."""
+        """Raises Corrupt, ObjectNotFound."""
         self.info = info
         self._files = {role: MappedFile(objects, file, verify=verify) for role, file in info.files.items()}
         meta, arrays = self._files[ROWS].arrays(ROWS)
@@ -44,7 +44,7 @@ class Segment:
             metadatas=_string_column("metadatas", strings_meta, string_arrays),
         )
         if self.rows.rows != info.rows or self.rows.vectors.shape != (info.rows, info.dimension):
-            raise Corrupt(f"segment {info.id} does not hold the {info.rows} rows its manifest claims; {RESTORE_HINT}")
+            raise Corrupt(f"segment {info.id} does not hold the {info.rows} rows of its manifest; {RESTORE_HINT}")
         self._hashes: Hashes = arrays["hashes"]
         self._hash_rows: NDArray[np.uint32] = arrays["hash_rows"]
         self.graph = None
@@ -54,35 +54,35 @@ class Segment:
 
         self.postings = self._postings()
 
-    def lookup(self, wanted: Sequence[str], hashes: Hashes) -> NDArray[np.int64]:
-        """The row of each id, `ids.MISSING` where there is none; `hashes` are those of the ids."""
-        return id_index.lookup(self.rows.ids, self._hashes, self._hash_rows, wanted, hashes)
+    def lookup(self, ids: Sequence[str], hashes: Hashes) -> NDArray[np.int64]:
+        """The row of each id, `id_index.MISSING` where there is none; `hashes` are those of the ids."""
+        return id_index.lookup(self.rows.ids, self._hashes, self._hash_rows, ids, hashes)
 
     def verify_unchanged(self) -> None:
-        """Raises Corrupt where a file was changed or cut since it was opened."""
+        """Raises Corrupt if a file was changed or truncated since it was opened."""
         for file in self._files.values():
             file.verify_unchanged()
 
     def _postings(self) -> dict[str, Postings]:
-        """The inverted lists by key, which are there for every lane of sparse vectors."""
-        found: dict[str, Postings] = {}
+        """The inverted lists by key, one for every column of sparse vectors."""
+        inverted: dict[str, Postings] = {}
         if POSTINGS in self._files:
             name = self.info.files[POSTINGS].key
-            found = postings.deserialize(name, *self._files[POSTINGS].arrays(POSTINGS))
-        if found.keys() != postings.sparse_columns(self.rows.columns).keys():
+            inverted = postings.deserialize(name, *self._files[POSTINGS].arrays(POSTINGS))
+        if inverted.keys() != postings.sparse_columns(self.rows.columns).keys():
             raise Corrupt(f"segment {self.info.id} has lists of other keys than its sparse vectors; {RESTORE_HINT}")
-        return found
+        return inverted
 
 
 def read_deletions(objects: Objects, info: SegmentInfo) -> Mask | None:
-    """The mask of a segment's dead rows, None where there are none. Raises Corrupt, ObjectMissing."""
+    """The mask of a segment's deleted rows, None where there are none. Raises Corrupt, ObjectNotFound."""
     if info.deletions is None:
         return None
     _, arrays = MappedFile(objects, info.deletions).arrays(DELETED)
     rows = arrays[DELETED]
     if len(rows) != info.deleted_rows or (len(rows) and int(rows[-1]) >= info.rows):
         raise Corrupt(
-            f"{info.deletions.key} does not hold the {info.deleted_rows} dead rows its manifest claims; {RESTORE_HINT}"
+            f"{info.deletions.key} does not hold the {info.deleted_rows} deleted rows of its manifest; {RESTORE_HINT}"
         )
     mask = np.zeros(info.rows, dtype=np.bool_)
     mask[rows] = True
@@ -90,5 +90,5 @@ def read_deletions(objects: Objects, info: SegmentInfo) -> Mask | None:
 
 
 def _string_column(name: str, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StringColumn:
-    own = [array for key, array in arrays.items() if key.startswith(name) and key.removeprefix(name).isdigit()]
-    return StringColumn.from_arrays(meta[name], own)
+    buffers = [array for key, array in arrays.items() if key.startswith(name) and key.removeprefix(name).isdigit()]
+    return StringColumn.from_arrays(meta[name], buffers)

@@ -1,17 +1,16 @@
-"""Which older manifests are kept, so that a moment of the past is near a checkpoint.
+"""Which older manifests are retained, so that a checkpoint is near every point in time of the retention window.
 
-Every manifest holds the log up to some entry, so the past can be had from any that is older, and the entries after it.
-Keeping all of them would keep all their segments. Kept are
+Every manifest holds a log prefix, so a point in time can be reconstructed from any older manifest and the log entries
+after it. Retaining all manifests would retain all their segments. Retained are
 
-* the one in force, and those that are not published yet (their number is larger);
-* of the others the last of each seventh of the window and of each 131,072 operations, which is how much there is to
-  replay at most;
-* the one with which a fork begins, as there is nothing before it;
-* of those none before the **base**: the newest one that is as old as the window.
+* the current one, and those that are not committed yet (their number is larger);
+* of the others the last of each bucket: a seventh of the window, and 131,072 operations, the maximum to replay;
+* the base manifest of a fork, as nothing precedes it;
+* of those none before the **oldest** checkpoint: the newest one that is as old as the window.
 
-What is kept once stays kept until the window has passed it: whether a manifest is the last of its stretch no longer
-changes when the one in force is in another. That holds for a base which is in force, too: what is written after it is
-later by more than a stretch. Whoever goes back starts from one of `steady`.
+A retained manifest stays retained until the window has passed it: whether a manifest is the last of its bucket no
+longer changes once the current one is in another bucket. That also holds for an oldest checkpoint which is current:
+everything written after it is later by more than a bucket. Time travel starts from one of `durable_checkpoints`.
 """
 
 from collections.abc import Iterable
@@ -20,13 +19,13 @@ from dataclasses import dataclass
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import ManifestRef
 
-_STRETCH_OPS = 131_072
-_STRETCHES = 7
+_BUCKET_OPS = 131_072
+_BUCKETS_PER_WINDOW = 7
 
 
 @dataclass(frozen=True, slots=True)
 class RetainedManifests:
-    """`base` is where the window begins: what was before it is of no use; None: the window holds all there was."""
+    """`oldest` is the start of the window: earlier manifests are of no use; None: the window covers all history."""
 
     manifests: tuple[ManifestRef, ...]
     oldest: ManifestRef | None
@@ -34,52 +33,52 @@ class RetainedManifests:
 
 @dataclass(frozen=True, slots=True)
 class RetentionWindow:
-    """The past is to be had since `since` (Unix ms), for `length` milliseconds."""
+    """Time travel reaches back to `since` (Unix ms), over `length` milliseconds."""
 
     since: int
     length: int
 
-    def bucket(self, place: ManifestRef) -> tuple[int, int]:
-        """Which stretch of operations and of time a manifest is in."""
-        return place.flushed_ops // _STRETCH_OPS, place.log_time // max(self.length // _STRETCHES, 1)
+    def bucket(self, manifest: ManifestRef) -> tuple[int, int]:
+        """The bucket of a manifest, by operations and by time."""
+        return manifest.flushed_ops // _BUCKET_OPS, manifest.log_time // max(self.length // _BUCKETS_PER_WINDOW, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestListing:
-    """All manifests of a collection, with the one in force and the one with which a fork begins (None: no fork)."""
+    """All manifests of a collection, with the current one and the base manifest of a fork (None: no fork)."""
 
     all: tuple[ManifestRef, ...]
     current: ManifestRef
     fork_base: ManifestRef | None
 
 
-def list_manifests(keys: Iterable[str], in_force: str, begins: str | None) -> ManifestListing:
-    """Those of the keys that were listed; the two named besides need not be among them. Raises Corrupt."""
-    everything = {*keys, in_force, *([] if begins is None else [begins])}
+def list_manifests(keys: Iterable[str], current: str, fork_base: str | None) -> ManifestListing:
+    """The manifests of the listed keys, and the two others, which the listing need not contain. Raises Corrupt."""
+    all_keys = {*keys, current, *([] if fork_base is None else [fork_base])}
     return ManifestListing(
-        tuple(map(manifests.parse_key, everything)),
-        manifests.parse_key(in_force),
-        None if begins is None else manifests.parse_key(begins),
+        tuple(map(manifests.parse_key, all_keys)),
+        manifests.parse_key(current),
+        None if fork_base is None else manifests.parse_key(fork_base),
     )
 
 
-def durable_checkpoints(found: ManifestListing, window: RetentionWindow) -> list[ManifestRef]:
-    """Those that stay, ascending: the first of a fork, the last of each stretch that is over, and the one in force."""
+def durable_checkpoints(listing: ManifestListing, window: RetentionWindow) -> list[ManifestRef]:
+    """The manifests that stay, ascending: the base of a fork, the last of each past bucket, and the current one."""
     last: dict[tuple[int, int], ManifestRef] = {}
-    for each in sorted(found.all, key=lambda each: (each.number, each.key)):
-        if each.number < found.current.number:
-            last[window.bucket(each)] = each
-    last[window.bucket(found.current)] = found.current
-    staying = {*last.values(), *([] if found.fork_base is None else [found.fork_base])}
-    return sorted(staying, key=lambda each: each.number)
+    for manifest in sorted(listing.all, key=lambda manifest: (manifest.number, manifest.key)):
+        if manifest.number < listing.current.number:
+            last[window.bucket(manifest)] = manifest
+    last[window.bucket(listing.current)] = listing.current
+    durable = {*last.values(), *([] if listing.fork_base is None else [listing.fork_base])}
+    return sorted(durable, key=lambda manifest: manifest.number)
 
 
-def select_retained(found: ManifestListing, window: RetentionWindow | None) -> RetainedManifests:
-    """Which of the manifests must stay, for the past of a window; None: there is none to be had."""
-    coming = [each for each in found.all if each.number > found.current.number]
+def select_retained(listing: ManifestListing, window: RetentionWindow | None) -> RetainedManifests:
+    """The manifests that must stay for time travel in the window; None: time travel is disabled."""
+    uncommitted = [manifest for manifest in listing.all if manifest.number > listing.current.number]
     if window is None:
-        return RetainedManifests((found.current, *coming), found.current)
-    past = durable_checkpoints(found, window)
-    old = [each for each in past if each.log_time <= window.since]
-    base = old[-1] if old else None
-    return RetainedManifests((*past[max(len(old) - 1, 0) :], *coming), base)
+        return RetainedManifests((listing.current, *uncommitted), listing.current)
+    durable = durable_checkpoints(listing, window)
+    expired = [manifest for manifest in durable if manifest.log_time <= window.since]
+    oldest = expired[-1] if expired else None
+    return RetainedManifests((*durable[max(len(expired) - 1, 0) :], *uncommitted), oldest)

@@ -1,4 +1,4 @@
-"""A part: rows of a collection with all that can be asked of them, in a segment's maps or in a replica's memory."""
+"""The row group: rows of a collection with all their data, in the maps of a segment or in a replica's memtable."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from afterglow.segment.distance import Vectors
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """n rows; every member has n of them.
+    """n rows; every field has n of them.
 
     `ids` are the record ids; `metadatas` are JSON objects, absent where a record has none; `columns` hold the same
-    values by key. `ordinals` (int64) order the records by insertion. `vectors` is float32 (n, d), `norms` their
+    values by key. `row_seqs` (int64) order the records by insertion. `vectors` is float32 (n, d), `norms` their
     squared norms, float32.
     """
 
@@ -31,19 +31,19 @@ class RowGroup:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.row_seqs)
 
 
 @dataclass(frozen=True, slots=True)
 class RowSubset:
-    """Some rows (int64) of a part, to be written into a new segment."""
+    """Some rows (int64) of a row group, to be written to a new segment."""
 
     row_group: RowGroup
     rows: NDArray[np.int64]
 
 
-def insertion_order(chosen: Sequence[RowSubset]) -> NDArray[np.int64]:
-    """The permutation that sorts the concatenation of the chosen rows by ordinal."""
-    ordinals = [each.row_group.row_seqs[each.rows] for each in chosen]
-    return np.argsort(np.concatenate(ordinals), kind="stable") if ordinals else np.empty(0, dtype=np.int64)
+def insertion_order(subsets: Sequence[RowSubset]) -> NDArray[np.int64]:
+    """The permutation that sorts the concatenated rows of the subsets by insertion sequence number."""
+    row_seqs = [subset.row_group.row_seqs[subset.rows] for subset in subsets]
+    return np.argsort(np.concatenate(row_seqs), kind="stable") if row_seqs else np.empty(0, dtype=np.int64)
