@@ -84,7 +84,7 @@ def test_a_fold_meanwhile_loses_nothing(world: World, *, waits: bool) -> None:
     assert indexing_progress.indexing_status(world.stores, before) == IndexingStatus(6, 5)
     waiting = indexing_progress.unflushed(world.stores, world.made.id)
     assert waiting is not None
-    assert (waiting.ops, waiting.last) == (1, 3)
+    assert (waiting.ops, waiting.last_seq) == (1, 3)
 
 
 def test_one_that_was_dropped_meanwhile_is_not_there(world: World) -> None:

@@ -14,6 +14,7 @@ from afterglow.filters.parse import parse_where
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import Settings
+from tests.support.distances import reference_distances
 from tests.support.stores import new_collection, quick_folder, stores_at
 
 ROWS, DIMENSION = 3_000, 16
@@ -64,11 +65,11 @@ def test_never_fewer_than_k_and_near_enough(crowd: Crowd, where: Any, k: int) ->
         (hits,) = engine.query(
             scope, asked[None], k, Selection(where=parse_where(where)), frozenset({Include.DISTANCES})
         )
-        exact = ((vectors[allowed].astype(np.float64) - asked) ** 2).sum(axis=1)
+        exact = reference_distances("l2", asked, vectors[allowed])
         rows = np.array(hits.records.ids, dtype=np.int64)
         assert len(set(rows.tolist())) == len(rows) == min(k, len(allowed))
         assert set(rows.tolist()) <= set(allowed.tolist())
-        own = ((vectors[rows].astype(np.float64) - asked) ** 2).sum(axis=1)
+        own = reference_distances("l2", asked, vectors[rows])
         np.testing.assert_allclose(hits.distances, own, rtol=1e-5)
         assert (np.diff(hits.distances) >= 0).all()
         best = np.sort(exact)[: len(rows)]

@@ -29,7 +29,8 @@ from afterglow.log import trim
 from afterglow.log.batch import Batch, Op
 from tests.filters.reference import holds
 from tests.support.batches import DIMENSION, IDS, batches, ids, sparse_queries, vectors
-from tests.support.model import EVERYTHING, Model, Record, as_pairs, by_sparse_vector, canonical, reference_distance
+from tests.support.distances import reference_distance
+from tests.support.model import EVERYTHING, Model, Record, as_pairs, by_sparse_vector, canonical
 from tests.support.stores import Clock, new_collection, quick_folder, stores_at
 
 WRITES = (Op.ADD, Op.UPDATE, Op.UPSERT)
@@ -150,7 +151,7 @@ class Machine(RuleBasedStateMachine):
             raise AssertionError("a query for an id that is not there was answered")
         (hits,) = self.engines[at].query(self.scope, asked, k, selection, include)
         allowed = {
-            name: reference_distance(self.space, asked[0], self.model.records[name])
+            name: reference_distance(self.space, asked[0], self.model.records[name].vector)
             for name in self.chosen(names, where)
         }
         assert len(set(hits.records.ids)) == len(hits.records.ids) == min(k, len(allowed))

@@ -70,5 +70,5 @@ def test_a_queue_that_fails_costs_no_write(folder: Path, caplog: pytest.LogCaptu
     engine = Engine(stores)
     write(engine, scope, 0, 3)
     assert engine.count(scope).count == 3
-    assert f"the indexer was not told of collection {scope.collection}" in caplog.text
+    assert f"could not notify the indexer of collection {scope.collection}" in caplog.text
     stores.table.close()

@@ -93,7 +93,7 @@ def test_where_most_was_written_anew_since_the_log_alone_is_read() -> None:
         collection = collections.by_id(stores.table, identity)
         assert collection is not None
         loaded = snapshot_cache.open_snapshot(stores, collection, PointInTime(position=1), {})
-        assert all(each.graph is None for each in loaded.memory.row_groups())
+        assert all(each.graph is None for each in loaded.state.row_groups())
         stores.table.close()
 
 

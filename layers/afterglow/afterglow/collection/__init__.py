@@ -1,4 +1,4 @@
-"""Replica, planner and write path: the one place that knows what add, upsert, update, delete, get and query mean."""
+"""Replica, planner and write path: the only package that defines what add, upsert, update, delete, get, query mean."""
 
 from afterglow.collection.engine import Engine
 from afterglow.log.batch import Batch, Op

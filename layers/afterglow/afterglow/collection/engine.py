@@ -1,4 +1,4 @@
-"""The engine: everything the wire can ask for, over one deployment's stores. Safe for any number of threads."""
+"""The engine: every operation of the API, over one deployment's stores. Safe for any number of threads."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -40,7 +40,7 @@ class Engine:
     def __init__(
         self, stores: Stores, background: Executor | None = None, on_close: Sequence[Callable[[], None]] = ()
     ) -> None:
-        """`background` refreshes checkpoints; without one that happens within reads. `on_close` runs first of all."""
+        """`background` refreshes checkpoints; without it, reads do. `close` calls `on_close` first."""
         self.catalog = Catalog(stores.table, stores.system)
         self.keys = Keys(stores.table, stores.system)
         self._stores = stores
@@ -50,7 +50,7 @@ class Engine:
 
     @property
     def stores(self) -> Stores:
-        """The deployment's stores, for what lies in them beside collections."""
+        """The deployment's stores, for everything in them other than collections."""
         return self._stores
 
     # collections
@@ -65,49 +65,49 @@ class Engine:
         *,
         get_or_create: bool = False,
     ) -> Collection:
-        """Make a collection, or answer the one there with `get_or_create`. Raises InvalidArgument, AlreadyExists."""
-        wish = lifecycle.CreateRequest(name, metadata, stored_schema)
-        return lifecycle.create(self._stores, self.catalog, (tenant, database), wish, get_or_create=get_or_create)
+        """Create a collection; `get_or_create` returns an existing one. Raises InvalidArgument, AlreadyExists."""
+        request = lifecycle.CreateRequest(name, metadata, stored_schema)
+        return lifecycle.create(self._stores, self.catalog, (tenant, database), request, get_or_create=get_or_create)
 
     def get_collection(self, tenant: str, database: str, name: str) -> Collection:
         """The collection of this name. Raises NotFound."""
-        place = self.catalog.find_database(tenant, database)
-        found = None if place is None else collections.by_name(self._stores.table, place, name)
-        if found is None:
+        parent = self.catalog.find_database(tenant, database)
+        collection = None if parent is None else collections.by_name(self._stores.table, parent, name)
+        if collection is None:
             raise collections.not_found(name)
-        return found
+        return collection
 
     def get_collection_by_id(self, scope: Scope) -> Collection:
-        """The collection of this id, if it is in the scope's tenant and database. Raises NotFound."""
+        """The collection of this id if it is in the scope's tenant and database. Raises NotFound."""
         return require_in_scope(scope, collections.by_id(self._stores.table, scope.collection))
 
-    def locate(self, collection_id: UUID, sees: Callable[[str, str], bool]) -> tuple[str, str]:
-        """The tenant and the database of a collection, which it never leaves. Raises NotFound.
+    def locate(self, collection_id: UUID, can_see: Callable[[str, str], bool]) -> tuple[str, str]:
+        """The tenant and database of a collection, which never change. Raises NotFound.
 
-        What the caller does not see takes the one read that a collection takes which is not there.
+        A collection that the caller cannot see costs one read, like one that does not exist.
         """
-        found = self._reader.peek(collection_id)
-        if found is None or not sees(found.tenant, found.database):
-            found = collections.by_id(self._stores.table, collection_id)
-        if found is None or not sees(found.tenant, found.database):
+        collection = self._reader.peek(collection_id)
+        if collection is None or not can_see(collection.tenant, collection.database):
+            collection = collections.by_id(self._stores.table, collection_id)
+        if collection is None or not can_see(collection.tenant, collection.database):
             raise collections.not_found(collection_id)
-        return found.tenant, found.database
+        return collection.tenant, collection.database
 
     def list_collections(
         self, tenant: str, database: str, limit: int | None = None, offset: int = 0
     ) -> list[Collection]:
-        """The database's collections by id; none for an unknown one."""
-        place = self.catalog.find_database(tenant, database)
-        if place is None:
+        """The database's collections in the order of their ids; none for an unknown database."""
+        parent = self.catalog.find_database(tenant, database)
+        if parent is None:
             return []
-        ids = collections.list_ids(self._stores.table, place.namespace_id)
-        chosen = ids[offset:] if limit is None else ids[offset : offset + limit]
-        return collections.by_ids(self._stores.table, chosen)
+        ids = collections.list_ids(self._stores.table, parent.namespace_id)
+        page = ids[offset:] if limit is None else ids[offset : offset + limit]
+        return collections.by_ids(self._stores.table, page)
 
     def count_collections(self, tenant: str, database: str) -> int:
-        """How many collections the database has; 0 for an unknown one."""
-        place = self.catalog.find_database(tenant, database)
-        return 0 if place is None else len(collections.list_ids(self._stores.table, place.namespace_id))
+        """The number of collections in the database; 0 for an unknown one."""
+        parent = self.catalog.find_database(tenant, database)
+        return 0 if parent is None else len(collections.list_ids(self._stores.table, parent.namespace_id))
 
     def modify_collection(
         self,
@@ -123,14 +123,17 @@ class Engine:
         return changed
 
     def fork(self, scope: Scope, new_name: str, at: PointInTime | None = None) -> Collection:
-        """A new collection in the same database that begins as this one is, or was. Raises NotFound, AlreadyExists."""
+        """Create a new collection in the same database from this one, now or at a point in time.
+
+        Raises NotFound, AlreadyExists, InvalidArgument.
+        """
         self.get_collection_by_id(scope)
         return forking.fork(
             self._stores, scope.collection, forking.ForkRequest(self._require_database(scope), new_name), at
         )
 
     def fork_count(self, scope: Scope) -> int:
-        """How many forks there are of the collection and of those it was forked from, all together."""
+        """The number of forks in the collection's lineage: its own, its ancestors', and theirs."""
         return lineage.fork_count(self._stores.table, self.get_collection_by_id(scope).lineage_id)
 
     def delete_collection(self, tenant: str, database: str, name: str) -> None:
@@ -145,7 +148,7 @@ class Engine:
         self._delete_database(database)
 
     def reset(self) -> None:
-        """Drop everything and make the default tenant and database again."""
+        """Drop everything and recreate the default tenant and database."""
         for tenant in self.catalog.list_tenants():
             for database in self.catalog.list_databases(tenant):
                 self._delete_database(database, skip_retention=True)
@@ -155,22 +158,22 @@ class Engine:
     # records
 
     def write(self, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
-        """Make an add, update or upsert durable; the next read sees it. The number of its log entry, where it has one.
+        """Make an add, update or upsert durable; the next read sees it. The number of its log entry, None for no ids.
 
-        `beside` is written in one transaction with the entry. Raises NotFound, InvalidArgument, Busy, and
-        ConditionFailed where one of `beside` is refused: then nothing is written.
+        `extra_writes` are written in one transaction with the entry. Raises NotFound, InvalidArgument, Busy, and
+        ConditionFailed if the condition of an extra write fails: then nothing is written.
         """
         return self._write(scope, batch, extra_writes)
 
     def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> CountResult:
-        """Delete the selected records; how many. By ids alone that is the number of ids given, as the contract says."""
+        """Delete the selected records and count them; by ids alone, the count is the number of ids, as in Chroma."""
         if selection.where is None and selection.where_document is None:
             ids = list(selection.ids or ())
             return CountResult(len(ids), self._write(scope, Batch(Op.DELETE, ids)))
 
         def evaluate() -> tuple[int, int, list[str]]:
-            view = self._reader.snapshot(scope, selection.ids)
-            return view.applied_seq, view.applied_ops, read_path.matching_ids(view, selection, limit)
+            snapshot = self._reader.snapshot(scope, selection.ids)
+            return snapshot.applied_seq, snapshot.applied_ops, read_path.matching_ids(snapshot, selection, limit)
 
         return write_path.delete_where(self._stores, self._reader.log_end(scope), scope.collection, evaluate)
 
@@ -184,7 +187,7 @@ class Engine:
         *,
         at: PointInTime | None = None,
     ) -> Records:
-        """The selected records in insertion order, as of now or of a moment."""
+        """The selected records in insertion order, now or at a point in time."""
         return read_path.get(self._reader.snapshot(scope, selection.ids, at), selection, limit, offset, include)
 
     def query(
@@ -197,52 +200,55 @@ class Engine:
         *,
         at: PointInTime | None = None,
     ) -> list[QueryResult]:
-        """For each query the nearest of the selected records, nearest first, as of now or of a moment."""
-        view = self._reader.snapshot(scope, selection.ids, at)
-        exact_rows = self._stores.settings.exact_search_max_rows
-        return read_path.query(view, queries, n_results, selection, include, exact_search_max_rows=exact_rows)
+        """The nearest selected records for each query, nearest first, now or at a point in time."""
+        snapshot = self._reader.snapshot(scope, selection.ids, at)
+        exact_search_max_rows = self._stores.settings.exact_search_max_rows
+        return read_path.query(
+            snapshot, queries, n_results, selection, include, exact_search_max_rows=exact_search_max_rows
+        )
 
     def can_query_inline(
         self, scope: Scope, queries: int, n_results: int, selection: Selection, at: PointInTime | None = None
     ) -> bool:
-        """Whether such a query is sure to take about a millisecond: too short to be worth another thread."""
+        """Whether such a query certainly takes about a millisecond: too short to be worth another thread."""
         rows = self._reader.warm_rows(scope.collection, at)
         return rows is not None and read_path.is_cheap(rows, queries, n_results, selection)
 
     def search(
         self, scope: Scope, searches: Sequence[Search], read_level: ReadLevel, at: PointInTime | None = None
     ) -> list[SearchResult]:
-        """What each of the searches finds, all in one view; with `index_only`, in the checkpoint."""
-        named = ranked_search.referenced_ids(searches)
-        view = self._reader.snapshot(scope, named or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
-        return ranked_search.execute(view, searches, named, exact_search_max_rows=self._stores.settings.exact_search_max_rows)
+        """The result of each search, all in one snapshot; with `index_only`, in the checkpoint alone."""
+        ids = ranked_search.referenced_ids(searches)
+        snapshot = self._reader.snapshot(scope, ids or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
+        exact_search_max_rows = self._stores.settings.exact_search_max_rows
+        return ranked_search.execute(snapshot, searches, ids, exact_search_max_rows=exact_search_max_rows)
 
     def can_search_inline(self, scope: Scope, searches: Sequence[Search], at: PointInTime | None = None) -> bool:
-        """Whether such searches are sure to take about a millisecond."""
+        """Whether such searches certainly take about a millisecond."""
         rows = self._reader.warm_rows(scope.collection, at)
         return rows is not None and ranked_search.is_cheap(rows, searches)
 
     def count(
         self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL, at: PointInTime | None = None
     ) -> CountResult:
-        """How many records there are; with `index_only`, in the checkpoint."""
-        view = self._reader.snapshot(scope, at=at, indexed=read_level is ReadLevel.INDEX_ONLY)
-        return CountResult(read_path.count(view), view.applied_seq)
+        """The number of records; with `index_only`, in the checkpoint alone."""
+        snapshot = self._reader.snapshot(scope, at=at, indexed=read_level is ReadLevel.INDEX_ONLY)
+        return CountResult(read_path.count(snapshot), snapshot.applied_seq)
 
     def indexing_status(self, scope: Scope) -> IndexingStatus:
-        """How many operations were logged, and how many of them are folded and need no graph or have one."""
+        """Logged operations, and how many of them are indexed: flushed, and in an HNSW index if they need one."""
         return indexing_progress.indexing_status(self._stores, self.get_collection_by_id(scope))
 
     # the process
 
     def check(self) -> None:
-        """Raises Unavailable or another error where the table does not answer."""
+        """Raises Unavailable or another error if the table cannot be read."""
         self.catalog.list_tenants()
 
     def close(self) -> None:
-        """Let go of the table; reads and writes fail from now on."""
-        for each in self._on_close:
-            each()
+        """Close the table; reads and writes fail from now on."""
+        for callback in self._on_close:
+            callback()
         if self._background is not None:
             self._background.shutdown(wait=True, cancel_futures=True)
         self._stores.table.close()
@@ -258,10 +264,10 @@ class Engine:
             self._reader.trim()
 
     def _require_database(self, scope: Scope) -> Database:
-        place = self.catalog.find_database(scope.tenant, scope.database)
-        if place is None:
+        database = self.catalog.find_database(scope.tenant, scope.database)
+        if database is None:
             raise NotFound(f"Database [{scope.database}] not found")
-        return place
+        return database
 
     def _delete_database(self, database: Database, *, skip_retention: bool = False) -> None:
         self.catalog.delete_database(database, skip_retention=skip_retention)

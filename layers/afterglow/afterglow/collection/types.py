@@ -1,4 +1,4 @@
-"""What goes into and comes out of the collection room."""
+"""Arguments and results of the collection package."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from afterglow.filters.ast import Filter
 
 
 class Include(StrEnum):
-    """Fields a read may ask for."""
+    """Fields that a read may request."""
 
     DISTANCES = "distances"
     DOCUMENTS = "documents"
@@ -24,7 +24,7 @@ class Include(StrEnum):
 
 
 class ReadLevel(StrEnum):
-    """How fresh a read must be: with the log's tail (the default), or the indexed part alone."""
+    """Freshness of a read: with the unflushed log (the default), or the checkpoint alone."""
 
     INDEX_AND_WAL = "index_and_wal"
     INDEX_ONLY = "index_only"
@@ -33,7 +33,7 @@ class ReadLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which collection, and the tenant and database that the caller says it is in."""
+    """A collection, and the tenant and database that the caller expects it in."""
 
     tenant: str
     database: str
@@ -41,16 +41,15 @@ class Scope:
 
 
 def require_in_scope(scope: Scope, collection: Collection | None) -> Collection:
-    """The collection, if it is there, in the tenant and database of the scope. Raises NotFound."""
-    is_there = collection is not None and (collection.tenant, collection.database) == (scope.tenant, scope.database)
-    if collection is None or not is_there:
+    """The collection if it exists in the tenant and database of the scope. Raises NotFound."""
+    if collection is None or (collection.tenant, collection.database) != (scope.tenant, scope.database):
         raise collections.not_found(scope.collection)
     return collection
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which records: those that satisfy every part that is given (None: not given)."""
+    """The records that satisfy every condition that is not None."""
 
     ids: Sequence[str] | None = None
     where: Filter | None = None
@@ -59,10 +58,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Records in order, with the fields that were asked for (None: not asked for).
+    """Records in order, with the requested fields (None: not requested).
 
     `embeddings` is float32 (n, dimension); `metadatas` are JSON objects as bytes, None where the record has none.
-    `position` is the number of the last log entry that was seen.
+    `position` is the number of the last log entry in the snapshot.
     """
 
     ids: list[str]
@@ -75,7 +74,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class CountResult:
-    """How many records there are, or were deleted; `position` is the log entry that did it, or the last one seen."""
+    """A number of live or deleted records; `position`: the delete's log entry, or the last one in the snapshot."""
 
     count: int
     position: int | None
@@ -91,7 +90,7 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True)
 class IndexingStatus:
-    """Operations (records named by writes) ever logged, and how many of them the checkpoint holds."""
+    """Logged operations (records in writes) so far, and how many of them are indexed."""
 
     total_ops: int
     indexed_ops: int

@@ -1,13 +1,13 @@
-"""The planner: the k nearest of the chosen rows of a view.
+"""The planner: k nearest neighbours in the filtered rows of a snapshot.
 
-For each part, by what is left after the filter:
+Filters are applied first (pre-filtering): the planner gets one row mask per row group. Per row group it chooses:
 
-* no graph, or a filter that leaves few rows: score them all exactly (recall 1);
-* otherwise ask the graph for more candidates than needed, drop those that are not chosen, score the rest exactly;
-  when fewer than k are left, ask for twice as many, and in the end score all chosen rows. Never fewer than k when
-  there are k.
+* **brute force** (`segment.exact_knn`) where there is no HNSW index, or where the filter leaves few rows: recall 1.
+* **HNSW with overfetch** otherwise: search with a larger ef than k, drop candidates outside the mask, and compute the
+  exact distances of the rest (exact rescoring). If fewer than k candidates remain, ef is doubled; at the largest ef
+  brute force takes over. So a search returns k rows whenever the filter leaves k rows.
 
-The graph may rank by rounded vectors; every distance that leaves here is exact.
+The index may rank by rounded vectors; every returned distance is exact.
 """
 
 from dataclasses import dataclass
@@ -23,21 +23,25 @@ from afterglow.segment.exact_knn import Rows
 from afterglow.segment.hnsw import HnswIndex
 from afterglow.segment.reader import Mask
 
-_OVERSAMPLE = 2
-_MIN_CANDIDATES = 40
-_CHEAP_OVERSAMPLE = 4
-_CHEAP_CANDIDATES = 128
-"""Up to here more candidates cost next to nothing: a graph looks at as many anyway."""
-_MIN_FILTERED_CANDIDATES = 320
-"""Candidates to ask for under a filter: what is chosen may lie together, away from the query."""
-_MOST_CANDIDATES = 2_000
+_OVERFETCH = 2
+_MIN_EF = 40
+_CHEAP_OVERFETCH = 4
+_CHEAP_EF = 128
+"""Up to this ef, overfetching costs next to nothing: the index visits as many nodes anyway."""
+_MIN_FILTERED_EF = 320
+"""The least ef under a selective filter: the matching rows may form a cluster away from the query."""
+_MAX_EF = 2_000
 _ALMOST_ALL = 0.9
+"""From this share of matching rows on, a filter does not count as selective."""
 _REFERENCE_DIMENSION = 384
 
 
 @dataclass(frozen=True, slots=True)
 class KnnQuery:
-    """The k nearest to `query`, float32 (d,). Up to `exact_search_max_rows` filtered rows (of 384 dimensions) are all scored."""
+    """The k rows nearest to `vector`, float32 (d,).
+
+    A filter that leaves at most `exact_search_max_rows` rows (of 384 dimensions) is searched by brute force.
+    """
 
     space: Space
     vector: Vectors
@@ -47,60 +51,60 @@ class KnnQuery:
 
 @dataclass(frozen=True, slots=True)
 class Neighbors:
-    """Part index and row of the nearest rows, int64 (n,), nearest first, and their distances, float32 (n,)."""
+    """Row group index and row of the nearest rows, int64 (n,) each, nearest first; their distances, float32 (n,)."""
 
     groups: NDArray[np.int64]
     rows: Rows
     distances: Vectors
 
 
-def knn(view: Snapshot, chosen: list[Mask | None], asked: KnnQuery) -> Neighbors:
-    """The k nearest chosen rows; ties go by insertion ordinal."""
-    found = [_knn_in_group(live, mask, asked) for live, mask in zip(view.row_groups, chosen, strict=True)]
-    if not found:
+def knn(snapshot: Snapshot, masks: list[Mask | None], query: KnnQuery) -> Neighbors:
+    """The k nearest rows inside the masks (one per row group, None: all rows). Ties go by insertion order."""
+    results = [_knn_in_group(group, mask, query) for group, mask in zip(snapshot.row_groups, masks, strict=True)]
+    if not results:
         return Neighbors(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-    parts = np.repeat(np.arange(len(found)), [len(rows) for rows, _ in found])
-    rows = np.concatenate([rows for rows, _ in found])
-    distances = np.concatenate([some for _, some in found])
-    if len(found) == 1:
-        return Neighbors(parts, rows, distances)
-    ordinals = np.concatenate(
-        [live.rows.row_seqs[some] for live, (some, _) in zip(view.row_groups, found, strict=True)]
+    groups = np.repeat(np.arange(len(results)), [len(rows) for rows, _ in results])
+    rows = np.concatenate([rows for rows, _ in results])
+    distances = np.concatenate([group_distances for _, group_distances in results])
+    if len(results) == 1:
+        return Neighbors(groups, rows, distances)
+    row_seqs = np.concatenate(
+        [group.rows.row_seqs[group_rows] for group, (group_rows, _) in zip(snapshot.row_groups, results, strict=True)]
     )
-    order = np.lexsort((ordinals, distances))[: asked.k]
-    return Neighbors(parts[order], rows[order], distances[order])
+    order = np.lexsort((row_seqs, distances))[: query.k]
+    return Neighbors(groups[order], rows[order], distances[order])
 
 
-def _knn_in_group(live: RowGroupView, mask: Mask | None, asked: KnnQuery) -> tuple[Rows, Vectors]:
-    part = live.rows
-    count = part.rows if mask is None else int(np.count_nonzero(mask))
-    k = min(asked.k, count)
-    affordable = asked.exact_search_max_rows * _REFERENCE_DIMENSION // part.vectors.shape[1]
-    is_almost_all = count >= _ALMOST_ALL * part.rows
-    is_worth_it = k * _OVERSAMPLE <= _MOST_CANDIDATES and (is_almost_all or count > affordable)
-    if live.graph is not None and is_worth_it:
-        rows = _candidates(live.graph, mask, asked.vector, k, count / part.rows)
-        if rows is not None:
-            return exact_knn.rerank(part, asked.space, asked.vector, rows, k)
-    chosen = None if mask is None else np.flatnonzero(mask)
-    return exact_knn.knn_scan(part, asked.space, asked.vector, chosen, k)
+def _knn_in_group(group: RowGroupView, mask: Mask | None, query: KnnQuery) -> tuple[Rows, Vectors]:
+    row_group = group.rows
+    matching = row_group.rows if mask is None else int(np.count_nonzero(mask))
+    k = min(query.k, matching)
+    brute_force_rows = query.exact_search_max_rows * _REFERENCE_DIMENSION // row_group.vectors.shape[1]
+    is_almost_all = matching >= _ALMOST_ALL * row_group.rows
+    is_index_cheaper = k * _OVERFETCH <= _MAX_EF and (is_almost_all or matching > brute_force_rows)
+    if group.graph is not None and is_index_cheaper:
+        candidates = _candidates(group.graph, mask, query.vector, k, matching / row_group.rows)
+        if candidates is not None:
+            return exact_knn.rerank(row_group, query.space, query.vector, candidates, k)
+    subset = None if mask is None else np.flatnonzero(mask)
+    return exact_knn.knn_scan(row_group, query.space, query.vector, subset, k)
 
 
-def _candidates(graph: HnswIndex, mask: Mask | None, query: Vectors, k: int, share: float) -> Rows | None:
-    """At least k chosen rows near the query as the graph finds them, or None where scoring all is cheaper.
+def _candidates(graph: HnswIndex, mask: Mask | None, vector: Vectors, k: int, selectivity: float) -> Rows | None:
+    """At least k candidates inside the mask from the HNSW index, or None where brute force is cheaper.
 
-    `share` is how much of the graph's rows `mask` chooses.
+    `selectivity` is the share of the index's rows inside the mask.
     """
-    cheap = min(_CHEAP_OVERSAMPLE * k, _CHEAP_CANDIDATES)
-    count = int(max(_OVERSAMPLE * k, cheap, _MIN_CANDIDATES) / share)
-    if share < _ALMOST_ALL:
-        count = max(count, _MIN_FILTERED_CANDIDATES)
+    cheap = min(_CHEAP_OVERFETCH * k, _CHEAP_EF)
+    ef = int(max(_OVERFETCH * k, cheap, _MIN_EF) / selectivity)
+    if selectivity < _ALMOST_ALL:
+        ef = max(ef, _MIN_FILTERED_EF)
     while True:
-        count = min(count, _MOST_CANDIDATES)
-        found = graph.search(query, count)
-        kept = found if mask is None else found[mask[found]]
-        if len(kept) >= k:
-            return kept
-        if count == _MOST_CANDIDATES:
+        ef = min(ef, _MAX_EF)
+        nearest = graph.search(vector, ef)
+        candidates = nearest if mask is None else nearest[mask[nearest]]
+        if len(candidates) >= k:
+            return candidates
+        if ef == _MAX_EF:
             return None
-        count *= 2
+        ef *= 2

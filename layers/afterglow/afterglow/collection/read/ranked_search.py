@@ -1,13 +1,13 @@
-"""Searches: filter, rank, group, page, fetch; all over columns and arrays of scores.
+"""The search API: filter, rank, group, page, fetch; vectorized over columns and score arrays.
 
-1. The filter becomes a mask of rows for each part.
-2. Each $knn finds its nearest among them, dense ones by the planner (`search`), sparse ones by their index (`sparse`).
-3. The expression makes scores of what they found (`ranking`). Records are sorted by score, ascending, what is no number
-   (NaN) last, then by insertion ordinal.
-4. The best of each group are kept, in that order.
-5. One page of them is fetched.
+1. The filter becomes one row mask per row group (pre-filtering).
+2. Each $knn finds its nearest rows inside the masks: dense ones by `knn_planner`, sparse ones by `sparse_knn`.
+3. `ranking` evaluates the rank expression over their scores. Records are sorted by score, ascending, with NaN last;
+   ties go by insertion order.
+4. Grouping keeps the top k records of each group, in that order.
+5. One page of the result is materialized.
 
-Without an expression, the records come in insertion order, and their score is their place in it.
+Without a rank expression, records come in insertion order, and a record's score is its position.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from afterglow.catalog import schema
 from afterglow.collection.read import knn_planner, read_path
 from afterglow.collection.read import rows as fetch
-from afterglow.collection.read import rows as select
 from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
 from afterglow.collection.read.sparse_knn import SparseQuery, sparse_knn
 from afterglow.collection.replica.replica import Snapshot
@@ -53,7 +52,7 @@ class SparseKnn:
 
 @dataclass(frozen=True, slots=True)
 class GroupBy:
-    """Of the records that agree in the metadata `keys`, the k first by the keys of `by`, in which None is the score."""
+    """Group by the metadata `keys`; keep the first k records of each group by the keys of `by` (None: the score)."""
 
     keys: tuple[str, ...]
     by: tuple[str | None, ...]
@@ -63,7 +62,7 @@ class GroupBy:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One search; `nearest` are the $knn of `rank`, by number. Groups need a rank."""
+    """One search; `knn` are the $knn of `rank`, by number. Groups need a rank."""
 
     filter: ast.Filter | None = None
     rank: Rank | None = None
@@ -84,105 +83,113 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class _RankedRows:
-    """Records in order: part index and row, int64 (n,) each, and their scores, float32 (n,)."""
+    """Records in order: row group index and row, int64 (n,) each, and their scores, float32 (n,)."""
 
     groups: NDArray[np.int64]
     rows: NDArray[np.int64]
     scores: Vectors
 
-    def at(self, places: NDArray[np.int64] | slice) -> "_RankedRows":
-        return _RankedRows(self.groups[places], self.rows[places], self.scores[places])
+    def take(self, indices: NDArray[np.int64] | slice) -> "_RankedRows":
+        return _RankedRows(self.groups[indices], self.rows[indices], self.scores[indices])
 
 
 def referenced_ids(searches: Sequence[Search]) -> list[str]:
-    """The ids that the filters name, each once: the view must be asked with them."""
-    named = (name for each in searches if each.filter is not None for name in ast.referenced_ids(each.filter))
-    return list(dict.fromkeys(named))
+    """The distinct ids that the filters name; the snapshot must be taken with them."""
+    ids = (name for search in searches if search.filter is not None for name in ast.referenced_ids(search.filter))
+    return list(dict.fromkeys(ids))
 
 
-def execute(view: Snapshot, searches: Sequence[Search], named: Sequence[str], *, exact_search_max_rows: int) -> list[SearchResult]:
-    """What each search finds in a view that was asked with the ids `named`. Raises InvalidArgument, WrongDimension."""
-    for each in searches:
-        _check(view, each)
-    return [_execute_one(view, each, named, exact_search_max_rows) for each in searches]
+def execute(
+    snapshot: Snapshot, searches: Sequence[Search], ids: Sequence[str], *, exact_search_max_rows: int
+) -> list[SearchResult]:
+    """The results of the searches, in a snapshot that was taken with their `referenced_ids`.
+
+    Raises InvalidArgument, WrongDimension.
+    """
+    for search in searches:
+        _check(snapshot, search)
+    return [_execute_one(snapshot, search, ids, exact_search_max_rows) for search in searches]
 
 
 def is_cheap(rows: int, searches: Sequence[Search]) -> bool:
-    """Whether searches over so many rows take about a millisecond: a single one, for few dense neighbours."""
+    """Whether searches over `rows` rows take about a millisecond: a single one, for few dense neighbours."""
     if len(searches) != 1:
         return False
-    (asked,) = searches
-    if asked.rank is None or asked.groups is not None or any(isinstance(each, SparseKnn) for each in asked.knn):
+    (search,) = searches
+    if search.rank is None or search.groups is not None or any(isinstance(knn, SparseKnn) for knn in search.knn):
         return False
-    wanted = sum(each.limit for each in asked.knn)
-    return read_path.is_cheap(rows, 1, wanted, Selection(referenced_ids(searches), asked.filter))
+    neighbors = sum(knn.limit for knn in search.knn)
+    return read_path.is_cheap(rows, 1, neighbors, Selection(referenced_ids(searches), search.filter))
 
 
-def _check(view: Snapshot, asked: Search) -> None:
-    read_path.check_indexed(view.collection, Selection(where=asked.filter))
-    dimension = view.collection.dimension
-    for each in asked.knn:
-        if isinstance(each, SparseKnn):
-            schema.sparse_index(view.collection.schema, each.key)
-        elif dimension is not None and len(each.query) != dimension:
-            raise WrongDimension(dimension, len(each.query))
+def _check(snapshot: Snapshot, search: Search) -> None:
+    read_path.check_indexed(snapshot.collection, Selection(where=search.filter))
+    dimension = snapshot.collection.dimension
+    for knn in search.knn:
+        if isinstance(knn, SparseKnn):
+            schema.sparse_index(snapshot.collection.schema, knn.key)
+        elif dimension is not None and len(knn.query) != dimension:
+            raise WrongDimension(dimension, len(knn.query))
 
 
-def _execute_one(view: Snapshot, asked: Search, named: Sequence[str], exact_rows: int) -> SearchResult:
+def _execute_one(snapshot: Snapshot, search: Search, ids: Sequence[str], exact_search_max_rows: int) -> SearchResult:
     with phase("filter"):
-        chosen = select.selection_masks(view, Selection(where=asked.filter), named)
-    end = None if asked.limit is None else asked.offset + asked.limit
-    if asked.rank is None:
+        masks = fetch.selection_masks(snapshot, Selection(where=search.filter), ids)
+    end = None if search.limit is None else search.offset + search.limit
+    if search.rank is None:
         with phase("filter"):
-            parts, rows = select.in_insertion_order(view, chosen, asked.offset, asked.limit)
-        page = _RankedRows(parts, rows, np.arange(asked.offset, asked.offset + len(parts), dtype=np.float32))
+            groups, rows = fetch.in_insertion_order(snapshot, masks, search.offset, search.limit)
+        page = _RankedRows(groups, rows, np.arange(search.offset, search.offset + len(groups), dtype=np.float32))
     else:
         with phase("search"):
-            found = [_knn_scores(view, chosen, each, exact_rows) for each in asked.knn]
+            neighbors = [_nearest(snapshot, masks, knn, exact_search_max_rows) for knn in search.knn]
         with phase("rank"):
-            order = _rank(view, asked.rank, found)
-            if asked.groups is not None:
-                order = _group(view, asked.groups, order)
-            page = order.at(slice(asked.offset, end))
+            ranked = _rank(snapshot, search.rank, neighbors)
+            if search.groups is not None:
+                ranked = _group(snapshot, search.groups, ranked)
+            page = ranked.take(slice(search.offset, end))
     with phase("fetch"):
-        return SearchResult(fetch.materialize(view, page.groups, page.rows, asked.include), page.scores)
+        return SearchResult(fetch.materialize(snapshot, page.groups, page.rows, search.include), page.scores)
 
 
-def _knn_scores(view: Snapshot, chosen: list[Mask | None], asked: DenseKnn | SparseKnn, exact_rows: int) -> Neighbors:
-    if isinstance(asked, SparseKnn):
-        return sparse_knn(view, chosen, asked.key, asked.query, asked.limit)
-    space = Space(schema.index_parameters(view.collection.schema).space)
-    return knn_planner.knn(view, chosen, KnnQuery(space, asked.query, asked.limit, exact_rows))
+def _nearest(
+    snapshot: Snapshot, masks: list[Mask | None], knn: DenseKnn | SparseKnn, exact_search_max_rows: int
+) -> Neighbors:
+    if isinstance(knn, SparseKnn):
+        return sparse_knn(snapshot, masks, knn.key, knn.query, knn.limit)
+    space = Space(schema.index_parameters(snapshot.collection.schema).space)
+    return knn_planner.knn(snapshot, masks, KnnQuery(space, knn.query, knn.limit, exact_search_max_rows))
 
 
-def _rank(view: Snapshot, rank: Rank, found: Sequence[Neighbors]) -> _RankedRows:
-    """Every record that the expression supports, in order. In it, records go by their place among all rows."""
-    bases = np.cumsum([0, *(live.rows.rows for live in view.row_groups)])
-    domain = evaluate(rank, [KnnHits(bases[each.groups] + each.rows, each.distances) for each in found])
-    parts = np.searchsorted(bases, domain.records, side="right") - 1
-    rows = domain.records - bases[parts]
-    order = np.lexsort((_row_seqs(view, parts, rows), domain.scores))
-    return _RankedRows(parts, rows, domain.scores).at(order)
+def _rank(snapshot: Snapshot, rank: Rank, neighbors: Sequence[Neighbors]) -> _RankedRows:
+    """Every record that the expression scores, in order. The expression numbers records across all row groups."""
+    bases = np.cumsum([0, *(group.rows.rows for group in snapshot.row_groups)])
+    hits = [KnnHits(bases[nearest.groups] + nearest.rows, nearest.distances) for nearest in neighbors]
+    scored = evaluate(rank, hits)
+    groups = np.searchsorted(bases, scored.records, side="right") - 1
+    rows = scored.records - bases[groups]
+    order = np.lexsort((_row_seqs(snapshot, groups, rows), scored.scores))
+    return _RankedRows(groups, rows, scored.scores).take(order)
 
 
-def _row_seqs(view: Snapshot, parts: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    ordinals = np.empty(len(parts), dtype=np.int64)
-    for index in np.flatnonzero(np.bincount(parts)).tolist():
-        places = np.flatnonzero(parts == index)
-        ordinals[places] = view.row_groups[index].rows.row_seqs[rows[places]]
-    return ordinals
+def _row_seqs(snapshot: Snapshot, groups: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    row_seqs = np.empty(len(groups), dtype=np.int64)
+    for index in np.flatnonzero(np.bincount(groups)).tolist():
+        positions = np.flatnonzero(groups == index)
+        row_seqs[positions] = snapshot.row_groups[index].rows.row_seqs[rows[positions]]
+    return row_seqs
 
 
-def _group(view: Snapshot, groups: GroupBy, order: _RankedRows) -> _RankedRows:
-    if not len(order.groups):
-        return order
-    columns = [live.rows.columns for live in view.row_groups]
+def _group(snapshot: Snapshot, group_by: GroupBy, ranked: _RankedRows) -> _RankedRows:
+    if not len(ranked.groups):
+        return ranked
+    columns = [group.rows.columns for group in snapshot.row_groups]
 
-    def sorting(key: str | None) -> NDArray[np.int64]:
+    def order_by(key: str | None) -> NDArray[np.int64]:
         if key is None:
-            return np.unique(order.scores, return_inverse=True)[1]
-        return sort_keys(columns, order.groups, order.rows, key).order
+            return np.unique(ranked.scores, return_inverse=True)[1]
+        return sort_keys(columns, ranked.groups, ranked.rows, key).order
 
-    keys = [sort_keys(columns, order.groups, order.rows, each).identity for each in groups.keys]
-    kept = top_k_per_group(keys, [sorting(each) for each in groups.by], groups.k, largest=groups.largest)
-    return order.at(kept)
+    identities = [sort_keys(columns, ranked.groups, ranked.rows, key).identity for key in group_by.keys]
+    top = top_k_per_group(identities, [order_by(key) for key in group_by.by], group_by.k, largest=group_by.largest)
+    return ranked.take(top)

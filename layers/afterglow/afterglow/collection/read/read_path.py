@@ -1,4 +1,10 @@
-"""The read path: a view, the rows a selection means in it, and the fields that were asked for."""
+"""The read path: take a snapshot, pre-filter its rows, materialize the requested fields.
+
+1. `rows.selection_masks` turns the selection into one row mask per row group (pre-filtering).
+2. get: order the rows by insertion and cut out the page. query: find the k nearest rows inside the masks
+   (`knn_planner`).
+3. `rows.materialize` fetches the requested fields of these rows.
+"""
 
 from collections.abc import Sequence
 
@@ -9,7 +15,6 @@ from afterglow.catalog import schema
 from afterglow.catalog.model import Collection
 from afterglow.collection.read import knn_planner
 from afterglow.collection.read import rows as fetch
-from afterglow.collection.read import rows as select
 from afterglow.collection.read.knn_planner import KnnQuery
 from afterglow.collection.replica import ttl_filter
 from afterglow.collection.replica.replica import Snapshot
@@ -21,23 +26,25 @@ from afterglow.metering import phase
 from afterglow.segment.distance import Space
 from afterglow.segment.reader import Mask
 
-_LIGHT_RESULTS = 100
-_LIGHT_IDS = 100
-_LIGHT_ROWS = 200_000
+_CHEAP_RESULTS = 100
+_CHEAP_IDS = 100
+_CHEAP_ROWS = 200_000
 
 
-def get(view: Snapshot, selection: Selection, limit: int | None, offset: int, include: frozenset[Include]) -> Records:
+def get(
+    snapshot: Snapshot, selection: Selection, limit: int | None, offset: int, include: frozenset[Include]
+) -> Records:
     """The selected records in insertion order, `limit` of them after `offset`."""
-    check_indexed(view.collection, selection)
+    check_indexed(snapshot.collection, selection)
     with phase("filter"):
-        chosen = select.selection_masks(view, selection)
-        parts, rows = select.in_insertion_order(view, chosen, offset, limit)
+        masks = fetch.selection_masks(snapshot, selection)
+        groups, rows = fetch.in_insertion_order(snapshot, masks, offset, limit)
     with phase("fetch"):
-        return fetch.materialize(view, parts, rows, include)
+        return fetch.materialize(snapshot, groups, rows, include)
 
 
 def query(
-    view: Snapshot,
+    snapshot: Snapshot,
     queries: NDArray[np.float32],
     n_results: int,
     selection: Selection,
@@ -45,62 +52,63 @@ def query(
     *,
     exact_search_max_rows: int,
 ) -> list[QueryResult]:
-    """For each of the queries (m, d) the nearest selected records. Raises WrongDimension."""
-    check_indexed(view.collection, selection)
-    dimension = view.collection.dimension
+    """The nearest selected records for each of the queries, float32 (m, d). Raises WrongDimension."""
+    check_indexed(snapshot.collection, selection)
+    dimension = snapshot.collection.dimension
     if dimension is not None and len(queries) and queries.shape[1] != dimension:
         raise WrongDimension(dimension, queries.shape[1])
     with phase("filter"):
-        chosen = select.selection_masks(view, selection)
+        masks = fetch.selection_masks(snapshot, selection)
     if dimension is not None:
-        _require_ids(view, selection, chosen)
-    space = Space(schema.index_parameters(view.collection.schema).space)
-    answers = []
-    for each in queries:
+        _require_ids(snapshot, selection, masks)
+    space = Space(schema.index_parameters(snapshot.collection.schema).space)
+    results = []
+    for vector in queries:
         with phase("search"):
-            found = knn_planner.knn(view, chosen, KnnQuery(space, each, n_results, exact_search_max_rows))
+            nearest = knn_planner.knn(snapshot, masks, KnnQuery(space, vector, n_results, exact_search_max_rows))
         with phase("fetch"):
-            answers.append(QueryResult(fetch.materialize(view, found.groups, found.rows, include), found.distances))
-    return answers
+            records = fetch.materialize(snapshot, nearest.groups, nearest.rows, include)
+            results.append(QueryResult(records, nearest.distances))
+    return results
 
 
 def is_cheap(rows: int, queries: int, n_results: int, selection: Selection) -> bool:
-    """Whether a query over so many rows costs about a millisecond: few answers, and no document is searched."""
+    """Whether a query over `rows` rows takes about a millisecond: few results, and no scan of documents."""
     filters = _filters(selection)
-    is_small = queries * n_results <= _LIGHT_RESULTS and len(selection.ids or ()) <= _LIGHT_IDS
-    return is_small and (not filters or rows <= _LIGHT_ROWS) and not any(map(ast.reads_documents, filters))
+    is_small = queries * n_results <= _CHEAP_RESULTS and len(selection.ids or ()) <= _CHEAP_IDS
+    return is_small and (not filters or rows <= _CHEAP_ROWS) and not any(map(ast.reads_documents, filters))
 
 
-def count(view: Snapshot) -> int:
-    """How many records there are."""
-    if view.expiry is None:
-        return view.records
-    dead = [ttl_filter.excluded_rows(live, view.expiry) for live in view.row_groups]
-    rows = sum(live.rows.rows for live in view.row_groups)
-    return rows - sum(int(np.count_nonzero(each)) for each in dead if each is not None)
+def count(snapshot: Snapshot) -> int:
+    """The number of live records."""
+    if snapshot.expiry is None:
+        return snapshot.records
+    excluded = [ttl_filter.excluded_rows(group, snapshot.expiry) for group in snapshot.row_groups]
+    rows = sum(group.rows.rows for group in snapshot.row_groups)
+    return rows - sum(int(np.count_nonzero(mask)) for mask in excluded if mask is not None)
 
 
-def matching_ids(view: Snapshot, selection: Selection, limit: int | None) -> list[str]:
-    """The ids of the selected records in insertion order, the first `limit` of them."""
-    return get(view, selection, limit, 0, frozenset()).ids
+def matching_ids(snapshot: Snapshot, selection: Selection, limit: int | None) -> list[str]:
+    """The ids of the selected records in insertion order, at most `limit` of them."""
+    return get(snapshot, selection, limit, 0, frozenset()).ids
 
 
 def _filters(selection: Selection) -> Sequence[ast.Filter]:
-    return [each for each in (selection.where, selection.where_document) if each is not None]
+    return [condition for condition in (selection.where, selection.where_document) if condition is not None]
 
 
 def check_indexed(collection: Collection, selection: Selection) -> None:
-    """Raises InvalidArgument where a filter needs an index that the schema switches off."""
+    """Raises InvalidArgument if a filter needs an index that the schema disables."""
     filters = _filters(selection)
     if filters:
-        operands = [(key, str(kind)) for each in filters for key, kind in ast.operands(each)]
-        schema.check_indexed(collection.schema, operands, any(ast.reads_documents(each) for each in filters))
+        operands = [(key, str(kind)) for condition in filters for key, kind in ast.operands(condition)]
+        schema.check_indexed(collection.schema, operands, any(map(ast.reads_documents, filters)))
 
 
-def _require_ids(view: Snapshot, selection: Selection, chosen: Sequence[Mask | None]) -> None:
-    """The contract's own quirk: querying among ids alone fails when one of them is not there."""
+def _require_ids(snapshot: Snapshot, selection: Selection, masks: Sequence[Mask | None]) -> None:
+    """A quirk of Chroma's contract: a query restricted by ids alone fails if one of the ids does not exist."""
     is_by_ids_alone = selection.where is None and selection.where_document is None
-    if is_by_ids_alone and view.locations is not None:
-        places = zip(view.locations.groups.tolist(), view.locations.rows.tolist(), strict=True)
-        if not all(part != NOT_FOUND and ((mask := chosen[part]) is None or mask[row]) for part, row in places):
+    if is_by_ids_alone and snapshot.locations is not None:
+        locations = zip(snapshot.locations.groups.tolist(), snapshot.locations.rows.tolist(), strict=True)
+        if not all(group != NOT_FOUND and ((mask := masks[group]) is None or mask[row]) for group, row in locations):
             raise InternalError("Error executing plan: Internal error: Error finding id")

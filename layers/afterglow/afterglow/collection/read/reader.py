@@ -1,7 +1,7 @@
-"""From a scope to a view of the collection, now or at a moment of its past; what is open is kept.
+"""From a scope to a snapshot of the collection, current or at a point in time; open collections are cached.
 
-A collection that is not in the scope costs one read and answers as one that is not there: neither the answer nor its
-time tells that it is there.
+A collection outside the scope costs one read and gets the same error as one that does not exist: neither the response
+nor its timing reveals that it exists.
 """
 
 from collections.abc import Sequence
@@ -32,45 +32,45 @@ class CollectionReader:
     def snapshot(
         self, scope: Scope, ids: Sequence[str] | None = None, at: PointInTime | None = None, *, indexed: bool = False
     ) -> Snapshot:
-        """The collection as it is, or as of a moment; `located` answers for the ids. `indexed`: the checkpoint alone.
+        """The collection now, or as of `at`, with the locations of `ids`. `indexed`: without the unflushed log.
 
-        Raises NotFound, InvalidArgument where the moment is not to be had, Corrupt, Unavailable.
+        Raises NotFound, InvalidArgument if the point in time cannot be read, Corrupt, Unavailable.
         """
         if at is not None:
             return self._point_in_time(scope, ids, at)
         self.check_scope(scope)
         try:
             try:
-                view = self._cache.open(scope.collection).replica.snapshot(ids, scope, indexed=indexed)
+                snapshot = self._cache.open(scope.collection).replica.snapshot(ids, scope, indexed=indexed)
             except StorageFull:
-                # What else is open here holds the room.
+                # Files of other open collections cannot be evicted from the disk cache.
                 self._cache.evict_others(scope.collection)
-                view = self._cache.open(scope.collection).replica.snapshot(ids, scope, indexed=indexed)
+                snapshot = self._cache.open(scope.collection).replica.snapshot(ids, scope, indexed=indexed)
         except NotFound:
             self._cache.evict(scope.collection)
             raise
         finally:
             self._cache.trim()
-        require_in_scope(scope, view.collection)
-        return view
+        require_in_scope(scope, snapshot.collection)
+        return snapshot
 
     def log_end(self, scope: Scope) -> LogEnd:
-        """What is known of the end of the collection's log. Raises NotFound."""
+        """The cached end of the collection's log. Raises NotFound."""
         self.check_scope(scope)
-        opened = self._cache.open(scope.collection)
-        seen = opened.replica.peek()
-        if seen is not None:
-            write_path.observe(opened.log_end, seen)  # what reads have seen since the last write
-        return opened.log_end
+        entry = self._cache.open(scope.collection)
+        latest = entry.replica.peek()
+        if latest is not None:
+            write_path.observe(entry.log_end, latest)  # reads since the last write may have seen a newer state
+        return entry.log_end
 
-    def observe(self, changed: Collection) -> None:
-        """The collection was changed here: writes from now on know it."""
-        opened = self._cache.peek(changed.id)
-        if opened is not None:
-            write_path.observe(opened.log_end, changed)
+    def observe(self, collection: Collection) -> None:
+        """This process has changed the collection: its next writes use the new state."""
+        entry = self._cache.peek(collection.id)
+        if entry is not None:
+            write_path.observe(entry.log_end, collection)
 
     def trim(self) -> None:
-        """After a request: close what is over the bounds."""
+        """Close collections over the bounds; to be called after a request."""
         self._cache.trim()
 
     def evict(self, collection_id: UUID) -> None:
@@ -78,24 +78,24 @@ class CollectionReader:
         self._cache.evict(collection_id)
 
     def peek(self, collection_id: UUID) -> Collection | None:
-        """The collection as this process last saw it, if it is open here."""
-        opened = self._cache.peek(collection_id)
-        return None if opened is None else opened.peek()
+        """The collection as this process last read it, if it is open."""
+        entry = self._cache.peek(collection_id)
+        return None if entry is None else entry.peek()
 
     def warm_rows(self, collection_id: UUID, at: PointInTime | None = None) -> int | None:
-        """Rows of a collection whose next view is likely to be had at once; None where it may take a while."""
+        """Rows of a collection whose next snapshot is likely to be immediate; None if it may take a while."""
         if at is not None:
             return self._snapshots.rows(collection_id, at)
-        opened = self._cache.peek(collection_id)
-        return None if opened is None else opened.replica.warm_row_count()
+        entry = self._cache.peek(collection_id)
+        return None if entry is None else entry.replica.warm_row_count()
 
     def check_scope(self, scope: Scope) -> None:
-        """Raises NotFound, after one read, for a collection that is open here, but not in the scope."""
-        known = self.peek(scope.collection)
-        if known is not None and (known.tenant, known.database) != (scope.tenant, scope.database):
+        """Raises NotFound, after one read, for a collection that is open here but outside the scope."""
+        cached = self.peek(scope.collection)
+        if cached is not None and (cached.tenant, cached.database) != (scope.tenant, scope.database):
             require_in_scope(scope, collections.by_id(self._stores.table, scope.collection))
 
     def _point_in_time(self, scope: Scope, ids: Sequence[str] | None, at: PointInTime) -> Snapshot:
         collection = require_in_scope(scope, collections.by_id(self._stores.table, scope.collection))
-        opened = self._cache.peek(scope.collection)
-        return self._snapshots.snapshot(collection, at, ids, {} if opened is None else opened.replica.segments())
+        entry = self._cache.peek(scope.collection)
+        return self._snapshots.snapshot(collection, at, ids, {} if entry is None else entry.replica.segments())

@@ -1,4 +1,8 @@
-"""Which rows of a view a selection means: one mask per part."""
+"""Rows of a snapshot: from a selection to row masks, from masks to ordered row locations, from locations to records.
+
+A row is addressed by the index of its row group in the snapshot and its row number there. Masks are lists with one
+bool_ array per row group; None stands for all rows of the group.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -14,105 +18,109 @@ from afterglow.segment.reader import Mask
 from afterglow.segment.row_group import RowGroup
 
 
-def selection_masks(view: Snapshot, selection: Selection, named: Sequence[str] = ()) -> list[Mask | None]:
-    """For each part of the view the rows that live, have not expired and satisfy the selection.
+def selection_masks(snapshot: Snapshot, selection: Selection, ids: Sequence[str] = ()) -> list[Mask | None]:
+    """The live, unexpired rows of each row group that satisfy the selection; None where every row does.
 
-    None where that is every row.
-
-    A selection by ids needs a view that was asked with them, one whose filters name ids a view that was asked with
-    `named`: all that are named, each once.
+    A selection by ids needs a snapshot that was taken with these ids. Filters that name ids need a snapshot that was
+    taken with `ids`: all ids in the filters, without repetition.
     """
-    chosen: list[Mask | None] = []
-    expiry = view.expiry
-    for index, live in enumerate(view.row_groups):
-        dead = ttl_filter.excluded_rows(live, expiry)
-        mask = None if dead is None else ~dead
-        if selection.ids is not None and view.locations is not None:
-            asked = np.zeros(live.rows.rows, dtype=np.bool_)
-            asked[view.locations.rows[view.locations.groups == index]] = True
-            mask = asked if mask is None else mask & asked
+    masks: list[Mask | None] = []
+    expiry = snapshot.expiry
+    for index, group in enumerate(snapshot.row_groups):
+        excluded = ttl_filter.excluded_rows(group, expiry)
+        mask = None if excluded is None else ~excluded
+        if selection.ids is not None and snapshot.locations is not None:
+            has_id = np.zeros(group.rows.rows, dtype=np.bool_)
+            has_id[snapshot.locations.rows[snapshot.locations.groups == index]] = True
+            mask = has_id if mask is None else mask & has_id
         for condition in (selection.where, selection.where_document):
             if condition is not None and (mask is None or mask.any()):
-                rows_of = _rows_of(view, index, named)
-                mask = evaluate(condition, live.rows.columns, live.rows.documents, mask, rows_of)
-        chosen.append(mask)
-    return chosen
+                row_of_id = _row_of_id(snapshot, index, ids)
+                mask = evaluate(condition, group.rows.columns, group.rows.documents, mask, row_of_id)
+        masks.append(mask)
+    return masks
 
 
-def _rows_of(view: Snapshot, index: int, named: Sequence[str]) -> dict[str, int]:
-    """The rows of those of the ids whose records are in this part."""
-    if view.locations is None or not named:
+def _row_of_id(snapshot: Snapshot, index: int, ids: Sequence[str]) -> dict[str, int]:
+    """The row of each of the ids whose record is in this row group."""
+    if snapshot.locations is None or not ids:
         return {}
-    here = np.flatnonzero(view.locations.groups == index).tolist()
-    rows = view.locations.rows[here].tolist()
-    return {named[each]: row for each, row in zip(here, rows, strict=True)}
+    in_group = np.flatnonzero(snapshot.locations.groups == index).tolist()
+    rows = snapshot.locations.rows[in_group].tolist()
+    return {ids[number]: row for number, row in zip(in_group, rows, strict=True)}
 
 
 def in_insertion_order(
-    view: Snapshot, chosen: list[Mask | None], offset: int = 0, limit: int | None = None
+    snapshot: Snapshot, masks: list[Mask | None], offset: int = 0, limit: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Part index and row, int64 (n,) each, of the chosen rows in insertion order, `limit` of them after `offset`."""
+    """Row group index and row, int64 (n,) each, of rows in the masks, by insertion order: `limit` after `offset`."""
     rows = [
-        np.arange(live.rows.rows) if mask is None else np.flatnonzero(mask)
-        for live, mask in zip(view.row_groups, chosen, strict=True)
+        np.arange(group.rows.rows) if mask is None else np.flatnonzero(mask)
+        for group, mask in zip(snapshot.row_groups, masks, strict=True)
     ]
     if not rows:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    ordinals = np.concatenate([live.rows.row_seqs[some] for live, some in zip(view.row_groups, rows, strict=True)])
-    parts = np.repeat(np.arange(len(rows)), [len(some) for some in rows])
-    end = len(ordinals) if limit is None else min(offset + limit, len(ordinals))
-    if end < len(ordinals):
-        first = np.argpartition(ordinals, end)[:end]
-        order = first[np.argsort(ordinals[first])][offset:]
+    row_seqs = np.concatenate(
+        [group.rows.row_seqs[group_rows] for group, group_rows in zip(snapshot.row_groups, rows, strict=True)]
+    )
+    groups = np.repeat(np.arange(len(rows)), [len(group_rows) for group_rows in rows])
+    end = len(row_seqs) if limit is None else min(offset + limit, len(row_seqs))
+    if end < len(row_seqs):
+        first = np.argpartition(row_seqs, end)[:end]
+        order = first[np.argsort(row_seqs[first])][offset:]
     else:
-        order = np.argsort(ordinals)[offset:end]
-    return parts[order], np.concatenate(rows)[order]
+        order = np.argsort(row_seqs)[offset:end]
+    return groups[order], np.concatenate(rows)[order]
 
 
 def materialize(
-    view: Snapshot, parts: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
+    snapshot: Snapshot, groups: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
 ) -> Records:
-    """The records at these part indexes and rows, in that order."""
+    """The records at these row group indexes and rows, in that order, with the fields of `include`."""
 
-    def texts(of: Callable[[RowGroup], StringColumn]) -> list[bytes | None]:
-        return _strings(view, parts, rows, of)
+    def utf8(column: Callable[[RowGroup], StringColumn]) -> list[bytes | None]:
+        return _strings(snapshot, groups, rows, column)
 
-    def decoded(of: Callable[[RowGroup], StringColumn]) -> list[str | None]:
-        return [None if each is None else each.decode() for each in texts(of)]
+    def decoded(column: Callable[[RowGroup], StringColumn]) -> list[str | None]:
+        return [None if value is None else value.decode() for value in utf8(column)]
 
     return Records(
-        ids=[(each or b"").decode() for each in texts(lambda part: part.ids)],
-        embeddings=_vectors(view, parts, rows) if Include.EMBEDDINGS in include else None,
-        documents=decoded(lambda part: part.documents) if Include.DOCUMENTS in include else None,
-        metadatas=texts(lambda part: part.metadatas) if Include.METADATAS in include else None,
-        uris=decoded(lambda part: part.uris) if Include.URIS in include else None,
-        position=view.applied_seq,
+        ids=[(value or b"").decode() for value in utf8(lambda group: group.ids)],
+        embeddings=_vectors(snapshot, groups, rows) if Include.EMBEDDINGS in include else None,
+        documents=decoded(lambda group: group.documents) if Include.DOCUMENTS in include else None,
+        metadatas=utf8(lambda group: group.metadatas) if Include.METADATAS in include else None,
+        uris=decoded(lambda group: group.uris) if Include.URIS in include else None,
+        position=snapshot.applied_seq,
     )
 
 
 def _strings(
-    view: Snapshot, parts: NDArray[np.int64], rows: NDArray[np.int64], of: Callable[[RowGroup], StringColumn]
+    snapshot: Snapshot,
+    groups: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    column: Callable[[RowGroup], StringColumn],
 ) -> list[bytes | None]:
-    present = _present(parts)
+    present = _distinct(groups)
     if len(present) == 1:
-        return of(view.row_groups[present[0]].rows).take(rows)
-    found: list[bytes | None] = [None] * len(rows)
+        return column(snapshot.row_groups[present[0]].rows).take(rows)
+    values: list[bytes | None] = [None] * len(rows)
     for index in present:
-        places = np.flatnonzero(parts == index)
-        for place, text in zip(places.tolist(), of(view.row_groups[index].rows).take(rows[places]), strict=True):
-            found[place] = text
-    return found
+        positions = np.flatnonzero(groups == index)
+        strings = column(snapshot.row_groups[index].rows).take(rows[positions])
+        for position, value in zip(positions.tolist(), strings, strict=True):
+            values[position] = value
+    return values
 
 
-def _vectors(view: Snapshot, parts: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    dimension = view.row_groups[0].rows.vectors.shape[1] if view.row_groups else 0
-    found = np.empty((len(rows), dimension), dtype=np.float32)
-    for index in _present(parts):
-        places = np.flatnonzero(parts == index)
-        found[places] = view.row_groups[index].rows.vectors[rows[places]]
-    return found
+def _vectors(snapshot: Snapshot, groups: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    dimension = snapshot.row_groups[0].rows.vectors.shape[1] if snapshot.row_groups else 0
+    vectors = np.empty((len(rows), dimension), dtype=np.float32)
+    for index in _distinct(groups):
+        positions = np.flatnonzero(groups == index)
+        vectors[positions] = snapshot.row_groups[index].rows.vectors[rows[positions]]
+    return vectors
 
 
-def _present(parts: NDArray[np.int64]) -> list[int]:
-    """The part indexes that occur, ascending; a count is several times faster than `np.unique`."""
-    return np.flatnonzero(np.bincount(parts)).tolist()
+def _distinct(groups: NDArray[np.int64]) -> list[int]:
+    """The row group indexes that occur, ascending; counting is several times faster than `np.unique`."""
+    return np.flatnonzero(np.bincount(groups)).tolist()

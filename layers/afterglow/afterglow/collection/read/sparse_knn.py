@@ -1,12 +1,13 @@
 """Sparse queries: the k records whose sparse vectors under one key have the largest inner product with the query.
 
-The distance of a record is 1 − Σ q·d over the dimensions that both have, and a record that shares none is not found at
-all. Every product is exact and their sum is taken in float64, in ascending order of dimensions; only the distance is
-rounded to float32. So it does not depend on how records lie in segments and tail. Ties go by insertion ordinal.
+The distance of a record is 1 − Σ q·d over the dimensions that query and record share; records that share none are not
+returned. Products are exact and summed in float64, in ascending order of dimensions; only the distance is rounded to
+float32. So the distance does not depend on how records are spread over segments and memtable. Ties go by insertion
+order.
 
-With BM25 each component of the query is multiplied by ln((n − n_t + 0.5) / (n_t + 0.5) + 1), where n records of the
-view have a sparse vector under the key, and n_t of them the component's dimension. Both count what lives in the view,
-whether the filter chooses it or not.
+With BM25 (Robertson), each component of the query is multiplied by the IDF ln((n − n_t + 0.5) / (n_t + 0.5) + 1): n is
+the number of records in the snapshot with a sparse vector under the key, n_t the number of those with the component's
+dimension. Both count live records, inside the filter or not.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from afterglow.collection.replica import ttl_filter
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.columns.column import ColumnType
-from afterglow.segment import maxscore, postings
+from afterglow.segment import distance, maxscore, postings
 from afterglow.segment.maxscore import Term
 from afterglow.segment.postings import PostingList
 from afterglow.segment.reader import Mask
@@ -31,57 +32,63 @@ Weights = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class SparseQuery:
-    """A sparse vector to search with: `indices` ascending and distinct, `values` finite, one for each."""
+    """A sparse query vector: `indices` ascending and distinct, one finite value for each in `values`."""
 
     indices: NDArray[np.uint32]
     values: NDArray[np.float32]
 
 
-def sparse_knn(view: Snapshot, chosen: list[Mask | None], key: str, query: SparseQuery, k: int) -> Neighbors:
-    """The k nearest chosen records by their sparse vectors under `key`; fewer where fewer share a dimension with it.
+def sparse_knn(snapshot: Snapshot, masks: list[Mask | None], key: str, query: SparseQuery, k: int) -> Neighbors:
+    """The k nearest records inside the masks by their sparse vectors under `key`; fewer if fewer share a dimension.
 
-    `chosen` has a mask for each part of the view, None where every row of it is meant. Raises InvalidArgument where
-    the collection's schema has no sparse index on the key.
+    `masks` has one mask per row group, None for all of its rows. Raises InvalidArgument if the collection's schema has
+    no sparse index on the key.
     """
-    index = schema.sparse_index(view.collection.schema, key)
-    lists = [_posting_lists(live, key, query) for live in view.row_groups]
+    index = schema.sparse_index(snapshot.collection.schema, key)
+    lists_of_groups = [_posting_lists(group, key, query) for group in snapshot.row_groups]
     weights = query.values.astype(np.float64)
     if index.bm25:
-        weights *= _idf(view, key, lists, len(query.indices))
-    parts, rows, sums, ordinals = [], [], [], []
-    for number, (live, mask, found) in enumerate(zip(view.row_groups, chosen, lists, strict=True)):
-        terms = [Term(weight, each) for weight, each in zip(weights.tolist(), found, strict=True) if each is not None]
-        here, products = maxscore.top_k(terms, live.rows.rows, mask, k)
-        parts.append(np.full(len(here), number))
-        rows.append(here)
-        sums.append(products)
-        ordinals.append(live.rows.row_seqs[here])
-    if not parts:
+        weights *= _idf(snapshot, key, lists_of_groups, len(query.indices))
+    groups, rows, products, row_seqs = [], [], [], []
+    for number, (group, mask, lists) in enumerate(zip(snapshot.row_groups, masks, lists_of_groups, strict=True)):
+        terms = [
+            Term(weight, postings_of_term)
+            for weight, postings_of_term in zip(weights.tolist(), lists, strict=True)
+            if postings_of_term is not None
+        ]
+        top_rows, top_products = maxscore.top_k(terms, group.rows.rows, mask, k)
+        groups.append(np.full(len(top_rows), number))
+        rows.append(top_rows)
+        products.append(top_products)
+        row_seqs.append(group.rows.row_seqs[top_rows])
+    if not groups:
         return Neighbors(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     with np.errstate(over="ignore"):  # beyond float32 a distance is infinite
-        distances = (1 - np.concatenate(sums)).astype(np.float32)
-    order = np.lexsort((np.concatenate(ordinals), distances))[:k]
-    return Neighbors(np.concatenate(parts)[order], np.concatenate(rows)[order], distances[order])
+        distances = distance.from_inner_products(np.concatenate(products)).astype(np.float32)
+    order = np.lexsort((np.concatenate(row_seqs), distances))[:k]
+    return Neighbors(np.concatenate(groups)[order], np.concatenate(rows)[order], distances[order])
 
 
-def _posting_lists(live: RowGroupView, key: str, query: SparseQuery) -> Sequence[PostingList | None]:
-    """The rows of a part that have each of the query's dimensions, dead ones included."""
-    lane = live.rows.columns.column(key, ColumnType.SPARSE)
-    if lane is None:
+def _posting_lists(group: RowGroupView, key: str, query: SparseQuery) -> Sequence[PostingList | None]:
+    """The posting list of each of the query's dimensions in a row group, deleted rows included."""
+    column = group.rows.columns.column(key, ColumnType.SPARSE)
+    if column is None:
         return [None] * len(query.indices)
-    inverted = live.postings.get(key)
-    return postings.scan_lists(lane, query.indices) if inverted is None else inverted.lists(query.indices)
+    inverted = group.postings.get(key)
+    return postings.scan_lists(column, query.indices) if inverted is None else inverted.lists(query.indices)
 
 
-def _idf(view: Snapshot, key: str, lists: Sequence[Sequence[PostingList | None]], dimensions: int) -> Weights:
-    """BM25's factor for each of the query's dimensions."""
+def _idf(
+    snapshot: Snapshot, key: str, lists_of_groups: Sequence[Sequence[PostingList | None]], dimensions: int
+) -> Weights:
+    """The IDF of each of the query's dimensions."""
     records = 0
-    having = np.zeros(dimensions, dtype=np.float64)
-    for live, found in zip(view.row_groups, lists, strict=True):
-        lane = live.rows.columns.column(key, ColumnType.SPARSE)
-        if lane is not None:
-            dead = ttl_filter.excluded_rows(live, view.expiry)
-            records += maxscore.live_entries(lane, live.rows.rows, dead)
-            having += [maxscore.live_postings(each, dead) for each in found]
-    factors: Weights = np.log((records - having + 0.5) / (having + 0.5) + 1)
+    document_frequency = np.zeros(dimensions, dtype=np.float64)
+    for group, lists in zip(snapshot.row_groups, lists_of_groups, strict=True):
+        column = group.rows.columns.column(key, ColumnType.SPARSE)
+        if column is not None:
+            excluded = ttl_filter.excluded_rows(group, snapshot.expiry)
+            records += maxscore.live_entries(column, group.rows.rows, excluded)
+            document_frequency += [maxscore.live_postings(posting_list, excluded) for posting_list in lists]
+    factors: Weights = np.log((records - document_frequency + 0.5) / (document_frequency + 0.5) + 1)
     return factors

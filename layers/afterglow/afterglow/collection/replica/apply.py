@@ -1,21 +1,22 @@
-"""What add, update, upsert and delete mean: applying a batch of the log to what a replica holds.
+"""The meaning of add, update, upsert and delete: apply a batch of the log to a replica's state.
 
 =========  ==================================  =====================================================================
-operation  the record exists                   it does not
+operation  the record exists                   the record does not exist
 =========  ==================================  =====================================================================
 add        ignored                             inserted at the end of the insertion order
-update     merged, keeps its place             ignored
-upsert     merged, keeps its place             inserted at the end
-delete     removed                             ignored
+update     merged, keeps its position          ignored
+upsert     merged, keeps its position          inserted at the end
+delete     deleted                             ignored
 =========  ==================================  =====================================================================
 
-A record that has expired by the time of the log at the batch's entry (`collection.replica.ttl_filter`) is one that does not exist;
-where one is inserted in its place, it goes.
+A record does not exist if it has expired by the log time of the batch's entry (`collection.replica.ttl_filter`). An
+insert with the id of an expired record deletes that record.
 
-Merging replaces what the batch brings (embedding, document, uri) and merges metadata key by key, where null deletes
-the key. The records of a batch are applied in order; for add the first of several with one id wins.
+A merge replaces the fields that the batch has (embedding, document, uri) and merges metadata key by key; null deletes
+the key. The records of a batch are applied in order; an add uses the first of several records with one id.
 
-Applying is a function of the log alone: every replica that has applied entry n holds the same records in one order.
+Applying is a function of the log alone: every replica that has applied entry n holds the same records in the same
+order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,87 +37,87 @@ Rows = NDArray[np.int64]
 T = TypeVar("T")
 
 
-def apply(memory: ReplicaState, batch: Batch, expiry: TtlCutoff | None = None) -> None:
-    """Apply one batch, of which `expiry` tells when it was written and what has expired by then."""
+def apply(state: ReplicaState, batch: Batch, expiry: TtlCutoff | None = None) -> None:
+    """Apply one batch; `expiry` is the TTL key and the log time of its entry, None where records do not expire."""
     for members in _split_on_repeated_ids(batch):
-        ids = [batch.ids[each] for each in members.tolist()]
-        located = memory.locate(ids)
-        exist = located.found
+        ids = [batch.ids[member] for member in members.tolist()]
+        locations = state.locate(ids)
+        exist = locations.found
         if batch.op is Op.DELETE:
-            _delete(memory, ids, located, exist)
+            _delete(state, ids, locations, exist)
             continue
         if expiry is not None and exist.any():
-            gone = ttl_filter.expired_locations(memory, located, expiry)
+            expired = ttl_filter.expired_locations(state, locations, expiry)
             if batch.op is not Op.UPDATE:
-                _delete(memory, ids, located, gone)
-            exist &= ~gone
+                _delete(state, ids, locations, expired)
+            exist &= ~expired
         if batch.op in (Op.UPDATE, Op.UPSERT) and exist.any():
-            _replace(memory, batch, members[exist], located.take(exist))
+            _replace(state, batch, members[exist], locations.take(exist))
         if batch.op in (Op.ADD, Op.UPSERT) and not exist.all():
-            _insert(memory, batch, members[~exist])
+            _insert(state, batch, members[~exist])
 
 
 def _split_on_repeated_ids(batch: Batch) -> Iterator[Rows]:
-    """The batch's records in stretches without a repeated id; for add, repetitions are left out."""
+    """The batch's records in runs without a repeated id; an add skips the repetitions."""
     everything = np.arange(len(batch.ids))
     if len(set(batch.ids)) == len(batch.ids):
         yield everything
         return
     seen: set[str] = set()
     if batch.op is Op.ADD:
-        yield np.array([at for at, each in enumerate(batch.ids) if not (each in seen or seen.add(each))])  # type: ignore[func-returns-value]
+        yield np.array([at for at, name in enumerate(batch.ids) if not (name in seen or seen.add(name))])  # type: ignore[func-returns-value]
         return
     start = 0
-    for at, each in enumerate(batch.ids):
-        if each in seen:
+    for at, name in enumerate(batch.ids):
+        if name in seen:
             yield everything[start:at]
             start, seen = at, set()
-        seen.add(each)
+        seen.add(name)
     yield everything[start:]
 
 
-def _delete(memory: ReplicaState, ids: Sequence[str], located: RowLocations, exist: NDArray[np.bool_]) -> None:
-    chosen = np.flatnonzero(exist)
-    if len(chosen):
-        memory.delete([ids[each] for each in chosen.tolist()], located.take(chosen))
+def _delete(state: ReplicaState, ids: Sequence[str], locations: RowLocations, subset: NDArray[np.bool_]) -> None:
+    indices = np.flatnonzero(subset)
+    if len(indices):
+        state.delete([ids[index] for index in indices.tolist()], locations.take(indices))
 
 
-def _insert(memory: ReplicaState, batch: Batch, members: Rows) -> None:
+def _insert(state: ReplicaState, batch: Batch, members: Rows) -> None:
     if batch.vectors is None:
         raise AssertionError("an add or upsert without embeddings passed validation")
-    memory.memtable.append(
+    state.memtable.append(
         NewRows(
-            ids=[batch.ids[each] for each in members.tolist()],
-            row_seqs=np.arange(memory.next_row_seq, memory.next_row_seq + len(members)),
+            ids=[batch.ids[member] for member in members.tolist()],
+            row_seqs=np.arange(state.next_row_seq, state.next_row_seq + len(members)),
             vectors=batch.vectors if len(members) == len(batch.vectors) else batch.vectors[members],
-            documents=_encoded(_subset(batch.documents, members)),
-            uris=_encoded(_subset(batch.uris, members)),
-            metadatas=[_without_nulls(each) for each in _subset(batch.metadatas, members)],
+            documents=_encode(_subset(batch.documents, members)),
+            uris=_encode(_subset(batch.uris, members)),
+            metadatas=[_without_nulls(metadata) for metadata in _subset(batch.metadatas, members)],
         )
     )
-    memory.next_row_seq += len(members)
-    memory.records += len(members)
+    state.next_row_seq += len(members)
+    state.records += len(members)
 
 
-def _replace(memory: ReplicaState, batch: Batch, members: Rows, located: RowLocations) -> None:
-    """Write a new row for each of these records, with what the batch brings over what stands there."""
-    ids = [batch.ids[each] for each in members.tolist()]
-    old = read_contents(memory, located)
+def _replace(state: ReplicaState, batch: Batch, members: Rows, locations: RowLocations) -> None:
+    """Write a new row for each of these records: its present content, overlaid with the fields of the batch."""
+    ids = [batch.ids[member] for member in members.tolist()]
+    old = read_contents(state, locations)
     vectors = old.vectors
     if batch.vectors is not None and batch.dimension is not None:
         vector_of = np.full(len(batch.ids), -1)
         vector_of[np.arange(len(batch.ids)) if batch.vector_rows is None else batch.vector_rows] = np.arange(
             len(batch.vectors)
         )
-        brought = vector_of[members]
-        vectors[brought >= 0] = batch.vectors[brought[brought >= 0]]
-    documents = _overlay(old.documents, _encoded(_subset(batch.documents, members)))
-    uris = _overlay(old.uris, _encoded(_subset(batch.uris, members)))
+        new_vectors = vector_of[members]
+        vectors[new_vectors >= 0] = batch.vectors[new_vectors[new_vectors >= 0]]
+    documents = _overlay(old.documents, _encode(_subset(batch.documents, members)))
+    uris = _overlay(old.uris, _encode(_subset(batch.uris, members)))
     changes = _subset(batch.metadatas, members)
     metadatas = [_merge_metadata(present, change) for present, change in zip(old.metadatas, changes, strict=True)]
-    memory.delete(ids, located)
-    memory.memtable.append(NewRows(ids, old.row_seqs, vectors, documents, uris, metadatas))
-    memory.records += len(ids)
+    state.delete(ids, locations)
+    state.memtable.append(NewRows(ids, old.row_seqs, vectors, documents, uris, metadatas))
+    state.records += len(ids)
 
 
 class RecordContents:
@@ -130,33 +131,33 @@ class RecordContents:
         self.metadatas: list[bytes | None] = [None] * count
 
 
-def read_contents(memory: ReplicaState, located: RowLocations) -> RecordContents:
-    """What these records, at least one, which exist, hold now."""
-    indexes = np.unique(located.groups).tolist()
-    old = RecordContents(len(located.groups), memory.row_group(indexes[0]).vectors.shape[1])
+def read_contents(state: ReplicaState, locations: RowLocations) -> RecordContents:
+    """The present content of these records: at least one, and all exist."""
+    indexes = np.unique(locations.groups).tolist()
+    contents = RecordContents(len(locations.groups), state.row_group(indexes[0]).vectors.shape[1])
     for index in indexes:
-        part, places = memory.row_group(index), np.flatnonzero(located.groups == index)
-        rows = located.rows[places]
-        old.row_seqs[places] = part.row_seqs[rows]
-        old.vectors[places] = part.vectors[rows]
-        for target, texts in (
-            (old.documents, part.documents),
-            (old.uris, part.uris),
-            (old.metadatas, part.metadatas),
+        group, positions = state.row_group(index), np.flatnonzero(locations.groups == index)
+        rows = locations.rows[positions]
+        contents.row_seqs[positions] = group.row_seqs[rows]
+        contents.vectors[positions] = group.vectors[rows]
+        for target, column in (
+            (contents.documents, group.documents),
+            (contents.uris, group.uris),
+            (contents.metadatas, group.metadatas),
         ):
-            for place, text in zip(places.tolist(), texts.take(rows), strict=True):
-                target[place] = text
-    return old
+            for position, value in zip(positions.tolist(), column.take(rows), strict=True):
+                target[position] = value
+    return contents
 
 
 def _subset(values: Sequence[T | None] | None, members: Rows) -> list[T | None]:
     if values is None:
         return [None] * len(members)
-    return list(values) if len(members) == len(values) else [values[each] for each in members.tolist()]
+    return list(values) if len(members) == len(values) else [values[member] for member in members.tolist()]
 
 
-def _encoded(texts: Sequence[str | None]) -> list[bytes | None]:
-    return [None if each is None else each.encode() for each in texts]
+def _encode(strings: Sequence[str | None]) -> list[bytes | None]:
+    return [None if string is None else string.encode() for string in strings]
 
 
 def _overlay(old: list[bytes | None], new: list[bytes | None]) -> list[bytes | None]:

@@ -1,6 +1,10 @@
-"""Opening a checkpoint, and applying the log on top of it.
+"""Open a checkpoint (the manifest's segments with their deletion vectors) and replay the log on top of it.
 
-What is loaded belongs to whoever loaded it: one thread applies at a time (`collection.replica.replica`, `collection.time_travel.snapshot_cache`).
+A checkpoint holds the log up to its manifest's `flushed_seq`; `OpenCheckpoint.apply` adds later entries to the
+memtable. An open checkpoint belongs to its opener, which lets one thread apply at a time (`collection.replica.replica`,
+`collection.time_travel.snapshot_cache`).
+
+`graph_parameters` derives the parameters of the segments' HNSW indexes from the collection's configuration.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,17 +28,18 @@ from afterglow.storage.ports import Stores
 
 @dataclass(frozen=True, slots=True)
 class ReplayLimit:
-    """How large a tail may grow: rows, and bytes of the batches that it is made of."""
+    """The bound of a memtable during replay: rows, and bytes of the replayed batches."""
 
     rows: int
     byte_size: int
 
 
 class OpenCheckpoint:
-    """A checkpoint and what was applied on top of it.
+    """A checkpoint and the log entries applied on top of it.
 
-    `key` is its manifest's, None before the first. `applied` is the number of the last log entry in it, `ops` the
-    operations up to there, `clock` the time of the log there. `entries` are those applied, where they are `kept`.
+    `manifest_key` is None before the first checkpoint. `applied_seq` is the number of the last applied log entry,
+    `applied_ops` the operations up to there, `log_time` the log's time there, `memtable_bytes` the bytes of the
+    applied batches. `entries` are the applied entries with `keep_entries`, else None.
     """
 
     def __init__(self, key: str | None, state: ReplicaState, *, keep_entries: bool = False) -> None:
@@ -47,9 +52,9 @@ class OpenCheckpoint:
         self.entries: list[Entry] | None = [] if keep_entries else None
 
     def apply(self, batches: Iterable[tuple[Entry, Batch | None]], limit: ReplayLimit | None = None) -> None:
-        """Apply the entries that follow, in order; stop where the tail has grown to the `most`.
+        """Apply the entries that follow, in order; stop when the memtable exceeds the `limit`.
 
-        What raises midway leaves it half applied: it must be thrown away then.
+        An exception may leave a batch half applied: the caller must discard the checkpoint then.
         """
         for entry, batch in batches:
             if limit is not None and (len(self.state.memtable) >= limit.rows or self.memtable_bytes > limit.byte_size):
@@ -73,9 +78,9 @@ def open_checkpoint(
     *,
     keep_entries: bool = False,
 ) -> OpenCheckpoint:
-    """The checkpoint that the manifest `key` names; segments that are `present` under their ids are not opened anew.
+    """Open the checkpoint of the manifest `key`, None for the empty one. Reuses the `open_segments`, by id.
 
-    Raises ObjectMissing, Corrupt, Unavailable, StorageFull.
+    Raises ObjectNotFound, Corrupt, Unavailable, StorageFull.
     """
     if key is None:
         return OpenCheckpoint(None, empty(collection.id), keep_entries=keep_entries)
@@ -87,33 +92,32 @@ def open_checkpoint(
         open_segments.get(info.id) or Segment(objects, info, parameters, verify=settings.verify_checksums)
         for info in manifest.segments
     ]
-    dead = [read_deletions(objects, info) for info in manifest.segments]
-    return OpenCheckpoint(key, ReplicaState(manifest, segments, dead), keep_entries=keep_entries)
+    deletions = [read_deletions(objects, info) for info in manifest.segments]
+    return OpenCheckpoint(key, ReplicaState(manifest, segments, deletions), keep_entries=keep_entries)
 
 
 def empty(collection_id: UUID) -> ReplicaState:
-    """What there is before the first entry."""
+    """The state before the first log entry."""
     return ReplicaState(Manifest(collection_id), (), ())
 
 
 def segments_by_id(segments: Sequence[Segment]) -> dict[str, Segment]:
     """The segments by their ids."""
-    return {each.info.id: each for each in segments}
+    return {segment.info.id: segment for segment in segments}
 
 
 _MIN_EF_CONSTRUCTION = 200
 _MIN_EF_SEARCH = 128
-_MOST = 4_096
-_CONNECTIVITY = (4, 128)
+_MAX_EF = 4_096
+_MIN_CONNECTIVITY, _MAX_CONNECTIVITY = 4, 128
 
 
 def graph_parameters(collection: Collection) -> HnswParameters:
-    """How this collection's graphs are built and searched; absurd configured values are brought into range."""
+    """The HNSW build and search parameters of a collection; configured values are clamped to a sensible range."""
     configured = schema.index_parameters(collection.schema)
-    least, most = _CONNECTIVITY
     return HnswParameters(
         space=Space(configured.space),
-        connectivity=min(max(configured.max_neighbors, least), most),
-        ef_construction=min(max(configured.ef_construction, _MIN_EF_CONSTRUCTION), _MOST),
-        ef_search=min(max(configured.ef_search, _MIN_EF_SEARCH), _MOST),
+        connectivity=min(max(configured.max_neighbors, _MIN_CONNECTIVITY), _MAX_CONNECTIVITY),
+        ef_construction=min(max(configured.ef_construction, _MIN_EF_CONSTRUCTION), _MAX_EF),
+        ef_search=min(max(configured.ef_search, _MIN_EF_SEARCH), _MAX_EF),
     )

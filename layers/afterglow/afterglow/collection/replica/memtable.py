@@ -1,7 +1,7 @@
-"""The tail: the rows that the log adds to the checkpoint, in memory.
+"""The memtable: the rows that the log adds to the checkpoint, in memory.
 
-Rows are only appended. A replaced or deleted row is marked dead in a new copy of the mask, so that a `Part` and a mask
-once handed out never change: a reader needs no lock after it has them.
+Rows are only appended. A replaced or deleted row is marked in a new copy of the deletion vector, so a `RowGroup` and a
+deletion vector never change after they are handed out: readers need no lock for them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ MISSING = -1
 
 @dataclass(frozen=True, slots=True)
 class NewRows:
-    """Rows to append: n of everything. `ordinals` is int64, `vectors` float32 (n, d), the texts are UTF-8."""
+    """n rows to append: `row_seqs` int64 (n,), `vectors` float32 (n, d), documents and uris in UTF-8."""
 
     ids: Sequence[str]
     row_seqs: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Memtable:
 
     def __init__(self) -> None:
         self.row_of_id: dict[str, int] = {}
-        """The row of each record that lives here."""
+        """The row of each live record of the memtable."""
         self.deleted: NDArray[np.bool_] | None = None
         self._ids = StringColumnBuilder()
         self._documents = StringColumnBuilder()
@@ -54,35 +54,35 @@ class Memtable:
     def __len__(self) -> int:
         return len(self._row_seqs)
 
-    def append(self, added: NewRows) -> None:
-        """Add one row per id, none of which may live here."""
+    def append(self, new: NewRows) -> None:
+        """Add one row per id. None of the ids may be live here."""
         first = len(self)
-        self._extend_vectors(added.vectors)
-        self._ids.append([each.encode() for each in added.ids])
-        self._row_seqs.extend(added.row_seqs)
-        self._norms.extend(distance.squared_norms(added.vectors))
-        self._documents.append(added.documents)
-        self._uris.append(added.uris)
-        self._columns.append(added.metadatas)
-        self._metadatas.append([None if each is None else orjson.dumps(each) for each in added.metadatas])
-        self.row_of_id.update(zip(added.ids, range(first, first + len(added.ids)), strict=True))
+        self._extend_vectors(new.vectors)
+        self._ids.append([name.encode() for name in new.ids])
+        self._row_seqs.extend(new.row_seqs)
+        self._norms.extend(distance.squared_norms(new.vectors))
+        self._documents.append(new.documents)
+        self._uris.append(new.uris)
+        self._columns.append(new.metadatas)
+        self._metadatas.append([None if value is None else orjson.dumps(value) for value in new.metadatas])
+        self.row_of_id.update(zip(new.ids, range(first, first + len(new.ids)), strict=True))
         if self.deleted is not None:
-            self.deleted = np.concatenate([self.deleted, np.zeros(len(added.ids), dtype=np.bool_)])
+            self.deleted = np.concatenate([self.deleted, np.zeros(len(new.ids), dtype=np.bool_)])
         self._row_group = None
 
     def lookup(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        """The row of each id, `MISSING` where the record does not live here."""
+        """The row of each id, `MISSING` where no live record has it."""
         get = self.row_of_id.get
-        return np.fromiter((get(each, MISSING) for each in ids), dtype=np.int64, count=len(ids))
+        return np.fromiter((get(name, MISSING) for name in ids), dtype=np.int64, count=len(ids))
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Mark the rows of these records dead; all of them live here."""
-        rows = [self.row_of_id.pop(each) for each in ids]
+        """Mark the rows of these records deleted; all of them are live here."""
+        rows = [self.row_of_id.pop(name) for name in ids]
         self.deleted = np.zeros(len(self), dtype=np.bool_) if self.deleted is None else self.deleted.copy()
         self.deleted[rows] = True
 
     def as_row_group(self) -> RowGroup:
-        """All rows so far; later appends do not disturb it."""
+        """All rows so far; later appends do not change it."""
         if self._row_group is None:
             self._row_group = RowGroup(
                 ids=self._ids.snapshot(),

@@ -1,13 +1,14 @@
-"""The replica: a collection in memory, as far as the log goes.
+"""The replica: a collection in memory, up to the end of its log.
 
-**Reading**: ask the table for everything after what is applied, in one query, and apply it. The answer also carries
-the state, so a read sees every write acknowledged before it began, on any process, and a drop or rename at once.
+**Read**: fetch all log entries after the applied ones in one table query, and apply them. The response also carries
+the collection's state, so a read sees every write acknowledged before the read began, by any process, and sees a drop
+or rename at once.
 
-**A newer checkpoint** is taken over beside the present one: open its segments (those already open are kept), replay the
-log after it, then swap. Until then the present one goes on serving; it has applied those entries already. With an
+**A newer checkpoint** is opened alongside the current one: open its segments (reusing those already open), replay the
+log after it, then swap. Until then the current one keeps serving; it has applied those entries already. With an
 executor this happens in the background, otherwise within the read.
 
-**A trimmed log**: where the entries after `applied` are gone, the replica begins again from the newest checkpoint.
+**A trimmed log**: if the entries after `applied_seq` are gone, the replica starts over from the newest checkpoint.
 """
 
 import logging
@@ -29,6 +30,7 @@ from afterglow.log import read as log
 from afterglow.log.entry import Entry
 from afterglow.log.read import LogTrimmed
 from afterglow.metering import phase
+from afterglow.retry import Backoff, attempts
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.reader import Segment
@@ -36,22 +38,24 @@ from afterglow.storage.ports import Item, ObjectNotFound, Stores
 
 _log = logging.getLogger(__name__)
 
-_ATTEMPTS = 10
+_REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
+"""Read again at once: a flush by another process replaced the checkpoint or trimmed the log between two reads."""
 _WARM_SECONDS = 1.0
 MAX_CONCURRENT_FLUSHES = 8
-"""Where much waits, a fold takes as many operations as so many folds would one after the other."""
-_OF_BUILD_BYTES = 8
-"""Batches of a share of the memory for merges are replayed into a tail to be folded; in memory they are about twice."""
+"""With a backlog, one flush takes the operations of this many regular flushes."""
+_COMPACTION_MEMORY_SHARE = 8
+"""The indexer replays batches of at most 1/8 of the compaction memory; in the memtable they take about twice that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A collection at one moment: nothing in it changes any more.
+    """An immutable snapshot of a collection.
 
-    `applied` is the number of the last log entry in it, `ops` the operations up to there, `clock` the time of the log
-    there, `next_ordinal` the insertion ordinal of the next new record. `moment` is the time that it speaks for, in Unix
-    seconds: by then records may have expired that are still in it. `located` answers for the ids that the view was
-    asked with; its part indexes are those of `parts`. `entries` are, for an indexer, those after the checkpoint.
+    `applied_seq` is the number of the last log entry in it, `applied_ops` the operations up to there, `log_time` the
+    log's time there (Unix milliseconds), `next_row_seq` the insertion sequence number of the next new record. `as_of`
+    is the time of the snapshot in Unix seconds: records in it may have expired by then. `locations` are those of the
+    ids that the snapshot was taken with; their group indexes are those of `row_groups`. `entries` are, for the
+    indexer, the log entries after the checkpoint.
     """
 
     collection: Collection
@@ -68,28 +72,30 @@ class Snapshot:
 
     @property
     def expiry(self) -> TtlCutoff | None:
-        """By what, and when, its records expire; None where they do not."""
+        """The TTL key and the time of the snapshot; None where records do not expire."""
         key = ttl.ttl_key(self.collection.metadata)
         return None if key is None else TtlCutoff(key, self.as_of)
 
 
-def take_snapshot(loaded: OpenCheckpoint, collection: Collection, ids: Sequence[str] | None, moment: float) -> Snapshot:
-    """A view of what is loaded. Raises Corrupt where a file was changed under its map."""
-    memory = loaded.state
-    for segment in memory.segments:
+def take_snapshot(
+    checkpoint: OpenCheckpoint, collection: Collection, ids: Sequence[str] | None, as_of: float
+) -> Snapshot:
+    """A snapshot of an open checkpoint. Raises Corrupt if a mapped file was changed on disk."""
+    state = checkpoint.state
+    for segment in state.segments:
         segment.verify_unchanged()
     return Snapshot(
         collection=collection,
-        manifest=memory.manifest,
-        row_groups=memory.row_groups(),
-        records=memory.records,
-        applied_seq=loaded.applied_seq,
-        applied_ops=loaded.applied_ops,
-        log_time=loaded.log_time,
-        as_of=moment,
-        next_row_seq=memory.next_row_seq,
-        locations=None if ids is None else memory.locate(ids),
-        entries=tuple(loaded.entries or ()),
+        manifest=state.manifest,
+        row_groups=state.row_groups(),
+        records=state.records,
+        applied_seq=checkpoint.applied_seq,
+        applied_ops=checkpoint.applied_ops,
+        log_time=checkpoint.log_time,
+        as_of=as_of,
+        next_row_seq=state.next_row_seq,
+        locations=None if ids is None else state.locate(ids),
+        entries=tuple(checkpoint.entries or ()),
     )
 
 
@@ -103,10 +109,10 @@ class Replica:
         background: Executor | None = None,
         replay_limit: ReplayLimit | None = None,
     ) -> None:
-        """With `most_tail` a view stops short of the log's end where the tail has grown to that.
+        """With a `replay_limit`, a snapshot stops before the log's end once the memtable has reached the limit.
 
-        That is for the indexer, which folds it and goes on, or which only merges what is folded (no rows); a reader
-        must not be short of anything.
+        The limit is for the indexer, which flushes the memtable and continues, or which only compacts flushed
+        segments (limit 0). A reader must replay the whole log and has no limit.
         """
         self._stores = stores
         self._replay_limit = replay_limit
@@ -121,72 +127,72 @@ class Replica:
 
     @classmethod
     def for_indexer(cls, stores: Stores, collection_id: UUID) -> "Replica":
-        """One whose views can be folded: not more at a time than is meant to be, with the entries they are made of."""
+        """A replica whose snapshots can be flushed: bounded memtable, with the log entries it consists of."""
         settings = stores.settings
-        most = ReplayLimit(
-            MAX_CONCURRENT_FLUSHES * settings.flush_ops, settings.compaction_memory_bytes // _OF_BUILD_BYTES
+        limit = ReplayLimit(
+            MAX_CONCURRENT_FLUSHES * settings.flush_ops, settings.compaction_memory_bytes // _COMPACTION_MEMORY_SHARE
         )
-        return cls(stores, collection_id, replay_limit=most)
+        return cls(stores, collection_id, replay_limit=limit)
 
     @classmethod
     def from_checkpoint(cls, stores: Stores, collection_id: UUID) -> "Replica":
-        """One whose views are those of the checkpoint, without the log after it."""
+        """A replica whose snapshots are the checkpoint, without the log after it."""
         return cls(stores, collection_id, replay_limit=ReplayLimit(0, 0))
 
     def segments(self) -> dict[str, Segment]:
-        """The segments that are open here, by their ids."""
-        loaded = self._checkpoint
-        return {} if loaded is None else segments_by_id(loaded.state.segments)
+        """The open segments by their ids."""
+        checkpoint = self._checkpoint
+        return {} if checkpoint is None else segments_by_id(checkpoint.state.segments)
 
     def warm_row_count(self) -> int | None:
-        """Rows in memory and maps, where the next view is likely to be had at once; None where it may take a while."""
-        loaded = self._checkpoint
-        lately = self._stores.system.now() - self._last_read_at < _WARM_SECONDS
-        if loaded is None or not lately or self._lock.locked():
+        """Rows of segments and memtable if the next snapshot is likely to be immediate; None if it may take a while."""
+        checkpoint = self._checkpoint
+        is_warm = self._stores.system.now() - self._last_read_at < _WARM_SECONDS
+        if checkpoint is None or not is_warm or self._lock.locked():
             return None
-        return sum(segment.info.rows for segment in loaded.state.segments) + len(loaded.state.memtable)
+        return sum(segment.info.rows for segment in checkpoint.state.segments) + len(checkpoint.state.memtable)
 
     def peek(self) -> Collection | None:
-        """The collection as it was when last read, None before that."""
+        """The collection as of the last read, None before the first."""
         return self._collection
 
     def memtable_bytes(self) -> int:
-        """Bytes of the batches that were replayed into memory."""
-        loaded = self._checkpoint
-        return 0 if loaded is None else loaded.memtable_bytes
+        """Bytes of the batches replayed into the memtable."""
+        checkpoint = self._checkpoint
+        return 0 if checkpoint is None else checkpoint.memtable_bytes
 
     def snapshot(
         self, ids: Sequence[str] | None = None, scope: Scope | None = None, *, indexed: bool = False
     ) -> Snapshot:
         """Catch up with the log and take a snapshot. Raises NotFound, Corrupt, Unavailable.
 
-        What is not loaded yet is loaded only where it is in the scope, if one is given. `indexed` leaves out what the
-        log adds to the checkpoint.
+        With a `scope`, a checkpoint is opened only for a collection inside the scope. `indexed` leaves out the
+        unflushed log.
         """
         with self._lock:
-            collection, loaded = self._catch_up(scope)
+            collection, checkpoint = self._catch_up(scope)
             if indexed:
-                loaded = OpenCheckpoint(loaded.manifest_key, loaded.state.checkpoint_only())
+                checkpoint = OpenCheckpoint(checkpoint.manifest_key, checkpoint.state.checkpoint_only())
             self._last_read_at = self._stores.system.now()
-            return take_snapshot(loaded, collection, ids, self._last_read_at)
+            return take_snapshot(checkpoint, collection, ids, self._last_read_at)
 
     def _catch_up(self, scope: Scope | None) -> tuple[Collection, OpenCheckpoint]:
         if self._checkpoint is None:
-            found = self._observe(collections.read_state(self._stores.table, self._id))
-            self._checkpoint = self._load(found if scope is None else require_in_scope(scope, found))
-        for _ in range(_ATTEMPTS):
+            collection = self._observe(collections.read_state(self._stores.table, self._id))
+            self._checkpoint = self._load(collection if scope is None else require_in_scope(scope, collection))
+        for _ in attempts(self._stores.system, _REREADS):
             with phase("log"):
-                news = log.read_after(self._stores.table, self._id, self._checkpoint.applied_seq)
-            collection = self._observe(news.state)
-            # Stubs that expired leave no gap to see where nothing follows them.
-            is_short = self._checkpoint.applied_seq + len(news.entries) < collection.flushed_seq
-            if news.trimmed or is_short:
+                log_slice = log.read_after(self._stores.table, self._id, self._checkpoint.applied_seq)
+            collection = self._observe(log_slice.state)
+            # Expired placeholder entries at the end of the log leave no visible gap.
+            is_short = self._checkpoint.applied_seq + len(log_slice.entries) < collection.flushed_seq
+            if log_slice.trimmed or is_short:
                 self._checkpoint = self._load(collection)
                 continue
             try:
-                if news.entries:
+                if log_slice.entries:
                     with phase("replay"):
-                        self._replay(self._checkpoint, news.entries)
+                        self._replay(self._checkpoint, log_slice.entries)
             except LogTrimmed:
                 self._checkpoint = self._load(collection)
                 continue
@@ -196,20 +202,20 @@ class Replica:
             if self._checkpoint.manifest_key != collection.manifest_key:
                 self._schedule_refresh(collection)
             return collection, self._checkpoint
-        raise Corrupt(f"the log of collection {self._id} does not go on after its checkpoint; {RESTORE_HINT}")
+        raise Corrupt(f"the log of collection {self._id} does not continue after its checkpoint; {RESTORE_HINT}")
 
     def _observe(self, item: Item | None) -> Collection:
-        known = self._collection
-        if item is not None and (known is None or known.version != item.version):
-            known = self._collection = states.decode(item)
-        if item is None or known is None or known.is_dropped:
+        collection = self._collection
+        if item is not None and (collection is None or collection.version != item.version):
+            collection = self._collection = states.decode(item)
+        if item is None or collection is None or collection.is_dropped:
             self._checkpoint = self._collection = None
             raise collections.not_found(self._id)
-        return known
+        return collection
 
-    def _replay(self, loaded: OpenCheckpoint, entries: Sequence[Entry]) -> None:
+    def _replay(self, checkpoint: OpenCheckpoint, entries: Sequence[Entry]) -> None:
         if self._replay_limit is None or self._replay_limit.rows:
-            loaded.apply(log.load_batches(self._stores, self._id, entries), self._replay_limit)
+            checkpoint.apply(log.load_batches(self._stores, self._id, entries), self._replay_limit)
 
     def _schedule_refresh(self, collection: Collection) -> None:
         if self._background is None:
@@ -222,15 +228,15 @@ class Replica:
         try:
             fresh = self._load_and_replay(collection)
             with self._lock:
-                present = self._checkpoint
-                if present is None or present.state.manifest.number >= fresh.state.manifest.number:
+                current = self._checkpoint
+                if current is None or current.state.manifest.number >= fresh.state.manifest.number:
                     return
                 missed = log.read_after(self._stores.table, self._id, fresh.applied_seq)
                 if not missed.trimmed:
                     self._replay(fresh, missed.entries)
                     self._checkpoint = fresh
         except LogTrimmed:
-            _log.debug("collection %s: the log was trimmed during a refresh; the next read begins another", self._id)
+            _log.debug("collection %s: the log was trimmed during a refresh; the next read starts another", self._id)
         except AfterglowError as error:
             self._failed_manifest = collection.manifest_key
             _log.error("collection %s stays on its older checkpoint: %s", self._id, error)
@@ -238,40 +244,42 @@ class Replica:
             self._refreshing = False
 
     def _load_and_replay(self, collection: Collection) -> OpenCheckpoint:
-        """The newest checkpoint with the log after it, as of about now."""
-        for _ in range(_ATTEMPTS):
+        """The newest checkpoint with the log after it replayed."""
+        for _ in attempts(self._stores.system, _REREADS):
             fresh = self._load(collection)
-            news = log.read_after(self._stores.table, self._id, fresh.applied_seq)
-            if news.state is not None:
-                collection = states.decode(news.state)
-            if news.trimmed:
+            log_slice = log.read_after(self._stores.table, self._id, fresh.applied_seq)
+            if log_slice.state is not None:
+                collection = states.decode(log_slice.state)
+            if log_slice.trimmed:
                 continue
             try:
-                self._replay(fresh, news.entries)
+                self._replay(fresh, log_slice.entries)
             except LogTrimmed:
                 continue
             return fresh
-        raise Corrupt(f"the log of collection {self._id} does not go on after its checkpoint; {RESTORE_HINT}")
+        raise Corrupt(f"the log of collection {self._id} does not continue after its checkpoint; {RESTORE_HINT}")
 
     def _load(self, collection: Collection) -> OpenCheckpoint:
-        """The checkpoint that the state names; a newer one where that one was replaced and collected meanwhile."""
+        """The state's checkpoint, or a newer one if that one was replaced and garbage collected meanwhile."""
         missing: ObjectNotFound | None = None
-        for _ in range(_ATTEMPTS):
+        for _ in attempts(self._stores.system, _REREADS):
             try:
                 with phase("open"):
                     return self._open(collection)
             except ObjectNotFound as error:
                 missing = error
-            news = log.read_after(self._stores.table, self._id, collection.flushed_seq)
-            if news.state is None:
+            log_slice = log.read_after(self._stores.table, self._id, collection.flushed_seq)
+            if log_slice.state is None:
                 raise collections.not_found(self._id)
-            newer = states.decode(news.state)
+            newer = states.decode(log_slice.state)
             if newer.manifest_key == collection.manifest_key:
                 break
             collection = newer
         raise Corrupt(f"collection {self._id} cannot be opened: {missing}; {RESTORE_HINT}")
 
     def _open(self, collection: Collection) -> OpenCheckpoint:
-        present = () if self._checkpoint is None else self._checkpoint.state.segments
-        kept = self._replay_limit is not None
-        return open_checkpoint(self._stores, collection, collection.manifest_key, segments_by_id(present), keep_entries=kept)
+        open_segments = () if self._checkpoint is None else self._checkpoint.state.segments
+        keep_entries = self._replay_limit is not None
+        return open_checkpoint(
+            self._stores, collection, collection.manifest_key, segments_by_id(open_segments), keep_entries=keep_entries
+        )

@@ -1,7 +1,7 @@
-"""The collections that a process keeps open, within bounds: by number, and by the bytes of their tails in memory.
+"""The cache of open collections, bounded by their number and by the bytes of their memtables.
 
-What was used longest ago is closed first. Whoever is reading from a collection that is closed keeps it until done; the
-next request opens it again.
+The least recently used collection is closed first (LRU). A request that is reading from a closed collection finishes
+with its snapshot; the next request opens the collection again.
 """
 
 import threading
@@ -16,14 +16,14 @@ from afterglow.storage.ports import Stores
 
 
 class OpenCollection:
-    """What is kept of one collection."""
+    """A cache entry: the replica of a collection and the cached end of its log."""
 
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
         self.log_end = LogEnd()
 
     def peek(self) -> Collection | None:
-        """The collection as last seen, without asking."""
+        """The collection as last read by this process; reads nothing."""
         return self.log_end.collection or self.replica.peek()
 
 
@@ -37,18 +37,18 @@ class ReplicaCache:
         self._open: OrderedDict[UUID, OpenCollection] = OrderedDict()
 
     def peek(self, collection_id: UUID) -> OpenCollection | None:
-        """The collection, if it is open."""
+        """The collection if it is open; does not count as a use."""
         return self._open.get(collection_id)
 
     def open(self, collection_id: UUID) -> OpenCollection:
-        """The collection, opened where it is not; used now."""
+        """The collection, opened if necessary; marks it as most recently used."""
         with self._lock:
-            found = self._open.get(collection_id)
-            if found is None:
-                found = OpenCollection(Replica(self._stores, collection_id, self._background))
-                self._open[collection_id] = found
+            entry = self._open.get(collection_id)
+            if entry is None:
+                entry = OpenCollection(Replica(self._stores, collection_id, self._background))
+                self._open[collection_id] = entry
             self._open.move_to_end(collection_id)
-            return found
+            return entry
 
     def evict(self, collection_id: UUID) -> None:
         """Close the collection."""
@@ -58,21 +58,24 @@ class ReplicaCache:
     def evict_others(self, collection_id: UUID) -> None:
         """Close all but this one."""
         with self._lock:
-            for other in [each for each in self._open if each != collection_id]:
+            for other in [name for name in self._open if name != collection_id]:
                 del self._open[other]
 
     def trim(self) -> None:
-        """Close what is over the bounds; after the request, as one for a collection that is not there needs no room."""
-        most, most_bytes = self._stores.settings.max_open_collections, self._stores.settings.max_memtable_bytes
+        """Close collections over the bounds, the least recently used first.
+
+        To be called after a request: a request for a collection that does not exist must not close others.
+        """
+        settings = self._stores.settings
         with self._lock:
-            while len(self._open) > most:
+            while len(self._open) > settings.max_open_collections:
                 self._open.popitem(last=False)
-            if most_bytes:
-                size = sum(each.replica.memtable_bytes() for each in self._open.values())
-                while size > most_bytes and len(self._open) > 1:
+            if settings.max_memtable_bytes:
+                size = sum(entry.replica.memtable_bytes() for entry in self._open.values())
+                while size > settings.max_memtable_bytes and len(self._open) > 1:
                     size -= self._open.popitem(last=False)[1].replica.memtable_bytes()
 
     def ids(self) -> list[UUID]:
-        """What is open, the least recently used first."""
+        """The open collections, the least recently used first."""
         with self._lock:
             return list(self._open)

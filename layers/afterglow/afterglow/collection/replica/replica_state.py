@@ -1,6 +1,6 @@
-"""What a replica holds: the checkpoint's segments, which of their rows are dead, and the tail.
+"""The state of a replica: the checkpoint's segments with their deletion vectors, and the memtable.
 
-Masks are replaced, never changed: whoever took a snapshot keeps a consistent one.
+Deletion vectors are replaced, never changed in place: a snapshot stays consistent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,28 +23,28 @@ NOT_FOUND = -1
 
 @dataclass(frozen=True, slots=True)
 class RowLocations:
-    """Where records live: the index of the part (`NOWHERE`: no such record) and the row in it, int64 (n,) each."""
+    """Row group index (`NOT_FOUND`: no such record) and row of records, int64 (n,) each."""
 
     groups: NDArray[np.int64]
     rows: NDArray[np.int64]
 
     @property
     def found(self) -> Mask:
-        """Which of the records there are."""
+        """Mask of the records that exist."""
         exist: Mask = self.groups != NOT_FOUND
         return exist
 
-    def take(self, places: Mask | NDArray[np.int64]) -> "RowLocations":
-        """Some of them."""
-        return RowLocations(self.groups[places], self.rows[places])
+    def take(self, subset: Mask | NDArray[np.int64]) -> "RowLocations":
+        """The locations of a subset, given by mask or by indices."""
+        return RowLocations(self.groups[subset], self.rows[subset])
 
 
 @dataclass(frozen=True, slots=True)
 class RowGroupView:
-    """A part in a snapshot; `dead` marks rows that do not count, None where all do.
+    """A row group in a snapshot with its deletion vector `deleted`, None where no row is deleted.
 
-    `postings` are the inverted lists of a segment's sparse vectors, by key; the tail has none. `soonest` keeps what
-    `collection.replica.ttl_filter` found out: when the first living row expires, by metadata key.
+    `postings` are the inverted index of a segment's sparse vectors, by key; the memtable has none. `next_expiry` is a
+    cache of `collection.replica.ttl_filter`: when the first live row expires (Unix seconds), by metadata key.
     """
 
     rows: RowGroup
@@ -55,64 +55,64 @@ class RowGroupView:
 
 
 class ReplicaState:
-    """Segments in the manifest's order, then the tail as the last part. One thread writes at a time."""
+    """Segments in the manifest's order, then the memtable as the last row group. One thread writes at a time."""
 
-    def __init__(self, manifest: Manifest, segments: Sequence[Segment], dead: Sequence[Mask | None]) -> None:
+    def __init__(self, manifest: Manifest, segments: Sequence[Segment], deleted: Sequence[Mask | None]) -> None:
         self.manifest = manifest
         self.segments = tuple(segments)
-        self.deleted = list(dead)
-        self._checkpoint_deletions = tuple(dead)
+        self.deleted = list(deleted)
+        self._checkpoint_deletions = tuple(deleted)
         self.memtable = Memtable()
         self.records = manifest.records
         self.next_row_seq = manifest.next_row_seq
         self._last_row_groups: tuple[RowGroupView, ...] = ()
 
     def checkpoint_only(self) -> "ReplicaState":
-        """The checkpoint alone, as it was before anything was applied."""
+        """The checkpoint alone, without the applied log entries."""
         return ReplicaState(self.manifest, self.segments, self._checkpoint_deletions)
 
     def locate(self, ids: Sequence[str]) -> RowLocations:
-        """Where the records of these ids live; the ids may repeat."""
+        """The locations of the records with these ids; ids may repeat."""
         rows = self.memtable.lookup(ids)
-        parts = np.where(rows >= 0, len(self.segments), NOT_FOUND)
+        groups = np.where(rows >= 0, len(self.segments), NOT_FOUND)
         if self.segments and (rows < 0).any():
             hashes = id_index.hash_ids(ids)
             for index, segment in enumerate(self.segments):
-                found = segment.lookup(ids, hashes)
-                dead = self.deleted[index]
-                lives = found >= 0
-                if dead is not None:
-                    lives[lives] = ~dead[found[lives]]
-                fresh = lives & (parts == NOT_FOUND)
-                parts[fresh], rows[fresh] = index, found[fresh]
-        return RowLocations(parts, rows)
+                segment_rows = segment.lookup(ids, hashes)
+                deleted = self.deleted[index]
+                is_live = segment_rows >= 0
+                if deleted is not None:
+                    is_live[is_live] = ~deleted[segment_rows[is_live]]
+                is_new = is_live & (groups == NOT_FOUND)
+                groups[is_new], rows[is_new] = index, segment_rows[is_new]
+        return RowLocations(groups, rows)
 
     def row_group(self, index: int) -> RowGroup:
-        """The part of this index."""
+        """The row group of this index."""
         return self.memtable.as_row_group() if index == len(self.segments) else self.segments[index].rows
 
-    def delete(self, ids: Sequence[str], located: RowLocations) -> None:
-        """Mark the rows of these (distinct, existing) records dead."""
-        for index in np.unique(located.groups).tolist():
-            here = located.groups == index
+    def delete(self, ids: Sequence[str], locations: RowLocations) -> None:
+        """Mark the rows of these (distinct, existing) records deleted."""
+        for index in np.unique(locations.groups).tolist():
+            in_group = locations.groups == index
             if index == len(self.segments):
-                self.memtable.delete([ids[each] for each in np.flatnonzero(here).tolist()])
+                self.memtable.delete([ids[number] for number in np.flatnonzero(in_group).tolist()])
                 continue
             present = self.deleted[index]
             rows = self.segments[index].info.rows
             mask = np.zeros(rows, dtype=np.bool_) if present is None else present.copy()
-            mask[located.rows[here]] = True
+            mask[locations.rows[in_group]] = True
             self.deleted[index] = mask
-        self.records -= len(located.groups)
+        self.records -= len(locations.groups)
 
     def row_groups(self) -> tuple[RowGroupView, ...]:
-        """A snapshot of all parts that have rows; a part that did not change is the same as in the one before."""
+        """A snapshot of all row groups that have rows; unchanged groups are the same objects as in the last one."""
         pairs = zip(self.segments, self.deleted, strict=True)
-        parts = [RowGroupView(segment.rows, dead, segment.graph, segment.postings) for segment, dead in pairs]
+        groups = [RowGroupView(segment.rows, deleted, segment.graph, segment.postings) for segment, deleted in pairs]
         if len(self.memtable):
-            parts.append(RowGroupView(self.memtable.as_row_group(), self.memtable.deleted))
+            groups.append(RowGroupView(self.memtable.as_row_group(), self.memtable.deleted))
         self._last_row_groups = tuple(
             old if old is not None and old.rows is new.rows and old.deleted is new.deleted else new
-            for old, new in zip_longest(self._last_row_groups, parts)
+            for old, new in zip_longest(self._last_row_groups, groups)
         )
         return self._last_row_groups

@@ -1,9 +1,10 @@
-"""Which records have expired, by the values under the collection's `catalog.ttl` key.
+"""TTL: the records that have expired, by the values under the collection's `catalog.ttl` key.
 
-A read leaves out what has expired by the moment that its view speaks for. A write finds a record gone that has expired
-by the time of the log at its entry, so that every replica decides alike: see `Expiry` and `collection.replica.apply`.
+A read excludes records that have expired by the time of its snapshot (`Snapshot.as_of`). A write treats a record as
+missing that has expired by the log time of the write's entry, so every replica decides alike: see `TtlCutoff` and
+`collection.replica.apply`.
 
-Nothing is computed while nothing has expired: a part keeps the smallest of its living rows' expiries.
+Nothing is computed before the first record expires: a row group caches the earliest expiry of its live rows.
 """
 
 from collections.abc import Iterator
@@ -21,64 +22,64 @@ NEVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class TtlCutoff:
-    """By which metadata key records expire, and the time that it is, in Unix seconds."""
+    """The metadata key by which records expire, and the time to compare with, in Unix seconds."""
 
     key: str
     now: float
 
 
-def expired_rows(live: RowGroupView, expiry: TtlCutoff) -> Mask | None:
-    """The rows that have expired, dead ones among them; None where no living row has."""
-    if expiry.now < next_expiry(live, expiry.key):
+def expired_rows(group: RowGroupView, expiry: TtlCutoff) -> Mask | None:
+    """The rows that have expired, deleted ones included; None where no live row has."""
+    if expiry.now < next_expiry(group, expiry.key):
         return None
-    gone = np.zeros(live.rows.rows, dtype=np.bool_)
-    for lane in _expiry_columns(live.rows.columns, expiry.key):
-        is_over = lane.values <= expiry.now
-        gone[is_over if lane.row_ids is None else lane.row_ids[is_over]] = True
-    return gone
+    expired = np.zeros(group.rows.rows, dtype=np.bool_)
+    for column in _expiry_columns(group.rows.columns, expiry.key):
+        is_past = column.values <= expiry.now
+        expired[is_past if column.row_ids is None else column.row_ids[is_past]] = True
+    return expired
 
 
-def excluded_rows(live: RowGroupView, expiry: TtlCutoff | None) -> Mask | None:
-    """The rows that do not count: dead or expired; None where all do."""
-    gone = None if expiry is None else expired_rows(live, expiry)
-    if gone is None:
-        return live.deleted
-    return gone if live.deleted is None else gone | live.deleted
+def excluded_rows(group: RowGroupView, expiry: TtlCutoff | None) -> Mask | None:
+    """The rows that are deleted or have expired; None where there are none."""
+    expired = None if expiry is None else expired_rows(group, expiry)
+    if expired is None:
+        return group.deleted
+    return expired if group.deleted is None else expired | group.deleted
 
 
-def next_expiry(live: RowGroupView, key: str) -> float:
-    """When the first living row of a part expires; infinite where none ever does."""
-    known = live.next_expiry.get(key)
-    if known is None:
-        known = live.next_expiry[key] = min(
-            (_least(lane, live.deleted) for lane in _expiry_columns(live.rows.columns, key)), default=NEVER
+def next_expiry(group: RowGroupView, key: str) -> float:
+    """When the first live row of a row group expires, in Unix seconds; infinite where none ever does."""
+    cached = group.next_expiry.get(key)
+    if cached is None:
+        cached = group.next_expiry[key] = min(
+            (_earliest(column, group.deleted) for column in _expiry_columns(group.rows.columns, key)), default=NEVER
         )
-    return known
+    return cached
 
 
-def expired_locations(memory: ReplicaState, located: RowLocations, expiry: TtlCutoff) -> Mask:
-    """Which of the located records have expired."""
-    gone = np.zeros(len(located.groups), dtype=np.bool_)
-    for index in np.unique(located.groups[located.found]).tolist():
-        here = np.flatnonzero(located.groups == index)
-        rows = located.rows[here]
-        for lane in _expiry_columns(memory.row_group(index).columns, expiry.key):
-            if lane.row_ids is None:
-                gone[here] |= lane.values[rows] <= expiry.now
+def expired_locations(state: ReplicaState, locations: RowLocations, expiry: TtlCutoff) -> Mask:
+    """Mask of the located records that have expired."""
+    expired = np.zeros(len(locations.groups), dtype=np.bool_)
+    for index in np.unique(locations.groups[locations.found]).tolist():
+        positions = np.flatnonzero(locations.groups == index)
+        rows = locations.rows[positions]
+        for column in _expiry_columns(state.row_group(index).columns, expiry.key):
+            if column.row_ids is None:
+                expired[positions] |= column.values[rows] <= expiry.now
             else:
-                at = np.minimum(np.searchsorted(lane.row_ids, rows.astype(np.uint32)), lane.count - 1)
-                gone[here] |= (lane.row_ids[at] == rows) & (lane.values[at] <= expiry.now)
-    return gone
+                at = np.minimum(np.searchsorted(column.row_ids, rows.astype(np.uint32)), column.count - 1)
+                expired[positions] |= (column.row_ids[at] == rows) & (column.values[at] <= expiry.now)
+    return expired
 
 
 def _expiry_columns(columns: ColumnSet, key: str) -> Iterator[Column]:
-    for lane in columns.columns.get(key, ()):
-        if lane.type in (ColumnType.INT, ColumnType.FLOAT) and lane.count:
-            yield lane
+    for column in columns.columns.get(key, ()):
+        if column.type in (ColumnType.INT, ColumnType.FLOAT) and column.count:
+            yield column
 
 
-def _least(lane: Column, dead: NDArray[np.bool_] | None) -> float:
-    values = lane.values
-    if dead is not None:
-        values = values[~dead if lane.row_ids is None else ~dead[lane.row_ids]]
+def _earliest(column: Column, deleted: NDArray[np.bool_] | None) -> float:
+    values = column.values
+    if deleted is not None:
+        values = values[~deleted if column.row_ids is None else ~deleted[column.row_ids]]
     return float(values.min()) if len(values) else NEVER

@@ -1,16 +1,17 @@
-"""Forking: a new collection that begins as another is, or was, naming the same objects.
+"""Forking: create a collection with the records of another, now or at a point in time, sharing its objects.
 
-1. Read the source's state with what is not folded yet, or find a moment of its past (`collection.time_travel.point_in_time`).
-2. Where there are such entries: note the fork among what is dropped, then put the entries, as they are, at the same
-   numbers of its own log. Their batches are not copied. *Crash after: the note has them cleaned away.*
-3. In one transaction: the fork's state, which names the source's manifest, its name, both as members of a family, the
-   note removed; and the source's state as it was read. Where that was changed since, as by a fold, begin again with a
-   new id. *Crash before: as in 2. After: the fork is there.*
+1. Read the source's state and unflushed log, or resolve the point in time (`collection.time_travel.point_in_time`).
+2. If there are log entries: write a deletion record for the fork, then put the entries unchanged at the same numbers of
+   the fork's log. Their batches are not copied. *Crash after: the deletion record makes the purge delete them.*
+3. In one transaction: put the fork's state, which references the source's manifest, and its name; put both collections
+   into the lineage; remove the deletion record; put the source's state on condition that it is the version read in
+   step 1. If the source was changed since, for example by a flush, start over with a new id. *Crash before: as in 2.
+   Crash after: the fork exists.*
 
-So a fork costs a few items, whatever it holds, and not an object. Nothing that it names can be collected meanwhile: who
-collects reads the source's state first and the family afterwards (`jobs.gc`), so that it either finds the fork, or
-found the state that the fork found too; and what is of the past stays for the grace time after its time is over, of
-which a fork may take half.
+A fork costs a few table items, whatever its size, and no object. Nothing that it references is garbage collected
+meanwhile: the collector reads the source's state first and the lineage afterwards (`jobs.gc`), so it either finds the
+fork, or it has read the same state as the fork. Objects of the past stay for the grace time after their retention ends,
+and a fork may take half of the grace time.
 """
 
 from collections.abc import Sequence
@@ -29,41 +30,43 @@ from afterglow.errors import Unavailable
 from afterglow.log import entry as entries
 from afterglow.log import read as log
 from afterglow.log.entry import Entry, EntryKind
+from afterglow.retry import Backoff, attempts
 from afterglow.segment import manifest as manifests
 from afterglow.storage.ports import ConditionFailed, Put, Stores, Write
 
-_ATTEMPTS = 20
+_RETRIES = Backoff(max_attempts=20, first=0.0, last=0.0)
+"""Start over at once: a flush changed the source, and the next flush is seconds away."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForkRequest:
-    """What the fork is to be called, and where."""
+    """The name of the fork, and its database."""
 
     database: Database
     name: str
 
 
-def fork(stores: Stores, source_id: UUID, wish: ForkRequest, moment: PointInTime | None) -> Collection:
-    """Make the fork of a collection as of now, or of a moment; of one that is dropped only the latter.
+def fork(stores: Stores, source_id: UUID, request: ForkRequest, at: PointInTime | None) -> Collection:
+    """Fork a collection, now or at a point in time. A dropped collection can only be forked at a point in time.
 
-    Raises NotFound, AlreadyExists, InvalidArgument where the moment is not to be had, Unavailable, StorageFull.
+    Raises NotFound, AlreadyExists, InvalidArgument if the point in time cannot be read, Unavailable, StorageFull.
     """
-    for _ in range(_ATTEMPTS):
-        begun = stores.system.now()
-        past = (
+    for _ in attempts(stores.system, _RETRIES):
+        started = stores.system.now()
+        source = (
             _current_state(stores, source_id)
-            if moment is None
-            else point_in_time.resolve(stores, _state(stores, source_id), moment)
+            if at is None
+            else point_in_time.resolve(stores, _state(stores, source_id), at)
         )
-        made = _new_state(stores, past, wish)
-        written = _stage_log(stores, made, past)
-        if stores.system.now() - begun > stores.settings.gc_grace_seconds / 2:
+        forked = _new_state(stores, source, request)
+        deletion = _stage_log(stores, forked, source)
+        if stores.system.now() - started > stores.settings.gc_grace_seconds / 2:
             continue
-        if _commit(stores, past, made, written):
-            if past.entries:
-                notify_indexer(stores, made.id, str(past.position))
-            return made
-    raise Unavailable(f"collection {source_id} is being folded too fast to fork it")
+        if _commit(stores, source, forked, deletion):
+            if source.entries:
+                notify_indexer(stores, forked.id, str(source.position))
+            return forked
+    raise Unavailable(f"collection {source_id} is being flushed too fast to fork it")
 
 
 def _state(stores: Stores, source_id: UUID) -> Collection:
@@ -71,75 +74,75 @@ def _state(stores: Stores, source_id: UUID) -> Collection:
 
 
 def _current_state(stores: Stores, source_id: UUID) -> ResolvedPoint:
-    for _ in range(_ATTEMPTS):
+    for _ in attempts(stores.system, _RETRIES):
         state = _state(stores, source_id)
-        news = log.read_after(stores.table, source_id, state.flushed_seq)
-        newest = None if news.state is None else states.decode(news.state)
-        if newest is None or newest.is_dropped or any(each.kind is EntryKind.SEAL for each in news.entries):
+        log_slice = log.read_after(stores.table, source_id, state.flushed_seq)
+        newest = None if log_slice.state is None else states.decode(log_slice.state)
+        if newest is None or newest.is_dropped or any(entry.kind is EntryKind.SEAL for entry in log_slice.entries):
             raise collections.not_found(source_id)
-        if not news.trimmed and newest.manifest_key == state.manifest_key:
+        if not log_slice.trimmed and newest.manifest_key == state.manifest_key:
             base = None if newest.manifest_key is None else manifests.parse_key(newest.manifest_key)
-            return ResolvedPoint(newest, base, tuple(news.entries))
-    raise Unavailable(f"collection {source_id} is being folded too fast to fork it")
+            return ResolvedPoint(newest, base, tuple(log_slice.entries))
+    raise Unavailable(f"collection {source_id} is being flushed too fast to fork it")
 
 
-def _new_state(stores: Stores, past: ResolvedPoint, wish: ForkRequest) -> Collection:
+def _new_state(stores: Stores, source: ResolvedPoint, request: ForkRequest) -> Collection:
     """The fork's state."""
-    base, source = past.base, past.collection
+    base, collection = source.base, source.collection
     return replace(
-        source,
+        collection,
         id=stores.system.new_id(),
-        name=wish.name,
-        tenant=wish.database.tenant,
-        database=wish.database.name,
-        namespace_id=wish.database.namespace_id,
+        name=request.name,
+        tenant=request.database.tenant,
+        database=request.database.name,
+        namespace_id=request.database.namespace_id,
         manifest_key=None if base is None else base.key,
         flushed_seq=0 if base is None else base.flushed_seq,
         flushed_ops=0 if base is None else base.flushed_ops,
-        next_expiry=ttl.unknown_expiry(source.metadata),
+        next_expiry=ttl.unknown_expiry(collection.metadata),
         is_dropped=False,
         created_at=stores.system.now(),
-        fork_position=past.position,
+        fork_position=source.position,
         fork_base=None if base is None else base.key,
-        lineage_id=source.lineage_id or source.id,
+        lineage_id=collection.lineage_id or collection.id,
         version=1,
     )
 
 
-def _stage_log(stores: Stores, made: Collection, past: ResolvedPoint) -> DeletionRecord | None:
-    """Put the entries under a note; None where there are none."""
-    if not past.entries:
+def _stage_log(stores: Stores, forked: Collection, source: ResolvedPoint) -> DeletionRecord | None:
+    """Put the log entries, protected by a deletion record; None if there are no entries."""
+    if not source.entries:
         return None
-    note = deletions.stage(stores.table, DeletionRecord(made.id, stores.system.now(), skip_retention=True))
-    pk = keys.collection(made.id)
-    stores.table.put_many([Put(pk, entries.key(each.seq), entries.encode(each)) for each in past.entries])
-    return note
+    deletion = deletions.stage(stores.table, DeletionRecord(forked.id, stores.system.now(), skip_retention=True))
+    pk = keys.collection(forked.id)
+    stores.table.put_many([Put(pk, entries.key(entry.seq), entries.encode(entry)) for entry in source.entries])
+    return deletion
 
 
-def _commit(stores: Stores, past: ResolvedPoint, made: Collection, note: DeletionRecord | None) -> bool:
-    """Whether it is done; False: the source was changed meanwhile. Raises NotFound, AlreadyExists."""
-    source, family = past.collection, past.collection.lineage_id or past.collection.id
-    member = LineageMember(made.id, made.fork_base, made.fork_position, _payload_times(past.entries))
+def _commit(stores: Stores, source: ResolvedPoint, forked: Collection, deletion: DeletionRecord | None) -> bool:
+    """Step 3; False if the source was changed meanwhile. Raises NotFound, AlreadyExists."""
+    collection, lineage_id = source.collection, source.collection.lineage_id or source.collection.id
+    member = LineageMember(forked.id, forked.fork_base, forked.fork_position, _payload_times(source.entries))
     writes: list[Write] = [
-        *collections.creation_writes(made),
+        *collections.creation_writes(forked),
         Put(
-            keys.collection(source.id),
+            keys.collection(collection.id),
             keys.STATE,
-            states.encode(replace(source, lineage_id=family)),
-            if_version=source.version,
+            states.encode(replace(collection, lineage_id=lineage_id)),
+            if_version=collection.version,
         ),
-        lineage.put(family, member),
-        *([] if note is None else [deletions.commit_write(note)]),
+        lineage.put(lineage_id, member),
+        *([] if deletion is None else [deletions.commit_write(deletion)]),
     ]
-    if source.lineage_id is None:
-        writes.append(lineage.put(family, LineageMember(source.id, dropped=source.is_dropped)))
+    if collection.lineage_id is None:
+        writes.append(lineage.put(lineage_id, LineageMember(collection.id, dropped=collection.is_dropped)))
     try:
         stores.table.transact(writes)
     except ConditionFailed:
-        return collections.resolve_create_conflict(stores.table, made)
+        return collections.resolve_create_conflict(stores.table, forked)
     return True
 
 
 def _payload_times(copied: Sequence[Entry]) -> tuple[int, int] | None:
-    times = [entries.payload_time(each.payload_key) for each in copied if each.payload_key is not None]
+    times = [entries.payload_time(entry.payload_key) for entry in copied if entry.payload_key is not None]
     return (min(times), max(times)) if times else None

@@ -1,12 +1,12 @@
-"""Finding a moment of the past in the log: the checkpoint to start from, and the entries to apply on it.
+"""Resolve a point in time: the checkpoint to start from, and the log entries to replay on it.
 
-1. Read the state, and what is not folded yet.
-2. List the manifests and choose the newest steady one (`segment.retention`) that is no later than the moment.
-3. List the archives (`log.archive`) and read those after that manifest, up to the moment; then the unfolded entries.
-   Where a fold, or the garbage collection, came between, begin again.
+1. Read the state and the unflushed log.
+2. List the manifests and take the newest durable checkpoint (`segment.retention`) that is not later than the point.
+3. List the log archives (`log.archive`) and read those after that checkpoint, up to the point; then the unflushed
+   entries. If a flush or the garbage collection came in between, start over.
 
-A **moment** is a time or the number of a log entry. The log as of a time is all before the first entry that is later,
-by the clock of the log (`log.entry.following`): two readers of one moment get the same, for ever.
+A **point in time** is a time or the number of a log entry. The log as of a time is the prefix before the first later
+entry, by log time (`log.entry.advance_log_time`): all readers of one point get the same records, forever.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,29 +16,32 @@ from datetime import UTC, datetime
 from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
 from afterglow.errors import InvalidArgument, Unavailable
-from afterglow.log import archive, entry
+from afterglow.log import archive
+from afterglow.log import entry as entries
 from afterglow.log import read as log
 from afterglow.log.archive import Archive
 from afterglow.log.entry import Entry, EntryKind, advance_log_time
+from afterglow.retry import Backoff, attempts
 from afterglow.segment import manifest as manifests
-from afterglow.segment import retention as anchors
+from afterglow.segment import retention
 from afterglow.segment.manifest import ManifestRef
 from afterglow.segment.retention import RetentionWindow
 from afterglow.storage.ports import ObjectNotFound, Stores
 
-_ATTEMPTS = 10
+_REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
+"""Read again at once: a flush or the garbage collection came between two reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class PointInTime:
-    """The number of the last entry, or a time in Unix milliseconds: one of the two is given."""
+    """Either the number of the last log entry, or a time in Unix milliseconds; the other is None."""
 
     position: int | None = None
     time: int | None = None
 
-    def includes(self, each: Entry, clock: int) -> bool:
-        """Whether an entry, at which the log's time is `clock`, belongs to it."""
-        return each.seq <= self.position if self.position is not None else clock <= (self.time or 0)
+    def includes(self, entry: Entry, log_time: int) -> bool:
+        """Whether an entry with this log time is before or at the point."""
+        return entry.seq <= self.position if self.position is not None else log_time <= (self.time or 0)
 
     def __str__(self) -> str:
         if self.position is not None:
@@ -48,9 +51,9 @@ class PointInTime:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPoint:
-    """A moment found: start from `base` (None: from nothing) and apply `entries`, which follow it without a gap.
+    """A resolved point in time: the checkpoint `base` (None: empty) and the `entries` that follow it without a gap.
 
-    `collection` is the state as of now: names, schema and metadata have no past.
+    `collection` is the current state: name, schema and metadata are not versioned.
     """
 
     collection: Collection
@@ -59,120 +62,123 @@ class ResolvedPoint:
 
     @property
     def position(self) -> int:
-        """The number of the last entry."""
+        """The number of the last entry of the point."""
         return self.entries[-1].seq if self.entries else self.flushed_seq
 
     @property
     def flushed_seq(self) -> int:
-        """The number of the entry after which `entries` begin."""
+        """The number of the last entry in `base`; `entries` follow it."""
         return 0 if self.base is None else self.base.flushed_seq
 
 
-def resolve(stores: Stores, collection: Collection, moment: PointInTime) -> ResolvedPoint:
-    """The collection (which may be dropped) as of a moment. Raises InvalidArgument where that is not to be had.
+def resolve(stores: Stores, collection: Collection, at: PointInTime) -> ResolvedPoint:
+    """Resolve a point in time of a collection, which may be dropped.
 
-    Raises NotFound, Corrupt, Unavailable too.
+    Raises InvalidArgument if the point cannot be read, NotFound, Corrupt, Unavailable.
     """
-    _validate(stores, collection, moment)
-    for _ in range(_ATTEMPTS):
+    _validate(stores, collection, at)
+    for _ in attempts(stores.system, _REREADS):
         try:
-            found = _resolve_once(stores, collection, moment)
+            resolved = _resolve_once(stores, collection, at)
         except ObjectNotFound:
-            found = None
-        if found is not None:
-            return found
+            resolved = None
+        if resolved is not None:
+            return resolved
         collection = collections.require_stored(stores.table, collection.id)
-    raise Unavailable(f"collection {collection.id} is being folded too fast to read its past")
+    raise Unavailable(f"collection {collection.id} is being flushed too fast to read a point in time")
 
 
 def entries_since(stores: Stores, collection: Collection, position: int) -> list[Entry] | None:
-    """The entries after number `position` that the checkpoint in force holds; None where they are not all kept.
+    """The entries after `position` up to the current checkpoint; None if the archives have not retained all of them.
 
-    Raises ObjectMissing, Corrupt, Unavailable.
+    Raises ObjectNotFound, Corrupt, Unavailable.
     """
-    found = list(_entries_after(stores, collection, position, ()))
-    is_whole = [each.seq for each in found] == list(range(position + 1, collection.flushed_seq + 1))
-    return found if is_whole else None
+    archived = list(_entries_after(stores, collection, position, ()))
+    is_complete = [entry.seq for entry in archived] == list(range(position + 1, collection.flushed_seq + 1))
+    return archived if is_complete else None
 
 
-def _validate(stores: Stores, collection: Collection, moment: PointInTime) -> None:
-    now, retention = entry.milliseconds(stores.system.now()), stores.settings.retention_seconds
-    if not retention:
-        raise InvalidArgument("the past is not kept here: AFTERGLOW_RETENTION_SECONDS is 0")
-    if moment.time is not None:
-        if moment.time > now:
-            raise InvalidArgument(f"{moment} is in the future")
-        if moment.time < entry.milliseconds(collection.created_at):
-            raise InvalidArgument(f"{moment} is before collection [{collection.name}] was made")
-        if moment.time < now - entry.milliseconds(retention):
-            raise _outside_retention(moment)
-    elif (moment.position or 0) < collection.fork_position:
-        raise InvalidArgument(f"{moment} is before the fork [{collection.name}] was made")
+def _validate(stores: Stores, collection: Collection, at: PointInTime) -> None:
+    now, retention_seconds = entries.milliseconds(stores.system.now()), stores.settings.retention_seconds
+    if not retention_seconds:
+        raise InvalidArgument("time travel is disabled (AFTERGLOW_RETENTION_SECONDS is 0)")
+    if at.time is not None:
+        if at.time > now:
+            raise InvalidArgument(f"{at} is in the future")
+        if at.time < entries.milliseconds(collection.created_at):
+            raise InvalidArgument(f"{at} is before collection [{collection.name}] was created")
+        if at.time < now - entries.milliseconds(retention_seconds):
+            raise _outside_retention(at)
+    elif (at.position or 0) < collection.fork_position:
+        raise InvalidArgument(f"{at} is before the fork [{collection.name}] was created")
 
 
-def _outside_retention(moment: PointInTime) -> InvalidArgument:
-    return InvalidArgument(f"{moment} is past the time for which the past is kept (AFTERGLOW_RETENTION_SECONDS)")
+def _outside_retention(at: PointInTime) -> InvalidArgument:
+    return InvalidArgument(f"{at} is outside the retention window (AFTERGLOW_RETENTION_SECONDS)")
 
 
-def _resolve_once(stores: Stores, collection: Collection, moment: PointInTime) -> ResolvedPoint | None:
-    """None where somebody came between."""
-    news = log.read_after(stores.table, collection.id, collection.flushed_seq)
-    if news.trimmed:
+def _resolve_once(stores: Stores, collection: Collection, at: PointInTime) -> ResolvedPoint | None:
+    """Steps 1 to 3; None if a flush has trimmed the log in between."""
+    log_slice = log.read_after(stores.table, collection.id, collection.flushed_seq)
+    if log_slice.trimmed:
         return None
-    base = _base_checkpoint(stores, collection, moment)
-    clock, at, kept = 0 if base is None else base.log_time, 0 if base is None else base.flushed_seq, list[Entry]()
-    for each in _entries_after(stores, collection, at, news.entries):
-        if each.seq != at + len(kept) + 1:
-            # What was folded while nothing was to be kept, or is past its time.
-            raise _outside_retention(moment)
-        clock = advance_log_time(clock, each)
-        if not moment.includes(each, clock):
-            return ResolvedPoint(collection, base, tuple(kept))
-        kept.append(each)
-    past = ResolvedPoint(collection, base, tuple(kept))
-    if moment.position is not None and past.position < moment.position:
-        raise InvalidArgument(f"{moment} is not there yet: the log ends at {past.position}")
-    return past
+    base = _base_checkpoint(stores, collection, at)
+    log_time, flushed_seq = (0, 0) if base is None else (base.log_time, base.flushed_seq)
+    included: list[Entry] = []
+    for entry in _entries_after(stores, collection, flushed_seq, log_slice.entries):
+        if entry.seq != flushed_seq + len(included) + 1:
+            # Flushed while retention was off, or outside the retention window.
+            raise _outside_retention(at)
+        log_time = advance_log_time(log_time, entry)
+        if not at.includes(entry, log_time):
+            return ResolvedPoint(collection, base, tuple(included))
+        included.append(entry)
+    resolved = ResolvedPoint(collection, base, tuple(included))
+    if at.position is not None and resolved.position < at.position:
+        raise InvalidArgument(f"{at} does not exist yet: the log ends at {resolved.position}")
+    return resolved
 
 
-def _base_checkpoint(stores: Stores, collection: Collection, moment: PointInTime) -> ManifestRef | None:
-    """The newest checkpoint that is no later than the moment and stays while it can be read."""
+def _base_checkpoint(stores: Stores, collection: Collection, at: PointInTime) -> ManifestRef | None:
+    """The newest checkpoint that is not later than the point and is retained as long as the point can be read."""
     if collection.manifest_key is None:
         return None
-    listed = [info.key for info in stores.objects.list(manifests.prefix(collection.id))]
-    length = entry.milliseconds(stores.settings.retention_seconds)
-    window = RetentionWindow(entry.milliseconds(stores.system.now()) - length, length)
-    steady = anchors.durable_checkpoints(
-        anchors.list_manifests(listed, collection.manifest_key, collection.fork_base), window
+    manifest_keys = [info.key for info in stores.objects.list(manifests.prefix(collection.id))]
+    length = entries.milliseconds(stores.settings.retention_seconds)
+    window = RetentionWindow(entries.milliseconds(stores.system.now()) - length, length)
+    durable = retention.durable_checkpoints(
+        retention.list_manifests(manifest_keys, collection.manifest_key, collection.fork_base), window
     )
-    early = [each for each in steady if _is_early(each, moment)]
-    return early[-1] if early else None
+    not_later = [checkpoint for checkpoint in durable if _is_not_later(checkpoint, at)]
+    return not_later[-1] if not_later else None
 
 
-def _is_early(place: ManifestRef, moment: PointInTime) -> bool:
-    if moment.position is not None:
-        return place.flushed_seq <= moment.position
-    return place.log_time <= (moment.time or 0)
+def _is_not_later(checkpoint: ManifestRef, at: PointInTime) -> bool:
+    if at.position is not None:
+        return checkpoint.flushed_seq <= at.position
+    return checkpoint.log_time <= (at.time or 0)
 
 
-def _entries_after(stores: Stores, collection: Collection, position: int, unfolded: Sequence[Entry]) -> Iterator[Entry]:
-    """The entries after number `position`, in order; those missing leave a gap."""
+def _entries_after(
+    stores: Stores, collection: Collection, position: int, unflushed: Sequence[Entry]
+) -> Iterator[Entry]:
+    """The entries after `position`, in order; missing entries leave a gap in the numbers."""
     if position < collection.flushed_seq:
-        chosen = [each for each in archive.list_archives(stores.objects, collection.id) if each.last > position]
-        for each in _in_order(stores, chosen, position):
-            position = each.seq
-            yield each
-    for each in unfolded:
-        if each.seq > position and each.kind is not EntryKind.SEAL:
-            yield each
+        archives = archive.list_archives(stores.objects, collection.id)
+        for entry in _in_order(stores, [ref for ref in archives if ref.last > position], position):
+            position = entry.seq
+            yield entry
+    for entry in unflushed:
+        if entry.seq > position and entry.kind is not EntryKind.SEAL:
+            yield entry
 
 
-def _in_order(stores: Stores, chosen: Sequence[Archive], position: int) -> Iterator[Entry]:
-    """Archives may overlap, where indexers raced."""
-    for each in sorted(chosen, key=lambda each: (each.first, -each.last)):
-        if each.last <= position:
+def _in_order(stores: Stores, archives: Sequence[Archive], position: int) -> Iterator[Entry]:
+    """The entries of archives, which may overlap after a race between indexers."""
+    for ref in sorted(archives, key=lambda ref: (ref.first, -ref.last)):
+        if ref.last <= position:
             continue
-        for found in archive.load(stores.objects, each):
-            if found.seq > position:
-                position = found.seq
-                yield found
+        for entry in archive.load(stores.objects, ref):
+            if entry.seq > position:
+                position = entry.seq
+                yield entry

@@ -1,11 +1,11 @@
-"""Views of the past, kept while they are asked for: the first read of a moment opens it, the next ones cost a lookup.
+"""The LRU cache of point-in-time snapshots: the first read of a point opens a snapshot, later reads look it up.
 
-What a moment adds to the checkpoint before it has no graph, and may be the whole collection. Where that is more than
-one fold holds, it is laid **over the newest checkpoint** instead: there, whatever was written since is taken out, and
-what it was then is added. What nobody touched since is the same in both.
+The log entries between a checkpoint and the point have no HNSW index, and may be the whole collection. If they are more
+than one flush holds, the snapshot is **rebased on the newest checkpoint**: there, the records written since the point
+are deleted, and their versions as of the point are appended to the memtable. Untouched records are the same in both.
 
-A moment that was found once stays what it was found to be, so a kept view needs no look at the log; only whether the
-collection is still there is read each time, as for any read.
+A resolved point in time never changes, so a cached snapshot needs no read of the log. Each read only checks that the
+collection still exists, like any read.
 """
 
 import threading
@@ -28,13 +28,15 @@ from afterglow.errors import Corrupt
 from afterglow.log import read as log
 from afterglow.log.read import LogTrimmed
 from afterglow.metering import phase
+from afterglow.retry import Backoff, attempts
 from afterglow.segment.reader import Segment
 from afterglow.storage.ports import ObjectNotFound, Stores
 
 _MAX_SNAPSHOTS = 4
-_MOST_MISSED = 1_000_000
-"""Operations since a moment that are looked through to lay it over the newest checkpoint."""
-_ATTEMPTS = 5
+_MAX_REBASE_OPS = 1_000_000
+"""The most operations since the point that a rebase reads."""
+_REOPENS = Backoff(max_attempts=5, first=0.0, last=0.0)
+"""Open again at once: a flush or the garbage collection replaced objects during the last attempt."""
 
 
 class SnapshotCache:
@@ -46,93 +48,92 @@ class SnapshotCache:
         self._snapshots: OrderedDict[tuple[UUID, PointInTime], OpenCheckpoint] = OrderedDict()
 
     def snapshot(
-        self, collection: Collection, moment: PointInTime, ids: Sequence[str] | None, present: dict[str, Segment]
+        self, collection: Collection, at: PointInTime, ids: Sequence[str] | None, open_segments: dict[str, Segment]
     ) -> Snapshot:
-        """The collection as of a moment; `present` are segments that are open already.
+        """The collection at a point in time; reuses the `open_segments`, by id.
 
-        Raises InvalidArgument where the moment is not to be had, NotFound, Corrupt, Unavailable.
+        Raises InvalidArgument if the point cannot be read, NotFound, Corrupt, Unavailable.
         """
-        name = collection.id, moment
+        key = collection.id, at
         with self._lock:
-            found = self._snapshots.pop(name, None)
-        if found is None:
-            found = open_snapshot(self._stores, collection, moment, present)
+            checkpoint = self._snapshots.pop(key, None)
+        if checkpoint is None:
+            checkpoint = open_snapshot(self._stores, collection, at, open_segments)
         with self._lock:
-            self._snapshots[name] = found
-            while len(self._snapshots) > _MAX_SNAPSHOTS or (len(self._snapshots) > 1 and self._is_heavy()):
+            self._snapshots[key] = checkpoint
+            while len(self._snapshots) > _MAX_SNAPSHOTS or (len(self._snapshots) > 1 and self._is_over_memory()):
                 self._snapshots.popitem(last=False)
-        time = moment.time if moment.time is not None else found.log_time
-        return take_snapshot(found, collection, ids, time / 1000)
+        time = at.time if at.time is not None else checkpoint.log_time
+        return take_snapshot(checkpoint, collection, ids, time / 1000)
 
-    def rows(self, collection_id: UUID, moment: PointInTime) -> int | None:
-        """Rows of a view that is kept and of which little is scanned; None where it may take a while."""
-        found = self._snapshots.get((collection_id, moment))
-        if found is None or len(found.state.memtable) > self._stores.settings.flush_ops:
+    def rows(self, collection_id: UUID, at: PointInTime) -> int | None:
+        """Rows of a cached snapshot with a small memtable; None if reading it may take a while."""
+        checkpoint = self._snapshots.get((collection_id, at))
+        if checkpoint is None or len(checkpoint.state.memtable) > self._stores.settings.flush_ops:
             return None
-        return sum(segment.info.rows for segment in found.state.segments) + len(found.state.memtable)
+        return sum(segment.info.rows for segment in checkpoint.state.segments) + len(checkpoint.state.memtable)
 
-    def _is_heavy(self) -> bool:
-        most = self._stores.settings.max_memtable_bytes
-        return most > 0 and sum(each.memtable_bytes for each in self._snapshots.values()) > most
+    def _is_over_memory(self) -> bool:
+        limit = self._stores.settings.max_memtable_bytes
+        return limit > 0 and sum(checkpoint.memtable_bytes for checkpoint in self._snapshots.values()) > limit
 
 
 def open_snapshot(
-    stores: Stores, collection: Collection, moment: PointInTime, present: dict[str, Segment]
+    stores: Stores, collection: Collection, at: PointInTime, open_segments: dict[str, Segment]
 ) -> OpenCheckpoint:
-    """The collection as of a moment, from its checkpoint and log."""
+    """Open the collection at a point in time, from its checkpoint and log."""
     missing: Exception | None = None
-    for _ in range(_ATTEMPTS):
-        past = point_in_time.resolve(stores, collection, moment)
+    for _ in attempts(stores.system, _REOPENS):
+        resolved = point_in_time.resolve(stores, collection, at)
         try:
             with phase("open"):
-                key = None if past.base is None else past.base.key
-                loaded = open_checkpoint(stores, past.collection, key, present)
+                manifest_key = None if resolved.base is None else resolved.base.key
+                checkpoint = open_checkpoint(stores, resolved.collection, manifest_key, open_segments)
             with phase("replay"):
-                loaded.apply(log.load_batches(stores, collection.id, past.entries))
+                checkpoint.apply(log.load_batches(stores, collection.id, resolved.entries))
         except (ObjectNotFound, LogTrimmed) as error:
-            missing, collection = error, past.collection
+            missing, collection = error, resolved.collection
             continue
-        return rebase_on_latest(stores, past.collection, loaded, present)
-    raise Corrupt(f"the past of collection {collection.id} cannot be opened: {missing}")
+        return rebase_on_latest(stores, resolved.collection, checkpoint, open_segments)
+    raise Corrupt(f"collection {collection.id} cannot be opened at {at}: {missing}")
 
 
 def rebase_on_latest(
-    stores: Stores, collection: Collection, then: OpenCheckpoint, present: dict[str, Segment]
+    stores: Stores, collection: Collection, past: OpenCheckpoint, open_segments: dict[str, Segment]
 ) -> OpenCheckpoint:
-    """The same as `then`, over the newest checkpoint where that leaves less without a graph; else `then` itself.
+    """`past` rebased on the newest checkpoint if that leaves fewer rows without an HNSW index; else `past` itself.
 
     Raises Corrupt, Unavailable.
     """
-    scanned = len(then.state.memtable)
-    if scanned <= stores.settings.flush_ops or collection.flushed_seq <= then.applied_seq:
-        return then
+    unindexed = len(past.state.memtable)
+    if unindexed <= stores.settings.flush_ops or collection.flushed_seq <= past.applied_seq:
+        return past
     try:
-        missed = point_in_time.entries_since(stores, collection, then.applied_seq)
-        if missed is None or sum(each.op_count for each in missed) > _MOST_MISSED:
-            return then
-        batches = [batch for _, batch in log.load_batches(stores, collection.id, missed) if batch is not None]
-        newest = open_checkpoint(stores, collection, collection.manifest_key, present)
+        later = point_in_time.entries_since(stores, collection, past.applied_seq)
+        if later is None or sum(entry.op_count for entry in later) > _MAX_REBASE_OPS:
+            return past
+        batches = [batch for _, batch in log.load_batches(stores, collection.id, later) if batch is not None]
+        newest = open_checkpoint(stores, collection, collection.manifest_key, open_segments)
     except (ObjectNotFound, LogTrimmed):
-        return then  # replaced meanwhile; what there is answers, too
-    touched = list({each for batch in batches for each in batch.ids})
-    located = then.state.locate(touched)
-    existed = located.found
-    if 2 * int(np.count_nonzero(existed)) > scanned:
-        return then
-    memory = newest.state
-    here = memory.locate(touched)
-    memory.delete([touched[each] for each in np.flatnonzero(here.found)], here.take(here.found))
+        return past  # objects were replaced meanwhile; `past` is correct as well
+    touched = list({name for batch in batches for name in batch.ids})
+    old = past.state.locate(touched)
+    existed = old.found
+    if 2 * int(np.count_nonzero(existed)) > unindexed:
+        return past
+    state = newest.state
+    new = state.locate(touched)
+    state.delete([touched[index] for index in np.flatnonzero(new.found)], new.take(new.found))
     if existed.any():
-        memory.memtable.append(
-            _rows(then.state, [touched[each] for each in np.flatnonzero(existed)], located.take(existed))
-        )
-    memory.records, memory.next_row_seq = then.state.records, then.state.next_row_seq
-    newest.applied_seq, newest.applied_ops, newest.log_time = then.applied_seq, then.applied_ops, then.log_time
+        ids = [touched[index] for index in np.flatnonzero(existed)]
+        state.memtable.append(_rows(past.state, ids, old.take(existed)))
+    state.records, state.next_row_seq = past.state.records, past.state.next_row_seq
+    newest.applied_seq, newest.applied_ops, newest.log_time = past.applied_seq, past.applied_ops, past.log_time
     return newest
 
 
-def _rows(memory: ReplicaState, ids: Sequence[str], located: RowLocations) -> NewRows:
-    """These records as rows to be appended elsewhere."""
-    found = read_contents(memory, located)
-    metadatas = [None if each is None else orjson.loads(each) for each in found.metadatas]
-    return NewRows(ids, found.row_seqs, found.vectors, found.documents, found.uris, metadatas)
+def _rows(state: ReplicaState, ids: Sequence[str], locations: RowLocations) -> NewRows:
+    """The present content of these records as new rows."""
+    contents = read_contents(state, locations)
+    metadatas = [None if metadata is None else orjson.loads(metadata) for metadata in contents.metadatas]
+    return NewRows(ids, contents.row_seqs, contents.vectors, contents.documents, contents.uris, metadatas)

@@ -1,1 +1,1 @@
-"""The write path: create, modify, append."""
+"""The write path: create, modify, append, delete."""

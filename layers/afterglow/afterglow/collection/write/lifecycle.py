@@ -1,4 +1,4 @@
-"""What a collection is called and how it is set up: made, and changed."""
+"""Create a collection, and modify its name, metadata and configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,14 +8,16 @@ from uuid import UUID
 from afterglow.catalog import Catalog, collections, schema, ttl
 from afterglow.catalog.model import Collection
 from afterglow.errors import AlreadyExists, InvalidArgument
+from afterglow.retry import Backoff, attempts
 from afterglow.storage.ports import Stores
 
-_ATTEMPTS = 20
+_RETRIES = Backoff(max_attempts=20, first=0.0, last=0.0)
+"""Look up and create again at once: another process created or deleted the name in between."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
-    """What the collection is to be."""
+    """The name, metadata and schema of a new collection."""
 
     name: str
     metadata: Mapping[str, Any] | None
@@ -23,36 +25,41 @@ class CreateRequest:
 
 
 def create(
-    stores: Stores, catalog: Catalog, home: tuple[str, str], wish: CreateRequest, *, get_or_create: bool
+    stores: Stores,
+    catalog: Catalog,
+    tenant_and_database: tuple[str, str],
+    request: CreateRequest,
+    *,
+    get_or_create: bool,
 ) -> Collection:
-    """Make the collection in a tenant's database, or answer the one of its name that is there with `get_or_create`.
+    """Create the collection in a tenant's database; `get_or_create` returns an existing one of that name.
 
     Raises InvalidArgument, AlreadyExists.
     """
-    ttl.validate(wish.metadata)
-    tenant, database = home
-    place = catalog.find_database(tenant, database)
-    if place is None:
+    ttl.validate(request.metadata)
+    tenant, database = tenant_and_database
+    parent = catalog.find_database(tenant, database)
+    if parent is None:
         raise InvalidArgument(f"Database [{database}] does not exist")
     collection = Collection(
         id=stores.system.new_id(),
-        name=wish.name,
+        name=request.name,
         tenant=tenant,
         database=database,
-        namespace_id=place.namespace_id,
-        schema=wish.schema,
-        metadata=None if wish.metadata is None else dict(wish.metadata),
+        namespace_id=parent.namespace_id,
+        schema=request.schema,
+        metadata=None if request.metadata is None else dict(request.metadata),
         created_at=stores.system.now(),
     )
-    for attempt in range(_ATTEMPTS):
-        present = collections.by_name(stores.table, place, wish.name) if get_or_create else None
+    for attempt in attempts(stores.system, _RETRIES):
+        present = collections.by_name(stores.table, parent, request.name) if get_or_create else None
         if present is not None:
             return present
         try:
             collections.create(stores.table, collection)
         except AlreadyExists:
-            # With `get_or_create`: another was first, and may be deleted again before it is looked at.
-            if not get_or_create or attempt == _ATTEMPTS - 1:
+            # With `get_or_create`, another process created the name first, and may delete it before the next lookup.
+            if not get_or_create or attempt == _RETRIES.max_attempts:
                 raise
         else:
             return collection
@@ -66,16 +73,16 @@ def modify(
     metadata: Mapping[str, Any] | None,
     configuration: Mapping[str, Any] | None,
 ) -> Collection:
-    """Rename, replace the metadata, reconfigure, as given. Raises NotFound, AlreadyExists, InvalidArgument."""
+    """Rename, replace the metadata, reconfigure; None leaves as is. Raises NotFound, AlreadyExists, InvalidArgument."""
     ttl.validate(metadata)
 
     def edit(present: Collection) -> Collection:
-        kept = present.metadata if metadata is None else dict(metadata)
-        is_same = ttl.ttl_key(kept) == ttl.ttl_key(present.metadata)
+        new_metadata = present.metadata if metadata is None else dict(metadata)
+        is_same_ttl_key = ttl.ttl_key(new_metadata) == ttl.ttl_key(present.metadata)
         return replace(
             present,
-            metadata=kept,
-            next_expiry=present.next_expiry if is_same else ttl.unknown_expiry(kept),
+            metadata=new_metadata,
+            next_expiry=present.next_expiry if is_same_ttl_key else ttl.unknown_expiry(new_metadata),
             schema=present.schema
             if configuration is None
             else schema.with_configuration(present.schema, configuration),

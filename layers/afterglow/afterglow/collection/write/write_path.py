@@ -1,17 +1,19 @@
 """The write path: from a validated batch to a durable log entry.
 
-1. Check the batch against the state known so far.
-2. Where it brings the first embedding, or metadata keys not seen before, put them into the state first (a conditional
-   put; the loser of a race for the dimension gets the dimension error). *Crash: a collection that knows its dimension
-   and has no records; harmless.*
-3. Append at the end of the log as known here. Unopposed, that is one put and no read.
-4. Another writer was first: read what was appended, look again whether the write still makes sense, and try the next
-   number after a jittered pause.
-5. Nudge the indexer where the entry takes the log past a multiple of `notify_every_ops` or `notify_every_entries`: of all writers,
-   on any machine, it is one that does. *Crash before, or no queue to be had: the next multiple, or the sweep, nudges.*
+1. Check the batch against the cached state.
+2. If it has the first embedding, or new metadata keys, put them into the state first (a conditional put; the loser of
+   a race for the dimension gets the dimension error). *Crash after: a collection with a dimension and no records;
+   harmless.*
+3. Append at the cached end of the log with a conditional put (optimistic concurrency: Kung & Robinson 1981). Without
+   contention that is one put and no read.
+4. If another writer was first: read the appended entries, check the write again, and try the next number after a pause
+   (full jitter: Brooker 2015).
+5. Notify the indexer if the entry takes the log past a multiple of `notify_every_ops` or `notify_every_entries`:
+   exactly one of all writers, on any machine, does so. *Crash before, or the queue is unavailable: the next multiple,
+   or the maintenance job, notifies.*
 
-A delete by a filter depends on the records: it is evaluated on a view and must become the very next entry, or it is
-evaluated again.
+A delete by filter depends on the records: it is evaluated on a snapshot and must become the very next log entry;
+otherwise it is evaluated again.
 """
 
 import logging
@@ -32,19 +34,21 @@ from afterglow.log.append import PendingEntry
 from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.metering import phase
+from afterglow.retry import Backoff, attempts
 from afterglow.storage.ports import Stores, Write
 
 _log = logging.getLogger(__name__)
 
-_MAX_ATTEMPTS = 200
-_MAX_READS = 10
-_FIRST_PAUSE_SECONDS = 0.001
-_LAST_PAUSE_SECONDS = 0.05
+_APPENDS = Backoff(max_attempts=200, first=0.001, last=0.05)
+_SEALS = Backoff(max_attempts=200, first=0.0, last=0.0)
+"""Seal again at once: writers pause after a conflict, so the seal wins soon."""
+_REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
+"""Read again at once: a flush trimmed the log between two reads."""
 _RETRY_AFTER_SECONDS = 2.0
 
 
 class LogEnd:
-    """What this process knows of the end of one collection's log, and of the collection. Guarded by `lock`."""
+    """The cached state of one collection and end of its log, as of `observed_at` (Unix seconds). Guarded by `lock`."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -55,15 +59,15 @@ class LogEnd:
 
     @property
     def unflushed_ops(self) -> int:
-        """Operations that wait to be folded, as far as is known here."""
+        """Operations that wait to be flushed, as of the cached state."""
         return self.total_ops - (0 if self.collection is None else self.collection.flushed_ops)
 
 
 def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
-    """Make an add, update, upsert or delete by ids durable; the number of its entry, None where it has no ids.
+    """Make an add, update, upsert or delete by ids durable; the number of its log entry, None for no ids.
 
-    `beside` is written in one transaction with the entry. Raises NotFound, WrongDimension, Busy, Unavailable, and
-    ConditionFailed where one of `beside` is refused: then nothing is written.
+    `extra_writes` are written in one transaction with the entry. Raises NotFound, WrongDimension, Busy, Unavailable,
+    and ConditionFailed if the condition of an extra write fails: then nothing is written.
     """
     collection_id = scope.collection
     with end.lock:
@@ -73,27 +77,27 @@ def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch, extra_writes:
     if not batch.ids:
         return None
     with phase("store"):
-        prepared = append.prepare(stores, collection_id, batch, ttl.ttl_key(collection.metadata))
+        pending = append.prepare(stores, collection_id, batch, ttl.ttl_key(collection.metadata))
     with end.lock, phase("append"):
-        return _append(stores, end, collection_id, prepared, batch, extra_writes=extra_writes)
+        return _append(stores, end, collection_id, pending, batch, extra_writes=extra_writes)
 
 
 def observe(end: LogEnd, collection: Collection) -> None:
-    """Take note of a state that was just written, so that the next write here goes by it."""
+    """Cache a state that was just read or written, if it is newer than the cached one."""
     with end.lock:
         if end.collection is not None and end.collection.version < collection.version:
             end.collection = collection
 
 
 def append_exactly_at(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, seq: int, *, ops: int) -> bool:
-    """Append the batch as entry `seq` and nothing else; whether it worked. `ops` is how many there were before it.
+    """Append the batch as entry `seq`; False if that number is taken. `ops` is the number of operations before it.
 
     Raises Unavailable, StorageFull.
     """
-    prepared = append.prepare(stores, collection_id, batch)
+    pending = append.prepare(stores, collection_id, batch)
     with end.lock:
-        prepared = append.refresh_payload(stores, collection_id, prepared)
-        entry = prepared.entry
+        pending = append.refresh_payload(stores, collection_id, pending)
+        entry = pending.entry
         if not append.append_at(stores, collection_id, entry, seq):
             if entry.payload_key is not None:
                 stores.objects.delete(entry.payload_key)
@@ -101,57 +105,61 @@ def append_exactly_at(stores: Stores, end: LogEnd, collection_id: UUID, batch: B
         if end.seq == seq - 1:
             end.seq, end.observed_at = seq, stores.system.now()
             end.total_ops += entry.op_count
-    append.ensure_payload(stores, prepared)
+    append.ensure_payload(stores, pending)
     _notify_if_due(stores, collection_id, seq, ops, entry.op_count)
     return True
 
 
 def seal_log(stores: Stores, collection_id: UUID) -> None:
-    """End the log of a dropped collection, so that nothing can follow. Fencing twice is no error."""
+    """Seal the log of a dropped collection: no entry can follow. Idempotent. Raises Busy."""
     entry = append.seal_entry(stores.system)
-    for _ in range(_MAX_ATTEMPTS):
+    for _ in attempts(stores.system, _SEALS):
         last = log.last_entry(stores.table, collection_id)
         if last is not None and last.kind is EntryKind.SEAL:
             return
         item = log.read_after(stores.table, collection_id, 0 if last is None else last.seq).state
-        folded = 0 if item is None else states.decode(item).flushed_seq
-        seq = max(folded, 0 if last is None else last.seq) + 1
+        flushed_seq = 0 if item is None else states.decode(item).flushed_seq
+        seq = max(flushed_seq, 0 if last is None else last.seq) + 1
         if append.append_at(stores, collection_id, entry, seq):
             return
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
 
 
 def _cached_state(stores: Stores, end: LogEnd, scope: Scope) -> Collection:
-    """The collection as last seen, read anew where that is unknown or too old to trust the log's end."""
+    """The cached collection; read again if there is none, or if the cached log end may be outdated."""
     settings = stores.settings
-    # The number after a known end may have been taken, folded and freed again once the fence time is over; the other
-    # half of it is for what passes between this look and the put, and for clocks that differ.
-    trusted_seconds = min(settings.log_end_cache_seconds, settings.log_placeholder_ttl_seconds / 2)
-    is_fresh = stores.system.now() - end.observed_at < trusted_seconds
+    # Once the placeholder TTL is over, the number after the cached end may have been taken, flushed and freed again.
+    # Half of the TTL is a margin for the time between this check and the put, and for clock skew.
+    max_age = min(settings.log_end_cache_seconds, settings.log_placeholder_ttl_seconds / 2)
+    is_fresh = stores.system.now() - end.observed_at < max_age
     if end.collection is None or not is_fresh:
         return _reload(stores, end, scope.collection, scope)
     return end.collection
 
 
 def _reload(stores: Stores, end: LogEnd, collection_id: UUID, scope: Scope | None = None) -> Collection:
-    """Learn the collection, where it is in the scope, and the end of its log from nothing. Raises NotFound."""
+    """Read the collection (in the scope, if any) and the end of its log without the cache. Raises NotFound, Busy."""
     end.collection = None
-    for _ in range(_MAX_READS):
+    for _ in attempts(stores.system, _REREADS):
         collection = collections.require(stores.table, collection_id)
         if scope is not None:
             require_in_scope(scope, collection)
-        news = log.read_after(stores.table, collection_id, collection.flushed_seq)
-        if not news.trimmed:
+        log_slice = log.read_after(stores.table, collection_id, collection.flushed_seq)
+        if not log_slice.trimmed:
             end.seq, end.total_ops = collection.flushed_seq, collection.flushed_ops
-            return _record(stores, end, collection, news.entries)
-    raise Busy(f"the log of collection {collection_id} is being folded too fast to follow", _RETRY_AFTER_SECONDS)
+            return _record(stores, end, collection, log_slice.entries)
+    raise Busy(f"the log of collection {collection_id} is being flushed too fast to follow", _RETRY_AFTER_SECONDS)
 
 
 def _catch_up(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
-    """Learn what was appended since the last look, and the collection. Raises NotFound."""
-    news = log.read_after(stores.table, collection_id, end.seq)
-    collection = collections.require_live(news.state, collection_id)
-    return _reload(stores, end, collection_id) if news.trimmed else _record(stores, end, collection, news.entries)
+    """Read the entries after the cached end, and the collection. Raises NotFound."""
+    log_slice = log.read_after(stores.table, collection_id, end.seq)
+    collection = collections.require_live(log_slice.state, collection_id)
+    return (
+        _reload(stores, end, collection_id)
+        if log_slice.trimmed
+        else _record(stores, end, collection, log_slice.entries)
+    )
 
 
 def _record(stores: Stores, end: LogEnd, collection: Collection, entries: Sequence[Entry]) -> Collection:
@@ -169,42 +177,39 @@ def _append(
     stores: Stores,
     end: LogEnd,
     collection_id: UUID,
-    prepared: PendingEntry,
+    pending: PendingEntry,
     batch: Batch,
     *,
     extra_writes: Sequence[Write],
 ) -> int:
-    pause = _FIRST_PAUSE_SECONDS
-    for _ in range(_MAX_ATTEMPTS):
+    for _ in attempts(stores.system, _APPENDS):
         _apply_backpressure(stores, end, collection_id)
-        seq, prepared = end.seq + 1, append.refresh_payload(stores, collection_id, prepared)
-        if append.append_at(stores, collection_id, prepared.entry, seq, extra_writes):
+        seq, pending = end.seq + 1, append.refresh_payload(stores, collection_id, pending)
+        if append.append_at(stores, collection_id, pending.entry, seq, extra_writes):
             end.seq, end.observed_at = seq, stores.system.now()
-            end.total_ops += prepared.entry.op_count
-            append.ensure_payload(stores, prepared)
-            _notify_if_due(stores, collection_id, seq, end.total_ops - prepared.entry.op_count, prepared.entry.op_count)
+            end.total_ops += pending.entry.op_count
+            append.ensure_payload(stores, pending)
+            _notify_if_due(stores, collection_id, seq, end.total_ops - pending.entry.op_count, pending.entry.op_count)
             return seq
         collection = _catch_up(stores, end, collection_id)
         _check_dimension(collection.dimension, batch)
-        prepared = replace(prepared, entry=replace(prepared.entry, ttl_key=ttl.ttl_key(collection.metadata)))
-        stores.system.sleep(pause * stores.system.random.random())
-        pause = min(2 * pause, _LAST_PAUSE_SECONDS)
+        pending = replace(pending, entry=replace(pending.entry, ttl_key=ttl.ttl_key(collection.metadata)))
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
 
 
-def _notify_if_due(stores: Stores, collection_id: UUID, seq: int, before: int, ops: int) -> None:
-    """Tell the indexer where it is time: entry `seq` brought `ops` operations to the `before` that there were."""
+def _notify_if_due(stores: Stores, collection_id: UUID, seq: int, ops_before: int, ops: int) -> None:
+    """Step 5, for entry `seq` with `ops` operations after `ops_before`."""
     every, every_entry = max(stores.settings.notify_every_ops, 1), max(stores.settings.notify_every_entries, 1)
-    if (before + ops) // every > before // every or seq % every_entry == 0:
+    if (ops_before + ops) // every > ops_before // every or seq % every_entry == 0:
         notify_indexer(stores, collection_id, str(seq))
 
 
 def notify_indexer(stores: Stores, collection_id: UUID, body: str) -> None:
-    """Nudge. What is done is durable already: a queue that fails costs time, not the request its answer."""
+    """Send the indexer a message. The write is durable already, so a queue failure must not fail the request."""
     try:
         stores.queue.send(str(collection_id), body)
     except (Busy, Unavailable) as error:
-        _log.warning("the indexer was not told of collection %s: %s", collection_id, error)
+        _log.warning("could not notify the indexer of collection %s: %s", collection_id, error)
 
 
 def _apply_backpressure(stores: Stores, end: LogEnd, collection_id: UUID) -> None:
@@ -218,7 +223,7 @@ def _apply_backpressure(stores: Stores, end: LogEnd, collection_id: UUID) -> Non
 
 
 def _prepare_state(stores: Stores, end: LogEnd, collection: Collection, batch: Batch) -> None:
-    """Claim the dimension and register metadata keys, where this batch is the first to bring them."""
+    """Step 2: set the dimension and register metadata keys, if this batch is the first to have them."""
     _check_dimension(collection.dimension, batch)
     keys = _metadata_types(batch)
 
@@ -235,22 +240,22 @@ def _prepare_state(stores: Stores, end: LogEnd, collection: Collection, batch: B
 
 
 def _check_dimension(expected: int | None, batch: Batch) -> None:
-    given = batch.dimension
-    if expected is not None and given is not None and given != expected:
-        raise WrongDimension(expected, given)
+    actual = batch.dimension
+    if expected is not None and actual is not None and actual != expected:
+        raise WrongDimension(expected, actual)
 
 
 def _metadata_types(batch: Batch) -> dict[str, set[str]]:
-    """For each metadata key of the batch the names of the kinds of its values."""
+    """The names of the value types of each metadata key in the batch."""
     if batch.op is Op.DELETE or not batch.metadatas:
         return {}
     types = {(key, _type_of(value)) for metadata in batch.metadatas if metadata for key, value in metadata.items()}
-    found: dict[str, set[str]] = {}
-    for key, (kind, is_list) in types:
-        name = _KIND_NAMES.get(kind)
+    names: dict[str, set[str]] = {}
+    for key, (value_type, is_list) in types:
+        name = _TYPE_NAMES.get(value_type)
         if name is not None:
-            found.setdefault(key, set()).add(f"{name}_list" if is_list else name)
-    return found
+            names.setdefault(key, set()).add(f"{name}_list" if is_list else name)
+    return names
 
 
 def _type_of(value: object) -> tuple[type, bool]:
@@ -259,7 +264,7 @@ def _type_of(value: object) -> tuple[type, bool]:
     return value.__class__, False
 
 
-_KIND_NAMES: dict[type, str] = {
+_TYPE_NAMES: dict[type, str] = {
     bool: ColumnType.BOOL,
     int: ColumnType.INT,
     float: ColumnType.FLOAT,
@@ -268,18 +273,15 @@ _KIND_NAMES: dict[type, str] = {
 }
 
 Evaluate = Callable[[], tuple[int, int, list[str]]]
-"""Log position of a view, the operations up to there, and the ids that a filter chose in it."""
+"""Returns the log position of a snapshot, the operations up to there, and the ids that match in it."""
 
 
 def delete_where(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: Evaluate) -> CountResult:
-    """Delete the records that `evaluate` chooses, exactly as of the position they are deleted at."""
-    pause = _FIRST_PAUSE_SECONDS
-    for _ in range(_MAX_ATTEMPTS):
-        applied, ops, ids = evaluate()
+    """Delete the records that match in `evaluate`, exactly as of the log position of the delete. Raises Busy."""
+    for _ in attempts(stores.system, _APPENDS):
+        applied_seq, ops, ids = evaluate()
         if not ids:
-            return CountResult(0, applied)
-        if append_exactly_at(stores, end, collection_id, Batch(Op.DELETE, ids), applied + 1, ops=ops):
-            return CountResult(len(ids), applied + 1)
-        stores.system.sleep(pause * stores.system.random.random())
-        pause = min(2 * pause, _LAST_PAUSE_SECONDS)
+            return CountResult(0, applied_seq)
+        if append_exactly_at(stores, end, collection_id, Batch(Op.DELETE, ids), applied_seq + 1, ops=ops):
+            return CountResult(len(ids), applied_seq + 1)
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
