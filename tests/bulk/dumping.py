@@ -36,7 +36,7 @@ def opened(path: Path, clock: Clock | None = None) -> Iterator[Stores]:
 
 
 def vault(folder: Path) -> DumpStore:
-    return DumpStore(*open_backup_target(str(folder / "copy"), Settings(), System(), make=True), "copy")
+    return DumpStore(*open_backup_target(str(folder / "copy"), Settings(), System(), create=True), "copy")
 
 
 def database(stores: Stores, name: str = "default_database") -> Database:
@@ -73,7 +73,7 @@ def contents(stores: Stores, name: str = "default_database") -> dict[str, tuple[
     """All that can be asked of a database's collections."""
     side = LocalEndpoint(stores, Engine(stores))
     return {
-        each.name: (each.schema, each.metadata, each.dimension, everything(side.contents(each)))
+        each.name: (each.schema, each.metadata, each.dimension, everything(side.read(each)))
         for each in side.collections("default_tenant", name)
     }
 

@@ -194,7 +194,7 @@ class Place:
     def imported(self, path: Path, said: Sidecar | None = None, *, again: bool = False) -> ImportResult:
         source = file_source(path)
         assert source is not None
-        return import_file(self.site, source, TARGET, said, NullListener(), again=again)
+        return import_file(self.site, source, TARGET, said, NullListener(), force=again)
 
     def scope(self, name: str = TARGET.collection) -> Scope:
         made = self.engine.get_collection(TARGET.tenant, TARGET.database, name)

@@ -13,8 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from afterglow.bulk.dump import layout
-from afterglow.bulk.dump.create import save
-from afterglow.bulk.dump.load import restore
+from afterglow.bulk.dump.create import create_dump
+from afterglow.bulk.dump.load import load_dump
 from afterglow.bulk.endpoint import CollectionInfo
 from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.catalog import Catalog, collections
@@ -33,11 +33,11 @@ from tests.support.stores import quick_folder
 
 def test_all_of_it_comes_back(stores: Stores, other: Stores, folder: Path) -> None:
     scope = fill(stores)
-    report = save(stores, database(stores), vault(folder))
+    report = create_dump(stores, database(stores), vault(folder))
     assert report.collections == 3
     assert report.new == report.objects > 5
-    made = restore(other, vault(folder), *PLACE)
-    assert (made.made, made.before) == (3, 0)
+    made = load_dump(other, vault(folder), *PLACE)
+    assert (made.loaded, made.already_present) == (3, 0)
     assert contents(other) == contents(stores)
     assert problems(other) == []
     ours, theirs = (collections.by_name(each.table, database(each), "everything") for each in (stores, other))
@@ -74,15 +74,15 @@ def test_anything_comes_back(drawn: list[Records], data: st.DataObject) -> None:
         stores, other = (stack.enter_context(opened(folder / name)) for name in ("data", "other"))
         side = LocalEndpoint(stores, Engine(stores))
         for number, records in enumerate(drawn):
-            made = side.make(CollectionInfo("", *PLACE, f"number{number}", metadata={"n": number}))
+            made = side.create_collection(CollectionInfo("", *PLACE, f"number{number}", metadata={"n": number}))
             if records.ids:
                 side.add(made, records)
                 if data.draw(st.booleans()):
                     found = Scope(*PLACE, named_id(stores, f"number{number}"))
                     fold(stores, found)
                     Engine(stores).write(found, Batch(Op.DELETE, records.ids[:1]))
-        save(stores, database(stores), vault(folder))
-        restore(other, vault(folder), *PLACE)
+        create_dump(stores, database(stores), vault(folder))
+        load_dump(other, vault(folder), *PLACE)
         assert contents(other) == contents(stores)
         assert problems(other) == []
 
@@ -95,41 +95,41 @@ def named_id(stores: Stores, name: str) -> UUID:
 
 def test_into_another_database_beside_the_first(stores: Stores, folder: Path) -> None:
     fill(stores)
-    save(stores, database(stores), vault(folder))
+    create_dump(stores, database(stores), vault(folder))
     with pytest.raises(AlreadyExists, match="'empty' is there already in database 'default_database'"):
-        restore(stores, vault(folder), *PLACE)
-    restore(stores, vault(folder), "default_tenant", "again")
+        load_dump(stores, vault(folder), *PLACE)
+    load_dump(stores, vault(folder), "default_tenant", "again")
     assert contents(stores, "again") == contents(stores)
-    assert restore(stores, vault(folder), "default_tenant", "again").before == 3
-    restore(stores, vault(folder), "new_tenant", "again")
+    assert load_dump(stores, vault(folder), "default_tenant", "again").already_present == 3
+    load_dump(stores, vault(folder), "new_tenant", "again")
     assert problems(stores) == []
 
 
 def test_what_is_there_is_not_copied_again_and_leftovers_go(stores: Stores, folder: Path) -> None:
     scope = fill(stores)
-    first = save(stores, database(stores), vault(folder))
-    assert save(stores, database(stores), vault(folder)).new == 0
+    first = create_dump(stores, database(stores), vault(folder))
+    assert create_dump(stores, database(stores), vault(folder)).new == 0
     write(stores, scope, 100, 9)
-    second = save(stores, database(stores), vault(folder))
+    second = create_dump(stores, database(stores), vault(folder))
     # One entry more: its batch and another log, and nothing of the segments.
     assert (second.new, second.removed) == (2, 0)
     assert second.objects == first.objects + 1
     vault(folder).objects.put("objects/leftover", b"of an interrupted run")
     later = replace(stores, system=replace(stores.system, now=lambda: System().now() + 3 * 24 * 3600))
-    assert save(later, database(stores), vault(folder)).removed == 2
+    assert create_dump(later, database(stores), vault(folder)).removed == 2
     with opened(folder / "third") as third:
-        restore(third, vault(folder), *PLACE)
+        load_dump(third, vault(folder), *PLACE)
         assert contents(third) == contents(stores)
 
 
 def test_forks_share_what_they_share(stores: Stores, other: Stores, folder: Path) -> None:
     scope = fill(stores)
-    before = save(stores, database(stores), vault(folder)).objects
+    before = create_dump(stores, database(stores), vault(folder)).objects
     Engine(stores).fork(scope, "forked")
-    assert save(stores, database(stores), vault(folder)).objects == before
+    assert create_dump(stores, database(stores), vault(folder)).objects == before
     Engine(stores).delete_collection(*PLACE, "everything")
-    save(stores, database(stores), vault(folder))
-    restore(other, vault(folder), *PLACE)
+    create_dump(stores, database(stores), vault(folder))
+    load_dump(other, vault(folder), *PLACE)
     assert sorted(contents(other)) == ["empty", "forked", "tail"]
     assert contents(other) == contents(stores)
 
@@ -137,22 +137,22 @@ def test_forks_share_what_they_share(stores: Stores, other: Stores, folder: Path
 def test_a_place_holds_one_database(stores: Stores, folder: Path) -> None:
     fill(stores)
     Catalog(stores.table, stores.system).create_database("default_tenant", "second")
-    save(stores, database(stores), vault(folder))
+    create_dump(stores, database(stores), vault(folder))
     with pytest.raises(AlreadyExists, match="copy holds a backup of database 'default_database'"):
-        save(stores, database(stores, "second"), vault(folder))
+        create_dump(stores, database(stores, "second"), vault(folder))
 
 
 def test_what_is_no_copy(stores: Stores, folder: Path) -> None:
     with pytest.raises(NotFound, match=r"no finished backup of a database, there is no backup\.json"):
-        restore(stores, vault(folder), *PLACE)
+        load_dump(stores, vault(folder), *PLACE)
     with pytest.raises(NotFound, match="there is no such directory"):
-        open_backup_target(str(folder / "nowhere"), Settings(), System(), make=False)
+        open_backup_target(str(folder / "nowhere"), Settings(), System(), create=False)
     assert not (folder / "nowhere").exists()
 
 
 def test_the_list_is_readable_by_people(stores: Stores, folder: Path) -> None:
     fill(stores)
-    save(stores, database(stores), vault(folder))
+    create_dump(stores, database(stores), vault(folder))
     body = (folder / "copy" / "backup.json").read_bytes().splitlines()[0]
     value = orjson.loads(body)
     assert (value["tenant"], value["database"]) == PLACE

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from afterglow.bulk import export as exporting
-from afterglow.bulk.dump.create import save
+from afterglow.bulk.dump.create import create_dump
 from afterglow.bulk.dump.layout import DumpStore
-from afterglow.bulk.dump.load import restore
+from afterglow.bulk.dump.load import load_dump
 from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.catalog import Catalog, collections
 from afterglow.collection import Engine
@@ -37,17 +37,17 @@ def test_from_a_directory_by_a_bucket_to_an_account_and_back(made: aws.Made, fol
     system = System()
     with opened(folder / "data") as stores:
         fill(stores)
-        bucket = DumpStore(*open_backup_target(f"s3://{made.bucket}/copies/one/", settings, system, make=True), "s3")
-        assert bucket.index == "copies/one/backup.json"
-        assert save(stores, database(stores), bucket).new > 5
-        assert save(stores, database(stores), bucket).new == 0
+        bucket = DumpStore(*open_backup_target(f"s3://{made.bucket}/copies/one/", settings, system, create=True), "s3")
+        assert bucket.index_key == "copies/one/backup.json"
+        assert create_dump(stores, database(stores), bucket).new > 5
+        assert create_dump(stores, database(stores), bucket).new == 0
         remote = account(made, folder)
-        assert restore(remote, bucket, *PLACE).made == 3
+        assert load_dump(remote, bucket, *PLACE).loaded == 3
         assert contents(remote) == contents(stores)
         assert problems(remote) == []
-        save(remote, database(remote), vault(folder))
+        create_dump(remote, database(remote), vault(folder))
         with opened(folder / "back") as back:
-            restore(back, vault(folder), *PLACE)
+            load_dump(back, vault(folder), *PLACE)
             assert contents(back) == contents(stores)
             assert problems(back) == []
             for name in READERS:
@@ -70,8 +70,8 @@ def test_verification_of_an_account(made: aws.Made, folder: Path) -> None:
     Catalog(remote.table, remote.system).create_database("default_tenant", "harmed")
     with opened(folder / "data") as stores:
         fill(stores)
-        save(stores, database(stores), vault(folder))
-    restore(remote, vault(folder), "default_tenant", "harmed")
+        create_dump(stores, database(stores), vault(folder))
+    load_dump(remote, vault(folder), "default_tenant", "harmed")
     assert problems(remote) == []
     scope = collections.by_name(remote.table, database(remote, "harmed"), "everything")
     assert scope is not None
@@ -86,4 +86,4 @@ def test_verification_of_an_account(made: aws.Made, folder: Path) -> None:
 @pytest.mark.parametrize("where", ["s3://", "s3:///prefix"])
 def test_what_is_no_bucket(where: str) -> None:
     with pytest.raises(InvalidArgument, match="expected s3://bucket/prefix"):
-        open_backup_target(where, Settings(), System(), make=True)
+        open_backup_target(where, Settings(), System(), create=True)

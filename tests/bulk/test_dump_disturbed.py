@@ -7,8 +7,8 @@ from unittest import mock
 
 import pytest
 
-from afterglow.bulk.dump.create import save
-from afterglow.bulk.dump.load import restore
+from afterglow.bulk.dump.create import create_dump
+from afterglow.bulk.dump.load import load_dump
 from afterglow.catalog import Catalog, deletions
 from afterglow.collection import Engine
 from afterglow.errors import Corrupt, Unavailable
@@ -22,7 +22,7 @@ from tests.support.stores import Clock, made_faulty, new_collection, stores_at
 
 def test_a_damaged_copy_makes_nothing(stores: Stores, other: Stores, folder: Path) -> None:
     fill(stores)
-    save(stores, database(stores), vault(folder))
+    create_dump(stores, database(stores), vault(folder))
     copy = folder / "copy"
     for harmed in sorted((copy / "objects").iterdir()):
         whole = harmed.read_bytes()
@@ -32,13 +32,13 @@ def test_a_damaged_copy_makes_nothing(stores: Stores, other: Stores, folder: Pat
                 harmed.write_bytes(damage)
             name = f"damaged{len(Catalog(other.table, other.system).list_databases('default_tenant'))}"
             with pytest.raises(Corrupt, match=harmed.name):
-                restore(other, vault(folder), "default_tenant", name)
+                load_dump(other, vault(folder), "default_tenant", name)
             harmed.write_bytes(whole)
     assert problems(other) == []
     index_file = copy / "backup.json"
     index_file.write_bytes(index_file.read_bytes().replace(b"everything", b"everythinG"))
     with pytest.raises(Corrupt, match=r"backup\.json does not match"):
-        restore(other, vault(folder), *PLACE)
+        load_dump(other, vault(folder), *PLACE)
 
 
 def test_damage_in_the_source_is_not_copied(stores: Stores, folder: Path) -> None:
@@ -46,14 +46,14 @@ def test_damage_in_the_source_is_not_copied(stores: Stores, folder: Path) -> Non
     harmed = next((folder / "data" / "objects").glob("*/segments/*/vectors"))
     harmed.write_bytes(harmed.read_bytes()[:-1] + b"\xff")
     with pytest.raises(Corrupt, match="vectors does not match its checksum"):
-        save(stores, database(stores), vault(folder))
+        create_dump(stores, database(stores), vault(folder))
     assert not (folder / "copy" / "backup.json").exists()
 
 
 def test_a_save_that_is_killed_anywhere_is_run_again(stores: Stores, folder: Path) -> None:
     """And the copy that was there before stays whole."""
     scope = fill(stores)
-    save(stores, database(stores), vault(folder))
+    create_dump(stores, database(stores), vault(folder))
     old = contents(stores)
     write(stores, scope, 60, 12, text="y" * 500)
     fold(stores, scope)
@@ -63,11 +63,11 @@ def test_a_save_that_is_killed_anywhere_is_run_again(stores: Stores, folder: Pat
         held = vault(folder)
         faulty = made_faulty(replace(stores, objects=held.objects), faults).objects
         try:
-            save(stores, database(stores), replace(held, objects=faulty))
+            create_dump(stores, database(stores), replace(held, objects=faulty))
         except Crash:
             if step % 3 == 0:
                 with opened(folder / f"old{step}") as third:
-                    restore(third, vault(folder), *PLACE)
+                    load_dump(third, vault(folder), *PLACE)
                     assert contents(third) in (old, contents(stores))
             continue
         break
@@ -75,18 +75,18 @@ def test_a_save_that_is_killed_anywhere_is_run_again(stores: Stores, folder: Pat
         raise AssertionError("it never came to an end")
     assert step > 5
     with opened(folder / "new") as third:
-        restore(third, vault(folder), *PLACE)
+        load_dump(third, vault(folder), *PLACE)
         assert contents(third) == contents(stores)
 
 
 def test_a_restore_that_is_killed_anywhere_is_run_again_and_leaves_nothing(stores: Stores, folder: Path) -> None:
     fill(stores)
-    save(stores, database(stores), vault(folder))
+    create_dump(stores, database(stores), vault(folder))
     for step in range(1, 200):
         clock = Clock()
         with opened(folder / f"target{step}", clock) as target:
             try:
-                restore(
+                load_dump(
                     made_faulty(target, Faults(nth(step, Fault.CRASH_BEFORE if step % 2 else Fault.CRASH_AFTER))),
                     vault(folder),
                     *PLACE,
@@ -95,9 +95,9 @@ def test_a_restore_that_is_killed_anywhere_is_run_again_and_leaves_nothing(store
             except Crash:
                 ended = False
             assert problems(target) == []
-            report = restore(target, vault(folder), *PLACE) if not ended else None
+            report = load_dump(target, vault(folder), *PLACE) if not ended else None
             assert contents(target) == contents(stores)
-            assert report is None or report.made + report.before == 3
+            assert report is None or report.loaded + report.already_present == 3
             clock.skipped += 25 * 3600
             purge_dropped(target)
             purge_dropped(target)
@@ -113,7 +113,7 @@ def test_a_restore_that_is_killed_anywhere_is_run_again_and_leaves_nothing(store
 
 def test_a_restore_that_takes_longer_than_its_note(stores: Stores, other: Stores, folder: Path) -> None:
     fill(stores)
-    save(stores, database(stores), vault(folder))
+    create_dump(stores, database(stores), vault(folder))
     finish = deletions.commit_write
 
     def too_late(note: deletions.DeletionRecord) -> Delete:
@@ -121,7 +121,7 @@ def test_a_restore_that_takes_longer_than_its_note(stores: Stores, other: Stores
         return finish(note)
 
     with mock.patch.object(deletions, "finish", too_late), pytest.raises(Unavailable, match="took too long"):
-        restore(other, vault(folder), *PLACE)
+        load_dump(other, vault(folder), *PLACE)
     assert contents(other) == {}
 
 
@@ -148,9 +148,9 @@ def test_beside_writers_and_an_indexer(stores: Stores, other: Stores, folder: Pa
     thread.start()
     copied = 0
     while not done.is_set() or not copied:
-        save(stores, database(stores), vault(folder))
+        create_dump(stores, database(stores), vault(folder))
         name = f"copy{copied}"
-        restore(other, vault(folder), "default_tenant", name)
+        load_dump(other, vault(folder), "default_tenant", name)
         (records,) = (each[-1] for each in contents(other, name).values())
         assert [each[0] for each in records] == [str(number) for number in range(len(records))]
         assert len(records) % 30 == 0
@@ -173,6 +173,6 @@ def test_a_dropped_collection_is_left_out(stores: Stores, other: Stores, folder:
         return get(key, *more)
 
     with mock.patch.object(stores.objects, "get", get_and_drop):
-        assert save(stores, database(stores), vault(folder)).collections == 2
-    restore(other, vault(folder), *PLACE)
+        assert create_dump(stores, database(stores), vault(folder)).collections == 2
+    load_dump(other, vault(folder), *PLACE)
     assert sorted(contents(other)) == ["empty", "tail"]

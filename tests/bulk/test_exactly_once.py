@@ -21,7 +21,7 @@ from tests.support.stores import quick_folder
 
 OF = sample(24, 4)
 SETTINGS = replace(TINY, import_range_bytes=900, log_inline_max_bytes=100)
-SAID = sidecar.of_json({"batch_size": 4})
+SAID = sidecar.from_json({"batch_size": 4})
 BAD = b'{"id": "bad"}\n'
 
 
@@ -89,7 +89,7 @@ def test_failures_all_over(seed: int, tmp_path: Path) -> None:
 def planned(at: Place, path: Path) -> tuple[Plan, Source]:
     source = file_source(path)
     assert source is not None
-    plan = planner.make(source, TARGET, SAID, at.site.sink, settings=SETTINGS, system=at.site.system)
+    plan = planner.make_plan(source, TARGET, SAID, at.site.sink, settings=SETTINGS, system=at.site.system)
     return at.site.store.begin(plan), source
 
 
@@ -104,12 +104,12 @@ def test_two_on_one_range_take_turns(tmp_path: Path) -> None:
             if nested[0] < 3:
                 nested[0] += 1
                 range_import.import_range(
-                    at.site, plan, source, progress.number, goes_on=lambda: nested[0] % 2 == 0, told=other
+                    at.site, plan, source, progress.number, should_continue=lambda: nested[0] % 2 == 0, on_progress=other
                 )
 
         for number in range(len(plan.ranges)):
             nested[0] = 0
-            assert range_import.import_range(at.site, plan, source, number, told=other) is Outcome.DONE
+            assert range_import.import_range(at.site, plan, source, number, on_progress=other) is Outcome.DONE
         receipt = at.site.store.finish(plan)
         assert (receipt.state, receipt.rows, receipt.rejected) == ("done", len(OF.ids), 1)
         assert at.contents() == expected(OF)
@@ -133,7 +133,7 @@ def test_an_invocation_believed_dead_writes_nothing_over_what_came_after(tmp_pat
             write(*arguments)  # type: ignore[arg-type]
 
         class Late:
-            most_rows = at.site.sink.most_rows
+            max_rows = at.site.sink.max_rows
             open = staticmethod(at.site.sink.open)
             write = staticmethod(late)
 
@@ -151,7 +151,7 @@ def test_time_runs_out_and_another_goes_on(tmp_path: Path) -> None:
         plan, source = planned(at, path)
         rounds = 0
         for number in range(len(plan.ranges)):
-            while range_import.import_range(at.site, plan, source, number, goes_on=lambda: False) is Outcome.UNFINISHED:
+            while range_import.import_range(at.site, plan, source, number, should_continue=lambda: False) is Outcome.UNFINISHED:
                 rounds += 1
         assert rounds >= 2
         assert at.site.store.finish(plan).rows == len(OF.ids)
@@ -165,7 +165,7 @@ def test_every_format_goes_on_where_it_was(name: str, tmp_path: Path) -> None:
     with place(SETTINGS) as at:
         plan, source = planned(at, path)
         for number in range(len(plan.ranges)):
-            while range_import.import_range(at.site, plan, source, number, goes_on=lambda: False) is Outcome.UNFINISHED:
+            while range_import.import_range(at.site, plan, source, number, should_continue=lambda: False) is Outcome.UNFINISHED:
                 pass
         assert at.site.store.finish(plan).rows == len(OF.ids)
         assert at.contents() == expected(OF)

@@ -50,7 +50,7 @@ READERS = {"moved.jsonl": read_lines, "moved.jsonl.gz": read_lines, "moved.parqu
 
 
 def filled(local: LocalEndpoint, records: Records, like: CollectionInfo = LIKE) -> CollectionInfo:
-    made = local.make(like)
+    made = local.create_collection(like)
     if records.ids:
         local.add(made, records)
     found = local.find(like.tenant, like.database, like.name)
@@ -68,8 +68,8 @@ def test_a_file_holds_what_the_collection_does(records: Records) -> None:
         local = LocalEndpoint(stores, engine)
         found = filled(local, records)
         wanted = plain(records)
-        assert everything(local.contents(found)) == wanted
-        assert everything(local.contents(found, offset=3)) == wanted[3:]
+        assert everything(local.read(found)) == wanted
+        assert everything(local.read(found, offset=3)) == wanted[3:]
         for name, read in READERS.items():
             file = folder / name
             assert exporting.export(local, found, file, System(), ignored) == len(records.ids)
@@ -123,13 +123,13 @@ def test_refusals(local: LocalEndpoint, tmp_path: Path) -> None:
     with pytest.raises(AlreadyExists, match=r"there\.jsonl is there already"):
         exporting.export(local, found, tmp_path / "there.jsonl", System(), ignored)
     with pytest.raises(InvalidArgument, match=r"file\.csv ends neither in"):
-        exporting.check(tmp_path / "file.csv")
+        exporting.check_target(tmp_path / "file.csv")
     with (
         mock.patch("afterglow.bulk.formats.parquet.find_spec", return_value=None),
         pytest.raises(InvalidArgument, match=r"pip install 'afterglow\[parquet\]'"),
     ):
-        exporting.check(tmp_path / "file.parquet")
-    exporting.check(tmp_path / "file.parquet")
+        exporting.check_target(tmp_path / "file.parquet")
+    exporting.check_target(tmp_path / "file.parquet")
 
 
 def test_equal_collections_make_equal_files(local: LocalEndpoint, tmp_path: Path) -> None:

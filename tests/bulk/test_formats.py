@@ -82,7 +82,7 @@ def test_rows_without_an_id_get_the_same_one_each_time(tmp_path: Path) -> None:
     of = sample(20)
     for write, name in ((files.write_jsonl, "records.jsonl"), (files.write_pyarrow, "records.parquet")):
         path = write(of, tmp_path)
-        said = sidecar.of_json({"columns": {"id": "no such key"}}) if name.endswith("jsonl") else None
+        said = sidecar.from_json({"columns": {"id": "no such key"}}) if name.endswith("jsonl") else None
         if said is None:
             path = files.write_pyarrow(replace(of, ids=[None] * 20), tmp_path)  # type: ignore[list-item]
         with place() as at:

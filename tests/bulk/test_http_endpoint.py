@@ -53,20 +53,20 @@ def test_all_of_a_side(remote: HttpEndpoint) -> None:
         "", "some tenant", "some.database", "moved", {"hnsw": {"space": "ip"}}, metadata={"a": 1, "b": 1.5}
     )
     for _ in range(2):
-        remote.make_database(like.tenant, like.database)
+        remote.create_database(like.tenant, like.database)
     assert remote.databases(like.tenant) == [like.database]
     assert remote.find(like.tenant, like.database, like.name) is None
-    made = remote.make(like)
+    made = remote.create_collection(like)
     with pytest.raises(AlreadyExists):
-        remote.make(like)
+        remote.create_collection(like)
     assert made.configuration["hnsw"]["space"] == "ip"
     assert made.metadata == like.metadata
     assert remote.find(like.tenant, like.database, like.name) == made
     assert remote.find(like.tenant, like.database, made.id) is None
-    assert everything(remote.contents(made)) == []
+    assert everything(remote.read(made)) == []
     wanted = records(200)
-    for start in range(0, 200, remote.rows):
-        rows = slice(start, start + remote.rows)
+    for start in range(0, 200, remote.max_rows):
+        rows = slice(start, start + remote.max_rows)
         remote.add(
             made,
             Records(
@@ -78,20 +78,20 @@ def test_all_of_a_side(remote: HttpEndpoint) -> None:
             ),
         )
     assert remote.count(made) == 200
-    assert everything(remote.contents(made)) == plain(wanted)
-    assert everything(remote.contents(made, offset=150)) == plain(wanted)[150:]
+    assert everything(remote.read(made)) == plain(wanted)
+    assert everything(remote.read(made, offset=150)) == plain(wanted)[150:]
     got = remote.get(made, ["id 3", "nosuch", "id 180"])
     assert plain(got) == [plain(wanted)[3], plain(wanted)[180]]
     (listed,) = remote.collections(like.tenant, like.database)
     assert (listed.name, listed.dimension) == ("moved", 8)
-    remote.make(CollectionInfo("", like.tenant, like.database, "again", schema=listed.schema, metadata=listed.metadata))
+    remote.create_collection(CollectionInfo("", like.tenant, like.database, "again", schema=listed.schema, metadata=listed.metadata))
     again = remote.find(like.tenant, like.database, "again")
     assert again is not None
     assert again.schema == listed.schema
 
 
 def test_a_record_that_is_too_large_alone(remote: HttpEndpoint) -> None:
-    made = remote.make(CollectionInfo("", "default_tenant", "default_database", "large"))
+    made = remote.create_collection(CollectionInfo("", "default_tenant", "default_database", "large"))
     with pytest.raises(TooLarge):
         remote.add(made, Records(["a", "b"], np.ones((2, 2), dtype=np.float32), documents=["x" * 9000, "y"]))
 
@@ -102,7 +102,7 @@ def test_refusals_are_the_librarys(server: Server, remote: HttpEndpoint) -> None
             CollectionInfo("00000000-0000-4000-8000-000000000000", "default_tenant", "default_database", "none")
         )
     with pytest.raises(InvalidArgument, match="answered 400: "):
-        remote.make(CollectionInfo("", "default_tenant", "default_database", "x"))
+        remote.create_collection(CollectionInfo("", "default_tenant", "default_database", "x"))
 
 
 @pytest.mark.parametrize("url", ["ftp://host", "localhost:8000", "http://", "data"])

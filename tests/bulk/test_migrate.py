@@ -16,7 +16,7 @@ from afterglow.bulk.chroma_client import ChromaConnection
 from afterglow.bulk.endpoint import CollectionInfo
 from afterglow.bulk.http_endpoint import HttpEndpoint
 from afterglow.bulk.local_endpoint import LocalEndpoint
-from afterglow.bulk.migrate import MigrationFilter, MigrationReport, move
+from afterglow.bulk.migrate import MigrationFilter, MigrationReport, migrate
 from afterglow.collection.types import Records
 from afterglow.errors import InvalidArgument, NotFound, Unavailable
 from afterglow.settings import System
@@ -39,7 +39,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(filled: Path) -> Iterator[str]:
-    with chroma_server.served(filled, System()) as served:
+    with chroma_server.serve(filled, System()) as served:
         yield served
 
 
@@ -57,7 +57,7 @@ def nothing(*_: object) -> None:
 def moved(
     source: HttpEndpoint, target: LocalEndpoint | HttpEndpoint, wanted: MigrationFilter = ALL
 ) -> dict[str, MigrationReport]:
-    return {str(each.of): each for each in move(source, target, wanted, nothing)}
+    return {str(each.collection): each for each in migrate(source, target, wanted, nothing)}
 
 
 NAMES = [
@@ -80,10 +80,10 @@ def test_all_of_it_arrives_in_a_directory(source: HttpEndpoint, local: LocalEndp
     assert found[NAMES[2]].records == 698
     assert found[NAMES[2]].sampled == 500
     for each in found.values():
-        ours = local.find(each.of.tenant, each.of.database, each.of.name)
+        ours = local.find(each.collection.tenant, each.collection.database, each.collection.name)
         assert ours is not None
-        assert everything(local.contents(ours)) == everything(source.contents(each.of))
-        assert (ours.configuration, ours.metadata) == (each.of.configuration, each.of.metadata)
+        assert everything(local.read(ours)) == everything(source.read(each.collection))
+        assert (ours.configuration, ours.metadata) == (each.collection.configuration, each.collection.metadata)
     schematic = local.find("default_tenant", "default_database", "schematic")
     assert schematic is not None
     assert schematic.schema is not None
@@ -142,12 +142,12 @@ def test_what_was_interrupted_is_continued(source: HttpEndpoint, local: LocalEnd
     with pytest.raises(Unavailable, match="on purpose"):
         moved(source, Failing(local, 3, done=done), wanted)  # type: ignore[arg-type]
     (found,) = moved(source, local, wanted).values()
-    assert (found.before, found.records, found.differences) == (270 if done else 180, 698, [])
+    assert (found.already_present, found.records, found.differences) == (270 if done else 180, 698, [])
     ours = local.find("default_tenant", "default_database", "everything")
     assert ours is not None
-    assert everything(local.contents(ours)) == everything(source.contents(found.of))
+    assert everything(local.read(ours)) == everything(source.read(found.collection))
     (again,) = moved(source, local, wanted).values()
-    assert (again.before, again.differences) == (698, [])
+    assert (again.already_present, again.differences) == (698, [])
 
 
 def test_parts_of_it(source: HttpEndpoint, local: LocalEndpoint) -> None:
@@ -159,7 +159,7 @@ def test_parts_of_it(source: HttpEndpoint, local: LocalEndpoint) -> None:
 
 def test_what_is_not_the_beginning_of_the_source_is_left_alone(source: HttpEndpoint, local: LocalEndpoint) -> None:
     like = CollectionInfo("", "default_tenant", "default_database", "everything")
-    made = local.make(like)
+    made = local.create_collection(like)
     vectors = np.ones((2, chroma.DIMENSION), dtype=np.float32)
     local.add(made, Records(["ключ-0000", "another"], vectors))
     with pytest.raises(InvalidArgument, match=r"record 2, 'another', is not that of the source"):
@@ -173,7 +173,7 @@ def test_differences_are_told(source: HttpEndpoint, local: LocalEndpoint) -> Non
         "", "default_tenant", "default_database", "bare", {"hnsw": {"space": "l2"}}, metadata={"x": 1}
     )
     vectors = np.array([[0.5] * 3, [9] * 3], dtype=np.float32)
-    local.add(local.make(like), Records(["a", "b"], vectors, documents=["said", None]))
+    local.add(local.create_collection(like), Records(["a", "b"], vectors, documents=["said", None]))
     (found,) = moved(source, local, MigrationFilter(collection="bare")).values()
     told = "\n".join(found.differences)
     assert '"space":"ip"' in told
@@ -190,7 +190,7 @@ def test_types_of_numbers_are_kept_apart() -> None:
 @pytest.mark.slow
 def test_a_directory_that_is_damaged(tmp_path: Path) -> None:
     (tmp_path / chroma_server.TABLE).write_bytes(b"not a table" * 100)
-    with pytest.raises(Unavailable, match="could not open"), chroma_server.served(tmp_path, System()):
+    with pytest.raises(Unavailable, match="could not open"), chroma_server.serve(tmp_path, System()):
         pass
 
 

@@ -100,9 +100,9 @@ def test_record_by_record(theirs: Server, moved: Path, records: corpus.Corpus) -
         assert wanted is not None
         assert found is not None
         assert (found.configuration, found.metadata) == (wanted.configuration, wanted.metadata)
-        ours = (each for page in target.contents(found).pages for each in plain(page))
+        ours = (each for page in target.read(found).pages for each in plain(page))
         count = 0
-        for page in source.contents(wanted).pages:
+        for page in source.read(wanted).pages:
             for each in plain(page):
                 assert each == next(ours)
                 count += 1
@@ -140,7 +140,7 @@ def test_as_a_file(moved: Path, tmp_path: Path, ending: str) -> None:
         for side in (one, other):
             found = side.find(*PLACE, "packages")
             assert found is not None
-            pages.append(each for page in side.contents(found).pages for each in plain(page))
+            pages.append(each for page in side.read(found).pages for each in plain(page))
         assert sorted(pages[0]) == sorted(pages[1])
 
 
@@ -151,7 +151,7 @@ def test_as_a_copy_of_its_database(moved: Path, tmp_path: Path) -> None:
     assert "sound" in afterglow("verify", "--path", str(again))
     with local(moved) as one, local(again) as other:
         found = [side.find(*PLACE, "packages") for side in (one, other)]
-        pages = [side.contents(each).pages for side, each in zip((one, other), found, strict=True) if each is not None]
+        pages = [side.read(each).pages for side, each in zip((one, other), found, strict=True) if each is not None]
         for left, right in zip(*pages, strict=True):
             assert plain(left) == plain(right)
 

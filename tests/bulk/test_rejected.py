@@ -22,21 +22,28 @@ BAD_LINES: list[tuple[bytes, str]] = [
     (b'{"id": "", "embedding": [0,0,0,0,0,0,0,0]}', "the id is empty"),
     (b'{"id": 1.5, "embedding": [0,0,0,0,0,0,0,0]}', "the id is neither"),
     (b'{"id": "x", "embedding": [1, 2]}', "the embedding has 2 dimensions, the collection has 8"),
-    (b'{"id": "x", "embedding": [0,0,0,"0",0,0,0,0]}', "no number"),
+    (b'{"id": "x", "embedding": [0,0,0,"0",0,0,0,0]}', "not a number"),
+    (b'{"id": "x", "embedding": [true,0,0,0,0,0,0,0]}', "not a number"),
     (b'{"id": "x", "embedding": [1e39,0,0,0,0,0,0,0]}', "beyond 32 bits"),
-    (b'{"id": "x", "embedding": {"a": 1}}', "the embedding is no list"),
+    (b'{"id": "x", "embedding": {"a": 1}}', "the embedding is not a list"),
     (b'{"id": "x", "embedding": "AAAA"}', "the embedding has 0.75 dimensions"),
     (b'{"id": "x", "embedding": "!"}', "neither a list nor base64"),
-    (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "document": 5}', "the document is no string"),
+    (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "document": 5}', "the document is not a string"),
     (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": 5}', "metadata is no object"),
     (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": {"a": {"b": 1}}}', "metadata key 'a' holds"),
-    (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": {"a": ["b", 1]}}', "a list of several kinds"),
+    (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": {"a": ["b", 1]}}', "a list of several types"),
     (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": {"#a": 1}}', "begins with '#'"),
     (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": {"chroma:a": 1}}', "reserved"),
     (
         b'{"id":"x","embedding":[0,0,0,0,0,0,0,0],"metadata":{"s":{"#type":"sparse_vector","indices":[2,1],"values":[1,1]}}}',
-        "a sparse vector that is not sound",
+        "an invalid sparse vector: its indices do not ascend",
     ),
+    (
+        b'{"id":"x","embedding":[0,0,0,0,0,0,0,0],"metadata":{"s":{"indices":[1],"values":[1e39]}}}',
+        "an invalid sparse vector: a value is beyond float32",
+    ),
+    (b'{"id": "x", "embedding": "AAAB"}', "the embedding has 0.75 dimensions"),
+    (b'{"id": "x", "embedding": "AB=="}', "neither a list nor base64"),
     (b'{"id": "\xff", "embedding": [0,0,0,0,0,0,0,0]}', "no JSON"),
     (b"x" * 5_000, "the line has more than 4000 bytes"),
 ]
@@ -71,7 +78,7 @@ def test_bad_rows_of_a_csv(tmp_path: Path) -> None:
     lines.insert(6, b'x\xff,"[0,0,0,0,0,0,0,0]",d,s,1,1.5,True')
     path.write_bytes(b"\r\n".join(lines))
     with place() as at:
-        receipt = at.run(path, sidecar.of_json({"types": {"size": "int"}}))
+        receipt = at.run(path, sidecar.from_json({"types": {"size": "int"}}))
         assert (receipt.state, receipt.rows, receipt.rejected) == ("done", 40, 4)
         assert at.contents() == expected(GOOD)
         reasons = [each["reason"] for each in at.errors(receipt)]
@@ -109,7 +116,7 @@ def test_bad_rows_of_a_parquet(tmp_path: Path) -> None:
             7: "the embedding holds null",
             8: "the embedding holds NaN or infinity",
             9: "the id is empty",
-            10: "metadata key 'a' holds what no metadata may: {'b': 1}",
+            10: "metadata key 'a' holds an unsupported value: {'b': 1}",
         }
 
 

@@ -57,7 +57,7 @@ def test_the_collection_is_the_same_again(records: Records, like: CollectionInfo
         engine = Engine(stores)
         engine.catalog.ensure_defaults()
         local = LocalEndpoint(stores, engine)
-        made = local.make(like)
+        made = local.create_collection(like)
         if records.ids:
             local.add(made, records)
         found = local.find(*PLACE, "moved")
@@ -73,7 +73,7 @@ def test_the_collection_is_the_same_again(records: Records, like: CollectionInfo
             )
             again = local.find(*PLACE, f"again{number}")
             assert again is not None
-            assert everything(local.contents(again)) == everything(local.contents(found))
+            assert everything(local.read(again)) == everything(local.read(found))
             assert again.configuration == found.configuration
             assert (again.schema, again.metadata, again.dimension) == (found.schema, found.metadata, found.dimension)
         stores.table.close()

@@ -11,7 +11,7 @@ from afterglow.settings import System
 UNFINISHED = ".unfinished"
 
 
-def refuse_present(path: Path) -> None:
+def require_absent(path: Path) -> None:
     """Raises AlreadyExists where there is a file already: it is not for us to replace."""
     if path.exists():
         raise AlreadyExists(f"{path} is there already")

@@ -44,11 +44,11 @@ def tenants(path: Path) -> list[str]:
 
 
 @contextmanager
-def served(path: Path, system: System) -> Iterator[str]:
+def serve(path: Path, system: System) -> Iterator[str]:
     """A genuine server on the directory, for the length of the block: its url. Raises InvalidArgument, Unavailable."""
     if find_spec("chromadb") is None:
         raise InvalidArgument(
-            "chromadb is not installed, which its directories need: pip install 'afterglow[chromadb]'"
+            "chromadb is not installed, which its directories need: pip install 'afterglow-db[chromadb]'"
         )
     with socket() as probe:
         probe.bind((_HOST, 0))

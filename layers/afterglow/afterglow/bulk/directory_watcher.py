@@ -38,7 +38,7 @@ _QUIET_SECONDS = 2.0
 _RETRY_SECONDS = 15.0
 
 
-class Watcher:
+class DirectoryWatcher:
     """Looks at the `imports` folder of the data directory `path`, which may be made at any time."""
 
     def __init__(self, path: Path, engine: Engine) -> None:
@@ -84,7 +84,7 @@ class Watcher:
     def _ready(self) -> "list[WatchedFile]":
         """Files that were the same for a while."""
         now, seen, ready = self._engine.stores.system.now(), {}, []
-        for each in found_in(self._folder):
+        for each in list_files(self._folder):
             path, version = each.source.path, each.source.version
             before = self._seen.get(path)
             since = before[1] if before is not None and before[0] == version else now
@@ -128,7 +128,7 @@ class WatchedFile:
     target: Target
 
 
-def found_in(folder: Path) -> list[WatchedFile]:
+def list_files(folder: Path) -> list[WatchedFile]:
     """The files of a watched directory, those that only say something of another left out."""
     found = []
     for path in sorted(folder.glob("*/*/*/**/*")):
@@ -141,7 +141,7 @@ def found_in(folder: Path) -> list[WatchedFile]:
     return found
 
 
-def move_aside(folder: Path, found: WatchedFile, receipt: ImportReport) -> None:
+def move_finished(folder: Path, found: WatchedFile, receipt: ImportReport) -> None:
     """Move a file that was imported, or could not be, and what lies beside it for it."""
     path = found.source.path
     into = folder / (DONE if receipt.state == "done" else FAILED) / path.relative_to(folder).parent
@@ -154,4 +154,4 @@ def move_aside(folder: Path, found: WatchedFile, receipt: ImportReport) -> None:
         if each.exists():
             each.replace(target)
     if receipt.state != "done":
-        (into / f"{path.name}.report.json").write_bytes(receipt.encoded())
+        (into / f"{path.name}.report.json").write_bytes(receipt.encode())

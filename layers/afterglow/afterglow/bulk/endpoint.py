@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from afterglow.catalog.index_configuration import is_default_function
 from afterglow.collection.types import Include, Records
 
-EVERYTHING = frozenset({Include.DOCUMENTS, Include.EMBEDDINGS, Include.METADATAS, Include.URIS})
-NOTHING: frozenset[Include] = frozenset()
+ALL_FIELDS = frozenset({Include.DOCUMENTS, Include.EMBEDDINGS, Include.METADATAS, Include.URIS})
+NO_FIELDS: frozenset[Include] = frozenset()
 _LEGACY = "hnsw:"
 
 
@@ -33,7 +33,7 @@ class CollectionInfo:
 class RecordStream:
     """A collection's records in insertion order: how many when they were begun, and pages of them."""
 
-    records: int
+    count: int
     pages: Iterator[Records]
 
 
@@ -41,7 +41,7 @@ class Endpoint(Protocol):
     """One end of a move. Everything raises Unavailable, and what the library raises."""
 
     @property
-    def rows(self) -> int:
+    def max_rows(self) -> int:
         """Records that one write should have, at most."""
 
     def tenants(self) -> list[str]:
@@ -59,16 +59,16 @@ class Endpoint(Protocol):
     def count(self, of: CollectionInfo) -> int:
         """How many records it has."""
 
-    def contents(self, of: CollectionInfo, include: frozenset[Include] = EVERYTHING, offset: int = 0) -> RecordStream:
+    def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
         """Its records from `offset` on, in insertion order."""
 
     def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """Those of these records that there are, in whatever order."""
 
-    def make_database(self, tenant: str, database: str) -> None:
+    def create_database(self, tenant: str, database: str) -> None:
         """Make the tenant and the database, where they are missing."""
 
-    def make(self, like: CollectionInfo) -> CollectionInfo:
+    def create_collection(self, like: CollectionInfo) -> CollectionInfo:
         """Make a collection like this one, of the same name, tenant and database. Raises AlreadyExists."""
 
     def add(self, to: CollectionInfo, records: Records) -> None:

@@ -13,29 +13,29 @@ from afterglow.settings import System
 Writer = Callable[[Path, RecordStream, Callable[[int], None]], int]
 
 
-def check(file: Path) -> None:
+def check_target(file: Path) -> None:
     """Refuse what cannot be written, before anything is read. Raises InvalidArgument, AlreadyExists."""
     _writer(file, None)
     if file.suffix == ".parquet":
-        parquet.check()
-    atomic_file.refuse_present(file)
+        parquet.require_pyarrow()
+    atomic_file.require_absent(file)
 
 
 def export(
-    side: Endpoint, of: CollectionInfo, file: Path, system: System, begun: Callable[[int], Callable[[int], None]]
+    endpoint: Endpoint, collection: CollectionInfo, file: Path, system: System, on_start: Callable[[int], Callable[[int], None]]
 ) -> int:
     """Write the collection; how many records. `begun` is told how many there will be, and then of each page.
 
     Raises what `check` does, StorageFull and OSError; there is no file then.
     """
-    check(file)
-    write = _writer(file, of.dimension)
-    contents = side.contents(of)
-    wrote = begun(contents.records)
+    check_target(file)
+    write = _writer(file, collection.dimension)
+    contents = endpoint.read(collection)
+    wrote = on_start(contents.count)
     with atomic_file.atomic_write(file, system) as scratch:
         count = write(scratch, contents, wrote)
-        with atomic_file.atomic_write(sidecar.path_of(file), system) as beside:
-            beside.write_bytes(sidecar.encode(of))
+        with atomic_file.atomic_write(sidecar.sidecar_path(file), system) as beside:
+            beside.write_bytes(sidecar.encode(collection))
     return count
 
 

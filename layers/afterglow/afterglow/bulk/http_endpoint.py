@@ -10,7 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from afterglow.bulk.chroma_client import ChromaConnection
-from afterglow.bulk.endpoint import EVERYTHING, CollectionInfo, RecordStream, create_request, slice_records
+from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, RecordStream, create_request, slice_records
 from afterglow.collection.types import Include, Records
 from afterglow.errors import AlreadyExists, NotFound, TooLarge
 
@@ -29,7 +29,7 @@ class HttpEndpoint:
         self._connection = connection
         self._tenants = list(tenants)
         limits = connection.call("GET", "/api/v2/pre-flight-checks")
-        self.rows = min(int(limits["max_batch_size"]), _ROWS)
+        self.max_rows = min(int(limits["max_batch_size"]), _ROWS)
         self._page = _PAGE
         self._takes_base64 = bool(limits.get("supports_base64_encoding"))
 
@@ -59,20 +59,20 @@ class HttpEndpoint:
         """How many records it has."""
         return int(self._connection.call("GET", f"{_path(of)}/count"))
 
-    def contents(self, of: CollectionInfo, include: frozenset[Include] = EVERYTHING, offset: int = 0) -> RecordStream:
+    def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
         """Its records, each page of them as it is when it is asked for."""
         return RecordStream(max(self.count(of) - offset, 0), self._pages(of, include, offset))
 
     def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """Those of these records that there are."""
-        return self._got(of, {"ids": list(ids)}, EVERYTHING)
+        return self._got(of, {"ids": list(ids)}, ALL_FIELDS)
 
-    def make_database(self, tenant: str, database: str) -> None:
+    def create_database(self, tenant: str, database: str) -> None:
         """Make the tenant and the database, where they are missing."""
         self._make_missing(_tenant(tenant), _TENANTS, tenant)
         self._make_missing(_database(tenant, database), f"{_tenant(tenant)}/databases", database)
 
-    def make(self, like: CollectionInfo) -> CollectionInfo:
+    def create_collection(self, like: CollectionInfo) -> CollectionInfo:
         """Make a collection like this one."""
         body = {"name": like.name, "metadata": like.metadata, **create_request(like)}
         made = self._connection.call("POST", f"{_database(like.tenant, like.database)}/collections", body)

@@ -27,23 +27,23 @@ class ServerSink:
         self._connection = connection
         self._table = table
         limits = connection.call("GET", "/api/v2/pre-flight-checks")
-        self.most_rows = int(limits["max_batch_size"])
+        self.max_rows = int(limits["max_batch_size"])
         self._takes_base64 = bool(limits.get("supports_base64_encoding"))
 
-    def open(self, target: Target, said: Sidecar) -> TargetCollection:
+    def open(self, target: Target, sidecar: Sidecar) -> TargetCollection:
         """The collection, by its name."""
-        body = {name: value for name, value in said.create_request(target.collection).items() if value is not None}
+        body = {name: value for name, value in sidecar.create_request(target.collection).items() if value is not None}
         try:
             made = self._connection.call("POST", f"{_database(target)}/collections", body)
         except (AlreadyExists, Forbidden, InvalidArgument, NotFound, Unauthenticated) as error:
             raise ImportRejected(error.message) from None
         return TargetCollection(str(made["id"]), made["dimension"])
 
-    def write(self, plan: Plan, batch: Batch, note: Put) -> None:
+    def write(self, plan: Plan, batch: Batch, progress_write: Put) -> None:
         """Send, then note."""
         self._send(plan, batch, slice(0, len(batch.ids)))
         try:
-            self._table.transact([note])
+            self._table.transact([progress_write])
         except ConditionFailed as conflict:
             raise RangeConflict(conflict.message) from None
 

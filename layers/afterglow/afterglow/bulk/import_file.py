@@ -41,26 +41,26 @@ class ImportResult:
 
 
 def import_file(
-    site: ImportContext,
+    context: ImportContext,
     source: Source,
     target: Target,
-    said: Sidecar | None,
+    sidecar: Sidecar | None,
     listener: ProgressListener,
     *,
-    again: bool = False,
+    force: bool = False,
 ) -> ImportResult:
     """Import a file, or go on with it: one that failed goes on where it stopped, one that is done is left alone.
 
     With `again` it begins anew. Raises Unavailable, Busy, StorageFull; then to be called again.
     """
-    ledger = site.store
+    ledger = context.store
     try:
-        plan = planner.make(source, target, said, site.sink, settings=site.settings, system=site.system)
+        plan = planner.make_plan(source, target, sidecar, context.sink, settings=context.settings, system=context.system)
     except (ImportRejected, InvalidArgument, NotFound) as error:
-        receipt = rejected_report(site, source, target, error.message)
+        receipt = rejected_report(context, source, target, error.message)
         ledger.put_report(receipt)
         return ImportResult(receipt)
-    if again:
+    if force:
         ledger.delete(target.tenant, target.database, plan.id)
     before = ledger.finished(target.tenant, target.database, plan.id)
     if before is not None and before.state == "done":
@@ -70,13 +70,13 @@ def import_file(
         ledger.resume(plan)
     listener.on_plan(plan, ledger.progress(plan))
     for number in range(len(plan.ranges)):
-        range_import.import_range(site, plan, source, number, told=listener.on_progress)
+        range_import.import_range(context, plan, source, number, on_progress=listener.on_progress)
     return ImportResult(ledger.finish(plan))
 
 
-def rejected_report(site: ImportContext, source: Source, target: Target, reason: str) -> ImportReport:
+def rejected_report(context: ImportContext, source: Source, target: Target, reason: str) -> ImportReport:
     """The receipt of a file that came to no plan."""
-    now = site.system.now()
+    now = context.system.now()
     return ImportReport(
         id=planner.failed_id(source, target),
         state="failed",

@@ -53,11 +53,11 @@ class MessageResult:
 class Importer:
     """Works on messages about the files of `objects`."""
 
-    site: ImportContext
+    context: ImportContext
     objects: Objects
     send: Send
 
-    def work_on(self, body: str, goes_on: ShouldContinue) -> list[MessageResult]:
+    def handle(self, body: str, goes_on: ShouldContinue) -> list[MessageResult]:
         """Do what a message asks for. Raises InvalidArgument, Unavailable, Busy, StorageFull: to be delivered again."""
         message = _parsed(body)
         if "import" in message:
@@ -71,13 +71,13 @@ class Importer:
         if "import" in message:
             plan = self._plan(message)
             if plan is not None:
-                self.site.store.fail(plan, reason)
-                self.site.store.finish(plan)
+                self.context.store.fail(plan, reason)
+                self.context.store.finish(plan)
             return
         for key in _keys(message):
             found = self._file(key)
             if found is not None:
-                self.site.store.put_report(rejected_report(self.site, *found, reason))
+                self.context.store.put_report(rejected_report(self.context, *found, reason))
 
     # a file that was put
 
@@ -87,14 +87,14 @@ class Importer:
             return MessageResult("nothing", key)
         source, target = found
         try:
-            plan = planner.make(
-                source, target, None, self.site.sink, settings=self.site.settings, system=self.site.system
+            plan = planner.make_plan(
+                source, target, None, self.context.sink, settings=self.context.settings, system=self.context.system
             )
         except (ImportRejected, InvalidArgument, NotFound) as error:
-            receipt = rejected_report(self.site, source, target, error.message)
-            self.site.store.put_report(receipt)
+            receipt = rejected_report(self.context, source, target, error.message)
+            self.context.store.put_report(receipt)
             return _worked("plan", receipt)
-        ledger = self.site.store
+        ledger = self.context.store
         done = ledger.finished(target.tenant, target.database, plan.id)
         if done is not None:
             return _worked("plan", done)
@@ -110,7 +110,7 @@ class Importer:
             return None
         target = Target(*map(unquote, parts[:3]))
         root = PREFIX + "".join(f"{each}/" for each in parts[:3])
-        source: Source | None = object_source(self.objects, self.site.system, key, root)
+        source: Source | None = object_source(self.objects, self.context.system, key, root)
         if source is not None and key.endswith(NPY):
             source = planner.companion_of(source)
         if source is None or is_auxiliary(source.name):
@@ -123,15 +123,15 @@ class Importer:
         plan = self._plan(message)
         if plan is None:
             return MessageResult("nothing", str(message["import"]))
-        number, ledger = int(message["range"]), self.site.store
+        number, ledger = int(message["range"]), self.context.store
         root = PREFIX + "/".join(plan.key.removeprefix(PREFIX).split("/")[:3]) + "/"
-        source = object_source(self.objects, self.site.system, plan.key, root)
+        source = object_source(self.objects, self.context.system, plan.key, root)
         before = ledger.range_progress(plan, number)
         outcome = Outcome.DONE
         if source is None:
             ledger.fail(plan, f"{plan.name} is gone")
         else:
-            outcome = range_import.import_range(self.site, plan, source, number, goes_on=goes_on)
+            outcome = range_import.import_range(self.context, plan, source, number, should_continue=goes_on)
         if outcome is Outcome.UNFINISHED:
             self.send([_body(plan, number)])
         after = ledger.progress(plan)
@@ -145,7 +145,7 @@ class Importer:
 
     def _plan(self, message: dict[str, Any]) -> Plan | None:
         target = Target(str(message["tenant"]), str(message["database"]), "")
-        return self.site.store.plan(target, str(message["import"]))
+        return self.context.store.plan(target, str(message["import"]))
 
 
 def _worked(task: str, receipt: ImportReport) -> MessageResult:

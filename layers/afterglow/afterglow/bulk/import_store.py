@@ -61,13 +61,13 @@ class ImportStore:
         """The plan, None where there is none. Raises Corrupt."""
         key = folder(target.tenant, target.database, import_id) + _PLAN
         value = self._get(key)
-        return None if value is None else types.decoded(value, key)
+        return None if value is None else types.decode_plan(value, key)
 
     def begin(self, plan: Plan) -> Plan:
         """Note the plan and an item for each range; the plan that stands, which is one made before if there is one."""
         self._delete_old(plan.target)
         try:
-            self.objects.put(_folder(plan) + _PLAN, plan.encoded(), if_absent=True)
+            self.objects.put(_folder(plan) + _PLAN, plan.encode(), if_absent=True)
         except ConditionFailed:
             plan = self.plan(plan.target, plan.id) or plan
         present = {each.number for each in self.progress(plan)}
@@ -143,14 +143,14 @@ class ImportStore:
         if parts:
             self.objects.put(prefix + _ERRORS, b"".join(each or b"" for each in self.objects.get_many(parts)))
         try:
-            self.objects.put(prefix + _REPORT, receipt.encoded(), if_absent=True)
+            self.objects.put(prefix + _REPORT, receipt.encode(), if_absent=True)
         except ConditionFailed:
             return self.report(plan.target.tenant, plan.target.database, plan.id)
         return receipt
 
     def put_report(self, receipt: ImportReport) -> None:
         """Put the receipt of a file that came to no plan."""
-        self.objects.put(folder(receipt.tenant, receipt.database, receipt.id) + _REPORT, receipt.encoded())
+        self.objects.put(folder(receipt.tenant, receipt.database, receipt.id) + _REPORT, receipt.encode())
 
     def resume(self, plan: Plan) -> None:
         """Let an import that failed go on from where it is."""

@@ -35,12 +35,12 @@ def main() -> None:
     ledger = ImportStore(stores.table, stores.objects, system, settings.import_report_ttl_seconds)
     site = ImportContext(EngineSink(engine), ledger, settings, system)
     failed = False
-    for each in directory_watcher.found_in(folder):
+    for each in directory_watcher.list_files(folder):
         if os.fspath(each.source.path) not in paths:
             continue
         try:
             receipt = import_file(site, each.source, each.target, None, NullListener()).report
-            directory_watcher.move_aside(folder, each, receipt)
+            directory_watcher.move_finished(folder, each, receipt)
         except (AfterglowError, OSError) as error:
             _log.warning("import of %s is tried again: %s", each.source.path, error)
             failed = True

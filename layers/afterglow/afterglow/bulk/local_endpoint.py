@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from afterglow.bulk.endpoint import EVERYTHING, CollectionInfo, RecordStream, create_request
+from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, RecordStream, create_request
 from afterglow.catalog import Collection, schema
 from afterglow.collection import Batch, Engine, Op
 from afterglow.collection.read import rows as fetch
@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.25
 class LocalEndpoint:
     """A side over the stores; what is written goes through the engine."""
 
-    rows = _ROWS
+    max_rows = _ROWS
 
     def __init__(self, stores: Stores, engine: Engine) -> None:
         self._stores = stores
@@ -60,7 +60,7 @@ class LocalEndpoint:
         """How many records it has."""
         return self._engine.count(_scope(of)).count
 
-    def contents(self, of: CollectionInfo, include: frozenset[Include] = EVERYTHING, offset: int = 0) -> RecordStream:
+    def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
         """Its records at one moment, which is when this returns."""
         view = Replica(self._stores, UUID(of.id)).snapshot(scope=_scope(of))
         parts, rows = select.in_insertion_order(view, select.selection_masks(view, Selection()), offset)
@@ -68,9 +68,9 @@ class LocalEndpoint:
 
     def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """Those of these records that there are."""
-        return self._engine.get(_scope(of), Selection(ids=ids), None, 0, EVERYTHING)
+        return self._engine.get(_scope(of), Selection(ids=ids), None, 0, ALL_FIELDS)
 
-    def make_database(self, tenant: str, database: str) -> None:
+    def create_database(self, tenant: str, database: str) -> None:
         """Make the tenant and the database, where they are missing."""
         catalog = self._engine.catalog
         if tenant not in catalog.list_tenants():
@@ -78,7 +78,7 @@ class LocalEndpoint:
         if catalog.find_database(tenant, database) is None:
             _unless_there(lambda: catalog.create_database(tenant, database))
 
-    def make(self, like: CollectionInfo) -> CollectionInfo:
+    def create_collection(self, like: CollectionInfo) -> CollectionInfo:
         """Make a collection like this one."""
         wanted = create_request(like)
         stored = schema.reconcile(wanted.get("configuration"), wanted.get("schema"), like.metadata)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from afterglow.bulk.endpoint import NOTHING, CollectionInfo, Endpoint, RecordStream, slice_records
+from afterglow.bulk.endpoint import NO_FIELDS, CollectionInfo, Endpoint, RecordStream, slice_records
 from afterglow.collection.types import Records
 from afterglow.errors import InvalidArgument
 
@@ -30,9 +30,9 @@ class MigrationFilter:
 class MigrationReport:
     """A collection that was moved: records in the source, those that were there before, and what differs."""
 
-    of: CollectionInfo
+    collection: CollectionInfo
     records: int = 0
-    before: int = 0
+    already_present: int = 0
     sampled: int = 0
     differences: list[str] = field(default_factory=list)
 
@@ -41,38 +41,38 @@ Progress = Callable[[CollectionInfo, int, int], None]
 """Is told of the collection, of how many records it has, and of how many are there."""
 
 
-def chosen(source: Endpoint, wanted: MigrationFilter) -> Iterator[tuple[str, str, list[CollectionInfo]]]:
+def select_collections(source: Endpoint, selected: MigrationFilter) -> Iterator[tuple[str, str, list[CollectionInfo]]]:
     """Tenant, database and its collections, of what is wanted."""
     for tenant in source.tenants():
-        if wanted.tenant in (None, tenant):
+        if selected.tenant in (None, tenant):
             for database in source.databases(tenant):
-                if wanted.database in (None, database):
+                if selected.database in (None, database):
                     found = source.collections(tenant, database)
-                    yield tenant, database, [each for each in found if wanted.collection in (None, each.name)]
+                    yield tenant, database, [each for each in found if selected.collection in (None, each.name)]
 
 
-def move(source: Endpoint, target: Endpoint, wanted: MigrationFilter, progress: Progress) -> Iterator[MigrationReport]:
+def migrate(source: Endpoint, target: Endpoint, selected: MigrationFilter, progress: Progress) -> Iterator[MigrationReport]:
     """Move what is wanted, a collection at a time; go on where that was interrupted before.
 
     Raises InvalidArgument where the target has a collection of the name that is not the beginning of the source's.
     """
-    for tenant, database, collections in chosen(source, wanted):
-        if not collections and wanted.collection is not None:
+    for tenant, database, collections in select_collections(source, selected):
+        if not collections and selected.collection is not None:
             continue
-        target.make_database(tenant, database)
+        target.create_database(tenant, database)
         for each in collections:
-            yield _move(source, target, each, progress)
+            yield _migrate_collection(source, target, each, progress)
 
 
-def _move(source: Endpoint, target: Endpoint, of: CollectionInfo, progress: Progress) -> MigrationReport:
-    made = target.find(of.tenant, of.database, of.name) or target.make(of)
+def _migrate_collection(source: Endpoint, target: Endpoint, of: CollectionInfo, progress: Progress) -> MigrationReport:
+    made = target.find(of.tenant, of.database, of.name) or target.create_collection(of)
     before = _resume_point(source, target, of, made)
-    contents = source.contents(of, offset=before)
-    there, records = before, before + contents.records
+    contents = source.read(of, offset=before)
+    there, records = before, before + contents.count
     progress(of, records, there)
     for page in _prefetch(contents):
-        for start in range(0, len(page.ids), target.rows):
-            some = slice_records(page, start, start + target.rows)
+        for start in range(0, len(page.ids), target.max_rows):
+            some = slice_records(page, start, start + target.max_rows)
             target.add(made, some)
             there += len(some.ids)
             progress(of, max(records, there), there)
@@ -83,20 +83,20 @@ def _move(source: Endpoint, target: Endpoint, of: CollectionInfo, progress: Prog
 
 def _resume_point(source: Endpoint, target: Endpoint, of: CollectionInfo, made: CollectionInfo) -> int:
     """How many of the source's first records the target has. Raises InvalidArgument where it has any other."""
-    have = target.contents(made, NOTHING)
-    if not have.records:
+    have = target.read(made, NO_FIELDS)
+    if not have.count:
         return 0
-    ours, theirs = _names(have), _names(source.contents(of, NOTHING))
+    ours, theirs = _record_ids(have), _record_ids(source.read(of, NO_FIELDS))
     for count, name in enumerate(ours):
         if next(theirs, None) != name:
             raise InvalidArgument(
                 f"{made} is there already, and its record {count + 1}, {name!r}, is not that of the source: delete the "
                 f"collection, or move into another place"
             )
-    return have.records
+    return have.count
 
 
-def _names(contents: RecordStream) -> Iterator[str]:
+def _record_ids(contents: RecordStream) -> Iterator[str]:
     for page in contents.pages:
         yield from page.ids
 
@@ -125,7 +125,7 @@ def _compare(
             told.append(f"{what} is {_shown(theirs)} in the source, {_shown(ours)} in the target")
     if not counts[1]:
         return
-    names = list(_names(target.contents(made, NOTHING)))
+    names = list(_record_ids(target.read(made, NO_FIELDS)))
     places = np.unique(np.linspace(0, len(names) - 1, _SAMPLED).astype(int)).tolist()
     for start in range(0, len(places), _SAMPLED_AT_ONCE):
         ids = [names[each] for each in places[start : start + _SAMPLED_AT_ONCE]]

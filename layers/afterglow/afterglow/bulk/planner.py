@@ -14,7 +14,7 @@ import xxhash
 
 from afterglow.bulk import row_values, sidecar
 from afterglow.bulk.formats import csv, jsonl, parquet, parquet_rows, streams
-from afterglow.bulk.formats.detect import COMPRESSIONS, NPY, SUFFIX, kind_of
+from afterglow.bulk.formats.detect import COMPRESSIONS, NPY, SUFFIX, detect_format
 from afterglow.bulk.formats.npy import Vectors
 from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sidecar import Sidecar
@@ -48,14 +48,14 @@ class _Inspection:
     header: tuple[str, ...] = ()
 
 
-def make(
-    source: Source, target: Target, given: Sidecar | None, sink: Sink, *, settings: Settings, system: System
+def make_plan(
+    source: Source, target: Target, override: Sidecar | None, sink: Sink, *, settings: Settings, system: System
 ) -> Plan:
     """The plan of a file; the collection is made where there is none. `given` goes before the file's own sidecar.
 
     Raises Refused, and what making the collection raises.
     """
-    found = kind_of(source.name)
+    found = detect_format(source.name)
     if found is None:
         raise ImportRejected(
             f"{source.name}: its name says nothing that is imported: .jsonl, .ndjson, .csv or .tsv (also .gz, .zst), "
@@ -64,15 +64,15 @@ def make(
     kind, compression = found
     stem = source.name.rpartition("/")[2]
     beside = source.sibling(stem + SUFFIX)
-    said = given or (Sidecar() if beside is None else sidecar.parse(beside.read(0, beside.size), beside.name))
-    matrix = _matrix_beside(source, kind)
-    footer = parquet.footer_of(source) if kind is FileFormat.PARQUET else None
+    said = override or (Sidecar() if beside is None else sidecar.parse(beside.read(0, beside.size), beside.name))
+    matrix = _sibling_matrix(source, kind)
+    footer = parquet.read_footer(source) if kind is FileFormat.PARQUET else None
     if footer is not None:
-        look = _look_at_parquet(source, footer, said, settings)
+        look = _inspect_parquet(source, footer, said, settings)
     elif kind is FileFormat.CSV:
-        look = _look_at_csv(source, compression, said, settings)
+        look = _inspect_csv(source, compression, said, settings)
     else:
-        look = _look_at_jsonl(source, compression, said, settings)
+        look = _inspect_jsonl(source, compression, said, settings)
     if matrix is None and look.columns.embedding is None:
         names = ", ".join(_NAMES["embedding"])
         raise ImportRejected(
@@ -80,7 +80,7 @@ def make(
             f"beside JSON Lines; none are made here"
         )
     vectors = None if matrix is None else Vectors(matrix)
-    dimension = vectors.dimension if vectors is not None else said.dimension or _commonest(look.dimensions)
+    dimension = vectors.dimension if vectors is not None else said.dimension or _most_common(look.dimensions)
     if dimension is None and look.is_empty:
         dimension = 1  # of no vector
     if dimension is None:
@@ -104,15 +104,15 @@ def make(
         columns=look.columns,
         delimiter=look.delimiter,
         header=look.header,
-        batch_rows=max(min(said.batch_size or _BATCH_BYTES // (4 * dimension), sink.most_rows), 1),
+        batch_rows=max(min(said.batch_size or _BATCH_BYTES // (4 * dimension), sink.max_rows), 1),
         ranges=(),
         started_at=system.now(),
     )
     plan = replace(plan, id=_id(plan, "" if matrix is None else matrix.version))
     if footer is not None:
-        return replace(plan, ranges=_of_groups(footer, settings))
+        return replace(plan, ranges=_row_group_ranges(footer, settings))
     if kind is FileFormat.JSONL and compression is Compression.NONE:
-        return replace(plan, ranges=tuple(_of_lines(source, settings, skip_blank=matrix is not None)))
+        return replace(plan, ranges=tuple(_line_ranges(source, settings, skip_blank=matrix is not None)))
     return replace(plan, ranges=(FileRange(0, -1, 1),))
 
 
@@ -128,7 +128,7 @@ def _id(plan: Plan, vectors: str) -> str:
     return xxhash.xxh3_128_hexdigest("\n".join(map(str, told)).encode())
 
 
-def _matrix_beside(source: Source, kind: FileFormat) -> Source | None:
+def _sibling_matrix(source: Source, kind: FileFormat) -> Source | None:
     if kind is not FileFormat.JSONL:
         return None
     stem = source.name.rpartition("/")[2]
@@ -137,12 +137,12 @@ def _matrix_beside(source: Source, kind: FileFormat) -> Source | None:
     return source.sibling(stem.rpartition(".")[0] + NPY)
 
 
-def _commonest(dimensions: Sequence[int | None]) -> int | None:
+def _most_common(dimensions: Sequence[int | None]) -> int | None:
     counted = Counter(each for each in dimensions if each)
     return max(counted, key=lambda each: counted[each], default=None)
 
 
-def columns_of(names: Sequence[str], said: Sidecar, *, is_record: bool, name: str, every: bool) -> ColumnMapping:
+def map_columns(names: Sequence[str], said: Sidecar, *, is_record: bool, name: str, every: bool) -> ColumnMapping:
     """Which of a file's columns is what. `every`: those that are metadata are listed. Raises Refused."""
     roles: dict[str, str | None] = {}
     for role, usual in _NAMES.items():
@@ -163,7 +163,7 @@ def columns_of(names: Sequence[str], said: Sidecar, *, is_record: bool, name: st
     if missing and every:
         raise ImportRejected(f"{name} has no column {missing[0]!r}, which the sidecar names for metadata")
     for each in others or ():
-        fault = row_values.key_fault(each)
+        fault = row_values.key_error(each)
         if fault is not None:
             raise ImportRejected(f"{name}: {fault}: name the columns that are metadata")
     return ColumnMapping(
@@ -176,31 +176,31 @@ def columns_of(names: Sequence[str], said: Sidecar, *, is_record: bool, name: st
     )
 
 
-def _look_at_parquet(source: Source, footer: parquet.Footer, said: Sidecar, settings: Settings) -> _Inspection:
+def _inspect_parquet(source: Source, footer: parquet.Footer, said: Sidecar, settings: Settings) -> _Inspection:
     names, kind = list(footer.types), footer.types.get(_RECORD, "")
     is_record = kind.startswith(("STRUCT", "MAP", "JSON"))
     if kind == "VARCHAR":
-        texts = parquet.sample(source, footer, parquet_rows.quoted(_RECORD), settings)
+        texts = parquet.sample(source, footer, parquet_rows.quote_name(_RECORD), settings)
         is_record = all(text is None or text.startswith("{") for text in texts)
-    columns = columns_of(names, said, is_record=is_record, name=source.name, every=True)
+    columns = map_columns(names, said, is_record=is_record, name=source.name, every=True)
     parquet_rows.validate_types(footer.types, columns, source.name)
     if columns.embedding is None:
         return _Inspection(columns, [])
-    chosen = parquet_rows.embedding(columns.embedding, footer.types[columns.embedding])
-    dimensions = [row_values.unpacked_length(each) for each in parquet.sample(source, footer, chosen, settings)]
+    chosen = parquet_rows.select_embedding(columns.embedding, footer.types[columns.embedding])
+    dimensions = [row_values.embedding_dimension(each) for each in parquet.sample(source, footer, chosen, settings)]
     return _Inspection(columns, dimensions, is_empty=not footer.groups)
 
 
-def _look_at_csv(source: Source, compression: Compression, said: Sidecar, settings: Settings) -> _Inspection:
-    delimiter, header = csv.header_of(source, compression, said.delimiter, settings)
+def _inspect_csv(source: Source, compression: Compression, said: Sidecar, settings: Settings) -> _Inspection:
+    delimiter, header = csv.read_header(source, compression, said.delimiter, settings)
     sample = list(_records(csv.CsvReader(source, compression, delimiter, settings)))[1:]
     rows = [record for record in sample if len(record) == len(header)]
     types = {**csv.infer_types(header, sample), **said.types}
     is_record = types.get(_RECORD) == "json" and all(row[header.index(_RECORD)][:1] in ("", "{") for row in rows)
-    columns = columns_of(header, said, is_record=is_record, name=source.name, every=True)
+    columns = map_columns(header, said, is_record=is_record, name=source.name, every=True)
     dimensions: list[int | None] = []
     if columns.embedding is not None:
-        dimensions = [row_values.unpacked_length(row[header.index(columns.embedding)]) for row in rows]
+        dimensions = [row_values.embedding_dimension(row[header.index(columns.embedding)]) for row in rows]
     return _Inspection(replace(columns, types=types), dimensions, delimiter=delimiter, header=header)
 
 
@@ -219,24 +219,24 @@ def _records(records: csv.CsvReader) -> Iterator[list[str]]:
             yield record
 
 
-def _look_at_jsonl(source: Source, compression: Compression, said: Sidecar, settings: Settings) -> _Inspection:
+def _inspect_jsonl(source: Source, compression: Compression, said: Sidecar, settings: Settings) -> _Inspection:
     sample = []
     for line in islice(streams.lines(source, compression, 0, -1, settings), _SAMPLE_ROWS):
         try:
-            sample.append(jsonl.parsed(line.text or b"", first=line.start == 0))
+            sample.append(jsonl.parse_line(line.text or b"", first=line.start == 0))
         except RowError:
             continue
     names = list(dict.fromkeys(name for record in sample for name in record))
     is_record = any(type(record.get(_RECORD)) is dict for record in sample)
     if not sample and not said.columns:
         raise ImportRejected(f"{source.name}: none of its first lines is a JSON object")
-    columns = columns_of(names, said, is_record=is_record, name=source.name, every=False)
+    columns = map_columns(names, said, is_record=is_record, name=source.name, every=False)
     embedding = columns.embedding
-    dimensions = [] if embedding is None else [row_values.unpacked_length(record.get(embedding)) for record in sample]
+    dimensions = [] if embedding is None else [row_values.embedding_dimension(record.get(embedding)) for record in sample]
     return _Inspection(columns, dimensions, is_empty=not sample)
 
 
-def _of_lines(source: Source, settings: Settings, *, skip_blank: bool) -> Iterator[FileRange]:
+def _line_ranges(source: Source, settings: Settings, *, skip_blank: bool) -> Iterator[FileRange]:
     """Ranges of about `import_range_bytes`, each of whole lines; `line` does not count blank ones with `skip_blank`."""
     start, line, at, counted = 0, 1, 0, 0
     open_line = b""  # as much of a line that is not at its end as tells whether it is blank
@@ -259,7 +259,7 @@ def _of_lines(source: Source, settings: Settings, *, skip_blank: bool) -> Iterat
         yield FileRange(start, at, line)
 
 
-def _of_groups(footer: parquet.Footer, settings: Settings) -> tuple[FileRange, ...]:
+def _row_group_ranges(footer: parquet.Footer, settings: Settings) -> tuple[FileRange, ...]:
     ranges: list[FileRange] = []
     start, size = 0, 0
     for group in footer.groups:

@@ -47,19 +47,19 @@ def ignore_progress(progress: RangeProgress) -> None:
     del progress
 
 
-def always() -> bool:
+def no_time_limit() -> bool:
     """For those with time."""
     return True
 
 
 def import_range(
-    site: ImportContext,
+    context: ImportContext,
     plan: Plan,
     source: Source,
     number: int,
     *,
-    goes_on: ShouldContinue = always,
-    told: OnProgress = ignore_progress,
+    should_continue: ShouldContinue = no_time_limit,
+    on_progress: OnProgress = ignore_progress,
 ) -> Outcome:
     """Import one range from where it is, as long as it `goes_on`; `told` of each step.
 
@@ -68,11 +68,11 @@ def import_range(
     """
     while True:
         try:
-            return _work_on(site, plan, source, number, goes_on=goes_on, told=told)
+            return _work_on(context, plan, source, number, goes_on=should_continue, told=on_progress)
         except RangeConflict:
             continue  # what the other did stays done
         except (ImportRejected, NotFound, InvalidArgument, TooLarge) as error:
-            site.store.fail(plan, error.message)
+            context.store.fail(plan, error.message)
             return Outcome.DONE
 
 
@@ -84,8 +84,8 @@ def _work_on(
     if progress is None or progress.done or ledger.failure(plan) is not None:
         return Outcome.DONE
     part = plan.ranges[number]
-    for piece in _pieces(site, plan, source, progress):
-        _refuse_replaced(plan, source)
+    for piece in _read_chunks(site, plan, source, progress):
+        _require_unchanged(plan, source)
         if piece.rejected:
             ledger.add_rejected(plan, number, progress.position, piece.rejected)
         moved = replace(
@@ -102,14 +102,14 @@ def _work_on(
         progress = noted
         told(progress)
         if piece.rejected:
-            _refuse_too_many(site, plan)
+            _limit_rejected(site, plan)
         if progress.done:
             return Outcome.DONE
         if ledger.failure(plan) is not None:
             return Outcome.DONE
         if not goes_on():
             return Outcome.UNFINISHED
-    _refuse_replaced(plan, source)
+    _require_unchanged(plan, source)
     progress = replace(progress, done=True)
     ledger.advance(plan, progress)
     progress = replace(progress, version=progress.version + 1)
@@ -142,7 +142,7 @@ def _commit_chunk(
     return moved
 
 
-def _pieces(site: ImportContext, plan: Plan, source: Source, progress: RangeProgress) -> Iterator[RowChunk]:
+def _read_chunks(site: ImportContext, plan: Plan, source: Source, progress: RangeProgress) -> Iterator[RowChunk]:
     part, settings = plan.ranges[progress.number], site.settings
     if plan.kind is FileFormat.PARQUET:
         return parquet.read_chunks(source, plan, part, progress.position, settings)
@@ -155,17 +155,17 @@ def _pieces(site: ImportContext, plan: Plan, source: Source, progress: RangeProg
             raise ImportRejected(f"{plan.vectors} is gone")
         vectors = Vectors(matrix)
     return jsonl.read_chunks(
-        source, vectors, plan, part, position=progress.position, looked_at=progress.lines, settings=settings
+        source, vectors, plan, part, position=progress.position, lines_read=progress.lines, settings=settings
     )
 
 
-def _refuse_replaced(plan: Plan, source: Source) -> None:
+def _require_unchanged(plan: Plan, source: Source) -> None:
     now = source.reload()
     if now is None or now.version != plan.version:
         raise ImportRejected(f"{plan.name} was {'removed' if now is None else 'replaced'} while it was imported")
 
 
-def _refuse_too_many(site: ImportContext, plan: Plan) -> None:
+def _limit_rejected(site: ImportContext, plan: Plan) -> None:
     rejected = sum(each.rejected for each in site.store.progress(plan))
     if rejected > site.settings.import_max_rejected_rows:
         raise ImportRejected(

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.bulk import row_values
 from afterglow.bulk.types import Rejected
 from afterglow.collection import Batch, Op
+from afterglow.records.embeddings import finite_rows
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class RowChunkBuilder:
         """Do not take a row."""
         self.rejected.append(Rejected(line, reason))
 
-    def piece(self, end: int, lines: int) -> RowChunk:
+    def build(self, end: int, lines: int) -> RowChunk:
         """What was gathered."""
         matrix = np.frombuffer(b"".join(self.vectors), dtype="<f4").reshape(len(self.ids), self.dimension)
         columns = AcceptedRows(self.ids, matrix, self.documents, self.uris, self.metadatas, self.lines)
@@ -80,11 +80,11 @@ class AcceptedRows:
 
 def drop_non_finite(rows: AcceptedRows, rejected: list[Rejected], end: int, lines: int) -> RowChunk:
     """The piece of these rows, without those whose embedding is not finite."""
-    good = row_values.finite_rows(rows.vectors)
+    good = finite_rows(rows.vectors)
     bad = np.flatnonzero(~good).tolist()
     rejected.extend(Rejected(rows.lines[at], "the embedding holds NaN or infinity") for at in bad)
     if not good.all():
-        rows = _chosen(rows, np.flatnonzero(good).tolist())
+        rows = _take(rows, np.flatnonzero(good).tolist())
     rejected.sort(key=lambda each: each.line)
     batch = None
     if rows.ids:
@@ -99,7 +99,7 @@ def drop_non_finite(rows: AcceptedRows, rejected: list[Rejected], end: int, line
     return RowChunk(batch, rejected, end, lines)
 
 
-def _chosen(rows: AcceptedRows, at: list[int]) -> AcceptedRows:
+def _take(rows: AcceptedRows, at: list[int]) -> AcceptedRows:
     return AcceptedRows(
         [rows.ids[each] for each in at],
         rows.vectors[at],
@@ -110,6 +110,6 @@ def _chosen(rows: AcceptedRows, at: list[int]) -> AcceptedRows:
     )
 
 
-def row_id(name: str, place: int) -> str:
+def row_id(name: str, position: int) -> str:
     """The id of a row that has none: made of the file's name and of where in it the row is, the same each time."""
-    return f"{name}#{place}"
+    return f"{name}#{position}"

@@ -1,198 +1,150 @@
-"""One row's values: what of them is taken, and the reason where the row is not.
+"""Values of one row of a file: the stored form, or the reason for which the row is rejected.
 
-Metadata follows the rules of the wire, but for three kindnesses: null is as if the key were not there (an upsert would
-delete it), an empty list likewise, and a number among strings is no reason to refuse a whole file: it is one row's.
+Accepts what the API accepts in an upsert (`afterglow.records`), with two additions for what files have: an id may be a
+whole number, and a metadata key whose value is null or an empty list is left out (in a request it deletes the key).
 """
 
-import binascii
 import struct
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-_AS_THEY_ARE = frozenset({bool, float, str})
-_SCALARS = frozenset({bool, float, str, int})
-_NUMBERS = frozenset({int, float})
-_LEAST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
-_LARGEST_U32 = 2**32 - 1
-_RESERVED = "chroma:"
-_SHOWN = 60
+from afterglow.records.embeddings import NUMBER_TYPES, InvalidBase64, decode_base64
+from afterglow.records.keys import RESERVED_PREFIX, KeyProblem, key_problem
+from afterglow.records.metadata import PLAIN_TYPES, InvalidValue, normalize_sparse_values, normalize_values
+from afterglow.records.sparse import SparseProblem
+
+_PREVIEW_LENGTH = 60
+_ZERO, _ONE = struct.pack("<f", 0), struct.pack("<f", 1)
+_SPARSE_PROBLEMS = {
+    SparseProblem.VALUE_COUNT: "it has not as many values as indices",
+    SparseProblem.TOKEN_COUNT: "it has not as many tokens as indices",
+    SparseProblem.ORDER: "its indices do not ascend strictly",
+    SparseProblem.RANGE: "a value is beyond float32",
+}
 
 
 class RowError(Exception):
-    """The row is not taken; the text is why."""
+    """The row is rejected; the text is the reason."""
 
 
 def identifier(value: Any) -> str:
-    """An id: a string, or a whole number as one."""
+    """An id: a string, or a whole number as a string. Raises RowError."""
     if type(value) is int:
         return str(value)
     if type(value) is not str:
-        raise RowError(f"the id is neither a string nor a whole number: {_shown(value)}")
+        raise RowError(f"the id is neither a string nor a whole number: {_preview(value)}")
     if not value:
         raise RowError("the id is empty")
     return value
 
 
-def optional_text(value: Any, what: str) -> str | None:
-    """A document or a uri."""
+def optional_text(value: Any, field_name: str) -> str | None:
+    """A document or a uri. Raises RowError."""
     if value is not None and type(value) is not str:
-        raise RowError(f"the {what} is no string: {_shown(value)}")
+        raise RowError(f"the {field_name} is not a string: {_preview(value)}")
     return value
 
 
 @lru_cache(maxsize=8)
-def _packing(dimension: int) -> struct.Struct:
+def _float32_struct(dimension: int) -> struct.Struct:
     return struct.Struct(f"<{dimension}f")
 
 
 def encode_embedding(value: Any, dimension: int) -> bytes:
-    """An embedding as little-endian float32: of a list of numbers, or of such bytes in base64."""
+    """An embedding as little-endian float32, from a list of numbers, its JSON, or base64. Raises RowError."""
     if type(value) is str:
-        return _of_text(value, dimension)
+        return _encode_text(value, dimension)
     if type(value) is not list:
-        raise RowError("it has no embedding" if value is None else f"the embedding is no list: {_shown(value)}")
+        raise RowError("it has no embedding" if value is None else f"the embedding is not a list: {_preview(value)}")
     if len(value) != dimension:
         raise RowError(f"the embedding has {len(value)} dimensions, the collection has {dimension}")
     try:
-        return _packing(dimension).pack(*value)
+        packed = _float32_struct(dimension).pack(*value)
     except struct.error:
-        wrong = next(each for each in value if type(each) not in _NUMBERS and type(each) is not bool)
-        raise RowError(f"the embedding holds something that is no number: {_shown(wrong)}") from None
+        raise _not_a_number(value) from None
     except OverflowError:
         raise RowError("the embedding holds a number beyond 32 bits") from None
+    # `pack` takes booleans, as 0.0 and 1.0: only where these occur are the types worth a pass.
+    if (_ZERO in packed or _ONE in packed) and not NUMBER_TYPES.issuperset(map(type, value)):
+        raise _not_a_number(value)
+    return packed
 
 
-def unpacked_length(value: Any) -> int | None:
-    """How many dimensions an embedding seems to have, None where it is none."""
-    if type(value) is list:
-        return len(value)
+def _not_a_number(items: list[Any]) -> RowError:
+    wrong = next(item for item in items if type(item) not in NUMBER_TYPES)
+    return RowError(f"the embedding holds a value that is not a number: {_preview(wrong)}")
+
+
+def embedding_dimension(value: Any) -> int | None:
+    """The dimension that an embedding seems to have, None if it is not an embedding."""
     if type(value) is str and value.startswith("["):
         try:
-            found = orjson.loads(value)
+            return len(orjson.loads(value))
         except orjson.JSONDecodeError:
             return None
-        return len(found)
     if type(value) is str:
         try:
-            return len(binascii.a2b_base64(value, strict_mode=True)) // 4
-        except ValueError:
+            return len(decode_base64(value)) // 4
+        except InvalidBase64:
             return None
-    return None
+    return len(value) if type(value) is list else None
 
 
-def _of_text(value: str, dimension: int) -> bytes:
+def _encode_text(value: str, dimension: int) -> bytes:
     if value.startswith("["):
         try:
             return encode_embedding(orjson.loads(value), dimension)
         except orjson.JSONDecodeError as error:
-            raise RowError(f"the embedding is no JSON: {error}") from None
+            raise RowError(f"the embedding is not JSON: {error}") from None
     try:
-        raw = binascii.a2b_base64(value, strict_mode=True)
-    except ValueError:
+        raw = decode_base64(value)
+    except InvalidBase64:
         raise RowError("the embedding is neither a list nor base64") from None
     if len(raw) != 4 * dimension:
         raise RowError(f"the embedding has {len(raw) / 4:g} dimensions, the collection has {dimension}")
     return raw
 
 
-def finite_rows(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which of the vectors (n, d) have finite components only, as a mask (n,)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        # One pass without a matrix in between: the sum of squares is finite unless a component is not, or is huge.
-        sums = np.einsum("ij,ij->i", vectors, vectors)
-    good = np.isfinite(sums)
-    for at in np.flatnonzero(~good).tolist():
-        good[at] = np.isfinite(vectors[at]).all()
-    found: NDArray[np.bool_] = good
-    return found
-
-
 def metadata(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Metadata as the log takes it, None where nothing is left."""
+    """Metadata in its stored form, None if nothing is left. A dict is changed in place. Raises RowError."""
     if not record:
         return None
     for key in record:
-        _check_key(key)
-    if _SCALARS.issuperset(map(type, record.values())) and all(map(_fits, record.values())):
-        return record if type(record) is dict else dict(record)
-    found = {}
-    for key, value in record.items():
-        taken = _normalize(key, value)
-        if taken is not None:
-            found[key] = taken
-    return found or None
+        problem = key_error(key)
+        if problem is not None:
+            raise RowError(problem)
+    stored = record if type(record) is dict else dict(record)
+    if PLAIN_TYPES.issuperset(map(type, stored.values())):
+        return stored
+    try:
+        sparse_keys = normalize_values(stored, nulls=True)
+    except InvalidValue as invalid:
+        reason = "a list of several types" if type(invalid.value) is list else "an unsupported value"
+        raise RowError(f"metadata key {invalid.key!r} holds {reason}: {_preview(invalid.value)}") from None
+    invalid_sparse = normalize_sparse_values(stored, sparse_keys)
+    if invalid_sparse is not None:
+        key, sparse_problem = invalid_sparse
+        raise RowError(f"metadata key {key!r} holds an invalid sparse vector: {_SPARSE_PROBLEMS[sparse_problem]}")
+    if None in stored.values():
+        stored = {key: value for key, value in stored.items() if value is not None}
+    return stored or None
 
 
-@lru_cache(maxsize=4096)
-def key_fault(key: str) -> str | None:
-    """Why no metadata may have this key."""
-    if not key:
-        return "a metadata key is empty"
-    if key[0] in "#$":
-        return f"metadata key {key!r} begins with {key[0]!r}"
-    if key.startswith(_RESERVED):
-        return f"metadata key {key!r} begins with {_RESERVED!r}, which is reserved"
-    return None
-
-
-def _fits(value: Any) -> bool:
-    return type(value) is not int or _LEAST_INT <= value <= _LARGEST_INT
-
-
-def _check_key(key: str) -> None:
-    fault = key_fault(key)
-    if fault is not None:
-        raise RowError(fault)
-
-
-def _normalize(key: str, value: Any) -> Any:
-    kind = type(value)
-    if kind in _AS_THEY_ARE or value is None:
-        return value
-    if kind is int:
-        return value if _LEAST_INT <= value <= _LARGEST_INT else float(value)
-    if kind is list:
-        return _array(key, value)
-    if kind is dict and value.get("#type") == "sparse_vector":
-        return _sparse(key, value)
-    raise RowError(f"metadata key {key!r} holds what no metadata may: {_shown(value)}")
-
-
-def _array(key: str, items: list[Any]) -> list[Any] | None:
-    if not items:
+def key_error(key: str) -> str | None:
+    """The reason for which no record can have this metadata key, None if the key is valid."""
+    problem = key_problem(key)
+    if problem is None:
         return None
-    kinds = set(map(type, items))
-    if len(kinds) == 1 and kinds <= _AS_THEY_ARE:
-        return items
-    if not kinds <= _NUMBERS:
-        raise RowError(f"metadata key {key!r} holds a list of several kinds: {_shown(items)}")
-    if kinds == {int} and min(items) >= _LEAST_INT and max(items) <= _LARGEST_INT:
-        return items
-    return [float(each) for each in items]
+    if problem is KeyProblem.EMPTY:
+        return "a metadata key is empty"
+    if problem is KeyProblem.RESERVED_CHARACTER:
+        return f"metadata key {key!r} begins with {key[0]!r}"
+    return f"metadata key {key!r} begins with {RESERVED_PREFIX!r}, which is reserved"
 
 
-def _sparse(key: str, vector: dict[str, Any]) -> dict[str, Any]:
-    indices, values, tokens = vector.get("indices"), vector.get("values"), vector.get("tokens")
-    good = (
-        type(indices) is list
-        and type(values) is list
-        and all(type(each) is int and 0 <= each <= _LARGEST_U32 for each in indices)
-        and _NUMBERS.issuperset(map(type, values))
-        and (tokens is None or (type(tokens) is list and all(type(each) is str for each in tokens)))
-        and {len(indices)} == {len(values), len(indices if tokens is None else tokens)}
-        and all(left < right for left, right in pairwise(indices))
-    )
-    if not good:
-        raise RowError(f"metadata key {key!r} holds a sparse vector that is not sound: {_shown(vector)}")
-    return vector
-
-
-def _shown(value: Any) -> str:
+def _preview(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _PREVIEW_LENGTH else f"{text[:_PREVIEW_LENGTH]}…"

@@ -69,12 +69,12 @@ def parse(value: bytes, name: str) -> Sidecar:
     if len(value) > _MOST_BYTES:
         raise ImportRejected(f"{name} has {len(value)} bytes, a sidecar has at most {_MOST_BYTES}")
     try:
-        return of_json(orjson.loads(value))
+        return from_json(orjson.loads(value))
     except (orjson.JSONDecodeError, InvalidArgument) as error:
         raise ImportRejected(f"{name}: {error}") from None
 
 
-def of_json(given: Any) -> Sidecar:
+def from_json(given: Any) -> Sidecar:
     """The sidecar that a JSON object says. Raises InvalidArgument."""
     if type(given) is not dict:
         raise InvalidArgument("a sidecar is a JSON object")
@@ -126,14 +126,14 @@ def _number(given: Mapping[str, Any], name: str) -> int | None:
     return found
 
 
-ENDING = ".import.json"
+SIDECAR_SUFFIX = ".import.json"
 
 _COLUMNS = {"id": "id", "embedding": "embedding", "document": "document", "uri": "uri", "metadata": "metadata"}
 
 
-def path_of(file: Path) -> Path:
+def sidecar_path(file: Path) -> Path:
     """The sidecar of a file."""
-    return file.with_name(file.name + ENDING)
+    return file.with_name(file.name + SIDECAR_SUFFIX)
 
 
 def encode(of: CollectionInfo) -> bytes:

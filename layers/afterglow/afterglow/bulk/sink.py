@@ -25,13 +25,13 @@ class Sink(Protocol):
     """Takes batches."""
 
     @property
-    def most_rows(self) -> int:
+    def max_rows(self) -> int:
         """Records of one batch, at most."""
 
-    def open(self, target: Target, said: Sidecar) -> TargetCollection:
+    def open(self, target: Target, sidecar: Sidecar) -> TargetCollection:
         """The collection, made where there is none. Raises Refused."""
 
-    def write(self, plan: Plan, batch: Batch, note: Put) -> None:
+    def write(self, plan: Plan, batch: Batch, progress_write: Put) -> None:
         """Make the batch durable, and with it the `note` of how far the import is.
 
         Raises Overtaken where the note was overtaken; Busy, Unavailable: to be tried again; and others: not to be.
@@ -45,13 +45,13 @@ class EngineSink:
     engine: Engine
 
     @property
-    def most_rows(self) -> int:
+    def max_rows(self) -> int:
         """As many as a client of a server may send; a function's limit is about requests, and there are none here."""
         return 5461
 
-    def open(self, target: Target, said: Sidecar) -> TargetCollection:
+    def open(self, target: Target, sidecar: Sidecar) -> TargetCollection:
         """The collection, by the engine."""
-        asked = said.create_request(target.collection)
+        asked = sidecar.create_request(target.collection)
         try:
             names.validate_collection_name(target.collection)
             stored = schema.reconcile(asked["configuration"], asked["schema"], asked["metadata"])
@@ -64,10 +64,10 @@ class EngineSink:
             raise ImportRejected(f"the sidecar's configuration or schema is not one: {error!r}") from None
         return TargetCollection(str(made.id), made.dimension)
 
-    def write(self, plan: Plan, batch: Batch, note: Put) -> None:
+    def write(self, plan: Plan, batch: Batch, progress_write: Put) -> None:
         """Append, and note, or neither."""
         scope = Scope(plan.target.tenant, plan.target.database, UUID(plan.collection_id))
         try:
-            self.engine.write(scope, batch, extra_writes=[note])
+            self.engine.write(scope, batch, extra_writes=[progress_write])
         except ConditionFailed as conflict:
             raise RangeConflict(conflict.message) from None

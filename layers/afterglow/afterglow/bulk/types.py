@@ -94,12 +94,12 @@ class Plan:
     ranges: tuple[FileRange, ...]
     started_at: float
 
-    def encoded(self) -> bytes:
+    def encode(self) -> bytes:
         """As JSON."""
         return orjson.dumps({"format": FORMAT, **asdict(self)})
 
 
-def decoded(value: bytes, name: str) -> Plan:
+def decode_plan(value: bytes, name: str) -> Plan:
     """The plan of an object. Raises Corrupt."""
     try:
         found: dict[str, Any] = orjson.loads(value)
@@ -149,6 +149,6 @@ class ImportReport:
     finished_at: float | None = None
     reason: str | None = None
 
-    def encoded(self) -> bytes:
+    def encode(self) -> bytes:
         """As JSON."""
         return orjson.dumps(asdict(self))

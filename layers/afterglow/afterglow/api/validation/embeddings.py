@@ -1,13 +1,11 @@
 """Embeddings as they come over the wire, to numpy float32.
 
 A list of rows, each a list of numbers or, in a write, a base64 string of little-endian float32; the two do not mix.
-Shape is judged first (Malformed, 422), values later (InvalidArgument, 400), because the genuine server looks the
-collection up in between. Both are vectorised: the types of all items in one set, whether all numbers are finite in one
-expression.
+The schema is checked first (InvalidBody, 422), values later (InvalidArgument, 400), because Chroma looks up the
+collection in between. Both are vectorised: the types of all items in one set, whether all numbers are finite in one
+expression. The rules of base64 and float32 are those of `afterglow.records.embeddings`; the texts here are Chroma's.
 """
 
-import binascii
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,12 +16,7 @@ from numpy.typing import NDArray
 
 from afterglow.api.validation.json_body import schema_error, type_error
 from afterglow.errors import InvalidArgument
-
-_NUMBERS = frozenset({int, float})
-_BASE64 = re.compile("[A-Za-z0-9+/]*={0,2}")
-_LAST_OF_ONE = "AQgw"
-_LAST_OF_TWO = "AEIMQUYcgkosw048"
-_LARGEST = float(np.finfo(np.float32).max)
+from afterglow.records.embeddings import LARGEST_FLOAT32, NUMBER_TYPES, InvalidBase64, decode_base64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +57,14 @@ def parse_queries(value: Any) -> NDArray[np.float32]:
     for at, row in enumerate(value):
         if type(row) is not list:
             raise type_error(f"query_embeddings[{at}]", row, "a sequence")
-        if not _NUMBERS.issuperset(map(type, row)):
-            wrong = next(i for i, number in enumerate(row) if type(number) not in _NUMBERS)
+        if not NUMBER_TYPES.issuperset(map(type, row)):
+            wrong = next(i for i, number in enumerate(row) if type(number) not in NUMBER_TYPES)
             raise type_error(f"query_embeddings[{at}][{wrong}]", row[wrong], "f32")
     if not value:
         return np.empty((0, 0), dtype=np.float32)
     if len(set(map(len, value))) > 1:
         raise InvalidArgument("Inconsistent dimensions in provided embeddings")
-    return np.clip(_matrix(value), -_LARGEST, _LARGEST)
+    return np.clip(_matrix(value), -LARGEST_FLOAT32, LARGEST_FLOAT32)
 
 
 def _has_shape(value: Any, *, nulls: bool) -> bool:
@@ -82,7 +75,7 @@ def _has_shape(value: Any, *, nulls: bool) -> bool:
         kinds.discard(type(None))
         value = [row for row in value if row is not None]
     if kinds == {list}:
-        return _NUMBERS.issuperset(map(type, chain.from_iterable(value)))
+        return NUMBER_TYPES.issuperset(map(type, chain.from_iterable(value)))
     return not kinds or kinds == {str}
 
 
@@ -99,7 +92,7 @@ def _from_numbers(rows: list[list[float]]) -> NDArray[np.float32]:
 
 
 def _from_base64(rows: list[str]) -> NDArray[np.float32]:
-    decoded = [_decoded(row) for row in rows]
+    decoded = [_decode(row) for row in rows]
     whole = np.frombuffer(b"".join(decoded), dtype="<f4")
     if not np.isfinite(whole).all():
         _refuse_not_finite(decoded)
@@ -110,13 +103,11 @@ def _from_base64(rows: list[str]) -> NDArray[np.float32]:
     return whole.reshape(len(rows), -1)
 
 
-def _decoded(row: str) -> bytes:
+def _decode(row: str) -> bytes:
     try:
-        raw = binascii.a2b_base64(row, strict_mode=True)
-    except ValueError:
-        raise InvalidArgument(f"Invalid base64 string: {_fault(row)}") from None
-    if row.endswith("="):
-        _require_zero_padding(row)
+        raw = decode_base64(row)
+    except InvalidBase64 as invalid:
+        raise InvalidArgument(f"Invalid base64 string: {_base64_error(row, invalid)}") from None
     if len(raw) % 4:
         raise InvalidArgument(
             f"Invalid byte length: {len(raw)} bytes cannot be converted to f32 values (must be divisible by 4)"
@@ -124,19 +115,11 @@ def _decoded(row: str) -> bytes:
     return raw
 
 
-def _require_zero_padding(row: str) -> None:
-    """Bits after the last byte must be zero: else two strings would mean the same vector."""
-    last = row.rstrip("=")[-1]
-    if last not in (_LAST_OF_ONE if row.endswith("==") else _LAST_OF_TWO):
-        raise InvalidArgument(f"Invalid base64 string: Invalid last symbol {ord(last)}, offset {row.index('=') - 1}.")
-
-
-def _fault(row: str) -> str:
-    good = _BASE64.match(row)
-    assert good is not None
-    if good.end() < len(row):
-        return f"Invalid symbol {row[good.end()].encode()[0]}, offset {good.end()}."
-    return "Invalid padding"
+def _base64_error(row: str, invalid: InvalidBase64) -> str:
+    if invalid.position is None:
+        return "Invalid padding"
+    symbol = row[invalid.position].encode()[0]
+    return f"Invalid {'last ' if invalid.is_last else ''}symbol {symbol}, offset {invalid.position}."
 
 
 def _matrix(rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:

@@ -1,12 +1,10 @@
-"""Rank expressions as they come over the wire, to the tree that is evaluated.
+"""Parses the JSON of rank expressions into the tree that `ranking` evaluates.
 
-Shape is judged at once (Malformed, 422). What is wrong beyond it (InvalidArgument, 400) is noted and raised by
-`refuse_faults`, because the genuine server looks the collection up in between.
+A schema mismatch is raised at once (InvalidBody, 422). Invalid values (InvalidArgument, 400) are collected and raised
+by `raise_errors`, because Chroma looks up the collection in between.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,131 +14,132 @@ from afterglow.collection.read.ranked_search import DenseKnn, SparseKnn
 from afterglow.collection.read.sparse_knn import SparseQuery
 from afterglow.errors import InvalidArgument
 from afterglow.ranking.ast import Binary, BinaryOp, Function, KnnScore, Nary, NaryOp, Rank, Unary, Value
+from afterglow.records.embeddings import LARGEST_FLOAT32, NUMBER_TYPES, fits_float32
+from afterglow.records.sparse import SparseProblem, has_sparse_schema, sparse_problem
 
 MAX_DEPTH = 64
 MAX_NODES = 4_096
 MAX_KNN = 256
-"""Of one call."""
+"""The number of $knn in one request."""
 EMBEDDING = "#embedding"
 
 _OPERATORS = ("$abs", "$div", "$exp", "$knn", "$log", "$max", "$min", "$mul", "$sub", "$sum", "$val")
 _FUNCTIONS = frozenset(Function)
-_PAIRINGS = frozenset(BinaryOp)
-_FOLDINGS = frozenset(NaryOp)
-_NUMBERS = frozenset({int, float})
+_BINARY_OPERATORS = frozenset(BinaryOp)
 _LARGEST_U32 = 2**32 - 1
-_LARGEST = float(np.finfo(np.float32).max)
 _DEFAULT_LIMIT = 16
 
 
 @dataclass(slots=True)
 class RankParser:
-    """The expressions of one call: how many operators and $knn they have, and what is wrong with them."""
+    """The parser of one request's expressions: counts their operators and $knn, and collects their errors."""
 
     nodes: int = 0
     knn: int = 0
     errors: list[str] = field(default_factory=list)
 
     def parse(self, value: dict[str, Any], path: str) -> tuple[Rank, list[DenseKnn | SparseKnn]]:
-        """One expression, and its $knn in the order of their numbers. Raises Malformed."""
-        parser = _Parser(self, path)
+        """Parse one expression; returns it with its $knn, indexed by `KnnScore`. Raises InvalidBody."""
+        parser = _ExpressionParser(self, path)
         rank = parser.parse(value, path, 1)
-        return rank, parser.nearest
+        return rank, parser.knn
 
     def raise_errors(self) -> None:
-        """Raises InvalidArgument where something was wrong."""
+        """Raise the first collected error, if any, as InvalidArgument."""
         if self.errors:
             raise InvalidArgument(f"Validation error: {self.errors[0]}")
 
 
-class _Parser:
-    """One expression; `of` is the call's tally, `place` where the expression stands in it."""
+class _ExpressionParser:
+    """Parses one expression; `totals` counts over the whole request, `root` is the expression's path in the body."""
 
-    def __init__(self, of: RankParser, place: str) -> None:
-        self.nearest: list[DenseKnn | SparseKnn] = []
-        self._of = of
-        self._place = place
+    def __init__(self, totals: RankParser, root: str) -> None:
+        self.knn: list[DenseKnn | SparseKnn] = []
+        self._totals = totals
+        self._root = root
 
     def parse(self, value: Any, path: str, depth: int) -> Rank:
         if type(value) is not dict:
             raise type_error(path, value, "a map")
         if len(value) != 1 or next(iter(value)) not in _OPERATORS:
-            known = ", ".join(f"`{each}`" for each in _OPERATORS)
-            shown = next((each for each in value if each not in _OPERATORS), None)
-            what = "expected a map with a single key" if shown is None else f"unknown variant `{shown}`"
-            raise schema_error(path, f"{what}, expected one of {known}")
-        self._of.nodes += 1
-        if depth > MAX_DEPTH or self._of.nodes > MAX_NODES:
-            self._of.errors.append(
-                f"{self._place}: a rank expression may nest {MAX_DEPTH} deep, and those of a call have {MAX_NODES}"
-                " operators in all"
+            operators = ", ".join(f"`{operator}`" for operator in _OPERATORS)
+            unknown = next((key for key in value if key not in _OPERATORS), None)
+            problem = "expected a map with a single key" if unknown is None else f"unknown variant `{unknown}`"
+            raise schema_error(path, f"{problem}, expected one of {operators}")
+        self._totals.nodes += 1
+        if depth > MAX_DEPTH or self._totals.nodes > MAX_NODES:
+            self._add_error(
+                f"a rank expression may be nested {MAX_DEPTH} deep, and a request may have {MAX_NODES} operators in all"
             )
             return Value(0.0)
         ((operator, operand),) = value.items()
-        inner = f"{path}.{operator}"
+        operand_path = f"{path}.{operator}"
         if operator == "$val":
-            return Value(self._number(operand, inner))
+            return Value(self._number(operand, operand_path))
         if operator == "$knn":
-            return self._knn(operand, inner)
+            return self._knn(operand, operand_path)
         if operator in _FUNCTIONS:
-            return Unary(Function(operator), self.parse(operand, inner, depth + 1))
-        if operator in _PAIRINGS:
-            left, right = (_member(operand, name, inner) for name in ("left", "right"))
+            return Unary(Function(operator), self.parse(operand, operand_path, depth + 1))
+        if operator in _BINARY_OPERATORS:
+            left, right = (_field(operand, name, operand_path) for name in ("left", "right"))
             return Binary(
                 BinaryOp(operator),
-                self.parse(left, f"{inner}.left", depth + 1),
-                self.parse(right, f"{inner}.right", depth + 1),
+                self.parse(left, f"{operand_path}.left", depth + 1),
+                self.parse(right, f"{operand_path}.right", depth + 1),
             )
         if type(operand) is not list:
-            raise type_error(inner, operand, "a sequence")
-        parsed = (self.parse(each, f"{inner}[{at}]", depth + 1) for at, each in enumerate(operand))
-        return Nary(NaryOp(operator), tuple(parsed))
+            raise type_error(operand_path, operand, "a sequence")
+        operands = (self.parse(item, f"{operand_path}[{index}]", depth + 1) for index, item in enumerate(operand))
+        return Nary(NaryOp(operator), tuple(operands))
+
+    def _add_error(self, problem: str) -> None:
+        self._totals.errors.append(f"{self._root}: {problem}")
 
     def _number(self, value: Any, path: str) -> float:
-        if type(value) not in _NUMBERS:
+        if type(value) not in NUMBER_TYPES:
             raise type_error(path, value, "f32")
-        if not -_LARGEST <= value <= _LARGEST:
-            self._of.errors.append(f"{self._place}: numbers must be finite float32")
+        if not fits_float32(value):
+            self._add_error("numbers must be finite float32")
             return 0.0
         return float(value)
 
     def _knn(self, knn: Any, path: str) -> KnnScore:
-        query = _member(knn, "query", path)
+        query = _field(knn, "query", path)
         key, limit = knn.get("key", EMBEDDING), knn.get("limit", _DEFAULT_LIMIT)
-        default, by_rank = knn.get("default"), knn.get("return_rank", False)
+        default, return_rank = knn.get("default"), knn.get("return_rank", False)
         if type(key) is not str:
             raise type_error(f"{path}.key", key, "a string")
         if type(limit) is not int or not 0 <= limit <= _LARGEST_U32:
             raise type_error(f"{path}.limit", limit, "u32")
-        if type(by_rank) is not bool:
-            raise type_error(f"{path}.return_rank", by_rank, "a boolean")
+        if type(return_rank) is not bool:
+            raise type_error(f"{path}.return_rank", return_rank, "a boolean")
         score = None if default is None else self._number(default, f"{path}.default")
-        self._of.knn += 1
-        if self._of.knn > MAX_KNN:
-            self._of.errors.append(f"{self._place}: a call may have {MAX_KNN} $knn in all")
-        self.nearest.append(self._knn_query(query, key, limit, path))
-        return KnnScore(len(self.nearest) - 1, score, by_rank)
+        self._totals.knn += 1
+        if self._totals.knn > MAX_KNN:
+            self._add_error(f"a request may have {MAX_KNN} $knn in all")
+        self.knn.append(self._knn_query(query, key, limit, path))
+        return KnnScore(len(self.knn) - 1, score, return_rank)
 
     def _knn_query(self, query: Any, key: str, limit: int, path: str) -> DenseKnn | SparseKnn:
-        if type(query) is list and _NUMBERS.issuperset(map(type, query)):
+        if type(query) is list and NUMBER_TYPES.issuperset(map(type, query)):
             if key != EMBEDDING:
-                self._of.errors.append(f"{self._place}: a dense query searches {EMBEDDING}, not '{key}'")
+                self._add_error(f"a dense query searches {EMBEDDING}, not '{key}'")
             with np.errstate(over="ignore"):
                 dense = np.array(query, dtype=np.float32)
-            return DenseKnn(np.clip(dense, -_LARGEST, _LARGEST), limit)
-        if type(query) is not dict or not _looks_sparse(query):
+            return DenseKnn(np.clip(dense, -LARGEST_FLOAT32, LARGEST_FLOAT32), limit)
+        if type(query) is not dict or not has_sparse_schema(query):
             raise schema_error(f"{path}.query", "data did not match any variant of untagged enum QueryVector")
-        fault = _fault_of_sparse(query)
-        if fault is not None:
-            self._of.errors.append(f"{self._place}: Invalid sparse vector in KNN query: {fault}")
+        problem = _sparse_error(query)
+        if problem is not None:
+            self._add_error(f"Invalid sparse vector in KNN query: {problem}")
             query = {"indices": [], "values": []}
         elif key.startswith("#"):
-            self._of.errors.append(f"{self._place}: a sparse query searches a metadata key, not '{key}'")
+            self._add_error(f"a sparse query searches a metadata key, not '{key}'")
         indices, values = np.array(query["indices"], dtype=np.uint32), np.array(query["values"], dtype=np.float32)
         return SparseKnn(key, SparseQuery(indices, values), limit)
 
 
-def _member(value: Any, name: str, path: str) -> Any:
+def _field(value: Any, name: str, path: str) -> Any:
     if type(value) is not dict:
         raise type_error(path, value, "a map")
     if name not in value:
@@ -148,22 +147,15 @@ def _member(value: Any, name: str, path: str) -> Any:
     return value[name]
 
 
-def _looks_sparse(value: dict[str, Any]) -> bool:
-    indices, values = value.get("indices"), value.get("values")
-    return (
-        value.get("#type", "sparse_vector") == "sparse_vector"
-        and type(indices) is list
-        and all(type(each) is int and 0 <= each <= _LARGEST_U32 for each in indices)
-        and type(values) is list
-        and _NUMBERS.issuperset(map(type, values))
-    )
-
-
-def _fault_of_sparse(value: dict[str, Any]) -> str | None:
-    indices: list[int] = value["indices"]
-    values: Iterable[float] = value["values"]
-    if len(indices) != len(value["values"]):
-        return f"{len(indices)} indices, but {len(value['values'])} values"
-    if any(left >= right for left, right in pairwise(indices)):
+def _sparse_error(query: dict[str, Any]) -> str | None:
+    """What is wrong with a sparse query of the right schema, None if it is valid."""
+    problem = sparse_problem(query)
+    if problem is None:
+        return None
+    if problem is SparseProblem.VALUE_COUNT:
+        return f"{len(query['indices'])} indices, but {len(query['values'])} values"
+    if problem is SparseProblem.TOKEN_COUNT:
+        return f"{len(query['indices'])} indices, but {len(query['tokens'])} tokens"
+    if problem is SparseProblem.ORDER:
         return "indices must be strictly ascending"
-    return None if all(-_LARGEST <= each <= _LARGEST for each in values) else "values must be finite float32"
+    return "values must be finite float32"

@@ -24,7 +24,7 @@ _ATTEMPTS = 20
 _SIDE_BY_SIDE = 4
 _LEFTOVER_SECONDS = 24 * 3600.0
 
-Wrote = Callable[[str, int], None]
+OnCopied = Callable[[str, int], None]
 """Is told of a collection's name and of bytes that are in the copy now."""
 
 
@@ -39,7 +39,7 @@ class DumpReport:
     removed: int = 0
 
 
-def save(stores: Stores, database: Database, vault: DumpStore, wrote: Wrote = lambda _name, _size: None) -> DumpReport:
+def create_dump(stores: Stores, database: Database, vault: DumpStore, wrote: OnCopied = lambda _name, _size: None) -> DumpReport:
     """Copy the database as it is. Raises AlreadyExists where there is a copy of another, Corrupt, Unavailable."""
     _refuse_other(vault, database)
     begun = stores.system.now()
@@ -50,7 +50,7 @@ def save(stores: Stores, database: Database, vault: DumpStore, wrote: Wrote = la
     needed = {vault.key(checksum) for each in saved.collections for checksum in each.checksums}
     left = [
         info.key
-        for info in vault.objects.list(vault.contents)
+        for info in vault.objects.list(vault.objects_prefix)
         if info.key not in needed and info.modified < begun - _LEFTOVER_SECONDS
     ]
     vault.objects.delete_many(left)
@@ -78,12 +78,12 @@ def _collections(stores: Stores, database: Database) -> Sequence[UUID]:
 class _DumpWriter:
     """A copy in the making."""
 
-    def __init__(self, stores: Stores, vault: DumpStore, wrote: Wrote) -> None:
+    def __init__(self, stores: Stores, vault: DumpStore, wrote: OnCopied) -> None:
         self.new = self.size = 0
         self._stores = stores
         self._vault = vault
         self._wrote = wrote
-        self._there = {info.key: info.size for info in vault.objects.list(vault.contents)}
+        self._there = {info.key: info.size for info in vault.objects.list(vault.objects_prefix)}
 
     def collection(self, identifier: UUID) -> DumpedCollection | None:
         """Copy a collection; None where it has been dropped."""
@@ -148,7 +148,7 @@ class _DumpWriter:
 def _moment(stores: Stores, identifier: UUID) -> tuple[Collection, list[Entry]] | None:
     """The state and the entries after its checkpoint, as they are together; None for a dropped collection."""
     for _ in range(_ATTEMPTS):
-        item = log.read_state(stores.table, identifier)
+        item = collections.read_state(stores.table, identifier)
         if item is None:
             return None
         folded = states.decode(item).flushed_seq

@@ -55,18 +55,18 @@ class DumpStore:
     name: str
 
     @property
-    def index(self) -> str:
+    def index_key(self) -> str:
         """The key of `backup.json`."""
         return f"{self.prefix}backup.json"
 
     @property
-    def contents(self) -> str:
+    def objects_prefix(self) -> str:
         """Under which all objects are."""
         return f"{self.prefix}objects/"
 
     def key(self, checksum: str) -> str:
         """The key of the object with this content."""
-        return f"{self.contents}{checksum}"
+        return f"{self.objects_prefix}{checksum}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +121,13 @@ def write(vault: DumpStore, saved: Dump) -> None:
         "collections": [_encoded(each) for each in saved.collections],
     }
     body = orjson.dumps(value)
-    vault.objects.put(vault.index, b"%b\n%b\n" % (body, xxhash.xxh3_128_hexdigest(body).encode()))
+    vault.objects.put(vault.index_key, b"%b\n%b\n" % (body, xxhash.xxh3_128_hexdigest(body).encode()))
 
 
 def read(vault: DumpStore) -> Dump:
     """Read `backup.json`. Raises NotFound, Corrupt."""
     try:
-        body, _, checksum = vault.objects.get(vault.index).rstrip(b"\n").rpartition(b"\n")
+        body, _, checksum = vault.objects.get(vault.index_key).rstrip(b"\n").rpartition(b"\n")
     except ObjectNotFound:
         raise NotFound(f"{vault.name}: no finished backup of a database, there is no backup.json in it") from None
     if xxhash.xxh3_128_hexdigest(body).encode() != checksum:
@@ -181,7 +181,7 @@ def _decoded(value: dict[str, Any], name: str) -> DumpedCollection:
     )
 
 
-def checked(content: bytes, checksum: str, key: str) -> bytes:
+def verify(content: bytes, checksum: str, key: str) -> bytes:
     """The content itself. Raises Corrupt where it has another checksum."""
     if xxhash.xxh3_128_hexdigest(content) != checksum:
         raise Corrupt(f"object {key} does not match its checksum")

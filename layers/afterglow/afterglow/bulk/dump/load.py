@@ -24,7 +24,7 @@ from afterglow.storage.ports import ConditionFailed, ObjectNotFound, Put, Stores
 _LEASE_SECONDS = 24 * 3600.0
 _SIDE_BY_SIDE = 4
 
-Wrote = Callable[[str, int], None]
+OnLoaded = Callable[[str, int], None]
 """Is told of a collection's name and of bytes that are restored now."""
 
 
@@ -32,13 +32,13 @@ Wrote = Callable[[str, int], None]
 class LoadReport:
     """What a restore made, and what it had made before."""
 
-    made: int = 0
-    before: int = 0
+    loaded: int = 0
+    already_present: int = 0
     size: int = 0
 
 
-def restore(
-    stores: Stores, vault: DumpStore, tenant: str, database: str, wrote: Wrote = lambda _name, _size: None
+def load_dump(
+    stores: Stores, vault: DumpStore, tenant: str, database: str, wrote: OnLoaded = lambda _name, _size: None
 ) -> LoadReport:
     """Make every collection of the copy in the database, which is made where it is missing; those made before stay.
 
@@ -49,10 +49,10 @@ def restore(
     place = _place(stores, tenant, database)
     marks = {item.sk: item.value for item in stores.table.query(keys.restore_marks_partition(place.namespace_id))}
     missing = [each for each in saved.collections if not _is_made(stores, place, each, saved.at, marks)]
-    report = LoadReport(before=len(saved.collections) - len(missing))
+    report = LoadReport(already_present=len(saved.collections) - len(missing))
     for each in missing:
         report.size += _CollectionLoader(stores, vault, place, saved.at, wrote).make(each)
-        report.made += 1
+        report.loaded += 1
     return report
 
 
@@ -83,7 +83,7 @@ def _mark(made: UUID, at: float) -> bytes:
 class _CollectionLoader:
     """One collection in the making; its new id is noted as to be cleaned until it is there."""
 
-    def __init__(self, stores: Stores, vault: DumpStore, place: Database, at: float, wrote: Wrote) -> None:
+    def __init__(self, stores: Stores, vault: DumpStore, place: Database, at: float, wrote: OnLoaded) -> None:
         self._stores = stores
         self._vault = vault
         self._place = place
@@ -179,4 +179,4 @@ class _CollectionLoader:
             content = self._vault.objects.get(self._vault.key(checksum))
         except ObjectNotFound as error:
             raise Corrupt(f"{self._vault.name} is not whole: {error.message}") from None
-        return layout.checked(content, checksum, self._vault.key(checksum))
+        return layout.verify(content, checksum, self._vault.key(checksum))

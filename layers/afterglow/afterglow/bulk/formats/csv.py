@@ -14,7 +14,7 @@ import orjson
 
 from afterglow.bulk import row_values
 from afterglow.bulk.formats import streams
-from afterglow.bulk.formats.jsonl import row_of
+from afterglow.bulk.formats.jsonl import to_row
 from afterglow.bulk.row_chunks import RowChunk, RowChunkBuilder, row_id
 from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sources import Source
@@ -73,7 +73,7 @@ class CsvReader:
             yield text.removeprefix("\ufeff") if line.start == 0 else text
 
 
-def header_of(
+def read_header(
     source: Source, compression: Compression, delimiter: str | None, settings: Settings
 ) -> tuple[str, tuple[str, ...]]:
     """The delimiter and the names of the columns. Raises Refused."""
@@ -106,9 +106,9 @@ def infer_types(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict
     return found
 
 
-def read_chunks(source: Source, plan: Plan, position: int, looked_at: int, settings: Settings) -> Iterator[RowChunk]:
+def read_chunks(source: Source, plan: Plan, position: int, lines_read: int, settings: Settings) -> Iterator[RowChunk]:
     """The rows from `position` on, where `looked_at` lines came before. Raises Refused."""
-    records = CsvReader(source, plan.compression, plan.delimiter, settings, start=position, line=1 + looked_at)
+    records = CsvReader(source, plan.compression, plan.delimiter, settings, start=position, line=1 + lines_read)
     gathered, begin, row = RowChunkBuilder(plan.dimension), position, 0
     if position == 0:
         records.next()
@@ -121,17 +121,17 @@ def read_chunks(source: Source, plan: Plan, position: int, looked_at: int, setti
             if record:
                 identifier, vector = _key_of(record, plan, start)
                 named = convert(record, plan)
-                gathered.add(line, identifier, vector, row_of(named, plan.columns))
+                gathered.add(line, identifier, vector, to_row(named, plan.columns))
         except RowError as bad:
             if records.end == start:
                 break
             gathered.reject(line, str(bad))
         row += 1
         if row >= plan.batch_rows or records.end - begin >= _PIECE_BYTES:
-            yield gathered.piece(records.end, records.line - 1)
+            yield gathered.build(records.end, records.line - 1)
             gathered, begin, row = RowChunkBuilder(plan.dimension), records.end, 0
-    if records.end > begin or not looked_at:
-        yield gathered.piece(records.end, records.line - 1)
+    if records.end > begin or not lines_read:
+        yield gathered.build(records.end, records.line - 1)
 
 
 def _key_of(record: Sequence[str], plan: Plan, start: int) -> tuple[str, bytes]:

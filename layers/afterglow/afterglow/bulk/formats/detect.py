@@ -16,7 +16,7 @@ SUFFIX = ".import.json"
 """Of a sidecar, after the whole name of its file."""
 
 
-def kind_of(name: str) -> tuple[FileFormat, Compression] | None:
+def detect_format(name: str) -> tuple[FileFormat, Compression] | None:
     """What a file of this name is, None where it is nothing that is imported."""
     lower = name.lower()
     compression = next((each for suffix, each in COMPRESSIONS.items() if lower.endswith(suffix)), Compression.NONE)

@@ -27,22 +27,22 @@ def read_chunks(
     source: Source,
     vectors: Vectors | None,
     plan: Plan,
-    part: FileRange,
+    file_range: FileRange,
     *,
     position: int,
-    looked_at: int,
+    lines_read: int,
     settings: Settings,
 ) -> Iterator[RowChunk]:
     """The rows of a range from `position` on, where `looked_at` lines of it came before. Raises Refused.
 
     With `vectors`, row i of the file, blank lines not counted, has vector i.
     """
-    number = looked_at
+    number = lines_read
     gathered, begin = RowChunkBuilder(plan.dimension), position
     reading = _Rows(plan, vectors)
     end = position
-    for line in streams.lines(source, plan.compression, position, part.end, settings):
-        end, at = line.end, part.line + number
+    for line in streams.lines(source, plan.compression, position, file_range.end, settings):
+        end, at = line.end, file_range.line + number
         if line.text is None:
             gathered.reject(at, f"the line has more than {settings.import_max_line_bytes} bytes")
             number += 1
@@ -56,10 +56,10 @@ def read_chunks(
             number += 1
         enough = len(gathered.ids) + len(gathered.rejected) >= plan.batch_rows or end - begin >= _PIECE_BYTES
         if enough:
-            yield gathered.piece(end, number)
+            yield gathered.build(end, number)
             gathered, begin = RowChunkBuilder(plan.dimension), end
-    if end > begin or not looked_at:
-        yield gathered.piece(end, number)
+    if end > begin or not lines_read:
+        yield gathered.build(end, number)
 
 
 class _Rows:
@@ -73,7 +73,7 @@ class _Rows:
         """Raises Bad."""
         assert line.text is not None
         columns = self._plan.columns
-        record = parsed(line.text, first=line.start == 0)
+        record = parse_line(line.text, first=line.start == 0)
         given = record.get(columns.id) if columns.id is not None else None
         identifier = row_id(self._plan.name, line.start) if given is None else row_values.identifier(given)
         if self._vectors is not None:
@@ -82,10 +82,10 @@ class _Rows:
             vector = row_values.encode_embedding(
                 None if columns.embedding is None else record.get(columns.embedding), into.dimension
             )
-        into.add(at, identifier, vector, row_of(record, columns))
+        into.add(at, identifier, vector, to_row(record, columns))
 
 
-def parsed(line: bytes, *, first: bool) -> dict[str, Any]:
+def parse_line(line: bytes, *, first: bool) -> dict[str, Any]:
     """The object of a line. Raises Bad."""
     try:
         record = orjson.loads(line.removeprefix(_MARK) if first else line)
@@ -96,7 +96,7 @@ def parsed(line: bytes, *, first: bool) -> dict[str, Any]:
     return record
 
 
-def row_of(record: Mapping[str, Any], columns: ColumnMapping) -> Row:
+def to_row(record: Mapping[str, Any], columns: ColumnMapping) -> Row:
     """What a record has beside its id and its embedding. Raises Bad."""
     if columns.record is not None:
         found = record.get(columns.record)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afterglow.bulk.endpoint import RecordStream
-from afterglow.bulk.formats.parquet_rows import Rows, bytes_of
+from afterglow.bulk.formats.parquet_rows import Rows, size_in_bytes
 from afterglow.bulk.row_chunks import RowChunk
 from afterglow.bulk.sources import Source, Span, parquet_footer
 from afterglow.bulk.types import FileRange, ImportRejected, Plan
@@ -51,7 +51,7 @@ class Footer:
     groups: list[Group]
 
 
-def footer_of(source: Source) -> Footer:
+def read_footer(source: Source) -> Footer:
     """Read the footer. Raises Refused."""
     spans = [_MAGIC, parquet_footer(source)]
     with _opened(source, spans, _FOOTER_MEMORY) as (connection, path):
@@ -86,10 +86,10 @@ def sample(source: Source, footer: Footer, expression: str, settings: Settings) 
         return [value for (value,) in connection.execute(statement, [path]).fetchall()]
 
 
-def read_chunks(source: Source, plan: Plan, part: FileRange, position: int, settings: Settings) -> Iterator[RowChunk]:
+def read_chunks(source: Source, plan: Plan, file_range: FileRange, position: int, settings: Settings) -> Iterator[RowChunk]:
     """The rows of a range from row `position` (from 0) on. Raises Refused."""
-    footer = footer_of(source)
-    groups = [each for each in footer.groups if each.start < part.end and each.end > position]
+    footer = read_footer(source)
+    groups = [each for each in footer.groups if each.start < file_range.end and each.end > position]
     rows = Rows(plan, footer.types)
     most = max(_FREE_EXPANSION, settings.import_max_decompression_ratio * source.size)
     expanded_per_row = max((each.expanded / (each.end - each.start) for each in groups), default=0.0)
@@ -97,12 +97,12 @@ def read_chunks(source: Source, plan: Plan, part: FileRange, position: int, sett
     # What the footer says of a value that is repeated is nothing of what it expands to: begin small, and see.
     window = _FIRST_WINDOW
     expanded, start = 0, position
-    if start >= part.end:
-        yield RowChunk(None, [], part.end, part.end - part.start)
+    if start >= file_range.end:
+        yield RowChunk(None, [], file_range.end, file_range.end - file_range.start)
         return
     with _opened(source, _spans(source, groups), settings.import_memory_bytes) as (connection, path):
-        while start < part.end:
-            end = min(start + window, part.end)
+        while start < file_range.end:
+            end = min(start + window, file_range.end)
             found = rows.read(connection, path, start, end)
             if found is None:
                 if window <= _LEAST_WINDOW:
@@ -112,7 +112,7 @@ def read_chunks(source: Source, plan: Plan, part: FileRange, position: int, sett
                     )
                 window = max(window // 4, _LEAST_WINDOW)
                 continue
-            brought = bytes_of(found)
+            brought = size_in_bytes(found)
             expanded += brought
             if expanded > most:
                 raise ImportRejected(
@@ -121,7 +121,7 @@ def read_chunks(source: Source, plan: Plan, part: FileRange, position: int, sett
                 )
             for first in range(0, end - start, plan.batch_rows):
                 last = min(first + plan.batch_rows, end - start)
-                yield rows.piece({name: column[first:last] for name, column in found.items()}, start + first, part)
+                yield rows.to_chunk({name: column[first:last] for name, column in found.items()}, start + first, file_range)
             per_row = max(per_row, brought / (end - start))
             start, window = end, max(min(int(_WINDOW_BYTES / per_row), window * _GROWTH), _LEAST_WINDOW)
 
@@ -136,7 +136,7 @@ def _opened(source: Source, spans: Sequence[Span], memory: int) -> Iterator[tupl
     try:
         import duckdb
     except ModuleNotFoundError:
-        raise ImportRejected("duckdb is not installed, which Parquet needs: pip install 'afterglow[imports]'") from None
+        raise ImportRejected("duckdb is not installed, which Parquet needs: pip install 'afterglow-db[imports]'") from None
     # A name of our own: DuckDB would take some characters of the file's for a pattern.
     with source.local_copy(spans) as file, tempfile.TemporaryDirectory(prefix="afterglow-import-") as folder:
         path = Path(folder) / "file.parquet"
@@ -169,10 +169,10 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-def check() -> None:
+def require_pyarrow() -> None:
     """Raises InvalidArgument where pyarrow is missing."""
     if find_spec("pyarrow") is None:
-        raise InvalidArgument("pyarrow is not installed, which Parquet needs: pip install 'afterglow[parquet]'")
+        raise InvalidArgument("pyarrow is not installed, which Parquet needs: pip install 'afterglow-db[parquet]'")
 
 
 def write(path: Path, contents: RecordStream, dimension: int | None, wrote: Callable[[int], None]) -> int:

@@ -46,11 +46,11 @@ class Rows:
         if columns.embedding is None:
             raise ImportRejected(f"{plan.name} has no column of embeddings")
         if columns.id is not None:
-            parts.append(f"CAST({quoted(columns.id)} AS VARCHAR) AS id")
-        parts.append(f"{embedding(columns.embedding, types[columns.embedding])} AS embedding")
+            parts.append(f"CAST({quote_name(columns.id)} AS VARCHAR) AS id")
+        parts.append(f"{select_embedding(columns.embedding, types[columns.embedding])} AS embedding")
         for name, column in (("document", columns.document), ("uri", columns.uri)):
             if column is not None:
-                parts.append(f"CAST({quoted(column)} AS VARCHAR) AS {name}")
+                parts.append(f"CAST({quote_name(column)} AS VARCHAR) AS {name}")
         if columns.record is not None:
             parts.append(f"{_record(columns.record, types[columns.record])} AS record")
         for number, column in enumerate(self._others):
@@ -76,7 +76,7 @@ class Rows:
             raise ImportRejected(f"{self._plan.name} has other rows than its footer says, from row {start + 1} on")
         return found
 
-    def piece(self, found: dict[str, Array], start: int, part: FileRange) -> RowChunk:
+    def to_chunk(self, found: dict[str, Array], start: int, file_range: FileRange) -> RowChunk:
         """The piece of some rows, the first of which has number `start` (from 0)."""
         count = len(found["embedding"])
         faults: dict[int, str] = {}
@@ -100,7 +100,7 @@ class Rows:
             [start + at + 1 for at in good],
         )
         rejected = [Rejected(start + at + 1, reason) for at, reason in sorted(faults.items())]
-        return drop_non_finite(taken, rejected, start + count, start + count - part.start)
+        return drop_non_finite(taken, rejected, start + count, start + count - file_range.start)
 
     def _vectors(self, column: Array, faults: dict[int, str]) -> NDArray[np.float32]:
         """The embeddings of the rows without a fault (n, d); notes the faults of those that have none."""
@@ -161,7 +161,7 @@ class _Selected:
 
 def _selected(column: str, kind: str) -> _Selected | None:
     """How a column is selected to be metadata, None where it cannot be."""
-    name = quoted(column)
+    name = quote_name(column)
     if kind in _INTEGERS or kind == "BOOLEAN":
         return _Selected(name)
     if kind in _FLOATS or kind.startswith("DECIMAL"):
@@ -173,22 +173,22 @@ def _selected(column: str, kind: str) -> _Selected | None:
     return None
 
 
-def embedding(column: str, kind: str) -> str:
+def select_embedding(column: str, kind: str) -> str:
     """How a column of embeddings is selected."""
     if kind.endswith("]"):
         # Other than float32, also float16 and integers: what is beyond float32 becomes null, and is told as such.
-        return quoted(column) if kind.startswith("FLOAT[") else f"TRY_CAST({quoted(column)} AS FLOAT[])"
+        return quote_name(column) if kind.startswith("FLOAT[") else f"TRY_CAST({quote_name(column)} AS FLOAT[])"
     if kind == "BLOB":
-        return f"to_base64({quoted(column)})"
-    return f"CAST({quoted(column)} AS VARCHAR)"
+        return f"to_base64({quote_name(column)})"
+    return f"CAST({quote_name(column)} AS VARCHAR)"
 
 
 def _record(column: str, kind: str) -> str:
     """Metadata as JSON, which a column of text is taken to be."""
-    return quoted(column) if kind == "VARCHAR" else f"CAST(to_json({quoted(column)}) AS VARCHAR)"
+    return quote_name(column) if kind == "VARCHAR" else f"CAST(to_json({quote_name(column)}) AS VARCHAR)"
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """A column's name in a statement."""
     return '"' + name.replace('"', '""') + '"'
 
@@ -209,7 +209,7 @@ def _objects(column: Array) -> list[Any]:
     return [None if gone else each for each, gone in zip(column.data, np.ma.getmaskarray(column), strict=True)]
 
 
-def bytes_of(found: dict[str, Array]) -> int:
+def size_in_bytes(found: dict[str, Array]) -> int:
     """Roughly what the columns take."""
     total = 0
     for column in found.values():

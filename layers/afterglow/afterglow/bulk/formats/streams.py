@@ -41,7 +41,7 @@ class Line:
 
 def lines(source: Source, compression: Compression, start: int, end: int, settings: Settings) -> Iterator[Line]:
     """The lines that begin from offset `start` of the text on, up to `end` (-1: to the last). Raises Refused."""
-    pieces = _from(
+    pieces = _skip(
         read_text(source, compression, settings, start, end), 0 if compression is Compression.NONE else start
     )
     rest, at, most = b"", start, settings.import_max_line_bytes
@@ -69,7 +69,7 @@ def read_text(
     """The text by pieces; `start` and `end` count where the file is not compressed. Raises Refused."""
     if compression is Compression.NONE:
         return read_raw(source, start, source.size if end < 0 else end)
-    return _expanded(source, compression, settings)
+    return _decompress(source, compression, settings)
 
 
 def read_raw(source: Source, start: int, end: int, most: int = CHUNK_BYTES) -> Iterator[bytes]:
@@ -82,7 +82,7 @@ def read_raw(source: Source, start: int, end: int, most: int = CHUNK_BYTES) -> I
         start += len(piece)
 
 
-def _from(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:
+def _skip(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:
     """Without the first `start` bytes."""
     for piece in pieces:
         if start < len(piece):
@@ -90,7 +90,7 @@ def _from(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:
         start = max(start - len(piece), 0)
 
 
-def _expanded(source: Source, compression: Compression, settings: Settings) -> Iterator[bytes]:
+def _decompress(source: Source, compression: Compression, settings: Settings) -> Iterator[bytes]:
     most = max(_FREE_EXPANSION, settings.import_max_decompression_ratio * source.size)
     expanded, decompressor = 0, None
     for piece in read_raw(source, 0, source.size):
@@ -158,7 +158,7 @@ def _zstd() -> Any:
             from backports import zstd
         except ModuleNotFoundError:
             raise ImportRejected(
-                "backports.zstd is not installed, which zstd needs: pip install 'afterglow[imports]'"
+                "backports.zstd is not installed, which zstd needs: pip install 'afterglow-db[imports]'"
             ) from None
     return zstd
 
