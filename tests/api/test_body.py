@@ -32,7 +32,7 @@ class Feed:
 
 
 def read(feed: Feed, *headers: tuple[bytes, bytes], limit: int = 10, seconds: float = 5.0, total: float = 5.0) -> bytes:
-    return asyncio.run(read_body(feed, headers, limit, piece_seconds=seconds, total_seconds=total))
+    return asyncio.run(read_body(feed, headers, limit, chunk_seconds=seconds, total_seconds=total))
 
 
 def test_whole_and_in_pieces() -> None:

@@ -85,7 +85,7 @@ def test_the_limit() -> None:
     with pytest.raises(ResponseTooLarge) as caught:
         encode_response(exact, [], Settings(max_response_bytes=101))
     assert caught.value.message == (
-        "Payload too large: the answer has 102 bytes, at most 101 can be sent; ask for fewer records at a time (limit "
+        "Payload too large: the response has 102 bytes, at most 101 can be sent; request fewer records at a time (limit "
         "and offset, or n_results), or leave embeddings or documents out of include"
     )
     small = Settings(max_response_bytes=101, compress_min_bytes=1)

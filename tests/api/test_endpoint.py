@@ -124,7 +124,7 @@ def test_what_nobody_expected(
     trace_id = answer.headers["chroma-trace-id"]
     assert answer.json() == {
         "error": "InternalError",
-        "message": f"an unexpected error occurred; the server's log has it under trace id {trace_id}",
+        "message": f"an unexpected error occurred; see trace id {trace_id} in the server's log",
     }
     (record,) = [each for each in caplog.records if each.name == "afterglow.api"]
     line = json.loads(record.getMessage())

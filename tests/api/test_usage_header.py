@@ -43,7 +43,7 @@ class Calling:
     def delete(self, _scope: Any, _selection: Any, _limit: Any) -> CountResult:
         return CountResult(2, 7)
 
-    def searches_at_once(self, _scope: Any, _searches: Any, at: object = None) -> bool:
+    def can_search_inline(self, _scope: Any, _searches: Any, at: object = None) -> bool:
         return False
 
     def search(self, _scope: Any, searches: Any, *_: Any, **__: Any) -> list[SearchResult]:
@@ -54,7 +54,12 @@ def asked(
     method: str, path: str, body: bytes = b"", *, engine: Calling | None = None, metered: bool = True, threads: int = 2
 ) -> tuple[int, dict[str, str]]:
     app = create_app(
-        cast(Engine, engine or Calling()), Settings(), System(), allow_reset=False, metered=metered, threads=threads
+        cast(Engine, engine or Calling()),
+        Settings(),
+        System(),
+        allow_reset=False,
+        report_usage=metered,
+        threads=threads,
     )
     sent: list[Message] = []
 

@@ -13,7 +13,9 @@ from tests.server.stubs import Stub, answer, get, stub
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Stub]:
-    with stub(client_seconds="0.6", request_line_bytes="1000", header_bytes="4000", connections="20") as running:
+    with stub(
+        client_timeout_seconds="0.6", max_request_line_bytes="1000", max_header_bytes="4000", max_connections="20"
+    ) as running:
         yield running
 
 
@@ -147,7 +149,7 @@ def test_expect_continue(server: Stub) -> None:
 
 
 def test_one_connection_too_many_is_503() -> None:
-    with stub(connections="3") as server:
+    with stub(max_connections="3") as server:
         held = [server.connect() for _ in range(3)]
         for each in held:
             get(each)
@@ -164,7 +166,7 @@ def test_one_connection_too_many_is_503() -> None:
 
 
 def test_an_idle_connection_outlives_the_time_for_requests() -> None:
-    with stub(client_seconds="0.2") as server, server.connect() as connection:
+    with stub(client_timeout_seconds="0.2") as server, server.connect() as connection:
         get(connection)
         time.sleep(0.8)
         get(connection)

@@ -22,7 +22,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     settings, system = Settings(max_response_bytes=LIMIT, compress_min_bytes=2_000), System()
     engine = start_engine(open_local(tmp_path_factory.mktemp("data"), system), settings, system)
     try:
-        app = create_app(engine, settings, system, allow_reset=False, metered=True)
+        app = create_app(engine, settings, system, allow_reset=False, report_usage=True)
         with served(app) as base, httpx.Client(base_url=base, timeout=30.0) as client:
             yield Face(client)
     finally:
@@ -69,7 +69,7 @@ def test_an_answer_that_cannot_leave(filled: CollectionFace) -> None:
     refused(
         answer,
         413,
-        f"Payload too large: the answer has {size} bytes, at most {LIMIT} can be sent; ask for fewer records at a time "
+        f"Payload too large: the response has {size} bytes, at most {LIMIT} can be sent; request fewer records at a time "
         "(limit and offset, or n_results), or leave embeddings or documents out of include, or accept gzip",
     )
     assert "connection" not in answer.headers

@@ -36,7 +36,7 @@ def body_of(size: int) -> bytes:
 
 
 def too_large(answer: httpx.Response, text: str) -> None:
-    advice = "send fewer records a call (max_batch_size is 5461); embeddings are smaller in base64"
+    advice = "send fewer records per request (max_batch_size is 5461); embeddings are smaller in base64"
     refused(answer, 413, f"Payload too large: the body has {text}, at most {LIMIT} are accepted; {advice}")
     assert answer.headers["connection"] == "close"
 

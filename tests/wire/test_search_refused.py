@@ -160,14 +160,14 @@ def test_groups_need_a_rank(collection: CollectionFace) -> None:
             {"$knn": {"query": {"indices": [1], "values": [1e39]}, "key": "w"}},
             "Invalid sparse vector in KNN query: values must be finite float32",
         ),
-        ({"$sum": [NEAR] * 257}, "a call may have 256 $knn in all"),
+        ({"$sum": [NEAR] * 257}, "a request may have 256 $knn in all"),
         (
             deep(65),
-            "a rank expression may nest 64 deep, and those of a call have 4096 operators in all",
+            "a rank expression may be nested 64 deep, and a request may have 4096 operators in all",
         ),
         (
             {"$sum": [{"$val": 1}] * 4096},
-            "a rank expression may nest 64 deep, and those of a call have 4096 operators in all",
+            "a rank expression may be nested 64 deep, and a request may have 4096 operators in all",
         ),
     ],
     ids=lambda each: repr(each)[:60],
@@ -181,7 +181,7 @@ def test_what_is_just_not_too_much(letters: CollectionFace) -> None:
     assert scored(letters, deep(64)) == {"a": 0, "b": 1, "c": 4}
     assert list(scored(letters, {"$sum": [NEAR, *[{"$val": 1}] * 4094]})) == ["a", "b", "c"]
     assert len(asked(letters, *[{}] * 256)["ids"]) == 256
-    text = "Validation error: searches: a call may have 256 searches, got 257"
+    text = "Validation error: searches: a request may have 256 searches, got 257"
     refused(letters.post("search", searches=[{}] * 257), 400, text)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from afterglow.collection import Engine
 
 THREADS = 16
-"""Requests that read or write the stores at one time; further ones wait."""
+"""Requests that may access the stores at the same time; further ones wait."""
 
 
 def create_app(
@@ -31,21 +31,21 @@ def create_app(
     system: System,
     *,
     allow_reset: bool,
-    metered: bool = False,
+    report_usage: bool = False,
     threads: int = THREADS,
 ) -> Starlette:
-    """The application. Its end closes its threads, not the engine, which the caller opened.
+    """The application. Its shutdown closes its threads, not the engine, which the caller opened.
 
-    `metered`: answers say what they used, see `api.http.usage_header`. Without `threads` every handler runs on the event loop,
-    which is quickest where requests come one at a time. Who may call is `settings.auth`; raises InvalidArgument for one
-    that cannot be.
+    `report_usage`: responses have a usage header, see `api.http.usage_header`. `threads` is the size of the thread
+    pool; with 0 every handler runs on the event loop, which is fastest if requests arrive one at a time.
+    `settings.auth` selects the authentication; raises InvalidArgument for an invalid one.
     """
-    gate = make_authenticator(lambda: engine.keys, settings, system)
-    service = AppContext(engine, settings, system, allow_reset, os.cpu_count() or 1, gate)
+    authenticator = make_authenticator(lambda: engine.keys, settings, system)
+    context = AppContext(engine, settings, system, allow_reset, os.cpu_count() or 1, authenticator)
     pools: dict[Execution, Executor] = {}
     if threads:
         pools[Execution.THREAD_POOL] = ThreadPoolExecutor(threads, thread_name_prefix="api")
-        pools[Execution.DEDICATED_THREAD] = ThreadPoolExecutor(1, thread_name_prefix="api-aside")
+        pools[Execution.DEDICATED_THREAD] = ThreadPoolExecutor(1, thread_name_prefix="api-dedicated")
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -53,31 +53,31 @@ def create_app(
         for pool in pools.values():
             pool.shutdown(wait=True, cancel_futures=True)
 
-    routes = [StarletteRoute(path, endpoint) for path, endpoint in _endpoints(service, pools)]
+    routes = [StarletteRoute(path, endpoint) for path, endpoint in _endpoints(context, pools)]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
-    app.router.default = _not_found_app(service)
+    app.router.default = _not_found_app(context)
     app.add_middleware(_RawPaths)
-    if metered:
+    if report_usage:
         app.add_middleware(UsageMiddleware)
     return app
 
 
-def _endpoints(service: AppContext, pools: dict[Execution, Executor]) -> list[tuple[str, Endpoint]]:
+def _endpoints(context: AppContext, pools: dict[Execution, Executor]) -> list[tuple[str, Endpoint]]:
     paths: dict[str, dict[str, Route]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method] = route
     advice = (
-        f"send fewer records a call (max_batch_size is {service.settings.max_batch_size}); "
+        f"send fewer records per request (max_batch_size is {context.settings.max_batch_size}); "
         "embeddings are smaller in base64"
     )
-    return [(path, Endpoint(service, methods, pools, advice)) for path, methods in paths.items()]
+    return [(path, Endpoint(context, methods, pools, advice)) for path, methods in paths.items()]
 
 
-def _not_found_app(service: AppContext) -> ASGIApp:
+def _not_found_app(context: AppContext) -> ASGIApp:
     async def respond(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await send_response(send, not_found(service), 404)
+            await send_response(send, not_found(context), 404)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
 
@@ -85,7 +85,7 @@ def _not_found_app(service: AppContext) -> ASGIApp:
 
 
 class _RawPaths:
-    """Matches routes against the path as it was sent, so that a name may hold an encoded slash; `Call.part` decodes."""
+    """Matches routes against the raw path, so that a name may contain an encoded slash; `Request.path_part` decodes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""The routes that describe the others: `/openapi.json`, and `/docs`, a page that needs nothing from elsewhere."""
+"""The routes that describe the API: `/openapi.json`, and `/docs`, a page that loads nothing from other servers."""
 
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -12,44 +12,48 @@ from afterglow.api.http.route import Execution, Route
 from afterglow.auth import Permission
 from afterglow.errors import NotFound
 
-_KINDS = {
+_CONTENT_TYPES = {
     "index.html": b"text/html; charset=utf-8",
     "docs.css": b"text/css; charset=utf-8",
     "docs.js": b"text/javascript; charset=utf-8",
 }
 
 
-def routes(table: Callable[[], Iterable[Route]]) -> tuple[Route, ...]:
-    """The routes; `table` answers all routes, once there are all."""
+def routes(all_routes: Callable[[], Iterable[Route]]) -> tuple[Route, ...]:
+    """The routes. `all_routes` is called at the first request, when the route table is complete."""
 
     @cache
-    def described(*, gated: bool) -> bytes:
-        # Imported here: nothing else needs it, and a server should start quickly.
+    def encoded_document(*, requires_authentication: bool) -> bytes:
+        # Imported late: only this route needs it, and a server should start quickly.
         from afterglow.api.openapi import document
 
-        return orjson.dumps(document(table(), gated=gated))
+        return orjson.dumps(document(all_routes(), requires_authentication=requires_authentication))
 
-    def openapi(service: AppContext, call: Request) -> Response:
+    def openapi(context: AppContext, request: Request) -> Response:
         """The OpenAPI document."""
-        del call
-        return Response(described(gated=service.authenticator is not None))
+        del request
+        return Response(encoded_document(requires_authentication=context.authenticator is not None))
 
-    shown: dict[str, Any] = {"runs": Execution.DEDICATED_THREAD, "hidden": True, "need": Permission.PUBLIC}
+    options: dict[str, Any] = {
+        "execution": Execution.DEDICATED_THREAD,
+        "hidden": True,
+        "permission": Permission.PUBLIC,
+    }
     return (
-        Route("GET", "/openapi.json", openapi, "System", "The OpenAPI document", **shown),
-        Route("GET", "/docs", _page, "System", "These pages", **shown),
-        Route("GET", "/docs/{file}", _file, "System", "Their parts", **shown),
+        Route("GET", "/openapi.json", "docs.openapi", openapi, "System", "The OpenAPI document", **options),
+        Route("GET", "/docs", "docs.page", _page, "System", "The documentation page", **options),
+        Route("GET", "/docs/{file}", "docs.file", _file, "System", "The page's static files", **options),
     )
 
 
-def _page(service: AppContext, call: Request) -> Response:
-    del service, call
+def _page(context: AppContext, request: Request) -> Response:
+    del context, request
     return _static("index.html")
 
 
-def _file(service: AppContext, call: Request) -> Response:
-    del service
-    return _static(call.path_part("file"))
+def _file(context: AppContext, request: Request) -> Response:
+    del context
+    return _static(request.path_part("file"))
 
 
 @cache
@@ -58,6 +62,6 @@ def _read(name: str) -> bytes:
 
 
 def _static(name: str) -> Response:
-    if name not in _KINDS:
+    if name not in _CONTENT_TYPES:
         raise NotFound(f"no such page: {name}")
-    return Response(_read(name), content_type=_KINDS[name])
+    return Response(_read(name), content_type=_CONTENT_TYPES[name])

@@ -1,7 +1,7 @@
-"""A collection as clients before 1.0 read and write it: its index parameters with the names of classes among them.
+"""Converts a collection between the current JSON form and that of clients before 1.0, which contains class names.
 
-`_type` says which class of the client's own code is meant to read an object, and the client refuses objects with keys
-it does not know, and values out of its range::
+`_type` names the class of the client's own code that parses an object. The client refuses objects with unknown keys,
+and values out of its range::
 
     {"hnsw_configuration": {"space", "ef_construction", …, "M", "_type": "HNSWConfigurationInternal"},
      "_type": "CollectionConfigurationInternal"}
@@ -27,40 +27,40 @@ _PARAMETERS = (
 )
 
 
-def is_old_client(call: Request) -> bool:
-    """Whether a v2 call comes from a client before 1.0: a bare httpx that declares no type for what it sends.
+def is_old_client(request: Request) -> bool:
+    """Whether a v2 request comes from a client before 1.0: plain httpx without a content type.
 
-    Later clients say who they are, and that they send JSON.
+    Later clients send their own user agent and declare JSON.
     """
-    agent = call.headers.get(b"user-agent", b"")
-    return agent.startswith(b"python-httpx/") and b"content-type" not in call.headers
+    agent = request.headers.get(b"user-agent", b"")
+    return agent.startswith(b"python-httpx/") and b"content-type" not in request.headers
 
 
-def collection(answered: Mapping[str, Any]) -> dict[str, Any]:
-    """A collection's JSON as v2 has it, in the old form."""
-    old = {name: value for name, value in answered.items() if name != "schema"}
-    return old | {"configuration_json": _configuration_json(answered["schema"])}
+def to_legacy_collection(collection: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert a collection's v2 JSON to the old form."""
+    without_schema = {name: value for name, value in collection.items() if name != "schema"}
+    return without_schema | {"configuration_json": _configuration_json(collection["schema"])}
 
 
-def requested_configuration(configuration: Any) -> Any:
-    """A create request's configuration, which may be in the old form, in the present one."""
+def from_legacy_configuration(configuration: Any) -> Any:
+    """Convert a create request's configuration from the old form to the current one, if it is in the old form."""
     if not isinstance(configuration, dict) or not isinstance(configuration.get("hnsw_configuration"), dict):
         return configuration
-    given: dict[str, Any] = configuration["hnsw_configuration"]
-    hnsw = {_RENAMED.get(name, name): given[name] for name in _PARAMETERS if name in given}
-    rest = {name: value for name, value in configuration.items() if name not in ("hnsw_configuration", "_type")}
-    return rest | {"hnsw": hnsw}
+    legacy_hnsw: dict[str, Any] = configuration["hnsw_configuration"]
+    hnsw = {_RENAMED.get(name, name): legacy_hnsw[name] for name in _PARAMETERS if name in legacy_hnsw}
+    others = {name: value for name, value in configuration.items() if name not in ("hnsw_configuration", "_type")}
+    return others | {"hnsw": hnsw}
 
 
 def _configuration_json(schema: Mapping[str, Any]) -> dict[str, Any]:
     config = schema["keys"]["#embedding"]["float_list"]["vector_index"]["config"]
     hnsw = {"space": config["space"]} | config["hnsw"]
-    shown = {name: hnsw[_RENAMED.get(name, name)] for name in _PARAMETERS}
-    # Clients refuse what a collection may well have been given over v2: zeros, and batches over the threshold.
-    shown |= {name: max(1, value) for name, value in shown.items() if name != "space"}
-    shown["resize_factor"] = float(shown["resize_factor"])
-    shown["batch_size"] = min(shown["batch_size"], shown["sync_threshold"])
+    legacy_hnsw = {name: hnsw[_RENAMED.get(name, name)] for name in _PARAMETERS}
+    # Old clients refuse values that v2 accepts: zeros, and batches over the threshold.
+    legacy_hnsw |= {name: max(1, value) for name, value in legacy_hnsw.items() if name != "space"}
+    legacy_hnsw["resize_factor"] = float(legacy_hnsw["resize_factor"])
+    legacy_hnsw["batch_size"] = min(legacy_hnsw["batch_size"], legacy_hnsw["sync_threshold"])
     return {
-        "hnsw_configuration": shown | {"_type": "HNSWConfigurationInternal"},
+        "hnsw_configuration": legacy_hnsw | {"_type": "HNSWConfigurationInternal"},
         "_type": "CollectionConfigurationInternal",
     }

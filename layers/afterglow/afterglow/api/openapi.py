@@ -8,32 +8,32 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from afterglow import __version__
-from afterglow.api import responses as answers
+from afterglow.api import responses as response_models
 from afterglow.api.http.route import Execution, Route
 from afterglow.auth import Permission
+from afterglow.version import __version__
 
 _REFERENCE = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"{(\w+)}")
 _DEFAULTS = {"tenant": "default_tenant", "database": "default_database"}
-_WORDS = {
-    400: "Something in the request cannot be; or its JSON is malformed",
-    401: "Who calls is not known",
-    403: "Not for this caller, or switched off",
-    404: "Not there",
+_DESCRIPTIONS = {
+    400: "An argument is invalid, or the JSON is malformed",
+    401: "The credentials are missing or invalid",
+    403: "The credentials do not allow this, or it is disabled",
+    404: "Not found",
     408: "The body did not arrive in time",
     409: "The name is taken",
     413: "The body is too large",
-    415: "The body is not declared as JSON",
-    422: "JSON of the wrong shape",
-    429: "Too much is waiting to be indexed, or was tried to get in; retry after the time the header says",
-    500: "A fault of the server, or damaged data",
-    501: "Not served by this server",
-    503: "The stores do not answer; retry after the time the header says",
-    507: "No space left on the device; nothing was kept",
+    415: "The content type is not JSON",
+    422: "The JSON does not match the schema",
+    429: "Too many unindexed operations, or too many failed logins; retry after the seconds in `retry-after`",
+    500: "A server error, or corrupt data",
+    501: "Not implemented by this server",
+    503: "The stores are unavailable; retry after the seconds in `retry-after`",
+    507: "No space left on the device; nothing was written",
 }
-_WITH_BODY = (400, 408, 413, 415, 422)
-_REFUSED = (401, 403, 429, 503)
+_BODY_FAILURES = (400, 408, 413, 415, 422)
+_AUTHENTICATION_FAILURES = (401, 403, 429, 503)
 _SCHEMES = {
     "token": {"type": "apiKey", "in": "header", "name": "X-Chroma-Token"},
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -41,13 +41,15 @@ _SCHEMES = {
 }
 
 
-def document(routes: Iterable[Route], *, gated: bool = False) -> dict[str, Any]:
-    """The whole document; `gated`: of a server that asks who calls."""
-    shown = [route for route in routes if not route.hidden]
-    schemas, components = _schemas(shown)
+def document(routes: Iterable[Route], *, requires_authentication: bool = False) -> dict[str, Any]:
+    """The whole document, for a server with or without authentication."""
+    visible = [route for route in routes if not route.hidden]
+    schemas, components = _schemas(visible)
     paths: dict[str, dict[str, Any]] = {}
-    for route in shown:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, gated=gated)
+    for route in visible:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(
+            route, schemas, requires_authentication=requires_authentication
+        )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -57,33 +59,35 @@ def document(routes: Iterable[Route], *, gated: bool = False) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
-        "components": {"schemas": components, **({"securitySchemes": _SCHEMES} if gated else {})},
+        "components": {"schemas": components, **({"securitySchemes": _SCHEMES} if requires_authentication else {})},
     }
 
 
 def operation_id(route: Route) -> str:
-    """A name for the operation, as no other has it."""
+    """A unique name of the operation."""
     suffix = "_root" if route.path.count("/") == 2 else ""
     return route.operation.replace(".", "_") + suffix
 
 
 def _schemas(routes: list[Route]) -> tuple[dict[tuple[int, str], Any], dict[str, Any]]:
-    """The schema of every request and response by (id, mode), and what they refer to."""
-    inputs: dict[tuple[int, str], Any] = {(id(answers.ErrorResponse), "serialization"): answers.ErrorResponse}
+    """The schema of every request and response by (id, mode), and the shared definitions that they refer to."""
+    inputs: dict[tuple[int, str], Any] = {
+        (id(response_models.ErrorResponse), "serialization"): response_models.ErrorResponse
+    }
     for route in routes:
         if route.request is not None:
             inputs[id(route.request), "validation"] = route.request
         if route.response is not None:
             inputs[id(route.response), "serialization"] = route.response
-    wanted: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]] = [
-        (key, "validation" if mode == "validation" else "serialization", TypeAdapter(kind))
-        for (key, mode), kind in inputs.items()
+    adapters: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]] = [
+        (key, "validation" if mode == "validation" else "serialization", TypeAdapter(model))
+        for (key, mode), model in inputs.items()
     ]
-    found, definitions = TypeAdapter.json_schemas(wanted, ref_template=_REFERENCE)
-    return {(key, mode): schema for (key, mode), schema in found.items()}, definitions.get("$defs", {})
+    schemas, definitions = TypeAdapter.json_schemas(adapters, ref_template=_REFERENCE)
+    return {(key, mode): schema for (key, mode), schema in schemas.items()}, definitions.get("$defs", {})
 
 
-def _operation(route: Route, schemas: dict[tuple[int, str], Any], *, gated: bool) -> dict[str, Any]:
+def _operation(route: Route, schemas: dict[tuple[int, str], Any], *, requires_authentication: bool) -> dict[str, Any]:
     operation: dict[str, Any] = {"operationId": operation_id(route), "tags": [route.tag], "summary": route.summary}
     parameters = [
         {
@@ -100,21 +104,21 @@ def _operation(route: Route, schemas: dict[tuple[int, str], Any], *, gated: bool
     if route.request is not None:
         schema = schemas[id(route.request), "validation"]
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    is_gated = gated and route.permission is not Permission.PUBLIC
-    if is_gated:
+    is_authenticated = requires_authentication and route.permission is not Permission.PUBLIC
+    if is_authenticated:
         operation["security"] = [{name: []} for name in _SCHEMES]
-    operation["responses"] = _responses(route, schemas, _REFUSED if is_gated else ())
+    operation["responses"] = _responses(route, schemas, _AUTHENTICATION_FAILURES if is_authenticated else ())
     return operation
 
 
-def _responses(route: Route, schemas: dict[tuple[int, str], Any], refused: tuple[int, ...]) -> dict[str, Any]:
-    statuses = {*route.failures, *refused, 500} | (set(_WITH_BODY) if route.request is not None else set())
-    if route.runs is not Execution.AT_ONCE:
+def _responses(route: Route, schemas: dict[tuple[int, str], Any], more_failures: tuple[int, ...]) -> dict[str, Any]:
+    statuses = {*route.failures, *more_failures, 500} | (set(_BODY_FAILURES) if route.request is not None else set())
+    if route.execution is not Execution.EVENT_LOOP:
         statuses.add(503)
-    failure = schemas[id(answers.ErrorResponse), "serialization"]
-    responses = {status: _response(_WORDS[status], failure) for status in statuses}
-    if route.success in _WORDS:
-        responses[route.success] = _response(_WORDS[route.success], failure)
+    failure = schemas[id(response_models.ErrorResponse), "serialization"]
+    responses = {status: _response(_DESCRIPTIONS[status], failure) for status in statuses}
+    if route.success in _DESCRIPTIONS:
+        responses[route.success] = _response(_DESCRIPTIONS[route.success], failure)
     else:
         schema = None if route.response is None else schemas[id(route.response), "serialization"]
         responses[route.success] = _response(HTTPStatus(route.success).phrase, schema)

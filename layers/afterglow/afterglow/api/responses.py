@@ -1,4 +1,4 @@
-"""The shapes of answers, for the OpenAPI page. Handlers write the bytes themselves."""
+"""The schemas of responses, for the OpenAPI document. Handlers encode the bytes themselves."""
 
 from typing import Annotated, Any, Literal
 
@@ -20,11 +20,11 @@ class ResponseModel(BaseModel):
 
 
 class EmptyResponse(ResponseModel):
-    """Done."""
+    """An empty object: success."""
 
 
 class ErrorResponse(ResponseModel):
-    """What went wrong: Chroma's name for it, and for whom it is meant to read."""
+    """Chroma's name of the error, and a message for a person."""
 
     error: Literal[
         "InvalidArgumentError",
@@ -41,7 +41,7 @@ class ErrorResponse(ResponseModel):
 
 
 class Import(ResponseModel):
-    """How an import of a file ended, or stands. Times are unix seconds."""
+    """The report of an import, running or finished. Times are unix seconds."""
 
     id: str
     state: Literal["running", "done", "failed"]
@@ -61,7 +61,7 @@ class Import(ResponseModel):
 
 
 class RejectedRow(ResponseModel):
-    """A row of a file that was not taken, and why."""
+    """A rejected row of a file, with the reason."""
 
     file: str
     line: int
@@ -75,21 +75,21 @@ class Heartbeat(ResponseModel):
 
 
 class Readiness(ResponseModel):
-    """Whether the parts of the server answer."""
+    """Whether the server's components are available."""
 
     is_executor_ready: bool
     is_log_client_ready: bool
 
 
 class PreFlight(ResponseModel):
-    """What clients must know before they write."""
+    """Limits of the server that clients read before they write."""
 
     max_batch_size: int
     supports_base64_encoding: bool
 
 
 class Identity(ResponseModel):
-    """Who the caller is."""
+    """The caller's identity and scope."""
 
     user_id: str
     tenant: str
@@ -123,7 +123,7 @@ class IndexConfiguration(ResponseModel):
 
 
 class CollectionConfiguration(ResponseModel):
-    """How a collection's vectors are made and indexed."""
+    """The vector index and the embedding function of a collection."""
 
     hnsw: IndexConfiguration
     spann: None
@@ -180,13 +180,13 @@ class SearchResponse(ResponseModel):
 
 
 class DeleteResponse(ResponseModel):
-    """How many records were deleted; by ids alone, how many ids were given."""
+    """The number of deleted records; for a deletion by ids alone, the number of ids in the request."""
 
     deleted: int
 
 
 class IndexingStatus(ResponseModel):
-    """Operations ever logged, and how many of them are indexed."""
+    """The numbers of logged and of indexed operations."""
 
     op_indexing_progress: float
     num_unindexed_ops: int
@@ -195,6 +195,6 @@ class IndexingStatus(ResponseModel):
 
 
 class ForkCount(ResponseModel):
-    """How many forks there are."""
+    """The number of forks in a collection's lineage."""
 
     count: int

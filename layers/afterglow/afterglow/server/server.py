@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 
 from afterglow.api.app import create_app
-from afterglow.bulk.directory_watcher import Watcher
+from afterglow.bulk.directory_watcher import DirectoryWatcher
 from afterglow.deployment.open import open_deployment
 from afterglow.jobs.start import start_engine
 from afterglow.server import interpreter
@@ -177,11 +177,11 @@ def serve(
     Raises what opening them raises.
     """
     engine = start_engine(open_deployment(path, settings, system), settings, system)
-    watcher = None if path is None else Watcher(path, engine)
+    watcher = None if path is None else DirectoryWatcher(path, engine)
     if watcher is not None:
         watcher.start()
     try:
-        app = create_app(engine, settings, system, allow_reset=allow_reset, metered=path is None)
+        app = create_app(engine, settings, system, allow_reset=allow_reset, report_usage=path is None)
         serve_app(app, settings, system, listeners=listeners, control=control, on_ready=on_ready)
     finally:
         if watcher is not None:

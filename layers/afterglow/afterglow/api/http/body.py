@@ -1,4 +1,4 @@
-"""Reading a request's body: what it must be called, how large it may be, how long it may take."""
+"""Reads a request's body: checks its content type, its size and its speed."""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,27 +8,27 @@ from starlette.types import Message, Receive
 from afterglow.api.http.errors import TooSlow, UnsupportedMediaType
 from afterglow.errors import TooLarge
 
-PIECE_SECONDS = 20.0
-"""Time in which the next piece of a body must come."""
+CHUNK_SECONDS = 20.0
+"""Timeout for the next chunk of a body."""
 TOTAL_SECONDS = 120.0
-"""Time in which the whole body must come."""
+"""Timeout for the whole body."""
 DISCARD_RATIO = 8
-"""A refused body of up to so many times the limit is read and thrown away, so that the client can read the answer."""
+"""A refused body of up to this many times the limit is read and discarded, so that the client reads the response."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its request was whole: there is nobody to answer."""
+    """The client closed the connection before its request was complete: nobody can receive a response."""
 
 
 def require_json(headers: Headers) -> None:
-    """Refuse a declared type that is not JSON; old clients declare none. Raises UnsupportedMediaType."""
+    """Refuse a declared content type that is not JSON; old clients declare none. Raises UnsupportedMediaType."""
     for name, value in headers:
         if name == b"content-type" and value != b"application/json":
-            kind = value.split(b";", 1)[0].strip().lower()
-            suffixed = kind.startswith(b"application/") and kind.endswith(b"+json")
-            if kind != b"application/json" and not suffixed:
+            media_type = value.split(b";", 1)[0].strip().lower()
+            has_json_suffix = media_type.startswith(b"application/") and media_type.endswith(b"+json")
+            if media_type != b"application/json" and not has_json_suffix:
                 raise UnsupportedMediaType("Expected request with `Content-Type: application/json`")
 
 
@@ -38,59 +38,59 @@ async def read_body(
     limit: int,
     advice: str = "",
     *,
-    piece_seconds: float = PIECE_SECONDS,
+    chunk_seconds: float = CHUNK_SECONDS,
     total_seconds: float = TOTAL_SECONDS,
 ) -> bytes:
-    """The whole body, at most `limit` bytes; whoever sends more is given `advice`.
+    """The whole body, at most `limit` bytes; the error for a larger one ends with `advice`.
 
     Raises TooLarge, TooSlow, ClientGone.
     """
-    end = asyncio.get_running_loop().time() + total_seconds
+    deadline = asyncio.get_running_loop().time() + total_seconds
     declared = _declared_length(headers)
     if declared is not None and declared > limit:
-        if not _waits_for_leave(headers) and declared <= limit * DISCARD_RATIO:
-            await _discard(receive, declared, piece_seconds, end)
+        if not _expects_continue(headers) and declared <= limit * DISCARD_RATIO:
+            await _discard(receive, declared, chunk_seconds, deadline)
         raise _too_large(f"{declared} bytes", limit, advice)
-    message = await _next(receive, piece_seconds, end)
+    message = await _next_message(receive, chunk_seconds, deadline)
     if not message.get("more_body", False):
-        return _within(message.get("body", b""), limit, advice)
-    pieces = [message.get("body", b"")]
-    size = len(pieces[0])
+        return _require_size(message.get("body", b""), limit, advice)
+    chunks = [message.get("body", b"")]
+    size = len(chunks[0])
     while message.get("more_body", False):
-        message = await _next(receive, piece_seconds, end)
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
+        message = await _next_message(receive, chunk_seconds, deadline)
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
         if size > limit:
-            await _discard(receive, limit * DISCARD_RATIO, piece_seconds, end)
+            await _discard(receive, limit * DISCARD_RATIO, chunk_seconds, deadline)
             raise _too_large(f"more than {limit} bytes", limit, advice)
-    return b"".join(pieces)
+    return b"".join(chunks)
 
 
-async def skip_body(receive: Receive, headers: Headers, limit: int, *, piece_seconds: float = PIECE_SECONDS) -> None:
-    """Read the body of a refused request and throw it away, up to `limit` bytes, so that the client reads the answer.
+async def skip_body(receive: Receive, headers: Headers, limit: int, *, chunk_seconds: float = CHUNK_SECONDS) -> None:
+    """Read and discard the body of a refused request, up to `limit` bytes, so that the client reads the response.
 
     Raises TooSlow, ClientGone.
     """
     declared = _declared_length(headers)
-    if not _waits_for_leave(headers) and (declared is None or declared <= limit):
-        await _discard(receive, limit, piece_seconds, asyncio.get_running_loop().time() + TOTAL_SECONDS)
+    if not _expects_continue(headers) and (declared is None or declared <= limit):
+        await _discard(receive, limit, chunk_seconds, asyncio.get_running_loop().time() + TOTAL_SECONDS)
 
 
-def _within(body: bytes, limit: int, advice: str) -> bytes:
+def _require_size(body: bytes, limit: int, advice: str) -> bytes:
     if len(body) > limit:
         raise _too_large(f"{len(body)} bytes", limit, advice)
     return body
 
 
-def _too_large(what: str, limit: int, advice: str) -> TooLarge:
+def _too_large(size: str, limit: int, advice: str) -> TooLarge:
     suffix = f"; {advice}" if advice else ""
-    return TooLarge(f"Payload too large: the body has {what}, at most {limit} are accepted{suffix}")
+    return TooLarge(f"Payload too large: the body has {size}, at most {limit} are accepted{suffix}")
 
 
-async def _next(receive: Receive, piece_seconds: float, end: float) -> Message:
+async def _next_message(receive: Receive, chunk_seconds: float, deadline: float) -> Message:
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout_at(min(end, loop.time() + piece_seconds)):
+        async with asyncio.timeout_at(min(deadline, loop.time() + chunk_seconds)):
             message = await receive()
     except TimeoutError:
         raise TooSlow("the request's body did not arrive in time") from None
@@ -99,12 +99,12 @@ async def _next(receive: Receive, piece_seconds: float, end: float) -> Message:
     return message
 
 
-async def _discard(receive: Receive, most: int, piece_seconds: float, end: float) -> None:
-    while most > 0:
-        message = await _next(receive, piece_seconds, end)
+async def _discard(receive: Receive, max_bytes: int, chunk_seconds: float, deadline: float) -> None:
+    while max_bytes > 0:
+        message = await _next_message(receive, chunk_seconds, deadline)
         if not message.get("more_body", False):
             return
-        most -= len(message.get("body", b""))
+        max_bytes -= len(message.get("body", b""))
 
 
 def _declared_length(headers: Headers) -> int | None:
@@ -114,5 +114,5 @@ def _declared_length(headers: Headers) -> int | None:
     return None
 
 
-def _waits_for_leave(headers: Headers) -> bool:
+def _expects_continue(headers: Headers) -> bool:
     return any(name == b"expect" for name, _ in headers)

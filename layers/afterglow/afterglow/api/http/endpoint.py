@@ -1,8 +1,8 @@
-"""One path of the server as an ASGI application: method, gate, body, handler, answer.
+"""One path of the server as an ASGI application: method, authentication, body, handler, response.
 
-The gate comes before the body is looked at, and no route goes around it: what a route needs is part of its declaration.
+Authentication precedes reading the body, and no route can skip it: every route declares its permission.
 
-Nothing of Starlette's request and response objects is used here: a query should cost little more than its search.
+Starlette's request and response objects are not used here: a query should cost little more than its search.
 """
 
 import asyncio
@@ -32,21 +32,21 @@ logger = logging.getLogger("afterglow.api")
 class Endpoint:
     """The routes of one path, by method.
 
-    `pools` are where handlers run that may not run on the event loop; what has no pool runs there all the same.
+    `pools` holds the thread pools by kind of execution; handlers without a pool run on the event loop.
     """
 
-    service: AppContext
+    context: AppContext
     routes: Mapping[str, Route]
     pools: Mapping[Execution, Executor]
     advice: str
-    """What to do about a body that is too large."""
+    """Advice in the error for a body that is too large."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         method = scope["method"]
         route = self.routes.get("GET" if method == "HEAD" else method)
         if route is None:
-            await send_response(send, not_allowed(self.service, self.routes), 405)
+            await send_response(send, not_allowed(self.context, self.routes), 405)
             return
         usage = current_usage()
         if usage is not None:
@@ -54,24 +54,24 @@ class Endpoint:
             if "collection_id" in scope["path_params"]:
                 usage.attributes["collection"] = scope["path_params"]["collection_id"]
         try:
-            answer = await self._respond(route, scope, receive)
+            response = await self._respond(route, scope, receive)
         except body.ClientGone:
-            logger.debug("%s %s: the client left before its request was whole", method, scope["path"])
+            logger.debug("%s %s: the client disconnected before its request was complete", method, scope["path"])
             return
         except AfterglowError as error:
-            answer = errors.client_error(error, method, scope["path"], errors.new_trace_id(self.service.system))
-        except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is becomes a logged 500
-            answer = errors.server_error(error, method, scope["path"], errors.new_trace_id(self.service.system))
-        await send_response(send, answer, route.success, headers_only=method == "HEAD")
+            response = errors.client_error(error, method, scope["path"], errors.new_trace_id(self.context.system))
+        except Exception as error:  # noqa: BLE001 - the outermost frame: any error becomes a logged 500
+            response = errors.server_error(error, method, scope["path"], errors.new_trace_id(self.context.system))
+        await send_response(send, response, route.success, headers_only=method == "HEAD")
 
     async def _respond(self, route: Route, scope: Scope, receive: Receive) -> Response:
-        settings = self.service.settings
+        settings = self.context.settings
         try:
             grant = await self._authorize(route, scope)
         except AfterglowError:
             if route.request is not None:
                 await body.skip_body(
-                    receive, scope["headers"], settings.max_body_bytes, piece_seconds=settings.client_timeout_seconds
+                    receive, scope["headers"], settings.max_body_bytes, chunk_seconds=settings.client_timeout_seconds
                 )
             raise
         content = b""
@@ -82,31 +82,32 @@ class Endpoint:
                 scope["headers"],
                 settings.max_body_bytes,
                 self.advice,
-                piece_seconds=settings.client_timeout_seconds,
+                chunk_seconds=settings.client_timeout_seconds,
             )
-        call = Request(scope["path_params"], scope["query_string"], content, dict(scope["headers"]), grant)
-        done = await self._execute(route.runs, partial(route.handler, self.service, call))
-        if isinstance(done, Deferred):
-            done = await self._execute(Execution.THREAD_POOL, done.work)
-        if not content_encoding.needs_no_encoding(done, self.service.settings):
-            done = await self._execute(Execution.THREAD_POOL, partial(self._encode, done, scope))
-        return done
+        request = Request(scope["path_params"], scope["query_string"], content, dict(scope["headers"]), grant)
+        response = await self._execute(route.execution, partial(route.handler, self.context, request))
+        if isinstance(response, Deferred):
+            response = await self._execute(Execution.THREAD_POOL, response.work)
+        if not content_encoding.needs_no_encoding(response, self.context.settings):
+            response = await self._execute(Execution.THREAD_POOL, partial(self._encode, response, scope))
+        return response
 
     async def _authorize(self, route: Route, scope: Scope) -> Grant:
-        """What the caller may do, which is enough for the route. Raises Unauthenticated, Forbidden, Busy, Unavailable.
+        """The caller's permissions, which suffice for the route.
 
-        What it is about is judged by names alone, so that a refusal says nothing of what is there.
+        Raises Unauthenticated, Forbidden, Busy, Unavailable. The check uses the names in the request alone, so that a
+        refusal reveals nothing about stored data.
         """
-        gate = self.service.authenticator
-        if gate is None:
+        authenticator = self.context.authenticator
+        if authenticator is None:
             return FULL_ACCESS
         if route.permission is Permission.PUBLIC:
             return ANONYMOUS
         credential = credentials.extract(scope["headers"])
-        grant = gate.cached(credential)
+        grant = authenticator.cached(credential)
         if grant is None:
             address = (scope.get("client") or ("",))[0]
-            grant = await self._execute(Execution.THREAD_POOL, partial(gate.authenticate, credential, address))
+            grant = await self._execute(Execution.THREAD_POOL, partial(authenticator.authenticate, credential, address))
         usage = current_usage()
         if usage is not None:
             usage.attributes["caller"] = grant.user
@@ -119,41 +120,41 @@ class Endpoint:
             raise Forbidden("Forbidden: the credentials do not allow this")
         return grant
 
-    async def _execute(self, where: Execution, work: Callable[[], T]) -> T:
-        pool = self.pools.get(where)
+    async def _execute(self, execution: Execution, work: Callable[[], T]) -> T:
+        pool = self.pools.get(execution)
         if pool is None:
             return work()
         if current_usage() is not None:
             work = partial(contextvars.copy_context().run, work)
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
-    def _encode(self, answer: Response, scope: Scope) -> Response:
+    def _encode(self, response: Response, scope: Scope) -> Response:
         with phase("compress"):
-            return content_encoding.encode_response(answer, scope["headers"], self.service.settings)
+            return content_encoding.encode_response(response, scope["headers"], self.context.settings)
 
 
-def not_found(service: AppContext) -> Response:
-    """The answer where there is nothing."""
-    return Response(b"", 404, b"", [errors.trace_header(errors.new_trace_id(service.system))])
+def not_found(context: AppContext) -> Response:
+    """The response for an unknown path."""
+    return Response(b"", 404, b"", [errors.trace_header(errors.new_trace_id(context.system))])
 
 
-def not_allowed(service: AppContext, methods: Mapping[str, Any]) -> Response:
-    """The answer to a method that a path does not have."""
+def not_allowed(context: AppContext, methods: Mapping[str, Any]) -> Response:
+    """The response for a method that the path does not have."""
     allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
-    trace = errors.trace_header(errors.new_trace_id(service.system))
+    trace = errors.trace_header(errors.new_trace_id(context.system))
     return Response(b"", 405, b"", [trace, (b"allow", ",".join(allowed).encode())])
 
 
-async def send_response(send: Send, answer: Response, success: int, *, headers_only: bool = False) -> None:
-    """Send the answer; `success` is the status of one that names none."""
-    headers = [(b"content-length", b"%d" % len(answer.body)), *answer.headers]
-    if answer.content_type:
-        headers.append((b"content-type", answer.content_type))
+async def send_response(send: Send, response: Response, success: int, *, headers_only: bool = False) -> None:
+    """Send the response; `success` is its status if it has none of its own."""
+    headers = [(b"content-length", b"%d" % len(response.body)), *response.headers]
+    if response.content_type:
+        headers.append((b"content-type", response.content_type))
     await send(
         {
             "type": "http.response.start",
-            "status": success if answer.status is None else answer.status,
+            "status": success if response.status is None else response.status,
             "headers": headers,
         }
     )
-    await send({"type": "http.response.body", "body": b"" if headers_only else answer.body})
+    await send({"type": "http.response.body", "body": b"" if headers_only else response.body})

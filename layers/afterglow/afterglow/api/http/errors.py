@@ -1,7 +1,7 @@
-"""Every error as the client sees it: status, Chroma's name for it, text, `chroma-trace-id`. And as the log sees it.
+"""Errors as responses (status, Chroma's name, text, `chroma-trace-id`) and as log lines.
 
-`TABLE` is the one place where kinds of error become statuses. What is not in it is a fault of ours: 500, logged with
-its traceback under the trace id that the client is given, and nothing of it told to the client.
+`TABLE` alone maps error types to statuses. Any other exception is a server error: 500, logged with its traceback under
+the trace id in the response, which contains no details.
 """
 
 import logging
@@ -28,15 +28,15 @@ class TooSlow(errors.AfterglowError):
 
 
 class ResponseTooLarge(errors.TooLarge):
-    """The request was good, but its answer is larger than can be sent."""
+    """The request was valid, but its response is too large to send."""
 
 
 class InvalidCollection(errors.NotFound):
-    """v1: there is no such collection."""
+    """v1: the collection does not exist."""
 
 
 class InvalidDimension(errors.InvalidArgument):
-    """v1: a vector of another dimension than the collection's."""
+    """v1: a vector's dimension differs from the collection's."""
 
 
 class InvalidId(errors.InvalidArgument):
@@ -62,6 +62,7 @@ TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     errors.Unavailable: (503, "ChromaError"),
     errors.StorageFull: (507, "ChromaError"),
     errors.Corrupt: (500, "InternalError"),
+    errors.UnsupportedFormat: (500, "InternalError"),
     errors.InternalError: (500, "InternalError"),
     UnsupportedMediaType: (415, "ChromaError"),
     TooSlow: (408, "ChromaError"),
@@ -71,8 +72,8 @@ TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     UniqueConstraint: (409, "UniqueConstraintError"),
 }
 
-_RETRY_IS_ENOUGH = frozenset({429, 503})
-# The rest of the request's body may still be on its way: it must not be read as the next request.
+_RETRYABLE = frozenset({429, 503})
+# The rest of the request's body may still arrive: it must not be read as the next request.
 _BODY_UNREAD = frozenset({408, 413, 415})
 
 
@@ -82,16 +83,16 @@ def new_trace_id(system: System) -> str:
 
 
 def trace_header(trace_id: str) -> tuple[bytes, bytes]:
-    """The header that names an error to whoever reads the log."""
+    """The header that links a response to the log."""
     return TRACE_HEADER, trace_id.encode()
 
 
 def client_error(error: errors.AfterglowError, method: str, path: str, trace_id: str) -> Response:
-    """The answer to an error raised on purpose; logs it."""
+    """The response to an error of ours that `TABLE` lists; logs it."""
     status, name = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     level = logging.INFO
     if status >= 500:
-        level = logging.WARNING if status in _RETRY_IS_ENOUGH or status == 501 else logging.ERROR
+        level = logging.WARNING if status in _RETRYABLE or status == 501 else logging.ERROR
     _log(level, method, path, trace_id, {"status": status, "error": type(error).__name__, "message": error.message})
     headers = [trace_header(trace_id)]
     if isinstance(error, errors.Busy | errors.Unavailable):
@@ -104,7 +105,7 @@ def client_error(error: errors.AfterglowError, method: str, path: str, trace_id:
 
 
 def server_error(error: BaseException, method: str, path: str, trace_id: str) -> Response:
-    """The answer to a fault of ours; logs the traceback."""
+    """The response to an unexpected exception; logs the traceback."""
     lines = "".join(traceback.format_exception(error))
     _log(
         logging.ERROR,
@@ -113,7 +114,7 @@ def server_error(error: BaseException, method: str, path: str, trace_id: str) ->
         trace_id,
         {"status": 500, "error": type(error).__name__, "message": str(error), "traceback": lines},
     )
-    message = f"an unexpected error occurred; the server's log has it under trace id {trace_id}"
+    message = f"an unexpected error occurred; see trace id {trace_id} in the server's log"
     return Response(_body("InternalError", message), 500, headers=[trace_header(trace_id)])
 
 
@@ -121,7 +122,7 @@ def _body(name: str, message: str) -> bytes:
     return orjson.dumps({"error": name, "message": message})
 
 
-def _log(level: int, method: str, path: str, trace_id: str, what: dict[str, str | int]) -> None:
+def _log(level: int, method: str, path: str, trace_id: str, details: dict[str, str | int]) -> None:
     if logger.isEnabledFor(level):
-        line = {"event": "request failed", "method": method, "path": path, **what, "trace_id": trace_id}
+        line = {"event": "request failed", "method": method, "path": path, **details, "trace_id": trace_id}
         logger.log(level, "%s", orjson.dumps(line, default=str).decode())

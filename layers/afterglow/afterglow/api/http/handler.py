@@ -1,4 +1,4 @@
-"""What a handler is given, and what it gives back."""
+"""The arguments and the result of a handler."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The engine behind the routes, and what the process was told. `threads` is the default of `num_threads`.
+    """The engine behind the routes, and the configuration of the process.
 
-    Without a `gate` everybody may do everything.
+    `threads` is the default of a collection's `num_threads`. Without an `authenticator` every caller has full access.
     """
 
     engine: "Engine"
@@ -31,9 +31,9 @@ class AppContext:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: the path's parts still percent-encoded, the query string and the body as they came.
+    """One request: percent-encoded path parameters, the raw query string and the body.
 
-    Of headers of one name the last is kept; names are in lower case.
+    Header names are in lower case; the last of several headers of one name wins.
     """
 
     path: dict[str, str]
@@ -41,10 +41,10 @@ class Request:
     body: bytes = b""
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
     grant: Grant = ANONYMOUS
-    """What the caller may do. The route's need was checked; what a handler finds by itself it checks with this."""
+    """The caller's permissions. The route's is checked already; a handler checks the scopes that it finds itself."""
 
     def path_part(self, name: str) -> str:
-        """A part of the path, decoded. Raises InvalidArgument when it is not UTF-8."""
+        """A path parameter, decoded. Raises InvalidArgument if it is not UTF-8."""
         text = self.path[name]
         if "%" not in text:
             return text
@@ -56,7 +56,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response: JSON unless `content_type` says otherwise; `status` None means the route's own."""
+    """A response. A `status` of None means the route's own."""
 
     body: bytes
     status: int | None = None
@@ -66,6 +66,6 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """The rest of a handler, for a thread of the pool. Raises what the handler would."""
+    """The rest of a handler, to run in the thread pool. `work` raises the handler's errors."""
 
     work: Callable[[], Response]

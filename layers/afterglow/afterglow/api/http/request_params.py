@@ -1,4 +1,7 @@
-"""Paths and query strings: which collection, `limit`, `offset`, `read_level`. Refusals are InvalidArgument."""
+"""Parameters of paths and query strings: the collection, `limit`, `offset`, `read_level` and `at`.
+
+Invalid parameters raise InvalidArgument.
+"""
 
 import re
 from datetime import UTC, datetime
@@ -11,102 +14,76 @@ from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import ReadLevel, Scope
 from afterglow.errors import InvalidArgument
 
-LARGEST_U32 = 2**32 - 1
+MAX_U32 = 2**32 - 1
 
 _DIGITS = re.compile("[0-9]+")
-_U32: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": LARGEST_U32}
-PAGE = (("limit", _U32), ("offset", _U32))
-"""What a route says of the parameters of a page."""
+_LOG_POSITION = re.compile("[0-9]{1,19}")
+_SINGLE_FIELDS = frozenset({"limit", "offset", "read_level"})
+_U32: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MAX_U32}
+PAGE_PARAMETERS = (("limit", _U32), ("offset", _U32))
+"""The parameters of a page, for the OpenAPI document."""
+AT_PARAMETER: tuple[str, dict[str, object]] = (
+    "at",
+    {
+        "type": "string",
+        "description": "Read the collection as of this point in time: an ISO 8601 time, or a log position from the"
+        " `afterglow-log-position` header of an earlier response.",
+    },
+)
+"""The time travel parameter, for the OpenAPI document."""
 
 
-def tenant_and_database(call: Request) -> tuple[str, str]:
-    """The tenant and the database of the path; a database name too short for any is refused."""
-    database = call.path_part("database")
+def tenant_and_database(request: Request) -> tuple[str, str]:
+    """The tenant and the database of the path; refuses a name that is too short for a database."""
+    database = request.path_part("database")
     validate_database_segment(database)
-    return call.path_part("tenant"), database
+    return request.path_part("tenant"), database
 
 
-def scope(call: Request) -> Scope:
+def scope(request: Request) -> Scope:
     """The collection of the path, by id."""
-    tenant, database = tenant_and_database(call)
-    return Scope(tenant, database, parse_collection_id(call.path_part("collection_id")))
+    tenant, database = tenant_and_database(request)
+    return Scope(tenant, database, parse_collection_id(request.path_part("collection_id")))
 
 
-def limit_and_offset(call: Request) -> tuple[int | None, int]:
-    """`limit` (None: all) and `offset` (0: from the first)."""
-    given = _fields(call.query)
-    limit, offset = given.get("limit"), given.get("offset")
-    return None if limit is None else _u32("limit", limit), 0 if offset is None else _u32("offset", offset)
+def limit_and_offset(request: Request) -> tuple[int | None, int]:
+    """`limit` (default None: all) and `offset` (default 0)."""
+    fields = _fields(request.query)
+    limit, offset = fields.get("limit"), fields.get("offset")
+    return None if limit is None else _parse_u32("limit", limit), 0 if offset is None else _parse_u32("offset", offset)
 
 
-def field(call: Request, name: str) -> str | None:
+def query_field(request: Request, name: str) -> str | None:
     """A field of the query string, decoded; the last of several."""
-    return _fields(call.query).get(name)
+    return _fields(request.query).get(name)
 
 
-def read_level(call: Request) -> ReadLevel:
-    """How fresh the answer must be."""
-    text = _fields(call.query).get("read_level")
+def read_level(request: Request) -> ReadLevel:
+    """The requested freshness of a read."""
+    text = _fields(request.query).get("read_level")
     if text is None:
         return ReadLevel.INDEX_AND_WAL
     try:
         return ReadLevel(text)
     except ValueError:
-        known = ", ".join(f"`{each}`" for each in ReadLevel)
-        raise _refusal(f"read_level: unknown variant `{text}`, expected one of {known}") from None
+        levels = ", ".join(f"`{level}`" for level in ReadLevel)
+        raise _query_error(f"read_level: unknown variant `{text}`, expected one of {levels}") from None
 
 
-def _fields(query: bytes) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for pair in filter(None, query.split(b"&")):
-        name, _, value = pair.decode("latin-1").partition("=")
-        name = unquote_plus(name)
-        if name in fields and name in {"limit", "offset", "read_level"}:
-            raise _refusal(f"duplicate field `{name}`")
-        fields[name] = unquote_plus(value)
-    return fields
-
-
-def _u32(name: str, text: str) -> int:
-    if not text:
-        raise _refusal(f"{name}: cannot parse integer from empty string")
-    if _DIGITS.fullmatch(text) is None:
-        raise _refusal(f"{name}: invalid digit found in string")
-    # The length first: Python refuses to read integers of thousands of digits.
-    if len(text.lstrip("0")) > len(str(LARGEST_U32)) or int(text) > LARGEST_U32:
-        raise _refusal(f"{name}: number too large to fit in target type")
-    return int(text)
-
-
-def _refusal(what: str) -> InvalidArgument:
-    return InvalidArgument(f"Failed to deserialize query string: {what}")
-
-
-_POSITION = re.compile("[0-9]{1,19}")
-QUERY: tuple[str, dict[str, object]] = (
-    "at",
-    {
-        "type": "string",
-        "description": "Answer as of this moment: a time in ISO 8601, or a log position as an earlier answer's header"
-        " `afterglow-log-position` has it.",
-    },
-)
-
-
-def parse_at(call: Request) -> PointInTime | None:
-    """The moment that the query string names, None for now. Raises InvalidArgument."""
-    if not call.query:
+def parse_at(request: Request) -> PointInTime | None:
+    """The point in time of the query string's `at`, None for the present."""
+    if not request.query:
         return None
-    text = field(call, "at")
-    return None if text is None else parse(text)
+    text = query_field(request, "at")
+    return None if text is None else parse_point_in_time(text)
 
 
-def parse(text: str) -> PointInTime:
-    """A moment as a person writes it. Raises InvalidArgument."""
-    if _POSITION.fullmatch(text):
+def parse_point_in_time(text: str) -> PointInTime:
+    """A log position in decimal, or an ISO 8601 time, UTC if it has no offset."""
+    if _LOG_POSITION.fullmatch(text):
         return PointInTime(position=int(text))
     try:
-        # An offset's plus is a space once a query string is decoded.
+        # Decoding a query string turns the plus of a time zone offset into a space.
         time = datetime.fromisoformat(text.replace(" +", "+") if "T" not in text else text.replace(" ", "+"))
     except ValueError:
         raise InvalidArgument(
@@ -115,3 +92,29 @@ def parse(text: str) -> PointInTime:
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
     return PointInTime(time=int(time.timestamp() * 1000))
+
+
+def _fields(query: bytes) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for pair in filter(None, query.split(b"&")):
+        name, _, value = pair.decode("latin-1").partition("=")
+        name = unquote_plus(name)
+        if name in fields and name in _SINGLE_FIELDS:
+            raise _query_error(f"duplicate field `{name}`")
+        fields[name] = unquote_plus(value)
+    return fields
+
+
+def _parse_u32(name: str, text: str) -> int:
+    if not text:
+        raise _query_error(f"{name}: cannot parse integer from empty string")
+    if _DIGITS.fullmatch(text) is None:
+        raise _query_error(f"{name}: invalid digit found in string")
+    # The length first: Python refuses to parse integers of thousands of digits.
+    if len(text.lstrip("0")) > len(str(MAX_U32)) or int(text) > MAX_U32:
+        raise _query_error(f"{name}: number too large to fit in target type")
+    return int(text)
+
+
+def _query_error(problem: str) -> InvalidArgument:
+    return InvalidArgument(f"Failed to deserialize query string: {problem}")

@@ -1,4 +1,4 @@
-"""What the server knows of one route: how to serve it, and what to say of it."""
+"""One route of the server: how to serve it, and how the OpenAPI document describes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,44 +9,47 @@ from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.auth import Permission
 
 Handler = Callable[[AppContext, Request], Response | Deferred]
-Place = Callable[[Request], tuple[str | None, str | None]]
-"""The tenant and the database that a request is about, None for each that it does not name. Raises InvalidArgument."""
+ScopeResolver = Callable[[Request], tuple[str | None, str | None]]
+"""Returns the tenant and the database of a request, None for each that it does not name. Raises InvalidArgument."""
 
 
-def of_path(call: Request) -> tuple[str | None, str | None]:
-    """The tenant and the database that the path names."""
+def path_scope(request: Request) -> tuple[str | None, str | None]:
+    """The tenant and the database in the path."""
     return (
-        call.path_part("tenant") if "tenant" in call.path else None,
-        call.path_part("database") if "database" in call.path else None,
+        request.path_part("tenant") if "tenant" in request.path else None,
+        request.path_part("database") if "database" in request.path else None,
     )
 
 
 class Execution(Enum):
     """Where a handler runs."""
 
-    THREAD_POOL = "pool"
-    """In the pool of threads: whatever reads or writes the stores."""
-    DEDICATED_THREAD = "aside"
-    """In a thread of its own, so that it answers while the pool is busy."""
-    AT_ONCE = "at once"
-    """On the event loop: what needs no more than the process knows."""
-    BY_WEIGHT = "by weight"
-    """Begins on the event loop; what is not over in about a millisecond goes to the pool, as a `Later`."""
+    THREAD_POOL = "thread pool"
+    """In the thread pool: every handler that reads or writes the stores."""
+    DEDICATED_THREAD = "dedicated thread"
+    """In a thread of its own, so that it responds while the pool is busy."""
+    EVENT_LOOP = "event loop"
+    """On the event loop: handlers that need no store."""
+    ADAPTIVE = "adaptive"
+    """On the event loop first; work of more than about a millisecond continues in the thread pool, as a `Deferred`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One method of one path.
 
-    `request` and `response` are pydantic models or other types; None for a request means that no body is read, for a
-    response an answer without a schema. `need` is what its caller must be allowed to do, and `place` where: a route
-    without a need cannot be declared, and one whose place is None, as the handler is yet to find it, must ask
-    `call.grant` itself. `failures` are the statuses besides `success` and those every route may answer.
-    `query` names the parameters of the query string, with their JSON schemas. `hidden` keeps it out of OpenAPI.
+    `operation` is the stable name of the route in request logs, usage attributes and the OpenAPI document's
+    `operationId`s. `request` and `response` are pydantic models or other types; a request of None means that the body
+    is not read, a response of None that it has no schema. `permission` is what the caller needs, `scope_of` resolves
+    the tenant and the database it is needed for: a route without a permission cannot be declared, and the handler of a
+    route without a `scope_of` must check `request.grant` once it has found the scope. `failures` are the statuses
+    other than `success` and those that every route can return. `query` holds the parameters of the query string with
+    their JSON schemas. `hidden` omits the route from the OpenAPI document.
     """
 
     method: str
     path: str
+    operation: str
     handler: Handler
     tag: str
     summary: str
@@ -55,12 +58,7 @@ class Route:
     success: int = 200
     failures: tuple[int, ...] = ()
     query: tuple[tuple[str, dict[str, Any]], ...] = ()
-    runs: Execution = Execution.THREAD_POOL
+    execution: Execution = Execution.THREAD_POOL
     permission: Permission = field(kw_only=True)
-    scope_of: Place | None = of_path
+    scope_of: ScopeResolver | None = path_scope
     hidden: bool = False
-
-    @property
-    def operation(self) -> str:
-        """Its name in logs: the handler's, after its module's within the API."""
-        return f"{self.handler.__module__.removeprefix('afterglow.api.')}.{self.handler.__name__}"

@@ -1,13 +1,13 @@
-"""What a request used, for the client and for the log of requests.
+"""The resource usage of a request, for the client (a response header) and for the request log.
 
-An application that is metered answers each request with a header like
+An application that reports usage adds a header to each response:
 
     afterglow-usage: dynamodb.Query=1, s3.GetObject=2, read-units=1, write-units=0, bytes-read=4096, bytes-written=0
 
-first the calls to AWS by name, in alphabetical order, where there were any; then DynamoDB's request units and the bytes
-that S3 sent and was sent, always; but not with a refusal (4xx), where they would tell how large a thing is that is said
-not to be there. For the log the request notes its `operation`, `collection`, `rows` (records written,
-deleted or answered), `queries` and `status`, each where there is one.
+First the number of AWS API calls by name, in alphabetical order, if any; then always DynamoDB's request units and the
+bytes read from and written to S3. Refusals (4xx) omit the units and bytes, because they would reveal the size of
+something that the response claims not to exist. For the request log, the usage attributes hold `operation`,
+`collection`, `rows` (records written, deleted or returned), `queries` and `status`, each only if it applies.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,7 +18,7 @@ HEADER = b"afterglow-usage"
 
 
 class UsageMiddleware:
-    """Measures each request, unless something outside measures already: then what it uses counts there."""
+    """Collects the usage of each request; if a caller outside already collects, the usage counts there."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -29,42 +29,42 @@ class UsageMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif usage is not None:
-            await self.app(scope, receive, _reporting(usage, send))
+            await self.app(scope, receive, _send_with_usage(usage, send))
         else:
             with collect_usage() as usage:
-                await self.app(scope, receive, _reporting(usage, send))
+                await self.app(scope, receive, _send_with_usage(usage, send))
 
 
-def note(**facts: str | int) -> None:
-    """Note facts for the log of requests, where there is one."""
+def add_attributes(**attributes: str | int) -> None:
+    """Add attributes for the request log, if usage is collected."""
     usage = current_usage()
     if usage is not None:
-        usage.attributes.update(facts)
+        usage.attributes.update(attributes)
 
 
 def format_usage(usage: Usage, *, refused: bool = False) -> str:
     """The header's value."""
     calls = dict(sorted(usage.calls.items()))
-    figures = {
+    totals = {
         "read-units": usage.read_units,
         "write-units": usage.write_units,
         "bytes-read": usage.bytes_read,
         "bytes-written": usage.bytes_written,
     }
-    told = calls if refused else calls | figures
-    return ", ".join(f"{name}={_plain(figure)}" for name, figure in told.items())
+    figures = calls if refused else calls | totals
+    return ", ".join(f"{name}={_format_number(figure)}" for name, figure in figures.items())
 
 
-def _plain(figure: float) -> str:
+def _format_number(figure: float) -> str:
     return str(int(figure)) if figure == int(figure) else str(figure)
 
 
-def _reporting(usage: Usage, send: Send) -> Send:
-    async def reporting(message: Message) -> None:
+def _send_with_usage(usage: Usage, send: Send) -> Send:
+    async def send_with_usage(message: Message) -> None:
         if message["type"] == "http.response.start":
             status = usage.attributes["status"] = message["status"]
-            told = format_usage(usage, refused=400 <= status < 500)
-            message["headers"] = [*message["headers"], (HEADER, told.encode())]
+            value = format_usage(usage, refused=400 <= status < 500)
+            message["headers"] = [*message["headers"], (HEADER, value.encode())]
         await send(message)
 
-    return reporting
+    return send_with_usage

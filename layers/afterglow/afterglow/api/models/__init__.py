@@ -1,7 +1,7 @@
-"""The shapes of request bodies, as Chroma's clients send them. Also what the OpenAPI page says of them.
+"""The schemas of request bodies, as Chroma's clients send them; the OpenAPI document shows the same schemas.
 
-Unknown fields are ignored, except where the genuine server refuses them. Heavy fields (embeddings, metadata, filters)
-are `Any` here, with the schema that OpenAPI shows; `vectors`, `metadata` and `filters.parse` judge them.
+Unknown fields are ignored, except where Chroma refuses them. Large fields (embeddings, metadata, filters) are `Any`
+here, with their schema for OpenAPI; `validation.embeddings`, `validation.metadata` and `filters.parse` validate them.
 """
 
 from afterglow.api.models.collections import CreateCollection, ForkCollection, UpdateCollection

@@ -16,16 +16,16 @@ class CreateCollection(RequestModel):
     model_config = ConfigDict(json_schema_extra={"example": {"name": "books", "get_or_create": True}})
 
     name: str
-    # The field is called `schema` on the wire, which BaseModel has a method of.
-    given_schema: Schema | None = Field(default=None, alias="schema")
-    # Clients before 1.0 send another form, whose space must not be lost.
-    configuration: Annotated[Configuration | None, BeforeValidator(legacy.requested_configuration)] = None
+    # BaseModel has a method `schema`, so the field has another name here than in JSON.
+    collection_schema: Schema | None = Field(default=None, alias="schema")
+    # Clients before 1.0 send the old form, whose `space` must be preserved.
+    configuration: Annotated[Configuration | None, BeforeValidator(legacy.from_legacy_configuration)] = None
     metadata: Metadata = None
     get_or_create: bool = False
 
 
 class UpdateCollection(RequestModel):
-    """Changes to a collection. New metadata replaces all there is."""
+    """Changes to a collection. New metadata replaces all old metadata."""
 
     new_name: str | None = None
     new_metadata: MetadataChanges = None
@@ -33,6 +33,6 @@ class UpdateCollection(RequestModel):
 
 
 class ForkCollection(RequestModel):
-    """The name of the copy."""
+    """A fork of a collection."""
 
     new_name: str

@@ -8,19 +8,19 @@ from afterglow.api.models.fields import U32, RequestModel, Size, Space, StrictMo
 
 
 class LegacyFunction(RequestModel):
-    """Vectors that an older client made."""
+    """An embedding function of an older client."""
 
     type: Literal["legacy"]
 
 
 class UnknownFunction(RequestModel):
-    """Vectors of whose making nothing is known."""
+    """An unknown embedding function."""
 
     type: Literal["unknown"]
 
 
 class KnownFunction(RequestModel):
-    """What makes the vectors of a collection; clients read it back."""
+    """The embedding function of a collection; clients read it back."""
 
     type: Literal["known"]
     name: str
@@ -44,7 +44,7 @@ class HnswConfiguration(StrictModel):
 
 
 class SpannConfiguration(StrictModel):
-    """An index that this server does not have: only its space is taken."""
+    """SPANN parameters. This server has no such index and uses only the space."""
 
     space: Space | None = None
     search_nprobe: U32 | None = None
@@ -58,7 +58,7 @@ class SpannConfiguration(StrictModel):
 
 
 class Configuration(RequestModel):
-    """How a collection's vectors are made and indexed."""
+    """The vector index and the embedding function of a collection."""
 
     hnsw: HnswConfiguration | None = None
     spann: SpannConfiguration | None = None
@@ -66,7 +66,7 @@ class Configuration(RequestModel):
 
 
 class UpdateHnsw(StrictModel):
-    """The parameters of a vector index that can be changed."""
+    """The mutable parameters of a vector index."""
 
     ef_search: Size | None = None
     max_neighbors: Size | None = None
@@ -77,14 +77,14 @@ class UpdateHnsw(StrictModel):
 
 
 class UpdateSpann(StrictModel):
-    """Parameters of an index that this server does not have: ignored."""
+    """SPANN parameters, which this server ignores."""
 
     search_nprobe: U32 | None = None
     ef_search: Size | None = None
 
 
 class UpdateConfiguration(RequestModel):
-    """Changes to how a collection's vectors are made and searched."""
+    """Changes to a collection's vector index and embedding function."""
 
     hnsw: UpdateHnsw | None = None
     spann: UpdateSpann | None = None

@@ -1,4 +1,4 @@
-"""What the bodies are made of: kinds of fields, and the two kinds of JSON objects."""
+"""The field types of bodies, and the two base models."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,11 +9,11 @@ Size = Annotated[int, Field(ge=0, le=2**64 - 1)]
 Space = Literal["l2", "cosine", "ip"]
 IncludeName = Literal["distances", "documents", "embeddings", "metadatas", "uris"]
 
-_SCALARS: list[dict[str, Any]] = [{"type": each} for each in ("boolean", "integer", "number", "string")]
-_ARRAYS: list[dict[str, Any]] = [{"type": "array", "items": each} for each in _SCALARS]
+_SCALARS: list[dict[str, Any]] = [{"type": name} for name in ("boolean", "integer", "number", "string")]
+_ARRAYS: list[dict[str, Any]] = [{"type": "array", "items": scalar} for scalar in _SCALARS]
 _SPARSE: dict[str, Any] = {
     "type": "object",
-    "description": "a sparse vector: the indices ascend, the values are float32",
+    "description": "a sparse vector: ascending indices, float32 values",
     "properties": {
         "#type": {"type": "string", "const": "sparse_vector"},
         "indices": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}},
@@ -27,8 +27,8 @@ _FLOATS: dict[str, Any] = {"type": "array", "items": {"type": "number", "format"
 _BASE64: dict[str, Any] = {"type": "string", "format": "byte", "description": "base64 of little-endian float32"}
 
 
-def _any_of(*kinds: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": list(kinds)}
+def _any_of(*schemas: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": list(schemas)}
 
 
 def _array(items: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ Where = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "object"}, _NULL]})]
 
 
 class RequestModel(BaseModel):
-    """A JSON object; nothing is converted, unknown fields are ignored."""
+    """A JSON object without type conversion; unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", defer_build=True)
 

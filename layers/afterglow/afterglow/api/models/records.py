@@ -37,13 +37,13 @@ class AddRecords(RequestModel):
 
 
 class UpsertRecords(AddRecords):
-    """Records to insert or merge; in metadata null deletes the key."""
+    """Records to insert or update; null in metadata deletes the key."""
 
     metadatas: MetadatasChanges = None
 
 
 class UpdateRecords(RequestModel):
-    """Changes to records; what is absent or null stays, in metadata null deletes the key."""
+    """Changes to records; absent and null fields remain unchanged, null in metadata deletes the key."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"ids": ["a"], "metadatas": [{"page": 2}]}})
 
@@ -55,7 +55,7 @@ class UpdateRecords(RequestModel):
 
 
 class Filters(RequestModel):
-    """Which records: those that satisfy all that is given."""
+    """A selection of records: those that satisfy all given conditions."""
 
     ids: list[str] | None = None
     where: Where = None
@@ -73,7 +73,7 @@ class GetRecords(Filters):
 
 
 class QueryRecords(Filters):
-    """The records nearest to each of some vectors."""
+    """A query for the records nearest to each vector."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"query_embeddings": [[0.1, 0.9]], "n_results": 3}})
 

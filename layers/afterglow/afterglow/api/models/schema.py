@@ -1,4 +1,4 @@
-"""The schema of a collection: which index serves which key."""
+"""The schema of a collection: the indexes of its metadata keys."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from afterglow.api.models.fields import U32, RequestModel, Size, Space, StrictMo
 
 
 class NoParameters(StrictModel):
-    """The configuration of an index that has none."""
+    """The empty configuration of an index without parameters."""
 
 
 class ToggleIndex(RequestModel):
@@ -55,7 +55,7 @@ class HnswIndex(StrictModel):
 
 
 class SpannIndex(StrictModel):
-    """SPANN parameters in a schema; this server has no such index."""
+    """SPANN parameters in a schema. This server has no such index."""
 
     search_nprobe: U32 | None = None
     search_rng_factor: float | None = None
@@ -78,7 +78,7 @@ class SpannIndex(StrictModel):
 
 
 class VectorIndexConfig(StrictModel):
-    """How vectors are compared, made and indexed."""
+    """The distance, the embedding function and the index of vectors."""
 
     space: Space | None = None
     embedding_function: EmbeddingFunction | None = None
@@ -101,7 +101,7 @@ class FloatListType(RequestModel):
 
 
 class SparseIndexConfig(StrictModel):
-    """How sparse vectors are made and indexed."""
+    """The embedding function and the index of sparse vectors."""
 
     embedding_function: EmbeddingFunction | None = None
     source_key: str | None = None
@@ -123,7 +123,7 @@ class SparseVectorType(RequestModel):
 
 
 class ValueTypes(RequestModel):
-    """Which indexes serve values of each type."""
+    """The indexes for values of each type."""
 
     string: StringType | None = None
     float_list: FloatListType | None = None
@@ -134,13 +134,13 @@ class ValueTypes(RequestModel):
 
 
 class Cmek(StrictModel):
-    """A key of the customer's own."""
+    """A customer-managed encryption key."""
 
     gcp: str
 
 
 class Schema(RequestModel):
-    """Which indexes serve which metadata keys."""
+    """The indexes of metadata keys, by default and by key."""
 
     defaults: ValueTypes
     keys: dict[str, ValueTypes]

@@ -1,4 +1,4 @@
-"""Bodies of searches. `rank` and the vectors in it are `Any` here; `searches` judges them."""
+"""Bodies of searches. `rank` and its vectors are `Any` here; `validation.rank_parser` validates them."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from afterglow.api.models.fields import U32, RequestModel, StrictModel, Where
 
 _RANK: dict[str, Any] = {"type": "object", "description": "a rank expression"}
 _RANKS: dict[str, Any] = {"type": "array", "items": _RANK}
-_TWO: dict[str, Any] = {
+_PAIR: dict[str, Any] = {
     "type": "object",
     "properties": {"left": _RANK, "right": _RANK},
     "required": ["left", "right"],
@@ -35,9 +35,13 @@ _KNN: dict[str, Any] = {
         "limit": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "default": 16},
         "default": {
             "anyOf": [{"type": "number", "format": "float"}, {"type": "null"}],
-            "description": "the score of every other record; without one they drop out",
+            "description": "the score of all other records; if absent, they are excluded",
         },
-        "return_rank": {"type": "boolean", "default": False, "description": "0, 1, 2, … instead of distances"},
+        "return_rank": {
+            "type": "boolean",
+            "default": False,
+            "description": "0, 1, 2, … instead of distances",
+        },
     },
     "required": ["query"],
 }
@@ -45,7 +49,7 @@ _OPERATORS: dict[str, dict[str, Any]] = {
     "$val": {"type": "number", "format": "float"},
     "$knn": _KNN,
     **dict.fromkeys(("$sum", "$mul", "$max", "$min"), _RANKS),
-    **dict.fromkeys(("$sub", "$div"), _TWO),
+    **dict.fromkeys(("$sub", "$div"), _PAIR),
     **dict.fromkeys(("$abs", "$exp", "$log"), _RANK),
 }
 _ONE_OPERATOR = {
@@ -63,43 +67,43 @@ RankExpression = Annotated[Any, WithJsonSchema(_ONE_OPERATOR)]
 
 
 class SearchLimit(RequestModel):
-    """Which part of the hits."""
+    """The page of hits to return."""
 
     offset: U32 = 0
     limit: U32 | None = None
 
 
 class SearchSelect(RequestModel):
-    """Which fields of the hits: `#document`, `#embedding`, `#metadata`, `#score`, or single metadata keys."""
+    """The fields to return: `#document`, `#embedding`, `#metadata`, `#score`, or single metadata keys."""
 
     keys: list[str] = Field(default=[])
 
 
 class SearchTopK(RequestModel):
-    """The first `k` by these metadata keys, or by `#score`."""
+    """The first `k` hits by these metadata keys or `#score`."""
 
     keys: list[str]
     k: U32
 
 
 class SearchAggregate(StrictModel):
-    """Which of a group are kept: those with the smallest, or with the largest values."""
+    """The hits to return from each group: those with the smallest or the largest values."""
 
     min_k: SearchTopK | None = Field(default=None, alias="$min_k")
     max_k: SearchTopK | None = Field(default=None, alias="$max_k")
 
 
 class SearchGroups(RequestModel):
-    """Hits grouped by metadata keys. Both fields or neither."""
+    """Groups of hits by metadata keys. Requires both fields or neither."""
 
     keys: list[str] = Field(default=[])
     aggregate: SearchAggregate | None = None
 
 
 class Search(RequestModel):
-    """One search; without `rank` records come in insertion order."""
+    """One search; without `rank`, records are in insertion order."""
 
-    filter: Where = Field(default=None, description="a `where` clause, in which `#document` and `#id` may stand too")
+    filter: Where = Field(default=None, description="a `where` clause, which may also contain `#document` and `#id`")
     rank: RankExpression = None
     group_by: SearchGroups | None = None
     limit: SearchLimit | None = None
@@ -107,7 +111,7 @@ class Search(RequestModel):
 
 
 class SearchRecords(RequestModel):
-    """Several searches over one state of the collection."""
+    """Several searches over one snapshot of the collection."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -129,7 +133,7 @@ class SearchRecords(RequestModel):
 
 
 class AttachFunction(RequestModel):
-    """A function to run over what is written; not served."""
+    """A function to attach; not implemented."""
 
     name: str
     function_id: str
@@ -138,6 +142,6 @@ class AttachFunction(RequestModel):
 
 
 class DetachFunction(RequestModel):
-    """Whether the output goes too; not served."""
+    """Whether to delete the output collection; not implemented."""
 
     delete_output: bool = False

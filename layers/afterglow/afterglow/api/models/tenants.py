@@ -12,7 +12,7 @@ class CreateTenant(RequestModel):
 
 
 class UpdateTenant(RequestModel):
-    """The resource name, which can be given once."""
+    """The resource name, which can be set once."""
 
     resource_name: str
 

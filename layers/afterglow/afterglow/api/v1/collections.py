@@ -1,4 +1,4 @@
-"""Handlers of v1's collection routes: a collection in its old form, by name or id."""
+"""Handlers of v1's collection routes, which return a collection in its old form."""
 
 import orjson
 
@@ -8,56 +8,55 @@ from afterglow.api.v1 import translate
 from afterglow.api.v2 import collections
 
 _NULL = b"null"
-_OLDEST = ("id", "name", "metadata")
+_OLDEST_FIELDS = ("id", "name", "metadata")
 
 
-def create(service: AppContext, call: Request) -> Response:
-    """Make a collection, or answer the one that is there."""
-    placed = translate.without_empty_metadata(translate.within_database(call), "metadata")
-    with translate.v1_name_taken(call, "Collection"):
-        return _old(collections.create(service, placed))
+def create(context: AppContext, request: Request) -> Response:
+    """Create a collection, or return the existing one."""
+    v2_request = translate.drop_empty_metadata(translate.with_database(request), "metadata")
+    with translate.v1_name_taken(request, "Collection"):
+        return _to_v1(collections.create(context, v2_request))
 
 
-def list_all(service: AppContext, call: Request) -> Response:
+def list_all(context: AppContext, request: Request) -> Response:
     """A database's collections, by id.
 
-    Clients before 0.5 refuse keys that they do not know, in this answer alone; they came with requests, later ones with
-    httpx.
+    Clients before 0.5 refuse unknown keys, in this response alone; they use the library requests, later clients httpx.
     """
-    found = orjson.loads(collections.list_all(service, translate.within_database(call)).body)
-    if call.headers.get(b"user-agent", b"").startswith(b"python-requests/"):
-        return Response(orjson.dumps([{name: each[name] for name in _OLDEST} for each in found]))
-    return Response(orjson.dumps([legacy.collection(each) for each in found]))
+    v2_collections = orjson.loads(collections.list_all(context, translate.with_database(request)).body)
+    if request.headers.get(b"user-agent", b"").startswith(b"python-requests/"):
+        return Response(orjson.dumps([{name: item[name] for name in _OLDEST_FIELDS} for item in v2_collections]))
+    return Response(orjson.dumps([legacy.to_legacy_collection(collection) for collection in v2_collections]))
 
 
-def count(service: AppContext, call: Request) -> Response:
-    """How many collections a database has."""
-    return collections.count(service, translate.within_database(call))
+def count(context: AppContext, request: Request) -> Response:
+    """The number of collections in a database."""
+    return collections.count(context, translate.with_database(request))
 
 
-def get(service: AppContext, call: Request) -> Response:
+def get(context: AppContext, request: Request) -> Response:
     """A collection by name."""
-    with translate.v1_errors(call.path_part("collection_id")):
-        return _old(collections.get(service, translate.within_database(call)))
+    with translate.v1_errors(request.path_part("collection_id")):
+        return _to_v1(collections.get(context, translate.with_database(request)))
 
 
-def update(service: AppContext, call: Request) -> Response:
+def update(context: AppContext, request: Request) -> Response:
     """Rename a collection, replace its metadata."""
-    placed = translate.without_empty_metadata(translate.resolve_collection(service, call), "new_metadata")
+    v2_request = translate.drop_empty_metadata(translate.resolve_collection(context, request), "new_metadata")
     with (
-        translate.v1_errors(call.path_part("collection_id")),
-        translate.v1_name_taken(call, "Collection", field="new_name"),
+        translate.v1_errors(request.path_part("collection_id")),
+        translate.v1_name_taken(request, "Collection", field="new_name"),
     ):
-        collections.update(service, placed)
+        collections.update(context, v2_request)
     return Response(_NULL)
 
 
-def delete(service: AppContext, call: Request) -> Response:
+def delete(context: AppContext, request: Request) -> Response:
     """Drop a collection by name."""
-    with translate.v1_errors(call.path_part("collection_id")):
-        collections.delete(service, translate.within_database(call))
+    with translate.v1_errors(request.path_part("collection_id")):
+        collections.delete(context, translate.with_database(request))
     return Response(_NULL)
 
 
-def _old(answer: Response) -> Response:
-    return Response(orjson.dumps(legacy.collection(orjson.loads(answer.body))))
+def _to_v1(response: Response) -> Response:
+    return Response(orjson.dumps(legacy.to_legacy_collection(orjson.loads(response.body))))

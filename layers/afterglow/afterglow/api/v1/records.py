@@ -1,4 +1,4 @@
-"""Handlers of v1's record routes: the collection is known by its id alone; `true` is the answer to a write."""
+"""Handlers of v1's record routes: the id alone identifies the collection, a write returns `true`."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,80 +12,80 @@ from afterglow.api.validation import json_body
 from afterglow.errors import InvalidArgument
 
 
-def add(service: AppContext, call: Request) -> Response | Deferred:
-    """Add records; those whose id is there are left alone."""
-    return _handled(records.add, service, call, _true)
+def add(context: AppContext, request: Request) -> Response | Deferred:
+    """Add records; existing ids are skipped."""
+    return _run_v2(records.add, context, request, _true)
 
 
-def update(service: AppContext, call: Request) -> Response | Deferred:
-    """Change records; those that are not there are left out."""
-    return _handled(records.update, service, call, _true)
+def update(context: AppContext, request: Request) -> Response | Deferred:
+    """Update records; unknown ids are skipped."""
+    return _run_v2(records.update, context, request, _true)
 
 
-def upsert(service: AppContext, call: Request) -> Response | Deferred:
-    """Insert records, or change those that are there."""
-    return _handled(records.upsert, service, call, _true)
+def upsert(context: AppContext, request: Request) -> Response | Deferred:
+    """Insert records, or update existing ones."""
+    return _run_v2(records.upsert, context, request, _true)
 
 
-def delete(service: AppContext, call: Request) -> Response | Deferred:
+def delete(context: AppContext, request: Request) -> Response | Deferred:
     """Delete records by id, by filter, or by both."""
-    return _handled(_delete_some, service, translate.drop_empty_filters(call), _null)
+    return _run_v2(_delete_selected, context, translate.drop_empty_filters(request), _null)
 
 
-def get(service: AppContext, call: Request) -> Response | Deferred:
+def get(context: AppContext, request: Request) -> Response | Deferred:
     """Records in insertion order."""
-    return _handled(records.get, service, translate.drop_empty_filters(call), _included)
+    return _run_v2(records.get, context, translate.drop_empty_filters(request), _rename_include)
 
 
-def query(service: AppContext, call: Request) -> Response | Deferred:
+def query(context: AppContext, request: Request) -> Response | Deferred:
     """The records nearest to each query vector."""
-    return _handled(records.query, service, translate.drop_empty_filters(call, "ids"), _included)
+    return _run_v2(records.query, context, translate.drop_empty_filters(request, "ids"), _rename_include)
 
 
-def count(service: AppContext, call: Request) -> Response | Deferred:
-    """How many records the collection has."""
-    return _handled(records.count, service, call, _as_it_is)
+def count(context: AppContext, request: Request) -> Response | Deferred:
+    """The number of records in the collection."""
+    return _run_v2(records.count, context, request, _unchanged)
 
 
-def _delete_some(service: AppContext, call: Request) -> Response:
-    given = json_body.parse(models.DeleteRecords, call.body)
-    if given.ids is None and given.where is None and given.where_document is None:
+def _delete_selected(context: AppContext, request: Request) -> Response:
+    body = json_body.parse(models.DeleteRecords, request.body)
+    if body.ids is None and body.where is None and body.where_document is None:
         raise InvalidArgument("You must provide either ids, where, or where_document to delete.")
-    return records.delete(service, call)
+    return records.delete(context, request)
 
 
-def _handled(
-    handler: Handler, service: AppContext, call: Request, reworded: Callable[[Response], Response]
+def _run_v2(
+    handler: Handler, context: AppContext, request: Request, to_v1: Callable[[Response], Response]
 ) -> Response | Deferred:
-    collection_id = call.path_part("collection_id")
+    collection_id = request.path_part("collection_id")
     with translate.v1_errors(collection_id):
-        done = handler(service, translate.resolve_collection(service, call))
-    if isinstance(done, Response):
-        return reworded(done)
-    work = done.work
+        response = handler(context, translate.resolve_collection(context, request))
+    if isinstance(response, Response):
+        return to_v1(response)
+    work = response.work
 
-    def rest() -> Response:
+    def deferred_work() -> Response:
         with translate.v1_errors(collection_id):
-            return reworded(work())
+            return to_v1(work())
 
-    return Deferred(rest)
-
-
-def _as_it_is(answer: Response) -> Response:
-    return answer
+    return Deferred(deferred_work)
 
 
-def _true(answer: Response) -> Response:
-    return replace(answer, body=b"true")
+def _unchanged(response: Response) -> Response:
+    return response
 
 
-def _null(answer: Response) -> Response:
-    return replace(answer, body=b"null")
+def _true(response: Response) -> Response:
+    return replace(response, body=b"true")
 
 
-def _included(answer: Response) -> Response:
-    """The same columns; `data`, which only clients fill, and the list of what was asked for under its old name."""
-    # It is the last field: whatever records hold comes before, and is not read again.
-    head, _, include = answer.body.rpartition(b'"include":')
-    assert include.endswith(b"]}"), "an answer ends with what was asked for"
-    return replace(answer, body=head + b'"data":null,"included":' + include)
+def _null(response: Response) -> Response:
+    return replace(response, body=b"null")
+
+
+def _rename_include(response: Response) -> Response:
+    """The same columns, with `data`, which only clients fill, and `include` under its old name `included`."""
+    # `include` is the last field, so the records before it need no parsing.
+    head, _, include = response.body.rpartition(b'"include":')
+    assert include.endswith(b"]}"), "a response ends with its include list"
+    return replace(response, body=head + b'"data":null,"included":' + include)

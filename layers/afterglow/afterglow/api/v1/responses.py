@@ -1,4 +1,4 @@
-"""The shapes of v1's answers, for the OpenAPI page."""
+"""The schemas of v1's responses, for the OpenAPI document."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from afterglow.api.responses import Metadata, ResponseModel
 
 
 class V1PreFlight(ResponseModel):
-    """What clients must know before they write."""
+    """Limits of the server that clients read before they write."""
 
     max_batch_size: int
 
@@ -35,7 +35,7 @@ class V1Index(ResponseModel):
 
 
 class V1Configuration(ResponseModel):
-    """How a collection's vectors are indexed."""
+    """The index configuration of a collection."""
 
     hnsw_configuration: V1Index
     kind: Literal["CollectionConfigurationInternal"] = Field(alias="_type")

@@ -1,4 +1,4 @@
-"""Handlers of v1's system routes that answer otherwise than v2's."""
+"""Handlers of v1's system routes."""
 
 import orjson
 
@@ -8,23 +8,23 @@ from afterglow.api.v2 import system
 _LAST_VERSION = "0.5.15"
 
 
-def heartbeat(service: AppContext, call: Request) -> Response:
+def heartbeat(context: AppContext, request: Request) -> Response:
     """The clock, in nanoseconds."""
-    return system.heartbeat(service, call)
+    return system.heartbeat(context, request)
 
 
-def version(service: AppContext, call: Request) -> Response:
-    """The last version of the genuine server that spoke this API alone."""
-    del service, call
+def version(context: AppContext, request: Request) -> Response:
+    """The last version of Chroma that served v1 alone."""
+    del context, request
     return Response(orjson.dumps(_LAST_VERSION))
 
 
-def pre_flight_checks(service: AppContext, call: Request) -> Response:
-    """What clients must know before they write."""
-    del call
-    return Response(orjson.dumps({"max_batch_size": service.settings.max_batch_size}))
+def pre_flight_checks(context: AppContext, request: Request) -> Response:
+    """Limits of the server that clients read before they write."""
+    del request
+    return Response(orjson.dumps({"max_batch_size": context.settings.max_batch_size}))
 
 
-def reset(service: AppContext, call: Request) -> Response:
-    """Delete everything, where the process was started so."""
-    return system.reset(service, call)
+def reset(context: AppContext, request: Request) -> Response:
+    """Delete all data, if the process allows it."""
+    return system.reset(context, request)

@@ -10,39 +10,39 @@ from afterglow.errors import NotFound
 _NULL = b"null"
 
 
-def create_tenant(service: AppContext, call: Request) -> Response:
-    """Make a tenant."""
-    with translate.v1_name_taken(call, "Tenant"):
-        tenants.create_tenant(service, call)
+def create_tenant(context: AppContext, request: Request) -> Response:
+    """Create a tenant."""
+    with translate.v1_name_taken(request, "Tenant"):
+        tenants.create_tenant(context, request)
     return Response(_NULL)
 
 
-def get_tenant(service: AppContext, call: Request) -> Response:
+def get_tenant(context: AppContext, request: Request) -> Response:
     """A tenant's name."""
     try:
-        tenants.get_tenant(service, call)
+        tenants.get_tenant(context, request)
     except NotFound:
-        raise NotFound(f"Tenant {call.path_part('tenant')} not found") from None
-    return Response(orjson.dumps({"name": call.path_part("tenant")}))
+        raise NotFound(f"Tenant {request.path_part('tenant')} not found") from None
+    return Response(orjson.dumps({"name": request.path_part("tenant")}))
 
 
-def create_database(service: AppContext, call: Request) -> Response:
-    """Make a database."""
-    placed = translate.within_tenant(call)
+def create_database(context: AppContext, request: Request) -> Response:
+    """Create a database."""
+    v2_request = translate.with_tenant(request)
+    tenant = v2_request.path_part("tenant")
     try:
-        with translate.v1_name_taken(call, "Database", of=f" for tenant {placed.path_part('tenant')}"):
-            tenants.create_database(service, placed)
+        with translate.v1_name_taken(request, "Database", suffix=f" for tenant {tenant}"):
+            tenants.create_database(context, v2_request)
     except NotFound:
-        raise NotFound(f"Tenant {placed.path_part('tenant')} not found") from None
+        raise NotFound(f"Tenant {tenant} not found") from None
     return Response(_NULL)
 
 
-def get_database(service: AppContext, call: Request) -> Response:
+def get_database(context: AppContext, request: Request) -> Response:
     """One database."""
-    placed = translate.within_tenant(call)
+    v2_request = translate.with_tenant(request)
     try:
-        return tenants.get_database(service, placed)
+        return tenants.get_database(context, v2_request)
     except NotFound:
-        raise NotFound(
-            f"Database {placed.path_part('database')} not found for tenant {placed.path_part('tenant')}. Are you sure it exists?"
-        ) from None
+        database, tenant = v2_request.path_part("database"), v2_request.path_part("tenant")
+        raise NotFound(f"Database {database} not found for tenant {tenant}. Are you sure it exists?") from None

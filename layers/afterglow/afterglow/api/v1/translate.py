@@ -1,4 +1,4 @@
-"""From a v1 request to the v2 call that it means, and from v2's errors to v1's."""
+"""Translates v1 requests to v2, and v2's errors to v1."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,89 +19,89 @@ _FILTERS = ("where", "where_document")
 _DATA = "data"
 
 
-def tenant_of_query(call: Request) -> tuple[str, None]:
-    """The tenant that the query names, or the default one."""
-    return request_params.field(call, "tenant") or DEFAULT_TENANT, None
+def query_tenant_scope(request: Request) -> tuple[str, None]:
+    """The tenant of the query string, or the default one."""
+    return request_params.query_field(request, "tenant") or DEFAULT_TENANT, None
 
 
-def place_of_query(call: Request) -> tuple[str, str]:
-    """The tenant and the database that the query names, or the default ones; a database of the path goes first."""
-    tenant, _ = tenant_of_query(call)
-    if "database" in call.path:
-        return tenant, call.path_part("database")
-    return tenant, request_params.field(call, "database") or DEFAULT_DATABASE
+def query_scope(request: Request) -> tuple[str, str]:
+    """The tenant and the database of the query string, or the default ones; a database in the path takes precedence."""
+    tenant, _ = query_tenant_scope(request)
+    if "database" in request.path:
+        return tenant, request.path_part("database")
+    return tenant, request_params.query_field(request, "database") or DEFAULT_DATABASE
 
 
-def within_tenant(call: Request) -> Request:
-    """The call with its tenant in its path."""
-    return _placed(call, tenant=tenant_of_query(call)[0])
+def with_tenant(request: Request) -> Request:
+    """The request with its tenant in the path."""
+    return _with_path_params(request, tenant=query_tenant_scope(request)[0])
 
 
-def within_database(call: Request) -> Request:
-    """The call with its tenant and its database in its path."""
-    tenant, database = place_of_query(call)
-    return _placed(call, tenant=tenant, database=database)
+def with_database(request: Request) -> Request:
+    """The request with its tenant and its database in the path."""
+    tenant, database = query_scope(request)
+    return _with_path_params(request, tenant=tenant, database=database)
 
 
-def resolve_collection(service: AppContext, call: Request) -> Request:
-    """The call with the tenant and the database of the collection whose id is in its path.
+def resolve_collection(context: AppContext, request: Request) -> Request:
+    """The request with the tenant and the database of the collection whose id is in the path.
 
     Raises InvalidId, InvalidCollection.
     """
-    text = call.path_part("collection_id")
+    text = request.path_part("collection_id")
     try:
         collection_id = parse_collection_id(text)
     except InvalidArgument:
         raise InvalidId(f"Could not parse {text} as a UUID") from None
     with v1_errors(text):
-        tenant, database = service.engine.locate(collection_id, call.grant.can_see)
-    return _placed(call, tenant=tenant, database=database)
+        tenant, database = context.engine.locate(collection_id, request.grant.can_see)
+    return _with_path_params(request, tenant=tenant, database=database)
 
 
-def drop_empty_filters(call: Request, *dropped: str) -> Request:
-    """The call with no filter where its body says `{}`, and without the fields `dropped`, which v1 does not have.
+def drop_empty_filters(request: Request, *unknown_fields: str) -> Request:
+    """The request without filters that are `{}`, and without `unknown_fields`, which v1 does not have.
 
-    What clients put together themselves, `data`, is not asked of the handlers.
+    It also drops `data` from the include list, because clients assemble that column themselves.
     """
 
-    def changed(body: dict[str, Any]) -> dict[str, Any]:
-        kept = {
+    def transform(body: dict[str, Any]) -> dict[str, Any]:
+        fields = {
             name: value
             for name, value in body.items()
-            if name not in dropped and not (name in _FILTERS and value == {})
+            if name not in unknown_fields and not (name in _FILTERS and value == {})
         }
-        include = kept.get("include", _DATA)
+        include = fields.get("include", _DATA)
         if include is None:
-            del kept["include"]
+            del fields["include"]
         elif isinstance(include, list) and _DATA in include:
-            kept["include"] = [each for each in include if each != _DATA]
-        return kept
+            fields["include"] = [name for name in include if name != _DATA]
+        return fields
 
-    return _changed(call, changed)
-
-
-def without_empty_metadata(call: Request, name: str) -> Request:
-    """The call with no metadata where its body says `{}`."""
-    return _changed(call, lambda body: body | {name: None} if body.get(name) == {} else body)
+    return _transform_body(request, transform)
 
 
-def _changed(call: Request, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Request:
+def drop_empty_metadata(request: Request, name: str) -> Request:
+    """The request with null instead of `{}` as its metadata, which is the field `name`."""
+    return _transform_body(request, lambda body: body | {name: None} if body.get(name) == {} else body)
+
+
+def _transform_body(request: Request, transform: Callable[[dict[str, Any]], dict[str, Any]]) -> Request:
     try:
-        body = orjson.loads(call.body)
+        body = orjson.loads(request.body)
     except orjson.JSONDecodeError:
-        return call  # the handler says what is wrong with it
-    wanted = change(body) if isinstance(body, dict) else body
-    if wanted == body:
-        return call
+        return request  # the handler reports the error
+    transformed = transform(body) if isinstance(body, dict) else body
+    if transformed == body:
+        return request
     try:
-        return replace(call, body=orjson.dumps(wanted))
+        return replace(request, body=orjson.dumps(transformed))
     except orjson.JSONEncodeError as error:
         raise InvalidArgument(f"Failed to parse the request body as JSON: {error}") from None
 
 
 @contextmanager
 def v1_errors(collection: str) -> Iterator[None]:
-    """What goes wrong with a collection of this name or id, in the words of v1."""
+    """Convert the errors of a collection with this name or id to v1's."""
     try:
         yield
     except WrongDimension as error:
@@ -113,15 +113,15 @@ def v1_errors(collection: str) -> Iterator[None]:
 
 
 @contextmanager
-def v1_name_taken(call: Request, what: str, *, field: str = "name", of: str = "") -> Iterator[None]:
-    """A name that is taken, in the words of v1; the request's body has it as `field`. Raises UniqueConstraint."""
+def v1_name_taken(request: Request, resource: str, *, field: str = "name", suffix: str = "") -> Iterator[None]:
+    """Convert the error of a taken name to v1's; the body's `field` holds the name. Raises UniqueConstraint."""
     try:
         yield
     except AlreadyExists:
-        raise UniqueConstraint(f"{what} {orjson.loads(call.body)[field]} already exists{of}") from None
+        raise UniqueConstraint(f"{resource} {orjson.loads(request.body)[field]} already exists{suffix}") from None
 
 
-def _placed(call: Request, **parts: str) -> Request:
-    path = call.path | {name: quote(part, safe="") for name, part in parts.items()}
-    # Without headers the handlers answer in the present form, whoever asks.
-    return replace(call, path=path, headers={})
+def _with_path_params(request: Request, **params: str) -> Request:
+    path = request.path | {name: quote(value, safe="") for name, value in params.items()}
+    # Without headers the handlers return the current form to every client.
+    return replace(request, path=path, headers={})

@@ -1,4 +1,4 @@
-"""Handlers of the collection routes, and a collection's JSON."""
+"""Handlers of the collection and fork routes, and a collection's JSON."""
 
 from typing import Any
 
@@ -9,130 +9,144 @@ from afterglow.api import legacy, models
 from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Request, Response
 from afterglow.api.validation import json_body, metadata
-from afterglow.catalog import names, schema
+from afterglow.catalog import collections, names, schema
 from afterglow.catalog.model import Collection
 from afterglow.collection.replica import indexing_progress
 from afterglow.collection.types import Scope
 from afterglow.errors import InvalidArgument, NotFound
 
-_NOTHING = b"{}"
+_EMPTY = b"{}"
 
 
-def create(service: AppContext, call: Request) -> Response:
-    """Make a collection, or answer the one that is there."""
-    request = json_body.parse(models.CreateCollection, call.body)
-    tenant, database = request_params.tenant_and_database(call)
-    given = metadata.check_collection(request.metadata, "metadata", nulls=False)
-    names.validate_collection_name(request.name)
-    stored = schema.reconcile(_dict(request.configuration), _dict(request.given_schema), given, service.threads)
+def create(context: AppContext, request: Request) -> Response:
+    """Create a collection, or return the existing one."""
+    body = json_body.parse(models.CreateCollection, request.body)
+    tenant, database = request_params.tenant_and_database(request)
+    collection_metadata = metadata.check_collection(body.metadata, "metadata", nulls=False)
+    names.validate_collection_name(body.name)
+    collection_schema = schema.reconcile(
+        _to_dict(body.configuration), _to_dict(body.collection_schema), collection_metadata, context.threads
+    )
     try:
-        collection = service.engine.create_collection(
-            tenant, database, request.name, given, stored, get_or_create=request.get_or_create
+        collection = context.engine.create_collection(
+            tenant, database, body.name, collection_metadata, collection_schema, get_or_create=body.get_or_create
         )
     except NotFound as error:
-        # The database went away meanwhile; the contract calls a missing database a wrong argument here.
+        # The database was deleted concurrently; for this route, Chroma's contract makes that an invalid argument.
         raise InvalidArgument(error.message) from error
-    return Response(encoded(call, collection))
+    return _encode(request, collection)
 
 
-def list_all(service: AppContext, call: Request) -> Response:
+def list_all(context: AppContext, request: Request) -> Response:
     """A database's collections, by id."""
-    limit, offset = request_params.limit_and_offset(call)
-    found = service.engine.list_collections(*request_params.tenant_and_database(call), limit, offset)
-    return Response(orjson.dumps([_json(call, each) for each in found]))
+    limit, offset = request_params.limit_and_offset(request)
+    page = context.engine.list_collections(*request_params.tenant_and_database(request), limit, offset)
+    return Response(orjson.dumps([_to_json(request, collection) for collection in page]))
 
 
-def count(service: AppContext, call: Request) -> Response:
-    """How many collections a database has."""
-    return Response(b"%d" % service.engine.count_collections(*request_params.tenant_and_database(call)))
+def count(context: AppContext, request: Request) -> Response:
+    """The number of collections in a database."""
+    return Response(b"%d" % context.engine.count_collections(*request_params.tenant_and_database(request)))
 
 
-def get(service: AppContext, call: Request) -> Response:
-    """A collection by name, or by id where none has that name."""
-    tenant, database = request_params.tenant_and_database(call)
-    segment = call.path_part("collection_id")
+def get(context: AppContext, request: Request) -> Response:
+    """A collection by name, or by id if none has that name."""
+    tenant, database = request_params.tenant_and_database(request)
+    name_or_id = request.path_part("collection_id")
     try:
-        found = service.engine.get_collection(tenant, database, segment)
+        return _encode(request, context.engine.get_collection(tenant, database, name_or_id))
     except NotFound:
-        of_id = _of_id(service, tenant, database, segment)
-        if of_id is None:
+        collection = _find_by_id(context, tenant, database, name_or_id)
+        if collection is None:
             raise
-        found = of_id
-    return Response(encoded(call, found))
+        return _encode(request, collection)
 
 
-def get_by_id(service: AppContext, call: Request) -> Response:
+def get_by_id(context: AppContext, request: Request) -> Response:
     """A collection by id."""
-    tenant, database = request_params.tenant_and_database(call)
+    tenant, database = request_params.tenant_and_database(request)
     collection_id = names.parse_collection_id(
-        call.path_part("collection_id"),
+        request.path_part("collection_id"),
         "Validation error: collection_id: Invalid collection ID format, expected UUID",
     )
     try:
-        found = service.engine.get_collection_by_id(Scope(tenant, database, collection_id))
+        collection = context.engine.get_collection_by_id(Scope(tenant, database, collection_id))
     except NotFound:
-        # This one route's text has no full stop.
-        raise NotFound(f"Collection [{collection_id}] does not exist") from None
-    return Response(encoded(call, found))
+        # Chroma's text for this route has no full stop.
+        raise collections.not_found(str(collection_id)) from None
+    return _encode(request, collection)
 
 
-def get_by_crn(service: AppContext, call: Request) -> Response:
-    """A collection by the resource name of its tenant, its database's name and its own."""
-    resource_name, database, name = names.parse_crn(call.path_part("crn"))
-    catalog = service.engine.catalog
-    tenants = catalog.list_tenants() if call.grant.tenant is None else [call.grant.tenant]
+def get_by_crn(context: AppContext, request: Request) -> Response:
+    """A collection by its tenant's resource name, its database's name and its own name."""
+    resource_name, database, name = names.parse_crn(request.path_part("crn"))
+    catalog = context.engine.catalog
+    tenants = catalog.list_tenants() if request.grant.tenant is None else [request.grant.tenant]
     for tenant in tenants:
         if catalog.get_tenant(tenant) == resource_name:
-            if not call.grant.can_see(tenant, database):
-                raise NotFound(f"Collection [{name}] does not exist")
-            return Response(encoded(call, service.engine.get_collection(tenant, database, name)))
+            if not request.grant.can_see(tenant, database):
+                raise collections.not_found(name)
+            return _encode(request, context.engine.get_collection(tenant, database, name))
     raise NotFound(f"Tenant with resource name [{resource_name}] not found")
 
 
-def update(service: AppContext, call: Request) -> Response:
+def update(context: AppContext, request: Request) -> Response:
     """Rename a collection, replace its metadata, reconfigure it."""
-    request = json_body.parse(models.UpdateCollection, call.body)
-    scope = request_params.scope(call)
+    body = json_body.parse(models.UpdateCollection, request.body)
+    scope = request_params.scope(request)
     try:
-        new_metadata = metadata.check_collection(request.new_metadata, "new_metadata", nulls=True)
-        if request.new_name is not None:
-            names.validate_collection_name(request.new_name, "new_name")
+        new_metadata = metadata.check_collection(body.new_metadata, "new_metadata", nulls=True)
+        if body.new_name is not None:
+            names.validate_collection_name(body.new_name, "new_name")
     except InvalidArgument:
-        service.engine.get_collection_by_id(scope)
+        context.engine.get_collection_by_id(scope)
         raise
-    service.engine.modify_collection(scope, request.new_name, new_metadata, _dict(request.new_configuration))
-    return Response(_NOTHING)
+    context.engine.modify_collection(scope, body.new_name, new_metadata, _to_dict(body.new_configuration))
+    return Response(_EMPTY)
 
 
-def delete(service: AppContext, call: Request) -> Response:
-    """Drop a collection by name, or by id where none has that name."""
-    tenant, database = request_params.tenant_and_database(call)
-    segment = call.path_part("collection_id")
+def delete(context: AppContext, request: Request) -> Response:
+    """Delete a collection by name, or by id if none has that name."""
+    tenant, database = request_params.tenant_and_database(request)
+    name_or_id = request.path_part("collection_id")
     try:
-        service.engine.delete_collection(tenant, database, segment)
+        context.engine.delete_collection(tenant, database, name_or_id)
     except NotFound:
-        found = _of_id(service, tenant, database, segment)
-        if found is None:
+        collection = _find_by_id(context, tenant, database, name_or_id)
+        if collection is None:
             raise
-        service.engine.delete_collection(tenant, database, found.name)
-    return Response(_NOTHING)
+        context.engine.delete_collection(tenant, database, collection.name)
+    return Response(_EMPTY)
 
 
-def _of_id(service: AppContext, tenant: str, database: str, segment: str) -> Collection | None:
-    """The collection whose id a path's segment is, where the genuine server would take it for a name only."""
+def fork(context: AppContext, request: Request) -> Response:
+    """Fork a collection, as it is or as of the point in time in the query string."""
+    body = json_body.parse(models.ForkCollection, request.body)
+    scope = request_params.scope(request)
+    names.validate_collection_name(body.new_name, "new_name")
+    return _encode(request, context.engine.fork(scope, body.new_name, request_params.parse_at(request)))
+
+
+def fork_count(context: AppContext, request: Request) -> Response:
+    """The number of forks in a collection's lineage."""
+    return Response(orjson.dumps({"count": context.engine.fork_count(request_params.scope(request))}))
+
+
+def _find_by_id(context: AppContext, tenant: str, database: str, text: str) -> Collection | None:
+    """The collection with the id `text`, if any; Chroma's routes accept only a name here."""
     try:
-        return service.engine.get_collection_by_id(Scope(tenant, database, names.parse_collection_id(segment)))
+        return context.engine.get_collection_by_id(Scope(tenant, database, names.parse_collection_id(text)))
     except (InvalidArgument, NotFound):
         return None
 
 
-def encoded(call: Request, collection: Collection) -> bytes:
-    """The collection as JSON, in the form that the caller reads."""
-    return orjson.dumps(_json(call, collection))
+def _encode(request: Request, collection: Collection) -> Response:
+    return Response(orjson.dumps(_to_json(request, collection)))
 
 
-def _json(call: Request, collection: Collection) -> dict[str, Any]:
-    answered = {
+def _to_json(request: Request, collection: Collection) -> dict[str, Any]:
+    """The collection in the form that the client's version parses."""
+    fields = {
         "id": collection.id,
         "name": collection.name,
         "configuration_json": schema.configuration_json(collection.schema),
@@ -144,22 +158,8 @@ def _json(call: Request, collection: Collection) -> dict[str, Any]:
         "log_position": collection.flushed_seq,
         "version": indexing_progress.checkpoint_count(collection),
     }
-    return legacy.collection(answered) if legacy.is_old_client(call) else answered
+    return legacy.to_legacy_collection(fields) if legacy.is_old_client(request) else fields
 
 
-def _dict(model: BaseModel | None) -> dict[str, Any] | None:
+def _to_dict(model: BaseModel | None) -> dict[str, Any] | None:
     return None if model is None else model.model_dump(exclude_none=True)
-
-
-def fork(service: AppContext, call: Request) -> Response:
-    """Make a collection that begins as this one is, or was at the moment that the query string names."""
-    request = json_body.parse(models.ForkCollection, call.body)
-    scope = request_params.scope(call)
-    names.validate_collection_name(request.new_name, "new_name")
-    made = service.engine.fork(scope, request.new_name, request_params.parse_at(call))
-    return Response(encoded(call, made))
-
-
-def fork_count(service: AppContext, call: Request) -> Response:
-    """How many forks there are of a collection and its relatives."""
-    return Response(orjson.dumps({"count": service.engine.fork_count(request_params.scope(call))}))

@@ -1,4 +1,4 @@
-"""Handlers of imports: how each went or stands, and the rows that were not taken. An extension; Chroma has none."""
+"""Handlers of imports: their reports and their rejected rows. An extension of Chroma's API."""
 
 from typing import TYPE_CHECKING
 
@@ -11,30 +11,33 @@ if TYPE_CHECKING:
     from afterglow.bulk.import_store import ImportStore
 
 
-def list_all(service: AppContext, call: Request) -> Response:
-    """A database's imports, the one last begun first."""
-    limit, offset = request_params.limit_and_offset(call)
-    found = _import_store(service).list(*request_params.tenant_and_database(call))
-    chosen = found[offset:] if limit is None else found[offset : offset + limit]
-    return Response(b"[%b]" % b",".join(each.encoded() for each in chosen))
+def list_all(context: AppContext, request: Request) -> Response:
+    """A database's imports, latest first."""
+    limit, offset = request_params.limit_and_offset(request)
+    reports = _import_store(context).list(*request_params.tenant_and_database(request))
+    page = reports[offset:] if limit is None else reports[offset : offset + limit]
+    return Response(b"[%b]" % b",".join(report.encode() for report in page))
 
 
-def get(service: AppContext, call: Request) -> Response:
-    """How an import ended, or stands."""
+def get(context: AppContext, request: Request) -> Response:
+    """The report of an import, running or finished."""
     return Response(
-        _import_store(service).report(*request_params.tenant_and_database(call), call.path_part("import_id")).encoded()
+        _import_store(context)
+        .report(*request_params.tenant_and_database(request), request.path_part("import_id"))
+        .encode()
     )
 
 
-def errors(service: AppContext, call: Request) -> Response:
-    """The rows of an import that were not taken."""
-    limit, offset = request_params.limit_and_offset(call)
-    found = list(_import_store(service).errors(*request_params.tenant_and_database(call), call.path_part("import_id")))
-    return Response(orjson.dumps(found[offset:] if limit is None else found[offset : offset + limit]))
+def errors(context: AppContext, request: Request) -> Response:
+    """The rejected rows of an import."""
+    limit, offset = request_params.limit_and_offset(request)
+    tenant, database = request_params.tenant_and_database(request)
+    rows = list(_import_store(context).errors(tenant, database, request.path_part("import_id")))
+    return Response(orjson.dumps(rows[offset:] if limit is None else rows[offset : offset + limit]))
 
 
-def _import_store(service: AppContext) -> "ImportStore":
+def _import_store(context: AppContext) -> "ImportStore":
     from afterglow.bulk.import_store import ImportStore
 
-    stores = service.engine.stores
-    return ImportStore(stores.table, stores.objects, stores.system, service.settings.import_report_ttl_seconds)
+    stores = context.engine.stores
+    return ImportStore(stores.table, stores.objects, stores.system, context.settings.import_report_ttl_seconds)

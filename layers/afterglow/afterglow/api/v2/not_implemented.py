@@ -1,4 +1,4 @@
-"""Handlers of what the contract names and this server does not serve: the shape is judged, the answer is 501."""
+"""Handlers of the routes of Chroma's contract that are not implemented: they validate the body, then return 501."""
 
 from typing import NoReturn
 
@@ -12,29 +12,25 @@ from afterglow.catalog.names import parse_collection_id, validate_database_segme
 from afterglow.errors import NotFound, Unimplemented
 
 
-def attach_function(service: AppContext, call: Request) -> Response:
-    """A function over what is written."""
-    _refuse_function(service, call, models.AttachFunction)
+def attach_function(context: AppContext, request: Request) -> Response:
+    """Attach a function to a collection."""
+    _refuse_function(context, request, models.AttachFunction)
 
 
-def detach_function(service: AppContext, call: Request) -> Response:
-    """Its end."""
-    _refuse_function(service, call, models.DetachFunction)
+def detach_function(context: AppContext, request: Request) -> Response:
+    """Detach a function."""
+    _refuse_function(context, request, models.DetachFunction)
 
 
-def get_function(service: AppContext, call: Request) -> Response:
-    """An attached function: there is none."""
-    del service
-    validate_database_segment(call.path_part("database"))
-    parse_collection_id(call.path_part("collection_id"))
+def get_function(context: AppContext, request: Request) -> Response:
+    """An attached function; none exists."""
+    del context
+    validate_database_segment(request.path_part("database"))
+    parse_collection_id(request.path_part("collection_id"))
     raise NotFound("Attached function not found")
 
 
-def _refuse(service: AppContext, call: Request, message: str) -> NoReturn:
-    service.engine.get_collection_by_id(request_params.scope(call))
-    raise Unimplemented(message)
-
-
-def _refuse_function(service: AppContext, call: Request, model: type[BaseModel]) -> NoReturn:
-    json_body.parse(model, call.body)
-    _refuse(service, call, "Attached functions are not supported: operation is not implemented or not supported")
+def _refuse_function(context: AppContext, request: Request, model: type[BaseModel]) -> NoReturn:
+    json_body.parse(model, request.body)
+    context.engine.get_collection_by_id(request_params.scope(request))
+    raise Unimplemented("Attached functions are not supported: operation is not implemented or not supported")

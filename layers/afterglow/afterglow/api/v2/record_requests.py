@@ -1,7 +1,7 @@
-"""From the body of a record request to what the engine takes: `Batch`, `Selection`.
+"""Converts the body of a record request to the engine's arguments: `Batch`, `Selection`.
 
-A write's shape is judged whole before any value, because a wrong shape is refused (422) before the collection is looked
-up, a wrong value (400) after.
+A write's schema is checked completely before any value, because Chroma refuses a wrong schema (422) before it looks up
+the collection, and a wrong value (400) afterwards.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,55 +22,54 @@ _NO_EMBEDDINGS = Embeddings(None)
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A write of good shape; `batch` judges its values. Raises InvalidArgument."""
+    """A write that matches the schema; `batch` checks its values. Raises InvalidArgument."""
 
     batch: Callable[[], Batch]
 
 
 def parse_write(op: Op, body: bytes) -> Write:
-    """The body of an add, update or upsert. Raises InvalidArgument for malformed JSON, Malformed."""
-    request: models.AddRecords | models.UpdateRecords
+    """Parse the body of an add, update or upsert. Raises InvalidArgument for malformed JSON, InvalidBody."""
+    records: models.AddRecords | models.UpdateRecords
     if op is Op.ADD:
-        request = json_body.parse(models.AddRecords, body)
+        records = json_body.parse(models.AddRecords, body)
     elif op is Op.UPSERT:
-        request = json_body.parse(models.UpsertRecords, body)
+        records = json_body.parse(models.UpsertRecords, body)
     else:
-        request = json_body.parse(models.UpdateRecords, body)
-    if op is not Op.UPDATE or request.embeddings is not None:
-        vectors.check_shape(request.embeddings, nulls=op is Op.UPDATE)
-    metadatas = metadata.check_shape(request.metadatas, nulls=op is not Op.ADD)
-    return Write(lambda: _batch(op, request, metadatas))
+        records = json_body.parse(models.UpdateRecords, body)
+    if op is not Op.UPDATE or records.embeddings is not None:
+        vectors.check_shape(records.embeddings, nulls=op is Op.UPDATE)
+    metadatas = metadata.check_shape(records.metadatas, nulls=op is not Op.ADD)
+    return Write(lambda: _batch(op, records, metadatas))
 
 
-def selection(request: models.Filters) -> Selection:
-    """Which records a read or a delete is about. Raises InvalidArgument."""
-    where = None if request.where is None else parse_where(request.where)
-    where_document = None if request.where_document is None else parse_where_document(request.where_document)
-    return Selection(request.ids, where, where_document)
+def selection(filters: models.Filters) -> Selection:
+    """The records that a read or a delete selects. Raises InvalidArgument."""
+    where = None if filters.where is None else parse_where(filters.where)
+    where_document = None if filters.where_document is None else parse_where_document(filters.where_document)
+    return Selection(filters.ids, where, where_document)
 
 
 def include(names: Sequence[str]) -> frozenset[Include]:
-    """The fields asked for."""
+    """The requested fields."""
     return frozenset(map(Include, names))
 
 
-def _batch(op: Op, request: models.AddRecords | models.UpdateRecords, metadatas: Metadatas | None) -> Batch:
-    given = request.embeddings
-    embeddings = _NO_EMBEDDINGS if given is None else vectors.parse_embeddings(given)
+def _batch(op: Op, records: models.AddRecords | models.UpdateRecords, metadatas: Metadatas | None) -> Batch:
+    embeddings = _NO_EMBEDDINGS if records.embeddings is None else vectors.parse_embeddings(records.embeddings)
     if metadatas is not None:
         metadata.check_values(metadatas)
-    records = None if metadatas is None else metadatas.records
-    for column in (given, request.documents, records, request.uris):
-        if column is not None and len(column) != len(request.ids):
+    metadata_column = None if metadatas is None else metadatas.records
+    for column in (records.embeddings, records.documents, metadata_column, records.uris):
+        if column is not None and len(column) != len(records.ids):
             raise InvalidArgument("Inconsistent number of IDs, embeddings, documents, URIs and metadatas")
-    if "" in request.ids:
+    if "" in records.ids:
         raise InvalidArgument("Empty ID, ID must have at least one character")
     return Batch(
         op,
-        request.ids,
+        records.ids,
         vectors=embeddings.vectors,
         vector_rows=embeddings.rows,
-        documents=request.documents,
-        metadatas=records,
-        uris=request.uris,
+        documents=records.documents,
+        metadatas=metadata_column,
+        uris=records.uris,
     )

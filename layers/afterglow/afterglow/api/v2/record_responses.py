@@ -1,4 +1,4 @@
-"""From what the engine found to the body of the answer, with as little copying as orjson allows."""
+"""Encodes the engine's results as response bodies, with as little copying as orjson allows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ _ALL_METADATA, _SCORE = "#metadata", "#score"
 
 
 def get_body(records: Records, include: Sequence[str]) -> bytes:
-    """The answer to a get."""
+    """The body of a get response."""
     return orjson.dumps(
         {
             "ids": records.ids,
@@ -28,35 +28,39 @@ def get_body(records: Records, include: Sequence[str]) -> bytes:
     )
 
 
-def query_body(hits: Sequence[QueryResult], include: Sequence[str]) -> bytes:
-    """The answer to a query: one list per query vector."""
-    records = [each.records for each in hits]
+def query_body(results: Sequence[QueryResult], include: Sequence[str]) -> bytes:
+    """The body of a query response: one list per query vector."""
+    hits = [result.records for result in results]
     columns: dict[Include, list[Any]] = {
-        Include.EMBEDDINGS: [_embeddings(each) for each in records],
-        Include.DOCUMENTS: [each.documents for each in records],
-        Include.URIS: [each.uris for each in records],
-        Include.METADATAS: [_metadatas(each) for each in records],
-        Include.DISTANCES: [np.ascontiguousarray(each.distances) for each in hits],
+        Include.EMBEDDINGS: [_embeddings(records) for records in hits],
+        Include.DOCUMENTS: [records.documents for records in hits],
+        Include.URIS: [records.uris for records in hits],
+        Include.METADATAS: [_metadatas(records) for records in hits],
+        Include.DISTANCES: [np.ascontiguousarray(result.distances) for result in results],
     }
-    answer: dict[str, Any] = {"ids": [each.ids for each in records]}
-    answer |= {name.value: column if name.value in include else None for name, column in columns.items()}
-    answer["include"] = include
-    return orjson.dumps(answer, option=_OPTIONS)
+    body: dict[str, Any] = {"ids": [records.ids for records in hits]}
+    body |= {name.value: column if name.value in include else None for name, column in columns.items()}
+    # v1 rewrites the end of the body: `include` must be the last field.
+    body["include"] = include
+    return orjson.dumps(body, option=_OPTIONS)
 
 
-def search_body(found: Sequence[SearchResult], selected: Sequence[list[str]]) -> bytes:
-    """The answer to searches; `selected` has the sorted keys of each."""
-    records = [each.records for each in found]
-    pairs = list(zip(records, selected, strict=True))
+def search_body(results: Sequence[SearchResult], selected: Sequence[list[str]]) -> bytes:
+    """The body of a search response; `selected` holds the sorted keys of each search."""
+    hits = [result.records for result in results]
+    pairs = list(zip(hits, selected, strict=True))
     return orjson.dumps(
         {
-            "ids": [each.ids for each in records],
-            "documents": [each.documents for each in records],
-            "embeddings": [_embeddings(each) for each in records],
-            "metadatas": [_metadatas(each) if _ALL_METADATA in keys else _fields(each, keys) for each, keys in pairs],
+            "ids": [records.ids for records in hits],
+            "documents": [records.documents for records in hits],
+            "embeddings": [_embeddings(records) for records in hits],
+            "metadatas": [
+                _metadatas(records) if _ALL_METADATA in keys else _metadata_fields(records, keys)
+                for records, keys in pairs
+            ],
             "scores": [
-                np.ascontiguousarray(each.scores) if _SCORE in keys else None
-                for each, keys in zip(found, selected, strict=True)
+                np.ascontiguousarray(result.scores) if _SCORE in keys else None
+                for result, keys in zip(results, selected, strict=True)
             ],
             "select": selected,
         },
@@ -64,12 +68,12 @@ def search_body(found: Sequence[SearchResult], selected: Sequence[list[str]]) ->
     )
 
 
-def _fields(records: Records, keys: Sequence[str]) -> list[dict[str, Any] | None] | None:
-    """Of each record's metadata these keys alone, None where it has none of them."""
+def _metadata_fields(records: Records, keys: Sequence[str]) -> list[dict[str, Any] | None] | None:
+    """Each record's metadata reduced to these keys, None for a record without any of them."""
     if records.metadatas is None:
         return None
-    whole = ({} if each is None else orjson.loads(each) for each in records.metadatas)
-    return [{key: each[key] for key in keys if key in each} or None for each in whole]
+    metadatas = ({} if encoded is None else orjson.loads(encoded) for encoded in records.metadatas)
+    return [{key: metadata[key] for key in keys if key in metadata} or None for metadata in metadatas]
 
 
 def _embeddings(records: Records) -> Any:
@@ -79,4 +83,4 @@ def _embeddings(records: Records) -> Any:
 def _metadatas(records: Records) -> list[orjson.Fragment | None] | None:
     if records.metadatas is None:
         return None
-    return [None if each is None else orjson.Fragment(each) for each in records.metadatas]
+    return [None if encoded is None else orjson.Fragment(encoded) for encoded in records.metadatas]

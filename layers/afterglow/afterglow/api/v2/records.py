@@ -6,131 +6,131 @@ import orjson
 from afterglow.api import models
 from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
-from afterglow.api.http.usage_header import note
+from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_requests, record_responses
 from afterglow.api.validation import embeddings, json_body
 from afterglow.collection import Op
 from afterglow.errors import InvalidArgument
 from afterglow.metering import phase
 
-_NOTHING = b"{}"
-_POSITION = b"afterglow-log-position"
+_EMPTY = b"{}"
+_LOG_POSITION = b"afterglow-log-position"
 _DEFAULT_RESULTS = 10
 _CHEAP_BODY_BYTES = 64 * 1024
-"""Bytes of a body that is parsed in less than a millisecond."""
+"""A body of this size is parsed in less than a millisecond."""
 
 
-def add(service: AppContext, call: Request) -> Response:
-    """Add records; those whose id is there are left alone."""
-    return _write(service, call, Op.ADD)
+def add(context: AppContext, request: Request) -> Response:
+    """Add records; existing ids are skipped."""
+    return _write(context, request, Op.ADD)
 
 
-def update(service: AppContext, call: Request) -> Response:
-    """Change records; those that are not there are left out."""
-    return _write(service, call, Op.UPDATE)
+def update(context: AppContext, request: Request) -> Response:
+    """Update records; unknown ids are skipped."""
+    return _write(context, request, Op.UPDATE)
 
 
-def upsert(service: AppContext, call: Request) -> Response:
-    """Insert records, or change those that are there."""
-    return _write(service, call, Op.UPSERT)
+def upsert(context: AppContext, request: Request) -> Response:
+    """Insert records, or update existing ones."""
+    return _write(context, request, Op.UPSERT)
 
 
-def delete(service: AppContext, call: Request) -> Response:
+def delete(context: AppContext, request: Request) -> Response:
     """Delete records by id, by filter, or by both."""
     with phase("parse"):
-        request = json_body.parse(models.DeleteRecords, call.body)
-    scope = request_params.scope(call)
-    filtered = request.where is not None or request.where_document is not None
+        body = json_body.parse(models.DeleteRecords, request.body)
+    scope = request_params.scope(request)
+    filtered = body.where is not None or body.where_document is not None
     try:
-        selection = record_requests.selection(request)
-        if not filtered and request.limit is not None and request.ids != []:
+        selection = record_requests.selection(body)
+        if not filtered and body.limit is not None and body.ids != []:
             raise InvalidArgument(
                 "Validation error: limit, where: limit can only be specified when a where clause is provided"
             )
-        if not filtered and request.ids == []:
+        if not filtered and body.ids == []:
             raise InvalidArgument("Validation error: ids, where: Either ids or where must be specified")
     except InvalidArgument:
-        service.engine.get_collection_by_id(scope)
+        context.engine.get_collection_by_id(scope)
         raise
     with phase("handle"):
-        deleted = service.engine.delete(scope, selection, request.limit)
-    note(rows=deleted.count)
-    return positioned(orjson.dumps({"deleted": deleted.count}), deleted.position)
+        deleted = context.engine.delete(scope, selection, body.limit)
+    add_attributes(rows=deleted.count)
+    return with_log_position(orjson.dumps({"deleted": deleted.count}), deleted.position)
 
 
-def get(service: AppContext, call: Request) -> Response:
+def get(context: AppContext, request: Request) -> Response:
     """Records in insertion order."""
     with phase("parse"):
-        request = json_body.parse(models.GetRecords, call.body)
-    scope = request_params.scope(call)
+        body = json_body.parse(models.GetRecords, request.body)
+    scope = request_params.scope(request)
     try:
         with phase("parse"):
-            selection = record_requests.selection(request)
+            selection = record_requests.selection(body)
     except InvalidArgument:
-        service.engine.get_collection_by_id(scope)
+        context.engine.get_collection_by_id(scope)
         raise
-    include = record_requests.include(request.include)
-    at = request_params.parse_at(call)
+    include = record_requests.include(body.include)
+    at = request_params.parse_at(request)
     with phase("handle"):
-        records = service.engine.get(scope, selection, request.limit, request.offset or 0, include, at=at)
-    note(rows=len(records.ids))
+        records = context.engine.get(scope, selection, body.limit, body.offset or 0, include, at=at)
+    add_attributes(rows=len(records.ids))
     with phase("render"):
-        return positioned(record_responses.get_body(records, request.include), records.position)
+        return with_log_position(record_responses.get_body(records, body.include), records.position)
 
 
-def query(service: AppContext, call: Request) -> Response | Deferred:
+def query(context: AppContext, request: Request) -> Response | Deferred:
     """The records nearest to each query vector."""
-    if len(call.body) > _CHEAP_BODY_BYTES:
-        return Deferred(lambda: _Query(service, call).answer())
-    asked = _Query(service, call)
-    return asked.answer() if asked.is_cheap() else Deferred(asked.answer)
+    if len(request.body) > _CHEAP_BODY_BYTES:
+        return Deferred(lambda: _QueryRequest(context, request).respond())
+    parsed = _QueryRequest(context, request)
+    return parsed.respond() if parsed.is_cheap() else Deferred(parsed.respond)
 
 
-class _Query:
-    """A query of good shape. Raises InvalidArgument, Malformed, and NotFound before a wrong value."""
+class _QueryRequest:
+    """A query that matches the schema. Raises InvalidBody, then NotFound, then InvalidArgument for a wrong value."""
 
-    def __init__(self, service: AppContext, call: Request) -> None:
-        self._engine = service.engine
+    def __init__(self, context: AppContext, request: Request) -> None:
+        self._engine = context.engine
         with phase("parse"):
-            self._request = json_body.parse(models.QueryRecords, call.body)
-        self._scope = request_params.scope(call)
+            self._body = json_body.parse(models.QueryRecords, request.body)
+        self._scope = request_params.scope(request)
         try:
             with phase("parse"):
-                self._vectors = embeddings.parse_queries(self._request.query_embeddings)
-                self._selection = record_requests.selection(self._request)
+                self._vectors = embeddings.parse_queries(self._body.query_embeddings)
+                self._selection = record_requests.selection(self._body)
         except InvalidArgument:
             self._engine.get_collection_by_id(self._scope)
             raise
-        wanted = self._request.n_results
-        self._wanted = _DEFAULT_RESULTS if wanted is None else wanted
-        self._at = request_params.parse_at(call)
+        n_results = self._body.n_results
+        self._k = _DEFAULT_RESULTS if n_results is None else n_results
+        self._at = request_params.parse_at(request)
 
     def is_cheap(self) -> bool:
-        """Whether the answer takes about a millisecond."""
-        return self._engine.can_query_inline(self._scope, len(self._vectors), self._wanted, self._selection, self._at)
+        """Whether the query takes at most about a millisecond."""
+        return self._engine.can_query_inline(self._scope, len(self._vectors), self._k, self._selection, self._at)
 
-    def answer(self) -> Response:
-        """Search and render."""
-        include = record_requests.include(self._request.include)
-        # Distances beyond float32 are the client's doing; they go out as null.
+    def respond(self) -> Response:
+        """Run the query and encode its result."""
+        include = record_requests.include(self._body.include)
+        # Vectors of extreme components have distances beyond float32; the response holds null for them.
         with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
-            hits = self._engine.query(self._scope, self._vectors, self._wanted, self._selection, include, at=self._at)
-        note(queries=len(hits), rows=sum(len(each.records.ids) for each in hits))
+            results = self._engine.query(self._scope, self._vectors, self._k, self._selection, include, at=self._at)
+        add_attributes(queries=len(results), rows=sum(len(result.records.ids) for result in results))
         with phase("render"):
-            position = hits[0].records.position if hits else None
-            return positioned(record_responses.query_body(hits, self._request.include), position)
+            position = results[0].records.position if results else None
+            return with_log_position(record_responses.query_body(results, self._body.include), position)
 
 
-def count(service: AppContext, call: Request) -> Response:
-    """How many records the collection has."""
-    level = request_params.read_level(call)
-    counted = service.engine.count(request_params.scope(call), level, request_params.parse_at(call))
-    return positioned(b"%d" % counted.count, counted.position)
+def count(context: AppContext, request: Request) -> Response:
+    """The number of records in the collection."""
+    level = request_params.read_level(request)
+    counted = context.engine.count(request_params.scope(request), level, request_params.parse_at(request))
+    return with_log_position(b"%d" % counted.count, counted.position)
 
 
-def indexing_status(service: AppContext, call: Request) -> Response:
-    """How many operations there were, and how many are indexed."""
-    status = service.engine.indexing_status(request_params.scope(call))
+def indexing_status(context: AppContext, request: Request) -> Response:
+    """The numbers of logged and of indexed operations."""
+    status = context.engine.indexing_status(request_params.scope(request))
     progress = status.indexed_ops / status.total_ops if status.total_ops else 1.0
     return Response(
         orjson.dumps(
@@ -144,23 +144,23 @@ def indexing_status(service: AppContext, call: Request) -> Response:
     )
 
 
-def _write(service: AppContext, call: Request, op: Op) -> Response:
+def _write(context: AppContext, request: Request, op: Op) -> Response:
     with phase("parse"):
-        write = record_requests.parse_write(op, call.body)
-    scope = request_params.scope(call)
+        write = record_requests.parse_write(op, request.body)
+    scope = request_params.scope(request)
     try:
         with phase("parse"):
             batch = write.batch()
     except InvalidArgument:
-        # A collection that is not there is the greater news.
-        service.engine.get_collection_by_id(scope)
+        # An unknown collection takes precedence over a wrong value.
+        context.engine.get_collection_by_id(scope)
         raise
-    note(rows=len(batch.ids))
+    add_attributes(rows=len(batch.ids))
     with phase("handle"):
-        position = service.engine.write(scope, batch)
-    return positioned(_NOTHING, position)
+        position = context.engine.write(scope, batch)
+    return with_log_position(_EMPTY, position)
 
 
-def positioned(body: bytes, position: int | None) -> Response:
-    """The answer, with the log entry that a write became, or that a read saw last, in a header."""
-    return Response(body, headers=[] if position is None else [(_POSITION, b"%d" % position)])
+def with_log_position(body: bytes, position: int | None) -> Response:
+    """The response with a header for the log position: the entry of a write, or the last entry that a read includes."""
+    return Response(body, headers=[] if position is None else [(_LOG_POSITION, b"%d" % position)])

@@ -1,6 +1,6 @@
-"""The handler of searches: what the body asks for, and how the answer is written.
+"""The handler of searches: parses the body, runs the searches, encodes the response.
 
-The shape of every search is judged first (422), then whether the collection is there, then everything else (400).
+The order of checks is Chroma's: the schema of every search (422), the collection (404), everything else (400).
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ import numpy as np
 from afterglow.api import models
 from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
-from afterglow.api.http.usage_header import note
+from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_responses
-from afterglow.api.v2.records import positioned
+from afterglow.api.v2.records import with_log_position
 from afterglow.api.validation import json_body
 from afterglow.api.validation.rank_parser import RankParser
 from afterglow.collection.read.ranked_search import DenseKnn, GroupBy, Search, SparseKnn
@@ -28,69 +28,72 @@ _CHEAP_BODY_BYTES = 64 * 1024
 _SCORE, _METADATA = "#score", "#metadata"
 _FIELDS = {"#document": Include.DOCUMENTS, "#embedding": Include.EMBEDDINGS, _METADATA: Include.METADATAS}
 _NO_METADATA = frozenset({*_FIELDS, _SCORE, "#id"}) - {_METADATA}
-"""Selected keys that need no metadata; ids are always answered."""
+"""Selected keys that need no metadata; ids are always returned."""
 
 
-def search(service: AppContext, call: Request) -> Response | Deferred:
+def search(context: AppContext, request: Request) -> Response | Deferred:
     """Several ranked searches."""
-    if len(call.body) > _CHEAP_BODY_BYTES:
-        return Deferred(lambda: _SearchRequest(service, call).answer())
-    asked = _SearchRequest(service, call)
-    return asked.answer() if asked.is_cheap() else Deferred(asked.answer)
+    if len(request.body) > _CHEAP_BODY_BYTES:
+        return Deferred(lambda: _SearchRequest(context, request).respond())
+    parsed = _SearchRequest(context, request)
+    return parsed.respond() if parsed.is_cheap() else Deferred(parsed.respond)
 
 
 class _SearchRequest:
-    """Searches of good shape. Raises InvalidArgument, Malformed, and NotFound before a wrong value."""
+    """Searches that match the schema. Raises InvalidBody, then NotFound, then InvalidArgument for a wrong value."""
 
-    def __init__(self, service: AppContext, call: Request) -> None:
-        self._engine = service.engine
+    def __init__(self, context: AppContext, request: Request) -> None:
+        self._engine = context.engine
         with phase("parse"):
-            request = json_body.parse(models.SearchRecords, call.body)
-            ranks = RankParser()
-            self._searches = [_parsed(each, f"searches[{at}]", ranks) for at, each in enumerate(request.searches)]
-        self._selected = [_selected(each) for each in request.searches]
-        self._level = ReadLevel(request.read_level)
-        self._at = request_params.parse_at(call)
-        self._scope = request_params.scope(call)
+            body = json_body.parse(models.SearchRecords, request.body)
+            rank_parser = RankParser()
+            self._searches = [
+                _parse_search(search, f"searches[{index}]", rank_parser) for index, search in enumerate(body.searches)
+            ]
+        self._selected = [_selected(search) for search in body.searches]
+        self._level = ReadLevel(body.read_level)
+        self._at = request_params.parse_at(request)
+        self._scope = request_params.scope(request)
         try:
-            _refuse_too_many(request)
-            for at, each in enumerate(request.searches):
-                _check_groups(each, f"searches[{at}].group_by")
-            ranks.raise_errors()
+            _refuse_too_many(body)
+            for index, search in enumerate(body.searches):
+                _check_groups(search, f"searches[{index}].group_by")
+            rank_parser.raise_errors()
         except InvalidArgument:
             self._engine.get_collection_by_id(self._scope)
             raise
 
     def is_cheap(self) -> bool:
-        """Whether the answer takes about a millisecond."""
+        """Whether the searches take at most about a millisecond."""
         return self._engine.can_search_inline(self._scope, self._searches, self._at)
 
-    def answer(self) -> Response:
-        """Search and render."""
-        # Distances beyond float32 are the client's doing; they go out as null.
+    def respond(self) -> Response:
+        """Run the searches and encode their results."""
+        # Vectors of extreme components have distances beyond float32; the response holds null for them.
         with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
-            found = self._engine.search(self._scope, self._searches, self._level, self._at)
-        note(queries=len(found), rows=sum(len(each.scores) for each in found))
+            results = self._engine.search(self._scope, self._searches, self._level, self._at)
+        add_attributes(queries=len(results), rows=sum(len(result.scores) for result in results))
         with phase("render"):
-            position = found[0].records.position if found else None
-            return positioned(record_responses.search_body(found, self._selected), position)
+            position = results[0].records.position if results else None
+            return with_log_position(record_responses.search_body(results, self._selected), position)
 
 
-def _parsed(search: models.Search, path: str, ranks: RankParser) -> Search:
-    filtered = _filter(search, f"{path}.filter")
+def _parse_search(search: models.Search, path: str, rank_parser: RankParser) -> Search:
+    # In the order of the schema errors: filter, groups, rank.
+    search_filter = _filter(search, f"{path}.filter")
     groups = _groups(search, f"{path}.group_by")
     rank: Rank | None = None
-    nearest: Sequence[DenseKnn | SparseKnn] = ()
+    knn: Sequence[DenseKnn | SparseKnn] = ()
     if search.rank is not None:
         if type(search.rank) is not dict:
             raise json_body.type_error(f"{path}.rank", search.rank, "a map")
         if search.rank:
-            rank, nearest = ranks.parse(search.rank, f"{path}.rank")
+            rank, knn = rank_parser.parse(search.rank, f"{path}.rank")
     page = search.limit or models.SearchLimit()
     return Search(
-        filter=filtered,
+        filter=search_filter,
         rank=rank,
-        knn=tuple(nearest),
+        knn=tuple(knn),
         groups=groups,
         offset=page.offset,
         limit=page.limit,
@@ -111,11 +114,12 @@ def _groups(search: models.Search, path: str) -> GroupBy | None:
     groups = search.group_by
     if groups is None or groups.aggregate is None:
         return None
-    kept = [each for each in (groups.aggregate.min_k, groups.aggregate.max_k) if each is not None]
-    if len(kept) != 1:
+    variants = [top_k for top_k in (groups.aggregate.min_k, groups.aggregate.max_k) if top_k is not None]
+    if len(variants) != 1:
         raise json_body.schema_error(f"{path}.aggregate", "expected a map with a single key, `$min_k` or `$max_k`")
-    by = tuple(None if each == _SCORE else each for each in kept[0].keys)
-    return GroupBy(tuple(groups.keys), by, kept[0].k, largest=groups.aggregate.max_k is not None)
+    top_k = variants[0]
+    sort_keys = tuple(None if key == _SCORE else key for key in top_k.keys)
+    return GroupBy(tuple(groups.keys), sort_keys, top_k.k, largest=groups.aggregate.max_k is not None)
 
 
 def _selected(search: models.Search) -> list[str]:
@@ -123,14 +127,14 @@ def _selected(search: models.Search) -> list[str]:
 
 
 def _include(selected: list[str]) -> frozenset[Include]:
-    fields = {_FIELDS[each] for each in selected if each in _FIELDS}
+    fields = {_FIELDS[key] for key in selected if key in _FIELDS}
     return frozenset(fields | ({Include.METADATAS} if not _NO_METADATA.issuperset(selected) else set()))
 
 
-def _refuse_too_many(request: models.SearchRecords) -> None:
-    if len(request.searches) > MAX_SEARCHES:
+def _refuse_too_many(body: models.SearchRecords) -> None:
+    if len(body.searches) > MAX_SEARCHES:
         raise InvalidArgument(
-            f"Validation error: searches: a call may have {MAX_SEARCHES} searches, got {len(request.searches)}"
+            f"Validation error: searches: a request may have {MAX_SEARCHES} searches, got {len(body.searches)}"
         )
 
 
@@ -139,19 +143,19 @@ def _check_groups(search: models.Search, path: str) -> None:
     if groups is None or (not groups.keys and groups.aggregate is None):
         return
     aggregate = groups.aggregate
-    kept = None if aggregate is None else aggregate.min_k or aggregate.max_k
-    fault = None
-    if not groups.keys or kept is None:
-        fault = "group_by keys and aggregate must both be specified or both be omitted"
-    elif any(each in _FIELDS or each == _SCORE for each in groups.keys):
-        fault = "group_by keys must be metadata fields (cannot use #score, #document, #embedding, or #metadata)"
-    elif not kept.keys:
-        fault = "aggregate keys must not be empty"
-    elif kept.k == 0:
-        fault = "aggregate k must be greater than 0"
-    elif any(each in _FIELDS for each in kept.keys):
-        fault = "aggregate keys must be metadata fields or #score (cannot use #document, #embedding, or #metadata)"
+    top_k = None if aggregate is None else aggregate.min_k or aggregate.max_k
+    problem = None
+    if not groups.keys or top_k is None:
+        problem = "group_by keys and aggregate must both be specified or both be omitted"
+    elif any(key in _FIELDS or key == _SCORE for key in groups.keys):
+        problem = "group_by keys must be metadata fields (cannot use #score, #document, #embedding, or #metadata)"
+    elif not top_k.keys:
+        problem = "aggregate keys must not be empty"
+    elif top_k.k == 0:
+        problem = "aggregate k must be greater than 0"
+    elif any(key in _FIELDS for key in top_k.keys):
+        problem = "aggregate keys must be metadata fields or #score (cannot use #document, #embedding, or #metadata)"
     elif not search.rank:
-        fault = "group_by requires rank expression to be specified"
-    if fault is not None:
-        raise InvalidArgument(f"Validation error: {path}: {fault}")
+        problem = "group_by requires rank expression to be specified"
+    if problem is not None:
+        raise InvalidArgument(f"Validation error: {path}: {problem}")

@@ -1,4 +1,4 @@
-"""Handlers of the system routes. Most answer from what the process knows."""
+"""Handlers of the system routes. Most need no store."""
 
 import orjson
 
@@ -10,59 +10,59 @@ _API_VERSION = "1.0.0"
 _ALL = "*"
 
 
-def heartbeat(service: AppContext, call: Request) -> Response:
+def heartbeat(context: AppContext, request: Request) -> Response:
     """The clock, in nanoseconds."""
-    del call
-    return Response(orjson.dumps({"nanosecond heartbeat": int(service.system.now() * 1_000_000_000)}))
+    del request
+    return Response(orjson.dumps({"nanosecond heartbeat": int(context.system.now() * 1_000_000_000)}))
 
 
-def version(service: AppContext, call: Request) -> Response:
+def version(context: AppContext, request: Request) -> Response:
     """The version of the API."""
-    del service, call
+    del context, request
     return Response(orjson.dumps(_API_VERSION))
 
 
-def pre_flight_checks(service: AppContext, call: Request) -> Response:
-    """What clients must know before they write."""
-    del call
-    limits = {"max_batch_size": service.settings.max_batch_size, "supports_base64_encoding": True}
+def pre_flight_checks(context: AppContext, request: Request) -> Response:
+    """Limits of the server that clients read before they write."""
+    del request
+    limits = {"max_batch_size": context.settings.max_batch_size, "supports_base64_encoding": True}
     return Response(orjson.dumps(limits))
 
 
-def identity(service: AppContext, call: Request) -> Response:
-    """Who the caller is, and where: clients that were given no tenant or database take them from here.
+def identity(context: AppContext, request: Request) -> Response:
+    """The caller's identity and scope; clients configured without a tenant or database read them here.
 
-    Where nobody is asked who they are, there is one user.
+    Without authentication every caller is the same user.
     """
-    grant = call.grant
-    if service.authenticator is None:
+    grant = request.grant
+    if context.authenticator is None:
         tenant, databases = DEFAULT_TENANT, [DEFAULT_DATABASE]
     elif grant.tenant is None:
         tenant, databases = _ALL, [_ALL]
     elif grant.databases is None:
         tenant = grant.tenant
-        databases = [each.name for each in service.engine.catalog.list_databases(tenant)]
+        databases = [database.name for database in context.engine.catalog.list_databases(tenant)]
     else:
         tenant, databases = grant.tenant, sorted(grant.databases)
     return Response(orjson.dumps({"user_id": grant.user, "tenant": tenant, "databases": databases}))
 
 
-def healthcheck(service: AppContext, call: Request) -> Response:
-    """Whether the stores answer: 200, or 503 with the same body."""
-    del call
+def healthcheck(context: AppContext, request: Request) -> Response:
+    """Whether the stores are available: 200, or 503 with the same body."""
+    del request
     try:
-        service.engine.check()
+        context.engine.check()
     except AfterglowError:
         return Response(_readiness(ready=False), 503)
     return Response(_readiness(ready=True))
 
 
-def reset(service: AppContext, call: Request) -> Response:
-    """Delete everything, where the process was started so."""
-    del call
-    if not service.allow_reset:
+def reset(context: AppContext, request: Request) -> Response:
+    """Delete all data, if the process allows it."""
+    del request
+    if not context.allow_reset:
         raise PermissionDenied("Reset is disabled by config")
-    service.engine.reset()
+    context.engine.reset()
     return Response(b"true")
 
 

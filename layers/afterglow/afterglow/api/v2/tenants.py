@@ -11,59 +11,63 @@ from afterglow.api.validation import json_body
 from afterglow.catalog import names
 from afterglow.catalog.model import Database
 
-_NOTHING = b"{}"
+_EMPTY = b"{}"
 
 
-def create_tenant(service: AppContext, call: Request) -> Response:
-    """Make a tenant."""
-    request = json_body.parse(models.CreateTenant, call.body)
-    names.validate_tenant_name(request.name)
-    service.engine.catalog.create_tenant(request.name)
-    return Response(_NOTHING)
+def create_tenant(context: AppContext, request: Request) -> Response:
+    """Create a tenant."""
+    body = json_body.parse(models.CreateTenant, request.body)
+    names.validate_tenant_name(body.name)
+    context.engine.catalog.create_tenant(body.name)
+    return Response(_EMPTY)
 
 
-def get_tenant(service: AppContext, call: Request) -> Response:
+def get_tenant(context: AppContext, request: Request) -> Response:
     """A tenant's name and resource name."""
-    name = call.path_part("tenant")
-    resource_name = service.engine.catalog.get_tenant(name)
+    name = request.path_part("tenant")
+    resource_name = context.engine.catalog.get_tenant(name)
     return Response(orjson.dumps({"name": name, "resource_name": resource_name}))
 
 
-def update_tenant(service: AppContext, call: Request) -> Response:
-    """Give a tenant its resource name, once."""
-    request = json_body.parse(models.UpdateTenant, call.body)
-    service.engine.catalog.set_resource_name(call.path_part("tenant"), request.resource_name)
-    return Response(_NOTHING)
+def update_tenant(context: AppContext, request: Request) -> Response:
+    """Set a tenant's resource name, once."""
+    body = json_body.parse(models.UpdateTenant, request.body)
+    context.engine.catalog.set_resource_name(request.path_part("tenant"), body.resource_name)
+    return Response(_EMPTY)
 
 
-def create_database(service: AppContext, call: Request) -> Response:
-    """Make a database."""
-    request = json_body.parse(models.CreateDatabase, call.body)
-    names.validate_name(request.name)
-    service.engine.catalog.create_database(call.path_part("tenant"), request.name)
-    return Response(_NOTHING)
+def create_database(context: AppContext, request: Request) -> Response:
+    """Create a database."""
+    body = json_body.parse(models.CreateDatabase, request.body)
+    names.validate_name(body.name)
+    context.engine.catalog.create_database(request.path_part("tenant"), body.name)
+    return Response(_EMPTY)
 
 
-def list_databases(service: AppContext, call: Request) -> Response:
-    """A tenant's databases, by name: those that the caller may know of."""
-    limit, offset = request_params.limit_and_offset(call)
-    tenant = call.path_part("tenant")
-    found = [each for each in service.engine.catalog.list_databases(tenant) if call.grant.can_see(tenant, each.name)]
-    chosen = found[offset:] if limit is None else found[offset : offset + limit]
-    return Response(orjson.dumps([_database(each) for each in chosen]))
+def list_databases(context: AppContext, request: Request) -> Response:
+    """A tenant's databases that the caller may see, by name."""
+    limit, offset = request_params.limit_and_offset(request)
+    tenant = request.path_part("tenant")
+    databases = [
+        database
+        for database in context.engine.catalog.list_databases(tenant)
+        if request.grant.can_see(tenant, database.name)
+    ]
+    page = databases[offset:] if limit is None else databases[offset : offset + limit]
+    return Response(orjson.dumps([_to_json(database) for database in page]))
 
 
-def get_database(service: AppContext, call: Request) -> Response:
+def get_database(context: AppContext, request: Request) -> Response:
     """One database."""
-    tenant, name = request_params.tenant_and_database(call)
-    return Response(orjson.dumps(_database(service.engine.catalog.get_database(tenant, name))))
+    tenant, name = request_params.tenant_and_database(request)
+    return Response(orjson.dumps(_to_json(context.engine.catalog.get_database(tenant, name))))
 
 
-def delete_database(service: AppContext, call: Request) -> Response:
-    """Drop a database and its collections."""
-    service.engine.delete_database(call.path_part("tenant"), call.path_part("database"))
-    return Response(_NOTHING)
+def delete_database(context: AppContext, request: Request) -> Response:
+    """Delete a database and its collections."""
+    context.engine.delete_database(request.path_part("tenant"), request.path_part("database"))
+    return Response(_EMPTY)
 
 
-def _database(database: Database) -> dict[str, Any]:
+def _to_json(database: Database) -> dict[str, Any]:
     return {"id": database.id, "name": database.name, "tenant": database.tenant}

@@ -1,6 +1,6 @@
-"""From bytes to a request's model: malformed JSON is InvalidArgument (400), JSON of the wrong shape Malformed (422).
+"""Parses a body into a request model: malformed JSON is InvalidArgument (400), a schema mismatch InvalidBody (422).
 
-The texts follow the genuine server's: a path to the offending value, then what is wrong with it.
+The error texts follow Chroma's: the path of the offending value, then the problem.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from afterglow.errors import InvalidArgument, InvalidBody
 
 M = TypeVar("M", bound=BaseModel)
 
-_WRONG_SHAPE = "Failed to deserialize the JSON body into the target type: "
+_SCHEMA_MISMATCH = "Failed to deserialize the JSON body into the target type: "
 _EXPECTED = {
     "string_type": "a string",
     "int_type": "an integer",
@@ -27,11 +27,11 @@ _EXPECTED = {
     "model_attributes_type": "a map",
 }
 _FUNCTION_TAGS = frozenset({"legacy", "known", "unknown"})
-_LONGEST_SHOWN = 100
+_MAX_QUOTED_CHARACTERS = 100
 
 
 def parse(model: type[M], body: bytes) -> M:
-    """The body as `model`. Raises InvalidArgument, Malformed."""
+    """Parse the body as `model`. Raises InvalidArgument, InvalidBody."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -39,12 +39,12 @@ def parse(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise _malformed(error.errors(include_url=False, include_context=True)[0]) from None
+        raise _invalid_body(error.errors(include_url=False, include_context=True)[0]) from None
 
 
-def schema_error(path: str, what: str) -> InvalidBody:
-    """The error for a value at `path` that a hand-written check found wrong."""
-    return InvalidBody(f"{_WRONG_SHAPE}{path}: {what}")
+def schema_error(path: str, problem: str) -> InvalidBody:
+    """The error for a value at `path` that fails a hand-written check."""
+    return InvalidBody(f"{_SCHEMA_MISMATCH}{path}: {problem}")
 
 
 def type_error(path: str, value: object, expected: str) -> InvalidBody:
@@ -52,28 +52,28 @@ def type_error(path: str, value: object, expected: str) -> InvalidBody:
     return schema_error(path, f"invalid type: {_preview(value)}, expected {expected}")
 
 
-def _malformed(error: ErrorDetails) -> InvalidBody:
+def _invalid_body(error: ErrorDetails) -> InvalidBody:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     location = list(error["loc"])
     if kind == "missing":
-        what = f"missing field `{location.pop()}`"
+        problem = f"missing field `{location.pop()}`"
     elif kind == "extra_forbidden":
-        what = f"unknown field `{location[-1]}`"
+        problem = f"unknown field `{location[-1]}`"
     elif kind == "literal_error":
-        what = f"unknown variant {_quote(value)}, expected one of {_join(context['expected'])}"
+        problem = f"unknown variant {_quote(value)}, expected one of {_join(context['expected'])}"
     elif kind == "union_tag_invalid":
         location.append("type")
-        what = f"unknown variant `{context['tag']}`, expected one of {_join(context['expected_tags'])}"
+        problem = f"unknown variant `{context['tag']}`, expected one of {_join(context['expected_tags'])}"
     elif kind == "union_tag_not_found":
-        what = "missing field `type`"
+        problem = "missing field `type`"
     elif kind == "greater_than_equal":
-        what = f"invalid value: {_preview(value)}, expected at least {context['ge']}"
+        problem = f"invalid value: {_preview(value)}, expected at least {context['ge']}"
     elif kind == "less_than_equal":
-        what = f"invalid value: {_preview(value)}, expected at most {context['le']}"
+        problem = f"invalid value: {_preview(value)}, expected at most {context['le']}"
     else:
-        what = f"invalid type: {_preview(value)}, expected {_EXPECTED.get(kind, error['msg'])}"
+        problem = f"invalid type: {_preview(value)}, expected {_EXPECTED.get(kind, error['msg'])}"
     path = _path(location)
-    return InvalidBody(f"{_WRONG_SHAPE}{path}: {what}" if path else f"{_WRONG_SHAPE}{what}")
+    return InvalidBody(f"{_SCHEMA_MISMATCH}{path}: {problem}" if path else f"{_SCHEMA_MISMATCH}{problem}")
 
 
 def _path(location: Sequence[int | str]) -> str:
@@ -91,7 +91,7 @@ def _join(expected: str) -> str:
 
 
 def _quote(value: Any) -> str:
-    return f"`{value[:_LONGEST_SHOWN]}`" if isinstance(value, str) else _preview(value)
+    return f"`{value[:_MAX_QUOTED_CHARACTERS]}`" if isinstance(value, str) else _preview(value)
 
 
 def _preview(value: Any) -> str:
@@ -105,7 +105,7 @@ def _preview(value: Any) -> str:
         case float():
             return f"floating point `{value}`"
         case str():
-            return "string " + orjson.dumps(value[:_LONGEST_SHOWN]).decode()
+            return "string " + orjson.dumps(value[:_MAX_QUOTED_CHARACTERS]).decode()
         case list():
             return "sequence"
         case _:

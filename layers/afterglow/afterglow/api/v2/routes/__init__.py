@@ -1,6 +1,6 @@
-"""The route table: everything the server answers. Starlette's routes, `/openapi.json` and `/docs` all come from it.
+"""The route table, from which Starlette's routes, `/openapi.json` and `/docs` are made.
 
-Requests are matched in this order, so the busy routes come first, and `by-id` before names.
+Requests are matched in this order: the busiest routes first, and `by-id` before names.
 """
 
 from afterglow.api import docs
@@ -14,7 +14,7 @@ ROUTES: tuple[Route, ...] = (
     *functions.ROUTES,
     *collections.ROUTES,
     *imports.ROUTES,
-    *collections.COUNTED_OR_NAMED,
+    *collections.LOOKUPS,
     *tenants.ROUTES,
     *system.ROUTES,
     *v1.ROUTES,

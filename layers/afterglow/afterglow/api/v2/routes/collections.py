@@ -1,11 +1,10 @@
-"""The routes of collections: of their forks, of a database's collections, and of those found otherwise."""
+"""The routes of collections: forks, the collections of a database, and lookups outside their path."""
 
 from afterglow.api import models, responses
 from afterglow.api.http import request_params
-from afterglow.api.http.request_params import PAGE
+from afterglow.api.http.request_params import PAGE_PARAMETERS
 from afterglow.api.http.route import Route
 from afterglow.api.v2 import collections
-from afterglow.api.v2 import collections as forks
 from afterglow.api.v2.routes.paths import API, COLLECTION, COLLECTIONS, DATABASE
 from afterglow.auth import Permission
 
@@ -13,21 +12,23 @@ FORKS: tuple[Route, ...] = (
     Route(
         "POST",
         COLLECTION + "/fork",
-        forks.fork,
+        "forks.fork",
+        collections.fork,
         "Collections",
-        "Make a collection that begins as this one is, or was",
+        "Fork a collection, as it is or as of a point in time",
         models.ForkCollection,
         responses.Collection,
         failures=(400, 404, 409, 507),
-        query=(request_params.QUERY,),
+        query=(request_params.AT_PARAMETER,),
         permission=Permission.WRITE,
     ),
     Route(
         "GET",
         COLLECTION + "/fork_count",
-        forks.fork_count,
+        "forks.fork_count",
+        collections.fork_count,
         "Collections",
-        "How many forks there are of a collection and its relatives",
+        "Count the forks in a collection's lineage",
         response=responses.ForkCount,
         failures=(400, 404),
         permission=Permission.READ,
@@ -38,9 +39,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         COLLECTIONS + "/by-id/{collection_id}",
+        "collections.get_by_id",
         collections.get_by_id,
         "Collections",
-        "A collection by id",
+        "Get a collection by id",
         response=responses.Collection,
         failures=(400, 404),
         permission=Permission.READ,
@@ -48,9 +50,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         COLLECTION,
+        "collections.get",
         collections.get,
         "Collections",
-        "A collection by name",
+        "Get a collection by name",
         response=responses.Collection,
         failures=(400, 404),
         permission=Permission.READ,
@@ -58,6 +61,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "PUT",
         COLLECTION,
+        "collections.update",
         collections.update,
         "Collections",
         "Rename a collection (by id), replace its metadata, reconfigure it",
@@ -69,9 +73,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "DELETE",
         COLLECTION,
+        "collections.delete",
         collections.delete,
         "Collections",
-        "Drop a collection by name",
+        "Delete a collection by name",
         response=responses.EmptyResponse,
         failures=(400, 404, 507),
         permission=Permission.WRITE,
@@ -79,20 +84,22 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         COLLECTIONS,
+        "collections.list_all",
         collections.list_all,
         "Collections",
-        "A database's collections, by id",
+        "List a database's collections, by id",
         response=list[responses.Collection],
         failures=(400,),
-        query=PAGE,
+        query=PAGE_PARAMETERS,
         permission=Permission.READ,
     ),
     Route(
         "POST",
         COLLECTIONS,
+        "collections.create",
         collections.create,
         "Collections",
-        "Make a collection",
+        "Create a collection",
         models.CreateCollection,
         responses.Collection,
         failures=(400, 409, 507),
@@ -100,13 +107,14 @@ ROUTES: tuple[Route, ...] = (
     ),
 )
 
-COUNTED_OR_NAMED: tuple[Route, ...] = (
+LOOKUPS: tuple[Route, ...] = (
     Route(
         "GET",
         DATABASE + "/collections_count",
+        "collections.count",
         collections.count,
         "Collections",
-        "How many collections a database has",
+        "Count a database's collections",
         response=int,
         failures=(400,),
         permission=Permission.READ,
@@ -114,9 +122,10 @@ COUNTED_OR_NAMED: tuple[Route, ...] = (
     Route(
         "GET",
         API + "/collections/{crn}",
+        "collections.get_by_crn",
         collections.get_by_crn,
         "Collections",
-        "A collection by resource name: tenant:database:collection",
+        "Get a collection by resource name: tenant:database:collection",
         response=responses.Collection,
         failures=(400, 404),
         permission=Permission.READ,

@@ -1,4 +1,4 @@
-"""The routes of attached functions, which are not served."""
+"""The routes of attached functions, which are not implemented."""
 
 from afterglow.api import models, responses
 from afterglow.api.http.route import Execution, Route
@@ -10,9 +10,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         COLLECTION + "/functions/attach",
+        "functions.attach",
         not_implemented.attach_function,
         "Functions",
-        "Run a function over what is written (not served)",
+        "Attach a function (not implemented)",
         models.AttachFunction,
         responses.ErrorResponse,
         success=501,
@@ -22,21 +23,23 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         COLLECTION + "/functions/{function_name}",
+        "functions.get",
         not_implemented.get_function,
         "Functions",
-        "An attached function: there is none",
+        "Get an attached function (always 404)",
         response=responses.ErrorResponse,
         success=404,
         failures=(400,),
-        runs=Execution.AT_ONCE,
+        execution=Execution.EVENT_LOOP,
         permission=Permission.READ,
     ),
     Route(
         "POST",
         COLLECTION + "/attached_functions/{function_name}/detach",
+        "functions.detach",
         not_implemented.detach_function,
         "Functions",
-        "Stop a function (not served)",
+        "Detach a function (not implemented)",
         models.DetachFunction,
         responses.ErrorResponse,
         success=501,

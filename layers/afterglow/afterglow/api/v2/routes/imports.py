@@ -1,7 +1,7 @@
 """The routes of a database's imports."""
 
 from afterglow.api import responses
-from afterglow.api.http.request_params import PAGE
+from afterglow.api.http.request_params import PAGE_PARAMETERS
 from afterglow.api.http.route import Route
 from afterglow.api.v2 import imports
 from afterglow.api.v2.routes.paths import DATABASE
@@ -11,20 +11,22 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         DATABASE + "/imports",
+        "imports.list_all",
         imports.list_all,
         "Imports",
-        "A database's imports, the one last begun first",
+        "List a database's imports, latest first",
         response=list[responses.Import],
         failures=(400,),
-        query=PAGE,
+        query=PAGE_PARAMETERS,
         permission=Permission.READ,
     ),
     Route(
         "GET",
         DATABASE + "/imports/{import_id}",
+        "imports.get",
         imports.get,
         "Imports",
-        "How an import ended, or stands",
+        "Get the report of an import",
         response=responses.Import,
         failures=(400, 404),
         permission=Permission.READ,
@@ -32,12 +34,13 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         DATABASE + "/imports/{import_id}/errors",
+        "imports.errors",
         imports.errors,
         "Imports",
-        "The rows of an import that were not taken",
+        "List the rejected rows of an import",
         response=list[responses.RejectedRow],
         failures=(400, 404),
-        query=PAGE,
+        query=PAGE_PARAMETERS,
         permission=Permission.READ,
     ),
 )

@@ -1,7 +1,7 @@
 """The routes of databases and tenants."""
 
 from afterglow.api import models, responses
-from afterglow.api.http.request_params import PAGE
+from afterglow.api.http.request_params import PAGE_PARAMETERS
 from afterglow.api.http.route import Route
 from afterglow.api.v2 import tenants
 from afterglow.api.v2.routes.paths import API, DATABASE, DATABASES
@@ -11,9 +11,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         DATABASE,
+        "tenants.get_database",
         tenants.get_database,
         "Databases",
-        "A database",
+        "Get a database",
         response=responses.Database,
         failures=(400, 404),
         permission=Permission.READ,
@@ -21,9 +22,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "DELETE",
         DATABASE,
+        "tenants.delete_database",
         tenants.delete_database,
         "Databases",
-        "Drop a database and its collections",
+        "Delete a database and its collections",
         response=responses.EmptyResponse,
         failures=(404, 507),
         permission=Permission.ADMIN,
@@ -31,20 +33,22 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         DATABASES,
+        "tenants.list_databases",
         tenants.list_databases,
         "Databases",
-        "A tenant's databases, by name",
+        "List a tenant's databases, by name",
         response=list[responses.Database],
         failures=(400,),
-        query=PAGE,
+        query=PAGE_PARAMETERS,
         permission=Permission.READ,
     ),
     Route(
         "POST",
         DATABASES,
+        "tenants.create_database",
         tenants.create_database,
         "Databases",
-        "Make a database",
+        "Create a database",
         models.CreateDatabase,
         responses.EmptyResponse,
         failures=(400, 404, 409, 507),
@@ -53,9 +57,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         API + "/tenants",
+        "tenants.create_tenant",
         tenants.create_tenant,
         "Tenants",
-        "Make a tenant",
+        "Create a tenant",
         models.CreateTenant,
         responses.EmptyResponse,
         failures=(400, 409, 507),
@@ -64,9 +69,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         API + "/tenants/{tenant}",
+        "tenants.get_tenant",
         tenants.get_tenant,
         "Tenants",
-        "A tenant",
+        "Get a tenant",
         response=responses.Tenant,
         failures=(404,),
         permission=Permission.READ,
@@ -74,9 +80,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "PATCH",
         API + "/tenants/{tenant}",
+        "tenants.update_tenant",
         tenants.update_tenant,
         "Tenants",
-        "Give a tenant its resource name, once",
+        "Set a tenant's resource name, once",
         models.UpdateTenant,
         responses.EmptyResponse,
         failures=(400, 404, 409, 507),
