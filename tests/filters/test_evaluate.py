@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from afterglow.columns import ColumnSet, StringColumn, from_buffers, take
 from afterglow.filters import evaluate, parse_where, parse_where_document
-from tests.columns.records import EDGE_FLOATS, EDGE_INTS, columns_of, gathered, records, texts_of, to_arrays
+from tests.columns.records import EDGE_FLOATS, EDGE_INTS, columns_of, gather_strings, records, strings_of, to_arrays
 from tests.filters.reference import COMPARE, holds, wheres
 
 Record = tuple[dict[str, Any] | None, str | None]
@@ -29,7 +29,7 @@ def ask(where: dict[str, Any], columns: ColumnSet, texts: StringColumn, candidat
 @given(records, wheres, st.randoms(use_true_random=False))
 def test_evaluate_says_what_each_record_says(rows: list[Record], where: dict[str, Any], chance: random.Random) -> None:
     columns = columns_of([metadata for metadata, _ in rows])
-    texts = texts_of([document for _, document in rows])
+    texts = strings_of([document for _, document in rows])
     expected = [holds(where, metadata, document) for metadata, document in rows]
     assert ask(where, columns, texts) == expected
 
@@ -38,7 +38,7 @@ def test_evaluate_says_what_each_record_says(rows: list[Record], where: dict[str
 
     order = chance.sample(range(len(rows)), chance.randint(0, len(rows)))
     wanted = np.array(order, dtype=np.int64)
-    assert ask(where, take(columns, wanted), gathered((texts, wanted))) == [expected[row] for row in order]
+    assert ask(where, take(columns, wanted), gather_strings((texts, wanted))) == [expected[row] for row in order]
 
     flags = [chance.random() < 0.5 for _ in rows]
     candidates = np.array(flags, dtype=np.bool_)
@@ -51,7 +51,7 @@ def test_evaluate_says_what_each_record_says(rows: list[Record], where: dict[str
 def test_ints_and_floats_compare_exactly(operator: str) -> None:
     """Every edge against every edge: no value is rounded to the other's type."""
     rows: list[dict[str, Any] | None] = [{"k": value} for value in (*EDGE_INTS, *EDGE_FLOATS)]
-    columns, texts = columns_of(rows), texts_of([None] * len(rows))
+    columns, texts = columns_of(rows), strings_of([None] * len(rows))
     for operand in (*EDGE_INTS, *EDGE_FLOATS):
         where = {"k": {operator: operand}}
         assert ask(where, columns, texts) == [holds(where, row, None) for row in rows]
@@ -59,7 +59,7 @@ def test_ints_and_floats_compare_exactly(operator: str) -> None:
 
 def test_complements_hold_for_records_without_the_key() -> None:
     rows: list[dict[str, Any] | None] = [{"k": 1}, {"k": "1"}, {"k": [1]}, {"other": 1}, None]
-    columns, texts = columns_of(rows), texts_of(["a", "b", "", None, "ab"])
+    columns, texts = columns_of(rows), strings_of(["a", "b", "", None, "ab"])
     assert ask({"k": {"$ne": 1}}, columns, texts) == [False, True, True, True, True]
     assert ask({"k": {"$nin": [1, 2]}}, columns, texts) == [False, True, True, True, True]
     assert ask({"k": {"$not_contains": 1}}, columns, texts) == [True, True, False, True, True]
@@ -70,7 +70,7 @@ def test_complements_hold_for_records_without_the_key() -> None:
 
 def test_kinds_are_kept_apart() -> None:
     rows: list[dict[str, Any] | None] = [{"k": value} for value in (1, 1.0, True, "1", [1], [1.0], [True], ["1"])]
-    columns, texts = columns_of(rows), texts_of([None] * 8)
+    columns, texts = columns_of(rows), strings_of([None] * 8)
 
     def holding(condition: Any) -> list[int]:
         return np.flatnonzero(ask({"k": condition}, columns, texts)).tolist()
@@ -86,7 +86,7 @@ def test_kinds_are_kept_apart() -> None:
 
 
 def test_empty_and_is_all_and_empty_or_none() -> None:
-    columns, texts = columns_of([None, {"a": 1}]), texts_of([None, "x"])
+    columns, texts = columns_of([None, {"a": 1}]), strings_of([None, "x"])
     assert ask({"$and": []}, columns, texts) == [True, True]
     assert ask({"$or": []}, columns, texts) == [False, False]
 
@@ -95,7 +95,7 @@ def test_list_members_are_found_in_few_rows_and_in_many() -> None:
     rows: list[dict[str, Any] | None] = [
         {"k": [row % 3, 7 if row == 5 else 8]} if row % 4 else None for row in range(20_000)
     ]
-    columns, texts = columns_of(rows), texts_of([None] * len(rows))
+    columns, texts = columns_of(rows), strings_of([None] * len(rows))
     for item in (0, 7, 8, 9):
         where = {"k": {"$contains": item}}
         assert ask(where, columns, texts) == [holds(where, row, None) for row in rows]
@@ -113,7 +113,7 @@ def test_documents_are_read_only_where_they_matter() -> None:
 
     seen: list[Any] = []
     columns = columns_of([{"k": 1}, {"k": 2}, None])
-    texts = texts_of(["a", "a", "a"])
+    texts = strings_of(["a", "a", "a"])
     watched = Watched(texts.data, texts.offsets, texts.validity)
     assert ask({"$and": [{"#document": {"$contains": "a"}}, {"k": 2}]}, columns, watched) == [False, True, False]
     assert ask({"$or": [{"#document": {"$contains": "a"}}, {"k": 2}]}, columns, watched) == [True, True, True]
@@ -121,7 +121,7 @@ def test_documents_are_read_only_where_they_matter() -> None:
 
 
 def test_where_document_is_evaluated_alike() -> None:
-    columns, texts = columns_of([None] * 4), texts_of(["ab", "b", "", None])
+    columns, texts = columns_of([None] * 4), strings_of(["ab", "b", "", None])
 
     def holding(clause: dict[str, Any]) -> list[int]:
         tree = parse_where_document(clause)

@@ -2,10 +2,10 @@
 
 ::
 
-    tree      the filter as a tree, and what it reads
-    parse     JSON → tree; refuses what Chroma refuses, in its words
+    ast       the filter as a syntax tree, and the keys, ids and documents that it reads
+    parse     JSON → tree; rejects what Chroma rejects, with its messages
     regex     Rust's regular expressions, in linear time
-    evaluate  tree + columns + texts → which rows
+    evaluate  tree + columns + documents → row mask
 """
 
 from afterglow.filters.ast import Filter, operands, reads_documents

@@ -1,14 +1,14 @@
-"""The filter tree: what `where` and `where_document` mean, free of their JSON.
+"""The filter's abstract syntax tree: `where` and `where_document` without their JSON syntax.
 
 ::
 
-    Filter = And | Or                      of filters; no children: all rows, no rows
-           | Compare | Among | HasItem     metadata: a scalar against one value, against several; an item of a list
-           | Contains | Matches            the document: a substring, a regular expression
-           | Named                         the id, one of several
+    Filter = And | Or                      of filters; without children: all rows, no rows
+           | Compare | In | ListContains   metadata: a scalar against one value, against several; an item of a list
+           | Contains | MatchesRegex       the document: a substring, a regular expression
+           | IdIn                          the id, one of several
 
-`negated` leaves are complements: they hold for every row, with or without the key or document, that the plain leaf does
-not hold for.
+A `negated` leaf is the complement: it holds for every row for which the plain leaf does not hold, also for rows without
+the key or without a document.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ Scalar = bool | int | float | str
 
 
 class Comparison(StrEnum):
-    """How a scalar is compared; the ordering ones take numbers only."""
+    """Comparison operators for scalars; the ordering operators take numbers only."""
 
     EQ = "$eq"
     NE = "$ne"
@@ -40,14 +40,14 @@ class And:
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Rows for which some child holds."""
+    """Rows for which at least one child holds."""
 
     children: tuple["Filter", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Rows whose value of `key` compares so; ints and floats compare as the numbers they are. NE is the complement."""
+    """Rows whose value of `key` satisfies the comparison; ints and floats compare numerically. NE is the complement."""
 
     key: str
     comparison: Comparison
@@ -55,13 +55,13 @@ class Compare:
 
     @property
     def negated(self) -> bool:
-        """Whether this is the complement of a plain condition."""
+        """Whether this is the complement of another condition."""
         return self.comparison is Comparison.NE
 
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """Rows whose value of `key` equals one of `values`, all of the kind `kind` (among floats, ints may stand)."""
+    """Rows whose value of `key` equals one of `values`, all of type `value_type` (floats may be mixed with ints)."""
 
     key: str
     value_type: ColumnType
@@ -71,7 +71,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class ListContains:
-    """Rows whose value of `key` is a list with the item `value`, of that very kind."""
+    """Rows whose value of `key` is a list with the item `value`, of exactly that type."""
 
     key: str
     value: Scalar
@@ -88,7 +88,7 @@ class Contains:
 
 @dataclass(frozen=True, slots=True)
 class MatchesRegex:
-    """Rows with a document in which the regular expression `pattern` (Rust's syntax) is found."""
+    """Rows with a document that matches the regular expression `pattern` (Rust's syntax) anywhere."""
 
     pattern: str
     negated: bool = False
@@ -96,7 +96,7 @@ class MatchesRegex:
 
 @dataclass(frozen=True, slots=True)
 class IdIn:
-    """Rows of the records that have one of these ids."""
+    """Rows of the records with one of these ids."""
 
     ids: tuple[str, ...]
     negated: bool = False
@@ -107,7 +107,7 @@ Filter = And | Or | Leaf
 
 
 def type_of(value: Scalar) -> ColumnType:
-    """The kind of a scalar operand."""
+    """The column type of a scalar operand."""
     match value:
         case bool():
             return ColumnType.BOOL
@@ -129,13 +129,13 @@ def leaves(tree: Filter) -> Iterator[Leaf]:
 
 
 def operands(tree: Filter) -> Iterator[tuple[str, ColumnType]]:
-    """The metadata keys that a filter reads, each with the scalar kind of its operand (for a list: of the items)."""
+    """The metadata keys that a filter reads, with the scalar type of the operand (for a list: of the items)."""
     for leaf in leaves(tree):
         match leaf:
             case Compare(key, _, value) | ListContains(key, value, _):
                 yield key, type_of(value)
-            case In(key, kind, _, _):
-                yield key, kind
+            case In(key, value_type, _, _):
+                yield key, value_type
             case Contains() | MatchesRegex() | IdIn():
                 continue
 
@@ -148,5 +148,5 @@ def referenced_ids(tree: Filter) -> Iterator[str]:
 
 
 def reads_documents(tree: Filter) -> bool:
-    """Whether a filter looks into documents."""
+    """Whether a filter reads documents."""
     return any(isinstance(leaf, Contains | MatchesRegex) for leaf in leaves(tree))

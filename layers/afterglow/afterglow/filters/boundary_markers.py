@@ -1,16 +1,17 @@
-r"""Marked texts: word boundaries in the Unicode sense as characters, for an engine that only knows ASCII's.
+r"""Boundary markers: Unicode word boundaries encoded as characters, for an engine with ASCII boundaries only.
 
-Before each character of a text, and at its end, stand two marks and a stopper; the marks say whether a word starts at
-this place, ends, or neither::
+Two markers and a separator are inserted before each character of a string and at its end. The markers encode whether a
+word starts at this position (S), ends (E), or neither (N)::
 
     é t é ␣      →      S S | é   N N | t   N N | é   E E | ␣   N N |
 
-In a marked pattern an atom that consumes a character first passes the marks and the stopper, so it always meets a
-character; `\b` consumes one mark of the right sort. There are two, so that `\b\b` comes out right.
-The marks are code points that Unicode keeps for use inside programs.
+In a pattern for marked strings, an atom that consumes a character first skips the markers and the separator, so it
+always meets a character; `\b` consumes one marker S or E. There are two markers so that `\b\b` works.
+The markers are noncharacters: code points that Unicode reserves for internal use.
 
-Limits, in texts that are not ASCII: assertions at one place must come as `^`, then at most two about words, then `$`;
-and `(?m)$` consumes its stopper, so a pattern with word boundaries that goes on from `$` to the newline finds none.
+Limits, in strings that are not ASCII: assertions at one position must come as `^`, then at most two word boundaries,
+then `$`. And `(?m)$` consumes its separator, so a pattern with word boundaries that continues from `$` to the newline
+does not match.
 """
 
 import functools
@@ -24,23 +25,23 @@ BOUNDARY = f"[{STARTS}{ENDS}]"
 
 
 def insert_markers(text: str) -> str:
-    """The text with its marks."""
-    pieces: list[str] = []
-    mark, position = NO_BOUNDARY, 0
+    """The string with its markers."""
+    chunks: list[str] = []
+    marker, position = NO_BOUNDARY, 0
     for word in _words().finditer(text):
         start, end = word.span()
         if start > position:
-            pieces += _markers_before(mark), NO_BOUNDARY_LEAD.join(text[position:start])
-        pieces += _markers_before(STARTS), NO_BOUNDARY_LEAD.join(text[start:end])
-        mark, position = ENDS, end
+            chunks += _markers_before(marker), NO_BOUNDARY_LEAD.join(text[position:start])
+        chunks += _markers_before(STARTS), NO_BOUNDARY_LEAD.join(text[start:end])
+        marker, position = ENDS, end
     if position < len(text):
-        pieces += _markers_before(mark), NO_BOUNDARY_LEAD.join(text[position:])
-        mark = NO_BOUNDARY
-    return "".join((*pieces, _markers_before(mark)))
+        chunks += _markers_before(marker), NO_BOUNDARY_LEAD.join(text[position:])
+        marker = NO_BOUNDARY
+    return "".join((*chunks, _markers_before(marker)))
 
 
-def _markers_before(mark: str) -> str:
-    return mark + mark + SEPARATOR
+def _markers_before(marker: str) -> str:
+    return marker + marker + SEPARATOR
 
 
 NO_BOUNDARY_LEAD = _markers_before(NO_BOUNDARY)
@@ -48,6 +49,6 @@ NO_BOUNDARY_LEAD = _markers_before(NO_BOUNDARY)
 
 @functools.cache
 def _words() -> re.Pattern[str]:
-    # Python's own \w is another: it takes ², but not the vowel signs of many scripts.
+    # Python's own \w differs: it includes ², but not the vowel signs of many scripts.
     ranges = perl_ranges("w", unicode=True)
     return re.compile("[" + "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges) + "]+")

@@ -1,7 +1,7 @@
-"""From filter, columns and texts to the rows that satisfy it.
+"""Evaluate a filter over columns and documents to a row mask.
 
-Metadata conditions come first, being a pass over one lane; documents are searched last, and only in the rows whose
-fate still hangs on them. Numbers are compared exactly: an int64 is never rounded to a float to be compared with one.
+Metadata conditions come first: each is one pass over a column. Documents are searched last, and only in rows that the
+other conditions have not decided. Numbers are compared exactly: an int64 is never rounded to a float for a comparison.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 NO_IDS: Mapping[str, int] = {}
 MAX_HITS_TO_LOOK_UP = 2048
+"""List items: up to this many hits, a binary search per hit is faster than a pass over the offsets."""
 MIN_PREFILTER_LENGTH = 3
+"""A literal of a regular expression is used as a substring prefilter from this many bytes on."""
 
 
 def evaluate(
@@ -46,22 +48,21 @@ def evaluate(
     candidates: Mask | None = None,
     row_of_id: Mapping[str, int] = NO_IDS,
 ) -> Mask:
-    """Which rows satisfy the filter: bool_ per row, False outside `candidates` (None: every row is one).
+    """The rows that satisfy the filter: bool_ (rows,), False outside `candidates` (None: all rows).
 
-    `columns` and `documents` have the same rows; `rows_of` has the row of every id that the filter names and that is
-    here.
+    `columns` and `documents` have the same rows. `row_of_id` has the row of every id in the filter that is among them.
     """
     if isinstance(tree, And):
         return _all_of(tree.children, columns, documents, candidates, row_of_id)
     if isinstance(tree, Or):
         return _any_of(tree.children, columns, documents, candidates, row_of_id)
     if isinstance(tree, IdIn):
-        found = _rows_with_ids(columns, tree.ids, row_of_id)
+        mask = _rows_with_ids(columns, tree.ids, row_of_id)
     else:
-        found = _evaluate_leaf(tree, columns, documents, candidates)
+        mask = _evaluate_leaf(tree, columns, documents, candidates)
     if tree.negated:
-        found = ~found
-    return found if candidates is None else found & candidates
+        mask = ~mask
+    return mask if candidates is None else mask & candidates
 
 
 def _evaluate_leaf(
@@ -70,18 +71,20 @@ def _evaluate_leaf(
     documents: StringColumn,
     candidates: Mask | None,
 ) -> Mask:
-    """The rows of a condition, taken without its negation; right for the candidates."""
+    """The rows that satisfy a condition, ignoring its negation; only valid for the candidates."""
     match leaf:
         case Contains(text):
             return documents.contains(text.encode(), candidates)
         case MatchesRegex(pattern):
-            from afterglow.filters import regex  # here, as few filters need it and a cold start counts
+            from afterglow.filters import (
+                regex,
+            )  # imported here: few filters need it, and it would slow down cold starts
 
             return _regex_matches(regex.compile_regex(pattern), documents, candidates)
         case Compare(key, comparison, value):
             return _compare(columns, key, Comparison.EQ if leaf.negated else comparison, value)
-        case In(key, kind, values):
-            return _in(columns, key, kind, values)
+        case In(key, value_type, values):
+            return _in(columns, key, value_type, values)
         case ListContains(key, value):
             return _list_contains(columns, key, value)
 
@@ -91,10 +94,10 @@ def _all_of(
     columns: ColumnSet,
     documents: StringColumn,
     candidates: Mask | None,
-    rows_of: Mapping[str, int],
+    row_of_id: Mapping[str, int],
 ) -> Mask:
     for child in sorted(children, key=_cost):
-        candidates = evaluate(child, columns, documents, candidates, rows_of)
+        candidates = evaluate(child, columns, documents, candidates, row_of_id)
     return np.ones(columns.rows, dtype=np.bool_) if candidates is None else candidates.copy()
 
 
@@ -103,27 +106,27 @@ def _any_of(
     columns: ColumnSet,
     documents: StringColumn,
     candidates: Mask | None,
-    rows_of: Mapping[str, int],
+    row_of_id: Mapping[str, int],
 ) -> Mask:
-    found = np.zeros(columns.rows, dtype=np.bool_)
+    mask = np.zeros(columns.rows, dtype=np.bool_)
     for child in sorted(children, key=_cost):
         undecided = candidates
         if _cost(child):
-            undecided = ~found if candidates is None else candidates & ~found
-        found |= evaluate(child, columns, documents, undecided, rows_of)
-    return found
+            undecided = ~mask if candidates is None else candidates & ~mask
+        mask |= evaluate(child, columns, documents, undecided, row_of_id)
+    return mask
 
 
 def _cost(tree: Filter) -> int:
-    """The rank of the dearest condition: metadata, substring, regular expression."""
+    """The cost rank of the most expensive condition: 0 metadata, 1 substring, 2 regular expression."""
     ranks = (2 if isinstance(leaf, MatchesRegex) else int(isinstance(leaf, Contains)) for leaf in leaves(tree))
     return max(ranks, default=0)
 
 
-def _rows_with_ids(columns: ColumnSet, ids: Sequence[str], rows_of: Mapping[str, int]) -> Mask:
-    found = _no_rows(columns)
-    found[[rows_of[each] for each in ids if each in rows_of]] = True
-    return found
+def _rows_with_ids(columns: ColumnSet, ids: Sequence[str], row_of_id: Mapping[str, int]) -> Mask:
+    mask = _no_rows(columns)
+    mask[[row_of_id[name] for name in ids if name in row_of_id]] = True
+    return mask
 
 
 def _regex_matches(pattern: "Regex", documents: StringColumn, candidates: Mask | None) -> Mask:
@@ -137,69 +140,71 @@ def _regex_matches(pattern: "Regex", documents: StringColumn, candidates: Mask |
 
 
 def _compare(columns: ColumnSet, key: str, comparison: Comparison, value: Scalar) -> Mask:
-    kind = type_of(value)
+    value_type = type_of(value)
     if isinstance(value, bool | str):
-        lane = columns.column(key, kind)
-        return _no_rows(columns) if lane is None else _to_row_mask(columns, lane, _equal(lane, value))
-    found = [
-        _to_row_mask(columns, lane, numeric.compare(lane.values, comparison, value))
-        for lane in map(columns.column, (key, key), (ColumnType.INT, ColumnType.FLOAT))
-        if lane is not None
+        column = columns.column(key, value_type)
+        return _no_rows(columns) if column is None else _to_row_mask(columns, column, _equal(column, value))
+    masks = [
+        _to_row_mask(columns, column, numeric.compare(column.values, comparison, value))
+        for column in map(columns.column, (key, key), (ColumnType.INT, ColumnType.FLOAT))
+        if column is not None
     ]
-    return reduce(np.logical_or, found, _no_rows(columns)) if len(found) != 1 else found[0]
+    return reduce(np.logical_or, masks, _no_rows(columns)) if len(masks) != 1 else masks[0]
 
 
-def _in(columns: ColumnSet, key: str, kind: ColumnType, values: Sequence[Scalar]) -> Mask:
-    found = _no_rows(columns)
-    for lane in columns.columns.get(key, ()):
-        if lane.type is kind is ColumnType.STR:
-            found |= _to_row_mask(columns, lane, _one_of_strings(lane, values))
-        elif lane.type is kind is ColumnType.BOOL:
-            found |= _to_row_mask(columns, lane, np.isin(lane.values, values))
-        elif {lane.type, kind} <= {ColumnType.INT, ColumnType.FLOAT}:
-            found |= _to_row_mask(columns, lane, numeric.one_of(lane.values, values))
-    return found
+def _in(columns: ColumnSet, key: str, value_type: ColumnType, values: Sequence[Scalar]) -> Mask:
+    mask = _no_rows(columns)
+    for column in columns.columns.get(key, ()):
+        if column.type is value_type is ColumnType.STR:
+            mask |= _to_row_mask(columns, column, _one_of_strings(column, values))
+        elif column.type is value_type is ColumnType.BOOL:
+            mask |= _to_row_mask(columns, column, np.isin(column.values, values))
+        elif {column.type, value_type} <= {ColumnType.INT, ColumnType.FLOAT}:
+            mask |= _to_row_mask(columns, column, numeric.one_of(column.values, values))
+    return mask
 
 
 def _list_contains(columns: ColumnSet, key: str, value: Scalar) -> Mask:
-    lane = columns.column(key, LIST_TYPE[type_of(value)])
-    if lane is None or lane.offsets is None:
+    column = columns.column(key, LIST_TYPE[type_of(value)])
+    if column is None or column.offsets is None:
         return _no_rows(columns)
-    offsets = lane.offsets.view(np.int64)
-    items = _equal(lane, value)
+    offsets = column.offsets.view(np.int64)
+    items = _equal(column, value)
     hits = np.flatnonzero(items)
     if len(hits) > MAX_HITS_TO_LOOK_UP:
-        return _to_row_mask(columns, lane, np.logical_or.reduceat(items, offsets[:-1]))
+        return _to_row_mask(columns, column, np.logical_or.reduceat(items, offsets[:-1]))
     entries = np.searchsorted(offsets, hits, side="right") - 1
-    found = _no_rows(columns)
-    found[entries if lane.row_ids is None else lane.row_ids[entries]] = True
-    return found
+    mask = _no_rows(columns)
+    mask[entries if column.row_ids is None else column.row_ids[entries]] = True
+    return mask
 
 
-def _equal(lane: Column, value: Scalar) -> Mask:
-    """Which values of a lane are this one, of the lane's kind."""
-    if lane.dictionary is None:
-        return np.asarray(lane.values == value)
-    code = lane.dictionary.code(str(value))
-    return np.zeros(len(lane.values), dtype=np.bool_) if code is None else np.asarray(lane.values == np.uint32(code))
+def _equal(column: Column, value: Scalar) -> Mask:
+    """Mask of the column's values that equal `value`, which is of the column's type."""
+    if column.dictionary is None:
+        return np.asarray(column.values == value)
+    code = column.dictionary.code(str(value))
+    return (
+        np.zeros(len(column.values), dtype=np.bool_) if code is None else np.asarray(column.values == np.uint32(code))
+    )
 
 
-def _one_of_strings(lane: Column, texts: Sequence[Scalar]) -> Mask:
-    if lane.dictionary is None:
-        return np.zeros(len(lane.values), dtype=np.bool_)
-    codes = [lane.dictionary.code(str(text)) for text in texts]
-    wanted = np.zeros(len(lane.dictionary), dtype=np.bool_)
-    wanted[[code for code in codes if code is not None]] = True
-    return np.asarray(wanted[lane.values])
+def _one_of_strings(column: Column, strings: Sequence[Scalar]) -> Mask:
+    if column.dictionary is None:
+        return np.zeros(len(column.values), dtype=np.bool_)
+    codes = [column.dictionary.code(str(string)) for string in strings]
+    is_match = np.zeros(len(column.dictionary), dtype=np.bool_)
+    is_match[[code for code in codes if code is not None]] = True
+    return np.asarray(is_match[column.values])
 
 
-def _to_row_mask(columns: ColumnSet, lane: Column, entries: Mask) -> Mask:
-    """From a mask over the entries of a lane to one over the rows."""
-    if lane.row_ids is None:
+def _to_row_mask(columns: ColumnSet, column: Column, entries: Mask) -> Mask:
+    """From a mask over the entries of a column to a mask over the rows."""
+    if column.row_ids is None:
         return entries
-    found = _no_rows(columns)
-    found[lane.row_ids] = entries
-    return found
+    mask = _no_rows(columns)
+    mask[column.row_ids] = entries
+    return mask
 
 
 def _no_rows(columns: ColumnSet) -> Mask:

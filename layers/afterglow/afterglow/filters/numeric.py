@@ -1,7 +1,8 @@
-"""Comparing int64 and float64 arrays with a number, exactly.
+"""Exact comparison of int64 and float64 arrays with a number.
 
-numpy turns both sides to float64, where 2⁵³ and 2⁵³ + 1 are one number. So the operand is moved instead, once: to the
-int, or the float, that splits the values of the lane at the same place. NaN is on neither side (JSON has none).
+numpy converts both operands to float64, where 2⁵³ and 2⁵³ + 1 are equal. So the scalar operand is rounded instead,
+once: to the int, or the float, that splits the column's values at the same point. NaN satisfies no comparison (JSON has
+none).
 """
 
 import math
@@ -27,24 +28,24 @@ OPERATORS: dict[Comparison, Operator] = {
 
 
 def compare(values: NDArray[Any], comparison: Comparison, operand: float) -> NDArray[np.bool_]:
-    """Which values (int64 or float64) compare so with a finite number; any comparison but NE."""
+    """Mask of the values (int64 or float64) that satisfy a comparison, other than NE, with a finite number."""
     if values.dtype == np.int64:
         return _compare_ints(values, comparison, operand)
     return _compare_floats(values, comparison, operand)
 
 
 def one_of(values: NDArray[Any], operands: Sequence[Scalar]) -> NDArray[np.bool_]:
-    """Which values (int64 or float64) equal one of the numbers."""
+    """Mask of the values (int64 or float64) that equal one of the numbers."""
     exact = {number for number in map(_converter(values.dtype), operands) if number is not None}
     if len(exact) <= FEW_OPERANDS:
-        found = np.zeros(len(values), dtype=np.bool_)
+        mask = np.zeros(len(values), dtype=np.bool_)
         for number in exact:
-            found |= values == number
-        return found
-    wanted = np.array(sorted(exact), dtype=values.dtype)
-    places = np.searchsorted(wanted, values)
-    places[places == len(wanted)] = 0
-    return np.asarray(wanted[places] == values)
+            mask |= values == number
+        return mask
+    ascending = np.array(sorted(exact), dtype=values.dtype)
+    positions = np.searchsorted(ascending, values)
+    positions[positions == len(ascending)] = 0
+    return np.asarray(ascending[positions] == values)
 
 
 def _compare_ints(values: NDArray[np.int64], comparison: Comparison, operand: float) -> NDArray[np.bool_]:
@@ -63,7 +64,7 @@ def _compare_ints(values: NDArray[np.int64], comparison: Comparison, operand: fl
 
 def _compare_floats(values: NDArray[np.float64], comparison: Comparison, operand: float) -> NDArray[np.bool_]:
     nearest = float(operand)
-    # No float lies between an int and the float nearest to it, so only the boundary itself may change sides.
+    # There is no float between an int and its nearest float, so only the boundary itself may change sides.
     match comparison:
         case Comparison.EQ if nearest != operand:
             return np.zeros(len(values), dtype=np.bool_)

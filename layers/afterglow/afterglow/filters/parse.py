@@ -1,7 +1,7 @@
-"""From the JSON of `where` and `where_document` to the filter tree.
+"""Parse the JSON of `where` and `where_document` to the filter tree.
 
-Refusals are Chroma's: `Invalid where clause`, `Invalid where document clause`, and for a regular expression what its
-parser says (see `regex`). Values are what a JSON parser gives: an int beyond int64 is refused, as Chroma does.
+Error texts are Chroma's: `Invalid where clause`, `Invalid where document clause`, and for a regular expression the
+message of its parser (see `regex`). Values come from a JSON parser; an int beyond int64 is rejected, as in Chroma.
 """
 
 import math
@@ -35,17 +35,17 @@ NUMBERS = frozenset({ColumnType.INT, ColumnType.FLOAT})
 
 
 def parse_where(value: object) -> Filter | None:
-    """The filter of a `where` clause, None for None; InvalidArgument for anything that is no such clause."""
+    """The filter of a `where` clause, None for None. Raises InvalidArgument for an invalid clause."""
     return None if value is None else _where(value, MAX_DEPTH)
 
 
 def parse_filter(value: object) -> Filter | None:
-    """The filter of a search: a `where` clause in which `#id` is a record's id, and not a metadata key."""
+    """The filter of a search: a `where` clause in which `#id` is a record's id, not a metadata key."""
     return None if value is None else _filter(value, MAX_DEPTH)
 
 
 def parse_where_document(value: object) -> Filter | None:
-    """The filter of a `where_document` clause, None for None; InvalidArgument for anything that is no such clause."""
+    """The filter of a `where_document` clause, None for None. Raises InvalidArgument for an invalid clause."""
     return None if value is None else _where_document(value, MAX_DEPTH)
 
 
@@ -62,7 +62,7 @@ def _filter(value: object, depth: int) -> Filter:
         case In(_, ColumnType.STR, names, negated):
             return IdIn(tuple(map(str, names)), negated)
         case _:
-            # An id is no number and no list.
+            # An id is never a number or a list.
             return condition
 
 
@@ -74,22 +74,22 @@ def _where(value: object, depth: int) -> Filter:
         raise _invalid_where()
     if not isinstance(operand, dict):
         return Compare(key, Comparison.EQ, _scalar(operand))
-    operator, wanted = _only_item(operand, _invalid_where)
+    operator, operand = _only_item(operand, _invalid_where)
     if key == DOCUMENT:
-        condition = _document_condition(operator, wanted)
+        condition = _document_condition(operator, operand)
         if condition is not None:
             return condition
     if operator in COMPARISONS:
         comparison = COMPARISONS[operator]
-        scalar = _scalar(wanted)
+        scalar = _scalar(operand)
         if comparison not in ANY_SCALAR and type_of(scalar) not in NUMBERS:
             raise _invalid_where()
         return Compare(key, comparison, scalar)
     match operator:
         case "$in" | "$nin":
-            return _in(key, wanted, negated=operator == "$nin")
+            return _in(key, operand, negated=operator == "$nin")
         case "$contains" | "$not_contains" if key != DOCUMENT:
-            return ListContains(key, _scalar(wanted), negated=operator == "$not_contains")
+            return ListContains(key, _scalar(operand), negated=operator == "$not_contains")
         case _:
             raise _invalid_where()
 
@@ -118,14 +118,16 @@ def _logical(
 
 
 def _document_condition(operator: str, operand: object) -> Contains | MatchesRegex | None:
-    """The condition on documents, None where the operator or its operand is not of that sort."""
+    """The condition on documents; None if the operator or its operand is not for documents."""
     if not isinstance(operand, str):
         return None
     match operator:
         case "$contains" | "$not_contains":
             return Contains(operand, negated=operator == "$not_contains")
         case "$regex" | "$not_regex":
-            from afterglow.filters import regex  # here, as few filters need it and a cold start counts
+            from afterglow.filters import (
+                regex,
+            )  # imported here: few filters need it, and it would slow down cold starts
 
             regex.compile_regex(operand)
             return MatchesRegex(operand, negated=operator == "$not_regex")
@@ -137,15 +139,15 @@ def _in(key: str, values: object, *, negated: bool) -> In:
     if not isinstance(values, list) or not values:
         raise _invalid_where()
     scalars = tuple(_scalar(value) for value in values)
-    kind = type_of(scalars[0])
-    kinds = {type_of(scalar) for scalar in scalars}
-    if kinds != {kind} and not (kind is ColumnType.FLOAT and kinds == NUMBERS):
+    value_type = type_of(scalars[0])
+    types = {type_of(scalar) for scalar in scalars}
+    if types != {value_type} and not (value_type is ColumnType.FLOAT and types == NUMBERS):
         raise _invalid_where()
-    return In(key, kind, scalars, negated)
+    return In(key, value_type, scalars, negated)
 
 
 def _only_item(value: object, invalid: Callable[[], InvalidArgument]) -> tuple[str, Any]:
-    """Key and value of an object that has just one."""
+    """Key and value of an object with exactly one entry."""
     if not isinstance(value, dict) or len(value) != 1:
         raise invalid()
     ((key, content),) = value.items()

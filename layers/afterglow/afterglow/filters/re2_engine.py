@@ -1,10 +1,10 @@
-"""RE2, as we use it: quiet, without groups, Unicode."""
+"""RE2 with our options: no logging, no captures, Unicode."""
 
 from typing import Any
 
 
 class RegexSyntaxError(Exception):
-    """A pattern that is none: why, and which `length` characters from `start` on are to blame (0: not known)."""
+    """An invalid pattern: the reason, and the span of `length` characters from `start` (length 0: unknown)."""
 
     def __init__(self, reason: str, start: int = 0, length: int = 0) -> None:
         super().__init__(reason)
@@ -14,8 +14,8 @@ class RegexSyntaxError(Exception):
 
 
 def compile_re2(pattern: str) -> Any:
-    """The compiled form of a pattern in RE2's own syntax; SyntaxFault where RE2 refuses it."""
-    import re2  # here, as only these filters need it and a cold start counts
+    """Compile a pattern in RE2's own syntax. Raises RegexSyntaxError if RE2 rejects it."""
+    import re2  # imported here: few filters need it, and it would slow down cold starts
 
     options = re2.Options()
     options.log_errors = False

@@ -1,9 +1,9 @@
 """Regular expressions in Rust's syntax, run in linear time by RE2.
 
-Chroma's server is written in Rust, so its `$regex` is that of the `regex` crate: Unicode throughout, no look-around, no
-back-references. RE2 is its ancestor and has the same semantics, with a slightly other syntax (see `rust_syntax`) and
-one gap: its word boundaries know ASCII only. So a pattern with word boundaries has a second form, for texts that are
-not ASCII; `marks` tells how it works.
+Chroma's server is written in Rust, so its `$regex` has the syntax of the `regex` crate: Unicode throughout, no
+look-around, no back-references. RE2 is the crate's ancestor and has the same semantics, with a slightly different
+syntax (see `rust_syntax`) and one gap: its word boundaries are ASCII only. So a pattern with word boundaries is
+compiled a second time for strings that are not ASCII (see `boundary_markers`).
 """
 
 import functools
@@ -15,19 +15,19 @@ from afterglow.filters import boundary_markers
 from afterglow.filters.re2_engine import RegexSyntaxError, compile_re2
 from afterglow.filters.rust_syntax import Form, Translation, translate
 
-LONGEST_PATTERN = 16 * 1024
+MAX_PATTERN_LENGTH = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Regex:
     """A compiled pattern.
 
-    is_anchored: it may tell where a text or a word begins or ends, so texts must be searched one at a time.
-    literal: UTF-8 that every match contains; empty where none is obvious.
-    is_literal: the pattern is nothing but `literal`.
-    plain: the RE2 program, None where it could not say what the pattern says of any text.
-    marked: the RE2 program for marked texts, None where the plain one is right for all.
-    loose: a pattern that is not anchored and found wherever this one is; None where that says nothing new.
+    is_anchored: the pattern depends on where a string or word starts or ends, so strings are searched one at a time.
+    literal: UTF-8 bytes that every match contains; empty if none is obvious.
+    is_literal: the pattern consists of `literal` alone.
+    program: the RE2 program for unmarked strings; None if RE2 cannot express the pattern for them.
+    marked_program: the RE2 program for strings with boundary markers; None if `program` is correct for all strings.
+    prefilter: an over-approximation without anchors, which matches wherever this pattern does; None if it matches all.
     """
 
     is_anchored: bool
@@ -38,16 +38,16 @@ class Regex:
     prefilter: "Regex | None" = None
 
     def search(self, text: memoryview, start: int, stop: int) -> int | None:
-        """Where the leftmost match in text[start:stop] (UTF-8) begins, None where there is none.
+        """The start of the leftmost match in text[start:stop] (UTF-8), None without a match.
 
-        Where marks are needed, whether there is a match is all that the number says.
+        With boundary markers, the number only means that there is a match; it is `start`.
         """
         if self.marked_program is not None:
-            alone = bytes(text[start:stop])
-            if self.program is None or not alone.isascii():
+            string = bytes(text[start:stop])
+            if self.program is None or not string.isascii():
                 return (
                     None
-                    if self.marked_program.search(boundary_markers.insert_markers(alone.decode())) is None
+                    if self.marked_program.search(boundary_markers.insert_markers(string.decode())) is None
                     else start
                 )
         match = self.program.search(text, start, stop)
@@ -56,24 +56,26 @@ class Regex:
 
 @functools.lru_cache(maxsize=128)
 def compile_regex(pattern: str) -> Regex:
-    """The pattern, compiled; InvalidArgument with the words of Rust's parser where it is none."""
-    if len(pattern) > LONGEST_PATTERN:
-        raise InvalidArgument(f"regular expression of {len(pattern)} characters: at most {LONGEST_PATTERN} are allowed")
+    """Compile the pattern. Raises InvalidArgument with the message of Rust's parser if it is invalid."""
+    if len(pattern) > MAX_PATTERN_LENGTH:
+        raise InvalidArgument(
+            f"regular expression of {len(pattern)} characters: at most {MAX_PATTERN_LENGTH} are allowed"
+        )
     try:
-        plain = translate(pattern)
-        if not (plain.is_anchored or plain.has_boundary):
-            return _unanchored(plain)
-        loose = _unanchored(translate(pattern, Form.OVERAPPROXIMATE))
+        translation = translate(pattern)
+        if not (translation.is_anchored or translation.has_boundary):
+            return _unanchored(translation)
+        prefilter = _unanchored(translate(pattern, Form.OVERAPPROXIMATE))
         return Regex(
             is_anchored=True,
             literal=b"",
             is_literal=False,
-            program=None if plain.has_edge else compile_re2(plain.text),
-            marked_program=compile_re2(translate(pattern, Form.MARKED).text) if plain.has_boundary else None,
-            prefilter=loose if loose.program.search(b"") is None else None,
+            program=None if translation.has_edge else compile_re2(translation.text),
+            marked_program=compile_re2(translate(pattern, Form.MARKED).text) if translation.has_boundary else None,
+            prefilter=prefilter if prefilter.program.search(b"") is None else None,
         )
-    except RegexSyntaxError as fault:
-        raise InvalidArgument(_error_message(pattern, fault)) from None
+    except RegexSyntaxError as error:
+        raise InvalidArgument(_error_message(pattern, error)) from None
 
 
 def _unanchored(translation: Translation) -> Regex:
@@ -85,9 +87,9 @@ def _unanchored(translation: Translation) -> Regex:
     )
 
 
-def _error_message(pattern: str, fault: RegexSyntaxError) -> str:
-    """The fault as Rust's parser shows it (and Chroma's text, spelling included)."""
+def _error_message(pattern: str, error: RegexSyntaxError) -> str:
+    """The message of Rust's parser within Chroma's text, whose misspelling is part of the contract."""
     lines = [f"Regex syntax errror: regex parse error:\n    {pattern}"]
-    if fault.length and "\n" not in pattern:
-        lines.append("    " + " " * fault.start + "^" * fault.length)
-    return "\n".join((*lines, f"error: {fault.reason}"))
+    if error.length and "\n" not in pattern:
+        lines.append("    " + " " * error.start + "^" * error.length)
+    return "\n".join((*lines, f"error: {error.reason}"))

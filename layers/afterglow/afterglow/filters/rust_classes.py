@@ -1,8 +1,8 @@
 r"""Character classes: Rust's `[…]` in RE2's syntax.
 
-RE2 unites characters, ranges and properties, and negates the whole. Rust also nests classes and knows intersection
-(`&&`), difference (`--`) and symmetric difference (`~~`); those are worked out here, on ranges of code points. Two
-things we refuse rather than get wrong: that arithmetic on a `\p{…}` or in a case-insensitive class.
+A class in RE2 is a union of characters, ranges and properties, or the negation of one. Rust also has nested classes,
+intersection (`&&`), difference (`--`) and symmetric difference (`~~`); these are computed here on ranges of code
+points. Not supported, and rejected: set operations on a `\p{…}` or in a case-insensitive class.
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from afterglow.filters.rust_properties import (
 )
 from afterglow.filters.word_boundaries import UNKNOWN, Edges, of_ranges
 
-DEEPEST_NESTING = 50
+MAX_NESTING = 50
 POSIX: dict[str, Ranges] = {
     "alnum": [(0x30, 0x39), (0x41, 0x5A), (0x61, 0x7A)],
     "alpha": [(0x41, 0x5A), (0x61, 0x7A)],
@@ -54,14 +54,14 @@ class _Set:
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """The flags that bear on classes."""
+    """The flags that affect classes."""
 
     unicode: bool
     extended: bool
     insensitive: bool
 
     def with_flag(self, flag: str, *, on: bool) -> "Modes":
-        """These flags after `(?flag)` or `(?-flag)`; the others are no concern of ours."""
+        """These flags after `(?flag)` or `(?-flag)`; other flags do not affect classes."""
         match flag:
             case "i":
                 return replace(self, insensitive=on)
@@ -74,14 +74,14 @@ class Modes:
 
 
 def translate(reader: Reader, modes: Modes) -> tuple[str, Edges]:
-    """The class whose opening bracket has just been read, and read to its end, in RE2's syntax."""
-    found = _read(reader, modes, DEEPEST_NESTING)
-    items = _items(found, modes)
+    """Read a class after its opening bracket, to its end; the class in RE2's syntax, and its edges."""
+    char_class = _read(reader, modes, MAX_NESTING)
+    items = _items(char_class, modes)
     if not items:
-        return "[\\x{0}-\\x{10ffff}]" if found.negated else NOTHING, UNKNOWN
-    is_certain = not found.negated and not found.properties and "s" not in found.perl
-    edges = of_ranges(found.ranges) if is_certain else UNKNOWN
-    return f"[{'^' if found.negated else ''}{items}]", edges
+        return "[\\x{0}-\\x{10ffff}]" if char_class.negated else NOTHING, UNKNOWN
+    is_certain = not char_class.negated and not char_class.properties and "s" not in char_class.perl
+    edges = of_ranges(char_class.ranges) if is_certain else UNKNOWN
+    return f"[{'^' if char_class.negated else ''}{items}]", edges
 
 
 def perl_class(letter: str, modes: Modes) -> str:
@@ -90,7 +90,7 @@ def perl_class(letter: str, modes: Modes) -> str:
 
 
 def property_class(reader: Reader, letter: str, start: int) -> str:
-    r"""`\p…` or `\P…`, whose letter has just been read, outside a class."""
+    r"""`\p…` or `\P…`, after its letter, outside a class."""
     items, negated = _property(reader, letter, start)
     return f"[{'^' if negated else ''}{items}]"
 
@@ -113,13 +113,13 @@ def _read(reader: Reader, modes: Modes, depth: int) -> _Set:
         if reader.skip("]"):
             break
         if reader.peek(2) in OPERATORS:
-            total = _combined(total, operator, current, modes)
+            total = _combine(total, operator, current, modes)
             operator = reader.peek(2)
             reader.position += 2
             current = _Set()
             continue
         _read_item(reader, modes, current, depth)
-    result = _combined(total, operator, current, modes)
+    result = _combine(total, operator, current, modes)
     if not negated:
         return result
     if result.negated:
@@ -216,7 +216,7 @@ def _is_known(items: str) -> bool:
     return True
 
 
-def _combined(total: _Set | None, operator: str, operand: _Set, modes: Modes) -> _Set:
+def _combine(total: _Set | None, operator: str, operand: _Set, modes: Modes) -> _Set:
     if total is None:
         return operand
     _refuse_folding(modes)
@@ -235,18 +235,18 @@ def _refuse_folding(modes: Modes) -> None:
         raise RegexSyntaxError("set operations in a case-insensitive class are not supported")
 
 
-def _as_ranges(found: _Set, modes: Modes) -> Ranges:
-    if found.properties:
+def _as_ranges(char_class: _Set, modes: Modes) -> Ranges:
+    if char_class.properties:
         raise RegexSyntaxError("Unicode properties in set operations of a class are not supported")
-    ranges = found.ranges
-    for letter in found.perl:
+    ranges = char_class.ranges
+    for letter in char_class.perl:
         ranges = union(ranges, perl_ranges(letter, unicode=modes.unicode))
-    return complement(ranges) if found.negated else union(ranges, [])
+    return complement(ranges) if char_class.negated else union(ranges, [])
 
 
-def _items(found: _Set, modes: Modes) -> str:
-    perl = "".join(perl_items(letter, unicode=modes.unicode) for letter in found.perl)
-    return format_ranges(union(found.ranges, [])) + perl + "".join(found.properties)
+def _items(char_class: _Set, modes: Modes) -> str:
+    perl = "".join(perl_items(letter, unicode=modes.unicode) for letter in char_class.perl)
+    return format_ranges(union(char_class.ranges, [])) + perl + "".join(char_class.properties)
 
 
 def _skip_space(reader: Reader) -> bool:

@@ -1,4 +1,4 @@
-"""Reading a pattern character by character, and the escapes that stand for one character."""
+"""A character reader for patterns, and the escapes of single characters."""
 
 from afterglow.filters.re2_engine import RegexSyntaxError
 
@@ -10,7 +10,7 @@ FIRST_NOT_ASCII = 0x80
 
 
 class Reader:
-    """A pattern and a place in it."""
+    """A pattern and a position in it."""
 
     __slots__ = ("pattern", "position")
 
@@ -20,7 +20,7 @@ class Reader:
 
     @property
     def at_end(self) -> bool:
-        """Whether all has been read."""
+        """Whether the whole pattern has been read."""
         return self.position >= len(self.pattern)
 
     def peek(self, length: int = 1) -> str:
@@ -34,14 +34,14 @@ class Reader:
         return character
 
     def skip(self, text: str) -> bool:
-        """Read `text` if it comes next, and say whether it did."""
+        """Read `text` if it comes next; returns whether it did."""
         if not self.pattern.startswith(text, self.position):
             return False
         self.position += len(text)
         return True
 
     def until(self, closing: str) -> str | None:
-        """Read up to and past `closing`; what stood before it, None where it never comes (nothing is read then)."""
+        """Read past the next `closing`; returns the text before it. None, and nothing is read, if there is none."""
         end = self.pattern.find(closing, self.position)
         if end < 0:
             return None
@@ -50,12 +50,12 @@ class Reader:
         return text
 
     def syntax_error(self, reason: str, start: int) -> RegexSyntaxError:
-        """The fault of what was read since `start`."""
+        """An error that spans the characters read since `start`."""
         return RegexSyntaxError(reason, start, max(min(self.position, len(self.pattern)) - start, 1))
 
 
 def escaped_point(reader: Reader, letter: str, start: int, *, unicode: bool) -> int:
-    """The code point of the escape whose letter (after the backslash at `start`) has just been read."""
+    """The code point of an escape, read after its letter; the backslash is at `start`."""
     if letter in CONTROLS:
         return CONTROLS[letter]
     if letter in HEX_DIGITS and letter:
@@ -92,6 +92,6 @@ def _hexadecimal(reader: Reader, digits: int, start: int, *, unicode: bool) -> i
 
 
 def quoted(point: int) -> str:
-    """A code point in RE2's syntax, in or out of a class."""
+    """A code point in RE2's syntax, inside or outside a class."""
     character = chr(point)
     return character if character.isascii() and character.isalnum() else f"\\x{{{point:x}}}"

@@ -1,4 +1,4 @@
-r"""Unicode properties: what `\w \d \s` and `\p{…}` are in RE2's classes.
+r"""Unicode properties: `\w \d \s` and `\p{…}` as RE2 character classes.
 
 `\w` is Rust's: Alphabetic, M, Nd, Pc and Join_Control, where Alphabetic is L, Nl, some of M and the letters in circles
 and squares, which are So.
@@ -52,23 +52,23 @@ WORD_CATEGORIES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd
 
 
 def property_items(name: str) -> str | None:
-    r"""The items of a class in RE2's syntax for `\p{name}`; None where we know none of that name.
+    r"""The items of a class in RE2's syntax for `\p{name}`; None for an unknown name.
 
-    A script is handed to RE2 by its name as written, which knows it or says so.
+    The name of a script is passed on to RE2 as written; RE2 rejects unknown ones.
     """
-    kind, separator, value = name.partition("=")
+    property_name, separator, value = name.partition("=")
     if not separator:
-        kind, value = "", name
-    plain = re.sub(r"[\s_-]", "", value).lower()
-    family = re.sub(r"[\s_-]", "", kind).lower()
-    if family in ("", "gc", "generalcategory"):
-        category = CATEGORIES.get(plain) or ABBREVIATIONS.get(plain)
+        property_name, value = "", name
+    normalized = re.sub(r"[\s_-]", "", value).lower()
+    property_kind = re.sub(r"[\s_-]", "", property_name).lower()
+    if property_kind in ("", "gc", "generalcategory"):
+        category = CATEGORIES.get(normalized) or ABBREVIATIONS.get(normalized)
         if category == "LC":
             return "\\p{Lu}\\p{Ll}\\p{Lt}"
         if category is not None:
             return f"\\p{{{category}}}"
-    if not family:
-        match plain:
+    if not property_kind:
+        match normalized:
             case "any":
                 return format_ranges([(0, LAST_POINT)])
             case "ascii":
@@ -77,8 +77,8 @@ def property_items(name: str) -> str | None:
                 return format_ranges(SPACES)
             case _:
                 pass
-    if family in ("", "sc", "script") and re.fullmatch(r"[A-Za-z]+([ _-][A-Za-z]+)*", value):
-        return "\\p{" + "_".join(part.capitalize() for part in re.split(r"[ _-]", value)) + "}"
+    if property_kind in ("", "sc", "script") and re.fullmatch(r"[A-Za-z]+([ _-][A-Za-z]+)*", value):
+        return "\\p{" + "_".join(word.capitalize() for word in re.split(r"[ _-]", value)) + "}"
     return None
 
 
@@ -95,19 +95,19 @@ def perl_items(letter: str, *, unicode: bool) -> str:
 
 @functools.cache
 def perl_ranges(letter: str, *, unicode: bool) -> Ranges:
-    """The same as ranges of code points, for arithmetic with classes; by Python's Unicode tables."""
+    """The same as ranges of code points, for set operations on classes; from Python's Unicode tables."""
     if letter == "s":
         return SPACES if unicode else ASCII_SPACES
     if not unicode:
         return ASCII_DIGITS if letter == "d" else ASCII_WORD
-    wanted = {"Nd"} if letter == "d" else WORD_CATEGORIES
-    points = [point for point in range(LAST_POINT + 1) if unicodedata.category(chr(point)) in wanted]
+    categories = {"Nd"} if letter == "d" else WORD_CATEGORIES
+    points = [point for point in range(LAST_POINT + 1) if unicodedata.category(chr(point)) in categories]
     ranges = [(point, point) for point in points]
     return union(ranges, [] if letter == "d" else ALPHABETIC_SYMBOLS + JOINERS)
 
 
 def union(left: Ranges, right: Ranges) -> Ranges:
-    """Code points in either, as ascending ranges that do not touch."""
+    """The union: ascending ranges with a gap between any two."""
     merged: Ranges = []
     for low, high in sorted(left + right):
         if merged and low <= merged[-1][1] + 1:
@@ -118,7 +118,7 @@ def union(left: Ranges, right: Ranges) -> Ranges:
 
 
 def complement(ranges: Ranges) -> Ranges:
-    """All other code points."""
+    """The complement: all other code points."""
     gaps: Ranges = []
     start = 0
     for low, high in union(ranges, []):
@@ -131,5 +131,5 @@ def complement(ranges: Ranges) -> Ranges:
 
 
 def intersection(left: Ranges, right: Ranges) -> Ranges:
-    """Code points in both."""
+    """The intersection: code points in both."""
     return complement(union(complement(left), complement(right)))

@@ -1,8 +1,8 @@
-r"""From Rust's regular expression syntax to RE2's.
+r"""Translate Rust's regular expression syntax to RE2's.
 
-The two share a semantics; what differs is what `\d \w \s \b` cover (Unicode in Rust), the escapes, the flags `x u`,
-sets in character classes (see `rust_classes`), repetitions of repetitions, and what is refused. Groups lose their
-names: only whether there is a match is of interest.
+Both have the same semantics. They differ in the coverage of `\d \w \s \b` (Unicode in Rust), the escapes, the flags
+`x u`, set operations in character classes (see `rust_classes`), repetitions of repetitions, and in what they reject.
+Groups lose their names, because filters only need to know whether there is a match.
 """
 
 import re
@@ -16,8 +16,8 @@ from afterglow.filters.rust_classes import Modes
 from afterglow.filters.rust_escapes import Reader, escaped_point, quoted
 from afterglow.filters.word_boundaries import IN_WORD, UNKNOWN, Edges
 
-DEEPEST_NESTING = 250
-MOST_REPETITIONS = 1000
+MAX_NESTING = 250
+MAX_REPETITIONS = 1000
 GROUP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]]*")
 COUNTED = re.compile(r"(\d+)(,(\d*))?")
 KNOWN_FLAGS = "imsUux"
@@ -25,22 +25,22 @@ LOOK_AROUND = ("?=", "?!", "?<=", "?<!")
 
 
 class Form(Enum):
-    """What a translation is for.
+    """The purpose of a translation.
 
-    PLAIN: texts as they are. MARKED: marked texts (see `marks`). LOOSE: texts as they are, without regard to where
-    words, lines and texts begin and end: it finds all that the pattern does, and more.
+    PLAIN: for unmarked strings. MARKED: for strings with boundary markers (see `boundary_markers`). OVERAPPROXIMATE:
+    for unmarked strings, without assertions on where words, lines and strings start and end: a superset of the matches.
     """
 
     PLAIN = "plain"
     MARKED = "marked"
-    OVERAPPROXIMATE = "loose"
+    OVERAPPROXIMATE = "overapproximate"
 
 
 class Translation(NamedTuple):
-    """A pattern for RE2, and what is known about it.
+    """A pattern for RE2, and its properties.
 
-    has_boundary: it asks for word boundaries; has_edge: for starts or ends of words, which only marked texts tell.
-    The others are those of `regex.Regex`.
+    has_boundary: it has word boundaries. has_edge: it has word starts or ends, which need boundary markers. The other
+    fields are those of `regex.Regex`.
     """
 
     text: str
@@ -53,7 +53,7 @@ class Translation(NamedTuple):
 
 @dataclass(slots=True)
 class _Group:
-    """A group being read: how it opens in RE2's syntax, the flags in it, where it began, and its atoms so far."""
+    """An open group: its opening in RE2's syntax, its flags, its start, and its atoms so far."""
 
     opening: str
     modes: Modes
@@ -65,7 +65,7 @@ class _Group:
 
 
 def translate(pattern: str, form: Form = Form.PLAIN) -> Translation:
-    """The pattern in RE2's syntax; SyntaxFault where it is none."""
+    """The pattern in RE2's syntax. Raises RegexSyntaxError if it is invalid."""
     return _Translator(pattern, form).run()
 
 
@@ -89,12 +89,12 @@ class _Translator:
         if len(self.groups) > 1:
             raise RegexSyntaxError("unclosed group", self.groups[-1].start, 1)
         literal = "" if self.has_alternatives else max(self.literal_runs, key=lambda run: len(run.encode()))
-        whole = self.groups[0]
+        root = self.groups[0]
         simpler = (
-            word_boundaries.without_boundaries(whole.atoms, whole.edges, self.boundaries) if self.boundaries else None
+            word_boundaries.without_boundaries(root.atoms, root.edges, self.boundaries) if self.boundaries else None
         )
         return Translation(
-            text="".join(simpler or whole.atoms),
+            text="".join(simpler or root.atoms),
             is_anchored=self.is_anchored or self.boundaries > 0,
             has_boundary=self.boundaries > 0 and simpler is None,
             has_edge=self.has_edge,
@@ -135,7 +135,7 @@ class _Translator:
             case _:
                 self._add_literal(ord(character))
 
-    # Atoms: what has been read, in RE2's syntax. What is no literal ends the run of literals.
+    # Atoms: the translated pattern so far. An atom that is not a literal ends the run of literals.
 
     def _add(self, atom: str, edges: Edges = UNKNOWN, *, can_repeat: bool = True, literal: str = "") -> None:
         group = self.groups[-1]
@@ -177,8 +177,10 @@ class _Translator:
 
     def _open(self, start: int) -> None:
         reader = self.reader
-        if len(self.groups) > DEEPEST_NESTING:
-            raise reader.syntax_error(f"exceeded the maximum number of nested parentheses/brackets ({DEEPEST_NESTING})", start)
+        if len(self.groups) > MAX_NESTING:
+            raise reader.syntax_error(
+                f"exceeded the maximum number of nested parentheses/brackets ({MAX_NESTING})", start
+            )
         outer = self.groups[-1].modes
         for look in LOOK_AROUND:
             if reader.skip(look):
@@ -196,7 +198,7 @@ class _Translator:
 
     def _open_with_flags(self, start: int, outer: Modes) -> None:
         reader = self.reader
-        modes, kept, negative = outer, {True: "", False: ""}, False
+        modes, re2_flags, negative = outer, {True: "", False: ""}, False
         while (flag := reader.next()) not in (":", ")"):
             if not flag:
                 raise RegexSyntaxError("unclosed group", start, 1)
@@ -208,9 +210,9 @@ class _Translator:
                     "CRLF mode is not supported" if flag == "R" else "unrecognized flag", reader.position - 1
                 )
             if flag in "ims":
-                kept[not negative] += flag
+                re2_flags[not negative] += flag
             modes = modes.with_flag(flag, on=not negative)
-        flags = kept[True] + (f"-{kept[False]}" if kept[False] else "")
+        flags = re2_flags[True] + (f"-{re2_flags[False]}" if re2_flags[False] else "")
         if flag == ":":
             self.groups.append(_Group(f"(?{flags}:", modes, start))
             return
@@ -231,7 +233,7 @@ class _Translator:
             raise RegexSyntaxError("repetition operator missing expression", start, 1)
         if operator == "{":
             operator = self._counted(start)
-        # Whether a match is sought greedily makes no difference to whether there is one.
+        # Greedy or lazy makes no difference to whether there is a match.
         reader.skip("?")
         atom, edges = group.atoms.pop(), group.edges.pop()
         if self.literal_runs[-1]:
@@ -247,15 +249,15 @@ class _Translator:
         if text is None:
             raise RegexSyntaxError("unclosed counted repetition", start, 1)
         compact = "".join(text.split())
-        found = COUNTED.fullmatch(compact)
-        if found is None or not compact.isascii():
+        count = COUNTED.fullmatch(compact)
+        if count is None or not compact.isascii():
             reader.position = start + 1
             raise RegexSyntaxError("repetition quantifier expects a valid decimal", start + 1, 1)
-        least, has_most, most = found[1], found[2], found[3]
+        least, has_most, most = count[1], count[2], count[3]
         if most and int(most) < int(least):
             raise reader.syntax_error("invalid repetition count range, the start must be <= the end", start)
-        if max(int(least), int(most or 0)) > MOST_REPETITIONS:
-            raise reader.syntax_error(f"counted repetition of more than {MOST_REPETITIONS} is not supported", start)
+        if max(int(least), int(most or 0)) > MAX_REPETITIONS:
+            raise reader.syntax_error(f"counted repetition of more than {MAX_REPETITIONS} is not supported", start)
         return f"{{{int(least)}}}" if has_most is None else f"{{{int(least)},{most and int(most)}}}"
 
     def _escape(self, start: int, modes: Modes) -> None:
@@ -293,7 +295,7 @@ class _Translator:
         self.boundaries += 1
         self._add_assertion(f"\\{letter}", boundary_markers.BOUNDARY if letter == "b" else boundary_markers.NO_BOUNDARY)
 
-    def _edge(self, mark: str) -> None:
+    def _edge(self, marker: str) -> None:
         self.boundaries += 1
         self.has_edge = True
-        self._add_assertion("(?:\\b)", mark)
+        self._add_assertion("(?:\\b)", marker)

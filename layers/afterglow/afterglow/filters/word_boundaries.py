@@ -1,8 +1,8 @@
-r"""Where `\b` can be said without it: around a pattern that surely begins and ends with a character of a word.
+r"""Rewrite `\b` at the ends of a pattern without it, if the pattern certainly starts or ends with a word character.
 
-`\bcat\b` is found where `cat` stands between characters that belong to no word, or the ends of the text; that is a
-pattern RE2 answers right for every alphabet, where its own `\b` knows ASCII only. It only goes at the two ends of a
-pattern, as the neighbour is consumed.
+`\bcat\b` matches where `cat` is between non-word characters or the ends of the string. RE2 can match that for every
+alphabet, while its own `\b` is ASCII only. The rewrite is limited to the two ends of a pattern, because the neighbour
+is consumed.
 """
 
 import re
@@ -21,7 +21,7 @@ FLAGS = re.compile(r"(\(\?[ims-]+\))?")
 
 
 class Edges(NamedTuple):
-    """Whether everything that an atom matches begins, or ends, with a character of a word (and is not empty)."""
+    """Whether every match of an atom starts, or ends, with a word character (and is not empty)."""
 
     begins: bool
     ends: bool
@@ -37,14 +37,14 @@ def of_point(point: int) -> Edges:
 
 
 def of_ranges(ranges: Ranges) -> Edges:
-    """The edges of one character out of ranges; only those of ASCII are looked at closely."""
+    """The edges of one character out of ranges; only ASCII ranges can be certain."""
     is_word = all(any(low >= first and high <= last for first, last in ASCII_WORD) for low, high in ranges)
     return Edges(is_word, is_word)
 
 
 def of_group(atoms: Sequence[str], edges: Sequence[Edges]) -> Edges:
-    """The edges of a group, of its atoms and theirs."""
-    breaks = [-1, *(place for place, atom in enumerate(atoms) if atom == ALTERNATIVE), len(atoms)]
+    """The edges of a group, from its atoms and their edges."""
+    breaks = [-1, *(index for index, atom in enumerate(atoms) if atom == ALTERNATIVE), len(atoms)]
     spans = [(start + 1, stop - 1) for start, stop in pairwise(breaks)]
     return Edges(
         begins=all(first <= last and edges[first].begins for first, last in spans),
@@ -53,12 +53,12 @@ def of_group(atoms: Sequence[str], edges: Sequence[Edges]) -> Edges:
 
 
 def without_boundaries(atoms: Sequence[str], edges: Sequence[Edges], boundaries: int) -> list[str] | None:
-    """The atoms of a pattern with `boundaries` assertions about words, said without them; None where that cannot be."""
+    """The atoms of a pattern rewritten without its `boundaries` word boundaries; None if that is not possible."""
     if ALTERNATIVE in atoms:
         return None
     rewritten = list(atoms)
     replaced = 0
-    first = next((place for place, atom in enumerate(atoms) if not FLAGS.fullmatch(atom)), len(atoms))
+    first = next((index for index, atom in enumerate(atoms) if not FLAGS.fullmatch(atom)), len(atoms))
     if first + 1 < len(atoms) and atoms[first] == BOUNDARY and edges[first + 1].begins:
         rewritten[first] = BEFORE_WORD
         replaced += 1
