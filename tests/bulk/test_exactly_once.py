@@ -104,7 +104,12 @@ def test_two_on_one_range_take_turns(tmp_path: Path) -> None:
             if nested[0] < 3:
                 nested[0] += 1
                 range_import.import_range(
-                    at.site, plan, source, progress.number, should_continue=lambda: nested[0] % 2 == 0, on_progress=other
+                    at.site,
+                    plan,
+                    source,
+                    progress.number,
+                    should_continue=lambda: nested[0] % 2 == 0,
+                    on_progress=other,
                 )
 
         for number in range(len(plan.ranges)):
@@ -151,7 +156,10 @@ def test_time_runs_out_and_another_goes_on(tmp_path: Path) -> None:
         plan, source = planned(at, path)
         rounds = 0
         for number in range(len(plan.ranges)):
-            while range_import.import_range(at.site, plan, source, number, should_continue=lambda: False) is Outcome.UNFINISHED:
+            while (
+                range_import.import_range(at.site, plan, source, number, should_continue=lambda: False)
+                is Outcome.UNFINISHED
+            ):
                 rounds += 1
         assert rounds >= 2
         assert at.site.store.finish(plan).rows == len(OF.ids)
@@ -165,7 +173,10 @@ def test_every_format_goes_on_where_it_was(name: str, tmp_path: Path) -> None:
     with place(SETTINGS) as at:
         plan, source = planned(at, path)
         for number in range(len(plan.ranges)):
-            while range_import.import_range(at.site, plan, source, number, should_continue=lambda: False) is Outcome.UNFINISHED:
+            while (
+                range_import.import_range(at.site, plan, source, number, should_continue=lambda: False)
+                is Outcome.UNFINISHED
+            ):
                 pass
         assert at.site.store.finish(plan).rows == len(OF.ids)
         assert at.contents() == expected(OF)

@@ -84,7 +84,9 @@ def test_all_of_a_side(remote: HttpEndpoint) -> None:
     assert plain(got) == [plain(wanted)[3], plain(wanted)[180]]
     (listed,) = remote.collections(like.tenant, like.database)
     assert (listed.name, listed.dimension) == ("moved", 8)
-    remote.create_collection(CollectionInfo("", like.tenant, like.database, "again", schema=listed.schema, metadata=listed.metadata))
+    remote.create_collection(
+        CollectionInfo("", like.tenant, like.database, "again", schema=listed.schema, metadata=listed.metadata)
+    )
     again = remote.find(like.tenant, like.database, "again")
     assert again is not None
     assert again.schema == listed.schema
