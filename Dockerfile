@@ -1,6 +1,6 @@
-# The server as an image: `docker build --tag afterglow .`; docs/deploying.md says how to run it.
+# The server as an image: `docker build --tag afterglow .`. See docs/deploying.md for how to run it.
 #
-# The tag follows the patches of its base. To build the same image twice, name the base by digest:
+# The base tag moves with patch releases. For a reproducible image, name the base by digest:
 # --build-arg PYTHON=python:3.13-slim-bookworm@sha256:…
 ARG PYTHON=python:3.13-slim-bookworm
 
@@ -18,7 +18,7 @@ RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir wheels .
 
 FROM ${PYTHON}
 COPY --from=build /opt/afterglow /opt/afterglow
-# A new volume takes its owner from here. The number is no user's, in the image or out of it.
+# A new volume gets its owner from this directory. 10001 is not the id of any existing user.
 RUN install --directory --owner=10001 --group=10001 --mode=0700 /data
 ENV PATH=/opt/afterglow/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001

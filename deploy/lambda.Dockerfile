@@ -1,7 +1,7 @@
-# The API function as an image, from the repository's root: `docker build --file deploy/lambda.Dockerfile .`
-# It holds what the template's two layers hold, made by the same rules, and Lambda's runtime client.
+# The API function as an image. Run in the repository's root: `docker build --file deploy/lambda.Dockerfile .`
+# It contains the template's two layers, built by the same makefiles, and Lambda's runtime client.
 #
-# The processor is that of the machine it is built on, or of --platform linux/arm64.
+# Built for the processor of the build machine, or for that of --platform (such as linux/arm64).
 ARG VERSION=3.13
 
 FROM python:${VERSION}-bookworm AS build
@@ -21,7 +21,7 @@ COPY --from=build /opt/runtime /opt/runtime
 COPY --from=build /var/task /var/task
 ENV PYTHONPATH=/opt/python:/opt/runtime LAMBDA_TASK_ROOT=/var/task PYTHONDONTWRITEBYTECODE=1
 WORKDIR /var/task
-# For any other place that runs it: Lambda takes a user of its own, whatever is said here.
+# For other platforms; Lambda ignores this and uses a user of its own.
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "awslambdaric"]
 CMD ["app.handler"]

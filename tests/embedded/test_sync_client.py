@@ -275,4 +275,4 @@ try:
 except ModuleNotFoundError as error:
     print(error)
 """
-    assert 'pip install "afterglow[chromadb]"' in python(program)
+    assert 'pip install "afterglow-db[chromadb]"' in python(program)

@@ -1,21 +1,28 @@
-"""Embedded clients: the stock client's API over the application in this process, with no socket in between.
+"""Embedded clients: Chroma's Python clients over an engine in this process, with no network in between.
 
-`EphemeralClient()` and `PersistentClient(path)` are chromadb's own client classes, so collections, embedding functions,
-validation and errors are the stock ones; only the transport below them is ours. The async forms are awaited, or
-entered::
+`EphemeralClient()` and `PersistentClient(path)` are subclasses of chromadb's own client, so collections, embedding
+functions, validation and errors are Chroma's; only the transport below them is different. All are closed by `close()`
+or at the end of a `with` block; the asynchronous ones are opened by `await` or `async with`::
 
     with afterglow.PersistentClient("./data") as client: ...
     async with afterglow.AsyncPersistentClient("./data") as client: ...
 
-Clients of one path share one engine within a process, and any number of processes may have the same path open, servers
-included. chromadb is not among Afterglow's requirements: it comes with `pip install "afterglow[chromadb]"`.
+::
+
+    sync_client async_client   the clients
+    chroma_api                 chromadb's HTTP connection, with the transport in place of the network
+    transport                  httpx over an ASGI app on a thread of its own
+    registry                   the engine and the app of each open path, shared by the clients of this process
+
+Clients with the same path share one engine within a process. Other processes, servers included, may have the same path
+open at the same time. chromadb is an optional dependency: `pip install "afterglow-db[chromadb]"`.
 """
 
 from importlib.util import find_spec
 
 if find_spec("chromadb") is None:
     raise ModuleNotFoundError(
-        'the embedded clients are made of the stock client: pip install "afterglow[chromadb]"', name="chromadb"
+        'the embedded clients need chromadb: pip install "afterglow-db[chromadb]"', name="chromadb"
     )
 
 from afterglow.embedded.async_client import AsyncEphemeralClient, AsyncPersistentClient

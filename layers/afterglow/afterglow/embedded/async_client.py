@@ -1,4 +1,4 @@
-"""The asynchronous embedded clients: awaited, or entered with `async with`, both of which open them."""
+"""The asynchronous embedded clients; `await` and `async with` open them."""
 
 import asyncio
 from collections.abc import Generator
@@ -6,18 +6,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from chromadb.api.async_client import AsyncAdminClient as StockAdmin
-from chromadb.api.async_client import AsyncClient as StockClient
+from chromadb.api.async_client import AsyncAdminClient as ChromaAdminClient
+from chromadb.api.async_client import AsyncClient as ChromaClient
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 
 from afterglow.embedded.chroma_api import AsyncServer
 from afterglow.embedded.registry import SharedEngine, acquire, release
-from afterglow.embedded.sync_client import at
+from afterglow.embedded.sync_client import persistent_settings
 from afterglow.embedded.transport import Transport
 
 
-class _Embedded(StockClient):
-    """A stock client over an open place. It is opened once, however often it is awaited."""
+class _Embedded(ChromaClient):
+    """Chroma's client over a shared engine. Awaiting it again has no effect."""
 
     _open: tuple[SharedEngine, AsyncServer] | None = None
     _closed: bool = False
@@ -29,10 +29,10 @@ class _Embedded(StockClient):
         self.database = str(database)
 
     def __await__(self) -> Generator[Any, None, Self]:
-        return self._opened().__await__()
+        return self._ensure_open().__await__()
 
     async def __aenter__(self) -> Self:
-        return await self._opened()
+        return await self._ensure_open()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -40,38 +40,38 @@ class _Embedded(StockClient):
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the data; later calls raise RuntimeError. The last client of a place closes it."""
+        """Closes the client: later requests raise RuntimeError. The last client of a path closes its engine."""
         if self._open is not None and not self._closed:
             self._closed = True
-            place, server = self._open
+            engine, server = self._open
             await server.close()
-            await asyncio.to_thread(release, place)
+            await asyncio.to_thread(release, engine)
 
-    async def _opened(self) -> Self:
+    async def _ensure_open(self) -> Self:
         if self._open is not None:
             return self
-        place = await asyncio.to_thread(acquire, self._path, allow_reset=self._settings.allow_reset)
+        engine = await asyncio.to_thread(acquire, self._path, allow_reset=self._settings.allow_reset)
         try:
-            server = AsyncServer(self._settings, Transport(place.running))
+            server = AsyncServer(self._settings, Transport(engine.runner))
             self._server = server
             self._admin_client = _AdminApi(server)
             await self.set_tenant(self.tenant, self.database)
         except BaseException:
-            await asyncio.to_thread(release, place)
+            await asyncio.to_thread(release, engine)
             raise
-        self._open = (place, server)
+        self._open = (engine, server)
         return self
 
 
-class _AdminApi(StockAdmin):
-    """What a client asks about its own tenant and database."""
+class _AdminApi(ChromaAdminClient):
+    """Reads a client's own tenant and database."""
 
     def __init__(self, server: AsyncServer) -> None:
         self._server = server
 
 
 class AsyncEphemeralClient(_Embedded):
-    """A client whose data is gone when it is closed, or the process ends; see `EphemeralClient`, which shares it."""
+    """A client without a directory; it shares its data with every open `EphemeralClient`."""
 
     def __init__(
         self, settings: Settings | None = None, tenant: str = DEFAULT_TENANT, database: str = DEFAULT_DATABASE
@@ -81,7 +81,7 @@ class AsyncEphemeralClient(_Embedded):
 
 
 class AsyncPersistentClient(_Embedded):
-    """A client whose data is in a directory, which other processes may have open at the same time."""
+    """A client of a data directory, which other processes may have open at the same time."""
 
     def __init__(
         self,
@@ -90,4 +90,4 @@ class AsyncPersistentClient(_Embedded):
         tenant: str = DEFAULT_TENANT,
         database: str = DEFAULT_DATABASE,
     ) -> None:
-        super().__init__(Path(path), at(path, settings or Settings()), tenant, database)
+        super().__init__(Path(path), persistent_settings(path, settings or Settings()), tenant, database)

@@ -1,6 +1,6 @@
-"""The stock client's connection to a server, with an open place at the other end instead of a network.
+"""chromadb's HTTP connection to a server, with an in-process transport instead of the network.
 
-The classes are chromadb's own for HTTP; what they would open to connect is replaced.
+The classes are chromadb's own; only the httpx client that they would open is replaced.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from afterglow.embedded.transport import HOST, Transport
 
 
 class Server(FastAPI):
-    """The synchronous form."""
+    """The connection of the synchronous client."""
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
         super().__init__(System(settings.model_copy(update=_CONNECTION)))
@@ -23,12 +23,12 @@ class Server(FastAPI):
         self._session = httpx.Client(transport=transport, **_session(settings))
 
     def close(self) -> None:
-        """Later calls raise RuntimeError."""
+        """Closes the session; later requests raise RuntimeError."""
         self._session.close()
 
 
 class AsyncServer(AsyncFastAPI):
-    """The asynchronous form. One session does for every event loop, as it has no connections."""
+    """The connection of the asynchronous client. It opens no sockets, so one session serves every event loop."""
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
         super().__init__(System(settings.model_copy(update=_CONNECTION)))
@@ -39,7 +39,7 @@ class AsyncServer(AsyncFastAPI):
         return self._session
 
     async def close(self) -> None:
-        """Later calls raise RuntimeError."""
+        """Closes the session; later requests raise RuntimeError."""
         await self._session.aclose()
 
 
@@ -52,10 +52,10 @@ _CONNECTION = {
     "chroma_server_api_default_path": "/api/v2",
     "chroma_client_auth_provider": None,
 }
-"""What a caller's settings say of another server has no meaning here."""
+"""Replaces the settings of a caller that name a server: here the server is the app in this process."""
 
 
 def _session(settings: Settings) -> dict[str, Any]:
     headers = {**(settings.chroma_server_headers or {}), "Content-Type": "application/json"}
-    # Neither a proxy nor a .netrc of the environment has a say in what never leaves the process.
+    # Requests never leave the process: ignore the proxies and the .netrc of the environment.
     return {"headers": headers, "timeout": None, "trust_env": False}

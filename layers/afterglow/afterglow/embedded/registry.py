@@ -1,7 +1,7 @@
-"""What the embedded clients of this process have open: for each data directory one engine and one application.
+"""The engines that the embedded clients of this process have open: one engine and one app for each data directory.
 
-An ephemeral place is a directory for temporary files, which its end removes; there is at most one, as in chromadb.
-Whatever is open when the interpreter exits is closed then.
+The ephemeral engine works on a temporary directory, which is removed when the engine is closed; there is at most one,
+as in chromadb. Whatever is open when the interpreter exits is closed then.
 """
 
 import atexit
@@ -20,17 +20,17 @@ from afterglow.jobs.start import start_engine
 from afterglow.settings import System, from_environment
 
 EPHEMERAL = "ephemeral"
-_LARGEST_BODY = 1 << 30
-"""Nothing is sent anywhere, so the limit that protects a server from strangers has no use; this one ends mistakes."""
+_MAX_BODY_BYTES = 1 << 30
+"""A server limits bodies to protect itself from its callers; in one process the limit only catches mistakes."""
 
 
 @dataclass(slots=True)
 class SharedEngine:
-    """An open place, and how many clients have it."""
+    """An open engine with its app, and the number of clients that use it."""
 
     name: str
     allow_reset: bool
-    running: AppRunner
+    runner: AppRunner
     close: Callable[[], None]
     clients: int = field(default=0)
 
@@ -40,54 +40,54 @@ _lock = threading.Lock()
 
 
 def acquire(path: Path | None, *, allow_reset: bool) -> SharedEngine:
-    """The place of this directory, or (None) the ephemeral one, opened if it is not; to be released.
+    """The engine of this directory, or the ephemeral one (None); opened if it is not open. To be released.
 
-    Raises ValueError where it is open with another `allow_reset`, and what opening a directory raises.
+    Raises ValueError if it is open with another `allow_reset`, and what opening a directory raises.
     """
     name = EPHEMERAL if path is None else str(path.expanduser().resolve())
     with _lock:
-        place = _open.get(name)
-        if place is None:
-            place = _open[name] = _open_engine(name, path, allow_reset=allow_reset)
-        elif place.allow_reset != allow_reset:
+        shared = _open.get(name)
+        if shared is None:
+            shared = _open[name] = _open_engine(name, path, allow_reset=allow_reset)
+        elif shared.allow_reset != allow_reset:
             raise ValueError(f"An instance of Chroma already exists for {name} with different settings")
-        place.clients += 1
-        return place
+        shared.clients += 1
+        return shared
 
 
-def release(place: SharedEngine) -> None:
-    """Let go of a place; the last client closes it."""
+def release(shared: SharedEngine) -> None:
+    """Removes one client of the engine; the last one closes it."""
     with _lock:
-        place.clients -= 1
-        if place.clients == 0 and _open.get(place.name) is place:
-            del _open[place.name]
-            place.close()
+        shared.clients -= 1
+        if shared.clients == 0 and _open.get(shared.name) is shared:
+            del _open[shared.name]
+            shared.close()
 
 
 def _open_engine(name: str, path: Path | None, *, allow_reset: bool) -> SharedEngine:
     directory = Path(tempfile.mkdtemp(prefix="afterglow-") if path is None else name)
-    settings, system = replace(from_environment(), auth="off", max_body_bytes=_LARGEST_BODY), System()
+    settings, system = replace(from_environment(), auth="off", max_body_bytes=_MAX_BODY_BYTES), System()
     engine = start_engine(open_local(directory, system), settings, system)
-    running = AppRunner(create_app(engine, settings, system, allow_reset=allow_reset))
+    runner = AppRunner(create_app(engine, settings, system, allow_reset=allow_reset))
 
     def close() -> None:
-        running.close()
+        runner.close()
         engine.close()
         if path is None:
             shutil.rmtree(directory)
 
-    return SharedEngine(name, allow_reset, running, close)
+    return SharedEngine(name, allow_reset, runner, close)
 
 
 def _close_all() -> None:
     with _lock:
-        for place in _open.values():
-            place.close()
+        for shared in _open.values():
+            shared.close()
         _open.clear()
 
 
 def _reset_after_fork() -> None:
-    """In a forked process: what its parent has open is the parent's, threads and connections to SQLite included."""
+    """Forgets the parent's engines in a forked child: their threads and SQLite connections belong to the parent."""
     global _lock  # noqa: PLW0603 - another thread may have held it when the process was forked
     _lock = threading.Lock()
     _open.clear()

@@ -4,8 +4,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from chromadb.api.client import AdminClient as StockAdmin
-from chromadb.api.client import Client as StockClient
+from chromadb.api.client import AdminClient as ChromaAdminClient
+from chromadb.api.client import Client as ChromaClient
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 
 from afterglow.embedded.chroma_api import Server
@@ -14,25 +14,25 @@ from afterglow.embedded.transport import Transport
 
 
 class _Closeable:
-    """The end of a client: idempotent, and at the end of a `with`."""
+    """A client that can be closed, by `close` or at the end of a `with` block."""
 
     _closed: bool = False
 
     def _open(self, path: Path | None, settings: Settings) -> Server:
-        self._place = acquire(path, allow_reset=settings.allow_reset)
+        self._engine = acquire(path, allow_reset=settings.allow_reset)
         try:
-            self._connection = Server(settings, Transport(self._place.running))
+            self._connection = Server(settings, Transport(self._engine.runner))
         except BaseException:
-            release(self._place)
+            release(self._engine)
             raise
         return self._connection
 
     def close(self) -> None:
-        """Let go of the data; later calls raise RuntimeError. The last client of a place closes it."""
+        """Closes the client: later requests raise RuntimeError. The last client of a path closes its engine."""
         if not self._closed:
             self._closed = True
             self._connection.close()
-            release(self._place)
+            release(self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -43,20 +43,20 @@ class _Closeable:
         self.close()
 
 
-class AdminClient(_Closeable, StockAdmin):
-    """Tenants and databases of what the settings name: a directory (`is_persistent`), or the ephemeral data."""
+class AdminClient(_Closeable, ChromaAdminClient):
+    """Administers tenants and databases, of a directory (settings with `is_persistent`) or of the ephemeral data."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         settings = settings or Settings()
-        self._server = self._open(directory(settings), settings)
+        self._server = self._open(persistent_path(settings), settings)
 
 
-class _Embedded(_Closeable, StockClient):
-    """A stock client over an open place."""
+class _Embedded(_Closeable, ChromaClient):
+    """Chroma's client over a shared engine."""
 
     def __init__(self, path: Path | None, settings: Settings, tenant: str, database: str) -> None:
         self._server = self._open(path, settings)
-        self._admin_client = _Shared(self._server)
+        self._admin_client = _AdminApi(self._server)
         try:
             self.set_tenant(str(tenant), str(database))
         except BaseException:
@@ -64,17 +64,17 @@ class _Embedded(_Closeable, StockClient):
             raise
 
 
-class _Shared(StockAdmin):
-    """What a client asks about its own tenant and database."""
+class _AdminApi(ChromaAdminClient):
+    """Reads a client's own tenant and database."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
 
 class EphemeralClient(_Embedded):
-    """A client whose data is gone when it is closed, or the process ends.
+    """A client without a directory: its data is deleted when it is closed or the process ends.
 
-    As in chromadb, all that are open in a process at one time share their data.
+    As in chromadb, all ephemeral clients open in a process at the same time share their data.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class EphemeralClient(_Embedded):
 
 
 class PersistentClient(_Embedded):
-    """A client whose data is in a directory, which other processes may have open at the same time."""
+    """A client of a data directory, which other processes may have open at the same time."""
 
     def __init__(
         self,
@@ -94,15 +94,15 @@ class PersistentClient(_Embedded):
         tenant: str = DEFAULT_TENANT,
         database: str = DEFAULT_DATABASE,
     ) -> None:
-        settings = at(path, settings or Settings())
+        settings = persistent_settings(path, settings or Settings())
         super().__init__(Path(path), settings, tenant, database)
 
 
-def at(path: str | Path, settings: Settings) -> Settings:
-    """The settings for a directory."""
+def persistent_settings(path: str | Path, settings: Settings) -> Settings:
+    """The settings, changed to name this directory."""
     return settings.model_copy(update={"is_persistent": True, "persist_directory": str(path)})
 
 
-def directory(settings: Settings) -> Path | None:
-    """The directory that settings name; None: nothing is to be kept."""
+def persistent_path(settings: Settings) -> Path | None:
+    """The directory that the settings name, None for ephemeral data."""
     return Path(settings.persist_directory) if settings.is_persistent else None

@@ -1,7 +1,7 @@
-"""httpx over an ASGI application in this process, for calls from any thread and any event loop.
+"""httpx over an ASGI app in this process, for requests from any thread and any event loop.
 
-The application runs on an event loop of its own, in a thread of its own: a synchronous call may come from a thread
-whose loop is busy running it (a notebook), and an asynchronous one never holds up its caller's loop.
+The app runs on its own event loop in its own thread. A synchronous request may therefore come from a thread whose loop
+is running (a notebook), and an asynchronous one never blocks its caller's loop.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from starlette.types import ASGIApp, Message, Scope
 T = TypeVar("T")
 
 HOST = "afterglow"
-"""What clients are told to call: nothing ever looks the name up."""
+"""The host in the clients' URLs; it is never resolved."""
 
 
 class AppRunner:
-    """An application with its loop and thread, lifespan included, from here until `close`."""
+    """An app running with its loop, thread and lifespan, from construction until `close`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -33,22 +33,22 @@ class AppRunner:
         self._thread.start()
         self._stop = asyncio.Event()
         started: Future[None] = Future()
-        self._lifespan = asyncio.run_coroutine_threadsafe(self._live(started), self._loop)
+        self._lifespan = asyncio.run_coroutine_threadsafe(self._run_lifespan(started), self._loop)
         started.result()
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Have a coroutine run on the application's loop. Raises RuntimeError in a forked process, and once closed."""
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Runs a coroutine on the app's loop. Raises RuntimeError in a forked process, and after `close`."""
         if self._process != os.getpid():
-            work.close()
+            coroutine.close()
             raise RuntimeError("the client was opened before this process was forked: open the path again here")
         with self._lock:
             if not self._closed:
-                return asyncio.run_coroutine_threadsafe(work, self._loop)
-        work.close()
+                return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        coroutine.close()
         raise RuntimeError("the client was closed")
 
-    async def answer(self, request: httpx.Request, body: bytes) -> httpx.Response:
-        """The application's answer to a request. To be run by `submit`."""
+    async def handle(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        """The app's response to a request. To be run by `submit`."""
         start: Message = {}
         content: list[bytes] = []
 
@@ -65,7 +65,7 @@ class AppRunner:
         return httpx.Response(start["status"], headers=start["headers"], stream=httpx.ByteStream(b"".join(content)))
 
     def close(self) -> None:
-        """End the application and its thread. Calls in flight are finished first."""
+        """Finishes pending requests, then ends the app and its thread."""
         with self._lock:
             self._closed = True
         self._loop.call_soon_threadsafe(self._stop.set)
@@ -74,17 +74,17 @@ class AppRunner:
         self._thread.join()
         self._loop.close()
 
-    async def _live(self, started: Future[None]) -> None:
-        """The lifespan, from its start to its end."""
-        begun = False
+    async def _run_lifespan(self, started: Future[None]) -> None:
+        """The app's lifespan, from startup to shutdown."""
+        startup_sent = False
 
         async def receive() -> Message:
-            nonlocal begun
-            if begun:
+            nonlocal startup_sent
+            if startup_sent:
                 await self._stop.wait()
-                await _pending_calls()
+                await _finish_pending_requests()
                 return {"type": "lifespan.shutdown"}
-            begun = True
+            startup_sent = True
             return {"type": "lifespan.startup"}
 
         async def send(message: Message) -> None:
@@ -94,10 +94,9 @@ class AppRunner:
         await self._app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
 
 
-async def _pending_calls() -> None:
-    """Wait for the calls in flight."""
-    mine = asyncio.current_task()
-    await asyncio.gather(*(each for each in asyncio.all_tasks() if each is not mine), return_exceptions=True)
+async def _finish_pending_requests() -> None:
+    lifespan = asyncio.current_task()
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not lifespan), return_exceptions=True)
 
 
 def _scope(request: httpx.Request) -> Scope:
@@ -119,15 +118,15 @@ def _scope(request: httpx.Request) -> Scope:
 
 
 class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """What both kinds of httpx client send by."""
+    """The transport of both kinds of httpx client."""
 
-    def __init__(self, running: AppRunner) -> None:
-        self._running = running
+    def __init__(self, runner: AppRunner) -> None:
+        self._runner = runner
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request, in whatever thread."""
-        return self._running.submit(self._running.answer(request, request.read())).result()
+        """The response, to a caller on any thread."""
+        return self._runner.submit(self._runner.handle(request, request.read())).result()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request, on whatever loop."""
-        return await asyncio.wrap_future(self._running.submit(self._running.answer(request, await request.aread())))
+        """The response, to a caller on any event loop."""
+        return await asyncio.wrap_future(self._runner.submit(self._runner.handle(request, await request.aread())))
