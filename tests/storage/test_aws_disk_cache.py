@@ -119,13 +119,13 @@ def test_downloads_side_by_side_do_not_count_on_the_same_room(cache: DiskCache) 
 
 def test_scratch_files_count(cache: DiskCache, clock: Clock) -> None:
     path = put(cache, clock, "copy", 6 * KB)
-    cache.scratch("one").write_bytes(bytes(9 * KB))
+    cache.temporary_path("one").write_bytes(bytes(9 * KB))
     assert path.exists()
-    cache.scratch("two")
+    cache.temporary_path("two")
     assert not path.exists()
     with pytest.raises(StorageFull):
         put(cache, clock, "copy", 6 * KB)
-    cache.insert("other", cache.scratch("one"))
+    cache.insert("other", cache.temporary_path("one"))
     put(cache, clock, "copy", 6 * KB)
 
 
@@ -177,14 +177,14 @@ def test_a_full_disk_takes_copies_first(cache: DiskCache, clock: Clock, monkeypa
     """Others may fill the file system, so it can be full below the limit."""
     for name in ("first", "second"):
         put(cache, clock, name)
-    allocate, room = module._allocated, 5 * KB
+    allocate, room = module._allocate_blocks, 5 * KB
 
     def full(descriptor: int, size: int) -> None:
         if cache.used_bytes() + size > room:
             raise OSError(errno.ENOSPC, "no space left on device")
         allocate(descriptor, size)
 
-    monkeypatch.setattr(module, "_allocated", full)
+    monkeypatch.setattr(module, "_allocate_blocks", full)
     put(cache, clock, "third", 5 * KB)
     assert cache.used_bytes() == 5 * KB
     with pytest.raises(StorageFull, match="no space left"):
@@ -205,12 +205,12 @@ def _die_while_downloading(folder: Path) -> None:
 
     cache = DiskCache(folder, 10 * KB)
     cache.file("whole", filling(2 * KB))
-    cache.scratch("segment").write_bytes(bytes(KB))
+    cache.temporary_path("segment").write_bytes(bytes(KB))
     cache.file("half", fill)
 
 
 def test_what_a_crash_left_is_removed_and_whole_copies_stay(cache: DiskCache, tmp_path: Path) -> None:
-    mine = cache.scratch("in work")
+    mine = cache.temporary_path("in work")
     mine.write_bytes(bytes(KB))
     process = multiprocessing.get_context("spawn").Process(target=_die_while_downloading, args=(tmp_path,))
     process.start()
@@ -227,7 +227,7 @@ def test_what_a_crash_left_is_removed_and_whole_copies_stay(cache: DiskCache, tm
 
 def test_closing_removes_what_was_written_here(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, 10 * KB)
-    cache.scratch("name").write_bytes(b"x")
+    cache.temporary_path("name").write_bytes(b"x")
     cache.close()
     assert [*(tmp_path / "work").iterdir()] == []
     DiskCache(tmp_path, 10 * KB)  # forgotten without closing
@@ -263,9 +263,9 @@ def test_opening_and_closing_beside_each_other(tmp_path: Path) -> None:
     def work(number: int) -> None:
         for turn in range(20):
             cache = DiskCache(tmp_path, 100 * KB)
-            cache.scratch("name").write_bytes(b"x")
+            cache.temporary_path("name").write_bytes(b"x")
             assert cache.file(f"{number} {turn}", filling(10)).exists()
-            assert cache.scratch("name").read_bytes() == b"x"
+            assert cache.temporary_path("name").read_bytes() == b"x"
             cache.close()
 
     in_threads(4, work)

@@ -12,7 +12,7 @@ from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Put, Stores, Table, Write
 from tests.support.aws import NAME, guarded_clients, make, moto_aws, stores_on_aws
-from tests.support.sabotage import Sabotage, answered, lost, unreachable, without_waiting
+from tests.support.sabotage import FaultInjector, error_response, response_lost, unreachable, skip_botocore_pauses
 
 KB = 1024
 
@@ -158,13 +158,13 @@ def test_the_ranges_of_a_download_and_the_parts_of_an_upload_are_calls(
 def test_every_attempt_is_noted_with_what_it_may_have_done(
     clients: Clients, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_waiting(monkeypatch)
-    sabotage = Sabotage(clients.dynamodb)
-    sabotage.plan("PutItem", answered(500, "InternalServerError"), lost)
+    skip_botocore_pauses(monkeypatch)
+    sabotage = FaultInjector(clients.dynamodb)
+    sabotage.plan("PutItem", error_response(500, "InternalServerError"), response_lost)
     with metering.collect_usage() as usage, pytest.raises(ConditionFailed):
         table.put("p", "s", bytes(3 * KB), if_absent=True)
     assert used(usage) == ({"dynamodb.PutItem": 3}, 0, 0 + 4 + 4)
-    sabotage.plan("GetItem", *[answered(400, "ThrottlingException")] * 3)
+    sabotage.plan("GetItem", *[error_response(400, "ThrottlingException")] * 3)
     with metering.collect_usage() as usage, pytest.raises(Busy):
         table.get("p", "s")
     assert used(usage) == ({"dynamodb.GetItem": 3}, 0, 0)

@@ -7,14 +7,14 @@ from afterglow.settings import System
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.ports import Stores
 from tests.support.aws import Made, guarded_clients, make, moto_aws, stores_on_aws
-from tests.support.sabotage import Sabotage, without_waiting
+from tests.support.sabotage import FaultInjector, skip_botocore_pauses
 from tests.support.stores import Clock
 
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long botocore would have waited between its attempts; nobody does."""
-    return without_waiting(monkeypatch)
+    return skip_botocore_pauses(monkeypatch)
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def stores(made: Made, clients: Clients, tmp_path: Path) -> Stores:
 
 
 @pytest.fixture
-def dynamodb(clients: Clients) -> Sabotage:
-    return Sabotage(clients.dynamodb)
+def dynamodb(clients: Clients) -> FaultInjector:
+    return FaultInjector(clients.dynamodb)
 
 
 @pytest.fixture
-def s3(clients: Clients) -> Sabotage:
-    return Sabotage(clients.s3)
+def s3(clients: Clients) -> FaultInjector:
+    return FaultInjector(clients.s3)

@@ -13,7 +13,7 @@ from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, S
 from tests.contract.racing import in_threads
 from tests.support.aws import Made, guarded_clients, make, stores_on_aws
 from tests.support.ministack import MiniStack, fresh_account
-from tests.support.sabotage import Sabotage, lost, torn
+from tests.support.sabotage import FaultInjector, response_lost, break_body
 
 pytestmark = pytest.mark.stack
 
@@ -26,11 +26,11 @@ def made(emulator: MiniStack, monkeypatch: pytest.MonkeyPatch) -> Made:
 
 
 @pytest.mark.parametrize("losses", [1, 2])
-def test_a_transaction_whose_answer_was_lost_is_done_once(stores: Stores, dynamodb: Sabotage, losses: int) -> None:
+def test_a_transaction_whose_answer_was_lost_is_done_once(stores: Stores, dynamodb: FaultInjector, losses: int) -> None:
     stores.table.put("p", "counted", b"")
     stores.table.put("p", "gone", b"")
     stores.table.put("p", "checked", b"")
-    dynamodb.plan("TransactWriteItems", *[lost] * losses)
+    dynamodb.plan("TransactWriteItems", *[response_lost] * losses)
     writes: list[Write] = [
         Put("p", "new", b"x", if_absent=True),
         Put("p", "counted", b"y"),
@@ -47,15 +47,15 @@ def test_a_transaction_whose_answer_was_lost_is_done_once(stores: Stores, dynamo
     assert caught.value.existing == Item("p", "new", b"x", 1)
 
 
-def test_a_transaction_whose_every_answer_was_lost_is_unavailable_and_done(stores: Stores, dynamodb: Sabotage) -> None:
-    dynamodb.plan("TransactWriteItems", lost, lost, lost)
+def test_a_transaction_whose_every_answer_was_lost_is_unavailable_and_done(stores: Stores, dynamodb: FaultInjector) -> None:
+    dynamodb.plan("TransactWriteItems", response_lost, response_lost, response_lost)
     with pytest.raises(Unavailable):
         stores.table.transact([Put("p", "s", b"", if_absent=True)])
     assert stores.table.query("p") == [Item("p", "s", b"", 1)]
 
 
 def test_a_message_whose_answer_was_lost_arrives_once(stores: Stores, clients: Clients) -> None:
-    Sabotage(clients.sqs).plan("SendMessage", lost)
+    FaultInjector(clients.sqs).plan("SendMessage", response_lost)
     stores.queue.send("group", "body")
     answer = clients.sqs.receive_message(QueueUrl=stores.settings.queue, MaxNumberOfMessages=10)
     assert len(answer["Messages"]) == 1
@@ -89,17 +89,17 @@ def test_transactions_in_each_other_s_way_all_pass(made: Made) -> None:
 
 
 def test_a_large_file_goes_up_in_parts_and_comes_down_in_ranges(
-    stores: Stores, s3: Sabotage, made: Made, tmp_path: Path
+    stores: Stores, s3: FaultInjector, made: Made, tmp_path: Path
 ) -> None:
     content = np.random.default_rng(1).bytes(70_000_000)
     path = stores.objects.temporary_path("large")
     path.write_bytes(content)
-    s3.plan("UploadPart", None, lost)
+    s3.plan("UploadPart", None, response_lost)
     with collect_usage() as usage:
         stores.objects.upload("large", path)
     assert usage.calls["s3.UploadPart"] == 5 + 1
     other_clients = guarded_clients()
-    Sabotage(other_clients.s3).plan("GetObject", None, torn(5_000_000), None, torn(1))
+    FaultInjector(other_clients.s3).plan("GetObject", None, break_body(5_000_000), None, break_body(1))
     other = stores_on_aws(made, tmp_path / "other", clients=other_clients)
     assert other.objects.local_path("large").read_bytes() == content
     other_clients.forget_credentials()

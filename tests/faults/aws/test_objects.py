@@ -15,20 +15,20 @@ from tests.support.aws import Made, guarded_clients
 from tests.support.faulty import Crash
 from tests.support.sabotage import (
     Fault,
-    Sabotage,
-    after,
-    answered,
-    cut,
-    dies,
-    lost,
-    other_bytes,
-    torn,
+    FaultInjector,
+    run_first,
+    error_response,
+    truncate_body,
+    crash_after_request,
+    response_lost,
+    replace_body,
+    break_body,
     unreachable,
 )
 
-FAILED = answered(500, "InternalError")
-SLOW_DOWN = answered(503, "SlowDown")
-RACED = answered(409, "ConditionalRequestConflict")
+FAILED = error_response(500, "InternalError")
+SLOW_DOWN = error_response(503, "SlowDown")
+RACED = error_response(409, "ConditionalRequestConflict")
 CONTENT = np.random.default_rng(1).bytes(4_500)
 
 
@@ -39,13 +39,13 @@ def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("faults", [[SLOW_DOWN, SLOW_DOWN], [FAILED, unreachable], [RACED] * 4])
-def test_what_passes_is_not_noticed(stores: Stores, s3: Sabotage, faults: list[Fault]) -> None:
+def test_what_passes_is_not_noticed(stores: Stores, s3: FaultInjector, faults: list[Fault]) -> None:
     s3.plan("PutObject", *faults)
     stores.objects.put("key", CONTENT, if_absent=True)
     assert stores.objects.get("key") == CONTENT
 
 
-def test_what_does_not_pass_is_told(stores: Stores, s3: Sabotage) -> None:
+def test_what_does_not_pass_is_told(stores: Stores, s3: FaultInjector) -> None:
     s3.always("PutObject", RACED)
     with pytest.raises(Unavailable, match="ConditionalRequestConflict"):
         stores.objects.put("key", CONTENT, if_absent=True)
@@ -58,18 +58,18 @@ def test_what_does_not_pass_is_told(stores: Stores, s3: Sabotage) -> None:
         stores.objects.get("key")
 
 
-def test_a_put_whose_answer_was_lost_is_there(stores: Stores, s3: Sabotage) -> None:
-    s3.plan("PutObject", lost)
+def test_a_put_whose_answer_was_lost_is_there(stores: Stores, s3: FaultInjector) -> None:
+    s3.plan("PutObject", response_lost)
     stores.objects.put("key", CONTENT)
     assert stores.objects.get("key") == CONTENT
-    s3.plan("PutObject", lost)
+    s3.plan("PutObject", response_lost)
     with pytest.raises(ConditionFailed):
         stores.objects.put("other", CONTENT, if_absent=True)
     assert stores.objects.get("other") == CONTENT
 
 
-@pytest.mark.parametrize("fault", [torn(1_000), cut(1_000)])
-def test_a_body_that_breaks_off_is_read_again(stores: Stores, s3: Sabotage, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [break_body(1_000), truncate_body(1_000)])
+def test_a_body_that_breaks_off_is_read_again(stores: Stores, s3: FaultInjector, fault: Fault) -> None:
     stores.objects.put("key", CONTENT)
     s3.plan("GetObject", fault, fault)
     assert stores.objects.get("key") == CONTENT
@@ -83,11 +83,11 @@ def test_a_body_that_breaks_off_is_read_again(stores: Stores, s3: Sabotage, faul
 
 @pytest.mark.usefixtures("small_ranges")
 def test_a_range_that_breaks_off_goes_on_where_it_stopped(
-    stores: Stores, s3: Sabotage, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, s3: FaultInjector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "_DOWNLOADERS", 1)
     stores.objects.put("key", CONTENT)
-    s3.plan("GetObject", torn(600), None, torn(300), cut(100), None, torn(900))
+    s3.plan("GetObject", break_body(600), None, break_body(300), truncate_body(100), None, break_body(900))
     with collect_usage() as usage:
         assert stores.objects.local_path("key").read_bytes() == CONTENT
     assert usage.calls["s3.GetObject"] == 5 + 4
@@ -96,16 +96,16 @@ def test_a_range_that_breaks_off_goes_on_where_it_stopped(
 
 
 @pytest.mark.usefixtures("small_ranges")
-def test_a_range_that_breaks_off_after_its_last_byte_is_done(stores: Stores, s3: Sabotage) -> None:
+def test_a_range_that_breaks_off_after_its_last_byte_is_done(stores: Stores, s3: FaultInjector) -> None:
     stores.objects.put("key", CONTENT)
-    s3.plan("GetObject", *[torn(1_000)] * 5)
+    s3.plan("GetObject", *[break_body(1_000)] * 5)
     assert stores.objects.local_path("key").read_bytes() == CONTENT
     assert s3.attempts["GetObject"] == 5
 
 
 @pytest.mark.usefixtures("small_ranges")
-@pytest.mark.parametrize("fault", [torn(50), cut(50), FAILED, unreachable, SLOW_DOWN])
-def test_a_download_that_fails_leaves_nothing_to_be_seen(stores: Stores, s3: Sabotage, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [break_body(50), truncate_body(50), FAILED, unreachable, SLOW_DOWN])
+def test_a_download_that_fails_leaves_nothing_to_be_seen(stores: Stores, s3: FaultInjector, fault: Fault) -> None:
     stores.objects.put("key", CONTENT)
     s3.plan("GetObject", None, None, *[fault] * 100)
     with pytest.raises(AfterglowError):
@@ -118,41 +118,41 @@ def test_a_download_that_fails_leaves_nothing_to_be_seen(stores: Stores, s3: Sab
 
 @pytest.mark.usefixtures("small_ranges")
 def test_an_object_replaced_or_deleted_midway_is_never_mixed(
-    stores: Stores, s3: Sabotage, clients: Clients, made: Made, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, s3: FaultInjector, clients: Clients, made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "_DOWNLOADERS", 1)
     stores.objects.put("key", CONTENT)
     writer = guarded_clients()
-    replaced = after(lambda: writer.s3.put_object(Bucket=made.bucket, Key="key", Body=CONTENT[::-1]))
+    replaced = run_first(lambda: writer.s3.put_object(Bucket=made.bucket, Key="key", Body=CONTENT[::-1]))
     s3.plan("GetObject", None, None, replaced)
     with pytest.raises(Unavailable, match="replaced while"):
         stores.objects.local_path("key")
-    s3.plan("GetObject", None, None, after(lambda: writer.s3.delete_object(Bucket=made.bucket, Key="key")))
+    s3.plan("GetObject", None, None, run_first(lambda: writer.s3.delete_object(Bucket=made.bucket, Key="key")))
     with pytest.raises(ObjectNotFound):
         stores.objects.local_path("key")
     writer.forget_credentials()
 
 
-def test_other_bytes_than_were_stored_are_noticed(stores: Stores, s3: Sabotage) -> None:
+def test_other_bytes_than_were_stored_are_noticed(stores: Stores, s3: FaultInjector) -> None:
     """S3 does not say the checksum of a range: whoever opens a segment's file compares its own."""
     stores.objects.put("key", CONTENT)
-    s3.plan("GetObject", other_bytes)
+    s3.plan("GetObject", replace_body)
     path = stores.objects.local_path("key")
     assert path.stat().st_size == len(CONTENT)
     assert path.read_bytes() != CONTENT
 
 
 @pytest.mark.usefixtures("small_ranges")
-def test_sixteen_threads_that_want_a_file_download_it_once(stores: Stores, s3: Sabotage) -> None:
+def test_sixteen_threads_that_want_a_file_download_it_once(stores: Stores, s3: FaultInjector) -> None:
     stores.objects.put("key", CONTENT)
     found = in_threads(16, lambda _: stores.objects.local_path("key").read_bytes())
     assert found == [CONTENT] * 16
     assert s3.attempts["GetObject"] == 5
 
 
-def test_a_crash_midway_leaves_the_copy_out(stores: Stores, s3: Sabotage) -> None:
+def test_a_crash_midway_leaves_the_copy_out(stores: Stores, s3: FaultInjector) -> None:
     stores.objects.put("key", CONTENT)
-    s3.plan("GetObject", dies)
+    s3.plan("GetObject", crash_after_request)
     with pytest.raises(Crash):
         stores.objects.local_path("key")
     assert stores.objects.local_path("key").read_bytes() == CONTENT
@@ -167,8 +167,8 @@ def large(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_it_arrives_and_is_the_copy(stores: Stores, s3: Sabotage, large: Path) -> None:
-    s3.plan("UploadPart", FAILED, lost, SLOW_DOWN)
+def test_it_arrives_and_is_the_copy(stores: Stores, s3: FaultInjector, large: Path) -> None:
+    s3.plan("UploadPart", FAILED, response_lost, SLOW_DOWN)
     stores.objects.upload("key", large)
     assert not large.exists()
     assert stores.objects.local_path("key").read_bytes() == CONTENT * 3_000
@@ -176,14 +176,14 @@ def test_it_arrives_and_is_the_copy(stores: Stores, s3: Sabotage, large: Path) -
     assert stores.objects.get("key") == CONTENT * 3_000
 
 
-def test_a_lost_answer_of_the_last_step_is_recognised(stores: Stores, s3: Sabotage, large: Path) -> None:
-    s3.plan("CompleteMultipartUpload", lost, answered(404, "NoSuchUpload"))
+def test_a_lost_answer_of_the_last_step_is_recognised(stores: Stores, s3: FaultInjector, large: Path) -> None:
+    s3.plan("CompleteMultipartUpload", response_lost, error_response(404, "NoSuchUpload"))
     stores.objects.upload("key", large)
     assert stores.objects.get("key", 0, 10) == CONTENT[:10]
 
 
 def test_what_fails_is_taken_back_and_the_file_stays(
-    stores: Stores, s3: Sabotage, clients: Clients, made: Made, large: Path
+    stores: Stores, s3: FaultInjector, clients: Clients, made: Made, large: Path
 ) -> None:
     s3.always("UploadPart", FAILED)
     with pytest.raises(Unavailable):
@@ -194,8 +194,8 @@ def test_what_fails_is_taken_back_and_the_file_stays(
     stores.objects.upload("key", large)
 
 
-def test_a_crash_before_the_last_step_shows_nothing(stores: Stores, s3: Sabotage, large: Path) -> None:
-    s3.plan("UploadPart", dies)
+def test_a_crash_before_the_last_step_shows_nothing(stores: Stores, s3: FaultInjector, large: Path) -> None:
+    s3.plan("UploadPart", crash_after_request)
     with pytest.raises(Crash):
         stores.objects.upload("key", large)
     assert [*stores.objects.list("")] == []

@@ -19,16 +19,16 @@ from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Stores
 from tests.contract.racing import in_threads
 from tests.support.aws import Made, environment, guarded_clients, stores_on_aws
-from tests.support.sabotage import Sabotage, answered, lost
+from tests.support.sabotage import FaultInjector, error_response, response_lost
 from tests.support.stores import SMALL
 
-FAILED = answered(500, "InternalServerError")
+FAILED = error_response(500, "InternalServerError")
 CONTENT = bytes(range(250)) * 18
 
 
 def test_a_message_that_passes_is_not_noticed(stores: Stores, clients: Clients) -> None:
-    sqs = Sabotage(clients.sqs)
-    sqs.plan("SendMessage", lost)
+    sqs = FaultInjector(clients.sqs)
+    sqs.plan("SendMessage", response_lost)
     stores.queue.send("group", "body")
     assert sqs.attempts["SendMessage"] == 2
     answer = clients.sqs.receive_message(QueueUrl=stores.settings.queue, MaxNumberOfMessages=10)
@@ -36,21 +36,21 @@ def test_a_message_that_passes_is_not_noticed(stores: Stores, clients: Clients) 
 
 
 def test_a_message_that_does_not_pass_is_unavailable(stores: Stores, clients: Clients) -> None:
-    Sabotage(clients.sqs).always("SendMessage", FAILED)
+    FaultInjector(clients.sqs).always("SendMessage", FAILED)
     with pytest.raises(Unavailable, match=r"queue afterglow\.fifo"):
         stores.queue.send("group", "body")
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"])
-def test_refused_access_says_what_to_check(stores: Stores, dynamodb: Sabotage, code: str) -> None:
-    dynamodb.always("GetItem", answered(400, code))
+def test_refused_access_says_what_to_check(stores: Stores, dynamodb: FaultInjector, code: str) -> None:
+    dynamodb.always("GetItem", error_response(400, code))
     with pytest.raises(Unavailable, match=rf"table afterglow refused access \({code}.*role's policy"):
         stores.table.get("p", "s")
     assert dynamodb.attempts["GetItem"] == 1
 
 
-def test_refused_access_to_objects(stores: Stores, s3: Sabotage) -> None:
-    s3.always("GetObject", answered(403, "AccessDenied"))
+def test_refused_access_to_objects(stores: Stores, s3: FaultInjector) -> None:
+    s3.always("GetObject", error_response(403, "AccessDenied"))
     with pytest.raises(Unavailable, match="refused access"):
         stores.objects.get("key")
 

@@ -119,7 +119,7 @@ class Table(Protocol):
         limit: int | None = None,
         reverse: bool = False,
     ) -> list[Item]:
-        """Return at most `limit` items of `pk` with `after` < sk < `before`, ascending, or descending with `reverse`."""
+        """Return at most `limit` items of `pk` with `after` < sk < `before`, ascending; with `reverse`, descending."""
 
     def delete(self, pk: str, sk: str, *, if_version: int | None = None) -> None:
         """Remove the item. Without a condition, a missing item is no error. Raises ConditionFailed."""
@@ -169,7 +169,7 @@ class Objects(Protocol):
         """
 
     def invalidate(self, key: str) -> bool:
-        """Remove the downloaded copy, which is damaged. Return whether a new download can help: False for local stores."""
+        """Discard a damaged local copy. Return whether a new download can help: False for local stores."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Iterate over the objects whose key starts with `prefix`, in ascending order of key."""

@@ -1,17 +1,17 @@
-"""The clients of DynamoDB, S3 and SQS: made when first needed, once per process, used by every thread.
+"""The clients of DynamoDB, S3 and SQS: created on first use, once per process, shared by all threads.
 
-They are botocore's own: boto3 would add its resources and its transfer manager, 65 modules that nothing here uses.
-Measured on Python 3.11, best of 5: three clients are ready after 209 ms instead of 220.
+They are botocore clients: boto3 would add resources and a transfer manager, 65 modules that are not used here. Measured
+on Python 3.11, best of 5: three clients are ready after 209 ms instead of 220.
 
-How long a call may take, at the worst, when a service swallows every packet — API Gateway gives a request 30 seconds::
+The longest duration of a call when a service drops every packet (API Gateway limits a request to 30 seconds)::
 
-    service    to connect   for the next bytes   attempts   together, with pauses
+    service    connect      read timeout         attempts   total, with pauses
     DynamoDB   1 s          2 s                  3          6 s
     S3         1 s          5 s                  3          15 s
     SQS        1 s          2 s                  2          4 s
 
-A throttled attempt is repeated after up to 1, then up to 2 seconds; a failed one after some hundredths. Only then do
-the adapters raise, and they say so (`storage.aws.error_mapping`).
+A throttled attempt is repeated after up to 1, then up to 2 seconds; a failed one after some hundredths of a second.
+Then the adapters raise an error of the library (`storage.aws.error_mapping`).
 """
 
 import threading
@@ -32,65 +32,65 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 1.0
 _POOL = 64
 _TIMEOUTS = {"dynamodb": (2.0, 3), "s3": (5.0, 3), "sqs": (2.0, 2)}
-"""Seconds for the next bytes, and attempts."""
+"""Read timeout in seconds, and attempts."""
 
 
 class Clients:
-    """Region, credentials and endpoint come from where every AWS tool takes them: environment, configuration, role."""
+    """Region, credentials and endpoint come from the standard AWS sources: environment, configuration files, role."""
 
     def __init__(self, system: System | None = None) -> None:
         self.system = system or System()
         self._lock = threading.Lock()
         self._session: botocore.session.Session | None = None
         self._loader: Any = None
-        self._made: dict[str, Any] = {}
+        self._clients: dict[str, Any] = {}
 
     @property
     def dynamodb(self) -> "DynamoDBClient":
-        """The client of DynamoDB."""
+        """The DynamoDB client."""
         client: DynamoDBClient = self._client("dynamodb")
         return client
 
     @property
     def s3(self) -> "S3Client":
-        """The client of S3."""
+        """The S3 client."""
         client: S3Client = self._client("s3")
         return client
 
     @property
     def sqs(self) -> "SQSClient":
-        """The client of SQS."""
+        """The SQS client."""
         client: SQSClient = self._client("sqs")
         return client
 
     def forget_credentials(self) -> None:
-        """Drop connections and credentials, as after a snapshot was restored; what is needed is made anew."""
+        """Close connections and drop credentials (e.g. after a SnapStart restore); the next use creates new ones."""
         with self._lock:
-            made, self._made, self._session = self._made, {}, None
-        for client in made.values():
+            clients, self._clients, self._session = self._clients, {}, None
+        for client in clients.values():
             client.close()
 
     def pause(self, attempt: int, base: float = 0.025) -> None:
-        """Wait before the attempt that follows number `attempt` (from 0): twice as long each time, up to a second."""
+        """Wait before attempt `attempt` + 1 (counted from 0): exponential backoff up to a second, half of it jitter."""
         self.system.sleep(min(base * 2**attempt, 1.0) * (0.5 + self.system.random.random() / 2))
 
     def _client(self, service: str) -> Any:
-        client = self._made.get(service)
+        client = self._clients.get(service)
         if client is not None:
             return client
         with self._lock, map_errors(f"the client of {service}"):
-            if service not in self._made:
-                self._made[service] = self._make(service)
-            return self._made[service]
+            if service not in self._clients:
+                self._clients[service] = self._create(service)
+            return self._clients[service]
 
     def _new_session(self) -> botocore.session.Session:
         return botocore.session.get_session()
 
-    def _make(self, service: str) -> Any:
+    def _create(self, service: str) -> Any:
         if self._session is None:
             self._session = self._new_session()
             if self._loader is not None:
-                # What a service looks like is not forgotten: reading it again takes 20 ms.
+                # Reuse the loaded service models: loading them again takes 20 ms.
                 self._session.register_component("data_loader", self._loader)
             self._loader = self._session.get_component("data_loader")
         read_seconds, attempts = _TIMEOUTS[service]

@@ -1,20 +1,20 @@
-"""Copies of objects on the local disk, at most so many bytes of them; the ones used least recently make room.
+"""A size-limited LRU cache of objects on the local disk.
 
-Its folder holds::
+Its folder contains::
 
-    files-<boot>/<name>     whole copies; their access time says when they were last used
-    work/<nonce>/…          what one process is writing: downloads, and scratch files to be uploaded
+    files-<boot>/<name>     complete copies; their access time is the time of last use
+    work/<nonce>/…          temporary files of one process: downloads, and files to be uploaded
 
-* A copy appears by a rename, so a name that is there is whole. Its bytes, size and modification time never change.
-* Whoever maps a copy holds a shared `flock` on it. Only a file whose exclusive lock is free is removed to make room, so
-  a file in use stays; between `file` and the lock it may go, and the reader asks again.
-* Space is taken before the first byte of a download arrives, so two downloads never count on the same room. Nothing
-  left that could be removed: StorageFull, naming the setting.
-* Each process holds an exclusive lock on its folder under `work`. *A crash leaves that folder; the next process to open
-  the cache gets its lock and removes it.*
-* Copies are not synced. A machine that lost power may have holes in them, so copies of an earlier boot are removed.
+* A copy appears by a rename, so an existing name is complete. Its bytes, size and modification time never change.
+* A reader that maps a copy holds a shared `flock` on it. Eviction removes only files whose exclusive lock is free, so a
+  file in use stays. Between `file` and the lock it may be evicted; the reader then requests it again.
+* Space is reserved before the first byte of a download arrives, so two downloads never reserve the same space. When
+  nothing can be evicted: StorageFull, naming the setting.
+* Each process holds an exclusive lock on its folder under `work`. *A crash leaves that folder; the next process that
+  opens the cache acquires its lock and removes it.*
+* Copies are not synced. After a power loss they may have holes, so copies from an earlier boot are removed.
 
-Any number of threads and processes may share a folder. In one process each name is filled by one thread at a time.
+Any number of threads and processes may share a folder. Within a process, one thread at a time fills a name.
 """
 
 import errno
@@ -35,7 +35,7 @@ from afterglow.settings import PREFIX, System
 from afterglow.storage.aws.error_mapping import map_errors
 
 Allocate = Callable[[int], int]
-"""Takes the size of what comes, makes room, and gives a file descriptor with that many bytes to write to."""
+"""Reserves `size` bytes, evicting others, and returns the descriptor of a file of that size to write to."""
 
 _FILES, _WORK = "files-", "work"
 _LONGEST_NAME = 200
@@ -44,7 +44,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskCache:
-    """A cache in `folder`, which is created when missing. `limit_bytes` 0: four fifths of the file system it is on."""
+    """A cache in `folder`, which is created when missing. `limit_bytes` 0: 80 % of its file system."""
 
     def __init__(self, folder: Path, limit_bytes: int = 0, system: System | None = None) -> None:
         self._folder = folder
@@ -54,34 +54,34 @@ class DiskCache:
         self._filling: dict[str, Future[None]] = {}
         with map_errors(f"folder {folder}"):
             self._files.mkdir(parents=True, exist_ok=True)
-            self._work, descriptor = _own_folder(folder / _WORK, system)
-            _sweep(folder, self._files, self._work)
+            self._work, descriptor = _create_work_folder(folder / _WORK, system)
+            _remove_stale(folder, self._files, self._work)
             status = os.statvfs(folder)
         self.limit_bytes = limit_bytes or status.f_blocks * status.f_frsize * 4 // 5
-        self.close = weakref.finalize(self, _leave, self._work, descriptor)
-        """Remove what this process was writing; happens at its end by itself."""
+        self.close = weakref.finalize(self, _remove_work_folder, self._work, descriptor)
+        """Remove this process's temporary files; runs automatically at exit."""
 
     def file(self, name: str, fill: Callable[[Allocate], None]) -> Path:
-        """The copy called `name`, made by `fill` where it is not there yet.
+        """Return the copy called `name`; `fill` creates it if it is missing.
 
-        One thread fills it; the others wait, and hear of its failure too.
+        One thread fills it; concurrent callers wait and get the same error if it fails.
         """
         path = self._path(name)
         if self._touch(path):
             return path
         with self._lock:
-            others = self._filling.get(name)
-            mine = self._filling.setdefault(name, Future())
-        if others is not None:
-            others.result()
+            concurrent_fill = self._filling.get(name)
+            future = self._filling.setdefault(name, Future())
+        if concurrent_fill is not None:
+            concurrent_fill.result()
             return path
         try:
             if not self._touch(path):
                 with map_errors(name):
                     self._fill(path, fill)
-            mine.set_result(None)
+            future.set_result(None)
         except BaseException as error:
-            mine.set_exception(error)
+            future.set_exception(error)
             raise
         finally:
             with self._lock:
@@ -89,34 +89,34 @@ class DiskCache:
         return path
 
     def insert(self, name: str, path: Path) -> None:
-        """Make a scratch file the copy called `name`."""
+        """Move a temporary file into the cache as the copy called `name`."""
         with map_errors(name):
             path.replace(self._path(name))
             self._touch(self._path(name))
 
     def invalidate(self, name: str) -> None:
-        """Forget the copy called `name`; maps of it live on."""
+        """Remove the copy called `name`; memory maps of it stay valid."""
         with map_errors(name):
             self._path(name).unlink(missing_ok=True)
 
-    def scratch(self, name: str) -> Path:
-        """A path to write a file to. What was written so far counts, so copies make room where it is too much."""
+    def temporary_path(self, name: str) -> Path:
+        """Return a path for a new file. Evicts copies if temporary files have taken the cache over its limit."""
         with self._space_lock():
             for _ in self._evict(self.used_bytes() - self.limit_bytes):
                 pass
         return self._work / name
 
     def used_bytes(self) -> int:
-        """Bytes of everything in the cache."""
-        works = [_within(each) for each in _folders(self._folder / _WORK)]
-        return sum(status.st_size for found in (_within(self._files), *works) for _, status in found)
+        """Return the bytes of all files in the cache."""
+        folders = [self._files, *_folders(self._folder / _WORK)]
+        return sum(status.st_size for folder in folders for _, status in _files_with_status(folder))
 
     def _path(self, name: str) -> Path:
         flat = quote(name, safe="")
         return self._files / (flat if len(flat) <= _LONGEST_NAME else hashlib.sha256(name.encode()).hexdigest())
 
     def _touch(self, path: Path) -> bool:
-        """Whether it is there; if so, it was used now. The modification time stays: readers look for damage by it."""
+        """Set the access time to now. The modification time stays: readers detect damage by it. False: no such file."""
         try:
             os.utime(path, ns=(int(self._system.now() * 1e9), path.stat().st_mtime_ns))
         except FileNotFoundError:
@@ -126,7 +126,7 @@ class DiskCache:
     def _fill(self, path: Path, fill: Callable[[Allocate], None]) -> None:
         temporary, descriptors = self._work / self._system.nonce(), []
 
-        def begin(size: int) -> int:
+        def allocate(size: int) -> int:
             with self._space_lock():
                 self._reserve(size)
                 descriptors.append(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -134,7 +134,7 @@ class DiskCache:
             return descriptors[0]
 
         try:
-            fill(begin)
+            fill(allocate)
             self._files.mkdir(parents=True, exist_ok=True)
             temporary.rename(path)
             self._touch(path)
@@ -145,9 +145,9 @@ class DiskCache:
 
     @contextmanager
     def _space_lock(self) -> Iterator[None]:
-        """Nobody else, here or in another process, takes room meanwhile."""
+        """Lock out other threads and processes that reserve or free space."""
         with map_errors(f"folder {self._folder}"):
-            descriptor = os.open(self._folder / "room", os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(self._folder / "space.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 yield
@@ -158,25 +158,25 @@ class DiskCache:
         missing = self.used_bytes() + size - self.limit_bytes
         if missing > sum(self._evict(missing)) and missing > 0:
             raise StorageFull(
-                f"no room for {size} bytes among the {self.limit_bytes} of the cache, the rest is in use:"
+                f"no room for {size} bytes in the cache of {self.limit_bytes} bytes, the rest is in use:"
                 f" raise {PREFIX}CACHE_MAX_BYTES and the storage behind {self._folder}"
             )
 
     def _allocate(self, descriptor: int, size: int) -> None:
-        """Take the space now; where others have filled the file system, copies go until it is enough."""
+        """Allocate the space on disk; if other programs have filled the file system, evict copies until it suffices."""
         while True:
             try:
-                return _allocated(descriptor, size)
+                return _allocate_blocks(descriptor, size)
             except OSError as error:
                 if error.errno not in _NO_SPACE or not sum(self._evict(1)):
                     raise
 
     def _evict(self, missing: int) -> Iterator[int]:
-        """Removes copies that nobody uses, the least recently used first, until so many bytes are free; their sizes."""
+        """Remove unused copies, least recently used first, until `missing` bytes are free; yield their sizes."""
         if missing <= 0:
             return
-        for path, status in sorted(_within(self._files), key=lambda found: found[1].st_atime_ns):
-            if _removed(path):
+        for path, status in sorted(_files_with_status(self._files), key=lambda file: file[1].st_atime_ns):
+            if _remove_if_unlocked(path):
                 yield status.st_size
                 missing -= status.st_size
             if missing <= 0:
@@ -184,15 +184,15 @@ class DiskCache:
 
 
 def _boot() -> str:
-    """What tells this start of the machine from others, where the system says it."""
+    """Return the id of this boot of the machine, if the system has one."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
         return "any"
 
 
-def _own_folder(parent: Path, system: System) -> tuple[Path, int]:
-    """A new folder, locked as this process's own, and the descriptor that holds the lock."""
+def _create_work_folder(parent: Path, system: System) -> tuple[Path, int]:
+    """Create and lock a folder for this process; return it and the descriptor that holds the lock."""
     parent.mkdir(exist_ok=True)
     while True:
         path = parent / system.nonce()
@@ -205,24 +205,24 @@ def _own_folder(parent: Path, system: System) -> tuple[Path, int]:
             os.close(descriptor)
 
 
-def _leave(path: Path, descriptor: int) -> None:
+def _remove_work_folder(path: Path, descriptor: int) -> None:
     shutil.rmtree(path, ignore_errors=True)
     os.close(descriptor)
 
 
-def _sweep(folder: Path, files: Path, work: Path) -> None:
-    """Remove the folders of crashed processes, and copies of an earlier boot."""
+def _remove_stale(folder: Path, files: Path, work: Path) -> None:
+    """Remove the folders of crashed processes and the copies of earlier boots."""
     for path in folder.glob(f"{_FILES}*"):
         if path != files:
             shutil.rmtree(path, ignore_errors=True)
     for path in _folders(folder / _WORK):
         if path != work:
             with suppress(FileNotFoundError):
-                _removed(path)
+                _remove_if_unlocked(path)
 
 
-def _removed(path: Path) -> bool:
-    """Remove a file or folder that nobody has locked; whether it is gone."""
+def _remove_if_unlocked(path: Path) -> bool:
+    """Remove a file or folder unless another process has locked it; return whether it was removed."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -245,15 +245,15 @@ def _folders(parent: Path) -> list[Path]:
     return [path for path in parent.iterdir() if path.is_dir()]
 
 
-def _within(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """The files of a folder with what the file system says of them."""
+def _files_with_status(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Iterate over the files of a folder with their `stat` results."""
     with suppress(FileNotFoundError):
         for path in folder.iterdir():
             with suppress(FileNotFoundError):
                 yield path, path.stat()
 
 
-def _allocated(descriptor: int, size: int) -> None:
+def _allocate_blocks(descriptor: int, size: int) -> None:
     if size and hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:

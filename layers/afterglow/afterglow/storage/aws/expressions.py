@@ -1,8 +1,8 @@
-"""How an item of the port lies in DynamoDB, and the expressions over it, built from named parts.
+"""The layout of a port's item in DynamoDB, and DynamoDB expressions built from named elements.
 
-One table; attributes `pk` (S) and `sk` (S), the key, `value` (B), `version` (N), and `expires_at` (N) where given,
-which is the table's TTL attribute. Every name in an expression goes by a placeholder (`value` is a reserved word), and
-a placeholder is given exactly where it is used, as DynamoDB refuses any that is not.
+One table; attributes `pk` (S) and `sk` (S), the key, `value` (B), `version` (N), and optionally `expires_at` (N), the
+table's TTL attribute. Expressions use a placeholder for every attribute name (`value` is a reserved word), and requests
+define exactly the placeholders they use, because DynamoDB rejects unused ones.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ _KEY_LIMITS = ((PK, 2048), (SK, 1024))
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """Text of an expression, the attributes whose names stand in it, and its values by placeholder."""
+    """An expression's text, the attributes that it names, and its values by placeholder."""
 
     text: str
     names: tuple[str, ...]
@@ -40,14 +40,14 @@ def version_is(version: int) -> Expression:
 
 
 def condition_of(if_absent: bool, if_version: int | None) -> Expression | None:
-    """The condition that the port's two arguments ask for."""
+    """The condition for the port's arguments `if_absent` and `if_version`."""
     if if_absent:
         return ABSENT
     return None if if_version is None else version_is(if_version)
 
 
 def update(put: Put) -> Expression:
-    """What makes an unconditional put of an item that may have any version."""
+    """The update expression of an unconditional put, which increments the version."""
     values: dict[str, Value] = {":value": {"B": put.value}, ":one": {"N": "1"}}
     if put.expires_at is None:
         return Expression(
@@ -58,8 +58,8 @@ def update(put: Put) -> Expression:
     return Expression(text, (VALUE, EXPIRES_AT, VERSION), values)
 
 
-def between(pk: str, after: str, before: str | None) -> Expression:
-    """The key condition of a query. Between two ends DynamoDB has only the range that includes them."""
+def key_range(pk: str, after: str, before: str | None) -> Expression:
+    """The key condition of a query. With both bounds it includes them: DynamoDB has no exclusive range of sort keys."""
     values: dict[str, Value] = {":pk": {"S": pk}}
     if after:
         values[":after"] = {"S": after}
@@ -76,39 +76,39 @@ def between(pk: str, after: str, before: str | None) -> Expression:
             return Expression("#pk = :pk", (PK,), values)
 
 
-def arguments(**parts: Expression | None) -> dict[str, Any]:
-    """The parameters of a call for expressions by parameter name; None: no such expression."""
-    given = {name: part for name, part in parts.items() if part is not None}
-    if not given:
+def arguments(**expressions: Expression | None) -> dict[str, Any]:
+    """Return the request parameters for expressions by parameter name; None omits one."""
+    used = {name: expression for name, expression in expressions.items() if expression is not None}
+    if not used:
         return {}
-    values = {name: value for part in given.values() for name, value in part.values.items()}
+    values = {name: value for expression in used.values() for name, value in expression.values.items()}
     return {
-        **{name: part.text for name, part in given.items()},
-        "ExpressionAttributeNames": {f"#{name}": name for part in given.values() for name in part.names},
+        **{name: expression.text for name, expression in used.items()},
+        "ExpressionAttributeNames": {f"#{name}": name for expression in used.values() for name in expression.names},
         **({"ExpressionAttributeValues": values} if values else {}),
     }
 
 
 def key(pk: str, sk: str) -> "dict[str, Value]":
-    """The key of an item. Raises InvalidArgument where DynamoDB takes none so long."""
+    """The key of an item. Raises InvalidArgument when it exceeds DynamoDB's limits."""
     for (name, limit), text in zip(_KEY_LIMITS, (pk, sk), strict=True):
         if len(text.encode()) > limit:
-            raise InvalidArgument(f"{text[:80]!r}… is longer than the {limit} bytes that the table takes as {name}")
+            raise InvalidArgument(f"{text[:80]!r}… exceeds the {limit} bytes that the table allows for {name}")
     return {PK: {"S": pk}, SK: {"S": sk}}
 
 
 def attributes(put: Put, version: int) -> "dict[str, Value]":
-    """The item that a put makes. Raises TooLarge over 400 KB."""
-    made: dict[str, Value] = {**key(put.pk, put.sk), VALUE: {"B": put.value}, VERSION: {"N": str(version)}}
+    """The item that a put creates. Raises TooLarge over 400 KB."""
+    item: dict[str, Value] = {**key(put.pk, put.sk), VALUE: {"B": put.value}, VERSION: {"N": str(version)}}
     if put.expires_at is not None:
-        made[EXPIRES_AT] = {"N": str(put.expires_at)}
-    if (size := billing.item_size(made)) > billing.ITEM_LIMIT:
-        raise TooLarge(f"{put.pk} {put.sk} has {size} bytes, and an item of the table at most {billing.ITEM_LIMIT}")
-    return made
+        item[EXPIRES_AT] = {"N": str(put.expires_at)}
+    if (size := billing.item_size(item)) > billing.ITEM_LIMIT:
+        raise TooLarge(f"{put.pk} {put.sk} has {size} bytes; the table allows {billing.ITEM_LIMIT} per item")
+    return item
 
 
 def item_of(attributes: "Mapping[str, Any]") -> Item:
-    """The port's item."""
+    """Return the port's item for DynamoDB's attributes."""
     expires_at = attributes.get(EXPIRES_AT)
     return Item(
         attributes[PK]["S"],

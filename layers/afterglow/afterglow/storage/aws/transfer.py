@@ -1,12 +1,12 @@
-"""Moving large objects: ranges and parts side by side, on a few threads that live as long as the transfer.
+"""Transfer of large objects: parallel ranges and parts, on a few threads that live as long as the transfer.
 
-**Download**: the first range tells the size (Content-Range) and the ETag; the others are fetched on condition that the
-object still has that ETag. A range that breaks off goes on from the byte where it stopped. Each must bring exactly its
-bytes, else the download fails; the caller then throws the file away.
+**Download**: the response to the first range has the size (Content-Range) and the ETag; the other ranges are requested
+on condition that the object still has that ETag (`If-Match`). A broken range resumes at the byte where it stopped. Each
+must deliver exactly its bytes, otherwise the download fails and the caller discards the file.
 
-**Upload** of a file of 64 MB or more: begin, parts, complete.
-*Crash before the last step: parts that nobody sees, which the bucket's lifecycle removes.* An answer to the last step
-that was lost is recognised by the object that stands there.
+**Upload** of a file of 64 MB or more: create, upload the parts, complete.
+*Crash before the last step: invisible parts, which the bucket's lifecycle rule removes.* When the response to the last
+step is lost, the existing object shows that it succeeded.
 """
 
 import os
@@ -38,12 +38,12 @@ _ATTEMPTS = 3
 NO_RANGE = "InvalidRange"
 _CHANGED = "PreconditionFailed"
 _BROKEN = (HTTPClientError, IncompleteReadError, FlexibleChecksumError)
-"""What reading a body raises when the connection breaks, stalls or ends early, or brings other bytes than it should."""
+"""Raised while reading a body: the connection broke, stalled or ended early, or the bytes do not match a checksum."""
 
 
 @dataclass(frozen=True, slots=True)
 class S3Object:
-    """An object of a bucket, and the client to reach it by."""
+    """An object in a bucket, and the client for it."""
 
     s3: "S3Client"
     bucket: str
@@ -51,14 +51,14 @@ class S3Object:
 
     @property
     def names(self) -> dict[str, Any]:
-        """As parameters of a call."""
+        """The parameters of a request that name the object."""
         return {"Bucket": self.bucket, "Key": self.key}
 
 
-def read(place: S3Object, **conditions: Any) -> bytes:
-    """The bytes of an object, or of the range that `conditions` name; again where the body breaks off."""
+def read(s3_object: S3Object, **conditions: Any) -> bytes:
+    """Return the bytes of an object, or of the range in `conditions`; a broken body is read again."""
     for attempt in range(_ATTEMPTS):
-        body = place.s3.get_object(**place.names, **conditions)["Body"]
+        body = s3_object.s3.get_object(**s3_object.names, **conditions)["Body"]
         try:
             return body.read()
         except _BROKEN:
@@ -69,18 +69,18 @@ def read(place: S3Object, **conditions: Any) -> bytes:
     raise AssertionError("unreachable")
 
 
-def download(place: S3Object, begin: Allocate) -> None:
-    """Write the object to the file that `begin` gives for its size."""
+def download(s3_object: S3Object, allocate: Allocate) -> None:
+    """Write the object to the file that `allocate` returns for its size."""
     try:
-        first = place.s3.get_object(**place.names, Range=f"bytes=0-{RANGE_BYTES - 1}")
+        first = s3_object.s3.get_object(**s3_object.names, Range=f"bytes=0-{RANGE_BYTES - 1}")
     except ClientError as error:
         if code_of(error) != NO_RANGE:
             raise
-        begin(0)
+        allocate(0)
         return
     size = int(first["ContentRange"].rpartition("/")[2])
-    file = begin(size)
-    fetch = partial(_fetch, place, file, first["ETag"])
+    file = allocate(size)
+    fetch = partial(_fetch_range, s3_object, file, first["ETag"])
     spans = [range(start, min(start + RANGE_BYTES, size)) for start in range(0, size, RANGE_BYTES)]
     tasks = [partial(fetch, spans[0], first["Body"]), *(partial(fetch, span) for span in spans[1:])]
     try:
@@ -88,16 +88,16 @@ def download(place: S3Object, begin: Allocate) -> None:
     except ClientError as error:
         if code_of(error) != _CHANGED:
             raise
-        raise Unavailable(f"{place.key} was replaced while it was downloaded; try again") from None
+        raise Unavailable(f"{s3_object.key} was replaced while it was downloaded; try again") from None
 
 
-def _fetch(place: S3Object, file: int, etag: str, span: range, body: Any = None) -> None:
-    """Write the bytes at `span`; `body` is their stream where they were asked for already."""
+def _fetch_range(s3_object: S3Object, file: int, etag: str, span: range, body: Any = None) -> None:
+    """Write the bytes of `span` to the file; `body` is their stream if they were already requested."""
     position = span.start
     for attempt in range(_ATTEMPTS):
         if body is None:
-            asked = f"bytes={position}-{span.stop - 1}"
-            body = place.s3.get_object(**place.names, Range=asked, IfMatch=etag)["Body"]
+            rest = f"bytes={position}-{span.stop - 1}"
+            body = s3_object.s3.get_object(**s3_object.names, Range=rest, IfMatch=etag)["Body"]
         try:
             for chunk in body.iter_chunks(_CHUNK):
                 os.pwrite(file, chunk, position)
@@ -111,46 +111,46 @@ def _fetch(place: S3Object, file: int, etag: str, span: range, body: Any = None)
             break
         body = None
     if position != span.stop:
-        raise Unavailable(f"{place.key} came with {position - span.start} bytes instead of {len(span)}")
+        raise Unavailable(f"{s3_object.key} arrived with {position - span.start} bytes instead of {len(span)}")
 
 
-def upload(place: S3Object, file: int, size: int) -> None:
+def upload(s3_object: S3Object, file: int, size: int) -> None:
     """Store the `size` bytes of a file in parts."""
-    begun = place.s3.create_multipart_upload(**place.names)["UploadId"]
+    upload_id = s3_object.s3.create_multipart_upload(**s3_object.names)["UploadId"]
     try:
         starts = range(0, size, PART_BYTES)
-        send = partial(_send, place, file, begun)
-        etags = run_parallel([partial(send, number, at) for number, at in enumerate(starts, 1)], _UPLOADERS)
+        send = partial(_send_part, s3_object, file, upload_id)
+        etags = run_parallel([partial(send, number, start) for number, start in enumerate(starts, 1)], _UPLOADERS)
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
-        _complete(place, begun, parts, size)
+        _complete(s3_object, upload_id, parts, size)
     except (BotoCoreError, ClientError):
-        _abort(place, begun)
+        _abort(s3_object, upload_id)
         raise
 
 
-def _send(place: S3Object, file: int, begun: str, number: int, start: int) -> str:
+def _send_part(s3_object: S3Object, file: int, upload_id: str, number: int, start: int) -> str:
     body = os.pread(file, PART_BYTES, start)
-    return place.s3.upload_part(**place.names, UploadId=begun, PartNumber=number, Body=body)["ETag"]
+    return s3_object.s3.upload_part(**s3_object.names, UploadId=upload_id, PartNumber=number, Body=body)["ETag"]
 
 
-def _complete(place: S3Object, begun: str, parts: list[Any], size: int) -> None:
+def _complete(s3_object: S3Object, upload_id: str, parts: list[Any], size: int) -> None:
     try:
-        place.s3.complete_multipart_upload(**place.names, UploadId=begun, MultipartUpload={"Parts": parts})
+        s3_object.s3.complete_multipart_upload(**s3_object.names, UploadId=upload_id, MultipartUpload={"Parts": parts})
     except ClientError as error:
-        # Completed by an attempt whose answer was lost, it is no longer an upload.
-        if code_of(error) != "NoSuchUpload" or place.s3.head_object(**place.names)["ContentLength"] != size:
+        # If an attempt whose response was lost has completed the upload, the upload no longer exists.
+        if code_of(error) != "NoSuchUpload" or s3_object.s3.head_object(**s3_object.names)["ContentLength"] != size:
             raise
 
 
-def _abort(place: S3Object, begun: str) -> None:
+def _abort(s3_object: S3Object, upload_id: str) -> None:
     try:
-        place.s3.abort_multipart_upload(**place.names, UploadId=begun)
+        s3_object.s3.abort_multipart_upload(**s3_object.names, UploadId=upload_id)
     except (BotoCoreError, ClientError):
-        pass  # the bucket's lifecycle removes it, and the first error is the one to tell
+        pass  # the bucket's lifecycle rule removes it; the caller reports the first error
 
 
 def run_parallel(tasks: Iterable[Callable[[], T]], threads: int) -> list[T]:
-    """The results of all; after a failure the ones not begun are left out."""
+    """Run the tasks and return their results; after a failure, tasks that have not started are cancelled."""
     tasks = list(tasks)
     if len(tasks) < 2:
         return [task() for task in tasks]

@@ -1,16 +1,16 @@
-"""Noting each attempt that reached a service in `metering.current()`, with the units it is billed by.
+"""Records each attempt that reached an AWS service in `metering.current_usage()`, with its billed units.
 
-Two hooks of botocore: before a call its parameters are kept in the call's context, and after each attempt — botocore
-repeats some — the answer, or the lack of one, is looked at. Nothing is done where nothing is collecting.
+Two hooks of botocore: one stores a request's parameters in the request's context; the other runs after each attempt
+(botocore repeats some) and evaluates the response or its absence. Without an active collector they do nothing.
 
-The figures are those of `storage.aws.billing`, exact but for these:
+The units are computed by the rules in `storage.aws.billing`; they are exact except for these cases:
 
-* A put, an update or a delete is billed by the larger of the item before and after, and DynamoDB does not say how large
-  the one before was. `Sizes` remembers items over 1 KB that this process read or wrote last; of an item that it does
-  not know, only the size after counts.
-* An attempt that found no connection is not noted. One whose answer was lost counts as if it had been carried out; one
-  that was answered by 5xx or by throttling counts as a request without units. A cancelled transaction counts in full.
-* An update's version, counted as a number of one digit, may have more.
+* A put, an update or a delete is billed by the larger of the sizes before and after, and DynamoDB does not return the
+  size before. `ItemSizes` caches the sizes of items over 1 KB that this process recently read or wrote; for other
+  items only the size after counts.
+* An attempt without a connection is not recorded. One whose response was lost counts as applied; one that got 5xx or
+  was throttled counts as a request without units. A cancelled transaction counts in full.
+* The version of an update is counted as a number of one digit; it may have more.
 """
 
 import os
@@ -25,62 +25,62 @@ from afterglow.metering import Usage, current_usage
 from afterglow.storage.aws import billing
 from afterglow.storage.aws.expressions import PK, SK
 
-_KEPT = "afterglow-parameters"
-_REMEMBERED = 8_192
-_REFUSED, _CANCELLED = "ConditionalCheckFailedException", "TransactionCanceledException"
+_PARAMETERS = "afterglow-parameters"
+_CACHED_SIZES = 8_192
+_CONDITION_FAILED, _CANCELLED = "ConditionalCheckFailedException", "TransactionCanceledException"
 Attributes = Mapping[str, Any]
 
 
 class ItemSizes:
-    """How large the items are that were seen last; those of one write unit are not worth remembering."""
+    """LRU cache of item sizes over one write unit."""
 
     def __init__(self) -> None:
         self._sizes: OrderedDict[tuple[str, str, str], int] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, table: str, key: Attributes) -> int:
-        """Bytes of the item that stands there, as far as is known; else 0."""
+    def get(self, table: str, key: Attributes) -> int:
+        """Return the cached size of the item with this key, 0 if it is unknown."""
         with self._lock:
             return self._sizes.get((table, key[PK]["S"], key[SK]["S"]), 0)
 
-    def know(self, table: str, key: Attributes, size: int) -> None:
-        """Remember an item's size; 0: it is gone."""
-        place = (table, key[PK]["S"], key[SK]["S"])
+    def put(self, table: str, key: Attributes, size: int) -> None:
+        """Cache an item's size; 0: the item was deleted."""
+        item_key = (table, key[PK]["S"], key[SK]["S"])
         with self._lock:
-            self._sizes.pop(place, None)
+            self._sizes.pop(item_key, None)
             if size > billing.WRITE_UNIT:
-                self._sizes[place] = size
-                if len(self._sizes) > _REMEMBERED:
+                self._sizes[item_key] = size
+                if len(self._sizes) > _CACHED_SIZES:
                     self._sizes.popitem(last=False)
 
 
 def attach(client: Any) -> None:
-    """Have every attempt of this client noted."""
+    """Record every attempt of this client."""
     service, sizes = client.meta.service_model.service_id.hyphenize(), ItemSizes()
 
-    def keep(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    def store_parameters(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
         if current_usage() is not None:
-            context[_KEPT] = params
+            context[_PARAMETERS] = params
 
-    def note(
+    def record(
         event_name: str, parsed_response: Attributes | None, context: dict[str, Any], exception: object, **_: object
     ) -> None:
-        usage, params = current_usage(), context.get(_KEPT)
+        usage, params = current_usage(), context.get(_PARAMETERS)
         if usage is None or params is None or not (exception is None or isinstance(exception, HTTPClientError)):
             return
         operation = event_name.rpartition(".")[2]
-        answer = _Outcome(parsed_response)
+        outcome = _Outcome(parsed_response)
         if service == "dynamodb":
-            _note_table(usage, operation, params, answer, sizes)
+            _record_table_request(usage, operation, params, outcome, sizes)
         else:
-            _note_bytes(usage, f"{service}.{operation}", params, answer)
+            _record_bytes(usage, f"{service}.{operation}", params, outcome)
 
-    client.meta.events.register(f"before-parameter-build.{service}", keep)
-    client.meta.events.register(f"response-received.{service}", note)
+    client.meta.events.register(f"before-parameter-build.{service}", store_parameters)
+    client.meta.events.register(f"response-received.{service}", record)
 
 
 class _Outcome:
-    """What came back from one attempt; nothing where the answer was lost."""
+    """The outcome of one attempt; the body is empty when the response was lost."""
 
     def __init__(self, parsed: Attributes | None) -> None:
         self.body: Attributes = parsed or {}
@@ -88,19 +88,19 @@ class _Outcome:
         self.code = str(self.body.get("Error", {}).get("Code", "")) if status >= 300 else ""
 
     @property
-    def carried_out(self) -> bool:
-        """Whether the call was, or may have been, carried out."""
+    def may_be_applied(self) -> bool:
+        """Whether the request was, or may have been, applied."""
         return not self.code
 
     @property
-    def refused(self) -> bool:
-        """Whether a condition did not hold."""
-        return self.code in (_REFUSED, _CANCELLED)
+    def condition_failed(self) -> bool:
+        """Whether a condition of the request failed."""
+        return self.code in (_CONDITION_FAILED, _CANCELLED)
 
 
-def _note_bytes(usage: Usage, name: str, params: Attributes, answer: _Outcome) -> None:
-    read = answer.body.get("ContentLength", 0) if answer.carried_out and name == "s3.GetObject" else 0
-    usage.call(name, read=read, written=_length(params.get("Body")) if answer.carried_out else 0)
+def _record_bytes(usage: Usage, name: str, params: Attributes, outcome: _Outcome) -> None:
+    read = outcome.body.get("ContentLength", 0) if outcome.may_be_applied and name == "s3.GetObject" else 0
+    usage.call(name, read=read, written=_length(params.get("Body")) if outcome.may_be_applied else 0)
 
 
 def _length(body: Any) -> int:
@@ -114,71 +114,73 @@ def _length(body: Any) -> int:
     return size
 
 
-def _note_table(usage: Usage, operation: str, params: Attributes, answer: _Outcome, sizes: ItemSizes) -> None:
+def _record_table_request(
+    usage: Usage, operation: str, params: Attributes, outcome: _Outcome, sizes: ItemSizes
+) -> None:
     name = f"dynamodb.{operation}"
-    if not answer.carried_out and not answer.refused:
+    if not outcome.may_be_applied and not outcome.condition_failed:
         usage.call(name)
     elif operation in ("GetItem", "BatchGetItem", "Query"):
-        usage.call(name, read_units=_READS[operation](params, answer.body, sizes))
+        usage.call(name, read_units=_READ_UNITS[operation](params, outcome.body, sizes))
     else:
-        usage.call(name, write_units=sum(_written(operation, params, answer, sizes)))
+        usage.call(name, write_units=sum(_write_units(operation, params, outcome, sizes)))
 
 
-def _got(params: Attributes, body: Attributes, sizes: ItemSizes) -> int:
-    return billing.read_units(_seen(params["TableName"], body.get("Item"), sizes))
+def _get_units(params: Attributes, body: Attributes, sizes: ItemSizes) -> int:
+    return billing.read_units(_observe_size(params["TableName"], body.get("Item"), sizes))
 
 
-def _got_batch(params: Attributes, body: Attributes, sizes: ItemSizes) -> int:
+def _batch_get_units(params: Attributes, body: Attributes, sizes: ItemSizes) -> int:
     total = 0
-    for table, asked in params["RequestItems"].items():
-        found = [_seen(table, item, sizes) for item in body.get("Responses", {}).get(table, [])]
-        left = len(body.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []))
-        total += sum(map(billing.read_units, found)) + len(asked["Keys"]) - left - len(found)
+    for table, request in params["RequestItems"].items():
+        item_sizes = [_observe_size(table, item, sizes) for item in body.get("Responses", {}).get(table, [])]
+        unprocessed = len(body.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []))
+        total += sum(map(billing.read_units, item_sizes)) + len(request["Keys"]) - unprocessed - len(item_sizes)
     return total
 
 
-def _queried(params: Attributes, body: Attributes, sizes: ItemSizes) -> int:
-    return billing.page_units(_seen(params["TableName"], item, sizes) for item in body.get("Items", []))
+def _query_units(params: Attributes, body: Attributes, sizes: ItemSizes) -> int:
+    return billing.page_units(_observe_size(params["TableName"], item, sizes) for item in body.get("Items", []))
 
 
-_READS = {"GetItem": _got, "BatchGetItem": _got_batch, "Query": _queried}
+_READ_UNITS = {"GetItem": _get_units, "BatchGetItem": _batch_get_units, "Query": _query_units}
 
 
-def _seen(table: str, item: Attributes | None, sizes: ItemSizes) -> int:
+def _observe_size(table: str, item: Attributes | None, sizes: ItemSizes) -> int:
     if not item:
         return 0
     size = billing.item_size(item)
-    sizes.know(table, item, size)
+    sizes.put(table, item, size)
     return size
 
 
-def _written(operation: str, params: Attributes, answer: _Outcome, sizes: ItemSizes) -> Iterator[int]:
-    """The units of each item that a call wrote, or was refused to write."""
+def _write_units(operation: str, params: Attributes, outcome: _Outcome, sizes: ItemSizes) -> Iterator[int]:
+    """Yield the units of each item that a request wrote or, after a failed condition, did not write."""
     match operation:
         case "TransactWriteItems":
             for action in params["TransactItems"]:
                 ((kind, write),) = action.items()
-                yield billing.TRANSACTION_FACTOR * _write(kind, write, answer, sizes)
+                yield billing.TRANSACTION_FACTOR * _write(kind, write, outcome, sizes)
         case "BatchWriteItem":
-            left = answer.body.get("UnprocessedItems", {})
+            unprocessed = outcome.body.get("UnprocessedItems", {})
             for table, requests in params["RequestItems"].items():
-                undone = {_place(request["PutRequest"]["Item"]) for request in left.get(table, [])}
+                not_written = {_key(request["PutRequest"]["Item"]) for request in unprocessed.get(table, [])}
                 for request in requests:
                     item = request["PutRequest"]["Item"]
-                    if _place(item) not in undone:
-                        yield _write("Put", {"TableName": table, "Item": item}, answer, sizes)
+                    if _key(item) not in not_written:
+                        yield _write("Put", {"TableName": table, "Item": item}, outcome, sizes)
         case _:
-            yield _write(operation.removesuffix("Item"), params, answer, sizes)
+            yield _write(operation.removesuffix("Item"), params, outcome, sizes)
 
 
-def _write(kind: str, write: Attributes, answer: _Outcome, sizes: ItemSizes) -> int:
-    """Units of one write, outside a transaction."""
+def _write(kind: str, write: Attributes, outcome: _Outcome, sizes: ItemSizes) -> int:
+    """Return the units of one write, outside a transaction."""
     table, key = write["TableName"], write.get("Item") or write["Key"]
-    if answer.code == _REFUSED:
-        return billing.write_units(_seen(table, answer.body.get("Item"), sizes))
-    before, after = sizes.of(table, key), _size_after(kind, write)
-    if answer.carried_out and kind != "ConditionCheck":
-        sizes.know(table, key, after)
+    if outcome.code == _CONDITION_FAILED:
+        return billing.write_units(_observe_size(table, outcome.body.get("Item"), sizes))
+    before, after = sizes.get(table, key), _size_after(kind, write)
+    if outcome.may_be_applied and kind != "ConditionCheck":
+        sizes.put(table, key, after)
     return billing.write_units(before, after)
 
 
@@ -188,16 +190,16 @@ def _size_after(kind: str, write: Attributes) -> int:
             return billing.item_size(write["Item"])
         case "Update":
             names, values = write["ExpressionAttributeNames"], write["ExpressionAttributeValues"]
-            used = sum(len(name) for placeholder, name in names.items() if _is_kept(placeholder, values))
-            return billing.item_size(write["Key"]) + used + sum(map(billing.value_size, values.values()))
+            name_bytes = sum(len(name) for placeholder, name in names.items() if _is_set(placeholder, values))
+            return billing.item_size(write["Key"]) + name_bytes + sum(map(billing.value_size, values.values()))
         case _:
             return 0
 
 
-def _is_kept(placeholder: str, values: Attributes) -> bool:
-    """Whether the update leaves this attribute in the item: `#expires_at` without a value is removed."""
+def _is_set(placeholder: str, values: Attributes) -> bool:
+    """Whether the item has this attribute after the update: `#expires_at` without a value is removed."""
     return placeholder != "#expires_at" or ":expires_at" in values
 
 
-def _place(item: Attributes) -> tuple[str, str]:
+def _key(item: Attributes) -> tuple[str, str]:
     return item[PK]["S"], item[SK]["S"]

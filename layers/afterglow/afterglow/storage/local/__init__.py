@@ -1,1 +1,1 @@
-"""The adapters of one directory on one machine: a SQLite file, a tree of files, a thread."""
+"""The ports over a directory on one machine: a SQLite file, a tree of files, a thread."""

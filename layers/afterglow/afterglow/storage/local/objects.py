@@ -1,8 +1,8 @@
-"""The Objects port over a directory: one file an object.
+"""The Objects port over a directory, with one file per object.
 
-An object is written under a temporary name, synced, then linked or renamed to its key, and the directory is synced: a
-crash before the rename leaves a file in `.scratch`, which the janitor removes; after it the object is whole. A file
-never changes once it has its name, and removing it leaves maps of it intact.
+A put writes a temporary file, syncs it, links or renames it to the object's key, and syncs the directory. *Crash before
+the rename: a file in `.scratch`, which the maintenance job removes. After: the object is complete.* A file never
+changes once it has its final name, and memory maps of it stay valid after its removal.
 """
 
 import errno
@@ -16,7 +16,7 @@ from afterglow.settings import System
 from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectNotFound
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-_SCRATCH = ".scratch"
+_TEMPORARY_FOLDER = ".scratch"
 _ATTEMPTS = 100
 
 
@@ -26,56 +26,56 @@ class DirectoryObjects:
     def __init__(self, root: Path, system: System) -> None:
         self._root = root
         self._system = system
-        with _translated(root):
-            (root / _SCRATCH).mkdir(parents=True, exist_ok=True)
+        with _map_errors(root):
+            (root / _TEMPORARY_FOLDER).mkdir(parents=True, exist_ok=True)
 
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
-        """Store an object; durable when it returns."""
+        """Store an object; it is durable when the method returns."""
         path = self._path(key)
-        scratch = self.temporary_path(self._system.nonce())
-        with _translated(path):
+        temporary = self.temporary_path(self._system.nonce())
+        with _map_errors(path):
             try:
-                with scratch.open("xb") as file:
+                with temporary.open("xb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
                 if if_absent:
-                    _move_durably(path, lambda: os.link(scratch, path))
-                    scratch.unlink()
+                    _move_durably(path, lambda: os.link(temporary, path))
+                    temporary.unlink()
                 else:
-                    _move_durably(path, lambda: scratch.replace(path))
+                    _move_durably(path, lambda: temporary.replace(path))
             except FileExistsError:
-                scratch.unlink(missing_ok=True)
-                raise ConditionFailed(f"object {key} is already there") from None
+                temporary.unlink(missing_ok=True)
+                raise ConditionFailed(f"object {key} already exists") from None
             except OSError:
-                scratch.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
                 raise
 
     def temporary_path(self, name: str) -> Path:
-        """A path to write an object's file to before `upload`."""
-        return self._root / _SCRATCH / name
+        """Return a path for a new file to be passed to `upload`."""
+        return self._root / _TEMPORARY_FOLDER / name
 
     def upload(self, key: str, path: Path) -> None:
-        """Make the file at `path` the object `key`; the file is consumed."""
+        """Move the file at `path` to become the object `key`."""
         target = self._path(key)
-        with _translated(target):
+        with _map_errors(target):
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
             _move_durably(target, lambda: path.replace(target))
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """The object's bytes, or a range of them."""
+        """Return the object's bytes, or a range of them."""
         path = self._path(key)
-        with _translated(path):
+        with _map_errors(path):
             try:
                 with path.open("rb") as file:
                     file.seek(start)
                     return file.read() if length is None else file.read(length)
             except FileNotFoundError:
-                raise ObjectNotFound(f"object {key} is not there") from None
+                raise ObjectNotFound(f"object {key} does not exist") from None
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The bytes of each object, None where there is none."""
+        """Return the bytes of each object, None for a missing one."""
         return [self._get_or_none(key) for key in keys]
 
     def _get_or_none(self, key: str) -> bytes | None:
@@ -85,26 +85,26 @@ class DirectoryObjects:
             return None
 
     def prefetch(self, keys: Sequence[str]) -> None:
-        """Nothing to do: the objects are files."""
+        """Do nothing: the objects are local files."""
 
     def local_path(self, key: str) -> Path:
-        """The file itself: it never changes."""
+        """Return the object's own file, which never changes."""
         path = self._path(key)
         if not path.is_file():
-            raise ObjectNotFound(f"object {key} is not there")
+            raise ObjectNotFound(f"object {key} does not exist")
         return path
 
     def invalidate(self, key: str) -> bool:
-        """There is no other than the file itself."""
+        """Return False: the object's own file is the only copy."""
         del key
         return False
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose key begins with `prefix`, ascending by key."""
+        """Iterate over the objects whose key starts with `prefix`, in ascending order of key."""
         folder = self._root / prefix.rpartition("/")[0]
-        found: list[ObjectInfo] = []
+        objects: list[ObjectInfo] = []
         for directory, folders, names in os.walk(folder):
-            folders[:] = [each for each in folders if each != _SCRATCH]
+            folders[:] = [name for name in folders if name != _TEMPORARY_FOLDER]
             for name in names:
                 path = Path(directory, name)
                 key = path.relative_to(self._root).as_posix()
@@ -114,13 +114,13 @@ class DirectoryObjects:
                     status = path.stat()
                 except FileNotFoundError:
                     continue
-                found.append(ObjectInfo(key, status.st_size, status.st_mtime))
-        yield from sorted(found, key=lambda info: info.key)
+                objects.append(ObjectInfo(key, status.st_size, status.st_mtime))
+        yield from sorted(objects, key=lambda info: info.key)
 
     def delete(self, key: str) -> None:
-        """Remove the object, and the folders that it leaves empty."""
+        """Remove the object and the folders that become empty."""
         path = self._path(key)
-        with _translated(path):
+        with _map_errors(path):
             path.unlink(missing_ok=True)
             for folder in path.parents:
                 if folder == self._root:
@@ -131,18 +131,18 @@ class DirectoryObjects:
                     break
 
     def delete_many(self, keys: Sequence[str]) -> None:
-        """Remove the objects, one after another."""
+        """Remove the objects one by one."""
         for key in keys:
             self.delete(key)
 
     def is_empty(self) -> bool:
-        """Whether no object was ever written here, or every one was deleted."""
-        with _translated(self._root):
-            return all(path.name == _SCRATCH for path in self._root.iterdir())
+        """Whether the directory has no objects."""
+        with _map_errors(self._root):
+            return all(path.name == _TEMPORARY_FOLDER for path in self._root.iterdir())
 
     def remove_stale_temporary_files(self, older_than: float) -> None:
-        """Remove leftovers of crashed writes that were last touched before `older_than` (unix seconds)."""
-        for path in (self._root / _SCRATCH).iterdir():
+        """Remove temporary files of crashed writes that were last modified before `older_than` (Unix seconds)."""
+        for path in (self._root / _TEMPORARY_FOLDER).iterdir():
             try:
                 if path.stat().st_mtime < older_than:
                     path.unlink()
@@ -150,16 +150,16 @@ class DirectoryObjects:
                 continue
 
     def _path(self, key: str) -> Path:
-        if not key or any(part in ("", ".", "..", _SCRATCH) for part in key.split("/")):
+        if not key or any(name in ("", ".", "..", _TEMPORARY_FOLDER) for name in key.split("/")):
             raise InvalidArgument(f"not an object key: {key!r}")
         return self._root / key
 
 
 def _move_durably(path: Path, move: Callable[[], object]) -> None:
-    """Make the folder of `path`, `move` the file there, sync the folder.
+    """Create the folder of `path`, `move` the file there, sync the folder.
 
-    A `delete` beside this takes away a folder that it left empty: then all begins anew. Where the folder is gone after
-    the move, so is the object, and there is nothing to sync.
+    A concurrent `delete` removes a folder that it leaves empty: then all steps are repeated. If the folder is missing
+    after the move, the object has been deleted and there is nothing to sync.
     """
     for attempt in range(_ATTEMPTS):
         try:
@@ -179,10 +179,10 @@ def _make_parents(path: Path) -> None:
     while not folder.is_dir():
         missing.append(folder)
         folder = folder.parent
-    for each in reversed(missing):
+    for folder in reversed(missing):
         with suppress(FileExistsError):
-            each.mkdir()
-        _sync_directory(each.parent)
+            folder.mkdir()
+        _sync_directory(folder.parent)
 
 
 def _sync_directory(folder: Path) -> None:
@@ -194,10 +194,10 @@ def _sync_directory(folder: Path) -> None:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _map_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
             raise StorageFull(f"no space left to write {path.name}: {error.strerror}") from error
-        raise Unavailable(f"{path.name} cannot be used: {error.strerror}") from error
+        raise Unavailable(f"{path.name} cannot be read or written: {error.strerror}") from error

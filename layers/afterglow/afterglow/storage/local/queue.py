@@ -1,7 +1,7 @@
-"""The Queue port as one thread of this process: nudges by group, coalesced, worked on one at a time.
+"""The Queue port as one thread of this process: messages are coalesced by group and handled one at a time.
 
-Messages live in memory only. What a crash loses is sent again by the next writer or by the sweep of the next start;
-no data rests here. The handler may answer with seconds, to be called again for the group then.
+Messages are only in memory. After a crash the next writer, or the recovery at the next start, sends lost ones again; no
+data depends on them. The handler may return a number of seconds, after which it is called again for the group.
 """
 
 import logging
@@ -19,7 +19,7 @@ _LAST_RETRY_SECONDS = 60.0
 
 
 class ThreadQueue:
-    """Calls `handler(group, body)` on a thread of its own once `start` was called."""
+    """Calls `handler(group, body)` on its own thread after `start`."""
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -30,20 +30,20 @@ class ThreadQueue:
         self._thread: threading.Thread | None = None
 
     def send(self, group: str, body: str) -> None:
-        """Have the group worked on soon; a nudge already waiting is merged with this one."""
+        """Handle the group soon; replaces a waiting message of the group."""
         self._schedule(group, body, self._system.now())
 
     def send_later(self, group: str, body: str, seconds: float) -> None:
-        """Have the group worked on in a while, unless a nudge makes it sooner."""
+        """Handle the group after `seconds`, or sooner if another message arrives."""
         self._schedule(group, body, self._system.now() + seconds)
 
     def start(self, handler: Handler) -> None:
-        """Begin to work, with `handler`."""
+        """Start the thread, which calls `handler`."""
         self._thread = threading.Thread(target=self._run, args=(handler,), name="afterglow-queue", daemon=True)
         self._thread.start()
 
     def close(self, timeout: float = 30.0) -> None:
-        """Stop after the message in hand; what waits is dropped."""
+        """Stop after the current message; waiting messages are dropped."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -60,21 +60,21 @@ class ThreadQueue:
         while (message := self._next()) is not None:
             group, body = message
             try:
-                again = handler(group, body)
+                delay = handler(group, body)
                 self._failures.pop(group, None)
             except (AfterglowError, OSError) as error:
                 failures = self._failures[group] = self._failures.get(group, 0) + 1
-                again = min(_FIRST_RETRY_SECONDS * 2 ** (failures - 1), _LAST_RETRY_SECONDS)
-                _log.warning("work on %s failed, again in %.0f s: %s", group, again, error)
-            if again is not None:
-                self._schedule(group, body, self._system.now() + again)
+                delay = min(_FIRST_RETRY_SECONDS * 2 ** (failures - 1), _LAST_RETRY_SECONDS)
+                _log.warning("handling %s failed, retrying in %.0f s: %s", group, delay, error)
+            if delay is not None:
+                self._schedule(group, body, self._system.now() + delay)
 
     def _next(self) -> tuple[str, str] | None:
         with self._changed:
             while not self._closed:
                 now = self._system.now()
-                soonest = min(self._due, key=lambda group: self._due[group][0], default=None)
-                if soonest is not None and self._due[soonest][0] <= now:
-                    return soonest, self._due.pop(soonest)[1]
-                self._changed.wait(None if soonest is None else self._due[soonest][0] - now)
+                next_group = min(self._due, key=lambda group: self._due[group][0], default=None)
+                if next_group is not None and self._due[next_group][0] <= now:
+                    return next_group, self._due.pop(next_group)[1]
+                self._changed.wait(None if next_group is None else self._due[next_group][0] - now)
             return None

@@ -1,8 +1,8 @@
 """The Table port over one SQLite file in WAL mode, shared by any number of threads and processes.
 
-A put returns after SQLite has synced its write-ahead log (`synchronous=FULL`), so it survives a power cut. Each thread
-has a connection of its own; SQLite's file locks order the writers. A crash at any moment leaves the last committed
-state: SQLite recovers it when the file is opened next.
+A put returns after SQLite has synced its write-ahead log (`synchronous=FULL`), so it survives a power failure. Each
+thread has its own connection; SQLite's file locks serialize writers. *Crash at any point: SQLite recovers the last
+committed state when the file is next opened.*
 """
 
 import sqlite3
@@ -38,24 +38,24 @@ _DELETE = "DELETE FROM items WHERE pk = ? AND sk = ?"
 
 
 class SqliteTable:
-    """Items in the file `path`, which is created when missing."""
+    """Items in the SQLite file `path`, which is created when missing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
         self._lock = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
-        with _translated(path):
+        with _map_errors(path):
             self._prepare(self._connection())
 
     def get(self, pk: str, sk: str) -> Item | None:
-        """The item, or None."""
-        with _translated(self._path):
+        """Return the item, or None."""
+        with _map_errors(self._path):
             row = self._connection().execute(_GET, (pk, sk)).fetchone()
         return None if row is None else Item(*row)
 
     def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item | None]:
-        """The items in the order of `keys`, None where there is none."""
+        """Return the items in the order of `keys`, None for a missing one."""
         return [self.get(pk, sk) for pk, sk in keys]
 
     def put(
@@ -69,11 +69,11 @@ class SqliteTable:
         expires_at: int | None = None,
     ) -> int:
         """Write the item and return its new version; durable when it returns."""
-        with _translated(self._path):
+        with _map_errors(self._path):
             return _put(self._connection(), Put(pk, sk, value, if_absent, if_version, expires_at))
 
     def put_many(self, puts: Sequence[Put]) -> None:
-        """Unconditional puts, here in one transaction."""
+        """Put all items unconditionally, here in one transaction."""
         self.transact(puts)
 
     def query(
@@ -85,22 +85,22 @@ class SqliteTable:
         limit: int | None = None,
         reverse: bool = False,
     ) -> list[Item]:
-        """Items of `pk` between `after` and `before`, both exclusive, in order of `sk`."""
-        bound, arguments = ("", (pk, after)) if before is None else (" AND sk < ?", (pk, after, before))
+        """Return the items of `pk` between `after` and `before`, both exclusive, in order of `sk`."""
+        upper_bound, arguments = ("", (pk, after)) if before is None else (" AND sk < ?", (pk, after, before))
         order = "DESC" if reverse else "ASC"
-        sql = f"SELECT {_COLUMNS} FROM items WHERE pk = ? AND sk > ?{bound} ORDER BY sk {order} LIMIT ?"
-        with _translated(self._path):
+        sql = f"SELECT {_COLUMNS} FROM items WHERE pk = ? AND sk > ?{upper_bound} ORDER BY sk {order} LIMIT ?"
+        with _map_errors(self._path):
             rows = self._connection().execute(sql, (*arguments, -1 if limit is None else limit)).fetchall()
         return [Item(*row) for row in rows]
 
     def delete(self, pk: str, sk: str, *, if_version: int | None = None) -> None:
         """Remove the item."""
-        with _translated(self._path):
+        with _map_errors(self._path):
             _delete(self._connection(), Delete(pk, sk, if_version))
 
     def transact(self, writes: Sequence[Write]) -> None:
-        """All of `writes` or none."""
-        with _translated(self._path):
+        """Apply all of `writes` or none."""
+        with _map_errors(self._path):
             connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -112,32 +112,32 @@ class SqliteTable:
                             _delete(connection, write)
                         case Check():
                             if connection.execute(_GET, (write.pk, write.sk)).fetchone() is None:
-                                raise ConditionFailed(f"{write.pk} {write.sk} is not there")
+                                raise ConditionFailed(f"{write.pk} {write.sk} does not exist")
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
 
-    def vacuum(self, most: int | None = None) -> None:
-        """Give the free pages (4 KiB each), or the first `most` of them, back to the file system.
+    def vacuum(self, max_pages: int | None = None) -> None:
+        """Return free pages (4 KiB each), at most `max_pages` of them, to the file system.
 
-        That goes in steps of a few milliseconds, as writers wait for each.
+        It works in steps of a few milliseconds, because a step blocks writers.
         """
-        with _translated(self._path):
+        with _map_errors(self._path):
             connection = self._connection()
             free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-            for _ in range(0, free if most is None else min(free, most), _VACUUM_PAGES):
-                # A row comes back for each page, and `execute` takes only the first of rows without columns.
+            for _ in range(0, free if max_pages is None else min(free, max_pages), _VACUUM_PAGES):
+                # The pragma returns a row per page without columns; `execute` would stop after the first.
                 connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     def backup_to(self, path: Path) -> None:
-        """Write the table, as it is at one moment, into the file `path`, which must not be there. Writers go on."""
-        with _translated(path):
+        """Write a consistent copy of the table into the new file `path`, without blocking writers."""
+        with _map_errors(path):
             self._connection().execute("VACUUM INTO ?", (str(path),))
 
     def close(self) -> None:
-        """Close every thread's connection."""
+        """Close the connections of all threads."""
         with self._lock:
             for connection in self._connections:
                 connection.close()
@@ -158,13 +158,13 @@ class SqliteTable:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
-        if found == FORMAT:
-            # A copy made by VACUUM INTO is not in this mode; for others there is nothing to do.
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == FORMAT:
+            # A copy made by VACUUM INTO is not in WAL mode; for other files this changes nothing.
             connection.execute("PRAGMA journal_mode = WAL")
             return
-        if found != 0:
-            raise UnsupportedFormat(str(self._path), found, FORMAT)
+        if version != 0:
+            raise UnsupportedFormat(str(self._path), version, FORMAT)
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(_SCHEMA)
@@ -173,17 +173,17 @@ class SqliteTable:
 
 def _put(connection: sqlite3.Connection, put: Put) -> int:
     if put.if_absent:
-        done = connection.execute(_INSERT, (put.pk, put.sk, put.value, put.expires_at)).rowcount
+        changed = connection.execute(_INSERT, (put.pk, put.sk, put.value, put.expires_at)).rowcount
         version = 1
     elif put.if_version is not None:
         arguments = (put.value, put.expires_at, put.pk, put.sk, put.if_version)
-        done = connection.execute(_UPDATE, arguments).rowcount
+        changed = connection.execute(_UPDATE, arguments).rowcount
         version = put.if_version + 1
     else:
         rows = connection.execute(_UPSERT, (put.pk, put.sk, put.value, put.expires_at)).fetchall()
         return int(rows[0][0])
-    if not done:
-        raise _refused(connection, put.pk, put.sk)
+    if not changed:
+        raise _condition_failed(connection, put.pk, put.sk)
     return version
 
 
@@ -193,16 +193,16 @@ def _delete(connection: sqlite3.Connection, delete: Delete) -> None:
     else:
         arguments = (delete.pk, delete.sk, delete.if_version)
         if not connection.execute(f"{_DELETE} AND version = ?", arguments).rowcount:
-            raise _refused(connection, delete.pk, delete.sk)
+            raise _condition_failed(connection, delete.pk, delete.sk)
 
 
-def _refused(connection: sqlite3.Connection, pk: str, sk: str) -> ConditionFailed:
+def _condition_failed(connection: sqlite3.Connection, pk: str, sk: str) -> ConditionFailed:
     row = connection.execute(_GET, (pk, sk)).fetchone()
     return ConditionFailed(f"{pk} {sk} is not as expected", None if row is None else Item(*row))
 
 
 _ADVICE = "stop the server and restore the file from a backup"
-_KINDS: dict[int, Callable[[Path, str], AfterglowError]] = {
+_ERRORS: dict[int, Callable[[Path, str], AfterglowError]] = {
     sqlite3.SQLITE_BUSY: lambda path, text: Unavailable(f"{path.name} is locked by another writer: {text}"),
     sqlite3.SQLITE_LOCKED: lambda path, text: Unavailable(f"{path.name} is locked by another writer: {text}"),
     sqlite3.SQLITE_FULL: lambda path, text: StorageFull(f"no space left to write {path.name}: {text}"),
@@ -214,10 +214,12 @@ _KINDS: dict[int, Callable[[Path, str], AfterglowError]] = {
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _map_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
         primary_code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        kind = _KINDS.get(primary_code)
-        raise (kind(path, str(error)) if kind else Unavailable(f"{path.name} did not answer: {error}")) from error
+        error_class = _ERRORS.get(primary_code)
+        raise (
+            error_class(path, str(error)) if error_class else Unavailable(f"{path.name} did not respond: {error}")
+        ) from error
