@@ -99,7 +99,7 @@ class Account:
             first = f'{{"group": "{self.scope.collection}", "body": "{IDLE}"}}'
             report = handle(stores, first)
             while report.needs_compaction or report.is_unfinished:
-                report = handle(stores, f'{{"group": "{self.scope.collection}:merge", "body": "{IDLE}"}}')
+                report = handle(stores, f'{{"group": "{self.scope.collection}:compact", "body": "{IDLE}"}}')
 
         return measured(work, self.first)
 

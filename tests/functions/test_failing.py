@@ -12,16 +12,23 @@ import pytest
 from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import Context, event, loaded, variables
 from tests.support.aws import make, moto_aws
-from tests.support.sabotage import Fault, Sabotage, answered, lost, unreachable, without_waiting
+from tests.support.fault_injection import (
+    Fault,
+    FaultInjector,
+    error_response,
+    response_lost,
+    skip_botocore_pauses,
+    unreachable,
+)
 
-THROTTLED = answered(400, "ThrottlingException")
-SLOW_DOWN = answered(503, "SlowDown")
-FAILED = answered(500, "InternalServerError")
+THROTTLED = error_response(400, "ThrottlingException")
+SLOW_DOWN = error_response(503, "SlowDown")
+FAILED = error_response(500, "InternalServerError")
 
 
 @pytest.fixture
 def function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines) -> Iterator[ModuleType]:
-    without_waiting(monkeypatch)
+    skip_botocore_pauses(monkeypatch)
     with moto_aws(), loaded("api", {**variables(make(), tmp_path), "AFTERGLOW_LOG_INLINE_MAX_BYTES": "100"}) as module:
         yield module
 
@@ -57,7 +64,7 @@ def test_what_does_not_pass_is_told_with_a_time_to_retry(
     function: ModuleType, collection: str, service: str, operation: str, fault: Fault, name: str, status: int
 ) -> None:
     function.engine._reader.evict(UUID(collection))  # a read has to open the collection
-    Sabotage(getattr(function.clients, service)).plan(operation, *[fault] * 40)
+    FaultInjector(getattr(function.clients, service)).plan(operation, *[fault] * 40)
     sent = event(name, collection)
     if name == "api-create-collection":
         sent["body"] = json.dumps({**json.loads(sent["body"]), "name": "another", "get_or_create": False})
@@ -68,7 +75,7 @@ def test_what_does_not_pass_is_told_with_a_time_to_retry(
 
 
 def test_a_deaf_queue_costs_no_write(function: ModuleType, collection: str) -> None:
-    sabotage = Sabotage(function.clients.sqs)
+    sabotage = FaultInjector(function.clients.sqs)
     sabotage.always("SendMessage", unreachable)
     for _ in range(130):
         assert ask(function, "api-upsert", collection)["statusCode"] == 200
@@ -80,6 +87,6 @@ def test_a_lost_answer_of_a_write_is_no_conflict_and_no_second_write(function: M
         return int(json.loads(ask(function, "api-indexing-status", collection)["body"])["total_ops"])
 
     before = operations()
-    Sabotage(function.clients.dynamodb).plan("PutItem", lost, lost)
+    FaultInjector(function.clients.dynamodb).plan("PutItem", response_lost, response_lost)
     assert ask(function, "api-upsert", collection)["statusCode"] == 200
     assert operations() == before + len(json.loads(event("api-upsert")["body"])["ids"])

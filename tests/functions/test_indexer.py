@@ -88,7 +88,7 @@ def test_what_expired_is_deleted(env: Environment, lines: Lines) -> None:
     env.engine.write(scope, Batch(Op.ADD, list("abc"), np.ones((3, 8), dtype=np.float32), metadatas=metadatas))
     assert env.engine.count(scope).count == 1
     sent = messages(scope)
-    sent["Records"][0]["body"] = json.dumps({"group": str(scope.collection), "body": "quiet"})
+    sent["Records"][0]["body"] = json.dumps({"group": str(scope.collection), "body": "idle"})
     assert env.function.handler(sent, Context()) == {"batchItemFailures": []}
     view = Replica(env.function.stores, scope.collection).snapshot()
     assert (view.records, view.manifest.flushed_ops, view.collection.next_expiry) == (1, 5, 2**40)

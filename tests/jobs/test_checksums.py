@@ -9,7 +9,7 @@ from afterglow.jobs.checksums import DAMAGED, MISSING, checksum_problem
 from afterglow.segment.array_file import FileRef
 from tests.jobs.environment import Environment
 from tests.support.faulty import Fault, Faults, nth
-from tests.support.stores import made_faulty
+from tests.support.stores import with_faults
 
 DATA = bytes(range(256)) * 4
 
@@ -46,6 +46,6 @@ def test_an_empty_object(env: Environment) -> None:
 
 def test_an_unavailable_store_is_no_damage(env: Environment) -> None:
     env.stores.objects.put("object", DATA)
-    objects = made_faulty(env.stores, Faults(nth(0, Fault.REFUSED))).objects
+    objects = with_faults(env.stores, Faults(nth(0, Fault.REFUSED))).objects
     with pytest.raises(Unavailable):
         checksum_problem(objects, reference(DATA))

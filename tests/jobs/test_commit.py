@@ -12,7 +12,7 @@ from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import Manifest
 from tests.jobs.environment import Environment
 from tests.support.faulty import Crash, Fault, Faults, nth
-from tests.support.stores import made_faulty
+from tests.support.stores import with_faults
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_another_commit_in_between_is_a_conflict(env: Environment, next_manifest
 def test_a_write_that_the_adapter_repeats_is_no_conflict(env: Environment, next_manifest: Manifest) -> None:
     for number in range(4):
         base = env.state().manifest_key
-        stores = made_faulty(env.stores, Faults(nth(number, Fault.REPEATED)))
+        stores = with_faults(env.stores, Faults(nth(number, Fault.REPEATED)))
         manifest = replace(next_manifest, number=next_manifest.number + number)
         assert commit_manifest(stores, env.id, base, manifest) == env.state().manifest_key
 
@@ -56,7 +56,7 @@ def test_a_crash_leaves_the_old_checkpoint_or_the_new_one(
     while crashed:
         crashed = False
         try:
-            commit_manifest(made_faulty(env.stores, Faults(nth(number, fault))), env.id, base, next_manifest)
+            commit_manifest(with_faults(env.stores, Faults(nth(number, fault))), env.id, base, next_manifest)
         except Crash:
             crashed = True
         current = env.state().manifest_key

@@ -29,7 +29,7 @@ def manifest(*segments: SegmentInfo) -> Manifest:
 def planned(
     *segments: SegmentInfo, quiet: bool = False, settings: Settings = DEFAULTS, eager: bool = False
 ) -> Compaction | None:
-    return next_compaction(manifest(*segments), settings, quiet=quiet, eager=eager)
+    return next_compaction(manifest(*segments), settings, idle=quiet, eager=eager)
 
 
 def names(merge: Compaction | None) -> set[str]:
@@ -134,7 +134,7 @@ def test_a_bulk_load_is_several_merges_that_stay_the_same() -> None:
     done = segment("done", 90_000, graph=True)
     assert found(*folds[3:], done) == [second]
     assert found(*folds[:3], *folds[6:], done) == [first]
-    assert names(next_remaining(manifest(*folds), bounded, quiet=False)) == {"6", "7"}
+    assert names(next_remaining(manifest(*folds), bounded, idle=False)) == {"6", "7"}
     assert names(planned(*folds, settings=bounded)) == first
 
 

@@ -1,6 +1,6 @@
 """A process that dies at any storage call loses nothing that was acknowledged, and leaves nothing for ever.
 
-The programme of `tests.support.programme` is run once to count its calls of the storage ports, then once more for each
+The programme of `tests.support.scenario` is run once to count its calls of the storage ports, then once more for each
 call and each way to fail there.
 """
 
@@ -10,26 +10,26 @@ import pytest
 
 from afterglow.storage.local.objects import DirectoryObjects
 from tests.support.faulty import Crash, Fault, Faults, nth, seeded
-from tests.support.programme import Run
-from tests.support.stores import KEEPING, Clock, made_faulty, quick_folder, stores_at
+from tests.support.scenario import ScenarioRun
+from tests.support.stores import WITH_RETENTION, Clock, quick_folder, stores_at, with_faults
 
 
 def run_with(choice: Callable[[int, str], Fault | None] | None, *, again: bool | None = False) -> list[str]:
     """One run of the programme with these faults, and what must hold afterwards; the calls that were made."""
     with quick_folder() as folder:
         clock = Clock()
-        stores = stores_at(folder, KEEPING, clock)
-        run = Run(stores, clock)
+        stores = stores_at(folder, WITH_RETENTION, clock)
+        run = ScenarioRun(stores, clock)
         faults = Faults(choice)
         try:
-            run.carry_out(made_faulty(stores, faults), again=again)
+            run.execute(with_faults(stores, faults), retry=again)
         except Crash:
             pass
-        run.check_afterwards()
+        run.check_invariants()
         assert isinstance(stores.objects, DirectoryObjects)
         stores.objects.remove_stale_temporary_files(clock.now())
         assert [*stores.objects.temporary_path("x").parent.iterdir()] == []
-        run.settled()
+        run.current_model()
         stores.table.close()
     return faults.calls
 

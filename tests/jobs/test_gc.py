@@ -10,7 +10,7 @@ from afterglow.log import entry as entries
 from afterglow.segment import manifest as manifests
 from tests.jobs.environment import Environment
 from tests.support.faulty import Crash, Fault, Faults, nth
-from tests.support.stores import made_faulty
+from tests.support.stores import with_faults
 
 
 def replaced_checkpoints(env: Environment) -> None:
@@ -55,7 +55,7 @@ def test_a_stored_manifest_names_no_missing_object_after_a_crash(env: Environmen
         replaced_checkpoints(env)
         faults = Faults(nth(number, fault))
         try:
-            collected = gc.collect_garbage(made_faulty(env.stores, faults), env.id)
+            collected = gc.collect_garbage(with_faults(env.stores, faults), env.id)
         except Crash:
             crashes += faults.calls[-1].startswith("objects.delete")
             assert missing_objects(env) == [], faults.calls[-1]

@@ -15,7 +15,7 @@ from afterglow.jobs.index_messages import IDLE, handle
 from afterglow.jobs.indexer import IndexReport
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
-from tests.support.stores import Nudges, new_collection, quick_folder, stores_at
+from tests.support.stores import RecordingQueue, new_collection, quick_folder, stores_at
 
 NAMES = [f"{number}" for number in range(40)]
 
@@ -51,7 +51,7 @@ def test_what_is_no_message_is_refused(stores: Stores, body: str) -> None:
 def done(stores: Stores, body: str) -> list[IndexReport]:
     """Work on a message, and on those that it leads to."""
     queue = stores.queue
-    assert isinstance(queue, Nudges)
+    assert isinstance(queue, RecordingQueue)
     queue.sent.clear()
     reports = [handle(stores, body)]
     while queue.sent:
@@ -86,12 +86,12 @@ def test_a_nudge_folds_up_to_its_entry_and_one_that_comes_late_does_nothing(stor
 def test_a_fold_leaves_merging_to_the_other_group(stores: Stores) -> None:
     scope = written(stores)
     queue = stores.queue
-    assert isinstance(queue, Nudges)
+    assert isinstance(queue, RecordingQueue)
     queue.sent.clear()
     report = handle(stores, message(scope.collection, f"{IDLE}"))
     assert (report.compactions, report.needs_compaction) == (0, True)
     ((group, reason),) = queue.sent
-    assert group == f"{scope.collection}:merge"
+    assert group == f"{scope.collection}:compact"
     assert handle(stores, message(group, reason)).compactions > 0
 
 
@@ -102,7 +102,7 @@ def test_a_collection_that_is_gone_is_done(stores: Stores) -> None:
 def test_short_time_ends_a_run_between_two_steps_and_a_message_of_its_own_goes_on(stores: Stores) -> None:
     scope = written(stores)
     queue = stores.queue
-    assert isinstance(queue, Nudges)
+    assert isinstance(queue, RecordingQueue)
     queue.sent[:] = [(str(scope.collection), f"{IDLE} 1")]
     runs = 0
     while queue.sent:
@@ -132,7 +132,7 @@ def test_a_bulk_load_is_merged_side_by_side(stores: Stores) -> None:
     bounded = replace(stores, settings=replace(stores.settings, compaction_memory_bytes=1))
     scope, _ = new_collection(bounded)
     engine, queue = Engine(bounded), bounded.queue
-    assert isinstance(queue, Nudges)
+    assert isinstance(queue, RecordingQueue)
 
     def write(first: int, count: int = 25) -> None:
         names = [f"{number}" for number in range(first, first + count)]
@@ -143,7 +143,7 @@ def test_a_bulk_load_is_merged_side_by_side(stores: Stores) -> None:
         write(first)
     write(50, 10)
     queue.sent.clear()
-    assert handle(bounded, message(f"{scope.collection}:merge", IDLE)).compactions == 1  # of the rest
+    assert handle(bounded, message(f"{scope.collection}:compact", IDLE)).compactions == 1  # of the rest
     one, other = list(queue.sent)
     queue.sent.clear()
     write(60, 5)

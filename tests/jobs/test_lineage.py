@@ -38,7 +38,7 @@ from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.faulty import Crash, Fault, Faults, nth
 from tests.support.model import EVERYTHING, Model, as_pairs, canonical
-from tests.support.stores import KEEPING, Clock, made_faulty, new_collection, quick_folder, stores_at
+from tests.support.stores import WITH_RETENTION, Clock, with_faults, new_collection, quick_folder, stores_at
 
 TENANT, DATABASE = "default_tenant", "default_database"
 NAMES = [f"r{number}" for number in range(30)]
@@ -93,7 +93,7 @@ class Lineage(RuleBasedStateMachine):
         super().__init__()
         self.opened = ExitStack()
         self.clock = Clock()
-        self.stores = stores_at(self.opened.enter_context(quick_folder()), KEEPING, clock=self.clock)
+        self.stores = stores_at(self.opened.enter_context(quick_folder()), WITH_RETENTION, clock=self.clock)
         self.lines: list[Line] = []
         self.made = 0
 
@@ -120,7 +120,7 @@ class Lineage(RuleBasedStateMachine):
         if fault is None:
             return True, work(self.stores)
         try:
-            return True, work(made_faulty(self.stores, Faults(nth(*fault))))
+            return True, work(with_faults(self.stores, Faults(nth(*fault))))
         except (AfterglowError, Crash):
             return False, None
 
@@ -152,7 +152,7 @@ class Lineage(RuleBasedStateMachine):
     @precondition(lambda self: self.living())
     @rule(data=st.data(), quiet=st.booleans(), fault=faults)
     def index(self, data: st.DataObject, quiet: bool, fault: tuple[int, Fault] | None) -> None:
-        self.clock.skipped += KEEPING.gc_grace_seconds + 1
+        self.clock.skipped += WITH_RETENTION.gc_grace_seconds + 1
         identity = data.draw(st.sampled_from(self.living())).scope.collection
         self.attempt(lambda stores: index(stores, Replica.for_indexer(stores, identity), identity, idle=quiet), fault)
 
@@ -164,7 +164,7 @@ class Lineage(RuleBasedStateMachine):
         def work(stores: Stores) -> None:
             flush_log(stores, Replica.for_indexer(stores, identity), identity, up_to=None)
             if merges:
-                compact_segments(stores, identity, quiet=True)
+                compact_segments(stores, identity, idle=True)
 
         self.attempt(work, fault)
 
@@ -224,7 +224,7 @@ class Lineage(RuleBasedStateMachine):
 
     def asked(self, line: Line) -> list[int]:
         """The moments that can be asked for."""
-        since = self.clock.now() - KEEPING.retention_seconds + 1
+        since = self.clock.now() - WITH_RETENTION.retention_seconds + 1
         if line.dropped_at is not None and line.dropped_at < since:
             return []
         newest = max((position for position, each in line.moments.items() if each.at < since), default=None)

@@ -13,7 +13,7 @@ from afterglow.jobs import maintenance
 from afterglow.jobs.index_messages import IDLE, handle
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
-from tests.support.stores import Clock, Nudges, StillClock, new_collection, quick_folder, stores_at
+from tests.support.stores import Clock, RecordingQueue, ManualClock, new_collection, quick_folder, stores_at
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def always() -> bool:
 
 
 def sent(stores: Stores) -> list[tuple[str, str]]:
-    assert isinstance(stores.queue, Nudges)
+    assert isinstance(stores.queue, RecordingQueue)
     found, stores.queue.sent = stores.queue.sent, []
     return found
 
@@ -145,7 +145,7 @@ def test_scrubbing_stops_at_its_share_and_goes_on_with_the_next(stores: Stores) 
 
 
 def test_what_expired_is_nudged_until_it_is_deleted(folder: Path) -> None:
-    clock = StillClock()
+    clock = ManualClock()
     stores = stores_at(folder, clock=clock)
     scope = new_collection(stores, metadata={"afterglow:ttl_key": "until"})[0]
     metadatas = [{"until": int(clock.seconds) + 10}, {"until": int(clock.seconds) + 99}]

@@ -19,7 +19,7 @@ from afterglow.log import read
 from afterglow.log.batch import Batch, Op
 from tests.jobs.environment import Environment
 from tests.support.faulty import Crash, Fault, Faults, nth
-from tests.support.stores import made_faulty
+from tests.support.stores import with_faults
 
 
 def test_of_two_folds_of_one_checkpoint_one_wins(env: Environment) -> None:
@@ -41,7 +41,7 @@ def three_segments(env: Environment) -> tuple[Snapshot, Compaction]:
         env.write(*(f"{number}-{row}" for row in range(4)))
         flush(env.stores, env.replica().snapshot())
     view = env.replica().snapshot()
-    merge = next_compaction(view.manifest, env.stores.settings, quiet=True)
+    merge = next_compaction(view.manifest, env.stores.settings, idle=True)
     assert merge is not None
     assert len(merge.inputs) == 3
     return view, merge
@@ -95,7 +95,7 @@ def test_a_compaction_does_not_take_in_what_came_after_its_checkpoint(env: Envir
     Engine(env.stores).delete(env.scope, Selection(["3", "4"]))
     env.write("5", "new")
     view = env.replica().snapshot()
-    merge = next_compaction(view.manifest, env.stores.settings, quiet=True)
+    merge = next_compaction(view.manifest, env.stores.settings, idle=True)
     assert merge is not None
     made = compact(env.stores, view, merge)
     assert (made.records, made.flushed_seq) == (20, 1)
@@ -237,7 +237,7 @@ def test_a_drop_that_died_is_finished_by_the_janitor(env: Environment, what: str
             made = engine.create_collection("default_tenant", other, each, None, schema_of(env))
             scopes.append(Scope("default_tenant", other, made.id))
             engine.write(scopes[-1], Batch(Op.ADD, [f"{row}" for row in range(30)], np.ones((30, 3), np.float32)))
-        dying = Engine(made_faulty(env.stores, Faults(nth(number, fault))))
+        dying = Engine(with_faults(env.stores, Faults(nth(number, fault))))
         died = False
         try:
             if what == "collection":

@@ -18,7 +18,7 @@ from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.faulty import Crash, Fault, Faults, nth
-from tests.support.stores import KEEPING, SMALL, Clock, made_faulty, new_collection, quick_folder, stores_at
+from tests.support.stores import WITH_RETENTION, SMALL, Clock, with_faults, new_collection, quick_folder, stores_at
 
 TENANT, DATABASE = "default_tenant", "default_database"
 
@@ -65,7 +65,7 @@ class World:
 def world() -> Iterator[World]:
     with quick_folder() as folder:
         clock = Clock()
-        stores = stores_at(folder, KEEPING, clock)
+        stores = stores_at(folder, WITH_RETENTION, clock)
         scope, _ = new_collection(stores, "docs")
         yield World(stores, clock, scope)
         stores.table.close()
@@ -126,12 +126,12 @@ def test_the_newest_of_several_that_were_dropped(world: World) -> None:
 
 def test_what_cannot_be_restored(world: World) -> None:
     world.write("a")
-    with pytest.raises(InvalidArgument, match="say as of when"):
+    with pytest.raises(InvalidArgument, match="a point in time is required"):
         world.back("docs")
-    with pytest.raises(NotFound, match="nor one that was dropped"):
+    with pytest.raises(NotFound, match="nor a dropped one"):
         world.back("nothing")
     world.engine.delete_collection(TENANT, DATABASE, "docs")
-    world.clock.skipped += KEEPING.retention_seconds + 1
+    world.clock.skipped += WITH_RETENTION.retention_seconds + 1
     with pytest.raises(NotFound):
         world.back("docs")
     assert not list(restore.restorable(world.stores, world.place))
@@ -142,7 +142,7 @@ def test_what_a_reset_took_is_gone(world: World) -> None:
     world.engine.reset()
     with pytest.raises(NotFound):
         world.back("docs")
-    world.clock.skipped += KEEPING.gc_grace_seconds + 1
+    world.clock.skipped += WITH_RETENTION.gc_grace_seconds + 1
     purge.purge_dropped(world.stores)
     assert not list(world.stores.objects.list(""))
 
@@ -163,7 +163,7 @@ def test_a_replacement_happens_wholly_or_not_at_all(world: World, fault: Fault) 
     world.write("b")
     for number in range(60):
         faults = Faults(nth(number, fault))
-        stores = made_faulty(world.stores, faults)
+        stores = with_faults(world.stores, faults)
         source = restore.find(world.stores, world.place, "docs")
         try:
             restore.restore(stores, source, PointInTime(position=position), f"try-{number}", replace=True)

@@ -15,7 +15,7 @@ from afterglow.jobs.start import compact_all, start_engine
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import Settings, System
 from afterglow.storage.ports import Queue, Stores
-from tests.support.stores import SMALL, Nudges, quick_folder
+from tests.support.stores import SMALL, RecordingQueue, quick_folder
 
 SCOPE = ("default_tenant", "default_database")
 
@@ -31,7 +31,7 @@ class WithQueue:
     """A local deployment whose indexer runs elsewhere."""
 
     local: LocalDeployment
-    queue: Nudges = field(default_factory=Nudges)
+    queue: RecordingQueue = field(default_factory=RecordingQueue)
 
     def stores(self, settings: Settings, system: System, queue: Queue) -> Stores:
         return self.local.stores(settings, system, queue)

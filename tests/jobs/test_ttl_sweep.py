@@ -12,14 +12,14 @@ from afterglow.errors import Unavailable
 from afterglow.jobs import ttl_sweep
 from afterglow.jobs.indexer import index
 from tests.support.faulty import Crash, Fault, Faults, nth
-from tests.support.stores import StillClock, made_faulty, new_collection, quick_folder, stores_at
+from tests.support.stores import ManualClock, with_faults, new_collection, quick_folder, stores_at
 
 SIZE = 20
 
 
 def run_with(faults: Faults) -> None:
     with quick_folder() as folder:
-        clock = StillClock()
+        clock = ManualClock()
         stores = stores_at(folder, clock=clock)
         scope, made = new_collection(stores, metadata={"afterglow:ttl_key": "until"})
         ids = [f"{number}" for number in range(SIZE)]
@@ -28,7 +28,7 @@ def run_with(faults: Faults) -> None:
         Engine(stores).write(scope, Batch(Op.ADD, ids, vectors, metadatas=metadatas))
         index(stores, Replica.for_indexer(stores, made.id), made.id, idle=True)
         clock.seconds += 50
-        faulty = made_faulty(stores, faults)
+        faulty = with_faults(stores, faults)
         with contextlib.suppress(Crash, Unavailable):
             index(faulty, Replica.for_indexer(faulty, made.id), made.id, idle=True)
         assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == ids[1::2]

@@ -75,9 +75,9 @@ def test_what_is_sound_is_counted(stores: Stores, scope: Scope) -> None:
     empty, tested = found(stores)
     assert (empty.problems, empty.records) == ([], 0)
     assert tested.problems == []
-    assert (tested.records, tested.entries) == (25, 3)
-    assert tested.size > 0
-    assert str(tested.named) == "default_tenant/default_database/tested"
+    assert (tested.records, tested.log_entries) == (25, 3)
+    assert tested.byte_size > 0
+    assert str(tested.target) == "default_tenant/default_database/tested"
 
 
 def files(folder: Path, part: str) -> list[Path]:
@@ -128,8 +128,8 @@ def test_an_id_that_is_there_twice(stores: Stores) -> None:
     ]
     replaced(stores, scope, segments=(*segments[1], *segments[0]), records=18)
     told = problems(stores)
-    assert [f"{number!r} is there twice" in " ".join(told) for number in ("5", "7", "3")] == [True, True, False]
-    assert any("an insertion ordinal is there twice" in each for each in told)
+    assert [f"{number!r} is not unique" in " ".join(told) for number in ("5", "7", "3")] == [True, True, False]
+    assert any("an insertion sequence number is not unique" in each for each in told)
 
 
 def test_an_ordinal_that_is_still_to_come(stores: Stores, scope: Scope) -> None:
@@ -139,7 +139,7 @@ def test_an_ordinal_that_is_still_to_come(stores: Stores, scope: Scope) -> None:
 
 def test_a_manifest_that_the_state_contradicts(stores: Stores, scope: Scope) -> None:
     replaced(stores, scope, flushed_ops=7)
-    assert any("the state says" in each for each in problems(stores))
+    assert any("the state to entry" in each for each in problems(stores))
 
 
 def test_tombstones_that_are_fewer_than_claimed(stores: Stores, scope: Scope) -> None:
@@ -153,7 +153,7 @@ def test_tombstones_that_are_fewer_than_claimed(stores: Stores, scope: Scope) ->
     ]
     assert segments != list(manifest.segments)
     replaced(stores, scope, segments=tuple(segments), records=manifest.records - 1)
-    assert any("dead rows its manifest claims" in each for each in problems(stores))
+    assert any("deleted rows of its manifest" in each for each in problems(stores))
 
 
 def log(stores: Stores, scope: Scope) -> list[entries.Entry]:
@@ -171,7 +171,7 @@ def stub_entry(stores: Stores, scope: Scope) -> str:
     entry = log(stores, scope)[-2]
     value = entries.encode(entries.placeholder_for(entry))
     stores.table.put(keys.collection(scope.collection), entries.key(entry.seq), value)
-    return f"log entry {entry.seq} of collection {scope.collection} is a stub"
+    return f"log entry {entry.seq} of collection {scope.collection} is a placeholder"
 
 
 def spoil_entry(stores: Stores, scope: Scope) -> str:

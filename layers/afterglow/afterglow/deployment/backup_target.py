@@ -10,7 +10,7 @@ from afterglow.storage.ports import Objects
 _S3 = "s3://"
 
 
-def open_backup_target(where: str, settings: Settings, system: System, *, make: bool) -> tuple[Objects, str]:
+def open_backup_target(where: str, settings: Settings, system: System, *, create: bool) -> tuple[Objects, str]:
     """The objects of `where`, a directory or `s3://bucket/prefix`, and the prefix, which ends in a slash or is empty.
 
     A directory is made with `make`. Raises NotFound, InvalidArgument, StorageFull, Unavailable.
@@ -22,7 +22,7 @@ def open_backup_target(where: str, settings: Settings, system: System, *, make: 
         prefix = prefix.strip("/")
         return _bucket(bucket, settings, system), f"{prefix}/" if prefix else ""
     path = Path(where)
-    if not make and not path.is_dir():
+    if not create and not path.is_dir():
         raise NotFound(f"{where}: there is no such directory")
     return DirectoryObjects(path, system), ""
 
@@ -33,7 +33,7 @@ def _bucket(bucket: str, settings: Settings, system: System) -> Objects:
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         raise InvalidArgument(
-            f"{missing} is not installed, which a bucket needs: pip install 'afterglow[aws]'"
+            f"{missing} is not installed, which a bucket needs: pip install 'afterglow-db[aws]'"
         ) from None
 
     return open_bucket(bucket, settings, system)

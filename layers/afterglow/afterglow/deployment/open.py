@@ -23,7 +23,7 @@ def open_deployment(path: Path | None, settings: Settings, system: System) -> De
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         raise InvalidArgument(
-            f"{missing} is not installed, which an AWS account needs: pip install 'afterglow[aws]'"
+            f"{missing} is not installed, which an AWS account needs: pip install 'afterglow-db[aws]'"
         ) from None
 
     return open_aws(settings, system)

@@ -1,4 +1,4 @@
-"""Comparing what is stored with the checksums that a manifest names, a piece at a time."""
+"""Compares stored objects with the checksums in a manifest, one chunk at a time."""
 
 import xxhash
 
@@ -12,12 +12,12 @@ _CHUNK_BYTES = 8 * 1024 * 1024
 
 
 def checksum_problem(objects: Objects, file: FileRef) -> str | None:
-    """What is wrong with an object, as a manifest names it; None: nothing. Raises Unavailable."""
+    """The difference between an object and its reference in a manifest, None if there is none. Raises Unavailable."""
     digest, position = xxhash.xxh3_128(), 0
     try:
-        while position < file.size and (piece := objects.get(file.key, position, _CHUNK_BYTES)):
-            digest.update(piece)
-            position += len(piece)
+        while position < file.size and (chunk := objects.get(file.key, position, _CHUNK_BYTES)):
+            digest.update(chunk)
+            position += len(chunk)
     except ObjectNotFound:
         return MISSING
     return None if digest.hexdigest() == file.checksum else DAMAGED

@@ -1,9 +1,9 @@
-"""Making a new manifest the one in force.
+"""Commits a manifest: makes it the current checkpoint of its collection (optimistic concurrency, Kung & Robinson 1981).
 
-1. Write the manifest under a key of its own. *Crash after: an orphan.*
-2. Put the state on condition that it still names the manifest this one was made from. The loser of a race throws its
-   work away: what it wrote is true all the same, and collected when it is of no use. *Crash after: the new checkpoint
-   is in force.*
+1. Write the manifest under a new key. *Crash after: an orphan.*
+2. Update the state on condition that its manifest is still the one that the new manifest is based on. The loser of a
+   race discards its work: its manifest is a valid checkpoint all the same, and garbage collection removes it.
+   *Crash after: the new checkpoint is current.*
 """
 
 from dataclasses import replace
@@ -18,21 +18,21 @@ from afterglow.storage.ports import Stores
 
 
 class CommitConflict(Exception):
-    """Another indexer published first."""
+    """Another indexer committed first."""
 
 
 def commit_manifest(
-    stores: Stores, collection_id: UUID, base: str | None, manifest: Manifest, first: NextExpiry | None = None
+    stores: Stores, collection_id: UUID, base: str | None, manifest: Manifest, next_expiry: NextExpiry | None = None
 ) -> str:
-    """Put `manifest`, made from the one under key `base`, in force; its key. Raises LostRace, NotFound.
+    """Make `manifest` current in place of the one with key `base`; its key. Raises CommitConflict, NotFound.
 
-    `first` is when its first record expires, where that is not as it was.
+    `next_expiry` is the time of the first expiry in the manifest; None if the state's value is still right.
     """
     key = manifests.store(stores.objects, manifest, stores.system.nonce())
 
     def edit(present: Collection) -> Collection | None:
         if present.manifest_key == key:
-            return None  # an adapter put it twice, because the first answer was lost
+            return None  # the adapter repeated the write, because the first response was lost
         if present.manifest_key != base:
             raise CommitConflict
         return replace(
@@ -40,7 +40,7 @@ def commit_manifest(
             manifest_key=key,
             flushed_seq=manifest.flushed_seq,
             flushed_ops=manifest.flushed_ops,
-            next_expiry=ttl.expires(present, first),
+            next_expiry=ttl.expires(present, next_expiry),
         )
 
     collections.update(stores.table, collection_id, edit)

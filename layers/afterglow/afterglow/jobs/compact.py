@@ -1,14 +1,15 @@
-"""Compaction: merge segments into one.
+"""Compaction: rewrite segments as one segment.
 
-1. Take the rows of the segments to merge that live in the checkpoint: in insertion order, or after all rows of the
-   segment whose graph is extended, which keep their row numbers (its dead rows stay dead). What the log after the
-   checkpoint does to them does not count: whoever replays it must find what it was written on.
+1. Select the live rows of the input segments as of the checkpoint: in insertion order, or, when the graph of one
+   segment is extended, after all rows of that segment, which keep their row numbers (its deleted rows stay deleted).
+   Log entries after the checkpoint are ignored: replaying them on the new segment must have the same effect as on the
+   inputs.
 2. Write the new segment. *Crash after: orphans.*
-3. Publish a manifest that names it in place of its inputs (`jobs.commit`). Where folds published others meanwhile,
-   which add segments and let rows of the inputs die, the merge is carried over: onto the newest manifest, with those
-   rows dead in the new segment too. Where another merge took one of the inputs, the race is lost.
+3. Commit a manifest with the new segment in place of its inputs (`jobs.commit`). If flushes have committed manifests in
+   the meantime, which add segments and delete rows of the inputs, rebase onto the newest manifest: mark those rows as
+   deleted in the new segment too. If another compaction has consumed one of the inputs, the commit is a conflict.
 
-So folds need not wait for a merge, which may take minutes.
+So flushes do not wait for a compaction, which may take minutes.
 """
 
 from dataclasses import dataclass, replace
@@ -23,8 +24,7 @@ from afterglow.jobs.commit import CommitConflict, commit_manifest
 from afterglow.jobs.compaction_policy import Compaction
 from afterglow.jobs.flush import with_deletions
 from afterglow.segment import manifest as manifests
-from afterglow.segment import row_group as parts
-from afterglow.segment import writer
+from afterglow.segment import row_group, writer
 from afterglow.segment.hnsw import HnswBuild
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.reader import read_deletions
@@ -34,91 +34,97 @@ from afterglow.settings import Settings
 from afterglow.storage.ports import ObjectNotFound, Stores
 
 _ATTEMPTS = 20
-_PIECES = 8
-"""Vectors go into a graph in pieces of so many-th of the memory that there is."""
+_CHUNKS_IN_MEMORY = 8
+"""Vectors are inserted into a graph in chunks of this fraction of the memory for compaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergedInput:
-    """The rows of one input that went into the new segment, and their row numbers there."""
+    """The rows of one input that are in the new segment, and their row numbers there; both int64 of the same length."""
 
     input: SegmentInfo
     rows: NDArray[np.int64]
     new_rows: NDArray[np.int64]
 
 
-def compact(stores: Stores, view: Snapshot, merge: Compaction) -> Manifest:
-    """Carry out a merge planned on the view's manifest; the new manifest.
+def compact(stores: Stores, snapshot: Snapshot, compaction: Compaction) -> Manifest:
+    """Run a compaction planned on the manifest of the snapshot; the new manifest.
 
-    Raises LostRace, NotFound, StorageFull, Unavailable.
+    Raises CommitConflict, NotFound, StorageFull, Unavailable.
     """
-    part_of = {info.id: live.rows for info, live in zip(view.manifest.segments, view.row_groups, strict=False)}
-    rest = [each for each in merge.inputs if each != merge.base]
-    chosen = []
-    for info in rest:
-        dead = read_deletions(stores.objects, info)
-        chosen.append(RowSubset(part_of[info.id], np.arange(info.rows) if dead is None else np.flatnonzero(~dead)))
-    order = parts.insertion_order(chosen)
-    graph = _graph_plan(stores.settings, view) if merge.graph else None
-    if merge.base is not None and graph is not None:
-        rest.insert(0, merge.base)
-        chosen.insert(0, RowSubset(part_of[merge.base.id], np.arange(merge.base.rows)))
-        order = np.concatenate([np.arange(merge.base.rows), order + merge.base.rows])
-        graph = replace(graph, extend_from=stores.objects.local_path(merge.base.files[GRAPH].key))
+    row_groups = {
+        info.id: group.rows for info, group in zip(snapshot.manifest.segments, snapshot.row_groups, strict=False)
+    }
+    inputs = [segment for segment in compaction.inputs if segment != compaction.base]
+    subsets = []
+    for info in inputs:
+        deleted = read_deletions(stores.objects, info)
+        subsets.append(
+            RowSubset(row_groups[info.id], np.arange(info.rows) if deleted is None else np.flatnonzero(~deleted))
+        )
+    order = row_group.insertion_order(subsets)
+    graph = _graph_plan(stores.settings, snapshot) if compaction.graph else None
+    if compaction.base is not None and graph is not None:
+        inputs.insert(0, compaction.base)
+        subsets.insert(0, RowSubset(row_groups[compaction.base.id], np.arange(compaction.base.rows)))
+        order = np.concatenate([np.arange(compaction.base.rows), order + compaction.base.rows])
+        graph = replace(graph, extend_from=stores.objects.local_path(compaction.base.files[GRAPH].key))
     written = None
     if len(order):
-        prefix = manifests.segments_prefix(view.collection.id)
-        written = writer.write_segment(stores, prefix, chosen, order, graph)
-    return _commit(stores, view, written, _taken(rest, chosen, order))
+        prefix = manifests.segments_prefix(snapshot.collection.id)
+        written = writer.write_segment(stores, prefix, subsets, order, graph)
+    return _commit(stores, snapshot, written, _merged_inputs(inputs, subsets, order))
 
 
-def _graph_plan(settings: Settings, view: Snapshot) -> HnswBuild:
+def _graph_plan(settings: Settings, snapshot: Snapshot) -> HnswBuild:
     return HnswBuild(
-        graph_parameters(view.collection), settings.compaction_threads, settings.compaction_memory_bytes // _PIECES
+        graph_parameters(snapshot.collection),
+        settings.compaction_threads,
+        settings.compaction_memory_bytes // _CHUNKS_IN_MEMORY,
     )
 
 
-def _taken(inputs: list[SegmentInfo], chosen: list[RowSubset], order: NDArray[np.int64]) -> list[MergedInput]:
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order))
-    ends = np.cumsum([len(each.rows) for each in chosen])
+def _merged_inputs(inputs: list[SegmentInfo], subsets: list[RowSubset], order: NDArray[np.int64]) -> list[MergedInput]:
+    new_rows = np.empty_like(order)
+    new_rows[order] = np.arange(len(order))
+    ends = np.cumsum([len(subset.rows) for subset in subsets])
     return [
-        MergedInput(info, each.rows, places[end - len(each.rows) : end])
-        for info, each, end in zip(inputs, chosen, ends.tolist(), strict=True)
+        MergedInput(info, subset.rows, new_rows[end - len(subset.rows) : end])
+        for info, subset, end in zip(inputs, subsets, ends.tolist(), strict=True)
     ]
 
 
-def _commit(stores: Stores, view: Snapshot, written: SegmentInfo | None, taken: list[MergedInput]) -> Manifest:
-    """Put the merge in force on whatever manifest is by now."""
-    key, present = view.collection.manifest_key, view.manifest
+def _commit(stores: Stores, snapshot: Snapshot, written: SegmentInfo | None, inputs: list[MergedInput]) -> Manifest:
+    """Commit the compaction on top of the current manifest."""
+    key, current = snapshot.collection.manifest_key, snapshot.manifest
     for _ in range(_ATTEMPTS):
         try:
-            new = _rebase(stores, replace(present, collection=view.collection.id), written, taken)
-            commit_manifest(stores, view.collection.id, key, new)
+            new = _rebase(stores, replace(current, collection=snapshot.collection.id), written, inputs)
+            commit_manifest(stores, snapshot.collection.id, key, new)
         except (CommitConflict, ObjectNotFound):
-            state = collections.require(stores.table, view.collection.id)
+            state = collections.require(stores.table, snapshot.collection.id)
             if state.manifest_key is None or state.manifest_key == key:
                 raise
             key = state.manifest_key
-            present = manifests.load(stores.objects, key)
+            current = manifests.load(stores.objects, key)
         else:
             return new
     raise CommitConflict
 
 
-def _rebase(stores: Stores, present: Manifest, written: SegmentInfo | None, taken: list[MergedInput]) -> Manifest:
-    """`present` with the new segment in place of its inputs. Raises LostRace where one of them is gone."""
-    found = {each.id: each for each in present.segments}
-    if any(each.input.id not in found for each in taken):
+def _rebase(stores: Stores, current: Manifest, written: SegmentInfo | None, inputs: list[MergedInput]) -> Manifest:
+    """`current` with the new segment in place of its inputs. Raises CommitConflict if one of them is gone."""
+    segments = {segment.id: segment for segment in current.segments}
+    if any(merged.input.id not in segments for merged in inputs):
         raise CommitConflict
-    merged: list[SegmentInfo] = []
+    output: list[SegmentInfo] = []
     if written is not None:
-        dead = np.zeros(written.rows, dtype=np.bool_)
-        for each in taken:
-            mask = read_deletions(stores.objects, found[each.input.id])
+        deleted = np.zeros(written.rows, dtype=np.bool_)
+        for merged in inputs:
+            mask = read_deletions(stores.objects, segments[merged.input.id])
             if mask is not None:
-                dead[each.new_rows[mask[each.rows]]] = True
-        merged = with_deletions(stores, manifests.segments_prefix(present.collection), written, dead)
-    inputs = {each.input.id for each in taken}
-    kept = [each for each in present.segments if each.id not in inputs]
-    return replace(present, number=present.number + 1, segments=(*kept, *merged))
+                deleted[merged.new_rows[mask[merged.rows]]] = True
+        output = with_deletions(stores, manifests.segments_prefix(current.collection), written, deleted)
+    removed = {merged.input.id for merged in inputs}
+    others = [segment for segment in current.segments if segment.id not in removed]
+    return replace(current, number=current.number + 1, segments=(*others, *output))

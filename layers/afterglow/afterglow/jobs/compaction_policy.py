@@ -1,17 +1,17 @@
-"""Which segments to merge next: pure decisions over a manifest.
+"""The compaction policy: which segments to compact next, a pure function of the manifest.
 
-Folds leave small segments without graphs, searched exactly. They are merged when together they are worth a graph, and
-where possible by *extending* the graph of the largest segment, whose rows are then not inserted again: every row is
-inserted about once, and copied about log(n) times, because a large segment is extended only when what joins it is at
-least a quarter of its rows. A segment that lost a quarter of its rows is written anew without them, which gives the
-space back. In quiet times several graphs become one, if that is not too large: one graph is searched faster than
-several.
+Flushes leave small segments without graphs, which are searched exactly. They are compacted when together they are worth
+a graph, and if possible by *extending* the graph of the largest segment, whose rows are then not inserted again. So
+every row is inserted about once and copied about log(n) times, because a large segment is extended only when the rows
+added to it are at least a quarter of its own. A segment that lost a quarter of its rows is rebuilt without them, which
+reclaims their space. While the collection is idle, several graphs become one if it is not too large, because one graph
+is searched faster than several.
 
-Memory and time bound what may become one segment: `compaction_memory_bytes` holds its graph and its columns, and where a merge must
-end in a given time, as in a Lambda function, `max_segment_vector_bytes` are its vectors. A larger collection grows by segments of
-that size, which are left alone until a quarter of their rows is dead. A bulk load that is folded faster than it can be
-merged comes to several such segments (`wholes`), each built at once of what was folded, by as many indexers as there
-are.
+Memory and time limit the size of a segment: `compaction_memory_bytes` must hold its graph and its columns, and where a
+compaction must end within a given time, as in a Lambda function, `max_segment_vector_bytes` limits its vectors. A
+larger collection grows by segments of that size, which are left alone until a quarter of their rows is deleted. A bulk
+load that is flushed faster than it can be compacted is split into several such segments (`independent_compactions`),
+each built directly from flushed segments, by as many indexers as there are.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,91 +21,105 @@ from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.writer import POSTINGS, ROWS
 from afterglow.settings import Settings
 
-_LINKS = 400
-"""Bytes of a row in a graph besides its vector, which takes 2 or 4 a component: with what is kept in reserve."""
-_COLUMNS = 3
-_LISTS = 4
-"""How many times the bytes of columns, and of inverted lists, a merge holds in memory."""
-_JOIN = 0.25
-_DEAD = 0.25
-_WHOLE = 0.75
-_QUIET_ROWS = 500_000
-_MOST_SMALL = 16
-_MOST_SMALL_QUIET = 4
+_LINK_BYTES = 400
+"""Bytes per row of a graph besides its vector (2 or 4 bytes per component), spare capacity included."""
+_COLUMN_COPIES = 3
+_POSTING_COPIES = 4
+"""How many times a compaction holds the bytes of columns, and of posting lists, in memory."""
+_MIN_EXTENSION = 0.25
+"""A graph is extended by at least this share of its rows."""
+_MAX_DELETED = 0.25
+"""A segment with a larger share of deleted rows is rebuilt."""
+_INDEPENDENT_FILL = 0.75
+"""An independent compaction has at least this share of the largest segment size."""
+_MAX_SINGLE_GRAPH_ROWS = 500_000
+_MAX_UNINDEXED_SEGMENTS = 16
+_MAX_UNINDEXED_SEGMENTS_IDLE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """Segments to become one. `base` is the one whose graph is extended; without it all live rows are inserted."""
+    """Segments to rewrite as one, with a graph or without.
+
+    `base` is the input whose graph is extended; without a base all live rows are inserted.
+    """
 
     inputs: tuple[SegmentInfo, ...]
     base: SegmentInfo | None
     graph: bool
 
 
-def next_compaction(manifest: Manifest, settings: Settings, *, quiet: bool, eager: bool = False) -> Compaction | None:
-    """The next merge, or None when the segments are as they should be.
+def next_compaction(manifest: Manifest, settings: Settings, *, idle: bool, eager: bool = False) -> Compaction | None:
+    """The next compaction, None if there is nothing to compact. `idle`: the collection is not being written.
 
-    `eager`: no fold waits for a merge, so what is worth a graph gets it also while much is written.
+    `eager`: flushes do not wait for compactions, so whatever is worth a graph gets one even under a heavy write load.
     """
-    flat = sum(each.rows for each in manifest.segments if not each.has_graph)
-    whole = independent_compactions(manifest, settings) if flat > _most_rows(manifest, settings) else []
-    return whole[0] if whole else _plan(manifest, manifest.segments, settings, quiet=quiet, eager=eager)
+    unindexed = sum(segment.rows for segment in manifest.segments if not segment.has_graph)
+    independent = independent_compactions(manifest, settings) if unindexed > _max_rows(manifest, settings) else []
+    return independent[0] if independent else _plan(manifest, manifest.segments, settings, idle=idle, eager=eager)
 
 
 def independent_compactions(manifest: Manifest, settings: Settings) -> list[Compaction]:
-    """Merges of a bulk load: each run of folds that together come close to what may become one segment.
+    """Compactions of a bulk load: each run of flushed segments whose total size comes close to the maximum.
 
-    They have no input in common and may be carried out side by side. A run depends on no segment after it, and those
-    before it are whole runs themselves: so which they are does not change when folds follow, when one of them is done,
-    or when the rest is merged. The name of the first input tells one from the others.
+    They have no input in common and may run concurrently. A run depends on no segment after it, and the segments before
+    it form complete runs themselves: so the set stays the same when more flushes follow, when one of them is done, or
+    when the remaining segments are compacted. The id of its first input identifies a compaction.
     """
-    most = _most_rows(manifest, settings)
-    found: list[Compaction] = []
+    max_rows = _max_rows(manifest, settings)
+    compactions: list[Compaction] = []
     run: list[SegmentInfo] = []
     rows = 0
-    for each in manifest.segments:
-        if each.has_graph:
+    for segment in manifest.segments:
+        if segment.has_graph:
             continue
-        if run and rows + each.rows > most:
+        if run and rows + segment.rows > max_rows:
             break
-        run.append(each)
-        rows += each.rows
-        if rows >= max(most * _WHOLE, settings.hnsw_min_rows):
-            found.append(_rebuild(run, settings))
+        run.append(segment)
+        rows += segment.rows
+        if rows >= max(max_rows * _INDEPENDENT_FILL, settings.hnsw_min_rows):
+            compactions.append(_rebuild(run, settings))
             run, rows = [], 0
-    return found
+    return compactions
 
 
-def next_remaining(manifest: Manifest, settings: Settings, *, quiet: bool, eager: bool = False) -> Compaction | None:
-    """The next merge besides `wholes`, which leaves what is of one of them alone."""
-    taken = {each.id for merge in independent_compactions(manifest, settings) for each in merge.inputs}
-    segments = [each for each in manifest.segments if each.id not in taken]
-    return _plan(manifest, segments, settings, quiet=quiet, eager=eager)
+def next_remaining(manifest: Manifest, settings: Settings, *, idle: bool, eager: bool = False) -> Compaction | None:
+    """The next compaction of the segments that belong to no independent compaction."""
+    claimed = {
+        segment.id for compaction in independent_compactions(manifest, settings) for segment in compaction.inputs
+    }
+    segments = [segment for segment in manifest.segments if segment.id not in claimed]
+    return _plan(manifest, segments, settings, idle=idle, eager=eager)
 
 
 def _plan(
-    manifest: Manifest, segments: Sequence[SegmentInfo], settings: Settings, *, quiet: bool, eager: bool
+    manifest: Manifest, segments: Sequence[SegmentInfo], settings: Settings, *, idle: bool, eager: bool
 ) -> Compaction | None:
-    ascending = sorted(segments, key=lambda each: each.live_rows)
-    most = _most_rows(manifest, settings)
-    decayed = [each for each in ascending if each.deleted_rows > _DEAD * each.rows]
-    if decayed:
-        return _merge(_that_fit(most, decayed), settings)
-    small = [each for each in ascending if not each.has_graph]
-    small_rows = sum(each.live_rows for each in small)
-    enough = settings.hnsw_min_rows if quiet or eager else max(settings.flush_ops, settings.hnsw_min_rows)
-    if small_rows >= max(enough, 1) or len(small) > (_MOST_SMALL_QUIET if quiet else _MOST_SMALL):
-        return _merge(_that_fit(most, _extendable(ascending, small)), settings)
-    graphs = [each for each in segments if each.has_graph]
-    if quiet and len(graphs) > 1 and sum(each.live_rows for each in segments) <= min(_QUIET_ROWS, most):
-        return _merge(segments, settings)
+    ascending = sorted(segments, key=lambda segment: segment.live_rows)
+    max_rows = _max_rows(manifest, settings)
+    sparse = [segment for segment in ascending if segment.deleted_rows > _MAX_DELETED * segment.rows]
+    if sparse:
+        return _compaction(_that_fit(max_rows, sparse), settings)
+    unindexed = [segment for segment in ascending if not segment.has_graph]
+    unindexed_rows = sum(segment.live_rows for segment in unindexed)
+    enough = settings.hnsw_min_rows if idle or eager else max(settings.flush_ops, settings.hnsw_min_rows)
+    if unindexed_rows >= max(enough, 1) or len(unindexed) > (
+        _MAX_UNINDEXED_SEGMENTS_IDLE if idle else _MAX_UNINDEXED_SEGMENTS
+    ):
+        return _compaction(_that_fit(max_rows, _extendable(ascending, unindexed)), settings)
+    graphs = [segment for segment in segments if segment.has_graph]
+    if (
+        idle
+        and len(graphs) > 1
+        and sum(segment.live_rows for segment in segments) <= min(_MAX_SINGLE_GRAPH_ROWS, max_rows)
+    ):
+        return _compaction(segments, settings)
     return None
 
 
-def _most_rows(manifest: Manifest, settings: Settings) -> int:
-    """How many rows may become one segment; always enough that what is merged gets a graph."""
-    dimension, rows = manifest.dimension, sum(each.rows for each in manifest.segments)
+def _max_rows(manifest: Manifest, settings: Settings) -> int:
+    """The maximum number of rows of one segment; always enough for a graph."""
+    dimension, rows = manifest.dimension, sum(segment.rows for segment in manifest.segments)
     if dimension is None or not rows:
         return rows
     by_memory = settings.compaction_memory_bytes // _row_bytes(manifest.segments, dimension, rows)
@@ -114,40 +128,45 @@ def _most_rows(manifest: Manifest, settings: Settings) -> int:
 
 
 def _row_bytes(segments: Iterable[SegmentInfo], dimension: int, rows: int) -> int:
-    """Memory that a merge needs for a row, estimated from the files of those to be merged."""
-    files = [each.files for each in segments]
-    held = sum(_COLUMNS * each[ROWS].size + (_LISTS * each[POSTINGS].size if POSTINGS in each else 0) for each in files)
-    return 4 * dimension + _LINKS + held // rows
+    """Memory in bytes that a compaction needs per row, estimated from the files of the segments."""
+    files = [segment.files for segment in segments]
+    in_memory = sum(
+        _COLUMN_COPIES * roles[ROWS].size + (_POSTING_COPIES * roles[POSTINGS].size if POSTINGS in roles else 0)
+        for roles in files
+    )
+    return 4 * dimension + _LINK_BYTES + in_memory // rows
 
 
-def _that_fit(most: int, wanted: Iterable[SegmentInfo]) -> tuple[SegmentInfo, ...]:
-    """The first of `wanted`, and each after it that fits: together they have at most `most` live rows."""
-    chosen: list[SegmentInfo] = []
+def _that_fit(max_rows: int, segments: Iterable[SegmentInfo]) -> tuple[SegmentInfo, ...]:
+    """The first segment, and each later one that fits: at most `max_rows` live rows together, or the first alone."""
+    selected: list[SegmentInfo] = []
     rows = 0
-    for each in wanted:
-        if not chosen or rows + each.live_rows <= most:
-            chosen.append(each)
-            rows += each.live_rows
-    return tuple(chosen)
+    for segment in segments:
+        if not selected or rows + segment.live_rows <= max_rows:
+            selected.append(segment)
+            rows += segment.live_rows
+    return tuple(selected)
 
 
-def _extendable(ascending: list[SegmentInfo], small: list[SegmentInfo]) -> list[SegmentInfo]:
-    """The small segments, and every graph segment that is not much larger than all that joins it."""
-    # The largest first: where not all fit, what is merged is certainly worth a graph.
-    inputs, rows = small[::-1], sum(each.live_rows for each in small)
-    for each in ascending:
-        if each.has_graph and each.live_rows * _JOIN <= rows:
-            inputs.append(each)
-            rows += each.live_rows
+def _extendable(ascending: list[SegmentInfo], unindexed: list[SegmentInfo]) -> list[SegmentInfo]:
+    """The unindexed segments, and every segment with a graph that is not much larger than the rows added to it."""
+    # The largest first: even if not all fit, the result is worth a graph.
+    inputs, rows = unindexed[::-1], sum(segment.live_rows for segment in unindexed)
+    for segment in ascending:
+        if segment.has_graph and segment.live_rows * _MIN_EXTENSION <= rows:
+            inputs.append(segment)
+            rows += segment.live_rows
     return inputs
 
 
 def _rebuild(inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction:
-    return Compaction(tuple(inputs), None, sum(each.live_rows for each in inputs) >= settings.hnsw_min_rows)
+    return Compaction(tuple(inputs), None, sum(segment.live_rows for segment in inputs) >= settings.hnsw_min_rows)
 
 
-def _merge(inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction:
-    rows = sum(each.live_rows for each in inputs)
-    sound = [each for each in inputs if each.has_graph and each.deleted_rows <= _DEAD * each.rows]
-    base = max(sound, key=lambda each: each.live_rows, default=None)
+def _compaction(inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction:
+    rows = sum(segment.live_rows for segment in inputs)
+    extendable = [
+        segment for segment in inputs if segment.has_graph and segment.deleted_rows <= _MAX_DELETED * segment.rows
+    ]
+    base = max(extendable, key=lambda segment: segment.live_rows, default=None)
     return Compaction(tuple(inputs), base if rows >= settings.hnsw_min_rows else None, rows >= settings.hnsw_min_rows)

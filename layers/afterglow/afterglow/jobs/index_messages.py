@@ -1,19 +1,21 @@
-"""What a message of the queue asks for, about the collection that it names, in the time that there is.
+"""Handles a message of the indexer's queue: flush or compact the collection that it names, in the time available.
 
-A message has a group, within which messages come one after another, and a reason. There are several groups for each
-collection, so that folds, which are short and hold the log's tail small, need not wait for merges, which are not:
+A message has a group, within which messages are delivered in order, and a reason. Each collection has several groups,
+so that flushes, which are short and keep the unflushed log small, do not wait for compactions, which are not:
 
-* ``<collection>`` with the number of a log entry: **fold** up to there, and on while much waits; with `quiet`: fold to
-  the end, and replace what was folded by stubs. Where segments are then to be merged, the other group is told.
-* ``<collection>:merge``: **merge** segments until none is left to merge, but for those merges of a bulk load that need
-  not wait for each other (`plan.wholes`). For each of these there is a group:
-* ``<collection>:merge:<segment>``: carry out the merge whose first input that is, and then have what is left looked at.
+* ``<collection>`` with the number of a log entry: **flush** up to that entry, and further while there is a backlog;
+  with `idle`: flush to the end, and replace flushed entries by placeholders. If segments must be compacted then, send a
+  message to the other group.
+* ``<collection>:compact``: **compact** segments until there is nothing left, except for the independent compactions of
+  a bulk load (`compaction_policy.independent_compactions`). Each of these has a group of its own:
+* ``<collection>:compact:<segment>``: run the compaction whose first input is that segment, and send a message to
+  compact the remaining segments.
 
-1. Look at what there is to do. A collection that is gone, an entry that is folded already: done.
+1. Check what there is to do. The collection is gone, or the entry is flushed already: done.
 2. Do it (`jobs.indexer`) as far as time allows. *Killed meanwhile: the queue delivers the message again.*
-3. Where time was short, or a merge is to follow, send a message for that. *Killed before: the same message again.*
+3. If time was short, or a compaction must follow, send a message for that. *Killed before: the same message again.*
 
-Messages are pointers: one that comes twice, late, or not at all changes nothing but the time at which work is done.
+Messages are hints: one that is duplicated, late or lost changes only when work is done, not what.
 """
 
 from uuid import UUID
@@ -25,18 +27,18 @@ from afterglow.errors import InvalidArgument
 from afterglow.jobs.indexer import IndexReport, TimeBudget, compact_segments, flush_log, no_time_limit, run_compaction
 from afterglow.storage.ports import Stores
 
-IDLE = "quiet"
-"""A reason that begins with this is about a collection that nobody writes to just now."""
-_COMPACT = ":merge"
+IDLE = "idle"
+"""Prefix of the reason for a collection that is not being written."""
+_COMPACT = ":compact"
 
 
 def handle(stores: Stores, body: str, may_take: TimeBudget = no_time_limit) -> IndexReport:
-    """Do what a message asks for. Raises InvalidArgument, Corrupt, Unavailable, StorageFull: to be delivered again."""
-    group, reason = _parsed(body)
-    quiet = reason.startswith(IDLE)
-    # A word more: a message that says the same again within minutes would be taken for a copy of the first.
+    """Handle one message. After InvalidArgument, Corrupt, Unavailable or StorageFull it must be delivered again."""
+    group, reason = _parse(body)
+    idle = reason.startswith(IDLE)
+    # The nonce makes the message unique: within minutes the queue would drop an equal one as a duplicate.
     again = f"{reason.partition(' ')[0]} {stores.system.nonce()}"
-    name, merge, first = group.partition(_COMPACT)
+    name, separator, first = group.partition(_COMPACT)
     collection_id = _collection(name, body)
     if first:
         report = run_compaction(stores, collection_id, first.removeprefix(":"), may_take=may_take)
@@ -45,15 +47,15 @@ def handle(stores: Stores, body: str, may_take: TimeBudget = no_time_limit) -> I
         elif report.compactions:
             stores.queue.send(f"{name}{_COMPACT}", again)
         return report
-    if merge:
-        report = compact_segments(stores, collection_id, quiet=quiet, may_take=may_take)
-        for each in report.independent_compactions:
-            stores.queue.send(f"{group}:{each}", again)
+    if separator:
+        report = compact_segments(stores, collection_id, idle=idle, may_take=may_take)
+        for segment in report.independent_compactions:
+            stores.queue.send(f"{group}:{segment}", again)
         if report.is_unfinished:
             stores.queue.send(group, again)
         return report
     replica = Replica.for_indexer(stores, collection_id)
-    report = flush_log(stores, replica, collection_id, up_to=_entry(reason, quiet=quiet), may_take=may_take)
+    report = flush_log(stores, replica, collection_id, up_to=_entry(reason, idle=idle), may_take=may_take)
     if report.is_unfinished:
         stores.queue.send(group, again)
     if report.needs_compaction:
@@ -61,7 +63,7 @@ def handle(stores: Stores, body: str, may_take: TimeBudget = no_time_limit) -> I
     return report
 
 
-def _parsed(body: str) -> tuple[str, str]:
+def _parse(body: str) -> tuple[str, str]:
     try:
         message = orjson.loads(body)
         group, reason = message["group"], message["body"]
@@ -79,9 +81,9 @@ def _collection(name: str, body: str) -> UUID:
         raise InvalidArgument(f"not a message of this queue: {body[:200]!r}") from None
 
 
-def _entry(reason: str, *, quiet: bool) -> int | None:
-    """The log entry up to which to fold, None for all."""
+def _entry(reason: str, *, idle: bool) -> int | None:
+    """The number of the log entry up to which to flush, None for all."""
     word = reason.partition(" ")[0]
-    if quiet:
+    if idle:
         return None
     return int(word) if word.isdigit() else 1

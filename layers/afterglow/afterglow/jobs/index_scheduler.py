@@ -1,9 +1,9 @@
 """Background indexing on one machine: a thread decides what to index and when, a child process does it.
 
-A collection is indexed at once when its unflushed log has reached `flush_ops` operations or `flush_bytes`, and otherwise
-after `flush_idle_seconds` without a write. The child (`jobs.index_worker`) is a process of its own because a busy Python
-thread slows the building of a graph, and a build slows requests. The scheduler holds no data: the next start finds and
-resumes whatever a crash interrupts.
+A collection is indexed at once when its unflushed log has reached `flush_ops` operations or `flush_bytes`, and
+otherwise after `flush_idle_seconds` without a write. The child (`jobs.index_worker`) is a process of its own because a
+busy Python thread slows the building of a graph, and a build slows requests. The scheduler holds no data: the next
+start finds and resumes whatever a crash interrupts.
 """
 
 import logging

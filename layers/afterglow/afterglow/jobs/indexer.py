@@ -1,11 +1,11 @@
-"""Bringing one checkpoint up to date: fold, merge until nothing is left to merge, delete what expired, tidy.
+"""The indexer brings one checkpoint up to date: flush, compact until nothing is left, delete expired records, clean up.
 
-`index` does all of it, one after the other, as the indexer of one machine does. `fold_tail` and `merge_segments` are
-its halves, for indexers that do them side by side: a merge may take minutes, and no fold should have to wait for it.
+`index` does all of it in sequence, as the indexer of one machine does. `flush_log` and `compact_segments` are its two
+halves, for indexers that run concurrently: a compaction may take minutes, and no flush should have to wait for it.
 
-Where time is short, as in a Lambda function, `may_take` is asked before each step whether there is time for it; where
-there is not, the run ends between two steps with `is_unfinished`, and whoever called goes on in a later one. A run that
-is killed instead leaves what a crash leaves: see `jobs.flush` and `jobs.compact`.
+Where time is limited, as in a Lambda function, `may_take` decides before each step whether there is time for it; if
+not, the run ends between two steps with `is_unfinished`, and the caller continues in a later run. A run that is killed
+instead leaves what a crash leaves: see `jobs.flush` and `jobs.compact`.
 """
 
 import logging
@@ -29,22 +29,23 @@ from afterglow.storage.ports import Stores
 _log = logging.getLogger(__name__)
 
 TimeBudget = Callable[[float], bool]
-"""Whether a step may begin that is expected to take so many seconds."""
+"""Whether a step may start that is expected to take this many seconds."""
 
 _FLOATS_PER_SECOND = 600_000
-"""Components of vectors that a thread inserts into a graph in a second: 1,500 rows of 384; a slow core."""
+"""Vector components per second that a thread of a slow core inserts into a graph: 1,500 rows of 384."""
 _BYTES_PER_SECOND = 20_000_000
-"""At which a step reads its inputs and writes its outputs, with all that is done to them."""
+"""Throughput of a step that reads its inputs, processes them and writes its outputs."""
 _MAX_FLUSH_CONFLICTS = 5
-_SMALL = 1 / 16
+_SMALL_BACKLOG = 1 / 16
 
 
 @dataclass(slots=True)
 class IndexReport:
-    """What one run did; `unfolded_ops` arrived meanwhile, or are left where time was short (`is_unfinished`).
+    """The result of one run.
 
-    `is_mergeable`: there are segments to merge, which this run left to another. `wholes`: the names of the first inputs
-    of merges that others may carry out beside this run's.
+    `unflushed_ops` arrived during the run, or remain because time was short (`is_unfinished`). `needs_compaction`: this
+    run left segments for another to compact. `independent_compactions`: the ids of the first inputs of compactions that
+    others may run concurrently.
     """
 
     collection: UUID
@@ -59,175 +60,183 @@ class IndexReport:
 
 
 def no_time_limit(seconds: float) -> bool:
-    """There is time for everything."""
+    """A budget without a limit."""
     del seconds
     return True
 
 
 def index(stores: Stores, replica: Replica, collection_id: UUID, *, idle: bool) -> IndexReport:
-    """Fold and merge one collection. `quiet`: nobody is writing to it, so merge further and give space back at once.
+    """Flush and compact one collection. `idle`: it is not being written, so compact further and reclaim space now.
 
-    Where much waits, folding goes on before anything is merged: it is ten times as fast, and the merge that follows
-    inserts each row once, where merges in between would insert many again, and leave a copy of all for the past.
+    With a large backlog, flushes continue before any compaction: a flush is ten times as fast, and the compaction after
+    it inserts each row once, where compactions in between would insert many rows again, and leave a copy of all of them
+    for time travel.
 
-    A lost race against another indexer ends the run: the other one does the work. Raises Corrupt, Unavailable,
-    StorageFull.
+    A conflict with another indexer ends the run: the other one does the work. Raises Corrupt, Unavailable, StorageFull.
     """
     settings, report = stores.settings, IndexReport(collection_id)
     first = True
     try:
         while True:
-            view = replica.snapshot()
-            is_due = idle or first or _unflushed(view) >= settings.flush_ops
-            if view.applied_seq > view.manifest.flushed_seq and is_due:
-                flush(stores, view)
-                report.flushed_ops, first = report.flushed_ops + _unflushed(view), False
-                view = replica.snapshot()
-            merge = next_compaction(view.manifest, settings, quiet=idle)
-            if merge is not None and _has_large_backlog(stores, view):
+            snapshot = replica.snapshot()
+            is_due = idle or first or _unflushed(snapshot) >= settings.flush_ops
+            if snapshot.applied_seq > snapshot.manifest.flushed_seq and is_due:
+                flush(stores, snapshot)
+                report.flushed_ops, first = report.flushed_ops + _unflushed(snapshot), False
+                snapshot = replica.snapshot()
+            compaction = next_compaction(snapshot.manifest, settings, idle=idle)
+            if compaction is not None and _has_large_backlog(stores, snapshot):
                 continue
-            if merge is not None:
-                compact(stores, view, merge)
+            if compaction is not None:
+                compact(stores, snapshot, compaction)
                 report.compactions += 1
                 report.collected += gc.collect_garbage(stores, collection_id)
-            elif not is_due or view.applied_seq == view.manifest.flushed_seq:
-                reclaimed = ttl_sweep.delete_expired(stores, replica, view)
-                report.expired += reclaimed
-                if not reclaimed:
+            elif not is_due or snapshot.applied_seq == snapshot.manifest.flushed_seq:
+                expired = ttl_sweep.delete_expired(stores, replica, snapshot)
+                report.expired += expired
+                if not expired:
                     break
     except CommitConflict:
         _log.info("another indexer works on collection %s", collection_id)
         return report
     except NotFound:
         return report
-    report.unflushed_ops = _unflushed(view)
-    return _clean_up(stores, view, report, trimmed=idle)
+    report.unflushed_ops = _unflushed(snapshot)
+    return _clean_up(stores, snapshot, report, trimmed=idle)
 
 
 def flush_log(
     stores: Stores, replica: Replica, collection_id: UUID, *, up_to: int | None, may_take: TimeBudget = no_time_limit
 ) -> IndexReport:
-    """Fold the log up to entry `up_to`, and on as long as much waits after it; None: to its end, as in quiet.
+    """Flush the log up to entry `up_to`, and further while there is a backlog; None: to its end, as when idle.
 
-    Folds of another indexer, and its merges, are no reason to stop. Raises Corrupt, Unavailable, StorageFull.
+    Conflicts with flushes and compactions of another indexer do not end the run; `_MAX_FLUSH_CONFLICTS` of them do.
+    Raises Corrupt, Unavailable, StorageFull.
     """
-    settings, report, lost = stores.settings, IndexReport(collection_id), 0
+    settings, report, conflicts = stores.settings, IndexReport(collection_id), 0
     try:
         while True:
-            view = replica.snapshot()
-            is_due = up_to is None or view.manifest.flushed_seq < up_to or _unflushed(view) >= settings.flush_ops
-            if not is_due or view.applied_seq == view.manifest.flushed_seq:
-                reclaimed = ttl_sweep.delete_expired(stores, replica, view)
-                report.expired += reclaimed
-                if not reclaimed:
+            snapshot = replica.snapshot()
+            is_due = (
+                up_to is None or snapshot.manifest.flushed_seq < up_to or _unflushed(snapshot) >= settings.flush_ops
+            )
+            if not is_due or snapshot.applied_seq == snapshot.manifest.flushed_seq:
+                expired = ttl_sweep.delete_expired(stores, replica, snapshot)
+                report.expired += expired
+                if not expired:
                     break
                 continue
-            if not may_take(_flush_seconds(view)):
+            if not may_take(_flush_seconds(snapshot)):
                 report.is_unfinished = True
                 break
             try:
-                flush(stores, view)
-                report.flushed_ops += _unflushed(view)
+                flush(stores, snapshot)
+                report.flushed_ops += _unflushed(snapshot)
             except CommitConflict:
-                lost += 1
-                if lost == _MAX_FLUSH_CONFLICTS:
+                conflicts += 1
+                if conflicts == _MAX_FLUSH_CONFLICTS:
                     report.is_unfinished = True
                     break
     except NotFound:
         return report
-    report.unflushed_ops = _unflushed(view)
+    report.unflushed_ops = _unflushed(snapshot)
     if report.is_unfinished:
         return report
-    report.needs_compaction = next_compaction(view.manifest, settings, quiet=up_to is None, eager=True) is not None
-    return _clean_up(stores, view, report, trimmed=up_to is None)
+    report.needs_compaction = next_compaction(snapshot.manifest, settings, idle=up_to is None, eager=True) is not None
+    return _clean_up(stores, snapshot, report, trimmed=up_to is None)
 
 
 def compact_segments(
-    stores: Stores, collection_id: UUID, *, quiet: bool, may_take: TimeBudget = no_time_limit
+    stores: Stores, collection_id: UUID, *, idle: bool, may_take: TimeBudget = no_time_limit
 ) -> IndexReport:
-    """Merge until nothing is left to merge, beside whoever folds. A race lost to another merge ends the run.
+    """Compact until nothing is left, concurrently with flushes. A conflict with another compaction ends the run.
 
-    Where a bulk load has become several merges that need not wait for each other, they are reported and left alone.
-    Raises Corrupt, Unavailable, StorageFull.
+    The independent compactions of a bulk load are reported and not run. Raises Corrupt, Unavailable, StorageFull.
     """
     report = IndexReport(collection_id)
 
-    def planned(manifest: Manifest) -> Compaction | None:
+    def plan(manifest: Manifest) -> Compaction | None:
         report.independent_compactions = [
-            each.inputs[0].id for each in independent_compactions(manifest, stores.settings)
+            compaction.inputs[0].id for compaction in independent_compactions(manifest, stores.settings)
         ]
-        return next_remaining(manifest, stores.settings, quiet=quiet, eager=True)
+        return next_remaining(manifest, stores.settings, idle=idle, eager=True)
 
-    return _compact(stores, report, planned, may_take)
+    return _compact(stores, report, plan, may_take)
 
 
 def run_compaction(
     stores: Stores, collection_id: UUID, first: str, *, may_take: TimeBudget = no_time_limit
 ) -> IndexReport:
-    """Carry out the merge whose first input is segment `first`, where that is still to be done (`plan.wholes`).
+    """Run the independent compaction whose first input is segment `first`, if it is not done yet.
 
     Raises Corrupt, Unavailable, StorageFull.
     """
 
-    def planned(manifest: Manifest) -> Compaction | None:
+    def plan(manifest: Manifest) -> Compaction | None:
         return next(
-            (each for each in independent_compactions(manifest, stores.settings) if each.inputs[0].id == first), None
+            (
+                compaction
+                for compaction in independent_compactions(manifest, stores.settings)
+                if compaction.inputs[0].id == first
+            ),
+            None,
         )
 
-    return _compact(stores, IndexReport(collection_id), planned, may_take)
+    return _compact(stores, IndexReport(collection_id), plan, may_take)
 
 
 def _compact(
-    stores: Stores, report: IndexReport, planned: Callable[[Manifest], Compaction | None], may_take: TimeBudget
+    stores: Stores, report: IndexReport, plan: Callable[[Manifest], Compaction | None], may_take: TimeBudget
 ) -> IndexReport:
     replica = Replica.from_checkpoint(stores, report.collection)
     try:
-        view = replica.snapshot()
-        while (merge := planned(view.manifest)) is not None:
-            if not may_take(_compaction_seconds(merge, stores.settings)):
+        snapshot = replica.snapshot()
+        while (compaction := plan(snapshot.manifest)) is not None:
+            if not may_take(_compaction_seconds(compaction, stores.settings)):
                 report.is_unfinished = True
                 return report
-            compact(stores, view, merge)
+            compact(stores, snapshot, compaction)
             report.compactions += 1
-            view = replica.snapshot()
+            snapshot = replica.snapshot()
     except CommitConflict:
-        _log.info("another indexer merges segments of collection %s", report.collection)
+        _log.info("another indexer compacts collection %s", report.collection)
         return report
     except NotFound:
         return report
-    return _clean_up(stores, view, report, trimmed=False)
+    return _clean_up(stores, snapshot, report, trimmed=False)
 
 
-def _clean_up(stores: Stores, view: Snapshot, report: IndexReport, *, trimmed: bool) -> IndexReport:
+def _clean_up(stores: Stores, snapshot: Snapshot, report: IndexReport, *, trimmed: bool) -> IndexReport:
     if trimmed:
-        trim.trim(stores, view.collection.id, view.manifest.trimmed_seq, view.manifest.flushed_seq)
-        trim.delete_expired_placeholders(stores, view.collection.id)
-    report.collected += gc.collect_garbage(stores, view.collection.id)
+        trim.trim(stores, snapshot.collection.id, snapshot.manifest.trimmed_seq, snapshot.manifest.flushed_seq)
+        trim.delete_expired_placeholders(stores, snapshot.collection.id)
+    report.collected += gc.collect_garbage(stores, snapshot.collection.id)
     return report
 
 
-def _has_large_backlog(stores: Stores, view: Snapshot) -> bool:
-    """Whether a fold waits that is worth waiting for: beside what is folded and has no graph, it is not small."""
-    fold_ops = stores.settings.flush_ops
-    if _unflushed(view) < max(fold_ops, 1):
+def _has_large_backlog(stores: Stores, snapshot: Snapshot) -> bool:
+    """Whether to flush before compacting: the backlog is not small compared with the rows that have no graph yet."""
+    flush_ops = stores.settings.flush_ops
+    if _unflushed(snapshot) < max(flush_ops, 1):
         return False
-    flat = sum(each.live_rows for each in view.manifest.segments if not each.has_graph)
-    behind = unflushed(stores, view.collection.id)
-    return behind is not None and behind.ops > min(flat * _SMALL, MAX_CONCURRENT_FLUSHES * fold_ops)
+    unindexed = sum(segment.live_rows for segment in snapshot.manifest.segments if not segment.has_graph)
+    backlog = unflushed(stores, snapshot.collection.id)
+    return backlog is not None and backlog.ops > min(unindexed * _SMALL_BACKLOG, MAX_CONCURRENT_FLUSHES * flush_ops)
 
 
-def _unflushed(view: Snapshot) -> int:
-    """Operations of the view that are not folded."""
-    return view.applied_ops - view.manifest.flushed_ops
+def _unflushed(snapshot: Snapshot) -> int:
+    """Operations of the snapshot beyond its checkpoint."""
+    return snapshot.applied_ops - snapshot.manifest.flushed_ops
 
 
-def _flush_seconds(view: Snapshot) -> float:
-    tail = view.row_groups[len(view.manifest.segments) :]
-    return 2 * sum(each.rows.vectors.nbytes for each in tail) / _BYTES_PER_SECOND
+def _flush_seconds(snapshot: Snapshot) -> float:
+    memtable = snapshot.row_groups[len(snapshot.manifest.segments) :]
+    return 2 * sum(group.rows.vectors.nbytes for group in memtable) / _BYTES_PER_SECOND
 
 
-def _compaction_seconds(merge: Compaction, settings: Settings) -> float:
-    """Reading, writing, and inserting what the graph extended does not have."""
-    size = sum(each.size for each in merge.inputs)
-    inserted = sum(each.live_rows * each.dimension for each in merge.inputs if each != merge.base) if merge.graph else 0
+def _compaction_seconds(compaction: Compaction, settings: Settings) -> float:
+    """Estimated time to read, to write, and to insert the rows that an extended graph does not have."""
+    size = sum(segment.size for segment in compaction.inputs)
+    new = [segment for segment in compaction.inputs if segment != compaction.base] if compaction.graph else []
+    inserted = sum(segment.live_rows * segment.dimension for segment in new)
     return 2 * size / _BYTES_PER_SECOND + inserted / (_FLOATS_PER_SECOND * max(settings.compaction_threads, 1))

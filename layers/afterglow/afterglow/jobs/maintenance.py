@@ -1,14 +1,16 @@
-"""What is done from time to time for collections that nobody asks for.
+"""Periodic maintenance of collections that nobody writes to.
 
-* **Nudge**: every collection that is not settled is put on the queue, as one that is quiet: one with an unindexed tail,
-  too short to have been nudged by a writer, or whose nudge was lost; one whose last folded entry is no stub yet; one
-  with segments to merge; one with records that have expired. It costs two reads, a query and the manifest for each.
-* **Tidy**: go on with what was dropped; for each collection remove unnamed objects, and **scrub**: read what its
-  manifest names, compare checksums, and say what does not match. `scrub_max_bytes` bounds the bytes read in one run.
+* **Enqueue stale collections**: send a message for every collection that is not caught up, as an idle one: one with
+  unflushed operations, too few for a writer to have notified the indexer, or whose notification was lost; one whose
+  last flushed entry is no placeholder yet; one with segments to compact; one with expired records. It costs two reads,
+  a query and a manifest per collection.
+* **Clean up**: continue the purge of dropped collections; for collection_id collection collect garbage, and **scrub**:
+  read what its manifest names, compare checksums, and log every mismatch. `scrub_max_bytes` limits the bytes read in
+  one run.
 
-Collections have their turn in the order of their ids. Where the time of a run is over, the next one goes on after the
-collection where it ended, which an item of the table remembers. *Killed: the next run begins where this one did.* Each
-is safe beside writers, readers and indexers.
+Collections take turns in the order of their ids. A run that is out of time stops, and the next one continues after the
+last collection of the previous run, which an item of the table stores. *Killed: the next run starts where this one
+started.* Every task is safe with concurrent writers, readers and indexers.
 """
 
 import logging
@@ -41,7 +43,7 @@ _COLLECT = "collect"
 
 @dataclass(slots=True)
 class MaintenanceReport:
-    """What one run found and did."""
+    """The result of one run; all are counts but `scrubbed_bytes`."""
 
     collections: int = 0
     enqueued: int = 0
@@ -52,20 +54,20 @@ class MaintenanceReport:
 
 
 def enqueue_stale(stores: Stores, has_time: HasTime) -> MaintenanceReport:
-    """Put every collection with an unindexed tail on the queue. Raises Unavailable."""
-    swept = MaintenanceReport()
-    for each in _round_robin(stores, ENQUEUE_STALE, has_time):
-        swept.collections += 1
-        tail = unflushed(stores, each)
-        if tail is not None and (tail.ops or not _is_caught_up(stores, tail.collection)):
-            stores.queue.send(str(each), f"{IDLE} {tail.last_seq}")
-            swept.unflushed_ops += tail.ops
-            swept.enqueued += 1
-    return swept
+    """Enqueue every collection that is not caught up. Raises Unavailable."""
+    report = MaintenanceReport()
+    for collection_id in _round_robin(stores, ENQUEUE_STALE, has_time):
+        report.collections += 1
+        log_tail = unflushed(stores, collection_id)
+        if log_tail is not None and (log_tail.ops or not _is_caught_up(stores, log_tail.collection)):
+            stores.queue.send(str(collection_id), f"{IDLE} {log_tail.last_seq}")
+            report.unflushed_ops += log_tail.ops
+            report.enqueued += 1
+    return report
 
 
 def _is_caught_up(stores: Stores, state: Collection) -> bool:
-    """Whether a collection without a tail has its folded entries replaced by stubs, nothing to merge or to delete."""
+    """Whether a flushed collection has its entries replaced by placeholders, and nothing to compact or to expire."""
     if state.manifest_key is None:
         return True
     if ttl_sweep.is_due(state, stores.system.now()):
@@ -76,77 +78,79 @@ def _is_caught_up(stores: Stores, state: Collection) -> bool:
     try:
         manifest = manifests.load(stores.objects, state.manifest_key)
     except ObjectNotFound:
-        return False  # replaced meanwhile: somebody is at work
-    return next_compaction(manifest, stores.settings, quiet=True) is None
+        return False  # replaced meanwhile: an indexer is at work
+    return next_compaction(manifest, stores.settings, idle=True) is None
 
 
 def clean_up(stores: Stores, has_time: HasTime, scrub_bytes: int) -> MaintenanceReport:
-    """Finish drops, remove unnamed objects, compare the checksums of about `scrub_max_bytes` bytes. Raises Unavailable."""
-    swept = MaintenanceReport()
+    """Purge dropped collections, collect garbage, verify checksums of about `scrub_bytes` bytes. Raises Unavailable."""
+    report = MaintenanceReport()
     purge.purge_dropped(stores)
-    for each in _round_robin(stores, CLEAN_UP, lambda: has_time() and swept.scrubbed_bytes < scrub_bytes):
-        swept.collections += 1
+    for collection_id in _round_robin(stores, CLEAN_UP, lambda: has_time() and report.scrubbed_bytes < scrub_bytes):
+        report.collections += 1
         try:
-            swept.collected += gc.collect_garbage(stores, each)
-            _scrub(stores, each, swept)
+            report.collected += gc.collect_garbage(stores, collection_id)
+            _scrub(stores, collection_id, report)
         except (Corrupt, ObjectNotFound) as error:
-            swept.damaged += 1
-            _log.error("collection %s is damaged: %s", each, error)
-    return swept
+            report.damaged += 1
+            _log.error("collection %s is damaged: %s", collection_id, error)
+    return report
 
 
 def collect(stores: Stores, has_time: HasTime) -> MaintenanceReport:
-    """Remove what nobody needs any more, also of collections that nobody writes to: what is past its time.
+    """Collect the garbage of all collections, including idle ones. The caller must be the only indexer.
 
-    To be called as the only indexer. Raises Unavailable.
+    Raises Unavailable.
     """
-    swept = MaintenanceReport()
-    for each in _round_robin(stores, _COLLECT, has_time):
-        swept.collections += 1
+    report = MaintenanceReport()
+    for collection_id in _round_robin(stores, _COLLECT, has_time):
+        report.collections += 1
         try:
-            swept.collected += gc.collect_garbage(stores, each)
+            report.collected += gc.collect_garbage(stores, collection_id)
         except (Corrupt, ObjectNotFound) as error:
-            swept.damaged += 1
-            _log.error("collection %s is damaged: %s", each, error)
-    return swept
+            report.damaged += 1
+            _log.error("collection %s is damaged: %s", collection_id, error)
+    return report
 
 
-def _round_robin(stores: Stores, task: str, goes_on: Callable[[], bool]) -> Iterator[UUID]:
-    """Every collection once, beginning after the one where the last run ended, as long as it `goes_on`."""
-    everyone = sorted(Catalog(stores.table, stores.system).collections())
+def _round_robin(stores: Stores, task: str, may_continue: Callable[[], bool]) -> Iterator[UUID]:
+    """Yield every collection once, starting after the last one of the previous run, while `may_continue`."""
+    collection_ids = sorted(Catalog(stores.table, stores.system).collections())
     item = stores.table.get(keys.MAINTENANCE, task)
-    begin = last = UUID(int=0) if item is None else UUID(orjson.loads(item.value)["last"])
-    for each in [each for each in everyone if each > begin] + [each for each in everyone if each <= begin]:
-        if not goes_on():
+    start = last = UUID(int=0) if item is None else UUID(orjson.loads(item.value)["last"])
+    after = [collection_id for collection_id in collection_ids if collection_id > start]
+    before = [collection_id for collection_id in collection_ids if collection_id <= start]
+    for collection_id in after + before:
+        if not may_continue():
             break
-        yield each
-        last = each
-    if last != begin:
+        yield collection_id
+        last = collection_id
+    if last != start:
         stores.table.put(keys.MAINTENANCE, task, orjson.dumps({"last": str(last)}))
 
 
-def _scrub(stores: Stores, collection_id: UUID, swept: MaintenanceReport) -> None:
-    """Read every object of the checkpoint in force. Raises Corrupt, ObjectMissing for a manifest that is damaged."""
-    present = collections.by_id(stores.table, collection_id)
-    if present is None or present.manifest_key is None:
+def _scrub(stores: Stores, collection_id: UUID, report: MaintenanceReport) -> None:
+    """Verify every object of the current checkpoint. Raises Corrupt or ObjectNotFound for a damaged manifest."""
+    state = collections.by_id(stores.table, collection_id)
+    if state is None or state.manifest_key is None:
         return
-    manifest = manifests.load(stores.objects, present.manifest_key)
+    manifest = manifests.load(stores.objects, state.manifest_key)
     for file in (file for segment in manifest.segments for file in segment.objects):
         problem = checksums.checksum_problem(stores.objects, file)
-        swept.scrubbed_bytes += file.size
+        report.scrubbed_bytes += file.size
         if problem is None:
             continue
         newer = collections.by_id(stores.table, collection_id)
-        if newer is None or newer.manifest_key != present.manifest_key:
-            return  # replaced, and perhaps collected, while it was read
-        swept.damaged += 1
+        if newer is None or newer.manifest_key != state.manifest_key:
+            return  # replaced while it was read, and perhaps collected
+        report.damaged += 1
         _log.error(
-            "object %s of collection %s (%s) %s: restore an older version of it, or a backup",
-            *(file.key, present.name, collection_id, problem),
+            "object %s of collection %s (%s) %s: restore an older version of the object, or a backup",
+            *(file.key, state.name, collection_id, problem),
         )
 
 
-def maintain(place: Deployment, stores: Stores, *, thorough: bool = False) -> None:
-    """What no single collection asks for: go on with drops, remove leftovers of crashes, give space back."""
+def maintain(deployment: Deployment, stores: Stores, *, thorough: bool = False) -> None:
+    """Deployment-wide work: continue purges, remove leftovers of crashes, reclaim space; all of it with `thorough`."""
     purge.purge_dropped(stores)
-    place.reclaim_space(stores.system, thorough=thorough)
+    deployment.reclaim_space(stores.system, thorough=thorough)

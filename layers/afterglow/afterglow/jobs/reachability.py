@@ -1,11 +1,11 @@
-"""What a collection needs of what is stored: for its readers now, and for those who read its past.
+"""The live objects of a collection: what its current readers and time travel can reach.
 
-* the manifests that `segment.retention` keeps, and all that they name;
-* the batches that its log names which is no stub yet;
-* the archives, and the batches that those name, of all entries after its `base`.
+* the manifests that `segment.retention` selects, and everything that they name;
+* the batches that entries of its log name, as long as an entry is no placeholder;
+* for time travel, all archives and batches of entries after the oldest retained checkpoint.
 
-Batches of archived entries are not looked up but told by their age: the time in a batch's key is not much before that
-of its entry (`log.append.renewed`), nor does the clock of a writer go wrong by more than the grace time.
+Batches of archived entries are selected by age instead of by lookup: the time in the key of a batch is not much earlier
+than that of its entry (`log.append`), and the clock of a writer is wrong by less than the grace time.
 """
 
 from collections import OrderedDict
@@ -19,7 +19,7 @@ from afterglow.catalog.model import Collection
 from afterglow.log import entry as entries
 from afterglow.log.entry import Entry
 from afterglow.segment import manifest as manifests
-from afterglow.segment import retention as anchors
+from afterglow.segment import retention
 from afterglow.segment.retention import RetainedManifests, RetentionWindow
 from afterglow.storage.ports import ObjectNotFound, Objects, Stores
 
@@ -28,10 +28,10 @@ _CACHE_ENTRIES = 512
 
 @dataclass(frozen=True, slots=True)
 class LiveObjects:
-    """`names` are keys of manifests and of what those name, `batches` of batches that the log names.
+    """The keys of live manifests with what they name, and of batches that the log names.
 
-    Entries after number `folded` are needed, and batches whose keys are as old as `since` (Unix ms) or newer; None: all
-    there are.
+    Also live are entries after number `oldest_seq`, and batches whose keys have the time `oldest_payload_time` (Unix
+    ms) or a later one; None: all batches.
     """
 
     keys: frozenset[str]
@@ -41,48 +41,48 @@ class LiveObjects:
 
 
 def live_objects(stores: Stores, state: Collection) -> LiveObjects:
-    """What the collection needs, as of this state or a newer one. Raises ObjectMissing, Corrupt, Unavailable."""
+    """The live objects as of this state or a newer one. Raises ObjectNotFound, Corrupt, Unavailable."""
     listed = [info.key for info in stores.objects.list(manifests.prefix(state.id))]
     if state.manifest_key is None:
         return LiveObjects(frozenset(listed), _batches(_entries(stores, state, 0)), 0, None)
-    grace, now = (entries.milliseconds(each) for each in (stores.settings.gc_grace_seconds, stores.system.now()))
-    retention = entries.milliseconds(stores.settings.retention_seconds)
-    window = RetentionWindow(now - retention - grace, retention) if retention else None
-    found = anchors.select_retained(anchors.list_manifests(listed, state.manifest_key, state.fork_base), window)
+    grace, now = (entries.milliseconds(seconds) for seconds in (stores.settings.gc_grace_seconds, stores.system.now()))
+    window_ms = entries.milliseconds(stores.settings.retention_seconds)
+    window = RetentionWindow(now - window_ms - grace, window_ms) if window_ms else None
+    retained = retention.select_retained(retention.list_manifests(listed, state.manifest_key, state.fork_base), window)
     log = _entries(stores, state, manifests.load(stores.objects, state.manifest_key).trimmed_seq)
-    last = max([manifests.parse_key(state.manifest_key).flushed_seq, *(each.seq for each in log)])
+    last = max([manifests.parse_key(state.manifest_key).flushed_seq, *(entry.seq for entry in log)])
     return LiveObjects(
-        keys=frozenset().union(*(_kept(stores.objects, each.key, state.manifest_key) for each in found.manifests)),
+        keys=frozenset().union(*(_named_by(stores.objects, ref.key, state.manifest_key) for ref in retained.manifests)),
         payload_keys=_batches(log),
-        oldest_seq=0 if found.oldest is None else found.oldest.flushed_seq,
-        oldest_payload_time=now - grace if window is None else _since(found, window, last, grace),
+        oldest_seq=0 if retained.oldest is None else retained.oldest.flushed_seq,
+        oldest_payload_time=now - grace if window is None else _oldest_payload_time(retained, window, last, grace),
     )
 
 
-def _since(found: RetainedManifests, window: RetentionWindow, last: int, grace: int) -> int | None:
-    """How old batches may be whose entries come after the base; `last` is the number of the log's last entry."""
-    if found.oldest is None:
+def _oldest_payload_time(retained: RetainedManifests, window: RetentionWindow, last: int, grace: int) -> int | None:
+    """The earliest time (Unix ms) of batches after the oldest retained checkpoint; `last` is the last entry number."""
+    if retained.oldest is None:
         return None
-    # Where nothing comes after the base, there is only what is about to be appended.
-    return (window.since if found.oldest.flushed_seq == last else found.oldest.log_time) - 2 * grace
+    # If no entry follows that checkpoint, only batches of entries about to be appended count.
+    return (window.since if retained.oldest.flushed_seq == last else retained.oldest.log_time) - 2 * grace
 
 
-def _kept(objects: Objects, key: str, in_force: str) -> frozenset[str]:
-    """A manifest and what it names; nothing where it was collected meanwhile."""
+def _named_by(objects: Objects, key: str, current: str) -> frozenset[str]:
+    """A manifest and what it names; nothing if it was collected meanwhile."""
     try:
         return objects_of_manifest(objects, key)
     except ObjectNotFound:
-        if key == in_force:
+        if key == current:
             raise
         return frozenset()
 
 
 _named: OrderedDict[str, frozenset[str]] = OrderedDict()
-"""What manifests name, by their keys, which tell one from every other; those asked for last."""
+"""LRU cache: the objects of a manifest by its key, which is unique."""
 
 
 def objects_of_manifest(objects: Objects, key: str) -> frozenset[str]:
-    """A manifest's key and those of all objects that it names. Raises ObjectMissing, Corrupt, Unavailable."""
+    """The key of a manifest and of all objects that it names. Raises ObjectNotFound, Corrupt, Unavailable."""
     found = _named.pop(key, None)
     if found is None:
         segments = manifests.load(objects, key).segments
@@ -94,55 +94,55 @@ def objects_of_manifest(objects: Objects, key: str) -> frozenset[str]:
 
 
 def _entries(stores: Stores, state: Collection, trimmed: int) -> list[Entry]:
-    """What the table has of the log after number `trimmed`."""
+    """The entries after number `trimmed` that have an item."""
     items = stores.table.query(keys.collection(state.id), after=entries.key(trimmed), before=entries.AFTER_ALL)
-    return [entries.decode(each) for each in items]
+    return [entries.decode(item) for item in items]
 
 
 def _batches(log: Iterable[Entry]) -> frozenset[str]:
-    return frozenset(each.payload_key for each in log if each.payload_key is not None)
+    return frozenset(entry.payload_key for entry in log if entry.payload_key is not None)
 
 
 def referenced_by_forks(stores: Stores, state: Collection, candidates: Iterable[str]) -> set[str]:
-    """Those of the collection's objects that forks need which were made of it, or of such.
+    """The candidates that are live for another member of the lineage: a fork, a fork of a fork, or an ancestor.
 
-    To be called after `state` was read and the candidates were found (`collection.time_travel.fork`).
+    Must be called after the state was read and the candidates were listed (`collection.time_travel.fork`).
     """
     if state.lineage_id is None:
         return set()
-    wanted, claimed = set(candidates), set[str]()
+    remaining, referenced = set(candidates), set[str]()
     for member in lineage.members(stores.table, state.lineage_id):
-        if not wanted:
+        if not remaining:
             break
         if member.id != state.id:
-            mine = _claimed(stores, member, wanted, entries.payload_prefix(state.id))
-            claimed |= mine
-            wanted -= mine
-    return claimed
+            live = _referenced_by(stores, member, remaining, entries.payload_prefix(state.id))
+            referenced |= live
+            remaining -= live
+    return referenced
 
 
-def _claimed(stores: Stores, member: LineageMember, wanted: set[str], batch_prefix: str) -> set[str]:
-    taken_over = (
+def _referenced_by(stores: Stores, member: LineageMember, candidates: set[str], batch_prefix: str) -> set[str]:
+    inherited = (
         frozenset[str]() if member.base_manifest is None else objects_of_manifest(stores.objects, member.base_manifest)
     )
-    files = wanted & taken_over
-    batches = [key for key in wanted if key.startswith(batch_prefix) and _is_within(key, member.payload_times)]
+    files = candidates & inherited
+    batches = [key for key in candidates if key.startswith(batch_prefix) and _is_within(key, member.payload_times)]
     if not files and not batches:
         return set()
     item = stores.table.get(keys.collection(member.id), keys.STATE)
     if item is None:
         return set()
-    relative = states.decode(item)
+    fork = states.decode(item)
     try:
-        needs = live_objects(stores, relative)
+        live = live_objects(stores, fork)
     except ObjectNotFound:
-        if relative.is_dropped:
+        if fork.is_dropped:
             return set()  # its objects are being deleted, or gone
         raise
-    # What it began with tells what it took over, as long as it is a member.
-    claimed = {key for key in files if key in needs.keys or key == member.base_manifest}
-    claimed.update(key for key in batches if needs.oldest_seq < member.fork_position or key in needs.payload_keys)
-    return claimed
+    # Its base manifest defines what it inherited, as long as it is a member of the lineage.
+    referenced = {key for key in files if key in live.keys or key == member.base_manifest}
+    referenced.update(key for key in batches if live.oldest_seq < member.fork_position or key in live.payload_keys)
+    return referenced
 
 
 def _is_within(key: str, times: tuple[int, int] | None) -> bool:

@@ -1,4 +1,8 @@
-"""Starting an engine over a deployment, and running all of its background work at once."""
+"""Starting an engine with its background work, and running all background work at once.
+
+The engine of the API function is opened elsewhere (`aws_lambda.engine`), so that a cold start does not import the
+indexer.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,33 +21,33 @@ from afterglow.settings import Settings, System
 from afterglow.storage.local.queue import ThreadQueue
 
 
-def start_engine(place: Deployment, settings: Settings, system: System) -> Engine:
-    """The engine over the place. Where no queue tells an indexer elsewhere, one runs in the background here."""
+def start_engine(deployment: Deployment, settings: Settings, system: System) -> Engine:
+    """The engine of a deployment. Without a queue to an indexer elsewhere, an indexer runs in the background here."""
     background = ThreadPoolExecutor(1, thread_name_prefix="afterglow-refresh")
-    if place.queue is not None:
-        engine = Engine(place.stores(settings, system, place.queue), background)
+    if deployment.queue is not None:
+        engine = Engine(deployment.stores(settings, system, deployment.queue), background)
         engine.catalog.ensure_defaults()
         return engine
     queue = ThreadQueue(system)
-    # The queue merges nudges, so that each write may be one.
-    stores = place.stores(replace(settings, notify_every_ops=1, notify_every_entries=1), system, queue)
-    indexer = IndexScheduler(place, stores, queue)
-    engine = Engine(stores, background, on_close=[indexer.close])
+    # The queue coalesces notifications, so every write may send one.
+    stores = deployment.stores(replace(settings, notify_every_ops=1, notify_every_entries=1), system, queue)
+    scheduler = IndexScheduler(deployment, stores, queue)
+    engine = Engine(stores, background, on_close=[scheduler.close])
     engine.catalog.ensure_defaults()
-    indexer.start()
+    scheduler.start()
     return engine
 
 
 def compact_all(
-    place: Deployment, settings: Settings, system: System, collection: UUID | None = None
+    deployment: Deployment, settings: Settings, system: System, collection: UUID | None = None
 ) -> Iterator[IndexReport]:
-    """Fold and merge every collection of the place (or one), here and now; a report for each."""
-    stores = place.stores(settings, system, NullQueue())
-    chosen = list(Catalog(stores.table, system).collections()) if collection is None else [collection]
-    # First, as what was dropped may still hold what others share with it.
+    """Index every collection of the deployment (or one) in this thread; yields a report for each."""
+    stores = deployment.stores(settings, system, NullQueue())
+    collection_ids = list(Catalog(stores.table, system).collections()) if collection is None else [collection]
+    # First, because dropped collections may still hold objects that others share with them.
     purge.purge_dropped(stores)
-    with place.exclusive_lock():
-        for each in chosen:
-            yield index(stores, Replica.for_indexer(stores, each), each, idle=True)
-    maintain(place, stores, thorough=True)
+    with deployment.exclusive_lock():
+        for collection_id in collection_ids:
+            yield index(stores, Replica.for_indexer(stores, collection_id), collection_id, idle=True)
+    maintain(deployment, stores, thorough=True)
     stores.table.close()

@@ -1,13 +1,13 @@
-"""Expired records: deleted, so that folds and merges give their space back.
+"""The TTL sweep deletes expired records, so that flushes and compactions reclaim their space.
 
-1. Look at the state, which says when the first record of the checkpoint expires (`Collection.expires`; what the log has
-   after it is folded soon). Not yet: done.
-2. Choose expired records in a view and append their deletion as the very next entry. Where another entry came first,
-   choose again: a record whose expiry was put off meanwhile stays. *Crash after: they are deleted.*
-3. Fold, which says in the state when the next one expires. Where there was nothing to delete, as after a change of the
-   collection's key, the state is told here.
+1. Read the state, which has the time of the first expiry in the checkpoint (`Collection.next_expiry`; the entries after
+   it are flushed soon). Not yet reached: done.
+2. Select expired records in a snapshot and append their deletion as the very next entry. If another entry came first,
+   select again: a record whose expiry was extended meanwhile stays. *Crash after: they are deleted.*
+3. Flush, which stores the next expiry in the state. If there was nothing to delete, as after a change of the TTL key of
+   the collection, update the state directly.
 
-Nobody sees a difference: what is deleted was not visible any more. It may be done by several at once.
+Readers see no difference: expired records are already invisible. Several processes may sweep concurrently.
 """
 
 from dataclasses import replace
@@ -26,7 +26,7 @@ from afterglow.collection.write.write_path import LogEnd
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 
-_MOST = 10_000
+_MAX_DELETIONS = 10_000
 _ATTEMPTS = 20
 
 
@@ -36,63 +36,63 @@ def is_due(state: Collection, now: float) -> bool:
 
 
 def collections_due(stores: Stores) -> list[UUID]:
-    """The collections with something to delete. Reads every state."""
+    """The collections with expired records. Reads every state."""
     now = stores.system.now()
-    everyone = list(Catalog(stores.table, stores.system).collections())
-    return [each.id for each in collections.by_ids(stores.table, everyone) if is_due(each, now)]
+    collection_ids = list(Catalog(stores.table, stores.system).collections())
+    return [state.id for state in collections.by_ids(stores.table, collection_ids) if is_due(state, now)]
 
 
-def next_expiry(view: Snapshot) -> NextExpiry | None:
-    """When the first record of a view expires; None where the collection has no key for that."""
-    key = ttl.ttl_key(view.collection.metadata)
+def next_expiry(snapshot: Snapshot) -> NextExpiry | None:
+    """When the first record of a snapshot expires; None if the collection has no TTL key."""
+    key = ttl.ttl_key(snapshot.collection.metadata)
     if key is None:
         return None
-    first = min((ttl_filter.next_expiry(live, key) for live in view.row_groups), default=NEVER)
+    first = min((ttl_filter.next_expiry(group, key) for group in snapshot.row_groups), default=NEVER)
     return NextExpiry(key, None if first == NEVER else first)
 
 
-def delete_expired(stores: Stores, replica: Replica, view: Snapshot) -> int:
-    """Delete what has expired, at most `_MOST` records; how many. None too where others write without a pause.
+def delete_expired(stores: Stores, replica: Replica, snapshot: Snapshot) -> int:
+    """Delete at most `_MAX_DELETIONS` expired records; how many. 0 also if other writers append without a pause.
 
-    `view` is the replica's last.
-
-    Raises NotFound, Corrupt, Unavailable, StorageFull.
+    `snapshot` is the latest of the replica. Raises NotFound, Corrupt, Unavailable, StorageFull.
     """
     for _ in range(_ATTEMPTS):
-        if not is_due(view.collection, view.as_of):
+        if not is_due(snapshot.collection, snapshot.as_of):
             return 0
-        chosen = _expired_ids(view)
-        if not chosen:
-            _note(stores, view)
+        ids = _expired_ids(snapshot)
+        if not ids:
+            _update_next_expiry(stores, snapshot)
             return 0
-        batch = Batch(Op.DELETE, chosen)
+        batch = Batch(Op.DELETE, ids)
         if write_path.append_exactly_at(
-            stores, LogEnd(), view.collection.id, batch, view.applied_seq + 1, ops=view.applied_ops
+            stores, LogEnd(), snapshot.collection.id, batch, snapshot.applied_seq + 1, ops=snapshot.applied_ops
         ):
-            return len(chosen)
-        view = replica.snapshot()
+            return len(ids)
+        snapshot = replica.snapshot()
     return 0
 
 
-def _expired_ids(view: Snapshot) -> list[str]:
-    chosen: list[str] = []
-    expiry = view.expiry
-    for live in view.row_groups:
-        gone = None if expiry is None else ttl_filter.expired_rows(live, expiry)
-        if gone is not None:
-            rows = np.flatnonzero(gone if live.deleted is None else gone & ~live.deleted)[: _MOST - len(chosen)]
-            chosen.extend((each or b"").decode() for each in live.rows.ids.take(rows))
-    return chosen
+def _expired_ids(snapshot: Snapshot) -> list[str]:
+    ids: list[str] = []
+    expiry = snapshot.expiry
+    for group in snapshot.row_groups:
+        expired = None if expiry is None else ttl_filter.expired_rows(group, expiry)
+        if expired is not None:
+            rows = np.flatnonzero(expired if group.deleted is None else expired & ~group.deleted)[
+                : _MAX_DELETIONS - len(ids)
+            ]
+            ids.extend((value or b"").decode() for value in group.rows.ids.take(rows))
+    return ids
 
 
-def _note(stores: Stores, view: Snapshot) -> None:
-    """Say in the state when the first record expires, where it says so of the view's very checkpoint."""
-    first = next_expiry(view)
-    if view.applied_seq > view.manifest.flushed_seq or first is None:
-        return  # the fold says it
+def _update_next_expiry(stores: Stores, snapshot: Snapshot) -> None:
+    """Store the next expiry in the state, if its checkpoint is still that of the snapshot."""
+    first = next_expiry(snapshot)
+    if snapshot.applied_seq > snapshot.manifest.flushed_seq or first is None:
+        return  # the next flush stores it
 
     def edit(present: Collection) -> Collection | None:
-        is_same = present.manifest_key == view.collection.manifest_key
-        return replace(present, next_expiry=ttl.expires(present, first)) if is_same else None
+        is_current = present.manifest_key == snapshot.collection.manifest_key
+        return replace(present, next_expiry=ttl.expires(present, first)) if is_current else None
 
-    collections.update(stores.table, view.collection.id, edit)
+    collections.update(stores.table, snapshot.collection.id, edit)

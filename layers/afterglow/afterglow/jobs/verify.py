@@ -1,19 +1,19 @@
-"""Verification: whether what the table names is there, whole, and in agreement. It only reads.
+"""Verification: checks that everything the table references exists, is intact and is consistent. It only reads.
 
-Of each collection, and of what goes wrong with one nothing stands in the way of the next:
+The checks of each collection, where a problem in one collection does not prevent the checks of the next:
 
-1. **Name and state**: the name points to a state that says the same name, tenant and database.
+1. **Name and state**: the name points to a state with the same name, tenant and database.
 2. **Manifest**: it matches the checksum in its key, and its invariants hold.
-3. **Files**: each object that it names has the length and checksum that it says (`jobs.checksums`).
-4. **Segments**: each opens and has the rows claimed; of all live rows together, ids and insertion ordinals are unique,
-   ordinals lie below the next one, and they are as many as the manifest says.
-5. **Log**: the numbers after the last folded entry have no gap, each entry can be read, and its batch is there and
-   matches its checksum. Folded entries that still have an item can be read.
-6. **Together**: checkpoint and log applied, ids are unique and as many as a reader counts.
+3. **Files**: each object that it names has the length and checksum in the manifest (`jobs.checksums`).
+4. **Segments**: each opens and has the claimed number of rows; over all live rows, ids and insertion sequence numbers
+   are unique, the numbers are below the next one, and the rows are as many as the manifest claims.
+5. **Log**: the numbers after the last flushed entry have no gap, each entry can be decoded, and its batch exists and
+   matches its checksum. Flushed entries that still have an item can be decoded.
+6. **Together**: after applying the log to the checkpoint, ids are unique and as many as a reader counts.
 
-Beside a server at work things move while they are looked at: a checkpoint is replaced and collected, a collection is
-renamed or dropped. So a problem counts only where name and state are the same after the look as before it; else all is
-looked at again, and in a collection that never stays the same counts what every look has found.
+Next to a running server, data changes while it is checked: a checkpoint is replaced and collected, a collection is
+renamed or dropped. So a problem counts only if name and state are the same after the check as before it; otherwise the
+collection is checked again, and for a collection that changes every time, problems count that every check has report.
 """
 
 from collections import Counter
@@ -41,11 +41,11 @@ from afterglow.segment.manifest import Manifest
 from afterglow.segment.reader import Segment, read_deletions
 from afterglow.storage.ports import Item, ObjectNotFound, Stores
 
-_MAX_READS = 10
-_SHOWN = 3
+_MAX_CHECKS = 10
+_MAX_REPEATED_IDS = 3
 
 OnBytesRead = Callable[[int], None]
-"""Is told of the bytes that were compared."""
+"""Callback with the number of bytes just verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ class NamedCollection:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What was looked at of a collection, and what is wrong with it, a sentence each."""
+    """What was checked of a collection, and its problems, one sentence each."""
 
-    named: NamedCollection
+    target: NamedCollection
     records: int = 0
     segments: int = 0
-    entries: int = 0
-    size: int = 0
+    log_entries: int = 0
+    byte_size: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -81,191 +81,201 @@ def all_collections(stores: Stores) -> Iterator[NamedCollection]:
                 yield NamedCollection(database, name, collection)
 
 
-def verify(stores: Stores, named: NamedCollection, looked: OnBytesRead = lambda _: None) -> VerifyReport | None:
-    """Look at one collection; None where the name has gone meanwhile. Raises Unavailable."""
-    looks: list[VerifyReport] = []
-    while len(looks) < _MAX_READS:
-        before = _moment(stores, named)
+def verify(stores: Stores, target: NamedCollection, on_bytes_read: OnBytesRead = lambda _: None) -> VerifyReport | None:
+    """Check one collection; None if its name is gone. Raises Unavailable."""
+    reports: list[VerifyReport] = []
+    while len(reports) < _MAX_CHECKS:
+        before = _identity(stores, target)
         if before is None:
             return None
-        found = _look(stores, named, before.state, looked)
-        if not found.problems or _moment(stores, named) == before:
-            return found
-        looks.append(found)
-    always = set.intersection(*(set(each.problems) for each in looks))
-    return replace(looks[-1], problems=sorted(always))
+        report = _check(stores, target, before.state, on_bytes_read)
+        if not report.problems or _identity(stores, target) == before:
+            return report
+        reports.append(report)
+    persistent = set.intersection(*(set(report.problems) for report in reports))
+    return replace(reports[-1], problems=sorted(persistent))
 
 
 @dataclass(frozen=True, slots=True)
 class _Identity:
-    """What must not change for a problem to count: where the name points, and the state."""
+    """The state that a name points to; it must not change for a problem to count."""
 
     state: Item | None
 
 
-def _moment(stores: Stores, named: NamedCollection) -> _Identity | None:
-    if (named.name, named.collection) not in collections.list_names(stores.table, named.database.namespace_id):
+def _identity(stores: Stores, target: NamedCollection) -> _Identity | None:
+    if (target.name, target.collection) not in collections.list_names(stores.table, target.database.namespace_id):
         return None
-    return _Identity(collections.read_state(stores.table, named.collection))
+    return _Identity(collections.read_state(stores.table, target.collection))
 
 
-def _look(stores: Stores, named: NamedCollection, item: Item | None, looked: OnBytesRead) -> VerifyReport:
-    found = VerifyReport(named)
+def _check(stores: Stores, target: NamedCollection, item: Item | None, on_bytes_read: OnBytesRead) -> VerifyReport:
+    report = VerifyReport(target)
     if item is None:
-        found.problems.append(f"the name points to collection {named.collection}, which has no state")
-        return found
+        report.problems.append(f"the name points to collection {target.collection}, which has no state")
+        return report
     try:
         state = states.decode(item)
     except Corrupt as error:
-        found.problems.append(error.message)
-        return found
-    _check_state(found, state)
-    is_whole = _check_checkpoint(stores, found, state, looked)
-    is_readable = _check_log(stores, found, state)
-    if is_whole and is_readable:
-        _check_together(stores, found)
-    return found
+        report.problems.append(error.message)
+        return report
+    _check_state(report, state)
+    is_intact = _check_checkpoint(stores, report, state, on_bytes_read)
+    is_readable = _check_log(stores, report, state)
+    if is_intact and is_readable:
+        _check_together(stores, report)
+    return report
 
 
-def _check_state(found: VerifyReport, state: Collection) -> None:
-    named = found.named
-    said = (state.tenant, state.database, state.name)
+def _check_state(report: VerifyReport, state: Collection) -> None:
+    target = report.target
+    actual = (state.tenant, state.database, state.name)
     if (
-        said != (named.database.tenant, named.database.name, named.name)
-        or state.namespace_id != named.database.namespace_id
+        actual != (target.database.tenant, target.database.name, target.name)
+        or state.namespace_id != target.database.namespace_id
     ):
-        found.problems.append(f"the state of collection {state.id} is that of {'/'.join(said)}")
-    if state.id != named.collection:
-        found.problems.append(f"the state of collection {named.collection} says that it is {state.id}")
+        report.problems.append(f"the state of collection {state.id} is that of {'/'.join(actual)}")
+    if state.id != target.collection:
+        report.problems.append(f"the state of collection {target.collection} has the id {state.id}")
     if state.is_dropped:
-        found.problems.append(f"the name points to collection {state.id}, which is dropped")
+        report.problems.append(f"the name points to collection {state.id}, which is dropped")
 
 
-def _check_checkpoint(stores: Stores, found: VerifyReport, state: Collection, looked: OnBytesRead) -> bool:
-    """Manifest, files and segments; whether they can be used."""
+def _check_checkpoint(stores: Stores, report: VerifyReport, state: Collection, on_bytes_read: OnBytesRead) -> bool:
+    """Check manifest, files and segments; whether they can be used."""
     if state.manifest_key is None:
         return True
-    before = len(found.problems)
+    before = len(report.problems)
     try:
         manifest = manifests.load(stores.objects, state.manifest_key)
     except (Corrupt, ObjectNotFound) as error:
-        found.problems.append(error.message)
+        report.problems.append(error.message)
         return False
     if manifest.flushed_seq != state.flushed_seq or manifest.flushed_ops != state.flushed_ops:
-        found.problems.append(
-            f"manifest {state.manifest_key} is folded to entry {manifest.flushed_seq} ({manifest.flushed_ops} operations), "
-            f"the state says {state.flushed_seq} ({state.flushed_ops})"
+        report.problems.append(
+            f"manifest {state.manifest_key} is flushed to entry {manifest.flushed_seq} "
+            f"({manifest.flushed_ops} operations), the state to entry {state.flushed_seq} ({state.flushed_ops})"
         )
-    found.records, found.segments = manifest.records, len(manifest.segments)
+    report.records, report.segments = manifest.records, len(manifest.segments)
     for file in (file for segment in manifest.segments for file in segment.objects):
         problem = checksums.checksum_problem(stores.objects, file)
         if problem is not None:
-            found.problems.append(f"object {file.key} {problem}")
-        found.size += file.size
-        looked(file.size)
-    if len(found.problems) > before:
+            report.problems.append(f"object {file.key} {problem}")
+        report.byte_size += file.size
+        on_bytes_read(file.size)
+    if len(report.problems) > before:
         return False
-    found.problems += _check_segments(stores, state, manifest)
-    return len(found.problems) == before
+    report.problems += _check_segments(stores, state, manifest)
+    return len(report.problems) == before
 
 
 def _check_segments(stores: Stores, state: Collection, manifest: Manifest) -> list[str]:
-    problems, parts = [], []
+    problems, groups = [], []
     for info in manifest.segments:
         try:
             segment = Segment(stores.objects, info, graph_parameters(state), verify=False)
-            parts.append(RowGroupView(segment.rows, read_deletions(stores.objects, info)))
+            groups.append(RowGroupView(segment.rows, read_deletions(stores.objects, info)))
         except (Corrupt, ObjectNotFound) as error:
             problems.append(error.message)
     if problems:
         return problems
-    return _check_parts(parts, manifest.records, manifest.next_row_seq, f"manifest {state.manifest_key}")
+    return _check_rows(groups, manifest.records, manifest.next_row_seq, f"manifest {state.manifest_key}")
 
 
-def _check_parts(parts: Sequence[RowGroupView], records: int, next_ordinal: int, who: str) -> list[str]:
-    """Whether the live rows are what `who` says of them."""
+def _check_rows(groups: Sequence[RowGroupView], records: int, next_row_seq: int, source: str) -> list[str]:
+    """Problems of the live rows, compared with the claims of `source`."""
     problems = []
-    rows = [_live_rows(each) for each in parts]
+    rows = [_live_rows(group) for group in groups]
     count = sum(map(len, rows))
     if count != records:
-        problems.append(f"{who} claims {records} records, there are {count}")
-    problems += [f"{who}: record id {each!r} is there twice" for each in _repeated_ids(parts, rows)[:_SHOWN]]
-    own = [each.rows.row_seqs[some] for each, some in zip(parts, rows, strict=True)]
-    ordinals = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *own]))
-    if (ordinals[1:] == ordinals[:-1]).any():
-        problems.append(f"{who}: an insertion ordinal is there twice")
-    if len(ordinals) and ordinals[-1] >= next_ordinal:
-        problems.append(f"{who}: insertion ordinal {int(ordinals[-1])} is not below the next one, {next_ordinal}")
+        problems.append(f"{source} claims {records} records, there are {count}")
+    problems += [
+        f"{source}: record id {record_id!r} is not unique"
+        for record_id in _repeated_ids(groups, rows)[:_MAX_REPEATED_IDS]
+    ]
+    own = [group.rows.row_seqs[live] for group, live in zip(groups, rows, strict=True)]
+    row_seqs = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *own]))
+    if (row_seqs[1:] == row_seqs[:-1]).any():
+        problems.append(f"{source}: an insertion sequence number is not unique")
+    if len(row_seqs) and row_seqs[-1] >= next_row_seq:
+        problems.append(
+            f"{source}: insertion sequence number {int(row_seqs[-1])} is not below the next one, {next_row_seq}"
+        )
     return problems
 
 
-def _live_rows(live: RowGroupView) -> NDArray[np.int64]:
-    return np.arange(live.rows.rows) if live.deleted is None else np.flatnonzero(~live.deleted)
+def _live_rows(group: RowGroupView) -> NDArray[np.int64]:
+    return np.arange(group.rows.rows) if group.deleted is None else np.flatnonzero(~group.deleted)
 
 
-def _repeated_ids(parts: Sequence[RowGroupView], rows: Sequence[NDArray[np.int64]]) -> list[str]:
-    """Ids that more than one live row has: sought among those whose hashes are."""
-    found: list[NDArray[np.uint64]] = [np.empty(0, dtype=np.uint64)]
-    for live, some in zip(parts, rows, strict=True):
-        hashes, hashed = id_index.build(live.rows.ids)
-        found.append(hashes[np.isin(hashed, some)])
-    together = np.sort(np.concatenate(found))
-    suspects = np.unique(together[1:][together[1:] == together[:-1]])
+def _repeated_ids(groups: Sequence[RowGroupView], rows: Sequence[NDArray[np.int64]]) -> list[str]:
+    """The ids of more than one live row. Only rows whose hashes repeat are compared."""
+    live_hashes: list[NDArray[np.uint64]] = [np.empty(0, dtype=np.uint64)]
+    for group, live in zip(groups, rows, strict=True):
+        hashes, hash_rows = id_index.build(group.rows.ids)
+        live_hashes.append(hashes[np.isin(hash_rows, live)])
+    sorted_hashes = np.sort(np.concatenate(live_hashes))
+    suspects = np.unique(sorted_hashes[1:][sorted_hashes[1:] == sorted_hashes[:-1]])
     if not len(suspects):
         return []
     counts: Counter[str] = Counter()
-    for live, some in zip(parts, rows, strict=True):
-        hashes, hashed = id_index.build(live.rows.ids)
-        suspected = np.intersect1d(hashed[np.isin(hashes, suspects)], some)
-        counts.update((each or b"").decode() for each in live.rows.ids.take(suspected))
-    return sorted(each for each, count in counts.items() if count > 1)
+    for group, live in zip(groups, rows, strict=True):
+        hashes, hash_rows = id_index.build(group.rows.ids)
+        suspected = np.intersect1d(hash_rows[np.isin(hashes, suspects)], live)
+        counts.update((value or b"").decode() for value in group.rows.ids.take(suspected))
+    return sorted(record_id for record_id, count in counts.items() if count > 1)
 
 
-def _check_log(stores: Stores, found: VerifyReport, state: Collection) -> bool:
-    """The entries that have items; whether those after the checkpoint can be applied."""
+def _check_log(stores: Stores, report: VerifyReport, state: Collection) -> bool:
+    """Check the entries that have items; whether those after the checkpoint can be applied."""
     pk = keys.collection(state.id)
     for item in stores.table.query(pk, after=entries.BEFORE_ALL, before=entries.key(state.flushed_seq + 1)):
         try:
             entries.decode(item)
         except Corrupt as error:
-            found.problems.append(error.message)
-    before, expected = len(found.problems), state.flushed_seq
+            report.problems.append(error.message)
+    before, expected = len(report.problems), state.flushed_seq
     for item in stores.table.query(pk, after=entries.key(state.flushed_seq), before=entries.AFTER_ALL):
         expected += 1
         try:
             entry = entries.decode(item)
         except Corrupt as error:
-            found.problems.append(error.message)
+            report.problems.append(error.message)
             continue
         if entry.seq != expected:
-            found.problems.append(f"the log of collection {state.id} has no entry {expected}; {entry.seq} is there")
+            report.problems.append(
+                f"the log of collection {state.id} has no entry {expected}, the next one is {entry.seq}"
+            )
             expected = entry.seq
-        found.problems += _check_entry(stores, state, entry)
-        found.entries += 1
-    return len(found.problems) == before
+        report.problems += _check_entry(stores, state, entry)
+        report.log_entries += 1
+    return len(report.problems) == before
 
 
 def _check_entry(stores: Stores, state: Collection, entry: Entry) -> list[str]:
     if entry.kind is EntryKind.PLACEHOLDER:
         return [
-            f"log entry {entry.seq} of collection {state.id} is a stub, but the checkpoint ends at {state.flushed_seq}"
+            f"log entry {entry.seq} of collection {state.id} is a placeholder, "
+            f"but the checkpoint ends at {state.flushed_seq}"
         ]
     try:
         list(log.load_batches(stores, state.id, [entry]))
     except Corrupt as error:
         return [error.message]
     except LogTrimmed:
-        return [f"log entry {entry.seq} of collection {state.id} has gone"]
+        return [f"log entry {entry.seq} of collection {state.id} is missing"]
     return []
 
 
-def _check_together(stores: Stores, found: VerifyReport) -> None:
-    # What the files hold was compared above.
+def _check_together(stores: Stores, report: VerifyReport) -> None:
+    # The checksums were verified above.
     unverified = replace(stores, settings=replace(stores.settings, verify_checksums=False))
     try:
-        view = Replica(unverified, found.named.collection).snapshot()
+        snapshot = Replica(unverified, report.target.collection).snapshot()
     except AfterglowError as error:
-        found.problems.append(f"collection {found.named.collection} cannot be opened: {error.message}")
+        report.problems.append(f"collection {report.target.collection} cannot be opened: {error.message}")
         return
-    found.records = view.records
-    found.problems += _check_parts(view.row_groups, view.records, view.next_row_seq, f"log entry {view.applied_seq}")
+    report.records = snapshot.records
+    report.problems += _check_rows(
+        snapshot.row_groups, snapshot.records, snapshot.next_row_seq, f"log entry {snapshot.applied_seq}"
+    )
