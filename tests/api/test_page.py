@@ -56,7 +56,7 @@ def test_requests_sent_from_the_page(page: Page) -> None:
     status, made = send(page, "collections_create", {"name": "from-the-page"})
     assert (status, made["name"]) == ("200", "from-the-page")
     # The id of the new collection is filled in for the routes that need one.
-    assert page.evaluate("document.querySelector('#place input[name=collection_id]').value") == made["id"]
+    assert page.evaluate("document.querySelector('#path-values input[name=collection_id]').value") == made["id"]
     assert send(page, "records_add", {"ids": ["a"], "embeddings": [[1, 2]], "documents": ["first"]}) == ("201", {})
     status, found = send(page, "records_query", {"query_embeddings": [[1, 2]], "n_results": 1})
     assert (status, found["ids"], found["documents"]) == ("200", [["a"]], [["first"]])
@@ -93,7 +93,7 @@ def test_a_key_is_sent_where_one_is_given(page: Page, tmp_path: Path) -> None:
         page.until("document.querySelectorAll('details').length")
         assert send(page, "collections_list_all")[0] == "401"
         page.evaluate(
-            f"(() => {{ const field = document.querySelector('#place input[name=key]'); field.value = '{made}';"
+            f"(() => {{ const field = document.querySelector('#path-values input[name=key]'); field.value = '{made}';"
             " field.dispatchEvent(new Event('input')) })()"
         )
         assert send(page, "collections_list_all") == ("200", [])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from afterglow.server.body_budget import SMALL, BodyBudget, Receive, Scope, Send
+from afterglow.server.body_budget import UNCOUNTED_BYTES, BodyBudget, Receive, Scope, Send
 
 
 def scope(size: int | None, chunked: bool = False) -> Scope:
@@ -55,12 +55,12 @@ def enter(admission: BodyBudget, name: str, given: Scope) -> asyncio.Task[None]:
 def test_large_bodies_wait_in_turn_and_small_ones_do_not() -> None:
     async def story() -> None:
         gate = Gate()
-        admission = BodyBudget(gate, budget=10 * MB, largest=8 * MB)
+        admission = BodyBudget(gate, budget=10 * MB, max_body_bytes=8 * MB)
         tasks = [
             enter(admission, "six", scope(6 * MB)),
             enter(admission, "five", scope(5 * MB)),
             enter(admission, "one", scope(MB)),
-            enter(admission, "small", scope(SMALL)),
+            enter(admission, "small", scope(UNCOUNTED_BYTES)),
             enter(admission, "none", scope(None)),
         ]
         await settle()
@@ -79,7 +79,7 @@ def test_large_bodies_wait_in_turn_and_small_ones_do_not() -> None:
 def test_a_body_of_unknown_size_counts_as_the_largest() -> None:
     async def story() -> None:
         gate = Gate()
-        admission = BodyBudget(gate, budget=10 * MB, largest=8 * MB)
+        admission = BodyBudget(gate, budget=10 * MB, max_body_bytes=8 * MB)
         first, second = enter(admission, "a", scope(None, chunked=True)), enter(admission, "b", scope(3 * MB))
         await settle()
         assert gate.inside == ["a"]
@@ -95,7 +95,7 @@ def test_a_body_of_unknown_size_counts_as_the_largest() -> None:
 def test_a_body_that_will_be_refused_is_not_counted() -> None:
     async def story() -> None:
         gate = Gate()
-        admission = BodyBudget(gate, budget=1 * MB, largest=8 * MB)
+        admission = BodyBudget(gate, budget=1 * MB, max_body_bytes=8 * MB)
         tasks = [enter(admission, name, scope(9 * MB)) for name in "ab"]
         await settle()
         assert gate.inside == ["a", "b"]
@@ -110,7 +110,7 @@ def test_a_body_that_will_be_refused_is_not_counted() -> None:
 def test_a_request_that_is_cancelled_gives_its_share_back(leaving: str) -> None:
     async def story() -> None:
         gate = Gate()
-        admission = BodyBudget(gate, budget=8 * MB, largest=8 * MB)
+        admission = BodyBudget(gate, budget=8 * MB, max_body_bytes=8 * MB)
         first = enter(admission, "first", scope(8 * MB))
         second = enter(admission, "second", scope(8 * MB))
         third = enter(admission, "third", scope(8 * MB))

@@ -64,7 +64,7 @@ def test_many_headers_are_431(server: Stub) -> None:
     with server.connect() as connection:
         lines = b"".join(b"x-%d: %s\r\n" % (i, b"v" * 90) for i in range(60))
         connection.sendall(b"GET / HTTP/1.1\r\n" + lines + b"\r\n")
-        refused(connection, 431, "the limit is 4000 bytes altogether")
+        refused(connection, 431, "the limit is 4000 bytes in total")
 
 
 def test_a_header_without_end_is_431(server: Stub) -> None:
@@ -73,7 +73,7 @@ def test_a_header_without_end_is_431(server: Stub) -> None:
         for _ in range(60):
             connection.sendall(b"a" * 100)
             time.sleep(0.002)
-        refused(connection, 431, "the limit is 4000 bytes altogether")
+        refused(connection, 431, "the limit is 4000 bytes in total")
 
 
 def test_garbage_is_400(server: Stub) -> None:

@@ -1,15 +1,13 @@
-"""Serving the app: sockets, limits on what a client may do to a connection, one process or several.
+"""Serves the ASGI app: sockets, limits on connections and bodies, one process or several.
 
 ::
 
-    serve       one process: opens the directory, serves it until told to stop
-    server      the event loop under it
-    supervise   several: accepts connections and hands each to the worker that has fewest
-    worker      what `supervise` starts
-    words       what the two tell each other
-    protocol    HTTP/1.1 on one connection, with limits on size and slowness
-    admission   how many bytes of request bodies may be held at once
-    sockets     listening
-    process     the interpreter's own settings
-    logs        one line per event
+    server       one process: opens the deployment and serves it until a signal
+    supervisor   several processes: accepts connections and passes each to the worker with the fewest
+    ipc          the messages of a worker to its supervisor
+    protocol     HTTP/1.1 on one connection, with limits on size and slowness
+    body_budget  a limit on the bytes of request bodies in memory
+    sockets      listening sockets, the limit of open files
+    interpreter  settings of the Python interpreter
+    logs         one line per event
 """

@@ -1,8 +1,8 @@
-"""How many bytes of request bodies may be held in memory at once.
+"""Limits the bytes of request bodies in memory.
 
-A large write is read whole before it is decoded, so a flood of them could exhaust memory. Each request with a body
-worth counting takes its size from one budget first and waits its turn if there is too little; meanwhile the connection
-is not read, so the client waits too. Small requests never wait.
+A large write is read completely before it is decoded, so a flood of writes could exhaust memory. Each request with a
+large body takes its size from one budget first, and waits in a queue if the budget is too small; meanwhile its
+connection is not read, so the client waits too. Small requests never wait.
 """
 
 import asyncio
@@ -15,46 +15,46 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-SMALL = 64 * 1024
-"""Bytes up to which a body is not counted; what one connection buffers anyway."""
+UNCOUNTED_BYTES = 64 * 1024
+"""Bodies up to this size are not counted: a connection buffers as many bytes anyway."""
 
 
 class BodyBudget:
-    """An ASGI app that lets requests into `app` as the budget allows, in the order they came."""
+    """An ASGI app that admits requests to `app` in their order of arrival, as far as the budget allows."""
 
-    def __init__(self, app: App, budget: int, largest: int) -> None:
-        """`budget`: bytes that may be held at once; `largest`: bytes a body may have, counted when it does not say."""
+    def __init__(self, app: App, budget: int, max_body_bytes: int) -> None:
+        """`budget`: bytes in memory at once; `max_body_bytes`: largest body, and the count for one of unknown size."""
         self._app = app
-        self._free = max(budget, largest)
-        self._largest = largest
+        self._free = max(budget, max_body_bytes)
+        self._max_body_bytes = max_body_bytes
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on once there is room for its body."""
+        """Run the app once the budget covers the request's body."""
         size = self._size(scope)
-        if size <= SMALL:
+        if size <= UNCOUNTED_BYTES:
             await self._app(scope, receive, send)
             return
-        await self._take(size)
+        await self._acquire(size)
         try:
             await self._app(scope, receive, send)
         finally:
             self._free += size
-            self._admit()
+            self._admit_waiting()
 
     def _size(self, scope: Scope) -> int:
-        """Bytes to count for the request; 0 for one that the app will refuse unread."""
+        """Bytes to count for the request; 0 for one that the app refuses without reading its body."""
         if scope["type"] != "http":
             return 0
         for name, value in scope["headers"]:
             if name == b"content-length":
                 size = int(value)
-                return size if size <= self._largest else 0
+                return size if size <= self._max_body_bytes else 0
             if name == b"transfer-encoding":
-                return self._largest
+                return self._max_body_bytes
         return 0
 
-    async def _take(self, size: int) -> None:
+    async def _acquire(self, size: int) -> None:
         if not self._waiting and size <= self._free:
             self._free -= size
             return
@@ -65,10 +65,10 @@ class BodyBudget:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._free += size
-                self._admit()
+                self._admit_waiting()
             raise
 
-    def _admit(self) -> None:
+    def _admit_waiting(self) -> None:
         while self._waiting:
             turn, size = self._waiting[0]
             if turn.cancelled():

@@ -5,7 +5,7 @@ import sys
 
 
 class OneLine(logging.Formatter):
-    """Time, level, process, where, what; a traceback is folded into the same line."""
+    """Time, level, process, logger, message; a traceback is joined into the same line."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s pid=%(process)d %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S%z")
@@ -16,7 +16,7 @@ class OneLine(logging.Formatter):
 
 
 def configure() -> None:
-    """Sends afterglow's events from INFO up, and other libraries' from WARNING up, to standard error."""
+    """Log afterglow's events from INFO up, and other libraries' from WARNING up, to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

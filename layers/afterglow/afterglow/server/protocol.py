@@ -1,16 +1,21 @@
-"""HTTP/1.1 on one connection: uvicorn's protocol, with limits on what a client may send and how slowly.
+"""HTTP/1.1 on one connection: uvicorn's protocol, with limits on the size and the speed of requests.
 
-What is refused, each answered in Chroma's error shape, after which the connection is closed:
+Refused requests get a response in Chroma's error format, then the connection is closed:
 
 ====  =========================================================================
 400   not HTTP
-408   a request begun and not finished: headers in `client_timeout_seconds`, or a body that comes slower than `SLOWEST`
+408   an incomplete request: headers after `client_timeout_seconds`, or a body slower than `MIN_BYTES_PER_SECOND`
 414   a request line over `max_request_line_bytes`
-431   headers over `max_header_bytes` altogether
-503   more than `connections` open
+431   headers over `max_header_bytes` in total
+503   more than `max_connections` open
 ====  =========================================================================
 
-A connection on which nothing was sent at all is closed without an answer.
+A connection on which the client sends nothing is closed without a response.
+
+No public option of uvicorn provides these limits: `h11_max_incomplete_event_size` applies to the slower h11 parser
+alone, `limit_concurrency` refuses requests in plain text but no connections, and `timeout_keep_alive` applies only
+after a response. So this module extends uvicorn's protocol class, whose attributes are not a public interface:
+pyproject.toml limits the minor version of uvicorn, and a test lists every attribute in use.
 """
 
 import asyncio
@@ -25,15 +30,15 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-SLOWEST = 1024
-"""Bytes per second that a body must average over each `client_timeout_seconds`."""
+MIN_BYTES_PER_SECOND = 1024
+"""The average speed that a body must have over each `client_timeout_seconds`."""
 LINGER_SECONDS = 2.0
-"""How long a refused client may go on sending, so that it reads the answer instead of a connection reset."""
+"""Time in which a refused client may still send, so that it reads the response instead of a connection reset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one connection, and all of them together, may take."""
+    """Limits of one connection, and the number of all of them."""
 
     request_line_bytes: int
     header_bytes: int
@@ -42,7 +47,7 @@ class Limits:
 
 
 class Reading(Enum):
-    """Which part of a request the parser is in."""
+    """The part of a request that the parser expects."""
 
     NOTHING = 0
     HEAD = 1
@@ -50,11 +55,11 @@ class Reading(Enum):
 
 
 class _Refused(Exception):
-    """Stops the parser; the answer is in `LimitedProtocol._refusal`."""
+    """Stops the parser; `LimitedProtocol._refusal` holds the response."""
 
 
 def refusal(status: int, message: str, trace_id: str) -> bytes:
-    """A whole HTTP answer in Chroma's error shape that closes the connection."""
+    """A complete HTTP response in Chroma's error format that closes the connection."""
     name = "InvalidArgumentError" if status == HTTPStatus.BAD_REQUEST else "ChromaError"
     body = orjson.dumps({"error": name, "message": message})
     head = (
@@ -66,7 +71,7 @@ def refusal(status: int, message: str, trace_id: str) -> bytes:
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection. `on_closed` is called once when it has ended."""
+    """One connection. `on_closed` is called once, at its end."""
 
     def __init__(
         self,
@@ -94,10 +99,10 @@ class LimitedProtocol(HttpToolsProtocol):
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Counts the connection, and refuses it if there are too many."""
+        """Count the connection, and refuse it if too many are open."""
         super().connection_made(transport)
         if len(self.connections) > 2 * self._limits.connections:
-            # Too many even to be told so.
+            # Far over the limit: close without a response.
             self._refused = True
             transport.abort()
         elif len(self.connections) > self._limits.connections:
@@ -106,32 +111,32 @@ class LimitedProtocol(HttpToolsProtocol):
             self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets the connection."""
+        """Stop the timer and report the end of the connection."""
         self._clear_deadline()
         super().connection_lost(exc)
         if self._on_closed is not None:
             self._on_closed()
 
     def data_received(self, data: bytes) -> None:
-        """Parses what came, and watches what is still owed."""
+        """Parse the data, and set a deadline for the rest of the request."""
         if self._refused:
             return
-        head_goes_on = self._reading is Reading.HEAD
+        continues_head = self._reading is Reading.HEAD
         self._window_bytes += len(data)
         super().data_received(data)
-        self._watch(len(data) if head_goes_on else 0)
+        self._check_progress(len(data) if continues_head else 0)
 
-    def _watch(self, head_bytes: int) -> None:
-        """Sets a deadline for what the client owes. `head_bytes`: what came in addition to a head already begun."""
+    def _check_progress(self, head_bytes: int) -> None:
+        """Set a deadline for the rest of the request. `head_bytes`: bytes received for a head that had begun before."""
         if self._refused or self.transport.is_closing():
             return
         if self._reading is Reading.HEAD and head_bytes:
-            # A header that never ends reaches no callback; its bytes are counted here.
+            # An endless header never reaches a callback, so its bytes are counted here.
             self._head_bytes += head_bytes
             if self._head_bytes > self._limits.header_bytes + self._limits.request_line_bytes:
                 self._refuse(431, self._headers_too_large())
                 return
-        if self._reading is not Reading.NOTHING or not self._answering():
+        if self._reading is not Reading.NOTHING or not self._is_responding():
             self._set_deadline()
 
     # The parser's callbacks
@@ -145,44 +150,44 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the request line."""
+        """A fragment of the request line."""
         super().on_url(url)
         if len(self.url) > self._limits.request_line_bytes:
             self._stop(414, f"request line too long: the limit is {self._limits.request_line_bytes} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A whole header."""
+        """A complete header."""
         self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > self._limits.header_bytes:
             self._stop(431, self._headers_too_large())
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The app starts here; the body may still be on its way."""
+        """The app starts here; the body may still arrive."""
         self._clear_deadline()
         self._reading = Reading.BODY
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Nothing more is owed."""
+        """The request is complete."""
         self._clear_deadline()
         self._reading = Reading.NOTHING
         super().on_message_complete()
 
-    def _answering(self) -> bool:
-        """Whether the app is at work on the last request whose headers came."""
+    def _is_responding(self) -> bool:
+        """Whether the app still processes the last request with complete headers."""
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
-    # Refusing
+    # Refusals
 
     def send_400_response(self, msg: str) -> None:
-        """Answers a parse error, or what `_stop` was called for."""
+        """Respond to a parse error, or with the refusal of `_stop`."""
         status, message = self._refusal or (400, msg.rstrip(".").lower())
         self._refuse(status, message)
 
     def _headers_too_large(self) -> str:
-        return f"request headers too large: the limit is {self._limits.header_bytes} bytes altogether"
+        return f"request headers too large: the limit is {self._limits.header_bytes} bytes in total"
 
     def _stop(self, status: int, message: str) -> None:
         self._refusal = (status, message)
@@ -191,13 +196,13 @@ class LimitedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, message: str) -> None:
         self._refused = True
         self._clear_deadline()
-        running = self._answering()
-        if running and not self.cycle.more_body:
-            # The bad bytes follow a good request: that one is answered, and the connection closed after it.
+        is_responding = self._is_responding()
+        if is_responding and not self.cycle.more_body:
+            # The invalid bytes follow a valid request: finish its response, then close the connection.
             self.cycle.keep_alive = False
             self.pipeline.clear()
             return
-        if running:
+        if is_responding:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             if self.cycle.response_started:
@@ -209,7 +214,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
-    # Slowness
+    # Timeouts
 
     def _set_deadline(self) -> None:
         if self._deadline is None:
@@ -230,10 +235,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
         elif self._reading is Reading.HEAD:
             self._refuse(408, f"request headers did not arrive within {seconds:g} s")
-        elif self.flow.read_paused or self._window_bytes >= SLOWEST * seconds:
-            # The app is not asking for more, or the client keeps up.
+        elif self.flow.read_paused or self._window_bytes >= MIN_BYTES_PER_SECOND * seconds:
+            # The app does not read at the moment, or the client is fast enough.
             self._set_deadline()
         elif self.cycle.response_complete:
             self.transport.close()
         else:
-            self._refuse(408, f"request body stalled: less than {SLOWEST} bytes/s for {seconds:g} s")
+            self._refuse(408, f"request body stalled: less than {MIN_BYTES_PER_SECOND} bytes/s for {seconds:g} s")

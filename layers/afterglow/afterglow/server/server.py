@@ -1,4 +1,7 @@
-"""uvicorn, with our protocol, connections handed over by a supervisor, and an end that is sure to come."""
+"""Serves a deployment with uvicorn, our protocol, and a shutdown that always ends.
+
+Connections come from listening sockets or from a supervisor.
+"""
 
 import asyncio
 import contextlib
@@ -21,8 +24,8 @@ from afterglow.deployment.open import open_deployment
 from afterglow.jobs.start import start_engine
 from afterglow.server import interpreter
 from afterglow.server.body_budget import App, BodyBudget
+from afterglow.server.ipc import CLOSED, DRAINING, READY
 from afterglow.server.protocol import LimitedProtocol, Limits
-from afterglow.server.supervisor import CLOSED, DRAINING, READY
 from afterglow.settings import Settings, System
 
 log = logging.getLogger(__name__)
@@ -37,10 +40,10 @@ def serve_app(
     control: socket.socket | None = None,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Serves `app` until SIGTERM or SIGINT, or until the other end of `control` is closed.
+    """Serve `app` until SIGTERM or SIGINT, or until the other end of `control` is closed.
 
-    Connections come from `listeners`, or one at a time as descriptors over `control`. Requests in flight get
-    `settings.shutdown_seconds` to finish.
+    Connections come from `listeners`, or one at a time as descriptors over `control`. At the end, requests in flight
+    have `settings.shutdown_seconds` to finish.
     """
     config = uvicorn.Config(
         BodyBudget(app, settings.max_inflight_body_bytes, settings.max_body_bytes),
@@ -74,8 +77,8 @@ class Server(uvicorn.Server):
         self._shutdown_seconds = settings.shutdown_seconds
         self._control = control
         self._on_ready = on_ready
-        self._closed_untold = 0
-        self._adopting: set[asyncio.Task[object]] = set()
+        self._unreported_closes = 0
+        self._connecting: set[asyncio.Task[object]] = set()
         self._protocol = partial(
             LimitedProtocol,
             limits=Limits(
@@ -87,10 +90,10 @@ class Server(uvicorn.Server):
             new_trace_id=lambda: f"{system.random.getrandbits(128):032x}",
             on_closed=self._connection_closed if control else None,
         )
+        config.http = self._protocol  # type: ignore[assignment]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts listening, on the sockets or to the supervisor, then says so."""
-        self.config.http_protocol_class = self._protocol  # type: ignore[assignment]
+        """Start accepting connections, from the sockets or the supervisor, then report readiness."""
         await super().startup(sockets=sockets)
         interpreter.after_startup()
         if self._control is not None:
@@ -101,10 +104,10 @@ class Server(uvicorn.Server):
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stops listening and lets requests in flight finish; a hanging one is cut off."""
-        cut_off = threading.Timer(self._shutdown_seconds + 5, os._exit, (1,))
-        cut_off.daemon = True
-        cut_off.start()
+        """Stop accepting connections and let requests in flight finish; a timer ends the process if one hangs."""
+        exit_timer = threading.Timer(self._shutdown_seconds + 5, os._exit, (1,))
+        exit_timer.daemon = True
+        exit_timer.start()
         if self._control is not None:
             asyncio.get_running_loop().remove_reader(self._control)
             with contextlib.suppress(BlockingIOError, ConnectionError):
@@ -113,7 +116,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGTERM, and SIGINT unless a supervisor handles that one, ask for a clean end."""
+        """SIGTERM starts a clean shutdown, and so does SIGINT unless a supervisor handles it."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN if self._control else self._stop)
         yield
@@ -124,15 +127,15 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def _receive_connection(self, control: socket.socket) -> None:
-        """Takes one connection from the supervisor; if that one is gone, ends."""
+        """Receive one connection from the supervisor; stop if the supervisor has ended."""
         try:
-            told, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+            data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         except BlockingIOError:
             return
         except ConnectionError:
-            told, descriptors = b"", []
-        if not told:
-            log.warning("the supervisor is gone, stopping")
+            data, descriptors = b"", []
+        if not data:
+            log.warning("the supervisor has ended, stopping")
             asyncio.get_running_loop().remove_reader(control)
             self.should_exit = True
             return
@@ -140,26 +143,26 @@ class Server(uvicorn.Server):
             connection = socket.socket(fileno=descriptor)
             connection.setblocking(False)
             task = asyncio.get_running_loop().create_task(self._serve_connection(connection))
-            self._adopting.add(task)
-            task.add_done_callback(self._adopting.discard)
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
 
     async def _serve_connection(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        make = partial(self._protocol, self.config, self.server_state, self.lifespan.state, loop)
+        make_protocol = partial(self._protocol, self.config, self.server_state, self.lifespan.state, loop)
         try:
-            await loop.connect_accepted_socket(make, connection)
+            await loop.connect_accepted_socket(make_protocol, connection)
         except OSError as error:
-            # The client has gone already.
-            log.debug("connection lost at once: %s", error)
+            # The client has already disconnected.
+            log.debug("connection lost at its start: %s", error)
             connection.close()
             self._connection_closed()
 
     def _connection_closed(self) -> None:
-        """Tells the supervisor, which counts; what its socket cannot take now is told with the next."""
+        """Report to the supervisor, which counts connections; if its socket is full, report with the next close."""
         assert self._control is not None
-        self._closed_untold += 1
+        self._unreported_closes += 1
         with contextlib.suppress(BlockingIOError, ConnectionError):
-            self._closed_untold -= self._control.send(CLOSED * self._closed_untold)
+            self._unreported_closes -= self._control.send(CLOSED * self._unreported_closes)
 
 
 def serve(
@@ -172,9 +175,9 @@ def serve(
     control: socket.socket | None = None,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Serves the directory at `path`, or an AWS account (None); the rest is `serve_app`'s.
+    """Serve the directory at `path`, or the AWS deployment (None); the other arguments are those of `serve_app`.
 
-    Raises what opening them raises.
+    Raises the errors of `open_deployment` and `start_engine`.
     """
     engine = start_engine(open_deployment(path, settings, system), settings, system)
     watcher = None if path is None else DirectoryWatcher(path, engine)

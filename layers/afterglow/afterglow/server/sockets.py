@@ -1,37 +1,37 @@
-"""Listening sockets, and how many files the process may hold open."""
+"""Listening sockets, and the limit of open files."""
 
 import errno
 import resource
 import socket
 
 BACKLOG = 2048
-MOST_FILES = 65_536
+MAX_FILES = 65_536
 
 
 class CannotListen(OSError):
-    """The address is not free, not ours, or not an address; the message is for the user."""
+    """The address is in use, not local, or invalid; the message is for the user."""
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """One listening socket for each address `host` stands for; port 0 takes a free one.
+    """One listening socket for each address of `host`; port 0 selects a free port.
 
     Raises CannotListen.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         raise CannotListen(f"cannot listen on {host}: {getattr(error, 'strerror', None) or error}") from None
     sockets: list[socket.socket] = []
-    for family, kind, number, _, address in dict.fromkeys(found):
+    for family, kind, number, _, address in dict.fromkeys(addresses):
         if sockets and port == 0:
             break
         try:
             sockets.append(_bound(socket.socket(family, kind, number), family, address))
         except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL and len(found) > 1:
+            if error.errno == errno.EADDRNOTAVAIL and len(addresses) > 1:
                 continue
-            for each in sockets:
-                each.close()
+            for sock in sockets:
+                sock.close()
             hint = "; choose another --port" if error.errno == errno.EADDRINUSE else ""
             reason = (error.strerror or str(error)).lower()
             raise CannotListen(f"cannot listen on {host}:{port}: {reason}{hint}") from None
@@ -55,14 +55,14 @@ def _bound(sock: socket.socket, family: int, address: object) -> socket.socket:
 
 
 def url(host: str, sockets: list[socket.socket]) -> str:
-    """The address to give to a client, with the port the system chose if it was left to it."""
+    """The URL for clients, with the actual port."""
     port = sockets[0].getsockname()[1]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def raise_file_limit() -> None:
-    """Lets the process open as many files and connections as it is allowed to ask for."""
+    """Raise the process's limit of open files and connections to its hard limit, at most `MAX_FILES`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

@@ -1,16 +1,16 @@
 """Several serving processes behind one address.
 
-The supervisor accepts every connection and hands it to the worker that has fewest open, so keep-alive connections
-spread evenly: four over two workers land two and two, which neither SO_REUSEPORT (a hash of the ports) nor a shared
-listening socket (whoever wakes first) does. After that the client and the worker talk directly.
+The supervisor accepts every connection and passes it to the worker with the fewest open connections, so keep-alive
+connections spread evenly: of four, two workers get two each. Neither SO_REUSEPORT (a hash of the ports) nor a shared
+listening socket (the first process to wake) guarantees this. Then the client and the worker communicate directly.
 
 ::
 
-    supervisor ──descriptor of a connection──▶ worker        over one socket pair each
-               ◀──"+" ready, "-" one closed───
+    supervisor ──descriptor of a connection──▶ worker        over one socket pair per worker
+               ◀──messages of `ipc`───────────
 
-The socket pair is also how each learns of the other's end: a worker whose supervisor was killed reads end-of-file and
-stops; the supervisor reads end-of-file of a crashed worker and starts another, after a pause that doubles.
+The socket pair also detects the end of a process: a worker whose supervisor was killed reads end-of-file and stops;
+the supervisor reads end-of-file from a crashed worker and starts another, after a pause that doubles.
 """
 
 import contextlib
@@ -23,34 +23,36 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from afterglow.server.ipc import CLOSED, DRAINING, READY
+
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
-STEADY_SECONDS = 10.0
-"""A worker that lived this long is started again without a longer pause."""
-ACCEPTED_AT_ONCE = 64
+MAX_PAUSE = 5.0
+STABLE_SECONDS = 10.0
+"""After a run of this length the pause before a worker's restart is the first one again."""
+ACCEPT_BATCH = 64
 KILL_AFTER_SECONDS = 7.0
-"""How much longer than `shutdown_seconds` a worker may take to end."""
+"""Time that a worker may take to end in addition to `shutdown_seconds`."""
 
 
 @dataclass(slots=True)
 class Worker:
-    """One worker process, or the place for it between two."""
+    """The slot of one worker process, which is None until the next start."""
 
     number: int
     process: subprocess.Popen[bytes] | None = None
     control: socket.socket | None = None
     ready: bool = False
     connections: int = 0
-    handed_last: int = 0
+    last_passed: int = 0
     started_at: float = 0.0
     start_at: float = 0.0
     pause: float = FIRST_PAUSE
 
 
 class Supervisor:
-    """Owns the listening sockets and the workers, each started by `command` and the number of its socket."""
+    """Owns the listening sockets and the workers; a worker's command line is `command` and its socket's descriptor."""
 
     def __init__(
         self,
@@ -69,18 +71,21 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._listening = False
         self._announced = False
-        self._handed = 0
+        self._passed = 0
         self._signals: list[int] = []
 
     def run(self) -> int:
-        """Serves until SIGTERM or SIGINT: 0. If a worker cannot even start the first time: its exit code."""
-        woken, waker = socket.socketpair()
-        for each in (woken, waker):
-            each.setblocking(False)
-        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        """Serve until SIGTERM or SIGINT.
+
+        Returns 0, or the exit code of a worker that fails before all workers were ready for the first time.
+        """
+        wakeup_reader, wakeup_writer = socket.socketpair()
+        for sock in (wakeup_reader, wakeup_writer):
+            sock.setblocking(False)
+        signal.set_wakeup_fd(wakeup_writer.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda got, _frame: self._signals.append(got))
-        self._selector.register(woken, selectors.EVENT_READ, lambda: woken.recv(64))
+            signal.signal(number, lambda received, _frame: self._signals.append(received))
+        self._selector.register(wakeup_reader, selectors.EVENT_READ, lambda: wakeup_reader.recv(64))
         code = 0
         try:
             while not self._signals:
@@ -88,9 +93,9 @@ class Supervisor:
                 self._update_listening()
                 for key, _ in self._selector.select(timeout=self._next_start()):
                     key.data()
-                failed = self._reap()
-                if failed is not None:
-                    code = failed
+                failure = self._reap()
+                if failure is not None:
+                    code = failure
                     break
         finally:
             self._stop()
@@ -119,19 +124,19 @@ class Supervisor:
     def _read_worker(self, worker: Worker) -> None:
         assert worker.control is not None
         try:
-            told = worker.control.recv(4096)
+            messages = worker.control.recv(4096)
         except BlockingIOError:
             return
         except ConnectionError:
-            told = b""
-        if not told:
-            self._forget(worker)
+            messages = b""
+        if not messages:
+            self._disconnect(worker)
             return
-        worker.ready = (worker.ready or READY in told) and DRAINING not in told
-        worker.connections -= told.count(CLOSED)
+        worker.ready = (worker.ready or READY in messages) and DRAINING not in messages
+        worker.connections -= messages.count(CLOSED)
 
-    def _forget(self, worker: Worker) -> None:
-        """Stops handing connections to the worker."""
+    def _disconnect(self, worker: Worker) -> None:
+        """Stop passing connections to the worker."""
         if worker.control is not None:
             self._selector.unregister(worker.control)
             worker.control.close()
@@ -139,49 +144,49 @@ class Supervisor:
         worker.ready = False
 
     def _reap(self) -> int | None:
-        """Takes note of workers that ended. Returns the exit code if one never got ready at the program's start."""
+        """Handle workers that ended. Returns the exit code of one that ended before the first readiness of all."""
         now = time.monotonic()
         for worker in self._workers:
             code = worker.process.poll() if worker.process is not None else None
             if code is None:
                 if worker.control is None and worker.process is not None:
-                    # It has let go of its end but lives: nothing can reach it any more.
+                    # It closed its end of the socket pair but still runs: it can receive no more connections.
                     worker.process.kill()
                 continue
-            self._forget(worker)
+            self._disconnect(worker)
             worker.process = None
             if not self._announced:
                 return code if code > 0 else 1
-            if now - worker.started_at >= STEADY_SECONDS:
+            if now - worker.started_at >= STABLE_SECONDS:
                 worker.pause = FIRST_PAUSE
             worker.start_at = now + worker.pause
             log.error("worker %d ended with %d, starting another in %g s", worker.number, code, worker.pause)
-            worker.pause = min(worker.pause * 2, LONGEST_PAUSE)
+            worker.pause = min(worker.pause * 2, MAX_PAUSE)
         return None
 
     def _next_start(self) -> float:
-        """Seconds to wait at most: until a worker is due, or a look at whether all live."""
-        due = [worker.start_at for worker in self._workers if worker.process is None]
-        return max(0.0, min([1.0, *(at - time.monotonic() for at in due)]))
+        """Seconds until the next start of a worker, at most one, after which `_reap` checks all workers."""
+        starts = [worker.start_at for worker in self._workers if worker.process is None]
+        return max(0.0, min([1.0, *(start - time.monotonic() for start in starts)]))
 
     # Connections
 
     def _update_listening(self) -> None:
-        """Accepts connections while there is a worker to take them; until then they wait in the system's queue."""
+        """Accept connections while a worker is ready; otherwise they wait in the kernel's queue."""
         if not self._announced and all(worker.ready for worker in self._workers):
             self._announced = True
             self._on_ready()
-        able = self._announced and any(worker.ready for worker in self._workers)
-        if able != self._listening:
-            self._listening = able
+        can_accept = self._announced and any(worker.ready for worker in self._workers)
+        if can_accept != self._listening:
+            self._listening = can_accept
             for listener in self._listeners:
-                if able:
+                if can_accept:
                     self._selector.register(listener, selectors.EVENT_READ, lambda sock=listener: self._accept(sock))
                 else:
                     self._selector.unregister(listener)
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(ACCEPTED_AT_ONCE):
+        for _ in range(ACCEPT_BATCH):
             try:
                 connection, _ = listener.accept()
             except (BlockingIOError, ConnectionError):
@@ -194,31 +199,31 @@ class Supervisor:
 
     def _pass_connection(self, connection: socket.socket) -> None:
         ready = [worker for worker in self._workers if worker.ready]
-        for worker in sorted(ready, key=lambda each: (each.connections, each.handed_last)):
+        for worker in sorted(ready, key=lambda candidate: (candidate.connections, candidate.last_passed)):
             assert worker.control is not None
             try:
                 socket.send_fds(worker.control, [b"."], [connection.fileno()])
             except OSError as error:
-                log.warning("worker %d does not take connections: %s", worker.number, error)
+                log.warning("cannot pass a connection to worker %d: %s", worker.number, error)
                 continue
-            self._handed += 1
-            worker.handed_last = self._handed
+            self._passed += 1
+            worker.last_passed = self._passed
             worker.connections += 1
             return
-        log.error("no worker takes connections, one was dropped")
+        log.error("no worker accepts connections: dropped one")
 
-    # The end
+    # Shutdown
 
     def _stop(self) -> None:
-        """Lets workers finish what is in flight, and kills what takes too long; a second SIGINT kills at once."""
+        """Let workers finish requests in flight, and kill those that take too long; a second SIGINT kills at once."""
         for listener in self._listeners:
             listener.close()
         running = [worker.process for worker in self._workers if worker.process is not None]
         for process in running:
             process.terminate()
-        limit = time.monotonic() + self._shutdown_seconds + KILL_AFTER_SECONDS
+        deadline = time.monotonic() + self._shutdown_seconds + KILL_AFTER_SECONDS
         self._signals.clear()
-        while (alive := _alive(running)) and time.monotonic() < limit and signal.SIGINT not in self._signals:
+        while (alive := _alive(running)) and time.monotonic() < deadline and signal.SIGINT not in self._signals:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 alive[0].wait(0.05)
         for process in _alive(running):
@@ -229,11 +234,3 @@ class Supervisor:
 
 def _alive(processes: Iterable[subprocess.Popen[bytes]]) -> list[subprocess.Popen[bytes]]:
     return [process for process in processes if process.poll() is None]
-
-
-READY = b"+"
-"""It can take connections."""
-CLOSED = b"-"
-"""One of its connections has ended."""
-DRAINING = b"!"
-"""It takes no more."""

@@ -1,4 +1,4 @@
-// Draws the page from openapi.json: one <details> per route, with its parameters, body, answers, and a form to send it.
+// Renders the page from openapi.json: one <details> per route, with its parameters, body, responses and a request form.
 "use strict";
 
 const root = location.pathname.replace(/\/docs\/?$/, "");
@@ -7,13 +7,13 @@ let document_ = null;
 let key = "";
 
 function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (value !== false) made.setAttribute(key, value === true ? "" : value);
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (value !== false) node.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children);
-  return made;
+  node.append(...children);
+  return node;
 }
 
 function resolved(schema) {
@@ -24,10 +24,10 @@ function resolved(schema) {
 function typeOf(schema, depth = 0) {
   if (schema.$ref && depth > 1) return schema.$ref.split("/").pop();
   schema = resolved(schema);
-  if (schema.enum) return schema.enum.map((each) => JSON.stringify(each)).join(" | ");
+  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   const variants = schema.anyOf || schema.oneOf;
-  if (variants) return [...new Set(variants.map((each) => typeOf(each, depth + 1)))].join(" | ");
+  if (variants) return [...new Set(variants.map((variant) => typeOf(variant, depth + 1)))].join(" | ");
   if (schema.type === "array") {
     const items = typeOf(schema.items || {}, depth + 1);
     return items.includes(" | ") && !/^\(.*\)(\[\])+$/.test(items) ? `(${items})[]` : `${items}[]`;
@@ -35,7 +35,7 @@ function typeOf(schema, depth = 0) {
   if (schema.type === "object" && schema.properties && depth < 2) {
     const required = new Set(schema.required || []);
     const inner = Object.entries(schema.properties).map(
-      ([name, each]) => `${name}${required.has(name) ? "" : "?"}: ${typeOf(each, depth + 1)}`);
+      ([name, property]) => `${name}${required.has(name) ? "" : "?"}: ${typeOf(property, depth + 1)}`);
     return `{ ${inner.join(", ")} }`;
   }
   return schema.title && schema.type === "object" && schema.properties ? schema.title : schema.type || "anything";
@@ -58,18 +58,18 @@ function exampleOf(schema, depth = 0) {
 }
 
 function fieldTable(schema) {
-  const whole = resolved(schema);
-  const required = new Set(whole.required || []);
-  const rows = Object.entries(whole.properties || {}).map(([name, each]) => element("tr", {},
+  const target = resolved(schema);
+  const required = new Set(target.required || []);
+  const rows = Object.entries(target.properties || {}).map(([name, property]) => element("tr", {},
     element("td", {}, name + (required.has(name) ? "" : "?")),
-    element("td", {}, element("span", { class: "type" }, typeOf(each)))));
+    element("td", {}, element("span", { class: "type" }, typeOf(property)))));
   return rows.length ? element("table", {}, ...rows) : element("p", { class: "quiet" }, "An empty object.");
 }
 
 function pathOf(path) {
-  const shown = element("span", { class: "path" });
-  for (const part of path.split(/(\{\w+\})/)) shown.append(part.startsWith("{") ? element("b", {}, part) : part);
-  return shown;
+  const label = element("span", { class: "path" });
+  for (const text of path.split(/(\{\w+\})/)) label.append(text.startsWith("{") ? element("b", {}, text) : text);
+  return label;
 }
 
 function input(name, value, onchange) {
@@ -78,27 +78,27 @@ function input(name, value, onchange) {
   return element("label", {}, name, field);
 }
 
-// Indented JSON, with arrays of plain values on one line.
-function laidOut(value) {
+// Indented JSON, with arrays of scalars on one line.
+function indented(value) {
   return JSON.stringify(value, null, 2).replace(/\[\s+([^[\]{}]*?)\s+\]/g, (_, inside) => `[${inside.replace(/\s*\n\s*/g, " ")}]`);
 }
 
 function pretty(text) {
-  try { return laidOut(JSON.parse(text)); } catch { return text; }
+  try { return indented(JSON.parse(text)); } catch { return text; }
 }
 
 function routeBody(path, method, operation) {
   const parameters = operation.parameters || [];
-  const own = parameters.filter((each) => !(each.in === "path" && shared.has(each.name)));
-  const inputs = own.map((each) => [each, input(each.name, "")]);
+  const ownParameters = parameters.filter((parameter) => !(parameter.in === "path" && shared.has(parameter.name)));
+  const inputs = ownParameters.map((parameter) => [parameter, input(parameter.name, "")]);
   const content = operation.requestBody?.content["application/json"];
   const text = content && element("textarea", { spellcheck: "false", "aria-label": "Body" });
   if (text) {
-    text.value = laidOut(exampleOf(content.schema));
+    text.value = indented(exampleOf(content.schema));
     text.rows = text.value.split("\n").length + 1;
   }
   const status = element("span", { class: "status", role: "status" });
-  const answer = element("pre", { hidden: true });
+  const output = element("pre", { hidden: true });
   const url = element("span", { class: "quiet path" });
   const button = element("button", { type: "button" }, "Send");
 
@@ -115,7 +115,7 @@ function routeBody(path, method, operation) {
   }
 
   async function send() {
-    const missing = parameters.find((each) => each.in === "path" && shared.has(each.name) && !shared.get(each.name));
+    const missing = parameters.find(({ in: location, name }) => location === "path" && shared.has(name) && !shared.get(name));
     if (missing) {
       status.className = "status bad";
       status.textContent = `Fill in ${missing.name} at the top of the page first.`;
@@ -125,7 +125,7 @@ function routeBody(path, method, operation) {
     status.className = "status";
     status.textContent = "…";
     url.textContent = target();
-    const began = performance.now();
+    const startedAt = performance.now();
     try {
       const response = await fetch(target(), {
         method: method.toUpperCase(),
@@ -134,48 +134,48 @@ function routeBody(path, method, operation) {
       });
       const received = await response.text();
       status.className = `status ${response.ok ? "good" : "bad"}`;
-      status.textContent = `${response.status} · ${(performance.now() - began).toFixed(1)} ms`;
-      answer.textContent = received ? pretty(received) : "(no body)";
-      answer.hidden = false;
-      learn(received);
+      status.textContent = `${response.status} · ${(performance.now() - startedAt).toFixed(1)} ms`;
+      output.textContent = received ? pretty(received) : "(no body)";
+      output.hidden = false;
+      fillCollectionId(received);
     } catch (error) {
       status.className = "status bad";
-      status.textContent = `No answer: ${error.message}`;
+      status.textContent = `No response: ${error.message}`;
     }
     button.disabled = false;
   }
   button.addEventListener("click", send);
 
-  const parts = [];
+  const sections = [];
   if (inputs.length) {
-    parts.push(element("h3", {}, "Parameters"));
-    parts.push(element("div", { class: "fields" }, ...inputs.map(([, label]) => label)));
+    sections.push(element("h3", {}, "Parameters"));
+    sections.push(element("div", { class: "fields" }, ...inputs.map(([, label]) => label)));
   }
   if (content) {
-    const about = resolved(content.schema).description;
-    parts.push(element("h3", {}, "Body" + (about ? ` – ${about}` : "")), fieldTable(content.schema), element("h3", {}, "Try it"), text);
+    const description = resolved(content.schema).description;
+    sections.push(element("h3", {}, "Body" + (description ? ` – ${description}` : "")), fieldTable(content.schema), element("h3", {}, "Try it"), text);
   }
-  parts.push(element("div", { class: "send" }, button, status, url), answer, element("h3", {}, "Answers"));
-  parts.push(element("table", {}, ...Object.entries(operation.responses).map(([code, response]) => {
+  sections.push(element("div", { class: "send" }, button, status, url), output, element("h3", {}, "Responses"));
+  sections.push(element("table", {}, ...Object.entries(operation.responses).map(([code, response]) => {
     const schema = response.content?.["application/json"].schema;
-    const shown = code.startsWith("2") && schema ? element("span", { class: "type" }, typeOf(schema)) : response.description;
-    return element("tr", {}, element("td", {}, code), element("td", {}, shown));
+    const summary = code.startsWith("2") && schema ? element("span", { class: "type" }, typeOf(schema)) : response.description;
+    return element("tr", {}, element("td", {}, code), element("td", {}, summary));
   })));
-  return element("div", { class: "body" }, ...parts);
+  return element("div", { class: "body" }, ...sections);
 }
 
-// An answer that is a collection fills in the collection's id for the routes that need it.
-function learn(received) {
+// If the response is a collection, fill in its id for the routes of collections.
+function fillCollectionId(received) {
   try {
     const value = JSON.parse(received);
     const collection = Array.isArray(value) ? value[0] : value;
     if (!collection?.configuration_json || shared.get("collection_id")) return;
     shared.set("collection_id", collection.id);
-    document.querySelector('#place input[name="collection_id"]').value = collection.id;
-  } catch { /* not JSON: nothing to learn */ }
+    document.querySelector('#path-values input[name="collection_id"]').value = collection.id;
+  } catch { /* not JSON */ }
 }
 
-function draw() {
+function render() {
   document.getElementById("version").textContent = document_.info.version;
   const byTag = new Map();
   for (const [path, methods] of Object.entries(document_.paths)) {
@@ -195,7 +195,7 @@ function draw() {
     }
   }
   const routes = document.getElementById("routes");
-  routes.replaceChildren(...[...byTag].map(([tag, all]) => element("section", {}, element("h2", {}, tag), ...all)));
+  routes.replaceChildren(...[...byTag].map(([tag, entries]) => element("section", {}, element("h2", {}, tag), ...entries)));
   const linked = location.hash && document.getElementById(location.hash.slice(1));
   if (linked) {
     linked.open = true;
@@ -203,30 +203,30 @@ function draw() {
   }
 }
 
-function filter(words) {
-  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+function filter(query) {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   for (const section of document.querySelectorAll("main section")) {
-    let some = false;
+    let hasMatch = false;
     for (const details of section.querySelectorAll("details")) {
-      details.hidden = !wanted.every((word) => details.dataset.words.includes(word));
-      some ||= !details.hidden;
+      details.hidden = !words.every((word) => details.dataset.words.includes(word));
+      hasMatch ||= !details.hidden;
     }
-    section.hidden = !some;
+    section.hidden = !hasMatch;
   }
 }
 
-const place = document.getElementById("place");
-place.addEventListener("submit", (event) => event.preventDefault());
-for (const [name, value] of shared) place.append(input(name, value, (now) => shared.set(name, now.trim())));
-// Where the server asks for one. It is kept as long as the page is open, and sent to this server alone.
-const secret = input("key", "", (now) => { key = now.trim(); });
-secret.querySelector("input").type = "password";
-place.append(secret);
+const pathValues = document.getElementById("path-values");
+pathValues.addEventListener("submit", (event) => event.preventDefault());
+for (const [name, value] of shared) pathValues.append(input(name, value, (text) => shared.set(name, text.trim())));
+// The API key, for servers with authentication: stored while the page is open, and sent to this server alone.
+const keyInput = input("key", "", (text) => { key = text.trim(); });
+keyInput.querySelector("input").type = "password";
+pathValues.append(keyInput);
 document.getElementById("filter").addEventListener("input", (event) => filter(event.target.value));
 
 fetch(`${root}/openapi.json`).then((response) => response.json()).then((loaded) => {
   document_ = loaded;
-  draw();
+  render();
 }).catch((error) => {
-  document.getElementById("routes").replaceChildren(element("p", { class: "quiet" }, `openapi.json could not be read: ${error.message}`));
+  document.getElementById("routes").replaceChildren(element("p", { class: "quiet" }, `Cannot load openapi.json: ${error.message}`));
 });
