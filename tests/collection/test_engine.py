@@ -24,7 +24,7 @@ from afterglow.storage.ports import Stores, Table
 from tests.collection.test_machine import Later
 from tests.support.faulty import Crash, Fault, Faults, seeded
 from tests.support.model import EVERYTHING
-from tests.support.stores import SMALL, Clock, made_faulty, new_collection, quick_folder, stores_at
+from tests.support.stores import SMALL, Clock, new_collection, quick_folder, stores_at, with_faults
 
 NOTHING = frozenset[Include]()
 
@@ -265,7 +265,7 @@ def test_concurrent_deletes_by_filter_each_delete_what_they_counted(world: World
 @pytest.mark.parametrize("seed", range(8))
 def test_a_failing_store_never_doubles_or_halves_a_write(world: World, seed: int) -> None:
     faults = Faults(seeded(seed, 0.15, [Fault.REFUSED, Fault.LOST, Fault.REPEATED]))
-    engine = Engine(made_faulty(world.stores, faults))
+    engine = Engine(with_faults(world.stores, faults))
     sure, unsure = [], []
     for number in range(40):
         names = [f"{number}-{row}" for row in range(1 + number % 3 * 20)]
@@ -317,7 +317,7 @@ def test_a_writer_that_slept_before_its_append_names_no_object_that_is_gone(worl
 
     faults = Faults(lambda _, name: Fault.CRASH_AFTER if name.startswith("table.put LOG") and slept else None)
     stores = replace(world.stores, system=replace(world.stores.system, now=now))
-    engine = Engine(made_faulty(stores, faults))
+    engine = Engine(with_faults(stores, faults))
     more = [f"more {name}" for name in names]
     requests: dict[str, Callable[[], object]] = {
         "add": lambda: engine.write(world.scope, records(*more)),

@@ -22,7 +22,7 @@ from afterglow.jobs.reachability import objects_of_manifest
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores, Write
 from tests.support.faulty import Crash, Fault, Faults, nth
-from tests.support.stores import KEEPING, Clock, made_faulty, new_collection, quick_folder, stores_at
+from tests.support.stores import WITH_RETENTION, Clock, new_collection, quick_folder, stores_at, with_faults
 
 TENANT, DATABASE = "default_tenant", "default_database"
 
@@ -58,7 +58,7 @@ class World:
 def world() -> Iterator[World]:
     with quick_folder() as folder:
         clock = Clock()
-        stores = stores_at(folder, KEEPING, clock)
+        stores = stores_at(folder, WITH_RETENTION, clock)
         scope, _ = new_collection(stores)
         yield World(stores, clock, scope)
         stores.table.close()
@@ -151,7 +151,7 @@ def test_one_whose_cleaning_has_begun_is_not_finished(world: World) -> None:
     world.write(world.scope, "a")
 
     def clean() -> None:
-        world.clock.skipped += KEEPING.gc_grace_seconds + 1
+        world.clock.skipped += WITH_RETENTION.gc_grace_seconds + 1
         cleaning.purge_dropped(world.stores)
 
     fork = world.fork("fork", replace(world.stores, table=Meanwhile(world.stores.table, clean)))
@@ -171,7 +171,7 @@ def test_any_call_may_be_the_last(world: World, fault: Fault, tail: int) -> None
     for number in range(20):
         name, faults = f"fork-{number}", Faults(nth(number, fault))
         try:
-            world.fork(name, made_faulty(world.stores, faults))
+            world.fork(name, with_faults(world.stores, faults))
         except (AfterglowError, Crash):
             pass
         found = [each for each in Engine(world.stores).list_collections(TENANT, DATABASE) if each.name == name]
@@ -201,8 +201,8 @@ def test_a_dropped_fork_holds_nothing_once_it_cannot_be_restored(world: World) -
     before = world.objects()
     world.write(world.scope, *(f"r{number}" for number in range(20)))
     world.index(world.scope)
-    world.clock.skipped += KEEPING.retention_seconds + 3 * KEEPING.gc_grace_seconds
-    assert KEEPING.log_placeholder_ttl_seconds > KEEPING.retention_seconds + 100
+    world.clock.skipped += WITH_RETENTION.retention_seconds + 3 * WITH_RETENTION.gc_grace_seconds
+    assert WITH_RETENTION.log_placeholder_ttl_seconds > WITH_RETENTION.retention_seconds + 100
     cleaning.purge_dropped(world.stores)
     gc.collect_garbage(world.stores, world.scope.collection)
     assert not before & world.objects()

@@ -17,14 +17,14 @@ from afterglow.jobs.indexer import index
 from afterglow.log import trim
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
-from tests.support.stores import SMALL, StillClock, new_collection, stores_at
+from tests.support.stores import SMALL, ManualClock, new_collection, stores_at
 
 
 class World:
     """A collection of which writes and folds are ordered about."""
 
     def __init__(self, folder: Path) -> None:
-        self.clock = StillClock()
+        self.clock = ManualClock()
         self.stores: Stores = stores_at(folder, clock=self.clock)
         self.engine = Engine(self.stores)
         self.scope, self.made = new_collection(self.stores)

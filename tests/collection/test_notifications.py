@@ -13,12 +13,12 @@ from afterglow.errors import Unavailable
 from afterglow.filters.parse import parse_where
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
-from tests.support.stores import SMALL, Nudges, new_collection, stores_at
+from tests.support.stores import SMALL, RecordingQueue, new_collection, stores_at
 
 
-def opened(folder: Path, ops: int, entries: int) -> tuple[Stores, Nudges]:
+def opened(folder: Path, ops: int, entries: int) -> tuple[Stores, RecordingQueue]:
     stores = stores_at(folder, replace(SMALL, notify_every_ops=ops, notify_every_entries=entries))
-    assert isinstance(stores.queue, Nudges)
+    assert isinstance(stores.queue, RecordingQueue)
     return stores, stores.queue
 
 

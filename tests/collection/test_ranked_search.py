@@ -36,8 +36,8 @@ nearest = st.fixed_dictionaries({"$knn": dense_knn | sparse_knn})
 def operators(ranks: Any) -> Any:
     pair = st.fixed_dictionaries({"left": ranks, "right": ranks})
     return st.one_of(
-        *(st.fixed_dictionaries({name: st.lists(ranks, max_size=3)}) for name in reference.FOLDS),
-        *(st.fixed_dictionaries({name: pair}) for name in reference.PAIRS),
+        *(st.fixed_dictionaries({name: st.lists(ranks, max_size=3)}) for name in reference.NARY_OPERATORS),
+        *(st.fixed_dictionaries({name: pair}) for name in reference.BINARY_OPERATORS),
         *(st.fixed_dictionaries({name: ranks}) for name in reference.FUNCTIONS),
     )
 

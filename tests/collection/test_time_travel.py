@@ -18,7 +18,7 @@ from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.model import EVERYTHING, Model, as_pairs, canonical
-from tests.support.stores import KEEPING, new_collection, quick_folder, stores_at
+from tests.support.stores import WITH_RETENTION, new_collection, quick_folder, stores_at
 
 NAMES = [f"r{number}" for number in range(40)]
 
@@ -66,14 +66,14 @@ def indexed(stores: Stores, engine: Engine, programme: list[Batch | None]) -> tu
 @given(st.lists(st.none() | batches, max_size=8))
 def test_every_position_is_as_it_was(programme: list[Batch | None]) -> None:
     with quick_folder() as folder:
-        stores = stores_at(folder, KEEPING)
+        stores = stores_at(folder, WITH_RETENTION)
         indexed(stores, Engine(stores), programme)
         stores.table.close()
 
 
 def test_a_moment_not_long_ago_is_laid_over_the_newest_checkpoint() -> None:
     with quick_folder() as folder:
-        stores = stores_at(folder, KEEPING)
+        stores = stores_at(folder, WITH_RETENTION)
         engine, _ = indexed(stores, Engine(stores), [upsert(["r3", "new"], 5.0), Batch(Op.DELETE, ["r4"])])
         (identity,) = engine.catalog.collections()
         collection = collections.by_id(stores.table, identity)
@@ -87,7 +87,7 @@ def test_a_moment_not_long_ago_is_laid_over_the_newest_checkpoint() -> None:
 
 def test_where_most_was_written_anew_since_the_log_alone_is_read() -> None:
     with quick_folder() as folder:
-        stores = stores_at(folder, KEEPING)
+        stores = stores_at(folder, WITH_RETENTION)
         engine, _ = indexed(stores, Engine(stores), [upsert(NAMES, 2.0)])
         (identity,) = engine.catalog.collections()
         collection = collections.by_id(stores.table, identity)
@@ -123,7 +123,7 @@ def cached_positions(cache: SnapshotCache, collection: Collection, count: int) -
 )
 def test_the_least_recently_used_snapshot_is_evicted_first(uses: list[int], expected: set[int]) -> None:
     with quick_folder() as folder:
-        stores = stores_at(folder, replace(KEEPING, flush_ops=100))
+        stores = stores_at(folder, replace(WITH_RETENTION, flush_ops=100))
         collection = single_record_versions(stores, 7)
         cache = SnapshotCache(stores)
         for position in uses:
@@ -136,7 +136,7 @@ def test_the_least_recently_used_snapshot_is_evicted_first(uses: list[int], expe
 @given(st.lists(st.integers(1, 8), min_size=20, max_size=40))
 def test_any_sequence_of_uses_leaves_the_most_recent_snapshots(uses: list[int]) -> None:
     with quick_folder() as folder:
-        stores = stores_at(folder, replace(KEEPING, flush_ops=100))
+        stores = stores_at(folder, replace(WITH_RETENTION, flush_ops=100))
         collection = single_record_versions(stores, 8)
         cache = SnapshotCache(stores)
         for end, position in enumerate(uses, 1):
@@ -148,7 +148,7 @@ def test_any_sequence_of_uses_leaves_the_most_recent_snapshots(uses: list[int]) 
 
 def test_snapshots_are_bounded_by_memtable_bytes_and_the_one_in_use_stays() -> None:
     with quick_folder() as folder:
-        stores = stores_at(folder, replace(KEEPING, max_memtable_bytes=1))
+        stores = stores_at(folder, replace(WITH_RETENTION, max_memtable_bytes=1))
         scope, collection = new_collection(stores)
         engine = Engine(stores)
         for _ in range(8):

@@ -25,7 +25,7 @@ from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.batches import DIMENSION, batches, ids, vectors
 from tests.support.model import EVERYTHING, Model, Record, as_pairs, canonical
-from tests.support.stores import StillClock, new_collection, quick_folder, stores_at
+from tests.support.stores import ManualClock, new_collection, quick_folder, stores_at
 
 WRITES = (Op.ADD, Op.UPDATE, Op.UPSERT)
 BEGIN = 1_000_000.0
@@ -56,7 +56,7 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         folder = self._exit.enter_context(quick_folder())
-        self.clock = StillClock(BEGIN)
+        self.clock = ManualClock(BEGIN)
         self.stores = stores_at(folder, clock=self.clock)
         self._exit.callback(self.stores.table.close)
         self.scope, collection = new_collection(self.stores, metadata=KEY)
@@ -182,12 +182,12 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.clock = StillClock(BEGIN)
+        self.clock = ManualClock(BEGIN)
         self.stores = stores_at(folder, clock=self.clock)
         self.scope, made = new_collection(self.stores, metadata=KEY)
         self.id = made.id
 
-    def stores_of(self, clock: StillClock) -> Stores:
+    def stores_of(self, clock: ManualClock) -> Stores:
         return stores_at(self.folder, clock=clock)
 
     def index(self) -> None:
@@ -212,7 +212,7 @@ def seen(stores: Stores, scope: Scope) -> list[str]:
 
 def test_what_a_write_finds_gone_goes_by_the_latest_clock_of_the_log(world: World) -> None:
     """A writer whose clock is behind decides as the log does, and so does every replica."""
-    late = StillClock(BEGIN - 100)
+    late = ManualClock(BEGIN - 100)
     behind, ahead = Engine(world.stores_of(late)), Engine(world.stores)
     behind.write(world.scope, records({"a": int(BEGIN) - 50, "b": int(BEGIN) + 50}))
     ahead.write(world.scope, records({"c": None}))
@@ -273,7 +273,7 @@ def test_a_key_that_cannot_be_one_is_refused(world: World, key: Any) -> None:
 
 def test_what_is_put_off_while_it_is_reclaimed_stays(world: World) -> None:
     """The indexer's clock is ahead: it finds expired what a writer still finds there, and puts off."""
-    ahead = world.stores_of(StillClock(BEGIN + 10))
+    ahead = world.stores_of(ManualClock(BEGIN + 10))
     engine = Engine(world.stores)
     engine.write(world.scope, records({"a": int(BEGIN) + 5, "b": int(BEGIN) + 5}))
     world.index()

@@ -1,1 +1,1 @@
-"""Several processes read and write one directory at the same time; their logged histories are checked afterwards."""
+"""Several processes read and write one deployment concurrently; their recorded histories are checked afterwards."""

@@ -1,4 +1,4 @@
-"""Writers, readers and indexers in processes of their own, on one account: nothing is lost, shared or out of order."""
+"""Writers, readers and indexers in separate containers on one account: no write is lost, duplicated or out of order."""
 
 import signal
 import subprocess
@@ -26,7 +26,7 @@ from afterglow.jobs.index_messages import IDLE, handle
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import AWS_DEFAULTS, Settings, System
-from tests.concurrency.test_processes import SOMETIMES_FOLDED, play
+from tests.concurrency.test_processes import FREQUENT_FLUSHES, run_clients
 from tests.support.aws import Made, make
 from tests.support.ministack import MiniStack, fresh_account
 from tests.support.server import running
@@ -43,8 +43,8 @@ def made(emulator: MiniStack) -> Iterator[Made]:
         yield make()
 
 
-class World:
-    """One collection; every container has a cache and clients of its own."""
+class AwsFixture:
+    """One collection; every simulated container has its own cache and clients."""
 
     def __init__(self, made: Made, folder: Path) -> None:
         self.made = made
@@ -61,10 +61,10 @@ class World:
     def engine(self) -> Engine:
         return open_engine(open_aws(self.settings(), System()), self.settings(), System())
 
-    def index(self, *, quiet: bool) -> None:
+    def index(self, *, idle: bool) -> None:
         settings, system = self.settings(), System()
         stores = open_aws(settings, system).stores(settings, system, NullQueue())
-        handle(stores, f'{{"group": "{self.scope.collection}", "body": "{IDLE if quiet else "1"}"}}')
+        handle(stores, f'{{"group": "{self.scope.collection}", "body": "{IDLE if idle else "1"}"}}')
 
     def log(self) -> list[entries.Entry]:
         settings, system = self.settings(), System()
@@ -77,8 +77,8 @@ class World:
 
 
 @pytest.fixture
-def world(made: Made, tmp_path: Path) -> World:
-    return World(made, tmp_path)
+def fixture(made: Made, tmp_path: Path) -> AwsFixture:
+    return AwsFixture(made, tmp_path)
 
 
 def batch(writer: int, number: int) -> Batch:
@@ -91,44 +91,44 @@ EVERYTHING = sorted(
 )
 
 
-def write_all(world: World, writer: int) -> None:
-    engine = world.engine()
+def write_all(fixture: AwsFixture, writer: int) -> None:
+    engine = fixture.engine()
     for number in range(WRITES):
-        engine.write(world.scope, batch(writer, number))
+        engine.write(fixture.scope, batch(writer, number))
 
 
-def test_sixteen_writers_lose_nothing_and_share_no_number(world: World) -> None:
+def test_sixteen_writers_lose_no_entry_and_duplicate_no_number(fixture: AwsFixture) -> None:
     with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(lambda writer: write_all(world, writer), range(WRITERS)))
-    log = world.log()
+        list(pool.map(lambda writer: write_all(fixture, writer), range(WRITERS)))
+    log = fixture.log()
     assert [entry.seq for entry in log] == list(range(1, WRITERS * WRITES + 1))
     assert len({entry.nonce for entry in log}) == len(log)
-    assert sorted(world.ids()) == EVERYTHING
+    assert sorted(fixture.ids()) == EVERYTHING
 
 
-def test_sixteen_writers_beside_two_indexers_and_readers_of_old_checkpoints(world: World) -> None:
-    """Indexers meet, readers hold a checkpoint while the log under it is trimmed: each read sees what came before."""
+def test_sixteen_writers_with_two_indexers_and_readers_of_old_checkpoints(fixture: AwsFixture) -> None:
+    """Indexers race, readers hold a checkpoint while its log is trimmed: every read sees all earlier writes."""
     acknowledged: Counter[str] = Counter()
     lock, over = threading.Lock(), threading.Event()
     problems: list[str] = []
 
     def write(writer: int) -> None:
-        engine = world.engine()
+        engine = fixture.engine()
         for number in range(WRITES):
-            engine.write(world.scope, batch(writer, number))
+            engine.write(fixture.scope, batch(writer, number))
             with lock:
                 acknowledged.update(batch(writer, number).ids)
 
     def index(number: int) -> None:
         while not over.is_set():
-            world.index(quiet=number == 0)
+            fixture.index(idle=number == 0)
 
     def read(number: int) -> None:
-        engine = world.engine()
+        engine = fixture.engine()
         while not over.is_set():
             with lock:
                 expected = set(acknowledged)
-            found = engine.get(world.scope, Selection(), None, 0, frozenset()).ids
+            found = engine.get(fixture.scope, Selection(), None, 0, frozenset()).ids
             if len(found) != len(set(found)) or not expected <= set(found):
                 problems.append(f"reader {number}: {len(expected - set(found))} acknowledged records are not seen")
             time.sleep(0.05 * number)
@@ -140,15 +140,15 @@ def test_sixteen_writers_beside_two_indexers_and_readers_of_old_checkpoints(worl
         list(pool.map(write, range(WRITERS)))
         time.sleep(1)
         over.set()
-        for each in others:
-            each.result()
+        for other in others:
+            other.result()
     assert problems == []
-    world.index(quiet=True)
-    assert sorted(world.ids()) == EVERYTHING
-    assert {entry.kind for entry in world.log()} == {entries.EntryKind.PLACEHOLDER}
+    fixture.index(idle=True)
+    assert sorted(fixture.ids()) == EVERYTHING
+    assert {entry.kind for entry in fixture.log()} == {entries.EntryKind.PLACEHOLDER}
 
 
-def test_an_indexer_that_is_killed_midway_leaves_nothing_to_mend(world: World, tmp_path: Path) -> None:
+def test_a_killed_indexer_needs_no_repair(fixture: AwsFixture, tmp_path: Path) -> None:
     program = tmp_path / "indexer.py"
     program.write_text(
         "import sys\n"
@@ -163,8 +163,8 @@ def test_an_indexer_that_is_killed_midway_leaves_nothing_to_mend(world: World, t
         "while True:\n"
         "    handle(stores, sys.argv[1])\n"
     )
-    message = f'{{"group": "{world.scope.collection}", "body": "{IDLE}"}}'
-    settings = world.settings()
+    message = f'{{"group": "{fixture.scope.collection}", "body": "{IDLE}"}}'
+    settings = fixture.settings()
     environment = {
         f"AFTERGLOW_{name.upper()}": str(getattr(settings, name))
         for name in ("table", "bucket", "cache_dir", "flush_ops", "hnsw_min_rows", "log_inline_max_bytes")
@@ -177,20 +177,20 @@ def test_an_indexer_that_is_killed_midway_leaves_nothing_to_mend(world: World, t
             )
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
-            writer = threading.Thread(target=write_all, args=(world, round_))
+            writer = threading.Thread(target=write_all, args=(fixture, round_))
             writer.start()
             time.sleep(0.05 + 0.09 * round_)
             process.send_signal(signal.SIGKILL)
             writer.join()
-        expected = [each for each in EVERYTHING if int(each.split("-")[0]) <= round_]
-        assert sorted(world.ids()) == expected
-    world.index(quiet=True)
-    assert sorted(world.ids()) == expected
+        expected = [name for name in EVERYTHING if int(name.split("-")[0]) <= round_]
+        assert sorted(fixture.ids()) == expected
+    fixture.index(idle=True)
+    assert sorted(fixture.ids()) == expected
 
 
 def test_two_servers_of_one_account(made: Made, tmp_path: Path) -> None:
-    """What two servers on one directory are held to holds for two machines on one account."""
-    environment = {**SOMETIMES_FOLDED, "AFTERGLOW_TABLE": made.table, "AFTERGLOW_BUCKET": made.bucket}
+    """Two machines on one account have the same guarantees as two servers on one directory."""
+    environment = {**FREQUENT_FLUSHES, "AFTERGLOW_TABLE": made.table, "AFTERGLOW_BUCKET": made.bucket}
     environment["AFTERGLOW_GC_GRACE_SECONDS"] = "60"  # two indexers, and no lock between their machines
     with ExitStack() as stack:
         servers = [
@@ -203,4 +203,4 @@ def test_two_servers_of_one_account(made: Made, tmp_path: Path) -> None:
             )
             for number in range(2)
         ]
-        play(servers, seconds=15)
+        run_clients(servers, seconds=15)

@@ -1,4 +1,4 @@
-"""Writers and readers in processes of their own, on two servers of one directory, or on one server with two workers."""
+"""Writer and reader processes on two servers with one directory, or on one server with two workers."""
 
 import os
 import random
@@ -16,7 +16,7 @@ from tests.support.server import Server, running, start
 from tests.support.wire import Wire
 
 WRITERS, READERS = 3, 2
-SOMETIMES_FOLDED = {
+FREQUENT_FLUSHES = {
     "AFTERGLOW_FLUSH_OPS": "60",
     "AFTERGLOW_FLUSH_IDLE_SECONDS": "0.2",
     "AFTERGLOW_HNSW_MIN_ROWS": "64",
@@ -27,12 +27,12 @@ SOMETIMES_FOLDED = {
 @contextmanager
 def _two_servers(folder: Path) -> Iterator[list[Server]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(running(folder / "data", env=SOMETIMES_FOLDED)) for _ in range(2)]
+        yield [stack.enter_context(running(folder / "data", env=FREQUENT_FLUSHES)) for _ in range(2)]
 
 
 @contextmanager
 def _two_workers(folder: Path) -> Iterator[list[Server]]:
-    with running(folder / "data", options=("--workers", "2"), env=SOMETIMES_FOLDED) as server:
+    with running(folder / "data", options=("--workers", "2"), env=FREQUENT_FLUSHES) as server:
         yield [server]
 
 
@@ -46,13 +46,13 @@ def _seed() -> str:
 def _jobs(servers: Sequence[Server], seed: str, seconds: float) -> list[Job]:
     with servers[0].client() as client:
         wire = Wire(client)
-        registers, claims, inserts = (wire.create(each) for each in ("registers", "claims", "inserts"))
-    names = tuple(f"w{each}" for each in range(WRITERS))
-    everyone = names + tuple(f"r{each}" for each in range(READERS))
+        registers, claims, inserts = (wire.create(name) for name in ("registers", "claims", "inserts"))
+    names = tuple(f"w{number}" for number in range(WRITERS))
+    everyone = names + tuple(f"r{number}" for number in range(READERS))
     return [
         Job(
             name=name,
-            port=servers[place % len(servers)].port,
+            port=servers[index % len(servers)].port,
             seed=f"{seed}-{name}",
             seconds=seconds,
             registers=registers,
@@ -61,12 +61,12 @@ def _jobs(servers: Sequence[Server], seed: str, seconds: float) -> list[Job]:
             writers=names,
             writes=name in names,
         )
-        for place, name in enumerate(everyone)
+        for index, name in enumerate(everyone)
     ]
 
 
-def _last_look(server: Server, jobs: Sequence[Job]) -> list[Event]:
-    """Every register and the whole list, read when all is over: what was lost shows here at the latest."""
+def _final_reads(server: Server, jobs: Sequence[Job]) -> list[Event]:
+    """Every register and the whole list, read at the end: a lost write is visible here at the latest."""
     final = Job(**{**{field: getattr(jobs[0], field) for field in Job.__slots__}, "name": "last", "port": server.port})
     with server.client() as client:
         wire = Wire(client)
@@ -86,60 +86,60 @@ def _last_look(server: Server, jobs: Sequence[Job]) -> list[Event]:
 
 
 def _check(events: Sequence[Event], seed: str) -> None:
-    found = violations(events)
-    assert not found, f"seed {seed}: {len(found)} violations\n" + "\n".join(found[:10])
-    writes = [each for each in events if isinstance(each, Write | Insert)]
+    problems = violations(events)
+    assert not problems, f"seed {seed}: {len(problems)} violations\n" + "\n".join(problems[:10])
+    writes = [event for event in events if isinstance(event, Write | Insert)]
     assert len(writes) > 10, f"only {len(writes)} writes were made"
 
 
-def play(servers: Sequence[Server], seconds: float) -> None:
-    """Let writers and readers at the servers for a while, and look for anything that must not be."""
+def run_clients(servers: Sequence[Server], seconds: float) -> None:
+    """Run writers and readers against the servers for a while, and check the history."""
     seed = _seed()
     jobs = _jobs(servers, seed, seconds)
     with ProcessPoolExecutor(len(jobs), mp_context=get_context("spawn")) as pool:
-        events = [each for history in pool.map(work, jobs) for each in history]
-    _check([*events, *_last_look(servers[-1], jobs)], seed)
+        events = [event for history in pool.map(work, jobs) for event in history]
+    _check([*events, *_final_reads(servers[-1], jobs)], seed)
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_every_read_sees_every_acknowledged_write(tmp_path: Path, topology: str) -> None:
-    """A few seconds of it."""
+    """A short run."""
     with TOPOLOGIES[topology](tmp_path) as servers:
-        play(servers, seconds=4)
+        run_clients(servers, seconds=4)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_for_longer(tmp_path: Path, topology: str) -> None:
-    """Long enough for many folds and compactions."""
+    """Long enough for many flushes and compactions."""
     with TOPOLOGIES[topology](tmp_path) as servers:
-        play(servers, seconds=60)
+        run_clients(servers, seconds=60)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_one_of_two_servers_is_killed(tmp_path: Path) -> None:
-    """The clients of the one that lives notice nothing; what the dead one acknowledged is there."""
+    """The survivor's clients are not affected; all acknowledged writes of the killed server are there."""
     seed = _seed()
-    doomed = start(tmp_path / "data", env=SOMETIMES_FOLDED)
+    victim = start(tmp_path / "data", env=FREQUENT_FLUSHES)
     try:
-        with running(tmp_path / "data", env=SOMETIMES_FOLDED) as survivor:
+        with running(tmp_path / "data", env=FREQUENT_FLUSHES) as survivor:
             jobs = [
                 Job(
                     **{
                         **{field: getattr(job, field) for field in Job.__slots__},
-                        "may_lose_server": job.port == doomed.port,
+                        "may_lose_server": job.port == victim.port,
                     }
                 )
-                for job in _jobs([doomed, survivor], seed, 15)
+                for job in _jobs([victim, survivor], seed, 15)
             ]
             with ProcessPoolExecutor(len(jobs), mp_context=get_context("spawn")) as pool:
                 histories = [pool.submit(work, job) for job in jobs]
                 with pytest.raises(TimeoutError):
                     histories[1].result(timeout=7)
-                doomed.kill()
-                events = [each for history in histories for each in history.result()]
-            _check([*events, *_last_look(survivor, jobs)], seed)
+                victim.kill()
+                events = [event for history in histories for event in history.result()]
+            _check([*events, *_final_reads(survivor, jobs)], seed)
     finally:
-        doomed.kill()
+        victim.kill()

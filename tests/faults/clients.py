@@ -1,23 +1,23 @@
-"""Client threads that write until the server is killed under them; they know what was acknowledged, what in flight."""
+"""Client threads that write until the server is killed; they track acknowledged and in-flight operations."""
 
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.faults.model import Book, Operation, Programme, applied
+from tests.faults.model import Operation, RecordMap, Scenario, apply_operation
 from tests.support.http import ConnectionLost
 from tests.support.server import Server
 from tests.support.wire import Refused, Wire
 
-TRY_AGAIN = frozenset({429})
+RETRYABLE_STATUSES = frozenset({429})
 
 
 @dataclass
 class Writer:
-    """One client: its programme, the operation it was waiting for when the server died, and what went wrong."""
+    """One client: its scenario, the operation in flight when the server died, and its failure."""
 
-    programme: Programme
+    scenario: Scenario
     collection: str
     acknowledged: int = 0
     in_flight: Operation | None = None
@@ -28,25 +28,25 @@ class Writer:
         with server.client(timeout=60) as client:
             wire = Wire(client)
             while not stop.is_set() and self.failure is None:
-                operation = self.programme.next()
+                operation = self.scenario.next()
                 self.in_flight = operation
                 try:
                     _send(wire, self.collection, operation)
                 except ConnectionLost:
                     return
                 except Refused as refusal:
-                    self.failure = f"client {self.programme.client}: {operation.verb} refused with {refusal}"
+                    self.failure = f"client {self.scenario.client}: {operation.verb} refused with {refusal}"
                     return
                 self.in_flight = None
                 self.acknowledged += 1
-                self.programme.book = applied(self.programme.book, operation)
+                self.scenario.records = apply_operation(self.scenario.records, operation)
 
-    def possible(self) -> list[Book]:
-        """What may be there: everything acknowledged, without or with the operation in flight."""
-        books = [self.programme.book]
+    def possible(self) -> list[RecordMap]:
+        """The possible records: everything acknowledged, without or with the operation in flight."""
+        states = [self.scenario.records]
         if self.in_flight is not None:
-            books.append(applied(self.programme.book, self.in_flight))
-        return books
+            states.append(apply_operation(self.scenario.records, self.in_flight))
+        return states
 
 
 def _send(wire: Wire, collection: str, operation: Operation) -> None:
@@ -58,7 +58,7 @@ def _send(wire: Wire, collection: str, operation: Operation) -> None:
             else:
                 wire.write(collection, operation.verb, operation.body)
         except Refused as refusal:
-            if refusal.status not in TRY_AGAIN or time.monotonic() > deadline:
+            if refusal.status not in RETRYABLE_STATUSES or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
         else:
@@ -66,14 +66,14 @@ def _send(wire: Wire, collection: str, operation: Operation) -> None:
 
 
 def write_until_killed(server: Server, writers: list[Writer], seconds: float, kill: Callable[[], object]) -> None:
-    """Let the writers go, `kill` the server after `seconds`, and wait for them."""
+    """Start the writers, `kill` the server after `seconds`, and wait for the writers."""
     stop = threading.Event()
-    threads = [threading.Thread(target=each.run, args=(server, stop)) for each in writers]
-    for each in threads:
-        each.start()
+    threads = [threading.Thread(target=writer.run, args=(server, stop)) for writer in writers]
+    for thread in threads:
+        thread.start()
     stop.wait(seconds)
     kill()
     stop.set()
-    for each in threads:
-        each.join(90)
-    assert not any(each.is_alive() for each in threads), "a client still waits for a server that is dead"
+    for thread in threads:
+        thread.join(90)
+    assert not any(thread.is_alive() for thread in threads), "a client still waits for a killed server"

@@ -1,7 +1,7 @@
-"""What a collection must hold after a client's operations: the sequential meaning of add, update, upsert and delete.
+"""The model: the sequential meaning of add, update, upsert and delete.
 
-A `Book` is the state of one client's own records, in insertion order. Operations are plain data, so that a
-programme can be printed and replayed.
+A `RecordMap` holds one client's own records in insertion order. Operations are plain data, so that a scenario can be
+printed and replayed.
 """
 
 import random
@@ -29,91 +29,91 @@ class Operation:
     body: Mapping[str, Any]
 
 
-Book = dict[str, Record]
+RecordMap = dict[str, Record]
 """A client's records by id, in insertion order."""
 
 
-def applied(book: Book, operation: Operation) -> Book:
-    """The book after the operation."""
+def apply_operation(records: RecordMap, operation: Operation) -> RecordMap:
+    """The records after the operation."""
     if operation.verb == "delete":
-        return _deleted(book, operation.body)
-    after = dict(book)
+        return _apply_delete(records, operation.body)
+    after = dict(records)
     body = operation.body
-    for place, name in enumerate(body["ids"]):
+    for index, name in enumerate(body["ids"]):
         old = after.get(name)
         if (operation.verb == "add" and old is not None) or (operation.verb == "update" and old is None):
             continue
         embeddings, documents = body.get("embeddings"), body.get("documents")
         metadatas = body.get("metadatas")
         after[name] = Record(
-            tuple(embeddings[place]) if embeddings else old.embedding if old else (),
-            documents[place] if documents else old.document if old else None,
-            _merged(old.metadata if old else None, metadatas[place] if metadatas else None),
+            tuple(embeddings[index]) if embeddings else old.embedding if old else (),
+            documents[index] if documents else old.document if old else None,
+            _merge_metadata(old.metadata if old else None, metadatas[index] if metadatas else None),
         )
     return after
 
 
-def _merged(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _merge_metadata(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     merged = {**(old or {}), **(new or {})}
     return {key: value for key, value in merged.items() if value is not None} or None
 
 
-def _deleted(book: Book, body: Mapping[str, Any]) -> Book:
+def _apply_delete(records: RecordMap, body: Mapping[str, Any]) -> RecordMap:
     if "ids" in body:
-        doomed = set(body["ids"])
-        return {name: record for name, record in book.items() if name not in doomed}
-    wanted = {key: value for condition in body["where"]["$and"] for key, value in condition.items()}
+        ids = set(body["ids"])
+        return {name: record for name, record in records.items() if name not in ids}
+    required = {key: value for condition in body["where"]["$and"] for key, value in condition.items()}
     return {
         name: record
-        for name, record in book.items()
-        if not all((record.metadata or {}).get(key) == value for key, value in wanted.items())
+        for name, record in records.items()
+        if not all((record.metadata or {}).get(key) == value for key, value in required.items())
     }
 
 
 @dataclass
-class Programme:
-    """The operations of one client, drawn from a seed: the same seed and acknowledgements give the same operations."""
+class Scenario:
+    """The operations of one client, generated from a seed; deterministic for the same seed and acknowledgements."""
 
     client: int
     seed: str
     bulk: int = 60
-    book: Book = field(default_factory=dict)
+    records: RecordMap = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
-        self._made = 0
+        self._created = 0
 
     def next(self) -> Operation:
-        """What this client does next, given what it has acknowledged."""
+        """The next operation of this client, given its acknowledged operations."""
         draw = self._random.random()
-        if draw < 0.35 or not self.book:
-            return self._write("add", self._fresh(self._some()))
+        if draw < 0.35 or not self.records:
+            return self._write("add", self._new_ids(self._count()))
         if draw < 0.55:
-            return self._write("upsert", self._known(self._some()) + self._fresh(self._some() // 2 + 1))
+            return self._write("upsert", self._existing_ids(self._count()) + self._new_ids(self._count() // 2 + 1))
         if draw < 0.75:
-            return self._write("update", self._known(self._some()))
+            return self._write("update", self._existing_ids(self._count()))
         if draw < 0.88:
-            return Operation("delete", {"ids": self._known(self._some())})
+            return Operation("delete", {"ids": self._existing_ids(self._count())})
         where = [{"client": self.client}, {"bucket": self._random.randrange(6)}]
         return Operation("delete", {"where": {"$and": where}})
 
-    def _some(self) -> int:
-        """Mostly a few records, sometimes many, so that some batches are too large to be kept inline."""
+    def _count(self) -> int:
+        """Mostly a few records, sometimes many, so that some batches are too large for an inline log entry."""
         return self._random.choice((1, 1, 2, 3, 8, self.bulk))
 
-    def _fresh(self, number: int) -> list[str]:
-        self._made += number
-        return [f"c{self.client}-{self.seed}-{each}" for each in range(self._made - number, self._made)]
+    def _new_ids(self, number: int) -> list[str]:
+        self._created += number
+        return [f"c{self.client}-{self.seed}-{sequence}" for sequence in range(self._created - number, self._created)]
 
-    def _known(self, number: int) -> list[str]:
-        return self._random.sample(list(self.book), min(number, len(self.book)))
+    def _existing_ids(self, number: int) -> list[str]:
+        return self._random.sample(list(self.records), min(number, len(self.records)))
 
     def _write(self, verb: str, ids: list[str]) -> Operation:
         body: dict[str, Any] = {"ids": ids, "metadatas": [self._metadata() for _ in ids]}
         if verb != "update" or self._random.random() < 0.5:
             body["embeddings"] = [self._embedding() for _ in ids]
         if self._random.random() < 0.6:
-            body["documents"] = [f"{verb} {each} {self._random.random()}" for each in ids]
+            body["documents"] = [f"{verb} {name} {self._random.random()}" for name in ids]
         return Operation(verb, body)
 
     def _metadata(self) -> dict[str, Any]:
@@ -130,21 +130,21 @@ class Programme:
         return [self._random.randrange(-64, 65) / 16 for _ in range(DIMENSION)]
 
 
-def read_book(answer: Mapping[str, Any]) -> Book:
-    """The book in an answer of get that includes embeddings, documents and metadatas."""
-    rows = zip(answer["ids"], answer["embeddings"], answer["documents"], answer["metadatas"], strict=True)
+def parse_records(response: Mapping[str, Any]) -> RecordMap:
+    """The records in a get response that includes embeddings, documents and metadatas."""
+    rows = zip(response["ids"], response["embeddings"], response["documents"], response["metadatas"], strict=True)
     return {name: Record(tuple(embedding), document, metadata or None) for name, embedding, document, metadata in rows}
 
 
-def difference(name: str, expected: Book, found: Book) -> str:
-    """What differs between two books, in words; empty when nothing does, order included."""
-    lines = [f"{name}: missing {each}" for each in expected if each not in found]
-    lines += [f"{name}: should not be there {each}" for each in found if each not in expected]
+def difference(name: str, expected: RecordMap, actual: RecordMap) -> str:
+    """A description of the differences between two record maps, order included; empty if they are equal."""
+    lines = [f"{name}: missing {key}" for key in expected if key not in actual]
+    lines += [f"{name}: should not be there {key}" for key in actual if key not in expected]
     lines += [
-        f"{name}: {each} is {found[each]}, should be {record}"
-        for each, record in expected.items()
-        if each in found and found[each] != record
+        f"{name}: {key} is {actual[key]}, should be {record}"
+        for key, record in expected.items()
+        if key in actual and actual[key] != record
     ]
-    if not lines and list(expected) != list(found):
-        lines.append(f"{name}: the order is {list(found)}, should be {list(expected)}")
+    if not lines and list(expected) != list(actual):
+        lines.append(f"{name}: the order is {list(actual)}, should be {list(expected)}")
     return "\n".join(lines[:12])

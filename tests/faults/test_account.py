@@ -1,7 +1,7 @@
-"""A process that dies, or is not heard, at any request to AWS: beneath botocore, over the whole of our code.
+"""A crash or a lost response at any request to AWS, injected beneath botocore, through all of our code.
 
-The programme of `tests.support.programme` is run once to count its requests, then again for requests and ways to fail:
-all of them on moto, some on MiniStack too.
+The scenario of `tests.support.scenario` runs once to count its requests, then once per combination of request and
+fault: all of them on moto, some on MiniStack too.
 """
 
 import random
@@ -15,47 +15,55 @@ from unittest import mock
 import pytest
 
 from tests.support.aws import GuardedClients, Made, guarded_clients, make, moto_aws, stores_on_aws
+from tests.support.fault_injection import (
+    Fault,
+    FaultInjector,
+    crash_after_request,
+    error_response,
+    response_lost,
+    skip_botocore_pauses,
+    unreachable,
+)
 from tests.support.faulty import Crash
 from tests.support.ministack import MiniStack, fresh_account
-from tests.support.programme import Run
-from tests.support.sabotage import Fault, Sabotage, answered, dies, lost, unreachable, without_waiting
+from tests.support.scenario import ScenarioRun
 from tests.support.stores import Clock
 
 READS = ("GetItem", "BatchGetItem", "Query", "GetObject", "ListObjectsV2")
-THROTTLED = answered(400, "ThrottlingException")
-SLOW_DOWN = answered(503, "SlowDown")
-RACED = answered(409, "ConditionalRequestConflict")
+THROTTLED = error_response(400, "ThrottlingException")
+SLOW_DOWN = error_response(503, "SlowDown")
+RACED = error_response(409, "ConditionalRequestConflict")
 
 
-def dies_before(_: Sabotage, request: Any, send: object) -> Any:
+def crash_before_request(_: FaultInjector, request: Any, send: object) -> Any:
     raise Crash(request.url)
 
 
 Choice = Callable[[int, str], Fault | None]
-"""What becomes of the attempt of this number (from 0) and operation."""
+"""The fault of the attempt with this number (from 0) and operation, None for none."""
 
 
 class Requests:
-    """Counts the attempts of all clients of a process; what dies stays dead."""
+    """Counts the attempts of all clients of a process; after a crash, every attempt crashes."""
 
     def __init__(self, choice: Choice) -> None:
         self.names: list[str] = []
         self._choice = choice
-        self._dead = False
+        self._crashed = False
         self._lock = threading.Lock()
 
     def next(self, name: str) -> Fault | None:
         with self._lock:
-            if self._dead:
-                return dies_before
+            if self._crashed:
+                return crash_before_request
             fault = self._choice(len(self.names), name)
             self.names.append(name)
-            self._dead = fault in (dies, dies_before)
+            self._crashed = fault in (crash_after_request, crash_before_request)
             return fault
 
 
-class Numbered(Sabotage):
-    """The attempts of one of the clients."""
+class CountedFaultInjector(FaultInjector):
+    """Injects the process-wide faults into one client."""
 
     def __init__(self, client: Any, requests: Requests) -> None:
         super().__init__(client)
@@ -65,8 +73,8 @@ class Numbered(Sabotage):
         return self._requests.next(name)
 
 
-class SabotagedClients(GuardedClients):
-    """Clients whose attempts become what `requests` say."""
+class FaultyClients(GuardedClients):
+    """Clients with the faults that `requests` chooses."""
 
     def __init__(self, requests: Requests) -> None:
         super().__init__()
@@ -74,28 +82,28 @@ class SabotagedClients(GuardedClients):
 
     def _make(self, service: str) -> Any:
         client = super()._make(service)
-        Numbered(client, self._requests)
+        CountedFaultInjector(client, self._requests)
         return client
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_waiting(monkeypatch)
+    skip_botocore_pauses(monkeypatch)
 
 
-def run_with(made: Made, choice: Choice, *, again: bool | None = True) -> list[str]:
-    """One run of the programme, and what must hold afterwards; the operations of its requests."""
+def run_with(made: Made, choice: Choice, *, retry: bool | None = True) -> list[str]:
+    """Run the scenario and check the invariants; returns the operations of its requests."""
     requests, clock = Requests(choice), Clock()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        sound_clients, clients = guarded_clients(), SabotagedClients(requests)
-        run = Run(stores_on_aws(made, Path(folder, "sound"), clock=clock, clients=sound_clients), clock)
+        reliable_clients, clients = guarded_clients(), FaultyClients(requests)
+        run = ScenarioRun(stores_on_aws(made, Path(folder, "reliable"), clock=clock, clients=reliable_clients), clock)
         try:
-            run.carry_out(stores_on_aws(made, Path(folder, "faulty"), clock=clock, clients=clients), again=again)
+            run.execute(stores_on_aws(made, Path(folder, "faulty"), clock=clock, clients=clients), retry=retry)
         except Crash:
             pass
-        run.check_afterwards()
-        for each in (sound_clients, clients):
-            each.forget_credentials()
+        run.check_invariants()
+        for group in (reliable_clients, clients):
+            group.forget_credentials()
     return requests.names
 
 
@@ -103,13 +111,13 @@ def never(number: int, name: str) -> None:
     return None
 
 
-def at(place: int, *faults: Fault) -> Choice:
-    return lambda number, _: faults[number - place] if place <= number < place + len(faults) else None
+def at(position: int, *faults: Fault) -> Choice:
+    return lambda number, _: faults[number - position] if position <= number < position + len(faults) else None
 
 
-def on_moto(choice: Choice, *, again: bool | None = True) -> list[str]:
+def on_moto(choice: Choice, *, retry: bool | None = True) -> list[str]:
     with moto_aws():
-        return run_with(make(), choice, again=again)
+        return run_with(make(), choice, retry=retry)
 
 
 @pytest.fixture(scope="module")
@@ -117,42 +125,43 @@ def names() -> list[str]:
     return on_moto(never)
 
 
-def test_the_programme_uses_everything(names: list[str]) -> None:
+def test_the_scenario_uses_every_operation(names: list[str]) -> None:
     """Otherwise the tests below would prove little."""
     expected = {"PutItem", "BatchWriteItem", "PutObject", "DeleteObjects", "SendMessage", "ListObjectsV2", "Query"}
     assert expected <= set(names)
 
 
 PARTS = 8
+FAULT_NAMES = ["crash after", "crash before", "response lost"]
 
 
 def writes(names: list[str], part: int) -> list[int]:
-    """The places of one of several parts of all writing requests."""
-    return [place for place, name in enumerate(names) if name not in READS][part::PARTS]
+    """The positions of one of several parts of all writing requests."""
+    return [position for position, name in enumerate(names) if name not in READS][part::PARTS]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [dies, dies_before, lost], ids=["dies after", "dies before", "answer lost"])
+@pytest.mark.parametrize("fault", [crash_after_request, crash_before_request, response_lost], ids=FAULT_NAMES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_at_any_writing_request(names: list[str], part: int, fault: Fault) -> None:
-    for place in writes(names, part):
-        on_moto(at(place, fault))
+    for position in writes(names, part):
+        on_moto(at(position, fault))
 
 
-@pytest.mark.parametrize("fault", [dies, lost], ids=["dies after", "answer lost"])
+@pytest.mark.parametrize("fault", [crash_after_request, response_lost], ids=["crash after", "response lost"])
 def test_at_some_writing_requests(names: list[str], fault: Fault) -> None:
-    """A sample of the test above, in the run of every day."""
-    places = [place for part in range(PARTS) for place in writes(names, part)]
-    for place in random.Random(str(fault)).sample(places, 3):
-        on_moto(at(place, fault))
+    """A sample of the test above, for the default run."""
+    positions = [position for part in range(PARTS) for position in writes(names, part)]
+    for position in random.Random(str(fault)).sample(positions, 3):
+        on_moto(at(position, fault))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_whatever_service_slows_down_or_is_not_there_for_a_while(names: list[str], part: int) -> None:
-    for place in range(part, len(names), 20):
-        for faults in ([THROTTLED] * 4, [unreachable] * 4, [SLOW_DOWN, lost, lost]):
-            on_moto(at(place, *faults))
+    for position in range(part, len(names), 20):
+        for faults in ([THROTTLED] * 4, [unreachable] * 4, [SLOW_DOWN, response_lost, response_lost]):
+            on_moto(at(position, *faults))
 
 
 @pytest.mark.slow
@@ -162,16 +171,16 @@ def test_many_failures_and_a_crash(seed: int) -> None:
 
     def choice(number: int, name: str) -> Fault | None:
         if number == last:
-            return dies
-        return source.choice([THROTTLED, SLOW_DOWN, lost, unreachable]) if source.random() < 0.05 else None
+            return crash_after_request
+        return source.choice([THROTTLED, SLOW_DOWN, response_lost, unreachable]) if source.random() < 0.05 else None
 
-    on_moto(choice, again=None)
+    on_moto(choice, retry=None)
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("fault", [dies, dies_before, lost], ids=["dies after", "dies before", "answer lost"])
+@pytest.mark.parametrize("fault", [crash_after_request, crash_before_request, response_lost], ids=FAULT_NAMES)
 def test_on_ministack_at_some_writing_requests(names: list[str], emulator: MiniStack, fault: Fault) -> None:
-    places = [place for part in range(PARTS) for place in writes(names, part)]
-    for place in places[:: len(places) // 8]:
+    positions = [position for part in range(PARTS) for position in writes(names, part)]
+    for position in positions[:: len(positions) // 8]:
         with mock.patch.dict("os.environ", emulator.environment(fresh_account())):
-            run_with(make(), at(place, fault))
+            run_with(make(), at(position, fault))

@@ -1,32 +1,32 @@
-"""Folds and merges, happening all the time, change nothing that a client sees."""
+"""Continuous flushes and compactions change nothing that a client sees."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.faults.model import Programme, applied, difference, read_book
+from tests.faults.model import Scenario, apply_operation, difference, parse_records
 from tests.faults.test_crash import BUSY_BACKGROUND, EVERYTHING
 from tests.support.server import running
 from tests.support.wire import Wire
 
 
 @pytest.mark.parametrize("seed", ["one", "two"])
-def test_folds_and_merges_are_not_seen(tmp_path: Path, seed: str) -> None:
-    """After every operation of one client, the whole collection is what the model says; after a restart too."""
-    programme = Programme(0, seed)
+def test_flushes_and_compactions_are_invisible(tmp_path: Path, seed: str) -> None:
+    """After every operation of one client, and after a restart, the whole collection equals the model."""
+    scenario = Scenario(0, seed)
     with running(tmp_path / "data", env=BUSY_BACKGROUND) as server, server.client() as client:
         wire = Wire(client)
         collection = wire.create("one-of-many")
         for number in range(250):
-            operation = programme.next()
+            operation = scenario.next()
             if operation.verb == "delete":
                 wire.delete(collection, operation.body)
             else:
                 wire.write(collection, operation.verb, operation.body)
-            programme.book = applied(programme.book, operation)
-            found = read_book(wire.get(collection, include=EVERYTHING))
-            wrong = difference(f"after operation {number} ({operation.verb})", programme.book, found)
-            assert not wrong, f"seed {seed}\n{wrong}"
+            scenario.records = apply_operation(scenario.records, operation)
+            actual = parse_records(wire.get(collection, include=EVERYTHING))
+            problem = difference(f"after operation {number} ({operation.verb})", scenario.records, actual)
+            assert not problem, f"seed {seed}\n{problem}"
     with running(tmp_path / "data", env=BUSY_BACKGROUND) as server, server.client() as client:
-        found = read_book(Wire(client).get(collection, include=EVERYTHING))
-        assert not difference("after a restart", programme.book, found), f"seed {seed}"
+        actual = parse_records(Wire(client).get(collection, include=EVERYTHING))
+        assert not difference("after a restart", scenario.records, actual), f"seed {seed}"

@@ -1,6 +1,7 @@
-"""No space left: writes are refused with a clear answer, reads go on, nothing acknowledged is lost, and space heals it.
+"""Full disk: writes fail with a clear error, reads continue, and no acknowledged write is lost.
 
-The disk is a small tmpfs where tests may mount one (root, Linux); a limit on the size of files stands in elsewhere.
+Once there is space again, writes succeed. The disk is a small tmpfs where tests may mount one (root, Linux), else a
+limit on the file size.
 """
 
 import errno
@@ -40,28 +41,28 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def _batch(number: int) -> dict[str, object]:
     return {
-        "ids": [f"{number}-{each}" for each in range(BATCH)],
-        "embeddings": [[(number * each + place) % 97 / 8 for place in range(DIMENSION)] for each in range(BATCH)],
-        "documents": [f"document {each} of batch {number} " + "x" * 200 for each in range(BATCH)],
+        "ids": [f"{number}-{row}" for row in range(BATCH)],
+        "embeddings": [[(number * row + index) % 97 / 8 for index in range(DIMENSION)] for row in range(BATCH)],
+        "documents": [f"document {row} of batch {number} " + "x" * 200 for row in range(BATCH)],
     }
 
 
-def _write_until_refused(wire: Wire, collection: str, first: int, most: int) -> tuple[int, Refused | None]:
-    """How many batches from `first` on were acknowledged, and the refusal that ended it."""
-    for number in range(first, most):
+def _write_until_refused(wire: Wire, collection: str, first: int, end: int) -> tuple[int, Refused | None]:
+    """The number of the first batch that was not acknowledged, and the error that refused it."""
+    for number in range(first, end):
         try:
             wire.write(collection, "add", _batch(number))
         except Refused as refusal:
             return number, refusal
-    return most, None
+    return end, None
 
 
 def _check(wire: Wire, collection: str, acknowledged: int) -> None:
-    """Everything acknowledged is there, whole; nothing of a refused batch."""
-    found = wire.get(collection, include=["documents"])
-    expected = [f"{number}-{each}" for number in range(acknowledged) for each in range(BATCH)]
-    assert found["ids"] == expected
-    assert all(found["documents"])
+    """Every acknowledged batch is complete; nothing of a refused batch is there."""
+    response = wire.get(collection, include=["documents"])
+    expected = [f"{number}-{row}" for number in range(acknowledged) for row in range(BATCH)]
+    assert response["ids"] == expected
+    assert all(response["documents"])
     assert wire.count(collection) == len(expected)
 
 
@@ -72,7 +73,7 @@ def _assert_clear(refusal: Refused | None) -> None:
 
 
 def test_a_full_disk(small_disk: Path) -> None:
-    """Fill it, read, make room, write on, restart."""
+    """Fill it, read, free space, write again, restart."""
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * (6 * 1024 * 1024))
     data = small_disk / "data"
@@ -98,7 +99,7 @@ def test_a_full_disk(small_disk: Path) -> None:
 
 
 def _fill(path: Path) -> None:
-    """Make the file as long as the file system lets it be."""
+    """Extend the file until the file system is full."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
     try:
         while os.write(descriptor, b"x" * 4096):
@@ -111,7 +112,7 @@ def _fill(path: Path) -> None:
 
 
 def test_starting_on_a_full_disk(small_disk: Path) -> None:
-    """What is there can be read, or the server says at once why not; with room again everything is there."""
+    """Existing records can be read and writes are refused; with free space again everything is there."""
     data = small_disk / "data"
     server = start(data, env=EAGER)
     with server.client() as client:
@@ -141,7 +142,7 @@ def _limit(server: Server, size: int) -> None:
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process can be set on Linux only")
 def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
-    """The limit on the size of a file is met in the middle of a write; lifted, writing goes on."""
+    """The file size limit is hit in the middle of a write; without it, writes succeed again."""
     server = start(
         tmp_path / "data", env={**EAGER, "AFTERGLOW_FLUSH_IDLE_SECONDS": "3600", "AFTERGLOW_FLUSH_OPS": "100000"}
     )

@@ -12,7 +12,13 @@ from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Put, Stores, Table, Write
 from tests.support.aws import NAME, guarded_clients, make, moto_aws, stores_on_aws
-from tests.support.sabotage import FaultInjector, error_response, response_lost, unreachable, skip_botocore_pauses
+from tests.support.fault_injection import (
+    FaultInjector,
+    error_response,
+    response_lost,
+    skip_botocore_pauses,
+    unreachable,
+)
 
 KB = 1024
 

@@ -1,4 +1,4 @@
-"""Stores over local adapters for tests: in memory where the machine can, with a clock that can be moved."""
+"""Stores over local adapters for tests: in memory where the machine can, with an adjustable clock."""
 
 import random
 import tempfile
@@ -31,14 +31,14 @@ SMALL = Settings(
     log_end_cache_seconds=100.0,
     retention_seconds=0.0,
 )
-"""Everything that a large collection does happens after a few records; the past is not kept."""
+"""Flushes, HNSW builds and compactions happen after a few records; time travel is disabled."""
 
-KEEPING = replace(SMALL, retention_seconds=500.0)
-"""The same, with the past kept."""
+WITH_RETENTION = replace(SMALL, retention_seconds=500.0)
+"""The same with time travel."""
 
 
 class Clock:
-    """Real time and what was slept or skipped on top; nobody waits."""
+    """Real time plus everything slept or skipped; sleeping takes no time."""
 
     def __init__(self) -> None:
         self.skipped = 0.0
@@ -50,8 +50,8 @@ class Clock:
         self.skipped += seconds
 
 
-class StillClock:
-    """Seconds that pass when told to."""
+class ManualClock:
+    """A clock that only sleeping moves."""
 
     def __init__(self, seconds: float = 1_000_000.0) -> None:
         self.seconds = seconds
@@ -63,8 +63,8 @@ class StillClock:
         self.seconds += seconds
 
 
-class Nudges:
-    """A Queue that remembers what was sent."""
+class RecordingQueue:
+    """A Queue that records the sent messages."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
@@ -75,7 +75,7 @@ class Nudges:
 
 @contextmanager
 def quick_folder() -> Iterator[Path]:
-    """A folder of its own in memory, where syncing costs nothing, or else on the disk."""
+    """A temporary folder in memory, where syncing is free, or on disk if there is no memory file system."""
     parent = _MEMORY if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="afterglow-test-", dir=parent, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
@@ -84,26 +84,26 @@ def quick_folder() -> Iterator[Path]:
 def stores_at(
     folder: Path,
     settings: Settings = SMALL,
-    clock: Clock | StillClock | None = None,
+    clock: Clock | ManualClock | None = None,
     *,
     seed: int = 0,
     faults: Faults | None = None,
 ) -> Stores:
-    """The stores of a data directory, created when missing; `faults` wraps all three."""
+    """The stores of a data directory, created if missing; `faults` wraps all three."""
     clock = clock or Clock()
     system = System(now=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}"))
     stores = Stores(
         table=SqliteTable(folder / "table.sqlite"),
         objects=DirectoryObjects(folder / "objects", system),
-        queue=Nudges(),
+        queue=RecordingQueue(),
         settings=settings,
         system=system,
     )
-    return stores if faults is None else made_faulty(stores, faults)
+    return stores if faults is None else with_faults(stores, faults)
 
 
-def made_faulty(stores: Stores, faults: Faults) -> Stores:
-    """The same stores, failing."""
+def with_faults(stores: Stores, faults: Faults) -> Stores:
+    """The same stores with injected faults."""
     return replace(
         stores,
         table=FaultyTable(stores.table, faults),
@@ -119,14 +119,14 @@ def new_collection(
     sparse: dict[str, bool] | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> tuple[Scope, Collection]:
-    """A collection in the default database, which is made when missing; `sparse` are keys to index, by BM25 or not."""
+    """A new collection in the default database, created if missing; `sparse` maps keys to index to their BM25 flag."""
     catalog = Catalog(stores.table, stores.system)
     catalog.ensure_defaults()
     keys = {key: _sparse_index(bm25) for key, bm25 in (sparse or {}).items()}
     vectors = {"float_list": {"vector_index": {"enabled": True, "config": {"space": space}}}}
     stored_schema = schema.reconcile(None, {"defaults": {}, "keys": {"#embedding": vectors, **keys}}, None)
-    made = Engine(stores).create_collection("default_tenant", "default_database", name, metadata, stored_schema)
-    return Scope("default_tenant", "default_database", made.id), made
+    collection = Engine(stores).create_collection("default_tenant", "default_database", name, metadata, stored_schema)
+    return Scope("default_tenant", "default_database", collection.id), collection
 
 
 def _sparse_index(bm25: bool) -> dict[str, Any]:

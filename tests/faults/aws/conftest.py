@@ -7,7 +7,7 @@ from afterglow.settings import System
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.ports import Stores
 from tests.support.aws import Made, guarded_clients, make, moto_aws, stores_on_aws
-from tests.support.sabotage import FaultInjector, skip_botocore_pauses
+from tests.support.fault_injection import FaultInjector, skip_botocore_pauses
 from tests.support.stores import Clock
 
 

@@ -12,8 +12,8 @@ from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Stores, Write
 from tests.contract.racing import in_threads
 from tests.support.aws import Made, guarded_clients, make, stores_on_aws
+from tests.support.fault_injection import FaultInjector, break_body, response_lost
 from tests.support.ministack import MiniStack, fresh_account
-from tests.support.sabotage import FaultInjector, response_lost, break_body
 
 pytestmark = pytest.mark.stack
 

@@ -12,19 +12,19 @@ from afterglow.storage.aws.clients import Clients
 from afterglow.storage.ports import ConditionFailed, ObjectNotFound, Stores
 from tests.contract.racing import in_threads
 from tests.support.aws import Made, guarded_clients
-from tests.support.faulty import Crash
-from tests.support.sabotage import (
+from tests.support.fault_injection import (
     Fault,
     FaultInjector,
-    run_first,
-    error_response,
-    truncate_body,
-    crash_after_request,
-    response_lost,
-    replace_body,
     break_body,
+    crash_after_request,
+    error_response,
+    replace_body,
+    response_lost,
+    run_first,
+    truncate_body,
     unreachable,
 )
+from tests.support.faulty import Crash
 
 FAILED = error_response(500, "InternalError")
 SLOW_DOWN = error_response(503, "SlowDown")

@@ -19,7 +19,7 @@ from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Stores
 from tests.contract.racing import in_threads
 from tests.support.aws import Made, environment, guarded_clients, stores_on_aws
-from tests.support.sabotage import FaultInjector, error_response, response_lost
+from tests.support.fault_injection import FaultInjector, error_response, response_lost
 from tests.support.stores import SMALL
 
 FAILED = error_response(500, "InternalServerError")

@@ -9,7 +9,15 @@ from afterglow.log import append
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.ports import ConditionFailed, Item, Put, Stores
-from tests.support.sabotage import Fault, FaultInjector, error_response, cancel_transaction, leave_unprocessed, response_lost, unreachable
+from tests.support.fault_injection import (
+    Fault,
+    FaultInjector,
+    cancel_transaction,
+    error_response,
+    leave_unprocessed,
+    response_lost,
+    unreachable,
+)
 
 THROTTLED = error_response(400, "ThrottlingException")
 FAILED = error_response(500, "InternalServerError")
