@@ -145,7 +145,7 @@ def test_a_place_holds_one_database(stores: Stores, folder: Path) -> None:
 def test_what_is_no_copy(stores: Stores, folder: Path) -> None:
     with pytest.raises(NotFound, match=r"no finished backup of a database, there is no backup\.json"):
         load_dump(stores, vault(folder), *PLACE)
-    with pytest.raises(NotFound, match="there is no such directory"):
+    with pytest.raises(NotFound, match="no such directory"):
         open_backup_target(str(folder / "nowhere"), Settings(), System(), create=False)
     assert not (folder / "nowhere").exists()
 

@@ -15,7 +15,7 @@ def backup(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([PROGRAM, "backup", *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_a_directory_in_use_and_a_server_on_the_copy(tmp_path: Path) -> None:
+def test_a_directory_in_use_and_a_server_on_the_backup(tmp_path: Path) -> None:
     path = tmp_path / "data"
     with running(path) as server, server.client() as client:
         wire = Wire(client)
@@ -30,10 +30,10 @@ def test_a_directory_in_use_and_a_server_on_the_copy(tmp_path: Path) -> None:
         assert Wire(client).get(collection)["ids"] == ["a", "b"]
 
 
-def test_what_cannot_be(tmp_path: Path) -> None:
+def test_failures(tmp_path: Path) -> None:
     done = backup("--to", str(tmp_path / "backups"), "--path", str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"afterglow: {tmp_path}: no data directory, there is no table.sqlite in it\n"
+    assert done.stderr == f"afterglow: {tmp_path}: not a data directory, it has no table.sqlite\n"
     assert backup("--to", "backups", "--keep", "0").returncode == 2
     with running(tmp_path / "data"):
         pass

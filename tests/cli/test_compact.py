@@ -14,14 +14,14 @@ def compact(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([PROGRAM, "compact", *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_everything_or_one_by_name_or_id(tmp_path: Path) -> None:
+def test_every_collection_or_one_by_name_or_id(tmp_path: Path) -> None:
     path = tmp_path / "data"
     with running(path, env={"AFTERGLOW_FLUSH_IDLE_SECONDS": "1000"}) as server, server.client() as client:
         wire = Wire(client)
         one, two = (wire.create(name) for name in ("one", "two"))
         for collection in (one, two):
             wire.write(collection, "add", {"ids": ["a", "b"], "embeddings": [[1, 2], [3, 4]]})
-        # Beside the server that has the directory open.
+        # While a server has the directory open.
         done = compact("one", "--path", str(path))
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(f"{one}: 2 operations flushed")
@@ -34,10 +34,10 @@ def test_everything_or_one_by_name_or_id(tmp_path: Path) -> None:
     assert sorted(line.split()[1] for line in done.stdout.splitlines()) == ["0", "1"]
 
 
-def test_what_is_not_there(tmp_path: Path) -> None:
+def test_missing_directory_and_collection(tmp_path: Path) -> None:
     done = compact("--path", str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"afterglow: {tmp_path}: no data directory, there is no table.sqlite in it\n"
+    assert done.stderr == f"afterglow: {tmp_path}: not a data directory, it has no table.sqlite\n"
     with running(tmp_path / "data"):
         pass
     done = compact("nosuch", "--path", str(tmp_path / "data"))

@@ -44,21 +44,21 @@ def test_a_collection_of_a_directory_and_of_a_server(tmp_path: Path) -> None:
     assert (missing.returncode, missing.stdout) == (1, "")
     assert "no collection 'nosuch'" in missing.stderr
     assert not (tmp_path / "x.parquet").exists()
-    there = afterglow("export", "one", str(tmp_path / "local.jsonl"), "--path", str(data))
-    assert there.stderr == f"afterglow: {tmp_path}/local.jsonl is there already\n"
+    existing = afterglow("export", "one", str(tmp_path / "local.jsonl"), "--path", str(data))
+    assert existing.stderr == f"afterglow: {tmp_path}/local.jsonl is there already\n"
 
 
 def test_a_database_to_a_directory_and_back(tmp_path: Path) -> None:
     data, copy, other = (str(tmp_path / name) for name in ("data", "copy", "other"))
     with running(tmp_path / "data") as server, server.client() as client:
         fill(Wire(client))
-        made = afterglow("dump", "default_database", copy, "--path", data)
-        assert (made.returncode, made.stderr) == (0, "")
-        assert made.stdout.startswith(f"{copy}: 1 collections, ")
-    back = afterglow("load", copy, "--path", other, "--database", "restored")
-    assert (back.returncode, back.stderr) == (0, "")
-    assert back.stdout.startswith("default_tenant/restored: 1 collections loaded, ")
-    sound = afterglow("verify", "--path", other)
-    assert "default_tenant/restored/one: 2 records" in sound.stdout
+        dumped = afterglow("dump", "default_database", copy, "--path", data)
+        assert (dumped.returncode, dumped.stderr) == (0, "")
+        assert dumped.stdout.startswith(f"{copy}: 1 collections, ")
+    loaded = afterglow("load", copy, "--path", other, "--database", "restored")
+    assert (loaded.returncode, loaded.stderr) == (0, "")
+    assert loaded.stdout.startswith("default_tenant/restored: 1 collections loaded, ")
+    verified = afterglow("verify", "--path", other)
+    assert "default_tenant/restored/one: 2 records" in verified.stdout
     nowhere = afterglow("load", str(tmp_path / "nowhere"), "--path", other)
-    assert nowhere.stderr == f"afterglow: {tmp_path}/nowhere: there is no such directory\n"
+    assert nowhere.stderr == f"afterglow: {tmp_path}/nowhere: no such directory\n"

@@ -1,4 +1,4 @@
-"""`afterglow keys`, beside a server that asks for them."""
+"""`afterglow keys`, alongside a server that requires keys."""
 
 import os
 import re
@@ -18,7 +18,7 @@ def keys(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([PROGRAM, "keys", *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
-def made(*arguments: str) -> str:
+def create(*arguments: str) -> str:
     done = keys("create", *arguments)
     assert done.returncode == 0, done.stderr
     key = done.stdout.strip()
@@ -29,21 +29,23 @@ def made(*arguments: str) -> str:
 
 def test_the_life_of_a_key(tmp_path: Path) -> None:
     path = tmp_path / "data"
-    place = ("--path", str(path))
-    # Before there is a server, or a directory: it never has to be open.
-    first = made(*place, "--name", "first")
-    closed = {"AFTERGLOW_AUTH": "keys", "AFTERGLOW_AUTH_CACHE_SECONDS": "0"}
-    with running(path, env=closed, options=["--workers", "2"]) as server:
+    options = ("--path", str(path))
+    # Before the first start of the server, which therefore never has to be open.
+    first = create(*options, "--name", "first")
+    env = {"AFTERGLOW_AUTH": "keys", "AFTERGLOW_AUTH_CACHE_SECONDS": "0"}
+    with running(path, env=env, options=["--workers", "2"]) as server:
         with httpx.Client(base_url=f"http://{HOST}:{server.port}") as client:
 
             def status(key: str | None, path: str = COLLECTIONS) -> int:
                 return client.get(path, headers={} if key is None else {"authorization": f"Bearer {key}"}).status_code
 
             assert (status(None), status(first), status("x")) == (401, 200, 401)
-            reader = made(*place, "--role", "reader", "--database", "one", "--database", "two", "--name", "a reader")
+            reader = create(
+                *options, "--role", "reader", "--database", "one", "--database", "two", "--name", "a reader"
+            )
             assert status(reader) == 403
             assert status(reader, COLLECTIONS.replace("default_database", "two")) == 200
-            listed = keys("list", *place).stdout.splitlines()
+            listed = keys("list", *options).stdout.splitlines()
             assert listed[0].split() == ["ID", "ROLE", "TENANT", "DATABASES", "CREATED", "NAME"]
             rows = sorted(line.split(maxsplit=3)[:3] for line in listed[1:])
             assert rows == sorted(
@@ -51,37 +53,37 @@ def test_the_life_of_a_key(tmp_path: Path) -> None:
             )
             assert any("one,two" in line and line.endswith("a reader") for line in listed)
             assert first not in "".join(listed)
-            done = keys("revoke", first[2:14], *place)
+            done = keys("revoke", first[2:14], *options)
             assert (done.returncode, done.stdout) == (0, "revoked; servers reject the key within 60 seconds\n")
             assert status(first) == 401
             assert "AuthError" in client.get(COLLECTIONS).text
-        # A refused upload is read to its end, so that its sender reads the answer.
+        # The server reads a rejected upload to its end, so that the client reads the response.
         with httpx.Client(base_url=f"http://{HOST}:{server.port}") as client:
             for _ in range(2):
-                answer = client.post(f"{COLLECTIONS}/x/add", content=b" " * 8_000_000)
-                assert (answer.status_code, answer.json()["error"]) == (401, "AuthError")
+                response = client.post(f"{COLLECTIONS}/x/add", content=b" " * 8_000_000)
+                assert (response.status_code, response.json()["error"]) == (401, "AuthError")
         assert first[14:] not in server.output.read_text()
 
 
-def test_what_cannot_be_done(tmp_path: Path) -> None:
-    place = ("--path", str(tmp_path / "data"))
-    for arguments in (("list", *place), ("revoke", "x", *place)):
+def test_failures(tmp_path: Path) -> None:
+    options = ("--path", str(tmp_path / "data"))
+    for arguments in (("list", *options), ("revoke", "x", *options)):
         done = keys(*arguments)
         assert (done.returncode, done.stdout) == (1, "")
-        assert "no data directory" in done.stderr
-    made(*place, "--tenant", "*")
-    done = keys("revoke", "nosuch", *place)
+        assert "not a data directory" in done.stderr
+    create(*options, "--tenant", "*")
+    done = keys("revoke", "nosuch", *options)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "no key has the id 'nosuch'" in done.stderr
-    done = keys("create", *place, "--tenant", "*", "--database", "one")
+    done = keys("create", *options, "--tenant", "*", "--database", "one")
     assert done.returncode == 1
     assert "needs the tenant" in done.stderr
-    assert keys("create", *place, "--role", "king").returncode == 2
+    assert keys("create", *options, "--role", "king").returncode == 2
 
 
-def test_what_does_not_start(tmp_path: Path) -> None:
-    """Rather than open to everybody."""
-    for given, words in (
+def test_invalid_settings(tmp_path: Path) -> None:
+    """The server does not start, as it would be open to everybody."""
+    for env, message in (
         ({"AFTERGLOW_AUTH": "on"}, "AFTERGLOW_AUTH must be off"),
         ({"AFTERGLOW_AUTH": "token"}, "AFTERGLOW_AUTH_TOKEN is not set"),
         ({"AFTERGLOW_AUTH": "htpasswd", "AFTERGLOW_AUTH_FILE": "/nowhere"}, "/nowhere cannot be read"),
@@ -89,12 +91,12 @@ def test_what_does_not_start(tmp_path: Path) -> None:
     ):
         done = subprocess.run(
             [PROGRAM, "run", "--path", str(tmp_path / "data"), "--port", "0"],
-            env={**os.environ, **given},
+            env={**os.environ, **env},
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
         assert done.returncode in (1, 2)
-        assert words in done.stderr, done.stderr
+        assert message in done.stderr, done.stderr
         assert done.stderr.count("\n") == 1

@@ -168,7 +168,7 @@ def test_what_cannot_be(engine: Engine, directory: LocalDeployment, tmp_path: Pa
     with pytest.raises(InvalidArgument, match="is in the data directory"):
         copied(directory, directory.path / "backups", 0)
     copied(directory, tmp_path / "backups", 0)
-    with pytest.raises(AlreadyExists, match="one backup a second"):
+    with pytest.raises(AlreadyExists, match="one backup per second"):
         copied(directory, tmp_path / "backups", 0)
     add(engine, collection(engine, "things"), "a", size=40_000)
     with (

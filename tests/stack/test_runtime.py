@@ -124,7 +124,7 @@ def test_a_missing_dependency_is_missed(build: Path, account: dict[str, str], tm
 
 def test_an_event_that_is_no_request(start: Starting) -> None:
     function = start("ApiFunction")
-    with pytest.raises(FunctionError, match=r"^InvalidArgument: this function answers requests of an HTTP API"):
+    with pytest.raises(FunctionError, match=r"^InvalidArgument: this function handles requests of an HTTP API"):
         function.invoke(event("indexer-nudge"))
     assert answer(function.invoke(event("api-heartbeat")))
 

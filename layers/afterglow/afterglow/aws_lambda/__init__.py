@@ -1,1 +1,1 @@
-"""The Lambda functions' own: events to requests, logs, metrics and traces, snapshots."""
+"""The AWS Lambda functions: translation of events, logs, metrics and traces, SnapStart."""

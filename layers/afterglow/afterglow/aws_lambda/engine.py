@@ -1,4 +1,8 @@
-"""The engine of the API function."""
+"""The engine of the API function.
+
+It is opened here and not in `jobs.start`, which imports the indexer: a cold start of the API function must not pay for
+that.
+"""
 
 import logging
 
@@ -11,13 +15,13 @@ _log = logging.getLogger(__name__)
 
 
 def open_engine(deployment: Deployment, settings: Settings, system: System) -> Engine:
-    """The engine for a function, which does nothing between its requests: no threads, no indexer of its own.
+    """The engine of a function, without threads or an indexer, because a function does nothing between requests.
 
-    A table that does not answer just now does not end the function: its requests then say so.
+    If the table is unavailable, the function starts all the same, and its requests report the error.
     """
     engine = Engine(deployment.stores(settings, system, deployment.queue or NullQueue()))
     try:
         engine.catalog.ensure_defaults()
     except (Busy, Unavailable) as error:
-        _log.warning("the default tenant and database could not be looked for: %s", error)
+        _log.warning("could not ensure the default tenant and database: %s", error)
     return engine

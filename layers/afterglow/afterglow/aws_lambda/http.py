@@ -1,11 +1,11 @@
-"""An ASGI application as the handler of a Lambda function: events of an HTTP API or of a function URL, payload 2.0.
+"""An ASGI application as the handler of a Lambda function, for events of an HTTP API or a function URL (format 2.0).
 
-Mangum runs the application, on one event loop for the life of the container and without a lifespan. The translation is
-our own, for what Mangum leaves out: the path as it was sent, and bodies that are compressed.
+Mangum runs the application on one event loop for the life of the container, without a lifespan. The translation of
+events is our own, because Mangum loses two things: the path as it was sent, and compressed bodies.
 
-Paths: a function URL hands on `rawPath` as it was sent. An HTTP API decodes everything in it but `%25`, so that a name
-with an encoded slash can be asked for by a function URL only. Both come out right when what is left is decoded once,
-part by part, as `api.http.handler.Call.part` does.
+Paths: a function URL passes `rawPath` on as it was sent. An HTTP API decodes everything in it but `%25`, so a name with
+an encoded slash works with a function URL only. Both are correct after one more decoding, part by part, as
+`api.http.handler.Request.path_part` does.
 """
 
 import asyncio
@@ -24,34 +24,34 @@ from afterglow.errors import InvalidArgument
 from afterglow.metering import current_usage
 from afterglow.settings import System
 
-# The gateway keeps the connection to the client as it likes.
+# The gateway manages the connection to the client itself.
 _HOP_BY_HOP = b"connection"
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class HttpFunction:
-    """The handler. Raises InvalidArgument for an event that is no request; what else goes wrong is answered 500."""
+    """The handler. Raises InvalidArgument for an event that is not a request; any other error is a response 500."""
 
     def __init__(self, app: ASGIApp, system: System) -> None:
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
         self._mangum = Mangum(_ErrorBoundary(app, system), lifespan="off", custom_handlers=[_HttpEvent])
-        # It would write a line for every request beside ours.
+        # It would log a second line for every request.
         logging.getLogger("mangum.http").setLevel(logging.WARNING)
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """Answer one request."""
+        """Handle one request."""
         asyncio.set_event_loop(self._loop)
         return self._mangum(event, context)
 
     def close(self) -> None:
-        """For those who make more than one of them in a process."""
+        """Close the event loop, for processes that create several handlers."""
         asyncio.set_event_loop(None)
         self._loop.close()
 
 
 class _HttpEvent:
-    """One event, in the form that Mangum asks for."""
+    """One event, as the handler interface of Mangum."""
 
     def __init__(self, event: dict[str, Any], context: Any, config: LambdaConfig) -> None:
         del config
@@ -60,24 +60,24 @@ class _HttpEvent:
 
     @classmethod
     def infer(cls, event: dict[str, Any], context: Any, config: LambdaConfig) -> bool:
-        """Every event is ours. Raises InvalidArgument for one that is no request."""
+        """Accept every event. Raises InvalidArgument for one that is not a request."""
         del context, config
         if event.get("version") != "2.0" or "http" not in event.get("requestContext", {}):
             raise InvalidArgument(
-                "this function answers requests of an HTTP API with payload format 2.0, or of a function URL; "
+                "this function handles requests of an HTTP API with payload format 2.0, or of a function URL; "
                 f"the event has version {event.get('version')!r} and the keys {', '.join(sorted(event)[:20])}"
             )
         return True
 
     @property
     def body(self) -> bytes:
-        """The request's body."""
+        """The decoded body of the request."""
         body: str = self._event.get("body") or ""
         return base64.b64decode(body) if self._event.get("isBase64Encoded") else body.encode()
 
     @property
     def scope(self) -> Scope:
-        """The request."""
+        """The request as an ASGI scope."""
         request = self._event["requestContext"]
         usage = current_usage()
         if usage is not None and "requestId" in request:
@@ -102,7 +102,7 @@ class _HttpEvent:
         }
 
     def __call__(self, response: Response) -> dict[str, Any]:
-        """The answer in the form that Lambda asks for."""
+        """The response in the format of Lambda."""
         headers = {bytes(name): bytes(value) for name, value in response["headers"] if name != _HOP_BY_HOP}
         text = None if b"content-encoding" in headers else _text(response["body"])
         return {
@@ -121,7 +121,7 @@ def _text(body: bytes) -> str | None:
 
 
 class _ErrorBoundary:
-    """Answers 500 where the application raises, in the words and with the log line of any other 500."""
+    """Responds with 500 if the application raises, with the same body and log line as any other 500."""
 
     def __init__(self, app: ASGIApp, system: System) -> None:
         self._app = app
@@ -131,6 +131,6 @@ class _ErrorBoundary:
         """Serve one request."""
         try:
             await self._app(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is becomes a logged 500
+        except Exception as error:  # noqa: BLE001 - the outermost frame: any error becomes a logged 500
             trace_id = errors.new_trace_id(self._system)
             await send_response(send, errors.server_error(error, scope["method"], scope["path"], trace_id), 500)

@@ -1,4 +1,4 @@
-"""What the functions share that work for the queue and for the schedule."""
+"""Shared by the functions that work for a queue or a schedule: the time left, and the report in the log line."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from afterglow.jobs.maintenance import MaintenanceReport
 
 MARGIN_SECONDS = 30.0
-"""Kept back to end in order: nothing begins that is not expected to end before this."""
+"""Reserve for an orderly end: no step starts that is not expected to end before it."""
 
 
 def seconds_left(context: Any) -> float:
@@ -21,7 +21,7 @@ def seconds_left(context: Any) -> float:
 
 
 def record_report(report: "IndexReport | MaintenanceReport", **metrics: float) -> None:
-    """Have the invocation's line say what was done, and CloudWatch know these figures."""
+    """Add a report to the log line of the invocation, and these figures to its metrics."""
     usage = current_usage()
     if usage is not None:
         usage.attributes |= {
@@ -30,11 +30,11 @@ def record_report(report: "IndexReport | MaintenanceReport", **metrics: float) -
         usage.attributes |= metrics
 
 
-def record_import(done: "Sequence[MessageResult]") -> None:
-    """Have the importer's line say what was done with a message."""
+def record_import(results: "Sequence[MessageResult]") -> None:
+    """Add the results of a message to the log line of the importer."""
     usage = current_usage()
     if usage is not None:
-        for each in done:
-            usage.attributes |= {"task": each.task, "file": each.file, "state": each.state}
-        usage.attributes |= {"ImportedRows": sum(each.rows for each in done)}
-        usage.attributes |= {"RejectedRows": sum(each.rejected for each in done)}
+        for result in results:
+            usage.attributes |= {"task": result.task, "file": result.file, "state": result.state}
+        usage.attributes |= {"ImportedRows": sum(result.rows for result in results)}
+        usage.attributes |= {"RejectedRows": sum(result.rejected for result in results)}

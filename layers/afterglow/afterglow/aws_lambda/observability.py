@@ -1,12 +1,13 @@
-"""What a function says of each invocation: one line of JSON, metrics in the same line, a trace where tracing is on.
+"""Observability of an invocation: one line of JSON, with metrics in the same line, and a trace if tracing is enabled.
 
-The line has the request's id, `cold`, `ms`, `phases` (ms by step; `handle` includes what the engine names), `calls` to
-AWS by name, DynamoDB's `read_units` and `write_units`, `bytes_read` from and `bytes_written` to S3, `gb_seconds` as far
-as the handler is concerned (the start of a container is billed too), and every fact that was noted (`metering`):
-operation, collection, rows, status. It is also a record in CloudWatch's embedded metric format: `Latency`, `ColdStart`
-where it was one, and every numeric fact whose name begins with a capital, such as `UnflushedOps` and `FlushLagSeconds`.
+The line has the id of the request, `cold`, `ms`, `phases` (ms by step; `handle` includes the phases of the engine),
+`calls` to AWS by name, `read_units` and `write_units` of DynamoDB, `bytes_read` from and `bytes_written` to S3,
+`gb_seconds` of the handler (the start of a container is billed too), and every attribute of the usage (`metering`):
+operation, collection, rows, status. It is also a record in the embedded metric format of CloudWatch, with `Latency`,
+`ColdStart` for a cold start, and every numeric attribute whose name starts with a capital, such as `UnflushedOps` and
+`FlushLagSeconds`.
 
-The loggers of the library write by the same logger, so that their lines carry the request's id too.
+The loggers of the library use the same logger, so that their lines carry the id of the request too.
 """
 
 import contextlib
@@ -29,47 +30,47 @@ Handler = Callable[[dict[str, Any], Any], Any]
 NAMESPACE = "Afterglow"
 _UNITS = {"FlushLagSeconds": MetricUnit.Seconds}
 _LIBRARY = "afterglow"
-# A line is written once more for every name given here: none is worth its bytes.
-_LEFT_OUT: dict[str, Any] = {"location": None, "sampling_rate": None}
+# Excluded from every line: not worth their bytes.
+_EXCLUDED: dict[str, Any] = {"location": None, "sampling_rate": None}
 
 
 def _json(line: dict[str, Any]) -> str:
     if line["message"].startswith("{"):
-        # The library's own lines are JSON already.
+        # Lines of the library are JSON already.
         with contextlib.suppress(orjson.JSONDecodeError):
             line["message"] = orjson.loads(line["message"])
     return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-logger = Logger(json_serializer=_json, utc=True, use_rfc3339=True, serialize_stacktrace=False, **_LEFT_OUT)
+logger = Logger(json_serializer=_json, utc=True, use_rfc3339=True, serialize_stacktrace=False, **_EXCLUDED)
 metrics = Metrics(namespace=NAMESPACE, service=logger.service)
 _invocations = itertools.count()
 
 
 def instrument(handler: Handler) -> Handler:
-    """The handler, observed. What it raises goes on to the runtime."""
+    """The handler with a log line, metrics and a trace. Its exceptions propagate to the runtime."""
     _adopt_library()
     inner = _trace(handler) if tracing_enabled() else handler
 
     @functools.wraps(handler, updated=())
-    def observing(event: dict[str, Any], context: Any) -> Any:
+    def instrumented(event: dict[str, Any], context: Any) -> Any:
         is_cold = next(_invocations) == 0
         logger.append_keys(request_id=getattr(context, "aws_request_id", None))
-        began = time.perf_counter()
+        started = time.perf_counter()
         with collect_usage() as usage:
             try:
-                answer = inner(event, context)
+                response = inner(event, context)
             except BaseException as error:
-                _emit(usage, began, context, is_cold=is_cold, error=error)
+                _emit(usage, started, context, is_cold=is_cold, error=error)
                 raise
-            _emit(usage, began, context, is_cold=is_cold)
-        return answer
+            _emit(usage, started, context, is_cold=is_cold)
+        return response
 
-    return observing
+    return instrumented
 
 
-def _emit(usage: Usage, began: float, context: Any, *, is_cold: bool, error: BaseException | None = None) -> None:
-    milliseconds = (time.perf_counter() - began) * 1000
+def _emit(usage: Usage, started: float, context: Any, *, is_cold: bool, error: BaseException | None = None) -> None:
+    milliseconds = (time.perf_counter() - started) * 1000
     memory = int(getattr(context, "memory_limit_in_mb", 0))
     _record_metrics(usage, milliseconds, is_cold=is_cold)
     if logger.log_level > logging.INFO and error is None:
@@ -80,7 +81,7 @@ def _emit(usage: Usage, began: float, context: Any, *, is_cold: bool, error: Bas
         **usage.attributes,
         "cold": is_cold,
         "ms": round(milliseconds, 3),
-        "phases": {name: round(each, 3) for name, each in usage.phases.items()},
+        "phases": {name: round(ms, 3) for name, ms in usage.phases.items()},
         "calls": usage.calls,
         "read_units": usage.read_units,
         "write_units": usage.write_units,
@@ -99,9 +100,9 @@ def _record_metrics(usage: Usage, milliseconds: float, *, is_cold: bool) -> None
     metrics.add_metric("Latency", MetricUnit.Milliseconds, round(milliseconds, 3))
     if is_cold:
         metrics.add_metric("ColdStart", MetricUnit.Count, 1)
-    for name, fact in usage.attributes.items():
-        if name[0].isupper() and not isinstance(fact, str | bool):
-            metrics.add_metric(name, _UNITS.get(name, MetricUnit.Count), fact)
+    for name, value in usage.attributes.items():
+        if name[0].isupper() and not isinstance(value, str | bool):
+            metrics.add_metric(name, _UNITS.get(name, MetricUnit.Count), value)
 
 
 def _adopt_library() -> None:
@@ -112,7 +113,7 @@ def _adopt_library() -> None:
 
 
 def _trace(handler: Handler) -> Handler:
-    # Imported here: it takes 30 ms that nobody should pay who does not trace.
+    # Imported here, because it takes 30 ms that only traced functions should pay.
     from aws_lambda_powertools import Tracer
 
     tracer = Tracer(auto_patch=False)
@@ -123,11 +124,11 @@ def _trace(handler: Handler) -> Handler:
             return handler(event, context)
         finally:
             usage = current_usage()
-            facts = {} if usage is None else usage.attributes
-            for name in facts.keys() & {"operation", "collection"}:
-                tracer.put_annotation(name, str(facts[name]))
+            attributes = {} if usage is None else usage.attributes
+            for name in attributes.keys() & {"operation", "collection"}:
+                tracer.put_annotation(name, str(attributes[name]))
 
-    # Its name is the subsegment's.
+    # Its name is that of the subsegment.
     traced.__name__ = "handler"
     captured: Handler = tracer.capture_lambda_handler(traced, capture_response=False)
     return captured

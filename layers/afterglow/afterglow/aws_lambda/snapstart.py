@@ -1,8 +1,8 @@
-"""Snapshots of a started container (SnapStart): what to do before one is taken, and when one was restored.
+"""SnapStart hooks: what to do before a snapshot of a started container is taken, and after one is restored.
 
-Before, everything is imported and has run once, so that no restored container pays for it. After, connections and
-credentials of the time of the snapshot are forgotten: they belong to a container that is long gone. What must be unique
-needs no care: randomness comes from the system, see `settings.Ambient`.
+Before: everything is imported and has run once, so that no restored container pays for it. After: connections and
+credentials from before the snapshot are discarded, as they belong to a container that is gone. Unique values need no
+care: randomness comes from the operating system, see `settings.System`.
 """
 
 import importlib
@@ -13,23 +13,23 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 _HOOKS = "snapshot_restore_py"
-"""Part of the runtime, and nowhere else."""
+"""A module of the Lambda runtime, which exists nowhere else."""
 _LAZY = (
     "afterglow.api.openapi",
     "re2",
 )
-"""What is imported when it is first needed."""
+"""Modules that are otherwise imported on first use."""
 
 HEALTHCHECK: dict[str, Any] = {
     "version": "2.0",
     "rawPath": "/api/v2/healthcheck",
     "requestContext": {"http": {"method": "GET"}},
 }
-"""A request that asks the stores for an answer, and so makes connections' code run once."""
+"""A request that uses the stores, and so runs the code of connections once."""
 
 
 def register_hooks(first_requests: Callable[[], object], forget_credentials: Callable[[], None]) -> None:
-    """Have `first_requests` made before a snapshot, and `forget` called before it and after each restore."""
+    """Call `first_requests` before a snapshot, and `forget_credentials` before it and after each restore."""
     if find_spec(_HOOKS) is None:
         return
     hooks: Any = importlib.import_module(_HOOKS)

@@ -1,1 +1,1 @@
-"""Opening a deployment: a data directory of this machine, or an AWS account."""
+"""Deployments: the stores of a data directory of this machine, or of an AWS account."""

@@ -1,8 +1,8 @@
-"""An AWS account as a place: a DynamoDB table, an S3 bucket, perhaps a queue.
+"""The deployment of an AWS account: a DynamoDB table, an S3 bucket and optionally a queue.
 
-Nothing keeps two indexers of one collection apart for certain: the queue's message groups do as a rule, a lock file on
-one machine; and where they do not, the loser of the race to publish throws its work away (`jobs.commit`). What garbage
-collection may take is therefore a matter of age alone: see `gc_grace_seconds`.
+Nothing excludes two indexers of one collection with certainty: usually the message groups of the queue do, and on one
+machine a lock file. If two meet anyway, the one that commits second discards its work (`jobs.commit`). So garbage
+collection decides by age alone: see `gc_grace_seconds`.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from afterglow.storage.ports import Queue, Stores
 
 @dataclass(frozen=True, slots=True)
 class AwsDeployment:
-    """The stores of one deployment in an account. `queue` is None where nobody listens to one."""
+    """The stores of one deployment in an account. `queue` is None without an indexer that listens to one."""
 
     cache: Path
     table: DynamoTable
@@ -32,25 +32,25 @@ class AwsDeployment:
     queue: SqsQueue | None
 
     def stores(self, settings: Settings, system: System, queue: Queue) -> Stores:
-        """The account's stores, with `queue` for nudges."""
+        """The stores of the account, with `queue` for notifications of the indexer."""
         return Stores(self.table, self.objects, queue, settings, system)
 
     @contextmanager
     def exclusive_lock(self, *, wait: bool = True) -> Iterator[bool]:
-        """Hold this machine's indexer lock; one on another machine may be at work all the same."""
-        with file_lock(self.cache / LOCK, wait=wait) as is_alone:
-            yield is_alone
+        """Hold the indexer lock of this machine; an indexer on another machine may still be at work."""
+        with file_lock(self.cache / LOCK, wait=wait) as is_held:
+            yield is_held
 
     def reclaim_space(self, system: System, *, thorough: bool) -> None:
-        """Nothing to do: the cache removes its own leftovers, DynamoDB what has expired."""
+        """Do nothing: the cache removes its own leftovers, and DynamoDB deletes expired items."""
 
     def worker_argument(self) -> str:
-        """That it is an account; which one is in the environment."""
+        """`AWS_ARGUMENT`; the environment identifies the account."""
         return AWS_ARGUMENT
 
 
 def open_aws(settings: Settings, system: System, clients: Clients | None = None) -> AwsDeployment:
-    """The account's stores that the settings name. Asks nothing of them yet. Raises InvalidArgument, StorageFull."""
+    """The stores that the settings name, without any request to them. Raises InvalidArgument, StorageFull."""
     for name in ("table", "bucket"):
         if not getattr(settings, name):
             raise InvalidArgument(
@@ -69,6 +69,6 @@ def open_aws(settings: Settings, system: System, clients: Clients | None = None)
 
 
 def open_bucket(bucket: str, settings: Settings, system: System, clients: Clients | None = None) -> S3Objects:
-    """Some other bucket than the deployment's. Raises StorageFull."""
+    """The objects of any bucket. Raises StorageFull."""
     cache = DiskCache(Path(settings.cache_dir), settings.cache_max_bytes, system)
     return S3Objects(clients or Clients(system), bucket, cache, system)

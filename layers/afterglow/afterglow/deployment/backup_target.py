@@ -1,4 +1,4 @@
-"""Where copies are kept, outside of any place of ours: a directory, or a prefix of a bucket."""
+"""Where dumps are stored, outside of any deployment: a directory, or a prefix of a bucket."""
 
 from pathlib import Path
 
@@ -10,20 +10,20 @@ from afterglow.storage.ports import Objects
 _S3 = "s3://"
 
 
-def open_backup_target(where: str, settings: Settings, system: System, *, create: bool) -> tuple[Objects, str]:
-    """The objects of `where`, a directory or `s3://bucket/prefix`, and the prefix, which ends in a slash or is empty.
+def open_backup_target(address: str, settings: Settings, system: System, *, create: bool) -> tuple[Objects, str]:
+    """The objects of `address`, a directory or `s3://bucket/prefix`, and the prefix, which ends in a slash or is empty.
 
-    A directory is made with `make`. Raises NotFound, InvalidArgument, StorageFull, Unavailable.
+    With `create` a missing directory is created. Raises NotFound, InvalidArgument, StorageFull, Unavailable.
     """
-    if where.startswith(_S3):
-        bucket, _, prefix = where.removeprefix(_S3).partition("/")
+    if address.startswith(_S3):
+        bucket, _, prefix = address.removeprefix(_S3).partition("/")
         if not bucket:
-            raise InvalidArgument(f"expected s3://bucket/prefix, got {where!r}")
+            raise InvalidArgument(f"expected s3://bucket/prefix, got {address!r}")
         prefix = prefix.strip("/")
         return _bucket(bucket, settings, system), f"{prefix}/" if prefix else ""
-    path = Path(where)
+    path = Path(address)
     if not create and not path.is_dir():
-        raise NotFound(f"{where}: there is no such directory")
+        raise NotFound(f"{address}: no such directory")
     return DirectoryObjects(path, system), ""
 
 
@@ -33,7 +33,7 @@ def _bucket(bucket: str, settings: Settings, system: System) -> Objects:
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         raise InvalidArgument(
-            f"{missing} is not installed, which a bucket needs: pip install 'afterglow-db[aws]'"
+            f"{missing} is not installed, but a bucket requires it: pip install 'afterglow-db[aws]'"
         ) from None
 
     return open_bucket(bucket, settings, system)

@@ -1,4 +1,4 @@
-"""Where a deployment's data lives, as far as the jobs care: a directory of this machine, or an AWS account."""
+"""What the jobs require of a deployment, be it a data directory of this machine or an AWS account."""
 
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -7,34 +7,34 @@ from afterglow.settings import Settings, System
 from afterglow.storage.ports import Queue, Stores
 
 AWS_ARGUMENT = "aws:"
-"""The argument of a child process that means an AWS account; every other is a directory."""
+"""The argument of a child process that stands for the AWS account; any other is a directory."""
 
 
 class Deployment(Protocol):
-    """Open stores, and what working on them takes."""
+    """Open stores, and what background jobs need to work on them."""
 
     @property
     def queue(self) -> Queue | None:
-        """What tells an indexer elsewhere of work, None where each process has its own."""
+        """The queue of an indexer elsewhere, None if each process runs its own indexer."""
 
     def stores(self, settings: Settings, system: System, queue: Queue) -> Stores:
-        """The place's stores, with `queue` for nudges."""
+        """The stores of the deployment, with `queue` for notifications of the indexer."""
 
     def exclusive_lock(self, *, wait: bool = True) -> AbstractContextManager[bool]:
-        """Hold what keeps two indexers of this place apart, where there is such a thing; whether it was had.
+        """Hold the lock that excludes other indexers of the deployment, as far as there is one; whether it is held.
 
-        Waits for whoever holds it; without `wait` the answer is False at once. Not to be nested.
+        Waits for the current holder; without `wait` the result is False at once. Must not be nested.
         """
 
     def reclaim_space(self, system: System, *, thorough: bool) -> None:
-        """Remove the leftovers of crashes that no collection knows of, and give space back; all with `thorough`."""
+        """Remove leftovers of crashes that belong to no collection, and free space; all of it with `thorough`."""
 
     def worker_argument(self) -> str:
-        """What tells a child process of this machine to open the same (`jobs.index_worker`)."""
+        """The argument with which a child process opens the same deployment (`jobs.index_worker`)."""
 
 
 class NullQueue:
-    """For processes that do the work themselves."""
+    """A queue without a listener, for processes that do the work themselves."""
 
     def send(self, group: str, body: str) -> None:
-        """Nobody listens."""
+        """Drop the message."""

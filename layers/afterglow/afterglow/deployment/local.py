@@ -1,8 +1,8 @@
-"""A data directory as a place: its stores, the lock that keeps two indexers apart.
+"""The deployment in a data directory: its stores, and the lock that excludes a second indexer.
 
 ::
 
-    table.sqlite       names, states, the log (with -wal and -shm beside it while open)
+    table.sqlite       names, states, the log (with -wal and -shm next to it while open)
     objects/           batches, segments, manifests
     indexer.lock       held by the indexer process while it works
 """
@@ -36,33 +36,33 @@ class LocalDeployment:
     queue: None = None
 
     def stores(self, settings: Settings, system: System, queue: Queue) -> Stores:
-        """The directory's stores, with `queue` for nudges."""
+        """The stores of the directory, with `queue` for notifications of the indexer."""
         return Stores(self.table, self.objects, queue, settings, system)
 
     @contextmanager
     def exclusive_lock(self, *, wait: bool = True) -> Iterator[bool]:
-        """Hold the directory's indexer lock; whether it was had."""
-        with file_lock(self.path / LOCK, wait=wait) as is_alone:
-            yield is_alone
+        """Hold the indexer lock of the directory; whether it is held."""
+        with file_lock(self.path / LOCK, wait=wait) as is_held:
+            yield is_held
 
     def reclaim_space(self, system: System, *, thorough: bool) -> None:
-        """Remove files of crashed writes, and give free pages back.
+        """Remove files of crashed writes, and vacuum the table.
 
-        Leftovers are left where an indexer works: it may have begun its files long ago.
+        While an indexer works, its temporary files are left alone, as they may be old too.
         """
-        with self.exclusive_lock(wait=False) as is_alone:
-            if is_alone:
+        with self.exclusive_lock(wait=False) as is_held:
+            if is_held:
                 self.objects.remove_stale_temporary_files(system.now() - _TEMPORARY_FILE_SECONDS)
         self.table.vacuum(None if thorough else _VACUUM_PAGES)
 
     def worker_argument(self) -> str:
-        """The path."""
+        """The path of the directory."""
         return str(self.path)
 
 
 @contextmanager
 def file_lock(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock that a file stands for, which the death of its holder frees; whether it was had."""
+    """Hold a lock on a file, which is released when its holder dies; whether it is held."""
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,16 +73,16 @@ def file_lock(path: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def require_data_directory(path: Path) -> Path:
-    """`path`, which is a data directory. Raises NotFound."""
+    """`path`, if it is a data directory. Raises NotFound."""
     if not (path / TABLE).is_file():
-        raise NotFound(f"{path}: no data directory, there is no {TABLE} in it")
+        raise NotFound(f"{path}: not a data directory, it has no {TABLE}")
     return path
 
 
 def open_local(path: Path, system: System) -> LocalDeployment:
-    """Open the data directory `path`, which is created when missing. Raises Corrupt, StorageFull, Unavailable.
+    """Open the data directory `path`, created if missing. Raises Corrupt, StorageFull, Unavailable.
 
-    It is only taken for a new one where nothing in it shows that there was a table before.
+    A directory counts as new only if nothing in it shows that it had a table before.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -94,16 +94,16 @@ def open_local(path: Path, system: System) -> LocalDeployment:
 
 
 def _refuse_lost_table(path: Path, objects: DirectoryObjects) -> None:
-    """Raises Corrupt where the table is missing or empty, but what is only ever written after it is there.
+    """Raise Corrupt if the table is missing or empty, but data exists that is only written after the table.
 
-    What comes after is looked at first: of a directory that another process is just making, the table may appear in
-    between, but never the other way round.
+    That data is checked first: while another process creates the directory, the table may appear in between, but never
+    the other way round.
     """
     write_ahead = path / f"{TABLE}-wal"
     rest = OBJECTS if not objects.is_empty() else write_ahead.name if _has_content(write_ahead) else None
     if rest is not None and not _has_content(path / TABLE):
         raise Corrupt(
-            f"{path / TABLE} is missing or empty, but {rest} beside it is not: restore the directory from a backup, "
+            f"{path / TABLE} is missing or empty, but {rest} next to it is not: restore the directory from a backup, "
             f"or start on an empty one"
         )
 

@@ -1,4 +1,4 @@
-"""The stores that a command works on itself: those of a directory, or of the account."""
+"""Opens the deployment or the stores that a command works on itself: a data directory or the AWS account."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from afterglow.storage.ports import Stores
 
 
 def open_deployment(path: Path | None, settings: Settings, system: System) -> Deployment:
-    """The directory of this path, or (None) the AWS account that the settings name.
+    """The data directory `path`, or (None) the AWS account that the settings name.
 
     Raises Corrupt, StorageFull, Unavailable, InvalidArgument.
     """
@@ -23,7 +23,7 @@ def open_deployment(path: Path | None, settings: Settings, system: System) -> De
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         raise InvalidArgument(
-            f"{missing} is not installed, which an AWS account needs: pip install 'afterglow-db[aws]'"
+            f"{missing} is not installed, but an AWS account requires it: pip install 'afterglow-db[aws]'"
         ) from None
 
     return open_aws(settings, system)
@@ -31,13 +31,13 @@ def open_deployment(path: Path | None, settings: Settings, system: System) -> De
 
 @contextmanager
 def open_stores(path: Path | None, settings: Settings, system: System, *, notify: bool = False) -> Iterator[Stores]:
-    """The stores of the data directory `path`, or (None) of the AWS account, for the length of the block.
+    """A context with the stores of the data directory `path`, or (None) of the AWS account.
 
-    With `nudging` an indexer that runs elsewhere is told of what is written. Raises Corrupt, StorageFull, Unavailable,
+    With `notify` an indexer that runs elsewhere is notified of writes. Raises Corrupt, StorageFull, Unavailable,
     InvalidArgument.
     """
-    place = open_deployment(path, settings, system)
-    stores = place.stores(settings, system, (place.queue if notify else None) or NullQueue())
+    deployment = open_deployment(path, settings, system)
+    stores = deployment.stores(settings, system, (deployment.queue if notify else None) or NullQueue())
     try:
         yield stores
     finally:

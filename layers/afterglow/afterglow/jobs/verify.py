@@ -254,10 +254,8 @@ def _check_log(stores: Stores, report: VerifyReport, state: Collection) -> bool:
 
 def _check_entry(stores: Stores, state: Collection, entry: Entry) -> list[str]:
     if entry.kind is EntryKind.PLACEHOLDER:
-        return [
-            f"log entry {entry.seq} of collection {state.id} is a placeholder, "
-            f"but the checkpoint ends at {state.flushed_seq}"
-        ]
+        problem = f"is a placeholder, but the checkpoint ends at {state.flushed_seq}"
+        return [f"log entry {entry.seq} of collection {state.id} {problem}"]
     try:
         list(log.load_batches(stores, state.id, [entry]))
     except Corrupt as error:
