@@ -9,7 +9,7 @@ from afterglow.auth.authenticator import Authenticator, make_authenticator
 from afterglow.auth.credentials import Credential
 from afterglow.errors import Busy, InvalidArgument, Unauthenticated, Unavailable
 from afterglow.settings import Settings, System
-from tests.support.stores import StillClock
+from tests.support.stores import ManualClock
 
 GRANT = Grant("key", Role.READER, "one", None)
 GOOD = Credential(None, b"good")
@@ -33,8 +33,8 @@ class Scripted:
 
 
 @pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def verifier() -> Scripted:
 
 
 @pytest.fixture
-def gate(clock: StillClock, verifier: Scripted) -> Authenticator:
+def gate(clock: ManualClock, verifier: Scripted) -> Authenticator:
     system = System(now=clock.now, random=random.Random(1))
     return Authenticator([verifier], Settings(auth_cache_seconds=60.0, auth_attempts_per_minute=5), system)
 
@@ -53,7 +53,7 @@ def knock(gate: Authenticator, credential: Credential, address: str = HERE) -> G
     return gate.cached(credential) or gate.authenticate(credential, address)
 
 
-def test_one_question_opens_for_a_while(gate: Authenticator, verifier: Scripted, clock: StillClock) -> None:
+def test_one_question_opens_for_a_while(gate: Authenticator, verifier: Scripted, clock: ManualClock) -> None:
     for _ in range(59):
         assert knock(gate, GOOD) == GRANT
         clock.seconds += 1.0
@@ -65,7 +65,7 @@ def test_one_question_opens_for_a_while(gate: Authenticator, verifier: Scripted,
 
 
 def test_what_was_revoked_is_refused_no_later_than_that(
-    gate: Authenticator, verifier: Scripted, clock: StillClock
+    gate: Authenticator, verifier: Scripted, clock: ManualClock
 ) -> None:
     knock(gate, GOOD)
     verifier.good.clear()
@@ -78,7 +78,9 @@ def test_what_was_revoked_is_refused_no_later_than_that(
         gate.cached(GOOD)
 
 
-def test_a_table_that_does_not_answer_opens_nothing(gate: Authenticator, verifier: Scripted, clock: StillClock) -> None:
+def test_a_table_that_does_not_answer_opens_nothing(
+    gate: Authenticator, verifier: Scripted, clock: ManualClock
+) -> None:
     knock(gate, GOOD)
     verifier.fails = True
     assert knock(gate, GOOD) == GRANT
@@ -90,14 +92,14 @@ def test_a_table_that_does_not_answer_opens_nothing(gate: Authenticator, verifie
     assert knock(gate, GOOD) == GRANT
 
 
-def test_a_clock_that_was_set_back_ends_trust(gate: Authenticator, verifier: Scripted, clock: StillClock) -> None:
+def test_a_clock_that_was_set_back_ends_trust(gate: Authenticator, verifier: Scripted, clock: ManualClock) -> None:
     knock(gate, GOOD)
     clock.seconds -= 10.0
     knock(gate, GOOD)
     assert verifier.asked == [GOOD] * 2
 
 
-def test_a_refusal_is_remembered_and_forgotten(gate: Authenticator, verifier: Scripted, clock: StillClock) -> None:
+def test_a_refusal_is_remembered_and_forgotten(gate: Authenticator, verifier: Scripted, clock: ManualClock) -> None:
     for _ in range(20):
         with pytest.raises(Unauthenticated):
             knock(gate, BAD)
@@ -116,7 +118,7 @@ def guess(gate: Authenticator, number: int, address: str = HERE) -> str:
 
 
 def test_guessing_is_slowed_down_for_its_address_alone(
-    gate: Authenticator, verifier: Scripted, clock: StillClock
+    gate: Authenticator, verifier: Scripted, clock: ManualClock
 ) -> None:
     knock(gate, GOOD)
     assert [guess(gate, number) for number in range(8)] == ["Unauthenticated"] * 5 + ["Busy"] * 3
@@ -130,7 +132,7 @@ def test_guessing_is_slowed_down_for_its_address_alone(
 
 
 def test_a_slowed_down_address_is_told_when_to_come_again(
-    gate: Authenticator, verifier: Scripted, clock: StillClock
+    gate: Authenticator, verifier: Scripted, clock: ManualClock
 ) -> None:
     [guess(gate, number) for number in range(5)]
     with pytest.raises(Busy) as caught:
@@ -147,7 +149,7 @@ def test_right_ones_are_never_slowed_down(gate: Authenticator, verifier: Scripte
         assert knock(gate, several) == GRANT
 
 
-def test_strangers_push_nobody_out(gate: Authenticator, verifier: Scripted, clock: StillClock) -> None:
+def test_strangers_push_nobody_out(gate: Authenticator, verifier: Scripted, clock: ManualClock) -> None:
     knock(gate, GOOD)
     for number in range(6_000):
         guess(gate, number, f"10.{number // 60_000}.{number // 250}.{number % 250}")
@@ -158,8 +160,8 @@ def test_strangers_push_nobody_out(gate: Authenticator, verifier: Scripted, cloc
 
 
 @pytest.mark.parametrize("auth", ["", "on", "keys,", "keys,off", "key"])
-def test_what_nobody_knows_does_not_start(auth: str) -> None:
-    with pytest.raises(InvalidArgument, match="AFTERGLOW_AUTH must be off, or some of keys, token, htpasswd"):
+def test_an_unknown_method_is_refused_at_start(auth: str) -> None:
+    with pytest.raises(InvalidArgument, match="AFTERGLOW_AUTH must be off, or one or more of keys, token, htpasswd"):
         make_authenticator(Scripted, Settings(auth=auth, auth_token="t"), System())  # type: ignore[arg-type]
 
 

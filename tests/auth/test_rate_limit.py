@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from afterglow.auth.rate_limit import RateLimiter
-from tests.support.stores import StillClock
+from tests.support.stores import ManualClock
 
 
 @pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 def tries(throttle: RateLimiter, address: Callable[[int], str], most: int = 10_000) -> int:
@@ -18,7 +18,7 @@ def tries(throttle: RateLimiter, address: Callable[[int], str], most: int = 10_0
     return next((number for number in range(most) if throttle.acquire(address(number))), most)
 
 
-def test_an_address_has_so_many_tries_and_then_some_by_and_by(clock: StillClock) -> None:
+def test_an_address_has_so_many_tries_and_then_some_by_and_by(clock: ManualClock) -> None:
     throttle = RateLimiter(30, clock.now)
     assert tries(throttle, lambda _: "1.2.3.4") == 30
     assert throttle.acquire("1.2.3.4") == pytest.approx(2.0)
@@ -29,7 +29,7 @@ def test_an_address_has_so_many_tries_and_then_some_by_and_by(clock: StillClock)
     assert tries(throttle, lambda _: "1.2.3.4") == 30
 
 
-def test_what_was_right_costs_nothing(clock: StillClock) -> None:
+def test_what_was_right_costs_nothing(clock: ManualClock) -> None:
     throttle = RateLimiter(30, clock.now)
     for _ in range(100):
         assert throttle.acquire("1.2.3.4") == 0
@@ -37,7 +37,7 @@ def test_what_was_right_costs_nothing(clock: StillClock) -> None:
     assert tries(throttle, lambda _: "1.2.3.4") == 30
 
 
-def test_all_addresses_together_have_ten_times_as_many(clock: StillClock) -> None:
+def test_all_addresses_together_have_ten_times_as_many(clock: ManualClock) -> None:
     throttle = RateLimiter(30, clock.now)
     assert tries(throttle, lambda number: f"10.0.{number // 250}.{number % 250}") == 300
 
@@ -52,16 +52,16 @@ def test_all_addresses_together_have_ten_times_as_many(clock: StillClock) -> Non
         (lambda _: "testclient", 30),
     ],
 )
-def test_addresses_of_one_host_are_one(clock: StillClock, address: Callable[[int], str], together: int) -> None:
+def test_addresses_of_one_host_are_one(clock: ManualClock, address: Callable[[int], str], together: int) -> None:
     assert tries(RateLimiter(30, clock.now), address) == together
 
 
-def test_a_clock_set_back_gives_nothing(clock: StillClock) -> None:
+def test_a_clock_set_back_gives_nothing(clock: ManualClock) -> None:
     throttle = RateLimiter(30, clock.now)
     tries(throttle, lambda _: "1.2.3.4")
     clock.seconds -= 1_000
     assert throttle.acquire("1.2.3.4") > 0
 
 
-def test_no_limit(clock: StillClock) -> None:
+def test_no_limit(clock: ManualClock) -> None:
     assert tries(RateLimiter(0, clock.now), lambda _: "1.2.3.4") == 10_000

@@ -14,7 +14,7 @@ from afterglow.errors import AlreadyExists, Corrupt, NotFound
 from afterglow.storage.ports import Item, Stores
 from tests.contract.racing import in_threads
 from tests.support.faulty import Fault, Faults, nth
-from tests.support.stores import made_faulty, quick_folder, stores_at
+from tests.support.stores import quick_folder, stores_at, with_faults
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_drop_is_seen_at_once_and_frees_the_name(stores: Stores, database: Dat
 @pytest.mark.parametrize("number", range(6))
 def test_what_an_adapter_repeats_is_done_once(stores: Stores, database: Database, number: int) -> None:
     """The first answer was lost, and the adapter tried again by itself: that is no conflict with oneself."""
-    table = made_faulty(stores, Faults(nth(number, Fault.REPEATED))).table
+    table = with_faults(stores, Faults(nth(number, Fault.REPEATED))).table
     made = fresh(stores, database, "one")
     collections.create(table, made)
     collections.rename(table, made.id, "two", lambda present: present)
@@ -211,7 +211,7 @@ def test_a_tenant_and_a_database_whose_put_is_repeated_are_made_once(stores: Sto
     """The adapter puts again where the first answer was lost, and must not take its own put for another's."""
 
     def repeating() -> Catalog:
-        return Catalog(made_faulty(stores, Faults(nth(0, Fault.REPEATED))).table, stores.system)
+        return Catalog(with_faults(stores, Faults(nth(0, Fault.REPEATED))).table, stores.system)
 
     repeating().create_tenant("new")
     repeating().create_database("new", "db")

@@ -75,7 +75,7 @@ class Account:
         return measured(lambda: self.engine.write(self.scope, batch), count)
 
     def query(self, engine: Engine, at: PointInTime | None = None) -> Measured:
-        """The ten nearest with their documents, as of now or of a moment."""
+        """The ten nearest with their documents, now or at a point in time."""
         one = np.ones((1, DIMENSION), dtype=np.float32)
         include = frozenset({Include.DOCUMENTS, Include.METADATAS, Include.DISTANCES})
         return measured(lambda: engine.query(self.scope, one, 10, Selection(), include, at=at))
@@ -103,8 +103,8 @@ class Account:
 
         return measured(work, self.first)
 
-    def nudge(self) -> Measured:
-        """The janitor's look at every collection."""
+    def enqueue_stale(self) -> Measured:
+        """The maintenance job's check of every collection."""
         settings, system = self.settings(), System()
         account = open_aws(settings, system, aws.guarded_clients())
         assert account.queue is not None
@@ -128,12 +128,12 @@ def measure(folder: Path) -> dict[str, Measured]:
     found[f"write of {BULK} records"] = account.add(BULK)
     while account.first < INDEXED:
         account.add(BULK)
-    found["query of a container that never saw the collection, nothing indexed"] = account.query(account.container())
+    found["cold query, nothing indexed"] = account.query(account.container())
     found[f"indexing of {account.first} records"] = account.index()
     cold = account.container()
-    found["query of a container that never saw the collection, all indexed"] = account.query(cold)
+    found["cold query, all indexed"] = account.query(cold)
     found["query, warm"] = account.query(cold)
-    found["two searches in one call, warm"] = account.search(cold)
+    found["request with two searches, warm"] = account.search(cold)
     selection = Selection(["record-000001", "record-000002"])
     found["get of 2 records, warm"] = measured(
         lambda: cold.get(account.scope, selection, None, 0, frozenset({Include.DOCUMENTS}))
@@ -141,9 +141,9 @@ def measure(folder: Path) -> dict[str, Measured]:
     found["count, warm"] = measured(lambda: cold.count(account.scope))
     found[f"fork of {INDEXED} records"] = measured(lambda: cold.fork(account.scope, "fork"))
     past = PointInTime(position=3)
-    found["query of the past, the first of a moment"] = account.query(cold, past)
-    found["query of the past, warm"] = account.query(cold, past)
+    found["point-in-time query, cold"] = account.query(cold, past)
+    found["point-in-time query, warm"] = account.query(cold, past)
     account.query(account.engine)
     found["delete of 1 record"] = measured(lambda: account.engine.delete(account.scope, Selection(["record-000001"])))
-    found["look of the janitor at 1 collection"] = account.nudge()
+    found["maintenance check of 1 collection"] = account.enqueue_stale()
     return found

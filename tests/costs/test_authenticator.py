@@ -13,19 +13,19 @@ from afterglow.metering import Usage, collect_usage
 from afterglow.settings import LAMBDA_DEFAULTS, System
 from tests.costs.operations import DIMENSION, Account
 from tests.support import aws
-from tests.wire.auth.world import V1, V2, Asking, Reply
+from tests.wire.auth.auth_fixture import V1, V2, AppClient, AppResponse
 
 QUERY = {"query_embeddings": [[1.0] * DIMENSION], "n_results": 2}
 
 
-class Container(Asking):
+class Container(AppClient):
     """A function just started, over an account."""
 
     def __init__(self, engine: Engine) -> None:
         assert LAMBDA_DEFAULTS.auth == "keys"
         super().__init__(create_app(engine, LAMBDA_DEFAULTS, System(), allow_reset=False, threads=0))
 
-    def measured(self, method: str, path: str, body: Any, key: str | None) -> tuple[Reply, Usage]:
+    def measured(self, method: str, path: str, body: Any, key: str | None) -> tuple[AppResponse, Usage]:
         with collect_usage() as usage:
             reply = self.ask(method, path, body, key)
         return reply, usage

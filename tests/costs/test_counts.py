@@ -23,7 +23,7 @@ def account(tmp_path: Path) -> Iterator[Account]:
 
 
 @pytest.mark.parametrize(
-    "call", ["query, warm", "two searches in one call, warm", "get of 2 records, warm", "count, warm"]
+    "call", ["query, warm", "request with two searches, warm", "get of 2 records, warm", "count, warm"]
 )
 def test_a_warm_read_is_one_query_of_the_table_and_nothing_else(measured: dict[str, Measured], call: str) -> None:
     usage = measured[call].usage
@@ -59,7 +59,7 @@ def test_a_delete_by_ids_is_one_conditional_put(measured: dict[str, Measured]) -
 
 
 def test_a_cold_query_lists_no_bucket_and_reads_each_range_once(measured: dict[str, Measured]) -> None:
-    usage = measured["query of a container that never saw the collection, all indexed"].usage
+    usage = measured["cold query, all indexed"].usage
     assert set(usage.calls) == {"dynamodb.GetItem", "dynamodb.Query", "s3.GetObject"}
     assert (usage.calls["dynamodb.GetItem"], usage.calls["dynamodb.Query"]) == (1, 1)
     # The manifest, and the four files of one segment, none over the 8 MB of a range.
@@ -68,7 +68,7 @@ def test_a_cold_query_lists_no_bucket_and_reads_each_range_once(measured: dict[s
 
 
 def test_a_cold_query_of_a_tail_reads_each_batch_once(measured: dict[str, Measured]) -> None:
-    usage = measured["query of a container that never saw the collection, nothing indexed"].usage
+    usage = measured["cold query, nothing indexed"].usage
     assert usage.calls == {"dynamodb.GetItem": 1, "dynamodb.Query": 1, "s3.GetObject": 16}
 
 
@@ -105,13 +105,13 @@ def test_a_fork_is_one_transaction_and_no_object(measured: dict[str, Measured]) 
 
 
 def test_a_warm_query_of_the_past_is_one_get_of_the_state(measured: dict[str, Measured]) -> None:
-    usage = measured["query of the past, warm"].usage
+    usage = measured["point-in-time query, warm"].usage
     assert usage.calls == {"dynamodb.GetItem": 1}
     assert (usage.read_units, usage.bytes_read) == (1, 0)
 
 
-def test_the_first_query_of_a_moment_lists_what_is_kept(measured: dict[str, Measured]) -> None:
+def test_the_first_query_of_a_point_in_time_lists_the_checkpoints(measured: dict[str, Measured]) -> None:
     """The manifests and the archives are listed; then the archive is read, and the batches that it names."""
-    usage = measured["query of the past, the first of a moment"].usage
+    usage = measured["point-in-time query, cold"].usage
     assert set(usage.calls) == {"dynamodb.GetItem", "dynamodb.Query", "s3.ListObjectsV2", "s3.GetObject"}
     assert (usage.calls["s3.ListObjectsV2"], usage.calls["s3.GetObject"]) == (2, 2)

@@ -30,7 +30,7 @@ from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Stores
 from tests.support.faulty import Faults
-from tests.support.stores import SMALL, Clock, made_faulty
+from tests.support.stores import SMALL, Clock, with_faults
 
 REGION = "eu-central-1"
 NAME = "afterglow"
@@ -157,7 +157,7 @@ def stores_on_aws(
         settings=settings,
         system=system,
     )
-    return stores if faults is None else made_faulty(stores, faults)
+    return stores if faults is None else with_faults(stores, faults)
 
 
 class OverLimit(AssertionError):
@@ -170,8 +170,8 @@ class GuardedClients(Clients):
     def _new_session(self) -> botocore.session.Session:
         return new_session()
 
-    def _make(self, service: str) -> Any:
-        client = super()._make(service)
+    def _create(self, service: str) -> Any:
+        client = super()._create(service)
         client.meta.events.register(f"before-parameter-build.{service}", _guard)
         return client
 

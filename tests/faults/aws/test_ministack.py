@@ -47,7 +47,9 @@ def test_a_transaction_whose_answer_was_lost_is_done_once(stores: Stores, dynamo
     assert caught.value.existing == Item("p", "new", b"x", 1)
 
 
-def test_a_transaction_whose_every_answer_was_lost_is_unavailable_and_done(stores: Stores, dynamodb: FaultInjector) -> None:
+def test_a_transaction_whose_every_answer_was_lost_is_unavailable_and_done(
+    stores: Stores, dynamodb: FaultInjector
+) -> None:
     dynamodb.plan("TransactWriteItems", response_lost, response_lost, response_lost)
     with pytest.raises(Unavailable):
         stores.table.transact([Put("p", "s", b"", if_absent=True)])

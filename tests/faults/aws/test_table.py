@@ -71,7 +71,10 @@ def test_a_put_by_version_whose_answer_was_lost_fails_on_its_own_item(stores: St
     assert caught.value.existing == Item("p", "s", b"second", 2)
 
 
-@pytest.mark.parametrize("faults", [[response_lost], [response_lost, response_lost], [FAILED, response_lost], [THROTTLED, response_lost, FAILED]])
+@pytest.mark.parametrize(
+    "faults",
+    [[response_lost], [response_lost, response_lost], [FAILED, response_lost], [THROTTLED, response_lost, FAILED]],
+)
 def test_the_log_knows_its_entry_again(stores: Stores, dynamodb: FaultInjector, faults: list[Fault]) -> None:
     entry = append.prepare(stores, COLLECTION, Batch(Op.ADD, ["a"])).entry
     dynamodb.plan("PutItem", *faults)

@@ -1,25 +1,25 @@
-"""Who may call: credentials, the grants they stand for, and the gate that every request passes.
+"""Authentication and authorization: credentials, the grants they map to, and the authenticator of every request.
 
-**What is kept from whom.** A caller is a stranger, or holds a credential for a role in a scope (`model`). A stranger
-learns what is public (clock, version, readiness, limits) and nothing else: whether a tenant, a database, a collection
-or a key exists is told to nobody outside its scope. What a path or a query names is judged by names alone, before
-anything is looked up; what a collection's id leads to outside the scope is answered as if it were not there, after the
-same calls to the table. Credentials are compared as digests and in constant time, and a key that is not there is
-compared with as much as one that is. TLS is left to what stands in front.
+**Information hiding.** A caller is anonymous, or has a credential for a role in a scope (`permissions`). An anonymous
+caller gets what is public (clock, version, readiness, limits) and nothing else: the existence of a tenant, a database,
+a collection or a key is hidden from callers outside its scope. Names in a path or a query are checked by name alone,
+before any lookup. A collection id that leads outside the scope gets the response of a missing collection, after the
+same requests to the table. Credentials are compared as digests and in constant time; an unknown key takes as much
+comparison as a known one. TLS is the task of a proxy in front.
 
-**What is stored.** Of an API key its SHA-256 alone: a key has 256 random bits, which nobody finds by trying, so a slow
-hash would protect nothing and cost every cold request its time. Passwords are what people make up: htpasswd files hold
-them as bcrypt, or as the older hashes of the `htpasswd` program. Neither is ever logged, or kept in memory but as a
-digest under a random key of the process.
+**Storage.** An API key is stored only as its SHA-256: a key has 256 random bits, which cannot be guessed, so a slow
+hash would add no protection and slow down every cold request. Passwords are chosen by people: htpasswd files have them
+as bcrypt or as the older hashes of the `htpasswd` program. Neither is ever logged; in memory they exist only as digests
+under a random key of the process.
 
-**What a request costs.** A credential seen within `auth_cache_seconds` is decided from memory, without the table. A
-cold one costs one strongly consistent read of its key, or one password hash. Trust ends after that time whatever
-happens: a revoked key, or a user taken out of the file, is refused everywhere no later than that, and a table that does
-not answer then is a 503, not a pass.
+**Cost.** A decision is cached for `auth_cache_seconds`, without a read of the table. A cold credential costs one
+strongly consistent read of its key, or one password hash. Cached decisions always expire: a revoked key or a removed
+user is rejected everywhere after that time at the latest, and if the table does not respond then, the result is 503,
+not access.
 
-**Guessing.** Each process lets an address try so many credentials a minute that it does not know (`throttle`), refusals
-are remembered as well, and all addresses together get ten times as many: no counter is shared, so an attacker gets that
-per process, against 256 bits. Whoever is known already is never held up by it.
+**Guessing.** Each process limits the unknown credentials per minute and address (`rate_limit`), with ten times that
+limit for all addresses together. Rejections are cached as well. Counters are not shared, so an attacker gets that limit
+per process, against 256 bits. Known credentials are never delayed by the limit.
 """
 
 from afterglow.auth.permissions import ANONYMOUS, FULL_ACCESS, Grant, Permission, Role

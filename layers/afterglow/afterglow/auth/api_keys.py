@@ -1,12 +1,12 @@
-"""API keys: random, shown once, kept in the table as a hash.
+"""API keys: random, shown once, stored in the table as a hash.
 
-A key is `ag`, twelve characters of id, forty-three of secret, all from `[0-9A-Za-z]`: old clients refuse anything else
-in a token. The secret has 256 bits; the id is public, it names the key in lists and logs. Items of the table::
+A key is `ag`, 12 characters of id and 43 of secret, all from `[0-9A-Za-z]`: old clients reject other characters in a
+token. The secret has 256 bits; the id is public and identifies the key in lists and logs. Items of the table::
 
     pk      sk      value
     KEYS    <id>    {"format", "hash", "name", "role", "tenant", "databases", "created"}
 
-`hash` is the SHA-256 of the whole key. Keys outlive a reset, which deletes what they give access to.
+`hash` is the SHA-256 of the whole key. Keys survive a reset, although it deletes the data they give access to.
 """
 
 import hashlib
@@ -38,13 +38,13 @@ _NO_HASH = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is known of a key. `tenant` None: every tenant; `databases` None: every database of the scope."""
+    """An API key without its secret. `tenant` None: every tenant; `databases` None: every database of the scope."""
 
     id: str
     hash: str
     """SHA-256 of the key, in hex."""
     name: str
-    """What its owner calls it."""
+    """A label chosen by the owner."""
     role: Role
     tenant: str | None
     databases: tuple[str, ...] | None
@@ -53,13 +53,13 @@ class Key:
 
     @property
     def grant(self) -> Grant:
-        """What it lets its holder do."""
+        """The grant of the key's holder."""
         databases = None if self.databases is None else frozenset(self.databases)
         return Grant(self.id, self.role, self.tenant, databases)
 
 
 class Keys:
-    """The keys of one table."""
+    """The API keys in one table."""
 
     def __init__(self, table: Table, system: System) -> None:
         self._table = table
@@ -68,49 +68,49 @@ class Keys:
     def create(
         self, role: Role, tenant: str | None, databases: Iterable[str] | None = None, name: str = ""
     ) -> tuple[str, Key]:
-        """Make a key: the key itself, which cannot be had again, and what is known of it. Raises InvalidArgument."""
-        chosen = None if databases is None else tuple(sorted(set(databases)))
-        _check(tenant, chosen, name)
-        identifier = self._text(_ID_LENGTH)
-        text = f"ag{identifier}{self._text(_SECRET_LENGTH)}"
-        key = Key(identifier, _hash(text.encode()), name, role, tenant, chosen, int(self._system.now()))
-        value = _value(key)
+        """Create a key; return its text, which is not stored, and its description. Raises InvalidArgument."""
+        sorted_databases = None if databases is None else tuple(sorted(set(databases)))
+        _validate(tenant, sorted_databases, name)
+        identifier = self._random_text(_ID_LENGTH)
+        text = f"ag{identifier}{self._random_text(_SECRET_LENGTH)}"
+        key = Key(identifier, _hash(text.encode()), name, role, tenant, sorted_databases, int(self._system.now()))
+        value = _encode(key)
         try:
             self._table.put(_PARTITION, identifier, value, if_absent=True)
         except ConditionFailed as conflict:
             if conflict.existing is None or conflict.existing.value != value:
                 raise
-            # The adapter wrote it twice, because the first answer was lost.
+            # An earlier attempt with a lost response had succeeded.
         return text, key
 
     def list(self) -> list[Key]:
-        """Every key, oldest first."""
-        found = [_key(item) for item in self._table.query(_PARTITION)]
-        return sorted(found, key=lambda key: (key.created, key.id))
+        """Return all keys, oldest first."""
+        keys = [_decode(item) for item in self._table.query(_PARTITION)]
+        return sorted(keys, key=lambda key: (key.created, key.id))
 
     def revoke(self, identifier: str) -> Key:
-        """Remove the key of this id. Raises NotFound."""
+        """Delete the key with this id. Raises NotFound."""
         item = self._table.get(_PARTITION, identifier) if _ID.fullmatch(identifier) else None
         if item is None:
-            raise NotFound(f"no key has the id {identifier!r}; `afterglow keys list` shows those there are")
+            raise NotFound(f"no key has the id {identifier!r}; `afterglow keys list` shows all keys")
         self._table.delete(_PARTITION, identifier)
-        return _key(item)
+        return _decode(item)
 
     def find(self, credential: Credential) -> Grant | None:
-        """What the key in this credential allows, None where it is no key of ours. One read of the table.
+        """Return the grant of the key in this credential, None when it is not a valid key. One read of the table.
 
-        By Basic the key is the password, whatever the user; or the user, without a password.
+        With Basic authentication the key is the password, whatever the user; or the user, if the password is empty.
         """
         secret = credential.secret or credential.user or b""
-        shape = _KEY.fullmatch(secret)
-        if shape is None:
+        match = _KEY.fullmatch(secret)
+        if match is None:
             return None
-        item = self._table.get(_PARTITION, shape[1].decode())
-        key = None if item is None else _key(item)
-        is_it = hmac.compare_digest(_hash(secret), _NO_HASH if key is None else key.hash)
-        return key.grant if is_it and key is not None else None
+        item = self._table.get(_PARTITION, match[1].decode())
+        key = None if item is None else _decode(item)
+        is_equal = hmac.compare_digest(_hash(secret), _NO_HASH if key is None else key.hash)
+        return key.grant if is_equal and key is not None else None
 
-    def _text(self, length: int) -> str:
+    def _random_text(self, length: int) -> str:
         return "".join(self._system.random.choices(_CHARACTERS, k=length))
 
 
@@ -118,7 +118,7 @@ def _hash(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()
 
 
-def _check(tenant: str | None, databases: tuple[str, ...] | None, name: str) -> None:
+def _validate(tenant: str | None, databases: tuple[str, ...] | None, name: str) -> None:
     if len(name) > _LONGEST_NAME or not name.isprintable():
         raise InvalidArgument(f"the name of a key has at most {_LONGEST_NAME} printable characters, got {name!r}")
     if tenant is not None:
@@ -128,10 +128,10 @@ def _check(tenant: str | None, databases: tuple[str, ...] | None, name: str) -> 
             raise InvalidArgument(f"a key for database {database!r} needs the tenant that it is in")
         names.validate_name(database)
     if databases == ():
-        raise InvalidArgument("a key needs at least one database; without any named it is for all of them")
+        raise InvalidArgument("a key needs at least one database; omit databases for all of them")
 
 
-def _value(key: Key) -> bytes:
+def _encode(key: Key) -> bytes:
     return orjson.dumps(
         {
             "format": FORMAT,
@@ -145,7 +145,7 @@ def _value(key: Key) -> bytes:
     )
 
 
-def _key(item: Item) -> Key:
+def _decode(item: Item) -> Key:
     try:
         value = orjson.loads(item.value)
         if value["format"] != FORMAT:
@@ -161,4 +161,4 @@ def _key(item: Item) -> Key:
             created=value["created"],
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Corrupt(f"key {item.sk} cannot be read: {error}; revoke it and make another") from error
+        raise Corrupt(f"key {item.sk} cannot be read: {error}; revoke it and create another") from error

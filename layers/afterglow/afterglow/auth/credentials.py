@@ -1,7 +1,7 @@
-"""What a caller shows: the secret in its headers, and a user's name where it came by Basic.
+"""Credentials of a request: the secret in its headers, and the user name of Basic authentication.
 
-Three headers are understood, as in Chroma: `X-Chroma-Token: <secret>`, `Authorization: Bearer <secret>` and
-`Authorization: Basic <base64 of user:secret>`. The first of them wins, so that a proxy in front may have its own Basic.
+Three headers are accepted, as in Chroma: `X-Chroma-Token: <secret>`, `Authorization: Bearer <secret>` and
+`Authorization: Basic <base64 of user:secret>`. The first takes precedence, so a proxy in front may use Basic.
 """
 
 import base64
@@ -12,35 +12,35 @@ from dataclasses import dataclass, field
 
 from afterglow.errors import Unauthenticated
 
-_LONGEST = 4096
-"""Bytes of a header's value; nothing longer is a credential."""
+_MAX_BYTES = 4096
+"""Maximum bytes of a header's value; a longer one is not a credential."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A secret, and by Basic whose it is said to be. Neither may be logged."""
+    """A secret, and the user name with Basic. Neither may be logged."""
 
     user: bytes | None
     secret: bytes = field(repr=False)
 
     def fingerprint(self, key: bytes) -> bytes:
-        """What it is remembered by: a digest under `key`, which is random and never leaves the process."""
+        """Return the cache key: a digest under `key`, which is random and never leaves the process."""
         user = b"" if self.user is None else b"%d:" % len(self.user) + self.user
         return hashlib.blake2b(user + b"\0" + self.secret, key=key, digest_size=32).digest()
 
 
 def extract(headers: Iterable[tuple[bytes, bytes]]) -> Credential:
-    """The credential in the headers, whose names are in lower case. Raises Unauthenticated."""
-    found = _read(headers)
-    if found is None:
+    """Return the credential in the headers, whose names are in lower case. Raises Unauthenticated."""
+    credential = _read(headers)
+    if credential is None:
         raise Unauthenticated("no credentials: send a key as X-Chroma-Token, or as Authorization: Bearer or Basic")
-    return found
+    return credential
 
 
 def _read(headers: Iterable[tuple[bytes, bytes]]) -> Credential | None:
-    """None where there is none, or it cannot be read.
+    """Return None when the credential is missing or unreadable.
 
-    A header that is given twice says nothing: who reads the first and who reads the last would not agree.
+    A repeated header is rejected: a proxy might use its first value and this server its last.
     """
     token = authorization = None
     for name, value in headers:
@@ -68,11 +68,11 @@ def _read(headers: Iterable[tuple[bytes, bytes]]) -> Credential | None:
 
 def _secret(value: bytes) -> Credential | None:
     secret = value.strip()
-    return Credential(None, secret) if 0 < len(secret) <= _LONGEST else None
+    return Credential(None, secret) if 0 < len(secret) <= _MAX_BYTES else None
 
 
 def _basic(value: bytes) -> Credential | None:
-    if len(value) > _LONGEST:
+    if len(value) > _MAX_BYTES:
         return None
     try:
         user, colon, secret = base64.b64decode(value.strip(), validate=True).partition(b":")

@@ -1,6 +1,6 @@
 """Password hashes as the `htpasswd` program writes them: bcrypt (`-B`), MD5 in Apache's own form (its default), SHA-1.
 
-bcrypt is what to use. The other two are read because files that hold them exist.
+Use bcrypt. The other two are supported for existing files.
 """
 
 import base64
@@ -11,23 +11,23 @@ import re
 _BCRYPT = re.compile(rb"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
 _APR1 = re.compile(rb"\$apr1\$([./A-Za-z0-9]{1,8})\$[./A-Za-z0-9]{22}")
 _SHA1 = re.compile(rb"\{SHA\}[A-Za-z0-9+/]{27}=")
-_BCRYPT_READS = 72
-"""Bytes of a password; the rest never mattered, and the library refuses it."""
-_SIXTY_FOUR = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_BCRYPT_MAX_BYTES = 72
+"""Bytes of a password that bcrypt uses; the library rejects longer ones."""
+_ALPHABET = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def is_known(hashed: bytes) -> bool:
-    """Whether it is a hash of one of the three kinds."""
-    return any(kind.fullmatch(hashed) for kind in (_BCRYPT, _APR1, _SHA1))
+    """Whether it is a hash of one of the three types."""
+    return any(pattern.fullmatch(hashed) for pattern in (_BCRYPT, _APR1, _SHA1))
 
 
 def matches(password: bytes, hashed: bytes) -> bool:
-    """Whether the password has this hash, which must be of a known kind; takes bcrypt's 5 to 1,000 ms, or none."""
+    """Whether the password has this hash, which must be of a known type. Takes 5 to 1,000 ms with bcrypt."""
     if _BCRYPT.fullmatch(hashed):
-        # Imported here: a server without such a file needs no bcrypt.
+        # Imported on use: a server without a password file does not need bcrypt.
         import bcrypt
 
-        return bcrypt.checkpw(password[:_BCRYPT_READS], hashed)
+        return bcrypt.checkpw(password[:_BCRYPT_MAX_BYTES], hashed)
     salt = _APR1.fullmatch(hashed)
     if salt is not None:
         return hmac.compare_digest(apr1(password, salt[1]), hashed)
@@ -36,9 +36,9 @@ def matches(password: bytes, hashed: bytes) -> bool:
 
 
 def apr1(password: bytes, salt: bytes) -> bytes:
-    """The MD5 hash of Apache: Poul-Henning Kamp's of FreeBSD, with a magic of its own.
+    """Apache's MD5 hash: Poul-Henning Kamp's md5crypt of FreeBSD with another magic string.
 
-    Its steps are in `apr_md5_encode` of the Apache Portable Runtime.
+    The steps follow `apr_md5_encode` of the Apache Portable Runtime.
     """
     inner = _md5(password + salt + password)
     text = password + b"$apr1$" + salt
@@ -54,18 +54,18 @@ def apr1(password: bytes, salt: bytes) -> bytes:
         step += password if turn % 7 else b""
         step += final if turn & 1 else password
         final = _md5(step)
-    return b"$apr1$" + salt + b"$" + _spelled(final)
+    return b"$apr1$" + salt + b"$" + _encode(final)
 
 
 def _md5(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
-def _spelled(digest: bytes) -> bytes:
-    """Sixteen bytes in an order and an alphabet of their own: five times three, and one."""
-    spelled = bytearray()
+def _encode(digest: bytes) -> bytes:
+    """Encode 16 bytes in md5crypt's order and alphabet: five groups of three bytes, then one byte."""
+    encoded = bytearray()
     for first in range(5):
         third = 5 if first == 4 else first + 12
         number = digest[first] << 16 | digest[first + 6] << 8 | digest[third]
-        spelled += bytes(_SIXTY_FOUR[number >> shift & 63] for shift in (0, 6, 12, 18))
-    return bytes(spelled + bytes(_SIXTY_FOUR[digest[11] >> shift & 63] for shift in (0, 6)))
+        encoded += bytes(_ALPHABET[number >> shift & 63] for shift in (0, 6, 12, 18))
+    return bytes(encoded + bytes(_ALPHABET[digest[11] >> shift & 63] for shift in (0, 6)))

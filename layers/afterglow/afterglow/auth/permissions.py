@@ -1,8 +1,8 @@
-"""Who may do what: the needs of routes, the roles of callers, and the decision between the two.
+"""Permissions of routes, roles of callers, and the decision whether a role has a permission.
 
-A grant is a role within a scope: all tenants, one tenant, or some databases of one tenant. What is outside a scope does
-not exist for its holder: `allows` decides by names alone, before anything is looked up, and `sees` tells handlers that
-look things up what they must treat as not there.
+A grant is a role within a scope: all tenants, one tenant, or some databases of one tenant. Resources outside a scope do
+not exist for its holder: `allows` decides by names alone, before any lookup, and handlers that look up resources treat
+those for which `can_see` is false as missing.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from enum import Enum, IntEnum
 
 
 class Permission(Enum):
-    """What a route asks of its caller."""
+    """The permission that a route requires."""
 
     PUBLIC = "public"
-    """Nothing: whoever knows the address."""
+    """No credential."""
     AUTHENTICATED = "known"
     """A valid credential, whatever its role and scope."""
     READ = "read"
@@ -24,59 +24,59 @@ class Permission(Enum):
 
 
 class Role(IntEnum):
-    """What a caller may do within its scope; each may do what those before it may."""
+    """A caller's role within its scope; each includes the roles before it."""
 
     READER = 1
     WRITER = 2
     ADMIN = 3
 
 
-_LEAST = {Permission.READ: Role.READER, Permission.WRITE: Role.WRITER, Permission.ADMIN: Role.ADMIN}
+_MIN_ROLE = {Permission.READ: Role.READER, Permission.WRITE: Role.WRITER, Permission.ADMIN: Role.ADMIN}
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What one caller may do. `tenant` None: every tenant; `databases` None: every database of the scope."""
+    """The rights of a caller. `tenant` None: every tenant; `databases` None: every database of the scope."""
 
     user: str
-    """What logs and `/auth/identity` call the caller: the key's id, or the user of a password."""
+    """The caller's name in logs and in `/auth/identity`: the key's id, or the user of a password."""
     role: Role | None
     tenant: str | None
     databases: frozenset[str] | None
 
-    def allows(self, need: Permission, tenant: str | None = None, database: str | None = None) -> bool:
-        """Whether a request may go on that is about this tenant and database (None: not one in particular).
+    def allows(self, permission: Permission, tenant: str | None = None, database: str | None = None) -> bool:
+        """Whether a request to this tenant and database is permitted (None: not a particular one).
 
-        What is about a tenant as a whole may be read by who has a part of it, and the answer is then about that part.
+        Routes of a whole tenant can be read with a scope of some of its databases; the response has only these.
         """
-        if need is Permission.PUBLIC:
+        if permission is Permission.PUBLIC:
             return True
         if self.role is None:
             return False
-        if need is Permission.AUTHENTICATED:
+        if permission is Permission.AUTHENTICATED:
             return True
-        if self.role < _LEAST[need]:
+        if self.role < _MIN_ROLE[permission]:
             return False
         if tenant is None:
             return self.tenant is None
         if database is None:
-            return self.tenant in (None, tenant) and (need is Permission.READ or self.databases is None)
+            return self.tenant in (None, tenant) and (permission is Permission.READ or self.databases is None)
         return self.can_see(tenant, database)
 
-    def has_role(self, need: Permission) -> bool:
-        """Whether the role is enough, wherever it may be used."""
-        return need is Permission.PUBLIC or (
-            self.role is not None and (need is Permission.AUTHENTICATED or self.role >= _LEAST[need])
+    def has_role(self, permission: Permission) -> bool:
+        """Whether the role has the permission, regardless of the scope."""
+        return permission is Permission.PUBLIC or (
+            self.role is not None and (permission is Permission.AUTHENTICATED or self.role >= _MIN_ROLE[permission])
         )
 
     def can_see(self, tenant: str, database: str) -> bool:
-        """Whether this database, there or not, is in the scope."""
+        """Whether this database, existing or not, is in the scope."""
         if self.role is None or self.tenant not in (None, tenant):
             return False
         return self.databases is None or database in self.databases
 
 
 FULL_ACCESS = Grant("", Role.ADMIN, None, None)
-"""What everybody may do where nobody is asked who they are."""
+"""The grant of every caller when authentication is off."""
 ANONYMOUS = Grant("", None, None, frozenset())
-"""What a caller may do who has not been let in."""
+"""The grant of an unauthenticated caller."""

@@ -1,8 +1,8 @@
-"""How often an address may show a credential that is not known here: buckets that fill up again, one per address.
+"""Rate limit of unknown credentials: a token bucket per client address, and one for all addresses.
 
-A try takes from the bucket of its address and from one for all of them, before anything is looked up; a try that turns
-out right puts back what it took. Addresses are those of the connection: behind a proxy all are one, which then has the
-bucket of one. Of IPv6 an address stands for its network of 64 bits, as one host has as many.
+An attempt takes a token from both buckets before any lookup; a successful attempt returns them. The address is that of
+the connection: behind a proxy all clients share one address and one bucket. An IPv6 address stands for its /64 network,
+because one host has a whole one.
 """
 
 import ipaddress
@@ -11,61 +11,63 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_ADDRESSES = 4096
-"""Addresses remembered; the bucket of all bounds those that were forgotten."""
+_MAX_BUCKETS = 4096
+"""Maximum number of buckets; the common bucket bounds evicted addresses."""
 _ALL = 10
-"""All addresses together may try so many times what one may."""
+"""The limit for all addresses together, as a multiple of the limit for one."""
 _MINUTE = 60.0
 
 
 @dataclass(slots=True)
 class _TokenBucket:
-    left: float
-    at: float
+    tokens: float
+    updated_at: float
 
 
 class RateLimiter:
-    """`per_minute` tries for each address, any number where that is 0. Safe for any number of threads."""
+    """`per_minute` attempts for each address; 0: no limit. Thread-safe."""
 
     def __init__(self, per_minute: float, now: Callable[[], float]) -> None:
         self._per_minute = per_minute
         self._now = now
         self._lock = threading.Lock()
-        self._one: OrderedDict[str, _TokenBucket] = OrderedDict()
+        self._by_network: OrderedDict[str, _TokenBucket] = OrderedDict()
         self._all = _TokenBucket(per_minute * _ALL, now())
 
     def acquire(self, address: str) -> float:
-        """Take one try: 0 when it was there, else the seconds until it is."""
+        """Take one attempt; return 0, or the seconds to wait if none is left."""
         if self._per_minute == 0:
             return 0.0
         now = self._now()
         with self._lock:
-            one = self._bucket(_network(address), now)
-            wait = max(self._filled(one, self._per_minute, now), self._filled(self._all, self._per_minute * _ALL, now))
+            bucket = self._bucket(_network(address), now)
+            wait = max(
+                self._refill(bucket, self._per_minute, now), self._refill(self._all, self._per_minute * _ALL, now)
+            )
             if wait == 0:
-                one.left -= 1
-                self._all.left -= 1
+                bucket.tokens -= 1
+                self._all.tokens -= 1
             return wait
 
     def refund(self, address: str) -> None:
-        """The try was right."""
+        """Return the attempt of a valid credential."""
         with self._lock:
-            self._bucket(_network(address), self._now()).left += 1
-            self._all.left += 1
+            self._bucket(_network(address), self._now()).tokens += 1
+            self._all.tokens += 1
 
     def _bucket(self, name: str, now: float) -> _TokenBucket:
-        found = self._one.setdefault(name, _TokenBucket(self._per_minute, now))
-        self._one.move_to_end(name)
-        if len(self._one) > _ADDRESSES:
-            self._one.popitem(last=False)
-        return found
+        bucket = self._by_network.setdefault(name, _TokenBucket(self._per_minute, now))
+        self._by_network.move_to_end(name)
+        if len(self._by_network) > _MAX_BUCKETS:
+            self._by_network.popitem(last=False)
+        return bucket
 
     @staticmethod
-    def _filled(bucket: _TokenBucket, most: float, now: float) -> float:
-        # A clock that was set back fills nothing.
-        bucket.left = min(most, bucket.left + max(0.0, now - bucket.at) * most / _MINUTE)
-        bucket.at = now
-        return 0.0 if bucket.left >= 1 else (1 - bucket.left) * _MINUTE / most
+    def _refill(bucket: _TokenBucket, capacity: float, now: float) -> float:
+        # A clock that was set back adds no tokens.
+        bucket.tokens = min(capacity, bucket.tokens + max(0.0, now - bucket.updated_at) * capacity / _MINUTE)
+        bucket.updated_at = now
+        return 0.0 if bucket.tokens >= 1 else (1 - bucket.tokens) * _MINUTE / capacity
 
 
 def _network(address: str) -> str:

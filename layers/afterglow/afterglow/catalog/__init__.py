@@ -1,14 +1,16 @@
-"""Tenants, databases, collections: who is called what, and what each collection is like.
+"""Tenants, databases and collections: their names, and the state of each collection.
 
 Items of the table::
 
     pk               sk                     value
     TENANTS          <tenant>               {}
-    TENANT#<tenant>  DB#<database>          {"id", "home"}
-    DB#<home>        NAME#<collection>      {"id"}
+    TENANT#<tenant>  DB#<database>          {"id", "home": namespace id}
+    DB#<namespace>   NAME#<collection>      {"id"}
     C#<id>           STATE                  the collection: names, schema, dimension, checkpoint
     C#<id>           LOG#<20 digits>        the log (see `afterglow.log`)
-    DROPPED          C#<id> or DB#<home>    what is left to clean up
+    LINEAGE#<id>     MEMBER#<id>            a fork or its ancestor (`catalog.lineage`)
+    DELETIONS        C#<id>                 a dropped collection to be purged (`catalog.deletions`)
+    DELETIONS        DB#<namespace>         a deleted database whose collections are to be dropped
 """
 
 from afterglow.catalog.model import Collection, Database

@@ -1,9 +1,11 @@
-"""Collections by name and by id: create, find, list, change, drop.
+"""Collections by name and by id: create, find, list, update, rename, drop.
 
-Create writes the name and the state in one transaction that also checks that the database is there. A drop takes the
-name and marks the state in one transaction, which makes the collection invisible at once; the caller then appends a
-fence to its log, so that no writer that has not heard of it can append. *Crash between the two: the janitor finds the
-collection among the dropped and appends the fence.*
+Create writes the name and the state in one transaction that also checks that the database exists. Drop deletes the name
+and marks the state as dropped in one transaction, which hides the collection at once. The caller then appends a seal to
+its log, so that a writer with an outdated state cannot append. *Crash between the two: the maintenance job finds the
+deletion record and appends the seal.*
+
+Updates use optimistic concurrency (Kung & Robinson 1981): a put conditional on the version read, repeated on conflict.
 """
 
 from collections.abc import Callable
@@ -23,7 +25,7 @@ _ATTEMPTS = 20
 
 
 def create(table: Table, collection: Collection) -> None:
-    """Write the name and the state. Raises AlreadyExists; NotFound when the database went away."""
+    """Write the name and the state. Raises AlreadyExists, and NotFound when the database has been deleted."""
     try:
         table.transact(creation_writes(collection))
     except ConditionFailed:
@@ -32,7 +34,7 @@ def create(table: Table, collection: Collection) -> None:
 
 
 def creation_writes(collection: Collection) -> list[Write]:
-    """What a transaction must write to make the collection, and check."""
+    """Return the writes and checks of a transaction that creates the collection."""
     return [
         Check(keys.databases_partition(collection.tenant), keys.DATABASE + collection.database),
         Put(
@@ -46,104 +48,103 @@ def creation_writes(collection: Collection) -> list[Write]:
 
 
 def resolve_create_conflict(table: Table, collection: Collection) -> bool:
-    """After a creation was refused: whether it had been carried out, as an adapter repeats it after a lost answer.
+    """After a failed condition, return whether an earlier attempt with a lost response had created the collection.
 
-    Raises NotFound when the database went away, AlreadyExists where another has the name.
+    Raises NotFound when the database has been deleted, AlreadyExists when another collection has the name.
     """
     if table.get(keys.databases_partition(collection.tenant), keys.DATABASE + collection.database) is None:
         raise NotFound(f"Database [{collection.database}] does not exist")
-    holder = _owner_of_name(table, collection.namespace_id, collection.name)
-    if holder not in (None, collection.id):
+    owner = _owner_of_name(table, collection.namespace_id, collection.name)
+    if owner not in (None, collection.id):
         raise AlreadyExists(f"Collection [{collection.name}] already exists")
-    return holder is not None
+    return owner is not None
 
 
 def by_name(table: Table, database: Database, name: str) -> Collection | None:
-    """The collection of this name, or None."""
-    holder = _owner_of_name(table, database.namespace_id, name)
-    return None if holder is None else by_id(table, holder)
+    """Return the collection with this name, or None."""
+    owner = _owner_of_name(table, database.namespace_id, name)
+    return None if owner is None else by_id(table, owner)
 
 
 def by_id(table: Table, collection_id: UUID) -> Collection | None:
-    """The collection of this id, or None where there is none or it is dropped."""
-    item = table.get(keys.collection(collection_id), keys.STATE)
-    found = None if item is None else state.decode(item)
-    return None if found is None or found.is_dropped else found
+    """Return the collection with this id, or None when it is missing or dropped."""
+    item = read_state(table, collection_id)
+    collection = None if item is None else state.decode(item)
+    return None if collection is None or collection.is_dropped else collection
 
 
-def list_ids(table: Table, home: UUID) -> list[UUID]:
-    """The ids of a database's collections, ascending."""
-    return sorted(_decode_pointer(item.value) for item in table.query(keys.names_partition(home), after=keys.NAME))
+def list_ids(table: Table, namespace_id: UUID) -> list[UUID]:
+    """Return the ids of a database's collections, ascending."""
+    return sorted(
+        _decode_pointer(item.value) for item in table.query(keys.names_partition(namespace_id), after=keys.NAME)
+    )
 
 
-def list_names(table: Table, home: UUID) -> list[tuple[str, UUID]]:
-    """The names in a database, ascending, and the id that each points to."""
-    items = table.query(keys.names_partition(home), after=keys.NAME)
+def list_names(table: Table, namespace_id: UUID) -> list[tuple[str, UUID]]:
+    """Return the collection names of a database, ascending, with the id of each."""
+    items = table.query(keys.names_partition(namespace_id), after=keys.NAME)
     return [(item.sk.removeprefix(keys.NAME), _decode_pointer(item.value)) for item in items]
 
 
 def by_ids(table: Table, collection_ids: list[UUID]) -> list[Collection]:
-    """The collections of these ids that exist, in this order."""
-    items = table.get_many([(keys.collection(each), keys.STATE) for each in collection_ids])
-    found = [state.decode(item) for item in items if item is not None]
-    return [each for each in found if not each.is_dropped]
+    """Return the existing collections among these ids, in this order."""
+    items = table.get_many([(keys.collection(collection_id), keys.STATE) for collection_id in collection_ids])
+    stored = [state.decode(item) for item in items if item is not None]
+    return [collection for collection in stored if not collection.is_dropped]
 
 
 def update(table: Table, collection_id: UUID, edit: Callable[[Collection], Collection | None]) -> Collection:
-    """Apply `edit` to the state by a conditional put, again on a newer state where another writer was first.
+    """Apply `edit` to the state by a conditional put, repeatedly while other writers are faster.
 
-    `edit` returns None when there is nothing to change. Raises NotFound for a missing or dropped collection.
+    `edit` returns None when there is nothing to change. Raises NotFound when it is missing or dropped, Unavailable.
     """
     for _ in range(_ATTEMPTS):
         present = require(table, collection_id)
-        wanted = edit(present)
-        if wanted is None:
+        edited = edit(present)
+        if edited is None:
             return present
         try:
             version = table.put(
-                keys.collection(collection_id), keys.STATE, state.encode(wanted), if_version=present.version
+                keys.collection(collection_id), keys.STATE, state.encode(edited), if_version=present.version
             )
         except ConditionFailed:
             continue
-        return replace(wanted, version=version)
-    raise Unavailable(f"collection {collection_id} is being changed by too many at once")
+        return replace(edited, version=version)
+    raise Unavailable(f"collection {collection_id} has too many concurrent changes; try again")
 
 
 def rename(table: Table, collection_id: UUID, name: str, edit: Callable[[Collection], Collection]) -> Collection:
-    """Like `change`, and move the name in the same transaction. Raises AlreadyExists when the name is taken."""
+    """Like `update`, and change the name in the same transaction. Raises AlreadyExists when the name is taken."""
     for _ in range(_ATTEMPTS):
         present = require(table, collection_id)
         if present.name == name:
             return update(table, collection_id, edit)
-        wanted = replace(edit(present), name=name)
+        edited = replace(edit(present), name=name)
         names = keys.names_partition(present.namespace_id)
         try:
             table.transact(
                 [
                     Put(names, keys.NAME + name, _encode_pointer(collection_id), if_absent=True),
                     Delete(names, keys.NAME + present.name),
-                    Put(keys.collection(collection_id), keys.STATE, state.encode(wanted), if_version=present.version),
+                    Put(keys.collection(collection_id), keys.STATE, state.encode(edited), if_version=present.version),
                 ]
             )
         except ConditionFailed:
             if _owner_of_name(table, present.namespace_id, name) not in (None, collection_id):
                 raise AlreadyExists(f"Collection [{name}] already exists") from None
             continue
-        return replace(wanted, version=present.version + 1)
-    raise Unavailable(f"collection {collection_id} is being changed by too many at once")
+        return replace(edited, version=present.version + 1)
+    raise Unavailable(f"collection {collection_id} has too many concurrent changes; try again")
 
 
 def drop(table: Table, system: System, collection_id: UUID, *, skip_retention: bool = False) -> None:
-    """Take the name, mark the state dropped and note what is left to clean. Dropping twice is no error.
+    """Delete the name, mark the state as dropped and write a deletion record. Dropping twice is no error.
 
-    `forget`: it is not to be restored, so that nothing of it need be kept.
+    `skip_retention`: the collection cannot be restored, and its objects are deleted without delay.
     """
     for _ in range(_ATTEMPTS):
-        item = table.get(keys.collection(collection_id), keys.STATE)
-        if item is None:
-            return
-        present = state.decode(item)
-        if present.is_dropped:
+        present = by_id(table, collection_id)
+        if present is None:
             return
         try:
             table.transact(
@@ -151,21 +152,21 @@ def drop(table: Table, system: System, collection_id: UUID, *, skip_retention: b
                     Delete(keys.names_partition(present.namespace_id), keys.NAME + present.name),
                     Put(keys.collection(collection_id), keys.STATE, _as_dropped(present), if_version=present.version),
                     deletions.put(DeletionRecord(collection_id, system.now(), skip_retention=skip_retention)),
-                    *_dropped_member(table, present),
+                    *_lineage_writes(table, present),
                 ]
             )
         except ConditionFailed:
             continue
         return
-    raise Unavailable(f"collection {collection_id} is being changed by too many at once")
+    raise Unavailable(f"collection {collection_id} has too many concurrent changes; try again")
 
 
 def swap_name(table: Table, system: System, old_id: UUID, new_id: UUID) -> Collection:
-    """Drop a collection and give its name to another of its database, at once; that other. Raises NotFound."""
+    """Atomically drop a collection and give its name to another one, which is returned. Raises NotFound."""
     for _ in range(_ATTEMPTS):
         old, new = require(table, old_id), require(table, new_id)
         renamed = replace(new, name=old.name)
-        names, note = keys.names_partition(old.namespace_id), DeletionRecord(old_id, system.now())
+        names, record = keys.names_partition(old.namespace_id), DeletionRecord(old_id, system.now())
         try:
             table.transact(
                 [
@@ -173,25 +174,25 @@ def swap_name(table: Table, system: System, old_id: UUID, new_id: UUID) -> Colle
                     Delete(names, keys.NAME + new.name),
                     Put(keys.collection(old_id), keys.STATE, _as_dropped(old), if_version=old.version),
                     Put(keys.collection(new_id), keys.STATE, state.encode(renamed), if_version=new.version),
-                    deletions.put(note),
-                    *_dropped_member(table, old),
+                    deletions.put(record),
+                    *_lineage_writes(table, old),
                 ]
             )
         except ConditionFailed:
-            found = by_id(table, new_id)
-            if found is not None and found.name == old.name and by_id(table, old_id) is None:
-                return found  # an adapter wrote it twice, because the first answer was lost
+            current = by_id(table, new_id)
+            if current is not None and current.name == old.name and by_id(table, old_id) is None:
+                return current  # an earlier attempt with a lost response had succeeded
             continue
         return replace(renamed, version=new.version + 1)
-    raise Unavailable(f"collection {old_id} is being changed by too many at once")
+    raise Unavailable(f"collection {old_id} has too many concurrent changes; try again")
 
 
 def _as_dropped(collection: Collection) -> bytes:
     return state.encode(replace(collection, is_dropped=True))
 
 
-def _dropped_member(table: Table, collection: Collection) -> list[Put]:
-    """What marks it dropped in its family, if it has one."""
+def _lineage_writes(table: Table, collection: Collection) -> list[Put]:
+    """Return the write that marks the collection as dropped in its lineage, if it has one."""
     if collection.lineage_id is None:
         return []
     member = lineage.find(table, collection.lineage_id, collection.id)
@@ -230,8 +231,8 @@ def not_found(collection: UUID | str) -> NotFound:
     return NotFound(f"Collection [{collection}] does not exist{full_stop}")
 
 
-def _owner_of_name(table: Table, home: UUID, name: str) -> UUID | None:
-    pointer = table.get(keys.names_partition(home), keys.NAME + name)
+def _owner_of_name(table: Table, namespace_id: UUID, name: str) -> UUID | None:
+    pointer = table.get(keys.names_partition(namespace_id), keys.NAME + name)
     return None if pointer is None else _decode_pointer(pointer.value)
 
 

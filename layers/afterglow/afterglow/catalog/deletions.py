@@ -1,6 +1,6 @@
-"""Notes of what was dropped, or was begun and not finished: what is left to clean, and what can still be restored.
+"""Deletion records: collections that are dropped, or whose creation is unfinished, until they are restored or purged.
 
-A note of a collection says when it was dropped, and how far its cleaning has come (`jobs.purge`).
+A record has the time of the drop and the progress of the purge (`jobs.purge`).
 """
 
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ from afterglow.storage.ports import ConditionFailed, Delete, Item, Put, Table
 
 @dataclass(frozen=True, slots=True)
 class DeletionRecord:
-    """A dropped collection; `at` is when, in Unix seconds.
+    """A dropped collection; `deleted_at` in Unix seconds.
 
-    `forget`: it is not to be restored. `taken`: its cleaning has begun, so whoever has not finished making it must not
-    go on. `fenced`: its log is ended.
+    `skip_retention`: it cannot be restored. `purge_started`: its objects are being deleted, so an unfinished creation
+    of it must be aborted. `log_sealed`: the seal is appended to its log.
     """
 
     id: UUID
@@ -28,61 +28,59 @@ class DeletionRecord:
     version: int = 0
 
 
-def put(note: DeletionRecord) -> Put:
-    """What writes the note."""
+def put(record: DeletionRecord) -> Put:
+    """Return the write of the record."""
     value = {
-        "deleted_at": note.deleted_at,
-        "skip_retention": note.skip_retention,
-        "purge_started": note.purge_started,
-        "log_sealed": note.log_sealed,
+        "deleted_at": record.deleted_at,
+        "skip_retention": record.skip_retention,
+        "purge_started": record.purge_started,
+        "log_sealed": record.log_sealed,
     }
-    return Put(keys.DELETIONS, keys.collection(note.id), orjson.dumps(value), if_version=note.version or None)
+    return Put(keys.DELETIONS, keys.collection(record.id), orjson.dumps(value), if_version=record.version or None)
 
 
 def list_records(table: Table) -> list[DeletionRecord]:
-    """The notes of all dropped collections."""
-    return [
-        _decoded(item) for item in table.query(keys.DELETIONS, after=keys.COLLECTION, before=keys.AFTER_COLLECTIONS)
-    ]
+    """Return the records of all dropped collections."""
+    return [_decode(item) for item in table.query(keys.DELETIONS, after=keys.COLLECTION, before=keys.AFTER_COLLECTIONS)]
 
 
-def stage(table: Table, note: DeletionRecord) -> DeletionRecord:
-    """Write a note before what it is about, so that what a crash leaves of that is cleaned."""
-    item = put(note)
-    return replace(note, version=table.put(item.pk, item.sk, item.value))
+def stage(table: Table, record: DeletionRecord) -> DeletionRecord:
+    """Write a record before the collection is created, so that the remains of a crash are purged."""
+    item = put(record)
+    return replace(record, version=table.put(item.pk, item.sk, item.value))
 
 
-def commit_write(note: DeletionRecord) -> Delete:
-    """What removes the note where the cleaning has not begun: to be written with what it is about."""
-    return Delete(keys.DELETIONS, keys.collection(note.id), if_version=note.version)
+def commit_write(record: DeletionRecord) -> Delete:
+    """Return the delete of the record for the creating transaction; it fails if the purge has started."""
+    return Delete(keys.DELETIONS, keys.collection(record.id), if_version=record.version)
 
 
-def update(table: Table, note: DeletionRecord) -> DeletionRecord | None:
-    """Write how far the cleaning has come; None where the note was changed or removed meanwhile."""
-    item = put(note)
+def update(table: Table, record: DeletionRecord) -> DeletionRecord | None:
+    """Write the progress of the purge; None when another process has changed or removed the record."""
+    item = put(record)
     try:
-        return replace(note, version=table.put(item.pk, item.sk, item.value, if_version=item.if_version))
+        return replace(record, version=table.put(item.pk, item.sk, item.value, if_version=item.if_version))
     except ConditionFailed:
         return None
 
 
 def delete(table: Table, collection_id: UUID) -> None:
-    """Everything is cleaned."""
+    """Remove the record after the purge."""
     table.delete(keys.DELETIONS, keys.collection(collection_id))
 
 
-def put_database(home: UUID, *, skip_retention: bool) -> Put:
-    """What notes that the collections of a database are to be dropped."""
-    return Put(keys.DELETIONS, keys.names_partition(home), orjson.dumps({"skip_retention": skip_retention}))
+def put_database(namespace_id: UUID, *, skip_retention: bool) -> Put:
+    """Return the write that records a deleted database, whose collections are to be dropped."""
+    return Put(keys.DELETIONS, keys.names_partition(namespace_id), orjson.dumps({"skip_retention": skip_retention}))
 
 
 def databases(table: Table) -> list[tuple[UUID, bool]]:
-    """The homes of databases whose collections are still to be dropped, and whether these are to be forgotten."""
-    found = table.query(keys.DELETIONS, after=keys.DATABASE, before=keys.AFTER_DATABASES)
-    return [(UUID(item.sk.removeprefix(keys.DATABASE)), orjson.loads(item.value)["skip_retention"]) for item in found]
+    """Return the namespace ids of deleted databases with undropped collections, and their `skip_retention`."""
+    items = table.query(keys.DELETIONS, after=keys.DATABASE, before=keys.AFTER_DATABASES)
+    return [(UUID(item.sk.removeprefix(keys.DATABASE)), orjson.loads(item.value)["skip_retention"]) for item in items]
 
 
-def _decoded(item: Item) -> DeletionRecord:
+def _decode(item: Item) -> DeletionRecord:
     value = orjson.loads(item.value)
     return DeletionRecord(
         id=UUID(item.sk.removeprefix(keys.COLLECTION)),

@@ -1,8 +1,8 @@
-"""The vector index's configuration: what a create request asks for, in its two spellings.
+"""The vector index's configuration in a create request, in its current and its legacy form.
 
-A request configures the index by `configuration.hnsw`, or, as clients did before there was one, by `hnsw:*` keys of the
-collection's metadata. The metadata speaks only where `configuration.hnsw` says nothing that differs from the default.
-`configuration.spann` is an index that a local server does not have: its space is taken, the rest ignored.
+A request configures the index by `configuration.hnsw`, or in the legacy form by `hnsw:*` keys of the collection's
+metadata. The metadata applies only if `configuration.hnsw` has only default values. `configuration.spann` is an index
+that this server does not have: its space is used, the rest is ignored.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from afterglow.errors import InvalidArgument
 
 SPACES = ("l2", "cosine", "ip")
 DEFAULT_SPACE = "l2"
-LEAST_BATCH = 2
+MIN_BATCH = 2
 
 _LEGACY = {
     "hnsw:space": "space",
@@ -29,14 +29,14 @@ _LEGACY = {
 
 @dataclass(frozen=True, slots=True)
 class VectorIndex:
-    """A vector index as configured; `hnsw` has every parameter of `default_hnsw`."""
+    """A configured vector index; `hnsw` has every parameter of `default_hnsw`."""
 
     space: str
     hnsw: dict[str, Any]
     embedding_function: dict[str, Any] | None
 
     def is_default(self, threads: int) -> bool:
-        """Whether nothing was asked for that the default would not give."""
+        """Whether the configuration equals the default."""
         return (
             self.space == DEFAULT_SPACE
             and self.hnsw == default_hnsw(threads)
@@ -45,7 +45,7 @@ class VectorIndex:
 
 
 def default_hnsw(threads: int) -> dict[str, Any]:
-    """The parameters of an index of which nothing was said, in the wire's order."""
+    """Return the default HNSW parameters, in the wire's order."""
     return {
         "ef_construction": 100,
         "max_neighbors": 16,
@@ -58,7 +58,7 @@ def default_hnsw(threads: int) -> dict[str, Any]:
 
 
 def is_default_function(function: Mapping[str, Any] | None) -> bool:
-    """Whether an embedding function is what a client sends when its user chose none."""
+    """Whether an embedding function is the one that clients send by default."""
     if function is None or function["type"] == "unknown":
         return True
     return bool(function["type"] == "known" and function["name"] == "default")
@@ -67,36 +67,38 @@ def is_default_function(function: Mapping[str, Any] | None) -> bool:
 def requested_index(
     configuration: Mapping[str, Any] | None, metadata: Mapping[str, Any] | None, threads: int
 ) -> VectorIndex:
-    """The index that a create request asks for. Raises InvalidArgument."""
-    asked = configuration or {}
-    function = asked.get("embedding_function")
-    validate_single_index(asked)
-    spann = asked.get("spann")
+    """Return the index that a create request configures. Raises InvalidArgument."""
+    requested = configuration or {}
+    function = requested.get("embedding_function")
+    validate_single_index(requested)
+    spann = requested.get("spann")
     if spann is not None:
         return VectorIndex(spann.get("space") or DEFAULT_SPACE, default_hnsw(threads), function)
-    wanted = _index(asked.get("hnsw") or {}, function, threads)
+    current = _index(requested.get("hnsw") or {}, function, threads)
     legacy = _index(_legacy_parameters(metadata or {}), function, threads)
-    untouched = wanted.space == DEFAULT_SPACE and wanted.hnsw == default_hnsw(threads)
-    return legacy if untouched else wanted
+    has_defaults = current.space == DEFAULT_SPACE and current.hnsw == default_hnsw(threads)
+    return legacy if has_defaults else current
 
 
 def validate_single_index(configuration: Mapping[str, Any]) -> None:
-    """Raise InvalidArgument when a configuration names both kinds of index."""
+    """Raise InvalidArgument when a configuration has both types of index."""
     if configuration.get("hnsw") is not None and configuration.get("spann") is not None:
         raise InvalidArgument("Multiple vector index configurations provided")
 
 
-def merge_parameters(hnsw: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters `hnsw` with those of `asked` that are given and known."""
+def merge_parameters(hnsw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `hnsw`, overridden by the known parameters in `changes` that are not None."""
     merged = dict(hnsw)
-    for name, value in asked.items():
+    for name, value in changes.items():
         if value is not None and name in merged:
             merged[name] = float(value) if name == "resize_factor" else value
     return merged
 
 
-def _index(asked: Mapping[str, Any], function: dict[str, Any] | None, threads: int) -> VectorIndex:
-    return VectorIndex(asked.get("space") or DEFAULT_SPACE, merge_parameters(default_hnsw(threads), asked), function)
+def _index(parameters: Mapping[str, Any], function: dict[str, Any] | None, threads: int) -> VectorIndex:
+    return VectorIndex(
+        parameters.get("space") or DEFAULT_SPACE, merge_parameters(default_hnsw(threads), parameters), function
+    )
 
 
 def _legacy_parameters(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,5 +120,5 @@ def _fits(name: str, value: object) -> bool:
         return False
     if name == "resize_factor":
         return isinstance(value, int | float)
-    least = LEAST_BATCH if name in {"batch_size", "sync_threshold"} else 0
-    return isinstance(value, int) and value >= least
+    minimum = MIN_BATCH if name in {"batch_size", "sync_threshold"} else 0
+    return isinstance(value, int) and value >= minimum

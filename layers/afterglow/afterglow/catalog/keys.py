@@ -23,9 +23,9 @@ def names_partition(namespace_id: UUID) -> str:
     return f"{DATABASE}{namespace_id}"
 
 
-def lineage_partition(first: UUID) -> str:
-    """The partition of the members of a family, by the id of the first."""
-    return f"LINEAGE#{first}"
+def lineage_partition(lineage_id: UUID) -> str:
+    """The partition of the members of a lineage."""
+    return f"LINEAGE#{lineage_id}"
 
 
 def collection(collection_id: UUID) -> str:
@@ -33,6 +33,6 @@ def collection(collection_id: UUID) -> str:
     return f"{COLLECTION}{collection_id}"
 
 
-def restore_marks_partition(home: UUID) -> str:
-    """The partition of the marks of a restore into a database, by collection name."""
-    return f"RESTORE_MARKS#{home}"
+def restore_marks_partition(namespace_id: UUID) -> str:
+    """The partition of a restore's progress marks in a database, by collection name."""
+    return f"RESTORE_MARKS#{namespace_id}"

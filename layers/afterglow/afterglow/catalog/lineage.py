@@ -1,8 +1,8 @@
-"""Families: collections that were forked from one another, which may name the same objects.
+"""Lineages: collections forked from one another, which may reference the same objects.
 
-A family is a partition of items, one for each member, under the id of the first of them. A member's item says what it
-took over, which is all of its relatives' objects that it can ever name: what the manifest names with which it began,
-and batches that its first entries name. It goes when the member's objects are gone.
+A lineage is a partition with one item per member; the lineage id is the id of the first member. A member's item records
+what the fork inherited, which is a superset of the other members' objects that it can ever reference: the objects of
+its base manifest, and the batches of its first log entries. The item is removed after the member's objects.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,11 @@ _MEMBER_PREFIX = "MEMBER#"
 
 @dataclass(frozen=True, slots=True)
 class LineageMember:
-    """A member of a family.
+    """A member of a lineage.
 
-    It began with the manifest `begins` (None: there was none) and the entries after it up to `origin`. Where those name
-    batches of relatives, `payloads` are the first and the last of the times (Unix ms) in the batches' keys.
+    The fork started with the manifest `base_manifest` (None: there was none) and the log entries after it up to
+    `fork_position`. If those reference batches of other members, `payload_times` are the first and the last time (Unix
+    ms) in the batches' keys.
     """
 
     id: UUID
@@ -31,41 +32,41 @@ class LineageMember:
     dropped: bool = False
 
 
-def put(family: UUID, member: LineageMember) -> Put:
-    """What writes a member's item."""
+def put(lineage_id: UUID, member: LineageMember) -> Put:
+    """Return the write of a member's item."""
     value = {
         "base_manifest": member.base_manifest,
         "fork_position": member.fork_position,
         "payload_times": member.payload_times,
         "dropped": member.dropped,
     }
-    return Put(keys.lineage_partition(family), f"{_MEMBER_PREFIX}{member.id}", orjson.dumps(value))
+    return Put(keys.lineage_partition(lineage_id), f"{_MEMBER_PREFIX}{member.id}", orjson.dumps(value))
 
 
-def members(table: Table, family: UUID) -> list[LineageMember]:
-    """All members of a family that still have objects."""
-    return [_decoded(item) for item in table.query(keys.lineage_partition(family), after=_MEMBER_PREFIX)]
+def members(table: Table, lineage_id: UUID) -> list[LineageMember]:
+    """Return the members of a lineage that still have objects."""
+    return [_decode(item) for item in table.query(keys.lineage_partition(lineage_id), after=_MEMBER_PREFIX)]
 
 
-def find(table: Table, family: UUID, member: UUID) -> LineageMember | None:
-    """One member, None where it is not in the family."""
-    item = table.get(keys.lineage_partition(family), f"{_MEMBER_PREFIX}{member}")
-    return None if item is None else _decoded(item)
+def find(table: Table, lineage_id: UUID, member_id: UUID) -> LineageMember | None:
+    """Return one member, None when it is not in the lineage."""
+    item = table.get(keys.lineage_partition(lineage_id), f"{_MEMBER_PREFIX}{member_id}")
+    return None if item is None else _decode(item)
 
 
-def remove(table: Table, family: UUID, member: UUID) -> None:
-    """Remove a member whose objects are gone. Forgetting twice is no error."""
-    table.delete(keys.lineage_partition(family), f"{_MEMBER_PREFIX}{member}")
+def remove(table: Table, lineage_id: UUID, member_id: UUID) -> None:
+    """Remove a member whose objects are deleted. A missing one is no error."""
+    table.delete(keys.lineage_partition(lineage_id), f"{_MEMBER_PREFIX}{member_id}")
 
 
-def fork_count(table: Table, family: UUID | None) -> int:
-    """How many forks a family has: its members besides the first, without those that are dropped."""
-    if family is None:
+def fork_count(table: Table, lineage_id: UUID | None) -> int:
+    """Return the number of forks in a lineage: its members except the first and the dropped ones."""
+    if lineage_id is None:
         return 0
-    return sum(not each.dropped and each.id != family for each in members(table, family))
+    return sum(not member.dropped and member.id != lineage_id for member in members(table, lineage_id))
 
 
-def _decoded(item: Item) -> LineageMember:
+def _decode(item: Item) -> LineageMember:
     value = orjson.loads(item.value)
     return LineageMember(
         id=UUID(item.sk.removeprefix(_MEMBER_PREFIX)),

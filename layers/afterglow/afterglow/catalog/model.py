@@ -1,4 +1,4 @@
-"""What the catalog knows of tenants, databases and collections."""
+"""The catalog's types: databases and collections."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +9,8 @@ from uuid import UUID
 class Database:
     """A database of a tenant.
 
-    `home` names the partition of its collections' names. It is new with every creation, unlike `id`, which the default
-    database has again after a reset: what is still to be cleaned of the old one must not meet the new.
+    `namespace_id` names the partition of its collections' names. Every creation gets a new one, unlike `id`, which the
+    default database keeps across a reset: the cleanup of the old database must not affect the new one.
     """
 
     id: UUID
@@ -21,17 +21,17 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """The `STATE` item of a collection: all that is known of it besides its records.
+    """The `STATE` item of a collection: everything about it except its records.
 
-    `home` is that of its database. `schema` is the stored schema as it goes over the wire (with the keys that writes
-    registered); the wire's `configuration_json` is derived from it. `manifest` is the object key of the checkpoint's
-    manifest, None before the first; the checkpoint holds the log up to entry `folded`, which is `folded_ops`
-    operations. No record of the checkpoint expires before `expires`, in Unix seconds (`catalog.ttl`); None: none ever
-    does. `version` is the item's version, for conditional writes.
+    `namespace_id` is that of its database. `schema` is the stored schema in the wire's format, with the keys registered
+    by writes; the wire's `configuration_json` is derived from it. `manifest_key` is the object key of the checkpoint's
+    manifest, None before the first flush; the checkpoint contains the log up to entry `flushed_seq`, `flushed_ops`
+    operations in all. No record of the checkpoint expires before `next_expiry`, in Unix seconds (`catalog.ttl`); None:
+    no record ever expires. `version` is the item's version, for conditional writes.
 
-    `created` is when it was made, in Unix seconds. A fork begins at entry `origin` of another's log, with what the
-    manifest `begins` names (None where there was none yet); `family` is what it and its relatives have in common: the
-    id of the first of them, None for a collection without relatives.
+    `created_at` is in Unix seconds. A fork starts at entry `fork_position` of its source's log, with the contents of
+    the manifest `fork_base` (None: the source had none). `lineage_id` is shared by a collection and its forks: the id
+    of the first of them, None for a collection without forks.
     """
 
     id: UUID

@@ -1,7 +1,7 @@
-"""What tenants, databases and collections may be called. Every refusal is InvalidArgument, in Chroma's words.
+"""Rules for names of tenants, databases and collections. Violations raise InvalidArgument with Chroma's texts.
 
-A name is 3–512 characters from `[a-zA-Z0-9._-]` that begins and ends with a letter or digit, holds no `..` and is no
-IPv4 address. `topology+name` is two such names. A tenant is anything of three characters or more.
+A name has 3 to 512 characters from `[a-zA-Z0-9._-]`, starts and ends with a letter or digit, contains no `..` and is
+not an IPv4 address. `topology+name` is two such names. A tenant's name is any string of at least three characters.
 """
 
 import ipaddress
@@ -13,22 +13,22 @@ import orjson
 from afterglow.errors import InvalidArgument
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]")
-_SHORTEST = 3
+_MIN_LENGTH = 3
 _HYPHENED = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _UUID = re.compile(rf"[0-9a-fA-F]{{32}}|{_HYPHENED}|\{{{_HYPHENED}\}}|urn:uuid:{_HYPHENED}")
 
 
 def validate_name(name: str) -> None:
-    """Refuse what no database or collection may be called."""
-    parts = name.split("+")
-    if len(parts) > 2:
+    """Raise InvalidArgument for an invalid name of a database or collection."""
+    segments = name.split("+")
+    if len(segments) > 2:
         raise InvalidArgument("Expected a name to contain at most one topology:  Got two `+` characters.")
-    for part in parts:
-        _validate_part(part)
+    for segment in segments:
+        _validate_segment(segment)
 
 
 def validate_collection_name(name: str, field: str = "name") -> None:
-    """Like `validate_name`; the message names the field of the request that held the name."""
+    """Like `validate_name`; the message names the request's field."""
     try:
         validate_name(name)
     except InvalidArgument as error:
@@ -36,8 +36,8 @@ def validate_collection_name(name: str, field: str = "name") -> None:
 
 
 def validate_tenant_name(name: str) -> None:
-    """Refuse a tenant name of fewer than three characters."""
-    if len(name) < _SHORTEST:
+    """Raise InvalidArgument for a tenant name of fewer than three characters."""
+    if len(name) < _MIN_LENGTH:
         text = orjson.dumps(name).decode()
         raise InvalidArgument(
             f'Validation error: name: Validation error: length [{{"value": String({text}), "min": Number(3)}}]'
@@ -45,31 +45,31 @@ def validate_tenant_name(name: str) -> None:
 
 
 def validate_database_segment(name: str) -> None:
-    """Refuse the database part of a path when it is too short for any database."""
-    if len(name) < _SHORTEST:
+    """Raise InvalidArgument when the database segment of a path is too short for a name."""
+    if len(name) < _MIN_LENGTH:
         raise InvalidArgument("database name must be at least 3 characters")
 
 
 def parse_collection_id(text: str, message: str = "Collection ID is not a valid UUIDv4") -> UUID:
-    """The id of a path's segment, of any UUID version."""
-    found = _UUID.fullmatch(text)
-    if found is None:
+    """Parse the id in a path segment; any UUID version."""
+    match = _UUID.fullmatch(text)
+    if match is None:
         raise InvalidArgument(message)
-    return UUID(found[0])
+    return UUID(match[0])
 
 
 def parse_crn(crn: str) -> tuple[str, str, str]:
-    """Resource name of the tenant, database name and collection name of `tenant:database:collection`."""
-    parts = crn.split(":")
-    if len(parts) != 3 or not all(parts):
+    """Split `tenant:database:collection` into the tenant's resource name and the two other names."""
+    segments = crn.split(":")
+    if len(segments) != 3 or not all(segments):
         raise InvalidArgument(
             "Validation error: crn: CRN must be in the format "
             "<tenant_resource_name>:<database_name>:<collection_name> with non-empty parts"
         )
-    return parts[0], parts[1], parts[2]
+    return segments[0], segments[1], segments[2]
 
 
-def _validate_part(name: str) -> None:
+def _validate_segment(name: str) -> None:
     if _NAME.fullmatch(name) is None:
         raise InvalidArgument(
             "Expected a name containing 3-512 characters from [a-zA-Z0-9._-], "

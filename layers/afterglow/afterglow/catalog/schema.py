@@ -4,8 +4,9 @@ Pure functions over the stored schema, a dict in the wire's form::
 
     {"defaults": {value type: {index: {"enabled", "config"}}}, "keys": {key: the same}, "cmek": …}
 
-The stored form always has all of `defaults` and the keys `#embedding` and `#document` (see `schema_defaults`). Inputs
-have the right shape already (the wire's models see to that); what they say is judged here. Nothing is changed in place.
+The stored form always has all of `defaults` and the keys `#embedding` and `#document` (see `schema_defaults`). The
+wire's models have already validated the structure of inputs; their values are validated here. No function modifies its
+arguments.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -38,7 +39,7 @@ RUST_TYPE_NAME = {"bool": "Bool", "int": "Int", "float": "Float", "string": "Str
 
 @dataclass(frozen=True, slots=True)
 class IndexParameters:
-    """How the vector index is built and searched, as configured: zero and absurd values included."""
+    """The configured parameters of building and searching the vector index, without range checks."""
 
     space: Space
     ef_construction: int
@@ -52,71 +53,71 @@ def reconcile(
     metadata: Mapping[str, Any] | None,
     threads: int = 1,
 ) -> dict[str, Any]:
-    """The schema to store for a create request. `threads` is the default of `num_threads`. Raises InvalidArgument."""
+    """Return the schema to store for a create request; `threads`: the default `num_threads`. Raises InvalidArgument."""
     if schema is not None:
         schema_validation.validate(schema)
     index = requested_index(configuration, metadata, threads)
-    whole = with_defaults(schema or {"defaults": {}, "keys": {}}, threads)
-    if is_default(whole, threads):
+    complete = with_defaults(schema or {"defaults": {}, "keys": {}}, threads)
+    if is_default(complete, threads):
         config: dict[str, Any] = {"space": index.space, "hnsw": index.hnsw}
         if index.embedding_function is not None:
             config["embedding_function"] = index.embedding_function
-        bare = {"float_list": {"vector_index": {"enabled": False, "config": config}}}
-        of_records = {"float_list": {"vector_index": {"enabled": True, "config": config}}}
-        return with_defaults({"defaults": bare, "keys": {EMBEDDING: of_records}}, threads)
+        default_types = {"float_list": {"vector_index": {"enabled": False, "config": config}}}
+        embedding_types = {"float_list": {"vector_index": {"enabled": True, "config": config}}}
+        return with_defaults({"defaults": default_types, "keys": {EMBEDDING: embedding_types}}, threads)
     if not index.is_default(threads):
         raise InvalidArgument("Failed to reconcile schema: Cannot set both collection config and schema simultaneously")
-    return whole
+    return complete
 
 
 def configuration_json(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The wire's `configuration_json`, which says again what the schema says of the vector index."""
+    """Return the wire's `configuration_json`, which repeats the schema's configuration of the vector index."""
     config = _vector_config(schema)
     hnsw = config["hnsw"]
-    shown = ("ef_construction", "ef_search", "max_neighbors", "resize_factor", "sync_threshold")
+    fields = ("ef_construction", "ef_search", "max_neighbors", "resize_factor", "sync_threshold")
     return {
-        "hnsw": {"space": config["space"]} | {name: hnsw[name] for name in shown},
+        "hnsw": {"space": config["space"]} | {name: hnsw[name] for name in fields},
         "spann": None,
         "embedding_function": config.get("embedding_function"),
     }
 
 
 def with_configuration(schema: Mapping[str, Any], new_configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema after a modify request's `new_configuration`. Raises InvalidArgument."""
+    """Return the schema changed by a modify request's `new_configuration`. Raises InvalidArgument."""
     validate_single_index(new_configuration)
     hnsw = new_configuration.get("hnsw") or {}
     function = new_configuration.get("embedding_function")
-    of_records = _reconfigured(schema["keys"][EMBEDDING], hnsw, function)
+    embedding_types = _reconfigured(schema["keys"][EMBEDDING], hnsw, function)
     return {
         **schema,
         "defaults": _reconfigured(schema["defaults"], hnsw, function),
-        "keys": {**schema["keys"], EMBEDDING: of_records},
+        "keys": {**schema["keys"], EMBEDDING: embedding_types},
     }
 
 
 def register(schema: Mapping[str, Any], keys: Mapping[str, Set[str]]) -> dict[str, Any] | None:
-    """The schema with the keys that a write brought, each with the defaults of its kinds; None when none is new.
+    """Return the schema with the new keys of a write, each with the defaults of its types; None when no key is new.
 
-    Kinds are named as in `columns`: `bool`, `int`, `float`, `str`, each of them with `_list`, and `sparse`.
+    Types are named as in `columns`: `bool`, `int`, `float`, `str`, each of them with `_list`, and `sparse`.
     """
     known: Mapping[str, Any] = schema["keys"]
-    room = MAX_METADATA_KEYS - len(known)
+    free = MAX_METADATA_KEYS - len(known)
     added: dict[str, Any] = {}
-    for key, kinds in keys.items():
+    for key, types in keys.items():
         present = known.get(key, {})
-        new_types = {WIRE_TYPE[kind] for kind in kinds} - present.keys()
+        new_types = {WIRE_TYPE[name] for name in types} - present.keys()
         if not new_types:
             continue
         if key not in known:
-            if room <= 0:
+            if free <= 0:
                 continue
-            room -= 1
-        added[key] = present | {each: schema["defaults"][each] for each in sorted(new_types)}
+            free -= 1
+        added[key] = present | {name: schema["defaults"][name] for name in sorted(new_types)}
     return {**schema, "keys": {**known, **added}} if added else None
 
 
 def index_parameters(schema: Mapping[str, Any]) -> IndexParameters:
-    """How the vector index is to be built and searched."""
+    """Return the parameters of the vector index."""
     config = _vector_config(schema)
     hnsw = config["hnsw"]
     return IndexParameters(config["space"], hnsw["ef_construction"], hnsw["ef_search"], hnsw["max_neighbors"])
@@ -124,42 +125,42 @@ def index_parameters(schema: Mapping[str, Any]) -> IndexParameters:
 
 @dataclass(frozen=True, slots=True)
 class SparseIndex:
-    """The index of the sparse vectors under one key; with `bm25` queries are weighted by how rare a dimension is."""
+    """The index of the sparse vectors under one key; with `bm25`, queries are weighted by IDF (BM25: Robertson)."""
 
     bm25: bool
 
 
 def sparse_index(schema: Mapping[str, Any], key: str) -> SparseIndex:
-    """The index that serves sparse queries on `key`. Raises InvalidArgument where there is none."""
-    found = schema["keys"].get(key, {}).get("sparse_vector", {}).get("sparse_vector_index")
-    if found is None or not found["enabled"]:
+    """Return the index for sparse queries on `key`. Raises InvalidArgument when there is none."""
+    index = schema["keys"].get(key, {}).get("sparse_vector", {}).get("sparse_vector_index")
+    if index is None or not index["enabled"]:
         raise InvalidArgument(_not_indexed(key, "SparseVector"))
-    return SparseIndex(bm25=bool(found["config"].get("bm25")))
+    return SparseIndex(bm25=bool(index["config"].get("bm25")))
 
 
 def check_indexed(schema: Mapping[str, Any], operands: Iterable[tuple[str, str]], uses_fulltext: bool) -> None:
-    """Raise InvalidArgument when a filter needs an index that is switched off.
+    """Raise InvalidArgument when a filter needs a disabled index.
 
-    `operands` are the (key, kind) pairs that the filter's metadata conditions compare with, kinds named as in
-    `register`; `uses_fulltext` says whether it looks into documents.
+    `operands` are the (key, type) pairs of the filter's metadata conditions, types named as in `register`;
+    `uses_fulltext`: the filter has conditions on documents.
     """
     if uses_fulltext and not _enabled(schema, DOCUMENT, "string", "fts_index"):
         raise InvalidArgument("Cannot filter using full-text search because FTS indexing is disabled")
-    for key, kind in operands:
-        value_type = WIRE_TYPE[kind]
+    for key, type_name in operands:
+        value_type = WIRE_TYPE[type_name]
         if not _enabled(schema, key, value_type, INVERTED[value_type]):
             raise InvalidArgument(_not_indexed(key, RUST_TYPE_NAME[value_type]))
 
 
-def _not_indexed(key: str, shown: str) -> str:
-    return f"Cannot filter using metadata key '{key}' with type '{shown}' because indexing is disabled"
+def _not_indexed(key: str, rust_type: str) -> str:
+    return f"Cannot filter using metadata key '{key}' with type '{rust_type}' because indexing is disabled"
 
 
 def _enabled(schema: Mapping[str, Any], key: str, value_type: str, index: str) -> bool:
     for value_types in (schema["keys"].get(key, {}), schema["defaults"]):
-        found = value_types.get(value_type, {}).get(index)
-        if found is not None:
-            return bool(found["enabled"])
+        configured = value_types.get(value_type, {}).get(index)
+        if configured is not None:
+            return bool(configured["enabled"])
     return True
 
 

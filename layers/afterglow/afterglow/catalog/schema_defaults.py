@@ -1,4 +1,4 @@
-"""The schema of a collection of which nothing was said, and the filling in of what a request leaves out."""
+"""The default schema of a collection, and the completion of a requested schema by defaults."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,86 +14,89 @@ INVERTED = {
     "float": "float_inverted_index",
     "bool": "bool_inverted_index",
 }
-"""The index that serves metadata filters on each value type."""
+"""The index for metadata filters, by value type."""
 
 
 def default_schema(threads: int) -> dict[str, Any]:
-    """The whole schema of a new collection; `threads` is what `num_threads` says."""
+    """Return the complete default schema; `threads` is the value of `num_threads`."""
     return with_defaults({"defaults": {}, "keys": {}}, threads)
 
 
 def with_defaults(schema: Mapping[str, Any], threads: int) -> dict[str, Any]:
-    """The schema with every default in place; parts of other keys stay as they are. Spann becomes HNSW."""
+    """Complete a schema by defaults; other keys are unchanged. SPANN becomes HNSW."""
     keys = {key: _without_nulls(types) for key, types in schema["keys"].items()}
     keys[DOCUMENT] = {"string": _string(keys.get(DOCUMENT, {}).get("string"), fts=True)}
-    keys[EMBEDDING] = {"float_list": _float_list(keys.get(EMBEDDING, {}).get("float_list"), threads, of_records=True)}
-    whole = {"defaults": _defaults(schema["defaults"], threads), "keys": keys}
+    keys[EMBEDDING] = {"float_list": _float_list(keys.get(EMBEDDING, {}).get("float_list"), threads, for_records=True)}
+    complete = {"defaults": _defaults(schema["defaults"], threads), "keys": keys}
     cmek = schema.get("cmek")
-    return whole if cmek is None else whole | {"cmek": cmek}
+    return complete if cmek is None else complete | {"cmek": cmek}
 
 
 def is_default(schema: Mapping[str, Any], threads: int) -> bool:
-    """Whether a filled schema says nothing but defaults. The client's default embedding function counts as none."""
-    bare = {
+    """Whether a complete schema has only defaults. The client's default embedding function counts as none."""
+    normalized = {
         **schema,
         "defaults": _without_embedding_function(schema["defaults"]),
         "keys": {**schema["keys"], EMBEDDING: _without_embedding_function(schema["keys"][EMBEDDING])},
     }
-    return bool(bare == default_schema(threads))
+    return bool(normalized == default_schema(threads))
 
 
-def _defaults(given: Mapping[str, Any], threads: int) -> dict[str, Any]:
+def _defaults(requested: Mapping[str, Any], threads: int) -> dict[str, Any]:
     return {
-        "string": _string(given.get("string"), fts=False),
-        "float_list": _float_list(given.get("float_list"), threads, of_records=False),
-        "sparse_vector": {"sparse_vector_index": _sparse_index(given.get("sparse_vector"))},
-    } | {kind: {INVERTED[kind]: _index(given.get(kind), INVERTED[kind], on=True)} for kind in ("int", "float", "bool")}
+        "string": _string(requested.get("string"), fts=False),
+        "float_list": _float_list(requested.get("float_list"), threads, for_records=False),
+        "sparse_vector": {"sparse_vector_index": _sparse_index(requested.get("sparse_vector"))},
+    } | {
+        name: {INVERTED[name]: _index(requested.get(name), INVERTED[name], enabled=True)}
+        for name in ("int", "float", "bool")
+    }
 
 
-def _index(value_type: Mapping[str, Any] | None, name: str, *, on: bool) -> dict[str, Any]:
-    given: dict[str, Any] | None = (value_type or {}).get(name)
-    return {"enabled": on, "config": {}} if given is None else given
+def _index(value_type: Mapping[str, Any] | None, name: str, *, enabled: bool) -> dict[str, Any]:
+    requested: dict[str, Any] | None = (value_type or {}).get(name)
+    return {"enabled": enabled, "config": {}} if requested is None else requested
 
 
 def _string(value_type: Mapping[str, Any] | None, *, fts: bool) -> dict[str, Any]:
     inverted = INVERTED["string"]
     return {
-        "fts_index": _index(value_type, "fts_index", on=fts),
-        inverted: _index(value_type, inverted, on=not fts),
+        "fts_index": _index(value_type, "fts_index", enabled=fts),
+        inverted: _index(value_type, inverted, enabled=not fts),
     }
 
 
-def _float_list(value_type: Mapping[str, Any] | None, threads: int, *, of_records: bool) -> dict[str, Any]:
-    index = _index(value_type, "vector_index", on=of_records)
-    given = index["config"]
-    function = given.get("embedding_function")
-    source = given.get("source_key") or (DOCUMENT if of_records else None)
-    config = {"space": given.get("space") or DEFAULT_SPACE}
+def _float_list(value_type: Mapping[str, Any] | None, threads: int, *, for_records: bool) -> dict[str, Any]:
+    index = _index(value_type, "vector_index", enabled=for_records)
+    requested = index["config"]
+    function = requested.get("embedding_function")
+    source = requested.get("source_key") or (DOCUMENT if for_records else None)
+    config = {"space": requested.get("space") or DEFAULT_SPACE}
     if function is not None:
         config["embedding_function"] = function
     if source is not None:
         config["source_key"] = source
-    config["hnsw"] = merge_parameters(default_hnsw(threads), given.get("hnsw") or {})
+    config["hnsw"] = merge_parameters(default_hnsw(threads), requested.get("hnsw") or {})
     return {"vector_index": {"enabled": index["enabled"], "config": config}}
 
 
 def _sparse_index(value_type: Mapping[str, Any] | None) -> dict[str, Any]:
-    index = _index(value_type, "sparse_vector_index", on=False)
-    given = {name: value for name, value in index["config"].items() if value is not None}
+    index = _index(value_type, "sparse_vector_index", enabled=False)
+    requested = {name: value for name, value in index["config"].items() if value is not None}
     return {
         "enabled": index["enabled"],
-        "config": {"embedding_function": {"type": "unknown"}, "bm25": False} | given,
+        "config": {"embedding_function": {"type": "unknown"}, "bm25": False} | requested,
     }
 
 
 def _without_nulls(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    # An embedding function's own configuration is the client's business, nulls included.
+    # An embedding function's configuration belongs to the client and stays unchanged, nulls included.
     return {
-        name: part if name == "embedding_function" else _without_nulls(part)
-        for name, part in value.items()
-        if part is not None
+        name: item if name == "embedding_function" else _without_nulls(item)
+        for name, item in value.items()
+        if item is not None
     }
 
 

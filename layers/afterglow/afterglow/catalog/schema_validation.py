@@ -1,4 +1,4 @@
-"""What a schema in a create request may not say. Every refusal is InvalidArgument, in Chroma's words."""
+"""Validation of the schema in a create request. Violations raise InvalidArgument with Chroma's texts."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from afterglow.catalog.index_configuration import LEAST_BATCH
+from afterglow.catalog.index_configuration import MIN_BATCH
 from afterglow.catalog.schema_defaults import DOCUMENT, EMBEDDING, INVERTED
 from afterglow.errors import InvalidArgument
 
@@ -14,7 +14,7 @@ _CMEK = re.compile(r"projects/.+/locations/.+/keyRings/.+/cryptoKeys/.+")
 
 
 def validate(schema: Mapping[str, Any]) -> None:
-    """Refuse a schema of the right shape that asks for what cannot be."""
+    """Raise InvalidArgument for an invalid schema whose structure is already validated."""
     if schema.get("source_attached_function_id") is not None:
         _refuse("Cannot set source_attached_function_id. This field is reserved for system use.")
     _validate_defaults(schema["defaults"])
@@ -45,14 +45,14 @@ def _validate_defaults(defaults: Mapping[str, Any]) -> None:
 
 
 def _validate_key(key: str, value_types: Mapping[str, Any]) -> None:
-    given = {name for name, value in value_types.items() if value is not None}
+    types = {name for name, value in value_types.items() if value is not None}
     if key == DOCUMENT:
-        if given - {"string"}:
+        if types - {"string"}:
             _refuse(f"Document field cannot have any value types other than string: {key}")
         if _enabled(value_types, "string", INVERTED["string"]):
             _refuse(f"String inverted index can not be enabled on #document key: {key}")
     elif key == EMBEDDING:
-        if given - {"float_list"}:
+        if types - {"float_list"}:
             _refuse(f"Embedding field cannot have any value types other than float_list: {key}")
     else:
         if key.startswith("#"):
@@ -62,7 +62,7 @@ def _validate_key(key: str, value_types: Mapping[str, Any]) -> None:
         if _enabled(value_types, "string", "fts_index"):
             _refuse(f"Full text search / regular expression index can only be enabled on #document field: {key}")
     _validate_vector(value_types)
-    # In the defaults, which no vector index takes its source from, any key may stand.
+    # The defaults may name any source key, because no vector index reads them.
     if _vector_config(value_types).get("source_key") not in {None, DOCUMENT}:
         _refuse("Vector index can only source from #document")
 
@@ -94,13 +94,13 @@ def _validate_sparse(keys: Mapping[str, Any]) -> None:
 
 
 def _validate_hnsw(hnsw: Mapping[str, Any]) -> None:
-    wrong = [
-        f'{name}: Validation error: range [{{"value": Number({hnsw[name]}), "min": Number({LEAST_BATCH})}}]'
+    violations = [
+        f'{name}: Validation error: range [{{"value": Number({hnsw[name]}), "min": Number({MIN_BATCH})}}]'
         for name in ("batch_size", "sync_threshold")
-        if hnsw.get(name) is not None and hnsw[name] < LEAST_BATCH
+        if hnsw.get(name) is not None and hnsw[name] < MIN_BATCH
     ]
-    if wrong:
-        raise InvalidArgument("Failed to reconcile schema: Invalid HNSW configuration: " + "\n".join(wrong))
+    if violations:
+        raise InvalidArgument("Failed to reconcile schema: Invalid HNSW configuration: " + "\n".join(violations))
 
 
 def _vector_config(value_types: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,8 +110,8 @@ def _vector_config(value_types: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _enabled(value_types: Mapping[str, Any], value_type: str, index: str) -> bool:
-    part = (value_types.get(value_type) or {}).get(index)
-    return part is not None and bool(part["enabled"])
+    configured = (value_types.get(value_type) or {}).get(index)
+    return configured is not None and bool(configured["enabled"])
 
 
 def _refuse(message: str) -> None:

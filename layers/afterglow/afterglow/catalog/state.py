@@ -1,7 +1,7 @@
-"""The `STATE` item's value: JSON with a format version; deflated where it is long, after a `Z`.
+"""Encoding of the `STATE` item: JSON with a format version; a long value is compressed (zlib) and starts with `Z`.
 
-Every read of a collection reads its state along, and on DynamoDB pays by 4 KB: a schema of a thousand metadata keys has
-180 KB as JSON and a few deflated.
+Every read of a collection also reads its state, and DynamoDB bills reads per 4 KB: a schema of a thousand metadata keys
+has 180 KB as JSON and a few KB compressed.
 """
 
 import zlib
@@ -14,12 +14,12 @@ from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.storage.ports import Item
 
 FORMAT = 3
-_DEFLATED = b"Z"
-_LONG = 2_048
+_COMPRESSED = b"Z"
+_COMPRESS_FROM_BYTES = 2_048
 
 
 def encode(collection: Collection) -> bytes:
-    """The value of the collection's `STATE` item."""
+    """Return the value of the collection's `STATE` item."""
     body = orjson.dumps(
         {
             "format": FORMAT,
@@ -42,14 +42,14 @@ def encode(collection: Collection) -> bytes:
             "lineage_id": None if collection.lineage_id is None else str(collection.lineage_id),
         }
     )
-    return body if len(body) < _LONG else _DEFLATED + zlib.compress(body)
+    return body if len(body) < _COMPRESS_FROM_BYTES else _COMPRESSED + zlib.compress(body)
 
 
 def decode(item: Item) -> Collection:
-    """The collection that a `STATE` item describes. Raises Corrupt."""
+    """Return the collection of a `STATE` item. Raises Corrupt, UnsupportedFormat."""
     try:
-        is_deflated = item.value.startswith(_DEFLATED)
-        value = orjson.loads(zlib.decompress(item.value[1:]) if is_deflated else item.value)
+        is_compressed = item.value.startswith(_COMPRESSED)
+        value = orjson.loads(zlib.decompress(item.value[1:]) if is_compressed else item.value)
         if value["format"] != FORMAT:
             raise UnsupportedFormat(f"the state of {item.pk}", value["format"], FORMAT)
         return Collection(

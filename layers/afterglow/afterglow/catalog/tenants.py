@@ -17,14 +17,14 @@ _DEFAULT_DATABASE_ID = UUID(int=0)
 
 
 class Catalog:
-    """Tenants and databases over one table. Collections are in `catalog.collections`."""
+    """Tenants and databases in one table. Collections are in `catalog.collections`."""
 
     def __init__(self, table: Table, system: System) -> None:
         self._table = table
         self._system = system
 
     def ensure_defaults(self) -> None:
-        """Make the default tenant and database where they are missing: one read where they are not."""
+        """Create the default tenant and database if they are missing; one read if they exist."""
         database = keys.databases_partition(DEFAULT_TENANT), keys.DATABASE + DEFAULT_DATABASE
         has_tenant, has_database = self._table.get_many([(keys.TENANTS, DEFAULT_TENANT), database])
         if has_tenant is None:
@@ -34,13 +34,13 @@ class Catalog:
             _put_if_absent(self._table, *database, value)
 
     def create_tenant(self, name: str) -> None:
-        """Make a tenant. Raises AlreadyExists."""
-        # The nonce tells our own put, repeated because its first answer was lost, from another's.
+        """Create a tenant. Raises AlreadyExists."""
+        # The nonce distinguishes our own put, repeated after a lost response, from another writer's.
         if not _put_if_absent(self._table, keys.TENANTS, name, {"nonce": self._system.nonce()}):
             raise AlreadyExists(f"Tenant [{name}] already exists")
 
     def get_tenant(self, name: str) -> str | None:
-        """The tenant's resource name, None where it has none. Raises NotFound."""
+        """Return the tenant's resource name, None if it has none. Raises NotFound."""
         item = self._table.get(keys.TENANTS, name)
         if item is None:
             raise NotFound(f"Tenant [{name}] not found")
@@ -48,58 +48,58 @@ class Catalog:
         return resource_name
 
     def set_resource_name(self, name: str, resource_name: str) -> None:
-        """Give the tenant its resource name, once. Raises NotFound, AlreadyExists."""
+        """Set the tenant's resource name, which cannot be changed later. Raises NotFound, AlreadyExists."""
         present = self.get_tenant(name)
         if present is not None and present != resource_name:
             raise AlreadyExists(f"Tenant [{name}] already has a resource name")
         self._table.put(keys.TENANTS, name, orjson.dumps({"resource_name": resource_name}))
 
     def list_tenants(self) -> list[str]:
-        """Every tenant, by name."""
+        """Return the names of all tenants, ascending."""
         return [item.sk for item in self._table.query(keys.TENANTS)]
 
     def create_database(self, tenant: str, name: str) -> Database:
-        """Make a database of a tenant. Raises NotFound for the tenant, AlreadyExists."""
+        """Create a database in a tenant. Raises NotFound for the tenant, AlreadyExists."""
         identifier = self._system.new_id()
         database = Database(identifier, name, tenant, namespace_id=identifier)
-        put = Put(keys.databases_partition(tenant), keys.DATABASE + name, _value(database), if_absent=True)
+        put = Put(keys.databases_partition(tenant), keys.DATABASE + name, _encode(database), if_absent=True)
         try:
             self._table.transact([Check(keys.TENANTS, tenant), put])
         except ConditionFailed:
             self.get_tenant(tenant)
             if self.find_database(tenant, name) == database:
-                return database  # an adapter wrote it twice, because the first answer was lost
+                return database  # an earlier attempt with a lost response had succeeded
             raise AlreadyExists(f"Database [{name}] already exists") from None
         return database
 
     def find_database(self, tenant: str, name: str) -> Database | None:
-        """The database, or None."""
+        """Return the database, or None."""
         item = self._table.get(keys.databases_partition(tenant), keys.DATABASE + name)
-        return None if item is None else _database(item, tenant)
+        return None if item is None else _decode(item, tenant)
 
     def get_database(self, tenant: str, name: str) -> Database:
-        """The database. Raises NotFound."""
+        """Return the database. Raises NotFound."""
         database = self.find_database(tenant, name)
         if database is None:
             raise NotFound(f"Database [{name}] not found. Are you sure it exists?")
         return database
 
     def list_databases(self, tenant: str, limit: int | None = None, offset: int = 0) -> list[Database]:
-        """The tenant's databases, by name; none for an unknown tenant."""
+        """Return the tenant's databases in order of name; none for an unknown tenant."""
         items = self._table.query(keys.databases_partition(tenant), after=keys.DATABASE)
-        chosen = items[offset:] if limit is None else items[offset : offset + limit]
-        return [_database(item, tenant) for item in chosen]
+        page = items[offset:] if limit is None else items[offset : offset + limit]
+        return [_decode(item, tenant) for item in page]
 
     def collections(self) -> Iterator[UUID]:
-        """Every collection of every tenant. Each tenant, and each of its databases, is a query of the table."""
+        """Iterate over the ids of all collections, with one query per tenant and per database."""
         for tenant in self.list_tenants():
             for database in self.list_databases(tenant):
                 yield from collections.list_ids(self._table, database.namespace_id)
 
     def delete_database(self, database: Database, *, skip_retention: bool = False) -> None:
-        """Take the database's name away and note that its collections are to be dropped, with `forget` for good.
+        """Delete the database's name and record that its collections are to be dropped, without retention if set.
 
-        *Crash after: nobody can reach the database any more; the janitor drops its collections.*
+        *Crash after: the database is inaccessible; the maintenance job drops its collections.*
         """
         self._table.transact(
             [
@@ -109,11 +109,11 @@ class Catalog:
         )
 
     def complete_delete(self, database: Database) -> None:
-        """Take the note of `forget_database` back, after the database's collections are dropped."""
+        """Remove the record of `delete_database` after the database's collections are dropped."""
         self._table.delete(keys.DELETIONS, keys.names_partition(database.namespace_id))
 
     def delete_tenant(self, name: str) -> None:
-        """Take the tenant's name away; its databases must be gone."""
+        """Delete the tenant, which must have no databases."""
         self._table.delete(keys.TENANTS, name)
 
 
@@ -126,10 +126,10 @@ def _put_if_absent(table: Table, pk: str, sk: str, value: dict[str, str]) -> boo
     return True
 
 
-def _value(database: Database) -> bytes:
+def _encode(database: Database) -> bytes:
     return orjson.dumps({"id": str(database.id), "home": str(database.namespace_id)})
 
 
-def _database(item: Item, tenant: str) -> Database:
+def _decode(item: Item, tenant: str) -> Database:
     value = orjson.loads(item.value)
     return Database(UUID(value["id"]), item.sk.removeprefix(keys.DATABASE), tenant, UUID(value["home"]))
