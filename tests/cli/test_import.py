@@ -1,4 +1,4 @@
-"""`afterglow import` and `afterglow import-reports`: by directory, beside a server, and over HTTP."""
+"""`afterglow import` and `afterglow import-reports`: into a directory, alongside a server, and over HTTP."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from tests.bulk.files import place_at, sample
 from tests.support.server import running
 
 PROGRAM = Path(sys.executable).with_name("afterglow")
-OF = sample(30)
+RECORDS = sample(30)
 
 
 def afterglow(
@@ -37,13 +37,13 @@ def test_into_a_directory(tmp_path: Path) -> None:
     data, folder = tmp_path / "data", tmp_path / "files"
     folder.mkdir()
     (folder / "deep").mkdir()
-    files.write_jsonl(OF, folder)
+    files.write_jsonl(RECORDS, folder)
     files.write_pair(sample(40), folder / "deep")
-    (folder / "notes.txt").write_text("left alone")
+    (folder / "notes.txt").write_text("not imported")
     done = afterglow("import", folder, "--collection", "imported", "--path", data, "--space", "cosine")
     assert (done.returncode, done.stderr) == (0, "")
-    told = done.stdout.splitlines()
-    assert [line.partition(",")[0] for line in told] == ["deep/records.jsonl: 40 rows", "records.jsonl: 30 rows"]
+    lines = done.stdout.splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["deep/records.jsonl: 40 rows", "records.jsonl: 30 rows"]
     again = afterglow("import", folder, "--collection", "imported", "--path", data)
     assert again.returncode == 0
     assert all("already imported" in line for line in again.stdout.splitlines())
@@ -58,35 +58,35 @@ def test_into_a_directory(tmp_path: Path) -> None:
     assert all(" done " in line for line in listed)
 
 
-def test_what_is_wrong_is_told_and_has_a_code(tmp_path: Path) -> None:
-    data, path = tmp_path / "data", files.write_jsonl(OF, tmp_path)
+def test_failures_are_printed_and_set_the_exit_code(tmp_path: Path) -> None:
+    data, path = tmp_path / "data", files.write_jsonl(RECORDS, tmp_path)
     path.write_bytes(path.read_bytes() + b"bad\n" * 12)
     done = afterglow("import", path, "--collection", "imported", "--path", data)
     assert done.returncode == 3
-    told = done.stdout.splitlines()
-    assert "30 rows, 12 rejected" in told[0]
-    assert told[1].startswith("  line 31: no JSON")
-    assert told[11].startswith("  and 2 more: afterglow import-reports show ")
-    shown = afterglow("import-reports", "show", told[11].split()[-1], "--path", data).stdout.splitlines()
+    lines = done.stdout.splitlines()
+    assert "30 rows, 12 rejected" in lines[0]
+    assert lines[1].startswith("  line 31: no JSON")
+    assert lines[11].startswith("  and 2 more: afterglow import-reports show ")
+    shown = afterglow("import-reports", "show", lines[11].split()[-1], "--path", data).stdout.splitlines()
     assert sum(line.startswith("records.jsonl:") for line in shown) == 12
     (tmp_path / "text.txt").write_text("hello")
     done = afterglow("import", tmp_path / "text.txt", "--collection", "imported", "--path", data)
     assert done.returncode == 1
-    assert "its name says nothing that is imported" in done.stdout
-    for arguments, said in (
+    assert "files with this name are not imported" in done.stdout
+    for arguments, message in (
         (("no-such-file.csv",), "no such file"),
         ((str(tmp_path / "empty"),), "no file in this directory can be imported"),
     ):
         (tmp_path / "empty").mkdir(exist_ok=True)
         done = afterglow("import", *arguments, "--collection", "imported", "--path", data)
         assert (done.returncode, done.stdout) == (1, "")
-        assert said in done.stderr
+        assert message in done.stderr
     assert afterglow("import-reports", "show", "0", "--path", data).stderr == "afterglow: Import [0] does not exist\n"
 
 
-def test_over_http_and_beside_a_server(tmp_path: Path) -> None:
+def test_over_http_and_alongside_a_server(tmp_path: Path) -> None:
     data, home = tmp_path / "data", {"HOME": str(tmp_path)}
-    path = files.write_pyarrow(OF, tmp_path)
+    path = files.write_pyarrow(RECORDS, tmp_path)
     with running(data, env={"AFTERGLOW_MAX_BATCH_SIZE": "7"}) as server:
         url = f"http://127.0.0.1:{server.port}"
         done = afterglow("import", path, "--collection", "remote", "--url", url, env=home)
@@ -94,18 +94,18 @@ def test_over_http_and_beside_a_server(tmp_path: Path) -> None:
         assert "30 rows, 0 rejected" in done.stdout
         done = afterglow("import", path, "--collection", "remote", "--url", url, env=home)
         assert "already imported, 30 rows" in done.stdout
-        done = afterglow("import", path, "--collection", "beside", "--path", data, env=home)
+        done = afterglow("import", path, "--collection", "local", "--path", data, env=home)
         assert (done.returncode, done.stderr) == (0, "")
         listed = afterglow("import-reports", "list", "--url", url, env=home).stdout.splitlines()
         assert len(listed) == 1
-        assert " beside  records.parquet" in listed[0]
+        assert " local  records.parquet" in listed[0]
         shown = afterglow("import-reports", "show", listed[0].split()[0], "--url", url, env=home)
         assert "rows           30" in shown.stdout
-        refused = afterglow("import", path, "--collection", "x", "--url", url, env=home)
-        assert refused.returncode == 1
-        assert "Validation error: name" in refused.stdout
+        invalid = afterglow("import", path, "--collection", "x", "--url", url, env=home)
+        assert invalid.returncode == 1
+        assert "Validation error: name" in invalid.stdout
     at = place_at(data)
-    for name in ("remote", "beside"):
+    for name in ("remote", "local"):
         scope = at.scope(name)
         assert at.engine.count(scope).count == 30
         assert at.engine.indexing_status(scope).total_ops == 30
@@ -113,9 +113,9 @@ def test_over_http_and_beside_a_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_interrupted_and_run_again(tmp_path: Path) -> None:
-    of = sample(3_000, 64)
-    data, path = tmp_path / "data", files.write_gzip(of, tmp_path)
+def test_an_interrupted_import_resumes(tmp_path: Path) -> None:
+    records = sample(3_000, 64)
+    data, path = tmp_path / "data", files.write_gzip(records, tmp_path)
     (tmp_path / f"{path.name}.import.json").write_bytes(orjson.dumps({"batch_size": 5}))
     command = [str(PROGRAM), "import", str(path), "--collection", "imported", "--path", str(data)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -132,7 +132,7 @@ def test_interrupted_and_run_again(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert f"3000 rows, {before[2]} of them before" in done.stdout
     at = place_at(data)
-    assert at.contents() == files.expected(of)
+    assert at.contents() == files.expected(records)
     assert at.appended() == 3_000
     at.engine.close()
 
@@ -142,9 +142,9 @@ def test_a_watched_directory(tmp_path: Path) -> None:
     folder = data / "imports" / "default_tenant" / "default_database" / "imported"
     with running(data) as server:
         folder.mkdir(parents=True)
-        written = files.write_pair(OF, tmp_path)
-        for each in (written.with_suffix(".npy"), written):
-            each.replace(folder / each.name)
+        written = files.write_pair(RECORDS, tmp_path)
+        for file in (written.with_suffix(".npy"), written):
+            file.replace(folder / file.name)
         (folder / "words.txt").write_text("no records")
         deadline = time.monotonic() + 60
         while list(folder.iterdir()):
@@ -152,19 +152,19 @@ def test_a_watched_directory(tmp_path: Path) -> None:
             time.sleep(0.1)
         with server.client() as client:
             reply = client.request("GET", "/api/v2/tenants/default_tenant/databases/default_database/imports")
-            told = {each["file"]: each for each in orjson.loads(reply.body)}
-    assert told["records.jsonl"]["rows"] == 30
-    assert told["words.txt"]["state"] == "failed"
+            reports = {report["file"]: report for report in orjson.loads(reply.body)}
+    assert reports["records.jsonl"]["rows"] == 30
+    assert reports["words.txt"]["state"] == "failed"
     moved = sorted(
-        each.relative_to(data / "imports").as_posix() for each in (data / "imports").rglob("*") if each.is_file()
+        file.relative_to(data / "imports").as_posix() for file in (data / "imports").rglob("*") if file.is_file()
     )
-    place = "default_tenant/default_database/imported"
+    target = "default_tenant/default_database/imported"
     assert moved == [
-        f".done/{place}/records.jsonl",
-        f".done/{place}/records.npy",
-        f".failed/{place}/words.txt",
-        f".failed/{place}/words.txt.report.json",
+        f".done/{target}/records.jsonl",
+        f".done/{target}/records.npy",
+        f".failed/{target}/words.txt",
+        f".failed/{target}/words.txt.report.json",
     ]
     at = place_at(data)
-    assert at.contents() == files.expected(OF)
+    assert at.contents() == files.expected(RECORDS)
     at.engine.close()

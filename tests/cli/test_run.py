@@ -1,4 +1,4 @@
-"""`afterglow run` when it cannot: one line, an exit code, no traceback."""
+"""Commands that fail at startup: one line, an exit code, no traceback."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ def afterglow(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+def assert_failed(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
     assert done.returncode == code, done
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -31,40 +31,42 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> N
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_port_in_use(tmp_path: Path, workers: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         done = afterglow("run", "--path", str(tmp_path), "--port", str(port), "--workers", workers)
-    refused(done, 1, f"cannot listen on 127.0.0.1:{port}", "address already in use", "--port")
+    assert_failed(done, 1, f"cannot listen on 127.0.0.1:{port}", "address already in use", "--port")
 
 
-def test_host_that_is_no_host(tmp_path: Path) -> None:
-    refused(afterglow("run", "--path", str(tmp_path), "--host", "no such host"), 1, "cannot listen on no such host")
+def test_invalid_host(tmp_path: Path) -> None:
+    assert_failed(
+        afterglow("run", "--path", str(tmp_path), "--host", "no such host"), 1, "cannot listen on no such host"
+    )
 
 
 def test_path_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    refused(afterglow("run", "--path", str(tmp_path / "file")), 1, "file: not a directory")
-    refused(afterglow("run", "--path", str(tmp_path / "file" / "below")), 1, "below: not a directory")
+    assert_failed(afterglow("run", "--path", str(tmp_path / "file")), 1, "file: not a directory")
+    assert_failed(afterglow("run", "--path", str(tmp_path / "file" / "below")), 1, "below: not a directory")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_path_without_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    refused(afterglow("run", "--path", str(tmp_path)), 1, "no permission")
-    refused(afterglow("run", "--path", str(tmp_path / "new")), 1, "cannot be created: permission denied")
+    assert_failed(afterglow("run", "--path", str(tmp_path)), 1, "no permission")
+    assert_failed(afterglow("run", "--path", str(tmp_path / "new")), 1, "cannot be created: permission denied")
 
 
 def test_bad_setting(tmp_path: Path) -> None:
     new = tmp_path / "new"
     done = afterglow("run", "--path", str(new), AFTERGLOW_FLUSH_OPS="many")
-    refused(done, 2, "AFTERGLOW_FLUSH_OPS must be a whole number, got 'many'")
+    assert_failed(done, 2, "AFTERGLOW_FLUSH_OPS must be a whole number, got 'many'")
     done = afterglow("run", "--path", str(new), AFTERGLOW_KEEP_ALIVE_SECONDS="-1")
-    refused(done, 2, "AFTERGLOW_KEEP_ALIVE_SECONDS must be neither negative nor infinite, got '-1'")
+    assert_failed(done, 2, "AFTERGLOW_KEEP_ALIVE_SECONDS must be neither negative nor infinite, got '-1'")
     assert not new.exists()
 
 
 @pytest.mark.parametrize("option", [["--port", "70000"], ["--workers", "0"], ["--nonsense"]])
-def test_misuse_is_2(option: list[str]) -> None:
+def test_invalid_options_exit_with_2(option: list[str]) -> None:
     done = afterglow("run", *option)
     assert done.returncode == 2
     assert option[0] in done.stderr
@@ -83,12 +85,14 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_an_account_that_is_not_named() -> None:
-    refused(afterglow("run", "--aws", AFTERGLOW_TABLE=""), 1, "AFTERGLOW_TABLE is not set", "deploy the stack")
-    refused(afterglow("compact", "--aws", AFTERGLOW_TABLE="t", AFTERGLOW_BUCKET=""), 1, "AFTERGLOW_BUCKET is not set")
+def test_aws_without_settings() -> None:
+    assert_failed(afterglow("run", "--aws", AFTERGLOW_TABLE=""), 1, "AFTERGLOW_TABLE is not set", "deploy the stack")
+    assert_failed(
+        afterglow("compact", "--aws", AFTERGLOW_TABLE="t", AFTERGLOW_BUCKET=""), 1, "AFTERGLOW_BUCKET is not set"
+    )
 
 
-def test_an_account_that_does_not_answer(tmp_path: Path) -> None:
+def test_aws_that_does_not_respond(tmp_path: Path) -> None:
     account = {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
         "AWS_ACCESS_KEY_ID": "a",
@@ -98,10 +102,10 @@ def test_an_account_that_does_not_answer(tmp_path: Path) -> None:
         "AFTERGLOW_BUCKET": "b",
         "AFTERGLOW_CACHE_DIR": str(tmp_path),
     }
-    refused(afterglow("run", "--aws", "--port", "0", **account), 1, "table t did not respond")
+    assert_failed(afterglow("run", "--aws", "--port", "0", **account), 1, "table t did not respond")
 
 
-def test_an_installation_without_what_an_account_needs(tmp_path: Path) -> None:
+def test_aws_without_boto3(tmp_path: Path) -> None:
     program = "import sys; sys.modules['botocore'] = None; from afterglow.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, "run", "--aws"],
@@ -111,7 +115,7 @@ def test_an_installation_without_what_an_account_needs(tmp_path: Path) -> None:
         env={**os.environ, "AFTERGLOW_TABLE": "t", "AFTERGLOW_BUCKET": "b", "AFTERGLOW_CACHE_DIR": str(tmp_path)},
         check=False,
     )
-    refused(done, 1, "botocore is not installed", "pip install 'afterglow-db[aws]'")
+    assert_failed(done, 1, "botocore is not installed", "pip install 'afterglow-db[aws]'")
 
 
 def test_a_data_directory_of_an_older_format(tmp_path: Path) -> None:
@@ -119,4 +123,4 @@ def test_a_data_directory_of_an_older_format(tmp_path: Path) -> None:
         table.execute("PRAGMA user_version = 1")
     for arguments in (("run", "--port", "0"), ("run", "--port", "0", "--workers", "2"), ("verify",)):
         done = afterglow(*arguments, "--path", str(tmp_path))
-        refused(done, 1, "table.sqlite has format 1, this release reads format 2", "afterglow export")
+        assert_failed(done, 1, "table.sqlite has format 1, this release reads format 2", "afterglow export")

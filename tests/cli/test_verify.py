@@ -14,7 +14,7 @@ def verify(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([PROGRAM, "verify", *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_everything_or_one_beside_a_server(tmp_path: Path) -> None:
+def test_every_collection_or_one_while_a_server_runs(tmp_path: Path) -> None:
     path = tmp_path / "data"
     with running(path) as server, server.client() as client:
         wire = Wire(client)
@@ -34,17 +34,17 @@ def test_everything_or_one_beside_a_server(tmp_path: Path) -> None:
     assert "no collection 'nosuch'" in missing.stderr
 
 
-def test_damage_is_told_and_is_an_exit_code(tmp_path: Path) -> None:
+def test_damage_is_printed_and_sets_the_exit_code(tmp_path: Path) -> None:
     path = tmp_path / "data"
     with running(path) as server, server.client() as client:
         wire = Wire(client)
         one = wire.create("one")
         wire.write(one, "add", {"ids": ["a", "b"], "embeddings": [[1, 2], [3, 4]]})
     subprocess.run([PROGRAM, "compact", "--path", str(path)], check=True, timeout=60, capture_output=True)
-    (harmed,) = (path / "objects").glob("*/segments/*/vectors")
-    harmed.write_bytes(harmed.read_bytes()[:-1] + b"\xff")
+    (damaged,) = (path / "objects").glob("*/segments/*/vectors")
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"\xff")
     done = verify("--path", str(path))
     assert done.returncode == 1
     head, problem = done.stdout.splitlines()
     assert head.endswith(": damaged")
-    assert problem == f"  object {harmed.relative_to(path / 'objects')} does not match its checksum"
+    assert problem == f"  object {damaged.relative_to(path / 'objects')} does not match its checksum"

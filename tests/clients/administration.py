@@ -1,6 +1,6 @@
-"""Tenants and databases by `AdminClient`, and clients within them: `-m tests.clients.administration URL`.
+"""Tenants and databases with `AdminClient`, and clients of them: `-m tests.clients.administration URL`.
 
-`OUTCOME` is the same for every client; the older leave out what they have no method for.
+`OUTCOME` is the same for every client; older clients omit the steps for which they have no method.
 """
 
 import json
@@ -10,9 +10,9 @@ from typing import Any
 import chromadb
 from chromadb.config import Settings
 
-from tests.clients.scenario import Told, address, names, refused
+from tests.clients.scenario import Outcome, address, error_kind, names
 
-OUTCOME: Told = {
+OUTCOME: Outcome = {
     "tenant": "acme",
     "tenant made twice": "already exists",
     "tenant missing": "not found",
@@ -34,7 +34,7 @@ SINCE |= {"database deleted": (0, 6, 0), "database deleted twice": (0, 6, 0)}
 
 
 def settings(url: str) -> Settings:
-    """Those of a client over HTTP."""
+    """The settings of a client over HTTP."""
     host, port = address(url)
     return Settings(
         chroma_api_impl="chromadb.api.fastapi.FastAPI",
@@ -44,7 +44,7 @@ def settings(url: str) -> Settings:
     )
 
 
-def run(url: str) -> Told:
+def run(url: str) -> Outcome:
     """The outcomes."""
     admin: Any = chromadb.AdminClient(settings(url))
 
@@ -54,34 +54,34 @@ def run(url: str) -> Told:
             host=host, port=port, tenant=tenant, database=database, settings=Settings(anonymized_telemetry=False)
         )
 
-    told: Told = {}
+    outcome: Outcome = {}
     admin.create_tenant("acme")
-    told["tenant"] = admin.get_tenant("acme")["name"]
-    told["tenant made twice"] = refused(admin.create_tenant, "acme")
-    told["tenant missing"] = refused(admin.get_tenant, "nosuch")
+    outcome["tenant"] = admin.get_tenant("acme")["name"]
+    outcome["tenant made twice"] = error_kind(admin.create_tenant, "acme")
+    outcome["tenant missing"] = error_kind(admin.get_tenant, "nosuch")
     admin.create_database("books", "acme")
     admin.create_database("films", "acme")
     found = admin.get_database("books", "acme")
-    told["database"] = [found["name"], found["tenant"]]
-    told["database made twice"] = refused(admin.create_database, "books", "acme")
-    told["database missing"] = refused(admin.get_database, "nosuch", "acme")
-    told["client of a missing tenant"] = refused(client, "nosuch", "books")
-    told["client of a missing database"] = refused(client, "acme", "nosuch")
+    outcome["database"] = [found["name"], found["tenant"]]
+    outcome["database made twice"] = error_kind(admin.create_database, "books", "acme")
+    outcome["database missing"] = error_kind(admin.get_database, "nosuch", "acme")
+    outcome["client of a missing tenant"] = error_kind(client, "nosuch", "books")
+    outcome["client of a missing database"] = error_kind(client, "acme", "nosuch")
     books, films = client("acme", "books"), client("acme", "films")
-    for each, record in ((books, "a"), (films, "b")):
-        each.create_collection("poems", embedding_function=None).add(ids=[record], embeddings=[[1.0, 2.0]])
-    told["collections of each"] = [names(books), names(films), names(client("default_tenant", "default_database"))]
-    poems = [each.get_collection("poems", embedding_function=None) for each in (books, films)]
-    told["records of each"] = [each.get()["ids"] for each in poems]
+    for database, record in ((books, "a"), (films, "b")):
+        database.create_collection("poems", embedding_function=None).add(ids=[record], embeddings=[[1.0, 2.0]])
+    outcome["collections of each"] = [names(books), names(films), names(client("default_tenant", "default_database"))]
+    poems = [database.get_collection("poems", embedding_function=None) for database in (books, films)]
+    outcome["records of each"] = [collection.get()["ids"] for collection in poems]
     books.set_database("films")
-    told["by the name in the other"] = books.get_collection("poems", embedding_function=None).get()["ids"]
+    outcome["by the name in the other"] = books.get_collection("poems", embedding_function=None).get()["ids"]
     if hasattr(admin, "list_databases"):
-        told["databases"] = [each["name"] for each in admin.list_databases(tenant="acme")]
-        told["databases, a page"] = [each["name"] for each in admin.list_databases(1, 1, tenant="acme")]
+        outcome["databases"] = [database["name"] for database in admin.list_databases(tenant="acme")]
+        outcome["databases, a page"] = [database["name"] for database in admin.list_databases(1, 1, tenant="acme")]
         admin.delete_database("films", "acme")
-        told["database deleted"] = [each["name"] for each in admin.list_databases(tenant="acme")]
-        told["database deleted twice"] = refused(admin.delete_database, "films", "acme")
-    return told
+        outcome["database deleted"] = [database["name"] for database in admin.list_databases(tenant="acme")]
+        outcome["database deleted twice"] = error_kind(admin.delete_database, "films", "acme")
+    return outcome
 
 
 if __name__ == "__main__":

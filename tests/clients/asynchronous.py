@@ -1,4 +1,4 @@
-"""The scenario by `AsyncHttpClient`, as a program: `-m tests.clients.asynchronous URL` prints its outcome."""
+"""The scenario with `AsyncHttpClient`; `-m tests.clients.asynchronous URL` prints its outcome."""
 
 import asyncio
 import json
@@ -12,11 +12,11 @@ from tests.clients.blocking import blocking
 from tests.clients.scenario import address, run, version
 
 
-async def _connected(url: str) -> Any:
+async def _connect(url: str) -> Any:
     host, port = address(url)
     return await chromadb.AsyncHttpClient(host=host, port=port, settings=Settings(anonymized_telemetry=False))
 
 
 if __name__ == "__main__":
     with asyncio.Runner() as runner:
-        json.dump(run(blocking(runner.run(_connected(sys.argv[1])), runner), version()), sys.stdout)
+        json.dump(run(blocking(runner.run(_connect(sys.argv[1])), runner), version()), sys.stdout)

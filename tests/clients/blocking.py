@@ -1,4 +1,4 @@
-"""An asynchronous client in the shape of a synchronous one, so that the one scenario judges both."""
+"""An asynchronous client behind a synchronous interface, so that one scenario tests both."""
 
 import asyncio
 import inspect
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def blocking(subject: Any, runner: asyncio.Runner) -> Any:
-    """`subject` with methods that wait on the runner's loop; collections that they answer are wrapped too."""
+    """`subject` with methods that block on the runner's loop; the collections they return are wrapped too."""
     return _Blocking(subject, runner)
 
 
@@ -17,11 +17,11 @@ class _Blocking:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._subject, name)
-        return self._waiting(value) if inspect.iscoroutinefunction(value) else value
+        return self._wait_for(value) if inspect.iscoroutinefunction(value) else value
 
-    def _waiting(self, method: Any) -> Any:
+    def _wait_for(self, method: Any) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:
-            answer = self._runner.run(method(*arguments, **options))
-            return blocking(answer, self._runner) if type(answer).__name__ == "AsyncCollection" else answer
+            result = self._runner.run(method(*arguments, **options))
+            return blocking(result, self._runner) if type(result).__name__ == "AsyncCollection" else result
 
         return call

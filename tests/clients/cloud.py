@@ -1,7 +1,7 @@
-"""Clients with keys: `CloudClient` pointed at a server that asks for them, and the other ways to show one.
+"""Clients with API keys: `CloudClient` pointed at a server that requires keys, and the other ways to send a key.
 
-`-m tests.clients.cloud URL KEYS`; KEYS is JSON: an admin's key for all of the tenant, and a writer's and a reader's for
-the database `books`.
+`-m tests.clients.cloud URL KEYS`; KEYS is JSON: an admin key for the tenant, a writer key and a reader key for the
+database `books`.
 """
 
 import json
@@ -12,9 +12,9 @@ import chromadb
 from chromadb.config import Settings
 
 from tests.clients.administration import settings
-from tests.clients.scenario import Told, address, names, refused, version
+from tests.clients.scenario import Outcome, address, error_kind, names, version
 
-OUTCOME: Told = {
+OUTCOME: Outcome = {
     "an admin": ["books", "films"],
     "written": 1,
     "read": ["a"],
@@ -32,60 +32,67 @@ OUTCOME: Told = {
 SINCE = {"an admin": (0, 6, 0), "found by the key": (1, 0, 0)}
 
 
-def run(url: str, keys: dict[str, str]) -> Told:
+def run(url: str, keys: dict[str, str]) -> Outcome:
     """The outcomes."""
     host, port = address(url)
 
-    def cloud(key: str, **place: Any) -> Any:
+    def cloud(key: str, **scope: Any) -> Any:
         quiet = Settings(anonymized_telemetry=False)
         return chromadb.CloudClient(
-            api_key=key, settings=quiet, cloud_host=host, cloud_port=port, enable_ssl=False, **place
+            api_key=key, settings=quiet, cloud_host=host, cloud_port=port, enable_ssl=False, **scope
         )
 
     def http(headers: dict[str, str] | None = None, database: str = "books", **more: Any) -> Any:
-        chosen = Settings(anonymized_telemetry=False, **more)
-        return chromadb.HttpClient(host=host, port=port, headers=headers, database=database, settings=chosen)
+        client_settings = Settings(anonymized_telemetry=False, **more)
+        return chromadb.HttpClient(host=host, port=port, headers=headers, database=database, settings=client_settings)
 
     def poems(client: Any) -> Any:
         return client.get_collection("poems", embedding_function=None).get()["ids"]
 
-    told: Told = {}
+    outcome: Outcome = {}
     books = {"tenant": "default_tenant", "database": "books"}
     by_key: Any = chromadb.AdminClient(_with_token(settings(url), keys["admin"]))
     by_key.create_database("books")
     by_key.create_database("films")
     if hasattr(by_key, "list_databases"):
-        told["an admin"] = sorted(each["name"] for each in by_key.list_databases() if "default" not in each["name"])
+        outcome["an admin"] = sorted(
+            database["name"] for database in by_key.list_databases() if "default" not in database["name"]
+        )
     writer, reader = cloud(keys["writer"], **books), cloud(keys["reader"], **books)
     written = writer.create_collection("poems", embedding_function=None)
     written.add(ids=["a"], embeddings=[[1.0, 2.0]])
-    told["written"] = written.count()
-    told["read"] = poems(reader)
+    outcome["written"] = written.count()
+    outcome["read"] = poems(reader)
     seen = reader.get_collection("poems", embedding_function=None)
-    told["a reader writes"] = refused(seen.add, ids=["b"], embeddings=[[1.0, 2.0]])
-    told["a reader makes a collection"] = refused(reader.create_collection, "more", embedding_function=None)
+    outcome["a reader writes"] = error_kind(seen.add, ids=["b"], embeddings=[[1.0, 2.0]])
+    outcome["a reader makes a collection"] = error_kind(reader.create_collection, "more", embedding_function=None)
     by_writer: Any = chromadb.AdminClient(_with_token(settings(url), keys["writer"]))
-    told["a writer makes a database"] = refused(by_writer.create_database, "mine")
-    told["another database"] = refused(lambda: names(http({"X-Chroma-Token": keys["reader"]}, "films")))
-    # The last client of v1 tells of a tenant it could not connect to.
-    told["a wrong key is refused"] = refused(lambda: names(cloud("ak-wrong", **books))) in {"forbidden", "not found"}
-    told["no key is refused"] = refused(lambda: names(http())) in {"forbidden", "not found"}
-    told["as a header"] = poems(http({"X-Chroma-Token": keys["reader"]}))
+    outcome["a writer makes a database"] = error_kind(by_writer.create_database, "mine")
+    outcome["another database"] = error_kind(lambda: names(http({"X-Chroma-Token": keys["reader"]}, "films")))
+    # The last client of v1 reports a tenant that it could not connect to.
+    outcome["a wrong key is refused"] = error_kind(lambda: names(cloud("ak-wrong", **books))) in {
+        "forbidden",
+        "not found",
+    }
+    outcome["no key is refused"] = error_kind(lambda: names(http())) in {"forbidden", "not found"}
+    outcome["as a header"] = poems(http({"X-Chroma-Token": keys["reader"]}))
     token = "chromadb.auth.token_authn.TokenAuthClientProvider"
-    told["as a bearer"] = poems(http(chroma_client_auth_provider=token, chroma_client_auth_credentials=keys["reader"]))
+    outcome["as a bearer"] = poems(
+        http(chroma_client_auth_provider=token, chroma_client_auth_credentials=keys["reader"])
+    )
     basic = "chromadb.auth.basic_authn.BasicAuthClientProvider"
-    named = f"somebody:{keys['reader']}"
-    told["with a name"] = poems(http(chroma_client_auth_provider=basic, chroma_client_auth_credentials=named))
+    name_and_key = f"somebody:{keys['reader']}"
+    outcome["with a name"] = poems(http(chroma_client_auth_provider=basic, chroma_client_auth_credentials=name_and_key))
     if version() >= SINCE["found by the key"]:
         found = cloud(keys["reader"])
-        told["found by the key"] = [found.tenant, found.database, poems(found)]
-    return told
+        outcome["found by the key"] = [found.tenant, found.database, poems(found)]
+    return outcome
 
 
-def _with_token(chosen: Settings, key: str) -> Settings:
-    chosen.chroma_client_auth_provider = "chromadb.auth.token_authn.TokenAuthClientProvider"
-    chosen.chroma_client_auth_credentials = key
-    return chosen
+def _with_token(settings: Settings, key: str) -> Settings:
+    settings.chroma_client_auth_provider = "chromadb.auth.token_authn.TokenAuthClientProvider"
+    settings.chroma_client_auth_credentials = key
+    return settings
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What LangChain and LlamaIndex do with a server.
+"""LangChain and LlamaIndex against a server.
 
-As a program, `-m tests.clients.frameworks langchain URL` (or `llama_index`) prints what came
-of it. Texts are embedded by counting letters, so that every server is asked the same.
+As a program, `-m tests.clients.frameworks langchain URL` (or `llama_index`) prints the outcome. Texts are embedded by
+counting letters, so that every server gets the same requests.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from chromadb import HttpClient
 from chromadb.config import Settings
 
-from tests.clients.scenario import Told, address, close
+from tests.clients.scenario import Outcome, address, close
 
 TEXTS = {
     "emma": ("a matchmaker in Highbury", {"year": 1815, "place": "Surrey"}),
@@ -24,66 +24,68 @@ TEXTS = {
 QUESTION = "which planet is cold"
 
 
-def embedded(text: str) -> list[float]:
-    """How often each letter stands in the text, in eighths."""
+def embed(text: str) -> list[float]:
+    """The number of occurrences of each letter in the text, divided by eight."""
     return [text.lower().count(letter) / 8 for letter in "abcdefghiklmnoprstuy"]
 
 
 def client(url: str) -> Any:
-    """The stock client."""
+    """Chroma's client."""
     host, port = address(url)
     return HttpClient(host=host, port=port, settings=Settings(anonymized_telemetry=False))
 
 
-def langchain(url: str) -> Told:
+def langchain(url: str) -> Outcome:
     """LangChain's vector store."""
     from langchain_chroma import Chroma
     from langchain_core.documents import Document
 
     class Letters:
         def embed_documents(self, texts: list[str]) -> list[list[float]]:
-            return [embedded(each) for each in texts]
+            return [embed(text) for text in texts]
 
         def embed_query(self, text: str) -> list[float]:
-            return embedded(text)
+            return embed(text)
 
     def ids(documents: list[Any]) -> list[Any]:
-        return [each.id for each in documents]
+        return [document.id for document in documents]
 
     store = Chroma("books", Letters(), client=client(url), collection_configuration={"hnsw": {"space": "cosine"}})
-    texts, metadatas = [each[0] for each in TEXTS.values()], [each[1] for each in TEXTS.values()]
-    told: Told = {"added": store.add_texts(texts, metadatas, list(TEXTS))}
-    told["without metadata"] = store.add_texts(["a text of its own", "another"], [{}, {"year": 2000}], ["x", "y"])
-    told["similar"] = ids(store.similarity_search(QUESTION, k=3))
+    texts, metadatas = [text for text, _ in TEXTS.values()], [metadata for _, metadata in TEXTS.values()]
+    outcome: Outcome = {"added": store.add_texts(texts, metadatas, list(TEXTS))}
+    outcome["without metadata"] = store.add_texts(["a text of its own", "another"], [{}, {"year": 2000}], ["x", "y"])
+    outcome["similar"] = ids(store.similarity_search(QUESTION, k=3))
     scored = store.similarity_search_with_score(QUESTION, k=3, filter={"year": {"$gt": 1962}})
-    told["similar, with scores, where"] = [[each.id, close(score)] for each, score in scored]
-    told["relevant"] = [
-        [each.id, close(score)] for each, score in store.similarity_search_with_relevance_scores(QUESTION, k=2)
+    outcome["similar, with scores, where"] = [[document.id, close(score)] for document, score in scored]
+    outcome["relevant"] = [
+        [document.id, close(score)] for document, score in store.similarity_search_with_relevance_scores(QUESTION, k=2)
     ]
-    told["where the document has"] = ids(store.similarity_search(QUESTION, where_document={"$contains": "planet"}))
-    told["with vectors"] = [
-        [each.id, [close(number) for number in vector]]
-        for each, vector in store.similarity_search_with_vectors(QUESTION, k=1)
+    outcome["where the document has"] = ids(store.similarity_search(QUESTION, where_document={"$contains": "planet"}))
+    outcome["with vectors"] = [
+        [document.id, [close(number) for number in vector]]
+        for document, vector in store.similarity_search_with_vectors(QUESTION, k=1)
     ]
-    told["diverse"] = ids(store.max_marginal_relevance_search(QUESTION, k=3, fetch_k=5, lambda_mult=0.3))
-    told["by ids"] = sorted([each.id, each.page_content, each.metadata] for each in store.get_by_ids(["emma", "y"]))
-    told["got"] = store.get(where={"$or": [{"place": "Zürich"}, {"year": {"$lte": 1815}}]}, limit=5)
+    outcome["diverse"] = ids(store.max_marginal_relevance_search(QUESTION, k=3, fetch_k=5, lambda_mult=0.3))
+    outcome["by ids"] = sorted(
+        [document.id, document.page_content, document.metadata] for document in store.get_by_ids(["emma", "y"])
+    )
+    outcome["got"] = store.get(where={"$or": [{"place": "Zürich"}, {"year": {"$lte": 1815}}]}, limit=5)
     store.update_document("emma", Document("a matchmaker in Surrey", metadata={"year": 1816}))
-    told["updated"] = [[each.page_content, each.metadata] for each in store.get_by_ids(["emma"])]
+    outcome["updated"] = [[document.page_content, document.metadata] for document in store.get_by_ids(["emma"])]
     store.delete(["emma", "x"])
-    told["left"] = store.get()["ids"]
+    outcome["left"] = store.get()["ids"]
     retriever = store.as_retriever(search_type="mmr", search_kwargs={"k": 2, "filter": {"year": 1969}})
-    told["retrieved"] = ids(retriever.invoke(QUESTION))
+    outcome["retrieved"] = ids(retriever.invoke(QUESTION))
     store.reset_collection()
-    told["reset"] = store.get()["ids"]
+    outcome["reset"] = store.get()["ids"]
     again = Chroma.from_documents([Document("a desert", id="d")], Letters(), client=client(url), collection_name="more")
-    told["from documents"] = ids(again.similarity_search("desert", k=1))
+    outcome["from documents"] = ids(again.similarity_search("desert", k=1))
     again.delete_collection()
-    told["collections"] = [each.name for each in client(url).list_collections()]
-    return told
+    outcome["collections"] = [collection.name for collection in client(url).list_collections()]
+    return outcome
 
 
-def llama_index(url: str) -> Told:
+def llama_index(url: str) -> Outcome:
     """LlamaIndex's vector store."""
     from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
     from llama_index.core.vector_stores import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
@@ -96,38 +98,38 @@ def llama_index(url: str) -> Told:
     def node(name: str) -> Any:
         text, metadata = TEXTS[name]
         source = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=f"shelf-{metadata['year']}")}
-        return TextNode(id_=name, text=text, metadata=metadata, embedding=embedded(text), relationships=source)
+        return TextNode(id_=name, text=text, metadata=metadata, embedding=embed(text), relationships=source)
 
-    def asked(filters: Any = None, top: int = 3, **more: Any) -> list[Any]:
-        found = store.query(VectorStoreQuery(embedded(QUESTION), similarity_top_k=top, filters=filters, **more))
-        return [[each, close(score)] for each, score in zip(found.ids, found.similarities, strict=True)]
+    def query(filters: Any = None, top: int = 3, **more: Any) -> list[Any]:
+        found = store.query(VectorStoreQuery(embed(QUESTION), similarity_top_k=top, filters=filters, **more))
+        return [[name, close(score)] for name, score in zip(found.ids, found.similarities, strict=True)]
 
     def has(key: str, operator: Any, value: Any) -> Any:
         return MetadataFilter(key=key, operator=operator, value=value)
 
     late = has("year", FilterOperator.GT, 1961)
     places = has("place", FilterOperator.IN, ["Zürich", "Gethen"])
-    told: Told = {"added": store.add([node(each) for each in TEXTS])}
-    told["similar"] = asked()
-    told["where"] = asked(MetadataFilters(filters=[late]))
-    told["where both"] = asked(MetadataFilters(filters=[late, places]))
+    outcome: Outcome = {"added": store.add([node(name) for name in TEXTS])}
+    outcome["similar"] = query()
+    outcome["where"] = query(MetadataFilters(filters=[late]))
+    outcome["where both"] = query(MetadataFilters(filters=[late, places]))
     either = [has("year", FilterOperator.EQ, 1815), has("place", FilterOperator.EQ, "Gethen")]
-    told["where either"] = asked(MetadataFilters(filters=either, condition=FilterCondition.OR))
-    told["where not in"] = asked(MetadataFilters(filters=[has("place", FilterOperator.NIN, ["Zürich", "Gethen"])]))
-    told["diverse"] = [name for name, _ in asked(top=2, mode=VectorStoreQueryMode.MMR, mmr_threshold=0.2)]
+    outcome["where either"] = query(MetadataFilters(filters=either, condition=FilterCondition.OR))
+    outcome["where not in"] = query(MetadataFilters(filters=[has("place", FilterOperator.NIN, ["Zürich", "Gethen"])]))
+    outcome["diverse"] = [name for name, _ in query(top=2, mode=VectorStoreQueryMode.MMR, mmr_threshold=0.2)]
     without = store.query(VectorStoreQuery(similarity_top_k=2, filters=MetadataFilters(filters=[late])))
-    told["without an embedding"] = [[each.node_id, each.get_content(), each.metadata] for each in without.nodes]
-    told["nodes"] = sorted(each.node_id for each in store.get_nodes(node_ids=["emma", "dune"]))
+    outcome["without an embedding"] = [[found.node_id, found.get_content(), found.metadata] for found in without.nodes]
+    outcome["nodes"] = sorted(found.node_id for found in store.get_nodes(node_ids=["emma", "dune"]))
     store.delete("shelf-1969")
-    told["deleted with their source"] = collection.get()["ids"]
+    outcome["deleted with their source"] = collection.get()["ids"]
     store.delete_nodes(["emma", "dune"], filters=MetadataFilters(filters=[has("year", FilterOperator.EQ, 1815)]))
-    told["deleted where"] = collection.get()["ids"]
+    outcome["deleted where"] = collection.get()["ids"]
     store.clear()
-    told["cleared"] = collection.count()
-    return told
+    outcome["cleared"] = collection.count()
+    return outcome
 
 
-PROGRAMS: dict[str, Callable[[str], Told]] = {"langchain": langchain, "llama_index": llama_index}
+PROGRAMS: dict[str, Callable[[str], Outcome]] = {"langchain": langchain, "llama_index": llama_index}
 
 if __name__ == "__main__":
     json.dump(PROGRAMS[sys.argv[1]](sys.argv[2]), sys.stdout)

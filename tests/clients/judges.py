@@ -1,4 +1,4 @@
-"""The genuine clients' environments, and how to have one run a program of this directory."""
+"""The environments of Chroma's released clients, which run the programs of this directory."""
 
 import json
 import os
@@ -15,23 +15,23 @@ SECONDS = 120
 
 
 def python(judge: str, program: str, *arguments: str) -> Any:
-    """What a program of this package prints as JSON, run by the Python of an environment that the Makefile made."""
+    """The JSON that a program of this package prints, run in the environment of one Python client."""
     interpreter = ROOT / f".venv-clients-{judge}" / "bin" / "python"
     assert interpreter.exists(), f"{interpreter} is missing: `make test-clients` makes it"
-    return _printed([str(interpreter), "-W", "ignore", "-m", f"tests.clients.{program}", *arguments])
+    return _run([str(interpreter), "-W", "ignore", "-m", f"tests.clients.{program}", *arguments])
 
 
 def node(judge: str, program: str, *arguments: str) -> Any:
-    """What a program prints as JSON, run by node beside the packages of a directory below `typescript`."""
+    """The JSON that a program prints, run by node in the folder of one TypeScript client."""
     if shutil.which("npm") is None:
-        pytest.skip("npm is not installed, so that the TypeScript clients cannot be had")
+        pytest.skip("npm is not installed: the TypeScript clients cannot be tested")
     folder = HERE / "typescript" / judge
     assert (folder / "node_modules").exists(), f"{folder}/node_modules is missing: `make test-clients` makes it"
-    return _printed(["node", str(folder / program), *arguments])
+    return _run(["node", str(folder / program), *arguments])
 
 
-def _printed(command: list[str]) -> Any:
-    # A judge must not take what it is from the caller's environment.
+def _run(command: list[str]) -> Any:
+    # The environment of the tests must not configure the client.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("CHROMA_", "PYTHON"))}
     done = subprocess.run(
         command,

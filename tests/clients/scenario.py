@@ -1,8 +1,8 @@
-"""The one scenario: what every generation of client does with a server, and what comes of it.
+"""One scenario for every generation of Chroma's client: a series of steps, and the outcome of each.
 
-`run` takes a client of any chromadb from 0.4.0 on and answers a mapping of steps to outcomes in plain JSON, without
+`run` takes a client of any chromadb from 0.4.0 on and returns a mapping from steps to outcomes in plain JSON, without
 what differs from client to client: `OUTCOME` is the same for all. As a program (`-m tests.clients.scenario URL`) it
-prints that mapping; it is run by the genuine clients' own Pythons, so it imports chromadb and nothing else.
+prints that mapping. It runs in each client's own environment, so it imports chromadb and nothing else.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-Told = dict[str, Any]
+Outcome = dict[str, Any]
 Version = tuple[int, ...]
 
 WORDS = {
@@ -27,7 +27,7 @@ WORDS = {
     "permission": "forbidden",
     "credentials": "forbidden",
 }
-"""What a refusal is known by, and what it is then called: the clients' own checks have words of their own."""
+"""A part of an error's text, and the kind of error it stands for: the clients' own checks word errors differently."""
 
 FISH: dict[str, Any] = {
     "ids": ["cod", "eel", "ray", "tuna"],
@@ -50,9 +50,9 @@ CONDITIONS: dict[str, Any] = {
 }
 YOUNGER = (0, 4, 15)
 SINCE: dict[str, Version] = {"where in a list": YOUNGER, "where not in a list": YOUNGER, "truths": YOUNGER}
-"""The client that first knows how to take a step; what is not here they all know."""
+"""The first client version that supports a step; all clients support the others."""
 
-OUTCOME: Told = {
+OUTCOME: Outcome = {
     "alive": True,
     "version is text": True,
     "nothing there": [],
@@ -114,82 +114,84 @@ OUTCOME: Told = {
 }
 
 
-def run(client: Any, release: Version) -> Told:
-    """The outcomes; `release` is the client's, as three numbers. The server must allow `reset`."""
-    told: Told = {"alive": client.heartbeat() > 10**18, "version is text": isinstance(client.get_version(), str)}
-    told["nothing there"] = names(client)
+def run(client: Any, release: Version) -> Outcome:
+    """The outcomes; `release` is the version of the client, as three numbers. The server must allow `reset`."""
+    outcome: Outcome = {"alive": client.heartbeat() > 10**18, "version is text": isinstance(client.get_version(), str)}
+    outcome["nothing there"] = names(client)
     fish = client.create_collection("fish", metadata={"hnsw:space": "cosine", "topic": "fish"}, embedding_function=None)
-    told["created"] = [fish.name, fish.metadata]
-    told["created twice"] = refused(client.create_collection, "fish", embedding_function=None)
+    outcome["created"] = [fish.name, fish.metadata]
+    outcome["created twice"] = error_kind(client.create_collection, "fish", embedding_function=None)
     again = client.get_or_create_collection("fish", embedding_function=None)
-    told["got or created"] = again.id == fish.id
-    told["got by name"] = client.get_collection("fish", embedding_function=None).id == fish.id
-    told["missing"] = refused(client.get_collection, "nosuch", embedding_function=None)
+    outcome["got or created"] = again.id == fish.id
+    outcome["got by name"] = client.get_collection("fish", embedding_function=None).id == fish.id
+    outcome["missing"] = error_kind(client.get_collection, "nosuch", embedding_function=None)
     fish.add(**FISH)
-    told["added"] = fish.count()
-    read(fish, told, release)
-    change(fish, told)
+    outcome["added"] = fish.count()
+    read(fish, outcome, release)
+    change(fish, outcome)
     fish.modify(name="pond", metadata={"topic": "ponds"})
     pond = client.get_collection("pond", embedding_function=None)
-    told["renamed"] = [names(client), pond.metadata]
-    told["renamed, by its old name"] = refused(client.get_collection, "fish", embedding_function=None)
-    spaces(client, told)
-    many(client, told, release)
-    told["names"] = names(client)
+    outcome["renamed"] = [names(client), pond.metadata]
+    outcome["renamed, by its old name"] = error_kind(client.get_collection, "fish", embedding_function=None)
+    spaces(client, outcome)
+    many(client, outcome, release)
+    outcome["names"] = names(client)
     client.delete_collection("pond")
-    told["deleted"] = names(client)
-    told["deleted twice"] = refused(client.delete_collection, "pond")
-    told["written after deletion"] = refused(pond.add, ids=["late"], embeddings=[[1.0, 2.0, 3.0]])
+    outcome["deleted"] = names(client)
+    outcome["deleted twice"] = error_kind(client.delete_collection, "pond")
+    outcome["written after deletion"] = error_kind(pond.add, ids=["late"], embeddings=[[1.0, 2.0, 3.0]])
     client.reset()
-    told["reset"] = names(client)
-    return told
+    outcome["reset"] = names(client)
+    return outcome
 
 
-def read(fish: Any, told: Told, release: Version) -> None:
+def read(fish: Any, outcome: Outcome, release: Version) -> None:
     got = fish.get(include=["embeddings", "documents", "metadatas"])
-    told["all of it"] = {
+    outcome["all of it"] = {
         "ids": got["ids"],
         "embeddings": numbers(got["embeddings"]),
         "documents": got["documents"],
         "metadatas": got["metadatas"],
     }
-    told["duplicates in one call"] = refused(fish.upsert, ids=["x", "x"], embeddings=[[1.0, 0.0, 0.0]] * 2)
-    told["another dimension"] = refused(fish.upsert, ids=["x"], embeddings=[[1.0, 0.0]])
-    told["query of another dimension"] = refused(fish.query, query_embeddings=[[1.0, 0.0]], n_results=1)
+    outcome["duplicates in one call"] = error_kind(fish.upsert, ids=["x", "x"], embeddings=[[1.0, 0.0, 0.0]] * 2)
+    outcome["another dimension"] = error_kind(fish.upsert, ids=["x"], embeddings=[[1.0, 0.0]])
+    outcome["query of another dimension"] = error_kind(fish.query, query_embeddings=[[1.0, 0.0]], n_results=1)
     fish.add(ids=["cod"], embeddings=[[0.0, 0.0, 1.0]], documents=["another cod"])
-    told["added again"] = [fish.get(ids=["cod"])["documents"][0], fish.count()]
-    told["page"] = fish.get(limit=2, offset=1)["ids"]
-    told["peek"] = fish.peek(2)["ids"]
+    outcome["added again"] = [fish.get(ids=["cod"])["documents"][0], fish.count()]
+    outcome["page"] = fish.get(limit=2, offset=1)["ids"]
+    outcome["peek"] = fish.peek(2)["ids"]
     found = fish.query(query_embeddings=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], n_results=2)
-    told["nearest"] = [ranked(found, 0), ranked(found, 1)]
+    outcome["nearest"] = [ranked(found, 0), ranked(found, 1)]
     fields = ["distances", "documents", "metadatas", "embeddings"]
     found = fish.query(query_embeddings=[[1.0, 0.0, 0.0]], n_results=1, include=fields)
-    told["nearest, everything"] = {
+    outcome["nearest, everything"] = {
         "ids": found["ids"][0],
         "distances": numbers(found["distances"][0]),
         "documents": found["documents"][0],
         "metadatas": found["metadatas"][0],
         "embeddings": numbers(found["embeddings"][0]),
     }
-    told["more than there are"] = len(fish.query(query_embeddings=[[1.0, 0.0, 0.0]], n_results=10)["ids"][0])
+    outcome["more than there are"] = len(fish.query(query_embeddings=[[1.0, 0.0, 0.0]], n_results=10)["ids"][0])
     for name, condition in CONDITIONS.items():
         if release >= SINCE.get("where " + name, (0, 0, 0)):
-            told["where " + name] = fish.get(where=condition)["ids"]
-    told["where the document has"] = fish.get(where_document={"$contains": "the"})["ids"]
-    told["where it has both"] = fish.get(where_document={"$and": [{"$contains": "sea"}, {"$contains": "bed"}]})["ids"]
-    told["nearest where"] = fish.query(query_embeddings=[[0.0, 1.0, 0.1]], n_results=2, where={"place": "north"})[
+            outcome["where " + name] = fish.get(where=condition)["ids"]
+    outcome["where the document has"] = fish.get(where_document={"$contains": "the"})["ids"]
+    outcome["where it has both"] = fish.get(where_document={"$and": [{"$contains": "sea"}, {"$contains": "bed"}]})[
+        "ids"
+    ]
+    outcome["nearest where"] = fish.query(query_embeddings=[[0.0, 1.0, 0.1]], n_results=2, where={"place": "north"})[
         "ids"
     ][0]
-    told["nearest where the document has"] = fish.query(
+    outcome["nearest where the document has"] = fish.query(
         query_embeddings=[[0.0, 1.0, 0.1]], n_results=2, where_document={"$contains": "river"}
     )["ids"][0]
-    told["a wrong condition"] = refused(fish.get, where={"place": {"$sounds_like": "x"}})
+    outcome["a wrong condition"] = error_kind(fish.get, where={"place": {"$sounds_like": "x"}})
 
 
-def change(fish: Any, told: Told) -> None:
+def change(fish: Any, outcome: Outcome) -> None:
     fish.update(ids=["cod"], embeddings=[[0.0, 0.0, 1.0]], metadatas=[{"weight": 13}])
     got = fish.get(ids=["cod"], include=["embeddings", "documents", "metadatas"])
-    told["updated"] = [got["metadatas"][0], got["documents"][0], numbers(got["embeddings"])[0]]
+    outcome["updated"] = [got["metadatas"][0], got["documents"][0], numbers(got["embeddings"])[0]]
     fish.upsert(
         ids=["pike", "ray"],
         embeddings=[[0.5, 0.5, 0.0], [0.0, 1.0, 0.5]],
@@ -197,75 +199,75 @@ def change(fish: Any, told: Told) -> None:
         metadatas=[{"weight": 7}, {"weight": 91}],
     )
     got = fish.get(ids=["pike", "ray"])
-    order = [got["ids"].index(each) for each in ("pike", "ray")]
-    told["upserted"] = [[got[field][each] for each in order] for field in ("documents", "metadatas")] + [fish.count()]
+    order = [got["ids"].index(name) for name in ("pike", "ray")]
+    outcome["upserted"] = [[got[field][row] for row in order] for field in ("documents", "metadatas")] + [fish.count()]
     fish.delete(ids=["cod"])
-    told["deleted by id"] = fish.get()["ids"]
+    outcome["deleted by id"] = fish.get()["ids"]
     fish.delete(where={"place": {"$ne": "north"}}, ids=["eel", "tuna", "ray"])
-    told["deleted where"] = fish.get()["ids"]
+    outcome["deleted where"] = fish.get()["ids"]
     fish.delete(where_document={"$contains": "seen again"})
-    told["deleted where the document has"] = fish.get()["ids"]
+    outcome["deleted where the document has"] = fish.get()["ids"]
 
 
-def spaces(client: Any, told: Told) -> None:
+def spaces(client: Any, outcome: Outcome) -> None:
     for space, step, query in (("l2", "squares", [0.0, 0.0]), ("ip", "products", [3.0, 4.0])):
-        each = client.create_collection(step, metadata={"hnsw:space": space}, embedding_function=None)
-        each.add(ids=["a", "b"], embeddings=[[0.0, 0.0], [3.0, 4.0]])
-        found = each.query(query_embeddings=[query], n_results=2)
-        told[step] = ranked(found, 0)
+        collection = client.create_collection(step, metadata={"hnsw:space": space}, embedding_function=None)
+        collection.add(ids=["a", "b"], embeddings=[[0.0, 0.0], [3.0, 4.0]])
+        found = collection.query(query_embeddings=[query], n_results=2)
+        outcome[step] = ranked(found, 0)
 
 
-def many(client: Any, told: Told, release: Version) -> None:
-    each = client.create_collection("many", embedding_function=None)
-    each.add(
+def many(client: Any, outcome: Outcome, release: Version) -> None:
+    collection = client.create_collection("many", embedding_function=None)
+    collection.add(
         ids=[str(n) for n in range(250)],
         embeddings=[[float(n), n / 2.0, 1.0, 0.125] for n in range(250)],
         metadatas=[{"n": n} for n in range(250)],
         documents=[f"number {n}" for n in range(250)],
     )
-    found = each.query(query_embeddings=[[17.1, 8.5, 1.0, 0.125]], n_results=3, where={"n": {"$gte": 10}})
-    told["many"] = [each.count(), [found["ids"][0][0], *sorted(found["ids"][0][1:])]]
+    found = collection.query(query_embeddings=[[17.1, 8.5, 1.0, 0.125]], n_results=3, where={"n": {"$gte": 10}})
+    outcome["many"] = [collection.count(), [found["ids"][0][0], *sorted(found["ids"][0][1:])]]
     if release >= SINCE["truths"]:
         vectors = [[0.0, 0.0, 0.0, -1.0], [0.0, 0.0, 0.0, -2.0]]
-        each.add(ids=["true", "false"], embeddings=vectors, metadatas=[{"is": True}, {"is": False}])
-        got = each.get(where={"is": True})
-        told["truths"] = [got["ids"], got["metadatas"][0]]
-    each.add(ids=["d"], embeddings=[[0.0, 0.0, 0.0, 0.0]])
-    got = each.get(ids=["d"])
-    told["without document or metadata"] = [got["ids"], got["metadatas"], got["documents"]]
+        collection.add(ids=["true", "false"], embeddings=vectors, metadatas=[{"is": True}, {"is": False}])
+        got = collection.get(where={"is": True})
+        outcome["truths"] = [got["ids"], got["metadatas"][0]]
+    collection.add(ids=["d"], embeddings=[[0.0, 0.0, 0.0, 0.0]])
+    got = collection.get(ids=["d"])
+    outcome["without document or metadata"] = [got["ids"], got["metadatas"], got["documents"]]
 
 
 def names(client: Any) -> list[str]:
-    """The collections' names, of which lists of some clients consist."""
-    return sorted(each if isinstance(each, str) else each.name for each in client.list_collections())
+    """The names of the collections; some clients list names, others collections."""
+    return sorted(entry if isinstance(entry, str) else entry.name for entry in client.list_collections())
 
 
 def ranked(found: Any, query: int) -> list[Any]:
-    """The answer to one query: ids and distances."""
+    """The result of one query: ids and distances."""
     return [[name, close(at)] for name, at in zip(found["ids"][query], found["distances"][query], strict=True)]
 
 
-def refused(call: Callable[..., Any], *arguments: Any, **options: Any) -> str:
-    """What the refusal is called, its whole text if it is none of the known."""
+def error_kind(call: Callable[..., Any], *arguments: Any, **options: Any) -> str:
+    """Calls, and returns the kind of error (`WORDS`) that was raised; the whole text of an unknown error."""
     try:
         call(*arguments, **options)
     except Exception as error:  # noqa: BLE001 - whatever this client raises
-        # requests shows the status alone.
+        # The error of requests contains only the status.
         text = (str(error) + getattr(getattr(error, "response", None), "text", "")).lower()
-        return next((called for word, called in WORDS.items() if word in text), text)
+        return next((kind for word, kind in WORDS.items() if word in text), text)
     return "not refused"
 
 
 def close(number: Any) -> float:
-    """A distance as far as all agree; without a minus at zero."""
+    """A distance, rounded to what all clients agree on; -0 becomes 0."""
     return math.floor(float(number) * 10_000 + 0.5) / 10_000 + 0.0
 
 
 def numbers(values: Any) -> list[Any]:
-    """Nested lists of floats, of whatever sequence, rounded."""
+    """Nested lists of rounded floats, from any sequences."""
     if hasattr(values, "tolist"):
         values = values.tolist()
-    return [numbers(each) if hasattr(each, "__len__") else close(each) for each in values]
+    return [numbers(value) if hasattr(value, "__len__") else close(value) for value in values]
 
 
 def address(url: str) -> tuple[str, int]:
@@ -275,14 +277,14 @@ def address(url: str) -> tuple[str, int]:
 
 
 def version() -> Version:
-    """That of the chromadb which is here."""
+    """The version of the installed chromadb."""
     import chromadb
 
-    return tuple(int(each) for each in chromadb.__version__.split(".")[:3])
+    return tuple(int(number) for number in chromadb.__version__.split(".")[:3])
 
 
 def connect(url: str) -> Any:
-    """A client of whatever chromadb is here. It tells nobody of it."""
+    """A client of the installed chromadb, without telemetry."""
     import chromadb
     from chromadb.config import Settings
 

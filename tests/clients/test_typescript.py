@@ -1,4 +1,4 @@
-"""The TypeScript client, its last release on v1 and a current one: the scenario of the Python clients, and keys."""
+"""The TypeScript client, its last v1 release and a current one: the scenario of the Python clients, and API keys."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.server import HOST, Server
 
 pytestmark = pytest.mark.clients
 
-GIVEN = json.dumps({"fish": FISH, "conditions": CONDITIONS, "words": WORDS})
+INPUT = json.dumps({"fish": FISH, "conditions": CONDITIONS, "words": WORDS})
 KEYS: dict[str, dict[str, Any]] = {
     "v1": {
         "written": 1,
@@ -38,10 +38,10 @@ KEYS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("judge", ["v1", "v2"])
 def test_the_scenario(judge: str, server: Server) -> None:
-    assert node(judge, "run.mjs", f"http://{HOST}:{server.port}", GIVEN) == OUTCOME
+    assert node(judge, "run.mjs", f"http://{HOST}:{server.port}", INPUT) == OUTCOME
 
 
 @pytest.mark.parametrize("judge", ["v1", "v2"])
-def test_keys(judge: str, guarded: tuple[str, dict[str, str]]) -> None:
-    url, keys = guarded
+def test_keys(judge: str, server_with_keys: tuple[str, dict[str, str]]) -> None:
+    url, keys = server_with_keys
     assert node(judge, "keys.mjs", url, json.dumps(keys)) == KEYS[judge]

@@ -1,7 +1,7 @@
-"""Runs a command under the calls that a systemd unit leaves it: `python -m tests.deploy.confined UNIT COMMAND…`.
+"""Runs a command with the system calls that a systemd unit allows: `python -m tests.deploy.confined UNIT COMMAND…`.
 
-What systemd makes of `SystemCallFilter=` and `MemoryDenyWriteExecute=` is put together here from its own lists, by the
-library that systemd uses, as a manager to start the unit with is not to be had everywhere.
+A systemd manager that could start the unit is not available everywhere. So the filter of `SystemCallFilter=` and
+`MemoryDenyWriteExecute=` is built here from systemd's own lists, with the library that systemd uses.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ _UNKNOWN = -1
 _MASKED_EQUAL = 7
 _WRITE, _EXEC = 2, 4
 _PROTECTION = 2
-"""The argument of mmap and mprotect."""
+"""The index of the protection argument of mmap and mprotect."""
 
 
 class _Comparison(ctypes.Structure):
@@ -31,12 +31,12 @@ class _Comparison(ctypes.Structure):
 
 
 def allowed(unit: Path) -> set[str]:
-    """The names of the calls that the unit's filters leave, in the order that they are given."""
-    found: set[str] = set()
+    """The names of the system calls that the unit allows; its filters apply in order."""
+    allowed_calls: set[str] = set()
     for line in re.findall(r"^SystemCallFilter=(.*)$", unit.read_text(), re.MULTILINE):
         names = {name for word in line.lstrip("~").split() for name in _calls(word)}
-        found = found - names if line.startswith("~") else found | names
-    return found
+        allowed_calls = allowed_calls - names if line.startswith("~") else allowed_calls | names
+    return allowed_calls
 
 
 def _calls(word: str) -> set[str]:
@@ -48,22 +48,22 @@ def _calls(word: str) -> set[str]:
 
 
 def library() -> ctypes.CDLL:
-    """libseccomp. Raises OSError where there is none."""
-    found = ctypes.CDLL("libseccomp.so.2")
-    found.seccomp_init.restype = ctypes.c_void_p
-    found.seccomp_rule_add_array.argtypes = [
+    """libseccomp. Raises OSError if it is not installed."""
+    seccomp = ctypes.CDLL("libseccomp.so.2")
+    seccomp.seccomp_init.restype = ctypes.c_void_p
+    seccomp.seccomp_rule_add_array.argtypes = [
         ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint, ctypes.POINTER(_Comparison)
     ]  # fmt: skip
-    found.seccomp_load.argtypes = [ctypes.c_void_p]
-    return found
+    seccomp.seccomp_load.argtypes = [ctypes.c_void_p]
+    return seccomp
 
 
 def confine(calls: set[str]) -> None:
-    """Leave this process, and what it starts, these calls; and no memory that is, or was, written and then run."""
+    """Restricts this process and its children to these calls; memory is never both writable and executable."""
     seccomp = library()
     rules = seccomp.seccomp_init(_ERRNO | errno.EPERM)
     protections = {
-        "mmap": [(_WRITE | _EXEC, each) for each in (0, _WRITE, _EXEC)],
+        "mmap": [(_WRITE | _EXEC, value) for value in (0, _WRITE, _EXEC)],
         "mprotect": [(_EXEC, 0)],
         "pkey_mprotect": [(_EXEC, 0)],
     }
@@ -72,7 +72,7 @@ def confine(calls: set[str]) -> None:
         if number == _UNKNOWN:
             continue
         if call not in protections:
-            # Names of other processors have negative numbers, which cannot be exact here.
+            # Calls of other processors have negative numbers, and adding those may fail.
             added = seccomp.seccomp_rule_add_array(rules, _ALLOW, number, 0, None)
             assert added == 0 or number < 0, call
         for mask, value in protections.get(call, []):

@@ -1,4 +1,4 @@
-"""A Dockerfile as its stages and instructions: as much of the syntax as ours use."""
+"""Parses a Dockerfile into stages and instructions; supports the syntax that ours use."""
 
 import json
 import re
@@ -10,47 +10,47 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction: `RUN`, and what follows as it stands there, continued lines joined."""
+    """One instruction: its word, such as `RUN`, and the rest of the line, continuation lines joined."""
 
     word: str
     text: str
 
     def words(self) -> list[str]:
-        """What follows, by words: of the form in brackets, or as a shell splits them."""
-        return [str(each) for each in json.loads(self.text)] if self.text.startswith("[") else shlex.split(self.text)
+        """The rest of the line as words: a JSON array, or split as a shell does."""
+        return [str(word) for word in json.loads(self.text)] if self.text.startswith("[") else shlex.split(self.text)
 
 
 @dataclass(slots=True)
 class Stage:
-    """From one FROM to the next."""
+    """The instructions from one FROM to the next."""
 
     base: str
     name: str
     instructions: list[Instruction] = field(default_factory=list)
 
     def texts(self, word: str) -> list[str]:
-        """What follows each of these instructions."""
-        return [each.text for each in self.instructions if each.word == word]
+        """The text of every instruction with this word."""
+        return [instruction.text for instruction in self.instructions if instruction.word == word]
 
     def last(self, word: str) -> Instruction:
-        """The one that counts, of instructions of which the last counts."""
-        return [each for each in self.instructions if each.word == word][-1]
+        """The last instruction with this word, which overrides the earlier ones."""
+        return [instruction for instruction in self.instructions if instruction.word == word][-1]
 
 
 def stages(path: Path) -> list[Stage]:
-    """The stages of a Dockerfile, with the defaults of the arguments before the first filled in."""
-    found: list[Stage] = []
+    """The stages of a Dockerfile; the defaults of the arguments before the first stage are substituted."""
+    parsed: list[Stage] = []
     arguments: dict[str, str] = {}
-    for each in _instructions(path.read_text()):
-        if each.word == "ARG" and not found:
-            name, _, default = each.text.partition("=")
+    for instruction in _instructions(path.read_text()):
+        if instruction.word == "ARG" and not parsed:
+            name, _, default = instruction.text.partition("=")
             arguments[name] = default
-        elif each.word == "FROM":
-            base, _, name = each.text.partition(" AS ")
-            found.append(Stage(re.sub(r"\$\{(\w+)\}", lambda match: arguments[match[1]], base), name))
+        elif instruction.word == "FROM":
+            base, _, name = instruction.text.partition(" AS ")
+            parsed.append(Stage(re.sub(r"\$\{(\w+)\}", lambda match: arguments[match[1]], base), name))
         else:
-            found[-1].instructions.append(each)
-    return found
+            parsed[-1].instructions.append(instruction)
+    return parsed
 
 
 def _instructions(text: str) -> Iterator[Instruction]:

@@ -1,11 +1,11 @@
-"""Images built and run without an engine: each stage an overlay of this machine, where its instructions are carried
-out as they stand, with this machine's Python 3.13 as the base image's.
+"""Builds and runs images without a container engine. Each stage is an overlay of this machine's files, in which the
+instructions are executed unchanged, with this machine's Python 3.13 in place of the base image's.
 
-What this shows: the steps work in this order on what the context holds, and what is copied into the last stage starts,
-as the user it names, without a capability. What it does not: which libraries and programs the base image has; those
-that the installed ones need are listed by `needed`.
+This tests that the steps work in this order on the files of the context, and that the last stage starts as its user
+and without capabilities. It does not test which libraries and programs the base image has; `needed` lists the libraries
+that the installed files need.
 
-Needs root, for mounts in a namespace of its own, which end with each process.
+Needs root, for mounts in a separate namespace; they end with each process.
 """
 
 import os
@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.deploy.dockerfiles import Instruction, Stage, stages
 from tests.docs.generated import ROOT
 
-_PASSED = (
+_PIP_VARIABLES = (
     "PIP_",
     "SSL_",
     "REQUESTS_",
@@ -42,26 +42,26 @@ _VOLUME = "mount --bind {root}{volume} {root}{volume} &&"
 
 
 def python() -> Path | None:
-    """This machine's Python 3.13: the folder it is installed in."""
-    for each in (*Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13"), shutil.which("python3.13")):
-        if each:
-            return Path(each).resolve().parents[1]
+    """The installation folder of this machine's Python 3.13."""
+    for program in (*Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13"), shutil.which("python3.13")):
+        if program:
+            return Path(program).resolve().parents[1]
     return None
 
 
 def missing() -> str | None:
-    """What this machine lacks for it."""
+    """Why images cannot be built on this machine, None if they can."""
     if os.geteuid() != 0:
-        return "images are put together as root only"
+        return "images can be built as root only"
     if python() is None:
         return "needs Python 3.13"
-    tried = subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, check=False)
-    return f"needs namespaces: {tried.stderr.decode()}" if tried.returncode else None
+    done = subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, check=False)
+    return f"needs namespaces: {done.stderr.decode()}" if done.returncode else None
 
 
 @dataclass(slots=True)
 class Image:
-    """A stage as far as it has come: its files, and what its instructions say of how to run it."""
+    """A stage while it is built: its files, and how to run it."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=lambda: {"PATH": PATH})
@@ -73,10 +73,10 @@ class Image:
 
     @property
     def files(self) -> Path:
-        """What differs from this machine's files."""
+        """The files that differ from this machine's."""
         return self.folder / "upper"
 
-    def entering(
+    def enter(
         self,
         command: Sequence[str],
         extra: Mapping[str, str] | None = None,
@@ -84,13 +84,13 @@ class Image:
         unprivileged: bool = False,
         inherit: bool = False,
     ) -> list[str]:
-        """What runs the command among the image's files and in its environment.
+        """The command line that runs a command in the image's files and environment.
 
-        `unprivileged`: as its user, without capabilities, and with nothing to write to but its volumes and /tmp.
-        `inherit`: and in that of whoever runs this, as when an engine hands variables on.
+        `unprivileged`: as the image's user, without capabilities; only its volumes and /tmp are writable.
+        `inherit`: with the caller's environment variables too, as if an engine passed them on.
         """
         root = self.folder / "root"
-        volumes = [_VOLUME.format(root=root, volume=each) for each in self.volumes]
+        volumes = [_VOLUME.format(root=root, volume=volume) for volume in self.volumes]
         seal = " ".join([*volumes, _SEAL.format(root=root)]) if unprivileged else ""
         mount = _MOUNT.format(upper=self.files, work=self.folder / "work", root=root, seal=seal)
         user, group = self.user.split(":")
@@ -101,13 +101,13 @@ class Image:
         return ["unshare", "--mount", "sh", "-c", mount, "sh", "/usr/bin/env", *clean, *environment, *start]
 
     def run(self, command: Sequence[str], extra: Mapping[str, str] | None = None) -> str:
-        """Run it to its end; what it printed. Raises AssertionError."""
-        done = subprocess.run(self.entering(command, extra), capture_output=True, text=True, check=False)
+        """Runs a command and returns its output. Raises AssertionError if it fails."""
+        done = subprocess.run(self.enter(command, extra), capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def needed(self, folder: str) -> set[str]:
-        """The libraries outside of `folder` that those in it are linked with, by name."""
+        """The names of the libraries outside of `folder` that the libraries in it are linked with."""
         listed = self.run(["sh", "-c", f"find {folder} -name '*.so*' -type f -exec ldd {{}} +"])
         lines = [line.split() for line in listed.splitlines() if line.startswith("\t") and "statically" not in line]
         assert not [line for line in lines if "not" in line]
@@ -115,23 +115,23 @@ class Image:
 
 
 def build(dockerfile: Path, context: Path, into: Path) -> Image:
-    """The image of the last stage. `context` is the folder that is built from, with `.dockerignore` applied."""
-    made: dict[str, Image] = {}
+    """The image of the last stage. `context` is the build context, with `.dockerignore` applied."""
+    images: dict[str, Image] = {}
     image = None
     for number, stage in enumerate(stages(dockerfile)):
-        image = made[stage.name] = base(into / f"stage-{number}")
-        _carry_out(stage, image, made, context)
+        image = images[stage.name] = base(into / f"stage-{number}")
+        _execute(stage, image, images, context)
     assert image is not None
     return image
 
 
-def passed() -> dict[str, str]:
-    """What of this machine's variables pip needs to find packages."""
-    return {name: value for name, value in os.environ.items() if name.startswith(_PASSED)}
+def pip_environment() -> dict[str, str]:
+    """The environment variables of this machine that pip needs to download packages."""
+    return {name: value for name, value in os.environ.items() if name.startswith(_PIP_VARIABLES)}
 
 
 def base(folder: Path) -> Image:
-    """A base image: `python` and `pip` where it has them."""
+    """A base image, with `python` and `pip` in the same paths as in Python's images."""
     for name in ("upper", "work", "root"):
         (folder / name).mkdir(parents=True)
     image = Image(folder)
@@ -140,59 +140,59 @@ def base(folder: Path) -> Image:
     for name in ("python", "python3", "python3.13"):
         image.run(["ln", "-sf", str(home / "bin" / "python3.13"), f"/usr/local/bin/{name}"])
     image.run(["ln", "-sf", str(home / "bin" / "pip3.13"), "/usr/local/bin/pip"])
-    # The base image's is for everybody to read, this machine's may be in root's home.
-    image.run(["chmod", "a+x", *[str(each) for each in home.parents], str(home)])
+    # Every user can read the base image's Python; this machine's may be in the home of root.
+    image.run(["chmod", "a+x", *[str(parent) for parent in home.parents], str(home)])
     return image
 
 
-def _carry_out(stage: Stage, image: Image, made: Mapping[str, Image], context: Path) -> None:
-    for each in stage.instructions:
-        match each.word:
+def _execute(stage: Stage, image: Image, images: Mapping[str, Image], context: Path) -> None:
+    for instruction in stage.instructions:
+        match instruction.word:
             case "RUN":
-                image.run(["sh", "-c", each.text], passed())
+                image.run(["sh", "-c", instruction.text], pip_environment())
             case "COPY":
-                _copy(each, image, made, context)
+                _copy(instruction, image, images, context)
             case "WORKDIR":
                 image.directory = "/"
-                image.run(["mkdir", "-p", each.text])
-                image.directory = each.text
+                image.run(["mkdir", "-p", instruction.text])
+                image.directory = instruction.text
             case "ENV":
-                image.environment |= dict(word.split("=", 1) for word in each.words())
+                image.environment |= dict(word.split("=", 1) for word in instruction.words())
             case "USER":
-                image.user = each.text
+                image.user = instruction.text
             case "HEALTHCHECK":
-                image.healthcheck = Instruction("CMD", each.text.partition("CMD ")[2]).words()
+                image.healthcheck = Instruction("CMD", instruction.text.partition("CMD ")[2]).words()
             case "ENTRYPOINT" | "CMD":
-                image.command += each.words()
+                image.command += instruction.words()
             case "VOLUME":
-                image.volumes.append(each.text)
+                image.volumes.append(instruction.text)
             case "EXPOSE":
                 pass
             case _:
-                raise AssertionError(f"{each.word} is not carried out here")
+                raise AssertionError(f"{instruction.word} is not supported here")
 
 
-def _copy(copy: Instruction, image: Image, made: Mapping[str, Image], context: Path) -> None:
+def _copy(copy: Instruction, image: Image, images: Mapping[str, Image], context: Path) -> None:
     words = copy.words()
-    origin = context
+    source_root = context
     if words[0].startswith("--from="):
-        origin = made[words.pop(0).removeprefix("--from=")].files
+        source_root = images[words.pop(0).removeprefix("--from=")].files
     *sources, target = words
     into = image.files / Path(image.directory, target).relative_to("/")
     for source in sources:
-        found = origin / source.lstrip("/")
-        if found.is_dir():
-            shutil.copytree(found, into, symlinks=True, dirs_exist_ok=True)
+        path = source_root / source.lstrip("/")
+        if path.is_dir():
+            shutil.copytree(path, into, symlinks=True, dirs_exist_ok=True)
         else:
-            place = into / found.name if target.endswith("/") else into
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(found, place)
+            target_file = into / path.name if target.endswith("/") else into
+            target_file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target_file)
 
 
 def context_of(root: Path, into: Path, *, everything: bool = False) -> Path:
-    """What of the repository is sent to an engine: the files that git knows and `.dockerignore` does not leave out.
+    """Copies the build context of the repository: the files known to git that `.dockerignore` does not exclude.
 
-    `everything`: those too, as in a checkout.
+    `everything`: includes the excluded files, as in a checkout.
     """
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -202,25 +202,25 @@ def context_of(root: Path, into: Path, *, everything: bool = False) -> Path:
         check=True,
     )
     for name in listed.stdout.splitlines():
-        if (root / name).is_file() and (everything or kept(name)):
+        if (root / name).is_file() and (everything or is_in_context(name)):
             (into / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, into / name)
     return into
 
 
-def kept(name: str) -> bool:
-    """Whether a file is sent, by the rules of `.dockerignore`: the last that fits decides."""
-    keep = True
+def is_in_context(name: str) -> bool:
+    """Whether a file is in the build context: the last matching rule of `.dockerignore` decides."""
+    included = True
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         rule = line.removeprefix("!")
-        if rule and not rule.startswith("#") and _fits(name, rule):
-            keep = line.startswith("!")
-    return keep
+        if rule and not rule.startswith("#") and _matches(name, rule):
+            included = line.startswith("!")
+    return included
 
 
-def _fits(name: str, rule: str) -> bool:
+def _matches(name: str, rule: str) -> bool:
     parts = Path(name).parts
-    beginnings = [Path(*parts[: count + 1]) for count in range(len(parts))]
+    prefixes = [Path(*parts[: count + 1]) for count in range(len(parts))]
     if rule.startswith("**/"):
-        return any(each.match(rule.removeprefix("**/")) for each in beginnings)
-    return any(len(each.parts) == len(Path(rule).parts) and each.match(rule) for each in beginnings)
+        return any(prefix.match(rule.removeprefix("**/")) for prefix in prefixes)
+    return any(len(prefix.parts) == len(Path(rule).parts) and prefix.match(rule) for prefix in prefixes)

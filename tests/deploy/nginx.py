@@ -1,4 +1,4 @@
-"""nginx with the site of `deploy/nginx`, on free loopback ports: Debian's, installed or unpacked into `.nginx`."""
+"""Runs nginx with the site of `deploy/nginx` on free loopback ports; nginx is installed, or unpacked in `.nginx`."""
 
 import contextlib
 import getpass
@@ -41,7 +41,7 @@ http {{
 
 
 def program() -> str | None:
-    """nginx, where there is one."""
+    """The path of nginx, if it is installed."""
     if _UNPACKED.is_file():
         return str(_UNPACKED)
     return shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
@@ -49,16 +49,16 @@ def program() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A running nginx: the ports of TLS and of none, and the certificate to trust."""
+    """A running nginx: its ports with TLS and without, and the certificate to trust."""
 
     tls: int
     plain: int
     certificate: Path
-    printed: Path
+    output: Path
 
 
-def written(folder: Path, upstream: int) -> Proxy:
-    """The site with addresses and files of this test in place of its own, and what it needs beside it."""
+def write_configuration(folder: Path, upstream: int) -> Proxy:
+    """Writes the site with this test's addresses and files, its certificate, users and main configuration."""
     tls, plain = free_port(), free_port()
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
@@ -85,11 +85,11 @@ def written(folder: Path, upstream: int) -> Proxy:
     (folder / "site.conf").write_text(site)
     user = f"user {getpass.getuser()};\n" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(user + _MAIN.format(folder=folder))
-    return Proxy(tls, plain, certificate, folder / "printed")
+    return Proxy(tls, plain, certificate, folder / "output")
 
 
 def command(folder: Path) -> list[str]:
-    """What starts it, or with `-t` behind it tries its configuration."""
+    """The command that starts nginx; with `-t` appended, it checks the configuration."""
     nginx = program()
     assert nginx is not None
     return [nginx, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
@@ -97,9 +97,9 @@ def command(folder: Path) -> list[str]:
 
 @contextlib.contextmanager
 def running(folder: Path, server: Server) -> Iterator[Proxy]:
-    """nginx in front of the server for the length of a block."""
-    proxy = written(folder, server.port)
-    with proxy.printed.open("wb") as output:
+    """Runs nginx in front of the server for the duration of the block."""
+    proxy = write_configuration(folder, server.port)
+    with proxy.output.open("wb") as output:
         process = subprocess.Popen(command(folder), stdout=output, stderr=output, start_new_session=True)
     try:
         _wait(proxy, process)
@@ -117,7 +117,7 @@ def _wait(proxy: Proxy, process: "subprocess.Popen[bytes]") -> None:
             with contextlib.closing(_connect(proxy.tls, context)):
                 return
         except OSError:
-            assert process.poll() is None, proxy.printed.read_text()
+            assert process.poll() is None, proxy.output.read_text()
             assert time.monotonic() < deadline, "nginx does not answer"
             time.sleep(0.05)
 

@@ -1,4 +1,4 @@
-"""The Dockerfiles: what they promise, what hadolint says, and what comes of carrying them out."""
+"""The Dockerfiles: their rules, hadolint, and building and running the images."""
 
 import json
 import re
@@ -20,16 +20,16 @@ HADOLINT = ROOT / ".venv-hadolint" / "bin" / "hadolint"
 
 NEEDED = {"ld-linux-", "linux-vdso", "libc.", "libm.", "libmvec.", "libdl.", "librt.", "libpthread."}
 NEEDED |= {"libgcc_s.", "libstdc++."}
-"""What the slim images have: glibc, and the two that apt itself needs."""
+"""The libraries of the slim images: glibc's, and the two that apt itself needs."""
 
-each_file = pytest.mark.parametrize("path", [SERVER, LAMBDA], ids=lambda path: path.name)
+both_files = pytest.mark.parametrize("path", [SERVER, LAMBDA], ids=lambda path: path.name)
 
 
 def final(path: Path) -> Stage:
     return stages(path)[-1]
 
 
-@each_file
+@both_files
 def test_bases_are_official_images_of_one_version(path: Path) -> None:
     for stage in stages(path):
         assert re.fullmatch(r"python:3\.13(-slim)?-bookworm", stage.base), stage.base
@@ -37,13 +37,13 @@ def test_bases_are_official_images_of_one_version(path: Path) -> None:
     assert final(path).base.endswith("-slim-bookworm")
 
 
-@each_file
-def test_it_runs_as_nobody_in_particular(path: Path) -> None:
+@both_files
+def test_it_runs_as_an_unprivileged_user(path: Path) -> None:
     user, group = final(path).last("USER").text.split(":")
     assert int(user) > 1000 < int(group)
 
 
-@each_file
+@both_files
 def test_every_package_is_pinned_and_hashed(path: Path) -> None:
     for stage in stages(path):
         for text in stage.texts("RUN"):
@@ -54,8 +54,8 @@ def test_every_package_is_pinned_and_hashed(path: Path) -> None:
     assert not re.search(r"https?://|apt-get|curl |ADD |latest", path.read_text())
 
 
-@each_file
-def test_what_is_copied_is_there_and_sent(path: Path) -> None:
+@both_files
+def test_copied_files_exist_and_are_in_the_context(path: Path) -> None:
     for stage in stages(path):
         for text in stage.texts("COPY"):
             *sources, _ = Instruction("COPY", text).words()
@@ -65,17 +65,21 @@ def test_what_is_copied_is_there_and_sent(path: Path) -> None:
             for source in sources:
                 files = [ROOT / source] if (ROOT / source).is_file() else [*(ROOT / source).rglob("*.py")]
                 assert files
-                sent = [images.kept(str(each.relative_to(ROOT))) for each in files if "__pycache__" not in each.parts]
-                assert sent
-                assert all(sent), source
+                included = [
+                    images.is_in_context(str(file.relative_to(ROOT)))
+                    for file in files
+                    if "__pycache__" not in file.parts
+                ]
+                assert included
+                assert all(included), source
 
 
-def test_no_data_is_sent() -> None:
+def test_no_data_is_in_the_context() -> None:
     for name in ("data/table.sqlite", ".git/config", ".venv/pyvenv.cfg", "build/x", "layers/x/__pycache__/a.pyc"):
-        assert not images.kept(name), name
+        assert not images.is_in_context(name), name
 
 
-def test_the_server_says_how_it_is_run() -> None:
+def test_the_command_port_volume_and_health_check_of_the_server() -> None:
     stage = final(SERVER)
     command = [*stage.last("ENTRYPOINT").words(), *stage.last("CMD").words()]
     assert command == ["afterglow", "run", "--path", "/data", "--host", "0.0.0.0", "--port", "8000"]
@@ -88,46 +92,46 @@ def test_the_server_says_how_it_is_run() -> None:
 
 
 @pytest.mark.skipif(not HADOLINT.is_file(), reason="hadolint is not installed: make .venv-hadolint/.ready")
-@each_file
-def test_hadolint_has_nothing_to_say(path: Path) -> None:
+@both_files
+def test_hadolint_reports_nothing(path: Path) -> None:
     done = subprocess.run([HADOLINT, "--no-color", path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(images.missing() is not None, reason=f"no image can be put together here: {images.missing()}")
-def test_the_server_is_built_and_used(tmp_path: Path) -> None:
+@pytest.mark.skipif(images.missing() is not None, reason=f"images cannot be built here: {images.missing()}")
+def test_building_and_running_the_server(tmp_path: Path) -> None:
     context = images.context_of(ROOT, tmp_path / "context")
     image = images.build(SERVER, context, tmp_path / "stages")
     try:
         shutil.rmtree(context)
         outside = image.needed("/opt/afterglow")
-        assert not [each for each in outside if not each.startswith(tuple(NEEDED))]
+        assert not [name for name in outside if not name.startswith(tuple(NEEDED))]
         listed = image.run(["find", "/opt/afterglow", "-path", "*/bin/*", "-name", "pip*"])
         assert not listed
-        sealed = image.entering(["grep", "^overlay / overlay ro,", "/proc/self/mounts"], unprivileged=True)
+        sealed = image.enter(["grep", "^overlay / overlay ro,", "/proc/self/mounts"], unprivileged=True)
         subprocess.run(sealed, check=True, capture_output=True)
-        given = {
-            "start": image.entering(image.command, unprivileged=True),
-            "check": image.entering(image.healthcheck, unprivileged=True),
+        options = {
+            "start": image.enter(image.command, unprivileged=True),
+            "check": image.enter(image.healthcheck, unprivileged=True),
             "port": 8000,
         }
         done = subprocess.run(
             ["unshare", "--net", sys.executable, "-m", "tests.deploy.inside"],
-            input=json.dumps(given),
+            input=json.dumps(options),
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)
-        assert found["ids"] == [["b", "a"]]
-        assert found["documents"] == [["two", "one"]]
-        assert found["process"]["Uid"].split() == ["10001"] * 4
-        assert found["process"]["CapBnd"] == "0" * 16
-        assert f"pid {found['process']['Pid']}" in done.stderr
-        kept = {each.name for each in (image.files / "data").iterdir()}
-        assert kept - {"indexer.lock"} == {"objects", "table.sqlite"}
+        result = json.loads(done.stdout)
+        assert result["ids"] == [["b", "a"]]
+        assert result["documents"] == [["two", "one"]]
+        assert result["process"]["Uid"].split() == ["10001"] * 4
+        assert result["process"]["CapBnd"] == "0" * 16
+        assert f"pid {result['process']['Pid']}" in done.stderr
+        files = {file.name for file in (image.files / "data").iterdir()}
+        assert files - {"indexer.lock"} == {"objects", "table.sqlite"}
     finally:
         shutil.rmtree(tmp_path / "stages")

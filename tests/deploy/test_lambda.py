@@ -1,4 +1,4 @@
-"""The function's image, put together and fed by Lambda's Runtime API, over MiniStack."""
+"""The image of the API function, built, and invoked through Lambda's Runtime API, over MiniStack."""
 
 import base64
 import json
@@ -22,30 +22,30 @@ from tests.support.runtime import Function
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 
-@pytest.mark.skipif(images.missing() is not None, reason=f"no image can be put together here: {images.missing()}")
-def test_the_function_is_built_and_answers(tmp_path: Path) -> None:
+@pytest.mark.skipif(images.missing() is not None, reason=f"images cannot be built here: {images.missing()}")
+def test_building_and_invoking_the_function(tmp_path: Path) -> None:
     context = images.context_of(ROOT, tmp_path / "context")
     image = images.build(LAMBDA, context, tmp_path / "stages")
     shutil.rmtree(context)
     for folder in ("/opt/python", "/opt/runtime"):
-        assert not [each for each in image.needed(folder) if not each.startswith(tuple(NEEDED))]
+        assert not [name for name in image.needed(folder) if not name.startswith(tuple(NEEDED))]
     assert image.command == ["python", "-m", "awslambdaric", "app.handler"]
     with ministack() as stack:
         account = stack.environment(fresh_account())
         with mock.patch.dict("os.environ", account):
-            made = make()
-        given = {**account, **variables(made, Path("/tmp/afterglow")), "PATH": images.PATH}
-        command = image.entering(image.command, unprivileged=True, inherit=True)
-        with Function(ROOT / "functions" / "api", [], given, tmp_path / "log", command=command) as function:
+            resources = make()
+        environment = {**account, **variables(resources, Path("/tmp/afterglow")), "PATH": images.PATH}
+        command = image.enter(image.command, unprivileged=True, inherit=True)
+        with Function(ROOT / "functions" / "api", [], environment, tmp_path / "log", command=command) as function:
             collection = ""
             for name in STORY:
-                got = answer(function.invoke(event(f"api-{name}", collection)))
-                collection = got["id"] if name == "create-collection" else collection
+                body = body_of(function.invoke(event(f"api-{name}", collection)))
+                collection = body["id"] if name == "create-collection" else collection
     shutil.rmtree(tmp_path / "stages")
 
 
-def answer(got: dict[str, Any]) -> Any:
-    """The JSON of a good answer."""
-    assert got["statusCode"] in {200, 201}, got
-    body = got["body"]
-    return json.loads(zlib.decompress(base64.b64decode(body), 31) if got["isBase64Encoded"] else body)
+def body_of(response: dict[str, Any]) -> Any:
+    """The JSON body of a successful response."""
+    assert response["statusCode"] in {200, 201}, response
+    body = response["body"]
+    return json.loads(zlib.decompress(base64.b64decode(body), 31) if response["isBase64Encoded"] else body)

@@ -1,4 +1,4 @@
-"""The units: what systemd says of them, and the server under what they leave it."""
+"""The systemd units: checked by systemd-analyze, and the server under their system call filter."""
 
 import re
 import shutil
@@ -23,10 +23,10 @@ SERVICE = DEPLOY / "afterglow.service"
 INSTALLED = "/opt/afterglow/bin/afterglow"
 MOST_EXPOSED = 1.5
 
-needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
 
-def seccomp_is_here() -> bool:
+def seccomp_is_installed() -> bool:
     try:
         confined.library()
     except OSError:
@@ -35,18 +35,18 @@ def seccomp_is_here() -> bool:
 
 
 def units(folder: Path) -> list[Path]:
-    """Copies that start the program of this environment: it need not be installed where they expect it."""
-    for each in UNITS:
-        (folder / each.name).write_text(each.read_text().replace(INSTALLED, script("afterglow")))
+    """Copies of the units that start the program of this environment instead of an installed one."""
+    for unit in UNITS:
+        (folder / unit.name).write_text(unit.read_text().replace(INSTALLED, script("afterglow")))
     return sorted(folder.iterdir())
 
 
-def test_there_are_units() -> None:
-    assert [each.name for each in UNITS] == ["afterglow-backup.service", "afterglow-backup.timer", "afterglow.service"]
+def test_the_units() -> None:
+    assert [unit.name for unit in UNITS] == ["afterglow-backup.service", "afterglow-backup.timer", "afterglow.service"]
 
 
 @needs_systemd
-def test_systemd_takes_them_as_they_are(tmp_path: Path) -> None:
+def test_systemd_verifies_them(tmp_path: Path) -> None:
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *units(tmp_path)], capture_output=True, text=True, check=False
     )
@@ -55,8 +55,8 @@ def test_systemd_takes_them_as_they_are(tmp_path: Path) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize("unit", [each for each in UNITS if each.suffix == ".service"], ids=lambda each: each.name)
-def test_little_is_exposed(unit: Path) -> None:
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.suffix == ".service"], ids=lambda unit: unit.name)
+def test_the_exposure_level_is_low(unit: Path) -> None:
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", unit],
         capture_output=True,
@@ -67,18 +67,20 @@ def test_little_is_exposed(unit: Path) -> None:
     assert float(level) <= MOST_EXPOSED
 
 
-@pytest.mark.parametrize("unit", [each for each in UNITS if each.suffix == ".service"], ids=lambda each: each.name)
-def test_they_start_what_exists(unit: Path) -> None:
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.suffix == ".service"], ids=lambda unit: unit.name)
+def test_their_command_lines_are_valid(unit: Path) -> None:
     (line,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
     program, *arguments = line.split()
     assert program == INSTALLED
-    given = parser().parse_args(arguments)
-    assert str(given.path) == "/var/lib/afterglow"
+    args = parser().parse_args(arguments)
+    assert str(args.path) == "/var/lib/afterglow"
 
 
 @needs_systemd
-@pytest.mark.skipif(not sys.platform.startswith("linux") or not seccomp_is_here(), reason="libseccomp is not here")
-def test_the_server_works_with_the_calls_it_is_left(tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or not seccomp_is_installed(), reason="libseccomp is not installed"
+)
+def test_the_server_works_under_the_system_call_filter(tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "tests.deploy.confined", str(SERVICE)]
     command += afterglow_command(tmp_path / "data", port, ["--workers", "2"])
@@ -89,13 +91,13 @@ def test_the_server_works_with_the_calls_it_is_left(tmp_path: Path) -> None:
         assert "Seccomp:\t2" in status
         client = chromadb.HttpClient(host=HOST, port=port)
         things = client.create_collection("things", embedding_function=None)
-        # Enough for a graph, which a process of its own builds.
+        # Enough for an HNSW graph, which the index worker process builds.
         vectors = np.random.default_rng(7).standard_normal((5_000, 8)).astype(np.float32)
         things.add(
-            ids=[str(each) for each in range(5_000)],
+            ids=[str(row) for row in range(5_000)],
             embeddings=vectors,
-            documents=[f"thing {each}" for each in range(5_000)],
-            metadatas=[{"at": each} for each in range(5_000)],
+            documents=[f"thing {row}" for row in range(5_000)],
+            metadatas=[{"at": row} for row in range(5_000)],
         )
         deadline = time.monotonic() + 30
         while things.get_indexing_status().num_unindexed_ops:
@@ -103,8 +105,8 @@ def test_the_server_works_with_the_calls_it_is_left(tmp_path: Path) -> None:
             time.sleep(0.1)
         above: Any = {"at": {"$gt": 10}}
         below: Any = {"at": {"$lt": 4_000}}
-        found = things.query(query_embeddings=vectors[42:43], n_results=3, where=above)
-        assert found["ids"][0][0] == "42"
+        result = things.query(query_embeddings=vectors[42:43], n_results=3, where=above)
+        assert result["ids"][0][0] == "42"
         assert things.get(where_document={"$regex": r"^thing 42$"})["ids"] == ["42"]
         assert things.get(where_document={"$contains": "thing 4999"})["ids"] == ["4999"]
         things.delete(where=below)

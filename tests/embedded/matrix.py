@@ -1,4 +1,4 @@
-"""Vectors in the one form that the stock client's annotations and it itself agree on."""
+"""Vectors in the only form that satisfies both the annotations of Chroma's client and its validation."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -16,19 +16,19 @@ from tests.embedded.matrix import matrix
 RESETTABLE = Settings(allow_reset=True)
 
 
-def test_awaited_they_do_what_every_client_does(tmp_path: Path) -> None:
+def test_an_awaited_client_passes_the_scenario_of_all_clients(tmp_path: Path) -> None:
     with asyncio.Runner() as runner:
 
-        async def opened() -> afterglow.AsyncPersistentClient:
+        async def open_client() -> afterglow.AsyncPersistentClient:
             return await afterglow.AsyncPersistentClient(tmp_path, RESETTABLE)
 
-        client = runner.run(opened())
+        client = runner.run(open_client())
         assert isinstance(client, AsyncClientAPI)
         assert run(blocking(client, runner), (1, 5, 9)) == OUTCOME
         runner.run(client.close())
 
 
-def test_entered_they_close_themselves() -> None:
+def test_async_with_closes_the_client() -> None:
     async def main() -> None:
         async with afterglow.AsyncEphemeralClient() as client:
             collection = await client.create_collection("abc", embedding_function=None)
@@ -44,29 +44,29 @@ def test_entered_they_close_themselves() -> None:
     asyncio.run(main())
 
 
-def test_many_calls_at_once(tmp_path: Path) -> None:
+def test_concurrent_requests(tmp_path: Path) -> None:
     async def main() -> None:
         async with afterglow.AsyncPersistentClient(tmp_path) as client:
             collection = await client.create_collection("abc", embedding_function=None)
             await asyncio.gather(*(collection.add(ids=[str(n)], embeddings=matrix([float(n), 1.0])) for n in range(50)))
-            found = await asyncio.gather(
+            results = await asyncio.gather(
                 *(collection.query(query_embeddings=matrix([float(n), 1.0]), n_results=1) for n in range(50))
             )
-            assert [each["ids"] for each in found] == [[[str(n)]] for n in range(50)]
+            assert [result["ids"] for result in results] == [[[str(n)]] for n in range(50)]
 
     asyncio.run(main())
 
 
 def test_a_client_may_be_used_on_another_loop(tmp_path: Path) -> None:
-    async def opened() -> afterglow.AsyncPersistentClient:
+    async def open_client() -> afterglow.AsyncPersistentClient:
         return await afterglow.AsyncPersistentClient(tmp_path)
 
-    client = asyncio.run(opened())
+    client = asyncio.run(open_client())
     assert asyncio.run(client.heartbeat()) > 0
     asyncio.run(client.close())
 
 
-def test_a_tenant_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_tenant(tmp_path: Path) -> None:
     async def main() -> None:
         with pytest.raises(NotFoundError, match=r"Tenant \[acme\] not found"):
             await afterglow.AsyncPersistentClient(tmp_path, tenant="acme")

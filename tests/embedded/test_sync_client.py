@@ -1,4 +1,4 @@
-"""The embedded clients: what the stock client promises, over data in this process."""
+"""The synchronous embedded clients: the behaviour of Chroma's client, over an engine in this process."""
 
 import asyncio
 import socket
@@ -31,7 +31,7 @@ RESETTABLE = Settings(allow_reset=True, anonymized_telemetry=False)
 
 
 def python(program: str, *arguments: str) -> str:
-    """What another process prints; it must end well, and say nothing else."""
+    """The output of a program in another process, which must succeed and write nothing to standard error."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program, *arguments],
         capture_output=True,
@@ -43,17 +43,17 @@ def python(program: str, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_an_ephemeral_client_does_what_every_client_does() -> None:
+def test_an_ephemeral_client_passes_the_scenario_of_all_clients() -> None:
     with afterglow.EphemeralClient(RESETTABLE) as client:
         assert run(client, VERSION) == OUTCOME
 
 
-def test_a_persistent_client_does_what_every_client_does(tmp_path: Path) -> None:
+def test_a_persistent_client_passes_the_scenario_of_all_clients(tmp_path: Path) -> None:
     with afterglow.PersistentClient(tmp_path, RESETTABLE) as client:
         assert run(client, VERSION) == OUTCOME
 
 
-def test_it_is_a_stock_client(tmp_path: Path) -> None:
+def test_the_classes_are_those_of_chromadb(tmp_path: Path) -> None:
     with afterglow.PersistentClient(tmp_path) as client:
         assert isinstance(client, Client)
         assert isinstance(client, ClientAPI)
@@ -61,10 +61,10 @@ def test_it_is_a_stock_client(tmp_path: Path) -> None:
 
 
 def test_data_stays_in_its_directory(tmp_path: Path) -> None:
-    with afterglow.PersistentClient(str(tmp_path / "new" / "place")) as client:
-        client.create_collection("kept", embedding_function=None).add(ids=["a"], embeddings=matrix([1.0, 2.0]))
-    with afterglow.PersistentClient(tmp_path / "new" / "place") as client:
-        assert client.get_collection("kept", embedding_function=None).get()["ids"] == ["a"]
+    with afterglow.PersistentClient(str(tmp_path / "new" / "folder")) as client:
+        client.create_collection("poems", embedding_function=None).add(ids=["a"], embeddings=matrix([1.0, 2.0]))
+    with afterglow.PersistentClient(tmp_path / "new" / "folder") as client:
+        assert client.get_collection("poems", embedding_function=None).get()["ids"] == ["a"]
 
 
 def test_ephemeral_data_is_shared_until_the_last_closes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_ephemeral_data_is_shared_until_the_last_closes(monkeypatch: pytest.Monk
     first, second = afterglow.EphemeralClient(), afterglow.EphemeralClient()
     first.create_collection("abc", embedding_function=None)
     first.close()
-    assert [each.name for each in second.list_collections()] == ["abc"]
+    assert [collection.name for collection in second.list_collections()] == ["abc"]
     assert len(list(tmp_path.iterdir())) == 1
     second.close()
     assert list(tmp_path.iterdir()) == []
@@ -103,11 +103,11 @@ with afterglow.PersistentClient(sys.argv[1]) as client:
     shared = client.get_or_create_collection("shared", embedding_function=None)
     for n in range(100):
         shared.add(ids=[f"{sys.argv[2]}-{n}"], embeddings=[[float(n), 1.0]])
-    print(len([each for each in shared.get()["ids"] if each.startswith(sys.argv[2])]))
+    print(len([id for id in shared.get()["ids"] if id.startswith(sys.argv[2])]))
 """
     with ThreadPoolExecutor(2) as pool:
-        seen = list(pool.map(lambda name: python(program, str(tmp_path), name), ["one", "two"]))
-    assert seen == ["100", "100"]
+        counts = list(pool.map(lambda name: python(program, str(tmp_path), name), ["one", "two"]))
+    assert counts == ["100", "100"]
     with afterglow.PersistentClient(tmp_path) as client:
         assert client.get_collection("shared", embedding_function=None).count() == 200
 
@@ -120,7 +120,7 @@ def test_a_server_may_have_the_path_open_too(tmp_path: Path) -> None:
         assert client.get_collection("shared", embedding_function=None).count() == 2
 
 
-def test_a_forked_process_opens_the_path_anew(tmp_path: Path) -> None:
+def test_a_forked_process_must_open_the_path_again(tmp_path: Path) -> None:
     program = """
 import os, sys, warnings, afterglow
 client = afterglow.PersistentClient(sys.argv[1])
@@ -142,7 +142,7 @@ assert client.count_collections() == 2
     assert "before this process was forked" in python(program, str(tmp_path))
 
 
-def test_what_is_never_closed_ends_with_the_process(tmp_path: Path) -> None:
+def test_an_unclosed_client_is_closed_when_the_process_ends(tmp_path: Path) -> None:
     program = """
 import sys, tempfile, afterglow
 tempfile.tempdir = sys.argv[1]
@@ -154,7 +154,7 @@ print(collection.count())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_closed_client_refuses(tmp_path: Path) -> None:
+def test_a_closed_client_raises(tmp_path: Path) -> None:
     client = afterglow.PersistentClient(tmp_path)
     collection = client.create_collection("abc", embedding_function=None)
     client.close()
@@ -165,7 +165,7 @@ def test_a_closed_client_refuses(tmp_path: Path) -> None:
         client.heartbeat()
 
 
-def test_reset_is_refused_unless_it_is_allowed(tmp_path: Path) -> None:
+def test_reset_fails_unless_allowed(tmp_path: Path) -> None:
     with afterglow.PersistentClient(tmp_path) as client:
         with pytest.raises(ChromaError, match="Reset is disabled"):
             client.reset()
@@ -183,7 +183,7 @@ def test_tenant_and_database(tmp_path: Path) -> None:
     with afterglow.AdminClient(Settings(is_persistent=True, persist_directory=str(tmp_path))) as admin:
         admin.create_tenant("acme")
         admin.create_database("books", "acme")
-        assert [each["name"] for each in admin.list_databases(tenant="acme")] == ["books"]
+        assert [database["name"] for database in admin.list_databases(tenant="acme")] == ["books"]
     with pytest.raises(NotFoundError, match=r"Database \[default_database\] not found"):
         afterglow.PersistentClient(tmp_path, tenant="acme")
     with (
@@ -193,11 +193,13 @@ def test_tenant_and_database(tmp_path: Path) -> None:
         client.create_collection("poems", embedding_function=None)
         assert other.list_collections() == []
         other.set_tenant("acme", "books")
-        assert [each.name for each in other.list_collections()] == ["poems"]
+        assert [collection.name for collection in other.list_collections()] == ["poems"]
 
 
-def test_given_settings_stay_as_they_are(tmp_path: Path) -> None:
-    settings = Settings(anonymized_telemetry=False, chroma_server_host="elsewhere", chroma_server_headers={"x-a": "b"})
+def test_the_settings_of_the_caller_are_not_changed(tmp_path: Path) -> None:
+    settings = Settings(
+        anonymized_telemetry=False, chroma_server_host="example.com", chroma_server_headers={"x-a": "b"}
+    )
     before = settings.model_dump()
     with afterglow.PersistentClient(tmp_path, settings) as client:
         assert client.get_settings().anonymized_telemetry is False
@@ -206,17 +208,17 @@ def test_given_settings_stay_as_they_are(tmp_path: Path) -> None:
 
 
 def test_nothing_goes_over_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_arguments: Any) -> NoReturn:
+    def fail(*_arguments: Any) -> NoReturn:
         raise AssertionError("a connection was opened")
 
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket.socket, "listen", refuse)
+    monkeypatch.setattr(socket.socket, "connect", fail)
+    monkeypatch.setattr(socket.socket, "listen", fail)
     with afterglow.EphemeralClient() as client:
         client.create_collection("abc", embedding_function=None).add(ids=["a"], embeddings=matrix([1.0]))
 
 
-def test_it_works_beneath_a_running_loop() -> None:
+def test_it_works_inside_a_running_loop() -> None:
     async def notebook() -> int:
         with afterglow.EphemeralClient() as client:
             return client.heartbeat()
@@ -233,14 +235,14 @@ def test_many_threads_share_a_client() -> None:
                 collection.add(ids=[f"{thread}-{n}"], embeddings=matrix([float(thread), float(n)]))
 
         threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
+        for writer in threads:
+            writer.start()
+        for writer in threads:
+            writer.join()
         assert collection.count() == 160
 
 
-def test_a_batch_may_be_larger_than_a_server_would_take() -> None:
+def test_a_batch_may_exceed_the_limit_of_a_server() -> None:
     rows, dimensions = 5_000, 2_048
     vectors = np.zeros((rows, dimensions), dtype=np.float32)
     vectors[:, 0] = np.arange(rows)
@@ -250,7 +252,7 @@ def test_a_batch_may_be_larger_than_a_server_would_take() -> None:
         assert collection.query(query_embeddings=vectors[77], n_results=1)["ids"] == [["77"]]
 
 
-def test_names_beyond_ascii() -> None:
+def test_names_with_non_ascii_characters() -> None:
     with afterglow.AdminClient() as admin:
         admin.create_tenant("jürgen & söhne")
         admin.create_database("books", "jürgen & söhne")
@@ -264,7 +266,7 @@ def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
         afterglow.PersistentClient(tmp_path / "file")
 
 
-def test_without_chromadb_it_says_what_to_install() -> None:
+def test_without_chromadb_the_error_names_the_package_to_install() -> None:
     program = """
 import sys
 sys.modules["chromadb"] = None

@@ -35,7 +35,7 @@ def add_backup_options(parser: argparse.ArgumentParser) -> None:
 
 
 def backup(args: argparse.Namespace) -> None:
-    """Back up a data directory into a new folder; servers may run meanwhile."""
+    """Back up a data directory into a new folder; servers can keep running."""
     from afterglow.deployment.directory_backup import backup as back_up
     from afterglow.deployment.local import open_local, require_data_directory
 
@@ -129,7 +129,7 @@ def add_dump_options(parser: argparse.ArgumentParser) -> None:
 
 
 def dump(args: argparse.Namespace) -> None:
-    """Copy one database to a directory or an S3 prefix; servers may run meanwhile."""
+    """Copy one database to a directory or an S3 prefix; servers can keep running."""
     from afterglow.bulk.dump.create import create_dump
     from afterglow.bulk.dump.layout import DumpStore
     from afterglow.catalog import Catalog
@@ -140,7 +140,7 @@ def dump(args: argparse.Namespace) -> None:
         database = Catalog(stores.table, stores.system).get_database(args.tenant, args.database)
         with progress_bar("bytes") as progress:
             task = progress.add_task(f"dumping {args.database}", total=None)
-            target = open_backup_target(args.target, stores.settings, stores.system, make=True)
+            target = open_backup_target(args.target, stores.settings, stores.system, create=True)
             dump_store = DumpStore(*target, args.target)
             report = create_dump(stores, database, dump_store, lambda _, size: progress.advance(task, size))
     deleted = f"; {report.removed} unused objects deleted" if report.removed else ""
@@ -168,7 +168,7 @@ def load(args: argparse.Namespace) -> None:
     from afterglow.deployment.open import open_stores
 
     system, settings = System(), options.load_settings(aws=args.aws)
-    dump_store = DumpStore(*open_backup_target(args.source, settings, system, make=False), args.source)
+    dump_store = DumpStore(*open_backup_target(args.source, settings, system, create=False), args.source)
     dumped = layout.read(dump_store)
     tenant, database = args.tenant or dumped.tenant, args.database or dumped.database
     path = options.data_path(args)

@@ -90,8 +90,8 @@ def _verify_each(stores: "Stores", collections: "list[NamedCollection]") -> "Ite
 def _print(report: "VerifyReport") -> None:
     verdict = "damaged" if report.problems else "ok"
     echo(
-        f"{report.named}: {report.records} records, {report.segments} segments, {report.size / 1e6:.1f} MB, "
-        f"{report.entries} log entries: {verdict}"
+        f"{report.target}: {report.records} records, {report.segments} segments, {report.byte_size / 1e6:.1f} MB, "
+        f"{report.log_entries} log entries: {verdict}"
     )
     for problem in report.problems:
         echo(f"  {problem}")

@@ -35,7 +35,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Serve the Chroma API from a data directory or an AWS account, until Ctrl-C."""
+    """Serve the Chroma API from a data directory or an AWS account, until Ctrl-C or SIGTERM."""
     serve(
         None if args.aws else args.path,
         args.host,

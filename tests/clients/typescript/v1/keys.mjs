@@ -1,30 +1,30 @@
-// Token and Basic authentication by chromadb 1.9.2. Arguments: the server's URL and three keys, as in ../../cloud.py.
+// Token and Basic authentication with chromadb 1.9.2. Arguments: the server's URL and three keys, as in ../../cloud.py.
 import { AdminClient, ChromaClient } from "chromadb";
 
 const path = process.argv[2];
 const keys = JSON.parse(process.argv[3]);
-const embeddingFunction = { generate: () => Promise.reject(new Error("nothing is to be embedded here")) };
+const embeddingFunction = { generate: () => Promise.reject(new Error("no embedding function expected")) };
 
 const token = (credentials, tokenHeaderType = "X_CHROMA_TOKEN") => ({ provider: "token", credentials, tokenHeaderType });
 const client = (auth, database = "books") => new ChromaClient({ path, auth, database });
-// What a client's start fails of, it tells at the end of its own words.
-async function refused(call) {
+// An error while a client connects is at the end of the error text.
+async function errorName(call) {
   return call().then(() => "not refused", (error) => String(error).match(/Chroma\w+Error/)?.[0] ?? String(error));
 }
-const poems = async (each) => (await (await each.getCollection({ name: "poems", embeddingFunction })).get()).ids;
+const poems = async (client) => (await (await client.getCollection({ name: "poems", embeddingFunction })).get()).ids;
 
-const told = {};
+const outcome = {};
 const admin = new AdminClient({ path, auth: token(keys.admin) });
 for (const name of ["books", "films"]) await admin.createDatabase({ name, tenantName: "default_tenant" });
 const written = await client(token(keys.writer)).createCollection({ name: "poems", embeddingFunction });
 await written.add({ ids: ["a"], embeddings: [[1, 2]] });
-told["written"] = await written.count();
-told["as a header"] = await poems(client(token(keys.reader)));
-told["as a bearer"] = await poems(client(token(keys.reader, "AUTHORIZATION")));
-told["with a name"] = await poems(client({ provider: "basic", credentials: `somebody:${keys.reader}` }));
+outcome["written"] = await written.count();
+outcome["as a header"] = await poems(client(token(keys.reader)));
+outcome["as a bearer"] = await poems(client(token(keys.reader, "AUTHORIZATION")));
+outcome["with a name"] = await poems(client({ provider: "basic", credentials: `somebody:${keys.reader}` }));
 const seen = await client(token(keys.reader)).getCollection({ name: "poems", embeddingFunction });
-told["a reader writes"] = await refused(() => seen.add({ ids: ["b"], embeddings: [[1, 2]] }));
-told["another database"] = await refused(() => client(token(keys.reader), "films").listCollections());
-told["a wrong key"] = await refused(() => client(token("wrong")).listCollections());
-told["no key"] = await refused(() => client(undefined).listCollections());
-process.stdout.write(JSON.stringify(told));
+outcome["a reader writes"] = await errorName(() => seen.add({ ids: ["b"], embeddings: [[1, 2]] }));
+outcome["another database"] = await errorName(() => client(token(keys.reader), "films").listCollections());
+outcome["a wrong key"] = await errorName(() => client(token("wrong")).listCollections());
+outcome["no key"] = await errorName(() => client(undefined).listCollections());
+process.stdout.write(JSON.stringify(outcome));

@@ -1,4 +1,4 @@
-// chromadb 3.5.0. Arguments: the server's URL, and what the scenario is made of.
+// chromadb 3.5.0. Arguments: the server's URL, and the data of the scenario.
 import { ChromaClient } from "chromadb";
 import { run } from "../scenario.mjs";
 
