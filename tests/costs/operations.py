@@ -84,7 +84,7 @@ class Account:
         """Two searches, of which one ranks by two vectors, and one names a record."""
         vectors = np.eye(2, DIMENSION, dtype=np.float32)
         rank = Nary(NaryOp.SUM, (KnnScore(0), KnnScore(1)))
-        fused = Search(rank=rank, knn=tuple(DenseKnn(each, 10) for each in vectors))
+        fused = Search(rank=rank, knn=tuple(DenseKnn(vector, 10) for vector in vectors))
         named = Search(filter=parse_filter({"#id": "record-000001"}), include=frozenset({Include.DOCUMENTS}))
         return measured(lambda: engine.search(self.scope, [fused, named], ReadLevel.INDEX_AND_WAL))
 

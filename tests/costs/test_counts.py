@@ -58,7 +58,7 @@ def test_a_delete_by_ids_is_one_conditional_put(measured: dict[str, Measured]) -
     assert usage.write_units == 1
 
 
-def test_a_cold_query_lists_no_bucket_and_reads_each_range_once(measured: dict[str, Measured]) -> None:
+def test_a_cold_query_lists_no_bucket_and_reads_every_range_once(measured: dict[str, Measured]) -> None:
     usage = measured["cold query, all indexed"].usage
     assert set(usage.calls) == {"dynamodb.GetItem", "dynamodb.Query", "s3.GetObject"}
     assert (usage.calls["dynamodb.GetItem"], usage.calls["dynamodb.Query"]) == (1, 1)
@@ -67,7 +67,7 @@ def test_a_cold_query_lists_no_bucket_and_reads_each_range_once(measured: dict[s
     assert usage.bytes_read < 3 * INDEXED * 4 * 384
 
 
-def test_a_cold_query_of_a_tail_reads_each_batch_once(measured: dict[str, Measured]) -> None:
+def test_a_cold_query_of_an_unflushed_log_reads_every_batch_once(measured: dict[str, Measured]) -> None:
     usage = measured["cold query, nothing indexed"].usage
     assert usage.calls == {"dynamodb.GetItem": 1, "dynamodb.Query": 1, "s3.GetObject": 16}
 
@@ -92,7 +92,7 @@ def test_a_newer_checkpoint_is_picked_up_by_its_new_files_alone(account: Account
     assert account.query(reader).usage.calls == {"dynamodb.Query": 1}
 
 
-def test_what_a_call_costs_is_the_sum_of_its_units(measured: dict[str, Measured]) -> None:
+def test_the_cost_of_a_call_is_the_sum_of_its_units(measured: dict[str, Measured]) -> None:
     assert stores_dollars(measured["query, warm"].usage) == pytest.approx(0.125e-6)
     assert stores_dollars(measured["write of 1 record"].usage) == pytest.approx(3 * 0.625e-6)
     assert stores_dollars(measured[f"write of {BULK} records"].usage) == pytest.approx(5.0e-6 + 0.625e-6)

@@ -22,7 +22,7 @@ MILLISECONDS = {
     "write of 1 record": 14,
     f"write of {BULK} records": 60,
     "delete of 1 record": 14,
-    "query of a container that never saw the collection, all indexed": 1_200,
+    "cold query, all indexed": 1_200,
 }
 """Assumed durations of the function: its own CPU time is measured (0.3 to 2 ms), AWS latencies are typical values."""
 
@@ -37,7 +37,7 @@ def measure_account() -> dict[str, Measured]:
 
 def calls_table(operations: dict[str, Measured]) -> str:
     """The usage of each call."""
-    rows = ["| call | requests | read units | write units | $ per million calls |", "|---|---|--:|--:|--:|"]
+    rows = ["| request | AWS calls | read units | write units | $ per million requests |", "|---|---|--:|--:|--:|"]
     for name, operation in operations.items():
         usage = operation.usage
         requests = ", ".join(_requests(usage))
@@ -88,7 +88,7 @@ def million_table(operations: dict[str, Measured]) -> str:
 
 def idle_table(operations: dict[str, Measured]) -> str:
     """A month without requests."""
-    check = operations["look of the janitor at 1 collection"].usage
+    check = operations["maintenance check of 1 collection"].usage
     rows = ["| collections, with a million records together | a month without a request |", "|---|--:|"]
     storage = MILLION * _stored_bytes(operations) / GB * PRICES.bucket_month
     for count in (1, 100, 10_000):
@@ -105,7 +105,7 @@ def idle_table(operations: dict[str, Measured]) -> str:
 
 def _stored_bytes(operations: dict[str, Measured]) -> float:
     """Bytes in S3 of an indexed record."""
-    cold = operations["query of a container that never saw the collection, all indexed"].usage
+    cold = operations["cold query, all indexed"].usage
     return round(cold.bytes_read / INDEXED, -2)
 
 

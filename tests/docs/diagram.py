@@ -123,4 +123,4 @@ def _failures() -> Iterator[str]:
 def _alarms() -> Iterator[str]:
     for topic, resource in templates.resources(NESTED["observability"], "AWS::SNS::Topic").items():
         for subscription in resource["Properties"]["Subscription"]:
-            yield f"observabilityAlarms -.->|{subscription['Protocol']}, if asked for| {topic}"
+            yield f"observabilityAlarms -.->|{subscription['Protocol']}, optional| {topic}"

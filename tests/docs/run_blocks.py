@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.support.server import script
 
-FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCED_BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     """All fenced blocks of a page, in order."""
-    return [Block(language, mark.strip(), code) for language, mark, code in FENCE.findall(page.read_text())]
+    return [Block(language, mark.strip(), code) for language, mark, code in FENCED_BLOCK.findall(page.read_text())]
 
 
 def commands(text: str) -> str:
