@@ -32,7 +32,7 @@ lists = st.one_of(*(st.lists(items, min_size=1, max_size=3) for items in (st.boo
 DIMENSIONS = (0, 1, 2, 3, 2**16, 2**32 - 1)
 components = st.sampled_from((0.0, 1.0, -1.0, 0.5)) | st.floats(-8, 8, width=32)
 sparse_vectors = st.dictionaries(st.sampled_from(DIMENSIONS), components, max_size=4).map(
-    lambda drawn: sparse_vector(sorted(drawn), [drawn[each] for each in sorted(drawn)])
+    lambda drawn: sparse_vector(sorted(drawn), [drawn[dimension] for dimension in sorted(drawn)])
 )
 metadatas = st.none() | st.dictionaries(st.sampled_from(KEYS), scalars | lists | sparse_vectors, max_size=4)
 LETTERS = "ab é\n\u0000%"
@@ -47,48 +47,48 @@ def sparse_vector(indices: list[int], values: list[float]) -> dict[str, Any]:
 
 def columns_of(metadatas: list[dict[str, Any] | None]) -> ColumnSet:
     """Columns of these rows, appended at once."""
-    growing = ColumnSetBuilder()
-    growing.append(metadatas)
-    return growing.snapshot()
+    builder = ColumnSetBuilder()
+    builder.append(metadatas)
+    return builder.snapshot()
 
 
 def strings_of(documents: list[str | None]) -> StringColumn:
     """Texts of these rows, appended one by one."""
-    growing = StringColumnBuilder()
+    builder = StringColumnBuilder()
     for document in documents:
-        growing.append([None if document is None else document.encode()])
-    return growing.snapshot()
+        builder.append([None if document is None else document.encode()])
+    return builder.snapshot()
 
 
-def entries_of(lane: Column, rows: int) -> dict[int, Any]:
+def entries_of(column: Column, rows: int) -> dict[int, Any]:
     """The values of a lane by row, as Python values."""
-    values = lane.values.tolist()
-    if lane.dictionary is not None:
-        values = [lane.dictionary.value(code) for code in values]
-    if lane.offsets is not None:
-        bounds = lane.offsets.tolist()
+    values = column.values.tolist()
+    if column.dictionary is not None:
+        values = [column.dictionary.value(code) for code in values]
+    if column.offsets is not None:
+        bounds = column.offsets.tolist()
         values = [values[start:stop] for start, stop in pairwise(bounds)]
-        if lane.indices is not None:
-            indices = [lane.indices[start:stop].tolist() for start, stop in pairwise(bounds)]
+        if column.indices is not None:
+            indices = [column.indices[start:stop].tolist() for start, stop in pairwise(bounds)]
             values = list(map(sparse_vector, indices, values))
-    places = range(rows) if lane.row_ids is None else lane.row_ids.tolist()
-    assert len(places) == len(values) == lane.count
+    places = range(rows) if column.row_ids is None else column.row_ids.tolist()
+    assert len(places) == len(values) == column.count
     assert list(places) == sorted(set(places))
     return dict(zip(places, values, strict=True))
 
 
 def metadatas_of(columns: ColumnSet) -> list[dict[str, Any]]:
     """Every row of columns as a mapping: what was appended, but for rows and values that say nothing."""
-    found: list[dict[str, Any]] = [{} for _ in range(columns.rows)]
-    for key, lanes in columns.columns.items():
-        assert len({lane.type for lane in lanes}) == len(lanes)
-        for lane in lanes:
-            assert lane.type.dtype == lane.values.dtype
-            assert (lane.dictionary is None) == (lane.type.item_type is not ColumnType.STR)
-            for row, value in entries_of(lane, columns.rows).items():
-                assert key not in found[row]
-                found[row][key] = value
-    return found
+    result: list[dict[str, Any]] = [{} for _ in range(columns.rows)]
+    for key, columns_of_key in columns.columns.items():
+        assert len({column.type for column in columns_of_key}) == len(columns_of_key)
+        for column in columns_of_key:
+            assert column.type.dtype == column.values.dtype
+            assert (column.dictionary is None) == (column.type.item_type is not ColumnType.STR)
+            for row, value in entries_of(column, columns.rows).items():
+                assert key not in result[row]
+                result[row][key] = value
+    return result
 
 
 def without_empty_values(metadatas: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
@@ -111,16 +111,16 @@ def to_arrays(columns: ColumnSet) -> tuple[dict[str, Any], list[NDArray[Any]]]:
 
 
 def string_arrays(
-    parts: list[tuple[StringColumn, NDArray[np.int64]]], most: int = 7
+    subsets: list[tuple[StringColumn, NDArray[np.int64]]], max_bytes: int = 7
 ) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     """The header and the arrays that a segment holds of these rows of texts, read in pieces of `most` bytes."""
-    rows = [some for _, some in parts]
-    picked = GatheredStrings([texts for texts, _ in parts], GatherPlan.of(rows, np.arange(sum(map(len, rows)))))
-    blob = np.concatenate([np.empty(0, dtype=np.uint8), *picked.chunks(most)])
-    presence = [] if picked.validity is None else [picked.validity.view(np.uint8)]
-    return picked.header(), [blob, picked.offsets, *presence]
+    rows = [rows_of_subset for _, rows_of_subset in subsets]
+    gathered = GatheredStrings([strings for strings, _ in subsets], GatherPlan.of(rows, np.arange(sum(map(len, rows)))))
+    data = np.concatenate([np.empty(0, dtype=np.uint8), *gathered.chunks(max_bytes)])
+    presence = [] if gathered.validity is None else [gathered.validity.view(np.uint8)]
+    return gathered.header(), [data, gathered.offsets, *presence]
 
 
-def gather_strings(*parts: tuple[StringColumn, NDArray[np.int64]]) -> StringColumn:
+def gather_strings(*subsets: tuple[StringColumn, NDArray[np.int64]]) -> StringColumn:
     """The rows named by each part, one part after the other."""
-    return StringColumn.from_arrays(*string_arrays(list(parts)))
+    return StringColumn.from_arrays(*string_arrays(list(subsets)))

@@ -8,7 +8,7 @@ from afterglow.columns.arrays import GrowableArray, slice_indices
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 5)), max_size=10))
-def test_the_indices_of_slices_are_those_of_each_slice(slices: list[tuple[int, int]]) -> None:
+def test_slice_indices_are_those_of_the_slices(slices: list[tuple[int, int]]) -> None:
     starts, lengths = (np.array([pair[number] for pair in slices], dtype=np.int64) for number in (0, 1))
     indices, offsets = slice_indices(starts, lengths)
     assert indices.tolist() == [index for start, length in slices for index in range(start, start + length)]

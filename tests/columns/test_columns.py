@@ -40,12 +40,12 @@ def test_keys_keep_the_order_in_which_they_came() -> None:
     assert list(columns.columns) == list(take(columns, np.arange(2)).columns) == keys
 
 
-def test_a_lane_that_every_row_has_needs_no_rows() -> None:
-    growing = ColumnSetBuilder()
-    growing.append([{"a": 1}, {"a": 2}])
-    complete = growing.snapshot()
-    growing.append([{"b": 1}])
-    gappy = growing.snapshot()
+def test_a_column_with_every_row_needs_no_row_ids() -> None:
+    builder = ColumnSetBuilder()
+    builder.append([{"a": 1}, {"a": 2}])
+    complete = builder.snapshot()
+    builder.append([{"b": 1}])
+    gappy = builder.snapshot()
     assert complete.columns["a"][0].row_ids is None
     assert gappy.columns["a"][0].row_ids is not None
     assert canonical(metadatas_of(complete)) == canonical([{"a": 1}, {"a": 2}])
@@ -54,14 +54,14 @@ def test_a_lane_that_every_row_has_needs_no_rows() -> None:
 
 @given(st.lists(few_rows, max_size=3))
 def test_snapshots_are_not_disturbed_by_later_appends(batches: list[list[dict[str, Any] | None]]) -> None:
-    growing = ColumnSetBuilder()
+    builder = ColumnSetBuilder()
     snapshots: list[tuple[ColumnSet, list[str]]] = []
     so_far: list[dict[str, Any] | None] = []
     for batch in batches:
-        growing.append(batch)
+        builder.append(batch)
         so_far = so_far + batch
-        snapshots.append((growing.snapshot(), canonical(without_empty_values(so_far))))
-    assert len(growing) == len(so_far)
+        snapshots.append((builder.snapshot(), canonical(without_empty_values(so_far))))
+    assert len(builder) == len(so_far)
     for snapshot, expected in snapshots:
         assert canonical(metadatas_of(snapshot)) == expected
 
@@ -71,21 +71,22 @@ def test_take_reorders_and_drops(rows: list[dict[str, Any] | None], random: Any)
     order = random.sample(range(len(rows)), random.randint(0, len(rows)))
     taken = take(columns_of(rows), np.array(order, dtype=np.int64))
     assert canonical(metadatas_of(taken)) == canonical(without_empty_values([rows[row] for row in order]))
-    assert all(lane.count for lanes in taken.columns.values() for lane in lanes)
+    assert all(column.count for columns_of_key in taken.columns.values() for column in columns_of_key)
 
 
 @given(st.lists(few_rows, max_size=3), st.randoms(use_true_random=False))
-def test_gather_concatenates_the_kept_rows(parts: list[list[dict[str, Any] | None]], random: Any) -> None:
-    kept = [random.sample(range(len(part)), random.randint(0, len(part))) for part in parts]
-    columns = [columns_of(part) for part in parts]
+def test_concat_concatenates_the_selected_rows(groups: list[list[dict[str, Any] | None]], random: Any) -> None:
+    selected = [random.sample(range(len(group)), random.randint(0, len(group))) for group in groups]
+    columns = [columns_of(group) for group in groups]
     if len(columns) > 1:
         columns[0] = take(columns[0], np.arange(columns[0].rows))
-    gathered = concat([(each, np.array(rows, dtype=np.int64)) for each, rows in zip(columns, kept, strict=True)])
-    expected = [part[row] for part, rows in zip(parts, kept, strict=True) for row in rows]
-    assert canonical(metadatas_of(gathered)) == canonical(without_empty_values(expected))
+    row_arrays = [np.array(rows, dtype=np.int64) for rows in selected]
+    merged = concat(list(zip(columns, row_arrays, strict=True)))
+    expected = [group[row] for group, rows in zip(groups, selected, strict=True) for row in rows]
+    assert canonical(metadatas_of(merged)) == canonical(without_empty_values(expected))
 
 
-def test_gather_keeps_only_the_strings_in_use() -> None:
+def test_concat_retains_only_the_strings_in_use() -> None:
     columns = columns_of([{"a": f"text {number}"} for number in range(100)])
     once = take(columns, np.array([7, 3]))
     twice = take(once, np.array([1]))
@@ -122,27 +123,27 @@ def test_a_header_that_does_not_fit_its_arrays_is_corrupt() -> None:
 
 
 @given(st.sets(st.text(max_size=4)))
-def test_a_sorted_vocabulary_finds_every_string_and_no_other(texts: set[str]) -> None:
-    columns = take(columns_of([{"a": text} for text in texts]), np.arange(len(texts)))
-    lane = columns.column("a", ColumnType.STR)
-    vocabulary = SortedDictionary(np.empty(0, np.uint8), np.zeros(1, np.uint64))
-    if lane is not None and isinstance(lane.dictionary, SortedDictionary):
-        vocabulary = lane.dictionary
-    assert [vocabulary.value(code) for code in range(len(vocabulary))] == sorted(texts)
-    assert all(vocabulary.code(text) == code for code, text in enumerate(sorted(texts)))
-    assert all(vocabulary.code(text + "x") is None for text in texts if text + "x" not in texts)
+def test_a_sorted_dictionary_finds_every_string_and_no_other(strings: set[str]) -> None:
+    columns = take(columns_of([{"a": text} for text in strings]), np.arange(len(strings)))
+    column = columns.column("a", ColumnType.STR)
+    dictionary = SortedDictionary(np.empty(0, np.uint8), np.zeros(1, np.uint64))
+    if column is not None and isinstance(column.dictionary, SortedDictionary):
+        dictionary = column.dictionary
+    assert [dictionary.value(code) for code in range(len(dictionary))] == sorted(strings)
+    assert all(dictionary.code(text) == code for code, text in enumerate(sorted(strings)))
+    assert all(dictionary.code(text + "x") is None for text in strings if text + "x" not in strings)
 
 
-def test_a_growing_vocabulary_keeps_its_codes() -> None:
-    vocabulary = DictionaryBuilder()
-    assert [vocabulary.add(text) for text in ("b", "a", "b")] == [0, 1, 0]
-    assert vocabulary.code("a") == 1
-    assert vocabulary.code("c") is None
-    assert vocabulary.value(0) == "b"
-    assert len(vocabulary) == 2
+def test_a_dictionary_builder_never_changes_a_code() -> None:
+    dictionary = DictionaryBuilder()
+    assert [dictionary.add(text) for text in ("b", "a", "b")] == [0, 1, 0]
+    assert dictionary.code("a") == 1
+    assert dictionary.code("c") is None
+    assert dictionary.value(0) == "b"
+    assert len(dictionary) == 2
 
 
-def test_ten_thousand_keys_of_one_record_each_stay_small() -> None:
+def test_ten_thousand_keys_stay_small() -> None:
     columns = columns_of([{f"key {number}": number} for number in range(10_000)])
     _, arrays = to_arrays(columns)
     assert sum(array.nbytes for array in arrays) < 200_000
@@ -152,12 +153,12 @@ def test_ten_thousand_keys_of_one_record_each_stay_small() -> None:
 
 def test_one_record_at_a_time_is_not_quadratic() -> None:
     def seconds(rows: int) -> float:
-        growing = ColumnSetBuilder()
+        builder = ColumnSetBuilder()
         record = {f"key {number}": number for number in range(10)}
         start = time.process_time()
         for _ in range(rows):
-            growing.append([record])
-            growing.snapshot()
+            builder.append([record])
+            builder.snapshot()
         return time.process_time() - start
 
     seconds(100)

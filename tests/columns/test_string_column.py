@@ -41,28 +41,28 @@ def containing(given_documents: Documents, needle: str, candidates: list[bool]) 
     ]
 
 
-def mapped(texts: StringColumn) -> StringColumn:
+def mapped(strings: StringColumn) -> StringColumn:
     """Written down and read back, over memory that cannot be written."""
-    header, arrays = string_arrays([(texts, np.arange(len(texts)))])
+    header, arrays = string_arrays([(strings, np.arange(len(strings)))])
     return StringColumn.from_arrays(header, [np.frombuffer(array.tobytes(), dtype=array.dtype) for array in arrays])
 
 
 @given(lists_of_documents, st.randoms(use_true_random=False))
-def test_texts_are_kept(given_documents: Documents, order: random.Random) -> None:
+def test_strings_are_stored_unchanged(given_documents: Documents, order: random.Random) -> None:
     rows = order.sample(range(len(given_documents)), order.randint(0, len(given_documents)))
-    wanted = np.array(rows, dtype=np.int64)
-    texts = StringColumn.from_list(encoded(given_documents))
+    selection = np.array(rows, dtype=np.int64)
+    strings = StringColumn.from_list(encoded(given_documents))
     grown = strings_of(given_documents)
-    together = gather_strings((texts, wanted), (grown, wanted))
-    for each in (texts, grown, mapped(texts)):
-        assert len(each) == len(given_documents)
-        assert [each.get(row) for row in range(len(each))] == encoded(given_documents)
-        assert each.take(wanted) == [encoded(given_documents)[row] for row in rows]
+    together = gather_strings((strings, selection), (grown, selection))
+    for column in (strings, grown, mapped(strings)):
+        assert len(column) == len(given_documents)
+        assert [column.get(row) for row in range(len(column))] == encoded(given_documents)
+        assert column.take(selection) == [encoded(given_documents)[row] for row in rows]
     assert [together.get(row) for row in range(len(together))] == 2 * [encoded(given_documents)[row] for row in rows]
     assert mapped(together).take(np.arange(len(together))) == together.take(np.arange(len(together)))
 
 
-def test_nothing_of_a_part_is_empty() -> None:
+def test_no_rows_of_a_column_are_an_empty_column() -> None:
     assert len(gather_strings((StringColumn.from_list([b"a"]), np.empty(0, dtype=np.int64)))) == 0
 
 
@@ -71,36 +71,36 @@ def test_contains_is_a_plain_substring(given_documents: Documents, needle: str, 
     flags = st.lists(st.booleans(), min_size=len(given_documents), max_size=len(given_documents))
     candidates = data.draw(flags)
     everywhere = [True] * len(given_documents)
-    for texts in (strings_of(given_documents), mapped(StringColumn.from_list(encoded(given_documents)))):
-        found = texts.contains(needle.encode())
-        among = texts.contains(needle.encode(), np.array(candidates, dtype=np.bool_))
-        assert found.dtype == among.dtype == np.bool_
+    for strings in (strings_of(given_documents), mapped(StringColumn.from_list(encoded(given_documents)))):
+        found = strings.contains(needle.encode())
+        filtered = strings.contains(needle.encode(), np.array(candidates, dtype=np.bool_))
+        assert found.dtype == filtered.dtype == np.bool_
         assert found.tolist() == containing(given_documents, needle, everywhere)
-        assert among.tolist() == containing(given_documents, needle, candidates)
+        assert filtered.tolist() == containing(given_documents, needle, candidates)
 
 
-def test_nothing_is_found_across_two_texts() -> None:
-    texts = StringColumn.from_list([b"ab", b"ca", None, b"b", b"\x00", b"\x00"])
-    assert not texts.contains(b"bc").any()
-    assert not texts.contains(b"ab\x00").any()
-    assert texts.contains(b"ab").tolist() == [True, False, False, False, False, False]
-    assert texts.contains(b"\x00").tolist() == [False] * 4 + [True] * 2
+def test_no_match_spans_two_strings() -> None:
+    strings = StringColumn.from_list([b"ab", b"ca", None, b"b", b"\x00", b"\x00"])
+    assert not strings.contains(b"bc").any()
+    assert not strings.contains(b"ab\x00").any()
+    assert strings.contains(b"ab").tolist() == [True, False, False, False, False, False]
+    assert strings.contains(b"\x00").tolist() == [False] * 4 + [True] * 2
 
 
-def test_the_empty_needle_is_in_every_text_there_is() -> None:
-    texts = StringColumn.from_list([b"", None, b"a"])
-    assert texts.contains(b"").tolist() == [True, False, True]
-    assert texts.contains(b"", np.array([False, True, True])).tolist() == [False, False, True]
+def test_every_string_contains_the_empty_needle() -> None:
+    strings = StringColumn.from_list([b"", None, b"a"])
+    assert strings.contains(b"").tolist() == [True, False, True]
+    assert strings.contains(b"", np.array([False, True, True])).tolist() == [False, False, True]
 
 
 @given(lists_of_documents, st.sampled_from(("a", "^a", "b$", "", "^$", "a.b", "[^a]")))
-def test_matches_searches_each_text_alone(given_documents: Documents, pattern: str) -> None:
-    texts = strings_of(given_documents)
+def test_matches_searches_rows_one_by_one(given_documents: Documents, pattern: str) -> None:
+    strings = strings_of(given_documents)
     expected = [
         document is not None and re.search(pattern.encode(), document.encode()) is not None
         for document in given_documents
     ]
-    assert texts.matches(Backtracking(pattern)).tolist() == expected
+    assert strings.matches(Backtracking(pattern)).tolist() == expected
 
 
 @pytest.fixture(scope="module")
@@ -122,10 +122,10 @@ def many() -> tuple[list[bytes | None], StringColumn]:
 def test_contains_over_many_chunks(
     many: tuple[list[bytes | None], StringColumn], needle: bytes, share: float | None
 ) -> None:
-    rows, texts = many
+    rows, strings = many
     candidates = choose(len(rows), share)
     expected = [row is not None and needle in row for row in rows]
-    found = texts.contains(needle, candidates)
+    found = strings.contains(needle, candidates)
     assert found.tolist() == (np.array(expected) & (True if candidates is None else candidates)).tolist()
 
 
@@ -137,10 +137,10 @@ def test_matches_over_many_chunks(
 ) -> None:
     from afterglow.filters.regex import compile_regex
 
-    rows, texts = many
+    rows, strings = many
     candidates = choose(len(rows), share)
     expected = [row is not None and re.search(pattern.encode(), row) is not None for row in rows]
-    found = texts.matches(Backtracking(pattern) if anchored else compile_regex(pattern), candidates)
+    found = strings.matches(Backtracking(pattern) if anchored else compile_regex(pattern), candidates)
     assert found.tolist() == (np.array(expected) & (True if candidates is None else candidates)).tolist()
 
 
@@ -153,19 +153,19 @@ def choose(rows: int, share: float | None) -> NDArray[np.bool_] | None:
 
 @given(st.lists(st.lists(documents, max_size=4), max_size=4))
 def test_snapshots_are_not_disturbed_by_later_appends(batches: list[Documents]) -> None:
-    growing = StringColumnBuilder()
+    builder = StringColumnBuilder()
     so_far: Documents = []
     snapshots: list[tuple[StringColumn, Documents]] = []
     for batch in batches:
-        growing.append(encoded(batch))
+        builder.append(encoded(batch))
         so_far = so_far + batch
-        snapshots.append((growing.snapshot(), so_far))
-    assert len(growing) == len(so_far)
-    for texts, expected in snapshots:
-        assert texts.take(np.arange(len(texts))) == encoded(expected)
+        snapshots.append((builder.snapshot(), so_far))
+    assert len(builder) == len(so_far)
+    for strings, expected in snapshots:
+        assert strings.take(np.arange(len(strings))) == encoded(expected)
 
 
-def test_texts_that_do_not_fit_their_header_are_corrupt() -> None:
+def test_strings_that_do_not_match_their_header_are_corrupt() -> None:
     header, arrays = string_arrays([(StringColumn.from_list([b"a", None]), np.arange(2))])
     with pytest.raises(Corrupt, match="version 9"):
         StringColumn.from_arrays({**header, "version": 9}, arrays)

@@ -14,8 +14,8 @@ Scores = tuple[dict[str, np.float32], np.float32 | None]
 """The scores of some records, and that of all others, if they have one."""
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {"$abs": np.abs, "$exp": np.exp, "$log": np.log}
-PAIRS: Mapping[str, Callable[..., Any]] = {"$sub": np.subtract, "$div": np.divide}
-FOLDS: Mapping[str, tuple[Callable[..., Any], float]] = {
+BINARY_OPERATORS: Mapping[str, Callable[..., Any]] = {"$sub": np.subtract, "$div": np.divide}
+NARY_OPERATORS: Mapping[str, tuple[Callable[..., Any], float]] = {
     "$sum": (np.add, 0),
     "$mul": (np.multiply, 1),
     "$max": (np.fmax, -np.inf),
@@ -26,14 +26,14 @@ KINDS = (bool, int, float, str)
 
 def found(model: Model, space: str, search: Mapping[str, Any]) -> list[tuple[str, np.float32]]:
     """The ids that a search answers, each with its score."""
-    allowed = [name for name, each in model.records.items() if _passes(search.get("filter"), name, each)]
+    allowed = [name for name, item in model.records.items() if _passes(search.get("filter"), name, item)]
     if search.get("rank"):
         with np.errstate(all="ignore"):
             scores, _ = _scores(search["rank"], model, space, allowed)
-        places = {name: place for place, name in enumerate(model.records)}
-        ranked = sorted(scores.items(), key=lambda each: (_sorting(each[1]), places[each[0]]))
+        positions = {name: position for position, name in enumerate(model.records)}
+        ranked = sorted(scores.items(), key=lambda item: (_sorting(item[1]), positions[item[0]]))
     else:
-        ranked = [(name, np.float32(place)) for place, name in enumerate(allowed)]
+        ranked = [(name, np.float32(position)) for position, name in enumerate(allowed)]
     if search.get("group_by"):
         ranked = _best_of_groups(ranked, model, search["group_by"])
     page = search.get("limit", {})
@@ -59,13 +59,13 @@ def _scores(rank: dict[str, Any], model: Model, space: str, allowed: list[str]) 
     if operator in FUNCTIONS:
         scores, default = _scores(operand, model, space, allowed)
         apply = FUNCTIONS[operator]
-        return {name: apply(each) for name, each in scores.items()}, None if default is None else apply(default)
-    if operator in PAIRS:
+        return {name: apply(item) for name, item in scores.items()}, None if default is None else apply(default)
+    if operator in BINARY_OPERATORS:
         left, right = (_scores(operand[side], model, space, allowed) for side in ("left", "right"))
-        return _combined(left, right, PAIRS[operator])
-    combine, neutral = FOLDS[operator]
-    parts = [_scores(each, model, space, allowed) for each in operand]
-    return reduce(lambda one, other: _combined(one, other, combine), parts or [({}, np.float32(neutral))])
+        return _combined(left, right, BINARY_OPERATORS[operator])
+    combine, neutral = NARY_OPERATORS[operator]
+    operands = [_scores(item, model, space, allowed) for item in operand]
+    return reduce(lambda one, other: _combined(one, other, combine), operands or [({}, np.float32(neutral))])
 
 
 def _combined(left: Scores, right: Scores, combine: Callable[..., Any]) -> Scores:
@@ -91,18 +91,18 @@ def _nearest(knn: dict[str, Any], model: Model, space: str, allowed: list[str]) 
         distances = (
             (name, float(np.float32(reference_distance(space, query, model.records[name].vector)))) for name in allowed
         )
-        near = sorted(distances, key=lambda each: each[1])
-    measured = [(name, place if knn.get("return_rank") else each) for place, (name, each) in enumerate(near)]
+        near = sorted(distances, key=lambda item: item[1])
+    measured = [(name, position if knn.get("return_rank") else item) for position, (name, item) in enumerate(near)]
     default = knn.get("default")
     first = measured[: knn.get("limit", 16)]
-    return {name: np.float32(each) for name, each in first}, None if default is None else np.float32(default)
+    return {name: np.float32(item) for name, item in first}, None if default is None else np.float32(default)
 
 
 def _best_of_groups(
     ranked: list[tuple[str, np.float32]], model: Model, groups: dict[str, Any]
 ) -> list[tuple[str, np.float32]]:
     ((order, aggregate),) = groups["aggregate"].items()
-    members: dict[Any, list[tuple[str, np.float32]]] = {}
+    records_of_group: dict[Any, list[tuple[str, np.float32]]] = {}
 
     def value(name: str, key: str) -> Any:
         return (model.records[name].metadata or {}).get(key)
@@ -113,13 +113,13 @@ def _best_of_groups(
 
     for hit in ranked:
         group = tuple(repr(comparable_value(value(hit[0], key))) for key in groups["keys"])
-        members.setdefault(group, []).append(hit)
-    kept = set()
-    for each in members.values():
+        records_of_group.setdefault(group, []).append(hit)
+    best_ids = set()
+    for item in records_of_group.values():
         # Sorting is stable either way round, so that ties stay in the order of scores.
-        best = sorted(each, key=sorting, reverse=order == "$max_k")
-        kept |= {name for name, _ in best[: aggregate["k"]]}
-    return [hit for hit in ranked if hit[0] in kept]
+        best = sorted(item, key=sorting, reverse=order == "$max_k")
+        best_ids |= {name for name, _ in best[: aggregate["k"]]}
+    return [hit for hit in ranked if hit[0] in best_ids]
 
 
 def comparable_value(value: Any) -> tuple[Any, ...]:

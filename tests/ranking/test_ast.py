@@ -3,7 +3,7 @@
 import pytest
 
 from afterglow.ranking.ast import Binary, BinaryOp, Function, KnnScore, Nary, NaryOp, Unary, Value
-from tests.ranking.reference import FOLDS, FUNCTIONS, PAIRS
+from tests.ranking.reference import BINARY_OPERATORS, FUNCTIONS, NARY_OPERATORS
 
 
 def test_expressions_are_compared_by_value() -> None:
@@ -21,6 +21,6 @@ def test_records_without_a_hit_drop_out_unless_there_is_a_default() -> None:
 
 def test_the_operators_are_those_of_the_api() -> None:
     assert {function.value for function in Function} == FUNCTIONS.keys()
-    assert {operator.value for operator in BinaryOp} == PAIRS.keys()
-    assert {operator.value for operator in NaryOp} == FOLDS.keys()
+    assert {operator.value for operator in BinaryOp} == BINARY_OPERATORS.keys()
+    assert {operator.value for operator in NaryOp} == NARY_OPERATORS.keys()
     assert Unary(Function("$abs"), Value(-1)).function is Function.ABS

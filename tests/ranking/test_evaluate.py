@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from afterglow.ranking.ast import Binary, BinaryOp, Function, KnnScore, Nary, NaryOp, Rank, Unary, Value
 from afterglow.ranking.evaluate import evaluate
 from afterglow.ranking.scores import KnnHits
-from tests.ranking.reference import FOLDS, FUNCTIONS, PAIRS
+from tests.ranking.reference import BINARY_OPERATORS, FUNCTIONS, NARY_OPERATORS
 
 RECORDS = range(8)
 numbers = st.integers(-8, 8).map(lambda number: number / 4)
@@ -55,9 +55,9 @@ def score(rank: Rank, hits: list[KnnHits], record: int) -> Any:
             return None if inner is None else np.float32(FUNCTIONS[function](inner))
         case Binary(binary, left, right):
             pair = [score(operand, hits, record) for operand in (left, right)]
-            return None if any(value is None for value in pair) else np.float32(PAIRS[binary](*pair))
+            return None if any(value is None for value in pair) else np.float32(BINARY_OPERATORS[binary](*pair))
         case Nary(nary, operands):
-            ufunc, neutral = FOLDS[nary]
+            ufunc, neutral = NARY_OPERATORS[nary]
             values = [score(operand, hits, record) for operand in operands]
             if any(value is None for value in values):
                 return None

@@ -10,7 +10,7 @@ rows = st.lists(st.tuples(st.integers(0, 2), st.integers(-2, 2), st.integers(-3,
 
 
 @given(rows, st.integers(1, 5), st.booleans())
-def test_the_best_of_each_group_are_returned_in_order(
+def test_the_best_of_all_groups_are_returned_in_order(
     records: list[tuple[int, int, int, int]], k: int, largest: bool
 ) -> None:
     columns = [np.array([record[number] for record in records], dtype=np.int64) for number in range(4)]

@@ -1,4 +1,4 @@
-"""Parts and segments made of plain records, and back."""
+"""Row groups and segments from plain records, and back."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from afterglow.collection.replica.memtable import Memtable, NewRows
-from afterglow.segment import row_group as parts
 from afterglow.segment import writer
 from afterglow.segment.distance import Space
 from afterglow.segment.hnsw import HnswBuild, HnswParameters
 from afterglow.segment.manifest import SegmentInfo
-from afterglow.segment.row_group import RowGroup, RowSubset
+from afterglow.segment.row_group import RowGroup, RowSubset, insertion_order
 from afterglow.storage.ports import Stores
 from tests.columns.records import metadatas as any_metadatas
 
@@ -25,7 +24,7 @@ COLLECTION = UUID("00000000-0000-4000-8000-000000000001")
 
 @dataclass(frozen=True)
 class Row:
-    """One record of a part."""
+    """One record of a row group."""
 
     id: str
     vector: tuple[float, float]
@@ -49,32 +48,32 @@ rows = st.lists(
 )
 
 
-def memory_row_group(given: list[Row], ordinals: NDArray[np.int64] | None = None) -> RowGroup:
-    """A part in memory; the ordinals count up unless given."""
-    tail = Memtable()
-    tail.append(
+def memory_row_group(records: list[Row], row_seqs: NDArray[np.int64] | None = None) -> RowGroup:
+    """A memtable as a row group; its sequence numbers count up unless given."""
+    memtable = Memtable()
+    memtable.append(
         NewRows(
-            [row.id for row in given],
-            np.arange(len(given)) if ordinals is None else ordinals,
-            np.array([row.vector for row in given], dtype=np.float32).reshape(len(given), -1),
-            [None if row.document is None else row.document.encode() for row in given],
-            [None if row.uri is None else row.uri.encode() for row in given],
-            [row.metadata or None for row in given],
+            [row.id for row in records],
+            np.arange(len(records)) if row_seqs is None else row_seqs,
+            np.array([row.vector for row in records], dtype=np.float32).reshape(len(records), -1),
+            [None if row.document is None else row.document.encode() for row in records],
+            [None if row.uri is None else row.uri.encode() for row in records],
+            [row.metadata or None for row in records],
         )
     )
-    return tail.as_row_group()
+    return memtable.as_row_group()
 
 
-def rows_of(part: RowGroup) -> list[Row]:
-    """What a part holds."""
-    found = []
-    for row in range(part.rows):
+def rows_of(group: RowGroup) -> list[Row]:
+    """The records of a row group."""
+    result = []
+    for row in range(group.rows):
         name, document, uri, metadata = (
-            texts.get(row) for texts in (part.ids, part.documents, part.uris, part.metadatas)
+            column.get(row) for column in (group.ids, group.documents, group.uris, group.metadatas)
         )
         assert name is not None
-        x, y = part.vectors[row].tolist()
-        found.append(
+        x, y = group.vectors[row].tolist()
+        result.append(
             Row(
                 name.decode(),
                 (x, y),
@@ -83,17 +82,17 @@ def rows_of(part: RowGroup) -> list[Row]:
                 None if metadata is None else orjson.loads(metadata),
             )
         )
-    return found
+    return result
 
 
-def write_rows(stores: Stores, *chosen: RowSubset, graph: bool = False) -> SegmentInfo:
+def write_rows(stores: Stores, *subsets: RowSubset, graph: bool = False) -> SegmentInfo:
     """A segment of these rows in insertion order."""
     plan = HnswBuild(PARAMETERS, 1, stores.settings.compaction_memory_bytes) if graph else None
-    return writer.write_segment(stores, f"{COLLECTION}/segments/", chosen, parts.insertion_order(chosen), plan)
+    return writer.write_segment(stores, f"{COLLECTION}/segments/", subsets, insertion_order(subsets), plan)
 
 
-def every_row(part: RowGroup) -> RowSubset:
-    return RowSubset(part, np.arange(part.rows))
+def every_row(group: RowGroup) -> RowSubset:
+    return RowSubset(group, np.arange(group.rows))
 
 
 def random_rows(count: int, seed: int = 0) -> list[Row]:

@@ -35,7 +35,7 @@ named = st.dictionaries(st.text(max_size=5), arrays(), max_size=4)
 metas = st.dictionaries(st.text(max_size=3), st.none() | st.integers(-5, 5) | st.text(max_size=3), max_size=3)
 
 
-def stored(stores: Stores, kind: str, meta: dict[str, Any], given_arrays: dict[str, Any]) -> FileRef:
+def store_arrays(stores: Stores, kind: str, meta: dict[str, Any], given_arrays: dict[str, Any]) -> FileRef:
     scratch = stores.objects.temporary_path(stores.system.nonce())
     array_file.write(scratch, kind, meta, given_arrays)
     return array_file.upload(stores.objects, f"files/{stores.system.nonce()}", scratch)
@@ -48,25 +48,25 @@ def overwrite(stores: Stores, info: FileRef, data: bytes) -> None:
 @SHARED
 @given(named, metas)
 def test_arrays_survive_the_round_trip(stores: Stores, given_arrays: dict[str, NDArray[Any]], meta: Any) -> None:
-    info = stored(stores, "some", meta, given_arrays)
-    found_meta, found = MappedFile(stores.objects, info).arrays("some")
-    assert found_meta == meta
-    assert list(found) == list(given_arrays)
+    info = store_arrays(stores, "some", meta, given_arrays)
+    result_meta, result = MappedFile(stores.objects, info).arrays("some")
+    assert result_meta == meta
+    assert list(result) == list(given_arrays)
     for name, array in given_arrays.items():
-        assert found[name].dtype == array.dtype
-        assert found[name].shape == array.shape
-        assert found[name].tobytes() == array.tobytes()
-        assert not found[name].flags.writeable
-        assert found[name].size == 0 or found[name].ctypes.data % 64 == 0
+        assert result[name].dtype == array.dtype
+        assert result[name].shape == array.shape
+        assert result[name].tobytes() == array.tobytes()
+        assert not result[name].flags.writeable
+        assert result[name].size == 0 or result[name].ctypes.data % 64 == 0
 
 
-def test_streamed_pieces_are_one_array(stores: Stores) -> None:
+def test_streamed_chunks_are_one_array(stores: Stores) -> None:
     matrix = np.arange(30, dtype=np.float32).reshape(10, 3)
-    pieces = (matrix[start : start + 4] for start in range(0, 10, 4))
-    info = stored(stores, "some", {}, {"m": ArrayStream("<f4", (10, 3), pieces), "after": np.arange(3)})
-    _, found = MappedFile(stores.objects, info).arrays("some")
-    assert (found["m"] == matrix).all()
-    assert found["after"].tolist() == [0, 1, 2]
+    chunks = (matrix[start : start + 4] for start in range(0, 10, 4))
+    info = store_arrays(stores, "some", {}, {"m": ArrayStream("<f4", (10, 3), chunks), "after": np.arange(3)})
+    _, result = MappedFile(stores.objects, info).arrays("some")
+    assert (result["m"] == matrix).all()
+    assert result["after"].tolist() == [0, 1, 2]
 
 
 def test_other_dtypes_are_refused(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_other_dtypes_are_refused(tmp_path: Path) -> None:
 def sound(stores: Stores) -> tuple[FileRef, bytes]:
     """A file with a header, padding and two arrays, and its bytes."""
     given_arrays = {"small": np.arange(3, dtype=np.uint32), "large": np.arange(500, dtype=np.float64)}
-    info = stored(stores, "some", {"about": "it"}, given_arrays)
+    info = store_arrays(stores, "some", {"about": "it"}, given_arrays)
     return info, stores.objects.get(info.key)
 
 
@@ -137,14 +137,14 @@ def test_a_missing_file_is_missing(stores: Stores) -> None:
 
 
 def test_a_file_of_another_kind_is_refused(stores: Stores) -> None:
-    info = stored(stores, "some", {}, {"a": np.arange(3)})
+    info = store_arrays(stores, "some", {}, {"a": np.arange(3)})
     with pytest.raises(Corrupt, match=info.key):
         MappedFile(stores.objects, info).arrays("other")
 
 
 @pytest.mark.parametrize("change", ["cut", "flip", "grow"])
 def test_damage_under_an_open_file_is_noticed_before_it_is_touched(stores: Stores, change: str) -> None:
-    info = stored(stores, "some", {}, {"a": np.arange(10_000)})
+    info = store_arrays(stores, "some", {}, {"a": np.arange(10_000)})
     opened = MappedFile(stores.objects, info)
     opened.verify_unchanged()
     with opened.path.open("r+b") as file:
@@ -164,14 +164,14 @@ def test_damage_under_an_open_file_is_noticed_before_it_is_touched(stores: Store
 
 
 def test_a_touched_but_sound_file_goes_on(stores: Stores) -> None:
-    info = stored(stores, "some", {}, {"a": np.arange(100)})
+    info = store_arrays(stores, "some", {}, {"a": np.arange(100)})
     opened = MappedFile(stores.objects, info)
     os.utime(opened.path, (1, 1))
     opened.verify_unchanged()
     opened.verify_unchanged()
 
 
-def test_dropped_pages_are_read_again(stores: Stores) -> None:
+def test_released_pages_are_read_again(stores: Stores) -> None:
     path = stores.objects.temporary_path("dropped")
     array_file.write(path, "some", {}, {"a": np.arange(100_000)})
     mapped = array_file.map_arrays(path, "some")["a"]
@@ -182,7 +182,7 @@ def test_dropped_pages_are_read_again(stores: Stores) -> None:
 
 
 def test_a_file_in_use_is_locked_as_long_as_anything_refers_to_its_arrays(stores: Stores) -> None:
-    info = stored(stores, "some", {}, {"a": np.arange(4)})
+    info = store_arrays(stores, "some", {}, {"a": np.arange(4)})
     path = stores.objects.local_path(info.key)
 
     def is_free() -> bool:
@@ -219,8 +219,8 @@ class Evicting:
         return getattr(self.inner, name)
 
 
-def test_a_copy_that_made_room_before_it_was_opened_is_fetched_again(stores: Stores) -> None:
-    info = stored(stores, "some", {}, {"a": np.arange(4)})
+def test_a_copy_evicted_before_it_was_opened_is_fetched_again(stores: Stores) -> None:
+    info = store_arrays(stores, "some", {}, {"a": np.arange(4)})
     evicting: Any = Evicting(stores, 2)
     assert MappedFile(evicting, info).arrays("some")[1]["a"].tolist() == [0, 1, 2, 3]
     hopeless: Any = Evicting(stores, 1_000)

@@ -16,7 +16,7 @@ from afterglow.segment.precision import VectorType
 from tests.contract.racing import in_threads
 
 ROWS, DIMENSION = 2_000, 32
-PIECE = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 Matrix = NDArray[np.float32]
 
 
@@ -32,8 +32,8 @@ def opened(path: Path, space: Space, rows: int = ROWS, dimension: int = DIMENSIO
 def vectors() -> Matrix:
     source = np.random.default_rng(11)
     centres = source.normal(size=(20, DIMENSION))
-    found: Matrix = (centres[np.arange(ROWS) % 20] + source.normal(size=(ROWS, DIMENSION)) / 3).astype(np.float32)
-    return found
+    result: Matrix = (centres[np.arange(ROWS) % 20] + source.normal(size=(ROWS, DIMENSION)) / 3).astype(np.float32)
+    return result
 
 
 def far(vectors: Matrix) -> Matrix:
@@ -42,55 +42,55 @@ def far(vectors: Matrix) -> Matrix:
     return moved
 
 
-def recall(found: HnswIndex, space: Space, vectors: Matrix) -> float:
+def recall(result: HnswIndex, space: Space, vectors: Matrix) -> float:
     """The share of the true ten nearest among forty candidates."""
     hits = 0
     for query in vectors[::100] + np.float32(0.05):
         best = np.argsort(distance.exact_distances(space, vectors, query), kind="stable")[:10]
-        hits += len(set(best.tolist()) & set(found.search(query, 40).tolist()))
+        hits += len(set(best.tolist()) & set(result.search(query, 40).tolist()))
     return hits / (10 * len(vectors[::100]))
 
 
 @pytest.mark.parametrize("space", Space)
 def test_a_graph_finds_the_nearest(tmp_path: Path, vectors: Matrix, space: Space) -> None:
-    hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, PIECE), vectors)
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, CHUNK_BYTES), vectors)
     assert recall(opened(tmp_path / "graph", space), space, vectors) >= 0.98
 
 
 @pytest.mark.parametrize("space", Space)
 def test_an_extended_graph_finds_them_as_well(tmp_path: Path, vectors: Matrix, space: Space) -> None:
-    hnsw.build(tmp_path / "base", HnswBuild(parameters(space), 1, PIECE), vectors[:1_200])
+    hnsw.build(tmp_path / "base", HnswBuild(parameters(space), 1, CHUNK_BYTES), vectors[:1_200])
     before = (tmp_path / "base").read_bytes()
-    hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, PIECE, tmp_path / "base"), vectors)
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, CHUNK_BYTES, tmp_path / "base"), vectors)
     assert (tmp_path / "base").read_bytes() == before
     assert recall(opened(tmp_path / "graph", space), space, vectors) >= 0.98
 
 
 def test_extending_by_nothing_changes_nothing(tmp_path: Path, vectors: Matrix) -> None:
-    hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, PIECE), vectors[:100])
-    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), vectors[:100])
-    found = opened(tmp_path / "graph", Space.L2, 100).search(vectors[7], 100)
-    assert sorted(found.tolist()) == list(range(100))
+    hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), vectors[:100])
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES, tmp_path / "base"), vectors[:100])
+    result = opened(tmp_path / "graph", Space.L2, 100).search(vectors[7], 100)
+    assert sorted(result.tolist()) == list(range(100))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 30])
 def test_asking_for_more_than_there_is(tmp_path: Path, vectors: Matrix, rows: int) -> None:
-    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE), vectors[:rows])
-    found = opened(tmp_path / "graph", Space.L2, rows).search(vectors[0], 100)
-    assert sorted(found.tolist()) == list(range(rows))
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), vectors[:rows])
+    result = opened(tmp_path / "graph", Space.L2, rows).search(vectors[0], 100)
+    assert sorted(result.tolist()) == list(range(rows))
 
 
 def test_duplicates_and_zero_vectors_are_all_there(tmp_path: Path) -> None:
     vectors = np.zeros((300, DIMENSION), dtype=np.float32)
     vectors[150:] = 1
     for space in Space:
-        hnsw.build(tmp_path / space, HnswBuild(parameters(space), 1, PIECE), vectors)
-        found = opened(tmp_path / space, space, 300).search(vectors[200], 100).tolist()
-        assert len(set(found)) == len(found) == 100
+        hnsw.build(tmp_path / space, HnswBuild(parameters(space), 1, CHUNK_BYTES), vectors)
+        result = opened(tmp_path / space, space, 300).search(vectors[200], 100).tolist()
+        assert len(set(result)) == len(result) == 100
 
 
 def test_threads_search_one_graph(tmp_path: Path, vectors: Matrix) -> None:
-    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 2, PIECE), vectors)
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 2, CHUNK_BYTES), vectors)
     shared = opened(tmp_path / "graph", Space.L2)
     alone = [shared.search(query, 20).tolist() for query in vectors[:50]]
 
@@ -101,38 +101,38 @@ def test_threads_search_one_graph(tmp_path: Path, vectors: Matrix) -> None:
 
 
 def test_vectors_that_bf16_tells_apart_are_held_in_it(tmp_path: Path, vectors: Matrix) -> None:
-    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE), vectors)
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), vectors)
     assert opened(tmp_path / "graph", Space.L2).vector_type is VectorType.BF16
 
 
 @pytest.mark.parametrize("space", Space)
 def test_vectors_far_from_the_origin_are_held_in_float32(tmp_path: Path, vectors: Matrix, space: Space) -> None:
     moved = far(vectors)
-    hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, PIECE), moved)
-    found = opened(tmp_path / "graph", space)
-    assert found.vector_type is VectorType.F32
-    assert recall(found, space, moved) >= 0.98
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, CHUNK_BYTES), moved)
+    result = opened(tmp_path / "graph", space)
+    assert result.vector_type is VectorType.F32
+    assert recall(result, space, moved) >= 0.98
 
 
 def test_a_graph_in_float32_is_extended_as_it_is(tmp_path: Path, vectors: Matrix) -> None:
     mixed = np.concatenate([far(vectors[:400]), vectors[400:]])
-    hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, PIECE), mixed[:400])
-    hnsw.build(tmp_path / "rest", HnswBuild(parameters(Space.L2), 1, PIECE), mixed[400:])
+    hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), mixed[:400])
+    hnsw.build(tmp_path / "rest", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), mixed[400:])
     assert opened(tmp_path / "rest", Space.L2, 1_600).vector_type is VectorType.BF16
-    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), mixed)
-    found = opened(tmp_path / "graph", Space.L2)
-    assert found.vector_type is VectorType.F32
-    assert recall(found, Space.L2, mixed) >= 0.98
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES, tmp_path / "base"), mixed)
+    result = opened(tmp_path / "graph", Space.L2)
+    assert result.vector_type is VectorType.F32
+    assert recall(result, Space.L2, mixed) >= 0.98
 
 
 def test_a_graph_in_bf16_is_built_anew_where_what_joins_it_does_not_suit_it(tmp_path: Path, vectors: Matrix) -> None:
     mixed = np.concatenate([vectors[:1_200], far(vectors[1_200:])])
-    hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, PIECE), mixed[:1_200])
+    hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), mixed[:1_200])
     assert opened(tmp_path / "base", Space.L2, 1_200).vector_type is VectorType.BF16
-    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), mixed)
-    found = opened(tmp_path / "graph", Space.L2)
-    assert found.vector_type is VectorType.F32
-    assert recall(found, Space.L2, mixed) >= 0.98
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES, tmp_path / "base"), mixed)
+    result = opened(tmp_path / "graph", Space.L2)
+    assert result.vector_type is VectorType.F32
+    assert recall(result, Space.L2, mixed) >= 0.98
 
 
 def test_a_graph_of_bf16_in_few_dimensions_is_still_read(tmp_path: Path, vectors: Matrix) -> None:
@@ -144,7 +144,7 @@ def test_a_graph_of_bf16_in_few_dimensions_is_still_read(tmp_path: Path, vectors
     old = opened(tmp_path / "base", Space.L2, 1_000, 4)
     assert old.vector_type is VectorType.BF16
     assert recall(old, Space.L2, few[:1_000]) >= 0.98
-    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), few)
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES, tmp_path / "base"), few)
     assert opened(tmp_path / "graph", Space.L2, ROWS, 4).vector_type is VectorType.F32
 
 
@@ -159,17 +159,17 @@ def test_a_graph_of_bf16_in_few_dimensions_is_still_read(tmp_path: Path, vectors
 def test_a_graph_of_something_else_is_refused(
     tmp_path: Path, vectors: Matrix, space: Space, rows: int, dimension: int, message: str
 ) -> None:
-    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE), vectors[:100])
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), vectors[:100])
     with pytest.raises(Corrupt, match=f"the graph (is a graph of )?{message}"):
         opened(tmp_path / "graph", space, rows, dimension)
 
 
-def test_what_is_no_graph_or_of_another_kind_of_number_is_refused(tmp_path: Path, vectors: Matrix) -> None:
+def test_other_files_and_other_scalar_types_are_refused(tmp_path: Path, vectors: Matrix) -> None:
     (tmp_path / "base").write_bytes(bytes(1_000))
     with pytest.raises(Corrupt, match="the graph is not a graph"):
         opened(tmp_path / "base", Space.L2)
     with pytest.raises(Corrupt, match="base is not a graph"):
-        hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, PIECE, tmp_path / "base"), vectors)
+        hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES, tmp_path / "base"), vectors)
     index = Index(ndim=DIMENSION, metric="l2sq", dtype="i8")
     index.save(str(tmp_path / "base"))
     with pytest.raises(Corrupt, match="'i8' is not a valid VectorType"):

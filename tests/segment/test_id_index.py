@@ -11,27 +11,27 @@ from afterglow.segment.id_index import MISSING
 names = st.text(max_size=3)
 
 
-def texts_of(given_names: list[str]) -> StringColumn:
+def strings_of(given_names: list[str]) -> StringColumn:
     return StringColumn.from_list([name.encode() for name in given_names])
 
 
 @given(st.lists(names, max_size=30), st.lists(names, max_size=10))
-def test_the_last_row_of_each_id_is_found(present: list[str], wanted: list[str]) -> None:
-    hashes, rows = id_index.build(texts_of(present))
+def test_the_last_row_of_an_id_is_found(ids: list[str], targets: list[str]) -> None:
+    hashes, rows = id_index.build(strings_of(ids))
     assert (np.diff(hashes.astype(object)) >= 0).all()
-    found = id_index.lookup(texts_of(present), hashes, rows, wanted, id_index.hash_ids(wanted))
-    last = {name: row for row, name in enumerate(present)}
-    assert found.tolist() == [last.get(name, MISSING) for name in wanted]
+    result = id_index.lookup(strings_of(ids), hashes, rows, targets, id_index.hash_ids(targets))
+    last = {name: row for row, name in enumerate(ids)}
+    assert result.tolist() == [last.get(name, MISSING) for name in targets]
 
 
 @given(st.lists(names, min_size=1, max_size=20), st.lists(names, max_size=10), st.sampled_from([0, 7, 2**64 - 1]))
-def test_ids_whose_hashes_are_all_the_same(present: list[str], wanted: list[str], collision: int) -> None:
-    hashes = np.full(len(present), collision, dtype=np.uint64)
-    rows = np.random.default_rng(len(present)).permutation(len(present)).astype(np.uint32)
-    asked = np.full(len(wanted), collision, dtype=np.uint64)
-    found = id_index.lookup(texts_of(present), hashes, rows, wanted, asked)
-    last = {name: row for row, name in enumerate(present)}
-    assert found.tolist() == [last.get(name, MISSING) for name in wanted]
+def test_ids_whose_hashes_are_all_the_same(ids: list[str], targets: list[str], collision: int) -> None:
+    hashes = np.full(len(ids), collision, dtype=np.uint64)
+    rows = np.random.default_rng(len(ids)).permutation(len(ids)).astype(np.uint32)
+    target_hashes = np.full(len(targets), collision, dtype=np.uint64)
+    result = id_index.lookup(strings_of(ids), hashes, rows, targets, target_hashes)
+    last = {name: row for row, name in enumerate(ids)}
+    assert result.tolist() == [last.get(name, MISSING) for name in targets]
 
 
 def test_hashes_are_frozen() -> None:
@@ -40,4 +40,4 @@ def test_hashes_are_frozen() -> None:
 
 
 def ids_hash(name: str) -> int:
-    return int(id_index.build(texts_of([name]))[0][0])
+    return int(id_index.build(strings_of([name]))[0][0])

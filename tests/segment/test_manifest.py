@@ -30,21 +30,21 @@ def some_manifests(draw: st.DrawFn) -> Manifest:
     segments = []
     for number in range(draw(st.integers(0, 4))):
         rows = draw(st.integers(1, 10**9))
-        dead = draw(st.just(0) | st.integers(0, rows - 1))
+        deleted = draw(st.just(0) | st.integers(0, rows - 1))
         roles = ["rows", "strings", "vectors", *(["graph"] if draw(st.booleans()) else [])]
         segments.append(
-            SegmentInfo(f"segment {number}", rows, 384, dict.fromkeys(roles, FILE), dead, FILE if dead else None)
+            SegmentInfo(f"segment {number}", rows, 384, dict.fromkeys(roles, FILE), deleted, FILE if deleted else None)
         )
-    folded = draw(st.integers(0, 10**12))
+    flushed = draw(st.integers(0, 10**12))
     return Manifest(
         collection=draw(st.uuids()),
         number=draw(st.integers(0, 10**11)),
-        flushed_seq=folded,
+        flushed_seq=flushed,
         flushed_ops=draw(st.integers(0, 10**12)),
         log_time=draw(st.integers(0, 10**13)),
-        trimmed_seq=draw(st.integers(0, folded)),
+        trimmed_seq=draw(st.integers(0, flushed)),
         next_row_seq=draw(st.integers(0, 10**12)),
-        records=sum(each.live_rows for each in segments),
+        records=sum(segment.live_rows for segment in segments),
         segments=tuple(segments),
     )
 

@@ -15,69 +15,69 @@ from tests.columns.records import DIMENSIONS, columns_of, sparse_vector, sparse_
 
 values = st.none() | st.just(1) | sparse_vectors
 rows_of_values = st.lists(values, max_size=12)
-Shown = list[dict[int, float] | None]
+PlainLists = list[dict[int, float] | None]
 
 
-def lane_of(given_values: list[Any]) -> Column | None:
-    return columns_of([{"k": each} for each in given_values]).column("k", ColumnType.SPARSE)
+def column_of(given_values: list[Any]) -> Column | None:
+    return columns_of([{"k": item} for item in given_values]).column("k", ColumnType.SPARSE)
 
 
-def shown(lists: list[PostingList | None]) -> Shown:
-    found: Shown = []
-    for each in lists:
-        if each is None:
-            found.append(None)
+def to_plain(lists: list[PostingList | None]) -> PlainLists:
+    result: PlainLists = []
+    for item in lists:
+        if item is None:
+            result.append(None)
             continue
-        listed = dict(zip(each.rows.tolist(), each.values.tolist(), strict=True))
+        listed = dict(zip(item.rows.tolist(), item.values.tolist(), strict=True))
         assert list(listed) == sorted(listed)
-        assert (each.max_value, each.min_value) == (max(listed.values()), min(listed.values()))
-        found.append(listed)
-    return found
+        assert (item.max_value, item.min_value) == (max(listed.values()), min(listed.values()))
+        result.append(listed)
+    return result
 
 
-def expected(given_values: list[Any], wanted: list[int]) -> Shown:
-    found: Shown = []
-    for dimension in wanted:
+def expected(given_values: list[Any], requested: list[int]) -> PlainLists:
+    result: PlainLists = []
+    for dimension in requested:
         listed = {
             row: value["values"][value["indices"].index(dimension)]
             for row, value in enumerate(given_values)
             if isinstance(value, dict) and dimension in value["indices"]
         }
-        found.append(listed or None)
-    return found
+        result.append(listed or None)
+    return result
 
 
 @given(rows_of_values, st.sets(st.sampled_from(DIMENSIONS)), st.booleans())
-def test_lists_hold_what_the_lane_holds(given_values: list[Any], some: set[int], many: bool) -> None:
-    lane = lane_of(given_values)
-    if lane is None:
+def test_lists_hold_the_components_of_a_column(given_values: list[Any], drawn: set[int], many: bool) -> None:
+    column = column_of(given_values)
+    if column is None:
         return
-    wanted = sorted(some | set(range(5, 105)) if many else some)
-    dimensions = np.array(wanted, dtype=np.uint32)
-    assert shown(postings.scan_lists(lane, dimensions)) == expected(given_values, wanted)
-    assert shown(postings.invert(lane).lists(dimensions)) == expected(given_values, wanted)
+    requested = sorted(drawn | set(range(5, 105)) if many else drawn)
+    dimensions = np.array(requested, dtype=np.uint32)
+    assert to_plain(postings.scan_lists(column, dimensions)) == expected(given_values, requested)
+    assert to_plain(postings.invert(column).lists(dimensions)) == expected(given_values, requested)
 
 
 @given(rows_of_values, rows_of_values)
 def test_a_file_holds_the_lists_of_every_key(one: list[Any], other: list[Any]) -> None:
     count = min(len(one), len(other))
     columns = columns_of([{"k": one[row], "j": other[row]} for row in range(count)])
-    packed = postings.serialize(columns)
-    lanes = postings.sparse_columns(columns)
-    assert (packed is None) == (not lanes)
-    if packed is not None:
-        read = postings.deserialize("name", *packed)
-        assert read.keys() == lanes.keys()
-        wanted = np.array(DIMENSIONS, dtype=np.uint32)
+    serialized = postings.serialize(columns)
+    columns_by_key = postings.sparse_columns(columns)
+    assert (serialized is None) == (not columns_by_key)
+    if serialized is not None:
+        read = postings.deserialize("name", *serialized)
+        assert read.keys() == columns_by_key.keys()
+        requested = np.array(DIMENSIONS, dtype=np.uint32)
         for key, given_values in (("k", one), ("j", other)):
             if key in read:
-                assert shown(read[key].lists(wanted)) == expected(given_values[:count], list(DIMENSIONS))
+                assert to_plain(read[key].lists(requested)) == expected(given_values[:count], list(DIMENSIONS))
 
 
 def test_lists_of_other_sizes_are_corrupt() -> None:
-    packed = postings.serialize(columns_of([{"k": sparse_vector([1, 2], [0.5, 1.5])}]))
-    assert packed is not None
-    meta, arrays = packed
+    serialized = postings.serialize(columns_of([{"k": sparse_vector([1, 2], [0.5, 1.5])}]))
+    assert serialized is not None
+    meta, arrays = serialized
     with pytest.raises(Corrupt, match="name has format version 2"):
         postings.deserialize("name", {**meta, "version": 2}, arrays)
     for name, array in arrays.items():
@@ -86,9 +86,9 @@ def test_lists_of_other_sizes_are_corrupt() -> None:
 
 
 def test_only_sparse_vectors_have_dimensions() -> None:
-    lane = columns_of([{"k": 1}]).column("k", ColumnType.INT)
-    assert lane is not None
+    column = columns_of([{"k": 1}]).column("k", ColumnType.INT)
+    assert column is not None
     with pytest.raises(AssertionError, match="a column of int has no dimensions"):
-        postings.invert(lane)
+        postings.invert(column)
     with pytest.raises(AssertionError, match="a column of int has no dimensions"):
-        postings.scan_lists(lane, np.empty(0, dtype=np.uint32))
+        postings.scan_lists(column, np.empty(0, dtype=np.uint32))

@@ -14,19 +14,19 @@ Matrix = NDArray[np.float32]
 
 
 def normal(rows: int, dimension: int, seed: int = 5) -> Matrix:
-    found: Matrix = np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
-    return found
+    result: Matrix = np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
+    return result
 
 
 def far(vectors: Matrix) -> Matrix:
     """Offset 10, sigma 0.05."""
-    found: Matrix = (10 + vectors / 20).astype(np.float32)
-    return found
+    result: Matrix = (10 + vectors / 20).astype(np.float32)
+    return result
 
 
 def unit(vectors: Matrix) -> Matrix:
-    found: Matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return found
+    result: Matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return result
 
 
 ORDINARY = {
@@ -56,7 +56,7 @@ def test_a_small_spread_far_from_the_origin_needs_float32(space: Space, dimensio
     assert choose_vector_type(space, far(normal(3_000, dimension))) is VectorType.F32
 
 
-def test_one_large_value_among_many_needs_float32() -> None:
+def test_one_large_value_in_many_needs_float32() -> None:
     vectors = normal(3_000, 32)
     vectors[:, 3] = 1.7e9 + 86_400 * vectors[:, 3]
     assert choose_vector_type(Space.L2, vectors) is VectorType.F32
@@ -104,9 +104,9 @@ def test_neither_scale_nor_sign_matters(space: Space, power: int, offset: float,
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False))
 def test_rounding_is_to_the_nearest_and_ties_to_even(value: float) -> None:
     vectors = np.array([[value]], dtype=np.float32)
-    (found,) = precision.rounded(vectors)[0].view(np.uint32).tolist()
+    (result,) = precision.rounded(vectors)[0].view(np.uint32).tolist()
     (given_bits,) = vectors[0].view(np.uint32).tolist()
-    assert found & 0xFFFF == 0
-    assert found >> 16 == (given_bits >> 16) + int(
+    assert result & 0xFFFF == 0
+    assert result >> 16 == (given_bits >> 16) + int(
         given_bits & 0xFFFF > 0x8000 or (given_bits & 0xFFFF == 0x8000 and bool(given_bits >> 16 & 1))
     )

@@ -75,7 +75,7 @@ def test_the_base_of_a_fork_stays() -> None:
     assert retained.oldest is None
 
 
-def test_the_last_of_each_bucket_stays() -> None:
+def test_the_last_of_a_bucket_stays() -> None:
     window = RetentionWindow(-1, 70)
     by_time = refs_of([(1, 0), (1, 5), (1, 5), (1, 5), (1, 5)])
     assert [ref.log_time for ref in retention.durable_checkpoints(listing(by_time, 4), window)] == [5, 15, 20]

@@ -49,11 +49,11 @@ def assert_columns(segment: Segment, given_rows: list[Row]) -> None:
 @SHARED
 @given(rows)
 def test_rows_survive_the_round_trip(stores: Stores, given_rows: list[Row]) -> None:
-    part = memory_row_group(given_rows)
-    segment = open_segment(stores, write_rows(stores, every_row(part)))
-    assert repr(rows_of(segment.rows)) == repr(rows_of(part))
+    group = memory_row_group(given_rows)
+    segment = open_segment(stores, write_rows(stores, every_row(group)))
+    assert repr(rows_of(segment.rows)) == repr(rows_of(group))
     assert segment.rows.row_seqs.tolist() == list(range(len(given_rows)))
-    assert segment.rows.norms.tobytes() == part.norms.tobytes()
+    assert segment.rows.norms.tobytes() == group.norms.tobytes()
     assert_columns(segment, given_rows)
     names = [row.id for row in given_rows]
     assert segment.lookup(names, id_index.hash_ids(names)).tolist() == list(range(len(names)))
@@ -62,29 +62,29 @@ def test_rows_survive_the_round_trip(stores: Stores, given_rows: list[Row]) -> N
 
 @SHARED
 @given(first=rows, second=rows, data=st.data())
-def test_chosen_rows_of_several_parts_are_put_in_insertion_order(
+def test_subsets_of_several_row_groups_are_in_insertion_order(
     stores: Stores, first: list[Row], second: list[Row], data: st.DataObject
 ) -> None:
     count = len(first) + len(second)
-    ordinals = np.array(data.draw(st.permutations(range(count))), dtype=np.int64)
-    memory = memory_row_group(first, ordinals[: len(first)])
-    mapped = open_segment(stores, write_rows(stores, every_row(memory_row_group(second, ordinals[len(first) :])))).rows
-    chosen = []
-    for part in (memory, mapped):
-        kept = data.draw(st.sets(st.integers(0, part.rows - 1), min_size=1))
-        chosen.append(RowSubset(part, np.array(sorted(kept), dtype=np.int64)))
-    segment = open_segment(stores, write_rows(stores, *chosen))
-    wanted = sorted(
+    row_seqs = np.array(data.draw(st.permutations(range(count))), dtype=np.int64)
+    memory = memory_row_group(first, row_seqs[: len(first)])
+    mapped = open_segment(stores, write_rows(stores, every_row(memory_row_group(second, row_seqs[len(first) :])))).rows
+    subsets = []
+    for group in (memory, mapped):
+        selected = data.draw(st.sets(st.integers(0, group.rows - 1), min_size=1))
+        subsets.append(RowSubset(group, np.array(sorted(selected), dtype=np.int64)))
+    segment = open_segment(stores, write_rows(stores, *subsets))
+    expected = sorted(
         (
-            (int(each.row_group.row_seqs[row]), rows_of(each.row_group)[row])
-            for each in chosen
-            for row in each.rows.tolist()
+            (int(item.row_group.row_seqs[row]), rows_of(item.row_group)[row])
+            for item in subsets
+            for row in item.rows.tolist()
         ),
         key=lambda pair: pair[0],
     )
-    assert segment.rows.row_seqs.tolist() == [ordinal for ordinal, _ in wanted]
-    assert repr(rows_of(segment.rows)) == repr([row for _, row in wanted])
-    assert_columns(segment, [row for _, row in wanted])
+    assert segment.rows.row_seqs.tolist() == [row_seq for row_seq, _ in expected]
+    assert repr(rows_of(segment.rows)) == repr([row for _, row in expected])
+    assert_columns(segment, [row for _, row in expected])
 
 
 @SHARED
@@ -92,16 +92,16 @@ def test_chosen_rows_of_several_parts_are_put_in_insertion_order(
 def test_a_segment_is_the_same_in_however_little_memory_it_is_written(
     stores: Stores, first: list[Row], second: list[Row], data: st.DataObject
 ) -> None:
-    ordinals = np.array(data.draw(st.permutations(range(len(first) + len(second)))), dtype=np.int64)
-    mapped = open_segment(stores, write_rows(stores, every_row(memory_row_group(first, ordinals[: len(first)])))).rows
-    chosen = []
-    for part in (mapped, memory_row_group(second, ordinals[len(first) :])):
-        kept = data.draw(st.sets(st.integers(0, part.rows - 1), min_size=1))
-        chosen.append(RowSubset(part, np.array(sorted(kept), dtype=np.int64)))
+    row_seqs = np.array(data.draw(st.permutations(range(len(first) + len(second)))), dtype=np.int64)
+    mapped = open_segment(stores, write_rows(stores, every_row(memory_row_group(first, row_seqs[: len(first)])))).rows
+    subsets = []
+    for group in (mapped, memory_row_group(second, row_seqs[len(first) :])):
+        selected = data.draw(st.sets(st.integers(0, group.rows - 1), min_size=1))
+        subsets.append(RowSubset(group, np.array(sorted(selected), dtype=np.int64)))
     frugal = replace(
         stores, settings=replace(stores.settings, compaction_memory_bytes=data.draw(st.sampled_from([0, 64, 2_000])))
     )
-    wide, narrow = (write_rows(each, *chosen, graph=True) for each in (stores, frugal))
+    wide, narrow = (write_rows(item, *subsets, graph=True) for item in (stores, frugal))
     assert {role: file.checksum for role, file in narrow.files.items()} == {
         role: file.checksum for role, file in wide.files.items()
     }
@@ -119,8 +119,8 @@ def test_a_segment_with_a_graph_is_searched_by_it(stores: Stores) -> None:
     given_rows = random_rows(200)
     segment = open_segment(stores, write_rows(stores, every_row(memory_row_group(given_rows)), graph=True))
     assert segment.graph is not None
-    found = segment.graph.search(np.array(given_rows[17].vector, dtype=np.float32), 20)
-    assert 17 in found.tolist()
+    result = segment.graph.search(np.array(given_rows[17].vector, dtype=np.float32), 20)
+    assert 17 in result.tolist()
 
 
 def test_only_sparse_vectors_cost_a_file(stores: Stores) -> None:
@@ -148,12 +148,12 @@ def sound(stores: Stores) -> SegmentInfo:
     sparse = {"k": sparse_vector([1, 7], [0.5, 2.0])}
     given_rows = [replace(row, metadata=sparse) for row in random_rows(50)]
     info = write_rows(stores, every_row(memory_row_group(given_rows)), graph=True)
-    dead = np.zeros(50, dtype=np.bool_)
-    dead[[3, 49]] = True
-    return replace(info, deleted_rows=2, deletions=writer.write_deletions(stores, "deleted/", info, dead))
+    deleted = np.zeros(50, dtype=np.bool_)
+    deleted[[3, 49]] = True
+    return replace(info, deleted_rows=2, deletions=writer.write_deletions(stores, "deleted/", info, deleted))
 
 
-def test_tombstones_survive_the_round_trip(stores: Stores, sound: SegmentInfo) -> None:
+def test_deletion_vectors_survive_the_round_trip(stores: Stores, sound: SegmentInfo) -> None:
     mask = read_deletions(stores.objects, sound)
     assert mask is not None
     assert np.flatnonzero(mask).tolist() == [3, 49]
@@ -194,7 +194,7 @@ def test_damage_to_any_file_is_named(stores: Stores, sound: SegmentInfo, role: s
 
 
 @pytest.mark.parametrize("change", [{"rows": 49}, {"rows": 51}, {"dimension": 3}])
-def test_a_segment_that_is_not_what_its_manifest_says_is_refused(
+def test_a_segment_that_contradicts_its_manifest_is_refused(
     stores: Stores, sound: SegmentInfo, change: dict[str, int]
 ) -> None:
     with pytest.raises(Corrupt, match=sound.id):
@@ -218,11 +218,11 @@ def test_the_frozen_segment_of_version_3_still_opens() -> None:
         manifest = manifests.load(stores.objects, MANIFEST)
         assert (manifest.number, manifest.flushed_seq, manifest.flushed_ops, manifest.records) == (1, 3, 14, 10)
         (info,) = manifest.segments
-        segment, dead = open_segment(stores, info), read_deletions(stores.objects, info)
+        segment, deleted = open_segment(stores, info), read_deletions(stores.objects, info)
         assert rows_of(segment.rows) == EXPECTED
         assert_columns(segment, EXPECTED)
-        assert dead is not None
-        assert np.flatnonzero(dead).tolist() == [1, 4]
+        assert deleted is not None
+        assert np.flatnonzero(deleted).tolist() == [1, 4]
         names = [row.id for row in EXPECTED]
         assert segment.lookup(names, id_index.hash_ids(names)).tolist() == list(range(12))
         assert segment.graph is not None

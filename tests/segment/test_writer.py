@@ -23,7 +23,7 @@ def test_every_file_is_an_object_under_the_segment(stores: Stores) -> None:
         assert array_file.checksum_of(stores.objects.local_path(file.key)) == file.checksum
 
 
-def test_each_deletion_vector_is_a_new_object(stores: Stores) -> None:
+def test_every_deletion_vector_is_a_new_object(stores: Stores) -> None:
     info = write_rows(stores, every_row(memory_row_group(random_rows(4))))
     mask = np.array([False, True, False, True])
     one, other = (writer.write_deletions(stores, "c/segments/", info, mask) for _ in range(2))

@@ -13,7 +13,7 @@ IDS = [f"id{number}" for number in range(12)] + ["", "ключ", "i\x00d"]
 WORDS = ["red", "blue", "", "a b", "zażółć", "line\nbreak"]
 
 ids = st.sampled_from(IDS)
-coordinates = st.integers(-16, 16).map(lambda each: each / 8)
+coordinates = st.integers(-16, 16).map(lambda item: item / 8)
 vectors = st.lists(coordinates, min_size=DIMENSION, max_size=DIMENSION)
 documents = st.sampled_from(WORDS)
 sparse_queries = st.dictionaries(st.sampled_from([0, 1, 2, 2**32 - 1]), coordinates, max_size=4)
@@ -21,7 +21,7 @@ sparse_vectors = sparse_queries.map(
     lambda drawn: {
         "#type": "sparse_vector",
         "indices": sorted(drawn),
-        "values": [drawn[each] for each in sorted(drawn)],
+        "values": [drawn[item] for item in sorted(drawn)],
     }
 )
 values = st.one_of(
@@ -38,8 +38,8 @@ metadatas = st.dictionaries(st.sampled_from(KEYS), values, min_size=1, max_size=
 changes = st.dictionaries(st.sampled_from(KEYS), st.none() | values, min_size=1, max_size=3)
 
 
-def _optional_list(count: int, each: SearchStrategy[Any]) -> SearchStrategy[list[Any] | None]:
-    return st.none() | st.lists(st.none() | each, min_size=count, max_size=count)
+def _optional_list(count: int, item: SearchStrategy[Any]) -> SearchStrategy[list[Any] | None]:
+    return st.none() | st.lists(st.none() | item, min_size=count, max_size=count)
 
 
 @st.composite

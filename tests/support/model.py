@@ -95,7 +95,7 @@ def as_pairs(found: Records) -> list[tuple[str, Record]]:
 
 def canonical(records: list[tuple[str, Record]]) -> str:
     """Records as text that tells 1 from 1.0 and from true, whatever the order of the keys in a metadata object."""
-    return repr([(name, replace(each, metadata=None), sorted((each.metadata or {}).items())) for name, each in records])
+    return repr([(name, replace(item, metadata=None), sorted((item.metadata or {}).items())) for name, item in records])
 
 
 def by_sparse_vector(
@@ -109,11 +109,11 @@ def by_sparse_vector(
     }
     weights = dict(query)
     for dimension in weights if bm25 else ():
-        having = sum(dimension in each for each in vectors.values())
+        having = sum(dimension in item for item in vectors.values())
         weights[dimension] *= math.log((len(vectors) - having + 0.5) / (having + 0.5) + 1)
     found = []
     for name in model.records:
         if name in allowed and (shared := weights.keys() & vectors.get(name, {}).keys()):
-            product = math.fsum(weights[each] * vectors[name][each] for each in shared)
+            product = math.fsum(weights[item] * vectors[name][item] for item in shared)
             found.append((name, float(np.float32(1 - product))))
-    return sorted(found, key=lambda each: each[1])
+    return sorted(found, key=lambda item: item[1])

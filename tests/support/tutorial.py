@@ -109,8 +109,8 @@ def check_documents(answers: dict[str, str]) -> None:
     }
     some = json.loads(answers["get some"])
     ids = ["doc1", "doc4", "doc6"]
-    assert (some["ids"], some["documents"]) == (ids, [DOCUMENTS[each] for each in ids])
-    assert some["metadatas"] == [{"category": CATEGORIES[each]} for each in ids]
+    assert (some["ids"], some["documents"]) == (ids, [DOCUMENTS[record_id] for record_id in ids])
+    assert some["metadatas"] == [{"category": CATEGORIES[record_id]} for record_id in ids]
 
 
 def check_query(text: str, ids: Sequence[str]) -> None:
@@ -119,8 +119,8 @@ def check_query(text: str, ids: Sequence[str]) -> None:
     (distances,) = answer.pop("distances")
     assert answer == {
         "ids": [list(ids)],
-        "metadatas": [[{"category": CATEGORIES[each]} for each in ids]],
-        "documents": [[DOCUMENTS[each] for each in ids]],
+        "metadatas": [[{"category": CATEGORIES[record_id]} for record_id in ids]],
+        "documents": [[DOCUMENTS[record_id] for record_id in ids]],
         "embeddings": None,
         "uris": None,
         "data": None,

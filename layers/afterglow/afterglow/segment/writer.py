@@ -116,7 +116,7 @@ def _string_arrays(
     meta: dict[str, Any] = {}
     arrays: dict[str, NDArray[Any] | ArrayStream] = {}
     for name, strings in columns.items():
-        chunks = _release_after_each(strings.chunks(chunk_bytes), subsets)
+        chunks = _release_after_chunks(strings.chunks(chunk_bytes), subsets)
         meta[name] = strings.header()
         arrays[f"{name}0"] = ArrayStream("|u1", (int(strings.offsets[-1]),), chunks)
         arrays[f"{name}1"] = strings.offsets
@@ -125,7 +125,7 @@ def _string_arrays(
     return meta, arrays
 
 
-def _release_after_each(
+def _release_after_chunks(
     chunks: Iterator[NDArray[np.uint8]], subsets: Sequence[RowSubset]
 ) -> Iterator[NDArray[np.uint8]]:
     """The chunks; after each of them the pages that were read for it are released."""
