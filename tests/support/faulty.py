@@ -1,14 +1,14 @@
-"""Ports that fail on purpose: each wraps a good one and asks `Faults` what shall become of the next call.
+"""Ports that fail on purpose: each wraps a working one, and `Faults` decides the outcome of the next call.
 
 ::
 
     REFUSED        fails before anything was applied                                     Unavailable
-    LOST           applied, and then the answer is lost                                  Unavailable
-    REPEATED       applied, the answer lost, and tried again by the adapter itself       the second answer
+    LOST           applied, and then the response is lost                                Unavailable
+    REPEATED       applied, the response lost, and tried again by the adapter itself     the second response
     CRASH_BEFORE   the process dies before the call is applied                           Crash
     CRASH_AFTER    the process dies when the call has been applied                       Crash
 
-After a crash every further call crashes too: the process is dead, and no clean-up code of its can do anything.
+After a crash every further call crashes too: the process has ended, and none of its clean-up code has any effect.
 """
 
 import random
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Fault(Enum):
-    """What becomes of a call."""
+    """The outcome of a call."""
 
     REFUSED = auto()
     LOST = auto()
@@ -35,15 +35,15 @@ class Fault(Enum):
 
 
 class Crash(BaseException):
-    """The process is dead. Not an Exception, so that nothing carries on."""
+    """The process has ended. Not an Exception, so that no handler continues."""
 
 
 FaultChoice = Callable[[int, str], Fault | None]
-"""What becomes of the call of this number (from 0) and name."""
+"""The outcome of the call with this number (from 0) and name."""
 
 
 class Faults:
-    """Counts the calls of all the ports it is given to; `calls` are their names, in order."""
+    """Counts the calls of all ports that share it; `calls` are their names, in order."""
 
     def __init__(self, choice: FaultChoice | None = None) -> None:
         self.choose: FaultChoice = choice or _no_fault
@@ -72,7 +72,7 @@ class Faults:
                 return apply()
             case Fault.LOST:
                 _apply_and_discard(apply)
-                raise Unavailable(f"the answer of {name} was lost on purpose")
+                raise Unavailable(f"the response of {name} was lost on purpose")
             case Fault.CRASH_AFTER:
                 _apply_and_discard(apply)
                 raise Crash(f"after call {number}, {name}")
@@ -88,7 +88,7 @@ def nth(number: int, fault: Fault) -> FaultChoice:
 
 
 def seeded(seed: int, share: float, faults: Sequence[Fault]) -> FaultChoice:
-    """A share of all calls fails, each in one of these ways; the same seed fails the same calls."""
+    """A share of all calls fails, each with one of these faults; the same seed fails the same calls."""
     source = random.Random(seed)
     return lambda _, __: source.choice(faults) if source.random() < share else None
 
@@ -101,7 +101,7 @@ def _apply_and_discard(apply: Callable[[], object]) -> None:
 
 
 class FaultyTable:
-    """A Table that fails as `faults` say."""
+    """A Table that fails according to `faults`."""
 
     def __init__(self, inner: Table, faults: Faults) -> None:
         self._inner = inner
@@ -156,7 +156,7 @@ class FaultyTable:
 
 
 class FaultyObjects:
-    """Objects that fail as `faults` say."""
+    """Objects that fail according to `faults`."""
 
     def __init__(self, inner: Objects, faults: Faults) -> None:
         self._inner = inner
@@ -201,7 +201,7 @@ class FaultyObjects:
 
 
 class FaultyQueue:
-    """A Queue that fails as `faults` say."""
+    """A Queue that fails according to `faults`."""
 
     def __init__(self, inner: Queue, faults: Faults) -> None:
         self._inner = inner

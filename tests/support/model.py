@@ -1,4 +1,4 @@
-"""What a collection means, as a dict: the oracle of the collection's and the jobs' tests."""
+"""A collection as a dict: the oracle of the tests of collection and jobs."""
 
 import math
 from collections.abc import Callable
