@@ -28,7 +28,7 @@ TENANT, DATABASE = "default_tenant", "default_database"
 
 
 @dataclass
-class World:
+class CollectionFixture:
     stores: Stores
     clock: Clock
     scope: Scope
@@ -55,12 +55,12 @@ class World:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def env() -> Iterator[CollectionFixture]:
     with quick_folder() as folder:
         clock = Clock()
         stores = stores_at(folder, WITH_RETENTION, clock)
         scope, _ = new_collection(stores)
-        yield World(stores, clock, scope)
+        yield CollectionFixture(stores, clock, scope)
         stores.table.close()
 
 
@@ -80,59 +80,59 @@ class Meanwhile:
         self._table.transact(writes)
 
 
-def test_a_fork_adds_no_object_even_of_what_is_not_indexed(world: World) -> None:
-    world.write(world.scope, *(f"r{number}" for number in range(40)))
-    world.index(world.scope)
-    world.write(world.scope, *(f"s{number}" for number in range(40)))  # a batch in an object
-    before = world.objects()
-    forks = [world.fork(f"fork-{number}") for number in range(30)]
-    assert world.objects() == before
-    assert all(world.ids(each) == world.ids(world.scope) for each in forks)
-    state = collections.by_id(world.stores.table, world.scope.collection)
+def test_a_fork_adds_no_object_even_for_unindexed_records(env: CollectionFixture) -> None:
+    env.write(env.scope, *(f"r{number}" for number in range(40)))
+    env.index(env.scope)
+    env.write(env.scope, *(f"s{number}" for number in range(40)))  # a batch in an object
+    before = env.objects()
+    forks = [env.fork(f"fork-{number}") for number in range(30)]
+    assert env.objects() == before
+    assert all(env.ids(fork) == env.ids(env.scope) for fork in forks)
+    state = collections.by_id(env.stores.table, env.scope.collection)
     assert state is not None
-    assert lineage.fork_count(world.stores.table, state.lineage_id) == 30
+    assert lineage.fork_count(env.stores.table, state.lineage_id) == 30
 
 
-def test_a_fold_between_its_two_reads_and_its_transaction(world: World) -> None:
+def test_a_flush_between_the_reads_and_the_transaction_of_a_fork(env: CollectionFixture) -> None:
     """Also one that takes what was read away again."""
-    world.write(world.scope, "a", "b")
+    env.write(env.scope, "a", "b")
 
     def fold_and_tidy() -> None:
-        world.write(world.scope, f"c{world.clock.skipped}")
-        world.index(world.scope)
-        world.clock.skipped += 700.0
-        gc.collect_garbage(world.stores, world.scope.collection)
+        env.write(env.scope, f"c{env.clock.skipped}")
+        env.index(env.scope)
+        env.clock.skipped += 700.0
+        gc.collect_garbage(env.stores, env.scope.collection)
 
-    table = Meanwhile(world.stores.table, fold_and_tidy, 3)
-    fork = world.fork("fork", replace(world.stores, table=table))
+    table = Meanwhile(env.stores.table, fold_and_tidy, 3)
+    fork = env.fork("fork", replace(env.stores, table=table))
     assert table.times == 0
-    assert world.ids(fork) == world.ids(world.scope)
-    world.clock.skipped += 700.0
-    cleaning.purge_dropped(world.stores)
-    gc.collect_garbage(world.stores, world.scope.collection)
-    assert world.ids(fork) == world.ids(world.scope)
-    world.clock.skipped += 2_000.0
-    cleaning.purge_dropped(world.stores)
-    assert deletions.list_records(world.stores.table) == []
+    assert env.ids(fork) == env.ids(env.scope)
+    env.clock.skipped += 700.0
+    cleaning.purge_dropped(env.stores)
+    gc.collect_garbage(env.stores, env.scope.collection)
+    assert env.ids(fork) == env.ids(env.scope)
+    env.clock.skipped += 2_000.0
+    cleaning.purge_dropped(env.stores)
+    assert deletions.list_records(env.stores.table) == []
 
 
-def test_a_source_that_never_stands_still(world: World) -> None:
-    world.write(world.scope, "a")
+def test_a_source_that_never_stands_still(env: CollectionFixture) -> None:
+    env.write(env.scope, "a")
 
     def change() -> None:
-        Engine(world.stores).modify_collection(world.scope, new_metadata={"n": world.clock.skipped})
-        world.clock.skipped += 0.001
+        Engine(env.stores).modify_collection(env.scope, new_metadata={"n": env.clock.skipped})
+        env.clock.skipped += 0.001
 
     with pytest.raises(Unavailable, match="too fast to fork"):
-        world.fork("fork", replace(world.stores, table=Meanwhile(world.stores.table, change, 1_000)))
+        env.fork("fork", replace(env.stores, table=Meanwhile(env.stores.table, change, 1_000)))
     with pytest.raises(NotFound):
-        Engine(world.stores).get_collection(TENANT, DATABASE, "fork")
+        Engine(env.stores).get_collection(TENANT, DATABASE, "fork")
 
 
 @pytest.mark.parametrize("what", ["name", "database", "source"])
-def test_what_goes_away_or_comes_meanwhile(world: World, what: str) -> None:
-    world.write(world.scope, "a")
-    engine = Engine(world.stores)
+def test_concurrent_drops_and_creates(env: CollectionFixture, what: str) -> None:
+    env.write(env.scope, "a")
+    engine = Engine(env.stores)
     engine.catalog.create_database(TENANT, "other")
     wish = ForkRequest(engine.catalog.get_database(TENANT, "other"), "fork")
     happenings: dict[str, tuple[Callable[[], object], type[AfterglowError]]] = {
@@ -141,98 +141,98 @@ def test_what_goes_away_or_comes_meanwhile(world: World, what: str) -> None:
         "source": (lambda: engine.delete_collection(TENANT, DATABASE, "tested"), NotFound),
     }
     happening, error = happenings[what]
-    table = Meanwhile(world.stores.table, happening)
+    table = Meanwhile(env.stores.table, happening)
     with pytest.raises(error):
-        forking.fork(replace(world.stores, table=table), world.scope.collection, wish, None)
+        forking.fork(replace(env.stores, table=table), env.scope.collection, wish, None)
 
 
-def test_one_whose_cleaning_has_begun_is_not_finished(world: World) -> None:
+def test_one_whose_cleaning_has_begun_is_not_finished(env: CollectionFixture) -> None:
     """A process that slept in the middle of a fork, until the janitor took it for dead."""
-    world.write(world.scope, "a")
+    env.write(env.scope, "a")
 
     def clean() -> None:
-        world.clock.skipped += WITH_RETENTION.gc_grace_seconds + 1
-        cleaning.purge_dropped(world.stores)
+        env.clock.skipped += WITH_RETENTION.gc_grace_seconds + 1
+        cleaning.purge_dropped(env.stores)
 
-    fork = world.fork("fork", replace(world.stores, table=Meanwhile(world.stores.table, clean)))
-    assert world.ids(fork) == ["a"]
-    world.write(fork, "b")
-    assert world.ids(fork) == ["a", "b"]
+    fork = env.fork("fork", replace(env.stores, table=Meanwhile(env.stores.table, clean)))
+    assert env.ids(fork) == ["a"]
+    env.write(fork, "b")
+    assert env.ids(fork) == ["a", "b"]
 
 
 @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LOST, Fault.REFUSED, Fault.REPEATED])
 @pytest.mark.parametrize("tail", [0, 3, 40])
-def test_any_call_may_be_the_last(world: World, fault: Fault, tail: int) -> None:
-    world.write(world.scope, *(f"r{number}" for number in range(20)))
-    world.index(world.scope)
+def test_any_call_may_be_the_last(env: CollectionFixture, fault: Fault, tail: int) -> None:
+    env.write(env.scope, *(f"r{number}" for number in range(20)))
+    env.index(env.scope)
     if tail:
-        world.write(world.scope, *(f"s{number}" for number in range(tail)))
-    expected = world.ids(world.scope)
+        env.write(env.scope, *(f"s{number}" for number in range(tail)))
+    expected = env.ids(env.scope)
     for number in range(20):
         name, faults = f"fork-{number}", Faults(nth(number, fault))
         try:
-            world.fork(name, with_faults(world.stores, faults))
+            env.fork(name, with_faults(env.stores, faults))
         except (AfterglowError, Crash):
             pass
-        found = [each for each in Engine(world.stores).list_collections(TENANT, DATABASE) if each.name == name]
-        assert [world.ids(scope_of(each)) for each in found] in ([], [expected])
+        forks = [entry for entry in Engine(env.stores).list_collections(TENANT, DATABASE) if entry.name == name]
+        assert [env.ids(scope_of(fork)) for fork in forks] in ([], [expected])
         if len(faults.calls) <= number:
             break
     else:
         raise AssertionError("the fork makes more calls than were tried")
-    for each in Engine(world.stores).list_collections(TENANT, DATABASE):
-        Engine(world.stores).delete_collection(TENANT, DATABASE, each.name)
-    world.clock.skipped += 3_000.0
-    cleaning.purge_dropped(world.stores)
-    cleaning.purge_dropped(world.stores)
-    assert not world.objects()
-    assert deletions.list_records(world.stores.table) == []
+    for collection in Engine(env.stores).list_collections(TENANT, DATABASE):
+        Engine(env.stores).delete_collection(TENANT, DATABASE, collection.name)
+    env.clock.skipped += 3_000.0
+    cleaning.purge_dropped(env.stores)
+    cleaning.purge_dropped(env.stores)
+    assert not env.objects()
+    assert deletions.list_records(env.stores.table) == []
 
 
 def scope_of(collection: Collection) -> Scope:
     return Scope(TENANT, DATABASE, collection.id)
 
 
-def test_a_dropped_fork_holds_nothing_once_it_cannot_be_restored(world: World) -> None:
-    world.write(world.scope, *(f"r{number}" for number in range(20)))
-    world.index(world.scope)
-    world.fork("fork")
-    Engine(world.stores).delete_collection(TENANT, DATABASE, "fork")
-    before = world.objects()
-    world.write(world.scope, *(f"r{number}" for number in range(20)))
-    world.index(world.scope)
-    world.clock.skipped += WITH_RETENTION.retention_seconds + 3 * WITH_RETENTION.gc_grace_seconds
+def test_a_dropped_fork_holds_nothing_once_it_cannot_be_restored(env: CollectionFixture) -> None:
+    env.write(env.scope, *(f"r{number}" for number in range(20)))
+    env.index(env.scope)
+    env.fork("fork")
+    Engine(env.stores).delete_collection(TENANT, DATABASE, "fork")
+    before = env.objects()
+    env.write(env.scope, *(f"r{number}" for number in range(20)))
+    env.index(env.scope)
+    env.clock.skipped += WITH_RETENTION.retention_seconds + 3 * WITH_RETENTION.gc_grace_seconds
     assert WITH_RETENTION.log_placeholder_ttl_seconds > WITH_RETENTION.retention_seconds + 100
-    cleaning.purge_dropped(world.stores)
-    gc.collect_garbage(world.stores, world.scope.collection)
-    assert not before & world.objects()
-    assert len(world.ids(world.scope)) == 20
+    cleaning.purge_dropped(env.stores)
+    gc.collect_garbage(env.stores, env.scope.collection)
+    assert not before & env.objects()
+    assert len(env.ids(env.scope)) == 20
 
 
-def test_what_is_shared_goes_with_the_last_that_needs_it(world: World) -> None:
-    world.write(world.scope, *(f"r{number}" for number in range(20)))
-    world.index(world.scope)
-    state = collections.by_id(world.stores.table, world.scope.collection)
+def test_shared_objects_are_deleted_with_their_last_user(env: CollectionFixture) -> None:
+    env.write(env.scope, *(f"r{number}" for number in range(20)))
+    env.index(env.scope)
+    state = collections.by_id(env.stores.table, env.scope.collection)
     assert state is not None
     assert state.manifest_key is not None
-    shared = objects_of_manifest(world.stores.objects, state.manifest_key)
-    fork = world.fork("fork")
-    Engine(world.stores).delete_collection(TENANT, DATABASE, "tested")
-    world.clock.skipped += 3_000.0
-    cleaning.purge_dropped(world.stores)
-    assert shared == world.objects()
-    assert len(world.ids(fork)) == 20
+    shared = objects_of_manifest(env.stores.objects, state.manifest_key)
+    fork = env.fork("fork")
+    Engine(env.stores).delete_collection(TENANT, DATABASE, "tested")
+    env.clock.skipped += 3_000.0
+    cleaning.purge_dropped(env.stores)
+    assert shared == env.objects()
+    assert len(env.ids(fork)) == 20
     # The fork writes everything anew, so that it needs nothing any more of what it took over.
-    world.write(fork, *(f"r{number}" for number in range(20)))
-    world.index(fork)
-    world.clock.skipped += 3_000.0
-    gc.collect_garbage(world.stores, fork.collection)
-    cleaning.purge_dropped(world.stores)
+    env.write(fork, *(f"r{number}" for number in range(20)))
+    env.index(fork)
+    env.clock.skipped += 3_000.0
+    gc.collect_garbage(env.stores, fork.collection)
+    cleaning.purge_dropped(env.stores)
     # Only its name for what it took over stays, as long as it is there itself.
-    assert shared & world.objects() == {state.manifest_key}
-    assert len(world.ids(fork)) == 20
-    Engine(world.stores).delete_collection(TENANT, DATABASE, "fork")
-    world.clock.skipped += 3_000.0
-    cleaning.purge_dropped(world.stores)
-    cleaning.purge_dropped(world.stores)
-    assert not world.objects()
+    assert shared & env.objects() == {state.manifest_key}
+    assert len(env.ids(fork)) == 20
+    Engine(env.stores).delete_collection(TENANT, DATABASE, "fork")
+    env.clock.skipped += 3_000.0
+    cleaning.purge_dropped(env.stores)
+    cleaning.purge_dropped(env.stores)
+    assert not env.objects()

@@ -20,7 +20,7 @@ from afterglow.storage.ports import Stores
 from tests.support.stores import SMALL, ManualClock, new_collection, stores_at
 
 
-class World:
+class CollectionFixture:
     """A collection of which writes and folds are ordered about."""
 
     def __init__(self, folder: Path) -> None:
@@ -46,89 +46,89 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def env(tmp_path: Path) -> CollectionFixture:
+    return CollectionFixture(tmp_path)
 
 
-def test_every_record_that_a_write_names_is_an_operation(world: World) -> None:
-    assert world.status() == IndexingStatus(0, 0)
-    world.add(0, 3)
-    world.add(0, 3)  # changes nothing
-    world.engine.delete(world.scope, Selection(["0", "missing"]))
-    assert world.status() == IndexingStatus(8, 0)
-    world.index()
-    assert world.status() == IndexingStatus(8, 8)
-    world.add(3, 4)
-    assert world.status() == IndexingStatus(9, 8)
+def test_every_record_that_a_write_names_is_an_operation(env: CollectionFixture) -> None:
+    assert env.status() == IndexingStatus(0, 0)
+    env.add(0, 3)
+    env.add(0, 3)  # changes nothing
+    env.engine.delete(env.scope, Selection(["0", "missing"]))
+    assert env.status() == IndexingStatus(8, 0)
+    env.index()
+    assert env.status() == IndexingStatus(8, 8)
+    env.add(3, 4)
+    assert env.status() == IndexingStatus(9, 8)
 
 
-def test_what_is_worth_a_graph_and_has_none_is_not_indexed_yet(world: World) -> None:
-    world.add(0, SMALL.hnsw_min_rows)
-    flush(world.stores, Replica.for_indexer(world.stores, world.made.id).snapshot())
-    assert world.status() == IndexingStatus(SMALL.hnsw_min_rows, 0)
-    world.index()
-    assert world.status() == IndexingStatus(SMALL.hnsw_min_rows, SMALL.hnsw_min_rows)
+def test_rows_that_wait_for_an_hnsw_index_are_not_indexed_yet(env: CollectionFixture) -> None:
+    env.add(0, SMALL.hnsw_min_rows)
+    flush(env.stores, Replica.for_indexer(env.stores, env.made.id).snapshot())
+    assert env.status() == IndexingStatus(SMALL.hnsw_min_rows, 0)
+    env.index()
+    assert env.status() == IndexingStatus(SMALL.hnsw_min_rows, SMALL.hnsw_min_rows)
 
 
 @pytest.mark.parametrize("waits", [False, True])
-def test_a_fold_meanwhile_loses_nothing(world: World, *, waits: bool) -> None:
-    world.add(0, 3)
-    world.index()
-    world.add(3, 5)
-    before = world.state()
-    world.index()
-    world.add(5, 6)
+def test_a_concurrent_flush_loses_no_operation(env: CollectionFixture, *, waits: bool) -> None:
+    env.add(0, 3)
+    env.index()
+    env.add(3, 5)
+    before = env.state()
+    env.index()
+    env.add(5, 6)
     if waits:
-        world.clock.seconds += SMALL.log_placeholder_ttl_seconds + 1
-        trim.delete_expired_placeholders(world.stores, world.made.id)
-    assert indexing_progress.indexing_status(world.stores, before) == IndexingStatus(6, 5)
-    waiting = indexing_progress.unflushed(world.stores, world.made.id)
+        env.clock.seconds += SMALL.log_placeholder_ttl_seconds + 1
+        trim.delete_expired_placeholders(env.stores, env.made.id)
+    assert indexing_progress.indexing_status(env.stores, before) == IndexingStatus(6, 5)
+    waiting = indexing_progress.unflushed(env.stores, env.made.id)
     assert waiting is not None
     assert (waiting.ops, waiting.last_seq) == (1, 3)
 
 
-def test_one_that_was_dropped_meanwhile_is_not_there(world: World) -> None:
-    world.add(0, 3)
-    before = world.state()
-    world.engine.delete_collection(before.tenant, before.database, before.name)
-    assert indexing_progress.unflushed(world.stores, world.made.id) is None
+def test_one_that_was_dropped_meanwhile_is_not_there(env: CollectionFixture) -> None:
+    env.add(0, 3)
+    before = env.state()
+    env.engine.delete_collection(before.tenant, before.database, before.name)
+    assert indexing_progress.unflushed(env.stores, env.made.id) is None
     with pytest.raises(NotFound):
-        indexing_progress.indexing_status(world.stores, before)
+        indexing_progress.indexing_status(env.stores, before)
 
 
-def test_a_lost_checkpoint_is_named(world: World) -> None:
-    world.add(0, 3)
-    world.index()
-    key = world.state().manifest_key
+def test_a_lost_checkpoint_is_named(env: CollectionFixture) -> None:
+    env.add(0, 3)
+    env.index()
+    key = env.state().manifest_key
     assert key is not None
-    world.stores.objects.delete(key)
+    env.stores.objects.delete(key)
     with pytest.raises(Corrupt, match="cannot be read"):
-        world.status()
+        env.status()
 
 
-def test_a_fork_goes_on_with_the_count_of_its_source(world: World) -> None:
-    world.add(0, 3)
-    world.index()
-    world.add(3, 5)
-    made = world.engine.fork(world.scope, "forked")
+def test_a_fork_goes_on_with_the_count_of_its_source(env: CollectionFixture) -> None:
+    env.add(0, 3)
+    env.index()
+    env.add(3, 5)
+    made = env.engine.fork(env.scope, "forked")
     fork = Scope(made.tenant, made.database, made.id)
-    assert world.status(fork) == world.status() == IndexingStatus(5, 3)
-    world.add(9, 10, fork)
-    assert (world.status(fork), world.status()) == (IndexingStatus(6, 3), IndexingStatus(5, 3))
-    index(world.stores, Replica.for_indexer(world.stores, made.id), made.id, idle=True)
-    assert (world.status(fork), world.status()) == (IndexingStatus(6, 6), IndexingStatus(5, 3))
+    assert env.status(fork) == env.status() == IndexingStatus(5, 3)
+    env.add(9, 10, fork)
+    assert (env.status(fork), env.status()) == (IndexingStatus(6, 3), IndexingStatus(5, 3))
+    index(env.stores, Replica.for_indexer(env.stores, made.id), made.id, idle=True)
+    assert (env.status(fork), env.status()) == (IndexingStatus(6, 6), IndexingStatus(5, 3))
 
 
-def test_what_is_counted_at_each_read_level(world: World) -> None:
+def test_counts_at_each_read_level(env: CollectionFixture) -> None:
     def counts() -> list[int]:
-        return [world.engine.count(world.scope, each).count for each in ReadLevel]
+        return [env.engine.count(env.scope, level).count for level in ReadLevel]
 
     assert list(ReadLevel) == [ReadLevel.INDEX_AND_WAL, ReadLevel.INDEX_ONLY, ReadLevel.INDEX_AND_BOUNDED_WAL]
-    world.add(0, 3)
+    env.add(0, 3)
     assert counts() == [3, 0, 3]
-    world.index()
-    world.add(3, 5)
-    world.engine.delete(world.scope, Selection(["0"]))
+    env.index()
+    env.add(3, 5)
+    env.engine.delete(env.scope, Selection(["0"]))
     assert counts() == [4, 3, 4]
-    world.index()
+    env.index()
     assert counts() == [4, 4, 4]

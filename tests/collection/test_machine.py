@@ -118,10 +118,10 @@ class Machine(RuleBasedStateMachine):
     @rule(at=st.integers(0, 1), names=some_ids, where=st.sampled_from(WHERES), limit=st.none() | st.integers(0, 3))
     def delete_where(self, at: int, names: list[str] | None, where: dict[str, Any], limit: int | None) -> None:
         selection = Selection(names, parse_where(where))
-        doomed = self.chosen(names, where)[:limit]
-        assert self.engines[at].delete(self.scope, selection, limit).count == len(doomed)
-        if doomed:
-            self.model.apply(Batch(Op.DELETE, doomed))
+        matching = self.chosen(names, where)[:limit]
+        assert self.engines[at].delete(self.scope, selection, limit).count == len(matching)
+        if matching:
+            self.model.apply(Batch(Op.DELETE, matching))
 
     # reads
 
@@ -135,8 +135,8 @@ class Machine(RuleBasedStateMachine):
     def get(self, at: int, names: list[str] | None, where: Any, offset: int, limit: int | None) -> None:
         found = self.engines[at].get(self.scope, Selection(names, parse_where(where)), limit, offset, EVERYTHING)
         end = None if limit is None else offset + limit
-        wanted = self.chosen(names, where)[offset:end]
-        assert canonical(as_pairs(found)) == canonical([(name, self.model.records[name]) for name in wanted])
+        expected_rows = self.chosen(names, where)[offset:end]
+        assert canonical(as_pairs(found)) == canonical([(name, self.model.records[name]) for name in expected_rows])
 
     @rule(at=st.integers(0, 1), names=some_ids, where=wheres, k=st.integers(0, 12), query=vectors)
     def query(self, at: int, names: list[str] | None, where: Any, k: int, query: list[float]) -> None:
@@ -161,15 +161,15 @@ class Machine(RuleBasedStateMachine):
     @rule(where=wheres, k=st.integers(0, 12), query=sparse_queries)
     def sparse(self, where: Any, k: int, query: dict[int, float]) -> None:
         indices = np.array(sorted(query), dtype=np.uint32)
-        asked = SparseQuery(indices, np.array([query[each] for each in sorted(query)], dtype=np.float32))
+        asked = SparseQuery(indices, np.array([query[index] for index in sorted(query)], dtype=np.float32))
         view = Replica(self.stores, self.id).snapshot()
         chosen = rows.selection_masks(view, Selection(where=parse_where(where)))
         found = sparse_knn(view, chosen, "b", asked, k)
         names = rows.materialize(view, found.groups, found.rows, frozenset()).ids
-        wanted = by_sparse_vector(self.model, "b", query, self.chosen(None, where), bm25=self.bm25)[:k]
-        np.testing.assert_allclose(found.distances, [distance for _, distance in wanted], rtol=2e-7)
+        expected_rows = by_sparse_vector(self.model, "b", query, self.chosen(None, where), bm25=self.bm25)[:k]
+        np.testing.assert_allclose(found.distances, [distance for _, distance in expected_rows], rtol=2e-7)
         if not self.bm25:  # sums of eighths are exact, so that ties are
-            assert names == [name for name, _ in wanted]
+            assert names == [name for name, _ in expected_rows]
 
     @rule(at=st.integers(0, 1))
     def count(self, at: int) -> None:

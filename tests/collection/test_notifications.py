@@ -28,7 +28,7 @@ def write(engine: Engine, scope: Scope, first: int, count: int = 1) -> None:
     engine.write(scope, Batch(Op.ADD, names, np.ones((count, 3), dtype=np.float32), metadatas=metadatas))
 
 
-def test_the_entry_that_passes_a_multiple_of_operations_nudges(folder: Path) -> None:
+def test_the_entry_that_passes_a_multiple_of_operations_notifies(folder: Path) -> None:
     stores, queue = opened(folder, 10, 1_000)
     scope, _ = new_collection(stores)
     engines = [Engine(stores), Engine(stores)]
@@ -41,7 +41,7 @@ def test_the_entry_that_passes_a_multiple_of_operations_nudges(folder: Path) -> 
     assert [body for _, body in queue.sent] == ["10", "20", "30", "31", "33"]
 
 
-def test_every_so_many_entries_nudge(folder: Path) -> None:
+def test_every_n_entries_notify(folder: Path) -> None:
     stores, queue = opened(folder, 1_000, 4)
     scope, _ = new_collection(stores)
     for number in range(9):

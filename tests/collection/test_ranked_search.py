@@ -23,7 +23,7 @@ optional = {"default": numbers, "return_rank": st.booleans()}
 
 
 def sparse(drawn: dict[int, float]) -> dict[str, Any]:
-    return {"indices": sorted(drawn), "values": [drawn[each] for each in sorted(drawn)]}
+    return {"indices": sorted(drawn), "values": [drawn[index] for index in sorted(drawn)]}
 
 
 dense_knn = st.fixed_dictionaries({"query": vectors, "limit": limits}, optional=optional)
@@ -72,7 +72,7 @@ ranked = st.fixed_dictionaries({"rank": ranks}, optional={"filter": filters, "gr
 unranked = st.fixed_dictionaries({}, optional={"filter": filters, "limit": pages})
 SELECTED = ["#document", "#embedding", "#metadata", "#score"]
 touches = st.lists(st.integers(0, 19), min_size=1, max_size=5).map(
-    lambda numbers: Batch(Op.UPDATE, [f"crowd {each}" for each in numbers], uris=["u:1"] * len(numbers))
+    lambda numbers: Batch(Op.UPDATE, [f"crowd {number}" for number in numbers], uris=["u:1"] * len(numbers))
 )
 """Updates that only move rows into the tail, out of their order."""
 steps = st.lists(st.none() | touches | batches(), min_size=1, max_size=6)
@@ -87,7 +87,7 @@ steps = st.lists(st.none() | touches | batches(), min_size=1, max_size=6)
     searches=st.lists(ranked | unranked, min_size=4, max_size=8),
     named=ids,
 )
-def test_searches_say_what_each_record_says(
+def test_searches_equal_the_record_by_record_evaluation(
     space: str, crowd: int, steps: list[Batch | None], searches: list[dict[str, Any]], named: str
 ) -> None:
     with quick_folder() as folder:
@@ -106,11 +106,11 @@ def test_searches_say_what_each_record_says(
         path = {"tenant": scope.tenant, "database": scope.database, "collection_id": str(scope.collection)}
         asked = [*searches, {"filter": {"#id": named}}]
         for level, of in (("index_and_wal", model), ("index_only", indexed)):
-            body = {"searches": [{**each, "select": {"keys": SELECTED}} for each in asked], "read_level": level}
+            body = {"searches": [{**entry, "select": {"keys": SELECTED}} for entry in asked], "read_level": level}
             answer = search(service, Request(path, b"", orjson.dumps(body)))
-            told = orjson.loads((answer if isinstance(answer, Response) else answer.work()).body)
-            for at, each in enumerate(asked):
-                check({name: column[at] for name, column in told.items()}, reference.found(of, space, each), of)
+            result = orjson.loads((answer if isinstance(answer, Response) else answer.work()).body)
+            for at, entry in enumerate(asked):
+                check({name: column[at] for name, column in result.items()}, reference.found(of, space, entry), of)
         stores.table.close()
 
 
@@ -123,12 +123,12 @@ def crowded(count: int) -> Batch:
     return Batch(Op.UPSERT, names, brought, metadatas=metadatas)
 
 
-def check(told: dict[str, Any], expected: list[tuple[str, np.float32]], model: Model) -> None:
+def check(result: dict[str, Any], expected: list[tuple[str, np.float32]], model: Model) -> None:
     records = [model.records[name] for name, _ in expected]
-    assert told["ids"] == [name for name, _ in expected]
+    assert result["ids"] == [name for name, _ in expected]
     scores = [float(score) if np.isfinite(score) else None for _, score in expected]
-    assert [each if each is None else np.float32(each) for each in told["scores"]] == scores
-    assert told["documents"] == [each.document for each in records]
-    assert told["metadatas"] == [each.metadata for each in records]
-    assert told["embeddings"] == [list(each.vector) for each in records]
-    assert told["select"] == SELECTED
+    assert [score if score is None else np.float32(score) for score in result["scores"]] == scores
+    assert result["documents"] == [record.document for record in records]
+    assert result["metadatas"] == [record.metadata for record in records]
+    assert result["embeddings"] == [list(record.vector) for record in records]
+    assert result["select"] == SELECTED

@@ -63,7 +63,7 @@ def test_the_nearest_are_found(name: str) -> None:
     assert recall(space, vectors, asked, hits) >= 0.95
 
 
-def test_what_joins_a_graph_may_change_its_kind_of_number() -> None:
+def test_rows_added_to_an_hnsw_index_may_change_its_vector_type() -> None:
     vectors = normal(32).astype(np.float32)
     vectors[1_500:] = 10 + vectors[1_500:] / 20
     names = list(map(str, range(ROWS)))
@@ -90,10 +90,10 @@ def test_what_joins_a_graph_may_change_its_kind_of_number() -> None:
 
 def recall(space: Space, vectors: NDArray[np.float32], asked: NDArray[np.float32], hits: list[QueryResult]) -> float:
     """The share of the ten answers that are as near as the exact ten."""
-    found = 0
-    for query, each in zip(asked, hits, strict=True):
+    correct = 0
+    for query, result in zip(asked, hits, strict=True):
         exact = distance.exact_distances(space, vectors, query)
-        rows = np.array(each.records.ids, dtype=np.int64)
+        rows = np.array(result.records.ids, dtype=np.int64)
         assert len(set(rows.tolist())) == 10
-        found += int((exact[rows] <= np.sort(exact)[9]).sum())
-    return found / (10 * len(asked))
+        correct += int((exact[rows] <= np.sort(exact)[9]).sum())
+    return correct / (10 * len(asked))

@@ -1,4 +1,4 @@
-"""Views of the past: what they hold, and over which checkpoint they are laid."""
+"""Point-in-time snapshots: their records, the checkpoint they are based on, and their cache."""
 
 from dataclasses import replace
 
@@ -38,40 +38,40 @@ batches = st.one_of(
 )
 
 
-def indexed(stores: Stores, engine: Engine, programme: list[Batch | None]) -> tuple[Engine, dict[int, Model]]:
-    """Carry the batches out, None being a run of the indexer; what the collection was at each position."""
-    scope, made = new_collection(stores)
-    model, moments = Model(), dict[int, Model]()
-    for each in [upsert(NAMES, 1.0), *programme, None]:
-        if each is None:
-            index(stores, Replica.for_indexer(stores, made.id), made.id, idle=True)
+def indexed(stores: Stores, engine: Engine, scenario: list[Batch | None]) -> tuple[Engine, dict[int, Model]]:
+    """Apply the batches (None: run the indexer); returns the model at each log position."""
+    scope, collection = new_collection(stores)
+    model, models_by_position = Model(), dict[int, Model]()
+    for step in [upsert(NAMES, 1.0), *scenario, None]:
+        if step is None:
+            index(stores, Replica.for_indexer(stores, collection.id), collection.id, idle=True)
             continue
-        model = model.after(each)
-        if each.op is Op.DELETE:
-            position = engine.delete(scope, Selection(each.ids)).position
+        model = model.after(step)
+        if step.op is Op.DELETE:
+            position = engine.delete(scope, Selection(step.ids)).position
         else:
-            position = engine.write(scope, each)
+            position = engine.write(scope, step)
         assert position is not None
-        moments[position] = model
-    for position, then in moments.items():
-        found = engine.get(scope, Selection(), None, 0, EVERYTHING, at=PointInTime(position=position))
-        assert canonical(as_pairs(found)) == canonical([*then.records.items()])
-        assert found.position == position
+        models_by_position[position] = model
+    for position, then in models_by_position.items():
+        result = engine.get(scope, Selection(), None, 0, EVERYTHING, at=PointInTime(position=position))
+        assert canonical(as_pairs(result)) == canonical([*then.records.items()])
+        assert result.position == position
         count = engine.count(scope, at=PointInTime(position=position))
         assert (count.count, count.position) == (len(then.records), position)
-    return engine, moments
+    return engine, models_by_position
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.none() | batches, max_size=8))
-def test_every_position_is_as_it_was(programme: list[Batch | None]) -> None:
+def test_every_position_is_as_it_was(scenario: list[Batch | None]) -> None:
     with quick_folder() as folder:
         stores = stores_at(folder, WITH_RETENTION)
-        indexed(stores, Engine(stores), programme)
+        indexed(stores, Engine(stores), scenario)
         stores.table.close()
 
 
-def test_a_moment_not_long_ago_is_laid_over_the_newest_checkpoint() -> None:
+def test_a_recent_point_in_time_is_rebased_on_the_newest_checkpoint() -> None:
     with quick_folder() as folder:
         stores = stores_at(folder, WITH_RETENTION)
         engine, _ = indexed(stores, Engine(stores), [upsert(["r3", "new"], 5.0), Batch(Op.DELETE, ["r4"])])
@@ -79,13 +79,13 @@ def test_a_moment_not_long_ago_is_laid_over_the_newest_checkpoint() -> None:
         collection = collections.by_id(stores.table, identity)
         assert collection is not None
         loaded = snapshot_cache.open_snapshot(stores, collection, PointInTime(position=1), {})
-        parts = take_snapshot(loaded, collection, ["r3", "r4", "new"], 0.0).row_groups
-        assert parts[0].graph is not None
-        assert parts[-1].rows.rows == 2  # r3 and r4 as they were
+        groups = take_snapshot(loaded, collection, ["r3", "r4", "new"], 0.0).row_groups
+        assert groups[0].graph is not None
+        assert groups[-1].rows.rows == 2  # r3 and r4 as they were
         stores.table.close()
 
 
-def test_where_most_was_written_anew_since_the_log_alone_is_read() -> None:
+def test_a_point_in_time_is_not_rebased_if_most_records_were_rewritten_since() -> None:
     with quick_folder() as folder:
         stores = stores_at(folder, WITH_RETENTION)
         engine, _ = indexed(stores, Engine(stores), [upsert(NAMES, 2.0)])
@@ -93,7 +93,7 @@ def test_where_most_was_written_anew_since_the_log_alone_is_read() -> None:
         collection = collections.by_id(stores.table, identity)
         assert collection is not None
         loaded = snapshot_cache.open_snapshot(stores, collection, PointInTime(position=1), {})
-        assert all(each.graph is None for each in loaded.state.row_groups())
+        assert all(group.graph is None for group in loaded.state.row_groups())
         stores.table.close()
 
 

@@ -33,8 +33,8 @@ KEY = {ttl.TTL_KEY: "until"}
 NOTHING: frozenset[Include] = frozenset()
 
 untils = st.one_of(
-    st.integers(0, 40).map(lambda each: int(BEGIN) + each),
-    st.integers(0, 80).map(lambda each: BEGIN + each / 2),
+    st.integers(0, 40).map(lambda seconds: int(BEGIN) + seconds),
+    st.integers(0, 80).map(lambda half_seconds: BEGIN + half_seconds / 2),
     st.sampled_from([-1, 0, 2**62, "soon", True, [int(BEGIN)]]),
 )
 
@@ -45,7 +45,7 @@ def is_over(record: Record, now: float) -> bool:
 
 
 class Machine(RuleBasedStateMachine):
-    """Two engines, an indexer, and the model; the clock stands still unless it is told to go on."""
+    """Two engines, an indexer, and the model; the clock only moves when the test moves it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,8 +82,8 @@ class Machine(RuleBasedStateMachine):
         drawn = [until, *rest, *[until] * len(batch.ids)]
         given = batch.metadatas or [None] * len(batch.ids)
         with_until = [
-            each if value is None else {**(each or {}), "until": value}
-            for each, value in zip(given, drawn, strict=False)
+            metadata if value is None else {**(metadata or {}), "until": value}
+            for metadata, value in zip(given, drawn, strict=False)
         ]
         brought = Batch(batch.op, batch.ids, batch.vectors, batch.vector_rows, batch.documents, with_until, batch.uris)
         self.engines[at].write(self.scope, brought)
@@ -97,10 +97,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, 1))
     def delete_where(self, at: int) -> None:
-        doomed = [name for name in self.visible() if "a" in (self.model.records[name].metadata or {})]
-        where = parse_where({"$or": [{"a": {"$in": [each]}} for each in (1, "x", 0.5, True)]})
+        matching = [name for name in self.visible() if "a" in (self.model.records[name].metadata or {})]
+        where = parse_where({"$or": [{"a": {"$in": [value]}} for value in (1, "x", 0.5, True)]})
         found = self.engines[at].get(self.scope, Selection(where=where), None, 0, NOTHING).ids
-        assert set(found) <= set(doomed)
+        assert set(found) <= set(matching)
         assert self.engines[at].delete(self.scope, Selection(where=where)).count == len(found)
         if found:
             self.model.apply(Batch(Op.DELETE, found))
@@ -110,19 +110,19 @@ class Machine(RuleBasedStateMachine):
     @rule(at=st.integers(0, 1), names=st.none() | st.lists(ids, max_size=4))
     def get(self, at: int, names: list[str] | None) -> None:
         found = self.engines[at].get(self.scope, Selection(names), None, 0, EVERYTHING)
-        wanted = [name for name in self.visible() if names is None or name in names]
-        assert canonical(as_pairs(found)) == canonical([(name, self.model.records[name]) for name in wanted])
+        expected_rows = [name for name in self.visible() if names is None or name in names]
+        assert canonical(as_pairs(found)) == canonical([(name, self.model.records[name]) for name in expected_rows])
 
     @rule(at=st.integers(0, 1), names=st.none() | st.lists(ids, max_size=4), query=vectors)
     def query(self, at: int, names: list[str] | None, query: list[float]) -> None:
         asked, visible = np.array([query], dtype=np.float32), self.visible()
-        wanted = visible if names is None else [name for name in visible if name in names]
+        expected_rows = visible if names is None else [name for name in visible if name in names]
         if self.was_written and names is not None and not set(names) <= set(visible):
             with pytest.raises(InternalError):
                 self.engines[at].query(self.scope, asked, 20, Selection(names), NOTHING)
             return
         (hits,) = self.engines[at].query(self.scope, asked, 20, Selection(names), NOTHING)
-        assert sorted(hits.records.ids) == sorted(wanted)
+        assert sorted(hits.records.ids) == sorted(expected_rows)
 
     @rule(at=st.integers(0, 1))
     def count(self, at: int) -> None:
@@ -136,10 +136,10 @@ class Machine(RuleBasedStateMachine):
 
     # the background
 
-    @rule(quiet=st.booleans())
-    def index(self, quiet: bool) -> None:
-        index(self.stores, self.indexer, self.id, idle=quiet)
-        if quiet:
+    @rule(idle=st.booleans())
+    def index(self, idle: bool) -> None:
+        index(self.stores, self.indexer, self.id, idle=idle)
+        if idle:
             self.nothing_is_due()
 
     @rule()
@@ -149,19 +149,19 @@ class Machine(RuleBasedStateMachine):
         self.nothing_is_due()
 
     @rule()
-    def fold(self) -> None:
+    def flush(self) -> None:
         flush(self.stores, Replica.for_indexer(self.stores, self.id).snapshot())
 
     def nothing_is_due(self) -> None:
         assert ttl_sweep.collections_due(self.stores) == []
-        view = Replica(self.stores, self.id).snapshot()
-        assert view.records == len(self.visible())
-        live = [each.metadata or {} for name, each in self.model.records.items() if name in self.visible()]
-        timely = [each["until"] for each in live if type(each.get("until")) in (int, float)]
-        assert view.collection.next_expiry == min(timely, default=None)
+        snapshot = Replica(self.stores, self.id).snapshot()
+        assert snapshot.records == len(self.visible())
+        live = [record.metadata or {} for name, record in self.model.records.items() if name in self.visible()]
+        timely = [metadata["until"] for metadata in live if type(metadata.get("until")) in (int, float)]
+        assert snapshot.collection.next_expiry == min(timely, default=None)
 
     def visible(self) -> list[str]:
-        return self.model.where(lambda each: not self.is_gone(each))
+        return self.model.where(lambda record: not self.is_gone(record))
 
     def is_gone(self, record: Record) -> bool:
         return is_over(record, self.clock.seconds)
@@ -177,7 +177,7 @@ Machine.TestCase.settings = settings(
 TestMachine = Machine.TestCase
 
 
-class World:
+class CollectionFixture:
     """A collection with a key, whose clock is at hand."""
 
     def __init__(self, folder: Path) -> None:
@@ -195,14 +195,14 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def env(tmp_path: Path) -> CollectionFixture:
+    return CollectionFixture(tmp_path)
 
 
 def records(until: dict[str, Any], op: Op = Op.ADD, start: int = 0) -> Batch:
     """Records by id, with when they expire."""
     brought = np.arange(start, start + len(until) * DIMENSION, dtype=np.float32).reshape(len(until), DIMENSION)
-    metadatas = [None if each is None else {"until": each} for each in until.values()]
+    metadatas = [None if value is None else {"until": value} for value in until.values()]
     return Batch(op, list(until), brought, metadatas=metadatas)
 
 
@@ -210,95 +210,95 @@ def seen(stores: Stores, scope: Scope) -> list[str]:
     return Engine(stores).get(scope, Selection(), None, 0, NOTHING).ids
 
 
-def test_what_a_write_finds_gone_goes_by_the_latest_clock_of_the_log(world: World) -> None:
+def test_expiry_at_a_write_is_decided_by_log_time(env: CollectionFixture) -> None:
     """A writer whose clock is behind decides as the log does, and so does every replica."""
     late = ManualClock(BEGIN - 100)
-    behind, ahead = Engine(world.stores_of(late)), Engine(world.stores)
-    behind.write(world.scope, records({"a": int(BEGIN) - 50, "b": int(BEGIN) + 50}))
-    ahead.write(world.scope, records({"c": None}))
-    behind.write(world.scope, records({"a": int(BEGIN) + 60, "b": int(BEGIN) + 60}, start=50))
-    fresh = Replica(world.stores, world.id).snapshot()
-    world.index()
-    folded = Replica(world.stores, world.id).snapshot()
-    for view in (fresh, folded):
-        assert view.log_time == int(BEGIN * 1000)
-        assert view.records == 3
+    behind, ahead = Engine(env.stores_of(late)), Engine(env.stores)
+    behind.write(env.scope, records({"a": int(BEGIN) - 50, "b": int(BEGIN) + 50}))
+    ahead.write(env.scope, records({"c": None}))
+    behind.write(env.scope, records({"a": int(BEGIN) + 60, "b": int(BEGIN) + 60}, start=50))
+    fresh = Replica(env.stores, env.id).snapshot()
+    env.index()
+    flushed = Replica(env.stores, env.id).snapshot()
+    for snapshot in (fresh, flushed):
+        assert snapshot.log_time == int(BEGIN * 1000)
+        assert snapshot.records == 3
     # a came anew, after c; b was there.
-    assert seen(world.stores, world.scope) == ["b", "c", "a"]
-    world.clock.seconds += 50
-    assert seen(world.stores, world.scope) == ["c", "a"]
+    assert seen(env.stores, env.scope) == ["b", "c", "a"]
+    env.clock.seconds += 50
+    assert seen(env.stores, env.scope) == ["c", "a"]
 
 
-def test_reads_go_by_the_present_key_and_entries_by_the_one_they_carry(world: World) -> None:
-    engine = Engine(world.stores)
-    engine.write(world.scope, records({"a": int(BEGIN) + 1, "b": int(BEGIN) + 1, "c": None}))
-    world.index()
-    world.clock.seconds += 2
-    assert seen(world.stores, world.scope) == ["c"]
-    engine.modify_collection(world.scope, new_metadata={"x": 1})
-    assert collections.by_id(world.stores.table, world.id).next_expiry is None  # type: ignore[union-attr]
-    assert seen(world.stores, world.scope) == ["a", "b", "c"]
-    engine.write(world.scope, records({"a": None}))  # it is there
-    assert seen(world.stores, world.scope) == ["a", "b", "c"]
-    engine.modify_collection(world.scope, new_metadata=KEY)
-    engine.write(world.scope, records({"a": None}))  # it is gone
-    assert seen(world.stores, world.scope) == ["c", "a"]
-    assert ttl_sweep.collections_due(world.stores) == [world.id]
-    world.index()
-    assert ttl_sweep.collections_due(world.stores) == []
-    assert Replica(world.stores, world.id).snapshot().records == 2
+def test_reads_go_by_the_present_key_and_entries_by_the_one_they_carry(env: CollectionFixture) -> None:
+    engine = Engine(env.stores)
+    engine.write(env.scope, records({"a": int(BEGIN) + 1, "b": int(BEGIN) + 1, "c": None}))
+    env.index()
+    env.clock.seconds += 2
+    assert seen(env.stores, env.scope) == ["c"]
+    engine.modify_collection(env.scope, new_metadata={"x": 1})
+    assert collections.by_id(env.stores.table, env.id).next_expiry is None  # type: ignore[union-attr]
+    assert seen(env.stores, env.scope) == ["a", "b", "c"]
+    engine.write(env.scope, records({"a": None}))  # it is there
+    assert seen(env.stores, env.scope) == ["a", "b", "c"]
+    engine.modify_collection(env.scope, new_metadata=KEY)
+    engine.write(env.scope, records({"a": None}))  # it is gone
+    assert seen(env.stores, env.scope) == ["c", "a"]
+    assert ttl_sweep.collections_due(env.stores) == [env.id]
+    env.index()
+    assert ttl_sweep.collections_due(env.stores) == []
+    assert Replica(env.stores, env.id).snapshot().records == 2
 
 
-def test_a_key_that_nothing_expires_by_is_looked_for_once(world: World) -> None:
-    engine = Engine(world.stores)
-    engine.write(world.scope, records({"a": int(BEGIN) + 5}))
-    world.index()
-    engine.modify_collection(world.scope, new_metadata={ttl.TTL_KEY: "other"})
-    assert ttl_sweep.collections_due(world.stores) == [world.id]
-    world.index()
-    assert ttl_sweep.collections_due(world.stores) == []
-    world.clock.seconds += 10
-    assert ttl_sweep.collections_due(world.stores) == []
-    assert seen(world.stores, world.scope) == ["a"]
+def test_an_unused_ttl_key_is_searched_once(env: CollectionFixture) -> None:
+    engine = Engine(env.stores)
+    engine.write(env.scope, records({"a": int(BEGIN) + 5}))
+    env.index()
+    engine.modify_collection(env.scope, new_metadata={ttl.TTL_KEY: "other"})
+    assert ttl_sweep.collections_due(env.stores) == [env.id]
+    env.index()
+    assert ttl_sweep.collections_due(env.stores) == []
+    env.clock.seconds += 10
+    assert ttl_sweep.collections_due(env.stores) == []
+    assert seen(env.stores, env.scope) == ["a"]
 
 
 @pytest.mark.parametrize("key", ["", "#id", "$x", 5, None, ["until"], True])
-def test_a_key_that_cannot_be_one_is_refused(world: World, key: Any) -> None:
+def test_a_key_that_cannot_be_one_is_refused(env: CollectionFixture, key: Any) -> None:
     with pytest.raises(InvalidArgument, match="afterglow:ttl_key must name a metadata key"):
-        new_collection(world.stores, "refused", metadata={ttl.TTL_KEY: key})
+        new_collection(env.stores, "refused", metadata={ttl.TTL_KEY: key})
     with pytest.raises(InvalidArgument, match="afterglow:ttl_key must name a metadata key"):
-        Engine(world.stores).modify_collection(world.scope, new_metadata={ttl.TTL_KEY: key})
-    assert collections.by_id(world.stores.table, world.id).metadata == KEY  # type: ignore[union-attr]
+        Engine(env.stores).modify_collection(env.scope, new_metadata={ttl.TTL_KEY: key})
+    assert collections.by_id(env.stores.table, env.id).metadata == KEY  # type: ignore[union-attr]
 
 
-def test_what_is_put_off_while_it_is_reclaimed_stays(world: World) -> None:
+def test_a_record_extended_during_the_sweep_stays(env: CollectionFixture) -> None:
     """The indexer's clock is ahead: it finds expired what a writer still finds there, and puts off."""
-    ahead = world.stores_of(ManualClock(BEGIN + 10))
-    engine = Engine(world.stores)
-    engine.write(world.scope, records({"a": int(BEGIN) + 5, "b": int(BEGIN) + 5}))
-    world.index()
-    replica = Replica.for_indexer(ahead, world.id)
-    view = replica.snapshot()
-    engine.write(world.scope, records({"a": int(BEGIN) + 50}, Op.UPDATE, start=9))
-    assert ttl_sweep.delete_expired(ahead, replica, view) == 1
-    assert seen(world.stores, world.scope) == ["a"]
+    ahead = env.stores_of(ManualClock(BEGIN + 10))
+    engine = Engine(env.stores)
+    engine.write(env.scope, records({"a": int(BEGIN) + 5, "b": int(BEGIN) + 5}))
+    env.index()
+    replica = Replica.for_indexer(ahead, env.id)
+    snapshot = replica.snapshot()
+    engine.write(env.scope, records({"a": int(BEGIN) + 50}, Op.UPDATE, start=9))
+    assert ttl_sweep.delete_expired(ahead, replica, snapshot) == 1
+    assert seen(env.stores, env.scope) == ["a"]
 
 
-def test_two_at_once_delete_what_expired_once(world: World) -> None:
-    Engine(world.stores).write(world.scope, records({f"{number}": int(BEGIN) + 1 for number in range(20)}))
-    world.index()
-    world.clock.seconds += 2
-    replicas = [Replica.for_indexer(world.stores, world.id) for _ in range(2)]
-    views = [each.snapshot() for each in replicas]
-    assert [ttl_sweep.delete_expired(world.stores, *each) for each in zip(replicas, views, strict=True)] == [20, 0]
+def test_concurrent_sweeps_delete_expired_records_once(env: CollectionFixture) -> None:
+    Engine(env.stores).write(env.scope, records({f"{number}": int(BEGIN) + 1 for number in range(20)}))
+    env.index()
+    env.clock.seconds += 2
+    replicas = [Replica.for_indexer(env.stores, env.id) for _ in range(2)]
+    snapshots = [replica.snapshot() for replica in replicas]
+    assert [ttl_sweep.delete_expired(env.stores, *pair) for pair in zip(replicas, snapshots, strict=True)] == [20, 0]
 
 
-def test_the_space_of_what_expired_is_given_back(world: World) -> None:
-    engine = Engine(world.stores)
-    engine.write(world.scope, records({f"{number}": int(BEGIN) + 1 + number % 2 * 100 for number in range(40)}))
-    world.index()
-    world.clock.seconds += 50
-    world.index()
-    (segment,) = Replica(world.stores, world.id).snapshot().manifest.segments
+def test_the_space_of_expired_records_is_reclaimed(env: CollectionFixture) -> None:
+    engine = Engine(env.stores)
+    engine.write(env.scope, records({f"{number}": int(BEGIN) + 1 + number % 2 * 100 for number in range(40)}))
+    env.index()
+    env.clock.seconds += 50
+    env.index()
+    (segment,) = Replica(env.stores, env.id).snapshot().manifest.segments
     assert (segment.rows, segment.deleted_rows) == (20, 0)
-    assert seen(world.stores, world.scope) == [f"{number}" for number in range(1, 40, 2)]
+    assert seen(env.stores, env.scope) == [f"{number}" for number in range(1, 40, 2)]

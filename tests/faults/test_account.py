@@ -80,8 +80,8 @@ class FaultyClients(GuardedClients):
         super().__init__()
         self._requests = requests
 
-    def _make(self, service: str) -> Any:
-        client = super()._make(service)
+    def _create(self, service: str) -> Any:
+        client = super()._create(service)
         CountedFaultInjector(client, self._requests)
         return client
 

@@ -1,4 +1,4 @@
-"""What filters mean, said record by record in plain Python: the oracle, and clauses to try it on."""
+"""The reference: filters evaluated record by record in plain Python, and strategies for clauses."""
 
 import re
 from typing import Any
@@ -48,7 +48,7 @@ def holds(where: dict[str, Any], metadata: Metadata, document: str | None) -> bo
         case "$eq":
             return equal(value, operand)
         case "$in":
-            return any(equal(value, each) for each in operand)
+            return any(equal(value, member) for member in operand)
         case "$contains":
             return isinstance(value, list) and any(type(item) is type(operand) and item == operand for item in value)
         case _:

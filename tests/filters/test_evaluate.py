@@ -1,4 +1,4 @@
-"""Evaluation over columns against the same question asked of each record."""
+"""Evaluation over columns, compared with the record-by-record reference."""
 
 import random
 from typing import Any
@@ -19,15 +19,17 @@ Record = tuple[dict[str, Any] | None, str | None]
 def ask(where: dict[str, Any], columns: ColumnSet, texts: StringColumn, candidates: Any = None) -> list[bool]:
     tree = parse_where(where)
     assert tree is not None
-    found = evaluate(tree, columns, texts, candidates)
-    assert found.dtype == np.bool_
-    assert found.flags.writeable
-    return list(found.tolist())
+    mask = evaluate(tree, columns, texts, candidates)
+    assert mask.dtype == np.bool_
+    assert mask.flags.writeable
+    return list(mask.tolist())
 
 
 @settings(max_examples=400)
 @given(records, wheres, st.randoms(use_true_random=False))
-def test_evaluate_says_what_each_record_says(rows: list[Record], where: dict[str, Any], chance: random.Random) -> None:
+def test_evaluate_equals_the_record_by_record_reference(
+    rows: list[Record], where: dict[str, Any], chance: random.Random
+) -> None:
     columns = columns_of([metadata for metadata, _ in rows])
     texts = strings_of([document for _, document in rows])
     expected = [holds(where, metadata, document) for metadata, document in rows]
@@ -37,8 +39,10 @@ def test_evaluate_says_what_each_record_says(rows: list[Record], where: dict[str
     assert ask(where, from_buffers(header, arrays), texts) == expected
 
     order = chance.sample(range(len(rows)), chance.randint(0, len(rows)))
-    wanted = np.array(order, dtype=np.int64)
-    assert ask(where, take(columns, wanted), gather_strings((texts, wanted))) == [expected[row] for row in order]
+    order_array = np.array(order, dtype=np.int64)
+    assert ask(where, take(columns, order_array), gather_strings((texts, order_array))) == [
+        expected[row] for row in order
+    ]
 
     flags = [chance.random() < 0.5 for _ in rows]
     candidates = np.array(flags, dtype=np.bool_)
@@ -68,7 +72,7 @@ def test_complements_hold_for_records_without_the_key() -> None:
     assert ask({"#document": {"$contains": ""}}, columns, texts) == [True, True, True, False, True]
 
 
-def test_kinds_are_kept_apart() -> None:
+def test_value_types_are_not_mixed() -> None:
     rows: list[dict[str, Any] | None] = [{"k": value} for value in (1, 1.0, True, "1", [1], [1.0], [True], ["1"])]
     columns, texts = columns_of(rows), strings_of([None] * 8)
 

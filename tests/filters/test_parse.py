@@ -70,7 +70,7 @@ def test_where(clause: object, tree: object) -> None:
         {"$and": None}, {"$or": [{}]}, {"$and": [{"k": 1}, None]}, {"$in": [1]},
     ],
 )  # fmt: skip
-def test_what_is_no_where_clause(clause: object) -> None:
+def test_invalid_where_clauses(clause: object) -> None:
     with pytest.raises(InvalidArgument) as refused:
         parse_where(clause)
     assert refused.value.message == "Invalid where clause"
@@ -96,7 +96,7 @@ def test_where_document(clause: object, tree: object) -> None:
         {"$contains": "x", "$regex": "x"}, {"$and": [{}]}, {"#document": {"$contains": "x"}},
     ],
 )  # fmt: skip
-def test_what_is_no_where_document_clause(clause: object) -> None:
+def test_invalid_where_document_clauses(clause: object) -> None:
     with pytest.raises(InvalidArgument) as refused:
         parse_where_document(clause)
     assert refused.value.message == "Invalid where document clause"
@@ -112,7 +112,7 @@ def test_a_clause_may_be_nested_as_deep_as_the_genuine_server_allows() -> None:
             parse_where_document(nested(levels, {"$contains": "x"}))
 
 
-def test_a_filter_tells_what_it_reads() -> None:
+def test_the_keys_and_documents_that_a_filter_reads() -> None:
     tree = parse_where(
         {
             "$and": [

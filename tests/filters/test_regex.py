@@ -15,8 +15,8 @@ from afterglow.filters.regex import compile_regex
 from tests.columns.records import columns_of
 
 
-def found(pattern: str, *texts: str) -> list[bool]:
-    """In which texts the pattern is found, searched as filters search."""
+def matches(pattern: str, *texts: str) -> list[bool]:
+    """Whether the pattern matches each of the strings, searched as filters do."""
     rows = StringColumn.from_list([text.encode() for text in texts])
     return list(evaluate(MatchesRegex(pattern), columns_of([None] * len(texts)), rows).tolist())
 
@@ -91,9 +91,9 @@ def found(pattern: str, *texts: str) -> list[bool]:
     ],
 )
 def test_meaning(pattern: str, hits: list[str], misses: list[str]) -> None:
-    assert found(pattern, *hits, *misses) == [True] * len(hits) + [False] * len(misses)
+    assert matches(pattern, *hits, *misses) == [True] * len(hits) + [False] * len(misses)
     for text in hits:
-        assert found(pattern, text) == [True]
+        assert matches(pattern, text) == [True]
 
 
 @pytest.mark.parametrize(
@@ -143,15 +143,15 @@ def test_faults_are_shown_as_rust_shows_them(pattern: str, marks: str, reason: s
         "(?i)[a&&b]", r"(?-u)\b", "a" * 20_000, r"\p{Script=Nowhere}", "a\n*\n(", "((a*)*",
     ],
 )  # fmt: skip
-def test_what_is_refused_is_refused_politely(pattern: str) -> None:
+def test_unsupported_patterns_are_rejected_with_a_message(pattern: str) -> None:
     with pytest.raises(InvalidArgument):
         compile_regex(pattern)
 
 
 def test_a_backtracking_trap_takes_linear_time() -> None:
     start = time.process_time()
-    assert found("(a*)*b", "a" * 100_000) == [False]
-    assert found(r"(\w+\s?)+\bz", "é " * 5_000) == [False]
+    assert matches("(a*)*b", "a" * 100_000) == [False]
+    assert matches(r"(\w+\s?)+\bz", "é " * 5_000) == [False]
     assert time.process_time() - start < 5
 
 
@@ -203,10 +203,10 @@ texts = st.lists(st.text("abé -\n", min_size=1, max_size=6), min_size=1, max_si
 @settings(max_examples=300)
 @given(patterns, texts)
 def test_the_same_is_found_as_by_another_engine(pattern: str, rows: list[str]) -> None:
-    # Assertions that follow one another at one place need a mark each, and marked texts have two.
+    # Consecutive assertions at one position need a marker each, and there are two markers.
     assume(re.search(r"(\\[bBz]|\^|\)[*+?]?)[)|*+?]*(\\[bBz]|\^|\(\?:)", pattern) is None)
     python = re.compile(pattern.replace(r"\z", r"\Z"))
-    assert found(pattern, *rows) == [python.search(text) is not None for text in rows]
+    assert matches(pattern, *rows) == [python.search(text) is not None for text in rows]
 
 
 def test_compiled_patterns_are_remembered() -> None:

@@ -33,7 +33,7 @@ def test_a_damaged_copy_is_fetched_anew(stores: Stores, length: int | None) -> N
     assert MappedFile(stores.objects, info).arrays("some")[1]["a"].tolist() == list(range(100))
 
 
-def test_a_damaged_object_is_told_after_one_more_look(stores: Stores) -> None:
+def test_a_damaged_object_is_reported_after_one_more_download(stores: Stores) -> None:
     info = stored(stores)
     stores.objects.put(info.key, bytes(info.size))
     with pytest.raises(Corrupt, match="does not match its checksum"):

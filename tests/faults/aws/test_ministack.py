@@ -47,7 +47,7 @@ def test_a_transaction_whose_answer_was_lost_is_done_once(stores: Stores, dynamo
     assert caught.value.existing == Item("p", "new", b"x", 1)
 
 
-def test_a_transaction_whose_every_answer_was_lost_is_unavailable_and_done(
+def test_a_transaction_that_lost_every_response_is_unavailable_and_done(
     stores: Stores, dynamodb: FaultInjector
 ) -> None:
     dynamodb.plan("TransactWriteItems", response_lost, response_lost, response_lost)
@@ -63,7 +63,7 @@ def test_a_message_whose_answer_was_lost_arrives_once(stores: Stores, clients: C
     assert len(answer["Messages"]) == 1
 
 
-def test_transactions_in_each_other_s_way_all_pass(made: Made) -> None:
+def test_conflicting_transactions_all_succeed(made: Made) -> None:
     """Each of eight threads moves a counter on and leaves a mark, by compare and set."""
     clients = guarded_clients()
     table = DynamoTable(clients, made.table)

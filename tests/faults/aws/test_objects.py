@@ -39,13 +39,13 @@ def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("faults", [[SLOW_DOWN, SLOW_DOWN], [FAILED, unreachable], [RACED] * 4])
-def test_what_passes_is_not_noticed(stores: Stores, s3: FaultInjector, faults: list[Fault]) -> None:
+def test_transient_faults_are_not_noticed(stores: Stores, s3: FaultInjector, faults: list[Fault]) -> None:
     s3.plan("PutObject", *faults)
     stores.objects.put("key", CONTENT, if_absent=True)
     assert stores.objects.get("key") == CONTENT
 
 
-def test_what_does_not_pass_is_told(stores: Stores, s3: FaultInjector) -> None:
+def test_permanent_faults_are_reported(stores: Stores, s3: FaultInjector) -> None:
     s3.always("PutObject", RACED)
     with pytest.raises(Unavailable, match="ConditionalRequestConflict"):
         stores.objects.put("key", CONTENT, if_absent=True)
@@ -182,7 +182,7 @@ def test_a_lost_answer_of_the_last_step_is_recognised(stores: Stores, s3: FaultI
     assert stores.objects.get("key", 0, 10) == CONTENT[:10]
 
 
-def test_what_fails_is_taken_back_and_the_file_stays(
+def test_a_failed_upload_is_aborted_and_the_file_stays(
     stores: Stores, s3: FaultInjector, clients: Clients, made: Made, large: Path
 ) -> None:
     s3.always("UploadPart", FAILED)

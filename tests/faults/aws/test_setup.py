@@ -42,7 +42,7 @@ def test_a_message_that_does_not_pass_is_unavailable(stores: Stores, clients: Cl
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"])
-def test_refused_access_says_what_to_check(stores: Stores, dynamodb: FaultInjector, code: str) -> None:
+def test_denied_access_names_what_to_check(stores: Stores, dynamodb: FaultInjector, code: str) -> None:
     dynamodb.always("GetItem", error_response(400, code))
     with pytest.raises(Unavailable, match=rf"table afterglow refused access \({code}.*role's policy"):
         stores.table.get("p", "s")
@@ -55,7 +55,7 @@ def test_refused_access_to_objects(stores: Stores, s3: FaultInjector) -> None:
         stores.objects.get("key")
 
 
-def test_what_was_never_deployed_is_named(made: Made, clients: Clients, stores: Stores, tmp_path: Path) -> None:
+def test_missing_resources_are_named(made: Made, clients: Clients, stores: Stores, tmp_path: Path) -> None:
     objects = S3Objects(clients, "nobody-s-bucket", DiskCache(tmp_path, 1_000), stores.system)
     for call in (
         lambda: DynamoTable(clients, "none").get("p", "s"),
@@ -104,9 +104,9 @@ def test_mapped_files_stay_and_others_make_room(made: Made, clients: Clients, tm
     assert mapped.map[:] == CONTENT
 
 
-def test_they_are_made_once_whoever_comes_first(made: Made) -> None:
+def test_concurrent_first_uses_create_one_client(made: Made) -> None:
     clients = guarded_clients()
-    assert len({id(each) for each in in_threads(16, lambda _: clients.dynamodb)}) == 1
+    assert len({id(client) for client in in_threads(16, lambda _: clients.dynamodb)}) == 1
     before = clients.s3
     clients.forget_credentials()
     assert clients.s3 is not before

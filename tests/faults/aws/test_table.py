@@ -25,7 +25,7 @@ COLLECTION = UUID(int=7)
 
 
 @pytest.mark.parametrize("faults", [[THROTTLED, THROTTLED], [FAILED, FAILED], [unreachable, FAILED]])
-def test_what_passes_is_not_noticed(stores: Stores, dynamodb: FaultInjector, faults: list[Fault]) -> None:
+def test_transient_faults_are_not_noticed(stores: Stores, dynamodb: FaultInjector, faults: list[Fault]) -> None:
     dynamodb.plan("PutItem", *faults)
     dynamodb.plan("Query", *faults)
     assert stores.table.put("p", "s", b"value", if_absent=True) == 1
@@ -123,7 +123,7 @@ def test_a_put_that_meets_a_transaction_is_tried_again(stores: Stores, dynamodb:
     assert stores.table.put("p", "s", b"", if_absent=True) == 1
 
 
-def test_what_a_batch_leaves_is_asked_for_again(stores: Stores, dynamodb: FaultInjector) -> None:
+def test_unprocessed_items_of_a_batch_are_requested_again(stores: Stores, dynamodb: FaultInjector) -> None:
     puts = [Put("p", f"{number:02}", b"x") for number in range(40)]
     dynamodb.plan("BatchWriteItem", leave_unprocessed(10), None, leave_unprocessed(3))
     stores.table.put_many(puts)
