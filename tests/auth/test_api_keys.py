@@ -42,7 +42,7 @@ def test_a_key_is_found_by_itself_alone(keys: Keys) -> None:
         assert keys.find(Credential(text.encode(), wrong.encode() or b"x")) is None
 
 
-def test_only_a_hash_is_kept(keys: Keys, stores: Stores) -> None:
+def test_only_a_hash_is_stored(keys: Keys, stores: Stores) -> None:
     text, key = keys.create(Role.READER, "one")
     (item,) = stores.table.query("KEYS")
     assert text[14:].encode() not in item.value
@@ -73,10 +73,10 @@ def test_a_damaged_key_opens_nothing(keys: Keys, stores: Stores, value: bytes) -
 def test_a_revoked_key_is_gone(keys: Keys) -> None:
     text, key = keys.create(Role.ADMIN, "one", name="first")
     _, second = keys.create(Role.ADMIN, "one", name="second")
-    assert {each.name for each in keys.list()} == {"first", "second"}
+    assert {key.name for key in keys.list()} == {"first", "second"}
     assert keys.revoke(key.id) == key
     assert keys.find(Credential(None, text.encode())) is None
-    assert [each.id for each in keys.list()] == [second.id]
+    assert [key.id for key in keys.list()] == [second.id]
     for wrong in (key.id, "", "x", "../../../../", text):
         with pytest.raises(NotFound):
             keys.revoke(wrong)
@@ -93,7 +93,7 @@ def test_a_revoked_key_is_gone(keys: Keys) -> None:
         ("one", None, "a\nb"),
     ],
 )
-def test_what_no_key_can_be_for(keys: Keys, tenant: str | None, databases: list[str] | None, name: str) -> None:
+def test_invalid_scopes_are_refused(keys: Keys, tenant: str | None, databases: list[str] | None, name: str) -> None:
     with pytest.raises(InvalidArgument):
         keys.create(Role.ADMIN, tenant, databases, name)
     assert keys.list() == []

@@ -43,119 +43,125 @@ def verifier() -> Scripted:
 
 
 @pytest.fixture
-def gate(clock: ManualClock, verifier: Scripted) -> Authenticator:
+def authenticator(clock: ManualClock, verifier: Scripted) -> Authenticator:
     system = System(now=clock.now, random=random.Random(1))
     return Authenticator([verifier], Settings(auth_cache_seconds=60.0, auth_attempts_per_minute=5), system)
 
 
-def knock(gate: Authenticator, credential: Credential, address: str = HERE) -> Grant:
+def check(authenticator: Authenticator, credential: Credential, address: str = HERE) -> Grant:
     """What an endpoint does."""
-    return gate.cached(credential) or gate.authenticate(credential, address)
+    return authenticator.cached(credential) or authenticator.authenticate(credential, address)
 
 
-def test_one_question_opens_for_a_while(gate: Authenticator, verifier: Scripted, clock: ManualClock) -> None:
+def test_a_grant_is_cached(authenticator: Authenticator, verifier: Scripted, clock: ManualClock) -> None:
     for _ in range(59):
-        assert knock(gate, GOOD) == GRANT
+        assert check(authenticator, GOOD) == GRANT
         clock.seconds += 1.0
     assert verifier.asked == [GOOD]
     clock.seconds += 1.0
-    assert gate.cached(GOOD) is None
-    assert knock(gate, GOOD) == GRANT
+    assert authenticator.cached(GOOD) is None
+    assert check(authenticator, GOOD) == GRANT
     assert verifier.asked == [GOOD] * 2
 
 
-def test_what_was_revoked_is_refused_no_later_than_that(
-    gate: Authenticator, verifier: Scripted, clock: ManualClock
+def test_a_revoked_credential_is_refused_when_the_cache_expires(
+    authenticator: Authenticator, verifier: Scripted, clock: ManualClock
 ) -> None:
-    knock(gate, GOOD)
+    check(authenticator, GOOD)
     verifier.good.clear()
     clock.seconds += 59.9
-    assert knock(gate, GOOD) == GRANT
+    assert check(authenticator, GOOD) == GRANT
     clock.seconds += 0.1
     with pytest.raises(Unauthenticated):
-        knock(gate, GOOD)
+        check(authenticator, GOOD)
     with pytest.raises(Unauthenticated):
-        gate.cached(GOOD)
+        authenticator.cached(GOOD)
 
 
-def test_a_table_that_does_not_answer_opens_nothing(
-    gate: Authenticator, verifier: Scripted, clock: ManualClock
+def test_a_table_that_does_not_respond_grants_nothing(
+    authenticator: Authenticator, verifier: Scripted, clock: ManualClock
 ) -> None:
-    knock(gate, GOOD)
+    check(authenticator, GOOD)
     verifier.fails = True
-    assert knock(gate, GOOD) == GRANT
+    assert check(authenticator, GOOD) == GRANT
     clock.seconds += 60.0
     for _ in range(10):
         with pytest.raises(Unavailable):
-            knock(gate, GOOD)
+            check(authenticator, GOOD)
     verifier.fails = False
-    assert knock(gate, GOOD) == GRANT
+    assert check(authenticator, GOOD) == GRANT
 
 
-def test_a_clock_that_was_set_back_ends_trust(gate: Authenticator, verifier: Scripted, clock: ManualClock) -> None:
-    knock(gate, GOOD)
+def test_a_clock_that_was_set_back_ends_the_caching(
+    authenticator: Authenticator, verifier: Scripted, clock: ManualClock
+) -> None:
+    check(authenticator, GOOD)
     clock.seconds -= 10.0
-    knock(gate, GOOD)
+    check(authenticator, GOOD)
     assert verifier.asked == [GOOD] * 2
 
 
-def test_a_refusal_is_remembered_and_forgotten(gate: Authenticator, verifier: Scripted, clock: ManualClock) -> None:
+def test_a_rejection_is_cached_and_expires(
+    authenticator: Authenticator, verifier: Scripted, clock: ManualClock
+) -> None:
     for _ in range(20):
         with pytest.raises(Unauthenticated):
-            knock(gate, BAD)
+            check(authenticator, BAD)
     assert verifier.asked == [BAD]
     verifier.good[BAD] = GRANT
     clock.seconds += 60.0
-    assert knock(gate, BAD) == GRANT
+    assert check(authenticator, BAD) == GRANT
 
 
-def guess(gate: Authenticator, number: int, address: str = HERE) -> str:
+def guess(authenticator: Authenticator, number: int, address: str = HERE) -> str:
     try:
-        knock(gate, Credential(None, b"%d" % number), address)
+        check(authenticator, Credential(None, b"%d" % number), address)
     except (Unauthenticated, Busy) as error:
         return type(error).__name__
     return "in"
 
 
 def test_guessing_is_slowed_down_for_its_address_alone(
-    gate: Authenticator, verifier: Scripted, clock: ManualClock
+    authenticator: Authenticator, verifier: Scripted, clock: ManualClock
 ) -> None:
-    knock(gate, GOOD)
-    assert [guess(gate, number) for number in range(8)] == ["Unauthenticated"] * 5 + ["Busy"] * 3
+    check(authenticator, GOOD)
+    assert [guess(authenticator, number) for number in range(8)] == ["Unauthenticated"] * 5 + ["Busy"] * 3
     assert len(verifier.asked) == 6
-    assert knock(gate, GOOD) == GRANT
-    assert guess(gate, 100, "192.0.2.2") == "Unauthenticated"
+    assert check(authenticator, GOOD) == GRANT
+    assert guess(authenticator, 100, "192.0.2.2") == "Unauthenticated"
     # Who was known goes on to be, also when the time has come to ask again.
     clock.seconds += 60.0
-    [guess(gate, number) for number in range(200, 220)]
-    assert knock(gate, GOOD) == GRANT
+    [guess(authenticator, number) for number in range(200, 220)]
+    assert check(authenticator, GOOD) == GRANT
 
 
-def test_a_slowed_down_address_is_told_when_to_come_again(
-    gate: Authenticator, verifier: Scripted, clock: ManualClock
+def test_a_limited_address_gets_the_time_to_wait(
+    authenticator: Authenticator, verifier: Scripted, clock: ManualClock
 ) -> None:
-    [guess(gate, number) for number in range(5)]
+    [guess(authenticator, number) for number in range(5)]
     with pytest.raises(Busy) as caught:
-        knock(gate, GOOD)
+        check(authenticator, GOOD)
     assert caught.value.retry_after == pytest.approx(12.0)
     clock.seconds += caught.value.retry_after
-    assert knock(gate, GOOD) == GRANT
+    assert check(authenticator, GOOD) == GRANT
 
 
-def test_right_ones_are_never_slowed_down(gate: Authenticator, verifier: Scripted) -> None:
+def test_valid_credentials_are_never_limited(authenticator: Authenticator, verifier: Scripted) -> None:
     for number in range(100):
         several = Credential(None, b"good%d" % number)
         verifier.good[several] = GRANT
-        assert knock(gate, several) == GRANT
+        assert check(authenticator, several) == GRANT
 
 
-def test_strangers_push_nobody_out(gate: Authenticator, verifier: Scripted, clock: ManualClock) -> None:
-    knock(gate, GOOD)
+def test_invalid_credentials_evict_no_valid_ones(
+    authenticator: Authenticator, verifier: Scripted, clock: ManualClock
+) -> None:
+    check(authenticator, GOOD)
     for number in range(6_000):
-        guess(gate, number, f"10.{number // 60_000}.{number // 250}.{number % 250}")
+        guess(authenticator, number, f"10.{number // 60_000}.{number // 250}.{number % 250}")
         clock.seconds += 0.001
     before = len(verifier.asked)
-    assert knock(gate, GOOD) == GRANT
+    assert check(authenticator, GOOD) == GRANT
     assert len(verifier.asked) == before
 
 
@@ -167,7 +173,7 @@ def test_an_unknown_method_is_refused_at_start(auth: str) -> None:
 
 def test_several_at_once(verifier: Scripted) -> None:
     assert make_authenticator(lambda: verifier, Settings(), System()) is None  # type: ignore[arg-type, return-value]
-    gate = make_authenticator(lambda: verifier, Settings(auth="Token, keys", auth_token="abc"), System())  # type: ignore[arg-type, return-value]
-    assert gate is not None
-    assert knock(gate, Credential(None, b"abc")).user == "anonymous"
-    assert knock(gate, GOOD) == GRANT
+    authenticator = make_authenticator(lambda: verifier, Settings(auth="Token, keys", auth_token="abc"), System())  # type: ignore[arg-type, return-value]
+    assert authenticator is not None
+    assert check(authenticator, Credential(None, b"abc")).user == "anonymous"
+    assert check(authenticator, GOOD) == GRANT

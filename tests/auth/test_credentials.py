@@ -30,7 +30,7 @@ def basic(text: bytes) -> bytes:
         ([(b"authorization", basic(b"proxy:secret")), (b"x-chroma-token", b"abc")], None, b"abc"),
     ],
 )
-def test_what_is_understood(headers: list[tuple[bytes, bytes]], user: bytes | None, secret: bytes) -> None:
+def test_accepted_headers(headers: list[tuple[bytes, bytes]], user: bytes | None, secret: bytes) -> None:
     assert extract([(b"host", b"x"), *headers]) == Credential(user, secret)
 
 
@@ -53,7 +53,7 @@ def test_what_is_understood(headers: list[tuple[bytes, bytes]], user: bytes | No
         [(b"authorization", b"Bearer abc"), (b"authorization", b"Bearer def")],
     ],
 )
-def test_what_is_not(headers: list[tuple[bytes, bytes]]) -> None:
+def test_rejected_headers(headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(Unauthenticated):
         extract(headers)
 
@@ -62,9 +62,9 @@ def test_a_secret_is_not_printed() -> None:
     assert "abc" not in repr(Credential(b"me", b"abc"))
 
 
-def test_fingerprints_tell_apart_who_says_what() -> None:
+def test_fingerprints_distinguish_user_and_secret() -> None:
     several = [Credential(None, b"a"), Credential(b"", b"a"), Credential(b"a", b""), Credential(b"a", b"\0a")]
-    assert len({each.fingerprint(KEY) for each in several}) == len(several)
+    assert len({credential.fingerprint(KEY) for credential in several}) == len(several)
     assert several[0].fingerprint(KEY) != several[0].fingerprint(b"l" * 32)
 
 
@@ -82,10 +82,10 @@ def test_fingerprints_tell_apart_who_says_what() -> None:
         max_size=3,
     )
 )
-def test_whatever_is_sent_is_a_credential_or_none(headers: list[tuple[bytes, bytes]]) -> None:
+def test_any_header_is_a_credential_or_none(headers: list[tuple[bytes, bytes]]) -> None:
     try:
-        found = extract(headers)
+        credential = extract(headers)
     except Unauthenticated:
         return
-    assert found.secret or found.user is not None
-    assert len(found.fingerprint(KEY)) == 32
+    assert credential.secret or credential.user is not None
+    assert len(credential.fingerprint(KEY)) == 32

@@ -18,7 +18,7 @@ DATABASE = Grant("database", Role.ADMIN, "one", frozenset({"db1"}))
         (None, {Permission.PUBLIC}),
     ],
 )
-def test_each_role_may_do_what_those_before_it_may(role: Role | None, allowed: set[Permission]) -> None:
+def test_a_role_includes_the_roles_before_it(role: Role | None, allowed: set[Permission]) -> None:
     grant = Grant("somebody", role, "one", None)
     assert {need for need in Permission if grant.has_role(need)} == allowed
     assert {need for need in Permission if grant.allows(need, "one", "db1")} == allowed

@@ -29,7 +29,7 @@ def test_an_address_has_so_many_tries_and_then_some_by_and_by(clock: ManualClock
     assert tries(throttle, lambda _: "1.2.3.4") == 30
 
 
-def test_what_was_right_costs_nothing(clock: ManualClock) -> None:
+def test_a_valid_credential_costs_no_attempt(clock: ManualClock) -> None:
     throttle = RateLimiter(30, clock.now)
     for _ in range(100):
         assert throttle.acquire("1.2.3.4") == 0

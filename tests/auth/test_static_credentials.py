@@ -37,7 +37,7 @@ def quick(password: str) -> bytes:
         ("a\0b", bcrypt.hashpw(b"a\0b", b"$2b$04$abcdefghijklmnopqrstuu")),
     ],
 )
-def test_each_kind_of_hash(password: str, hashed: bytes) -> None:
+def test_every_type_of_hash(password: str, hashed: bytes) -> None:
     assert password_hashes.is_known(hashed)
     assert password_hashes.matches(password.encode(), hashed)
     assert not password_hashes.matches(b"!" + password.encode(), hashed)

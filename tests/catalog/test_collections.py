@@ -70,16 +70,16 @@ def test_no_collection_in_a_database_that_went_away(stores: Stores, database: Da
 
 def test_lists_are_by_id(stores: Stores, database: Database) -> None:
     made = [fresh(stores, database, f"c{number}") for number in range(7)]
-    for each in made:
-        collections.create(stores.table, each)
+    for collection in made:
+        collections.create(stores.table, collection)
     found = collections.list_ids(stores.table, database.namespace_id)
-    assert found == sorted(each.id for each in made)
+    assert found == sorted(collection.id for collection in made)
     collections.drop(stores.table, stores.system, made[0].id)
-    names = {each.name for each in collections.by_ids(stores.table, found)}
+    names = {collection.name for collection in collections.by_ids(stores.table, found)}
     assert names == {f"c{number}" for number in range(1, 7)}
 
 
-def test_changes_are_not_lost_to_each_other(stores: Stores, database: Database) -> None:
+def test_concurrent_updates_are_not_lost(stores: Stores, database: Database) -> None:
     made = fresh(stores, database, "one")
     collections.create(stores.table, made)
 
@@ -106,8 +106,8 @@ def test_an_edit_may_decline(stores: Stores, database: Database) -> None:
 
 def test_a_rename_moves_the_name(stores: Stores, database: Database) -> None:
     made, other = fresh(stores, database, "one"), fresh(stores, database, "other")
-    for each in (made, other):
-        collections.create(stores.table, each)
+    for collection in (made, other):
+        collections.create(stores.table, collection)
     renamed = collections.rename(stores.table, made.id, "two", lambda present: replace(present, metadata=None))
     assert (renamed.name, renamed.metadata) == ("two", None)
     assert collections.by_name(stores.table, database, "two") == renamed
@@ -120,8 +120,8 @@ def test_a_rename_moves_the_name(stores: Stores, database: Database) -> None:
 
 def test_of_racing_renames_to_one_name_one_wins(stores: Stores, database: Database) -> None:
     made = [fresh(stores, database, f"c{number}") for number in range(4)]
-    for each in made:
-        collections.create(stores.table, each)
+    for collection in made:
+        collections.create(stores.table, collection)
 
     def work(number: int) -> bool:
         try:
@@ -149,7 +149,7 @@ def test_a_drop_is_seen_at_once_and_frees_the_name(stores: Stores, database: Dat
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_what_an_adapter_repeats_is_done_once(stores: Stores, database: Database, number: int) -> None:
+def test_a_write_repeated_by_an_adapter_is_applied_once(stores: Stores, database: Database, number: int) -> None:
     """The first answer was lost, and the adapter tried again by itself: that is no conflict with oneself."""
     table = with_faults(stores, Faults(nth(number, Fault.REPEATED))).table
     made = fresh(stores, database, "one")
@@ -207,7 +207,7 @@ def test_a_long_state_is_stored_short(stores: Stores, database: Database) -> Non
         states.decode(short)
 
 
-def test_a_tenant_and_a_database_whose_put_is_repeated_are_made_once(stores: Stores) -> None:
+def test_a_tenant_and_a_database_whose_put_is_repeated_are_created_once(stores: Stores) -> None:
     """The adapter puts again where the first answer was lost, and must not take its own put for another's."""
 
     def repeating() -> Catalog:
@@ -216,7 +216,7 @@ def test_a_tenant_and_a_database_whose_put_is_repeated_are_made_once(stores: Sto
     repeating().create_tenant("new")
     repeating().create_database("new", "db")
     catalog = Catalog(stores.table, stores.system)
-    assert [each.name for each in catalog.list_databases("new")] == ["db"]
+    assert [collection.name for collection in catalog.list_databases("new")] == ["db"]
     with pytest.raises(AlreadyExists):
         catalog.create_tenant("new")
     with pytest.raises(AlreadyExists):

@@ -60,15 +60,15 @@ def test_tenants_need_three_characters() -> None:
 
 @pytest.mark.parametrize("form", ["{}", "{{{}}}", "urn:uuid:{}"])
 def test_collection_ids(form: str) -> None:
-    each = uuid.uuid4()
-    assert names.parse_collection_id(form.format(each)) == each
-    assert names.parse_collection_id(each.hex.upper()) == each
+    collection_id = uuid.uuid4()
+    assert names.parse_collection_id(form.format(collection_id)) == collection_id
+    assert names.parse_collection_id(collection_id.hex.upper()) == collection_id
 
 
 @pytest.mark.parametrize(
     "text", ["", "x", "1" * 31, "1" * 33, "1_1" + "1" * 29, "1" * 31 + "\u0661", "{" + "1" * 32 + "}"]
 )
-def test_what_is_no_collection_id(text: str) -> None:
+def test_invalid_collection_ids(text: str) -> None:
     with pytest.raises(InvalidArgument, match=r"^Collection ID is not a valid UUIDv4$"):
         names.parse_collection_id(text)
 

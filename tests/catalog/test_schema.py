@@ -59,7 +59,7 @@ def test_an_embedding_function_is_echoed(function: dict[str, Any]) -> None:
     assert stored["defaults"]["float_list"]["vector_index"]["config"]["embedding_function"] == function
 
 
-def test_absurd_values_are_kept() -> None:
+def test_absurd_values_are_stored() -> None:
     stored = made({"hnsw": {"ef_search": 0, "max_neighbors": 0, "batch_size": 0, "sync_threshold": 1}})
     assert schema.index_parameters(stored) == schema.IndexParameters("l2", 100, 0, 0)
 

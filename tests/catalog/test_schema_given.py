@@ -54,7 +54,7 @@ def test_an_embedding_function_keeps_its_nulls() -> None:
     assert stored["keys"]["k"]["float_list"]["vector_index"]["config"]["embedding_function"] == function
 
 
-def test_sparse_parts_are_kept_while_they_are_off() -> None:
+def test_disabled_sparse_indexes_are_stored() -> None:
     config = {"source_key": "q", "bm25": True, "algorithm": "max_score"}
     sparse = {"sparse_vector": {"sparse_vector_index": {"enabled": False, "config": config}}}
     stored = made(given={"defaults": sparse, "keys": {"k": sparse}})
@@ -65,7 +65,7 @@ def test_sparse_parts_are_kept_while_they_are_off() -> None:
     }
 
 
-def test_a_schema_and_a_configuration_exclude_each_other() -> None:
+def test_a_schema_and_a_configuration_are_mutually_exclusive() -> None:
     cosine = keys(__embedding=vectors(space="cosine"))
     text = "^Failed to reconcile schema: Cannot set both collection config and schema simultaneously$"
     for configuration in ({"hnsw": {"space": "ip"}}, {"embedding_function": LEGACY}, {"hnsw": {"num_threads": 7}}):
@@ -83,7 +83,7 @@ def test_the_defaults_may_name_any_source() -> None:
     assert stored["keys"]["#embedding"]["float_list"]["vector_index"]["config"]["source_key"] == "#document"
 
 
-def test_defaults_do_not_exclude_each_other() -> None:
+def test_defaults_are_not_mutually_exclusive() -> None:
     cosine = keys(__embedding=vectors(space="cosine"))
     ours: list[dict[str, Any]] = [{"hnsw": {"space": "l2"}, "embedding_function": KNOWN_DEFAULT}, {"spann": {}}]
     for configuration in ours:

@@ -94,7 +94,7 @@ def test_document_filters_need_theirs() -> None:
         schema.check_indexed(stored, [], uses_fulltext=True)
 
 
-def test_a_sparse_index_is_kept_as_it_is_configured() -> None:
+def test_a_sparse_index_is_stored_as_configured() -> None:
     config = {"embedding_function": KNOWN_DEFAULT, "source_key": "#document", "bm25": True, "algorithm": "wand"}
     given = {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": config}}}
     stored = made(given=keys(k=given, j={"sparse_vector": {"sparse_vector_index": OFF}}))

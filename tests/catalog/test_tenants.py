@@ -58,9 +58,9 @@ def test_databases_are_by_tenant_and_name(catalog: Catalog) -> None:
         catalog.create_tenant(tenant)
     made = [catalog.create_database("one", name) for name in ("b", "a", "ключ", "c")]
     other = catalog.create_database("two", "a")
-    assert len({each.id for each in [*made, other]}) == 5
-    assert [each.name for each in catalog.list_databases("one")] == ["a", "b", "c", "ключ"]
-    assert [each.name for each in catalog.list_databases("one", 2, 1)] == ["b", "c"]
+    assert len({database.id for database in [*made, other]}) == 5
+    assert [database.name for database in catalog.list_databases("one")] == ["a", "b", "c", "ключ"]
+    assert [database.name for database in catalog.list_databases("one", 2, 1)] == ["b", "c"]
     assert catalog.list_databases("one", 0) == []
     assert catalog.list_databases("one", 5, 9) == []
     assert catalog.list_databases("three") == []

@@ -134,12 +134,12 @@ def sqs_queue(folder: Path, handler: Handler) -> Iterator[Queue]:
         while not ended.wait(0.01):
             answer = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=30)
             for message in answer.get("Messages", []):
-                receipt, said = message["ReceiptHandle"], orjson.loads(message["Body"])
+                handle, message_body = message["ReceiptHandle"], orjson.loads(message["Body"])
                 try:
-                    handler(said["group"], said["body"])
-                    client.delete_message(QueueUrl=url, ReceiptHandle=receipt)
+                    handler(message_body["group"], message_body["body"])
+                    client.delete_message(QueueUrl=url, ReceiptHandle=handle)
                 except AfterglowError:
-                    client.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0)
+                    client.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
 
     thread = threading.Thread(target=receive)
     thread.start()
@@ -173,7 +173,7 @@ QUEUES: list[QueueAdapter] = [
 def params(adapters: Sequence[Any], *, processes: bool = False) -> list[Any]:
     """The adapters as a test's parameters; `processes`: those that several processes can share."""
     return [
-        pytest.param(each, id=each.name, marks=each.world.marks)
-        for each in adapters
-        if each.world.has_processes or not processes
+        pytest.param(adapter, id=adapter.name, marks=adapter.world.marks)
+        for adapter in adapters
+        if adapter.world.has_processes or not processes
     ]

@@ -29,7 +29,7 @@ def in_processes(count: int, work: Callable[[Path, int], T], folder: Path) -> li
     """`work(folder, 0)`, `work(folder, 1)`, … in fresh processes at about the same moment."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context) as pool:
-        return [each.result(60) for each in [pool.submit(work, folder, number) for number in range(count)]]
+        return [future.result(60) for future in [pool.submit(work, folder, number) for number in range(count)]]
 
 
 def claim(table: Table, number: int, slots: int) -> list[int]:

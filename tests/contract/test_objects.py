@@ -43,7 +43,7 @@ def keys_of(objects: Objects, prefix: str = "") -> list[str]:
     return [info.key for info in objects.list(prefix)]
 
 
-def test_what_is_put_is_got(place: Place) -> None:
+def test_get_returns_what_was_put(place: Place) -> None:
     objects = place.objects
     objects.put("a/b/one", b"0123456789")
     objects.put("a/b/two", memoryview(b"view"))
@@ -63,7 +63,7 @@ def test_several_are_got_in_order_and_those_missing_are_none(place: Place) -> No
     assert objects.get_many([]) == []
 
 
-def test_files_that_were_fetched_are_there_and_those_missing_are_told_later(place: Place) -> None:
+def test_prefetched_files_are_there_and_missing_ones_are_reported_later(place: Place) -> None:
     objects = place.objects
     for number in range(4):
         objects.put(f"many/{number}", b"%d" % number)
@@ -95,7 +95,7 @@ def test_ranges(place: Place) -> None:
     assert objects.get("key", 0, 10) == b"0123456789"
 
 
-def test_what_is_not_there_is_missing(place: Place) -> None:
+def test_a_missing_object_is_not_found(place: Place) -> None:
     objects = place.objects
     with pytest.raises(ObjectNotFound, match="a/none"):
         objects.get("a/none")
@@ -188,7 +188,7 @@ def test_keys_that_would_leave_the_store_are_refused(place: Place, key: str) -> 
         place.objects.get(key)
 
 
-def test_readers_see_whole_objects_or_none(place: Place) -> None:
+def test_readers_see_complete_objects_or_none(place: Place) -> None:
     other, stop = place.again(), threading.Event()
 
     def work(number: int) -> int:
@@ -234,7 +234,7 @@ def test_of_racing_processes_exactly_one_puts_first(adapter: Adapter[Objects], f
     assert sorted(slot for slots in won for slot in slots) == list(range(25))
 
 
-def test_putting_and_deleting_beside_each_other(place: Place) -> None:
+def test_concurrent_puts_and_deletes(place: Place) -> None:
     """One deletes the last object of a folder while another puts the next one there."""
 
     def work(number: int) -> None:

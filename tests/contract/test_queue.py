@@ -27,7 +27,7 @@ def wait_until(done: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_the_last_message_of_each_group_arrives(adapter: QueueAdapter, folder: Path) -> None:
+def test_the_last_message_of_every_group_arrives(adapter: QueueAdapter, folder: Path) -> None:
     seen: list[tuple[str, str]] = []
     with adapter.open(folder, lambda group, body: seen.append((group, body))) as queue:
         for number in range(20):

@@ -39,11 +39,11 @@ def place(adapter: Adapter[Table], folder: Path) -> Iterator[Place]:
         return opened[-1]
 
     yield Place(again(), again)
-    for each in opened:
-        each.close()
+    for table in opened:
+        table.close()
 
 
-def test_what_is_put_is_got(place: Place) -> None:
+def test_get_returns_what_was_put(place: Place) -> None:
     table = place.table
     assert table.get("p", "s") is None
     assert table.put("p", "s", b"\x00one\xff") == 1
@@ -54,7 +54,7 @@ def test_what_is_put_is_got(place: Place) -> None:
     assert table.get("P", "s") is None
 
 
-def test_the_version_grows_by_one_with_each_put(place: Place) -> None:
+def test_a_put_increments_the_version(place: Place) -> None:
     table = place.table
     assert [table.put("p", "s", b"x") for _ in range(3)] == [1, 2, 3]
     assert table.put("p", "s", b"x", if_version=3) == 4
@@ -103,7 +103,7 @@ def test_delete_removes_and_may_be_conditional(place: Place) -> None:
     assert caught.value.existing is None
 
 
-def test_get_many_answers_in_order(place: Place) -> None:
+def test_get_many_returns_items_in_order(place: Place) -> None:
     table = place.table
     table.put("p", "a", b"a")
     table.put("q", "b", b"b")
@@ -124,19 +124,19 @@ _numbers = count()
     limit=st.none() | st.integers(0, 5),
     reverse=st.booleans(),
 )
-def test_query_answers_bytewise_order(
+def test_query_returns_bytewise_order(
     place: Place, sks: set[str], after: str, before: str | None, limit: int | None, reverse: bool
 ) -> None:
     table, pk = place.table, f"partition {next(_numbers)}"
     table.put_many([Put(pk, sk, sk.encode()) for sk in sks])
     table.put(pk + "x", "elsewhere", b"")
     found = [item.sk for item in table.query(pk, after=after, before=before, limit=limit, reverse=reverse)]
-    wanted = sorted(
+    expected = sorted(
         (sk for sk in sks if sk.encode() > after.encode() and (before is None or sk.encode() < before.encode())),
         key=str.encode,
         reverse=reverse,
     )
-    assert found == (wanted if limit is None else wanted[:limit])
+    assert found == (expected if limit is None else expected[:limit])
 
 
 def test_order_is_of_bytes_not_of_letters(place: Place) -> None:
@@ -235,7 +235,7 @@ def test_another_instance_sees_every_put_at_once(place: Place) -> None:
         assert found.value == b"seen"
 
 
-def test_what_was_put_is_there_after_closing(place: Place) -> None:
+def test_items_survive_closing(place: Place) -> None:
     place.table.put("p", "s", b"kept")
     place.table.close()
     found = place.again().get("p", "s")

@@ -79,7 +79,7 @@ def test_a_key_that_was_never_seen_is_one_read(account: Account, container: Cont
     assert (usage.read_units, usage.write_units) == (2, 0)
 
 
-def test_who_is_refused_costs_one_read_at_most(account: Account, container: Container) -> None:
+def test_a_rejected_credential_costs_at_most_one_read(account: Account, container: Container) -> None:
     path = paths("default_tenant", account.scope.collection)[0] + "/query"
     for key, calls in ((None, {}), ("guess", {}), ("ag" + "0" * 55, {"dynamodb.GetItem": 1}), ("ag" + "0" * 55, {})):
         reply, usage = container.measured("POST", path, QUERY, key)

@@ -39,7 +39,7 @@ def billed(emulator: MiniStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
     clients.forget_credentials()
 
 
-def test_what_is_noted_of_writes_is_what_is_charged(billed: tuple[Table, Bill]) -> None:
+def test_recorded_write_units_are_those_charged(billed: tuple[Table, Bill]) -> None:
     table, bill = billed
     steps: list[Callable[[], object]] = [
         *(lambda size=size: table.put("p", f"{size}", bytes(size), if_absent=True) for size in range(990, 1_010)),

@@ -76,7 +76,7 @@ def test_using_a_copy_leaves_its_modification_time(cache: DiskCache, clock: Cloc
     assert path.stat().st_atime > before / 1e9 + 50
 
 
-def test_what_somebody_uses_stays(cache: DiskCache, clock: Clock) -> None:
+def test_a_file_in_use_is_not_evicted(cache: DiskCache, clock: Clock) -> None:
     first, second, third = (put(cache, clock, name) for name in ("first", "second", "third"))
     with first.open("rb") as used:
         fcntl.flock(used, fcntl.LOCK_SH)
@@ -89,14 +89,14 @@ def test_what_somebody_uses_stays(cache: DiskCache, clock: Clock) -> None:
     assert not first.exists()
 
 
-def test_what_never_fits_is_refused_and_leaves_nothing(cache: DiskCache, clock: Clock) -> None:
+def test_a_file_larger_than_the_cache_is_refused_and_leaves_nothing(cache: DiskCache, clock: Clock) -> None:
     with pytest.raises(StorageFull, match="no room for 10001 bytes"):
         put(cache, clock, "large", 10 * KB + 1)
     assert cache.used_bytes() == 0
     put(cache, clock, "large", 10 * KB)
 
 
-def test_downloads_side_by_side_do_not_count_on_the_same_room(cache: DiskCache) -> None:
+def test_concurrent_downloads_do_not_reserve_the_same_space(cache: DiskCache) -> None:
     both = threading.Barrier(2)
 
     def fill(begin: Allocate) -> None:
@@ -129,7 +129,7 @@ def test_scratch_files_count(cache: DiskCache, clock: Clock) -> None:
     put(cache, clock, "copy", 6 * KB)
 
 
-def test_of_many_who_want_a_copy_one_makes_it(cache: DiskCache) -> None:
+def test_one_of_many_threads_fills_a_copy(cache: DiskCache) -> None:
     made: list[int] = []
 
     def fill(begin: Allocate) -> None:
@@ -140,7 +140,7 @@ def test_of_many_who_want_a_copy_one_makes_it(cache: DiskCache) -> None:
     assert len(made) == 1
 
 
-def test_those_who_wait_hear_of_the_failure_and_the_next_tries_again(cache: DiskCache) -> None:
+def test_waiting_threads_get_the_error_and_the_next_call_retries(cache: DiskCache) -> None:
     tried: list[int] = []
     gate = threading.Event()
 
@@ -209,7 +209,7 @@ def _die_while_downloading(folder: Path) -> None:
     cache.file("half", fill)
 
 
-def test_what_a_crash_left_is_removed_and_whole_copies_stay(cache: DiskCache, tmp_path: Path) -> None:
+def test_temporary_files_of_a_crash_are_removed_and_complete_copies_stay(cache: DiskCache, tmp_path: Path) -> None:
     mine = cache.temporary_path("in work")
     mine.write_bytes(bytes(KB))
     process = multiprocessing.get_context("spawn").Process(target=_die_while_downloading, args=(tmp_path,))
@@ -225,7 +225,7 @@ def test_what_a_crash_left_is_removed_and_whole_copies_stay(cache: DiskCache, tm
     later.close()
 
 
-def test_closing_removes_what_was_written_here(tmp_path: Path) -> None:
+def test_closing_removes_temporary_files(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, 10 * KB)
     cache.temporary_path("name").write_bytes(b"x")
     cache.close()
@@ -251,7 +251,7 @@ def test_a_name_that_is_dropped_is_made_anew_and_maps_of_it_live_on(cache: DiskC
         assert file.read() == b"x" * KB
 
 
-def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_an_unusable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(Unavailable, match="folder"):
         DiskCache(tmp_path / "file" / "cache", KB)

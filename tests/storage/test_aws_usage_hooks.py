@@ -118,7 +118,7 @@ def test_a_transaction_counts_everything_twice(table: Table) -> None:
     assert used(usage) == ({"dynamodb.TransactWriteItems": 1}, 0, 2 * (1 + 2 + 1 + 1))
 
 
-def test_a_refused_put_is_billed_by_what_stands_there(table: Table) -> None:
+def test_a_failed_put_is_billed_by_the_existing_item(table: Table) -> None:
     table.put("p", "s", bytes(2 * KB))
     with metering.collect_usage() as usage, pytest.raises(ConditionFailed):
         table.put("p", "s", b"", if_absent=True)
@@ -161,7 +161,7 @@ def test_the_ranges_of_a_download_and_the_parts_of_an_upload_are_calls(
     assert (usage.bytes_written, usage.bytes_read) == (7_000_000, 950_000)
 
 
-def test_every_attempt_is_noted_with_what_it_may_have_done(
+def test_every_attempt_is_recorded_with_its_possible_units(
     clients: Clients, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skip_botocore_pauses(monkeypatch)

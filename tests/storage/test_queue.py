@@ -17,7 +17,7 @@ def wait_until(done: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_nudges_of_one_group_are_merged() -> None:
+def test_messages_of_one_group_are_coalesced() -> None:
     seen: list[tuple[str, str]] = []
     queue = ThreadQueue(System())
     for number in range(100):
@@ -44,7 +44,7 @@ def test_a_handler_may_ask_to_be_called_again() -> None:
     assert seen[2] - seen[1] >= 0.045
 
 
-def test_later_is_not_now_and_a_nudge_makes_it_sooner() -> None:
+def test_a_delayed_message_waits_unless_another_makes_it_sooner() -> None:
     seen: list[str] = []
     queue = ThreadQueue(System())
     queue.start(lambda group, body: seen.append(body))
@@ -56,7 +56,7 @@ def test_later_is_not_now_and_a_nudge_makes_it_sooner() -> None:
     queue.close()
 
 
-def test_a_nudge_is_not_put_off_by_a_later_one() -> None:
+def test_a_message_is_not_delayed_by_a_later_one() -> None:
     seen: list[str] = []
     queue = ThreadQueue(System())
     queue.send("group", "now")
@@ -85,7 +85,7 @@ def test_closing_waits_for_the_message_in_hand_and_drops_the_rest() -> None:
     assert seen == ["in hand"]
 
 
-def test_closing_what_was_never_started_is_no_error() -> None:
+def test_closing_a_queue_that_was_never_started_is_no_error() -> None:
     queue = ThreadQueue(System())
     queue.send("group", "")
     queue.close()

@@ -197,10 +197,10 @@ def _create_work_folder(parent: Path, system: System) -> tuple[Path, int]:
     while True:
         path = parent / system.nonce()
         path.mkdir()
-        with suppress(FileNotFoundError):  # another process took it for a crashed one's, before it was locked
+        with suppress(FileNotFoundError):  # another process removed it as stale before it was locked
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_ino in [each.inode() for each in os.scandir(parent)]:
+            if os.fstat(descriptor).st_ino in [entry.inode() for entry in os.scandir(parent)]:
                 return path, descriptor
             os.close(descriptor)
 
