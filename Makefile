@@ -42,7 +42,7 @@ test-clients: $(VENV)/.ready-dev $(CLIENTS) ## run released Chroma clients of ev
 	$(BIN)/python -m pytest -m clients $(ARGS)
 
 test-openapi: $(VENV)/.ready-dev .venv-schemathesis/.ready ## fuzz a server by its OpenAPI document
-	$(BIN)/python -m pytest -m slow tests/api/test_described.py $(ARGS)
+	$(BIN)/python -m pytest -m slow tests/api/test_schemathesis.py $(ARGS)
 
 test-deploy: $(VENV)/.ready-dev .venv-hadolint/.ready .nginx/.ready ## test the images, systemd units and nginx site in deploy/
 	$(BIN)/python -m pytest -m "not stack" tests/deploy $(ARGS)

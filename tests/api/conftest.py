@@ -1,3 +1,3 @@
-from tests.wire.conftest import collection, face
+from tests.wire.conftest import api_client, collection
 
-__all__ = ["collection", "face"]
+__all__ = ["api_client", "collection"]

@@ -56,16 +56,16 @@ def test_what_needs_no_look(body: bytes, settings: Settings, plain: bool) -> Non
 
 
 def test_compression() -> None:
-    answer = Response(b'{"a": 1}' * 100, headers=[(b"x", b"y")])
+    response = Response(b'{"a": 1}' * 100, headers=[(b"x", b"y")])
     settings = Settings(compress_min_bytes=800)
-    packed = encode_response(answer, GZIP, settings)
-    assert zlib.decompress(packed.body, 31) == answer.body
+    packed = encode_response(response, GZIP, settings)
+    assert zlib.decompress(packed.body, 31) == response.body
     assert packed.headers == [(b"x", b"y"), (b"vary", b"accept-encoding"), (b"content-encoding", b"gzip")]
-    assert packed.content_type == answer.content_type
-    unpacked = encode_response(answer, [], settings)
-    assert (unpacked.body, unpacked.headers) == (answer.body, [(b"x", b"y"), (b"vary", b"accept-encoding")])
-    assert encode_response(answer, GZIP, Settings(compress_min_bytes=801)) is answer
-    assert encode_response(answer, GZIP, Settings()) is answer
+    assert packed.content_type == response.content_type
+    unpacked = encode_response(response, [], settings)
+    assert (unpacked.body, unpacked.headers) == (response.body, [(b"x", b"y"), (b"vary", b"accept-encoding")])
+    assert encode_response(response, GZIP, Settings(compress_min_bytes=801)) is response
+    assert encode_response(response, GZIP, Settings()) is response
 
 
 @pytest.mark.parametrize("text", ['{"a":"b"}', '["\\\\", "\\n", "é", "\u2028", "\x7f", "/"]'])
@@ -75,8 +75,8 @@ def test_the_size_of_text_is_what_json_makes_of_it(text: str) -> None:
 
 
 def test_the_size_of_what_is_compressed_is_that_of_base64() -> None:
-    for size, wanted in ((0, 0), (1, 4), (3, 4), (4, 8), (3000, 4000)):
-        assert lambda_envelope_size(Response(b"x" * size, headers=[(b"content-encoding", b"gzip")])) == wanted
+    for size, expected in ((0, 0), (1, 4), (3, 4), (4, 8), (3000, 4000)):
+        assert lambda_envelope_size(Response(b"x" * size, headers=[(b"content-encoding", b"gzip")])) == expected
 
 
 def test_the_limit() -> None:
@@ -85,8 +85,8 @@ def test_the_limit() -> None:
     with pytest.raises(ResponseTooLarge) as caught:
         encode_response(exact, [], Settings(max_response_bytes=101))
     assert caught.value.message == (
-        "Payload too large: the response has 102 bytes, at most 101 can be sent; request fewer records at a time (limit "
-        "and offset, or n_results), or leave embeddings or documents out of include"
+        "Payload too large: the response has 102 bytes, at most 101 can be sent; request fewer records at a time "
+        "(limit and offset, or n_results), or leave embeddings or documents out of include"
     )
     small = Settings(max_response_bytes=101, compress_min_bytes=1)
     assert encode_response(exact, GZIP, small).body != exact.body

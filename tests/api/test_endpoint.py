@@ -14,7 +14,7 @@ from afterglow import errors
 from afterglow.api.app import THREADS, create_app
 from afterglow.collection import Engine
 from afterglow.settings import Settings, System
-from tests.wire.serving import served
+from tests.wire.asgi_server import serve_app
 
 COUNT = "/api/v2/tenants/default_tenant/databases/default_database/collections_count"
 
@@ -43,7 +43,7 @@ def engine() -> Scripted:
 @pytest.fixture
 def client(engine: Scripted) -> Iterator[httpx.Client]:
     app = create_app(cast(Engine, engine), Settings(), System(), allow_reset=True)
-    with served(app) as base, httpx.Client(base_url=base, timeout=10.0) as client:
+    with serve_app(app) as base, httpx.Client(base_url=base, timeout=10.0) as client:
         yield client
 
 
@@ -82,10 +82,10 @@ def test_every_kind_of_error(
 ) -> None:
     engine.act = raising(error)
     with caplog.at_level(logging.INFO, "afterglow.api"):
-        answer = client.get(COUNT)
-    assert answer.status_code == status
-    assert answer.json() == {"error": name, "message": "what"}
-    (record,) = [each for each in caplog.records if each.name == "afterglow.api"]
+        response = client.get(COUNT)
+    assert response.status_code == status
+    assert response.json() == {"error": name, "message": "what"}
+    (record,) = [item for item in caplog.records if item.name == "afterglow.api"]
     assert record.levelname == level
     assert json.loads(record.getMessage()) == {
         "event": "request failed",
@@ -94,14 +94,14 @@ def test_every_kind_of_error(
         "status": status,
         "error": type(error).__name__,
         "message": "what",
-        "trace_id": answer.headers["chroma-trace-id"],
+        "trace_id": response.headers["chroma-trace-id"],
     }
 
 
 def test_every_error_of_the_library_is_in_the_table() -> None:
     from afterglow.api.http.errors import TABLE
 
-    kinds = [each for each in vars(errors).values() if isinstance(each, type) and each is not errors.AfterglowError]
+    kinds = [item for item in vars(errors).values() if isinstance(item, type) and item is not errors.AfterglowError]
     assert set(kinds) <= TABLE.keys()
 
 
@@ -119,14 +119,14 @@ def test_what_nobody_expected(
     engine: Scripted, client: httpx.Client, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
     engine.act = raising(error)
-    answer = client.get(COUNT)
-    assert answer.status_code == 500
-    trace_id = answer.headers["chroma-trace-id"]
-    assert answer.json() == {
+    response = client.get(COUNT)
+    assert response.status_code == 500
+    trace_id = response.headers["chroma-trace-id"]
+    assert response.json() == {
         "error": "InternalError",
         "message": f"an unexpected error occurred; see trace id {trace_id} in the server's log",
     }
-    (record,) = [each for each in caplog.records if each.name == "afterglow.api"]
+    (record,) = [item for item in caplog.records if item.name == "afterglow.api"]
     line = json.loads(record.getMessage())
     assert "\n" not in record.getMessage()
     assert (record.levelname, line["trace_id"], line["error"]) == ("ERROR", trace_id, type(error).__name__)
@@ -137,14 +137,14 @@ def test_what_nobody_expected(
 
 def test_healthcheck_says_no(engine: Scripted, client: httpx.Client) -> None:
     engine.act = raising(errors.Unavailable("gone"))
-    answer = client.get("/api/v2/healthcheck")
-    assert answer.status_code == 503
-    assert answer.json() == {"is_executor_ready": False, "is_log_client_ready": False}
+    response = client.get("/api/v2/healthcheck")
+    assert response.status_code == 503
+    assert response.json() == {"is_executor_ready": False, "is_log_client_ready": False}
 
 
 def test_reset(engine: Scripted, client: httpx.Client) -> None:
-    answer = client.post("/api/v2/reset")
-    assert (answer.status_code, answer.json()) == (200, True)
+    response = client.post("/api/v2/reset")
+    assert (response.status_code, response.json()) == (200, True)
 
 
 def test_system_routes_answer_while_the_pool_is_busy(engine: Scripted, client: httpx.Client) -> None:
@@ -175,9 +175,9 @@ def test_system_routes_answer_while_the_pool_is_busy(engine: Scripted, client: h
 def test_the_end_of_the_application_ends_its_threads(engine: Scripted) -> None:
     app = create_app(cast(Engine, engine), Settings(), System(), allow_reset=True)
     before = set(threading.enumerate())
-    with served(app) as base:
+    with serve_app(app) as base:
         assert httpx.get(base + COUNT).json() == 0
         assert httpx.get(base + "/api/v2/healthcheck").status_code == 200
-        mine = [each for each in set(threading.enumerate()) - before if each.name.startswith("api")]
+        mine = [item for item in set(threading.enumerate()) - before if item.name.startswith("api")]
         assert len(mine) == 2
-    assert not [each for each in mine if each.is_alive()]
+    assert not [item for item in mine if item.is_alive()]

@@ -100,11 +100,11 @@ def judge(service: AppContext, route: Route, collection_id: str, body: bytes, qu
     call = Request({**PATH, "collection_id": collection_id}, query, body, grant=FULL_ACCESS)
     try:
         done = route.handler(service, call)
-        answer = done.work() if isinstance(done, Deferred) else done
+        response = done.work() if isinstance(done, Deferred) else done
     except AfterglowError as error:
         failure = error
     else:
-        orjson.loads(answer.body)
+        orjson.loads(response.body)
         return
     status = errors.client_error(failure, route.method, route.path, "0" * 32).status
     assert status is not None

@@ -112,17 +112,17 @@ ids = st.sampled_from(["a", "b", "c", "d", "é"])
 condition = st.one_of(
     st.dictionaries(keys, scalar, min_size=1, max_size=1),
     st.tuples(keys, st.sampled_from(["$eq", "$ne", "$contains"]), scalar).map(
-        lambda each: {each[0]: {each[1]: each[2]}}
+        lambda item: {item[0]: {item[1]: item[2]}}
     ),
-    st.tuples(keys, st.sampled_from(["$gt", "$lte"]), small).map(lambda each: {each[0]: {each[1]: each[2]}}),
-    st.tuples(keys, st.sampled_from(["$in", "$nin"]), scalar).map(lambda each: {each[0]: {each[1]: [each[2]]}}),
+    st.tuples(keys, st.sampled_from(["$gt", "$lte"]), small).map(lambda item: {item[0]: {item[1]: item[2]}}),
+    st.tuples(keys, st.sampled_from(["$in", "$nin"]), scalar).map(lambda item: {item[0]: {item[1]: [item[2]]}}),
 )
 where = st.recursive(
     condition, lambda inner: st.fixed_dictionaries({"$and": st.lists(inner, max_size=3)}) | inner, max_leaves=4
 )
 where_document = st.tuples(
     st.sampled_from(["$contains", "$not_contains", "$regex"]), st.sampled_from(["first", "é", "", ".", "f.*t", "("])
-).map(lambda each: {each[0]: each[1]})
+).map(lambda item: {item[0]: item[1]})
 filters = {
     "ids": st.lists(ids, max_size=3) | st.none(),
     "where": where | st.none() | st.just({}),
@@ -139,8 +139,8 @@ def columns(draw: st.DrawFn) -> dict[str, Any]:
     dimension = draw(st.sampled_from([2, 2, 2, 2, 3]))
     vector = st.lists(small, min_size=dimension, max_size=dimension)
 
-    def column(each: st.SearchStrategy[Any]) -> Any:
-        return draw(st.lists(each, min_size=rows, max_size=rows))
+    def column(item: st.SearchStrategy[Any]) -> Any:
+        return draw(st.lists(item, min_size=rows, max_size=rows))
 
     written = {"ids": column(ids), "embeddings": column(vector)}
     if dimension == 2 and draw(st.booleans()):
@@ -150,7 +150,7 @@ def columns(draw: st.DrawFn) -> dict[str, Any]:
         "metadatas": metadata,
         "uris": st.sampled_from(["u", None]),
     }
-    return written | {name: column(each) for name, each in optional.items() if draw(st.booleans())}
+    return written | {name: column(item) for name, item in optional.items() if draw(st.booleans())}
 
 
 def one(name: str, operand: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -171,13 +171,15 @@ ranks = st.recursive(
     max_leaves=5,
 )
 selected = st.lists(st.sampled_from(["k", "#score", "#document", "#embedding", "#metadata", "#id"]), max_size=3)
-kept = st.fixed_dictionaries({"keys": selected, "k": st.integers(0, 2)})
+remaining = st.fixed_dictionaries({"keys": selected, "k": st.integers(0, 2)})
 searches = st.fixed_dictionaries(
     {},
     optional={
         "filter": filters["where"],
         "rank": ranks,
-        "group_by": st.fixed_dictionaries({"keys": selected, "aggregate": one("$min_k", kept) | one("$max_k", kept)}),
+        "group_by": st.fixed_dictionaries(
+            {"keys": selected, "aggregate": one("$min_k", remaining) | one("$max_k", remaining)}
+        ),
         "limit": st.fixed_dictionaries({}, optional={"offset": st.integers(0, 3), "limit": st.integers(0, 3)}),
         "select": one("keys", selected),
     },
@@ -218,7 +220,7 @@ def written(draw: st.DrawFn, operation: str) -> Any:
 @st.composite
 def requests(draw: st.DrawFn, collection_id: str) -> Request:
     """A request of some route, mostly about what is there, and seldom its end."""
-    route = draw(st.sampled_from([each for each in ROUTES if not each.hidden]))
+    route = draw(st.sampled_from([item for item in ROUTES if not item.hidden]))
     there = {
         "tenant": "default_tenant",
         "database": "default_database" if route.method != "DELETE" else "abc",
@@ -264,7 +266,7 @@ async def answered(app: ASGIApp, request: Request) -> tuple[int, bytes]:
     }
     await app(scope, receive, send)
     start, *rest = sent
-    return start["status"], b"".join(each["body"] for each in rest)
+    return start["status"], b"".join(item["body"] for item in rest)
 
 
 def judge(app: ASGIApp, loop: asyncio.AbstractEventLoop, request: Request) -> None:
@@ -283,9 +285,9 @@ def judge(app: ASGIApp, loop: asyncio.AbstractEventLoop, request: Request) -> No
 
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    made = asyncio.new_event_loop()
-    yield made
-    made.close()
+    created = asyncio.new_event_loop()
+    yield created
+    created.close()
 
 
 def one_round(number: int, folder: Path, loop: asyncio.AbstractEventLoop) -> None:
@@ -294,7 +296,7 @@ def one_round(number: int, folder: Path, loop: asyncio.AbstractEventLoop) -> Non
     engine = start_engine(open_local(folder, system), given_settings, system)
     try:
         app = create_app(engine, given_settings, system, allow_reset=number % 2 == 0, threads=0)
-        creation = next(each for each in ROUTES if (each.method, each.path) == ("POST", COLLECTIONS))
+        creation = next(item for item in ROUTES if (item.method, item.path) == ("POST", COLLECTIONS))
         place = {"tenant": "default_tenant", "database": "default_database"}
         status, body = loop.run_until_complete(
             answered(app, Request(creation, place, b"", [], [orjson.dumps({"name": COLLECTION})]))

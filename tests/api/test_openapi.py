@@ -10,7 +10,7 @@ import pytest
 from afterglow.api.openapi import document
 from afterglow.api.v2.routes import ROUTES
 from afterglow.api.v2.routes.paths import DATABASE
-from tests.wire.face import CollectionFace, Face
+from tests.wire.clients import ApiClient, CollectionClient
 
 VERSION_1 = """
 get /api/v1
@@ -82,7 +82,7 @@ def whole() -> dict[str, Any]:
 
 
 def operations(whole: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {f"{method} {path}": each for path, methods in whole["paths"].items() for method, each in methods.items()}
+    return {f"{method} {path}": item for path, methods in whole["paths"].items() for method, item in methods.items()}
 
 
 def schema_of(whole: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -105,19 +105,19 @@ def test_every_route_of_the_genuine_server_is_there(whole: dict[str, Any]) -> No
 
 
 def test_operations_are_named_once(whole: dict[str, Any]) -> None:
-    names = [each["operationId"] for each in operations(whole).values()]
+    names = [item["operationId"] for item in operations(whole).values()]
     assert len(names) == len(set(names))
 
 
 def test_every_reference_leads_somewhere(whole: dict[str, Any]) -> None:
-    found = set(re.findall(r"#/components/schemas/(\w+)", repr(whole)))
-    assert found == set(whole["components"]["schemas"])
+    result = set(re.findall(r"#/components/schemas/(\w+)", repr(whole)))
+    assert result == set(whole["components"]["schemas"])
 
 
 def test_path_parameters_are_those_of_the_path(whole: dict[str, Any]) -> None:
     for path, methods in whole["paths"].items():
-        for each in methods.values():
-            named = [given["name"] for given in each.get("parameters", []) if given["in"] == "path"]
+        for item in methods.values():
+            named = [arguments["name"] for arguments in item.get("parameters", []) if arguments["in"] == "path"]
             assert named == re.findall(r"\{(\w+)\}", path)
 
 
@@ -129,54 +129,54 @@ def test_the_statuses_of_a_write(whole: dict[str, Any]) -> None:
 
 
 def test_examples_fit_their_schemas(whole: dict[str, Any]) -> None:
-    examples = {name: each["example"] for name, each in whole["components"]["schemas"].items() if "example" in each}
+    examples = {name: item["example"] for name, item in whole["components"]["schemas"].items() if "example" in item}
     assert {"AddRecords", "QueryRecords", "GetRecords", "CreateCollection"} <= examples.keys()
     for name, example in examples.items():
         jsonschema.validate(example, schema_of(whole, {"$ref": f"#/components/schemas/{name}"}))
 
 
-def test_answers_fit_their_schemas(whole: dict[str, Any], face: Face, collection: CollectionFace) -> None:
+def test_answers_fit_their_schemas(whole: dict[str, Any], api_client: ApiClient, collection: CollectionClient) -> None:
     body = whole["components"]["schemas"]["AddRecords"]["example"]
     collection.add(**body)
     base = DATABASE + "/collections"
     one = base + "/{collection_id}"
     name = collection.created["name"]
     answered = {
-        f"get {base}": face.call("GET", collection.database + "/collections"),
-        f"get {one}": face.call("GET", f"{collection.database}/collections/{name}"),
+        f"get {base}": api_client.request("GET", collection.database + "/collections"),
+        f"get {one}": api_client.request("GET", f"{collection.database}/collections/{name}"),
         f"post {one}/get": collection.post("get", include=["documents", "metadatas", "embeddings", "uris"]),
         f"post {one}/query": collection.post("query", query_embeddings=[[1, 2]]),
         f"get {one}/count": collection.get("count"),
         f"get {one}/indexing_status": collection.get("indexing_status"),
         f"post {one}/fork": collection.post("fork", new_name="abc"),
         f"post {one}/add": collection.post("add", ids=["x"]),
-        "get /api/v2": face.call("GET", "/api/v2"),
-        "get /api/v2/pre-flight-checks": face.call("GET", "/api/v2/pre-flight-checks"),
-        "get /api/v2/auth/identity": face.call("GET", "/api/v2/auth/identity"),
+        "get /api/v2": api_client.request("GET", "/api/v2"),
+        "get /api/v2/pre-flight-checks": api_client.request("GET", "/api/v2/pre-flight-checks"),
+        "get /api/v2/auth/identity": api_client.request("GET", "/api/v2/auth/identity"),
     }
-    for name, answer in answered.items():
-        described = operations(whole)[name]["responses"][str(answer.status_code)]
+    for name, response in answered.items():
+        described = operations(whole)[name]["responses"][str(response.status_code)]
         schema = described["content"]["application/json"]["schema"]
-        jsonschema.validate(answer.json(), schema_of(whole, schema))
+        jsonschema.validate(response.json(), schema_of(whole, schema))
 
 
-def test_it_is_served(whole: dict[str, Any], face: Face) -> None:
-    answer = face.call("GET", "/openapi.json")
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == whole
+def test_it_is_served(whole: dict[str, Any], api_client: ApiClient) -> None:
+    response = api_client.request("GET", "/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == whole
 
 
-def test_the_page_and_its_parts(face: Face) -> None:
-    page = face.call("GET", "/docs")
+def test_the_page_and_its_parts(api_client: ApiClient) -> None:
+    page = api_client.request("GET", "/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     parts = re.findall(r'(?:href|src)="(docs/[^"]+)"', page.text)
     assert parts == ["docs/docs.css", "docs/docs.js"]
     for part, kind in zip(parts, ("text/css", "text/javascript"), strict=True):
-        answer = face.call("GET", f"/{part}")
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == f"{kind}; charset=utf-8"
-    assert face.call("GET", "/docs/__init__.py").status_code == 404
-    assert face.call("GET", "/docs/..%2Fapp.py").status_code == 404
+        response = api_client.request("GET", f"/{part}")
+        assert response.status_code == 200
+        assert response.headers["content-type"] == f"{kind}; charset=utf-8"
+    assert api_client.request("GET", "/docs/__init__.py").status_code == 404
+    assert api_client.request("GET", "/docs/..%2Fapp.py").status_code == 404
 
 
 def test_the_page_asks_nobody_else() -> None:

@@ -50,7 +50,7 @@ class Calling:
         return [SearchResult(Records(["a", "b"]), np.zeros(2, dtype=np.float32)) for _ in searches]
 
 
-def asked(
+def send_request(
     method: str, path: str, body: bytes = b"", *, engine: Calling | None = None, metered: bool = True, threads: int = 2
 ) -> tuple[int, dict[str, str]]:
     app = create_app(
@@ -93,7 +93,7 @@ def test_rendering() -> None:
 @pytest.mark.parametrize("threads", [0, 2])
 def test_what_a_handler_uses_is_in_the_header(threads: int) -> None:
     engine = Calling()
-    status, headers = asked("GET", COUNT, engine=engine, threads=threads)
+    status, headers = send_request("GET", COUNT, engine=engine, threads=threads)
     assert status == 200
     assert headers["afterglow-usage"] == (
         "dynamodb.Query=1, s3.GetObject=1, read-units=1.5, write-units=0, bytes-read=4096, bytes-written=0"
@@ -106,7 +106,7 @@ def test_what_a_handler_uses_is_in_the_header(threads: int) -> None:
 
 def test_an_application_that_is_not_metered_measures_nothing() -> None:
     engine = Calling()
-    status, headers = asked("GET", COUNT, engine=engine, metered=False)
+    status, headers = send_request("GET", COUNT, engine=engine, metered=False)
     assert status == 200
     assert "afterglow-usage" not in headers
     assert engine.seen[0][0] is None
@@ -114,7 +114,7 @@ def test_an_application_that_is_not_metered_measures_nothing() -> None:
 
 def test_whoever_measures_already_is_told() -> None:
     with collect_usage() as outside:
-        asked("GET", COUNT)
+        send_request("GET", COUNT)
     assert outside.calls == {"dynamodb.Query": 1, "s3.GetObject": 1}
     assert outside.attributes == {"operation": "collections.count", "status": 200}
 
@@ -122,7 +122,7 @@ def test_whoever_measures_already_is_told() -> None:
 def test_every_request_has_its_own() -> None:
     engine = Calling()
     for _ in range(2):
-        assert asked("GET", COUNT, engine=engine)[1]["afterglow-usage"].startswith("dynamodb.Query=1,")
+        assert send_request("GET", COUNT, engine=engine)[1]["afterglow-usage"].startswith("dynamodb.Query=1,")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_every_request_has_its_own() -> None:
     [("GET", "/nowhere", 404), ("PATCH", COUNT, 405), ("GET", "/api/v2/heartbeat", 200)],
 )
 def test_every_answer_has_the_header(method: str, path: str, status: int) -> None:
-    answered, headers = asked(method, path)
+    answered, headers = send_request(method, path)
     assert answered == status
     figures = "read-units=0, write-units=0, bytes-read=0, bytes-written=0"
     assert headers["afterglow-usage"] == (figures if status == 200 else "")
@@ -145,7 +145,7 @@ def test_a_refusal_does_not_tell_the_size_of_what_is_not_there() -> None:
 def test_facts_and_phases_of_a_write_that_fails() -> None:
     body = orjson.dumps({"ids": ["a", "b"], "embeddings": [[1.0], [2.0]]})
     with collect_usage() as usage:
-        status, headers = asked("POST", RECORDS + "add", body)
+        status, headers = send_request("POST", RECORDS + "add", body)
     assert status == 503
     assert "afterglow-usage" in headers
     assert usage.attributes == {
@@ -159,7 +159,7 @@ def test_facts_and_phases_of_a_write_that_fails() -> None:
 
 def test_facts_and_phases_of_searches() -> None:
     with collect_usage() as usage:
-        asked("POST", RECORDS + "search", b'{"searches":[{},{}]}')
+        send_request("POST", RECORDS + "search", b'{"searches":[{},{}]}')
     assert usage.attributes["operation"] == "search.search"
     assert (usage.attributes["queries"], usage.attributes["rows"]) == (2, 4)
     assert set(usage.phases) == {"parse", "handle", "render"}
@@ -167,5 +167,5 @@ def test_facts_and_phases_of_searches() -> None:
 
 def test_facts_of_a_delete() -> None:
     with collect_usage() as usage:
-        asked("POST", RECORDS + "delete", b'{"ids":["a","b","c"]}')
+        send_request("POST", RECORDS + "delete", b'{"ids":["a","b","c"]}')
     assert usage.attributes["rows"] == 2

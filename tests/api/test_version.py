@@ -16,19 +16,19 @@ from tests.support.stores import new_collection, stores_at
 def test_a_checkpoint_is_a_new_version(tmp_path: Path) -> None:
     stores = stores_at(tmp_path)
     engine = Engine(stores)
-    scope, made = new_collection(stores)
+    scope, created = new_collection(stores)
     service = AppContext(engine, stores.settings, stores.system, allow_reset=False, threads=1)
-    path = {"tenant": made.tenant, "database": made.database, "collection_id": str(made.id)}
+    path = {"tenant": created.tenant, "database": created.database, "collection_id": str(created.id)}
 
-    def told() -> tuple[int, int]:
-        found = orjson.loads(collections.get_by_id(service, Request(path)).body)
-        return found["version"], found["log_position"]
+    def payload() -> tuple[int, int]:
+        result = orjson.loads(collections.get_by_id(service, Request(path)).body)
+        return result["version"], result["log_position"]
 
-    assert told() == (0, 0)
+    assert payload() == (0, 0)
     for number in range(1, 3):
         position = engine.write(scope, Batch(Op.ADD, [f"{number}"], np.ones((1, 2), dtype=np.float32)))
-        before = told()
+        before = payload()
         assert before[1] < number
-        index(stores, Replica.for_indexer(stores, made.id), made.id, idle=True)
-        assert told() == (before[0] + 1, position) == (number, number)
+        index(stores, Replica.for_indexer(stores, created.id), created.id, idle=True)
+        assert payload() == (before[0] + 1, position) == (number, number)
     stores.table.close()

@@ -7,36 +7,36 @@ from afterglow.api.app import create_app
 from afterglow.deployment.local import open_local
 from afterglow.jobs.start import start_engine
 from afterglow.settings import Settings, System
-from tests.wire.face import CollectionFace, Face
-from tests.wire.searching import VECTORS
-from tests.wire.serving import served
+from tests.wire.asgi_server import serve_app
+from tests.wire.clients import ApiClient, CollectionClient
+from tests.wire.search_requests import VECTORS
 
 # A bare httpx is taken for a client before 1.0.
 AGENT = {"user-agent": "afterglow-tests"}
 
 
 @pytest.fixture(scope="session")
-def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
+def api_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiClient]:
     settings, system = Settings(max_body_bytes=1_000_000, client_timeout_seconds=1.0), System()
     engine = start_engine(open_local(tmp_path_factory.mktemp("data"), system), settings, system)
     try:
         app = create_app(engine, settings, system, allow_reset=False)
-        with served(app) as base, httpx.Client(base_url=base, timeout=30.0, headers=AGENT) as client:
-            yield Face(client)
+        with serve_app(app) as base, httpx.Client(base_url=base, timeout=30.0, headers=AGENT) as client:
+            yield ApiClient(client)
     finally:
         engine.close()
 
 
 @pytest.fixture
-def collection(face: Face) -> CollectionFace:
+def collection(api_client: ApiClient) -> CollectionClient:
     """An empty collection of its own."""
-    return face.collection()
+    return api_client.collection()
 
 
 @pytest.fixture(scope="module")
-def letters(face: Face) -> CollectionFace:
+def letters(api_client: ApiClient) -> CollectionClient:
     """Five records on a line, the last without metadata, the fourth without a document."""
-    return face.collection().add(
+    return api_client.collection().add(
         ids=list(VECTORS),
         embeddings=list(VECTORS.values()),
         documents=["red apple", "green pear", "red cherry", None, "fig"],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.face import API, DATABASE, CollectionFace, Face, malformed, refused
+from tests.wire.clients import API, DATABASE, ApiClient, CollectionClient, assert_error, assert_invalid_body
 
 COLLECTIONS = DATABASE + "/collections"
 MISSING = "00000000-0000-4000-8000-000000000000"
@@ -15,16 +15,16 @@ _numbers = count()
 
 
 @pytest.fixture
-def database(face: Face) -> str:
+def database(api_client: ApiClient) -> str:
     """The path of an empty database."""
     name = f"database-{next(_numbers)}"
-    face.call("POST", API + "/tenants/default_tenant/databases", {"name": name})
+    api_client.request("POST", API + "/tenants/default_tenant/databases", {"name": name})
     return f"{API}/tenants/default_tenant/databases/{name}"
 
 
-def test_the_whole_answer(face: Face) -> None:
+def test_the_whole_answer(api_client: ApiClient) -> None:
     function = {"type": "known", "name": "mine", "config": {"key": None}}
-    created = face.collection(
+    created = api_client.collection(
         name="whole", metadata={"a": 1, "b": [1, 2]}, configuration={"embedding_function": function}
     ).created
     assert list(created) == [
@@ -54,12 +54,12 @@ def test_the_whole_answer(face: Face) -> None:
     assert (created["metadata"], created["dimension"]) == ({"a": 1, "b": [1, 2]}, None)
     assert (created["tenant"], created["database"]) == ("default_tenant", "default_database")
     assert (created["log_position"], created["version"]) == (0, 0)
-    assert face.call("GET", COLLECTIONS + "/whole").json() == created
-    assert face.call("GET", f"{COLLECTIONS}/by-id/{created['id']}").json() == created
-    assert face.call("GET", f"{COLLECTIONS}/by-id/{uuid.UUID(created['id']).hex.upper()}").json() == created
+    assert api_client.request("GET", COLLECTIONS + "/whole").json() == created
+    assert api_client.request("GET", f"{COLLECTIONS}/by-id/{created['id']}").json() == created
+    assert api_client.request("GET", f"{COLLECTIONS}/by-id/{uuid.UUID(created['id']).hex.upper()}").json() == created
 
 
-def test_the_dimension_comes_with_the_first_embedding(collection: CollectionFace) -> None:
+def test_the_dimension_comes_with_the_first_embedding(collection: CollectionClient) -> None:
     collection.post("add", ids=[], embeddings=[])
     collection.post("update", ids=["a"], documents=["no vector"])
     assert collection.now()["dimension"] is None
@@ -68,24 +68,26 @@ def test_the_dimension_comes_with_the_first_embedding(collection: CollectionFace
     assert collection.get("count").json() == 0
 
 
-def test_names_are_taken_once(face: Face, database: str) -> None:
-    first = face.collection(database, name="taken", metadata={"a": 1})
-    answer = face.call("POST", database + "/collections", {"name": "taken"})
-    refused(answer, 409, "Collection [taken] already exists")
+def test_names_are_taken_once(api_client: ApiClient, database: str) -> None:
+    first = api_client.collection(database, name="taken", metadata={"a": 1})
+    response = api_client.request("POST", database + "/collections", {"name": "taken"})
+    assert_error(response, 409, "Collection [taken] already exists")
     body = {"name": "taken", "get_or_create": True, "metadata": {"b": 2}, "configuration": {"hnsw": {"space": "ip"}}}
-    assert face.call("POST", database + "/collections", body).json() == first.created
-    assert face.call("POST", database + "/collections", body | {"name": "TAKEN"}).json()["metadata"] == {"b": 2}
-    answer = face.call("POST", database + "/collections", body | {"metadata": {}})
-    refused(answer, 400, "Validation error: metadata: Metadata cannot be empty")
+    assert api_client.request("POST", database + "/collections", body).json() == first.created
+    assert api_client.request("POST", database + "/collections", body | {"name": "TAKEN"}).json()["metadata"] == {
+        "b": 2
+    }
+    response = api_client.request("POST", database + "/collections", body | {"metadata": {}})
+    assert_error(response, 400, "Validation error: metadata: Metadata cannot be empty")
 
 
-def test_an_unknown_database(face: Face) -> None:
+def test_an_unknown_database(api_client: ApiClient) -> None:
     for path in (API + "/tenants/default_tenant/databases/nosuch", API + "/tenants/nosuch/databases/nosuch"):
-        answer = face.call("POST", path + "/collections", {"name": "abc"})
-        refused(answer, 400, "Database [nosuch] does not exist")
-        assert face.call("GET", path + "/collections").json() == []
-        assert face.call("GET", path + "/collections_count").json() == 0
-        refused(face.call("GET", path + "/collections/abc"), 404, "Collection [abc] does not exist")
+        response = api_client.request("POST", path + "/collections", {"name": "abc"})
+        assert_error(response, 400, "Database [nosuch] does not exist")
+        assert api_client.request("GET", path + "/collections").json() == []
+        assert api_client.request("GET", path + "/collections_count").json() == 0
+        assert_error(api_client.request("GET", path + "/collections/abc"), 404, "Collection [abc] does not exist")
 
 
 VARIANT = "data did not match any variant of untagged enum MetadataValue"
@@ -106,25 +108,25 @@ VARIANT = "data did not match any variant of untagged enum MetadataValue"
         ("x", 422, 'metadata: invalid type: string "x", expected a map'),
     ],
 )
-def test_wrong_metadata(face: Face, metadata: Any, status: int, text: str) -> None:
-    answer = face.call("POST", COLLECTIONS, {"name": "wrong", "metadata": metadata})
+def test_wrong_metadata(api_client: ApiClient, metadata: Any, status: int, text: str) -> None:
+    response = api_client.request("POST", COLLECTIONS, {"name": "wrong", "metadata": metadata})
     if status == 422:
-        malformed(answer, text)
+        assert_invalid_body(response, text)
     else:
-        refused(answer, status, text)
-    assert face.call("GET", COLLECTIONS + "/wrong").status_code == 404
+        assert_error(response, status, text)
+    assert api_client.request("GET", COLLECTIONS + "/wrong").status_code == 404
 
 
-def test_a_sparse_vector_in_a_collections_metadata(face: Face) -> None:
+def test_a_sparse_vector_in_a_collections_metadata(api_client: ApiClient) -> None:
     body = {"name": "wrong", "metadata": {"sv": {"indices": [1], "values": [1]}}}
     text = "Validation error: metadata: a collection's metadata holds no sparse vectors: sv"
-    refused(face.call("POST", COLLECTIONS, body), 400, text)
+    assert_error(api_client.request("POST", COLLECTIONS, body), 400, text)
 
 
-def test_metadata_keeps_its_kinds(face: Face) -> None:
+def test_metadata_keeps_its_kinds(api_client: ApiClient) -> None:
     metadata = {"a": 1, "b": 1.0, "c": True, "d": "x", "chroma:x": 1, "e": -(2**63), "f": [1, 2.5], "g": 1e300}
-    assert face.collection(metadata=metadata).now()["metadata"] == metadata | {"f": [1.0, 2.5]}
-    assert face.collection(metadata={"a": 2**63}).now()["metadata"] == {"a": float(2**63)}
+    assert api_client.collection(metadata=metadata).now()["metadata"] == metadata | {"f": [1.0, 2.5]}
+    assert api_client.collection(metadata={"a": 2**63}).now()["metadata"] == {"a": float(2**63)}
 
 
 @pytest.mark.parametrize(
@@ -170,32 +172,32 @@ def test_metadata_keeps_its_kinds(face: Face) -> None:
         ),
     ],
 )
-def test_wrong_shapes(face: Face, body: dict[str, Any], text: str) -> None:
-    malformed(face.call("POST", COLLECTIONS, body), text)
+def test_wrong_shapes(api_client: ApiClient, body: dict[str, Any], text: str) -> None:
+    assert_invalid_body(api_client.request("POST", COLLECTIONS, body), text)
 
 
-def test_a_wrong_name(face: Face) -> None:
-    answer = face.call("POST", COLLECTIONS, {"name": "ab"})
-    assert answer.json()["message"].startswith("Validation error: name: Expected a name containing 3-512 characters")
+def test_a_wrong_name(api_client: ApiClient) -> None:
+    response = api_client.request("POST", COLLECTIONS, {"name": "ab"})
+    assert response.json()["message"].startswith("Validation error: name: Expected a name containing 3-512 characters")
 
 
-def test_a_schema_refused(face: Face) -> None:
+def test_a_schema_refused(api_client: ApiClient) -> None:
     sparse = {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": {}}}}
-    given = {"defaults": {}, "keys": {"k": sparse, "j": sparse}}
+    arguments = {"defaults": {}, "keys": {"k": sparse, "j": sparse}}
     text = 'Validation error: schema: At most one sparse vector index is allowed for the collection: ["k","j"]'
-    refused(face.call("POST", COLLECTIONS, {"name": "abc", "schema": given}), 400, text)
+    assert_error(api_client.request("POST", COLLECTIONS, {"name": "abc", "schema": arguments}), 400, text)
 
 
-def test_a_sparse_index_is_taken_and_shown(face: Face) -> None:
+def test_a_sparse_index_is_taken_and_shown(api_client: ApiClient) -> None:
     config = {"embedding_function": {"type": "unknown"}, "source_key": "#document", "bm25": True}
     sparse = {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": config}}}
-    given = {"defaults": {}, "keys": {"k": sparse}}
-    made = face.call("POST", COLLECTIONS, {"name": "abc", "schema": given}).json()
+    arguments = {"defaults": {}, "keys": {"k": sparse}}
+    made = api_client.request("POST", COLLECTIONS, {"name": "abc", "schema": arguments}).json()
     assert made["schema"]["keys"]["k"] == sparse
-    assert face.call("GET", f"{COLLECTIONS}/abc").json() == made
+    assert api_client.request("GET", f"{COLLECTIONS}/abc").json() == made
 
 
-def test_writes_register_their_keys(collection: CollectionFace) -> None:
+def test_writes_register_their_keys(collection: CollectionClient) -> None:
     metadata = {"i": 1, "f": 1.5, "s": "x", "b": True, "li": [1], "ls": ["x"]}
     collection.add(ids=["a", "b"], embeddings=[[1], [2]], metadatas=[metadata, {"i": 1.5}])
     keys = collection.now()["schema"]["keys"]
@@ -213,7 +215,7 @@ def test_writes_register_their_keys(collection: CollectionFace) -> None:
     }
 
 
-def test_filters_on_what_is_not_indexed(face: Face) -> None:
+def test_filters_on_what_is_not_indexed(api_client: ApiClient) -> None:
     off = {"enabled": False, "config": {}}
     schema = {
         "defaults": {},
@@ -222,61 +224,69 @@ def test_filters_on_what_is_not_indexed(face: Face) -> None:
             "#document": {"string": {"fts_index": off}},
         },
     }
-    collection = face.collection(schema=schema).add(ids=["a"], embeddings=[[1]], metadatas=[{"nofilter": "x"}])
+    collection = api_client.collection(schema=schema).add(ids=["a"], embeddings=[[1]], metadatas=[{"nofilter": "x"}])
     text = "Cannot filter using metadata key 'nofilter' with type 'Str' because indexing is disabled"
     for operation in ("get", "delete", "query"):
-        answer = collection.post(operation, where={"nofilter": "x"}, query_embeddings=[[1]])
-        refused(answer, 400, text)
+        response = collection.post(operation, where={"nofilter": "x"}, query_embeddings=[[1]])
+        assert_error(response, 400, text)
     assert collection.post("get", where={"nofilter": 1}).json()["ids"] == []
-    answer = collection.post("get", where_document={"$contains": "x"})
-    refused(answer, 400, "Cannot filter using full-text search because FTS indexing is disabled")
+    response = collection.post("get", where_document={"$contains": "x"})
+    assert_error(response, 400, "Cannot filter using full-text search because FTS indexing is disabled")
 
 
-def test_lists_are_by_id(face: Face, database: str) -> None:
-    made = sorted(face.collection(database).created["id"] for _ in range(5))
+def test_lists_are_by_id(api_client: ApiClient, database: str) -> None:
+    made = sorted(api_client.collection(database).created["id"] for _ in range(5))
     path = database + "/collections"
-    assert [each["id"] for each in face.call("GET", path).json()] == made
-    assert [each["id"] for each in face.call("GET", path + "?limit=2&offset=1").json()] == made[1:3]
-    assert face.call("GET", path + "?limit=0").json() == []
-    assert face.call("GET", path + "?offset=1000000").json() == []
-    assert face.call("GET", database + "/collections_count").json() == 5
+    assert [item["id"] for item in api_client.request("GET", path).json()] == made
+    assert [item["id"] for item in api_client.request("GET", path + "?limit=2&offset=1").json()] == made[1:3]
+    assert api_client.request("GET", path + "?limit=0").json() == []
+    assert api_client.request("GET", path + "?offset=1000000").json() == []
+    assert api_client.request("GET", database + "/collections_count").json() == 5
 
 
-def test_missing_collections(face: Face) -> None:
-    refused(face.call("GET", COLLECTIONS + "/nosuch"), 404, "Collection [nosuch] does not exist")
-    refused(face.call("GET", f"{COLLECTIONS}/{MISSING}"), 404, f"Collection [{MISSING}] does not exist")
-    refused(face.call("DELETE", COLLECTIONS + "/nosuch"), 404, "Collection [nosuch] does not exist")
-    refused(face.call("GET", f"{COLLECTIONS}/by-id/{MISSING}"), 404, f"Collection [{MISSING}] does not exist")
-    refused(
-        face.call("GET", COLLECTIONS + "/by-id/x"),
+def test_missing_collections(api_client: ApiClient) -> None:
+    assert_error(api_client.request("GET", COLLECTIONS + "/nosuch"), 404, "Collection [nosuch] does not exist")
+    assert_error(api_client.request("GET", f"{COLLECTIONS}/{MISSING}"), 404, f"Collection [{MISSING}] does not exist")
+    assert_error(api_client.request("DELETE", COLLECTIONS + "/nosuch"), 404, "Collection [nosuch] does not exist")
+    assert_error(
+        api_client.request("GET", f"{COLLECTIONS}/by-id/{MISSING}"), 404, f"Collection [{MISSING}] does not exist"
+    )
+    assert_error(
+        api_client.request("GET", COLLECTIONS + "/by-id/x"),
         400,
         "Validation error: collection_id: Invalid collection ID format, expected UUID",
     )
-    refused(face.call("PUT", f"{COLLECTIONS}/{MISSING}", {}), 404, f"Collection [{MISSING}] does not exist.")
-    answer = face.call("PUT", f"{COLLECTIONS}/{MISSING}", {"new_metadata": {}})
-    refused(answer, 404, f"Collection [{MISSING}] does not exist.")
-    refused(face.call("PUT", COLLECTIONS + "/x", {}), 400, "Collection ID is not a valid UUIDv4")
+    assert_error(
+        api_client.request("PUT", f"{COLLECTIONS}/{MISSING}", {}), 404, f"Collection [{MISSING}] does not exist."
+    )
+    response = api_client.request("PUT", f"{COLLECTIONS}/{MISSING}", {"new_metadata": {}})
+    assert_error(response, 404, f"Collection [{MISSING}] does not exist.")
+    assert_error(api_client.request("PUT", COLLECTIONS + "/x", {}), 400, "Collection ID is not a valid UUIDv4")
 
 
-def test_a_collection_is_found_by_its_id_where_no_name_is_so(face: Face, database: str) -> None:
-    made = face.collection(database, name="by-either").created
+def test_a_collection_is_found_by_its_id_where_no_name_is_so(api_client: ApiClient, database: str) -> None:
+    made = api_client.collection(database, name="by-either").created
     path = database + "/collections/"
-    assert face.call("GET", path + made["id"]).json() == made
-    assert face.call("GET", path + made["id"].upper()).json() == made
+    assert api_client.request("GET", path + made["id"]).json() == made
+    assert api_client.request("GET", path + made["id"].upper()).json() == made
     # A name goes first, also one that is another's id.
-    namesake = face.collection(database, name=made["id"]).created
-    assert face.call("GET", path + made["id"]).json() == namesake
-    assert face.call("DELETE", path + made["id"]).json() == {}
-    assert face.call("GET", path + made["id"]).json() == made
-    refused(face.call("GET", f"{COLLECTIONS}/{made['id']}"), 404, f"Collection [{made['id']}] does not exist")
-    refused(face.call("DELETE", f"{COLLECTIONS}/{made['id']}"), 404, f"Collection [{made['id']}] does not exist")
-    assert face.call("DELETE", path + made["id"]).json() == {}
-    refused(face.call("DELETE", path + made["id"]), 404, f"Collection [{made['id']}] does not exist")
+    namesake = api_client.collection(database, name=made["id"]).created
+    assert api_client.request("GET", path + made["id"]).json() == namesake
+    assert api_client.request("DELETE", path + made["id"]).json() == {}
+    assert api_client.request("GET", path + made["id"]).json() == made
+    assert_error(
+        api_client.request("GET", f"{COLLECTIONS}/{made['id']}"), 404, f"Collection [{made['id']}] does not exist"
+    )
+    assert_error(
+        api_client.request("DELETE", f"{COLLECTIONS}/{made['id']}"), 404, f"Collection [{made['id']}] does not exist"
+    )
+    assert api_client.request("DELETE", path + made["id"]).json() == {}
+    assert_error(api_client.request("DELETE", path + made["id"]), 404, f"Collection [{made['id']}] does not exist")
 
 
-def test_unknown_fields_are_ignored(face: Face, database: str) -> None:
+def test_unknown_fields_are_ignored(api_client: ApiClient, database: str) -> None:
     extra = {"page_size": 3, "tenant": "other", "nested": {"deep": [None]}}
-    made = face.collection(database, **extra)
+    made = api_client.collection(database, **extra)
     made.add(ids=["a"], embeddings=[[1]], **extra)
     for operation, body in (
         ("update", {"ids": ["a"], "documents": ["x"]}),
@@ -286,74 +296,76 @@ def test_unknown_fields_are_ignored(face: Face, database: str) -> None:
         ("delete", {"ids": ["b"]}),
     ):
         assert made.post(operation, **body, **extra).status_code == 200
-    assert face.call("PUT", made.path, {"new_name": "with-more", **extra}).json() == {}
+    assert api_client.request("PUT", made.path, {"new_name": "with-more", **extra}).json() == {}
     assert made.now()["name"] == "with-more"
     for path in (API + "/tenants", API + "/tenants/default_tenant/databases"):
-        assert face.call("POST", path, {"name": f"extra-{made.created['id']}", **extra}).json() == {}
+        assert api_client.request("POST", path, {"name": f"extra-{made.created['id']}", **extra}).json() == {}
 
 
-def test_a_rename(face: Face, database: str) -> None:
-    one, _two = face.collection(database, name="one"), face.collection(database, name="two")
-    assert face.call("PUT", one.path, {"new_name": "one"}).json() == {}
-    assert face.call("PUT", one.path, {"new_name": "three"}).json() == {}
+def test_a_rename(api_client: ApiClient, database: str) -> None:
+    one, _two = api_client.collection(database, name="one"), api_client.collection(database, name="two")
+    assert api_client.request("PUT", one.path, {"new_name": "one"}).json() == {}
+    assert api_client.request("PUT", one.path, {"new_name": "three"}).json() == {}
     assert one.now()["name"] == "three"
-    assert face.call("GET", database + "/collections/one").status_code == 404
-    answer = face.call("PUT", one.path, {"new_name": "two"})
-    refused(answer, 409, "Collection [two] already exists")
-    answer = face.call("PUT", one.path, {"new_name": "a"})
-    assert answer.json()["message"].startswith("Validation error: new_name: Expected a name containing 3-512")
-    malformed(face.call("PUT", one.path, {"new_name": 1}), "new_name: invalid type: integer `1`, expected a string")
+    assert api_client.request("GET", database + "/collections/one").status_code == 404
+    response = api_client.request("PUT", one.path, {"new_name": "two"})
+    assert_error(response, 409, "Collection [two] already exists")
+    response = api_client.request("PUT", one.path, {"new_name": "a"})
+    assert response.json()["message"].startswith("Validation error: new_name: Expected a name containing 3-512")
+    assert_invalid_body(
+        api_client.request("PUT", one.path, {"new_name": 1}), "new_name: invalid type: integer `1`, expected a string"
+    )
 
 
-def test_new_metadata_replaces_the_old(face: Face) -> None:
-    collection = face.collection(metadata={"a": 1, "b": 2})
-    assert face.call("PUT", collection.path, {"new_metadata": {"c": 3, "d": None}}).json() == {}
+def test_new_metadata_replaces_the_old(api_client: ApiClient) -> None:
+    collection = api_client.collection(metadata={"a": 1, "b": 2})
+    assert api_client.request("PUT", collection.path, {"new_metadata": {"c": 3, "d": None}}).json() == {}
     assert collection.now()["metadata"] == {"c": 3}
     for body in ({}, {"new_metadata": None, "new_name": None, "new_configuration": None}):
-        assert face.call("PUT", collection.path, body).json() == {}
+        assert api_client.request("PUT", collection.path, body).json() == {}
         assert collection.now()["metadata"] == {"c": 3}
-    assert face.call("PUT", collection.path, {"new_metadata": {"a": None}}).json() == {}
+    assert api_client.request("PUT", collection.path, {"new_metadata": {"a": None}}).json() == {}
     assert collection.now()["metadata"] is None
     for metadata, text in (
         ({}, "Metadata cannot be empty"),
         ({"#a": 1}, "Metadata key cannot start with '#' or '$': #a"),
         ({"": None}, "Metadata key cannot be empty"),
     ):
-        answer = face.call("PUT", collection.path, {"new_metadata": metadata})
-        refused(answer, 400, f"Validation error: new_metadata: {text}")
-    answer = face.call("PUT", collection.path, {"new_metadata": {"a": {}}})
-    malformed(answer, "new_metadata.a: data did not match any variant of untagged enum UpdateMetadataValue")
+        response = api_client.request("PUT", collection.path, {"new_metadata": metadata})
+        assert_error(response, 400, f"Validation error: new_metadata: {text}")
+    response = api_client.request("PUT", collection.path, {"new_metadata": {"a": {}}})
+    assert_invalid_body(response, "new_metadata.a: data did not match any variant of untagged enum UpdateMetadataValue")
 
 
-def test_a_new_configuration(face: Face) -> None:
-    collection = face.collection(configuration={"hnsw": {"space": "cosine"}})
+def test_a_new_configuration(api_client: ApiClient) -> None:
+    collection = api_client.collection(configuration={"hnsw": {"space": "cosine"}})
     change = {"new_configuration": {"hnsw": {"ef_search": 7}, "embedding_function": {"type": "legacy"}}}
-    assert face.call("PUT", collection.path, change).json() == {}
+    assert api_client.request("PUT", collection.path, change).json() == {}
     configuration = collection.now()["configuration_json"]
     assert configuration["hnsw"]["ef_search"] == 7
     assert configuration["hnsw"]["space"] == "cosine"
     assert configuration["embedding_function"] == {"type": "legacy"}
-    assert face.call("PUT", collection.path, {"new_configuration": {"spann": {"ef_search": 3}}}).json() == {}
+    assert api_client.request("PUT", collection.path, {"new_configuration": {"spann": {"ef_search": 3}}}).json() == {}
     assert collection.now()["configuration_json"] == configuration
-    answer = face.call("PUT", collection.path, {"new_configuration": {"hnsw": {"space": "ip"}}})
-    malformed(answer, "new_configuration.hnsw.space: unknown field `space`")
-    answer = face.call("PUT", collection.path, {"new_configuration": {"hnsw": {}, "spann": {}}})
-    refused(answer, 400, "Multiple vector index configurations provided")
+    response = api_client.request("PUT", collection.path, {"new_configuration": {"hnsw": {"space": "ip"}}})
+    assert_invalid_body(response, "new_configuration.hnsw.space: unknown field `space`")
+    response = api_client.request("PUT", collection.path, {"new_configuration": {"hnsw": {}, "spann": {}}})
+    assert_error(response, 400, "Multiple vector index configurations provided")
 
 
-def test_a_dropped_collection(face: Face) -> None:
-    collection = face.collection(name="dropped").add(ids=["a"], embeddings=[[1]])
-    assert face.call("DELETE", COLLECTIONS + "/dropped").json() == {}
+def test_a_dropped_collection(api_client: ApiClient) -> None:
+    collection = api_client.collection(name="dropped").add(ids=["a"], embeddings=[[1]])
+    assert api_client.request("DELETE", COLLECTIONS + "/dropped").json() == {}
     text = f"Collection [{collection.created['id']}] does not exist."
-    refused(collection.get("count"), 404, text)
-    refused(collection.post("add", ids=["b"], embeddings=[[1]]), 404, text)
-    assert face.collection(name="dropped").get("count").json() == 0
+    assert_error(collection.get("count"), 404, text)
+    assert_error(collection.post("add", ids=["b"], embeddings=[[1]]), 404, text)
+    assert api_client.collection(name="dropped").get("count").json() == 0
 
 
-def test_a_collection_is_in_its_database_alone(face: Face, database: str) -> None:
-    collection = face.collection().add(ids=["a"], embeddings=[[1]])
+def test_a_collection_is_in_its_database_alone(api_client: ApiClient, database: str) -> None:
+    collection = api_client.collection().add(ids=["a"], embeddings=[[1]])
     text = f"Collection [{collection.created['id']}] does not exist."
-    elsewhere = CollectionFace(face, database, collection.created)
+    elsewhere = CollectionClient(api_client, database, collection.created)
     for operation, body in (
         ("get", {}),
         ("query", {"query_embeddings": [[1]]}),
@@ -364,33 +376,33 @@ def test_a_collection_is_in_its_database_alone(face: Face, database: str) -> Non
         ("fork", {"new_name": "abc"}),
         ("search", {"searches": []}),
     ):
-        refused(elsewhere.post(operation, **body), 404, text)
+        assert_error(elsewhere.post(operation, **body), 404, text)
     for operation in ("count", "indexing_status", "fork_count"):
-        refused(elsewhere.get(operation), 404, text)
-    refused(face.call("PUT", elsewhere.path, {"new_name": "abc"}), 404, text)
-    assert face.call("GET", f"{database}/collections/by-id/{collection.created['id']}").status_code == 404
+        assert_error(elsewhere.get(operation), 404, text)
+    assert_error(api_client.request("PUT", elsewhere.path, {"new_name": "abc"}), 404, text)
+    assert api_client.request("GET", f"{database}/collections/by-id/{collection.created['id']}").status_code == 404
     assert collection.get("count").json() == 1
 
 
-def test_resource_names(face: Face) -> None:
-    face.call("POST", API + "/tenants", {"name": "crn-tenant"})
-    face.call("PATCH", API + "/tenants/crn-tenant", {"resource_name": "acme"})
+def test_resource_names(api_client: ApiClient) -> None:
+    api_client.request("POST", API + "/tenants", {"name": "crn-tenant"})
+    api_client.request("PATCH", API + "/tenants/crn-tenant", {"resource_name": "acme"})
     databases = API + "/tenants/crn-tenant/databases"
-    face.call("POST", databases, {"name": "books"})
-    created = face.collection(databases + "/books", name="poems").created
-    assert face.call("GET", API + "/collections/acme:books:poems").json() == created
-    refused(face.call("GET", API + "/collections/acme:books:x"), 404, "Collection [x] does not exist")
-    refused(face.call("GET", API + "/collections/x:y:z"), 404, "Tenant with resource name [x] not found")
+    api_client.request("POST", databases, {"name": "books"})
+    created = api_client.collection(databases + "/books", name="poems").created
+    assert api_client.request("GET", API + "/collections/acme:books:poems").json() == created
+    assert_error(api_client.request("GET", API + "/collections/acme:books:x"), 404, "Collection [x] does not exist")
+    assert_error(api_client.request("GET", API + "/collections/x:y:z"), 404, "Tenant with resource name [x] not found")
     for bad in ("x", "a:b:", "a:b:c:d"):
-        assert face.call("GET", f"{API}/collections/{bad}").json()["message"] == (
+        assert api_client.request("GET", f"{API}/collections/{bad}").json()["message"] == (
             "Validation error: crn: CRN must be in the format "
             "<tenant_resource_name>:<database_name>:<collection_name> with non-empty parts"
         )
 
 
-def test_what_is_not_served(collection: CollectionFace) -> None:
+def test_what_is_not_served(collection: CollectionClient) -> None:
     function = {"name": "f", "function_id": "statistics", "output_collection": "out"}
     text = "Attached functions are not supported: operation is not implemented or not supported"
-    refused(collection.post("functions/attach", **function), 501, text)
-    refused(collection.post("attached_functions/f/detach", delete_output=True), 501, text)
-    refused(collection.get("functions/f"), 404, "Attached function not found")
+    assert_error(collection.post("functions/attach", **function), 501, text)
+    assert_error(collection.post("attached_functions/f/detach", delete_output=True), 501, text)
+    assert_error(collection.get("functions/f"), 404, "Attached function not found")

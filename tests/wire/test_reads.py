@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from tests.wire.face import CollectionFace, Face, malformed, refused
+from tests.wire.clients import ApiClient, CollectionClient, assert_error, assert_invalid_body
 
 MISSING = "00000000-0000-4000-8000-000000000000"
 NOTHING: dict[str, Any] = {"ids": [], "embeddings": None, "documents": [], "uris": None, "metadatas": []}
 
 
 @pytest.fixture
-def filled(collection: CollectionFace) -> CollectionFace:
+def filled(collection: CollectionClient) -> CollectionClient:
     return collection.add(
         ids=["a", "b", "c"],
         embeddings=[[1, 2], [3, 4], [-1, -20]],
@@ -21,10 +21,10 @@ def filled(collection: CollectionFace) -> CollectionFace:
     )
 
 
-def test_get(filled: CollectionFace) -> None:
-    answer = filled.post("get")
-    assert list(answer.json()) == ["ids", "embeddings", "documents", "uris", "metadatas", "include"]
-    assert answer.json() == {
+def test_get(filled: CollectionClient) -> None:
+    response = filled.post("get")
+    assert list(response.json()) == ["ids", "embeddings", "documents", "uris", "metadatas", "include"]
+    assert response.json() == {
         "ids": ["a", "b", "c"],
         "embeddings": None,
         "documents": ["first", None, "third"],
@@ -55,11 +55,11 @@ def test_get(filled: CollectionFace) -> None:
         ({"bogus": 1, "sort": "x"}, "abc"),
     ],
 )
-def test_get_some(filled: CollectionFace, body: dict[str, Any], ids: str) -> None:
+def test_get_some(filled: CollectionClient, body: dict[str, Any], ids: str) -> None:
     assert filled.post("get", **body).json()["ids"] == list(ids)
 
 
-def test_get_includes_what_was_asked(filled: CollectionFace) -> None:
+def test_get_includes_what_was_asked(filled: CollectionClient) -> None:
     none = {"embeddings": None, "documents": None, "uris": None, "metadatas": None}
     ids = ["a", "b", "c"]
     assert filled.post("get", include=[]).json() == {"ids": ids, **none, "include": []}
@@ -73,10 +73,10 @@ def test_get_includes_what_was_asked(filled: CollectionFace) -> None:
     }
 
 
-def test_nothing_is_an_empty_list(face: Face, filled: CollectionFace) -> None:
+def test_nothing_is_an_empty_list(api_client: ApiClient, filled: CollectionClient) -> None:
     include = ["documents", "metadatas"]
     assert filled.post("get", ids=[]).json() == {**NOTHING, "include": include}
-    empty = face.collection()
+    empty = api_client.collection()
     assert empty.post("get").json() == {**NOTHING, "include": include}
     assert empty.post("get", include=["embeddings"]).json()["embeddings"] == []
 
@@ -105,12 +105,12 @@ def test_nothing_is_an_empty_list(face: Face, filled: CollectionFace) -> None:
         ],
     ],
 )
-def test_wrong_shapes(filled: CollectionFace, body: dict[str, Any], what: str) -> None:
-    malformed(filled.post("get", **body), what)
+def test_wrong_shapes(filled: CollectionClient, body: dict[str, Any], what: str) -> None:
+    assert_invalid_body(filled.post("get", **body), what)
     if "offset" not in body:
         renamed = {("n_results" if key == "limit" else key): value for key, value in body.items()}
-        answer = filled.post("query", query_embeddings=[[1, 2]], **renamed)
-        malformed(answer, what.replace("limit", "n_results"))
+        response = filled.post("query", query_embeddings=[[1, 2]], **renamed)
+        assert_invalid_body(response, what.replace("limit", "n_results"))
 
 
 WHERE = "Invalid where clause"
@@ -137,22 +137,22 @@ WHERE_DOCUMENT = "Invalid where document clause"
         ({"where": {}, "where_document": {}}, WHERE),
     ],
 )
-def test_wrong_filters(face: Face, filled: CollectionFace, body: dict[str, Any], text: str) -> None:
+def test_wrong_filters(api_client: ApiClient, filled: CollectionClient, body: dict[str, Any], text: str) -> None:
     for operation in ("get", "query", "delete"):
-        refused(filled.post(operation, query_embeddings=[[1, 2]], **body), 400, text)
-    gone = CollectionFace(face, filled.database, {"id": MISSING})
-    refused(gone.post("get", **body), 404, f"Collection [{MISSING}] does not exist.")
+        assert_error(filled.post(operation, query_embeddings=[[1, 2]], **body), 400, text)
+    gone = CollectionClient(api_client, filled.database, {"id": MISSING})
+    assert_error(gone.post("get", **body), 404, f"Collection [{MISSING}] does not exist.")
 
 
-def test_filters_that_go_too_deep(filled: CollectionFace) -> None:
+def test_filters_that_go_too_deep(filled: CollectionClient) -> None:
     deep = b'{"$and":[' * 500 + b'{"a":1}' + b"]}" * 500
     assert filled.raw("get", b'{"where":' + deep + b"}").status_code in {200, 400}
 
 
-def test_query(filled: CollectionFace) -> None:
-    answer = filled.post("query", query_embeddings=[[1, 1], [3, 4]], n_results=2)
-    assert list(answer.json()) == ["ids", "embeddings", "documents", "uris", "metadatas", "distances", "include"]
-    assert answer.json() == {
+def test_query(filled: CollectionClient) -> None:
+    response = filled.post("query", query_embeddings=[[1, 1], [3, 4]], n_results=2)
+    assert list(response.json()) == ["ids", "embeddings", "documents", "uris", "metadatas", "distances", "include"]
+    assert response.json() == {
         "ids": [["a", "b"], ["b", "a"]],
         "embeddings": None,
         "documents": [["first", None], [None, "first"]],
@@ -163,18 +163,18 @@ def test_query(filled: CollectionFace) -> None:
     }
 
 
-def test_query_by_default_answers_ten(collection: CollectionFace) -> None:
+def test_query_by_default_answers_ten(collection: CollectionClient) -> None:
     collection.add(ids=[str(n) for n in range(15)], embeddings=[[n] for n in range(15)])
     for options in ({}, {"n_results": None}):
-        answer = collection.post("query", query_embeddings=[[0]], **options)
-        assert answer.json()["ids"] == [[str(n) for n in range(10)]]
+        response = collection.post("query", query_embeddings=[[0]], **options)
+        assert response.json()["ids"] == [[str(n) for n in range(10)]]
     assert len(collection.post("query", query_embeddings=[[0]], n_results=2**32 - 1).json()["ids"][0]) == 15
     assert collection.post("query", query_embeddings=[[0]], n_results=0).json()["distances"] == [[]]
 
 
-def test_query_includes_what_was_asked(filled: CollectionFace) -> None:
-    answer = filled.post("query", query_embeddings=[[1, 2]], n_results=2, include=["embeddings", "uris"])
-    assert answer.json() == {
+def test_query_includes_what_was_asked(filled: CollectionClient) -> None:
+    response = filled.post("query", query_embeddings=[[1, 2]], n_results=2, include=["embeddings", "uris"])
+    assert response.json() == {
         "ids": [["a", "b"]],
         "embeddings": [[[1.0, 2.0], [3.0, 4.0]]],
         "documents": None,
@@ -185,7 +185,7 @@ def test_query_includes_what_was_asked(filled: CollectionFace) -> None:
     }
 
 
-def test_query_finds_nothing(face: Face, filled: CollectionFace) -> None:
+def test_query_finds_nothing(api_client: ApiClient, filled: CollectionClient) -> None:
     nothing: dict[str, Any] = {
         "embeddings": None,
         "documents": [[]],
@@ -202,11 +202,11 @@ def test_query_finds_nothing(face: Face, filled: CollectionFace) -> None:
     ]
     for body in bodies:
         assert filled.post("query", query_embeddings=[[1, 2]], **body).json() == {"ids": [[]], **nothing}
-    empty = face.collection()
+    empty = api_client.collection()
     for query in ([1, 2], [], [1e39]):
         assert empty.post("query", query_embeddings=[query]).json() == {"ids": [[]], **nothing}
-    answer = filled.post("query", query_embeddings=[], include=["embeddings", "distances"])
-    assert answer.json() == {
+    response = filled.post("query", query_embeddings=[], include=["embeddings", "distances"])
+    assert response.json() == {
         "ids": [],
         "embeddings": [],
         "documents": None,
@@ -233,30 +233,30 @@ def test_query_finds_nothing(face: Face, filled: CollectionFace) -> None:
         ([[1]], 400, "Collection expecting embedding with dimension of 2, got 1"),
     ],
 )
-def test_wrong_queries(filled: CollectionFace, queries: Any, status: int, text: str) -> None:
-    answer = filled.post("query", query_embeddings=queries)
+def test_wrong_queries(filled: CollectionClient, queries: Any, status: int, text: str) -> None:
+    response = filled.post("query", query_embeddings=queries)
     if status == 422:
-        malformed(answer, text)
+        assert_invalid_body(response, text)
     else:
-        refused(answer, status, text)
+        assert_error(response, status, text)
 
 
-def test_query_without_vectors(filled: CollectionFace) -> None:
-    malformed(filled.post("query", n_results=1), "missing field `query_embeddings`")
+def test_query_without_vectors(filled: CollectionClient) -> None:
+    assert_invalid_body(filled.post("query", n_results=1), "missing field `query_embeddings`")
 
 
-def test_query_among_ids(filled: CollectionFace) -> None:
-    answer = filled.post("query", query_embeddings=[[1, 2]], ids=["b", "c"])
-    assert answer.json()["ids"] == [["b", "c"]]
-    answer = filled.post("query", query_embeddings=[[1, 2]], ids=["b", "zz"])
-    refused(answer, 500, "Error executing plan: Internal error: Error finding id")
+def test_query_among_ids(filled: CollectionClient) -> None:
+    response = filled.post("query", query_embeddings=[[1, 2]], ids=["b", "c"])
+    assert response.json()["ids"] == [["b", "c"]]
+    response = filled.post("query", query_embeddings=[[1, 2]], ids=["b", "zz"])
+    assert_error(response, 500, "Error executing plan: Internal error: Error finding id")
 
 
 @pytest.mark.parametrize("query", [[1e39, 1], [3.4e38, 3.4e38], [-1e39, 1e39]])
-def test_distances_that_overflow_are_null(filled: CollectionFace, query: list[float]) -> None:
-    answer = filled.post("query", query_embeddings=[query]).json()
-    assert sorted(answer["ids"][0]) == ["a", "b", "c"]
-    assert answer["distances"] == [[None, None, None]]
+def test_distances_that_overflow_are_null(filled: CollectionClient, query: list[float]) -> None:
+    response = filled.post("query", query_embeddings=[query]).json()
+    assert sorted(response["ids"][0]) == ["a", "b", "c"]
+    assert response["distances"] == [[None, None, None]]
 
 
 @pytest.mark.parametrize(
@@ -267,16 +267,16 @@ def test_distances_that_overflow_are_null(filled: CollectionFace, query: list[fl
         ("cosine", {"a": 0.051316738, "b": 0.010050476, "z": 1, "n": 1.9486833}),
     ],
 )
-def test_distances(face: Face, space: str, distances: dict[str, float]) -> None:
-    collection = face.collection(configuration={"hnsw": {"space": space}})
+def test_distances(api_client: ApiClient, space: str, distances: dict[str, float]) -> None:
+    collection = api_client.collection(configuration={"hnsw": {"space": space}})
     collection.add(ids=["a", "b", "z", "n"], embeddings=[[1, 2], [3, 4], [0, 0], [-1, -2]])
-    answer = collection.post("query", query_embeddings=[[1, 1]]).json()
-    found = dict(zip(answer["ids"][0], answer["distances"][0], strict=True))
-    assert found == pytest.approx(distances, abs=1e-6)
-    assert answer["distances"][0] == sorted(answer["distances"][0])
+    response = collection.post("query", query_embeddings=[[1, 1]]).json()
+    result = dict(zip(response["ids"][0], response["distances"][0], strict=True))
+    assert result == pytest.approx(distances, abs=1e-6)
+    assert response["distances"][0] == sorted(response["distances"][0])
 
 
-def test_count(filled: CollectionFace) -> None:
+def test_count(filled: CollectionClient) -> None:
     for level in ("", "?read_level=index_and_wal", "?read_level=index_and_bounded_wal"):
         assert filled.get("count" + level).json() == 3
     assert filled.get("count?read_level=index_only").json() in {0, 3}
@@ -285,16 +285,16 @@ def test_count(filled: CollectionFace) -> None:
             f"Failed to deserialize query string: read_level: unknown variant `{level}`, "
             "expected one of `index_and_wal`, `index_only`, `index_and_bounded_wal`"
         )
-        refused(filled.get(f"count?read_level={level}"), 400, text)
+        assert_error(filled.get(f"count?read_level={level}"), 400, text)
 
 
-def test_indexing_status(face: Face, filled: CollectionFace) -> None:
+def test_indexing_status(api_client: ApiClient, filled: CollectionClient) -> None:
     filled.post("delete", ids=["a", "b"])
     status = filled.get("indexing_status").json()
     assert status["total_ops"] == 5
     assert status["num_indexed_ops"] + status["num_unindexed_ops"] == 5
     assert status["op_indexing_progress"] == pytest.approx(status["num_indexed_ops"] / 5)
-    assert face.collection().get("indexing_status").json() == {
+    assert api_client.collection().get("indexing_status").json() == {
         "op_indexing_progress": 1.0,
         "num_unindexed_ops": 0,
         "num_indexed_ops": 0,
@@ -302,10 +302,10 @@ def test_indexing_status(face: Face, filled: CollectionFace) -> None:
     }
 
 
-def test_missing_collections(face: Face, collection: CollectionFace) -> None:
-    gone = CollectionFace(face, collection.database, {"id": MISSING})
+def test_missing_collections(api_client: ApiClient, collection: CollectionClient) -> None:
+    gone = CollectionClient(api_client, collection.database, {"id": MISSING})
     text = f"Collection [{MISSING}] does not exist."
-    for answer in (
+    for response in (
         gone.post("get"),
         gone.post("query", query_embeddings=[[1]]),
         gone.post("query", query_embeddings=[]),
@@ -313,12 +313,12 @@ def test_missing_collections(face: Face, collection: CollectionFace) -> None:
         gone.get("count"),
         gone.get("indexing_status"),
     ):
-        refused(answer, 404, text)
-    invalid = CollectionFace(face, collection.database, {"id": "zz"})
-    for answer in (
+        assert_error(response, 404, text)
+    invalid = CollectionClient(api_client, collection.database, {"id": "zz"})
+    for response in (
         invalid.post("get"),
         invalid.get("count"),
         invalid.get("indexing_status"),
         invalid.get("functions/f"),
     ):
-        refused(answer, 400, "Collection ID is not a valid UUIDv4")
+        assert_error(response, 400, "Collection ID is not a valid UUIDv4")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.wire.face import CollectionFace, Face
-from tests.wire.searching import FAR, NEAR, VECTORS, asked, scored
+from tests.wire.clients import ApiClient, CollectionClient
+from tests.wire.search_requests import FAR, NEAR, VECTORS, scores_of, send_request
 
 SPARSE = {
     "defaults": {},
@@ -13,15 +13,15 @@ SPARSE = {
 }
 
 
-def test_several_searches_and_what_they_select(letters: CollectionFace) -> None:
-    found = asked(
+def test_several_searches_and_what_they_select(letters: CollectionClient) -> None:
+    result = send_request(
         letters,
         {"rank": NEAR, "limit": {"limit": 2}, "select": {"keys": ["#score", "#document", "#embedding", "#metadata"]}},
         {"filter": {"kind": "x"}, "select": {"keys": ["n", "missing", "n"]}},
         {"limit": {"offset": 4}, "select": {"keys": ["n"]}},
         {},
     )
-    assert found == {
+    assert result == {
         "ids": [["a", "b"], ["a", "c"], ["e"], ["a", "b", "c", "d", "e"]],
         "documents": [["red apple", "green pear"], None, None, None],
         "embeddings": [[[0, 0], [1, 0]], None, None, None],
@@ -36,7 +36,7 @@ def test_several_searches_and_what_they_select(letters: CollectionFace) -> None:
     }
 
 
-def test_nothing_is_found_where_nothing_is_asked(letters: CollectionFace, collection: CollectionFace) -> None:
+def test_nothing_is_found_where_nothing_is_asked(letters: CollectionClient, collection: CollectionClient) -> None:
     nothing: dict[str, list[Any]] = {
         "ids": [],
         "documents": [],
@@ -45,8 +45,8 @@ def test_nothing_is_found_where_nothing_is_asked(letters: CollectionFace, collec
         "scores": [],
         "select": [],
     }
-    assert asked(letters) == nothing
-    empty = asked(collection, {"rank": NEAR, "select": {"keys": ["#score", "#embedding", "n"]}}, {})
+    assert send_request(letters) == nothing
+    empty = send_request(collection, {"rank": NEAR, "select": {"keys": ["#score", "#embedding", "n"]}}, {})
     assert empty == {
         "ids": [[], []],
         "documents": [None, None],
@@ -57,10 +57,10 @@ def test_nothing_is_found_where_nothing_is_asked(letters: CollectionFace, collec
     }
 
 
-def test_without_rank_the_score_is_the_place(letters: CollectionFace) -> None:
-    assert scored(letters, None, filter={"kind": {"$ne": "x"}}) == {"b": 0, "d": 1, "e": 2}
-    assert scored(letters, {}, limit={"offset": 3, "limit": 1}) == {"d": 3}
-    assert asked(letters, {"select": {"keys": ["#id"]}})["metadatas"] == [None]
+def test_without_rank_the_score_is_the_place(letters: CollectionClient) -> None:
+    assert scores_of(letters, None, filter={"kind": {"$ne": "x"}}) == {"b": 0, "d": 1, "e": 2}
+    assert scores_of(letters, {}, limit={"offset": 3, "limit": 1}) == {"d": 3}
+    assert send_request(letters, {"select": {"keys": ["#id"]}})["metadatas"] == [None]
 
 
 @pytest.mark.parametrize(
@@ -104,24 +104,24 @@ def test_without_rank_the_score_is_the_place(letters: CollectionFace) -> None:
     ],
     ids=repr,
 )
-def test_expressions(letters: CollectionFace, rank: Any, scores: dict[str, float | None]) -> None:
-    found = scored(letters, rank)
-    assert list(found) == list(scores)
-    assert [each is None for each in found.values()] == [each is None for each in scores.values()]
-    assert [each or 0 for each in found.values()] == pytest.approx([each or 0 for each in scores.values()], rel=1e-6)
+def test_expressions(letters: CollectionClient, rank: Any, scores: dict[str, float | None]) -> None:
+    result = scores_of(letters, rank)
+    assert list(result) == list(scores)
+    assert [item is None for item in result.values()] == [item is None for item in scores.values()]
+    assert [item or 0 for item in result.values()] == pytest.approx([item or 0 for item in scores.values()], rel=1e-6)
 
 
-def test_reciprocal_rank_fusion_as_the_clients_write_it(letters: CollectionFace) -> None:
+def test_reciprocal_rank_fusion_as_the_clients_write_it(letters: CollectionClient) -> None:
     def term(weight: float, query: list[float]) -> dict[str, Any]:
         knn = {"$knn": {"query": query, "key": "#embedding", "limit": 5, "return_rank": True}}
         return {"$div": {"left": {"$val": weight}, "right": {"$sum": [{"$val": 60}, knn]}}}
 
     fused = {"$mul": [{"$val": -1}, {"$sum": [term(0.7, [0, 0]), term(0.3, [4, 0])]}]}
     places = {"a": (0, 4), "b": (1, 3), "c": (2, 2), "d": (3, 1), "e": (4, 0)}
-    expected = {name: -(0.7 / (60 + one) + 0.3 / (60 + other)) for name, (one, other) in places.items()}
-    found = scored(letters, fused)
-    assert list(found) == sorted(expected, key=expected.__getitem__)
-    assert found == pytest.approx(expected, rel=1e-6)
+    expected = {name: -(0.7 / (60 + fixture) + 0.3 / (60 + other)) for name, (fixture, other) in places.items()}
+    result = scores_of(letters, fused)
+    assert list(result) == sorted(expected, key=expected.__getitem__)
+    assert result == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -148,18 +148,18 @@ def test_reciprocal_rank_fusion_as_the_clients_write_it(letters: CollectionFace)
     ],
     ids=repr,
 )
-def test_filters(letters: CollectionFace, clause: dict[str, Any], ids: str) -> None:
+def test_filters(letters: CollectionClient, clause: dict[str, Any], ids: str) -> None:
     everything = {"$knn": {"query": [0, 0], "limit": 10}}
-    found = asked(letters, {"filter": clause}, {"filter": clause, "rank": everything})
-    assert found["ids"] == [list(ids), list(ids)]
+    result = send_request(letters, {"filter": clause}, {"filter": clause, "rank": everything})
+    assert result["ids"] == [list(ids), list(ids)]
 
 
-def test_a_metadata_key_cannot_be_taken_for_the_id_elsewhere(letters: CollectionFace) -> None:
+def test_a_metadata_key_cannot_be_taken_for_the_id_elsewhere(letters: CollectionClient) -> None:
     assert letters.post("get", where={"#id": "b"}).json()["ids"] == []
 
 
-def test_knn_finds_its_limit_within_the_filter(letters: CollectionFace) -> None:
-    assert scored(letters, NEAR, filter={"kind": "y"}) == {"b": 1, "d": 9}
+def test_knn_finds_its_limit_within_the_filter(letters: CollectionClient) -> None:
+    assert scores_of(letters, NEAR, filter={"kind": "y"}) == {"b": 1, "d": 9}
 
 
 @pytest.mark.parametrize(
@@ -177,51 +177,51 @@ def test_knn_finds_its_limit_within_the_filter(letters: CollectionFace) -> None:
     ],
     ids=repr,
 )
-def test_groups(letters: CollectionFace, keys: list[str], aggregate: dict[str, Any], ids: str) -> None:
+def test_groups(letters: CollectionClient, keys: list[str], aggregate: dict[str, Any], ids: str) -> None:
     rank = {"$knn": {"query": [0, 0], "limit": 10}}
     grouped = {"rank": rank, "group_by": {"keys": keys, "aggregate": aggregate}}
     page = {**grouped, "limit": {"offset": 1, "limit": 2}}
-    assert asked(letters, grouped, page)["ids"] == [list(ids), list(ids)[1:3]]
+    assert send_request(letters, grouped, page)["ids"] == [list(ids), list(ids)[1:3]]
 
 
-def test_a_limit_of_nothing_and_an_offset_beyond(letters: CollectionFace) -> None:
+def test_a_limit_of_nothing_and_an_offset_beyond(letters: CollectionClient) -> None:
     beyond = {"limit": {"offset": 2**32 - 1, "limit": 2**32 - 1}}
-    assert asked(letters, {"rank": NEAR, "limit": {"limit": 0}}, {"limit": {"limit": 0}})["ids"] == [[], []]
-    assert asked(letters, {"rank": NEAR, **beyond}, beyond)["ids"] == [[], []]
+    assert send_request(letters, {"rank": NEAR, "limit": {"limit": 0}}, {"limit": {"limit": 0}})["ids"] == [[], []]
+    assert send_request(letters, {"rank": NEAR, **beyond}, beyond)["ids"] == [[], []]
     everything = {"rank": {"$knn": {"query": [0, 0], "limit": 2**32 - 1}}}
-    assert asked(letters, everything)["ids"] == [list(VECTORS)]
+    assert send_request(letters, everything)["ids"] == [list(VECTORS)]
 
 
-def test_the_index_alone_has_no_tail(face: Face) -> None:
-    collection = face.collection().add(ids=["a"], embeddings=[[1]])
+def test_the_index_alone_has_no_tail(api_client: ApiClient) -> None:
+    collection = api_client.collection().add(ids=["a"], embeddings=[[1]])
     for level, ids in (("index_only", []), ("index_and_wal", ["a"]), ("index_and_bounded_wal", ["a"])):
-        assert asked(collection, {"rank": {"$knn": {"query": [1]}}}, {}, read_level=level)["ids"] == [ids, ids]
+        assert send_request(collection, {"rank": {"$knn": {"query": [1]}}}, {}, read_level=level)["ids"] == [ids, ids]
         assert collection.get(f"count?read_level={level}").json() == len(ids)
 
 
-def test_sparse_vectors(face: Face) -> None:
+def test_sparse_vectors(api_client: ApiClient) -> None:
     def sparse(**components: float) -> dict[str, Any]:
         return {
             "#type": "sparse_vector",
-            "indices": [int(each[1:]) for each in components],
+            "indices": [int(item[1:]) for item in components],
             "values": list(components.values()),
         }
 
-    collection = face.collection(schema=SPARSE).add(
+    collection = api_client.collection(schema=SPARSE).add(
         ids=["a", "b", "c"],
         embeddings=[[0], [1], [2]],
         metadatas=[{"words": sparse(d1=1, d7=2)}, {"words": sparse(d7=0.5)}, {"words": sparse(d3=1)}],
     )
     words = {"$knn": {"query": sparse(d2=5, d7=1), "key": "words"}}
-    assert scored(collection, words) == {"a": -1, "b": 0.5}
-    assert scored(collection, words, filter={"#id": {"$ne": "a"}}) == {"b": 0.5}
+    assert scores_of(collection, words) == {"a": -1, "b": 0.5}
+    assert scores_of(collection, words, filter={"#id": {"$ne": "a"}}) == {"b": 0.5}
     both = {"$sum": [words, {"$knn": {"query": [0], "limit": 2}}]}
-    assert scored(collection, both) == {"a": -1, "b": 1.5}
-    assert scored(collection, {"$knn": {"query": sparse(), "key": "words"}}) == {}
-    found = asked(collection, {"filter": {"#id": "b"}, "select": {"keys": ["words"]}})
-    assert found["metadatas"] == [[{"words": sparse(d7=0.5)}]]
+    assert scores_of(collection, both) == {"a": -1, "b": 1.5}
+    assert scores_of(collection, {"$knn": {"query": sparse(), "key": "words"}}) == {}
+    result = send_request(collection, {"filter": {"#id": "b"}, "select": {"keys": ["words"]}})
+    assert result["metadatas"] == [[{"words": sparse(d7=0.5)}]]
 
 
-def test_numbers_beyond_float32_in_a_query(letters: CollectionFace) -> None:
-    found = scored(letters, {"$knn": {"query": [1e39, 0], "limit": 2}})
-    assert list(found.values()) == [None, None]
+def test_numbers_beyond_float32_in_a_query(letters: CollectionClient) -> None:
+    result = scores_of(letters, {"$knn": {"query": [1e39, 0], "limit": 2}})
+    assert list(result.values()) == [None, None]

@@ -4,23 +4,23 @@ from typing import Any
 
 import pytest
 
-from tests.wire.face import CollectionFace, Face, malformed, refused
-from tests.wire.searching import NEAR, asked, scored
+from tests.wire.clients import ApiClient, CollectionClient, assert_error, assert_invalid_body
+from tests.wire.search_requests import NEAR, scores_of, send_request
 
 
-def test_a_sparse_query_needs_an_index(letters: CollectionFace) -> None:
-    answer = letters.post(
+def test_a_sparse_query_needs_an_index(letters: CollectionClient) -> None:
+    response = letters.post(
         "search", searches=[{"rank": {"$knn": {"query": {"indices": [1], "values": [1]}, "key": "n"}}}]
     )
     text = "Cannot filter using metadata key 'n' with type 'SparseVector' because indexing is disabled"
-    refused(answer, 400, text)
+    assert_error(response, 400, text)
 
 
-def test_a_filter_needs_an_index(face: Face) -> None:
+def test_a_filter_needs_an_index(api_client: ApiClient) -> None:
     off = {"string": {"string_inverted_index": {"enabled": False, "config": {}}}}
-    collection = face.collection(schema={"defaults": {}, "keys": {"kind": off}})
-    answer = collection.post("search", searches=[{"filter": {"kind": "x"}}])
-    refused(answer, 400, "Cannot filter using metadata key 'kind' with type 'Str' because indexing is disabled")
+    collection = api_client.collection(schema={"defaults": {}, "keys": {"kind": off}})
+    response = collection.post("search", searches=[{"filter": {"kind": "x"}}])
+    assert_error(response, 400, "Cannot filter using metadata key 'kind' with type 'Str' because indexing is disabled")
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_filter_needs_an_index(face: Face) -> None:
     ],
     ids=repr,
 )
-def test_wrong_shapes(collection: CollectionFace, body: dict[str, Any], text: str) -> None:
-    malformed(collection.post("search", **body), text)
+def test_wrong_shapes(collection: CollectionClient, body: dict[str, Any], text: str) -> None:
+    assert_invalid_body(collection.post("search", **body), text)
 
 
 def deep(levels: int) -> dict[str, Any]:
@@ -126,16 +126,16 @@ WRONG_GROUPS = [
 
 
 @pytest.mark.parametrize(("groups", "text"), WRONG_GROUPS, ids=repr)
-def test_wrong_groups(collection: CollectionFace, groups: dict[str, Any], text: str) -> None:
-    answer = collection.post("search", searches=[{}, {"rank": NEAR, "group_by": groups}])
-    refused(answer, 400, f"Validation error: searches[1].group_by: {text}")
+def test_wrong_groups(collection: CollectionClient, groups: dict[str, Any], text: str) -> None:
+    response = collection.post("search", searches=[{}, {"rank": NEAR, "group_by": groups}])
+    assert_error(response, 400, f"Validation error: searches[1].group_by: {text}")
 
 
-def test_groups_need_a_rank(collection: CollectionFace) -> None:
+def test_groups_need_a_rank(collection: CollectionClient) -> None:
     grouped = {"keys": ["a"], "aggregate": {"$min_k": {"keys": ["b"], "k": 1}}}
-    answer = collection.post("search", searches=[{"group_by": grouped}])
+    response = collection.post("search", searches=[{"group_by": grouped}])
     text = "Validation error: searches[0].group_by: group_by requires rank expression to be specified"
-    refused(answer, 400, text)
+    assert_error(response, 400, text)
 
 
 @pytest.mark.parametrize(
@@ -170,35 +170,37 @@ def test_groups_need_a_rank(collection: CollectionFace) -> None:
             "a rank expression may be nested 64 deep, and a request may have 4096 operators in all",
         ),
     ],
-    ids=lambda each: repr(each)[:60],
+    ids=lambda item: repr(item)[:60],
 )
-def test_wrong_ranks(collection: CollectionFace, rank: Any, text: str) -> None:
+def test_wrong_ranks(collection: CollectionClient, rank: Any, text: str) -> None:
     searches = [{}, {"rank": rank}]
-    refused(collection.post("search", searches=searches), 400, f"Validation error: searches[1].rank: {text}")
+    assert_error(collection.post("search", searches=searches), 400, f"Validation error: searches[1].rank: {text}")
 
 
-def test_what_is_just_not_too_much(letters: CollectionFace) -> None:
-    assert scored(letters, deep(64)) == {"a": 0, "b": 1, "c": 4}
-    assert list(scored(letters, {"$sum": [NEAR, *[{"$val": 1}] * 4094]})) == ["a", "b", "c"]
-    assert len(asked(letters, *[{}] * 256)["ids"]) == 256
+def test_what_is_just_not_too_much(letters: CollectionClient) -> None:
+    assert scores_of(letters, deep(64)) == {"a": 0, "b": 1, "c": 4}
+    assert list(scores_of(letters, {"$sum": [NEAR, *[{"$val": 1}] * 4094]})) == ["a", "b", "c"]
+    assert len(send_request(letters, *[{}] * 256)["ids"]) == 256
     text = "Validation error: searches: a request may have 256 searches, got 257"
-    refused(letters.post("search", searches=[{}] * 257), 400, text)
+    assert_error(letters.post("search", searches=[{}] * 257), 400, text)
 
 
-def test_dimensions(letters: CollectionFace, collection: CollectionFace) -> None:
+def test_dimensions(letters: CollectionClient, collection: CollectionClient) -> None:
     text = "Collection expecting embedding with dimension of 2, got {}"
     for query in ([], [1], [1, 2, 3]):
-        answer = letters.post("search", searches=[{"rank": {"$knn": {"query": query}}}])
-        refused(answer, 400, text.format(len(query)))
-    assert asked(collection, {"rank": {"$knn": {"query": [1, 2, 3]}}})["ids"] == [[]]
+        response = letters.post("search", searches=[{"rank": {"$knn": {"query": query}}}])
+        assert_error(response, 400, text.format(len(query)))
+    assert send_request(collection, {"rank": {"$knn": {"query": [1, 2, 3]}}})["ids"] == [[]]
 
 
-def test_a_collection_that_is_not_there_comes_before_wrong_values(face: Face, collection: CollectionFace) -> None:
+def test_a_collection_that_is_not_there_comes_before_wrong_values(
+    api_client: ApiClient, collection: CollectionClient
+) -> None:
     created = {**collection.created, "id": "00000000-0000-0000-0000-00000000abcd"}
-    gone = CollectionFace(face, collection.database, created)
+    gone = CollectionClient(api_client, collection.database, created)
     text = "Collection [00000000-0000-0000-0000-00000000abcd] does not exist."
-    refused(gone.post("search", searches=[{"rank": {"$val": 1e39}}]), 404, text)
-    refused(gone.post("search", searches=[{}]), 404, text)
-    malformed(
+    assert_error(gone.post("search", searches=[{"rank": {"$val": 1e39}}]), 404, text)
+    assert_error(gone.post("search", searches=[{}]), 404, text)
+    assert_invalid_body(
         gone.post("search", searches=[{"rank": 1}]), "searches[0].rank: invalid type: integer `1`, expected a map"
     )

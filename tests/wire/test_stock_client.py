@@ -27,15 +27,15 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @contextmanager
 def session(client: Any) -> Iterator[Any]:
     """The client, which does not close its connections by itself."""
-    servers = [each._server for each in (client, getattr(client, "_admin_client", None)) if each is not None]
-    connections = [each._session for each in servers]
+    servers = [item._server for item in (client, getattr(client, "_admin_client", None)) if item is not None]
+    connections = [item._session for item in servers]
     try:
         yield client
     finally:
         if hasattr(client, "close"):
             client.close()
-        for each in connections:
-            each.close()
+        for item in connections:
+            item.close()
 
 
 @pytest.fixture
@@ -59,11 +59,11 @@ def test_a_session(client: ClientAPI) -> None:
     metadatas: list[Any] = [{"n": n, "even": n % 2 == 0, "tags": ["all", f"mod{n % 3}"]} for n in range(300)]
     collection.add(ids=ids, embeddings=matrix, documents=[f"document {n}" for n in range(300)], metadatas=metadatas)
     assert collection.count() == 300
-    found = collection.query(query_embeddings=matrix[:2], n_results=1)
-    assert found["ids"] == [["0"], ["1"]]
+    result = collection.query(query_embeddings=matrix[:2], n_results=1)
+    assert result["ids"] == [["0"], ["1"]]
     tagged: Any = {"tags": {"$contains": "mod1"}}
-    found = collection.query(query_embeddings=matrix[3], n_results=5, where=tagged)
-    assert all(int(each) % 3 == 1 for each in found["ids"][0])
+    result = collection.query(query_embeddings=matrix[3], n_results=5, where=tagged)
+    assert all(int(item) % 3 == 1 for item in result["ids"][0])
     even: Any = {"$and": [{"n": {"$gte": 10}}, {"even": True}]}
     got = collection.get(where=even, limit=2, include=["embeddings"])
     assert got["ids"] == ["10", "12"]
@@ -81,7 +81,7 @@ def test_a_session(client: ClientAPI) -> None:
     assert len(collection.peek(3)["ids"]) == 3
     collection.modify(name="renamed", metadata={"a": 1})
     assert client.get_collection("renamed", embedding_function=None).metadata == {"a": 1}
-    assert [each.name for each in client.list_collections()] == ["renamed"]
+    assert [item.name for item in client.list_collections()] == ["renamed"]
     client.delete_collection("renamed")
     assert client.count_collections() == 0
 
@@ -105,7 +105,7 @@ def test_tenants_and_databases(port: int) -> None:
     with session(chromadb.AdminClient(settings)) as admin:
         admin.create_tenant("acme")
         admin.create_database("books", "acme")
-        assert [each["name"] for each in admin.list_databases(tenant="acme")] == ["books"]
+        assert [item["name"] for item in admin.list_databases(tenant="acme")] == ["books"]
         with session(chromadb.HttpClient(HOST, port, tenant="acme", database="books")) as client:
             client.create_collection("poems", embedding_function=None).add(ids=["a"], embeddings=vectors(1))
             assert client.count_collections() == 1
@@ -118,11 +118,11 @@ def test_the_client_makes_sparse_vectors_of_documents(client: ClientAPI) -> None
     function = ChromaBm25EmbeddingFunction(include_tokens=True)
     index = SparseVectorIndexConfig(embedding_function=function, source_key="#document", bm25=True)
     schema = Schema().create_index(config=index, key="terms")
-    made = client.create_collection("sparse", schema=schema, embedding_function=None)
+    created = client.create_collection("sparse", schema=schema, embedding_function=None)
     texts = ["a quick brown fox", "the lazy dog sleeps", "the of"]
     metadatas: list[Any] = [{"n": 1}, None, None]
-    made.add(ids=["a", "b", "c"], embeddings=np.eye(3, dtype=np.float32), documents=texts, metadatas=metadatas)
-    made.update(ids=["b"], embeddings=vectors(0, 1, 0), documents=["a dog awakes"])
+    created.add(ids=["a", "b", "c"], embeddings=np.eye(3, dtype=np.float32), documents=texts, metadatas=metadatas)
+    created.update(ids=["b"], embeddings=vectors(0, 1, 0), documents=["a dog awakes"])
 
     # Another client finds the function in the schema, and so would embed the same way.
     collection = client.get_collection("sparse", embedding_function=None)
@@ -135,9 +135,9 @@ def test_the_client_makes_sparse_vectors_of_documents(client: ClientAPI) -> None
     assert (config.source_key, config.bm25) == ("#document", True)
     assert isinstance(config.embedding_function, ChromaBm25EmbeddingFunction)
     expected = function([texts[0], "a dog awakes", texts[2]])
-    assert [each.labels for each in expected] == [["brown", "quick", "fox"], ["dog", "awak"], None]
+    assert [item.labels for item in expected] == [["brown", "quick", "fox"], ["dog", "awak"], None]
     got = collection.get()["metadatas"] or []
-    assert [(each or {})["terms"] for each in got] == expected
+    assert [(item or {})["terms"] for item in got] == expected
     assert (got[0] or {})["n"] == 1
 
 
@@ -145,8 +145,8 @@ def test_sparse_vectors_of_ones_own(client: ClientAPI) -> None:
     collection = client.create_collection("own-sparse-vectors", embedding_function=None)
     vector = SparseVector(indices=[3, 2**32 - 1], values=[0.1, -2.0])
     collection.add(ids=["a"], embeddings=vectors(1), metadatas=[{"sv": vector}])
-    found = collection.query(query_embeddings=vectors(1), n_results=1)
-    assert found["metadatas"] == [[{"sv": vector}]]
+    result = collection.query(query_embeddings=vectors(1), n_results=1)
+    assert result["metadatas"] == [[{"sv": vector}]]
 
 
 def test_records_that_expire(client: ClientAPI) -> None:

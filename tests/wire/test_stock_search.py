@@ -80,17 +80,17 @@ def test_vectors_words_and_both(science: Collection) -> None:
 
 def test_what_is_selected(science: Collection) -> None:
     search = Search().rank(near(1)).select(K.DOCUMENT, K.SCORE, "year")
-    found = science.search(search.where(K("field") == "biology"))
-    assert found.rows() == [[{"id": "darwin", "document": TEXTS["darwin"], "metadata": {"year": 1859}, "score": 64.0}]]
+    result = science.search(search.where(K("field") == "biology"))
+    assert result.rows() == [[{"id": "darwin", "document": TEXTS["darwin"], "metadata": {"year": 1859}, "score": 64.0}]]
     assert science.search(search.select_all()).rows()[0][0]["embedding"] == [0.0, 0.0]
 
 
 def test_filters_and_arithmetic(science: Collection) -> None:
     where = (K("year") < 1900) & K.DOCUMENT.not_contains("sun") | K.ID.is_in(["newton"])
     score = (near() * 0.5 + Val(1.0)).log().exp() - 1.0
-    found = science.search(Search().where(where).rank(score).select(K.SCORE))
-    assert found["ids"] == [["newton", "curie", "darwin"]]
-    scores = found["scores"]
+    result = science.search(Search().where(where).rank(score).select(K.SCORE))
+    assert result["ids"] == [["newton", "curie", "darwin"]]
+    scores = result["scores"]
     assert scores is not None
     assert scores[0] == pytest.approx([0.5, 2.0, 32.0], rel=1e-5)
 

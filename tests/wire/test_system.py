@@ -6,16 +6,16 @@ import time
 import httpx
 import pytest
 
-from tests.wire.face import API, DATABASE, Face, refused
+from tests.wire.clients import API, DATABASE, ApiClient, assert_error
 
 
 @pytest.mark.parametrize("path", [API, API + "/heartbeat"])
-def test_heartbeat(face: Face, path: str) -> None:
-    answer = face.call("GET", path)
-    assert answer.status_code == 200
-    assert list(answer.json()) == ["nanosecond heartbeat"]
-    assert abs(answer.json()["nanosecond heartbeat"] / 1e9 - time.time()) < 60
-    assert "chroma-trace-id" not in answer.headers
+def test_heartbeat(api_client: ApiClient, path: str) -> None:
+    response = api_client.request("GET", path)
+    assert response.status_code == 200
+    assert list(response.json()) == ["nanosecond heartbeat"]
+    assert abs(response.json()["nanosecond heartbeat"] / 1e9 - time.time()) < 60
+    assert "chroma-trace-id" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -27,29 +27,29 @@ def test_heartbeat(face: Face, path: str) -> None:
         ("/auth/identity", {"user_id": "", "tenant": "default_tenant", "databases": ["default_database"]}),
     ],
 )
-def test_constants(face: Face, path: str, expected: object) -> None:
-    answer = face.call("GET", API + path)
-    assert answer.status_code == 200
-    assert answer.json() == expected
-    assert answer.headers["content-type"] == "application/json"
+def test_constants(api_client: ApiClient, path: str, expected: object) -> None:
+    response = api_client.request("GET", API + path)
+    assert response.status_code == 200
+    assert response.json() == expected
+    assert response.headers["content-type"] == "application/json"
 
 
-def test_reset_is_off(face: Face) -> None:
-    refused(face.call("POST", API + "/reset"), 403, "Reset is disabled by config")
+def test_reset_is_off(api_client: ApiClient) -> None:
+    assert_error(api_client.request("POST", API + "/reset"), 403, "Reset is disabled by config")
 
 
-def empty(answer: httpx.Response, status: int) -> None:
-    assert answer.status_code == status
-    assert answer.content == b""
-    assert re.fullmatch("[0-9a-f]{32}", answer.headers["chroma-trace-id"])
+def empty(response: httpx.Response, status: int) -> None:
+    assert response.status_code == status
+    assert response.content == b""
+    assert re.fullmatch("[0-9a-f]{32}", response.headers["chroma-trace-id"])
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/nope", "/api", "/api/v1/", "/api/v1/nope", API + "/", API + "/nope", DATABASE + "/collections/"]
 )
-def test_unknown_paths(face: Face, path: str) -> None:
-    empty(face.call("GET", path), 404)
-    empty(face.call("POST", path, {}), 404)
+def test_unknown_paths(api_client: ApiClient, path: str) -> None:
+    empty(api_client.request("GET", path), 404)
+    empty(api_client.request("POST", path, {}), 404)
 
 
 @pytest.mark.parametrize(
@@ -63,37 +63,39 @@ def test_unknown_paths(face: Face, path: str) -> None:
         ("HEAD", DATABASE + "/collections/x/add", "POST"),
     ],
 )
-def test_wrong_methods(face: Face, method: str, path: str, allowed: str) -> None:
-    answer = face.call(method, path)
-    empty(answer, 405)
-    assert answer.headers["allow"] == allowed
+def test_wrong_methods(api_client: ApiClient, method: str, path: str, allowed: str) -> None:
+    response = api_client.request(method, path)
+    empty(response, 405)
+    assert response.headers["allow"] == allowed
 
 
-def test_head(face: Face) -> None:
-    answer = face.call("HEAD", API + "/version")
-    assert answer.status_code == 200
-    assert answer.content == b""
-    assert answer.headers["content-length"] == "7"
+def test_head(api_client: ApiClient) -> None:
+    response = api_client.request("HEAD", API + "/version")
+    assert response.status_code == 200
+    assert response.content == b""
+    assert response.headers["content-length"] == "7"
 
 
 @pytest.mark.parametrize(
     "kind",
     ["application/json", "APPLICATION/JSON", "application/json; charset=utf-8", "application/vnd.api+json", None],
 )
-def test_json_by_its_names(face: Face, kind: str | None) -> None:
-    request = face.http.build_request("POST", DATABASE + "/collections/x/get", content=b"{}")
+def test_json_by_its_names(api_client: ApiClient, kind: str | None) -> None:
+    request = api_client.http.build_request("POST", DATABASE + "/collections/x/get", content=b"{}")
     assert "content-type" not in request.headers
     if kind is not None:
         request.headers["content-type"] = kind
-    refused(face.http.send(request), 400, "Collection ID is not a valid UUIDv4")
+    assert_error(api_client.http.send(request), 400, "Collection ID is not a valid UUIDv4")
 
 
 @pytest.mark.parametrize(
     "kind", ["text/plain", "", "application/octet-stream", "text/json", "application/x-www-form-urlencoded"]
 )
-def test_other_types(face: Face, kind: str) -> None:
-    answer = face.call("POST", DATABASE + "/collections/x/get", content=b"{}", headers={"content-type": kind})
-    refused(answer, 415, "Expected request with `Content-Type: application/json`")
+def test_other_types(api_client: ApiClient, kind: str) -> None:
+    response = api_client.request(
+        "POST", DATABASE + "/collections/x/get", content=b"{}", headers={"content-type": kind}
+    )
+    assert_error(response, 415, "Expected request with `Content-Type: application/json`")
 
 
 @pytest.mark.parametrize(
@@ -112,11 +114,11 @@ def test_other_types(face: Face, kind: str) -> None:
         b'{"where":' * 2_000 + b"1" + b"}" * 2_000,
     ],
 )
-def test_what_is_no_json(face: Face, body: bytes) -> None:
-    answer = face.call("POST", DATABASE + "/collections/x/get", content=body)
-    assert answer.status_code == 400
-    assert answer.json()["error"] == "InvalidArgumentError"
-    assert answer.json()["message"].startswith("Failed to parse the request body as JSON: ")
+def test_what_is_no_json(api_client: ApiClient, body: bytes) -> None:
+    response = api_client.request("POST", DATABASE + "/collections/x/get", content=body)
+    assert response.status_code == 400
+    assert response.json()["error"] == "InvalidArgumentError"
+    assert response.json()["message"].startswith("Failed to parse the request body as JSON: ")
 
 
 @pytest.mark.parametrize(
@@ -135,12 +137,12 @@ def test_what_is_no_json(face: Face, body: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("path", [DATABASE + "/collections", API + "/tenants/default_tenant/databases"])
-def test_wrong_pages(face: Face, path: str, query: str, what: str) -> None:
-    refused(face.call("GET", f"{path}?{query}"), 400, f"Failed to deserialize query string: {what}")
+def test_wrong_pages(api_client: ApiClient, path: str, query: str, what: str) -> None:
+    assert_error(api_client.request("GET", f"{path}?{query}"), 400, f"Failed to deserialize query string: {what}")
 
 
-def test_pages_ignore_what_they_do_not_know(face: Face) -> None:
-    assert face.call("GET", DATABASE + "/collections?limit=0&bogus=1&bogus=2&%ff").json() == []
+def test_pages_ignore_what_they_do_not_know(api_client: ApiClient) -> None:
+    assert api_client.request("GET", DATABASE + "/collections?limit=0&bogus=1&bogus=2&%ff").json() == []
 
 
 @pytest.mark.parametrize("name", ["ab", "%C3%A9", "%2F%2F"])
@@ -158,11 +160,13 @@ def test_pages_ignore_what_they_do_not_know(face: Face) -> None:
         ("GET", "/collections/x/count", None),
     ],
 )
-def test_short_database_names(face: Face, name: str, method: str, rest: str, body: dict[str, object] | None) -> None:
-    answer = face.call(method, f"{API}/tenants/default_tenant/databases/{name}{rest}", body)
-    refused(answer, 400, "database name must be at least 3 characters")
+def test_short_database_names(
+    api_client: ApiClient, name: str, method: str, rest: str, body: dict[str, object] | None
+) -> None:
+    response = api_client.request(method, f"{API}/tenants/default_tenant/databases/{name}{rest}", body)
+    assert_error(response, 400, "database name must be at least 3 characters")
 
 
-def test_paths_that_are_not_utf8(face: Face) -> None:
-    answer = face.call("GET", API + "/tenants/%ff%fe%fd")
-    refused(answer, 400, "Invalid URL: tenant is not valid UTF-8: %ff%fe%fd")
+def test_paths_that_are_not_utf8(api_client: ApiClient) -> None:
+    response = api_client.request("GET", API + "/tenants/%ff%fe%fd")
+    assert_error(response, 400, "Invalid URL: tenant is not valid UTF-8: %ff%fe%fd")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.wire.face import CollectionFace, Face, malformed, refused
+from tests.wire.clients import ApiClient, CollectionClient, assert_error, assert_invalid_body
 
 MISSING = "00000000-0000-4000-8000-000000000000"
 NO_PAYLOAD = "embeddings: data did not match any variant of untagged enum EmbeddingsPayload"
@@ -78,8 +78,8 @@ def coded(*numbers: float) -> str:
         ({"ids": [""], "embeddings": ["!"], "metadatas": [{"#": 1, "a": None}]}, NO_VALUE),
     ],
 )
-def test_wrong_shapes(collection: CollectionFace, body: dict[str, Any], what: str) -> None:
-    malformed(collection.post("add", **body), what)
+def test_wrong_shapes(collection: CollectionClient, body: dict[str, Any], what: str) -> None:
+    assert_invalid_body(collection.post("add", **body), what)
 
 
 @pytest.mark.parametrize(
@@ -146,15 +146,15 @@ def test_wrong_shapes(collection: CollectionFace, body: dict[str, Any], what: st
         ],
     ],
 )
-def test_wrong_values(face: Face, collection: CollectionFace, body: dict[str, Any], text: str) -> None:
+def test_wrong_values(api_client: ApiClient, collection: CollectionClient, body: dict[str, Any], text: str) -> None:
     for operation in ("add", "upsert"):
-        refused(collection.post(operation, **body), 400, text)
+        assert_error(collection.post(operation, **body), 400, text)
     assert collection.get("count").json() == 0
     # A collection that is not there is the greater news.
-    gone = CollectionFace(face, collection.database, {"id": MISSING})
-    refused(gone.post("add", **body), 404, f"Collection [{MISSING}] does not exist.")
-    answer = CollectionFace(face, collection.database, {"id": "zz"}).post("add", **body)
-    refused(answer, 400, "Collection ID is not a valid UUIDv4")
+    gone = CollectionClient(api_client, collection.database, {"id": MISSING})
+    assert_error(gone.post("add", **body), 404, f"Collection [{MISSING}] does not exist.")
+    response = CollectionClient(api_client, collection.database, {"id": "zz"}).post("add", **body)
+    assert_error(response, 400, "Collection ID is not a valid UUIDv4")
 
 
 TAG = {"#type": "sparse_vector"}
@@ -176,24 +176,24 @@ TAG = {"#type": "sparse_vector"}
     ],
 )
 def test_sparse_vectors_come_back_as_they_were_sent(
-    collection: CollectionFace, given: dict[str, Any], answered: dict[str, Any]
+    collection: CollectionClient, arguments: dict[str, Any], answered: dict[str, Any]
 ) -> None:
-    collection.add(ids=["a", "b"], embeddings=[[1], [2]], metadatas=[{"sv": given, "n": 1}, None])
-    collection.post("upsert", ids=["b", "c"], embeddings=[[2], [3]], metadatas=[{"sv": given}, {"sv": given}])
+    collection.add(ids=["a", "b"], embeddings=[[1], [2]], metadatas=[{"sv": arguments, "n": 1}, None])
+    collection.post("upsert", ids=["b", "c"], embeddings=[[2], [3]], metadatas=[{"sv": arguments}, {"sv": arguments}])
     collection.post("update", ids=["a", "b"], metadatas=[{"n": 2}, {"sv": None}])
     got = collection.post("get").json()
     assert got["metadatas"] == [{"sv": answered, "n": 2}, None, {"sv": answered}]
-    found = collection.post("query", query_embeddings=[[3]], n_results=1).json()
-    assert found["metadatas"] == [[{"sv": answered}]]
+    result = collection.post("query", query_embeddings=[[3]], n_results=1).json()
+    assert result["metadatas"] == [[{"sv": answered}]]
 
 
-def test_a_key_with_sparse_vectors_is_registered(collection: CollectionFace) -> None:
+def test_a_key_with_sparse_vectors_is_registered(collection: CollectionClient) -> None:
     collection.add(ids=["a"], embeddings=[[1]], metadatas=[{"sv": {"indices": [1], "values": [0.5]}}])
     off = {"enabled": False, "config": {"embedding_function": {"type": "unknown"}, "bm25": False}}
     assert collection.now()["schema"]["keys"]["sv"] == {"sparse_vector": {"sparse_vector_index": off}}
 
 
-def test_a_sparse_vector_compares_with_nothing(collection: CollectionFace) -> None:
+def test_a_sparse_vector_compares_with_nothing(collection: CollectionClient) -> None:
     sparse = {"sv": {"indices": [1], "values": [0.5]}}
     collection.add(ids=["a", "b"], embeddings=[[1], [2]], metadatas=[sparse, {"sv": 1}])
     for where, ids in (
@@ -207,15 +207,15 @@ def test_a_sparse_vector_compares_with_nothing(collection: CollectionFace) -> No
         assert collection.post("get", where=where).json()["ids"] == ids
 
 
-def test_dimensions(collection: CollectionFace) -> None:
+def test_dimensions(collection: CollectionClient) -> None:
     collection.add(ids=["a"], embeddings=[[1, 2]])
     text = "Collection expecting embedding with dimension of 2, got 3"
     for operation in ("add", "upsert", "update"):
-        refused(collection.post(operation, ids=["a"], embeddings=[[1, 2, 3]]), 400, text)
-    refused(collection.post("update", ids=["a", "b"], embeddings=[None, coded(1, 2, 3)]), 400, text)
+        assert_error(collection.post(operation, ids=["a"], embeddings=[[1, 2, 3]]), 400, text)
+    assert_error(collection.post("update", ids=["a", "b"], embeddings=[None, coded(1, 2, 3)]), 400, text)
 
 
-def test_every_embedding_arrives_as_it_was_sent(collection: CollectionFace) -> None:
+def test_every_embedding_arrives_as_it_was_sent(collection: CollectionClient) -> None:
     numbers = [
         [0.1, -2.5e-8],
         [1, 2],
@@ -224,19 +224,19 @@ def test_every_embedding_arrives_as_it_was_sent(collection: CollectionFace) -> N
     ]
     collection.add(ids=["a", "b", "c", "d"], embeddings=numbers)
     collection.add(ids=["e"], embeddings=[coded(0.1, -2.5e-8)])
-    found = np.array(collection.records("embeddings")["embeddings"], dtype=np.float32)
+    result = np.array(collection.records("embeddings")["embeddings"], dtype=np.float32)
     expected = np.array([*numbers, numbers[0]], dtype=np.float32)
-    assert found.tobytes() == expected.tobytes()
+    assert result.tobytes() == expected.tobytes()
 
 
-def test_nothing_to_write(collection: CollectionFace) -> None:
+def test_nothing_to_write(collection: CollectionClient) -> None:
     for operation, status in (("add", 201), ("upsert", 200), ("update", 200)):
-        answer = collection.post(operation, ids=[], embeddings=[], documents=[], metadatas=[], uris=[])
-        assert (answer.status_code, answer.json()) == (status, {})
+        response = collection.post(operation, ids=[], embeddings=[], documents=[], metadatas=[], uris=[])
+        assert (response.status_code, response.json()) == (status, {})
     assert collection.get("count").json() == 0
 
 
-def test_metadata_round_trips(collection: CollectionFace) -> None:
+def test_metadata_round_trips(collection: CollectionClient) -> None:
     metadata = {
         "i": 9007199254740993,
         "least": -(2**63),
@@ -249,36 +249,36 @@ def test_metadata_round_trips(collection: CollectionFace) -> None:
         "ls": ["x", ""],
     }
     collection.add(ids=["a"], embeddings=[[1]], metadatas=[metadata])
-    answer = collection.post("get", include=["metadatas"])
-    assert answer.json()["metadatas"] == [metadata]
-    assert b'"f":1.0' in answer.content
-    assert b'"i":9007199254740993' in answer.content
+    response = collection.post("get", include=["metadatas"])
+    assert response.json()["metadatas"] == [metadata]
+    assert b'"f":1.0' in response.content
+    assert b'"i":9007199254740993' in response.content
 
 
-def test_numbers_beyond_int64_become_floats(collection: CollectionFace) -> None:
-    given = {"a": 2**63, "b": 2**64, "c": -(2**63) - 1, "l": [1, 2.5], "m": [1, 2**63], "n": 2**63 - 1}
-    collection.add(ids=["a"], embeddings=[[1]], metadatas=[given])
-    (found,) = collection.records("metadatas")["metadatas"]
-    assert found == {"a": 2.0**63, "b": 2.0**64, "c": -(2.0**63), "l": [1.0, 2.5], "m": [1.0, 2.0**63], "n": 2**63 - 1}
-    assert all(type(each) is float for each in (found["a"], found["b"], found["c"], *found["l"], *found["m"]))
+def test_numbers_beyond_int64_become_floats(collection: CollectionClient) -> None:
+    arguments = {"a": 2**63, "b": 2**64, "c": -(2**63) - 1, "l": [1, 2.5], "m": [1, 2**63], "n": 2**63 - 1}
+    collection.add(ids=["a"], embeddings=[[1]], metadatas=[arguments])
+    (result,) = collection.records("metadatas")["metadatas"]
+    assert result == {"a": 2.0**63, "b": 2.0**64, "c": -(2.0**63), "l": [1.0, 2.5], "m": [1.0, 2.0**63], "n": 2**63 - 1}
+    assert all(type(item) is float for item in (result["a"], result["b"], result["c"], *result["l"], *result["m"]))
 
 
-def test_empty_metadata_is_none(collection: CollectionFace) -> None:
+def test_empty_metadata_is_none(collection: CollectionClient) -> None:
     collection.add(
         ids=["a", "b", "c"], embeddings=[[1]] * 3, metadatas=[{}, None, {"l": []}], documents=["", None, "x"]
     )
-    found = collection.records("metadatas", "documents", "uris")
-    assert found["metadatas"] == [None, None, None]
-    assert found["documents"] == ["", None, "x"]
-    assert found["uris"] == [None, None, None]
+    result = collection.records("metadatas", "documents", "uris")
+    assert result["metadatas"] == [None, None, None]
+    assert result["documents"] == ["", None, "x"]
+    assert result["uris"] == [None, None, None]
 
 
-def test_update_merges(collection: CollectionFace) -> None:
+def test_update_merges(collection: CollectionClient) -> None:
     collection.add(
         ids=["a"], embeddings=[[1]], documents=["one"], uris=["u"], metadatas=[{"k": 1, "l": [1], "m": "x", "n": 1}]
     )
-    answer = collection.post("update", ids=["a", "zz"], metadatas=[{"k": "s", "l": [], "n": None}, None])
-    assert (answer.status_code, answer.json()) == (200, {})
+    response = collection.post("update", ids=["a", "zz"], metadatas=[{"k": "s", "l": [], "n": None}, None])
+    assert (response.status_code, response.json()) == (200, {})
     collection.post("update", ids=["a"], documents=[None], uris=[None], embeddings=[None], metadatas=[{}])
     assert collection.records("metadatas", "documents", "uris", "embeddings") == {
         "ids": ["a"],
@@ -289,44 +289,44 @@ def test_update_merges(collection: CollectionFace) -> None:
         "include": ["metadatas", "documents", "uris", "embeddings"],
     }
     collection.post("update", ids=["a", "a"], documents=["two", "three"], embeddings=[coded(2), None])
-    found = collection.records("documents", "embeddings")
-    assert (found["documents"], found["embeddings"]) == (["three"], [[2.0]])
+    result = collection.records("documents", "embeddings")
+    assert (result["documents"], result["embeddings"]) == (["three"], [[2.0]])
 
 
-def test_upsert_inserts_or_merges(collection: CollectionFace) -> None:
+def test_upsert_inserts_or_merges(collection: CollectionClient) -> None:
     collection.add(ids=["a", "b"], embeddings=[[1], [2]], metadatas=[{"k": 1, "d": 1}, None], documents=["one", None])
-    answer = collection.post(
+    response = collection.post(
         "upsert", ids=["c", "a"], embeddings=[[3], [4]], metadatas=[{"x": None, "y": 1}, {"d": None, "z": True}]
     )
-    assert (answer.status_code, answer.json()) == (200, {})
-    found = collection.records("metadatas", "documents", "embeddings")
-    assert found["ids"] == ["a", "b", "c"]
-    assert found["metadatas"] == [{"k": 1, "z": True}, None, {"y": 1}]
-    assert found["documents"] == ["one", None, None]
-    assert found["embeddings"] == [[4.0], [2.0], [3.0]]
+    assert (response.status_code, response.json()) == (200, {})
+    result = collection.records("metadatas", "documents", "embeddings")
+    assert result["ids"] == ["a", "b", "c"]
+    assert result["metadatas"] == [{"k": 1, "z": True}, None, {"y": 1}]
+    assert result["documents"] == ["one", None, None]
+    assert result["embeddings"] == [[4.0], [2.0], [3.0]]
 
 
-def test_add_leaves_what_is_there(collection: CollectionFace) -> None:
+def test_add_leaves_what_is_there(collection: CollectionClient) -> None:
     collection.add(ids=["a"], embeddings=[[1]], documents=["one"])
     collection.add(ids=["b", "a", "b"], embeddings=[[2], [3], [4]], documents=["two", "x", "y"])
-    found = collection.records("documents")
-    assert (found["ids"], found["documents"]) == (["a", "b"], ["one", "two"])
+    result = collection.records("documents")
+    assert (result["ids"], result["documents"]) == (["a", "b"], ["one", "two"])
 
 
-def test_update_shapes(collection: CollectionFace) -> None:
+def test_update_shapes(collection: CollectionClient) -> None:
     mixed = collection.post("update", ids=["a", "b"], embeddings=[[1, 2], coded(1, 2)])
-    malformed(mixed, "embeddings: data did not match any variant of untagged enum UpdateEmbeddingsPayload")
-    answer = collection.post("update", ids=["a"], metadatas=[{"a": {}}])
-    malformed(answer, "metadatas[0].a: data did not match any variant of untagged enum UpdateMetadataValue")
-    refused(
+    assert_invalid_body(mixed, "embeddings: data did not match any variant of untagged enum UpdateEmbeddingsPayload")
+    response = collection.post("update", ids=["a"], metadatas=[{"a": {}}])
+    assert_invalid_body(response, "metadatas[0].a: data did not match any variant of untagged enum UpdateMetadataValue")
+    assert_error(
         collection.post("update", ids=["a"], metadatas=[{"#a": None}]),
         400,
         "Validation error: metadatas: Invalid metadata at index 0",
     )
-    refused(collection.post("update", ids=["a"], embeddings=[]), 400, LENGTHS)
+    assert_error(collection.post("update", ids=["a"], embeddings=[]), 400, LENGTHS)
     for embeddings in (None, [None]):
         assert collection.post("update", ids=["a"], embeddings=embeddings).status_code == 200
-    malformed(collection.post("upsert", ids=["a"], embeddings=[None]), NO_PAYLOAD)
+    assert_invalid_body(collection.post("upsert", ids=["a"], embeddings=[None]), NO_PAYLOAD)
 
 
 @pytest.mark.parametrize(
@@ -343,15 +343,15 @@ def test_update_shapes(collection: CollectionFace) -> None:
         ({"where": None, "where_document": {}}, "Invalid where document clause"),
     ],
 )
-def test_wrong_deletes(face: Face, collection: CollectionFace, body: dict[str, Any], text: str) -> None:
+def test_wrong_deletes(api_client: ApiClient, collection: CollectionClient, body: dict[str, Any], text: str) -> None:
     collection.add(ids=["a"], embeddings=[[1]])
-    refused(collection.post("delete", **body), 400, text)
+    assert_error(collection.post("delete", **body), 400, text)
     assert collection.get("count").json() == 1
-    gone = CollectionFace(face, collection.database, {"id": MISSING})
-    refused(gone.post("delete", **body), 404, f"Collection [{MISSING}] does not exist.")
+    gone = CollectionClient(api_client, collection.database, {"id": MISSING})
+    assert_error(gone.post("delete", **body), 404, f"Collection [{MISSING}] does not exist.")
 
 
-def test_deletes(face: Face, collection: CollectionFace) -> None:
+def test_deletes(api_client: ApiClient, collection: CollectionClient) -> None:
     collection.add(
         ids=list("abcdef"), embeddings=[[1]] * 6, metadatas=[{"n": n} for n in range(6)], documents=["x"] * 6
     )
@@ -366,12 +366,12 @@ def test_deletes(face: Face, collection: CollectionFace) -> None:
     assert collection.post("delete", ids=["a"]).json() == {"deleted": 1}
     collection.add(ids=["a"], embeddings=[[1]])
     assert collection.records()["ids"] == ["e", "f", "a"]
-    malformed(collection.post("delete", limit=-1), "limit: invalid value: integer `-1`, expected at least 0")
-    gone = CollectionFace(face, collection.database, {"id": MISSING})
+    assert_invalid_body(collection.post("delete", limit=-1), "limit: invalid value: integer `-1`, expected at least 0")
+    gone = CollectionClient(api_client, collection.database, {"id": MISSING})
     assert gone.post("delete").status_code == 404
 
 
-def test_the_last_of_two_equal_fields_counts(collection: CollectionFace) -> None:
-    answer = collection.raw("add", b'{"ids":["x"],"ids":["a"],"embeddings":[[1]]}')
-    assert answer.status_code == 201
+def test_the_last_of_two_equal_fields_counts(collection: CollectionClient) -> None:
+    response = collection.raw("add", b'{"ids":["x"],"ids":["a"],"embeddings":[[1]]}')
+    assert response.status_code == 201
     assert collection.records()["ids"] == ["a"]

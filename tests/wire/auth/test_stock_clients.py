@@ -31,17 +31,17 @@ VECTOR = np.array([[1.0, 2.0]], dtype=np.float32)
 @pytest.fixture(autouse=True)
 def closing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Closes the connections of clients that were refused while they were made: nobody else can."""
-    made: list[httpx.Client] = []
+    created: list[httpx.Client] = []
 
     class Recorded(httpx.Client):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            made.append(self)
+            created.append(self)
 
     monkeypatch.setattr(httpx, "Client", Recorded)
     yield
-    for each in made:
-        each.close()
+    for item in created:
+        item.close()
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_administration_and_a_scope(server: Server) -> None:
     settings = settings.model_copy()
     settings.chroma_client_auth_credentials = key(server, Role.ADMIN, "acme", ["books"])
     with session(chromadb.AdminClient(settings)) as admin:
-        assert [each["name"] for each in admin.list_databases(tenant="acme")] == ["books"]
+        assert [item["name"] for item in admin.list_databases(tenant="acme")] == ["books"]
         for call, *arguments in (
             (admin.get_database, "films", "acme"),
             (admin.get_database, "nosuch", "acme"),
@@ -156,12 +156,12 @@ def test_a_cloud_client_finds_its_tenant_and_its_database(server: Server) -> Non
         admin.create_tenant("cloud")
         admin.create_database("only", "cloud")
         for api_key in (key(server, Role.WRITER, "cloud"), key(server, Role.WRITER, "cloud", ["only"])):
-            with session(cloud(server, api_key)) as found:
-                assert (found.tenant, found.database) == ("cloud", "only")
-                use(found, "clouds")
+            with session(cloud(server, api_key)) as result:
+                assert (result.tenant, result.database) == ("cloud", "only")
+                use(result, "clouds")
         admin.create_database("second", "cloud")
-        with session(cloud(server, key(server, Role.WRITER, "cloud"), database="second")) as found:
-            use(found, "clouds")
+        with session(cloud(server, key(server, Role.WRITER, "cloud"), database="second")) as result:
+            use(result, "clouds")
         with pytest.raises(ChromaAuthError):
             cloud(server, key(server, Role.WRITER, "cloud", ["only"]), tenant="cloud", database="second")
     with pytest.raises(ChromaAuthError):
@@ -178,7 +178,7 @@ def test_an_asynchronous_client(server: Server) -> None:
             with pytest.raises(ChromaAuthError):
                 await client.create_collection("asynchronous", embedding_function=None)
         finally:
-            for each in client._server._clients.values():  # type: ignore[attr-defined]
-                await each.aclose()
+            for item in client._server._clients.values():  # type: ignore[attr-defined]
+                await item.aclose()
 
     asyncio.run(story())

@@ -1,10 +1,10 @@
 """Whoever holds a key cannot tell the world from one in which nothing is outside of the key's scope.
 
-Two worlds live through the same programme. In the first there is more than the key's scope: other tenants, other
-databases of its tenant, with collections of the same names, which somebody changes as the programme goes on. In the
+Two worlds live through the same scenario. In the first there is more than the key's scope: other tenants, other
+databases of its tenant, with collections of the same names, which somebody changes as the scenario goes on. In the
 second there is nothing else. The holder of the key sends the same requests to both, to every route of the table, about
 what is its own, what is not, and what is nowhere; the answers must be equal byte by byte, but for the ids of what it
-made itself. And what is outside must be as it was after each of its requests.
+created itself. And what is outside must be as it was after each of its requests.
 """
 
 import re
@@ -24,7 +24,7 @@ from afterglow.api import models
 from afterglow.api.http.route import Route
 from afterglow.api.v2.routes import ROUTES
 from afterglow.auth import Role
-from tests.wire.auth.world import V1, V2, Reply, World, world
+from tests.wire.auth.auth_fixture import V1, V2, AppResponse, AuthFixture, auth_fixture
 
 MINE = ("mine", "home")
 FOREIGN = (("mine", "other"), ("theirs", "home"), ("theirs", "other"))
@@ -57,7 +57,7 @@ def bodies(route: Route) -> st.SearchStrategy[Any]:
                 "ids": st.just(chosen),
                 "embeddings": st.lists(vectors, min_size=len(chosen), max_size=len(chosen)),
                 "metadatas": st.lists(metadata, min_size=len(chosen), max_size=len(chosen)),
-                "documents": st.just([f"about {each}" for each in chosen]),
+                "documents": st.just([f"about {item}" for item in chosen]),
             }
         )
     )
@@ -100,14 +100,14 @@ targets = st.builds(
 )
 requests = st.sampled_from(TRIED).flatmap(lambda route: st.tuples(st.just(route), targets, bodies(route)))
 theirs = st.tuples(st.sampled_from(FOREIGN), st.sampled_from(["add", "upsert", "delete", "create", "drop", "name"]))
-programmes = st.lists(st.one_of(requests, requests, requests, theirs), min_size=1, max_size=8)
+scenarios = st.lists(st.one_of(requests, requests, requests, theirs), min_size=1, max_size=8)
 
 
 @dataclass
 class Party:
-    """One world, as the key's holder has it: its collections in the order in which it made them."""
+    """One world, as the key's holder has it: its collections in the order in which it created them."""
 
-    world: World
+    fixture: AuthFixture
     root: str
     key: str
     mine: list[str] = field(default_factory=list)
@@ -118,7 +118,7 @@ class Party:
         ids = self.mine if target.owner == MINE else foreign.get(target.owner, [])
         return ids[target.number % len(ids)] if ids else NO_ID
 
-    def send(self, route: Route, target: Target, body: Any, foreign: dict[tuple[str, str], list[str]]) -> Reply:
+    def send(self, route: Route, target: Target, body: Any, foreign: dict[tuple[str, str], list[str]]) -> AppResponse:
         tenant, database = (quote(part, safe="") for part in target.place)
         named = target.by_name and "/by-id" not in route.path
         collection = NAMES[target.number] if named else self.collection(target, foreign)
@@ -130,45 +130,45 @@ class Party:
             "function_name": "f",
             "import_id": "0",
         }
-        path = re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], route.path)
+        path = re.sub(r"\{(\w+)\}", lambda result: parts[result[1]], route.path)
         query = f"?tenant={tenant}&database={database}" if path.startswith(V1) else ""
-        reply = self.world.ask(route.method, path + query, body, self.key)
-        is_made = route.request in (models.CreateCollection, models.ForkCollection) and reply.status == 200
-        if is_made and reply.json()["id"] not in self.mine:
-            self.mine.append(reply.json()["id"])
-        return reply
+        response = self.fixture.ask(route.method, path + query, body, self.key)
+        is_made = route.request in (models.CreateCollection, models.ForkCollection) and response.status == 200
+        if is_made and response.json()["id"] not in self.mine:
+            self.mine.append(response.json()["id"])
+        return response
 
-    def told(self, reply: Reply) -> tuple[int, str, list[str]]:
+    def comparable(self, response: AppResponse) -> tuple[int, str, list[str]]:
         """An answer as it is to be compared: the ids of the holder's own collections by number."""
-        text = reply.body.decode().replace(self.key[2:14], "<key>")
-        for number, each in enumerate(self.mine):
-            text = text.replace(each, f"<{number}>")
+        text = response.body.decode().replace(self.key[2:14], "<key>")
+        for number, item in enumerate(self.mine):
+            text = text.replace(item, f"<{number}>")
         databases = re.sub(r'"id":"[0-9a-f-]{36}"(?=,"name":"[^"]*","tenant":"mine"\})', '"id":"<database>"', text)
-        return reply.status, in_order(databases), sorted(reply.headers.keys() - {"content-length"})
+        return response.status, in_order(databases), sorted(response.headers.keys() - {"content-length"})
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Something that is none of the holder's business."""
-        reply = self.world.ask(method, path, body, self.root)
-        assert reply.status < 500, reply.body
-        return reply.json()
+        response = self.fixture.ask(method, path, body, self.root)
+        assert response.status < 500, response.body
+        return response.json()
 
     def outside(self, places: tuple[tuple[str, str], ...]) -> Any:
         """All that is there outside of the scope."""
-        found = []
+        result = []
         for tenant, database in places:
             base = f"{V2}/tenants/{tenant}/databases/{database}"
-            for each in self.ask("GET", base + "/collections"):
-                records = self.ask("POST", f"{base}/collections/{each['id']}/get", {"include": ["embeddings"]})
-                found.append((tenant, database, each, records))
+            for item in self.ask("GET", base + "/collections"):
+                records = self.ask("POST", f"{base}/collections/{item['id']}/get", {"include": ["embeddings"]})
+                result.append((tenant, database, item, records))
         theirs = [self.ask("GET", f"{V2}/tenants/{tenant}/databases") for tenant in ("theirs", "nobody")]
-        return found, theirs, self.ask("GET", f"{V2}/tenants/theirs")
+        return result, theirs, self.ask("GET", f"{V2}/tenants/theirs")
 
 
 def in_order(text: str) -> str:
     """Collections are listed by id, which is another in each world."""
     value = orjson.loads(text) if text else None
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = sorted(value, key=lambda each: orjson.dumps(each, option=orjson.OPT_SORT_KEYS))
+        value = sorted(value, key=lambda item: orjson.dumps(item, option=orjson.OPT_SORT_KEYS))
         return orjson.dumps(value).decode()
     return text
 
@@ -179,9 +179,9 @@ def change(party: Party, place: tuple[str, str], what: str, at: int) -> None:
     base = f"{V2}/tenants/{tenant}/databases/{database}/collections"
     ids = party.foreign.setdefault(place, [])
     if what == "create" or not ids:
-        made = party.ask("POST", base, {"name": NAMES[at % 3], "get_or_create": True})
-        if made["id"] not in ids:
-            ids.append(made["id"])
+        created = party.ask("POST", base, {"name": NAMES[at % 3], "get_or_create": True})
+        if created["id"] not in ids:
+            ids.append(created["id"])
     collection = ids[at % len(ids)]
     body = {"ids": [IDS[at % 3]], "embeddings": [[float(at), 1.0, 2.0]], "documents": ["theirs"]}
     if what in ("add", "upsert"):
@@ -191,28 +191,28 @@ def change(party: Party, place: tuple[str, str], what: str, at: int) -> None:
     elif what == "name":
         party.ask("PATCH", f"{V2}/tenants/{tenant}", {"resource_name": f"crn-{tenant}"})
     elif what == "drop":
-        found = [each for each in party.ask("GET", base) if each["id"] == collection]
-        for each in found:
-            party.ask("DELETE", f"{base}/{each['name']}")
+        result = [item for item in party.ask("GET", base) if item["id"] == collection]
+        for item in result:
+            party.ask("DELETE", f"{base}/{item['name']}")
 
 
 @contextmanager
 def party(role: Role, scope: str) -> Iterator[Party]:
     """A world with the key's tenant and its database, and the key."""
-    with world() as made:
+    with auth_fixture() as fixture:
         tenant, databases = SCOPES[scope]
-        root = made.key(Role.ADMIN, None)
-        found = Party(made, root, made.key(role, tenant, databases))
-        found.ask("POST", f"{V2}/tenants", {"name": "mine"})
-        found.ask("PATCH", f"{V2}/tenants/mine", {"resource_name": "crn-mine"})
-        found.ask("POST", f"{V2}/tenants/mine/databases", {"name": "home"})
+        root = fixture.key(Role.ADMIN, None)
+        party = Party(fixture, root, fixture.key(role, tenant, databases))
+        party.ask("POST", f"{V2}/tenants", {"name": "mine"})
+        party.ask("PATCH", f"{V2}/tenants/mine", {"resource_name": "crn-mine"})
+        party.ask("POST", f"{V2}/tenants/mine/databases", {"name": "home"})
         for name in NAMES[:2]:
-            created = found.ask("POST", f"{V2}/tenants/mine/databases/home/collections", {"name": name})
-            found.mine.append(created["id"])
-        yield found
+            created = party.ask("POST", f"{V2}/tenants/mine/databases/home/collections", {"name": name})
+            party.mine.append(created["id"])
+        yield party
 
 
-def live_through(role: Role, scope: str, programme: list[Any]) -> None:
+def live_through(role: Role, scope: str, scenario: list[Any]) -> None:
     """The story of the module's first lines. Raises AssertionError."""
     places = outside(scope)
     with party(role, scope) as first, party(role, scope) as second:
@@ -223,7 +223,7 @@ def live_through(role: Role, scope: str, programme: list[Any]) -> None:
                 change(first, place, "create", at)
                 change(first, place, "add", at)
         before = first.outside(places)
-        for at, step in enumerate(programme):
+        for at, step in enumerate(scenario):
             if len(step) == 2:
                 place, what = step
                 if place in places:
@@ -231,7 +231,7 @@ def live_through(role: Role, scope: str, programme: list[Any]) -> None:
                     before = first.outside(places)
                 continue
             route, target, body = step
-            replies = [each.told(each.send(route, target, body, first.foreign)) for each in (first, second)]
+            replies = [item.comparable(item.send(route, target, body, first.foreign)) for item in (first, second)]
             assert replies[0] == replies[1], step
             # What reads is looked after by the next that may write.
             assert route.method == "GET" or first.outside(places) == before, step
@@ -240,19 +240,19 @@ def live_through(role: Role, scope: str, programme: list[Any]) -> None:
 
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("role", list(Role))
-@given(programme=programmes)
+@given(scenario=scenarios)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-def test_what_is_outside_of_a_scope_might_as_well_not_be(role: Role, scope: str, programme: list[Any]) -> None:
-    live_through(role, scope, programme)
+def test_what_is_outside_of_a_scope_might_as_well_not_be(role: Role, scope: str, scenario: list[Any]) -> None:
+    live_through(role, scope, scenario)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("scope", SCOPES)
-@given(programme=st.lists(st.one_of(requests, requests, theirs), min_size=5, max_size=30))
+@given(scenario=st.lists(st.one_of(requests, requests, theirs), min_size=5, max_size=30))
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-def test_for_long(scope: str, programme: list[Any]) -> None:
-    live_through(Role.ADMIN, scope, programme)
+def test_for_long(scope: str, scenario: list[Any]) -> None:
+    live_through(Role.ADMIN, scope, scenario)
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -273,10 +273,10 @@ def test_every_route_about_everything_foreign(scope: str, place: tuple[str, str]
         models.UpdateTenant: {"resource_name": "crn-theirs"},
         models.ForkCollection: {"new_name": "forked"},
     }
-    programme = [
+    scenario = [
         (route, Target(place, owner, number, by_name), None if route.request is None else body.get(route.request, {}))
         for route in TRIED
         for number in range(2)
         for by_name in (False, True)
     ]
-    live_through(Role.ADMIN, scope, [(("theirs", "home"), "name"), *programme])
+    live_through(Role.ADMIN, scope, [(("theirs", "home"), "name"), *scenario])

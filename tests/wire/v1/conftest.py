@@ -6,7 +6,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.wire.face import Face
+from tests.wire.clients import ApiClient
 
 API = "/api/v1"
 
@@ -16,12 +16,12 @@ Call = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def call(face: Face) -> Call:
+def call(api_client: ApiClient) -> Call:
     """A request as v1's clients send it: a body without a declared type."""
 
     def send(method: str, path: str, body: Any = None, agent: str = "python-httpx/0.27.2") -> httpx.Response:
         content = None if body is None else orjson.dumps(body)
-        return face.http.request(method, API + path, content=content, headers={"user-agent": agent})
+        return api_client.http.request(method, API + path, content=content, headers={"user-agent": agent})
 
     return send
 
@@ -29,7 +29,7 @@ def call(face: Face) -> Call:
 @pytest.fixture
 def created(call: Call) -> dict[str, Any]:
     """A collection of its own."""
-    answer = call("POST", "/collections", {"name": f"old-{next(_names)}"})
-    assert answer.status_code == 200, answer.text
-    collection: dict[str, Any] = answer.json()
+    response = call("POST", "/collections", {"name": f"old-{next(_names)}"})
+    assert response.status_code == 200, response.text
+    collection: dict[str, Any] = response.json()
     return collection

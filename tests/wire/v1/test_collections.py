@@ -6,7 +6,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.wire.face import DATABASE, Face, refused
+from tests.wire.clients import DATABASE, ApiClient, assert_error
 from tests.wire.v1.conftest import Call
 
 MISSING = "00000000-0000-4000-8000-000000000000"
@@ -27,11 +27,11 @@ def typed(**parameters: Any) -> dict[str, Any]:
     return {"hnsw_configuration": AS_SENT | parameters, "_type": "CollectionConfigurationInternal"}
 
 
-def refused_collection(answer: httpx.Response, name: str) -> None:
-    refused(answer, 400, f"Collection {name} does not exist.", "InvalidCollection")
+def refused_collection(response: httpx.Response, name: str) -> None:
+    assert_error(response, 400, f"Collection {name} does not exist.", "InvalidCollection")
 
 
-def test_a_configuration_comes_back_as_it_was_sent(call: Call, face: Face) -> None:
+def test_a_configuration_comes_back_as_it_was_sent(call: Call, api_client: ApiClient) -> None:
     made = call("POST", "/collections", {"name": "typed", "configuration": typed(), "get_or_create": False}).json()
     assert made == {
         "id": made["id"],
@@ -45,13 +45,13 @@ def test_a_configuration_comes_back_as_it_was_sent(call: Call, face: Face) -> No
         "version": 0,
     }
     assert call("GET", "/collections/typed").json() == made
-    hnsw = face.call("GET", DATABASE + "/collections/typed").json()["configuration_json"]["hnsw"]
+    hnsw = api_client.request("GET", DATABASE + "/collections/typed").json()["configuration_json"]["hnsw"]
     assert (hnsw["space"], hnsw["max_neighbors"], hnsw["ef_search"]) == ("ip", 17, 13)
 
 
-def test_what_clients_would_refuse_is_kept_from_them(call: Call, face: Face) -> None:
+def test_what_clients_would_refuse_is_kept_from_them(call: Call, api_client: ApiClient) -> None:
     hnsw = {"ef_search": 0, "max_neighbors": 0, "batch_size": 5000, "resize_factor": 0.5, "num_threads": 0}
-    face.collection(name="absurd", configuration={"hnsw": hnsw})
+    api_client.collection(name="absurd", configuration={"hnsw": hnsw})
     shown = call("GET", "/collections/absurd").json()["configuration_json"]["hnsw_configuration"]
     assert shown == AS_SENT | {
         "space": "l2",
@@ -71,7 +71,7 @@ def test_metadata_configures_the_index(call: Call) -> None:
     assert made["configuration_json"]["hnsw_configuration"]["space"] == "cosine"
     again = call("POST", "/collections", {"name": "cosine", "metadata": {"new": 1}, "get_or_create": True}).json()
     assert again == made
-    refused(
+    assert_error(
         call("POST", "/collections", {"name": "cosine"}),
         409,
         "Collection cosine already exists",
@@ -93,9 +93,11 @@ def test_rename(call: Call, created: dict[str, Any]) -> None:
     assert call("PUT", path, {"new_name": "renamed", "new_metadata": None}).json() is None
     assert call("GET", "/collections/renamed").json()["id"] == created["id"]
     refused_collection(call("GET", f"/collections/{created['name']}"), created["name"])
-    refused(call("PUT", path, {"new_name": "taken"}), 409, "Collection taken already exists", "UniqueConstraintError")
+    assert_error(
+        call("PUT", path, {"new_name": "taken"}), 409, "Collection taken already exists", "UniqueConstraintError"
+    )
     refused_collection(call("PUT", f"/collections/{MISSING}", {"new_name": "abc"}), MISSING)
-    refused(call("PUT", "/collections/nouuid", {}), 400, "Could not parse nouuid as a UUID", "InvalidUUID")
+    assert_error(call("PUT", "/collections/nouuid", {}), 400, "Could not parse nouuid as a UUID", "InvalidUUID")
 
 
 def test_a_collection_is_found_and_dropped_by_id_too(call: Call, created: dict[str, Any]) -> None:
@@ -116,18 +118,18 @@ def test_pages_of_a_list(call: Call, created: dict[str, Any]) -> None:
 def test_the_first_clients_know_three_keys_of_a_listed_collection(call: Call, created: dict[str, Any]) -> None:
     listed = call("GET", "/collections", agent="python-requests/2.31.0").json()
     assert {"id": created["id"], "name": created["name"], "metadata": None} in listed
-    assert {tuple(each) for each in listed} == {("id", "name", "metadata")}
+    assert {tuple(item) for item in listed} == {("id", "name", "metadata")}
 
 
 class TestOldClientsOfV2:
     """Clients 0.5.16 to 0.6.3: a bare httpx, and no Content-Type."""
 
     @pytest.fixture
-    def send(self, face: Face) -> Call:
+    def send(self, api_client: ApiClient) -> Call:
         def old(method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
             content = None if body is None else orjson.dumps(body)
             agent = {"user-agent": "python-httpx/0.28.1"}
-            return face.http.request(method, DATABASE + path, content=content, headers=agent | headers)
+            return api_client.http.request(method, DATABASE + path, content=content, headers=agent | headers)
 
         return old
 
@@ -141,6 +143,6 @@ class TestOldClientsOfV2:
 
     def test_whoever_says_more_of_itself_reads_the_present_form(self, send: Call) -> None:
         send("POST", "/collections", {"name": "both", "configuration": None})
-        told = {"user-agent": "Chroma Python Client v1.5.9 (https://github.com/chroma-core/chroma)"}
-        for headers in (told, {"content-type": "application/json"}):
+        payload = {"user-agent": "Chroma Python Client v1.5.9 (https://github.com/chroma-core/chroma)"}
+        for headers in (payload, {"content-type": "application/json"}):
             assert "schema" in send("GET", "/collections/both", **headers).json()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.face import refused
+from tests.wire.clients import assert_error
 from tests.wire.v1.conftest import Call
 
 MISSING = "00000000-0000-4000-8000-000000000000"
@@ -24,7 +24,7 @@ class Records:
 @pytest.fixture
 def records(call: Call, created: dict[str, Any]) -> Records:
     filled = Records(call, created)
-    answer = filled.post(
+    response = filled.post(
         "add",
         ids=["a", "b", "c"],
         embeddings=[[1, 2], [3, 4], [-1, -20]],
@@ -32,28 +32,28 @@ def records(call: Call, created: dict[str, Any]) -> Records:
         metadatas=[{"n": 1}, None, {"n": 3}],
         uris=None,
     )
-    assert (answer.status_code, answer.json()) == (201, True)
+    assert (response.status_code, response.json()) == (201, True)
     return filled
 
 
 def test_writes_answer_true(records: Records) -> None:
     for operation in ("update", "upsert"):
-        answer = records.post(operation, ids=["a"], embeddings=[[5, 6]], metadatas=[{"m": 2}], increment_index=True)
-        assert (answer.status_code, answer.json()) == (200, True)
-    found = records.post("get", ids=["a"], include=["embeddings", "metadatas"]).json()
-    assert (found["embeddings"], found["metadatas"]) == ([[5.0, 6.0]], [{"n": 1, "m": 2}])
+        response = records.post(operation, ids=["a"], embeddings=[[5, 6]], metadatas=[{"m": 2}], increment_index=True)
+        assert (response.status_code, response.json()) == (200, True)
+    result = records.post("get", ids=["a"], include=["embeddings", "metadatas"]).json()
+    assert (result["embeddings"], result["metadatas"]) == ([[5.0, 6.0]], [{"n": 1, "m": 2}])
 
 
 def test_sparse_vectors_are_what_they_are_in_v2(records: Records) -> None:
     vector = {"indices": [1, 7], "values": [0.5, 2.5]}
     assert records.post("update", ids=["b"], metadatas=[{"sv": vector}]).json() is True
-    found = records.post("get", ids=["b"]).json()
-    assert found["metadatas"] == [{"sv": {"#type": "sparse_vector", **vector}}]
+    result = records.post("get", ids=["b"]).json()
+    assert result["metadatas"] == [{"sv": {"#type": "sparse_vector", **vector}}]
 
 
 def test_get(records: Records) -> None:
-    answer = records.post("get", ids=None, where={}, sort=None, limit=None, offset=None, where_document={})
-    assert answer.json() == {
+    response = records.post("get", ids=None, where={}, sort=None, limit=None, offset=None, where_document={})
+    assert response.json() == {
         "ids": ["a", "b", "c"],
         "embeddings": None,
         "documents": ["first", None, "third"],
@@ -81,22 +81,22 @@ def test_get_some(records: Records, body: dict[str, Any], ids: str) -> None:
 
 
 def test_data_is_left_to_the_client(records: Records) -> None:
-    found = records.post("get", include=["data", "uris"]).json()
-    assert (found["data"], found["uris"], found["included"]) == (None, [None] * 3, ["uris"])
+    result = records.post("get", include=["data", "uris"]).json()
+    assert (result["data"], result["uris"], result["included"]) == (None, [None] * 3, ["uris"])
 
 
 def test_words_of_the_answer_in_the_data_change_nothing(records: Records) -> None:
     text = 'the text "include":["documents"]} ends so'
     records.post("add", ids=["x"], embeddings=[[0, 0]], documents=[text], metadatas=[{"include": text}])
-    found = records.post("get", ids=["x"]).json()
-    assert (found["documents"], found["metadatas"]) == ([text], [{"include": text}])
-    assert found["included"] == ["documents", "metadatas"]
+    result = records.post("get", ids=["x"]).json()
+    assert (result["documents"], result["metadatas"]) == ([text], [{"include": text}])
+    assert result["included"] == ["documents", "metadatas"]
 
 
 def test_query(records: Records) -> None:
     body = {"query_embeddings": [[1, 1], [3, 4]], "n_results": 2, "where": {}, "where_document": {}}
-    found = records.post("query", **body, include=["distances", "metadatas"]).json()
-    assert found == {
+    result = records.post("query", **body, include=["distances", "metadatas"]).json()
+    assert result == {
         "ids": [["a", "b"], ["b", "a"]],
         "embeddings": None,
         "documents": None,
@@ -107,7 +107,7 @@ def test_query(records: Records) -> None:
         "included": ["distances", "metadatas"],
     }
     # v1 queries know no ids, so there is nothing to be missing.
-    assert records.post("query", **body, ids=["nosuch"]).json()["ids"] == found["ids"]
+    assert records.post("query", **body, ids=["nosuch"]).json()["ids"] == result["ids"]
     assert records.post("query", query_embeddings=[[0, 0]]).json()["ids"] == [["a", "b", "c"]]
 
 
@@ -116,37 +116,37 @@ def test_delete_and_count(call: Call, records: Records) -> None:
     assert records.post("delete", where={"n": 3}, where_document={}).json() is None
     assert call("GET", records.path + "/count").json() == 1
     nothing = "You must provide either ids, where, or where_document to delete."
-    refused(records.post("delete", where={}, where_document={}), 400, nothing)
-    refused(records.post("delete"), 400, nothing)
+    assert_error(records.post("delete", where={}, where_document={}), 400, nothing)
+    assert_error(records.post("delete"), 400, nothing)
     assert call("GET", records.path + "/count").json() == 1
 
 
 def test_another_dimension(records: Records) -> None:
     text = "Embedding dimension 3 does not match collection dimensionality 2"
-    refused(records.post("query", query_embeddings=[[1, 2, 3]]), 400, text, "InvalidDimension")
-    refused(records.post("add", ids=["x"], embeddings=[[1, 2, 3]]), 400, text, "InvalidDimension")
+    assert_error(records.post("query", query_embeddings=[[1, 2, 3]]), 400, text, "InvalidDimension")
+    assert_error(records.post("add", ids=["x"], embeddings=[[1, 2, 3]]), 400, text, "InvalidDimension")
 
 
 def test_a_large_query_answers_the_same(records: Records) -> None:
-    found = records.post("query", query_embeddings=[[1, 1]] * 10_000, n_results=1).json()
-    assert (len(found["ids"]), found["ids"][-1], found["data"]) == (10_000, ["a"], None)
+    result = records.post("query", query_embeddings=[[1, 1]] * 10_000, n_results=1).json()
+    assert (len(result["ids"]), result["ids"][-1], result["data"]) == (10_000, ["a"], None)
     wrong = records.post("query", query_embeddings=[[1, 1, 1]] * 10_000)
-    refused(wrong, 400, "Embedding dimension 3 does not match collection dimensionality 2", "InvalidDimension")
+    assert_error(wrong, 400, "Embedding dimension 3 does not match collection dimensionality 2", "InvalidDimension")
 
 
 @pytest.mark.parametrize("operation", ["add", "update", "upsert", "get", "query", "delete"])
 def test_no_such_collection(call: Call, operation: str) -> None:
     body = {"ids": ["a"], "embeddings": [[1]], "query_embeddings": [[1]]}
-    answer = call("POST", f"/collections/{MISSING}/{operation}", body)
-    refused(answer, 400, f"Collection {MISSING} does not exist.", "InvalidCollection")
-    refused(call("POST", f"/collections/x/{operation}", body), 400, "Could not parse x as a UUID", "InvalidUUID")
+    response = call("POST", f"/collections/{MISSING}/{operation}", body)
+    assert_error(response, 400, f"Collection {MISSING} does not exist.", "InvalidCollection")
+    assert_error(call("POST", f"/collections/x/{operation}", body), 400, "Could not parse x as a UUID", "InvalidUUID")
 
 
 def test_a_dropped_collection_is_gone_at_once(call: Call, created: dict[str, Any], records: Records) -> None:
     assert call("GET", records.path + "/count").json() == 3
     assert call("DELETE", f"/collections/{created['name']}").status_code == 200
-    for answer in (call("GET", records.path + "/count"), records.post("get"), records.post("delete", ids=["a"])):
-        refused(answer, 400, f"Collection {created['id']} does not exist.", "InvalidCollection")
+    for response in (call("GET", records.path + "/count"), records.post("get"), records.post("delete", ids=["a"])):
+        assert_error(response, 400, f"Collection {created['id']} does not exist.", "InvalidCollection")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_dropped_collection_is_gone_at_once(call: Call, created: dict[str, Any
 def test_other_errors_are_those_of_v2(
     records: Records, operation: str, body: dict[str, Any], status: int, message: str
 ) -> None:
-    refused(records.post(operation, **body), status, message)
+    assert_error(records.post(operation, **body), status, message)
 
 
 def test_bodies_that_are_no_objects(call: Call, records: Records) -> None:

@@ -15,18 +15,18 @@ from afterglow.collection.types import Scope
 from afterglow.deployment.base import NullQueue
 from afterglow.deployment.local import open_local
 from afterglow.settings import Settings, System
-from tests.support.stores import StillClock
+from tests.support.stores import ManualClock
 
 TENANT, DATABASE = "default_tenant", "default_database"
 
 
 @pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def service(tmp_path: Path, clock: StillClock) -> Iterator[AppContext]:
+def service(tmp_path: Path, clock: ManualClock) -> Iterator[AppContext]:
     system = System(now=clock.now)
     place, settings = open_local(tmp_path, system), Settings()
     engine = Engine(place.stores(settings, system, NullQueue()))
@@ -37,26 +37,26 @@ def service(tmp_path: Path, clock: StillClock) -> Iterator[AppContext]:
 
 @pytest.fixture
 def path(service: AppContext) -> dict[str, str]:
-    made = service.engine.create_collection(TENANT, DATABASE, "weighed", None, schema.reconcile(None, None, None))
+    created = service.engine.create_collection(TENANT, DATABASE, "weighed", None, schema.reconcile(None, None, None))
     batch = Batch(Op.ADD, ["a", "b"], np.eye(2, dtype=np.float32), documents=["one", "two"])
-    service.engine.write(Scope(TENANT, DATABASE, made.id), batch)
-    return {"tenant": TENANT, "database": DATABASE, "collection_id": str(made.id)}
+    service.engine.write(Scope(TENANT, DATABASE, created.id), batch)
+    return {"tenant": TENANT, "database": DATABASE, "collection_id": str(created.id)}
 
 
-def asked(service: AppContext, path: dict[str, str], **fields: object) -> Response | Deferred:
+def send_request(service: AppContext, path: dict[str, str], **fields: object) -> Response | Deferred:
     """What the handler makes of a query."""
     return records.query(service, Request(path, b"", orjson.dumps({"query_embeddings": [[1.0, 0.0]], **fields})))
 
 
 def test_only_a_warm_collection_is_answered_at_once(
-    service: AppContext, path: dict[str, str], clock: StillClock
+    service: AppContext, path: dict[str, str], clock: ManualClock
 ) -> None:
-    first = asked(service, path)
+    first = send_request(service, path)
     assert isinstance(first, Deferred)
-    answer = first.work()
-    assert asked(service, path) == answer
+    response = first.work()
+    assert send_request(service, path) == response
     clock.seconds += 2.0
-    assert isinstance(asked(service, path), Deferred)
+    assert isinstance(send_request(service, path), Deferred)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_only_a_warm_collection_is_answered_at_once(
 def test_what_may_take_long_leaves_the_loop_free(
     service: AppContext, path: dict[str, str], fields: dict[str, object]
 ) -> None:
-    warm = asked(service, path)
+    warm = send_request(service, path)
     assert isinstance(warm, Deferred)
     warm.work()
-    assert isinstance(asked(service, path), Response)
-    later = asked(service, path, **fields)
+    assert isinstance(send_request(service, path), Response)
+    later = send_request(service, path, **fields)
     assert isinstance(later, Deferred)
     assert later.work().body
 
@@ -93,8 +93,8 @@ WORDS = {"$knn": {"query": {"indices": [1], "values": [1]}, "key": "words", "lim
 def test_a_light_search_is_answered_at_once(service: AppContext, path: dict[str, str]) -> None:
     first = searched(service, path, {"rank": NEAR})
     assert isinstance(first, Deferred)
-    answer = first.work()
-    assert searched(service, path, {"rank": NEAR}) == answer
+    response = first.work()
+    assert searched(service, path, {"rank": NEAR}) == response
     assert isinstance(searched(service, path, {"rank": {"$sum": [NEAR, NEAR]}, "filter": {"n": 1}}), Response)
 
 
@@ -107,10 +107,10 @@ def test_a_light_search_is_answered_at_once(service: AppContext, path: dict[str,
         [{"rank": {"$knn": {"query": [1.0, 0.0], "limit": 1_000}}}],
         [{"rank": {"$sum": [NEAR, WORDS]}}],
         [{"rank": NEAR, "filter": {"#document": {"$contains": "one"}}}],
-        [{"rank": NEAR, "filter": {"#id": {"$in": [str(each) for each in range(1_000)]}}}],
+        [{"rank": NEAR, "filter": {"#id": {"$in": [str(item) for item in range(1_000)]}}}],
         [{"rank": NEAR, "group_by": {"keys": ["n"], "aggregate": {"$min_k": {"keys": ["n"], "k": 1}}}}],
     ],
-    ids=lambda each: repr(each)[:60],
+    ids=lambda item: repr(item)[:60],
 )
 def test_what_may_take_long_to_search_leaves_the_loop_free(
     service: AppContext, path: dict[str, str], searches: list[object]

@@ -24,7 +24,7 @@ V2 = "/api/v2"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class AppResponse:
     """An answer; the headers that tell answers of the same kind apart are left out."""
 
     status: int
@@ -35,7 +35,7 @@ class Reply:
         return orjson.loads(self.body)
 
 
-class Asking:
+class AppClient:
     """Sends requests to an application, on a loop of its own."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -48,13 +48,13 @@ class Asking:
 
     def ask(
         self, method: str, path: str, body: Any = None, key: str | None = None, headers: Iterable[tuple[str, str]] = ()
-    ) -> Reply:
+    ) -> AppResponse:
         """Send a request: with a key as a token, or with headers of its own."""
-        given = list(headers) if key is None else [("x-chroma-token", key), *headers]
+        arguments = list(headers) if key is None else [("x-chroma-token", key), *headers]
         content = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
-        return self._loop.run_until_complete(self._ask(method, path, content, given))
+        return self._loop.run_until_complete(self._ask(method, path, content, arguments))
 
-    async def _ask(self, method: str, path: str, content: bytes, headers: list[tuple[str, str]]) -> Reply:
+    async def _ask(self, method: str, path: str, content: bytes, headers: list[tuple[str, str]]) -> AppResponse:
         raw, _, query = path.partition("?")
         scope = {
             "type": "http",
@@ -80,10 +80,12 @@ class Asking:
 
         await self._app(scope, receive, send)
         start, end = sent
-        return Reply(start["status"], end["body"], {name.decode(): value.decode() for name, value in start["headers"]})
+        return AppResponse(
+            start["status"], end["body"], {name.decode(): value.decode() for name, value in start["headers"]}
+        )
 
 
-class World(Asking):
+class AuthFixture(AppClient):
     """One deployment. Its clock stands until `later`."""
 
     def __init__(self, folder: Path, settings: Settings, *, seed: int = 0) -> None:
@@ -111,11 +113,11 @@ _seeds = itertools.count(1)
 
 
 @contextmanager
-def world(settings: Settings | None = None) -> Iterator[World]:
+def auth_fixture(settings: Settings | None = None) -> Iterator[AuthFixture]:
     """A new one, which asks for keys if nothing else is said."""
     with quick_folder() as folder:
-        made = World(folder, settings or Settings(auth="keys", auth_attempts_per_minute=0), seed=next(_seeds))
+        created = AuthFixture(folder, settings or Settings(auth="keys", auth_attempts_per_minute=0), seed=next(_seeds))
         try:
-            yield made
+            yield created
         finally:
-            made.close()
+            created.close()

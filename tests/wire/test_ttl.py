@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.face import Face, refused
+from tests.wire.clients import ApiClient, assert_error
 
 TTL = "afterglow:ttl_key"
 LONG_AGO, LATER = 1_000_000_000, 4_000_000_000
@@ -14,10 +14,10 @@ WHY = (
 )
 
 
-def test_what_has_expired_is_nowhere(face: Face) -> None:
-    collection = face.collection(metadata={TTL: "until"})
+def test_what_has_expired_is_nowhere(api_client: ApiClient) -> None:
+    collection = api_client.collection(metadata={TTL: "until"})
     untils: list[Any] = [LONG_AGO, LATER, None, time.time() - 1, "now", LONG_AGO]
-    metadatas = [None if each is None else {"until": each, "n": 1} for each in untils]
+    metadatas = [None if item is None else {"until": item, "n": 1} for item in untils]
     collection.add(
         ids=list("abcdef"),
         embeddings=[[number, 1] for number in range(6)],
@@ -31,40 +31,40 @@ def test_what_has_expired_is_nowhere(face: Face) -> None:
     assert collection.post("query", query_embeddings=[[0, 1]]).json()["ids"] == [["b", "c", "e"]]
     assert collection.post("query", query_embeddings=[[0, 1]], where={"n": 1}).json()["ids"] == [["b", "e"]]
     gone = collection.post("query", query_embeddings=[[0, 1]], ids=["a", "b"])
-    refused(gone, 500, "Error executing plan: Internal error: Error finding id")
+    assert_error(gone, 500, "Error executing plan: Internal error: Error finding id")
     searched = collection.post("search", searches=[{"rank": {"$knn": {"query": [0, 1]}}}, {"filter": {"n": 1}}])
     assert searched.json()["ids"] == [["b", "c", "e"], ["b", "e"]]
     assert collection.post("delete", where={"n": 1}, limit=9).json() == {"deleted": 2}
 
 
-def test_an_expired_record_can_be_added_anew_but_not_updated(face: Face) -> None:
-    collection = face.collection(metadata={TTL: "until"})
+def test_an_expired_record_can_be_added_anew_but_not_updated(api_client: ApiClient) -> None:
+    collection = api_client.collection(metadata={TTL: "until"})
     collection.add(ids=["a", "b"], embeddings=[[1], [1]], documents=["old", "old"], metadatas=[{"until": LONG_AGO}] * 2)
     assert collection.post("update", ids=["a"], metadatas=[{"until": LATER}]).status_code == 200
     assert collection.records()["ids"] == []
     collection.add(ids=["a"], embeddings=[[2]], metadatas=[{"until": LATER}])
     assert collection.post("upsert", ids=["b"], embeddings=[[2]], metadatas=[{"n": 1}]).status_code == 200
-    found = collection.records()
-    assert (found["ids"], found["documents"]) == (["a", "b"], [None, None])
-    assert found["metadatas"] == [{"until": LATER}, {"n": 1}]
+    result = collection.records()
+    assert (result["ids"], result["documents"]) == (["a", "b"], [None, None])
+    assert result["metadatas"] == [{"until": LATER}, {"n": 1}]
 
 
 @pytest.mark.parametrize("key", ["", "#document", "$or", 1, ["until"]])
-def test_what_is_no_key_is_refused(face: Face, key: Any) -> None:
-    answer = face.call(
+def test_what_is_no_key_is_refused(api_client: ApiClient, key: Any) -> None:
+    response = api_client.request(
         "POST",
         "/api/v2/tenants/default_tenant/databases/default_database/collections",
         {"name": "refused", "metadata": {TTL: key}},
     )
-    refused(answer, 400, f"{WHY}. Got: {key!r}")
-    collection = face.collection(metadata={TTL: "until"})
-    answer = face.call("PUT", collection.path, {"new_metadata": {TTL: key}})
-    refused(answer, 400, f"{WHY}. Got: {key!r}")
+    assert_error(response, 400, f"{WHY}. Got: {key!r}")
+    collection = api_client.collection(metadata={TTL: "until"})
+    response = api_client.request("PUT", collection.path, {"new_metadata": {TTL: key}})
+    assert_error(response, 400, f"{WHY}. Got: {key!r}")
 
 
-def test_the_key_can_be_given_later_and_taken_away(face: Face) -> None:
-    collection = face.collection()
+def test_the_key_can_be_given_later_and_taken_away(api_client: ApiClient) -> None:
+    collection = api_client.collection()
     collection.add(ids=["a", "b"], embeddings=[[1], [1]], metadatas=[{"until": LONG_AGO}, None])
     for metadata, ids in (({TTL: "until"}, ["b"]), ({"x": 1}, ["a", "b"])):
-        assert face.call("PUT", collection.path, {"new_metadata": metadata}).status_code == 200
+        assert api_client.request("PUT", collection.path, {"new_metadata": metadata}).status_code == 200
         assert collection.records()["ids"] == ids

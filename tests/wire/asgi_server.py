@@ -13,7 +13,7 @@ START_SECONDS = 20.0
 
 
 @contextmanager
-def served(app: ASGIApp) -> Iterator[str]:
+def serve_app(app: ASGIApp) -> Iterator[str]:
     """The application behind uvicorn for the length of the block; its base url."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", lifespan="on", log_level="error"))
