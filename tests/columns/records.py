@@ -1,4 +1,4 @@
-"""Random records: few keys and few values, so that they meet; with the numbers on which int and float part ways."""
+"""Random records: few keys and few values, so that they meet; with the numbers on which int and float differ."""
 
 from itertools import pairwise
 from typing import Any
@@ -53,7 +53,7 @@ def columns_of(metadatas: list[dict[str, Any] | None]) -> ColumnSet:
 
 
 def strings_of(documents: list[str | None]) -> StringColumn:
-    """Texts of these rows, appended one by one."""
+    """A string column of these rows, appended one by one."""
     builder = StringColumnBuilder()
     for document in documents:
         builder.append([None if document is None else document.encode()])
@@ -61,7 +61,7 @@ def strings_of(documents: list[str | None]) -> StringColumn:
 
 
 def entries_of(column: Column, rows: int) -> dict[int, Any]:
-    """The values of a lane by row, as Python values."""
+    """The values of a column by row, as Python values."""
     values = column.values.tolist()
     if column.dictionary is not None:
         values = [column.dictionary.value(code) for code in values]
@@ -78,7 +78,7 @@ def entries_of(column: Column, rows: int) -> dict[int, Any]:
 
 
 def metadatas_of(columns: ColumnSet) -> list[dict[str, Any]]:
-    """Every row of columns as a mapping: what was appended, but for rows and values that say nothing."""
+    """Every row of columns as a mapping: what was appended, without empty rows and values."""
     result: list[dict[str, Any]] = [{} for _ in range(columns.rows)]
     for key, columns_of_key in columns.columns.items():
         assert len({column.type for column in columns_of_key}) == len(columns_of_key)
@@ -113,7 +113,7 @@ def to_arrays(columns: ColumnSet) -> tuple[dict[str, Any], list[NDArray[Any]]]:
 def string_arrays(
     subsets: list[tuple[StringColumn, NDArray[np.int64]]], max_bytes: int = 7
 ) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-    """The header and the arrays that a segment holds of these rows of texts, read in pieces of `most` bytes."""
+    """The header and the arrays that a segment holds of these rows of strings, read in chunks of `most` bytes."""
     rows = [rows_of_subset for _, rows_of_subset in subsets]
     gathered = GatheredStrings([strings for strings, _ in subsets], GatherPlan.of(rows, np.arange(sum(map(len, rows)))))
     data = np.concatenate([np.empty(0, dtype=np.uint8), *gathered.chunks(max_bytes)])
@@ -122,5 +122,5 @@ def string_arrays(
 
 
 def gather_strings(*subsets: tuple[StringColumn, NDArray[np.int64]]) -> StringColumn:
-    """The rows named by each part, one part after the other."""
+    """The rows of each subset, one subset after the other."""
     return StringColumn.from_arrays(*string_arrays(list(subsets)))

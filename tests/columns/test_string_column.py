@@ -1,4 +1,4 @@
-"""Texts: kept byte for byte, and searched as if one by one."""
+"""String columns: stored byte for byte, and searched as if row by row."""
 
 import random
 import re
@@ -42,7 +42,7 @@ def containing(given_documents: Documents, needle: str, candidates: list[bool]) 
 
 
 def mapped(strings: StringColumn) -> StringColumn:
-    """Written down and read back, over memory that cannot be written."""
+    """Serialized and read back, over read-only memory."""
     header, arrays = string_arrays([(strings, np.arange(len(strings)))])
     return StringColumn.from_arrays(header, [np.frombuffer(array.tobytes(), dtype=array.dtype) for array in arrays])
 

@@ -1,4 +1,4 @@
-"""Frames: what is encoded is decoded, and no damage goes unnoticed."""
+"""Frames: round trips, and detection of any damage."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a search means, said record by record: the oracle of the evaluation over arrays."""
+"""A search evaluated record by record: the oracle of the evaluation over arrays."""
 
 from collections.abc import Callable, Mapping
 from functools import reduce

@@ -1,4 +1,4 @@
-"""Files of arrays: what is written is read, and no damage goes unnoticed."""
+"""Array files: round trips, and detection of any damage."""
 
 import fcntl
 import os
@@ -202,7 +202,7 @@ def test_a_file_in_use_is_locked_as_long_as_anything_refers_to_its_arrays(stores
 
 
 class Evicting:
-    """Objects whose copies vanish as soon as they are fetched, so many times."""
+    """Objects whose local copies are evicted right after the fetch, `times` times."""
 
     def __init__(self, stores: Stores, times: int) -> None:
         self.inner = stores.objects

@@ -1,4 +1,4 @@
-"""The graph: what it finds, also when it was extended, and from many threads."""
+"""The graph: its recall, also after an extension and from many threads."""
 
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,7 @@ def test_a_graph_in_bf16_is_built_anew_where_what_joins_it_does_not_suit_it(tmp_
 
 
 def test_a_graph_of_bf16_in_few_dimensions_is_still_read(tmp_path: Path, vectors: Matrix) -> None:
-    """Older segments have them, and lose them when they are merged."""
+    """Older segments have such graphs; a compaction replaces them."""
     few = np.ascontiguousarray(vectors[:, :4])
     index = Index(ndim=4, metric="l2sq", dtype="bf16")
     index.add(np.arange(1_000, dtype=np.uint64), few[:1_000])

@@ -1,4 +1,4 @@
-"""The way through vectors: every row once, neighbours close to each other, whatever the vectors are."""
+"""The insertion order: every row once, neighbours close to each other, for any vectors."""
 
 import numpy as np
 import pytest

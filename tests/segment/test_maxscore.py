@@ -115,7 +115,7 @@ def test_nothing_is_lost_by_stopping_early(signs: str, share: float | None) -> N
 
 
 def test_few_rows_are_left_of_many() -> None:
-    """A rare dimension decides: the rows that only have the frequent one are not looked at."""
+    """A rare dimension decides: rows with only the frequent one are pruned."""
     values = [sparse_vector([0, 1], [1, 1]) if row % 1_000 == 0 else sparse_vector([0], [1]) for row in range(20_000)]
     terms = terms_of(columns_of([{"k": item} for item in values]), {0: 0.01, 1: 5.0}, inverted=True)
     rows, sums = maxscore.top_k(terms, 20_000, None, 5)

@@ -1,4 +1,4 @@
-"""Inverted lists: what a lane says, dimension by dimension, whether made beforehand or picked out."""
+"""Inverted lists: a column dimension by dimension, inverted beforehand or scanned."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whether bf16 will do: for embeddings it does, far from the origin it does not, whatever the scale."""
+"""The vector type: bf16 suffices for embeddings, but not far from the origin, at any scale."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_one_large_value_in_many_needs_float32() -> None:
 
 
 def test_a_part_of_the_rows_is_enough() -> None:
-    """A tenth of them lies where bf16 cannot tell them apart."""
+    """A tenth of the rows lies where bf16 cannot distinguish them."""
     vectors = normal(5_000, 32)
     vectors[::10] = far(vectors[::10])
     assert choose_vector_type(Space.L2, vectors) is VectorType.F32

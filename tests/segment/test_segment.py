@@ -1,4 +1,4 @@
-"""Segments: what is written is read, damage is named, and old versions still open."""
+"""Segments: round trips, damage, and the frozen segment of the current format."""
 
 import shutil
 from collections.abc import Callable
@@ -130,7 +130,7 @@ def test_only_sparse_vectors_cost_a_file(stores: Stores) -> None:
     info = write_rows(stores, every_row(memory_row_group(sparse)))
     assert info.files.keys() == {"rows", "strings", "vectors", "postings"}
     assert open_segment(stores, info).postings.keys() == {"k"}
-    # A merge that leaves no such row leaves no file either.
+    # A compaction without such a row writes no such file.
     assert "postings" not in write_rows(stores, RowSubset(open_segment(stores, info).rows, np.array([0, 1]))).files
 
 
