@@ -19,7 +19,9 @@ def working(event: dict[str, Any], context: Any) -> str:
     with phase("search"):
         usage.call("dynamodb.Query", read_units=1.5)
     usage.call("s3.GetObject", read=100)
-    usage.attributes.update({"operation": "records.query", "rows": 3, "UnflushedOps": 7, "FlushLagSeconds": 2.5, "Fine": True})
+    usage.attributes.update(
+        {"operation": "records.query", "rows": 3, "UnflushedOps": 7, "FlushLagSeconds": 2.5, "Fine": True}
+    )
     return "done"
 
 

@@ -38,8 +38,8 @@ def engine(directory: LocalDeployment) -> Iterator[Engine]:
 
 
 def collection(engine: Engine, name: str) -> Scope:
-    made = engine.create_collection(*PLACE, name, None, schema.reconcile(None, None, None))
-    return Scope(*PLACE, made.id)
+    created = engine.create_collection(*PLACE, name, None, schema.reconcile(None, None, None))
+    return Scope(*PLACE, created.id)
 
 
 def add(engine: Engine, scope: Scope, *names: str, size: int = 10) -> None:
@@ -48,7 +48,7 @@ def add(engine: Engine, scope: Scope, *names: str, size: int = 10) -> None:
 
 
 def names(path: Path, scope: Scope) -> list[str]:
-    """What a server on a copy answers."""
+    """The ids that an engine over a backup returns."""
     engine = start_engine(open_local(path, System()), Settings(), System())
     try:
         return engine.get(scope, Selection(), None, 0, frozenset()).ids
@@ -56,7 +56,7 @@ def names(path: Path, scope: Scope) -> list[str]:
         engine.close()
 
 
-def copied(directory: LocalDeployment, into: Path, day: int, keep: int | None = None) -> BackupReport:
+def back_up(directory: LocalDeployment, into: Path, day: int, keep: int | None = None) -> BackupReport:
     return backup(directory, into, System(now=lambda: 1_700_000_000.0 + 86_400 * day), keep=keep)
 
 
@@ -64,19 +64,19 @@ def test_each_copy_is_whole_and_unchanged_objects_are_linked(
     engine: Engine, directory: LocalDeployment, tmp_path: Path
 ) -> None:
     scope = collection(engine, "things")
-    add(engine, scope, "folded")
+    add(engine, scope, "flushed")
     list(compact_all(directory, Settings(), System()))
     add(engine, scope, "in the table")
     add(engine, scope, "in an object", size=40_000)
-    first = copied(directory, tmp_path / "backups", 0)
+    first = back_up(directory, tmp_path / "backups", 0)
     assert first.path == tmp_path / "backups" / "20231114T221320Z"
     assert first.new == first.objects > 1
     add(engine, scope, "later", size=40_000)
-    second = copied(directory, tmp_path / "backups", 1)
+    second = back_up(directory, tmp_path / "backups", 1)
     assert (second.objects, second.new, second.removed) == (first.objects + 1, 1, ())
     assert {each.stat().st_nlink for each in (second.path / "objects").rglob("*") if each.is_file()} == {1, 2}
-    assert names(first.path, scope) == ["folded", "in the table", "in an object"]
-    assert names(second.path, scope) == ["folded", "in the table", "in an object", "later"]
+    assert names(first.path, scope) == ["flushed", "in the table", "in an object"]
+    assert names(second.path, scope) == ["flushed", "in the table", "in an object", "later"]
 
 
 def test_a_copy_is_used_and_the_others_stay_as_they_are(
@@ -84,7 +84,7 @@ def test_a_copy_is_used_and_the_others_stay_as_they_are(
 ) -> None:
     scope = collection(engine, "things")
     add(engine, scope, "a", size=40_000)
-    copies = [copied(directory, tmp_path / "backups", day).path for day in range(2)]
+    copies = [back_up(directory, tmp_path / "backups", day).path for day in range(2)]
     restored = open_local(copies[0], System())
     again = start_engine(restored, Settings(gc_grace_seconds=0), System())
     again.delete_collection(*PLACE, "things")
@@ -94,28 +94,28 @@ def test_a_copy_is_used_and_the_others_stay_as_they_are(
     assert names(directory.path, scope) == ["a"]
 
 
-def test_the_oldest_are_given_up(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
+def test_the_oldest_backups_are_deleted(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
     into = tmp_path / "backups"
-    made = [copied(directory, into, day, keep=2) for day in range(4)]
-    assert list_backups(into) == [made[2].path, made[3].path]
-    assert [len(each.removed) for each in made] == [0, 0, 1, 1]
+    created = [back_up(directory, into, day, keep=2) for day in range(4)]
+    assert list_backups(into) == [created[2].path, created[3].path]
+    assert [len(each.removed) for each in created] == [0, 0, 1, 1]
     (into / "notes").mkdir()
-    copied(directory, into, 4, keep=1)
+    back_up(directory, into, 4, keep=1)
     assert sorted(each.name for each in into.iterdir()) == ["20231118T221320Z", "notes"]
 
 
 def test_without_links_everything_is_copied(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
     add(engine, collection(engine, "things"), "a", size=40_000)
-    copied(directory, tmp_path / "backups", 0)
+    back_up(directory, tmp_path / "backups", 0)
     with mock.patch.object(Path, "hardlink_to", side_effect=PermissionError):
-        made = copied(directory, tmp_path / "backups", 1)
-    assert made.new == made.objects
+        created = back_up(directory, tmp_path / "backups", 1)
+    assert created.new == created.objects
 
 
 def test_what_a_crash_left_is_removed(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
     (tmp_path / "backups" / ".unfinished" / "objects").mkdir(parents=True)
-    made = copied(directory, tmp_path / "backups", 0)
-    assert list((tmp_path / "backups").iterdir()) == [made.path]
+    created = back_up(directory, tmp_path / "backups", 0)
+    assert list((tmp_path / "backups").iterdir()) == [created.path]
 
 
 def test_nothing_is_left_of_one_that_failed(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_nothing_is_left_of_one_that_failed(engine: Engine, directory: LocalDepl
         mock.patch.object(shutil, "copy2", side_effect=OSError(28, "no space")),
         pytest.raises(OSError, match="no space"),
     ):
-        copied(directory, tmp_path / "backups", 0)
+        back_up(directory, tmp_path / "backups", 0)
     assert list((tmp_path / "backups").iterdir()) == []
 
 
@@ -145,35 +145,35 @@ def test_a_collection_that_goes_meanwhile(engine: Engine, directory: LocalDeploy
                     directory.objects.delete(each.key)
 
     with mock.patch.object(type(directory.table), "backup_to", side_effect=backup_to):
-        made = copied(directory, tmp_path / "backups", 0)
+        created = back_up(directory, tmp_path / "backups", 0)
     assert dropped
-    assert names(made.path, scope) == ["a"]
-    restored = start_engine(open_local(made.path, System()), Settings(), System())
+    assert names(created.path, scope) == ["a"]
+    restored = start_engine(open_local(created.path, System()), Settings(), System())
     assert restored.count_collections(*PLACE) == 1
     restored.close()
 
 
 def test_it_waits_for_the_indexer(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
-    made: list[BackupReport] = []
-    thread = threading.Thread(target=lambda: made.append(copied(directory, tmp_path / "backups", 0)))
+    created: list[BackupReport] = []
+    thread = threading.Thread(target=lambda: created.append(back_up(directory, tmp_path / "backups", 0)))
     with directory.exclusive_lock():
         thread.start()
         thread.join(0.2)
-        assert not made
+        assert not created
     thread.join(30)
-    assert made
+    assert created
 
 
 def test_what_cannot_be(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="is in the data directory"):
-        copied(directory, directory.path / "backups", 0)
-    copied(directory, tmp_path / "backups", 0)
+        back_up(directory, directory.path / "backups", 0)
+    back_up(directory, tmp_path / "backups", 0)
     with pytest.raises(AlreadyExists, match="one backup per second"):
-        copied(directory, tmp_path / "backups", 0)
+        back_up(directory, tmp_path / "backups", 0)
     add(engine, collection(engine, "things"), "a", size=40_000)
     with (
         mock.patch.object(type(directory.objects), "local_path", side_effect=ObjectNotFound("gone")),
         pytest.raises(Unavailable, match="try again"),
     ):
-        copied(directory, tmp_path / "backups", 1)
+        back_up(directory, tmp_path / "backups", 1)
     assert [each.name for each in (tmp_path / "backups").iterdir()] == ["20231114T221320Z"]

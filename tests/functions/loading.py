@@ -25,7 +25,7 @@ _loads = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a handler is told of its invocation."""
+    """The Lambda context of an invocation."""
 
     milliseconds: int = 900_000
     aws_request_id: str = "3e1c0b52-8f0b-4f3c-9b1e-5d1f6a7b8c9d"

@@ -65,10 +65,10 @@ def test_the_story(function: ModuleType, lines: Lines) -> None:
     assert got["embeddings"][1] == pytest.approx([-0.3, 0.72, 0.11, 0.6])
     assert answers["indexing-status"]["total_ops"] == 5
     assert answers["delete"] == {"deleted": 1}
-    told = lines()
-    assert [line["operation"] for line in told].count("records.add") == 2
-    assert {line["message"] for line in told} == {"invoked"}
-    query = next(line for line in told if line["operation"] == "records.query")
+    logged = lines()
+    assert [line["operation"] for line in logged].count("records.add") == 2
+    assert {line["message"] for line in logged} == {"invoked"}
+    query = next(line for line in logged if line["operation"] == "records.query")
     assert (query["collection"], query["rows"], query["queries"]) == (created["id"], 2, 1)
     assert query["calls"] == {"dynamodb.Query": 1}
 

@@ -23,7 +23,7 @@ OF = sample(40)
 
 
 @dataclass
-class World:
+class Environment:
     """The function, the bucket, and the queue between."""
 
     function: ModuleType
@@ -37,11 +37,11 @@ class World:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=path.read_bytes())
         return key
 
-    def told(self, key: str) -> str:
-        """What S3 says of a key."""
-        said = json.loads(event("importer-put")["Records"][0]["body"])
-        said["Records"][0]["s3"]["object"]["key"] = key.replace(" ", "+")
-        return json.dumps(said)
+    def notification(self, key: str) -> str:
+        """The message of S3 about a key."""
+        message = json.loads(event("importer-put")["Records"][0]["body"])
+        message["Records"][0]["s3"]["object"]["key"] = key.replace(" ", "+")
+        return json.dumps(message)
 
     def deliver(self, *bodies: str, tries: int = 1, milliseconds: int = 300_000) -> list[str]:
         """Invoke the function with each; the numbers of those that failed."""
@@ -66,7 +66,7 @@ class World:
 
     def run(self, key: str, *, twice: bool = False) -> None:
         """Deliver until nothing waits."""
-        waiting = [self.told(key)]
+        waiting = [self.notification(key)]
         while waiting:
             assert not self.deliver(*waiting, *(waiting if twice else ()))
             waiting = self.waiting()
@@ -84,7 +84,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, lines: Lines) -> Iterator[World]:
+def env(tmp_path: Path, lines: Lines) -> Iterator[Environment]:
     with aws.moto_aws():
         made = aws.make()
         session: Any = aws.new_session()
@@ -97,56 +97,56 @@ def world(tmp_path: Path, lines: Lines) -> Iterator[World]:
         }
         with loaded("importer", environment) as function:
             function.import_context.sink.engine.catalog.ensure_defaults()
-            yield World(function, made.bucket, queue, sqs, s3)
+            yield Environment(function, made.bucket, queue, sqs, s3)
         sqs.close()
         s3.close()
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_a_file_that_is_put(name: str, world: World, tmp_path: Path) -> None:
+def test_a_file_that_is_put(name: str, env: Environment, tmp_path: Path) -> None:
     path = FORMATS[name](OF, tmp_path)
     if name == "npy":
-        world.put(path.with_suffix(".npy"))
-    world.run(world.put(path, f"some {path.name}" if name != "npy" else None))
-    (receipt,) = world.receipts()
+        env.put(path.with_suffix(".npy"))
+    env.run(env.put(path, f"some {path.name}" if name != "npy" else None))
+    (receipt,) = env.receipts()
     assert (receipt.state, receipt.reason, receipt.rows, receipt.rejected) == ("done", None, 40, 0)
-    assert world.contents() == expected(OF)
-    assert world.appended() == 40
+    assert env.contents() == expected(OF)
+    assert env.appended() == 40
 
 
-def test_every_message_twice_and_the_file_again(world: World, tmp_path: Path) -> None:
-    key = world.put(files.write_jsonl(OF, tmp_path))
-    world.run(key, twice=True)
-    world.run(key)
-    assert [each.state for each in world.receipts()] == ["done"]
-    assert world.contents() == expected(OF)
-    assert world.appended() == 40
+def test_every_message_twice_and_the_file_again(env: Environment, tmp_path: Path) -> None:
+    key = env.put(files.write_jsonl(OF, tmp_path))
+    env.run(key, twice=True)
+    env.run(key)
+    assert [each.state for each in env.receipts()] == ["done"]
+    assert env.contents() == expected(OF)
+    assert env.appended() == 40
 
 
-def test_a_matrix_that_comes_last(world: World, tmp_path: Path) -> None:
+def test_a_matrix_that_comes_last(env: Environment, tmp_path: Path) -> None:
     path = files.write_pair(OF, tmp_path)
-    world.run(world.put(path))
-    assert [each.state for each in world.receipts()] == ["failed"]
-    world.run(world.put(path.with_suffix(".npy")))
-    assert sorted(each.state for each in world.receipts()) == ["done", "failed"]
-    assert world.contents() == expected(OF)
+    env.run(env.put(path))
+    assert [each.state for each in env.receipts()] == ["failed"]
+    env.run(env.put(path.with_suffix(".npy")))
+    assert sorted(each.state for each in env.receipts()) == ["done", "failed"]
+    assert env.contents() == expected(OF)
 
 
-def test_time_runs_out(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_runs_out(env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = files.write_csv(OF, tmp_path)
     path.with_name(path.name + ".import.json").write_text('{"batch_size": 7}')
-    world.put(path.with_name(path.name + ".import.json"))
-    waiting, rounds = [world.told(world.put(path))], 0
+    env.put(path.with_name(path.name + ".import.json"))
+    waiting, rounds = [env.notification(env.put(path))], 0
     while waiting:
-        assert not world.deliver(*waiting, milliseconds=10_000)
-        waiting = world.waiting()
+        assert not env.deliver(*waiting, milliseconds=10_000)
+        waiting = env.waiting()
         rounds += 1
     assert rounds > 5
-    assert world.contents() == expected(OF)
-    assert world.appended() == 40
+    assert env.contents() == expected(OF)
+    assert env.appended() == 40
 
 
-def test_what_is_no_file_to_import(world: World, tmp_path: Path) -> None:
+def test_what_is_no_file_to_import(env: Environment, tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"{}")
     keys = [
@@ -159,46 +159,46 @@ def test_what_is_no_file_to_import(world: World, tmp_path: Path) -> None:
         FOLDER + "gone.jsonl",
     ]
     for key in keys[:-1]:
-        world.s3.put_object(Bucket=world.bucket, Key=key, Body=b"{}")
+        env.s3.put_object(Bucket=env.bucket, Key=key, Body=b"{}")
     test_message = '{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}'
-    assert not world.deliver(*map(world.told, keys), test_message)
-    assert world.receipts() == []
-    world.run(world.put(path, "notes.txt"))
-    (receipt,) = world.receipts()
+    assert not env.deliver(*map(env.notification, keys), test_message)
+    assert env.receipts() == []
+    env.run(env.put(path, "notes.txt"))
+    (receipt,) = env.receipts()
     assert receipt.state == "failed"
-    assert "its name says nothing" in (receipt.reason or "")
+    assert "files with this name are not imported" in (receipt.reason or "")
 
 
-def test_a_database_that_is_not_there(world: World, tmp_path: Path) -> None:
+def test_a_database_that_is_not_there(env: Environment, tmp_path: Path) -> None:
     path = files.write_jsonl(OF, tmp_path)
     key = "imports/default_tenant/no_database/imported/records.jsonl"
-    world.s3.put_object(Bucket=world.bucket, Key=key, Body=path.read_bytes())
-    world.run(key)
-    (receipt,) = world.function.import_store.list("default_tenant", "no_database")
+    env.s3.put_object(Bucket=env.bucket, Key=key, Body=path.read_bytes())
+    env.run(key)
+    (receipt,) = env.function.import_store.list("default_tenant", "no_database")
     assert "no_database" in receipt.reason
 
 
 def test_what_fails_is_delivered_again_and_in_the_end_given_up(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = world.put(files.write_jsonl(OF, tmp_path))
-    world.deliver(world.told(key))
-    waiting = world.waiting()
+    key = env.put(files.write_jsonl(OF, tmp_path))
+    env.deliver(env.notification(key))
+    waiting = env.waiting()
     assert len(waiting) > 2
 
     def refused(*_: object, **__: object) -> None:
         raise Unavailable("no answer")
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(world.function.import_context.store), "range_progress", refused)
-        assert world.deliver(*waiting) == [str(number) for number in range(len(waiting))]
-    assert not world.deliver(waiting[0])
+        patched.setattr(type(env.function.import_context.store), "range_progress", refused)
+        assert env.deliver(*waiting) == [str(number) for number in range(len(waiting))]
+    assert not env.deliver(waiting[0])
     with monkeypatch.context() as patched:
-        patched.setattr(type(world.function.import_context.store), "range_progress", refused)
-        assert world.deliver(waiting[1], tries=3) == ["0"]
-    (receipt,) = world.receipts()
+        patched.setattr(type(env.function.import_context.store), "range_progress", refused)
+        assert env.deliver(waiting[1], tries=3) == ["0"]
+    (receipt,) = env.receipts()
     assert (receipt.state, receipt.ranges_done) == ("failed", 1)
     assert "an invocation failed each time" in (receipt.reason or "")
-    assert not world.deliver(*waiting)
-    assert 0 < world.appended() < 40
-    assert world.deliver("no message") == ["0"]
+    assert not env.deliver(*waiting)
+    assert 0 < env.appended() < 40
+    assert env.deliver("no message") == ["0"]

@@ -68,7 +68,7 @@ def messages(*scopes: Scope) -> dict[str, Any]:
     return {"Records": records}
 
 
-def test_the_event_is_answered_and_the_log_folded(env: Environment, lines: Lines) -> None:
+def test_a_message_flushes_the_log(env: Environment, lines: Lines) -> None:
     scope = env.collection("one", 50)
     assert env.function.handler(messages(scope), Context()) == {"batchItemFailures": []}
     assert env.flushed_ops(scope) == 50

@@ -63,9 +63,9 @@ def test_it_is_closed_until_there_is_a_key(
     answer(function, "api-query", created["id"], **headers)
     lines()
     assert answer(function, "api-query", created["id"], **headers)[0] == 200
-    (told,) = lines()
-    assert (told["caller"], told["calls"]) == (key[2:14], {"dynamodb.Query": 1})
-    assert key[14:] not in json.dumps(told)
+    (logged,) = lines()
+    assert (logged["caller"], logged["calls"]) == (key[2:14], {"dynamodb.Query": 1})
+    assert key[14:] not in json.dumps(logged)
 
     keys(*laptop, "list")
     assert key[2:14] in capsys.readouterr().out

@@ -73,7 +73,7 @@ def test_the_bucket() -> None:
     table = templates.resources(NESTED["storage"], "AWS::DynamoDB::Table")["Table"]["Properties"]
     restorable = table["PointInTimeRecoverySpecification"]["RecoveryPeriodInDays"]
     assert kept == [{"NoncurrentDays": restorable}], "a restored table needs the objects of its time"
-    assert all("Prefix" not in rule and "ExpirationInDays" not in rule for rule in rules), "nothing in force expires"
+    assert all("Prefix" not in rule and "ExpirationInDays" not in rule for rule in rules), "no current object expires"
 
 
 def test_the_bucket_is_reached_over_tls_only() -> None:
@@ -108,9 +108,9 @@ def test_the_indexer_answers_which_messages_failed() -> None:
 
 def test_a_file_that_is_put_is_a_message_to_the_importer() -> None:
     bucket = templates.resources(NESTED["storage"], "AWS::S3::Bucket")["Bucket"]
-    (told,) = bucket["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
-    assert told["Queue"] == {"Fn::GetAtt": ["ImportQueue", "Arn"]}
-    assert told["Filter"]["S3Key"]["Rules"] == [{"Name": "prefix", "Value": PREFIX_OF_FILES}]
+    (notification,) = bucket["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    assert notification["Queue"] == {"Fn::GetAtt": ["ImportQueue", "Arn"]}
+    assert notification["Filter"]["S3Key"]["Rules"] == [{"Name": "prefix", "Value": PREFIX_OF_FILES}]
     assert bucket["DependsOn"] == "ImportQueuePolicy", "S3 refuses a queue that it may not send to"
 
 

@@ -1,4 +1,4 @@
-"""Bulk loads: folded before they are merged, in segments that memory bounds, whatever else comes of it."""
+"""Bulk loads are flushed before they are compacted, into segments that memory limits."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -40,7 +40,7 @@ def indexed(stores: Stores, scope: Scope) -> IndexReport:
     return index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, idle=True)
 
 
-def test_what_waits_is_folded_before_anything_is_merged(stores: Stores) -> None:
+def test_the_backlog_is_flushed_before_anything_is_compacted(stores: Stores) -> None:
     scope = loaded(stores)
     report = indexed(stores, scope)
     at_once = MAX_CONCURRENT_FLUSHES * stores.settings.flush_ops

@@ -27,21 +27,21 @@ def manifest(*segments: SegmentInfo) -> Manifest:
 
 
 def planned(
-    *segments: SegmentInfo, quiet: bool = False, settings: Settings = DEFAULTS, eager: bool = False
+    *segments: SegmentInfo, idle: bool = False, settings: Settings = DEFAULTS, eager: bool = False
 ) -> Compaction | None:
-    return next_compaction(manifest(*segments), settings, idle=quiet, eager=eager)
+    return next_compaction(manifest(*segments), settings, idle=idle, eager=eager)
 
 
 def names(merge: Compaction | None) -> set[str]:
     return set() if merge is None else {each.id for each in merge.inputs}
 
 
-@pytest.mark.parametrize("quiet", [False, True])
-def test_nothing_to_do(quiet: bool) -> None:
-    assert planned(quiet=quiet) is None
-    assert planned(segment("a", 10), quiet=quiet) is None
-    assert planned(segment("a", 10 * GRAPH, graph=True), quiet=quiet) is None
-    assert planned(segment("a", 10 * GRAPH, graph=True, dead=GRAPH), segment("b", 10), quiet=quiet) is None
+@pytest.mark.parametrize("idle", [False, True])
+def test_nothing_to_do(idle: bool) -> None:
+    assert planned(idle=idle) is None
+    assert planned(segment("a", 10), idle=idle) is None
+    assert planned(segment("a", 10 * GRAPH, graph=True), idle=idle) is None
+    assert planned(segment("a", 10 * GRAPH, graph=True, dead=GRAPH), segment("b", 10), idle=idle) is None
 
 
 def test_small_segments_become_one_with_a_graph() -> None:
@@ -68,12 +68,12 @@ def test_the_largest_sound_graph_is_extended() -> None:
     assert (names(merge), merge.base.id) == ({"a", "b", "fresh"}, "b")
 
 
-@pytest.mark.parametrize("quiet", [False, True])
-def test_what_decayed_is_written_anew(quiet: bool) -> None:
-    merge = planned(segment("a", 100_000, graph=True, dead=30_000), segment("b", 50), quiet=quiet)
+@pytest.mark.parametrize("idle", [False, True])
+def test_what_decayed_is_written_anew(idle: bool) -> None:
+    merge = planned(segment("a", 100_000, graph=True, dead=30_000), segment("b", 50), idle=idle)
     assert merge is not None
     assert (names(merge), merge.base, merge.graph) == ({"a"}, None, True)
-    merge = planned(segment("a", 100, dead=26), quiet=quiet)
+    merge = planned(segment("a", 100, dead=26), idle=idle)
     assert merge is not None
     assert (names(merge), merge.base, merge.graph) == ({"a"}, None, False)
 
@@ -87,17 +87,17 @@ def test_a_decayed_graph_that_has_become_small_loses_its_graph() -> None:
 def test_many_small_segments_become_one() -> None:
     assert planned(*(segment(f"{number}", 1) for number in range(16))) is None
     assert len(names(planned(*(segment(f"{number}", 1) for number in range(17))))) == 17
-    assert len(names(planned(*(segment(f"{number}", 1) for number in range(5)), quiet=True))) == 5
+    assert len(names(planned(*(segment(f"{number}", 1) for number in range(5)), idle=True))) == 5
 
 
 def test_in_quiet_times_several_graphs_become_one_if_not_too_large() -> None:
     pair = segment("a", 200_000, graph=True), segment("b", 20_000, graph=True)
     assert planned(*pair) is None
-    merge = planned(*pair, quiet=True)
+    merge = planned(*pair, idle=True)
     assert merge is not None
     assert merge.base is not None
     assert (names(merge), merge.base.id) == ({"a", "b"}, "a")
-    assert planned(segment("a", 450_000, graph=True), segment("b", 100_000, graph=True), quiet=True) is None
+    assert planned(segment("a", 450_000, graph=True), segment("b", 100_000, graph=True), idle=True) is None
 
 
 def test_segments_grow_no_larger_than_a_merge_may_be() -> None:
@@ -108,7 +108,7 @@ def test_segments_grow_no_larger_than_a_merge_may_be() -> None:
     merge = planned(segment("near", 60_000, graph=True), fresh, settings=bounded)
     assert names(merge) == {"near", "fresh"}
     pair = segment("a", 70_000, graph=True), segment("b", 40_000, graph=True)
-    assert planned(*pair, quiet=True, settings=bounded) is None
+    assert planned(*pair, idle=True, settings=bounded) is None
     decayed = segment("a", 90_000, graph=True, dead=30_000), segment("b", 90_000, graph=True, dead=40_000)
     assert names(planned(*decayed, settings=bounded)) == {"b"}
 
@@ -123,19 +123,19 @@ def test_memory_bounds_a_segment_too() -> None:
 
 def test_a_bulk_load_is_several_merges_that_stay_the_same() -> None:
     bounded = replace(DEFAULTS, max_segment_vector_bytes=12 * 100_000)
-    folds = [segment(f"{number}", 30_000) for number in range(8)]
+    flushed = [segment(f"{number}", 30_000) for number in range(8)]
 
     def found(*of: SegmentInfo) -> list[set[str]]:
         return [names(each) for each in independent_compactions(manifest(*of), bounded)]
 
     first, second = {"0", "1", "2"}, {"3", "4", "5"}
-    assert found(*folds) == [first, second]
-    assert found(*folds, segment("more", 10_000)) == [first, second]
+    assert found(*flushed) == [first, second]
+    assert found(*flushed, segment("more", 10_000)) == [first, second]
     done = segment("done", 90_000, graph=True)
-    assert found(*folds[3:], done) == [second]
-    assert found(*folds[:3], *folds[6:], done) == [first]
-    assert names(next_remaining(manifest(*folds), bounded, idle=False)) == {"6", "7"}
-    assert names(planned(*folds, settings=bounded)) == first
+    assert found(*flushed[3:], done) == [second]
+    assert found(*flushed[:3], *flushed[6:], done) == [first]
+    assert names(next_remaining(manifest(*flushed), bounded, idle=False)) == {"6", "7"}
+    assert names(planned(*flushed, settings=bounded)) == first
 
 
 segments = st.builds(
@@ -147,24 +147,26 @@ segments = st.builds(
 
 
 @example(
-    shapes=[(1, 0, False), (59_036, 0, False)], quiet=False, fold_ops=1, graph_rows=4_096, merge_rows=5_000, eager=False
+    shapes=[(1, 0, False), (59_036, 0, False)], idle=False, flush_ops=1, graph_rows=4_096, merge_rows=5_000, eager=False
 )
 @given(
     shapes=st.lists(segments, max_size=25),
-    quiet=st.booleans(),
-    fold_ops=st.sampled_from([0, 1, 10, 8_192, 100_000]),
+    idle=st.booleans(),
+    flush_ops=st.sampled_from([0, 1, 10, 8_192, 100_000]),
     graph_rows=st.sampled_from([0, 1, 10, 4_096, 100_000]),
     merge_rows=st.sampled_from([0, 0, 1, 5_000, 70_000]),
     eager=st.booleans(),
 )
 def test_merging_comes_to_an_end(
-    shapes: list[tuple[int, int, bool]], quiet: bool, fold_ops: int, graph_rows: int, merge_rows: int, eager: bool
+    shapes: list[tuple[int, int, bool]], idle: bool, flush_ops: int, graph_rows: int, merge_rows: int, eager: bool
 ) -> None:
     """Every plan names segments of the manifest once, and carrying plans out leaves nothing to plan before long."""
-    settings = replace(DEFAULTS, flush_ops=fold_ops, hnsw_min_rows=graph_rows, max_segment_vector_bytes=12 * merge_rows)
+    settings = replace(
+        DEFAULTS, flush_ops=flush_ops, hnsw_min_rows=graph_rows, max_segment_vector_bytes=12 * merge_rows
+    )
     present = [segment(f"{number}", rows, graph=graph, dead=dead) for number, (rows, dead, graph) in enumerate(shapes)]
     for step in range(2 * len(shapes) + 2):
-        merge = planned(*present, quiet=quiet, settings=settings, eager=eager)
+        merge = planned(*present, idle=idle, settings=settings, eager=eager)
         if merge is None:
             return
         assert merge.inputs

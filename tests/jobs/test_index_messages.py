@@ -62,9 +62,9 @@ def done(stores: Stores, body: str) -> list[IndexReport]:
 
 def test_the_collection_is_indexed_and_a_message_that_comes_twice_changes_nothing(stores: Stores) -> None:
     scope = written(stores)
-    folding, *merging = done(stores, message(scope.collection, f"{IDLE} 1"))
-    assert (folding.flushed_ops, folding.unflushed_ops, folding.compactions) == (len(NAMES), 0, 0)
-    assert sum(each.compactions for each in merging) > 0
+    flushing, *compacting = done(stores, message(scope.collection, f"{IDLE} 1"))
+    assert (flushing.flushed_ops, flushing.unflushed_ops, flushing.compactions) == (len(NAMES), 0, 0)
+    assert sum(each.compactions for each in compacting) > 0
     first = Replica(stores, scope.collection).snapshot().manifest
     (again,) = done(stores, message(scope.collection, f"{IDLE} 1"))
     assert (again.flushed_ops, again.compactions) == (0, 0)
@@ -72,18 +72,18 @@ def test_the_collection_is_indexed_and_a_message_that_comes_twice_changes_nothin
     assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == NAMES
 
 
-def test_a_nudge_folds_up_to_its_entry_and_one_that_comes_late_does_nothing(stores: Stores) -> None:
+def test_a_message_flushes_up_to_its_entry_and_a_late_one_does_nothing(stores: Stores) -> None:
     scope = written(stores)
     report = handle(stores, message(scope.collection, "3"))
     assert report.flushed_ops >= 3
-    folded = Replica(stores, scope.collection).snapshot().manifest.flushed_seq
+    flushed_seq = Replica(stores, scope.collection).snapshot().manifest.flushed_seq
     Engine(stores).write(scope, Batch(Op.ADD, ["new"], np.ones((1, 3), dtype=np.float32)))
-    late = handle(stores, message(scope.collection, f"{folded}"))
+    late = handle(stores, message(scope.collection, f"{flushed_seq}"))
     assert late.flushed_ops == 0
     assert 0 < late.unflushed_ops < stores.settings.flush_ops
 
 
-def test_a_fold_leaves_merging_to_the_other_group(stores: Stores) -> None:
+def test_a_flush_leaves_compactions_to_the_other_group(stores: Stores) -> None:
     scope = written(stores)
     queue = stores.queue
     assert isinstance(queue, RecordingQueue)
@@ -128,7 +128,7 @@ def test_no_step_begins_without_time(stores: Stores) -> None:
 
 
 def test_a_bulk_load_is_merged_side_by_side(stores: Stores) -> None:
-    """Each merge has a message of its own, also where another is done first, or meanwhile a fold adds to them."""
+    """Each compaction has its own message, even if another one is done first or a flush adds more meanwhile."""
     bounded = replace(stores, settings=replace(stores.settings, compaction_memory_bytes=1))
     scope, _ = new_collection(bounded)
     engine, queue = Engine(bounded), bounded.queue

@@ -22,7 +22,7 @@ from afterglow.log.batch import Batch, Op
 from afterglow.settings import Settings, System, child_environment
 from tests.support.stores import quick_folder
 
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 SETTINGS = replace(Settings(), flush_ops=10, flush_idle_seconds=0.05)
 
 
@@ -54,7 +54,7 @@ def write(engine: Engine, scope: Scope, first: int, last: int) -> None:
 
 
 def wait_until(done: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not done():
         assert time.monotonic() < deadline, f"{what} took too long"
         time.sleep(0.02)
@@ -80,15 +80,15 @@ def indexers(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def test_the_background_folds_and_survives_the_death_of_its_process(engine: Engine, folder: Path) -> None:
+def test_the_background_flushes_and_survives_the_death_of_its_process(engine: Engine, folder: Path) -> None:
     scope = made(engine, "tested")
     assert indexers(folder) == []
     write(engine, scope, 0, 25)
-    wait_until(is_indexed(engine, scope, 25), "the first fold")
+    wait_until(is_indexed(engine, scope, 25), "the first flush")
     (child,) = indexers(folder)
     child.kill()
     write(engine, scope, 25, 30)
-    wait_until(is_indexed(engine, scope, 30), "the fold after the kill")
+    wait_until(is_indexed(engine, scope, 30), "the flush after the kill")
     (second,) = indexers(folder)
     assert second.pid != child.pid
     assert engine.get(scope, Selection(), None, 0, frozenset()).ids == [f"{number}" for number in range(30)]
@@ -166,5 +166,5 @@ def test_the_indexer_ends_with_its_standard_input(folder: Path) -> None:
     assert b"00000000-0000-4000-8000-000000000000" in child.stdout.readline()
     assert child.poll() is None
     child.stdin.close()
-    assert child.wait(PATIENCE_SECONDS) == 0
+    assert child.wait(TIMEOUT_SECONDS) == 0
     child.stdout.close()

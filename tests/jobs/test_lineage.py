@@ -38,7 +38,7 @@ from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.faulty import Crash, Fault, Faults, nth
 from tests.support.model import EVERYTHING, Model, as_pairs, canonical
-from tests.support.stores import WITH_RETENTION, Clock, with_faults, new_collection, quick_folder, stores_at
+from tests.support.stores import WITH_RETENTION, Clock, new_collection, quick_folder, stores_at, with_faults
 
 TENANT, DATABASE = "default_tenant", "default_database"
 NAMES = [f"r{number}" for number in range(30)]

@@ -1,4 +1,4 @@
-"""The janitor: finds tails, finishes drops, removes what is unnamed, notices damage; in turn."""
+"""Maintenance enqueues stale collections, purges dropped ones, collects garbage and finds damage, in turns."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from afterglow.jobs import maintenance
 from afterglow.jobs.index_messages import IDLE, handle
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
-from tests.support.stores import Clock, RecordingQueue, ManualClock, new_collection, quick_folder, stores_at
+from tests.support.stores import Clock, ManualClock, RecordingQueue, new_collection, quick_folder, stores_at
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def write(stores: Stores, scope: Scope, first: int) -> None:
 
 
 def settle(stores: Stores, scope: Scope) -> None:
-    """Everything that a nudge leads to."""
+    """Handle a message for the idle collection and all that follow from it."""
     sent(stores)
     waiting = [(str(scope.collection), IDLE)]
     while waiting:
@@ -65,21 +65,23 @@ def sent(stores: Stores) -> list[tuple[str, str]]:
     return found
 
 
-def test_collections_with_a_tail_are_nudged_and_no_others(stores: Stores) -> None:
+def test_only_collections_with_unflushed_operations_are_enqueued(stores: Stores) -> None:
     settled, waiting, empty = written(stores, "settled"), written(stores, "waiting"), new_collection(stores, "empty")
     settle(stores, settled)
     sent(stores)
-    swept = maintenance.enqueue_stale(stores, always)
-    assert (swept.collections, swept.enqueued, swept.unflushed_ops) == (3, 1, 9)
+    report = maintenance.enqueue_stale(stores, always)
+    assert (report.collections, report.enqueued, report.unflushed_ops) == (3, 1, 9)
     ((group, reason),) = sent(stores)
     assert group == str(waiting.collection)
     assert reason.startswith(IDLE)
     assert empty[1].id != waiting.collection
 
 
-def test_what_is_folded_but_not_settled_is_nudged_until_it_is(stores: Stores) -> None:
+def test_a_flushed_collection_is_enqueued_until_it_is_caught_up(stores: Stores) -> None:
     scope = written(stores, "one")
-    handle(stores, f'{{"group": "{scope.collection}", "body": "1"}}')  # folded in haste: no stubs, nothing merged
+    handle(
+        stores, f'{{"group": "{scope.collection}", "body": "1"}}'
+    )  # flushed under load: no placeholders, nothing compacted
     sent(stores)
     assert maintenance.enqueue_stale(stores, always).enqueued == 1
     settle(stores, scope)
@@ -104,11 +106,11 @@ def test_tidying_removes_what_is_unnamed_and_finishes_drops(stores: Stores, cloc
     stores.objects.put(f"{kept.collection}/segments/orphan/rows", b"left by a crash")
     Engine(stores).delete_collection(gone.tenant, gone.database, "gone")
     clock.skipped += stores.settings.gc_grace_seconds + 1
-    swept = maintenance.clean_up(stores, always, 10**9)
-    assert (swept.collections, swept.damaged) == (1, 0)
-    assert swept.collected > 0
+    report = maintenance.clean_up(stores, always, 10**9)
+    assert (report.collections, report.damaged) == (1, 0)
+    assert report.collected > 0
     assert "orphan" not in "".join(info.key for info in stores.objects.list(""))
-    assert swept.scrubbed_bytes > 0
+    assert report.scrubbed_bytes > 0
     assert not list(stores.objects.list(f"{gone.collection}/"))
     assert maintenance.clean_up(stores, always, 10**9).collected == 0
 
@@ -144,7 +146,7 @@ def test_scrubbing_stops_at_its_share_and_goes_on_with_the_next(stores: Stores) 
     assert sum(each.scrubbed_bytes for each in parts) == whole.scrubbed_bytes
 
 
-def test_what_expired_is_nudged_until_it_is_deleted(folder: Path) -> None:
+def test_a_collection_with_expired_records_is_enqueued_until_they_are_deleted(folder: Path) -> None:
     clock = ManualClock()
     stores = stores_at(folder, clock=clock)
     scope = new_collection(stores, metadata={"afterglow:ttl_key": "until"})[0]

@@ -22,7 +22,7 @@ from tests.support.faulty import Crash, Fault, Faults, nth
 from tests.support.stores import with_faults
 
 
-def test_of_two_folds_of_one_checkpoint_one_wins(env: Environment) -> None:
+def test_of_two_flushes_of_one_checkpoint_one_wins(env: Environment) -> None:
     env.write("a", "b")
     one, other = env.replica().snapshot(), env.replica().snapshot()
     won = flush(env.stores, one)
@@ -36,73 +36,73 @@ def test_of_two_folds_of_one_checkpoint_one_wins(env: Environment) -> None:
 
 
 def three_segments(env: Environment) -> tuple[Snapshot, Compaction]:
-    """A view of a checkpoint of three, and the merge of them."""
+    """A snapshot of a checkpoint with three segments, and their compaction."""
     for number in range(3):
         env.write(*(f"{number}-{row}" for row in range(4)))
         flush(env.stores, env.replica().snapshot())
-    view = env.replica().snapshot()
-    merge = next_compaction(view.manifest, env.stores.settings, idle=True)
-    assert merge is not None
-    assert len(merge.inputs) == 3
-    return view, merge
+    snapshot = env.replica().snapshot()
+    compaction = next_compaction(snapshot.manifest, env.stores.settings, idle=True)
+    assert compaction is not None
+    assert len(compaction.inputs) == 3
+    return snapshot, compaction
 
 
-def test_a_compaction_is_carried_over_folds(env: Environment) -> None:
-    """A fold came in between, which adds a segment and lets rows of the inputs die."""
-    late, merge = three_segments(env)
+def test_a_compaction_is_rebased_onto_flushes(env: Environment) -> None:
+    """A flush in between adds a segment and deletes rows of the inputs."""
+    late, compaction = three_segments(env)
     env.write("new", "1-2")
     Engine(env.stores).delete(env.scope, Selection(["0-0", "2-3"]))
     flush(env.stores, env.replica().snapshot())
     before = env.ids()
-    made = compact(env.stores, late, merge)
-    assert made == env.replica().snapshot().manifest
-    assert sorted(each.live_rows for each in made.segments) == [2, 9]
+    created = compact(env.stores, late, compaction)
+    assert created == env.replica().snapshot().manifest
+    assert sorted(each.live_rows for each in created.segments) == [2, 9]
     assert env.ids() == before
     env.wait_for_grace()
     gc.collect_garbage(env.stores, env.id)
     assert env.ids() == before
 
 
-def test_a_compaction_is_carried_over_a_fold_that_left_nothing_of_its_rows(env: Environment) -> None:
-    late, merge = three_segments(env)
+def test_a_compaction_is_rebased_onto_a_flush_that_deleted_most_of_its_rows(env: Environment) -> None:
+    late, compaction = three_segments(env)
     Engine(env.stores).delete(env.scope, Selection([f"{number}-{row}" for number in range(3) for row in range(3)]))
     flush(env.stores, env.replica().snapshot())
-    assert compact(env.stores, late, merge).records == 3
+    assert compact(env.stores, late, compaction).records == 3
     assert env.ids() == ["0-3", "1-3", "2-3"]
 
 
 def test_a_compaction_loses_against_another_of_the_same_segments(env: Environment) -> None:
-    late, merge = three_segments(env)
-    compact(env.stores, env.replica().snapshot(), merge)
+    late, compaction = three_segments(env)
+    compact(env.stores, env.replica().snapshot(), compaction)
     with pytest.raises(CommitConflict):
-        compact(env.stores, late, merge)
+        compact(env.stores, late, compaction)
     Engine(env.stores).delete(env.scope, Selection([f"1-{row}" for row in range(4)]))
     assert len(env.ids()) == 8
 
 
-def test_a_compaction_loses_where_an_input_died_as_a_whole(env: Environment) -> None:
-    late, merge = three_segments(env)
+def test_a_compaction_loses_if_all_rows_of_an_input_were_deleted(env: Environment) -> None:
+    late, compaction = three_segments(env)
     Engine(env.stores).delete(env.scope, Selection([f"1-{row}" for row in range(4)]))
     flush(env.stores, env.replica().snapshot())
     with pytest.raises(CommitConflict):
-        compact(env.stores, late, merge)
+        compact(env.stores, late, compaction)
     assert len(env.ids()) == 8
 
 
-def test_a_compaction_does_not_take_in_what_came_after_its_checkpoint(env: Environment) -> None:
+def test_a_compaction_ignores_what_came_after_its_checkpoint(env: Environment) -> None:
     env.write(*(f"{row}" for row in range(20)))
     flush(env.stores, env.replica().snapshot())
     Engine(env.stores).delete(env.scope, Selection(["3", "4"]))
     env.write("5", "new")
-    view = env.replica().snapshot()
-    merge = next_compaction(view.manifest, env.stores.settings, idle=True)
-    assert merge is not None
-    made = compact(env.stores, view, merge)
-    assert (made.records, made.flushed_seq) == (20, 1)
+    snapshot = env.replica().snapshot()
+    compaction = next_compaction(snapshot.manifest, env.stores.settings, idle=True)
+    assert compaction is not None
+    created = compact(env.stores, snapshot, compaction)
+    assert (created.records, created.flushed_seq) == (20, 1)
     assert env.ids() == [*(f"{row}" for row in range(20) if row not in (3, 4)), "new"]
 
 
-def test_an_index_run_that_loses_a_race_says_so_by_doing_nothing(env: Environment) -> None:
+def test_an_index_run_that_loses_a_race_reports_no_work(env: Environment) -> None:
     env.write("a")
     other = env.stores
 
@@ -125,21 +125,21 @@ def test_indexing_a_dropped_collection_is_no_error(env: Environment) -> None:
     assert report.flushed_ops == 0
 
 
-def test_publishing_into_a_dropped_collection_is_refused(env: Environment) -> None:
+def test_committing_into_a_dropped_collection_is_refused(env: Environment) -> None:
     env.write("a")
-    view = env.replica().snapshot()
+    snapshot = env.replica().snapshot()
     Engine(env.stores).delete_collection("default_tenant", "default_database", "tested")
     with pytest.raises(NotFound):
-        flush(env.stores, view)
+        flush(env.stores, snapshot)
 
 
-def test_a_fold_keeps_what_changed_beside_it(env: Environment) -> None:
+def test_a_flush_preserves_concurrent_changes_of_the_state(env: Environment) -> None:
     """The catalog's fields and the checkpoint are in one item: neither writer may undo the other."""
     env.write("a")
-    view = env.replica().snapshot()
+    snapshot = env.replica().snapshot()
     engine = Engine(env.stores)
     engine.modify_collection(env.scope, "renamed", {"about": "it"})
-    flush(env.stores, view)
+    flush(env.stores, snapshot)
     found = engine.get_collection("default_tenant", "default_database", "renamed")
     assert found.metadata == {"about": "it"}
     assert found.flushed_seq == 1
@@ -171,7 +171,7 @@ def test_an_emptied_collection_has_no_segments(env: Environment) -> None:
 
 
 def test_young_objects_are_no_garbage(env: Environment) -> None:
-    env.stores.objects.put(f"{env.id}/segments/running/rows", b"a fold at work")
+    env.stores.objects.put(f"{env.id}/segments/running/rows", b"a flush in progress")
     assert gc.collect_garbage(env.stores, env.id) == 0
     env.wait_for_grace()
     assert gc.collect_garbage(env.stores, env.id) == 1
@@ -196,7 +196,7 @@ def test_nothing_of_a_dropped_collection_remains(env: Environment) -> None:
     assert env.stores.table.query(keys.DELETIONS) == []
 
 
-def test_a_janitor_that_comes_late_leaves_no_objects(env: Environment) -> None:
+def test_a_late_purge_leaves_no_objects(env: Environment) -> None:
     env.write(*(f"{row}" for row in range(40)))
     Engine(env.stores).delete_collection("default_tenant", "default_database", "tested")
     env.wait_for_placeholders()
@@ -226,7 +226,7 @@ def run_until_it_works(env: Environment) -> None:
 
 @pytest.mark.parametrize("what", ["collection", "database"])
 @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
-def test_a_drop_that_died_is_finished_by_the_janitor(env: Environment, what: str, fault: Fault) -> None:
+def test_a_drop_that_died_is_finished_by_the_maintenance_job(env: Environment, what: str, fault: Fault) -> None:
     number, died = 0, True
     while died:
         name, other = f"c{number}", f"d{number}"
@@ -234,8 +234,8 @@ def test_a_drop_that_died_is_finished_by_the_janitor(env: Environment, what: str
         engine.catalog.create_database("default_tenant", other)
         scopes = []
         for each in (name, f"{name}-2"):
-            made = engine.create_collection("default_tenant", other, each, None, schema_of(env))
-            scopes.append(Scope("default_tenant", other, made.id))
+            created = engine.create_collection("default_tenant", other, each, None, schema_of(env))
+            scopes.append(Scope("default_tenant", other, created.id))
             engine.write(scopes[-1], Batch(Op.ADD, [f"{row}" for row in range(30)], np.ones((30, 3), np.float32)))
         dying = Engine(with_faults(env.stores, Faults(nth(number, fault))))
         died = False
@@ -275,5 +275,5 @@ def test_a_name_is_free_again_after_a_drop(env: Environment) -> None:
     with pytest.raises(AlreadyExists):
         engine.create_collection("default_tenant", "default_database", "tested", None, schema_of(env))
     engine.delete_collection("default_tenant", "default_database", "tested")
-    made = engine.create_collection("default_tenant", "default_database", "tested", None, {"keys": {}})
-    assert made.id != env.id
+    created = engine.create_collection("default_tenant", "default_database", "tested", None, {"keys": {}})
+    assert created.id != env.id

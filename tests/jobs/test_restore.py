@@ -18,7 +18,7 @@ from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.faulty import Crash, Fault, Faults, nth
-from tests.support.stores import WITH_RETENTION, SMALL, Clock, with_faults, new_collection, quick_folder, stores_at
+from tests.support.stores import SMALL, WITH_RETENTION, Clock, new_collection, quick_folder, stores_at, with_faults
 
 TENANT, DATABASE = "default_tenant", "default_database"
 

@@ -12,7 +12,7 @@ from afterglow.errors import Unavailable
 from afterglow.jobs import ttl_sweep
 from afterglow.jobs.indexer import index
 from tests.support.faulty import Crash, Fault, Faults, nth
-from tests.support.stores import ManualClock, with_faults, new_collection, quick_folder, stores_at
+from tests.support.stores import ManualClock, new_collection, quick_folder, stores_at, with_faults
 
 SIZE = 20
 

@@ -1,4 +1,4 @@
-"""`verify` finds each planted fault and names it; of what is sound, also while it is being written, it says nothing."""
+"""`verify` finds and names each planted fault, and reports nothing for sound data, also while it is being written."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def write(stores: Stores, scope: Scope, first: int, count: int = 9, op: Op = Op.
     Engine(stores).write(scope, Batch(op, names, vectors, documents=[text] * count, metadatas=metadatas))
 
 
-def fold(stores: Stores, scope: Scope) -> None:
+def flush_and_compact(stores: Stores, scope: Scope) -> None:
     index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, idle=True)
 
 
@@ -58,12 +58,12 @@ def problems(stores: Stores) -> list[str]:
 
 @pytest.fixture
 def scope(stores: Stores) -> Scope:
-    """Two segments with tombstones, and a tail with an entry of each kind."""
+    """Two segments with deletion vectors, and an unflushed log with an entry of each kind."""
     scope = new_collection(stores)[0]
     write(stores, scope, 0, 20)
-    fold(stores, scope)
+    flush_and_compact(stores, scope)
     write(stores, scope, 15, 9)
-    fold(stores, scope)
+    flush_and_compact(stores, scope)
     write(stores, scope, 3, 2)
     write(stores, scope, 50, 2, text="x" * 500)
     Engine(stores).write(scope, Batch(Op.DELETE, ["1"]))
@@ -100,13 +100,13 @@ def test_a_damaged_object(stores: Stores, scope: Scope, folder: Path, role: str,
     else:
         body[len(body) // 2] ^= 4
         path.write_bytes(body if harm == "flipped" else body[:-3])
-    told = problems(stores)
-    assert told
-    assert all(key in each for each in told)
+    reported = problems(stores)
+    assert reported
+    assert all(key in each for each in reported)
 
 
-def replaced(stores: Stores, scope: Scope, **changes: object) -> None:
-    """Another manifest in force than the right one."""
+def commit_modified(stores: Stores, scope: Scope, **changes: object) -> None:
+    """Commit a modified manifest."""
     state = collections.by_id(stores.table, scope.collection)
     assert state is not None
     assert state.manifest_key is not None
@@ -118,31 +118,31 @@ def replaced(stores: Stores, scope: Scope, **changes: object) -> None:
 def test_an_id_that_is_there_twice(stores: Stores) -> None:
     scope = new_collection(stores)[0]
     write(stores, scope, 0, 9)
-    fold(stores, scope)
+    flush_and_compact(stores, scope)
     other = new_collection(stores, "other")[0]
     write(stores, other, 5, 9)
-    fold(stores, other)
+    flush_and_compact(stores, other)
     found = collections.by_id(stores.table, other.collection), collections.by_id(stores.table, scope.collection)
     segments = [
         manifests.load(stores.objects, each.manifest_key).segments for each in found if each and each.manifest_key
     ]
-    replaced(stores, scope, segments=(*segments[1], *segments[0]), records=18)
-    told = problems(stores)
-    assert [f"{number!r} is not unique" in " ".join(told) for number in ("5", "7", "3")] == [True, True, False]
-    assert any("an insertion sequence number is not unique" in each for each in told)
+    commit_modified(stores, scope, segments=(*segments[1], *segments[0]), records=18)
+    reported = problems(stores)
+    assert [f"{number!r} is not unique" in " ".join(reported) for number in ("5", "7", "3")] == [True, True, False]
+    assert any("an insertion sequence number is not unique" in each for each in reported)
 
 
 def test_an_ordinal_that_is_still_to_come(stores: Stores, scope: Scope) -> None:
-    replaced(stores, scope, next_row_seq=4)
+    commit_modified(stores, scope, next_row_seq=4)
     assert any("is not below the next one, 4" in each for each in problems(stores))
 
 
 def test_a_manifest_that_the_state_contradicts(stores: Stores, scope: Scope) -> None:
-    replaced(stores, scope, flushed_ops=7)
+    commit_modified(stores, scope, flushed_ops=7)
     assert any("the state to entry" in each for each in problems(stores))
 
 
-def test_tombstones_that_are_fewer_than_claimed(stores: Stores, scope: Scope) -> None:
+def test_fewer_deleted_rows_than_claimed(stores: Stores, scope: Scope) -> None:
     state = collections.by_id(stores.table, scope.collection)
     assert state is not None
     assert state.manifest_key is not None
@@ -152,7 +152,7 @@ def test_tombstones_that_are_fewer_than_claimed(stores: Stores, scope: Scope) ->
         for each in manifest.segments
     ]
     assert segments != list(manifest.segments)
-    replaced(stores, scope, segments=tuple(segments), records=manifest.records - 1)
+    commit_modified(stores, scope, segments=tuple(segments), records=manifest.records - 1)
     assert any("deleted rows of its manifest" in each for each in problems(stores))
 
 
@@ -167,7 +167,7 @@ def remove_entry(stores: Stores, scope: Scope) -> str:
     return f"has no entry {seq}"
 
 
-def stub_entry(stores: Stores, scope: Scope) -> str:
+def replace_entry_by_placeholder(stores: Stores, scope: Scope) -> str:
     entry = log(stores, scope)[-2]
     value = entries.encode(entries.placeholder_for(entry))
     stores.table.put(keys.collection(scope.collection), entries.key(entry.seq), value)
@@ -180,7 +180,7 @@ def spoil_entry(stores: Stores, scope: Scope) -> str:
     return entries.key(seq)
 
 
-def spoil_stub(stores: Stores, scope: Scope) -> str:
+def spoil_placeholder(stores: Stores, scope: Scope) -> str:
     seq = log(stores, scope)[0].seq
     stores.table.put(keys.collection(scope.collection), entries.key(seq), b'{"format": 0}\n')
     return entries.key(seq)
@@ -233,7 +233,7 @@ def swap_state(stores: Stores, scope: Scope) -> str:
 @pytest.mark.parametrize(
     "harm",
     [
-        *(remove_entry, stub_entry, spoil_entry, spoil_stub, spoil_frame, lose_batch),
+        *(remove_entry, replace_entry_by_placeholder, spoil_entry, spoil_placeholder, spoil_frame, lose_batch),
         *(spoil_state, lose_state, rename_state, drop_state, swap_state),
     ],
 )
@@ -256,8 +256,8 @@ def test_a_state_of_an_unknown_version_is_one_problem(stores: Stores, scope: Sco
     assert len(problems(stores)) == 1
 
 
-def test_nothing_is_wrong_while_it_is_written_folded_and_dropped(folder: Path, stores: Stores) -> None:
-    """Checkpoints are replaced and their objects collected under the look."""
+def test_nothing_is_wrong_while_it_is_written_flushed_and_dropped(folder: Path, stores: Stores) -> None:
+    """Checkpoints are replaced and their objects collected during the check."""
     scope = new_collection(stores)[0]
     write(stores, scope, 0, 30)
     done = threading.Event()
@@ -269,11 +269,11 @@ def test_nothing_is_wrong_while_it_is_written_folded_and_dropped(folder: Path, s
             for number in range(25):
                 write(own, scope, number, 7, text="x" * (number % 3) * 300)
                 Engine(own).write(scope, Batch(Op.DELETE, [f"{number * 2}"]))
-                fold(own, scope)
+                flush_and_compact(own, scope)
                 other = new_collection(own, f"passing{number}")[0]
                 write(own, other, 0)
                 Engine(own).delete_collection(other.tenant, other.database, f"passing{number}")
-        except BaseException as error:  # noqa: BLE001 - told by the test's own thread
+        except BaseException as error:  # noqa: BLE001 - raised by the test's own thread
             failed.append(error)
         finally:
             own.table.close()
@@ -281,13 +281,13 @@ def test_nothing_is_wrong_while_it_is_written_folded_and_dropped(folder: Path, s
 
     thread = threading.Thread(target=busy)
     thread.start()
-    told, looks = [], 0
-    while not done.is_set() or not looks:
-        told += problems(stores)
-        looks += 1
+    reported, rounds = [], 0
+    while not done.is_set() or not rounds:
+        reported += problems(stores)
+        rounds += 1
     thread.join()
     assert not failed
-    assert told == []
+    assert reported == []
     assert problems(stores) == []
 
 
@@ -306,6 +306,6 @@ def test_a_fork_and_what_expires_are_sound(stores: Stores, scope: Scope) -> None
         Engine(stores).write(own, Batch(Op.ADD, names, np.ones((10, 3), dtype=np.float32), metadatas=gone))
         assert problems(stores) == []
         if first < 20:
-            fold(stores, own)
+            flush_and_compact(stores, own)
             assert problems(stores) == []
     assert Engine(stores).count(own).count == 15

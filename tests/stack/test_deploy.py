@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
 ROWS = 12_000
 UNNOTICED = AWS_DEFAULTS.notify_every_ops // 2
-"""Records that no writer tells the indexer of."""
+"""Records of which no writer notifies the indexer."""
 LAST = 60
 """Records written when everything else is indexed."""
 QUERIES = 60
@@ -83,7 +83,7 @@ class Story:
             slowest = max(slowest, (time.perf_counter() - began) * 1000)
         return slowest
 
-    def ask(self, where: dict[str, Any] | None = None) -> tuple[list[list[str]], list[list[float]]]:
+    def query(self, where: dict[str, Any] | None = None) -> tuple[list[list[str]], list[list[float]]]:
         """The neighbours of the first queries, and their distances."""
         found = self.collection.query(
             query_embeddings=self.corpus.queries[:QUERIES],
@@ -170,58 +170,58 @@ def test_the_story(
     batch = chroma.get_max_batch_size()
     assert batch == 300
 
-    # Nobody told the indexer: queries are answered from the log alone.
+    # Without a notification of the indexer, queries read the log alone.
     story = Story(deployed, chroma.create_collection("packages"), corpus)
     story.add(0, UNNOTICED, batch)
-    before = story.ask()
+    before = story.query()
     assert story.recall(before[0], lambda row: row < UNNOTICED) == 1.0
     assert story.unindexed() == UNNOTICED
     assert not [each for each in story.objects() if "/log/" not in f"/{each}"]
 
-    # The janitor finds what nobody told of; answers stay as they were.
-    assert invoke(deployed, "JanitorFunction", {"task": "nudge"})["nudged"] == 1
-    eventually(lambda: story.unindexed() == 0, "the janitor's nudge led to nothing", deployed)
-    after = story.ask()
+    # The maintenance job enqueues what no writer did; results stay the same.
+    assert invoke(deployed, "MaintenanceFunction", {"task": "enqueue_stale"})["enqueued"] == 1
+    eventually(lambda: story.unindexed() == 0, "the enqueued message led to nothing", deployed)
+    after = story.query()
     assert after[0] == before[0]
     np.testing.assert_allclose(after[1], before[1], rtol=1e-5, atol=1e-6)
     assert any(each.startswith("segments/") for each in story.objects())
 
-    # In bulk: the writers tell the indexer, and it keeps up.
+    # A bulk load: the writers notify the indexer, and it keeps up.
     rest = len(corpus) - LAST
     began = time.perf_counter()
     slowest = story.add(UNNOTICED, rest, batch)
     rate = (rest - UNNOTICED) / (time.perf_counter() - began)
     waiting = story.unindexed()
-    assert story.recall(story.ask()[0], lambda row: row < rest) >= 0.97
+    assert story.recall(story.query()[0], lambda row: row < rest) >= 0.97
     seconds = eventually(lambda: story.unindexed() < AWS_DEFAULTS.flush_ops, "the indexer does not keep up", deployed)
     eventually(lambda: any(each.endswith("/graph") for each in story.objects()), "there is no graph", deployed)
 
-    # The last few come to rest, and with them the log.
+    # The last few records are flushed, and the log is trimmed.
     story.add(rest, len(corpus), batch)
-    assert invoke(deployed, "JanitorFunction", {"task": "nudge"})["nudged"] == 1
-    eventually(lambda: story.unindexed() == 0, "the indexer left a tail", deployed)
+    assert invoke(deployed, "MaintenanceFunction", {"task": "enqueue_stale"})["enqueued"] == 1
+    eventually(lambda: story.unindexed() == 0, "unflushed operations remain", deployed)
     eventually(lambda: set(story.log()) == {EntryKind.PLACEHOLDER}, "the log was not trimmed", deployed)
-    assert any(each.startswith("history/") for each in story.objects()), "nothing is kept for the past"
+    assert any(each.startswith("archive/") for each in story.objects()), "nothing is archived for time travel"
 
     began = time.perf_counter()
-    ids = story.ask()[0]
+    ids = story.query()[0]
     elapsed = (time.perf_counter() - began) * 1000 / QUERIES
     assert story.recall(ids) >= 0.97
     assert chroma.get_collection("packages").count() == len(corpus)
     section = corpus.sections_near(len(corpus) // 20, 1)[0]
-    filtered = story.ask({"section": section})[0]
+    filtered = story.query({"section": section})[0]
     assert story.recall(filtered, lambda row: corpus.metadatas[row]["section"] == section) >= 0.97
 
-    # What is deleted is gone, from the tail and from segments.
+    # Deleted records are gone from the memtable and from segments.
     nearest = sorted({each[0] for each in ids})
     story.collection.delete(ids=nearest)
     gone = {corpus.row_of[each] for each in nearest}
-    assert story.recall(story.ask()[0], lambda row: row not in gone) >= 0.97
-    invoke(deployed, "JanitorFunction", {"task": "nudge"})
+    assert story.recall(story.query()[0], lambda row: row not in gone) >= 0.97
+    invoke(deployed, "MaintenanceFunction", {"task": "enqueue_stale"})
     eventually(lambda: story.unindexed() == 0, "the delete was not indexed", deployed)
-    assert story.recall(story.ask()[0], lambda row: row not in gone) >= 0.97
+    assert story.recall(story.query()[0], lambda row: row not in gone) >= 0.97
 
-    # A fork shares everything and is free; the past is there, too.
+    # A fork shares everything and is free; time travel works, too.
     fork = story.collection.fork("packages-fork")
     assert (fork.count(), story.collection.fork_count()) == (len(corpus) - len(gone), 1)
     assert Story(deployed, fork, corpus).objects() == []
@@ -232,7 +232,7 @@ def test_the_story(
     assert made.status_code == 200, made.text
     assert chroma.get_collection("packages-then").count() == len(corpus)
     assert story.collection.count() == len(corpus) - len(nearest)
-    assert invoke(deployed, "JanitorFunction", {"task": "tidy"})["damaged"] == 0
+    assert invoke(deployed, "MaintenanceFunction", {"task": "clean_up"})["damaged"] == 0
 
     chroma.delete_collection("packages")
     assert "packages" not in {each.name for each in chroma.list_collections()}
@@ -261,7 +261,7 @@ def test_a_poison_message_ends_with_the_dead_letters_and_holds_up_nobody(
         sqs.send_message(QueueUrl=queue, **poison)
         collection = chroma.create_collection("beside-poison")
         collection.add(ids=["one"], embeddings=np.ones((1, 2), dtype=np.float32))
-        invoke(deployed, "JanitorFunction", {"task": "nudge"})
+        invoke(deployed, "MaintenanceFunction", {"task": "enqueue_stale"})
         eventually(lambda: collection.get_indexing_status().num_unindexed_ops == 0, "it was held up", deployed)
 
         def arrived() -> bool:
@@ -296,7 +296,7 @@ def test_data_outlives_the_stack_and_every_option_deploys(aws: MiniStack, build:
     kept = client(aws, "dynamodb").describe_table(TableName=table)["Table"]
     assert kept["DeletionProtectionEnabled"]
     assert client(aws, "s3").get_object(Bucket=bucket, Key="precious")["Body"].read() == b"data"
-    assert "OverTlsOnly" in client(aws, "s3").get_bucket_policy(Bucket=bucket)["Policy"]
+    assert "RequireTls" in client(aws, "s3").get_bucket_policy(Bucket=bucket)["Policy"]
 
 
 def deployed_with_options(aws: MiniStack, build: Path) -> Deployment:

@@ -130,7 +130,7 @@ def test_what_cannot_be_imported(deployed: Deployment, chroma: "ClientAPI", of: 
     reasons = {each["file"]: each["reason"] for each in ended(chroma, "broken", deployed, 3)}
     assert "no whole Parquet file" in reasons["short.parquet"]
     assert "expands to more than" in reasons["bomb.jsonl.gz"]
-    assert "its name says nothing" in reasons["notes.txt"]
+    assert "files with this name are not imported" in reasons["notes.txt"]
     dead = client(deployed.aws, "sqs").get_queue_attributes(
         QueueUrl=deployed.outputs["ImportDeadLetters"], AttributeNames=["ApproximateNumberOfMessages"]
     )

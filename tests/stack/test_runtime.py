@@ -1,4 +1,4 @@
-"""The built functions under Lambda's own runtime client, with nothing beside them but their layers; over MiniStack."""
+"""The built functions under the runtime client of Lambda, with only their layers; on MiniStack."""
 
 import base64
 import json
@@ -22,8 +22,8 @@ from tests.support.server import HOST
 
 pytestmark = pytest.mark.stack
 
-MOST_INIT_CPU_MS = 1_000
-MOST_MB = 160
+MAX_INIT_CPU_MS = 1_000
+MAX_MB = 160
 
 Starting = Callable[..., Function]
 
@@ -36,7 +36,7 @@ def stack() -> Iterator[MiniStack]:
 
 @pytest.fixture
 def account(stack: MiniStack) -> dict[str, str]:
-    """The environment of an account of its own."""
+    """The environment variables of a fresh account."""
     return stack.environment(fresh_account())
 
 
@@ -48,16 +48,16 @@ def made(account: dict[str, str]) -> Made:
 
 @pytest.fixture
 def start(build: Path, account: dict[str, str], made: Made, tmp_path: Path) -> Iterator[Starting]:
-    """Starts the function of a name; it ends with the test, and says what its start cost."""
+    """Starts the function with a name until the end of the test, and prints what its start cost."""
     given = {**account, **variables(made, tmp_path / "cache"), "OPENBLAS_NUM_THREADS": "1"}
     layers = [build / "DependenciesLayer", build / "AfterglowLayer"]
-    with ExitStack() as open_ones:
+    with ExitStack() as stack_of_functions:
 
         def starting(name: str, environment: Mapping[str, str] | None = None, **options: Any) -> Function:
             printed = tmp_path / f"{name}.log"
             function = Function(build / name, layers, {**given, **(environment or {})}, printed, **options)
-            started = open_ones.enter_context(function)
-            open_ones.callback(lambda: print(started.report()))
+            started = stack_of_functions.enter_context(function)
+            stack_of_functions.callback(lambda: print(started.report()))
             return started
 
         yield starting
@@ -91,41 +91,41 @@ def test_the_api_answers_every_event(start: Starting) -> None:
         times.setdefault(name, []).append(round(function.call_ms, 1))
     print(f"ms by call: {times}")
     assert answer(function.invoke(event("url-query", collection)))["ids"] == [["package-0", "package-1"]]
-    assert function.init_cpu_ms < MOST_INIT_CPU_MS
-    assert function.peak_mb() < MOST_MB
+    assert function.init_cpu_ms < MAX_INIT_CPU_MS
+    assert function.peak_mb() < MAX_MB
     lines = function.lines()
     assert len(lines) == len(STORY) + 1
     assert [line["cold"] for line in lines] == [True] + [False] * len(STORY)
     assert not [line for line in function.printed().splitlines() if not line.startswith("{")]
 
 
-def test_the_indexer_and_the_janitor_answer_their_events(start: Starting) -> None:
+def test_the_indexer_and_the_maintenance_job_handle_their_events(start: Starting) -> None:
     api = start("ApiFunction")
     collection = collection_of(api)
     answer(api.invoke(event("api-add", collection)))
     before = answer(api.invoke(event("api-query", collection)))
     indexer = start("IndexerFunction", seconds=900)
-    assert indexer.invoke(event("indexer-nudge", collection)) == {"batchItemFailures": []}
+    assert indexer.invoke(event("indexer-message", collection)) == {"batchItemFailures": []}
     assert answer(api.invoke(event("api-query", collection))) == before
-    janitor = start("JanitorFunction", seconds=900)
-    for name in ("janitor-nudge", "janitor-tidy"):
-        janitor.invoke(event(name))
-    for each in (indexer, janitor):
-        assert each.init_cpu_ms < MOST_INIT_CPU_MS
-        assert each.peak_mb() < MOST_MB
-        assert {line["message"] for line in each.lines() if "Latency" in line} == {"invoked"}
+    maintenance = start("MaintenanceFunction", seconds=900)
+    for name in ("maintenance-enqueue-stale", "maintenance-clean-up"):
+        maintenance.invoke(event(name))
+    for function in (indexer, maintenance):
+        assert function.init_cpu_ms < MAX_INIT_CPU_MS
+        assert function.peak_mb() < MAX_MB
+        assert {line["message"] for line in function.lines() if "Latency" in line} == {"invoked"}
 
 
-def test_a_missing_dependency_is_missed(build: Path, account: dict[str, str], tmp_path: Path) -> None:
+def test_a_missing_dependency_is_an_import_error(build: Path, account: dict[str, str], tmp_path: Path) -> None:
     layers = [build / "AfterglowLayer"]
     with pytest.raises(Failed, match=r"^init/error [^\n]*No module named[^\n]*ImportModuleError"):
         Function(build / "ApiFunction", layers, account, tmp_path / "log").__enter__()
 
 
-def test_an_event_that_is_no_request(start: Starting) -> None:
+def test_an_event_that_is_not_a_request(start: Starting) -> None:
     function = start("ApiFunction")
     with pytest.raises(FunctionError, match=r"^InvalidArgument: this function handles requests of an HTTP API"):
-        function.invoke(event("indexer-nudge"))
+        function.invoke(event("indexer-message"))
     assert answer(function.invoke(event("api-heartbeat")))
 
 
@@ -152,7 +152,7 @@ def test_a_full_batch_of_the_largest_common_vectors_fits(start: Starting) -> Non
     assert function.invoke(with_body("api-add", collection, body))["statusCode"] == 201
 
 
-def test_an_answer_over_the_limit(start: Starting) -> None:
+def test_a_response_over_the_limit(start: Starting) -> None:
     function = start("ApiFunction")
     collection = collection_of(function)
     # A quote in a document is two bytes in the answer, and four on its way out.
@@ -176,7 +176,7 @@ def test_an_answer_over_the_limit(start: Starting) -> None:
     assert "limit and offset" in json.loads(refused["body"])["message"]
 
 
-def test_what_lambda_does_to_an_answer_over_its_limit(start: Starting) -> None:
+def test_a_response_over_the_limit_of_lambda_ends_the_container(start: Starting) -> None:
     function = start("ApiFunction", {"AFTERGLOW_MAX_RESPONSE_BYTES": "0", "AFTERGLOW_COMPRESS_MIN_BYTES": "0"})
     collection = collection_of(function)
     for at in range(2):
@@ -184,7 +184,7 @@ def test_what_lambda_does_to_an_answer_over_its_limit(start: Starting) -> None:
         answer(function.invoke(with_body("api-add", collection, body)))
     with pytest.raises(TooLarge):
         function.invoke(with_body("api-get", collection, {"include": ["documents"]}))
-    # The runtime client takes it as the end of the world, so that the next caller waits for another start.
+    # The runtime client ends the process, so the next caller waits for another start.
     with pytest.raises(Failed, match="Failed to post invocation response"):
         function.invoke(event("api-count", collection))
 
@@ -201,7 +201,7 @@ def test_time_runs_out(tmp_path: Path) -> None:
             function.invoke(0)
 
 
-def test_a_trace_says_what_was_called(start: Starting) -> None:
+def test_a_trace_contains_the_aws_calls(start: Starting) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
         daemon.bind((HOST, 0))
         daemon.settimeout(10)
@@ -221,7 +221,7 @@ def test_a_trace_says_what_was_called(start: Starting) -> None:
     assert {each["aws"]["operation"] for each in segments[:-1]} == {"GetItem", "Query"}
 
 
-def test_a_restored_snapshot_answers(start: Starting) -> None:
+def test_a_restored_snapshot_serves_requests(start: Starting) -> None:
     first = start("ApiFunction")
     collection = collection_of(first)
     answer(first.invoke(event("api-add", collection)))
