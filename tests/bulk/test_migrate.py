@@ -69,7 +69,7 @@ NAMES = [
 
 def test_tenants_are_read_from_the_directory(filled: Path, tmp_path: Path) -> None:
     assert chroma_server.tenants(filled) == ["default_tenant", "other_tenant"]
-    with pytest.raises(NotFound, match="no directory of Chroma"):
+    with pytest.raises(NotFound, match="not a directory of Chroma"):
         chroma_server.tenants(tmp_path)
 
 
@@ -123,7 +123,7 @@ class Failing:
 
     def __init__(self, target: LocalEndpoint, writes: int, *, done: bool) -> None:
         self._target, self._writes, self._done = target, writes, done
-        self.rows = 90
+        self.max_rows = 90
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
@@ -206,6 +206,6 @@ def test_the_command(filled: Path, tmp_path: Path) -> None:
     assert lines[-1] == "7 collections, 704 records, 0 with differences"
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert again.returncode == 0
-    assert "everything: 698 records, 698 of them before; 500 compared: equal" in again.stdout
+    assert "everything: 698 records, 698 of them copied before; 500 compared: equal" in again.stdout
     sound = subprocess.run([PROGRAM, "verify", "--path", str(data)], capture_output=True, text=True, check=False)
     assert sound.returncode == 0

@@ -74,7 +74,7 @@ def moved(theirs: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.killpg(first.pid, signal.SIGKILL)
     assert first.wait(30) == -signal.SIGKILL, "it was done before it could be killed"
     again = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
-    assert " of them before; 500 compared: equal" in again.stdout
+    assert " of them copied before; 500 compared: equal" in again.stdout
     return path
 
 

@@ -162,7 +162,7 @@ def load(args: argparse.Namespace) -> None:
     """Load a dumped database into this deployment. Run again, it continues an interrupted load."""
     from afterglow.bulk.dump import layout
     from afterglow.bulk.dump.layout import DumpStore
-    from afterglow.bulk.dump.load import load_dump as load_dump
+    from afterglow.bulk.dump.load import load_dump
     from afterglow.cli.progress import progress_bar
     from afterglow.deployment.backup_target import open_backup_target
     from afterglow.deployment.open import open_stores

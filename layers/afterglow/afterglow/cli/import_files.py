@@ -181,7 +181,7 @@ def _list_objects(address: str, settings: Settings, system: System) -> "Iterator
 
 
 def _is_importable(name: str) -> bool:
-    from afterglow.bulk.formats.detect import is_auxiliary, detect_format
+    from afterglow.bulk.formats.detect import detect_format, is_auxiliary
 
     return not is_auxiliary(name) and detect_format(name) is not None
 
