@@ -17,7 +17,7 @@ from afterglow.jobs.verify import all_collections as named
 from afterglow.storage.ports import Delete, ObjectNotFound, Stores
 from tests.bulk.dumping import PLACE, contents, database, fill, fold, opened, problems, vault, write
 from tests.support.faulty import Crash, Fault, Faults, nth
-from tests.support.stores import Clock, made_faulty, new_collection, stores_at
+from tests.support.stores import Clock, new_collection, stores_at, with_faults
 
 
 def test_a_damaged_copy_makes_nothing(stores: Stores, other: Stores, folder: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_save_that_is_killed_anywhere_is_run_again(stores: Stores, folder: Pat
     for step in range(1, 200):
         faults = Faults(nth(step, Fault.CRASH_BEFORE if step % 2 else Fault.CRASH_AFTER))
         held = vault(folder)
-        faulty = made_faulty(replace(stores, objects=held.objects), faults).objects
+        faulty = with_faults(replace(stores, objects=held.objects), faults).objects
         try:
             create_dump(stores, database(stores), replace(held, objects=faulty))
         except Crash:
@@ -87,7 +87,7 @@ def test_a_restore_that_is_killed_anywhere_is_run_again_and_leaves_nothing(store
         with opened(folder / f"target{step}", clock) as target:
             try:
                 load_dump(
-                    made_faulty(target, Faults(nth(step, Fault.CRASH_BEFORE if step % 2 else Fault.CRASH_AFTER))),
+                    with_faults(target, Faults(nth(step, Fault.CRASH_BEFORE if step % 2 else Fault.CRASH_AFTER))),
                     vault(folder),
                     *PLACE,
                 )
@@ -114,13 +114,13 @@ def test_a_restore_that_is_killed_anywhere_is_run_again_and_leaves_nothing(store
 def test_a_restore_that_takes_longer_than_its_note(stores: Stores, other: Stores, folder: Path) -> None:
     fill(stores)
     create_dump(stores, database(stores), vault(folder))
-    finish = deletions.commit_write
+    commit_write = deletions.commit_write
 
     def too_late(note: deletions.DeletionRecord) -> Delete:
         deletions.update(other.table, replace(note, purge_started=True))
-        return finish(note)
+        return commit_write(note)
 
-    with mock.patch.object(deletions, "finish", too_late), pytest.raises(Unavailable, match="took too long"):
+    with mock.patch.object(deletions, "commit_write", too_late), pytest.raises(Unavailable, match="took too long"):
         load_dump(other, vault(folder), *PLACE)
     assert contents(other) == {}
 

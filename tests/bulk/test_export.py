@@ -126,7 +126,7 @@ def test_refusals(local: LocalEndpoint, tmp_path: Path) -> None:
         exporting.check_target(tmp_path / "file.csv")
     with (
         mock.patch("afterglow.bulk.formats.parquet.find_spec", return_value=None),
-        pytest.raises(InvalidArgument, match=r"pip install 'afterglow\[parquet\]'"),
+        pytest.raises(InvalidArgument, match=r"pip install 'afterglow-db\[parquet\]'"),
     ):
         exporting.check_target(tmp_path / "file.parquet")
     exporting.check_target(tmp_path / "file.parquet")

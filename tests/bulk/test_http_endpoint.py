@@ -115,7 +115,7 @@ def test_what_is_no_url(url: str) -> None:
 
 def test_nobody_there() -> None:
     slept: list[float] = []
-    with pytest.raises(Unavailable, match="no answer from http://127"):
+    with pytest.raises(Unavailable, match="no response from http://127"):
         ChromaConnection(f"http://127.0.0.1:{free_port()}", System(sleep=slept.append)).call("GET", "/")
     assert slept == []
 

@@ -29,7 +29,7 @@ BAD_LINES: list[tuple[bytes, str]] = [
     (b'{"id": "x", "embedding": "AAAA"}', "the embedding has 0.75 dimensions"),
     (b'{"id": "x", "embedding": "!"}', "neither a list nor base64"),
     (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "document": 5}', "the document is not a string"),
-    (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": 5}', "metadata is no object"),
+    (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": 5}', "metadata is not an object"),
     (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": {"a": {"b": 1}}}', "metadata key 'a' holds"),
     (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": {"a": ["b", 1]}}', "a list of several types"),
     (b'{"id": "x", "embedding": [0,0,0,0,0,0,0,0], "metadata": {"#a": 1}}', "begins with '#'"),
@@ -154,7 +154,7 @@ def _folder(at: files.Place) -> Path:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("text.txt", b"hello", "its name says nothing that is imported"),
+        ("text.txt", b"hello", "files with this name are not imported"),
         ("empty.jsonl", b"", "none of its first lines is a JSON object"),
         ("empty.csv", b"", "has no header"),
         ("words.jsonl", b'{"id": "a", "document": "d"}', "has no embeddings"),
@@ -162,7 +162,7 @@ def _folder(at: files.Place) -> Path:
         ("no.parquet", b"PAR1 and nothing else", "no whole Parquet file"),
         ("no.jsonl.gz", b"no gzip", "no sound gzip file"),
         ("no.jsonl.zst", b"no zstd", "no sound zstd file"),
-        ("twice.csv", b"id,id\n1,2\n", "no header of names that differ"),
+        ("twice.csv", b"id,id\n1,2\n", "no header of distinct names"),
         ("bad.jsonl", b'{"embedding": [1], "#x": 1}', "metadata key '#x'"),
     ],
 )

@@ -27,6 +27,7 @@ VECTORS = st.one_of(
 
 @given(VECTORS)
 def test_the_api_and_the_importer_accept_the_same_embeddings(value: Any) -> None:
+    vectors = None
     try:
         api.check_shape([value], nulls=False)
         vectors = api.parse_embeddings([value]).vectors

@@ -28,9 +28,9 @@
 
 **Import**
 
-1. *Plan.* Inspect the file: format, columns (from the sidecar, else by convention, from a sample), dimension. Create the
-   collection if it does not exist. Split the file into ranges. Store the plan as an object if there is none: its id is
-   a hash of the file's name, size and time, so every planner of the same file finds the same plan.
+1. *Plan.* Inspect the file: format, columns (from the sidecar, else by convention, from a sample), dimension. Create
+   the collection if it does not exist. Split the file into ranges. Store the plan as an object if there is none: its id
+   is a hash of the file's name, size and time, so every planner of the same file finds the same plan.
    *Crash after: a plan without workers; its message is delivered again, or the command is run again.*
 2. *Begin.* Put an item for each range, if there is none: the position within the range. *Crash midway: step 2 is
    repeated.*

@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all: written under a name of its own, synced, then renamed."""
+"""Atomic files: written under a temporary name, synced, then renamed."""
 
 import os
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ UNFINISHED = ".unfinished"
 
 
 def require_absent(path: Path) -> None:
-    """Raises AlreadyExists where there is a file already: it is not for us to replace."""
+    """Raises AlreadyExists if there is a file: an export replaces none."""
     if path.exists():
         raise AlreadyExists(f"{path} is there already")
 
 
 @contextmanager
 def atomic_write(path: Path, system: System) -> Iterator[Path]:
-    """Where to write what `path` shall be when the block ends well. Raises what the system refuses."""
+    """A temporary path that becomes `path` if the block ends without an exception. Raises OSError."""
     scratch = path.with_name(f".{path.name}.{system.nonce()}{UNFINISHED}")
     try:
         yield scratch

@@ -1,7 +1,7 @@
-"""One connection to a Chroma server: requests in JSON, again where that helps, refusals as the library's errors.
+"""One connection to a Chroma server: JSON requests, retries, and the server's errors as the library's.
 
-Whatever is asked here may be asked twice: a lost answer, 429 and 503 are followed by another attempt. A server that is
-started again meanwhile is so waited for.
+Every request may be sent twice: it is retried after a lost response, 429, 502, 503 and 504. So a client also waits for
+a server that restarts.
 """
 
 import base64
@@ -29,8 +29,8 @@ _TIMEOUT_SECONDS = 300.0
 _ATTEMPTS = 8
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 10.0
-_WORTH_ANOTHER = {429, 502, 503, 504}
-_REFUSALS: dict[int, type[AfterglowError]] = {
+_RETRIED = {429, 502, 503, 504}
+_ERRORS: dict[int, type[AfterglowError]] = {
     400: InvalidArgument,
     401: Unauthenticated,
     403: Forbidden,
@@ -45,7 +45,7 @@ class ChromaConnection:
     """A connection to the server at `url`; for one thread."""
 
     def __init__(self, url: str, system: System, token: str = "") -> None:
-        """What the url has before an `@` is shown to the server: a user with a password, or a token alone.
+        """The part of the url before an `@` is the credential: a user with a password, or a token.
 
         Raises InvalidArgument.
         """
@@ -61,35 +61,35 @@ class ChromaConnection:
         self._headers = {"Content-Type": "application/json", **_credentials(parts.username, parts.password, token)}
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The answer to one request, decoded. Raises what the server's status means, and Unavailable."""
+        """The decoded response to one request. Raises the error of the server's status, and Unavailable."""
         payload = None if body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
         for attempt in range(_ATTEMPTS):
             is_last = attempt == _ATTEMPTS - 1
             pause = min(_FIRST_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
             try:
                 self._connection.request(method, self._prefix + path, payload, self._headers)
-                answer = self._connection.getresponse()
-                content = answer.read()
+                response = self._connection.getresponse()
+                content = response.read()
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
-                problem = f"no answer from {self.url}: {str(error) or type(error).__name__}"
-                # Where there never was an answer, the url is more likely wrong than the server away for a moment.
+                problem = f"no response from {self.url}: {str(error) or type(error).__name__}"
+                # Before the first response, a wrong url is more likely than a server that restarts.
                 is_last = is_last or not self._reached
             else:
                 self._reached = True
-                if answer.status < 400:
+                if response.status < 400:
                     return orjson.loads(content) if content else None
-                problem = f"{self.url} answered {answer.status}: {_said(content)}"
-                if answer.status not in _WORTH_ANOTHER:
-                    raise _REFUSALS.get(answer.status, InternalError)(problem)
-                pause = max(pause, _seconds(answer.headers.get("retry-after")))
+                problem = f"{self.url} answered {response.status}: {_error_message(content)}"
+                if response.status not in _RETRIED:
+                    raise _ERRORS.get(response.status, InternalError)(problem)
+                pause = max(pause, _seconds(response.headers.get("retry-after")))
             if is_last:
                 raise Unavailable(problem)
             self._system.sleep(pause)
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         self._connection.close()
 
 
@@ -97,11 +97,11 @@ def _credentials(user: str | None, password: str | None, token: str) -> dict[str
     if user and password:
         pair = f"{unquote(user)}:{unquote(password)}".encode()
         return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-    shown = unquote(user or password or "") or token
-    return {"X-Chroma-Token": shown} if shown else {}
+    secret = unquote(user or password or "") or token
+    return {"X-Chroma-Token": secret} if secret else {}
 
 
-def _said(content: bytes) -> str:
+def _error_message(content: bytes) -> str:
     try:
         return str(orjson.loads(content)["message"])
     except (KeyError, TypeError, ValueError):

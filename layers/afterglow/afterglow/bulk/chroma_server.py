@@ -1,7 +1,7 @@
-"""A genuine Chroma's directory, served by the genuine program, which comes with the extra `chromadb`.
+"""Serves Chroma's directory with Chroma's own program, from the extra `chromadb`.
 
-It is started beside for as long as the move takes; nothing else understands all generations of these directories. It
-may bring an older directory to its own format, as it does whenever it opens one.
+The program runs as a child process during the migration; no other reads all versions of these directories. It may
+upgrade an older directory to its own format, as it does whenever it opens one.
 """
 
 import sqlite3
@@ -28,24 +28,24 @@ _CODE = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; a
 
 
 def is_directory(path: Path) -> bool:
-    """Whether a genuine Chroma has kept its data there."""
+    """Whether the path is a data directory of Chroma."""
     return (path / TABLE).is_file()
 
 
 def tenants(path: Path) -> list[str]:
-    """Every tenant in the directory, by name: the wire cannot list them. Raises NotFound."""
+    """Every tenant in the directory, by name: the API cannot list them. Raises NotFound."""
     if not is_directory(path):
-        raise NotFound(f"{path}: no directory of Chroma, there is no {TABLE} in it")
+        raise NotFound(f"{path}: not a directory of Chroma: it has no {TABLE}")
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}/{TABLE}?mode=ro", uri=True)) as table:
         try:
             return sorted(name for (name,) in table.execute("SELECT id FROM tenants"))
         except sqlite3.OperationalError:
-            return []  # from before there were tenants; the server will have made the default one
+            return []  # older than tenants; the server creates the default one
 
 
 @contextmanager
 def serve(path: Path, system: System) -> Iterator[str]:
-    """A genuine server on the directory, for the length of the block: its url. Raises InvalidArgument, Unavailable."""
+    """The url of Chroma's server on the directory, while the block runs. Raises InvalidArgument, Unavailable."""
     if find_spec("chromadb") is None:
         raise InvalidArgument(
             "chromadb is not installed, which its directories need: pip install 'afterglow-db[chromadb]'"
@@ -68,15 +68,15 @@ def serve(path: Path, system: System) -> Iterator[str]:
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, path: Path, system: System) -> None:
-    impatient = ChromaConnection(url, replace(system, sleep=lambda _: None))
+    connection = ChromaConnection(url, replace(system, sleep=lambda _: None))
     deadline = system.now() + _START_SECONDS
     while system.now() < deadline and process.poll() is None:
         try:
-            impatient.call("GET", "/api/v2/heartbeat")
+            connection.call("GET", "/api/v2/heartbeat")
         except Unavailable:
             system.sleep(_PAUSE_SECONDS)
         else:
             return
         finally:
-            impatient.close()
+            connection.close()
     raise Unavailable(f"chromadb could not open {path}")

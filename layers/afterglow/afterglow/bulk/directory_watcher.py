@@ -1,14 +1,14 @@
-"""The watched directory: what is put into `<data>/imports/<tenant>/<database>/<collection>/` is imported.
+"""Watches a directory: imports files put into `<data>/imports/<tenant>/<database>/<collection>/`.
 
-A thread of the server looks at it every second. A file is taken when it has not changed for two seconds, so that what
-is still being written is left alone. The work itself is done by a process of its own (`bulk.import_worker`), as parsing
-would slow the requests beside it; one lock file keeps the workers of a server, and other servers of the same directory,
-apart.
+A thread of the server polls it every second. A file is imported when it has not changed for two seconds, so files that
+are still being written are left alone. A child process does the work (`bulk.import_worker`), because parsing would slow
+down concurrent requests; a lock file excludes the other workers of the server, and other servers of the directory.
 
-1. Import the file (protocol: `afterglow.bulk`). *Killed meanwhile: it is still there, and its import goes on.*
-2. Move it, with its sidecar and its embeddings, to `imports/.done/…` or `imports/.failed/…`, there with the receipt
-   beside it. *Killed before: it is found again, its receipt too, and it is moved then.*
-3. Tell the indexer of the collection. *Killed before: the next write does, or the next start.*
+1. Import the file (protocol: `afterglow.bulk`). *Killed meanwhile: the file is still there, and its import
+   continues.*
+2. Move it, with its sidecar and its embeddings, to `imports/.done/…` or `imports/.failed/…`, the latter with the
+   report. *Killed before: the file and its report are found again, and the file is moved then.*
+3. Notify the indexer of the collection. *Killed before: the next write does, or the next start.*
 """
 
 import logging
@@ -19,7 +19,7 @@ from threading import Event, Thread
 from typing import Any
 from uuid import UUID
 
-from afterglow.bulk.formats.detect import NPY, SUFFIX, is_auxiliary
+from afterglow.bulk.formats.detect import NPY, SIDECAR_SUFFIX, is_auxiliary
 from afterglow.bulk.sources import FileSource, file_source
 from afterglow.bulk.types import ImportReport, Target
 from afterglow.collection import Engine
@@ -33,13 +33,13 @@ _log = logging.getLogger(__name__)
 FOLDER = "imports"
 _LOCK = "imports.lock"
 _WORKER = "afterglow.bulk.import_worker"
-_LOOK_SECONDS = 1.0
-_QUIET_SECONDS = 2.0
+_POLL_SECONDS = 1.0
+_STABLE_SECONDS = 2.0
 _RETRY_SECONDS = 15.0
 
 
 class DirectoryWatcher:
-    """Looks at the `imports` folder of the data directory `path`, which may be made at any time."""
+    """Watches the `imports` folder of the data directory `path`; the folder may be created at any time."""
 
     def __init__(self, path: Path, engine: Engine) -> None:
         self._path = path
@@ -51,11 +51,11 @@ class DirectoryWatcher:
         self._thread = Thread(target=self._run, name="afterglow-imports", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start watching."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop: an import that is cut off goes on at the next start."""
+        """Stop; an interrupted import continues at the next start."""
         self._closed.set()
         child = self._child
         if child is not None:
@@ -63,16 +63,16 @@ class DirectoryWatcher:
         self._thread.join(30)
 
     def _run(self) -> None:
-        pause = _LOOK_SECONDS
+        pause = _POLL_SECONDS
         while not self._closed.wait(pause):
             try:
-                pause = _LOOK_SECONDS if self._look() else _RETRY_SECONDS
+                pause = _POLL_SECONDS if self._poll() else _RETRY_SECONDS
             except (AfterglowError, OSError) as error:
-                _log.warning("the imports of %s could not be looked at: %s", self._path, error)
+                _log.warning("the imports of %s could not be checked: %s", self._path, error)
                 pause = _RETRY_SECONDS
 
-    def _look(self) -> bool:
-        """Import what is ready; whether that went as it should."""
+    def _poll(self) -> bool:
+        """Import the files that are ready; returns whether all went well."""
         if not self._folder.is_dir():
             return True
         ready = self._ready()
@@ -82,15 +82,15 @@ class DirectoryWatcher:
             return not is_ours or self._import(ready)
 
     def _ready(self) -> "list[WatchedFile]":
-        """Files that were the same for a while."""
+        """The files that have not changed for a while."""
         now, seen, ready = self._engine.stores.system.now(), {}, []
-        for each in list_files(self._folder):
-            path, version = each.source.path, each.source.version
+        for file in list_files(self._folder):
+            path, version = file.source.path, file.source.version
             before = self._seen.get(path)
             since = before[1] if before is not None and before[0] == version else now
             seen[path] = (version, since)
-            if now - since >= _QUIET_SECONDS:
-                ready.append(each)
+            if now - since >= _STABLE_SECONDS:
+                ready.append(file)
         self._seen = seen
         return ready
 
@@ -99,21 +99,21 @@ class DirectoryWatcher:
         try:
             child.send([os.fspath(file.source.path) for file in ready])
             for report in child.replies():
-                self._note(report)
+                self._log_report(report)
         finally:
             self._child = None
             exit_code = child.close()
         return exit_code == 0 or self._closed.is_set()
 
-    def _note(self, receipt: dict[str, Any]) -> None:
-        place = "{tenant}/{database}/{collection}".format(**receipt)
-        if receipt["state"] == "done":
-            counts = (receipt["rows"], receipt["rejected"])
-            _log.info("imported %s into %s: %d rows, %d rejected", receipt["file"], place, *counts)
+    def _log_report(self, report: dict[str, Any]) -> None:
+        target = "{tenant}/{database}/{collection}".format(**report)
+        if report["state"] == "done":
+            counts = (report["rows"], report["rejected"])
+            _log.info("imported %s into %s: %d rows, %d rejected", report["file"], target, *counts)
         else:
-            _log.error("%s could not be imported into %s: %s", receipt["file"], place, receipt["reason"])
-        if receipt["collection_id"] is not None:
-            notify_indexer(self._engine.stores, UUID(receipt["collection_id"]), "imported")
+            _log.error("%s could not be imported into %s: %s", report["file"], target, report["reason"])
+        if report["collection_id"] is not None:
+            notify_indexer(self._engine.stores, UUID(report["collection_id"]), "imported")
 
 
 DONE, FAILED = ".done", ".failed"
@@ -122,36 +122,36 @@ _DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class WatchedFile:
-    """A file, and the collection that its place says."""
+    """A file, and the collection that its path names."""
 
     source: FileSource
     target: Target
 
 
 def list_files(folder: Path) -> list[WatchedFile]:
-    """The files of a watched directory, those that only say something of another left out."""
-    found = []
+    """The files of a watched directory, without auxiliary ones."""
+    files = []
     for path in sorted(folder.glob("*/*/*/**/*")):
         parts = path.relative_to(folder).parts
         if any(part.startswith(".") for part in parts) or is_auxiliary(path.name) or not path.is_file():
             continue
         source = file_source(path, "/".join(parts[_DEPTH:]))
         if source is not None:
-            found.append(WatchedFile(source, Target(*parts[:_DEPTH])))
-    return found
+            files.append(WatchedFile(source, Target(*parts[:_DEPTH])))
+    return files
 
 
-def move_finished(folder: Path, found: WatchedFile, receipt: ImportReport) -> None:
-    """Move a file that was imported, or could not be, and what lies beside it for it."""
-    path = found.source.path
-    into = folder / (DONE if receipt.state == "done" else FAILED) / path.relative_to(folder).parent
+def move_finished(folder: Path, file: WatchedFile, report: ImportReport) -> None:
+    """Move a file after its import, failed or not, with its sidecar and embeddings."""
+    path = file.source.path
+    into = folder / (DONE if report.state == "done" else FAILED) / path.relative_to(folder).parent
     into.mkdir(parents=True, exist_ok=True)
     stem = path.name.partition(".")[0]
-    for each in (path, path.with_name(path.name + SUFFIX), path.with_name(stem + NPY)):
-        target = into / each.name
+    for source_path in (path, path.with_name(path.name + SIDECAR_SUFFIX), path.with_name(stem + NPY)):
+        target = into / source_path.name
         if target.exists():
-            target = into / f"{receipt.id[:8]}-{each.name}"
-        if each.exists():
-            each.replace(target)
-    if receipt.state != "done":
-        (into / f"{path.name}.report.json").write_bytes(receipt.encode())
+            target = into / f"{report.id[:8]}-{source_path.name}"
+        if source_path.exists():
+            source_path.replace(target)
+    if report.state != "done":
+        (into / f"{path.name}.report.json").write_bytes(report.encode())

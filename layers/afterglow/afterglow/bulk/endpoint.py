@@ -1,4 +1,4 @@
-"""The two ends of a move: what there is, records in pages, making and adding."""
+"""The interface of both ends of an export or a migration: list, read and create collections, add records."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _LEGACY = "hnsw:"
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """A collection as the wire describes it. `schema` is None where an older server has none."""
+    """A collection as the API describes it. `schema` is None if an older server has none."""
 
     id: str
     tenant: str
@@ -31,21 +31,21 @@ class CollectionInfo:
 
 @dataclass(frozen=True, slots=True)
 class RecordStream:
-    """A collection's records in insertion order: how many when they were begun, and pages of them."""
+    """A collection's records in insertion order: their number at the start, and pages of them."""
 
     count: int
     pages: Iterator[Records]
 
 
 class Endpoint(Protocol):
-    """One end of a move. Everything raises Unavailable, and what the library raises."""
+    """One end of a transfer. Every method raises Unavailable, and the library's errors."""
 
     @property
     def max_rows(self) -> int:
-        """Records that one write should have, at most."""
+        """The largest number of records in one write."""
 
     def tenants(self) -> list[str]:
-        """Every tenant that can be known of."""
+        """Every known tenant."""
 
     def databases(self, tenant: str) -> list[str]:
         """The tenant's databases, by name."""
@@ -54,33 +54,33 @@ class Endpoint(Protocol):
         """The database's collections, by name."""
 
     def find(self, tenant: str, database: str, name: str) -> CollectionInfo | None:
-        """The collection of this name."""
+        """The collection with this name, None if there is none."""
 
     def count(self, of: CollectionInfo) -> int:
-        """How many records it has."""
+        """The number of its records."""
 
     def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
         """Its records from `offset` on, in insertion order."""
 
     def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
-        """Those of these records that there are, in whatever order."""
+        """The existing ones of these records, in any order."""
 
     def create_database(self, tenant: str, database: str) -> None:
-        """Make the tenant and the database, where they are missing."""
+        """Create the tenant and the database if they do not exist."""
 
     def create_collection(self, like: CollectionInfo) -> CollectionInfo:
-        """Make a collection like this one, of the same name, tenant and database. Raises AlreadyExists."""
+        """Create a collection like this one, with its name, tenant and database. Raises AlreadyExists."""
 
     def add(self, to: CollectionInfo, records: Records) -> None:
-        """Add records, `rows` of them at most, in one write; durable when it returns. Those there are left alone."""
+        """Add at most `max_rows` records in one write; durable on return. Existing records are left alone."""
 
 
 def create_request(like: CollectionInfo) -> dict[str, Any]:
-    """What a create request must ask for, beside name and metadata, to get a collection like this one.
+    """The fields of a create request, besides name and metadata, that yield a collection like this one.
 
-    A schema says all that a configuration does, and where it says anything no configuration may say it again, but for
-    the function that clients embed with by default: in a schema that goes for nothing said. Where the metadata speaks
-    of the index, as it did before there was either (`hnsw:` keys), no schema may be given beside it.
+    A schema contains everything that a configuration does, and both are allowed together only for the default
+    embedding function of clients, which a schema treats as unset. With index settings in the metadata (`hnsw:` keys,
+    older than both) no schema is allowed.
     """
     if like.schema is None or any(key.startswith(_LEGACY) for key in like.metadata or ()):
         return {"configuration": like.configuration}
@@ -91,7 +91,7 @@ def create_request(like: CollectionInfo) -> dict[str, Any]:
 
 
 def slice_records(records: Records, start: int, stop: int) -> Records:
-    """Some of the records, by place."""
+    """The records from index `start` to `stop`."""
     return Records(
         ids=records.ids[start:stop],
         embeddings=None if records.embeddings is None else records.embeddings[start:stop],

@@ -1,4 +1,4 @@
-"""A collection to a file and its sidecar (protocol: `afterglow.bulk`)."""
+"""Exports a collection to a file and its sidecar (protocol: `afterglow.bulk`)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ Writer = Callable[[Path, RecordStream, Callable[[int], None]], int]
 
 
 def check_target(file: Path) -> None:
-    """Refuse what cannot be written, before anything is read. Raises InvalidArgument, AlreadyExists."""
+    """Check that the file can be written, before anything is read. Raises InvalidArgument, AlreadyExists."""
     _writer(file, None)
     if file.suffix == ".parquet":
         parquet.require_pyarrow()
@@ -22,26 +22,30 @@ def check_target(file: Path) -> None:
 
 
 def export(
-    endpoint: Endpoint, collection: CollectionInfo, file: Path, system: System, on_start: Callable[[int], Callable[[int], None]]
+    endpoint: Endpoint,
+    collection: CollectionInfo,
+    file: Path,
+    system: System,
+    on_start: Callable[[int], Callable[[int], None]],
 ) -> int:
-    """Write the collection; how many records. `begun` is told how many there will be, and then of each page.
+    """Write the collection; returns the number of records. `on_start` gets the expected number, its result each page's.
 
-    Raises what `check` does, StorageFull and OSError; there is no file then.
+    Raises the errors of `check_target`, StorageFull and OSError, and leaves no file then.
     """
     check_target(file)
     write = _writer(file, collection.dimension)
-    contents = endpoint.read(collection)
-    wrote = on_start(contents.count)
+    stream = endpoint.read(collection)
+    wrote = on_start(stream.count)
     with atomic_file.atomic_write(file, system) as scratch:
-        count = write(scratch, contents, wrote)
-        with atomic_file.atomic_write(sidecar.sidecar_path(file), system) as beside:
-            beside.write_bytes(sidecar.encode(collection))
+        count = write(scratch, stream, wrote)
+        with atomic_file.atomic_write(sidecar.sidecar_path(file), system) as sidecar_file:
+            sidecar_file.write_bytes(sidecar.encode(collection))
     return count
 
 
 def _writer(file: Path, dimension: int | None) -> Writer:
     if file.suffix == ".parquet":
-        return lambda path, contents, wrote: parquet.write(path, contents, dimension, wrote)
+        return lambda path, stream, wrote: parquet.write(path, stream, dimension, wrote)
     if file.name.endswith((".jsonl", ".jsonl.gz")):
         return partial(jsonl.write, compressed=file.suffix == ".gz")
     raise InvalidArgument(f"{file.name} ends neither in .parquet nor in .jsonl nor in .jsonl.gz")

@@ -1,7 +1,7 @@
-"""Where the records of an import go: to a server over HTTP, this one or a genuine Chroma.
+"""An import's sink over HTTP: this server or Chroma.
 
-There the note of how far the import is cannot be one transaction with the batch: it follows it. *Crash between: the
-batch is sent again by the next attempt, over whatever was written to its records in between.*
+The progress cannot be one transaction with the batch: it is written after it. *Crash between: the next attempt sends
+the batch again, over whatever was written to its records in between.*
 """
 
 from binascii import b2a_base64
@@ -20,7 +20,7 @@ from afterglow.storage.ports import ConditionFailed, Put, Table
 
 
 class ServerSink:
-    """A server; notes go to the `table` of this machine."""
+    """A server; the progress is stored in the `table` of this machine."""
 
     def __init__(self, connection: ChromaConnection, table: Table) -> None:
         """Raises Unavailable, and what the server refuses."""
@@ -31,16 +31,16 @@ class ServerSink:
         self._takes_base64 = bool(limits.get("supports_base64_encoding"))
 
     def open(self, target: Target, sidecar: Sidecar) -> TargetCollection:
-        """The collection, by its name."""
+        """The collection, created if it does not exist. Raises ImportRejected."""
         body = {name: value for name, value in sidecar.create_request(target.collection).items() if value is not None}
         try:
-            made = self._connection.call("POST", f"{_database(target)}/collections", body)
+            created = self._connection.call("POST", f"{_database(target)}/collections", body)
         except (AlreadyExists, Forbidden, InvalidArgument, NotFound, Unauthenticated) as error:
             raise ImportRejected(error.message) from None
-        return TargetCollection(str(made["id"]), made["dimension"])
+        return TargetCollection(str(created["id"]), created["dimension"])
 
     def write(self, plan: Plan, batch: Batch, progress_write: Put) -> None:
-        """Send, then note."""
+        """Send the batch, then advance the range."""
         self._send(plan, batch, slice(0, len(batch.ids)))
         try:
             self._table.transact([progress_write])
@@ -48,7 +48,7 @@ class ServerSink:
             raise RangeConflict(conflict.message) from None
 
     def _send(self, plan: Plan, batch: Batch, rows: slice) -> None:
-        """One request, or two halves of it where it is too large for the server."""
+        """Send the rows in one request, or each half of them if the server refuses its size."""
         path = f"{_database(plan.target)}/collections/{plan.collection_id}/upsert"
         try:
             self._connection.call("POST", path, self._body(batch, rows))

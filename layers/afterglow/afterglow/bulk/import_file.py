@@ -1,4 +1,4 @@
-"""A whole file, imported here and now, range by range: what the command and a watched directory do."""
+"""Imports a file in this process, range by range: for the command and the watched directory."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,17 +13,17 @@ from afterglow.errors import InvalidArgument, NotFound
 
 
 class ProgressListener(Protocol):
-    """Is told how an import goes on."""
+    """Receives the progress of an import."""
 
     def on_plan(self, plan: Plan, progress: list[RangeProgress]) -> None:
-        """There is a plan, and so far it is."""
+        """The plan is stored; `progress` is that of its ranges so far."""
 
     def on_progress(self, progress: RangeProgress) -> None:
-        """A range was moved on."""
+        """A range was advanced."""
 
 
 class NullListener:
-    """Does not listen."""
+    """Ignores the progress."""
 
     def on_plan(self, plan: Plan, progress: list[RangeProgress]) -> None:
         """Nothing."""
@@ -34,7 +34,7 @@ class NullListener:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """The receipt, and whether it was there before: the file as it is was imported already."""
+    """The report; `already_imported` if it existed before, for the same version of the file."""
 
     report: ImportReport
     already_imported: bool = False
@@ -49,33 +49,35 @@ def import_file(
     *,
     force: bool = False,
 ) -> ImportResult:
-    """Import a file, or go on with it: one that failed goes on where it stopped, one that is done is left alone.
+    """Import a file, or continue: a failed import continues where it stopped, a finished one is not repeated.
 
-    With `again` it begins anew. Raises Unavailable, Busy, StorageFull; then to be called again.
+    With `force` it starts from the beginning. Raises Unavailable, Busy, StorageFull; all are worth another call.
     """
-    ledger = context.store
+    store = context.store
     try:
-        plan = planner.make_plan(source, target, sidecar, context.sink, settings=context.settings, system=context.system)
+        plan = planner.make_plan(
+            source, target, sidecar, context.sink, settings=context.settings, system=context.system
+        )
     except (ImportRejected, InvalidArgument, NotFound) as error:
-        receipt = rejected_report(context, source, target, error.message)
-        ledger.put_report(receipt)
-        return ImportResult(receipt)
+        report = rejected_report(context, source, target, error.message)
+        store.put_report(report)
+        return ImportResult(report)
     if force:
-        ledger.delete(target.tenant, target.database, plan.id)
-    before = ledger.finished(target.tenant, target.database, plan.id)
-    if before is not None and before.state == "done":
-        return ImportResult(before, already_imported=True)
-    plan = ledger.begin(plan)
-    if before is not None:
-        ledger.resume(plan)
-    listener.on_plan(plan, ledger.progress(plan))
+        store.delete(target.tenant, target.database, plan.id)
+    previous = store.finished(target.tenant, target.database, plan.id)
+    if previous is not None and previous.state == "done":
+        return ImportResult(previous, already_imported=True)
+    plan = store.begin(plan)
+    if previous is not None:
+        store.resume(plan)
+    listener.on_plan(plan, store.progress(plan))
     for number in range(len(plan.ranges)):
         range_import.import_range(context, plan, source, number, on_progress=listener.on_progress)
-    return ImportResult(ledger.finish(plan))
+    return ImportResult(store.finish(plan))
 
 
 def rejected_report(context: ImportContext, source: Source, target: Target, reason: str) -> ImportReport:
-    """The receipt of a file that came to no plan."""
+    """The report of a file without a plan."""
     now = context.system.now()
     return ImportReport(
         id=planner.failed_id(source, target),

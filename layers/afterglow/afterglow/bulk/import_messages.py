@@ -1,13 +1,14 @@
-"""What a message of the importer's queue asks for: to look at an object that was put, or to work on a range.
+"""Handles the messages of the importer's queue.
 
-* S3's own, that an object was put: **plan** it, and send a message for each range. *Killed meanwhile: the same message
-  again, which finds the same plan; ranges that are done are not sent again.* An embedding file (`.npy`) means the file
-  of the rest beside it, whichever came first. What lies below `imports/.status/`, or is no file to import, is let be.
-* Ours, with an import and the number of a range: **work** on it, as far as time allows. What is left of it is a message
-  again. Who finds that nothing is left of any range finishes the import.
+* S3's own, after an object was put: **plan** its import, and send a message for each range. *Killed meanwhile: the same
+  message is delivered again and finds the same plan; ranges that are done are not sent again.* An embedding file
+  (`.npy`) stands for the file with the other columns alongside it, whichever came first. Objects below
+  `imports/.status/` and objects that are no importable files are ignored.
+* Ours, with an import and the number of a range: **import** the range, as far as time allows. The rest of it becomes
+  another message. The worker that finds all ranges done finishes the import.
 
-A message that is delivered for the last time and fails stops its import, so that there is a receipt; and is then one of
-the dead letters, which ring.
+A message that fails at its last delivery fails its import, so that there is a report; it then becomes a dead letter,
+which raises an alarm.
 """
 
 import logging
@@ -35,12 +36,12 @@ _PUT = "ObjectCreated:"
 _FOLDERS = 4
 
 Send = Callable[[list[str]], None]
-"""Puts messages on the importer's queue."""
+"""Sends messages to the importer's queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageResult:
-    """What was done with a message."""
+    """The result of a message."""
 
     task: str
     file: str = ""
@@ -51,22 +52,22 @@ class MessageResult:
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """Works on messages about the files of `objects`."""
+    """Handles messages about the files in `objects`."""
 
     context: ImportContext
     objects: Objects
     send: Send
 
     def handle(self, body: str, goes_on: ShouldContinue) -> list[MessageResult]:
-        """Do what a message asks for. Raises InvalidArgument, Unavailable, Busy, StorageFull: to be delivered again."""
-        message = _parsed(body)
+        """Handle a message. Raises InvalidArgument, Unavailable, Busy, StorageFull: it must be delivered again."""
+        message = _parse(body)
         if "import" in message:
-            return [self._range(message, goes_on)]
-        return [self._look_at(key) for key in _keys(message)]
+            return [self._import_range(message, goes_on)]
+        return [self._plan_file(key) for key in _keys(message)]
 
     def fail(self, body: str) -> None:
-        """Stop what a message asks for, since nobody will be asked again."""
-        message = _parsed(body)
+        """Fail the import of a message that will not be delivered again."""
+        message = _parse(body)
         reason = "an invocation failed each time it was tried: see the importer's log"
         if "import" in message:
             plan = self._plan(message)
@@ -75,41 +76,41 @@ class Importer:
                 self.context.store.finish(plan)
             return
         for key in _keys(message):
-            found = self._file(key)
-            if found is not None:
-                self.context.store.put_report(rejected_report(self.context, *found, reason))
+            file = self._file(key)
+            if file is not None:
+                self.context.store.put_report(rejected_report(self.context, *file, reason))
 
     # a file that was put
 
-    def _look_at(self, key: str) -> MessageResult:
-        found = self._file(key)
-        if found is None:
+    def _plan_file(self, key: str) -> MessageResult:
+        file = self._file(key)
+        if file is None:
             return MessageResult("nothing", key)
-        source, target = found
+        source, target = file
         try:
             plan = planner.make_plan(
                 source, target, None, self.context.sink, settings=self.context.settings, system=self.context.system
             )
         except (ImportRejected, InvalidArgument, NotFound) as error:
-            receipt = rejected_report(self.context, source, target, error.message)
-            self.context.store.put_report(receipt)
-            return _worked("plan", receipt)
-        ledger = self.context.store
-        done = ledger.finished(target.tenant, target.database, plan.id)
+            report = rejected_report(self.context, source, target, error.message)
+            self.context.store.put_report(report)
+            return _result("plan", report)
+        store = self.context.store
+        done = store.finished(target.tenant, target.database, plan.id)
         if done is not None:
-            return _worked("plan", done)
-        plan = ledger.begin(plan)
-        left = [each.number for each in ledger.progress(plan) if not each.done]
-        self.send([_body(plan, number) for number in left])
+            return _result("plan", done)
+        plan = store.begin(plan)
+        open_ranges = [progress.number for progress in store.progress(plan) if not progress.done]
+        self.send([_body(plan, number) for number in open_ranges])
         return MessageResult("plan", source.name, state="running")
 
     def _file(self, key: str) -> tuple[Source, Target] | None:
-        """The file that a key is about, and the collection that its place says; None where it is about none."""
+        """The file of a key, and the collection that its prefix names; None if the key is not of an importable file."""
         parts = key.removeprefix(PREFIX).split("/")
         if not key.startswith(PREFIX) or key.startswith(ROOT) or len(parts) < _FOLDERS:
             return None
         target = Target(*map(unquote, parts[:3]))
-        root = PREFIX + "".join(f"{each}/" for each in parts[:3])
+        root = PREFIX + "".join(f"{folder}/" for folder in parts[:3])
         source: Source | None = object_source(self.objects, self.context.system, key, root)
         if source is not None and key.endswith(NPY):
             source = planner.companion_of(source)
@@ -119,26 +120,26 @@ class Importer:
 
     # a range
 
-    def _range(self, message: dict[str, Any], goes_on: ShouldContinue) -> MessageResult:
+    def _import_range(self, message: dict[str, Any], goes_on: ShouldContinue) -> MessageResult:
         plan = self._plan(message)
         if plan is None:
             return MessageResult("nothing", str(message["import"]))
-        number, ledger = int(message["range"]), self.context.store
+        number, store = int(message["range"]), self.context.store
         root = PREFIX + "/".join(plan.key.removeprefix(PREFIX).split("/")[:3]) + "/"
         source = object_source(self.objects, self.context.system, plan.key, root)
-        before = ledger.range_progress(plan, number)
+        before = store.range_progress(plan, number)
         outcome = Outcome.DONE
         if source is None:
-            ledger.fail(plan, f"{plan.name} is gone")
+            store.fail(plan, f"{plan.name} is gone")
         else:
             outcome = range_import.import_range(self.context, plan, source, number, should_continue=goes_on)
         if outcome is Outcome.UNFINISHED:
             self.send([_body(plan, number)])
-        after = ledger.progress(plan)
+        after = store.progress(plan)
         state = "running"
-        if ledger.failure(plan) is not None or all(each.done for each in after):
-            state = ledger.finish(plan).state
-        now = next((each for each in after if each.number == number), None)
+        if store.failure(plan) is not None or all(progress.done for progress in after):
+            state = store.finish(plan).state
+        now = next((progress for progress in after if progress.number == number), None)
         if before is None or now is None:
             return MessageResult("range", plan.name, state=state)
         return MessageResult("range", plan.name, now.rows - before.rows, now.rejected - before.rejected, state)
@@ -148,18 +149,18 @@ class Importer:
         return self.context.store.plan(target, str(message["import"]))
 
 
-def _worked(task: str, receipt: ImportReport) -> MessageResult:
-    if receipt.state == "failed":
-        _log.warning("import of %s failed: %s", receipt.file, receipt.reason)
-    return MessageResult(task, receipt.file, receipt.rows, receipt.rejected, receipt.state)
+def _result(task: str, report: ImportReport) -> MessageResult:
+    if report.state == "failed":
+        _log.warning("import of %s failed: %s", report.file, report.reason)
+    return MessageResult(task, report.file, report.rows, report.rejected, report.state)
 
 
 def _body(plan: Plan, number: int) -> str:
-    told = {"import": plan.id, "tenant": plan.target.tenant, "database": plan.target.database, "range": number}
-    return orjson.dumps(told).decode()
+    message = {"import": plan.id, "tenant": plan.target.tenant, "database": plan.target.database, "range": number}
+    return orjson.dumps(message).decode()
 
 
-def _parsed(body: str) -> dict[str, Any]:
+def _parse(body: str) -> dict[str, Any]:
     try:
         message = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -172,10 +173,10 @@ def _parsed(body: str) -> dict[str, Any]:
 
 
 def _keys(message: dict[str, Any]) -> list[str]:
-    """The keys of the objects that S3 says were put; its test message, as a queue is made known to it, has none."""
+    """The keys of the objects put, from S3's message; its test message, sent when the queue is configured, has none."""
     records = message.get("Records", [])
     return [
-        unquote_plus(each["s3"]["object"]["key"])
-        for each in records
-        if each["eventName"].removeprefix("s3:").startswith(_PUT)
+        unquote_plus(record["s3"]["object"]["key"])
+        for record in records
+        if record["eventName"].removeprefix("s3:").startswith(_PUT)
     ]

@@ -1,17 +1,18 @@
-"""How far imports are: items that are the truth of it, and objects that tell the world.
+"""The progress of imports: items decide, objects are readable copies for clients.
 
-Items, under `IMPORT#<id>`: `RANGE#<number>` for each range, moved on by version in one transaction with each batch;
-`STOP` where the import goes no further, with the reason.
+Items, under `IMPORT#<id>`: `RANGE#<number>` for each range, advanced by version in one transaction with each batch;
+`STOP` if the import failed, with the reason.
 
 Objects, under `imports/.status/<tenant>/<database>/<id>/`::
 
-    plan.json                    put once, before anything is done
-    ranges/<number>.json         how far the range is; a copy of its item, put after it
-    errors/<number>-<place>.jsonl    rows that were not taken, by where in the range their piece begins
-    errors.jsonl                 all of them, put before the receipt
+    plan.json                    put once, before any other
+    ranges/<number>.json         the progress of the range; a copy of its item, put after it
+    errors/<number>-<position>.jsonl    rejected rows, by the position of their chunk in the range
+    errors.jsonl                 all of them, put before the report
     report.json                 put once, at the end
 
-Both go after `import_report_ttl_seconds`: items of the table expire, objects are removed by the next plan in their database.
+Both are removed after `import_report_ttl_seconds`: items of the table expire, the next plan in their database
+deletes the objects.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ _PLAN, _REPORT, _ERRORS = "plan.json", "report.json", "errors.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class RangeProgress:
-    """How far one range is: the next row is at `position`; `lines` were looked at. `version` is the item's."""
+    """The progress of a range: the next row is at `position`, `lines` were read. `version` is the item's."""
 
     number: int
     position: int
@@ -48,7 +49,7 @@ class RangeProgress:
 
 @dataclass(frozen=True, slots=True)
 class ImportStore:
-    """The imports of one deployment, kept for `kept_seconds`."""
+    """The imports of one deployment; reports are kept for `report_ttl_seconds`."""
 
     table: Table
     objects: Objects
@@ -58,65 +59,67 @@ class ImportStore:
     # one import
 
     def plan(self, target: types.Target, import_id: str) -> Plan | None:
-        """The plan, None where there is none. Raises Corrupt."""
+        """The plan, None if there is none. Raises Corrupt."""
         key = folder(target.tenant, target.database, import_id) + _PLAN
         value = self._get(key)
         return None if value is None else types.decode_plan(value, key)
 
     def begin(self, plan: Plan) -> Plan:
-        """Note the plan and an item for each range; the plan that stands, which is one made before if there is one."""
+        """Store the plan and an item for each range; returns the stored plan, which may be an earlier one."""
         self._delete_old(plan.target)
         try:
             self.objects.put(_folder(plan) + _PLAN, plan.encode(), if_absent=True)
         except ConditionFailed:
             plan = self.plan(plan.target, plan.id) or plan
-        present = {each.number for each in self.progress(plan)}
-        for number, part in enumerate(plan.ranges):
+        present = {progress.number for progress in self.progress(plan)}
+        for number, file_range in enumerate(plan.ranges):
             if number not in present:
                 try:
                     self.table.put(
-                        *self._item(plan, RangeProgress(number, part.start)), if_absent=True, expires_at=self._expiry()
+                        *self._item(plan, RangeProgress(number, file_range.start)),
+                        if_absent=True,
+                        expires_at=self._expiry(),
                     )
                 except ConditionFailed:
                     continue
         return plan
 
     def progress(self, plan: Plan) -> list[RangeProgress]:
-        """How far each range is."""
+        """The progress of every range."""
         items = self.table.query(_partition(plan.id), after=_RANGE, before=_STOP)
-        return [_decoded(item) for item in items]
+        return [_decode(item) for item in items]
 
     def range_progress(self, plan: Plan, number: int) -> RangeProgress | None:
-        """How far one range is, None where the import was forgotten."""
-        item = self.table.get(_partition(plan.id), _sort(number))
-        return None if item is None else _decoded(item)
+        """The progress of one range, None if the import was deleted."""
+        item = self.table.get(_partition(plan.id), _sort_key(number))
+        return None if item is None else _decode(item)
 
     def progress_write(self, plan: Plan, progress: RangeProgress) -> Put:
-        """The write that moves a range on, on condition that nobody else has."""
+        """The write that advances a range, on condition that no other worker has."""
         pk, sk, value = self._item(plan, progress)
         return Put(pk, sk, value, if_version=progress.version, expires_at=self._expiry())
 
     def advance(self, plan: Plan, progress: RangeProgress) -> None:
-        """Move a range on where there is nothing to append. Raises Overtaken."""
-        note = self.progress_write(plan, progress)
+        """Advance a range without a batch. Raises RangeConflict."""
+        write = self.progress_write(plan, progress)
         try:
-            self.table.put(note.pk, note.sk, note.value, if_version=note.if_version, expires_at=note.expires_at)
+            self.table.put(write.pk, write.sk, write.value, if_version=write.if_version, expires_at=write.expires_at)
         except ConditionFailed as conflict:
             raise RangeConflict(conflict.message) from None
 
     def publish_progress(self, plan: Plan, progress: RangeProgress) -> None:
         """Put the readable copy of a range's item."""
-        told = asdict(replace(progress, version=0))
-        del told["version"]
-        self.objects.put(f"{_folder(plan)}ranges/{progress.number:06}.json", orjson.dumps(told))
+        fields = asdict(progress)
+        del fields["version"]
+        self.objects.put(f"{_folder(plan)}ranges/{progress.number:06}.json", orjson.dumps(fields))
 
     def add_rejected(self, plan: Plan, number: int, position: int, rejected: Sequence[Rejected]) -> None:
-        """Put the rows of a piece that were not taken."""
+        """Put the rejected rows of a chunk."""
         key = f"{_folder(plan)}errors/{number:06}-{position:020}.jsonl"
-        self.objects.put(key, b"".join(_error_line(plan, each) for each in rejected))
+        self.objects.put(key, b"".join(_error_line(plan, row) for row in rejected))
 
     def fail(self, plan: Plan, reason: str) -> None:
-        """Let the import go no further."""
+        """End the import with a reason; the first one stays."""
         try:
             self.table.put(
                 *(_partition(plan.id), _STOP, orjson.dumps({"reason": reason})),
@@ -127,33 +130,33 @@ class ImportStore:
             return
 
     def failure(self, plan: Plan) -> str | None:
-        """Why the import goes no further, None where it does."""
+        """The reason for which the import failed, None if it has not."""
         item = self.table.get(_partition(plan.id), _STOP)
         return None if item is None else str(orjson.loads(item.value)["reason"])
 
     def finish(self, plan: Plan) -> ImportReport:
-        """Put the rejected rows together, then the receipt; the receipt that stands. To be called at the end."""
-        receipt = self._current_report(plan)
+        """Join the rejected rows, then put the report; returns the stored one. Called when all ranges are done."""
+        report = self._current_report(plan)
         reason = self.failure(plan)
-        receipt = replace(
-            receipt, state="done" if reason is None else "failed", reason=reason, finished_at=self.system.now()
+        report = replace(
+            report, state="done" if reason is None else "failed", reason=reason, finished_at=self.system.now()
         )
         prefix = _folder(plan)
-        parts = [info.key for info in self.objects.list(f"{prefix}errors/")]
-        if parts:
-            self.objects.put(prefix + _ERRORS, b"".join(each or b"" for each in self.objects.get_many(parts)))
+        keys = [info.key for info in self.objects.list(f"{prefix}errors/")]
+        if keys:
+            self.objects.put(prefix + _ERRORS, b"".join(content or b"" for content in self.objects.get_many(keys)))
         try:
-            self.objects.put(prefix + _REPORT, receipt.encode(), if_absent=True)
+            self.objects.put(prefix + _REPORT, report.encode(), if_absent=True)
         except ConditionFailed:
             return self.report(plan.target.tenant, plan.target.database, plan.id)
-        return receipt
+        return report
 
-    def put_report(self, receipt: ImportReport) -> None:
-        """Put the receipt of a file that came to no plan."""
-        self.objects.put(folder(receipt.tenant, receipt.database, receipt.id) + _REPORT, receipt.encode())
+    def put_report(self, report: ImportReport) -> None:
+        """Put the report of a file without a plan."""
+        self.objects.put(folder(report.tenant, report.database, report.id) + _REPORT, report.encode())
 
     def resume(self, plan: Plan) -> None:
-        """Let an import that failed go on from where it is."""
+        """Let a failed import continue from its progress."""
         self.table.delete(_partition(plan.id), _STOP)
         self.objects.delete(_folder(plan) + _REPORT)
 
@@ -166,41 +169,41 @@ class ImportStore:
     # all of them
 
     def report(self, tenant: str, database: str, import_id: str) -> ImportReport:
-        """How an import ended, or stands. Raises NotFound, Corrupt."""
-        found = self.finished(tenant, database, import_id)
-        if found is not None:
-            return found
+        """The report of an import, finished or running. Raises NotFound, Corrupt."""
+        finished = self.finished(tenant, database, import_id)
+        if finished is not None:
+            return finished
         plan = self.plan(types.Target(tenant, database, ""), import_id) if import_id.isalnum() else None
         if plan is None:
             raise NotFound(f"Import [{import_id}] does not exist")
         return self._current_report(plan)
 
     def finished(self, tenant: str, database: str, import_id: str) -> ImportReport | None:
-        """The receipt, None where the import is not at its end."""
+        """The report of a finished import, None if it is not finished."""
         value = self._get(folder(tenant, database, import_id) + _REPORT) if import_id.isalnum() else None
         return None if value is None else ImportReport(**orjson.loads(value))
 
     def list(self, tenant: str, database: str) -> list[ImportReport]:
-        """Every import of a database, the one last begun first."""
+        """Every import of a database, the latest first."""
         keys = [info.key for info in self.objects.list(folder(tenant, database))]
         ids = dict.fromkeys(_id_of(key) for key in keys)
         finished = self.objects.get_many([key for key in keys if key.endswith(f"/{_REPORT}")])
-        receipts = [ImportReport(**orjson.loads(each)) for each in finished if each is not None]
-        for each in ids.keys() - {each.id for each in receipts}:
+        reports = [ImportReport(**orjson.loads(content)) for content in finished if content is not None]
+        for import_id in ids.keys() - {report.id for report in reports}:
             try:
-                receipts.append(self.report(tenant, database, each))
+                reports.append(self.report(tenant, database, import_id))
             except NotFound:
-                continue  # forgotten meanwhile
-        return sorted(receipts, key=lambda each: each.started_at, reverse=True)
+                continue  # deleted meanwhile
+        return sorted(reports, key=lambda report: report.started_at, reverse=True)
 
     def errors(self, tenant: str, database: str, import_id: str) -> Iterator[dict[str, Any]]:
-        """The rows of an import that were not taken: file, line and reason of each. Raises NotFound."""
+        """The rejected rows of an import: file, line and reason of each. Raises NotFound."""
         self.report(tenant, database, import_id)
         prefix = folder(tenant, database, import_id)
-        whole = self._get(prefix + _ERRORS)
-        keys = [] if whole is not None else [info.key for info in self.objects.list(f"{prefix}errors/")]
-        for part in [whole] if whole is not None else (self._get(key) for key in keys):
-            for line in (part or b"").splitlines():
+        joined = self._get(prefix + _ERRORS)
+        keys = [] if joined is not None else [info.key for info in self.objects.list(f"{prefix}errors/")]
+        for content in [joined] if joined is not None else (self._get(key) for key in keys):
+            for line in (content or b"").splitlines():
                 yield orjson.loads(line)
 
     def _current_report(self, plan: Plan) -> ImportReport:
@@ -214,10 +217,10 @@ class ImportStore:
             database=plan.target.database,
             collection=plan.target.collection,
             collection_id=plan.collection_id,
-            rows=sum(each.rows for each in ranges),
-            rejected=sum(each.rejected for each in ranges),
+            rows=sum(progress.rows for progress in ranges),
+            rejected=sum(progress.rejected for progress in ranges),
             ranges=len(plan.ranges),
-            ranges_done=sum(each.done for each in ranges),
+            ranges_done=sum(progress.done for progress in ranges),
             started_at=plan.started_at,
         )
 
@@ -234,9 +237,9 @@ class ImportStore:
             return None
 
     def _item(self, plan: Plan, progress: RangeProgress) -> tuple[str, str, bytes]:
-        told = asdict(progress)
-        del told["version"], told["number"]
-        return _partition(plan.id), _sort(progress.number), orjson.dumps(told)
+        fields = asdict(progress)
+        del fields["version"], fields["number"]
+        return _partition(plan.id), _sort_key(progress.number), orjson.dumps(fields)
 
     def _expiry(self) -> int:
         return int(self.system.now()) + self.report_ttl_seconds
@@ -244,9 +247,9 @@ class ImportStore:
 
 def folder(tenant: str, database: str, import_id: str | None = None) -> str:
     """The prefix of a database's imports, or of one of them."""
-    # A tenant may be called anything of three characters, also what would lead out of the folder.
-    place = "".join(f"{quote(each, safe='').replace('.', '%2E')}/" for each in (tenant, database))
-    return f"{ROOT}{place}" if import_id is None else f"{ROOT}{place}{import_id}/"
+    # Names of tenants may have any characters, also those of a path out of the folder.
+    path = "".join(f"{quote(name, safe='').replace('.', '%2E')}/" for name in (tenant, database))
+    return f"{ROOT}{path}" if import_id is None else f"{ROOT}{path}{import_id}/"
 
 
 def _folder(plan: Plan) -> str:
@@ -261,14 +264,14 @@ def _partition(import_id: str) -> str:
     return f"IMPORT#{import_id}"
 
 
-def _sort(number: int) -> str:
+def _sort_key(number: int) -> str:
     return f"{_RANGE}{number:06}"
 
 
-def _decoded(item: Item) -> RangeProgress:
+def _decode(item: Item) -> RangeProgress:
     return RangeProgress(int(item.sk.removeprefix(_RANGE)), version=item.version, **orjson.loads(item.value))
 
 
 def _error_line(plan: Plan, rejected: Rejected) -> bytes:
-    told = {"file": plan.name, "line": rejected.line, "reason": rejected.reason}
-    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+    line = {"file": plan.name, "line": rejected.line, "reason": rejected.reason}
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,7 +1,7 @@
 """The process that imports files of a watched directory (`bulk.directory_watcher`, `deployment.child_process`).
 
-The one request is the list of their paths; a reply is the report of a finished import. The exit code is 1 if a file must
-be tried again.
+The one request is the list of their paths; a reply is the report of a finished import. The exit code is 1 if a file
+must be tried again.
 """
 
 import logging
@@ -32,20 +32,20 @@ def main() -> None:
     settings, system = from_environment(), System()
     engine = start_engine(open_deployment(path, settings, system), settings, system)
     stores, folder = engine.stores, path / FOLDER
-    ledger = ImportStore(stores.table, stores.objects, system, settings.import_report_ttl_seconds)
-    site = ImportContext(EngineSink(engine), ledger, settings, system)
+    store = ImportStore(stores.table, stores.objects, system, settings.import_report_ttl_seconds)
+    context = ImportContext(EngineSink(engine), store, settings, system)
     failed = False
-    for each in directory_watcher.list_files(folder):
-        if os.fspath(each.source.path) not in paths:
+    for file in directory_watcher.list_files(folder):
+        if os.fspath(file.source.path) not in paths:
             continue
         try:
-            receipt = import_file(site, each.source, each.target, None, NullListener()).report
-            directory_watcher.move_finished(folder, each, receipt)
+            report = import_file(context, file.source, file.target, None, NullListener()).report
+            directory_watcher.move_finished(folder, file, report)
         except (AfterglowError, OSError) as error:
-            _log.warning("import of %s is tried again: %s", each.source.path, error)
+            _log.warning("import of %s is tried again: %s", file.source.path, error)
             failed = True
             continue
-        parent.send(asdict(receipt))
+        parent.send(asdict(report))
     engine.close()
     parent.exit(int(failed))
 

@@ -21,15 +21,15 @@ from afterglow.segment import array_file
 from afterglow.settings import System
 from afterglow.storage.ports import Stores
 
-_ROWS = 4_096
+_PAGE_ROWS = 4_096
 _ATTEMPTS = 600
-_LOOK_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 
 
 class LocalEndpoint:
-    """A side over the stores; what is written goes through the engine."""
+    """An endpoint over the stores; writes go through the engine."""
 
-    max_rows = _ROWS
+    max_rows = _PAGE_ROWS
 
     def __init__(self, stores: Stores, engine: Engine) -> None:
         self._stores = stores
@@ -42,50 +42,50 @@ class LocalEndpoint:
 
     def databases(self, tenant: str) -> list[str]:
         """The tenant's databases, by name."""
-        return [each.name for each in self._engine.catalog.list_databases(tenant)]
+        return [database.name for database in self._engine.catalog.list_databases(tenant)]
 
     def collections(self, tenant: str, database: str) -> list[CollectionInfo]:
         """The database's collections, by name."""
-        found = self._engine.list_collections(tenant, database)
-        return sorted(map(_describe, found), key=lambda each: each.name)
+        collections = self._engine.list_collections(tenant, database)
+        return sorted(map(_describe, collections), key=lambda info: info.name)
 
     def find(self, tenant: str, database: str, name: str) -> CollectionInfo | None:
-        """The collection of this name."""
+        """The collection with this name, None if there is none."""
         try:
             return _describe(self._engine.get_collection(tenant, database, name))
         except NotFound:
             return None
 
     def count(self, of: CollectionInfo) -> int:
-        """How many records it has."""
+        """The number of its records."""
         return self._engine.count(_scope(of)).count
 
     def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
-        """Its records at one moment, which is when this returns."""
-        view = Replica(self._stores, UUID(of.id)).snapshot(scope=_scope(of))
-        parts, rows = select.in_insertion_order(view, select.selection_masks(view, Selection()), offset)
-        return RecordStream(len(rows), _pages(view, parts, rows, include))
+        """Its records at one point in time: the time of this call."""
+        snapshot = Replica(self._stores, UUID(of.id)).snapshot(scope=_scope(of))
+        parts, rows = select.in_insertion_order(snapshot, select.selection_masks(snapshot, Selection()), offset)
+        return RecordStream(len(rows), _pages(snapshot, parts, rows, include))
 
     def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
-        """Those of these records that there are."""
+        """The existing ones of these records."""
         return self._engine.get(_scope(of), Selection(ids=ids), None, 0, ALL_FIELDS)
 
     def create_database(self, tenant: str, database: str) -> None:
-        """Make the tenant and the database, where they are missing."""
+        """Create the tenant and the database if they do not exist."""
         catalog = self._engine.catalog
         if tenant not in catalog.list_tenants():
-            _unless_there(lambda: catalog.create_tenant(tenant))
+            _ignore_existing(lambda: catalog.create_tenant(tenant))
         if catalog.find_database(tenant, database) is None:
-            _unless_there(lambda: catalog.create_database(tenant, database))
+            _ignore_existing(lambda: catalog.create_database(tenant, database))
 
     def create_collection(self, like: CollectionInfo) -> CollectionInfo:
-        """Make a collection like this one."""
-        wanted = create_request(like)
-        stored = schema.reconcile(wanted.get("configuration"), wanted.get("schema"), like.metadata)
+        """Create a collection like this one."""
+        request = create_request(like)
+        stored = schema.reconcile(request.get("configuration"), request.get("schema"), like.metadata)
         return _describe(self._engine.create_collection(like.tenant, like.database, like.name, like.metadata, stored))
 
     def add(self, to: CollectionInfo, records: Records) -> None:
-        """Add records; waits where the indexer is behind."""
+        """Add records; waits while the indexer is behind."""
         batch = Batch(
             Op.ADD,
             records.ids,
@@ -95,18 +95,18 @@ class LocalEndpoint:
             uris=records.uris,
         )
         self._written[to.id] = to
-        _patiently(lambda: self._engine.write(_scope(to), batch), self._stores.system)
+        _write_when_not_busy(lambda: self._engine.write(_scope(to), batch), self._stores.system)
 
     def wait_until_indexed(self) -> None:
-        """Return when all that was added is indexed, by whoever does that."""
-        for each in self._written.values():
+        """Wait until all added records are indexed, by any indexer."""
+        for collection in self._written.values():
             with suppress(NotFound):
-                while (status := self._engine.indexing_status(_scope(each))).indexed_ops < status.total_ops:
-                    self._stores.system.sleep(_LOOK_SECONDS)
+                while (status := self._engine.indexing_status(_scope(collection))).indexed_ops < status.total_ops:
+                    self._stores.system.sleep(_POLL_SECONDS)
 
 
 def _describe(collection: Collection) -> CollectionInfo:
-    """The collection as the wire describes it."""
+    """The collection as the API describes it."""
     return CollectionInfo(
         id=str(collection.id),
         tenant=collection.tenant,
@@ -124,14 +124,19 @@ def _scope(of: CollectionInfo) -> Scope:
 
 
 def _pages(
-    view: Snapshot, parts: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
+    snapshot: Snapshot, parts: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
 ) -> Iterator[Records]:
-    for start in range(0, len(rows), _ROWS):
-        chosen = slice(start, start + _ROWS)
-        yield fetch.materialize(view, parts[chosen], rows[chosen], include)
-        # What was copied is not needed again, and would otherwise be all of the collection in the end.
-        for live in view.row_groups:
-            for array in (live.rows.vectors, live.rows.documents.data, live.rows.metadatas.data, live.rows.uris.data):
+    for start in range(0, len(rows), _PAGE_ROWS):
+        chosen = slice(start, start + _PAGE_ROWS)
+        yield fetch.materialize(snapshot, parts[chosen], rows[chosen], include)
+        # Copied pages are not needed again; otherwise the whole collection would end up in memory.
+        for subset in snapshot.row_groups:
+            for array in (
+                subset.rows.vectors,
+                subset.rows.documents.data,
+                subset.rows.metadatas.data,
+                subset.rows.uris.data,
+            ):
                 array_file.release_pages(array)
 
 
@@ -139,12 +144,12 @@ def _metadata(stored: bytes | None) -> dict[str, Any] | None:
     return None if stored is None else orjson.loads(stored)
 
 
-def _unless_there(make: Callable[[], object]) -> None:
+def _ignore_existing(make: Callable[[], object]) -> None:
     with suppress(AlreadyExists):
         make()
 
 
-def _patiently(write: Callable[[], object], system: System) -> None:
+def _write_when_not_busy(write: Callable[[], object], system: System) -> None:
     for _ in range(_ATTEMPTS):
         try:
             write()

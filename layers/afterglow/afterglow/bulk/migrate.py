@@ -1,4 +1,4 @@
-"""Everything of one side to another, and whether it has arrived (protocol: `afterglow.bulk`)."""
+"""Migrates collections from one endpoint to another and compares them (protocol: `afterglow.bulk`)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +12,14 @@ from afterglow.bulk.endpoint import NO_FIELDS, CollectionInfo, Endpoint, RecordS
 from afterglow.collection.types import Records
 from afterglow.errors import InvalidArgument
 
-_SAMPLED = 500
-_SAMPLED_AT_ONCE = 100
-_SHOWN = 5
+_SAMPLE_SIZE = 500
+_SAMPLE_PAGE = 100
+_MAX_DIFFERENCES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationFilter:
-    """What to move; None: all there is."""
+    """The collections to migrate; None: all."""
 
     tenant: str | None = None
     database: str | None = None
@@ -28,7 +28,7 @@ class MigrationFilter:
 
 @dataclass(slots=True)
 class MigrationReport:
-    """A collection that was moved: records in the source, those that were there before, and what differs."""
+    """A migrated collection: its records, those already in the target before, and the differences found."""
 
     collection: CollectionInfo
     records: int = 0
@@ -38,62 +38,64 @@ class MigrationReport:
 
 
 Progress = Callable[[CollectionInfo, int, int], None]
-"""Is told of the collection, of how many records it has, and of how many are there."""
+"""Gets the collection, the number of its records, and the number already in the target."""
 
 
 def select_collections(source: Endpoint, selected: MigrationFilter) -> Iterator[tuple[str, str, list[CollectionInfo]]]:
-    """Tenant, database and its collections, of what is wanted."""
+    """Tenant, database and its selected collections."""
     for tenant in source.tenants():
         if selected.tenant in (None, tenant):
             for database in source.databases(tenant):
                 if selected.database in (None, database):
-                    found = source.collections(tenant, database)
-                    yield tenant, database, [each for each in found if selected.collection in (None, each.name)]
+                    collections = source.collections(tenant, database)
+                    yield tenant, database, [info for info in collections if selected.collection in (None, info.name)]
 
 
-def migrate(source: Endpoint, target: Endpoint, selected: MigrationFilter, progress: Progress) -> Iterator[MigrationReport]:
-    """Move what is wanted, a collection at a time; go on where that was interrupted before.
+def migrate(
+    source: Endpoint, target: Endpoint, selected: MigrationFilter, progress: Progress
+) -> Iterator[MigrationReport]:
+    """Migrate the selected collections one by one; continues an interrupted migration.
 
-    Raises InvalidArgument where the target has a collection of the name that is not the beginning of the source's.
+    Raises InvalidArgument if a collection of the target is not a prefix of the source's.
     """
     for tenant, database, collections in select_collections(source, selected):
         if not collections and selected.collection is not None:
             continue
         target.create_database(tenant, database)
-        for each in collections:
-            yield _migrate_collection(source, target, each, progress)
+        for collection in collections:
+            yield _migrate_collection(source, target, collection, progress)
 
 
 def _migrate_collection(source: Endpoint, target: Endpoint, of: CollectionInfo, progress: Progress) -> MigrationReport:
-    made = target.find(of.tenant, of.database, of.name) or target.create_collection(of)
-    before = _resume_point(source, target, of, made)
+    copy = target.find(of.tenant, of.database, of.name) or target.create_collection(of)
+    before = _resume_point(source, target, of, copy)
     contents = source.read(of, offset=before)
     there, records = before, before + contents.count
     progress(of, records, there)
     for page in _prefetch(contents):
         for start in range(0, len(page.ids), target.max_rows):
-            some = slice_records(page, start, start + target.max_rows)
-            target.add(made, some)
-            there += len(some.ids)
+            batch = slice_records(page, start, start + target.max_rows)
+            target.add(copy, batch)
+            there += len(batch.ids)
             progress(of, max(records, there), there)
     moved = MigrationReport(of, there, before)
-    _compare(source, target, of, made, moved)
+    _compare(source, target, of, copy, moved)
     return moved
 
 
-def _resume_point(source: Endpoint, target: Endpoint, of: CollectionInfo, made: CollectionInfo) -> int:
-    """How many of the source's first records the target has. Raises InvalidArgument where it has any other."""
-    have = target.read(made, NO_FIELDS)
-    if not have.count:
+def _resume_point(source: Endpoint, target: Endpoint, of: CollectionInfo, copy: CollectionInfo) -> int:
+    """The number of the source's first records in the target. Raises InvalidArgument if it has any others."""
+    present = target.read(copy, NO_FIELDS)
+    if not present.count:
         return 0
-    ours, theirs = _record_ids(have), _record_ids(source.read(of, NO_FIELDS))
+    ours, theirs = _record_ids(present), _record_ids(source.read(of, NO_FIELDS))
     for count, name in enumerate(ours):
         if next(theirs, None) != name:
             raise InvalidArgument(
-                f"{made} is there already, and its record {count + 1}, {name!r}, is not that of the source: delete the "
+                f"{copy} is there already, and its record {count + 1}, {name!r}, is not that of the source: delete the "
                 f"collection, or move into another place"
             )
-    return have.count
+    return present.count
 
 
 def _record_ids(contents: RecordStream) -> Iterator[str]:
@@ -102,7 +104,7 @@ def _record_ids(contents: RecordStream) -> Iterator[str]:
 
 
 def _prefetch(contents: RecordStream) -> Iterator[Records]:
-    """The pages; the next one is fetched while one is worked on."""
+    """The pages; the next one is fetched while one is processed."""
     with ThreadPoolExecutor(1, thread_name_prefix="afterglow-move") as reader:
         following = reader.submit(next, contents.pages, None)
         while (page := following.result()) is not None:
@@ -111,41 +113,43 @@ def _prefetch(contents: RecordStream) -> Iterator[Records]:
 
 
 def _compare(
-    source: Endpoint, target: Endpoint, of: CollectionInfo, made: CollectionInfo, moved: MigrationReport
+    source: Endpoint, target: Endpoint, of: CollectionInfo, copy: CollectionInfo, moved: MigrationReport
 ) -> None:
-    """Counts, configuration and metadata, and records all over the collection."""
-    told = moved.differences
+    """Compare counts, configuration, metadata, and a sample of records spread over the collection."""
+    differences = moved.differences
     present = target.find(of.tenant, of.database, of.name)
-    counts = source.count(of), target.count(made)
+    counts = source.count(of), target.count(copy)
     if counts[0] != counts[1]:
-        told.append(f"{counts[0]} records in the source, {counts[1]} in the target")
-    for what in ("configuration", "metadata", "dimension"):
-        theirs, ours = getattr(of, what), None if present is None else getattr(present, what)
+        differences.append(f"{counts[0]} records in the source, {counts[1]} in the target")
+    for name in ("configuration", "metadata", "dimension"):
+        theirs, ours = getattr(of, name), None if present is None else getattr(present, name)
         if theirs != ours:
-            told.append(f"{what} is {_shown(theirs)} in the source, {_shown(ours)} in the target")
+            differences.append(f"{name} is {_to_json(theirs)} in the source, {_to_json(ours)} in the target")
     if not counts[1]:
         return
-    names = list(_record_ids(target.read(made, NO_FIELDS)))
-    places = np.unique(np.linspace(0, len(names) - 1, _SAMPLED).astype(int)).tolist()
-    for start in range(0, len(places), _SAMPLED_AT_ONCE):
-        ids = [names[each] for each in places[start : start + _SAMPLED_AT_ONCE]]
-        differ = _differing(source.get(of, ids), target.get(made, ids), ids)
+    names = list(_record_ids(target.read(copy, NO_FIELDS)))
+    rows = np.unique(np.linspace(0, len(names) - 1, _SAMPLE_SIZE).astype(int)).tolist()
+    for start in range(0, len(rows), _SAMPLE_PAGE):
+        ids = [names[row] for row in rows[start : start + _SAMPLE_PAGE]]
+        differ = _differing(source.get(of, ids), target.get(copy, ids), ids)
         moved.sampled += len(ids)
-        told += differ[: max(0, _SHOWN - len(told))]
+        differences += differ[: max(0, _MAX_DIFFERENCES - len(differences))]
 
 
 def _differing(theirs: Records, ours: Records, ids: Sequence[str]) -> list[str]:
     one, other = _by_id(theirs), _by_id(ours)
-    told = []
+    differences = []
     for name in ids:
         if name not in one or name not in other:
-            told.append(f"record {name!r} is missing in the {'source' if name not in one else 'target'}")
+            differences.append(f"record {name!r} is missing in the {'source' if name not in one else 'target'}")
             continue
         fields = ("embedding", "document", "metadata", "uri")
-        wrong = [what for what, left, right in zip(fields, one[name], other[name], strict=True) if left != right]
+        wrong = [
+            field_name for field_name, left, right in zip(fields, one[name], other[name], strict=True) if left != right
+        ]
         if wrong:
-            told.append(f"record {name!r} has another {', '.join(wrong)}")
-    return told
+            differences.append(f"record {name!r} has another {', '.join(wrong)}")
+    return differences
 
 
 def _by_id(records: Records) -> dict[str, tuple[Any, ...]]:
@@ -153,9 +157,9 @@ def _by_id(records: Records) -> dict[str, tuple[Any, ...]]:
     assert records.documents is not None
     assert records.metadatas is not None
     assert records.uris is not None
-    embeddings = [each.tobytes() for each in np.ascontiguousarray(records.embeddings, dtype="<f4")]
-    # Told apart as JSON tells them apart: 1, 1.0 and true are three.
-    metadatas = [None if each is None else _canonical(each) for each in records.metadatas]
+    embeddings = [vector.tobytes() for vector in np.ascontiguousarray(records.embeddings, dtype="<f4")]
+    # Compared as JSON: 1, 1.0 and true are three values.
+    metadatas = [None if metadata is None else _canonical(metadata) for metadata in records.metadatas]
     columns = zip(embeddings, records.documents, metadatas, records.uris, strict=True)
     return dict(zip(records.ids, columns, strict=True))
 
@@ -164,5 +168,5 @@ def _canonical(metadata: bytes) -> bytes:
     return orjson.dumps(orjson.loads(metadata), option=orjson.OPT_SORT_KEYS)
 
 
-def _shown(value: Any) -> str:
+def _to_json(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

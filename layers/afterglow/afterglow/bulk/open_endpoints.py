@@ -1,4 +1,4 @@
-"""The side of a move that the options name: a server, a directory or an account."""
+"""Opens the endpoint that a command's options name: a server, a directory or an account."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +17,7 @@ from afterglow.settings import Settings, System
 
 @contextmanager
 def open_source(url: str | None, path: Path | None, settings: Settings, system: System) -> Iterator[Endpoint]:
-    """What is there already: a server, else a directory, else (neither) the account. Raises NotFound, Unavailable."""
+    """An existing endpoint: the server, else the directory, else the account. Raises NotFound, Unavailable."""
     if url is not None:
         with closing(ChromaConnection(url, system, settings.api_key)) as connection:
             yield HttpEndpoint(connection)
@@ -28,20 +28,20 @@ def open_source(url: str | None, path: Path | None, settings: Settings, system: 
 
 @contextmanager
 def open_target(url: str | None, path: Path | None, settings: Settings, system: System) -> Iterator[Endpoint]:
-    """The same, made where it is not there, and with an indexer that follows what is written.
+    """The same, created if it does not exist, with an indexer that follows the writes.
 
-    Nobody else may look after a directory: what was written to it is indexed in the end.
+    A directory may have no other indexer: on exit everything written to it is indexed.
     """
     if url is not None:
         with closing(ChromaConnection(url, system, settings.api_key)) as connection:
             yield HttpEndpoint(connection)
         return
-    place = open_deployment(path, settings, system)
-    engine = start_engine(place, settings, system)
+    deployment = open_deployment(path, settings, system)
+    engine = start_engine(deployment, settings, system)
     try:
-        side = LocalEndpoint(engine.stores, engine)
-        yield side
+        endpoint = LocalEndpoint(engine.stores, engine)
+        yield endpoint
         if path is not None:
-            side.wait_until_indexed()
+            endpoint.wait_until_indexed()
     finally:
         engine.close()

@@ -1,8 +1,8 @@
-"""From a file to a plan: what it is, what its columns are, where it goes, how it is split.
+"""Makes the plan of a file: format, columns, target, ranges.
 
-Columns have their roles from the sidecar, else by their names; of JSON Lines and CSV a sample of the first rows is
-looked at. Plain JSON Lines are split at line breaks, which takes reading them once; Parquet by row groups; CSV, whose
-records may hold line breaks, and what is compressed as a whole, are one range.
+The sidecar gives the columns their roles, else their names do; of JSON Lines and CSV the first rows are sampled. Plain
+JSON Lines are split at line breaks, which takes one read of the file; Parquet is split by row groups. CSV, whose
+records may hold line breaks, and files compressed as a whole are one range.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ import xxhash
 
 from afterglow.bulk import row_values, sidecar
 from afterglow.bulk.formats import csv, jsonl, parquet, parquet_rows, streams
-from afterglow.bulk.formats.detect import COMPRESSIONS, NPY, SUFFIX, detect_format
+from afterglow.bulk.formats.detect import COMPRESSIONS, NPY, SIDECAR_SUFFIX, detect_format
 from afterglow.bulk.formats.npy import Vectors
 from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sidecar import Sidecar
@@ -31,15 +31,15 @@ _BLANKS = (b"", b"\r")
 
 
 def companion_of(source: Source) -> Source | None:
-    """The file of the rest that lies beside a `.npy` file of embeddings."""
+    """The file with the other columns of a `.npy` file of embeddings, None if there is none."""
     stem = source.name.rpartition("/")[2].removesuffix(NPY)
-    names = [f"{stem}{suffix}{also}" for suffix in (".jsonl", ".ndjson") for also in ("", *COMPRESSIONS)]
-    return next((found for found in map(source.sibling, names) if found is not None), None)
+    names = [f"{stem}{suffix}{compression}" for suffix in (".jsonl", ".ndjson") for compression in ("", *COMPRESSIONS)]
+    return next((sibling for sibling in map(source.sibling, names) if sibling is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Inspection:
-    """What a look at the file says. `is_empty`: it has no row, which is fine where a sidecar says what one would be."""
+    """The columns of a file and the dimensions in its sample; `is_empty`: no rows, which a sidecar makes valid."""
 
     columns: ColumnMapping
     dimensions: Sequence[int | None]
@@ -51,43 +51,41 @@ class _Inspection:
 def make_plan(
     source: Source, target: Target, override: Sidecar | None, sink: Sink, *, settings: Settings, system: System
 ) -> Plan:
-    """The plan of a file; the collection is made where there is none. `given` goes before the file's own sidecar.
+    """The plan of a file; creates the collection if it does not exist. `override` replaces the file's own sidecar.
 
-    Raises Refused, and what making the collection raises.
+    Raises ImportRejected, and the errors of creating a collection.
     """
-    found = detect_format(source.name)
-    if found is None:
+    detected = detect_format(source.name)
+    if detected is None:
         raise ImportRejected(
-            f"{source.name}: its name says nothing that is imported: .jsonl, .ndjson, .csv or .tsv (also .gz, .zst), "
-            f".parquet, or .jsonl with .npy"
+            f"{source.name}: files with this name are not imported, only .jsonl, .ndjson, .csv or .tsv (also "
+            f".gz, .zst), .parquet, or .jsonl with .npy"
         )
-    kind, compression = found
+    kind, compression = detected
     stem = source.name.rpartition("/")[2]
-    beside = source.sibling(stem + SUFFIX)
-    said = override or (Sidecar() if beside is None else sidecar.parse(beside.read(0, beside.size), beside.name))
+    sibling = source.sibling(stem + SIDECAR_SUFFIX)
+    options = override or (Sidecar() if sibling is None else sidecar.parse(sibling.read(0, sibling.size), sibling.name))
     matrix = _sibling_matrix(source, kind)
     footer = parquet.read_footer(source) if kind is FileFormat.PARQUET else None
     if footer is not None:
-        look = _inspect_parquet(source, footer, said, settings)
+        inspection = _inspect_parquet(source, footer, options, settings)
     elif kind is FileFormat.CSV:
-        look = _inspect_csv(source, compression, said, settings)
+        inspection = _inspect_csv(source, compression, options, settings)
     else:
-        look = _inspect_jsonl(source, compression, said, settings)
-    if matrix is None and look.columns.embedding is None:
+        inspection = _inspect_jsonl(source, compression, options, settings)
+    if matrix is None and inspection.columns.embedding is None:
         names = ", ".join(_NAMES["embedding"])
         raise ImportRejected(
-            f"{source.name} has no embeddings: a column named {names}, or one that a sidecar names, or a .npy file "
-            f"beside JSON Lines; none are made here"
+            f"{source.name} has no embeddings: expected a column named {names}, a column named by a sidecar, or a .npy "
+            f"file alongside JSON Lines; Afterglow computes no embeddings"
         )
     vectors = None if matrix is None else Vectors(matrix)
-    dimension = vectors.dimension if vectors is not None else said.dimension or _most_common(look.dimensions)
-    if dimension is None and look.is_empty:
-        dimension = 1  # of no vector
+    dimension = vectors.dimension if vectors is not None else options.dimension or _most_common(inspection.dimensions)
+    if dimension is None and inspection.is_empty:
+        dimension = 1  # there is no vector
     if dimension is None:
-        raise ImportRejected(
-            f"{source.name}: none of the first rows has an embedding: a sidecar may name the dimension"
-        )
-    opened = sink.open(target, said)
+        raise ImportRejected(f"{source.name}: none of the first rows has an embedding; a sidecar can set the dimension")
+    opened = sink.open(target, options)
     dimension = opened.dimension or dimension
     plan = Plan(
         id="",
@@ -101,10 +99,10 @@ def make_plan(
         dimension=dimension,
         kind=kind,
         compression=compression,
-        columns=look.columns,
-        delimiter=look.delimiter,
-        header=look.header,
-        batch_rows=max(min(said.batch_size or _BATCH_BYTES // (4 * dimension), sink.max_rows), 1),
+        columns=inspection.columns,
+        delimiter=inspection.delimiter,
+        header=inspection.header,
+        batch_rows=max(min(options.batch_size or _BATCH_BYTES // (4 * dimension), sink.max_rows), 1),
         ranges=(),
         started_at=system.now(),
     )
@@ -117,15 +115,15 @@ def make_plan(
 
 
 def failed_id(source: Source, target: Target) -> str:
-    """The id of an import that came to no plan."""
-    told = "\n".join((source.key, source.version, target.tenant, target.database, target.collection))
-    return xxhash.xxh3_128_hexdigest(told.encode())
+    """The id of an import without a plan."""
+    fields = "\n".join((source.key, source.version, target.tenant, target.database, target.collection))
+    return xxhash.xxh3_128_hexdigest(fields.encode())
 
 
 def _id(plan: Plan, vectors: str) -> str:
-    """The same for the same file, into the same collection, split in the same way."""
-    told = (plan.key, plan.version, plan.vectors, vectors, plan.collection_id, plan.columns, plan.dimension)
-    return xxhash.xxh3_128_hexdigest("\n".join(map(str, told)).encode())
+    """The same id for the same file, collection and columns."""
+    fields = (plan.key, plan.version, plan.vectors, vectors, plan.collection_id, plan.columns, plan.dimension)
+    return xxhash.xxh3_128_hexdigest("\n".join(map(str, fields)).encode())
 
 
 def _sibling_matrix(source: Source, kind: FileFormat) -> Source | None:
@@ -138,34 +136,34 @@ def _sibling_matrix(source: Source, kind: FileFormat) -> Source | None:
 
 
 def _most_common(dimensions: Sequence[int | None]) -> int | None:
-    counted = Counter(each for each in dimensions if each)
-    return max(counted, key=lambda each: counted[each], default=None)
+    counts = Counter(dimension for dimension in dimensions if dimension)
+    return max(counts, key=lambda dimension: counts[dimension], default=None)
 
 
-def map_columns(names: Sequence[str], said: Sidecar, *, is_record: bool, name: str, every: bool) -> ColumnMapping:
-    """Which of a file's columns is what. `every`: those that are metadata are listed. Raises Refused."""
+def map_columns(names: Sequence[str], options: Sidecar, *, is_record: bool, name: str, every: bool) -> ColumnMapping:
+    """The roles of a file's columns. With `every`, `names` is complete. Raises ImportRejected."""
     roles: dict[str, str | None] = {}
     for role, usual in _NAMES.items():
-        column = said.columns.get(role)
+        column = options.columns.get(role)
         if column is not None and column not in names and every:
             raise ImportRejected(f"{name} has no column {column!r}, which the sidecar names for {role}")
-        roles[role] = column or next((each for each in usual if each in names), None)
+        roles[role] = column or next((name for name in usual if name in names), None)
     record, others = None, None
-    if isinstance(said.metadata, str):
-        record = said.metadata
-    elif said.metadata is not None:
-        others = said.metadata
+    if isinstance(options.metadata, str):
+        record = options.metadata
+    elif options.metadata is not None:
+        others = options.metadata
     elif is_record:
         record = _RECORD
     elif every:
-        others = tuple(each for each in names if each not in roles.values())
-    missing = [each for each in (record, *(others or ())) if each is not None and each not in names]
+        others = tuple(name for name in names if name not in roles.values())
+    missing = [name for name in (record, *(others or ())) if name is not None and name not in names]
     if missing and every:
         raise ImportRejected(f"{name} has no column {missing[0]!r}, which the sidecar names for metadata")
-    for each in others or ():
-        fault = row_values.key_error(each)
-        if fault is not None:
-            raise ImportRejected(f"{name}: {fault}: name the columns that are metadata")
+    for key in others or ():
+        problem = row_values.key_error(key)
+        if problem is not None:
+            raise ImportRejected(f"{name}: {problem}: a sidecar can list the columns that are metadata")
     return ColumnMapping(
         id=roles["id"],
         embedding=roles["embedding"],
@@ -176,28 +174,28 @@ def map_columns(names: Sequence[str], said: Sidecar, *, is_record: bool, name: s
     )
 
 
-def _inspect_parquet(source: Source, footer: parquet.Footer, said: Sidecar, settings: Settings) -> _Inspection:
+def _inspect_parquet(source: Source, footer: parquet.Footer, options: Sidecar, settings: Settings) -> _Inspection:
     names, kind = list(footer.types), footer.types.get(_RECORD, "")
     is_record = kind.startswith(("STRUCT", "MAP", "JSON"))
     if kind == "VARCHAR":
         texts = parquet.sample(source, footer, parquet_rows.quote_name(_RECORD), settings)
         is_record = all(text is None or text.startswith("{") for text in texts)
-    columns = map_columns(names, said, is_record=is_record, name=source.name, every=True)
+    columns = map_columns(names, options, is_record=is_record, name=source.name, every=True)
     parquet_rows.validate_types(footer.types, columns, source.name)
     if columns.embedding is None:
         return _Inspection(columns, [])
-    chosen = parquet_rows.select_embedding(columns.embedding, footer.types[columns.embedding])
-    dimensions = [row_values.embedding_dimension(each) for each in parquet.sample(source, footer, chosen, settings)]
+    expression = parquet_rows.select_embedding(columns.embedding, footer.types[columns.embedding])
+    dimensions = list(map(row_values.embedding_dimension, parquet.sample(source, footer, expression, settings)))
     return _Inspection(columns, dimensions, is_empty=not footer.groups)
 
 
-def _inspect_csv(source: Source, compression: Compression, said: Sidecar, settings: Settings) -> _Inspection:
-    delimiter, header = csv.read_header(source, compression, said.delimiter, settings)
+def _inspect_csv(source: Source, compression: Compression, options: Sidecar, settings: Settings) -> _Inspection:
+    delimiter, header = csv.read_header(source, compression, options.delimiter, settings)
     sample = list(_records(csv.CsvReader(source, compression, delimiter, settings)))[1:]
     rows = [record for record in sample if len(record) == len(header)]
-    types = {**csv.infer_types(header, sample), **said.types}
+    types = {**csv.infer_types(header, sample), **options.types}
     is_record = types.get(_RECORD) == "json" and all(row[header.index(_RECORD)][:1] in ("", "{") for row in rows)
-    columns = map_columns(header, said, is_record=is_record, name=source.name, every=True)
+    columns = map_columns(header, options, is_record=is_record, name=source.name, every=True)
     dimensions: list[int | None] = []
     if columns.embedding is not None:
         dimensions = [row_values.embedding_dimension(row[header.index(columns.embedding)]) for row in rows]
@@ -219,7 +217,7 @@ def _records(records: csv.CsvReader) -> Iterator[list[str]]:
             yield record
 
 
-def _inspect_jsonl(source: Source, compression: Compression, said: Sidecar, settings: Settings) -> _Inspection:
+def _inspect_jsonl(source: Source, compression: Compression, options: Sidecar, settings: Settings) -> _Inspection:
     sample = []
     for line in islice(streams.lines(source, compression, 0, -1, settings), _SAMPLE_ROWS):
         try:
@@ -228,35 +226,36 @@ def _inspect_jsonl(source: Source, compression: Compression, said: Sidecar, sett
             continue
     names = list(dict.fromkeys(name for record in sample for name in record))
     is_record = any(type(record.get(_RECORD)) is dict for record in sample)
-    if not sample and not said.columns:
+    if not sample and not options.columns:
         raise ImportRejected(f"{source.name}: none of its first lines is a JSON object")
-    columns = map_columns(names, said, is_record=is_record, name=source.name, every=False)
+    columns = map_columns(names, options, is_record=is_record, name=source.name, every=False)
     embedding = columns.embedding
-    dimensions = [] if embedding is None else [row_values.embedding_dimension(record.get(embedding)) for record in sample]
+    values = [] if embedding is None else [record.get(embedding) for record in sample]
+    dimensions = list(map(row_values.embedding_dimension, values))
     return _Inspection(columns, dimensions, is_empty=not sample)
 
 
 def _line_ranges(source: Source, settings: Settings, *, skip_blank: bool) -> Iterator[FileRange]:
-    """Ranges of about `import_range_bytes`, each of whole lines; `line` does not count blank ones with `skip_blank`."""
-    start, line, at, counted = 0, 1, 0, 0
-    open_line = b""  # as much of a line that is not at its end as tells whether it is blank
-    for piece in streams.read_raw(source, 0, source.size, min(CHUNK_BYTES, settings.import_range_bytes)):
-        offset = 0
+    """Ranges of about `import_range_bytes`, of complete lines; with `skip_blank`, `line` does not count blank lines."""
+    start, line, position, line_count = 0, 1, 0, 0
+    open_line = b""  # the start of an incomplete line: enough to know whether it is blank
+    for chunk in streams.read_raw(source, 0, source.size, min(CHUNK_BYTES, settings.import_range_bytes)):
+        length = 0
         if skip_blank:
-            found = (open_line + piece).split(b"\n")
-            open_line = found.pop()[:2]
-            counted += sum(each.strip() not in _BLANKS for each in found)
+            lines = (open_line + chunk).split(b"\n")
+            open_line = lines.pop()[:2]
+            line_count += sum(text.strip() not in _BLANKS for text in lines)
         else:
-            counted += piece.count(b"\n")
-        if at + len(piece) - start >= settings.import_range_bytes:
-            offset = piece.rfind(b"\n") + 1
-        if offset:
-            yield FileRange(start, at + offset, line)
-            start, line = at + offset, line + counted
-            counted = 0
-        at += len(piece)
-    if at > start or not at:
-        yield FileRange(start, at, line)
+            line_count += chunk.count(b"\n")
+        if position + len(chunk) - start >= settings.import_range_bytes:
+            length = chunk.rfind(b"\n") + 1
+        if length:
+            yield FileRange(start, position + length, line)
+            start, line = position + length, line + line_count
+            line_count = 0
+        position += len(chunk)
+    if position > start or not position:
+        yield FileRange(start, position, line)
 
 
 def _row_group_ranges(footer: parquet.Footer, settings: Settings) -> tuple[FileRange, ...]:

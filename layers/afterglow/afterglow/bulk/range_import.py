@@ -1,4 +1,4 @@
-"""Working on the ranges of a plan (protocol: `afterglow.bulk`)."""
+"""Imports one range of a plan (protocol: `afterglow.bulk`)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,22 +15,22 @@ from afterglow.errors import Busy, InvalidArgument, NotFound, TooLarge, Unavaila
 from afterglow.settings import Settings, System
 
 _RETRY_TIMEOUT = 3_600
-"""Seconds in which a batch is tried again while the store, or the indexer, does not keep up."""
+"""Seconds of retrying one batch while the store, or the indexer, does not keep up."""
 _LONGEST_PAUSE = 10.0
 
 
 class Outcome(Enum):
-    """How the work on a range ended."""
+    """The result of the work on a range."""
 
     DONE = auto()
-    """Nothing is left of it; perhaps the import is at its end."""
+    """Nothing is left of the range; perhaps the import is finished."""
     UNFINISHED = auto()
-    """Time was over."""
+    """Time ran out."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportContext:
-    """Where an import happens."""
+    """What an import works with."""
 
     sink: Sink
     store: ImportStore
@@ -43,12 +43,12 @@ OnProgress = Callable[[RangeProgress], None]
 
 
 def ignore_progress(progress: RangeProgress) -> None:
-    """For those who do not want to know."""
+    """The callback without an effect."""
     del progress
 
 
 def no_time_limit() -> bool:
-    """For those with time."""
+    """For callers without a time limit."""
     return True
 
 
@@ -61,91 +61,99 @@ def import_range(
     should_continue: ShouldContinue = no_time_limit,
     on_progress: OnProgress = ignore_progress,
 ) -> Outcome:
-    """Import one range from where it is, as long as it `goes_on`; `told` of each step.
+    """Import one range from its progress on, while `should_continue`; `on_progress` gets each step.
 
-    What is wrong with the file, or the collection, stops the import and raises nothing. Raises Unavailable, Busy,
-    StorageFull, and what else a later attempt may do without.
+    An error of the file or the collection fails the import and is not raised. Raises Unavailable, Busy, StorageFull,
+    and other errors that a later attempt may not meet.
     """
     while True:
         try:
-            return _work_on(context, plan, source, number, goes_on=should_continue, told=on_progress)
+            return _import_range(
+                context, plan, source, number, should_continue=should_continue, on_progress=on_progress
+            )
         except RangeConflict:
-            continue  # what the other did stays done
+            continue  # the other worker's batch is durable
         except (ImportRejected, NotFound, InvalidArgument, TooLarge) as error:
             context.store.fail(plan, error.message)
             return Outcome.DONE
 
 
-def _work_on(
-    site: ImportContext, plan: Plan, source: Source, number: int, *, goes_on: ShouldContinue, told: OnProgress
+def _import_range(
+    context: ImportContext,
+    plan: Plan,
+    source: Source,
+    number: int,
+    *,
+    should_continue: ShouldContinue,
+    on_progress: OnProgress,
 ) -> Outcome:
-    ledger = site.store
-    progress = ledger.range_progress(plan, number)
-    if progress is None or progress.done or ledger.failure(plan) is not None:
+    store = context.store
+    progress = store.range_progress(plan, number)
+    if progress is None or progress.done or store.failure(plan) is not None:
         return Outcome.DONE
-    part = plan.ranges[number]
-    for piece in _read_chunks(site, plan, source, progress):
+    end = plan.ranges[number].end
+    for chunk in _read_chunks(context, plan, source, progress):
         _require_unchanged(plan, source)
-        if piece.rejected:
-            ledger.add_rejected(plan, number, progress.position, piece.rejected)
-        moved = replace(
+        if chunk.rejected:
+            store.add_rejected(plan, number, progress.position, chunk.rejected)
+        advanced = replace(
             progress,
-            position=piece.end,
-            lines=piece.lines,
-            rows=progress.rows + (0 if piece.batch is None else len(piece.batch.ids)),
-            rejected=progress.rejected + len(piece.rejected),
-            done=0 <= part.end <= piece.end,
+            position=chunk.end,
+            lines=chunk.lines,
+            rows=progress.rows + (0 if chunk.batch is None else len(chunk.batch.ids)),
+            rejected=progress.rejected + len(chunk.rejected),
+            done=0 <= end <= chunk.end,
         )
-        noted = _commit_chunk(site, plan, piece, moved, goes_on)
-        if noted is None:
+        committed = _commit_chunk(context, plan, chunk, advanced, should_continue)
+        if committed is None:
             return Outcome.UNFINISHED
-        progress = noted
-        told(progress)
-        if piece.rejected:
-            _limit_rejected(site, plan)
+        progress = committed
+        on_progress(progress)
+        if chunk.rejected:
+            _limit_rejected(context, plan)
         if progress.done:
             return Outcome.DONE
-        if ledger.failure(plan) is not None:
+        if store.failure(plan) is not None:
             return Outcome.DONE
-        if not goes_on():
+        if not should_continue():
             return Outcome.UNFINISHED
     _require_unchanged(plan, source)
     progress = replace(progress, done=True)
-    ledger.advance(plan, progress)
+    store.advance(plan, progress)
     progress = replace(progress, version=progress.version + 1)
-    ledger.publish_progress(plan, progress)
-    told(progress)
+    store.publish_progress(plan, progress)
+    on_progress(progress)
     return Outcome.DONE
 
 
 def _commit_chunk(
-    site: ImportContext, plan: Plan, piece: RowChunk, moved: RangeProgress, goes_on: ShouldContinue
+    context: ImportContext, plan: Plan, chunk: RowChunk, advanced: RangeProgress, should_continue: ShouldContinue
 ) -> RangeProgress | None:
-    """Append the piece's batch and move the range on; how far it is then, None where time was over meanwhile."""
-    end, pause = site.system.now() + _RETRY_TIMEOUT, 0.1
+    """Append the chunk's batch and advance the range; returns the progress, None if time ran out meanwhile."""
+    end, pause = context.system.now() + _RETRY_TIMEOUT, 0.1
     while True:
         try:
-            if piece.batch is None:
-                site.store.advance(plan, moved)
+            if chunk.batch is None:
+                context.store.advance(plan, advanced)
             else:
-                site.sink.write(plan, piece.batch, site.store.progress_write(plan, moved))
+                context.sink.write(plan, chunk.batch, context.store.progress_write(plan, advanced))
             break
         except (Busy, Unavailable) as error:
-            if site.system.now() > end:
+            if context.system.now() > end:
                 raise
-            if isinstance(error, Busy) and not goes_on():
+            if isinstance(error, Busy) and not should_continue():
                 return None
-            site.system.sleep(max(error.retry_after if isinstance(error, Busy) else 0.0, pause))
+            context.system.sleep(max(error.retry_after if isinstance(error, Busy) else 0.0, pause))
             pause = min(2 * pause, _LONGEST_PAUSE)
-    moved = replace(moved, version=moved.version + 1)
-    site.store.publish_progress(plan, moved)
-    return moved
+    advanced = replace(advanced, version=advanced.version + 1)
+    context.store.publish_progress(plan, advanced)
+    return advanced
 
 
-def _read_chunks(site: ImportContext, plan: Plan, source: Source, progress: RangeProgress) -> Iterator[RowChunk]:
-    part, settings = plan.ranges[progress.number], site.settings
+def _read_chunks(context: ImportContext, plan: Plan, source: Source, progress: RangeProgress) -> Iterator[RowChunk]:
+    file_range, settings = plan.ranges[progress.number], context.settings
     if plan.kind is FileFormat.PARQUET:
-        return parquet.read_chunks(source, plan, part, progress.position, settings)
+        return parquet.read_chunks(source, plan, file_range, progress.position, settings)
     if plan.kind is FileFormat.CSV:
         return csv.read_chunks(source, plan, progress.position, progress.lines, settings)
     vectors = None
@@ -155,7 +163,7 @@ def _read_chunks(site: ImportContext, plan: Plan, source: Source, progress: Rang
             raise ImportRejected(f"{plan.vectors} is gone")
         vectors = Vectors(matrix)
     return jsonl.read_chunks(
-        source, vectors, plan, part, position=progress.position, lines_read=progress.lines, settings=settings
+        source, vectors, plan, file_range, position=progress.position, lines_read=progress.lines, settings=settings
     )
 
 
@@ -165,9 +173,8 @@ def _require_unchanged(plan: Plan, source: Source) -> None:
         raise ImportRejected(f"{plan.name} was {'removed' if now is None else 'replaced'} while it was imported")
 
 
-def _limit_rejected(site: ImportContext, plan: Plan) -> None:
-    rejected = sum(each.rejected for each in site.store.progress(plan))
-    if rejected > site.settings.import_max_rejected_rows:
-        raise ImportRejected(
-            f"{rejected} rows were rejected: AFTERGLOW_IMPORT_MAX_REJECTED_ROWS is {site.settings.import_max_rejected_rows}"
-        )
+def _limit_rejected(context: ImportContext, plan: Plan) -> None:
+    rejected = sum(progress.rejected for progress in context.store.progress(plan))
+    limit = context.settings.import_max_rejected_rows
+    if rejected > limit:
+        raise ImportRejected(f"{rejected} rows were rejected: AFTERGLOW_IMPORT_MAX_REJECTED_ROWS is {limit}")

@@ -1,5 +1,6 @@
-"""Rows on their way from a reader to the log: a piece of a file, as a batch and the rows that are not taken."""
+"""Chunks of rows between a reader and the log: a batch of the accepted rows, and the rejected ones."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +14,9 @@ from afterglow.records.embeddings import finite_rows
 
 @dataclass(slots=True)
 class RowChunk:
-    """Some rows in order: `batch` (None: no row was taken), `rejected`, and where the next piece `end`s up beginning.
+    """Consecutive rows: `batch` (None: no row was accepted), `rejected`, and `end`, the position of the next chunk.
 
-    `lines` is how many lines (of Parquet: rows) of the range were looked at.
+    `lines` counts the lines (of Parquet: rows) of the range that were read so far.
     """
 
     batch: Batch | None
@@ -26,7 +27,7 @@ class RowChunk:
 
 @dataclass(slots=True)
 class RowChunkBuilder:
-    """Rows that come one by one, as a batch in the making. `dimension` is what each embedding must have."""
+    """Builds a chunk row by row. `dimension` is that of every embedding."""
 
     dimension: int
     ids: list[str] = field(default_factory=list)
@@ -38,7 +39,7 @@ class RowChunkBuilder:
     rejected: list[Rejected] = field(default_factory=list)
 
     def add(self, line: int, identifier: str, vector: bytes, row: "Row") -> None:
-        """Take a row."""
+        """Add an accepted row."""
         self.ids.append(identifier)
         self.vectors.append(vector)
         self.documents.append(row.document)
@@ -47,11 +48,11 @@ class RowChunkBuilder:
         self.lines.append(line)
 
     def reject(self, line: int, reason: str) -> None:
-        """Do not take a row."""
+        """Add a rejected row."""
         self.rejected.append(Rejected(line, reason))
 
     def build(self, end: int, lines: int) -> RowChunk:
-        """What was gathered."""
+        """The chunk of the rows added so far."""
         matrix = np.frombuffer(b"".join(self.vectors), dtype="<f4").reshape(len(self.ids), self.dimension)
         columns = AcceptedRows(self.ids, matrix, self.documents, self.uris, self.metadatas, self.lines)
         return drop_non_finite(columns, self.rejected, end, lines)
@@ -59,7 +60,7 @@ class RowChunkBuilder:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a row has beside its id and its embedding."""
+    """The values of a row other than its id and embedding."""
 
     document: str | None
     uri: str | None
@@ -68,7 +69,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRows:
-    """Rows by columns; `vectors` is float32 (n, d)."""
+    """Accepted rows, column by column; `vectors` is float32 (n, d)."""
 
     ids: list[str]
     vectors: NDArray[np.float32]
@@ -79,37 +80,41 @@ class AcceptedRows:
 
 
 def drop_non_finite(rows: AcceptedRows, rejected: list[Rejected], end: int, lines: int) -> RowChunk:
-    """The piece of these rows, without those whose embedding is not finite."""
-    good = finite_rows(rows.vectors)
-    bad = np.flatnonzero(~good).tolist()
-    rejected.extend(Rejected(rows.lines[at], "the embedding holds NaN or infinity") for at in bad)
-    if not good.all():
-        rows = _take(rows, np.flatnonzero(good).tolist())
-    rejected.sort(key=lambda each: each.line)
+    """The chunk of these rows; rows with an embedding that is not finite are rejected."""
+    is_finite = finite_rows(rows.vectors)
+    reason = "the embedding holds NaN or infinity"
+    rejected.extend(Rejected(rows.lines[row], reason) for row in np.flatnonzero(~is_finite).tolist())
+    if not is_finite.all():
+        rows = _take(rows, np.flatnonzero(is_finite).tolist())
+    rejected.sort(key=lambda rejection: rejection.line)
     batch = None
     if rows.ids:
         batch = Batch(
             Op.UPSERT,
             rows.ids,
             vectors=rows.vectors,
-            documents=rows.documents if any(each is not None for each in rows.documents) else None,
-            metadatas=rows.metadatas if any(each is not None for each in rows.metadatas) else None,
-            uris=rows.uris if any(each is not None for each in rows.uris) else None,
+            documents=rows.documents if _any(rows.documents) else None,
+            metadatas=rows.metadatas if _any(rows.metadatas) else None,
+            uris=rows.uris if _any(rows.uris) else None,
         )
     return RowChunk(batch, rejected, end, lines)
 
 
-def _take(rows: AcceptedRows, at: list[int]) -> AcceptedRows:
+def _any(column: Sequence[object]) -> bool:
+    return any(value is not None for value in column)
+
+
+def _take(rows: AcceptedRows, indices: list[int]) -> AcceptedRows:
     return AcceptedRows(
-        [rows.ids[each] for each in at],
-        rows.vectors[at],
-        [rows.documents[each] for each in at],
-        [rows.uris[each] for each in at],
-        [rows.metadatas[each] for each in at],
-        [rows.lines[each] for each in at],
+        [rows.ids[row] for row in indices],
+        rows.vectors[indices],
+        [rows.documents[row] for row in indices],
+        [rows.uris[row] for row in indices],
+        [rows.metadatas[row] for row in indices],
+        [rows.lines[row] for row in indices],
     )
 
 
 def row_id(name: str, position: int) -> str:
-    """The id of a row that has none: made of the file's name and of where in it the row is, the same each time."""
+    """The generated id of a row without one: from the file's name and the row's position in it, so always the same."""
     return f"{name}#{position}"

@@ -1,4 +1,4 @@
-"""What may lie beside a file, as `<name>.import.json`: what its columns are, and what the collection is to be like.
+"""Sidecars, `<name>.import.json`: the columns of a file, and the collection to create for it.
 
 ::
 
@@ -6,13 +6,14 @@
       "columns": {"id": "package", "embedding": "vec", "document": "summary", "uri": "url",
                   "metadata": "attributes" | ["section", "size"]},
       "types": {"zip": "str"},                                          of a CSV's columns: int, float, bool, json, str
-      "delimiter": ";",                                                 of a CSV
+      "delimiter": ";",                                                 for a CSV
       "dimension": 384, "space": "cosine",
-      "configuration": {…}, "schema": {…}, "collection_metadata": {…},  as a client gives them to create_collection
+      "configuration": {…}, "schema": {…}, "collection_metadata": {…},  as in create_collection
       "batch_size": 1000
     }
 
-Everything may be left out. What is about the collection matters only where the import makes it.
+Everything may be left out. What describes the collection is used only if the import creates it. An export writes
+a sidecar with which its file can be imported again.
 """
 
 from collections.abc import Mapping
@@ -23,18 +24,20 @@ from typing import Any
 import orjson
 
 from afterglow.bulk.endpoint import CollectionInfo, create_request
+from afterglow.bulk.formats.detect import SIDECAR_SUFFIX
 from afterglow.bulk.types import ImportRejected
 from afterglow.errors import InvalidArgument
 
 SPACES = ("l2", "ip", "cosine")
 _ROLES = ("id", "embedding", "document", "uri")
 _TYPES = ("int", "float", "bool", "json", "str")
-_MOST_BYTES = 1024 * 1024
+_MAX_BYTES = 1024 * 1024
+_COLUMNS = {"id": "id", "embedding": "embedding", "document": "document", "uri": "uri", "metadata": "metadata"}
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """What is said of a file. `columns` are by role; `metadata` is the column of objects, or the columns of values."""
+    """The content of a sidecar. `columns` are by role; `metadata` is one column of objects, or several of values."""
 
     columns: dict[str, str] = field(default_factory=dict)
     metadata: str | tuple[str, ...] | None = None
@@ -48,7 +51,7 @@ class Sidecar:
     batch_size: int | None = None
 
     def create_request(self, name: str) -> dict[str, Any]:
-        """The body of a request that makes the collection where there is none."""
+        """The body of the request that creates the collection if it does not exist."""
         configuration = self.configuration
         if self.space is not None:
             configuration = {
@@ -65,37 +68,37 @@ class Sidecar:
 
 
 def parse(value: bytes, name: str) -> Sidecar:
-    """The sidecar of a file's bytes. Raises Refused."""
-    if len(value) > _MOST_BYTES:
-        raise ImportRejected(f"{name} has {len(value)} bytes, a sidecar has at most {_MOST_BYTES}")
+    """Parse a sidecar. Raises ImportRejected."""
+    if len(value) > _MAX_BYTES:
+        raise ImportRejected(f"{name} has {len(value)} bytes, a sidecar has at most {_MAX_BYTES}")
     try:
         return from_json(orjson.loads(value))
     except (orjson.JSONDecodeError, InvalidArgument) as error:
         raise ImportRejected(f"{name}: {error}") from None
 
 
-def from_json(given: Any) -> Sidecar:
-    """The sidecar that a JSON object says. Raises InvalidArgument."""
-    if type(given) is not dict:
+def from_json(content: Any) -> Sidecar:
+    """The sidecar for a JSON value. Raises InvalidArgument."""
+    if type(content) is not dict:
         raise InvalidArgument("a sidecar is a JSON object")
-    unknown = given.keys() - Sidecar.__dataclass_fields__.keys() | given.keys() & {"metadata"}
+    unknown = content.keys() - Sidecar.__dataclass_fields__.keys() | content.keys() & {"metadata"}
     if unknown:
         raise InvalidArgument(f"a sidecar has no {', '.join(sorted(unknown))}")
-    columns = dict(_object(given, "columns") or {})
+    columns = dict(_object(content, "columns") or {})
     metadata = columns.pop("metadata", None)
-    if type(metadata) is list and all(type(each) is str for each in metadata):
+    if type(metadata) is list and all(type(name) is str for name in metadata):
         metadata = tuple(metadata)
     elif metadata is not None and type(metadata) is not str:
         raise InvalidArgument("columns.metadata is the name of a column of objects, or a list of names")
     for role, column in columns.items():
         if role not in _ROLES or type(column) is not str:
             raise InvalidArgument(f"columns: {role!r}: it names {', '.join(_ROLES)} and metadata, each by a string")
-    types = dict(_object(given, "types") or {})
-    if not all(each in _TYPES for each in types.values()):
+    types = dict(_object(content, "types") or {})
+    if not all(column_type in _TYPES for column_type in types.values()):
         raise InvalidArgument(f"types are {', '.join(_TYPES)}")
-    if given.get("space") not in (None, *SPACES):
-        raise InvalidArgument(f"space is one of {', '.join(SPACES)}, not {given['space']!r}")
-    delimiter = given.get("delimiter")
+    if content.get("space") not in (None, *SPACES):
+        raise InvalidArgument(f"space is one of {', '.join(SPACES)}, not {content['space']!r}")
+    delimiter = content.get("delimiter")
     if delimiter is not None and (type(delimiter) is not str or len(delimiter) != 1 or delimiter in '"\r\n'):
         raise InvalidArgument(f"delimiter is one character, not {delimiter!r}")
     return Sidecar(
@@ -103,45 +106,40 @@ def from_json(given: Any) -> Sidecar:
         metadata=metadata,
         types=types,
         delimiter=delimiter,
-        dimension=_number(given, "dimension"),
-        space=given.get("space"),
-        configuration=_object(given, "configuration"),
-        schema=_object(given, "schema"),
-        collection_metadata=_object(given, "collection_metadata"),
-        batch_size=_number(given, "batch_size"),
+        dimension=_positive(content, "dimension"),
+        space=content.get("space"),
+        configuration=_object(content, "configuration"),
+        schema=_object(content, "schema"),
+        collection_metadata=_object(content, "collection_metadata"),
+        batch_size=_positive(content, "batch_size"),
     )
 
 
-def _object(given: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    found = given.get(name)
-    if found is not None and type(found) is not dict:
-        raise InvalidArgument(f"{name} is an object, not {found!r}")
-    return found
+def _object(content: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    value = content.get(name)
+    if value is not None and type(value) is not dict:
+        raise InvalidArgument(f"{name} is an object, not {value!r}")
+    return value
 
 
-def _number(given: Mapping[str, Any], name: str) -> int | None:
-    found = given.get(name)
-    if found is not None and (type(found) is not int or found < 1):
-        raise InvalidArgument(f"{name} is a whole number from 1 on, not {found!r}")
-    return found
-
-
-SIDECAR_SUFFIX = ".import.json"
-
-_COLUMNS = {"id": "id", "embedding": "embedding", "document": "document", "uri": "uri", "metadata": "metadata"}
+def _positive(content: Mapping[str, Any], name: str) -> int | None:
+    value = content.get(name)
+    if value is not None and (type(value) is not int or value < 1):
+        raise InvalidArgument(f"{name} is a whole number from 1 on, not {value!r}")
+    return value
 
 
 def sidecar_path(file: Path) -> Path:
-    """The sidecar of a file."""
+    """The path of a file's sidecar."""
     return file.with_name(file.name + SIDECAR_SUFFIX)
 
 
-def encode(of: CollectionInfo) -> bytes:
-    """The sidecar's content."""
+def encode(collection: CollectionInfo) -> bytes:
+    """The sidecar of an exported collection."""
     value = {
         "columns": _COLUMNS,
-        "dimension": of.dimension,
-        "collection_metadata": of.metadata,
-        **create_request(of),
+        "dimension": collection.dimension,
+        "collection_metadata": collection.metadata,
+        **create_request(collection),
     }
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -1,7 +1,7 @@
-"""Where a file is: on a disk, or in a bucket. Either is read by ranges, and may be replaced while it is read.
+"""The location of a file: on a disk, or in a bucket. Both are read by byte ranges, and may be replaced meanwhile.
 
-`version` changes when the file does. Nothing here keeps a copy under the file's name: objects of the library never
-change under a key, those that somebody drops may.
+`version` changes when the file does. Copies are never cached under the file's name: the library's own objects never
+change under a key, but uploaded files may.
 """
 
 import os
@@ -17,7 +17,7 @@ from afterglow.settings import System
 from afterglow.storage.ports import ObjectNotFound, Objects
 
 CHUNK_BYTES = 4 * 1024 * 1024
-_MOST_FOOTER = 256 * 1024 * 1024
+_MAX_FOOTER_BYTES = 256 * 1024 * 1024
 
 Span = tuple[int, int]
 """Offset and length of some bytes."""
@@ -28,11 +28,11 @@ class Source(Protocol):
 
     @property
     def key(self) -> str:
-        """Where it is: what `again` finds it by."""
+        """The path or the key of the object."""
 
     @property
     def name(self) -> str:
-        """What it is called, in receipts and in the ids of rows that have none."""
+        """The name in reports and in the generated ids of rows without one."""
 
     @property
     def size(self) -> int:
@@ -40,24 +40,24 @@ class Source(Protocol):
 
     @property
     def version(self) -> str:
-        """Differs from that of a file which replaces it."""
+        """A value that differs after the file is replaced."""
 
     def read(self, start: int, length: int) -> bytes:
-        """Some bytes; fewer where the file ends. Raises Refused where it is gone."""
+        """Some bytes; fewer at the end of the file. Raises ImportRejected if the file is gone."""
 
     def sibling(self, name: str) -> "Source | None":
-        """The file of this name in the same place, if there is one."""
+        """The file with this name in the same folder, None if there is none."""
 
     def reload(self) -> "Source | None":
-        """The file as it is now, None where it is gone."""
+        """The file as it is now, None if it is gone."""
 
     def local_copy(self, spans: Sequence[Span]) -> AbstractContextManager[Path]:
-        """A path under which the bytes of `spans` are, at their offsets; what lies between may be zeros."""
+        """A path of a file with the bytes of `spans` at their offsets; other bytes may be zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A file on a disk; `name` is relative to what was given for import."""
+    """A file on a disk; `name` is relative to the folder that is imported."""
 
     path: Path
     name: str
@@ -85,7 +85,7 @@ class FileSource:
             raise ImportRejected(f"{self.name} is gone") from None
 
     def sibling(self, name: str) -> Source | None:
-        """The file of this name in the same folder."""
+        """The file with this name in the same folder."""
         return file_source(self.path.with_name(name), str(Path(self.name).with_name(name)))
 
     def reload(self) -> Source | None:
@@ -100,7 +100,7 @@ class FileSource:
 
 
 def file_source(path: Path, name: str | None = None) -> FileSource | None:
-    """The file at `path`, if there is one."""
+    """The file at `path`, None if there is none."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -110,7 +110,7 @@ def file_source(path: Path, name: str | None = None) -> FileSource | None:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSource:
-    """An object of a bucket; `root` is the part of its key that is not its name."""
+    """An object of a bucket; `root` is the prefix of its key that is not part of its name."""
 
     objects: Objects
     system: System
@@ -132,7 +132,7 @@ class ObjectSource:
             raise ImportRejected(f"{self.name} is gone") from None
 
     def sibling(self, name: str) -> Source | None:
-        """The object of this name below the same prefix."""
+        """The object with this name below the same prefix."""
         return object_source(self.objects, self.system, f"{self.key.rpartition('/')[0]}/{name}", self.root)
 
     def reload(self) -> Source | None:
@@ -147,27 +147,27 @@ class ObjectSource:
             with path.open("xb") as file:
                 file.truncate(self.size)
                 for start, length in spans:
-                    for at in range(start, start + length, CHUNK_BYTES):
-                        os.pwrite(file.fileno(), self.read(at, min(CHUNK_BYTES, start + length - at)), at)
+                    for offset in range(start, start + length, CHUNK_BYTES):
+                        os.pwrite(file.fileno(), self.read(offset, min(CHUNK_BYTES, start + length - offset)), offset)
             yield path
         finally:
             path.unlink(missing_ok=True)
 
 
 def object_source(objects: Objects, system: System, key: str, root: str) -> ObjectSource | None:
-    """The object under `key`, if there is one."""
-    found = next(objects.list(key), None)  # of all keys that begin with it, the key itself comes first
-    if found is None or found.key != key:
+    """The object with `key`, None if there is none."""
+    info = next(objects.list(key), None)  # of all keys with this prefix, the key itself comes first
+    if info is None or info.key != key:
         return None
-    return ObjectSource(objects, system, key, root, found.size, f"{found.size}-{found.modified}")
+    return ObjectSource(objects, system, key, root, info.size, f"{info.size}-{info.modified}")
 
 
 def parquet_footer(source: Source) -> Span:
-    """Where the footer of a Parquet file is, its magic included. Raises Refused where it has none."""
-    tail = source.read(max(source.size - 8, 0), 8)
-    if len(tail) < 8 or tail[4:] != b"PAR1" or source.size < 12:
-        raise ImportRejected(f"{source.name} is no whole Parquet file: it does not end as one does")
-    (length,) = struct.unpack("<I", tail[:4])
-    if length > min(source.size - 12, _MOST_FOOTER):
+    """The span of a Parquet file's footer, with its magic number. Raises ImportRejected if it has none."""
+    end = source.read(max(source.size - 8, 0), 8)
+    if len(end) < 8 or end[4:] != b"PAR1" or source.size < 12:
+        raise ImportRejected(f"{source.name} is not a complete Parquet file: it has no footer")
+    (length,) = struct.unpack("<I", end[:4])
+    if length > min(source.size - 12, _MAX_FOOTER_BYTES):
         raise ImportRejected(f"{source.name} is damaged: its footer would have {length} bytes")
     return source.size - 8 - length, length + 8

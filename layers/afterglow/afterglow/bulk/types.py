@@ -1,4 +1,4 @@
-"""Between the parts of an import: where it goes, what the columns are, how the file is split, how it ends."""
+"""Values shared by the modules of an import: target, columns, plan, report."""
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -12,15 +12,15 @@ FORMAT = 2
 
 
 class ImportRejected(AfterglowError):
-    """The file cannot be imported, or not any further; the message is the receipt's reason."""
+    """The file cannot be imported, or not completely; the message is the report's reason."""
 
 
 class RangeConflict(AfterglowError):
-    """Another invocation moved the range on: read how far it is, and go on from there."""
+    """Another worker advanced the range: read its progress and continue from there."""
 
 
 class FileFormat(StrEnum):
-    """What a file is."""
+    """The format of a file."""
 
     JSONL = "jsonl"
     CSV = "csv"
@@ -28,7 +28,7 @@ class FileFormat(StrEnum):
 
 
 class Compression(StrEnum):
-    """How a file of text is compressed as a whole."""
+    """The compression of a whole text file."""
 
     NONE = ""
     GZIP = "gzip"
@@ -37,7 +37,7 @@ class Compression(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The collection that a file goes to, by name; it is made where there is none."""
+    """The collection of an import, by name; created if it does not exist."""
 
     tenant: str
     database: str
@@ -46,10 +46,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """Which column is what; None: the file has none. `record` is the column whose object is the metadata, or None.
+    """The columns by role; None: the file has no such column. `record` is the column of metadata objects, or None.
 
-    Without such a column, metadata is made of the `others`, where there are any: for JSON Lines None means every key.
-    `types` says what the text of a CSV's column is (`int`, `float`, `bool`, `str`).
+    Without it, metadata is made of the columns in `others`; None means every other key of JSON Lines.
+    `types` has the type of a CSV's columns (`int`, `float`, `bool`, `json`, `str`).
     """
 
     id: str | None = None
@@ -63,7 +63,7 @@ class ColumnMapping:
 
 @dataclass(frozen=True, slots=True)
 class FileRange:
-    """A part of a file: bytes of text (`end` -1: to the end), or rows of Parquet; `line` is its first, from 1."""
+    """A range of a file: bytes of text (`end` -1: to the end), or rows of Parquet; `line` is its first line, from 1."""
 
     start: int
     end: int
@@ -72,7 +72,7 @@ class FileRange:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that whoever works on a range must know. `key` is where the file is, `name` what it is called."""
+    """Everything that the work on a range needs. `key` locates the file, `name` is for reports."""
 
     id: str
     key: str
@@ -80,7 +80,7 @@ class Plan:
     size: int
     version: str
     vectors: str | None
-    """The key of the `.npy` file that has the embeddings."""
+    """The key of the `.npy` file with the embeddings."""
     target: Target
     collection_id: str
     dimension: int
@@ -100,22 +100,22 @@ class Plan:
 
 
 def decode_plan(value: bytes, name: str) -> Plan:
-    """The plan of an object. Raises Corrupt."""
+    """The plan in an object. Raises Corrupt, UnsupportedFormat."""
     try:
-        found: dict[str, Any] = orjson.loads(value)
-        written_format = found.pop("format")
+        fields: dict[str, Any] = orjson.loads(value)
+        written_format = fields.pop("format")
         if written_format != FORMAT:
             raise UnsupportedFormat(name, written_format, FORMAT)
-        columns = found.pop("columns")
+        columns = fields.pop("columns")
         others = columns.pop("others")
         return Plan(
-            target=Target(**found.pop("target")),
-            kind=FileFormat(found.pop("kind")),
-            compression=Compression(found.pop("compression")),
+            target=Target(**fields.pop("target")),
+            kind=FileFormat(fields.pop("kind")),
+            compression=Compression(fields.pop("compression")),
             columns=ColumnMapping(others=None if others is None else tuple(others), **columns),
-            header=tuple(found.pop("header")),
-            ranges=tuple(FileRange(**each) for each in found.pop("ranges")),
-            **found,
+            header=tuple(fields.pop("header")),
+            ranges=tuple(FileRange(**item) for item in fields.pop("ranges")),
+            **fields,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{name} cannot be read: {error}") from error
@@ -123,7 +123,7 @@ def decode_plan(value: bytes, name: str) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row that was not taken: its line (of Parquet its row), from 1, and why."""
+    """A rejected row: its line (of Parquet: its row), from 1, and the reason."""
 
     line: int
     reason: str
@@ -131,7 +131,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """How an import ended, or stands: `state` is running, done or failed, with the `reason` for the last."""
+    """The result or the progress of an import: `state` is running, done or failed; a failed one has a `reason`."""
 
     id: str
     state: str

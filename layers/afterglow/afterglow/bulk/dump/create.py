@@ -39,7 +39,9 @@ class DumpReport:
     removed: int = 0
 
 
-def create_dump(stores: Stores, database: Database, vault: DumpStore, wrote: OnCopied = lambda _name, _size: None) -> DumpReport:
+def create_dump(
+    stores: Stores, database: Database, vault: DumpStore, wrote: OnCopied = lambda _name, _size: None
+) -> DumpReport:
     """Copy the database as it is. Raises AlreadyExists where there is a copy of another, Corrupt, Unavailable."""
     _refuse_other(vault, database)
     begun = stores.system.now()

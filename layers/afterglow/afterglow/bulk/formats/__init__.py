@@ -1,1 +1,1 @@
-"""File formats, reader and writer of each side by side."""
+"""File formats: the reader and, where exports have it, the writer of each."""

@@ -1,7 +1,7 @@
-"""CSV, and TSV: a header, then a record a row, which may go over several lines. Python's own reader parses it.
+"""Reads CSV and TSV: a header, then one record per row, which may span lines. Python's `csv` parses it.
 
-What a column's values are is decided once, from a sample (`types_of`), for a `1` in one row must not be a number where
-the next row says `A1`. An empty field is as if it were not there. Embeddings, metadata objects and lists are JSON.
+The type of a column is decided once, from a sample (`infer_types`): a `1` must not be a number in one row if the next
+row has `A1`. An empty field is a missing value. Embeddings, metadata objects and lists are JSON.
 """
 
 import csv
@@ -22,14 +22,14 @@ from afterglow.bulk.types import Compression, ImportRejected, Plan
 from afterglow.settings import Settings
 
 DELIMITERS = ",\t;|"
-_PIECE_BYTES = 64 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024 * 1024
 _NAME = re.compile(r"[+-]?0[0-9]|.*_|\s|.*\s$")
-"""What Python reads as a number, but is rather a name: 007, 1_2."""
+"""Text that Python parses as a number but that is rather a name: 007, 1_2."""
 _BOOLS = {"true": True, "false": False}
 
 
 class CsvReader:
-    """The records of a CSV from offset `start` on: `end` and `line` are where the next one begins."""
+    """The records of a CSV from offset `start` on; `end` and `line` are the position of the next record."""
 
     def __init__(
         self,
@@ -43,20 +43,20 @@ class CsvReader:
     ) -> None:
         self.end, self.line = start, line
         csv.field_size_limit(settings.import_max_line_bytes)
-        self._most = settings.import_max_line_bytes
+        self._max_line_bytes = settings.import_max_line_bytes
         self._is_too_long = False
         self._lines = streams.lines(source, compression, start, -1, settings)
-        self._reader = csv.reader(self._texts(), delimiter=delimiter)
+        self._reader = csv.reader(self._read_lines(), delimiter=delimiter)
 
     def next(self) -> list[str] | None:
-        """The next record, None after the last. Raises Bad; then the one after it may be asked for."""
+        """The next record, None after the last. Raises RowError; the following record can still be read."""
         self._is_too_long = False
         try:
             record = next(self._reader, None)
         except csv.Error as error:
-            raise RowError(f"no CSV: {error}") from None
+            raise RowError(f"not CSV: {error}") from None
         if self._is_too_long:
-            raise RowError(f"a line has more than {self._most} bytes")
+            raise RowError(f"a line has more than {self._max_line_bytes} bytes")
         if record is not None:
             try:
                 "".join(record).encode()
@@ -64,10 +64,10 @@ class CsvReader:
                 raise RowError("it is not UTF-8") from None
         return record
 
-    def _texts(self) -> Iterator[str]:
+    def _read_lines(self) -> Iterator[str]:
         for line in self._lines:
             self.end, self.line = line.end, self.line + 1
-            # What is too long, or no UTF-8, is told by `next`, for its record alone.
+            # `next` rejects the record of a line that is too long or not UTF-8.
             self._is_too_long = self._is_too_long or line.text is None
             text = (line.text or b"").decode("utf-8", "surrogateescape") + "\n"
             yield text.removeprefix("\ufeff") if line.start == 0 else text
@@ -76,7 +76,7 @@ class CsvReader:
 def read_header(
     source: Source, compression: Compression, delimiter: str | None, settings: Settings
 ) -> tuple[str, tuple[str, ...]]:
-    """The delimiter and the names of the columns. Raises Refused."""
+    """The delimiter and the names of the columns. Raises ImportRejected."""
     first = next(streams.lines(source, compression, 0, -1, settings), None)
     if first is None or first.text is None:
         raise ImportRejected(
@@ -84,32 +84,35 @@ def read_header(
         )
     if delimiter is None:
         names_line = first.text
-        delimiter = max(DELIMITERS, key=lambda each: names_line.count(each.encode()))
+        delimiter = max(DELIMITERS, key=lambda character: names_line.count(character.encode()))
     try:
         header = CsvReader(source, compression, delimiter, settings).next()
     except RowError as bad:
         raise ImportRejected(f"{source.name} has no header: {bad}") from None
-    names = tuple(each.strip() for each in header or ())
+    names = tuple(name.strip() for name in header or ())
     if not any(names) or len(set(names)) != len(names):
-        raise ImportRejected(f"{source.name} has no header of names that differ: {', '.join(names)[:200]!r}")
+        raise ImportRejected(f"{source.name} has no header of distinct names: {', '.join(names)[:200]!r}")
     return delimiter, names
 
 
 def infer_types(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict[str, str]:
-    """What the columns of a sample hold: `int`, `float`, `bool`, `json` (lists and objects) or `str`."""
-    found: dict[str, str] = {}
+    """The types of the columns in a sample: `int`, `float`, `bool`, `json` (lists and objects) or `str`."""
+    types: dict[str, str] = {}
     rows = [record for record in records if len(record) == len(header)]
-    for at, name in enumerate(header):
-        given = [row[at] for row in rows if row[at] != ""]
-        kinds = ("int", "float", "bool", "json")
-        found[name] = next((kind for kind in kinds if given and all(_fits(kind, each) for each in given)), "str")
-    return found
+    for index, name in enumerate(header):
+        fields = [row[index] for row in rows if row[index] != ""]
+        candidates = ("int", "float", "bool", "json")
+        matching = (
+            candidate for candidate in candidates if fields and all(_fits(candidate, field) for field in fields)
+        )
+        types[name] = next(matching, "str")
+    return types
 
 
 def read_chunks(source: Source, plan: Plan, position: int, lines_read: int, settings: Settings) -> Iterator[RowChunk]:
-    """The rows from `position` on, where `looked_at` lines came before. Raises Refused."""
+    """The rows from `position` on, after `lines_read` lines. Raises ImportRejected."""
     records = CsvReader(source, plan.compression, plan.delimiter, settings, start=position, line=1 + lines_read)
-    gathered, begin, row = RowChunkBuilder(plan.dimension), position, 0
+    builder, begin, row = RowChunkBuilder(plan.dimension), position, 0
     if position == 0:
         records.next()
     while True:
@@ -119,59 +122,61 @@ def read_chunks(source: Source, plan: Plan, position: int, lines_read: int, sett
             if record is None:
                 break
             if record:
-                identifier, vector = _key_of(record, plan, start)
-                named = convert(record, plan)
-                gathered.add(line, identifier, vector, to_row(named, plan.columns))
+                identifier, vector = _id_and_embedding(record, plan, start)
+                values = convert(record, plan)
+                builder.add(line, identifier, vector, to_row(values, plan.columns))
         except RowError as bad:
             if records.end == start:
                 break
-            gathered.reject(line, str(bad))
+            builder.reject(line, str(bad))
         row += 1
-        if row >= plan.batch_rows or records.end - begin >= _PIECE_BYTES:
-            yield gathered.build(records.end, records.line - 1)
-            gathered, begin, row = RowChunkBuilder(plan.dimension), records.end, 0
+        if row >= plan.batch_rows or records.end - begin >= _CHUNK_BYTES:
+            yield builder.build(records.end, records.line - 1)
+            builder, begin, row = RowChunkBuilder(plan.dimension), records.end, 0
     if records.end > begin or not lines_read:
-        yield gathered.build(records.end, records.line - 1)
+        yield builder.build(records.end, records.line - 1)
 
 
-def _key_of(record: Sequence[str], plan: Plan, start: int) -> tuple[str, bytes]:
+def _id_and_embedding(record: Sequence[str], plan: Plan, start: int) -> tuple[str, bytes]:
     header, columns = plan.header, plan.columns
     if len(record) != len(header):
         raise RowError(f"it has {len(record)} fields, the header has {len(header)}")
-    given = "" if columns.id is None else record[header.index(columns.id)]
+    identifier = "" if columns.id is None else record[header.index(columns.id)]
     embedding = "" if columns.embedding is None else record[header.index(columns.embedding)]
-    return given or row_id(plan.name, start), row_values.encode_embedding(embedding or None, plan.dimension)
+    return identifier or row_id(plan.name, start), row_values.encode_embedding(embedding or None, plan.dimension)
 
 
 def convert(record: Sequence[str], plan: Plan) -> dict[str, Any]:
-    """A record by names, with values of their columns' types; empty fields are left out. Raises Bad."""
+    """The values of a record by column name, converted to the columns' types, without empty fields. Raises RowError."""
     columns = plan.columns
     skipped = {columns.id, columns.embedding}
-    texts = {columns.document, columns.uri}
-    found: dict[str, Any] = {}
+    text_columns = {columns.document, columns.uri}
+    values: dict[str, Any] = {}
     for name, text in zip(plan.header, record, strict=True):
         if text == "" or name in skipped:
             continue
-        kind = "json" if name == columns.record else "str" if name in texts else columns.types.get(name, "str")
+        column_type = (
+            "json" if name == columns.record else "str" if name in text_columns else columns.types.get(name, "str")
+        )
         try:
-            found[name] = _value(kind, text)
+            values[name] = _convert(column_type, text)
         except ValueError:
             raise RowError(
-                f"column {name} holds {text[:60]!r}, where others hold {kind}: its type may be given"
+                f"column {name} holds {text[:60]!r}, where others hold {column_type}: a sidecar can set the type"
             ) from None
-    return found
+    return values
 
 
-def _fits(kind: str, text: str) -> bool:
+def _fits(column_type: str, text: str) -> bool:
     try:
-        _value(kind, text)
+        _convert(column_type, text)
     except ValueError:
         return False
     return True
 
 
-def _value(kind: str, text: str) -> Any:
-    match kind:
+def _convert(column_type: str, text: str) -> Any:
+    match column_type:
         case "int":
             value = int(text)
             if _NAME.match(text):

@@ -1,4 +1,4 @@
-"""What the name of a file says of it."""
+"""Detects the format of a file from its name."""
 
 from afterglow.bulk.types import Compression, FileFormat
 
@@ -12,23 +12,23 @@ _SUFFIXES = {
     ".pq": FileFormat.PARQUET,
 }
 COMPRESSIONS = {".gz": Compression.GZIP, ".zst": Compression.ZSTD, ".zstd": Compression.ZSTD}
-SUFFIX = ".import.json"
-"""Of a sidecar, after the whole name of its file."""
+SIDECAR_SUFFIX = ".import.json"
+"""The suffix of a sidecar, after the complete name of its file."""
 
 
 def detect_format(name: str) -> tuple[FileFormat, Compression] | None:
-    """What a file of this name is, None where it is nothing that is imported."""
+    """Format and compression of a file with this name, None if such files are not imported."""
     lower = name.lower()
-    compression = next((each for suffix, each in COMPRESSIONS.items() if lower.endswith(suffix)), Compression.NONE)
+    compression = next((value for suffix, value in COMPRESSIONS.items() if lower.endswith(suffix)), Compression.NONE)
     if compression is not Compression.NONE:
         lower = lower.rpartition(".")[0]
-    kind = next((each for suffix, each in _SUFFIXES.items() if lower.endswith(suffix)), None)
-    if kind is None or (kind is FileFormat.PARQUET and compression is not Compression.NONE):
+    file_format = next((value for suffix, value in _SUFFIXES.items() if lower.endswith(suffix)), None)
+    if file_format is None or (file_format is FileFormat.PARQUET and compression is not Compression.NONE):
         return None
-    return kind, compression
+    return file_format, compression
 
 
 def is_auxiliary(name: str) -> bool:
-    """Whether the file only says something of another: a sidecar, embeddings, or a hidden file."""
+    """Whether the file belongs to another or is none to import: a sidecar, embeddings, a hidden file."""
     last = name.rpartition("/")[2]
-    return last.startswith(".") or last.endswith((SUFFIX, NPY)) or not last
+    return last.startswith(".") or last.endswith((SIDECAR_SUFFIX, NPY)) or not last

@@ -1,4 +1,4 @@
-"""`.npy` files of embeddings, one row each, beside a file of the rest. Only numbers: a pickle is refused unread."""
+"""`.npy` files of embeddings, a row each, alongside a file of the other columns. Pickled arrays are rejected unread."""
 
 import io
 import math
@@ -11,17 +11,17 @@ from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sources import Source
 from afterglow.bulk.types import ImportRejected
 
-_HEADER = 64 * 1024
-_AT_ONCE = 16 * 1024 * 1024
-_KINDS = "fiu"
+_HEADER_BYTES = 64 * 1024
+_CHUNK_BYTES = 16 * 1024 * 1024
+_NUMBER_KINDS = "fiu"
 
 
 class Vectors:
-    """The rows of a matrix (n, d) of numbers, as float32. Raises Refused where the file is none."""
+    """The rows of a matrix (n, d) of numbers, as float32. Raises ImportRejected for any other file."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        head = io.BytesIO(source.read(0, _HEADER))
+        head = io.BytesIO(source.read(0, _HEADER_BYTES))
         try:
             version = npy.read_magic(head)
             if version == (1, 0):
@@ -31,33 +31,35 @@ class Vectors:
             else:
                 raise ImportRejected(f"{source.name} is a .npy file of version {version}")
         except ValueError as error:
-            raise ImportRejected(f"{source.name} is no .npy file: {error}") from None
-        if dtype.kind not in _KINDS or dtype.hasobject or len(shape) != 2 or is_fortran or 0 in shape:
-            raise ImportRejected(f"{source.name} holds no matrix of numbers, row by row: shape {shape}, type {dtype}")
+            raise ImportRejected(f"{source.name} is not a .npy file: {error}") from None
+        if dtype.kind not in _NUMBER_KINDS or dtype.hasobject or len(shape) != 2 or is_fortran or 0 in shape:
+            raise ImportRejected(
+                f"{source.name} does not hold a matrix of numbers in C order: shape {shape}, type {dtype}"
+            )
         self.rows, self.dimension = int(shape[0]), int(shape[1])
-        self._dtype, self._begin = dtype, head.tell()
+        self._dtype, self._data_start = dtype, head.tell()
         self._row_bytes = dtype.itemsize * self.dimension
-        if source.size != self._begin + math.prod(shape) * dtype.itemsize:
+        if source.size != self._data_start + math.prod(shape) * dtype.itemsize:
             raise ImportRejected(
                 f"{source.name} is truncated: {source.size} bytes do not hold {shape[0]} × {shape[1]} {dtype}"
             )
         self._first = 0
-        self._held: NDArray[np.float32] = np.empty((0, self.dimension), dtype=np.float32)
+        self._cached: NDArray[np.float32] = np.empty((0, self.dimension), dtype=np.float32)
 
     def row(self, number: int) -> bytes:
-        """One row as little-endian float32; rows are best asked for in order. Raises Bad where there is none."""
+        """One row as little-endian float32; fastest in order. Raises RowError if there is no such row."""
         if not 0 <= number < self.rows:
-            raise RowError(f"{self._source.name} has no row for it, only {self.rows}")
-        if not self._first <= number < self._first + len(self._held):
+            raise RowError(f"{self._source.name} has only {self.rows} rows")
+        if not self._first <= number < self._first + len(self._cached):
             self._fetch(number)
-        held: bytes = self._held[number - self._first].tobytes()
-        return held
+        row: bytes = self._cached[number - self._first].tobytes()
+        return row
 
     def _fetch(self, first: int) -> None:
-        rows = min(max(_AT_ONCE // self._row_bytes, 1), self.rows - first)
-        raw = self._source.read(self._begin + first * self._row_bytes, rows * self._row_bytes)
+        rows = min(max(_CHUNK_BYTES // self._row_bytes, 1), self.rows - first)
+        raw = self._source.read(self._data_start + first * self._row_bytes, rows * self._row_bytes)
         if len(raw) != rows * self._row_bytes:
             raise ImportRejected(f"{self._source.name} became shorter while it was read")
         with np.errstate(over="ignore"):
-            self._held = np.frombuffer(raw, dtype=self._dtype).reshape(rows, -1).astype("<f4")
+            self._cached = np.frombuffer(raw, dtype=self._dtype).reshape(rows, -1).astype("<f4")
         self._first = first

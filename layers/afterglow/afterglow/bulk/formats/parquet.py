@@ -1,8 +1,9 @@
-"""Parquet, read by DuckDB, a window of rows at a time, in bounded memory and without a thread of its own.
+"""Parquet: DuckDB reads files, pyarrow writes them.
 
-Row groups that a range does not have are neither fetched nor decoded: a filter on the number of the row leaves them
-out, and of an object only the bytes of its own are in the (sparse) copy. What files expand to is counted, since a page
-of one value costs nothing however often it is repeated.
+The reader fetches a window of rows at a time, in bounded memory and without a thread of its own. Row groups outside a
+range are neither fetched nor decoded: a filter on the row number skips them, and the (sparse) local copy of an object
+has only the bytes of the range's own groups. The expansion of a file is counted, because a page with one repeated value
+has the same size for any number of rows. The writer's columns are id, embedding, document, uri and metadata (JSON).
 """
 
 import tempfile
@@ -23,6 +24,7 @@ from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings
 
 if TYPE_CHECKING:
+    import pyarrow
     from duckdb import DuckDBPyConnection
 
 _WINDOW_BYTES = 64 * 1024 * 1024
@@ -35,7 +37,7 @@ _MAGIC = (0, 4)
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A row group: its rows, where its bytes are, and how many they are when they are decoded."""
+    """A row group: its rows, the spans of its bytes, and their number after decoding."""
 
     start: int
     end: int
@@ -45,16 +47,16 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a file says of itself: its columns with their types, as DuckDB calls them, and its row groups."""
+    """The footer of a file: its columns with DuckDB's names of their types, and its row groups."""
 
     types: dict[str, str]
     groups: list[Group]
 
 
 def read_footer(source: Source) -> Footer:
-    """Read the footer. Raises Refused."""
+    """Read the footer. Raises ImportRejected."""
     spans = [_MAGIC, parquet_footer(source)]
-    with _opened(source, spans, _FOOTER_MEMORY) as (connection, path):
+    with _open(source, spans, _FOOTER_MEMORY) as (connection, path):
         types = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [path]).fetchall()
         chunks = connection.execute(
             "SELECT row_group_id, row_group_num_rows, least(dictionary_page_offset, data_page_offset), "
@@ -73,38 +75,40 @@ def read_footer(source: Source) -> Footer:
             last, row = number, row + rows
         group = groups[-1]
         groups[-1] = Group(group.start, group.end, [*group.spans, (offset, length)], group.expanded + max(expanded, 0))
-    return Footer({name: kind for name, kind, *_ in types}, [each for each in groups if each.end > each.start])
+    return Footer({name: kind for name, kind, *_ in types}, [group for group in groups if group.end > group.start])
 
 
 def sample(source: Source, footer: Footer, expression: str, settings: Settings) -> list[Any]:
-    """What an expression is in the first rows, of the first row group. Raises Refused."""
+    """The values of an expression in the first rows of the first row group. Raises ImportRejected."""
     if not footer.groups:
         return []
     rows = min(_SAMPLE_ROWS, footer.groups[0].end)
     statement = f"SELECT {expression} FROM read_parquet(?) LIMIT {rows}"  # noqa: S608  quoted names
-    with _opened(source, _spans(source, footer.groups[:1]), settings.import_memory_bytes) as (connection, path):
+    with _open(source, _spans(source, footer.groups[:1]), settings.import_memory_bytes) as (connection, path):
         return [value for (value,) in connection.execute(statement, [path]).fetchall()]
 
 
-def read_chunks(source: Source, plan: Plan, file_range: FileRange, position: int, settings: Settings) -> Iterator[RowChunk]:
-    """The rows of a range from row `position` (from 0) on. Raises Refused."""
+def read_chunks(
+    source: Source, plan: Plan, file_range: FileRange, position: int, settings: Settings
+) -> Iterator[RowChunk]:
+    """The rows of a range from row `position` (from 0) on. Raises ImportRejected."""
     footer = read_footer(source)
-    groups = [each for each in footer.groups if each.start < file_range.end and each.end > position]
+    groups = [group for group in footer.groups if group.start < file_range.end and group.end > position]
     rows = Rows(plan, footer.types)
-    most = max(_FREE_EXPANSION, settings.import_max_decompression_ratio * source.size)
-    expanded_per_row = max((each.expanded / (each.end - each.start) for each in groups), default=0.0)
+    limit = max(_FREE_EXPANSION, settings.import_max_decompression_ratio * source.size)
+    expanded_per_row = max((group.expanded / (group.end - group.start) for group in groups), default=0.0)
     per_row = max(expanded_per_row, 4 * plan.dimension)
-    # What the footer says of a value that is repeated is nothing of what it expands to: begin small, and see.
+    # The footer does not tell the expansion of a repeated value: the first window is small and shows it.
     window = _FIRST_WINDOW
     expanded, start = 0, position
     if start >= file_range.end:
         yield RowChunk(None, [], file_range.end, file_range.end - file_range.start)
         return
-    with _opened(source, _spans(source, groups), settings.import_memory_bytes) as (connection, path):
+    with _open(source, _spans(source, groups), settings.import_memory_bytes) as (connection, path):
         while start < file_range.end:
             end = min(start + window, file_range.end)
-            found = rows.read(connection, path, start, end)
-            if found is None:
+            columns = rows.read(connection, path, start, end)
+            if columns is None:
                 if window <= _LEAST_WINDOW:
                     raise ImportRejected(
                         f"{source.name} takes more memory than AFTERGLOW_IMPORT_MEMORY_BYTES from row {start + 1} on: "
@@ -112,17 +116,19 @@ def read_chunks(source: Source, plan: Plan, file_range: FileRange, position: int
                     )
                 window = max(window // 4, _LEAST_WINDOW)
                 continue
-            brought = size_in_bytes(found)
-            expanded += brought
-            if expanded > most:
+            window_bytes = size_in_bytes(columns)
+            expanded += window_bytes
+            if expanded > limit:
                 raise ImportRejected(
-                    f"{source.name} has {source.size} bytes and expands to more than {most}: "
+                    f"{source.name} has {source.size} bytes and expands to more than {limit}: "
                     f"AFTERGLOW_IMPORT_MAX_DECOMPRESSION_RATIO is {settings.import_max_decompression_ratio}"
                 )
             for first in range(0, end - start, plan.batch_rows):
                 last = min(first + plan.batch_rows, end - start)
-                yield rows.to_chunk({name: column[first:last] for name, column in found.items()}, start + first, file_range)
-            per_row = max(per_row, brought / (end - start))
+                yield rows.to_chunk(
+                    {name: column[first:last] for name, column in columns.items()}, start + first, file_range
+                )
+            per_row = max(per_row, window_bytes / (end - start))
             start, window = end, max(min(int(_WINDOW_BYTES / per_row), window * _GROWTH), _LEAST_WINDOW)
 
 
@@ -131,13 +137,15 @@ def _spans(source: Source, groups: Sequence[Group]) -> list[Span]:
 
 
 @contextmanager
-def _opened(source: Source, spans: Sequence[Span], memory: int) -> Iterator[tuple["DuckDBPyConnection", str]]:
-    """DuckDB, confined, and a path to what is at `spans` of the file. Its errors are Refused."""
+def _open(source: Source, spans: Sequence[Span], memory: int) -> Iterator[tuple["DuckDBPyConnection", str]]:
+    """DuckDB with restricted resources, and a path to the `spans` of the file. Its errors become ImportRejected."""
     try:
         import duckdb
     except ModuleNotFoundError:
-        raise ImportRejected("duckdb is not installed, which Parquet needs: pip install 'afterglow-db[imports]'") from None
-    # A name of our own: DuckDB would take some characters of the file's for a pattern.
+        raise ImportRejected(
+            "duckdb is not installed, which Parquet needs: pip install 'afterglow-db[imports]'"
+        ) from None
+    # A fixed name: DuckDB would read some characters of the file's own name as a pattern.
     with source.local_copy(spans) as file, tempfile.TemporaryDirectory(prefix="afterglow-import-") as folder:
         path = Path(folder) / "file.parquet"
         path.symlink_to(file)
@@ -152,7 +160,7 @@ def _opened(source: Source, spans: Sequence[Span], memory: int) -> Iterator[tupl
             }
         )
         try:
-            # Otherwise what takes longer draws one on standard output.
+            # A longer query would print one to standard output.
             connection.execute("SET enable_progress_bar = false")
             yield connection, str(path)
         except duckdb.OutOfMemoryException:
@@ -165,18 +173,14 @@ def _opened(source: Source, spans: Sequence[Span], memory: int) -> Iterator[tupl
             connection.close()
 
 
-if TYPE_CHECKING:
-    import pyarrow
-
-
 def require_pyarrow() -> None:
-    """Raises InvalidArgument where pyarrow is missing."""
+    """Raises InvalidArgument if pyarrow is not installed."""
     if find_spec("pyarrow") is None:
         raise InvalidArgument("pyarrow is not installed, which Parquet needs: pip install 'afterglow-db[parquet]'")
 
 
-def write(path: Path, contents: RecordStream, dimension: int | None, wrote: Callable[[int], None]) -> int:
-    """Write the records; how many."""
+def write(path: Path, stream: RecordStream, dimension: int | None, wrote: Callable[[int], None]) -> int:
+    """Write the records; returns their number. `wrote` gets the number of each page."""
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
@@ -190,7 +194,7 @@ def write(path: Path, contents: RecordStream, dimension: int | None, wrote: Call
         ]
     )
     count = 0
-    # The bytes of floats one beside the other compress by another third; a dictionary of them would be of no use.
+    # Byte stream split compresses floats by another third; a dictionary of them would not help.
     with ParquetWriter(
         path,
         schema,
@@ -199,7 +203,7 @@ def write(path: Path, contents: RecordStream, dimension: int | None, wrote: Call
         use_byte_stream_split=["embedding.list.element"],
         write_statistics=["id"],
     ) as file:
-        for page in contents.pages:
+        for page in stream.pages:
             file.write_batch(_batch(page, schema))
             count += len(page.ids)
             wrote(len(page.ids))
@@ -210,15 +214,15 @@ def _batch(page: Records, schema: "pyarrow.Schema") -> "pyarrow.RecordBatch":
     import pyarrow
 
     assert page.embeddings is not None
-    nothing = [None] * len(page.ids)
+    missing = [None] * len(page.ids)
     flat = pyarrow.array(page.embeddings.reshape(-1))
-    metadatas = [None if each is None else each.decode() for each in page.metadatas or nothing]
+    metadatas = [None if value is None else value.decode() for value in page.metadatas or missing]
     return pyarrow.record_batch(
         [
             pyarrow.array(page.ids, pyarrow.string()),
             pyarrow.FixedSizeListArray.from_arrays(flat, page.embeddings.shape[1]),
-            pyarrow.array(page.documents or nothing, pyarrow.string()),
-            pyarrow.array(page.uris or nothing, pyarrow.string()),
+            pyarrow.array(page.documents or missing, pyarrow.string()),
+            pyarrow.array(page.uris or missing, pyarrow.string()),
             pyarrow.array(metadatas, pyarrow.string()),
         ],
         schema=schema,

@@ -1,4 +1,4 @@
-"""The rows of a Parquet file: what selects its columns, and the records that are made of the arrays that come."""
+"""Rows of a Parquet file: the statement that selects its columns, and records from the resulting arrays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,128 +25,128 @@ Array = NDArray[Any]
 
 
 def validate_types(types: Mapping[str, str], columns: ColumnMapping, name: str) -> None:
-    """Raises Refused where a column is of a kind that nothing can be made of."""
+    """Raises ImportRejected if a metadata column has an unsupported type."""
     for column in columns.others or ():
-        if _selected(column, types[column]) is None:
+        if _select(column, types[column]) is None:
             raise ImportRejected(
-                f"{name}: column {column!r} is {types[column]}, of which no metadata can be made: name the "
-                f"columns that are metadata"
+                f"{name}: column {column!r} is {types[column]}, which metadata cannot hold: a sidecar "
+                f"can list the columns that are metadata"
             )
 
 
 class Rows:
-    """Reads rows by columns: `id`, `embedding`, `document`, `uri`, `record` or `m0`, `m1` for the others."""
+    """Reads rows as columns `id`, `embedding`, `document`, `uri`, and `record` or `m0`, `m1`, … for the others."""
 
     def __init__(self, plan: Plan, types: Mapping[str, str]) -> None:
         self._plan = plan
         columns = plan.columns
         self._others = list(columns.others or ())
         self._is_json: dict[str, bool] = {}
-        parts = ["file_row_number AS row"]
+        expressions = ["file_row_number AS row"]
         if columns.embedding is None:
             raise ImportRejected(f"{plan.name} has no column of embeddings")
         if columns.id is not None:
-            parts.append(f"CAST({quote_name(columns.id)} AS VARCHAR) AS id")
-        parts.append(f"{select_embedding(columns.embedding, types[columns.embedding])} AS embedding")
+            expressions.append(f"CAST({quote_name(columns.id)} AS VARCHAR) AS id")
+        expressions.append(f"{select_embedding(columns.embedding, types[columns.embedding])} AS embedding")
         for name, column in (("document", columns.document), ("uri", columns.uri)):
             if column is not None:
-                parts.append(f"CAST({quote_name(column)} AS VARCHAR) AS {name}")
+                expressions.append(f"CAST({quote_name(column)} AS VARCHAR) AS {name}")
         if columns.record is not None:
-            parts.append(f"{_record(columns.record, types[columns.record])} AS record")
+            expressions.append(f"{_record(columns.record, types[columns.record])} AS record")
         for number, column in enumerate(self._others):
-            selected = _selected(column, types[column])
+            selected = _select(column, types[column])
             assert selected is not None
             self._is_json[f"m{number}"] = selected.is_json
-            parts.append(f"{selected.expression} AS m{number}")
+            expressions.append(f"{selected.expression} AS m{number}")
         self._statement = (
-            f"SELECT {', '.join(parts)} FROM read_parquet(?, file_row_number = true) "  # noqa: S608  quoted names
+            f"SELECT {', '.join(expressions)} FROM read_parquet(?, file_row_number = true) "  # noqa: S608  quoted names
             "WHERE file_row_number >= ? AND file_row_number < ?"
         )
 
     def read(self, connection: "DuckDBPyConnection", path: str, start: int, end: int) -> dict[str, Array] | None:
-        """The columns of some rows, None where they take too much memory. Raises Refused."""
+        """The columns of some rows, None if they take too much memory. Raises ImportRejected."""
         import duckdb
 
         try:
-            found: dict[str, Array] = connection.execute(self._statement, [path, start, end]).fetchnumpy()
+            columns: dict[str, Array] = connection.execute(self._statement, [path, start, end]).fetchnumpy()
         except (duckdb.OutOfMemoryException, MemoryError):
             return None
-        # With one thread they come in order.
-        if not np.array_equal(found.pop("row"), np.arange(start, end)):
-            raise ImportRejected(f"{self._plan.name} has other rows than its footer says, from row {start + 1} on")
-        return found
+        # One thread keeps them in order.
+        if not np.array_equal(columns.pop("row"), np.arange(start, end)):
+            raise ImportRejected(f"{self._plan.name} does not have the rows of its footer from row {start + 1} on")
+        return columns
 
-    def to_chunk(self, found: dict[str, Array], start: int, file_range: FileRange) -> RowChunk:
-        """The piece of some rows, the first of which has number `start` (from 0)."""
-        count = len(found["embedding"])
-        faults: dict[int, str] = {}
-        ids = _listed(found.get("id"), count)
-        for at, each in enumerate(ids):
-            if each is None:
-                ids[at] = row_id(self._plan.name, start + at)
-            elif each == "":
-                faults[at] = "the id is empty"
-        metadatas = self._metadatas(found, count, faults)
-        # Last, for it leaves out what has a fault by then.
-        vectors = self._vectors(found["embedding"], faults)
-        documents, uris = (_listed(found.get(name), count) for name in ("document", "uri"))
-        good = [at for at in range(count) if at not in faults] if faults else range(count)
-        taken = AcceptedRows(
-            [ids[at] for at in good],
+    def to_chunk(self, columns: dict[str, Array], start: int, file_range: FileRange) -> RowChunk:
+        """The chunk of some rows, the first of which has number `start` (from 0)."""
+        count = len(columns["embedding"])
+        errors: dict[int, str] = {}
+        ids = _to_list(columns.get("id"), count)
+        for row, identifier in enumerate(ids):
+            if identifier is None:
+                ids[row] = row_id(self._plan.name, start + row)
+            elif identifier == "":
+                errors[row] = "the id is empty"
+        metadatas = self._metadatas(columns, count, errors)
+        # Last, because it leaves out the rows with an error so far.
+        vectors = self._vectors(columns["embedding"], errors)
+        documents, uris = (_to_list(columns.get(name), count) for name in ("document", "uri"))
+        accepted = [row for row in range(count) if row not in errors] if errors else range(count)
+        rows = AcceptedRows(
+            [ids[row] for row in accepted],
             vectors,
-            [documents[at] for at in good],
-            [uris[at] for at in good],
-            [metadatas[at] for at in good],
-            [start + at + 1 for at in good],
+            [documents[row] for row in accepted],
+            [uris[row] for row in accepted],
+            [metadatas[row] for row in accepted],
+            [start + row + 1 for row in accepted],
         )
-        rejected = [Rejected(start + at + 1, reason) for at, reason in sorted(faults.items())]
-        return drop_non_finite(taken, rejected, start + count, start + count - file_range.start)
+        rejected = [Rejected(start + row + 1, reason) for row, reason in sorted(errors.items())]
+        return drop_non_finite(rows, rejected, start + count, start + count - file_range.start)
 
-    def _vectors(self, column: Array, faults: dict[int, str]) -> NDArray[np.float32]:
-        """The embeddings of the rows without a fault (n, d); notes the faults of those that have none."""
+    def _vectors(self, column: Array, errors: dict[int, str]) -> NDArray[np.float32]:
+        """The embeddings of the rows without an error (n, d); adds the errors of embeddings."""
         dimension = self._plan.dimension
-        rows: list[Any] = _listed(column, len(column))
-        for at, row in enumerate(rows):
-            if isinstance(row, np.ma.MaskedArray) and row.mask.any():
-                faults[at] = "the embedding holds null"
-            elif isinstance(row, np.ndarray):
-                if len(row) != dimension:
-                    faults[at] = f"the embedding has {len(row)} dimensions, the collection has {dimension}"
+        embeddings: list[Any] = _to_list(column, len(column))
+        for row, embedding in enumerate(embeddings):
+            if isinstance(embedding, np.ma.MaskedArray) and embedding.mask.any():
+                errors[row] = "the embedding holds null"
+            elif isinstance(embedding, np.ndarray):
+                if len(embedding) != dimension:
+                    errors[row] = f"the embedding has {len(embedding)} dimensions, the collection has {dimension}"
             else:
                 try:
-                    rows[at] = np.frombuffer(row_values.encode_embedding(row, dimension), dtype="<f4")
-                except RowError as bad:
-                    faults[at] = str(bad)
-        kept = [row for at, row in enumerate(rows) if at not in faults] if faults else rows
-        if not kept:
+                    embeddings[row] = np.frombuffer(row_values.encode_embedding(embedding, dimension), dtype="<f4")
+                except RowError as error:
+                    errors[row] = str(error)
+        valid = [embedding for row, embedding in enumerate(embeddings) if row not in errors] if errors else embeddings
+        if not valid:
             return np.empty((0, dimension), dtype=np.float32)
-        return np.concatenate(kept).astype(np.float32, copy=False).reshape(-1, dimension)
+        return np.concatenate(valid).astype(np.float32, copy=False).reshape(-1, dimension)
 
-    def _metadatas(self, found: dict[str, Array], count: int, faults: dict[int, str]) -> list[dict[str, Any] | None]:
-        given: list[Any]
-        if "record" in found:
-            given = [_object(text) for text in _listed(found["record"], count)]
+    def _metadatas(self, columns: dict[str, Array], count: int, errors: dict[int, str]) -> list[dict[str, Any] | None]:
+        records: list[Any]
+        if "record" in columns:
+            records = [_parse_object(text) for text in _to_list(columns["record"], count)]
         else:
-            columns = []
+            values = []
             for name, is_json in self._is_json.items():
-                column = _listed(found[name], count)
-                columns.append([None if text is None else orjson.loads(text) for text in column] if is_json else column)
-            given = [dict(zip(self._others, row, strict=True)) for row in zip(*columns, strict=True)]
-            given = given or [{} for _ in range(count)]
-        taken: list[dict[str, Any] | None] = []
-        for at, record in enumerate(given):
+                column = _to_list(columns[name], count)
+                values.append([None if text is None else orjson.loads(text) for text in column] if is_json else column)
+            records = [dict(zip(self._others, row, strict=True)) for row in zip(*values, strict=True)]
+            records = records or [{} for _ in range(count)]
+        metadatas: list[dict[str, Any] | None] = []
+        for row, record in enumerate(records):
             try:
                 if type(record) is not dict:
-                    raise RowError(f"{self._plan.columns.record} is no object")
-                taken.append(row_values.metadata(record))
-            except RowError as bad:
-                taken.append(None)
-                faults.setdefault(at, str(bad))
-        return taken
+                    raise RowError(f"{self._plan.columns.record} is not an object")
+                metadatas.append(row_values.metadata(record))
+            except RowError as error:
+                metadatas.append(None)
+                errors.setdefault(row, str(error))
+        return metadatas
 
 
-def _object(text: str | None) -> Any:
-    """What the JSON of a metadata column says, None where it is none."""
+def _parse_object(text: str | None) -> Any:
+    """The value of a metadata column's JSON, None if it is not JSON."""
     try:
         return {} if text is None else orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -154,29 +154,29 @@ def _object(text: str | None) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Selected:
+class _Selection:
     expression: str
     is_json: bool = False
 
 
-def _selected(column: str, kind: str) -> _Selected | None:
-    """How a column is selected to be metadata, None where it cannot be."""
+def _select(column: str, kind: str) -> _Selection | None:
+    """The expression that selects a column as metadata, None if its type is unsupported."""
     name = quote_name(column)
     if kind in _INTEGERS or kind == "BOOLEAN":
-        return _Selected(name)
+        return _Selection(name)
     if kind in _FLOATS or kind.startswith("DECIMAL"):
-        return _Selected(f"CAST({name} AS DOUBLE)")
+        return _Selection(f"CAST({name} AS DOUBLE)")
     if kind in _AS_TEXT or kind.startswith(("TIMESTAMP", "ENUM")):
-        return _Selected(f"CAST({name} AS VARCHAR)")
+        return _Selection(f"CAST({name} AS VARCHAR)")
     if kind.startswith(_NESTED) or kind.endswith("]"):
-        return _Selected(f"CAST(to_json({name}) AS VARCHAR)", is_json=True)
+        return _Selection(f"CAST(to_json({name}) AS VARCHAR)", is_json=True)
     return None
 
 
 def select_embedding(column: str, kind: str) -> str:
-    """How a column of embeddings is selected."""
+    """The expression that selects a column of embeddings."""
     if kind.endswith("]"):
-        # Other than float32, also float16 and integers: what is beyond float32 becomes null, and is told as such.
+        # Also float16, float64 and integers: a number beyond float32 becomes null, and its row is rejected.
         return quote_name(column) if kind.startswith("FLOAT[") else f"TRY_CAST({quote_name(column)} AS FLOAT[])"
     if kind == "BLOB":
         return f"to_base64({quote_name(column)})"
@@ -184,38 +184,38 @@ def select_embedding(column: str, kind: str) -> str:
 
 
 def _record(column: str, kind: str) -> str:
-    """Metadata as JSON, which a column of text is taken to be."""
+    """The expression that selects metadata as JSON; a text column is assumed to hold JSON."""
     return quote_name(column) if kind == "VARCHAR" else f"CAST(to_json({quote_name(column)}) AS VARCHAR)"
 
 
 def quote_name(name: str) -> str:
-    """A column's name in a statement."""
+    """A column's name, quoted for a statement."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def _listed(column: Array | None, count: int) -> list[Any]:
-    """A column as Python's own values, None where it has none."""
+def _to_list(column: Array | None, count: int) -> list[Any]:
+    """A column as Python values, None for missing ones."""
     if column is None:
         return [None] * count
     if column.dtype == object:
         return _objects(column)
-    # NaN and infinity are nothing that JSON, and so metadata, could say.
+    # JSON, and so metadata, has neither NaN nor infinity.
     return (np.ma.masked_invalid(column) if column.dtype.kind == "f" else column).tolist()  # type: ignore[no-any-return]
 
 
 def _objects(column: Array) -> list[Any]:
     if not isinstance(column, np.ma.MaskedArray):
         return list(column)
-    return [None if gone else each for each, gone in zip(column.data, np.ma.getmaskarray(column), strict=True)]
+    return [None if is_null else value for value, is_null in zip(column.data, np.ma.getmaskarray(column), strict=True)]
 
 
-def size_in_bytes(found: dict[str, Array]) -> int:
-    """Roughly what the columns take."""
+def size_in_bytes(columns: dict[str, Array]) -> int:
+    """The approximate memory of the columns."""
     total = 0
-    for column in found.values():
+    for column in columns.values():
         if column.dtype != object:
             total += column.nbytes
         else:
-            given = [each for each in _objects(column) if each is not None]
-            total += sum(each.nbytes if isinstance(each, np.ndarray) else len(each) for each in given)
+            values = [value for value in _objects(column) if value is not None]
+            total += sum(value.nbytes if isinstance(value, np.ndarray) else len(value) for value in values)
     return total

@@ -1,7 +1,7 @@
-"""The bytes of a file of text, decompressed, as lines; within bounds, whatever the file says or expands to.
+"""Reads a text file as lines, decompressed, in bounded memory whatever the file contains or expands to.
 
-Nothing is held but a piece of the file, what it expands to (also by pieces), and one line. A compressed file may expand
-to `import_max_decompression_ratio` times its size, from a size on at which that matters: a bomb is refused after that much work.
+Memory holds one chunk of the file, one chunk of its expansion, and one line. A compressed file may expand to
+`import_max_decompression_ratio` times its size, and to 64 MiB in any case: a decompression bomb is rejected there.
 """
 
 import zlib
@@ -13,11 +13,11 @@ from afterglow.bulk.sources import CHUNK_BYTES, Source
 from afterglow.bulk.types import Compression, ImportRejected
 from afterglow.settings import Settings
 
-_OUT = 4 * 1024 * 1024
+_OUTPUT_BYTES = 4 * 1024 * 1024
 _FREE_EXPANSION = 64 * 1024 * 1024
-"""What any file may expand to."""
+"""Bytes that any file may expand to."""
 _SKIPPED = 1024 * 1024 * 1024
-"""Bytes of one line that are read past to find its end."""
+"""Bytes of one line that are skipped to find its end."""
 
 
 class _Decompressor(Protocol):
@@ -32,7 +32,7 @@ class _Decompressor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line without its end; `start` and `end` are offsets in the text, `text` is None where it is too long."""
+    """A line without its line break; `start` and `end` are offsets in the text, `text` is None if it is too long."""
 
     start: int
     end: int
@@ -40,75 +40,75 @@ class Line:
 
 
 def lines(source: Source, compression: Compression, start: int, end: int, settings: Settings) -> Iterator[Line]:
-    """The lines that begin from offset `start` of the text on, up to `end` (-1: to the last). Raises Refused."""
-    pieces = _skip(
+    """The lines that begin at or after offset `start` of the text, before `end` (-1: all). Raises ImportRejected."""
+    chunks = _skip(
         read_text(source, compression, settings, start, end), 0 if compression is Compression.NONE else start
     )
-    rest, at, most = b"", start, settings.import_max_line_bytes
+    rest, position, limit = b"", start, settings.import_max_line_bytes
     skipping = 0
-    for piece in pieces:
-        found = (rest + piece).split(b"\n")
-        rest = found.pop()
-        for each in found:
-            ends = at + skipping + len(each) + 1
-            is_long = skipping or len(each) > most
-            yield Line(at, ends, None if is_long else each)
-            at, skipping = ends, 0
-        if skipping or len(rest) > most:
+    for chunk in chunks:
+        texts = (rest + chunk).split(b"\n")
+        rest = texts.pop()
+        for text in texts:
+            end_position = position + skipping + len(text) + 1
+            is_long = skipping or len(text) > limit
+            yield Line(position, end_position, None if is_long else text)
+            position, skipping = end_position, 0
+        if skipping or len(rest) > limit:
             skipping += len(rest)
             rest = b""
             if skipping > _SKIPPED:
-                raise ImportRejected(f"{source.name} has a line of over {skipping} bytes, from byte {at} on")
+                raise ImportRejected(f"{source.name} has a line of over {skipping} bytes, from byte {position} on")
     if rest or skipping:
-        yield Line(at, at + skipping + len(rest), None if skipping else rest)
+        yield Line(position, position + skipping + len(rest), None if skipping else rest)
 
 
 def read_text(
     source: Source, compression: Compression, settings: Settings, start: int = 0, end: int = -1
 ) -> Iterator[bytes]:
-    """The text by pieces; `start` and `end` count where the file is not compressed. Raises Refused."""
+    """The text in chunks; `start` and `end` apply only to an uncompressed file. Raises ImportRejected."""
     if compression is Compression.NONE:
         return read_raw(source, start, source.size if end < 0 else end)
     return _decompress(source, compression, settings)
 
 
-def read_raw(source: Source, start: int, end: int, most: int = CHUNK_BYTES) -> Iterator[bytes]:
-    """The bytes of a file from `start` to `end`, at most so many at a time. Raises Refused."""
+def read_raw(source: Source, start: int, end: int, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+    """The bytes of a file from `start` to `end`, in chunks of at most `chunk_bytes`. Raises ImportRejected."""
     while start < end:
-        piece = source.read(start, min(most, end - start))
-        if not piece:
+        chunk = source.read(start, min(chunk_bytes, end - start))
+        if not chunk:
             raise ImportRejected(f"{source.name} became shorter while it was read")
-        yield piece
-        start += len(piece)
+        yield chunk
+        start += len(chunk)
 
 
-def _skip(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:
-    """Without the first `start` bytes."""
-    for piece in pieces:
-        if start < len(piece):
-            yield piece[start:]
-        start = max(start - len(piece), 0)
+def _skip(chunks: Iterator[bytes], start: int) -> Iterator[bytes]:
+    """The chunks without their first `start` bytes."""
+    for chunk in chunks:
+        if start < len(chunk):
+            yield chunk[start:]
+        start = max(start - len(chunk), 0)
 
 
 def _decompress(source: Source, compression: Compression, settings: Settings) -> Iterator[bytes]:
-    most = max(_FREE_EXPANSION, settings.import_max_decompression_ratio * source.size)
+    limit = max(_FREE_EXPANSION, settings.import_max_decompression_ratio * source.size)
     expanded, decompressor = 0, None
-    for piece in read_raw(source, 0, source.size):
-        data = piece
+    for chunk in read_raw(source, 0, source.size):
+        data = chunk
         while True:
             if decompressor is None or decompressor.eof:
-                # A file may be several compressed ones after another.
+                # A file may be a concatenation of several compressed ones.
                 if not data:
                     break
                 decompressor = _decompressor(compression)
             try:
-                out = decompressor.decompress(data, _OUT)
+                out = decompressor.decompress(data, _OUTPUT_BYTES)
             except (zlib.error, EOFError, _zstd_error()) as error:
-                raise ImportRejected(f"{source.name} is no sound {compression} file: {error}") from None
+                raise ImportRejected(f"{source.name} is not a valid {compression} file: {error}") from None
             expanded += len(out)
-            if expanded > most:
+            if expanded > limit:
                 raise ImportRejected(
-                    f"{source.name} has {source.size} bytes and expands to more than {most}: "
+                    f"{source.name} has {source.size} bytes and expands to more than {limit}: "
                     f"AFTERGLOW_IMPORT_MAX_DECOMPRESSION_RATIO is {settings.import_max_decompression_ratio}"
                 )
             if out:
@@ -117,11 +117,11 @@ def _decompress(source: Source, compression: Compression, settings: Settings) ->
             if not decompressor.eof and decompressor.needs_input:
                 break
     if decompressor is not None and not decompressor.eof:
-        raise ImportRejected(f"{source.name} is truncated: its {compression} data does not end")
+        raise ImportRejected(f"{source.name} is truncated: its {compression} data is incomplete")
 
 
 class _Gzip:
-    """zlib's decompressor with the face that zstd's has."""
+    """zlib's decompressor with the interface of zstd's."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=31)
@@ -145,9 +145,9 @@ class _Gzip:
 def _decompressor(compression: Compression) -> _Decompressor:
     if compression is Compression.GZIP:
         return _Gzip()
-    # A frame may ask for a window of gigabytes.
-    made: _Decompressor = _zstd().ZstdDecompressor(options={_zstd().DecompressionParameter.window_log_max: 27})
-    return made
+    # A frame may request a window of gigabytes.
+    decompressor: _Decompressor = _zstd().ZstdDecompressor(options={_zstd().DecompressionParameter.window_log_max: 27})
+    return decompressor
 
 
 def _zstd() -> Any:
@@ -158,14 +158,14 @@ def _zstd() -> Any:
             from backports import zstd
         except ModuleNotFoundError:
             raise ImportRejected(
-                "backports.zstd is not installed, which zstd needs: pip install 'afterglow-db[imports]'"
+                "backports.zstd is not installed, required for zstd: pip install 'afterglow-db[imports]'"
             ) from None
     return zstd
 
 
 def _zstd_error() -> type[Exception]:
     try:
-        found: type[Exception] = _zstd().ZstdError
+        error: type[Exception] = _zstd().ZstdError
     except ImportRejected:
         return zlib.error
-    return found
+    return error
