@@ -37,14 +37,14 @@ def check_shape(value: Any, *, nulls: bool) -> None:
 def parse_embeddings(value: list[Any]) -> Embeddings:
     """The vectors of a write whose shape was checked. Raises InvalidArgument."""
     rows = None
-    given = value
+    present_rows = value
     if None in value:
-        present = [at for at, row in enumerate(value) if row is not None]
+        present = [index for index, row in enumerate(value) if row is not None]
         rows = np.array(present, dtype=np.int64)
-        given = [value[at] for at in present]
-    if not given:
+        present_rows = [value[index] for index in present]
+    if not present_rows:
         return Embeddings(None)
-    return Embeddings(_from_base64(given) if type(given[0]) is str else _from_numbers(given), rows)
+    return Embeddings(_from_base64(present_rows) if type(present_rows[0]) is str else _from_numbers(present_rows), rows)
 
 
 def parse_queries(value: Any) -> NDArray[np.float32]:
@@ -54,12 +54,12 @@ def parse_queries(value: Any) -> NDArray[np.float32]:
     """
     if type(value) is not list:
         raise type_error("query_embeddings", value, "a sequence")
-    for at, row in enumerate(value):
+    for index, row in enumerate(value):
         if type(row) is not list:
-            raise type_error(f"query_embeddings[{at}]", row, "a sequence")
+            raise type_error(f"query_embeddings[{index}]", row, "a sequence")
         if not NUMBER_TYPES.issuperset(map(type, row)):
             wrong = next(i for i, number in enumerate(row) if type(number) not in NUMBER_TYPES)
-            raise type_error(f"query_embeddings[{at}][{wrong}]", row[wrong], "f32")
+            raise type_error(f"query_embeddings[{index}][{wrong}]", row[wrong], "f32")
     if not value:
         return np.empty((0, 0), dtype=np.float32)
     if len(set(map(len, value))) > 1:
