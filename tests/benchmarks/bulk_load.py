@@ -27,6 +27,7 @@ from tests.benchmarks.http_client import HttpClientProcess
 from tests.benchmarks.memory import PeakMemory
 from tests.benchmarks.peers import Peer
 from tests.benchmarks.report import Circumstances
+from tests.support.distances import pairwise_squared_l2
 from tests.support.server import script
 from tests.support.wire import Wire, build
 
@@ -92,7 +93,7 @@ def nearest(vectors: Matrix, queries: Matrix) -> Matrix:
     """The distance of the k-th nearest row to each query, by exhaustive search."""
     best = np.full((len(queries), K), np.inf, dtype=np.float32)
     for start in range(0, len(vectors), CHUNK):
-        distances = 2 - 2 * (queries @ vectors[start : start + CHUNK].T)
+        distances = pairwise_squared_l2(queries, vectors[start : start + CHUNK], 1.0)
         best = np.partition(np.concatenate([best, distances], axis=1), K - 1, axis=1)[:, :K]
     distance: Matrix = best.max(axis=1)
     return distance

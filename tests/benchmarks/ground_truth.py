@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.benchmarks.corpus import Corpus
+from tests.support.distances import pairwise_squared_l2
 
 TOLERANCE = 2e-6
 """Squared distances that differ by less are ties: float32 sums of unit vectors carry errors of this size."""
@@ -35,7 +36,7 @@ class GroundTruth:
 
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
-        self._squares = np.einsum("ij,ij->i", corpus.embeddings, corpus.embeddings)
+        self._squared_norms = np.einsum("ij,ij->i", corpus.embeddings, corpus.embeddings)
 
     def recall(
         self,
@@ -49,10 +50,8 @@ class GroundTruth:
         recalls: list[float] = []
         for start in range(0, len(queries), 64):
             rows = list(queries[start : start + 64])
-            dots = corpus.queries[rows] @ corpus.embeddings.T
-            for offset, query in enumerate(rows):
-                own = corpus.queries[query]
-                distances = self._squares - 2 * dots[offset] + own @ own
+            block = pairwise_squared_l2(corpus.queries[rows], corpus.embeddings, self._squared_norms)
+            for offset, distances in enumerate(block):
                 mask = masks[start + offset]
                 allowed = distances if mask is None else np.where(mask, distances, np.inf)
                 reachable = min(k, int(np.isfinite(allowed).sum()))
