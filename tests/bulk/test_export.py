@@ -61,7 +61,7 @@ def filled(local: LocalEndpoint, records: Records, like: CollectionInfo = LIKE) 
 @given(collections())
 @hypothesis_settings(max_examples=30)
 def test_a_file_holds_what_the_collection_does(records: Records) -> None:
-    with quick_folder() as folder, mock.patch.object(local_side, "_ROWS", 5):
+    with quick_folder() as folder, mock.patch.object(local_side, "_PAGE_ROWS", 5):
         stores = stores_at(folder)
         engine = Engine(stores)
         engine.catalog.ensure_defaults()

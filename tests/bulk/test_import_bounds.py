@@ -104,7 +104,7 @@ def test_a_truncated_parquet(share: float, tmp_path: Path) -> None:
     with place() as at:
         receipt = at.run(path)
         assert receipt.state == "failed"
-        assert "no whole Parquet file" in (receipt.reason or "")
+        assert "not a complete Parquet file" in (receipt.reason or "")
 
 
 def test_a_parquet_with_a_hole(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_what_cannot_be_imported(deployed: Deployment, chroma: "ClientAPI", of: 
     put(deployed, "broken", "bomb.jsonl.gz", bomb("gzip", 500))
     put(deployed, "broken", "notes.txt", b"hello")
     reasons = {each["file"]: each["reason"] for each in ended(chroma, "broken", deployed, 3)}
-    assert "no whole Parquet file" in reasons["short.parquet"]
+    assert "not a complete Parquet file" in reasons["short.parquet"]
     assert "expands to more than" in reasons["bomb.jsonl.gz"]
     assert "files with this name are not imported" in reasons["notes.txt"]
     dead = client(deployed.aws, "sqs").get_queue_attributes(
