@@ -97,13 +97,13 @@ def test_a_flush_between_the_reads_and_the_transaction_of_a_fork(env: Collection
     """Also one that takes what was read away again."""
     env.write(env.scope, "a", "b")
 
-    def fold_and_tidy() -> None:
+    def flush_and_clean_up() -> None:
         env.write(env.scope, f"c{env.clock.skipped}")
         env.index(env.scope)
         env.clock.skipped += 700.0
         gc.collect_garbage(env.stores, env.scope.collection)
 
-    table = Meanwhile(env.stores.table, fold_and_tidy, 3)
+    table = Meanwhile(env.stores.table, flush_and_clean_up, 3)
     fork = env.fork("fork", replace(env.stores, table=table))
     assert table.times == 0
     assert env.ids(fork) == env.ids(env.scope)
@@ -134,7 +134,7 @@ def test_concurrent_drops_and_creates(env: CollectionFixture, what: str) -> None
     env.write(env.scope, "a")
     engine = Engine(env.stores)
     engine.catalog.create_database(TENANT, "other")
-    wish = ForkRequest(engine.catalog.get_database(TENANT, "other"), "fork")
+    request = ForkRequest(engine.catalog.get_database(TENANT, "other"), "fork")
     happenings: dict[str, tuple[Callable[[], object], type[AfterglowError]]] = {
         "name": (lambda: engine.create_collection(TENANT, "other", "fork", None, {"keys": {}}), AlreadyExists),
         "database": (lambda: engine.delete_database(TENANT, "other"), NotFound),
@@ -143,7 +143,7 @@ def test_concurrent_drops_and_creates(env: CollectionFixture, what: str) -> None
     happening, error = happenings[what]
     table = Meanwhile(env.stores.table, happening)
     with pytest.raises(error):
-        forking.fork(replace(env.stores, table=table), env.scope.collection, wish, None)
+        forking.fork(replace(env.stores, table=table), env.scope.collection, request, None)
 
 
 def test_one_whose_cleaning_has_begun_is_not_finished(env: CollectionFixture) -> None:

@@ -119,7 +119,7 @@ def test_a_fork_goes_on_with_the_count_of_its_source(env: CollectionFixture) -> 
     assert (env.status(fork), env.status()) == (IndexingStatus(6, 6), IndexingStatus(5, 3))
 
 
-def test_counts_at_each_read_level(env: CollectionFixture) -> None:
+def test_counts_by_read_level(env: CollectionFixture) -> None:
     def counts() -> list[int]:
         return [env.engine.count(env.scope, level).count for level in ReadLevel]
 

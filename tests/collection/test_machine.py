@@ -197,7 +197,7 @@ class Machine(RuleBasedStateMachine):
         index(self.stores, self.indexer, self.id, idle=quiet)
 
     @rule()
-    def fold(self) -> None:
+    def flush(self) -> None:
         flush(self.stores, Replica.for_indexer(self.stores, self.id).snapshot())
 
     @rule()

@@ -61,11 +61,11 @@ def test_a_delete_by_a_filter_counts_like_every_write(folder: Path) -> None:
 
 
 def test_a_queue_that_fails_costs_no_write(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    class Deaf:
+    class FailingQueue:
         def send(self, group: str, body: str) -> None:
             raise Unavailable("the queue does not answer")
 
-    stores = replace(stores_at(folder), queue=Deaf())
+    stores = replace(stores_at(folder), queue=FailingQueue())
     scope, _ = new_collection(stores)
     engine = Engine(stores)
     write(engine, scope, 0, 3)

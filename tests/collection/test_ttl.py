@@ -143,7 +143,7 @@ class Machine(RuleBasedStateMachine):
             self.nothing_is_due()
 
     @rule()
-    def fold_all(self) -> None:
+    def flush_all(self) -> None:
         """As the indexer of an account does."""
         flush_log(self.stores, self.indexer, self.id, up_to=None)
         self.nothing_is_due()

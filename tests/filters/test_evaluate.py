@@ -46,8 +46,8 @@ def test_evaluate_equals_the_record_by_record_reference(
 
     flags = [chance.random() < 0.5 for _ in rows]
     candidates = np.array(flags, dtype=np.bool_)
-    among = ask(where, columns, texts, candidates)
-    assert among == [flag and holding for flag, holding in zip(flags, expected, strict=True)]
+    selected = ask(where, columns, texts, candidates)
+    assert selected == [flag and holding for flag, holding in zip(flags, expected, strict=True)]
     assert candidates.tolist() == flags
 
 

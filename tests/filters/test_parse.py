@@ -102,7 +102,7 @@ def test_invalid_where_document_clauses(clause: object) -> None:
     assert refused.value.message == "Invalid where document clause"
 
 
-def test_a_clause_may_be_nested_as_deep_as_the_genuine_server_allows() -> None:
+def test_a_clause_may_be_nested_as_deep_as_chroma_allows() -> None:
     assert parse_where(nested(MAX_DEPTH - 1, {"k": 1})) is not None
     assert parse_where_document(nested(MAX_DEPTH - 1, {"$contains": "x"}, "$or")) is not None
     for levels in (MAX_DEPTH, 512, 10_000):
