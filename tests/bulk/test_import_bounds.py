@@ -143,7 +143,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
     path = files.write_pair(sample(), tmp_path)
     np.save(tmp_path / "records.npy", np.array([[{}]], dtype=object), allow_pickle=True)
     with place() as at:
-        assert "no matrix of numbers" in (at.run(path).reason or "")
+        assert "not hold a matrix of numbers" in (at.run(path).reason or "")
 
 
 def test_a_file_that_is_replaced_meanwhile(tmp_path: Path) -> None:
