@@ -1,0 +1,210 @@
+"""Mutants: one-line faults in promises of this system, each of which the tests must notice.
+
+`python -m tests.mutate` copies the sources into a temporary folder, applies one fault after another there, runs the
+tests named beside it, and prints which mutants survive. Exit code 1 if any does. A mutant whose line is no longer
+there is an error: `tests/house/test_mutants.py` checks that in every run of the tests.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = Path("layers/afterglow/afterglow")
+_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """Replace `before`, which stands once in `file`, by `after`; `tests` must fail then."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+    tests: str
+
+
+MUTANTS = (
+    Mutant(
+        "garbage collection deletes segments before the manifests that name them",
+        "jobs/gc.py",
+        "for kind in (True, False):",
+        "for kind in (False, True):",
+        "tests/jobs/test_gc.py",
+    ),
+    Mutant(
+        "garbage collection forgets what forks reference",
+        "jobs/gc.py",
+        "referenced_by_forks(stores, state, candidates) if candidates else set()",
+        "set()",
+        "tests/jobs/test_lineage.py tests/jobs/test_gc.py tests/jobs/test_reachability.py",
+    ),
+    Mutant(
+        "the cache of open collections evicts the most recently used",
+        "collection/replica/replica_cache.py",
+        "while len(self._open) > settings.max_open_collections:\n                self._open.popitem(last=False)",
+        "while len(self._open) > settings.max_open_collections:\n                self._open.popitem(last=True)",
+        "tests/collection/test_replica_cache.py",
+    ),
+    Mutant(
+        "a use does not count for the cache of open collections",
+        "collection/replica/replica_cache.py",
+        "            self._open.move_to_end(collection_id)\n",
+        "",
+        "tests/collection/test_replica_cache.py",
+    ),
+    Mutant(
+        "a manifest is committed over another",
+        "jobs/commit.py",
+        "if present.manifest_key != base:",
+        "if False:",
+        "tests/jobs/test_races.py tests/jobs/test_commit.py",
+    ),
+    Mutant(
+        "the log's time goes back with a writer's clock",
+        "log/entry.py",
+        "return max(clock, entry.appended_at)",
+        "return entry.appended_at",
+        "tests/log tests/collection/test_ttl.py",
+    ),
+    Mutant(
+        "an entry overwrites another writer's",
+        "log/append.py",
+        "stores.table.put(keys.collection(collection_id), entries.key(seq), value, if_absent=True)",
+        "stores.table.put(keys.collection(collection_id), entries.key(seq), value)",
+        "tests/log",
+    ),
+    Mutant(
+        "an entry whose answer was lost is taken for another writer's",
+        "log/append.py",
+        "return existing is not None and entries.decode(existing).nonce == entry.nonce",
+        "return False",
+        "tests/log",
+    ),
+    Mutant(
+        "placeholders are deleted before their time",
+        "log/trim.py",
+        "item.expires_at < now",
+        "item.expires_at < now + 1e9",
+        "tests/log",
+    ),
+    Mutant(
+        "a manifest's checksum is not compared",
+        "segment/manifest.py",
+        "if not key.endswith(_checksum_suffix(body)):",
+        "if False:",
+        "tests/segment/test_manifest.py",
+    ),
+    Mutant(
+        "a segment may have deleted rows without a file that names them",
+        "segment/manifest.py",
+        "elif any((segment.deletions is not None) != (segment.deleted_rows > 0) for segment in segments):",
+        "elif False:",
+        "tests/segment/test_manifest.py",
+    ),
+    Mutant(
+        "a record expires one moment late",
+        "collection/replica/ttl_filter.py",
+        "is_past = column.values <= expiry.now",
+        "is_past = column.values < expiry.now",
+        "tests/collection/test_ttl.py",
+    ),
+    Mutant(
+        "a cached credential is valid for ever",
+        "auth/authenticator.py",
+        "if decided is None or not 0 <= self._now() - decided.at < self._cache_seconds:",
+        "if decided is None:",
+        "tests/auth/test_authenticator.py",
+    ),
+    Mutant(
+        "a valid credential costs its address an attempt",
+        "auth/rate_limit.py",
+        "            self._bucket(_network(address), self._now()).left += 1\n",
+        "",
+        "tests/auth",
+    ),
+    Mutant(
+        "an object is renamed before it is synced",
+        "storage/local/objects.py",
+        "                    file.flush()\n                    os.fsync(file.fileno())\n",
+        "",
+        "tests/storage/test_objects.py",
+    ),
+    Mutant(
+        "an import counts a batch twice",
+        "bulk/import_store.py",
+        "if_version=progress.version",
+        "if_version=None",
+        "tests/bulk/test_exactly_once.py tests/bulk/test_import_store.py",
+    ),
+    Mutant(
+        "a retained checkpoint does not stay retained",
+        "segment/retention.py",
+        "_BUCKETS_PER_WINDOW = 7",
+        "_BUCKETS_PER_WINDOW = 1",
+        "tests/segment/test_retention.py tests/jobs/test_lineage.py tests/collection/test_time_travel.py",
+    ),
+)
+"""Hand-picked: each breaks one promise of the protocols."""
+
+
+def problem_of(mutant: Mutant) -> str | None:
+    """Why the mutant cannot be applied, or None."""
+    count = (ROOT / PACKAGE / mutant.file).read_text().count(mutant.before)
+    return None if count == 1 else f"{mutant.name}: its line stands {count} times in {mutant.file}"
+
+
+def survives(mutant: Mutant, copy: Path) -> bool:
+    """Whether the tests pass with the fault in `copy`, which is as before afterwards."""
+    path = copy / PACKAGE / mutant.file
+    source = path.read_text()
+    path.write_text(source.replace(mutant.before, mutant.after))
+    tests = [name for name in mutant.tests.split() if (copy / name).exists()]
+    environment = {**os.environ, "PYTHONPATH": str(copy / PACKAGE.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    try:
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        path.write_text(source)
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{mutant.name}: the tests did not run\n{done.stdout.decode()}{done.stderr.decode()}")
+    return done.returncode == 0
+
+
+def main() -> None:
+    """Run the mutants, all or those whose names contain a word."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutate", description=__doc__)
+    parser.add_argument("word", nargs="?", default="", help="Run only mutants whose name contains this text.")
+    word = parser.parse_args().word
+    chosen = [mutant for mutant in MUTANTS if word in mutant.name]
+    problems = [problem for mutant in chosen if (problem := problem_of(mutant))]
+    survivors = []
+    with tempfile.TemporaryDirectory(prefix="afterglow-mutants-") as folder:
+        copy = Path(folder)
+        for name in ("layers/afterglow", "tests", "functions", "infra", "events", "docs"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+        for name in ("pyproject.toml", "template.yaml", "README.md", "Makefile"):
+            shutil.copy2(ROOT / name, copy / name)
+        for mutant in chosen:
+            if problem_of(mutant):
+                continue
+            is_alive = survives(mutant, copy)
+            print(f"{'SURVIVES' if is_alive else 'dies    '}  {mutant.name}", flush=True)
+            if is_alive:
+                survivors.append(mutant.name)
+    for problem in problems:
+        print(f"ERROR     {problem}")
+    print(f"{len(chosen) - len(problems) - len(survivors)} of {len(chosen)} mutants die")
+    raise SystemExit(bool(survivors or problems))
+
+
+if __name__ == "__main__":
+    main()
