@@ -19,7 +19,7 @@ class Clock:
 
 
 def system_of(clock: Clock) -> System:
-    return System(now=lambda: clock.seconds, sleep=clock.sleep, random=Random(1))
+    return System(monotonic=lambda: clock.seconds, sleep=clock.sleep, random=Random(1))
 
 
 def test_the_first_attempt_comes_at_once_and_no_pause_follows_the_last() -> None:

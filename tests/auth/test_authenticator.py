@@ -44,7 +44,7 @@ def verifier() -> Scripted:
 
 @pytest.fixture
 def authenticator(clock: ManualClock, verifier: Scripted) -> Authenticator:
-    system = System(now=clock.now, random=random.Random(1))
+    system = System(now=clock.now, monotonic=clock.now, random=random.Random(1))
     return Authenticator([verifier], Settings(auth_cache_seconds=60.0, auth_attempts_per_minute=5), system)
 
 

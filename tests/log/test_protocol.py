@@ -209,6 +209,6 @@ def test_a_payload_is_put_again_after_a_long_sleep(log: Log) -> None:
     log.clock.skipped += log.stores.settings.gc_grace_seconds
     again = append.ensure_payload(log.stores, pending)
     assert append.ensure_payload(log.stores, again) is again
-    assert replace(again, stored_at=pending.stored_at) == pending
+    assert replace(again, stored_at=pending.stored_at, stored_at_wall=pending.stored_at_wall) == pending
     (entry,) = log.after(0).entries
     assert len(load_batch(log, entry).ids) == 50

@@ -27,7 +27,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def cache(tmp_path: Path, clock: Clock) -> Iterator[DiskCache]:
-    made = DiskCache(tmp_path, 10 * KB, System(now=clock.now))
+    made = DiskCache(tmp_path, 10 * KB, System(now=clock.now, monotonic=clock.now))
     yield made
     made.close()
 

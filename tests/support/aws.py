@@ -147,7 +147,9 @@ def stores_on_aws(
 ) -> Stores:
     """The stores of a deployment, as a process with its own cache opens them; `faults` wraps all three."""
     clock = clock or Clock()
-    system = System(now=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}"))
+    system = System(
+        now=clock.now, monotonic=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}")
+    )
     clients = clients or guarded_clients(system)
     settings = made.settings(settings, cache)
     stores = Stores(

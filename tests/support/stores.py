@@ -91,7 +91,9 @@ def stores_at(
 ) -> Stores:
     """The stores of a data directory, created if missing; `faults` wraps all three."""
     clock = clock or Clock()
-    system = System(now=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}"))
+    system = System(
+        now=clock.now, monotonic=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}")
+    )
     stores = Stores(
         table=SqliteTable(folder / "table.sqlite"),
         objects=DirectoryObjects(folder / "objects", system),

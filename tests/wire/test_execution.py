@@ -27,7 +27,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def service(tmp_path: Path, clock: ManualClock) -> Iterator[AppContext]:
-    system = System(now=clock.now)
+    system = System(now=clock.now, monotonic=clock.now)
     place, settings = open_local(tmp_path, system), Settings()
     engine = Engine(place.stores(settings, system, NullQueue()))
     engine.catalog.ensure_defaults()

@@ -36,9 +36,9 @@ def attempts(system: System, backoff: Backoff) -> Iterator[int]:
 
 def attempts_for(system: System, seconds: float, first: float, last: float) -> Iterator[int]:
     """Yield 1, 2, … until `seconds` have passed since the first attempt; at least once. Pauses as in `attempts`."""
-    deadline = system.now() + seconds
+    deadline = system.monotonic() + seconds
     pause, number = first, 0
-    while number == 0 or system.now() < deadline:
+    while number == 0 or system.monotonic() < deadline:
         if number:
             system.sleep(pause * system.random.random())
             pause = min(2 * pause, last)

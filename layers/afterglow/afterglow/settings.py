@@ -247,7 +247,9 @@ class System:
     """The clock and the source of randomness."""
 
     now: Callable[[], float] = time.time
-    """Unix seconds."""
+    """Unix seconds. The wall clock may jump: it dates things, and never decides how long to wait."""
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds since an arbitrary start; never goes back. For waiting, deadlines and the age of what a process caches."""
     sleep: Callable[[float], None] = time.sleep
     random: Random = field(default_factory=SystemRandom)
 

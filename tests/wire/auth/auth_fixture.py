@@ -90,7 +90,7 @@ class AuthFixture(AppClient):
 
     def __init__(self, folder: Path, settings: Settings, *, seed: int = 0) -> None:
         self._at = MOMENT
-        system = System(now=lambda: self._at, sleep=self.later, random=random.Random(seed))
+        system = System(now=lambda: self._at, monotonic=lambda: self._at, sleep=self.later, random=random.Random(seed))
         self.engine = Engine(replace(stores_at(folder, settings), system=system, settings=settings))
         self.engine.catalog.ensure_defaults()
         super().__init__(create_app(self.engine, settings, system, allow_reset=True, threads=0))

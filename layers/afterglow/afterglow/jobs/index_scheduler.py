@@ -39,7 +39,7 @@ _COLLECT_MAX_SECONDS = 5.0
 
 @dataclass(slots=True)
 class _CollectionState:
-    """State of a recently written collection; times are Unix seconds."""
+    """State of a recently written collection; times are monotonic seconds."""
 
     last_seq: int = -1
     """The newest log entry seen."""
@@ -61,7 +61,7 @@ class IndexScheduler:
         self._closed = False
         self._collections: dict[str, _CollectionState] = {}
         self._expired_checked_at = float("-inf")
-        self._next_gc_at = stores.system.now() + _MAINTAIN_SECONDS
+        self._next_gc_at = stores.system.monotonic() + _MAINTAIN_SECONDS
 
     def start(self) -> None:
         """Start to listen to the queue; soon afterwards resume what an earlier process left unfinished."""
@@ -94,7 +94,7 @@ class IndexScheduler:
 
     def _enqueue_expired(self) -> None:
         """Enqueue the collections with expired records, every `ttl_sweep_seconds`."""
-        now = self._stores.system.now()
+        now = self._stores.system.monotonic()
         if now - self._expired_checked_at >= self._stores.settings.ttl_sweep_seconds:
             self._expired_checked_at = now
             for collection_id in ttl_sweep.collections_due(self._stores):
@@ -102,12 +102,12 @@ class IndexScheduler:
 
     def _collect_garbage(self) -> None:
         """Once an hour collect garbage, one collection after another, for a few seconds."""
-        now = self._stores.system.now()
+        now = self._stores.system.monotonic()
         if now >= self._next_gc_at:
             self._next_gc_at = now + _COLLECT_SECONDS
             end = now + _COLLECT_MAX_SECONDS
             with self._deployment.exclusive_lock():
-                maintenance.collect(self._stores, lambda: not self._closed and self._stores.system.now() < end)
+                maintenance.collect(self._stores, lambda: not self._closed and self._stores.system.monotonic() < end)
 
     def _is_unfinished(self, collection_id: UUID) -> bool:
         present = collections.by_id(self._stores.table, collection_id)
@@ -127,7 +127,7 @@ class IndexScheduler:
         self._end_child()
 
     def _check(self, group: str) -> float | None:
-        settings, now = self._stores.settings, self._stores.system.now()
+        settings, now = self._stores.settings, self._stores.system.monotonic()
         state = self._collections.setdefault(group, _CollectionState())
         if now < state.checked_at + _CHECK_SECONDS:
             return state.checked_at + _CHECK_SECONDS - now
@@ -145,7 +145,7 @@ class IndexScheduler:
         idle_at = state.written_at + settings.flush_idle_seconds
         if now < idle_at:
             return idle_at - now
-        if log_tail.ops or not state.is_caught_up or ttl_sweep.is_due(log_tail.collection, now):
+        if log_tail.ops or not state.is_caught_up or ttl_sweep.is_due(log_tail.collection, self._stores.system.now()):
             self._index(group, idle=True)
             state.is_caught_up = True
             return settings.gc_grace_seconds + 1

@@ -19,11 +19,15 @@ _BACKOFF = Backoff(max_attempts=3, first=0.1, last=0.2)
 
 @dataclass(frozen=True, slots=True)
 class PendingEntry:
-    """An entry without a number yet; `payload` is its batch's frame, `stored_at` when its object was put."""
+    """An entry without a number yet; `payload` is its batch's frame.
+
+    `stored_at` and `stored_at_wall` are the monotonic and the wall-clock time of the put of its object.
+    """
 
     entry: Entry
     payload: bytes
     stored_at: float
+    stored_at_wall: float
 
 
 def prepare(stores: Stores, collection_id: UUID, batch: Batch, ttl_key: str | None = None) -> PendingEntry:
@@ -33,15 +37,15 @@ def prepare(stores: Stores, collection_id: UUID, batch: Batch, ttl_key: str | No
         0, EntryKind.BATCH, stores.system.nonce(), op_count=len(batch.ids), byte_size=len(frame), ttl_key=ttl_key
     )
     if len(frame) <= stores.settings.log_inline_max_bytes:
-        return PendingEntry(replace(entry, payload=frame), frame, stores.system.now())
+        return PendingEntry(replace(entry, payload=frame), frame, stores.system.monotonic(), stores.system.now())
     return _put_payload(stores, collection_id, entry, frame)
 
 
 def _put_payload(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes) -> PendingEntry:
-    stored_at = stores.system.now()
-    key = entries.payload_key(collection_id, entries.milliseconds(stored_at), entry.nonce)
+    stored_at, wall = stores.system.monotonic(), stores.system.now()
+    key = entries.payload_key(collection_id, entries.milliseconds(wall), entry.nonce)
     stores.objects.put(key, frame)
-    return PendingEntry(replace(entry, payload_key=key), frame, stored_at)
+    return PendingEntry(replace(entry, payload_key=key), frame, stored_at, wall)
 
 
 def refresh_payload(stores: Stores, collection_id: UUID, pending: PendingEntry) -> PendingEntry:
@@ -59,14 +63,18 @@ def ensure_payload(stores: Stores, pending: PendingEntry) -> PendingEntry:
 
     Call before the write is acknowledged, as appending may have taken long.
     """
-    if pending.entry.payload_key is None or not _is_old(stores, pending):
+    key = pending.entry.payload_key
+    if key is None or not _is_old(stores, pending):
         return pending
-    stores.objects.put(pending.entry.payload_key, pending.payload)
-    return replace(pending, stored_at=stores.system.now())
+    stores.objects.put(key, pending.payload)
+    return replace(pending, stored_at=stores.system.monotonic(), stored_at_wall=stores.system.now())
 
 
 def _is_old(stores: Stores, pending: PendingEntry) -> bool:
-    return stores.system.now() - pending.stored_at > stores.settings.gc_grace_seconds / 2
+    """Whether the object was put long ago, by either clock: a wall clock that jumped counts as well."""
+    age = stores.system.monotonic() - pending.stored_at
+    wall_age = abs(stores.system.now() - pending.stored_at_wall)
+    return max(age, wall_age) > stores.settings.gc_grace_seconds / 2
 
 
 def seal_entry(system: System) -> Entry:

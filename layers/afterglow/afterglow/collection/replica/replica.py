@@ -147,7 +147,7 @@ class Replica:
     def warm_row_count(self) -> int | None:
         """Rows of segments and memtable if the next snapshot is likely to be immediate; None if it may take a while."""
         checkpoint = self._checkpoint
-        is_warm = self._stores.system.now() - self._last_read_at < _WARM_SECONDS
+        is_warm = self._stores.system.monotonic() - self._last_read_at < _WARM_SECONDS
         if checkpoint is None or not is_warm or self._lock.locked():
             return None
         return sum(segment.info.rows for segment in checkpoint.state.segments) + len(checkpoint.state.memtable)
@@ -173,8 +173,8 @@ class Replica:
             collection, checkpoint = self._catch_up(scope)
             if indexed:
                 checkpoint = OpenCheckpoint(checkpoint.manifest_key, checkpoint.state.checkpoint_only())
-            self._last_read_at = self._stores.system.now()
-            return take_snapshot(checkpoint, collection, ids, self._last_read_at)
+            self._last_read_at = self._stores.system.monotonic()
+            return take_snapshot(checkpoint, collection, ids, self._stores.system.now())
 
     def _catch_up(self, scope: Scope | None) -> tuple[Collection, OpenCheckpoint]:
         if self._checkpoint is None:

@@ -52,7 +52,7 @@ def fork(stores: Stores, source_id: UUID, request: ForkRequest, at: PointInTime 
     Raises NotFound, AlreadyExists, InvalidArgument if the point in time cannot be read, Unavailable, StorageFull.
     """
     for _ in attempts(stores.system, _RETRIES):
-        started = stores.system.now()
+        started = stores.system.monotonic()
         source = (
             _current_state(stores, source_id)
             if at is None
@@ -60,7 +60,7 @@ def fork(stores: Stores, source_id: UUID, request: ForkRequest, at: PointInTime 
         )
         forked = _new_state(stores, source, request)
         deletion = _stage_log(stores, forked, source)
-        if stores.system.now() - started > stores.settings.gc_grace_seconds / 2:
+        if stores.system.monotonic() - started > stores.settings.gc_grace_seconds / 2:
             continue
         if _commit(stores, source, forked, deletion):
             if source.entries:

@@ -103,7 +103,7 @@ def append_exactly_at(stores: Stores, end: LogEnd, collection_id: UUID, batch: B
                 stores.objects.delete(entry.payload_key)
             return False
         if end.seq == seq - 1:
-            end.seq, end.observed_at = seq, stores.system.now()
+            end.seq, end.observed_at = seq, stores.system.monotonic()
             end.total_ops += entry.op_count
     append.ensure_payload(stores, pending)
     _notify_if_due(stores, collection_id, seq, ops, entry.op_count)
@@ -131,7 +131,7 @@ def _cached_state(stores: Stores, end: LogEnd, scope: Scope) -> Collection:
     # Once the placeholder TTL is over, the number after the cached end may have been taken, flushed and freed again.
     # Half of the TTL is a margin for the time between this check and the put, and for clock skew.
     max_age = min(settings.log_end_cache_seconds, settings.log_placeholder_ttl_seconds / 2)
-    is_fresh = stores.system.now() - end.observed_at < max_age
+    is_fresh = stores.system.monotonic() - end.observed_at < max_age
     if end.collection is None or not is_fresh:
         return _reload(stores, end, scope.collection, scope)
     return end.collection
@@ -169,7 +169,7 @@ def _record(stores: Stores, end: LogEnd, collection: Collection, entries: Sequen
     end.collection = collection
     end.seq = entries[-1].seq if entries else end.seq
     end.total_ops += sum(entry.op_count for entry in entries)
-    end.observed_at = stores.system.now()
+    end.observed_at = stores.system.monotonic()
     return collection
 
 
@@ -186,7 +186,7 @@ def _append(
         _apply_backpressure(stores, end, collection_id)
         seq, pending = end.seq + 1, append.refresh_payload(stores, collection_id, pending)
         if append.append_at(stores, collection_id, pending.entry, seq, extra_writes):
-            end.seq, end.observed_at = seq, stores.system.now()
+            end.seq, end.observed_at = seq, stores.system.monotonic()
             end.total_ops += pending.entry.op_count
             append.ensure_payload(stores, pending)
             _notify_if_due(stores, collection_id, seq, end.total_ops - pending.entry.op_count, pending.entry.op_count)

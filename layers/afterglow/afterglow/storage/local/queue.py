@@ -31,11 +31,11 @@ class ThreadQueue:
 
     def send(self, group: str, body: str) -> None:
         """Handle the group soon; replaces a waiting message of the group."""
-        self._schedule(group, body, self._system.now())
+        self._schedule(group, body, self._system.monotonic())
 
     def send_later(self, group: str, body: str, seconds: float) -> None:
         """Handle the group after `seconds`, or sooner if another message arrives."""
-        self._schedule(group, body, self._system.now() + seconds)
+        self._schedule(group, body, self._system.monotonic() + seconds)
 
     def start(self, handler: Handler) -> None:
         """Start the thread, which calls `handler`."""
@@ -67,12 +67,12 @@ class ThreadQueue:
                 delay = min(_FIRST_RETRY_SECONDS * 2 ** (failures - 1), _LAST_RETRY_SECONDS)
                 _log.warning("handling %s failed, retrying in %.0f s: %s", group, delay, error)
             if delay is not None:
-                self._schedule(group, body, self._system.now() + delay)
+                self._schedule(group, body, self._system.monotonic() + delay)
 
     def _next(self) -> tuple[str, str] | None:
         with self._changed:
             while not self._closed:
-                now = self._system.now()
+                now = self._system.monotonic()
                 next_group = min(self._due, key=lambda group: self._due[group][0], default=None)
                 if next_group is not None and self._due[next_group][0] <= now:
                     return next_group, self._due.pop(next_group)[1]
