@@ -30,7 +30,7 @@ demo: $(VENV)/.ready ## load 2,000 Debian packages, run a few queries, print the
 	@exec $(BIN)/afterglow demo $(ARGS)
 
 test: $(VENV)/.ready-dev ## run the tests, a few minutes; options with ARGS="-k filters"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-all: $(VENV)/.ready-dev ## run the tests and the slow ones (crashes, concurrency, long random scenarios)
 	$(BIN)/python -m pytest -m "not stack and not clients" $(ARGS)
