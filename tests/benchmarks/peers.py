@@ -34,7 +34,7 @@ def chroma_environment(root: Path) -> Path:
     if not stamp.exists() or stamp.read_text() != requirements:
         subprocess.run([script("python"), "-m", "venv", str(environment)], check=True)
         pip = [script("python", environment), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        subprocess.run([*pip, "install", "--idle", "-r", str(REQUIREMENTS)], check=True)
+        subprocess.run([*pip, "install", "--quiet", "-r", str(REQUIREMENTS)], check=True)
         stamp.write_text(requirements)
     return environment
 
