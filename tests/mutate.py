@@ -34,8 +34,10 @@ MUTANTS = (
     Mutant(
         "garbage collection deletes segments before the manifests that name them",
         "jobs/gc.py",
-        "for kind in (True, False):",
-        "for kind in (False, True):",
+        "[key for key in garbage if key.startswith(prefix)])\n"
+        "    stores.objects.delete_many([key for key in garbage if not key.startswith(prefix)])",
+        "[key for key in garbage if not key.startswith(prefix)])\n"
+        "    stores.objects.delete_many([key for key in garbage if key.startswith(prefix)])",
         "tests/jobs/test_gc.py",
     ),
     Mutant(
@@ -69,7 +71,7 @@ MUTANTS = (
     Mutant(
         "the log's time goes back with a writer's clock",
         "log/entry.py",
-        "return max(clock, entry.appended_at)",
+        "return max(log_time, entry.appended_at)",
         "return entry.appended_at",
         "tests/log tests/collection/test_ttl.py",
     ),
@@ -118,14 +120,14 @@ MUTANTS = (
     Mutant(
         "a cached credential is valid for ever",
         "auth/authenticator.py",
-        "if decided is None or not 0 <= self._now() - decided.at < self._cache_seconds:",
-        "if decided is None:",
+        "if decision is None or not 0 <= self._now() - decision.decided_at < self._cache_seconds:",
+        "if decision is None:",
         "tests/auth/test_authenticator.py",
     ),
     Mutant(
         "a valid credential costs its address an attempt",
         "auth/rate_limit.py",
-        "            self._bucket(_network(address), self._now()).left += 1\n",
+        "            self._bucket(_network(address), self._now()).tokens += 1\n",
         "",
         "tests/auth",
     ),
@@ -142,6 +144,62 @@ MUTANTS = (
         "if_version=progress.version",
         "if_version=None",
         "tests/bulk/test_exactly_once.py tests/bulk/test_import_store.py",
+    ),
+    Mutant(
+        "a dropped collection's log is not sealed",
+        "jobs/purge.py",
+        "seal_log(stores, record.id)",
+        "None",
+        "tests/jobs/test_purge.py tests/jobs/test_races.py",
+    ),
+    Mutant(
+        "a compaction forgets what was deleted while it ran",
+        "jobs/compact.py",
+        "deleted[merged.new_rows[mask[merged.rows]]] = True",
+        "None",
+        "tests/jobs/test_compact.py tests/jobs/test_races.py",
+    ),
+    Mutant(
+        "a flush leaves the log out of the archive",
+        "jobs/flush.py",
+        "archive.store(stores, snapshot.collection.id, old.log_time, snapshot.entries)",
+        "None",
+        "tests/jobs/test_flush.py tests/collection/test_time_travel.py",
+    ),
+    Mutant(
+        "a file's checksum is not compared",
+        "segment/array_file.py",
+        "if verify and _checksum(self._file) != self.ref.checksum:",
+        "if False:",
+        "tests/segment/test_array_file.py tests/segment/test_segment.py",
+    ),
+    Mutant(
+        "a key sees other tenants",
+        "auth/permissions.py",
+        "if self.role is None or self.tenant not in (None, tenant):",
+        "if self.role is None:",
+        "tests/auth/test_permissions.py",
+    ),
+    Mutant(
+        "sparse search prunes rows that may be among the best",
+        "segment/maxscore.py",
+        "threshold = max(0.0, threshold + term.lower_bound)",
+        "threshold = max(0.0, threshold)",
+        "tests/segment/test_maxscore.py",
+    ),
+    Mutant(
+        "request bodies are not given back to their budget",
+        "server/body_budget.py",
+        "                self._free += size\n",
+        "                pass\n",
+        "tests/server/test_body_budget.py",
+    ),
+    Mutant(
+        "time travel reaches beyond the retention window",
+        "collection/time_travel/point_in_time.py",
+        "if at.time < now - entries.milliseconds(retention_seconds):",
+        "if False:",
+        "tests/collection/test_time_travel.py",
     ),
     Mutant(
         "a retained checkpoint does not stay retained",
