@@ -37,6 +37,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             answer = body
         case "/size":
             answer = str(len(body)).encode()
+        case "/headers":
+            answer = b"\n".join(name + b": " + value for name, value in scope["headers"])
         case _:
             pass
     await send(

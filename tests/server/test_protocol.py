@@ -23,9 +23,9 @@ def refused(connection: socket.socket, status: int, words: str, name: str = "Chr
     """Expects a refusal in Chroma's shape, then the end of the connection."""
     got, headers, body = answer(connection)
     assert got == status
-    told = json.loads(body)
-    assert told["error"] == name
-    assert words in told["message"]
+    error = json.loads(body)
+    assert error["error"] == name
+    assert words in error["message"]
     assert re.fullmatch("[0-9a-f]{32}", headers["chroma-trace-id"])
     assert headers["connection"] == "close"
     assert connection.recv(1) == b""
@@ -151,8 +151,8 @@ def test_expect_continue(server: Stub) -> None:
 def test_one_connection_too_many_is_503() -> None:
     with stub(max_connections="3") as server:
         held = [server.connect() for _ in range(3)]
-        for each in held:
-            get(each)
+        for connection in held:
+            get(connection)
         with server.connect() as extra:
             extra.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             refused(extra, 503, "serves 3 at a time")
@@ -160,9 +160,9 @@ def test_one_connection_too_many_is_503() -> None:
         time.sleep(0.1)
         with server.connect() as next_one:
             get(next_one)
-        for each in held:
-            get(each)
-            each.close()
+        for connection in held:
+            get(connection)
+            connection.close()
 
 
 def test_an_idle_connection_outlives_the_time_for_requests() -> None:

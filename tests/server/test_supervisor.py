@@ -31,15 +31,15 @@ def test_connections_spread_evenly() -> None:
     with stub(workers=2) as server:
         for _ in range(3):
             connections = [server.connect() for _ in range(4)]
-            answering = [get(each) for each in connections]
+            answering = [get(connection) for connection in connections]
             assert sorted(answering.count(pid) for pid in set(answering)) == [2, 2]
             # The next connection goes where one has ended.
             connections[0].close()
             time.sleep(0.05)
             with server.connect() as again:
                 assert get(again) == answering[0]
-            for each in connections[1:]:
-                each.close()
+            for connection in connections[1:]:
+                connection.close()
             time.sleep(0.05)
 
 
@@ -62,7 +62,7 @@ def test_a_crashed_worker_is_replaced_and_the_others_serve_on() -> None:
                 answer(doomed)
             # The end of one that dies is not at once the end of its line to the supervisor.
             limit = time.monotonic() + 20
-            while all(is_alive(each) for each in before) and time.monotonic() < limit:
+            while all(is_alive(worker) for worker in before) and time.monotonic() < limit:
                 time.sleep(0.01)
             assert get(other) == answering
             for _ in range(5):
@@ -72,12 +72,12 @@ def test_a_crashed_worker_is_replaced_and_the_others_serve_on() -> None:
         seen: set[bytes] = set()
         while len(seen) < 2 and time.monotonic() < limit:
             connections = [server.connect() for _ in range(2)]
-            seen = {get(each) for each in connections}
-            for each in connections:
-                each.close()
+            seen = {get(connection) for connection in connections}
+            for connection in connections:
+                connection.close()
             time.sleep(0.05)
         assert len(seen) == 2
-        assert {each.pid for each in workers_of(server)} != {each.pid for each in before}
+        assert {worker.pid for worker in workers_of(server)} != {worker.pid for worker in before}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -142,10 +142,10 @@ def test_connections_made_during_the_start_are_served() -> None:
                 answers.append(get(connection))
 
         threads = [threading.Thread(target=ask) for _ in range(40)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         assert len(answers) == 40
 
 

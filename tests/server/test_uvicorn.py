@@ -5,6 +5,7 @@ An upgrade of uvicorn that moves one of them must fail here, by name, before any
 
 import asyncio
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from afterglow.server.protocol import LimitedProtocol
+from afterglow.server.request_parser import RequestParser
 from afterglow.server.server import Server
 
 PROTOCOL_PARAMETERS = ["self", "config", "server_state", "app_state", "_loop"]
-PROTOCOL_ATTRIBUTES = ["config", "connections", "cycle", "flow", "loop", "pipeline", "transport"]
-REQUEST_ATTRIBUTES = ["url"]
+PROTOCOL_ATTRIBUTES = ["config", "connections", "cycle", "flow", "loop", "parser", "pipeline", "transport"]
+REQUEST_ATTRIBUTES = ["headers", "url"]
 """Attributes that the protocol has from `on_message_begin` on."""
 CYCLE_ATTRIBUTES = [
     "disconnected",
@@ -99,6 +101,22 @@ def test_the_protocol_has_the_attribute_during_a_request(name: str) -> None:
     try:
         protocol.on_message_begin()
         assert hasattr(protocol, name)
+    finally:
+        protocol.loop.close()
+
+
+def test_our_parser_has_every_method_that_the_protocol_calls() -> None:
+    called = set(re.findall(r"self\.parser\.(\w+)", inspect.getsource(HttpToolsProtocol)))
+    # The constructor sets it on httptools' parser, before ours takes the place of that one.
+    called.remove("set_dangerous_leniencies")
+    assert called == {name for name in vars(RequestParser) if not name.startswith(("_", "on_"))}
+
+
+def test_our_parser_has_every_callback_of_the_protocol() -> None:
+    defined = {name for name in vars(HttpToolsProtocol) if name.startswith("on_")} - {"on_response_complete"}
+    protocol = _protocol()
+    try:
+        assert defined == {name for name in dir(RequestParser(protocol)) if name.startswith("on_")}
     finally:
         protocol.loop.close()
 

@@ -19,6 +19,7 @@ pyproject.toml limits the minor version of uvicorn, and a test lists every attri
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -29,6 +30,8 @@ import orjson
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
+
+from afterglow.server.request_parser import RequestParser
 
 MIN_BYTES_PER_SECOND = 1024
 """The average speed that a body must have over each `client_timeout_seconds`."""
@@ -70,6 +73,15 @@ def refusal(status: int, message: str, trace_id: str) -> bytes:
     return head.encode("ascii") + body
 
 
+def _with_path(url: bytes) -> bytes:
+    """An absolute URI without a path gets the path `/`; any other request target is returned as it is."""
+    scheme, separator, rest = url.partition(b"://")
+    end = next((i for i, byte in enumerate(rest) if byte in b"/?#"), len(rest))
+    if not separator or rest[end : end + 1] == b"/":
+        return url
+    return scheme + separator + rest[:end] + b"/" + rest[end:]
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """One connection. `on_closed` is called once, at its end."""
 
@@ -85,10 +97,12 @@ class LimitedProtocol(HttpToolsProtocol):
         on_closed: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.parser = RequestParser(self)  # type: ignore[assignment]
         self._limits = limits
         self._new_trace_id = new_trace_id
         self._on_closed = on_closed
         self._reading = Reading.NOTHING
+        self._cycles: deque[RequestResponseCycle] = deque()
         self._refused = False
         self._refusal: tuple[int, str] | None = None
         self._header_bytes = 0
@@ -156,17 +170,23 @@ class LimitedProtocol(HttpToolsProtocol):
             self._stop(414, f"request line too long: the limit is {self._limits.request_line_bytes} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A complete header."""
+        """A complete header, or a trailer of a chunked body, which is ignored."""
         self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > self._limits.header_bytes:
             self._stop(431, self._headers_too_large())
-        super().on_header(name, value)
+        if self._reading is Reading.HEAD:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The app starts here; the body may still arrive."""
         self._clear_deadline()
         self._reading = Reading.BODY
+        if not self.url.startswith(b"/"):
+            self.url = _with_path(self.url)
         super().on_headers_complete()
+        while self._cycles and self._cycles[0].response_complete:
+            self._cycles.popleft()
+        self._cycles.append(self.cycle)
 
     def on_message_complete(self) -> None:
         """The request is complete."""
@@ -196,18 +216,20 @@ class LimitedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, message: str) -> None:
         self._refused = True
         self._clear_deadline()
-        is_responding = self._is_responding()
-        if is_responding and not self.cycle.more_body:
-            # The invalid bytes follow a valid request: finish its response, then close the connection.
-            self.cycle.keep_alive = False
-            self.pipeline.clear()
+        pending = [cycle for cycle in self._cycles if not cycle.response_complete]
+        incomplete = pending.pop() if pending and pending[-1].more_body else None
+        if incomplete is not None:
+            incomplete.disconnected = True
+            incomplete.message_event.set()
+        if pending:
+            # The invalid bytes follow valid requests: finish their responses, then close the connection.
+            if incomplete is not None:
+                self.pipeline.popleft()
+            pending[-1].keep_alive = False
             return
-        if is_responding:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-            if self.cycle.response_started:
-                self.transport.close()
-                return
+        if incomplete is not None and incomplete.response_started:
+            self.transport.close()
+            return
         self.transport.write(refusal(status, message, self._new_trace_id()))
         self.flow.resume_reading()
         if self.transport.can_write_eof():

@@ -24,6 +24,7 @@ from afterglow.deployment.open import open_deployment
 from afterglow.jobs.start import start_engine
 from afterglow.server import interpreter
 from afterglow.server.body_budget import App, BodyBudget
+from afterglow.server.cors import add_cors
 from afterglow.server.ipc import CLOSED, DRAINING, READY
 from afterglow.server.protocol import LimitedProtocol, Limits
 from afterglow.settings import Settings, System
@@ -185,6 +186,7 @@ def serve(
         watcher.start()
     try:
         app = create_app(engine, settings, system, allow_reset=allow_reset, report_usage=path is None)
+        add_cors(app, settings)
         serve_app(app, settings, system, listeners=listeners, control=control, on_ready=on_ready)
     finally:
         if watcher is not None:

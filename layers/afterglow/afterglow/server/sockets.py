@@ -1,6 +1,7 @@
 """Listening sockets, and the limit of open files."""
 
 import errno
+import ipaddress
 import resource
 import socket
 
@@ -52,6 +53,11 @@ def _bound(sock: socket.socket, family: int, address: object) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def are_loopback(sockets: list[socket.socket]) -> bool:
+    """Whether only this machine can connect to the sockets."""
+    return all(ipaddress.ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback for sock in sockets)
 
 
 def url(host: str, sockets: list[socket.socket]) -> str:
