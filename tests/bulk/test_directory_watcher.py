@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from afterglow.bulk.directory_watcher import DONE, FAILED, list_files, move_finished
 from afterglow.bulk.types import ImportReport, Target
+from afterglow.bulk.watched_folder import DONE, FAILED, list_files, move_finished
 
 
 def _put(path: Path) -> Path:

@@ -4,6 +4,7 @@
 change under a key, but uploaded files may.
 """
 
+import errno
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -103,8 +104,10 @@ def file_source(path: Path, name: str | None = None) -> FileSource | None:
     """The file at `path`, None if there is none."""
     try:
         status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return None
+        raise
     return FileSource(path.absolute(), name or path.name, status.st_size, status.st_mtime_ns)
 
 
@@ -160,6 +163,14 @@ def object_source(objects: Objects, system: System, key: str, root: str) -> Obje
     if info is None or info.key != key:
         return None
     return ObjectSource(objects, system, key, root, info.size, f"{info.size}-{info.modified}")
+
+
+def require_unchanged(source: Source, version: str) -> None:
+    """Raises ImportRejected if the file is gone or no longer of this version."""
+    current = source.reload()
+    if current is None or current.version != version:
+        change = "removed" if current is None else "replaced"
+        raise ImportRejected(f"{source.name} was {change} while it was imported")
 
 
 def parquet_footer(source: Source) -> Span:

@@ -67,12 +67,12 @@ def verify(args: argparse.Namespace) -> None:
 
     with options.open_existing(args) as stores:
         collections = list(all_collections(stores)) if args.collection is None else [_find(stores, args)]
-        reports = list(_verify_each(stores, collections))
+        reports = list(_verify_all(stores, collections))
     if any(report.problems for report in reports):
         raise SystemExit(EXIT_FAILED)
 
 
-def _verify_each(stores: "Stores", collections: "list[NamedCollection]") -> "Iterator[VerifyReport]":
+def _verify_all(stores: "Stores", collections: "list[NamedCollection]") -> "Iterator[VerifyReport]":
     """Verifies and prints one collection after another; skips those dropped meanwhile."""
     from afterglow.cli.progress import read_bar
     from afterglow.jobs.verify import verify as verify_collection
@@ -95,6 +95,8 @@ def _print(report: "VerifyReport") -> None:
     )
     for problem in report.problems:
         echo(f"  {problem}")
+    for note in report.notes:
+        echo(f"  note: {note}")
 
 
 def _find(stores: "Stores", args: argparse.Namespace) -> "NamedCollection":

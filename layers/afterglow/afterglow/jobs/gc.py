@@ -18,6 +18,7 @@ on how much longer its job runs. Concurrent processes are safe, because:
 * **Readers** keep files mapped that are deleted. A reader that opens a checkpoint and misses an object reads the state
   again and opens the current checkpoint (`collection.replica.replica`, on `ObjectNotFound`); a missing batch has been
   flushed.
+* **Objects with other names**, such as files that a program left in the folder, are never candidates (`is_own_key`).
 * **Forks** name what their source named when they were published (`collection.time_travel.fork`).
 """
 
@@ -53,12 +54,12 @@ def collect_garbage(stores: Stores, collection_id: UUID) -> int:
 
 
 def _manifests(stores: Stores, state: Collection, live: LiveObjects) -> Iterator[str]:
-    return (info.key for info in stores.objects.list(manifests.prefix(state.id)) if info.key not in live.keys)
+    return (key for key in manifests.list_keys(stores.objects, state.id) if key not in live.keys)
 
 
 def _files(stores: Stores, state: Collection, live: LiveObjects) -> Iterator[str]:
     oldest = stores.system.now() - stores.settings.gc_grace_seconds
-    for info in stores.objects.list(manifests.segments_prefix(state.id)):
+    for info in manifests.list_segment_files(stores.objects, state.id):
         if info.modified < oldest and info.key not in live.keys:
             yield info.key
 
@@ -70,6 +71,8 @@ def _log(stores: Stores, state: Collection, live: LiveObjects) -> Iterator[str]:
     old = takewhile(lambda stored: stored.last <= live.oldest_seq, archive.list_archives(stores.objects, state.id))
     yield from (stored.key for stored in old)
     for info in stores.objects.list(entries.payload_prefix(state.id)):
+        if not entries.is_payload_key(info.key, state.id):
+            continue
         if entries.payload_time(info.key) >= live.oldest_payload_time:
             return
         if info.key not in live.payload_keys:

@@ -19,7 +19,7 @@ from afterglow.catalog import state as states
 from afterglow.catalog.deletions import DeletionRecord
 from afterglow.catalog.model import Collection
 from afterglow.collection.write.write_path import seal_log
-from afterglow.jobs.reachability import referenced_by_forks
+from afterglow.jobs.reachability import is_own_key, referenced_by_forks
 from afterglow.storage.ports import Stores
 
 
@@ -58,7 +58,8 @@ def _advance(stores: Stores, record: DeletionRecord) -> None:
 
 def _delete_objects(stores: Stores, collection_id: UUID, state: Collection | None) -> bool:
     """Delete the objects that no fork uses; whether none is left."""
-    stored = [info.key for info in stores.objects.list(f"{collection_id}/")]
+    keys_of_all = (info.key for info in stores.objects.list(f"{collection_id}/"))
+    stored = [key for key in keys_of_all if is_own_key(key, collection_id)]
     referenced = set() if state is None else referenced_by_forks(stores, state, stored)
     stores.objects.delete_many([key for key in stored if key not in referenced])
     return not referenced

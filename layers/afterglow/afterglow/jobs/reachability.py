@@ -11,11 +11,13 @@ than that of its entry (`log.append`), and the clock of a writer is wrong by les
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from uuid import UUID
 
 from afterglow.catalog import keys, lineage
 from afterglow.catalog import state as states
 from afterglow.catalog.lineage import LineageMember
 from afterglow.catalog.model import Collection
+from afterglow.log import archive
 from afterglow.log import entry as entries
 from afterglow.log.entry import Entry
 from afterglow.segment import manifest as manifests
@@ -42,7 +44,7 @@ class LiveObjects:
 
 def live_objects(stores: Stores, state: Collection) -> LiveObjects:
     """The live objects as of this state or a newer one. Raises ObjectNotFound, Corrupt, Unavailable."""
-    listed = [info.key for info in stores.objects.list(manifests.prefix(state.id))]
+    listed = list(manifests.list_keys(stores.objects, state.id))
     if state.manifest_key is None:
         return LiveObjects(frozenset(listed), _batches(_entries(stores, state, 0)), 0, None)
     grace, now = (entries.milliseconds(seconds) for seconds in (stores.settings.gc_grace_seconds, stores.system.now()))
@@ -101,6 +103,16 @@ def _entries(stores: Stores, state: Collection, trimmed: int) -> list[Entry]:
 
 def _batches(log: Iterable[Entry]) -> frozenset[str]:
     return frozenset(entry.payload_key for entry in log if entry.payload_key is not None)
+
+
+def is_own_key(key: str, collection_id: UUID) -> bool:
+    """Whether an object of the collection can have this key; others with its prefix are not ours, and stay."""
+    return (
+        manifests.is_key(key, collection_id)
+        or manifests.is_segment_file(key, collection_id)
+        or archive.is_key(key, collection_id)
+        or entries.is_payload_key(key, collection_id)
+    )
 
 
 def referenced_by_forks(stores: Stores, state: Collection, candidates: Iterable[str]) -> set[str]:

@@ -11,6 +11,8 @@ The checks of each collection, where a problem in one collection does not preven
    matches its checksum. Flushed entries that still have an item can be decoded.
 6. **Together**: after applying the log to the checkpoint, ids are unique and as many as a reader counts.
 
+Objects below the collection's prefix whose names are not ours are notes, not problems: no job reads or deletes them.
+
 Next to a running server, data changes while it is checked: a checkpoint is replaced and collected, a collection is
 renamed or dropped. So a problem counts only if name and state are the same after the check as before it; otherwise the
 collection is checked again, and for a collection that changes every time, problems count that every check has report.
@@ -31,6 +33,7 @@ from afterglow.collection.replica.replica import Replica
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.errors import AfterglowError, Corrupt
 from afterglow.jobs import checksums
+from afterglow.jobs.reachability import is_own_key
 from afterglow.log import entry as entries
 from afterglow.log import read as log
 from afterglow.log.entry import Entry, EntryKind
@@ -62,7 +65,7 @@ class NamedCollection:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What was checked of a collection, and its problems, one sentence each."""
+    """What was checked of a collection, its problems, one sentence each, and notes, which are no damage."""
 
     target: NamedCollection
     records: int = 0
@@ -70,6 +73,7 @@ class VerifyReport:
     log_entries: int = 0
     byte_size: int = 0
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def all_collections(stores: Stores) -> Iterator[NamedCollection]:
@@ -120,6 +124,11 @@ def _check(stores: Stores, target: NamedCollection, item: Item | None, on_bytes_
         report.problems.append(error.message)
         return report
     _check_state(report, state)
+    report.notes += [
+        f"object {info.key!r} does not belong to the collection; it is ignored and never deleted"
+        for info in stores.objects.list(f"{state.id}/")
+        if not is_own_key(info.key, state.id)
+    ]
     is_intact = _check_checkpoint(stores, report, state, on_bytes_read)
     is_readable = _check_log(stores, report, state)
     if is_intact and is_readable:

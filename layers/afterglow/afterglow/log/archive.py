@@ -10,6 +10,7 @@ those of the log before the first and at the last entry. On disk, integers littl
     "AGA1" · u64 xxh3-64 of all that follows · for each entry: u64 number · u32 length · its value (`log.entry`)
 """
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from afterglow.log.entry import Entry
 from afterglow.storage.ports import Item, Objects, Stores
 
 MAGIC = b"AGA1"
+_NAME = re.compile(r"\d+-\d+-\d+-\d+-[0-9A-Za-z]+\.log", re.ASCII)
 _PREFIX = struct.Struct("<4sQ")
 _ENTRY_PREFIX = struct.Struct("<QI")
 
@@ -65,8 +67,15 @@ def parse_key(key: str) -> Archive:
 
 
 def list_archives(objects: Objects, collection_id: UUID) -> Iterator[Archive]:
-    """The collection's archives, ascending by their last entry."""
-    return (parse_key(info.key) for info in objects.list(prefix(collection_id)))
+    """The collection's archives, ascending by their last entry; other objects with their prefix are skipped."""
+    keys = (info.key for info in objects.list(prefix(collection_id)))
+    return (parse_key(key) for key in keys if is_key(key, collection_id))
+
+
+def is_key(key: str, collection_id: UUID) -> bool:
+    """Whether `key` is that of an archive of the collection."""
+    start = prefix(collection_id)
+    return key.startswith(start) and _NAME.fullmatch(key.removeprefix(start)) is not None
 
 
 def load(objects: Objects, archive: Archive) -> list[Entry]:

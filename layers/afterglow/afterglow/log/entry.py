@@ -7,6 +7,7 @@ an inline batch its frame (`log.batch`). `size` is the length of the frame in by
 `at` up to there, which never goes back; `advance_log_time` computes it.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -22,6 +23,7 @@ BEFORE_ALL = LOG
 AFTER_ALL = "LOG$"
 _DIGITS = 20
 _TIME_DIGITS = 14
+_PAYLOAD_NAME = re.compile(r"\d+-[0-9A-Za-z]+\.batch", re.ASCII)
 
 
 class EntryKind(StrEnum):
@@ -79,6 +81,12 @@ def advance_log_time(log_time: int, entry: Entry) -> int:
 def payload_prefix(collection_id: UUID) -> str:
     """The prefix of all batches of a collection."""
     return f"{collection_id}/log/"
+
+
+def is_payload_key(key: str, collection_id: UUID) -> bool:
+    """Whether `key` is that of a batch of the collection."""
+    start = payload_prefix(collection_id)
+    return key.startswith(start) and _PAYLOAD_NAME.fullmatch(key.removeprefix(start)) is not None
 
 
 def encode(entry: Entry) -> bytes:

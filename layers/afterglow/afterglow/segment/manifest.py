@@ -13,6 +13,8 @@ Invariants, checked by `validate` on read and on write:
 * ``trimmed_seq <= flushed_seq``, and the live rows of the segments are `records`.
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from uuid import UUID
 
@@ -21,10 +23,12 @@ import xxhash
 
 from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.segment.array_file import RESTORE_HINT, FileRef
-from afterglow.storage.ports import Objects
+from afterglow.storage.ports import ObjectInfo, Objects
 
 FORMAT = 3
 _DIGITS = 12
+_NAME = re.compile(r"\d+-\d+-\d+-\d+-[0-9A-Za-z]+-[0-9a-f]{16}\.json", re.ASCII)
+_FILE_NAME = re.compile(r"[0-9A-Za-z]+/(rows|strings|vectors|postings|graph|deleted-[0-9A-Za-z]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,28 @@ def prefix(collection_id: UUID) -> str:
 def segments_prefix(collection_id: UUID) -> str:
     """The prefix of all segments of a collection."""
     return f"{collection_id}/segments/"
+
+
+def list_keys(objects: Objects, collection_id: UUID) -> Iterator[str]:
+    """The keys of the collection's manifests, ascending; other objects with their prefix are skipped."""
+    return (info.key for info in objects.list(prefix(collection_id)) if is_key(info.key, collection_id))
+
+
+def list_segment_files(objects: Objects, collection_id: UUID) -> Iterator[ObjectInfo]:
+    """The files of the collection's segments, ascending; other objects with their prefix are skipped."""
+    return (info for info in objects.list(segments_prefix(collection_id)) if is_segment_file(info.key, collection_id))
+
+
+def is_key(key: str, collection_id: UUID) -> bool:
+    """Whether `key` is that of a manifest of the collection."""
+    start = prefix(collection_id)
+    return key.startswith(start) and _NAME.fullmatch(key.removeprefix(start)) is not None
+
+
+def is_segment_file(key: str, collection_id: UUID) -> bool:
+    """Whether `key` is that of a file of a segment of the collection."""
+    start = segments_prefix(collection_id)
+    return key.startswith(start) and _FILE_NAME.fullmatch(key.removeprefix(start)) is not None
 
 
 def store(objects: Objects, manifest: Manifest, nonce: str) -> str:

@@ -32,3 +32,14 @@ def is_auxiliary(name: str) -> bool:
     """Whether the file belongs to another or is none to import: a sidecar, embeddings, a hidden file."""
     last = name.rpartition("/")[2]
     return last.startswith(".") or last.endswith((SIDECAR_SUFFIX, NPY)) or not last
+
+
+def matrix_name(name: str) -> str | None:
+    """The name of the `.npy` file with the embeddings of a JSON Lines file, None for other formats."""
+    detected = detect_format(name)
+    if detected is None or detected[0] is not FileFormat.JSONL:
+        return None
+    stem = name.rpartition("/")[2]
+    for suffix in COMPRESSIONS:
+        stem = stem.removesuffix(suffix)
+    return stem.rpartition(".")[0] + NPY

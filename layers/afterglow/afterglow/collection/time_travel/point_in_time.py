@@ -143,7 +143,7 @@ def _base_checkpoint(stores: Stores, collection: Collection, at: PointInTime) ->
     """The newest checkpoint that is not later than the point and is retained as long as the point can be read."""
     if collection.manifest_key is None:
         return None
-    manifest_keys = [info.key for info in stores.objects.list(manifests.prefix(collection.id))]
+    manifest_keys = list(manifests.list_keys(stores.objects, collection.id))
     length = entries.milliseconds(stores.settings.retention_seconds)
     window = RetentionWindow(entries.milliseconds(stores.system.now()) - length, length)
     durable = retention.durable_checkpoints(

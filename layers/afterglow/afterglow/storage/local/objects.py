@@ -3,10 +3,15 @@
 A put writes a temporary file, syncs it, links or renames it to the object's key, and syncs the directory. *Crash before
 the rename: a file in `.scratch`, which the maintenance job removes. After: the object is complete.* A file never
 changes once it has its final name, and memory maps of it stay valid after its removal.
+
+Only regular files with UTF-8 names are objects. Links, folders that are links, named pipes and the like below the root
+are neither listed nor followed; `list` names them once in the log.
 """
 
 import errno
+import logging
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +23,9 @@ from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectNotFound
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _TEMPORARY_FOLDER = ".scratch"
 _ATTEMPTS = 100
+_MAX_WARNINGS = 1_000
+
+_log = logging.getLogger(__name__)
 
 
 class DirectoryObjects:
@@ -26,6 +34,7 @@ class DirectoryObjects:
     def __init__(self, root: Path, system: System) -> None:
         self._root = root
         self._system = system
+        self._skipped: set[str] = set()
         with _map_errors(root):
             (root / _TEMPORARY_FOLDER).mkdir(parents=True, exist_ok=True)
 
@@ -68,7 +77,7 @@ class DirectoryObjects:
         path = self._path(key)
         with _map_errors(path):
             try:
-                with path.open("rb") as file:
+                with open(path, "rb", opener=_open_regular) as file:
                     file.seek(start)
                     return file.read() if length is None else file.read(length)
             except FileNotFoundError:
@@ -90,7 +99,7 @@ class DirectoryObjects:
     def local_path(self, key: str) -> Path:
         """Return the object's own file, which never changes."""
         path = self._path(key)
-        if not path.is_file():
+        if path.is_symlink() or not path.is_file():
             raise ObjectNotFound(f"object {key} does not exist")
         return path
 
@@ -101,21 +110,40 @@ class DirectoryObjects:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Iterate over the objects whose key starts with `prefix`, in ascending order of key."""
-        folder = self._root / prefix.rpartition("/")[0]
         objects: list[ObjectInfo] = []
-        for directory, folders, names in os.walk(folder):
-            folders[:] = [name for name in folders if name != _TEMPORARY_FOLDER]
-            for name in names:
-                path = Path(directory, name)
-                key = path.relative_to(self._root).as_posix()
-                if not key.startswith(prefix):
-                    continue
-                try:
-                    status = path.stat()
-                except FileNotFoundError:
-                    continue
-                objects.append(ObjectInfo(key, status.st_size, status.st_mtime))
+        top = prefix.rpartition("/")[0]
+        pending = [self._root / top] if self._is_unlinked(top) else []
+        while pending:
+            try:
+                with os.scandir(pending.pop()) as entries:
+                    for entry in entries:
+                        if not self._is_skipped(entry):
+                            if entry.is_dir(follow_symlinks=False):
+                                pending.append(Path(entry.path))
+                                continue
+                            key = Path(entry.path).relative_to(self._root).as_posix()
+                            if key.startswith(prefix):
+                                status = entry.stat(follow_symlinks=False)
+                                objects.append(ObjectInfo(key, status.st_size, status.st_mtime))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
         yield from sorted(objects, key=lambda info: info.key)
+
+    def _is_unlinked(self, folder: str) -> bool:
+        """Whether no folder from the root down to this one is a link."""
+        names = folder.split("/")
+        return not any(self._root.joinpath(*names[: depth + 1]).is_symlink() for depth in range(len(names)) if folder)
+
+    def _is_skipped(self, entry: os.DirEntry[str]) -> bool:
+        if entry.name == _TEMPORARY_FOLDER:
+            return True
+        is_ours = entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
+        if is_ours and _is_utf8(entry.name):
+            return False
+        if entry.path not in self._skipped and len(self._skipped) < _MAX_WARNINGS:
+            self._skipped.add(entry.path)
+            _log.warning("%r is skipped: it is not a regular file with a UTF-8 name", os.fsencode(entry.path))
+        return True
 
     def delete(self, key: str) -> None:
         """Remove the object and the folders that become empty."""
@@ -136,23 +164,47 @@ class DirectoryObjects:
             self.delete(key)
 
     def is_empty(self) -> bool:
-        """Whether the directory has no objects."""
+        """Whether the directory has no objects; hidden files of other programs do not count."""
         with _map_errors(self._root):
-            return all(path.name == _TEMPORARY_FOLDER for path in self._root.iterdir())
+            return all(path.name.startswith(".") for path in self._root.iterdir())
 
     def remove_stale_temporary_files(self, older_than: float) -> None:
         """Remove temporary files of crashed writes that were last modified before `older_than` (Unix seconds)."""
-        for path in (self._root / _TEMPORARY_FOLDER).iterdir():
-            try:
-                if path.stat().st_mtime < older_than:
-                    path.unlink()
-            except FileNotFoundError:
-                continue
+        folder = self._root / _TEMPORARY_FOLDER
+        if folder.is_symlink():  # the files of its target are not ours
+            return
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < older_than:
+                        Path(entry.path).unlink()
 
     def _path(self, key: str) -> Path:
         if not key or any(name in ("", ".", "..", _TEMPORARY_FOLDER) for name in key.split("/")):
             raise InvalidArgument(f"not an object key: {key!r}")
         return self._root / key
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open a regular file. Raises FileNotFoundError for anything else; a named pipe would block, a link lead away."""
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise FileNotFoundError(errno.ENOENT, "not a regular file", path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
+    return descriptor
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _move_durably(path: Path, move: Callable[[], object]) -> None:
