@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.bulk.planner import companion_of, make_plan, map_columns
+from afterglow.bulk.formats.column_mapping import map_columns
+from afterglow.bulk.formats.npy import companion_of
+from afterglow.bulk.planner import make_plan
 from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sources import file_source
 from afterglow.bulk.types import FileRange, ImportRejected, Plan

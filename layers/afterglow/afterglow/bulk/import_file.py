@@ -59,9 +59,7 @@ def import_file(
             source, target, sidecar, context.sink, settings=context.settings, system=context.system
         )
     except (ImportRejected, InvalidArgument, NotFound) as error:
-        report = rejected_report(context, source, target, error.message)
-        store.put_report(report)
-        return ImportResult(report)
+        return ImportResult(store.reject(source, target, error.message))
     if force:
         store.delete(target.tenant, target.database, plan.id)
     previous = store.finished(target.tenant, target.database, plan.id)
@@ -74,20 +72,3 @@ def import_file(
     for number in range(len(plan.ranges)):
         range_import.import_range(context, plan, source, number, on_progress=listener.on_progress)
     return ImportResult(store.finish(plan))
-
-
-def rejected_report(context: ImportContext, source: Source, target: Target, reason: str) -> ImportReport:
-    """The report of a file without a plan."""
-    now = context.system.now()
-    return ImportReport(
-        id=planner.failed_id(source, target),
-        state="failed",
-        file=source.name,
-        size=source.size,
-        tenant=target.tenant,
-        database=target.database,
-        collection=target.collection,
-        started_at=now,
-        finished_at=now,
-        reason=reason,
-    )

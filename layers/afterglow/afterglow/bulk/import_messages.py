@@ -21,7 +21,7 @@ import orjson
 
 from afterglow.bulk import planner, range_import
 from afterglow.bulk.formats.detect import NPY, is_auxiliary
-from afterglow.bulk.import_file import rejected_report
+from afterglow.bulk.formats.npy import companion_of
 from afterglow.bulk.import_store import ROOT
 from afterglow.bulk.range_import import ImportContext, Outcome, ShouldContinue
 from afterglow.bulk.sources import Source, object_source
@@ -78,7 +78,7 @@ class Importer:
         for key in _keys(message):
             file = self._file(key)
             if file is not None:
-                self.context.store.put_report(rejected_report(self.context, *file, reason))
+                self.context.store.reject(*file, reason)
 
     # a file that was put
 
@@ -92,9 +92,7 @@ class Importer:
                 source, target, None, self.context.sink, settings=self.context.settings, system=self.context.system
             )
         except (ImportRejected, InvalidArgument, NotFound) as error:
-            report = rejected_report(self.context, source, target, error.message)
-            self.context.store.put_report(report)
-            return _result("plan", report)
+            return _result("plan", self.context.store.reject(source, target, error.message))
         store = self.context.store
         done = store.finished(target.tenant, target.database, plan.id)
         if done is not None:
@@ -113,7 +111,7 @@ class Importer:
         root = PREFIX + "".join(f"{folder}/" for folder in parts[:3])
         source: Source | None = object_source(self.objects, self.context.system, key, root)
         if source is not None and key.endswith(NPY):
-            source = planner.companion_of(source)
+            source = companion_of(source)
         if source is None or is_auxiliary(source.name):
             return None
         return source, target

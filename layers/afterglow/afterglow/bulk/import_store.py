@@ -21,9 +21,11 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+import xxhash
 
 from afterglow.bulk import types
-from afterglow.bulk.types import ImportReport, Plan, RangeConflict, Rejected
+from afterglow.bulk.sources import Source
+from afterglow.bulk.types import ImportRejected, ImportReport, Plan, RangeConflict, Rejected, Target
 from afterglow.errors import NotFound
 from afterglow.settings import System
 from afterglow.storage.ports import ConditionFailed, Item, ObjectNotFound, Objects, Put, Table
@@ -58,7 +60,7 @@ class ImportStore:
 
     # one import
 
-    def plan(self, target: types.Target, import_id: str) -> Plan | None:
+    def plan(self, target: Target, import_id: str) -> Plan | None:
         """The plan, None if there is none. Raises Corrupt."""
         key = folder(target.tenant, target.database, import_id) + _PLAN
         value = self._get(key)
@@ -118,6 +120,12 @@ class ImportStore:
         key = f"{_folder(plan)}errors/{number:06}-{position:020}.jsonl"
         self.objects.put(key, b"".join(_error_line(plan, row) for row in rejected))
 
+    def limit_rejected(self, plan: Plan, limit: int) -> None:
+        """Raises ImportRejected if the ranges have more rejected rows than `limit`."""
+        rejected = sum(progress.rejected for progress in self.progress(plan))
+        if rejected > limit:
+            raise ImportRejected(f"{rejected} rows were rejected: AFTERGLOW_IMPORT_MAX_REJECTED_ROWS is {limit}")
+
     def fail(self, plan: Plan, reason: str) -> None:
         """End the import with a reason; the first one stays."""
         try:
@@ -151,9 +159,24 @@ class ImportStore:
             return self.report(plan.target.tenant, plan.target.database, plan.id)
         return report
 
-    def put_report(self, report: ImportReport) -> None:
-        """Put the report of a file without a plan."""
-        self.objects.put(folder(report.tenant, report.database, report.id) + _REPORT, report.encode())
+    def reject(self, source: Source, target: Target, reason: str) -> ImportReport:
+        """Put the report of a file without a plan; returns it."""
+        now = self.system.now()
+        identity = (source.key, source.version, target.tenant, target.database, target.collection)
+        report = ImportReport(
+            id=xxhash.xxh3_128_hexdigest("\n".join(identity).encode()),
+            state="failed",
+            file=source.name,
+            size=source.size,
+            tenant=target.tenant,
+            database=target.database,
+            collection=target.collection,
+            started_at=now,
+            finished_at=now,
+            reason=reason,
+        )
+        self.objects.put(folder(target.tenant, target.database, report.id) + _REPORT, report.encode())
+        return report
 
     def resume(self, plan: Plan) -> None:
         """Let a failed import continue from its progress."""
@@ -173,7 +196,7 @@ class ImportStore:
         finished = self.finished(tenant, database, import_id)
         if finished is not None:
             return finished
-        plan = self.plan(types.Target(tenant, database, ""), import_id) if import_id.isalnum() else None
+        plan = self.plan(Target(tenant, database, ""), import_id) if import_id.isalnum() else None
         if plan is None:
             raise NotFound(f"Import [{import_id}] does not exist")
         return self._current_report(plan)
@@ -224,7 +247,7 @@ class ImportStore:
             started_at=plan.started_at,
         )
 
-    def _delete_old(self, target: types.Target) -> None:
+    def _delete_old(self, target: Target) -> None:
         oldest = self.system.now() - self.report_ttl_seconds
         for info in list(self.objects.list(folder(target.tenant, target.database))):
             if info.key.endswith(_REPORT) and info.modified < oldest:

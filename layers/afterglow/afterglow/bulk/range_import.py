@@ -1,16 +1,15 @@
 """Imports one range of a plan (protocol: `afterglow.bulk`)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from afterglow.bulk.formats import csv, jsonl, parquet
-from afterglow.bulk.formats.npy import Vectors
+from afterglow.bulk.formats.registry import FORMATS
 from afterglow.bulk.import_store import ImportStore, RangeProgress
 from afterglow.bulk.row_chunks import RowChunk
 from afterglow.bulk.sink import Sink
-from afterglow.bulk.sources import Source
-from afterglow.bulk.types import FileFormat, ImportRejected, Plan, RangeConflict
+from afterglow.bulk.sources import Source, require_unchanged
+from afterglow.bulk.types import ImportRejected, Plan, RangeConflict
 from afterglow.errors import Busy, InvalidArgument, NotFound, TooLarge, Unavailable
 from afterglow.settings import Settings, System
 
@@ -91,9 +90,12 @@ def _import_range(
     progress = store.range_progress(plan, number)
     if progress is None or progress.done or store.failure(plan) is not None:
         return Outcome.DONE
-    end = plan.ranges[number].end
-    for chunk in _read_chunks(context, plan, source, progress):
-        _require_unchanged(plan, source)
+    file_range = plan.ranges[number]
+    chunks = FORMATS[plan.kind].read_chunks(
+        source, plan, file_range, position=progress.position, lines_read=progress.lines, settings=context.settings
+    )
+    for chunk in chunks:
+        require_unchanged(source, plan.version)
         if chunk.rejected:
             store.add_rejected(plan, number, progress.position, chunk.rejected)
         advanced = replace(
@@ -102,7 +104,7 @@ def _import_range(
             lines=chunk.lines,
             rows=progress.rows + (0 if chunk.batch is None else len(chunk.batch.ids)),
             rejected=progress.rejected + len(chunk.rejected),
-            done=0 <= end <= chunk.end,
+            done=0 <= file_range.end <= chunk.end,
         )
         committed = _commit_chunk(context, plan, chunk, advanced, should_continue)
         if committed is None:
@@ -110,14 +112,14 @@ def _import_range(
         progress = committed
         on_progress(progress)
         if chunk.rejected:
-            _limit_rejected(context, plan)
+            store.limit_rejected(plan, context.settings.import_max_rejected_rows)
         if progress.done:
             return Outcome.DONE
         if store.failure(plan) is not None:
             return Outcome.DONE
         if not should_continue():
             return Outcome.UNFINISHED
-    _require_unchanged(plan, source)
+    require_unchanged(source, plan.version)
     progress = replace(progress, done=True)
     store.advance(plan, progress)
     progress = replace(progress, version=progress.version + 1)
@@ -148,33 +150,3 @@ def _commit_chunk(
     advanced = replace(advanced, version=advanced.version + 1)
     context.store.publish_progress(plan, advanced)
     return advanced
-
-
-def _read_chunks(context: ImportContext, plan: Plan, source: Source, progress: RangeProgress) -> Iterator[RowChunk]:
-    file_range, settings = plan.ranges[progress.number], context.settings
-    if plan.kind is FileFormat.PARQUET:
-        return parquet.read_chunks(source, plan, file_range, progress.position, settings)
-    if plan.kind is FileFormat.CSV:
-        return csv.read_chunks(source, plan, progress.position, progress.lines, settings)
-    vectors = None
-    if plan.vectors is not None:
-        matrix = source.sibling(plan.vectors.rpartition("/")[2])
-        if matrix is None:
-            raise ImportRejected(f"{plan.vectors} is gone")
-        vectors = Vectors(matrix)
-    return jsonl.read_chunks(
-        source, vectors, plan, file_range, position=progress.position, lines_read=progress.lines, settings=settings
-    )
-
-
-def _require_unchanged(plan: Plan, source: Source) -> None:
-    now = source.reload()
-    if now is None or now.version != plan.version:
-        raise ImportRejected(f"{plan.name} was {'removed' if now is None else 'replaced'} while it was imported")
-
-
-def _limit_rejected(context: ImportContext, plan: Plan) -> None:
-    rejected = sum(progress.rejected for progress in context.store.progress(plan))
-    limit = context.settings.import_max_rejected_rows
-    if rejected > limit:
-        raise ImportRejected(f"{rejected} rows were rejected: AFTERGLOW_IMPORT_MAX_REJECTED_ROWS is {limit}")

@@ -133,8 +133,8 @@ def _read_sidecar(file: Path | None, space: str | None) -> "Sidecar | None":
 
 def _list_sources(name: str, settings: Settings, system: System) -> "Iterator[Source]":
     """The files to import of a path, a directory or an S3 address. Raises NotFound, InvalidArgument."""
-    from afterglow.bulk import planner
     from afterglow.bulk.formats.detect import NPY
+    from afterglow.bulk.formats.npy import companion_of
     from afterglow.bulk.sources import file_source
 
     if name.startswith(_S3):
@@ -153,7 +153,7 @@ def _list_sources(name: str, settings: Settings, system: System) -> "Iterator[So
     source = file_source(path)
     if source is None:
         raise NotFound(f"{name}: no such file")
-    yield planner.companion_of(source) or source if source.name.endswith(NPY) else source
+    yield companion_of(source) or source if source.name.endswith(NPY) else source
 
 
 def _list_objects(address: str, settings: Settings, system: System) -> "Iterator[Source]":

@@ -1,1 +1,1 @@
-"""File formats: the reader and, where exports have it, the writer of each."""
+"""File formats: how to inspect and read each (`format.Format`), and, where exports have it, to write it."""

@@ -1,24 +1,29 @@
 """Reads CSV and TSV: a header, then one record per row, which may span lines. Python's `csv` parses it.
 
 The type of a column is decided once, from a sample (`infer_types`): a `1` must not be a number in one row if the next
-row has `A1`. An empty field is a missing value. Embeddings, metadata objects and lists are JSON.
+row has `A1`. An empty field is a missing value. Embeddings, metadata objects and lists are JSON. A file is one range:
+a line break may be part of a field.
 """
 
 import csv
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from afterglow.bulk import row_values
-from afterglow.bulk.formats import streams
+from afterglow.bulk.formats import column_mapping, streams
+from afterglow.bulk.formats.column_mapping import RECORD, SAMPLE_ROWS
+from afterglow.bulk.formats.format import Inspection
 from afterglow.bulk.formats.jsonl import to_row
 from afterglow.bulk.row_chunks import RowChunk, RowChunkBuilder, row_id
 from afterglow.bulk.row_values import RowError
+from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sources import Source
-from afterglow.bulk.types import Compression, ImportRejected, Plan
+from afterglow.bulk.types import Compression, FileRange, ImportRejected, Plan
 from afterglow.settings import Settings
 
 DELIMITERS = ",\t;|"
@@ -73,6 +78,37 @@ class CsvReader:
             yield text.removeprefix("\ufeff") if line.start == 0 else text
 
 
+def inspect(source: Source, compression: Compression, options: Sidecar, settings: Settings) -> Inspection:
+    """Delimiter and columns from the header; types and dimension from the first records."""
+    delimiter, header = read_header(source, compression, options.delimiter, settings)
+    sample = list(_sample(CsvReader(source, compression, delimiter, settings)))[1:]
+    rows = [record for record in sample if len(record) == len(header)]
+    types = {**infer_types(header, sample), **options.types}
+    is_record = types.get(RECORD) == "json" and all(row[header.index(RECORD)][:1] in ("", "{") for row in rows)
+    columns = column_mapping.map_columns(header, options, is_record=is_record, name=source.name, every=True)
+    embedding = header.index(column_mapping.require_embedding(columns, source.name))
+    values = [row[embedding] for row in rows]
+    dimension = column_mapping.infer_dimension(values, options, source.name, is_empty=False)
+    return Inspection(
+        replace(columns, types=types), dimension, (FileRange(0, -1, 1),), delimiter=delimiter, header=header
+    )
+
+
+def _sample(records: CsvReader) -> Iterator[list[str]]:
+    for _ in range(SAMPLE_ROWS):
+        start = records.end
+        try:
+            record = records.next()
+        except RowError:
+            if records.end == start:
+                return
+            continue
+        if record is None:
+            return
+        if record:
+            yield record
+
+
 def read_header(
     source: Source, compression: Compression, delimiter: str | None, settings: Settings
 ) -> tuple[str, tuple[str, ...]]:
@@ -109,8 +145,11 @@ def infer_types(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict
     return types
 
 
-def read_chunks(source: Source, plan: Plan, position: int, lines_read: int, settings: Settings) -> Iterator[RowChunk]:
-    """The rows from `position` on, after `lines_read` lines. Raises ImportRejected."""
+def read_chunks(
+    source: Source, plan: Plan, file_range: FileRange, *, position: int, lines_read: int, settings: Settings
+) -> Iterator[RowChunk]:
+    """The rows of the file from `position` on."""
+    del file_range  # the whole file
     records = CsvReader(source, plan.compression, plan.delimiter, settings, start=position, line=1 + lines_read)
     builder, begin, row = RowChunkBuilder(plan.dimension), position, 0
     if position == 0:

@@ -1,11 +1,13 @@
 """JSON Lines: reads and writes files with one JSON object per line; blank lines are skipped.
 
-The reader takes any keys (`ColumnMapping`); the writer's are id, embedding, document, uri and metadata. Compression of
+A plain file is split into ranges at line breaks, which takes one read of it; a compressed one is a single range. The
+reader takes any keys (`ColumnMapping`); the writer's are id, embedding, document, uri and metadata. Compression of
 the writer is deterministic: equal records make equal files.
 """
 
 import gzip
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,37 +15,86 @@ import orjson
 
 from afterglow.bulk import row_values
 from afterglow.bulk.endpoint import RecordStream
-from afterglow.bulk.formats import streams
+from afterglow.bulk.formats import column_mapping, npy, streams
+from afterglow.bulk.formats.column_mapping import RECORD, SAMPLE_ROWS
+from afterglow.bulk.formats.format import Inspection
 from afterglow.bulk.formats.npy import Vectors
 from afterglow.bulk.row_chunks import Row, RowChunk, RowChunkBuilder, row_id
 from afterglow.bulk.row_values import RowError
-from afterglow.bulk.sources import Source
-from afterglow.bulk.types import ColumnMapping, FileRange, Plan
+from afterglow.bulk.sidecar import Sidecar
+from afterglow.bulk.sources import CHUNK_BYTES, Source
+from afterglow.bulk.types import ColumnMapping, Compression, FileRange, ImportRejected, Plan
 from afterglow.collection.types import Records
 from afterglow.settings import Settings
 
 _CHUNK_BYTES = 64 * 1024 * 1024
 _BLANK = b" \t\r"
+_BLANK_LINES = (b"", b"\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 # Level 3 takes half as long again as 1 and 8 % less space; 6 takes four times as long.
 _LEVEL = 1
 
 
-def read_chunks(
-    source: Source,
-    vectors: Vectors | None,
-    plan: Plan,
-    file_range: FileRange,
-    *,
-    position: int,
-    lines_read: int,
-    settings: Settings,
-) -> Iterator[RowChunk]:
-    """The rows of a range from `position` on, after `lines_read` lines of it. Raises ImportRejected.
+def inspect(source: Source, compression: Compression, options: Sidecar, settings: Settings) -> Inspection:
+    """Columns and dimension from the first lines; the dimension of a `.npy` file if there is one."""
+    sample = []
+    for line in islice(streams.lines(source, compression, 0, -1, settings), SAMPLE_ROWS):
+        try:
+            sample.append(parse_line(line.text or b"", first=line.start == 0))
+        except RowError:
+            continue
+    if not sample and not options.columns:
+        raise ImportRejected(f"{source.name}: none of its first lines is a JSON object")
+    names = list(dict.fromkeys(name for record in sample for name in record))
+    is_record = any(type(record.get(RECORD)) is dict for record in sample)
+    columns = column_mapping.map_columns(names, options, is_record=is_record, name=source.name, every=False)
+    matrix = npy.matrix_of(source)
+    if matrix is None:
+        embedding = column_mapping.require_embedding(columns, source.name)
+        values = [record.get(embedding) for record in sample]
+        dimension = column_mapping.infer_dimension(values, options, source.name, is_empty=not sample)
+    else:
+        dimension = Vectors(matrix).dimension
+    ranges = [FileRange(0, -1, 1)]
+    if compression is Compression.NONE:
+        ranges = list(_line_ranges(source, settings, skip_blank=matrix is not None))
+    return Inspection(columns, dimension, tuple(ranges), matrix=matrix)
 
-    With `vectors`, row i of the file, blank lines not counted, has vector i.
-    """
+
+def _line_ranges(source: Source, settings: Settings, *, skip_blank: bool) -> Iterator[FileRange]:
+    """Ranges of about `import_range_bytes`, of complete lines; with `skip_blank`, `line` does not count blank lines."""
+    start, line, position, line_count = 0, 1, 0, 0
+    open_line = b""  # the start of an incomplete line: enough to know whether it is blank
+    for chunk in streams.read_raw(source, 0, source.size, min(CHUNK_BYTES, settings.import_range_bytes)):
+        length = 0
+        if skip_blank:
+            lines = (open_line + chunk).split(b"\n")
+            open_line = lines.pop()[:2]
+            line_count += sum(text.strip() not in _BLANK_LINES for text in lines)
+        else:
+            line_count += chunk.count(b"\n")
+        if position + len(chunk) - start >= settings.import_range_bytes:
+            length = chunk.rfind(b"\n") + 1
+        if length:
+            yield FileRange(start, position + length, line)
+            start, line = position + length, line + line_count
+            line_count = 0
+        position += len(chunk)
+    if position > start or not position:
+        yield FileRange(start, position, line)
+
+
+def read_chunks(
+    source: Source, plan: Plan, file_range: FileRange, *, position: int, lines_read: int, settings: Settings
+) -> Iterator[RowChunk]:
+    """The rows of a range. With a `.npy` file, row i of the file, blank lines not counted, has vector i."""
+    vectors = None
+    if plan.vectors is not None:
+        matrix = source.sibling(plan.vectors.rpartition("/")[2])
+        if matrix is None:
+            raise ImportRejected(f"{plan.vectors} is gone")
+        vectors = Vectors(matrix)
     number = lines_read
     builder, begin = RowChunkBuilder(plan.dimension), position
     rows = _Rows(plan, vectors)

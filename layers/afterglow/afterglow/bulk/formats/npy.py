@@ -7,6 +7,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from afterglow.bulk.formats.detect import COMPRESSIONS, NPY
 from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sources import Source
 from afterglow.bulk.types import ImportRejected
@@ -14,6 +15,21 @@ from afterglow.bulk.types import ImportRejected
 _HEADER_BYTES = 64 * 1024
 _CHUNK_BYTES = 16 * 1024 * 1024
 _NUMBER_KINDS = "fiu"
+
+
+def matrix_of(source: Source) -> Source | None:
+    """The `.npy` file with the embeddings of a file of JSON Lines, None if there is none."""
+    stem = source.name.rpartition("/")[2]
+    for suffix in COMPRESSIONS:
+        stem = stem.removesuffix(suffix)
+    return source.sibling(stem.rpartition(".")[0] + NPY)
+
+
+def companion_of(source: Source) -> Source | None:
+    """The file with the other columns of a `.npy` file of embeddings, None if there is none."""
+    stem = source.name.rpartition("/")[2].removesuffix(NPY)
+    names = [f"{stem}{suffix}{compression}" for suffix in (".jsonl", ".ndjson") for compression in ("", *COMPRESSIONS)]
+    return next((sibling for sibling in map(source.sibling, names) if sibling is not None), None)
 
 
 class Vectors:

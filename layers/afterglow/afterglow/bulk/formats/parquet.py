@@ -1,9 +1,10 @@
 """Parquet: DuckDB reads files, pyarrow writes them.
 
-The reader fetches a window of rows at a time, in bounded memory and without a thread of its own. Row groups outside a
-range are neither fetched nor decoded: a filter on the row number skips them, and the (sparse) local copy of an object
-has only the bytes of the range's own groups. The expansion of a file is counted, because a page with one repeated value
-has the same size for any number of rows. The writer's columns are id, embedding, document, uri and metadata (JSON).
+The ranges of a file are made of row groups. The reader fetches a window of rows at a time, in bounded memory and
+without a thread of its own. Row groups outside a range are neither fetched nor decoded: a filter on the row number
+skips them, and the (sparse) local copy of an object has only the bytes of the range's own groups. The expansion of a
+file is counted, because a page with one repeated value has the same size for any number of rows. The writer's columns
+are id, embedding, document, uri and metadata (JSON).
 """
 
 import tempfile
@@ -15,10 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afterglow.bulk.endpoint import RecordStream
+from afterglow.bulk.formats import column_mapping, parquet_rows
+from afterglow.bulk.formats.column_mapping import RECORD, SAMPLE_ROWS
+from afterglow.bulk.formats.format import Inspection
 from afterglow.bulk.formats.parquet_rows import Rows, size_in_bytes
 from afterglow.bulk.row_chunks import RowChunk
+from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sources import Source, Span, parquet_footer
-from afterglow.bulk.types import FileRange, ImportRejected, Plan
+from afterglow.bulk.types import Compression, FileRange, ImportRejected, Plan
 from afterglow.collection.types import Records
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings
@@ -29,7 +34,6 @@ if TYPE_CHECKING:
 
 _WINDOW_BYTES = 64 * 1024 * 1024
 _FIRST_WINDOW, _LEAST_WINDOW, _GROWTH = 128, 64, 16
-_SAMPLE_ROWS = 200
 _FOOTER_MEMORY = 256 * 1024 * 1024
 _FREE_EXPANSION = 256 * 1024 * 1024
 _MAGIC = (0, 4)
@@ -51,6 +55,38 @@ class Footer:
 
     types: dict[str, str]
     groups: list[Group]
+
+
+def inspect(source: Source, compression: Compression, options: Sidecar, settings: Settings) -> Inspection:
+    """Columns and ranges from the footer, dimension from the first rows."""
+    del compression  # the format compresses its pages
+    footer = read_footer(source)
+    record_type = footer.types.get(RECORD, "")
+    is_record = record_type.startswith(("STRUCT", "MAP", "JSON"))
+    if record_type == "VARCHAR":
+        values = _sample(source, footer, parquet_rows.quote_name(RECORD), settings)
+        is_record = all(value is None or value.startswith("{") for value in values)
+    columns = column_mapping.map_columns(list(footer.types), options, is_record=is_record, name=source.name, every=True)
+    parquet_rows.validate_types(footer.types, columns, source.name)
+    embedding = column_mapping.require_embedding(columns, source.name)
+    expression = parquet_rows.select_embedding(embedding, footer.types[embedding])
+    values = _sample(source, footer, expression, settings)
+    dimension = column_mapping.infer_dimension(values, options, source.name, is_empty=not footer.groups)
+    return Inspection(columns, dimension, _row_group_ranges(footer, settings))
+
+
+def _row_group_ranges(footer: Footer, settings: Settings) -> tuple[FileRange, ...]:
+    ranges: list[FileRange] = []
+    start, size = 0, 0
+    for group in footer.groups:
+        size += sum(length for _, length in group.spans)
+        if size >= settings.import_range_bytes:
+            ranges.append(FileRange(start, group.end, start + 1))
+            start, size = group.end, 0
+    end = footer.groups[-1].end if footer.groups else 0
+    if end > start or not ranges:
+        ranges.append(FileRange(start, end, start + 1))
+    return tuple(ranges)
 
 
 def read_footer(source: Source) -> Footer:
@@ -78,27 +114,28 @@ def read_footer(source: Source) -> Footer:
     return Footer({name: kind for name, kind, *_ in types}, [group for group in groups if group.end > group.start])
 
 
-def sample(source: Source, footer: Footer, expression: str, settings: Settings) -> list[Any]:
+def _sample(source: Source, footer: Footer, expression: str, settings: Settings) -> list[Any]:
     """The values of an expression in the first rows of the first row group. Raises ImportRejected."""
     if not footer.groups:
         return []
-    rows = min(_SAMPLE_ROWS, footer.groups[0].end)
+    rows = min(SAMPLE_ROWS, footer.groups[0].end)
     statement = f"SELECT {expression} FROM read_parquet(?) LIMIT {rows}"  # noqa: S608  quoted names
     with _open(source, _spans(source, footer.groups[:1]), settings.import_memory_bytes) as (connection, path):
         return [value for (value,) in connection.execute(statement, [path]).fetchall()]
 
 
 def read_chunks(
-    source: Source, plan: Plan, file_range: FileRange, position: int, settings: Settings
+    source: Source, plan: Plan, file_range: FileRange, *, position: int, lines_read: int, settings: Settings
 ) -> Iterator[RowChunk]:
-    """The rows of a range from row `position` (from 0) on. Raises ImportRejected."""
+    """The rows of a range from row `position` (from 0) on, a window at a time."""
+    del lines_read  # rows are numbered by the footer
     footer = read_footer(source)
     groups = [group for group in footer.groups if group.start < file_range.end and group.end > position]
     rows = Rows(plan, footer.types)
     limit = max(_FREE_EXPANSION, settings.import_max_decompression_ratio * source.size)
     expanded_per_row = max((group.expanded / (group.end - group.start) for group in groups), default=0.0)
     per_row = max(expanded_per_row, 4 * plan.dimension)
-    # The footer does not tell the expansion of a repeated value: the first window is small and shows it.
+    # The footer does not record the expansion of a repeated value: the first window is small and shows it.
     window = _FIRST_WINDOW
     expanded, start = 0, position
     if start >= file_range.end:
