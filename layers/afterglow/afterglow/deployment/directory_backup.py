@@ -12,6 +12,7 @@
 import os
 import re
 import shutil
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,8 +69,12 @@ def backup(directory: LocalDeployment, into: Path, system: System, *, keep: int 
 
 
 def list_backups(into: Path) -> list[Path]:
-    """The backups in the folder, oldest first."""
-    return sorted(path for path in into.iterdir() if _NAME_PATTERN.fullmatch(path.name))
+    """The backups in the folder, oldest first; links and files with such a name are none, and stay."""
+    return sorted(
+        path
+        for path in into.iterdir()
+        if _NAME_PATTERN.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    )
 
 
 def _copy_all(directory: LocalDeployment, target: Path, previous: Path | None) -> tuple[int, int]:
@@ -96,7 +101,8 @@ def _copy_object(directory: LocalDeployment, info: ObjectInfo, target: Path, pre
     if previous is not None:
         with suppress(OSError):  # not in the previous backup, or the file system has no hard links
             linked = previous / OBJECTS / info.key
-            if linked.stat().st_size == info.size:
+            status = linked.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_size == info.size:
                 path.hardlink_to(linked)
                 return False
     try:

@@ -7,7 +7,9 @@ start finds and resumes whatever a crash interrupts.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -76,11 +78,21 @@ class IndexScheduler:
         if group == _MAINTAIN:
             if body == "start":
                 self._recover()
-            maintain(self._deployment, self._stores)
-            self._enqueue_expired()
-            self._collect_garbage()
+            self._maintain()
             return _MAINTAIN_SECONDS
         return self._check(group)
+
+    def _maintain(self) -> None:
+        """Run every task, also after one has failed; then raises the first error."""
+        errors: list[Exception] = []
+        clean_up: Callable[[], None] = partial(maintain, self._deployment, self._stores)
+        for task in (clean_up, self._enqueue_expired, self._collect_garbage):
+            try:
+                task()
+            except Exception as error:  # noqa: BLE001  raised below
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _recover(self) -> None:
         """Enqueue what an earlier process left unfinished."""
@@ -91,6 +103,8 @@ class IndexScheduler:
                     self._queue.send(str(collection_id), "start")
             except Corrupt as error:
                 _log.error("skipping corrupt collection %s: %s", collection_id, error)
+            except Exception:  # noqa: BLE001  the others are resumed
+                _log.exception("skipping collection %s", collection_id)
 
     def _enqueue_expired(self) -> None:
         """Enqueue the collections with expired records, every `ttl_sweep_seconds`."""
@@ -110,11 +124,11 @@ class IndexScheduler:
                 maintenance.collect(self._stores, lambda: not self._closed and self._stores.system.monotonic() < end)
 
     def _is_unfinished(self, collection_id: UUID) -> bool:
-        present = collections.by_id(self._stores.table, collection_id)
-        if present is None:
+        existing = collections.by_id(self._stores.table, collection_id)
+        if existing is None:
             return False
         trim.delete_expired_placeholders(self._stores, collection_id)
-        status = indexing_status(self._stores, present)
+        status = indexing_status(self._stores, existing)
         return status.indexed_ops < status.total_ops
 
     def close(self) -> None:

@@ -9,13 +9,14 @@ A request is ``{"collection": id, "idle": bool}``, a reply an `IndexReport` or `
 """
 
 import sys
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from afterglow.collection.replica.replica import Replica
-from afterglow.deployment.base import AWS_ARGUMENT, NullQueue
+from afterglow.deployment.base import AWS_ARGUMENT, Deployment, NullQueue
 from afterglow.deployment.child_process import ParentConnection
 from afterglow.deployment.open import open_deployment
 from afterglow.errors import AfterglowError
@@ -35,9 +36,26 @@ def main() -> None:
     stores, replicas = deployment.stores(settings, system, NullQueue()), dict[UUID, Replica]()
     while True:
         request = parent.receive()
+        parent.send(_reply(deployment, stores, replicas, request))
+
+
+def _reply(
+    deployment: Deployment, stores: Stores, replicas: dict[UUID, Replica], request: dict[str, Any]
+) -> dict[str, Any]:
+    """The reply to a request. No exception ends the process: each is the error of its collection."""
+    try:
         with deployment.exclusive_lock():
-            reply = _index(stores, replicas, request)
-        parent.send(reply)
+            return _index(stores, replicas, request)
+    except (AfterglowError, OSError) as error:
+        return {"error": str(error)}
+    except Exception as error:  # noqa: BLE001  the process serves other collections
+        return {"error": f"unexpected {error!r} {_source_line(error)}"}
+
+
+def _source_line(error: Exception) -> str:
+    """The module and line that raised an error; the parent logs it, once."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"in {Path(frame.filename).name}, line {frame.lineno}"
 
 
 def _index(stores: Stores, replicas: dict[UUID, Replica], request: dict[str, Any]) -> dict[str, Any]:
@@ -47,9 +65,9 @@ def _index(stores: Stores, replicas: dict[UUID, Replica], request: dict[str, Any
     replica = replicas.setdefault(collection_id, Replica.for_indexer(stores, collection_id))
     try:
         return asdict(index(stores, replica, collection_id, idle=request["idle"]))
-    except (AfterglowError, OSError) as error:
+    except BaseException:
         replicas.pop(collection_id)
-        return {"error": str(error)}
+        raise
 
 
 if __name__ == "__main__":

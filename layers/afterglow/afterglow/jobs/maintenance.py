@@ -23,7 +23,7 @@ import orjson
 from afterglow.catalog import Catalog, Collection, collections, keys
 from afterglow.collection.replica.indexing_progress import unflushed
 from afterglow.deployment.base import Deployment
-from afterglow.errors import Corrupt
+from afterglow.errors import Corrupt, StorageFull, Unavailable
 from afterglow.jobs import checksums, gc, purge, ttl_sweep
 from afterglow.jobs.compaction_policy import next_compaction
 from afterglow.jobs.index_messages import IDLE
@@ -91,9 +91,10 @@ def clean_up(stores: Stores, has_time: HasTime, scrub_bytes: int) -> Maintenance
         try:
             report.collected += gc.collect_garbage(stores, collection_id)
             _scrub(stores, collection_id, report)
-        except (Corrupt, ObjectNotFound) as error:
-            report.damaged += 1
-            _log.error("collection %s is damaged: %s", collection_id, error)
+        except (Unavailable, StorageFull):
+            raise
+        except Exception as error:  # noqa: BLE001  the others are worked on
+            _log_damage(collection_id, error, report)
     return report
 
 
@@ -107,10 +108,18 @@ def collect(stores: Stores, has_time: HasTime) -> MaintenanceReport:
         report.collections += 1
         try:
             report.collected += gc.collect_garbage(stores, collection_id)
-        except (Corrupt, ObjectNotFound) as error:
-            report.damaged += 1
-            _log.error("collection %s is damaged: %s", collection_id, error)
+        except (Unavailable, StorageFull):
+            raise
+        except Exception as error:  # noqa: BLE001  the others are worked on
+            _log_damage(collection_id, error, report)
     return report
+
+
+def _log_damage(collection_id: UUID, error: Exception, report: MaintenanceReport) -> None:
+    """Count and log what is wrong with a collection; the others are still worked on."""
+    report.damaged += 1
+    is_expected = isinstance(error, Corrupt | ObjectNotFound)
+    _log.error("collection %s is damaged: %s", collection_id, error, exc_info=not is_expected)
 
 
 def _round_robin(stores: Stores, task: str, may_continue: Callable[[], bool]) -> Iterator[UUID]:

@@ -240,6 +240,9 @@ class Replica:
         except AfterglowError as error:
             self._failed_manifest = collection.manifest_key
             _log.error("collection %s stays on its older checkpoint: %s", self._id, error)
+        except Exception:  # noqa: BLE001  reads go on with the older checkpoint
+            self._failed_manifest = collection.manifest_key
+            _log.exception("collection %s stays on its older checkpoint", self._id)
         finally:
             self._refreshing = False
 

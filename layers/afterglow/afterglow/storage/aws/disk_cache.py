@@ -22,6 +22,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -212,8 +213,8 @@ def _remove_work_folder(path: Path, descriptor: int) -> None:
 
 def _remove_stale(folder: Path, files: Path, work: Path) -> None:
     """Remove the folders of crashed processes and the copies of earlier boots."""
-    for path in folder.glob(f"{_FILES}*"):
-        if path != files:
+    for path in _folders(folder):
+        if path.name.startswith(_FILES) and path != files:
             shutil.rmtree(path, ignore_errors=True)
     for path in _folders(folder / _WORK):
         if path != work:
@@ -224,9 +225,13 @@ def _remove_stale(folder: Path, files: Path, work: Path) -> None:
 def _remove_if_unlocked(path: Path) -> bool:
     """Remove a file or folder unless another process has locked it; return whether it was removed."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, or a socket
+            return False
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -242,15 +247,21 @@ def _remove_if_unlocked(path: Path) -> bool:
 
 
 def _folders(parent: Path) -> list[Path]:
-    return [path for path in parent.iterdir() if path.is_dir()]
+    """The folders in `parent`, without links to folders."""
+    with os.scandir(parent) as entries:
+        return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _files_with_status(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Iterate over the files of a folder with their `stat` results."""
+    """Iterate over the regular files of a folder with their `stat` results; links, also to folders, are skipped."""
+    if folder.is_symlink():
+        return
     with suppress(FileNotFoundError):
         for path in folder.iterdir():
             with suppress(FileNotFoundError):
-                yield path, path.stat()
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    yield path, status
 
 
 def _allocate_blocks(descriptor: int, size: int) -> None:

@@ -2,6 +2,9 @@
 
 Messages are only in memory. After a crash the next writer, or the recovery at the next start, sends lost ones again; no
 data depends on them. The handler may return a number of seconds, after which it is called again for the group.
+
+No exception of the handler ends the thread: the group is handled again after a pause, which doubles up to a minute. An
+error is logged again only when it changes.
 """
 
 import logging
@@ -25,7 +28,7 @@ class ThreadQueue:
         self._system = system
         self._changed = threading.Condition()
         self._due: dict[str, tuple[float, str]] = {}
-        self._failures: dict[str, int] = {}
+        self._failures: dict[str, tuple[int, str]] = {}
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -62,12 +65,20 @@ class ThreadQueue:
             try:
                 delay = handler(group, body)
                 self._failures.pop(group, None)
-            except (AfterglowError, OSError) as error:
-                failures = self._failures[group] = self._failures.get(group, 0) + 1
-                delay = min(_FIRST_RETRY_SECONDS * 2 ** (failures - 1), _LAST_RETRY_SECONDS)
-                _log.warning("handling %s failed, retrying in %.0f s: %s", group, delay, error)
+            except Exception as error:  # noqa: BLE001  the thread outlives every error
+                delay = self._on_failure(group, error)
             if delay is not None:
                 self._schedule(group, body, self._system.monotonic() + delay)
+
+    def _on_failure(self, group: str, error: Exception) -> float:
+        """Count and log a failure; the pause before the next attempt, in seconds."""
+        failures, previous = self._failures.get(group, (0, ""))
+        self._failures[group] = failures + 1, repr(error)
+        delay: float = min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures, 10), _LAST_RETRY_SECONDS)
+        if repr(error) != previous:
+            is_expected = isinstance(error, AfterglowError | OSError)
+            _log.warning("handling %s failed, retrying in %.0f s: %s", group, delay, error, exc_info=not is_expected)
+        return delay
 
     def _next(self) -> tuple[str, str] | None:
         with self._changed:
