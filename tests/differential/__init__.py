@@ -1,1 +1,1 @@
-"""The same random programme against this server and against `chromadb.EphemeralClient`: equal answers."""
+"""The same random scenario against this server and against `chromadb.EphemeralClient`: equal responses."""

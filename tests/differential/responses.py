@@ -22,7 +22,7 @@ def differences(method: str, ours: Any, theirs: Any) -> list[str]:
         return _get(ours, theirs)
     if method == "query":
         rows = range(max(len(ours["ids"]), len(theirs["ids"])))
-        return [each for row in rows for each in _query(_row(ours, row), _row(theirs, row), row)]
+        return [item for row in rows for item in _query(_row(ours, row), _row(theirs, row), row)]
     return [] if ours == theirs else [f"{ours!r} is not {theirs!r}"]
 
 

@@ -1,11 +1,11 @@
-"""What the random programmes are made of. Steps are plain data, so that hypothesis prints and shrinks them.
+"""Strategies for random scenarios. Steps are plain data, so that hypothesis prints and shrinks them.
 
-Left out on purpose, as the genuine local server is known to be wrong or undefined there:
+Left out on purpose, because Chroma's local server is wrong or undefined there:
 
 - fractional operands on a key that holds ints (it truncates the operand): `whole` holds ints, `either` ints and whole
   floats, and both are compared with whole numbers only; `real` holds floats only;
 - new embeddings, by update, for records that are not there (it remembers them and gives them to a later add);
-- asking a query for ids that are not there (an error that names nothing), and any order among equal distances;
+- queries restricted to ids that do not exist (an error without a name), and the order of equal distances;
 - arrays in the metadata of a collection (it crashes), names of other tenants and databases (it ignores them).
 """
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 DIMENSION = 3
-IDS = [f"id{each}" for each in range(12)]
+IDS = [f"id{number}" for number in range(12)]
 WORDS = ["red", "Red", "blue", "100%", "under_score", "zażółć", "日本語", "line\nbreak", "a b", "🙂", "redder"]
 NEEDLES = [*WORDS, "ed", "re", "b", "%", "_", "żó", "本", "d b", "nothing of the kind"]
 PATTERNS = ["^red", "(?i)RED", r"\d+%", "blue|本", r"\bred\b", "r.d", "s.*e", r"^\w+$", "k$", "[a-c] b", "a{2}"]
@@ -29,21 +29,21 @@ Where = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One call of the stock client's collection: method and keyword arguments."""
+    """One method call on the Chroma client's collection: method and keyword arguments."""
 
     method: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Programme:
-    """A collection in one space, and the steps."""
+class Scenario:
+    """A collection in one space, and its steps."""
 
     space: str
     steps: tuple[Step, ...]
 
 
-coordinates = st.integers(-16, 16).map(lambda each: each / 8)
+coordinates = st.integers(-16, 16).map(lambda number: number / 8)
 embeddings = st.lists(coordinates, min_size=DIMENSION, max_size=DIMENSION)
 documents = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)
 whole_floats = st.integers(-3, 3).map(float)
@@ -59,15 +59,15 @@ values: dict[str, SearchStrategy[Any]] = {
     "numbers": st.lists(st.integers(0, 3), min_size=1, max_size=3),
     "switches": st.lists(st.booleans(), min_size=1, max_size=2),
 }
-metadatas = st.fixed_dictionaries({}, optional=values).map(lambda each: each or None)
+metadatas = st.fixed_dictionaries({}, optional=values).map(lambda metadata: metadata or None)
 
 
 def _removing(strategy: SearchStrategy[Any]) -> SearchStrategy[Any]:
     return st.one_of(strategy, strategy, st.none())
 
 
-changes = st.fixed_dictionaries({}, optional={key: _removing(each) for key, each in values.items()}).map(
-    lambda each: None if all(value is None for value in each.values()) else each
+changes = st.fixed_dictionaries({}, optional={key: _removing(strategy) for key, strategy in values.items()}).map(
+    lambda change: None if all(value is None for value in change.values()) else change
 )
 """Metadata of update and upsert: None removes a key; the client refuses one that only removes."""
 
@@ -143,16 +143,16 @@ def writes(draw: st.DrawFn) -> Step:
     method = draw(st.sampled_from(["add", "add", "upsert", "upsert", "update"]))
     ids = draw(some_ids)
 
-    def each(strategy: SearchStrategy[Any]) -> list[Any]:
+    def list_of(strategy: SearchStrategy[Any]) -> list[Any]:
         return draw(st.lists(strategy, min_size=len(ids), max_size=len(ids)))
 
     arguments: dict[str, Any] = {"ids": ids}
     if method != "update" or draw(st.booleans()):
-        arguments["embeddings"] = each(embeddings)
+        arguments["embeddings"] = list_of(embeddings)
     if draw(st.booleans()):
-        arguments["metadatas"] = each(metadatas if method == "add" else changes)
+        arguments["metadatas"] = list_of(metadatas if method == "add" else changes)
     if draw(st.booleans()) or (method == "update" and len(arguments) == 1):
-        arguments["documents"] = each(documents)
+        arguments["documents"] = list_of(documents)
     return Step(method, arguments)
 
 
@@ -194,8 +194,8 @@ def queries(draw: st.DrawFn) -> Step:
 
 
 steps = st.one_of(writes(), writes(), writes(), deletes(), gets(), queries(), queries(), st.just(Step("count")))
-programmes = st.builds(
-    lambda space, first, rest: Programme(space, (first, *rest)),
+scenarios = st.builds(
+    lambda space, first, rest: Scenario(space, (first, *rest)),
     st.sampled_from(SPACES),
     writes(),
     st.lists(steps, min_size=3, max_size=14),
