@@ -42,7 +42,7 @@ QUEUE = "AFTERGLOW_TEST_QUEUE"
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Backend:
     """Where an adapter's store lives: `entered(request)` makes it be there for the length of the block."""
 
     entered: Callable[[pytest.FixtureRequest], AbstractContextManager[None]]
@@ -56,7 +56,7 @@ class Adapter(Generic[Port]):
 
     name: str
     open: Callable[[Path], Port]
-    world: World
+    backend: Backend
 
     def __str__(self) -> str:
         return self.name
@@ -68,7 +68,7 @@ class QueueAdapter:
 
     name: str
     open: Callable[[Path, Handler], AbstractContextManager[Queue]]
-    world: World
+    backend: Backend
 
     def __str__(self) -> str:
         return self.name
@@ -93,9 +93,9 @@ def _on_ministack(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-LOCAL = World(_here)
-MOTO = World(_on_moto, has_processes=False)
-MINISTACK = World(_on_ministack, marks=(pytest.mark.stack,))
+LOCAL = Backend(_here)
+MOTO = Backend(_on_moto, has_processes=False)
+MINISTACK = Backend(_on_ministack, marks=(pytest.mark.stack,))
 
 
 def sqlite_table(folder: Path) -> Table:
@@ -173,7 +173,7 @@ QUEUES: list[QueueAdapter] = [
 def params(adapters: Sequence[Any], *, processes: bool = False) -> list[Any]:
     """The adapters as a test's parameters; `processes`: those that several processes can share."""
     return [
-        pytest.param(adapter, id=adapter.name, marks=adapter.world.marks)
+        pytest.param(adapter, id=adapter.name, marks=adapter.backend.marks)
         for adapter in adapters
-        if adapter.world.has_processes or not processes
+        if adapter.backend.has_processes or not processes
     ]

@@ -30,7 +30,7 @@ class Place:
 @pytest.fixture(params=params(OBJECTS))
 def adapter(request: pytest.FixtureRequest) -> Iterator[Adapter[Objects]]:
     found: Adapter[Objects] = request.param
-    with found.world.entered(request):
+    with found.backend.entered(request):
         yield found
 
 

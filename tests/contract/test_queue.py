@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 20.0
 @pytest.fixture(params=params(QUEUES))
 def adapter(request: pytest.FixtureRequest) -> Iterator[QueueAdapter]:
     found: QueueAdapter = request.param
-    with found.world.entered(request):
+    with found.backend.entered(request):
         yield found
 
 

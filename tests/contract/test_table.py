@@ -26,7 +26,7 @@ class Place:
 @pytest.fixture(params=params(TABLES))
 def adapter(request: pytest.FixtureRequest) -> Iterator[Adapter[Table]]:
     found: Adapter[Table] = request.param
-    with found.world.entered(request):
+    with found.backend.entered(request):
         yield found
 
 
