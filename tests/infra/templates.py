@@ -21,15 +21,15 @@ def read(path: Path) -> dict[str, Any]:
 
 def resources(path: Path, kind: str) -> dict[str, Resource]:
     """The resources of one type, by logical name."""
-    return {name: each for name, each in read(path)["Resources"].items() if each["Type"] == kind}
+    return {name: resource for name, resource in read(path)["Resources"].items() if resource["Type"] == kind}
 
 
 def functions() -> dict[str, Resource]:
     """The properties of each function, with what all of them share."""
     shared = read(TEMPLATE)["Globals"]["Function"]
     found = {}
-    for name, each in resources(TEMPLATE, "AWS::Serverless::Function").items():
-        own = each["Properties"]
+    for name, function in resources(TEMPLATE, "AWS::Serverless::Function").items():
+        own = function["Properties"]
         variables = {**shared["Environment"]["Variables"], **own["Environment"]["Variables"]}
         found[name] = {**shared, **own, "Environment": {"Variables": variables}}
     return found
@@ -38,7 +38,7 @@ def functions() -> dict[str, Resource]:
 def children() -> dict[str, Resource]:
     """The nested stacks by the name of their template in `infra/`: properties."""
     stacks = resources(TEMPLATE, "AWS::CloudFormation::Stack").values()
-    return {Path(each["Properties"]["TemplateURL"]).stem: each["Properties"] for each in stacks}
+    return {Path(stack["Properties"]["TemplateURL"]).stem: stack["Properties"] for stack in stacks}
 
 
 def statements(role: str) -> Iterator[Resource]:
@@ -46,7 +46,7 @@ def statements(role: str) -> Iterator[Resource]:
     for policy in resources(NESTED["permissions"], "AWS::IAM::Role")[role]["Properties"]["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
             if "Fn::If" in statement:
-                yield from (each for each in statement["Fn::If"][1:] if "Effect" in each)
+                yield from (branch for branch in statement["Fn::If"][1:] if "Effect" in branch)
             else:
                 yield statement
 

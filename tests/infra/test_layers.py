@@ -52,10 +52,10 @@ def _package(layers: Path, file: Path) -> str:
 
 
 def test_they_fit(layers: Path) -> None:
-    sources = [each for each in (ROOT / "functions").rglob("*") if "__pycache__" not in each.parts]
-    files = [each for each in [*layers.rglob("*"), *sources] if each.is_file()]
-    total = sum(each.stat().st_size for each in files)
-    own = sum(each.stat().st_size for each in files if IMPORTS.match(_package(layers, each)))
+    sources = [path for path in (ROOT / "functions").rglob("*") if "__pycache__" not in path.parts]
+    files = [path for path in [*layers.rglob("*"), *sources] if path.is_file()]
+    total = sum(file.stat().st_size for file in files)
+    own = sum(file.stat().st_size for file in files if IMPORTS.match(_package(layers, file)))
     print(f"{(total - own) / 2**20:.0f} MB, the importer {total / 2**20:.0f} MB")
     assert total - own <= MOST_BYTES
     assert total <= MOST_OF_IMPORTER
@@ -64,8 +64,8 @@ def test_they_fit(layers: Path) -> None:
 def test_every_wheel_is_for_the_processor(layers: Path, architecture: str) -> None:
     wheels = list(layers.glob("*.dist-info/WHEEL"))
     files = ("dependencies/requirements-layer.txt", "imports/requirements.txt")
-    lines = [line for each in files for line in (ROOT / "layers" / each).read_text().splitlines()]
-    pinned = [each for each in lines if "==" in each and "win32" not in each]
+    lines = [line for file in files for line in (ROOT / "layers" / file).read_text().splitlines()]
+    pinned = [line for line in lines if "==" in line and "win32" not in line]
     assert len(wheels) == len(pinned)
     for wheel in wheels:
         for tag in re.findall(r"^Tag: (.*)$", wheel.read_text(), re.MULTILINE):
@@ -74,18 +74,18 @@ def test_every_wheel_is_for_the_processor(layers: Path, architecture: str) -> No
 
 
 def test_every_library_is_for_the_processor(layers: Path, architecture: str) -> None:
-    libraries = [each for each in layers.rglob("*") if each.is_file() and re.search(r"\.so(\.|$)", each.name)]
+    libraries = [path for path in layers.rglob("*") if path.is_file() and re.search(r"\.so(\.|$)", path.name)]
     assert len(libraries) > 20
-    for each in libraries:
-        with each.open("rb") as file:
+    for library in libraries:
+        with library.open("rb") as file:
             header = file.read(20)
-        assert header[:4] == b"\x7fELF", each
-        assert int.from_bytes(header[18:20], "little") == ELF_MACHINES[architecture], each
+        assert header[:4] == b"\x7fELF", library
+        assert int.from_bytes(header[18:20], "little") == ELF_MACHINES[architecture], library
 
 
-def test_nothing_lies_there_that_a_function_never_uses(layers: Path) -> None:
-    kept = sorted(each.name for each in (layers / "botocore" / "data").iterdir() if each.is_dir())
-    assert kept == ["dynamodb", "s3", "sqs", "sts", "xray"]
+def test_unused_files_are_left_out(layers: Path) -> None:
+    services = sorted(path.name for path in (layers / "botocore" / "data").iterdir() if path.is_dir())
+    assert services == ["dynamodb", "s3", "sqs", "sts", "xray"]
     for pattern in ("*.pyi", "*.pyx", "*.h", "tests", "*.egg-info"):
         assert not list(layers.rglob(pattern)), pattern
     assert not (layers / "afterglow" / "cli" / "sample").exists()
@@ -99,7 +99,7 @@ def test_modules_are_compiled_and_not_compared_with_their_sources(layers: Path) 
         check=True,
     )
     assert version.stdout == "True\n", "make .venv-sam/.ready with Python 3.13"
-    sources = [each for each in layers.rglob("*.py") if each.stem.isidentifier()]
+    sources = [path for path in layers.rglob("*.py") if path.stem.isidentifier()]
     for source in sources:
         compiled = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
         assert compiled.exists(), source

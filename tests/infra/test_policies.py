@@ -13,8 +13,8 @@ from tests.infra.templates import NESTED, TEMPLATE
 
 ROLES = ["ApiRole", "ImporterRole", "IndexerRole", "MaintenanceRole"]
 ITEMS = {
-    f"dynamodb:{each}"
-    for each in (
+    f"dynamodb:{action}"
+    for action in (
         *("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem"),
         *("GetItem", "PutItem", "Query", "UpdateItem"),
     )
@@ -37,13 +37,13 @@ EXPECTED = {
 role = pytest.mark.parametrize("role", ROLES)
 
 
-def test_these_are_all_roles_there_are() -> None:
+def test_all_roles_are_listed() -> None:
     assert sorted(templates.resources(NESTED["permissions"], "AWS::IAM::Role")) == ROLES
     for path in templates.ALL:
         if path != NESTED["permissions"]:
             assert "AWS::IAM" not in path.read_text()
-    for name, each in templates.functions().items():
-        assert "Policies" not in each, f"{name} has rights beside its role"
+    for name, function in templates.functions().items():
+        assert "Policies" not in function, f"{name} has permissions besides its role"
 
 
 @role
@@ -70,12 +70,14 @@ def test_rights_end_at_what_belongs_to_the_stack(role: str) -> None:
 
 @role
 def test_traces_are_sent_only_when_asked_for(role: str) -> None:
-    given = [each for each in templates.statements(role) if set(templates.listed(each["Action"])) == TRACES]
+    given = [
+        statement for statement in templates.statements(role) if set(templates.listed(statement["Action"])) == TRACES
+    ]
     always = [
-        each
+        statement
         for policy in templates.resources(NESTED["permissions"], "AWS::IAM::Role")[role]["Properties"]["Policies"]
-        for each in policy["PolicyDocument"]["Statement"]
-        if "Fn::If" not in each
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "Fn::If" not in statement
     ]
     assert len(given) == 1
     assert given[0] not in always
@@ -91,7 +93,9 @@ def test_only_lambda_takes_the_roles(role: str) -> None:
 
 def test_the_api_stores_nothing_but_batches() -> None:
     (batches,) = [
-        each for each in templates.statements("ApiRole") if "s3:PutObject" in templates.listed(each["Action"])
+        statement
+        for statement in templates.statements("ApiRole")
+        if "s3:PutObject" in templates.listed(statement["Action"])
     ]
     assert batches["Resource"] == {"Fn::Sub": "${BucketArn}/*/log/*"}
     assert re.fullmatch(r"[^/]+/log/.+", payload_key(UUID(int=1), 1_700_000_000_000, "nonce"))
@@ -99,7 +103,9 @@ def test_the_api_stores_nothing_but_batches() -> None:
 
 def test_the_importer_stores_nothing_but_batches_and_status() -> None:
     (stored,) = [
-        each for each in templates.statements("ImporterRole") if "s3:PutObject" in templates.listed(each["Action"])
+        statement
+        for statement in templates.statements("ImporterRole")
+        if "s3:PutObject" in templates.listed(statement["Action"])
     ]
     assert stored["Resource"] == [{"Fn::Sub": "${BucketArn}/*/log/*"}, {"Fn::Sub": "${BucketArn}/" + ROOT + "*"}]
 

@@ -25,11 +25,11 @@ def test_the_linter_finds_nothing() -> None:
 
 @named
 def test_parameters_are_described(path: Path) -> None:
-    for name, each in templates.read(path)["Parameters"].items():
-        assert each["Description"].endswith("."), name
+    for name, parameter in templates.read(path)["Parameters"].items():
+        assert parameter["Description"].endswith("."), name
         if path == TEMPLATE:
-            assert "Default" in each, name
-            assert {"AllowedValues", "MinValue", "AllowedPattern"} & set(each), f"{name} may be anything"
+            assert "Default" in parameter, name
+            assert {"AllowedValues", "MinValue", "AllowedPattern"} & set(parameter), f"{name} may be anything"
 
 
 def test_parameters_are_in_the_groups_that_the_console_shows() -> None:
@@ -47,9 +47,9 @@ def test_nested_templates_are_all_used_and_given_what_they_ask_for() -> None:
 @named
 def test_what_holds_data_outlives_the_stack(path: Path) -> None:
     holding = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::S3::BucketPolicy"}
-    for name, each in templates.read(path)["Resources"].items():
-        if each["Type"] in holding:
-            assert each["DeletionPolicy"] == each["UpdateReplacePolicy"] == "Retain", name
+    for name, resource in templates.read(path)["Resources"].items():
+        if resource["Type"] in holding:
+            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain", name
 
 
 def test_the_table() -> None:
@@ -69,10 +69,10 @@ def test_the_bucket() -> None:
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
     rules = properties["LifecycleConfiguration"]["Rules"]
     assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
-    kept = [rule["NoncurrentVersionExpiration"] for rule in rules if "NoncurrentVersionExpiration" in rule]
+    expirations = [rule["NoncurrentVersionExpiration"] for rule in rules if "NoncurrentVersionExpiration" in rule]
     table = templates.resources(NESTED["storage"], "AWS::DynamoDB::Table")["Table"]["Properties"]
     restorable = table["PointInTimeRecoverySpecification"]["RecoveryPeriodInDays"]
-    assert kept == [{"NoncurrentDays": restorable}], "a restored table needs the objects of its time"
+    assert expirations == [{"NoncurrentDays": restorable}], "a restored table needs the objects of its time"
     assert all("Prefix" not in rule and "ExpirationInDays" not in rule for rule in rules), "no current object expires"
 
 
@@ -86,10 +86,10 @@ def test_the_bucket_is_reached_over_tls_only() -> None:
 def test_queues_are_encrypted_and_in_order() -> None:
     queues = templates.resources(NESTED["storage"], "AWS::SQS::Queue")
     assert set(queues) == {"Queue", "DeadLetters", "ImportQueue", "ImportDeadLetters"}
-    for name, each in queues.items():
-        assert each["Properties"]["SqsManagedSseEnabled"] is True
+    for name, queue in queues.items():
+        assert queue["Properties"]["SqsManagedSseEnabled"] is True
         # S3 sends to no queue that has an order.
-        assert each["Properties"].get("FifoQueue", False) is not name.startswith("Import")
+        assert queue["Properties"].get("FifoQueue", False) is not name.startswith("Import")
     for name in ("Queue", "ImportQueue"):
         assert queues[name]["Properties"]["RedrivePolicy"]["maxReceiveCount"] == Settings().import_max_attempts == 3
 
@@ -129,29 +129,29 @@ def test_the_indexer_may_go_on_in_messages_to_itself() -> None:
     assert templates.functions()["IndexerFunction"]["RecursiveLoop"] == "Allow"
 
 
-def test_garbage_is_kept_longer_than_a_job_may_take() -> None:
+def test_the_grace_period_of_garbage_exceeds_the_time_of_a_job() -> None:
     from afterglow.settings import AWS_DEFAULTS
 
-    for each in templates.functions().values():
-        assert AWS_DEFAULTS.gc_grace_seconds > 2 * each["Timeout"]
+    for properties in templates.functions().values():
+        assert AWS_DEFAULTS.gc_grace_seconds > 2 * properties["Timeout"]
 
 
 @function
-def test_functions_log_to_a_group_that_forgets(name: str) -> None:
+def test_functions_log_to_a_group_with_a_retention(name: str) -> None:
     group = templates.functions()[name]["LoggingConfig"]["LogGroup"]["Ref"]
     assert "RetentionInDays" in templates.read(TEMPLATE)["Resources"][group]["Properties"]
 
 
 @named
-def test_log_groups_forget(path: Path) -> None:
-    for name, each in templates.resources(path, "AWS::Logs::LogGroup").items():
-        assert "RetentionInDays" in each["Properties"], name
+def test_log_groups_have_a_retention(path: Path) -> None:
+    for name, group in templates.resources(path, "AWS::Logs::LogGroup").items():
+        assert "RetentionInDays" in group["Properties"], name
 
 
 @function
 def test_functions_have_roles_of_their_own(name: str) -> None:
-    roles = [each["Role"]["Fn::GetAtt"] for each in templates.functions().values()]
-    assert len(roles) == len({str(each) for each in roles})
+    roles = [function["Role"]["Fn::GetAtt"] for function in templates.functions().values()]
+    assert len(roles) == len({str(role) for role in roles})
     stack, attribute = templates.functions()[name]["Role"]["Fn::GetAtt"]
     role = attribute.removeprefix("Outputs.")
     assert stack == "Permissions"
@@ -159,9 +159,9 @@ def test_functions_have_roles_of_their_own(name: str) -> None:
 
 
 @function
-def test_functions_are_told_what_the_settings_know(name: str) -> None:
+def test_functions_get_only_known_settings(name: str) -> None:
     variables = templates.functions()[name]["Environment"]["Variables"]
-    ours = {each.removeprefix(PREFIX).lower() for each in variables if each.startswith(PREFIX)}
+    ours = {variable.removeprefix(PREFIX).lower() for variable in variables if variable.startswith(PREFIX)}
     assert {"table", "bucket", "queue"} <= ours <= set(Settings.__dataclass_fields__)
     assert {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"} <= set(variables)
 
@@ -188,7 +188,7 @@ def test_no_path_prefix_is_needed() -> None:
     assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} == set(stage["Properties"]["DefaultRouteSettings"])
 
 
-def test_a_snapshot_and_a_large_cache_exclude_each_other() -> None:
+def test_snapstart_and_a_large_cache_are_exclusive() -> None:
     properties = templates.functions()["ApiFunction"]
     assert properties["EphemeralStorage"]["Size"] == {"Fn::If": ["SnapStartEnabled", 512, {"Ref": "ApiStorage"}]}
     assert properties["SnapStart"]["ApplyOn"] == {"Fn::If": ["SnapStartEnabled", "PublishedVersions", "None"]}
@@ -198,16 +198,16 @@ def test_a_snapshot_and_a_large_cache_exclude_each_other() -> None:
 def test_alarms_say_what_to_do_and_cost_next_to_nothing() -> None:
     alarms = templates.resources(NESTED["observability"], "AWS::CloudWatch::Alarm")
     assert len(alarms) <= 11, "ten are free in an account"
-    for name, each in alarms.items():
-        assert each["Properties"]["AlarmDescription"], name
-        assert each["Properties"]["TreatMissingData"] == "notBreaching", f"{name} would ring while nobody calls"
+    for name, alarm in alarms.items():
+        assert alarm["Properties"]["AlarmDescription"], name
+        assert alarm["Properties"]["TreatMissingData"] == "notBreaching", f"{name} would ring while nobody calls"
 
 
 def test_the_processor_is_chosen_in_one_place() -> None:
     parameters: dict[str, Any] = templates.read(TEMPLATE)["Parameters"]
     makefile = (ROOT / "layers" / "dependencies" / "Makefile").read_text()
     assert f"ARCHITECTURE ?= {parameters['Architecture']['Default']}\n" in makefile
-    for each in templates.functions().values():
-        assert each["Architectures"] == [{"Ref": "Architecture"}]
-        assert each["Runtime"] == "python3.13"
+    for properties in templates.functions().values():
+        assert properties["Architectures"] == [{"Ref": "Architecture"}]
+        assert properties["Runtime"] == "python3.13"
     assert "--python-version 3.13 " in makefile
