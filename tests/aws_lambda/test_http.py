@@ -25,8 +25,8 @@ def function() -> Iterator[Making]:
         return made[-1]
 
     yield make
-    for each in made:
-        each.close()
+    for item in made:
+        item.close()
 
 
 def event(path: str = "/", method: str = "GET", **more: Any) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def test_what_the_application_raises(function: Making, caplog: pytest.LogCapture
     assert said["error"] == "InternalError"
     assert answer["headers"]["chroma-trace-id"] in said["message"]
     assert "secret" not in answer["body"]
-    (record,) = [each for each in caplog.records if each.name == "afterglow.api"]
+    (record,) = [record for record in caplog.records if record.name == "afterglow.api"]
     assert "RuntimeError: secret" in record.getMessage()
 
 

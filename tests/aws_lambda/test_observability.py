@@ -54,7 +54,7 @@ def test_the_line_carries_the_metrics(lines: Lines) -> None:
     handler = instrument(working)
     handler({}, CONTEXT)
     handler({}, CONTEXT)
-    first, second = ({each["Name"]: each["Unit"] for each in emf(line)["Metrics"]} for line in lines())
+    first, second = ({metric["Name"]: metric["Unit"] for metric in emf(line)["Metrics"]} for line in lines())
     warm = {"Latency": "Milliseconds", "UnflushedOps": "Count", "FlushLagSeconds": "Seconds"}
     assert first == {**warm, "ColdStart": "Count"}
     assert second == warm
@@ -73,7 +73,7 @@ def test_nothing_of_one_invocation_is_in_the_next(lines: Lines) -> None:
     instrument(lambda event, context: None)({}, SimpleNamespace(aws_request_id="request-2", memory_limit_in_mb="128"))
     line = lines()[1]
     assert (line["request_id"], line["cold"], line["calls"], line["phases"]) == ("request-2", False, {}, {})
-    assert [each["Name"] for each in emf(line)["Metrics"]] == ["Latency"]
+    assert [metric["Name"] for metric in emf(line)["Metrics"]] == ["Latency"]
     assert "UnflushedOps" not in line
     assert "operation" not in line
 
@@ -99,10 +99,10 @@ def test_the_lines_of_the_library_have_the_request_too(lines: Lines) -> None:
     first, second, _ = lines()
     assert first["message"] == {"event": "request failed", "status": 404}
     assert second["message"] == "{not JSON}"
-    assert [each["request_id"] for each in (first, second)] == ["request-1"] * 2
+    assert [fields["request_id"] for fields in (first, second)] == ["request-1"] * 2
 
 
-def test_metrics_survive_a_logger_that_is_told_to_be_quiet(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_do_not_depend_on_the_log_level(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
     logger.setLevel("WARNING")
     try:
         instrument(working)({}, CONTEXT)

@@ -60,7 +60,7 @@ def ask(function: ModuleType, name: str, collection: str) -> dict[str, Any]:
         ("s3", "GetObject", unreachable, "api-query", 503),
     ],
 )
-def test_what_does_not_pass_is_told_with_a_time_to_retry(
+def test_transient_faults_get_a_time_to_retry(
     function: ModuleType, collection: str, service: str, operation: str, fault: Fault, name: str, status: int
 ) -> None:
     function.engine._reader.evict(UUID(collection))  # a read has to open the collection
@@ -71,10 +71,10 @@ def test_what_does_not_pass_is_told_with_a_time_to_retry(
     answer = function.handler(sent, Context())
     assert answer["statusCode"] == status, answer
     assert int(answer["headers"]["retry-after"]) >= 1
-    assert json.loads(answer["body"])["error"] == "ChromaError"
+    assert json.loads(answer["body"])["error"] == ("Backoff" if status == 429 else "ChromaError")
 
 
-def test_a_deaf_queue_costs_no_write(function: ModuleType, collection: str) -> None:
+def test_an_unavailable_queue_costs_no_write(function: ModuleType, collection: str) -> None:
     sabotage = FaultInjector(function.clients.sqs)
     sabotage.always("SendMessage", unreachable)
     for _ in range(130):

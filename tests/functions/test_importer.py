@@ -52,16 +52,16 @@ class Environment:
             record["body"], record["messageId"] = body, str(number)
             record["attributes"]["ApproximateReceiveCount"] = str(tries)
             answer = self.function.handler(given, Context(milliseconds))
-            failed += [each["itemIdentifier"] for each in answer["batchItemFailures"]]
+            failed += [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
         return failed
 
     def waiting(self) -> list[str]:
         """What the function sent to itself; taken from the queue."""
         bodies: list[str] = []
         while found := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
-            for each in found:
-                bodies.append(each["Body"])
-                self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=each["ReceiptHandle"])
+            for message in found:
+                bodies.append(message["Body"])
+                self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
         return bodies
 
     def run(self, key: str, *, twice: bool = False) -> None:
@@ -71,7 +71,7 @@ class Environment:
             assert not self.deliver(*waiting, *(waiting if twice else ()))
             waiting = self.waiting()
 
-    def receipts(self) -> list[ImportReport]:
+    def reports(self) -> list[ImportReport]:
         return list(self.function.import_store.list("default_tenant", "default_database"))
 
     def contents(self) -> dict[str, tuple[Any, ...]]:
@@ -108,8 +108,8 @@ def test_a_file_that_is_put(name: str, env: Environment, tmp_path: Path) -> None
     if name == "npy":
         env.put(path.with_suffix(".npy"))
     env.run(env.put(path, f"some {path.name}" if name != "npy" else None))
-    (receipt,) = env.receipts()
-    assert (receipt.state, receipt.reason, receipt.rows, receipt.rejected) == ("done", None, 40, 0)
+    (report,) = env.reports()
+    assert (report.state, report.reason, report.rows, report.rejected) == ("done", None, 40, 0)
     assert env.contents() == expected(OF)
     assert env.appended() == 40
 
@@ -118,7 +118,7 @@ def test_every_message_twice_and_the_file_again(env: Environment, tmp_path: Path
     key = env.put(files.write_jsonl(OF, tmp_path))
     env.run(key, twice=True)
     env.run(key)
-    assert [each.state for each in env.receipts()] == ["done"]
+    assert [report.state for report in env.reports()] == ["done"]
     assert env.contents() == expected(OF)
     assert env.appended() == 40
 
@@ -126,9 +126,9 @@ def test_every_message_twice_and_the_file_again(env: Environment, tmp_path: Path
 def test_a_matrix_that_comes_last(env: Environment, tmp_path: Path) -> None:
     path = files.write_pair(OF, tmp_path)
     env.run(env.put(path))
-    assert [each.state for each in env.receipts()] == ["failed"]
+    assert [report.state for report in env.reports()] == ["failed"]
     env.run(env.put(path.with_suffix(".npy")))
-    assert sorted(each.state for each in env.receipts()) == ["done", "failed"]
+    assert sorted(report.state for report in env.reports()) == ["done", "failed"]
     assert env.contents() == expected(OF)
 
 
@@ -162,11 +162,11 @@ def test_what_is_no_file_to_import(env: Environment, tmp_path: Path) -> None:
         env.s3.put_object(Bucket=env.bucket, Key=key, Body=b"{}")
     test_message = '{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}'
     assert not env.deliver(*map(env.notification, keys), test_message)
-    assert env.receipts() == []
+    assert env.reports() == []
     env.run(env.put(path, "notes.txt"))
-    (receipt,) = env.receipts()
-    assert receipt.state == "failed"
-    assert "files with this name are not imported" in (receipt.reason or "")
+    (report,) = env.reports()
+    assert report.state == "failed"
+    assert "files with this name are not imported" in (report.reason or "")
 
 
 def test_a_database_that_is_not_there(env: Environment, tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_a_database_that_is_not_there(env: Environment, tmp_path: Path) -> None:
     key = "imports/default_tenant/no_database/imported/records.jsonl"
     env.s3.put_object(Bucket=env.bucket, Key=key, Body=path.read_bytes())
     env.run(key)
-    (receipt,) = env.function.import_store.list("default_tenant", "no_database")
-    assert "no_database" in receipt.reason
+    (report,) = env.function.import_store.list("default_tenant", "no_database")
+    assert "no_database" in report.reason
 
 
 def test_what_fails_is_delivered_again_and_in_the_end_given_up(
@@ -196,9 +196,9 @@ def test_what_fails_is_delivered_again_and_in_the_end_given_up(
     with monkeypatch.context() as patched:
         patched.setattr(type(env.function.import_context.store), "range_progress", refused)
         assert env.deliver(waiting[1], tries=3) == ["0"]
-    (receipt,) = env.receipts()
-    assert (receipt.state, receipt.ranges_done) == ("failed", 1)
-    assert "an invocation failed each time" in (receipt.reason or "")
+    (report,) = env.reports()
+    assert (report.state, report.ranges_done) == ("failed", 1)
+    assert "an invocation failed each time" in (report.reason or "")
     assert not env.deliver(*waiting)
     assert 0 < env.appended() < 40
     assert env.deliver("no message") == ["0"]

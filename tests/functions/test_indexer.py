@@ -72,7 +72,7 @@ def test_a_message_flushes_the_log(env: Environment, lines: Lines) -> None:
     scope = env.collection("one", 50)
     assert env.function.handler(messages(scope), Context()) == {"batchItemFailures": []}
     assert env.flushed_ops(scope) == 50
-    line = next(each for each in lines() if each["message"] == "invoked")
+    line = next(line for line in lines() if line["message"] == "invoked")
     assert (line["collection"], line["flushed_ops"], line["UnflushedOps"]) == (str(scope.collection), 50, 0)
     assert line["FlushLagSeconds"] >= 0
     assert line["calls"]["s3.PutObject"] > 3
@@ -92,7 +92,7 @@ def test_what_expired_is_deleted(env: Environment, lines: Lines) -> None:
     assert env.function.handler(sent, Context()) == {"batchItemFailures": []}
     view = Replica(env.function.stores, scope.collection).snapshot()
     assert (view.records, view.manifest.flushed_ops, view.collection.next_expiry) == (1, 5, 2**40)
-    assert next(each for each in lines() if each["message"] == "invoked")["expired"] == 2
+    assert next(line for line in lines() if line["message"] == "invoked")["expired"] == 2
     assert env.engine.get(scope, Selection(), None, 0, frozenset()).ids == ["c"]
 
 
@@ -126,7 +126,7 @@ def test_after_a_failure_the_rest_of_its_group_waits_and_others_do_not(
 
     monkeypatch.setattr(env.function, "handle", failing)
     answer = env.function.handler(messages(broken, sound, broken), Context())
-    failed = [each["itemIdentifier"] for each in answer["batchItemFailures"]]
+    failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
     assert failed == ["message-0", "message-2"]
     assert (env.flushed_ops(broken), env.flushed_ops(sound)) == (0, 5)
 
