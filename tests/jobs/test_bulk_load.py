@@ -14,9 +14,9 @@ from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.stores import new_collection, quick_folder, stores_at
 
-EACH = 5
+ROWS_PER_ENTRY = 5
 ENTRIES = 60
-NAMES = [f"{number}" for number in range(EACH * ENTRIES)]
+NAMES = [f"{number}" for number in range(ROWS_PER_ENTRY * ENTRIES)]
 
 
 @pytest.fixture
@@ -31,8 +31,10 @@ def loaded(stores: Stores) -> Scope:
     scope, _ = new_collection(stores)
     vectors = np.random.default_rng(5).normal(size=(len(NAMES), 3)).astype(np.float32)
     engine = Engine(stores)
-    for start in range(0, len(NAMES), EACH):
-        engine.write(scope, Batch(Op.ADD, NAMES[start : start + EACH], vectors[start : start + EACH]))
+    for start in range(0, len(NAMES), ROWS_PER_ENTRY):
+        engine.write(
+            scope, Batch(Op.ADD, NAMES[start : start + ROWS_PER_ENTRY], vectors[start : start + ROWS_PER_ENTRY])
+        )
     return scope
 
 
@@ -47,7 +49,7 @@ def test_the_backlog_is_flushed_before_anything_is_compacted(stores: Stores) -> 
     assert report.flushed_ops == len(NAMES)
     assert report.compactions <= 2
     view = Replica(stores, scope.collection).snapshot()
-    assert [each.rows for each in view.manifest.segments] == [len(NAMES)]
+    assert [segment.rows for segment in view.manifest.segments] == [len(NAMES)]
     assert view.manifest.number <= len(NAMES) // at_once + 1 + report.compactions
     assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == NAMES
 
@@ -58,7 +60,7 @@ def test_memory_bounds_what_becomes_one_segment(stores: Stores, build_bytes: int
     scope = loaded(bounded)
     indexed(bounded, scope)
     most = max(build_bytes // 412, 4 * bounded.settings.hnsw_min_rows)
-    rows = [each.rows for each in Replica(bounded, scope.collection).snapshot().manifest.segments]
+    rows = [segment.rows for segment in Replica(bounded, scope.collection).snapshot().manifest.segments]
     assert sum(rows) == len(NAMES)
     assert max(rows) <= most
     assert len(rows) <= 3 * len(NAMES) // most

@@ -16,14 +16,14 @@ DEFAULTS = Settings()
 GRAPH = DEFAULTS.hnsw_min_rows
 
 
-def segment(name: str, rows: int, *, graph: bool = False, dead: int = 0) -> SegmentInfo:
+def segment(name: str, rows: int, *, graph: bool = False, deleted: int = 0) -> SegmentInfo:
     file = FileRef(name, 1, "")
     roles = ("rows", "texts", "vectors", *(("graph",) if graph else ()))
-    return SegmentInfo(name, rows, 3, dict.fromkeys(roles, file), dead, file if dead else None)
+    return SegmentInfo(name, rows, 3, dict.fromkeys(roles, file), deleted, file if deleted else None)
 
 
 def manifest(*segments: SegmentInfo) -> Manifest:
-    return Manifest(UUID(int=1), segments=segments, records=sum(each.live_rows for each in segments))
+    return Manifest(UUID(int=1), segments=segments, records=sum(segment.live_rows for segment in segments))
 
 
 def planned(
@@ -33,7 +33,7 @@ def planned(
 
 
 def names(merge: Compaction | None) -> set[str]:
-    return set() if merge is None else {each.id for each in merge.inputs}
+    return set() if merge is None else {segment.id for segment in merge.inputs}
 
 
 @pytest.mark.parametrize("idle", [False, True])
@@ -41,7 +41,7 @@ def test_nothing_to_do(idle: bool) -> None:
     assert planned(idle=idle) is None
     assert planned(segment("a", 10), idle=idle) is None
     assert planned(segment("a", 10 * GRAPH, graph=True), idle=idle) is None
-    assert planned(segment("a", 10 * GRAPH, graph=True, dead=GRAPH), segment("b", 10), idle=idle) is None
+    assert planned(segment("a", 10 * GRAPH, graph=True, deleted=GRAPH), segment("b", 10), idle=idle) is None
 
 
 def test_small_segments_become_one_with_a_graph() -> None:
@@ -70,16 +70,16 @@ def test_the_largest_sound_graph_is_extended() -> None:
 
 @pytest.mark.parametrize("idle", [False, True])
 def test_what_decayed_is_written_anew(idle: bool) -> None:
-    merge = planned(segment("a", 100_000, graph=True, dead=30_000), segment("b", 50), idle=idle)
+    merge = planned(segment("a", 100_000, graph=True, deleted=30_000), segment("b", 50), idle=idle)
     assert merge is not None
     assert (names(merge), merge.base, merge.graph) == ({"a"}, None, True)
-    merge = planned(segment("a", 100, dead=26), idle=idle)
+    merge = planned(segment("a", 100, deleted=26), idle=idle)
     assert merge is not None
     assert (names(merge), merge.base, merge.graph) == ({"a"}, None, False)
 
 
 def test_a_decayed_graph_that_has_become_small_loses_its_graph() -> None:
-    merge = planned(segment("a", 100_000, graph=True, dead=99_000))
+    merge = planned(segment("a", 100_000, graph=True, deleted=99_000))
     assert merge is not None
     assert not merge.graph
 
@@ -109,7 +109,7 @@ def test_segments_grow_no_larger_than_a_merge_may_be() -> None:
     assert names(merge) == {"near", "fresh"}
     pair = segment("a", 70_000, graph=True), segment("b", 40_000, graph=True)
     assert planned(*pair, idle=True, settings=bounded) is None
-    decayed = segment("a", 90_000, graph=True, dead=30_000), segment("b", 90_000, graph=True, dead=40_000)
+    decayed = segment("a", 90_000, graph=True, deleted=30_000), segment("b", 90_000, graph=True, deleted=40_000)
     assert names(planned(*decayed, settings=bounded)) == {"b"}
 
 
@@ -126,7 +126,7 @@ def test_a_bulk_load_is_several_merges_that_stay_the_same() -> None:
     flushed = [segment(f"{number}", 30_000) for number in range(8)]
 
     def found(*of: SegmentInfo) -> list[set[str]]:
-        return [names(each) for each in independent_compactions(manifest(*of), bounded)]
+        return [names(compaction) for compaction in independent_compactions(manifest(*of), bounded)]
 
     first, second = {"0", "1", "2"}, {"3", "4", "5"}
     assert found(*flushed) == [first, second]
@@ -164,22 +164,24 @@ def test_merging_comes_to_an_end(
     settings = replace(
         DEFAULTS, flush_ops=flush_ops, hnsw_min_rows=graph_rows, max_segment_vector_bytes=12 * merge_rows
     )
-    present = [segment(f"{number}", rows, graph=graph, dead=dead) for number, (rows, dead, graph) in enumerate(shapes)]
+    present = [
+        segment(f"{number}", rows, graph=graph, deleted=deleted) for number, (rows, deleted, graph) in enumerate(shapes)
+    ]
     for step in range(2 * len(shapes) + 2):
         merge = planned(*present, idle=idle, settings=settings, eager=eager)
         if merge is None:
             return
         assert merge.inputs
         assert len(names(merge)) == len(merge.inputs)
-        assert names(merge) <= {each.id for each in present}
+        assert names(merge) <= {one_segment.id for one_segment in present}
         if merge.base is not None:
             assert merge.graph
             assert merge.base in merge.inputs
             assert merge.base.has_graph
-        live = sum(each.live_rows for each in merge.inputs)
+        live = sum(one_segment.live_rows for one_segment in merge.inputs)
         assert not merge_rows or len(merge.inputs) == 1 or live <= max(merge_rows, 4 * graph_rows)
         assert merge.graph == (live >= graph_rows)
-        still_dead = 0 if merge.base is None else merge.base.deleted_rows
-        merged = segment(f"merged {step}", live + still_dead, graph=merge.graph, dead=still_dead)
-        present = [each for each in present if each not in merge.inputs] + [merged]
+        still_deleted = 0 if merge.base is None else merge.base.deleted_rows
+        merged = segment(f"merged {step}", live + still_deleted, graph=merge.graph, deleted=still_deleted)
+        present = [one_segment for one_segment in present if one_segment not in merge.inputs] + [merged]
     raise AssertionError("there is always something to merge")

@@ -37,14 +37,14 @@ def run_with(choice: Callable[[int, str], Fault | None] | None, *, again: bool |
 CALLS = run_with(None)
 
 
-READS = ("table.get", "table.query", "objects.get", "objects.fetch", "objects.list", "objects.local_file")
+READS = ("table.get", "table.query", "objects.get", "objects.prefetch", "objects.list", "objects.local_path")
 
 
 def is_write(name: str) -> bool:
     return not name.startswith(READS)
 
 
-def test_the_programme_uses_everything() -> None:
+def test_the_scenario_uses_every_port_method() -> None:
     """Otherwise the tests below would prove little."""
     text = "\n".join(CALLS)
     for part in (

@@ -64,7 +64,7 @@ def test_the_collection_is_indexed_and_a_message_that_comes_twice_changes_nothin
     scope = written(stores)
     flushing, *compacting = done(stores, message(scope.collection, f"{IDLE} 1"))
     assert (flushing.flushed_ops, flushing.unflushed_ops, flushing.compactions) == (len(NAMES), 0, 0)
-    assert sum(each.compactions for each in compacting) > 0
+    assert sum(report.compactions for report in compacting) > 0
     first = Replica(stores, scope.collection).snapshot().manifest
     (again,) = done(stores, message(scope.collection, f"{IDLE} 1"))
     assert (again.flushed_ops, again.compactions) == (0, 0)
@@ -117,7 +117,7 @@ def test_short_time_ends_a_run_between_two_steps_and_a_message_of_its_own_goes_o
     assert runs > 1
     view = Replica(stores, scope.collection).snapshot()
     assert view.manifest.flushed_seq == view.applied_seq
-    assert [each.has_graph for each in view.manifest.segments] == [True]
+    assert [segment.has_graph for segment in view.manifest.segments] == [True]
 
 
 def test_no_step_begins_without_time(stores: Stores) -> None:
@@ -154,5 +154,5 @@ def test_a_bulk_load_is_merged_side_by_side(stores: Stores) -> None:
         handle(bounded, message(*queue.sent.pop(0)))
     view = Replica(bounded, scope.collection).snapshot()
     assert view.manifest.records == 65
-    assert all(each.has_graph == (each.rows >= 8) and each.rows <= 32 for each in view.manifest.segments)
+    assert all(segment.has_graph == (segment.rows >= 8) and segment.rows <= 32 for segment in view.manifest.segments)
     assert len(Engine(bounded).get(scope, Selection(), None, 0, frozenset()).ids) == 65

@@ -125,7 +125,7 @@ class Lineage(RuleBasedStateMachine):
             return False, None
 
     def living(self) -> list[Line]:
-        return [each for each in self.lines if each.dropped_at is None]
+        return [line for line in self.lines if line.dropped_at is None]
 
     def contents(self, line: Line, at: PointInTime | None = None) -> str:
         return canonical(as_pairs(Engine(self.stores).get(line.scope, Selection(), None, 0, EVERYTHING, at=at)))
@@ -134,7 +134,7 @@ class Lineage(RuleBasedStateMachine):
     @rule(data=st.data(), batch=batches, fault=faults)
     def write(self, data: st.DataObject, batch: Batch, fault: tuple[int, Fault] | None) -> None:
         line = data.draw(st.sampled_from(self.living()))
-        wanted = line.model.after(batch)
+        expected = line.model.after(batch)
 
         def work(stores: Stores) -> int | None:
             if batch.op is Op.DELETE:
@@ -143,11 +143,11 @@ class Lineage(RuleBasedStateMachine):
 
         done, position = self.attempt(work, fault)
         line.is_known &= done
-        if done or self.contents(line) == canonical([*wanted.records.items()]):
-            line.model = wanted
+        if done or self.contents(line) == canonical([*expected.records.items()]):
+            line.model = expected
         if done:
             assert position is not None
-            line.moments[position] = Acknowledged(wanted, self.clock.now())
+            line.moments[position] = Acknowledged(expected, self.clock.now())
 
     @precondition(lambda self: self.living())
     @rule(data=st.data(), quiet=st.booleans(), fault=faults)
@@ -169,7 +169,7 @@ class Lineage(RuleBasedStateMachine):
         self.attempt(work, fault)
 
     @rule(long=st.booleans(), fault=faults)
-    def tidy(self, long: bool, fault: tuple[int, Fault] | None) -> None:
+    def clean_up(self, long: bool, fault: tuple[int, Fault] | None) -> None:
         self.clock.skipped += 600.0 if long else 20.0
         self.attempt(purge.purge_dropped, fault)
         for line in self.living():
@@ -185,10 +185,10 @@ class Lineage(RuleBasedStateMachine):
     def fork(self, data: st.DataObject, fault: tuple[int, Fault] | None) -> None:
         self.descend(data.draw(st.sampled_from(self.living())), None, fault)
 
-    @precondition(lambda self: any(self.asked(each) for each in self.lines))
+    @precondition(lambda self: any(self.asked(line) for line in self.lines))
     @rule(data=st.data(), fault=faults)
     def restore(self, data: st.DataObject, fault: tuple[int, Fault] | None) -> None:
-        line = data.draw(st.sampled_from([each for each in self.lines if self.asked(each)]))
+        line = data.draw(st.sampled_from([line for line in self.lines if self.asked(line)]))
         self.descend(line, data.draw(st.sampled_from(self.asked(line))), fault)
 
     def descend(self, line: Line, position: int | None, fault: tuple[int, Fault] | None) -> None:
@@ -201,7 +201,7 @@ class Lineage(RuleBasedStateMachine):
 
         done, _ = self.attempt(work, fault)
         engine = Engine(self.stores)
-        if not done and name not in {each.name for each in engine.list_collections(TENANT, DATABASE)}:
+        if not done and name not in {collection.name for collection in engine.list_collections(TENANT, DATABASE)}:
             return
         made = engine.get_collection(TENANT, DATABASE, name)
         model = line.model if position is None else line.moments[position].model
@@ -227,11 +227,11 @@ class Lineage(RuleBasedStateMachine):
         since = self.clock.now() - WITH_RETENTION.retention_seconds + 1
         if line.dropped_at is not None and line.dropped_at < since:
             return []
-        newest = max((position for position, each in line.moments.items() if each.at < since), default=None)
+        newest = max((position for position, moment in line.moments.items() if moment.at < since), default=None)
         return [
             position
-            for position, each in line.moments.items()
-            if each.at >= since or (position == newest and line.is_known)
+            for position, moment in line.moments.items()
+            if moment.at >= since or (position == newest and line.is_known)
         ]
 
     @invariant()

@@ -89,21 +89,21 @@ def test_a_flushed_collection_is_enqueued_until_it_is_caught_up(stores: Stores) 
 
 
 def test_who_had_no_turn_is_first_in_the_next_run(stores: Stores) -> None:
-    scopes = sorted((written(stores, name) for name in ("one", "two", "three")), key=lambda each: each.collection)
+    scopes = sorted((written(stores, name) for name in ("one", "two", "three")), key=lambda scope: scope.collection)
     sent(stores)
     seen = []
     for _ in range(4):
         turns = iter([True, True])
         maintenance.enqueue_stale(stores, lambda turns=turns: next(turns, False))  # type: ignore[misc]
         seen += [group for group, _ in sent(stores)]
-    order = [str(each.collection) for each in scopes]
+    order = [str(scope.collection) for scope in scopes]
     assert seen == [*order, *order, *order[:2]]
 
 
 def test_tidying_removes_what_is_unnamed_and_finishes_drops(stores: Stores, clock: Clock) -> None:
-    kept, gone = written(stores, "kept"), written(stores, "gone")
-    settle(stores, kept)
-    stores.objects.put(f"{kept.collection}/segments/orphan/rows", b"left by a crash")
+    current, gone = written(stores, "kept"), written(stores, "gone")
+    settle(stores, current)
+    stores.objects.put(f"{current.collection}/segments/orphan/rows", b"left by a crash")
     Engine(stores).delete_collection(gone.tenant, gone.database, "gone")
     clock.skipped += stores.settings.gc_grace_seconds + 1
     report = maintenance.clean_up(stores, always, 10**9)
@@ -125,7 +125,7 @@ def test_damage_is_noticed_and_named(
     assert maintenance.clean_up(stores, always, 10**9).damaged == 0
     part = "manifest" if harm == "manifest" else "vectors"
     objects = folder / "objects"
-    (path,) = [each for each in objects.rglob("*") if each.is_file() and part in str(each)]
+    (path,) = [path for path in objects.rglob("*") if path.is_file() and part in str(path)]
     if harm == "missing":
         path.unlink()
     else:
@@ -142,8 +142,8 @@ def test_scrubbing_stops_at_its_share_and_goes_on_with_the_next(stores: Stores) 
         settle(stores, written(stores, name))
     whole = maintenance.clean_up(stores, always, 10**9)
     parts = [maintenance.clean_up(stores, always, 1) for _ in range(3)]
-    assert [each.collections for each in parts] == [1, 1, 1]
-    assert sum(each.scrubbed_bytes for each in parts) == whole.scrubbed_bytes
+    assert [part.collections for part in parts] == [1, 1, 1]
+    assert sum(part.scrubbed_bytes for part in parts) == whole.scrubbed_bytes
 
 
 def test_a_collection_with_expired_records_is_enqueued_until_they_are_deleted(folder: Path) -> None:

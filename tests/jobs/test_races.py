@@ -56,7 +56,7 @@ def test_a_compaction_is_rebased_onto_flushes(env: Environment) -> None:
     before = env.ids()
     created = compact(env.stores, late, compaction)
     assert created == env.replica().snapshot().manifest
-    assert sorted(each.live_rows for each in created.segments) == [2, 9]
+    assert sorted(segment.live_rows for segment in created.segments) == [2, 9]
     assert env.ids() == before
     env.wait_for_grace()
     gc.collect_garbage(env.stores, env.id)
@@ -233,8 +233,8 @@ def test_a_drop_that_died_is_finished_by_the_maintenance_job(env: Environment, w
         engine = Engine(env.stores)
         engine.catalog.create_database("default_tenant", other)
         scopes = []
-        for each in (name, f"{name}-2"):
-            created = engine.create_collection("default_tenant", other, each, None, schema_of(env))
+        for new_name in (name, f"{name}-2"):
+            created = engine.create_collection("default_tenant", other, new_name, None, schema_of(env))
             scopes.append(Scope("default_tenant", other, created.id))
             engine.write(scopes[-1], Batch(Op.ADD, [f"{row}" for row in range(30)], np.ones((30, 3), np.float32)))
         dying = Engine(with_faults(env.stores, Faults(nth(number, fault))))
@@ -248,10 +248,10 @@ def test_a_drop_that_died_is_finished_by_the_maintenance_job(env: Environment, w
             died = True
         visible = engine.list_collections("default_tenant", other)
         for scope in scopes:
-            if scope.collection not in {each.id for each in visible} and what == "collection":
+            if scope.collection not in {collection.id for collection in visible} and what == "collection":
                 with pytest.raises(NotFound):
                     Engine(env.stores).write(scope, Batch(Op.ADD, ["x"], np.ones((1, 3), np.float32)))
-        is_dropped = not any(each.name == name for each in visible)
+        is_dropped = not any(collection.name == name for collection in visible)
         run_until_it_works(env)
         if is_dropped:
             assert collections.by_id(env.stores.table, scopes[0].collection) is None

@@ -24,7 +24,7 @@ TENANT, DATABASE = "default_tenant", "default_database"
 
 
 @dataclass
-class World:
+class Environment:
     stores: Stores
     clock: Clock
     scope: Scope
@@ -55,99 +55,99 @@ class World:
         return self.ids(self.engine.get_collection(TENANT, DATABASE, name))
 
     def back(
-        self, wanted: str, at: PointInTime | None = None, name: str | None = None, *, replace: bool = False
+        self, reference: str, at: PointInTime | None = None, name: str | None = None, *, replace: bool = False
     ) -> Collection:
-        source = restore.find(self.stores, self.place, wanted)
+        source = restore.find(self.stores, self.place, reference)
         return restore.restore(self.stores, source, at, name, replace=replace)
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def env() -> Iterator[Environment]:
     with quick_folder() as folder:
         clock = Clock()
         stores = stores_at(folder, WITH_RETENTION, clock)
         scope, _ = new_collection(stores, "docs")
-        yield World(stores, clock, scope)
+        yield Environment(stores, clock, scope)
         stores.table.close()
 
 
-def test_a_collection_as_it_was_beside_the_one_that_is(world: World) -> None:
-    position = world.write("a", "b")
-    world.settle()
-    world.engine.delete(world.scope, Selection(["a"]))
-    made = world.back("docs", PointInTime(position=position))
+def test_a_past_state_under_another_name(env: Environment) -> None:
+    position = env.write("a", "b")
+    env.settle()
+    env.engine.delete(env.scope, Selection(["a"]))
+    made = env.back("docs", PointInTime(position=position))
     assert made.name.startswith("docs-restored-2")
-    assert world.ids(made) == ["a", "b"]
-    assert world.named("docs") == ["b"]
+    assert env.ids(made) == ["a", "b"]
+    assert env.named("docs") == ["b"]
     with pytest.raises(AlreadyExists):
-        world.back("docs", PointInTime(position=position), "docs")
-    assert world.back(str(world.scope.collection), PointInTime(position=position), "other").name == "other"
+        env.back("docs", PointInTime(position=position), "docs")
+    assert env.back(str(env.scope.collection), PointInTime(position=position), "other").name == "other"
 
 
-def test_a_collection_in_the_place_of_the_one_that_is(world: World) -> None:
-    position = world.write("a")
-    world.write("oops")
-    made = world.back("docs", PointInTime(position=position), replace=True)
-    assert (made.name, world.named("docs")) == ("docs", ["a"])
+def test_a_collection_in_the_place_of_the_one_that_is(env: Environment) -> None:
+    position = env.write("a")
+    env.write("oops")
+    made = env.back("docs", PointInTime(position=position), replace=True)
+    assert (made.name, env.named("docs")) == ("docs", ["a"])
     with pytest.raises(NotFound):
-        world.write("more")
-    assert [each.name for each in world.engine.list_collections(TENANT, DATABASE)] == ["docs"]
+        env.write("more")
+    assert [collection.name for collection in env.engine.list_collections(TENANT, DATABASE)] == ["docs"]
     # What was replaced is restored by its id, as the name is that of its fork.
-    (lost,) = restore.restorable(world.stores, world.place)
-    assert world.ids(world.back(str(lost.collection.id), name="docs-2")) == ["a", "oops"]
+    (lost,) = restore.restorable(env.stores, env.place)
+    assert env.ids(env.back(str(lost.collection.id), name="docs-2")) == ["a", "oops"]
 
 
-def test_a_dropped_collection_under_its_own_name(world: World) -> None:
-    world.write("a")
-    world.settle()
-    world.write("b")
-    world.engine.delete_collection(TENANT, DATABASE, "docs")
-    world.clock.skipped += 100.0
-    purge.purge_dropped(world.stores)
-    world.back("docs")
-    assert world.named("docs") == ["a", "b"]
-    found = world.engine.get_collection(TENANT, DATABASE, "docs")
-    world.settle(Scope(TENANT, DATABASE, found.id))
-    world.clock.skipped += 2_000.0
-    purge.purge_dropped(world.stores)
-    gc.collect_garbage(world.stores, found.id)
-    assert world.named("docs") == ["a", "b"]
+def test_a_dropped_collection_under_its_own_name(env: Environment) -> None:
+    env.write("a")
+    env.settle()
+    env.write("b")
+    env.engine.delete_collection(TENANT, DATABASE, "docs")
+    env.clock.skipped += 100.0
+    purge.purge_dropped(env.stores)
+    env.back("docs")
+    assert env.named("docs") == ["a", "b"]
+    found = env.engine.get_collection(TENANT, DATABASE, "docs")
+    env.settle(Scope(TENANT, DATABASE, found.id))
+    env.clock.skipped += 2_000.0
+    purge.purge_dropped(env.stores)
+    gc.collect_garbage(env.stores, found.id)
+    assert env.named("docs") == ["a", "b"]
 
 
-def test_the_newest_of_several_that_were_dropped(world: World) -> None:
-    world.write("old")
-    world.engine.delete_collection(TENANT, DATABASE, "docs")
-    world.clock.skipped += 1.0
-    world.scope, _ = new_collection(world.stores, "docs")
-    world.write("new")
-    world.engine.delete_collection(TENANT, DATABASE, "docs")
-    assert world.ids(world.back("docs")) == ["new"]
+def test_the_newest_of_several_that_were_dropped(env: Environment) -> None:
+    env.write("old")
+    env.engine.delete_collection(TENANT, DATABASE, "docs")
+    env.clock.skipped += 1.0
+    env.scope, _ = new_collection(env.stores, "docs")
+    env.write("new")
+    env.engine.delete_collection(TENANT, DATABASE, "docs")
+    assert env.ids(env.back("docs")) == ["new"]
 
 
-def test_what_cannot_be_restored(world: World) -> None:
-    world.write("a")
+def test_what_cannot_be_restored(env: Environment) -> None:
+    env.write("a")
     with pytest.raises(InvalidArgument, match="a point in time is required"):
-        world.back("docs")
+        env.back("docs")
     with pytest.raises(NotFound, match="nor a dropped one"):
-        world.back("nothing")
-    world.engine.delete_collection(TENANT, DATABASE, "docs")
-    world.clock.skipped += WITH_RETENTION.retention_seconds + 1
+        env.back("nothing")
+    env.engine.delete_collection(TENANT, DATABASE, "docs")
+    env.clock.skipped += WITH_RETENTION.retention_seconds + 1
     with pytest.raises(NotFound):
-        world.back("docs")
-    assert not list(restore.restorable(world.stores, world.place))
+        env.back("docs")
+    assert not list(restore.restorable(env.stores, env.place))
 
 
-def test_what_a_reset_took_is_gone(world: World) -> None:
-    world.write("a")
-    world.engine.reset()
+def test_what_a_reset_took_is_gone(env: Environment) -> None:
+    env.write("a")
+    env.engine.reset()
     with pytest.raises(NotFound):
-        world.back("docs")
-    world.clock.skipped += WITH_RETENTION.gc_grace_seconds + 1
-    purge.purge_dropped(world.stores)
-    assert not list(world.stores.objects.list(""))
+        env.back("docs")
+    env.clock.skipped += WITH_RETENTION.gc_grace_seconds + 1
+    purge.purge_dropped(env.stores)
+    assert not list(env.stores.objects.list(""))
 
 
-def test_where_the_past_is_not_kept(world: World) -> None:
+def test_without_time_travel(env: Environment) -> None:
     with quick_folder() as folder:
         stores = stores_at(folder, SMALL)
         scope, made = new_collection(stores, "docs")
@@ -158,24 +158,24 @@ def test_where_the_past_is_not_kept(world: World) -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LOST, Fault.REPEATED])
-def test_a_replacement_happens_wholly_or_not_at_all(world: World, fault: Fault) -> None:
-    position = world.write("a")
-    world.write("b")
+def test_a_replacement_happens_wholly_or_not_at_all(env: Environment, fault: Fault) -> None:
+    position = env.write("a")
+    env.write("b")
     for number in range(60):
         faults = Faults(nth(number, fault))
-        stores = with_faults(world.stores, faults)
-        source = restore.find(world.stores, world.place, "docs")
+        stores = with_faults(env.stores, faults)
+        source = restore.find(env.stores, env.place, "docs")
         try:
             restore.restore(stores, source, PointInTime(position=position), f"try-{number}", replace=True)
         except (Crash, AfterglowError):
             pass
-        names = [each.name for each in world.engine.list_collections(TENANT, DATABASE)]
+        names = [collection.name for collection in env.engine.list_collections(TENANT, DATABASE)]
         assert names.count("docs") == 1
-        if world.named("docs") == ["a"]:
+        if env.named("docs") == ["a"]:
             break
-        assert world.named("docs") == ["a", "b"]
+        assert env.named("docs") == ["a", "b"]
     assert number or fault is Fault.REPEATED
-    world.clock.skipped += 3_000.0
-    purge.purge_dropped(world.stores)
-    purge.purge_dropped(world.stores)
-    assert world.named("docs") == ["a"]
+    env.clock.skipped += 3_000.0
+    purge.purge_dropped(env.stores)
+    purge.purge_dropped(env.stores)
+    assert env.named("docs") == ["a"]

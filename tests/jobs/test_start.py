@@ -55,7 +55,7 @@ def test_every_write_notifies_the_scheduler_of_this_process(folder: Path) -> Non
     engine.close()
 
 
-def test_with_a_queue_the_indexer_elsewhere_is_notified(folder: Path) -> None:
+def test_with_a_queue_the_indexer_of_another_process_is_notified(folder: Path) -> None:
     deployment = WithQueue(open_local(folder, System()))
     settings = Settings(notify_every_ops=5)
     engine = start_engine(deployment, settings, System())  # type: ignore[arg-type]

@@ -41,7 +41,7 @@ def run_with(faults: Faults) -> None:
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-def test_a_fault_at_each_call(fault: Fault) -> None:
+def test_a_fault_at_every_request(fault: Fault) -> None:
     clean = Faults()
     run_with(clean)
     assert any(name.startswith("table.put LOG#") for name in clean.calls)

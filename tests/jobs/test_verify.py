@@ -48,12 +48,12 @@ def flush_and_compact(stores: Stores, scope: Scope) -> None:
 
 
 def found(stores: Stores) -> list[VerifyReport]:
-    looked = [verify(stores, each) for each in all_collections(stores)]
-    return [each for each in looked if each is not None]
+    reports = [verify(stores, collection) for collection in all_collections(stores)]
+    return [report for report in reports if report is not None]
 
 
 def problems(stores: Stores) -> list[str]:
-    return [problem for each in found(stores) for problem in each.problems]
+    return [problem for report in found(stores) for problem in report.problems]
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_what_is_sound_is_counted(stores: Stores, scope: Scope) -> None:
 
 
 def files(folder: Path, part: str) -> list[Path]:
-    return sorted(each for each in (folder / "objects").rglob("*") if each.is_file() and part in str(each))
+    return sorted(path for path in (folder / "objects").rglob("*") if path.is_file() and part in str(path))
 
 
 @pytest.mark.parametrize("role", ["rows", "strings", "vectors", "postings", "deleted", "manifest"])
@@ -92,7 +92,7 @@ def test_a_damaged_object(stores: Stores, scope: Scope, folder: Path, role: str,
     assert state.manifest_key is not None
     manifest = manifests.load(stores.objects, state.manifest_key)
     named = [file.key for segment in manifest.segments for file in segment.objects] + [state.manifest_key]
-    key = next(each for each in named if role in each)
+    key = next(key for key in named if role in key)
     path = folder / "objects" / key
     body = bytearray(path.read_bytes())
     if harm == "gone":
@@ -102,7 +102,7 @@ def test_a_damaged_object(stores: Stores, scope: Scope, folder: Path, role: str,
         path.write_bytes(body if harm == "flipped" else body[:-3])
     reported = problems(stores)
     assert reported
-    assert all(key in each for each in reported)
+    assert all(key in problem for problem in reported)
 
 
 def commit_modified(stores: Stores, scope: Scope, **changes: object) -> None:
@@ -124,22 +124,22 @@ def test_an_id_that_is_there_twice(stores: Stores) -> None:
     flush_and_compact(stores, other)
     found = collections.by_id(stores.table, other.collection), collections.by_id(stores.table, scope.collection)
     segments = [
-        manifests.load(stores.objects, each.manifest_key).segments for each in found if each and each.manifest_key
+        manifests.load(stores.objects, item.manifest_key).segments for item in found if item and item.manifest_key
     ]
     commit_modified(stores, scope, segments=(*segments[1], *segments[0]), records=18)
     reported = problems(stores)
     assert [f"{number!r} is not unique" in " ".join(reported) for number in ("5", "7", "3")] == [True, True, False]
-    assert any("an insertion sequence number is not unique" in each for each in reported)
+    assert any("an insertion sequence number is not unique" in problem for problem in reported)
 
 
-def test_an_ordinal_that_is_still_to_come(stores: Stores, scope: Scope) -> None:
+def test_a_row_seq_above_the_next_one(stores: Stores, scope: Scope) -> None:
     commit_modified(stores, scope, next_row_seq=4)
-    assert any("is not below the next one, 4" in each for each in problems(stores))
+    assert any("is not below the next one, 4" in problem for problem in problems(stores))
 
 
 def test_a_manifest_that_the_state_contradicts(stores: Stores, scope: Scope) -> None:
     commit_modified(stores, scope, flushed_ops=7)
-    assert any("the state to entry" in each for each in problems(stores))
+    assert any("the state to entry" in problem for problem in problems(stores))
 
 
 def test_fewer_deleted_rows_than_claimed(stores: Stores, scope: Scope) -> None:
@@ -148,17 +148,17 @@ def test_fewer_deleted_rows_than_claimed(stores: Stores, scope: Scope) -> None:
     assert state.manifest_key is not None
     manifest = manifests.load(stores.objects, state.manifest_key)
     segments = [
-        replace(each, deleted_rows=each.deleted_rows + 1) if each.deletions is not None else each
-        for each in manifest.segments
+        replace(segment, deleted_rows=segment.deleted_rows + 1) if segment.deletions is not None else segment
+        for segment in manifest.segments
     ]
     assert segments != list(manifest.segments)
     commit_modified(stores, scope, segments=tuple(segments), records=manifest.records - 1)
-    assert any("deleted rows of its manifest" in each for each in problems(stores))
+    assert any("deleted rows of its manifest" in problem for problem in problems(stores))
 
 
 def log(stores: Stores, scope: Scope) -> list[entries.Entry]:
     items = stores.table.query(keys.collection(scope.collection), after=entries.BEFORE_ALL, before=entries.AFTER_ALL)
-    return [entries.decode(each) for each in items]
+    return [entries.decode(item) for item in items]
 
 
 def remove_entry(stores: Stores, scope: Scope) -> str:
@@ -196,7 +196,7 @@ def spoil_frame(stores: Stores, scope: Scope) -> str:
 
 def lose_batch(stores: Stores, scope: Scope) -> str:
     (key,) = [
-        each.payload_key for each in log(stores, scope) if each.payload_key is not None and each.kind.value == "batch"
+        item.payload_key for item in log(stores, scope) if item.payload_key is not None and item.kind.value == "batch"
     ]
     stores.objects.delete(key)
     return key
@@ -238,14 +238,14 @@ def swap_state(stores: Stores, scope: Scope) -> str:
     ],
 )
 def test_a_damaged_log_or_state(stores: Stores, scope: Scope, harm: Callable[[Stores, Scope], str]) -> None:
-    wanted = harm(stores, scope)
-    assert any(wanted in each for each in problems(stores)), problems(stores)
+    expected = harm(stores, scope)
+    assert any(expected in problem for problem in problems(stores)), problems(stores)
 
 
 def test_one_damaged_collection_hides_no_other(stores: Stores, scope: Scope) -> None:
     new_collection(stores, "sound")
     lose_state(stores, scope)
-    assert [bool(each.problems) for each in found(stores)] == [False, True]
+    assert [bool(report.problems) for report in found(stores)] == [False, True]
 
 
 def test_a_state_of_an_unknown_version_is_one_problem(stores: Stores, scope: Scope) -> None:

@@ -182,10 +182,10 @@ class FaultyObjects:
         return self._faults.call("objects.get_many", lambda: self._inner.get_many(keys))
 
     def prefetch(self, keys: Sequence[str]) -> None:
-        self._faults.call("objects.fetch", lambda: self._inner.prefetch(keys))
+        self._faults.call("objects.prefetch", lambda: self._inner.prefetch(keys))
 
     def local_path(self, key: str) -> Path:
-        return self._faults.call(f"objects.local_file {key}", lambda: self._inner.local_path(key))
+        return self._faults.call(f"objects.local_path {key}", lambda: self._inner.local_path(key))
 
     def invalidate(self, key: str) -> bool:
         return self._inner.invalidate(key)
