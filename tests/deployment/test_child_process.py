@@ -53,7 +53,7 @@ def test_closing_the_connection_ends_a_busy_child(child: ChildProcess) -> None:
     assert not child.is_running()
 
 
-def test_a_dead_child_is_reported_on_send_and_on_receive() -> None:
+def test_an_exited_child_is_reported_on_send_and_on_receive() -> None:
     for _ in range(2):
         child = ChildProcess(MODULE)
         child.send({"sleep": 600})

@@ -60,7 +60,7 @@ def back_up(directory: LocalDeployment, into: Path, day: int, keep: int | None =
     return backup(directory, into, System(now=lambda: 1_700_000_000.0 + 86_400 * day), keep=keep)
 
 
-def test_each_copy_is_whole_and_unchanged_objects_are_linked(
+def test_every_copy_is_complete_and_unchanged_objects_are_linked(
     engine: Engine, directory: LocalDeployment, tmp_path: Path
 ) -> None:
     scope = collection(engine, "things")
@@ -74,7 +74,7 @@ def test_each_copy_is_whole_and_unchanged_objects_are_linked(
     add(engine, scope, "later", size=40_000)
     second = back_up(directory, tmp_path / "backups", 1)
     assert (second.objects, second.new, second.removed) == (first.objects + 1, 1, ())
-    assert {each.stat().st_nlink for each in (second.path / "objects").rglob("*") if each.is_file()} == {1, 2}
+    assert {path.stat().st_nlink for path in (second.path / "objects").rglob("*") if path.is_file()} == {1, 2}
     assert names(first.path, scope) == ["flushed", "in the table", "in an object"]
     assert names(second.path, scope) == ["flushed", "in the table", "in an object", "later"]
 
@@ -98,10 +98,10 @@ def test_the_oldest_backups_are_deleted(engine: Engine, directory: LocalDeployme
     into = tmp_path / "backups"
     created = [back_up(directory, into, day, keep=2) for day in range(4)]
     assert list_backups(into) == [created[2].path, created[3].path]
-    assert [len(each.removed) for each in created] == [0, 0, 1, 1]
+    assert [len(backup.removed) for backup in created] == [0, 0, 1, 1]
     (into / "notes").mkdir()
     back_up(directory, into, 4, keep=1)
-    assert sorted(each.name for each in into.iterdir()) == ["20231118T221320Z", "notes"]
+    assert sorted(path.name for path in into.iterdir()) == ["20231118T221320Z", "notes"]
 
 
 def test_without_links_everything_is_copied(engine: Engine, directory: LocalDeployment, tmp_path: Path) -> None:
@@ -140,9 +140,9 @@ def test_a_collection_that_goes_meanwhile(engine: Engine, directory: LocalDeploy
         if not dropped:
             dropped.append(path)
             engine.delete_collection(*PLACE, "goes")
-            for each in list(directory.objects.list("")):
-                if str(scope.collection) not in each.key:
-                    directory.objects.delete(each.key)
+            for info in list(directory.objects.list("")):
+                if str(scope.collection) not in info.key:
+                    directory.objects.delete(info.key)
 
     with mock.patch.object(type(directory.table), "backup_to", side_effect=backup_to):
         created = back_up(directory, tmp_path / "backups", 0)
@@ -176,4 +176,4 @@ def test_what_cannot_be(engine: Engine, directory: LocalDeployment, tmp_path: Pa
         pytest.raises(Unavailable, match="try again"),
     ):
         back_up(directory, tmp_path / "backups", 1)
-    assert [each.name for each in (tmp_path / "backups").iterdir()] == ["20231114T221320Z"]
+    assert [path.name for path in (tmp_path / "backups").iterdir()] == ["20231114T221320Z"]

@@ -58,8 +58,8 @@ def test_a_directory_without_content_is_a_new_one(folder: Path) -> None:
     (folder / f"{OBJECTS}/.scratch/left").write_bytes(b"over")
     (folder / TABLE).touch()
     (folder / f"{TABLE}-wal").touch()
-    for each in (folder, folder / "deep" / "er"):
-        place = opened(each)
+    for item in (folder, folder / "deep" / "er"):
+        place = opened(item)
         place.table.put("pk", "sk", b"value")
         place.table.close()
 

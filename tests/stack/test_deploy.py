@@ -104,7 +104,7 @@ class Story:
         pages = client(self._aws, "s3").get_paginator("list_objects_v2")
         prefix = f"{self.collection.id}/"
         found = pages.paginate(Bucket=self.deployment.outputs["Bucket"], Prefix=prefix)
-        return [each["Key"].removeprefix(prefix) for page in found for each in page.get("Contents", [])]
+        return [info["Key"].removeprefix(prefix) for page in found for info in page.get("Contents", [])]
 
     def log(self) -> list[EntryKind]:
         """What stands in each slot of the log."""
@@ -119,11 +119,11 @@ class Story:
             ConsistentRead=True,
         )
         items = [
-            Item(each["pk"]["S"], each["sk"]["S"], each["value"]["B"], int(each["version"]["N"]))
+            Item(item["pk"]["S"], item["sk"]["S"], item["value"]["B"], int(item["version"]["N"]))
             for page in found
-            for each in page["Items"]
+            for item in page["Items"]
         ]
-        return [entries.decode(each).kind for each in items]
+        return [entries.decode(item).kind for item in items]
 
     def unindexed(self) -> int:
         """Operations that no segment holds."""
@@ -176,7 +176,7 @@ def test_the_story(
     before = story.query()
     assert story.recall(before[0], lambda row: row < UNNOTICED) == 1.0
     assert story.unindexed() == UNNOTICED
-    assert not [each for each in story.objects() if "/log/" not in f"/{each}"]
+    assert not [key for key in story.objects() if "/log/" not in f"/{key}"]
 
     # The maintenance job enqueues what no writer did; results stay the same.
     assert invoke(deployed, "MaintenanceFunction", {"task": "enqueue_stale"})["enqueued"] == 1
@@ -184,7 +184,7 @@ def test_the_story(
     after = story.query()
     assert after[0] == before[0]
     np.testing.assert_allclose(after[1], before[1], rtol=1e-5, atol=1e-6)
-    assert any(each.startswith("segments/") for each in story.objects())
+    assert any(key.startswith("segments/") for key in story.objects())
 
     # A bulk load: the writers notify the indexer, and it keeps up.
     rest = len(corpus) - LAST
@@ -194,14 +194,14 @@ def test_the_story(
     waiting = story.unindexed()
     assert story.recall(story.query()[0], lambda row: row < rest) >= 0.97
     seconds = eventually(lambda: story.unindexed() < AWS_DEFAULTS.flush_ops, "the indexer does not keep up", deployed)
-    eventually(lambda: any(each.endswith("/graph") for each in story.objects()), "there is no graph", deployed)
+    eventually(lambda: any(key.endswith("/graph") for key in story.objects()), "there is no graph", deployed)
 
     # The last few records are flushed, and the log is trimmed.
     story.add(rest, len(corpus), batch)
     assert invoke(deployed, "MaintenanceFunction", {"task": "enqueue_stale"})["enqueued"] == 1
     eventually(lambda: story.unindexed() == 0, "unflushed operations remain", deployed)
     eventually(lambda: set(story.log()) == {EntryKind.PLACEHOLDER}, "the log was not trimmed", deployed)
-    assert any(each.startswith("archive/") for each in story.objects()), "nothing is archived for time travel"
+    assert any(key.startswith("archive/") for key in story.objects()), "nothing is archived for time travel"
 
     began = time.perf_counter()
     ids = story.query()[0]
@@ -213,9 +213,9 @@ def test_the_story(
     assert story.recall(filtered, lambda row: corpus.metadatas[row]["section"] == section) >= 0.97
 
     # Deleted records are gone from the memtable and from segments.
-    nearest = sorted({each[0] for each in ids})
+    nearest = sorted({record_id[0] for record_id in ids})
     story.collection.delete(ids=nearest)
-    gone = {corpus.row_of[each] for each in nearest}
+    gone = {corpus.row_of[record_id] for record_id in nearest}
     assert story.recall(story.query()[0], lambda row: row not in gone) >= 0.97
     invoke(deployed, "MaintenanceFunction", {"task": "enqueue_stale"})
     eventually(lambda: story.unindexed() == 0, "the delete was not indexed", deployed)
@@ -235,8 +235,8 @@ def test_the_story(
     assert invoke(deployed, "MaintenanceFunction", {"task": "clean_up"})["damaged"] == 0
 
     chroma.delete_collection("packages")
-    assert "packages" not in {each.name for each in chroma.list_collections()}
-    told = {
+    assert "packages" not in {collection.name for collection in chroma.list_collections()}
+    measurements = {
         "rows": len(corpus),
         "added a second": round(rate),
         "slowest batch, ms": round(slowest),
@@ -244,16 +244,14 @@ def test_the_story(
         "seconds until indexed": round(seconds, 1),
         "ms a query, in one request": round(elapsed, 2),
     }
-    print(told)
-    for name, value in told.items():
+    print(measurements)
+    for name, value in measurements.items():
         record_property(name, value)
 
 
-def test_a_poison_message_ends_with_the_dead_letters_and_holds_up_nobody(
-    deployed: Deployment, chroma: "ClientAPI"
-) -> None:
+def test_a_poison_message_becomes_a_dead_letter_and_blocks_no_other(deployed: Deployment, chroma: "ClientAPI") -> None:
     sqs = client(deployed.aws, "sqs")
-    queue, dead = deployed.outputs["Queue"], deployed.outputs["DeadLetters"]
+    queue, dead_letters = deployed.outputs["Queue"], deployed.outputs["DeadLetters"]
     hidden = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "2"})
     try:
@@ -266,11 +264,11 @@ def test_a_poison_message_ends_with_the_dead_letters_and_holds_up_nobody(
 
         def arrived() -> bool:
             names = ["ApproximateNumberOfMessages"]
-            count = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=names)["Attributes"][names[0]]
+            count = sqs.get_queue_attributes(QueueUrl=dead_letters, AttributeNames=names)["Attributes"][names[0]]
             return int(count) == 1
 
         eventually(arrived, "the poison message did not arrive", deployed, seconds=120)
-        (message,) = sqs.receive_message(QueueUrl=dead)["Messages"]
+        (message,) = sqs.receive_message(QueueUrl=dead_letters)["Messages"]
         assert message["Body"] == "no message of ours"
     finally:
         sqs.set_queue_attributes(QueueUrl=queue, Attributes=hidden)
@@ -293,8 +291,8 @@ def test_data_outlives_the_stack_and_every_option_deploys(aws: MiniStack, build:
     for name in (stack.resources()["Storage"], stack.name):
         stacks.delete_stack(StackName=name)
         stacks.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
-    kept = client(aws, "dynamodb").describe_table(TableName=table)["Table"]
-    assert kept["DeletionProtectionEnabled"]
+    description = client(aws, "dynamodb").describe_table(TableName=table)["Table"]
+    assert description["DeletionProtectionEnabled"]
     assert client(aws, "s3").get_object(Bucket=bucket, Key="precious")["Body"].read() == b"data"
     assert "RequireTls" in client(aws, "s3").get_bucket_policy(Bucket=bucket)["Policy"]
 

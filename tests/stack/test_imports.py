@@ -41,7 +41,8 @@ def of() -> Sample:
     found = corpora.load(Path(folder) if folder else None, ROWS)
     # The formats' writers want the same keys in every record.
     metadatas = [
-        {"section": each["section"], "size": each["size"], "ratio": 0.5, "even": True} for each in found.metadatas
+        {"section": metadata["section"], "size": metadata["size"], "ratio": 0.5, "even": True}
+        for metadata in found.metadatas
     ]
     return Sample(found.ids, found.embeddings, [*found.documents], metadatas)
 
@@ -58,19 +59,19 @@ def put(deployed: Deployment, collection: str, name: str, content: bytes) -> Non
     )
 
 
-def receipts(chroma: "ClientAPI", collection: str, path: str = "") -> Any:
+def reports(chroma: "ClientAPI", collection: str, path: str = "") -> Any:
     """What the deployment's API says of imports; of one collection."""
     server: Any = chroma._server  # type: ignore[attr-defined]
     found = server._make_request("get", f"/tenants/default_tenant/databases/default_database/imports{path}")
-    return found if path else [each for each in found if each["collection"] == collection]
+    return found if path else [report for report in found if report["collection"] == collection]
 
 
 def ended(chroma: "ClientAPI", collection: str, deployed: Deployment, count: int = 1) -> list[dict[str, Any]]:
-    """The receipts of a collection's imports, once so many are at their end."""
+    """The reports of a collection's imports, once this many imports have ended."""
     found: list[dict[str, Any]] = []
 
     def are_done() -> bool:
-        found[:] = [each for each in receipts(chroma, collection) if each["state"] != "running"]
+        found[:] = [report for report in reports(chroma, collection) if report["state"] != "running"]
         return len(found) >= count
 
     eventually(are_done, f"the import into {collection} does not end", deployed)
@@ -102,9 +103,9 @@ def test_every_format(name: str, deployed: Deployment, chroma: "ClientAPI", of: 
             put(deployed, collection, other.name, other.read_bytes())
     put(deployed, collection, path.name, path.read_bytes())
     began = time.perf_counter()
-    receipt = next(each for each in ended(chroma, collection, deployed) if each["state"] == "done")
-    print(f"{name}: {len(of.ids) / (time.perf_counter() - began):.0f} rows/s from put to receipt")
-    assert (receipt["rows"], receipt["rejected"], receipt["reason"]) == (len(of.ids), 0, None)
+    report = next(report for report in ended(chroma, collection, deployed) if report["state"] == "done")
+    print(f"{name}: {len(of.ids) / (time.perf_counter() - began):.0f} rows/s from put to report")
+    assert (report["rows"], report["rejected"], report["reason"]) == (len(of.ids), 0, None)
     check(chroma, collection, of)
 
 
@@ -114,11 +115,11 @@ def test_planted_bad_rows(deployed: Deployment, chroma: "ClientAPI", of: Sample)
     for at, line in planted.items():
         lines.insert(at - 1, line)
     put(deployed, "planted", "bad.jsonl.gz", gzip.compress(b"\n".join(lines)))
-    (receipt,) = ended(chroma, "planted", deployed)
-    assert (receipt["state"], receipt["rows"], receipt["rejected"]) == ("done", len(of.ids), 3)
-    errors = receipts(chroma, "planted", f"/{receipt['id']}/errors")
-    assert [each["line"] for each in errors] == list(planted)
-    assert [each["file"] for each in errors] == ["bad.jsonl.gz"] * 3
+    (report,) = ended(chroma, "planted", deployed)
+    assert (report["state"], report["rows"], report["rejected"]) == ("done", len(of.ids), 3)
+    errors = reports(chroma, "planted", f"/{report['id']}/errors")
+    assert [error["line"] for error in errors] == list(planted)
+    assert [error["file"] for error in errors] == ["bad.jsonl.gz"] * 3
     check(chroma, "planted", of)
 
 
@@ -127,14 +128,14 @@ def test_what_cannot_be_imported(deployed: Deployment, chroma: "ClientAPI", of: 
     put(deployed, "broken", "short.parquet", whole[: len(whole) // 2])
     put(deployed, "broken", "bomb.jsonl.gz", bomb("gzip", 500))
     put(deployed, "broken", "notes.txt", b"hello")
-    reasons = {each["file"]: each["reason"] for each in ended(chroma, "broken", deployed, 3)}
+    reasons = {report["file"]: report["reason"] for report in ended(chroma, "broken", deployed, 3)}
     assert "not a complete Parquet file" in reasons["short.parquet"]
     assert "expands to more than" in reasons["bomb.jsonl.gz"]
     assert "files with this name are not imported" in reasons["notes.txt"]
-    dead = client(deployed.aws, "sqs").get_queue_attributes(
+    dead_letters = client(deployed.aws, "sqs").get_queue_attributes(
         QueueUrl=deployed.outputs["ImportDeadLetters"], AttributeNames=["ApproximateNumberOfMessages"]
     )
-    assert dead["Attributes"]["ApproximateNumberOfMessages"] == "0"
+    assert dead_letters["Attributes"]["ApproximateNumberOfMessages"] == "0"
 
 
 def test_messages_that_come_twice(deployed: Deployment, chroma: "ClientAPI", of: Sample) -> None:
@@ -142,10 +143,10 @@ def test_messages_that_come_twice(deployed: Deployment, chroma: "ClientAPI", of:
     put(deployed, "twice", "records.jsonl", content)
     sqs = client(deployed.aws, "sqs")
     queue = sqs.get_queue_url(QueueName=deployed.resources()["Storage/ImportQueue"].rpartition("/")[2])["QueueUrl"]
-    (receipt,) = ended(chroma, "twice", deployed)
+    (report,) = ended(chroma, "twice", deployed)
     for _ in range(3):
-        told = {"import": receipt["id"], "tenant": "default_tenant", "database": "default_database", "range": 0}
-        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(told))
+        message = {"import": report["id"], "tenant": "default_tenant", "database": "default_database", "range": 0}
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(message))
     put(deployed, "after", "records.jsonl", content)
     ended(chroma, "after", deployed)
     check(chroma, "twice", of)
@@ -168,7 +169,7 @@ def _killed(stack: MiniStack, build: Path, of: Sample, tmp_path: Path) -> None:
         "AFTERGLOW_IMPORT_QUEUE": made.queue,
         "OPENBLAS_NUM_THREADS": "1",
     }
-    layers = [build / each for each in ("DependenciesLayer", "AfterglowLayer", "ImportsLayer")]
+    layers = [build / name for name in ("DependenciesLayer", "AfterglowLayer", "ImportsLayer")]
     with mock.patch.dict("os.environ", account):
         import boto3
 
@@ -183,8 +184,8 @@ def _killed(stack: MiniStack, build: Path, of: Sample, tmp_path: Path) -> None:
     def start(name: str, seconds: float) -> Function:
         return Function(build / name, layers, given, tmp_path / f"{name}.log", seconds=seconds)
 
-    told = event("importer-put")
-    told["Records"][0]["body"] = told["Records"][0]["body"].replace("some+records.jsonl", "records.jsonl.gz")
+    put_event = event("importer-put")
+    put_event["Records"][0]["body"] = put_event["Records"][0]["body"].replace("some+records.jsonl", "records.jsonl.gz")
     with start("ApiFunction", 29) as api:
         api.invoke(event("api-heartbeat"))
 
@@ -197,16 +198,16 @@ def _killed(stack: MiniStack, build: Path, of: Sample, tmp_path: Path) -> None:
         with start("ImporterFunction", 300) as importer:
             # The queue of this account is in order, so that what the function sends to itself is refused: by then it
             # has its plan.
-            importer.invoke(told)
+            importer.invoke(put_event)
         imports = "/api/v2/tenants/default_tenant/databases/default_database/imports"
-        (receipt,) = asked(imports)
-        message = {"import": receipt["id"], "tenant": "default_tenant", "database": "default_database", "range": 0}
-        told["Records"][0]["body"] = json.dumps(message)
+        (report,) = asked(imports)
+        message = {"import": report["id"], "tenant": "default_tenant", "database": "default_database", "range": 0}
+        put_event["Records"][0]["body"] = json.dumps(message)
         rows = []
         for seconds in (2.5, 2.0, 300):
             try:
                 with start("ImporterFunction", seconds) as importer:
-                    importer.invoke(told)
+                    importer.invoke(put_event)
             except TimedOut:
                 pass
             rows.append(asked(imports)[0]["rows"])

@@ -217,8 +217,8 @@ def test_a_trace_contains_the_aws_calls(start: Starting) -> None:
             segments.append(json.loads(daemon.recv(65_536).split(b"\n", 1)[1]))
     annotations = segments[-1]["annotations"]
     assert annotations == {"operation": "collections.list_all", "ColdStart": True, "Service": "afterglow-api"}
-    assert {each["name"] for each in segments[:-1]} == {"dynamodb"}
-    assert {each["aws"]["operation"] for each in segments[:-1]} == {"GetItem", "Query"}
+    assert {segment["name"] for segment in segments[:-1]} == {"dynamodb"}
+    assert {segment["aws"]["operation"] for segment in segments[:-1]} == {"GetItem", "Query"}
 
 
 def test_a_restored_snapshot_serves_requests(start: Starting) -> None:

@@ -91,7 +91,7 @@ def make(name: str = NAME) -> Made:
         if name not in dynamodb.list_tables()["TableNames"]:
             make_table(dynamodb, name)
         bucket = bucket_name(name)
-        if bucket not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
+        if bucket not in [description["Name"] for description in s3.list_buckets()["Buckets"]]:
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         queue, dead_letters = make_queues(sqs, name)
         return Made(name, bucket, queue, dead_letters)
@@ -116,7 +116,7 @@ def make_table(dynamodb: Any, name: str) -> None:
     """The table, billed on demand, with a time to live."""
     dynamodb.create_table(
         TableName=name,
-        AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in ("pk", "sk")],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         BillingMode="PAY_PER_REQUEST",
     )
@@ -128,11 +128,11 @@ def make_table(dynamodb: Any, name: str) -> None:
 
 def make_queues(sqs: Any, name: str, *, receives: int = 3, visibility: int = 30) -> tuple[str, str]:
     """A FIFO queue and the one for messages that were received in vain so often; their URLs."""
-    dead = sqs.create_queue(QueueName=f"{name}-dead.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    dead_letters = sqs.create_queue(QueueName=f"{name}-dead.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead_letters, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     redrive = f'{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": {receives}}}'
     attributes = {"FifoQueue": "true", "VisibilityTimeout": str(visibility), "RedrivePolicy": redrive}
-    return sqs.create_queue(QueueName=f"{name}.fifo", Attributes=attributes)["QueueUrl"], dead
+    return sqs.create_queue(QueueName=f"{name}.fifo", Attributes=attributes)["QueueUrl"], dead_letters
 
 
 def stores_on_aws(
@@ -188,14 +188,14 @@ def _guard(params: Mapping[str, Any], model: Any, **_: object) -> None:
         case "PutItem":
             _check_item(params["Item"])
         case "BatchWriteItem":
-            requests = [each for table in params["RequestItems"].values() for each in table]
+            requests = [request for table in params["RequestItems"].values() for request in table]
             items = [_check_item(request["PutRequest"]["Item"]) for request in requests]
             places = {(item["pk"]["S"], item["sk"]["S"]) for item in items}
             _demand(0 < len(requests) <= 25, f"{len(requests)} requests in one BatchWriteItem")
             _demand(len(places) == len(requests), "an item twice in one BatchWriteItem")
         case "BatchGetItem":
             keys = [
-                (key["pk"]["S"], key["sk"]["S"]) for each in params["RequestItems"].values() for key in each["Keys"]
+                (key["pk"]["S"], key["sk"]["S"]) for table in params["RequestItems"].values() for key in table["Keys"]
             ]
             _demand(0 < len(keys) <= 100, f"{len(keys)} keys in one BatchGetItem")
             _demand(len(set(keys)) == len(keys), "a key twice in one BatchGetItem")
@@ -207,7 +207,7 @@ def _guard(params: Mapping[str, Any], model: Any, **_: object) -> None:
             _demand(len(params["MessageBody"].encode()) <= _MEGABYTE, "a message over 1 MiB")
             for name in ("MessageGroupId", "MessageDeduplicationId"):
                 _demand(0 < len(params[name]) <= 128, f"{name} of {len(params[name])} characters")
-                _demand(all("!" <= each <= "~" for each in params[name]), f"{name} {params[name]!r}")
+                _demand(all("!" <= character <= "~" for character in params[name]), f"{name} {params[name]!r}")
         case _:
             pass
 

@@ -32,8 +32,8 @@ class Page:
 
     def open(self, url: str) -> None:
         """Go there, in the tab that is shown."""
-        shown = next(each for each in self.command("Target.getTargets")["targetInfos"] if each["type"] == "page")
-        attached = self.command("Target.attachToTarget", targetId=shown["targetId"], flatten=True)
+        page = next(target for target in self.command("Target.getTargets")["targetInfos"] if target["type"] == "page")
+        attached = self.command("Target.attachToTarget", targetId=page["targetId"], flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Runtime", "Log", "Network", "Page"):
             self.command(f"{domain}.enable")

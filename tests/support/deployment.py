@@ -70,7 +70,7 @@ def close_clients(aws: MiniStack) -> None:
 
 def sam(*arguments: str, folder: Path, environment: Mapping[str, str] | None = None, seconds: float = 600) -> str:
     """Run SAM's command line, knowing nothing of the caller's account; what it printed. Raises AssertionError."""
-    passed = {each: os.environ[each] for each in os.environ if not each.startswith(("AWS_", "AFTERGLOW_", "SAM_"))}
+    passed = {name: os.environ[name] for name in os.environ if not name.startswith(("AWS_", "AFTERGLOW_", "SAM_"))}
     done = subprocess.run(
         [str(SAM), *arguments],
         cwd=folder,
@@ -139,13 +139,13 @@ class Deployment:
                 headers={**self.headers, "X-Chroma-Token": self.key()},
                 settings=Settings(anonymized_telemetry=False),
             )
-        sessions = [each._server._session for each in (client, client._admin_client)]
+        sessions = [api._server._session for api in (client, client._admin_client)]
         try:
             yield client
         finally:
             client.close()
-            for each in sessions:
-                each.close()
+            for session in sessions:
+                session.close()
 
     def status(self, path: str) -> int:
         """The status of a plain GET."""
@@ -163,10 +163,10 @@ class Deployment:
         found = {}
         pages = client(self.aws, "cloudformation").get_paginator("list_stack_resources")
         for page in pages.paginate(StackName=stack or self.name):
-            for each in page["StackResourceSummaries"]:
-                name, physical = each["LogicalResourceId"], each["PhysicalResourceId"]
+            for resource in page["StackResourceSummaries"]:
+                name, physical = resource["LogicalResourceId"], resource["PhysicalResourceId"]
                 found[name] = physical
-                if each["ResourceType"] == "AWS::CloudFormation::Stack":
+                if resource["ResourceType"] == "AWS::CloudFormation::Stack":
                     nested = self.resources(physical)
                     found.update({f"{name}/{inner}": value for inner, value in nested.items()})
         return found
@@ -184,7 +184,7 @@ def deployed(aws: MiniStack, build: Path, name: str, **parameters: str | int) ->
     )
     _mend_numbers(aws)
     stack = client(aws, "cloudformation").describe_stacks(StackName=name)["Stacks"][0]
-    return Deployment(aws, name, {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]})
+    return Deployment(aws, name, {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]})
 
 
 def _mend_numbers(aws: MiniStack) -> None:
@@ -193,7 +193,7 @@ def _mend_numbers(aws: MiniStack) -> None:
     It does not for queues in order, of which it works on one batch at a time in any case.
     """
     functions = client(aws, "lambda")
-    for each in functions.list_event_source_mappings()["EventSourceMappings"]:
-        most = each.get("ScalingConfig", {}).get("MaximumConcurrency")
+    for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
+        most = mapping.get("ScalingConfig", {}).get("MaximumConcurrency")
         if most is not None:
-            functions.update_event_source_mapping(UUID=each["UUID"], ScalingConfig={"MaximumConcurrency": int(most)})
+            functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": int(most)})

@@ -27,10 +27,10 @@ class Response:
 
     def header(self, name: str) -> str | None:
         """The value of a header, or None."""
-        wanted = name.lower().encode()
+        lower_name = name.lower().encode()
         for line in self.head.split(b"\r\n")[1:]:
             key, _, value = line.partition(b":")
-            if key.strip().lower() == wanted:
+            if key.strip().lower() == lower_name:
                 return value.strip().decode("latin-1")
         return None
 

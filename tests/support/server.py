@@ -100,7 +100,7 @@ class Server:
     def _strays(self) -> list[psutil.Process]:
         """Descendants in a session of their own: they outlive the group."""
         try:
-            return [each for each in psutil.Process(self.process.pid).children(recursive=True) if _leads(each.pid)]
+            return [child for child in psutil.Process(self.process.pid).children(recursive=True) if _leads(child.pid)]
         except psutil.NoSuchProcess:
             return []
 
@@ -114,9 +114,9 @@ def _leads(pid: int) -> bool:
 
 def reap(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
     """Kill what is left of processes that a killed server left behind; nothing is left then."""
-    for each in processes:
+    for child in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
+            child.kill()
     psutil.wait_procs(list(processes), timeout=10)
     return []
 
