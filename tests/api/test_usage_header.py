@@ -112,7 +112,7 @@ def test_an_application_that_is_not_metered_measures_nothing() -> None:
     assert engine.seen[0][0] is None
 
 
-def test_whoever_measures_already_is_told() -> None:
+def test_usage_reaches_an_outer_collector() -> None:
     with collect_usage() as outside:
         send_request("GET", COUNT)
     assert outside.calls == {"dynamodb.Query": 1, "s3.GetObject": 1}

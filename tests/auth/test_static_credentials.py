@@ -53,7 +53,9 @@ def test_other_kinds_are_not_known(hashed: bytes) -> None:
 
 def written(path: Path, **users: bytes) -> Path:
     """The file, visibly changed."""
-    path.write_bytes(b"# users\n\n" + b"".join(user.encode() + b":" + each + b"\n" for user, each in users.items()))
+    path.write_bytes(
+        b"# users\n\n" + b"".join(user.encode() + b":" + password_hash + b"\n" for user, password_hash in users.items())
+    )
     moment = time.time_ns() + len(users) * 1_000_000_000
     os.utime(path, ns=(moment, moment))
     return path

@@ -246,7 +246,7 @@ Machine.TestCase.settings = settings(
 TestMachine = Machine.TestCase
 
 
-def test_a_long_programme_ends_as_the_model_says() -> None:
+def test_a_long_scenario_matches_the_model() -> None:
     """Many small writes of every kind with an indexer always at work, and two engines that take turns."""
     seed = 20261
     print(f"seed {seed}")

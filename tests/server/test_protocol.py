@@ -153,6 +153,8 @@ def test_one_connection_too_many_is_503() -> None:
         held = [server.connect() for _ in range(3)]
         for connection in held:
             get(connection)
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+        time.sleep(0.1)
         with server.connect() as extra:
             extra.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             refused(extra, 503, "serves 3 at a time")
@@ -161,7 +163,8 @@ def test_one_connection_too_many_is_503() -> None:
         with server.connect() as next_one:
             get(next_one)
         for connection in held:
-            get(connection)
+            connection.sendall(b"host: x\r\n\r\n")
+            assert answer(connection)[0] == 200
             connection.close()
 
 

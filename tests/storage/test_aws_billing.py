@@ -27,7 +27,7 @@ class Bill:
 
     def _add(self, parsed: dict[str, Any], **_: object) -> None:
         said = parsed["ConsumedCapacity"]
-        self.units += sum(each["CapacityUnits"] for each in (said if isinstance(said, list) else [said]))
+        self.units += sum(item["CapacityUnits"] for item in (said if isinstance(said, list) else [said]))
 
 
 @pytest.fixture

@@ -257,7 +257,7 @@ def test_an_unusable_folder_is_reported(tmp_path: Path) -> None:
         DiskCache(tmp_path / "file" / "cache", KB)
 
 
-def test_opening_and_closing_beside_each_other(tmp_path: Path) -> None:
+def test_concurrent_opening_and_closing(tmp_path: Path) -> None:
     """One sweeps while another makes its folder."""
 
     def work(number: int) -> None:

@@ -365,7 +365,7 @@ def test_a_dropped_collection(api_client: ApiClient) -> None:
 def test_a_collection_is_in_its_database_alone(api_client: ApiClient, database: str) -> None:
     collection = api_client.collection().add(ids=["a"], embeddings=[[1]])
     text = f"Collection [{collection.created['id']}] does not exist."
-    elsewhere = CollectionClient(api_client, database, collection.created)
+    other_scope = CollectionClient(api_client, database, collection.created)
     for operation, body in (
         ("get", {}),
         ("query", {"query_embeddings": [[1]]}),
@@ -376,10 +376,10 @@ def test_a_collection_is_in_its_database_alone(api_client: ApiClient, database: 
         ("fork", {"new_name": "abc"}),
         ("search", {"searches": []}),
     ):
-        assert_error(elsewhere.post(operation, **body), 404, text)
+        assert_error(other_scope.post(operation, **body), 404, text)
     for operation in ("count", "indexing_status", "fork_count"):
-        assert_error(elsewhere.get(operation), 404, text)
-    assert_error(api_client.request("PUT", elsewhere.path, {"new_name": "abc"}), 404, text)
+        assert_error(other_scope.get(operation), 404, text)
+    assert_error(api_client.request("PUT", other_scope.path, {"new_name": "abc"}), 404, text)
     assert api_client.request("GET", f"{database}/collections/by-id/{collection.created['id']}").status_code == 404
     assert collection.get("count").json() == 1
 

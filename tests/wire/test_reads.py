@@ -245,11 +245,13 @@ def test_query_without_vectors(filled: CollectionClient) -> None:
     assert_invalid_body(filled.post("query", n_results=1), "missing field `query_embeddings`")
 
 
-def test_query_among_ids(filled: CollectionClient) -> None:
+def test_query_restricted_to_ids(filled: CollectionClient) -> None:
     response = filled.post("query", query_embeddings=[[1, 2]], ids=["b", "c"])
     assert response.json()["ids"] == [["b", "c"]]
     response = filled.post("query", query_embeddings=[[1, 2]], ids=["b", "zz"])
-    assert_error(response, 500, "Error executing plan: Internal error: Error finding id")
+    assert response.json()["ids"] == [["b"]]
+    response = filled.post("query", query_embeddings=[[1, 2], [3, 4]], ids=["zz"])
+    assert (response.status_code, response.json()["ids"]) == (200, [[], []])
 
 
 @pytest.mark.parametrize("query", [[1e39, 1], [3.4e38, 3.4e38], [-1e39, 1e39]])

@@ -154,7 +154,7 @@ def test_filters(letters: CollectionClient, clause: dict[str, Any], ids: str) ->
     assert result["ids"] == [list(ids), list(ids)]
 
 
-def test_a_metadata_key_cannot_be_taken_for_the_id_elsewhere(letters: CollectionClient) -> None:
+def test_a_metadata_key_is_not_the_id_in_other_positions(letters: CollectionClient) -> None:
     assert letters.post("get", where={"#id": "b"}).json()["ids"] == []
 
 

@@ -49,7 +49,7 @@ def test_a_configuration_comes_back_as_it_was_sent(call: Call, api_client: ApiCl
     assert (hnsw["space"], hnsw["max_neighbors"], hnsw["ef_search"]) == ("ip", 17, 13)
 
 
-def test_what_clients_would_refuse_is_kept_from_them(call: Call, api_client: ApiClient) -> None:
+def test_values_unknown_to_old_clients_are_left_out(call: Call, api_client: ApiClient) -> None:
     hnsw = {"ef_search": 0, "max_neighbors": 0, "batch_size": 5000, "resize_factor": 0.5, "num_threads": 0}
     api_client.collection(name="absurd", configuration={"hnsw": hnsw})
     shown = call("GET", "/collections/absurd").json()["configuration_json"]["hnsw_configuration"]
