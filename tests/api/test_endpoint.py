@@ -64,7 +64,7 @@ def raising(error: BaseException) -> Callable[[], Any]:
         (errors.PermissionDenied("what"), 403, "ChromaError", "INFO"),
         (errors.Unimplemented("what"), 501, "ChromaError", "WARNING"),
         (errors.TooLarge("what"), 413, "ChromaError", "INFO"),
-        (errors.Busy("what"), 429, "ChromaError", "INFO"),
+        (errors.Busy("what"), 429, "Backoff", "INFO"),
         (errors.Unavailable("what"), 503, "ChromaError", "WARNING"),
         (errors.StorageFull("what"), 507, "ChromaError", "ERROR"),
         (errors.Corrupt("what"), 500, "InternalError", "ERROR"),

@@ -278,9 +278,7 @@ def judge(app: ASGIApp, loop: asyncio.AbstractEventLoop, request: Request) -> No
         assert set(said) == {"error", "message"}
     else:
         assert status in (404, 405)
-    # The contract's own 500, for a query among ids that are not all there; and what is not served.
-    of_contract = status == 501 or (status == 500 and "Error finding id" in said["message"])
-    assert status < 500 or of_contract, (request, said)
+    assert status < 500 or status == 501, (request, said)
 
 
 @pytest.fixture

@@ -161,7 +161,7 @@ TAG = {"#type": "sparse_vector"}
 
 
 @pytest.mark.parametrize(
-    ("given", "answered"),
+    ("arguments", "answered"),
     [
         ({"indices": [1], "values": [0.1]}, {**TAG, "indices": [1], "values": [0.1]}),
         (

@@ -4,7 +4,9 @@ Only this module reads them; everything else gets them as `Settings` and `System
 instances instead of patching.
 """
 
+import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -12,11 +14,13 @@ from dataclasses import dataclass, field, fields, replace
 from random import Random, SystemRandom
 
 PREFIX = "AFTERGLOW_"
+ANY_ORIGIN = "*"
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#,@]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings, with the defaults for a local process; `AWS_DEFAULTS` and `LAMBDA_DEFAULTS` have the others.
+    """All settings, with the defaults for a local process; those for AWS are `AWS_DEFAULTS` and `LAMBDA_DEFAULTS`.
 
     Every field can be set by an environment variable: `flush_ops` by `AFTERGLOW_FLUSH_OPS`.
     """
@@ -57,11 +61,11 @@ class Settings:
     gc_grace_seconds: float = 40.0
     """Minimum age of an unreferenced object before garbage collection deletes it."""
     log_placeholder_ttl_seconds: int = 7 * 24 * 3600
-    """Lifetime of what blocks delayed writers: placeholders of flushed log entries, and the seal at the end of a
-    dropped collection's log."""
+    """Lifetime of the placeholders of flushed log entries, and of the seal that ends a dropped collection's log; both
+    reject delayed writers."""
     retention_seconds: float = 7 * 24 * 3600.0
-    """How far back time travel, forks of the past and restores can reach, restores of dropped collections included.
-    0: disabled."""
+    """How far back time travel, forks and restores can reach; also how long dropped collections can be restored. 0:
+    disabled."""
     ttl_sweep_seconds: float = 60.0
     """Interval at which a process that runs its own indexer deletes records past their TTL."""
     scrub_max_bytes: int = 20 * 1024**3
@@ -117,6 +121,9 @@ class Settings:
     """How long authentication results are cached, and so the longest time a revoked credential still works."""
     auth_attempts_per_minute: int = 30
     """Unknown credentials that one client address may try per minute before it gets 429. 0: no limit."""
+    cors_allow_origins: str = ""
+    """Origins whose pages may call the API from a browser, separated by commas, or `*` for every origin. Empty: none.
+    Only for `afterglow run`."""
     max_connections: int = 1000
     """Maximum open connections per process; a further one gets 503."""
     max_inflight_body_bytes: int = 128 * 1024 * 1024
@@ -132,6 +139,17 @@ class Settings:
     """How long an idle keep-alive connection stays open."""
     shutdown_seconds: float = 10.0
     """Time for running requests to finish after a termination signal."""
+
+    def cors_origins(self) -> tuple[str, ...]:
+        """The origins of `cors_allow_origins`. Raises ValueError if one is not like `https://example.org`."""
+        origins = tuple(filter(None, (text.strip() for text in self.cors_allow_origins.split(","))))
+        for origin in origins:
+            if origin != ANY_ORIGIN and _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(
+                    f"{PREFIX}CORS_ALLOW_ORIGINS must be * or origins like https://example.org:8080, without a path "
+                    f"and separated by commas, got {origin!r}"
+                )
+        return origins
 
 
 AWS_DEFAULTS = Settings(
@@ -168,12 +186,17 @@ LAMBDA_DEFAULTS = replace(
 
 def from_environment(environ: Mapping[str, str] = os.environ, defaults: Settings = Settings()) -> Settings:
     """Override `defaults` by the variables in `environ`. Raises ValueError naming a variable with an invalid value."""
-    overrides: dict[str, int | float | bool | str] = {**_chroma_auth_variables(environ)}
+    overrides: dict[str, int | float | bool | str] = {
+        **_chroma_auth_variables(environ),
+        **_chroma_cors_variables(environ),
+    }
     for setting in fields(Settings):
         name = PREFIX + setting.name.upper()
         if name in environ:
             overrides[setting.name] = _parse(name, environ[name], type(setting.default))
-    return replace(defaults, **overrides)  # type: ignore[arg-type]
+    settings = replace(defaults, **overrides)  # type: ignore[arg-type]
+    settings.cors_origins()
+    return settings
 
 
 def _parse(name: str, text: str, value_type: type) -> int | float | bool | str:
@@ -217,6 +240,28 @@ def _chroma_auth_variables(environ: Mapping[str, str]) -> dict[str, str]:
             raise ValueError(f"{name} selects token authentication, but {source} is not set")
         return {"auth": "token", "auth_token": token}
     raise ValueError(f"{name} must name a Basic or a Token provider, got {provider!r}; or set AFTERGLOW_AUTH")
+
+
+def _chroma_cors_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Translate Chroma's variables for origins, the current one and that before 1.0: a JSON list, or a comma list.
+
+    Raises ValueError.
+    """
+    if PREFIX + "CORS_ALLOW_ORIGINS" in environ:
+        return {}
+    for name in ("CHROMA_CORS_ALLOW_ORIGINS", "CHROMA_SERVER_CORS_ALLOW_ORIGINS"):
+        text = environ.get(name, "").strip()
+        if text.startswith("["):
+            try:
+                origins = json.loads(text)
+            except ValueError:
+                origins = None
+            if not isinstance(origins, list) or not all(isinstance(origin, str) for origin in origins):
+                raise ValueError(f"{name} must be a JSON list of strings, or a comma list, got {text!r}")
+            text = ",".join(origins)
+        if text:
+            return {"cors_allow_origins": text}
+    return {}
 
 
 def tracing_enabled(environ: Mapping[str, str] = os.environ) -> bool:

@@ -32,6 +32,7 @@ class ErrorResponse(ResponseModel):
         "InternalError",
         "ChromaError",
         "AuthError",
+        "Backoff",
         "InvalidCollection",
         "InvalidDimension",
         "InvalidUUID",

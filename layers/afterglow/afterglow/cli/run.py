@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from afterglow.cli import options
-from afterglow.cli.console import echo
+from afterglow.cli.console import echo, notice
 from afterglow.settings import System
 from afterglow.version import __version__
 
@@ -58,6 +58,11 @@ def serve(path: Path | None, host: str, port: int, *, workers: int, allow_reset:
     listeners = sockets.listen(host, port)
     interpreter.before_imports()
     logs.configure()
+    if settings.auth.strip().lower() == "off" and not sockets.are_loopback(listeners):
+        notice(
+            f"warning: authentication is off and {host} is not a loopback address: everyone who can reach this port "
+            "can read, change and delete all data; set AFTERGLOW_AUTH"
+        )
     data = path or f"table {settings.table} and bucket {settings.bucket}"
     announce = partial(_announce, sockets.url(host, listeners), data, workers)
     # The imports below take a while; SIGTERM must end the process meanwhile.

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 from starlette.types import Receive, Scope, Send
 
 from afterglow.api.http import body, content_encoding, errors
+from afterglow.api.http.errors import forbidden
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
-from afterglow.api.http.route import Execution, Route
+from afterglow.api.http.route import Execution, Handler, Route
 from afterglow.auth import ANONYMOUS, FULL_ACCESS, Grant, Permission, credentials
-from afterglow.errors import AfterglowError, Forbidden
+from afterglow.errors import AfterglowError
 from afterglow.metering import current_usage, phase
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ class Endpoint:
     async def _respond(self, route: Route, scope: Scope, receive: Receive) -> Response:
         settings = self.context.settings
         try:
-            grant = await self._authorize(route, scope)
+            grant, handler = await self._authorize(route, scope)
         except AfterglowError:
             if route.request is not None:
                 await body.skip_body(
@@ -85,24 +86,24 @@ class Endpoint:
                 chunk_seconds=settings.client_timeout_seconds,
             )
         request = Request(scope["path_params"], scope["query_string"], content, dict(scope["headers"]), grant)
-        response = await self._execute(route.execution, partial(route.handler, self.context, request))
+        response = await self._execute(route.execution, partial(handler, self.context, request))
         if isinstance(response, Deferred):
             response = await self._execute(Execution.THREAD_POOL, response.work)
         if not content_encoding.needs_no_encoding(response, self.context.settings):
             response = await self._execute(Execution.THREAD_POOL, partial(self._encode, response, scope))
         return response
 
-    async def _authorize(self, route: Route, scope: Scope) -> Grant:
-        """The caller's permissions, which suffice for the route.
+    async def _authorize(self, route: Route, scope: Scope) -> tuple[Grant, Handler]:
+        """The caller's permissions, and the handler for which they suffice.
 
         Raises Unauthenticated, Forbidden, Busy, Unavailable. The check uses the names in the request alone, so that a
         refusal reveals nothing about stored data.
         """
         authenticator = self.context.authenticator
         if authenticator is None:
-            return FULL_ACCESS
+            return FULL_ACCESS, route.handler
         if route.permission is Permission.PUBLIC:
-            return ANONYMOUS
+            return ANONYMOUS, route.handler
         credential = credentials.extract(scope["headers"])
         grant = authenticator.cached(credential)
         if grant is None:
@@ -111,14 +112,11 @@ class Endpoint:
         usage = current_usage()
         if usage is not None:
             usage.attributes["caller"] = grant.user
-        is_allowed = grant.has_role(route.permission)
-        if is_allowed and route.scope_of is not None and route.permission is not Permission.AUTHENTICATED:
-            is_allowed = grant.allows(
-                route.permission, *route.scope_of(Request(scope["path_params"], scope["query_string"]))
-            )
-        if not is_allowed:
-            raise Forbidden("Forbidden: the credentials do not allow this")
-        return grant
+        if _is_allowed(grant, route, route.permission, scope):
+            return grant, route.handler
+        if route.read_only is not None and _is_allowed(grant, route, Permission.READ, scope):
+            return grant, route.read_only
+        raise forbidden()
 
     async def _execute(self, execution: Execution, work: Callable[[], T]) -> T:
         pool = self.pools.get(execution)
@@ -131,6 +129,13 @@ class Endpoint:
     def _encode(self, response: Response, scope: Scope) -> Response:
         with phase("compress"):
             return content_encoding.encode_response(response, scope["headers"], self.context.settings)
+
+
+def _is_allowed(grant: Grant, route: Route, permission: Permission, scope: Scope) -> bool:
+    """Whether the caller has the permission for what the request names. Raises InvalidArgument."""
+    if not grant.has_role(permission) or route.scope_of is None or permission is Permission.AUTHENTICATED:
+        return grant.has_role(permission)
+    return grant.allows(permission, *route.scope_of(Request(scope["path_params"], scope["query_string"])))
 
 
 def not_found(context: AppContext) -> Response:

@@ -58,7 +58,7 @@ TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     errors.Forbidden: (403, "AuthError"),
     errors.Unimplemented: (501, "ChromaError"),
     errors.TooLarge: (413, "ChromaError"),
-    errors.Busy: (429, "ChromaError"),
+    errors.Busy: (429, "Backoff"),
     errors.Unavailable: (503, "ChromaError"),
     errors.StorageFull: (507, "ChromaError"),
     errors.Corrupt: (500, "InternalError"),
@@ -75,6 +75,11 @@ TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
 _RETRYABLE = frozenset({429, 503})
 # The rest of the request's body may still arrive: it must not be read as the next request.
 _BODY_UNREAD = frozenset({408, 413, 415})
+
+
+def forbidden() -> errors.Forbidden:
+    """The error for a caller without the permission; its text is the same whatever exists."""
+    return errors.Forbidden("Forbidden: the credentials do not allow this")
 
 
 def new_trace_id(system: System) -> str:

@@ -18,6 +18,8 @@ MAX_U32 = 2**32 - 1
 
 _DIGITS = re.compile("[0-9]+")
 _LOG_POSITION = re.compile("[0-9]{1,19}")
+_MIN_TIME = int(datetime.min.replace(tzinfo=UTC).timestamp()) * 1000
+_MAX_TIME = int(datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()) * 1000
 _SINGLE_FIELDS = frozenset({"limit", "offset", "read_level"})
 _U32: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MAX_U32}
 PAGE_PARAMETERS = (("limit", _U32), ("offset", _U32))
@@ -79,7 +81,7 @@ def parse_at(request: Request) -> PointInTime | None:
 
 
 def parse_point_in_time(text: str) -> PointInTime:
-    """A log position in decimal, or an ISO 8601 time, UTC if it has no offset."""
+    """A log position in decimal, or an ISO 8601 time, UTC without an offset, limited to the years 1 to 9999 in UTC."""
     if _LOG_POSITION.fullmatch(text):
         return PointInTime(position=int(text))
     try:
@@ -91,7 +93,8 @@ def parse_point_in_time(text: str) -> PointInTime:
         ) from None
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
-    return PointInTime(time=int(time.timestamp() * 1000))
+    # An offset can move a time before year 1 or beyond year 9999 in UTC; such a time cannot be formatted.
+    return PointInTime(time=min(max(int(time.timestamp() * 1000), _MIN_TIME), _MAX_TIME))
 
 
 def _fields(query: bytes) -> dict[str, str]:

@@ -42,9 +42,10 @@ class Route:
     `operationId`s. `request` and `response` are pydantic models or other types; a request of None means that the body
     is not read, a response of None that it has no schema. `permission` is what the caller needs, `scope_of` resolves
     the tenant and the database it is needed for: a route without a permission cannot be declared, and the handler of a
-    route without a `scope_of` must check `request.grant` once it has found the scope. `failures` are the statuses
-    other than `success` and those that every route can return. `query` holds the parameters of the query string with
-    their JSON schemas. `hidden` omits the route from the OpenAPI document.
+    route without a `scope_of` must check `request.grant` once it has found the scope. `read_only` is the handler for
+    callers with the permission READ alone, which must not write; without one they are refused. `failures` are the
+    statuses other than `success` and those that every route can return. `query` holds the parameters of the query
+    string with their JSON schemas. `hidden` omits the route from the OpenAPI document.
     """
 
     method: str
@@ -61,4 +62,5 @@ class Route:
     execution: Execution = Execution.THREAD_POOL
     permission: Permission = field(kw_only=True)
     scope_of: ScopeResolver | None = path_scope
+    read_only: Handler | None = None
     hidden: bool = False

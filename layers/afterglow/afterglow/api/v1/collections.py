@@ -18,6 +18,12 @@ def create(context: AppContext, request: Request) -> Response:
         return _to_v1(collections.create(context, v2_request))
 
 
+def get_for_reader(context: AppContext, request: Request) -> Response:
+    """The existing collection, for a caller that may not create one. Raises Forbidden for every other request."""
+    v2_request = translate.drop_empty_metadata(translate.with_database(request), "metadata")
+    return _to_v1(collections.get_for_reader(context, v2_request))
+
+
 def list_all(context: AppContext, request: Request) -> Response:
     """A database's collections, by id.
 

@@ -167,6 +167,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 409, 507),
         query=_SCOPE,
         permission=Permission.WRITE,
+        read_only=collections.get_for_reader,
         **_DATABASE_SCOPE,
     ),
     Route(

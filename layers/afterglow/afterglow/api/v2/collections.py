@@ -7,13 +7,14 @@ from pydantic import BaseModel
 
 from afterglow.api import legacy, models
 from afterglow.api.http import request_params
+from afterglow.api.http.errors import forbidden
 from afterglow.api.http.handler import AppContext, Request, Response
 from afterglow.api.validation import json_body, metadata
 from afterglow.catalog import collections, names, schema
 from afterglow.catalog.model import Collection
 from afterglow.collection.replica import indexing_progress
 from afterglow.collection.types import Scope
-from afterglow.errors import InvalidArgument, NotFound
+from afterglow.errors import InvalidArgument, InvalidBody, NotFound
 
 _EMPTY = b"{}"
 
@@ -35,6 +36,18 @@ def create(context: AppContext, request: Request) -> Response:
         # The database was deleted concurrently; for this route, Chroma's contract makes that an invalid argument.
         raise InvalidArgument(error.message) from error
     return _encode(request, collection)
+
+
+def get_for_reader(context: AppContext, request: Request) -> Response:
+    """The existing collection, for a caller that may not create one. Raises Forbidden for every other request."""
+    tenant, database = request_params.tenant_and_database(request)
+    try:
+        body = json_body.parse(models.CreateCollection, request.body)
+        if body.get_or_create:
+            return _encode(request, context.engine.get_collection(tenant, database, body.name))
+    except (InvalidArgument, InvalidBody, NotFound):
+        pass
+    raise forbidden()
 
 
 def list_all(context: AppContext, request: Request) -> Response:

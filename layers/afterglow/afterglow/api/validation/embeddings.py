@@ -83,7 +83,7 @@ def _from_numbers(rows: list[list[float]]) -> NDArray[np.float32]:
     lengths = set(map(len, rows))
     _refuse_empty(lengths)
     if len(lengths) > 1:
-        # Which of the two is wrong with it, in the genuine server's order.
+        # Two faults are possible; Chroma reports an infinite value before a wrong dimension.
         _refuse_infinite(_matrix([list(chain.from_iterable(rows))]))
         raise InvalidArgument("Inconsistent dimensions in provided embeddings")
     matrix = _matrix(rows)

@@ -10,6 +10,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from afterglow.api.validation.duplicate_fields import find_duplicate
 from afterglow.errors import InvalidArgument, InvalidBody
 
 M = TypeVar("M", bound=BaseModel)
@@ -36,6 +37,10 @@ def parse(model: type[M], body: bytes) -> M:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidArgument(f"Failed to parse the request body as JSON: {error}") from None
+    duplicate = find_duplicate(model, body)
+    if duplicate is not None:
+        path, name = duplicate
+        raise _field_error(path, f"duplicate field `{name}`")
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -72,6 +77,10 @@ def _invalid_body(error: ErrorDetails) -> InvalidBody:
         problem = f"invalid value: {_preview(value)}, expected at most {context['le']}"
     else:
         problem = f"invalid type: {_preview(value)}, expected {_EXPECTED.get(kind, error['msg'])}"
+    return _field_error(location, problem)
+
+
+def _field_error(location: Sequence[int | str], problem: str) -> InvalidBody:
     path = _path(location)
     return InvalidBody(f"{_SCHEMA_MISMATCH}{path}: {problem}" if path else f"{_SCHEMA_MISMATCH}{problem}")
 

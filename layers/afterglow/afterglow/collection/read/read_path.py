@@ -18,13 +18,11 @@ from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.knn_planner import KnnQuery
 from afterglow.collection.replica import ttl_filter
 from afterglow.collection.replica.replica import Snapshot
-from afterglow.collection.replica.replica_state import NOT_FOUND
 from afterglow.collection.types import Include, QueryResult, Records, Selection
-from afterglow.errors import InternalError, WrongDimension
+from afterglow.errors import WrongDimension
 from afterglow.filters import ast
 from afterglow.metering import phase
 from afterglow.segment.distance import Space
-from afterglow.segment.reader import Mask
 
 _CHEAP_RESULTS = 100
 _CHEAP_IDS = 100
@@ -59,8 +57,6 @@ def query(
         raise WrongDimension(dimension, queries.shape[1])
     with phase("filter"):
         masks = fetch.selection_masks(snapshot, selection)
-    if dimension is not None:
-        _require_ids(snapshot, selection, masks)
     space = Space(schema.index_parameters(snapshot.collection.schema).space)
     results = []
     for vector in queries:
@@ -103,12 +99,3 @@ def check_indexed(collection: Collection, selection: Selection) -> None:
     if filters:
         operands = [(key, str(kind)) for condition in filters for key, kind in ast.operands(condition)]
         schema.check_indexed(collection.schema, operands, any(map(ast.reads_documents, filters)))
-
-
-def _require_ids(snapshot: Snapshot, selection: Selection, masks: Sequence[Mask | None]) -> None:
-    """A quirk of Chroma's contract: a query restricted by ids alone fails if one of the ids does not exist."""
-    is_by_ids_alone = selection.where is None and selection.where_document is None
-    if is_by_ids_alone and snapshot.locations is not None:
-        locations = zip(snapshot.locations.groups.tolist(), snapshot.locations.rows.tolist(), strict=True)
-        if not all(group != NOT_FOUND and ((mask := masks[group]) is None or mask[row]) for group, row in locations):
-            raise InternalError("Error executing plan: Internal error: Error finding id")

@@ -104,6 +104,7 @@ ROUTES: tuple[Route, ...] = (
         responses.Collection,
         failures=(400, 409, 507),
         permission=Permission.WRITE,
+        read_only=collections.get_for_reader,
     ),
 )
 
