@@ -12,7 +12,7 @@ from afterglow.cli import options
 from afterglow.cli.console import EXIT_USAGE, echo, exit_with
 from afterglow.settings import System
 
-_MAX_KEPT_BACKUPS = 10_000
+_MAX_BACKUPS = 10_000
 
 
 def add_backup_options(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +28,9 @@ def add_backup_options(parser: argparse.ArgumentParser) -> None:
     options.add_directory(parser)
     parser.add_argument(
         "--keep",
-        type=options.int_between(1, _MAX_KEPT_BACKUPS),
+        type=options.int_between(1, _MAX_BACKUPS),
         metavar="N",
-        help="Keep only the N newest backups of the folder. Without it, all are kept.",
+        help="Retain only the N newest backups of the folder. Default: all.",
     )
 
 

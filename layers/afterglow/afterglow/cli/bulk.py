@@ -157,7 +157,7 @@ def migrate(args: argparse.Namespace) -> None:
         _open_chroma(args.from_chroma, args.tenant, system) as source,
         open_target(args.url, options.data_path(args), settings, system) as target,
     ):
-        reports = list(_migrate_each(source, target, selection))
+        reports = list(_migrate_all(source, target, selection))
     if not reports:
         raise NotFound(f"{args.from_chroma} has no collection of this tenant, database and name")
     differing = sum(bool(report.differences) for report in reports)
@@ -167,7 +167,7 @@ def migrate(args: argparse.Namespace) -> None:
         raise SystemExit(EXIT_FAILED)
 
 
-def _migrate_each(source: "Endpoint", target: "Endpoint", selection: "MigrationFilter") -> "Iterator[MigrationReport]":
+def _migrate_all(source: "Endpoint", target: "Endpoint", selection: "MigrationFilter") -> "Iterator[MigrationReport]":
     """Migrates and prints one collection after another."""
     from afterglow.bulk.migrate import migrate
     from afterglow.cli.progress import progress_bar
