@@ -22,6 +22,7 @@ INSTEAD = {
     "ambient": "system",
     "among": "in, or the noun",
     "beside": "extra writes, sibling, companion",
+    "contenders": "candidates",
     "dead": "deleted",
     "deaf": "null listener",
     "each": "the noun: entry, segment, collection",
@@ -41,18 +42,34 @@ INSTEAD = {
     "nudges": "notifications",
     "ordinal": "row seq",
     "ordinals": "row seqs",
+    "overtaken": "range conflict",
+    "programme": "scenario",
+    "programmes": "scenarios",
+    "rarity": "idf",
     "receipt": "report",
+    "receipts": "reports",
+    "skeleton": "scaffold",
     "soonest": "next expiry",
+    "stretch": "bucket, range",
     "tidy": "clean up",
     "told": "reported, notified",
+    "tombstone": "placeholder, deletion vector",
     "tombstones": "deletions",
     "unfolded": "unflushed",
+    "unserved": "not implemented",
     "vault": "dump store",
+    "vaults": "dump stores",
     "vocabulary": "dictionary",
     "wanted": "options, requested",
     "wish": "request",
+    "worded": "the verb",
+    "world": "environment, fixture",
+    "worlds": "environments",
 }
 """The words that are not used, and what is used instead."""
+
+TERMS = re.compile(r"dead_?letters?", re.IGNORECASE)
+"""Terms of the field that contain such a word: SQS has dead-letter queues."""
 
 SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "functions").rglob("*.py"), *(ROOT / "tests").rglob("*.py")])
 
@@ -61,7 +78,7 @@ ROOMS = sorted({path.parent for path in SOURCES})
 
 def words_of(name: str) -> Iterator[str]:
     """`flushedSeq`, `flushed_seq` and `FlushedSeq` are the words flushed, seq."""
-    for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name):
+    for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", TERMS.sub("", name)):
         yield word.lower()
 
 
@@ -125,4 +142,5 @@ def help_pages() -> Iterator[tuple[str, str]]:
 def test_a_word_is_found() -> None:
     assert [name for _, name in names_in("def f(told):\n  kept = 1\n  for each in told: self.dead = 2\n")] != []
     assert list(words_of("flushedSeq")) == ["flushed", "seq"]
+    assert list(words_of("make_dead_letters")) == ["make"]
     assert list(words_of("HNSWIndex_of")) == ["hnsw", "index", "of"]
