@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from afterglow.bulk.formats.detect import COMPRESSIONS, NPY
+from afterglow.bulk.formats.detect import COMPRESSIONS, NPY, matrix_name
 from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sources import Source
 from afterglow.bulk.types import ImportRejected
@@ -19,10 +19,8 @@ _NUMBER_KINDS = "fiu"
 
 def matrix_of(source: Source) -> Source | None:
     """The `.npy` file with the embeddings of a file of JSON Lines, None if there is none."""
-    stem = source.name.rpartition("/")[2]
-    for suffix in COMPRESSIONS:
-        stem = stem.removesuffix(suffix)
-    return source.sibling(stem.rpartition(".")[0] + NPY)
+    name = matrix_name(source.name)
+    return None if name is None else source.sibling(name)
 
 
 def companion_of(source: Source) -> Source | None:
