@@ -35,7 +35,7 @@ def opened(path: Path, clock: Clock | None = None) -> Iterator[Stores]:
     stores.table.close()
 
 
-def vault(folder: Path) -> DumpStore:
+def dump_store(folder: Path) -> DumpStore:
     return DumpStore(*open_backup_target(str(folder / "copy"), Settings(), System(), create=True), "copy")
 
 
@@ -50,7 +50,7 @@ def write(stores: Stores, scope: Scope, first: int, count: int = 9, text: str = 
     Engine(stores).write(scope, batch)
 
 
-def fold(stores: Stores, scope: Scope) -> None:
+def flush(stores: Stores, scope: Scope) -> None:
     index(stores, Replica.for_indexer(stores, scope.collection), scope.collection, idle=True)
 
 
@@ -58,9 +58,9 @@ def fill(stores: Stores) -> Scope:
     """A collection with a graph, tombstones and a tail with a large batch; one with a tail alone; an empty one."""
     scope = new_collection(stores, "everything", "cosine")[0]
     write(stores, scope, 0, 20)
-    fold(stores, scope)
+    flush(stores, scope)
     write(stores, scope, 15, 9)
-    fold(stores, scope)
+    flush(stores, scope)
     write(stores, scope, 3, 2)
     write(stores, scope, 50, 2, text="x" * 500)
     Engine(stores).write(scope, Batch(Op.DELETE, ["1"]))
@@ -73,11 +73,16 @@ def contents(stores: Stores, name: str = "default_database") -> dict[str, tuple[
     """All that can be asked of a database's collections."""
     side = LocalEndpoint(stores, Engine(stores))
     return {
-        each.name: (each.schema, each.metadata, each.dimension, everything(side.read(each)))
-        for each in side.collections("default_tenant", name)
+        collection.name: (
+            collection.schema,
+            collection.metadata,
+            collection.dimension,
+            everything(side.read(collection)),
+        )
+        for collection in side.collections("default_tenant", name)
     }
 
 
 def problems(stores: Stores) -> list[str]:
-    looked = [verify(stores, each) for each in named(stores)]
-    return [problem for each in looked if each is not None for problem in each.problems]
+    looked = [verify(stores, item) for item in named(stores)]
+    return [problem for item in looked if item is not None for problem in item.problems]

@@ -17,7 +17,7 @@ from afterglow.deployment.backup_target import open_backup_target
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings, System
 from afterglow.storage.ports import Stores
-from tests.bulk.dumping import PLACE, contents, database, fill, opened, problems, vault
+from tests.bulk.dumping import PLACE, contents, database, dump_store, fill, opened, problems
 from tests.bulk.test_export import READERS
 from tests.support import aws
 
@@ -45,15 +45,15 @@ def test_from_a_directory_by_a_bucket_to_an_account_and_back(made: aws.Made, fol
         assert load_dump(remote, bucket, *PLACE).loaded == 3
         assert contents(remote) == contents(stores)
         assert problems(remote) == []
-        create_dump(remote, database(remote), vault(folder))
+        create_dump(remote, database(remote), dump_store(folder))
         with opened(folder / "back") as back:
-            load_dump(back, vault(folder), *PLACE)
+            load_dump(back, dump_store(folder), *PLACE)
             assert contents(back) == contents(stores)
             assert problems(back) == []
             for name in READERS:
                 files = []
-                for number, each in enumerate((stores, remote, back)):
-                    side = local_side(each)
+                for number, item in enumerate((stores, remote, back)):
+                    side = local_side(item)
                     found = side.find(*PLACE, "everything")
                     assert found is not None
                     exporting.export(side, found, folder / f"{number}{name}", system, lambda _: lambda _: None)
@@ -70,8 +70,8 @@ def test_verification_of_an_account(made: aws.Made, folder: Path) -> None:
     Catalog(remote.table, remote.system).create_database("default_tenant", "harmed")
     with opened(folder / "data") as stores:
         fill(stores)
-        create_dump(stores, database(stores), vault(folder))
-    load_dump(remote, vault(folder), "default_tenant", "harmed")
+        create_dump(stores, database(stores), dump_store(folder))
+    load_dump(remote, dump_store(folder), "default_tenant", "harmed")
     assert problems(remote) == []
     scope = collections.by_name(remote.table, database(remote, "harmed"), "everything")
     assert scope is not None

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.bulk.sources import Source, file_source, object_source, parquet_footer
+from afterglow.bulk.formats.parquet import read_footer
+from afterglow.bulk.sources import Source, file_source, object_source
 from afterglow.bulk.types import ImportRejected
 from tests.support.stores import stores_at
 
@@ -58,4 +59,4 @@ def test_a_longer_key_is_not_the_object(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 20, b"x" * 8 + b"\xff\xff\0\0PAR1"])
 def test_files_without_a_parquet_footer(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(ImportRejected):
-        parquet_footer(_source("file", tmp_path, content))
+        read_footer(_source("file", tmp_path, content))

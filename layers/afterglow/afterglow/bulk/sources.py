@@ -6,7 +6,6 @@ change under a key, but uploaded files may.
 
 import errno
 import os
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from afterglow.settings import System
 from afterglow.storage.ports import ObjectNotFound, Objects
 
 CHUNK_BYTES = 4 * 1024 * 1024
-_MAX_FOOTER_BYTES = 256 * 1024 * 1024
 
 Span = tuple[int, int]
 """Offset and length of some bytes."""
@@ -171,14 +169,3 @@ def require_unchanged(source: Source, version: str) -> None:
     if current is None or current.version != version:
         change = "removed" if current is None else "replaced"
         raise ImportRejected(f"{source.name} was {change} while it was imported")
-
-
-def parquet_footer(source: Source) -> Span:
-    """The span of a Parquet file's footer, with its magic number. Raises ImportRejected if it has none."""
-    end = source.read(max(source.size - 8, 0), 8)
-    if len(end) < 8 or end[4:] != b"PAR1" or source.size < 12:
-        raise ImportRejected(f"{source.name} is not a complete Parquet file: it has no footer")
-    (length,) = struct.unpack("<I", end[:4])
-    if length > min(source.size - 12, _MAX_FOOTER_BYTES):
-        raise ImportRejected(f"{source.name} is damaged: its footer would have {length} bytes")
-    return source.size - 8 - length, length + 8

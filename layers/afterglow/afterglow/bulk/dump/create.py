@@ -1,4 +1,4 @@
-"""Saving a database (protocol: `bulk.dump.layout`)."""
+"""Dumps a database (protocol: `bulk.dump.layout`)."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,16 +21,16 @@ from afterglow.segment.array_file import FileRef
 from afterglow.storage.ports import ObjectNotFound, Stores
 
 _ATTEMPTS = 20
-_SIDE_BY_SIDE = 4
-_LEFTOVER_SECONDS = 24 * 3600.0
+_WORKERS = 4
+_ORPHAN_AGE_SECONDS = 24 * 3600.0
 
 OnCopied = Callable[[str, int], None]
-"""Is told of a collection's name and of bytes that are in the copy now."""
+"""Gets the name of a collection, and the bytes of one of its objects that the dump now has."""
 
 
 @dataclass(slots=True)
 class DumpReport:
-    """What a copy holds, and what of it was not there before."""
+    """Collections, objects and bytes of a dump; `new` objects of `size` bytes were written, `removed` ones deleted."""
 
     collections: int = 0
     objects: int = 0
@@ -40,126 +40,129 @@ class DumpReport:
 
 
 def create_dump(
-    stores: Stores, database: Database, vault: DumpStore, wrote: OnCopied = lambda _name, _size: None
+    stores: Stores, database: Database, dump_store: DumpStore, wrote: OnCopied = lambda _name, _size: None
 ) -> DumpReport:
-    """Copy the database as it is. Raises AlreadyExists where there is a copy of another, Corrupt, Unavailable."""
-    _refuse_other(vault, database)
-    begun = stores.system.now()
-    copy = _DumpWriter(stores, vault, wrote)
-    found = [copy.collection(each) for each in _collections(stores, database)]
-    saved = Dump(database.tenant, database.name, begun, tuple(each for each in found if each is not None))
-    layout.write(vault, saved)
-    needed = {vault.key(checksum) for each in saved.collections for checksum in each.checksums}
-    left = [
+    """Dump the database. Raises AlreadyExists if the store has a dump of another database, Corrupt, Unavailable."""
+    _require_same_database(dump_store, database)
+    started_at = stores.system.now()
+    writer = _DumpWriter(stores, dump_store, wrote)
+    dumped = [writer.write(collection_id) for collection_id in _collection_ids(stores, database)]
+    existing = tuple(collection for collection in dumped if collection is not None)
+    dump = Dump(database.tenant, database.name, started_at, existing)
+    layout.write(dump_store, dump)
+    referenced = {dump_store.key(checksum) for collection in existing for checksum in collection.checksums}
+    orphans = [
         info.key
-        for info in vault.objects.list(vault.objects_prefix)
-        if info.key not in needed and info.modified < begun - _LEFTOVER_SECONDS
+        for info in dump_store.objects.list(dump_store.objects_prefix)
+        if dump_store.is_own_key(info.key)
+        and info.key not in referenced
+        and info.modified < started_at - _ORPHAN_AGE_SECONDS
     ]
-    vault.objects.delete_many(left)
-    return DumpReport(len(saved.collections), len(needed), copy.new, copy.size, len(left))
+    dump_store.objects.delete_many(orphans)
+    return DumpReport(len(existing), len(referenced), writer.new, writer.size, len(orphans))
 
 
-def _refuse_other(vault: DumpStore, database: Database) -> None:
+def _require_same_database(dump_store: DumpStore, database: Database) -> None:
     try:
-        present = layout.read(vault)
+        present = layout.read(dump_store)
     except NotFound:
         return
     if (present.tenant, present.database) != (database.tenant, database.name):
         raise AlreadyExists(
-            f"{vault.name} holds a backup of database {present.database!r} of tenant {present.tenant!r}: take another "
-            f"place for that of {database.name!r}"
+            f"{dump_store.name} holds a backup of database {present.database!r} of tenant {present.tenant!r}: use "
+            f"another directory or prefix for {database.name!r}"
         )
 
 
-def _collections(stores: Stores, database: Database) -> Sequence[UUID]:
+def _collection_ids(stores: Stores, database: Database) -> Sequence[UUID]:
     if Catalog(stores.table, stores.system).find_database(database.tenant, database.name) is None:
         raise NotFound(f"Database [{database.name}] not found. Are you sure it exists?")
     return [identifier for _, identifier in collections.list_names(stores.table, database.namespace_id)]
 
 
 class _DumpWriter:
-    """A copy in the making."""
+    """Writes the objects of a dump that are missing in its store."""
 
-    def __init__(self, stores: Stores, vault: DumpStore, wrote: OnCopied) -> None:
+    def __init__(self, stores: Stores, dump_store: DumpStore, wrote: OnCopied) -> None:
         self.new = self.size = 0
         self._stores = stores
-        self._vault = vault
+        self._dump_store = dump_store
         self._wrote = wrote
-        self._there = {info.key: info.size for info in vault.objects.list(vault.objects_prefix)}
+        self._sizes = {info.key: info.size for info in dump_store.objects.list(dump_store.objects_prefix)}
 
-    def collection(self, identifier: UUID) -> DumpedCollection | None:
-        """Copy a collection; None where it has been dropped."""
+    def write(self, collection_id: UUID) -> DumpedCollection | None:
+        """Copy a collection, None if it was deleted."""
         for _ in range(_ATTEMPTS):
-            moment = _moment(self._stores, identifier)
-            if moment is None:
+            snapshot = _read_state(self._stores, collection_id)
+            if snapshot is None:
                 return None
             try:
-                return self._saved(*moment)
+                return self._copy(*snapshot)
             except ObjectNotFound:
-                continue  # the checkpoint was replaced and collected, or the entries were folded
-        raise Unavailable(f"collection {identifier} is being folded too fast to copy it")
+                continue  # the checkpoint was replaced and deleted, or the entries were flushed
+        raise Unavailable(f"collection {collection_id} is flushed too often to copy it")
 
-    def _saved(self, state: Collection, entries: Sequence[Entry]) -> DumpedCollection:
+    def _copy(self, state: Collection, entries: Sequence[Entry]) -> DumpedCollection:
         manifest = None if state.manifest_key is None else manifests.load(self._stores.objects, state.manifest_key)
-        files = [] if manifest is None else [file for each in manifest.segments for file in each.objects]
-        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="afterglow-save") as workers:
-            for size in workers.map(self._file, files):
+        files = [] if manifest is None else [file for segment in manifest.segments for file in segment.objects]
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="afterglow-dump") as workers:
+            for size in workers.map(self._copy_file, files):
                 self._wrote(state.name, size)
-        kept = [self._entry(state, each) for each in entries]
+        unflushed = [self._copy_entry(state, entry) for entry in entries]
         return DumpedCollection(
             name=state.name,
             schema=state.schema,
             metadata=state.metadata,
             dimension=state.dimension,
             manifest=manifest,
-            log=self._content(state.name, archive.encode(kept)) if kept else None,
-            payloads=tuple(each.payload_key for each in kept if each.payload_key is not None),
+            log=self._put_content(state.name, archive.encode(unflushed)) if unflushed else None,
+            payloads=tuple(entry.payload_key for entry in unflushed if entry.payload_key is not None),
         )
 
-    def _file(self, file: FileRef) -> int:
-        key = self._vault.key(file.checksum)
-        if self._there.get(key) != file.size:
-            target = (self._vault.objects, key)
+    def _copy_file(self, file: FileRef) -> int:
+        key = self._dump_store.key(file.checksum)
+        if self._sizes.get(key) != file.size:
+            target = (self._dump_store.objects, key)
             size = layout.copy_object((self._stores.objects, file.key), target, file.checksum, self._stores.system)
-            self._noted(key, size)
+            self._record_written(key, size)
         return file.size
 
-    def _entry(self, state: Collection, entry: Entry) -> Entry:
-        """The entry, naming its batch by its content."""
+    def _copy_entry(self, state: Collection, entry: Entry) -> Entry:
+        """Copy the entry's payload; returns the entry with the payload's checksum as key."""
         if entry.payload_key is None:
             return entry
         frame = self._stores.objects.get(entry.payload_key)
         frames.decode(frame, f"log entry {entry.seq} of collection {state.id} (object {entry.payload_key})")
-        return replace(entry, payload_key=self._content(state.name, frame))
+        return replace(entry, payload_key=self._put_content(state.name, frame))
 
-    def _content(self, name: str, content: bytes) -> str:
+    def _put_content(self, name: str, content: bytes) -> str:
         checksum = xxhash.xxh3_128_hexdigest(content)
-        key = self._vault.key(checksum)
-        if self._there.get(key) != len(content):
-            self._vault.objects.put(key, content)
-            self._noted(key, len(content))
+        key = self._dump_store.key(checksum)
+        if self._sizes.get(key) != len(content):
+            self._dump_store.objects.put(key, content)
+            self._record_written(key, len(content))
         self._wrote(name, len(content))
         return checksum
 
-    def _noted(self, key: str, size: int) -> None:
-        self._there[key] = size
+    def _record_written(self, key: str, size: int) -> None:
+        self._sizes[key] = size
         self.new += 1
         self.size += size
 
 
-def _moment(stores: Stores, identifier: UUID) -> tuple[Collection, list[Entry]] | None:
-    """The state and the entries after its checkpoint, as they are together; None for a dropped collection."""
+def _read_state(stores: Stores, collection_id: UUID) -> tuple[Collection, list[Entry]] | None:
+    """The state and the entries after its checkpoint, of one point in time; None if the collection was deleted."""
     for _ in range(_ATTEMPTS):
-        item = collections.read_state(stores.table, identifier)
+        item = collections.read_state(stores.table, collection_id)
         if item is None:
             return None
-        folded = states.decode(item).flushed_seq
-        news = log.read_after(stores.table, identifier, folded)
-        newest = None if news.state is None else states.decode(news.state)
-        if newest is None or newest.is_dropped or any(each.kind is EntryKind.SEAL for each in news.entries):
+        flushed_seq = states.decode(item).flushed_seq
+        log_slice = log.read_after(stores.table, collection_id, flushed_seq)
+        state = None if log_slice.state is None else states.decode(log_slice.state)
+        if state is None or state.is_dropped or any(entry.kind is EntryKind.SEAL for entry in log_slice.entries):
             return None
-        if newest.flushed_seq == folded:
-            if news.trimmed:
-                raise Corrupt(f"the log of collection {identifier} does not go on after its checkpoint")
-            return newest, news.entries
-    raise Unavailable(f"collection {identifier} is being folded too fast to copy it")
+        if state.flushed_seq == flushed_seq:
+            if log_slice.trimmed:
+                raise Corrupt(f"the log of collection {collection_id} lacks entries after its checkpoint")
+            return state, log_slice.entries
+    raise Unavailable(f"collection {collection_id} is flushed too often to copy it")

@@ -1,33 +1,34 @@
-"""Copies of a database in a directory or below a prefix of a bucket: portable between the two, and between accounts.
+"""Dumps of a database in a directory or below a prefix of a bucket: portable between the two, and between accounts.
 
 ::
 
-    backup.json          what the copy holds, written last: a line of JSON, a line with its xxh3-128
-    objects/<xxh3-128>   segments' files, batches, what of each log is not folded; named by their content
+    backup.json          the list of collections and objects, written last: a line of JSON, a line with its xxh3-128
+    objects/<xxh3-128>   files of segments, payloads, the unflushed entries of each log; named by their content
 
-A copy is exact: the segments as they are, with their graphs, and the entries of the log that follow; so nothing is
-indexed anew, and records keep their order. Each collection is as it was at one moment, each at its own. Not in it are
-the past (`?at=`), ids of collections, and API keys.
+A dump is exact: it has the segments with their graphs, and the log entries after them. Nothing is indexed again, and
+records keep their insertion order. Each collection is dumped as of one point in time, which differs between
+collections. A dump has no time travel (`?at=`), no ids of collections, and no API keys.
 
-**Saving** (`saving`):
+**Dump** (`create`):
 
-1. For each collection: read its state with the entries that are not folded, and copy what they name, objects that are
-   there already left out. Where one has gone, the checkpoint was replaced: begin with this collection again.
-   *Crash: objects without a list of them; the next run takes them as they are. Of a copy made before, all is there.*
-2. Write `backup.json`, whole. *Crash after: the copy is done.*
-3. Remove objects that it does not name and that are older than a day. *Crash midway: the next run removes them.*
+1. For each collection: read its state with the unflushed entries, and copy the objects that they reference, except
+   those already in the dump. If one is gone, the checkpoint was replaced: start again with this collection.
+   *Crash: objects without a list; the next run uses them. An earlier dump is still complete.*
+2. Write `backup.json` completely. *Crash after: the dump is complete.*
+3. Delete objects that it does not list and that are older than a day. *Crash midway: the next run deletes them.*
 
-**Restoring** (`restoring`), a collection at a time:
+**Restore** (`load`), one collection at a time:
 
-1. Note the collection that is to be, which has a new id, among what is dropped, a day ahead: what a crash leaves is
-   cleaned away then (`jobs.purge`).
-2. Copy its objects, comparing checksums, and write its manifest and the entries of its log.
-3. In one transaction: its name, its state, the note removed. *Crash after: it is there, as it was.*
+1. Put a deletion record of the collection's new id, dated a day ahead: if the restore crashes, its objects are purged
+   then (`jobs.purge`).
+2. Copy the objects, verify their checksums, and write the manifest and the log entries.
+3. In one transaction: write name and state, and remove the deletion record. *Crash after: the collection is restored.*
 
-A restore that is run again makes what is missing: what it has made before it knows by a mark, an item of the table that
-is written in the same transaction.
+A restore that is run again restores the missing collections. It recognizes those of an earlier run by a mark, an item
+of the table written in the same transaction.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,12 +44,13 @@ from afterglow.settings import System
 from afterglow.storage.ports import ObjectNotFound, Objects
 
 FORMAT = 2
-_PIECE = 8 * 1024 * 1024
+_CHUNK_BYTES = 8 * 1024 * 1024
+_CHECKSUM = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class DumpStore:
-    """Where a copy is: `objects`, below `prefix`, which is empty or ends in a slash; `name` is what messages say."""
+    """The location of a dump: `objects` below `prefix`, which is empty or ends in a slash; `name` is for messages."""
 
     objects: Objects
     prefix: str
@@ -61,20 +63,24 @@ class DumpStore:
 
     @property
     def objects_prefix(self) -> str:
-        """Under which all objects are."""
+        """The prefix of all objects."""
         return f"{self.prefix}objects/"
 
     def key(self, checksum: str) -> str:
         """The key of the object with this content."""
         return f"{self.objects_prefix}{checksum}"
 
+    def is_own_key(self, key: str) -> bool:
+        """Whether `key` is that of an object of a dump; a file with another name is not ours, and stays."""
+        return _CHECKSUM.fullmatch(key.removeprefix(self.objects_prefix)) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class DumpedCollection:
-    """A collection in a copy.
+    """A collection of a dump.
 
-    `log` is the object with its entries (None: all was folded); those of them that have their batch in an object name
-    that, one of `payloads`, by its checksum.
+    `log` is the checksum of the object with its unflushed entries, None if there are none. Entries whose batch is an
+    object have its checksum as key; `payloads` lists these checksums.
     """
 
     name: str
@@ -87,8 +93,8 @@ class DumpedCollection:
 
     @property
     def files(self) -> list[FileRef]:
-        """The files of its segments, as its manifest names them."""
-        return [] if self.manifest is None else [file for each in self.manifest.segments for file in each.objects]
+        """The files of its segments, with their keys at the time of the dump."""
+        return [] if self.manifest is None else [file for segment in self.manifest.segments for file in segment.objects]
 
     @property
     def size(self) -> int:
@@ -97,13 +103,13 @@ class DumpedCollection:
 
     @property
     def checksums(self) -> set[str]:
-        """All objects of the copy that it needs."""
+        """The checksums of all its objects."""
         return {*(file.checksum for file in self.files), *self.payloads, *([] if self.log is None else [self.log])}
 
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """A copy: which database, when (Unix seconds), and its collections."""
+    """The content of `backup.json`: the database, the time of the dump (Unix seconds), and the collections."""
 
     tenant: str
     database: str
@@ -111,45 +117,45 @@ class Dump:
     collections: tuple[DumpedCollection, ...]
 
 
-def write(vault: DumpStore, saved: Dump) -> None:
+def write(dump_store: DumpStore, dump: Dump) -> None:
     """Write `backup.json`."""
     value = {
         "format": FORMAT,
-        "tenant": saved.tenant,
-        "database": saved.database,
-        "at": saved.at,
-        "collections": [_encoded(each) for each in saved.collections],
+        "tenant": dump.tenant,
+        "database": dump.database,
+        "at": dump.at,
+        "collections": [_encode(collection) for collection in dump.collections],
     }
     body = orjson.dumps(value)
-    vault.objects.put(vault.index_key, b"%b\n%b\n" % (body, xxhash.xxh3_128_hexdigest(body).encode()))
+    dump_store.objects.put(dump_store.index_key, b"%b\n%b\n" % (body, xxhash.xxh3_128_hexdigest(body).encode()))
 
 
-def read(vault: DumpStore) -> Dump:
+def read(dump_store: DumpStore) -> Dump:
     """Read `backup.json`. Raises NotFound, Corrupt."""
     try:
-        body, _, checksum = vault.objects.get(vault.index_key).rstrip(b"\n").rpartition(b"\n")
+        body, _, checksum = dump_store.objects.get(dump_store.index_key).rstrip(b"\n").rpartition(b"\n")
     except ObjectNotFound:
-        raise NotFound(f"{vault.name}: no finished backup of a database, there is no backup.json in it") from None
+        raise NotFound(f"{dump_store.name}: no finished backup of a database: it has no backup.json") from None
     if xxhash.xxh3_128_hexdigest(body).encode() != checksum:
-        raise Corrupt(f"{vault.name}: backup.json does not match its checksum")
+        raise Corrupt(f"{dump_store.name}: backup.json does not match its checksum")
     value = orjson.loads(body)
     if value["format"] != FORMAT:
-        raise UnsupportedFormat(f"{vault.name}/backup.json", value["format"], FORMAT)
-    collections = tuple(_decoded(each, vault.name) for each in value["collections"])
+        raise UnsupportedFormat(f"{dump_store.name}/backup.json", value["format"], FORMAT)
+    collections = tuple(_decode(item, dump_store.name) for item in value["collections"])
     return Dump(value["tenant"], value["database"], value["at"], collections)
 
 
 def copy_object(source: tuple[Objects, str], target: tuple[Objects, str], checksum: str, system: System) -> int:
-    """Copy the object under a key of one store to a key of another; its bytes. Raises ObjectMissing, Corrupt."""
+    """Copy an object to a key of another store; returns its size in bytes. Raises ObjectNotFound, Corrupt."""
     (objects, key), (other, name) = source, target
     scratch = other.temporary_path(f"copy-{system.nonce()}")
     digest, position = xxhash.xxh3_128(), 0
     try:
         with scratch.open("xb") as file:
-            while piece := objects.get(key, position, _PIECE):
-                digest.update(piece)
-                file.write(piece)
-                position += len(piece)
+            while chunk := objects.get(key, position, _CHUNK_BYTES):
+                digest.update(chunk)
+                file.write(chunk)
+                position += len(chunk)
         if digest.hexdigest() != checksum:
             raise Corrupt(f"object {key} does not match its checksum")
         other.upload(name, scratch)
@@ -159,20 +165,22 @@ def copy_object(source: tuple[Objects, str], target: tuple[Objects, str], checks
     return position
 
 
-def _encoded(each: DumpedCollection) -> Mapping[str, Any]:
-    manifest = None if each.manifest is None else orjson.loads(manifests.encode(each.manifest, each.name))
+def _encode(collection: DumpedCollection) -> Mapping[str, Any]:
+    manifest = None
+    if collection.manifest is not None:
+        manifest = orjson.loads(manifests.encode(collection.manifest, collection.name))
     return {
-        "name": each.name,
-        "schema": each.schema,
-        "metadata": each.metadata,
-        "dimension": each.dimension,
+        "name": collection.name,
+        "schema": collection.schema,
+        "metadata": collection.metadata,
+        "dimension": collection.dimension,
         "manifest": manifest,
-        "log": each.log,
-        "payloads": each.payloads,
+        "log": collection.log,
+        "payloads": collection.payloads,
     }
 
 
-def _decoded(value: dict[str, Any], name: str) -> DumpedCollection:
+def _decode(value: dict[str, Any], name: str) -> DumpedCollection:
     manifest = value.pop("manifest")
     return DumpedCollection(
         manifest=None if manifest is None else manifests.decode(orjson.dumps(manifest), f"{name} of {value['name']}"),
@@ -182,7 +190,7 @@ def _decoded(value: dict[str, Any], name: str) -> DumpedCollection:
 
 
 def verify(content: bytes, checksum: str, key: str) -> bytes:
-    """The content itself. Raises Corrupt where it has another checksum."""
+    """Returns the content. Raises Corrupt if it has another checksum."""
     if xxhash.xxh3_128_hexdigest(content) != checksum:
         raise Corrupt(f"object {key} does not match its checksum")
     return content

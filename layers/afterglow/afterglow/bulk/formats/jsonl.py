@@ -38,6 +38,7 @@ _LEVEL = 1
 
 def inspect(source: Source, compression: Compression, options: Sidecar, settings: Settings) -> Inspection:
     """Columns and dimension from the first lines; the dimension of a `.npy` file if there is one."""
+    matrix = npy.matrix_of(source)
     sample = []
     for line in islice(streams.lines(source, compression, 0, -1, settings), SAMPLE_ROWS):
         try:
@@ -49,7 +50,6 @@ def inspect(source: Source, compression: Compression, options: Sidecar, settings
     names = list(dict.fromkeys(name for record in sample for name in record))
     is_record = any(type(record.get(RECORD)) is dict for record in sample)
     columns = column_mapping.map_columns(names, options, is_record=is_record, name=source.name, every=False)
-    matrix = npy.matrix_of(source)
     if matrix is None:
         embedding = column_mapping.require_embedding(columns, source.name)
         values = [record.get(embedding) for record in sample]

@@ -7,6 +7,7 @@ file is counted, because a page with one repeated value has the same size for an
 are id, embedding, document, uri and metadata (JSON).
 """
 
+import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from afterglow.bulk.formats.format import Inspection
 from afterglow.bulk.formats.parquet_rows import Rows, size_in_bytes
 from afterglow.bulk.row_chunks import RowChunk
 from afterglow.bulk.sidecar import Sidecar
-from afterglow.bulk.sources import Source, Span, parquet_footer
+from afterglow.bulk.sources import Source, Span
 from afterglow.bulk.types import Compression, FileRange, ImportRejected, Plan
 from afterglow.collection.types import Records
 from afterglow.errors import InvalidArgument
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _WINDOW_BYTES = 64 * 1024 * 1024
 _FIRST_WINDOW, _LEAST_WINDOW, _GROWTH = 128, 64, 16
+_MAX_FOOTER_BYTES = 256 * 1024 * 1024
 _FOOTER_MEMORY = 256 * 1024 * 1024
 _FREE_EXPANSION = 256 * 1024 * 1024
 _MAGIC = (0, 4)
@@ -91,7 +93,7 @@ def _row_group_ranges(footer: Footer, settings: Settings) -> tuple[FileRange, ..
 
 def read_footer(source: Source) -> Footer:
     """Read the footer. Raises ImportRejected."""
-    spans = [_MAGIC, parquet_footer(source)]
+    spans = [_MAGIC, _footer_span(source)]
     with _open(source, spans, _FOOTER_MEMORY) as (connection, path):
         types = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [path]).fetchall()
         chunks = connection.execute(
@@ -170,7 +172,18 @@ def read_chunks(
 
 
 def _spans(source: Source, groups: Sequence[Group]) -> list[Span]:
-    return [_MAGIC, parquet_footer(source), *(span for group in groups for span in group.spans)]
+    return [_MAGIC, _footer_span(source), *(span for group in groups for span in group.spans)]
+
+
+def _footer_span(source: Source) -> Span:
+    """The span of the footer, with its magic number. Raises ImportRejected if it has none."""
+    end = source.read(max(source.size - 8, 0), 8)
+    if len(end) < 8 or end[4:] != b"PAR1" or source.size < 12:
+        raise ImportRejected(f"{source.name} is not a complete Parquet file: it has no footer")
+    (length,) = struct.unpack("<I", end[:4])
+    if length > min(source.size - 12, _MAX_FOOTER_BYTES):
+        raise ImportRejected(f"{source.name} is damaged: its footer would have {length} bytes")
+    return source.size - 8 - length, length + 8
 
 
 @contextmanager
