@@ -125,7 +125,7 @@ def _validate(tenant: str | None, databases: tuple[str, ...] | None, name: str) 
         names.validate_tenant_name(tenant)
     for database in databases or ():
         if tenant is None:
-            raise InvalidArgument(f"a key for database {database!r} needs the tenant that it is in")
+            raise InvalidArgument(f"a key for database {database!r} needs the tenant of the database, not every tenant")
         names.validate_name(database)
     if databases == ():
         raise InvalidArgument("a key needs at least one database; omit databases for all of them")

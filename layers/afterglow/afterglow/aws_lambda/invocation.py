@@ -1,4 +1,4 @@
-"""Shared by the functions that work for a queue or a schedule: the time left, and the report in the log line."""
+"""For the functions invoked by a queue or a schedule: the time left, and the report in the log line."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from afterglow.jobs.maintenance import MaintenanceReport
 
 MARGIN_SECONDS = 30.0
-"""Reserve for an orderly end: no step starts that is not expected to end before it."""
+"""Reserved for a clean end: a step starts only if it is expected to end before this reserve."""
 
 
 def seconds_left(context: Any) -> float:

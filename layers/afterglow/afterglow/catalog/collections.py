@@ -99,13 +99,13 @@ def update(table: Table, collection_id: UUID, edit: Callable[[Collection], Colle
     `edit` returns None when there is nothing to change. Raises NotFound when it is missing or dropped, Unavailable.
     """
     for _ in range(_ATTEMPTS):
-        present = require(table, collection_id)
-        edited = edit(present)
+        existing = require(table, collection_id)
+        edited = edit(existing)
         if edited is None:
-            return present
+            return existing
         try:
             version = table.put(
-                keys.collection(collection_id), keys.STATE, state.encode(edited), if_version=present.version
+                keys.collection(collection_id), keys.STATE, state.encode(edited), if_version=existing.version
             )
         except ConditionFailed:
             continue
@@ -116,24 +116,24 @@ def update(table: Table, collection_id: UUID, edit: Callable[[Collection], Colle
 def rename(table: Table, collection_id: UUID, name: str, edit: Callable[[Collection], Collection]) -> Collection:
     """Like `update`, and change the name in the same transaction. Raises AlreadyExists when the name is taken."""
     for _ in range(_ATTEMPTS):
-        present = require(table, collection_id)
-        if present.name == name:
+        existing = require(table, collection_id)
+        if existing.name == name:
             return update(table, collection_id, edit)
-        edited = replace(edit(present), name=name)
-        names = keys.names_partition(present.namespace_id)
+        edited = replace(edit(existing), name=name)
+        names = keys.names_partition(existing.namespace_id)
         try:
             table.transact(
                 [
                     Put(names, keys.NAME + name, _encode_pointer(collection_id), if_absent=True),
-                    Delete(names, keys.NAME + present.name),
-                    Put(keys.collection(collection_id), keys.STATE, state.encode(edited), if_version=present.version),
+                    Delete(names, keys.NAME + existing.name),
+                    Put(keys.collection(collection_id), keys.STATE, state.encode(edited), if_version=existing.version),
                 ]
             )
         except ConditionFailed:
-            if _owner_of_name(table, present.namespace_id, name) not in (None, collection_id):
+            if _owner_of_name(table, existing.namespace_id, name) not in (None, collection_id):
                 raise AlreadyExists(f"Collection [{name}] already exists") from None
             continue
-        return replace(edited, version=present.version + 1)
+        return replace(edited, version=existing.version + 1)
     raise Unavailable(f"collection {collection_id} has too many concurrent changes; try again")
 
 
@@ -143,16 +143,16 @@ def drop(table: Table, system: System, collection_id: UUID, *, skip_retention: b
     `skip_retention`: the collection cannot be restored, and its objects are deleted without delay.
     """
     for _ in range(_ATTEMPTS):
-        present = by_id(table, collection_id)
-        if present is None:
+        existing = by_id(table, collection_id)
+        if existing is None:
             return
         try:
             table.transact(
                 [
-                    Delete(keys.names_partition(present.namespace_id), keys.NAME + present.name),
-                    Put(keys.collection(collection_id), keys.STATE, _as_dropped(present), if_version=present.version),
+                    Delete(keys.names_partition(existing.namespace_id), keys.NAME + existing.name),
+                    Put(keys.collection(collection_id), keys.STATE, _as_dropped(existing), if_version=existing.version),
                     deletions.put(DeletionRecord(collection_id, system.now(), skip_retention=skip_retention)),
-                    *_lineage_writes(table, present),
+                    *_lineage_writes(table, existing),
                 ]
             )
         except ConditionFailed:

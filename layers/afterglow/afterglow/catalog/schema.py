@@ -104,15 +104,15 @@ def register(schema: Mapping[str, Any], keys: Mapping[str, Set[str]]) -> dict[st
     free = MAX_METADATA_KEYS - len(known)
     added: dict[str, Any] = {}
     for key, types in keys.items():
-        present = known.get(key, {})
-        new_types = {WIRE_TYPE[name] for name in types} - present.keys()
+        existing = known.get(key, {})
+        new_types = {WIRE_TYPE[name] for name in types} - existing.keys()
         if not new_types:
             continue
         if key not in known:
             if free <= 0:
                 continue
             free -= 1
-        added[key] = present | {name: schema["defaults"][name] for name in sorted(new_types)}
+        added[key] = existing | {name: schema["defaults"][name] for name in sorted(new_types)}
     return {**schema, "keys": {**known, **added}} if added else None
 
 

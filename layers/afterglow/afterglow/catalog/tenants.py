@@ -49,8 +49,8 @@ class Catalog:
 
     def set_resource_name(self, name: str, resource_name: str) -> None:
         """Set the tenant's resource name, which cannot be changed later. Raises NotFound, AlreadyExists."""
-        present = self.get_tenant(name)
-        if present is not None and present != resource_name:
+        existing = self.get_tenant(name)
+        if existing is not None and existing != resource_name:
             raise AlreadyExists(f"Tenant [{name}] already has a resource name")
         self._table.put(keys.TENANTS, name, orjson.dumps({"resource_name": resource_name}))
 

@@ -27,9 +27,9 @@ class NextExpiry:
     at: float | None
 
 
-def expires(present: Collection, first: NextExpiry | None) -> float | None:
+def expires(existing: Collection, first: NextExpiry | None) -> float | None:
     """Return a collection's `next_expiry` for a checkpoint whose first expiry is `first`; None: unchanged."""
-    return present.next_expiry if first is None or first.key != ttl_key(present.metadata) else first.at
+    return existing.next_expiry if first is None or first.key != ttl_key(existing.metadata) else first.at
 
 
 def unknown_expiry(metadata: Mapping[str, Any] | None) -> float | None:

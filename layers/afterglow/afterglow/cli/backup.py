@@ -92,7 +92,7 @@ def _list_dropped(args: argparse.Namespace) -> None:
         times = f"dropped {_format_time(item.dropped_at)}, restorable until {_format_time(item.until)}"
         echo(f"{item.collection.name}  {item.collection.id}  {times}")
     if not dropped:
-        echo("no dropped collection can be restored")
+        echo("no dropped collections to restore")
 
 
 def _restore_collection(args: argparse.Namespace) -> None:

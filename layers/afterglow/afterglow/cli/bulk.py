@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -83,9 +84,13 @@ def show_import_report(args: argparse.Namespace) -> None:
     with _open_reports(args) as reports:
         for name, value in reports.get(args.id).items():
             if value is not None:
-                echo(f"{name:14} {value}")
+                echo(f"{name:14} {_format_time(value) if name.endswith('_at') else value}")
         for row in reports.rejected_rows(args.id):
             echo(f"{row['file']}:{row['line']}: {row['reason']}")
+
+
+def _format_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class _ImportReports:

@@ -18,7 +18,7 @@ ColumnSubset = tuple[ColumnSet, NDArray[np.int64]]
 
 
 def concat(subsets: Sequence[ColumnSubset], order: NDArray[np.int64] | None = None) -> ColumnSet:
-    """The rows of each subset, in the order listed, one subset after the other; all that permuted by `order`.
+    """The rows of all subsets, one subset after the other, each in its listed order; then permuted by `order`.
 
     Rows are int64 and distinct within their subset; they need not ascend. Columns are built one after the other:
     besides the result, memory holds two copies of one of them.

@@ -30,17 +30,17 @@ def commit_manifest(
     """
     key = manifests.store(stores.objects, manifest, stores.system.nonce())
 
-    def edit(present: Collection) -> Collection | None:
-        if present.manifest_key == key:
+    def edit(existing: Collection) -> Collection | None:
+        if existing.manifest_key == key:
             return None  # the adapter repeated the write, because the first response was lost
-        if present.manifest_key != base:
+        if existing.manifest_key != base:
             raise CommitConflict
         return replace(
-            present,
+            existing,
             manifest_key=key,
             flushed_seq=manifest.flushed_seq,
             flushed_ops=manifest.flushed_ops,
-            next_expiry=ttl.expires(present, next_expiry),
+            next_expiry=ttl.expires(existing, next_expiry),
         )
 
     collections.update(stores.table, collection_id, edit)

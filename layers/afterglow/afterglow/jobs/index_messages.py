@@ -11,7 +11,7 @@ so that flushes, which are short and keep the unflushed log small, do not wait f
 * ``<collection>:compact:<segment>``: run the compaction whose first input is that segment, and send a message to
   compact the remaining segments.
 
-1. Check what there is to do. The collection is gone, or the entry is flushed already: done.
+1. If the collection is deleted, or the entry is already flushed, stop.
 2. Do it (`jobs.indexer`) as far as time allows. *Killed meanwhile: the queue delivers the message again.*
 3. If time was short, or a compaction must follow, send a message for that. *Killed before: the same message again.*
 

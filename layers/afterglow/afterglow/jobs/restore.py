@@ -71,21 +71,21 @@ def find(stores: Stores, database: Database, name_or_id: str) -> Collection:
 def restore(
     stores: Stores, source: Collection, at: PointInTime | None, name: str | None = None, *, replace: bool = False
 ) -> Collection:
-    """A new collection with the contents at a point in time; with `replace` it takes the place of the source.
+    """A new collection with the contents at a point in time; `replace` replaces the source by it.
 
     `at` None is the end of a dropped collection. Without a name a dropped collection gets its own back, and an existing
     one gets a name that contains the time. Raises NotFound, AlreadyExists, InvalidArgument for a point in time that is
     not retained, Unavailable, StorageFull.
     """
     if at is None and not source.is_dropped:
-        raise InvalidArgument(f"collection {source.name!r} is not dropped: a point in time is required to restore it")
+        raise InvalidArgument(f"collection {source.name!r} is not dropped: to restore it, give a point in time (--at)")
     now = stores.system.now()
-    place = Catalog(stores.table, stores.system).get_database(source.tenant, source.database)
+    database = Catalog(stores.table, stores.system).get_database(source.tenant, source.database)
     if name is None:
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
         name = source.name if source.is_dropped else f"{source.name[:_MAX_NAME_LENGTH]}-restored-{stamp}"
     as_of = at or PointInTime(time=entries.milliseconds(now))
-    restored = fork.fork(stores, source.id, ForkRequest(place, name), as_of)
+    restored = fork.fork(stores, source.id, ForkRequest(database, name), as_of)
     if not replace or source.is_dropped:
         return restored
     replaced = collections.swap_name(stores.table, stores.system, source.id, restored.id)

@@ -1,7 +1,7 @@
 """The TTL sweep deletes expired records, so that flushes and compactions reclaim their space.
 
-1. Read the state, which has the time of the first expiry in the checkpoint (`Collection.next_expiry`; the entries after
-   it are flushed soon). Not yet reached: done.
+1. Read the state, which has the time of the first expiry in the checkpoint (`Collection.next_expiry`). If that time has
+   not been reached, stop. (Entries after the checkpoint are flushed soon, and checked then.)
 2. Select expired records in a snapshot and append their deletion as the very next entry. If another entry came first,
    select again: a record whose expiry was extended meanwhile stays. *Crash after: they are deleted.*
 3. Flush, which stores the next expiry in the state. If there was nothing to delete, as after a change of the TTL key of
@@ -52,9 +52,10 @@ def next_expiry(snapshot: Snapshot) -> NextExpiry | None:
 
 
 def delete_expired(stores: Stores, replica: Replica, snapshot: Snapshot) -> int:
-    """Delete at most `_MAX_DELETIONS` expired records; how many. 0 also if other writers append without a pause.
+    """Delete at most `_MAX_DELETIONS` expired records and return their number.
 
-    `snapshot` is the latest of the replica. Raises NotFound, Corrupt, Unavailable, StorageFull.
+    It is 0 also if other writers append faster than this can select. `snapshot` is the latest of the
+    replica. Raises NotFound, Corrupt, Unavailable, StorageFull.
     """
     for _ in range(_ATTEMPTS):
         if not is_due(snapshot.collection, snapshot.as_of):
@@ -91,8 +92,8 @@ def _update_next_expiry(stores: Stores, snapshot: Snapshot) -> None:
     if snapshot.applied_seq > snapshot.manifest.flushed_seq or first is None:
         return  # the next flush stores it
 
-    def edit(present: Collection) -> Collection | None:
-        is_current = present.manifest_key == snapshot.collection.manifest_key
-        return replace(present, next_expiry=ttl.expires(present, first)) if is_current else None
+    def edit(existing: Collection) -> Collection | None:
+        is_current = existing.manifest_key == snapshot.collection.manifest_key
+        return replace(existing, next_expiry=ttl.expires(existing, first)) if is_current else None
 
     collections.update(stores.table, snapshot.collection.id, edit)

@@ -49,7 +49,7 @@ def _put_payload(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes
 
 
 def refresh_payload(stores: Stores, collection_id: UUID, pending: PendingEntry) -> PendingEntry:
-    """The same entry; an object put long ago is put again under a key of the present time. Call before appending.
+    """The same entry; an object put long ago is put again under a key with the current time. Call before appending.
 
     So the time in an object's key is never much before that of its entry; garbage collection relies on that.
     """

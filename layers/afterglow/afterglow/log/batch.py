@@ -1,4 +1,4 @@
-"""The batch: one write of a client, as the log carries it.
+"""The batch: one write of a client, as the log stores it.
 
 On disk a batch is a frame, checksummed, all integers little-endian::
 
@@ -53,12 +53,12 @@ class Batch:
 
     @property
     def dimension(self) -> int | None:
-        """Components of each vector, None where the batch has no vector."""
+        """Components of each vector; None if the batch has no vectors."""
         return None if self.vectors is None or not len(self.vectors) else int(self.vectors.shape[1])
 
 
 def encode(batch: Batch) -> bytes:
-    """The batch as a frame."""
+    """Encode a batch as a frame."""
     vectors = batch.vectors if batch.dimension is not None else None
     header = orjson.dumps(
         {
@@ -79,7 +79,7 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(frame: bytes | memoryview, name: str) -> Batch:
-    """The batch of a frame; Corrupt errors refer to it as `name`."""
+    """Decode a frame. Raises Corrupt, which refers to the frame as `name`."""
     view = memoryview(frame)
     if len(view) < _PREFIX.size:
         raise Corrupt(f"{name} is truncated: {len(view)} bytes")

@@ -4,13 +4,16 @@ Every manifest holds a log prefix, so a point in time can be reconstructed from 
 after it. Retaining all manifests would retain all their segments. Retained are
 
 * the current one, and those that are not committed yet (their number is larger);
-* of the others the last of each bucket: a seventh of the window, and 131,072 operations, the maximum to replay;
-* the base manifest of a fork, as nothing precedes it;
-* of those none before the **oldest** checkpoint: the newest one that is as old as the window.
+* of the older ones, the last of each bucket; a bucket covers at most a seventh of the window and at most 131,072
+  operations, which limits the entries to replay;
+* the base manifest of a fork, as nothing precedes it.
+
+The **oldest** checkpoint is the newest of these that is at least as old as the window; older ones are not retained.
 
 A retained manifest stays retained until the window has passed it: whether a manifest is the last of its bucket no
-longer changes once the current one is in another bucket. That also holds for an oldest checkpoint which is current:
-everything written after it is later by more than a bucket. Time travel starts from one of `durable_checkpoints`.
+longer changes once the current one is in another bucket. This also holds if the oldest checkpoint is the current one:
+the next manifest is younger by more than a bucket, so the two are never in the same bucket. Time travel starts from one
+of `durable_checkpoints`.
 """
 
 from collections.abc import Iterable
@@ -25,7 +28,7 @@ _BUCKETS_PER_WINDOW = 7
 
 @dataclass(frozen=True, slots=True)
 class RetainedManifests:
-    """`oldest` is the start of the window: earlier manifests are of no use; None: the window covers all history."""
+    """`oldest` is the start of the window: earlier manifests are not needed; None: the window covers all history."""
 
     manifests: tuple[ManifestRef, ...]
     oldest: ManifestRef | None

@@ -100,7 +100,7 @@ def _insert(state: ReplicaState, batch: Batch, members: Rows) -> None:
 
 
 def _replace(state: ReplicaState, batch: Batch, members: Rows, locations: RowLocations) -> None:
-    """Write a new row for each of these records: its present content, overlaid with the fields of the batch."""
+    """Write a new row for each of these records: its current content, overlaid with the fields of the batch."""
     ids = [batch.ids[member] for member in members.tolist()]
     old = read_contents(state, locations)
     vectors = old.vectors
@@ -114,14 +114,14 @@ def _replace(state: ReplicaState, batch: Batch, members: Rows, locations: RowLoc
     documents = _overlay(old.documents, _encode(_subset(batch.documents, members)))
     uris = _overlay(old.uris, _encode(_subset(batch.uris, members)))
     changes = _subset(batch.metadatas, members)
-    metadatas = [_merge_metadata(present, change) for present, change in zip(old.metadatas, changes, strict=True)]
+    metadatas = [_merge_metadata(old_value, change) for old_value, change in zip(old.metadatas, changes, strict=True)]
     state.delete(ids, locations)
     state.memtable.append(NewRows(ids, old.row_seqs, vectors, documents, uris, metadatas))
     state.records += len(ids)
 
 
 class RecordContents:
-    """The present content of some records, in their order."""
+    """The current content of some records, in their order."""
 
     def __init__(self, count: int, dimension: int) -> None:
         self.row_seqs: Rows = np.empty(count, dtype=np.int64)
@@ -132,7 +132,7 @@ class RecordContents:
 
 
 def read_contents(state: ReplicaState, locations: RowLocations) -> RecordContents:
-    """The present content of these records: at least one, and all exist."""
+    """The current content of these records: at least one, and all exist."""
     indexes = np.unique(locations.groups).tolist()
     contents = RecordContents(len(locations.groups), state.row_group(indexes[0]).vectors.shape[1])
     for index in indexes:
@@ -164,8 +164,8 @@ def _overlay(old: list[bytes | None], new: list[bytes | None]) -> list[bytes | N
     return [before if after is None else after for before, after in zip(old, new, strict=True)]
 
 
-def _merge_metadata(present: bytes | None, change: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    before: dict[str, Any] | None = None if present is None else orjson.loads(present)
+def _merge_metadata(old: bytes | None, change: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    before: dict[str, Any] | None = None if old is None else orjson.loads(old)
     return before if not change else _without_nulls({**(before or {}), **change})
 
 

@@ -98,9 +98,9 @@ class ReplicaState:
             if index == len(self.segments):
                 self.memtable.delete([ids[number] for number in np.flatnonzero(in_group).tolist()])
                 continue
-            present = self.deleted[index]
+            deleted = self.deleted[index]
             rows = self.segments[index].info.rows
-            mask = np.zeros(rows, dtype=np.bool_) if present is None else present.copy()
+            mask = np.zeros(rows, dtype=np.bool_) if deleted is None else deleted.copy()
             mask[locations.rows[in_group]] = True
             self.deleted[index] = mask
         self.records -= len(locations.groups)

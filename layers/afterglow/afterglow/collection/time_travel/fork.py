@@ -10,8 +10,8 @@
 
 A fork costs a few table items, whatever its size, and no object. Nothing that it references is garbage collected
 meanwhile: the collector reads the source's state first and the lineage afterwards (`jobs.gc`), so it either finds the
-fork, or it has read the same state as the fork. Objects of the past stay for the grace time after their retention ends,
-and a fork may take half of the grace time.
+fork, or it has read the same state as the fork. Objects that only
+time travel needs stay for the grace period after their retention ends; a fork may take half of that period.
 """
 
 from collections.abc import Sequence

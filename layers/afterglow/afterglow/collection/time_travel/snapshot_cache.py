@@ -133,7 +133,7 @@ def rebase_on_latest(
 
 
 def _rows(state: ReplicaState, ids: Sequence[str], locations: RowLocations) -> NewRows:
-    """The present content of these records as new rows."""
+    """The current content of these records as new rows."""
     contents = read_contents(state, locations)
     metadatas = [None if metadata is None else orjson.loads(metadata) for metadata in contents.metadatas]
     return NewRows(ids, contents.row_seqs, contents.vectors, contents.documents, contents.uris, metadatas)

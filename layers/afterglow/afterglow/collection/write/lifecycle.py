@@ -52,9 +52,9 @@ def create(
         created_at=stores.system.now(),
     )
     for attempt in attempts(stores.system, _RETRIES):
-        present = collections.by_name(stores.table, parent, request.name) if get_or_create else None
-        if present is not None:
-            return present
+        existing = collections.by_name(stores.table, parent, request.name) if get_or_create else None
+        if existing is not None:
+            return existing
         try:
             collections.create(stores.table, collection)
         except AlreadyExists:
@@ -76,16 +76,16 @@ def modify(
     """Rename, replace the metadata, reconfigure; None leaves as is. Raises NotFound, AlreadyExists, InvalidArgument."""
     ttl.validate(metadata)
 
-    def edit(present: Collection) -> Collection:
-        new_metadata = present.metadata if metadata is None else dict(metadata)
-        is_same_ttl_key = ttl.ttl_key(new_metadata) == ttl.ttl_key(present.metadata)
+    def edit(existing: Collection) -> Collection:
+        new_metadata = existing.metadata if metadata is None else dict(metadata)
+        is_same_ttl_key = ttl.ttl_key(new_metadata) == ttl.ttl_key(existing.metadata)
         return replace(
-            present,
+            existing,
             metadata=new_metadata,
-            next_expiry=present.next_expiry if is_same_ttl_key else ttl.unknown_expiry(new_metadata),
-            schema=present.schema
+            next_expiry=existing.next_expiry if is_same_ttl_key else ttl.unknown_expiry(new_metadata),
+            schema=existing.schema
             if configuration is None
-            else schema.with_configuration(present.schema, configuration),
+            else schema.with_configuration(existing.schema, configuration),
         )
 
     if name is not None:

@@ -227,13 +227,13 @@ def _prepare_state(stores: Stores, end: LogEnd, collection: Collection, batch: B
     _check_dimension(collection.dimension, batch)
     keys = _metadata_types(batch)
 
-    def edit(present: Collection) -> Collection | None:
-        _check_dimension(present.dimension, batch)
-        registered = schema.register(present.schema, keys)
-        dimension = batch.dimension if present.dimension is None else present.dimension
-        if registered is None and dimension == present.dimension:
+    def edit(existing: Collection) -> Collection | None:
+        _check_dimension(existing.dimension, batch)
+        registered = schema.register(existing.schema, keys)
+        dimension = batch.dimension if existing.dimension is None else existing.dimension
+        if registered is None and dimension == existing.dimension:
             return None
-        return replace(present, dimension=dimension, schema=registered or present.schema)
+        return replace(existing, dimension=dimension, schema=registered or existing.schema)
 
     if edit(collection) is not None:
         end.collection = collections.update(stores.table, collection.id, edit)

@@ -36,7 +36,8 @@ _BATCH_GET = 100
 _BATCH_WRITE = 25
 _CONDITION_FAILED = "ConditionalCheckFailed"
 _CONFLICTS = {"TransactionConflict", "TransactionInProgress"}
-_OLD: dict[str, Any] = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+_EXISTING: dict[str, Any] = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+"""Makes a failed condition return the existing item."""
 
 
 class DynamoTable:
@@ -80,9 +81,9 @@ class DynamoTable:
         version = 1 if if_version is None else if_version + 1
         attributes = expressions.attributes(put, version)
         if condition is None:
-            return self._add(put)
+            return self._put_unconditionally(put)
         expression = expressions.arguments(ConditionExpression=condition)
-        self._call(lambda: self._client.put_item(TableName=self._name, Item=attributes, **expression, **_OLD), put)
+        self._call(lambda: self._client.put_item(TableName=self._name, Item=attributes, **expression, **_EXISTING), put)
         return version
 
     def put_many(self, puts: Sequence[Put]) -> None:
@@ -127,7 +128,7 @@ class DynamoTable:
         key = expressions.key(pk, sk)
         expression = expressions.arguments(ConditionExpression=expressions.condition_of(False, if_version))
         delete = Delete(pk, sk, if_version)
-        self._call(lambda: self._client.delete_item(TableName=self._name, Key=key, **expression, **_OLD), delete)
+        self._call(lambda: self._client.delete_item(TableName=self._name, Key=key, **expression, **_EXISTING), delete)
 
     def transact(self, writes: Sequence[Write]) -> None:
         """Apply all of `writes` or none."""
@@ -144,7 +145,7 @@ class DynamoTable:
     def _client(self) -> "DynamoDBClient":
         return self._clients.dynamodb
 
-    def _add(self, put: Put) -> int:
+    def _put_unconditionally(self, put: Put) -> int:
         key = expressions.key(put.pk, put.sk)
         expression = expressions.arguments(UpdateExpression=expressions.update(put))
         response = self._call(
@@ -163,10 +164,10 @@ class DynamoTable:
             keys = [*unprocessed[self._name]["Keys"]]
 
     def _action(self, write: Write) -> Any:
-        common = {"TableName": self._name, **_OLD}
+        common = {"TableName": self._name, **_EXISTING}
         match write:
             case Put(if_absent=False, if_version=None):
-                expressions.attributes(write, 1)
+                expressions.attributes(write, 1)  # raises TooLarge
                 expression = expressions.arguments(UpdateExpression=expressions.update(write))
                 return {"Update": {**common, "Key": expressions.key(write.pk, write.sk), **expression}}
             case Put():
@@ -195,7 +196,7 @@ class DynamoTable:
         raise throttled(self._subject)
 
     def _call(self, send: Callable[[], T], *writes: Write) -> T:
-        """Send, again while other transactions conflict. Raises ConditionFailed naming the first write that failed."""
+        """Send; repeat while other transactions conflict. Raises ConditionFailed naming the first write that failed."""
         codes: list[str] = []
         for attempt in range(_ATTEMPTS):
             with map_errors(self._subject):
