@@ -37,6 +37,13 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             answer = body
         case "/size":
             answer = str(len(body)).encode()
+        case "/large":
+            answer = bytes(30_000_000)
+        case "/streamed":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"30000000")]})
+            for i in range(300):
+                await send({"type": "http.response.body", "body": bytes(100_000), "more_body": i < 299})
+            return
         case "/headers":
             answer = b"\n".join(name + b": " + value for name, value in scope["headers"])
         case _:

@@ -39,6 +39,8 @@ OVERRIDDEN = {
     "on_header": ["self", "name", "value"],
     "on_headers_complete": ["self"],
     "on_message_complete": ["self"],
+    "on_response_complete": ["self"],
+    "pause_writing": ["self"],
     "send_400_response": ["self", "msg"],
 }
 OVERRIDDEN_IN_SERVER = {

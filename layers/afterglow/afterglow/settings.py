@@ -125,7 +125,8 @@ class Settings:
     """Origins whose pages may call the API from a browser, separated by commas, or `*` for every origin. Empty: none.
     Only for `afterglow run`."""
     max_connections: int = 1000
-    """Maximum open connections per process; a further one gets 503."""
+    """Maximum open connections per process. A further one replaces the connection that is idle longest, and gets 503 if
+    none is idle."""
     max_inflight_body_bytes: int = 128 * 1024 * 1024
     """Memory for request bodies per process; further large requests wait until some is free."""
     max_request_line_bytes: int = 16 * 1024
@@ -134,7 +135,7 @@ class Settings:
     """Maximum size of all request headers together; larger ones get 431."""
     client_timeout_seconds: float = 30.0
     """Time to receive the request headers, and the period over which a body must average 1 KiB/s; a slower client gets
-    408."""
+    408. A client that reads a response more slowly is disconnected."""
     keep_alive_seconds: float = 75.0
     """How long an idle keep-alive connection stays open."""
     shutdown_seconds: float = 10.0

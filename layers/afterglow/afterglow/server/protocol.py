@@ -7,10 +7,11 @@ Refused requests get a response in Chroma's error format, then the connection is
 408   an incomplete request: headers after `client_timeout_seconds`, or a body slower than `MIN_BYTES_PER_SECOND`
 414   a request line over `max_request_line_bytes`
 431   headers over `max_header_bytes` in total
-503   more than `max_connections` open
+503   more than `max_connections` open, and none of them idle
 ====  =========================================================================
 
-A connection on which the client sends nothing is closed without a response.
+A connection on which the client sends nothing is closed without a response, and so is one whose response the client
+does not read.
 
 No public option of uvicorn provides these limits: `h11_max_incomplete_event_size` applies to the slower h11 parser
 alone, `limit_concurrency` refuses requests in plain text but no connections, and `timeout_keep_alive` applies only
@@ -31,10 +32,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from afterglow.server.connection_limit import NEW_CONNECTION_SECONDS, longest_idle
 from afterglow.server.request_parser import RequestParser
+from afterglow.server.response_progress import MIN_BYTES_PER_SECOND, ResponseProgress
 
-MIN_BYTES_PER_SECOND = 1024
-"""The average speed that a body must have over each `client_timeout_seconds`."""
 LINGER_SECONDS = 2.0
 """Time in which a refused client may still send, so that it reads the response instead of a connection reset."""
 
@@ -109,24 +110,49 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._window_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._progress: ResponseProgress
+        self.idle_since = 0.0
 
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection, and refuse it if too many are open."""
+        """Count the connection; if too many are open, close one that is idle, or refuse this one."""
         super().connection_made(transport)
+        self._progress = ResponseProgress(transport, self.loop, self._limits.client_seconds)
+        self.idle_since = self.loop.time() + NEW_CONNECTION_SECONDS
         if len(self.connections) > 2 * self._limits.connections:
-            # Far over the limit: close without a response.
+            # Far over the limit, with refused connections: close without a response.
             self._refused = True
             transport.abort()
-        elif len(self.connections) > self._limits.connections:
-            self._refuse(503, f"too many connections: this process serves {self._limits.connections} at a time")
-        else:
+        elif len(self.connections) <= self._limits.connections or self._make_room():
             self._set_deadline()
+        else:
+            self._refuse(503, f"too many connections: this process serves {self._limits.connections} at a time")
+
+    def _make_room(self) -> bool:
+        """Close the connection that is idle longest, if this one is over the limit. Returns False if none is idle."""
+        others = (connection for connection in self.connections if connection is not self)
+        has_room, idle = longest_idle(others, self._limits.connections, self.loop.time())
+        if idle is not None:
+            # It closes later in the event loop's turn, and must not count for further connections of this turn.
+            self.connections.discard(idle)
+            idle.transport.close()
+        return has_room
+
+    def is_served(self) -> bool:
+        """Whether the connection is neither refused nor closing."""
+        is_refused = self._refused and not self._is_responding()
+        return not is_refused and not self.transport.is_closing()
+
+    def is_idle(self) -> bool:
+        """Whether the connection has no request in progress and no response to deliver."""
+        has_requests = self._reading is not Reading.NOTHING or self._is_responding()
+        return not has_requests and not self.transport.get_write_buffer_size()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timer and report the end of the connection."""
+        """Stop the timers and report the end of the connection."""
         self._clear_deadline()
+        self._progress.stop()
         super().connection_lost(exc)
         if self._on_closed is not None:
             self._on_closed()
@@ -193,6 +219,19 @@ class LimitedProtocol(HttpToolsProtocol):
         self._clear_deadline()
         self._reading = Reading.NOTHING
         super().on_message_complete()
+
+    # Responses
+
+    def on_response_complete(self) -> None:
+        """The app has written a response; the client must read it in time."""
+        self.idle_since = self.loop.time()
+        self._progress.start_period()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full: the client must read in time."""
+        super().pause_writing()
+        self._progress.start_period()
 
     def _is_responding(self) -> bool:
         """Whether the app still processes the last request with complete headers."""

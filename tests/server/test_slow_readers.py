@@ -1,0 +1,89 @@
+"""A response must be read at the speed that a request body must have, or the connection is aborted."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.server.stubs import Stub, answer, get, stub
+
+GET = "GET {} HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Stub]:
+    with stub(client_timeout_seconds="1", keep_alive_seconds="60") as running:
+        yield running
+
+
+def connect(server: Stub) -> socket.socket:
+    """A connection with a small receive buffer."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    connection.settimeout(20)
+    connection.connect(("127.0.0.1", server.port))
+    return connection
+
+
+def open_connections(server: Stub) -> int:
+    connections = psutil.Process(server.process.pid).net_connections("tcp")
+    return sum(connection.status == "ESTABLISHED" for connection in connections)
+
+
+def wait_until_closed(server: Stub, seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while open_connections(server) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return open_connections(server) == 0
+
+
+@pytest.mark.parametrize("path", ["/large", "/streamed"])
+@pytest.mark.parametrize("ending", ["", "connection: close\r\n"], ids=["kept", "last"])
+def test_a_response_that_is_not_read_ends_the_connection(server: Stub, path: str, ending: str) -> None:
+    clients = [connect(server) for _ in range(4)]
+    before = psutil.Process(server.process.pid).memory_info().rss
+    for client in clients:
+        client.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n{ending}\r\n".encode())
+    time.sleep(0.2)
+    assert open_connections(server) == 4
+    assert wait_until_closed(server)
+    assert psutil.Process(server.process.pid).memory_info().rss - before < 80_000_000
+    for client in clients:
+        client.close()
+
+
+def test_small_responses_that_are_not_read_end_the_connection(server: Stub) -> None:
+    client = connect(server)
+    client.settimeout(0.2)
+    requests = GET.format("/").encode() * 1_000_000
+    with pytest.raises((TimeoutError, ConnectionError)):
+        client.sendall(requests)
+    assert wait_until_closed(server)
+    client.close()
+
+
+@pytest.mark.parametrize("path", ["/large", "/streamed"])
+def test_a_slow_but_steady_reader_gets_the_whole_response(server: Stub, path: str) -> None:
+    with connect(server) as client:
+        client.sendall(GET.format(path).encode())
+        received = 0
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            received += len(client.recv(16_384))
+            time.sleep(0.05)
+        assert received < 3_000_000
+        while received < 30_000_000:
+            data = client.recv(1_000_000)
+            assert data
+            received += len(data)
+
+
+def test_a_reader_that_pauses_between_responses_keeps_its_connection(server: Stub) -> None:
+    with connect(server) as client:
+        for _ in range(3):
+            get(client)
+            time.sleep(1.2)
+        client.sendall(GET.format("/slow").encode())
+        assert answer(client)[0] == 200
