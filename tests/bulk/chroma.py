@@ -27,13 +27,13 @@ def fill(path: Path, records: int = 700) -> None:
     everything = client.create_collection("everything", metadata={"about": "all", "n": 1}, embedding_function=None)
     random = np.random.default_rng(11)
     for start in range(0, records, 100):
-        names = [f"ключ-{each:04}" for each in range(start, min(start + 100, records))]
+        names = [f"ключ-{number:04}" for number in range(start, min(start + 100, records))]
         everything.add(
             ids=names,
             embeddings=random.standard_normal((len(names), DIMENSION)).astype(np.float32),
-            documents=[f"document {each} “quoted” \n" for each in names],
-            metadatas=[metadata(start + each) for each in range(len(names))],
-            uris=[f"file:///{each}" for each in names],
+            documents=[f"document {name} “quoted” \n" for name in names],
+            metadatas=[metadata(start + number) for number in range(len(names))],
+            uris=[f"file:///{name}" for name in names],
         )
     everything.delete(ids=["ключ-0003", "ключ-0200"])
     everything.update(

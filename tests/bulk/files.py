@@ -1,4 +1,4 @@
-"""Records as files of every format, and a place to import them to."""
+"""Records as files of every format, and a directory's stores to import them into."""
 
 import csv
 import gzip
@@ -48,7 +48,7 @@ class Sample:
 
 
 def sample(rows: int = 60, dimension: int = 8, seed: int = 7) -> Sample:
-    """Records with what makes formats differ: quotes, line breaks, other scripts, missing values."""
+    """Records with values that formats treat differently: quotes, line breaks, other scripts, missing values."""
     source = np.random.default_rng(seed)
     texts = ['plain "quoted", text', "two\nlines", "日本語, ünïcode", None]
     return Sample(
@@ -67,7 +67,7 @@ def objects(of: Sample) -> Iterator[dict[str, Any]]:
 
 def lines(of: Sample) -> bytes:
     """JSON Lines."""
-    return b"".join(orjson.dumps(each, option=orjson.OPT_APPEND_NEWLINE) for each in objects(of))
+    return b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in objects(of))
 
 
 def write_jsonl(of: Sample, folder: Path) -> Path:
@@ -90,7 +90,7 @@ def write_parquet(of: Sample, folder: Path, name: str = "records.parquet", group
     path, rows = folder / name, folder / "rows.ndjson"
     rows.write_bytes(
         b"".join(
-            orjson.dumps({**each, **each.pop("metadata")}, option=orjson.OPT_APPEND_NEWLINE) for each in objects(of)
+            orjson.dumps({**item, **item.pop("metadata")}, option=orjson.OPT_APPEND_NEWLINE) for item in objects(of)
         )
     )
     columns = {
@@ -133,9 +133,9 @@ def write_csv(of: Sample, folder: Path, delimiter: str = ",", name: str = "recor
     with (folder / name).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter=delimiter)
         writer.writerow(["id", "embedding", "document", *of.metadatas[0]])
-        for each in objects(of):
-            vector = orjson.dumps(each["embedding"]).decode()
-            writer.writerow([each["id"], vector, each["document"], *each["metadata"].values()])
+        for item in objects(of):
+            vector = orjson.dumps(item["embedding"]).decode()
+            writer.writerow([item["id"], vector, item["document"], *item["metadata"].values()])
     return folder / name
 
 
@@ -145,8 +145,8 @@ def write_tsv(of: Sample, folder: Path) -> Path:
 
 def write_pair(of: Sample, folder: Path) -> Path:
     np.save(folder / "records.npy", of.vectors)
-    rows = ({name: value for name, value in each.items() if name != "embedding"} for each in objects(of))
-    text = b"\n".join(orjson.dumps(each) for each in rows)
+    rows = ({name: value for name, value in item.items() if name != "embedding"} for item in objects(of))
+    text = b"\n".join(orjson.dumps(row) for row in rows)
     return _written(folder / "records.jsonl", text)
 
 
@@ -154,10 +154,10 @@ def write_base64(of: Sample, folder: Path) -> Path:
     from base64 import b64encode
 
     rows = (
-        {**each, "embedding": b64encode(vector.astype("<f4").tobytes()).decode()}
-        for each, vector in zip(objects(of), of.vectors, strict=True)
+        {**item, "embedding": b64encode(vector.astype("<f4").tobytes()).decode()}
+        for item, vector in zip(objects(of), of.vectors, strict=True)
     )
-    return _written(folder / "records.ndjson", "\r\n".join(json.dumps(each) for each in rows).encode())
+    return _written(folder / "records.ndjson", "\r\n".join(json.dumps(row) for row in rows).encode())
 
 
 Writer = Callable[[Sample, Path], Path]
@@ -180,21 +180,21 @@ def _written(path: Path, content: bytes) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A directory's stores, and an import's way into them."""
+class ImportFixture:
+    """A directory's stores, and the context of imports into them."""
 
     stores: Stores
     engine: Engine
-    site: ImportContext
+    context: ImportContext
 
-    def run(self, path: Path, said: Sidecar | None = None, *, again: bool = False) -> ImportReport:
+    def run(self, path: Path, sidecar: Sidecar | None = None, *, force: bool = False) -> ImportReport:
         """Import a file."""
-        return self.imported(path, said, again=again).report
+        return self.import_result(path, sidecar, force=force).report
 
-    def imported(self, path: Path, said: Sidecar | None = None, *, again: bool = False) -> ImportResult:
+    def import_result(self, path: Path, sidecar: Sidecar | None = None, *, force: bool = False) -> ImportResult:
         source = file_source(path)
         assert source is not None
-        return import_file(self.site, source, TARGET, said, NullListener(), force=again)
+        return import_file(self.context, source, TARGET, sidecar, NullListener(), force=force)
 
     def scope(self, name: str = TARGET.collection) -> Scope:
         made = self.engine.get_collection(TARGET.tenant, TARGET.database, name)
@@ -206,17 +206,17 @@ class Place:
             found = self.engine.get(self.scope(), Selection(), None, 0, EVERYTHING)
         except NotFound:
             return {}
-        return told(getattr(found, "records", found))
+        return by_id(getattr(found, "records", found))
 
-    def errors(self, receipt: ImportReport) -> list[dict[str, Any]]:
-        return list(self.site.store.errors(receipt.tenant, receipt.database, receipt.id))
+    def errors(self, report: ImportReport) -> list[dict[str, Any]]:
+        return list(self.context.store.errors(report.tenant, report.database, report.id))
 
     def appended(self) -> int:
         """Operations ever logged."""
         return self.engine.indexing_status(self.scope()).total_ops
 
 
-def told(records: Records) -> dict[str, tuple[Any, ...]]:
+def by_id(records: Records) -> dict[str, tuple[Any, ...]]:
     """Records by id."""
     assert records.embeddings is not None
     assert records.documents is not None
@@ -233,29 +233,29 @@ def told(records: Records) -> dict[str, tuple[Any, ...]]:
 
 
 def expected(of: Sample) -> dict[str, tuple[Any, ...]]:
-    """What a collection holds that a sample was imported to."""
+    """The contents of a collection after an import of the sample."""
     return {
         name: (vector.tobytes(), document, metadata)
         for name, vector, document, metadata in zip(of.ids, of.vectors, of.documents, of.metadatas, strict=True)
     }
 
 
-def place_at(folder: Path, settings: Settings = TINY, faults: Faults | None = None) -> Place:
+def import_fixture_at(folder: Path, settings: Settings = TINY, faults: Faults | None = None) -> ImportFixture:
     """The stores of a data directory, and an engine over them without an indexer."""
     stores = stores_at(folder, settings)
     Catalog(stores.table, stores.system).ensure_defaults()
     if faults is not None:
         stores = stores_at(folder, settings, faults=faults)
     engine = Engine(stores)
-    ledger = ImportStore(stores.table, stores.objects, stores.system, settings.import_report_ttl_seconds)
-    return Place(stores, engine, ImportContext(EngineSink(engine), ledger, settings, stores.system))
+    import_store = ImportStore(stores.table, stores.objects, stores.system, settings.import_report_ttl_seconds)
+    return ImportFixture(stores, engine, ImportContext(EngineSink(engine), import_store, settings, stores.system))
 
 
 @contextmanager
-def place(settings: Settings = TINY) -> Iterator[Place]:
-    """A place of its own, for the length of the block."""
+def import_fixture(settings: Settings = TINY) -> Iterator[ImportFixture]:
+    """Stores in a new directory, removed after the block."""
     with quick_folder() as folder:
-        made = place_at(folder, settings)
+        made = import_fixture_at(folder, settings)
         try:
             yield made
         finally:

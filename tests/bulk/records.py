@@ -34,7 +34,7 @@ def collections(draw: DrawFn, most: int = 12) -> Records:
         ids=ids,
         embeddings=np.array(vectors, dtype=np.float32).reshape(count, dimension),
         documents=draw(st.lists(texts, min_size=count, max_size=count)),
-        metadatas=[None if not each else orjson.dumps(each) for each in metadatas],
+        metadatas=[None if not metadata else orjson.dumps(metadata) for metadata in metadatas],
         uris=draw(st.lists(texts, min_size=count, max_size=count)),
     )
 
@@ -44,7 +44,7 @@ def plain(records: Records) -> list[tuple[Any, ...]]:
     assert records.embeddings is not None
     nothing = [None] * len(records.ids)
     return [
-        (name, np.asarray(vector, dtype="<f4").tobytes(), document, uri, told(metadata))
+        (name, np.asarray(vector, dtype="<f4").tobytes(), document, uri, comparable(metadata))
         for name, vector, document, uri, metadata in zip(
             records.ids,
             records.embeddings,
@@ -56,21 +56,21 @@ def plain(records: Records) -> list[tuple[Any, ...]]:
     ]
 
 
-def told(metadata: bytes | dict[str, Any] | None) -> Any:
+def comparable(metadata: bytes | dict[str, Any] | None) -> Any:
     """Metadata with the type of every number beside it."""
     value = orjson.loads(metadata) if isinstance(metadata, bytes) else metadata
-    return _told(value)
+    return _comparable(value)
 
 
-def _told(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     if isinstance(value, dict):
-        return sorted((key, _told(each)) for key, each in value.items())
+        return sorted((key, _comparable(item)) for key, item in value.items())
     if isinstance(value, list):
-        return [_told(each) for each in value]
+        return [_comparable(item) for item in value]
     sign = math.copysign(1, value) if isinstance(value, float) else 0
     return type(value).__name__, value, sign
 
 
 def everything(contents: RecordStream) -> list[tuple[Any, ...]]:
     """All pages as plain values."""
-    return [each for page in contents.pages for each in plain(page)]
+    return [item for page in contents.pages for item in plain(page)]

@@ -15,7 +15,7 @@ from afterglow.bulk.types import Plan
 from afterglow.collection import Batch, Op
 from afterglow.errors import AfterglowError
 from tests.bulk import files
-from tests.bulk.files import TARGET, TINY, Place, expected, place, place_at, sample
+from tests.bulk.files import TARGET, TINY, ImportFixture, expected, import_fixture, import_fixture_at, sample
 from tests.support.faulty import Crash, Fault, Faults, nth, seeded
 from tests.support.stores import quick_folder
 
@@ -28,7 +28,7 @@ BAD = b'{"id": "bad"}\n'
 @contextmanager
 def crashed(path: Path, folder: Path, faults: Faults) -> Iterator[None]:
     """An import that meets these faults; what is left of it is left."""
-    at = place_at(folder, SETTINGS, faults)
+    at = import_fixture_at(folder, SETTINGS, faults)
     try:
         at.run(path, SAID)
     except (Crash, AfterglowError):
@@ -46,19 +46,19 @@ def written(folder: Path) -> Path:
 def calls_of_one_import(path: Path) -> int:
     faults = Faults()
     with quick_folder() as folder:
-        place_at(folder, SETTINGS)
-        place_at(folder, SETTINGS, faults).run(path, SAID)
+        import_fixture_at(folder, SETTINGS)
+        import_fixture_at(folder, SETTINGS, faults).run(path, SAID)
     return len(faults.calls)
 
 
 def check(path: Path, folder: Path, *, most: int | None = None) -> None:
     """After another run everything is there, and nothing was appended twice."""
-    at = place_at(folder, SETTINGS)
-    receipt = at.run(path, SAID)
-    assert (receipt.state, receipt.reason, receipt.rows, receipt.rejected) == ("done", None, len(OF.ids), 1)
+    at = import_fixture_at(folder, SETTINGS)
+    report = at.run(path, SAID)
+    assert (report.state, report.reason, report.rows, report.rejected) == ("done", None, len(OF.ids), 1)
     assert at.contents() == expected(OF)
     assert at.appended() == (most or len(OF.ids))
-    assert [(each["line"], each["reason"]) for each in at.errors(receipt)] == [(6, "it has no embedding")]
+    assert [(error["line"], error["reason"]) for error in at.errors(report)] == [(6, "it has no embedding")]
     at.engine.close()
 
 
@@ -69,7 +69,7 @@ def test_a_crash_at_any_call(fault: Fault, tmp_path: Path) -> None:
     assert calls > 60
     for number in range(0, calls, 3 if fault is Fault.CRASH_BEFORE else 2):
         with quick_folder() as folder:
-            place_at(folder, SETTINGS).engine.close()
+            import_fixture_at(folder, SETTINGS).engine.close()
             with crashed(path, folder, Faults(nth(number, fault))):
                 check(path, folder)
 
@@ -79,24 +79,24 @@ def test_failures_all_over(seed: int, tmp_path: Path) -> None:
     path = written(tmp_path)
     faults = [Fault.REFUSED, Fault.LOST]
     with quick_folder() as folder:
-        place_at(folder, SETTINGS).engine.close()
+        import_fixture_at(folder, SETTINGS).engine.close()
         for attempt in range(4):
             with crashed(path, folder, Faults(seeded(100 * seed + attempt, 0.08, faults))):
                 continue
         check(path, folder)
 
 
-def planned(at: Place, path: Path) -> tuple[Plan, Source]:
+def planned(at: ImportFixture, path: Path) -> tuple[Plan, Source]:
     source = file_source(path)
     assert source is not None
-    plan = planner.make_plan(source, TARGET, SAID, at.site.sink, settings=SETTINGS, system=at.site.system)
-    return at.site.store.begin(plan), source
+    plan = planner.make_plan(source, TARGET, SAID, at.context.sink, settings=SETTINGS, system=at.context.system)
+    return at.context.store.begin(plan), source
 
 
 def test_two_on_one_range_take_turns(tmp_path: Path) -> None:
     """What SQS delivers twice: the second begins whenever the first has done another batch."""
     path = written(tmp_path)
-    with place(SETTINGS) as at:
+    with import_fixture(SETTINGS) as at:
         plan, source = planned(at, path)
         nested = [0]
 
@@ -104,7 +104,7 @@ def test_two_on_one_range_take_turns(tmp_path: Path) -> None:
             if nested[0] < 3:
                 nested[0] += 1
                 range_import.import_range(
-                    at.site,
+                    at.context,
                     plan,
                     source,
                     progress.number,
@@ -114,18 +114,18 @@ def test_two_on_one_range_take_turns(tmp_path: Path) -> None:
 
         for number in range(len(plan.ranges)):
             nested[0] = 0
-            assert range_import.import_range(at.site, plan, source, number, on_progress=other) is Outcome.DONE
-        receipt = at.site.store.finish(plan)
-        assert (receipt.state, receipt.rows, receipt.rejected) == ("done", len(OF.ids), 1)
+            assert range_import.import_range(at.context, plan, source, number, on_progress=other) is Outcome.DONE
+        report = at.context.store.finish(plan)
+        assert (report.state, report.rows, report.rejected) == ("done", len(OF.ids), 1)
         assert at.contents() == expected(OF)
         assert at.appended() == len(OF.ids)
 
 
-def test_an_invocation_believed_dead_writes_nothing_over_what_came_after(tmp_path: Path) -> None:
+def test_a_stale_invocation_overwrites_nothing_newer(tmp_path: Path) -> None:
     path = written(tmp_path)
-    with place(SETTINGS) as at:
+    with import_fixture(SETTINGS) as at:
         plan, source = planned(at, path)
-        write = at.site.sink.write
+        write = at.context.sink.write
         once: list[int] = []
 
         def late(*arguments: object) -> None:
@@ -133,36 +133,36 @@ def test_an_invocation_believed_dead_writes_nothing_over_what_came_after(tmp_pat
             if not once:
                 once.append(1)
                 for number in range(len(plan.ranges)):
-                    range_import.import_range(at.site, plan, source, number)
+                    range_import.import_range(at.context, plan, source, number)
                 at.engine.write(at.scope(), Batch(Op.UPDATE, [OF.ids[0]], documents=["changed by a client"]))
             write(*arguments)  # type: ignore[arg-type]
 
         class Late:
-            max_rows = at.site.sink.max_rows
-            open = staticmethod(at.site.sink.open)
+            max_rows = at.context.sink.max_rows
+            open = staticmethod(at.context.sink.open)
             write = staticmethod(late)
 
-        site = replace(at.site, sink=Late())
+        site = replace(at.context, sink=Late())
         for number in range(len(plan.ranges)):
             assert range_import.import_range(site, plan, source, number) is Outcome.DONE
-        assert at.site.store.finish(plan).rows == len(OF.ids)
+        assert at.context.store.finish(plan).rows == len(OF.ids)
         assert at.contents()[OF.ids[0]][1] == "changed by a client"
         assert at.appended() == len(OF.ids) + 1
 
 
 def test_time_runs_out_and_another_goes_on(tmp_path: Path) -> None:
     path = written(tmp_path)
-    with place(SETTINGS) as at:
+    with import_fixture(SETTINGS) as at:
         plan, source = planned(at, path)
         rounds = 0
         for number in range(len(plan.ranges)):
             while (
-                range_import.import_range(at.site, plan, source, number, should_continue=lambda: False)
+                range_import.import_range(at.context, plan, source, number, should_continue=lambda: False)
                 is Outcome.UNFINISHED
             ):
                 rounds += 1
         assert rounds >= 2
-        assert at.site.store.finish(plan).rows == len(OF.ids)
+        assert at.context.store.finish(plan).rows == len(OF.ids)
         assert at.contents() == expected(OF)
         assert at.appended() == len(OF.ids)
 
@@ -170,37 +170,37 @@ def test_time_runs_out_and_another_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["csv", "gzip", "zstd", "pyarrow", "npy"])
 def test_every_format_goes_on_where_it_was(name: str, tmp_path: Path) -> None:
     path = files.FORMATS[name](OF, tmp_path)
-    with place(SETTINGS) as at:
+    with import_fixture(SETTINGS) as at:
         plan, source = planned(at, path)
         for number in range(len(plan.ranges)):
             while (
-                range_import.import_range(at.site, plan, source, number, should_continue=lambda: False)
+                range_import.import_range(at.context, plan, source, number, should_continue=lambda: False)
                 is Outcome.UNFINISHED
             ):
                 pass
-        assert at.site.store.finish(plan).rows == len(OF.ids)
+        assert at.context.store.finish(plan).rows == len(OF.ids)
         assert at.contents() == expected(OF)
         assert at.appended() == len(OF.ids)
 
 
 def test_a_collection_that_is_dropped_meanwhile(tmp_path: Path) -> None:
     path = written(tmp_path)
-    with place(SETTINGS) as at:
+    with import_fixture(SETTINGS) as at:
         plan, source = planned(at, path)
-        range_import.import_range(at.site, plan, source, 0)
+        range_import.import_range(at.context, plan, source, 0)
         at.engine.delete_collection(TARGET.tenant, TARGET.database, TARGET.collection)
-        range_import.import_range(at.site, plan, source, 1)
-        receipt = at.site.store.finish(plan)
-        assert receipt.state == "failed"
-        assert "does not exist" in (receipt.reason or "")
+        range_import.import_range(at.context, plan, source, 1)
+        report = at.context.store.finish(plan)
+        assert report.state == "failed"
+        assert "does not exist" in (report.reason or "")
 
 
-def test_receipts_are_forgotten_in_time(tmp_path: Path) -> None:
+def test_reports_are_deleted_after_their_ttl(tmp_path: Path) -> None:
     path = written(tmp_path)
-    with place(replace(SETTINGS, import_report_ttl_seconds=1_000)) as at:
+    with import_fixture(replace(SETTINGS, import_report_ttl_seconds=1_000)) as at:
         old = at.run(path, SAID)
         at.stores.system.sleep(2_000)
         (tmp_path / "more").mkdir()
         new = at.run(files.write_jsonl(sample(3, 4), tmp_path / "more"), SAID)
-        assert at.site.store.list(TARGET.tenant, TARGET.database) == [new]
+        assert at.context.store.list(TARGET.tenant, TARGET.database) == [new]
         assert not at.stores.table.query(f"IMPORT#{old.id}")

@@ -21,7 +21,7 @@ from afterglow.collection import Engine
 from afterglow.collection.types import Records
 from afterglow.errors import AlreadyExists, InvalidArgument
 from afterglow.settings import System
-from tests.bulk.records import collections, everything, plain, told
+from tests.bulk.records import collections, comparable, everything, plain
 from tests.support.stores import quick_folder, stores_at
 
 LIKE = CollectionInfo("", "default_tenant", "default_database", "moved", configuration={"hnsw": {"space": "cosine"}})
@@ -36,14 +36,14 @@ def read_lines(path: Path) -> Iterator[tuple[Any, ...]]:
         for line in lines:
             row = orjson.loads(line)
             vector = np.array(row["embedding"], dtype="<f4").tobytes()
-            yield row["id"], vector, row.get("document"), row.get("uri"), told(row.get("metadata"))
+            yield row["id"], vector, row.get("document"), row.get("uri"), comparable(row.get("metadata"))
 
 
 def read_parquet(path: Path) -> Iterator[tuple[Any, ...]]:
     for row in pyarrow.parquet.read_table(path).to_pylist():
         vector = np.array(row["embedding"], dtype="<f4").tobytes()
         metadata = row["metadata"]
-        yield row["id"], vector, row["document"], row["uri"], told(metadata and orjson.loads(metadata))
+        yield row["id"], vector, row["document"], row["uri"], comparable(metadata and orjson.loads(metadata))
 
 
 READERS = {"moved.jsonl": read_lines, "moved.jsonl.gz": read_lines, "moved.parquet": read_parquet}
@@ -67,13 +67,13 @@ def test_a_file_holds_what_the_collection_does(records: Records) -> None:
         engine.catalog.ensure_defaults()
         local = LocalEndpoint(stores, engine)
         found = filled(local, records)
-        wanted = plain(records)
-        assert everything(local.read(found)) == wanted
-        assert everything(local.read(found, offset=3)) == wanted[3:]
+        expected_records = plain(records)
+        assert everything(local.read(found)) == expected_records
+        assert everything(local.read(found, offset=3)) == expected_records[3:]
         for name, read in READERS.items():
             file = folder / name
             assert exporting.export(local, found, file, System(), ignored) == len(records.ids)
-            assert list(read(file)) == wanted
+            assert list(read(file)) == expected_records
             sidecar = orjson.loads((folder / f"{name}.import.json").read_bytes())
             assert sidecar["schema"] == found.schema
             assert sidecar["collection_metadata"] is None
@@ -84,7 +84,7 @@ def test_a_file_holds_what_the_collection_does(records: Records) -> None:
 def some(count: int = 9) -> Records:
     vectors = np.arange(count * 2, dtype=np.float32).reshape(count, 2)
     nothing = [None] * count
-    return Records([f"{each}" for each in range(count)], vectors, [*nothing], [*nothing], [*nothing])
+    return Records([f"{number}" for number in range(count)], vectors, [*nothing], [*nothing], [*nothing])
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -114,7 +114,7 @@ def test_what_is_interrupted_leaves_nothing(local: LocalEndpoint, tmp_path: Path
         exporting.export(local, found, tmp_path / name, System(), begun)
     assert list(tmp_path.iterdir()) == []
     assert exporting.export(local, found, tmp_path / name, System(), ignored) == 9
-    assert sorted(each.name for each in tmp_path.iterdir()) == [name, f"{name}.import.json"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == [name, f"{name}.import.json"]
 
 
 def test_refusals(local: LocalEndpoint, tmp_path: Path) -> None:

@@ -10,20 +10,20 @@ import pytest
 
 from afterglow.bulk import sidecar
 from tests.bulk import files
-from tests.bulk.files import FORMATS, TINY, expected, place, sample
+from tests.bulk.files import FORMATS, TINY, expected, import_fixture, sample
 
-each_format = pytest.mark.parametrize("name", sorted(FORMATS))
+file_format = pytest.mark.parametrize("name", sorted(FORMATS))
 
 
-@each_format
+@file_format
 @pytest.mark.parametrize("range_bytes", [1, 1_500, 10**9])
 def test_contents_are_equal(name: str, range_bytes: int, tmp_path: Path) -> None:
     of = sample()
     path = FORMATS[name](of, tmp_path)
-    with place(replace(TINY, import_range_bytes=range_bytes)) as at:
-        receipt = at.run(path)
-        assert (receipt.state, receipt.reason, receipt.rows, receipt.rejected) == ("done", None, len(of.ids), 0)
-        assert receipt.ranges == receipt.ranges_done
+    with import_fixture(replace(TINY, import_range_bytes=range_bytes)) as at:
+        report = at.run(path)
+        assert (report.state, report.reason, report.rows, report.rejected) == ("done", None, len(of.ids), 0)
+        assert report.ranges == report.ranges_done
         assert at.contents() == expected(of)
         assert at.engine.get_collection(*_place()).dimension == of.vectors.shape[1]
         assert at.appended() == len(of.ids)
@@ -33,26 +33,26 @@ def _place() -> tuple[str, str, str]:
     return files.TARGET.tenant, files.TARGET.database, files.TARGET.collection
 
 
-@each_format
+@file_format
 def test_the_same_file_again_is_known(name: str, tmp_path: Path) -> None:
     path = FORMATS[name](sample(), tmp_path)
-    with place() as at:
-        first = at.imported(path)
-        again = at.imported(path)
+    with import_fixture() as at:
+        first = at.import_result(path)
+        again = at.import_result(path)
         assert (first.already_imported, again.already_imported) == (False, True)
         assert again.report == first.report
         assert at.appended() == first.report.rows
-        assert at.run(path, again=True).state == "done"
+        assert at.run(path, force=True).state == "done"
         assert at.appended() == 2 * first.report.rows
 
 
 def test_what_is_split_is_split(tmp_path: Path) -> None:
     of = sample()
     for write, least in ((files.write_jsonl, 4), (files.write_pyarrow, 2), (files.write_pair, 3)):
-        with place() as at:
+        with import_fixture() as at:
             assert at.run(write(of, tmp_path)).ranges >= least
-        for each in tmp_path.iterdir():
-            each.unlink()
+        for item in tmp_path.iterdir():
+            item.unlink()
 
 
 def test_columns_by_a_sidecar(tmp_path: Path) -> None:
@@ -66,31 +66,31 @@ def test_columns_by_a_sidecar(tmp_path: Path) -> None:
     columns = {"id": "key", "embedding": "v", "document": "words", "uri": "where", "metadata": ["section", "size"]}
     said = {"columns": columns, "space": "cosine", "collection_metadata": {"about": "test"}, "batch_size": 2}
     (tmp_path / "rows.jsonl.import.json").write_bytes(orjson.dumps(said))
-    with place() as at:
+    with import_fixture() as at:
         assert at.run(path).rows == 9
         made = at.engine.get_collection(*_place())
         assert made.metadata == {"about": "test"}
         assert '"space":"cosine"' in orjson.dumps(made.schema).decode()
-        wanted = {
+        expected_records = {
             name: (vector, document, {"section": metadata["section"], "size": metadata["size"]})
             for name, (vector, document, metadata) in expected(of).items()
         }
-        assert at.contents() == wanted
+        assert at.contents() == expected_records
 
 
-def test_rows_without_an_id_get_the_same_one_each_time(tmp_path: Path) -> None:
+def test_rows_without_an_id_get_the_same_one_every_time(tmp_path: Path) -> None:
     of = sample(20)
     for write, name in ((files.write_jsonl, "records.jsonl"), (files.write_pyarrow, "records.parquet")):
         path = write(of, tmp_path)
         said = sidecar.from_json({"columns": {"id": "no such key"}}) if name.endswith("jsonl") else None
         if said is None:
             path = files.write_pyarrow(replace(of, ids=[None] * 20), tmp_path)  # type: ignore[list-item]
-        with place() as at:
+        with import_fixture() as at:
             assert at.run(path, said).rows == 20
             before = at.contents()
             assert len(before) == 20
-            assert all(each.startswith(f"{name}#") for each in before)
-            assert at.run(path, said, again=True).rows == 20
+            assert all(item.startswith(f"{name}#") for item in before)
+            assert at.run(path, said, force=True).rows == 20
             assert at.contents() == before
 
 
@@ -104,7 +104,7 @@ def test_keys_that_are_not_named_are_metadata(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + b"\n\n".join(map(orjson.dumps, [rows[0]])) + b"\n\n  \n")
     text = path.read_bytes() + b'{"id": "b", "vector": [3, 4], "large": 1180591620717411303424}'
     path.write_bytes(text)
-    with place() as at:
+    with import_fixture() as at:
         assert at.run(path).rows == 2
         found = at.contents()
         assert found["17"][1:] == ("t", {"tags": ["a"], "mixed": [1.0, 2.5]})
@@ -120,9 +120,9 @@ def test_types_of_a_csv_are_those_of_columns(tmp_path: Path) -> None:
         'b;"[3,4]";123;;2;False;;words\n'
         'c;AACAPwAAAEA=;9;-3;1e3;TRUE;[];"with ;"\n'
     )
-    with place() as at:
-        receipt = at.run(path)
-        assert (receipt.rows, receipt.rejected) == (3, 0)
+    with import_fixture() as at:
+        report = at.run(path)
+        assert (report.rows, report.rejected) == (3, 0)
         found = {name: metadata for name, (_, _, metadata) in at.contents().items()}
         assert found == {
             "a": {"zip": "007", "n": 1, "x": 1.5, "yes": True, "tags": ["p", "q"]},
@@ -133,7 +133,7 @@ def test_types_of_a_csv_are_those_of_columns(tmp_path: Path) -> None:
 
 def test_an_import_joins_what_is_there(tmp_path: Path) -> None:
     of = sample(30)
-    with place() as at:
+    with import_fixture() as at:
         at.run(files.write_jsonl(of, tmp_path))
         more = sample(40, seed=8)
         (tmp_path / "sub").mkdir()
@@ -146,6 +146,6 @@ def test_a_csv_that_is_compressed(tmp_path: Path) -> None:
     plain = files.write_csv(of, tmp_path)
     path = tmp_path / "other.csv.gz"
     path.write_bytes(gzip.compress(plain.read_bytes()))
-    with place() as at:
+    with import_fixture() as at:
         assert at.run(path).rows == 30
         assert at.contents() == expected(of)

@@ -36,14 +36,16 @@ def remote(server: Server) -> Iterator[HttpEndpoint]:
 
 def records(count: int) -> Records:
     return Records(
-        ids=[f"id {each}" for each in range(count)],
+        ids=[f"id {number}" for number in range(count)],
         embeddings=np.random.default_rng(7).standard_normal((count, 8)).astype(np.float32),
-        documents=["doc" * (each % 20) if each % 3 else None for each in range(count)],
+        documents=["doc" * (number % 20) if number % 3 else None for number in range(count)],
         metadatas=[
-            orjson.dumps({"i": each, "f": float(each), "b": True, "l": [1.0, 2.0], "s": "ключ"}) if each % 4 else None
-            for each in range(count)
+            orjson.dumps({"i": number, "f": float(number), "b": True, "l": [1.0, 2.0], "s": "ключ"})
+            if number % 4
+            else None
+            for number in range(count)
         ],
-        uris=[None if each % 5 else f"u:{each}" for each in range(count)],
+        uris=[None if number % 5 else f"u:{number}" for number in range(count)],
     )
 
 
@@ -64,24 +66,24 @@ def test_all_of_a_side(remote: HttpEndpoint) -> None:
     assert remote.find(like.tenant, like.database, like.name) == made
     assert remote.find(like.tenant, like.database, made.id) is None
     assert everything(remote.read(made)) == []
-    wanted = records(200)
+    source_records = records(200)
     for start in range(0, 200, remote.max_rows):
         rows = slice(start, start + remote.max_rows)
         remote.add(
             made,
             Records(
-                wanted.ids[rows],
-                wanted.embeddings[rows],  # type: ignore[index]
-                wanted.documents[rows],  # type: ignore[index]
-                wanted.metadatas[rows],  # type: ignore[index]
-                wanted.uris[rows],  # type: ignore[index]
+                source_records.ids[rows],
+                source_records.embeddings[rows],  # type: ignore[index]
+                source_records.documents[rows],  # type: ignore[index]
+                source_records.metadatas[rows],  # type: ignore[index]
+                source_records.uris[rows],  # type: ignore[index]
             ),
         )
     assert remote.count(made) == 200
-    assert everything(remote.read(made)) == plain(wanted)
-    assert everything(remote.read(made, offset=150)) == plain(wanted)[150:]
+    assert everything(remote.read(made)) == plain(source_records)
+    assert everything(remote.read(made, offset=150)) == plain(source_records)[150:]
     got = remote.get(made, ["id 3", "nosuch", "id 180"])
-    assert plain(got) == [plain(wanted)[3], plain(wanted)[180]]
+    assert plain(got) == [plain(source_records)[3], plain(source_records)[180]]
     (listed,) = remote.collections(like.tenant, like.database)
     assert (listed.name, listed.dimension) == ("moved", 8)
     remote.create_collection(
@@ -173,7 +175,7 @@ def test_what_may_pass_is_asked_again(moody: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "key", "wanted"),
+    ("before", "key", "shown"),
     [
         ("", "", (None, None)),
         ("", "key", ("key", None)),
@@ -181,10 +183,10 @@ def test_what_may_pass_is_asked_again(moody: str) -> None:
         ("user:pass@", "key", (None, "Basic dXNlcjpwYXNz")),
     ],
 )
-def test_what_is_shown_to_a_server(moody: str, before: str, key: str, wanted: tuple[str | None, str | None]) -> None:
+def test_what_is_shown_to_a_server(moody: str, before: str, key: str, shown: tuple[str | None, str | None]) -> None:
     connection = ChromaConnection(f"http://{before}{moody}/prefix/", System(), key)
     Moody.plan += [200]
     connection.call("GET", "/api")
-    assert Moody.shown == [("/prefix/api", *wanted)]
+    assert Moody.shown == [("/prefix/api", *shown)]
     assert "@" not in connection.url
     connection.close()

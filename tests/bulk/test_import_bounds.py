@@ -14,7 +14,7 @@ import pytest
 from backports import zstd
 
 from tests.bulk import files
-from tests.bulk.files import TINY, place, sample
+from tests.bulk.files import TINY, import_fixture, sample
 
 MEGABYTE = 1024 * 1024
 BOUNDED = replace(TINY, import_max_decompression_ratio=20)
@@ -34,19 +34,19 @@ def test_a_bomb_is_refused_early(of: str, ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"bomb.jsonl.{ending}"
     path.write_bytes(bomb(of, 200))
     assert path.stat().st_size < MEGABYTE
-    with place(BOUNDED) as at:
-        receipt = at.run(path)
-        assert receipt.state == "failed"
-        assert "expands to more than" in (receipt.reason or "")
+    with import_fixture(BOUNDED) as at:
+        report = at.run(path)
+        assert report.state == "failed"
+        assert "expands to more than" in (report.reason or "")
 
 
 def test_a_bomb_after_good_lines(tmp_path: Path) -> None:
     path = tmp_path / "bomb.jsonl.gz"
     path.write_bytes(gzip.compress(files.lines(sample(250))) + bomb("gzip", 200))
-    with place(replace(BOUNDED, import_max_line_bytes=MEGABYTE)) as at:
-        receipt = at.run(path)
-        assert receipt.state == "failed"
-        assert "AFTERGLOW_IMPORT_MAX_DECOMPRESSION_RATIO is 20" in (receipt.reason or "")
+    with import_fixture(replace(BOUNDED, import_max_line_bytes=MEGABYTE)) as at:
+        report = at.run(path)
+        assert report.state == "failed"
+        assert "AFTERGLOW_IMPORT_MAX_DECOMPRESSION_RATIO is 20" in (report.reason or "")
 
 
 CHILD = """
@@ -56,8 +56,8 @@ from tests.bulk.test_import_bounds import BOUNDED
 from tests.bulk.files import place
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with place(BOUNDED) as at:
-    receipt = at.run(Path(sys.argv[1]))
-print(receipt.state, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+    report = at.run(Path(sys.argv[1]))
+print(report.state, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
@@ -89,10 +89,10 @@ def test_the_memory_of_bombs(tmp_path: Path) -> None:
 
 
 def test_a_parquet_that_expands(tmp_path: Path) -> None:
-    with place(replace(BOUNDED, import_memory_bytes=64 * MEGABYTE)) as at:
-        receipt = at.run(parquet_bomb(tmp_path))
-        assert receipt.state == "failed"
-        assert "expands to more than" in (receipt.reason or "") or "takes more memory" in (receipt.reason or "")
+    with import_fixture(replace(BOUNDED, import_memory_bytes=64 * MEGABYTE)) as at:
+        report = at.run(parquet_bomb(tmp_path))
+        assert report.state == "failed"
+        assert "expands to more than" in (report.reason or "") or "takes more memory" in (report.reason or "")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
@@ -101,10 +101,10 @@ def test_a_truncated_parquet(share: float, tmp_path: Path) -> None:
     path = tmp_path / "short.parquet"
     shutil.copy(whole, path)
     os.truncate(path, int(path.stat().st_size * share))
-    with place() as at:
-        receipt = at.run(path)
-        assert receipt.state == "failed"
-        assert "not a complete Parquet file" in (receipt.reason or "")
+    with import_fixture() as at:
+        report = at.run(path)
+        assert report.state == "failed"
+        assert "not a complete Parquet file" in (report.reason or "")
 
 
 def test_a_parquet_with_a_hole(tmp_path: Path) -> None:
@@ -113,10 +113,10 @@ def test_a_parquet_with_a_hole(tmp_path: Path) -> None:
     middle = len(content) // 2
     content[middle : middle + 20_000] = bytes(20_000)
     path.write_bytes(content)
-    with place(replace(TINY, import_range_bytes=MEGABYTE)) as at:
-        receipt = at.run(path)
-        assert receipt.state == "failed"
-        assert "cannot be read" in (receipt.reason or "")
+    with import_fixture(replace(TINY, import_range_bytes=MEGABYTE)) as at:
+        report = at.run(path)
+        assert report.state == "failed"
+        assert "cannot be read" in (report.reason or "")
 
 
 @pytest.mark.parametrize("write", [files.write_gzip, files.write_zstd])
@@ -124,16 +124,16 @@ def test_a_parquet_with_a_hole(tmp_path: Path) -> None:
 def test_truncated_text(write: files.Writer, share: float, tmp_path: Path) -> None:
     path = write(sample(400), tmp_path)
     os.truncate(path, int(path.stat().st_size * share))
-    with place() as at:
-        receipt = at.run(path)
-        assert receipt.state == "failed"
-        assert "truncated" in (receipt.reason or "")
+    with import_fixture() as at:
+        report = at.run(path)
+        assert report.state == "failed"
+        assert "truncated" in (report.reason or "")
 
 
 def test_a_truncated_matrix(tmp_path: Path) -> None:
     path = files.write_pair(sample(), tmp_path)
     os.truncate(tmp_path / "records.npy", 500)
-    with place() as at:
+    with import_fixture() as at:
         assert "is truncated" in (at.run(path).reason or "")
 
 
@@ -142,14 +142,14 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
 
     path = files.write_pair(sample(), tmp_path)
     np.save(tmp_path / "records.npy", np.array([[{}]], dtype=object), allow_pickle=True)
-    with place() as at:
+    with import_fixture() as at:
         assert "not hold a matrix of numbers" in (at.run(path).reason or "")
 
 
 def test_a_file_that_is_replaced_meanwhile(tmp_path: Path) -> None:
     of = sample()
     path = files.write_jsonl(of, tmp_path)
-    with place() as at:
+    with import_fixture() as at:
         append = at.engine.write
 
         def replacing(*arguments: object, **named: object) -> object:
@@ -157,9 +157,9 @@ def test_a_file_that_is_replaced_meanwhile(tmp_path: Path) -> None:
             return append(*arguments, **named)  # type: ignore[arg-type]
 
         at.engine.write = replacing  # type: ignore[method-assign,assignment]
-        receipt = at.run(path)
-        assert receipt.state == "failed"
-        assert "replaced while it was imported" in (receipt.reason or "")
+        report = at.run(path)
+        assert report.state == "failed"
+        assert "replaced while it was imported" in (report.reason or "")
         at.engine.write = append  # type: ignore[method-assign]
         assert at.run(path).state == "done"
         assert at.contents().items() >= files.expected(sample(50, seed=9)).items()

@@ -12,7 +12,7 @@ import pytest
 from afterglow.settings import Settings
 from tests.benchmarks import corpus as corpora
 from tests.benchmarks import imports
-from tests.bulk.files import place
+from tests.bulk.files import import_fixture
 
 ROWS = 6_000
 
@@ -21,16 +21,16 @@ ROWS = 6_000
 def test_every_format(tmp_path: Path) -> None:
     folder = os.environ.get("AFTERGLOW_BENCH_CORPUS")
     corpus = corpora.load(Path(folder) if folder else None, None if folder else ROWS)
-    wanted = {
+    expected_records = {
         name: (vector.tobytes(), document, metadata)
         for name, vector, document, metadata in zip(
             corpus.ids, corpus.embeddings, corpus.documents, corpus.metadatas, strict=True
         )
     }
     for name, files in imports.write(corpus, tmp_path).items():
-        with place(replace(Settings(), import_range_bytes=4 * 1024 * 1024)) as at:
-            (path,) = [each for each in files.iterdir() if each.suffix != ".npy"]
-            receipt = at.run(path)
-            assert (receipt.state, receipt.reason) == ("done", None), name
-            assert (receipt.rows, receipt.rejected) == (len(corpus), 0), name
-            assert at.contents() == wanted, name
+        with import_fixture(replace(Settings(), import_range_bytes=4 * 1024 * 1024)) as at:
+            (path,) = [item for item in files.iterdir() if item.suffix != ".npy"]
+            report = at.run(path)
+            assert (report.state, report.reason) == ("done", None), name
+            assert (report.rows, report.rejected) == (len(corpus), 0), name
+            assert at.contents() == expected_records, name

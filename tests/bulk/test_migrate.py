@@ -55,13 +55,13 @@ def nothing(*_: object) -> None:
 
 
 def moved(
-    source: HttpEndpoint, target: LocalEndpoint | HttpEndpoint, wanted: MigrationFilter = ALL
+    source: HttpEndpoint, target: LocalEndpoint | HttpEndpoint, selected: MigrationFilter = ALL
 ) -> dict[str, MigrationReport]:
-    return {str(each.collection): each for each in migrate(source, target, wanted, nothing)}
+    return {str(item.collection): item for item in migrate(source, target, selected, nothing)}
 
 
 NAMES = [
-    *(f"default_tenant/default_database/{each}" for each in ("bare", "empty", "everything", "legacy", "schematic")),
+    *(f"default_tenant/default_database/{name}" for name in ("bare", "empty", "everything", "legacy", "schematic")),
     "default_tenant/second/everything",
     "other_tenant/theirs/mine",
 ]
@@ -76,14 +76,14 @@ def test_tenants_are_read_from_the_directory(filled: Path, tmp_path: Path) -> No
 def test_all_of_it_arrives_in_a_directory(source: HttpEndpoint, local: LocalEndpoint) -> None:
     found = moved(source, local)
     assert list(found) == NAMES
-    assert [each.differences for each in found.values()] == [[]] * len(NAMES)
+    assert [item.differences for item in found.values()] == [[]] * len(NAMES)
     assert found[NAMES[2]].records == 698
     assert found[NAMES[2]].sampled == 500
-    for each in found.values():
-        ours = local.find(each.collection.tenant, each.collection.database, each.collection.name)
+    for item in found.values():
+        ours = local.find(item.collection.tenant, item.collection.database, item.collection.name)
         assert ours is not None
-        assert everything(local.read(ours)) == everything(source.read(each.collection))
-        assert (ours.configuration, ours.metadata) == (each.collection.configuration, each.collection.metadata)
+        assert everything(local.read(ours)) == everything(source.read(item.collection))
+        assert (ours.configuration, ours.metadata) == (item.collection.configuration, item.collection.metadata)
     schematic = local.find("default_tenant", "default_database", "schematic")
     assert schematic is not None
     assert schematic.schema is not None
@@ -95,13 +95,13 @@ def test_all_of_it_arrives_at_a_server_and_answers_alike(source: HttpEndpoint, u
         connection = ChromaConnection(f"http://{server.host}:{server.port}", System())
         found = moved(source, HttpEndpoint(connection))
         connection.close()
-        assert {name: each.differences for name, each in found.items()} == {name: [] for name in NAMES}
+        assert {name: item.differences for name, item in found.items()} == {name: [] for name in NAMES}
         host, _, port = url.removeprefix("http://").partition(":")
         pairs = [
             chromadb.HttpClient(host=host, port=int(port), settings=chroma.quiet()),
             chromadb.HttpClient(host=server.host, port=server.port, settings=chroma.quiet()),
         ]
-        theirs, ours = (each.get_collection("everything", embedding_function=None) for each in pairs)
+        theirs, ours = (pair.get_collection("everything", embedding_function=None) for pair in pairs)
         assert theirs.metadata == ours.metadata
         queries = np.random.default_rng(5).standard_normal((20, chroma.DIMENSION)).astype(np.float32)
         filters: list[dict[str, Any]] = [
@@ -113,7 +113,7 @@ def test_all_of_it_arrives_at_a_server_and_answers_alike(source: HttpEndpoint, u
             {"where_document": {"$contains": "“quoted”"}},
         ]
         for given in filters:
-            left, right = (each.query(queries, n_results=10, include=["distances"], **given) for each in (theirs, ours))
+            left, right = (item.query(queries, n_results=10, include=["distances"], **given) for item in (theirs, ours))
             np.testing.assert_allclose(np.array(left["distances"]), np.array(right["distances"]), rtol=1e-5)
             assert left["ids"] == right["ids"]
 
@@ -138,15 +138,15 @@ class Failing:
 
 @pytest.mark.parametrize("done", [False, True])
 def test_what_was_interrupted_is_continued(source: HttpEndpoint, local: LocalEndpoint, done: bool) -> None:
-    wanted = MigrationFilter(collection="everything", database="default_database")
+    selected = MigrationFilter(collection="everything", database="default_database")
     with pytest.raises(Unavailable, match="on purpose"):
-        moved(source, Failing(local, 3, done=done), wanted)  # type: ignore[arg-type]
-    (found,) = moved(source, local, wanted).values()
+        moved(source, Failing(local, 3, done=done), selected)  # type: ignore[arg-type]
+    (found,) = moved(source, local, selected).values()
     assert (found.already_present, found.records, found.differences) == (270 if done else 180, 698, [])
     ours = local.find("default_tenant", "default_database", "everything")
     assert ours is not None
     assert everything(local.read(ours)) == everything(source.read(found.collection))
-    (again,) = moved(source, local, wanted).values()
+    (again,) = moved(source, local, selected).values()
     assert (again.already_present, again.differences) == (698, [])
 
 
@@ -167,7 +167,7 @@ def test_what_is_not_the_beginning_of_the_source_is_left_alone(source: HttpEndpo
     assert local.count(made) == 2
 
 
-def test_differences_are_told(source: HttpEndpoint, local: LocalEndpoint) -> None:
+def test_differences_are_reported(source: HttpEndpoint, local: LocalEndpoint) -> None:
     """A collection that looks like the beginning, and is not: other contents, another configuration, one too many."""
     like = CollectionInfo(
         "", "default_tenant", "default_database", "bare", {"hnsw": {"space": "l2"}}, metadata={"x": 1}
@@ -175,15 +175,15 @@ def test_differences_are_told(source: HttpEndpoint, local: LocalEndpoint) -> Non
     vectors = np.array([[0.5] * 3, [9] * 3], dtype=np.float32)
     local.add(local.create_collection(like), Records(["a", "b"], vectors, documents=["said", None]))
     (found,) = moved(source, local, MigrationFilter(collection="bare")).values()
-    told = "\n".join(found.differences)
-    assert '"space":"ip"' in told
-    assert "metadata is null in the source" in told
-    assert "record 'a' has another document" in told
-    assert "record 'b' has another embedding" in told
+    differences = "\n".join(found.differences)
+    assert '"space":"ip"' in differences
+    assert "metadata is null in the source" in differences
+    assert "record 'a' has another document" in differences
+    assert "record 'b' has another embedding" in differences
 
 
-def test_types_of_numbers_are_kept_apart() -> None:
-    one, other = (Records(["a"], np.zeros((1, 1), np.float32), metadatas=[each]) for each in (b'{"x":1}', b'{"x":1.0}'))
+def test_types_of_numbers_are_distinct() -> None:
+    one, other = (Records(["a"], np.zeros((1, 1), np.float32), metadatas=[item]) for item in (b'{"x":1}', b'{"x":1.0}'))
     assert plain(one) != plain(other)
 
 

@@ -96,15 +96,15 @@ def test_record_by_record(theirs: Server, moved: Path, records: corpus.Corpus) -
     connection = ChromaConnection(f"http://{HOST}:{theirs.port}", System())
     source = HttpEndpoint(connection)
     with local(moved) as target:
-        wanted, found = (side.find(*PLACE, "packages") for side in (source, target))
-        assert wanted is not None
+        original, found = (side.find(*PLACE, "packages") for side in (source, target))
+        assert original is not None
         assert found is not None
-        assert (found.configuration, found.metadata) == (wanted.configuration, wanted.metadata)
-        ours = (each for page in target.read(found).pages for each in plain(page))
+        assert (found.configuration, found.metadata) == (original.configuration, original.metadata)
+        ours = (item for page in target.read(found).pages for item in plain(page))
         count = 0
-        for page in source.read(wanted).pages:
-            for each in plain(page):
-                assert each == next(ours)
+        for page in source.read(original).pages:
+            for item in plain(page):
+                assert item == next(ours)
                 count += 1
         assert count == len(records)
         assert next(ours, None) is None
@@ -114,15 +114,15 @@ def test_record_by_record(theirs: Server, moved: Path, records: corpus.Corpus) -
 def test_query_by_query(theirs: Server, moved: Path, records: corpus.Corpus) -> None:
     with running(moved) as server:
         asked = [
-            chromadb.HttpClient(HOST, each.port, settings=chroma.quiet()).get_collection(
+            chromadb.HttpClient(HOST, item.port, settings=chroma.quiet()).get_collection(
                 "packages", embedding_function=None
             )
-            for each in (theirs, server)
+            for item in (theirs, server)
         ]
         asking: list[dict[str, Any]] = [{}, {"where": {"section": "games"}}, {"where_document": {"$contains": "chess"}}]
         for given in asking:
             queries = records.queries[:QUERIES]
-            left, right = (each.query(queries, n_results=10, include=["distances"], **given) for each in asked)
+            left, right = (item.query(queries, n_results=10, include=["distances"], **given) for item in asked)
             shared = [len(set(one) & set(other)) for one, other in zip(left["ids"], right["ids"], strict=True)]
             assert sum(shared) / (10 * QUERIES) > 0.95
             # Each may miss a neighbour; what is found here is no farther away than what is found there.
@@ -140,7 +140,7 @@ def test_as_a_file(moved: Path, tmp_path: Path, ending: str) -> None:
         for side in (one, other):
             found = side.find(*PLACE, "packages")
             assert found is not None
-            pages.append(each for page in side.read(found).pages for each in plain(page))
+            pages.append(item for page in side.read(found).pages for item in plain(page))
         assert sorted(pages[0]) == sorted(pages[1])
 
 
@@ -151,7 +151,7 @@ def test_as_a_copy_of_its_database(moved: Path, tmp_path: Path) -> None:
     assert "sound" in afterglow("verify", "--path", str(again))
     with local(moved) as one, local(again) as other:
         found = [side.find(*PLACE, "packages") for side in (one, other)]
-        pages = [side.read(each).pages for side, each in zip((one, other), found, strict=True) if each is not None]
+        pages = [side.read(item).pages for side, item in zip((one, other), found, strict=True) if item is not None]
         for left, right in zip(*pages, strict=True):
             assert plain(left) == plain(right)
 

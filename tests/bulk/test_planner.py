@@ -11,7 +11,7 @@ from afterglow.bulk.planner import make_plan
 from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sources import file_source
 from afterglow.bulk.types import FileRange, ImportRejected, Plan
-from tests.bulk.files import TARGET, TINY, place
+from tests.bulk.files import TARGET, TINY, import_fixture
 
 
 def test_roles_by_convention_and_by_sidecar() -> None:
@@ -34,9 +34,9 @@ def test_columns_that_cannot_be_mapped(sidecar: Sidecar) -> None:
 def _plan(path: Path, range_bytes: int) -> Plan:
     source = file_source(path)
     assert source is not None
-    with place(replace(TINY, import_range_bytes=range_bytes)) as at:
-        settings, system = at.site.settings, at.site.system
-        return make_plan(source, TARGET, None, at.site.sink, settings=settings, system=system)
+    with import_fixture(replace(TINY, import_range_bytes=range_bytes)) as at:
+        settings, system = at.context.settings, at.context.system
+        return make_plan(source, TARGET, None, at.context.sink, settings=settings, system=system)
 
 
 def test_ranges_end_at_line_breaks(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A bad row is told with its line and why, and the others are taken; too many end the import; so does a bad file."""
+"""A bad row is reported with its line and reason, the others are accepted; too many, or a bad file, end the import."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +11,7 @@ import pytest
 
 from afterglow.bulk import sidecar
 from tests.bulk import files
-from tests.bulk.files import TINY, expected, place, sample
+from tests.bulk.files import TINY, expected, import_fixture, sample
 
 GOOD = sample(40)
 
@@ -50,7 +50,7 @@ BAD_LINES: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize("write", [bytes, lambda text: __import__("gzip").compress(text)], ids=["plain", "gzip"])
-def test_bad_lines_are_told_one_by_one(write: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_bad_lines_are_reported_one_by_one(write: Callable[[bytes], bytes], tmp_path: Path) -> None:
     lines = files.lines(GOOD).splitlines()
     planted = {}
     for number, (line, reason) in enumerate(BAD_LINES):
@@ -58,15 +58,15 @@ def test_bad_lines_are_told_one_by_one(write: Callable[[bytes], bytes], tmp_path
         planted[4 + 2 * number] = reason
     path = tmp_path / ("bad.jsonl" if write is bytes else "bad.jsonl.gz")
     path.write_bytes(write(b"\n".join(lines)))
-    with place(replace(TINY, import_max_line_bytes=4_000)) as at:
-        receipt = at.run(path)
-        assert (receipt.state, receipt.rows, receipt.rejected) == ("done", 40, len(BAD_LINES))
+    with import_fixture(replace(TINY, import_max_line_bytes=4_000)) as at:
+        report = at.run(path)
+        assert (report.state, report.rows, report.rejected) == ("done", 40, len(BAD_LINES))
         assert at.contents() == expected(GOOD)
-        told = at.errors(receipt)
-        assert [each["line"] for each in told] == list(planted)
-        for each in told:
-            assert planted[each["line"]] in each["reason"], each
-            assert each["file"] == path.name
+        errors = at.errors(report)
+        assert [error["line"] for error in errors] == list(planted)
+        for error in errors:
+            assert planted[error["line"]] in error["reason"], error
+            assert error["file"] == path.name
 
 
 def test_bad_rows_of_a_csv(tmp_path: Path) -> None:
@@ -77,12 +77,12 @@ def test_bad_rows_of_a_csv(tmp_path: Path) -> None:
     lines.insert(5, b'x,"[0,0,0,0,0,0,0,0]",d,s,many,1.5,True')
     lines.insert(6, b'x\xff,"[0,0,0,0,0,0,0,0]",d,s,1,1.5,True')
     path.write_bytes(b"\r\n".join(lines))
-    with place() as at:
-        receipt = at.run(path, sidecar.from_json({"types": {"size": "int"}}))
-        assert (receipt.state, receipt.rows, receipt.rejected) == ("done", 40, 4)
+    with import_fixture() as at:
+        report = at.run(path, sidecar.from_json({"types": {"size": "int"}}))
+        assert (report.state, report.rows, report.rejected) == ("done", 40, 4)
         assert at.contents() == expected(GOOD)
-        reasons = [each["reason"] for each in at.errors(receipt)]
-        assert [each["line"] for each in at.errors(receipt)][:1] == [3]
+        reasons = [error["reason"] for error in at.errors(report)]
+        assert [error["line"] for error in at.errors(report)][:1] == [3]
         for reason, said in zip(
             reasons, ("2 fields", "2 dimensions", "where others hold int", "not UTF-8"), strict=True
         ):
@@ -98,19 +98,19 @@ def test_bad_rows_of_a_parquet(tmp_path: Path) -> None:
     vectors[7] = [float("nan")] * 8
     ids = [*GOOD.ids]
     ids[8] = ""
-    metadata = [orjson.dumps(each).decode() for each in GOOD.metadatas]
+    metadata = [orjson.dumps(metadata).decode() for metadata in GOOD.metadatas]
     metadata[9] = '{"a": {"b": 1}}'
     table = pyarrow.table(
         {"id": ids, "embedding": vectors, "document": pyarrow.array(GOOD.documents), "metadata": metadata}
     )
     pyarrow.parquet.write_table(table, tmp_path / "bad.parquet", row_group_size=7)
-    with place() as at:
-        receipt = at.run(tmp_path / "bad.parquet")
-        assert (receipt.state, receipt.rows, receipt.rejected) == ("done", 34, 6)
-        kept = {name: value for at_, (name, value) in enumerate(expected(GOOD).items()) if not 4 <= at_ <= 9}
-        assert at.contents() == kept
-        told = {each["line"]: each["reason"] for each in at.errors(receipt)}
-        assert told == {
+    with import_fixture() as at:
+        report = at.run(tmp_path / "bad.parquet")
+        assert (report.state, report.rows, report.rejected) == ("done", 34, 6)
+        accepted = {name: value for at_, (name, value) in enumerate(expected(GOOD).items()) if not 4 <= at_ <= 9}
+        assert at.contents() == accepted
+        reasons = {error["line"]: error["reason"] for error in at.errors(report)}
+        assert reasons == {
             5: "it has no embedding",
             6: "the embedding has 1 dimensions, the collection has 8",
             7: "the embedding holds null",
@@ -123,31 +123,33 @@ def test_bad_rows_of_a_parquet(tmp_path: Path) -> None:
 def test_a_matrix_with_fewer_rows(tmp_path: Path) -> None:
     path = files.write_pair(GOOD, tmp_path)
     np.save(tmp_path / "records.npy", GOOD.vectors[:38])
-    with place() as at:
-        receipt = at.run(path)
-        assert (receipt.rows, receipt.rejected) == (38, 2)
-        assert [each["line"] for each in at.errors(receipt)] == [39, 40]
+    with import_fixture() as at:
+        report = at.run(path)
+        assert (report.rows, report.rejected) == (38, 2)
+        assert [error["line"] for error in at.errors(report)] == [39, 40]
 
 
 def test_too_many_bad_rows_end_it_and_a_higher_limit_goes_on(tmp_path: Path) -> None:
     lines = files.lines(GOOD).splitlines()
     path = tmp_path / "bad.jsonl"
     path.write_bytes(b"\n".join(lines + [b"bad"] * 11 + [b"{}"] * 9 + files.lines(sample(60)).splitlines()))
-    with files.place(replace(TINY, import_max_rejected_rows=10, import_range_bytes=500)) as at:
-        receipt = at.run(path)
-        assert receipt.state == "failed"
-        assert receipt.reason is not None
-        assert "AFTERGLOW_IMPORT_MAX_REJECTED_ROWS is 10" in receipt.reason
-        assert receipt.rows >= 40
-        assert len(at.errors(receipt)) == receipt.rejected
-        lenient = files.place_at(_folder(at), replace(TINY, import_max_rejected_rows=20, import_range_bytes=500))
+    with files.import_fixture(replace(TINY, import_max_rejected_rows=10, import_range_bytes=500)) as at:
+        report = at.run(path)
+        assert report.state == "failed"
+        assert report.reason is not None
+        assert "AFTERGLOW_IMPORT_MAX_REJECTED_ROWS is 10" in report.reason
+        assert report.rows >= 40
+        assert len(at.errors(report)) == report.rejected
+        lenient = files.import_fixture_at(
+            _folder(at), replace(TINY, import_max_rejected_rows=20, import_range_bytes=500)
+        )
         again = lenient.run(path)
         assert (again.state, again.reason, again.rows, again.rejected) == ("done", None, 100, 20)
         assert lenient.contents() == expected(sample(60))
         lenient.engine.close()
 
 
-def _folder(at: files.Place) -> Path:
+def _folder(at: files.ImportFixture) -> Path:
     return Path(at.stores.table._path).parent  # type: ignore[attr-defined]
 
 
@@ -168,15 +170,15 @@ def _folder(at: files.Place) -> Path:
 )
 def test_a_file_that_cannot_be_read_at_all(name: str, content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with place() as at:
-        receipt = at.run(tmp_path / name)
+    with import_fixture() as at:
+        report = at.run(tmp_path / name)
         if name == "bad.jsonl":
-            assert said in at.errors(receipt)[0]["reason"]
+            assert said in at.errors(report)[0]["reason"]
             return
-        assert receipt.state == "failed"
-        assert receipt.reason is not None
-        assert said in receipt.reason
-        assert at.site.store.list("default_tenant", "default_database") == [receipt]
+        assert report.state == "failed"
+        assert report.reason is not None
+        assert said in report.reason
+        assert at.context.store.list("default_tenant", "default_database") == [report]
         assert at.contents() == {}
 
 
@@ -197,23 +199,23 @@ def test_a_file_that_cannot_be_read_at_all(name: str, content: bytes, said: str,
 def test_a_sidecar_that_makes_no_sense(said: bytes, reason: str, tmp_path: Path) -> None:
     path = files.write_jsonl(sample(3), tmp_path)
     path.with_name(path.name + ".import.json").write_bytes(said)
-    with place() as at:
-        receipt = at.run(path)
-        assert receipt.state == "failed"
-        assert reason in (receipt.reason or "")
+    with import_fixture() as at:
+        report = at.run(path)
+        assert report.state == "failed"
+        assert reason in (report.reason or "")
 
 
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     path = files.write_parquet(sample(3), tmp_path)
     path.with_name(path.name + ".import.json").write_bytes(b'{"columns": {"id": "key"}}')
-    with place() as at:
+    with import_fixture() as at:
         assert "has no column 'key'" in (at.run(path).reason or "")
 
 
 def test_a_dimension_that_the_collection_does_not_have(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    with place() as at:
+    with import_fixture() as at:
         assert at.run(files.write_jsonl(sample(3), tmp_path)).rows == 3
-        receipt = at.run(files.write_jsonl(sample(5, dimension=4), tmp_path / "other"))
-        assert (receipt.state, receipt.rows, receipt.rejected) == ("done", 0, 5)
-        assert "4 dimensions, the collection has 8" in at.errors(receipt)[0]["reason"]
+        report = at.run(files.write_jsonl(sample(5, dimension=4), tmp_path / "other"))
+        assert (report.state, report.rows, report.rejected) == ("done", 0, 5)
+        assert "4 dimensions, the collection has 8" in at.errors(report)[0]["reason"]

@@ -44,8 +44,8 @@ def imported(stores: Stores, file: Path, name: str) -> ImportReport:
     """The file as a collection of this name."""
     source = file_source(file)
     assert source is not None
-    ledger = ImportStore(stores.table, stores.objects, System(), Settings().import_report_ttl_seconds)
-    site = ImportContext(EngineSink(Engine(stores)), ledger, Settings(), System())
+    import_store = ImportStore(stores.table, stores.objects, System(), Settings().import_report_ttl_seconds)
+    site = ImportContext(EngineSink(Engine(stores)), import_store, Settings(), System())
     return import_file(site, source, Target(*PLACE, name), None, NullListener()).report
 
 
@@ -64,8 +64,8 @@ def test_the_collection_is_the_same_again(records: Records, like: CollectionInfo
         assert found is not None
         for number, name in enumerate(NAMES):
             exporting.export(local, found, folder / name, System(), lambda _: lambda _: None)
-            receipt = imported(stores, folder / name, f"again{number}")
-            assert (receipt.state, receipt.reason, receipt.rows, receipt.rejected) == (
+            report = imported(stores, folder / name, f"again{number}")
+            assert (report.state, report.reason, report.rows, report.rejected) == (
                 "done",
                 None,
                 len(records.ids),

@@ -13,7 +13,7 @@ import pytest
 
 from afterglow.settings import Settings
 from tests.bulk import files
-from tests.bulk.files import place_at, sample
+from tests.bulk.files import import_fixture_at, sample
 from tests.support.server import running
 
 PROGRAM = Path(sys.executable).with_name("afterglow")
@@ -47,7 +47,7 @@ def test_into_a_directory(tmp_path: Path) -> None:
     again = afterglow("import", folder, "--collection", "imported", "--path", data)
     assert again.returncode == 0
     assert all("already imported" in line for line in again.stdout.splitlines())
-    at = place_at(data, Settings())
+    at = import_fixture_at(data, Settings())
     assert at.engine.count(at.scope()).count == 40
     # Nothing is left to index.
     status = at.engine.indexing_status(at.scope())
@@ -104,7 +104,7 @@ def test_over_http_and_alongside_a_server(tmp_path: Path) -> None:
         invalid = afterglow("import", path, "--collection", "x", "--url", url, env=home)
         assert invalid.returncode == 1
         assert "Validation error: name" in invalid.stdout
-    at = place_at(data)
+    at = import_fixture_at(data)
     for name in ("remote", "local"):
         scope = at.scope(name)
         assert at.engine.count(scope).count == 30
@@ -131,7 +131,7 @@ def test_an_interrupted_import_resumes(tmp_path: Path) -> None:
     done = afterglow("import", path, "--collection", "imported", "--path", data)
     assert done.returncode == 0
     assert f"3000 rows, {before[2]} of them before" in done.stdout
-    at = place_at(data)
+    at = import_fixture_at(data)
     assert at.contents() == files.expected(records)
     assert at.appended() == 3_000
     at.engine.close()
@@ -165,6 +165,6 @@ def test_a_watched_directory(tmp_path: Path) -> None:
         f".failed/{target}/words.txt",
         f".failed/{target}/words.txt.report.json",
     ]
-    at = place_at(data)
+    at = import_fixture_at(data)
     assert at.contents() == files.expected(RECORDS)
     at.engine.close()

@@ -75,11 +75,15 @@ class Environment:
         return list(self.function.import_store.list("default_tenant", "default_database"))
 
     def contents(self) -> dict[str, tuple[Any, ...]]:
-        at = files.Place(self.function.stores, self.function.import_context.sink.engine, self.function.import_context)
+        at = files.ImportFixture(
+            self.function.stores, self.function.import_context.sink.engine, self.function.import_context
+        )
         return at.contents()
 
     def appended(self) -> int:
-        at = files.Place(self.function.stores, self.function.import_context.sink.engine, self.function.import_context)
+        at = files.ImportFixture(
+            self.function.stores, self.function.import_context.sink.engine, self.function.import_context
+        )
         return at.appended()
 
 

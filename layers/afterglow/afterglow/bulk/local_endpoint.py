@@ -1,4 +1,4 @@
-"""A directory or an account as a side of a move, straight through its stores: servers of the same may be at work."""
+"""An endpoint over the stores of a directory or an account; its servers may run at the same time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -63,8 +63,8 @@ class LocalEndpoint:
     def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
         """Its records at one point in time: the time of this call."""
         snapshot = Replica(self._stores, UUID(of.id)).snapshot(scope=_scope(of))
-        parts, rows = select.in_insertion_order(snapshot, select.selection_masks(snapshot, Selection()), offset)
-        return RecordStream(len(rows), _pages(snapshot, parts, rows, include))
+        groups, rows = select.in_insertion_order(snapshot, select.selection_masks(snapshot, Selection()), offset)
+        return RecordStream(len(rows), _pages(snapshot, groups, rows, include))
 
     def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """The existing ones of these records."""
@@ -124,11 +124,11 @@ def _scope(of: CollectionInfo) -> Scope:
 
 
 def _pages(
-    snapshot: Snapshot, parts: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
+    snapshot: Snapshot, groups: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
 ) -> Iterator[Records]:
     for start in range(0, len(rows), _PAGE_ROWS):
-        chosen = slice(start, start + _PAGE_ROWS)
-        yield fetch.materialize(snapshot, parts[chosen], rows[chosen], include)
+        page = slice(start, start + _PAGE_ROWS)
+        yield fetch.materialize(snapshot, groups[page], rows[page], include)
         # Copied pages are not needed again; otherwise the whole collection would end up in memory.
         for subset in snapshot.row_groups:
             for array in (

@@ -70,17 +70,17 @@ def _migrate_collection(source: Endpoint, target: Endpoint, of: CollectionInfo, 
     copy = target.find(of.tenant, of.database, of.name) or target.create_collection(of)
     before = _resume_point(source, target, of, copy)
     contents = source.read(of, offset=before)
-    there, records = before, before + contents.count
-    progress(of, records, there)
+    written, records = before, before + contents.count
+    progress(of, records, written)
     for page in _prefetch(contents):
         for start in range(0, len(page.ids), target.max_rows):
             batch = slice_records(page, start, start + target.max_rows)
             target.add(copy, batch)
-            there += len(batch.ids)
-            progress(of, max(records, there), there)
-    moved = MigrationReport(of, there, before)
-    _compare(source, target, of, copy, moved)
-    return moved
+            written += len(batch.ids)
+            progress(of, max(records, written), written)
+    report = MigrationReport(of, written, before)
+    _compare(source, target, of, copy, report)
+    return report
 
 
 def _resume_point(source: Endpoint, target: Endpoint, of: CollectionInfo, copy: CollectionInfo) -> int:
@@ -92,8 +92,8 @@ def _resume_point(source: Endpoint, target: Endpoint, of: CollectionInfo, copy: 
     for count, name in enumerate(ours):
         if next(theirs, None) != name:
             raise InvalidArgument(
-                f"{copy} is there already, and its record {count + 1}, {name!r}, is not that of the source: delete the "
-                f"collection, or move into another place"
+                f"{copy} already exists, and its record {count + 1}, {name!r}, is not that of the source: delete the "
+                f"collection, or migrate into another database"
             )
     return present.count
 
@@ -105,7 +105,7 @@ def _record_ids(contents: RecordStream) -> Iterator[str]:
 
 def _prefetch(contents: RecordStream) -> Iterator[Records]:
     """The pages; the next one is fetched while one is processed."""
-    with ThreadPoolExecutor(1, thread_name_prefix="afterglow-move") as reader:
+    with ThreadPoolExecutor(1, thread_name_prefix="afterglow-migrate") as reader:
         following = reader.submit(next, contents.pages, None)
         while (page := following.result()) is not None:
             following = reader.submit(next, contents.pages, None)
@@ -113,10 +113,10 @@ def _prefetch(contents: RecordStream) -> Iterator[Records]:
 
 
 def _compare(
-    source: Endpoint, target: Endpoint, of: CollectionInfo, copy: CollectionInfo, moved: MigrationReport
+    source: Endpoint, target: Endpoint, of: CollectionInfo, copy: CollectionInfo, report: MigrationReport
 ) -> None:
     """Compare counts, configuration, metadata, and a sample of records spread over the collection."""
-    differences = moved.differences
+    differences = report.differences
     present = target.find(of.tenant, of.database, of.name)
     counts = source.count(of), target.count(copy)
     if counts[0] != counts[1]:
@@ -132,7 +132,7 @@ def _compare(
     for start in range(0, len(rows), _SAMPLE_PAGE):
         ids = [names[row] for row in rows[start : start + _SAMPLE_PAGE]]
         differ = _differing(source.get(of, ids), target.get(copy, ids), ids)
-        moved.sampled += len(ids)
+        report.sampled += len(ids)
         differences += differ[: max(0, _MAX_DIFFERENCES - len(differences))]
 
 
