@@ -13,6 +13,7 @@ import pytest
 
 from afterglow.bulk import watched_folder
 from afterglow.bulk.directory_watcher import DirectoryWatcher
+from afterglow.bulk.formats import parquet
 from afterglow.bulk.types import ImportRejected, ImportReport, Target
 from afterglow.bulk.watched_folder import DONE, FAILED, WatchedFile, list_files, move_finished, open_watched_file
 from afterglow.collection import Engine
@@ -304,3 +305,15 @@ def test_a_file_that_kills_the_importing_process_is_set_aside(
     assert len(requests[0]) == 2
     assert all(request == [f"{TARGET}/b.jsonl"] for request in requests[1:])
     assert sum("a.jsonl" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_parquet_is_read_by_its_open_descriptor(imports: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    path = imports / "t/d/c/a.parquet"
+    path.parent.mkdir(parents=True)
+    duckdb.sql(f"COPY (SELECT 'x' AS id, [1.0, 2.0] AS embedding) TO '{path}' (FORMAT parquet)")
+    file = open_watched_file(imports, "t/d/c/a.parquet")
+    assert file is not None
+    with file.source.local_copy([]) as local:
+        assert local.read_bytes() == path.read_bytes()
+    assert list(parquet.read_footer(file.source).types) == ["id", "embedding"]
