@@ -371,7 +371,12 @@ def test_deletes(api_client: ApiClient, collection: CollectionClient) -> None:
     assert gone.post("delete").status_code == 404
 
 
-def test_the_last_of_two_equal_fields_counts(collection: CollectionClient) -> None:
+def test_a_field_that_occurs_twice_is_refused_and_of_equal_metadata_keys_the_last_counts(
+    collection: CollectionClient,
+) -> None:
     response = collection.raw("add", b'{"ids":["x"],"ids":["a"],"embeddings":[[1]]}')
+    assert_invalid_body(response, "duplicate field `ids`")
+    response = collection.raw("add", b'{"ids":["a"],"embeddings":[[1]],"metadatas":[{"k":1,"k":2}]}')
     assert response.status_code == 201
-    assert collection.records()["ids"] == ["a"]
+    result = collection.records()
+    assert (result["ids"], result["metadatas"]) == (["a"], [{"k": 2}])
