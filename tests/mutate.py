@@ -64,7 +64,7 @@ MUTANTS = (
     Mutant(
         "a manifest is committed over another",
         "jobs/commit.py",
-        "if present.manifest_key != base:",
+        "if existing.manifest_key != base:",
         "if False:",
         "tests/jobs/test_races.py tests/jobs/test_commit.py",
     ),
