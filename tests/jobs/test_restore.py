@@ -126,7 +126,7 @@ def test_the_newest_of_several_that_were_dropped(env: Environment) -> None:
 
 def test_what_cannot_be_restored(env: Environment) -> None:
     env.write("a")
-    with pytest.raises(InvalidArgument, match="a point in time is required"):
+    with pytest.raises(InvalidArgument, match="give a point in time"):
         env.back("docs")
     with pytest.raises(NotFound, match="nor a dropped one"):
         env.back("nothing")
