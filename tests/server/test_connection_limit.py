@@ -106,8 +106,8 @@ def test_refused_connections_do_not_count() -> None:
         time.sleep(0.1)
         code, connection = status(server)
         assert code == 200
-        for each in (connection, *held, *(connection for _, connection in refused)):
-            each.close()
+        for held_connection in (connection, *held, *(connection for _, connection in refused)):
+            held_connection.close()
 
 
 def test_a_new_connection_gives_way_only_once_it_is_silent_for_a_while() -> None:
