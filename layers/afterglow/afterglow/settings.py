@@ -295,7 +295,7 @@ class System:
     now: Callable[[], float] = time.time
     """Unix seconds. The wall clock may jump: it dates things, and never decides how long to wait."""
     monotonic: Callable[[], float] = time.monotonic
-    """Seconds since an arbitrary start; never goes back. For waiting, deadlines and the age of what a process caches."""
+    """Seconds since an arbitrary start; never goes back. For waiting, deadlines and the age of cached values."""
     sleep: Callable[[float], None] = time.sleep
     random: Random = field(default_factory=SystemRandom)
 
