@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     def process(record: SQSRecord) -> None:
         succeeded = False
         try:
-            record_import(importer.work_on(record.body, goes_on=lambda: seconds_left(context) > 0))
+            record_import(importer.handle(record.body, goes_on=lambda: seconds_left(context) > 0))
             succeeded = True
         finally:
             if not succeeded and int(record.attributes.approximate_receive_count) >= settings.import_max_attempts:
