@@ -16,7 +16,7 @@ from afterglow.catalog import collections, ttl
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Include, ReadLevel, Scope, Selection
-from afterglow.errors import InternalError, InvalidArgument
+from afterglow.errors import InvalidArgument
 from afterglow.filters.parse import parse_where
 from afterglow.jobs import ttl_sweep
 from afterglow.jobs.flush import flush
@@ -51,7 +51,6 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self._exit = ExitStack()
         self.model = Model()
-        self.was_written = False
 
     @initialize()
     def begin(self) -> None:
@@ -88,7 +87,6 @@ class Machine(RuleBasedStateMachine):
         brought = Batch(batch.op, batch.ids, batch.vectors, batch.vector_rows, batch.documents, with_until, batch.uris)
         self.engines[at].write(self.scope, brought)
         self.model.apply(brought, self.is_gone)
-        self.was_written |= brought.dimension is not None
 
     @rule(at=st.integers(0, 1), names=st.lists(ids, min_size=1, max_size=5))
     def delete(self, at: int, names: list[str]) -> None:
@@ -117,10 +115,6 @@ class Machine(RuleBasedStateMachine):
     def query(self, at: int, names: list[str] | None, query: list[float]) -> None:
         asked, visible = np.array([query], dtype=np.float32), self.visible()
         expected_rows = visible if names is None else [name for name in visible if name in names]
-        if self.was_written and names is not None and not set(names) <= set(visible):
-            with pytest.raises(InternalError):
-                self.engines[at].query(self.scope, asked, 20, Selection(names), NOTHING)
-            return
         (hits,) = self.engines[at].query(self.scope, asked, 20, Selection(names), NOTHING)
         assert sorted(hits.records.ids) == sorted(expected_rows)
 

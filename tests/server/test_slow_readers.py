@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -55,13 +56,12 @@ def test_a_response_that_is_not_read_ends_the_connection(server: Stub, path: str
 
 
 def test_small_responses_that_are_not_read_end_the_connection(server: Stub) -> None:
-    client = connect(server)
-    client.settimeout(0.2)
-    requests = GET.format("/").encode() * 1_000_000
-    with pytest.raises((TimeoutError, ConnectionError)):
-        client.sendall(requests)
-    assert wait_until_closed(server)
-    client.close()
+    with connect(server) as client:
+        client.settimeout(0.2)
+        # The kernel may take all of the requests, whatever the server reads of them.
+        with suppress(TimeoutError, ConnectionError):
+            client.sendall(GET.format("/").encode() * 1_000_000)
+        assert wait_until_closed(server)
 
 
 @pytest.mark.parametrize("path", ["/large", "/streamed"])
