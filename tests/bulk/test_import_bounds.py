@@ -53,9 +53,9 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 from tests.bulk.test_import_bounds import BOUNDED
-from tests.bulk.files import place
+from tests.bulk.files import import_fixture
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-with place(BOUNDED) as at:
+with import_fixture(BOUNDED) as at:
     report = at.run(Path(sys.argv[1]))
 print(report.state, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
