@@ -13,6 +13,7 @@ import pytest
 from afterglow.errors import StorageFull, Unavailable
 from afterglow.settings import System
 from afterglow.storage.aws import disk_cache as module
+from afterglow.storage.aws.cache_folder import allocate_blocks
 from afterglow.storage.aws.disk_cache import Allocate, DiskCache
 from tests.contract.racing import in_threads
 from tests.support.stores import Clock
@@ -177,14 +178,14 @@ def test_a_full_disk_takes_copies_first(cache: DiskCache, clock: Clock, monkeypa
     """Others may fill the file system, so it can be full below the limit."""
     for name in ("first", "second"):
         put(cache, clock, name)
-    allocate, room = module._allocate_blocks, 5 * KB
+    room = 5 * KB
 
     def full(descriptor: int, size: int) -> None:
         if cache.used_bytes() + size > room:
             raise OSError(errno.ENOSPC, "no space left on device")
-        allocate(descriptor, size)
+        allocate_blocks(descriptor, size)
 
-    monkeypatch.setattr(module, "_allocate_blocks", full)
+    monkeypatch.setattr(module, "allocate_blocks", full)
     put(cache, clock, "third", 5 * KB)
     assert cache.used_bytes() == 5 * KB
     with pytest.raises(StorageFull, match="no space left"):
@@ -236,7 +237,7 @@ def test_closing_removes_temporary_files(tmp_path: Path) -> None:
 
 def test_copies_of_an_earlier_boot_are_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     DiskCache(tmp_path, 10 * KB).file("name", filling(KB))
-    monkeypatch.setattr(module, "_boot", lambda: "another")
+    monkeypatch.setattr(module, "boot_id", lambda: "another")
     cache = DiskCache(tmp_path, 10 * KB)
     assert cache.used_bytes() == 0
     assert cache.file("name", filling(KB, b"y")).read_bytes() == b"y" * KB

@@ -19,7 +19,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from afterglow.errors import Unavailable
-from afterglow.storage.ports import ConditionFailed, Item, ObjectInfo, ObjectNotFound, Objects, Put, Queue, Table, Write
+from afterglow.storage.ports import (
+    Bytes,
+    ConditionFailed,
+    Item,
+    LazyFile,
+    ObjectInfo,
+    ObjectNotFound,
+    Objects,
+    Put,
+    Queue,
+    Ranges,
+    Table,
+    Write,
+)
 
 T = TypeVar("T")
 
@@ -186,6 +199,12 @@ class FaultyObjects:
 
     def local_path(self, key: str) -> Path:
         return self._faults.call(f"objects.local_path {key}", lambda: self._inner.local_path(key))
+
+    def lazy(self, key: str, size: int) -> LazyFile:
+        return self._faults.call(f"objects.lazy {key}", lambda: self._inner.lazy(key, size))
+
+    def need(self, requested: Sequence[tuple[LazyFile, Ranges]]) -> list[Bytes]:
+        return self._faults.call("objects.need", lambda: self._inner.need(requested))
 
     def invalidate(self, key: str) -> bool:
         return self._inner.invalidate(key)

@@ -11,6 +11,9 @@ Objects: immutable data with a string key.
 
 * `put` and `upload` are atomic, and durable when they return: a reader gets the complete object or none.
 * `local_path` returns a file whose bytes never change; memory maps of it stay valid after the object's deletion.
+* `lazy` and `need` read byte ranges of an object: `need` brings in what is missing of any number of files in one round
+  of parallel requests. A range with a checksum is verified before `need` returns; bytes that are damaged, short or
+  late, or of a replaced object, are never returned. Bytes that were not needed are undefined (0xFF under test).
 
 Queue: messages that point to work, delivered at least once and in order within a group. A lost message delays the work
 but loses no data: the next writer or the maintenance job sends it again.
@@ -22,6 +25,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from afterglow.errors import AfterglowError
 from afterglow.settings import Settings, System
@@ -141,6 +147,34 @@ class ObjectInfo:
     """Unix seconds."""
 
 
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """Byte ranges of one file: `offsets` and `lengths`, int64, shape (n,), in any order; they may overlap.
+
+    `checksums` are the xxh3-64 of each range's bytes, uint64, shape (n,) (`storage.range_checks`); None for data that
+    the caller verifies itself. A caller that finds such data damaged calls `Objects.invalidate` and asks once more.
+    """
+
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    checksums: NDArray[np.uint64] | None = None
+
+
+class LazyFile(Protocol):
+    """A file of which parts are local. Made by `Objects.lazy`, read through `Objects.need`; cheap to keep open."""
+
+    @property
+    def key(self) -> str:
+        """The object's key."""
+
+    @property
+    def size(self) -> int:
+        """The object's size in bytes."""
+
+
 class Objects(Protocol):
     """Store of immutable objects (see the module's docstring)."""
 
@@ -166,6 +200,21 @@ class Objects(Protocol):
         """Return a local file with the object's bytes, downloaded first if the store is remote. Raises ObjectNotFound.
 
         A downloaded file may be evicted at any time unless the reader holds a shared lock (`flock`) on it.
+        """
+
+    def lazy(self, key: str, size: int) -> LazyFile:
+        """Open the object, known to have `size` bytes, for `need`. A remote store sends no request.
+
+        A local store raises ObjectNotFound and Corrupt (another size) here, a remote one in `need`.
+        """
+
+    def need(self, requested: Sequence[tuple[LazyFile, Ranges]]) -> list[Bytes]:
+        """The bytes of each file, uint8, shape (size,), read-only, in which its ranges are present and verified.
+
+        One round of parallel requests, none if everything is local. An array stays valid as long as it is referenced,
+        whatever the cache evicts; a later `need` of the same file may return another array, in which only its own
+        ranges are certain. So keep the arrays of a query, and nothing of them beyond it. The ranges of all files
+        together must fit in the cache. Raises ObjectNotFound, Corrupt, StorageFull, Unavailable.
         """
 
     def invalidate(self, key: str) -> bool:

@@ -3,15 +3,19 @@
 Its folder contains::
 
     files-<boot>/<name>     complete copies; their access time is the time of last use
-    work/<nonce>/…          temporary files of one process: downloads, and files to be uploaded
+    work/<nonce>/…          files of one process: downloads, uploads, sparse files (`storage.aws.range_cache`)
 
 * A copy appears by a rename, so an existing name is complete. Its bytes, size and modification time never change.
 * A reader that maps a copy holds a shared `flock` on it. Eviction removes only files whose exclusive lock is free, so a
   file in use stays. Between `file` and the lock it may be evicted; the reader then requests it again.
 * Space is reserved before the first byte of a download arrives, so two downloads never reserve the same space. When
   nothing can be evicted: StorageFull, naming the setting.
+* A sparse file counts with the bytes that have arrived. Only its process can give it up: `release` does so to make
+  room. Processes that share a cache share its limit, but a process always gets room for sparse files up to the limit
+  divided by the number of processes; the others shrink when they next need room.
 * Each process holds an exclusive lock on its folder under `work`. *A crash leaves that folder; the next process that
   opens the cache acquires its lock and removes it.*
+* If another program removes the folder, it is created again; maps of removed files stay valid.
 * Copies are not synced. After a power loss they may have holes, so copies from an earlier boot are removed.
 
 Any number of threads and processes may share a folder. Within a process, one thread at a time fills a name.
@@ -21,8 +25,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import shutil
-import stat
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -33,15 +35,29 @@ from urllib.parse import quote
 
 from afterglow.errors import StorageFull
 from afterglow.settings import PREFIX, System
+from afterglow.storage.aws.cache_folder import (
+    FILES,
+    WORK,
+    allocate_blocks,
+    boot_id,
+    create_work_folder,
+    files_with_status,
+    folders,
+    remove_if_unlocked,
+    remove_stale,
+    remove_work_folder,
+    stored_bytes,
+)
 from afterglow.storage.aws.error_mapping import map_errors
 
 Allocate = Callable[[int], int]
 """Reserves `size` bytes, evicting others, and returns the descriptor of a file of that size to write to."""
 
-_FILES, _WORK = "files-", "work"
 _LONGEST_NAME = 200
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a full file system."""
+_PATIENCE_SECONDS = 2.0
+_PAUSE_SECONDS = 0.005
 
 
 class DiskCache:
@@ -50,17 +66,33 @@ class DiskCache:
     def __init__(self, folder: Path, limit_bytes: int = 0, system: System | None = None) -> None:
         self._folder = folder
         self._system = system = system or System()
-        self._files = folder / f"{_FILES}{_boot()}"
+        self._files = folder / f"{FILES}{boot_id()}"
         self._lock = threading.Lock()
         self._filling: dict[str, Future[None]] = {}
+        self._reserved = 0
+        self.release: Callable[[int], bool] = lambda _: False
+        """Gives up sparse files of this process with at least so many bytes; False if it has none."""
         with map_errors(f"folder {folder}"):
-            self._files.mkdir(parents=True, exist_ok=True)
-            self._work, descriptor = _create_work_folder(folder / _WORK, system)
-            _remove_stale(folder, self._files, self._work)
+            self._create_folders()
+            remove_stale(folder, self._files, self._work)
             status = os.statvfs(folder)
         self.limit_bytes = limit_bytes or status.f_blocks * status.f_frsize * 4 // 5
-        self.close = weakref.finalize(self, _remove_work_folder, self._work, descriptor)
+
+    def _create_folders(self) -> None:
+        self._files.mkdir(parents=True, exist_ok=True)
+        self._work, descriptor = create_work_folder(self._folder / WORK, self._system)
+        self.close = weakref.finalize(self, remove_work_folder, self._work, descriptor)
         """Remove this process's temporary files; runs automatically at exit."""
+
+    def _restore_folders(self) -> None:
+        """Create the folders again if another program has removed them; files in them that are open are given up."""
+        if self._work.is_dir():
+            return
+        with self._lock:
+            if not self._work.is_dir():
+                self.close()
+                self._create_folders()
+        self.release(self.limit_bytes)
 
     def file(self, name: str, fill: Callable[[Allocate], None]) -> Path:
         """Return the copy called `name`; `fill` creates it if it is missing.
@@ -100,6 +132,68 @@ class DiskCache:
         with map_errors(name):
             self._path(name).unlink(missing_ok=True)
 
+    def open_local(self, name: str, size: int) -> tuple[int, int, Path | None]:
+        """A descriptor of the copy called `name`, locked, else of a new sparse file; its size; its path.
+
+        The path is None for a copy, which stays in the cache as long as the descriptor is open.
+        """
+        path = self._path(name)
+        if self._touch(path):
+            with suppress(FileNotFoundError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+                status = os.fstat(descriptor)
+                if status.st_nlink and status.st_size == size:
+                    return descriptor, size, None
+                os.close(descriptor)
+        self._restore_folders()
+        sparse = self._work / self._system.nonce()
+        descriptor = os.open(sparse, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        os.ftruncate(descriptor, size)
+        return descriptor, size, sparse
+
+    @contextmanager
+    def reservation(self, size: int) -> Iterator[None]:
+        """Reserve `size` further bytes of sparse files for the block. Raises StorageFull."""
+        deadline = self._system.monotonic() + _PATIENCE_SECONDS
+        while not self._try_reserve(size):
+            # Readers may still hold files that were given up; they are done within a moment.
+            if size > self.limit_bytes or self._system.monotonic() > deadline:
+                raise self._full(size)
+            self._system.sleep(_PAUSE_SECONDS)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reserved -= size
+
+    def _try_reserve(self, size: int) -> bool:
+        with self._space_lock():
+            missing = self._missing(size)
+            while missing > 0 and self.release(missing):
+                missing = self._missing(size)
+            if missing > 0 and not self._is_within_share(size):
+                return False
+            with self._lock:
+                self._reserved += size
+            return True
+
+    def _missing(self, size: int) -> int:
+        """The bytes that are missing for `size` more after evicting copies; 0 or less: there is room."""
+        missing = self.used_bytes() + self._reserved + size - self.limit_bytes
+        return missing - sum(self._evict(missing))
+
+    def _is_within_share(self, size: int) -> bool:
+        """Whether other processes have taken the room that this one is entitled to."""
+        processes = len(list(folders(self._folder / WORK)))
+        own = sum(map(stored_bytes, (status for _, status in files_with_status(self._work))))
+        return processes > 1 and own + self._reserved + size <= self.limit_bytes // processes
+
+    def free_space(self) -> bool:
+        """Evict a copy, or give up a sparse file; False if there is none."""
+        with self._space_lock():
+            return sum(self._evict(1)) > 0 or self.release(1)
+
     def temporary_path(self, name: str) -> Path:
         """Return a path for a new file. Evicts copies if temporary files have taken the cache over its limit."""
         with self._space_lock():
@@ -108,9 +202,9 @@ class DiskCache:
         return self._work / name
 
     def used_bytes(self) -> int:
-        """Return the bytes of all files in the cache."""
-        folders = [self._files, *_folders(self._folder / _WORK)]
-        return sum(status.st_size for folder in folders for _, status in _files_with_status(folder))
+        """Return the bytes of all files in the cache, without the holes of sparse files."""
+        all_folders = [self._files, *folders(self._folder / WORK)]
+        return sum(stored_bytes(status) for folder in all_folders for _, status in files_with_status(folder))
 
     def _path(self, name: str) -> Path:
         flat = quote(name, safe="")
@@ -148,6 +242,7 @@ class DiskCache:
     def _space_lock(self) -> Iterator[None]:
         """Lock out other threads and processes that reserve or free space."""
         with map_errors(f"folder {self._folder}"):
+            self._restore_folders()
             descriptor = os.open(self._folder / "space.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -156,116 +251,34 @@ class DiskCache:
                 os.close(descriptor)
 
     def _reserve(self, size: int) -> None:
-        missing = self.used_bytes() + size - self.limit_bytes
-        if missing > sum(self._evict(missing)) and missing > 0:
-            raise StorageFull(
-                f"no room for {size} bytes in the cache of {self.limit_bytes} bytes, the rest is in use:"
-                f" raise {PREFIX}CACHE_MAX_BYTES and the storage behind {self._folder}"
-            )
+        missing = self._missing(size)
+        while missing > 0 and self.release(missing):
+            missing = self._missing(size)
+        if missing > 0:
+            raise self._full(size)
+
+    def _full(self, size: int) -> StorageFull:
+        return StorageFull(
+            f"no room for {size} bytes in the cache of {self.limit_bytes} bytes, the rest is in use:"
+            f" raise {PREFIX}CACHE_MAX_BYTES and the storage behind {self._folder}"
+        )
 
     def _allocate(self, descriptor: int, size: int) -> None:
         """Allocate the space on disk; if other programs have filled the file system, evict copies until it suffices."""
         while True:
             try:
-                return _allocate_blocks(descriptor, size)
+                return allocate_blocks(descriptor, size)
             except OSError as error:
-                if error.errno not in _NO_SPACE or not sum(self._evict(1)):
+                if error.errno not in NO_SPACE or not (sum(self._evict(1)) or self.release(1)):
                     raise
 
     def _evict(self, missing: int) -> Iterator[int]:
         """Remove unused copies, least recently used first, until `missing` bytes are free; yield their sizes."""
         if missing <= 0:
             return
-        for path, status in sorted(_files_with_status(self._files), key=lambda file: file[1].st_atime_ns):
-            if _remove_if_unlocked(path):
+        for path, status in sorted(files_with_status(self._files), key=lambda file: file[1].st_atime_ns):
+            if remove_if_unlocked(path):
                 yield status.st_size
                 missing -= status.st_size
             if missing <= 0:
                 return
-
-
-def _boot() -> str:
-    """Return the id of this boot of the machine, if the system has one."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return "any"
-
-
-def _create_work_folder(parent: Path, system: System) -> tuple[Path, int]:
-    """Create and lock a folder for this process; return it and the descriptor that holds the lock."""
-    parent.mkdir(exist_ok=True)
-    while True:
-        path = parent / system.nonce()
-        path.mkdir()
-        with suppress(FileNotFoundError):  # another process removed it as stale before it was locked
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_ino in [entry.inode() for entry in os.scandir(parent)]:
-                return path, descriptor
-            os.close(descriptor)
-
-
-def _remove_work_folder(path: Path, descriptor: int) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    os.close(descriptor)
-
-
-def _remove_stale(folder: Path, files: Path, work: Path) -> None:
-    """Remove the folders of crashed processes and the copies of earlier boots."""
-    for path in _folders(folder):
-        if path.name.startswith(_FILES) and path != files:
-            shutil.rmtree(path, ignore_errors=True)
-    for path in _folders(folder / _WORK):
-        if path != work:
-            with suppress(FileNotFoundError):
-                _remove_if_unlocked(path)
-
-
-def _remove_if_unlocked(path: Path) -> bool:
-    """Remove a file or folder unless another process has locked it; return whether it was removed."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, or a socket
-            return False
-        raise
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    else:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-        return True
-    finally:
-        os.close(descriptor)
-
-
-def _folders(parent: Path) -> list[Path]:
-    """The folders in `parent`, without links to folders."""
-    with os.scandir(parent) as entries:
-        return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
-
-
-def _files_with_status(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Iterate over the regular files of a folder with their `stat` results; links, also to folders, are skipped."""
-    if folder.is_symlink():
-        return
-    with suppress(FileNotFoundError):
-        for path in folder.iterdir():
-            with suppress(FileNotFoundError):
-                status = path.lstat()
-                if stat.S_ISREG(status.st_mode):
-                    yield path, status
-
-
-def _allocate_blocks(descriptor: int, size: int) -> None:
-    if size and hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.ftruncate(descriptor, size)

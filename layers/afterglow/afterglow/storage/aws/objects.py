@@ -5,6 +5,8 @@
 * `if_absent` is S3's `If-None-Match: *`. S3 may reject concurrent writers with 409: they retry. When the response to a
   put is lost and botocore repeats it, the second attempt finds the object of the first and raises ConditionFailed;
   callers for which that matters compare the object.
+* `need` reads ranges (`storage.aws.range_cache`) and requests them on condition that the object is still the same
+  version.
 * `local_path` downloads once and then returns the cached copy, even after the object's deletion: the object of a key
   never changes. `put` and `delete` of the same process remove the copy.
 * `upload` moves the temporary file into the cache, so the writer of a segment need not download it. *Crash before the
@@ -20,14 +22,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from afterglow.errors import InvalidArgument, StorageFull, Unavailable
+from afterglow.errors import Corrupt, InvalidArgument, StorageFull, Unavailable
 from afterglow.settings import System
 from afterglow.storage.aws import transfer
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.disk_cache import Allocate, DiskCache
 from afterglow.storage.aws.error_mapping import code_of, map_errors
+from afterglow.storage.aws.range_cache import ObjectReplaced, RangeCache, RemoteFile, Request
 from afterglow.storage.aws.transfer import S3Object
-from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectNotFound
+from afterglow.storage.ports import Bytes, ConditionFailed, LazyFile, ObjectInfo, ObjectNotFound, Ranges
 
 if TYPE_CHECKING:
     from types_boto3_s3.type_defs import DeleteTypeDef, ListObjectsV2RequestTypeDef, PutObjectRequestTypeDef
@@ -39,6 +42,7 @@ _RACES = {"ConditionalRequestConflict", "OperationAborted"}
 _EXISTS = {"PreconditionFailed", "412"}
 _ATTEMPTS = 6
 _PARALLEL_READS = 6
+_PARALLEL_SPANS = 32
 _DELETE_BATCH = 1000
 _INVALID_PATH_SEGMENTS = ("", ".", "..", ".scratch")
 
@@ -51,6 +55,7 @@ class S3Objects:
         self._bucket = bucket
         self._cache = cache
         self._system = system
+        self._ranges = RangeCache(cache, self._read_spans, self._name)
 
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         """Store a small object."""
@@ -58,7 +63,7 @@ class S3Objects:
         if if_absent:
             request["IfNoneMatch"] = "*"
         self._call(key, lambda: self._clients.s3.put_object(**request))
-        self._cache.invalidate(self._name(key))
+        self.invalidate(key)
 
     def temporary_path(self, name: str) -> Path:
         """Return a path for a new file to be passed to `upload`."""
@@ -119,8 +124,33 @@ class S3Objects:
 
         return self._cache.file(self._name(key), fill)
 
+    def lazy(self, key: str, size: int) -> RemoteFile:
+        """The file of this key, of which nothing is requested yet."""
+        return self._ranges.open(_checked(key), size)
+
+    def need(self, requested: Sequence[tuple[LazyFile, Ranges]]) -> list[Bytes]:
+        """Bring in what is missing of the ranges and return the bytes of each file."""
+        return self._ranges.need(requested)
+
+    def _read_spans(self, requests: Sequence[Request]) -> None:
+        transfer.run_parallel([partial(self._read_span, request) for request in requests], _PARALLEL_SPANS)
+
+    def _read_span(self, request: Request) -> None:
+        s3_object = self._object(request.key)
+        conditions = {"Range": f"bytes={request.span.start}-{request.span.stop - 1}"}
+        if request.etag is not None:
+            conditions["IfMatch"] = request.etag
+        try:
+            data, response = self._call(request.key, lambda: transfer.read_with_response(s3_object, **conditions))
+        except ConditionFailed:
+            raise ObjectReplaced(request.key) from None
+        except _RangeNotSatisfiable:
+            raise Corrupt(f"{request.key} is damaged: it ends before byte {request.span.start}") from None
+        request.deliver(memoryview(data), int(response["ContentRange"].rpartition("/")[2]), response["ETag"])
+
     def invalidate(self, key: str) -> bool:
         """Remove the cached copy; the object may be intact."""
+        self._ranges.forget(key)
         self._cache.invalidate(self._name(key))
         return True
 
@@ -138,7 +168,7 @@ class S3Objects:
     def delete(self, key: str) -> None:
         """Remove the object and its cached copy."""
         self._call(_checked(key), lambda: self._clients.s3.delete_object(Bucket=self._bucket, Key=key))
-        self._cache.invalidate(self._name(key))
+        self.invalidate(key)
 
     def delete_many(self, keys: Sequence[str]) -> None:
         """Remove the objects and their cached copies, a thousand per request."""
@@ -149,7 +179,7 @@ class S3Objects:
             for error in response.get("Errors", []):
                 raise Unavailable(f"object {error.get('Key')} was not deleted: {error.get('Message')}")
             for key in page:
-                self._cache.invalidate(self._name(key))
+                self.invalidate(key)
 
     def _name(self, key: str) -> str:
         return f"{self._bucket}/{key}"

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from afterglow.errors import InvalidArgument, StorageFull, Unavailable
 from afterglow.settings import System
-from afterglow.storage.ports import ConditionFailed, ObjectInfo, ObjectNotFound
+from afterglow.storage.local.mapped_object import MappedObject
+from afterglow.storage.ports import Bytes, ConditionFailed, LazyFile, ObjectInfo, ObjectNotFound, Ranges
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _TEMPORARY_FOLDER = ".scratch"
@@ -102,6 +103,23 @@ class DirectoryObjects:
         if path.is_symlink() or not path.is_file():
             raise ObjectNotFound(f"object {key} does not exist")
         return path
+
+    def lazy(self, key: str, size: int) -> MappedObject:
+        """Map the object's own file."""
+        path = self._path(key)
+        with _map_errors(path):
+            try:
+                return MappedObject(key, size, open(path, "rb", opener=_open_regular))
+            except FileNotFoundError:
+                raise ObjectNotFound(f"object {key} does not exist") from None
+
+    def need(self, requested: Sequence[tuple[LazyFile, Ranges]]) -> list[Bytes]:
+        """The maps of the files, with the ranges verified."""
+        arrays = []
+        for file, ranges in requested:
+            assert isinstance(file, MappedObject)
+            arrays.append(file.require(ranges))
+        return arrays
 
     def invalidate(self, key: str) -> bool:
         """Return False: the object's own file is the only copy."""

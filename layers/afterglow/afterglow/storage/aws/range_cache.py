@@ -1,0 +1,199 @@
+"""Byte ranges of remote files on the local disk: what `Objects.lazy` and `Objects.need` of S3 do.
+
+`need`, step by step:
+
+1. Take the local file of each remote file: a complete copy from the disk cache if there is one, else the sparse file of
+   this process, created empty. References to it keep it alive until the caller has dropped the arrays.
+2. Plan spans that cover what is missing, for all files (`storage.aws.read_plan`).
+3. Reserve their bytes in the disk cache. To make room, copies that nobody uses are removed first; then local files are
+   forgotten, the least recently used first. A forgotten file is removed once nobody reads it.
+4. Read all spans in parallel; write each as it arrives.
+5. Verify the ranges. If one is damaged, or if the object was replaced between two reads, forget the local file and
+   start over, once. *Raised after that: Corrupt, or Unavailable for a replaced object.*
+
+Nothing outlives the process: a crash leaves its folder in the disk cache, which the next process removes.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from afterglow.errors import Corrupt, InternalError, Unavailable
+from afterglow.storage.aws.disk_cache import NO_SPACE, DiskCache
+from afterglow.storage.aws.error_mapping import map_errors
+from afterglow.storage.aws.read_plan import Span, plan
+from afterglow.storage.aws.sparse_file import SparseFile
+from afterglow.storage.intervals import Offsets
+from afterglow.storage.ports import Bytes, LazyFile, Ranges
+from afterglow.storage.range_checks import require_within
+
+_ATTEMPTS = 2
+
+
+class RemoteFile:
+    """A file in the bucket, with the local file that holds what has arrived of it."""
+
+    def __init__(self, key: str, size: int) -> None:
+        self.key = key
+        self.size = size
+        self.local: SparseFile | None = None
+
+
+class ObjectReplaced(Exception):
+    """Two reads of an object found different versions of it."""
+
+
+Read = Callable[["list[Request]"], None]
+"""Reads the spans in parallel and calls `deliver` of each. Raises ObjectNotFound, ObjectReplaced, Unavailable."""
+
+
+Write = Callable[[SparseFile, Span, memoryview], None]
+
+
+class Request:
+    """A span to be read of one file."""
+
+    def __init__(self, file: RemoteFile, local: SparseFile, span: Span, write: Write) -> None:
+        self.key = file.key
+        self.size = file.size
+        self.span = span
+        self._local = local
+        self._write = write
+
+    @property
+    def etag(self) -> str | None:
+        """The version to read, None if any will do."""
+        return self._local.etag
+
+    def deliver(self, data: memoryview, size: int, etag: str | None) -> None:
+        """Accept the bytes of the span, the size of the object and its version. Raises Corrupt, ObjectReplaced."""
+        if size != self.size:
+            raise Corrupt(f"{self.key} is damaged: {size} bytes instead of {self.size}")
+        if len(data) != len(self.span):
+            raise Unavailable(f"{self.key} arrived with {len(data)} bytes instead of {len(self.span)}")
+        if self._local.etag is None:
+            self._local.etag = etag
+        if self._local.etag != etag:
+            raise ObjectReplaced(self.key)
+        self._write(self._local, self.span, data)
+
+
+class RangeCache:
+    """The remote files that this process reads. Safe for any number of threads."""
+
+    def __init__(self, cache: DiskCache, read: Read, name: Callable[[str], str]) -> None:
+        """`name` is the name of a key's copy in the disk cache."""
+        self._cache = cache
+        self._read = read
+        self._name = name
+        self._lock = threading.RLock()
+        self._known: WeakValueDictionary[str, RemoteFile] = WeakValueDictionary()
+        self._recent: OrderedDict[str, RemoteFile] = OrderedDict()
+        cache.release = self._release
+
+    def open(self, key: str, size: int) -> RemoteFile:
+        """The file of this key."""
+        with self._lock:
+            file = self._known.get(key)
+            if file is None or file.size != size:
+                file = self._known[key] = RemoteFile(key, size)
+            return file
+
+    def forget(self, key: str) -> None:
+        """Drop the local bytes of a file; readers keep theirs."""
+        with self._lock:
+            file = self._known.get(key)
+            self._recent.pop(key, None)
+            if file is not None:
+                file.local = None
+
+    def need(self, requested: Sequence[tuple[LazyFile, Ranges]]) -> list[Bytes]:
+        """The bytes of the files, in which their ranges are present and verified (see the module's docstring)."""
+        for attempt in range(_ATTEMPTS):
+            is_last = attempt == _ATTEMPTS - 1
+            locals_ = [self._local(_remote(file, ranges)) for file, ranges in requested]
+            try:
+                self._bring(requested, locals_)
+            except ObjectReplaced as error:
+                if is_last:
+                    raise Unavailable(f"{error} was replaced while it was read; try again") from None
+                self._discard(str(error))
+                continue
+            damaged = self._verify(requested, locals_)
+            if damaged is None:
+                return [local.data for local in locals_]
+            key, offset = damaged
+            self._discard(key)
+            if is_last:
+                raise Corrupt(f"{key} is damaged: it does not match a checksum at byte {offset}")
+        raise AssertionError("unreachable")
+
+    def _bring(self, requested: Sequence[tuple[LazyFile, Ranges]], locals_: Sequence[SparseFile]) -> None:
+        missing: dict[RemoteFile, list[tuple[Offsets, Offsets]]] = {}
+        local_of = {}
+        for (file, ranges), local in zip(requested, locals_, strict=True):
+            remote = _remote(file, ranges)
+            missing.setdefault(remote, []).append(local.missing(ranges))
+            local_of[remote] = local
+        requests = [
+            Request(file, local_of[file], span, self._write)
+            for file, intervals in missing.items()
+            for span in plan(*map(np.concatenate, zip(*intervals, strict=True)))
+        ]
+        if requests:
+            with self._cache.reservation(sum(len(request.span) for request in requests)):
+                self._read(requests)
+
+    def _write(self, local: SparseFile, span: Span, data: memoryview) -> None:
+        """Write to the local file; if other programs have filled the file system, free space until it suffices."""
+        while True:
+            try:
+                return local.write(span, data)
+            except OSError as error:
+                if error.errno not in NO_SPACE or not self._cache.free_space():
+                    raise
+
+    def _verify(
+        self, requested: Sequence[tuple[LazyFile, Ranges]], locals_: Sequence[SparseFile]
+    ) -> tuple[str, int] | None:
+        for (file, ranges), local in zip(requested, locals_, strict=True):
+            offset = local.verify(ranges)
+            if offset is not None:
+                return file.key, offset
+        return None
+
+    def _local(self, file: RemoteFile) -> SparseFile:
+        """The local file, which is now the most recently used."""
+        with self._lock, map_errors(file.key):
+            local = file.local
+            if local is None:
+                local = file.local = SparseFile(*self._cache.open_local(self._name(file.key), file.size))
+            self._known[file.key] = self._recent[file.key] = file
+            self._recent.move_to_end(file.key)
+            return local
+
+    def _discard(self, key: str) -> None:
+        """Drop damaged bytes, and the complete copy if there is one."""
+        self.forget(key)
+        self._cache.invalidate(self._name(key))
+
+    def _release(self, size: int) -> bool:
+        """Forget the least recently used local files, of at least `size` bytes together; False: there is none."""
+        forgotten = 0
+        with self._lock:
+            while self._recent and forgotten < size:
+                _, file = self._recent.popitem(last=False)
+                if file.local is not None:
+                    forgotten += max(file.local.stored_bytes(), 1)
+                    file.local = None
+        return forgotten > 0
+
+
+def _remote(file: LazyFile, ranges: Ranges) -> RemoteFile:
+    if not isinstance(file, RemoteFile):
+        raise InternalError(f"{file.key} is a file of another store")
+    require_within(file.key, file.size, ranges)
+    return file

@@ -1,0 +1,58 @@
+"""Which byte spans to request for a set of missing intervals: one round of parallel requests.
+
+Intervals that are close are read together, gap included. How close is chosen by an estimate of the round's time::
+
+    bytes / 100 MB/s  +  12 ms · log2(requests)
+
+The rate is what a container receives in all. The slowest of the parallel requests makes the round, and with log-normal
+times to the first byte (median 25 ms, p99 120 ms) that of twice as many is about 12 ms later. Bytes of gaps are kept:
+they may be needed later.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from afterglow.storage.intervals import Offsets, union
+
+GAPS = (0, 4_096, 16_384, 32_768, 65_536, 131_072)
+"""The distances up to which intervals may be read together, in bytes."""
+SPAN_BYTES = 2 * 1024 * 1024
+"""A longer span is divided: one connection is slower than several."""
+MAX_SPANS = 48
+"""At most so many spans of a file in one round, unless the largest gap still leaves more."""
+_BYTES_PER_SECOND = 100e6
+_DOUBLING_SECONDS = 0.012
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The bytes `start` ≤ byte < `stop` of an object, to be read by one request."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def plan(starts: Offsets, stops: Offsets) -> list[Span]:
+    """The spans that cover the intervals, in ascending order."""
+    best: list[Span] = []
+    best_cost = float("inf")
+    for gap in GAPS:
+        spans = _divide(*union(starts, stops, gap=gap))
+        cost = sum(map(len, spans)) / _BYTES_PER_SECOND + _DOUBLING_SECONDS * float(np.log2(max(len(spans), 1)))
+        if cost < best_cost or len(best) > MAX_SPANS:
+            best, best_cost = spans, cost
+    return best
+
+
+def _divide(starts: Offsets, stops: Offsets) -> list[Span]:
+    spans = []
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        parts = max(1, -(-(stop - start) // SPAN_BYTES))
+        edges = np.linspace(start, stop, parts + 1).astype(np.int64).tolist()
+        spans += [Span(*edge) for edge in pairwise(edges)]
+    return spans
