@@ -25,10 +25,12 @@ from afterglow.settings import Settings, System
 from afterglow.storage.aws import billing
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.disk_cache import DiskCache
+from afterglow.storage.aws.object_reader import Reader
 from afterglow.storage.aws.objects import S3Objects
 from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Stores
+from tests.support.botocore_reader import BotocoreReader
 from tests.support.faulty import Faults
 from tests.support.stores import SMALL, Clock, with_faults
 
@@ -171,6 +173,9 @@ class GuardedClients(Clients):
 
     def _new_session(self) -> botocore.session.Session:
         return new_session()
+
+    def _create_reader(self, bucket: str) -> Reader:
+        return super()._create_reader(bucket) if "AWS_ENDPOINT_URL" in os.environ else BotocoreReader(self, bucket)
 
     def _create(self, service: str) -> Any:
         client = super()._create(service)

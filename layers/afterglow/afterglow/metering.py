@@ -45,6 +45,11 @@ class Usage:
             self.bytes_read += read
             self.bytes_written += written
 
+    def add_bytes_read(self, size: int) -> None:
+        """Record bytes received from S3 for a request that is recorded already."""
+        with self._lock:
+            self.bytes_read += size
+
     def add_phase_time(self, phase: str, milliseconds: float) -> None:
         """Record the time of a phase; times of the same phase are added up."""
         with self._lock:

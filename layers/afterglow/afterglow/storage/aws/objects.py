@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from afterglow.errors import Corrupt, InvalidArgument, StorageFull, Unavailable
+from afterglow.errors import InvalidArgument, StorageFull, Unavailable
 from afterglow.settings import System
 from afterglow.storage.aws import transfer
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.disk_cache import Allocate, DiskCache
 from afterglow.storage.aws.error_mapping import code_of, map_errors
-from afterglow.storage.aws.range_cache import ObjectReplaced, RangeCache, RemoteFile, Request
+from afterglow.storage.aws.range_cache import RangeCache, RemoteFile
 from afterglow.storage.aws.transfer import S3Object
 from afterglow.storage.ports import Bytes, ConditionFailed, LazyFile, ObjectInfo, ObjectNotFound, Ranges
 
@@ -42,7 +42,6 @@ _RACES = {"ConditionalRequestConflict", "OperationAborted"}
 _EXISTS = {"PreconditionFailed", "412"}
 _ATTEMPTS = 6
 _PARALLEL_READS = 6
-_PARALLEL_SPANS = 32
 _DELETE_BATCH = 1000
 _INVALID_PATH_SEGMENTS = ("", ".", "..", ".scratch")
 
@@ -55,7 +54,7 @@ class S3Objects:
         self._bucket = bucket
         self._cache = cache
         self._system = system
-        self._ranges = RangeCache(cache, self._read_spans, self._name)
+        self._ranges = RangeCache(cache, lambda spans: clients.object_reader(bucket).read_spans(spans), self._name)
 
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         """Store a small object."""
@@ -86,9 +85,12 @@ class S3Objects:
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Return the object's bytes, or a range of them."""
-        s3_object = self._object(key)
         if not start and length is None:
-            return self._call(key, lambda: transfer.read(s3_object))
+            (data,) = self._read([key])
+            if data is None:
+                raise ObjectNotFound(f"object {key} does not exist")
+            return data
+        s3_object = self._object(key)
         end = "" if length is None else str(start + max(length, 1) - 1)
         try:
             return self._call(key, lambda: transfer.read(s3_object, Range=f"bytes={start}-{end}"))[:length]
@@ -97,13 +99,10 @@ class S3Objects:
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return the bytes of each object, None for a missing one; reads in parallel."""
-        return transfer.run_parallel([partial(self._get_or_none, key) for key in keys], _PARALLEL_READS)
+        return self._read(keys)
 
-    def _get_or_none(self, key: str) -> bytes | None:
-        try:
-            return self.get(key)
-        except ObjectNotFound:
-            return None
+    def _read(self, keys: Sequence[str]) -> list[bytes | None]:
+        return self._clients.object_reader(self._bucket).read_objects([_checked(key) for key in keys])
 
     def prefetch(self, keys: Sequence[str]) -> None:
         """Download objects that are not cached, in parallel. A full cache is no error here: `local_path` raises it."""
@@ -131,22 +130,6 @@ class S3Objects:
     def need(self, requested: Sequence[tuple[LazyFile, Ranges]]) -> list[Bytes]:
         """Bring in what is missing of the ranges and return the bytes of each file."""
         return self._ranges.need(requested)
-
-    def _read_spans(self, requests: Sequence[Request]) -> None:
-        transfer.run_parallel([partial(self._read_span, request) for request in requests], _PARALLEL_SPANS)
-
-    def _read_span(self, request: Request) -> None:
-        s3_object = self._object(request.key)
-        conditions = {"Range": f"bytes={request.span.start}-{request.span.stop - 1}"}
-        if request.etag is not None:
-            conditions["IfMatch"] = request.etag
-        try:
-            data, response = self._call(request.key, lambda: transfer.read_with_response(s3_object, **conditions))
-        except ConditionFailed:
-            raise ObjectReplaced(request.key) from None
-        except _RangeNotSatisfiable:
-            raise Corrupt(f"{request.key} is damaged: it ends before byte {request.span.start}") from None
-        request.deliver(memoryview(data), int(response["ContentRange"].rpartition("/")[2]), response["ETag"])
 
     def invalidate(self, key: str) -> bool:
         """Remove the cached copy; the object may be intact."""

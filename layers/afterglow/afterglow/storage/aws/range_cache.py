@@ -24,6 +24,7 @@ import numpy as np
 from afterglow.errors import Corrupt, InternalError, Unavailable
 from afterglow.storage.aws.disk_cache import NO_SPACE, DiskCache
 from afterglow.storage.aws.error_mapping import map_errors
+from afterglow.storage.aws.object_reader import ObjectReplaced, Part
 from afterglow.storage.aws.read_plan import Span, plan
 from afterglow.storage.aws.sparse_file import SparseFile
 from afterglow.storage.intervals import Offsets
@@ -42,14 +43,8 @@ class RemoteFile:
         self.local: SparseFile | None = None
 
 
-class ObjectReplaced(Exception):
-    """Two reads of an object found different versions of it."""
-
-
-Read = Callable[["list[Request]"], None]
+Read = Callable[["Sequence[Request]"], None]
 """Reads the spans in parallel and calls `deliver` of each. Raises ObjectNotFound, ObjectReplaced, Unavailable."""
-
-
 Write = Callable[[SparseFile, Span, memoryview], None]
 
 
@@ -59,26 +54,32 @@ class Request:
     def __init__(self, file: RemoteFile, local: SparseFile, span: Span, write: Write) -> None:
         self.key = file.key
         self.size = file.size
-        self.span = span
+        self._span = span
         self._local = local
         self._write = write
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Where the span starts and stops."""
+        return self._span.start, self._span.stop
 
     @property
     def etag(self) -> str | None:
         """The version to read, None if any will do."""
         return self._local.etag
 
-    def deliver(self, data: memoryview, size: int, etag: str | None) -> None:
-        """Accept the bytes of the span, the size of the object and its version. Raises Corrupt, ObjectReplaced."""
-        if size != self.size:
-            raise Corrupt(f"{self.key} is damaged: {size} bytes instead of {self.size}")
-        if len(data) != len(self.span):
-            raise Unavailable(f"{self.key} arrived with {len(data)} bytes instead of {len(self.span)}")
+    def deliver(self, part: Part) -> None:
+        """Store the bytes. Raises Corrupt, ObjectReplaced, Unavailable."""
+        if part.size != self.size:
+            raise Corrupt(f"{self.key} is damaged: {part.size} bytes instead of {self.size}")
+        if len(part.data) != len(self._span):
+            raise Unavailable(f"{self.key} arrived with {len(part.data)} bytes instead of {len(self._span)}")
         if self._local.etag is None:
-            self._local.etag = etag
-        if self._local.etag != etag:
+            self._local.etag = part.etag
+        if self._local.etag != part.etag:
             raise ObjectReplaced(self.key)
-        self._write(self._local, self.span, data)
+        with map_errors(self.key):
+            self._write(self._local, self._span, part.data)
 
 
 class RangeCache:
@@ -144,7 +145,7 @@ class RangeCache:
             for span in plan(*map(np.concatenate, zip(*intervals, strict=True)))
         ]
         if requests:
-            with self._cache.reservation(sum(len(request.span) for request in requests)):
+            with self._cache.reservation(sum(stop - start for start, stop in (request.bounds for request in requests))):
                 self._read(requests)
 
     def _write(self, local: SparseFile, span: Span, data: memoryview) -> None:

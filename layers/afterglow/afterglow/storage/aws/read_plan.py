@@ -18,7 +18,7 @@ from afterglow.storage.intervals import Offsets, union
 
 GAPS = (0, 4_096, 16_384, 32_768, 65_536, 131_072)
 """The distances up to which intervals may be read together, in bytes."""
-SPAN_BYTES = 2 * 1024 * 1024
+SPAN_BYTES = 1024 * 1024
 """A longer span is divided: one connection is slower than several."""
 MAX_SPANS = 48
 """At most so many spans of a file in one round, unless the largest gap still leaves more."""

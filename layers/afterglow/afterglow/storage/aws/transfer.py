@@ -57,16 +57,10 @@ class S3Object:
 
 def read(s3_object: S3Object, **conditions: Any) -> bytes:
     """Return the bytes of an object, or of the range in `conditions`; a broken body is read again."""
-    return read_with_response(s3_object, **conditions)[0]
-
-
-def read_with_response(s3_object: S3Object, **conditions: Any) -> tuple[bytes, Any]:
-    """The same, with the response of the service."""
     for attempt in range(_ATTEMPTS):
-        response: Any = s3_object.s3.get_object(**s3_object.names, **conditions)
-        body = response["Body"]
+        body = s3_object.s3.get_object(**s3_object.names, **conditions)["Body"]
         try:
-            return body.read(), response
+            return body.read()
         except _BROKEN:
             if attempt == _ATTEMPTS - 1:
                 raise
