@@ -18,7 +18,7 @@ CLIENTS := $(patsubst $(DEPENDENCIES)/clients/%.txt,.venv-clients-%/.ready,$(wil
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-stack test-clients test-openapi test-deploy build deploy lint format bench bench-search bench-load docs lock release clean
+.PHONY: help run demo test test-all test-stack test-clients test-openapi test-deploy build deploy lint format bench bench-search bench-load bench-cold docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench: $(VENV)/.ready-dev ## measure Afterglow and Chroma side by side, print on
 
 bench-search: $(VENV)/.ready-dev ## measure hit rate and latency of vector, BM25 and hybrid search; ARGS="--corpus FOLDER"
 	$(BIN)/python -m tests.benchmarks.search_quality $(ARGS)
+
+bench-cold: $(VENV)/.ready-dev ## measure answers of containers without a cache over an S3 with latency; ARGS="--rows 1000000 --corpus FOLDER"
+	$(BIN)/python -m tests.benchmarks.cold $(ARGS)
 
 bench-load: $(VENV)/.ready-dev ## bulk loads of 100,000 and of a million records: cost per row, memory, disk; ARGS="--folder FOLDER"
 	$(BIN)/python -m tests.benchmarks.bulk_load $(ARGS)

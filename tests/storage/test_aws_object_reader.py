@@ -102,7 +102,7 @@ def test_whole_objects_are_read(reader: ObjectReader) -> None:
     assert reader.read_objects([]) == []
 
 
-def test_a_late_response_is_overtaken_by_a_second_attempt(reader: ObjectReader, emulator: RunningEmulator) -> None:
+def test_a_late_response_is_hedged(reader: ObjectReader, emulator: RunningEmulator) -> None:
     emulator.set_weather(CALM, {"kind": "late", "seconds": 2.0})
     consumers = spans(5)
     began = time.monotonic()

@@ -44,6 +44,8 @@ class Buckets:
 
     def answer(self, method: str, bucket: str, key: str, query: Query, headers: Headers, body: bytes) -> Answer:
         """Carry out one request."""
+        if not bucket:
+            return self._list_buckets()
         root = self._folder / bucket
         if not key:
             return self._bucket(method, root, query, body)
@@ -65,6 +67,12 @@ class Buckets:
     def path(self, bucket: str, key: str) -> Path:
         """The file of an object."""
         return self._folder / bucket / quote(key, safe="")
+
+    def _list_buckets(self) -> Answer:
+        names = [path.name for path in self._folder.iterdir() if path.is_dir()]
+        entries = "".join(f"<Bucket><Name>{name}</Name></Bucket>" for name in names)
+        text = f"{_HEAD}<ListAllMyBucketsResult><Buckets>{entries}</Buckets></ListAllMyBucketsResult>"
+        return Answer(200, XML, text.encode())
 
     def _bucket(self, method: str, root: Path, query: Query, body: bytes) -> Answer:
         if method == "PUT":

@@ -43,9 +43,9 @@ class RunningEmulator:
 
 
 @contextmanager
-def running_emulator(folder: Path, moto_port: int | None = None) -> Iterator[RunningEmulator]:
+def running_emulator(folder: Path) -> Iterator[RunningEmulator]:
     """An emulator whose objects are in `folder`."""
-    command = [sys.executable, "-m", "tests.support.emulator", str(folder), *([str(moto_port)] if moto_port else [])]
+    command = [sys.executable, "-m", "tests.support.emulator", str(folder)]
     with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.support.emulator.bucket import Answer, Buckets, error
+from tests.support.emulator.by_moto import by_moto
 from tests.support.emulator.weather import Weather
 
 _CODES = {403: "AccessDenied", 500: "InternalError", 503: "SlowDown"}
@@ -36,9 +37,8 @@ class Fault:
 class Emulator:
     """One account."""
 
-    def __init__(self, folder: Path, moto_port: int | None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._buckets = Buckets(folder)
-        self._moto_port = moto_port
         self._weather = Weather()
         self._source = random.Random()
         self._faults: list[Fault] = []
@@ -67,10 +67,8 @@ class Emulator:
         request: dict[str, Any] = {"start": time.monotonic(), "end": None, "bytes": 0, "status": None}
         self._requests.append(request)
         try:
-            if _service(headers) == "s3":
-                await self._s3(request, writer, method, target, headers, body)
-            else:
-                await self._moto(request, writer, head, headers, body)
+            carry_out = self._s3 if _scope(headers)[0] == "s3" else self._other
+            await carry_out(request, writer, method, target, headers, body)
         finally:
             request["end"] = time.monotonic()
 
@@ -147,33 +145,27 @@ class Emulator:
                 await asyncio.sleep(wait)
         return sent
 
-    async def _moto(
+    async def _other(
         self,
         request: dict[str, Any],
         writer: asyncio.StreamWriter,
-        head: list[str],
+        method: str,
+        target: str,
         headers: dict[str, str],
         body: bytes,
     ) -> None:
         request |= {"service": "table", "operation": headers.get("x-amz-target", "").rpartition(".")[2]}
         await asyncio.sleep(self._weather.table_ms / 1e3)
-        assert self._moto_port is not None, "no moto server was started"
-        moto_reader, moto_writer = await asyncio.open_connection("127.0.0.1", self._moto_port)
-        drop = re.compile(r"(?i)(connection|expect|transfer-encoding|content-length):")
-        lines = [line for line in head if line and not drop.match(line)]
-        lines += [f"Content-Length: {len(body)}", "Connection: close"]
-        moto_writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
-        answer_head, _, answer_body = (await moto_reader.read()).partition(b"\r\n\r\n")
-        moto_writer.close()
-        answer_head = re.sub(rb"(?i)\r\n(connection|content-length|transfer-encoding):[^\r]*", b"", answer_head)
-        writer.write(answer_head + f"\r\nContent-Length: {len(answer_body)}\r\n\r\n".encode() + answer_body)
-        await writer.drain()
-        request["bytes"] = len(answer_body)
+        service, region = _scope(headers)
+        answer = by_moto(service, region, method, target, headers, body)
+        await _send(writer, answer)
+        request |= {"status": answer.status, "bytes": len(answer.body)}
 
 
-def _service(headers: dict[str, str]) -> str:
-    found = re.search(r"Credential=[^,]*/([a-z0-9]+)/aws4_request", headers.get("authorization", ""))
-    return found[1] if found else "s3"
+def _scope(headers: dict[str, str]) -> tuple[str, str]:
+    """The service and the region that a request is signed for."""
+    found = re.search(r"Credential=[^/]*/\d+/([a-z0-9-]+)/([a-z0-9]+)/aws4_request", headers.get("authorization", ""))
+    return (found[2], found[1]) if found else ("s3", "")
 
 
 async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
