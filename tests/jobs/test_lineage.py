@@ -267,4 +267,4 @@ def test_nothing_is_lost_that_can_be_asked_for() -> None:
 
 @pytest.mark.slow
 def test_nothing_is_lost_for_long() -> None:
-    run_state_machine_as_test(Lineage, settings=settings(SHARED, max_examples=300, stateful_step_count=40))
+    run_state_machine_as_test(Lineage, settings=settings(SHARED, max_examples=60, stateful_step_count=40))
