@@ -15,10 +15,12 @@ PYTHON_LAMBDA ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/pytho
 # Released Chroma clients that the server is tested with: Python's, and TypeScript's where npm is installed.
 CLIENTS := $(patsubst $(DEPENDENCIES)/clients/%.txt,.venv-clients-%/.ready,$(wildcard $(DEPENDENCIES)/clients/*.txt)) \
   $(if $(shell command -v npm),$(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/clients/typescript/*/package-lock.json)))
+# Deque's accessibility checker, where npm is installed.
+AXE := $(if $(shell command -v npm),tests/console/axe/node_modules/.ready)
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-stack test-clients test-openapi test-deploy build deploy lint format bench bench-search bench-load bench-cold docs lock release clean
+.PHONY: help run demo test test-all test-browser test-stack test-clients test-openapi test-deploy build deploy lint format bench bench-search bench-load bench-cold docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +45,9 @@ test-clients: $(VENV)/.ready-dev $(CLIENTS) ## run released Chroma clients of ev
 
 test-openapi: $(VENV)/.ready-dev .venv-schemathesis/.ready ## fuzz a server by its OpenAPI document
 	$(BIN)/python -m pytest -m slow tests/api/test_schemathesis.py $(ARGS)
+
+test-browser: $(VENV)/.ready-dev .chromium/.ready $(AXE) ## use the console and the documentation page in a headless Chromium
+	$(BIN)/python -m pytest -m slow tests/console tests/api/test_docs_page.py $(ARGS)
 
 test-deploy: $(VENV)/.ready-dev .venv-hadolint/.ready .nginx/.ready ## test the images, systemd units and nginx site in deploy/
 	$(BIN)/python -m pytest -m "not stack" tests/deploy $(ARGS)
@@ -119,6 +124,13 @@ $(VENV)/.ready: $(DEPENDENCIES)/requirements.txt $(DEPENDENCIES)/requirements-bu
 	@mkdir -p .nginx
 	@cd .nginx && if apt-get download -qq nginx; then dpkg-deb --extract nginx_*.deb . && touch .ready; \
 	  else echo "nginx cannot be downloaded by apt-get: its tests are skipped" >&2; fi
+
+# Debian's Chromium with the libraries that it needs, unpacked and not installed. Without it, its tests are skipped.
+.chromium/.ready:
+	@mkdir -p .chromium
+	@cd .chromium && packages=$$(apt-get --simulate install --no-install-recommends chromium | awk '/^Inst/ { print $$2 }') \
+	  && if apt-get download -qq $$packages; then for file in *.deb; do dpkg-deb --extract $$file . && rm $$file; done; touch .ready; \
+	  else echo "chromium cannot be downloaded by apt-get: its tests are skipped" >&2; fi
 
 %/node_modules/.ready: %/package-lock.json
 	npm ci --prefix $* --omit=optional --omit=peer --ignore-scripts --no-audit --no-fund --loglevel=error

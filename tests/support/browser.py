@@ -14,7 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_UNPACKED = Path(__file__).resolve().parents[2] / ".chromium" / "usr" / "lib"
+PROGRAM = (
+    shutil.which("chromium", path=_UNPACKED / "chromium")
+    or shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 WAIT_SECONDS = 30.0
 
 
@@ -88,6 +94,11 @@ class Page:
                 pass
 
 
+def _libraries() -> list[Path]:
+    """The folders of the libraries of an unpacked browser."""
+    return [folder for base in _UNPACKED.glob("*-linux-gnu") for folder in (base, base / "pulseaudio")]
+
+
 @contextmanager
 def browser(profile: Path) -> Iterator[Page]:
     """A browser with an empty profile, for the length of the block."""
@@ -103,6 +114,7 @@ def browser(profile: Path) -> Iterator[Page]:
             PROGRAM,
         ],
         pass_fds=(read_commands, write_answers),
+        env=os.environ | {"LD_LIBRARY_PATH": ":".join(str(folder) for folder in _libraries())},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -3,7 +3,7 @@
 Requests are matched in this order: the busiest routes first, and `by-id` before names.
 """
 
-from afterglow.api import docs
+from afterglow.api import console, docs
 from afterglow.api.http.route import Route
 from afterglow.api.v1 import routes as v1
 from afterglow.api.v2.routes import collections, functions, imports, records, system, tenants
@@ -19,4 +19,5 @@ ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
     *v1.ROUTES,
     *docs.routes(lambda: ROUTES),
+    *console.ROUTES,
 )

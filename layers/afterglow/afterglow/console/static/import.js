@@ -1,0 +1,113 @@
+// Import: a dropped JSON Lines, JSON or CSV file becomes upserts; rejected rows are listed with their reasons.
+import { guarded, h, show } from "./dom.js";
+
+const BATCH = 200;
+const NAMES = { id: ["id", "_id", "ids"], document: ["document", "text", "content", "documents"], embedding: ["embedding", "vector", "embeddings", "values"] };
+
+/** The rows of a text by its file's name. Raises Error for a format that is not known. */
+export function rowsOf(name, content) {
+  const kind = name.toLowerCase().split(".").pop();
+  if (kind === "jsonl" || kind === "ndjson") {
+    return content.split("\n").map((line, index) => ({ line: index + 1, text: line })).filter(({ text }) => text.trim() !== "")
+      .map(({ line, text }) => { try { return { line, row: JSON.parse(text) }; } catch (error) { return { line, error: `not JSON: ${error.message}` }; } });
+  }
+  if (kind === "json") {
+    const parsed = JSON.parse(content);
+    if (Array.isArray(parsed)) return parsed.map((row, index) => ({ line: index + 1, row }));
+    if (Array.isArray(parsed.ids)) return parsed.ids.map((id, index) => ({ line: index + 1, row: { id, document: parsed.documents?.[index], embedding: parsed.embeddings?.[index], metadata: parsed.metadatas?.[index] } }));
+    throw new Error("The JSON is neither a list of rows nor an answer of get()");
+  }
+  if (kind === "csv" || kind === "tsv") return table(content, kind === "csv" ? "," : "\t");
+  throw new Error(`${name}: drop a .jsonl, .json, .csv or .tsv file; the command \`afterglow import\` reads Parquet and more`);
+}
+
+function table(content, separator) {
+  const rows = [];
+  let fields = [], value = "", quoted = false, line = 1, start = 1;
+  for (let at = 0; at < content.length; at++) {
+    const sign = content[at];
+    if (sign === "\n") line++;
+    if (quoted) {
+      if (sign === '"' && content[at + 1] === '"') { value += '"'; at++; } else if (sign === '"') quoted = false; else value += sign;
+    } else if (sign === '"' && value === "") quoted = true;
+    else if (sign === separator) { fields.push(value); value = ""; }
+    else if (sign === "\n") { rows.push({ line: start, fields: [...fields, value.replace(/\r$/, "")] }); fields = []; value = ""; start = line; }
+    else value += sign;
+  }
+  if (quoted) throw new Error(`A quote opened at line ${start} is never closed`);
+  if (value !== "" || fields.length) rows.push({ line: start, fields: [...fields, value] });
+  const [head, ...rest] = rows;
+  return rest.map(({ line, fields }) => ({ line, row: Object.fromEntries(head.fields.map((name, index) => [name, scalar(fields[index])]).filter(([name, item]) => name !== "" && item !== undefined)) }));
+}
+
+function scalar(text) {
+  if (text === undefined || text === "") return undefined;
+  if (text.startsWith("[")) { try { return JSON.parse(text); } catch { return text; } }
+  if (text === "true" || text === "false") return text === "true";
+  return /^-?(0|[1-9]\d{0,14})(\.\d+)?([eE][-+]?\d+)?$/.test(text) ? Number(text) : text;
+}
+
+/** A row as a record `{id, document, embedding, metadata}`. */
+export function record(row) {
+  const taken = {}, rest = {};
+  for (const [key, value] of Object.entries(row)) {
+    const role = Object.keys(NAMES).find((item) => NAMES[item].includes(key.toLowerCase()) && !(item in taken));
+    if (role) taken[role] = value;
+    else if (key === "metadata" && value !== null && typeof value === "object") Object.assign(rest, value);
+    else if (value !== null && value !== undefined) rest[key] = value;
+  }
+  return { id: taken.id === undefined ? undefined : String(taken.id), document: taken.document ?? null, embedding: taken.embedding ?? null, metadata: Object.keys(rest).length ? rest : null };
+}
+
+function bodyOf(rows) {
+  const body = { ids: rows.map((item) => item.record.id), documents: rows.map((item) => item.record.document), metadatas: rows.map((item) => item.record.metadata) };
+  if (rows.some((item) => item.record.embedding !== null)) body.embeddings = rows.map((item) => item.record.embedding);
+  if (body.documents.every((item) => item === null)) delete body.documents;
+  return body;
+}
+
+/** Upsert a batch; a refused batch is halved until the rows at fault are found. Other errors are raised. */
+export async function upsert(api, rows, rejected) {
+  if (rows.length === 0) return 0;
+  try {
+    await api.write("upsert", bodyOf(rows));
+    return rows.length;
+  } catch (error) {
+    if (![400, 413, 422].includes(error.status)) throw error;
+    if (rows.length === 1) { rejected.push({ line: rows[0].line, reason: error.message }); return 0; }
+    const half = rows.length >> 1;
+    return await upsert(api, rows.slice(0, half), rejected) + await upsert(api, rows.slice(half), rejected);
+  }
+}
+
+/** The tab. */
+export function importTab(context) {
+  const bar = h("progress", { value: "0", max: "1", hidden: true });
+  const report = h("div", { "aria-live": "polite" });
+  const run = guarded(async (file) => {
+    const rows = rowsOf(file.name, await file.text());
+    const rejected = rows.filter((item) => item.error).map(({ line, error }) => ({ line, reason: error }));
+    const records = rows.filter((item) => !item.error).map(({ line, row }) => ({ line, record: record(row) }));
+    const sound = records.filter((item) => item.record.id !== undefined || (rejected.push({ line: item.line, reason: "no id" }), false));
+    let written = 0;
+    bar.hidden = false;
+    for (let at = 0; at < sound.length; at += BATCH) {
+      written += await upsert(context.api, sound.slice(at, at + BATCH), rejected);
+      bar.value = Math.min(1, (at + BATCH) / sound.length);
+      show(report, `${written.toLocaleString()} of ${rows.length.toLocaleString()} rows`);
+    }
+    bar.value = 1;
+    show(report, h("p", {}, `${file.name}: ${written.toLocaleString()} rows written, ${rejected.length.toLocaleString()} rejected.`),
+      rejected.length > 0 && h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "row"), h("th", { scope: "col" }, "reason"))),
+        h("tbody", {}, rejected.slice(0, 200).map(({ line, reason }) => h("tr", {}, h("td", { class: "number" }, line), h("td", {}, h("bdi", { dir: "auto" }, reason)))))));
+    context.counted();
+  });
+  const input = h("input", { type: "file", accept: ".jsonl,.ndjson,.json,.csv,.tsv", onchange: (event) => event.target.files[0] && run(event.target.files[0]) });
+  const drop = h("div", { class: "drop",
+    ondragover: (event) => { event.preventDefault(); drop.classList.add("over"); },
+    ondragleave: () => drop.classList.remove("over"),
+    ondrop: (event) => { event.preventDefault(); drop.classList.remove("over"); if (event.dataTransfer.files[0]) run(event.dataTransfer.files[0]); } },
+  h("p", {}, "Drop a file here: JSON Lines, JSON, CSV or TSV"), h("label", {}, h("span", { class: "hidden" }, "Choose a file"), input),
+  h("p", { class: "soft" }, "Columns id, document and embedding are taken by these names; the others become metadata. Rows with a known id replace the record."));
+  return [drop, bar, report];
+}
