@@ -5,7 +5,7 @@ import pytest
 from afterglow.collection import Engine
 from afterglow.errors import NotFound
 from afterglow.jobs.compact import compact
-from afterglow.jobs.compaction_policy import Compaction
+from afterglow.jobs.compaction_policy import Compaction, IndexKind
 from tests.jobs.environment import Environment
 
 
@@ -16,7 +16,7 @@ def test_live_rows_of_several_segments_become_one_segment_with_a_graph(env: Envi
     env.delete("1-2")
     inputs = env.flush().segments
     before = env.ids()
-    manifest = compact(env.stores, env.replica().snapshot(), Compaction(inputs, None, graph=True))
+    manifest = compact(env.stores, env.replica().snapshot(), Compaction(inputs, None, index=IndexKind.GRAPH))
     (segment,) = manifest.segments
     assert (segment.rows, segment.deleted_rows, segment.has_graph) == (11, 0, True)
     assert (manifest.records, manifest.number) == (11, 5)
@@ -26,12 +26,14 @@ def test_live_rows_of_several_segments_become_one_segment_with_a_graph(env: Envi
 def test_an_extended_graph_keeps_the_row_numbers_of_its_base(env: Environment) -> None:
     env.write(*(f"{row}" for row in range(12)))
     flushed = env.flush()
-    (base,) = compact(env.stores, env.replica().snapshot(), Compaction(flushed.segments, None, graph=True)).segments
+    (base,) = compact(
+        env.stores, env.replica().snapshot(), Compaction(flushed.segments, None, index=IndexKind.GRAPH)
+    ).segments
     env.delete("3")
     env.write("new")
     inputs = env.flush().segments
     base = next(segment for segment in inputs if segment.id == base.id)
-    (segment,) = compact(env.stores, env.replica().snapshot(), Compaction(inputs, base, graph=True)).segments
+    (segment,) = compact(env.stores, env.replica().snapshot(), Compaction(inputs, base, index=IndexKind.GRAPH)).segments
     assert (segment.rows, segment.deleted_rows) == (13, 1), "deleted rows of the base stay in the graph"
     assert env.ids() == [*(f"{row}" for row in range(12) if row != 3), "new"]
 
@@ -41,7 +43,7 @@ def test_other_segments_are_untouched(env: Environment) -> None:
         env.write(f"{number}")
         env.flush()
     first, *rest = env.replica().snapshot().manifest.segments
-    manifest = compact(env.stores, env.replica().snapshot(), Compaction(tuple(rest), None, graph=False))
+    manifest = compact(env.stores, env.replica().snapshot(), Compaction(tuple(rest), None, index=IndexKind.NONE))
     assert manifest.segments[0] == first
     assert [segment.rows for segment in manifest.segments] == [1, 2]
     assert not manifest.segments[1].has_graph
@@ -53,7 +55,7 @@ def test_inputs_without_live_rows_leave_no_segment(env: Environment) -> None:
     late = env.replica().snapshot()
     env.delete("a", "b")
     snapshot = env.replica().snapshot()
-    assert compact(env.stores, late, Compaction(snapshot_inputs, None, graph=False)).records == 2
+    assert compact(env.stores, late, Compaction(snapshot_inputs, None, index=IndexKind.NONE)).records == 2
     assert snapshot.records == 0
     assert env.ids() == []
 
@@ -64,4 +66,4 @@ def test_a_dropped_collection(env: Environment) -> None:
     snapshot = env.replica().snapshot()
     Engine(env.stores).delete_collection("default_tenant", "default_database", "tested")
     with pytest.raises(NotFound):
-        compact(env.stores, snapshot, Compaction(inputs, None, graph=False))
+        compact(env.stores, snapshot, Compaction(inputs, None, index=IndexKind.NONE))

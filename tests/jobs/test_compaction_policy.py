@@ -7,7 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from afterglow.jobs.compaction_policy import Compaction, independent_compactions, next_compaction, next_remaining
+from afterglow.jobs.compaction_policy import (
+    Compaction,
+    IndexKind,
+    independent_compactions,
+    next_compaction,
+    next_remaining,
+)
 from afterglow.segment.array_file import FileRef
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.settings import Settings
@@ -47,7 +53,7 @@ def test_nothing_to_do(idle: bool) -> None:
 def test_small_segments_become_one_with_a_graph() -> None:
     merge = planned(segment("a", DEFAULTS.flush_ops), segment("b", 5))
     assert merge is not None
-    assert (names(merge), merge.base, merge.graph) == ({"a", "b"}, None, True)
+    assert (names(merge), merge.base, merge.index) == ({"a", "b"}, None, IndexKind.GRAPH)
 
 
 def test_a_large_graph_is_left_alone_and_one_not_much_larger_is_extended() -> None:
@@ -72,16 +78,16 @@ def test_the_largest_sound_graph_is_extended() -> None:
 def test_what_decayed_is_written_anew(idle: bool) -> None:
     merge = planned(segment("a", 100_000, graph=True, deleted=30_000), segment("b", 50), idle=idle)
     assert merge is not None
-    assert (names(merge), merge.base, merge.graph) == ({"a"}, None, True)
+    assert (names(merge), merge.base, merge.index) == ({"a"}, None, IndexKind.GRAPH)
     merge = planned(segment("a", 100, deleted=26), idle=idle)
     assert merge is not None
-    assert (names(merge), merge.base, merge.graph) == ({"a"}, None, False)
+    assert (names(merge), merge.base, merge.index) == ({"a"}, None, IndexKind.NONE)
 
 
 def test_a_decayed_graph_that_has_become_small_loses_its_graph() -> None:
     merge = planned(segment("a", 100_000, graph=True, deleted=99_000))
     assert merge is not None
-    assert not merge.graph
+    assert merge.index is IndexKind.NONE
 
 
 def test_many_small_segments_become_one() -> None:
@@ -175,13 +181,15 @@ def test_merging_comes_to_an_end(
         assert len(names(merge)) == len(merge.inputs)
         assert names(merge) <= {one_segment.id for one_segment in present}
         if merge.base is not None:
-            assert merge.graph
+            assert merge.index is IndexKind.GRAPH
             assert merge.base in merge.inputs
             assert merge.base.has_graph
         live = sum(one_segment.live_rows for one_segment in merge.inputs)
         assert not merge_rows or len(merge.inputs) == 1 or live <= max(merge_rows, 4 * graph_rows)
-        assert merge.graph == (live >= graph_rows)
+        assert (merge.index is IndexKind.GRAPH) == (live >= graph_rows)
         still_deleted = 0 if merge.base is None else merge.base.deleted_rows
-        merged = segment(f"merged {step}", live + still_deleted, graph=merge.graph, deleted=still_deleted)
+        merged = segment(
+            f"merged {step}", live + still_deleted, graph=merge.index is IndexKind.GRAPH, deleted=still_deleted
+        )
         present = [one_segment for one_segment in present if one_segment not in merge.inputs] + [merged]
     raise AssertionError("there is always something to merge")

@@ -5,7 +5,7 @@ import pytest
 from afterglow.collection import Engine
 from afterglow.jobs import gc
 from afterglow.jobs.compact import compact
-from afterglow.jobs.compaction_policy import Compaction
+from afterglow.jobs.compaction_policy import Compaction, IndexKind
 from afterglow.log import entry as entries
 from afterglow.segment import manifest as manifests
 from tests.jobs.environment import Environment
@@ -19,7 +19,7 @@ def replaced_checkpoints(env: Environment) -> None:
         env.write(*(f"{number}-{row}" for row in range(4)))
         env.flush()
     snapshot = env.replica().snapshot()
-    compact(env.stores, snapshot, Compaction(snapshot.manifest.segments, None, graph=False))
+    compact(env.stores, snapshot, Compaction(snapshot.manifest.segments, None, index=IndexKind.NONE))
     env.wait_for_grace()
 
 

@@ -11,11 +11,20 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
 from random import Random, SystemRandom
 
 PREFIX = "AFTERGLOW_"
 ANY_ORIGIN = "*"
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#,@]+")
+
+
+class Index(StrEnum):
+    """The vector index of new segments."""
+
+    AUTO = "auto"
+    GRAPH = "graph"
+    LISTS = "lists"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,15 @@ class Settings:
     max_unflushed_ops: int = 400_000
     """Back pressure: with this many unflushed operations in a collection, its writes get 429."""
     hnsw_min_rows: int = 4_096
-    """Build an HNSW index for segments of at least this many rows; smaller ones are searched exactly."""
+    """Build a vector index for segments of at least this many rows; smaller ones are searched exactly."""
+    index: str = "auto"
+    """The vector index of new segments: `graph` (HNSW), `lists` (clusters, of which a query reads a few), or `auto`:
+    lists from LISTS_MIN_ROWS rows on."""
+    lists_min_rows: int = 131_072
+    """With INDEX `auto`: segments of at least this many rows get lists, smaller ones a graph."""
+    recall_target: float = 0.98
+    """The share of the true nearest neighbours that queries must find on average, above 0, at most 1. How much of an index
+    that takes is measured when it is built."""
     exact_search_max_rows: int = 10_000
     """Search exactly instead of by HNSW when a filter leaves at most this many rows; for 384 dimensions, scaled in
     inverse proportion for others."""
@@ -197,6 +214,10 @@ def from_environment(environ: Mapping[str, str] = os.environ, defaults: Settings
             overrides[setting.name] = _parse(name, environ[name], type(setting.default))
     settings = replace(defaults, **overrides)  # type: ignore[arg-type]
     settings.cors_origins()
+    if settings.index not in set(Index):
+        raise ValueError(f"{PREFIX}INDEX must be one of {', '.join(Index)}, got {settings.index!r}")
+    if not 0 < settings.recall_target <= 1:
+        raise ValueError(f"{PREFIX}RECALL_TARGET must be above 0 and at most 1, got {settings.recall_target!r}")
     return settings
 
 

@@ -1,7 +1,8 @@
 """Compaction: rewrite segments as one segment.
 
 1. Select the live rows of the input segments as of the checkpoint: in insertion order, or, when the graph of one
-   segment is extended, after all rows of that segment, which keep their row numbers (its deleted rows stay deleted).
+   segment is extended, after all rows of that segment, which keep their row numbers (its deleted rows stay deleted);
+   for a clustered segment they are clustered first, and come list by list.
    Log entries after the checkpoint are ignored: replaying them on the new segment must have the same effect as on the
    inputs.
 2. Write the new segment. *Crash after: orphans.*
@@ -21,7 +22,7 @@ from afterglow.catalog import collections
 from afterglow.collection.replica.checkpoint import graph_parameters
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.jobs.commit import CommitConflict, commit_manifest
-from afterglow.jobs.compaction_policy import Compaction
+from afterglow.jobs.compaction_policy import Compaction, IndexKind
 from afterglow.jobs.flush import with_deletions
 from afterglow.segment import manifest as manifests
 from afterglow.segment import row_group, writer
@@ -29,7 +30,7 @@ from afterglow.segment.hnsw import HnswBuild
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.reader import read_deletions
 from afterglow.segment.row_group import RowSubset
-from afterglow.segment.writer import GRAPH
+from afterglow.segment.writer import GRAPH, ListsBuild
 from afterglow.settings import Settings
 from afterglow.storage.ports import ObjectNotFound, Stores
 
@@ -63,16 +64,24 @@ def compact(stores: Stores, snapshot: Snapshot, compaction: Compaction) -> Manif
             RowSubset(row_groups[info.id], np.arange(info.rows) if deleted is None else np.flatnonzero(~deleted))
         )
     order = row_group.insertion_order(subsets)
-    graph = _graph_plan(stores.settings, snapshot) if compaction.graph else None
-    if compaction.base is not None and graph is not None:
+    plan: HnswBuild | ListsBuild | None = None
+    if compaction.index is IndexKind.LISTS:
+        space = graph_parameters(snapshot.collection).space
+        clustering = writer.cluster_rows(stores, space, subsets, order)
+        if clustering is not None:
+            order = order[clustering.order]
+            plan = ListsBuild(clustering, stores.settings.recall_target)
+    if plan is None and compaction.index is not IndexKind.NONE:
+        plan = _graph_plan(stores.settings, snapshot)
+    if compaction.base is not None and isinstance(plan, HnswBuild):
         inputs.insert(0, compaction.base)
         subsets.insert(0, RowSubset(row_groups[compaction.base.id], np.arange(compaction.base.rows)))
         order = np.concatenate([np.arange(compaction.base.rows), order + compaction.base.rows])
-        graph = replace(graph, extend_from=stores.objects.local_path(compaction.base.files[GRAPH].key))
+        plan = replace(plan, extend_from=stores.objects.local_path(compaction.base.files[GRAPH].key))
     written = None
     if len(order):
         prefix = manifests.segments_prefix(snapshot.collection.id)
-        written = writer.write_segment(stores, prefix, subsets, order, graph)
+        written = writer.write_segment(stores, prefix, subsets, order, plan)
     return _commit(stores, snapshot, written, _merged_inputs(inputs, subsets, order))
 
 
@@ -81,6 +90,7 @@ def _graph_plan(settings: Settings, snapshot: Snapshot) -> HnswBuild:
         graph_parameters(snapshot.collection),
         settings.compaction_threads,
         settings.compaction_memory_bytes // _CHUNKS_IN_MEMORY,
+        recall=settings.recall_target,
     )
 
 

@@ -7,6 +7,9 @@ added to it are at least a quarter of its own. A segment that lost a quarter of 
 reclaims their space. While the collection is idle, several graphs become one if it is not too large, because one graph
 is searched faster than several.
 
+The index of the new segment is a graph, or lists from `lists_min_rows` rows on (setting `index`). Lists are clustered
+anew by every compaction, which takes about a tenth of the time that a graph takes.
+
 Memory and time limit the size of a segment: `compaction_memory_bytes` must hold its graph and its columns, and where a
 compaction must end within a given time, as in a Lambda function, `max_segment_vector_bytes` limits its vectors. A
 larger collection grows by segments of that size, which are left alone until a quarter of their rows is deleted. A bulk
@@ -16,10 +19,11 @@ each built directly from flushed segments, by as many indexers as there are.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.writer import POSTINGS, ROWS
-from afterglow.settings import Settings
+from afterglow.settings import Index, Settings
 
 _LINK_BYTES = 400
 """Bytes per row of a graph besides its vector (2 or 4 bytes per component), spare capacity included."""
@@ -32,21 +36,38 @@ _MAX_DELETED = 0.25
 """A segment with a larger share of deleted rows is rebuilt."""
 _INDEPENDENT_FILL = 0.75
 """An independent compaction has at least this share of the largest segment size."""
-_MAX_SINGLE_GRAPH_ROWS = 500_000
+_MAX_SINGLE_INDEX_ROWS = 500_000
 _MAX_UNINDEXED_SEGMENTS = 16
 _MAX_UNINDEXED_SEGMENTS_IDLE = 4
 
 
+class IndexKind(StrEnum):
+    """The index of a segment: none (it is searched exactly), an HNSW graph, or lists (see `segment`)."""
+
+    NONE = "none"
+    GRAPH = "graph"
+    LISTS = "lists"
+
+
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """Segments to rewrite as one, with a graph or without.
+    """Segments to rewrite as one, with an index or without.
 
     `base` is the input whose graph is extended; without a base all live rows are inserted.
     """
 
     inputs: tuple[SegmentInfo, ...]
     base: SegmentInfo | None
-    graph: bool
+    index: IndexKind
+
+
+def index_kind(rows: int, settings: Settings) -> IndexKind:
+    """The index of a new segment with so many rows."""
+    if rows < settings.hnsw_min_rows:
+        return IndexKind.NONE
+    if settings.index == Index.AUTO:
+        return IndexKind.LISTS if rows >= settings.lists_min_rows else IndexKind.GRAPH
+    return IndexKind(settings.index)
 
 
 def next_compaction(manifest: Manifest, settings: Settings, *, idle: bool, eager: bool = False) -> Compaction | None:
@@ -54,7 +75,7 @@ def next_compaction(manifest: Manifest, settings: Settings, *, idle: bool, eager
 
     `eager`: flushes do not wait for compactions, so whatever is worth a graph gets one even under a heavy write load.
     """
-    unindexed = sum(segment.rows for segment in manifest.segments if not segment.has_graph)
+    unindexed = sum(segment.rows for segment in manifest.segments if not segment.is_indexed)
     independent = independent_compactions(manifest, settings) if unindexed > _max_rows(manifest, settings) else []
     return independent[0] if independent else _plan(manifest, manifest.segments, settings, idle=idle, eager=eager)
 
@@ -71,7 +92,7 @@ def independent_compactions(manifest: Manifest, settings: Settings) -> list[Comp
     run: list[SegmentInfo] = []
     rows = 0
     for segment in manifest.segments:
-        if segment.has_graph:
+        if segment.is_indexed:
             continue
         if run and rows + segment.rows > max_rows:
             break
@@ -100,18 +121,18 @@ def _plan(
     sparse = [segment for segment in ascending if segment.deleted_rows > _MAX_DELETED * segment.rows]
     if sparse:
         return _compaction(_that_fit(max_rows, sparse), settings)
-    unindexed = [segment for segment in ascending if not segment.has_graph]
+    unindexed = [segment for segment in ascending if not segment.is_indexed]
     unindexed_rows = sum(segment.live_rows for segment in unindexed)
     enough = settings.hnsw_min_rows if idle or eager else max(settings.flush_ops, settings.hnsw_min_rows)
     if unindexed_rows >= max(enough, 1) or len(unindexed) > (
         _MAX_UNINDEXED_SEGMENTS_IDLE if idle else _MAX_UNINDEXED_SEGMENTS
     ):
         return _compaction(_that_fit(max_rows, _extendable(ascending, unindexed)), settings)
-    graphs = [segment for segment in segments if segment.has_graph]
+    indexed = [segment for segment in segments if segment.is_indexed]
     if (
         idle
-        and len(graphs) > 1
-        and sum(segment.live_rows for segment in segments) <= min(_MAX_SINGLE_GRAPH_ROWS, max_rows)
+        and len(indexed) > 1
+        and sum(segment.live_rows for segment in segments) <= min(_MAX_SINGLE_INDEX_ROWS, max_rows)
     ):
         return _compaction(segments, settings)
     return None
@@ -153,14 +174,14 @@ def _extendable(ascending: list[SegmentInfo], unindexed: list[SegmentInfo]) -> l
     # The largest first: even if not all fit, the result is worth a graph.
     inputs, rows = unindexed[::-1], sum(segment.live_rows for segment in unindexed)
     for segment in ascending:
-        if segment.has_graph and segment.live_rows * _MIN_EXTENSION <= rows:
+        if segment.is_indexed and segment.live_rows * _MIN_EXTENSION <= rows:
             inputs.append(segment)
             rows += segment.live_rows
     return inputs
 
 
 def _rebuild(inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction:
-    return Compaction(tuple(inputs), None, sum(segment.live_rows for segment in inputs) >= settings.hnsw_min_rows)
+    return Compaction(tuple(inputs), None, index_kind(sum(segment.live_rows for segment in inputs), settings))
 
 
 def _compaction(inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction:
@@ -169,4 +190,5 @@ def _compaction(inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction
         segment for segment in inputs if segment.has_graph and segment.deleted_rows <= _MAX_DELETED * segment.rows
     ]
     base = max(extendable, key=lambda segment: segment.live_rows, default=None)
-    return Compaction(tuple(inputs), base if rows >= settings.hnsw_min_rows else None, rows >= settings.hnsw_min_rows)
+    kind = index_kind(rows, settings)
+    return Compaction(tuple(inputs), base if kind is IndexKind.GRAPH else None, kind)

@@ -19,7 +19,13 @@ from afterglow.errors import NotFound
 from afterglow.jobs import gc, ttl_sweep
 from afterglow.jobs.commit import CommitConflict
 from afterglow.jobs.compact import compact
-from afterglow.jobs.compaction_policy import Compaction, independent_compactions, next_compaction, next_remaining
+from afterglow.jobs.compaction_policy import (
+    Compaction,
+    IndexKind,
+    independent_compactions,
+    next_compaction,
+    next_remaining,
+)
 from afterglow.jobs.flush import flush
 from afterglow.log import trim
 from afterglow.segment.manifest import Manifest
@@ -219,7 +225,7 @@ def _has_large_backlog(stores: Stores, snapshot: Snapshot) -> bool:
     flush_ops = stores.settings.flush_ops
     if _unflushed(snapshot) < max(flush_ops, 1):
         return False
-    unindexed = sum(segment.live_rows for segment in snapshot.manifest.segments if not segment.has_graph)
+    unindexed = sum(segment.live_rows for segment in snapshot.manifest.segments if not segment.is_indexed)
     backlog = unflushed(stores, snapshot.collection.id)
     return backlog is not None and backlog.ops > min(unindexed * _SMALL_BACKLOG, MAX_CONCURRENT_FLUSHES * flush_ops)
 
@@ -237,6 +243,10 @@ def _flush_seconds(snapshot: Snapshot) -> float:
 def _compaction_seconds(compaction: Compaction, settings: Settings) -> float:
     """Estimated time to read, to write, and to insert the rows that an extended graph does not have."""
     size = sum(segment.size for segment in compaction.inputs)
-    new = [segment for segment in compaction.inputs if segment != compaction.base] if compaction.graph else []
+    new = (
+        [segment for segment in compaction.inputs if segment != compaction.base]
+        if compaction.index is IndexKind.GRAPH
+        else []
+    )
     inserted = sum(segment.live_rows * segment.dimension for segment in new)
     return 2 * size / _BYTES_PER_SECOND + inserted / (_FLOATS_PER_SECOND * max(settings.compaction_threads, 1))

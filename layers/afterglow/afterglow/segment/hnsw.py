@@ -20,18 +20,30 @@ from usearch.compiled import MetricKind
 from usearch.index import Index
 
 from afterglow.errors import Corrupt
-from afterglow.segment import insertion_order, precision
+from afterglow.segment import breadth, insertion_order, precision
 from afterglow.segment.array_file import RESTORE_HINT, release_pages
+from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.precision import VectorType
 
+DEFAULT_RECALL = 0.98
+MAX_EF = 4_096
 _BATCHES = 8
+_SAMPLE = 128
+_MEASURED_K = 100
+_EF_STEP = 2**0.5
+_MIN_EF = 64
+_DEFAULT_EF = 128
+"""For graphs whose breadth was not measured: those of the first releases."""
 _METRICS = {Space.L2: MetricKind.L2sq, Space.IP: MetricKind.IP, Space.COSINE: MetricKind.Cos}
 
 
 @dataclass(frozen=True, slots=True)
 class HnswParameters:
-    """Parameters of a graph: the space, links per node (M), and the breadth of the two searches (ef)."""
+    """Parameters of a graph: the space, links per node (M), and the breadth of the two searches (ef).
+
+    `ef_search` 0: the breadth that was measured when the graph was built (`segment.breadth`).
+    """
 
     space: Space
     connectivity: int
@@ -43,13 +55,14 @@ class HnswParameters:
 class HnswBuild:
     """How a graph is built: with `threads`, extending the graph file `extend_from` of the first rows, if any.
 
-    At most `chunk_bytes` of mapped vectors are in memory at a time.
+    At most `chunk_bytes` of mapped vectors are in memory at a time. `recall` is promised, 0 to 1.
     """
 
     parameters: HnswParameters
     threads: int
     chunk_bytes: int
     extend_from: Path | None = None
+    recall: float = DEFAULT_RECALL
 
 
 def build(path: Path, plan: HnswBuild, vectors: Vectors) -> None:
@@ -82,13 +95,53 @@ def build(path: Path, plan: HnswBuild, vectors: Vectors) -> None:
     index.save(str(path))
 
 
+def measure(path: Path, plan: HnswBuild, vectors: Vectors, norms: Vectors) -> Breadth:
+    """The breadth (ef) with which the graph in `path` finds the promised share of the neighbours; at most 4,096.
+
+    `vectors` (n, d) are those of the graph, `norms` their squared norms.
+    """
+    sample = breadth.exact_sample(plan.parameters.space, vectors, norms, _SAMPLE)
+    release_pages(vectors)
+    if sample is None:
+        return Breadth(plan.recall, (1,), (float(_MIN_EF),))
+    index = _new_index(
+        plan.parameters,
+        vectors.shape[1],
+        _read_header(str(path), str(path), plan.parameters, vectors.shape[1]).vector_type,
+    )
+    index.view(str(path))
+    queries = np.array(vectors[sample.rows])
+    ks, values = [k for k in sample.depths() if k <= _MEASURED_K] or [sample.neighbors.shape[1]], []
+    ef = float(_MIN_EF)
+    for k in ks:
+        ef = max(ef, 2.0 * k)
+        while ef < MAX_EF:
+            index.expansion_search = int(ef)  # type: ignore[misc]
+            found = [index.search(query, min(int(ef), len(vectors)), threads=1).keys for query in queries]
+            hits = [np.isin(near[:k], rows).mean() for near, rows in zip(sample.neighbors, found, strict=True)]
+            if np.mean(hits) >= plan.recall:
+                break
+            ef = min(ef * _EF_STEP, MAX_EF)
+        values.append(ef)
+    return Breadth(plan.recall, tuple(ks), tuple(values))
+
+
 class HnswIndex:
     """The bytes of a verified graph file; any number of threads search it, through views of their own.
 
     `buffer` must not change as long as the index lives; the index keeps it alive.
     """
 
-    def __init__(self, name: str, buffer: memoryview, parameters: HnswParameters, rows: int, dimension: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        buffer: memoryview,
+        parameters: HnswParameters,
+        rows: int,
+        dimension: int,
+        *,
+        measured: Breadth | None = None,
+    ) -> None:
         """Raises Corrupt, with the file's name, if it is not a graph of `rows` vectors in that space and dimension."""
         header = _read_header(name, buffer, parameters, dimension)
         if header.rows != rows:
@@ -96,18 +149,25 @@ class HnswIndex:
         self._buffer = buffer
         self._parameters = parameters
         self._dimension = dimension
+        self._measured = measured
         self.vector_type = header.vector_type
         self._idle: LifoQueue[Index] = LifoQueue()
         self._idle.put(self._open_view())
 
+    def ef(self, k: int) -> int:
+        """The breadth for `k` neighbours: the configured one, or the one measured for the promised recall."""
+        if self._parameters.ef_search:
+            return self._parameters.ef_search
+        return _DEFAULT_EF if self._measured is None else int(np.ceil(self._measured.at(k)))
+
     def search(self, query: Vectors, k: int) -> NDArray[np.int64]:
-        """Up to `k` rows near the query (d,), nearest first within the precision of the vector type."""
+        """Up to `k` rows near the query (d,), nearest first by the rounded vectors; `k` is the breadth of the search."""
         try:
             view = self._idle.get_nowait()
         except Empty:
             view = self._open_view()
         try:
-            view.expansion_search = max(self._parameters.ef_search, k)  # type: ignore[misc]
+            view.expansion_search = k  # type: ignore[misc]
             rows: NDArray[np.int64] = view.search(query, k, threads=1).keys.astype(np.int64)
             return rows
         finally:
@@ -148,6 +208,6 @@ def _new_index(parameters: HnswParameters, dimension: int, vector_type: VectorTy
         dtype=vector_type.value,
         connectivity=parameters.connectivity,
         expansion_add=parameters.ef_construction,
-        expansion_search=parameters.ef_search,
+        expansion_search=parameters.ef_search or _DEFAULT_EF,
         enable_key_lookups=False,
     )

@@ -43,7 +43,7 @@ def _order_by_pivot(vectors: Vectors) -> Rows:
     pivots = np.array(vectors[np.linspace(0, len(vectors) - 1, _PIVOTS).astype(np.int64)])
     with np.errstate(over="ignore", invalid="ignore"):
         norms = distance.squared_norms(pivots)
-        tour_position = _nearest_neighbor_tour(distance.l2_sort_keys(pivots, pivots, norms))
+        tour_position = nearest_neighbor_tour(distance.l2_sort_keys(pivots, pivots, norms))
         nearest_pivots = [
             np.argmin(distance.l2_sort_keys(vectors[start : start + _CHUNK], pivots, norms), axis=1)
             for start in range(0, len(vectors), _CHUNK)
@@ -51,7 +51,7 @@ def _order_by_pivot(vectors: Vectors) -> Rows:
     return np.argsort(tour_position[np.concatenate(nearest_pivots)], kind="stable")
 
 
-def _nearest_neighbor_tour(distances: Vectors) -> NDArray[np.int16]:
+def nearest_neighbor_tour(distances: Vectors) -> NDArray[np.int16]:
     """The position of each pivot on a tour that always continues with the nearest pivot not yet visited."""
     tour_position = np.empty(len(distances), dtype=np.int16)
     is_unvisited = np.ones(len(distances), dtype=np.bool_)

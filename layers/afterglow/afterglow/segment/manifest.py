@@ -28,14 +28,17 @@ from afterglow.storage.ports import ObjectInfo, Objects
 FORMAT = 3
 _DIGITS = 12
 _NAME = re.compile(r"\d+-\d+-\d+-\d+-[0-9A-Za-z]+-[0-9a-f]{16}\.json", re.ASCII)
-_FILE_NAME = re.compile(r"[0-9A-Za-z]+/(rows|strings|vectors|postings|graph|deleted-[0-9A-Za-z]+)")
+_FILE_NAME = re.compile(
+    r"[0-9A-Za-z]+/(rows|strings|vectors|postings|graph|lists|centroids|records|deleted-[0-9A-Za-z]+)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
     """A segment: its files by role, and its deleted rows.
 
-    The roles are `rows`, `strings`, `vectors`, and, if it has them, `postings` and `graph`.
+    The roles are `rows`, `strings`, `vectors`, if it has them `postings`, and with an index `graph`, or `lists`,
+    `centroids` and `records`. A reader ignores roles that it does not know.
     """
 
     id: str
@@ -54,6 +57,16 @@ class SegmentInfo:
     def has_graph(self) -> bool:
         """Whether it has an HNSW graph."""
         return "graph" in self.files
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether it is clustered."""
+        return "lists" in self.files and "centroids" in self.files
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether its vectors have an index of either kind."""
+        return self.has_graph or self.has_lists
 
     @property
     def objects(self) -> list[FileRef]:

@@ -47,9 +47,9 @@ def choose_vector_type(space: Space, vectors: Vectors) -> VectorType:
 
 def rounding_recall(space: Space, vectors: Vectors) -> float:
     """The share of exact nearest neighbours, 0 to 1, that remain when a sample of vectors (n, d) is rounded."""
-    sample = vectors[_golden_sample(len(vectors), _QUERIES + _OTHERS)]
+    sample = vectors[golden_sample(len(vectors), _QUERIES + _OTHERS)]
     is_query = np.zeros(len(sample), dtype=np.bool_)
-    is_query[_golden_sample(len(sample), min(_QUERIES, len(sample) // 2))] = True
+    is_query[golden_sample(len(sample), min(_QUERIES, len(sample) // 2))] = True
     queries, others = sample[is_query], sample[~is_query]
     if len(others) <= _CANDIDATES:
         return 1.0
@@ -73,7 +73,7 @@ def rounded(vectors: Vectors) -> Vectors:
     return nearest.view(np.float32)
 
 
-def _golden_sample(count: int, size: int) -> NDArray[np.int64]:
+def golden_sample(count: int, size: int) -> NDArray[np.int64]:
     """`size` of `count` rows, ascending, evenly spread but without a period (golden ratio); all if there are fewer."""
     if size >= count:
         return np.arange(count)

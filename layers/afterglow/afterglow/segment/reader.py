@@ -11,8 +11,11 @@ from afterglow.columns.string_column import StringColumn
 from afterglow.errors import Corrupt
 from afterglow.segment import id_index, postings
 from afterglow.segment.array_file import RESTORE_HINT, MappedFile
+from afterglow.segment.breadth import Breadth
 from afterglow.segment.hnsw import HnswIndex, HnswParameters
 from afterglow.segment.id_index import Hashes
+from afterglow.segment.lists import Centroids, ListIndex
+from afterglow.segment.lists_writer import CENTROIDS, LISTS
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.postings import Postings
 from afterglow.segment.row_group import RowGroup
@@ -50,8 +53,17 @@ class Segment:
         self.graph = None
         if info.has_graph:
             file = self._files[GRAPH]
-            self.graph = HnswIndex(info.files[GRAPH].key, memoryview(file.map), parameters, info.rows, info.dimension)
-
+            measured = _breadth(info.files[ROWS].key, meta)
+            self.graph = HnswIndex(
+                info.files[GRAPH].key, memoryview(file.map), parameters, info.rows, info.dimension, measured=measured
+            )
+        self.lists = None
+        if info.has_lists:
+            centroids = Centroids(info.files[CENTROIDS].key, *self._files[CENTROIDS].arrays(CENTROIDS))
+            if centroids.rows != info.rows or centroids.projection.space is not parameters.space:
+                raise Corrupt(f"{info.files[CENTROIDS].key} is not of segment {info.id}; {RESTORE_HINT}")
+            entries = self._files[LISTS].arrays(LISTS)[1][LISTS]
+            self.lists = ListIndex(info.files[LISTS].key, centroids, entries, parameters.ef_search)
         self.postings = self._postings()
 
     def lookup(self, ids: Sequence[str], hashes: Hashes) -> NDArray[np.int64]:
@@ -72,6 +84,16 @@ class Segment:
         if inverted.keys() != postings.sparse_columns(self.rows.columns).keys():
             raise Corrupt(f"segment {self.info.id} has lists of other keys than its sparse vectors; {RESTORE_HINT}")
         return inverted
+
+
+def _breadth(name: str, meta: dict[str, Any]) -> Breadth | None:
+    """The measured breadth of the graph in the header of `rows`; None in a segment of a release that measured none."""
+    if "breadth" not in meta:
+        return None
+    try:
+        return Breadth.from_json(meta["breadth"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Corrupt(f"{name} cannot be read: {error}; {RESTORE_HINT}") from error
 
 
 def read_deletions(objects: Objects, info: SegmentInfo) -> Mask | None:

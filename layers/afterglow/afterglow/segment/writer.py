@@ -1,8 +1,10 @@
 """Writes a segment from rows of other row groups: of a replica's memtable (flush), or of other segments (compaction).
 
-1. Write `vectors`, `rows` and `strings`, `postings` if there are sparse vectors, and `graph` if the segment is to have
-   one, to temporary files.
-2. Upload each under the new segment's own prefix. *Crash anywhere: orphans that no manifest lists, collected later.*
+1. For a clustered segment, cluster the rows first (`cluster_rows`); the rows are then numbered list by list.
+2. Write `vectors`, then the index: `graph`, or `records`, `lists` and `centroids`; then `strings`, `rows`, and
+   `postings` if there are sparse vectors, to temporary files. The index is measured before its files are complete
+   (`segment.breadth`).
+3. Upload each under the new segment's own prefix. *Crash anywhere: orphans that no manifest lists, collected later.*
 
 Memory holds the graph while it is built and, in turn, the columns; of vectors, strings and ids one chunk at a time, and
 of mapped files the pages read since the last chunk. In addition there are about 80 bytes a row: its source, its
@@ -11,20 +13,27 @@ insertion sequence number, its norm, the hash of its id. The caller bounds all t
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from afterglow.columns import serde
 from afterglow.columns.concat import concat
 from afterglow.columns.gather import GatheredStrings, GatherPlan
-from afterglow.segment import array_file, distance, hnsw, id_index, postings
+from afterglow.segment import array_file, clustering, distance, hnsw, id_index, lists_writer, postings, projection
+from afterglow.segment import records as record_file
 from afterglow.segment.array_file import ArrayStream, FileRef
-from afterglow.segment.distance import Vectors
+from afterglow.segment.clustering import Clustering
+from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.hnsw import HnswBuild
+from afterglow.segment.lists_writer import CENTROIDS, LISTS, StoredRows
 from afterglow.segment.manifest import SegmentInfo
+from afterglow.segment.precision import golden_sample
 from afterglow.segment.row_group import RowSubset
+from afterglow.segment.row_source import RowSource
 from afterglow.storage.ports import Stores
 
 _MAX_CHUNK_BYTES = 8 * 1024 * 1024
@@ -32,8 +41,35 @@ _CHUNKS_OF_MEMORY = 64
 """A chunk is this fraction of the memory that a compaction may use."""
 
 ROWS, STRINGS, VECTORS, POSTINGS, GRAPH, DELETED = "rows", "strings", "vectors", "postings", "graph", "deleted"
+RECORDS = "records"
+_PROJECTION_SAMPLE = 4_096
 
 Arrays = Mapping[str, NDArray[Any] | ArrayStream]
+
+
+@dataclass(frozen=True, slots=True)
+class ListsBuild:
+    """The lists of a segment whose rows are in the order of the clustering; `recall` is promised, 0 to 1."""
+
+    clustering: Clustering
+    recall: float
+
+
+def cluster_rows(
+    stores: Stores, space: Space, subsets: Sequence[RowSubset], order: NDArray[np.int64]
+) -> Clustering | None:
+    """Cluster the concatenated rows of `subsets`, permuted by `order`; None where their norms overflow.
+
+    The new segment's order is ``order[clustering.order]``.
+    """
+    chunk_bytes = _chunk_bytes(stores)
+    source = RowSource(subsets, order, chunk_bytes)
+    sample = source.vectors(golden_sample(len(source), _PROJECTION_SAMPLE))
+    fitted = projection.fit(space, sample, source.largest_norm() if space is Space.IP else 0.0)
+    if fitted is None:
+        return None
+    chunk_rows = max(chunk_bytes // (4 * fitted.width), 1)
+    return clustering.cluster(lambda rows: fitted.rows(source.vectors(rows)), len(source), fitted, chunk_rows)
 
 
 def write_segment(
@@ -41,7 +77,7 @@ def write_segment(
     prefix: str,
     subsets: Sequence[RowSubset],
     order: NDArray[np.int64],
-    plan: HnswBuild | None,
+    plan: HnswBuild | ListsBuild | None,
 ) -> SegmentInfo:
     """Write the concatenated rows of `subsets`, permuted by `order`, as a new segment, numbered in that order.
 
@@ -51,7 +87,7 @@ def write_segment(
     name = stores.system.nonce()
     rows, dimension = len(order), subsets[0].row_group.vectors.shape[1]
     gather_plan = GatherPlan.of([subset.rows for subset in subsets], order)
-    chunk_bytes = min(max(stores.settings.compaction_memory_bytes // _CHUNKS_OF_MEMORY, 1), _MAX_CHUNK_BYTES)
+    chunk_bytes = _chunk_bytes(stores)
     files: dict[str, FileRef] = {}
 
     def write(role: str, meta: dict[str, Any], arrays: Arrays) -> None:
@@ -59,31 +95,41 @@ def write_segment(
         checksum = array_file.write(path, role, meta, arrays)
         files[role] = array_file.upload(objects, f"{prefix}{name}/{role}", path, checksum)
 
+    ids, documents, uris, metadatas = (
+        GatheredStrings([getattr(subset.row_group, column) for subset in subsets], gather_plan)
+        for column in ("ids", "documents", "uris", "metadatas")
+    )
     vectors_path = objects.temporary_path(f"{name}-{VECTORS}")
     norms = np.empty(rows, dtype=np.float32)
-    chunks = _vector_chunks(subsets, gather_plan, norms, chunk_bytes)
+    checksums = np.empty(rows if isinstance(plan, ListsBuild) else 0, dtype=np.uint64)
+    chunks = _vector_chunks(subsets, gather_plan, norms, checksums, chunk_bytes)
     checksum = array_file.write(vectors_path, VECTORS, {}, {VECTORS: ArrayStream("<f4", (rows, dimension), chunks)})
-    if plan is not None:
+    meta: dict[str, Any] = {}
+    if isinstance(plan, HnswBuild):
         graph_path = objects.temporary_path(f"{name}-{GRAPH}")
-        hnsw.build(graph_path, plan, array_file.map_arrays(vectors_path, VECTORS)[VECTORS])
+        vectors = array_file.map_arrays(vectors_path, VECTORS)[VECTORS]
+        hnsw.build(graph_path, plan, vectors)
+        meta["breadth"] = hnsw.measure(graph_path, plan, vectors, norms).to_json()
         files[GRAPH] = array_file.upload(objects, f"{prefix}{name}/{GRAPH}", graph_path)
+    elif plan is not None:
+        strings = (ids, documents, uris, metadatas)
+        record_offsets, record_checksums = record_file.offsets(strings), np.empty(rows, dtype=np.uint64)
+        record_chunks = _release_after_chunks(record_file.chunks(strings, record_checksums, chunk_bytes), subsets)
+        write(RECORDS, {}, {RECORDS: ArrayStream("|u1", (int(record_offsets[-1]),), record_chunks)})
+        stored = StoredRows(
+            array_file.map_arrays(vectors_path, VECTORS)[VECTORS], norms, checksums, record_offsets, record_checksums
+        )
+        paths = {role: objects.temporary_path(f"{name}-{role}") for role in (LISTS, CENTROIDS)}
+        written = lists_writer.write(paths[LISTS], paths[CENTROIDS], plan.clustering, stored, plan.recall)
+        for (role, path), checksum_of_role in zip(paths.items(), written, strict=True):
+            files[role] = array_file.upload(objects, f"{prefix}{name}/{role}", path, checksum_of_role)
     files[VECTORS] = array_file.upload(objects, f"{prefix}{name}/{VECTORS}", vectors_path, checksum)
 
-    write(
-        STRINGS,
-        *_string_arrays(
-            subsets,
-            chunk_bytes,
-            documents=GatheredStrings([subset.row_group.documents for subset in subsets], gather_plan),
-            uris=GatheredStrings([subset.row_group.uris for subset in subsets], gather_plan),
-            metadatas=GatheredStrings([subset.row_group.metadatas for subset in subsets], gather_plan),
-        ),
-    )
-    ids = GatheredStrings([subset.row_group.ids for subset in subsets], gather_plan)
+    write(STRINGS, *_string_arrays(subsets, chunk_bytes, documents=documents, uris=uris, metadatas=metadatas))
     hashes, hash_rows = id_index.build_from_utf8(ids.iter_rows(chunk_bytes), rows)
     columns = concat([(subset.row_group.columns, subset.rows) for subset in subsets], order)
     columns_meta, buffers = serde.to_buffers(columns)
-    meta, arrays = _string_arrays(subsets, chunk_bytes, ids=ids)
+    ids_meta, arrays = _string_arrays(subsets, chunk_bytes, ids=ids)
     arrays = {
         **arrays,
         "row_seqs": np.concatenate([subset.row_group.row_seqs[subset.rows] for subset in subsets])[order],
@@ -95,11 +141,15 @@ def write_segment(
             for number, (buffer, dtype) in enumerate(zip(buffers, serde.DTYPES, strict=True))
         },
     }
-    write(ROWS, {**meta, "columns": columns_meta}, arrays)
+    write(ROWS, {**ids_meta, **meta, "columns": columns_meta}, arrays)
     inverted = postings.serialize(columns)
     if inverted is not None:
         write(POSTINGS, *inverted)
     return SegmentInfo(name, rows, dimension, files)
+
+
+def _chunk_bytes(stores: Stores) -> int:
+    return min(max(stores.settings.compaction_memory_bytes // _CHUNKS_OF_MEMORY, 1), _MAX_CHUNK_BYTES)
 
 
 def write_deletions(stores: Stores, prefix: str, segment: SegmentInfo, deleted: NDArray[np.bool_]) -> FileRef:
@@ -137,9 +187,16 @@ def _release_after_chunks(
 
 
 def _vector_chunks(
-    subsets: Sequence[RowSubset], plan: GatherPlan, norms: Vectors, chunk_bytes: int
+    subsets: Sequence[RowSubset],
+    plan: GatherPlan,
+    norms: Vectors,
+    checksums: NDArray[np.uint64],
+    chunk_bytes: int,
 ) -> Iterator[Vectors]:
-    """The vectors of the rows, in chunks (≤ n, d) of about `chunk_bytes`; fills in `norms` at the same time."""
+    """The vectors of the rows, in chunks (≤ n, d) of about `chunk_bytes`.
+
+    Fills in `norms` and, unless it is empty, `checksums` (the xxh3-64 of each row) at the same time.
+    """
     dimension = subsets[0].row_group.vectors.shape[1]
     chunk_rows = max(chunk_bytes // (4 * dimension), 1)
     for start in range(0, len(plan), chunk_rows):
@@ -149,4 +206,6 @@ def _vector_chunks(
             chunk[positions] = subsets[number].row_group.vectors[rows]
             array_file.release_pages(subsets[number].row_group.vectors)
         norms[start:stop] = distance.squared_norms(chunk)
+        if len(checksums):
+            checksums[start:stop] = [xxhash.xxh3_64_intdigest(vector) for vector in chunk]
         yield chunk

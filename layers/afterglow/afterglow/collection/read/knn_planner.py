@@ -2,35 +2,37 @@
 
 Filters are applied first (pre-filtering): the planner gets one row mask per row group. Per row group it chooses:
 
-* **brute force** (`segment.exact_knn`) where there is no HNSW index, or where the filter leaves few rows: recall 1.
+* **brute force** (`segment.exact_knn`) where there is no index, or where the filter leaves few rows: recall 1.
+* **lists** (`lists_planner`) for clustered segments, all of them together.
 * **HNSW with overfetch** otherwise: search with a larger ef than k, drop candidates outside the mask, and compute the
   exact distances of the rest (exact rescoring). If fewer than k candidates remain, ef is doubled; at the largest ef
   brute force takes over. So a search returns k rows whenever the filter leaves k rows.
 
-The index may rank by rounded vectors; every returned distance is exact.
+How much of an index is searched was measured when it was built (`segment.breadth`). The index may rank by rounded
+vectors; every returned distance is exact.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from afterglow.collection.read.lists_planner import ClusteredGroup, knn_in_lists
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.segment import exact_knn
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.exact_knn import Rows
-from afterglow.segment.hnsw import HnswIndex
+from afterglow.segment.hnsw import MAX_EF, HnswIndex
 from afterglow.segment.reader import Mask
 
 _OVERFETCH = 2
-_MIN_EF = 40
-_CHEAP_OVERFETCH = 4
-_CHEAP_EF = 128
-"""Up to this ef, overfetching costs next to nothing: the index visits as many nodes anyway."""
 _MIN_FILTERED_EF = 320
 """The least ef under a selective filter: the matching rows may form a cluster away from the query."""
-_MAX_EF = 2_000
+_MAX_EF = MAX_EF
+_FEW_LIST_ROWS = 1_000
+"""Up to so many matching rows (of 384 dimensions) a clustered segment is searched exactly."""
 _ALMOST_ALL = 0.9
 """From this share of matching rows on, a filter does not count as selective."""
 _REFERENCE_DIMENSION = 384
@@ -60,7 +62,7 @@ class Neighbors:
 
 def knn(snapshot: Snapshot, masks: list[Mask | None], query: KnnQuery) -> Neighbors:
     """The k nearest rows inside the masks (one per row group, None: all rows). Ties go by insertion order."""
-    results = [_knn_in_group(group, mask, query) for group, mask in zip(snapshot.row_groups, masks, strict=True)]
+    results = _knn_in_groups(snapshot.row_groups, masks, query)
     if not results:
         return Neighbors(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     groups = np.repeat(np.arange(len(results)), [len(rows) for rows, _ in results])
@@ -73,6 +75,28 @@ def knn(snapshot: Snapshot, masks: list[Mask | None], query: KnnQuery) -> Neighb
     )
     order = np.lexsort((row_seqs, distances))[: query.k]
     return Neighbors(groups[order], rows[order], distances[order])
+
+
+def _knn_in_groups(
+    groups: Sequence[RowGroupView], masks: Sequence[Mask | None], query: KnnQuery
+) -> list[tuple[Rows, Vectors]]:
+    results: list[tuple[Rows, Vectors]] = [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(groups)
+    clustered: dict[int, ClusteredGroup] = {}
+    for number, (group, mask) in enumerate(zip(groups, masks, strict=True)):
+        if group.lists is None:
+            results[number] = _knn_in_group(group, mask, query)
+            continue
+        member = ClusteredGroup.of(group, group.lists, mask)
+        if member.matching * group.rows.vectors.shape[1] <= _FEW_LIST_ROWS * _REFERENCE_DIMENSION:
+            subset = None if mask is None else np.flatnonzero(mask)
+            results[number] = exact_knn.knn_scan(group.rows, query.space, query.vector, subset, query.k)
+        else:
+            clustered[number] = member
+    if clustered:
+        found = knn_in_lists(list(clustered.values()), query.space, query.vector, query.k)
+        for number, result in zip(clustered, found, strict=True):
+            results[number] = result
+    return results
 
 
 def _knn_in_group(group: RowGroupView, mask: Mask | None, query: KnnQuery) -> tuple[Rows, Vectors]:
@@ -95,8 +119,7 @@ def _candidates(graph: HnswIndex, mask: Mask | None, vector: Vectors, k: int, se
 
     `selectivity` is the share of the index's rows inside the mask.
     """
-    cheap = min(_CHEAP_OVERFETCH * k, _CHEAP_EF)
-    ef = int(max(_OVERFETCH * k, cheap, _MIN_EF) / selectivity)
+    ef = int(np.ceil(max(_OVERFETCH * k, graph.ef(k)) / selectivity))
     if selectivity < _ALMOST_ALL:
         ef = max(ef, _MIN_FILTERED_EF)
     while True:

@@ -21,6 +21,7 @@ from afterglow.log.entry import Entry, advance_log_time
 from afterglow.segment import manifest as manifests
 from afterglow.segment.distance import Space
 from afterglow.segment.hnsw import HnswParameters
+from afterglow.segment.lists import DEFAULT_EF_SEARCH
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.reader import Segment, read_deletions
 from afterglow.storage.ports import Stores
@@ -107,17 +108,19 @@ def segments_by_id(segments: Sequence[Segment]) -> dict[str, Segment]:
 
 
 _MIN_EF_CONSTRUCTION = 200
-_MIN_EF_SEARCH = 128
 _MAX_EF = 4_096
 _MIN_CONNECTIVITY, _MAX_CONNECTIVITY = 4, 128
 
 
 def graph_parameters(collection: Collection) -> HnswParameters:
-    """The HNSW build and search parameters of a collection; configured values are clamped to a sensible range."""
+    """The HNSW build and search parameters of a collection; configured values are clamped to a sensible range.
+
+    `ef_search` is 0, the measured breadth, unless the client configured another than Chroma's default.
+    """
     configured = schema.index_parameters(collection.schema)
     return HnswParameters(
         space=Space(configured.space),
         connectivity=min(max(configured.max_neighbors, _MIN_CONNECTIVITY), _MAX_CONNECTIVITY),
         ef_construction=min(max(configured.ef_construction, _MIN_EF_CONSTRUCTION), _MAX_EF),
-        ef_search=min(max(configured.ef_search, _MIN_EF_SEARCH), _MAX_EF),
+        ef_search=0 if configured.ef_search == DEFAULT_EF_SEARCH else min(max(configured.ef_search, 1), _MAX_EF),
     )

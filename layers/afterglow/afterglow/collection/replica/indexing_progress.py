@@ -40,7 +40,7 @@ def unflushed(stores: Stores, collection_id: UUID) -> UnflushedLog | None:
 
 
 def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
-    """Logged operations, and how many of them are indexed: flushed, and in an HNSW index if they need one.
+    """Logged operations, and how many of them are indexed: flushed, and in a vector index if they need one.
 
     Raises NotFound, Corrupt, Unavailable.
     """
@@ -63,11 +63,11 @@ def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
 
 
 def _unindexed_rows(stores: Stores, collection: Collection) -> int:
-    """Live rows of segments without an HNSW index."""
+    """Live rows of segments without a vector index."""
     if collection.manifest_key is None:
         return 0
     segments = manifests.load(stores.objects, collection.manifest_key).segments
-    return sum(segment.live_rows for segment in segments if not segment.has_graph)
+    return sum(segment.live_rows for segment in segments if not segment.is_indexed)
 
 
 def _unflushed_after(stores: Stores, collection: Collection) -> UnflushedLog | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from afterglow.collection.replica.memtable import Memtable
 from afterglow.segment import id_index
 from afterglow.segment.hnsw import HnswIndex
+from afterglow.segment.lists import ListIndex
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.postings import Postings
 from afterglow.segment.reader import Mask, Segment
@@ -50,6 +51,7 @@ class RowGroupView:
     rows: RowGroup
     deleted: Mask | None
     graph: HnswIndex | None = None
+    lists: ListIndex | None = None
     postings: Mapping[str, Postings] = field(default_factory=dict)
     next_expiry: dict[str, float] = field(default_factory=dict, compare=False)
 
@@ -108,7 +110,10 @@ class ReplicaState:
     def row_groups(self) -> tuple[RowGroupView, ...]:
         """A snapshot of all row groups that have rows; unchanged groups are the same objects as in the last one."""
         pairs = zip(self.segments, self.deleted, strict=True)
-        groups = [RowGroupView(segment.rows, deleted, segment.graph, segment.postings) for segment, deleted in pairs]
+        groups = [
+            RowGroupView(segment.rows, deleted, segment.graph, segment.lists, segment.postings)
+            for segment, deleted in pairs
+        ]
         if len(self.memtable):
             groups.append(RowGroupView(self.memtable.as_row_group(), self.memtable.deleted))
         self._last_row_groups = tuple(

@@ -1,0 +1,258 @@
+"""Clusters the rows of a new segment into lists: an inverted file index (IVF; Jégou et al. 2011) with closures (SPANN).
+
+1. **Split**: hierarchical k-means divides the rows into cells, and these into lists of about `rows_per_list` rows
+   (Chen et al. 2021, SPANN). Lists are numbered along a tour, so that near lists lie next to each other in the file.
+2. **Refine**: each row moves to the nearest of the lists around its own; the centroid of a list becomes the mean of
+   its rows.
+3. **Assign**: the same once more with the centroids fixed, and **copy**: a row on the border of its list is also an
+   entry of up to three more, which are at most 1.2 times as far. Copies are limited to 0.35 for each row; those with
+   the smallest ratio of distances come first. (SPANN's further rule, no copy behind another centroid, would leave next
+   to none: in many dimensions near centroids are closer to each other than to their rows.)
+
+A list of more than four times the usual rows (copies of one point) is divided, so that reading a list is bounded.
+
+The rows are read through a function, some at a time: memory holds about 24 bytes a row, the centroids, and one chunk.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.columns.arrays import slice_indices
+from afterglow.segment import distance, kmeans
+from afterglow.segment.distance import Vectors
+from afterglow.segment.insertion_order import nearest_neighbor_tour
+from afterglow.segment.precision import golden_sample
+from afterglow.segment.projection import Projection
+
+Rows = NDArray[np.int64]
+ReadRows = Callable[[Rows], Vectors]
+"""Reads projected rows, float32 (n, width)."""
+
+_MAX_BRANCHES = 256
+"""The largest number of lists that one k-means makes; more are made in two steps."""
+_MAX_DEPTH = 4
+_POINTS_PER_CENTROID = 128
+_NEIGHBORS = 96
+"""The lists around a list among which its rows choose."""
+_MAX_COPIES = 3
+_MAX_RATIO = np.float32(1.2**2)
+"""Of squared distances."""
+_COPIES_PER_ROW = 0.35
+_MAX_LIST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """Lists of rows. `centroids` float32 (lists, width).
+
+    `order` int64 (n,): the rows, list by list; list l is ``order[starts[l]:starts[l + 1]]``, in ascending order. The
+    copies ``copies[copy_starts[l]:copy_starts[l + 1]]`` are positions in `order` of rows of other lists.
+    """
+
+    projection: Projection
+    centroids: Vectors
+    order: Rows
+    starts: Rows
+    copies: Rows
+    copy_starts: Rows
+
+
+def rows_per_list(rows: int) -> int:
+    """The rows of a list for the fewest bytes read by a query: √(rows / (lists read × copies)), at least 48."""
+    return int(min(max((rows / 100) ** 0.5, 48), 1024))
+
+
+def cluster(read: ReadRows, count: int, projection: Projection, chunk_rows: int) -> Clustering | None:
+    """Cluster rows 0 … count − 1, reading at most about `chunk_rows` at a time; None where a row is not finite."""
+    size = rows_per_list(count)
+    with np.errstate(over="ignore", invalid="ignore"):
+        split = _Split(read, size, chunk_rows)
+        groups = list(split.split(np.arange(count), 0))
+        if not split.is_finite:
+            return None
+        centroids = np.concatenate([group.centroid[np.newaxis] for group in groups])
+        list_of_row = _list_numbers([group.rows for group in groups], count)
+        list_of_row, centroids, _ = _reassign(read, list_of_row, centroids, move=True)
+        list_of_row, centroids, copies = _reassign(read, list_of_row, centroids, move=False)
+    return _arrange(projection, centroids, list_of_row, copies, _MAX_LIST * size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Closure:
+    """Possible copies: row, list, and the ratio of the row's squared distances to that list and to its own."""
+
+    rows: NDArray[np.uint32]
+    lists: NDArray[np.uint32]
+    ratios: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    centroid: Vectors
+    rows: Rows
+
+
+class _Split:
+    """Hierarchical k-means; `is_finite`: no row read so far has an infinite norm."""
+
+    def __init__(self, read: ReadRows, size: int, chunk_rows: int) -> None:
+        self._read = read
+        self._size = size
+        self._chunk_rows = chunk_rows
+        self.is_finite = True
+
+    def split(self, rows: Rows, depth: int) -> Iterator[_Group]:
+        """Groups of about `size` of these rows, near ones next to each other."""
+        count = max(round(len(rows) / self._size), 1)
+        is_last = count <= _MAX_BRANCHES or depth == _MAX_DEPTH
+        branches = min(count, _MAX_BRANCHES) if is_last else round(count**0.5)
+        sample = rows[golden_sample(len(rows), min(_POINTS_PER_CENTROID * branches, self._chunk_rows))]
+        points = self._read(sample)
+        if not np.isfinite(distance.squared_norms(points)).all():
+            self.is_finite = False
+            return
+        centroids = kmeans.train(points, branches)
+        nearest = np.concatenate(
+            [
+                kmeans.assign(self._checked(chunk), centroids)[0]
+                for chunk in np.split(rows, range(self._chunk_rows, len(rows), self._chunk_rows))
+            ]
+        )
+        norms = distance.squared_norms(centroids)
+        tour = np.argsort(nearest_neighbor_tour(distance.l2_sort_keys(centroids, centroids, norms)))
+        for number in tour.tolist():
+            members = rows[nearest == number]
+            if not len(members):
+                continue
+            if is_last:
+                yield _Group(centroids[number], members)
+            else:
+                yield from self.split(members, depth + 1)
+
+    def _checked(self, rows: Rows) -> Vectors:
+        points = self._read(rows)
+        self.is_finite = self.is_finite and bool(np.isfinite(distance.squared_norms(points)).all())
+        return points
+
+
+def _list_numbers(groups: list[Rows], count: int) -> NDArray[np.int32]:
+    numbers = np.empty(count, dtype=np.int32)
+    for number, rows in enumerate(groups):
+        numbers[rows] = number
+    return numbers
+
+
+def _members(list_of_row: NDArray[np.int32], lists: int) -> tuple[Rows, Rows]:
+    """The rows by list, and the start of each list in them."""
+    order = np.argsort(list_of_row, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(list_of_row, minlength=lists))])
+    return order, starts
+
+
+def _reassign(
+    read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors, *, move: bool
+) -> tuple[NDArray[np.int32], Vectors, tuple[Rows, Rows]]:
+    """The nearest list of each row, among those around its present one; the centroids; the copies: rows and lists.
+
+    With `move` the centroids become the means of their rows, and nothing is copied. Lists without rows are removed.
+    """
+    order, starts = _members(list_of_row, len(centroids))
+    around = _around(centroids)
+    result = np.empty_like(list_of_row)
+    sums = np.zeros(centroids.shape if move else (0, 0), dtype=np.float64)
+    closures = [_Closure(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.float32))]
+    for number in range(len(centroids)):
+        rows = order[starts[number] : starts[number + 1]]
+        if not len(rows):
+            continue
+        near, points = around[number], read(rows)
+        targets = centroids[near]
+        keys = distance.l2_sort_keys(points, targets, distance.squared_norms(targets))
+        nearest = np.argmin(keys, axis=1)
+        result[rows] = near[nearest]
+        if move:
+            belongs = np.zeros((len(near), len(rows)), dtype=np.float32)
+            belongs[nearest, np.arange(len(rows))] = 1
+            sums[near] += belongs @ points
+        else:
+            closure = _closure(points, near, targets, keys)
+            closures.append(replace(closure, rows=rows[closure.rows].astype(np.uint32)))
+    sizes = np.bincount(result, minlength=len(centroids))
+    used = np.flatnonzero(sizes)
+    if move:
+        centroids = (sums[used] / sizes[used, np.newaxis]).astype(np.float32)
+    else:
+        centroids = centroids[used]
+    new_number = np.full(len(sizes), -1, dtype=np.int64)
+    new_number[used] = np.arange(len(used))
+    rows, lists = _nearest_copies(closures, int(_COPIES_PER_ROW * len(result)))
+    lists = new_number[lists]
+    return new_number[result].astype(np.int32), centroids, (rows[lists >= 0], lists[lists >= 0])
+
+
+def _nearest_copies(closures: list[_Closure], limit: int) -> tuple[Rows, Rows]:
+    """Rows and lists of the `limit` copies with the smallest ratios."""
+    rows = np.concatenate([closure.rows for closure in closures])
+    lists = np.concatenate([closure.lists for closure in closures])
+    if limit < len(rows):
+        kept = np.argpartition(np.concatenate([closure.ratios for closure in closures]), limit)[:limit]
+        rows, lists = rows[kept], lists[kept]
+    return rows.astype(np.int64), lists.astype(np.int64)
+
+
+def _around(centroids: Vectors) -> Rows:
+    """The lists around each list, itself included, (lists, ≤ 96)."""
+    count = min(_NEIGHBORS, len(centroids))
+    norms = distance.squared_norms(centroids)
+    result = np.empty((len(centroids), count), dtype=np.int64)
+    for start in range(0, len(centroids), 256):
+        keys = distance.l2_sort_keys(centroids[start : start + 256], centroids, norms)
+        result[start : start + 256] = np.argpartition(keys, count - 1, axis=1)[:, :count]
+    return result
+
+
+def _closure(points: Vectors, near: Rows, targets: Vectors, keys: Vectors) -> _Closure:
+    """The lists, of `near` with the centroids `targets`, to which points may be copied; `keys` sort them."""
+    count = min(1 + _MAX_COPIES, len(targets))
+    nearest = np.argpartition(keys, count - 1, axis=1)[:, :count]
+    distances = np.take_along_axis(keys, nearest, axis=1) + distance.squared_norms(points)[:, np.newaxis]
+    own = distances.min(axis=1, keepdims=True)
+    ratios = np.divide(distances, own, out=np.ones_like(distances), where=own > 0)
+    ratios[np.arange(len(points)), np.argmin(distances, axis=1)] = np.inf
+    positions, candidates = np.nonzero(ratios <= _MAX_RATIO)
+    lists = near[nearest[positions, candidates]]
+    return _Closure(positions.astype(np.uint32), lists.astype(np.uint32), ratios[positions, candidates])
+
+
+def _arrange(
+    projection: Projection,
+    centroids: Vectors,
+    list_of_row: NDArray[np.int32],
+    copies: tuple[Rows, Rows],
+    max_rows: int,
+) -> Clustering:
+    order, starts = _members(list_of_row, len(centroids))
+    position = np.empty(len(order), dtype=np.int64)
+    position[order] = np.arange(len(order))
+    rows, lists = copies
+    by_list = np.lexsort((position[rows], lists))
+    copy_counts = np.bincount(lists, minlength=len(centroids))
+    # Divided lists share a centroid; the copies stay with the first part.
+    parts = np.maximum(-(-np.diff(starts) // max_rows), 1)
+    first_part = np.concatenate([[0], np.cumsum(parts)])[:-1]
+    part_numbers = slice_indices(np.zeros(len(parts), dtype=np.int64), parts)[0]
+    lengths = np.diff(starts)
+    part_starts = np.repeat(starts[:-1], parts) + part_numbers * np.repeat(lengths, parts) // np.repeat(parts, parts)
+    counts = np.zeros(len(part_starts), dtype=np.int64)
+    counts[first_part] = copy_counts
+    return Clustering(
+        projection=projection,
+        centroids=np.repeat(centroids, parts, axis=0),
+        order=order,
+        starts=np.append(part_starts, len(order)),
+        copies=position[rows[by_list]],
+        copy_starts=np.concatenate([[0], np.cumsum(counts)]),
+    )

@@ -1,0 +1,252 @@
+"""The lists of a clustered segment: an inverted file index over 8-bit residuals, searched in memory or cold.
+
+Two files. `centroids` is read whole when the segment is opened; of `lists` a query reads the lists it probes::
+
+    centroids   codes i8 (l, w), scales f4 (l)     centroid = code × scale + origin, in the projected space
+                origin f4 (w)                      see `segment.projection`
+                starts i8 (l + 1)                  list l holds rows starts[l] … starts[l + 1] − 1 of the segment …
+                entry_starts i8 (l + 1)            … and these entries of `lists`: its rows, then its copies
+                checksums u8 (l)                   xxh3-64 of the bytes of each list
+                meta                               the projection, the breadth, the number of candidates
+
+    lists       entries u1 (e, 40 + w, padded to 8), one after the other:
+                row u4 · scale f4 · norm f4 · record length u4 · record offset u8 · xxh3-64 of the record u8
+                · xxh3-64 of the vector u8 · code i8 (w)
+
+An entry encodes the residual r = row − centroid as code × scale; its norm is |r|². So
+
+    |q − x|² ≈ |q − c|² + |r|² − 2 (q − c)·r,    (q − c) in 8 bits as well,
+
+which ranks the entries; the caller computes exact distances from the float32 vectors of the best.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numkong
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.columns.arrays import slice_indices
+from afterglow.errors import Corrupt, UnsupportedFormat
+from afterglow.segment.array_file import RESTORE_HINT
+from afterglow.segment.breadth import Breadth
+from afterglow.segment.distance import Space, Vectors
+from afterglow.segment.projection import Projection
+
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+VERSION = 1
+HEADER_BYTES = 40
+CODE_MAX = 127
+DEFAULT_EF_SEARCH = 100
+_FEW_MATCHES = 8
+"""Up to so many matching entries a list, gathering them all is faster than a product for each list."""
+
+
+def entry_bytes(width: int) -> int:
+    """The size of an entry."""
+    return -(-(HEADER_BYTES + width) // 8) * 8
+
+
+@dataclass(frozen=True, slots=True)
+class EntryViews:
+    """The fields of the entries, as views of u1 (e, entry_bytes)."""
+
+    rows: NDArray[np.uint32]
+    scales: Vectors
+    norms: Vectors
+    record_lengths: NDArray[np.uint32]
+    record_offsets: NDArray[np.uint64]
+    record_checksums: NDArray[np.uint64]
+    vector_checksums: NDArray[np.uint64]
+    codes: NDArray[np.int8]
+
+    @staticmethod
+    def of(entries: NDArray[np.uint8], width: int) -> "EntryViews":
+        """The views."""
+
+        def field(start: int, dtype: str) -> NDArray[Any]:
+            return entries[:, start : start + np.dtype(dtype).itemsize].view(dtype)[:, 0]
+
+        return EntryViews(
+            rows=field(0, "<u4"),
+            scales=field(4, "<f4"),
+            norms=field(8, "<f4"),
+            record_lengths=field(12, "<u4"),
+            record_offsets=field(16, "<u8"),
+            record_checksums=field(24, "<u8"),
+            vector_checksums=field(32, "<u8"),
+            codes=entries[:, HEADER_BYTES : HEADER_BYTES + width].view(np.int8),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Rows by estimated distance, nearest first; `keys` compare across segments; `entries`: one entry of each row.
+
+    `matches` is the number of entries inside the mask.
+    """
+
+    rows: Rows
+    keys: NDArray[np.float64]
+    entries: Rows
+    matches: int
+
+
+class Centroids:
+    """The open file `centroids`."""
+
+    def __init__(self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Raises Corrupt, UnsupportedFormat."""
+        if meta.get("version") != VERSION:
+            raise UnsupportedFormat(name, meta.get("version"), VERSION)
+        try:
+            space, unit, bound = Space(meta["space"]), float(meta["unit"]), float(meta["bound"])
+            self.projection = Projection(space, unit, bound, arrays["origin"])
+            self.breadth = Breadth.from_json(meta["breadth"])
+            self.rescored = Breadth.from_json(meta["rescored"])
+            self.codes: NDArray[np.int8] = arrays["codes"]
+            self.scales: Vectors = arrays["scales"]
+            self.starts: Rows = arrays["starts"]
+            self.entry_starts: Rows = arrays["entry_starts"]
+            self.checksums: NDArray[np.uint64] = arrays["checksums"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise Corrupt(f"{name} cannot be read: {error}; {RESTORE_HINT}") from error
+        lists, width = self.codes.shape
+        lengths = (len(self.scales), len(self.checksums), len(self.starts) - 1, len(self.entry_starts) - 1)
+        if not lists or width != self.projection.width or lengths != (lists,) * 4:
+            raise Corrupt(f"{name} has arrays of other lengths than its {lists} lists; {RESTORE_HINT}")
+        decoded_norms = np.einsum("ij,ij->i", self.codes, self.codes, dtype=np.float32)
+        self._norms = decoded_norms * self.scales**2
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def entries(self) -> int:
+        """The number of entries in all lists."""
+        return int(self.entry_starts[-1])
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return int(self.starts[-1])
+
+    def distances(self, query: Vectors) -> Vectors:
+        """Squared distances (l,) from a projected query to the centroids, the query in 8 bits."""
+        code, scale = encode(query[np.newaxis])
+        dots = _products(code, self.codes)
+        result: Vectors = (self._norms - 2 * scale[0] * self.scales * dots + query @ query).astype(np.float32)
+        return result
+
+    def decoded(self, lists: Rows) -> Vectors:
+        """The centroids of these lists in float32, less the origin."""
+        vectors: Vectors = self.codes[lists] * self.scales[lists, np.newaxis]
+        return vectors
+
+
+class ListIndex:
+    """The lists of an open segment. Safe for any number of threads."""
+
+    def __init__(self, name: str, centroids: Centroids, entries: NDArray[np.uint8], ef_search: int = 0) -> None:
+        """`entries`: the array of the file `lists`. Raises Corrupt if it does not match the centroids.
+
+        With an `ef_search` that the client configured, the measured breadth is scaled by it: 100, Chroma's default, is
+        the promised recall.
+        """
+        width = centroids.projection.width
+        if entries.shape != (centroids.entries, entry_bytes(width)):
+            raise Corrupt(f"{name} does not hold the {centroids.entries} entries of its centroids; {RESTORE_HINT}")
+        self.centroids = centroids
+        self.views = EntryViews.of(entries, width)
+        self._scale = (ef_search or DEFAULT_EF_SEARCH) / DEFAULT_EF_SEARCH
+
+    def probes(self, k: float) -> int:
+        """The number of lists to search for `k` neighbours."""
+        return min(max(int(np.ceil(self.centroids.breadth.at(k) * self._scale)), 1), len(self.centroids))
+
+    def search(self, query: Vectors, lists: Rows, mask: Mask | None, count: int) -> Candidates:
+        """At most `count` rows inside the mask, among the entries of these lists, nearest to a projected query.
+
+        `mask` has one element per row of the segment, None: all rows.
+        """
+        centroids, views = self.centroids, self.views
+        differences = query - centroids.decoded(lists)
+        codes, scales = encode(differences)
+        starts = centroids.entry_starts[lists]
+        lengths = centroids.entry_starts[lists + 1] - starts
+        entries = slice_indices(starts, lengths)[0]
+        numbers = np.repeat(np.arange(len(lists)), lengths)
+        if mask is not None:
+            is_match = mask[views.rows[entries]]
+            entries, numbers = entries[is_match], numbers[is_match]
+            lengths = np.bincount(numbers, minlength=len(lists))
+        dots = self._dots(codes, differences, entries, numbers, lengths, is_dense=mask is None)
+        base = np.einsum("ij,ij->i", differences, differences)
+        keys = base[numbers] + views.norms[entries] - 2 * scales[numbers] * views.scales[entries] * dots
+        return self._best(entries, keys, count)
+
+    def _dots(
+        self,
+        codes: NDArray[np.int8],
+        differences: Vectors,
+        entries: Rows,
+        numbers: Rows,
+        lengths: Rows,
+        *,
+        is_dense: bool,
+    ) -> Vectors:
+        """The products of the codes of the entries with the query's code for their list."""
+        stored = self.views.codes
+        if not is_dense and len(entries) <= _FEW_MATCHES * len(differences):
+            gathered = stored[entries].astype(np.float32)
+            products: Vectors = np.einsum("ij,ij->i", gathered, codes[numbers].astype(np.float32))
+            return products
+        dots = np.empty(len(entries), dtype=np.float32)
+        ends = np.cumsum(lengths)
+        for number in np.flatnonzero(lengths).tolist():
+            end = int(ends[number])
+            start = end - int(lengths[number])
+            if is_dense:
+                first = int(entries[start])
+                block = stored[first : first + end - start]
+            else:
+                block = stored[entries[start:end]]
+            dots[start:end] = _products(codes[number : number + 1], block)
+        return dots
+
+    def _best(self, entries: Rows, keys: Vectors, count: int) -> Candidates:
+        # A row may have up to four entries; the best `count` rows are among the best 4 × count entries.
+        matches, limit = len(keys), 4 * count
+        if limit < len(keys):
+            nearest = np.argpartition(keys, limit)[:limit]
+            entries, keys = entries[nearest], keys[nearest]
+        order = np.argsort(keys, kind="stable")
+        entries, keys = entries[order], keys[order]
+        rows = self.views.rows[entries].astype(np.int64)
+        firsts = np.sort(np.unique(rows, return_index=True)[1])[:count]
+        return Candidates(rows[firsts], self.centroids.projection.comparable(keys[firsts]), entries[firsts], matches)
+
+
+def encode(vectors: Vectors) -> tuple[NDArray[np.int8], Vectors]:
+    """Vectors (n, w) as codes i8 (n, w) and a scale for each, float32 (n,): vector ≈ code × scale."""
+    largest = np.abs(vectors).max(axis=1)
+    scales: Vectors = np.where(largest > 0, largest, np.float32(1)).astype(np.float32) / np.float32(CODE_MAX)
+    return np.rint(vectors / scales[:, np.newaxis]).astype(np.int8), scales
+
+
+def _products(code: NDArray[np.int8], codes: NDArray[np.int8]) -> NDArray[np.float64]:
+    """The inner products of one code (1, w) with codes (n, w), exact."""
+    products: NDArray[np.float64] = np.asarray(numkong.cdist(code, codes, "dot"))[0]
+    return products
+
+
+def nearest_lists(distances: NDArray[Any], count: int) -> Rows:
+    """The `count` smallest of the distances, nearest first."""
+    if count < len(distances):
+        nearest = np.argpartition(distances, count)[:count]
+        return nearest[np.argsort(distances[nearest], kind="stable")]
+    return np.argsort(distances, kind="stable")

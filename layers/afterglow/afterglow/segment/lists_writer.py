@@ -1,0 +1,167 @@
+"""Writes the lists of a clustered segment: encodes its rows, and measures the breadth that the promised recall needs.
+
+1. Encode list by list, in one pass over the vectors, which are in list order already; write the file `lists`.
+2. Search a sample of rows exactly. A true neighbour is found if one of its lists is probed: its rank among the lists of
+   its query is the breadth that it needs (`breadth`). In the probed lists, its rank by estimated distance is the number
+   of candidates that must be rescored (`rescored`).
+3. Write the file `centroids`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from afterglow.segment import array_file, breadth, lists
+from afterglow.segment.array_file import ArrayStream, release_pages
+from afterglow.segment.breadth import Breadth, Sample
+from afterglow.segment.clustering import Clustering
+from afterglow.segment.distance import Vectors
+from afterglow.segment.lists import Centroids, EntryViews, ListIndex
+
+CENTROIDS, LISTS = "centroids", "lists"
+
+_SAMPLE = 256
+_RESCORING_SHARE = 0.002
+"""The recall that may be lost because a neighbour is not rescored; the rest of the loss is for lists not probed."""
+_UNSEEN_MARGIN = 0.003
+"""Queries that are no rows find a little less than those of the sample, which took part in the clustering."""
+_RELEASE_LISTS = 256
+_MIN_RESCORED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRows:
+    """The rows of the new segment in list order: `vectors` float32 (n, d), mapped, and their squared `norms`.
+
+    `record_offsets` int64 (n + 1) are the bounds of their records in the file `records`. Checksums, uint64 (n,), are
+    the xxh3-64 of each row's bytes in `vectors` and in `records`.
+    """
+
+    vectors: Vectors
+    norms: Vectors
+    vector_checksums: NDArray[np.uint64]
+    record_offsets: NDArray[np.int64]
+    record_checksums: NDArray[np.uint64]
+
+
+def write(
+    lists_path: Path, centroids_path: Path, clustering: Clustering, rows: StoredRows, target: float
+) -> tuple[str, str]:
+    """Write both files; their checksums. `target` is the promised recall, 0 to 1."""
+    codes, scales = lists.encode(clustering.centroids)
+    decoded = codes * scales[:, np.newaxis]
+    counts = np.diff(clustering.starts) + np.diff(clustering.copy_starts)
+    entry_starts = np.concatenate([[0], np.cumsum(counts)])
+    shape = int(entry_starts[-1]), lists.entry_bytes(clustering.projection.width)
+    checksums = np.empty(len(counts), dtype=np.uint64)
+    chunks = _encode_lists(clustering, rows, decoded, checksums)
+    lists_checksum = array_file.write(lists_path, LISTS, {}, {LISTS: ArrayStream("|u1", shape, chunks)})
+    projection = clustering.projection
+    arrays: dict[str, NDArray[Any]] = {
+        "codes": codes,
+        "scales": scales,
+        "origin": projection.origin,
+        "starts": clustering.starts,
+        "entry_starts": entry_starts,
+        "checksums": checksums,
+    }
+    meta = {
+        "version": lists.VERSION,
+        "space": projection.space.value,
+        "unit": projection.unit,
+        "bound": projection.bound,
+    }
+    # Until it is measured, every search visits everything.
+    unlimited = Breadth(1.0, (1,), (float(len(codes)),)).to_json()
+    provisional = Centroids("the new segment", {**meta, "breadth": unlimited, "rescored": unlimited}, arrays)
+    index = ListIndex("the new segment", provisional, array_file.map_arrays(lists_path, LISTS)[LISTS])
+    measured = _measure(index, clustering, rows, target)
+    centroids_checksum = array_file.write(centroids_path, CENTROIDS, {**meta, **measured}, arrays)
+    return lists_checksum, centroids_checksum
+
+
+def _encode_lists(
+    clustering: Clustering, rows: StoredRows, decoded: Vectors, checksums: NDArray[np.uint64]
+) -> Iterator[NDArray[np.uint8]]:
+    """The entries of each list; fills in the checksums of the lists."""
+    projection = clustering.projection
+    starts, copy_starts = clustering.starts, clustering.copy_starts
+    for number in range(len(decoded)):
+        own = np.arange(starts[number], starts[number + 1])
+        members = np.concatenate([own, clustering.copies[copy_starts[number] : copy_starts[number + 1]]])
+        residuals = projection.rows(rows.vectors[members]) - decoded[number]
+        codes, scales = lists.encode(residuals)
+        entries = np.zeros((len(members), lists.entry_bytes(projection.width)), dtype=np.uint8)
+        views = EntryViews.of(entries, projection.width)
+        views.rows[:] = members
+        views.scales[:] = scales
+        views.norms[:] = np.einsum("ij,ij->i", residuals, residuals)
+        views.record_lengths[:] = rows.record_offsets[members + 1] - rows.record_offsets[members]
+        views.record_offsets[:] = rows.record_offsets[members]
+        views.record_checksums[:] = rows.record_checksums[members]
+        views.vector_checksums[:] = rows.vector_checksums[members]
+        views.codes[:] = codes
+        checksums[number] = xxhash.xxh3_64_intdigest(entries.data)
+        if number % _RELEASE_LISTS == 0:
+            release_pages(rows.vectors)
+        yield entries
+
+
+def _measure(index: ListIndex, clustering: Clustering, rows: StoredRows, target: float) -> dict[str, Any]:
+    """The tables `breadth` and `rescored`, as in the meta of the file."""
+    projection = clustering.projection
+    sample = breadth.exact_sample(projection.space, rows.vectors, rows.norms, _SAMPLE)
+    release_pages(rows.vectors)
+    if sample is None:
+        every = Breadth(target, (1,), (float(len(index.centroids)),))
+        return {"breadth": every.to_json(), "rescored": every.to_json()}
+    queries = [projection.query(vector) for vector in rows.vectors[sample.rows]]
+    distances = [index.centroids.distances(query) for query in queries]
+    ranks = _list_ranks(clustering, sample, distances)
+    ks = tuple(sample.depths())
+    probed_share = min(target + _RESCORING_SHARE + _UNSEEN_MARGIN, 1.0)
+    probed = [breadth.least_sufficient(ranks[:, :k], probed_share) for k in ks]
+    probed = np.maximum.accumulate(probed).tolist()
+    rescored: list[float] = []
+    rescored_ks = ks[:2]
+    for k, lists_probed in zip(rescored_ks, probed, strict=False):
+        needed = np.full((len(queries), k), 0.0)
+        for number, query in enumerate(queries):
+            nearest = lists.nearest_lists(distances[number], int(lists_probed))
+            found = index.search(query, nearest, None, len(rows.vectors)).rows
+            found = found[found != sample.rows[number]]
+            positions = np.full(len(rows.vectors), -1, dtype=np.int64)
+            positions[found] = np.arange(len(found))
+            needed[number] = positions[sample.neighbors[number, :k]] + 1
+        is_found = needed > 0
+        depth = breadth.least_sufficient(needed[is_found], 1 - _RESCORING_SHARE) if is_found.any() else k
+        rescored.append(max(depth, float(_MIN_RESCORED * k)))
+    return {
+        "breadth": Breadth(target, ks, tuple(probed)).to_json(),
+        "rescored": Breadth(target, rescored_ks, tuple(np.maximum.accumulate(rescored).tolist())).to_json(),
+    }
+
+
+def _list_ranks(clustering: Clustering, sample: Sample, distances: list[Vectors]) -> NDArray[np.int64]:
+    """For each query and each of its neighbours the number of lists to probe until the neighbour is found, (m, k)."""
+    starts = clustering.starts
+    copy_lists = np.repeat(np.arange(len(starts) - 1), np.diff(clustering.copy_starts))
+    by_row = np.argsort(clustering.copies, kind="stable")
+    copied_rows = clustering.copies[by_row]
+    lists_of_copies = copy_lists[by_row]
+    result = np.empty(sample.neighbors.shape, dtype=np.int64)
+    for number, neighbors in enumerate(sample.neighbors):
+        rank = np.empty(len(starts) - 1, dtype=np.int64)
+        rank[np.argsort(distances[number], kind="stable")] = np.arange(1, len(rank) + 1)
+        ranks = rank[np.searchsorted(starts, neighbors, side="right") - 1]
+        first = np.searchsorted(copied_rows, neighbors, side="left")
+        last = np.searchsorted(copied_rows, neighbors, side="right")
+        for position in np.flatnonzero(last > first).tolist():
+            ranks[position] = min(ranks[position], rank[lists_of_copies[first[position] : last[position]]].min())
+        result[number] = ranks
+    return result
