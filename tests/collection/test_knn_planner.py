@@ -1,4 +1,4 @@
-"""The planner: a graph of some thousand rows, asked under filters of every width."""
+"""The planner: a graph, and lists, of some thousand rows, asked under filters of every width."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,9 +23,15 @@ NOTHING = frozenset[Include]()
 Crowd = tuple[Engine, Scope, NDArray[np.float32]]
 
 
-@pytest.fixture(scope="module")
-def crowd() -> Iterator[Crowd]:
-    settings = Settings(hnsw_min_rows=1_000, exact_search_max_rows=10, compaction_threads=1)
+@pytest.fixture(scope="module", params=["graph", "lists"])
+def crowd(request: pytest.FixtureRequest) -> Iterator[Crowd]:
+    settings = Settings(
+        hnsw_min_rows=1_000,
+        exact_search_max_rows=10,
+        compaction_threads=1,
+        index=request.param,
+        recall_target=0.99,
+    )
     source = np.random.default_rng(7)
     centres = source.normal(size=(30, DIMENSION))
     vectors = (centres[np.arange(ROWS) % 30] + source.normal(size=(ROWS, DIMENSION)) / 4).astype(np.float32)

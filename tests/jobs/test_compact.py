@@ -38,6 +38,20 @@ def test_an_extended_graph_keeps_the_row_numbers_of_its_base(env: Environment) -
     assert env.ids() == [*(f"{row}" for row in range(12) if row != 3), "new"]
 
 
+def test_a_clustered_segment_keeps_the_insertion_order_and_what_was_deleted_meanwhile(env: Environment) -> None:
+    for number in range(3):
+        env.write(*(f"{number}-{row}" for row in range(4)))
+        env.flush()
+    late = env.replica().snapshot()
+    env.delete("1-2")
+    env.flush()
+    before = env.ids()
+    manifest = compact(env.stores, late, Compaction(late.manifest.segments, None, index=IndexKind.LISTS))
+    (segment,) = manifest.segments
+    assert (segment.rows, segment.deleted_rows, segment.has_lists, segment.has_graph) == (12, 1, True, False)
+    assert env.ids() == before
+
+
 def test_other_segments_are_untouched(env: Environment) -> None:
     for number in range(3):
         env.write(f"{number}")

@@ -52,7 +52,7 @@ def test_chunks_are_a_fraction_of_the_memory(stores: Stores, monkeypatch: pytest
     chunks = writer._vector_chunks
 
     def recorded(*args: object) -> object:
-        sizes.append(args[3])  # type: ignore[arg-type]
+        sizes.append(args[4])  # type: ignore[arg-type]
         return chunks(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(writer, "_vector_chunks", recorded)

@@ -68,8 +68,8 @@ class Settings:
     lists_min_rows: int = 131_072
     """With INDEX `auto`: segments of at least this many rows get lists, smaller ones a graph."""
     recall_target: float = 0.98
-    """The share of the true nearest neighbours that queries must find on average, above 0, at most 1. How much of an index
-    that takes is measured when it is built."""
+    """The share of the true nearest neighbours that queries must find on average: above 0, at most 1. How much of an
+    index that takes is measured when it is built."""
     exact_search_max_rows: int = 10_000
     """Search exactly instead of by HNSW when a filter leaves at most this many rows; for 384 dimensions, scaled in
     inverse proportion for others."""

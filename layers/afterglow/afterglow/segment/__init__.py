@@ -1,12 +1,13 @@
 """The immutable segment: rows of a collection, written by a flush or a compaction.
 
-A row is one version of a record. A segment has up to five files; the manifest lists each with its size and xxh3-128:
+A row is one version of a record. A segment has several files; the manifest lists each with its size and xxh3-128:
 
     rows      ids with a hash index, insertion sequence numbers, squared norms, metadata columns    mapped
     strings   documents, uris and metadata objects as string columns                                mapped
     vectors   the exact float32 vectors, row-major                                                  mapped
     postings  inverted lists of sparse vectors; only where a row has one                            mapped
     graph     a usearch HNSW index, bf16 or float32, key = row; only from `hnsw_min_rows` on        viewed
+    centroids, lists, records   instead of `graph`: an inverted file index (`lists`, `records`)     mapped
 
 Files never change after a manifest lists them. Rows that later writes replaced or deleted are listed in a deletion
 vector, an object next to the segment's files, also listed in the manifest. Opening a segment checks the length and

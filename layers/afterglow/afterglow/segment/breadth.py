@@ -109,4 +109,5 @@ def _sort_keys(space: Space, products: Vectors, norms: Vectors, query_norms: Vec
             return -products
         case Space.COSINE:
             scale = np.sqrt(norms * query_norms)
-            return -np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
+            cosines: Vectors = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
+            return -cosines

@@ -161,7 +161,7 @@ class HnswIndex:
         return _DEFAULT_EF if self._measured is None else int(np.ceil(self._measured.at(k)))
 
     def search(self, query: Vectors, k: int) -> NDArray[np.int64]:
-        """Up to `k` rows near the query (d,), nearest first by the rounded vectors; `k` is the breadth of the search."""
+        """Up to `k` rows near the query (d,), nearest first by the rounded vectors; `k` is the breadth, too."""
         try:
             view = self._idle.get_nowait()
         except Empty:

@@ -9,9 +9,9 @@ Two files. `centroids` is read whole when the segment is opened; of `lists` a qu
                 checksums u8 (l)                   xxh3-64 of the bytes of each list
                 meta                               the projection, the breadth, the number of candidates
 
-    lists       entries u1 (e, 40 + w, padded to 8), one after the other:
+    lists       entries u1 (e, 48 + w, padded to 8), one after the other:
                 row u4 · scale f4 · norm f4 · record length u4 · record offset u8 · xxh3-64 of the record u8
-                · xxh3-64 of the vector u8 · code i8 (w)
+                · xxh3-64 of the vector u8 · insertion sequence number i8 · code i8 (w)
 
 An entry encodes the residual r = row − centroid as code × scale; its norm is |r|². So
 
@@ -39,7 +39,7 @@ Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 VERSION = 1
-HEADER_BYTES = 40
+HEADER_BYTES = 48
 CODE_MAX = 127
 DEFAULT_EF_SEARCH = 100
 _FEW_MATCHES = 8
@@ -62,6 +62,7 @@ class EntryViews:
     record_offsets: NDArray[np.uint64]
     record_checksums: NDArray[np.uint64]
     vector_checksums: NDArray[np.uint64]
+    row_seqs: Rows
     codes: NDArray[np.int8]
 
     @staticmethod
@@ -79,6 +80,7 @@ class EntryViews:
             record_offsets=field(16, "<u8"),
             record_checksums=field(24, "<u8"),
             vector_checksums=field(32, "<u8"),
+            row_seqs=field(40, "<i8"),
             codes=entries[:, HEADER_BYTES : HEADER_BYTES + width].view(np.int8),
         )
 

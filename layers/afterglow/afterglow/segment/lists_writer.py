@@ -36,7 +36,8 @@ _MIN_RESCORED = 2
 
 @dataclass(frozen=True, slots=True)
 class StoredRows:
-    """The rows of the new segment in list order: `vectors` float32 (n, d), mapped, and their squared `norms`.
+    """The rows of the new segment in list order: `vectors` float32 (n, d), mapped, their squared `norms`, their
+    `row_seqs`.
 
     `record_offsets` int64 (n + 1) are the bounds of their records in the file `records`. Checksums, uint64 (n,), are
     the xxh3-64 of each row's bytes in `vectors` and in `records`.
@@ -44,6 +45,7 @@ class StoredRows:
 
     vectors: Vectors
     norms: Vectors
+    row_seqs: NDArray[np.int64]
     vector_checksums: NDArray[np.uint64]
     record_offsets: NDArray[np.int64]
     record_checksums: NDArray[np.uint64]
@@ -105,6 +107,7 @@ def _encode_lists(
         views.record_offsets[:] = rows.record_offsets[members]
         views.record_checksums[:] = rows.record_checksums[members]
         views.vector_checksums[:] = rows.vector_checksums[members]
+        views.row_seqs[:] = rows.row_seqs[members]
         views.codes[:] = codes
         checksums[number] = xxhash.xxh3_64_intdigest(entries.data)
         if number % _RELEASE_LISTS == 0:

@@ -101,6 +101,7 @@ def write_segment(
     )
     vectors_path = objects.temporary_path(f"{name}-{VECTORS}")
     norms = np.empty(rows, dtype=np.float32)
+    row_seqs = np.concatenate([subset.row_group.row_seqs[subset.rows] for subset in subsets])[order]
     checksums = np.empty(rows if isinstance(plan, ListsBuild) else 0, dtype=np.uint64)
     chunks = _vector_chunks(subsets, gather_plan, norms, checksums, chunk_bytes)
     checksum = array_file.write(vectors_path, VECTORS, {}, {VECTORS: ArrayStream("<f4", (rows, dimension), chunks)})
@@ -116,9 +117,8 @@ def write_segment(
         record_offsets, record_checksums = record_file.offsets(strings), np.empty(rows, dtype=np.uint64)
         record_chunks = _release_after_chunks(record_file.chunks(strings, record_checksums, chunk_bytes), subsets)
         write(RECORDS, {}, {RECORDS: ArrayStream("|u1", (int(record_offsets[-1]),), record_chunks)})
-        stored = StoredRows(
-            array_file.map_arrays(vectors_path, VECTORS)[VECTORS], norms, checksums, record_offsets, record_checksums
-        )
+        vectors = array_file.map_arrays(vectors_path, VECTORS)[VECTORS]
+        stored = StoredRows(vectors, norms, row_seqs, checksums, record_offsets, record_checksums)
         paths = {role: objects.temporary_path(f"{name}-{role}") for role in (LISTS, CENTROIDS)}
         written = lists_writer.write(paths[LISTS], paths[CENTROIDS], plan.clustering, stored, plan.recall)
         for (role, path), checksum_of_role in zip(paths.items(), written, strict=True):
@@ -132,7 +132,7 @@ def write_segment(
     ids_meta, arrays = _string_arrays(subsets, chunk_bytes, ids=ids)
     arrays = {
         **arrays,
-        "row_seqs": np.concatenate([subset.row_group.row_seqs[subset.rows] for subset in subsets])[order],
+        "row_seqs": row_seqs,
         "norms": norms,
         "hashes": hashes,
         "hash_rows": hash_rows,

@@ -1,0 +1,180 @@
+"""Clustered segments: the files, the search in their lists, the recall that they promise, and damage."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xxhash
+from numpy.typing import NDArray
+
+from afterglow.errors import Corrupt
+from afterglow.segment import array_file, breadth, lists, records, row_group, writer
+from afterglow.segment.breadth import Breadth
+from afterglow.segment.distance import Space, pairwise_distances, squared_norms
+from afterglow.segment.hnsw import HnswParameters
+from afterglow.segment.lists import ListIndex
+from afterglow.segment.lists_writer import CENTROIDS, LISTS
+from afterglow.segment.manifest import SegmentInfo
+from afterglow.segment.reader import Segment
+from afterglow.segment.row_group import RowSubset
+from afterglow.storage.ports import Stores
+from tests.segment.row_groups import COLLECTION, Row, every_row, memory_row_group, random_rows, rows_of
+
+PREFIX = f"{COLLECTION}/segments/"
+
+
+def write_clustered(stores: Stores, subset: RowSubset, space: Space = Space.L2, recall: float = 0.98) -> SegmentInfo:
+    order = row_group.insertion_order([subset])
+    clustering = writer.cluster_rows(stores, space, [subset], order)
+    assert clustering is not None
+    plan = writer.ListsBuild(clustering, recall)
+    return writer.write_segment(stores, PREFIX, [subset], order[clustering.order], plan)
+
+
+def parameters(space: Space, ef_search: int = 0) -> HnswParameters:
+    return HnswParameters(space, connectivity=8, ef_construction=64, ef_search=ef_search)
+
+
+def index_of(segment: Segment) -> ListIndex:
+    assert segment.lists is not None
+    return segment.lists
+
+
+def made(rows: int, dimension: int, seed: int) -> NDArray[np.float32]:
+    """Rows of a mixture with as much noise as structure."""
+    source = np.random.default_rng(seed)
+    centres = np.random.default_rng(5).normal(size=(60, dimension))
+    noise = source.normal(size=(rows, dimension)) * 0.7
+    return (centres[source.integers(60, size=rows)] + noise).astype(np.float32)
+
+
+def group_of(vectors: NDArray[np.float32]) -> RowSubset:
+    named = [Row(f"{number}", tuple(vector), None, None, None) for number, vector in enumerate(vectors.tolist())]
+    return every_row(memory_row_group(named))
+
+
+def test_rows_survive_clustering(stores: Stores) -> None:
+    given = random_rows(300)
+    info = write_clustered(stores, every_row(memory_row_group(given)))
+    assert {CENTROIDS, LISTS, writer.RECORDS} <= set(info.files)
+    segment = Segment(stores.objects, info, parameters(Space.L2))
+    assert sorted(rows_of(segment.rows), key=lambda row: row.id) == sorted(given, key=lambda row: row.id)
+
+
+def test_every_entry_leads_to_its_record_and_its_vector(stores: Stores) -> None:
+    info = write_clustered(stores, every_row(memory_row_group(random_rows(300))))
+    segment = Segment(stores.objects, info, parameters(Space.L2))
+    views = index_of(segment).views
+    data = array_file.map_arrays(stores.objects.local_path(info.files[writer.RECORDS].key), writer.RECORDS)["records"]
+    checksum_of = xxhash.xxh3_64_intdigest
+    assert len(views.rows) >= 300
+    for entry, row in enumerate(views.rows.tolist()):
+        start = int(views.record_offsets[entry])
+        record = data[start : start + int(views.record_lengths[entry])].tobytes()
+        group = segment.rows
+        columns = (group.ids, group.documents, group.uris, group.metadatas)
+        assert records.decode(record) == tuple(column.get(row) for column in columns)
+        assert int(views.record_checksums[entry]) == checksum_of(record)
+        assert int(views.vector_checksums[entry]) == checksum_of(group.vectors[row])
+        assert int(views.row_seqs[entry]) == int(group.row_seqs[row])
+
+
+@pytest.mark.parametrize("space", list(Space))
+@pytest.mark.parametrize("shift", [0.0, 300.0])
+def test_the_promised_recall_holds_for_unseen_queries(stores: Stores, space: Space, shift: float) -> None:
+    vectors = made(4_000, 24, 1) + np.float32(shift)
+    queries = made(100, 24, 2) + np.float32(shift)
+    info = write_clustered(stores, group_of(vectors), space)
+    segment = Segment(stores.objects, info, parameters(space))
+    index = index_of(segment)
+    found = 0
+    for query, exact in zip(queries, pairwise_distances(space, queries, segment.rows.vectors), strict=True):
+        projected = index.centroids.projection.query(query)
+        probed = lists.nearest_lists(index.centroids.distances(projected), index.probes(10))
+        rows = index.search(projected, probed, None, int(index.centroids.rescored.at(10))).rows
+        assert len(set(rows.tolist())) == len(rows)
+        found += len(set(np.argsort(exact)[:10].tolist()) & set(rows.tolist()))
+    assert found >= 0.96 * 10 * len(queries)
+    if not shift:
+        assert index.probes(10) < 0.7 * len(index.centroids), "the measure distinguishes"
+
+
+def test_a_search_of_all_lists_finds_every_row_inside_the_mask_once(stores: Stores) -> None:
+    info = write_clustered(stores, group_of(made(700, 6, 1)))
+    index = index_of(Segment(stores.objects, info, parameters(Space.L2)))
+    mask = np.random.default_rng(0).random(700) < 0.2
+    projected = index.centroids.projection.query(np.zeros(6, dtype=np.float32))
+    every = np.arange(len(index.centroids))
+    for chosen, expected in ((mask, np.flatnonzero(mask)), (None, np.arange(700))):
+        assert sorted(index.search(projected, every, chosen, 700).rows.tolist()) == expected.tolist()
+
+
+def test_an_ef_search_of_the_client_scales_the_breadth(stores: Stores) -> None:
+    info = write_clustered(stores, group_of(made(3_000, 24, 1)))
+    narrow, usual, wide = (
+        index_of(Segment(stores.objects, info, parameters(Space.L2, ef_search))).probes(10)
+        for ef_search in (25, 0, 200)
+    )
+    assert narrow < usual < wide
+
+
+def test_a_higher_target_probes_more(stores: Stores) -> None:
+    few, many = (
+        index_of(
+            Segment(
+                stores.objects,
+                write_clustered(stores, group_of(made(3_000, 24, 1)), recall=recall),
+                parameters(Space.L2),
+            )
+        ).probes(10)
+        for recall in (0.7, 0.99)
+    )
+    assert few < many
+
+
+def test_centroids_of_another_release_or_segment_are_refused(stores: Stores, tmp_path: Path) -> None:
+    info = write_clustered(stores, group_of(made(300, 6, 1)))
+    other = write_clustered(stores, group_of(made(200, 6, 1)))
+    mixed = replace(info, files={**info.files, CENTROIDS: other.files[CENTROIDS]})
+    with pytest.raises(Corrupt, match="is not of segment"):
+        Segment(stores.objects, mixed, parameters(Space.L2))
+    mixed = replace(info, files={**info.files, LISTS: other.files[LISTS]})
+    with pytest.raises(Corrupt, match="does not hold the"):
+        Segment(stores.objects, mixed, parameters(Space.L2))
+    with pytest.raises(Corrupt, match="is not of segment"):
+        Segment(stores.objects, info, parameters(Space.COSINE))
+    meta, arrays = array_file.parse(memoryview(stores.objects.get(info.files[CENTROIDS].key)), CENTROIDS, "centroids")
+    with pytest.raises(Corrupt, match="a newer release wrote it"):
+        lists.Centroids("centroids", {**meta, "version": 2}, arrays)
+    with pytest.raises(Corrupt, match="cannot be read"):
+        lists.Centroids("centroids", {**meta, "breadth": {"target": 1, "ks": [], "values": []}}, arrays)
+
+
+def test_a_reader_ignores_roles_that_it_does_not_know(stores: Stores) -> None:
+    info = write_clustered(stores, group_of(made(300, 6, 1)))
+    newer = replace(info, files={**info.files, "unknown": info.files[LISTS]})
+    assert Segment(stores.objects, newer, parameters(Space.L2)).lists is not None
+
+
+@pytest.mark.parametrize("space", list(Space))
+def test_the_sample_is_exact(space: Space) -> None:
+    vectors = made(1_500, 8, 3)
+    sample = breadth.exact_sample(space, vectors, squared_norms(vectors), 20)
+    assert sample is not None
+    exact = pairwise_distances(space, vectors[sample.rows], vectors)
+    exact[np.arange(len(sample.rows)), sample.rows] = np.inf
+    expected = np.sort(exact, axis=1)[:, : sample.neighbors.shape[1]]
+    np.testing.assert_allclose(np.take_along_axis(exact, sample.neighbors, axis=1), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_breadth_between_and_beyond_the_measured_ks() -> None:
+    table = Breadth(0.98, (10, 100), (40.0, 160.0))
+    assert [round(table.at(k), 3) for k in (1, 10, 100, 200)] == [40, 40, 160, 320]
+    assert 79 < table.at(10**1.5) < 81
+    assert Breadth.from_json(table.to_json()) == table
+
+
+def test_least_sufficient_is_a_quantile() -> None:
+    needed = np.array([[1, 2], [3, 100]])
+    assert [breadth.least_sufficient(needed, share) for share in (0.25, 0.5, 0.75, 0.76, 1.0)] == [1, 2, 3, 100, 100]
