@@ -92,9 +92,9 @@ def exact_sample(space: Space, vectors: Vectors, norms: Vectors, size: int) -> S
             for position in np.flatnonzero(keys.min(axis=1) < worst).tolist():
                 closer = np.flatnonzero(keys[position] < worst[position])
                 merged = np.concatenate([best[position], keys[position, closer]])
-                kept = np.argpartition(merged, k - 1)[:k]
-                neighbors[position] = np.concatenate([neighbors[position], closer + start])[kept]
-                best[position] = merged[kept]
+                smallest = np.argpartition(merged, k - 1)[:k]
+                neighbors[position] = np.concatenate([neighbors[position], closer + start])[smallest]
+                best[position] = merged[smallest]
     order = np.argsort(best, axis=1, kind="stable")
     return Sample(rows, np.take_along_axis(neighbors, order, axis=1))
 

@@ -198,8 +198,8 @@ def _nearest_copies(closures: list[_Closure], limit: int) -> tuple[Rows, Rows]:
     rows = np.concatenate([closure.rows for closure in closures])
     lists = np.concatenate([closure.lists for closure in closures])
     if limit < len(rows):
-        kept = np.argpartition(np.concatenate([closure.ratios for closure in closures]), limit)[:limit]
-        rows, lists = rows[kept], lists[kept]
+        smallest = np.argpartition(np.concatenate([closure.ratios for closure in closures]), limit)[:limit]
+        rows, lists = rows[smallest], lists[smallest]
     return rows.astype(np.int64), lists.astype(np.int64)
 
 

@@ -114,7 +114,7 @@ def _knn_in_group(group: RowGroupView, mask: Mask | None, query: KnnQuery) -> tu
 
 
 def _brute_force_rows(group: RowGroupView, query: KnnQuery) -> int:
-    return query.exact_search_max_rows * _REFERENCE_DIMENSION // group.rows.vectors.shape[1]
+    return query.exact_search_max_rows * _REFERENCE_DIMENSION // len(query.vector)
 
 
 def _candidates(graph: HnswIndex, mask: Mask | None, vector: Vectors, k: int, selectivity: float) -> Rows | None:
