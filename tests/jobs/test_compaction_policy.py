@@ -16,15 +16,15 @@ from afterglow.jobs.compaction_policy import (
 )
 from afterglow.segment.array_file import FileRef
 from afterglow.segment.manifest import Manifest, SegmentInfo
-from afterglow.settings import Settings
+from afterglow.settings import Index, Settings
 
 DEFAULTS = Settings()
 GRAPH = DEFAULTS.hnsw_min_rows
 
 
-def segment(name: str, rows: int, *, graph: bool = False, deleted: int = 0) -> SegmentInfo:
+def segment(name: str, rows: int, *, graph: bool = False, lists: bool = False, deleted: int = 0) -> SegmentInfo:
     file = FileRef(name, 1, "")
-    roles = ("rows", "texts", "vectors", *(("graph",) if graph else ()))
+    roles = ("rows", "strings", "vectors", *(("graph",) if graph else ()), *(("lists", "centroids") if lists else ()))
     return SegmentInfo(name, rows, 3, dict.fromkeys(roles, file), deleted, file if deleted else None)
 
 
@@ -99,11 +99,40 @@ def test_many_small_segments_become_one() -> None:
 def test_in_quiet_times_several_graphs_become_one_if_not_too_large() -> None:
     pair = segment("a", 200_000, graph=True), segment("b", 20_000, graph=True)
     assert planned(*pair) is None
-    merge = planned(*pair, idle=True)
+    merge = planned(*pair, idle=True, settings=replace(DEFAULTS, index="graph"))
     assert merge is not None
     assert merge.base is not None
     assert (names(merge), merge.base.id) == ({"a", "b"}, "a")
     assert planned(segment("a", 450_000, graph=True), segment("b", 100_000, graph=True), idle=True) is None
+
+
+@pytest.mark.parametrize(
+    ("index", "rows", "expected"),
+    [
+        ("auto", GRAPH - 1, IndexKind.NONE),
+        ("lists", GRAPH - 1, IndexKind.NONE),
+        ("auto", GRAPH, IndexKind.GRAPH),
+        ("lists", GRAPH, IndexKind.LISTS),
+        ("auto", DEFAULTS.lists_min_rows - 1, IndexKind.GRAPH),
+        ("auto", DEFAULTS.lists_min_rows, IndexKind.LISTS),
+        ("graph", DEFAULTS.lists_min_rows, IndexKind.GRAPH),
+    ],
+)
+def test_the_number_of_rows_decides_on_the_index(index: str, rows: int, expected: IndexKind) -> None:
+    base = segment("graph", rows - 10, graph=True, deleted=0)
+    settings = replace(DEFAULTS, index=index)
+    merge = planned(base, segment("new", 10), idle=True, settings=settings)
+    if merge is None:  # ten rows are not worth extending a graph
+        merge = planned(segment("a", rows - 10), segment("b", 10), idle=True, settings=settings)
+    kind = IndexKind.NONE if merge is None else merge.index
+    assert kind is expected
+    assert merge is None or (merge.base is not None) == (expected is IndexKind.GRAPH and "graph" in names(merge))
+
+
+def test_clustered_segments_count_as_indexed() -> None:
+    lists = segment("a", 200_000, lists=True)
+    assert planned(lists) is None
+    assert names(planned(lists, segment("b", 100_000))) == {"a", "b"}
 
 
 def test_segments_grow_no_larger_than_a_merge_may_be() -> None:
@@ -153,7 +182,13 @@ segments = st.builds(
 
 
 @example(
-    shapes=[(1, 0, False), (59_036, 0, False)], idle=False, flush_ops=1, graph_rows=4_096, merge_rows=5_000, eager=False
+    shapes=[(1, 0, False), (59_036, 0, False)],
+    idle=False,
+    flush_ops=1,
+    graph_rows=4_096,
+    merge_rows=5_000,
+    eager=False,
+    index="graph",
 )
 @given(
     shapes=st.lists(segments, max_size=25),
@@ -162,13 +197,24 @@ segments = st.builds(
     graph_rows=st.sampled_from([0, 1, 10, 4_096, 100_000]),
     merge_rows=st.sampled_from([0, 0, 1, 5_000, 70_000]),
     eager=st.booleans(),
+    index=st.sampled_from(list(Index)),
 )
 def test_merging_comes_to_an_end(
-    shapes: list[tuple[int, int, bool]], idle: bool, flush_ops: int, graph_rows: int, merge_rows: int, eager: bool
+    shapes: list[tuple[int, int, bool]],
+    idle: bool,
+    flush_ops: int,
+    graph_rows: int,
+    merge_rows: int,
+    eager: bool,
+    index: str,
 ) -> None:
     """Every plan names segments of the manifest once, and carrying plans out leaves nothing to plan before long."""
     settings = replace(
-        DEFAULTS, flush_ops=flush_ops, hnsw_min_rows=graph_rows, max_segment_vector_bytes=12 * merge_rows
+        DEFAULTS,
+        flush_ops=flush_ops,
+        hnsw_min_rows=graph_rows,
+        max_segment_vector_bytes=12 * merge_rows,
+        index=index,
     )
     present = [
         segment(f"{number}", rows, graph=graph, deleted=deleted) for number, (rows, deleted, graph) in enumerate(shapes)
@@ -186,10 +232,14 @@ def test_merging_comes_to_an_end(
             assert merge.base.has_graph
         live = sum(one_segment.live_rows for one_segment in merge.inputs)
         assert not merge_rows or len(merge.inputs) == 1 or live <= max(merge_rows, 4 * graph_rows)
-        assert (merge.index is IndexKind.GRAPH) == (live >= graph_rows)
+        assert (merge.index is not IndexKind.NONE) == (live >= graph_rows)
         still_deleted = 0 if merge.base is None else merge.base.deleted_rows
         merged = segment(
-            f"merged {step}", live + still_deleted, graph=merge.index is IndexKind.GRAPH, deleted=still_deleted
+            f"merged {step}",
+            live + still_deleted,
+            graph=merge.index is IndexKind.GRAPH,
+            lists=merge.index is IndexKind.LISTS,
+            deleted=still_deleted,
         )
         present = [one_segment for one_segment in present if one_segment not in merge.inputs] + [merged]
     raise AssertionError("there is always something to merge")

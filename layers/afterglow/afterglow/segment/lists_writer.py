@@ -36,8 +36,7 @@ _MIN_RESCORED = 2
 
 @dataclass(frozen=True, slots=True)
 class StoredRows:
-    """The rows of the new segment in list order: `vectors` float32 (n, d), mapped, their squared `norms`, their
-    `row_seqs`.
+    """The rows of the new segment in list order: `vectors` float32 (n, d), mapped, squared `norms`, `row_seqs`.
 
     `record_offsets` int64 (n + 1) are the bounds of their records in the file `records`. Checksums, uint64 (n,), are
     the xxh3-64 of each row's bytes in `vectors` and in `records`.

@@ -87,7 +87,7 @@ def _knn_in_groups(
             results[number] = _knn_in_group(group, mask, query)
             continue
         member = ClusteredGroup.of(group, group.lists, mask)
-        if member.matching <= _brute_force_rows(group, query) // _LISTS_ADVANTAGE:
+        if member.matching <= _brute_force_rows(query) // _LISTS_ADVANTAGE:
             subset = None if mask is None else np.flatnonzero(mask)
             results[number] = exact_knn.knn_scan(group.rows, query.space, query.vector, subset, query.k)
         else:
@@ -104,7 +104,7 @@ def _knn_in_group(group: RowGroupView, mask: Mask | None, query: KnnQuery) -> tu
     matching = row_group.rows if mask is None else int(np.count_nonzero(mask))
     k = min(query.k, matching)
     is_almost_all = matching >= _ALMOST_ALL * row_group.rows
-    is_index_cheaper = k * _OVERFETCH <= _MAX_EF and (is_almost_all or matching > _brute_force_rows(group, query))
+    is_index_cheaper = k * _OVERFETCH <= _MAX_EF and (is_almost_all or matching > _brute_force_rows(query))
     if group.graph is not None and is_index_cheaper:
         candidates = _candidates(group.graph, mask, query.vector, k, matching / row_group.rows)
         if candidates is not None:
@@ -113,7 +113,7 @@ def _knn_in_group(group: RowGroupView, mask: Mask | None, query: KnnQuery) -> tu
     return exact_knn.knn_scan(row_group, query.space, query.vector, subset, k)
 
 
-def _brute_force_rows(group: RowGroupView, query: KnnQuery) -> int:
+def _brute_force_rows(query: KnnQuery) -> int:
     return query.exact_search_max_rows * _REFERENCE_DIMENSION // len(query.vector)
 
 
