@@ -136,6 +136,39 @@ def test_starting_on_a_full_disk(small_disk: Path) -> None:
         server.kill()
 
 
+def test_a_full_disk_is_emptied_through_the_api(small_disk: Path) -> None:
+    """Deletions and drops succeed on a disk without a free byte, and what they free can be written again."""
+    data = small_disk / "data"
+    env = {**EAGER, "AFTERGLOW_RETENTION_SECONDS": "0", "AFTERGLOW_GC_GRACE_SECONDS": "1"}
+    server = start(data, env=env)
+    try:
+        with server.client() as client:
+            wire = Wire(client)
+            collection, other = wire.create("filling"), wire.create("other")
+            wire.write(other, "add", _batch(0))
+            _, refusal = _write_until_refused(wire, collection, 0, 2000)
+            _assert_clear(refusal)
+            _fill(small_disk / "ballast")
+            assert os.statvfs(small_disk).f_bavail == 0
+            wire.delete(other, {"ids": ["0-1"]})
+            assert wire.count(other) == BATCH - 1
+            refused = _write_until_refused(wire, other, 1, 2)[1]
+            _assert_clear(refused)
+            wire.call("DELETE", "/collections/filling")
+            assert wire.count(other) == BATCH - 1
+            (small_disk / "ballast").unlink()
+        server.kill()
+        # What failed flushes left is gone, and the drop is carried out.
+        server = start(data, env=env)
+        with server.client() as client:
+            wire = Wire(client)
+            more, refusal = _write_until_refused(wire, other, 1, 5)
+            assert refusal is None, refusal
+            assert wire.count(other) == more * BATCH - 1
+    finally:
+        server.kill()
+
+
 def _limit(server: Server, size: int) -> None:
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 

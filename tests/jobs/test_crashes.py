@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from afterglow.storage.local.objects import DirectoryObjects
 from tests.support.faulty import Crash, Fault, Faults, nth, seeded
 from tests.support.scenario import ScenarioRun
 from tests.support.stores import WITH_RETENTION, Clock, quick_folder, stores_at, with_faults
@@ -26,9 +25,6 @@ def run_with(choice: Callable[[int, str], Fault | None] | None, *, again: bool |
         except Crash:
             pass
         run.check_invariants()
-        assert isinstance(stores.objects, DirectoryObjects)
-        stores.objects.remove_stale_temporary_files(clock.now())
-        assert [*stores.objects.temporary_path("x").parent.iterdir()] == []
         run.current_model()
         stores.table.close()
     return faults.calls

@@ -22,16 +22,6 @@ def scratch_of(objects: DirectoryObjects) -> list[Path]:
     return [*objects.temporary_path("x").parent.iterdir()]
 
 
-def test_old_leftovers_are_swept_and_young_ones_are_not(objects: DirectoryObjects) -> None:
-    for name, touched in (("old", 1_000), ("young", 3_000)):
-        objects.temporary_path(name).write_bytes(b"half")
-        os.utime(objects.temporary_path(name), (touched, touched))
-    objects.put("kept", b"whole")
-    objects.remove_stale_temporary_files(older_than=2_000)
-    assert [path.name for path in scratch_of(objects)] == ["young"]
-    assert objects.get("kept") == b"whole"
-
-
 def failing(code: int) -> Callable[..., Any]:
     def fail(*arguments: object, **options: object) -> Any:
         raise OSError(code, os.strerror(code))

@@ -63,23 +63,6 @@ def test_names_that_are_not_utf8_are_no_objects(objects: DirectoryObjects, tmp_p
     assert keys(objects, "") == ["c/ours"]
 
 
-def test_temporary_files_are_not_removed_through_a_link(
-    objects: DirectoryObjects, victims: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "objects/.scratch"
-    (folder / "a folder").mkdir()
-    (folder / "link").symlink_to(victims / "file")
-    (folder / "old").write_bytes(b"half")
-    os.utime(folder / "old", (1, 1))
-    os.utime(folder / "a folder", (1, 1))
-    objects.remove_stale_temporary_files(1_000)
-    assert sorted(path.name for path in folder.iterdir()) == ["a folder", "link"]
-    folder.rename(tmp_path / "away")
-    folder.symlink_to(victims)
-    objects.remove_stale_temporary_files(1_000)
-    assert sorted(path.name for path in victims.iterdir()) == ["file", "inner"]
-
-
 def test_a_hidden_file_is_no_sign_of_data(tmp_path: Path) -> None:
     objects = DirectoryObjects(tmp_path, System())
     (tmp_path / ".DS_Store").write_bytes(b"")

@@ -206,6 +206,12 @@ class FaultyObjects:
     def need(self, requested: Sequence[tuple[LazyFile, Ranges]]) -> list[Bytes]:
         return self._faults.call("objects.need", lambda: self._inner.need(requested))
 
+    def reserve_space(self) -> None:
+        self._inner.reserve_space()
+
+    def release_space(self) -> bool:
+        return self._inner.release_space()
+
     def invalidate(self, key: str) -> bool:
         return self._inner.invalidate(key)
 

@@ -96,7 +96,7 @@ def stores_at(
     )
     stores = Stores(
         table=SqliteTable(folder / "table.sqlite"),
-        objects=DirectoryObjects(folder / "objects", system),
+        objects=DirectoryObjects(folder / "objects", system, reserve=folder / "reserve"),
         queue=RecordingQueue(),
         settings=settings,
         system=system,

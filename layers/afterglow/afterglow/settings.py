@@ -126,6 +126,9 @@ class Settings:
     """On AWS: maximum size of the disk cache. 0: 80 % of its file system."""
     verify_checksums: bool = True
     """Verify a segment's checksums when opening it, which reads its files completely."""
+    check_before_write: bool = True
+    """Before the first write of a process to a collection, check that every object that readers need exists, so that no
+    write is acknowledged that cannot be read."""
     auth: str = "off"
     """Authentication: `off`, or one or more of `keys`, `htpasswd` and `token`, separated by commas."""
     auth_file: str = ""
@@ -184,6 +187,8 @@ AWS_DEFAULTS = Settings(
     # Two indexers may run at the same time: the grace period exceeds the longest possible run (15 minutes).
     gc_grace_seconds=3600.0,
     max_memtable_bytes=256 * 1024 * 1024,
+    # The check reads the manifest and asks for every object. Table and bucket are not copied by hand like a directory.
+    check_before_write=False,
     # A sweep reads the state of every collection.
     ttl_sweep_seconds=3600.0,
 )

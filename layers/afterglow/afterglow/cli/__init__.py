@@ -12,7 +12,7 @@
     import_files  bulk import from files
     bulk          export, import reports, migration from Chroma
     backup        backup and restore, dump and load
-    maintain      compact and verify
+    maintain      compact, verify and repair
 
 A command is a function of the parsed arguments; its docstring is the help text, and the function that declares its
 options stands beside it. Modules import what a command needs inside its function, so `--help` stays fast.

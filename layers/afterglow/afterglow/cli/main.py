@@ -59,6 +59,7 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
     _Command("load", backup.load, backup.add_load_options),
     _Command("compact", maintain.compact, maintain.add_collection_options),
     _Command("verify", maintain.verify, maintain.add_collection_options),
+    _Command("repair", maintain.repair, maintain.add_repair_options),
 )
 
 

@@ -1,16 +1,20 @@
-"""`afterglow compact` and `afterglow verify`: maintenance of a data directory or an AWS account, servers may run."""
+"""`afterglow compact`, `verify` and `repair`: maintenance of a data directory or an AWS account, servers may run."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from afterglow.cli import options
 from afterglow.cli.console import EXIT_FAILED, echo
-from afterglow.errors import NotFound
+from afterglow.errors import Corrupt, NotFound
 from afterglow.settings import System
 
 if TYPE_CHECKING:
+    from afterglow.deployment.base import Deployment
+    from afterglow.jobs.restore import DroppedCollection
     from afterglow.jobs.verify import NamedCollection, VerifyReport
     from afterglow.storage.ports import Stores, Table
 
@@ -62,25 +66,57 @@ def _find_id(table: "Table", system: System, args: argparse.Namespace) -> UUID:
 
 
 def verify(args: argparse.Namespace) -> None:
-    """Check stored data for missing, corrupt or inconsistent objects. Exit code 1 if any is found."""
-    from afterglow.jobs.verify import all_collections
+    """Check stored data for missing, corrupt or inconsistent objects. Exit code 1 if any is found. Changes nothing."""
+    from afterglow.jobs.verify import all_collections, all_dropped
 
-    with options.open_existing(args) as stores:
-        collections = list(all_collections(stores)) if args.collection is None else [_find(stores, args)]
-        reports = list(_verify_all(stores, collections))
-    if any(report.problems for report in reports):
+    damage: list[str] = []
+    with _open_read_only(args) as (stores, deployment):
+        damage += deployment.problems()
+        if args.collection is None:
+            collections = list(all_collections(stores, lambda error: damage.append(error.message)))
+            dropped = list(all_dropped(stores, lambda error: damage.append(error.message)))
+        else:
+            collections, dropped = [_find(stores, args)], []
+        for problem in dict.fromkeys(damage):
+            echo(problem)
+        reports = list(_verify_all(stores, collections, dropped))
+    damaged = sum(bool(report.problems) for report in reports)
+    if damaged:
+        echo(f"{damaged} damaged; they take no writes; `afterglow repair` shows what can be saved")
+    if damage or damaged or any(report.past_problems for report in reports):
         raise SystemExit(EXIT_FAILED)
 
 
-def _verify_all(stores: "Stores", collections: "list[NamedCollection]") -> "Iterator[VerifyReport]":
+@contextmanager
+def _open_read_only(args: argparse.Namespace) -> "Iterator[tuple[Stores, Deployment]]":
+    from afterglow.deployment.base import NullQueue
+    from afterglow.deployment.open import open_deployment
+
+    system, settings = System(), options.load_settings(aws=args.aws)
+    deployment = open_deployment(options.existing_data_path(args), settings, system, read_only=True)
+    stores = deployment.stores(settings, system, NullQueue())
+    try:
+        yield stores, deployment
+    finally:
+        stores.table.close()
+
+
+def _verify_all(
+    stores: "Stores", collections: "list[NamedCollection]", dropped: "Sequence[DroppedCollection]" = ()
+) -> "Iterator[VerifyReport]":
     """Verifies and prints one collection after another; skips those dropped meanwhile."""
     from afterglow.cli.progress import read_bar
     from afterglow.jobs.verify import verify as verify_collection
+    from afterglow.jobs.verify import verify_dropped
 
+    checks: list[tuple[str, Callable[[Callable[[int], None]], VerifyReport | None]]] = [
+        *((str(target), partial(verify_collection, stores, target)) for target in collections),
+        *((target.collection.name, partial(verify_dropped, stores, target)) for target in dropped),
+    ]
     with read_bar() as progress:
-        for collection in collections:
-            task = progress.add_task(str(collection), total=None)
-            report = verify_collection(stores, collection, lambda size, task=task: progress.advance(task, size))  # type: ignore[misc]
+        for name, check in checks:
+            task = progress.add_task(name, total=None)
+            report = check(partial(progress.advance, task))
             progress.remove_task(task)
             if report is not None:
                 _print(report)
@@ -88,15 +124,74 @@ def _verify_all(stores: "Stores", collections: "list[NamedCollection]") -> "Iter
 
 
 def _print(report: "VerifyReport") -> None:
-    verdict = "damaged" if report.problems else "ok"
+    verdict = "damaged" if report.problems else "its past is damaged" if report.past_problems else "ok"
+    if report.is_dropped:
+        verdict = "dropped, damaged" if report.notes else "dropped, ok"
     echo(
         f"{report.target}: {report.records} records, {report.segments} segments, {report.byte_size / 1e6:.1f} MB, "
         f"{report.log_entries} log entries: {verdict}"
     )
-    for problem in report.problems:
+    for problem in [*report.problems, *report.past_problems]:
         echo(f"  {problem}")
     for note in report.notes:
         echo(f"  note: {note}")
+
+
+def add_repair_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `repair`."""
+    add_collection_options(parser)
+    parser.add_argument("--yes", action="store_true", help="Repair. Without it, only show what would be lost.")
+
+
+def repair(args: argparse.Namespace) -> None:
+    """Repair collections that cannot be opened, to the last intact state. Shows the loss, and repairs with --yes."""
+    from afterglow.jobs.repair import plan_repair
+    from afterglow.jobs.repair import repair as repair_collection
+    from afterglow.jobs.verify import all_collections
+    from afterglow.jobs.verify import verify as verify_collection
+
+    unrepaired, found = 0, 0
+    with options.open_existing(args, notify=True) if args.yes else _open_to_read(args) as stores:
+        ignored: list[str] = []
+        targets = (
+            list(all_collections(stores, lambda error: ignored.append(error.message)))
+            if args.collection is None
+            else [_find(stores, args)]
+        )
+        for target in targets:
+            report = verify_collection(stores, target)
+            if report is None or not report.problems:
+                continue
+            found += 1
+            echo(f"{target}: damaged")
+            for problem in report.problems:
+                echo(f"  {problem}")
+            try:
+                plan = plan_repair(stores, target)
+                echo(
+                    f"  can be saved: everything up to log entry {plan.position}, of {plan.log_time:%Y-%m-%dT%H:%M:%SZ}"
+                )
+                for loss in plan.losses or ("nothing",):
+                    echo(f"  lost: {loss}")
+                if args.yes:
+                    result = repair_collection(stores, plan)
+                    echo(f"  repaired: {result.records} records, collection {result.collection.id}")
+                    continue
+            except (Corrupt, NotFound) as error:
+                echo(f"  cannot be repaired: {error.message}")
+            unrepaired += 1
+    if not found:
+        echo("no collection needs repair")
+    elif unrepaired and not args.yes:
+        echo("nothing was changed; --yes repairs")
+    if unrepaired:
+        raise SystemExit(EXIT_FAILED)
+
+
+@contextmanager
+def _open_to_read(args: argparse.Namespace) -> "Iterator[Stores]":
+    with _open_read_only(args) as (stores, _):
+        yield stores
 
 
 def _find(stores: "Stores", args: argparse.Namespace) -> "NamedCollection":

@@ -29,6 +29,7 @@ from afterglow.collection.types import (
     require_in_scope,
 )
 from afterglow.collection.write import lifecycle, write_path
+from afterglow.collection.write.deletion_space import with_reserved_space
 from afterglow.errors import NotFound
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores, Write
@@ -138,17 +139,21 @@ class Engine:
 
     def delete_collection(self, tenant: str, database: str, name: str) -> None:
         """Drop the collection of this name. Raises NotFound."""
-        self._drop(self.get_collection(tenant, database, name).id)
+        collection_id = self.get_collection(tenant, database, name).id
+        with_reserved_space(self._stores, lambda: self._drop(collection_id))
 
     def delete_database(self, tenant: str, name: str) -> None:
         """Drop the database and its collections. Raises NotFound."""
         database = self.catalog.find_database(tenant, name)
         if database is None:
             raise NotFound(f"Database [{name}] not found")
-        self._delete_database(database)
+        with_reserved_space(self._stores, lambda: self._delete_database(database))
 
     def reset(self) -> None:
         """Drop everything and recreate the default tenant and database."""
+        with_reserved_space(self._stores, self._reset)
+
+    def _reset(self) -> None:
         for tenant in self.catalog.list_tenants():
             for database in self.catalog.list_databases(tenant):
                 self._delete_database(database, skip_retention=True)
@@ -167,6 +172,9 @@ class Engine:
 
     def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> CountResult:
         """Delete the selected records and count them; by ids alone, the count is the number of ids, as in Chroma."""
+        return with_reserved_space(self._stores, lambda: self._delete(scope, selection, limit))
+
+    def _delete(self, scope: Scope, selection: Selection, limit: int | None) -> CountResult:
         if selection.where is None and selection.where_document is None:
             ids = list(selection.ids or ())
             return CountResult(len(ids), self._write(scope, Batch(Op.DELETE, ids)))

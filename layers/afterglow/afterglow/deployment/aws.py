@@ -44,6 +44,10 @@ class AwsDeployment:
     def reclaim_space(self, system: System, *, thorough: bool) -> None:
         """Do nothing: the cache removes its own leftovers, and DynamoDB deletes expired items."""
 
+    def problems(self) -> list[str]:
+        """Nothing: DynamoDB verifies its own items."""
+        return []
+
     def worker_argument(self) -> str:
         """`AWS_ARGUMENT`; the environment identifies the account."""
         return AWS_ARGUMENT

@@ -29,6 +29,9 @@ class Deployment(Protocol):
     def reclaim_space(self, system: System, *, thorough: bool) -> None:
         """Remove leftovers of crashes that belong to no collection, and free space; all of it with `thorough`."""
 
+    def problems(self) -> list[str]:
+        """What is damaged in the table, one sentence each."""
+
     def worker_argument(self) -> str:
         """The argument with which a child process opens the same deployment (`jobs.index_worker`)."""
 

@@ -5,6 +5,7 @@
     table.sqlite       names, states, the log (with -wal and -shm next to it while open)
     objects/           batches, segments, manifests
     indexer.lock       held by the indexer process while it works
+    reserve            holds space for deletions on a full disk (`storage.local.reserve`)
 """
 
 import fcntl
@@ -22,7 +23,7 @@ from afterglow.storage.ports import Queue, Stores
 TABLE = "table.sqlite"
 OBJECTS = "objects"
 LOCK = "indexer.lock"
-_TEMPORARY_FILE_SECONDS = 600.0
+RESERVE = "reserve"
 _VACUUM_PAGES = 20_000
 
 
@@ -46,14 +47,14 @@ class LocalDeployment:
             yield is_held
 
     def reclaim_space(self, system: System, *, thorough: bool) -> None:
-        """Remove files of crashed writes, and vacuum the table.
-
-        While an indexer works, its temporary files are left alone, as they may be old too.
-        """
-        with self.exclusive_lock(wait=False) as is_held:
-            if is_held:
-                self.objects.remove_stale_temporary_files(system.now() - _TEMPORARY_FILE_SECONDS)
+        """Remove files of processes that have ended, and vacuum the table."""
+        del system
+        self.objects.remove_abandoned_files()
         self.table.vacuum(None if thorough else _VACUUM_PAGES)
+
+    def problems(self) -> list[str]:
+        """What is damaged in the table, one sentence each."""
+        return self.table.problems()
 
     def worker_argument(self) -> str:
         """The path of the directory."""
@@ -79,18 +80,22 @@ def require_data_directory(path: Path) -> Path:
     return path
 
 
-def open_local(path: Path, system: System) -> LocalDeployment:
+def open_local(path: Path, system: System, *, read_only: bool = False) -> LocalDeployment:
     """Open the data directory `path`, created if missing. Raises Corrupt, StorageFull, Unavailable.
 
-    A directory counts as new only if nothing in it shows that it had a table before.
+    A directory counts as new only if nothing in it shows that it had a table before. With `read_only` the directory
+    must exist; nothing in it is created or changed, and no permission to write is needed.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Unavailable(f"data directory {path} cannot be used: {error.strerror}") from error
-    objects = DirectoryObjects(path / OBJECTS, system)
+    if not read_only:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"data directory {path} cannot be used: {error.strerror}") from error
+    objects = DirectoryObjects(path / OBJECTS, system, reserve=path / RESERVE, read_only=read_only)
     _refuse_lost_table(path, objects)
-    return LocalDeployment(path, SqliteTable(path / TABLE), objects)
+    if not read_only:
+        objects.remove_abandoned_files()
+    return LocalDeployment(path, SqliteTable(path / TABLE, read_only=read_only), objects)
 
 
 def _refuse_lost_table(path: Path, objects: DirectoryObjects) -> None:

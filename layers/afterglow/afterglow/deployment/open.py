@@ -11,13 +11,14 @@ from afterglow.settings import Settings, System
 from afterglow.storage.ports import Stores
 
 
-def open_deployment(path: Path | None, settings: Settings, system: System) -> Deployment:
+def open_deployment(path: Path | None, settings: Settings, system: System, *, read_only: bool = False) -> Deployment:
     """The data directory `path`, or (None) the AWS account that the settings name.
 
-    Raises Corrupt, StorageFull, Unavailable, InvalidArgument.
+    With `read_only` nothing in the directory is created or changed. Raises Corrupt, StorageFull, Unavailable,
+    InvalidArgument.
     """
     if path is not None:
-        return open_local(path, system)
+        return open_local(path, system, read_only=read_only)
     try:
         from afterglow.deployment.aws import open_aws
     except ModuleNotFoundError as error:
@@ -30,13 +31,15 @@ def open_deployment(path: Path | None, settings: Settings, system: System) -> De
 
 
 @contextmanager
-def open_stores(path: Path | None, settings: Settings, system: System, *, notify: bool = False) -> Iterator[Stores]:
+def open_stores(
+    path: Path | None, settings: Settings, system: System, *, notify: bool = False, read_only: bool = False
+) -> Iterator[Stores]:
     """A context with the stores of the data directory `path`, or (None) of the AWS account.
 
-    With `notify` an indexer that runs elsewhere is notified of writes. Raises Corrupt, StorageFull, Unavailable,
-    InvalidArgument.
+    With `notify` an indexer that runs elsewhere is notified of writes. With `read_only` nothing in the directory is
+    created or changed. Raises Corrupt, StorageFull, Unavailable, InvalidArgument.
     """
-    deployment = open_deployment(path, settings, system)
+    deployment = open_deployment(path, settings, system, read_only=read_only)
     stores = deployment.stores(settings, system, (deployment.queue if notify else None) or NullQueue())
     try:
         yield stores

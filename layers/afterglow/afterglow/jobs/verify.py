@@ -10,6 +10,9 @@ The checks of each collection, where a problem in one collection does not preven
 5. **Log**: the numbers after the last flushed entry have no gap, each entry can be decoded, and its batch exists and
    matches its checksum. Flushed entries that still have an item can be decoded.
 6. **Together**: after applying the log to the checkpoint, ids are unique and as many as a reader counts.
+7. **The past**: everything else that is stored for it is intact (`jobs.verify_retained`).
+
+A dropped collection that can be restored is checked alike; its damage is a note.
 
 Objects below the collection's prefix whose names are not ours are notes, not problems: no job reads or deletes them.
 
@@ -34,6 +37,8 @@ from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.errors import AfterglowError, Corrupt
 from afterglow.jobs import checksums
 from afterglow.jobs.reachability import is_own_key
+from afterglow.jobs.restore import DroppedCollection, restorable
+from afterglow.jobs.verify_retained import OnBytesRead, RetainedCheck
 from afterglow.log import entry as entries
 from afterglow.log import read as log
 from afterglow.log.entry import Entry, EntryKind
@@ -47,8 +52,13 @@ from afterglow.storage.ports import Item, ObjectNotFound, Stores
 _MAX_CHECKS = 10
 _MAX_REPEATED_IDS = 3
 
-OnBytesRead = Callable[[int], None]
-"""Callback with the number of bytes just verified."""
+OnProblem = Callable[[Corrupt], None]
+"""Callback with damage that prevents the check of some collections."""
+
+
+def raise_problem(error: Corrupt) -> None:
+    """Raises the error."""
+    raise error
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +75,80 @@ class NamedCollection:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What was checked of a collection, its problems, one sentence each, and notes, which are no damage."""
+    """What was checked of a collection, its problems, one sentence each, and notes, which are no damage.
+
+    `problems` concern the present: `jobs.repair` can repair them. `past_problems` concern points in time only.
+    """
 
     target: NamedCollection
+    is_dropped: bool = False
     records: int = 0
     segments: int = 0
     log_entries: int = 0
     byte_size: int = 0
     problems: list[str] = field(default_factory=list)
+    past_problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def all_collections(stores: Stores) -> Iterator[NamedCollection]:
-    """Every name of every database."""
+def all_collections(stores: Stores, on_problem: OnProblem = raise_problem) -> Iterator[NamedCollection]:
+    """Every name of every database; a database whose names cannot be read is a problem. Raises Corrupt."""
+    for database in _all_databases(stores, on_problem):
+        try:
+            names = collections.list_names(stores.table, database.namespace_id)
+        except Corrupt as error:
+            on_problem(error)
+            continue
+        for name, collection in names:
+            yield NamedCollection(database, name, collection)
+
+
+def all_dropped(stores: Stores, on_problem: OnProblem = raise_problem) -> Iterator[DroppedCollection]:
+    """Every dropped collection that can be restored. Raises Corrupt."""
+    for database in _all_databases(stores, on_problem):
+        try:
+            yield from restorable(stores, database)
+        except Corrupt as error:
+            on_problem(error)
+
+
+def _all_databases(stores: Stores, on_problem: OnProblem) -> Iterator[Database]:
     catalog = Catalog(stores.table, stores.system)
     for tenant in catalog.list_tenants():
-        for database in catalog.list_databases(tenant):
-            for name, collection in collections.list_names(stores.table, database.namespace_id):
-                yield NamedCollection(database, name, collection)
+        try:
+            yield from catalog.list_databases(tenant)
+        except Corrupt as error:
+            on_problem(error)
 
 
 def verify(stores: Stores, target: NamedCollection, on_bytes_read: OnBytesRead = lambda _: None) -> VerifyReport | None:
     """Check one collection; None if its name is gone. Raises Unavailable."""
     reports: list[VerifyReport] = []
     while len(reports) < _MAX_CHECKS:
-        before = _identity(stores, target)
+        try:
+            before = _identity(stores, target)
+        except Corrupt as error:
+            return VerifyReport(target, problems=[error.message])
         if before is None:
             return None
         report = _check(stores, target, before.state, on_bytes_read)
-        if not report.problems or _identity(stores, target) == before:
+        if (not report.problems and not report.past_problems) or _identity(stores, target) == before:
             return report
         reports.append(report)
     persistent = set.intersection(*(set(report.problems) for report in reports))
-    return replace(reports[-1], problems=sorted(persistent))
+    persistent_past = set.intersection(*(set(report.past_problems) for report in reports))
+    return replace(reports[-1], problems=sorted(persistent), past_problems=sorted(persistent_past))
+
+
+def verify_dropped(stores: Stores, dropped: DroppedCollection, on_bytes_read: OnBytesRead) -> VerifyReport:
+    """Check a dropped collection that can be restored; its problems are notes. Raises Unavailable."""
+    state = dropped.collection
+    database = Database(state.namespace_id, state.database, state.tenant, state.namespace_id)
+    report = VerifyReport(NamedCollection(database, state.name, state.id), is_dropped=True)
+    _check_data(stores, report, state, on_bytes_read)
+    report.notes = [*report.problems, *report.past_problems]
+    report.problems, report.past_problems = [], []
+    return report
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +180,19 @@ def _check(stores: Stores, target: NamedCollection, item: Item | None, on_bytes_
         for info in stores.objects.list(f"{state.id}/")
         if not is_own_key(info.key, state.id)
     ]
-    is_intact = _check_checkpoint(stores, report, state, on_bytes_read)
-    is_readable = _check_log(stores, report, state)
-    if is_intact and is_readable:
+    if _check_data(stores, report, state, on_bytes_read):
         _check_together(stores, report)
     return report
+
+
+def _check_data(stores: Stores, report: VerifyReport, state: Collection, on_bytes_read: OnBytesRead) -> bool:
+    """Check checkpoint, log and past; whether checkpoint and log can be used."""
+    retained = RetainedCheck(stores, state, on_bytes_read)
+    is_intact = _check_checkpoint(stores, report, state, retained)
+    is_readable = _check_log(stores, report, state)
+    report.past_problems += retained.problems()
+    report.byte_size = retained.byte_size
+    return is_intact and is_readable
 
 
 def _check_state(report: VerifyReport, state: Collection) -> None:
@@ -150,11 +209,12 @@ def _check_state(report: VerifyReport, state: Collection) -> None:
         report.problems.append(f"the name points to collection {state.id}, which is dropped")
 
 
-def _check_checkpoint(stores: Stores, report: VerifyReport, state: Collection, on_bytes_read: OnBytesRead) -> bool:
+def _check_checkpoint(stores: Stores, report: VerifyReport, state: Collection, retained: RetainedCheck) -> bool:
     """Check manifest, files and segments; whether they can be used."""
     if state.manifest_key is None:
         return True
     before = len(report.problems)
+    retained.checked.add(state.manifest_key)
     try:
         manifest = manifests.load(stores.objects, state.manifest_key)
     except (Corrupt, ObjectNotFound) as error:
@@ -170,8 +230,9 @@ def _check_checkpoint(stores: Stores, report: VerifyReport, state: Collection, o
         problem = checksums.checksum_problem(stores.objects, file)
         if problem is not None:
             report.problems.append(f"object {file.key} {problem}")
-        report.byte_size += file.size
-        on_bytes_read(file.size)
+        retained.checked.add(file.key)
+        retained.byte_size += file.size
+        retained.on_bytes_read(file.size)
     if len(report.problems) > before:
         return False
     report.problems += _check_segments(stores, state, manifest)
@@ -238,13 +299,19 @@ def _repeated_ids(groups: Sequence[RowGroupView], rows: Sequence[NDArray[np.int6
 def _check_log(stores: Stores, report: VerifyReport, state: Collection) -> bool:
     """Check the entries that have items; whether those after the checkpoint can be applied."""
     pk = keys.collection(state.id)
-    for item in stores.table.query(pk, after=entries.BEFORE_ALL, before=entries.key(state.flushed_seq + 1)):
+    try:
+        flushed = stores.table.query(pk, after=entries.BEFORE_ALL, before=entries.key(state.flushed_seq + 1))
+        unflushed = stores.table.query(pk, after=entries.key(state.flushed_seq), before=entries.AFTER_ALL)
+    except Corrupt as error:
+        report.problems.append(error.message)
+        return False
+    for item in flushed:
         try:
             entries.decode(item)
         except Corrupt as error:
             report.problems.append(error.message)
     before, expected = len(report.problems), state.flushed_seq
-    for item in stores.table.query(pk, after=entries.key(state.flushed_seq), before=entries.AFTER_ALL):
+    for item in unflushed:
         expected += 1
         try:
             entry = entries.decode(item)

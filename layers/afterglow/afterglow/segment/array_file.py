@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import orjson
@@ -31,7 +31,7 @@ _ALIGNMENT = 64
 _CHUNK = 4 * 1024 * 1024
 _ATTEMPTS = 4
 _DTYPES = {"|u1", "|b1", "|i1", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8"}
-RESTORE_HINT = "restore it from a backup, or delete the collection"
+RESTORE_HINT = "restore it from a backup, or repair the collection (afterglow repair)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,14 @@ def write(path: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, N
     return digest.hexdigest()
 
 
-def upload(objects: Objects, key: str, path: Path, checksum: str | None = None) -> FileRef:
+class Uploads(Protocol):
+    """What `upload` needs of a store."""
+
+    def upload(self, key: str, path: Path) -> None:
+        """Store the file at `path` as the object `key`."""
+
+
+def upload(objects: Uploads, key: str, path: Path, checksum: str | None = None) -> FileRef:
     """Upload the file and return the reference for the manifest; the checksum is computed unless it is known."""
     ref = FileRef(key, path.stat().st_size, checksum_of(path) if checksum is None else checksum)
     objects.upload(key, path)

@@ -4,7 +4,8 @@
 2. Write `vectors`, then the index: `graph`, or `records`, `lists` and `centroids`; then `strings`, `rows`, and
    `postings` if there are sparse vectors, to temporary files. The index is measured before its files are complete
    (`segment.breadth`).
-3. Upload each under the new segment's own prefix. *Crash anywhere: orphans that no manifest lists, collected later.*
+3. Upload each under the new segment's own prefix. *Crash anywhere: orphans that no manifest lists, collected later.
+   Failure, such as a full disk: both kinds of files are removed at once.*
 
 Memory holds the graph while it is built and, in turn, the columns; of vectors, strings and ids one chunk at a time, and
 of mapped files the pages read since the last chunk. In addition there are about 80 bytes a row: its source, its
@@ -31,6 +32,7 @@ from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.hnsw import HnswBuild
 from afterglow.segment.lists_writer import CENTROIDS, LISTS, StoredRows
 from afterglow.segment.manifest import SegmentInfo
+from afterglow.segment.new_files import NewFiles, removed_on_failure
 from afterglow.segment.precision import golden_sample
 from afterglow.segment.row_group import RowSubset
 from afterglow.segment.row_source import RowSource
@@ -83,7 +85,19 @@ def write_segment(
 
     If `plan` extends a graph, the rows of that graph must come first in `order`, as they are there.
     """
-    objects = stores.objects
+    with removed_on_failure(stores.objects) as files:
+        return _write_segment(files, stores, prefix, subsets, order, plan=plan)
+
+
+def _write_segment(
+    objects: NewFiles,
+    stores: Stores,
+    prefix: str,
+    subsets: Sequence[RowSubset],
+    order: NDArray[np.int64],
+    *,
+    plan: HnswBuild | ListsBuild | None,
+) -> SegmentInfo:
     name = stores.system.nonce()
     rows, dimension = len(order), subsets[0].row_group.vectors.shape[1]
     gather_plan = GatherPlan.of([subset.rows for subset in subsets], order)
@@ -155,9 +169,10 @@ def _chunk_bytes(stores: Stores) -> int:
 def write_deletions(stores: Stores, prefix: str, segment: SegmentInfo, deleted: NDArray[np.bool_]) -> FileRef:
     """Write the deletion vector of a segment: its deleted rows, ascending, of a mask (rows,)."""
     nonce = stores.system.nonce()
-    path = stores.objects.temporary_path(f"{nonce}-{DELETED}")
-    array_file.write(path, DELETED, {}, {DELETED: np.flatnonzero(deleted).astype(np.uint32)})
-    return array_file.upload(stores.objects, f"{prefix}{segment.id}/{DELETED}-{nonce}", path)
+    with removed_on_failure(stores.objects) as objects:
+        path = objects.temporary_path(f"{nonce}-{DELETED}")
+        array_file.write(path, DELETED, {}, {DELETED: np.flatnonzero(deleted).astype(np.uint32)})
+        return array_file.upload(objects, f"{prefix}{segment.id}/{DELETED}-{nonce}", path)
 
 
 def _string_arrays(

@@ -217,6 +217,12 @@ class Objects(Protocol):
         together must fit in the cache. Raises ObjectNotFound, Corrupt, StorageFull, Unavailable.
         """
 
+    def reserve_space(self) -> None:
+        """Make sure that deletions will find space; to be called before an ordinary write. Raises StorageFull."""
+
+    def release_space(self) -> bool:
+        """Give up the space reserved for deletions; whether there was any. False for stores that never fill up."""
+
     def invalidate(self, key: str) -> bool:
         """Discard a damaged local copy. Return whether a new download can help: False for local stores."""
 

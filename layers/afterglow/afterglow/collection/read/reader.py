@@ -15,9 +15,9 @@ from afterglow.collection.replica.replica_cache import ReplicaCache
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
 from afterglow.collection.types import Scope, require_in_scope
-from afterglow.collection.write import write_path
+from afterglow.collection.write import readable, write_path
 from afterglow.collection.write.write_path import LogEnd
-from afterglow.errors import NotFound, StorageFull
+from afterglow.errors import Corrupt, NotFound, StorageFull
 from afterglow.storage.ports import Stores
 
 
@@ -55,10 +55,15 @@ class CollectionReader:
         return snapshot
 
     def log_end(self, scope: Scope) -> LogEnd:
-        """The cached end of the collection's log. Raises NotFound."""
+        """The cached end of the collection's log. Raises NotFound, and Corrupt if the collection cannot be read."""
         self.check_scope(scope)
         entry = self._cache.open(scope.collection)
         latest = entry.replica.peek()
+        if entry.replica.is_damaged and latest is not None:
+            try:
+                entry.replica.snapshot(scope=scope)
+            except Corrupt as error:
+                raise readable.read_only(latest, error.message) from error
         if latest is not None:
             write_path.observe(entry.log_end, latest)  # reads since the last write may have seen a newer state
         return entry.log_end

@@ -123,6 +123,7 @@ class Replica:
         self._failed_manifest: str | None = None
         self._checkpoint: OpenCheckpoint | None = None
         self._collection: Collection | None = None
+        self._is_damaged = False
         self._last_read_at = float("-inf")
 
     @classmethod
@@ -170,11 +171,22 @@ class Replica:
         unflushed log.
         """
         with self._lock:
-            collection, checkpoint = self._catch_up(scope)
-            if indexed:
-                checkpoint = OpenCheckpoint(checkpoint.manifest_key, checkpoint.state.checkpoint_only())
-            self._last_read_at = self._stores.system.monotonic()
-            return take_snapshot(checkpoint, collection, ids, self._stores.system.now())
+            try:
+                collection, checkpoint = self._catch_up(scope)
+                if indexed:
+                    checkpoint = OpenCheckpoint(checkpoint.manifest_key, checkpoint.state.checkpoint_only())
+                self._last_read_at = self._stores.system.monotonic()
+                snapshot = take_snapshot(checkpoint, collection, ids, self._stores.system.now())
+            except Corrupt:
+                self._is_damaged = True
+                raise
+            self._is_damaged = False
+            return snapshot
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the last snapshot failed because stored data is damaged."""
+        return self._is_damaged
 
     def _catch_up(self, scope: Scope | None) -> tuple[Collection, OpenCheckpoint]:
         if self._checkpoint is None:

@@ -14,7 +14,7 @@ fork, or it has read the same state as the fork. Objects that only
 time travel needs stay for the grace period after their retention ends; a fork may take half of that period.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -51,13 +51,25 @@ def fork(stores: Stores, source_id: UUID, request: ForkRequest, at: PointInTime 
 
     Raises NotFound, AlreadyExists, InvalidArgument if the point in time cannot be read, Unavailable, StorageFull.
     """
+
+    def resolve() -> ResolvedPoint:
+        if at is None:
+            return _current_state(stores, source_id)
+        return point_in_time.resolve(stores, _state(stores, source_id), at)
+
+    return fork_resolved(stores, source_id, request, resolve)
+
+
+def fork_resolved(
+    stores: Stores, source_id: UUID, request: ForkRequest, resolve: Callable[[], ResolvedPoint]
+) -> Collection:
+    """Fork a point of a collection, which `resolve` reads again if the collection has changed meanwhile.
+
+    Raises NotFound, AlreadyExists, Unavailable, StorageFull, and the errors of `resolve`.
+    """
     for _ in attempts(stores.system, _RETRIES):
         started = stores.system.monotonic()
-        source = (
-            _current_state(stores, source_id)
-            if at is None
-            else point_in_time.resolve(stores, _state(stores, source_id), at)
-        )
+        source = resolve()
         forked = _new_state(stores, source, request)
         deletion = _stage_log(stores, forked, source)
         if stores.system.monotonic() - started > stores.settings.gc_grace_seconds / 2:

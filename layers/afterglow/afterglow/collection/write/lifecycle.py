@@ -55,6 +55,7 @@ def create(
         existing = collections.by_name(stores.table, parent, request.name) if get_or_create else None
         if existing is not None:
             return existing
+        stores.objects.reserve_space()
         try:
             collections.create(stores.table, collection)
         except AlreadyExists:

@@ -1,6 +1,7 @@
 """The write path: from a validated batch to a durable log entry.
 
-1. Check the batch against the cached state.
+1. Check the batch against the cached state. The first write of a process also checks that readers can open the
+   collection (`collection.write.readable`): a write that nobody can read is not acknowledged.
 2. If it has the first embedding, or new metadata keys, put them into the state first (a conditional put; the loser of
    a race for the dimension gets the dimension error). *Crash after: a collection with a dimension and no records;
    harmless.*
@@ -26,6 +27,7 @@ from afterglow.catalog import collections, schema, ttl
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
 from afterglow.collection.types import CountResult, Scope, require_in_scope
+from afterglow.collection.write import readable
 from afterglow.columns.column import ColumnType
 from afterglow.errors import Busy, Unavailable, WrongDimension
 from afterglow.log import append
@@ -70,6 +72,8 @@ def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch, extra_writes:
     and ConditionFailed if the condition of an extra write fails: then nothing is written.
     """
     collection_id = scope.collection
+    if batch.op is not Op.DELETE:
+        stores.objects.reserve_space()
     with end.lock:
         collection = require_in_scope(scope, _cached_state(stores, end, scope))
         if batch.ids:
@@ -146,6 +150,8 @@ def _reload(stores: Stores, end: LogEnd, collection_id: UUID, scope: Scope | Non
             require_in_scope(scope, collection)
         log_slice = log.read_after(stores.table, collection_id, collection.flushed_seq)
         if not log_slice.trimmed:
+            if not readable.is_readable(stores, collection, log_slice.entries):
+                continue
             end.seq, end.total_ops = collection.flushed_seq, collection.flushed_ops
             return _record(stores, end, collection, log_slice.entries)
     raise Busy(f"the log of collection {collection_id} is being flushed too fast to follow", _RETRY_AFTER_SECONDS)

@@ -131,6 +131,13 @@ class S3Objects:
         """Bring in what is missing of the ranges and return the bytes of each file."""
         return self._ranges.need(requested)
 
+    def reserve_space(self) -> None:
+        """Do nothing: a bucket does not fill up."""
+
+    def release_space(self) -> bool:
+        """Return False: a bucket does not fill up."""
+        return False
+
     def invalidate(self, key: str) -> bool:
         """Remove the cached copy; the object may be intact."""
         self._ranges.forget(key)

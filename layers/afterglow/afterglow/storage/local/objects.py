@@ -1,8 +1,8 @@
 """The Objects port over a directory, with one file per object.
 
 A put writes a temporary file, syncs it, links or renames it to the object's key, and syncs the directory. *Crash before
-the rename: a file in `.scratch`, which the maintenance job removes. After: the object is complete.* A file never
-changes once it has its final name, and memory maps of it stay valid after its removal.
+the rename: a file in `.scratch`, which the next process removes (`storage.local.scratch`). After: the object is
+complete.* A file never changes once it has its final name, and memory maps of it stay valid after its removal.
 
 Only regular files with UTF-8 names are objects. Links, folders that are links, named pipes and the like below the root
 are neither listed nor followed; `list` names them once in the log.
@@ -19,6 +19,8 @@ from pathlib import Path
 from afterglow.errors import InvalidArgument, StorageFull, Unavailable
 from afterglow.settings import System
 from afterglow.storage.local.mapped_object import MappedObject
+from afterglow.storage.local.reserve import Reserve
+from afterglow.storage.local.scratch import Scratch
 from afterglow.storage.ports import Bytes, ConditionFailed, LazyFile, ObjectInfo, ObjectNotFound, Ranges
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -30,12 +32,19 @@ _log = logging.getLogger(__name__)
 
 
 class DirectoryObjects:
-    """Objects as files under `root`, which is created when missing."""
+    """Objects as files under `root`, which is created when missing; with `read_only`, nothing is created.
 
-    def __init__(self, root: Path, system: System) -> None:
+    `reserve` is the path of the file that holds space for deletions, None: there is none.
+    """
+
+    def __init__(self, root: Path, system: System, *, reserve: Path | None = None, read_only: bool = False) -> None:
         self._root = root
         self._system = system
         self._skipped: set[str] = set()
+        self._scratch = Scratch(root / _TEMPORARY_FOLDER, system)
+        self._reserve = None if reserve is None else Reserve(reserve)
+        if read_only:
+            return
         with _map_errors(root):
             (root / _TEMPORARY_FOLDER).mkdir(parents=True, exist_ok=True)
 
@@ -63,7 +72,8 @@ class DirectoryObjects:
 
     def temporary_path(self, name: str) -> Path:
         """Return a path for a new file to be passed to `upload`."""
-        return self._root / _TEMPORARY_FOLDER / name
+        with _map_errors(self._root):
+            return self._scratch.path(name)
 
     def upload(self, key: str, path: Path) -> None:
         """Move the file at `path` to become the object `key`."""
@@ -184,18 +194,23 @@ class DirectoryObjects:
     def is_empty(self) -> bool:
         """Whether the directory has no objects; hidden files of other programs do not count."""
         with _map_errors(self._root):
-            return all(path.name.startswith(".") for path in self._root.iterdir())
+            return not self._root.is_dir() or all(path.name.startswith(".") for path in self._root.iterdir())
 
-    def remove_stale_temporary_files(self, older_than: float) -> None:
-        """Remove temporary files of crashed writes that were last modified before `older_than` (Unix seconds)."""
-        folder = self._root / _TEMPORARY_FOLDER
-        if folder.is_symlink():  # the files of its target are not ours
-            return
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):
-                    if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < older_than:
-                        Path(entry.path).unlink()
+    def reserve_space(self) -> None:
+        """Make sure that deletions will find space. Raises StorageFull."""
+        if self._reserve is not None:
+            with _map_errors(self._root):
+                self._reserve.ensure()
+
+    def release_space(self) -> bool:
+        """Give up the space reserved for deletions; whether there was any."""
+        with _map_errors(self._root):
+            return self._reserve is not None and self._reserve.release()
+
+    def remove_abandoned_files(self) -> None:
+        """Remove the temporary files of processes that have ended."""
+        with _map_errors(self._root):
+            self._scratch.remove_abandoned()
 
     def _path(self, key: str) -> Path:
         if not key or any(name in ("", ".", "..", _TEMPORARY_FOLDER) for name in key.split("/")):

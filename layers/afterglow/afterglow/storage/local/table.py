@@ -3,6 +3,10 @@
 A put returns after SQLite has synced its write-ahead log (`synchronous=FULL`), so it survives a power failure. Each
 thread has its own connection; SQLite's file locks serialize writers. *Crash at any point: SQLite recovers the last
 committed state when the file is next opened.*
+
+Every item has a checksum (`storage.local.item_checksum`), compared at each read. A table of format 2, without them, is
+converted when it is opened: one statement adds the empty column. *Crash before: the table has format 2, with or without
+the column. After: it has format 3.*
 """
 
 import sqlite3
@@ -10,49 +14,78 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from afterglow.errors import AfterglowError, Corrupt, StorageFull, Unavailable, UnsupportedFormat
+from afterglow.storage.local import item_checksum
+from afterglow.storage.local.read_only import ReadOnlyFile
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Write
 
-FORMAT = 2
+FORMAT = 3
+_WITHOUT_CHECKSUMS = 2
 _BUSY_SECONDS = 15.0
 _WAL_BYTES = 8 * 1024 * 1024
 _VACUUM_PAGES = 1_000
+_MAX_PROBLEMS = 20
+
+_Row = tuple[Any, ...]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
     pk TEXT NOT NULL, sk TEXT NOT NULL, value BLOB NOT NULL, version INTEGER NOT NULL, expires_at INTEGER,
+    checksum INTEGER,
     PRIMARY KEY (pk, sk)
 ) WITHOUT ROWID
 """
+_ADD_CHECKSUMS = "ALTER TABLE items ADD COLUMN checksum INTEGER"
 _COLUMNS = "pk, sk, value, version, expires_at"
-_GET = f"SELECT {_COLUMNS} FROM items WHERE pk = ? AND sk = ?"
-_INSERT = f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, 1, ?) ON CONFLICT DO NOTHING"
-_UPDATE = "UPDATE items SET value = ?, version = version + 1, expires_at = ? WHERE pk = ? AND sk = ? AND version = ?"
+_ALL_COLUMNS = f"{_COLUMNS}, checksum"
+_INSERT = f"INSERT INTO items ({_ALL_COLUMNS}) VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO NOTHING"
+_UPDATE = (
+    "UPDATE items SET value = ?, version = version + 1, expires_at = ?, checksum = ? "
+    "WHERE pk = ? AND sk = ? AND version = ?"
+)
 _UPSERT = f"""
-INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, 1, ?)
-ON CONFLICT DO UPDATE SET value = excluded.value, version = version + 1, expires_at = excluded.expires_at
+INSERT INTO items ({_ALL_COLUMNS}) VALUES (?, ?, ?, 1, ?, ?)
+ON CONFLICT DO UPDATE SET value = excluded.value, version = version + 1, expires_at = excluded.expires_at,
+    checksum = item_checksum(excluded.pk, excluded.sk, excluded.value, version + 1, excluded.expires_at)
 RETURNING version
 """
+_EXISTS = "SELECT 1 FROM items WHERE pk = ? AND sk = ?"
 _DELETE = "DELETE FROM items WHERE pk = ? AND sk = ?"
 
 
 class SqliteTable:
-    """Items in the SQLite file `path`, which is created when missing."""
+    """Items in the SQLite file `path`, which is created when missing.
 
-    def __init__(self, path: Path) -> None:
+    With `read_only`, nothing is created or changed (`storage.local.read_only`), and writes raise StorageFull.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Raises Corrupt, UnsupportedFormat, StorageFull, Unavailable."""
         self._path = path
         self._local = threading.local()
         self._lock = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
+        self._read_only = ReadOnlyFile(path) if read_only else None
+        has_checksums = True
         with _map_errors(path):
-            self._prepare(self._connection())
+            if self._read_only is None:
+                self._prepare(self._connection())
+            else:
+                has_checksums = _require_readable(self._connection(), path)
+        columns = _ALL_COLUMNS if has_checksums else f"{_COLUMNS}, NULL"
+        self._select = f"SELECT {columns} FROM items"
+        self._get = f"{self._select} WHERE pk = ? AND sk = ?"
 
     def get(self, pk: str, sk: str) -> Item | None:
-        """Return the item, or None."""
+        """Return the item, or None. Raises Corrupt if it does not match its checksum."""
         with _map_errors(self._path):
-            row = self._connection().execute(_GET, (pk, sk)).fetchone()
-        return None if row is None else Item(*row)
+            row = self._connection().execute(self._get, (pk, sk)).fetchone()
+        return None if row is None else self._verified(row)
+
+    def _verified(self, row: _Row) -> Item:
+        return item_checksum.verified(Item(*row[:-1]), row[-1], self._path.name)
 
     def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item | None]:
         """Return the items in the order of `keys`, None for a missing one."""
@@ -85,13 +118,13 @@ class SqliteTable:
         limit: int | None = None,
         reverse: bool = False,
     ) -> list[Item]:
-        """Return the items of `pk` between `after` and `before`, both exclusive, in order of `sk`."""
+        """Return the items of `pk` between `after` and `before`, both exclusive, in order of `sk`. Raises Corrupt."""
         upper_bound, arguments = ("", (pk, after)) if before is None else (" AND sk < ?", (pk, after, before))
         order = "DESC" if reverse else "ASC"
-        sql = f"SELECT {_COLUMNS} FROM items WHERE pk = ? AND sk > ?{upper_bound} ORDER BY sk {order} LIMIT ?"
+        sql = f"{self._select} WHERE pk = ? AND sk > ?{upper_bound} ORDER BY sk {order} LIMIT ?"
         with _map_errors(self._path):
             rows = self._connection().execute(sql, (*arguments, -1 if limit is None else limit)).fetchall()
-        return [Item(*row) for row in rows]
+        return [self._verified(row) for row in rows]
 
     def delete(self, pk: str, sk: str, *, if_version: int | None = None) -> None:
         """Remove the item."""
@@ -111,13 +144,30 @@ class SqliteTable:
                         case Delete():
                             _delete(connection, write)
                         case Check():
-                            if connection.execute(_GET, (write.pk, write.sk)).fetchone() is None:
+                            if connection.execute(_EXISTS, (write.pk, write.sk)).fetchone() is None:
                                 raise ConditionFailed(f"{write.pk} {write.sk} does not exist")
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def problems(self) -> list[str]:
+        """What is damaged, one sentence each: SQLite's own check of the file, then the checksum of every item."""
+        try:
+            with _map_errors(self._path):
+                return [*_structural_problems(self._connection(), self._path), *self._damaged_items()]
+        except Corrupt as error:
+            return [error.message]
+
+    def _damaged_items(self) -> Iterator[str]:
+        # As bytes, because a damaged key may not be UTF-8.
+        statement = self._select.replace("pk, sk", "CAST(pk AS BLOB), CAST(sk AS BLOB)")
+        for pk, sk, value, version, expires_at, stored in self._connection().execute(statement):
+            names = [name.decode(errors="surrogateescape") if isinstance(name, bytes) else name for name in (pk, sk)]
+            if not item_checksum.is_intact(Item(names[0], names[1], value, version, expires_at), stored):
+                shown = " ".join(map(ascii, names))
+                yield f"item {shown} of {self._path.name} does not match its checksum"
 
     def vacuum(self, max_pages: int | None = None) -> None:
         """Return free pages (4 KiB each), at most `max_pages` of them, to the file system.
@@ -143,44 +193,77 @@ class SqliteTable:
                 connection.close()
             self._connections.clear()
             self._local = threading.local()
+            if self._read_only is not None:
+                self._read_only.close()
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(
-                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+            connection = self._connect() if self._read_only is None else self._read_only.connect(_BUSY_SECONDS)
             self._local.connection = connection
             with self._lock:
                 self._connections.append(connection)
         return connection
 
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        connection.create_function("item_checksum", 5, item_checksum.checksum, deterministic=True)
+        return connection
+
     def _prepare(self, connection: sqlite3.Connection) -> None:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == FORMAT:
-            # A copy made by VACUUM INTO is not in WAL mode; for other files this changes nothing.
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        if version != 0:
+        if version not in (0, _WITHOUT_CHECKSUMS, FORMAT):
             raise UnsupportedFormat(str(self._path), version, FORMAT)
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if version == 0:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        # A copy made by VACUUM INTO is not in WAL mode; for other files this changes nothing.
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        if version == 0:
+            connection.execute(_SCHEMA)
+        elif version == _WITHOUT_CHECKSUMS:
+            _add_checksums(connection)
+        if version != FORMAT:
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _add_checksums(connection: sqlite3.Connection) -> None:
+    """Add the column of checksums, unless another process has done so."""
+    connection.execute("BEGIN IMMEDIATE")
+    if not _has_checksums(connection):
+        connection.execute(_ADD_CHECKSUMS)
+    connection.execute("COMMIT")
+
+
+def _has_checksums(connection: sqlite3.Connection) -> bool:
+    return "checksum" in [row[1] for row in connection.execute("PRAGMA table_info(items)")]
+
+
+def _require_readable(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the items of a table that is only read have checksums. Raises UnsupportedFormat."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (_WITHOUT_CHECKSUMS, FORMAT):
+        raise UnsupportedFormat(str(path), version, FORMAT)
+    return _has_checksums(connection)
+
+
+def _structural_problems(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
+    for (line,) in connection.execute(f"PRAGMA integrity_check({_MAX_PROBLEMS})"):
+        if line != "ok":
+            yield f"{path.name} is damaged: {' '.join(str(line).split())}"
 
 
 def _put(connection: sqlite3.Connection, put: Put) -> int:
+    version = 1 if put.if_version is None else put.if_version + 1
+    checksum = item_checksum.checksum(put.pk, put.sk, put.value, version, put.expires_at)
     if put.if_absent:
-        changed = connection.execute(_INSERT, (put.pk, put.sk, put.value, put.expires_at)).rowcount
-        version = 1
+        changed = connection.execute(_INSERT, (put.pk, put.sk, put.value, put.expires_at, checksum)).rowcount
     elif put.if_version is not None:
-        arguments = (put.value, put.expires_at, put.pk, put.sk, put.if_version)
+        arguments = (put.value, put.expires_at, checksum, put.pk, put.sk, put.if_version)
         changed = connection.execute(_UPDATE, arguments).rowcount
-        version = put.if_version + 1
     else:
-        rows = connection.execute(_UPSERT, (put.pk, put.sk, put.value, put.expires_at)).fetchall()
+        rows = connection.execute(_UPSERT, (put.pk, put.sk, put.value, put.expires_at, checksum)).fetchall()
         return int(rows[0][0])
     if not changed:
         raise _condition_failed(connection, put.pk, put.sk)
@@ -197,8 +280,9 @@ def _delete(connection: sqlite3.Connection, delete: Delete) -> None:
 
 
 def _condition_failed(connection: sqlite3.Connection, pk: str, sk: str) -> ConditionFailed:
-    row = connection.execute(_GET, (pk, sk)).fetchone()
-    return ConditionFailed(f"{pk} {sk} is not as expected", None if row is None else Item(*row))
+    row = connection.execute(f"SELECT {_ALL_COLUMNS} FROM items WHERE pk = ? AND sk = ?", (pk, sk)).fetchone()
+    existing = None if row is None else item_checksum.verified(Item(*row[:-1]), row[-1], "the table")
+    return ConditionFailed(f"{pk} {sk} is not as expected", existing)
 
 
 _ADVICE = "stop the server and restore the file from a backup"
@@ -219,6 +303,8 @@ def _map_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         primary_code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if not primary_code and "decode" in str(error):  # Python's own error: a text that is not UTF-8
+            primary_code = sqlite3.SQLITE_CORRUPT
         error_class = _ERRORS.get(primary_code)
         raise (
             error_class(path, str(error)) if error_class else Unavailable(f"{path.name} did not respond: {error}")
