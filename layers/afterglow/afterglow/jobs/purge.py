@@ -11,6 +11,7 @@ A dropped collection can be restored within the retention window. Each run reads
    state last, and the deletion record.
 """
 
+import logging
 from dataclasses import replace
 from uuid import UUID
 
@@ -19,8 +20,11 @@ from afterglow.catalog import state as states
 from afterglow.catalog.deletions import DeletionRecord
 from afterglow.catalog.model import Collection
 from afterglow.collection.write.write_path import seal_log
+from afterglow.errors import Corrupt
 from afterglow.jobs.reachability import is_own_key, referenced_by_forks
-from afterglow.storage.ports import Stores
+from afterglow.storage.ports import ObjectNotFound, Stores
+
+_log = logging.getLogger(__name__)
 
 
 def purge_dropped(stores: Stores) -> None:
@@ -30,7 +34,11 @@ def purge_dropped(stores: Stores) -> None:
             collections.drop(stores.table, stores.system, collection_id, skip_retention=skip_retention)
         stores.table.delete(keys.DELETIONS, keys.names_partition(namespace))
     for record in deletions.list_records(stores.table):
-        _advance(stores, record)
+        try:
+            _advance(stores, record)
+        except (Corrupt, ObjectNotFound) as error:
+            # Nothing of it is deleted, and the others are worked on.
+            _log.error("dropped collection %s cannot be purged: %s", record.id, error)
 
 
 def _advance(stores: Stores, record: DeletionRecord) -> None:
