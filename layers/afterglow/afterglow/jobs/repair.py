@@ -39,8 +39,8 @@ from afterglow.log import read as log
 from afterglow.log.entry import Entry, EntryKind, advance_log_time
 from afterglow.log.read import LogTrimmed
 from afterglow.segment import manifest as manifests
-from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.lists_writer import CENTROIDS, LISTS
+from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.writer import GRAPH, RECORDS
 from afterglow.storage.ports import ObjectNotFound, Stores
 
