@@ -1,12 +1,15 @@
 """What every test shares: random tests print the seed they can be run again with, and may take their time."""
 
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import onnxruntime  # noqa: F401 - before usearch, see afterglow.embedded
 import pytest
 from hypothesis import HealthCheck, settings
 
+from afterglow.embedding import model_archive
 from tests.support.ministack import MiniStack, ministack
 from tests.support.stores import quick_folder
 
@@ -18,7 +21,9 @@ settings.load_profile("afterglow")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """One seed for the run, unless it was given."""
+    """One seed for the run, unless it was given; and no test fetches a model."""
+    os.environ["AFTERGLOW_EMBEDDING_FETCH_MODEL"] = "false"
+    model_archive.MINI_LM = model_archive.Archive("http://127.0.0.1:9/", "")
     if config.getoption("--hypothesis-seed") is None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
 

@@ -14,6 +14,7 @@ Packages and modules, from top to bottom; each imports only those below it::
     filters     where and where_document: parser, and evaluation over columns
     segment     the immutable segment: vectors, HNSW, postings, columns; the manifest that lists segments
     columns     typed metadata columns and string columns, in memory and on disk
+    embedding   texts to vectors: the embedding functions of collections, run by the server
     log         the write-ahead log of a collection, and its archive
     auth        API keys, passwords, roles and permissions, rate limits
     catalog     tenants, databases, collections, names, schemas

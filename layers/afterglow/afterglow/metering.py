@@ -19,7 +19,7 @@ class Usage:
     """The usage so far. Thread-safe."""
 
     calls: dict[str, int] = field(default_factory=dict)
-    """Number of requests by service and operation, for example `dynamodb.Query`."""
+    """Number of requests by service and operation, for example `dynamodb.Query`, and of texts embedded by function."""
     read_units: float = 0.0
     """DynamoDB read request units: 4 KB each, strongly consistent."""
     write_units: float = 0.0
@@ -49,6 +49,11 @@ class Usage:
         """Record bytes received from S3 for a request that is recorded already."""
         with self._lock:
             self.bytes_read += size
+
+    def count(self, name: str, number: int) -> None:
+        """Add to a counter that is listed with the calls, such as embedded texts by function."""
+        with self._lock:
+            self.calls[name] = self.calls.get(name, 0) + number
 
     def add_phase_time(self, phase: str, milliseconds: float) -> None:
         """Record the time of a phase; times of the same phase are added up."""

@@ -110,6 +110,32 @@ class Settings:
     """On AWS: deliveries of an import message before it goes to the dead-letter queue."""
     import_report_ttl_seconds: int = 30 * 24 * 3600
     """How long import reports are stored; until then the same file is not imported again."""
+    embedder: str = "default"
+    """Embedding function for texts in collections that name none: a name, JSON with `name` and `config`, or `none`."""
+    embedding_functions: str = "default,onnx_mini_lm_l6_v2"
+    """Embedding functions of collections that this server runs, separated by commas: `default`, `onnx_mini_lm_l6_v2`,
+    `openai`, `ollama`, `cohere`, `huggingface_server`."""
+    embedding_urls: str = ""
+    """Beginnings of URLs that embedding functions of collections may name, separated by commas."""
+    embedding_model_dir: str = "~/.cache/chroma/onnx_models/all-MiniLM-L6-v2"
+    """Folder of the local embedding model, with `model.onnx` and `tokenizer.json`."""
+    embedding_fetch_model: bool = True
+    """Fetch the local model (80 MB) when the first text needs it, if the folder is the default one."""
+    embedding_threads: int = 1
+    """Threads that compute one batch of texts with the local model."""
+    embedding_max_pending_texts: int = 10_000
+    """Back pressure: with this many documents waiting to be embedded, further ones get 429."""
+    embedding_timeout_seconds: float = 300.0
+    """Time to embed the texts of one request; after that it gets 503, and nothing is written."""
+    embedding_query_cache: int = 1_024
+    """Query texts whose embeddings are cached."""
+    openai_api_key: str = field(default="", repr=False)
+    """Key for the embedding function `openai`; else `OPENAI_API_KEY` or `CHROMA_OPENAI_API_KEY`."""
+    cohere_api_key: str = field(default="", repr=False)
+    """Key for the embedding function `cohere`; else `COHERE_API_KEY` or `CHROMA_COHERE_API_KEY`."""
+    huggingface_api_key: str = field(default="", repr=False)
+    """Key for the embedding function `huggingface_server`; else `HUGGINGFACE_API_KEY` or the same
+    after `CHROMA_`."""
     allow_reset: bool = False
     """Enable the reset route, which deletes all data; same as `--allow-reset`."""
     table: str = ""
@@ -203,6 +229,11 @@ LAMBDA_DEFAULTS = replace(
     compress_min_bytes=16 * 1024,
     # A deployed API is reachable from the internet.
     auth="keys",
+    # The libraries of the local model do not fit beside the rest.
+    embedder="none",
+    embedding_functions="",
+    # API Gateway limits a request to 30 seconds.
+    embedding_timeout_seconds=25.0,
 )
 """The defaults inside a Lambda function."""
 
@@ -212,6 +243,7 @@ def from_environment(environ: Mapping[str, str] = os.environ, defaults: Settings
     overrides: dict[str, int | float | bool | str] = {
         **_chroma_auth_variables(environ),
         **_chroma_cors_variables(environ),
+        **_service_keys(environ),
     }
     for setting in fields(Settings):
         name = PREFIX + setting.name.upper()
@@ -289,6 +321,16 @@ def _chroma_cors_variables(environ: Mapping[str, str]) -> dict[str, str]:
         if text:
             return {"cors_allow_origins": text}
     return {}
+
+
+def _service_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """The keys of embedding services in the variables that Chroma's clients read."""
+    keys: dict[str, str] = {}
+    for service in ("openai", "cohere", "huggingface"):
+        for name in (f"{service.upper()}_API_KEY", f"CHROMA_{service.upper()}_API_KEY"):
+            if environ.get(name):
+                keys.setdefault(f"{service}_api_key", environ[name])
+    return keys
 
 
 def tracing_enabled(environ: Mapping[str, str] = os.environ) -> bool:

@@ -45,6 +45,7 @@ def create_app(
     pools: dict[Execution, Executor] = {}
     if threads:
         pools[Execution.THREAD_POOL] = ThreadPoolExecutor(threads, thread_name_prefix="api")
+        pools[Execution.EMBEDDING] = ThreadPoolExecutor(threads, thread_name_prefix="api-embedding")
         pools[Execution.DEDICATED_THREAD] = ThreadPoolExecutor(1, thread_name_prefix="api-dedicated")
 
     @asynccontextmanager

@@ -75,8 +75,6 @@ def _validate_vector(value_types: Mapping[str, Any]) -> None:
 
 def _validate_sparse(keys: Mapping[str, Any]) -> None:
     sparse = [key for key, types in keys.items() if _enabled(types, "sparse_vector", "sparse_vector_index")]
-    if len(sparse) > 1:
-        _refuse(f"At most one sparse vector index is allowed for the collection: {orjson.dumps(sparse).decode()}")
     for key in sparse:
         config = keys[key]["sparse_vector"]["sparse_vector_index"]["config"]
         if config.get("source_key") is not None and config.get("embedding_function") is None:

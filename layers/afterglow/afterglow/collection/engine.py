@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from afterglow.auth.api_keys import Keys
 from afterglow.catalog import Catalog, collections, lineage
 from afterglow.catalog.model import Collection, Database
+from afterglow.catalog.schema_defaults import EMBEDDING
 from afterglow.collection.read import ranked_search, read_path
-from afterglow.collection.read.ranked_search import Search, SearchResult
+from afterglow.collection.read.ranked_search import DenseKnn, Search, SearchResult, SparseKnn, TextKnn
 from afterglow.collection.read.reader import CollectionReader
+from afterglow.collection.read.sparse_knn import SparseQuery
 from afterglow.collection.replica import indexing_progress
 from afterglow.collection.time_travel import fork as forking
 from afterglow.collection.time_travel.point_in_time import PointInTime
@@ -30,7 +32,9 @@ from afterglow.collection.types import (
 )
 from afterglow.collection.write import lifecycle, write_path
 from afterglow.collection.write.deletion_space import with_reserved_space
-from afterglow.errors import NotFound
+from afterglow.embedding import completion
+from afterglow.embedding.service import EmbeddingService
+from afterglow.errors import InvalidArgument, NotFound
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores, Write
 
@@ -41,13 +45,17 @@ class Engine:
     def __init__(
         self, stores: Stores, background: Executor | None = None, on_close: Sequence[Callable[[], None]] = ()
     ) -> None:
-        """`background` refreshes checkpoints; without it, reads do. `close` calls `on_close` first."""
+        """`background` refreshes checkpoints; without it, reads do. `close` calls `on_close` first.
+
+        Raises InvalidArgument for invalid settings of embedding.
+        """
         self.catalog = Catalog(stores.table, stores.system)
         self.keys = Keys(stores.table, stores.system)
         self._stores = stores
         self._background = background
         self._on_close = on_close
         self._reader = CollectionReader(stores, background)
+        self._embedding = EmbeddingService(stores.settings, stores.system)
 
     @property
     def stores(self) -> Stores:
@@ -165,10 +173,11 @@ class Engine:
     def write(self, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
         """Make an add, update or upsert durable; the next read sees it. The number of its log entry, None for no ids.
 
-        `extra_writes` are written in one transaction with the entry. Raises NotFound, InvalidArgument, Busy, and
-        ConditionFailed if the condition of an extra write fails: then nothing is written.
+        Documents without an embedding are embedded first. `extra_writes` are written in one transaction with the entry.
+        Raises NotFound, InvalidArgument, Busy, Unavailable, and ConditionFailed if the condition of an extra write
+        fails: in each case nothing is written.
         """
-        return self._write(scope, batch, extra_writes)
+        return self._write(scope, self._complete(scope, batch), extra_writes)
 
     def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> CountResult:
         """Delete the selected records and count them; by ids alone, the count is the number of ids, as in Chroma."""
@@ -201,14 +210,16 @@ class Engine:
     def query(
         self,
         scope: Scope,
-        queries: NDArray[np.float32],
+        queries: NDArray[np.float32] | Sequence[str],
         n_results: int,
         selection: Selection,
         include: frozenset[Include],
         *,
         at: PointInTime | None = None,
     ) -> list[QueryResult]:
-        """The nearest selected records for each query, nearest first, now or at a point in time."""
+        """The nearest selected records for each query, a vector or a text; nearest first, now or at a point in time."""
+        if not isinstance(queries, np.ndarray):
+            queries = self.embed_queries(scope, queries)
         snapshot = self._reader.snapshot(scope, selection.ids, at)
         exact_search_max_rows = self._stores.settings.exact_search_max_rows
         return read_path.query(
@@ -226,6 +237,7 @@ class Engine:
         self, scope: Scope, searches: Sequence[Search], read_level: ReadLevel, at: PointInTime | None = None
     ) -> list[SearchResult]:
         """The result of each search, all in one snapshot; with `index_only`, in the checkpoint alone."""
+        searches = self._embed_searches(scope, searches)
         ids = ranked_search.referenced_ids(searches)
         snapshot = self._reader.snapshot(scope, ids or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
         exact_search_max_rows = self._stores.settings.exact_search_max_rows
@@ -247,6 +259,25 @@ class Engine:
         """Logged operations, and how many of them are indexed: flushed, and in an HNSW index if they need one."""
         return indexing_progress.indexing_status(self._stores, self.get_collection_by_id(scope))
 
+    # texts
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts by the server's own function, float32 (n, d). Raises InvalidArgument, Busy, Unavailable."""
+        function = self._embedding.default
+        if function is None:
+            raise InvalidArgument("this server has no embedding function of its own (AFTERGLOW_EMBEDDER)")
+        return self._embedding.embed_documents(function, texts)
+
+    def embed_queries(self, scope: Scope, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed query texts by the collection's function, float32 (n, d).
+
+        Raises NotFound, InvalidArgument, Busy, Unavailable.
+        """
+        function = completion.query_function(self._known_collection(scope), self._embedding)
+        if not texts:
+            return np.empty((0, 0), dtype=np.float32)
+        return self._embedding.embed_queries(function, texts)
+
     # the process
 
     def check(self) -> None:
@@ -257,9 +288,46 @@ class Engine:
         """Close the table; reads and writes fail from now on."""
         for callback in self._on_close:
             callback()
+        self._embedding.close()
         if self._background is not None:
             self._background.shutdown(wait=True, cancel_futures=True)
         self._stores.table.close()
+
+    def _complete(self, scope: Scope, batch: Batch) -> Batch:
+        """The batch with the vectors that it lacks."""
+        if completion.lacks_embeddings(batch):
+            collection = self.get_collection_by_id(scope)  # not a cached one: its function may have changed
+        elif batch.documents is None and batch.metadatas is None:
+            return batch
+        else:
+            collection = self._known_collection(scope)
+        completed = completion.complete(batch, collection, self._embedding)
+        if completed.new_function is not None:
+            self._reader.observe(lifecycle.adopt_function(self._stores, scope.collection, completed.new_function))
+        return completed.batch
+
+    def _embed_searches(self, scope: Scope, searches: Sequence[Search]) -> Sequence[Search]:
+        """The searches with vectors instead of texts."""
+        texts = ranked_search.dense_texts(searches)
+        if not texts and not ranked_search.has_texts(searches):
+            return searches
+        vectors = dict(zip(texts, self.embed_queries(scope, texts), strict=True)) if texts else {}
+        stored_schema = self._known_collection(scope).schema
+
+        def resolve(knn: TextKnn) -> DenseKnn | SparseKnn:
+            if knn.key == EMBEDDING:
+                return DenseKnn(vectors[knn.text], knn.limit)
+            vector = completion.sparse_query(stored_schema, knn.key, knn.text)
+            return SparseKnn(knn.key, SparseQuery.from_stored(vector), knn.limit)
+
+        return [ranked_search.with_vectors(search, resolve) for search in searches]
+
+    def _known_collection(self, scope: Scope) -> Collection:
+        """The collection as this process last read it, or else as it is. Raises NotFound."""
+        known = self._reader.peek(scope.collection)
+        if known is None or (known.tenant, known.database) != (scope.tenant, scope.database):
+            return self.get_collection_by_id(scope)
+        return known
 
     def _write(self, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
         end = self._reader.log_end(scope)

@@ -18,12 +18,19 @@ Clients with the same path share one engine within a process. Other processes, s
 open at the same time. chromadb is an optional dependency: `pip install "afterglow-db[chromadb]"`.
 """
 
+from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 
 if find_spec("chromadb") is None:
     raise ModuleNotFoundError(
         'the embedded clients need chromadb: pip install "afterglow-db[chromadb]"', name="chromadb"
     )
+
+# usearch makes the symbols of a library visible to all others, and onnxruntime crashes if it is loaded after that, as
+# Chroma's default embedding function does with the first text.
+with suppress(ImportError):
+    import_module("onnxruntime")
 
 from afterglow.embedded.async_client import AsyncEphemeralClient, AsyncPersistentClient
 from afterglow.embedded.sync_client import AdminClient, EphemeralClient, PersistentClient

@@ -88,7 +88,8 @@ class Endpoint:
         request = Request(scope["path_params"], scope["query_string"], content, dict(scope["headers"]), grant)
         response = await self._execute(route.execution, partial(handler, self.context, request))
         if isinstance(response, Deferred):
-            response = await self._execute(Execution.THREAD_POOL, response.work)
+            pool = Execution.EMBEDDING if response.embeds else Execution.THREAD_POOL
+            response = await self._execute(pool, response.work)
         if not content_encoding.needs_no_encoding(response, self.context.settings):
             response = await self._execute(Execution.THREAD_POOL, partial(self._encode, response, scope))
         return response

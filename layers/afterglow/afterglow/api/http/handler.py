@@ -66,6 +66,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """The rest of a handler, to run in the thread pool. `work` raises the handler's errors."""
+    """The rest of a handler, to run in the thread pool. `work` raises the handler's errors.
+
+    With `embeds` it waits for an embedding model, and runs in a pool of its own instead.
+    """
 
     work: Callable[[], Response]
+    embeds: bool = False

@@ -28,6 +28,8 @@ class Execution(Enum):
     """In the thread pool: every handler that reads or writes the stores."""
     DEDICATED_THREAD = "dedicated thread"
     """In a thread of its own, so that it responds while the pool is busy."""
+    EMBEDDING = "embedding"
+    """In threads that may wait for an embedding model, so that no other request waits for a thread."""
     EVENT_LOOP = "event loop"
     """On the event loop: handlers that need no store."""
     ADAPTIVE = "adaptive"

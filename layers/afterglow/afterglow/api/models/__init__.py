@@ -6,6 +6,7 @@ here, with their schema for OpenAPI; `validation.embeddings`, `validation.metada
 
 from afterglow.api.models.collections import CreateCollection, ForkCollection, UpdateCollection
 from afterglow.api.models.configuration import Configuration, EmbeddingFunction, UpdateConfiguration
+from afterglow.api.models.embed import EmbedTexts
 from afterglow.api.models.records import (
     AddRecords,
     DeleteRecords,
@@ -28,6 +29,7 @@ __all__ = [
     "CreateTenant",
     "DeleteRecords",
     "DetachFunction",
+    "EmbedTexts",
     "EmbeddingFunction",
     "Filters",
     "ForkCollection",

@@ -43,12 +43,11 @@ Metadata = Annotated[Any, WithJsonSchema(_any_of(_object(), _NULL))]
 MetadataChanges = Annotated[Any, WithJsonSchema(_any_of(_object(_NULL), _NULL))]
 Metadatas = Annotated[Any, WithJsonSchema(_any_of(_array(_any_of(_object(_SPARSE), _NULL)), _NULL))]
 MetadatasChanges = Annotated[Any, WithJsonSchema(_any_of(_array(_any_of(_object(_SPARSE, _NULL), _NULL)), _NULL))]
-Embeddings = Annotated[Any, WithJsonSchema(_any_of(_array(_FLOATS), _array(_BASE64)))]
-EmbeddingChanges = Annotated[
+Embeddings = Annotated[
     Any,
     WithJsonSchema(_any_of(_array(_any_of(_FLOATS, _NULL)), _array(_any_of(_BASE64, _NULL)), _NULL)),
 ]
-QueryEmbeddings = Annotated[Any, WithJsonSchema(_array(_FLOATS))]
+QueryEmbeddings = Annotated[Any, WithJsonSchema(_any_of(_array(_FLOATS), _NULL))]
 Where = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "object"}, _NULL]})]
 
 

@@ -4,7 +4,6 @@ from pydantic import ConfigDict, Field
 
 from afterglow.api.models.fields import (
     U32,
-    EmbeddingChanges,
     Embeddings,
     IncludeName,
     Metadatas,
@@ -16,7 +15,10 @@ from afterglow.api.models.fields import (
 
 
 class AddRecords(RequestModel):
-    """Records to add or upsert; all lists have the length of `ids`."""
+    """Records to add or upsert; all lists have the length of `ids`.
+
+    A record without an embedding needs a document, which the server embeds.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -30,7 +32,7 @@ class AddRecords(RequestModel):
     )
 
     ids: list[str]
-    embeddings: Embeddings
+    embeddings: Embeddings = None
     documents: list[str | None] | None = None
     metadatas: Metadatas = None
     uris: list[str | None] | None = None
@@ -43,12 +45,15 @@ class UpsertRecords(AddRecords):
 
 
 class UpdateRecords(RequestModel):
-    """Changes to records; absent and null fields remain unchanged, null in metadata deletes the key."""
+    """Changes to records; absent and null fields remain unchanged, null in metadata deletes the key.
+
+    A document without an embedding is embedded by the server, if it runs the collection's embedding function.
+    """
 
     model_config = ConfigDict(json_schema_extra={"example": {"ids": ["a"], "metadatas": [{"page": 2}]}})
 
     ids: list[str]
-    embeddings: EmbeddingChanges = None
+    embeddings: Embeddings = None
     documents: list[str | None] | None = None
     metadatas: MetadatasChanges = None
     uris: list[str | None] | None = None
@@ -73,11 +78,12 @@ class GetRecords(Filters):
 
 
 class QueryRecords(Filters):
-    """A query for the records nearest to each vector."""
+    """A query for the records nearest to each vector, or to each text; the server embeds texts."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"query_embeddings": [[0.1, 0.9]], "n_results": 3}})
 
-    query_embeddings: QueryEmbeddings
+    query_embeddings: QueryEmbeddings = None
+    query_texts: list[str] | None = None
     n_results: U32 | None = None
     include: list[IncludeName] = Field(default=["documents", "metadatas", "distances"])
 

@@ -17,10 +17,23 @@ class ToggleIndex(RequestModel):
     config: NoParameters
 
 
+class FullTextConfig(StrictModel):
+    """Parameters of Chroma's full-text index, which this server stores and does not need."""
+
+    algorithm: Literal["trigram", "token_bitmap"] | None = None
+
+
+class FullTextIndex(RequestModel):
+    """The full-text index, on or off."""
+
+    enabled: bool
+    config: FullTextConfig
+
+
 class StringType(RequestModel):
     """Indexes of strings."""
 
-    fts_index: ToggleIndex | None = None
+    fts_index: FullTextIndex | None = None
     string_inverted_index: ToggleIndex | None = None
 
 

@@ -26,7 +26,10 @@ _SPARSE: dict[str, Any] = {
 _KNN: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "query": {"anyOf": [_FLOATS, _SPARSE]},
+        "query": {
+            "anyOf": [_FLOATS, _SPARSE, {"type": "string"}],
+            "description": "a vector, or a text, which the server embeds or, for a BM25 index, splits into words",
+        },
         "key": {
             "type": "string",
             "default": "#embedding",

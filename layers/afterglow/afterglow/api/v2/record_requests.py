@@ -25,6 +25,8 @@ class Write:
     """A write that matches the schema; `batch` checks its values. Raises InvalidArgument."""
 
     batch: Callable[[], Batch]
+    embeds: bool
+    """Whether the batch will have documents without an embedding."""
 
 
 def parse_write(op: Op, body: bytes) -> Write:
@@ -36,10 +38,19 @@ def parse_write(op: Op, body: bytes) -> Write:
         records = json_body.parse(models.UpsertRecords, body)
     else:
         records = json_body.parse(models.UpdateRecords, body)
-    if op is not Op.UPDATE or records.embeddings is not None:
-        vectors.check_shape(records.embeddings, nulls=op is Op.UPDATE)
+    texts = records.documents or []
+    if op is Op.UPDATE:
+        nulls = True
+    else:
+        # Without documents to embed, the schema is Chroma's, which has neither null nor absent embeddings.
+        nulls = any(text is not None for text in texts)
+        if not nulls and records.embeddings is None and "embeddings" not in records.model_fields_set:
+            raise json_body.schema_error("", "missing field `embeddings`")
+    if records.embeddings is not None or not nulls:
+        vectors.check_shape(records.embeddings, nulls=nulls)
     metadatas = metadata.check_shape(records.metadatas, nulls=op is not Op.ADD)
-    return Write(lambda: _batch(op, records, metadatas))
+    embeds = bool(texts) and (records.embeddings is None or None in records.embeddings)
+    return Write(lambda: _batch(op, records, metadatas), embeds)
 
 
 def selection(filters: models.Filters) -> Selection:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from afterglow.api import models
 from afterglow.api.http import request_params
@@ -20,17 +21,17 @@ _CHEAP_BODY_BYTES = 64 * 1024
 """A body of this size is parsed in less than a millisecond."""
 
 
-def add(context: AppContext, request: Request) -> Response:
+def add(context: AppContext, request: Request) -> Response | Deferred:
     """Add records; existing ids are skipped."""
     return _write(context, request, Op.ADD)
 
 
-def update(context: AppContext, request: Request) -> Response:
+def update(context: AppContext, request: Request) -> Response | Deferred:
     """Update records; unknown ids are skipped."""
     return _write(context, request, Op.UPDATE)
 
 
-def upsert(context: AppContext, request: Request) -> Response:
+def upsert(context: AppContext, request: Request) -> Response | Deferred:
     """Insert records, or update existing ones."""
     return _write(context, request, Op.UPSERT)
 
@@ -79,11 +80,11 @@ def get(context: AppContext, request: Request) -> Response:
 
 
 def query(context: AppContext, request: Request) -> Response | Deferred:
-    """The records nearest to each query vector."""
+    """The records nearest to each query vector or text."""
     if len(request.body) > _CHEAP_BODY_BYTES:
-        return Deferred(lambda: _QueryRequest(context, request).respond())
+        return Deferred(lambda: _QueryRequest(context, request).respond(), embeds=b'"query_texts"' in request.body)
     parsed = _QueryRequest(context, request)
-    return parsed.respond() if parsed.is_cheap() else Deferred(parsed.respond)
+    return parsed.respond() if parsed.is_cheap() else Deferred(parsed.respond, parsed.embeds)
 
 
 class _QueryRequest:
@@ -96,7 +97,7 @@ class _QueryRequest:
         self._scope = request_params.scope(request)
         try:
             with phase("parse"):
-                self._vectors = embeddings.parse_queries(self._body.query_embeddings)
+                self._queries = self._parse_queries()
                 self._selection = record_requests.selection(self._body)
         except InvalidArgument:
             self._engine.get_collection_by_id(self._scope)
@@ -105,20 +106,38 @@ class _QueryRequest:
         self._k = _DEFAULT_RESULTS if n_results is None else n_results
         self._at = request_params.parse_at(request)
 
+    @property
+    def embeds(self) -> bool:
+        """Whether the queries are texts."""
+        return self._body.query_texts is not None
+
     def is_cheap(self) -> bool:
         """Whether the query takes at most about a millisecond."""
-        return self._engine.can_query_inline(self._scope, len(self._vectors), self._k, self._selection, self._at)
+        return not self.embeds and self._engine.can_query_inline(
+            self._scope, len(self._queries), self._k, self._selection, self._at
+        )
 
     def respond(self) -> Response:
         """Run the query and encode its result."""
         include = record_requests.include(self._body.include)
         # Vectors of extreme components have distances beyond float32; the response holds null for them.
         with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
-            results = self._engine.query(self._scope, self._vectors, self._k, self._selection, include, at=self._at)
+            results = self._engine.query(self._scope, self._queries, self._k, self._selection, include, at=self._at)
         add_attributes(queries=len(results), rows=sum(len(result.records.ids) for result in results))
         with phase("render"):
             position = results[0].records.position if results else None
             return with_log_position(record_responses.query_body(results, self._body.include), position)
+
+    def _parse_queries(self) -> NDArray[np.float32] | list[str]:
+        """Vectors, or texts. Raises InvalidBody, InvalidArgument."""
+        body = self._body
+        if body.query_texts is None:
+            if "query_embeddings" not in body.model_fields_set:
+                raise json_body.schema_error("", "missing field `query_embeddings`")
+            return embeddings.parse_queries(body.query_embeddings)
+        if body.query_embeddings is not None:
+            raise InvalidArgument("a query has either query_embeddings or query_texts, not both")
+        return body.query_texts
 
 
 def count(context: AppContext, request: Request) -> Response:
@@ -144,7 +163,7 @@ def indexing_status(context: AppContext, request: Request) -> Response:
     )
 
 
-def _write(context: AppContext, request: Request, op: Op) -> Response:
+def _write(context: AppContext, request: Request, op: Op) -> Response | Deferred:
     with phase("parse"):
         write = record_requests.parse_write(op, request.body)
     scope = request_params.scope(request)
@@ -156,9 +175,13 @@ def _write(context: AppContext, request: Request, op: Op) -> Response:
         context.engine.get_collection_by_id(scope)
         raise
     add_attributes(rows=len(batch.ids))
-    with phase("handle"):
-        position = context.engine.write(scope, batch)
-    return with_log_position(_EMPTY, position)
+
+    def write_batch() -> Response:
+        with phase("handle"):
+            position = context.engine.write(scope, batch)
+        return with_log_position(_EMPTY, position)
+
+    return Deferred(write_batch, embeds=True) if write.embeds else write_batch()
 
 
 def with_log_position(body: bytes, position: int | None) -> Response:

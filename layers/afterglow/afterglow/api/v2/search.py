@@ -14,8 +14,8 @@ from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_responses
 from afterglow.api.v2.records import with_log_position
 from afterglow.api.validation import json_body
-from afterglow.api.validation.rank_parser import RankParser
-from afterglow.collection.read.ranked_search import DenseKnn, GroupBy, Search, SparseKnn
+from afterglow.api.validation.rank_parser import Knn, RankParser
+from afterglow.collection.read.ranked_search import GroupBy, Search, has_texts
 from afterglow.collection.types import Include, ReadLevel
 from afterglow.errors import InvalidArgument
 from afterglow.filters.ast import Filter
@@ -34,9 +34,10 @@ _NO_METADATA = frozenset({*_FIELDS, _SCORE, "#id"}) - {_METADATA}
 def search(context: AppContext, request: Request) -> Response | Deferred:
     """Several ranked searches."""
     if len(request.body) > _CHEAP_BODY_BYTES:
-        return Deferred(lambda: _SearchRequest(context, request).respond())
+        # Whether a text is in it is not known yet; in a body of this size one is likely.
+        return Deferred(lambda: _SearchRequest(context, request).respond(), embeds=True)
     parsed = _SearchRequest(context, request)
-    return parsed.respond() if parsed.is_cheap() else Deferred(parsed.respond)
+    return parsed.respond() if parsed.is_cheap() else Deferred(parsed.respond, parsed.embeds)
 
 
 class _SearchRequest:
@@ -63,6 +64,11 @@ class _SearchRequest:
             self._engine.get_collection_by_id(self._scope)
             raise
 
+    @property
+    def embeds(self) -> bool:
+        """Whether a query is a text."""
+        return has_texts(self._searches)
+
     def is_cheap(self) -> bool:
         """Whether the searches take at most about a millisecond."""
         return self._engine.can_search_inline(self._scope, self._searches, self._at)
@@ -83,7 +89,7 @@ def _parse_search(search: models.Search, path: str, rank_parser: RankParser) -> 
     search_filter = _filter(search, f"{path}.filter")
     groups = _groups(search, f"{path}.group_by")
     rank: Rank | None = None
-    knn: Sequence[DenseKnn | SparseKnn] = ()
+    knn: Sequence[Knn] = ()
     if search.rank is not None:
         if type(search.rank) is not dict:
             raise json_body.type_error(f"{path}.rank", search.rank, "a map")

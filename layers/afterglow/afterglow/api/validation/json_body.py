@@ -49,7 +49,7 @@ def parse(model: type[M], body: bytes) -> M:
 
 def schema_error(path: str, problem: str) -> InvalidBody:
     """The error for a value at `path` that fails a hand-written check."""
-    return InvalidBody(f"{_SCHEMA_MISMATCH}{path}: {problem}")
+    return InvalidBody(f"{_SCHEMA_MISMATCH}{path}: {problem}" if path else f"{_SCHEMA_MISMATCH}{problem}")
 
 
 def type_error(path: str, value: object, expected: str) -> InvalidBody:

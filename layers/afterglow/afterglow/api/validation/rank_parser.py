@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from afterglow.api.validation.json_body import schema_error, type_error
-from afterglow.collection.read.ranked_search import DenseKnn, SparseKnn
+from afterglow.collection.read.ranked_search import DenseKnn, SparseKnn, TextKnn
 from afterglow.collection.read.sparse_knn import SparseQuery
 from afterglow.errors import InvalidArgument
 from afterglow.ranking.ast import Binary, BinaryOp, Function, KnnScore, Nary, NaryOp, Rank, Unary, Value
@@ -22,6 +22,8 @@ MAX_NODES = 4_096
 MAX_KNN = 256
 """The number of $knn in one request."""
 EMBEDDING = "#embedding"
+
+Knn = DenseKnn | SparseKnn | TextKnn
 
 _OPERATORS = ("$abs", "$div", "$exp", "$knn", "$log", "$max", "$min", "$mul", "$sub", "$sum", "$val")
 _FUNCTIONS = frozenset(Function)
@@ -38,7 +40,7 @@ class RankParser:
     knn: int = 0
     errors: list[str] = field(default_factory=list)
 
-    def parse(self, value: dict[str, Any], path: str) -> tuple[Rank, list[DenseKnn | SparseKnn]]:
+    def parse(self, value: dict[str, Any], path: str) -> tuple[Rank, list[Knn]]:
         """Parse one expression; returns it with its $knn, indexed by `KnnScore`. Raises InvalidBody."""
         parser = _ExpressionParser(self, path)
         rank = parser.parse(value, path, 1)
@@ -54,7 +56,7 @@ class _ExpressionParser:
     """Parses one expression; `totals` counts over the whole request, `root` is the expression's path in the body."""
 
     def __init__(self, totals: RankParser, root: str) -> None:
-        self.knn: list[DenseKnn | SparseKnn] = []
+        self.knn: list[Knn] = []
         self._totals = totals
         self._root = root
 
@@ -120,7 +122,11 @@ class _ExpressionParser:
         self.knn.append(self._knn_query(query, key, limit, path))
         return KnnScore(len(self.knn) - 1, score, return_rank)
 
-    def _knn_query(self, query: Any, key: str, limit: int, path: str) -> DenseKnn | SparseKnn:
+    def _knn_query(self, query: Any, key: str, limit: int, path: str) -> Knn:
+        if type(query) is str:
+            if key != EMBEDDING and key.startswith("#"):
+                self._add_error(f"a text searches {EMBEDDING} or a metadata key with a sparse index, not '{key}'")
+            return TextKnn(key, query, limit)
         if type(query) is list and NUMBER_TYPES.issuperset(map(type, query)):
             if key != EMBEDDING:
                 self._add_error(f"a dense query searches {EMBEDDING}, not '{key}'")

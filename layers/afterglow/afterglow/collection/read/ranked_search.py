@@ -10,13 +10,14 @@
 Without a rank expression, records come in insertion order, and a record's score is its position.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.catalog import schema
+from afterglow.catalog.schema_defaults import EMBEDDING
 from afterglow.collection.read import knn_planner, read_path
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
@@ -51,6 +52,15 @@ class SparseKnn:
 
 
 @dataclass(frozen=True, slots=True)
+class TextKnn:
+    """A $knn whose query is a text, for the embeddings or for a sparse index; the engine replaces it by a vector."""
+
+    key: str
+    text: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupBy:
     """Group by the metadata `keys`; keep the first k records of each group by the keys of `by` (None: the score)."""
 
@@ -66,7 +76,7 @@ class Search:
 
     filter: ast.Filter | None = None
     rank: Rank | None = None
-    knn: tuple[DenseKnn | SparseKnn, ...] = ()
+    knn: tuple[DenseKnn | SparseKnn | TextKnn, ...] = ()
     groups: GroupBy | None = None
     offset: int = 0
     limit: int | None = None
@@ -99,6 +109,22 @@ def referenced_ids(searches: Sequence[Search]) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
+def has_texts(searches: Sequence[Search]) -> bool:
+    """Whether a $knn of the searches has a text."""
+    return any(isinstance(knn, TextKnn) for search in searches for knn in search.knn)
+
+
+def dense_texts(searches: Sequence[Search]) -> list[str]:
+    """The distinct texts that are to be embedded."""
+    knns = (knn for search in searches for knn in search.knn)
+    return list(dict.fromkeys(knn.text for knn in knns if isinstance(knn, TextKnn) and knn.key == EMBEDDING))
+
+
+def with_vectors(search: Search, resolve: Callable[[TextKnn], DenseKnn | SparseKnn]) -> Search:
+    """The search with each of its texts replaced."""
+    return replace(search, knn=tuple(resolve(knn) if isinstance(knn, TextKnn) else knn for knn in search.knn))
+
+
 def execute(
     snapshot: Snapshot, searches: Sequence[Search], ids: Sequence[str], *, exact_search_max_rows: int
 ) -> list[SearchResult]:
@@ -116,7 +142,7 @@ def is_cheap(rows: int, searches: Sequence[Search]) -> bool:
     if len(searches) != 1:
         return False
     (search,) = searches
-    if search.rank is None or search.groups is not None or any(isinstance(knn, SparseKnn) for knn in search.knn):
+    if search.rank is None or search.groups is not None or not all(isinstance(knn, DenseKnn) for knn in search.knn):
         return False
     neighbors = sum(knn.limit for knn in search.knn)
     return read_path.is_cheap(rows, 1, neighbors, Selection(referenced_ids(searches), search.filter))
@@ -128,7 +154,9 @@ def _check(snapshot: Snapshot, search: Search) -> None:
     for knn in search.knn:
         if isinstance(knn, SparseKnn):
             schema.sparse_index(snapshot.collection.schema, knn.key)
-        elif dimension is not None and len(knn.query) != dimension:
+            continue
+        assert isinstance(knn, DenseKnn), "the engine has replaced texts"
+        if dimension is not None and len(knn.query) != dimension:
             raise WrongDimension(dimension, len(knn.query))
 
 
@@ -153,10 +181,11 @@ def _execute_one(snapshot: Snapshot, search: Search, ids: Sequence[str], exact_s
 
 
 def _nearest(
-    snapshot: Snapshot, masks: list[Mask | None], knn: DenseKnn | SparseKnn, exact_search_max_rows: int
+    snapshot: Snapshot, masks: list[Mask | None], knn: DenseKnn | SparseKnn | TextKnn, exact_search_max_rows: int
 ) -> Neighbors:
     if isinstance(knn, SparseKnn):
         return sparse_knn(snapshot, masks, knn.key, knn.query, knn.limit)
+    assert isinstance(knn, DenseKnn), "the engine has replaced texts"
     space = Space(schema.index_parameters(snapshot.collection.schema).space)
     return knn_planner.knn(snapshot, masks, KnnQuery(space, knn.query, knn.limit, exact_search_max_rows))
 

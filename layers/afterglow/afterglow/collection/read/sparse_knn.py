@@ -10,8 +10,9 @@ the number of records in the snapshot with a sparse vector under the key, n_t th
 dimension. Both count live records, inside the filter or not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,11 @@ class SparseQuery:
 
     indices: NDArray[np.uint32]
     values: NDArray[np.float32]
+
+    @classmethod
+    def from_stored(cls, vector: Mapping[str, Any]) -> "SparseQuery":
+        """The query of a sparse vector in its stored form."""
+        return cls(np.array(vector["indices"], dtype=np.uint32), np.array(vector["values"], dtype=np.float32))
 
 
 def sparse_knn(snapshot: Snapshot, masks: list[Mask | None], key: str, query: SparseQuery, k: int) -> Neighbors:

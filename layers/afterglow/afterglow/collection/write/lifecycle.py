@@ -7,7 +7,8 @@ from uuid import UUID
 
 from afterglow.catalog import Catalog, collections, schema, ttl
 from afterglow.catalog.model import Collection
-from afterglow.errors import AlreadyExists, InvalidArgument
+from afterglow.embedding.function import EmbeddingFunction, dense_function
+from afterglow.errors import AlreadyExists, Busy, InvalidArgument
 from afterglow.retry import Backoff, attempts
 from afterglow.storage.ports import Stores
 
@@ -91,4 +92,22 @@ def modify(
 
     if name is not None:
         return collections.rename(stores.table, collection_id, name, edit)
+    return collections.update(stores.table, collection_id, edit)
+
+
+def adopt_function(stores: Stores, collection_id: UUID, function: EmbeddingFunction) -> Collection:
+    """Name the function in the configuration of a collection that names none and has no vectors.
+
+    Raises NotFound, and Busy if another writer was first with another function, or with vectors of its own.
+    """
+
+    def edit(existing: Collection) -> Collection | None:
+        present = dense_function(existing.schema)
+        if present == function:
+            return None
+        if present is not None or existing.dimension is not None:
+            raise Busy(f"Collection [{existing.name}] got its first embeddings from another writer: try again", 0.1)
+        configuration = {"embedding_function": function.stored()}
+        return replace(existing, schema=schema.with_configuration(existing.schema, configuration))
+
     return collections.update(stores.table, collection_id, edit)

@@ -1,8 +1,8 @@
 """The routes of the server itself."""
 
-from afterglow.api import responses
+from afterglow.api import models, responses
 from afterglow.api.http.route import Execution, Route
-from afterglow.api.v2 import system
+from afterglow.api.v2 import embed, system
 from afterglow.api.v2.routes.paths import API
 from afterglow.auth import Permission
 
@@ -71,6 +71,19 @@ ROUTES: tuple[Route, ...] = (
         "The caller's identity",
         response=responses.Identity,
         permission=Permission.AUTHENTICATED,
+    ),
+    Route(
+        "POST",
+        "/embed",
+        "embed.embed",
+        embed.embed,
+        "System",
+        "Embed texts by the server's own embedding function",
+        models.EmbedTexts,
+        list[list[float]],
+        failures=(400, 429, 503),
+        permission=Permission.AUTHENTICATED,
+        scope_of=None,
     ),
     Route(
         "POST",

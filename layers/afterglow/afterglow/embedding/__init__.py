@@ -1,0 +1,22 @@
+"""Texts to vectors: the embedding functions that collections name, run by the server.
+
+A write is completed before it reaches the log, which therefore holds vectors and replays without a model:
+
+1. The API parses a write whose records may lack an embedding but have a document.
+2. `completion` finds the collection's function in its schema, and embeds what is missing; sparse indexes with a source
+   get their BM25 vectors. *Any failure until here: nothing was written, and the response says so.*
+3. The completed batch takes the write path of every other batch.
+
+::
+
+    function     what a stored configuration names: a function's name and its configuration
+    registry     which functions the operator allows, and their embedders
+    service      admission, query cache, usage; the face of this package
+    completion   batches without some of their vectors
+
+    embedder     the port of an embedding model
+    onnx_process, onnx_worker, onnx_model, model_archive    a local model, in a process of its own
+    remote, http_json, aws    models behind HTTP, and those of AWS
+
+    bm25, murmur3, stopwords    sparse vectors of words
+"""

@@ -1,0 +1,155 @@
+"""A local model as an embedder: it runs in a child process, started by the first text.
+
+A process of its own, because tokenising holds the interpreter's lock, the model takes 200 MB that a server without
+texts should not pay, and a fault in native code must not end the server.
+
+1. The first call starts the child and waits until the model is loaded (0.3 s).
+2. A call sends its texts in slices, sorted by length, two in flight. The child works them off in the order in which
+   they arrive, so concurrent calls take turns, and a short one does not wait for the end of a long one.
+3. One thread receives replies and gives them to the calls by their numbers.
+
+*The child dies: running calls raise Unavailable, and nothing of theirs was written; the next call starts another.*
+"""
+
+import logging
+import threading
+from base64 import b64decode
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from afterglow.deployment.child_process import ChildEnded, ChildProcess
+from afterglow.embedding.embedder import Embedded, Purpose, Vectors
+from afterglow.errors import Unavailable
+from afterglow.settings import System
+
+_log = logging.getLogger(__name__)
+
+SLICE = 32
+"""Texts of one request to the child: what a call that arrives later waits for, at most twice."""
+_IN_FLIGHT = 2
+_MODULE = "afterglow.embedding.onnx_worker"
+
+Reply = dict[str, Any]
+
+
+class OnnxProcess:
+    """The parent's end of a model's process."""
+
+    def __init__(self, folder: Path, threads: int, system: System) -> None:
+        self._folder = folder
+        self._threads = threads
+        self._system = system
+        self._lock = threading.Lock()
+        self._child: _Child | None = None
+        self._closed = False
+
+    def embed(self, texts: Sequence[str], purpose: Purpose, deadline: float) -> Embedded:
+        """The vectors of the texts. Raises Unavailable."""
+        child = self._running_child()
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        slices = [order[start : start + SLICE] for start in range(0, len(order), SLICE)]
+        waiting: deque[tuple[list[int], Future[Reply]]] = deque()
+        vectors: Vectors | None = None
+        truncated = 0
+        for indices in [*slices, *([None] * _IN_FLIGHT)]:
+            if len(waiting) == _IN_FLIGHT or (indices is None and waiting):
+                done, future = waiting.popleft()
+                reply = self._wait(future, deadline)
+                rows = np.frombuffer(b64decode(reply["vectors"]), dtype="<f4").reshape(reply["rows"], -1)
+                if vectors is None:
+                    vectors = np.empty((len(texts), rows.shape[1]), dtype=np.float32)
+                vectors[done] = rows
+                truncated += reply["truncated"]
+            if indices is not None:
+                waiting.append((indices, child.submit([texts[index] for index in indices], purpose)))
+        assert vectors is not None, "a call has at least one text"
+        return Embedded(vectors, truncated)
+
+    def close(self) -> None:
+        """End the child."""
+        with self._lock:
+            self._closed = True
+            child, self._child = self._child, None
+        if child is not None:
+            child.close()
+
+    def _wait(self, future: "Future[Reply]", deadline: float) -> Reply:
+        try:
+            reply = future.result(max(0.0, deadline - self._system.monotonic()))
+        except TimeoutError:
+            raise Unavailable(
+                "the embedding model did not finish in time (AFTERGLOW_EMBEDDING_TIMEOUT_SECONDS): send fewer texts at "
+                "once"
+            ) from None
+        if "error" in reply:
+            raise Unavailable(f"the embedding model failed: {reply['error']}")
+        return reply
+
+    def _running_child(self) -> "_Child":
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the server is shutting down")
+            if self._child is None or not self._child.is_running():
+                if self._child is not None:
+                    _log.warning("the process of the embedding model has ended; another one is started")
+                    self._child.close()
+                self._child = None
+                self._child = _Child(self._folder, self._threads)
+            return self._child
+
+
+class _Child:
+    """One running process, with its model loaded."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        self._process = ChildProcess(_MODULE, str(folder), str(threads))
+        try:
+            hello = self._process.receive()
+        except ChildEnded as error:
+            hello = {"error": str(error)}
+        if "error" in hello:
+            self._process.close()
+            raise Unavailable(f"the embedding model in {folder} cannot be loaded: {hello['error']}")
+        self._sending = threading.Lock()
+        self._numbers = count()
+        self._futures: dict[int, Future[Reply]] = {}
+        self._ended = False
+        self._receiver = threading.Thread(target=self._receive, name="afterglow-embeddings", daemon=True)
+        self._receiver.start()
+
+    def is_running(self) -> bool:
+        return not self._ended and self._process.is_running()
+
+    def submit(self, texts: list[str], purpose: Purpose) -> "Future[Reply]":
+        future: Future[Reply] = Future()
+        with self._sending:
+            number = next(self._numbers)
+            self._futures[number] = future
+            try:
+                if self._ended:
+                    raise ChildEnded("it ended before")
+                self._process.send({"id": number, "purpose": purpose, "texts": texts})
+            except ChildEnded:
+                del self._futures[number]
+                raise Unavailable("the process of the embedding model has ended; retry") from None
+        return future
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._receiver.join()
+        self._process.close()
+
+    def _receive(self) -> None:
+        for reply in self._process.replies():
+            self._futures.pop(reply["id"]).set_result(reply)
+        with self._sending:
+            self._ended = True
+            futures, self._futures = self._futures, {}
+        for future in futures.values():
+            future.set_result({"error": "its process has ended"})
