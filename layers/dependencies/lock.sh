@@ -9,9 +9,9 @@ compile=(uv pip compile --quiet --universal --generate-hashes --no-emit-index-ur
 if [ -n "${UPGRADE:-}" ]; then compile+=(--upgrade); fi
 pinned=(--constraint $here/requirements.txt)
 
-"${compile[@]}" --python-version 3.11 --output-file $here/requirements.txt pyproject.toml
+"${compile[@]}" --python-version 3.11 --output-file $here/requirements.txt --extra embed pyproject.toml
 "${compile[@]}" --python-version 3.11 --output-file $here/requirements-build.txt --group build
-"${compile[@]}" --python-version 3.11 --output-file $here/requirements-dev.txt "${pinned[@]}" --group dev --extra aws --extra imports pyproject.toml
+"${compile[@]}" --python-version 3.11 --output-file $here/requirements-dev.txt "${pinned[@]}" --group dev --extra aws --extra imports --extra embed pyproject.toml
 
 # What the Lambda layer holds: not what only `afterglow run`, its password files and a terminal need.
 layer=()

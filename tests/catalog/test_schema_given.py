@@ -147,10 +147,6 @@ VALIDATION = "Validation error: schema: "
         ),
         (keys(__embedding=vectors(source_key="abc")), VALIDATION + "Vector index can only source from #document"),
         (
-            keys(k=SPARSE, j=SPARSE),
-            VALIDATION + 'At most one sparse vector index is allowed for the collection: ["k","j"]',
-        ),
-        (
             keys(k={"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": {"source_key": "x"}}}}),
             VALIDATION + "If source_key is provided then embedding_function must also be provided "
             "since there is no default embedding function.",

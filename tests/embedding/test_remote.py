@@ -45,7 +45,7 @@ def openai(server: EmbeddingServer, **config: Any) -> EmbeddingFunction:
     return function("openai", **{"api_base": f"{server.url}/v1", "model_name": "text-embedding-3-small", **config})
 
 
-def test_each_protocol(server: EmbeddingServer, service: EmbeddingService) -> None:
+def test_requests_and_vectors_of_the_protocols(server: EmbeddingServer, service: EmbeddingService) -> None:
     texts = ["one", "four", "a"]
     functions = (
         openai(server, dimensions=8, api_key_env_var="HOME"),

@@ -183,9 +183,19 @@ def test_a_wrong_name(api_client: ApiClient) -> None:
 
 def test_a_schema_refused(api_client: ApiClient) -> None:
     sparse = {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": {}}}}
-    arguments = {"defaults": {}, "keys": {"k": sparse, "j": sparse}}
-    text = 'Validation error: schema: At most one sparse vector index is allowed for the collection: ["k","j"]'
+    arguments = {"defaults": {}, "keys": {"#k": sparse}}
+    text = "Validation error: schema: key cannot begin with '#'. Keys starting with '#' are reserved for system use: #k"
     assert_error(api_client.request("POST", COLLECTIONS, {"name": "abc", "schema": arguments}), 400, text)
+
+
+def test_parameters_of_a_full_text_index_are_taken_and_shown(api_client: ApiClient) -> None:
+    index = {"fts_index": {"enabled": True, "config": {"algorithm": "token_bitmap"}}}
+    schema = {"defaults": {}, "keys": {"#document": {"string": index}}}
+    made = api_client.collection(schema=schema).created
+    assert made["schema"]["keys"]["#document"]["string"]["fts_index"] == index["fts_index"]
+    index["fts_index"]["config"] = {"algorithm": "other"}
+    response = api_client.request("POST", COLLECTIONS, {"name": "abc", "schema": schema})
+    assert response.status_code == 422
 
 
 def test_a_sparse_index_is_taken_and_shown(api_client: ApiClient) -> None:

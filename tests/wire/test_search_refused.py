@@ -50,7 +50,7 @@ def test_a_filter_needs_an_index(api_client: ApiClient) -> None:
             "searches[0].rank.$knn: missing field `query`",
         ),
         (
-            {"searches": [{"rank": {"$knn": {"query": "text"}}}]},
+            {"searches": [{"rank": {"$knn": {"query": True}}}]},
             "searches[0].rank.$knn.query: data did not match any variant of untagged enum QueryVector",
         ),
         (

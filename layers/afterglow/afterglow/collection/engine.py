@@ -300,7 +300,7 @@ class Engine:
         elif batch.documents is None and batch.metadatas is None:
             return batch
         else:
-            collection = self._known_collection(scope)
+            collection = self._collection_to_write(scope)
         completed = completion.complete(batch, collection, self._embedding)
         if completed.new_function is not None:
             self._reader.observe(lifecycle.adopt_function(self._stores, scope.collection, completed.new_function))
@@ -328,6 +328,13 @@ class Engine:
         if known is None or (known.tenant, known.database) != (scope.tenant, scope.database):
             return self.get_collection_by_id(scope)
         return known
+
+    def _collection_to_write(self, scope: Scope) -> Collection:
+        try:
+            return write_path.known_collection(self._stores, self._reader.log_end(scope), scope)
+        except NotFound:
+            self._reader.evict(scope.collection)
+            raise
 
     def _write(self, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
         end = self._reader.log_end(scope)

@@ -86,6 +86,15 @@ def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch, extra_writes:
         return _append(stores, end, collection_id, pending, batch, extra_writes=extra_writes)
 
 
+def known_collection(stores: Stores, end: LogEnd, scope: Scope) -> Collection:
+    """The collection as the next write will see it: read now if this process has not, so that the write need not.
+
+    Raises NotFound, Busy.
+    """
+    with end.lock:
+        return require_in_scope(scope, _cached_state(stores, end, scope))
+
+
 def observe(end: LogEnd, collection: Collection) -> None:
     """Cache a state that was just read or written, if it is newer than the cached one."""
     with end.lock:
