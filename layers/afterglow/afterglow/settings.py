@@ -15,6 +15,7 @@ from enum import StrEnum
 from random import Random, SystemRandom
 
 PREFIX = "AFTERGLOW_"
+_TEST_PREFIXES = tuple(PREFIX + kind for kind in ("BENCH_", "TEST_", "CONCURRENCY_", "CRASH_"))
 ANY_ORIGIN = "*"
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#,@]+")
 
@@ -256,6 +257,31 @@ def from_environment(environ: Mapping[str, str] = os.environ, defaults: Settings
     if not 0 < settings.recall_target <= 1:
         raise ValueError(f"{PREFIX}RECALL_TARGET must be above 0 and at most 1, got {settings.recall_target!r}")
     return settings
+
+
+def sources(defaults: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment variable behind each setting that differs from `defaults` or is set, by the setting's name."""
+    found = {setting.name: PREFIX + setting.name.upper() for setting in fields(Settings)}
+    own = {name: variable for name, variable in found.items() if variable in environ}
+    chroma = {**_chroma_auth_variables(environ), **_chroma_cors_variables(environ)}
+    from_chroma = {name: "CHROMA_ variables" for name, value in chroma.items() if value != getattr(defaults, name)}
+    return {**from_chroma, **own}
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """A message for each variable with the prefix that names no setting, with the nearest setting if one is near."""
+    known = [PREFIX + setting.name.upper() for setting in fields(Settings)]
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    unknown = [name for name in unknown if not name.startswith(_TEST_PREFIXES)]
+    if not unknown:
+        return []
+    from difflib import get_close_matches  # only for a misspelt variable
+
+    messages = []
+    for name in unknown:
+        near = get_close_matches(name, known, 1, cutoff=0.8)
+        messages.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return messages
 
 
 def _parse(name: str, text: str, value_type: type) -> int | float | bool | str:

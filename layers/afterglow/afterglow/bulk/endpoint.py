@@ -37,6 +37,15 @@ class RecordStream:
     pages: Iterator[Records]
 
 
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result of a nearest-neighbour query."""
+
+    id: str
+    distance: float
+    document: str | None
+
+
 class Endpoint(Protocol):
     """One end of a transfer. Every method raises Unavailable, and the library's errors."""
 
@@ -64,6 +73,17 @@ class Endpoint(Protocol):
 
     def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """The existing ones of these records, in any order."""
+
+    def unindexed(self, of: CollectionInfo) -> int:
+        """The number of its operations that no segment holds yet."""
+
+    def nearest(
+        self, of: CollectionInfo, vector: Sequence[float], k: int, where: Mapping[str, Any] | None
+    ) -> list[Hit]:
+        """Its `k` records nearest to the vector that match the filter, nearest first."""
+
+    def delete(self, of: CollectionInfo) -> None:
+        """Delete the collection."""
 
     def create_database(self, tenant: str, database: str) -> None:
         """Create the tenant and the database if they do not exist."""

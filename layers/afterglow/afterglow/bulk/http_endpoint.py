@@ -10,7 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from afterglow.bulk.chroma_client import ChromaConnection
-from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, RecordStream, create_request, slice_records
+from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, Hit, RecordStream, create_request, slice_records
 from afterglow.collection.types import Include, Records
 from afterglow.errors import AlreadyExists, NotFound, TooLarge
 
@@ -66,6 +66,22 @@ class HttpEndpoint:
     def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """The existing ones of these records."""
         return self._get_records(of, {"ids": list(ids)}, ALL_FIELDS)
+
+    def unindexed(self, of: CollectionInfo) -> int:
+        """The number of its operations that no segment holds yet."""
+        return int(self._connection.call("GET", f"{_path(of)}/indexing_status")["num_unindexed_ops"])
+
+    def nearest(
+        self, of: CollectionInfo, vector: Sequence[float], k: int, where: Mapping[str, Any] | None
+    ) -> list[Hit]:
+        """Its `k` records nearest to the vector that match the filter, nearest first."""
+        body = {"query_embeddings": [list(vector)], "n_results": k, "include": ["documents", "distances"]}
+        found = self._connection.call("POST", f"{_path(of)}/query", body | ({} if where is None else {"where": where}))
+        return list(map(Hit, found["ids"][0], found["distances"][0], found["documents"][0]))
+
+    def delete(self, of: CollectionInfo) -> None:
+        """Delete the collection."""
+        self._connection.call("DELETE", f"{_database(of.tenant, of.database)}/collections/{quote(of.name, safe='')}")
 
     def create_database(self, tenant: str, database: str) -> None:
         """Create the tenant and the database if they do not exist."""

@@ -1,6 +1,6 @@
 """An endpoint over the stores of a directory or an account; its servers may run at the same time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, RecordStream, create_request
+from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, Hit, RecordStream, create_request
 from afterglow.catalog import Collection, schema
 from afterglow.collection import Batch, Engine, Op
 from afterglow.collection.read import rows as fetch
@@ -17,6 +17,7 @@ from afterglow.collection.read import rows as select
 from afterglow.collection.replica.replica import Replica, Snapshot
 from afterglow.collection.types import Include, Records, Scope, Selection
 from afterglow.errors import AlreadyExists, Busy, NotFound
+from afterglow.filters.parse import parse_where
 from afterglow.segment import array_file
 from afterglow.settings import System
 from afterglow.storage.ports import Stores
@@ -69,6 +70,25 @@ class LocalEndpoint:
     def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """The existing ones of these records."""
         return self._engine.get(_scope(of), Selection(ids=ids), None, 0, ALL_FIELDS)
+
+    def unindexed(self, of: CollectionInfo) -> int:
+        """The number of its operations that no segment holds yet."""
+        status = self._engine.indexing_status(_scope(of))
+        return status.total_ops - status.indexed_ops
+
+    def nearest(
+        self, of: CollectionInfo, vector: Sequence[float], k: int, where: Mapping[str, Any] | None
+    ) -> list[Hit]:
+        """Its `k` records nearest to the vector that match the filter, nearest first."""
+        selection = Selection(where=parse_where(where))
+        vectors = np.array([vector], dtype=np.float32)
+        [found] = self._engine.query(_scope(of), vectors, k, selection, frozenset({Include.DOCUMENTS}))
+        documents = found.records.documents or [None] * len(found.records.ids)
+        return list(map(Hit, found.records.ids, found.distances.tolist(), documents))
+
+    def delete(self, of: CollectionInfo) -> None:
+        """Delete the collection."""
+        self._engine.delete_collection(of.tenant, of.database, of.name)
 
     def create_database(self, tenant: str, database: str) -> None:
         """Create the tenant and the database if they do not exist."""

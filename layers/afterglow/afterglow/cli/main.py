@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from afterglow.cli import backup, bulk, demo, import_files, keys, maintain, options, run
+from afterglow.cli import backup, bulk, demo, import_files, inspect, keys, maintain, options, run
 from afterglow.cli.console import error_boundary
 from afterglow.version import __version__
 
@@ -42,6 +42,22 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
             _Command("list", keys.list_keys, options.add_deployment),
             _Command("revoke", keys.revoke, keys.add_revoke_options),
         ),
+    ),
+    _Command("status", inspect.status, options.add_endpoint),
+    _Group(
+        "collections",
+        "List, show and delete collections.",
+        (
+            _Command("list", inspect.list_collections, inspect.add_list_options),
+            _Command("show", inspect.show_collection, inspect.add_collection_options),
+            _Command("delete", inspect.delete_collection, inspect.add_delete_options),
+        ),
+    ),
+    _Command("query", inspect.query, inspect.add_query_options),
+    _Group(
+        "config",
+        "Show the settings in force.",
+        (_Command("show", inspect.config_show, inspect.add_config_options),),
     ),
     _Command("import", import_files.import_, import_files.add_import_options),
     _Group(

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afterglow.cli.console import EXIT_USAGE, exit_with
-from afterglow.settings import AWS_DEFAULTS, Settings, System, from_environment
+from afterglow.cli.console import EXIT_USAGE, exit_with, notice
+from afterglow.settings import AWS_DEFAULTS, Settings, System, from_environment, unknown_variables
 
 if TYPE_CHECKING:
     from afterglow.storage.ports import Stores
@@ -84,7 +84,9 @@ def int_between(low: int, high: int) -> Callable[[str], int]:
 
 
 def load_settings(*, aws: bool) -> Settings:
-    """The settings from the environment; exits with 2 if one is invalid."""
+    """The settings from the environment; exits with 2 if one is invalid, names variables that are not settings."""
+    for message in unknown_variables():
+        notice(f"warning: {message}")
     try:
         return from_environment(defaults=AWS_DEFAULTS if aws else Settings())
     except ValueError as error:
