@@ -51,6 +51,8 @@ def holds(where: dict[str, Any], metadata: Metadata, document: str | None) -> bo
             return any(equal(value, member) for member in operand)
         case "$contains":
             return isinstance(value, list) and any(type(item) is type(operand) and item == operand for item in value)
+        case "$regex":
+            return isinstance(value, str) and re.search(operand, value) is not None
         case _:
             return is_number(value) and COMPARE[operator](value, operand)
 
@@ -82,6 +84,7 @@ conditions = (
     | one(st.sampled_from(("$eq", "$ne", "$contains", "$not_contains")), scalars | st.sampled_from(STRINGS))
     | one(st.sampled_from(tuple(COMPARE)), numbers)
     | one(st.sampled_from(("$in", "$nin")), operand_lists)
+    | one(st.sampled_from(("$regex", "$not_regex")), st.sampled_from(PATTERNS))
 )
 document_conditions = one(st.sampled_from(("$contains", "$not_contains")), st.text(LETTERS, max_size=3)) | one(
     st.sampled_from(("$regex", "$not_regex")), st.sampled_from(PATTERNS)

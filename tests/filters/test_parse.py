@@ -18,6 +18,7 @@ from afterglow.filters.ast import (
     ListContains,
     MatchesRegex,
     Or,
+    StringMatchesRegex,
     referenced_ids,
 )
 from afterglow.filters.parse import MAX_DEPTH
@@ -48,6 +49,8 @@ def test_null_is_no_filter() -> None:
         ({"k": {"$not_contains": "x"}}, ListContains("k", "x", negated=True)),
         ({"#document": {"$contains": "x"}}, Contains("x")),
         ({"#document": {"$not_regex": "x"}}, MatchesRegex("x", negated=True)),
+        ({"k": {"$regex": "x+"}}, StringMatchesRegex("k", "x+")),
+        ({"k": {"$not_regex": "x+"}}, StringMatchesRegex("k", "x+", negated=True)),
         ({"#document": "x"}, Compare("#document", Comparison.EQ, "x")),
         ({"$and": []}, And(())),
         ({"$or": [{"k": True}]}, Or((Compare("k", Comparison.EQ, True),))),
@@ -65,7 +68,7 @@ def test_where(clause: object, tree: object) -> None:
         {"k": -(2**63) - 1}, {"k": math.inf}, {"k": {"$eq": None}}, {"k": {"$gt": 1, "$lt": 2}}, {"k": {"$foo": 1}},
         {"k": {"$gt": "x"}}, {"k": {"$lte": True}}, {"k": {"$in": []}}, {"k": {"$in": 1}}, {"k": {"$in": [1, 1.5]}},
         {"k": {"$in": [1, True]}}, {"k": {"$in": ["x", 1]}}, {"k": {"$in": [1.5, True]}}, {"k": {"$in": [None]}},
-        {"k": {"$contains": [1]}}, {"k": {"$contains": None}}, {"k": {"$regex": "x"}}, {"k": {"$not_regex": "x"}},
+        {"k": {"$contains": [1]}}, {"k": {"$contains": None}}, {"k": {"$regex": 1}}, {"k": {"$not_regex": None}},
         {"#document": {"$contains": 1}}, {"#document": {"$regex": 1}}, {"$not": [{"k": 1}]}, {"$foo": 1}, {"$and": {}},
         {"$and": None}, {"$or": [{}]}, {"$and": [{"k": 1}, None]}, {"$in": [1]},
     ],

@@ -4,6 +4,7 @@
 
     Filter = And | Or                      of filters; without children: all rows, no rows
            | Compare | In | ListContains   metadata: a scalar against one value, against several; an item of a list
+           | StringMatchesRegex            metadata: a regular expression over a string
            | Contains | MatchesRegex       the document: a substring, a regular expression
            | IdIn                          the id, one of several
 
@@ -79,6 +80,15 @@ class ListContains:
 
 
 @dataclass(frozen=True, slots=True)
+class StringMatchesRegex:
+    """Rows whose value of `key` is a string that matches the regular expression `pattern` anywhere."""
+
+    key: str
+    pattern: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Contains:
     """Rows with a document that contains `text`."""
 
@@ -102,7 +112,7 @@ class IdIn:
     negated: bool = False
 
 
-Leaf = Compare | In | ListContains | Contains | MatchesRegex | IdIn
+Leaf = Compare | In | ListContains | StringMatchesRegex | Contains | MatchesRegex | IdIn
 Filter = And | Or | Leaf
 
 
@@ -136,6 +146,8 @@ def operands(tree: Filter) -> Iterator[tuple[str, ColumnType]]:
                 yield key, type_of(value)
             case In(key, value_type, _, _):
                 yield key, value_type
+            case StringMatchesRegex(key):
+                yield key, ColumnType.STR
             case Contains() | MatchesRegex() | IdIn():
                 continue
 

@@ -26,6 +26,7 @@ from afterglow.filters.ast import (
     MatchesRegex,
     Or,
     Scalar,
+    StringMatchesRegex,
     leaves,
     type_of,
 )
@@ -66,7 +67,7 @@ def evaluate(
 
 
 def _evaluate_leaf(
-    leaf: Compare | In | ListContains | Contains | MatchesRegex,
+    leaf: Compare | In | ListContains | StringMatchesRegex | Contains | MatchesRegex,
     columns: ColumnSet,
     documents: StringColumn,
     candidates: Mask | None,
@@ -76,11 +77,9 @@ def _evaluate_leaf(
         case Contains(text):
             return documents.contains(text.encode(), candidates)
         case MatchesRegex(pattern):
-            from afterglow.filters import (
-                regex,
-            )  # imported here: few filters need it, and it would slow down cold starts
-
-            return _regex_matches(regex.compile_regex(pattern), documents, candidates)
+            return _regex_matches(_compiled(pattern), documents, candidates)
+        case StringMatchesRegex(key, pattern):
+            return _matching_strings(columns, key, _compiled(pattern))
         case Compare(key, comparison, value):
             return _compare(columns, key, Comparison.EQ if leaf.negated else comparison, value)
         case In(key, value_type, values):
@@ -118,7 +117,7 @@ def _any_of(
 
 
 def _cost(tree: Filter) -> int:
-    """The cost rank of the most expensive condition: 0 metadata, 1 substring, 2 regular expression."""
+    """The cost rank of the most expensive condition: 0 metadata, 1 substring, 2 regular expression over documents."""
     ranks = (2 if isinstance(leaf, MatchesRegex) else int(isinstance(leaf, Contains)) for leaf in leaves(tree))
     return max(ranks, default=0)
 
@@ -137,6 +136,23 @@ def _regex_matches(pattern: "Regex", documents: StringColumn, candidates: Mask |
     elif len(pattern.literal) >= MIN_PREFILTER_LENGTH:
         candidates = documents.contains(pattern.literal, candidates)
     return documents.matches(pattern, candidates)
+
+
+def _matching_strings(columns: ColumnSet, key: str, pattern: "Regex") -> Mask:
+    """Each distinct string is matched once."""
+    column = columns.column(key, ColumnType.STR)
+    if column is None or column.dictionary is None:
+        return _no_rows(columns)
+    codes, entries = np.unique(column.values, return_inverse=True)
+    strings = StringColumn.from_list(column.dictionary.utf8_values(codes.astype(np.int64)))
+    return _to_row_mask(columns, column, _regex_matches(pattern, strings, None)[entries])
+
+
+def _compiled(pattern: str) -> "Regex":
+    # Imported here: few filters need it, and it would slow down cold starts.
+    from afterglow.filters import regex
+
+    return regex.compile_regex(pattern)
 
 
 def _compare(columns: ColumnSet, key: str, comparison: Comparison, value: Scalar) -> Mask:

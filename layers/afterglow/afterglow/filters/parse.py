@@ -22,6 +22,7 @@ from afterglow.filters.ast import (
     MatchesRegex,
     Or,
     Scalar,
+    StringMatchesRegex,
     type_of,
 )
 
@@ -61,6 +62,8 @@ def _filter(value: object, depth: int) -> Filter:
             return IdIn((name,), negated=condition.negated)
         case In(_, ColumnType.STR, names, negated):
             return IdIn(tuple(map(str, names)), negated)
+        case StringMatchesRegex():
+            raise _invalid_where()
         case _:
             # An id is never a number or a list.
             return condition
@@ -90,6 +93,8 @@ def _where(value: object, depth: int) -> Filter:
             return _in(key, operand, negated=operator == "$nin")
         case "$contains" | "$not_contains" if key != DOCUMENT:
             return ListContains(key, _scalar(operand), negated=operator == "$not_contains")
+        case "$regex" | "$not_regex" if key != DOCUMENT and isinstance(operand, str):
+            return StringMatchesRegex(key, _valid_regex(operand), negated=operator == "$not_regex")
         case _:
             raise _invalid_where()
 
@@ -125,14 +130,17 @@ def _document_condition(operator: str, operand: object) -> Contains | MatchesReg
         case "$contains" | "$not_contains":
             return Contains(operand, negated=operator == "$not_contains")
         case "$regex" | "$not_regex":
-            from afterglow.filters import (
-                regex,
-            )  # imported here: few filters need it, and it would slow down cold starts
-
-            regex.compile_regex(operand)
-            return MatchesRegex(operand, negated=operator == "$not_regex")
+            return MatchesRegex(_valid_regex(operand), negated=operator == "$not_regex")
         case _:
             return None
+
+
+def _valid_regex(pattern: str) -> str:
+    # Imported here: few filters need it, and it would slow down cold starts.
+    from afterglow.filters import regex
+
+    regex.compile_regex(pattern)
+    return pattern
 
 
 def _in(key: str, values: object, *, negated: bool) -> In:
