@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.commands import run_command
 from tests.support.server import running
 from tests.support.wire import Wire
 
@@ -12,7 +13,7 @@ PROGRAM = Path(sys.executable).with_name("afterglow")
 
 
 def backup(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, "backup", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return run_command("backup", *arguments)
 
 
 def test_a_directory_in_use_and_a_server_on_the_backup(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.commands import run_command
 from tests.support.server import running
 from tests.support.wire import Wire
 
@@ -11,7 +12,7 @@ PROGRAM = Path(sys.executable).with_name("afterglow")
 
 
 def compact(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, "compact", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return run_command("compact", *arguments)
 
 
 def test_every_collection_or_one_by_name_or_id(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 
+from tests.support.commands import run_command
 from tests.support.server import running
 from tests.support.wire import Wire
 
@@ -13,7 +14,7 @@ PROGRAM = Path(sys.executable).with_name("afterglow")
 
 
 def afterglow(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return run_command(*arguments)
 
 
 def fill(wire: Wire) -> None:

@@ -1,6 +1,5 @@
 """`afterglow import` and `afterglow import-reports`: into a directory, alongside a server, and over HTTP."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,23 +13,15 @@ import pytest
 from afterglow.settings import Settings
 from tests.bulk import files
 from tests.bulk.files import import_fixture_at, sample
+from tests.support.commands import run_command
 from tests.support.server import running
 
 PROGRAM = Path(sys.executable).with_name("afterglow")
 RECORDS = sample(30)
 
 
-def afterglow(
-    *arguments: str | Path, env: Mapping[str, str] | None = None, seconds: float = 60
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PROGRAM, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-        env={**os.environ, **(env or {})},
-    )
+def afterglow(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return run_command(*map(str, arguments), env=env)
 
 
 def test_into_a_directory(tmp_path: Path) -> None:

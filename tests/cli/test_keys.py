@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.commands import run_command
 from tests.support.server import HOST, running
 
 PROGRAM = Path(sys.executable).with_name("afterglow")
@@ -15,7 +16,7 @@ COLLECTIONS = "/api/v2/tenants/default_tenant/databases/default_database/collect
 
 
 def keys(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, "keys", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return run_command("keys", *arguments)
 
 
 def create(*arguments: str) -> str:

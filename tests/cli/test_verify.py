@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.commands import run_command
 from tests.support.server import running
 from tests.support.wire import Wire
 
@@ -11,7 +12,7 @@ PROGRAM = Path(sys.executable).with_name("afterglow")
 
 
 def verify(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, "verify", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return run_command("verify", *arguments)
 
 
 def test_every_collection_or_one_while_a_server_runs(tmp_path: Path) -> None:
@@ -40,11 +41,12 @@ def test_damage_is_printed_and_sets_the_exit_code(tmp_path: Path) -> None:
         wire = Wire(client)
         one = wire.create("one")
         wire.write(one, "add", {"ids": ["a", "b"], "embeddings": [[1, 2], [3, 4]]})
-    subprocess.run([PROGRAM, "compact", "--path", str(path)], check=True, timeout=60, capture_output=True)
+    run_command("compact", "--path", str(path)).check_returncode()
     (damaged,) = (path / "objects").glob("*/segments/*/vectors")
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"\xff")
     done = verify("--path", str(path))
     assert done.returncode == 1
-    head, problem = done.stdout.splitlines()
+    head, problem, advice = done.stdout.splitlines()
     assert head.endswith(": damaged")
     assert problem == f"  object {damaged.relative_to(path / 'objects')} does not match its checksum"
+    assert "`afterglow repair`" in advice

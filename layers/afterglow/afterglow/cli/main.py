@@ -79,9 +79,9 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
 )
 
 
-def main() -> None:
-    """Runs the command given on the command line."""
-    args = parser().parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command given by the arguments, by default those of the command line."""
+    args = parser().parse_args(arguments)
     with error_boundary():
         args.command(args)
 
