@@ -6,9 +6,11 @@ or rename at once.
 
 **A newer checkpoint** is opened alongside the current one: open its segments (reusing those already open), replay the
 log after it, then swap. Until then the current one keeps serving; it has applied those entries already. With an
-executor this happens in the background, otherwise within the read.
+executor this happens in the background, otherwise within the read. If the newer one cannot be opened, for example
+because the disk cache has no room for both, the current one keeps serving, and a read after a minute tries again.
 
-**A trimmed log**: if the entries after `applied_seq` are gone, the replica starts over from the newest checkpoint.
+**A trimmed log**: if the entries after `applied_seq` are gone, the replica starts over from the newest checkpoint. If
+the disk cache has no room for both, the current one is closed first.
 """
 
 import logging
@@ -25,7 +27,7 @@ from afterglow.collection.replica.checkpoint import OpenCheckpoint, ReplayLimit,
 from afterglow.collection.replica.replica_state import RowGroupView, RowLocations
 from afterglow.collection.replica.ttl_filter import TtlCutoff
 from afterglow.collection.types import Scope, require_in_scope
-from afterglow.errors import AfterglowError, Corrupt
+from afterglow.errors import AfterglowError, Corrupt, NotFound, StorageFull
 from afterglow.log import read as log
 from afterglow.log.entry import Entry
 from afterglow.log.read import LogTrimmed
@@ -41,6 +43,7 @@ _log = logging.getLogger(__name__)
 _REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
 """Read again at once: a flush by another process replaced the checkpoint or trimmed the log between two reads."""
 _WARM_SECONDS = 1.0
+_RETRY_SECONDS = 60.0
 MAX_CONCURRENT_FLUSHES = 8
 """With a backlog, one flush takes the operations of this many regular flushes."""
 _COMPACTION_MEMORY_SHARE = 8
@@ -121,6 +124,7 @@ class Replica:
         self._lock = threading.Lock()
         self._refreshing = False
         self._failed_manifest: str | None = None
+        self._retry_at = float("-inf")
         self._checkpoint: OpenCheckpoint | None = None
         self._collection: Collection | None = None
         self._is_damaged = False
@@ -199,14 +203,14 @@ class Replica:
             # Expired placeholder entries at the end of the log leave no visible gap.
             is_short = self._checkpoint.applied_seq + len(log_slice.entries) < collection.flushed_seq
             if log_slice.trimmed or is_short:
-                self._checkpoint = self._load(collection)
+                self._checkpoint = self._start_over(collection)
                 continue
             try:
                 if log_slice.entries:
                     with phase("replay"):
                         self._replay(self._checkpoint, log_slice.entries)
             except LogTrimmed:
-                self._checkpoint = self._load(collection)
+                self._checkpoint = self._start_over(collection)
                 continue
             except BaseException:
                 self._checkpoint = None  # a batch may be half applied
@@ -230,11 +234,25 @@ class Replica:
             checkpoint.apply(log.load_batches(self._stores, self._id, entries), self._replay_limit)
 
     def _schedule_refresh(self, collection: Collection) -> None:
-        if self._background is None:
+        if self._replay_limit is not None:
             self._checkpoint = self._load_and_replay(collection)
-        elif not self._refreshing and self._failed_manifest != collection.manifest_key:
+        elif self._failed_manifest == collection.manifest_key and self._stores.system.monotonic() < self._retry_at:
+            return
+        elif self._background is None:
+            try:
+                self._checkpoint = self._load_and_replay(collection)
+            except NotFound:
+                raise
+            except AfterglowError as error:
+                self._record_failure(collection, error)
+        elif not self._refreshing:
             self._refreshing = True
             self._background.submit(self._refresh, collection)
+
+    def _record_failure(self, collection: Collection, error: AfterglowError) -> None:
+        self._failed_manifest = collection.manifest_key
+        self._retry_at = self._stores.system.monotonic() + _RETRY_SECONDS
+        _log.error("collection %s stays on its older checkpoint: %s", self._id, error)
 
     def _refresh(self, collection: Collection) -> None:
         try:
@@ -250,10 +268,9 @@ class Replica:
         except LogTrimmed:
             _log.debug("collection %s: the log was trimmed during a refresh; the next read starts another", self._id)
         except AfterglowError as error:
-            self._failed_manifest = collection.manifest_key
-            _log.error("collection %s stays on its older checkpoint: %s", self._id, error)
+            self._record_failure(collection, error)
         except Exception:  # noqa: BLE001  reads go on with the older checkpoint
-            self._failed_manifest = collection.manifest_key
+            self._failed_manifest, self._retry_at = collection.manifest_key, float("inf")
             _log.exception("collection %s stays on its older checkpoint", self._id)
         finally:
             self._refreshing = False
@@ -273,6 +290,17 @@ class Replica:
                 continue
             return fresh
         raise Corrupt(f"the log of collection {self._id} does not continue after its checkpoint; {RESTORE_HINT}")
+
+    def _start_over(self, collection: Collection) -> OpenCheckpoint:
+        """The newest checkpoint; the open one, which cannot go on, makes room for it if necessary."""
+        try:
+            return self._load(collection)
+        except StorageFull:
+            if self._checkpoint is None:
+                raise
+        # Outside of the handler: the exception holds segments that were opened before it.
+        self._checkpoint = None
+        return self._load(collection)
 
     def _load(self, collection: Collection) -> OpenCheckpoint:
         """The state's checkpoint, or a newer one if that one was replaced and garbage collected meanwhile."""
