@@ -12,7 +12,10 @@ from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.storage.ports import Item, Stores, Table
 
-_FETCH_GROUP = 8
+_FETCH_GROUP = 64
+_GROUP_BYTES = 64 * 1024 * 1024
+"""Batches fetched in parallel: as many objects, or of as many bytes."""
+_NEWEST = 32
 
 
 class LogTrimmed(Exception):
@@ -31,11 +34,37 @@ class LogSlice:
     trimmed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LogTail:
+    """The `STATE` item (None: no collection) and the newest entries, ascending; with `is_complete`, all that exist."""
+
+    state: Item | None
+    entries: list[Entry]
+    is_complete: bool
+
+    def after(self, seq: int) -> LogSlice | None:
+        """What `read_after` returns, if the tail reaches back to entry `seq`."""
+        if not self.is_complete and (not self.entries or self.entries[0].seq > seq + 1):
+            return None
+        return _slice([entry for entry in self.entries if entry.seq > seq], self.state, seq)
+
+
+def read_tail(table: Table, collection_id: UUID) -> LogTail:
+    """The state and the newest entries, in one strongly consistent query."""
+    items = table.query(keys.collection(collection_id), after=entries.BEFORE_ALL, limit=_NEWEST + 1, reverse=True)
+    is_complete = len(items) <= _NEWEST
+    state = items.pop(0) if items and items[0].sk == keys.STATE else None
+    return LogTail(state, [entries.decode(item) for item in reversed(items)], is_complete)
+
+
 def read_after(table: Table, collection_id: UUID, seq: int) -> LogSlice:
     """Everything after entry `seq`, in one strongly consistent query."""
     items = table.query(keys.collection(collection_id), after=entries.key(seq))
     state = items.pop() if items and items[-1].sk == keys.STATE else None
-    decoded = [entries.decode(item) for item in items]
+    return _slice([entries.decode(item) for item in items], state, seq)
+
+
+def _slice(decoded: list[Entry], state: Item | None, seq: int) -> LogSlice:
     expected = range(seq + 1, seq + 1 + len(decoded))
     if any(entry.seq != number for entry, number in zip(decoded, expected, strict=True)):
         return LogSlice([], state, trimmed=True)
@@ -51,12 +80,11 @@ def last_entry(table: Table, collection_id: UUID) -> Entry | None:
 
 
 def load_batches(stores: Stores, collection_id: UUID, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Batch | None]]:
-    """Each entry with its batch, None where it is of another kind; fetches a few objects at a time.
+    """Each entry with its batch, None where it is of another kind; fetches many objects at a time, in parallel.
 
     Raises LogTrimmed when an entry was flushed and trimmed meanwhile, Corrupt when it is damaged or lost.
     """
-    for start in range(0, len(entries), _FETCH_GROUP):
-        group = entries[start : start + _FETCH_GROUP]
+    for group in _groups(entries):
         payload_keys = [entry.payload_key for entry in group if entry.payload_key is not None]
         payloads = dict(zip(payload_keys, stores.objects.get_many(payload_keys), strict=True)) if payload_keys else {}
         for entry in group:
@@ -65,6 +93,19 @@ def load_batches(stores: Stores, collection_id: UUID, entries: Sequence[Entry]) 
             else:
                 frame = None if entry.payload_key is None else payloads.pop(entry.payload_key)
                 yield entry, _decode_batch(stores, collection_id, entry, frame)
+
+
+def _groups(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    group: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if group and (len(group) == _FETCH_GROUP or size + entry.byte_size > _GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(entry)
+        size += entry.byte_size
+    if group:
+        yield group
 
 
 def _decode_batch(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes | None) -> Batch:

@@ -2,7 +2,8 @@
 
 **Read**: fetch all log entries after the applied ones in one table query, and apply them. The response also carries
 the collection's state, so a read sees every write acknowledged before the read began, by any process, and sees a drop
-or rename at once.
+or rename at once. The first read fetches the state and the newest entries in one query, then opens the checkpoint; it
+queries the log a second time only if more entries are unflushed than it got.
 
 **A newer checkpoint** is opened alongside the current one: open its segments (reusing those already open), replay the
 log after it, then swap. Until then the current one keeps serving; it has applied those entries already. With an
@@ -193,12 +194,17 @@ class Replica:
         return self._is_damaged
 
     def _catch_up(self, scope: Scope | None) -> tuple[Collection, OpenCheckpoint]:
+        tail = None
         if self._checkpoint is None:
-            collection = self._observe(collections.read_state(self._stores.table, self._id))
+            with phase("log"):
+                tail = log.read_tail(self._stores.table, self._id)
+            collection = self._observe(tail.state)
             self._checkpoint = self._load(collection if scope is None else require_in_scope(scope, collection))
         for _ in attempts(self._stores.system, _REREADS):
-            with phase("log"):
-                log_slice = log.read_after(self._stores.table, self._id, self._checkpoint.applied_seq)
+            log_slice, tail = None if tail is None else tail.after(self._checkpoint.applied_seq), None
+            if log_slice is None:
+                with phase("log"):
+                    log_slice = log.read_after(self._stores.table, self._id, self._checkpoint.applied_seq)
             collection = self._observe(log_slice.state)
             # Expired placeholder entries at the end of the log leave no visible gap.
             is_short = self._checkpoint.applied_seq + len(log_slice.entries) < collection.flushed_seq
