@@ -4,12 +4,14 @@ import base64
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from afterglow.aws_lambda.http import HttpFunction
+from afterglow.deadline import seconds_left
 from afterglow.errors import InvalidArgument
 from afterglow.settings import System
 
@@ -161,3 +163,27 @@ def test_one_function_answers_many(function: Making) -> None:
     made = function(echo)
     for path in ("/a", "/b"):
         assert json.loads(made(event(path), None)["body"])["path"] == path
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """A context with so much time left."""
+
+    milliseconds: int
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.milliseconds
+
+
+def test_a_request_has_what_is_left_of_the_invocation_but_the_time_to_answer(function: Making) -> None:
+    left: list[float] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        left.append(seconds_left(1_000.0))
+        await answering(b"")(scope, receive, send)
+
+    made = function(app)
+    made(event(), Remaining(29_000))
+    made(event(), None)
+    assert left == [pytest.approx(25, abs=1), pytest.approx(25, abs=1)]
+    assert seconds_left(1_000.0) == 1_000.0

@@ -13,6 +13,7 @@ import botocore.session
 import numpy as np
 import pytest
 
+from afterglow.deadline import time_limit
 from afterglow.errors import Busy, Corrupt, Unavailable
 from afterglow.metering import collect_usage
 from afterglow.settings import System
@@ -141,6 +142,15 @@ def test_a_service_that_goes_on_failing_is_unavailable(
     emulator.set_weather(CALM, {"kind": "status", "status": status, "count": 1_000})
     with pytest.raises(error, match="bucket bucket"):
         reader.read_spans(spans(3))
+
+
+def test_a_request_that_has_no_time_left_is_refused(reader: ObjectReader, emulator: RunningEmulator) -> None:
+    emulator.set_weather(CALM, {"kind": "late", "seconds": 3.0, "count": 100})
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="no response in time"), time_limit(0.3, time.monotonic):
+        reader.read_spans(spans(3))
+    assert time.monotonic() - began < 2.0
+    emulator.set_weather(CALM)
 
 
 def test_a_refusing_service_is_asked_again_until_it_accepts(reader: ObjectReader, emulator: RunningEmulator) -> None:

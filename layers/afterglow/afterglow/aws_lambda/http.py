@@ -20,10 +20,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from afterglow.api.http import errors
 from afterglow.api.http.endpoint import send_response
+from afterglow.deadline import time_limit
 from afterglow.errors import InvalidArgument
 from afterglow.metering import current_usage
 from afterglow.settings import System
 
+DEFAULT_SECONDS = 29.0
+"""The timeout of the function in the template; the gateway waits for 30 seconds."""
+ANSWER_SECONDS = 4.0
+"""Reserved for the answer: loading ends before, and the request gets 503."""
 # The gateway manages the connection to the client itself.
 _HOP_BY_HOP = b"connection"
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -33,6 +38,7 @@ class HttpFunction:
     """The handler. Raises InvalidArgument for an event that is not a request; any other error is a response 500."""
 
     def __init__(self, app: ASGIApp, system: System) -> None:
+        self._system = system
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
         self._mangum = Mangum(_ErrorBoundary(app, system), lifespan="off", custom_handlers=[_HttpEvent])
@@ -42,7 +48,8 @@ class HttpFunction:
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Handle one request."""
         asyncio.set_event_loop(self._loop)
-        return self._mangum(event, context)
+        with time_limit(_seconds_left(context), self._system.monotonic):
+            return self._mangum(event, context)
 
     def close(self) -> None:
         """Close the event loop, for processes that create several handlers."""
@@ -111,6 +118,12 @@ class _HttpEvent:
             "body": base64.b64encode(response["body"]).decode() if text is None else text,
             "isBase64Encoded": text is None,
         }
+
+
+def _seconds_left(context: Any) -> float:
+    """Seconds for a request; outside of a function, without a context, as many as one has by default."""
+    remaining = DEFAULT_SECONDS if context is None else float(context.get_remaining_time_in_millis()) / 1000
+    return remaining - ANSWER_SECONDS
 
 
 def _text(body: bytes) -> str | None:

@@ -153,12 +153,14 @@ class DiskCache:
         return descriptor, size, sparse
 
     @contextmanager
-    def reservation(self, size: int) -> Iterator[None]:
-        """Reserve `size` further bytes of sparse files for the block. Raises StorageFull."""
+    def reservation(self, size: int, *, patient: bool) -> Iterator[None]:
+        """Reserve `size` further bytes of sparse files for the block. Raises StorageFull.
+
+        If `patient`, waits for readers that still hold files that were given up.
+        """
         deadline = self._system.monotonic() + _PATIENCE_SECONDS
         while not self._try_reserve(size):
-            # Readers may still hold files that were given up; they are done within a moment.
-            if size > self.limit_bytes or self._system.monotonic() > deadline:
+            if not patient or size > self.limit_bytes or self._system.monotonic() > deadline:
                 raise self._full(size)
             self._system.sleep(_PAUSE_SECONDS)
         try:

@@ -5,7 +5,7 @@ An attempt is one GET. A span is read like this::
     0 ms      first attempt
     60 ms     no response has begun: a second attempt as well; the first to respond goes on, the other is cancelled
     error     refused, broken, short or timed out: the next attempt after 20 to 50 ms, then twice that, up to 1 s
-    10 s      no further attempt: Unavailable, or Busy if S3 refused the last one
+    10 s      no further attempt: Unavailable, or Busy if S3 refused the last one; earlier if the request has a deadline
 
 The requests run in obstore (Rust), on an event loop in a thread of this module's own, so they can be awaited from any
 thread and cancelled. Before the process ends, running requests are cancelled and awaited: obstore aborts the process if
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 
+from afterglow.deadline import seconds_left
 from afterglow.errors import Busy, Unavailable
 from afterglow.metering import Usage, current_usage
 from afterglow.settings import System
@@ -126,7 +127,8 @@ class ObjectReader:
         return self._loop.run(_gather([partial(read, key) for key in keys]))
 
     def _batch(self, size: int) -> "_Batch":
-        return _Batch(self._system.monotonic() + MAX_SECONDS, current_usage(), max(_MIN_HEDGES, size // _HEDGED_SHARE))
+        deadline = self._system.monotonic() + seconds_left(MAX_SECONDS)
+        return _Batch(deadline, current_usage(), max(_MIN_HEDGES, size // _HEDGED_SHARE))
 
     async def _read(
         self, batch: "_Batch", key: str, bounds: tuple[int, int] | None = None, etag: str | None = None

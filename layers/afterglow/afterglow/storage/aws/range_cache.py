@@ -8,8 +8,11 @@
 3. Reserve their bytes in the disk cache. To make room, copies that nobody uses are removed first; then local files are
    forgotten, the least recently used first. A forgotten file is removed once nobody reads it.
 4. Read all spans in parallel; write each as it arrives.
-5. Verify the ranges. If one is damaged, or if the object was replaced between two reads, forget the local file and
-   start over, once. *Raised after that: Corrupt, or Unavailable for a replaced object.*
+5. Verify the ranges.
+
+If a range is damaged, or the object was replaced between two reads, forget the local file and start over. If there is
+no room, forget all local files, also those of this call, and start over: a file may be larger than the cache. *Raised
+after three attempts: Corrupt, Unavailable for a replaced object, StorageFull.*
 
 Nothing outlives the process: a crash leaves its folder in the disk cache, which the next process removes.
 """
@@ -17,11 +20,12 @@ Nothing outlives the process: a crash leaves its folder in the disk cache, which
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from afterglow.errors import Corrupt, InternalError, Unavailable
+from afterglow.errors import AfterglowError, Corrupt, InternalError, StorageFull, Unavailable
 from afterglow.storage.aws.disk_cache import NO_SPACE, DiskCache
 from afterglow.storage.aws.error_mapping import map_errors
 from afterglow.storage.aws.object_reader import ObjectReplaced, Part
@@ -31,7 +35,7 @@ from afterglow.storage.intervals import Offsets
 from afterglow.storage.ports import Bytes, LazyFile, Ranges
 from afterglow.storage.range_checks import require_within
 
-_ATTEMPTS = 2
+_ATTEMPTS = 3
 
 
 class RemoteFile:
@@ -114,25 +118,20 @@ class RangeCache:
     def need(self, requested: Sequence[tuple[LazyFile, Ranges]]) -> list[Bytes]:
         """The bytes of the files, in which their ranges are present and verified (see the module's docstring)."""
         for attempt in range(_ATTEMPTS):
-            is_last = attempt == _ATTEMPTS - 1
             locals_ = [self._local(_remote(file, ranges)) for file, ranges in requested]
-            try:
-                self._bring(requested, locals_)
-            except ObjectReplaced as error:
-                if is_last:
-                    raise Unavailable(f"{error} was replaced while it was read; try again") from None
-                self._discard(str(error))
-                continue
-            damaged = self._verify(requested, locals_)
-            if damaged is None:
+            failure = self._bring(requested, locals_, patient=attempt > 0) or self._verify(requested, locals_)
+            if failure is None:
                 return [local.data for local in locals_]
-            key, offset = damaged
-            self._discard(key)
-            if is_last:
-                raise Corrupt(f"{key} is damaged: it does not match a checksum at byte {offset}")
+            if attempt == _ATTEMPTS - 1:
+                raise failure.error
+            del locals_  # they may be what has taken the room
+            self._discard(failure)
         raise AssertionError("unreachable")
 
-    def _bring(self, requested: Sequence[tuple[LazyFile, Ranges]], locals_: Sequence[SparseFile]) -> None:
+    def _bring(
+        self, requested: Sequence[tuple[LazyFile, Ranges]], locals_: Sequence[SparseFile], *, patient: bool
+    ) -> "_Failure | None":
+        """Read what is missing."""
         missing: dict[RemoteFile, list[tuple[Offsets, Offsets]]] = {}
         local_of = {}
         for (file, ranges), local in zip(requested, locals_, strict=True):
@@ -145,8 +144,15 @@ class RangeCache:
             for span in plan(*map(np.concatenate, zip(*intervals, strict=True)))
         ]
         if requests:
-            with self._cache.reservation(sum(stop - start for start, stop in (request.bounds for request in requests))):
-                self._read(requests)
+            size = sum(stop - start for start, stop in (request.bounds for request in requests))
+            try:
+                with self._cache.reservation(size, patient=patient):
+                    self._read(requests)
+            except StorageFull as error:
+                return _Failure(StorageFull(error.message), None)
+            except ObjectReplaced as error:
+                return _Failure(Unavailable(f"{error} was replaced while it was read; try again"), str(error))
+        return None
 
     def _write(self, local: SparseFile, span: Span, data: memoryview) -> None:
         """Write to the local file; if other programs have filled the file system, free space until it suffices."""
@@ -157,13 +163,13 @@ class RangeCache:
                 if error.errno not in NO_SPACE or not self._cache.free_space():
                     raise
 
-    def _verify(
-        self, requested: Sequence[tuple[LazyFile, Ranges]], locals_: Sequence[SparseFile]
-    ) -> tuple[str, int] | None:
+    def _verify(self, requested: Sequence[tuple[LazyFile, Ranges]], locals_: Sequence[SparseFile]) -> "_Failure | None":
+        """Verify the ranges, all of which have arrived."""
         for (file, ranges), local in zip(requested, locals_, strict=True):
             offset = local.verify(ranges)
             if offset is not None:
-                return file.key, offset
+                text = f"{file.key} is damaged: it does not match a checksum at byte {offset}"
+                return _Failure(Corrupt(text), file.key)
         return None
 
     def _local(self, file: RemoteFile) -> SparseFile:
@@ -176,10 +182,13 @@ class RangeCache:
             self._recent.move_to_end(file.key)
             return local
 
-    def _discard(self, key: str) -> None:
-        """Drop damaged bytes, and the complete copy if there is one."""
-        self.forget(key)
-        self._cache.invalidate(self._name(key))
+    def _discard(self, failure: "_Failure") -> None:
+        """Drop damaged bytes, and the complete copy if there is one; every local file if there is no room."""
+        if failure.key is None:
+            self._release(self._cache.limit_bytes)
+        else:
+            self.forget(failure.key)
+            self._cache.invalidate(self._name(failure.key))
 
     def _release(self, size: int) -> bool:
         """Forget the least recently used local files, of at least `size` bytes together; False: there is none."""
@@ -191,6 +200,14 @@ class RangeCache:
                     forgotten += max(file.local.stored_bytes(), 1)
                     file.local = None
         return forgotten > 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What to raise unless another attempt succeeds, and the file whose local bytes are of no use; None: no room."""
+
+    error: AfterglowError
+    key: str | None
 
 
 def _remote(file: LazyFile, ranges: Ranges) -> RemoteFile:

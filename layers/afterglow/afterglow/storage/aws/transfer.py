@@ -2,7 +2,8 @@
 
 **Download**: the response to the first range has the size (Content-Range) and the ETag; the other ranges are requested
 on condition that the object still has that ETag (`If-Match`). A broken range resumes at the byte where it stopped. Each
-must deliver exactly its bytes, otherwise the download fails and the caller discards the file.
+must deliver exactly its bytes, otherwise the download fails and the caller discards the file. So it does when the
+request's time is over (`deadline`).
 
 **Upload** of a file of 64 MB or more: create, upload the parts, complete.
 *Crash before the last step: invisible parts, which the bucket's lifecycle rule removes.* When the response to the last
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
+from afterglow.deadline import seconds_left
 from afterglow.errors import Unavailable
 from afterglow.storage.aws.disk_cache import Allocate
 from afterglow.storage.aws.error_mapping import code_of
@@ -35,6 +37,7 @@ _CHUNK = 1024 * 1024
 _DOWNLOADERS = 8
 _UPLOADERS = 4
 _ATTEMPTS = 3
+_ANY_TIME = float("inf")
 NO_RANGE = "InvalidRange"
 _CHANGED = "PreconditionFailed"
 _BROKEN = (HTTPClientError, IncompleteReadError, FlexibleChecksumError)
@@ -95,11 +98,13 @@ def _fetch_range(s3_object: S3Object, file: int, etag: str, span: range, body: A
     """Write the bytes of `span` to the file; `body` is their stream if they were already requested."""
     position = span.start
     for attempt in range(_ATTEMPTS):
+        seconds_left(_ANY_TIME)
         if body is None:
             rest = f"bytes={position}-{span.stop - 1}"
             body = s3_object.s3.get_object(**s3_object.names, Range=rest, IfMatch=etag)["Body"]
         try:
             for chunk in body.iter_chunks(_CHUNK):
+                seconds_left(_ANY_TIME)
                 os.pwrite(file, chunk, position)
                 position += len(chunk)
         except _BROKEN:

@@ -1,0 +1,47 @@
+"""Which spans are requested for missing intervals."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from afterglow.storage.aws.read_plan import GAPS, SPAN_BYTES, Span, plan
+
+INTERVALS = st.lists(st.tuples(st.integers(0, 20_000_000), st.integers(1, 3_000_000)), max_size=40)
+
+
+def planned(*intervals: tuple[int, int]) -> list[Span]:
+    starts, stops = (np.array(edge, dtype=np.int64) for edge in zip(*intervals, strict=True))
+    return plan(starts, stops)
+
+
+@settings(max_examples=40, deadline=None)
+@given(INTERVALS)
+def test_spans_cover_the_intervals_and_little_else(intervals: list[tuple[int, int]]) -> None:
+    pairs = [(start, start + length) for start, length in intervals]
+    spans = planned(*pairs) if pairs else plan(np.empty(0, np.int64), np.empty(0, np.int64))
+    assert all(0 < len(span) <= SPAN_BYTES + 1 for span in spans)
+    assert all(first.stop <= second.start for first, second in pairwise(spans))
+    for start, stop in pairs:
+        covered = sum(max(0, min(stop, span.stop) - max(start, span.start)) for span in spans)
+        assert covered == stop - start
+    for span in spans:
+        inside = [pair for pair in pairs if pair[0] < span.stop and pair[1] > span.start]
+        assert inside or len(span) <= GAPS[-1]
+
+
+def test_close_intervals_are_read_together_and_distant_ones_apart() -> None:
+    assert planned((0, 1_000), (3_000, 4_000)) == [Span(0, 4_000)]
+    assert planned((0, 1_000), (10_000_000, 10_001_000)) == [Span(0, 1_000), Span(10_000_000, 10_001_000)]
+
+
+def test_many_scattered_intervals_do_not_read_the_whole_file() -> None:
+    starts = np.arange(0, 14_000_000, 110_000)
+    spans = planned(*[(int(start), int(start) + 13_000) for start in starts])
+    assert sum(map(len, spans)) < 4_000_000
+
+
+def test_large_intervals_are_divided_evenly() -> None:
+    spans = planned((100, 3_500_100))
+    assert {len(span) for span in spans} == {875_000}
