@@ -60,8 +60,8 @@ def test_a_delete_by_ids_is_one_conditional_put(measured: dict[str, Measured]) -
 
 def test_a_cold_query_lists_no_bucket_and_reads_every_range_once(measured: dict[str, Measured]) -> None:
     usage = measured["cold query, all indexed"].usage
-    assert set(usage.calls) == {"dynamodb.Query", "s3.GetObject"}
-    assert usage.calls["dynamodb.Query"] == 1
+    assert set(usage.calls) == {"dynamodb.GetItem", "dynamodb.Query", "s3.GetObject"}
+    assert (usage.calls["dynamodb.GetItem"], usage.calls["dynamodb.Query"]) == (1, 1)
     # The manifest, and the four files of one segment, none over the 8 MB of a range.
     assert usage.calls["s3.GetObject"] == 5
     assert usage.bytes_read < 3 * INDEXED * 4 * 384
@@ -69,7 +69,7 @@ def test_a_cold_query_lists_no_bucket_and_reads_every_range_once(measured: dict[
 
 def test_a_cold_query_of_an_unflushed_log_reads_every_batch_once(measured: dict[str, Measured]) -> None:
     usage = measured["cold query, nothing indexed"].usage
-    assert usage.calls == {"dynamodb.Query": 1, "s3.GetObject": 16}
+    assert usage.calls == {"dynamodb.GetItem": 1, "dynamodb.Query": 1, "s3.GetObject": 16}
 
 
 def test_a_first_write_also_claims_the_dimension(measured: dict[str, Measured]) -> None:

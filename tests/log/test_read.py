@@ -1,13 +1,11 @@
 """Reading: entries in order, and their batches."""
 
-from uuid import UUID
-
 import pytest
 
 from afterglow.errors import Corrupt
 from afterglow.log import append, read
 from afterglow.log.entry import Entry, EntryKind
-from afterglow.log.read import _FETCH_GROUP, _NEWEST
+from afterglow.log.read import _FETCH_GROUP
 from tests.log.collection_log import Log, batch
 from tests.support.faulty import Faults
 from tests.support.stores import with_faults
@@ -31,23 +29,6 @@ def test_groups_are_bounded_by_bytes(log: Log, monkeypatch: pytest.MonkeyPatch) 
     faults = Faults()
     assert len(list(read.load_batches(with_faults(log.stores, faults), log.id, pending))) == 6
     assert faults.calls == ["objects.get_many"] * 3
-
-
-@pytest.mark.parametrize("count", [0, 1, _NEWEST - 1, _NEWEST, _NEWEST + 1, _NEWEST + 9])
-def test_the_tail_is_what_a_query_after_its_first_entry_returns(log: Log, count: int) -> None:
-    log.fill(count)
-    tail = read.read_tail(log.stores.table, log.id)
-    assert tail.is_complete == (count < _NEWEST)
-    first = max(0, count - _NEWEST)
-    for seq in {first, count // 2, count, count + 3}:
-        if seq >= first:
-            assert tail.after(seq) == log.after(seq)
-    assert first == 0 or tail.after(first - 1) is None
-
-
-def test_a_tail_without_a_collection(log: Log) -> None:
-    tail = read.read_tail(log.stores.table, UUID(int=5))
-    assert (tail.state, tail.entries, tail.is_complete) == (None, [], True)
 
 
 def test_other_kinds_have_no_batch(log: Log) -> None:

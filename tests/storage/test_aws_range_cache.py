@@ -14,7 +14,6 @@ import pytest
 
 from afterglow.errors import StorageFull
 from afterglow.settings import System
-from afterglow.storage.aws import sparse_file
 from afterglow.storage.aws.disk_cache import Allocate, DiskCache
 from afterglow.storage.aws.object_reader import Part, SpanRequest
 from afterglow.storage.aws.range_cache import RangeCache
@@ -201,7 +200,7 @@ def test_a_full_file_system_is_relieved_by_forgetting_files(
         stored[0] += len(data)
         return pwrite(descriptor, data, position)
 
-    monkeypatch.setattr(sparse_file.os, "pwrite", full)
+    monkeypatch.setattr(os, "pwrite", full)
     for key in ("a", "b", "c", "d"):
         need(ranges, key, 0, MB - 1)
 
@@ -210,7 +209,7 @@ def test_a_file_system_that_stays_full_is_named(ranges: RangeCache, monkeypatch:
     def full(descriptor: int, data: Any, position: int) -> int:
         raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr(sparse_file.os, "pwrite", full)
+    monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(StorageFull, match="no space left in the cache"):
         need(ranges, "a", 0, MB)
 

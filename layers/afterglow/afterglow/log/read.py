@@ -15,7 +15,6 @@ from afterglow.storage.ports import Item, Stores, Table
 _FETCH_GROUP = 64
 _GROUP_BYTES = 64 * 1024 * 1024
 """Batches fetched in parallel: as many objects, or of as many bytes."""
-_NEWEST = 32
 
 
 class LogTrimmed(Exception):
@@ -34,37 +33,11 @@ class LogSlice:
     trimmed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LogTail:
-    """The `STATE` item (None: no collection) and the newest entries, ascending; with `is_complete`, all that exist."""
-
-    state: Item | None
-    entries: list[Entry]
-    is_complete: bool
-
-    def after(self, seq: int) -> LogSlice | None:
-        """What `read_after` returns, if the tail reaches back to entry `seq`."""
-        if not self.is_complete and (not self.entries or self.entries[0].seq > seq + 1):
-            return None
-        return _slice([entry for entry in self.entries if entry.seq > seq], self.state, seq)
-
-
-def read_tail(table: Table, collection_id: UUID) -> LogTail:
-    """The state and the newest entries, in one strongly consistent query."""
-    items = table.query(keys.collection(collection_id), after=entries.BEFORE_ALL, limit=_NEWEST + 1, reverse=True)
-    is_complete = len(items) <= _NEWEST
-    state = items.pop(0) if items and items[0].sk == keys.STATE else None
-    return LogTail(state, [entries.decode(item) for item in reversed(items)], is_complete)
-
-
 def read_after(table: Table, collection_id: UUID, seq: int) -> LogSlice:
     """Everything after entry `seq`, in one strongly consistent query."""
     items = table.query(keys.collection(collection_id), after=entries.key(seq))
     state = items.pop() if items and items[-1].sk == keys.STATE else None
-    return _slice([entries.decode(item) for item in items], state, seq)
-
-
-def _slice(decoded: list[Entry], state: Item | None, seq: int) -> LogSlice:
+    decoded = [entries.decode(item) for item in items]
     expected = range(seq + 1, seq + 1 + len(decoded))
     if any(entry.seq != number for entry, number in zip(decoded, expected, strict=True)):
         return LogSlice([], state, trimmed=True)

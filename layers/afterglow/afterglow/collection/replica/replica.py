@@ -2,8 +2,7 @@
 
 **Read**: fetch all log entries after the applied ones in one table query, and apply them. The response also carries
 the collection's state, so a read sees every write acknowledged before the read began, by any process, and sees a drop
-or rename at once. The first read fetches the state and the newest entries in one query, then opens the checkpoint; it
-queries the log a second time only if more entries are unflushed than it got.
+or rename at once.
 
 **A newer checkpoint** is opened alongside the current one: open its segments (reusing those already open), replay the
 log after it, then swap. Until then the current one keeps serving; it has applied those entries already. With an
@@ -14,6 +13,7 @@ because the disk cache has no room for both, the current one keeps serving, and 
 the disk cache has no room for both, the current one is closed first.
 """
 
+import gc
 import logging
 import threading
 from collections.abc import Sequence
@@ -194,17 +194,12 @@ class Replica:
         return self._is_damaged
 
     def _catch_up(self, scope: Scope | None) -> tuple[Collection, OpenCheckpoint]:
-        tail = None
         if self._checkpoint is None:
-            with phase("log"):
-                tail = log.read_tail(self._stores.table, self._id)
-            collection = self._observe(tail.state)
+            collection = self._observe(collections.read_state(self._stores.table, self._id))
             self._checkpoint = self._load(collection if scope is None else require_in_scope(scope, collection))
         for _ in attempts(self._stores.system, _REREADS):
-            log_slice, tail = None if tail is None else tail.after(self._checkpoint.applied_seq), None
-            if log_slice is None:
-                with phase("log"):
-                    log_slice = log.read_after(self._stores.table, self._id, self._checkpoint.applied_seq)
+            with phase("log"):
+                log_slice = log.read_after(self._stores.table, self._id, self._checkpoint.applied_seq)
             collection = self._observe(log_slice.state)
             # Expired placeholder entries at the end of the log leave no visible gap.
             is_short = self._checkpoint.applied_seq + len(log_slice.entries) < collection.flushed_seq
@@ -304,8 +299,9 @@ class Replica:
         except StorageFull:
             if self._checkpoint is None:
                 raise
-        # Outside of the handler: the exception holds segments that were opened before it.
+        # Outside of the handler, as the exception holds segments that were opened before it, perhaps in a cycle.
         self._checkpoint = None
+        gc.collect()
         return self._load(collection)
 
     def _load(self, collection: Collection) -> OpenCheckpoint:
