@@ -34,7 +34,7 @@ class HeldEmbedder:
 @pytest.fixture
 def embedder(monkeypatch: pytest.MonkeyPatch) -> HeldEmbedder:
     embedder = HeldEmbedder()
-    monkeypatch.setattr("afterglow.embedding.registry.LocalModel", lambda _settings, _system: embedder)
+    monkeypatch.setattr("afterglow.embedding.local_model.LocalModel", lambda _settings, _system: embedder)
     return embedder
 
 

@@ -115,7 +115,7 @@ class Settings:
     """Embedding function for texts in collections that name none: a name, JSON with `name` and `config`, or `none`."""
     embedding_functions: str = "default,onnx_mini_lm_l6_v2"
     """Embedding functions of collections that this server runs, separated by commas: `default`, `onnx_mini_lm_l6_v2`,
-    `openai`, `ollama`, `cohere`, `huggingface_server`."""
+    `openai`, `ollama`, `cohere`, `huggingface_server`, `amazon_bedrock`."""
     embedding_urls: str = ""
     """Beginnings of URLs that embedding functions of collections may name, separated by commas."""
     embedding_model_dir: str = "~/.cache/chroma/onnx_models/all-MiniLM-L6-v2"

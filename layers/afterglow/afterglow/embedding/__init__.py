@@ -16,7 +16,7 @@ A write is completed before it reaches the log, which therefore holds vectors an
 
     embedder     the port of an embedding model
     onnx_process, onnx_worker, onnx_model, model_archive    a local model, in a process of its own
-    remote, http_json, aws    models behind HTTP, and those of AWS
+    remote, http_json, bedrock    models behind HTTP, and those of AWS
 
     bm25, murmur3, stopwords    sparse vectors of words
 """

@@ -4,21 +4,24 @@ A collection's configuration comes from any client that may create one. It can n
 cannot name code, a file or a key, and only functions in AFTERGLOW_EMBEDDING_FUNCTIONS and URLs that begin with one of
 AFTERGLOW_EMBEDDING_URLS are used. The function in AFTERGLOW_EMBEDDER is the operator's own, so it is allowed as it is.
 Keys come from the settings; `api_key_env_var` and the like in a configuration are ignored.
+
+The embedders are imported when one is made: a function without texts, or a cold start before the first, pays nothing.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from afterglow.embedding import remote
 from afterglow.embedding.embedder import Embedder
 from afterglow.embedding.function import EmbeddingFunction, parse_setting
-from afterglow.embedding.http_json import JsonClient
-from afterglow.embedding.local_model import LocalModel
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings, System
+
+if TYPE_CHECKING:
+    from afterglow.embedding.remote import Protocol
 
 DEFAULT = "default"
 MINI_LM = "onnx_mini_lm_l6_v2"
@@ -55,10 +58,14 @@ class _Request:
             f"allow that by AFTERGLOW_EMBEDDING_URLS"
         )
 
-    def client(self, url: str, key: str) -> JsonClient:
-        """A client of the URL, with a key if there is one."""
+    def remote(self, url: str, key: str, protocol: "Protocol") -> Embedder:
+        """An embedder over the service at the URL, with a key if there is one."""
+        from afterglow.embedding.http_json import JsonClient
+        from afterglow.embedding.remote import RemoteEmbedder
+
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        return JsonClient(self.function.name, url, headers, self.system)
+        client = JsonClient(self.function.name, url, headers, self.system)
+        return RemoteEmbedder(self.function.name, client, protocol)
 
 
 class Registry:
@@ -102,10 +109,14 @@ def shared_key(function: EmbeddingFunction) -> EmbeddingFunction:
 
 
 def _local(request: _Request) -> Embedder:
+    from afterglow.embedding.local_model import LocalModel
+
     return LocalModel(request.settings, request.system)
 
 
 def _openai(request: _Request) -> Embedder:
+    from afterglow.embedding import remote
+
     config = request.function.config
     if config.get("api_type") == _AZURE or config.get("default_headers"):
         raise InvalidArgument("this server runs the embedding function openai without Azure and without own headers")
@@ -115,24 +126,43 @@ def _openai(request: _Request) -> Embedder:
         raise InvalidArgument(f"the embedding function openai has invalid dimensions: {dimensions!r}")
     # The clients send dimensions to models of the third generation alone.
     dimensions = dimensions if "text-embedding-3" in model else None
-    client = request.client(f"{url}/embeddings", request.settings.openai_api_key)
-    return remote.RemoteEmbedder("openai", client, remote.openai(model, dimensions))
+    return request.remote(f"{url}/embeddings", request.settings.openai_api_key, remote.openai(model, dimensions))
 
 
 def _ollama(request: _Request) -> Embedder:
+    from afterglow.embedding import remote
+
     url = request.url("url", _OLLAMA_URL).removesuffix("/api/embeddings")
-    client = request.client(f"{url}/api/embed", "")
-    return remote.RemoteEmbedder("ollama", client, remote.ollama(request.text("model_name")))
+    return request.remote(f"{url}/api/embed", "", remote.ollama(request.text("model_name")))
 
 
 def _cohere(request: _Request) -> Embedder:
-    client = request.client(f"{_COHERE_URL}/v1/embed", request.settings.cohere_api_key)
-    return remote.RemoteEmbedder("cohere", client, remote.cohere(request.text("model_name", "large")))
+    from afterglow.embedding import remote
+
+    protocol = remote.cohere(request.text("model_name", "large"))
+    return request.remote(f"{_COHERE_URL}/v1/embed", request.settings.cohere_api_key, protocol)
 
 
 def _huggingface_server(request: _Request) -> Embedder:
-    client = request.client(request.url("url", ""), request.settings.huggingface_api_key)
-    return remote.RemoteEmbedder("huggingface_server", client, remote.huggingface_server())
+    from afterglow.embedding import remote
+
+    url = request.url("url", "")
+    return request.remote(url, request.settings.huggingface_api_key, remote.huggingface_server())
+
+
+def _bedrock(request: _Request) -> Embedder:
+    from afterglow.embedding.bedrock import BedrockEmbedder
+
+    return BedrockEmbedder(request.text("model_name"), _region(request), request.system)
+
+
+def _region(request: _Request) -> str | None:
+    """The region in the session's arguments; the rest of them, profiles included, is the client's own."""
+    arguments = request.function.config.get("session_args")
+    region = arguments.get("region_name") if isinstance(arguments, dict) else None
+    if region is not None and (not isinstance(region, str) or not re.fullmatch("[a-z]{2}(-[a-z]+)+-[0-9]", region)):
+        raise InvalidArgument(f"the embedding function amazon_bedrock has an invalid region_name: {region!r}")
+    return region
 
 
 _MAKERS: dict[str, Callable[[_Request], Embedder]] = {
@@ -142,6 +172,7 @@ _MAKERS: dict[str, Callable[[_Request], Embedder]] = {
     "ollama": _ollama,
     "cohere": _cohere,
     "huggingface_server": _huggingface_server,
+    "amazon_bedrock": _bedrock,
 }
 
 
