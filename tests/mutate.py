@@ -189,10 +189,10 @@ MUTANTS = (
     ),
     Mutant(
         "request bodies are not given back to their budget",
-        "server/body_budget.py",
-        "                self._free += size\n",
-        "                pass\n",
-        "tests/server/test_body_budget.py",
+        "api/http/byte_budget.py",
+        "            del self._leases[lease]\n",
+        "            pass\n",
+        "tests/api/test_byte_budget.py",
     ),
     Mutant(
         "time travel reaches beyond the retention window",

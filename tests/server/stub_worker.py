@@ -6,7 +6,8 @@ import signal
 import socket
 import sys
 
-from afterglow.server.body_budget import Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
+
 from afterglow.server.server import serve_app
 from afterglow.settings import System, from_environment
 

@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from afterglow.server.supervisor import HUNG_SECONDS, QUIET_SECONDS
 from tests.server.stubs import Stub, answer, get, start, stub
 
 
@@ -72,6 +73,57 @@ def test_a_crashed_worker_is_replaced_and_the_others_serve_on() -> None:
             time.sleep(0.05)
         assert len(seen) == 2
         assert {worker.pid for worker in workers_of(server)} != {worker.pid for worker in before}
+
+
+def answering_pid(server: Stub) -> int:
+    with server.connect() as connection:
+        return int(get(connection))
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_gets_no_connections_and_is_replaced() -> None:
+    with stub(workers=2) as server:
+        with server.connect() as held:
+            hung = int(get(held))
+            os.kill(hung, signal.SIGSTOP)
+            time.sleep(QUIET_SECONDS + 1.5)
+            # Now every connection is served by the other one, which meanwhile has more of them.
+            others = [server.connect() for _ in range(6)]
+            assert hung not in {int(get(connection)) for connection in others}
+            limit = time.monotonic() + HUNG_SECONDS + 5
+            while psutil.pid_exists(hung) and time.monotonic() < limit:
+                time.sleep(0.1)
+            assert not psutil.pid_exists(hung)
+            held.settimeout(1)
+            with pytest.raises(ConnectionError):
+                answer(held)
+            for connection in others:
+                get(connection)
+                connection.close()
+        while len(workers_of(server)) < 2 and time.monotonic() < limit:
+            time.sleep(0.05)
+        assert len(workers_of(server)) == 2
+        server.process.terminate()
+        assert server.process.wait(10) == 0
+        assert "hangs, killing it" in server.process.communicate()[1]
+
+
+@pytest.mark.slow
+def test_a_short_pause_of_a_worker_and_one_of_all_processes_replace_nobody() -> None:
+    with stub(workers=2) as server:
+        before = {worker.pid for worker in workers_of(server)}
+        (first, *_) = before
+        os.kill(first, signal.SIGSTOP)
+        time.sleep(QUIET_SECONDS + 1.5)
+        os.kill(first, signal.SIGCONT)
+        time.sleep(1.5)
+        assert {answering_pid(server) for _ in range(8)} == before
+        # As when a machine sleeps.
+        os.killpg(server.process.pid, signal.SIGSTOP)
+        time.sleep(HUNG_SECONDS + 1)
+        os.killpg(server.process.pid, signal.SIGCONT)
+        time.sleep(2)
+        assert {worker.pid for worker in workers_of(server)} == before
 
 
 @pytest.mark.parametrize("workers", [0, 2])

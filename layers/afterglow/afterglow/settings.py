@@ -168,6 +168,9 @@ class Settings:
     """How long authentication results are cached, and so the longest time a revoked credential still works."""
     auth_attempts_per_minute: int = 30
     """Unknown credentials that one client address may try per minute before it gets 429. 0: no limit."""
+    auth_system_routes: bool = False
+    """Require a credential also for heartbeat, version, pre-flight checks and the pages under `/docs`; only the
+    healthcheck stays open."""
     cors_allow_origins: str = ""
     """Origins whose pages may call the API from a browser, separated by commas, or `*` for every origin. Empty: none.
     Only for `afterglow run`."""
@@ -175,7 +178,11 @@ class Settings:
     """Maximum open connections per process. A further one replaces the connection that is idle longest, and gets 503 if
     none is idle."""
     max_inflight_body_bytes: int = 128 * 1024 * 1024
-    """Memory for request bodies per process; further large requests wait until some is free."""
+    """Memory for request bodies per process. A body takes what has arrived of it; if no memory is free, it is not read
+    on, and the slowest of the others is refused."""
+    max_inflight_response_bytes: int = 256 * 1024 * 1024
+    """Memory for responses that clients are reading, per process. Further large responses wait, up to half as many
+    bytes; beyond that requests get 503."""
     max_request_line_bytes: int = 16 * 1024
     """Maximum length of a request line; a longer one gets 414."""
     max_header_bytes: int = 64 * 1024

@@ -68,6 +68,25 @@ def test_what_is_public_is_little() -> None:
     assert {f"{item.method} {item.path}" for item in ROUTES if item.permission is Permission.PUBLIC} == PUBLIC
 
 
+def test_with_auth_system_routes_only_the_healthcheck_is_public() -> None:
+    settings = Settings(auth="keys", auth_attempts_per_minute=0, auth_system_routes=True)
+    with auth_fixture(settings) as created:
+        key = created.key(Role.READER, TENANT, [DATABASE])
+        for item in ROUTES:
+            if item.permission is Permission.PUBLIC:
+                is_healthcheck = item.path == f"{V2}/healthcheck"
+                assert send_request(created, item).status == (200 if is_healthcheck else 401)
+                assert send_request(created, item, key).status == 200
+        described = created.ask("GET", "/openapi.json", None, key).json()["paths"]
+        assert "security" in described[f"{V2}/version"]["get"]
+        assert "security" not in described[f"{V2}/healthcheck"]["get"]
+
+
+def test_without_authentication_auth_system_routes_changes_nothing() -> None:
+    with auth_fixture(Settings(auth_system_routes=True)) as created:
+        assert created.ask("GET", f"{V2}/heartbeat").status == 200
+
+
 def test_a_route_requires_a_permission() -> None:
     with pytest.raises(TypeError, match="permission"):
         Route("GET", "/x", "x", lambda _context, _request: None, "", "")  # type: ignore[call-arg, arg-type, return-value]

@@ -10,9 +10,11 @@ from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from afterglow.api.http.endpoint import Endpoint, not_found, send_response
+from afterglow.api.http.byte_budget import Budgets
+from afterglow.api.http.delivery import send_response
+from afterglow.api.http.endpoint import Endpoint, not_found
 from afterglow.api.http.handler import AppContext
-from afterglow.api.http.route import Execution, Route
+from afterglow.api.http.route import Execution, Route, served_routes
 from afterglow.api.http.usage_header import UsageMiddleware
 from afterglow.api.v2.routes import ROUTES
 from afterglow.auth.authenticator import make_authenticator
@@ -33,11 +35,13 @@ def create_app(
     allow_reset: bool,
     report_usage: bool = False,
     threads: int = THREADS,
+    budgets: Budgets | None = None,
 ) -> Starlette:
     """The application. Its shutdown closes its threads, not the engine, which the caller opened.
 
     `report_usage`: responses have a usage header, see `api.http.usage_header`. `threads` is the size of the thread
     pool; with 0 every handler runs on the event loop, which is fastest if requests arrive one at a time.
+    `budgets` limit the memory for bodies and responses; they need the extension `delivery.ABORT` of the server.
     `settings.auth` selects the authentication; raises InvalidArgument for an invalid one.
     """
     authenticator = make_authenticator(lambda: engine.keys, settings, system)
@@ -54,7 +58,7 @@ def create_app(
         for pool in pools.values():
             pool.shutdown(wait=True, cancel_futures=True)
 
-    routes = [StarletteRoute(path, endpoint) for path, endpoint in _endpoints(context, pools)]
+    routes = [StarletteRoute(path, endpoint) for path, endpoint in _endpoints(context, pools, budgets)]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
     app.router.default = _not_found_app(context)
@@ -64,15 +68,17 @@ def create_app(
     return app
 
 
-def _endpoints(context: AppContext, pools: dict[Execution, Executor]) -> list[tuple[str, Endpoint]]:
+def _endpoints(
+    context: AppContext, pools: dict[Execution, Executor], budgets: Budgets | None
+) -> list[tuple[str, Endpoint]]:
     paths: dict[str, dict[str, Route]] = {}
-    for route in ROUTES:
+    for route in served_routes(ROUTES, context.settings):
         paths.setdefault(route.path, {})[route.method] = route
     advice = (
         f"send fewer records per request (max_batch_size is {context.settings.max_batch_size}); "
         "embeddings are smaller in base64"
     )
-    return [(path, Endpoint(context, methods, pools, advice)) for path, methods in paths.items()]
+    return [(path, Endpoint(context, methods, pools, advice, budgets)) for path, methods in paths.items()]
 
 
 def _not_found_app(context: AppContext) -> ASGIApp:

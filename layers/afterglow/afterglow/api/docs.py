@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from afterglow.api.http.handler import AppContext, Request, Response
-from afterglow.api.http.route import Execution, Route
+from afterglow.api.http.route import Execution, Route, served_routes
 from afterglow.auth import Permission
 from afterglow.errors import NotFound
+from afterglow.settings import Settings
 
 _CONTENT_TYPES = {
     "index.html": b"text/html; charset=utf-8",
@@ -23,16 +24,18 @@ def routes(all_routes: Callable[[], Iterable[Route]]) -> tuple[Route, ...]:
     """The routes. `all_routes` is called at the first request, when the route table is complete."""
 
     @cache
-    def encoded_document(*, requires_authentication: bool) -> bytes:
+    def encoded_document(settings: Settings, *, requires_authentication: bool) -> bytes:
         # Imported late: only this route needs it, and a server should start quickly.
         from afterglow.api.openapi import document
 
-        return orjson.dumps(document(all_routes(), requires_authentication=requires_authentication))
+        served = served_routes(all_routes(), settings)
+        return orjson.dumps(document(served, requires_authentication=requires_authentication))
 
     def openapi(context: AppContext, request: Request) -> Response:
         """The OpenAPI document."""
         del request
-        return Response(encoded_document(requires_authentication=context.authenticator is not None))
+        is_authenticated = context.authenticator is not None
+        return Response(encoded_document(context.settings, requires_authentication=is_authenticated))
 
     options: dict[str, Any] = {
         "execution": Execution.DEDICATED_THREAD,

@@ -40,7 +40,7 @@ class RateLimiter:
             return 0.0
         now = self._now()
         with self._lock:
-            bucket = self._bucket(_network(address), now)
+            bucket = self._bucket(network_of(address), now)
             wait = max(
                 self._refill(bucket, self._per_minute, now), self._refill(self._all, self._per_minute * _ALL, now)
             )
@@ -52,7 +52,7 @@ class RateLimiter:
     def refund(self, address: str) -> None:
         """Return the attempt of a valid credential."""
         with self._lock:
-            self._bucket(_network(address), self._now()).tokens += 1
+            self._bucket(network_of(address), self._now()).tokens += 1
             self._all.tokens += 1
 
     def _bucket(self, name: str, now: float) -> _TokenBucket:
@@ -70,7 +70,10 @@ class RateLimiter:
         return 0.0 if bucket.tokens >= 1 else (1 - bucket.tokens) * _MINUTE / capacity
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """The address, or the /64 network of an IPv6 address."""
+    if ":" not in address:
+        return address
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -19,7 +19,7 @@ from mangum.types import LambdaConfig, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from afterglow.api.http import errors
-from afterglow.api.http.endpoint import send_response
+from afterglow.api.http.delivery import send_response
 from afterglow.deadline import time_limit
 from afterglow.errors import InvalidArgument
 from afterglow.metering import current_usage

@@ -6,7 +6,6 @@
     supervisor   several processes: accepts connections and passes each to the worker with the fewest
     ipc          the messages of a worker to its supervisor
     protocol     HTTP/1.1 on one connection, with limits on size and slowness
-    body_budget  a limit on the bytes of request bodies in memory
     sockets      listening sockets, the limit of open files
     interpreter  settings of the Python interpreter
     logs         one line per event

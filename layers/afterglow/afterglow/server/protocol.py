@@ -32,6 +32,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from afterglow.api.http.delivery import ABORT
 from afterglow.server.connection_limit import NEW_CONNECTION_SECONDS, longest_idle
 from afterglow.server.request_parser import RequestParser
 from afterglow.server.response_progress import MIN_BYTES_PER_SECOND, ResponseProgress
@@ -209,6 +210,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._reading = Reading.BODY
         if not self.url.startswith(b"/"):
             self.url = _with_path(self.url)
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
         super().on_headers_complete()
         while self._cycles and self._cycles[0].response_complete:
             self._cycles.popleft()

@@ -17,15 +17,16 @@ from types import FrameType
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
 from afterglow.api.app import create_app
+from afterglow.api.http.byte_budget import make_budgets
 from afterglow.bulk.directory_watcher import DirectoryWatcher
 from afterglow.deployment.open import open_deployment
 from afterglow.jobs.start import start_engine
 from afterglow.server import interpreter
-from afterglow.server.body_budget import App, BodyBudget
 from afterglow.server.cors import add_cors
-from afterglow.server.ipc import CLOSED, DRAINING, READY
+from afterglow.server.ipc import ALIVE, ALIVE_SECONDS, CLOSED, DRAINING, READY
 from afterglow.server.protocol import LimitedProtocol, Limits
 from afterglow.settings import Settings, System
 
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def serve_app(
-    app: App,
+    app: ASGIApp,
     settings: Settings,
     system: System,
     *,
@@ -47,7 +48,7 @@ def serve_app(
     have `settings.shutdown_seconds` to finish.
     """
     config = uvicorn.Config(
-        BodyBudget(app, settings.max_inflight_body_bytes, settings.max_body_bytes),
+        app,
         loop="none",
         ws="none",
         lifespan="on",
@@ -101,6 +102,7 @@ class Server(uvicorn.Server):
             self._control.setblocking(False)
             asyncio.get_running_loop().add_reader(self._control, self._receive_connection, self._control)
             self._control.send(READY)
+            self._report_alive(self._control)
         if self._on_ready is not None:
             self._on_ready()
 
@@ -126,6 +128,14 @@ class Server(uvicorn.Server):
         if self.should_exit and number == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
+
+    def _report_alive(self, control: socket.socket) -> None:
+        """Report now and every `ALIVE_SECONDS`: a worker whose event loop hangs is silent, and is replaced."""
+        if self.should_exit:
+            return
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            control.send(ALIVE)
+        asyncio.get_running_loop().call_later(ALIVE_SECONDS, self._report_alive, control)
 
     def _receive_connection(self, control: socket.socket) -> None:
         """Receive one connection from the supervisor; stop if the supervisor has ended."""
@@ -185,7 +195,10 @@ def serve(
     if watcher is not None:
         watcher.start()
     try:
-        app = create_app(engine, settings, system, allow_reset=allow_reset, report_usage=path is None)
+        budgets = make_budgets(
+            settings.max_inflight_body_bytes, settings.max_body_bytes, settings.max_inflight_response_bytes
+        )
+        app = create_app(engine, settings, system, allow_reset=allow_reset, report_usage=path is None, budgets=budgets)
         add_cors(app, settings)
         serve_app(app, settings, system, listeners=listeners, control=control, on_ready=on_ready)
     finally:

@@ -11,6 +11,15 @@ listening socket (the first process to wake) guarantees this. Then the client an
 
 The socket pair also detects the end of a process: a worker whose supervisor was killed reads end-of-file and stops;
 the supervisor reads end-of-file from a crashed worker and starts another, after a pause that doubles.
+
+And it detects a worker that hangs. A ready worker sends `ALIVE` every second, from its event loop:
+
+1. After `QUIET_SECONDS` of silence the worker gets no more connections; one message makes it eligible again.
+2. After `HUNG_SECONDS` it is killed and replaced like a crashed one. Its clients see their connections close, and
+   connect to another worker.
+
+Time in which the supervisor itself did not run does not count as silence: after both were stopped, a worker is not
+blamed for it.
 """
 
 import contextlib
@@ -32,6 +41,12 @@ MAX_PAUSE = 5.0
 STABLE_SECONDS = 10.0
 """After a run of this length the pause before a worker's restart is the first one again."""
 ACCEPT_BATCH = 64
+ACCEPT_PAUSE = 0.5
+"""Seconds without accepting after it failed, for example because too many files are open."""
+QUIET_SECONDS = 3.0
+HUNG_SECONDS = 10.0
+MAX_TURN_SECONDS = 1.5
+"""The longest turn of the loop, which waits for at most one second; a longer one was not spent listening."""
 KILL_AFTER_SECONDS = 7.0
 """Time that a worker may take to end in addition to `shutdown_seconds`."""
 
@@ -44,11 +59,16 @@ class Worker:
     process: subprocess.Popen[bytes] | None = None
     control: socket.socket | None = None
     ready: bool = False
+    silent_seconds: float = 0.0
     connections: int = 0
     last_passed: int = 0
     started_at: float = 0.0
     start_at: float = 0.0
     pause: float = FIRST_PAUSE
+
+    def can_take(self) -> bool:
+        """Whether the worker may get a connection."""
+        return self.ready and self.silent_seconds < QUIET_SECONDS
 
 
 class Supervisor:
@@ -71,6 +91,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._listening = False
         self._announced = False
+        self._accept_at = 0.0
         self._passed = 0
         self._signals: list[int] = []
 
@@ -91,8 +112,10 @@ class Supervisor:
             while not self._signals:
                 self._start_due()
                 self._update_listening()
+                began = time.monotonic()
                 for key, _ in self._selector.select(timeout=self._next_start()):
                     key.data()
+                self._kill_hung(time.monotonic() - began)
                 failure = self._reap()
                 if failure is not None:
                     code = failure
@@ -119,6 +142,7 @@ class Supervisor:
         )
         theirs.close()
         worker.control, worker.started_at, worker.ready, worker.connections = ours, now, False, 0
+        worker.silent_seconds = 0.0
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._read_worker(worker))
 
     def _read_worker(self, worker: Worker) -> None:
@@ -132,6 +156,7 @@ class Supervisor:
         if not messages:
             self._disconnect(worker)
             return
+        worker.silent_seconds = 0.0
         worker.ready = (worker.ready or READY in messages) and DRAINING not in messages
         worker.connections -= messages.count(CLOSED)
 
@@ -142,6 +167,19 @@ class Supervisor:
             worker.control.close()
             worker.control = None
         worker.ready = False
+
+    def _kill_hung(self, turn_seconds: float) -> None:
+        """Count a turn of the loop as silence of every ready worker, and kill those that are silent for too long.
+
+        A message that arrived in this turn has already set the silence to zero, before the turn is added.
+        """
+        for worker in self._workers:
+            if worker.ready and worker.process is not None:
+                worker.silent_seconds += min(turn_seconds, MAX_TURN_SECONDS)
+                if worker.silent_seconds >= HUNG_SECONDS:
+                    log.error("worker %d (pid %d) hangs, killing it", worker.number, worker.process.pid)
+                    self._disconnect(worker)
+                    worker.process.kill()
 
     def _reap(self) -> int | None:
         """Handle workers that ended. Returns the exit code of one that ended before the first readiness of all."""
@@ -165,9 +203,15 @@ class Supervisor:
         return None
 
     def _next_start(self) -> float:
-        """Seconds until the next start of a worker, at most one, after which `_reap` checks all workers."""
-        starts = [worker.start_at for worker in self._workers if worker.process is None]
-        return max(0.0, min([1.0, *(start - time.monotonic() for start in starts)]))
+        """Seconds until the next start of a worker or the end of a pause of accepting, at most one.
+
+        After one second `_reap` and `_kill_hung` check all workers.
+        """
+        now = time.monotonic()
+        times = [worker.start_at for worker in self._workers if worker.process is None]
+        if self._accept_at > now:
+            times.append(self._accept_at)
+        return max(0.0, min([1.0, *(due - now for due in times)]))
 
     # Connections
 
@@ -176,7 +220,11 @@ class Supervisor:
         if not self._announced and all(worker.ready for worker in self._workers):
             self._announced = True
             self._on_ready()
-        can_accept = self._announced and any(worker.ready for worker in self._workers)
+        can_accept = (
+            self._announced
+            and time.monotonic() >= self._accept_at
+            and any(worker.can_take() for worker in self._workers)
+        )
         if can_accept != self._listening:
             self._listening = can_accept
             for listener in self._listeners:
@@ -192,13 +240,14 @@ class Supervisor:
             except (BlockingIOError, ConnectionError):
                 return
             except OSError as error:
-                log.error("cannot accept a connection: %s", error)
+                log.error("cannot accept a connection, trying again in %g s: %s", ACCEPT_PAUSE, error)
+                self._accept_at = time.monotonic() + ACCEPT_PAUSE
                 return
             with connection:
                 self._pass_connection(connection)
 
     def _pass_connection(self, connection: socket.socket) -> None:
-        ready = [worker for worker in self._workers if worker.ready]
+        ready = [worker for worker in self._workers if worker.can_take()]
         for worker in sorted(ready, key=lambda candidate: (candidate.connections, candidate.last_passed)):
             assert worker.control is not None
             try:

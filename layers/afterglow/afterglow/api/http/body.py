@@ -1,11 +1,16 @@
-"""Reads a request's body: checks its content type, its size and its speed."""
+"""Reads a request's body: checks its content type, its size and its speed.
+
+A body takes its bytes from a budget (`byte_budget`) as they arrive. If none are free, it is not read on, so that its
+client waits too; this time counts towards no timeout.
+"""
 
 import asyncio
 from collections.abc import Iterable
 
 from starlette.types import Message, Receive
 
-from afterglow.api.http.errors import TooSlow, UnsupportedMediaType
+from afterglow.api.http.byte_budget import UNCOUNTED_BYTES, Dropped, Lease
+from afterglow.api.http.errors import Overloaded, TooSlow, UnsupportedMediaType
 from afterglow.errors import TooLarge
 
 CHUNK_SECONDS = 20.0
@@ -38,12 +43,15 @@ async def read_body(
     limit: int,
     advice: str = "",
     *,
+    lease: Lease | None = None,
     chunk_seconds: float = CHUNK_SECONDS,
     total_seconds: float = TOTAL_SECONDS,
 ) -> bytes:
     """The whole body, at most `limit` bytes; the error for a larger one ends with `advice`.
 
-    Raises TooLarge, TooSlow, ClientGone.
+    A body of more than `UNCOUNTED_BYTES` takes them from the `lease`, which the caller releases.
+
+    Raises TooLarge, TooSlow, Overloaded, ClientGone.
     """
     deadline = asyncio.get_running_loop().time() + total_seconds
     declared = _declared_length(headers)
@@ -57,13 +65,31 @@ async def read_body(
     chunks = [message.get("body", b"")]
     size = len(chunks[0])
     while message.get("more_body", False):
-        message = await _next_message(receive, chunk_seconds, deadline)
+        message = await _next_message(receive, chunk_seconds, deadline, lease)
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > limit:
+            chunks.clear()
             await _discard(receive, limit * DISCARD_RATIO, chunk_seconds, deadline)
             raise _too_large(f"more than {limit} bytes", limit, advice)
+        if lease is not None and size > UNCOUNTED_BYTES:
+            lease.move(len(chunks[-1]))
+            deadline += await _take(lease, size - lease.held)
     return b"".join(chunks)
+
+
+async def _take(lease: Lease, size: int) -> float:
+    """Take bytes from the budget; the seconds that it took. Raises Overloaded."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        await lease.take(size)
+    except Dropped:
+        raise Overloaded(
+            "the server's memory for request bodies is in use, and others need it more; try again, or send fewer "
+            "records at a time"
+        ) from None
+    return loop.time() - began
 
 
 async def skip_body(receive: Receive, headers: Headers, limit: int, *, chunk_seconds: float = CHUNK_SECONDS) -> None:
@@ -87,13 +113,19 @@ def _too_large(size: str, limit: int, advice: str) -> TooLarge:
     return TooLarge(f"Payload too large: the body has {size}, at most {limit} are accepted{suffix}")
 
 
-async def _next_message(receive: Receive, chunk_seconds: float, deadline: float) -> Message:
+async def _next_message(receive: Receive, chunk_seconds: float, deadline: float, lease: Lease | None = None) -> Message:
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout_at(min(deadline, loop.time() + chunk_seconds)):
+        async with asyncio.timeout_at(min(deadline, loop.time() + chunk_seconds)) as timeout:
+            if lease is not None:
+                lease.interrupt = lambda: timeout.reschedule(loop.time())
             message = await receive()
     except TimeoutError:
-        raise TooSlow("the request's body did not arrive in time") from None
+        reason = " while others wait for memory" if lease is not None and lease.is_dropped else ""
+        raise TooSlow(f"the request's body did not arrive in time{reason}") from None
+    finally:
+        if lease is not None:
+            lease.interrupt = None
     if message["type"] == "http.disconnect":
         raise ClientGone
     return message

@@ -1,6 +1,7 @@
 """One path of the server as an ASGI application: method, authentication, body, handler, response.
 
-Authentication precedes reading the body, and no route can skip it: every route declares its permission.
+Authentication precedes reading the body, and no route can skip it: every route declares its permission. So a request
+takes memory for its body only after its credential was accepted.
 
 Starlette's request and response objects are not used here: a query should cost little more than its search.
 """
@@ -16,15 +17,21 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from afterglow.api.http import body, content_encoding, errors
+from afterglow.api.http import body, content_encoding, delivery, errors
+from afterglow.api.http.byte_budget import Budgets
+from afterglow.api.http.delivery import send_response
 from afterglow.api.http.errors import forbidden
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.route import Execution, Handler, Route
 from afterglow.auth import ANONYMOUS, FULL_ACCESS, Grant, Permission, credentials
+from afterglow.auth.rate_limit import network_of
 from afterglow.errors import AfterglowError
 from afterglow.metering import current_usage, phase
 
 T = TypeVar("T")
+
+_USER = "afterglow.user"
+"""Key of the ASGI scope: the authenticated user."""
 
 logger = logging.getLogger("afterglow.api")
 
@@ -41,6 +48,8 @@ class Endpoint:
     pools: Mapping[Execution, Executor]
     advice: str
     """Advice in the error for a body that is too large."""
+    budgets: Budgets | None = None
+    """Limits on bodies and responses in memory; None where the caller of the application has its own."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -54,8 +63,11 @@ class Endpoint:
             usage.attributes["operation"] = route.operation
             if "collection_id" in scope["path_params"]:
                 usage.attributes["collection"] = scope["path_params"]["collection_id"]
+        lease = None
         try:
             response = await self._respond(route, scope, receive)
+            if method != "HEAD" and self.budgets is not None:
+                lease = await delivery.reserve(self.budgets.responses, response, _caller(scope))
         except body.ClientGone:
             logger.debug("%s %s: the client disconnected before its request was complete", method, scope["path"])
             return
@@ -63,7 +75,13 @@ class Endpoint:
             response = errors.client_error(error, method, scope["path"], errors.new_trace_id(self.context.system))
         except Exception as error:  # noqa: BLE001 - the outermost frame: any error becomes a logged 500
             response = errors.server_error(error, method, scope["path"], errors.new_trace_id(self.context.system))
-        await send_response(send, response, route.success, headers_only=method == "HEAD")
+        if lease is None:
+            await send_response(send, response, route.success, headers_only=method == "HEAD")
+            return
+        try:
+            await delivery.send_large(scope, send, response, route.success, lease)
+        finally:
+            lease.release()
 
     async def _respond(self, route: Route, scope: Scope, receive: Receive) -> Response:
         settings = self.context.settings
@@ -75,21 +93,28 @@ class Endpoint:
                     receive, scope["headers"], settings.max_body_bytes, chunk_seconds=settings.client_timeout_seconds
                 )
             raise
-        content = b""
-        if route.request is not None:
-            body.require_json(scope["headers"])
-            content = await body.read_body(
-                receive,
-                scope["headers"],
-                settings.max_body_bytes,
-                self.advice,
-                chunk_seconds=settings.client_timeout_seconds,
-            )
-        request = Request(scope["path_params"], scope["query_string"], content, dict(scope["headers"]), grant)
-        response = await self._execute(route.execution, partial(handler, self.context, request))
-        if isinstance(response, Deferred):
-            pool = Execution.EMBEDDING if response.embeds else Execution.THREAD_POOL
-            response = await self._execute(pool, response.work)
+        scope[_USER] = grant.user
+        lease = None if self.budgets is None else self.budgets.bodies.lease(_caller(scope))
+        try:
+            content = b""
+            if route.request is not None:
+                body.require_json(scope["headers"])
+                content = await body.read_body(
+                    receive,
+                    scope["headers"],
+                    settings.max_body_bytes,
+                    self.advice,
+                    lease=lease,
+                    chunk_seconds=settings.client_timeout_seconds,
+                )
+            request = Request(scope["path_params"], scope["query_string"], content, dict(scope["headers"]), grant)
+            response = await self._execute(route.execution, partial(handler, self.context, request))
+            if isinstance(response, Deferred):
+                pool = Execution.EMBEDDING if response.embeds else Execution.THREAD_POOL
+                response = await self._execute(pool, response.work)
+        finally:
+            if lease is not None:
+                lease.release()
         if not content_encoding.needs_no_encoding(response, self.context.settings):
             response = await self._execute(Execution.THREAD_POOL, partial(self._encode, response, scope))
         return response
@@ -108,8 +133,8 @@ class Endpoint:
         credential = credentials.extract(scope["headers"])
         grant = authenticator.cached(credential)
         if grant is None:
-            address = (scope.get("client") or ("",))[0]
-            grant = await self._execute(Execution.THREAD_POOL, partial(authenticator.authenticate, credential, address))
+            work = partial(authenticator.authenticate, credential, _address(scope))
+            grant = await self._execute(Execution.THREAD_POOL, work)
         usage = current_usage()
         if usage is not None:
             usage.attributes["caller"] = grant.user
@@ -132,6 +157,15 @@ class Endpoint:
             return content_encoding.encode_response(response, scope["headers"], self.context.settings)
 
 
+def _address(scope: Scope) -> str:
+    return str((scope.get("client") or ("",))[0])
+
+
+def _caller(scope: Scope) -> str:
+    """The user, or without authentication the client's address."""
+    return scope.get(_USER) or network_of(_address(scope))
+
+
 def _is_allowed(grant: Grant, route: Route, permission: Permission, scope: Scope) -> bool:
     """Whether the caller has the permission for what the request names. Raises InvalidArgument."""
     if not grant.has_role(permission) or route.scope_of is None or permission is Permission.AUTHENTICATED:
@@ -149,18 +183,3 @@ def not_allowed(context: AppContext, methods: Mapping[str, Any]) -> Response:
     allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
     trace = errors.trace_header(errors.new_trace_id(context.system))
     return Response(b"", 405, b"", [trace, (b"allow", ",".join(allowed).encode())])
-
-
-async def send_response(send: Send, response: Response, success: int, *, headers_only: bool = False) -> None:
-    """Send the response; `success` is its status if it has none of its own."""
-    headers = [(b"content-length", b"%d" % len(response.body)), *response.headers]
-    if response.content_type:
-        headers.append((b"content-type", response.content_type))
-    await send(
-        {
-            "type": "http.response.start",
-            "status": success if response.status is None else response.status,
-            "headers": headers,
-        }
-    )
-    await send({"type": "http.response.body", "body": b"" if headers_only else response.body})

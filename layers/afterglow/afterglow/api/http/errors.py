@@ -31,6 +31,10 @@ class ResponseTooLarge(errors.TooLarge):
     """The request was valid, but its response is too large to send."""
 
 
+class Overloaded(errors.Unavailable):
+    """The server's memory for bodies or responses is in use; the connection is closed."""
+
+
 class InvalidCollection(errors.NotFound):
     """v1: the collection does not exist."""
 
@@ -104,7 +108,8 @@ def client_error(error: errors.AfterglowError, method: str, path: str, trace_id:
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
     if isinstance(error, errors.Unauthenticated):
         headers.append((b"www-authenticate", b'Bearer, Basic realm="afterglow", charset="UTF-8"'))
-    if status in _BODY_UNREAD and not isinstance(error, ResponseTooLarge):
+    is_unread = status in _BODY_UNREAD and not isinstance(error, ResponseTooLarge)
+    if is_unread or isinstance(error, Overloaded):
         headers.append((b"connection", b"close"))
     return Response(_body(name, error.message), status, headers=headers)
 

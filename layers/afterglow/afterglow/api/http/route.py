@@ -1,12 +1,16 @@
 """One route of the server: how to serve it, and how the OpenAPI document describes it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.auth import Permission
+from afterglow.settings import Settings
+
+HEALTHCHECK = "system.healthcheck"
+"""The operation that never requires a credential, because load balancers have none."""
 
 Handler = Callable[[AppContext, Request], Response | Deferred]
 ScopeResolver = Callable[[Request], tuple[str | None, str | None]]
@@ -66,3 +70,15 @@ class Route:
     scope_of: ScopeResolver | None = path_scope
     read_only: Handler | None = None
     hidden: bool = False
+
+
+def served_routes(routes: Iterable[Route], settings: Settings) -> list[Route]:
+    """The routes with the permissions that apply under these settings."""
+    if not settings.auth_system_routes:
+        return list(routes)
+    return [
+        replace(route, permission=Permission.AUTHENTICATED)
+        if route.permission is Permission.PUBLIC and route.operation != HEALTHCHECK
+        else route
+        for route in routes
+    ]

@@ -1,7 +1,7 @@
 """The routes of the server itself."""
 
 from afterglow.api import models, responses
-from afterglow.api.http.route import Execution, Route
+from afterglow.api.http.route import HEALTHCHECK, Execution, Route
 from afterglow.api.v2 import embed, system
 from afterglow.api.v2.routes.paths import API
 from afterglow.auth import Permission
@@ -32,7 +32,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         API + "/healthcheck",
-        "system.healthcheck",
+        HEALTHCHECK,
         system.healthcheck,
         "System",
         "Check the stores (503: unavailable)",
