@@ -1,11 +1,15 @@
 """Array files: round trips, and detection of any damage."""
 
+import contextlib
 import fcntl
+import gc
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +18,8 @@ from numpy.typing import NDArray
 from afterglow.errors import Corrupt
 from afterglow.segment import array_file
 from afterglow.segment.array_file import ArrayStream, FileRef, MappedFile
-from afterglow.storage.ports import ObjectNotFound, Stores
+from afterglow.storage import file_map
+from afterglow.storage.ports import ObjectNotFound, Stores, TooManyOpenFiles
 
 DTYPES = ("|u1", "|b1", "|i1", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -177,13 +182,14 @@ def test_released_pages_are_read_again(stores: Stores) -> None:
     mapped = array_file.map_arrays(path, "some")["a"]
     for array in (mapped, mapped[10:], np.arange(3)):
         before = int(array.sum())
-        array_file.release_pages(array)
+        file_map.release_pages(array)
         assert array.sum() == before
 
 
 def test_a_file_in_use_is_locked_as_long_as_anything_refers_to_its_arrays(stores: Stores) -> None:
     info = store_arrays(stores, "some", {}, {"a": np.arange(4)})
     path = stores.objects.local_path(info.key)
+    evicting: Any = Evicting(stores, 0)
 
     def is_free() -> bool:
         with path.open("rb") as file:
@@ -194,15 +200,65 @@ def test_a_file_in_use_is_locked_as_long_as_anything_refers_to_its_arrays(stores
             return True
 
     assert is_free()
-    array = MappedFile(stores.objects, info).arrays("some")[1]["a"]
+    array = MappedFile(evicting, info).arrays("some")[1]["a"]
     assert not is_free()
     assert array.tolist() == [0, 1, 2, 3]
     del array
     assert is_free()
 
 
+def test_a_file_that_stays_needs_no_descriptor(stores: Stores) -> None:
+    info = store_arrays(stores, "some", {}, {"a": np.arange(1_000)})
+    before = open_descriptors()
+    opened = [MappedFile(stores.objects, info) for _ in range(20)]
+    assert open_descriptors() == before
+    evicting: Any = Evicting(stores, 0)
+    locked = [MappedFile(evicting, info) for _ in range(20)]
+    assert open_descriptors() == before + 20
+    assert {int(mapped.arrays("some")[1]["a"].sum()) for mapped in (*opened, *locked)} == {499_500}
+
+
+def test_a_map_outlives_its_file(stores: Stores) -> None:
+    info = store_arrays(stores, "some", {}, {"a": np.arange(1_000)})
+    opened = MappedFile(stores.objects, info)
+    stores.objects.delete(info.key)
+    opened.verify_unchanged()
+    array = opened.arrays("some")[1]["a"][500:]
+    del opened
+    gc.collect()
+    assert array.sum() == 374_750
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 1
+
+
+def test_without_a_descriptor_the_error_says_so(stores: Stores) -> None:
+    info = store_arrays(stores, "some", {}, {"a": np.arange(4)})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 1, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        with pytest.raises(TooManyOpenFiles, match="the limit of open files is reached"):
+            MappedFile(stores.objects, info)
+        with pytest.raises(TooManyOpenFiles):
+            stores.objects.get(info.key)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in held:
+            os.close(descriptor)
+    MappedFile(stores.objects, info)
+
+
+def open_descriptors() -> int:
+    return psutil.Process().num_fds()
+
+
 class Evicting:
     """Objects whose local copies are evicted right after the fetch, `times` times."""
+
+    evicts = True
 
     def __init__(self, stores: Stores, times: int) -> None:
         self.inner = stores.objects

@@ -165,7 +165,7 @@ def test_responses_that_are_not_read_hold_bounded_memory(
     began = time.monotonic()
     with server.client(timeout=30) as client:
         assert client.request("GET", f"{HOME}/{collection}/count").body == b"20"
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         answer = _until_served(client, f"{HOME}/{collection}/get", body)
         assert len(answer) > 10 * MB
     outcomes = [_outcome(connection) for connection in clients]

@@ -175,6 +175,10 @@ class FaultyObjects:
         self._inner = inner
         self._faults = faults
 
+    @property
+    def evicts(self) -> bool:
+        return self._inner.evicts
+
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         self._faults.call(f"objects.put {key}", lambda: self._inner.put(key, data, if_absent=if_absent))
 

@@ -38,6 +38,10 @@ class StrictObjects:
         self.gets: list[str] = []
         self.downloads: list[str] = []
 
+    @property
+    def evicts(self) -> bool:
+        return self._inner.evicts
+
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         self._inner.put(key, data, if_absent=if_absent)
 

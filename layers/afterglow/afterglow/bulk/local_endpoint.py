@@ -18,8 +18,8 @@ from afterglow.collection.replica.replica import Replica, Snapshot
 from afterglow.collection.types import Include, Records, Scope, Selection
 from afterglow.errors import AlreadyExists, Busy, NotFound
 from afterglow.filters.parse import parse_where
-from afterglow.segment import array_file
 from afterglow.settings import System
+from afterglow.storage import file_map
 from afterglow.storage.ports import Stores
 
 _PAGE_ROWS = 4_096
@@ -157,7 +157,7 @@ def _pages(
                 subset.rows.metadatas.data,
                 subset.rows.uris.data,
             ):
-                array_file.release_pages(array)
+                file_map.release_pages(array)
 
 
 def _metadata(stored: bytes | None) -> dict[str, Any] | None:

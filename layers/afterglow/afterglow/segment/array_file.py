@@ -8,10 +8,8 @@ Offsets count from the end of the padded header. The checksum over the whole fil
 """
 
 import fcntl
-import mmap
 import os
 import struct
-import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from afterglow.errors import Corrupt
-from afterglow.storage.ports import ObjectNotFound, Objects
+from afterglow.storage.file_map import call_at_end, map_file
+from afterglow.storage.ports import ObjectNotFound, Objects, require_descriptor
 
 MAGIC = b"AGF1"
 _PREFIX = struct.Struct("<4sI")
@@ -97,7 +96,7 @@ def upload(objects: Uploads, key: str, path: Path, checksum: str | None = None) 
 def map_arrays(path: Path, kind: str) -> dict[str, NDArray[Any]]:
     """The arrays of a file that was just written, mapped."""
     with path.open("rb") as file:
-        view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        view = map_file(file.fileno(), os.fstat(file.fileno()).st_size).data
     return parse(view, kind, path.name)[1]
 
 
@@ -110,11 +109,15 @@ def checksum_of(path: Path) -> str:
 class MappedFile:
     """A verified file, mapped read-only. Numpy arrays over it keep the map alive.
 
-    A shared lock on it, held as long as this object lives, keeps the cache of downloaded files from evicting it.
+    A descriptor stays open only if the store may evict the file: a shared lock on it keeps the file in the cache as
+    long as the map lives.
     """
 
     def __init__(self, objects: Objects, ref: FileRef, *, verify: bool = True) -> None:
-        """Raises Corrupt when length or checksum differ from `ref`, ObjectNotFound. A damaged copy is fetched again."""
+        """Raises Corrupt when length or checksum differ from `ref`, ObjectNotFound. A damaged copy is fetched again.
+
+        Raises TooManyOpenFiles.
+        """
         self.ref = ref
         try:
             self._open(objects, verify=verify)
@@ -122,52 +125,62 @@ class MappedFile:
             if not objects.invalidate(ref.key):
                 raise
             self._open(objects, verify=verify)
-        weakref.finalize(self, self._file.close)
-        self.map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def _open(self, objects: Objects, *, verify: bool) -> None:
-        self.path, self._file = _open_locked(objects, self.ref.key)
+        self.path, file = _open_locked(objects, self.ref.key)
         try:
-            self._verified_signature = self._signature()
-            self._verify(verify)
+            self._verified_signature = _signature(os.fstat(file.fileno()))
+            self._verify(file, verify)
+            data = map_file(file.fileno(), self.ref.size)
         except BaseException:
-            self._file.close()
+            file.close()
             raise
+        self.map = data.data
+        if objects.evicts:
+            call_at_end(data, file.close)
+        else:
+            file.close()
 
     def verify_unchanged(self) -> None:
         """Detect a file that was changed or truncated under the map, before its pages are read.
 
-        Reading a truncated map would kill the process. Costs one `fstat`; the file is read again only if its size or
-        time changed. Raises Corrupt.
+        Reading a truncated map would kill the process. Costs one `stat`; the file is read again only if its size or
+        time changed. A removed file cannot change: the map keeps its content. Raises Corrupt.
         """
-        if self._signature() != self._verified_signature:
-            self._verify(verify=True)
-            self._verified_signature = self._signature()
+        try:
+            signature = _signature(os.lstat(self.path))
+            if signature != self._verified_signature:
+                with self.path.open("rb") as file:
+                    self._verify(file, verify=True)
+                self._verified_signature = signature
+        except FileNotFoundError:
+            return
 
     def arrays(self, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The file's meta and its arrays as views on the map. Raises Corrupt if it is not a file of this kind."""
-        return parse(memoryview(self.map), kind, self.ref.key)
+        return parse(self.map, kind, self.ref.key)
 
-    def _signature(self) -> tuple[int, int]:
-        status = os.fstat(self._file.fileno())
-        return status.st_size, status.st_mtime_ns
-
-    def _verify(self, verify: bool) -> None:
-        size = self._verified_signature[0] if not verify else os.fstat(self._file.fileno()).st_size
+    def _verify(self, file: BinaryIO, verify: bool) -> None:
+        size = os.fstat(file.fileno()).st_size
         if size != self.ref.size:
             raise Corrupt(f"{self.ref.key} is damaged: {size} bytes instead of {self.ref.size}; {RESTORE_HINT}")
-        if verify and _checksum(self._file) != self.ref.checksum:
+        if verify and _checksum(file) != self.ref.checksum:
             raise Corrupt(f"{self.ref.key} is damaged: it does not match its checksum; {RESTORE_HINT}")
+
+
+def _signature(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
 
 
 def _open_locked(objects: Objects, key: str) -> tuple[Path, BinaryIO]:
     """The object's file, open and locked; tries again if the cache evicted it just before."""
     for _ in range(_ATTEMPTS):
         path = objects.local_path(key)
-        try:
-            file = path.open("rb")
-        except FileNotFoundError:
-            continue
+        with require_descriptor(key):
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:
+                continue
         fcntl.flock(file, fcntl.LOCK_SH)
         if os.fstat(file.fileno()).st_nlink:
             return path, file
@@ -193,19 +206,6 @@ def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[
         return header["meta"], arrays
     except (struct.error, KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{name} cannot be read: {error}; {RESTORE_HINT}") from error
-
-
-def release_pages(array: NDArray[Any]) -> None:
-    """Release the pages of a mapped array from this process's memory; a later access reads them again.
-
-    For a writer that has copied from a map and then needs the memory. No effect on an array that is not mapped.
-    """
-    base: object = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    mapped = base.obj if isinstance(base, memoryview) else base
-    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _checksum(file: BinaryIO) -> str:

@@ -21,10 +21,11 @@ from usearch.index import Index
 
 from afterglow.errors import Corrupt
 from afterglow.segment import breadth, insertion_order, precision
-from afterglow.segment.array_file import RESTORE_HINT, release_pages
+from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.precision import VectorType
+from afterglow.storage.file_map import release_pages
 
 DEFAULT_RECALL = 0.98
 MAX_EF = 4_096

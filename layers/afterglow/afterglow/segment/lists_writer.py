@@ -17,11 +17,12 @@ import xxhash
 from numpy.typing import NDArray
 
 from afterglow.segment import array_file, breadth, lists
-from afterglow.segment.array_file import ArrayStream, release_pages
+from afterglow.segment.array_file import ArrayStream
 from afterglow.segment.breadth import Breadth, Sample
 from afterglow.segment.clustering import Clustering
 from afterglow.segment.distance import Vectors
 from afterglow.segment.lists import Centroids, EntryViews, ListIndex
+from afterglow.storage.file_map import release_pages
 
 CENTROIDS, LISTS = "centroids", "lists"
 

@@ -55,7 +55,7 @@ class Segment:
             file = self._files[GRAPH]
             measured = _breadth(info.files[ROWS].key, meta)
             self.graph = HnswIndex(
-                info.files[GRAPH].key, memoryview(file.map), parameters, info.rows, info.dimension, measured=measured
+                info.files[GRAPH].key, file.map, parameters, info.rows, info.dimension, measured=measured
             )
         self.lists = None
         if info.has_lists:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.columns.gather import GatherPlan
-from afterglow.segment import array_file
 from afterglow.segment.distance import Vectors
 from afterglow.segment.row_group import RowSubset
+from afterglow.storage import file_map
 
 Rows = NDArray[np.int64]
 
@@ -38,7 +38,7 @@ class RowSource:
         if self._read_bytes >= self._chunk_bytes:
             self._read_bytes = 0
             for subset in self._subsets:
-                array_file.release_pages(subset.row_group.vectors)
+                file_map.release_pages(subset.row_group.vectors)
         return result
 
     def largest_norm(self) -> float:

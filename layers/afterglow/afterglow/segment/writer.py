@@ -36,6 +36,7 @@ from afterglow.segment.new_files import NewFiles, removed_on_failure
 from afterglow.segment.precision import golden_sample
 from afterglow.segment.row_group import RowSubset
 from afterglow.segment.row_source import RowSource
+from afterglow.storage import file_map
 from afterglow.storage.ports import Stores
 
 _MAX_CHUNK_BYTES = 8 * 1024 * 1024
@@ -197,8 +198,8 @@ def _release_after_chunks(
     for chunk in chunks:
         yield chunk
         for subset in subsets:
-            array_file.release_pages(subset.row_group.documents.data)
-            array_file.release_pages(subset.row_group.ids.data)
+            file_map.release_pages(subset.row_group.documents.data)
+            file_map.release_pages(subset.row_group.ids.data)
 
 
 def _vector_chunks(
@@ -219,7 +220,7 @@ def _vector_chunks(
         chunk = np.empty((stop - start, dimension), dtype=np.float32)
         for number, positions, rows in plan.chunk(start, stop):
             chunk[positions] = subsets[number].row_group.vectors[rows]
-            array_file.release_pages(subsets[number].row_group.vectors)
+            file_map.release_pages(subsets[number].row_group.vectors)
         norms[start:stop] = distance.squared_norms(chunk)
         if len(checksums):
             checksums[start:stop] = [xxhash.xxh3_64_intdigest(vector) for vector in chunk]

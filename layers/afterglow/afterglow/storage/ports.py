@@ -21,7 +21,9 @@ but loses no data: the next writer or the maintenance job sends it again.
 Every adapter passes `tests/contract`.
 """
 
+import errno
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,7 +31,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.errors import AfterglowError
+from afterglow.errors import AfterglowError, Unavailable
 from afterglow.settings import Settings, System
 
 
@@ -55,6 +57,21 @@ class ConditionFailed(AfterglowError):
 
 class ObjectNotFound(AfterglowError):
     """No object has this key."""
+
+
+class TooManyOpenFiles(Unavailable):
+    """The process is at its limit of open files; closing collections may free some."""
+
+
+@contextmanager
+def require_descriptor(name: str) -> Iterator[None]:
+    """Turn the system's error for a missing descriptor into TooManyOpenFiles; `name` is what was to be opened."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise TooManyOpenFiles(f"{name} cannot be opened: the limit of open files is reached") from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +194,10 @@ class LazyFile(Protocol):
 
 class Objects(Protocol):
     """Store of immutable objects (see the module's docstring)."""
+
+    @property
+    def evicts(self) -> bool:
+        """Whether the files of `local_path` are copies that may be evicted, unless a reader holds a lock on them."""
 
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         """Store a small object. Raises ConditionFailed when `if_absent` is set and the key exists."""

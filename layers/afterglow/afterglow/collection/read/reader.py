@@ -18,7 +18,7 @@ from afterglow.collection.types import Scope, require_in_scope
 from afterglow.collection.write import readable, write_path
 from afterglow.collection.write.write_path import LogEnd
 from afterglow.errors import Corrupt, NotFound, StorageFull
-from afterglow.storage.ports import Stores
+from afterglow.storage.ports import Stores, TooManyOpenFiles
 
 
 class CollectionReader:
@@ -42,8 +42,8 @@ class CollectionReader:
         try:
             try:
                 snapshot = self._cache.open(scope.collection).replica.snapshot(ids, scope, indexed=indexed)
-            except StorageFull:
-                # Files of other open collections cannot be evicted from the disk cache.
+            except (StorageFull, TooManyOpenFiles):
+                # Files of other open collections cannot be evicted from the disk cache, and may hold descriptors.
                 self._cache.evict_others(scope.collection)
                 snapshot = self._cache.open(scope.collection).replica.snapshot(ids, scope, indexed=indexed)
         except NotFound:

@@ -29,6 +29,7 @@ from botocore.exceptions import (
 )
 
 from afterglow.errors import AfterglowError, Busy, InternalError, StorageFull, TooLarge, Unavailable
+from afterglow.storage.ports import TooManyOpenFiles
 
 THROTTLED = frozenset(
     {
@@ -103,6 +104,8 @@ def throttled(subject: str) -> Busy:
 
 def file_error(error: OSError, subject: str) -> AfterglowError:
     """Return the library's error for an error of a local file in the disk cache."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return TooManyOpenFiles(f"{subject} cannot be opened: the limit of open files is reached")
     if error.errno in _FULL:
         return StorageFull(f"no space left in the cache for {subject}: {error.strerror}")
     return Unavailable(f"the cache cannot be used for {subject}: {error.strerror or error}")

@@ -49,6 +49,8 @@ _INVALID_PATH_SEGMENTS = ("", ".", "..", ".scratch")
 class S3Objects:
     """Objects in the existing bucket `bucket`."""
 
+    evicts = True
+
     def __init__(self, clients: Clients, bucket: str, cache: DiskCache, system: System) -> None:
         self._clients = clients
         self._bucket = bucket

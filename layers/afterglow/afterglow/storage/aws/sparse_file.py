@@ -11,18 +11,17 @@ closed and removed. So the cache makes room by forgetting a whole file, never by
 damaged bytes is replaced, never mended.
 """
 
-import mmap
 import os
 import threading
-import weakref
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.storage.aws.read_plan import Span
+from afterglow.storage.file_map import call_at_end, map_file
 from afterglow.storage.intervals import Intervals, Offsets
-from afterglow.storage.ports import Bytes, Ranges
+from afterglow.storage.ports import Ranges
 from afterglow.storage.range_checks import damaged
 
 
@@ -33,18 +32,14 @@ class SparseFile:
         """Takes over `descriptor` and the file `path`; without a path it is a complete copy, which stays."""
         self.is_copy = path is None
         self.etag: str | None = None
-        self.data: Bytes = np.empty(0, dtype=np.uint8)
         self._descriptor = descriptor
         self._lock = threading.Lock()
         self._present = Intervals()
         self._verified = Intervals()
         if self.is_copy:
             self._present.add(np.array([0]), np.array([size]))
-        owner: object = self
-        if size:
-            owner = mapped = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
-            self.data = np.frombuffer(mapped, dtype=np.uint8)
-        weakref.finalize(owner, _discard, descriptor, path)
+        self.data = map_file(descriptor, size)
+        call_at_end(self.data, _discard, descriptor, path)
 
     def missing(self, ranges: Ranges) -> tuple[Offsets, Offsets]:
         """The intervals of `ranges` that are not present: starts and stops."""

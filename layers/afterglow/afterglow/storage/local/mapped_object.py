@@ -1,41 +1,35 @@
 """A local object's file as a `LazyFile`: mapped whole; each range is verified when it is first needed.
 
-A file that was changed or truncated under the map is noticed at the next `need`, by one `fstat`: then every range is
-verified anew. Reading a truncated map would kill the process.
+A file that was changed or truncated under the map is noticed at the next `need`, by one `stat`: then every range is
+verified anew. Reading a truncated map would kill the process. A removed file cannot change: the map keeps its content.
 """
 
-import mmap
 import os
 import threading
-import weakref
+from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from afterglow.errors import Corrupt
+from afterglow.storage.file_map import map_file
 from afterglow.storage.intervals import Intervals
 from afterglow.storage.ports import Bytes, Ranges
 from afterglow.storage.range_checks import damaged, require_within
 
 
 class MappedObject:
-    """An open file, read-only. Safe for any number of threads."""
+    """A mapped file, read-only; it needs no descriptor. Safe for any number of threads."""
 
-    def __init__(self, key: str, size: int, file: BinaryIO) -> None:
-        """Takes over the open `file`. Raises Corrupt if its length is not `size`."""
+    def __init__(self, key: str, size: int, path: Path, file: BinaryIO) -> None:
+        """Maps the open `file` at `path`, which the caller closes. Raises Corrupt if its length is not `size`."""
         self.key = key
         self.size = size
-        self._file = file
+        self._path = path
         self._verified = Intervals()
         self._lock = threading.Lock()
-        self._signature = self._stat()
+        self._signature = _signature(os.fstat(file.fileno()))
         if self._signature[0] != size:
-            file.close()
             raise Corrupt(f"{key} is damaged: {self._signature[0]} bytes instead of {size}")
-        weakref.finalize(self, file.close)
-        self.data: Bytes = np.empty(0, dtype=np.uint8)
-        if size:
-            self.data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
+        self.data: Bytes = map_file(file.fileno(), size)
 
     def require(self, ranges: Ranges) -> Bytes:
         """The file's bytes, with `ranges` verified. Raises Corrupt."""
@@ -53,13 +47,16 @@ class MappedObject:
         return self.data
 
     def _notice_changes(self) -> None:
-        signature = self._stat()
+        try:
+            signature = _signature(os.lstat(self._path))
+        except FileNotFoundError:
+            return
         if signature != self._signature:
             if signature[0] != self.size:
                 raise Corrupt(f"{self.key} is damaged: {signature[0]} bytes instead of {self.size}")
             self._verified.clear()
             self._signature = signature
 
-    def _stat(self) -> tuple[int, int]:
-        status = os.fstat(self._file.fileno())
-        return status.st_size, status.st_mtime_ns
+
+def _signature(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns

@@ -21,7 +21,15 @@ from afterglow.settings import System
 from afterglow.storage.local.mapped_object import MappedObject
 from afterglow.storage.local.reserve import Reserve
 from afterglow.storage.local.scratch import Scratch
-from afterglow.storage.ports import Bytes, ConditionFailed, LazyFile, ObjectInfo, ObjectNotFound, Ranges
+from afterglow.storage.ports import (
+    Bytes,
+    ConditionFailed,
+    LazyFile,
+    ObjectInfo,
+    ObjectNotFound,
+    Ranges,
+    require_descriptor,
+)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _TEMPORARY_FOLDER = ".scratch"
@@ -36,6 +44,8 @@ class DirectoryObjects:
 
     `reserve` is the path of the file that holds space for deletions, None: there is none.
     """
+
+    evicts = False
 
     def __init__(self, root: Path, system: System, *, reserve: Path | None = None, read_only: bool = False) -> None:
         self._root = root
@@ -119,7 +129,8 @@ class DirectoryObjects:
         path = self._path(key)
         with _map_errors(path):
             try:
-                return MappedObject(key, size, open(path, "rb", opener=_open_regular))
+                with open(path, "rb", opener=_open_regular) as file:
+                    return MappedObject(key, size, path, file)
             except FileNotFoundError:
                 raise ObjectNotFound(f"object {key} does not exist") from None
 
@@ -281,7 +292,8 @@ def _sync_directory(folder: Path) -> None:
 @contextmanager
 def _map_errors(path: Path) -> Iterator[None]:
     try:
-        yield
+        with require_descriptor(path.name):
+            yield
     except OSError as error:
         if error.errno in _FULL:
             raise StorageFull(f"no space left to write {path.name}: {error.strerror}") from error
