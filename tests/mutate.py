@@ -127,7 +127,7 @@ MUTANTS = (
     Mutant(
         "a valid credential costs its address an attempt",
         "auth/rate_limit.py",
-        "            self._bucket(_network(address), self._now()).tokens += 1\n",
+        "            self._bucket(network_of(address), self._now()).tokens += 1\n",
         "",
         "tests/auth",
     ),
@@ -169,7 +169,7 @@ MUTANTS = (
     Mutant(
         "a file's checksum is not compared",
         "segment/array_file.py",
-        "if verify and _checksum(self._file) != self.ref.checksum:",
+        "if verify and _checksum(file) != self.ref.checksum:",
         "if False:",
         "tests/segment/test_array_file.py tests/segment/test_segment.py",
     ),

@@ -97,7 +97,7 @@ def test_the_caller_that_holds_least_comes_first() -> None:
     story(work)
 
 
-def test_partial_bodies_do_not_block_each_other() -> None:
+def test_partial_bodies_do_not_block_one_another() -> None:
     """Ten bodies of 8 MB that arrive side by side in a budget of 16: each needs bytes that the others hold."""
 
     async def work() -> None:

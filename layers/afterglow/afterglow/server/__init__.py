@@ -6,7 +6,8 @@
     supervisor   several processes: accepts connections and passes each to the worker with the fewest
     ipc          the messages of a worker to its supervisor
     protocol     HTTP/1.1 on one connection, with limits on size and slowness
-    sockets      listening sockets, the limit of open files
+    open_files   the limit of open files, shared among threads and connections
+    sockets      listening sockets
     interpreter  settings of the Python interpreter
     logs         one line per event
 """

@@ -47,8 +47,14 @@ def _has_unread_data(transport: asyncio.Transport) -> bool:
     """Whether the client has sent something that the event loop has not read yet."""
     sock = transport.get_extra_info("socket")
     try:
-        with socket.fromfd(sock.fileno(), sock.family, sock.type) as duplicate:
-            return bool(duplicate.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        # No duplicate of the descriptor: there may be none left.
+        borrowed = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.fileno())
+    except OSError:
+        return False
+    try:
+        return bool(borrowed.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
     except OSError:
         # Nothing to read (BlockingIOError), or a broken connection.
         return False
+    finally:
+        borrowed.detach()

@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from afterglow.server import sockets
+from afterglow.server import open_files
 from afterglow.settings import limit_blas_threads
 
 _SWITCH_SECONDS = 0.0005
@@ -13,7 +13,7 @@ def before_imports() -> None:
     """Call before large imports. Garbage collection during imports finds nothing and takes a twentieth of the time."""
     gc.disable()
     limit_blas_threads()
-    sockets.raise_file_limit()
+    open_files.raise_limit()
 
 
 def after_startup() -> None:

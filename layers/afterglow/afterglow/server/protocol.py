@@ -34,6 +34,7 @@ from uvicorn.server import ServerState
 
 from afterglow.api.http.delivery import ABORT
 from afterglow.server.connection_limit import NEW_CONNECTION_SECONDS, longest_idle
+from afterglow.server.open_files import MAX_REFUSED
 from afterglow.server.request_parser import RequestParser
 from afterglow.server.response_progress import MIN_BYTES_PER_SECOND, ResponseProgress
 
@@ -121,7 +122,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._progress = ResponseProgress(transport, self.loop, self._limits.client_seconds)
         self.idle_since = self.loop.time() + NEW_CONNECTION_SECONDS
-        if len(self.connections) > 2 * self._limits.connections:
+        if len(self.connections) > self._limits.connections + min(self._limits.connections, MAX_REFUSED):
             # Far over the limit, with refused connections: close without a response.
             self._refused = True
             transport.abort()

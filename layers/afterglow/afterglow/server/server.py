@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -19,16 +20,21 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from afterglow.api.app import create_app
+from afterglow.api.app import THREADS, create_app
 from afterglow.api.http.byte_budget import make_budgets
 from afterglow.bulk.directory_watcher import DirectoryWatcher
 from afterglow.deployment.open import open_deployment
 from afterglow.jobs.start import start_engine
-from afterglow.server import interpreter
+from afterglow.server import interpreter, open_files
+from afterglow.server.connection_limit import longest_idle
 from afterglow.server.cors import add_cors
 from afterglow.server.ipc import ALIVE, ALIVE_SECONDS, CLOSED, DRAINING, READY
 from afterglow.server.protocol import LimitedProtocol, Limits
 from afterglow.settings import Settings, System
+
+ACCEPT_BATCH = 64
+ACCEPT_PAUSE = 0.1
+"""Seconds without accepting after it failed."""
 
 log = logging.getLogger(__name__)
 
@@ -59,25 +65,39 @@ def serve_app(
         timeout_keep_alive=round(settings.keep_alive_seconds),
         timeout_graceful_shutdown=round(settings.shutdown_seconds),
     )
-    server = Server(config, settings, system, control, on_ready)
+    server = Server(config, settings, system, Source(listeners or [], control), on_ready)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(server.serve(sockets=listeners or []))
+        runner.run(server.serve(sockets=[]))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where connections come from: listening sockets, or a supervisor's socket."""
+
+    listeners: list[socket.socket]
+    control: socket.socket | None
 
 
 class Server(uvicorn.Server):
-    """One process's server. `control`: the supervisor's socket, if there is one."""
+    """One process's server.
+
+    It accepts connections itself. uvloop's own server stops listening for good when `accept` fails, for example because
+    too many files are open; this one closes an idle connection and tries again.
+    """
 
     def __init__(
         self,
         config: uvicorn.Config,
         settings: Settings,
         system: System,
-        control: socket.socket | None,
+        source: Source,
         on_ready: Callable[[], None] | None,
     ) -> None:
         super().__init__(config)
         self._shutdown_seconds = settings.shutdown_seconds
-        self._control = control
+        self._listeners = source.listeners
+        self._control = source.control
+        self._cannot_accept = False
         self._on_ready = on_ready
         self._unreported_closes = 0
         self._connecting: set[asyncio.Task[object]] = set()
@@ -90,7 +110,7 @@ class Server(uvicorn.Server):
                 connections=settings.max_connections,
             ),
             new_trace_id=lambda: f"{system.random.getrandbits(128):032x}",
-            on_closed=self._connection_closed if control else None,
+            on_closed=self._connection_closed if source.control else None,
         )
         config.http = self._protocol  # type: ignore[assignment]
 
@@ -98,6 +118,7 @@ class Server(uvicorn.Server):
         """Start accepting connections, from the sockets or the supervisor, then report readiness."""
         await super().startup(sockets=sockets)
         interpreter.after_startup()
+        self._listen()
         if self._control is not None:
             self._control.setblocking(False)
             asyncio.get_running_loop().add_reader(self._control, self._receive_connection, self._control)
@@ -111,6 +132,10 @@ class Server(uvicorn.Server):
         exit_timer = threading.Timer(self._shutdown_seconds + 5, os._exit, (1,))
         exit_timer.daemon = True
         exit_timer.start()
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+        self._listeners = []
         if self._control is not None:
             asyncio.get_running_loop().remove_reader(self._control)
             with contextlib.suppress(BlockingIOError, ConnectionError):
@@ -128,6 +153,41 @@ class Server(uvicorn.Server):
         if self.should_exit and number == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
+
+    def _listen(self) -> None:
+        for listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPT_BATCH):
+            try:
+                connection, _ = listener.accept()
+            except (BlockingIOError, ConnectionError):
+                return
+            except OSError as error:
+                self._pause_accepting(error)
+                return
+            self._cannot_accept = False
+            self._start_serving(connection)
+
+    def _pause_accepting(self, error: OSError) -> None:
+        """Accept no connections for a moment, and close the one that is idle longest: it may free a descriptor."""
+        loop = asyncio.get_running_loop()
+        if not self._cannot_accept:
+            self._cannot_accept = True
+            log.error("cannot accept connections, trying again until it works: %s", error)
+        for listener in self._listeners:
+            loop.remove_reader(listener)
+        _, idle = longest_idle(self.server_state.connections, 0, loop.time())
+        if idle is not None:
+            idle.transport.close()
+        loop.call_later(ACCEPT_PAUSE, self._listen)
+
+    def _start_serving(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._serve_connection(connection))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     def _report_alive(self, control: socket.socket) -> None:
         """Report now and every `ALIVE_SECONDS`: a worker whose event loop hangs is silent, and is replaced."""
@@ -151,11 +211,11 @@ class Server(uvicorn.Server):
             self.should_exit = True
             return
         for descriptor in descriptors:
-            connection = socket.socket(fileno=descriptor)
-            connection.setblocking(False)
-            task = asyncio.get_running_loop().create_task(self._serve_connection(connection))
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+            self._start_serving(socket.socket(fileno=descriptor))
+        if not descriptors:
+            # The kernel could not install the descriptor.
+            log.error("a connection is lost: the limit of open files is reached")
+            self._connection_closed()
 
     async def _serve_connection(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -170,7 +230,8 @@ class Server(uvicorn.Server):
 
     def _connection_closed(self) -> None:
         """Report to the supervisor, which counts connections; if its socket is full, report with the next close."""
-        assert self._control is not None
+        if self._control is None:
+            return
         self._unreported_closes += 1
         with contextlib.suppress(BlockingIOError, ConnectionError):
             self._unreported_closes -= self._control.send(CLOSED * self._unreported_closes)
@@ -190,6 +251,12 @@ def serve(
 
     Raises the errors of `open_deployment` and `start_engine`.
     """
+    shares = open_files.share(open_files.raise_limit(), THREADS, settings.max_connections)
+    if shares.connections < settings.max_connections:
+        log.warning(
+            "the limit of open files suffices for %d connections and %d threads", shares.connections, shares.threads
+        )
+        settings = replace(settings, max_connections=shares.connections)
     engine = start_engine(open_deployment(path, settings, system), settings, system)
     watcher = None if path is None else DirectoryWatcher(path, engine)
     if watcher is not None:
@@ -198,9 +265,24 @@ def serve(
         budgets = make_budgets(
             settings.max_inflight_body_bytes, settings.max_body_bytes, settings.max_inflight_response_bytes
         )
-        app = create_app(engine, settings, system, allow_reset=allow_reset, report_usage=path is None, budgets=budgets)
+        app = create_app(
+            engine,
+            settings,
+            system,
+            allow_reset=allow_reset,
+            report_usage=path is None,
+            threads=shares.threads,
+            budgets=budgets,
+        )
         add_cors(app, settings)
-        serve_app(app, settings, system, listeners=listeners, control=control, on_ready=on_ready)
+        serve_app(
+            app,
+            settings,
+            system,
+            listeners=listeners,
+            control=control,
+            on_ready=on_ready,
+        )
     finally:
         if watcher is not None:
             watcher.close()

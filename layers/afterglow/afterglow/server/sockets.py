@@ -1,12 +1,10 @@
-"""Listening sockets, and the limit of open files."""
+"""Listening sockets."""
 
 import errno
 import ipaddress
-import resource
 import socket
 
 BACKLOG = 2048
-MAX_FILES = 65_536
 
 
 class CannotListen(OSError):
@@ -64,11 +62,3 @@ def url(host: str, sockets: list[socket.socket]) -> str:
     """The URL for clients, with the actual port."""
     port = sockets[0].getsockname()[1]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def raise_file_limit() -> None:
-    """Raise the process's limit of open files and connections to its hard limit, at most `MAX_FILES`."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
-    if soft != resource.RLIM_INFINITY and soft < limit:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

@@ -42,7 +42,7 @@ class Lease:
     """Ends the transfer; set while it waits for its client."""
     is_dropped: bool = field(default=False, init=False)
     held: int = field(default=0, init=False)
-    wanted: int = field(default=0, init=False)
+    requested: int = field(default=0, init=False)
     """Bytes that the transfer waits for."""
     since: float = field(default=0.0, init=False)
     """Time of the event loop at which the transfer began to wait for the budget, or last moved a step."""
@@ -64,12 +64,12 @@ class Lease:
         # Its result is whether the bytes were given. An exception in it would be part of a reference cycle with the
         # frames of the request, and so keep a large response in memory until the next garbage collection.
         self._turn = turn = loop.create_future()
-        self.wanted, self.since = size, loop.time()
+        self.requested, self.since = size, loop.time()
         self.budget.enqueue(self)
         try:
             is_granted = await turn
         finally:
-            self._turn, self.wanted, self._moved = None, 0, 0
+            self._turn, self.requested, self._moved = None, 0, 0
             self.since = loop.time()
             self.budget.dequeue(self)
         if not is_granted:
@@ -139,7 +139,7 @@ class ByteBudget:
         return True
 
     def enqueue(self, lease: Lease) -> None:
-        """Add a lease that waits for `wanted` bytes."""
+        """Add a lease that waits for `requested` bytes."""
         self._leases.setdefault(lease)
         self._waiting.append(lease)
         self._drop_excess()
@@ -176,11 +176,11 @@ class ByteBudget:
             first = min(self._waiting, key=lambda lease: shares[lease.caller])
             oldest = next(iter(self._leases))
             # The oldest may use the reserve, even if it is not the first in line.
-            lease = first if self._fits(first, first.wanted) or not oldest.is_waiting else oldest
-            if not self._fits(lease, lease.wanted):
+            lease = first if self._fits(first, first.requested) or not oldest.is_waiting else oldest
+            if not self._fits(lease, lease.requested):
                 return
             self._waiting.remove(lease)
-            self._give(lease, lease.wanted)
+            self._give(lease, lease.requested)
             lease.grant()
 
     def _held_by_caller(self) -> Counter[str]:
@@ -195,13 +195,13 @@ class ByteBudget:
         """Keep what waiting transfers want within `max_waiting`."""
         if self._max_waiting is None:
             return
-        wanted: Counter[str] = Counter()
+        requested: Counter[str] = Counter()
         for lease in self._waiting:
-            wanted[lease.caller] += lease.wanted
-        while wanted.total() > self._max_waiting and len(self._waiting) > 1:
-            caller = wanted.most_common(1)[0][0]
+            requested[lease.caller] += lease.requested
+        while requested.total() > self._max_waiting and len(self._waiting) > 1:
+            caller = requested.most_common(1)[0][0]
             last = next(lease for lease in reversed(self._waiting) if lease.caller == caller)
-            wanted[caller] -= last.wanted
+            requested[caller] -= last.requested
             self._waiting.remove(last)
             last.drop()
 
