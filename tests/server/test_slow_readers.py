@@ -80,6 +80,18 @@ def test_a_slow_but_steady_reader_gets_the_whole_response(server: Stub, path: st
             received += len(data)
 
 
+def test_a_client_that_leaves_amid_pipelined_requests_leaves_no_error() -> None:
+    with stub() as server:
+        for _ in range(5):
+            with connect(server) as client:
+                client.sendall((GET.format("/slow") + GET.format("/")).encode() * 3)
+                time.sleep(0.1)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        time.sleep(1.5)
+        server.process.terminate()
+        assert "Traceback" not in server.process.communicate(timeout=20)[1]
+
+
 def test_a_reader_that_pauses_between_responses_keeps_its_connection(server: Stub) -> None:
     with connect(server) as client:
         for _ in range(3):

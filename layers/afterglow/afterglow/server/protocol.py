@@ -155,6 +155,11 @@ class LimitedProtocol(HttpToolsProtocol):
         """Stop the timers and report the end of the connection."""
         self._clear_deadline()
         self._progress.stop()
+        # uvicorn informs the last request only; an earlier one would write to the closed connection.
+        for cycle in self._cycles:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         super().connection_lost(exc)
         if self._on_closed is not None:
             self._on_closed()
