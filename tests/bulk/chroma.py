@@ -71,3 +71,14 @@ def metadata(number: int) -> dict[str, Any]:
         "strings": ["a", f"{number % 3}"],
         "bools": [True],
     }
+
+
+def fill_many(path: Path) -> None:
+    """Six collections whose vectors are in files: more of them than the write-ahead log may hold."""
+    client: Any = chromadb.PersistentClient(str(path), quiet())
+    random = np.random.default_rng(3)
+    for number in range(6):
+        collection = client.create_collection(f"many{number}", embedding_function=None)
+        for start in range(0, 1200, 400):
+            names = [f"{row}" for row in range(start, start + 400)]
+            collection.add(ids=names, embeddings=random.standard_normal((400, DIMENSION)).astype(np.float32))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from afterglow.bulk.import_file import ImportResult, NullListener, import_file
 from afterglow.bulk.import_store import ImportStore
 from afterglow.bulk.range_import import ImportContext
-from afterglow.bulk.sidecar import Sidecar
+from afterglow.bulk.sidecar import GivenOptions, Sidecar
 from afterglow.bulk.sink import EngineSink
 from afterglow.bulk.sources import file_source
 from afterglow.bulk.types import ImportReport, Target
@@ -194,7 +194,7 @@ class ImportFixture:
     def import_result(self, path: Path, sidecar: Sidecar | None = None, *, force: bool = False) -> ImportResult:
         source = file_source(path)
         assert source is not None
-        return import_file(self.context, source, TARGET, sidecar, NullListener(), force=force)
+        return import_file(self.context, source, TARGET, GivenOptions(sidecar), NullListener(), force=force)
 
     def scope(self, name: str = TARGET.collection) -> Scope:
         made = self.engine.get_collection(TARGET.tenant, TARGET.database, name)

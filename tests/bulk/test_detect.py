@@ -15,7 +15,11 @@ from afterglow.bulk.types import Compression, FileFormat
         ("a.tsv", (FileFormat.CSV, Compression.NONE)),
         ("a.pq", (FileFormat.PARQUET, Compression.NONE)),
         ("a.parquet.gz", None),
-        ("a.json", None),
+        ("a.json", (FileFormat.JSON, Compression.NONE)),
+        ("a.json.gz", (FileFormat.JSON, Compression.GZIP)),
+        ("a.npz", (FileFormat.NPY, Compression.NONE)),
+        ("a.npy.gz", None),
+        ("a.xml", None),
         ("jsonl", None),
     ],
 )

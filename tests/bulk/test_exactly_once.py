@@ -10,6 +10,7 @@ import pytest
 from afterglow.bulk import planner, range_import, sidecar
 from afterglow.bulk.import_store import RangeProgress
 from afterglow.bulk.range_import import Outcome
+from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.sources import Source, file_source
 from afterglow.bulk.types import Plan
 from afterglow.collection import Batch, Op
@@ -89,7 +90,9 @@ def test_failures_all_over(seed: int, tmp_path: Path) -> None:
 def planned(at: ImportFixture, path: Path) -> tuple[Plan, Source]:
     source = file_source(path)
     assert source is not None
-    plan = planner.make_plan(source, TARGET, SAID, at.context.sink, settings=SETTINGS, system=at.context.system)
+    plan = planner.make_plan(
+        source, TARGET, GivenOptions(SAID), at.context.sink, settings=SETTINGS, system=at.context.system
+    )
     return at.context.store.begin(plan), source
 
 

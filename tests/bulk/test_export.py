@@ -122,8 +122,8 @@ def test_refusals(local: LocalEndpoint, tmp_path: Path) -> None:
     (tmp_path / "there.jsonl").touch()
     with pytest.raises(AlreadyExists, match=r"there\.jsonl is there already"):
         exporting.export(local, found, tmp_path / "there.jsonl", System(), ignored)
-    with pytest.raises(InvalidArgument, match=r"file\.csv ends neither in"):
-        exporting.check_target(tmp_path / "file.csv")
+    with pytest.raises(InvalidArgument, match=r"file\.tsv ends neither in"):
+        exporting.check_target(tmp_path / "file.tsv")
     with (
         mock.patch("afterglow.bulk.formats.parquet.find_spec", return_value=None),
         pytest.raises(InvalidArgument, match=r"pip install 'afterglow-db\[parquet\]'"),

@@ -34,6 +34,7 @@ PLAN = Plan(
     columns=ColumnMapping(others=("x",)),
     delimiter=",",
     header=(),
+    encoding="",
     batch_rows=5,
     ranges=(FileRange(0, 5, 1), FileRange(5, 10, 3)),
     started_at=1.0,

@@ -1,9 +1,11 @@
 """What comes from a genuine Chroma is what was there: record by record, and query by query."""
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 
 from afterglow.bulk import chroma_server
 from afterglow.bulk.chroma_client import ChromaConnection
-from afterglow.bulk.endpoint import CollectionInfo
+from afterglow.bulk.endpoint import CollectionInfo, with_legacy_parameters
 from afterglow.bulk.http_endpoint import HttpEndpoint
 from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.bulk.migrate import MigrationFilter, MigrationReport, migrate
@@ -209,3 +211,50 @@ def test_the_command(filled: Path, tmp_path: Path) -> None:
     assert "everything: 698 records, 698 of them copied before; 500 compared: equal" in again.stdout
     sound = subprocess.run([PROGRAM, "verify", "--path", str(data)], capture_output=True, text=True, check=False)
     assert sound.returncode == 0
+
+
+def damage(path: Path, name: str, how: str) -> None:
+    """Damage the vectors of a collection, which are in the folder of its segment."""
+    with closing(sqlite3.connect(path / "chroma.sqlite3")) as table:
+        ((segment,),) = table.execute(
+            "SELECT s.id FROM segments s JOIN collections c ON s.collection = c.id "
+            "WHERE c.name = ? AND s.scope = 'VECTOR'",
+            [name],
+        ).fetchall()
+    folder = path / segment
+    if how == "gone":
+        shutil.rmtree(folder)
+        return
+    for file in ("data_level0.bin", "header.bin"):
+        content = (folder / file).read_bytes()
+        (folder / file).write_bytes(content[: len(content) // 3])
+
+
+@pytest.mark.parametrize("how", ["gone", "cut"])
+def test_a_damaged_collection_does_not_stop_the_others(how: str, tmp_path: Path, local: LocalEndpoint) -> None:
+    path = tmp_path / "chroma"
+    code = f"from pathlib import Path; from tests.bulk import chroma; chroma.fill_many(Path({str(path)!r}))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=Path(__file__).parents[2])
+    damage(path, "many2", how)
+    with chroma_server.open_server(path, System()) as server:
+        connection = ChromaConnection(server.url, System(), is_running=server.is_running)
+        endpoint = HttpEndpoint(connection, ["default_tenant"])
+        found = {item.collection.name: item for item in migrate(endpoint, local, ALL, nothing, server.restart)}
+        connection.close()
+    assert list(found) == [f"many{number}" for number in range(6)]
+    assert found["many2"].failure
+    for name, item in found.items():
+        if name != "many2":
+            assert (item.failure, item.differences, item.records) == (None, [], 1200)
+
+
+def test_parameters_in_the_metadata_are_the_configuration() -> None:
+    """As a server of Chroma 0.4 to 0.6 describes a collection: defaults, whatever the metadata says."""
+    defaults = {"hnsw": {"space": "l2", "max_neighbors": 16, "ef_search": 100}, "spann": None}
+    legacy = CollectionInfo("1", "t", "d", "n", defaults, metadata={"hnsw:space": "cosine", "hnsw:M": 24, "a": 1})
+    assert with_legacy_parameters(legacy) == {
+        "hnsw": {"space": "cosine", "max_neighbors": 24, "ef_search": 100},
+        "spann": None,
+    }
+    plain_one = CollectionInfo("1", "t", "d", "n", defaults, metadata={"a": 1})
+    assert with_legacy_parameters(plain_one) == defaults

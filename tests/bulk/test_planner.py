@@ -8,7 +8,7 @@ import pytest
 from afterglow.bulk.formats.column_mapping import map_columns
 from afterglow.bulk.formats.npy import companion_of
 from afterglow.bulk.planner import make_plan
-from afterglow.bulk.sidecar import Sidecar
+from afterglow.bulk.sidecar import GivenOptions, Sidecar
 from afterglow.bulk.sources import file_source
 from afterglow.bulk.types import FileRange, ImportRejected, Plan
 from tests.bulk.files import TARGET, TINY, import_fixture
@@ -16,11 +16,11 @@ from tests.bulk.files import TARGET, TINY, import_fixture
 
 def test_roles_by_convention_and_by_sidecar() -> None:
     names = ["id", "vector", "text", "link", "size"]
-    columns = map_columns(names, Sidecar({"uri": "link"}), is_record=False, name="a", every=True)
+    columns = map_columns(names, Sidecar({"uri": "link"}), name="a", every=True)
     assert (columns.id, columns.embedding, columns.document, columns.uri) == ("id", "vector", "text", "link")
     assert (columns.record, columns.others) == (None, ("size",))
-    columns = map_columns([*names, "metadata"], Sidecar(), is_record=True, name="a", every=True)
-    assert (columns.record, columns.others) == ("metadata", None)
+    columns = map_columns([*names, "metadata"], Sidecar(), name="a", every=True)
+    assert (columns.record, columns.others) == ("metadata", ("link", "size", "metadata"))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_roles_by_convention_and_by_sidecar() -> None:
 )
 def test_columns_that_cannot_be_mapped(sidecar: Sidecar) -> None:
     with pytest.raises(ImportRejected):
-        map_columns(["id", "embedding", "#bad"], sidecar, is_record=False, name="a", every=True)
+        map_columns(["id", "embedding", "#bad"], sidecar, name="a", every=True)
 
 
 def _plan(path: Path, range_bytes: int) -> Plan:
@@ -36,7 +36,7 @@ def _plan(path: Path, range_bytes: int) -> Plan:
     assert source is not None
     with import_fixture(replace(TINY, import_range_bytes=range_bytes)) as at:
         settings, system = at.context.settings, at.context.system
-        return make_plan(source, TARGET, None, at.context.sink, settings=settings, system=system)
+        return make_plan(source, TARGET, GivenOptions(), at.context.sink, settings=settings, system=system)
 
 
 def test_ranges_end_at_line_breaks(tmp_path: Path) -> None:

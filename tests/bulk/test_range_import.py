@@ -6,6 +6,7 @@ import pytest
 
 from afterglow.bulk import planner
 from afterglow.bulk.range_import import Outcome, import_range
+from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.sources import FileSource, file_source
 from afterglow.bulk.types import Plan
 from tests.bulk.files import TARGET, ImportFixture, expected, import_fixture, sample, write_jsonl
@@ -17,7 +18,9 @@ def _begin(at: ImportFixture, folder: Path) -> tuple[Plan, FileSource]:
     source = file_source(write_jsonl(SAMPLE, folder))
     assert source is not None
     context = at.context
-    plan = planner.make_plan(source, TARGET, None, context.sink, settings=context.settings, system=context.system)
+    plan = planner.make_plan(
+        source, TARGET, GivenOptions(), context.sink, settings=context.settings, system=context.system
+    )
     assert len(plan.ranges) > 1
     return context.store.begin(plan), source
 

@@ -12,6 +12,7 @@ from afterglow.bulk.import_file import NullListener, import_file
 from afterglow.bulk.import_store import ImportStore
 from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.bulk.range_import import ImportContext
+from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.sink import EngineSink
 from afterglow.bulk.sources import file_source
 from afterglow.bulk.types import ImportReport, Target
@@ -46,7 +47,7 @@ def imported(stores: Stores, file: Path, name: str) -> ImportReport:
     assert source is not None
     import_store = ImportStore(stores.table, stores.objects, System(), Settings().import_report_ttl_seconds)
     site = ImportContext(EngineSink(Engine(stores)), import_store, Settings(), System())
-    return import_file(site, source, Target(*PLACE, name), None, NullListener()).report
+    return import_file(site, source, Target(*PLACE, name), GivenOptions(), NullListener()).report
 
 
 @given(collections(), st.sampled_from(LIKES))

@@ -34,7 +34,9 @@ def test_into_a_directory(tmp_path: Path) -> None:
     done = afterglow("import", folder, "--collection", "imported", "--path", data, "--space", "cosine")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert [line.partition(",")[0] for line in lines] == ["deep/records.jsonl: 40 rows", "records.jsonl: 30 rows"]
+    imported = [line.partition(",")[0] for line in lines if not line.startswith(" ")]
+    assert imported == ["deep/records.jsonl: 40 rows", "records.jsonl: 30 rows"]
+    assert lines[1].startswith("  columns: id from id; ")
     again = afterglow("import", folder, "--collection", "imported", "--path", data)
     assert again.returncode == 0
     assert all("already imported" in line for line in again.stdout.splitlines())
@@ -56,9 +58,11 @@ def test_failures_are_printed_and_set_the_exit_code(tmp_path: Path) -> None:
     assert done.returncode == 3
     lines = done.stdout.splitlines()
     assert "30 rows, 12 rejected" in lines[0]
-    assert lines[1].startswith("  line 31: no JSON")
-    assert lines[11].startswith("  and 2 more: afterglow import-reports show ")
-    shown = afterglow("import-reports", "show", lines[11].split()[-1], "--path", data).stdout.splitlines()
+    assert lines[1].startswith("  columns: ")
+    assert lines[2].startswith("  line 31: no JSON")
+    assert lines[12].startswith("  and 2 more: afterglow import-reports show ")
+    shown = afterglow("import-reports", "show", lines[12].split()[-1], "--path", data).stdout.splitlines()
+    assert lines[1].strip() in shown
     assert sum(line.startswith("records.jsonl:") for line in shown) == 12
     (tmp_path / "text.txt").write_text("hello")
     done = afterglow("import", tmp_path / "text.txt", "--collection", "imported", "--path", data)

@@ -59,6 +59,9 @@ class Import(ResponseModel):
     started_at: float
     finished_at: float | None
     reason: str | None
+    columns: dict[str, str]
+    ignored: dict[str, str]
+    left_out: dict[str, int]
 
 
 class RejectedRow(ResponseModel):

@@ -6,7 +6,7 @@ a server that restarts.
 
 import base64
 import http.client
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -44,10 +44,12 @@ _ERRORS: dict[int, type[AfterglowError]] = {
 class ChromaConnection:
     """A connection to the server at `url`; for one thread."""
 
-    def __init__(self, url: str, system: System, token: str = "") -> None:
+    def __init__(
+        self, url: str, system: System, token: str = "", is_running: Callable[[], bool] = lambda: True
+    ) -> None:
         """The part of the url before an `@` is the credential: a user with a password, or a token.
 
-        Raises InvalidArgument.
+        `is_running`: whether the server can respond at all; if not, nothing is retried. Raises InvalidArgument.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or parts.hostname is None:
@@ -58,6 +60,7 @@ class ChromaConnection:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS)
         self._reached = False
+        self._is_running = is_running
         self._headers = {"Content-Type": "application/json", **_credentials(parts.username, parts.password, token)}
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -74,7 +77,7 @@ class ChromaConnection:
                 self._connection.close()
                 problem = f"no response from {self.url}: {str(error) or type(error).__name__}"
                 # Before the first response, a wrong url is more likely than a server that restarts.
-                is_last = is_last or not self._reached
+                is_last = is_last or not self._reached or not self._is_running()
             else:
                 self._reached = True
                 if response.status < 400:

@@ -43,28 +43,73 @@ def tenants(path: Path) -> list[str]:
             return []  # older than tenants; the server creates the default one
 
 
+class ChromaServer:
+    """Chroma's server on a directory; it may end by itself if the directory is damaged, and can be started again."""
+
+    def __init__(self, path: Path, system: System) -> None:
+        """Raises InvalidArgument, Unavailable."""
+        if find_spec("chromadb") is None:
+            raise InvalidArgument(
+                "chromadb is not installed, which its directories need: pip install 'afterglow-db[chromadb]'"
+            )
+        self._path = path
+        self._system = system
+        with socket() as probe:
+            probe.bind((_HOST, 0))
+            self._port = probe.getsockname()[1]
+        self._process = self._start()
+
+    @property
+    def url(self) -> str:
+        """The url of the server, the same after a restart."""
+        return f"http://{_HOST}:{self._port}"
+
+    def is_running(self) -> bool:
+        """Whether the process exists."""
+        return self._process.poll() is None
+
+    def restart(self) -> None:
+        """Start the server again if it has ended. Raises Unavailable."""
+        if not self.is_running():
+            self._process = self._start()
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        options = ["--path", str(self._path), "--host", _HOST, "--port", str(self._port)]
+        command = [sys.executable, "-c", _CODE, "run", *options]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+        try:
+            _wait(process, self.url, self._path, self._system)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        return process
+
+
+@contextmanager
+def open_server(path: Path, system: System) -> Iterator[ChromaServer]:
+    """Chroma's server on the directory, while the block runs. Raises InvalidArgument, Unavailable."""
+    server = ChromaServer(path, system)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 @contextmanager
 def serve(path: Path, system: System) -> Iterator[str]:
     """The url of Chroma's server on the directory, while the block runs. Raises InvalidArgument, Unavailable."""
-    if find_spec("chromadb") is None:
-        raise InvalidArgument(
-            "chromadb is not installed, which its directories need: pip install 'afterglow-db[chromadb]'"
-        )
-    with socket() as probe:
-        probe.bind((_HOST, 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-c", _CODE, "run", "--path", str(path), "--host", _HOST, "--port", str(port)]
-    url = f"http://{_HOST}:{port}"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
-        try:
-            _wait(process, url, path, system)
-            yield url
-        finally:
-            process.terminate()
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with open_server(path, system) as server:
+        yield server.url
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, path: Path, system: System) -> None:

@@ -23,6 +23,8 @@ from threading import Event, Thread
 from typing import Any
 from uuid import UUID
 
+from afterglow.bulk.report_text import column_lines
+from afterglow.bulk.types import ImportReport
 from afterglow.bulk.watched_folder import WatchedFile, list_files, printable
 from afterglow.collection import Engine
 from afterglow.collection.write.write_path import notify_indexer
@@ -154,6 +156,8 @@ class DirectoryWatcher:
         if report["state"] == "done":
             counts = (report["rows"], report["rejected"])
             _log.info("imported %s into %s: %d rows, %d rejected", report["file"], target, *counts)
+            for line in column_lines(ImportReport(**report)):
+                _log.info("%s: %s", report["file"], line)
         else:
             _log.error("%s could not be imported into %s: %s", report["file"], target, report["reason"])
         if report["collection_id"] is not None:

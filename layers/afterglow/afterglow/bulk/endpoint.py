@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from afterglow.catalog.index_configuration import is_default_function
+from afterglow.catalog.index_configuration import is_default_function, legacy_parameters
 from afterglow.collection.types import Include, Records
 
 ALL_FIELDS = frozenset({Include.DOCUMENTS, Include.EMBEDDINGS, Include.METADATAS, Include.URIS})
@@ -93,6 +93,15 @@ class Endpoint(Protocol):
 
     def add(self, to: CollectionInfo, records: Records) -> None:
         """Add at most `max_rows` records in one write; durable on return. Existing records are left alone."""
+
+
+def with_legacy_parameters(of: CollectionInfo) -> Mapping[str, Any]:
+    """The configuration, with the index parameters of the metadata (`hnsw:` keys), which older servers leave out."""
+    hnsw = of.configuration.get("hnsw")
+    legacy = legacy_parameters(of.metadata or {})
+    if not isinstance(hnsw, dict) or not legacy:
+        return of.configuration
+    return {**of.configuration, "hnsw": {name: legacy.get(name, value) for name, value in hnsw.items()}}
 
 
 def create_request(like: CollectionInfo) -> dict[str, Any]:

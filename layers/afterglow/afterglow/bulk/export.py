@@ -6,7 +6,7 @@ from pathlib import Path
 
 from afterglow.bulk import atomic_file, sidecar
 from afterglow.bulk.endpoint import CollectionInfo, Endpoint, RecordStream
-from afterglow.bulk.formats import jsonl, parquet
+from afterglow.bulk.formats import csv, jsonl, parquet
 from afterglow.errors import InvalidArgument
 from afterglow.settings import System
 
@@ -48,4 +48,6 @@ def _writer(file: Path, dimension: int | None) -> Writer:
         return lambda path, stream, wrote: parquet.write(path, stream, dimension, wrote)
     if file.name.endswith((".jsonl", ".jsonl.gz")):
         return partial(jsonl.write, compressed=file.suffix == ".gz")
-    raise InvalidArgument(f"{file.name} ends neither in .parquet nor in .jsonl nor in .jsonl.gz")
+    if file.suffix == ".csv":
+        return csv.write
+    raise InvalidArgument(f"{file.name} ends neither in .parquet nor in .jsonl, .jsonl.gz or .csv")

@@ -6,7 +6,7 @@ from typing import Protocol
 from afterglow.bulk import planner, range_import
 from afterglow.bulk.import_store import RangeProgress
 from afterglow.bulk.range_import import ImportContext
-from afterglow.bulk.sidecar import Sidecar
+from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.sources import Source
 from afterglow.bulk.types import ImportRejected, ImportReport, Plan, Target
 from afterglow.errors import InvalidArgument, NotFound
@@ -44,7 +44,7 @@ def import_file(
     context: ImportContext,
     source: Source,
     target: Target,
-    sidecar: Sidecar | None,
+    given: GivenOptions,
     listener: ProgressListener,
     *,
     force: bool = False,
@@ -55,9 +55,7 @@ def import_file(
     """
     store = context.store
     try:
-        plan = planner.make_plan(
-            source, target, sidecar, context.sink, settings=context.settings, system=context.system
-        )
+        plan = planner.make_plan(source, target, given, context.sink, settings=context.settings, system=context.system)
     except (ImportRejected, InvalidArgument, NotFound) as error:
         return ImportResult(store.reject(source, target, error.message))
     if force:

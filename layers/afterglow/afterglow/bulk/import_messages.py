@@ -24,6 +24,7 @@ from afterglow.bulk.formats.detect import NPY, is_auxiliary
 from afterglow.bulk.formats.npy import companion_of
 from afterglow.bulk.import_store import ROOT
 from afterglow.bulk.range_import import ImportContext, Outcome, ShouldContinue
+from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.sources import Source, object_source
 from afterglow.bulk.types import ImportRejected, ImportReport, Plan, Target
 from afterglow.errors import InvalidArgument, NotFound
@@ -89,7 +90,12 @@ class Importer:
         source, target = file
         try:
             plan = planner.make_plan(
-                source, target, None, self.context.sink, settings=self.context.settings, system=self.context.system
+                source,
+                target,
+                GivenOptions(),
+                self.context.sink,
+                settings=self.context.settings,
+                system=self.context.system,
             )
         except (ImportRejected, InvalidArgument, NotFound) as error:
             return _result("plan", self.context.store.reject(source, target, error.message))

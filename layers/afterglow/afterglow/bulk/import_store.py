@@ -15,8 +15,9 @@ Both are removed after `import_report_ttl_seconds`: items of the table expire, t
 deletes the objects.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -38,7 +39,10 @@ _PLAN, _REPORT, _ERRORS = "plan.json", "report.json", "errors.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class RangeProgress:
-    """The progress of a range: the next row is at `position`, `lines` were read. `version` is the item's."""
+    """The progress of a range: the next row is at `position`, `lines` were read. `version` is the item's.
+
+    `left_out` counts by metadata key the nested values that were left out.
+    """
 
     number: int
     position: int
@@ -47,6 +51,7 @@ class RangeProgress:
     rejected: int = 0
     done: bool = False
     version: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +250,9 @@ class ImportStore:
             ranges=len(plan.ranges),
             ranges_done=sum(progress.done for progress in ranges),
             started_at=plan.started_at,
+            columns=plan.columns.sources,
+            ignored=plan.columns.ignored,
+            left_out=dict(sum((Counter(progress.left_out) for progress in ranges), Counter[str]())),
         )
 
     def _delete_old(self, target: Target) -> None:

@@ -15,6 +15,7 @@ from afterglow.bulk.directory_watcher import FOLDER
 from afterglow.bulk.import_file import NullListener, import_file
 from afterglow.bulk.import_store import ImportStore
 from afterglow.bulk.range_import import ImportContext
+from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.sink import EngineSink
 from afterglow.bulk.watched_folder import move_finished, open_watched_file
 from afterglow.deployment.child_process import ParentConnection
@@ -46,7 +47,7 @@ def _import(context: ImportContext, folder: Path, relative_path: str) -> dict[st
     try:
         file = open_watched_file(folder, relative_path)
         if file is not None:
-            result = import_file(context, file.source, file.target, None, NullListener())
+            result = import_file(context, file.source, file.target, GivenOptions(), NullListener())
             report = asdict(result.report)
             move_finished(folder, file, result.report)
     except (AfterglowError, OSError) as error:

@@ -2,15 +2,24 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import orjson
 
-from afterglow.bulk.endpoint import NO_FIELDS, CollectionInfo, Endpoint, RecordStream, slice_records
-from afterglow.collection.types import Records
-from afterglow.errors import InvalidArgument
+from afterglow.bulk.endpoint import (
+    ALL_FIELDS,
+    NO_FIELDS,
+    CollectionInfo,
+    Endpoint,
+    RecordStream,
+    slice_records,
+    with_legacy_parameters,
+)
+from afterglow.collection.types import Include, Records
+from afterglow.errors import Corrupt, InternalError, InvalidArgument, Unavailable
 
 _SAMPLE_SIZE = 500
 _SAMPLE_PAGE = 100
@@ -28,13 +37,17 @@ class MigrationFilter:
 
 @dataclass(slots=True)
 class MigrationReport:
-    """A migrated collection: its records, those already in the target before, and the differences found."""
+    """A migrated collection: its records, those already in the target before, and the differences found.
+
+    `failure` is the reason for which it could not be migrated, or not completely.
+    """
 
     collection: CollectionInfo
     records: int = 0
     already_present: int = 0
     sampled: int = 0
     differences: list[str] = field(default_factory=list)
+    failure: str | None = None
 
 
 Progress = Callable[[CollectionInfo, int, int], None]
@@ -51,22 +64,78 @@ def select_collections(source: Endpoint, selected: MigrationFilter) -> Iterator[
                     yield tenant, database, [info for info in collections if selected.collection in (None, info.name)]
 
 
+def do_nothing() -> None:
+    """For sources that need no recovery."""
+
+
 def migrate(
-    source: Endpoint, target: Endpoint, selected: MigrationFilter, progress: Progress
+    source: Endpoint,
+    target: Endpoint,
+    selected: MigrationFilter,
+    progress: Progress,
+    recover: Callable[[], None] = do_nothing,
 ) -> Iterator[MigrationReport]:
     """Migrate the selected collections one by one; continues an interrupted migration.
 
-    Raises InvalidArgument if a collection of the target is not a prefix of the source's.
+    A collection that the source cannot read is reported as failed, `recover` is called, and the others follow. Raises
+    InvalidArgument if a collection of the target is not a prefix of the source's.
     """
     for tenant, database, collections in select_collections(source, selected):
         if not collections and selected.collection is not None:
             continue
         target.create_database(tenant, database)
         for collection in collections:
-            yield _migrate_collection(source, target, collection, progress)
+            try:
+                yield _migrate_collection(_Source(source), target, collection, progress)
+            except _SourceFailed as error:
+                recover()
+                yield MigrationReport(collection, failure=str(error))
 
 
-def _migrate_collection(source: Endpoint, target: Endpoint, of: CollectionInfo, progress: Progress) -> MigrationReport:
+class _SourceFailed(Exception):
+    """The source cannot read a collection; the text is the reason."""
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except (Corrupt, InternalError, Unavailable) as error:
+        raise _SourceFailed(error.message) from error
+
+
+class _Source:
+    """The methods of the source that read one collection; what they raise if it is damaged becomes `_SourceFailed`."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
+        """Its records from `offset` on."""
+        with _reading():
+            stream = self._endpoint.read(of, include, offset)
+        return RecordStream(stream.count, self._pages(stream.pages))
+
+    def count(self, of: CollectionInfo) -> int:
+        """The number of its records."""
+        with _reading():
+            return self._endpoint.count(of)
+
+    def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
+        """The existing ones of these records."""
+        with _reading():
+            return self._endpoint.get(of, ids)
+
+    def _pages(self, pages: Iterator[Records]) -> Iterator[Records]:
+        while True:
+            with _reading():
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+
+def _migrate_collection(source: _Source, target: Endpoint, of: CollectionInfo, progress: Progress) -> MigrationReport:
     copy = target.find(of.tenant, of.database, of.name) or target.create_collection(of)
     before = _resume_point(source, target, of, copy)
     contents = source.read(of, offset=before)
@@ -83,7 +152,7 @@ def _migrate_collection(source: Endpoint, target: Endpoint, of: CollectionInfo, 
     return report
 
 
-def _resume_point(source: Endpoint, target: Endpoint, of: CollectionInfo, copy: CollectionInfo) -> int:
+def _resume_point(source: _Source, target: Endpoint, of: CollectionInfo, copy: CollectionInfo) -> int:
     """The number of the source's first records in the target. Raises InvalidArgument if it has any others."""
     present = target.read(copy, NO_FIELDS)
     if not present.count:
@@ -113,7 +182,7 @@ def _prefetch(contents: RecordStream) -> Iterator[Records]:
 
 
 def _compare(
-    source: Endpoint, target: Endpoint, of: CollectionInfo, copy: CollectionInfo, report: MigrationReport
+    source: _Source, target: Endpoint, of: CollectionInfo, copy: CollectionInfo, report: MigrationReport
 ) -> None:
     """Compare counts, configuration, metadata, and a sample of records spread over the collection."""
     differences = report.differences
@@ -123,6 +192,8 @@ def _compare(
         differences.append(f"{counts[0]} records in the source, {counts[1]} in the target")
     for name in ("configuration", "metadata", "dimension"):
         theirs, ours = getattr(of, name), None if present is None else getattr(present, name)
+        if name == "configuration":
+            theirs = with_legacy_parameters(of)
         if theirs != ours:
             differences.append(f"{name} is {_to_json(theirs)} in the source, {_to_json(ours)} in the target")
     if not counts[1]:

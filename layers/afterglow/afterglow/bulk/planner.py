@@ -5,7 +5,7 @@ import xxhash
 from afterglow.bulk import sidecar
 from afterglow.bulk.formats.detect import SIDECAR_SUFFIX, detect_format
 from afterglow.bulk.formats.registry import FORMATS
-from afterglow.bulk.sidecar import Sidecar
+from afterglow.bulk.sidecar import GivenOptions, Sidecar
 from afterglow.bulk.sink import Sink
 from afterglow.bulk.sources import Source
 from afterglow.bulk.types import ImportRejected, Plan, Target
@@ -15,9 +15,9 @@ _BATCH_BYTES = 8 * 1024 * 1024
 
 
 def make_plan(
-    source: Source, target: Target, override: Sidecar | None, sink: Sink, *, settings: Settings, system: System
+    source: Source, target: Target, given: GivenOptions, sink: Sink, *, settings: Settings, system: System
 ) -> Plan:
-    """The plan of a file; creates the collection if it does not exist. `override` replaces the file's own sidecar.
+    """The plan of a file; creates the collection if it does not exist.
 
     Raises ImportRejected, and the errors of creating a collection.
     """
@@ -25,11 +25,12 @@ def make_plan(
     if detected is None:
         raise ImportRejected(
             f"{source.name}: files with this name are not imported, only .jsonl, .ndjson, .csv or .tsv (also "
-            f".gz, .zst), .parquet, or .jsonl with .npy"
+            f".gz, .zst), .parquet, .json, .npy or .npz, or .jsonl with .npy"
         )
     kind, compression = detected
     sibling = source.sibling(source.name.rpartition("/")[2] + SIDECAR_SUFFIX)
-    options = override or (Sidecar() if sibling is None else sidecar.parse(sibling.read(0, sibling.size), sibling.name))
+    own = Sidecar() if sibling is None else sidecar.parse(sibling.read(0, sibling.size), sibling.name)
+    options = given.apply_to(own)
     inspection = FORMATS[kind].inspect(source, compression, options, settings)
     opened = sink.open(target, options)
     dimension = opened.dimension or inspection.dimension
@@ -52,6 +53,7 @@ def make_plan(
         columns=columns,
         delimiter=inspection.delimiter,
         header=inspection.header,
+        encoding=inspection.encoding,
         batch_rows=max(min(options.batch_size or _BATCH_BYTES // (4 * dimension), sink.max_rows), 1),
         ranges=inspection.ranges,
         started_at=system.now(),

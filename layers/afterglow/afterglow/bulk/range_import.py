@@ -1,5 +1,6 @@
 """Imports one range of a plan (protocol: `afterglow.bulk`)."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -16,6 +17,7 @@ from afterglow.settings import Settings, System
 _RETRY_TIMEOUT = 3_600
 """Seconds of retrying one batch while the store, or the indexer, does not keep up."""
 _LONGEST_PAUSE = 10.0
+_MAX_LEFT_OUT_KEYS = 50
 
 
 class Outcome(Enum):
@@ -104,6 +106,7 @@ def _import_range(
             lines=chunk.lines,
             rows=progress.rows + (0 if chunk.batch is None else len(chunk.batch.ids)),
             rejected=progress.rejected + len(chunk.rejected),
+            left_out=_add_counts(progress.left_out, chunk.left_out),
             done=0 <= file_range.end <= chunk.end,
         )
         committed = _commit_chunk(context, plan, chunk, advanced, should_continue)
@@ -126,6 +129,13 @@ def _import_range(
     store.publish_progress(plan, progress)
     on_progress(progress)
     return Outcome.DONE
+
+
+def _add_counts(counted: dict[str, int], more: dict[str, int]) -> dict[str, int]:
+    """The sums by key, of at most `_MAX_LEFT_OUT_KEYS` keys: they are stored with each step."""
+    if not more:
+        return counted
+    return dict((Counter(counted) + Counter(more)).most_common(_MAX_LEFT_OUT_KEYS))
 
 
 def _commit_chunk(

@@ -16,13 +16,15 @@ from afterglow.records.embeddings import finite_rows
 class RowChunk:
     """Consecutive rows: `batch` (None: no row was accepted), `rejected`, and `end`, the position of the next chunk.
 
-    `lines` counts the lines (of Parquet: rows) of the range that were read so far.
+    `lines` counts the lines (of Parquet: rows) of the range that were read so far. `left_out` counts by metadata key
+    the nested values that were left out.
     """
 
     batch: Batch | None
     rejected: list[Rejected]
     end: int
     lines: int
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class RowChunkBuilder:
     metadatas: list[dict[str, Any] | None] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def add(self, line: int, identifier: str, vector: bytes, row: "Row") -> None:
         """Add an accepted row."""
@@ -55,7 +58,9 @@ class RowChunkBuilder:
         """The chunk of the rows added so far."""
         matrix = np.frombuffer(b"".join(self.vectors), dtype="<f4").reshape(len(self.ids), self.dimension)
         columns = AcceptedRows(self.ids, matrix, self.documents, self.uris, self.metadatas, self.lines)
-        return drop_non_finite(columns, self.rejected, end, lines)
+        chunk = drop_non_finite(columns, self.rejected, end, lines)
+        chunk.left_out = self.left_out
+        return chunk
 
 
 @dataclass(frozen=True, slots=True)

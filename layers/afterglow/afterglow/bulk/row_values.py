@@ -1,7 +1,8 @@
 """Values of one row of a file: the stored form, or the reason for which the row is rejected.
 
-Accepts what the API accepts in an upsert (`afterglow.records`), with two additions for what files have: an id may be a
-whole number, and a metadata key whose value is null or an empty list is left out (in a request it deletes the key).
+Accepts what the API accepts in an upsert (`afterglow.records`), with additions for what files have: an id may be a
+whole number; a metadata key whose value is null or an empty list is left out (in a request it deletes the key), and so
+is a nested value; an embedding may be the text of a numpy array, `[0.1 0.2]`.
 """
 
 import struct
@@ -14,7 +15,7 @@ import orjson
 from afterglow.records.embeddings import NUMBER_TYPES, InvalidBase64, decode_base64
 from afterglow.records.keys import RESERVED_PREFIX, KeyProblem, key_problem
 from afterglow.records.metadata import PLAIN_TYPES, InvalidValue, normalize_sparse_values, normalize_values
-from afterglow.records.sparse import SparseProblem
+from afterglow.records.sparse import TYPE_NAME, SparseProblem, has_sparse_schema
 
 _PREVIEW_LENGTH = 60
 _ZERO, _ONE = struct.pack("<f", 0), struct.pack("<f", 1)
@@ -84,7 +85,7 @@ def embedding_dimension(value: Any) -> int | None:
         try:
             return len(orjson.loads(value))
         except orjson.JSONDecodeError:
-            return None
+            return len(value[1:].split()) if _numpy_text(value) is not None else None
     if type(value) is str:
         try:
             return len(decode_base64(value)) // 4
@@ -98,7 +99,12 @@ def _encode_text(value: str, dimension: int) -> bytes:
         try:
             return encode_embedding(orjson.loads(value), dimension)
         except orjson.JSONDecodeError as error:
-            raise RowError(f"the embedding is not JSON: {error}") from None
+            if "..." in value:
+                raise RowError("the embedding is an abbreviated text of numpy: its numbers are not all there") from None
+            numbers = _numpy_text(value)
+            if numbers is None:
+                raise RowError(f"the embedding is not JSON: {error}") from None
+            return encode_embedding(numbers, dimension)
     try:
         raw = decode_base64(value)
     except InvalidBase64:
@@ -108,8 +114,21 @@ def _encode_text(value: str, dimension: int) -> bytes:
     return raw
 
 
-def metadata(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Metadata in its stored form, None if nothing is left. A dict is changed in place. Raises RowError."""
+def _numpy_text(value: str) -> list[float] | None:
+    """The numbers of an array as numpy prints it, None for other text."""
+    try:
+        return [float(number) for number in value.strip()[1:-1].split()] if value.rstrip().endswith("]") else None
+    except ValueError:
+        return None
+
+
+def metadata(
+    record: Mapping[str, Any], left_out: dict[str, int] | None = None, *, flatten: bool = False
+) -> dict[str, Any] | None:
+    """Metadata in its stored form, None if nothing is left. A dict is changed in place. Raises RowError.
+
+    Nested values are left out and counted in `left_out`; with `flatten`, the members of objects become keys like `a.b`.
+    """
     if not record:
         return None
     for key in record:
@@ -119,6 +138,16 @@ def metadata(record: Mapping[str, Any]) -> dict[str, Any] | None:
     stored = record if type(record) is dict else dict(record)
     if PLAIN_TYPES.issuperset(map(type, stored.values())):
         return stored
+    nested = [key for key, value in stored.items() if _is_nested(value)]
+    for key in nested:
+        value = stored.pop(key)
+        rest = [key]
+        if flatten and type(value) is dict:
+            members, rest = _flatten(value, f"{key}.")
+            stored |= members
+        for name in rest:
+            if left_out is not None:
+                left_out[name] = left_out.get(name, 0) + 1
     try:
         sparse_keys = normalize_values(stored, nulls=True)
     except InvalidValue as invalid:
@@ -131,6 +160,30 @@ def metadata(record: Mapping[str, Any]) -> dict[str, Any] | None:
     if None in stored.values():
         stored = {key: value for key, value in stored.items() if value is not None}
     return stored or None
+
+
+def _is_nested(value: Any) -> bool:
+    """Whether a value is an object other than a sparse vector, or a list that contains lists or objects."""
+    if type(value) is dict:
+        return not has_sparse_schema(value) and value.get("#type") != TYPE_NAME
+    return type(value) is list and any(type(item) is dict or type(item) is list for item in value)
+
+
+def _flatten(value: Mapping[str, Any], prefix: str) -> tuple[dict[str, Any], list[str]]:
+    """The members of an object as keys below `prefix`, and the keys of lists that cannot be flattened."""
+    members: dict[str, Any] = {}
+    left_out = []
+    for name, member in value.items():
+        key = f"{prefix}{name}"
+        if not _is_nested(member):
+            members[key] = member
+        elif type(member) is dict:
+            inner, rest = _flatten(member, f"{key}.")
+            members |= inner
+            left_out += rest
+        else:
+            left_out.append(key)
+    return members, left_out
 
 
 def key_error(key: str) -> str | None:

@@ -7,6 +7,7 @@
                   "metadata": "attributes" | ["section", "size"]},
       "types": {"zip": "str"},                                          of a CSV's columns: int, float, bool, json, str
       "delimiter": ";",                                                 for a CSV
+      "encoding": "latin-1", "flatten": true,                           of a text; nested metadata as keys like a.b
       "dimension": 384, "space": "cosine",
       "configuration": {…}, "schema": {…}, "collection_metadata": {…},  as in create_collection
       "batch_size": 1000
@@ -17,7 +18,7 @@ a sidecar with which its file can be imported again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ class Sidecar:
     schema: dict[str, Any] | None = None
     collection_metadata: dict[str, Any] | None = None
     batch_size: int | None = None
+    encoding: str | None = None
+    flatten: bool = False
 
     def create_request(self, name: str) -> dict[str, Any]:
         """The body of the request that creates the collection if it does not exist."""
@@ -65,6 +68,30 @@ class Sidecar:
             "configuration": configuration,
             "schema": self.schema,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class GivenOptions:
+    """What a command was given: a `sidecar` instead of that of each file, and options that go before both."""
+
+    sidecar: Sidecar | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    metadata: tuple[str, ...] | None = None
+    space: str | None = None
+    encoding: str | None = None
+    flatten: bool = False
+
+    def apply_to(self, own: Sidecar) -> Sidecar:
+        """The options of a file with this sidecar."""
+        base = own if self.sidecar is None else self.sidecar
+        return replace(
+            base,
+            columns={**base.columns, **self.columns},
+            metadata=base.metadata if self.metadata is None else self.metadata,
+            space=self.space or base.space,
+            encoding=self.encoding or base.encoding,
+            flatten=self.flatten or base.flatten,
+        )
 
 
 def parse(value: bytes, name: str) -> Sidecar:
@@ -112,7 +139,16 @@ def from_json(content: Any) -> Sidecar:
         schema=_object(content, "schema"),
         collection_metadata=_object(content, "collection_metadata"),
         batch_size=_positive(content, "batch_size"),
+        encoding=_text(content, "encoding"),
+        flatten=bool(content.get("flatten")),
     )
+
+
+def _text(content: Mapping[str, Any], name: str) -> str | None:
+    value = content.get(name)
+    if value is not None and type(value) is not str:
+        raise InvalidArgument(f"{name} is a string, not {value!r}")
+    return value
 
 
 def _object(content: Mapping[str, Any], name: str) -> dict[str, Any] | None:

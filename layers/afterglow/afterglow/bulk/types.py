@@ -8,7 +8,9 @@ import orjson
 
 from afterglow.errors import AfterglowError, Corrupt, UnsupportedFormat
 
-FORMAT = 2
+FORMAT = 3
+_OTHERS_LEFT_OUT = 2
+"""In this format a column of metadata objects excluded all other columns."""
 
 
 class ImportRejected(AfterglowError):
@@ -25,6 +27,8 @@ class FileFormat(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     PARQUET = "parquet"
+    JSON = "json"
+    NPY = "npy"
 
 
 class Compression(StrEnum):
@@ -46,19 +50,47 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """The columns by role; None: the file has no such column. `record` is the column of metadata objects, or None.
+    """The columns by role; None: the file has no such column.
 
-    Without it, metadata is made of the columns in `others`; None means every other key of JSON Lines.
-    `types` has the type of a CSV's columns (`int`, `float`, `bool`, `json`, `str`).
+    Metadata is made of the columns in `others` (None: every other key of JSON), and of the objects in the column
+    `record`; with `is_record_required`, a value there that is no object is an error, else it is a value like those of
+    `others`. `embedding_columns`: one column for each component of the embedding, instead of `embedding`. `ignored` are
+    columns that are left out, with the reason. With `flatten` nested objects become several keys; without, they are
+    left out. `types` has the type of a CSV's columns (`int`, `float`, `bool`, `json`, `str`).
     """
 
     id: str | None = None
     embedding: str | None = None
+    embedding_columns: tuple[str, ...] = ()
     document: str | None = None
     uri: str | None = None
     record: str | None = None
+    is_record_required: bool = False
     others: tuple[str, ...] | None = None
+    flatten: bool = False
+    ignored: dict[str, str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The column of each role that the file has, for a report."""
+        roles = {
+            "id": self.id,
+            "embedding": _span(self.embedding_columns) or self.embedding,
+            "document": self.document,
+            "uri": self.uri,
+            "metadata": _join([*([] if self.record is None else [self.record]), *(self.others or ())], self.others),
+        }
+        return {role: column for role, column in roles.items() if column is not None}
+
+
+def _span(columns: tuple[str, ...]) -> str | None:
+    return f"{columns[0]} … {columns[-1]}" if columns else None
+
+
+def _join(columns: list[str], others: tuple[str, ...] | None) -> str | None:
+    names = list(dict.fromkeys(columns)) + (["every other key"] if others is None else [])
+    return ", ".join(names) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +122,8 @@ class Plan:
     delimiter: str
     header: tuple[str, ...]
     """The columns of a CSV, in order."""
+    encoding: str
+    """Of a text file; empty: UTF-8, or UTF-16 with a byte order mark."""
     batch_rows: int
     ranges: tuple[FileRange, ...]
     started_at: float
@@ -104,10 +138,15 @@ def decode_plan(value: bytes, name: str) -> Plan:
     try:
         fields: dict[str, Any] = orjson.loads(value)
         written_format = fields.pop("format")
-        if written_format != FORMAT:
+        if written_format not in (_OTHERS_LEFT_OUT, FORMAT):
             raise UnsupportedFormat(name, written_format, FORMAT)
         columns = fields.pop("columns")
+        if written_format == _OTHERS_LEFT_OUT:
+            fields["encoding"] = ""
+            columns |= {"embedding_columns": (), "is_record_required": columns["record"] is not None}
+            columns["others"] = columns["others"] if columns["record"] is None else []
         others = columns.pop("others")
+        columns["embedding_columns"] = tuple(columns["embedding_columns"])
         return Plan(
             target=Target(**fields.pop("target")),
             kind=FileFormat(fields.pop("kind")),
@@ -148,6 +187,12 @@ class ImportReport:
     started_at: float = 0.0
     finished_at: float | None = None
     reason: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    """The column of each role."""
+    ignored: dict[str, str] = field(default_factory=dict)
+    """Columns that were left out, with the reason."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Metadata keys of which nested values were left out, with their number."""
 
     def encode(self) -> bytes:
         """As JSON."""

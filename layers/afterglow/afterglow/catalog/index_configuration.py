@@ -75,7 +75,7 @@ def requested_index(
     if spann is not None:
         return VectorIndex(spann.get("space") or DEFAULT_SPACE, default_hnsw(threads), function)
     current = _index(requested.get("hnsw") or {}, function, threads)
-    legacy = _index(_legacy_parameters(metadata or {}), function, threads)
+    legacy = _index(legacy_parameters(metadata or {}), function, threads)
     has_defaults = current.space == DEFAULT_SPACE and current.hnsw == default_hnsw(threads)
     return legacy if has_defaults else current
 
@@ -101,7 +101,8 @@ def _index(parameters: Mapping[str, Any], function: dict[str, Any] | None, threa
     )
 
 
-def _legacy_parameters(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def legacy_parameters(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters in the `hnsw:*` keys of a collection's metadata. Raises InvalidArgument."""
     parameters: dict[str, Any] = {}
     for key, value in metadata.items():
         if not key.startswith("hnsw:"):

@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 def add_export_options(parser: argparse.ArgumentParser) -> None:
     """The options of `export`."""
     parser.add_argument("collection", help="Name of the collection.")
-    parser.add_argument("file", type=Path, help="File to write; its name must end in .parquet, .jsonl or .jsonl.gz.")
+    parser.add_argument(
+        "file", type=Path, help="File to write; its name must end in .parquet, .jsonl, .jsonl.gz or .csv."
+    )
     options.add_endpoint(parser)
     options.add_database(parser)
 
 
 def export(args: argparse.Namespace) -> None:
-    """Export a collection to a Parquet or JSON Lines file, and its settings to a sidecar file for `import`."""
+    """Export a collection to a Parquet, JSON Lines or CSV file, and its settings to a sidecar file for `import`."""
     from afterglow.bulk import export as exporter
     from afterglow.bulk.open_endpoints import open_source
     from afterglow.bulk.sidecar import sidecar_path
@@ -80,11 +82,17 @@ def add_report_show_options(parser: argparse.ArgumentParser) -> None:
 
 
 def show_import_report(args: argparse.Namespace) -> None:
-    """Show the result or the progress of one import, and each rejected row with the reason."""
+    """Show the result or the progress of one import: columns, counts, and each rejected row with the reason."""
+    from afterglow.bulk.report_text import column_lines
+    from afterglow.bulk.types import ImportReport
+
     with _open_reports(args) as reports:
-        for name, value in reports.get(args.id).items():
-            if value is not None:
+        report = reports.get(args.id)
+        for name, value in report.items():
+            if value is not None and not isinstance(value, dict):
                 echo(f"{name:14} {_format_time(value) if name.endswith('_at') else value}")
+        for line in column_lines(ImportReport(**report)):
+            echo(line)
         for row in reports.rejected_rows(args.id):
             echo(f"{row['file']}:{row['line']}: {row['reason']}")
 
@@ -159,20 +167,25 @@ def migrate(args: argparse.Namespace) -> None:
     system, settings = System(), options.load_settings(aws=args.aws)
     selection = MigrationFilter(args.tenant, args.database, args.collection)
     with (
-        _open_chroma(args.from_chroma, args.tenant, system) as source,
+        _open_chroma(args.from_chroma, args.tenant, system) as (source, recover),
         open_target(args.url, options.data_path(args), settings, system) as target,
     ):
-        reports = list(_migrate_all(source, target, selection))
+        reports = list(_migrate_all(source, target, selection, recover))
     if not reports:
         raise NotFound(f"{args.from_chroma} has no collection of this tenant, database and name")
     differing = sum(bool(report.differences) for report in reports)
     records = sum(report.records for report in reports)
-    echo(f"{len(reports)} collections, {records} records, {differing} with differences")
-    if differing:
+    failed = [report for report in reports if report.failure is not None]
+    echo(f"{len(reports)} collections, {records} records, {differing} with differences, {len(failed)} failed")
+    for report in failed:
+        echo(f"  failed: {report.collection}")
+    if differing or failed:
         raise SystemExit(EXIT_FAILED)
 
 
-def _migrate_all(source: "Endpoint", target: "Endpoint", selection: "MigrationFilter") -> "Iterator[MigrationReport]":
+def _migrate_all(
+    source: "Endpoint", target: "Endpoint", selection: "MigrationFilter", recover: Callable[[], None]
+) -> "Iterator[MigrationReport]":
     """Migrates and prints one collection after another."""
     from afterglow.bulk.migrate import migrate
     from afterglow.cli.progress import progress_bar
@@ -185,7 +198,11 @@ def _migrate_all(source: "Endpoint", target: "Endpoint", selection: "MigrationFi
                 tasks[collection.id] = progress.add_task(str(collection))
             progress.update(tasks[collection.id], total=records, completed=copied)
 
-        for report in migrate(source, target, selection, on_progress):
+        for report in migrate(source, target, selection, on_progress, recover):
+            if report.failure is not None:
+                echo(f"{report.collection}: failed: {report.failure}")
+                yield report
+                continue
             earlier = f", {report.already_present} of them copied before" if report.already_present else ""
             verdict = "differs" if report.differences else f"{report.sampled} compared: equal"
             echo(f"{report.collection}: {report.records} records{earlier}; {verdict}")
@@ -195,26 +212,35 @@ def _migrate_all(source: "Endpoint", target: "Endpoint", selection: "MigrationFi
 
 
 @contextmanager
-def _open_chroma(url_or_path: str, tenant: str | None, system: System) -> "Iterator[Endpoint]":
+def _open_chroma(
+    url_or_path: str, tenant: str | None, system: System
+) -> "Iterator[tuple[Endpoint, Callable[[], None]]]":
+    """The endpoint of a server or a directory, and what starts the server of a directory again."""
     from afterglow.bulk import chroma_server
+    from afterglow.bulk.migrate import do_nothing
 
     if "://" in url_or_path:
         # Chroma's API cannot list tenants.
         with _connect(url_or_path, [tenant or options.DEFAULT_TENANT], system) as endpoint:
-            yield endpoint
+            yield endpoint, do_nothing
         return
     path = Path(url_or_path)
     if not path.is_dir():
         raise InvalidArgument(f"{url_or_path} is neither a URL nor a directory")
     tenants = chroma_server.tenants(path) or [options.DEFAULT_TENANT]
-    with chroma_server.serve(path, system) as url, _connect(url, tenants, system) as endpoint:
-        yield endpoint
+    with (
+        chroma_server.open_server(path, system) as server,
+        _connect(server.url, tenants, system, server.is_running) as endpoint,
+    ):
+        yield endpoint, server.restart
 
 
 @contextmanager
-def _connect(url: str, tenants: list[str], system: System) -> "Iterator[Endpoint]":
+def _connect(
+    url: str, tenants: list[str], system: System, is_running: Callable[[], bool] = lambda: True
+) -> "Iterator[Endpoint]":
     from afterglow.bulk.chroma_client import ChromaConnection
     from afterglow.bulk.http_endpoint import HttpEndpoint
 
-    with closing(ChromaConnection(url, system)) as connection:
+    with closing(ChromaConnection(url, system, is_running=is_running)) as connection:
         yield HttpEndpoint(connection, tenants)

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from afterglow.settings import Settings, System
 
 if TYPE_CHECKING:
     from afterglow.bulk.range_import import ImportContext
-    from afterglow.bulk.sidecar import Sidecar
+    from afterglow.bulk.sidecar import GivenOptions
     from afterglow.bulk.sources import Source
     from afterglow.bulk.types import ImportReport, Target
     from afterglow.collection import Engine
@@ -51,6 +50,18 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
         help="JSON file that describes the columns and the collection. Without it, FILE.import.json next to each file "
         "is used if it exists.",
     )
+    for role in ("id", "embedding", "document"):
+        parser.add_argument(f"--{role}", metavar="COLUMN", help=f"Column of the {role}, whatever its name.")
+    parser.add_argument(
+        "--metadata",
+        action="append",
+        metavar="COLUMN",
+        help="Column of metadata; repeat it for several. Without it, every other column.",
+    )
+    parser.add_argument("--encoding", help="Encoding of text files that are not UTF-8, such as latin-1.")
+    parser.add_argument(
+        "--flatten", action="store_true", help="Turn nested metadata into keys like a.b instead of leaving it out."
+    )
     parser.add_argument(
         "--space", choices=["l2", "ip", "cosine"], help="Distance function of the collection if it is created."
     )
@@ -59,11 +70,19 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_NOTHING_GIVEN = (None, None, None, None, None, None, None, False)
+
+
+def _given_options(args: argparse.Namespace) -> tuple[object, ...]:
+    named = (args.sidecar, args.space, args.id, args.embedding, args.document, args.metadata, args.encoding)
+    return (*named, args.flatten)
+
+
 def import_(args: argparse.Namespace) -> None:
-    """Import files (JSON Lines, CSV, Parquet, .npy) or a Chroma database. Run again, it resumes where it stopped."""
+    """Import files (JSON Lines, JSON, CSV, Parquet, npy) or a Chroma database. Run again, it resumes."""
     if args.from_chroma is not None:
-        if args.files or args.sidecar is not None or args.space is not None or args.force:
-            exit_with("--from-chroma cannot be combined with files, --sidecar, --space or --force", EXIT_USAGE)
+        if args.files or args.force or _given_options(args) != _NOTHING_GIVEN:
+            exit_with("--from-chroma cannot be combined with files or with options of files", EXIT_USAGE)
         bulk.migrate(args)
     elif args.files and args.collection is not None:
         _import_files(args)
@@ -81,10 +100,10 @@ def _import_files(args: argparse.Namespace) -> None:
 
     system, settings, path = System(), options.load_settings(aws=args.aws), options.data_path(args)
     target = Target(args.tenant or options.DEFAULT_TENANT, args.database or options.DEFAULT_DATABASE, args.collection)
-    sidecar = _read_sidecar(args.sidecar, args.space)
+    given = _read_options(args)
     sources = [source for name in args.files for source in _list_sources(name, settings, system)]
     with _open_context(args.url, path, settings, system) as (context, engine):
-        reports = [_import_one(context, source, target, sidecar, force=args.force) for source in sources]
+        reports = [_import_one(context, source, target, given, force=args.force) for source in sources]
         if engine is not None and path is not None:
             _wait_until_indexed(engine, reports, system)
     if any(report.state != "done" for report in reports):
@@ -94,14 +113,15 @@ def _import_files(args: argparse.Namespace) -> None:
 
 
 def _import_one(
-    context: "ImportContext", source: "Source", target: "Target", sidecar: "Sidecar | None", *, force: bool
+    context: "ImportContext", source: "Source", target: "Target", given: "GivenOptions", *, force: bool
 ) -> "ImportReport":
     from afterglow.bulk.import_file import import_file
+    from afterglow.bulk.report_text import column_lines
     from afterglow.cli.progress import ImportProgress
 
     start = context.system.now()
     with deferred_interrupt() as check, ImportProgress(check) as progress:
-        result = import_file(context, source, target, sidecar, progress, force=force)
+        result = import_file(context, source, target, given, progress, force=force)
     report, seconds = result.report, context.system.now() - start
     if result.already_imported:
         echo(f"{source.name}: already imported, {report.rows} rows; --force imports it again")
@@ -112,6 +132,8 @@ def _import_one(
         echo(f"{source.name}: {report.rows} rows{earlier}, {report.rejected} rejected, {seconds:.1f} s{rate}")
     else:
         echo(f"{source.name}: failed: {report.reason}; {report.rows} rows were imported")
+    for line in column_lines(report):
+        echo(f"  {line}")
     if report.rejected:
         rejected = list(islice(context.store.errors(target.tenant, target.database, report.id), _MAX_PRINTED_REJECTED))
         for row in rejected:
@@ -121,14 +143,19 @@ def _import_one(
     return report
 
 
-def _read_sidecar(file: Path | None, space: str | None) -> "Sidecar | None":
+def _read_options(args: argparse.Namespace) -> "GivenOptions":
     from afterglow.bulk import sidecar
-    from afterglow.bulk.sidecar import Sidecar
+    from afterglow.bulk.sidecar import GivenOptions
 
-    if file is None and space is None:
-        return None
-    content = Sidecar() if file is None else sidecar.parse(file.read_bytes(), str(file))
-    return replace(content, space=space or content.space)
+    roles = {"id": args.id, "embedding": args.embedding, "document": args.document}
+    return GivenOptions(
+        sidecar=None if args.sidecar is None else sidecar.parse(args.sidecar.read_bytes(), str(args.sidecar)),
+        columns={role: column for role, column in roles.items() if column is not None},
+        metadata=None if args.metadata is None else tuple(args.metadata),
+        space=args.space,
+        encoding=args.encoding,
+        flatten=args.flatten,
+    )
 
 
 def _list_sources(name: str, settings: Settings, system: System) -> "Iterator[Source]":
@@ -143,6 +170,7 @@ def _list_sources(name: str, settings: Settings, system: System) -> "Iterator[So
     path = Path(name)
     if path.is_dir():
         files = [file for file in sorted(path.rglob("*")) if file.is_file() and _is_importable(file.name)]
+        files += [file for file in sorted(path.rglob(f"*{NPY}")) if file.is_file() and _is_alone(file)]
         if not files:
             raise NotFound(f"{name}: no file in this directory can be imported")
         for file in files:
@@ -154,6 +182,15 @@ def _list_sources(name: str, settings: Settings, system: System) -> "Iterator[So
     if source is None:
         raise NotFound(f"{name}: no such file")
     yield companion_of(source) or source if source.name.endswith(NPY) else source
+
+
+def _is_alone(file: Path) -> bool:
+    """Whether no JSON Lines belong to a `.npy` file."""
+    from afterglow.bulk.formats.npy import companion_of
+    from afterglow.bulk.sources import file_source
+
+    source = file_source(file)
+    return source is not None and companion_of(source) is None
 
 
 def _list_objects(address: str, settings: Settings, system: System) -> "Iterator[Source]":

@@ -1,7 +1,13 @@
-"""The roles of a file's columns: from its sidecar, else by their names; and the dimension of its embeddings."""
+"""The roles of a file's columns: from its sidecar, else by their names; and the dimension of its embeddings.
 
+Names are compared without regard to case. Besides Chroma's, known are those that other programs write: Cohere's and
+Hugging Face's data sets (`emb`, `embeddings`), OpenAI's cookbook (`content_vector`, `ada_embedding`), Pinecone
+(`values`), Qdrant (`payload`), Weaviate (`uuid`, `properties`), LangChain (`page_content`).
+"""
+
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from afterglow.bulk import row_values
@@ -11,52 +17,135 @@ from afterglow.bulk.types import ColumnMapping, ImportRejected
 RECORD = "metadata"
 """The usual name of a column of metadata objects."""
 SAMPLE_ROWS = 200
-_NAMES = {"id": ("id",), "embedding": ("embedding", "vector"), "document": ("document", "text"), "uri": ("uri",)}
+_NAMES = {
+    "id": ("id", "ids", "_id", "uuid"),
+    "embedding": (
+        *("embedding", "embeddings", "vector", "vectors", "emb", "embs", "values", "content_vector", "text_vector"),
+        *("ada_embedding", "text_embedding", "sentence_embedding", "embedding_vector", "dense_vector", "title_vector"),
+    ),
+    "document": ("document", "documents", "text", "content", "page_content"),
+    "uri": ("uri", "uris"),
+}
+_RECORDS = (RECORD, "metadatas", "payload", "properties")
+_PANDAS_INDEXES = re.compile(r"__index_level_\d+__|Unnamed: 0|")
+_NUMBERED = re.compile(r"(.*?)(\d+)")
+_LEAST_COMPONENTS = 3
+
+IsNumber = Callable[[str], bool]
 
 
-def map_columns(names: Sequence[str], options: Sidecar, *, is_record: bool, name: str, every: bool) -> ColumnMapping:
-    """The roles of a file's columns. With `every`, `names` is complete. Raises ImportRejected."""
+def no_number(column: str) -> bool:
+    """For files whose columns have no types."""
+    del column
+    return False
+
+
+def map_columns(
+    names: Sequence[str], options: Sidecar, *, name: str, every: bool, is_number: IsNumber = no_number
+) -> ColumnMapping:
+    """The roles of a file's columns. With `every`, `names` is complete; `is_number` is about a column's values.
+
+    Raises ImportRejected.
+    """
     roles: dict[str, str | None] = {}
     for role, usual in _NAMES.items():
         column = options.columns.get(role)
         if column is not None and column not in names and every:
-            raise ImportRejected(f"{name} has no column {column!r}, which the sidecar names for {role}")
-        roles[role] = column or next((name for name in usual if name in names), None)
-    record, others = None, None
+            raise ImportRejected(f"{name} has no column {column!r}, which was given for {role}; it has {_list(names)}")
+        roles[role] = column or _find(names, usual)
+    components = _numbered(names, is_number) if roles["embedding"] is None else ()
+    used = {*roles.values(), *components}
+    ignored = _ignored(names, used, options)
+    record: str | None = _find(names, _RECORDS) or RECORD
+    others: tuple[str, ...] | None = None
+    is_required = isinstance(options.metadata, str)
     if isinstance(options.metadata, str):
-        record = options.metadata
+        record, others = options.metadata, ()
     elif options.metadata is not None:
         others = options.metadata
-    elif is_record:
-        record = RECORD
+        record = next((column for column in options.metadata if column == record), None)
     elif every:
-        others = tuple(name for name in names if name not in roles.values())
-    missing = [name for name in (record, *(others or ())) if name is not None and name not in names]
-    if missing and every:
-        raise ImportRejected(f"{name} has no column {missing[0]!r}, which the sidecar names for metadata")
+        others = tuple(column for column in names if column not in used and column not in ignored)
+    if every:
+        record = record if record in names or is_required else None
+        for column in (record, *(others or ())):
+            if column is not None and column not in names:
+                raise ImportRejected(f"{name} has no column {column!r}, which was given for metadata")
+        if isinstance(options.metadata, tuple | str):
+            chosen = {*used, *(others or ()), record}
+            ignored |= {column: "not chosen as metadata" for column in names if column not in {*chosen, *ignored}}
     for key in others or ():
         problem = row_values.key_error(key)
         if problem is not None:
-            raise ImportRejected(f"{name}: {problem}: a sidecar can list the columns that are metadata")
+            if options.metadata is not None:
+                raise ImportRejected(f"{name}: {problem}")
+            ignored[key] = problem
     return ColumnMapping(
         id=roles["id"],
         embedding=roles["embedding"],
+        embedding_columns=components,
         document=roles["document"],
         uri=roles["uri"],
         record=record,
-        others=others,
+        is_record_required=is_required,
+        others=others and tuple(key for key in others if key not in ignored),
+        flatten=options.flatten,
+        ignored=ignored,
     )
 
 
-def require_embedding(columns: ColumnMapping, name: str) -> str:
-    """The column of embeddings. Raises ImportRejected if there is none."""
+def _find(names: Sequence[str], usual: Sequence[str]) -> str | None:
+    """The first of the usual names that a column has."""
+    by_lower = {column.strip().lower(): column for column in reversed(names)}
+    return next((by_lower[known] for known in usual if known in by_lower), None)
+
+
+def _numbered(names: Sequence[str], is_number: IsNumber) -> tuple[str, ...]:
+    """Columns of numbers that are numbered from 0 or 1 on without a gap, such as e0, e1, e2; the most of one prefix."""
+    groups: dict[str, dict[int, str]] = {}
+    for column in names:
+        match = _NUMBERED.fullmatch(column)
+        if match is not None and is_number(column):
+            groups.setdefault(match[1], {})[int(match[2])] = column
+    complete = [
+        tuple(group[number] for number in sorted(group))
+        for group in groups.values()
+        if len(group) >= _LEAST_COMPONENTS and min(group) in (0, 1) and max(group) - min(group) == len(group) - 1
+    ]
+    return max(complete, key=len, default=())
+
+
+def _ignored(names: Sequence[str], used: set[str | None], options: Sidecar) -> dict[str, str]:
+    """The columns that are no metadata, unless the sidecar chooses them, with the reason."""
+    chosen = {*used, *((options.metadata,) if isinstance(options.metadata, str) else options.metadata or ())}
+    reasons = {}
+    for column in names:
+        if column in chosen:
+            continue
+        if _PANDAS_INDEXES.fullmatch(column):
+            reasons[column] = "the index of a pandas DataFrame"
+        elif column.strip().lower() in _NAMES["embedding"]:
+            reasons[column] = "further embeddings"
+    return reasons
+
+
+def require_embedding(columns: ColumnMapping, name: str, names: Sequence[str], lists: Sequence[str]) -> str:
+    """The column of embeddings; `lists` are the columns that hold lists of numbers. Raises ImportRejected."""
     if columns.embedding is None:
-        names = ", ".join(_NAMES["embedding"])
+        if lists:
+            found = f"lists of numbers are in {_list(lists)}: choose one by --embedding or a sidecar"
+        else:
+            found = f"its columns are {_list(names)}, of which none holds lists of numbers"
         raise ImportRejected(
-            f"{name} has no embeddings: expected a column named {names}, a column named by a sidecar, or a .npy "
-            f"file alongside JSON Lines; Afterglow computes no embeddings"
+            f"{name} has no column with a usual name of embeddings, such as embedding, vector or values; {found}. "
+            f"JSON Lines may have a .npy file alongside; Afterglow computes no embeddings"
         )
     return columns.embedding
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:20]))
+    return f"{shown}, …" if len(names) > 20 else shown or "none"
 
 
 def infer_dimension(embeddings: Iterable[Any], options: Sidecar, name: str, *, is_empty: bool) -> int:

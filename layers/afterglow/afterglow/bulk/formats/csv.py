@@ -1,24 +1,26 @@
-"""Reads CSV and TSV: a header, then one record per row, which may span lines. Python's `csv` parses it.
+"""Reads and writes CSV and TSV: a header, then one record per row, which may span lines. Python's `csv` parses it.
 
 The type of a column is decided once, from a sample (`infer_types`): a `1` must not be a number in one row if the next
 row has `A1`. An empty field is a missing value. Embeddings, metadata objects and lists are JSON. A file is one range:
-a line break may be part of a field.
+a line break may be part of a field. The writer's columns are id, embedding, document, uri and metadata; a document that
+is empty is missing when the file is read again.
 """
 
 import csv
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
 
-from afterglow.bulk import row_values
+from afterglow.bulk.endpoint import RecordStream
 from afterglow.bulk.formats import column_mapping, streams
-from afterglow.bulk.formats.column_mapping import RECORD, SAMPLE_ROWS
+from afterglow.bulk.formats.column_mapping import SAMPLE_ROWS
 from afterglow.bulk.formats.format import Inspection
-from afterglow.bulk.formats.jsonl import to_row
+from afterglow.bulk.formats.row_mapper import RowMapper
 from afterglow.bulk.row_chunks import RowChunk, RowChunkBuilder, row_id
 from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sidecar import Sidecar
@@ -27,6 +29,7 @@ from afterglow.bulk.types import Compression, FileRange, ImportRejected, Plan
 from afterglow.settings import Settings
 
 DELIMITERS = ",\t;|"
+ENCODING_HINT = "convert it, or give its encoding (--encoding latin-1, utf-16, …)"
 _CHUNK_BYTES = 64 * 1024 * 1024
 _NAME = re.compile(r"[+-]?0[0-9]|.*_|\s|.*\s$")
 """Text that Python parses as a number but that is rather a name: 007, 1_2."""
@@ -45,29 +48,52 @@ class CsvReader:
         *,
         start: int = 0,
         line: int = 1,
+        encoding: str = "",
     ) -> None:
         self.end, self.line = start, line
+        self._is_at_end = False
+        self._record_lines: list[str] = []
         csv.field_size_limit(settings.import_max_line_bytes)
         self._max_line_bytes = settings.import_max_line_bytes
         self._is_too_long = False
-        self._lines = streams.lines(source, compression, start, -1, settings)
+        self._lines = streams.lines(source, compression, start, -1, settings, encoding=encoding)
+        self._delimiter = delimiter
         self._reader = csv.reader(self._read_lines(), delimiter=delimiter)
 
     def next(self) -> list[str] | None:
         """The next record, None after the last. Raises RowError; the following record can still be read."""
         self._is_too_long = False
+        self._record_lines.clear()
+        first_line = self.line
         try:
             record = next(self._reader, None)
         except csv.Error as error:
-            raise RowError(f"not CSV: {error}") from None
+            raise RowError(self._open_quote_problem(first_line) or f"not CSV: {error}") from None
+        if len(self._record_lines) > 1 and self._is_at_end and not self._is_complete():
+            raise RowError(self._open_quote_problem(first_line) or "a quote is never closed")
         if self._is_too_long:
             raise RowError(f"a line has more than {self._max_line_bytes} bytes")
         if record is not None:
             try:
                 "".join(record).encode()
             except UnicodeEncodeError:
-                raise RowError("it is not UTF-8") from None
+                raise RowError(f"not UTF-8 at line {first_line}: {ENCODING_HINT}") from None
         return record
+
+    def _is_complete(self) -> bool:
+        """Whether the last record ends with its last line; Python takes a field that the file's end cuts off."""
+        try:
+            list(csv.reader(self._record_lines, delimiter=self._delimiter, strict=True))
+        except csv.Error as error:
+            return "unexpected end of data" not in str(error)
+        return True
+
+    def _open_quote_problem(self, first_line: int) -> str | None:
+        """The line of the last quote that none follows on its line, if the record has several lines."""
+        odd = [number for number, line in enumerate(self._record_lines) if line.count('"') % 2]
+        if not odd or len(self._record_lines) < 2:
+            return None
+        return f"a quote opened at line {first_line + odd[-1]} is never closed"
 
     def _read_lines(self) -> Iterator[str]:
         for line in self._lines:
@@ -75,31 +101,61 @@ class CsvReader:
             # `next` rejects the record of a line that is too long or not UTF-8.
             self._is_too_long = self._is_too_long or line.text is None
             text = (line.text or b"").decode("utf-8", "surrogateescape") + "\n"
-            yield text.removeprefix("\ufeff") if line.start == 0 else text
+            text = text.removeprefix("\ufeff") if line.start == 0 else text
+            self._record_lines.append(text)
+            yield text
+        self._is_at_end = True
 
 
 def inspect(source: Source, compression: Compression, options: Sidecar, settings: Settings) -> Inspection:
     """Delimiter and columns from the header; types and dimension from the first records."""
-    delimiter, header = read_header(source, compression, options.delimiter, settings)
-    sample = list(_sample(CsvReader(source, compression, delimiter, settings)))[1:]
+    encoding = streams.encoding_of(source, compression, settings, options.encoding)
+    delimiter, header = read_header(source, compression, options.delimiter, settings, encoding)
+    sample = list(_sample(CsvReader(source, compression, delimiter, settings, encoding=encoding), source.name))[1:]
     rows = [record for record in sample if len(record) == len(header)]
     types = {**infer_types(header, sample), **options.types}
-    is_record = types.get(RECORD) == "json" and all(row[header.index(RECORD)][:1] in ("", "{") for row in rows)
-    columns = column_mapping.map_columns(header, options, is_record=is_record, name=source.name, every=True)
-    embedding = header.index(column_mapping.require_embedding(columns, source.name))
-    values = [row[embedding] for row in rows]
-    dimension = column_mapping.infer_dimension(values, options, source.name, is_empty=False)
+
+    def is_number(column: str) -> bool:
+        return types[column] in ("int", "float")
+
+    columns = column_mapping.map_columns(header, options, name=source.name, every=True, is_number=is_number)
+    if columns.embedding_columns:
+        dimension = len(columns.embedding_columns)
+        types |= dict.fromkeys(columns.embedding_columns, "float")
+    else:
+        lists = [name for name, column_type in types.items() if column_type == "json"]
+        embedding = header.index(column_mapping.require_embedding(columns, source.name, header, lists))
+        values = [row[embedding] for row in rows]
+        dimension = column_mapping.infer_dimension(values, options, source.name, is_empty=False)
     return Inspection(
-        replace(columns, types=types), dimension, (FileRange(0, -1, 1),), delimiter=delimiter, header=header
+        replace(columns, types=types),
+        dimension,
+        (FileRange(0, -1, 1),),
+        delimiter=delimiter,
+        header=header,
+        encoding=encoding,
     )
 
 
-def _sample(records: CsvReader) -> Iterator[list[str]]:
+def _sample(records: CsvReader, name: str) -> Iterator[list[str]]:
+    """The first records. Raises ImportRejected if half of them are not UTF-8, as in another encoding."""
+    problems: list[str] = []
+    count = 0
+    for record in _records(records, problems):
+        count += 1
+        yield record
+    if len(problems) * 2 >= max(count, 2):
+        raise ImportRejected(f"{name} is {problems[0]}")
+
+
+def _records(records: CsvReader, encoding_problems: list[str]) -> Iterator[list[str]]:
     for _ in range(SAMPLE_ROWS):
         start = records.end
         try:
             record = records.next()
-        except RowError:
+        except RowError as error:
+            if ENCODING_HINT in str(error):
+                encoding_problems.append(str(error))
             if records.end == start:
                 return
             continue
@@ -110,10 +166,10 @@ def _sample(records: CsvReader) -> Iterator[list[str]]:
 
 
 def read_header(
-    source: Source, compression: Compression, delimiter: str | None, settings: Settings
+    source: Source, compression: Compression, delimiter: str | None, settings: Settings, encoding: str = ""
 ) -> tuple[str, tuple[str, ...]]:
-    """The delimiter and the names of the columns. Raises ImportRejected."""
-    first = next(streams.lines(source, compression, 0, -1, settings), None)
+    """The delimiter and the names of the columns, of which the first may be empty. Raises ImportRejected."""
+    first = next(streams.lines(source, compression, 0, -1, settings, encoding=encoding), None)
     if first is None or first.text is None:
         raise ImportRejected(
             f"{source.name} has no header" if first is None else f"{source.name}: its first line is too long"
@@ -122,9 +178,11 @@ def read_header(
         names_line = first.text
         delimiter = max(DELIMITERS, key=lambda character: names_line.count(character.encode()))
     try:
-        header = CsvReader(source, compression, delimiter, settings).next()
+        header = CsvReader(source, compression, delimiter, settings, encoding=encoding).next()
     except RowError as bad:
         raise ImportRejected(f"{source.name} has no header: {bad}") from None
+    if b"\0" in first.text:
+        raise ImportRejected(f"{source.name} is not UTF-8 at line 1: {ENCODING_HINT}")
     names = tuple(name.strip() for name in header or ())
     if not any(names) or len(set(names)) != len(names):
         raise ImportRejected(f"{source.name} has no header of distinct names: {', '.join(names)[:200]!r}")
@@ -150,7 +208,16 @@ def read_chunks(
 ) -> Iterator[RowChunk]:
     """The rows of the file from `position` on."""
     del file_range  # the whole file
-    records = CsvReader(source, plan.compression, plan.delimiter, settings, start=position, line=1 + lines_read)
+    records = CsvReader(
+        source,
+        plan.compression,
+        plan.delimiter,
+        settings,
+        start=position,
+        line=1 + lines_read,
+        encoding=plan.encoding,
+    )
+    mapper = RowMapper(plan.columns)
     builder, begin, row = RowChunkBuilder(plan.dimension), position, 0
     if position == 0:
         records.next()
@@ -161,9 +228,10 @@ def read_chunks(
             if record is None:
                 break
             if record:
-                identifier, vector = _id_and_embedding(record, plan, start)
+                identifier = _id(record, plan, start)
                 values = convert(record, plan)
-                builder.add(line, identifier, vector, to_row(values, plan.columns))
+                vector = mapper.embedding(values, plan.dimension)
+                builder.add(line, identifier, vector, mapper.row(values, builder))
         except RowError as bad:
             if records.end == start:
                 break
@@ -176,27 +244,26 @@ def read_chunks(
         yield builder.build(records.end, records.line - 1)
 
 
-def _id_and_embedding(record: Sequence[str], plan: Plan, start: int) -> tuple[str, bytes]:
+def _id(record: Sequence[str], plan: Plan, start: int) -> str:
     header, columns = plan.header, plan.columns
     if len(record) != len(header):
         raise RowError(f"it has {len(record)} fields, the header has {len(header)}")
-    identifier = "" if columns.id is None else record[header.index(columns.id)]
-    embedding = "" if columns.embedding is None else record[header.index(columns.embedding)]
-    return identifier or row_id(plan.name, start), row_values.encode_embedding(embedding or None, plan.dimension)
+    return ("" if columns.id is None else record[header.index(columns.id)]) or row_id(plan.name, start)
 
 
 def convert(record: Sequence[str], plan: Plan) -> dict[str, Any]:
     """The values of a record by column name, converted to the columns' types, without empty fields. Raises RowError."""
     columns = plan.columns
-    skipped = {columns.id, columns.embedding}
-    text_columns = {columns.document, columns.uri}
+    skipped = {columns.id, *columns.ignored}
+    text_columns = {columns.document, columns.uri, columns.embedding}
     values: dict[str, Any] = {}
     for name, text in zip(plan.header, record, strict=True):
         if text == "" or name in skipped:
             continue
-        column_type = (
-            "json" if name == columns.record else "str" if name in text_columns else columns.types.get(name, "str")
-        )
+        column_type = "str" if name in text_columns else columns.types.get(name, "str")
+        if name == columns.record:
+            values[name] = _object_or_text(text)
+            continue
         try:
             values[name] = _convert(column_type, text)
         except ValueError:
@@ -204,6 +271,14 @@ def convert(record: Sequence[str], plan: Plan) -> dict[str, Any]:
                 f"column {name} holds {text[:60]!r}, where others hold {column_type}: a sidecar can set the type"
             ) from None
     return values
+
+
+def _object_or_text(text: str) -> Any:
+    """The object of a field of metadata, or its text if it holds none."""
+    try:
+        return orjson.loads(text) if text.startswith("{") else text
+    except orjson.JSONDecodeError:
+        return text
 
 
 def _fits(column_type: str, text: str) -> bool:
@@ -237,3 +312,21 @@ def _convert(column_type: str, text: str) -> Any:
             return orjson.loads(text)
         case _:
             return text
+
+
+def write(path: Path, stream: RecordStream, wrote: Callable[[int], None]) -> int:
+    """Write the records; returns their number. `wrote` gets the number of each page."""
+    count = 0
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "embedding", "document", "uri", "metadata"])
+        for page in stream.pages:
+            missing: list[Any] = [None] * len(page.ids)
+            assert page.embeddings is not None
+            embeddings = [orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY).decode() for row in page.embeddings]
+            metadatas = [None if value is None else value.decode() for value in page.metadatas or missing]
+            columns = (page.ids, embeddings, page.documents or missing, page.uris or missing, metadatas)
+            writer.writerows(zip(*columns, strict=True))
+            count += len(page.ids)
+            wrote(len(page.ids))
+    return count

@@ -10,6 +10,9 @@ _SUFFIXES = {
     ".tsv": FileFormat.CSV,
     ".parquet": FileFormat.PARQUET,
     ".pq": FileFormat.PARQUET,
+    ".json": FileFormat.JSON,
+    ".npy": FileFormat.NPY,
+    ".npz": FileFormat.NPY,
 }
 COMPRESSIONS = {".gz": Compression.GZIP, ".zst": Compression.ZSTD, ".zstd": Compression.ZSTD}
 SIDECAR_SUFFIX = ".import.json"
@@ -23,13 +26,17 @@ def detect_format(name: str) -> tuple[FileFormat, Compression] | None:
     if compression is not Compression.NONE:
         lower = lower.rpartition(".")[0]
     file_format = next((value for suffix, value in _SUFFIXES.items() if lower.endswith(suffix)), None)
-    if file_format is None or (file_format is FileFormat.PARQUET and compression is not Compression.NONE):
+    is_binary = file_format in (FileFormat.PARQUET, FileFormat.NPY)
+    if file_format is None or (is_binary and compression is not Compression.NONE):
         return None
     return file_format, compression
 
 
 def is_auxiliary(name: str) -> bool:
-    """Whether the file belongs to another or is none to import: a sidecar, embeddings, a hidden file."""
+    """Whether the file belongs to another or is none to import: a sidecar, embeddings, a hidden file.
+
+    A `.npy` file may be imported alone, but only by its name: alongside JSON Lines it may come first.
+    """
     last = name.rpartition("/")[2]
     return last.startswith(".") or last.endswith((SIDECAR_SUFFIX, NPY)) or not last
 

@@ -15,7 +15,8 @@ from afterglow.settings import Settings
 class Inspection:
     """The columns of a file, the dimension of its embeddings, and the ranges that workers import independently.
 
-    `delimiter` and `header` are those of a CSV, `matrix` is the `.npy` file with the embeddings of JSON Lines.
+    `delimiter` and `header` are those of a CSV, `matrix` is the `.npy` file with the embeddings of JSON Lines,
+    `encoding` is that of a text that is not UTF-8.
     """
 
     columns: ColumnMapping
@@ -24,6 +25,7 @@ class Inspection:
     delimiter: str = ","
     header: tuple[str, ...] = ()
     matrix: Source | None = None
+    encoding: str = ""
 
 
 class Format(Protocol):

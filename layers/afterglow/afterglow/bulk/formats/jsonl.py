@@ -6,7 +6,7 @@ the writer is deterministic: equal records make equal files.
 """
 
 import gzip
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -16,15 +16,17 @@ import orjson
 from afterglow.bulk import row_values
 from afterglow.bulk.endpoint import RecordStream
 from afterglow.bulk.formats import column_mapping, npy, streams
-from afterglow.bulk.formats.column_mapping import RECORD, SAMPLE_ROWS
+from afterglow.bulk.formats.column_mapping import SAMPLE_ROWS
 from afterglow.bulk.formats.format import Inspection
 from afterglow.bulk.formats.npy import Vectors
-from afterglow.bulk.row_chunks import Row, RowChunk, RowChunkBuilder, row_id
+from afterglow.bulk.formats.row_mapper import RowMapper
+from afterglow.bulk.row_chunks import RowChunk, RowChunkBuilder, row_id
 from afterglow.bulk.row_values import RowError
 from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sources import CHUNK_BYTES, Source
 from afterglow.bulk.types import ColumnMapping, Compression, FileRange, ImportRejected, Plan
 from afterglow.collection.types import Records
+from afterglow.records.embeddings import NUMBER_TYPES
 from afterglow.settings import Settings
 
 _CHUNK_BYTES = 64 * 1024 * 1024
@@ -39,27 +41,47 @@ _LEVEL = 1
 def inspect(source: Source, compression: Compression, options: Sidecar, settings: Settings) -> Inspection:
     """Columns and dimension from the first lines; the dimension of a `.npy` file if there is one."""
     matrix = npy.matrix_of(source)
-    sample = []
-    for line in islice(streams.lines(source, compression, 0, -1, settings), SAMPLE_ROWS):
+    sample, encoding = [], streams.encoding_of(source, compression, settings, options.encoding)
+    for line in islice(streams.lines(source, compression, 0, -1, settings, encoding=encoding), SAMPLE_ROWS):
         try:
             sample.append(parse_line(line.text or b"", first=line.start == 0))
         except RowError:
             continue
     if not sample and not options.columns:
         raise ImportRejected(f"{source.name}: none of its first lines is a JSON object")
-    names = list(dict.fromkeys(name for record in sample for name in record))
-    is_record = any(type(record.get(RECORD)) is dict for record in sample)
-    columns = column_mapping.map_columns(names, options, is_record=is_record, name=source.name, every=False)
-    if matrix is None:
-        embedding = column_mapping.require_embedding(columns, source.name)
-        values = [record.get(embedding) for record in sample]
-        dimension = column_mapping.infer_dimension(values, options, source.name, is_empty=not sample)
-    else:
-        dimension = Vectors(matrix).dimension
+    columns, dimension = map_records(sample, options, source.name, has_matrix=matrix is not None)
+    if matrix is not None:
+        dimension = Vectors(matrix, settings).dimension
     ranges = [FileRange(0, -1, 1)]
-    if compression is Compression.NONE:
+    if compression is Compression.NONE and not encoding:
         ranges = list(_line_ranges(source, settings, skip_blank=matrix is not None))
-    return Inspection(columns, dimension, tuple(ranges), matrix=matrix)
+    return Inspection(columns, dimension, tuple(ranges), matrix=matrix, encoding=encoding)
+
+
+def map_records(
+    sample: Sequence[Mapping[str, Any]], options: Sidecar, name: str, *, has_matrix: bool = False
+) -> tuple[ColumnMapping, int]:
+    """Columns and dimension of JSON objects; the dimension is 1 if a `.npy` file has the embeddings."""
+    names = list(dict.fromkeys(key for record in sample for key in record))
+
+    def values(column: str) -> list[Any]:
+        return [record[column] for record in sample if record.get(column) is not None]
+
+    def is_number(column: str) -> bool:
+        return NUMBER_TYPES.issuperset(map(type, values(column)))
+
+    columns = column_mapping.map_columns(names, options, name=name, every=False, is_number=is_number)
+    if has_matrix:
+        return columns, 1
+    if columns.embedding_columns:
+        return columns, len(columns.embedding_columns)
+    lists = [column for column in names if any(map(_is_list_of_numbers, values(column)))]
+    embedding = column_mapping.require_embedding(columns, name, names, lists)
+    return columns, column_mapping.infer_dimension(values(embedding), options, name, is_empty=not sample)
+
+
+def _is_list_of_numbers(value: Any) -> bool:
+    return type(value) is list and len(value) > 0 and NUMBER_TYPES.issuperset(map(type, value))
 
 
 def _line_ranges(source: Source, settings: Settings, *, skip_blank: bool) -> Iterator[FileRange]:
@@ -94,12 +116,12 @@ def read_chunks(
         matrix = source.sibling(plan.vectors.rpartition("/")[2])
         if matrix is None:
             raise ImportRejected(f"{plan.vectors} is gone")
-        vectors = Vectors(matrix)
+        vectors = Vectors(matrix, settings)
     number = lines_read
     builder, begin = RowChunkBuilder(plan.dimension), position
     rows = _Rows(plan, vectors)
     end = position
-    for line in streams.lines(source, plan.compression, position, file_range.end, settings):
+    for line in streams.lines(source, plan.compression, position, file_range.end, settings, encoding=plan.encoding):
         end, line_number = line.end, file_range.line + number
         if line.text is None:
             builder.reject(line_number, f"the line has more than {settings.import_max_line_bytes} bytes")
@@ -126,6 +148,7 @@ class _Rows:
     def __init__(self, plan: Plan, vectors: Vectors | None) -> None:
         self._plan = plan
         self._vectors = vectors
+        self._mapper = RowMapper(plan.columns)
 
     def add(self, builder: RowChunkBuilder, number: int, line: streams.Line) -> None:
         """Add the row of a line, `number` from 1. Raises RowError."""
@@ -137,10 +160,8 @@ class _Rows:
         if self._vectors is not None:
             vector = self._vectors.row(number - 1)
         else:
-            vector = row_values.encode_embedding(
-                None if columns.embedding is None else record.get(columns.embedding), builder.dimension
-            )
-        builder.add(number, identifier, vector, to_row(record, columns))
+            vector = self._mapper.embedding(record, builder.dimension)
+        builder.add(number, identifier, vector, self._mapper.row(record, builder))
 
 
 def parse_line(line: bytes, *, first: bool) -> dict[str, Any]:
@@ -152,25 +173,6 @@ def parse_line(line: bytes, *, first: bool) -> dict[str, Any]:
     if type(record) is not dict:
         raise RowError("no JSON object")
     return record
-
-
-def to_row(record: Mapping[str, Any], columns: ColumnMapping) -> Row:
-    """The values of a record other than its id and embedding. Raises RowError."""
-    if columns.record is not None:
-        value = record.get(columns.record)
-        if value is not None and type(value) is not dict:
-            raise RowError(f"{columns.record} is not an object")
-        others: Mapping[str, Any] = value or {}
-    elif columns.others is not None:
-        others = {key: record[key] for key in columns.others if key in record}
-    else:
-        roles = (columns.id, columns.embedding, columns.document, columns.uri)
-        others = {key: value for key, value in record.items() if key not in roles}
-    return Row(
-        row_values.optional_text(None if columns.document is None else record.get(columns.document), "document"),
-        row_values.optional_text(None if columns.uri is None else record.get(columns.uri), "uri"),
-        row_values.metadata(others),
-    )
 
 
 def write(path: Path, stream: RecordStream, wrote: Callable[[int], None], *, compressed: bool) -> int:

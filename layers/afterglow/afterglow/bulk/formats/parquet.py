@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from afterglow.bulk.endpoint import RecordStream
 from afterglow.bulk.formats import column_mapping, parquet_rows
-from afterglow.bulk.formats.column_mapping import RECORD, SAMPLE_ROWS
+from afterglow.bulk.formats.column_mapping import SAMPLE_ROWS
 from afterglow.bulk.formats.format import Inspection
-from afterglow.bulk.formats.parquet_rows import Rows, size_in_bytes
+from afterglow.bulk.formats.parquet_rows import Rows, is_number, size_in_bytes
 from afterglow.bulk.row_chunks import RowChunk
 from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sources import Source, Span
@@ -63,14 +63,15 @@ def inspect(source: Source, compression: Compression, options: Sidecar, settings
     """Columns and ranges from the footer, dimension from the first rows."""
     del compression  # the format compresses its pages
     footer = read_footer(source)
-    record_type = footer.types.get(RECORD, "")
-    is_record = record_type.startswith(("STRUCT", "MAP", "JSON"))
-    if record_type == "VARCHAR":
-        values = _sample(source, footer, parquet_rows.quote_name(RECORD), settings)
-        is_record = all(value is None or value.startswith("{") for value in values)
-    columns = column_mapping.map_columns(list(footer.types), options, is_record=is_record, name=source.name, every=True)
-    parquet_rows.validate_types(footer.types, columns, source.name)
-    embedding = column_mapping.require_embedding(columns, source.name)
+    names = list(footer.types)
+    columns = column_mapping.map_columns(
+        names, options, name=source.name, every=True, is_number=lambda column: is_number(footer.types[column])
+    )
+    columns = parquet_rows.without_unsupported(footer.types, columns)
+    if columns.embedding_columns:
+        return Inspection(columns, len(columns.embedding_columns), _row_group_ranges(footer, settings))
+    lists = [name for name, kind in footer.types.items() if kind.endswith("]") and is_number(kind.partition("[")[0])]
+    embedding = column_mapping.require_embedding(columns, source.name, names, lists)
     expression = parquet_rows.select_embedding(embedding, footer.types[embedding])
     values = _sample(source, footer, expression, settings)
     dimension = column_mapping.infer_dimension(values, options, source.name, is_empty=not footer.groups)

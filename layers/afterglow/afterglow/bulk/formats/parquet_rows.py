@@ -1,7 +1,7 @@
 """Rows of a Parquet file: the statement that selects its columns, and records from the resulting arrays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,14 +24,20 @@ _NESTED = ("STRUCT", "MAP", "JSON")
 Array = NDArray[Any]
 
 
-def validate_types(types: Mapping[str, str], columns: ColumnMapping, name: str) -> None:
-    """Raises ImportRejected if a metadata column has an unsupported type."""
-    for column in columns.others or ():
-        if _select(column, types[column]) is None:
-            raise ImportRejected(
-                f"{name}: column {column!r} is {types[column]}, which metadata cannot hold: a sidecar "
-                f"can list the columns that are metadata"
-            )
+def is_number(kind: str) -> bool:
+    """Whether a column of this type holds numbers."""
+    return kind in _INTEGERS or kind in _FLOATS or kind.startswith("DECIMAL")
+
+
+def without_unsupported(types: Mapping[str, str], columns: ColumnMapping) -> ColumnMapping:
+    """The mapping without columns of a type that metadata cannot hold, which are ignored."""
+    reasons = {
+        column: f"metadata cannot hold {types[column]}"
+        for column in columns.others or ()
+        if _select(column, types[column]) is None
+    }
+    others = columns.others and tuple(column for column in columns.others if column not in reasons)
+    return replace(columns, others=others, ignored={**columns.ignored, **reasons})
 
 
 class Rows:
@@ -40,14 +46,18 @@ class Rows:
     def __init__(self, plan: Plan, types: Mapping[str, str]) -> None:
         self._plan = plan
         columns = plan.columns
-        self._others = list(columns.others or ())
+        self._others = [column for column in columns.others or () if column != columns.record]
         self._is_json: dict[str, bool] = {}
         expressions = ["file_row_number AS row"]
-        if columns.embedding is None:
-            raise ImportRejected(f"{plan.name} has no column of embeddings")
         if columns.id is not None:
             expressions.append(f"CAST({quote_name(columns.id)} AS VARCHAR) AS id")
-        expressions.append(f"{select_embedding(columns.embedding, types[columns.embedding])} AS embedding")
+        if columns.embedding_columns:
+            components = ", ".join(f"TRY_CAST({quote_name(name)} AS FLOAT)" for name in columns.embedding_columns)
+            expressions.append(f"list_value({components}) AS embedding")
+        elif columns.embedding is not None:
+            expressions.append(f"{select_embedding(columns.embedding, types[columns.embedding])} AS embedding")
+        else:
+            raise ImportRejected(f"{plan.name} has no column of embeddings")
         for name, column in (("document", columns.document), ("uri", columns.uri)):
             if column is not None:
                 expressions.append(f"CAST({quote_name(column)} AS VARCHAR) AS {name}")
@@ -86,7 +96,8 @@ class Rows:
                 ids[row] = row_id(self._plan.name, start + row)
             elif identifier == "":
                 errors[row] = "the id is empty"
-        metadatas = self._metadatas(columns, count, errors)
+        left_out: dict[str, int] = {}
+        metadatas = self._metadatas(columns, count, errors, left_out)
         # Last, because it leaves out the rows with an error so far.
         vectors = self._vectors(columns["embedding"], errors)
         documents, uris = (_to_list(columns.get(name), count) for name in ("document", "uri"))
@@ -100,7 +111,9 @@ class Rows:
             [start + row + 1 for row in accepted],
         )
         rejected = [Rejected(start + row + 1, reason) for row, reason in sorted(errors.items())]
-        return drop_non_finite(rows, rejected, start + count, start + count - file_range.start)
+        chunk = drop_non_finite(rows, rejected, start + count, start + count - file_range.start)
+        chunk.left_out = left_out
+        return chunk
 
     def _vectors(self, column: Array, errors: dict[int, str]) -> NDArray[np.float32]:
         """The embeddings of the rows without an error (n, d); adds the errors of embeddings."""
@@ -122,35 +135,50 @@ class Rows:
             return np.empty((0, dimension), dtype=np.float32)
         return np.concatenate(valid).astype(np.float32, copy=False).reshape(-1, dimension)
 
-    def _metadatas(self, columns: dict[str, Array], count: int, errors: dict[int, str]) -> list[dict[str, Any] | None]:
-        records: list[Any]
-        if "record" in columns:
-            records = [_parse_object(text) for text in _to_list(columns["record"], count)]
-        else:
-            values = []
-            for name, is_json in self._is_json.items():
-                column = _to_list(columns[name], count)
-                values.append([None if text is None else orjson.loads(text) for text in column] if is_json else column)
-            records = [dict(zip(self._others, row, strict=True)) for row in zip(*values, strict=True)]
-            records = records or [{} for _ in range(count)]
+    def _metadatas(
+        self, columns: dict[str, Array], count: int, errors: dict[int, str], left_out: dict[str, int]
+    ) -> list[dict[str, Any] | None]:
+        mapping = self._plan.columns
+        values = []
+        for name, is_json in self._is_json.items():
+            column = _to_list(columns[name], count)
+            values.append([None if text is None else orjson.loads(text) for text in column] if is_json else column)
+        records: list[dict[str, Any]] = [dict(zip(self._others, row, strict=True)) for row in zip(*values, strict=True)]
+        records = records or [{} for _ in range(count)]
+        if mapping.record is not None:
+            self._merge_objects(records, _to_list(columns["record"], count), errors)
         metadatas: list[dict[str, Any] | None] = []
         for row, record in enumerate(records):
             try:
-                if type(record) is not dict:
-                    raise RowError(f"{self._plan.columns.record} is not an object")
-                metadatas.append(row_values.metadata(record))
+                metadatas.append(row_values.metadata(record, left_out, flatten=mapping.flatten))
             except RowError as error:
                 metadatas.append(None)
                 errors.setdefault(row, str(error))
         return metadatas
 
+    def _merge_objects(self, records: list[dict[str, Any]], texts: list[str | None], errors: dict[int, str]) -> None:
+        """Add the objects of the column of metadata to the records; a text that is none is a value of its own."""
+        mapping = self._plan.columns
+        assert mapping.record is not None
+        for row, text in enumerate(texts):
+            if text is None:
+                continue
+            value = _parse_object(text)
+            if value is not None:
+                records[row] |= value
+            elif mapping.is_record_required:
+                errors.setdefault(row, f"{mapping.record} is not an object")
+            else:
+                records[row][mapping.record] = text
 
-def _parse_object(text: str | None) -> Any:
-    """The value of a metadata column's JSON, None if it is not JSON."""
+
+def _parse_object(text: str) -> dict[str, Any] | None:
+    """The object in a JSON text, None if it has none."""
     try:
-        return {} if text is None else orjson.loads(text)
+        value = orjson.loads(text) if text.startswith("{") else None
     except orjson.JSONDecodeError:
         return None
+    return value if type(value) is dict else None
 
 
 @dataclass(frozen=True, slots=True)

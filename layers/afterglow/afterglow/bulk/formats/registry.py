@@ -1,6 +1,6 @@
 """The implementation of each file format."""
 
-from afterglow.bulk.formats import csv, jsonl, parquet
+from afterglow.bulk.formats import csv, json_file, jsonl, npy, parquet
 from afterglow.bulk.formats.format import Format
 from afterglow.bulk.types import FileFormat
 
@@ -8,4 +8,6 @@ FORMATS: dict[FileFormat, Format] = {
     FileFormat.JSONL: jsonl,
     FileFormat.CSV: csv,
     FileFormat.PARQUET: parquet,
+    FileFormat.JSON: json_file,
+    FileFormat.NPY: npy,
 }

@@ -1,9 +1,12 @@
 """Reads a text file as lines, decompressed, in bounded memory whatever the file contains or expands to.
 
-Memory holds one chunk of the file, one chunk of its expansion, and one line. A compressed file may expand to
-`import_max_decompression_ratio` times its size, and to 64 MiB in any case: a decompression bomb is rejected there.
+A text in another encoding is converted to UTF-8 first, and offsets count the bytes of that; one with the byte order
+mark of UTF-16 is recognised. Memory holds one chunk of the file, one chunk of its expansion, and one line. A compressed
+file may expand to `import_max_decompression_ratio` times its size, and to 64 MiB in any case: a decompression bomb is
+rejected there.
 """
 
+import codecs
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,11 +42,15 @@ class Line:
     text: bytes | None
 
 
-def lines(source: Source, compression: Compression, start: int, end: int, settings: Settings) -> Iterator[Line]:
+def lines(
+    source: Source, compression: Compression, start: int, end: int, settings: Settings, *, encoding: str = ""
+) -> Iterator[Line]:
     """The lines that begin at or after offset `start` of the text, before `end` (-1: all). Raises ImportRejected."""
-    chunks = _skip(
-        read_text(source, compression, settings, start, end), 0 if compression is Compression.NONE else start
-    )
+    if encoding:
+        chunks = _skip(_to_utf8(read_text(source, compression, settings), encoding, source.name), start)
+    else:
+        is_plain = compression is Compression.NONE
+        chunks = _skip(read_text(source, compression, settings, start, end), 0 if is_plain else start)
     rest, position, limit = b"", start, settings.import_max_line_bytes
     skipping = 0
     for chunk in chunks:
@@ -61,6 +68,31 @@ def lines(source: Source, compression: Compression, start: int, end: int, settin
                 raise ImportRejected(f"{source.name} has a line of over {skipping} bytes, from byte {position} on")
     if rest or skipping:
         yield Line(position, position + skipping + len(rest), None if skipping else rest)
+
+
+def encoding_of(source: Source, compression: Compression, settings: Settings, given: str | None) -> str:
+    """The encoding of a text file, empty for UTF-8: the given one, or UTF-16 by its byte order mark.
+
+    Raises ImportRejected for an unknown one.
+    """
+    if given is not None:
+        try:
+            name = codecs.lookup(given).name
+        except LookupError:
+            raise ImportRejected(f"{source.name}: {given!r} is not an encoding; try utf-8, utf-16 or latin-1") from None
+        return "" if name in ("utf-8", "ascii") else "utf-8-sig" if name == "utf-8-sig" else name
+    first = next(read_text(source, compression, settings), b"")[:2]
+    return "utf-16" if first in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
+
+
+def _to_utf8(chunks: Iterator[bytes], encoding: str, name: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode(errors="surrogatepass")
+        yield decoder.decode(b"", final=True).encode(errors="surrogatepass")
+    except UnicodeError as error:
+        raise ImportRejected(f"{name} is not {encoding}: {error}") from None
 
 
 def read_text(

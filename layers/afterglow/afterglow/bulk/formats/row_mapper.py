@@ -1,0 +1,54 @@
+"""From a row as a mapping of columns to a record: the same for JSON Lines, JSON and CSV."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from afterglow.bulk import row_values
+from afterglow.bulk.row_chunks import Row, RowChunkBuilder
+from afterglow.bulk.row_values import RowError
+from afterglow.bulk.types import ColumnMapping
+
+
+class RowMapper:
+    """Maps the rows of one file."""
+
+    def __init__(self, columns: ColumnMapping) -> None:
+        self._columns = columns
+        roles = {columns.id, columns.embedding, columns.document, columns.uri}
+        self._skipped = frozenset({*roles, *columns.embedding_columns, *columns.ignored, columns.record})
+
+    def embedding(self, record: Mapping[str, Any], dimension: int) -> bytes:
+        """The embedding as little-endian float32. Raises RowError."""
+        columns = self._columns
+        if columns.embedding_columns:
+            values = [record.get(name) for name in columns.embedding_columns]
+            return row_values.encode_embedding(None if None in values else values, dimension)
+        return row_values.encode_embedding(
+            None if columns.embedding is None else record.get(columns.embedding), dimension
+        )
+
+    def row(self, record: Mapping[str, Any], builder: RowChunkBuilder) -> Row:
+        """The values of a record other than its id and embedding. Raises RowError."""
+        columns = self._columns
+        return Row(
+            row_values.optional_text(None if columns.document is None else record.get(columns.document), "document"),
+            row_values.optional_text(None if columns.uri is None else record.get(columns.uri), "uri"),
+            self._metadata(record, builder.left_out),
+        )
+
+    def _metadata(self, record: Mapping[str, Any], left_out: dict[str, int]) -> dict[str, Any] | None:
+        columns = self._columns
+        if columns.others is None:
+            skipped = self._skipped
+            others = {key: value for key, value in record.items() if key not in skipped}
+        else:
+            others = {key: record[key] for key in columns.others if key in record and key != columns.record}
+        if columns.record is not None:
+            value = record.get(columns.record)
+            if type(value) is dict:
+                others = others | value if others else value
+            elif value is not None:
+                if columns.is_record_required:
+                    raise RowError(f"{columns.record} is not an object")
+                others[columns.record] = value
+        return row_values.metadata(others, left_out, flatten=columns.flatten)
