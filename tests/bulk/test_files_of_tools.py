@@ -203,7 +203,7 @@ def test_an_archive_with_pickles(at: ImportFixture, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [["e0", "e1", "e2"], ["1", "2", "3"], ["dim_00", "dim_01", "dim_02"]])
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
-def test_a_column_for_each_component(at: ImportFixture, tmp_path: Path, names: list[str], suffix: str) -> None:
+def test_numbered_columns(at: ImportFixture, tmp_path: Path, names: list[str], suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     rows: list[list[Any]] = [["x", 1, 2.5, 3], ["y", 4, 5, 6]]
     columns = ["id", *names]
