@@ -28,7 +28,7 @@ COST = DOCS / "cost.md"
 OPERATIONS = DOCS / "operations.md"
 SEARCH = DOCS / "search.md"
 
-MARK_OF_TABLE = {"figure": "bench", "search": "search-quality", "bulk load": "bulk-load"}
+MARK_OF_TABLE = {"figure": "bench", "search": "search-quality", "bulk load": "bulk-load", "texts": "texts"}
 """First heading of a benchmark's table -> its mark in docs/benchmarks.md."""
 
 
