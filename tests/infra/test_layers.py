@@ -85,7 +85,7 @@ def test_every_library_is_for_the_processor(layers: Path, architecture: str) -> 
 
 def test_unused_files_are_left_out(layers: Path) -> None:
     services = sorted(path.name for path in (layers / "botocore" / "data").iterdir() if path.is_dir())
-    assert services == ["dynamodb", "s3", "sqs", "sts", "xray"]
+    assert services == ["bedrock-runtime", "dynamodb", "s3", "sqs", "sts", "xray"]
     for pattern in ("*.pyi", "*.pyx", "*.h", "tests", "*.egg-info"):
         assert not list(layers.rglob(pattern)), pattern
     assert not (layers / "afterglow" / "cli" / "sample").exists()

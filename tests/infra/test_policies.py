@@ -2,12 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from afterglow.bulk.import_store import ROOT
+from afterglow.embedding.registry import Registry
 from afterglow.log.entry import payload_key
+from afterglow.settings import LAMBDA_DEFAULTS, System
 from tests.infra import templates
 from tests.infra.templates import NESTED, TEMPLATE
 
@@ -20,10 +23,13 @@ ITEMS = {
     )
 }
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+EMBEDDERS = templates.read(TEMPLATE)["Parameters"]["Embedder"]["AllowedValues"]
+EMBEDS = {"bedrock:InvokeModel"}
 TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 EXPECTED = {
-    "ApiRole": {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject", "sqs:SendMessage"},
+    "ApiRole": {*EMBEDS, "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject", "sqs:SendMessage"},
     "ImporterRole": {
+        *EMBEDS,
         *("s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
         *("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"),
     },
@@ -65,6 +71,9 @@ def test_rights_end_at_what_belongs_to_the_stack(role: str) -> None:
                 assert resource == "*", "X-Ray knows no resources"
                 continue
             text = json.dumps(resource)
+            if set(templates.listed(statement["Action"])) == EMBEDS:
+                assert text.endswith(':foundation-model/${Embedder}"}'), "the model of the parameter alone"
+                continue
             assert re.search(r"(Table|Bucket|Queue|Logs)Arn", text), f"{statement['Sid']}: {text}"
 
 
@@ -124,3 +133,14 @@ def test_only_this_api_calls_the_function() -> None:
     assert properties["Principal"] == "apigateway.amazonaws.com"
     assert ":${Api}/" in properties["SourceArn"]["Fn::Sub"]
     assert not templates.resources(TEMPLATE, "AWS::Lambda::Permission")
+
+
+@pytest.mark.parametrize("model", [model for model in EMBEDDERS if model != "none"])
+def test_the_embedder_of_the_stack_is_one_that_the_server_runs(model: str) -> None:
+    variable = templates.read(TEMPLATE)["Globals"]["Function"]["Environment"]["Variables"]["AFTERGLOW_EMBEDDER"]
+    condition, named, otherwise = variable["Fn::If"]
+    assert (condition, otherwise) == ("EmbedderEnabled", "none")
+    settings = replace(LAMBDA_DEFAULTS, embedder=named["Fn::Sub"].replace("${Embedder}", model))
+    registry = Registry(settings, System())
+    assert registry.default is not None
+    registry.make(registry.default).close()
