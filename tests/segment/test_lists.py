@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from afterglow.segment import array_file, breadth, lists, records, row_group, wr
 from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, pairwise_distances, squared_norms
 from afterglow.segment.hnsw import HnswParameters
-from afterglow.segment.lists import ListIndex
+from afterglow.segment.list_index import ListIndex
+from afterglow.segment.lists import Candidates
 from afterglow.segment.lists_writer import CENTROIDS, LISTS
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.reader import Segment
@@ -41,6 +43,13 @@ def index_of(segment: Segment) -> ListIndex:
     return segment.lists
 
 
+def search(
+    index: ListIndex, query: NDArray[np.float32], chosen: NDArray[np.int64], mask: Any, count: int
+) -> Candidates:
+    (data,) = index.objects.need([index.list_request(chosen)])
+    return index.open(data).search(query, chosen, mask, count)
+
+
 def made(rows: int, dimension: int, seed: int) -> NDArray[np.float32]:
     """Rows of a mixture with as much noise as structure."""
     source = np.random.default_rng(seed)
@@ -65,7 +74,9 @@ def test_rows_survive_clustering(stores: Stores) -> None:
 def test_every_entry_leads_to_its_record_and_its_vector(stores: Stores) -> None:
     info = write_clustered(stores, every_row(memory_row_group(random_rows(300))))
     segment = Segment(stores.objects, info, parameters(Space.L2))
-    views = index_of(segment).views
+    index = index_of(segment)
+    (entries,) = stores.objects.need([index.list_request(np.arange(len(index.centroids)))])
+    views = index.open(entries).views
     data = array_file.map_arrays(stores.objects.local_path(info.files[writer.RECORDS].key), writer.RECORDS)["records"]
     checksum_of = xxhash.xxh3_64_intdigest
     assert len(views.rows) >= 300
@@ -92,7 +103,7 @@ def test_the_promised_recall_holds_for_unseen_queries(stores: Stores, space: Spa
     for query, exact in zip(queries, pairwise_distances(space, queries, segment.rows.vectors), strict=True):
         projected = index.centroids.projection.query(query)
         probed = lists.nearest_lists(index.centroids.distances(projected), index.probes(10))
-        rows = index.search(projected, probed, None, int(index.centroids.rescored.at(10))).rows
+        rows = search(index, projected, probed, None, int(index.centroids.rescored.at(10))).places.rows
         assert len(set(rows.tolist())) == len(rows)
         found += len(set(np.argsort(exact)[:10].tolist()) & set(rows.tolist()))
     assert found >= 0.96 * 10 * len(queries)
@@ -107,7 +118,7 @@ def test_a_search_of_all_lists_finds_every_row_inside_the_mask_once(stores: Stor
     projected = index.centroids.projection.query(np.zeros(6, dtype=np.float32))
     every = np.arange(len(index.centroids))
     for chosen, expected in ((mask, np.flatnonzero(mask)), (None, np.arange(700))):
-        assert sorted(index.search(projected, every, chosen, 700).rows.tolist()) == expected.tolist()
+        assert sorted(search(index, projected, every, chosen, 700).places.rows.tolist()) == expected.tolist()
 
 
 def test_an_ef_search_of_the_client_scales_the_breadth(stores: Stores) -> None:
@@ -140,7 +151,7 @@ def test_centroids_of_another_release_or_segment_are_refused(stores: Stores, tmp
     with pytest.raises(Corrupt, match="is not of segment"):
         Segment(stores.objects, mixed, parameters(Space.L2))
     mixed = replace(info, files={**info.files, LISTS: other.files[LISTS]})
-    with pytest.raises(Corrupt, match="does not hold the"):
+    with pytest.raises(Corrupt, match="does not match its segment"):
         Segment(stores.objects, mixed, parameters(Space.L2))
     with pytest.raises(Corrupt, match="is not of segment"):
         Segment(stores.objects, info, parameters(Space.COSINE))

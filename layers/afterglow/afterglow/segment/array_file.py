@@ -100,6 +100,11 @@ def map_arrays(path: Path, kind: str) -> dict[str, NDArray[Any]]:
     return parse(view, kind, path.name)[1]
 
 
+def single_array_start(file_size: int, array_bytes: int) -> int:
+    """Where the array begins in a file of this size that holds one array of `array_bytes`."""
+    return file_size - _padded(array_bytes)
+
+
 def checksum_of(path: Path) -> str:
     """The xxh3-128 of a file's bytes, in hex."""
     with path.open("rb") as file:

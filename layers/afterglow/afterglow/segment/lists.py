@@ -7,7 +7,8 @@ Two files. `centroids` is read whole when the segment is opened; of `lists` a qu
                 starts i8 (l + 1)                  list l holds rows starts[l] … starts[l + 1] − 1 of the segment …
                 entry_starts i8 (l + 1)            … and these entries of `lists`: its rows, then its copies
                 checksums u8 (l)                   xxh3-64 of the bytes of each list
-                meta                               the projection, the breadth, the number of candidates
+                meta                               the projection, the breadth, the number of candidates, the size of
+                                                   all records
 
     lists       entries u1 (e, 48 + w, padded to 8), one after the other:
                 row u4 · scale f4 · norm f4 · record length u4 · record offset u8 · xxh3-64 of the record u8
@@ -21,7 +22,7 @@ which ranks the entries; the caller computes exact distances from the float32 ve
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numkong
@@ -86,15 +87,42 @@ class EntryViews:
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Where the data of some rows is: their numbers, insertion sequence numbers, records, and checksums, (n,) each."""
+
+    rows: Rows
+    row_seqs: Rows
+    record_offsets: Rows
+    record_lengths: Rows
+    record_checksums: NDArray[np.uint64]
+    vector_checksums: NDArray[np.uint64]
+
+    @staticmethod
+    def of(views: EntryViews, entries: Rows) -> "Places":
+        """The places of the rows of these entries."""
+        return Places(
+            views.rows[entries].astype(np.int64),
+            views.row_seqs[entries],
+            views.record_offsets[entries].astype(np.int64),
+            views.record_lengths[entries].astype(np.int64),
+            views.record_checksums[entries],
+            views.vector_checksums[entries],
+        )
+
+    def take(self, positions: Rows | slice) -> "Places":
+        """Some of them."""
+        return Places(*(getattr(self, field.name)[positions] for field in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
 class Candidates:
-    """Rows by estimated distance, nearest first; `keys` compare across segments; `entries`: one entry of each row.
+    """Rows by estimated distance, nearest first; `keys` compare across segments.
 
     `matches` is the number of entries inside the mask.
     """
 
-    rows: Rows
+    places: Places
     keys: NDArray[np.float64]
-    entries: Rows
     matches: int
 
 
@@ -115,6 +143,7 @@ class Centroids:
             self.starts: Rows = arrays["starts"]
             self.entry_starts: Rows = arrays["entry_starts"]
             self.checksums: NDArray[np.uint64] = arrays["checksums"]
+            self.record_bytes = int(meta["record_bytes"])
         except (KeyError, TypeError, ValueError) as error:
             raise Corrupt(f"{name} cannot be read: {error}; {RESTORE_HINT}") from error
         lists, width = self.codes.shape
@@ -144,43 +173,35 @@ class Centroids:
         result: Vectors = (self._norms - 2 * scale[0] * self.scales * dots + query @ query).astype(np.float32)
         return result
 
+    def entries_of(self, lists: Rows) -> tuple[Rows, Rows]:
+        """The entries of these lists, one list after the other, and the number of entries of each."""
+        starts = self.entry_starts[lists]
+        lengths = self.entry_starts[lists + 1] - starts
+        return slice_indices(starts, lengths)[0], lengths
+
     def decoded(self, lists: Rows) -> Vectors:
         """The centroids of these lists in float32, less the origin."""
         vectors: Vectors = self.codes[lists] * self.scales[lists, np.newaxis]
         return vectors
 
 
-class ListIndex:
-    """The lists of an open segment. Safe for any number of threads."""
+class ListSearch:
+    """The lists of a segment, of which those that a search names are present."""
 
-    def __init__(self, name: str, centroids: Centroids, entries: NDArray[np.uint8], ef_search: int = 0) -> None:
-        """`entries`: the array of the file `lists`. Raises Corrupt if it does not match the centroids.
-
-        With an `ef_search` that the client configured, the measured breadth is scaled by it: 100, Chroma's default, is
-        the promised recall.
-        """
-        width = centroids.projection.width
-        if entries.shape != (centroids.entries, entry_bytes(width)):
-            raise Corrupt(f"{name} does not hold the {centroids.entries} entries of its centroids; {RESTORE_HINT}")
-        self.centroids = centroids
-        self.views = EntryViews.of(entries, width)
-        self._scale = (ef_search or DEFAULT_EF_SEARCH) / DEFAULT_EF_SEARCH
-
-    def probes(self, k: float) -> int:
-        """The number of lists to search for `k` neighbours."""
-        return min(max(int(np.ceil(self.centroids.breadth.at(k) * self._scale)), 1), len(self.centroids))
+    def __init__(self, centroids: Centroids, entries: NDArray[np.uint8]) -> None:
+        """`entries`: the array of the file `lists`."""
+        self._centroids = centroids
+        self.views = EntryViews.of(entries, centroids.projection.width)
 
     def search(self, query: Vectors, lists: Rows, mask: Mask | None, count: int) -> Candidates:
         """At most `count` rows inside the mask, among the entries of these lists, nearest to a projected query.
 
         `mask` has one element per row of the segment, None: all rows.
         """
-        centroids, views = self.centroids, self.views
+        centroids, views = self._centroids, self.views
         differences = query - centroids.decoded(lists)
         codes, scales = encode(differences)
-        starts = centroids.entry_starts[lists]
-        lengths = centroids.entry_starts[lists + 1] - starts
-        entries = slice_indices(starts, lengths)[0]
+        entries, lengths = centroids.entries_of(lists)
         numbers = np.repeat(np.arange(len(lists)), lengths)
         if mask is not None:
             is_match = mask[views.rows[entries]]
@@ -230,7 +251,9 @@ class ListIndex:
         entries, keys = entries[order], keys[order]
         rows = self.views.rows[entries].astype(np.int64)
         firsts = np.sort(np.unique(rows, return_index=True)[1])[:count]
-        return Candidates(rows[firsts], self.centroids.projection.comparable(keys[firsts]), entries[firsts], matches)
+        return Candidates(
+            Places.of(self.views, entries[firsts]), self._centroids.projection.comparable(keys[firsts]), matches
+        )
 
 
 def encode(vectors: Vectors) -> tuple[NDArray[np.int8], Vectors]:

@@ -21,7 +21,7 @@ from afterglow.segment.array_file import ArrayStream
 from afterglow.segment.breadth import Breadth, Sample
 from afterglow.segment.clustering import Clustering
 from afterglow.segment.distance import Vectors
-from afterglow.segment.lists import Centroids, EntryViews, ListIndex
+from afterglow.segment.lists import Centroids, EntryViews, ListSearch
 from afterglow.storage.file_map import release_pages
 
 CENTROIDS, LISTS = "centroids", "lists"
@@ -77,12 +77,13 @@ def write(
         "space": projection.space.value,
         "unit": projection.unit,
         "bound": projection.bound,
+        "record_bytes": int(rows.record_offsets[-1]),
     }
     # Until it is measured, every search visits everything.
     unlimited = Breadth(1.0, (1,), (float(len(codes)),)).to_json()
     provisional = Centroids("the new segment", {**meta, "breadth": unlimited, "rescored": unlimited}, arrays)
-    index = ListIndex("the new segment", provisional, array_file.map_arrays(lists_path, LISTS)[LISTS])
-    measured = _measure(index, clustering, rows, target)
+    search = ListSearch(provisional, array_file.map_arrays(lists_path, LISTS)[LISTS])
+    measured = _measure(provisional, search, clustering, rows, target)
     centroids_checksum = array_file.write(centroids_path, CENTROIDS, {**meta, **measured}, arrays)
     return lists_checksum, centroids_checksum
 
@@ -115,16 +116,18 @@ def _encode_lists(
         yield entries
 
 
-def _measure(index: ListIndex, clustering: Clustering, rows: StoredRows, target: float) -> dict[str, Any]:
+def _measure(
+    centroids: Centroids, search: ListSearch, clustering: Clustering, rows: StoredRows, target: float
+) -> dict[str, Any]:
     """The tables `breadth` and `rescored`, as in the meta of the file."""
     projection = clustering.projection
     sample = breadth.exact_sample(projection.space, rows.vectors, rows.norms, _SAMPLE)
     release_pages(rows.vectors)
     if sample is None:
-        every = Breadth(target, (1,), (float(len(index.centroids)),))
+        every = Breadth(target, (1,), (float(len(centroids)),))
         return {"breadth": every.to_json(), "rescored": every.to_json()}
     queries = [projection.query(vector) for vector in rows.vectors[sample.rows]]
-    distances = [index.centroids.distances(query) for query in queries]
+    distances = [centroids.distances(query) for query in queries]
     ranks = _list_ranks(clustering, sample, distances)
     ks = tuple(sample.depths())
     probed_share = min(target + _RESCORING_SHARE + _UNSEEN_MARGIN, 1.0)
@@ -136,7 +139,7 @@ def _measure(index: ListIndex, clustering: Clustering, rows: StoredRows, target:
         needed = np.full((len(queries), k), 0.0)
         for number, query in enumerate(queries):
             nearest = lists.nearest_lists(distances[number], int(lists_probed))
-            found = index.search(query, nearest, None, len(rows.vectors)).rows
+            found = search.search(query, nearest, None, len(rows.vectors)).places.rows
             found = found[found != sample.rows[number]]
             positions = np.full(len(rows.vectors), -1, dtype=np.int64)
             positions[found] = np.arange(len(found))

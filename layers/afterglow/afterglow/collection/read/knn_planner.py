@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.collection.read.lists_planner import ClusteredGroup, knn_in_lists
+from afterglow.collection.read.lists_planner import ClusteredGroup, Nearest, knn_in_lists
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.segment import exact_knn
@@ -31,8 +31,6 @@ _OVERFETCH = 2
 _MIN_FILTERED_EF = 320
 """The least ef under a selective filter: the matching rows may form a cluster away from the query."""
 _MAX_EF = MAX_EF
-_LISTS_ADVANTAGE = 10
-"""Behind a filter, lists are faster than brute force from a tenth of the rows on that a graph needs for that."""
 _ALMOST_ALL = 0.9
 """From this share of matching rows on, a filter does not count as selective."""
 _REFERENCE_DIMENSION = 384
@@ -65,56 +63,43 @@ def knn(snapshot: Snapshot, masks: list[Mask | None], query: KnnQuery) -> Neighb
     results = _knn_in_groups(snapshot.row_groups, masks, query)
     if not results:
         return Neighbors(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-    groups = np.repeat(np.arange(len(results)), [len(rows) for rows, _ in results])
-    rows = np.concatenate([rows for rows, _ in results])
-    distances = np.concatenate([group_distances for _, group_distances in results])
+    groups = np.repeat(np.arange(len(results)), [len(result.rows) for result in results])
+    rows = np.concatenate([result.rows for result in results])
+    distances = np.concatenate([result.distances for result in results])
     if len(results) == 1:
         return Neighbors(groups, rows, distances)
-    row_seqs = np.concatenate(
-        [group.rows.row_seqs[group_rows] for group, (group_rows, _) in zip(snapshot.row_groups, results, strict=True)]
-    )
-    order = np.lexsort((row_seqs, distances))[: query.k]
+    order = np.lexsort((np.concatenate([result.row_seqs for result in results]), distances))[: query.k]
     return Neighbors(groups[order], rows[order], distances[order])
 
 
-def _knn_in_groups(
-    groups: Sequence[RowGroupView], masks: Sequence[Mask | None], query: KnnQuery
-) -> list[tuple[Rows, Vectors]]:
-    results: list[tuple[Rows, Vectors]] = [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(groups)
+def _knn_in_groups(groups: Sequence[RowGroupView], masks: Sequence[Mask | None], query: KnnQuery) -> list[Nearest]:
+    results: dict[int, Nearest] = {}
     clustered: dict[int, ClusteredGroup] = {}
     for number, (group, mask) in enumerate(zip(groups, masks, strict=True)):
-        if group.lists is None:
-            results[number] = _knn_in_group(group, mask, query)
-            continue
-        member = ClusteredGroup.of(group, group.lists, mask)
-        if member.matching <= _brute_force_rows(query) // _LISTS_ADVANTAGE:
-            subset = None if mask is None else np.flatnonzero(mask)
-            results[number] = exact_knn.knn_scan(group.rows, query.space, query.vector, subset, query.k)
+        if group.lists is not None:
+            clustered[number] = ClusteredGroup.of(group, group.lists, mask)
         else:
-            clustered[number] = member
+            rows, distances = _knn_in_group(group, mask, query)
+            results[number] = Nearest(rows, distances, group.rows.row_seqs[rows])
     if clustered:
         found = knn_in_lists(list(clustered.values()), query.space, query.vector, query.k)
-        for number, result in zip(clustered, found, strict=True):
-            results[number] = result
-    return results
+        results |= dict(zip(clustered, found, strict=True))
+    return [results[number] for number in range(len(groups))]
 
 
 def _knn_in_group(group: RowGroupView, mask: Mask | None, query: KnnQuery) -> tuple[Rows, Vectors]:
     row_group = group.rows
     matching = row_group.rows if mask is None else int(np.count_nonzero(mask))
     k = min(query.k, matching)
+    brute_force_rows = query.exact_search_max_rows * _REFERENCE_DIMENSION // len(query.vector)
     is_almost_all = matching >= _ALMOST_ALL * row_group.rows
-    is_index_cheaper = k * _OVERFETCH <= _MAX_EF and (is_almost_all or matching > _brute_force_rows(query))
+    is_index_cheaper = k * _OVERFETCH <= _MAX_EF and (is_almost_all or matching > brute_force_rows)
     if group.graph is not None and is_index_cheaper:
         candidates = _candidates(group.graph, mask, query.vector, k, matching / row_group.rows)
         if candidates is not None:
             return exact_knn.rerank(row_group, query.space, query.vector, candidates, k)
     subset = None if mask is None else np.flatnonzero(mask)
     return exact_knn.knn_scan(row_group, query.space, query.vector, subset, k)
-
-
-def _brute_force_rows(query: KnnQuery) -> int:
-    return query.exact_search_max_rows * _REFERENCE_DIMENSION // len(query.vector)
 
 
 def _candidates(graph: HnswIndex, mask: Mask | None, vector: Vectors, k: int, selectivity: float) -> Rows | None:

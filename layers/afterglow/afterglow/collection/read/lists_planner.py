@@ -4,7 +4,10 @@
    each for its share of the k neighbours (`segment.breadth`). Where a filter leaves a share s of the rows, the
    k nearest of these are about the k / s nearest of all, so as many lists as those need.
 2. Rank the entries of these lists that are inside the masks, by their codes.
-3. Compute exact distances of the best.
+3. Read the vectors of the best, and the records of those that are likely to be in the result; compute exact
+   distances.
+
+Before each of the steps 2 and 3 one `Objects.need` brings in what is missing, of all segments at once.
 
 If the lists hold fewer than half of the matching rows that an even spread would give (the rows of a filter lie
 elsewhere), or too few for k, lists without any matching row are left out, and twice as many are probed. In the end that
@@ -18,14 +21,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.replica.replica_state import RowGroupView
-from afterglow.segment import exact_knn, lists
+from afterglow.segment import distance, lists
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.exact_knn import Rows
-from afterglow.segment.lists import Candidates, ListIndex
+from afterglow.segment.list_index import ListIndex
+from afterglow.segment.lists import Candidates, Places
 from afterglow.segment.reader import Mask
 from afterglow.segment.row_group import RowGroup
+from afterglow.storage.ports import Bytes, Objects
 
 _MIN_SPREAD = 0.5
+_MAX_LIKELY = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The nearest rows of a group, nearest first, (n,): rows, distances, and insertion sequence numbers."""
+
+    rows: Rows
+    distances: Vectors
+    row_seqs: Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +59,29 @@ class ClusteredGroup:
         return ClusteredGroup(group.rows, index, mask, matching)
 
 
-def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors, k: int) -> list[tuple[Rows, Vectors]]:
+def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors, k: int) -> list[Nearest]:
     """For each group its rows among the k nearest to a query (d,), nearest first, with their exact distances.
 
     Fewer than k rows together only if fewer match.
     """
     searches = [_Search(group, vector) for group in groups]
+    objects = groups[0].index.objects
     rows, matching = sum(group.rows.rows for group in groups), sum(group.matching for group in groups)
     k = min(k, matching)
     probes = sum(search.probes(k, matching) for search in searches)
-    is_narrowed = False
+    is_narrowed = matching < sum(search.lists for search in searches)
+    if is_narrowed:
+        for search in searches:
+            search.leave_out_lists_without_match()
     while True:
         chosen = _choose(searches, probes)
-        found = [search.run(numbers, k) for search, numbers in zip(searches, chosen, strict=True)]
+        read = objects.need(
+            [search.group.index.list_request(numbers) for search, numbers in zip(searches, chosen, strict=True)]
+        )
+        found = [search.run(data, numbers, k) for search, data, numbers in zip(searches, read, chosen, strict=True)]
         if probes >= sum(search.lists for search in searches):
             break
-        has_enough = sum(len(candidates.rows) for candidates in found) >= k
+        has_enough = sum(len(candidates.keys) for candidates in found) >= k
         seen = sum(search.entries(numbers) for search, numbers in zip(searches, chosen, strict=True))
         is_spread = sum(candidates.matches for candidates in found) >= _MIN_SPREAD * seen * matching / rows
         if has_enough and (is_spread or is_narrowed):
@@ -70,11 +92,26 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
                 search.leave_out_lists_without_match()
         if not has_enough:
             probes *= 2
-    best = _best(searches, found, k)
-    return [
-        exact_knn.rerank(group.rows, space, vector, rows, k) if len(rows) else (rows, np.empty(0, np.float32))
-        for group, rows in zip(groups, best, strict=True)
-    ]
+    return _rescored(objects, space, vector, k, _best(searches, found, k))
+
+
+def _rescored(
+    objects: Objects, space: Space, vector: Vectors, k: int, best: Sequence[tuple[ListIndex, Places]]
+) -> list[Nearest]:
+    """The k nearest of the candidates of each group, by exact distance."""
+    requests = [index.vector_request(places) for index, places in best]
+    # The records of the result are read in the same round: nearly always it is among the first by estimated distance.
+    likely = k + k // 2 + 4
+    if likely <= _MAX_LIKELY:
+        requests += [index.record_request(places.take(slice(0, likely))) for index, places in best]
+    results = []
+    for (index, places), data in zip(best, objects.need(requests), strict=False):
+        distances = distance.exact_distances(space, index.vectors(data, places), vector)
+        order = np.lexsort((places.row_seqs, distances))[:k]
+        nearest = places.take(order)
+        index.remember(nearest)
+        results.append(Nearest(nearest.rows, distances[order], nearest.row_seqs))
+    return results
 
 
 class _Search:
@@ -99,11 +136,11 @@ class _Search:
         """The entries of these lists."""
         return int((self._centroids.entry_starts[numbers + 1] - self._centroids.entry_starts[numbers]).sum())
 
-    def run(self, numbers: Rows, k: int) -> Candidates:
-        """The best candidates in these lists."""
+    def run(self, data: Bytes, numbers: Rows, k: int) -> Candidates:
+        """The best candidates in these lists, whose bytes are in `data`."""
         group = self.group
         count = int(np.ceil(self._centroids.rescored.at(k)))
-        return group.index.search(self._query, numbers, group.mask, max(count, k))
+        return group.index.open(data).search(self._query, numbers, group.mask, max(count, k))
 
     def leave_out_lists_without_match(self) -> None:
         """Leave out the lists without a row inside the mask."""
@@ -128,13 +165,13 @@ def _choose(searches: Sequence[_Search], probes: int) -> list[Rows]:
     ]
 
 
-def _best(searches: Sequence[_Search], found: Sequence[Candidates], k: int) -> list[Rows]:
+def _best(searches: Sequence[_Search], found: Sequence[Candidates], k: int) -> list[tuple[ListIndex, Places]]:
     """The rows of each group to rescore: the best of all groups, as many as one group would rescore."""
-    if len(found) == 1:
-        return [found[0].rows]
-    count = max(int(np.ceil(search.group.index.centroids.rescored.at(k))) for search in searches)
+    indexes = [search.group.index for search in searches]
+    count = max(k, *(int(np.ceil(index.centroids.rescored.at(k))) for index in indexes))
     keys = np.concatenate([candidates.keys for candidates in found])
-    if len(keys) <= max(count, k):
-        return [candidates.rows for candidates in found]
-    last = np.partition(keys, max(count, k) - 1)[max(count, k) - 1]
-    return [candidates.rows[candidates.keys <= last] for candidates in found]
+    last = np.inf if len(keys) <= count else np.partition(keys, count - 1)[count - 1]
+    return [
+        (index, candidates.places.take(np.flatnonzero(candidates.keys <= last)))
+        for index, candidates in zip(indexes, found, strict=True)
+    ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from afterglow.catalog import schema
 from afterglow.catalog.schema_defaults import EMBEDDING
-from afterglow.collection.read import knn_planner, read_path
+from afterglow.collection.read import knn_planner, read_path, row_data
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
 from afterglow.collection.read.sparse_knn import SparseQuery, sparse_knn
@@ -197,16 +197,8 @@ def _rank(snapshot: Snapshot, rank: Rank, neighbors: Sequence[Neighbors]) -> _Ra
     scored = evaluate(rank, hits)
     groups = np.searchsorted(bases, scored.records, side="right") - 1
     rows = scored.records - bases[groups]
-    order = np.lexsort((_row_seqs(snapshot, groups, rows), scored.scores))
+    order = np.lexsort((row_data.row_seqs(snapshot.row_groups, groups, rows), scored.scores))
     return _RankedRows(groups, rows, scored.scores).take(order)
-
-
-def _row_seqs(snapshot: Snapshot, groups: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    row_seqs = np.empty(len(groups), dtype=np.int64)
-    for index in np.flatnonzero(np.bincount(groups)).tolist():
-        positions = np.flatnonzero(groups == index)
-        row_seqs[positions] = snapshot.row_groups[index].rows.row_seqs[rows[positions]]
-    return row_seqs
 
 
 def _group(snapshot: Snapshot, group_by: GroupBy, ranked: _RankedRows) -> _RankedRows:

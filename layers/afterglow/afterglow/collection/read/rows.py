@@ -4,18 +4,22 @@ A row is addressed by the index of its row group in the snapshot and its row num
 bool_ array per row group; None stands for all rows of the group.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from afterglow.collection.read import row_data
 from afterglow.collection.replica import ttl_filter
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.types import Include, Records, Selection
 from afterglow.columns.string_column import StringColumn
+from afterglow.filters import ast
 from afterglow.filters.evaluate import evaluate
 from afterglow.segment.reader import Mask
-from afterglow.segment.row_group import RowGroup
+
+_NO_DOCUMENTS = StringColumn.from_list([])
+_FIELD_OF_INCLUDE = {Include.DOCUMENTS: "documents", Include.METADATAS: "metadatas", Include.URIS: "uris"}
 
 
 def selection_masks(snapshot: Snapshot, selection: Selection, ids: Sequence[str] = ()) -> list[Mask | None]:
@@ -36,7 +40,9 @@ def selection_masks(snapshot: Snapshot, selection: Selection, ids: Sequence[str]
         for condition in (selection.where, selection.where_document):
             if condition is not None and (mask is None or mask.any()):
                 row_of_id = _row_of_id(snapshot, index, ids)
-                mask = evaluate(condition, group.rows.columns, group.rows.documents, mask, row_of_id)
+                # The documents of a clustered segment are opened only for a condition that reads them.
+                documents = group.rows.documents if ast.reads_documents(condition) else _NO_DOCUMENTS
+                mask = evaluate(condition, group.rows.columns, documents, mask, row_of_id)
         masks.append(mask)
     return masks
 
@@ -77,50 +83,23 @@ def materialize(
     snapshot: Snapshot, groups: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
 ) -> Records:
     """The records at these row group indexes and rows, in that order, with the fields of `include`."""
+    dimension = None
+    if Include.EMBEDDINGS in include:
+        dimension = snapshot.manifest.dimension
+        if dimension is None:
+            dimension = snapshot.row_groups[-1].rows.vectors.shape[1] if snapshot.row_groups else 0
+    fields = ["ids", *(name for member, name in _FIELD_OF_INCLUDE.items() if member in include)]
+    data = row_data.read_rows(snapshot.row_groups, groups, rows, fields, dimension)
 
-    def utf8(column: Callable[[RowGroup], StringColumn]) -> list[bytes | None]:
-        return _strings(snapshot, groups, rows, column)
-
-    def decoded(column: Callable[[RowGroup], StringColumn]) -> list[str | None]:
-        return [None if value is None else value.decode() for value in utf8(column)]
+    def decoded(name: str) -> list[str | None] | None:
+        values = data.strings.get(name)
+        return None if values is None else [None if value is None else value.decode() for value in values]
 
     return Records(
-        ids=[(value or b"").decode() for value in utf8(lambda group: group.ids)],
-        embeddings=_vectors(snapshot, groups, rows) if Include.EMBEDDINGS in include else None,
-        documents=decoded(lambda group: group.documents) if Include.DOCUMENTS in include else None,
-        metadatas=utf8(lambda group: group.metadatas) if Include.METADATAS in include else None,
-        uris=decoded(lambda group: group.uris) if Include.URIS in include else None,
+        ids=[(value or b"").decode() for value in data.strings["ids"]],
+        embeddings=data.vectors,
+        documents=decoded("documents"),
+        metadatas=data.strings.get("metadatas"),
+        uris=decoded("uris"),
         position=snapshot.applied_seq,
     )
-
-
-def _strings(
-    snapshot: Snapshot,
-    groups: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    column: Callable[[RowGroup], StringColumn],
-) -> list[bytes | None]:
-    present = _distinct(groups)
-    if len(present) == 1:
-        return column(snapshot.row_groups[present[0]].rows).take(rows)
-    values: list[bytes | None] = [None] * len(rows)
-    for index in present:
-        positions = np.flatnonzero(groups == index)
-        strings = column(snapshot.row_groups[index].rows).take(rows[positions])
-        for position, value in zip(positions.tolist(), strings, strict=True):
-            values[position] = value
-    return values
-
-
-def _vectors(snapshot: Snapshot, groups: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    dimension = snapshot.row_groups[0].rows.vectors.shape[1] if snapshot.row_groups else 0
-    vectors = np.empty((len(rows), dimension), dtype=np.float32)
-    for index in _distinct(groups):
-        positions = np.flatnonzero(groups == index)
-        vectors[positions] = snapshot.row_groups[index].rows.vectors[rows[positions]]
-    return vectors
-
-
-def _distinct(groups: NDArray[np.int64]) -> list[int]:
-    """The row group indexes that occur, ascending; counting is several times faster than `np.unique`."""
-    return np.flatnonzero(np.bincount(groups)).tolist()

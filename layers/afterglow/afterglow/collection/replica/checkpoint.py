@@ -23,7 +23,7 @@ from afterglow.segment.distance import Space
 from afterglow.segment.hnsw import HnswParameters
 from afterglow.segment.lists import DEFAULT_EF_SEARCH
 from afterglow.segment.manifest import Manifest
-from afterglow.segment.reader import Segment, read_deletions
+from afterglow.segment.reader import Segment, read_centroids, read_deletions, whole_files
 from afterglow.storage.ports import Stores
 
 
@@ -88,9 +88,12 @@ def open_checkpoint(
     objects, settings = stores.objects, stores.settings
     manifest = manifests.load(objects, key)
     parameters = graph_parameters(collection)
-    objects.prefetch([file.key for info in manifest.segments if info.id not in open_segments for file in info.objects])
+    new = [info for info in manifest.segments if info.id not in open_segments]
+    objects.prefetch([file.key for info in new for file in whole_files(info)])
+    centroids = read_centroids(objects, [info for info in new if info.has_lists])
     segments = [
-        open_segments.get(info.id) or Segment(objects, info, parameters, verify=settings.verify_checksums)
+        open_segments.get(info.id)
+        or Segment(objects, info, parameters, verify=settings.verify_checksums, centroids=centroids.get(info.id))
         for info in manifest.segments
     ]
     deletions = [read_deletions(objects, info) for info in manifest.segments]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from afterglow.collection.replica.memtable import Memtable
 from afterglow.segment import id_index
 from afterglow.segment.hnsw import HnswIndex
-from afterglow.segment.lists import ListIndex
+from afterglow.segment.list_index import ListIndex
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.postings import Postings
 from afterglow.segment.reader import Mask, Segment

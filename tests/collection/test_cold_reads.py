@@ -1,0 +1,156 @@
+"""A reader with an empty cache, over a clustered collection: what each operation reads, and in how many rounds."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from afterglow.collection import Engine
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.types import Include, Scope, Selection
+from afterglow.filters.parse import parse_where
+from afterglow.jobs.indexer import index
+from afterglow.log.batch import Batch, Op
+from afterglow.settings import Settings
+from afterglow.storage.ports import Stores
+from tests.support.remote import StrictObjects
+from tests.support.stores import new_collection, quick_folder, stores_at
+
+ROWS, DIMENSION = 4_000, 16
+EVERYTHING = frozenset(Include)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A collection of one clustered segment and, unless they are deleted or changed, its rows in the order of ids."""
+
+    stores: Stores
+    scope: Scope
+    vectors: NDArray[np.float32]
+
+    def cold(self) -> tuple[Engine, StrictObjects]:
+        """A reader that has nothing yet."""
+        objects = StrictObjects(self.stores.objects)
+        return Engine(replace(self.stores, objects=objects)), objects
+
+
+@pytest.fixture(scope="module")
+def collection() -> Iterator[Collection]:
+    settings = Settings(hnsw_min_rows=1_000, compaction_threads=1, index="lists")
+    source = np.random.default_rng(7)
+    centres = source.normal(size=(60, DIMENSION))
+    vectors = (centres[np.arange(ROWS) % 60] + source.normal(size=(ROWS, DIMENSION)) / 3).astype(np.float32)
+    with quick_folder() as folder:
+        stores = stores_at(folder, settings)
+        scope, state = new_collection(stores)
+        names = list(map(str, range(ROWS)))
+        metadatas = [{"n": number} for number in range(ROWS)]
+        documents = [f"document {number}" for number in range(ROWS)]
+        Engine(stores).write(scope, Batch(Op.ADD, names, vectors, documents=documents, metadatas=metadatas))
+        index(stores, Replica.for_indexer(stores, state.id), state.id, idle=True)
+        yield Collection(stores, scope, vectors)
+        stores.table.close()
+
+
+def roles(keys: Any) -> list[str]:
+    return sorted({key.rpartition("/")[2].partition("-")[0] for key in keys if "/segments/" in key})
+
+
+def query(engine: Engine, scope: Scope, vector: NDArray[np.float32], where: Any = None, k: int = 10) -> list[str]:
+    (result,) = engine.query(scope, vector[None], k, Selection(where=parse_where(where)), EVERYTHING)
+    records = result.records
+    assert records.documents is not None
+    assert records.metadatas is not None
+    assert records.embeddings is not None
+    for name, document, metadata in zip(records.ids, records.documents, records.metadatas, strict=True):
+        assert document == f"document {name}"
+        assert metadata == b'{"n":%d}' % int(name)
+    assert len(records.embeddings) == len(records.ids)
+    return records.ids
+
+
+def test_a_query_reads_centroids_then_lists_then_vectors_and_records(collection: Collection) -> None:
+    engine, objects = collection.cold()
+    found = query(engine, collection.scope, collection.vectors[17])
+    assert found[0] == "17"
+    assert [roles(bytes_of) for bytes_of in objects.rounds] == [["centroids"], ["lists"], ["records", "vectors"]]
+    assert objects.downloads == []
+    assert sum(sum(bytes_of.values()) for bytes_of in objects.rounds) < 0.6 * sum(
+        info.size for info in collection.stores.objects.list("") if "/segments/" in info.key
+    )
+    objects.rounds.clear()
+    assert query(engine, collection.scope, collection.vectors[17]) == found
+    assert objects.rounds == [], "everything is there"
+
+
+def test_cold_answers_equal_those_of_an_exact_search(collection: Collection) -> None:
+    engine, _ = collection.cold()
+    hits = 0
+    for number in range(0, 400, 10):
+        vector = collection.vectors[number] + np.float32(0.05)
+        distances = ((collection.vectors - vector) ** 2).sum(axis=1)
+        hits += len(set(query(engine, collection.scope, vector)) & set(map(str, np.argsort(distances)[:10].tolist())))
+    assert hits >= 0.95 * 400
+
+
+@pytest.mark.parametrize("limit", [1, 40, 2_000])
+def test_a_filter_reads_the_columns_and_no_whole_vectors(collection: Collection, limit: int) -> None:
+    engine, objects = collection.cold()
+    found = query(engine, collection.scope, collection.vectors[0], {"n": {"$lt": limit}})
+    assert len(found) == min(limit, 10)
+    assert all(int(name) < limit for name in found)
+    assert roles(objects.downloads) == ["rows"]
+    assert len(objects.rounds) <= 4
+
+
+@pytest.mark.parametrize(
+    ("read", "downloads", "rounds"),
+    [
+        (lambda engine, scope: engine.count(scope).count, [], [["centroids"]]),
+        (
+            lambda engine, scope: engine.get(scope, Selection(["5", "17", "no"]), None, 0, EVERYTHING).ids,
+            ["rows"],
+            [["centroids"], ["lists"], ["records", "vectors"]],
+        ),
+        (
+            lambda engine, scope: engine.get(scope, Selection(), 3, 2_000, frozenset({Include.DOCUMENTS})).documents,
+            ["rows"],
+            [["centroids"], ["lists"], ["records"]],
+        ),
+    ],
+    ids=["count", "get by ids", "page"],
+)
+def test_other_reads(
+    collection: Collection, read: Callable[[Engine, Scope], Any], downloads: list[str], rounds: list[list[str]]
+) -> None:
+    engine, objects = collection.cold()
+    assert read(engine, collection.scope) == read(Engine(collection.stores), collection.scope)
+    assert roles(objects.downloads) == downloads
+    assert [roles(bytes_of) for bytes_of in objects.rounds] == rounds
+
+
+def test_updates_and_deletions_of_clustered_rows(collection: Collection) -> None:
+    with quick_folder() as folder:
+        settings = collection.stores.settings
+        stores = stores_at(folder, settings)
+        scope, state = new_collection(stores)
+        names = list(map(str, range(ROWS)))
+        writer = Engine(stores)
+        writer.write(scope, Batch(Op.ADD, names, collection.vectors))
+        index(stores, Replica.for_indexer(stores, state.id), state.id, idle=True)
+        objects = StrictObjects(stores.objects)
+        engine = Engine(replace(stores, objects=objects))
+        engine.delete(scope, Selection(["17", "18"]))
+        engine.write(scope, Batch(Op.UPDATE, ["19"], documents=["new"]))
+        engine.write(scope, Batch(Op.UPSERT, ["20"], -collection.vectors[20:21]))
+        for reader in (engine, Engine(replace(stores, objects=StrictObjects(stores.objects)))):
+            assert reader.count(scope).count == ROWS - 2
+            (result,) = reader.query(scope, collection.vectors[17:18], 5, Selection(), EVERYTHING)
+            assert not {"17", "18"} & set(result.records.ids)
+            assert reader.get(scope, Selection(["19"]), None, 0, EVERYTHING).documents == ["new"]
+            (result,) = reader.query(scope, -collection.vectors[20:21], 1, Selection(), EVERYTHING)
+            assert result.records.ids == ["20"]
+        stores.table.close()
