@@ -1,8 +1,8 @@
 """The breadth of an index: how much of it a search must visit for the promised recall; measured when it is built.
 
 A sample of the segment's rows is searched exactly, and in the index with growing breadth. The least breadth that finds
-the target share of the true neighbours is stored with the segment, for k = 10, 100 and 1,000. Between them it is
-interpolated, as a power of k; beyond them it grows in proportion to k.
+the target share of the true neighbours is stored with the segment, for several k from 10 to 1,000 (at most half of the
+rows). Between them it is interpolated, as a power of k; beyond them it grows in proportion to k.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from afterglow.segment.precision import golden_sample
 
 Rows = NDArray[np.int64]
 
-KS = (10, 100, 1_000)
+KS = (10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1_000)
 _CHUNK_ROWS = 8_192
 
 
@@ -65,16 +65,16 @@ class Sample:
     def depths(self) -> Sequence[int]:
         """The values of k that can be measured: at least one."""
         width = self.neighbors.shape[1]
-        return [k for k in KS if k <= width] or [width]
+        return [*(k for k in KS if k < width), width]
 
 
 def exact_sample(space: Space, vectors: Vectors, norms: Vectors, size: int) -> Sample | None:
     """The neighbours of about `size` evenly spread rows of vectors (n, d); None for fewer than two rows.
 
-    At most a tenth of the rows count as neighbours, and at most 1,000.
+    At most half of the rows count as neighbours, and at most 1,000.
     """
     count = len(vectors)
-    k = max(min(KS[-1], count // 10), min(KS[0], count - 1))
+    k = max(min(KS[-1], count // 2), min(KS[0], count - 1))
     if k < 1:
         return None
     rows = golden_sample(count, size)

@@ -31,7 +31,7 @@ DEFAULT_RECALL = 0.98
 MAX_EF = 4_096
 _BATCHES = 8
 _SAMPLE = 128
-_MEASURED_K = 100
+_MEASURED_KS = (10, 100)
 _EF_STEP = 2**0.5
 _MIN_EF = 64
 _DEFAULT_EF = 128
@@ -112,7 +112,8 @@ def measure(path: Path, plan: HnswBuild, vectors: Vectors, norms: Vectors) -> Br
     )
     index.view(str(path))
     queries = np.array(vectors[sample.rows])
-    ks, values = [k for k in sample.depths() if k <= _MEASURED_K] or [sample.neighbors.shape[1]], []
+    ks = [k for k in sample.depths() if k in _MEASURED_KS] or [sample.depths()[-1]]
+    values = []
     ef = float(_MIN_EF)
     for k in ks:
         ef = max(ef, 2.0 * k)

@@ -116,14 +116,10 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Rows by estimated distance, nearest first; `keys` compare across segments.
-
-    `matches` is the number of entries inside the mask.
-    """
+    """Rows by estimated distance, nearest first; `keys` compare across segments."""
 
     places: Places
     keys: NDArray[np.float64]
-    matches: int
 
 
 class Centroids:
@@ -243,7 +239,7 @@ class ListSearch:
 
     def _best(self, entries: Rows, keys: Vectors, count: int) -> Candidates:
         # A row may have up to four entries; the best `count` rows are among the best 4 × count entries.
-        matches, limit = len(keys), 4 * count
+        limit = 4 * count
         if limit < len(keys):
             nearest = np.argpartition(keys, limit)[:limit]
             entries, keys = entries[nearest], keys[nearest]
@@ -251,9 +247,7 @@ class ListSearch:
         entries, keys = entries[order], keys[order]
         rows = self.views.rows[entries].astype(np.int64)
         firsts = np.sort(np.unique(rows, return_index=True)[1])[:count]
-        return Candidates(
-            Places.of(self.views, entries[firsts]), self._centroids.projection.comparable(keys[firsts]), matches
-        )
+        return Candidates(Places.of(self.views, entries[firsts]), self._centroids.projection.comparable(keys[firsts]))
 
 
 def encode(vectors: Vectors) -> tuple[NDArray[np.int8], Vectors]:

@@ -33,6 +33,7 @@ _UNSEEN_MARGIN = 0.003
 """Queries that are no rows find a little less than those of the sample, which took part in the clustering."""
 _RELEASE_LISTS = 256
 _MIN_RESCORED = 2
+_RESCORED_KS = (10, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,9 @@ def _measure(
     probed = [breadth.least_sufficient(ranks[:, :k], probed_share) for k in ks]
     probed = np.maximum.accumulate(probed).tolist()
     rescored: list[float] = []
-    rescored_ks = ks[:2]
-    for k, lists_probed in zip(rescored_ks, probed, strict=False):
+    rescored_ks = tuple(k for k in ks if k in _RESCORED_KS) or ks[-1:]
+    for k in rescored_ks:
+        lists_probed = probed[ks.index(k)]
         needed = np.full((len(queries), k), 0.0)
         for number, query in enumerate(queries):
             nearest = lists.nearest_lists(distances[number], int(lists_probed))

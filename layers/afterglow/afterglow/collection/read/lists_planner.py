@@ -9,9 +9,9 @@
 
 Before each of the steps 2 and 3 one `Objects.need` brings in what is missing, of all segments at once.
 
-If the lists hold fewer than half of the matching rows that an even spread would give (the rows of a filter lie
-elsewhere), or too few for k, lists without any matching row are left out, and twice as many are probed. In the end that
-is every list with a match: a search returns k rows whenever the filter leaves k rows.
+Under a filter, lists without any matching row are left out before the choice: the matching rows may lie apart from the
+nearest lists. If too few rows are found for k, twice as many lists are probed, in the end every list with a match: a
+search returns k rows whenever the filter leaves k rows.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,8 @@ from afterglow.segment.reader import Mask
 from afterglow.segment.row_group import RowGroup
 from afterglow.storage.ports import Bytes, Objects
 
-_MIN_SPREAD = 0.5
+_ALMOST_ALL = 0.9
+"""From this share of matching rows on, nearly every list has one."""
 _MAX_LIKELY = 1_000
 
 
@@ -69,8 +70,7 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
     rows, matching = sum(group.rows.rows for group in groups), sum(group.matching for group in groups)
     k = min(k, matching)
     probes = sum(search.probes(k, matching) for search in searches)
-    is_narrowed = matching < sum(search.lists for search in searches)
-    if is_narrowed:
+    if matching < _ALMOST_ALL * rows:
         for search in searches:
             search.leave_out_lists_without_match()
     while True:
@@ -79,19 +79,10 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
             [search.group.index.list_request(numbers) for search, numbers in zip(searches, chosen, strict=True)]
         )
         found = [search.run(data, numbers, k) for search, data, numbers in zip(searches, read, chosen, strict=True)]
-        if probes >= sum(search.lists for search in searches):
+        is_complete = probes >= sum(search.lists for search in searches)
+        if is_complete or sum(len(candidates.keys) for candidates in found) >= k:
             break
-        has_enough = sum(len(candidates.keys) for candidates in found) >= k
-        seen = sum(search.entries(numbers) for search, numbers in zip(searches, chosen, strict=True))
-        is_spread = sum(candidates.matches for candidates in found) >= _MIN_SPREAD * seen * matching / rows
-        if has_enough and (is_spread or is_narrowed):
-            break
-        if not is_narrowed:
-            is_narrowed = True
-            for search in searches:
-                search.leave_out_lists_without_match()
-        if not has_enough:
-            probes *= 2
+        probes *= 2
     return _rescored(objects, space, vector, k, _best(searches, found, k))
 
 
@@ -131,10 +122,6 @@ class _Search:
             return 0
         share = max(k * self.group.matching / matching, 1.0)
         return self.group.index.probes(share * self.group.rows.rows / self.group.matching)
-
-    def entries(self, numbers: Rows) -> int:
-        """The entries of these lists."""
-        return int((self._centroids.entry_starts[numbers + 1] - self._centroids.entry_starts[numbers]).sum())
 
     def run(self, data: Bytes, numbers: Rows, k: int) -> Candidates:
         """The best candidates in these lists, whose bytes are in `data`."""
