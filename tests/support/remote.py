@@ -84,6 +84,12 @@ class StrictObjects:
             self.rounds.append(fresh)
         return [_read_only(file.data) for file in files]
 
+    def reserve_space(self) -> None:
+        self._inner.reserve_space()
+
+    def release_space(self) -> bool:
+        return self._inner.release_space()
+
     def invalidate(self, key: str) -> bool:
         return self._inner.invalidate(key)
 
