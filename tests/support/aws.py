@@ -25,7 +25,6 @@ from afterglow.settings import Settings, System
 from afterglow.storage.aws import billing
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.disk_cache import DiskCache
-from afterglow.storage.aws.object_reader import Reader
 from afterglow.storage.aws.objects import S3Objects
 from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable
@@ -81,6 +80,7 @@ def moto_aws() -> Iterator[None]:
         mock.patch.dict("os.environ", environment()),
         mock_aws(),
         mock.patch.object(BotocoreStubber, "process_request", one_at_a_time),
+        mock.patch.object(Clients, "_create_reader", BotocoreReader),
     ):
         yield
 
@@ -173,9 +173,6 @@ class GuardedClients(Clients):
 
     def _new_session(self) -> botocore.session.Session:
         return new_session()
-
-    def _create_reader(self, bucket: str) -> Reader:
-        return super()._create_reader(bucket) if "AWS_ENDPOINT_URL" in os.environ else BotocoreReader(self, bucket)
 
     def _create(self, service: str) -> Any:
         client = super()._create(service)

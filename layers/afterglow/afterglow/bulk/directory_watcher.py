@@ -29,7 +29,7 @@ from afterglow.bulk.watched_folder import WatchedFile, list_files, printable
 from afterglow.collection import Engine
 from afterglow.collection.write.write_path import notify_indexer
 from afterglow.deployment.child_process import ChildProcess
-from afterglow.deployment.local import file_lock
+from afterglow.deployment.file_lock import file_lock
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afterglow.deployment.base import AWS_ARGUMENT
-from afterglow.deployment.local import LOCK, file_lock
+from afterglow.deployment.file_lock import INDEXER_LOCK, file_lock
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings, System
 from afterglow.storage.aws.clients import Clients
@@ -38,7 +38,7 @@ class AwsDeployment:
     @contextmanager
     def exclusive_lock(self, *, wait: bool = True) -> Iterator[bool]:
         """Hold the indexer lock of this machine; an indexer on another machine may still be at work."""
-        with file_lock(self.cache / LOCK, wait=wait) as is_held:
+        with file_lock(self.cache / INDEXER_LOCK, wait=wait) as is_held:
             yield is_held
 
     def reclaim_space(self, system: System, *, thorough: bool) -> None:

@@ -8,12 +8,12 @@
     reserve            holds space for deletions on a full disk (`storage.local.reserve`)
 """
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from afterglow.deployment.file_lock import INDEXER_LOCK, file_lock
 from afterglow.errors import Corrupt, NotFound, Unavailable
 from afterglow.settings import Settings, System
 from afterglow.storage.local.objects import DirectoryObjects
@@ -22,7 +22,6 @@ from afterglow.storage.ports import Queue, Stores
 
 TABLE = "table.sqlite"
 OBJECTS = "objects"
-LOCK = "indexer.lock"
 RESERVE = "reserve"
 _VACUUM_PAGES = 20_000
 
@@ -43,7 +42,7 @@ class LocalDeployment:
     @contextmanager
     def exclusive_lock(self, *, wait: bool = True) -> Iterator[bool]:
         """Hold the indexer lock of the directory; whether it is held."""
-        with file_lock(self.path / LOCK, wait=wait) as is_held:
+        with file_lock(self.path / INDEXER_LOCK, wait=wait) as is_held:
             yield is_held
 
     def reclaim_space(self, system: System, *, thorough: bool) -> None:
@@ -59,18 +58,6 @@ class LocalDeployment:
     def worker_argument(self) -> str:
         """The path of the directory."""
         return str(self.path)
-
-
-@contextmanager
-def file_lock(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold a lock on a file, which is released when its holder dies; whether it is held."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 def require_data_directory(path: Path) -> Path:

@@ -147,12 +147,12 @@ class ObjectReader:
                 raise ObjectNotFound(f"object {key} does not exist") from None
             except (PermissionDeniedError, UnauthenticatedError) as error:
                 raise Unavailable(
-                    f"{self._name} refused access ({error}): check the role's policy and the credentials"
+                    f"{self._name} refused access ({_summary(error)}): check the role's policy and the credentials"
                 ) from error
             except PreconditionError:
                 raise ObjectReplaced(key) from None
             except (BaseError, TimeoutError, ValueError) as error:
-                failure = str(error) or failure
+                failure = _summary(error) or failure
                 if batch.deadline - self._system.monotonic() <= pause:
                     raise _error(self._name, failure) from error
             await asyncio.sleep(pause * (0.6 + 0.8 * self._system.random.random()))
@@ -213,6 +213,11 @@ async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _summary(error: Exception) -> str:
+    """Obstore's message without its dump of the error's structure."""
+    return str(error).partition("\n")[0]
 
 
 def _error(name: str, failure: str) -> Busy | Unavailable:

@@ -1,0 +1,51 @@
+"""What the start of an API container imports: each module here takes milliseconds of CPU before the first answer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import aws
+
+FUNCTION = Path(__file__).parents[2] / "functions" / "api" / "app.py"
+UNUSED = (
+    "afterglow.api.openapi",
+    "afterglow.bulk",
+    "afterglow.cli",
+    "afterglow.jobs",
+    "afterglow.server",
+    "afterglow.storage.local.table",
+    "aws_xray_sdk",
+    "bcrypt",
+    "boto3",
+    "duckdb",
+    "httptools",
+    "mangum",
+    "multiprocessing.pool",
+    "onnxruntime",
+    "pyarrow",
+    "re2",
+    "requests",
+    "rich",
+    "s3transfer",
+    "uvicorn",
+)
+"""Modules that a request, if any, imports when it needs them."""
+PROGRAM = f"""
+import runpy, sys
+runpy.run_path({str(FUNCTION)!r})
+print(*(name for name in {UNUSED!r} if name in sys.modules))
+"""
+
+
+def test_the_start_of_a_container_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    environment = {
+        **aws.environment(endpoint="http://127.0.0.1:9"),
+        "AWS_MAX_ATTEMPTS": "1",
+        "AFTERGLOW_TABLE": "table",
+        "AFTERGLOW_BUCKET": "bucket",
+        "AFTERGLOW_QUEUE": "http://127.0.0.1:9/queue",
+        "AFTERGLOW_CACHE_DIR": str(tmp_path),
+    }
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    assert found.stdout.splitlines()[-1].split() == []
