@@ -80,9 +80,13 @@ def moto_aws() -> Iterator[None]:
         mock.patch.dict("os.environ", environment()),
         mock_aws(),
         mock.patch.object(BotocoreStubber, "process_request", one_at_a_time),
-        mock.patch.object(Clients, "_create_reader", BotocoreReader),
+        mock.patch.object(Clients, "_create_reader", _reader_by_botocore),
     ):
         yield
+
+
+def _reader_by_botocore(clients: Clients, bucket: str) -> BotocoreReader:
+    return BotocoreReader(clients, bucket)
 
 
 def make(name: str = NAME) -> Made:
