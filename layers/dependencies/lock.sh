@@ -15,7 +15,7 @@ pinned=(--constraint $here/requirements.txt)
 
 # What the Lambda layer holds: not what only `afterglow run`, its password files and a terminal need.
 layer=()
-for name in bcrypt uvicorn uvloop httptools click h11 rich markdown-it-py mdurl pygments; do layer+=(--no-emit-package $name); done
+for name in bcrypt uvicorn uvloop httptools click h11 rich markdown-it-py mdurl pygments prometheus-client; do layer+=(--no-emit-package $name); done
 "${compile[@]}" --python-version 3.13 --output-file $here/requirements-layer.txt --constraint $here/requirements-dev.txt \
   "${layer[@]}" --group functions --extra aws pyproject.toml
 

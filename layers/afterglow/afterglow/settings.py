@@ -174,6 +174,14 @@ class Settings:
     cors_allow_origins: str = ""
     """Origins whose pages may call the API from a browser, separated by commas, or `*` for every origin. Empty: none.
     Only for `afterglow run`."""
+    log_level: str = "info"
+    """Least level of log lines: debug, info, warning or error. Only for `afterglow run`."""
+    log_format: str = "text"
+    """Form of log lines: text, or json for one JSON object per line. Only for `afterglow run`."""
+    access_log: str = "slow"
+    """Log a line for requests: off, slow or all. Only for `afterglow run`."""
+    slow_request_seconds: float = 1.0
+    """With ACCESS_LOG=slow, requests of at least this duration are logged."""
     max_connections: int = 1000
     """Maximum open connections per process. A further one replaces the connection that is idle longest, and gets 503 if
     none is idle."""
@@ -389,6 +397,11 @@ def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
     largest step.
     """
     return {"OPENBLAS_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_ARENA_MAX": "2", **environ}
+
+
+def worker_environment(metrics_directory: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of a server's worker process, which shares its metrics in that directory."""
+    return {**environ, "PROMETHEUS_MULTIPROC_DIR": metrics_directory}
 
 
 @dataclass(frozen=True, slots=True)

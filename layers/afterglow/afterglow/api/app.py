@@ -1,7 +1,7 @@
 """The ASGI application: the Chroma API over an engine."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -36,16 +36,19 @@ def create_app(
     report_usage: bool = False,
     threads: int = THREADS,
     budgets: Budgets | None = None,
+    metrics: Callable[[], bytes] | None = None,
+    checks: tuple[Callable[[], str | None], ...] = (),
 ) -> Starlette:
     """The application. Its shutdown closes its threads, not the engine, which the caller opened.
 
     `report_usage`: responses have a usage header, see `api.http.usage_header`. `threads` is the size of the thread
     pool; with 0 every handler runs on the event loop, which is fastest if requests arrive one at a time.
     `budgets` limit the memory for bodies and responses; they need the extension `delivery.ABORT` of the server.
-    `settings.auth` selects the authentication; raises InvalidArgument for an invalid one.
+    `metrics` and `checks` are what `/metrics` and `/ready` answer with, see `AppContext`. `settings.auth` selects the
+    authentication; raises InvalidArgument for an invalid one.
     """
     authenticator = make_authenticator(lambda: engine.keys, settings, system)
-    context = AppContext(engine, settings, system, allow_reset, os.cpu_count() or 1, authenticator)
+    context = AppContext(engine, settings, system, allow_reset, os.cpu_count() or 1, authenticator, metrics, checks)
     pools: dict[Execution, Executor] = {}
     if threads:
         pools[Execution.THREAD_POOL] = ThreadPoolExecutor(threads, thread_name_prefix="api")

@@ -85,6 +85,19 @@ class Readiness(ResponseModel):
     is_log_client_ready: bool
 
 
+class Health(ResponseModel):
+    """The process serves requests."""
+
+    status: Literal["ok"]
+
+
+class Ready(ResponseModel):
+    """Whether requests would succeed, and what is wrong if not."""
+
+    ready: bool
+    problems: list[str]
+
+
 class PreFlight(ResponseModel):
     """Limits of the server that clients read before they write."""
 

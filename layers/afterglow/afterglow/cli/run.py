@@ -5,15 +5,19 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from afterglow.cli import options
 from afterglow.cli.console import echo, notice
-from afterglow.settings import System
+from afterglow.settings import System, worker_environment
 from afterglow.version import __version__
 
 _MAX_WORKERS = 64
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +35,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="Number of server processes; one per CPU core is plenty.",
     )
+    parser.add_argument("--log-level", choices=LOG_LEVELS, help="Least level of log lines; AFTERGLOW_LOG_LEVEL.")
+    parser.add_argument("--log-format", choices=LOG_FORMATS, help="Form of log lines; AFTERGLOW_LOG_FORMAT.")
     parser.add_argument("--allow-reset", action="store_true", help="Enable the reset endpoint, which deletes all data.")
 
 
@@ -42,22 +48,37 @@ def run(args: argparse.Namespace) -> None:
         args.port,
         workers=args.workers,
         allow_reset=args.allow_reset,
+        log_level=args.log_level,
+        log_format=args.log_format,
     )
 
 
-def serve(path: Path | None, host: str, port: int, *, workers: int, allow_reset: bool) -> None:
+def serve(
+    path: Path | None,
+    host: str,
+    port: int,
+    *,
+    workers: int,
+    allow_reset: bool,
+    log_level: str | None = None,
+    log_format: str | None = None,
+) -> None:
     """Serves a data directory, or the AWS account (None), until SIGTERM or SIGINT.
 
+    `log_level` and `log_format` replace the settings of these names.
     Exits with 2 for invalid settings, with 1 for an address or a directory that cannot be used.
     """
     from afterglow.server import interpreter, logs, sockets
 
     settings = options.load_settings(aws=path is None)
+    settings = replace(
+        settings, log_level=log_level or settings.log_level, log_format=log_format or settings.log_format
+    )
     allow_reset = allow_reset or settings.allow_reset
     path = None if path is None else options.ensure_directory(path)
     listeners = sockets.listen(host, port)
     interpreter.before_imports()
-    logs.configure()
+    logs.configure(settings.log_level, settings.log_format)
     if settings.auth.strip().lower() == "off" and not sockets.are_loopback(listeners):
         notice(
             f"warning: authentication is off and {host} is not a loopback address: everyone who can reach this port "
@@ -79,14 +100,22 @@ def serve(path: Path | None, host: str, port: int, *, workers: int, allow_reset:
         if path is not None:
             # Fails here with one line if the directory cannot be opened, not with a line from each worker.
             open_local(path, System()).table.close()
-        worker_options = {"path": None if path is None else str(path), "allow_reset": allow_reset}
-        code = Supervisor(
-            listeners,
-            [sys.executable, "-m", "afterglow.cli.worker", json.dumps(worker_options)],
-            workers,
-            shutdown_seconds=settings.shutdown_seconds,
-            on_ready=announce,
-        ).run()
+        worker_options = {
+            "path": None if path is None else str(path),
+            "allow_reset": allow_reset,
+            "log_level": settings.log_level,
+            "log_format": settings.log_format,
+        }
+        # The workers share their metrics through files in this directory.
+        with TemporaryDirectory(prefix="afterglow-metrics-") as shared:
+            code = Supervisor(
+                listeners,
+                [sys.executable, "-m", "afterglow.cli.worker", json.dumps(worker_options)],
+                workers,
+                shutdown_seconds=settings.shutdown_seconds,
+                on_ready=announce,
+                environment=worker_environment(shared),
+            ).run()
         sys.exit(code)
 
 

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from afterglow.cli.console import error_boundary
@@ -19,15 +20,20 @@ def main() -> None:
     control.set_inheritable(False)
     # Ctrl-C reaches the whole process group; the supervisor then sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logs.configure()
     interpreter.before_imports()
     path = None if worker_options["path"] is None else Path(worker_options["path"])
+    settings = replace(
+        load_settings(aws=path is None),
+        log_level=worker_options["log_level"],
+        log_format=worker_options["log_format"],
+    )
     with error_boundary():
+        logs.configure(settings.log_level, settings.log_format)
         from afterglow.server.server import serve
 
         serve(
             path,
-            load_settings(aws=path is None),
+            settings,
             System(),
             allow_reset=worker_options["allow_reset"],
             control=control,

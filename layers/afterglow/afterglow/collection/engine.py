@@ -58,6 +58,11 @@ class Engine:
         self._embedding = EmbeddingService(stores.settings, stores.system)
 
     @property
+    def open_collections(self) -> int:
+        """The number of collections open in memory."""
+        return self._reader.open_collections
+
+    @property
     def stores(self) -> Stores:
         """The deployment's stores, for everything in them other than collections."""
         return self._stores

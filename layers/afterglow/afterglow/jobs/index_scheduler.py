@@ -7,7 +7,7 @@ start finds and resumes whatever a crash interrupts.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -52,10 +52,17 @@ class _CollectionState:
     """Whether an idle run has indexed it since the last run under load."""
 
 
+OnIndexRun = Callable[[float, Mapping[str, Any] | None], None]
+"""Receives the seconds of a run of the indexer, and the fields of its `IndexReport`, None for a run that failed."""
+
+
 class IndexScheduler:
     """Decides when to index which collection, and requests it from the child process."""
 
-    def __init__(self, deployment: Deployment, stores: Stores, queue: ThreadQueue) -> None:
+    def __init__(
+        self, deployment: Deployment, stores: Stores, queue: ThreadQueue, on_run: OnIndexRun | None = None
+    ) -> None:
+        self._on_run = on_run
         self._deployment = deployment
         self._stores = stores
         self._queue = queue
@@ -171,9 +178,13 @@ class IndexScheduler:
     def _index(self, group: str, *, idle: bool) -> None:
         """Index a collection; start the process and repeat the request once if it died. Raises Unavailable."""
         request = {"collection": group, "idle": idle}
+        started = self._stores.system.monotonic()
         report = self._request(request) or self._request(request)
         if self._closed:
             return
+        if self._on_run is not None:
+            failed = report is None or "error" in report
+            self._on_run(self._stores.system.monotonic() - started, None if failed else report)
         if report is None:
             raise Unavailable(f"the indexer process ended while it worked on collection {group}")
         if "error" in report:

@@ -14,14 +14,16 @@ from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.deployment.base import Deployment, NullQueue
 from afterglow.jobs import purge
-from afterglow.jobs.index_scheduler import IndexScheduler
+from afterglow.jobs.index_scheduler import IndexScheduler, OnIndexRun
 from afterglow.jobs.indexer import IndexReport, index
 from afterglow.jobs.maintenance import maintain
 from afterglow.settings import Settings, System
 from afterglow.storage.local.queue import ThreadQueue
 
 
-def start_engine(deployment: Deployment, settings: Settings, system: System) -> Engine:
+def start_engine(
+    deployment: Deployment, settings: Settings, system: System, on_index_run: OnIndexRun | None = None
+) -> Engine:
     """The engine of a deployment. Without a queue to an indexer elsewhere, an indexer runs in the background here."""
     background = ThreadPoolExecutor(1, thread_name_prefix="afterglow-refresh")
     if deployment.queue is not None:
@@ -31,7 +33,7 @@ def start_engine(deployment: Deployment, settings: Settings, system: System) -> 
     queue = ThreadQueue(system)
     # The queue coalesces notifications, so every write may send one.
     stores = deployment.stores(replace(settings, notify_every_ops=1, notify_every_entries=1), system, queue)
-    scheduler = IndexScheduler(deployment, stores, queue)
+    scheduler = IndexScheduler(deployment, stores, queue, on_index_run)
     engine = Engine(stores, background, on_close=[scheduler.close])
     engine.catalog.ensure_defaults()
     scheduler.start()

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -29,6 +30,8 @@ from afterglow.server import interpreter, open_files
 from afterglow.server.connection_limit import longest_idle
 from afterglow.server.cors import add_cors
 from afterglow.server.ipc import ALIVE, ALIVE_SECONDS, CLOSED, DRAINING, READY
+from afterglow.server.metrics import Metrics
+from afterglow.server.observe import Observer
 from afterglow.server.protocol import LimitedProtocol, Limits
 from afterglow.settings import Settings, System
 
@@ -37,6 +40,9 @@ ACCEPT_PAUSE = 0.1
 """Seconds without accepting after it failed."""
 
 log = logging.getLogger(__name__)
+
+MIN_FREE_BYTES = 64 * 1024 * 1024
+"""With less free space on the disk of the data directory the server is not ready."""
 
 
 def serve_app(
@@ -237,6 +243,15 @@ class Server(uvicorn.Server):
             self._unreported_closes -= self._control.send(CLOSED * self._unreported_closes)
 
 
+def disk_problem(path: Path) -> str | None:
+    """What is wrong with the disk of a data directory: it is full, or not there. None if nothing is."""
+    try:
+        free = shutil.disk_usage(path).free
+    except OSError as error:
+        return f"the data directory cannot be read: {error.strerror}"
+    return f"the disk is full: {free} bytes are free" if free < MIN_FREE_BYTES else None
+
+
 def serve(
     path: Path | None,
     settings: Settings,
@@ -257,7 +272,8 @@ def serve(
             "the limit of open files suffices for %d connections and %d threads", shares.connections, shares.threads
         )
         settings = replace(settings, max_connections=shares.connections)
-    engine = start_engine(open_deployment(path, settings, system), settings, system)
+    metrics = Metrics(is_shared=control is not None)
+    engine = start_engine(open_deployment(path, settings, system), settings, system, metrics.record_index_run)
     watcher = None if path is None else DirectoryWatcher(path, engine)
     if watcher is not None:
         watcher.start()
@@ -273,16 +289,12 @@ def serve(
             report_usage=path is None,
             threads=shares.threads,
             budgets=budgets,
+            metrics=metrics.text,
+            checks=() if path is None else (partial(disk_problem, path),),
         )
         add_cors(app, settings)
-        serve_app(
-            app,
-            settings,
-            system,
-            listeners=listeners,
-            control=control,
-            on_ready=on_ready,
-        )
+        observed = Observer(app, metrics, settings, lambda: engine.open_collections)
+        serve_app(observed, settings, system, listeners=listeners, control=control, on_ready=on_ready)
     finally:
         if watcher is not None:
             watcher.close()

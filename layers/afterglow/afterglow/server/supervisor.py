@@ -29,7 +29,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from afterglow.server.ipc import CLOSED, DRAINING, READY
@@ -82,7 +82,10 @@ class Supervisor:
         *,
         shutdown_seconds: float,
         on_ready: Callable[[], None],
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """`environment` is that of the workers, by default this process's own."""
+        self._environment = environment
         self._listeners = listeners
         self._command = command
         self._shutdown_seconds = shutdown_seconds
@@ -139,6 +142,7 @@ class Supervisor:
             [*self._command, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
+            env=self._environment,
         )
         theirs.close()
         worker.control, worker.started_at, worker.ready, worker.connections = ours, now, False, 0

@@ -27,6 +27,10 @@ class AppContext:
     allow_reset: bool
     threads: int
     authenticator: Authenticator | None = None
+    metrics: Callable[[], bytes] | None = None
+    """The metrics of the process as text, if it has any."""
+    checks: tuple[Callable[[], str | None], ...] = ()
+    """Checks of readiness besides the stores: each returns what is wrong, or None."""
 
 
 @dataclass(frozen=True, slots=True)

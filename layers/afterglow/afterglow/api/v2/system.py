@@ -4,10 +4,11 @@ import orjson
 
 from afterglow.api.http.handler import AppContext, Request, Response
 from afterglow.catalog.tenants import DEFAULT_DATABASE, DEFAULT_TENANT
-from afterglow.errors import AfterglowError, PermissionDenied
+from afterglow.errors import AfterglowError, NotFound, PermissionDenied
 
 _API_VERSION = "1.0.0"
 _ALL = "*"
+_METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 def heartbeat(context: AppContext, request: Request) -> Response:
@@ -55,6 +56,31 @@ def healthcheck(context: AppContext, request: Request) -> Response:
     except AfterglowError:
         return Response(_readiness(ready=False), 503)
     return Response(_readiness(ready=True))
+
+
+def health(context: AppContext, request: Request) -> Response:
+    """That the process serves requests; touches no store."""
+    del context, request
+    return Response(b'{"status":"ok"}')
+
+
+def ready(context: AppContext, request: Request) -> Response:
+    """Whether requests would succeed: 200, or 503 with what is wrong."""
+    del request
+    problems = [problem for check in context.checks if (problem := check()) is not None]
+    try:
+        context.engine.check()
+    except AfterglowError as error:
+        problems.append(error.message)
+    return Response(orjson.dumps({"ready": not problems, "problems": problems}), 503 if problems else 200)
+
+
+def metrics(context: AppContext, request: Request) -> Response:
+    """The metrics of the process. Raises NotFound if it has none."""
+    del request
+    if context.metrics is None:
+        raise NotFound("this process has no metrics of its own; a deployment on AWS has them in CloudWatch")
+    return Response(context.metrics(), content_type=_METRICS_TYPE)
 
 
 def reset(context: AppContext, request: Request) -> Response:

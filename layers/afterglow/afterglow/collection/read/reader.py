@@ -29,6 +29,11 @@ class CollectionReader:
         self._cache = ReplicaCache(stores, background)
         self._snapshots = SnapshotCache(stores)
 
+    @property
+    def open_collections(self) -> int:
+        """The number of open collections."""
+        return len(self._cache)
+
     def snapshot(
         self, scope: Scope, ids: Sequence[str] | None = None, at: PointInTime | None = None, *, indexed: bool = False
     ) -> Snapshot:

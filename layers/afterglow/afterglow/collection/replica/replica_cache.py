@@ -36,6 +36,10 @@ class ReplicaCache:
         self._lock = threading.Lock()
         self._open: OrderedDict[UUID, OpenCollection] = OrderedDict()
 
+    def __len__(self) -> int:
+        """The number of open collections."""
+        return len(self._open)
+
     def peek(self, collection_id: UUID) -> OpenCollection | None:
         """The collection if it is open; does not count as a use."""
         return self._open.get(collection_id)
