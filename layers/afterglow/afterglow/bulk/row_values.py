@@ -136,9 +136,11 @@ def metadata(
         if problem is not None:
             raise RowError(problem)
     stored = record if type(record) is dict else dict(record)
-    if PLAIN_TYPES.issuperset(map(type, stored.values())):
+    types = set(map(type, stored.values()))
+    if types <= PLAIN_TYPES:
         return stored
-    nested = [key for key, value in stored.items() if _is_nested(value)]
+    may_nest = dict in types or list in types
+    nested = [key for key, value in stored.items() if _is_nested(value)] if may_nest else ()
     for key in nested:
         value = stored.pop(key)
         rest = [key]

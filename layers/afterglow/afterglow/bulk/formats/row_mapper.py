@@ -40,7 +40,10 @@ class RowMapper:
         columns = self._columns
         if columns.others is None:
             skipped = self._skipped
-            others = {key: value for key, value in record.items() if key not in skipped}
+            # Most files have either one object of metadata in each row or none.
+            others = (
+                {} if record.keys() <= skipped else {key: value for key, value in record.items() if key not in skipped}
+            )
         else:
             others = {key: record[key] for key in columns.others if key in record and key != columns.record}
         if columns.record is not None:
