@@ -19,7 +19,6 @@ UNUSED = (
     "boto3",
     "duckdb",
     "httptools",
-    "mangum",
     "multiprocessing.pool",
     "onnxruntime",
     "pyarrow",

@@ -1,7 +1,7 @@
 """An ASGI application as the handler of a Lambda function, for events of an HTTP API or a function URL (format 2.0).
 
-The application runs on one event loop for the life of the container, without a lifespan. A container handles one
-request at a time.
+Mangum runs the application on one event loop for the life of the container, without a lifespan. The translation of
+events is our own, because Mangum loses two things: the path as it was sent, and compressed bodies.
 
 Paths: a function URL passes `rawPath` on as it was sent. An HTTP API decodes everything in it but `%25`, so a name with
 an encoded slash works with a function URL only. Both are correct after one more decoding, part by part, as
@@ -10,10 +10,13 @@ an encoded slash works with a function URL only. Both are correct after one more
 
 import asyncio
 import base64
+import logging
 from typing import Any
 from urllib.parse import quote, unquote
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from mangum import Mangum
+from mangum.types import LambdaConfig, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from afterglow.api.http import errors
 from afterglow.api.http.delivery import send_response
@@ -38,13 +41,15 @@ class HttpFunction:
         self._system = system
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
-        self._app = _ErrorBoundary(app, system)
+        self._mangum = Mangum(_ErrorBoundary(app, system), lifespan="off", custom_handlers=[_HttpEvent])
+        # It would log a second line for every request.
+        logging.getLogger("mangum.http").setLevel(logging.WARNING)
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Handle one request."""
         asyncio.set_event_loop(self._loop)
         with time_limit(_seconds_left(context), self._system.monotonic):
-            return self._loop.run_until_complete(_respond(self._app, event, context))
+            return self._mangum(event, context)
 
     def close(self) -> None:
         """Close the event loop, for processes that create several handlers."""
@@ -52,69 +57,67 @@ class HttpFunction:
         self._loop.close()
 
 
-async def _respond(app: ASGIApp, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The application's response to an event. Raises InvalidArgument for one that is not a request."""
-    if event.get("version") != "2.0" or "http" not in event.get("requestContext", {}):
-        raise InvalidArgument(
-            "this function handles requests of an HTTP API with payload format 2.0, or of a function URL; "
-            f"the event has version {event.get('version')!r} and the keys {', '.join(sorted(event)[:20])}"
-        )
-    received = iter([{"type": "http.request", "body": _body(event), "more_body": False}])
-    sent: list[Message] = []
+class _HttpEvent:
+    """One event, as the handler interface of Mangum."""
 
-    async def receive() -> Message:
-        return next(received, {"type": "http.disconnect"})
+    def __init__(self, event: dict[str, Any], context: Any, config: LambdaConfig) -> None:
+        del config
+        self._event = event
+        self._context = context
 
-    async def send(message: Message) -> None:
-        sent.append(message)
+    @classmethod
+    def infer(cls, event: dict[str, Any], context: Any, config: LambdaConfig) -> bool:
+        """Accept every event. Raises InvalidArgument for one that is not a request."""
+        del context, config
+        if event.get("version") != "2.0" or "http" not in event.get("requestContext", {}):
+            raise InvalidArgument(
+                "this function handles requests of an HTTP API with payload format 2.0, or of a function URL; "
+                f"the event has version {event.get('version')!r} and the keys {', '.join(sorted(event)[:20])}"
+            )
+        return True
 
-    await app(_scope(event, context), receive, send)
-    return _response(sent)
+    @property
+    def body(self) -> bytes:
+        """The decoded body of the request."""
+        body: str = self._event.get("body") or ""
+        return base64.b64decode(body) if self._event.get("isBase64Encoded") else body.encode()
 
+    @property
+    def scope(self) -> Scope:
+        """The request as an ASGI scope."""
+        request = self._event["requestContext"]
+        usage = current_usage()
+        if usage is not None and "requestId" in request:
+            usage.attributes["gateway_request_id"] = request["requestId"]
+        raw: str = self._event["rawPath"] or "/"
+        headers = {name.lower(): value for name, value in self._event.get("headers", {}).items()}
+        return {
+            "type": "http",
+            "http_version": "1.1",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "method": request["http"]["method"],
+            "path": unquote(raw),
+            "raw_path": quote(raw, safe=_PRINTABLE).encode(),
+            "root_path": "",
+            "query_string": self._event.get("rawQueryString", "").encode(),
+            "scheme": headers.get("x-forwarded-proto", "https"),
+            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+            "server": (headers.get("host", request.get("domainName", "")), 443),
+            "client": (request["http"].get("sourceIp", ""), 0),
+            "aws.event": self._event,
+            "aws.context": self._context,
+        }
 
-def _body(event: dict[str, Any]) -> bytes:
-    """The decoded body of the request."""
-    body: str = event.get("body") or ""
-    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
-
-
-def _scope(event: dict[str, Any], context: Any) -> Scope:
-    """The request as an ASGI scope."""
-    request = event["requestContext"]
-    usage = current_usage()
-    if usage is not None and "requestId" in request:
-        usage.attributes["gateway_request_id"] = request["requestId"]
-    raw: str = event["rawPath"] or "/"
-    headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
-    return {
-        "type": "http",
-        "http_version": "1.1",
-        "asgi": {"version": "3.0", "spec_version": "2.0"},
-        "method": request["http"]["method"],
-        "path": unquote(raw),
-        "raw_path": quote(raw, safe=_PRINTABLE).encode(),
-        "root_path": "",
-        "query_string": event.get("rawQueryString", "").encode(),
-        "scheme": headers.get("x-forwarded-proto", "https"),
-        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
-        "server": (headers.get("host", request.get("domainName", "")), 443),
-        "client": (request["http"].get("sourceIp", ""), 0),
-        "aws.event": event,
-        "aws.context": context,
-    }
-
-
-def _response(sent: list[Message]) -> dict[str, Any]:
-    """The messages of a response in the format of Lambda."""
-    start, body = sent[0], b"".join(message.get("body", b"") for message in sent[1:])
-    headers = {bytes(name): bytes(value) for name, value in start["headers"] if name != _HOP_BY_HOP}
-    text = None if b"content-encoding" in headers else _text(body)
-    return {
-        "statusCode": start["status"],
-        "headers": {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()},
-        "body": base64.b64encode(body).decode() if text is None else text,
-        "isBase64Encoded": text is None,
-    }
+    def __call__(self, response: Response) -> dict[str, Any]:
+        """The response in the format of Lambda."""
+        headers = {bytes(name): bytes(value) for name, value in response["headers"] if name != _HOP_BY_HOP}
+        text = None if b"content-encoding" in headers else _text(response["body"])
+        return {
+            "statusCode": response["status"],
+            "headers": {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()},
+            "body": base64.b64encode(response["body"]).decode() if text is None else text,
+            "isBase64Encoded": text is None,
+        }
 
 
 def _seconds_left(context: Any) -> float:
