@@ -39,6 +39,7 @@ class Result:
     attacks: Counter[str]
     peak_bytes: int
     bound_bytes: int
+    cpu_seconds: float
     missing: list[str]
     verified: bool
     log: str
@@ -109,14 +110,14 @@ def hostile_run(folder: Path, seconds: float, connections: int, *, workers: int 
         )
         experience = visit(client, honest, seconds)
         attacks = Counter[str](json.loads(attackers.communicate(timeout=120)[0]))
-        peak = memory.stop()
+        peak, cpu_seconds = memory.stop()
         missing = _missing(client, honest, experience.acknowledged)
         server.stop()
         assert server.process.returncode == 0
         log = server.output.read_text(errors="replace")
     checked = subprocess.run([script("afterglow"), "verify", "--path", str(path)], check=False, capture_output=True)
     bound = memory_bound(settings, connections) * workers
-    return Result(experience, attacks, peak, bound, missing, checked.returncode == 0, log)
+    return Result(experience, attacks, peak, bound, cpu_seconds, missing, checked.returncode == 0, log)
 
 
 def _create(client: BareClient, key: str, name: str) -> str:
@@ -135,20 +136,25 @@ def _missing(client: BareClient, target: Target, acknowledged: list[str]) -> lis
 
 
 class _Memory:
-    """Samples the memory of the server's processes, without the indexer's, whose memory has a bound of its own."""
+    """Samples memory and processor time of the server, without the indexer, whose memory has a bound of its own."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._peak = 0
+        self._cpu_began = self._cpu_seconds()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample)
         self._thread.start()
 
-    def stop(self) -> int:
-        """The peak in bytes."""
+    def stop(self) -> tuple[int, float]:
+        """The peak in bytes, and seconds of processor time since the start."""
         self._ended.set()
         self._thread.join()
-        return self._peak
+        return self._peak, self._cpu_seconds() - self._cpu_began
+
+    def _cpu_seconds(self) -> float:
+        times = [process.cpu_times() for process in self._processes()]
+        return float(sum(spent.user + spent.system for spent in times))
 
     def _sample(self) -> None:
         while not self._ended.wait(0.1):
@@ -181,6 +187,7 @@ def report(result: Result, seconds: float, began: float) -> str:
             + ", ".join(f"{name} {seconds * 1000:.1f}" for name, seconds in percentiles.items())
         )
     lines.append(f"memory: peak {result.peak_bytes >> 20:,} MiB, bound {result.bound_bytes >> 20:,} MiB")
+    lines.append(f"processor time of the server: {result.cpu_seconds:.1f} s")
     lines.append(f"{len(result.experience.acknowledged):,} records acknowledged, {len(result.missing)} of them missing")
     lines.append(", ".join(f"{name}: {count}" for name, count in sorted(result.attacks.items())))
     problems = [*result.faults(), *result.slow()]
