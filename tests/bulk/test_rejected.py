@@ -157,7 +157,7 @@ def _folder(at: files.ImportFixture) -> Path:
         ("text.txt", b"hello", "files with this name are not imported"),
         ("empty.jsonl", b"", "none of its first lines is a JSON object"),
         ("empty.csv", b"", "has no header"),
-        ("words.jsonl", b'{"id": "a", "document": "d"}', "has no column with a usual name of embeddings"),
+        ("words.jsonl", b'{"id": "a", "size": 1}', "has no column with a usual name of embeddings"),
         ("null.jsonl", b'{"id": "a", "embedding": null}', "none of the first rows has an embedding"),
         ("no.parquet", b"PAR1 and nothing else", "not a complete Parquet file"),
         ("no.jsonl.gz", b"no gzip", "not a valid gzip file"),

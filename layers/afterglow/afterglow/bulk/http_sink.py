@@ -62,12 +62,11 @@ class ServerSink:
             self._send(plan, batch, slice(middle, rows.stop))
 
     def _body(self, batch: Batch, rows: slice) -> dict[str, Any]:
-        assert batch.vectors is not None
-        vectors = np.ascontiguousarray(batch.vectors[rows], dtype="<f4")
-        embeddings: Any = vectors
-        if self._takes_base64:
-            embeddings = [b2a_base64(row, newline=False).decode() for row in vectors]
-        body: dict[str, Any] = {"ids": batch.ids[rows], "embeddings": embeddings}
+        body: dict[str, Any] = {"ids": batch.ids[rows]}
+        if batch.vectors is not None:
+            vectors = np.ascontiguousarray(batch.vectors[rows], dtype="<f4")
+            encoded = [b2a_base64(row, newline=False).decode() for row in vectors] if self._takes_base64 else vectors
+            body["embeddings"] = encoded
         for name, column in (("documents", batch.documents), ("metadatas", batch.metadatas), ("uris", batch.uris)):
             if column is not None:
                 body[name] = column[rows]

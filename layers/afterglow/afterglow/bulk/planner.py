@@ -12,6 +12,7 @@ from afterglow.bulk.types import ImportRejected, Plan, Target
 from afterglow.settings import Settings, System
 
 _BATCH_BYTES = 8 * 1024 * 1024
+_BATCH_TEXTS = 256
 
 
 def make_plan(
@@ -33,7 +34,8 @@ def make_plan(
     options = given.apply_to(own)
     inspection = FORMATS[kind].inspect(source, compression, options, settings)
     opened = sink.open(target, options)
-    dimension = opened.dimension or inspection.dimension
+    # 0: the file has no embeddings, its documents are embedded as they are written.
+    dimension = inspection.dimension and (opened.dimension or inspection.dimension)
     columns, matrix = inspection.columns, inspection.matrix
     vectors, vectors_version = (None, "") if matrix is None else (matrix.key, matrix.version)
     # The same file, collection and columns have the same id.
@@ -54,7 +56,10 @@ def make_plan(
         delimiter=inspection.delimiter,
         header=inspection.header,
         encoding=inspection.encoding,
-        batch_rows=max(min(options.batch_size or _BATCH_BYTES // (4 * dimension), sink.max_rows), 1),
+        batch_rows=max(
+            min(options.batch_size or (_BATCH_BYTES // (4 * dimension) if dimension else _BATCH_TEXTS), sink.max_rows),
+            1,
+        ),
         ranges=inspection.ranges,
         started_at=system.now(),
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from afterglow.bulk.row_values import NO_TEXT, RowError
 from afterglow.bulk.types import Rejected
 from afterglow.collection import Batch, Op
 from afterglow.records.embeddings import finite_rows
@@ -42,7 +43,9 @@ class RowChunkBuilder:
     left_out: dict[str, int] = field(default_factory=dict)
 
     def add(self, line: int, identifier: str, vector: bytes, row: "Row") -> None:
-        """Add an accepted row."""
+        """Add an accepted row. Raises RowError if it has nothing to embed."""
+        if not self.dimension and row.document is None:
+            raise RowError(NO_TEXT)
         self.ids.append(identifier)
         self.vectors.append(vector)
         self.documents.append(row.document)
@@ -97,7 +100,7 @@ def drop_non_finite(rows: AcceptedRows, rejected: list[Rejected], end: int, line
         batch = Batch(
             Op.UPSERT,
             rows.ids,
-            vectors=rows.vectors,
+            vectors=rows.vectors if rows.vectors.shape[1] else None,
             documents=rows.documents if _any(rows.documents) else None,
             metadatas=rows.metadatas if _any(rows.metadatas) else None,
             uris=rows.uris if _any(rows.uris) else None,

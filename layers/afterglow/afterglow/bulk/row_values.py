@@ -17,6 +17,7 @@ from afterglow.records.keys import RESERVED_PREFIX, KeyProblem, key_problem
 from afterglow.records.metadata import PLAIN_TYPES, InvalidValue, normalize_sparse_values, normalize_values
 from afterglow.records.sparse import TYPE_NAME, SparseProblem, has_sparse_schema
 
+NO_TEXT = "it has neither an embedding nor a document"
 _PREVIEW_LENGTH = 60
 _ZERO, _ONE = struct.pack("<f", 0), struct.pack("<f", 1)
 _SPARSE_PROBLEMS = {
@@ -55,7 +56,12 @@ def _float32_struct(dimension: int) -> struct.Struct:
 
 
 def encode_embedding(value: Any, dimension: int) -> bytes:
-    """An embedding as little-endian float32, from a list of numbers, its JSON, or base64. Raises RowError."""
+    """An embedding as little-endian float32, from a list of numbers, its JSON, or base64. Raises RowError.
+
+    Empty for dimension 0, which is that of a file whose documents are to be embedded.
+    """
+    if not dimension:
+        return b""
     if type(value) is str:
         return _encode_text(value, dimension)
     if type(value) is not list:

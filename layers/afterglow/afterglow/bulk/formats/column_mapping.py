@@ -129,8 +129,13 @@ def _ignored(names: Sequence[str], used: set[str | None], options: Sidecar) -> d
     return reasons
 
 
-def require_embedding(columns: ColumnMapping, name: str, names: Sequence[str], lists: Sequence[str]) -> str:
-    """The column of embeddings; `lists` are the columns that hold lists of numbers. Raises ImportRejected."""
+def require_embedding(columns: ColumnMapping, name: str, names: Sequence[str], lists: Sequence[str]) -> str | None:
+    """The column of embeddings, None if the documents are to be embedded.
+
+    `lists` are the columns that hold lists of numbers. Raises ImportRejected.
+    """
+    if columns.embedding is None and columns.document is not None and not lists:
+        return None
     if columns.embedding is None:
         if lists:
             found = f"lists of numbers are in {_list(lists)}: choose one by --embedding or a sidecar"
@@ -138,7 +143,7 @@ def require_embedding(columns: ColumnMapping, name: str, names: Sequence[str], l
             found = f"its columns are {_list(names)}, of which none holds lists of numbers"
         raise ImportRejected(
             f"{name} has no column with a usual name of embeddings, such as embedding, vector or values; {found}. "
-            f"JSON Lines may have a .npy file alongside; Afterglow computes no embeddings"
+            f"JSON Lines may have a .npy file alongside; without embeddings, a column of documents is embedded"
         )
     return columns.embedding
 

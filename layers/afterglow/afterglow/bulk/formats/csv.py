@@ -124,9 +124,11 @@ def inspect(source: Source, compression: Compression, options: Sidecar, settings
         types |= dict.fromkeys(columns.embedding_columns, "float")
     else:
         lists = [name for name, column_type in types.items() if column_type == "json"]
-        embedding = header.index(column_mapping.require_embedding(columns, source.name, header, lists))
-        values = [row[embedding] for row in rows]
-        dimension = column_mapping.infer_dimension(values, options, source.name, is_empty=False)
+        embedding = column_mapping.require_embedding(columns, source.name, header, lists)
+        values = [] if embedding is None else [row[header.index(embedding)] for row in rows]
+        dimension = (
+            0 if embedding is None else column_mapping.infer_dimension(values, options, source.name, is_empty=False)
+        )
     return Inspection(
         replace(columns, types=types),
         dimension,

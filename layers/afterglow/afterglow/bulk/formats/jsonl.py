@@ -61,7 +61,7 @@ def inspect(source: Source, compression: Compression, options: Sidecar, settings
 def map_records(
     sample: Sequence[Mapping[str, Any]], options: Sidecar, name: str, *, has_matrix: bool = False
 ) -> tuple[ColumnMapping, int]:
-    """Columns and dimension of JSON objects; the dimension is 1 if a `.npy` file has the embeddings."""
+    """Columns and dimension of JSON objects; the dimension is 1 if a `.npy` file has the embeddings, 0 without."""
     names = list(dict.fromkeys(key for record in sample for key in record))
 
     def values(column: str) -> list[Any]:
@@ -77,6 +77,8 @@ def map_records(
         return columns, len(columns.embedding_columns)
     lists = [column for column in names if any(map(_is_list_of_numbers, values(column)))]
     embedding = column_mapping.require_embedding(columns, name, names, lists)
+    if embedding is None:
+        return columns, 0
     return columns, column_mapping.infer_dimension(values(embedding), options, name, is_empty=not sample)
 
 

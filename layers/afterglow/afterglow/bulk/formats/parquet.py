@@ -72,6 +72,8 @@ def inspect(source: Source, compression: Compression, options: Sidecar, settings
         return Inspection(columns, len(columns.embedding_columns), _row_group_ranges(footer, settings))
     lists = [name for name, kind in footer.types.items() if kind.endswith("]") and is_number(kind.partition("[")[0])]
     embedding = column_mapping.require_embedding(columns, source.name, names, lists)
+    if embedding is None:
+        return Inspection(columns, 0, _row_group_ranges(footer, settings))
     expression = parquet_rows.select_embedding(embedding, footer.types[embedding])
     values = _sample(source, footer, expression, settings)
     dimension = column_mapping.infer_dimension(values, options, source.name, is_empty=not footer.groups)

@@ -57,7 +57,7 @@ class Rows:
         elif columns.embedding is not None:
             expressions.append(f"{select_embedding(columns.embedding, types[columns.embedding])} AS embedding")
         else:
-            raise ImportRejected(f"{plan.name} has no column of embeddings")
+            expressions.append("NULL AS embedding")
         for name, column in (("document", columns.document), ("uri", columns.uri)):
             if column is not None:
                 expressions.append(f"CAST({quote_name(column)} AS VARCHAR) AS {name}")
@@ -99,8 +99,10 @@ class Rows:
         left_out: dict[str, int] = {}
         metadatas = self._metadatas(columns, count, errors, left_out)
         # Last, because it leaves out the rows with an error so far.
-        vectors = self._vectors(columns["embedding"], errors)
         documents, uris = (_to_list(columns.get(name), count) for name in ("document", "uri"))
+        if not self._plan.dimension:
+            errors |= {row: row_values.NO_TEXT for row in range(count) if row not in errors and documents[row] is None}
+        vectors = self._vectors(columns["embedding"], errors)
         accepted = [row for row in range(count) if row not in errors] if errors else range(count)
         rows = AcceptedRows(
             [ids[row] for row in accepted],
@@ -118,6 +120,8 @@ class Rows:
     def _vectors(self, column: Array, errors: dict[int, str]) -> NDArray[np.float32]:
         """The embeddings of the rows without an error (n, d); adds the errors of embeddings."""
         dimension = self._plan.dimension
+        if not dimension:
+            return np.empty((len(column) - len(errors), 0), dtype=np.float32)
         embeddings: list[Any] = _to_list(column, len(column))
         for row, embedding in enumerate(embeddings):
             if isinstance(embedding, np.ma.MaskedArray) and embedding.mask.any():
