@@ -44,8 +44,8 @@ class CollectionFixture:
         index(self.stores, Replica.for_indexer(self.stores, self.scope.collection), self.scope.collection, idle=True)
 
     def pass_a_week(self) -> None:
-        self.clock.skipped += self.stores.settings.log_placeholder_ttl_seconds + 1
-        trim.delete_expired_placeholders(self.stores, self.scope.collection)
+        self.clock.skipped += 7 * 24 * 3600
+        trim.delete_placeholders(self.stores, self.scope.collection, up_to=1_000)
 
 
 @pytest.fixture
@@ -300,24 +300,31 @@ def test_a_lost_batch_fails_its_collection_alone(env: CollectionFixture) -> None
 
 @pytest.mark.parametrize("op", ["add", "delete by filter"])
 def test_a_delayed_append_references_no_deleted_object(env: CollectionFixture, op: str) -> None:
-    """Its object was collected meanwhile, and it dies as soon as its entry stands."""
+    """Its object was collected meanwhile, as the log went on, and it dies as soon as its entry is there."""
     names = [f"record {number:080}" for number in range(8)]
     env.engine().write(env.scope, records(*names, metadatas=[{"k": 1}] * len(names)))
+    env.index()
     batches = payload_prefix(env.scope.collection)
-    before = {info.key for info in env.stores.objects.list(batches)}
     slept: list[str] = []
+    appends: list[str] = []
 
     def now() -> float:
         if not slept:
-            slept.extend(info.key for info in env.stores.objects.list(batches) if info.key not in before)
-            for key in slept:
-                env.stores.objects.delete(key)
+            slept.extend(info.key for info in env.stores.objects.list(batches))
+            if slept:
                 env.clock.skipped += 2 * SMALL.gc_grace_seconds
+                env.engine().write(env.scope, records("other"))
+                env.index()
+                assert [*env.stores.objects.list(batches)] == []
         return env.clock.now()
 
-    faults = Faults(lambda _, name: Fault.CRASH_AFTER if name.startswith("table.put LOG") and slept else None)
+    def fault(_: int, name: str) -> Fault | None:
+        if name == "table.transact" and slept:
+            appends.append(name)
+        return Fault.CRASH_AFTER if len(appends) == 2 else None
+
     stores = replace(env.stores, system=replace(env.stores.system, now=now))
-    engine = Engine(with_faults(stores, faults))
+    engine = Engine(with_faults(stores, Faults(fault)))
     more = [f"more {name}" for name in names]
     requests: dict[str, Callable[[], object]] = {
         "add": lambda: engine.write(env.scope, records(*more)),
@@ -326,7 +333,7 @@ def test_a_delayed_append_references_no_deleted_object(env: CollectionFixture, o
     with pytest.raises(Crash):
         requests[op]()
     assert slept
-    assert ids_in(env.engine(), env.scope) == ([*names, *more] if op == "add" else [])
+    assert ids_in(env.engine(), env.scope) == ([*names, "other", *more] if op == "add" else ["other"])
 
 
 def test_requests_for_missing_collections_close_and_open_no_replica(env: CollectionFixture) -> None:

@@ -202,7 +202,7 @@ def test_a_dropped_fork_holds_nothing_once_it_cannot_be_restored(env: Collection
     env.write(env.scope, *(f"r{number}" for number in range(20)))
     env.index(env.scope)
     env.clock.skipped += WITH_RETENTION.retention_seconds + 3 * WITH_RETENTION.gc_grace_seconds
-    assert WITH_RETENTION.log_placeholder_ttl_seconds > WITH_RETENTION.retention_seconds + 100
+    assert WITH_RETENTION.log_seal_ttl_seconds > WITH_RETENTION.retention_seconds + 100
     cleaning.purge_dropped(env.stores)
     gc.collect_garbage(env.stores, env.scope.collection)
     assert not before & env.objects()

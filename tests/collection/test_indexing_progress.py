@@ -79,8 +79,7 @@ def test_a_concurrent_flush_loses_no_operation(env: CollectionFixture, *, waits:
     env.index()
     env.add(5, 6)
     if waits:
-        env.clock.seconds += SMALL.log_placeholder_ttl_seconds + 1
-        trim.delete_expired_placeholders(env.stores, env.made.id)
+        trim.delete_placeholders(env.stores, env.made.id, up_to=2)
     assert indexing_progress.indexing_status(env.stores, before) == IndexingStatus(6, 5)
     waiting = indexing_progress.unflushed(env.stores, env.made.id)
     assert waiting is not None

@@ -26,6 +26,8 @@ from afterglow.jobs.index_messages import IDLE, handle
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import AWS_DEFAULTS, Settings, System
+from tests.concurrency.linearizability import violations
+from tests.concurrency.test_linearizability import history_of
 from tests.concurrency.test_processes import FREQUENT_FLUSHES, run_clients
 from tests.support.aws import Made, make
 from tests.support.ministack import MiniStack, fresh_account
@@ -146,6 +148,13 @@ def test_sixteen_writers_with_two_indexers_and_readers_of_old_checkpoints(fixtur
     fixture.index(idle=True)
     assert sorted(fixture.ids()) == EVERYTHING
     assert {entry.kind for entry in fixture.log()} == {entries.EntryKind.PLACEHOLDER}
+
+
+def test_sixteen_writers_of_the_same_records(fixture: AwsFixture) -> None:
+    """The history of each record is linearizable."""
+    engines = [fixture.engine() for _ in range(4)]
+    history = history_of(engines, fixture.scope, lambda: fixture.index(idle=True), operations=10)
+    assert violations(history) == []
 
 
 def test_a_killed_indexer_needs_no_repair(fixture: AwsFixture, tmp_path: Path) -> None:

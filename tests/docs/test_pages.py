@@ -50,7 +50,7 @@ def test_cost_tables_are_current() -> None:
 @pages
 def test_environment_variables_exist(page: Path) -> None:
     variables = {generated.variable(name) for name in settings.Settings.__dataclass_fields__}
-    variables |= {"AFTERGLOW_BENCH_CORPUS", "AFTERGLOW_TEST_SUBJECT"}
+    variables |= {"AFTERGLOW_BENCH_CORPUS", "AFTERGLOW_CRASH_ROUNDS", "AFTERGLOW_TEST_SUBJECT"}
     assert set(re.findall(r"AFTERGLOW_[A-Z_]+", page.read_text())) <= variables
 
 

@@ -2,7 +2,8 @@
 
 The rounds of one scenario share a directory, so the next crash meets the leftovers of the last. Flushes, compactions
 and batches stored as objects happen all the time, because their thresholds are low. A failure names the seed;
-AFTERGLOW_CRASH_SEED replays its operations (the times of the kills still depend on the machine).
+AFTERGLOW_CRASH_SEED replays its operations (the times of the kills still depend on the machine). AFTERGLOW_CRASH_ROUNDS
+is the number of rounds of the slow tests together (50).
 """
 
 import os
@@ -19,6 +20,7 @@ from tests.support.server import Server, reap, start
 from tests.support.wire import Wire
 
 CLIENTS = 4
+_PARTS = 5
 COLLECTIONS = ("first", "second")
 EVERYTHING = ["embeddings", "documents", "metadatas"]
 BUSY_BACKGROUND = {
@@ -134,10 +136,12 @@ def test_nothing_acknowledged_is_lost_with_two_workers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("part", range(_PARTS))
 @pytest.mark.parametrize("workers", [1, 2])
-def test_fifty_rounds(tmp_path: Path, workers: int) -> None:
-    """Ten scenarios of five rounds each."""
+def test_many_rounds(tmp_path: Path, workers: int, part: int) -> None:
+    """Fifty in all, or as many as asked for, five on each directory."""
+    rounds = int(os.environ.get("AFTERGLOW_CRASH_ROUNDS", "50")) // (2 * _PARTS)
     seed = _seed()
-    for number in range(10):
-        CrashScenario(tmp_path / str(number), f"{seed}-{number}", workers).run(rounds=5)
+    for number in range(max(rounds // 5, 1)):
+        CrashScenario(tmp_path / str(number), f"{seed}-{part}-{number}", workers).run(rounds=5)

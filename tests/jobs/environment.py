@@ -62,4 +62,4 @@ class Environment:
 
     def wait_for_placeholders(self) -> None:
         """Move the clock past the lifetime of placeholder entries."""
-        self.clock.skipped += self.stores.settings.log_placeholder_ttl_seconds + 1
+        self.clock.skipped += self.stores.settings.log_seal_ttl_seconds + 1

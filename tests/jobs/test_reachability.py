@@ -29,9 +29,9 @@ def test_a_checkpoint_with_all_that_it_names_is_live(env: Environment) -> None:
     assert state.manifest_key in named
     assert named <= live.keys
     assert {file.key for segment in first.segments for file in segment.objects} <= live.keys, "the segment is reused"
-    now, grace = env.clock.now(), env.stores.settings.gc_grace_seconds
-    assert live.oldest_payload_time is not None
-    assert abs(live.oldest_payload_time - entries.milliseconds(now - grace)) < 60_000
+    log_time = manifests.parse_key(state.manifest_key).log_time
+    assert live.oldest_payload_time == log_time + 1
+    assert live.in_flight_since == log_time - entries.milliseconds(env.stores.settings.gc_grace_seconds)
 
 
 def test_time_travel_retains_replaced_checkpoints(env: Environment) -> None:

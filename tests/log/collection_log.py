@@ -1,15 +1,28 @@
 """One collection's log, for the tests of this folder."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
 
+from afterglow.catalog import Collection, collections
 from afterglow.log import append, read
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import Entry
-from afterglow.storage.ports import Stores
+from afterglow.storage.ports import Stores, Table
+from tests.support.faulty import Faults, FaultyTable
 from tests.support.stores import Clock, new_collection
+
+DAY = 24 * 3600.0
+
+
+class CostlyTransactions(FaultyTable):
+    """A table as in an account, where a transaction costs twice as much."""
+
+    def __init__(self, inner: Table) -> None:
+        super().__init__(inner, Faults())
+        self.has_cheap_transactions = False
 
 
 class Log:
@@ -20,9 +33,17 @@ class Log:
         self.clock = clock
         self.id: UUID = new_collection(stores)[1].id
 
-    def append(self, number: int, seq: int, *, rows: int = 1) -> bool:
+    def append(self, number: int, seq: int, *, rows: int = 1, at: int = 0) -> bool:
+        """Append as a writer that knows the present state."""
         pending = append.prepare(self.stores, self.id, batch(number, rows))
-        return append.append_at(self.stores, self.id, pending.entry, seq)
+        entry = append.stamp(self.stores, self.id, pending, 0).entry
+        entry = replace(entry, appended_at=at or entry.appended_at)
+        return append.append_at(self.stores, self.id, entry, seq, self.state().version)
+
+    def state(self) -> Collection:
+        found = collections.by_id(self.stores.table, self.id)
+        assert found is not None
+        return found
 
     def fill(self, last: int, *, rows: int = 1) -> None:
         for seq in range(1, last + 1):

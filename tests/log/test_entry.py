@@ -38,9 +38,11 @@ def test_an_entry_survives_the_round_trip(entry: Entry) -> None:
 
 
 @given(batches)
-def test_a_placeholder_keeps_number_nonce_and_time_and_nothing_else(entry: Entry) -> None:
+def test_a_placeholder_keeps_number_nonce_time_and_object_and_nothing_else(entry: Entry) -> None:
     placeholder = entries.placeholder_for(entry)
-    assert placeholder == Entry(entry.seq, EntryKind.PLACEHOLDER, entry.nonce, entry.appended_at)
+    assert placeholder == Entry(
+        entry.seq, EntryKind.PLACEHOLDER, entry.nonce, entry.appended_at, payload_key=entry.payload_key
+    )
     assert entries.decode(as_item(placeholder)) == placeholder
 
 

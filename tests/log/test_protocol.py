@@ -52,7 +52,7 @@ def test_a_taken_number_is_refused(log: Log) -> None:
 def test_a_put_that_seems_to_fail_is_put_once(log: Log, fault: Fault, failures: int) -> None:
     entry = append.prepare(log.stores, log.id, batch(1)).entry
     faults = Faults(lambda number, _: fault if number < failures else None)
-    assert append.append_at(with_faults(log.stores, faults), log.id, entry, 1)
+    assert append.append_at(with_faults(log.stores, faults), log.id, entry, 1, None)
     assert [stored.nonce for stored in log.after(0).entries] == [entry.nonce]
 
 
@@ -60,24 +60,24 @@ def test_a_put_that_seems_to_fail_is_put_once(log: Log, fault: Fault, failures: 
 def test_a_conflict_differs_from_a_lost_response(log: Log, fault: Fault) -> None:
     log.append(1, 1)
     entry = append.prepare(log.stores, log.id, batch(2)).entry
-    assert not append.append_at(with_faults(log.stores, Faults(nth(0, fault))), log.id, entry, 1)
+    assert not append.append_at(with_faults(log.stores, Faults(nth(0, fault))), log.id, entry, 1, None)
 
 
 def test_a_table_that_keeps_failing_is_unavailable(log: Log) -> None:
     entry = append.prepare(log.stores, log.id, batch(1)).entry
     with pytest.raises(Unavailable):
-        append.append_at(with_faults(log.stores, Faults(lambda *_: Fault.REFUSED)), log.id, entry, 1)
+        append.append_at(with_faults(log.stores, Faults(lambda *_: Fault.REFUSED)), log.id, entry, 1, None)
     assert log.after(0).entries == []
     with pytest.raises(Unavailable):
-        append.append_at(with_faults(log.stores, Faults(lambda *_: Fault.LOST)), log.id, entry, 1)
+        append.append_at(with_faults(log.stores, Faults(lambda *_: Fault.LOST)), log.id, entry, 1, None)
     assert [stored.nonce for stored in log.after(0).entries] == [entry.nonce]
 
 
 def test_an_own_entry_is_recognised_even_as_a_placeholder(log: Log) -> None:
     entry = append.prepare(log.stores, log.id, batch(1)).entry
-    assert append.append_at(log.stores, log.id, entry, 1)
+    assert append.append_at(log.stores, log.id, entry, 1, None)
     trim.trim(log.stores, log.id, 0, 1)
-    assert append.append_at(log.stores, log.id, entry, 1)
+    assert append.append_at(log.stores, log.id, entry, 1, None)
 
 
 def test_a_trimmed_slot_stays_taken(log: Log) -> None:
@@ -139,15 +139,14 @@ def test_a_gap_differs_from_the_end(log: Log) -> None:
     assert not log.after(2).trimmed
 
 
-def test_placeholders_expire_and_nothing_else_does(log: Log) -> None:
+def test_placeholders_are_deleted_and_nothing_else_is(log: Log) -> None:
     log.fill(4)
     trim.trim(log.stores, log.id, 0, 2)
-    assert trim.delete_expired_placeholders(log.stores, log.id) == 0
-    log.clock.skipped += log.stores.settings.log_placeholder_ttl_seconds + 2
-    assert trim.delete_expired_placeholders(log.stores, log.id) == 2
+    assert trim.delete_placeholders(log.stores, log.id, up_to=1) == 1
+    assert trim.delete_placeholders(log.stores, log.id, up_to=4) == 1
     assert [entry.seq for entry in log.after(2).entries] == [3, 4]
     assert log.after(0).trimmed
-    assert trim.delete_expired_placeholders(log.stores, log.id) == 0
+    assert trim.delete_placeholders(log.stores, log.id, up_to=4) == 0
 
 
 def test_a_batch_trimmed_during_the_read_is_reported(log: Log) -> None:
@@ -158,8 +157,7 @@ def test_a_batch_trimmed_during_the_read_is_reported(log: Log) -> None:
     log.stores.objects.delete_many(log.payloads())
     with pytest.raises(LogTrimmed):
         load_batch(log, entry)
-    log.clock.skipped += log.stores.settings.log_placeholder_ttl_seconds + 2
-    trim.delete_expired_placeholders(log.stores, log.id)
+    trim.delete_placeholders(log.stores, log.id, up_to=1)
     with pytest.raises(LogTrimmed):
         load_batch(log, entry)
 
@@ -193,22 +191,7 @@ def test_the_last_entry(log: Log) -> None:
     last = read.last_entry(log.stores.table, log.id)
     assert last is not None
     assert (last.seq, last.kind) == (3, EntryKind.PLACEHOLDER)
-    assert append.append_at(log.stores, log.id, append.seal_entry(log.stores.system), 4)
+    assert append.append_at(log.stores, log.id, append.seal_entry(log.stores.system), 4, None)
     last = read.last_entry(log.stores.table, log.id)
     assert last is not None
     assert (last.seq, last.kind) == (4, EntryKind.SEAL)
-
-
-def test_a_payload_is_put_again_after_a_long_sleep(log: Log) -> None:
-    pending = append.prepare(log.stores, log.id, batch(1, 50))
-    assert pending.entry.payload_key is not None
-    append.append_at(log.stores, log.id, pending.entry, 1)
-    log.stores.objects.delete(pending.entry.payload_key)
-    assert append.ensure_payload(log.stores, pending) is pending
-    assert log.payloads() == []
-    log.clock.skipped += log.stores.settings.gc_grace_seconds
-    again = append.ensure_payload(log.stores, pending)
-    assert append.ensure_payload(log.stores, again) is again
-    assert replace(again, stored_at=pending.stored_at, stored_at_wall=pending.stored_at_wall) == pending
-    (entry,) = log.after(0).entries
-    assert len(load_batch(log, entry).ids) == 50

@@ -33,7 +33,7 @@ def test_groups_are_bounded_by_bytes(log: Log, monkeypatch: pytest.MonkeyPatch) 
 
 def test_other_kinds_have_no_batch(log: Log) -> None:
     log.fill(1)
-    assert append.append_at(log.stores, log.id, append.seal_entry(log.stores.system), 2)
+    assert append.append_at(log.stores, log.id, append.seal_entry(log.stores.system), 2, None)
     kinds = [
         (entry.kind, found is None) for entry, found in read.load_batches(log.stores, log.id, log.after(0).entries)
     ]

@@ -119,6 +119,7 @@ class FaultyTable:
     def __init__(self, inner: Table, faults: Faults) -> None:
         self._inner = inner
         self._faults = faults
+        self.has_cheap_transactions = inner.has_cheap_transactions
 
     def get(self, pk: str, sk: str) -> Item | None:
         return self._faults.call("table.get", lambda: self._inner.get(pk, sk))

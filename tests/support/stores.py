@@ -27,7 +27,7 @@ SMALL = Settings(
     log_inline_max_bytes=400,
     compaction_threads=1,
     gc_grace_seconds=5.0,
-    log_placeholder_ttl_seconds=1_000,
+    log_seal_ttl_seconds=1_000,
     log_end_cache_seconds=100.0,
     retention_seconds=0.0,
 )

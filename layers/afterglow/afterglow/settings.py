@@ -78,9 +78,8 @@ class Settings:
     """Threads that build one HNSW index."""
     gc_grace_seconds: float = 40.0
     """Minimum age of an unreferenced object before garbage collection deletes it."""
-    log_placeholder_ttl_seconds: int = 7 * 24 * 3600
-    """Lifetime of the placeholders of flushed log entries, and of the seal that ends a dropped collection's log; both
-    reject delayed writers."""
+    log_seal_ttl_seconds: int = 7 * 24 * 3600
+    """Lifetime of the seal that ends a dropped collection's log and rejects delayed writers."""
     retention_seconds: float = 7 * 24 * 3600.0
     """How far back time travel, forks and restores can reach; also how long dropped collections can be restored. 0:
     disabled."""
@@ -90,7 +89,7 @@ class Settings:
     """On AWS: bytes of segments whose checksums one run of the maintenance job verifies."""
     log_end_cache_seconds: float = 3600.0
     """How long a writer may append by its cached end of the log without reading the log first; at most half of
-    LOG_PLACEHOLDER_TTL_SECONDS is used."""
+    LOG_SEAL_TTL_SECONDS is used."""
     max_open_collections: int = 256
     """Maximum collections kept open in memory; the least recently used are closed."""
     max_memtable_bytes: int = 0

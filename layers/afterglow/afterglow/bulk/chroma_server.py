@@ -114,8 +114,8 @@ def serve(path: Path, system: System) -> Iterator[str]:
 
 def _wait(process: subprocess.Popen[bytes], url: str, path: Path, system: System) -> None:
     connection = ChromaConnection(url, replace(system, sleep=lambda _: None))
-    deadline = system.now() + _START_SECONDS
-    while system.now() < deadline and process.poll() is None:
+    deadline = system.monotonic() + _START_SECONDS
+    while system.monotonic() < deadline and process.poll() is None:
         try:
             connection.call("GET", "/api/v2/heartbeat")
         except Unavailable:

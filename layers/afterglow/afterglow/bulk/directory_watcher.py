@@ -44,7 +44,7 @@ _MAX_RETRY_SECONDS = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A file that is set aside until `retry_at` (Unix seconds) unless its `version` changes."""
+    """A file that is set aside until `retry_at` (monotonic seconds) unless its `version` changes."""
 
     version: str
     error: str
@@ -103,7 +103,7 @@ class DirectoryWatcher:
 
     def _ready(self) -> list[WatchedFile]:
         """The files that have not changed for a while and are not set aside."""
-        now, seen, ready = self._engine.stores.system.now(), {}, []
+        now, seen, ready = self._engine.stores.system.monotonic(), {}, []
         skipped: dict[str, str] = {}
         for file in list_files(self._folder, skipped.__setitem__):
             path, version = file.relative_path, file.source.version
@@ -148,7 +148,7 @@ class DirectoryWatcher:
         if before is None or before.error != error:
             _log.warning("import of %s is tried again later: %s", printable(file.relative_path), error)
         pause = min(_RETRY_SECONDS * 2 ** min(count - 1, 20), _MAX_RETRY_SECONDS)
-        retry_at = self._engine.stores.system.now() + pause
+        retry_at = self._engine.stores.system.monotonic() + pause
         self._failures[file.relative_path] = _Failure(file.source.version, error, count, retry_at)
 
     def _log_report(self, report: dict[str, Any]) -> None:

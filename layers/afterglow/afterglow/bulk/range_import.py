@@ -142,7 +142,7 @@ def _commit_chunk(
     context: ImportContext, plan: Plan, chunk: RowChunk, advanced: RangeProgress, should_continue: ShouldContinue
 ) -> RangeProgress | None:
     """Append the chunk's batch and advance the range; returns the progress, None if time ran out meanwhile."""
-    end, pause = context.system.now() + _RETRY_TIMEOUT, 0.1
+    end, pause = context.system.monotonic() + _RETRY_TIMEOUT, 0.1
     while True:
         try:
             if chunk.batch is None:
@@ -151,7 +151,7 @@ def _commit_chunk(
                 context.sink.write(plan, chunk.batch, context.store.progress_write(plan, advanced))
             break
         except (Busy, Unavailable) as error:
-            if context.system.now() > end:
+            if context.system.monotonic() > end:
                 raise
             if isinstance(error, Busy) and not should_continue():
                 return None

@@ -119,10 +119,10 @@ def _import_one(
     from afterglow.bulk.report_text import column_lines
     from afterglow.cli.progress import ImportProgress
 
-    start = context.system.now()
+    start = context.system.monotonic()
     with deferred_interrupt() as check, ImportProgress(check) as progress:
         result = import_file(context, source, target, given, progress, force=force)
-    report, seconds = result.report, context.system.now() - start
+    report, seconds = result.report, context.system.monotonic() - start
     if result.already_imported:
         echo(f"{source.name}: already imported, {report.rows} rows; --force imports it again")
         return report

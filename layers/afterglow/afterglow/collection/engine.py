@@ -23,6 +23,7 @@ from afterglow.collection.types import (
     CountResult,
     Include,
     IndexingStatus,
+    LogPosition,
     QueryResult,
     ReadLevel,
     Records,
@@ -193,9 +194,9 @@ class Engine:
             ids = list(selection.ids or ())
             return CountResult(len(ids), self._write(scope, Batch(Op.DELETE, ids)))
 
-        def evaluate() -> tuple[int, int, list[str]]:
+        def evaluate() -> tuple[LogPosition, list[str]]:
             snapshot = self._reader.snapshot(scope, selection.ids)
-            return snapshot.applied_seq, snapshot.applied_ops, read_path.matching_ids(snapshot, selection, limit)
+            return snapshot.log_position, read_path.matching_ids(snapshot, selection, limit)
 
         return write_path.delete_where(self._stores, self._reader.log_end(scope), scope.collection, evaluate)
 

@@ -73,6 +73,16 @@ class Records:
 
 
 @dataclass(frozen=True, slots=True)
+class LogPosition:
+    """A log up to entry `seq`: the operations and the log's time (Unix ms) there, the version of the state then."""
+
+    seq: int
+    ops: int
+    log_time: int
+    state_version: int
+
+
+@dataclass(frozen=True, slots=True)
 class CountResult:
     """A number of live or deleted records; `position`: the delete's log entry, or the last one in the snapshot."""
 

@@ -19,8 +19,8 @@ from afterglow.deployment.base import Deployment
 from afterglow.deployment.child_process import ChildEnded, ChildProcess
 from afterglow.errors import Corrupt, Unavailable
 from afterglow.jobs import gc, maintenance, ttl_sweep
+from afterglow.jobs.clock_watch import ClockWatch
 from afterglow.jobs.maintenance import maintain
-from afterglow.log import trim
 from afterglow.storage.local.queue import ThreadQueue
 from afterglow.storage.ports import Stores
 
@@ -69,6 +69,7 @@ class IndexScheduler:
         self._child: ChildProcess | None = None
         self._closed = False
         self._collections: dict[str, _CollectionState] = {}
+        self._clock = ClockWatch(stores.system)
         self._expired_checked_at = float("-inf")
         self._next_gc_at = stores.system.monotonic() + _MAINTAIN_SECONDS
 
@@ -91,6 +92,7 @@ class IndexScheduler:
 
     def _maintain(self) -> None:
         """Run every task, also after one has failed; then raises the first error."""
+        self._clock.check()
         errors: list[Exception] = []
         clean_up: Callable[[], None] = partial(maintain, self._deployment, self._stores)
         for task in (clean_up, self._enqueue_expired, self._collect_garbage):
@@ -134,7 +136,6 @@ class IndexScheduler:
         existing = collections.by_id(self._stores.table, collection_id)
         if existing is None:
             return False
-        trim.delete_expired_placeholders(self._stores, collection_id)
         status = indexing_status(self._stores, existing)
         return status.indexed_ops < status.total_ops
 

@@ -215,7 +215,6 @@ def _compact(
 def _clean_up(stores: Stores, snapshot: Snapshot, report: IndexReport, *, trimmed: bool) -> IndexReport:
     if trimmed:
         trim.trim(stores, snapshot.collection.id, snapshot.manifest.trimmed_seq, snapshot.manifest.flushed_seq)
-        trim.delete_expired_placeholders(stores, snapshot.collection.id)
     report.collected += gc.collect_garbage(stores, snapshot.collection.id)
     return report
 

@@ -7,7 +7,7 @@ A dropped collection can be restored within the retention window. Each run reads
    finished; seal the log; mark the record as sealed. *Crash between: the next run repeats the step.*
 2. The retention window has passed: remove the collection from its lineage, as it uses nothing any more; delete its
    objects except those that its forks use.
-3. No object is left, and slow writers no longer need the seal (`log_placeholder_ttl_seconds`): delete the items, the
+3. No object is left, and slow writers no longer need the seal (`log_seal_ttl_seconds`): delete the items, the
    state last, and the deletion record.
 """
 
@@ -58,7 +58,7 @@ def _advance(stores: Stores, record: DeletionRecord) -> None:
     state = None if item is None else states.decode(item)
     if state is not None and state.lineage_id is not None:
         lineage.remove(stores.table, state.lineage_id, record.id)
-    if _delete_objects(stores, record.id, state) and record.deleted_at < now - settings.log_placeholder_ttl_seconds:
+    if _delete_objects(stores, record.id, state) and record.deleted_at < now - settings.log_seal_ttl_seconds:
         for item in stores.table.query(keys.collection(record.id)):
             stores.table.delete(item.pk, item.sk)
         deletions.delete(stores.table, record.id)

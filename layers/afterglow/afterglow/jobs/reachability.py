@@ -2,10 +2,12 @@
 
 * the manifests that `segment.retention` selects, and everything that they name;
 * the batches that entries of its log name, as long as an entry is no placeholder;
-* for time travel, all archives and batches of entries after the oldest retained checkpoint.
+* for time travel, all archives and batches of entries after the oldest retained checkpoint;
+* the batches of writes in flight, which no entry names yet.
 
-Batches of archived entries are selected by age instead of by lookup: the time in the key of a batch is not much earlier
-than that of its entry (`log.append`), and the clock of a writer is wrong by less than the grace time.
+Batches of archived entries, and those of writes in flight, are selected by time instead of by lookup: the time in the
+key of a batch is not earlier than the log time before its entry, less half the grace time (`log.append.stamp`). So it
+is the log's own time that decides, whatever the clocks of writers and collectors do.
 """
 
 from collections import OrderedDict
@@ -19,7 +21,7 @@ from afterglow.catalog.lineage import LineageMember
 from afterglow.catalog.model import Collection
 from afterglow.log import archive
 from afterglow.log import entry as entries
-from afterglow.log.entry import Entry
+from afterglow.log.entry import Entry, EntryKind
 from afterglow.segment import manifest as manifests
 from afterglow.segment import retention
 from afterglow.segment.retention import RetainedManifests, RetentionWindow
@@ -33,40 +35,47 @@ class LiveObjects:
     """The keys of live manifests with what they name, and of batches that the log names.
 
     Also live are entries after number `oldest_seq`, and batches whose keys have the time `oldest_payload_time` (Unix
-    ms) or a later one; None: all batches.
+    ms) or a later one; None: all batches. A batch that no entry has named so far may be that of a write in flight if
+    its key has the time `in_flight_since` or a later one. `manifest_keys` are all manifests, live or not, from before
+    the live ones were selected.
     """
 
     keys: frozenset[str]
     payload_keys: frozenset[str]
     oldest_seq: int
     oldest_payload_time: int | None
+    in_flight_since: int
+    manifest_keys: tuple[str, ...]
 
 
 def live_objects(stores: Stores, state: Collection) -> LiveObjects:
     """The live objects as of this state or a newer one. Raises ObjectNotFound, Corrupt, Unavailable."""
-    listed = list(manifests.list_keys(stores.objects, state.id))
+    listed = tuple(manifests.list_keys(stores.objects, state.id))
     if state.manifest_key is None:
-        return LiveObjects(frozenset(listed), _batches(_entries(stores, state, 0)), 0, None)
+        return LiveObjects(frozenset(listed), _batches(_entries(stores, state, 0)), 0, None, 0, listed)
     grace, now = (entries.milliseconds(seconds) for seconds in (stores.settings.gc_grace_seconds, stores.system.now()))
     window_ms = entries.milliseconds(stores.settings.retention_seconds)
     window = RetentionWindow(now - window_ms - grace, window_ms) if window_ms else None
     retained = retention.select_retained(retention.list_manifests(listed, state.manifest_key, state.fork_base), window)
     log = _entries(stores, state, manifests.load(stores.objects, state.manifest_key).trimmed_seq)
-    last = max([manifests.parse_key(state.manifest_key).flushed_seq, *(entry.seq for entry in log)])
+    current = manifests.parse_key(state.manifest_key)
+    last = max([current.flushed_seq, *(entry.seq for entry in log)])
+    log_time = max([current.log_time, *(entry.appended_at for entry in log)])
     return LiveObjects(
         keys=frozenset().union(*(_named_by(stores.objects, ref.key, state.manifest_key) for ref in retained.manifests)),
         payload_keys=_batches(log),
         oldest_seq=0 if retained.oldest is None else retained.oldest.flushed_seq,
-        oldest_payload_time=now - grace if window is None else _oldest_payload_time(retained, window, last, grace),
+        oldest_payload_time=_oldest_payload_time(retained, last, log_time, grace),
+        in_flight_since=log_time - grace,
+        manifest_keys=listed,
     )
 
 
-def _oldest_payload_time(retained: RetainedManifests, window: RetentionWindow, last: int, grace: int) -> int | None:
+def _oldest_payload_time(retained: RetainedManifests, last: int, log_time: int, grace: int) -> int | None:
     """The earliest time (Unix ms) of batches after the oldest retained checkpoint; `last` is the last entry number."""
     if retained.oldest is None:
         return None
-    # If no entry follows that checkpoint, only batches of entries about to be appended count.
-    return (window.since if retained.oldest.flushed_seq == last else retained.oldest.log_time) - 2 * grace
+    return log_time + 1 if retained.oldest.flushed_seq == last else retained.oldest.log_time - 2 * grace
 
 
 def _named_by(objects: Objects, key: str, current: str) -> frozenset[str]:
@@ -102,7 +111,8 @@ def _entries(stores: Stores, state: Collection, trimmed: int) -> list[Entry]:
 
 
 def _batches(log: Iterable[Entry]) -> frozenset[str]:
-    return frozenset(entry.payload_key for entry in log if entry.payload_key is not None)
+    batches = (entry for entry in log if entry.kind is EntryKind.BATCH)
+    return frozenset(entry.payload_key for entry in batches if entry.payload_key is not None)
 
 
 def is_own_key(key: str, collection_id: UUID) -> bool:

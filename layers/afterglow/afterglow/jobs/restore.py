@@ -21,7 +21,8 @@ from afterglow.collection.time_travel.fork import ForkRequest
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.write import write_path
 from afterglow.errors import InvalidArgument, NotFound
-from afterglow.log import entry as entries
+from afterglow.log import read as log
+from afterglow.log.entry import EntryKind
 from afterglow.storage.ports import Stores
 
 _MAX_NAME_LENGTH = 400
@@ -84,7 +85,7 @@ def restore(
     if name is None:
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
         name = source.name if source.is_dropped else f"{source.name[:_MAX_NAME_LENGTH]}-restored-{stamp}"
-    as_of = at or PointInTime(time=entries.milliseconds(now))
+    as_of = at or PointInTime(position=_last_position(stores, source))
     restored = fork.fork(stores, source.id, ForkRequest(database, name), as_of)
     if not replace or source.is_dropped:
         return restored
@@ -92,3 +93,10 @@ def restore(
     write_path.seal_log(stores, source.id)
     write_path.notify_indexer(stores, source.id, "dropped")
     return replaced
+
+
+def _last_position(stores: Stores, source: Collection) -> int:
+    """The number of the last entry of a dropped collection, without its seal."""
+    unflushed = log.read_after(stores.table, source.id, source.flushed_seq).entries
+    batches = [entry.seq for entry in unflushed if entry.kind is not EntryKind.SEAL]
+    return batches[-1] if batches else source.flushed_seq

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from afterglow.catalog import keys
+from afterglow.catalog import state as states
 from afterglow.errors import Unavailable
 from afterglow.log import batch as frames
 from afterglow.log import entry as entries
@@ -12,69 +13,54 @@ from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.retry import Backoff, attempts
 from afterglow.settings import System
-from afterglow.storage.ports import ConditionFailed, Put, Stores, Write
+from afterglow.storage.ports import Check, ConditionFailed, Put, Stores, Write
 
 _BACKOFF = Backoff(max_attempts=3, first=0.1, last=0.2)
 
 
 @dataclass(frozen=True, slots=True)
 class PendingEntry:
-    """An entry without a number yet; `payload` is its batch's frame.
-
-    `stored_at` and `stored_at_wall` are the monotonic and the wall-clock time of the put of its object.
-    """
+    """An entry without a number yet; `payload` is its batch's frame."""
 
     entry: Entry
     payload: bytes
-    stored_at: float
-    stored_at_wall: float
 
 
-def prepare(stores: Stores, collection_id: UUID, batch: Batch, ttl_key: str | None = None) -> PendingEntry:
-    """The entry of a batch. Puts a batch over `log_inline_max_bytes` to an object."""
+def prepare(
+    stores: Stores, collection_id: UUID, batch: Batch, ttl_key: str | None = None, log_time: int = 0
+) -> PendingEntry:
+    """The entry of a batch. Puts a batch over `log_inline_max_bytes` to an object.
+
+    `log_time` is the time of the log as far as the writer knows it (Unix milliseconds).
+    """
     frame = frames.encode(batch)
     entry = Entry(
         0, EntryKind.BATCH, stores.system.nonce(), op_count=len(batch.ids), byte_size=len(frame), ttl_key=ttl_key
     )
     if len(frame) <= stores.settings.log_inline_max_bytes:
-        return PendingEntry(replace(entry, payload=frame), frame, stores.system.monotonic(), stores.system.now())
-    return _put_payload(stores, collection_id, entry, frame)
+        return PendingEntry(replace(entry, payload=frame), frame)
+    return _put_payload(stores, collection_id, entry, frame, log_time)
 
 
-def _put_payload(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes) -> PendingEntry:
-    stored_at, wall = stores.system.monotonic(), stores.system.now()
-    key = entries.payload_key(collection_id, entries.milliseconds(wall), entry.nonce)
+def _put_payload(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes, log_time: int) -> PendingEntry:
+    time = max(entries.milliseconds(stores.system.now()), log_time)
+    key = entries.payload_key(collection_id, time, entry.nonce)
     stores.objects.put(key, frame)
-    return PendingEntry(replace(entry, payload_key=key), frame, stored_at, wall)
+    return PendingEntry(replace(entry, payload_key=key), frame)
 
 
-def refresh_payload(stores: Stores, collection_id: UUID, pending: PendingEntry) -> PendingEntry:
-    """The same entry; an object put long ago is put again under a key with the current time. Call before appending.
+def stamp(stores: Stores, collection_id: UUID, pending: PendingEntry, log_time: int) -> PendingEntry:
+    """The same entry, dated for being appended to a log whose time is `log_time` (Unix milliseconds): never before it.
 
-    So the time in an object's key is never much before that of its entry; garbage collection relies on that.
-    """
-    if pending.entry.payload_key is None or not _is_old(stores, pending):
-        return pending
-    return _put_payload(stores, collection_id, pending.entry, pending.payload)
-
-
-def ensure_payload(stores: Stores, pending: PendingEntry) -> PendingEntry:
-    """The same entry; an object put so long ago that it may have been collected is put again.
-
-    Call before the write is acknowledged, as appending may have taken long.
+    An object whose key has a time long before that is put again under another key: garbage collection may take it.
     """
     key = pending.entry.payload_key
-    if key is None or not _is_old(stores, pending):
-        return pending
-    stores.objects.put(key, pending.payload)
-    return replace(pending, stored_at=stores.system.monotonic(), stored_at_wall=stores.system.now())
-
-
-def _is_old(stores: Stores, pending: PendingEntry) -> bool:
-    """Whether the object was put long ago, by either clock: a wall clock that jumped counts as well."""
-    age = stores.system.monotonic() - pending.stored_at
-    wall_age = abs(stores.system.now() - pending.stored_at_wall)
-    return max(age, wall_age) > stores.settings.gc_grace_seconds / 2
+    if key is not None:
+        if entries.payload_time(key) < log_time - entries.milliseconds(stores.settings.gc_grace_seconds) // 2:
+            pending = _put_payload(stores, collection_id, pending.entry, pending.payload, log_time)
+        log_time = max(log_time, entries.payload_time(pending.entry.payload_key or key))
+    at = max(entries.milliseconds(stores.system.now()), log_time)
+    return replace(pending, entry=replace(pending.entry, appended_at=at))
 
 
 def seal_entry(system: System) -> Entry:
@@ -82,31 +68,57 @@ def seal_entry(system: System) -> Entry:
     return Entry(0, EntryKind.SEAL, system.nonce())
 
 
-def append_at(stores: Stores, collection_id: UUID, entry: Entry, seq: int, extra_writes: Sequence[Write] = ()) -> bool:
-    """Put `entry` at number `seq`. True: it is in the log; False: another writer's entry has that number.
+def append_at(
+    stores: Stores,
+    collection_id: UUID,
+    entry: Entry,
+    seq: int,
+    state_version: int | None,
+    *,
+    extra_writes: Sequence[Write] = (),
+) -> bool:
+    """Put `entry` at number `seq`. True: it is in the log; False: it is not, and the caller must catch up with the log.
 
-    A put whose response is lost is put again: our own nonce at that number shows that it had succeeded. Raises
-    Unavailable when the table keeps failing; the write is then either completely there or not at all.
+    `state_version` is the version of the collection's state in which not more than `seq` - 1 entries were flushed;
+    None for a log without a state to go by, which nobody flushes. A put whose response is lost is put again: our own
+    nonce at that number shows that it had succeeded. Raises Unavailable when the table keeps failing; the write is then
+    either completely there or not at all.
 
     `extra_writes`, to other items, are written in one transaction with the entry. Raises ConditionFailed where the
     condition of one of these fails.
     """
-    value = entries.encode(replace(entry, seq=seq, appended_at=entries.milliseconds(stores.system.now())))
+    pk = keys.collection(collection_id)
+    put = Put(pk, entries.key(seq), entries.encode(replace(entry, seq=seq)), if_absent=True)
+    writes: list[Write] = [put]
+    if state_version is not None and stores.table.has_cheap_transactions:
+        writes.append(Check(pk, keys.STATE, if_version=state_version))
+    writes += extra_writes
     for attempt in attempts(stores.system, _BACKOFF):
         try:
-            if extra_writes:
-                put = Put(keys.collection(collection_id), entries.key(seq), value, if_absent=True)
-                stores.table.transact([put, *extra_writes])
+            if len(writes) == 1:
+                stores.table.put(put.pk, put.sk, put.value, if_absent=True)
             else:
-                stores.table.put(keys.collection(collection_id), entries.key(seq), value, if_absent=True)
+                stores.table.transact(writes)
         except ConditionFailed as conflict:
-            existing = conflict.existing
-            if extra_writes and (existing is None or existing.pk != keys.collection(collection_id)):
+            if conflict.key not in ((pk, put.sk), (pk, keys.STATE)):
                 raise
-            return existing is not None and entries.decode(existing).nonce == entry.nonce
+            return _is_there(conflict, entry, seq, is_repeated=attempt > 1)
         except Unavailable:
             if attempt == _BACKOFF.max_attempts:
                 raise
             continue
         return True
     raise AssertionError("unreachable")
+
+
+def _is_there(conflict: ConditionFailed, entry: Entry, seq: int, *, is_repeated: bool) -> bool:
+    """Whether the entry is in the log, given the item that prevented another put of it. Raises Unavailable."""
+    existing = conflict.existing
+    if existing is None:
+        return False
+    if existing.sk != keys.STATE:
+        return entries.decode(existing).nonce == entry.nonce
+    # Nobody has the number. If it is flushed, its placeholder is gone, and with it the nonce of an earlier attempt.
+    if is_repeated and states.decode(existing).flushed_seq >= seq:
+        raise Unavailable(f"it is unknown whether entry {seq} of {existing.pk} was written by an earlier attempt")
+    return False

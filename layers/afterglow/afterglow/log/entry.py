@@ -3,8 +3,9 @@
 The value is a line of JSON (`format`, `kind`, `nonce`, `at`, `ops`, `size`, `payload`, `ttl_key`), a newline, and for
 an inline batch its frame (`log.batch`). `size` is the length of the frame in bytes, inline or not.
 
-`at` is when its writer appended it, by that writer's clock. Clocks differ, so the log time of a position is the latest
-`at` up to there, which never goes back; `advance_log_time` computes it.
+`at` is when its writer appended it, by that writer's clock, but not before the entry before it: a hybrid logical clock
+(Kulkarni et al. 2014). The **log time** of a position is the latest `at` up to there (`advance_log_time`). It never
+goes back, whatever the clocks of the writers do, and is the one clock that writes and reads share.
 """
 
 import re
@@ -38,6 +39,8 @@ class EntryKind(StrEnum):
 class Entry:
     """An entry at number `seq`. A batch is in `payload`, or under the key `payload_key` where it was too large.
 
+    A placeholder has the `payload_key` of the entry that it replaced; the object may be gone.
+
     `appended_at` is in Unix milliseconds. `ttl_key` is the metadata key that held the expiry of records when the entry
     was written; None: records did not expire.
     """
@@ -59,7 +62,10 @@ def key(seq: int) -> str:
 
 
 def payload_key(collection_id: UUID, stored_at: int, nonce: str) -> str:
-    """The key of a batch too large for the table; keys sort by `stored_at`, when it was put (Unix milliseconds)."""
+    """The key of a batch too large for the table; keys sort by `stored_at`.
+
+    That is when it was put (Unix milliseconds), but not before the time of the log then.
+    """
     return f"{payload_prefix(collection_id)}{stored_at:0{_TIME_DIGITS}}-{nonce}.batch"
 
 
@@ -129,5 +135,5 @@ def decode(item: Item) -> Entry:
 
 
 def placeholder_for(entry: Entry) -> Entry:
-    """The placeholder that occupies the number of a flushed entry."""
-    return Entry(entry.seq, EntryKind.PLACEHOLDER, entry.nonce, entry.appended_at)
+    """The placeholder that occupies the number of a flushed entry. It still names the object of its batch, if any."""
+    return Entry(entry.seq, EntryKind.PLACEHOLDER, entry.nonce, entry.appended_at, payload_key=entry.payload_key)

@@ -58,7 +58,8 @@ def load_batches(stores: Stores, collection_id: UUID, entries: Sequence[Entry]) 
     Raises LogTrimmed when an entry was flushed and trimmed meanwhile, Corrupt when it is damaged or lost.
     """
     for group in _groups(entries):
-        payload_keys = [entry.payload_key for entry in group if entry.payload_key is not None]
+        batches = [entry for entry in group if entry.kind is EntryKind.BATCH]
+        payload_keys = [entry.payload_key for entry in batches if entry.payload_key is not None]
         payloads = dict(zip(payload_keys, stores.objects.get_many(payload_keys), strict=True)) if payload_keys else {}
         for entry in group:
             if entry.kind is not EntryKind.BATCH:

@@ -59,21 +59,27 @@ def list_manifests(keys: Iterable[str], current: str, fork_base: str | None) -> 
     """The manifests of the listed keys, and the two others, which the listing need not contain. Raises Corrupt."""
     all_keys = {*keys, current, *([] if fork_base is None else [fork_base])}
     return ManifestListing(
-        tuple(map(manifests.parse_key, all_keys)),
+        tuple(map(manifests.parse_key, sorted(all_keys))),
         manifests.parse_key(current),
         None if fork_base is None else manifests.parse_key(fork_base),
     )
 
 
 def durable_checkpoints(listing: ManifestListing, window: RetentionWindow) -> list[ManifestRef]:
-    """The manifests that stay, ascending: the base of a fork, the last of each past bucket, and the current one."""
+    """The manifests that stay, ascending, from the oldest on that the window needs.
+
+    These are the base of a fork, the last of each past bucket, and the current one. (The base of a fork is stored as
+    long as the fork, but not what it names.)
+    """
     last: dict[tuple[int, int], ManifestRef] = {}
     for manifest in sorted(listing.all, key=lambda manifest: (manifest.number, manifest.key)):
         if manifest.number < listing.current.number:
             last[window.bucket(manifest)] = manifest
     last[window.bucket(listing.current)] = listing.current
     durable = {*last.values(), *([] if listing.fork_base is None else [listing.fork_base])}
-    return sorted(durable, key=lambda manifest: manifest.number)
+    ascending = sorted(durable, key=lambda manifest: manifest.number)
+    expired = sum(manifest.log_time <= window.since for manifest in ascending)
+    return ascending[max(expired - 1, 0) :]
 
 
 def select_retained(listing: ManifestListing, window: RetentionWindow | None) -> RetainedManifests:
@@ -82,6 +88,5 @@ def select_retained(listing: ManifestListing, window: RetentionWindow | None) ->
     if window is None:
         return RetainedManifests((listing.current, *uncommitted), listing.current)
     durable = durable_checkpoints(listing, window)
-    expired = [manifest for manifest in durable if manifest.log_time <= window.since]
-    oldest = expired[-1] if expired else None
-    return RetainedManifests((*durable[max(len(expired) - 1, 0) :], *uncommitted), oldest)
+    oldest = durable[0] if durable[0].log_time <= window.since else None
+    return RetainedManifests((*durable, *uncommitted), oldest)

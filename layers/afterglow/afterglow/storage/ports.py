@@ -48,11 +48,12 @@ class Item:
 
 
 class ConditionFailed(AfterglowError):
-    """The condition of a write does not hold; `existing` is the item with that key, if any."""
+    """The condition of a write to the item `key` (pk, sk) does not hold; `existing` is that item, if there is one."""
 
-    def __init__(self, message: str, existing: Item | None = None) -> None:
+    def __init__(self, message: str, existing: Item | None = None, key: tuple[str, str] | None = None) -> None:
         super().__init__(message)
         self.existing = existing
+        self.key = key
 
 
 class ObjectNotFound(AfterglowError):
@@ -97,10 +98,11 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A condition of a transaction: the item exists. The transaction must not write that item."""
+    """A condition of a transaction: the item exists, in this version. The transaction must not write that item."""
 
     pk: str
     sk: str
+    if_version: int | None = None
 
 
 Write = Put | Delete | Check
@@ -108,6 +110,10 @@ Write = Put | Delete | Check
 
 class Table(Protocol):
     """Strongly consistent key-value store of small items (see the module's docstring)."""
+
+    @property
+    def has_cheap_transactions(self) -> bool:
+        """Whether a transaction costs no more than a put, so that every append can be one (`log`)."""
 
     def get(self, pk: str, sk: str) -> Item | None:
         """Return the item, or None."""
@@ -148,7 +154,10 @@ class Table(Protocol):
         """Remove the item. Without a condition, a missing item is no error. Raises ConditionFailed."""
 
     def transact(self, writes: Sequence[Write]) -> None:
-        """Apply all of `writes` or none (at most 100, with distinct keys). Raises ConditionFailed."""
+        """Apply all of `writes` or none (at most 100, with distinct keys).
+
+        Raises ConditionFailed for the first of them whose condition fails.
+        """
 
     def close(self) -> None:
         """Close connections."""
@@ -162,6 +171,8 @@ class ObjectInfo:
     size: int
     modified: float
     """Unix seconds."""
+    age: float
+    """Seconds since then; of a remote store by its own clock."""
 
 
 Bytes = NDArray[np.uint8]

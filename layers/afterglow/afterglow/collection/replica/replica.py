@@ -27,7 +27,7 @@ from afterglow.catalog.model import Collection
 from afterglow.collection.replica.checkpoint import OpenCheckpoint, ReplayLimit, open_checkpoint, segments_by_id
 from afterglow.collection.replica.replica_state import RowGroupView, RowLocations
 from afterglow.collection.replica.ttl_filter import TtlCutoff
-from afterglow.collection.types import Scope, require_in_scope
+from afterglow.collection.types import LogPosition, Scope, require_in_scope
 from afterglow.errors import AfterglowError, Corrupt, NotFound, StorageFull
 from afterglow.log import read as log
 from afterglow.log.entry import Entry
@@ -57,9 +57,9 @@ class Snapshot:
 
     `applied_seq` is the number of the last log entry in it, `applied_ops` the operations up to there, `log_time` the
     log's time there (Unix milliseconds), `next_row_seq` the insertion sequence number of the next new record. `as_of`
-    is the time of the snapshot in Unix seconds: records in it may have expired by then. `locations` are those of the
-    ids that the snapshot was taken with; their group indexes are those of `row_groups`. `entries` are, for the
-    indexer, the log entries after the checkpoint.
+    is the time of the snapshot in Unix seconds, never before the log's: records in it may have expired by then.
+    `locations` are those of the ids that the snapshot was taken with; their group indexes are those of `row_groups`.
+    `entries` are, for the indexer, the log entries after the checkpoint.
     """
 
     collection: Collection
@@ -73,6 +73,11 @@ class Snapshot:
     next_row_seq: int
     locations: RowLocations | None = None
     entries: tuple[Entry, ...] = ()
+
+    @property
+    def log_position(self) -> LogPosition:
+        """Where the log ends in this snapshot."""
+        return LogPosition(self.applied_seq, self.applied_ops, self.log_time, self.collection.version)
 
     @property
     def expiry(self) -> TtlCutoff | None:
@@ -181,7 +186,9 @@ class Replica:
                 if indexed:
                     checkpoint = OpenCheckpoint(checkpoint.manifest_key, checkpoint.state.checkpoint_only())
                 self._last_read_at = self._stores.system.monotonic()
-                snapshot = take_snapshot(checkpoint, collection, ids, self._stores.system.now())
+                # Writes decide by the log's time what has expired, so a clock that is behind it must not show more.
+                as_of = max(self._stores.system.now(), checkpoint.log_time / 1000)
+                snapshot = take_snapshot(checkpoint, collection, ids, as_of)
             except Corrupt:
                 self._is_damaged = True
                 raise
@@ -201,7 +208,7 @@ class Replica:
             with phase("log"):
                 log_slice = log.read_after(self._stores.table, self._id, self._checkpoint.applied_seq)
             collection = self._observe(log_slice.state)
-            # Expired placeholder entries at the end of the log leave no visible gap.
+            # Deleted placeholders at the end of the log leave no visible gap.
             is_short = self._checkpoint.applied_seq + len(log_slice.entries) < collection.flushed_seq
             if log_slice.trimmed or is_short:
                 self._checkpoint = self._start_over(collection)
@@ -266,6 +273,8 @@ class Replica:
                 if not missed.trimmed:
                     self._replay(fresh, missed.entries)
                     self._checkpoint = fresh
+        except NotFound:
+            _log.debug("collection %s: it was dropped during a refresh", self._id)
         except LogTrimmed:
             _log.debug("collection %s: the log was trimmed during a refresh; the next read starts another", self._id)
         except AfterglowError as error:
@@ -277,12 +286,11 @@ class Replica:
             self._refreshing = False
 
     def _load_and_replay(self, collection: Collection) -> OpenCheckpoint:
-        """The newest checkpoint with the log after it replayed."""
+        """The newest checkpoint with the log after it replayed. Raises NotFound if the collection was dropped."""
         for _ in attempts(self._stores.system, _REREADS):
             fresh = self._load(collection)
             log_slice = log.read_after(self._stores.table, self._id, fresh.applied_seq)
-            if log_slice.state is not None:
-                collection = states.decode(log_slice.state)
+            collection = collections.require_live(log_slice.state, self._id)
             if log_slice.trimmed:
                 continue
             try:

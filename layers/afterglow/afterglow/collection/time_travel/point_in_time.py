@@ -135,6 +135,8 @@ def _resolve_once(stores: Stores, collection: Collection, at: PointInTime) -> Re
         included.append(entry)
     resolved = ResolvedPoint(collection, base, tuple(included))
     if at.position is not None and resolved.position < at.position:
+        if at.position <= collection.flushed_seq:
+            raise _outside_retention(at)
         raise InvalidArgument(f"{at} does not exist yet: the log ends at {resolved.position}")
     return resolved
 

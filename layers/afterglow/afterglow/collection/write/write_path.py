@@ -5,8 +5,8 @@
 2. If it has the first embedding, or new metadata keys, put them into the state first (a conditional put; the loser of
    a race for the dimension gets the dimension error). *Crash after: a collection with a dimension and no records;
    harmless.*
-3. Append at the cached end of the log with a conditional put (optimistic concurrency: Kung & Robinson 1981). Without
-   contention that is one put and no read.
+3. Append at the cached end of the log with a conditional put (optimistic concurrency: Kung & Robinson 1981), never at a
+   number that the cached state counts as flushed (`afterglow.log`). Without contention that is one put and no read.
 4. If another writer was first: read the appended entries, check the write again, and try the next number after a pause
    (full jitter: Brooker 2015).
 5. Notify the indexer if the entry takes the log past a multiple of `notify_every_ops` or `notify_every_entries`:
@@ -26,7 +26,7 @@ from uuid import UUID
 from afterglow.catalog import collections, schema, ttl
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
-from afterglow.collection.types import CountResult, Scope, require_in_scope
+from afterglow.collection.types import CountResult, LogPosition, Scope, require_in_scope
 from afterglow.collection.write import readable
 from afterglow.columns.column import ColumnType
 from afterglow.errors import Busy, Unavailable, WrongDimension
@@ -34,9 +34,10 @@ from afterglow.log import append
 from afterglow.log import read as log
 from afterglow.log.append import PendingEntry
 from afterglow.log.batch import Batch, Op
-from afterglow.log.entry import Entry, EntryKind
+from afterglow.log.entry import Entry, EntryKind, advance_log_time
 from afterglow.metering import phase
 from afterglow.retry import Backoff, attempts
+from afterglow.segment import manifest as manifests
 from afterglow.storage.ports import Stores, Write
 
 _log = logging.getLogger(__name__)
@@ -50,19 +51,30 @@ _RETRY_AFTER_SECONDS = 2.0
 
 
 class LogEnd:
-    """The cached state of one collection and end of its log, as of `observed_at` (Unix seconds). Guarded by `lock`."""
+    """The cached state of one collection and end of its log; guarded by `lock`.
+
+    They were current at `observed_at` (monotonic seconds). `seq` is the number of the last entry, `total_ops` the
+    operations up to there, `log_time` the log's time there (Unix milliseconds).
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.collection: Collection | None = None
         self.seq = 0
         self.total_ops = 0
+        self.log_time = 0
         self.observed_at = float("-inf")
 
     @property
     def unflushed_ops(self) -> int:
         """Operations that wait to be flushed, as of the cached state."""
         return self.total_ops - (0 if self.collection is None else self.collection.flushed_ops)
+
+    def advance(self, entry: Entry, observed_at: float) -> None:
+        """Count the entry that follows."""
+        self.seq, self.observed_at = entry.seq, observed_at
+        self.total_ops += entry.op_count
+        self.log_time = advance_log_time(self.log_time, entry)
 
 
 def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
@@ -78,10 +90,11 @@ def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch, extra_writes:
         collection = require_in_scope(scope, _cached_state(stores, end, scope))
         if batch.ids:
             _prepare_state(stores, end, collection, batch)
+        log_time = end.log_time
     if not batch.ids:
         return None
     with phase("store"):
-        pending = append.prepare(stores, collection_id, batch, ttl.ttl_key(collection.metadata))
+        pending = append.prepare(stores, collection_id, batch, ttl.ttl_key(collection.metadata), log_time)
     with end.lock, phase("append"):
         return _append(stores, end, collection_id, pending, batch, extra_writes=extra_writes)
 
@@ -102,24 +115,22 @@ def observe(end: LogEnd, collection: Collection) -> None:
             end.collection = collection
 
 
-def append_exactly_at(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, seq: int, *, ops: int) -> bool:
-    """Append the batch as entry `seq`; False if that number is taken. `ops` is the number of operations before it.
+def append_after(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, after: LogPosition) -> bool:
+    """Append the batch as the very next entry after a position; False if that is no longer the end of the log.
 
     Raises Unavailable, StorageFull.
     """
-    pending = append.prepare(stores, collection_id, batch)
+    pending = append.prepare(stores, collection_id, batch, log_time=after.log_time)
     with end.lock:
-        pending = append.refresh_payload(stores, collection_id, pending)
-        entry = pending.entry
-        if not append.append_at(stores, collection_id, entry, seq):
+        pending = append.stamp(stores, collection_id, pending, after.log_time)
+        entry = replace(pending.entry, seq=after.seq + 1)
+        if not append.append_at(stores, collection_id, entry, entry.seq, after.state_version):
             if entry.payload_key is not None:
                 stores.objects.delete(entry.payload_key)
             return False
-        if end.seq == seq - 1:
-            end.seq, end.observed_at = seq, stores.system.monotonic()
-            end.total_ops += entry.op_count
-    append.ensure_payload(stores, pending)
-    _notify_if_due(stores, collection_id, seq, ops, entry.op_count)
+        if end.seq == after.seq:
+            end.advance(entry, stores.system.monotonic())
+    _notify_if_due(stores, collection_id, entry.seq, after.ops, entry.op_count)
     return True
 
 
@@ -133,7 +144,8 @@ def seal_log(stores: Stores, collection_id: UUID) -> None:
         item = log.read_after(stores.table, collection_id, 0 if last is None else last.seq).state
         flushed_seq = 0 if item is None else states.decode(item).flushed_seq
         seq = max(flushed_seq, 0 if last is None else last.seq) + 1
-        if append.append_at(stores, collection_id, entry, seq):
+        # Nobody flushes a dropped collection, and an unfinished fork has no state.
+        if append.append_at(stores, collection_id, entry, seq, None):
             return
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
 
@@ -141,9 +153,9 @@ def seal_log(stores: Stores, collection_id: UUID) -> None:
 def _cached_state(stores: Stores, end: LogEnd, scope: Scope) -> Collection:
     """The cached collection; read again if there is none, or if the cached log end may be outdated."""
     settings = stores.settings
-    # Once the placeholder TTL is over, the number after the cached end may have been taken, flushed and freed again.
-    # Half of the TTL is a margin for the time between this check and the put, and for clock skew.
-    max_age = min(settings.log_end_cache_seconds, settings.log_placeholder_ttl_seconds / 2)
+    # A purge deletes the seal of a dropped collection. Half of the seal's lifetime is a margin for the time between
+    # this check and the put.
+    max_age = min(settings.log_end_cache_seconds, settings.log_seal_ttl_seconds / 2)
     is_fresh = stores.system.monotonic() - end.observed_at < max_age
     if end.collection is None or not is_fresh:
         return _reload(stores, end, scope.collection, scope)
@@ -162,6 +174,8 @@ def _reload(stores: Stores, end: LogEnd, collection_id: UUID, scope: Scope | Non
             if not readable.is_readable(stores, collection, log_slice.entries):
                 continue
             end.seq, end.total_ops = collection.flushed_seq, collection.flushed_ops
+            key = collection.manifest_key
+            end.log_time = 0 if key is None else manifests.parse_key(key).log_time
             return _record(stores, end, collection, log_slice.entries)
     raise Busy(f"the log of collection {collection_id} is being flushed too fast to follow", _RETRY_AFTER_SECONDS)
 
@@ -170,11 +184,11 @@ def _catch_up(stores: Stores, end: LogEnd, collection_id: UUID) -> Collection:
     """Read the entries after the cached end, and the collection. Raises NotFound."""
     log_slice = log.read_after(stores.table, collection_id, end.seq)
     collection = collections.require_live(log_slice.state, collection_id)
-    return (
-        _reload(stores, end, collection_id)
-        if log_slice.trimmed
-        else _record(stores, end, collection, log_slice.entries)
-    )
+    # Deleted placeholders at the end of the log leave no visible gap.
+    is_short = end.seq + len(log_slice.entries) < collection.flushed_seq
+    if log_slice.trimmed or is_short:
+        return _reload(stores, end, collection_id)
+    return _record(stores, end, collection, log_slice.entries)
 
 
 def _record(stores: Stores, end: LogEnd, collection: Collection, entries: Sequence[Entry]) -> Collection:
@@ -182,9 +196,9 @@ def _record(stores: Stores, end: LogEnd, collection: Collection, entries: Sequen
         end.collection = None
         raise collections.not_found(collection.id)
     end.collection = collection
-    end.seq = entries[-1].seq if entries else end.seq
-    end.total_ops += sum(entry.op_count for entry in entries)
     end.observed_at = stores.system.monotonic()
+    for entry in entries:
+        end.advance(entry, end.observed_at)
     return collection
 
 
@@ -197,18 +211,21 @@ def _append(
     *,
     extra_writes: Sequence[Write],
 ) -> int:
-    for _ in attempts(stores.system, _APPENDS):
+    for attempt in attempts(stores.system, _APPENDS):
         _apply_backpressure(stores, end, collection_id)
-        seq, pending = end.seq + 1, append.refresh_payload(stores, collection_id, pending)
-        if append.append_at(stores, collection_id, pending.entry, seq, extra_writes):
-            end.seq, end.observed_at = seq, stores.system.monotonic()
-            end.total_ops += pending.entry.op_count
-            append.ensure_payload(stores, pending)
-            _notify_if_due(stores, collection_id, seq, end.total_ops - pending.entry.op_count, pending.entry.op_count)
-            return seq
-        collection = _catch_up(stores, end, collection_id)
-        _check_dimension(collection.dimension, batch)
-        pending = replace(pending, entry=replace(pending.entry, ttl_key=ttl.ttl_key(collection.metadata)))
+        collection = end.collection
+        # A read may have brought a newer state than the cached end of the log.
+        if attempt > 1 or collection is None or end.seq < collection.flushed_seq:
+            collection = _catch_up(stores, end, collection_id)
+            _check_dimension(collection.dimension, batch)
+            pending = replace(pending, entry=replace(pending.entry, ttl_key=ttl.ttl_key(collection.metadata)))
+        pending = append.stamp(stores, collection_id, pending, end.log_time)
+        entry = replace(pending.entry, seq=end.seq + 1)
+        if append.append_at(stores, collection_id, entry, entry.seq, collection.version, extra_writes=extra_writes):
+            ops_before = end.total_ops
+            end.advance(entry, stores.system.monotonic())
+            _notify_if_due(stores, collection_id, entry.seq, ops_before, entry.op_count)
+            return entry.seq
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
 
 
@@ -287,16 +304,16 @@ _TYPE_NAMES: dict[type, str] = {
     dict: ColumnType.SPARSE,
 }
 
-Evaluate = Callable[[], tuple[int, int, list[str]]]
-"""Returns the log position of a snapshot, the operations up to there, and the ids that match in it."""
+Evaluate = Callable[[], tuple[LogPosition, list[str]]]
+"""Returns the log position of a snapshot, and the ids that match in it."""
 
 
 def delete_where(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: Evaluate) -> CountResult:
     """Delete the records that match in `evaluate`, exactly as of the log position of the delete. Raises Busy."""
     for _ in attempts(stores.system, _APPENDS):
-        applied_seq, ops, ids = evaluate()
+        position, ids = evaluate()
         if not ids:
-            return CountResult(0, applied_seq)
-        if append_exactly_at(stores, end, collection_id, Batch(Op.DELETE, ids), applied_seq + 1, ops=ops):
-            return CountResult(len(ids), applied_seq + 1)
+            return CountResult(0, position.seq)
+        if append_after(stores, end, collection_id, Batch(Op.DELETE, ids), position):
+            return CountResult(len(ids), position.seq + 1)
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)

@@ -16,9 +16,10 @@ The role needs `s3:ListBucket` even if nothing is listed: without it S3 returns 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -151,8 +152,10 @@ class S3Objects:
         request: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix}
         while True:
             page = self._call(prefix, partial(self._clients.s3.list_objects_v2, **request))
+            now = _time_of(page) or self._system.now()
             for entry in page.get("Contents", []):
-                yield ObjectInfo(entry["Key"], entry["Size"], entry["LastModified"].timestamp())
+                modified = entry["LastModified"].timestamp()
+                yield ObjectInfo(entry["Key"], entry["Size"], modified, now - modified)
             if not page["IsTruncated"]:
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
@@ -197,6 +200,12 @@ class S3Objects:
                         raise
                 self._clients.pause(attempt)
         raise AssertionError("unreachable")
+
+
+def _time_of(response: Any) -> float | None:
+    """The time of a response by the clock of S3, in Unix seconds; None if the response does not have it."""
+    date = response["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return None if date is None else parsedate_to_datetime(date).timestamp()
 
 
 class _RangeNotSatisfiable(Exception):

@@ -43,6 +43,8 @@ _EXISTING: dict[str, Any] = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 class DynamoTable:
     """Items in the existing table `name`."""
 
+    has_cheap_transactions = False  # each write of a transaction is billed twice
+
     def __init__(self, clients: Clients, name: str) -> None:
         self._clients = clients
         self._name = name
@@ -179,13 +181,10 @@ class DynamoTable:
                 key = expressions.key(write.pk, write.sk)
                 return {"Delete": {**common, "Key": key, **expressions.arguments(ConditionExpression=condition)}}
             case Check():
+                condition = expressions.condition_of(False, write.if_version) or expressions.PRESENT
                 key = expressions.key(write.pk, write.sk)
                 return {
-                    "ConditionCheck": {
-                        **common,
-                        "Key": key,
-                        **expressions.arguments(ConditionExpression=expressions.PRESENT),
-                    }
+                    "ConditionCheck": {**common, "Key": key, **expressions.arguments(ConditionExpression=condition)}
                 }
 
     def _until_processed(self) -> Iterator[None]:
@@ -225,4 +224,4 @@ def _cancellation_reasons(error: ClientError) -> list[Any]:
 
 def _condition_failed(write: Write, existing: Any) -> ConditionFailed:
     item = expressions.item_of(existing) if existing else None
-    return ConditionFailed(f"{write.pk} {write.sk} is not as expected", item)
+    return ConditionFailed(f"{write.pk} {write.sk} is not as expected", item, (write.pk, write.sk))

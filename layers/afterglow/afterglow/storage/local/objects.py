@@ -163,7 +163,8 @@ class DirectoryObjects:
                             key = Path(entry.path).relative_to(self._root).as_posix()
                             if key.startswith(prefix):
                                 status = entry.stat(follow_symlinks=False)
-                                objects.append(ObjectInfo(key, status.st_size, status.st_mtime))
+                                age = self._system.now() - status.st_mtime
+                                objects.append(ObjectInfo(key, status.st_size, status.st_mtime, age))
             except (FileNotFoundError, NotADirectoryError):
                 continue
         yield from sorted(objects, key=lambda info: info.key)

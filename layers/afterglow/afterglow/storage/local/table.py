@@ -45,13 +45,13 @@ _UPDATE = (
     "UPDATE items SET value = ?, version = version + 1, expires_at = ?, checksum = ? "
     "WHERE pk = ? AND sk = ? AND version = ?"
 )
+_VERSION = "SELECT version FROM items WHERE pk = ? AND sk = ?"
 _UPSERT = f"""
 INSERT INTO items ({_ALL_COLUMNS}) VALUES (?, ?, ?, 1, ?, ?)
 ON CONFLICT DO UPDATE SET value = excluded.value, version = version + 1, expires_at = excluded.expires_at,
     checksum = item_checksum(excluded.pk, excluded.sk, excluded.value, version + 1, excluded.expires_at)
 RETURNING version
 """
-_EXISTS = "SELECT 1 FROM items WHERE pk = ? AND sk = ?"
 _DELETE = "DELETE FROM items WHERE pk = ? AND sk = ?"
 
 
@@ -60,6 +60,8 @@ class SqliteTable:
 
     With `read_only`, nothing is created or changed (`storage.local.read_only`), and writes raise StorageFull.
     """
+
+    has_cheap_transactions = True
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Raises Corrupt, UnsupportedFormat, StorageFull, Unavailable."""
@@ -144,8 +146,7 @@ class SqliteTable:
                         case Delete():
                             _delete(connection, write)
                         case Check():
-                            if connection.execute(_EXISTS, (write.pk, write.sk)).fetchone() is None:
-                                raise ConditionFailed(f"{write.pk} {write.sk} does not exist")
+                            _check(connection, write)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -279,10 +280,16 @@ def _delete(connection: sqlite3.Connection, delete: Delete) -> None:
             raise _condition_failed(connection, delete.pk, delete.sk)
 
 
+def _check(connection: sqlite3.Connection, check: Check) -> None:
+    row = connection.execute(_VERSION, (check.pk, check.sk)).fetchone()
+    if row is None or check.if_version not in (None, row[0]):
+        raise _condition_failed(connection, check.pk, check.sk)
+
+
 def _condition_failed(connection: sqlite3.Connection, pk: str, sk: str) -> ConditionFailed:
     row = connection.execute(f"SELECT {_ALL_COLUMNS} FROM items WHERE pk = ? AND sk = ?", (pk, sk)).fetchone()
     existing = None if row is None else item_checksum.verified(Item(*row[:-1]), row[-1], "the table")
-    return ConditionFailed(f"{pk} {sk} is not as expected", existing)
+    return ConditionFailed(f"{pk} {sk} is not as expected", existing, (pk, sk))
 
 
 _ADVICE = "stop the server and restore the file from a backup"
