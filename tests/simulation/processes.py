@@ -311,6 +311,12 @@ class ProcessObjects:
 
         return self._process.call(f"need {len(requested)}", apply)
 
+    def reserve_space(self) -> None:
+        pass
+
+    def release_space(self) -> bool:
+        return False
+
     def invalidate(self, key: str) -> bool:
         return False
 

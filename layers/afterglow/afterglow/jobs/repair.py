@@ -120,7 +120,7 @@ def _seal(stores: Stores, collection: Collection, log_end: int) -> None:
     seal = append.seal_entry(stores.system)
     for seq in count(log_end + 1):
         try:
-            if append.append_at(stores, collection.id, seal, seq):
+            if append.append_at(stores, collection.id, seal, seq, None):
                 return
         except Corrupt:
             continue
