@@ -259,6 +259,8 @@ class ProcessTable:
 class ProcessObjects:
     """The Objects port of one process. The store has a clock of its own."""
 
+    evicts = False
+
     def __init__(self, process: Incarnation) -> None:
         self._process = process
         self._objects = process.environment.objects
@@ -303,7 +305,9 @@ class ProcessObjects:
         return self._process.call(f"map object {key}", apply)
 
     def lazy(self, key: str, size: int) -> LazyFile:
-        return MappedObject(key, size, self.local_path(key).open("rb"))
+        path = self.local_path(key)
+        with path.open("rb") as file:
+            return MappedObject(key, size, path, file)
 
     def need(self, requested: Sequence[tuple[LazyFile, Ranges]]) -> list[Bytes]:
         def apply() -> list[Bytes]:
