@@ -40,6 +40,7 @@ def test_a_seed_replays_exactly(seed: int) -> None:
     assert f"seed {seed}: {expected.digest}" in replayed.stdout
 
 
+@pytest.mark.slow
 def test_the_simulation_finds_writes_below_what_is_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the check of the state, a writer with an outdated end of the log writes where nobody reads."""
 
