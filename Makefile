@@ -56,7 +56,8 @@ build: .venv-sam/.ready ## build the functions and layers for AWS; ARCHITECTURE=
 	ARCHITECTURE=$(ARCHITECTURE) $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 deploy: build ## build, and deploy to your AWS account; STACK=name, PARAMETERS="RecoveryDays=14", ARGS="--region …"
-	$(SAM) deploy --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $(PARAMETERS) $(ARGS)
+	@account="$$(.venv-sam/bin/python infra/check_account.py $(PARAMETERS) $(ARGS))" && set -x && \
+	$(SAM) deploy --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $$account $(PARAMETERS) $(ARGS)
 
 lint: $(VENV)/.ready-dev ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -2,8 +2,9 @@
 
 from random import Random
 
-from afterglow.retry import Backoff, attempts, attempts_for
+from afterglow.retry import Backoff, attempts, attempts_for, contended_attempts, contended_pause
 from afterglow.settings import System
+from tests.benchmarks.contention import simulate
 
 
 class Clock:
@@ -49,3 +50,33 @@ def test_attempts_for_ends_with_the_time_and_runs_at_least_once() -> None:
     numbers = list(attempts_for(system_of(clock), 5.0, 0.5, 1.0))
     assert numbers == list(range(1, len(numbers) + 1))
     assert 5.0 <= clock.seconds < 6.0
+
+
+def test_the_older_a_writer_the_shorter_its_pause() -> None:
+    pauses = [contended_pause(5, age, 0.01) for age in (0.0, 0.25, 0.5, 0.75, 1.02, 10.0)]
+    assert pauses == sorted(pauses, reverse=True)
+    assert pauses[-1] == 2 * 0.01
+
+
+def test_pauses_follow_the_time_of_an_attempt_within_bounds() -> None:
+    assert contended_pause(1, 0.0, 0.005) == 8 * 0.005
+    assert contended_pause(1, 0.0, 0.0) == 8 * 0.0002
+    assert contended_pause(1, 0.0, 60.0) == 8 * 0.02
+
+
+def test_contended_attempts_are_bounded_and_pause_between_two_only() -> None:
+    clock = Clock()
+    numbers = []
+    for number in contended_attempts(system_of(clock), 4):
+        numbers.append(number)
+        clock.seconds += 0.01
+    assert numbers == [1, 2, 3, 4]
+    assert len(clock.pauses) == 3
+    assert all(0 <= pause <= 100 * 0.01 for pause in clock.pauses)
+
+
+def test_64_writers_of_one_log_pay_at_most_four_refused_puts_and_wait_at_most_a_second_and_a_half() -> None:
+    result = simulate(64)
+    assert result.refused <= 4
+    assert result.p99 <= 1.5
+    assert result.appends_per_second >= 100

@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     match event.get("task"):
         case maintenance.ENQUEUE_STALE:
             report = maintenance.enqueue_stale(stores, has_time)
-            record_report(report, UnflushedOps=report.unflushed_ops)
+            record_report(report, UnflushedOps=report.unflushed_ops, UnflushedBytes=report.unflushed_bytes)
         case maintenance.CLEAN_UP:
             report = maintenance.clean_up(stores, has_time, settings.scrub_max_bytes)
             record_report(report, DamagedObjects=report.damaged)

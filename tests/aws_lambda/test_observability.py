@@ -60,6 +60,18 @@ def test_the_line_carries_the_metrics(lines: Lines) -> None:
     assert second == warm
 
 
+@pytest.mark.parametrize(("status", "is_counted"), [(200, False), (404, False), (429, True), (503, False), (507, True)])
+def test_rejections_are_counted(lines: Lines, status: int, is_counted: bool) -> None:
+    def responding(event: Any, context: Any) -> None:
+        usage = current_usage()
+        assert usage is not None
+        usage.attributes["status"] = status
+
+    instrument(responding)({}, CONTEXT)
+    (line,) = lines()
+    assert ("Rejected" in {metric["Name"] for metric in emf(line)["Metrics"]}) is is_counted
+
+
 def emf(line: dict[str, Any]) -> dict[str, Any]:
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "Afterglow"

@@ -20,6 +20,7 @@ SHAPES = {
     "AWS::SQS::Queue": ("SQS FIFO", '[["{}"]]'),
     "AWS::CloudWatch::Alarm": ("CloudWatch", '["{}"]'),
     "AWS::CloudWatch::Dashboard": ("CloudWatch", '["{}"]'),
+    "AWS::Lambda::Url": ("function URL", '(["{}"])'),
     "AWS::SNS::Topic": ("SNS", '["{}"]'),
 }
 VERBS = {
@@ -69,6 +70,7 @@ def _schedules(resource: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def _resource(value: Any, path: Path = TEMPLATE) -> str:
     """The logical name of the resource that a template value refers to, in any of the stacks."""
+    value = templates.branches(value)[0]
     if "Ref" in value:
         return str(value["Ref"]).partition(".")[0]
     name, attribute = value["Fn::GetAtt"]
@@ -84,6 +86,10 @@ def _requests() -> Iterator[str]:
         target = templates.children()["api"]["Parameters"][integration["Properties"]["IntegrationUri"]["Ref"]]
         yield f"clients -->|HTTPS| {api}"
         yield f"{api} --> {_resource(target)}"
+    for name, url in templates.resources(NESTED["url"], "AWS::Lambda::Url").items():
+        target = templates.children()["url"]["Parameters"][url["Properties"]["TargetFunctionArn"]["Ref"]]
+        yield f"clients -->|HTTPS, optional| {name}"
+        yield f"{name} --> {_resource(target)}"
 
 
 def _events() -> Iterator[str]:

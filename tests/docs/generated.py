@@ -17,11 +17,13 @@ from pathlib import Path
 from afterglow import settings
 from afterglow.cli.main import parser
 from afterglow.cli.options import has_default
+from tests.benchmarks import contention
 from tests.docs import cost_tables, diagram
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
+AWS = DOCS / "aws.md"
 ARCHITECTURE = DOCS / "architecture.md"
 BENCHMARKS = DOCS / "benchmarks.md"
 COST = DOCS / "cost.md"
@@ -123,6 +125,7 @@ def main() -> None:
     """Write all generated sections."""
     rewrite(OPERATIONS, {"commands": commands_text(), "settings": settings_text()})
     rewrite(ARCHITECTURE, {"stack": diagram.mermaid()})
+    rewrite(AWS, {"contention": contention.table()})
     rewrite(COST, cost_tables.tables())
     for name in sys.argv[1:]:
         table = Path(name).read_text().strip() + "\n"

@@ -10,6 +10,7 @@ import pytest
 
 from afterglow import __version__, settings
 from afterglow.api.v2.routes import ROUTES
+from tests.benchmarks import contention
 from tests.docs import cost_tables, diagram, generated
 from tests.docs.generated import ARCHITECTURE, BENCHMARKS, DOCS, OPERATIONS, README, ROOT
 
@@ -39,6 +40,10 @@ def test_generated_sections_are_current() -> None:
     assert generated.section(ARCHITECTURE.read_text(), "stack") == diagram.mermaid(), "run `make docs`"
     for mark in generated.MARK_OF_TABLE.values():
         assert generated.section(BENCHMARKS.read_text(), mark)
+
+
+def test_the_ceilings_of_a_log_are_current() -> None:
+    assert generated.section(generated.AWS.read_text(), "contention") == contention.table(), "run `make docs`"
 
 
 def test_cost_tables_are_current() -> None:

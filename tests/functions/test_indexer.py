@@ -131,6 +131,29 @@ def test_after_a_failure_the_rest_of_its_group_waits_and_others_do_not(
     assert (env.flushed_ops(broken), env.flushed_ops(sound)) == (0, 5)
 
 
+def test_a_flush_notifies_the_compactor_on_its_own_queue(tmp_path: Path, lines: Lines) -> None:
+    with aws.moto_aws():
+        made, compactor = aws.make(), aws.make("compactor")
+        given = {**variables(made, tmp_path / "indexer"), "AFTERGLOW_COMPACTION_QUEUE": compactor.queue}
+        with loaded("indexer", given) as function:
+            settings = made.settings(LAMBDA_DEFAULTS, tmp_path / "api")
+            env = Environment(function, open_engine(open_aws(settings, System()), settings, System()))
+            scope = env.collection("one", 5_000)
+            sent = messages(scope)
+            sent["Records"][0]["body"] = json.dumps({"group": str(scope.collection), "body": "idle 1"})
+            assert function.handler(sent, Context()) == {"batchItemFailures": []}
+            sqs = function.clients.sqs
+            purposes = []
+            while found := sqs.receive_message(QueueUrl=made.queue).get("Messages", []):
+                purposes += [json.loads(message["Body"])["group"] for message in found]
+            assert not [group for group in purposes if ":compact" in group]
+            (message,) = sqs.receive_message(QueueUrl=compactor.queue)["Messages"]
+            assert json.loads(message["Body"])["group"] == f"{scope.collection}:compact"
+            sent["Records"][0]["body"] = message["Body"]
+            assert function.handler(sent, Context()) == {"batchItemFailures": []}
+            assert [line["compactions"] for line in lines() if line["message"] == "invoked"] == [0, 1]
+
+
 def test_short_of_time_it_stops_and_goes_on_by_another_message(env: Environment) -> None:
     scope = env.collection("one", 50)
     answer = env.function.handler(messages(scope), Context(milliseconds=30_000))

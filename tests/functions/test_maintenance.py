@@ -42,6 +42,7 @@ def test_a_collection_with_unflushed_operations_is_enqueued_once(function: Modul
         assert (report["collections"], report["enqueued"], report["unflushed_ops"]) == (1, 1, 2)
     line = next(line for line in lines() if line["message"] == "invoked")
     assert line["UnflushedOps"] == 2
+    assert line["UnflushedBytes"] > 2 * 8 * 4
     found = function.clients.sqs.receive_message(QueueUrl=function.settings.queue, MaxNumberOfMessages=10)
     assert len(found["Messages"]) == 1
 

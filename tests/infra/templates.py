@@ -51,6 +51,13 @@ def statements(role: str) -> Iterator[Resource]:
                 yield statement
 
 
+def branches(value: Any) -> list[Any]:
+    """The values that a property may have, under all conditions."""
+    if isinstance(value, dict) and "Fn::If" in value:
+        return [found for branch in value["Fn::If"][1:] for found in branches(branch)]
+    return [value]
+
+
 def listed(value: Any) -> list[Any]:
     """What may stand alone, as a list."""
     return value if isinstance(value, list) else [value]

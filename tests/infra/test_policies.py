@@ -14,7 +14,7 @@ from afterglow.settings import LAMBDA_DEFAULTS, System
 from tests.infra import templates
 from tests.infra.templates import NESTED, TEMPLATE
 
-ROLES = ["ApiRole", "ImporterRole", "IndexerRole", "MaintenanceRole"]
+ROLES = ["ApiRole", "CompactorRole", "ImporterRole", "IndexerRole", "MaintenanceRole"]
 ITEMS = {
     f"dynamodb:{action}"
     for action in (
@@ -25,9 +25,14 @@ ITEMS = {
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 EMBEDDERS = templates.read(TEMPLATE)["Parameters"]["Embedder"]["AllowedValues"]
 EMBEDS = {"bedrock:InvokeModel"}
+KEY = {"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"}
 TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 EXPECTED = {
     "ApiRole": {*EMBEDS, "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject", "sqs:SendMessage"},
+    "CompactorRole": {
+        *("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
+        *("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"),
+    },
     "ImporterRole": {
         *EMBEDS,
         *("s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
@@ -60,7 +65,7 @@ def test_rights_are_allowed_one_by_one(role: str) -> None:
         assert statement["Sid"]
         assert not {"NotAction", "NotResource"} & set(statement)
         given.update(templates.listed(statement["Action"]))
-    assert given == ITEMS | LOGS | TRACES | EXPECTED[role]
+    assert given == ITEMS | LOGS | TRACES | KEY | EXPECTED[role]
 
 
 @role
@@ -74,7 +79,7 @@ def test_rights_end_at_what_belongs_to_the_stack(role: str) -> None:
             if set(templates.listed(statement["Action"])) == EMBEDS:
                 assert text.endswith(':foundation-model/${Embedder}"}'), "the model of the parameter alone"
                 continue
-            assert re.search(r"(Table|Bucket|Queue|Logs)Arn", text), f"{statement['Sid']}: {text}"
+            assert re.search(r"(Table|Bucket|Queue|Logs|Key)Arn", text), f"{statement['Sid']}: {text}"
 
 
 @role
@@ -144,3 +149,16 @@ def test_the_embedder_of_the_stack_is_one_that_the_server_runs(model: str) -> No
     registry = Registry(settings, System())
     assert registry.default is not None
     registry.make(registry.default).close()
+
+
+def test_a_url_is_open_only_if_no_signature_is_required() -> None:
+    permissions = templates.resources(NESTED["url"], "AWS::Lambda::Permission")
+    assert {permission["Properties"]["Action"] for permission in permissions.values()} == {
+        "lambda:InvokeFunction",
+        "lambda:InvokeFunctionUrl",
+    }
+    for permission in permissions.values():
+        properties = permission["Properties"]
+        assert permission["Condition"] == "IsOpen"
+        assert properties.get("InvokedViaFunctionUrl") is True or properties.get("FunctionUrlAuthType") == "NONE"
+    assert templates.read(NESTED["url"])["Conditions"]["IsOpen"] == {"Fn::Equals": [{"Ref": "Authorization"}, "NONE"]}

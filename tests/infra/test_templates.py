@@ -1,18 +1,27 @@
 """What the templates promise."""
 
+import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from afterglow.aws_lambda.invocation import MARGIN_SECONDS
 from afterglow.bulk.import_messages import PREFIX as PREFIX_OF_FILES
-from afterglow.settings import PREFIX, Settings
+from afterglow.server import cors
+from afterglow.settings import AWS_DEFAULTS, PREFIX, Settings
 from tests.infra import templates
 from tests.infra.templates import ALL, NESTED, ROOT, TEMPLATE
 from tests.support.server import script
 
 named = pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+HIDDEN = {"IndexerFunction": "VisibilitySeconds", "CompactorFunction": "CompactionVisibilitySeconds"}
+"""How long the messages of a function are hidden while it works on one: parameters of the storage template."""
+CONCURRENCY_OF_NEW_ACCOUNTS = 10
+
+indexing = pytest.mark.parametrize("name", list(HIDDEN))
 function = pytest.mark.parametrize("name", sorted(templates.functions()))
 
 
@@ -57,7 +66,6 @@ def test_the_table() -> None:
     properties = table["Properties"]
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert properties["DeletionProtectionEnabled"] is True
-    assert properties["SSESpecification"] == {"SSEEnabled": True}
     assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
@@ -85,25 +93,60 @@ def test_the_bucket_is_reached_over_tls_only() -> None:
 
 def test_queues_are_encrypted_and_in_order() -> None:
     queues = templates.resources(NESTED["storage"], "AWS::SQS::Queue")
-    assert set(queues) == {"Queue", "DeadLetters", "ImportQueue", "ImportDeadLetters"}
+    kinds = ("", "Compaction", "Import")
+    assert set(queues) == {f"{kind}{name}" for kind in kinds for name in ("Queue", "DeadLetters")}
     for name, queue in queues.items():
-        assert queue["Properties"]["SqsManagedSseEnabled"] is True
+        assert queue["Properties"]["SqsManagedSseEnabled"] == {"Fn::If": ["HasKey", {"Ref": "AWS::NoValue"}, True]}
         # S3 sends to no queue that has an order.
         assert queue["Properties"].get("FifoQueue", False) is not name.startswith("Import")
-    for name in ("Queue", "ImportQueue"):
+    for name in (f"{kind}Queue" for kind in kinds):
         assert queues[name]["Properties"]["RedrivePolicy"]["maxReceiveCount"] == Settings().import_max_attempts == 3
 
 
-def test_a_message_is_hidden_for_as_long_as_the_indexer_may_run() -> None:
-    hidden = templates.children()["storage"]["Parameters"]["VisibilitySeconds"]
-    assert hidden >= templates.functions()["IndexerFunction"]["Timeout"] + 30
+@indexing
+def test_a_message_is_hidden_for_as_long_as_the_function_may_run(name: str) -> None:
+    hidden = templates.children()["storage"]["Parameters"][HIDDEN[name]]
+    assert hidden >= templates.functions()[name]["Timeout"] + 10
 
 
-def test_the_indexer_answers_which_messages_failed() -> None:
-    (event,) = templates.functions()["IndexerFunction"]["Events"].values()
+def test_a_flush_is_back_within_two_minutes_of_a_kill() -> None:
+    assert templates.children()["storage"]["Parameters"]["VisibilitySeconds"] <= 120
+
+
+def test_the_largest_flush_fits_the_time_of_the_indexer() -> None:
+    largest = AWS_DEFAULTS.compaction_memory_bytes // 8
+    assert 2 * largest / 20_000_000 < templates.functions()["IndexerFunction"]["Timeout"] - MARGIN_SECONDS
+
+
+@indexing
+def test_no_collection_waits_for_another(name: str) -> None:
+    (event,) = templates.functions()[name]["Events"].values()
     assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert event["Properties"]["BatchSize"] <= 10, "the most that a FIFO queue hands out"
+    assert event["Properties"]["BatchSize"] == 1
     assert "MaximumConcurrency" in event["Properties"]["ScalingConfig"]
+
+
+def test_flushes_and_compactions_have_queues_of_their_own() -> None:
+    queues = [templates.functions()[name]["Events"]["Messages"]["Properties"]["Queue"] for name in HIDDEN]
+    assert queues[0] != queues[1]
+    for name in HIDDEN:
+        variables = templates.functions()[name]["Environment"]["Variables"]
+        assert variables["AFTERGLOW_COMPACTION_QUEUE"] == {"Fn::GetAtt": ["Storage", "Outputs.CompactionQueue"]}
+
+
+def test_background_work_leaves_room_for_the_api_in_a_new_account() -> None:
+    template = templates.read(TEMPLATE)
+    most = [
+        template["Parameters"][event["Properties"]["ScalingConfig"]["MaximumConcurrency"]["Ref"]]["Default"]
+        for function in templates.functions().values()
+        for event in function.get("Events", {}).values()
+        if event["Type"] == "SQS"
+    ]
+    assert len(most) == 3
+    maintenance = 1
+    assert CONCURRENCY_OF_NEW_ACCOUNTS - sum(most) - maintenance >= 3
+    for name in ("ApiMemory", "IndexerMemory", "CompactorMemory", "ImporterMemory"):
+        assert template["Parameters"][name]["Default"] <= 3008
 
 
 def test_a_file_that_is_put_is_a_message_to_the_importer() -> None:
@@ -124,16 +167,15 @@ def test_the_importer() -> None:
     assert importer["RecursiveLoop"] == "Allow"
 
 
-def test_the_indexer_may_go_on_in_messages_to_itself() -> None:
+@indexing
+def test_the_indexer_may_go_on_in_messages_to_itself(name: str) -> None:
     """Lambda otherwise stops the sixteenth in a row."""
-    assert templates.functions()["IndexerFunction"]["RecursiveLoop"] == "Allow"
+    assert templates.functions()[name]["RecursiveLoop"] == "Allow"
 
 
 def test_the_grace_period_of_garbage_exceeds_the_time_of_a_job() -> None:
-    from afterglow.settings import AWS_DEFAULTS
-
     for properties in templates.functions().values():
-        assert AWS_DEFAULTS.gc_grace_seconds > 2 * properties["Timeout"]
+        assert AWS_DEFAULTS.gc_grace_seconds > 2 * max(templates.branches(properties["Timeout"]))
 
 
 @function
@@ -177,7 +219,9 @@ def test_functions_are_there(name: str) -> None:
 def test_what_the_api_gateway_waits_for_is_longer_than_the_function_takes() -> None:
     (integration,) = templates.resources(NESTED["api"], "AWS::ApiGatewayV2::Integration").values()
     assert integration["Properties"]["PayloadFormatVersion"] == "2.0"
-    assert integration["Properties"]["TimeoutInMillis"] > templates.functions()["ApiFunction"]["Timeout"] * 1000
+    timeout = templates.functions()["ApiFunction"]["Timeout"]
+    assert timeout == {"Fn::If": ["HasUrl", 900, 29]}
+    assert integration["Properties"]["TimeoutInMillis"] > min(templates.branches(timeout)) * 1000
 
 
 def test_no_path_prefix_is_needed() -> None:
@@ -201,6 +245,92 @@ def test_alarms_say_what_to_do_and_cost_next_to_nothing() -> None:
     for name, alarm in alarms.items():
         assert alarm["Properties"]["AlarmDescription"], name
         assert alarm["Properties"]["TreatMissingData"] == "notBreaching", f"{name} would ring while nobody calls"
+        assert "Metrics" not in alarm["Properties"], "each metric of an alarm costs as much as an alarm"
+
+
+def test_slow_requests_raise_an_alarm_before_their_time_is_up() -> None:
+    alarms = templates.resources(NESTED["observability"], "AWS::CloudWatch::Alarm")
+    by_gateway, by_url = templates.branches(alarms["ApiDuration"]["Properties"]["Threshold"])
+    limit_of_url, limit_of_gateway = templates.branches(templates.functions()["ApiFunction"]["Timeout"])
+    assert (by_gateway, by_url) == (limit_of_gateway * 800, limit_of_url * 800)
+
+
+def test_every_dead_letter_queue_has_an_alarm_with_the_command_that_sends_its_messages_back() -> None:
+    alarms = templates.resources(NESTED["observability"], "AWS::CloudWatch::Alarm")
+    texts = [str(alarm["Properties"]["AlarmDescription"]) for alarm in alarms.values()]
+    for queue in templates.resources(NESTED["storage"], "AWS::SQS::Queue"):
+        if queue.endswith("DeadLetters"):
+            (text,) = [text for text in texts if f"${{{queue}Name}}" in text]
+            assert "aws sqs start-message-move-task --source-arn arn:" in text
+
+
+def test_what_the_functions_measure_raises_alarms() -> None:
+    """The metrics of alarms in the library's namespace are those that it sends, by the function that sends them."""
+    sent = {
+        "api": (ROOT / "layers/afterglow/afterglow/aws_lambda/observability.py").read_text(),
+        "maintenance": (ROOT / "functions/maintenance/app.py").read_text(),
+    }
+    alarms = [
+        alarm["Properties"]
+        for alarm in templates.resources(NESTED["observability"], "AWS::CloudWatch::Alarm").values()
+        if alarm["Properties"].get("Namespace") == "Afterglow"
+    ]
+    assert len(alarms) == 4
+    for alarm in alarms:
+        (dimension,) = alarm["Dimensions"]
+        assert alarm["MetricName"] in sent[dimension["Value"]["Fn::Sub"].partition("}-")[2]]
+
+
+def test_a_backlog_raises_an_alarm_before_writes_are_rejected() -> None:
+    alarms = templates.resources(NESTED["observability"], "AWS::CloudWatch::Alarm")
+    assert alarms["UnflushedOps"]["Properties"]["Threshold"] < AWS_DEFAULTS.max_unflushed_ops
+    assert f"{AWS_DEFAULTS.max_unflushed_ops:,}" in alarms["UnflushedOps"]["Properties"]["AlarmDescription"]
+    assert alarms["UnflushedBytes"]["Properties"]["Threshold"] < AWS_DEFAULTS.max_memtable_bytes
+
+
+def test_both_endpoints_allow_the_same_origins_as_the_local_server() -> None:
+    (api,) = templates.resources(NESTED["api"], "AWS::ApiGatewayV2::Api").values()
+    (url,) = templates.resources(NESTED["url"], "AWS::Lambda::Url").values()
+    rules = api["Properties"]["CorsConfiguration"]["Fn::If"][1]
+    assert rules == url["Properties"]["Cors"]["Fn::If"][1]
+    assert tuple(rules["AllowMethods"]) == cors.METHODS
+    assert tuple(rules["ExposeHeaders"]) == cors.EXPOSED_HEADERS
+    pattern = re.compile(templates.read(TEMPLATE)["Parameters"]["CorsOrigins"]["AllowedPattern"])
+    for text in ("", "*", "https://example.org", "https://example.org:8080,http://localhost:3000", "https://a.org/"):
+        try:
+            replace(Settings(), cors_allow_origins=text).cors_origins()
+        except ValueError:
+            assert not pattern.fullmatch(text)
+        else:
+            assert pattern.fullmatch(text)
+
+
+def test_a_key_of_the_customer_encrypts_all_that_holds_data() -> None:
+    own = {"Ref": "KmsKeyArn"}
+    (table,) = templates.resources(NESTED["storage"], "AWS::DynamoDB::Table").values()
+    with_key, without = templates.branches(table["Properties"]["SSESpecification"])
+    assert with_key == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": own}
+    assert without == {"Ref": "AWS::NoValue"}, "the managed key of AWS has the charges of KMS"
+    (bucket,) = templates.resources(NESTED["storage"], "AWS::S3::Bucket").values()
+    (rule,) = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert templates.branches(rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"]) == ["aws:kms", "AES256"]
+    assert templates.branches(rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"])[0] == own
+    for queue in templates.resources(NESTED["storage"], "AWS::SQS::Queue").values():
+        assert templates.branches(queue["Properties"]["KmsMasterKeyId"])[0] == own
+    for role in templates.resources(NESTED["permissions"], "AWS::IAM::Role"):
+        (statement,) = [found for found in templates.statements(role) if found["Sid"] == "Key"]
+        assert statement["Resource"] == own
+
+
+def test_an_adopted_table_and_bucket_are_not_created() -> None:
+    storage = templates.read(NESTED["storage"])
+    for name, condition in (("Table", "CreatesTable"), ("Bucket", "CreatesBucket"), ("BucketPolicy", "CreatesBucket")):
+        assert storage["Resources"][name]["Condition"] == condition
+    for name in ("Table", "Bucket"):
+        for output in (name, f"{name}Arn"):
+            created, adopted = templates.branches(storage["Outputs"][output]["Value"])
+            assert f"Existing{name}" not in str(created)
+            assert f"Existing{name}" in str(adopted)
 
 
 def test_the_processor_is_chosen_in_one_place() -> None:

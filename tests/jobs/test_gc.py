@@ -55,6 +55,15 @@ def test_only_the_current_checkpoint_remains(env: Environment) -> None:
     assert len(env.ids()) == 12
 
 
+def test_nothing_is_deleted_while_collection_is_disabled(env: Environment) -> None:
+    replaced_checkpoints(env)
+    before = env.objects()
+    disabled = replace(env.stores, settings=replace(env.stores.settings, garbage_collection=False))
+    assert gc.collect_garbage(disabled, env.id) == 0
+    assert env.objects() == before
+    assert gc.collect_garbage(env.stores, env.id) > 4
+
+
 @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
 def test_a_stored_manifest_names_no_missing_object_after_a_crash(env: Environment, fault: Fault) -> None:
     """The docstring of `jobs.gc`: manifests are deleted before segments, so that a stored one is complete."""

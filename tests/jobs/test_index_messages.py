@@ -95,6 +95,20 @@ def test_a_flush_leaves_compactions_to_the_other_group(stores: Stores) -> None:
     assert handle(stores, message(group, reason)).compactions > 0
 
 
+def test_every_message_about_compactions_goes_to_their_queue(stores: Stores) -> None:
+    scope = written(stores)
+    flushes, compactions = stores.queue, RecordingQueue()
+    assert isinstance(flushes, RecordingQueue)
+    flushes.sent.clear()
+    handle(stores, message(scope.collection, IDLE), compactions=compactions)
+    assert flushes.sent == []
+    ((group, reason),) = compactions.sent
+    compactions.sent.clear()
+    report = handle(stores, message(group, reason), lambda _: False, compactions)
+    assert report.is_unfinished
+    assert (flushes.sent, [sent for sent, _ in compactions.sent]) == ([], [group])
+
+
 def test_a_collection_that_is_gone_is_done(stores: Stores) -> None:
     assert handle(stores, message(UUID(int=9))).flushed_ops == 0
 

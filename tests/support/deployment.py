@@ -149,14 +149,19 @@ class Deployment:
 
     def status(self, path: str) -> int:
         """The status of a plain GET."""
-        trusted = ssl.create_default_context(cafile=str(self.aws.certificate))
-        request = urllib.request.Request(self.aws.url + path, headers=self.headers)
         try:
-            with urllib.request.urlopen(request, timeout=60, context=trusted) as answer:
-                return int(answer.status)
+            self.body(path)
         except urllib.error.HTTPError as error:
             error.close()
             return error.code
+        return 200
+
+    def body(self, path: str) -> bytes:
+        """The body of the response to a plain GET. Raises HTTPError."""
+        trusted = ssl.create_default_context(cafile=str(self.aws.certificate))
+        request = urllib.request.Request(self.aws.url + path, headers=self.headers)
+        with urllib.request.urlopen(request, timeout=60, context=trusted) as answer:
+            return bytes(answer.read())
 
     def resources(self, stack: str | None = None) -> dict[str, str]:
         """Physical names by path of logical names, nested stacks included, as in `Storage/Table`."""

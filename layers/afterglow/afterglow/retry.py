@@ -44,3 +44,32 @@ def attempts_for(system: System, seconds: float, first: float, last: float) -> I
             pause = min(2 * pause, last)
         number += 1
         yield number
+
+
+_UNIT_SECONDS = (0.0002, 0.02)
+_FIRST, _LAST, _LEAST, _PATIENCE = 8.0, 100.0, 2.0, 102.0
+
+
+def contended_pause(number: int, age: float, unit: float) -> float:
+    """Up to how many seconds the loser of a race waits after its attempt `number`, before jitter.
+
+    `age` is the time since its first attempt, `unit` the mean duration of its attempts. The pause doubles with
+    each attempt, so that the attempts per round trip stay about the same however many compete; and it shrinks with age,
+    so that the oldest come next. In units: 8 at first, 100 at most, 2 at least, which is reached at an age of 102.
+    `tests.benchmarks.contention` simulates what this yields.
+    """
+    unit = min(max(unit, _UNIT_SECONDS[0]), _UNIT_SECONDS[1])
+    pause = min(_FIRST * 2.0 ** min(number - 1, 10), _LAST) * (1 - age / (_PATIENCE * unit))
+    return unit * max(pause, _LEAST)
+
+
+def contended_attempts(system: System, max_attempts: int) -> Iterator[int]:
+    """Yield 1 … `max_attempts`, for one of many that compete for the same item; pauses as in `contended_pause`."""
+    started, paused = system.monotonic(), 0.0
+    for number in range(1, max_attempts + 1):
+        if number > 1:
+            now = system.monotonic()
+            unit = (now - started - paused) / (number - 1)
+            system.sleep(contended_pause(number - 1, now - started, unit) * system.random.random())
+            paused += system.monotonic() - now
+        yield number

@@ -80,6 +80,8 @@ class Settings:
     """Minimum age of an unreferenced object before garbage collection deletes it."""
     log_seal_ttl_seconds: int = 7 * 24 * 3600
     """Lifetime of the seal that ends a dropped collection's log and rejects delayed writers."""
+    garbage_collection: bool = True
+    """Delete unreferenced objects. Disable it while two tables reference one bucket, as during a recovery."""
     retention_seconds: float = 7 * 24 * 3600.0
     """How far back time travel, forks and restores can reach; also how long dropped collections can be restored. 0:
     disabled."""
@@ -144,6 +146,8 @@ class Settings:
     """On AWS: name of the S3 bucket."""
     queue: str = ""
     """On AWS: URL of the indexer's SQS queue; without one, `afterglow run --aws` runs its own indexer."""
+    compaction_queue: str = ""
+    """On AWS: URL of the compactor's SQS queue, which the indexer notifies; without one, it notifies itself."""
     import_queue: str = ""
     """On AWS: URL of the importer's SQS queue."""
     cache_dir: str = "/tmp/afterglow"  # noqa: S108  the only writable directory of a Lambda function; files there are verified before use
@@ -300,12 +304,15 @@ def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
     return messages
 
 
+_BOOLEANS = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
+
+
 def _parse(name: str, text: str, value_type: type) -> int | float | bool | str:
     if value_type is str:
         return text
     try:
         if value_type is bool:
-            return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
+            return _BOOLEANS[text.lower()]
         value = int(text) if value_type is int else float(text)
     except (KeyError, ValueError):
         expected = {bool: "true or false", int: "a whole number"}.get(value_type, "a number")

@@ -4,8 +4,8 @@ The line has the id of the request, `cold`, `ms`, `phases` (ms by step; `handle`
 `calls` to AWS by name, `read_units` and `write_units` of DynamoDB, `bytes_read` from and `bytes_written` to S3,
 `gb_seconds` of the handler (the start of a container is billed too), and every attribute of the usage (`metering`):
 operation, collection, rows, status. It is also a record in the embedded metric format of CloudWatch, with `Latency`,
-`ColdStart` for a cold start, and every numeric attribute whose name starts with a capital, such as `UnflushedOps` and
-`FlushLagSeconds`.
+`ColdStart` for a cold start, `Rejected` for a request that got 429 or 507, and every numeric attribute whose name
+starts with a capital, such as `UnflushedOps` and `FlushLagSeconds`.
 
 The loggers of the library use the same logger, so that their lines carry the id of the request too.
 """
@@ -30,6 +30,7 @@ Handler = Callable[[dict[str, Any], Any], Any]
 NAMESPACE = "Afterglow"
 _UNITS = {"FlushLagSeconds": MetricUnit.Seconds}
 _LIBRARY = "afterglow"
+_REJECTIONS = {429, 507}
 # Excluded from every line: not worth their bytes.
 _EXCLUDED: dict[str, Any] = {"location": None, "sampling_rate": None}
 
@@ -100,6 +101,8 @@ def _record_metrics(usage: Usage, milliseconds: float, *, is_cold: bool) -> None
     metrics.add_metric("Latency", MetricUnit.Milliseconds, round(milliseconds, 3))
     if is_cold:
         metrics.add_metric("ColdStart", MetricUnit.Count, 1)
+    if usage.attributes.get("status") in _REJECTIONS:
+        metrics.add_metric("Rejected", MetricUnit.Count, 1)
     for name, value in usage.attributes.items():
         if name[0].isupper() and not isinstance(value, str | bool):
             metrics.add_metric(name, _UNITS.get(name, MetricUnit.Count), value)

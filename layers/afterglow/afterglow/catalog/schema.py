@@ -2,7 +2,7 @@
 
 Pure functions over the stored schema, a dict in the wire's form::
 
-    {"defaults": {value type: {index: {"enabled", "config"}}}, "keys": {key: the same}, "cmek": …}
+    {"defaults": {value type: {index: {"enabled", "config"}}}, "keys": {key: the same}}
 
 The stored form always has all of `defaults` and the keys `#embedding` and `#document` (see `schema_defaults`). The
 wire's models have already validated the structure of inputs; their values are validated here. No function modifies its

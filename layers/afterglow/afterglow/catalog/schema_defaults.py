@@ -27,9 +27,7 @@ def with_defaults(schema: Mapping[str, Any], threads: int) -> dict[str, Any]:
     keys = {key: _without_nulls(types) for key, types in schema["keys"].items()}
     keys[DOCUMENT] = {"string": _string(keys.get(DOCUMENT, {}).get("string"), fts=True)}
     keys[EMBEDDING] = {"float_list": _float_list(keys.get(EMBEDDING, {}).get("float_list"), threads, for_records=True)}
-    complete = {"defaults": _defaults(schema["defaults"], threads), "keys": keys}
-    cmek = schema.get("cmek")
-    return complete if cmek is None else complete | {"cmek": cmek}
+    return {"defaults": _defaults(schema["defaults"], threads), "keys": keys}
 
 
 def is_default(schema: Mapping[str, Any], threads: int) -> bool:

@@ -24,6 +24,11 @@ def validate(schema: Mapping[str, Any]) -> None:
     cmek = (schema.get("cmek") or {}).get("gcp")
     if cmek is not None and _CMEK.fullmatch(cmek) is None:
         _refuse(f"CMEK does not match expected pattern: Gcp({orjson.dumps(cmek).decode()})")
+    if cmek is not None:
+        _refuse(
+            "a collection cannot have an encryption key of its own (cmek): encrypt the disk of the data directory, or "
+            "deploy to AWS with the parameter KmsKeyArn"
+        )
     for value_types in (schema["defaults"], schema["keys"].get(EMBEDDING, {})):
         _validate_hnsw(_vector_config(value_types).get("hnsw") or {})
 

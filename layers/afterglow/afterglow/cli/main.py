@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from afterglow.cli import backup, bulk, demo, import_files, inspect, keys, maintain, options, run
+from afterglow.cli import backup, bulk, demo, import_files, inspect, keys, maintain, options, recover, run
 from afterglow.cli.console import error_boundary
 from afterglow.version import __version__
 
@@ -76,6 +76,7 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
     _Command("compact", maintain.compact, maintain.add_collection_options),
     _Command("verify", maintain.verify, maintain.add_collection_options),
     _Command("repair", maintain.repair, maintain.add_repair_options),
+    _Command("recover", recover.recover, recover.add_recover_options),
 )
 
 

@@ -14,6 +14,7 @@ from afterglow.deployment.base import AWS_ARGUMENT
 from afterglow.deployment.file_lock import INDEXER_LOCK, file_lock
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings, System
+from afterglow.storage.aws import recovery
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.disk_cache import DiskCache
 from afterglow.storage.aws.objects import S3Objects
@@ -69,6 +70,31 @@ def open_aws(settings: Settings, system: System, clients: Clients | None = None)
         table=DynamoTable(clients, settings.table),
         objects=S3Objects(clients, settings.bucket, cache, system),
         queue=SqsQueue(clients, settings.queue) if settings.queue else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryReport:
+    """Objects brought back, what was enabled for the table, and whether uploads are announced to an importer."""
+
+    objects: int
+    enabled: list[str]
+    notifies_importer: bool
+
+
+def recover(settings: Settings, system: System, moment: float) -> RecoveryReport:
+    """Bring the bucket to the moment (Unix seconds) to which the table was restored (`storage.aws.recovery`).
+
+    Raises InvalidArgument, Unavailable, StorageFull.
+    """
+    clients = Clients(system)
+    open_aws(settings, system, clients)
+    if settings.import_queue:
+        recovery.notify_importer(clients, settings.bucket, settings.import_queue)
+    return RecoveryReport(
+        objects=recovery.undelete_since(clients, settings.bucket, moment),
+        enabled=recovery.protect_table(clients, settings.table),
+        notifies_importer=bool(settings.import_queue),
     )
 
 

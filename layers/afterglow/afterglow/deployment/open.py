@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from afterglow.deployment.base import Deployment, NullQueue
 from afterglow.deployment.local import open_local
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings, System
 from afterglow.storage.ports import Stores
+
+if TYPE_CHECKING:
+    from afterglow.deployment.aws import RecoveryReport
 
 
 def open_deployment(path: Path | None, settings: Settings, system: System, *, read_only: bool = False) -> Deployment:
@@ -19,15 +23,33 @@ def open_deployment(path: Path | None, settings: Settings, system: System, *, re
     """
     if path is not None:
         return open_local(path, system, read_only=read_only)
-    try:
+    with _require_aws():
         from afterglow.deployment.aws import open_aws
+
+    return open_aws(settings, system)
+
+
+def recover_aws(settings: Settings, system: System, moment: float) -> "RecoveryReport":
+    """Bring the account to the moment (Unix seconds) to which its table was restored.
+
+    Raises InvalidArgument, Unavailable, StorageFull.
+    """
+    with _require_aws():
+        from afterglow.deployment.aws import recover
+
+    return recover(settings, system, moment)
+
+
+@contextmanager
+def _require_aws() -> Iterator[None]:
+    """Raise InvalidArgument if a package is missing that an AWS account requires."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         raise InvalidArgument(
             f"{missing} is not installed, but an AWS account requires it: pip install 'afterglow-db[aws]'"
         ) from None
-
-    return open_aws(settings, system)
 
 
 @contextmanager

@@ -41,9 +41,11 @@ from afterglow.storage.ports import Stores
 def collect_garbage(stores: Stores, collection_id: UUID) -> int:
     """Delete the unreachable objects of a collection; how many. The caller must be its only indexer.
 
+    With `garbage_collection` disabled none: another table may reference what this one does not.
+
     Raises Corrupt, ObjectNotFound, Unavailable.
     """
-    state = collections.by_id(stores.table, collection_id)
+    state = collections.by_id(stores.table, collection_id) if stores.settings.garbage_collection else None
     if state is None:
         return 0
     live = live_objects(stores, state)

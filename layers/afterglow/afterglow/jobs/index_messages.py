@@ -1,7 +1,8 @@
 """Handles a message of the indexer's queue: flush or compact the collection that it names, in the time available.
 
 A message has a group, within which messages are delivered in order, and a reason. Each collection has several groups,
-so that flushes, which are short and keep the unflushed log small, do not wait for compactions, which are not:
+so that flushes, which are short and keep the unflushed log small, do not wait for compactions, which are not. In an AWS
+account compactions have a queue of their own, too, whose function has the time and the memory that they need:
 
 * ``<collection>`` with the number of a log entry: **flush** up to that entry, and further while there is a backlog;
   with `idle`: flush to the end, and replace flushed entries by placeholders. If segments must be compacted then, send a
@@ -25,15 +26,21 @@ import orjson
 from afterglow.collection.replica.replica import Replica
 from afterglow.errors import InvalidArgument
 from afterglow.jobs.indexer import IndexReport, TimeBudget, compact_segments, flush_log, no_time_limit, run_compaction
-from afterglow.storage.ports import Stores
+from afterglow.storage.ports import Queue, Stores
 
 IDLE = "idle"
 """Prefix of the reason for a collection that is not being written."""
 _COMPACT = ":compact"
 
 
-def handle(stores: Stores, body: str, may_take: TimeBudget = no_time_limit) -> IndexReport:
-    """Handle one message. After InvalidArgument, Corrupt, Unavailable or StorageFull it must be delivered again."""
+def handle(
+    stores: Stores, body: str, may_take: TimeBudget = no_time_limit, compactions: Queue | None = None
+) -> IndexReport:
+    """Handle one message; `compactions` is the queue for messages to compact, None for the one of flushes.
+
+    After InvalidArgument, Corrupt, Unavailable or StorageFull the message must be delivered again.
+    """
+    compactions = compactions or stores.queue
     group, reason = _parse(body)
     idle = reason.startswith(IDLE)
     # The nonce makes the message unique: within minutes the queue would drop an equal one as a duplicate.
@@ -43,23 +50,23 @@ def handle(stores: Stores, body: str, may_take: TimeBudget = no_time_limit) -> I
     if first:
         report = run_compaction(stores, collection_id, first.removeprefix(":"), may_take=may_take)
         if report.is_unfinished:
-            stores.queue.send(group, again)
+            compactions.send(group, again)
         elif report.compactions:
-            stores.queue.send(f"{name}{_COMPACT}", again)
+            compactions.send(f"{name}{_COMPACT}", again)
         return report
     if separator:
         report = compact_segments(stores, collection_id, idle=idle, may_take=may_take)
         for segment in report.independent_compactions:
-            stores.queue.send(f"{group}:{segment}", again)
+            compactions.send(f"{group}:{segment}", again)
         if report.is_unfinished:
-            stores.queue.send(group, again)
+            compactions.send(group, again)
         return report
     replica = Replica.for_indexer(stores, collection_id)
     report = flush_log(stores, replica, collection_id, up_to=_entry(reason, idle=idle), may_take=may_take)
     if report.is_unfinished:
         stores.queue.send(group, again)
     if report.needs_compaction:
-        stores.queue.send(f"{group}{_COMPACT}", again)
+        compactions.send(f"{group}{_COMPACT}", again)
     return report
 
 

@@ -43,11 +43,12 @@ _COLLECT = "collect"
 
 @dataclass(slots=True)
 class MaintenanceReport:
-    """The result of one run; all are counts but `scrubbed_bytes`."""
+    """The result of one run: counts, the bytes read, and the operations and bytes of the largest unflushed log."""
 
     collections: int = 0
     enqueued: int = 0
     unflushed_ops: int = 0
+    unflushed_bytes: int = 0
     collected: int = 0
     scrubbed_bytes: int = 0
     damaged: int = 0
@@ -61,7 +62,8 @@ def enqueue_stale(stores: Stores, has_time: HasTime) -> MaintenanceReport:
         log_tail = unflushed(stores, collection_id)
         if log_tail is not None and (log_tail.ops or not _is_caught_up(stores, log_tail.collection)):
             stores.queue.send(str(collection_id), f"{IDLE} {log_tail.last_seq}")
-            report.unflushed_ops += log_tail.ops
+            report.unflushed_ops = max(report.unflushed_ops, log_tail.ops)
+            report.unflushed_bytes = max(report.unflushed_bytes, log_tail.byte_size)
             report.enqueued += 1
     return report
 

@@ -28,7 +28,12 @@ _log = logging.getLogger(__name__)
 
 
 def purge_dropped(stores: Stores) -> None:
-    """Continue the removal of everything that was dropped. Raises Unavailable, Corrupt."""
+    """Continue the removal of everything that was dropped. Raises Unavailable, Corrupt.
+
+    With `garbage_collection` disabled nothing is removed, because another table may reference the objects.
+    """
+    if not stores.settings.garbage_collection:
+        return
     for namespace, skip_retention in deletions.databases(stores.table):
         for collection_id in collections.list_ids(stores.table, namespace):
             collections.drop(stores.table, stores.system, collection_id, skip_retention=skip_retention)

@@ -7,8 +7,9 @@
    harmless.*
 3. Append at the cached end of the log with a conditional put (optimistic concurrency: Kung & Robinson 1981), never at a
    number that the cached state counts as flushed (`afterglow.log`). Without contention that is one put and no read.
-4. If another writer was first: read the appended entries, check the write again, and try the next number after a pause
-   (full jitter: Brooker 2015).
+4. If another writer was first: after a pause (`retry.contended_pause`) read the appended entries, check the write
+   again, and try the next number. The read comes last, because the log grows during the pause, and a refused put costs
+   five times as much as a read.
 5. Notify the indexer if the entry takes the log past a multiple of `notify_every_ops` or `notify_every_entries`:
    exactly one of all writers, on any machine, does so. *Crash before, or the queue is unavailable: the next multiple,
    or the maintenance job, notifies.*
@@ -36,13 +37,14 @@ from afterglow.log.append import PendingEntry
 from afterglow.log.batch import Batch, Op
 from afterglow.log.entry import Entry, EntryKind, advance_log_time
 from afterglow.metering import phase
-from afterglow.retry import Backoff, attempts
+from afterglow.retry import Backoff, attempts, contended_attempts
 from afterglow.segment import manifest as manifests
 from afterglow.storage.ports import Stores, Write
 
 _log = logging.getLogger(__name__)
 
-_APPENDS = Backoff(max_attempts=200, first=0.001, last=0.05)
+_MAX_APPENDS = 64
+"""Puts of one write, and so what it may cost."""
 _SEALS = Backoff(max_attempts=200, first=0.0, last=0.0)
 """Seal again at once: writers pause after a conflict, so the seal wins soon."""
 _REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
@@ -211,7 +213,7 @@ def _append(
     *,
     extra_writes: Sequence[Write],
 ) -> int:
-    for attempt in attempts(stores.system, _APPENDS):
+    for attempt in contended_attempts(stores.system, _MAX_APPENDS):
         _apply_backpressure(stores, end, collection_id)
         collection = end.collection
         # A read may have brought a newer state than the cached end of the log.
@@ -310,7 +312,7 @@ Evaluate = Callable[[], tuple[LogPosition, list[str]]]
 
 def delete_where(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: Evaluate) -> CountResult:
     """Delete the records that match in `evaluate`, exactly as of the log position of the delete. Raises Busy."""
-    for _ in attempts(stores.system, _APPENDS):
+    for _ in contended_attempts(stores.system, _MAX_APPENDS):
         position, ids = evaluate()
         if not ids:
             return CountResult(0, position.seq)
