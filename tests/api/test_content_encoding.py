@@ -6,8 +6,8 @@ import zlib
 import pytest
 
 from afterglow.api.http.content_encoding import accepts_gzip, encode_response, lambda_envelope_size, needs_no_encoding
-from afterglow.api.http.errors import ResponseTooLarge
 from afterglow.api.http.handler import Response
+from afterglow.errors import ResponseTooLarge
 from afterglow.settings import Settings
 
 GZIP = [(b"accept-encoding", b"gzip")]

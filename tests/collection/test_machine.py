@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from afterglow.collection import Engine
 from afterglow.collection.read import rows
+from afterglow.collection.read.read_path import ReadLimits
 from afterglow.collection.read.read_path import get as get_from
 from afterglow.collection.read.sparse_knn import SparseQuery, sparse_knn
 from afterglow.collection.replica.replica import Replica, Snapshot
@@ -224,7 +225,7 @@ class Machine(RuleBasedStateMachine):
 
     @staticmethod
     def all_of(view: Snapshot) -> str:
-        return canonical(as_pairs(get_from(view, Selection(), None, 0, EVERYTHING)))
+        return canonical(as_pairs(get_from(view, Selection(), None, 0, EVERYTHING, limits=ReadLimits(60.0, 0))))
 
 
 Machine.TestCase.settings = settings(

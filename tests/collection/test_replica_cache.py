@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterglow.collection import Engine
+from afterglow.collection.replica.replica import Replica
 from afterglow.collection.replica.replica_cache import ReplicaCache
 from afterglow.collection.types import Scope, Selection
 from afterglow.errors import StorageFull
@@ -99,6 +100,11 @@ def test_memtables_are_bounded_together_and_the_one_in_use_stays(folder: Path) -
     stores.table.close()
 
 
+def is_open(replica: Replica) -> bool:
+    warm = replica.warm_rows()
+    return warm is not None and warm.rows > 0
+
+
 class SmallDiskCache:
     """Objects with space for the files of `capacity` collections, as long as the engine holds them open."""
 
@@ -111,7 +117,7 @@ class SmallDiskCache:
         held = set[str]()
         if self.engine is not None:
             cache = self.engine._reader._cache
-            held = {str(name) for name in cache.ids() if cache.open(name).replica.warm_row_count()}
+            held = {str(name) for name in cache.ids() if is_open(cache.open(name).replica)}
         if len(held - {key.partition("/")[0]}) >= self.capacity:
             raise StorageFull("no space")
         return self.inner.local_path(key)

@@ -109,7 +109,7 @@ def single_record_versions(stores: Stores, count: int) -> Collection:
 def cached_positions(cache: SnapshotCache, collection: Collection, count: int) -> set[int]:
     """The positions whose snapshot is in the cache; looking does not count as a use."""
     positions = range(1, count + 1)
-    return {number for number in positions if cache.rows(collection.id, PointInTime(position=number)) is not None}
+    return {number for number in positions if cache.warm_rows(collection.id, PointInTime(position=number)) is not None}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@
     │   └── Forbidden          valid credentials without the permission
     ├── Unimplemented          a route of Chroma's API that this server does not implement
     ├── TooLarge               over a size limit; send less
+    │   └── ResponseTooLarge   the request was valid, but its response is too large; request less
+    ├── LimitExceeded          more work than one request may take; split it
     ├── Busy                   too many unflushed operations, or a service throttles; wait `retry_after` seconds
     ├── Unavailable            a dependency did not respond in time; no data is known to be lost; retry
     ├── StorageFull            no space left; nothing of this request was stored
@@ -76,6 +78,14 @@ class Unimplemented(AfterglowError):
 
 class TooLarge(AfterglowError):
     """Over a size limit."""
+
+
+class ResponseTooLarge(TooLarge):
+    """The request was valid, but its response is too large to send."""
+
+
+class LimitExceeded(AfterglowError):
+    """More work than one request may take; the message names the limit and a way."""
 
 
 class Busy(AfterglowError):

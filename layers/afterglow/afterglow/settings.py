@@ -39,6 +39,17 @@ class Settings:
     """Maximum records in one write request; clients read it from `/pre-flight-checks`."""
     max_body_bytes: int = 40 * 1024 * 1024
     """Maximum size of a request body; a larger one gets 413."""
+    max_query_vectors: int = 10_000
+    """Maximum vectors, or texts, in one query; more get 422."""
+    max_filter_conditions: int = 4_096
+    """Maximum conditions in the filters of one request, `$and` and `$or` included; more get 422."""
+    max_filter_values: int = 100_000
+    """Maximum values of `$in` and `$nin` in the filters of one request; more get 422."""
+    max_read_seconds: float = 10.0
+    """Maximum time of one read on one core, estimated from its vectors, conditions and ranks and the collection's size;
+    a longer one gets 422. A read with one vector and 16 conditions is always allowed."""
+    max_result_bytes: int = 512 * 1024 * 1024
+    """Maximum size of the records that one read returns, estimated before they are read; more get 413. 0: no limit."""
     max_response_bytes: int = 0
     """Maximum size of a response, after compression; a larger one is replaced by 413. 0: no limit."""
     compress_min_bytes: int = 0
@@ -243,6 +254,8 @@ AWS_DEFAULTS = Settings(
 
 LAMBDA_DEFAULTS = replace(
     AWS_DEFAULTS,
+    # A response of 6 MB, compressed up to eight times.
+    max_result_bytes=48 * 1024 * 1024,
     # Lambda limits a request and a response to 6 MB: 300 records of 3,072 dimensions fit, in base64.
     max_batch_size=300,
     max_body_bytes=6 * 1024 * 1024 - 64 * 1024,

@@ -13,7 +13,8 @@ from afterglow.catalog import Catalog, collections, lineage
 from afterglow.catalog.model import Collection, Database
 from afterglow.catalog.schema_defaults import EMBEDDING
 from afterglow.collection.read import ranked_search, read_path
-from afterglow.collection.read.ranked_search import DenseKnn, Search, SearchResult, SparseKnn, TextKnn
+from afterglow.collection.read.ranked_search import DenseKnn, RankedHits, Search, SearchResult, SparseKnn, TextKnn
+from afterglow.collection.read.read_path import Hits, ReadLimits
 from afterglow.collection.read.reader import CollectionReader
 from afterglow.collection.read.sparse_knn import SparseQuery
 from afterglow.collection.replica import indexing_progress
@@ -57,6 +58,7 @@ class Engine:
         self._on_close = on_close
         self._reader = CollectionReader(stores, background)
         self._embedding = EmbeddingService(stores.settings, stores.system)
+        self._limits = ReadLimits(stores.settings.max_read_seconds, stores.settings.max_result_bytes)
 
     @property
     def open_collections(self) -> int:
@@ -196,7 +198,8 @@ class Engine:
 
         def evaluate() -> tuple[LogPosition, list[str]]:
             snapshot = self._reader.snapshot(scope, selection.ids)
-            return snapshot.log_position, read_path.matching_ids(snapshot, selection, limit)
+            ids = read_path.matching_ids(snapshot, selection, limit, self._stores.settings.max_read_seconds)
+            return snapshot.log_position, ids
 
         return write_path.delete_where(self._stores, self._reader.log_end(scope), scope.collection, evaluate)
 
@@ -210,8 +213,12 @@ class Engine:
         *,
         at: PointInTime | None = None,
     ) -> Records:
-        """The selected records in insertion order, now or at a point in time."""
-        return read_path.get(self._reader.snapshot(scope, selection.ids, at), selection, limit, offset, include)
+        """The selected records in insertion order, now or at a point in time.
+
+        Raises LimitExceeded, ResponseTooLarge.
+        """
+        snapshot = self._reader.snapshot(scope, selection.ids, at)
+        return read_path.get(snapshot, selection, limit, offset, include, limits=self._limits)
 
     def query(
         self,
@@ -223,13 +230,36 @@ class Engine:
         *,
         at: PointInTime | None = None,
     ) -> list[QueryResult]:
-        """The nearest selected records for each query, a vector or a text; nearest first, now or at a point in time."""
+        """The nearest selected records for each query, a vector or a text; nearest first, now or at a point in time.
+
+        Raises LimitExceeded, ResponseTooLarge.
+        """
+        return self.find(scope, queries, n_results, selection, include, at=at).read()
+
+    def find(
+        self,
+        scope: Scope,
+        queries: NDArray[np.float32] | Sequence[str],
+        n_results: int,
+        selection: Selection,
+        include: frozenset[Include],
+        *,
+        at: PointInTime | None = None,
+    ) -> Hits:
+        """The first half of `query`: the records are located and their size is known, but they are not read.
+
+        Raises LimitExceeded, ResponseTooLarge.
+        """
         if not isinstance(queries, np.ndarray):
             queries = self.embed_queries(scope, queries)
-        snapshot = self._reader.snapshot(scope, selection.ids, at)
-        exact_search_max_rows = self._stores.settings.exact_search_max_rows
-        return read_path.query(
-            snapshot, queries, n_results, selection, include, exact_search_max_rows=exact_search_max_rows
+        return read_path.find(
+            self._reader.snapshot(scope, selection.ids, at),
+            queries,
+            n_results,
+            selection,
+            include,
+            limits=self._limits,
+            exact_search_max_rows=self._stores.settings.exact_search_max_rows,
         )
 
     def can_query_inline(
@@ -242,12 +272,21 @@ class Engine:
     def search(
         self, scope: Scope, searches: Sequence[Search], read_level: ReadLevel, at: PointInTime | None = None
     ) -> list[SearchResult]:
-        """The result of each search, all in one snapshot; with `index_only`, in the checkpoint alone."""
+        """The result of each search, all in one snapshot; with `index_only`, in the checkpoint alone.
+
+        Raises LimitExceeded, ResponseTooLarge.
+        """
+        return [hits.read() for hits in self.find_ranked(scope, searches, read_level, at)]
+
+    def find_ranked(
+        self, scope: Scope, searches: Sequence[Search], read_level: ReadLevel, at: PointInTime | None = None
+    ) -> list[RankedHits]:
+        """The first half of `search`, like `find`."""
         searches = self._embed_searches(scope, searches)
         ids = ranked_search.referenced_ids(searches)
         snapshot = self._reader.snapshot(scope, ids or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
         exact_search_max_rows = self._stores.settings.exact_search_max_rows
-        return ranked_search.execute(snapshot, searches, ids, exact_search_max_rows=exact_search_max_rows)
+        return ranked_search.execute(snapshot, searches, ids, self._limits, exact_search_max_rows=exact_search_max_rows)
 
     def can_search_inline(self, scope: Scope, searches: Sequence[Search], at: PointInTime | None = None) -> bool:
         """Whether such searches certainly take about a millisecond."""

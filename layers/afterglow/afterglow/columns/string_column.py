@@ -66,8 +66,18 @@ class StringColumn:
 
     def take(self, rows: NDArray[np.int64]) -> list[bytes | None]:
         """The strings of these rows, in that order."""
+        return self.read(rows, *self.bounds(rows))
+
+    def bounds(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Where the strings of these rows start and stop, each with its terminating byte: their size before a copy."""
+        return self.offsets[rows], self.offsets[rows + 1]
+
+    def read(
+        self, rows: NDArray[np.int64], starts: NDArray[np.uint64], stops: NDArray[np.uint64]
+    ) -> list[bytes | None]:
+        """The strings of these rows, in that order, given their `bounds`."""
         view = self._view
-        bounds = zip(self.offsets[rows].tolist(), self.offsets[rows + 1].tolist(), strict=True)
+        bounds = zip(starts.tolist(), stops.tolist(), strict=True)
         strings: list[bytes | None] = [bytes(view[start : stop - 1]) for start, stop in bounds]
         if self.validity is not None:
             for position in np.flatnonzero(~self.validity[rows]).tolist():

@@ -4,6 +4,7 @@
 
     ast       the filter as a syntax tree, and the keys, ids and documents that it reads
     parse     JSON → tree; rejects what Chroma rejects, with its messages
+    budget    how many conditions and values the filters of one request may have
     regex     Rust's regular expressions, in linear time
     evaluate  tree + columns + documents → row mask
 """

@@ -19,6 +19,7 @@ from enum import StrEnum
 from afterglow.columns.column import ColumnType
 
 Scalar = bool | int | float | str
+_FEW_OPERANDS = 100
 
 
 class Comparison(StrEnum):
@@ -157,6 +158,17 @@ def referenced_ids(tree: Filter) -> Iterator[str]:
     for leaf in leaves(tree):
         if isinstance(leaf, IdIn):
             yield from leaf.ids
+
+
+def is_costly(leaf: Leaf) -> bool:
+    """Whether a condition may take more than a pass over one column: it reads documents, or has many operands."""
+    match leaf:
+        case Contains() | MatchesRegex() | StringMatchesRegex():
+            return True
+        case In(_, _, operands, _) | IdIn(operands, _):
+            return len(operands) > _FEW_OPERANDS
+        case _:
+            return False
 
 
 def reads_documents(tree: Filter) -> bool:

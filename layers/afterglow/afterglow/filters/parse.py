@@ -6,6 +6,7 @@ message of its parser (see `regex`). Values come from a JSON parser; an int beyo
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from afterglow.columns.column import ColumnType
@@ -25,6 +26,7 @@ from afterglow.filters.ast import (
     StringMatchesRegex,
     type_of,
 )
+from afterglow.filters.budget import FilterBudget, unlimited
 
 DOCUMENT = "#document"
 ID = "#id"
@@ -35,26 +37,44 @@ ANY_SCALAR = frozenset({Comparison.EQ, Comparison.NE})
 NUMBERS = frozenset({ColumnType.INT, ColumnType.FLOAT})
 
 
-def parse_where(value: object) -> Filter | None:
-    """The filter of a `where` clause, None for None. Raises InvalidArgument for an invalid clause."""
-    return None if value is None else _where(value, MAX_DEPTH)
+def parse_where(value: object, budget: FilterBudget | None = None) -> Filter | None:
+    """The filter of a `where` clause, None for None; takes its size from the `budget` of the request.
+
+    Raises InvalidArgument for an invalid clause, LimitExceeded for one over the budget.
+    """
+    return None if value is None else _where(value, _Place(MAX_DEPTH, budget or unlimited()))
 
 
-def parse_filter(value: object) -> Filter | None:
-    """The filter of a search: a `where` clause in which `#id` is a record's id, not a metadata key."""
-    return None if value is None else _filter(value, MAX_DEPTH)
+def parse_filter(value: object, budget: FilterBudget | None = None) -> Filter | None:
+    """The filter of a search: a `where` clause in which `#id` is a record's id, not a metadata key.
+
+    Raises InvalidArgument, LimitExceeded.
+    """
+    return None if value is None else _filter(value, _Place(MAX_DEPTH, budget or unlimited()))
 
 
-def parse_where_document(value: object) -> Filter | None:
-    """The filter of a `where_document` clause, None for None. Raises InvalidArgument for an invalid clause."""
-    return None if value is None else _where_document(value, MAX_DEPTH)
+def parse_where_document(value: object, budget: FilterBudget | None = None) -> Filter | None:
+    """The filter of a `where_document` clause, None for None. Raises InvalidArgument, LimitExceeded."""
+    return None if value is None else _where_document(value, _Place(MAX_DEPTH, budget or unlimited()))
 
 
-def _filter(value: object, depth: int) -> Filter:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a clause stands: how many levels it may have, and the budget that it takes its size from."""
+
+    depth: int
+    budget: FilterBudget
+
+    def below(self) -> "_Place":
+        return _Place(self.depth - 1, self.budget)
+
+
+def _filter(value: object, place: _Place) -> Filter:
     key, operand = _only_item(value, _invalid_where)
     if key in ("$and", "$or"):
-        return _logical(key, operand, depth, _filter, _invalid_where)
-    condition = _where(value, depth)
+        place.budget.take_condition()
+        return _logical(key, operand, place, _filter, _invalid_where)
+    condition = _where(value, place)
     if key != ID:
         return condition
     match condition:
@@ -69,17 +89,18 @@ def _filter(value: object, depth: int) -> Filter:
             return condition
 
 
-def _where(value: object, depth: int) -> Filter:
+def _where(value: object, place: _Place) -> Filter:
     key, operand = _only_item(value, _invalid_where)
+    place.budget.take_condition()
     if key in ("$and", "$or"):
-        return _logical(key, operand, depth, _where, _invalid_where)
+        return _logical(key, operand, place, _where, _invalid_where)
     if key.startswith("$"):
         raise _invalid_where()
     if not isinstance(operand, dict):
         return Compare(key, Comparison.EQ, _scalar(operand))
     operator, operand = _only_item(operand, _invalid_where)
     if key == DOCUMENT:
-        condition = _document_condition(operator, operand)
+        condition = _document_condition(operator, operand, place.budget)
         if condition is not None:
             return condition
     if operator in COMPARISONS:
@@ -90,20 +111,21 @@ def _where(value: object, depth: int) -> Filter:
         return Compare(key, comparison, scalar)
     match operator:
         case "$in" | "$nin":
-            return _in(key, operand, negated=operator == "$nin")
+            return _in(key, operand, place.budget, negated=operator == "$nin")
         case "$contains" | "$not_contains" if key != DOCUMENT:
             return ListContains(key, _scalar(operand), negated=operator == "$not_contains")
         case "$regex" | "$not_regex" if key != DOCUMENT and isinstance(operand, str):
-            return StringMatchesRegex(key, _valid_regex(operand), negated=operator == "$not_regex")
+            return StringMatchesRegex(key, _valid_regex(operand, place.budget), negated=operator == "$not_regex")
         case _:
             raise _invalid_where()
 
 
-def _where_document(value: object, depth: int) -> Filter:
+def _where_document(value: object, place: _Place) -> Filter:
     operator, operand = _only_item(value, _invalid_where_document)
+    place.budget.take_condition()
     if operator in ("$and", "$or"):
-        return _logical(operator, operand, depth, _where_document, _invalid_where_document)
-    condition = _document_condition(operator, operand)
+        return _logical(operator, operand, place, _where_document, _invalid_where_document)
+    condition = _document_condition(operator, operand, place.budget)
     if condition is None:
         raise _invalid_where_document()
     return condition
@@ -112,17 +134,18 @@ def _where_document(value: object, depth: int) -> Filter:
 def _logical(
     operator: str,
     operand: object,
-    depth: int,
-    parse: Callable[[object, int], Filter],
+    place: _Place,
+    parse: Callable[[object, _Place], Filter],
     invalid: Callable[[], InvalidArgument],
 ) -> Filter:
-    if not isinstance(operand, list) or depth == 1:
+    if not isinstance(operand, list) or place.depth == 1:
         raise invalid()
-    children = tuple(parse(child, depth - 1) for child in operand)
+    below = place.below()
+    children = tuple(parse(child, below) for child in operand)
     return And(children) if operator == "$and" else Or(children)
 
 
-def _document_condition(operator: str, operand: object) -> Contains | MatchesRegex | None:
+def _document_condition(operator: str, operand: object, budget: FilterBudget) -> Contains | MatchesRegex | None:
     """The condition on documents; None if the operator or its operand is not for documents."""
     if not isinstance(operand, str):
         return None
@@ -130,22 +153,24 @@ def _document_condition(operator: str, operand: object) -> Contains | MatchesReg
         case "$contains" | "$not_contains":
             return Contains(operand, negated=operator == "$not_contains")
         case "$regex" | "$not_regex":
-            return MatchesRegex(_valid_regex(operand), negated=operator == "$not_regex")
+            return MatchesRegex(_valid_regex(operand, budget), negated=operator == "$not_regex")
         case _:
             return None
 
 
-def _valid_regex(pattern: str) -> str:
+def _valid_regex(pattern: str, budget: FilterBudget) -> str:
     # Imported here: few filters need it, and it would slow down cold starts.
     from afterglow.filters import regex
 
+    budget.take_pattern(len(pattern))
     regex.compile_regex(pattern)
     return pattern
 
 
-def _in(key: str, values: object, *, negated: bool) -> In:
+def _in(key: str, values: object, budget: FilterBudget, *, negated: bool) -> In:
     if not isinstance(values, list) or not values:
         raise _invalid_where()
+    budget.take_values(len(values))
     scalars = tuple(_scalar(value) for value in values)
     value_type = type_of(scalars[0])
     types = {type_of(scalar) for scalar in scalars}

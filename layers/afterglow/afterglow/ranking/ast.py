@@ -79,3 +79,16 @@ class Nary:
 
 
 Rank = Value | KnnScore | Unary | Binary | Nary
+
+
+def operators(rank: Rank) -> int:
+    """The number of operators, constants and $knn of an expression."""
+    match rank:
+        case Value() | KnnScore():
+            return 1
+        case Unary(_, operand):
+            return 1 + operators(operand)
+        case Binary(_, left, right):
+            return 1 + operators(left) + operators(right)
+        case Nary(_, operands):
+            return 1 + sum(map(operators, operands))

@@ -11,6 +11,8 @@ Rows = NDArray[np.int64]
 
 _CHUNK = 4096
 """Rows gathered at a time, so that a chunk of the product stays in the processor's cache."""
+_BLOCK_ESTIMATES = 1 << 23
+"""Distances that are estimated at a time, 32 MB."""
 _EPSILON = np.float32(2.0**-24)
 _MAX_TIES = 4096
 _SLACK = 16
@@ -32,6 +34,36 @@ def knn_scan(group: RowGroup, space: Space, query: Vectors, rows: Rows | None, k
         estimates = np.concatenate(scored) if scored else np.empty(0, dtype=np.float32)
     best = _candidates(space, query, estimates, norms if rows is None else norms[rows], k)
     return rerank(group, space, query, best if rows is None else rows[best], k)
+
+
+def knn_scan_batch(
+    group: RowGroup, space: Space, queries: Vectors, rows: Rows | None, k: int
+) -> list[tuple[Rows, Vectors]]:
+    """`knn_scan` for each of several queries (m, d), which read the vectors together."""
+    count = group.rows if rows is None else len(rows)
+    block = max(_BLOCK_ESTIMATES // max(count, 1), 1)
+    results = []
+    for first in range(0, len(queries), block):
+        several = queries[first : first + block]
+        estimates = _estimates(group, space, several, rows)
+        norms = group.norms if rows is None else group.norms[rows]
+        for query, row in zip(several, estimates, strict=True):
+            best = _candidates(space, query, row, norms, k)
+            results.append(rerank(group, space, query, best if rows is None else rows[best], k))
+    return results
+
+
+def _estimates(group: RowGroup, space: Space, queries: Vectors, rows: Rows | None) -> Vectors:
+    """Approximate distances (m, n) of `rows` (None: of all) to the queries (m, d)."""
+    if rows is None:
+        return distance.fast_pairwise_distances(space, group.vectors, group.norms, queries)
+    estimates = np.empty((len(queries), len(rows)), dtype=np.float32)
+    for start in range(0, len(rows), _CHUNK):
+        chunk = rows[start : start + _CHUNK]
+        estimates[:, start : start + _CHUNK] = distance.fast_pairwise_distances(
+            space, group.vectors[chunk], group.norms[chunk], queries
+        )
+    return estimates
 
 
 def rerank(group: RowGroup, space: Space, query: Vectors, rows: Rows, k: int) -> tuple[Rows, Vectors]:

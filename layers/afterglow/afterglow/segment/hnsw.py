@@ -17,7 +17,7 @@ from queue import Empty, LifoQueue
 import numpy as np
 from numpy.typing import NDArray
 from usearch.compiled import MetricKind
-from usearch.index import Index
+from usearch.index import BatchMatches, Index
 
 from afterglow.errors import Corrupt
 from afterglow.segment import breadth, insertion_order, precision
@@ -164,16 +164,25 @@ class HnswIndex:
 
     def search(self, query: Vectors, k: int) -> NDArray[np.int64]:
         """Up to `k` rows near the query (d,), nearest first by the rounded vectors; `k` is the breadth, too."""
+        (rows,) = self.search_batch(query[np.newaxis], k)
+        return rows
+
+    def search_batch(self, queries: Vectors, k: int) -> list[NDArray[np.int64]]:
+        """`search` for each of several queries (m, d), in one call."""
         try:
             view = self._idle.get_nowait()
         except Empty:
             view = self._open_view()
         try:
             view.expansion_search = k  # type: ignore[misc]
-            rows: NDArray[np.int64] = view.search(query, k, threads=1).keys.astype(np.int64)
-            return rows
+            if len(queries) == 1:
+                return [view.search(queries[0], k, threads=1).keys.astype(np.int64)]
+            matches = view.search(queries, k, threads=1)
         finally:
             self._idle.put(view)
+        assert isinstance(matches, BatchMatches)
+        rows = matches.keys.astype(np.int64)
+        return [row[:count] for row, count in zip(rows, matches.counts.tolist(), strict=True)]
 
     def _open_view(self) -> Index:
         index = _new_index(self._parameters, self._dimension, self.vector_type)

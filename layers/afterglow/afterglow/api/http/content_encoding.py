@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from afterglow.api.http.errors import ResponseTooLarge
 from afterglow.api.http.handler import Response
+from afterglow.errors import ResponseTooLarge
 from afterglow.settings import Settings
 
 Headers = Iterable[tuple[bytes, bytes]]

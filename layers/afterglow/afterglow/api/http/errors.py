@@ -27,10 +27,6 @@ class TooSlow(errors.AfterglowError):
     """The body did not arrive in time."""
 
 
-class ResponseTooLarge(errors.TooLarge):
-    """The request was valid, but its response is too large to send."""
-
-
 class Overloaded(errors.Unavailable):
     """The server's memory for bodies or responses is in use; the connection is closed."""
 
@@ -62,6 +58,7 @@ TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     errors.Forbidden: (403, "AuthError"),
     errors.Unimplemented: (501, "ChromaError"),
     errors.TooLarge: (413, "ChromaError"),
+    errors.LimitExceeded: (422, "ChromaError"),
     errors.Busy: (429, "Backoff"),
     errors.Unavailable: (503, "ChromaError"),
     errors.StorageFull: (507, "ChromaError"),
@@ -108,7 +105,7 @@ def client_error(error: errors.AfterglowError, method: str, path: str, trace_id:
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
     if isinstance(error, errors.Unauthenticated):
         headers.append((b"www-authenticate", b'Bearer, Basic realm="afterglow", charset="UTF-8"'))
-    is_unread = status in _BODY_UNREAD and not isinstance(error, ResponseTooLarge)
+    is_unread = status in _BODY_UNREAD and not isinstance(error, errors.ResponseTooLarge)
     if is_unread or isinstance(error, Overloaded):
         headers.append((b"connection", b"close"))
     return Response(_body(name, error.message), status, headers=headers)

@@ -69,6 +69,10 @@ _ONE_OPERATOR = {
 RankExpression = Annotated[Any, WithJsonSchema(_ONE_OPERATOR)]
 
 
+MAX_SEARCHES = 4_096
+"""Searches that are parsed at all; fewer are run (`v2.search`)."""
+
+
 class SearchLimit(RequestModel):
     """The page of hits to return."""
 
@@ -131,7 +135,7 @@ class SearchRecords(RequestModel):
         }
     )
 
-    searches: list[Search]
+    searches: list[Search] = Field(max_length=MAX_SEARCHES)
     read_level: Literal["index_and_wal", "index_only", "index_and_bounded_wal"] = "index_and_wal"
 
 

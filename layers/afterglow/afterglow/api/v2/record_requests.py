@@ -15,7 +15,9 @@ from afterglow.api.validation.metadata import Metadatas
 from afterglow.collection import Batch, Op
 from afterglow.collection.types import Include, Selection
 from afterglow.errors import InvalidArgument
+from afterglow.filters.budget import FilterBudget
 from afterglow.filters.parse import parse_where, parse_where_document
+from afterglow.settings import Settings
 
 _NO_EMBEDDINGS = Embeddings(None)
 
@@ -53,10 +55,20 @@ def parse_write(op: Op, body: bytes) -> Write:
     return Write(lambda: _batch(op, records, metadatas), embeds)
 
 
-def selection(filters: models.Filters) -> Selection:
-    """The records that a read or a delete selects. Raises InvalidArgument."""
-    where = None if filters.where is None else parse_where(filters.where)
-    where_document = None if filters.where_document is None else parse_where_document(filters.where_document)
+def filter_budget(settings: Settings) -> FilterBudget:
+    """The budget for the filters of one request."""
+    return FilterBudget(settings.max_filter_conditions, settings.max_filter_values)
+
+
+def cheap_filter_budget() -> FilterBudget:
+    """The budget for filters that are parsed in well under a millisecond."""
+    return FilterBudget(conditions=16, values=200, pattern_characters=0)
+
+
+def selection(filters: models.Filters, budget: FilterBudget) -> Selection:
+    """The records that a read or a delete selects. Raises InvalidArgument, LimitExceeded."""
+    where = parse_where(filters.where, budget)
+    where_document = parse_where_document(filters.where_document, budget)
     return Selection(filters.ids, where, where_document)
 
 

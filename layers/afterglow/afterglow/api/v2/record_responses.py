@@ -72,8 +72,9 @@ def _metadata_fields(records: Records, keys: Sequence[str]) -> list[dict[str, An
     """Each record's metadata reduced to these keys, None for a record without any of them."""
     if records.metadatas is None:
         return None
+    selected = frozenset(keys)
     metadatas = ({} if encoded is None else orjson.loads(encoded) for encoded in records.metadatas)
-    return [{key: metadata[key] for key in keys if key in metadata} or None for metadata in metadatas]
+    return [{key: metadata[key] for key in sorted(selected & metadata.keys())} or None for metadata in metadatas]
 
 
 def _embeddings(records: Records) -> Any:

@@ -11,7 +11,9 @@ from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_requests, record_responses
 from afterglow.api.validation import embeddings, json_body
 from afterglow.collection import Op
-from afterglow.errors import InvalidArgument
+from afterglow.collection.read.read_path import Hits
+from afterglow.errors import InvalidArgument, LimitExceeded
+from afterglow.filters.budget import FilterBudget
 from afterglow.metering import phase
 
 _EMPTY = b"{}"
@@ -19,6 +21,8 @@ _LOG_POSITION = b"afterglow-log-position"
 _DEFAULT_RESULTS = 10
 _CHEAP_BODY_BYTES = 64 * 1024
 """A body of this size is parsed in less than a millisecond."""
+CHEAP_RESULT_BYTES = 256 * 1024
+"""Records of this size are read and encoded in less than a millisecond."""
 
 
 def add(context: AppContext, request: Request) -> Response | Deferred:
@@ -43,7 +47,7 @@ def delete(context: AppContext, request: Request) -> Response:
     scope = request_params.scope(request)
     filtered = body.where is not None or body.where_document is not None
     try:
-        selection = record_requests.selection(body)
+        selection = record_requests.selection(body, record_requests.filter_budget(context.settings))
         if not filtered and body.limit is not None and body.ids != []:
             raise InvalidArgument(
                 "Validation error: limit, where: limit can only be specified when a where clause is provided"
@@ -66,7 +70,7 @@ def get(context: AppContext, request: Request) -> Response:
     scope = request_params.scope(request)
     try:
         with phase("parse"):
-            selection = record_requests.selection(body)
+            selection = record_requests.selection(body, record_requests.filter_budget(context.settings))
     except InvalidArgument:
         context.engine.get_collection_by_id(scope)
         raise
@@ -81,24 +85,41 @@ def get(context: AppContext, request: Request) -> Response:
 
 def query(context: AppContext, request: Request) -> Response | Deferred:
     """The records nearest to each query vector or text."""
+
+    def run() -> Response:
+        budget = record_requests.filter_budget(context.settings)
+        query_request = _QueryRequest(context, request, budget, context.settings.max_query_vectors)
+        return query_request.encode(query_request.find())
+
+    # Of a body that is not parsed yet, only this is known.
+    may_embed = b'"query_texts"' in request.body
     if len(request.body) > _CHEAP_BODY_BYTES:
-        return Deferred(lambda: _QueryRequest(context, request).respond(), embeds=b'"query_texts"' in request.body)
-    parsed = _QueryRequest(context, request)
-    return parsed.respond() if parsed.is_cheap() else Deferred(parsed.respond, parsed.embeds)
+        return Deferred(run, may_embed)
+    try:
+        parsed = _QueryRequest(context, request, record_requests.cheap_filter_budget(), max_vectors=1)
+    except LimitExceeded:
+        return Deferred(run, may_embed)
+    if not parsed.is_cheap():
+        return Deferred(lambda: parsed.encode(parsed.find()), parsed.embeds)
+    hits = parsed.find()
+    return parsed.encode(hits) if hits.byte_size <= CHEAP_RESULT_BYTES else Deferred(lambda: parsed.encode(hits))
 
 
 class _QueryRequest:
-    """A query that matches the schema. Raises InvalidBody, then NotFound, then InvalidArgument for a wrong value."""
+    """A query that matches the schema.
 
-    def __init__(self, context: AppContext, request: Request) -> None:
+    Raises InvalidBody and LimitExceeded, then NotFound, then InvalidArgument for a wrong value.
+    """
+
+    def __init__(self, context: AppContext, request: Request, budget: FilterBudget, max_vectors: int) -> None:
         self._engine = context.engine
         with phase("parse"):
             self._body = json_body.parse(models.QueryRecords, request.body)
         self._scope = request_params.scope(request)
         try:
             with phase("parse"):
-                self._queries = self._parse_queries()
-                self._selection = record_requests.selection(self._body)
+                self._queries = self._parse_queries(max_vectors)
+                self._selection = record_requests.selection(self._body, budget)
         except InvalidArgument:
             self._engine.get_collection_by_id(self._scope)
             raise
@@ -117,26 +138,33 @@ class _QueryRequest:
             self._scope, len(self._queries), self._k, self._selection, self._at
         )
 
-    def respond(self) -> Response:
-        """Run the query and encode its result."""
+    def find(self) -> Hits:
+        """Find the nearest records. Raises LimitExceeded, ResponseTooLarge."""
         include = record_requests.include(self._body.include)
         # Vectors of extreme components have distances beyond float32; the response holds null for them.
         with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
-            results = self._engine.query(self._scope, self._queries, self._k, self._selection, include, at=self._at)
-        add_attributes(queries=len(results), rows=sum(len(result.records.ids) for result in results))
+            hits = self._engine.find(self._scope, self._queries, self._k, self._selection, include, at=self._at)
+        add_attributes(queries=len(hits.counts), rows=len(hits.distances))
+        return hits
+
+    def encode(self, hits: Hits) -> Response:
+        """Read the records and encode them."""
+        with phase("handle"):
+            results = hits.read()
         with phase("render"):
-            position = results[0].records.position if results else None
+            position = hits.position if results else None
             return with_log_position(record_responses.query_body(results, self._body.include), position)
 
-    def _parse_queries(self) -> NDArray[np.float32] | list[str]:
-        """Vectors, or texts. Raises InvalidBody, InvalidArgument."""
+    def _parse_queries(self, max_queries: int) -> NDArray[np.float32] | list[str]:
+        """Vectors, or texts, at most `max_queries`. Raises InvalidBody, LimitExceeded, InvalidArgument."""
         body = self._body
         if body.query_texts is None:
             if "query_embeddings" not in body.model_fields_set:
                 raise json_body.schema_error("", "missing field `query_embeddings`")
-            return embeddings.parse_queries(body.query_embeddings)
+            return embeddings.parse_queries(body.query_embeddings, max_queries)
         if body.query_embeddings is not None:
             raise InvalidArgument("a query has either query_embeddings or query_texts, not both")
+        embeddings.check_query_count("query_texts", len(body.query_texts), max_queries)
         return body.query_texts
 
 

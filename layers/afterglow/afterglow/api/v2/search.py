@@ -11,14 +11,15 @@ from afterglow.api import models
 from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.usage_header import add_attributes
-from afterglow.api.v2 import record_responses
-from afterglow.api.v2.records import with_log_position
+from afterglow.api.v2 import record_requests, record_responses
+from afterglow.api.v2.records import CHEAP_RESULT_BYTES, with_log_position
 from afterglow.api.validation import json_body
 from afterglow.api.validation.rank_parser import Knn, RankParser
-from afterglow.collection.read.ranked_search import GroupBy, Search, has_texts
+from afterglow.collection.read.ranked_search import GroupBy, RankedHits, Search, has_texts
 from afterglow.collection.types import Include, ReadLevel
-from afterglow.errors import InvalidArgument
+from afterglow.errors import InvalidArgument, LimitExceeded
 from afterglow.filters.ast import Filter
+from afterglow.filters.budget import FilterBudget
 from afterglow.filters.parse import parse_filter
 from afterglow.metering import phase
 from afterglow.ranking import Rank
@@ -33,23 +34,39 @@ _NO_METADATA = frozenset({*_FIELDS, _SCORE, "#id"}) - {_METADATA}
 
 def search(context: AppContext, request: Request) -> Response | Deferred:
     """Several ranked searches."""
+
+    def run() -> Response:
+        search_request = _SearchRequest(context, request, record_requests.filter_budget(context.settings))
+        return search_request.encode(search_request.find())
+
     if len(request.body) > _CHEAP_BODY_BYTES:
         # Whether a text is in it is not known yet; in a body of this size one is likely.
-        return Deferred(lambda: _SearchRequest(context, request).respond(), embeds=True)
-    parsed = _SearchRequest(context, request)
-    return parsed.respond() if parsed.is_cheap() else Deferred(parsed.respond, parsed.embeds)
+        return Deferred(run, embeds=True)
+    try:
+        parsed = _SearchRequest(context, request, record_requests.cheap_filter_budget())
+    except LimitExceeded:
+        return Deferred(run, embeds=True)
+    if not parsed.is_cheap():
+        return Deferred(lambda: parsed.encode(parsed.find()), parsed.embeds)
+    hits = parsed.find()
+    byte_size = sum(page.byte_size for page in hits)
+    return parsed.encode(hits) if byte_size <= CHEAP_RESULT_BYTES else Deferred(lambda: parsed.encode(hits))
 
 
 class _SearchRequest:
-    """Searches that match the schema. Raises InvalidBody, then NotFound, then InvalidArgument for a wrong value."""
+    """Searches that match the schema.
 
-    def __init__(self, context: AppContext, request: Request) -> None:
+    Raises InvalidBody and LimitExceeded, then NotFound, then InvalidArgument for a wrong value.
+    """
+
+    def __init__(self, context: AppContext, request: Request, budget: FilterBudget) -> None:
         self._engine = context.engine
         with phase("parse"):
             body = json_body.parse(models.SearchRecords, request.body)
             rank_parser = RankParser()
             self._searches = [
-                _parse_search(search, f"searches[{index}]", rank_parser) for index, search in enumerate(body.searches)
+                _parse_search(search, f"searches[{index}]", rank_parser, budget)
+                for index, search in enumerate(body.searches)
             ]
         self._selected = [_selected(search) for search in body.searches]
         self._level = ReadLevel(body.read_level)
@@ -73,20 +90,26 @@ class _SearchRequest:
         """Whether the searches take at most about a millisecond."""
         return self._engine.can_search_inline(self._scope, self._searches, self._at)
 
-    def respond(self) -> Response:
-        """Run the searches and encode their results."""
+    def find(self) -> list[RankedHits]:
+        """Run the searches. Raises LimitExceeded, ResponseTooLarge."""
         # Vectors of extreme components have distances beyond float32; the response holds null for them.
         with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
-            results = self._engine.search(self._scope, self._searches, self._level, self._at)
-        add_attributes(queries=len(results), rows=sum(len(result.scores) for result in results))
+            hits = self._engine.find_ranked(self._scope, self._searches, self._level, self._at)
+        add_attributes(queries=len(hits), rows=sum(len(page.scores) for page in hits))
+        return hits
+
+    def encode(self, hits: Sequence[RankedHits]) -> Response:
+        """Read the records and encode them."""
+        with phase("handle"):
+            results = [page.read() for page in hits]
         with phase("render"):
             position = results[0].records.position if results else None
             return with_log_position(record_responses.search_body(results, self._selected), position)
 
 
-def _parse_search(search: models.Search, path: str, rank_parser: RankParser) -> Search:
+def _parse_search(search: models.Search, path: str, rank_parser: RankParser, budget: FilterBudget) -> Search:
     # In the order of the schema errors: filter, groups, rank.
-    search_filter = _filter(search, f"{path}.filter")
+    search_filter = _filter(search, f"{path}.filter", budget)
     groups = _groups(search, f"{path}.group_by")
     rank: Rank | None = None
     knn: Sequence[Knn] = ()
@@ -107,11 +130,11 @@ def _parse_search(search: models.Search, path: str, rank_parser: RankParser) -> 
     )
 
 
-def _filter(search: models.Search, path: str) -> Filter | None:
+def _filter(search: models.Search, path: str, budget: FilterBudget) -> Filter | None:
     if search.filter is None or search.filter == {}:
         return None
     try:
-        return parse_filter(search.filter)
+        return parse_filter(search.filter, budget)
     except InvalidArgument as error:
         raise json_body.schema_error(path, error.message) from None
 

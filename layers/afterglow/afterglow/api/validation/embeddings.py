@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.api.validation.json_body import schema_error, type_error
-from afterglow.errors import InvalidArgument
+from afterglow.errors import InvalidArgument, LimitExceeded
 from afterglow.records.embeddings import LARGEST_FLOAT32, NUMBER_TYPES, InvalidBase64, decode_base64
 
 
@@ -28,7 +28,7 @@ class Embeddings:
 
 
 def check_shape(value: Any, *, nulls: bool) -> None:
-    """Refuse what is no list of embeddings; with `nulls`, rows may be null. Raises Malformed."""
+    """Refuse what is no list of embeddings; with `nulls`, rows may be null. Raises InvalidBody."""
     variant = "UpdateEmbeddingsPayload" if nulls else "EmbeddingsPayload"
     if not _has_shape(value, nulls=nulls):
         raise schema_error("embeddings", f"data did not match any variant of untagged enum {variant}")
@@ -47,13 +47,16 @@ def parse_embeddings(value: list[Any]) -> Embeddings:
     return Embeddings(_from_base64(present_rows) if type(present_rows[0]) is str else _from_numbers(present_rows), rows)
 
 
-def parse_queries(value: Any) -> NDArray[np.float32]:
-    """The vectors of a query, shape (m, dimension). Raises Malformed, InvalidArgument.
+def parse_queries(value: Any, max_vectors: int) -> NDArray[np.float32]:
+    """The vectors of a query, shape (m, dimension), m at most `max_vectors`.
+
+    Raises InvalidBody, LimitExceeded, InvalidArgument.
 
     Infinite components become the largest float32, so that a distance may overflow but is never undefined.
     """
     if type(value) is not list:
         raise type_error("query_embeddings", value, "a sequence")
+    check_query_count("query_embeddings", len(value), max_vectors)
     for index, row in enumerate(value):
         if type(row) is not list:
             raise type_error(f"query_embeddings[{index}]", row, "a sequence")
@@ -65,6 +68,14 @@ def parse_queries(value: Any) -> NDArray[np.float32]:
     if len(set(map(len, value))) > 1:
         raise InvalidArgument("Inconsistent dimensions in provided embeddings")
     return np.clip(_matrix(value), -LARGEST_FLOAT32, LARGEST_FLOAT32)
+
+
+def check_query_count(field: str, count: int, most: int) -> None:
+    """Raises LimitExceeded for more vectors or texts in one query than `most`."""
+    if count > most:
+        raise LimitExceeded(
+            f"{field} has {count} items, one query may have {most} (AFTERGLOW_MAX_QUERY_VECTORS); send several queries"
+        )
 
 
 def _has_shape(value: Any, *, nulls: bool) -> bool:

@@ -95,7 +95,9 @@ class _ExpressionParser:
         return Nary(NaryOp(operator), tuple(operands))
 
     def _add_error(self, problem: str) -> None:
-        self._totals.errors.append(f"{self._root}: {problem}")
+        # Only the first is reported, and a request may have millions.
+        if not self._totals.errors:
+            self._totals.errors.append(f"{self._root}: {problem}")
 
     def _number(self, value: Any, path: str) -> float:
         if type(value) not in NUMBER_TYPES:

@@ -10,6 +10,9 @@ Filters are applied first (pre-filtering): the planner gets one row mask per row
 
 How much of an index is searched was measured when it was built (`segment.breadth`). The index may rank by rounded
 vectors; every returned distance is exact.
+
+Several vectors of one request are searched together (`knn_batch`): a scan reads the vectors once for all of them, a
+graph is called once for many. Each gets what it would get alone.
 """
 
 from collections.abc import Sequence
@@ -26,6 +29,7 @@ from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.exact_knn import Rows
 from afterglow.segment.hnsw import MAX_EF, HnswIndex
 from afterglow.segment.reader import Mask
+from afterglow.segment.row_group import RowGroup
 
 _OVERFETCH = 2
 _MIN_FILTERED_EF = 320
@@ -34,6 +38,9 @@ _MAX_EF = MAX_EF
 _ALMOST_ALL = 0.9
 """From this share of matching rows on, a filter does not count as selective."""
 _REFERENCE_DIMENSION = 384
+_BATCH = 64
+"""Vectors that search a graph in one call."""
+_Found = tuple[Rows, Vectors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,32 @@ class Neighbors:
 
 def knn(snapshot: Snapshot, masks: list[Mask | None], query: KnnQuery) -> Neighbors:
     """The k nearest rows inside the masks (one per row group, None: all rows). Ties go by insertion order."""
-    results = _knn_in_groups(snapshot.row_groups, masks, query)
+    (neighbors,) = knn_batch(snapshot, masks, query, query.vector[np.newaxis])
+    return neighbors
+
+
+def knn_batch(snapshot: Snapshot, masks: list[Mask | None], query: KnnQuery, vectors: Vectors) -> list[Neighbors]:
+    """`knn` for each of several vectors (m, d) instead of the query's own; they share every scan and every call."""
+    results: list[dict[int, Nearest]] = [{} for _ in vectors]
+    clustered: dict[int, ClusteredGroup] = {}
+    for number, (group, mask) in enumerate(zip(snapshot.row_groups, masks, strict=True)):
+        if group.lists is not None:
+            clustered[number] = ClusteredGroup.of(group, group.lists, mask)
+            continue
+        found = _search(_plan(group, mask, query), query, vectors)
+        for result, (rows, distances) in zip(results, found, strict=True):
+            result[number] = Nearest(rows, distances, group.rows.row_seqs[rows])
+    if clustered:
+        members = list(clustered.values())
+        for result, vector in zip(results, vectors, strict=True):
+            found_in_lists = knn_in_lists(members, query.space, vector, query.k)
+            result |= dict(zip(clustered, found_in_lists, strict=True))
+    count = len(snapshot.row_groups)
+    return [_merge([result[number] for number in range(count)], query.k) for result in results]
+
+
+def _merge(results: Sequence[Nearest], k: int) -> Neighbors:
+    """The k nearest of the rows of all row groups."""
     if not results:
         return Neighbors(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     groups = np.repeat(np.arange(len(results)), [len(result.rows) for result in results])
@@ -68,54 +100,71 @@ def knn(snapshot: Snapshot, masks: list[Mask | None], query: KnnQuery) -> Neighb
     distances = np.concatenate([result.distances for result in results])
     if len(results) == 1:
         return Neighbors(groups, rows, distances)
-    order = np.lexsort((np.concatenate([result.row_seqs for result in results]), distances))[: query.k]
+    order = np.lexsort((np.concatenate([result.row_seqs for result in results]), distances))[:k]
     return Neighbors(groups[order], rows[order], distances[order])
 
 
-def _knn_in_groups(groups: Sequence[RowGroupView], masks: Sequence[Mask | None], query: KnnQuery) -> list[Nearest]:
-    results: dict[int, Nearest] = {}
-    clustered: dict[int, ClusteredGroup] = {}
-    for number, (group, mask) in enumerate(zip(groups, masks, strict=True)):
-        if group.lists is not None:
-            clustered[number] = ClusteredGroup.of(group, group.lists, mask)
-        else:
-            rows, distances = _knn_in_group(group, mask, query)
-            results[number] = Nearest(rows, distances, group.rows.row_seqs[rows])
-    if clustered:
-        found = knn_in_lists(list(clustered.values()), query.space, query.vector, query.k)
-        results |= dict(zip(clustered, found, strict=True))
-    return [results[number] for number in range(len(groups))]
+@dataclass(frozen=True, slots=True)
+class _GroupPlan:
+    """How to search one row group: by its graph, or by brute force (None) over the rows inside the mask.
+
+    `selectivity` is the share of its rows inside the mask.
+    """
+
+    rows: RowGroup
+    mask: Mask | None
+    graph: HnswIndex | None
+    k: int
+    selectivity: float
 
 
-def _knn_in_group(group: RowGroupView, mask: Mask | None, query: KnnQuery) -> tuple[Rows, Vectors]:
-    row_group = group.rows
-    matching = row_group.rows if mask is None else int(np.count_nonzero(mask))
+def _plan(group: RowGroupView, mask: Mask | None, query: KnnQuery) -> _GroupPlan:
+    rows = group.rows.rows
+    matching = rows if mask is None else int(np.count_nonzero(mask))
     k = min(query.k, matching)
     brute_force_rows = query.exact_search_max_rows * _REFERENCE_DIMENSION // len(query.vector)
-    is_almost_all = matching >= _ALMOST_ALL * row_group.rows
+    is_almost_all = matching >= _ALMOST_ALL * rows
     is_index_cheaper = k * _OVERFETCH <= _MAX_EF and (is_almost_all or matching > brute_force_rows)
-    if group.graph is not None and is_index_cheaper:
-        candidates = _candidates(group.graph, mask, query.vector, k, matching / row_group.rows)
-        if candidates is not None:
-            return exact_knn.rerank(row_group, query.space, query.vector, candidates, k)
-    subset = None if mask is None else np.flatnonzero(mask)
-    return exact_knn.knn_scan(row_group, query.space, query.vector, subset, k)
+    return _GroupPlan(group.rows, mask, group.graph if is_index_cheaper else None, k, matching / rows)
 
 
-def _candidates(graph: HnswIndex, mask: Mask | None, vector: Vectors, k: int, selectivity: float) -> Rows | None:
-    """At least k candidates inside the mask from the HNSW index, or None where brute force is cheaper.
+def _search(plan: _GroupPlan, query: KnnQuery, vectors: Vectors) -> list[_Found]:
+    """The k nearest rows of a group for each of the vectors."""
+    if plan.graph is None:
+        return _scan(plan, query, vectors)
+    results: list[_Found] = []
+    for first in range(0, len(vectors), _BATCH):
+        several = vectors[first : first + _BATCH]
+        for vector, candidates in zip(several, _candidates(plan, plan.graph, several), strict=True):
+            if candidates is None:
+                results += _scan(plan, query, vector[np.newaxis])
+            else:
+                results.append(exact_knn.rerank(plan.rows, query.space, vector, candidates, plan.k))
+    return results
 
-    `selectivity` is the share of the index's rows inside the mask.
-    """
-    ef = int(np.ceil(max(_OVERFETCH * k, graph.ef(k)) / selectivity))
-    if selectivity < _ALMOST_ALL:
+
+def _scan(plan: _GroupPlan, query: KnnQuery, vectors: Vectors) -> list[_Found]:
+    subset = None if plan.mask is None else np.flatnonzero(plan.mask)
+    if len(vectors) == 1:
+        return [exact_knn.knn_scan(plan.rows, query.space, vectors[0], subset, plan.k)]
+    return exact_knn.knn_scan_batch(plan.rows, query.space, vectors, subset, plan.k)
+
+
+def _candidates(plan: _GroupPlan, graph: HnswIndex, vectors: Vectors) -> list[Rows | None]:
+    """For each vector at least k candidates inside the mask from the graph, or None where brute force is cheaper."""
+    ef = int(np.ceil(max(_OVERFETCH * plan.k, graph.ef(plan.k)) / plan.selectivity))
+    if plan.selectivity < _ALMOST_ALL:
         ef = max(ef, _MIN_FILTERED_EF)
-    while True:
+    results: list[Rows | None] = [None] * len(vectors)
+    missing = np.arange(len(vectors))
+    while len(missing):
         ef = min(ef, _MAX_EF)
-        nearest = graph.search(vector, ef)
-        candidates = nearest if mask is None else nearest[mask[nearest]]
-        if len(candidates) >= k:
-            return candidates
+        for number, nearest in zip(missing.tolist(), graph.search_batch(vectors[missing], ef), strict=True):
+            candidates = nearest if plan.mask is None else nearest[plan.mask[nearest]]
+            if len(candidates) >= plan.k:
+                results[number] = candidates
         if ef == _MAX_EF:
-            return None
+            break
+        missing = missing[[results[number] is None for number in missing.tolist()]]
         ef *= 2
+    return results

@@ -5,7 +5,7 @@
 3. `ranking` evaluates the rank expression over their scores. Records are sorted by score, ascending, with NaN last;
    ties go by insertion order.
 4. Grouping keeps the top k records of each group, in that order.
-5. One page of the result is materialized.
+5. One page of the result is located; reading it is a step of its own (`RankedHits.read`).
 
 Without a rank expression, records come in insertion order, and a record's score is its position.
 """
@@ -18,20 +18,29 @@ from numpy.typing import NDArray
 
 from afterglow.catalog import schema
 from afterglow.catalog.schema_defaults import EMBEDDING
-from afterglow.collection.read import knn_planner, read_path, row_data
+from afterglow.collection.read import knn_planner, read_path, row_data, work
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
+from afterglow.collection.read.read_path import ReadLimits
+from afterglow.collection.read.rows import RecordPlan
 from afterglow.collection.read.sparse_knn import SparseQuery, sparse_knn
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.read.work import Work
+from afterglow.collection.replica.replica import Snapshot, WarmRows
 from afterglow.collection.types import Include, Records, Selection
 from afterglow.errors import WrongDimension
 from afterglow.filters import ast
 from afterglow.metering import phase
 from afterglow.ranking import KnnHits, Rank, evaluate
+from afterglow.ranking.ast import operators
 from afterglow.ranking.sort_keys import sort_keys
 from afterglow.ranking.top_k_per_group import top_k_per_group
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.reader import Mask
+
+_CHEAP_OPERATORS = 64
+_CHEAP_KNN = 2
+_GROUP_STEPS = 5
+"""Grouping by a key takes as long as this many operators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +101,24 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True)
+class RankedHits:
+    """The records of one search in order, located but not read, and their scores, float32 (n,)."""
+
+    records: RecordPlan
+    scores: Vectors
+
+    @property
+    def byte_size(self) -> int:
+        """The estimated size of the records."""
+        return self.records.byte_size
+
+    def read(self) -> SearchResult:
+        """The records."""
+        with phase("fetch"):
+            return SearchResult(self.records.read(), self.scores)
+
+
+@dataclass(frozen=True, slots=True)
 class _RankedRows:
     """Records in order: row group index and row, int64 (n,) each, and their scores, float32 (n,)."""
 
@@ -126,26 +153,58 @@ def with_vectors(search: Search, resolve: Callable[[TextKnn], DenseKnn | SparseK
 
 
 def execute(
-    snapshot: Snapshot, searches: Sequence[Search], ids: Sequence[str], *, exact_search_max_rows: int
-) -> list[SearchResult]:
-    """The results of the searches, in a snapshot that was taken with their `referenced_ids`.
+    snapshot: Snapshot,
+    searches: Sequence[Search],
+    ids: Sequence[str],
+    limits: ReadLimits,
+    *,
+    exact_search_max_rows: int,
+) -> list[RankedHits]:
+    """The hits of the searches, in a snapshot that was taken with their `referenced_ids`.
 
-    Raises InvalidArgument, WrongDimension.
+    Raises InvalidArgument, WrongDimension, LimitExceeded, ResponseTooLarge.
     """
     for search in searches:
         _check(snapshot, search)
-    return [_execute_one(snapshot, search, ids, exact_search_max_rows) for search in searches]
+    work.check(snapshot, _work(snapshot, searches), limits.seconds)
+    results, byte_size = [], 0
+    for search in searches:
+        hits = _execute_one(snapshot, search, ids, limits.result_bytes, exact_search_max_rows)
+        byte_size += hits.byte_size
+        fetch.check_size(byte_size, limits.result_bytes)
+        results.append(hits)
+    return results
 
 
-def is_cheap(rows: int, searches: Sequence[Search]) -> bool:
-    """Whether searches over `rows` rows take about a millisecond: a single one, for few dense neighbours."""
+def is_cheap(warm: WarmRows, searches: Sequence[Search]) -> bool:
+    """Whether searches take about a millisecond: a single one, for few dense neighbours, with a small expression."""
     if len(searches) != 1:
         return False
     (search,) = searches
     if search.rank is None or search.groups is not None or not all(isinstance(knn, DenseKnn) for knn in search.knn):
         return False
+    if operators(search.rank) > _CHEAP_OPERATORS or len(search.knn) > _CHEAP_KNN:
+        return False
     neighbors = sum(knn.limit for knn in search.knn)
-    return read_path.is_cheap(rows, 1, neighbors, Selection(referenced_ids(searches), search.filter))
+    return read_path.is_cheap(warm, 1, neighbors, Selection(referenced_ids(searches), search.filter))
+
+
+def _work(snapshot: Snapshot, searches: Sequence[Search]) -> Work:
+    """The work of all searches: their filters and dense $knn, and the seconds of everything else."""
+    rows = sum(group.rows.rows for group in snapshot.row_groups)
+    dense = [knn.limit for search in searches for knn in search.knn if isinstance(knn, DenseKnn)]
+    seconds = 0.0
+    for search in searches:
+        terms = [len(knn.query.indices) for knn in search.knn if isinstance(knn, SparseKnn)]
+        seconds += work.TERM_SECONDS * sum(terms) * len(snapshot.row_groups)
+        hits = min(sum(knn.limit for knn in search.knn), rows)
+        steps = 0 if search.rank is None else operators(search.rank)
+        if search.groups is not None:
+            keys = len(search.groups.keys) + len(search.groups.by)
+            steps += _GROUP_STEPS * keys
+            seconds += work.CONDITION_SECONDS * keys
+        seconds += work.HIT_SECONDS * hits * steps
+    return Work([search.filter for search in searches if search.filter is not None], dense, seconds)
 
 
 def _check(snapshot: Snapshot, search: Search) -> None:
@@ -160,7 +219,9 @@ def _check(snapshot: Snapshot, search: Search) -> None:
             raise WrongDimension(dimension, len(knn.query))
 
 
-def _execute_one(snapshot: Snapshot, search: Search, ids: Sequence[str], exact_search_max_rows: int) -> SearchResult:
+def _execute_one(
+    snapshot: Snapshot, search: Search, ids: Sequence[str], max_bytes: int, exact_search_max_rows: int
+) -> RankedHits:
     with phase("filter"):
         masks = fetch.selection_masks(snapshot, Selection(where=search.filter), ids)
     end = None if search.limit is None else search.offset + search.limit
@@ -177,7 +238,7 @@ def _execute_one(snapshot: Snapshot, search: Search, ids: Sequence[str], exact_s
                 ranked = _group(snapshot, search.groups, ranked)
             page = ranked.take(slice(search.offset, end))
     with phase("fetch"):
-        return SearchResult(fetch.materialize(snapshot, page.groups, page.rows, search.include), page.scores)
+        return RankedHits(fetch.plan(snapshot, page.groups, page.rows, search.include, max_bytes), page.scores)
 
 
 def _nearest(

@@ -1,78 +1,187 @@
 """The read path: take a snapshot, pre-filter its rows, materialize the requested fields.
 
-1. `rows.selection_masks` turns the selection into one row mask per row group (pre-filtering).
-2. get: order the rows by insertion and cut out the page. query: find the k nearest rows inside the masks
-   (`knn_planner`).
-3. `rows.materialize` fetches the requested fields of these rows.
+1. `work.check` refuses what would take too long.
+2. `rows.selection_masks` turns the selection into one row mask per row group (pre-filtering).
+3. get: order the rows by insertion and cut out the page. query: find the k nearest rows inside the masks, of all
+   vectors together (`knn_planner`).
+4. `rows.plan` locates the requested fields of these rows and refuses what would be too large; then they are read.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.catalog import schema
 from afterglow.catalog.model import Collection
-from afterglow.collection.read import knn_planner
+from afterglow.collection.read import knn_planner, work
 from afterglow.collection.read import rows as fetch
-from afterglow.collection.read.knn_planner import KnnQuery
+from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
+from afterglow.collection.read.rows import RecordPlan
+from afterglow.collection.read.work import Work
 from afterglow.collection.replica import ttl_filter
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.replica import Snapshot, WarmRows
 from afterglow.collection.types import Include, QueryResult, Records, Selection
 from afterglow.errors import WrongDimension
 from afterglow.filters import ast
 from afterglow.metering import phase
 from afterglow.segment.distance import Space
+from afterglow.segment.reader import Mask
 
 _CHEAP_RESULTS = 100
 _CHEAP_IDS = 100
 _CHEAP_ROWS = 200_000
+_CHEAP_CONDITIONS = 8
+_CHEAP_COMPONENTS = 4_000_000
+"""Components of vectors that a scan compares in about a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """What one read may take: estimated seconds of one core, and bytes of the records that it returns (0: no limit)."""
+
+    seconds: float
+    result_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The nearest records of each of several queries, located but not read.
+
+    The records of all queries follow one another in `records`; `counts` says how many belong to each. `distances` is
+    float32, one for each record.
+    """
+
+    records: RecordPlan
+    counts: list[int]
+    distances: NDArray[np.float32]
+
+    @property
+    def byte_size(self) -> int:
+        """The estimated size of the records."""
+        return self.records.byte_size
+
+    @property
+    def position(self) -> int:
+        """The number of the last log entry in the snapshot."""
+        return self.records.position
+
+    def read(self) -> list[QueryResult]:
+        """The records of each query."""
+        with phase("fetch"):
+            records = self.records.read()
+        ends = list(accumulate(self.counts))
+        return [
+            QueryResult(_slice(records, end - count, end), self.distances[end - count : end])
+            for count, end in zip(self.counts, ends, strict=True)
+        ]
 
 
 def get(
-    snapshot: Snapshot, selection: Selection, limit: int | None, offset: int, include: frozenset[Include]
+    snapshot: Snapshot,
+    selection: Selection,
+    limit: int | None,
+    offset: int,
+    include: frozenset[Include],
+    *,
+    limits: ReadLimits,
 ) -> Records:
-    """The selected records in insertion order, `limit` of them after `offset`."""
+    """The selected records in insertion order, `limit` of them after `offset`.
+
+    Raises LimitExceeded, ResponseTooLarge.
+    """
     check_indexed(snapshot.collection, selection)
+    work.check(snapshot, Work(_filters(selection)), limits.seconds)
     with phase("filter"):
         masks = fetch.selection_masks(snapshot, selection)
         groups, rows = fetch.in_insertion_order(snapshot, masks, offset, limit)
     with phase("fetch"):
-        return fetch.materialize(snapshot, groups, rows, include)
+        return fetch.plan(snapshot, groups, rows, include, limits.result_bytes).read()
 
 
-def query(
+def find(
     snapshot: Snapshot,
     queries: NDArray[np.float32],
     n_results: int,
     selection: Selection,
     include: frozenset[Include],
     *,
+    limits: ReadLimits,
     exact_search_max_rows: int,
-) -> list[QueryResult]:
-    """The nearest selected records for each of the queries, float32 (m, d). Raises WrongDimension."""
+) -> Hits:
+    """The nearest selected records for each of the queries, float32 (m, d).
+
+    Raises WrongDimension, LimitExceeded, ResponseTooLarge.
+    """
     check_indexed(snapshot.collection, selection)
     dimension = snapshot.collection.dimension
     if dimension is not None and len(queries) and queries.shape[1] != dimension:
         raise WrongDimension(dimension, queries.shape[1])
+    work.check(snapshot, Work(_filters(selection), [n_results] * len(queries)), limits.seconds)
+    # Before the search: its own results take memory, too.
+    most_hits = len(queries) * min(n_results, snapshot.records)
+    fetch.check_size(most_hits * fetch.RECORD_BYTES, limits.result_bytes)
     with phase("filter"):
         masks = fetch.selection_masks(snapshot, selection)
+    with phase("search"):
+        neighbors = _nearest(snapshot, masks, queries, n_results, exact_search_max_rows)
+    groups, rows, distances = (
+        [nearest.groups for nearest in neighbors],
+        [nearest.rows for nearest in neighbors],
+        [nearest.distances for nearest in neighbors],
+    )
+    with phase("fetch"):
+        records = fetch.plan(snapshot, _concatenate(groups), _concatenate(rows), include, limits.result_bytes)
+    return Hits(records, list(map(len, rows)), np.concatenate(distances) if distances else np.empty(0, np.float32))
+
+
+def _nearest(
+    snapshot: Snapshot,
+    masks: list[Mask | None],
+    queries: NDArray[np.float32],
+    n_results: int,
+    exact_search_max_rows: int,
+) -> list[Neighbors]:
+    if not len(queries):
+        return []
     space = Space(schema.index_parameters(snapshot.collection.schema).space)
-    results = []
-    for vector in queries:
-        with phase("search"):
-            nearest = knn_planner.knn(snapshot, masks, KnnQuery(space, vector, n_results, exact_search_max_rows))
-        with phase("fetch"):
-            records = fetch.materialize(snapshot, nearest.groups, nearest.rows, include)
-            results.append(QueryResult(records, nearest.distances))
-    return results
+    query = KnnQuery(space, queries[0], n_results, exact_search_max_rows)
+    if len(queries) == 1:
+        return [knn_planner.knn(snapshot, masks, query)]
+    return knn_planner.knn_batch(snapshot, masks, query, queries)
 
 
-def is_cheap(rows: int, queries: int, n_results: int, selection: Selection) -> bool:
-    """Whether a query over `rows` rows takes about a millisecond: few results, and no scan of documents."""
-    filters = _filters(selection)
-    is_small = queries * n_results <= _CHEAP_RESULTS and len(selection.ids or ()) <= _CHEAP_IDS
-    return is_small and (not filters or rows <= _CHEAP_ROWS) and not any(map(ast.reads_documents, filters))
+def _concatenate(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    if len(arrays) == 1:
+        return arrays[0]
+    return np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int64)
+
+
+def _slice(records: Records, start: int, stop: int) -> Records:
+    if not start and stop == len(records.ids):
+        return records
+    return Records(
+        ids=records.ids[start:stop],
+        embeddings=None if records.embeddings is None else records.embeddings[start:stop],
+        documents=None if records.documents is None else records.documents[start:stop],
+        metadatas=None if records.metadatas is None else records.metadatas[start:stop],
+        uris=None if records.uris is None else records.uris[start:stop],
+        position=records.position,
+    )
+
+
+def is_cheap(warm: WarmRows, queries: int, n_results: int, selection: Selection) -> bool:
+    """Whether a query takes about a millisecond: one vector, few results and conditions, no scan of documents."""
+    if queries > 1 or n_results > _CHEAP_RESULTS or len(selection.ids or ()) > _CHEAP_IDS:
+        return False
+    if warm.unindexed_components > _CHEAP_COMPONENTS:
+        return False
+    conditions = [leaf for condition in _filters(selection) for leaf in ast.leaves(condition)]
+    if len(conditions) > _CHEAP_CONDITIONS or any(map(ast.is_costly, conditions)):
+        return False
+    return not conditions or warm.rows <= _CHEAP_ROWS
 
 
 def count(snapshot: Snapshot) -> int:
@@ -84,9 +193,10 @@ def count(snapshot: Snapshot) -> int:
     return rows - sum(int(np.count_nonzero(mask)) for mask in excluded if mask is not None)
 
 
-def matching_ids(snapshot: Snapshot, selection: Selection, limit: int | None) -> list[str]:
-    """The ids of the selected records in insertion order, at most `limit` of them."""
-    return get(snapshot, selection, limit, 0, frozenset()).ids
+def matching_ids(snapshot: Snapshot, selection: Selection, limit: int | None, max_seconds: float) -> list[str]:
+    """The ids of the selected records in insertion order, at most `limit` of them. Raises LimitExceeded."""
+    limits = ReadLimits(max_seconds, result_bytes=0)
+    return get(snapshot, selection, limit, 0, frozenset(), limits=limits).ids
 
 
 def _filters(selection: Selection) -> Sequence[ast.Filter]:

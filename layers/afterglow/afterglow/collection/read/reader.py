@@ -10,7 +10,7 @@ from uuid import UUID
 
 from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.replica import Snapshot, WarmRows
 from afterglow.collection.replica.replica_cache import ReplicaCache
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
@@ -92,12 +92,12 @@ class CollectionReader:
         entry = self._cache.peek(collection_id)
         return None if entry is None else entry.peek()
 
-    def warm_rows(self, collection_id: UUID, at: PointInTime | None = None) -> int | None:
-        """Rows of a collection whose next snapshot is likely to be immediate; None if it may take a while."""
+    def warm_rows(self, collection_id: UUID, at: PointInTime | None = None) -> WarmRows | None:
+        """The rows of a collection whose next snapshot is likely to be immediate; None if it may take a while."""
         if at is not None:
-            return self._snapshots.rows(collection_id, at)
+            return self._snapshots.warm_rows(collection_id, at)
         entry = self._cache.peek(collection_id)
-        return None if entry is None else entry.replica.warm_row_count()
+        return None if entry is None else entry.replica.warm_rows()
 
     def check_scope(self, scope: Scope) -> None:
         """Raises NotFound, after one read, for a collection that is open here but outside the scope."""

@@ -1,7 +1,8 @@
 """Data of some rows of a snapshot: their strings, vectors and insertion sequence numbers.
 
 Rows of clustered segments are read by ranges, of all segments at once: one round for rows that a search has found, two
-for others. Many rows of a segment, and rows of any other row group, are read from its columns.
+for others. Many rows of a segment, and rows of any other row group, are read from its columns. `plan_rows` locates the
+data, and so knows its size; `RowPlan.read` reads it.
 """
 
 from collections.abc import Sequence
@@ -11,15 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.replica.replica_state import RowGroupView
+from afterglow.columns.string_column import StringColumn
 from afterglow.segment.distance import Vectors
 from afterglow.segment.list_index import ListIndex
 from afterglow.segment.lists import Places
 
 Rows = NDArray[np.int64]
 
+_Bounds = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+
 _MAX_RANGES = 1_000
 """Rows of one segment that are read by ranges; more are read from its columns."""
-
+_FEW_ROWS = 200
 
 FIELDS = ("ids", "documents", "uris", "metadatas")
 """The strings of a record, in the order of `segment.records`."""
@@ -41,6 +45,11 @@ class _Part:
     positions: NDArray[np.int64]
     rows: Rows
 
+    def column(self, field: str) -> StringColumn:
+        """The column of one field's strings."""
+        column: StringColumn = getattr(self.group.rows, field)
+        return column
+
     @property
     def ranged(self) -> ListIndex | None:
         """The index by which the rows are read, None: they are read from the columns."""
@@ -56,40 +65,75 @@ def row_seqs(row_groups: Sequence[RowGroupView], groups: Rows, rows: Rows) -> Ro
     return result
 
 
-def read_rows(
+@dataclass(frozen=True, slots=True)
+class RowPlan:
+    """Rows whose data is located but not read; `byte_size` is that of their strings."""
+
+    parts: list[_Part]
+    places: list[Places | None]
+    bounds: list[list[_Bounds]]
+    """For each part that is read from its columns, where each field's strings start and stop; else empty."""
+    fields: Sequence[str]
+    count: int
+    dimension: int | None
+    byte_size: int
+
+    def read(self) -> RowData:
+        """The strings and, if requested, the vectors of the rows, in order."""
+        requests = []
+        for part, places in zip(self.parts, self.places, strict=True):
+            if part.group.lists is not None and places is not None:
+                requests.append(part.group.lists.record_request(places))
+                if self.dimension is not None:
+                    requests.append(part.group.lists.vector_request(places))
+        ranged = [part.group.lists for part in self.parts if part.group.lists is not None]
+        answers = iter(ranged[0].objects.need(requests) if requests else ())
+        strings: dict[str, list[bytes | None]] = {name: [None] * self.count for name in self.fields}
+        vectors = None if self.dimension is None else np.empty((self.count, self.dimension), dtype=np.float32)
+        for part, places, bounds in zip(self.parts, self.places, self.bounds, strict=True):
+            if part.group.lists is not None and places is not None:
+                records = part.group.lists.records(next(answers), places)
+                values = [[record[FIELDS.index(name)] for record in records] for name in self.fields]
+                own = None if vectors is None else part.group.lists.vectors(next(answers), places)
+            else:
+                values = [
+                    part.column(name).read(part.rows, *limits) for name, limits in zip(self.fields, bounds, strict=True)
+                ]
+                own = None if vectors is None else part.group.rows.vectors[part.rows]
+            if vectors is not None and own is not None:
+                vectors[part.positions] = own
+            if len(self.parts) == 1:
+                strings = dict(zip(self.fields, values, strict=True))
+                continue
+            for name, column in zip(self.fields, values, strict=True):
+                target = strings[name]
+                for position, value in zip(part.positions.tolist(), column, strict=True):
+                    target[position] = value
+        return RowData(strings, vectors)
+
+
+def plan_rows(
     row_groups: Sequence[RowGroupView], groups: Rows, rows: Rows, fields: Sequence[str], dimension: int | None
-) -> RowData:
-    """The strings of these `fields` of each row, and its vector of `dimension` components (None: not requested)."""
+) -> RowPlan:
+    """Locate the strings of these `fields` of each row, and its vector of `dimension` components (None: not requested).
+
+    A record of a clustered segment counts with all of its strings, which are read together.
+    """
     parts = _parts(row_groups, groups, rows)
     places_of_parts = _places(parts)
-    requests = []
+    bounds_of_parts: list[list[_Bounds]] = []
+    byte_size = 0
     for part, places in zip(parts, places_of_parts, strict=True):
-        if part.group.lists is not None and places is not None:
-            requests.append(part.group.lists.record_request(places))
-            if dimension is not None:
-                requests.append(part.group.lists.vector_request(places))
-    ranged = [part.group.lists for part in parts if part.group.lists is not None]
-    answers = iter(ranged[0].objects.need(requests) if requests else ())
-    strings: dict[str, list[bytes | None]] = {name: [None] * len(rows) for name in fields}
-    vectors = None if dimension is None else np.empty((len(rows), dimension), dtype=np.float32)
-    for part, places in zip(parts, places_of_parts, strict=True):
-        if part.group.lists is not None and places is not None:
-            records = part.group.lists.records(next(answers), places)
-            values = [[record[FIELDS.index(name)] for record in records] for name in fields]
-            own = None if vectors is None else part.group.lists.vectors(next(answers), places)
-        else:
-            values = [getattr(part.group.rows, name).take(part.rows) for name in fields]
-            own = None if vectors is None else part.group.rows.vectors[part.rows]
-        if vectors is not None and own is not None:
-            vectors[part.positions] = own
-        if len(parts) == 1:
-            strings = dict(zip(fields, values, strict=True))
-            continue
-        for name, column in zip(fields, values, strict=True):
-            target = strings[name]
-            for position, value in zip(part.positions.tolist(), column, strict=True):
-                target[position] = value
-    return RowData(strings, vectors)
+        bounds = [] if places is not None else [part.column(name).bounds(part.rows) for name in fields]
+        byte_size += sum(_total(stops) - _total(starts) for starts, stops in bounds)
+        byte_size += 0 if places is None else _total(places.record_lengths)
+        bounds_of_parts.append(bounds)
+    return RowPlan(parts, places_of_parts, bounds_of_parts, fields, len(rows), dimension, byte_size)
+
+
+def _total(numbers: NDArray[np.uint64] | NDArray[np.int64]) -> int:
+    # For the few rows of a query, Python's sum is several times faster.
+    return sum(numbers.tolist()) if len(numbers) < _FEW_ROWS else int(numbers.sum())
 
 
 def _parts(row_groups: Sequence[RowGroupView], groups: Rows, rows: Rows) -> list[_Part]:

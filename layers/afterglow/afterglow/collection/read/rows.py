@@ -1,23 +1,32 @@
 """Rows of a snapshot: from a selection to row masks, from masks to ordered row locations, from locations to records.
 
+Records are read in two steps: `plan` locates their fields and so knows their size, `RecordPlan.read` copies them.
+
 A row is addressed by the index of its row group in the snapshot and its row number there. Masks are lists with one
 bool_ array per row group; None stands for all rows of the group.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.read import row_data
+from afterglow.collection.read.row_data import RowPlan
 from afterglow.collection.replica import ttl_filter
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.types import Include, Records, Selection
 from afterglow.columns.string_column import StringColumn
+from afterglow.errors import ResponseTooLarge
 from afterglow.filters import ast
 from afterglow.filters.evaluate import evaluate
 from afterglow.segment.reader import Mask
 
+RECORD_BYTES = 64
+"""A record without its fields: its objects in memory, its punctuation in JSON."""
+COMPONENT_BYTES = 12
+"""A component of an embedding as a number in JSON."""
 _NO_DOCUMENTS = StringColumn.from_list([])
 _FIELD_OF_INCLUDE = {Include.DOCUMENTS: "documents", Include.METADATAS: "metadatas", Include.URIS: "uris"}
 
@@ -79,27 +88,68 @@ def in_insertion_order(
     return groups[order], np.concatenate(rows)[order]
 
 
-def materialize(
-    snapshot: Snapshot, groups: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
-) -> Records:
-    """The records at these row group indexes and rows, in that order, with the fields of `include`."""
-    dimension = None
+@dataclass(frozen=True, slots=True)
+class RecordPlan:
+    """Records of a snapshot, located but not read; `byte_size` estimates them in memory and in a response."""
+
+    data: RowPlan
+    position: int
+    byte_size: int
+
+    def read(self) -> Records:
+        """The records, in order, with the requested fields."""
+        data = self.data.read()
+
+        def decoded(name: str) -> list[str | None] | None:
+            values = data.strings.get(name)
+            return None if values is None else [None if value is None else value.decode() for value in values]
+
+        return Records(
+            ids=[(value or b"").decode() for value in data.strings["ids"]],
+            embeddings=data.vectors,
+            documents=decoded("documents"),
+            metadatas=data.strings.get("metadatas"),
+            uris=decoded("uris"),
+            position=self.position,
+        )
+
+
+def plan(
+    snapshot: Snapshot,
+    groups: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    include: frozenset[Include],
+    max_bytes: int = 0,
+) -> RecordPlan:
+    """Locate the records at these row group indexes and rows.
+
+    Raises ResponseTooLarge if they exceed `max_bytes` (0: no limit).
+    """
+    fixed_bytes, dimension = len(rows) * RECORD_BYTES, None
     if Include.EMBEDDINGS in include:
         dimension = snapshot.manifest.dimension
         if dimension is None:
             dimension = snapshot.row_groups[-1].rows.vectors.shape[1] if snapshot.row_groups else 0
+        fixed_bytes += len(rows) * dimension * COMPONENT_BYTES
+    check_size(fixed_bytes, max_bytes)
     fields = ["ids", *(name for member, name in _FIELD_OF_INCLUDE.items() if member in include)]
-    data = row_data.read_rows(snapshot.row_groups, groups, rows, fields, dimension)
+    data = row_data.plan_rows(snapshot.row_groups, groups, rows, fields, dimension)
+    check_size(fixed_bytes + data.byte_size, max_bytes)
+    return RecordPlan(data, snapshot.applied_seq, fixed_bytes + data.byte_size)
 
-    def decoded(name: str) -> list[str | None] | None:
-        values = data.strings.get(name)
-        return None if values is None else [None if value is None else value.decode() for value in values]
 
-    return Records(
-        ids=[(value or b"").decode() for value in data.strings["ids"]],
-        embeddings=data.vectors,
-        documents=decoded("documents"),
-        metadatas=data.strings.get("metadatas"),
-        uris=decoded("uris"),
-        position=snapshot.applied_seq,
-    )
+def check_size(byte_size: int, max_bytes: int) -> None:
+    """Raises ResponseTooLarge if records of an estimated size exceed `max_bytes` (0: no limit)."""
+    if 0 < max_bytes < byte_size:
+        raise ResponseTooLarge(
+            f"Payload too large: the records have about {byte_size} bytes, one request returns at most {max_bytes} "
+            "(AFTERGLOW_MAX_RESULT_BYTES); request fewer records at a time (limit and offset, n_results, or fewer "
+            "vectors), or leave embeddings or documents out of include"
+        )
+
+
+def materialize(
+    snapshot: Snapshot, groups: NDArray[np.int64], rows: NDArray[np.int64], include: frozenset[Include]
+) -> Records:
+    """The records at these row group indexes and rows, in that order, with the fields of `include`."""
+    return plan(snapshot, groups, rows, include).read()

@@ -54,6 +54,11 @@ class Memtable:
     def __len__(self) -> int:
         return len(self._row_seqs)
 
+    @property
+    def components(self) -> int:
+        """The number of components of all vectors."""
+        return len(self) * int(self._vectors.shape[1])
+
     def append(self, new: NewRows) -> None:
         """Add one row per id. None of the ids may be live here."""
         first = len(self)

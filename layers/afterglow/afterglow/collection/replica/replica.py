@@ -108,6 +108,24 @@ def take_snapshot(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class WarmRows:
+    """The rows of segments and memtable, and the components of the vectors among them that are in no index."""
+
+    rows: int
+    unindexed_components: int
+
+
+def warm_rows(checkpoint: OpenCheckpoint) -> WarmRows:
+    """The rows of an open checkpoint."""
+    rows, components = len(checkpoint.state.memtable), checkpoint.state.memtable.components
+    for segment in checkpoint.state.segments:
+        rows += segment.info.rows
+        if segment.graph is None and segment.lists is None:
+            components += segment.info.rows * segment.info.dimension
+    return WarmRows(rows, components)
+
+
 class Replica:
     """One collection. Safe for any number of threads."""
 
@@ -155,13 +173,13 @@ class Replica:
         checkpoint = self._checkpoint
         return {} if checkpoint is None else segments_by_id(checkpoint.state.segments)
 
-    def warm_row_count(self) -> int | None:
-        """Rows of segments and memtable if the next snapshot is likely to be immediate; None if it may take a while."""
+    def warm_rows(self) -> WarmRows | None:
+        """The rows of the replica if its next snapshot is likely to be immediate; None if it may take a while."""
         checkpoint = self._checkpoint
         is_warm = self._stores.system.monotonic() - self._last_read_at < _WARM_SECONDS
         if checkpoint is None or not is_warm or self._lock.locked():
             return None
-        return sum(segment.info.rows for segment in checkpoint.state.segments) + len(checkpoint.state.memtable)
+        return warm_rows(checkpoint)
 
     def peek(self) -> Collection | None:
         """The collection as of the last read, None before the first."""

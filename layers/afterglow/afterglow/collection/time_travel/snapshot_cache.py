@@ -20,7 +20,7 @@ from afterglow.catalog.model import Collection
 from afterglow.collection.replica.apply import read_contents
 from afterglow.collection.replica.checkpoint import OpenCheckpoint, open_checkpoint
 from afterglow.collection.replica.memtable import NewRows
-from afterglow.collection.replica.replica import Snapshot, take_snapshot
+from afterglow.collection.replica.replica import Snapshot, WarmRows, take_snapshot, warm_rows
 from afterglow.collection.replica.replica_state import ReplicaState, RowLocations
 from afterglow.collection.time_travel import point_in_time
 from afterglow.collection.time_travel.point_in_time import PointInTime
@@ -66,12 +66,12 @@ class SnapshotCache:
         time = at.time if at.time is not None else checkpoint.log_time
         return take_snapshot(checkpoint, collection, ids, time / 1000)
 
-    def rows(self, collection_id: UUID, at: PointInTime) -> int | None:
-        """Rows of a cached snapshot with a small memtable; None if reading it may take a while."""
+    def warm_rows(self, collection_id: UUID, at: PointInTime) -> WarmRows | None:
+        """The rows of a cached snapshot with a small memtable; None if reading it may take a while."""
         checkpoint = self._snapshots.get((collection_id, at))
         if checkpoint is None or len(checkpoint.state.memtable) > self._stores.settings.flush_ops:
             return None
-        return sum(segment.info.rows for segment in checkpoint.state.segments) + len(checkpoint.state.memtable)
+        return warm_rows(checkpoint)
 
     def _is_over_memory(self) -> bool:
         limit = self._stores.settings.max_memtable_bytes
