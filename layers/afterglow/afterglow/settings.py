@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from random import Random, SystemRandom
+from urllib.parse import urlsplit
 
 PREFIX = "AFTERGLOW_"
 _TEST_PREFIXES = tuple(PREFIX + kind for kind in ("BENCH_", "TEST_", "CONCURRENCY_", "CRASH_"))
@@ -149,6 +150,12 @@ class Settings:
     huggingface_api_key: str = field(default="", repr=False)
     """Key for the embedding function `huggingface_server`; else `HUGGINGFACE_API_KEY` or the same
     after `CHROMA_`."""
+    embedding_function_hosts: str = ""
+    """Hosts that stored embedding functions may make clients send texts to, separated by commas; `.example.org` stands
+    for all hosts of a domain, `*` for every host. Always allowed: the client's own machine, OpenAI, Azure OpenAI, Morph
+    and Roboflow, and the hosts of `embedding_urls`."""
+    allow_unsafe_embedding_functions: bool = False
+    """Store embedding functions that make clients run a model's code (`trust_remote_code`) or read files by a path."""
     allow_reset: bool = False
     """Enable the reset route, which deletes all data; same as `--allow-reset`."""
     table: str = ""
@@ -216,6 +223,12 @@ class Settings:
     """How long an idle keep-alive connection stays open."""
     shutdown_seconds: float = 10.0
     """Time for running requests to finish after a termination signal."""
+
+    def embedding_hosts(self) -> tuple[str, ...]:
+        """The hosts of `embedding_function_hosts` and of `embedding_urls`."""
+        hosts = [host.strip().lower() for host in self.embedding_function_hosts.split(",")]
+        hosts += [urlsplit(url.strip()).hostname or "" for url in self.embedding_urls.split(",")]
+        return tuple(filter(None, hosts))
 
     def cors_origins(self) -> tuple[str, ...]:
         """The origins of `cors_allow_origins`. Raises ValueError if one is not like `https://example.org`."""

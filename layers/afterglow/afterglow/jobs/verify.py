@@ -14,6 +14,7 @@ The checks of each collection, where a problem in one collection does not preven
 
 A dropped collection that can be restored is checked alike; its damage is a note.
 
+An embedding function that this process would not store is a note: clients that open the collection are in danger.
 Objects below the collection's prefix whose names are not ours are notes, not problems: no job reads or deletes them.
 
 Next to a running server, data changes while it is checked: a checkpoint is replaced and collected, a collection is
@@ -29,11 +30,12 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.catalog import Catalog, Collection, Database, collections, keys
+from afterglow.catalog import Catalog, Collection, Database, collections, embedding_functions, keys
 from afterglow.catalog import state as states
 from afterglow.collection.replica.checkpoint import graph_parameters
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.replica.replica_state import RowGroupView
+from afterglow.collection.write.lifecycle import function_policy
 from afterglow.errors import AfterglowError, Corrupt
 from afterglow.jobs import checksums
 from afterglow.jobs.reachability import is_own_key
@@ -179,6 +181,11 @@ def _check(stores: Stores, target: NamedCollection, item: Item | None, on_bytes_
         f"object {info.key!r} does not belong to the collection; it is ignored and never deleted"
         for info in stores.objects.list(f"{state.id}/")
         if not is_own_key(info.key, state.id)
+    ]
+    policy = function_policy(stores.settings)
+    report.notes += [
+        f"{problem}, and so does every client that opens the collection: replace its embedding function"
+        for problem in embedding_functions.find_problems(embedding_functions.in_schema(state.schema), policy)
     ]
     if _check_data(stores, report, state, on_bytes_read):
         _check_together(stores, report)

@@ -58,6 +58,7 @@ TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     errors.Forbidden: (403, "AuthError"),
     errors.Unimplemented: (501, "ChromaError"),
     errors.TooLarge: (413, "ChromaError"),
+    errors.ResponseTooLarge: (413, "ChromaError"),
     errors.LimitExceeded: (422, "ChromaError"),
     errors.Busy: (429, "Backoff"),
     errors.Unavailable: (503, "ChromaError"),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
+from uuid import UUID
 
 from afterglow.auth import ANONYMOUS, Grant
 from afterglow.auth.authenticator import Authenticator
@@ -19,6 +20,7 @@ class AppContext:
     """The engine behind the routes, and the configuration of the process.
 
     `threads` is the default of a collection's `num_threads`. Without an `authenticator` every caller has full access.
+    `reported_collections` are those that this process has already reported in its log for their embedding function.
     """
 
     engine: "Engine"
@@ -31,6 +33,7 @@ class AppContext:
     """The metrics of the process as text, if it has any."""
     checks: tuple[Callable[[], str | None], ...] = ()
     """Checks of readiness besides the stores: each returns what is wrong, or None."""
+    reported_collections: set[UUID] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Handlers of the collection and fork routes, and a collection's JSON."""
 
+import logging
 from typing import Any
 
 import orjson
@@ -10,11 +11,14 @@ from afterglow.api.http import request_params
 from afterglow.api.http.errors import forbidden
 from afterglow.api.http.handler import AppContext, Request, Response
 from afterglow.api.validation import json_body, metadata
-from afterglow.catalog import collections, names, schema
+from afterglow.catalog import collections, embedding_functions, names, schema
 from afterglow.catalog.model import Collection
 from afterglow.collection.replica import indexing_progress
 from afterglow.collection.types import Scope
+from afterglow.collection.write.lifecycle import function_policy
 from afterglow.errors import InvalidArgument, InvalidBody, NotFound
+
+logger = logging.getLogger("afterglow.api")
 
 _EMPTY = b"{}"
 
@@ -35,7 +39,7 @@ def create(context: AppContext, request: Request) -> Response:
     except NotFound as error:
         # The database was deleted concurrently; for this route, Chroma's contract makes that an invalid argument.
         raise InvalidArgument(error.message) from error
-    return _encode(request, collection)
+    return _encode(context, request, collection)
 
 
 def get_for_reader(context: AppContext, request: Request) -> Response:
@@ -44,7 +48,7 @@ def get_for_reader(context: AppContext, request: Request) -> Response:
     try:
         body = json_body.parse(models.CreateCollection, request.body)
         if body.get_or_create:
-            return _encode(request, context.engine.get_collection(tenant, database, body.name))
+            return _encode(context, request, context.engine.get_collection(tenant, database, body.name))
     except (InvalidArgument, InvalidBody, NotFound):
         pass
     raise forbidden()
@@ -54,7 +58,7 @@ def list_all(context: AppContext, request: Request) -> Response:
     """A database's collections, by id."""
     limit, offset = request_params.limit_and_offset(request)
     page = context.engine.list_collections(*request_params.tenant_and_database(request), limit, offset)
-    return Response(orjson.dumps([_to_json(request, collection) for collection in page]))
+    return Response(orjson.dumps([_to_json(context, request, collection) for collection in page]))
 
 
 def count(context: AppContext, request: Request) -> Response:
@@ -67,12 +71,12 @@ def get(context: AppContext, request: Request) -> Response:
     tenant, database = request_params.tenant_and_database(request)
     name_or_id = request.path_part("collection_id")
     try:
-        return _encode(request, context.engine.get_collection(tenant, database, name_or_id))
+        return _encode(context, request, context.engine.get_collection(tenant, database, name_or_id))
     except NotFound:
         collection = _find_by_id(context, tenant, database, name_or_id)
         if collection is None:
             raise
-        return _encode(request, collection)
+        return _encode(context, request, collection)
 
 
 def get_by_id(context: AppContext, request: Request) -> Response:
@@ -87,7 +91,7 @@ def get_by_id(context: AppContext, request: Request) -> Response:
     except NotFound:
         # Chroma's text for this route has no full stop.
         raise collections.not_found(str(collection_id)) from None
-    return _encode(request, collection)
+    return _encode(context, request, collection)
 
 
 def get_by_crn(context: AppContext, request: Request) -> Response:
@@ -99,7 +103,7 @@ def get_by_crn(context: AppContext, request: Request) -> Response:
         if catalog.get_tenant(tenant) == resource_name:
             if not request.grant.can_see(tenant, database):
                 raise collections.not_found(name)
-            return _encode(request, context.engine.get_collection(tenant, database, name))
+            return _encode(context, request, context.engine.get_collection(tenant, database, name))
     raise NotFound(f"Tenant with resource name [{resource_name}] not found")
 
 
@@ -137,7 +141,7 @@ def fork(context: AppContext, request: Request) -> Response:
     body = json_body.parse(models.ForkCollection, request.body)
     scope = request_params.scope(request)
     names.validate_collection_name(body.new_name, "new_name")
-    return _encode(request, context.engine.fork(scope, body.new_name, request_params.parse_at(request)))
+    return _encode(context, request, context.engine.fork(scope, body.new_name, request_params.parse_at(request)))
 
 
 def fork_count(context: AppContext, request: Request) -> Response:
@@ -153,12 +157,13 @@ def _find_by_id(context: AppContext, tenant: str, database: str, text: str) -> C
         return None
 
 
-def _encode(request: Request, collection: Collection) -> Response:
-    return Response(orjson.dumps(_to_json(request, collection)))
+def _encode(context: AppContext, request: Request, collection: Collection) -> Response:
+    return Response(orjson.dumps(_to_json(context, request, collection)))
 
 
-def _to_json(request: Request, collection: Collection) -> dict[str, Any]:
+def _to_json(context: AppContext, request: Request, collection: Collection) -> dict[str, Any]:
     """The collection in the form that the client's version parses."""
+    _warn_if_unsafe(context, collection)
     fields = {
         "id": collection.id,
         "name": collection.name,
@@ -172,6 +177,21 @@ def _to_json(request: Request, collection: Collection) -> dict[str, Any]:
         "version": indexing_progress.checkpoint_count(collection),
     }
     return legacy.to_legacy_collection(fields) if legacy.is_old_client(request) else fields
+
+
+def _warn_if_unsafe(context: AppContext, collection: Collection) -> None:
+    """Log, once per process, a collection whose embedding function this process would not store."""
+    if collection.id in context.reported_collections:
+        return
+    functions = embedding_functions.in_schema(collection.schema)
+    for problem in embedding_functions.find_problems(functions, function_policy(context.settings)):
+        context.reported_collections.add(collection.id)
+        logger.warning(
+            "collection %s (%s): %s, and so does every client that opens it: replace its embedding function",
+            collection.name,
+            collection.id,
+            problem,
+        )
 
 
 def _to_dict(model: BaseModel | None) -> dict[str, Any] | None:

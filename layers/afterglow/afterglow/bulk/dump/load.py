@@ -9,8 +9,9 @@ import orjson
 
 from afterglow.bulk.dump import layout
 from afterglow.bulk.dump.layout import DumpedCollection, DumpStore
-from afterglow.catalog import Catalog, Collection, Database, collections, deletions, keys, ttl
+from afterglow.catalog import Catalog, Collection, Database, collections, deletions, embedding_functions, keys, ttl
 from afterglow.catalog.deletions import DeletionRecord
+from afterglow.collection.write.lifecycle import function_policy
 from afterglow.collection.write.write_path import notify_indexer
 from afterglow.errors import AlreadyExists, Corrupt, Unavailable
 from afterglow.log import archive
@@ -43,7 +44,8 @@ def load_dump(
     """Restore every collection of the dump; creates the database if it does not exist. Restored collections stay.
 
     Raises AlreadyExists, before anything is restored, if the database has another collection with the name of one;
-    NotFound, Corrupt, Unavailable, StorageFull.
+    InvalidArgument, before anything is restored, for an embedding function that this process does not store; NotFound,
+    Corrupt, Unavailable, StorageFull.
     """
     dump = layout.read(dump_store)
     target = _open_database(stores, tenant, database)
@@ -51,6 +53,9 @@ def load_dump(
     missing = [
         collection for collection in dump.collections if not _is_restored(stores, target, collection, dump.at, marks)
     ]
+    policy = function_policy(stores.settings)
+    for collection in missing:
+        embedding_functions.check(embedding_functions.in_schema(collection.schema), policy)
     report = LoadReport(already_present=len(dump.collections) - len(missing))
     for collection in missing:
         report.size += _CollectionLoader(stores, dump_store, target, dump.at, wrote).load(collection)

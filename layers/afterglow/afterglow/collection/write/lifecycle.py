@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from afterglow.catalog import Catalog, collections, schema, ttl
+from afterglow.catalog import Catalog, collections, embedding_functions, schema, ttl
+from afterglow.catalog.embedding_functions import FunctionPolicy
 from afterglow.catalog.model import Collection
 from afterglow.embedding.function import EmbeddingFunction, dense_function
 from afterglow.errors import AlreadyExists, Busy, InvalidArgument
 from afterglow.retry import Backoff, attempts
+from afterglow.settings import Settings
 from afterglow.storage.ports import Stores
 
 _RETRIES = Backoff(max_attempts=20, first=0.0, last=0.0)
@@ -25,6 +27,11 @@ class CreateRequest:
     schema: dict[str, Any]
 
 
+def function_policy(settings: Settings) -> FunctionPolicy:
+    """What embedding functions may do in collections of this process."""
+    return FunctionPolicy(settings.embedding_hosts(), settings.allow_unsafe_embedding_functions)
+
+
 def create(
     stores: Stores,
     catalog: Catalog,
@@ -38,6 +45,7 @@ def create(
     Raises InvalidArgument, AlreadyExists.
     """
     ttl.validate(request.metadata)
+    embedding_functions.check(embedding_functions.in_schema(request.schema), function_policy(stores.settings))
     tenant, database = tenant_and_database
     parent = catalog.find_database(tenant, database)
     if parent is None:
@@ -77,6 +85,8 @@ def modify(
 ) -> Collection:
     """Rename, replace the metadata, reconfigure; None leaves as is. Raises NotFound, AlreadyExists, InvalidArgument."""
     ttl.validate(metadata)
+    if configuration is not None:
+        embedding_functions.check([configuration.get("embedding_function")], function_policy(stores.settings))
 
     def edit(existing: Collection) -> Collection:
         new_metadata = existing.metadata if metadata is None else dict(metadata)
