@@ -51,23 +51,40 @@ def env(tmp_path: Path) -> CollectionFixture:
 
 
 def test_every_record_that_a_write_names_is_an_operation(env: CollectionFixture) -> None:
-    assert env.status() == IndexingStatus(0, 0)
+    assert env.status() == IndexingStatus(0, 0, 0)
     env.add(0, 3)
     env.add(0, 3)  # changes nothing
     env.engine.delete(env.scope, Selection(["0", "missing"]))
-    assert env.status() == IndexingStatus(8, 0)
+    assert env.status() == IndexingStatus(8, 0, 0)
     env.index()
-    assert env.status() == IndexingStatus(8, 8)
+    assert env.status() == IndexingStatus(8, 8, 8)
     env.add(3, 4)
-    assert env.status() == IndexingStatus(9, 8)
+    assert env.status() == IndexingStatus(9, 8, 8)
 
 
 def test_rows_that_wait_for_an_hnsw_index_are_not_indexed_yet(env: CollectionFixture) -> None:
     env.add(0, SMALL.hnsw_min_rows)
     flush(env.stores, Replica.for_indexer(env.stores, env.made.id).snapshot())
-    assert env.status() == IndexingStatus(SMALL.hnsw_min_rows, 0)
+    assert env.status() == IndexingStatus(SMALL.hnsw_min_rows, 0, SMALL.hnsw_min_rows)
     env.index()
-    assert env.status() == IndexingStatus(SMALL.hnsw_min_rows, SMALL.hnsw_min_rows)
+    assert env.status() == IndexingStatus(SMALL.hnsw_min_rows, SMALL.hnsw_min_rows, SMALL.hnsw_min_rows)
+
+
+def test_the_progress_moves_with_every_step_and_is_complete_only_at_the_end(env: CollectionFixture) -> None:
+    assert env.status().progress == 1.0
+    seen = []
+    for first in range(0, 3 * SMALL.hnsw_min_rows, SMALL.hnsw_min_rows):
+        env.add(first, first + SMALL.hnsw_min_rows)
+    seen.append(env.status().progress)
+    indexer = Replica.for_indexer(env.stores, env.made.id)
+    flush(env.stores, indexer.snapshot())
+    seen.append(env.status().progress)
+    env.index()
+    seen.append(env.status().progress)
+    assert seen[0] == 0.0
+    assert seen == sorted(set(seen))
+    assert seen[1] <= 0.5
+    assert seen[-1] == 1.0
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -80,7 +97,7 @@ def test_a_concurrent_flush_loses_no_operation(env: CollectionFixture, *, waits:
     env.add(5, 6)
     if waits:
         trim.delete_placeholders(env.stores, env.made.id, up_to=2)
-    assert indexing_progress.indexing_status(env.stores, before) == IndexingStatus(6, 5)
+    assert indexing_progress.indexing_status(env.stores, before) == IndexingStatus(6, 5, 5)
     waiting = indexing_progress.unflushed(env.stores, env.made.id)
     assert waiting is not None
     assert (waiting.ops, waiting.last_seq) == (1, 3)
@@ -111,11 +128,11 @@ def test_a_fork_goes_on_with_the_count_of_its_source(env: CollectionFixture) -> 
     env.add(3, 5)
     made = env.engine.fork(env.scope, "forked")
     fork = Scope(made.tenant, made.database, made.id)
-    assert env.status(fork) == env.status() == IndexingStatus(5, 3)
+    assert env.status(fork) == env.status() == IndexingStatus(5, 3, 3)
     env.add(9, 10, fork)
-    assert (env.status(fork), env.status()) == (IndexingStatus(6, 3), IndexingStatus(5, 3))
+    assert (env.status(fork), env.status()) == (IndexingStatus(6, 3), IndexingStatus(5, 3, 3))
     index(env.stores, Replica.for_indexer(env.stores, made.id), made.id, idle=True)
-    assert (env.status(fork), env.status()) == (IndexingStatus(6, 6), IndexingStatus(5, 3))
+    assert (env.status(fork), env.status()) == (IndexingStatus(6, 6), IndexingStatus(5, 3, 3))
 
 
 def test_counts_by_read_level(env: CollectionFixture) -> None:

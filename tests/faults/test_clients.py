@@ -19,7 +19,8 @@ LIMIT = 40 * 1024 * 1024
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that gives its clients little time."""
-    with running(tmp_path_factory.mktemp("clients") / "data", env=IMPATIENT) as one:
+    env = {**IMPATIENT, "AFTERGLOW_MAX_BODY_BYTES": str(LIMIT)}
+    with running(tmp_path_factory.mktemp("clients") / "data", env=env) as one:
         yield one
 
 

@@ -38,8 +38,8 @@ class Settings:
 
     max_batch_size: int = 5461
     """Maximum records in one write request; clients read it from `/pre-flight-checks`."""
-    max_body_bytes: int = 40 * 1024 * 1024
-    """Maximum size of a request body; a larger one gets 413."""
+    max_body_bytes: int = 128 * 1024 * 1024
+    """Maximum size of a request body; a larger one gets 413. `max_batch_size` records of 4,096 dimensions fit."""
     max_query_vectors: int = 10_000
     """Maximum vectors, or texts, in one query; more get 422."""
     max_filter_conditions: int = 4_096
@@ -206,7 +206,7 @@ class Settings:
     max_connections: int = 1000
     """Maximum open connections per process. A further one replaces the connection that is idle longest, and gets 503 if
     none is idle."""
-    max_inflight_body_bytes: int = 128 * 1024 * 1024
+    max_inflight_body_bytes: int = 256 * 1024 * 1024
     """Memory for request bodies per process. A body takes what has arrived of it; if no memory is free, it is not read
     on, and the slowest of the others is refused."""
     max_inflight_response_bytes: int = 256 * 1024 * 1024

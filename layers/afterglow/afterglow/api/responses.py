@@ -203,7 +203,7 @@ class DeleteResponse(ResponseModel):
 
 
 class IndexingStatus(ResponseModel):
-    """The numbers of logged and of indexed operations."""
+    """The numbers of logged and of indexed operations; the progress counts a flushed operation as half indexed."""
 
     op_indexing_progress: float
     num_unindexed_ops: int

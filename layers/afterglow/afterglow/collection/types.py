@@ -100,7 +100,17 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True)
 class IndexingStatus:
-    """Logged operations (records in writes) so far, and how many of them are indexed."""
+    """Logged operations (records in writes) so far, and how many of them are indexed.
+
+    An operation is indexed in two steps: it is flushed, and its record becomes part of an index; `flushed_ops` have
+    taken at least the first.
+    """
 
     total_ops: int
     indexed_ops: int
+    flushed_ops: int
+
+    @property
+    def progress(self) -> float:
+        """The share of the steps that are done; 1 only if all operations are indexed."""
+        return (self.flushed_ops + self.indexed_ops) / (2 * self.total_ops) if self.total_ops else 1.0

@@ -178,11 +178,10 @@ def count(context: AppContext, request: Request) -> Response:
 def indexing_status(context: AppContext, request: Request) -> Response:
     """The numbers of logged and of indexed operations."""
     status = context.engine.indexing_status(request_params.scope(request))
-    progress = status.indexed_ops / status.total_ops if status.total_ops else 1.0
     return Response(
         orjson.dumps(
             {
-                "op_indexing_progress": progress,
+                "op_indexing_progress": status.progress,
                 "num_unindexed_ops": status.total_ops - status.indexed_ops,
                 "num_indexed_ops": status.indexed_ops,
                 "total_ops": status.total_ops,

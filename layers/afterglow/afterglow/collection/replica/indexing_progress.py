@@ -57,7 +57,9 @@ def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
             continue
         waiting = unindexed if unindexed >= stores.settings.hnsw_min_rows else 0
         return IndexingStatus(
-            total_ops=state.flushed_ops + unflushed_log.ops, indexed_ops=max(state.flushed_ops - waiting, 0)
+            total_ops=state.flushed_ops + unflushed_log.ops,
+            indexed_ops=max(state.flushed_ops - waiting, 0),
+            flushed_ops=state.flushed_ops,
         )
     raise Corrupt(f"the checkpoint of collection {collection.id} cannot be read: {missing}; {RESTORE_HINT}")
 

@@ -107,7 +107,7 @@ ROUTES: tuple[Route, ...] = (
         "records.indexing_status",
         records.indexing_status,
         "Records",
-        "The share of operations that is indexed",
+        "How far the operations are indexed",
         response=responses.IndexingStatus,
         failures=(400, 404),
         permission=Permission.READ,
