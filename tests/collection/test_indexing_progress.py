@@ -130,9 +130,9 @@ def test_a_fork_goes_on_with_the_count_of_its_source(env: CollectionFixture) -> 
     fork = Scope(made.tenant, made.database, made.id)
     assert env.status(fork) == env.status() == IndexingStatus(5, 3, 3)
     env.add(9, 10, fork)
-    assert (env.status(fork), env.status()) == (IndexingStatus(6, 3), IndexingStatus(5, 3, 3))
+    assert (env.status(fork), env.status()) == (IndexingStatus(6, 3, 3), IndexingStatus(5, 3, 3))
     index(env.stores, Replica.for_indexer(env.stores, made.id), made.id, idle=True)
-    assert (env.status(fork), env.status()) == (IndexingStatus(6, 6), IndexingStatus(5, 3, 3))
+    assert (env.status(fork), env.status()) == (IndexingStatus(6, 6, 6), IndexingStatus(5, 3, 3))
 
 
 def test_counts_by_read_level(env: CollectionFixture) -> None:

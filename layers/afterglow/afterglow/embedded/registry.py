@@ -12,8 +12,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from afterglow.api.app import create_app
+from afterglow.api.http.handler import AppContext
 from afterglow.deployment.local import open_local
 from afterglow.embedded.transport import AppRunner
 from afterglow.jobs.start import start_engine
@@ -21,7 +23,14 @@ from afterglow.settings import System, from_environment
 
 EPHEMERAL = "ephemeral"
 _MAX_BODY_BYTES = 1 << 30
-"""A server limits bodies to protect itself from its callers; in one process the limit only catches mistakes."""
+"""A server limits requests to protect itself from its callers; in one process the limits only catch mistakes."""
+_UNLIMITED: dict[str, Any] = {
+    "max_query_vectors": 2**31,
+    "max_filter_conditions": 2**31,
+    "max_filter_values": 2**31,
+    "max_read_seconds": 3600.0,
+    "max_result_bytes": 0,
+}
 
 
 @dataclass(slots=True)
@@ -31,6 +40,7 @@ class SharedEngine:
     name: str
     allow_reset: bool
     runner: AppRunner
+    context: AppContext
     close: Callable[[], None]
     clients: int = field(default=0)
 
@@ -66,7 +76,8 @@ def release(shared: SharedEngine) -> None:
 
 def _open_engine(name: str, path: Path | None, *, allow_reset: bool) -> SharedEngine:
     directory = Path(tempfile.mkdtemp(prefix="afterglow-") if path is None else name)
-    settings, system = replace(from_environment(), auth="off", max_body_bytes=_MAX_BODY_BYTES), System()
+    settings = replace(from_environment(), auth="off", max_body_bytes=_MAX_BODY_BYTES, **_UNLIMITED)
+    system = System()
     engine = start_engine(open_local(directory, system), settings, system)
     runner = AppRunner(create_app(engine, settings, system, allow_reset=allow_reset))
 
@@ -76,7 +87,8 @@ def _open_engine(name: str, path: Path | None, *, allow_reset: bool) -> SharedEn
         if path is None:
             shutil.rmtree(directory)
 
-    return SharedEngine(name, allow_reset, runner, close)
+    context = AppContext(engine, settings, system, allow_reset, os.cpu_count() or 1)
+    return SharedEngine(name, allow_reset, runner, context, close)
 
 
 def _close_all() -> None:

@@ -21,7 +21,7 @@ class _Closeable:
     def _open(self, path: Path | None, settings: Settings) -> Server:
         self._engine = acquire(path, allow_reset=settings.allow_reset)
         try:
-            self._connection = Server(settings, Transport(self._engine.runner))
+            self._connection = Server(settings, Transport(self._engine.runner), self._engine)
         except BaseException:
             release(self._engine)
             raise

@@ -7,14 +7,18 @@ is running (a notebook), and an asynchronous one never blocks its caller's loop.
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import httpx
 from starlette.types import ASGIApp, Message, Scope
 
 T = TypeVar("T")
+
+_FORKED = "the client was opened before this process was forked: open the path again here"
+_CLOSED = "the client was closed"
 
 HOST = "afterglow"
 """The host in the clients' URLs; it is never resolved."""
@@ -28,6 +32,8 @@ class AppRunner:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._closed = False
+        self._calls = 0
+        self._no_calls = threading.Condition(self._lock)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="afterglow-client", daemon=True)
         self._thread.start()
@@ -40,12 +46,31 @@ class AppRunner:
         """Runs a coroutine on the app's loop. Raises RuntimeError in a forked process, and after `close`."""
         if self._process != os.getpid():
             coroutine.close()
-            raise RuntimeError("the client was opened before this process was forked: open the path again here")
+            raise RuntimeError(_FORKED)
         with self._lock:
             if not self._closed:
                 return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         coroutine.close()
-        raise RuntimeError("the client was closed")
+        raise RuntimeError(_CLOSED)
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """A call of the engine in the caller's thread; `close` waits for its end.
+
+        Raises RuntimeError in a forked process, and after `close`.
+        """
+        if self._process != os.getpid():
+            raise RuntimeError(_FORKED)
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(_CLOSED)
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._no_calls:
+                self._calls -= 1
+                self._no_calls.notify_all()
 
     async def handle(self, request: httpx.Request, body: bytes) -> httpx.Response:
         """The app's response to a request. To be run by `submit`."""
@@ -66,8 +91,9 @@ class AppRunner:
 
     def close(self) -> None:
         """Finishes pending requests, then ends the app and its thread."""
-        with self._lock:
+        with self._no_calls:
             self._closed = True
+            self._no_calls.wait_for(lambda: not self._calls)
         self._loop.call_soon_threadsafe(self._stop.set)
         self._lifespan.result()
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -6,6 +6,7 @@ the collection, and a wrong value (400) afterwards.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from afterglow.api import models
 from afterglow.api.validation import embeddings as vectors
@@ -18,6 +19,16 @@ from afterglow.errors import InvalidArgument
 from afterglow.filters.budget import FilterBudget
 from afterglow.filters.parse import parse_where, parse_where_document
 from afterglow.settings import Settings
+
+Records = models.AddRecords | models.UpdateRecords
+
+WRITE_MODELS: dict[Op, type[Records]] = {
+    Op.ADD: models.AddRecords,
+    Op.UPSERT: models.UpsertRecords,
+    Op.UPDATE: models.UpdateRecords,
+}
+DEFAULT_RESULTS = 10
+"""Results of a query that does not say how many."""
 
 _NO_EMBEDDINGS = Embeddings(None)
 
@@ -33,26 +44,30 @@ class Write:
 
 def parse_write(op: Op, body: bytes) -> Write:
     """Parse the body of an add, update or upsert. Raises InvalidArgument for malformed JSON, InvalidBody."""
-    records: models.AddRecords | models.UpdateRecords
-    if op is Op.ADD:
-        records = json_body.parse(models.AddRecords, body)
-    elif op is Op.UPSERT:
-        records = json_body.parse(models.UpsertRecords, body)
-    else:
-        records = json_body.parse(models.UpdateRecords, body)
-    texts = records.documents or []
-    if op is Op.UPDATE:
-        nulls = True
-    else:
+    records = json_body.parse(WRITE_MODELS[op], body)
+    to_batch = check_write(op, records)
+    value = records.embeddings
+    embeds = bool(records.documents) and (value is None or None in value)
+    return Write(
+        lambda: to_batch(_NO_EMBEDDINGS if value is None else vectors.parse_embeddings(value), _count(value)), embeds
+    )
+
+
+def check_write(op: Op, records: Records) -> Callable[[Embeddings, int | None], Batch]:
+    """Check the rest of a write's schema; returns the function from its embeddings and their number to the batch.
+
+    Raises InvalidBody; the function raises InvalidArgument.
+    """
+    nulls = True
+    if op is not Op.UPDATE:
         # Without documents to embed, the schema is Chroma's, which has neither null nor absent embeddings.
-        nulls = any(text is not None for text in texts)
+        nulls = any(text is not None for text in records.documents or [])
         if not nulls and records.embeddings is None and "embeddings" not in records.model_fields_set:
             raise json_body.schema_error("", "missing field `embeddings`")
     if records.embeddings is not None or not nulls:
         vectors.check_shape(records.embeddings, nulls=nulls)
     metadatas = metadata.check_shape(records.metadatas, nulls=op is not Op.ADD)
-    embeds = bool(texts) and (records.embeddings is None or None in records.embeddings)
-    return Write(lambda: _batch(op, records, metadatas), embeds)
+    return lambda embeddings, count: _batch(op, records, metadatas, embeddings, count)
 
 
 def filter_budget(settings: Settings) -> FilterBudget:
@@ -77,13 +92,18 @@ def include(names: Sequence[str]) -> frozenset[Include]:
     return frozenset(map(Include, names))
 
 
-def _batch(op: Op, records: models.AddRecords | models.UpdateRecords, metadatas: Metadatas | None) -> Batch:
-    embeddings = _NO_EMBEDDINGS if records.embeddings is None else vectors.parse_embeddings(records.embeddings)
+def _count(column: Sequence[Any] | None) -> int | None:
+    return None if column is None else len(column)
+
+
+def _batch(
+    op: Op, records: Records, metadatas: Metadatas | None, embeddings: Embeddings, embedding_count: int | None
+) -> Batch:
     if metadatas is not None:
         metadata.check_values(metadatas)
     metadata_column = None if metadatas is None else metadatas.records
-    for column in (records.embeddings, records.documents, metadata_column, records.uris):
-        if column is not None and len(column) != len(records.ids):
+    for count in (embedding_count, _count(records.documents), _count(metadata_column), _count(records.uris)):
+        if count is not None and count != len(records.ids):
             raise InvalidArgument("Inconsistent number of IDs, embeddings, documents, URIs and metadatas")
     if "" in records.ids:
         raise InvalidArgument("Empty ID, ID must have at least one character")

@@ -18,7 +18,6 @@ from afterglow.metering import phase
 
 _EMPTY = b"{}"
 _LOG_POSITION = b"afterglow-log-position"
-_DEFAULT_RESULTS = 10
 _CHEAP_BODY_BYTES = 64 * 1024
 """A body of this size is parsed in less than a millisecond."""
 CHEAP_RESULT_BYTES = 256 * 1024
@@ -124,7 +123,7 @@ class _QueryRequest:
             self._engine.get_collection_by_id(self._scope)
             raise
         n_results = self._body.n_results
-        self._k = _DEFAULT_RESULTS if n_results is None else n_results
+        self._k = record_requests.DEFAULT_RESULTS if n_results is None else n_results
         self._at = request_params.parse_at(request)
 
     @property

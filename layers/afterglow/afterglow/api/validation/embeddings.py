@@ -78,6 +78,32 @@ def check_query_count(field: str, count: int, most: int) -> None:
         )
 
 
+def from_arrays(rows: Sequence[Any]) -> Embeddings:
+    """The vectors of a write whose rows are sequences of numbers or arrays, or None. Raises InvalidArgument."""
+    present = [index for index, row in enumerate(rows) if row is not None]
+    if not present:
+        return Embeddings(None)
+    with np.errstate(over="ignore"):
+        matrix = _from_bytes([np.asarray(rows[index], dtype="<f4").tobytes() for index in present])
+    return Embeddings(matrix, None if len(present) == len(rows) else np.array(present, dtype=np.int64))
+
+
+def queries_from_arrays(rows: Sequence[Any]) -> NDArray[np.float32]:
+    """`parse_queries` of rows that are sequences of numbers or arrays. Raises InvalidBody, InvalidArgument."""
+    with np.errstate(over="ignore"):
+        vectors = [np.asarray(row, dtype=np.float32) for row in rows]
+    for index in range(len(rows)):
+        wrong = np.flatnonzero(~np.isfinite(np.asarray(rows[index], dtype=np.float64)))
+        if len(wrong):
+            # JSON has no such numbers: clients send null.
+            raise type_error(f"query_embeddings[{index}][{wrong[0]}]", None, "f32")
+    if len({vector.shape for vector in vectors}) > 1:
+        raise InvalidArgument("Inconsistent dimensions in provided embeddings")
+    if not vectors:
+        return np.empty((0, 0), dtype=np.float32)
+    return np.clip(np.stack(vectors), -LARGEST_FLOAT32, LARGEST_FLOAT32)
+
+
 def _has_shape(value: Any, *, nulls: bool) -> bool:
     if type(value) is not list:
         return False
@@ -103,7 +129,11 @@ def _from_numbers(rows: list[list[float]]) -> NDArray[np.float32]:
 
 
 def _from_base64(rows: list[str]) -> NDArray[np.float32]:
-    decoded = [_decode(row) for row in rows]
+    return _from_bytes([_decode(row) for row in rows])
+
+
+def _from_bytes(decoded: list[bytes]) -> NDArray[np.float32]:
+    """The matrix of rows of little-endian float32."""
     whole = np.frombuffer(b"".join(decoded), dtype="<f4")
     if not np.isfinite(whole).all():
         _refuse_not_finite(decoded)
@@ -111,7 +141,7 @@ def _from_base64(rows: list[str]) -> NDArray[np.float32]:
     _refuse_empty(lengths)
     if len(lengths) > 1:
         raise InvalidArgument("Inconsistent dimensions in provided embeddings")
-    return whole.reshape(len(rows), -1)
+    return whole.reshape(len(decoded), -1)
 
 
 def _decode(row: str) -> bytes:

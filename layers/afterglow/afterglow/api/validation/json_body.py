@@ -41,6 +41,11 @@ def parse(model: type[M], body: bytes) -> M:
     if duplicate is not None:
         path, name = duplicate
         raise _field_error(path, f"duplicate field `{name}`")
+    return validate(model, value)
+
+
+def validate(model: type[M], value: Any) -> M:
+    """The model of a body that is parsed already. Raises InvalidBody."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
