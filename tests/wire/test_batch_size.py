@@ -48,5 +48,5 @@ def test_a_batch_fits_into_a_function() -> None:
     assert size < LAMBDA_DEFAULTS.max_body_bytes
 
 
-def test_the_budget_of_bodies_leaves_room_beside_the_largest() -> None:
+def test_the_budget_of_bodies_holds_two_of_the_largest() -> None:
     assert SETTINGS.max_inflight_body_bytes >= 2 * SETTINGS.max_body_bytes

@@ -30,6 +30,8 @@ WRITE_MODELS: dict[Op, type[Records]] = {
 DEFAULT_RESULTS = 10
 """Results of a query that does not say how many."""
 
+_CHEAP_CONDITIONS = 16
+_CHEAP_VALUES = 200
 _NO_EMBEDDINGS = Embeddings(None)
 
 
@@ -75,9 +77,13 @@ def filter_budget(settings: Settings) -> FilterBudget:
     return FilterBudget(settings.max_filter_conditions, settings.max_filter_values)
 
 
-def cheap_filter_budget() -> FilterBudget:
-    """The budget for filters that are parsed in well under a millisecond."""
-    return FilterBudget(conditions=16, values=200, pattern_characters=0)
+def cheap_filter_budget(settings: Settings) -> FilterBudget:
+    """The part of the budget for filters that are parsed in well under a millisecond."""
+    return FilterBudget(
+        min(_CHEAP_CONDITIONS, settings.max_filter_conditions),
+        min(_CHEAP_VALUES, settings.max_filter_values),
+        pattern_characters=0,
+    )
 
 
 def selection(filters: models.Filters, budget: FilterBudget) -> Selection:

@@ -95,7 +95,7 @@ def query(context: AppContext, request: Request) -> Response | Deferred:
     if len(request.body) > _CHEAP_BODY_BYTES:
         return Deferred(run, may_embed)
     try:
-        parsed = _QueryRequest(context, request, record_requests.cheap_filter_budget(), max_vectors=1)
+        parsed = _QueryRequest(context, request, record_requests.cheap_filter_budget(context.settings), max_vectors=1)
     except LimitExceeded:
         return Deferred(run, may_embed)
     if not parsed.is_cheap():

@@ -43,7 +43,7 @@ def search(context: AppContext, request: Request) -> Response | Deferred:
         # Whether a text is in it is not known yet; in a body of this size one is likely.
         return Deferred(run, embeds=True)
     try:
-        parsed = _SearchRequest(context, request, record_requests.cheap_filter_budget())
+        parsed = _SearchRequest(context, request, record_requests.cheap_filter_budget(context.settings))
     except LimitExceeded:
         return Deferred(run, embeds=True)
     if not parsed.is_cheap():
