@@ -1,9 +1,9 @@
 """Estimates the work of a read before it is done, and refuses what would take too long.
 
-The estimate is in seconds of one core, by the rough costs below, which are set, not measured on the machine. For filters
-it is an upper bound, because conditions on documents skip the rows that other conditions have excluded. One vector and
-`FREE_CONDITIONS` conditions are never counted, so that a collection of any size can be read: a request is refused only
-if it has much to do at once, and can be split.
+The estimate is in seconds of one core, by the rough costs below, which are set, not measured on the machine. For
+filters it is an upper bound, because conditions on documents skip the rows that other conditions have excluded. One
+vector and `FREE_CONDITIONS` conditions are never counted, so that a collection of any size can be read: a request is
+refused only if it has much to do at once, and can be split.
 """
 
 from collections.abc import Sequence
