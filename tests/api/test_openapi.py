@@ -90,6 +90,9 @@ def schema_of(whole: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 OURS = """
+get /health
+get /ready
+post /embed
 get /api/v2
 get /api/v2/tenants/{}/databases/{}/imports
 get /api/v2/tenants/{}/databases/{}/imports/{}

@@ -46,8 +46,18 @@ class Calling:
     def can_search_inline(self, _scope: Any, _searches: Any, at: object = None) -> bool:
         return False
 
-    def search(self, _scope: Any, searches: Any, *_: Any, **__: Any) -> list[SearchResult]:
-        return [SearchResult(Records(["a", "b"]), np.zeros(2, dtype=np.float32)) for _ in searches]
+    def find_ranked(self, _scope: Any, searches: Any, *_: Any) -> list["Page"]:
+        return [Page() for _ in searches]
+
+
+class Page:
+    """The records of one search."""
+
+    scores = np.zeros(2, dtype=np.float32)
+    byte_size = 100
+
+    def read(self) -> SearchResult:
+        return SearchResult(Records(["a", "b"]), self.scores)
 
 
 def send_request(

@@ -123,4 +123,4 @@ def test_a_data_directory_of_an_older_format(tmp_path: Path) -> None:
         table.execute("PRAGMA user_version = 1")
     for arguments in (("run", "--port", "0"), ("run", "--port", "0", "--workers", "2"), ("verify",)):
         done = afterglow(*arguments, "--path", str(tmp_path))
-        assert_failed(done, 1, "table.sqlite has format 1, this release reads format 2", "afterglow export")
+        assert_failed(done, 1, "table.sqlite has format 1, this release reads format 3", "afterglow export")

@@ -43,9 +43,16 @@ VALUES = st.one_of(SCALARS, ARRAYS, SPARSE, VALID_SPARSE, st.dictionaries(TEXT, 
 KEYS = st.one_of(st.sampled_from(["a", "b", "", "#a", "$a", "chroma:a", "chroma"]), TEXT)
 
 
+def is_nested(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("#type") != "sparse_vector" and not has_sparse_schema(value)
+
+
 @given(st.dictionaries(KEYS, VALUES, max_size=3))
 def test_the_api_and_the_importer_accept_and_normalize_alike(record: dict[str, Any]) -> None:
-    imported, stored = copy.deepcopy(record), copy.deepcopy(record)
+    """But for nested values, which the API refuses and a file's report names as left out."""
+    nested = {key for key, value in record.items() if is_nested(value)}
+    imported = copy.deepcopy(record)
+    stored = {key: 0 if key in nested else copy.deepcopy(value) for key, value in record.items()}
     try:
         metadatas = api.check_shape([stored], nulls=True)
         assert metadatas is not None
@@ -55,7 +62,7 @@ def test_the_api_and_the_importer_accept_and_normalize_alike(record: dict[str, A
             row_values.metadata(imported)
         return
     # In a request null deletes a key of the stored record; a file has nothing to delete.
-    expected = {key: value for key, value in stored.items() if value is not None} or None
+    expected = {key: value for key, value in stored.items() if value is not None and key not in nested} or None
     assert orjson.dumps(row_values.metadata(imported)) == orjson.dumps(expected)
 
 

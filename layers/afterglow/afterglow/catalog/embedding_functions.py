@@ -98,7 +98,7 @@ def check(functions: Iterable[Mapping[str, Any] | None], policy: FunctionPolicy)
 
 def in_schema(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The embedding functions of a stored schema."""
-    for value_types in (schema["defaults"], *schema["keys"].values()):
+    for value_types in (schema.get("defaults", {}), *schema.get("keys", {}).values()):
         for indexes in value_types.values():
             for index in (indexes or {}).values():
                 function = ((index or {}).get("config") or {}).get("embedding_function")
