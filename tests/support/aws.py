@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -157,6 +159,7 @@ def stores_on_aws(
         now=clock.now, monotonic=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}")
     )
     clients = clients or guarded_clients(system)
+    clients.s3.meta.events.register("after-call.s3", partial(_date_by, clock))
     settings = made.settings(settings, cache)
     stores = Stores(
         table=DynamoTable(clients, made.table),
@@ -166,6 +169,11 @@ def stores_on_aws(
         system=system,
     )
     return stores if faults is None else with_faults(stores, faults)
+
+
+def _date_by(clock: Clock, parsed: Mapping[str, Any], **_: object) -> None:
+    """The store's clock skips what the tests' clock skips, so that objects age with it."""
+    parsed["ResponseMetadata"]["HTTPHeaders"]["date"] = formatdate(clock.now(), usegmt=True)
 
 
 class OverLimit(AssertionError):

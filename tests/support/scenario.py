@@ -21,6 +21,7 @@ from afterglow.jobs import gc
 from afterglow.jobs.indexer import index
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
+from afterglow.log.entry import EntryKind
 from afterglow.segment import manifest as manifests
 from afterglow.storage.ports import Stores
 from tests.support.model import EVERYTHING, Model, as_pairs, canonical
@@ -163,12 +164,14 @@ class ScenarioRun:
         self.current_model()
         assert set(referenced_objects(self.stores, self.id)) == {info.key for info in self.stores.objects.list("")}
         log = self.stores.table.query(keys.collection(self.id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL)
-        assert log == []
+        # In an account placeholders stay, as nothing else keeps a delayed writer from taking their numbers.
+        assert all(entries.decode(item).kind is EntryKind.PLACEHOLDER for item in log)
+        assert not (log and self.stores.table.has_cheap_transactions)
         self.current_model()
 
 
 def referenced_objects(stores: Stores, collection_id: UUID) -> Iterator[str]:
-    """Every object that the current manifest or the log references."""
+    """Every object that the current manifest or the log's batches reference; placeholders may name deleted ones."""
     state = collections.by_id(stores.table, collection_id)
     assert state is not None
     if state.manifest_key is not None:
@@ -177,5 +180,5 @@ def referenced_objects(stores: Stores, collection_id: UUID) -> Iterator[str]:
             yield from (file.key for file in segment.objects)
     for item in stores.table.query(keys.collection(collection_id), after=entries.BEFORE_ALL, before=entries.AFTER_ALL):
         entry = entries.decode(item)
-        if entry.payload_key is not None:
+        if entry.payload_key is not None and entry.kind is EntryKind.BATCH:
             yield entry.payload_key
