@@ -123,7 +123,11 @@ def test_vectors_of_an_unknown_model_are_not_mixed_with(text_client: ApiClient) 
 
 
 def test_a_function_that_the_server_does_not_run(text_client: ApiClient) -> None:
-    function = {"type": "known", "name": "sentence_transformer", "config": {"model_name": "/etc", "device": "cpu"}}
+    function = {
+        "type": "known",
+        "name": "sentence_transformer",
+        "config": {"model_name": "all-MiniLM-L6-v2", "device": "cpu"},
+    }
     collection = text_client.collection(configuration={"embedding_function": function})
     for response in (
         collection.post("add", ids=["b"], documents=["cat"]),

@@ -45,7 +45,7 @@ def empty(response: httpx.Response, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nope", "/api", "/api/v1/", "/api/v1/nope", API + "/", API + "/nope", DATABASE + "/collections/"]
+    "path", ["/nope", "/api", "/api/v1/", "/api/v1/nope", API + "/", API + "/nope", DATABASE + "/collections/"]
 )
 def test_unknown_paths(api_client: ApiClient, path: str) -> None:
     empty(api_client.request("GET", path), 404)

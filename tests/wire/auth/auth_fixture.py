@@ -93,7 +93,7 @@ class AuthFixture(AppClient):
         system = System(now=lambda: self._at, monotonic=lambda: self._at, sleep=self.later, random=random.Random(seed))
         self.engine = Engine(replace(stores_at(folder, settings), system=system, settings=settings))
         self.engine.catalog.ensure_defaults()
-        super().__init__(create_app(self.engine, settings, system, allow_reset=True, threads=0))
+        super().__init__(create_app(self.engine, settings, system, allow_reset=True, threads=0, metrics=lambda: b""))
 
     def later(self, seconds: float) -> None:
         """Let time pass."""

@@ -26,7 +26,8 @@ VALUES = {
     "function_name": "f",
     "import_id": "0",
 }
-PUBLIC = {"GET /openapi.json", "GET /docs", "GET /docs/{file}"} | {
+CONSOLE = {"GET /", "GET /console", "GET /console/{file}"}
+PUBLIC = {"GET /openapi.json", "GET /docs", "GET /docs/{file}", "GET /health", "GET /ready", *CONSOLE} | {
     f"GET {api}{path}"
     for api in (V1, V2)
     for path in ("", "/heartbeat", "/version", "/pre-flight-checks", "/healthcheck")
