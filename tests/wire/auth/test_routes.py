@@ -46,9 +46,10 @@ def server() -> Iterator[AuthFixture]:
 def send_request(
     fixture: AuthFixture, route: Route, key: str | None = None, tenant: str = TENANT, database: str = DATABASE
 ) -> AppResponse:
-    path = re.sub(
-        r"\{(\w+)\}", lambda result: (VALUES | {"tenant": tenant, "database": database})[result[1]], route.path
-    )
+    values = VALUES | {"tenant": tenant, "database": database}
+    if route.path.startswith("/console"):
+        values["file"] = "console.css"
+    path = re.sub(r"\{(\w+)\}", lambda result: values[result[1]], route.path)
     query = f"?tenant={tenant}&database={database}" if path.startswith(V1) else ""
     return fixture.ask(route.method, path + query, None if route.request is None else b"{}", key)
 
