@@ -69,7 +69,7 @@ def test_requests_sent_from_the_page(page: Page) -> None:
 def test_the_filter_hides_what_does_not_match(page: Page) -> None:
     page.evaluate(
         "(() => { const field = document.getElementById('filter'); field.value = 'get tenant';"
-        " field.dispatchEvent(new Event('input')) }})()"
+        " field.dispatchEvent(new Event('input')) })()"
     )
     shown = page.evaluate("[...document.querySelectorAll('details')].filter(each => !each.hidden).map(each => each.id)")
     assert "tenants_get_tenant" in shown

@@ -205,7 +205,7 @@ def test_the_command(filled: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[2] == "default_tenant/default_database/everything: 698 records; 500 compared: equal"
-    assert lines[-1] == "7 collections, 704 records, 0 with differences"
+    assert lines[-1] == "7 collections, 704 records, 0 with differences, 0 failed"
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert again.returncode == 0
     assert "everything: 698 records, 698 of them copied before; 500 compared: equal" in again.stdout
