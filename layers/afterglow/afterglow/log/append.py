@@ -90,7 +90,8 @@ def append_at(
     pk = keys.collection(collection_id)
     put = Put(pk, entries.key(seq), entries.encode(replace(entry, seq=seq)), if_absent=True)
     writes: list[Write] = [put]
-    if state_version is not None and stores.table.has_cheap_transactions:
+    # A transaction that is made anyway checks the state everywhere; a lone put is not made one where that costs.
+    if state_version is not None and (extra_writes or stores.table.has_cheap_transactions):
         writes.append(Check(pk, keys.STATE, if_version=state_version))
     writes += extra_writes
     for attempt in attempts(stores.system, _BACKOFF):
