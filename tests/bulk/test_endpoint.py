@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from afterglow.bulk.endpoint import CollectionInfo, create_request, slice_records
+from afterglow.bulk.endpoint import CollectionInfo, create_request
 from afterglow.collection.types import Records
 
 SCHEMA: dict[str, Any] = {"defaults": {}, "keys": {}}
@@ -30,7 +30,7 @@ def test_either_the_schema_or_the_configuration(
 
 def test_some_of_the_records() -> None:
     records = Records(ids=["a", "b", "c"], embeddings=np.eye(3, dtype=np.float32), documents=["x", None, "z"])
-    some = slice_records(records, 1, 3)
+    some = records.slice(1, 3)
     assert (some.ids, some.documents, some.metadatas) == (["b", "c"], [None, "z"], None)
     assert some.embeddings is not None
     assert some.embeddings.shape == (2, 3)

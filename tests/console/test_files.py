@@ -5,7 +5,8 @@ from importlib import resources
 
 import pytest
 
-from afterglow.console import files
+from afterglow.api import static_files
+from afterglow.console.policy import PACKAGE
 from tests.wire.clients import ApiClient
 
 MAX_BYTES = 400_000
@@ -15,18 +16,18 @@ FORBIDDEN = re.compile(
 
 
 def test_all_files_are_small_enough_together() -> None:
-    assert sum(len(files.read(name)[0]) for name in files.names()) < MAX_BYTES
+    assert sum(len(static_files.read(PACKAGE, name)) for name in static_files.names(PACKAGE)) < MAX_BYTES
 
 
-@pytest.mark.parametrize("name", sorted(files.names()))
+@pytest.mark.parametrize("name", sorted(static_files.names(PACKAGE)))
 def test_no_file_makes_html_of_a_text_or_names_another_host(name: str) -> None:
-    assert FORBIDDEN.findall(files.read(name)[0].decode()) == []
+    assert FORBIDDEN.findall(static_files.read(PACKAGE, name).decode()) == []
 
 
 def test_an_unknown_name_is_not_read() -> None:
     for name in ("../files.py", "", "app"):
         with pytest.raises(KeyError):
-            files.read(name)
+            static_files.read(PACKAGE, name)
 
 
 @pytest.mark.parametrize("path", ["/", "/console"])
@@ -43,7 +44,7 @@ def test_every_file_that_the_page_and_its_modules_name_is_served(api_client: Api
     folder = resources.files("afterglow.console").joinpath("static")
     named = set(re.findall(r'"console/([\w.]+)"', "".join(item.read_text() for item in folder.iterdir())))
     named |= {name for item in folder.iterdir() for name in re.findall(r'from "\./([\w.]+)"', item.read_text())}
-    assert named == files.names() - {files.INDEX}
+    assert named == static_files.names(PACKAGE) - {static_files.INDEX}
     for name in named:
         assert api_client.http.get(f"/console/{name}").status_code == 200
     assert api_client.http.get("/console/other.js").status_code == 404

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from afterglow.api import static_files
 from afterglow.api.http.handler import AppContext, Request, Response
 from afterglow.api.http.route import Execution, Route
 from afterglow.auth import Permission
-from afterglow.console import files
-from afterglow.errors import NotFound
+from afterglow.console.policy import HEADERS, PACKAGE
 
 _OPTIONS: dict[str, Any] = {
     "execution": Execution.DEDICATED_THREAD,
@@ -17,19 +17,12 @@ _OPTIONS: dict[str, Any] = {
 
 def _page(context: AppContext, request: Request) -> Response:
     del context, request
-    return _response(files.INDEX)
+    return static_files.respond(PACKAGE, static_files.INDEX, HEADERS)
 
 
 def _file(context: AppContext, request: Request) -> Response:
     del context
-    return _response(request.path_part("file"))
-
-
-def _response(name: str) -> Response:
-    if name not in files.names():
-        raise NotFound(f"no such page: {name}")
-    content, content_type = files.read(name)
-    return Response(content, content_type=content_type, headers=files.HEADERS)
+    return static_files.respond(PACKAGE, request.path_part("file"), HEADERS)
 
 
 ROUTES: tuple[Route, ...] = (

@@ -2,22 +2,17 @@
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import orjson
 
+from afterglow.api import static_files
 from afterglow.api.http.handler import AppContext, Request, Response
 from afterglow.api.http.route import Execution, Route, served_routes
 from afterglow.auth import Permission
-from afterglow.errors import NotFound
 from afterglow.settings import Settings
 
-_CONTENT_TYPES = {
-    "index.html": b"text/html; charset=utf-8",
-    "docs.css": b"text/css; charset=utf-8",
-    "docs.js": b"text/javascript; charset=utf-8",
-}
+_PACKAGE = "afterglow.api"
 
 
 def routes(all_routes: Callable[[], Iterable[Route]]) -> tuple[Route, ...]:
@@ -51,20 +46,9 @@ def routes(all_routes: Callable[[], Iterable[Route]]) -> tuple[Route, ...]:
 
 def _page(context: AppContext, request: Request) -> Response:
     del context, request
-    return _static("index.html")
+    return static_files.respond(_PACKAGE, static_files.INDEX)
 
 
 def _file(context: AppContext, request: Request) -> Response:
     del context
-    return _static(request.path_part("file"))
-
-
-@cache
-def _read(name: str) -> bytes:
-    return resources.files("afterglow.api").joinpath("static", name).read_bytes()
-
-
-def _static(name: str) -> Response:
-    if name not in _CONTENT_TYPES:
-        raise NotFound(f"no such page: {name}")
-    return Response(_read(name), content_type=_CONTENT_TYPES[name])
+    return static_files.respond(_PACKAGE, request.path_part("file"))

@@ -117,14 +117,3 @@ def create_request(like: CollectionInfo) -> dict[str, Any]:
     if function is None or not is_default_function(function):
         return {"schema": like.schema}
     return {"schema": like.schema, "configuration": {"embedding_function": function}}
-
-
-def slice_records(records: Records, start: int, stop: int) -> Records:
-    """The records from index `start` to `stop`."""
-    return Records(
-        ids=records.ids[start:stop],
-        embeddings=None if records.embeddings is None else records.embeddings[start:stop],
-        documents=None if records.documents is None else records.documents[start:stop],
-        metadatas=None if records.metadatas is None else records.metadatas[start:stop],
-        uris=None if records.uris is None else records.uris[start:stop],
-    )

@@ -10,7 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from afterglow.bulk.chroma_client import ChromaConnection
-from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, Hit, RecordStream, create_request, slice_records
+from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, Hit, RecordStream, create_request
 from afterglow.collection.types import Include, Records
 from afterglow.errors import AlreadyExists, NotFound, TooLarge
 
@@ -110,8 +110,8 @@ class HttpEndpoint:
             half = len(records.ids) // 2
             if not half:
                 raise
-            self.add(to, slice_records(records, 0, half))
-            self.add(to, slice_records(records, half, len(records.ids)))
+            self.add(to, records.slice(0, half))
+            self.add(to, records.slice(half, len(records.ids)))
 
     def _pages(self, of: CollectionInfo, include: frozenset[Include], offset: int) -> Iterator[Records]:
         while True:

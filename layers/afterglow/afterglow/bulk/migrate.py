@@ -15,7 +15,6 @@ from afterglow.bulk.endpoint import (
     CollectionInfo,
     Endpoint,
     RecordStream,
-    slice_records,
     with_legacy_parameters,
 )
 from afterglow.collection.types import Include, Records
@@ -143,7 +142,7 @@ def _migrate_collection(source: _Source, target: Endpoint, of: CollectionInfo, p
     progress(of, records, written)
     for page in _prefetch(contents):
         for start in range(0, len(page.ids), target.max_rows):
-            batch = slice_records(page, start, start + target.max_rows)
+            batch = page.slice(start, start + target.max_rows)
             target.add(copy, batch)
             written += len(batch.ids)
             progress(of, max(records, written), written)

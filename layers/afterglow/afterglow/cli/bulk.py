@@ -47,7 +47,7 @@ def export(args: argparse.Namespace) -> None:
     ):
         collection = source.find(args.tenant, args.database, args.collection)
         if collection is None:
-            raise NotFound(f"no collection {args.collection!r} in database {args.database!r} of tenant {args.tenant!r}")
+            raise options.collection_not_found(args)
         task = progress.add_task(f"exporting {args.collection}", total=None)
 
         def on_start(records: int) -> Callable[[int], None]:

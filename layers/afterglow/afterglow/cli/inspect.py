@@ -5,14 +5,13 @@ All but `config` work on a data directory, on an AWS account, or on a running se
 
 import argparse
 import json
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from afterglow.cli import options
-from afterglow.cli.console import EXIT_USAGE, echo, exit_with
+from afterglow.cli.console import EXIT_USAGE, echo, exit_with, print_table
 from afterglow.errors import NotFound
 from afterglow.settings import AWS_DEFAULTS, Settings, System, sources
 from afterglow.version import __version__
@@ -22,15 +21,6 @@ if TYPE_CHECKING:
 
 _DOCUMENT_WIDTH = 60
 _SECRETS = frozenset({"api_key", "auth_token"})
-
-
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows below headings, columns as wide as their widest cell."""
-    table = [tuple(headings), *(tuple(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write(line.rstrip() + "\n")
 
 
 def status(args: argparse.Namespace) -> None:
@@ -167,7 +157,7 @@ def _all(endpoint: "Endpoint") -> "Iterator[CollectionInfo]":
 def _find(endpoint: "Endpoint", args: argparse.Namespace) -> "CollectionInfo":
     info = endpoint.find(args.tenant, args.database, args.collection)
     if info is None:
-        raise NotFound(f"no collection {args.collection!r} in database {args.database!r} of tenant {args.tenant!r}")
+        raise options.collection_not_found(args)
     return info
 
 

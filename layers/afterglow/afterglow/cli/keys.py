@@ -5,12 +5,11 @@ first key of a deployment is created like any other. Servers may run meanwhile; 
 """
 
 import argparse
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from afterglow.cli import options
-from afterglow.cli.console import echo, notice
+from afterglow.cli.console import echo, notice, print_table
 from afterglow.settings import System
 
 if TYPE_CHECKING:
@@ -63,11 +62,8 @@ def list_keys(args: argparse.Namespace) -> None:
     from afterglow.auth.api_keys import Keys
 
     with options.open_existing(args) as stores:
-        rows = [_HEADINGS, *map(_row, Keys(stores.table, stores.system).list())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write(line.rstrip() + "\n")
+        rows = list(map(_row, Keys(stores.table, stores.system).list()))
+    print_table(_HEADINGS, rows)
 
 
 def add_revoke_options(parser: argparse.ArgumentParser) -> None:

@@ -61,7 +61,7 @@ def _find_id(table: "Table", system: System, args: argparse.Namespace) -> UUID:
         except ValueError:
             pass
     if collection is None:
-        raise _not_found(args)
+        raise options.collection_not_found(args)
     return collection.id
 
 
@@ -202,8 +202,4 @@ def _find(stores: "Stores", args: argparse.Namespace) -> "NamedCollection":
         has_name = is_in_database and collection.name == args.collection
         if has_name or str(collection.collection) == args.collection:
             return collection
-    raise _not_found(args)
-
-
-def _not_found(args: argparse.Namespace) -> NotFound:
-    return NotFound(f"no collection {args.collection!r} in database {args.database!r} of tenant {args.tenant!r}")
+    raise options.collection_not_found(args)

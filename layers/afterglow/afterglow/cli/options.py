@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterglow.cli.console import EXIT_USAGE, exit_with, notice
+from afterglow.errors import NotFound
 from afterglow.settings import AWS_DEFAULTS, Settings, System, from_environment, unknown_variables
 
 if TYPE_CHECKING:
@@ -118,6 +119,11 @@ def existing_data_path(args: argparse.Namespace) -> Path | None:
 
     path = data_path(args)
     return path and require_data_directory(path)
+
+
+def collection_not_found(args: argparse.Namespace) -> NotFound:
+    """The error for a collection that the database does not have."""
+    return NotFound(f"no collection {args.collection!r} in database {args.database!r} of tenant {args.tenant!r}")
 
 
 @contextmanager

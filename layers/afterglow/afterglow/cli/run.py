@@ -12,12 +12,11 @@ from tempfile import TemporaryDirectory
 
 from afterglow.cli import options
 from afterglow.cli.console import echo, notice
+from afterglow.server import logs
 from afterglow.settings import System, worker_environment
 from afterglow.version import __version__
 
 _MAX_WORKERS = 64
-LOG_LEVELS = ("debug", "info", "warning", "error")
-LOG_FORMATS = ("text", "json")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +34,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="Number of server processes; one per CPU core is plenty.",
     )
-    parser.add_argument("--log-level", choices=LOG_LEVELS, help="Least level of log lines; AFTERGLOW_LOG_LEVEL.")
-    parser.add_argument("--log-format", choices=LOG_FORMATS, help="Form of log lines; AFTERGLOW_LOG_FORMAT.")
+    parser.add_argument("--log-level", choices=logs.LEVELS, help="Least level of log lines; AFTERGLOW_LOG_LEVEL.")
+    parser.add_argument("--log-format", choices=logs.FORMATS, help="Form of log lines; AFTERGLOW_LOG_FORMAT.")
     parser.add_argument("--allow-reset", action="store_true", help="Enable the reset endpoint, which deletes all data.")
 
 
@@ -68,7 +67,7 @@ def serve(
     `log_level` and `log_format` replace the settings of these names.
     Exits with 2 for invalid settings, with 1 for an address or a directory that cannot be used.
     """
-    from afterglow.server import interpreter, logs, sockets
+    from afterglow.server import interpreter, sockets
 
     settings = options.load_settings(aws=path is None)
     settings = replace(

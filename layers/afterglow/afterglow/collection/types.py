@@ -71,6 +71,19 @@ class Records:
     uris: list[str | None] | None = None
     position: int = 0
 
+    def slice(self, start: int, stop: int) -> "Records":
+        """The records from index `start` to `stop`."""
+        if not start and stop == len(self.ids):
+            return self
+        return Records(
+            ids=self.ids[start:stop],
+            embeddings=None if self.embeddings is None else self.embeddings[start:stop],
+            documents=None if self.documents is None else self.documents[start:stop],
+            metadatas=None if self.metadatas is None else self.metadatas[start:stop],
+            uris=None if self.uris is None else self.uris[start:stop],
+            position=self.position,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:

@@ -21,20 +21,6 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from afterglow.metering import Usage
 
-SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-NAMES = (
-    "afterglow_requests_total",
-    "afterglow_request_seconds",
-    "afterglow_phase_seconds",
-    "afterglow_rows_total",
-    "afterglow_open_collections",
-    "afterglow_index_runs_total",
-    "afterglow_index_seconds",
-    "afterglow_flushed_operations_total",
-    "afterglow_compactions_total",
-    "afterglow_deleted_objects_total",
-)
-"""Every metric besides those of the process (memory, processor time, open files)."""
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _INDEX_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 _NO_ROUTE = "none"

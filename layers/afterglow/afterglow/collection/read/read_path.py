@@ -74,7 +74,7 @@ class Hits:
             records = self.records.read()
         ends = list(accumulate(self.counts))
         return [
-            QueryResult(_slice(records, end - count, end), self.distances[end - count : end])
+            QueryResult(records.slice(end - count, end), self.distances[end - count : end])
             for count, end in zip(self.counts, ends, strict=True)
         ]
 
@@ -157,19 +157,6 @@ def _concatenate(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     if len(arrays) == 1:
         return arrays[0]
     return np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int64)
-
-
-def _slice(records: Records, start: int, stop: int) -> Records:
-    if not start and stop == len(records.ids):
-        return records
-    return Records(
-        ids=records.ids[start:stop],
-        embeddings=None if records.embeddings is None else records.embeddings[start:stop],
-        documents=None if records.documents is None else records.documents[start:stop],
-        metadatas=None if records.metadatas is None else records.metadatas[start:stop],
-        uris=None if records.uris is None else records.uris[start:stop],
-        position=records.position,
-    )
 
 
 def is_cheap(warm: WarmRows, queries: int, n_results: int, selection: Selection) -> bool:
