@@ -4,8 +4,9 @@
 
 1. Encode the batch. If it is larger than the inline limit, put it to an object first.
    *Crash after: an orphan object, collected later.*
-2. Put `LOG#<n>` on condition that it is absent. Where transactions are cheap (SQLite), in one transaction with a check
-   that the state is still the one that the writer knows. *Crash before: nothing happened. After: the write is durable.*
+2. Put `LOG#<n>` on condition that it is absent. Where transactions are cheap (SQLite), and where the put is in one
+   anyway (a chunk of an import), the transaction checks that the state is still the one that the writer knows. *Crash
+   before: nothing happened. After: the write is durable.*
 3. Conflict at n → compare the nonce of the entry there. If it is our own, the put had succeeded and only its response
    was lost. Otherwise another writer was first: the caller reads the entries appended since and tries the next number.
    Conflict with the state → the same, with the new state.
