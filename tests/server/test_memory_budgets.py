@@ -148,7 +148,7 @@ def test_a_stalled_body_gives_way(server: Server, collection: str, connections: 
 def test_responses_that_are_not_read_hold_bounded_memory(
     server: Server, collection: str, connections: contextlib.ExitStack
 ) -> None:
-    """12 clients with a response of 10 MB each in a budget of 32 MB, 16 MB waiting, and one client that reads."""
+    """24 clients with a response of 10 MB each in a budget of 32 MB, 16 MB waiting, and one client that reads."""
     with server.client() as client:
         for number in range(20):
             body = records(number, 1, 500_000)
@@ -157,11 +157,11 @@ def test_responses_that_are_not_read_hold_bounded_memory(
     before = process.memory_info().rss
     body = b'{"include":["documents"]}'
     request = post(f"{HOME}/{collection}/get", f"content-length: {len(body)}") + body
-    clients = [connections.enter_context(connect(server, 65_536)) for _ in range(12)]
+    clients = [connections.enter_context(connect(server, 65_536)) for _ in range(24)]
     for connection in clients:
         connection.sendall(request)
-    # What is taken from the budget and what waits; without a bound it would be 120 MB and more.
-    assert _falls_below(process, before + 100 * MB)
+    # What is taken from the budget and what waits; without a bound it would be 240 MB and more.
+    assert _falls_below(process, before + 150 * MB)
     began = time.monotonic()
     with server.client(timeout=30) as client:
         assert client.request("GET", f"{HOME}/{collection}/count").body == b"20"
@@ -172,7 +172,7 @@ def test_responses_that_are_not_read_hold_bounded_memory(
     # Some never had room, and some lost it to others because they did not read.
     assert outcomes.count("503") >= 2, outcomes
     assert outcomes.count("cut off") >= 1, outcomes
-    assert _falls_below(process, before + 100 * MB)
+    assert _falls_below(process, before + 100 * MB)  # freed memory is returned
 
 
 def _falls_below(process: psutil.Process, size: int) -> bool:
