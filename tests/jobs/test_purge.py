@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from afterglow.catalog import schema
+from afterglow.catalog import collections, schema
 from afterglow.collection import Engine
 from afterglow.collection.types import Scope
 from afterglow.deployment.base import NullQueue
@@ -13,6 +13,7 @@ from afterglow.deployment.local import open_local
 from afterglow.jobs import purge
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import Settings, System
+from tests.support.faulty import Dated
 
 TENANT, DATABASE = "default_tenant", "default_database"
 
@@ -42,4 +43,23 @@ def test_what_is_made_after_a_reset_outlives_the_sweep_of_what_was_before(tmp_pa
     assert [info.key for info in stores.objects.list(f"{made.id}/")], "another table may reference the objects"
     purge.purge_dropped(stores)
     assert not list(stores.objects.list(f"{made.id}/"))
+    engine.close()
+
+
+def test_a_clock_that_is_ahead_purges_nothing_early_where_the_store_has_one(tmp_path: Path) -> None:
+    clock = [1_000_000.0]
+    system = System(now=lambda: clock[0])
+    opened = open_local(tmp_path, system)
+    stores = opened.stores(Settings(), system, NullQueue())
+    stores = replace(stores, table=Dated(stores.table, clock[0]))
+    engine = Engine(stores)
+    engine.catalog.ensure_defaults()
+    made = engine.create_collection(TENANT, DATABASE, "dropped", None, schema.reconcile(None, None, None))
+    engine.delete_collection(TENANT, DATABASE, "dropped")
+    clock[0] += 30 * 24 * 3600.0
+    purge.purge_dropped(stores)
+    assert collections.read_state(stores.table, made.id) is not None
+    stores = replace(stores, table=Dated(stores.table, clock[0]))
+    purge.purge_dropped(stores)
+    assert collections.read_state(stores.table, made.id) is None
     engine.close()

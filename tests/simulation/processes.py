@@ -201,6 +201,10 @@ class ProcessTable:
         self._table = process.environment.table
         self.has_cheap_transactions = not process.environment.is_account
 
+    def time(self) -> float | None:
+        environment = self._process.environment
+        return environment.scheduler.time if environment.is_account else None
+
     def get(self, pk: str, sk: str) -> Item | None:
         return self._process.call(f"get {pk} {sk}", lambda: self._table.get(pk, sk))
 

@@ -11,7 +11,7 @@ from afterglow.storage.ports import Check, Write
 from tests.simulation.memory import MemoryTable
 from tests.simulation.run import Failure, simulate
 
-SEEDS = 160
+SEEDS = 200
 
 
 def test_a_few_seeds() -> None:

@@ -159,7 +159,8 @@ def stores_on_aws(
         now=clock.now, monotonic=clock.now, sleep=clock.sleep, random=random.Random(f"{seed} {time.monotonic_ns()}")
     )
     clients = clients or guarded_clients(system)
-    clients.s3.meta.events.register("after-call.s3", partial(_date_by, clock))
+    for client, service in ((clients.s3, "s3"), (clients.dynamodb, "dynamodb")):
+        client.meta.events.register(f"after-call.{service}", partial(_date_by, clock))
     settings = made.settings(settings, cache)
     stores = Stores(
         table=DynamoTable(clients, made.table),

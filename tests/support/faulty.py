@@ -121,6 +121,9 @@ class FaultyTable:
         self._faults = faults
         self.has_cheap_transactions = inner.has_cheap_transactions
 
+    def time(self) -> float | None:
+        return self._inner.time()
+
     def get(self, pk: str, sk: str) -> Item | None:
         return self._faults.call("table.get", lambda: self._inner.get(pk, sk))
 
@@ -167,6 +170,17 @@ class FaultyTable:
 
     def close(self) -> None:
         self._inner.close()
+
+
+class Dated(FaultyTable):
+    """A table whose responses name this time."""
+
+    def __init__(self, inner: Table, now: float) -> None:
+        super().__init__(inner, Faults())
+        self._now = now
+
+    def time(self) -> float:
+        return self._now
 
 
 class FaultyObjects:

@@ -19,6 +19,7 @@ from afterglow.catalog.deletions import DeletionRecord
 from afterglow.catalog.model import Collection, Database
 from afterglow.errors import AlreadyExists, NotFound, Unavailable
 from afterglow.settings import System
+from afterglow.storage.clock import latest_now
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Table, Write
 
 _ATTEMPTS = 20
@@ -146,12 +147,13 @@ def drop(table: Table, system: System, collection_id: UUID, *, skip_retention: b
         existing = by_id(table, collection_id)
         if existing is None:
             return
+        now = latest_now(table, system)
         try:
             table.transact(
                 [
                     Delete(keys.names_partition(existing.namespace_id), keys.NAME + existing.name),
                     Put(keys.collection(collection_id), keys.STATE, _as_dropped(existing), if_version=existing.version),
-                    deletions.put(DeletionRecord(collection_id, system.now(), skip_retention=skip_retention)),
+                    deletions.put(DeletionRecord(collection_id, now, skip_retention=skip_retention)),
                     *_lineage_writes(table, existing),
                 ]
             )
@@ -166,7 +168,7 @@ def swap_name(table: Table, system: System, old_id: UUID, new_id: UUID) -> Colle
     for _ in range(_ATTEMPTS):
         old, new = require(table, old_id), require(table, new_id)
         renamed = replace(new, name=old.name)
-        names, record = keys.names_partition(old.namespace_id), DeletionRecord(old_id, system.now())
+        names, record = keys.names_partition(old.namespace_id), DeletionRecord(old_id, latest_now(table, system))
         try:
             table.transact(
                 [

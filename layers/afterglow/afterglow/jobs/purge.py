@@ -22,6 +22,7 @@ from afterglow.catalog.model import Collection
 from afterglow.collection.write.write_path import seal_log
 from afterglow.errors import Corrupt
 from afterglow.jobs.reachability import is_own_key, referenced_by_forks
+from afterglow.storage.clock import earliest_now
 from afterglow.storage.ports import ObjectNotFound, Stores
 
 _log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def purge_dropped(stores: Stores) -> None:
 
 
 def _advance(stores: Stores, record: DeletionRecord) -> None:
-    now, settings = stores.system.now(), stores.settings
+    now, settings = earliest_now(stores.table, stores.system), stores.settings
     if record.deleted_at >= now - settings.gc_grace_seconds:
         return
     if not record.log_sealed:

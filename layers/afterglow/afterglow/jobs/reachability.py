@@ -25,6 +25,7 @@ from afterglow.log.entry import Entry, EntryKind
 from afterglow.segment import manifest as manifests
 from afterglow.segment import retention
 from afterglow.segment.retention import RetainedManifests, RetentionWindow
+from afterglow.storage.clock import earliest_now
 from afterglow.storage.ports import ObjectNotFound, Objects, Stores
 
 _CACHE_ENTRIES = 512
@@ -53,7 +54,8 @@ def live_objects(stores: Stores, state: Collection) -> LiveObjects:
     listed = tuple(manifests.list_keys(stores.objects, state.id))
     if state.manifest_key is None:
         return LiveObjects(frozenset(listed), _batches(_entries(stores, state, 0)), 0, None, 0, listed)
-    grace, now = (entries.milliseconds(seconds) for seconds in (stores.settings.gc_grace_seconds, stores.system.now()))
+    grace = entries.milliseconds(stores.settings.gc_grace_seconds)
+    now = entries.milliseconds(earliest_now(stores.table, stores.system))
     window_ms = entries.milliseconds(stores.settings.retention_seconds)
     window = RetentionWindow(now - window_ms - grace, window_ms) if window_ms else None
     retained = retention.select_retained(retention.list_manifests(listed, state.manifest_key, state.fork_base), window)

@@ -23,6 +23,7 @@ from afterglow.collection.write import write_path
 from afterglow.errors import InvalidArgument, NotFound
 from afterglow.log import read as log
 from afterglow.log.entry import EntryKind
+from afterglow.storage.clock import earliest_now
 from afterglow.storage.ports import Stores
 
 _MAX_NAME_LENGTH = 400
@@ -39,13 +40,13 @@ class DroppedCollection:
 
 def restorable(stores: Stores, database: Database) -> Iterator[DroppedCollection]:
     """The dropped collections of a database that can be restored, newest first. Raises Unavailable, Corrupt."""
-    retention = stores.settings.retention_seconds
+    now, retention = earliest_now(stores.table, stores.system), stores.settings.retention_seconds
     for record in sorted(deletions.list_records(stores.table), key=lambda record: -record.deleted_at):
         item = collections.read_state(stores.table, record.id)
         state = None if item is None else states.decode(item)
         until = record.deleted_at + retention
         belongs = state is not None and (state.tenant, state.database) == (database.tenant, database.name)
-        if state is not None and belongs and not record.skip_retention and until > stores.system.now():
+        if state is not None and belongs and not record.skip_retention and until > now:
             yield DroppedCollection(state, record.deleted_at, until)
 
 

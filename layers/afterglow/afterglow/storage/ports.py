@@ -115,6 +115,9 @@ class Table(Protocol):
     def has_cheap_transactions(self) -> bool:
         """Whether a transaction costs no more than a put, so that every append can be one (`log`)."""
 
+    def time(self) -> float | None:
+        """Unix seconds by the store's own clock at its last response; None without a clock or a response."""
+
     def get(self, pk: str, sk: str) -> Item | None:
         """Return the item, or None."""
 

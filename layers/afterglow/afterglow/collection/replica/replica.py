@@ -37,6 +37,7 @@ from afterglow.retry import Backoff, attempts
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.reader import Segment
+from afterglow.storage.clock import earliest_now
 from afterglow.storage.ports import Item, ObjectNotFound, Stores
 
 _log = logging.getLogger(__name__)
@@ -205,7 +206,7 @@ class Replica:
                     checkpoint = OpenCheckpoint(checkpoint.manifest_key, checkpoint.state.checkpoint_only())
                 self._last_read_at = self._stores.system.monotonic()
                 # Writes decide by the log's time what has expired, so a clock that is behind it must not show more.
-                as_of = max(self._stores.system.now(), checkpoint.log_time / 1000)
+                as_of = max(earliest_now(self._stores.table, self._stores.system), checkpoint.log_time / 1000)
                 snapshot = take_snapshot(checkpoint, collection, ids, as_of)
             except Corrupt:
                 self._is_damaged = True

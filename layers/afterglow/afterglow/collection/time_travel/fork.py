@@ -32,6 +32,7 @@ from afterglow.log import read as log
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.retry import Backoff, attempts
 from afterglow.segment import manifest as manifests
+from afterglow.storage.clock import latest_now
 from afterglow.storage.ports import ConditionFailed, Put, Stores, Write
 
 _RETRIES = Backoff(max_attempts=20, first=0.0, last=0.0)
@@ -125,7 +126,8 @@ def _stage_log(stores: Stores, forked: Collection, source: ResolvedPoint) -> Del
     """Put the log entries, protected by a deletion record; None if there are no entries."""
     if not source.entries:
         return None
-    deletion = deletions.stage(stores.table, DeletionRecord(forked.id, stores.system.now(), skip_retention=True))
+    now = latest_now(stores.table, stores.system)
+    deletion = deletions.stage(stores.table, DeletionRecord(forked.id, now, skip_retention=True))
     pk = keys.collection(forked.id)
     stores.table.put_many([Put(pk, entries.key(entry.seq), entries.encode(entry)) for entry in source.entries])
     return deletion

@@ -16,6 +16,7 @@ Then the adapters raise an error of the library (`storage.aws.error_mapping`).
 """
 
 import threading
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -122,3 +123,9 @@ class Clients:
         client = self._current_session().create_client(service, config=config)
         usage_hooks.attach(client)
         return client
+
+
+def time_of(response: Any) -> float | None:
+    """The time of a response by the clock of the service, in Unix seconds; None if the response does not have it."""
+    date = response["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return None if date is None else parsedate_to_datetime(date).timestamp()

@@ -16,17 +16,16 @@ The role needs `s3:ListBucket` even if nothing is listed: without it S3 returns 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
 from afterglow.errors import InvalidArgument, StorageFull, Unavailable
 from afterglow.settings import System
 from afterglow.storage.aws import transfer
-from afterglow.storage.aws.clients import Clients
+from afterglow.storage.aws.clients import Clients, time_of
 from afterglow.storage.aws.disk_cache import Allocate, DiskCache
 from afterglow.storage.aws.error_mapping import code_of, map_errors
 from afterglow.storage.aws.range_cache import RangeCache, RemoteFile
@@ -152,7 +151,7 @@ class S3Objects:
         request: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix}
         while True:
             page = self._call(prefix, partial(self._clients.s3.list_objects_v2, **request))
-            now = _time_of(page) or self._system.now()
+            now = time_of(page) or self._system.now()
             for entry in page.get("Contents", []):
                 modified = entry["LastModified"].timestamp()
                 yield ObjectInfo(entry["Key"], entry["Size"], modified, now - modified)
@@ -200,12 +199,6 @@ class S3Objects:
                         raise
                 self._clients.pause(attempt)
         raise AssertionError("unreachable")
-
-
-def _time_of(response: Any) -> float | None:
-    """The time of a response by the clock of S3, in Unix seconds; None if the response does not have it."""
-    date = response["ResponseMetadata"]["HTTPHeaders"].get("date")
-    return None if date is None else parsedate_to_datetime(date).timestamp()
 
 
 class _RangeNotSatisfiable(Exception):

@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from afterglow.errors import Unavailable
 from afterglow.storage.aws import expressions
-from afterglow.storage.aws.clients import Clients
+from afterglow.storage.aws.clients import Clients, time_of
 from afterglow.storage.aws.error_mapping import THROTTLED, code_of, map_errors, throttled
 from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Write
 
@@ -49,6 +49,11 @@ class DynamoTable:
         self._clients = clients
         self._name = name
         self._subject = f"table {name}"
+        self._last_response: Any = None
+
+    def time(self) -> float | None:
+        """Unix seconds by DynamoDB's clock at the last response; None before the first one."""
+        return None if self._last_response is None else time_of(self._last_response)
 
     def get(self, pk: str, sk: str) -> Item | None:
         """Return the item, or None."""
@@ -200,7 +205,8 @@ class DynamoTable:
         for attempt in range(_ATTEMPTS):
             with map_errors(self._subject):
                 try:
-                    return send()
+                    self._last_response = response = send()
+                    return response
                 except ClientError as error:
                     reasons = _cancellation_reasons(error)
                     codes = [str(reason.get("Code", "")).removesuffix("Exception") for reason in reasons]

@@ -80,6 +80,9 @@ class SqliteTable:
         self._select = f"SELECT {columns} FROM items"
         self._get = f"{self._select} WHERE pk = ? AND sk = ?"
 
+    def time(self) -> None:
+        """SQLite has no clock of its own."""
+
     def get(self, pk: str, sk: str) -> Item | None:
         """Return the item, or None. Raises Corrupt if it does not match its checksum."""
         with _map_errors(self._path):
