@@ -1,4 +1,4 @@
-"""`status`, `collections`, `query` and `config`: on a directory and against a server, and how they fail."""
+"""`status`, `collections` and `query`: on a directory and against a server, and how they fail."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from afterglow.collection import Batch, Op
 from afterglow.collection.types import Scope
 from afterglow.deployment.local import open_local
 from afterglow.jobs.start import start_engine
-from afterglow.settings import Settings, System, unknown_variables
+from afterglow.settings import Settings, System
 from tests.support.server import running
 
 TENANT, DATABASE = "default_tenant", "default_database"
@@ -111,24 +111,3 @@ def test_failures_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert len(error.strip().splitlines()) == 1
-
-
-def test_settings_name_their_sources(run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AFTERGLOW_FLUSH_OPS", "77")
-    monkeypatch.setenv("AFTERGLOW_AUTH_TOKEN", "secret-text")
-    monkeypatch.setenv("CHROMA_CORS_ALLOW_ORIGINS", '["https://example.org"]')
-    shown = run("config", "show")
-    rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines()}
-    assert rows["flush_ops"] == ["77", "AFTERGLOW_FLUSH_OPS"]
-    assert rows["cors_allow_origins"] == ['"https://example.org"', "CHROMA_", "variables"]
-    assert rows["gc_grace_seconds"][-1] == "default"
-    assert rows["auth_token"] == ["(set)", "AFTERGLOW_AUTH_TOKEN"]
-    assert "secret-text" not in shown
-
-
-def test_misspelt_variables_are_named() -> None:
-    environ = {"AFTERGLOW_FLUSH_OP": "1", "AFTERGLOW_XYZZY": "1", "AFTERGLOW_AUTH": "off", "PATH": "/"}
-    assert unknown_variables(environ) == [
-        "AFTERGLOW_FLUSH_OP is not a setting; did you mean AFTERGLOW_FLUSH_OPS?",
-        "AFTERGLOW_XYZZY is not a setting",
-    ]

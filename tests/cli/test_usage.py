@@ -52,7 +52,7 @@ def test_help_states_only_defaults_that_are_values() -> None:
     helps = [command.format_help() for command in subparsers(parser())]
     text = " ".join(" ".join(helps).split())
     assert not re.search(r"default: (None|False|\[\]|==SUPPRESS==|)\)", text)
-    assert "Port to listen on; 0 picks a free port. (default: 8000)" in text
+    assert "Tenant of the collection. (default: default_tenant)" in text
 
 
 def test_every_command_describes_itself_and_its_options() -> None:

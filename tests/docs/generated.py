@@ -70,8 +70,8 @@ def commands_text() -> str:
 
 
 def settings_text() -> str:
-    """A table of all settings: name, defaults, and the field's docstring in settings.py."""
-    tree = ast.parse(inspect.getsource(settings))
+    """A table of all settings: name, defaults, and the field's docstring in settings/model.py."""
+    tree = ast.parse(inspect.getsource(settings.model))
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings").body
     descriptions: dict[str, str] = {}
     for line, following in pairwise(body):

@@ -55,7 +55,12 @@ def test_cost_tables_are_current() -> None:
 @pages
 def test_environment_variables_exist(page: Path) -> None:
     variables = {generated.variable(name) for name in settings.Settings.__dataclass_fields__}
-    variables |= {"AFTERGLOW_BENCH_CORPUS", "AFTERGLOW_CRASH_ROUNDS", "AFTERGLOW_TEST_SUBJECT"}
+    variables |= {
+        settings.CONFIG_VARIABLE,
+        "AFTERGLOW_BENCH_CORPUS",
+        "AFTERGLOW_CRASH_ROUNDS",
+        "AFTERGLOW_TEST_SUBJECT",
+    }
     assert set(re.findall(r"AFTERGLOW_[A-Z_]+", page.read_text())) <= variables
 
 

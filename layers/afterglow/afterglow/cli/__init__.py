@@ -9,6 +9,8 @@
     run worker    the server: the command, and the program of one worker process
     demo          a server, sample data and a few searches
     keys          API keys
+    inspect       what is there: status, collections, queries
+    config        the settings in force
     import_files  bulk import from files
     bulk          export, import reports, migration from Chroma
     backup        backup and restore, dump and load

@@ -40,14 +40,15 @@ def backup(args: argparse.Namespace) -> None:
     from afterglow.deployment.local import open_local, require_data_directory
 
     system = System()
-    directory = open_local(require_data_directory(args.path.absolute()), system)
+    path = options.directory(args, options.load_settings(aws=False))
+    directory = open_local(require_data_directory(path), system)
     try:
         report = back_up(directory, args.to, system, keep=args.keep)
     finally:
         directory.table.close()
     echo(f"{report.path}: {report.objects} objects, {report.new} of them new")
-    for path in report.removed:
-        echo(f"{path}: deleted")
+    for removed in report.removed:
+        echo(f"{removed}: deleted")
 
 
 def add_restore_options(parser: argparse.ArgumentParser) -> None:
@@ -171,7 +172,7 @@ def load(args: argparse.Namespace) -> None:
     dump_store = DumpStore(*open_backup_target(args.source, settings, system, create=False), args.source)
     dumped = layout.read(dump_store)
     tenant, database = args.tenant or dumped.tenant, args.database or dumped.database
-    path = options.data_path(args)
+    path = options.data_path(args, settings)
     with open_stores(path, settings, system, notify=True) as stores, progress_bar("bytes") as progress:
         task = progress.add_task(f"loading {database}", total=sum(item.size for item in dumped.collections))
         report = load_dump(stores, dump_store, tenant, database, lambda _, size: progress.advance(task, size))

@@ -42,7 +42,7 @@ def export(args: argparse.Namespace) -> None:
     exporter.check_target(args.file)
     system, settings = System(), options.load_settings(aws=args.aws)
     with (
-        open_source(args.url, options.data_path(args), settings, system) as source,
+        open_source(args.url, options.data_path(args, settings), settings, system) as source,
         progress_bar("records") as progress,
     ):
         collection = source.find(args.tenant, args.database, args.collection)
@@ -168,7 +168,7 @@ def migrate(args: argparse.Namespace) -> None:
     selection = MigrationFilter(args.tenant, args.database, args.collection)
     with (
         _open_chroma(args.from_chroma, args.tenant, system) as (source, recover),
-        open_target(args.url, options.data_path(args), settings, system) as target,
+        open_target(args.url, options.data_path(args, settings), settings, system) as target,
     ):
         reports = list(_migrate_all(source, target, selection, recover))
     if not reports:

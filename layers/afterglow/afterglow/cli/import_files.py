@@ -98,7 +98,8 @@ def _import_files(args: argparse.Namespace) -> None:
     """
     from afterglow.bulk.types import Target
 
-    system, settings, path = System(), options.load_settings(aws=args.aws), options.data_path(args)
+    system, settings = System(), options.load_settings(aws=args.aws)
+    path = options.data_path(args, settings)
     target = Target(args.tenant or options.DEFAULT_TENANT, args.database or options.DEFAULT_DATABASE, args.collection)
     given = _read_options(args)
     sources = [source for name in args.files for source in _list_sources(name, settings, system)]

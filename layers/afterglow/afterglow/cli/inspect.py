@@ -1,32 +1,31 @@
-"""`afterglow status`, `collections`, `query` and `config`: what a deployment holds, as tables on standard output.
+"""`afterglow status`, `collections` and `query`: what a deployment holds, as tables on standard output.
 
-All but `config` work on a data directory, on an AWS account, or on a running server with `--url`.
+All work on a data directory, on an AWS account, or on a running server with `--url`.
 """
 
 import argparse
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from afterglow.cli import options
 from afterglow.cli.console import EXIT_USAGE, echo, exit_with, print_table
 from afterglow.errors import NotFound
-from afterglow.settings import AWS_DEFAULTS, Settings, System, sources
+from afterglow.settings import Settings, System
 from afterglow.version import __version__
 
 if TYPE_CHECKING:
     from afterglow.bulk.endpoint import CollectionInfo, Endpoint
 
 _DOCUMENT_WIDTH = 60
-_SECRETS = frozenset({"api_key", "auth_token"})
 
 
 def status(args: argparse.Namespace) -> None:
     """Show the version, and every collection with its records and unindexed operations."""
-    with _endpoint(args) as endpoint:
-        echo(f"afterglow {__version__}, {args.url or options.data_path(args) or 'AWS account'}")
+    settings = options.load_settings(aws=args.aws)
+    with _endpoint(args, settings) as endpoint:
+        echo(f"afterglow {__version__}, {args.url or options.data_path(args, settings) or 'AWS account'}")
         rows, records, waiting = [], 0, 0
         for info in _all(endpoint):
             count, unindexed = endpoint.count(info), endpoint.unindexed(info)
@@ -93,18 +92,6 @@ def query(args: argparse.Namespace) -> None:
         )
 
 
-def config_show(args: argparse.Namespace) -> None:
-    """Show every setting with its value and where the value comes from."""
-    defaults = AWS_DEFAULTS if args.aws else Settings()
-    settings, named = options.load_settings(aws=args.aws), sources(defaults)
-    rows = []
-    for setting in fields(Settings):
-        value = getattr(settings, setting.name)
-        shown = "(set)" if value and setting.name in _SECRETS else json.dumps(value)
-        rows.append((setting.name, shown, named.get(setting.name, "default")))
-    print_table(("SETTING", "VALUE", "SOURCE"), rows)
-
-
 def add_collection_options(parser: argparse.ArgumentParser) -> None:
     """The options of commands that name a collection."""
     parser.add_argument("collection", help="Name of the collection.")
@@ -134,17 +121,13 @@ def add_query_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--results", type=options.int_between(1, 10_000), default=10, help="Number of results.")
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `config show`."""
-    parser.add_argument("--aws", action="store_true", help="Show the settings of commands with --aws.")
-
-
 @contextmanager
-def _endpoint(args: argparse.Namespace) -> "Iterator[Endpoint]":
+def _endpoint(args: argparse.Namespace, settings: Settings | None = None) -> "Iterator[Endpoint]":
     from afterglow.bulk.open_endpoints import open_source
 
-    path = None if args.url else options.data_path(args)
-    with open_source(args.url, path, options.load_settings(aws=args.aws), System()) as endpoint:
+    settings = settings or options.load_settings(aws=args.aws)
+    path = None if args.url else options.data_path(args, settings)
+    with open_source(args.url, path, settings, System()) as endpoint:
         yield endpoint
 
 

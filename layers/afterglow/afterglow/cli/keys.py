@@ -47,10 +47,10 @@ def create(args: argparse.Namespace) -> None:
     from afterglow.deployment.open import open_stores
 
     # A missing directory is created, so that a server can require keys from its first start.
-    path = None if args.aws else options.ensure_directory(args.path)
+    system, settings = System(), options.load_settings(aws=args.aws)
+    path = None if args.aws else options.ensure_directory(options.directory(args, settings))
     tenant = None if args.tenant == "*" else args.tenant
-    system = System()
-    with open_stores(path, options.load_settings(aws=args.aws), system) as stores:
+    with open_stores(path, settings, system) as stores:
         text, key = Keys(stores.table, system).create(Role[args.role.upper()], tenant, args.database, args.name)
     # Only the key goes to standard output, so that a script can capture it.
     echo(text)

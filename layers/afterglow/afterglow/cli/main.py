@@ -8,8 +8,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from afterglow.cli import backup, bulk, demo, import_files, inspect, keys, maintain, options, recover, run
+from afterglow.cli import backup, bulk, config, demo, import_files, inspect, keys, maintain, options, recover, run
 from afterglow.cli.console import error_boundary
+from afterglow.settings import use_settings_file
 from afterglow.version import __version__
 
 
@@ -57,7 +58,7 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
     _Group(
         "config",
         "Show the settings in force.",
-        (_Command("show", inspect.config_show, inspect.add_config_options),),
+        (_Command("show", config.show, config.add_show_options),),
     ),
     _Command("import", import_files.import_, import_files.add_import_options),
     _Group(
@@ -83,6 +84,8 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command given by the arguments, by default those of the command line."""
     args = parser().parse_args(arguments)
+    if getattr(args, "config", None) is not None:
+        use_settings_file(args.config)
     with error_boundary():
         args.command(args)
 

@@ -35,8 +35,8 @@ def compact(args: argparse.Namespace) -> None:
     from afterglow.jobs.start import compact_all
 
     system = System()
-    path = options.existing_data_path(args)
     settings = options.load_settings(aws=args.aws)
+    path = options.existing_data_path(args, settings)
     deployment = open_deployment(path, settings, system)
     table = deployment.stores(settings, system, NullQueue()).table
     try:
@@ -93,7 +93,7 @@ def _open_read_only(args: argparse.Namespace) -> "Iterator[tuple[Stores, Deploym
     from afterglow.deployment.open import open_deployment
 
     system, settings = System(), options.load_settings(aws=args.aws)
-    deployment = open_deployment(options.existing_data_path(args), settings, system, read_only=True)
+    deployment = open_deployment(options.existing_data_path(args, settings), settings, system, read_only=True)
     stores = deployment.stores(settings, system, NullQueue())
     try:
         yield stores, deployment

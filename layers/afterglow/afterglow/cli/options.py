@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from afterglow.cli.console import EXIT_USAGE, exit_with, notice
 from afterglow.errors import NotFound
-from afterglow.settings import AWS_DEFAULTS, Settings, System, from_environment, unknown_variables
+from afterglow.settings import AWS_DEFAULTS, LOCAL_DEFAULTS, Resolved, Settings, System, resolve
 
 if TYPE_CHECKING:
     from afterglow.storage.ports import Stores
 
 DEFAULT_TENANT = "default_tenant"
 DEFAULT_DATABASE = "default_database"
-EXISTING_DIRECTORY = "Data directory."
-NEW_DIRECTORY = "Data directory; created if missing."
+EXISTING_DIRECTORY = "Data directory; without it AFTERGLOW_PATH, which is ./data by default."
+NEW_DIRECTORY = "Data directory, created if missing; without it AFTERGLOW_PATH, which is ./data by default."
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -35,17 +35,18 @@ def has_default(action: argparse.Action) -> bool:
 
 
 def add_directory(parser: argparse.ArgumentParser, text: str = EXISTING_DIRECTORY) -> None:
-    """Adds --path, for commands that work on a data directory only."""
-    parser.add_argument("--path", type=Path, default=Path("data"), help=text)
+    """Adds --path and --config, for commands that work on a data directory only."""
+    parser.add_argument("--path", type=Path, help=text)
+    add_settings_file(parser)
 
 
 def add_deployment(parser: argparse.ArgumentParser, text: str = EXISTING_DIRECTORY) -> None:
-    """Adds --path and --aws, of which at most one may be used."""
+    """Adds --path and --aws, of which at most one may be used, and --config."""
     _add_deployment_group(parser, text)
 
 
 def add_endpoint(parser: argparse.ArgumentParser, text: str = EXISTING_DIRECTORY) -> None:
-    """Adds --path, --aws and --url, of which at most one may be used."""
+    """Adds --path, --aws and --url, of which at most one may be used, and --config."""
     _add_deployment_group(parser, text).add_argument(
         "--url", help="Use a running server instead of a directory; AFTERGLOW_API_KEY is sent to it."
     )
@@ -53,14 +54,25 @@ def add_endpoint(parser: argparse.ArgumentParser, text: str = EXISTING_DIRECTORY
 
 def _add_deployment_group(parser: argparse.ArgumentParser, text: str) -> "argparse._MutuallyExclusiveGroup":
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--path", type=Path, default=Path("data"), help=text)
+    group.add_argument("--path", type=Path, help=text)
     group.add_argument(
         "--aws",
         action="store_true",
         help="Use an AWS account instead of a directory: the DynamoDB table AFTERGLOW_TABLE and the S3 bucket "
         "AFTERGLOW_BUCKET.",
     )
+    add_settings_file(parser)
     return group
+
+
+def add_settings_file(parser: argparse.ArgumentParser) -> None:
+    """Adds --config."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="Settings file: TOML with the names of settings, or Chroma's YAML; without it AFTERGLOW_CONFIG.",
+    )
 
 
 def add_database(parser: argparse.ArgumentParser) -> None:
@@ -85,18 +97,29 @@ def int_between(low: int, high: int) -> Callable[[str], int]:
 
 
 def load_settings(*, aws: bool) -> Settings:
-    """The settings from the environment; exits with 2 if one is invalid, names variables that are not settings."""
-    for message in unknown_variables():
-        notice(f"warning: {message}")
+    """The settings in force; exits with 2 if one is invalid, and warns of what is ignored."""
+    return resolve_settings(aws=aws).settings
+
+
+def resolve_settings(*, aws: bool) -> Resolved:
+    """The same as `load_settings`, with the source of each value."""
     try:
-        return from_environment(defaults=AWS_DEFAULTS if aws else Settings())
+        resolved = resolve(defaults=AWS_DEFAULTS if aws else LOCAL_DEFAULTS)
     except ValueError as error:
         exit_with(str(error), EXIT_USAGE)
+    for message in resolved.messages:
+        notice(f"warning: {message}")
+    return resolved
 
 
-def data_path(args: argparse.Namespace) -> Path | None:
+def directory(args: argparse.Namespace, settings: Settings) -> Path:
+    """The absolute path of the data directory."""
+    return (args.path or Path(settings.path).expanduser()).absolute()
+
+
+def data_path(args: argparse.Namespace, settings: Settings) -> Path | None:
     """The absolute path of the data directory, None for the AWS account."""
-    return None if args.aws else args.path.absolute()
+    return None if args.aws else directory(args, settings)
 
 
 def ensure_directory(path: Path) -> Path:
@@ -113,11 +136,11 @@ def ensure_directory(path: Path) -> Path:
     return path
 
 
-def existing_data_path(args: argparse.Namespace) -> Path | None:
+def existing_data_path(args: argparse.Namespace, settings: Settings) -> Path | None:
     """The same as `data_path`. Raises NotFound if the path is not a data directory."""
     from afterglow.deployment.local import require_data_directory
 
-    path = data_path(args)
+    path = data_path(args, settings)
     return path and require_data_directory(path)
 
 
@@ -135,6 +158,7 @@ def open_existing(args: argparse.Namespace, *, notify: bool = False) -> "Iterato
     """
     from afterglow.deployment.open import open_stores
 
-    path = existing_data_path(args)
-    with open_stores(path, load_settings(aws=args.aws), System(), notify=notify) as stores:
+    settings = load_settings(aws=args.aws)
+    path = existing_data_path(args, settings)
+    with open_stores(path, settings, System(), notify=notify) as stores:
         yield stores

@@ -11,28 +11,34 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from afterglow.cli import options
-from afterglow.cli.console import echo, notice
+from afterglow.cli.console import EXIT_USAGE, echo, exit_with, notice
 from afterglow.server import logs
-from afterglow.settings import System, worker_environment
+from afterglow.settings import MAX_PORT, MAX_WORKERS, Settings, System, use_settings_file, worker_environment
 from afterglow.version import __version__
-
-_MAX_WORKERS = 64
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """The options of `run`."""
+    parser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="Settings file; the same as --config, as Chroma takes it."
+    )
     options.add_deployment(parser, options.NEW_DIRECTORY)
     parser.add_argument(
-        "--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 listens on every network interface."
+        "--host",
+        help="Address to listen on; 0.0.0.0 listens on every network interface. Without it AFTERGLOW_HOST, which is "
+        "127.0.0.1 by default.",
     )
     parser.add_argument(
-        "--port", type=options.int_between(0, 65535), default=8000, help="Port to listen on; 0 picks a free port."
+        "-p",
+        "--port",
+        type=options.int_between(0, MAX_PORT),
+        help="Port to listen on; 0 picks a free port. Without it AFTERGLOW_PORT, which is 8000 by default.",
     )
     parser.add_argument(
         "--workers",
-        type=options.int_between(1, _MAX_WORKERS),
-        default=1,
-        help="Number of server processes; one per CPU core is plenty.",
+        type=options.int_between(1, MAX_WORKERS),
+        help="Number of server processes; one per CPU core is plenty. Without it AFTERGLOW_WORKERS, which is 1 by "
+        "default.",
     )
     parser.add_argument("--log-level", choices=logs.LEVELS, help="Least level of log lines; AFTERGLOW_LOG_LEVEL.")
     parser.add_argument("--log-format", choices=logs.FORMATS, help="Form of log lines; AFTERGLOW_LOG_FORMAT.")
@@ -41,41 +47,27 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Serve the Chroma API from a data directory or an AWS account, until Ctrl-C or SIGTERM."""
-    serve(
-        None if args.aws else args.path,
-        args.host,
-        args.port,
-        workers=args.workers,
-        allow_reset=args.allow_reset,
-        log_level=args.log_level,
-        log_format=args.log_format,
-    )
+    if args.file is not None:
+        if args.config is not None:
+            exit_with("run takes one settings file: FILE or --config", EXIT_USAGE)
+        use_settings_file(args.file)
+    settings = options.load_settings(aws=args.aws)
+    names = ("host", "port", "workers", "log_level", "log_format")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    settings = replace(settings, allow_reset=args.allow_reset or settings.allow_reset, **given)
+    path = None if args.aws else options.ensure_directory(options.directory(args, settings))
+    serve(path, settings)
 
 
-def serve(
-    path: Path | None,
-    host: str,
-    port: int,
-    *,
-    workers: int,
-    allow_reset: bool,
-    log_level: str | None = None,
-    log_format: str | None = None,
-) -> None:
+def serve(path: Path | None, settings: Settings) -> None:
     """Serves a data directory, or the AWS account (None), until SIGTERM or SIGINT.
 
-    `log_level` and `log_format` replace the settings of these names.
-    Exits with 2 for invalid settings, with 1 for an address or a directory that cannot be used.
+    Exits with 1 for an address or a directory that cannot be used.
     """
     from afterglow.server import interpreter, sockets
 
-    settings = options.load_settings(aws=path is None)
-    settings = replace(
-        settings, log_level=log_level or settings.log_level, log_format=log_format or settings.log_format
-    )
-    allow_reset = allow_reset or settings.allow_reset
-    path = None if path is None else options.ensure_directory(path)
-    listeners = sockets.listen(host, port)
+    host, workers = settings.host, settings.workers
+    listeners = sockets.listen(host, settings.port)
     interpreter.before_imports()
     logs.configure(settings.log_level, settings.log_format)
     if settings.auth.strip().lower() == "off" and not sockets.are_loopback(listeners):
@@ -91,7 +83,7 @@ def serve(
         from afterglow.server.server import serve as serve_here
 
         system = System()
-        serve_here(path, settings, system, allow_reset=allow_reset, listeners=listeners, on_ready=announce)
+        serve_here(path, settings, system, allow_reset=settings.allow_reset, listeners=listeners, on_ready=announce)
     else:
         from afterglow.deployment.local import open_local
         from afterglow.server.supervisor import Supervisor
@@ -101,7 +93,7 @@ def serve(
             open_local(path, System()).table.close()
         worker_options = {
             "path": None if path is None else str(path),
-            "allow_reset": allow_reset,
+            "allow_reset": settings.allow_reset,
             "log_level": settings.log_level,
             "log_format": settings.log_format,
         }

@@ -1,22 +1,11 @@
-"""The inputs of a process besides requests and stores: environment variables, the clock, randomness.
+"""The settings of a process, with their defaults on a machine, for stores on AWS, and in a Lambda function."""
 
-Only this module reads them; everything else gets them as `Settings` and `System` arguments. Tests pass their own
-instances instead of patching.
-"""
-
-import json
-import os
 import re
-import time
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from random import Random, SystemRandom
 from urllib.parse import urlsplit
 
 PREFIX = "AFTERGLOW_"
-_TEST_PREFIXES = tuple(PREFIX + kind for kind in ("BENCH_", "TEST_", "CONCURRENCY_", "CRASH_"))
 ANY_ORIGIN = "*"
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#,@]+")
 
@@ -33,9 +22,18 @@ class Index(StrEnum):
 class Settings:
     """All settings, with the defaults for a local process; those for AWS are `AWS_DEFAULTS` and `LAMBDA_DEFAULTS`.
 
-    Every field can be set by an environment variable: `flush_ops` by `AFTERGLOW_FLUSH_OPS`.
+    Every field can be set by an environment variable, `flush_ops` by `AFTERGLOW_FLUSH_OPS`, and by its name in the
+    settings file.
     """
 
+    path: str = "data"
+    """Data directory of commands without `--path`, relative to the working directory."""
+    host: str = "127.0.0.1"
+    """Address that `afterglow run` listens on; 0.0.0.0 listens on every network interface."""
+    port: int = 8000
+    """Port that `afterglow run` listens on; 0 picks a free port."""
+    workers: int = 1
+    """Number of server processes of `afterglow run`; one per CPU core is plenty."""
     max_batch_size: int = 5461
     """Maximum records in one write request; clients read it from `/pre-flight-checks`."""
     max_body_bytes: int = 128 * 1024 * 1024
@@ -242,6 +240,9 @@ class Settings:
         return origins
 
 
+LOCAL_DEFAULTS = Settings()
+"""The defaults for a data directory."""
+
 AWS_DEFAULTS = Settings(
     # Each KB of a log entry costs two write units (append and trim); one S3 put costs as much as eight.
     log_inline_max_bytes=16 * 1024,
@@ -283,174 +284,3 @@ LAMBDA_DEFAULTS = replace(
     embedding_timeout_seconds=25.0,
 )
 """The defaults inside a Lambda function."""
-
-
-def from_environment(environ: Mapping[str, str] = os.environ, defaults: Settings = Settings()) -> Settings:
-    """Override `defaults` by the variables in `environ`. Raises ValueError naming a variable with an invalid value."""
-    overrides: dict[str, int | float | bool | str] = {
-        **_chroma_auth_variables(environ),
-        **_chroma_cors_variables(environ),
-        **_service_keys(environ),
-    }
-    for setting in fields(Settings):
-        name = PREFIX + setting.name.upper()
-        if name in environ:
-            overrides[setting.name] = _parse(name, environ[name], type(setting.default))
-    settings = replace(defaults, **overrides)  # type: ignore[arg-type]
-    settings.cors_origins()
-    if settings.index not in set(Index):
-        raise ValueError(f"{PREFIX}INDEX must be one of {', '.join(Index)}, got {settings.index!r}")
-    if not 0 < settings.recall_target <= 1:
-        raise ValueError(f"{PREFIX}RECALL_TARGET must be above 0 and at most 1, got {settings.recall_target!r}")
-    return settings
-
-
-def sources(defaults: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment variable behind each setting that differs from `defaults` or is set, by the setting's name."""
-    found = {setting.name: PREFIX + setting.name.upper() for setting in fields(Settings)}
-    own = {name: variable for name, variable in found.items() if variable in environ}
-    chroma = {**_chroma_auth_variables(environ), **_chroma_cors_variables(environ)}
-    from_chroma = {name: "CHROMA_ variables" for name, value in chroma.items() if value != getattr(defaults, name)}
-    return {**from_chroma, **own}
-
-
-def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """A message for each variable with the prefix that names no setting, with the nearest setting if one is near."""
-    known = [PREFIX + setting.name.upper() for setting in fields(Settings)]
-    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
-    unknown = [name for name in unknown if not name.startswith(_TEST_PREFIXES)]
-    if not unknown:
-        return []
-    from difflib import get_close_matches  # only for a misspelt variable
-
-    messages = []
-    for name in unknown:
-        near = get_close_matches(name, known, 1, cutoff=0.8)
-        messages.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
-    return messages
-
-
-_BOOLEANS = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
-
-
-def _parse(name: str, text: str, value_type: type) -> int | float | bool | str:
-    if value_type is str:
-        return text
-    try:
-        if value_type is bool:
-            return _BOOLEANS[text.lower()]
-        value = int(text) if value_type is int else float(text)
-    except (KeyError, ValueError):
-        expected = {bool: "true or false", int: "a whole number"}.get(value_type, "a number")
-        raise ValueError(f"{name} must be {expected}, got {text!r}") from None
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{name} must be neither negative nor infinite, got {text!r}")
-    return value
-
-
-def _chroma_auth_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Translate Chroma's authentication variables (of 0.4 and 0.5): a server configured by them must not be open.
-
-    Chroma's variable for the token's header is ignored: both headers are always accepted. Raises ValueError.
-    """
-
-    def value(name: str) -> tuple[str, str]:
-        current_name, old_name = f"CHROMA_SERVER_AUTHN_{name}", f"CHROMA_SERVER_AUTH_{name}"
-        used = old_name if environ.get(old_name) and not environ.get(current_name) else current_name
-        return used, environ.get(used, "")
-
-    name, provider = value("PROVIDER")
-    if not provider or PREFIX + "AUTH" in environ:
-        return {}
-    class_name = provider.rpartition(".")[2]
-    if class_name.startswith("Basic"):
-        source, file = value("CREDENTIALS_FILE")
-        if not file:
-            raise ValueError(f"{name} selects password authentication, but {source} is not set")
-        return {"auth": "htpasswd", "auth_file": file}
-    if class_name.startswith("Token"):
-        source, token = value("CREDENTIALS")
-        if not token:
-            raise ValueError(f"{name} selects token authentication, but {source} is not set")
-        return {"auth": "token", "auth_token": token}
-    raise ValueError(f"{name} must name a Basic or a Token provider, got {provider!r}; or set AFTERGLOW_AUTH")
-
-
-def _chroma_cors_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Translate Chroma's variables for origins, the current one and that before 1.0: a JSON list, or a comma list.
-
-    Raises ValueError.
-    """
-    if PREFIX + "CORS_ALLOW_ORIGINS" in environ:
-        return {}
-    for name in ("CHROMA_CORS_ALLOW_ORIGINS", "CHROMA_SERVER_CORS_ALLOW_ORIGINS"):
-        text = environ.get(name, "").strip()
-        if text.startswith("["):
-            try:
-                origins = json.loads(text)
-            except ValueError:
-                origins = None
-            if not isinstance(origins, list) or not all(isinstance(origin, str) for origin in origins):
-                raise ValueError(f"{name} must be a JSON list of strings, or a comma list, got {text!r}")
-            text = ",".join(origins)
-        if text:
-            return {"cors_allow_origins": text}
-    return {}
-
-
-def _service_keys(environ: Mapping[str, str]) -> dict[str, str]:
-    """The keys of embedding services in the variables that Chroma's clients read."""
-    keys: dict[str, str] = {}
-    for service in ("openai", "cohere", "huggingface"):
-        for name in (f"{service.upper()}_API_KEY", f"CHROMA_{service.upper()}_API_KEY"):
-            if environ.get(name):
-                keys.setdefault(f"{service}_api_key", environ[name])
-    return keys
-
-
-def tracing_enabled(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether X-Ray tracing is enabled for this Lambda function (a variable that the stack sets)."""
-    return environ.get("POWERTOOLS_TRACE_DISABLED", "true").lower() in {"false", "0"}
-
-
-def limit_blas_threads() -> None:
-    """Limit OpenBLAS to the calling thread, unless the environment sets a number. Call before numpy is imported.
-
-    Requests already run in parallel; OpenBLAS's own pool would compete with them for the cores and start slowly.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-
-def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a child process: this process's, with OpenBLAS limited to one thread.
-
-    `MALLOC_MMAP_THRESHOLD_` makes glibc allocate large arrays by mmap, so that freeing them returns the memory to the
-    system. By default glibc raises the threshold as a process runs, and an indexer would retain the memory of its
-    largest step.
-    """
-    return {"OPENBLAS_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_ARENA_MAX": "2", **environ}
-
-
-def worker_environment(metrics_directory: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a server's worker process, which shares its metrics in that directory."""
-    return {**environ, "PROMETHEUS_MULTIPROC_DIR": metrics_directory}
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """The clock and the source of randomness."""
-
-    now: Callable[[], float] = time.time
-    """Unix seconds. The wall clock may jump: it dates things, and never decides how long to wait."""
-    monotonic: Callable[[], float] = time.monotonic
-    """Seconds since an arbitrary start; never goes back. For waiting, deadlines and the age of cached values."""
-    sleep: Callable[[float], None] = time.sleep
-    random: Random = field(default_factory=SystemRandom)
-
-    def new_id(self) -> uuid.UUID:
-        """A random version 4 UUID."""
-        return uuid.UUID(int=self.random.getrandbits(128), version=4)
-
-    def nonce(self) -> str:
-        """96 random bits in hex: a unique identifier of one attempt to write."""
-        return f"{self.random.getrandbits(96):024x}"

@@ -1,0 +1,50 @@
+"""The inputs of a process besides requests and stores: environment variables, its settings file, clock, randomness.
+
+Only this package reads them; everything else gets them as `Settings` and `System` arguments. Tests pass their own
+instances instead of patching.
+
+::
+
+    resolve   the settings in force, and where each value comes from
+    files     the settings file: ours in TOML, or Chroma's in YAML
+    chroma    Chroma's own variables and keys, and what they mean here
+    values    one value of a setting, parsed and checked
+    model     the settings and their defaults
+    process   the environment of child processes
+    system    the clock and the source of randomness
+"""
+
+from afterglow.settings.model import ANY_ORIGIN, AWS_DEFAULTS, LAMBDA_DEFAULTS, LOCAL_DEFAULTS, PREFIX, Index, Settings
+from afterglow.settings.process import child_environment, limit_blas_threads, tracing_enabled, worker_environment
+from afterglow.settings.resolve import (
+    CONFIG_VARIABLE,
+    MAX_PORT,
+    MAX_WORKERS,
+    Resolved,
+    from_environment,
+    resolve,
+    use_settings_file,
+)
+from afterglow.settings.system import System
+
+__all__ = [
+    "ANY_ORIGIN",
+    "AWS_DEFAULTS",
+    "CONFIG_VARIABLE",
+    "LAMBDA_DEFAULTS",
+    "LOCAL_DEFAULTS",
+    "MAX_PORT",
+    "MAX_WORKERS",
+    "PREFIX",
+    "Index",
+    "Resolved",
+    "Settings",
+    "System",
+    "child_environment",
+    "from_environment",
+    "limit_blas_threads",
+    "resolve",
+    "tracing_enabled",
+    "use_settings_file",
+    "worker_environment",
+]
