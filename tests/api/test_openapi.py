@@ -94,6 +94,9 @@ get /health
 get /ready
 post /embed
 get /api/v2
+post /api/v2/tenants/{}/databases/{}/collections/{}/count
+post /api/v2/tenants/{}/databases/{}/collections/{}/distinct
+post /api/v2/tenants/{}/databases/{}/collections/{}/min_max
 get /api/v2/tenants/{}/databases/{}/imports
 get /api/v2/tenants/{}/databases/{}/imports/{}
 get /api/v2/tenants/{}/databases/{}/imports/{}/errors
@@ -150,6 +153,9 @@ def test_answers_fit_their_schemas(whole: dict[str, Any], api_client: ApiClient,
         f"post {one}/get": collection.post("get", include=["documents", "metadatas", "embeddings", "uris"]),
         f"post {one}/query": collection.post("query", query_embeddings=[[1, 2]]),
         f"get {one}/count": collection.get("count"),
+        f"post {one}/count": collection.post("count"),
+        f"post {one}/distinct": collection.post("distinct", key="page"),
+        f"post {one}/min_max": collection.post("min_max", key="page"),
         f"get {one}/indexing_status": collection.get("indexing_status"),
         f"post {one}/fork": collection.post("fork", new_name="abc"),
         f"post {one}/add": collection.post("add", ids=["x"]),

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from afterglow.collection import Engine
+from afterglow.collection.read.explanation import Explanation, GroupStep, Method
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Include, Scope, Selection
 from afterglow.filters.parse import parse_where
@@ -82,3 +83,41 @@ def test_never_fewer_than_k_and_near_enough(crowd: Crowd, where: Any, k: int) ->
         found += len(rows)
         same += int((own <= best[-1] * (1 + 1e-6)).sum()) if len(rows) else 0
     assert same >= 0.99 * found
+
+
+def explained_groups(crowd: Crowd, where: Any, k: int, vectors: int = 1) -> tuple[Explanation, list[GroupStep]]:
+    engine, scope, all_vectors = crowd
+    explanation = Explanation()
+    selection = Selection(where=parse_where(where))
+    engine.find(scope, all_vectors[:vectors], k, selection, NOTHING, explanation=explanation)
+    (search,) = explanation.searches
+    (neighbors,) = search.neighbors
+    assert (neighbors.k, neighbors.vectors) == (k, vectors)
+    return explanation, neighbors.groups
+
+
+@pytest.mark.parametrize("vectors", [1, 3])
+def test_an_index_is_explained(crowd: Crowd, vectors: int) -> None:
+    explanation, (segment, memtable) = explained_groups(crowd, {"percent": {"$lt": 50}}, 10, vectors)
+    assert explanation.may_lose_recall
+    assert segment.method is segment.index
+    assert segment.method in (Method.GRAPH, Method.LISTS)
+    assert (segment.rows, segment.recall) == (ROWS, 0.99)
+    assert segment.matching == explanation.searches[0].matching - memtable.matching
+    assert segment.breadth is not None
+    assert segment.breadth >= 1
+    assert vectors * 10 <= segment.compared < vectors * ROWS
+    assert (memtable.method, memtable.compared) == (Method.SCAN, 2 * vectors)
+
+
+def test_a_scan_behind_a_filter_is_explained(crowd: Crowd) -> None:
+    explanation, (segment, memtable) = explained_groups(crowd, {"n": {"$lt": 5}}, 10)
+    assert (segment.matching, memtable.matching) == (3, 2)
+    assert segment.method is (Method.SCAN if segment.index is Method.GRAPH else Method.LISTS)
+    assert explanation.may_lose_recall == (segment.method is Method.LISTS)
+
+
+def test_nothing_to_search_is_explained(crowd: Crowd) -> None:
+    explanation, groups = explained_groups(crowd, {"n": -1}, 10)
+    assert [(step.method, step.compared) for step in groups] == [(Method.NONE, 0)] * 2
+    assert not explanation.may_lose_recall

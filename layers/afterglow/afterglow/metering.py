@@ -55,6 +55,19 @@ class Usage:
         with self._lock:
             self.calls[name] = self.calls.get(name, 0) + number
 
+    def add(self, other: "Usage") -> None:
+        """Add the usage that another collector has recorded."""
+        with self._lock:
+            for name, number in other.calls.items():
+                self.calls[name] = self.calls.get(name, 0) + number
+            for name, milliseconds in other.phases.items():
+                self.phases[name] = self.phases.get(name, 0.0) + milliseconds
+            self.read_units += other.read_units
+            self.write_units += other.write_units
+            self.bytes_read += other.bytes_read
+            self.bytes_written += other.bytes_written
+            self.attributes |= other.attributes
+
     def add_phase_time(self, phase: str, milliseconds: float) -> None:
         """Record the time of a phase; times of the same phase are added up."""
         with self._lock:
@@ -78,6 +91,18 @@ def collect_usage() -> Iterator[Usage]:
         yield usage
     finally:
         _CURRENT.reset(token)
+
+
+@contextmanager
+def observe_usage() -> Iterator[Usage]:
+    """Collect the usage of the block by itself; the collector outside, if any, gets it at the end."""
+    outer = _CURRENT.get()
+    with collect_usage() as usage:
+        try:
+            yield usage
+        finally:
+            if outer is not None:
+                outer.add(usage)
 
 
 def phase(name: str) -> AbstractContextManager[None]:

@@ -162,6 +162,63 @@ class Collection(ResponseModel):
     version: int
 
 
+class ExplainedGroup(ResponseModel):
+    """The search of one row group, a segment or the memtable, for the nearest records.
+
+    `rows` includes deleted ones, `matching` are inside the filter. `index` is the index that the row group has.
+    `breadth` is how much of it was searched: nodes kept in a graph (ef), lists read out of `of`, or terms of a sparse
+    query. `compared` counts the distances, or postings. `recall` is promised by the breadth.
+    """
+
+    rows: int
+    matching: int
+    index: Literal["graph", "lists", "postings"] | None
+    method: Literal["none", "scan", "graph", "lists", "postings"]
+    breadth: int | None
+    of: int | None
+    compared: int
+    recall: float | None
+    may_lose_recall: bool
+
+
+class ExplainedNeighbors(ResponseModel):
+    """The search for the `k` nearest records of each of several vectors."""
+
+    key: str
+    k: int
+    vectors: int
+    row_groups: list[ExplainedGroup]
+
+
+class ExplainedSearch(ResponseModel):
+    """One search: the rows of the snapshot, deleted ones included, and those that the filter leaves."""
+
+    rows: int
+    matching: int
+    conditions: int
+    reads_documents: bool
+    neighbors: list[ExplainedNeighbors]
+
+
+class Explanation(ResponseModel):
+    """How a read was executed.
+
+    The times are milliseconds by phase. `left_out` entries of a large explanation are not listed. `requests` are those
+    to AWS services, and texts embedded, by name.
+    """
+
+    milliseconds: dict[str, float]
+    records: int
+    row_groups: int
+    log_position: int
+    may_lose_recall: bool
+    searches: list[ExplainedSearch]
+    left_out: int
+    requests: dict[str, int]
+    read_units: float
+    bytes_read: int
+
+
 class GetResponse(ResponseModel):
     """Records in insertion order; a field is null if it was not asked for."""
 
@@ -170,6 +227,7 @@ class GetResponse(ResponseModel):
     documents: list[str | None] | None
     uris: list[str | None] | None
     metadatas: list[Metadata | None] | None
+    explain: Explanation | None = None
     include: list[IncludeName]
 
 
@@ -182,6 +240,7 @@ class QueryResponse(ResponseModel):
     uris: list[list[str | None]] | None
     metadatas: list[list[Metadata | None]] | None
     distances: list[list[float | None]] | None
+    explain: Explanation | None = None
     include: list[IncludeName]
 
 
@@ -194,6 +253,29 @@ class SearchResponse(ResponseModel):
     metadatas: list[list[Metadata | None] | None]
     scores: list[list[float | None] | None]
     select: list[list[str]]
+    explain: Explanation | None = None
+
+
+class ValueCount(ResponseModel):
+    """A value of a metadata key, and the number of records that have it."""
+
+    value: bool | int | float | str
+    count: int
+
+
+class DistinctResponse(ResponseModel):
+    """The most frequent values first, then by value; `total` is the number of all distinct values."""
+
+    values: list[ValueCount]
+    total: int
+
+
+class MinMaxResponse(ResponseModel):
+    """The least and the greatest value, null without any; `count` is the number of records that have a value."""
+
+    min: bool | int | float | str | None
+    max: bool | int | float | str | None
+    count: int
 
 
 class DeleteResponse(ResponseModel):

@@ -12,11 +12,13 @@ from afterglow.auth.api_keys import Keys
 from afterglow.catalog import Catalog, collections, lineage
 from afterglow.catalog.model import Collection, Database
 from afterglow.catalog.schema_defaults import EMBEDDING
-from afterglow.collection.read import ranked_search, read_path
+from afterglow.collection.read import ranked_search, read_path, values
+from afterglow.collection.read.explanation import Explanation
 from afterglow.collection.read.ranked_search import DenseKnn, RankedHits, Search, SearchResult, SparseKnn, TextKnn
 from afterglow.collection.read.read_path import Hits, ReadLimits
 from afterglow.collection.read.reader import CollectionReader
 from afterglow.collection.read.sparse_knn import SparseQuery
+from afterglow.collection.read.values import DistinctValues, ValueRange
 from afterglow.collection.replica import indexing_progress
 from afterglow.collection.time_travel import fork as forking
 from afterglow.collection.time_travel.point_in_time import PointInTime
@@ -212,13 +214,14 @@ class Engine:
         include: frozenset[Include],
         *,
         at: PointInTime | None = None,
+        explanation: Explanation | None = None,
     ) -> Records:
-        """The selected records in insertion order, now or at a point in time.
+        """The selected records in insertion order, now or at a point in time. Fills the `explanation`.
 
         Raises LimitExceeded, ResponseTooLarge.
         """
         snapshot = self._reader.snapshot(scope, selection.ids, at)
-        return read_path.get(snapshot, selection, limit, offset, include, limits=self._limits)
+        return read_path.get(snapshot, selection, limit, offset, include, limits=self._limits, explanation=explanation)
 
     def query(
         self,
@@ -245,8 +248,11 @@ class Engine:
         include: frozenset[Include],
         *,
         at: PointInTime | None = None,
+        explanation: Explanation | None = None,
     ) -> Hits:
         """The first half of `query`: the records are located and their size is known, but they are not read.
+
+        Fills the `explanation`.
 
         Raises LimitExceeded, ResponseTooLarge.
         """
@@ -260,6 +266,7 @@ class Engine:
             include,
             limits=self._limits,
             exact_search_max_rows=self._stores.settings.exact_search_max_rows,
+            explanation=explanation,
         )
 
     def can_query_inline(
@@ -279,14 +286,26 @@ class Engine:
         return [hits.read() for hits in self.find_ranked(scope, searches, read_level, at)]
 
     def find_ranked(
-        self, scope: Scope, searches: Sequence[Search], read_level: ReadLevel, at: PointInTime | None = None
+        self,
+        scope: Scope,
+        searches: Sequence[Search],
+        read_level: ReadLevel,
+        at: PointInTime | None = None,
+        explanation: Explanation | None = None,
     ) -> list[RankedHits]:
         """The first half of `search`, like `find`."""
         searches = self._embed_searches(scope, searches)
         ids = ranked_search.referenced_ids(searches)
         snapshot = self._reader.snapshot(scope, ids or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
         exact_search_max_rows = self._stores.settings.exact_search_max_rows
-        return ranked_search.execute(snapshot, searches, ids, self._limits, exact_search_max_rows=exact_search_max_rows)
+        return ranked_search.execute(
+            snapshot,
+            searches,
+            ids,
+            self._limits,
+            exact_search_max_rows=exact_search_max_rows,
+            explanation=explanation,
+        )
 
     def can_search_inline(self, scope: Scope, searches: Sequence[Search], at: PointInTime | None = None) -> bool:
         """Whether such searches certainly take about a millisecond."""
@@ -299,6 +318,24 @@ class Engine:
         """The number of records; with `index_only`, in the checkpoint alone."""
         snapshot = self._reader.snapshot(scope, at=at, indexed=read_level is ReadLevel.INDEX_ONLY)
         return CountResult(read_path.count(snapshot), snapshot.applied_seq)
+
+    def count_selected(self, scope: Scope, selection: Selection, at: PointInTime | None = None) -> CountResult:
+        """The number of selected records. Raises LimitExceeded."""
+        snapshot = self._reader.snapshot(scope, selection.ids, at)
+        return CountResult(values.count(snapshot, selection, self._limits), snapshot.applied_seq)
+
+    def distinct(
+        self, scope: Scope, selection: Selection, key: str, limit: int, at: PointInTime | None = None
+    ) -> DistinctValues:
+        """The most frequent values of a metadata key in the selected records, at most `limit`.
+
+        Raises LimitExceeded, ResponseTooLarge.
+        """
+        return values.distinct(self._reader.snapshot(scope, selection.ids, at), selection, key, limit, self._limits)
+
+    def value_range(self, scope: Scope, selection: Selection, key: str, at: PointInTime | None = None) -> ValueRange:
+        """The least and the greatest value of a metadata key in the selected records. Raises LimitExceeded."""
+        return values.value_range(self._reader.snapshot(scope, selection.ids, at), selection, key, self._limits)
 
     def indexing_status(self, scope: Scope) -> IndexingStatus:
         """Logged operations, and how many of them are indexed: flushed, and in an HNSW index if they need one."""

@@ -156,6 +156,11 @@ class HnswIndex:
         self._idle: LifoQueue[Index] = LifoQueue()
         self._idle.put(self._open_view())
 
+    @property
+    def recall_target(self) -> float | None:
+        """The recall for which the breadth was measured; None if it was not, or is configured."""
+        return None if self._parameters.ef_search or self._measured is None else self._measured.target
+
     def ef(self, k: int) -> int:
         """The breadth for `k` neighbours: the configured one, or the one measured for the promised recall."""
         if self._parameters.ef_search:

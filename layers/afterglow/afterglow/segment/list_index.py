@@ -64,6 +64,11 @@ class ListIndex:
         self._places: OrderedDict[int, tuple[int, int, int, int, int]] = OrderedDict()
         self._lock = Lock()
 
+    @property
+    def recall_target(self) -> float | None:
+        """The recall for which the breadth was measured; None with an `ef_search` of the client's."""
+        return self.centroids.breadth.target if self._scale == 1.0 else None
+
     def probes(self, k: float) -> int:
         """The number of lists to search for `k` neighbours."""
         return min(max(int(np.ceil(self.centroids.breadth.at(k) * self._scale)), 1), len(self.centroids))

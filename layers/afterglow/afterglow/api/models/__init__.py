@@ -9,12 +9,15 @@ from afterglow.api.models.configuration import Configuration, EmbeddingFunction,
 from afterglow.api.models.embed import EmbedTexts
 from afterglow.api.models.records import (
     AddRecords,
+    CountRecords,
     DeleteRecords,
+    DistinctValues,
     Filters,
     GetRecords,
     QueryRecords,
     UpdateRecords,
     UpsertRecords,
+    ValueRange,
 )
 from afterglow.api.models.schema import Schema
 from afterglow.api.models.search import AttachFunction, DetachFunction, Search, SearchLimit, SearchRecords
@@ -24,11 +27,13 @@ __all__ = [
     "AddRecords",
     "AttachFunction",
     "Configuration",
+    "CountRecords",
     "CreateCollection",
     "CreateDatabase",
     "CreateTenant",
     "DeleteRecords",
     "DetachFunction",
+    "DistinctValues",
     "EmbedTexts",
     "EmbeddingFunction",
     "Filters",
@@ -44,4 +49,5 @@ __all__ = [
     "UpdateRecords",
     "UpdateTenant",
     "UpsertRecords",
+    "ValueRange",
 ]

@@ -48,6 +48,9 @@ Embeddings = Annotated[
     WithJsonSchema(_any_of(_array(_any_of(_FLOATS, _NULL)), _array(_any_of(_BASE64, _NULL)), _NULL)),
 ]
 QueryEmbeddings = Annotated[Any, WithJsonSchema(_any_of(_array(_FLOATS), _NULL))]
+EXPLAIN = "also return how the read was executed"
+"""The description of the field `explain`."""
+Ignored = Annotated[Any, WithJsonSchema({"description": "ignored; older clients send it"})]
 Where = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "object"}, _NULL]})]
 
 

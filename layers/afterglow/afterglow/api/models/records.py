@@ -1,20 +1,27 @@
 """Bodies about records."""
 
+from typing import Annotated
+
 from pydantic import ConfigDict, Field
 
 from afterglow.api.models.fields import (
+    EXPLAIN,
     U32,
     Embeddings,
+    Ignored,
     IncludeName,
     Metadatas,
     MetadatasChanges,
     QueryEmbeddings,
-    RequestModel,
+    StrictModel,
     Where,
 )
 
+DEFAULT_VALUES, MAX_VALUES = 100, 10_000
+"""The number of distinct values in a response."""
 
-class AddRecords(RequestModel):
+
+class AddRecords(StrictModel):
     """Records to add or upsert; all lists have the length of `ids`.
 
     A record without an embedding needs a document, which the server embeds.
@@ -36,6 +43,7 @@ class AddRecords(RequestModel):
     documents: list[str | None] | None = None
     metadatas: Metadatas = None
     uris: list[str | None] | None = None
+    increment_index: Ignored = None
 
 
 class UpsertRecords(AddRecords):
@@ -44,7 +52,7 @@ class UpsertRecords(AddRecords):
     metadatas: MetadatasChanges = None
 
 
-class UpdateRecords(RequestModel):
+class UpdateRecords(StrictModel):
     """Changes to records; absent and null fields remain unchanged, null in metadata deletes the key.
 
     A document without an embedding is embedded by the server, if it runs the collection's embedding function.
@@ -57,9 +65,10 @@ class UpdateRecords(RequestModel):
     documents: list[str | None] | None = None
     metadatas: MetadatasChanges = None
     uris: list[str | None] | None = None
+    increment_index: Ignored = None
 
 
-class Filters(RequestModel):
+class Filters(StrictModel):
     """A selection of records: those that satisfy all given conditions."""
 
     ids: list[str] | None = None
@@ -75,6 +84,8 @@ class GetRecords(Filters):
     limit: U32 | None = None
     offset: U32 | None = None
     include: list[IncludeName] = Field(default=["documents", "metadatas"])
+    explain: bool = Field(default=False, description=EXPLAIN)
+    sort: Ignored = None
 
 
 class QueryRecords(Filters):
@@ -86,6 +97,30 @@ class QueryRecords(Filters):
     query_texts: list[str] | None = None
     n_results: U32 | None = None
     include: list[IncludeName] = Field(default=["documents", "metadatas", "distances"])
+    explain: bool = Field(default=False, description=EXPLAIN)
+
+
+class CountRecords(Filters):
+    """Records to count."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"where": {"page": {"$gte": 1}}}})
+
+
+class DistinctValues(Filters):
+    """The metadata key whose values are counted, in the selected records; at most `limit` values are returned."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"key": "page", "limit": 10}})
+
+    key: str
+    limit: Annotated[int, Field(ge=0, le=MAX_VALUES)] = DEFAULT_VALUES
+
+
+class ValueRange(Filters):
+    """The metadata key whose least and greatest value are returned, in the selected records."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"key": "page"}})
+
+    key: str
 
 
 class DeleteRecords(Filters):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from afterglow.api.models.fields import U32, RequestModel, StrictModel, Where
+from afterglow.api.models.fields import EXPLAIN, U32, RequestModel, StrictModel, Where
 
 _RANK: dict[str, Any] = {"type": "object", "description": "a rank expression"}
 _RANKS: dict[str, Any] = {"type": "array", "items": _RANK}
@@ -107,7 +107,7 @@ class SearchGroups(RequestModel):
     aggregate: SearchAggregate | None = None
 
 
-class Search(RequestModel):
+class Search(StrictModel):
     """One search; without `rank`, records are in insertion order."""
 
     filter: Where = Field(default=None, description="a `where` clause, which may also contain `#document` and `#id`")
@@ -117,7 +117,7 @@ class Search(RequestModel):
     select: SearchSelect | None = None
 
 
-class SearchRecords(RequestModel):
+class SearchRecords(StrictModel):
     """Several searches over one snapshot of the collection."""
 
     model_config = ConfigDict(
@@ -137,6 +137,7 @@ class SearchRecords(RequestModel):
 
     searches: list[Search] = Field(max_length=MAX_SEARCHES)
     read_level: Literal["index_and_wal", "index_only", "index_and_bounded_wal"] = "index_and_wal"
+    explain: bool = Field(default=False, description=EXPLAIN)
 
 
 class AttachFunction(RequestModel):

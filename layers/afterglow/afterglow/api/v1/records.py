@@ -29,17 +29,18 @@ def upsert(context: AppContext, request: Request) -> Response | Deferred:
 
 def delete(context: AppContext, request: Request) -> Response | Deferred:
     """Delete records by id, by filter, or by both."""
-    return _run_v2(_delete_selected, context, translate.drop_empty_filters(request), _null)
+    return _run_v2(_delete_selected, context, translate.drop_empty_filters(request, models.DeleteRecords), _null)
 
 
 def get(context: AppContext, request: Request) -> Response | Deferred:
     """Records in insertion order."""
-    return _run_v2(records.get, context, translate.drop_empty_filters(request), _rename_include)
+    return _run_v2(records.get, context, translate.drop_empty_filters(request, models.GetRecords), _rename_include)
 
 
 def query(context: AppContext, request: Request) -> Response | Deferred:
     """The records nearest to each query vector."""
-    return _run_v2(records.query, context, translate.drop_empty_filters(request, "ids"), _rename_include)
+    request = translate.drop_empty_filters(request, models.QueryRecords, "ids")
+    return _run_v2(records.query, context, request, _rename_include)
 
 
 def count(context: AppContext, request: Request) -> Response | Deferred:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from pydantic import BaseModel
 
 from afterglow.api.http import request_params
 from afterglow.api.http.errors import InvalidCollection, InvalidDimension, InvalidId, UniqueConstraint
@@ -58,17 +59,18 @@ def resolve_collection(context: AppContext, request: Request) -> Request:
     return _with_path_params(request, tenant=tenant, database=database)
 
 
-def drop_empty_filters(request: Request, *unknown_fields: str) -> Request:
-    """The request without filters that are `{}`, and without `unknown_fields`, which v1 does not have.
+def drop_empty_filters(request: Request, model: type[BaseModel], *unknown_fields: str) -> Request:
+    """The request without filters that are `{}`, and without fields that v1 or the `model` does not have.
 
-    It also drops `data` from the include list, because clients assemble that column themselves.
+    v1 ignores unknown fields, of which `unknown_fields` are some that v2 has. It also drops `data` from the include
+    list, because clients assemble that column themselves.
     """
 
     def transform(body: dict[str, Any]) -> dict[str, Any]:
         fields = {
             name: value
             for name, value in body.items()
-            if name not in unknown_fields and not (name in _FILTERS and value == {})
+            if name in model.model_fields and name not in unknown_fields and not (name in _FILTERS and value == {})
         }
         include = fields.get("include", _DATA)
         if include is None:

@@ -9,27 +9,27 @@ import orjson
 from afterglow.collection.read.ranked_search import SearchResult
 from afterglow.collection.types import Include, QueryResult, Records
 
+Explain = dict[str, Any]
+"""How the read was executed, see `v2.explain`."""
+
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _ALL_METADATA, _SCORE = "#metadata", "#score"
 
 
-def get_body(records: Records, include: Sequence[str]) -> bytes:
-    """The body of a get response."""
-    return orjson.dumps(
-        {
-            "ids": records.ids,
-            "embeddings": _embeddings(records),
-            "documents": records.documents,
-            "uris": records.uris,
-            "metadatas": _metadatas(records),
-            "include": include,
-        },
-        option=_OPTIONS,
-    )
+def get_body(records: Records, include: Sequence[str], explain: Explain | None = None) -> bytes:
+    """The body of a get response, with the field `explain` if there is one."""
+    body = {
+        "ids": records.ids,
+        "embeddings": _embeddings(records),
+        "documents": records.documents,
+        "uris": records.uris,
+        "metadatas": _metadatas(records),
+    }
+    return _with_include(body, include, explain)
 
 
-def query_body(results: Sequence[QueryResult], include: Sequence[str]) -> bytes:
-    """The body of a query response: one list per query vector."""
+def query_body(results: Sequence[QueryResult], include: Sequence[str], explain: Explain | None = None) -> bytes:
+    """The body of a query response: one list per query vector; with the field `explain` if there is one."""
     hits = [result.records for result in results]
     columns: dict[Include, list[Any]] = {
         Include.EMBEDDINGS: [_embeddings(records) for records in hits],
@@ -40,32 +40,39 @@ def query_body(results: Sequence[QueryResult], include: Sequence[str]) -> bytes:
     }
     body: dict[str, Any] = {"ids": [records.ids for records in hits]}
     body |= {name.value: column if name.value in include else None for name, column in columns.items()}
-    # v1 rewrites the end of the body: `include` must be the last field.
-    body["include"] = include
-    return orjson.dumps(body, option=_OPTIONS)
+    return _with_include(body, include, explain)
 
 
-def search_body(results: Sequence[SearchResult], selected: Sequence[list[str]]) -> bytes:
+def search_body(
+    results: Sequence[SearchResult], selected: Sequence[list[str]], explain: Explain | None = None
+) -> bytes:
     """The body of a search response; `selected` holds the sorted keys of each search."""
     hits = [result.records for result in results]
     pairs = list(zip(hits, selected, strict=True))
-    return orjson.dumps(
-        {
-            "ids": [records.ids for records in hits],
-            "documents": [records.documents for records in hits],
-            "embeddings": [_embeddings(records) for records in hits],
-            "metadatas": [
-                _metadatas(records) if _ALL_METADATA in keys else _metadata_fields(records, keys)
-                for records, keys in pairs
-            ],
-            "scores": [
-                np.ascontiguousarray(result.scores) if _SCORE in keys else None
-                for result, keys in zip(results, selected, strict=True)
-            ],
-            "select": selected,
-        },
-        option=_OPTIONS,
-    )
+    body: dict[str, Any] = {
+        "ids": [records.ids for records in hits],
+        "documents": [records.documents for records in hits],
+        "embeddings": [_embeddings(records) for records in hits],
+        "metadatas": [
+            _metadatas(records) if _ALL_METADATA in keys else _metadata_fields(records, keys) for records, keys in pairs
+        ],
+        "scores": [
+            np.ascontiguousarray(result.scores) if _SCORE in keys else None
+            for result, keys in zip(results, selected, strict=True)
+        ],
+        "select": selected,
+    }
+    if explain is not None:
+        body["explain"] = explain
+    return orjson.dumps(body, option=_OPTIONS)
+
+
+def _with_include(body: dict[str, Any], include: Sequence[str], explain: Explain | None) -> bytes:
+    if explain is not None:
+        body["explain"] = explain
+    # v1 rewrites the end of the body: `include` must be the last field.
+    body["include"] = include
+    return orjson.dumps(body, option=_OPTIONS)
 
 
 def _metadata_fields(records: Records, keys: Sequence[str]) -> list[dict[str, Any] | None] | None:

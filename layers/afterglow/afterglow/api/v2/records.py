@@ -1,5 +1,7 @@
 """Handlers of the record routes: add, update, upsert, delete, get, query, count, indexing status."""
 
+from typing import Any
+
 import numpy as np
 import orjson
 from numpy.typing import NDArray
@@ -9,9 +11,12 @@ from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_requests, record_responses
+from afterglow.api.v2.explain import explained
 from afterglow.api.validation import embeddings, json_body
 from afterglow.collection import Op
+from afterglow.collection.read.explanation import Explanation
 from afterglow.collection.read.read_path import Hits
+from afterglow.collection.types import QueryResult, Records
 from afterglow.errors import InvalidArgument, LimitExceeded
 from afterglow.filters.budget import FilterBudget
 from afterglow.metering import phase
@@ -75,11 +80,17 @@ def get(context: AppContext, request: Request) -> Response:
         raise
     include = record_requests.include(body.include)
     at = request_params.parse_at(request)
-    with phase("handle"):
-        records = context.engine.get(scope, selection, body.limit, body.offset or 0, include, at=at)
+
+    def read(explanation: Explanation | None = None) -> Records:
+        with phase("handle"):
+            return context.engine.get(
+                scope, selection, body.limit, body.offset or 0, include, at=at, explanation=explanation
+            )
+
+    records, explain = explained(read) if body.explain else (read(), None)
     add_attributes(rows=len(records.ids))
     with phase("render"):
-        return with_log_position(record_responses.get_body(records, body.include), records.position)
+        return with_log_position(record_responses.get_body(records, body.include, explain), records.position)
 
 
 def query(context: AppContext, request: Request) -> Response | Deferred:
@@ -88,7 +99,7 @@ def query(context: AppContext, request: Request) -> Response | Deferred:
     def run() -> Response:
         budget = record_requests.filter_budget(context.settings)
         query_request = _QueryRequest(context, request, budget, context.settings.max_query_vectors)
-        return query_request.encode(query_request.find())
+        return query_request.respond()
 
     # Of a body that is not parsed yet, only this is known.
     may_embed = b'"query_texts"' in request.body
@@ -99,7 +110,7 @@ def query(context: AppContext, request: Request) -> Response | Deferred:
     except LimitExceeded:
         return Deferred(run, may_embed)
     if not parsed.is_cheap():
-        return Deferred(lambda: parsed.encode(parsed.find()), parsed.embeds)
+        return Deferred(parsed.respond, parsed.embeds)
     hits = parsed.find()
     return parsed.encode(hits) if hits.byte_size <= CHEAP_RESULT_BYTES else Deferred(lambda: parsed.encode(hits))
 
@@ -133,26 +144,42 @@ class _QueryRequest:
 
     def is_cheap(self) -> bool:
         """Whether the query takes at most about a millisecond."""
-        return not self.embeds and self._engine.can_query_inline(
+        return not (self.embeds or self._body.explain) and self._engine.can_query_inline(
             self._scope, len(self._queries), self._k, self._selection, self._at
         )
 
-    def find(self) -> Hits:
+    def respond(self) -> Response:
+        """Find the nearest records, read and encode them. Raises LimitExceeded, ResponseTooLarge."""
+        if not self._body.explain:
+            return self.encode(self.find())
+        (results, position), explain = explained(lambda explanation: self._read(self.find(explanation)))
+        return self._render(results, position, explain)
+
+    def find(self, explanation: Explanation | None = None) -> Hits:
         """Find the nearest records. Raises LimitExceeded, ResponseTooLarge."""
         include = record_requests.include(self._body.include)
         # Vectors of extreme components have distances beyond float32; the response holds null for them.
         with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
-            hits = self._engine.find(self._scope, self._queries, self._k, self._selection, include, at=self._at)
+            hits = self._engine.find(
+                self._scope, self._queries, self._k, self._selection, include, at=self._at, explanation=explanation
+            )
         add_attributes(queries=len(hits.counts), rows=len(hits.distances))
         return hits
 
     def encode(self, hits: Hits) -> Response:
         """Read the records and encode them."""
+        return self._render(*self._read(hits))
+
+    def _read(self, hits: Hits) -> tuple[list[QueryResult], int | None]:
         with phase("handle"):
             results = hits.read()
+        return results, hits.position if results else None
+
+    def _render(
+        self, results: list[QueryResult], position: int | None, explain: dict[str, Any] | None = None
+    ) -> Response:
         with phase("render"):
-            position = hits.position if results else None
-            return with_log_position(record_responses.query_body(results, self._body.include), position)
+            return with_log_position(record_responses.query_body(results, self._body.include, explain), position)
 
     def _parse_queries(self, max_queries: int) -> NDArray[np.float32] | list[str]:
         """Vectors, or texts, at most `max_queries`. Raises InvalidBody, LimitExceeded, InvalidArgument."""

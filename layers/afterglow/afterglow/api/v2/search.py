@@ -4,6 +4,7 @@ The order of checks is Chroma's: the schema of every search (422), the collectio
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_requests, record_responses
+from afterglow.api.v2.explain import explained
 from afterglow.api.v2.records import CHEAP_RESULT_BYTES, with_log_position
 from afterglow.api.validation import json_body
 from afterglow.api.validation.rank_parser import Knn, RankParser
-from afterglow.collection.read.ranked_search import GroupBy, RankedHits, Search, has_texts
+from afterglow.collection.read.explanation import Explanation
+from afterglow.collection.read.ranked_search import GroupBy, RankedHits, Search, SearchResult, has_texts
 from afterglow.collection.types import Include, ReadLevel
 from afterglow.errors import InvalidArgument, LimitExceeded
 from afterglow.filters.ast import Filter
@@ -37,7 +40,7 @@ def search(context: AppContext, request: Request) -> Response | Deferred:
 
     def run() -> Response:
         search_request = _SearchRequest(context, request, record_requests.filter_budget(context.settings))
-        return search_request.encode(search_request.find())
+        return search_request.respond()
 
     if len(request.body) > _CHEAP_BODY_BYTES:
         # Whether a text is in it is not known yet; in a body of this size one is likely.
@@ -47,7 +50,7 @@ def search(context: AppContext, request: Request) -> Response | Deferred:
     except LimitExceeded:
         return Deferred(run, embeds=True)
     if not parsed.is_cheap():
-        return Deferred(lambda: parsed.encode(parsed.find()), parsed.embeds)
+        return Deferred(parsed.respond, parsed.embeds)
     hits = parsed.find()
     byte_size = sum(page.byte_size for page in hits)
     return parsed.encode(hits) if byte_size <= CHEAP_RESULT_BYTES else Deferred(lambda: parsed.encode(hits))
@@ -70,6 +73,7 @@ class _SearchRequest:
             ]
         self._selected = [_selected(search) for search in body.searches]
         self._level = ReadLevel(body.read_level)
+        self._explain = body.explain
         self._at = request_params.parse_at(request)
         self._scope = request_params.scope(request)
         try:
@@ -88,23 +92,35 @@ class _SearchRequest:
 
     def is_cheap(self) -> bool:
         """Whether the searches take at most about a millisecond."""
-        return self._engine.can_search_inline(self._scope, self._searches, self._at)
+        return not self._explain and self._engine.can_search_inline(self._scope, self._searches, self._at)
 
-    def find(self) -> list[RankedHits]:
+    def respond(self) -> Response:
+        """Run the searches, read the records and encode them. Raises LimitExceeded, ResponseTooLarge."""
+        if not self._explain:
+            return self.encode(self.find())
+        results, explain = explained(lambda explanation: self._read(self.find(explanation)))
+        return self._render(results, explain)
+
+    def find(self, explanation: Explanation | None = None) -> list[RankedHits]:
         """Run the searches. Raises LimitExceeded, ResponseTooLarge."""
         # Vectors of extreme components have distances beyond float32; the response holds null for them.
         with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
-            hits = self._engine.find_ranked(self._scope, self._searches, self._level, self._at)
+            hits = self._engine.find_ranked(self._scope, self._searches, self._level, self._at, explanation)
         add_attributes(queries=len(hits), rows=sum(len(page.scores) for page in hits))
         return hits
 
     def encode(self, hits: Sequence[RankedHits]) -> Response:
         """Read the records and encode them."""
+        return self._render(self._read(hits))
+
+    def _read(self, hits: Sequence[RankedHits]) -> list[SearchResult]:
         with phase("handle"):
-            results = [page.read() for page in hits]
+            return [page.read() for page in hits]
+
+    def _render(self, results: Sequence[SearchResult], explain: dict[str, Any] | None = None) -> Response:
         with phase("render"):
             position = results[0].records.position if results else None
-            return with_log_position(record_responses.search_body(results, self._selected), position)
+            return with_log_position(record_responses.search_body(results, self._selected, explain), position)
 
 
 def _parse_search(search: models.Search, path: str, rank_parser: RankParser, budget: FilterBudget) -> Search:

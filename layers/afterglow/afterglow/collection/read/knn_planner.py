@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from afterglow.collection.read.explanation import GroupStep, Method
 from afterglow.collection.read.lists_planner import ClusteredGroup, Nearest, knn_in_lists
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.replica.replica_state import RowGroupView
@@ -65,21 +66,33 @@ class Neighbors:
     distances: Vectors
 
 
-def knn(snapshot: Snapshot, masks: list[Mask | None], query: KnnQuery) -> Neighbors:
-    """The k nearest rows inside the masks (one per row group, None: all rows). Ties go by insertion order."""
-    (neighbors,) = knn_batch(snapshot, masks, query, query.vector[np.newaxis])
+def knn(
+    snapshot: Snapshot, masks: list[Mask | None], query: KnnQuery, steps: list[GroupStep] | None = None
+) -> Neighbors:
+    """The k nearest rows inside the masks (one per row group, None: all rows). Ties go by insertion order.
+
+    What was done for each row group is added to `steps`.
+    """
+    (neighbors,) = knn_batch(snapshot, masks, query, query.vector[np.newaxis], steps)
     return neighbors
 
 
-def knn_batch(snapshot: Snapshot, masks: list[Mask | None], query: KnnQuery, vectors: Vectors) -> list[Neighbors]:
+def knn_batch(
+    snapshot: Snapshot,
+    masks: list[Mask | None],
+    query: KnnQuery,
+    vectors: Vectors,
+    steps: list[GroupStep] | None = None,
+) -> list[Neighbors]:
     """`knn` for each of several vectors (m, d) instead of the query's own; they share every scan and every call."""
     results: list[dict[int, Nearest]] = [{} for _ in vectors]
     clustered: dict[int, ClusteredGroup] = {}
     for number, (group, mask) in enumerate(zip(snapshot.row_groups, masks, strict=True)):
+        step = None if steps is None else _step(group, mask, steps)
         if group.lists is not None:
-            clustered[number] = ClusteredGroup.of(group, group.lists, mask)
+            clustered[number] = ClusteredGroup.of(group, group.lists, mask, step)
             continue
-        found = _search(_plan(group, mask, query), query, vectors)
+        found = _search(_plan(group, mask, query, step), query, vectors)
         for result, (rows, distances) in zip(results, found, strict=True):
             result[number] = Nearest(rows, distances, group.rows.row_seqs[rows])
     if clustered:
@@ -89,6 +102,15 @@ def knn_batch(snapshot: Snapshot, masks: list[Mask | None], query: KnnQuery, vec
             result |= dict(zip(clustered, found_in_lists, strict=True))
     count = len(snapshot.row_groups)
     return [_merge([result[number] for number in range(count)], query.k) for result in results]
+
+
+def _step(group: RowGroupView, mask: Mask | None, steps: list[GroupStep]) -> GroupStep:
+    """A new step for a row group."""
+    rows = group.rows.rows
+    index = Method.GRAPH if group.graph is not None else None if group.lists is None else Method.LISTS
+    step = GroupStep(rows, rows if mask is None else int(np.count_nonzero(mask)), index)
+    steps.append(step)
+    return step
 
 
 def _merge(results: Sequence[Nearest], k: int) -> Neighbors:
@@ -108,7 +130,7 @@ def _merge(results: Sequence[Nearest], k: int) -> Neighbors:
 class _GroupPlan:
     """How to search one row group: by its graph, or by brute force (None) over the rows inside the mask.
 
-    `selectivity` is the share of its rows inside the mask.
+    `selectivity` is the share of its rows inside the mask, `step` records what is done, if it is recorded.
     """
 
     rows: RowGroup
@@ -116,16 +138,17 @@ class _GroupPlan:
     graph: HnswIndex | None
     k: int
     selectivity: float
+    step: GroupStep | None = None
 
 
-def _plan(group: RowGroupView, mask: Mask | None, query: KnnQuery) -> _GroupPlan:
+def _plan(group: RowGroupView, mask: Mask | None, query: KnnQuery, step: GroupStep | None) -> _GroupPlan:
     rows = group.rows.rows
     matching = rows if mask is None else int(np.count_nonzero(mask))
     k = min(query.k, matching)
     brute_force_rows = query.exact_search_max_rows * _REFERENCE_DIMENSION // len(query.vector)
     is_almost_all = matching >= _ALMOST_ALL * rows
     is_index_cheaper = k * _OVERFETCH <= _MAX_EF and (is_almost_all or matching > brute_force_rows)
-    return _GroupPlan(group.rows, mask, group.graph if is_index_cheaper else None, k, matching / rows)
+    return _GroupPlan(group.rows, mask, group.graph if is_index_cheaper else None, k, matching / rows, step)
 
 
 def _search(plan: _GroupPlan, query: KnnQuery, vectors: Vectors) -> list[_Found]:
@@ -145,6 +168,10 @@ def _search(plan: _GroupPlan, query: KnnQuery, vectors: Vectors) -> list[_Found]
 
 def _scan(plan: _GroupPlan, query: KnnQuery, vectors: Vectors) -> list[_Found]:
     subset = None if plan.mask is None else np.flatnonzero(plan.mask)
+    if plan.step is not None:
+        plan.step.compared += len(vectors) * plan.step.matching
+        if plan.step.method is Method.NONE and plan.step.matching:
+            plan.step.method = Method.SCAN
     if len(vectors) == 1:
         return [exact_knn.knn_scan(plan.rows, query.space, vectors[0], subset, plan.k)]
     return exact_knn.knn_scan_batch(plan.rows, query.space, vectors, subset, plan.k)
@@ -163,8 +190,16 @@ def _candidates(plan: _GroupPlan, graph: HnswIndex, vectors: Vectors) -> list[Ro
             candidates = nearest if plan.mask is None else nearest[plan.mask[nearest]]
             if len(candidates) >= plan.k:
                 results[number] = candidates
+                if plan.step is not None:
+                    _record_graph(plan.step, graph, ef, len(candidates))
         if ef == _MAX_EF:
             break
         missing = missing[[results[number] is None for number in missing.tolist()]]
         ef *= 2
     return results
+
+
+def _record_graph(step: GroupStep, graph: HnswIndex, ef: int, candidates: int) -> None:
+    step.method, step.recall = Method.GRAPH, graph.recall_target
+    step.breadth = max(step.breadth or 0, ef)
+    step.compared += candidates

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from afterglow.collection.read.explanation import GroupStep, Method
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.segment import distance, lists
 from afterglow.segment.distance import Space, Vectors
@@ -46,18 +47,19 @@ class Nearest:
 
 @dataclass(frozen=True, slots=True)
 class ClusteredGroup:
-    """A row group with lists; `matching` of its rows are inside the mask."""
+    """A row group with lists; `matching` of its rows are inside the mask. `step` records what is done, if recorded."""
 
     rows: RowGroup
     index: ListIndex
     mask: Mask | None
     matching: int
+    step: GroupStep | None = None
 
     @staticmethod
-    def of(group: RowGroupView, index: ListIndex, mask: Mask | None) -> "ClusteredGroup":
+    def of(group: RowGroupView, index: ListIndex, mask: Mask | None, step: GroupStep | None = None) -> "ClusteredGroup":
         """The row group under a mask, None: all rows."""
         matching = group.rows.rows if mask is None else int(np.count_nonzero(mask))
-        return ClusteredGroup(group.rows, index, mask, matching)
+        return ClusteredGroup(group.rows, index, mask, matching, step)
 
 
 def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors, k: int) -> list[Nearest]:
@@ -79,6 +81,7 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
             [search.group.index.list_request(numbers) for search, numbers in zip(searches, chosen, strict=True)]
         )
         found = [search.run(data, numbers, k) for search, data, numbers in zip(searches, read, chosen, strict=True)]
+        _record(searches, chosen)
         is_complete = probes >= sum(search.lists for search in searches)
         if is_complete or sum(len(candidates.keys) for candidates in found) >= k:
             break
@@ -103,6 +106,16 @@ def _rescored(
         index.remember(nearest)
         results.append(Nearest(nearest.rows, distances[order], nearest.row_seqs))
     return results
+
+
+def _record(searches: Sequence["_Search"], chosen: Sequence[Rows]) -> None:
+    """Record the lists that are read, for the groups whose steps are recorded."""
+    for search, numbers in zip(searches, chosen, strict=True):
+        step = search.group.step
+        if step is not None and len(numbers):
+            step.method, step.recall, step.of = Method.LISTS, search.group.index.recall_target, search.lists
+            step.breadth = max(step.breadth or 0, len(numbers))
+            step.compared += int(search.group.index.centroids.entries_of(numbers)[1].sum())
 
 
 class _Search:

@@ -20,6 +20,7 @@ from afterglow.catalog import schema
 from afterglow.catalog.schema_defaults import EMBEDDING
 from afterglow.collection.read import knn_planner, read_path, row_data, work
 from afterglow.collection.read import rows as fetch
+from afterglow.collection.read.explanation import Explanation, KnnSteps
 from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
 from afterglow.collection.read.read_path import ReadLimits
 from afterglow.collection.read.rows import RecordPlan
@@ -159,6 +160,7 @@ def execute(
     limits: ReadLimits,
     *,
     exact_search_max_rows: int,
+    explanation: Explanation | None = None,
 ) -> list[RankedHits]:
     """The hits of the searches, in a snapshot that was taken with their `referenced_ids`.
 
@@ -167,9 +169,11 @@ def execute(
     for search in searches:
         _check(snapshot, search)
     work.check(snapshot, _work(snapshot, searches), limits.seconds)
+    if explanation is not None:
+        explanation.snapshot(snapshot)
     results, byte_size = [], 0
     for search in searches:
-        hits = _execute_one(snapshot, search, ids, limits.result_bytes, exact_search_max_rows)
+        hits = _execute_one(snapshot, search, ids, limits.result_bytes, exact_search_max_rows, explanation=explanation)
         byte_size += hits.byte_size
         fetch.check_size(byte_size, limits.result_bytes)
         results.append(hits)
@@ -220,10 +224,17 @@ def _check(snapshot: Snapshot, search: Search) -> None:
 
 
 def _execute_one(
-    snapshot: Snapshot, search: Search, ids: Sequence[str], max_bytes: int, exact_search_max_rows: int
+    snapshot: Snapshot,
+    search: Search,
+    ids: Sequence[str],
+    max_bytes: int,
+    exact_search_max_rows: int,
+    *,
+    explanation: Explanation | None,
 ) -> RankedHits:
     with phase("filter"):
         masks = fetch.selection_masks(snapshot, Selection(where=search.filter), ids)
+    steps = None if explanation is None else [_steps(knn) for knn in search.knn]
     end = None if search.limit is None else search.offset + search.limit
     if search.rank is None:
         with phase("filter"):
@@ -231,24 +242,40 @@ def _execute_one(
         page = _RankedRows(groups, rows, np.arange(search.offset, search.offset + len(groups), dtype=np.float32))
     else:
         with phase("search"):
-            neighbors = [_nearest(snapshot, masks, knn, exact_search_max_rows) for knn in search.knn]
+            neighbors = [
+                _nearest(snapshot, masks, knn, exact_search_max_rows, None if steps is None else steps[number])
+                for number, knn in enumerate(search.knn)
+            ]
         with phase("rank"):
             ranked = _rank(snapshot, search.rank, neighbors)
             if search.groups is not None:
                 ranked = _group(snapshot, search.groups, ranked)
             page = ranked.take(slice(search.offset, end))
+    if explanation is not None:
+        filter_step = explanation.filter(snapshot, masks, [] if search.filter is None else [search.filter])
+        for knn_steps in steps or ():
+            explanation.knn(filter_step, knn_steps)
     with phase("fetch"):
         return RankedHits(fetch.plan(snapshot, page.groups, page.rows, search.include, max_bytes), page.scores)
 
 
+def _steps(knn: DenseKnn | SparseKnn | TextKnn) -> KnnSteps:
+    return KnnSteps(EMBEDDING if isinstance(knn, DenseKnn) else knn.key, knn.limit, 1)
+
+
 def _nearest(
-    snapshot: Snapshot, masks: list[Mask | None], knn: DenseKnn | SparseKnn | TextKnn, exact_search_max_rows: int
+    snapshot: Snapshot,
+    masks: list[Mask | None],
+    knn: DenseKnn | SparseKnn | TextKnn,
+    exact_search_max_rows: int,
+    steps: KnnSteps | None,
 ) -> Neighbors:
+    groups = None if steps is None else steps.groups
     if isinstance(knn, SparseKnn):
-        return sparse_knn(snapshot, masks, knn.key, knn.query, knn.limit)
+        return sparse_knn(snapshot, masks, knn.key, knn.query, knn.limit, steps=groups)
     assert isinstance(knn, DenseKnn), "the engine has replaced texts"
     space = Space(schema.index_parameters(snapshot.collection.schema).space)
-    return knn_planner.knn(snapshot, masks, KnnQuery(space, knn.query, knn.limit, exact_search_max_rows))
+    return knn_planner.knn(snapshot, masks, KnnQuery(space, knn.query, knn.limit, exact_search_max_rows), groups)
 
 
 def _rank(snapshot: Snapshot, rank: Rank, neighbors: Sequence[Neighbors]) -> _RankedRows:

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from afterglow.catalog import schema
 from afterglow.catalog.model import Collection
+from afterglow.catalog.schema_defaults import EMBEDDING
 from afterglow.collection.read import knn_planner, work
 from afterglow.collection.read import rows as fetch
+from afterglow.collection.read.explanation import Explanation, KnnSteps
 from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
 from afterglow.collection.read.rows import RecordPlan
 from afterglow.collection.read.work import Work
@@ -87,16 +89,20 @@ def get(
     include: frozenset[Include],
     *,
     limits: ReadLimits,
+    explanation: Explanation | None = None,
 ) -> Records:
     """The selected records in insertion order, `limit` of them after `offset`.
 
     Raises LimitExceeded, ResponseTooLarge.
     """
     check_indexed(snapshot.collection, selection)
-    work.check(snapshot, Work(_filters(selection)), limits.seconds)
+    work.check(snapshot, Work(filters_of(selection)), limits.seconds)
     with phase("filter"):
         masks = fetch.selection_masks(snapshot, selection)
         groups, rows = fetch.in_insertion_order(snapshot, masks, offset, limit)
+    if explanation is not None:
+        explanation.snapshot(snapshot)
+        explanation.filter(snapshot, masks, filters_of(selection))
     with phase("fetch"):
         return fetch.plan(snapshot, groups, rows, include, limits.result_bytes).read()
 
@@ -110,6 +116,7 @@ def find(
     *,
     limits: ReadLimits,
     exact_search_max_rows: int,
+    explanation: Explanation | None = None,
 ) -> Hits:
     """The nearest selected records for each of the queries, float32 (m, d).
 
@@ -119,14 +126,18 @@ def find(
     dimension = snapshot.collection.dimension
     if dimension is not None and len(queries) and queries.shape[1] != dimension:
         raise WrongDimension(dimension, queries.shape[1])
-    work.check(snapshot, Work(_filters(selection), [n_results] * len(queries)), limits.seconds)
+    work.check(snapshot, Work(filters_of(selection), [n_results] * len(queries)), limits.seconds)
     # Before the search: its own results take memory, too.
     most_hits = len(queries) * min(n_results, snapshot.records)
     fetch.check_size(most_hits * fetch.RECORD_BYTES, limits.result_bytes)
     with phase("filter"):
         masks = fetch.selection_masks(snapshot, selection)
+    steps = None if explanation is None else KnnSteps(EMBEDDING, n_results, len(queries))
     with phase("search"):
-        neighbors = _nearest(snapshot, masks, queries, n_results, exact_search_max_rows)
+        neighbors = _nearest(snapshot, masks, queries, n_results, exact_search_max_rows, steps=steps)
+    if explanation is not None and steps is not None:
+        explanation.snapshot(snapshot)
+        explanation.knn(explanation.filter(snapshot, masks, filters_of(selection)), steps)
     groups, rows, distances = (
         [nearest.groups for nearest in neighbors],
         [nearest.rows for nearest in neighbors],
@@ -143,14 +154,14 @@ def _nearest(
     queries: NDArray[np.float32],
     n_results: int,
     exact_search_max_rows: int,
+    *,
+    steps: KnnSteps | None,
 ) -> list[Neighbors]:
     if not len(queries):
         return []
     space = Space(schema.index_parameters(snapshot.collection.schema).space)
     query = KnnQuery(space, queries[0], n_results, exact_search_max_rows)
-    if len(queries) == 1:
-        return [knn_planner.knn(snapshot, masks, query)]
-    return knn_planner.knn_batch(snapshot, masks, query, queries)
+    return knn_planner.knn_batch(snapshot, masks, query, queries, None if steps is None else steps.groups)
 
 
 def _concatenate(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -165,7 +176,7 @@ def is_cheap(warm: WarmRows, queries: int, n_results: int, selection: Selection)
         return False
     if warm.unindexed_components > _CHEAP_COMPONENTS:
         return False
-    conditions = [leaf for condition in _filters(selection) for leaf in ast.leaves(condition)]
+    conditions = [leaf for condition in filters_of(selection) for leaf in ast.leaves(condition)]
     if len(conditions) > _CHEAP_CONDITIONS or any(map(ast.is_costly, conditions)):
         return False
     return not conditions or warm.rows <= _CHEAP_ROWS
@@ -186,13 +197,14 @@ def matching_ids(snapshot: Snapshot, selection: Selection, limit: int | None, ma
     return get(snapshot, selection, limit, 0, frozenset(), limits=limits).ids
 
 
-def _filters(selection: Selection) -> Sequence[ast.Filter]:
+def filters_of(selection: Selection) -> Sequence[ast.Filter]:
+    """The filters of a selection."""
     return [condition for condition in (selection.where, selection.where_document) if condition is not None]
 
 
 def check_indexed(collection: Collection, selection: Selection) -> None:
     """Raises InvalidArgument if a filter needs an index that the schema disables."""
-    filters = _filters(selection)
+    filters = filters_of(selection)
     if filters:
         operands = [(key, str(kind)) for condition in filters for key, kind in ast.operands(condition)]
         schema.check_indexed(collection.schema, operands, any(map(ast.reads_documents, filters)))

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.catalog import schema
+from afterglow.collection.read.explanation import GroupStep, Method
 from afterglow.collection.read.knn_planner import Neighbors
 from afterglow.collection.replica import ttl_filter
 from afterglow.collection.replica.replica import Snapshot
@@ -44,11 +45,19 @@ class SparseQuery:
         return cls(np.array(vector["indices"], dtype=np.uint32), np.array(vector["values"], dtype=np.float32))
 
 
-def sparse_knn(snapshot: Snapshot, masks: list[Mask | None], key: str, query: SparseQuery, k: int) -> Neighbors:
+def sparse_knn(
+    snapshot: Snapshot,
+    masks: list[Mask | None],
+    key: str,
+    query: SparseQuery,
+    k: int,
+    *,
+    steps: list[GroupStep] | None = None,
+) -> Neighbors:
     """The k nearest records inside the masks by their sparse vectors under `key`; fewer if fewer share a dimension.
 
-    `masks` has one mask per row group, None for all of its rows. Raises InvalidArgument if the collection's schema has
-    no sparse index on the key.
+    `masks` has one mask per row group, None for all of its rows. What was done for each row group is added to `steps`.
+    Raises InvalidArgument if the collection's schema has no sparse index on the key.
     """
     index = schema.sparse_index(snapshot.collection.schema, key)
     lists_of_groups = [_posting_lists(group, key, query) for group in snapshot.row_groups]
@@ -62,6 +71,8 @@ def sparse_knn(snapshot: Snapshot, masks: list[Mask | None], key: str, query: Sp
             for weight, postings_of_term in zip(weights.tolist(), lists, strict=True)
             if postings_of_term is not None
         ]
+        if steps is not None:
+            steps.append(_step(group, mask, key, terms))
         top_rows, top_products = maxscore.top_k(terms, group.rows.rows, mask, k)
         groups.append(np.full(len(top_rows), number))
         rows.append(top_rows)
@@ -73,6 +84,18 @@ def sparse_knn(snapshot: Snapshot, masks: list[Mask | None], key: str, query: Sp
         distances = distance.from_inner_products(np.concatenate(products)).astype(np.float32)
     order = np.lexsort((np.concatenate(row_seqs), distances))[:k]
     return Neighbors(np.concatenate(groups)[order], np.concatenate(rows)[order], distances[order])
+
+
+def _step(group: RowGroupView, mask: Mask | None, key: str, terms: Sequence[Term]) -> GroupStep:
+    rows, has_index = group.rows.rows, key in group.postings
+    return GroupStep(
+        rows,
+        rows if mask is None else int(np.count_nonzero(mask)),
+        Method.POSTINGS if has_index else None,
+        Method.NONE if not terms else Method.POSTINGS if has_index else Method.SCAN,
+        breadth=len(terms),
+        compared=sum(len(term.postings.rows) for term in terms),
+    )
 
 
 def _posting_lists(group: RowGroupView, key: str, query: SparseQuery) -> Sequence[PostingList | None]:

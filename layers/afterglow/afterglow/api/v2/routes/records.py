@@ -5,7 +5,7 @@ from typing import Any
 from afterglow.api import models, responses
 from afterglow.api.http import request_params
 from afterglow.api.http.route import Execution, Route
-from afterglow.api.v2 import records, search
+from afterglow.api.v2 import records, search, values
 from afterglow.api.v2.routes.paths import COLLECTION
 from afterglow.auth import Permission
 from afterglow.collection.types import ReadLevel
@@ -99,6 +99,45 @@ ROUTES: tuple[Route, ...] = (
         response=int,
         failures=(400, 404),
         query=(("read_level", _LEVEL), request_params.AT_PARAMETER),
+        permission=Permission.READ,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/count",
+        "records.count_selected",
+        values.count,
+        "Records",
+        "Count the records that a filter selects",
+        models.CountRecords,
+        int,
+        failures=(400, 404),
+        query=(request_params.AT_PARAMETER,),
+        permission=Permission.READ,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/distinct",
+        "records.distinct",
+        values.distinct,
+        "Records",
+        "Count the distinct values of a metadata key",
+        models.DistinctValues,
+        responses.DistinctResponse,
+        failures=(400, 404),
+        query=(request_params.AT_PARAMETER,),
+        permission=Permission.READ,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/min_max",
+        "records.min_max",
+        values.min_max,
+        "Records",
+        "Get the least and the greatest value of a metadata key",
+        models.ValueRange,
+        responses.MinMaxResponse,
+        failures=(400, 404),
+        query=(request_params.AT_PARAMETER,),
         permission=Permission.READ,
     ),
     Route(
