@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from afterglow.api.http import errors
-from afterglow.api.http.handler import AppContext, Deferred, Request
+from afterglow.api.http.handler import AppContext, Deferred, Feed, Request
 from afterglow.api.http.route import Route
 from afterglow.api.v2.routes import ROUTES
 from afterglow.auth import FULL_ACCESS
@@ -100,6 +100,7 @@ def judge(service: AppContext, route: Route, collection_id: str, body: bytes, qu
     call = Request({**PATH, "collection_id": collection_id}, query, body, grant=FULL_ACCESS)
     try:
         done = route.handler(service, call)
+        assert not isinstance(done, Feed)
         response = done.work() if isinstance(done, Deferred) else done
     except AfterglowError as error:
         failure = error

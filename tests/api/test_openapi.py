@@ -97,6 +97,7 @@ get /api/v2
 post /api/v2/tenants/{}/databases/{}/collections/{}/count
 post /api/v2/tenants/{}/databases/{}/collections/{}/distinct
 post /api/v2/tenants/{}/databases/{}/collections/{}/min_max
+get /api/v2/tenants/{}/databases/{}/collections/{}/changes
 get /api/v2/tenants/{}/databases/{}/imports
 get /api/v2/tenants/{}/databases/{}/imports/{}
 get /api/v2/tenants/{}/databases/{}/imports/{}/errors

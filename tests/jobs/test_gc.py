@@ -122,8 +122,8 @@ def test_in_an_account_no_clock_of_a_collector_makes_a_segment_old(env: Environm
     """The store's clock tells the age of an object."""
 
     class StoreWithClock(FaultyObjects):
-        def list(self, prefix: str) -> Iterator[ObjectInfo]:
-            return (replace(info, age=1.0) for info in super().list(prefix))
+        def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+            return (replace(info, age=1.0) for info in super().list(prefix, after=after))
 
     env.write("a")
     env.flush()

@@ -42,6 +42,7 @@ OVERRIDDEN = {
     "on_response_complete": ["self"],
     "pause_writing": ["self"],
     "send_400_response": ["self", "msg"],
+    "shutdown": ["self"],
 }
 OVERRIDDEN_IN_SERVER = {
     "startup": ["self", "sockets"],

@@ -328,13 +328,13 @@ class ProcessObjects:
     def invalidate(self, key: str) -> bool:
         return False
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         def apply() -> list[ObjectInfo]:
             now = self._time() if self._process.environment.is_account else self._process.process.now()
             return [
                 ObjectInfo(key, len(found.data), found.modified, now - found.modified)
                 for key, found in sorted(self._objects.stored.items())
-                if key.startswith(prefix)
+                if key.startswith(prefix) and key > after
             ]
 
         return iter(self._process.call(f"list objects {prefix}", apply))

@@ -234,8 +234,8 @@ class FaultyObjects:
     def invalidate(self, key: str) -> bool:
         return self._inner.invalidate(key)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        return iter(self._faults.call(f"objects.list {prefix}", lambda: [*self._inner.list(prefix)]))
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        return iter(self._faults.call(f"objects.list {prefix}", lambda: [*self._inner.list(prefix, after=after)]))
 
     def delete_many(self, keys: Sequence[str]) -> None:
         self._faults.call(f"objects.delete_many {len(keys)}", lambda: self._inner.delete_many(keys))

@@ -93,8 +93,8 @@ class StrictObjects:
     def invalidate(self, key: str) -> bool:
         return self._inner.invalidate(key)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        return self._inner.list(prefix)
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        return self._inner.list(prefix, after=after)
 
     def delete(self, key: str) -> None:
         self._inner.delete(key)

@@ -7,6 +7,7 @@
     │   └── WrongDimension     a vector's dimension differs from the collection's
     ├── InvalidBody            the request body is valid JSON that does not match the schema
     ├── NotFound               no such tenant, database, collection or record
+    ├── PositionExpired        the changes after a position of the log are not stored any more
     ├── AlreadyExists          the name is taken
     ├── Unauthenticated        missing or invalid credentials; send valid ones
     ├── PermissionDenied       disabled by configuration, or not permitted to this caller
@@ -54,6 +55,14 @@ class InvalidBody(AfterglowError):
 
 class NotFound(AfterglowError):
     """No such tenant, database, collection or record."""
+
+
+class PositionExpired(AfterglowError):
+    """The changes after a position of the log are not stored any more; those after position `oldest` are."""
+
+    def __init__(self, message: str, oldest: int = 0) -> None:
+        super().__init__(message)
+        self.oldest = oldest
 
 
 class AlreadyExists(AfterglowError):

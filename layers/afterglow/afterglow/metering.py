@@ -30,6 +30,8 @@ class Usage:
     """Bytes sent to S3."""
     phases: dict[str, float] = field(default_factory=dict)
     """Milliseconds by phase."""
+    waited_seconds: float = 0.0
+    """Seconds for which the request waited for something to happen, as its client asked it to."""
     attributes: dict[str, str | int | float | bool] = field(default_factory=dict)
     """Attributes of the request, such as its collection and number of rows."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)

@@ -23,6 +23,7 @@ _DESCRIPTIONS = {
     404: "Not found",
     408: "The body did not arrive in time",
     409: "The name is taken",
+    410: "The changes after this position are not stored any more; `afterglow-oldest-position` names one that works",
     413: "The body is too large",
     415: "The content type is not JSON",
     422: "The JSON does not match the schema",
@@ -121,11 +122,11 @@ def _responses(route: Route, schemas: dict[tuple[int, str], Any], more_failures:
         responses[route.success] = _response(_DESCRIPTIONS[route.success], failure)
     else:
         schema = None if route.response is None else schemas[id(route.response), "serialization"]
-        responses[route.success] = _response(HTTPStatus(route.success).phrase, schema)
+        responses[route.success] = _response(HTTPStatus(route.success).phrase, schema, route.content_types)
     return {str(status): responses[status] for status in sorted(responses)}
 
 
-def _response(description: str, schema: Any) -> dict[str, Any]:
+def _response(description: str, schema: Any, content_types: tuple[str, ...] = ("application/json",)) -> dict[str, Any]:
     if schema is None:
         return {"description": description}
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+    return {"description": description, "content": {kind: {"schema": schema} for kind in content_types}}

@@ -278,6 +278,29 @@ class MinMaxResponse(ResponseModel):
     count: int
 
 
+class ChangedRecords(ResponseModel):
+    """The records of a write as they were sent, with the fields that they had."""
+
+    ids: list[str]
+    embeddings: list[list[float] | None] | None = None
+    documents: list[str | None] | None = None
+    metadatas: list[Metadata | None] | None = None
+    uris: list[str | None] | None = None
+
+
+class Change(ResponseModel):
+    """One line: a write, or a part of a large one. `next` is the position behind it, `time` in Unix milliseconds."""
+
+    position: int
+    offset: int
+    total: int
+    time: int
+    operation: Literal["add", "update", "upsert", "delete"]
+    ttl_key: str | None = None
+    records: ChangedRecords
+    next: str
+
+
 class DeleteResponse(ResponseModel):
     """The number of deleted records; for a deletion by ids alone, the number of ids in the request."""
 

@@ -12,6 +12,8 @@ from afterglow.auth.api_keys import Keys
 from afterglow.catalog import Catalog, collections, lineage
 from afterglow.catalog.model import Collection, Database
 from afterglow.catalog.schema_defaults import EMBEDDING
+from afterglow.collection.changes.position import ChangePosition
+from afterglow.collection.changes.reader import ChangePage, ChangeReader
 from afterglow.collection.read import ranked_search, read_path, values
 from afterglow.collection.read.explanation import Explanation
 from afterglow.collection.read.ranked_search import DenseKnn, RankedHits, Search, SearchResult, SparseKnn, TextKnn
@@ -59,6 +61,7 @@ class Engine:
         self._background = background
         self._on_close = on_close
         self._reader = CollectionReader(stores, background)
+        self._changes = ChangeReader(stores)
         self._embedding = EmbeddingService(stores.settings, stores.system)
         self._limits = ReadLimits(stores.settings.max_read_seconds, stores.settings.max_result_bytes)
 
@@ -336,6 +339,14 @@ class Engine:
     def value_range(self, scope: Scope, selection: Selection, key: str, at: PointInTime | None = None) -> ValueRange:
         """The least and the greatest value of a metadata key in the selected records. Raises LimitExceeded."""
         return values.value_range(self._reader.snapshot(scope, selection.ids, at), selection, key, self._limits)
+
+    def changes(self, scope: Scope, after: ChangePosition, limit: int, max_bytes: int) -> ChangePage:
+        """The writes after a position in the order of the log: at most `limit` lines and about `max_bytes`.
+
+        Raises NotFound, PositionExpired, InvalidArgument for a position behind the end of the log.
+        """
+        self.get_collection_by_id(scope)
+        return self._changes.read(scope.collection, after, limit, max_bytes)
 
     def indexing_status(self, scope: Scope) -> IndexingStatus:
         """Logged operations, and how many of them are indexed: flushed, and in an HNSW index if they need one."""

@@ -13,7 +13,7 @@ those of the log before the first and at the last entry. On disk, integers littl
 import re
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import xxhash
@@ -31,13 +31,17 @@ _ENTRY_PREFIX = struct.Struct("<QI")
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A parsed archive key: the entries in the object, and the times (Unix ms) of the log before and after them."""
+    """A parsed archive key: the entries in the object, and the times (Unix ms) of the log before and after them.
+
+    `size`: bytes of the object, where it was listed.
+    """
 
     key: str
     first: int
     last: int
     start_time: int
     end_time: int
+    size: int = 0
 
 
 def prefix(collection_id: UUID) -> str:
@@ -66,10 +70,15 @@ def parse_key(key: str) -> Archive:
         raise Corrupt(f"{key} is not the key of an archive") from error
 
 
-def list_archives(objects: Objects, collection_id: UUID) -> Iterator[Archive]:
-    """The collection's archives, ascending by their last entry; other objects with their prefix are skipped."""
-    keys = (info.key for info in objects.list(prefix(collection_id)))
-    return (parse_key(key) for key in keys if is_key(key, collection_id))
+def list_archives(objects: Objects, collection_id: UUID, after: int = 0) -> Iterator[Archive]:
+    """The collection's archives with entries after number `after`, ascending by their last entry.
+
+    Other objects with their prefix are skipped.
+    """
+    start = prefix(collection_id)
+    for info in objects.list(start, after=f"{start}{after + 1:020}" if after else ""):
+        if is_key(info.key, collection_id):
+            yield replace(parse_key(info.key), size=info.size)
 
 
 def is_key(key: str, collection_id: UUID) -> bool:

@@ -44,6 +44,31 @@ def read_after(table: Table, collection_id: UUID, seq: int) -> LogSlice:
     return LogSlice(decoded, state, trimmed=any(entry.kind is EntryKind.PLACEHOLDER for entry in decoded))
 
 
+@dataclass(frozen=True, slots=True)
+class LogRun:
+    """Consecutive batches after a reader's position, up to the first entry that is trimmed, missing or the seal.
+
+    `has_more`: there are entries after them, trimmed or not. `state` is the `STATE` item; None: there is no collection,
+    or the query ended before it (then `has_more`).
+    """
+
+    entries: list[Entry]
+    has_more: bool
+    state: Item | None
+
+
+def read_run(table: Table, collection_id: UUID, seq: int, limit: int) -> LogRun:
+    """At most `limit` entries after entry `seq`, and the state if that is all, in one strongly consistent query."""
+    items = table.query(keys.collection(collection_id), after=entries.key(seq), limit=limit)
+    state = items.pop() if items and items[-1].sk == keys.STATE else None
+    run: list[Entry] = []
+    for entry in map(entries.decode, items):
+        if entry.seq != seq + len(run) + 1 or entry.kind is not EntryKind.BATCH:
+            break
+        run.append(entry)
+    return LogRun(run, len(items) > len(run) or len(items) == limit, state)
+
+
 def last_entry(table: Table, collection_id: UUID) -> Entry | None:
     """The newest entry that still has an item, None in an empty log."""
     newest = table.query(

@@ -11,7 +11,14 @@ from starlette.middleware.cors import CORSMiddleware
 from afterglow.settings import ANY_ORIGIN, Settings
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-EXPOSED_HEADERS = ("afterglow-log-position", "afterglow-usage", "chroma-trace-id", "retry-after")
+EXPOSED_HEADERS = (
+    "afterglow-log-position",
+    "afterglow-next-position",
+    "afterglow-oldest-position",
+    "afterglow-usage",
+    "chroma-trace-id",
+    "retry-after",
+)
 """Response headers that scripts may read besides those that browsers always expose."""
 
 

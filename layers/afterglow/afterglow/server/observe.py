@@ -52,7 +52,7 @@ class Observer:
             try:
                 await self._app(scope, receive, noted_send)
             finally:
-                seconds = time.perf_counter() - started
+                seconds = time.perf_counter() - started - usage.waited_seconds
                 self._metrics.record_request(usage, status, seconds, self._open_collections())
                 if seconds >= self._logged_seconds:
                     _access.info(_line(scope["method"], usage, status, seconds))

@@ -33,6 +33,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from afterglow.api.http.delivery import ABORT
+from afterglow.api.http.feed import STOPPING
 from afterglow.server.connection_limit import NEW_CONNECTION_SECONDS, longest_idle
 from afterglow.server.open_files import MAX_REFUSED
 from afterglow.server.request_parser import RequestParser
@@ -113,6 +114,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._window_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._progress: ResponseProgress
+        self._is_stopping = False
         self.idle_since = 0.0
 
     # The connection
@@ -140,6 +142,11 @@ class LimitedProtocol(HttpToolsProtocol):
             self.connections.discard(idle)
             idle.transport.close()
         return has_room
+
+    def shutdown(self) -> None:
+        """The server stops: requests that wait end now, the others may finish."""
+        self._is_stopping = True
+        super().shutdown()
 
     def is_served(self) -> bool:
         """Whether the connection is neither refused nor closing."""
@@ -216,7 +223,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._reading = Reading.BODY
         if not self.url.startswith(b"/"):
             self.url = _with_path(self.url)
-        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+        self.scope["extensions"] = {
+            ABORT: {"abort": self.transport.abort},
+            STOPPING: {"is_stopping": lambda: self._is_stopping},
+        }
         super().on_headers_complete()
         while self._cycles and self._cycles[0].response_complete:
             self._cycles.popleft()

@@ -261,8 +261,8 @@ class Objects(Protocol):
     def invalidate(self, key: str) -> bool:
         """Discard a damaged local copy. Return whether a new download can help: False for local stores."""
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Iterate over the objects whose key starts with `prefix`, in ascending order of key."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """Iterate over the objects whose key starts with `prefix` and is greater than `after`, in ascending order."""
 
     def delete(self, key: str) -> None:
         """Remove the object; a missing one is no error."""

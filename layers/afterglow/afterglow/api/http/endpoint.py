@@ -11,17 +11,18 @@ import contextvars
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from afterglow.api.http import body, content_encoding, delivery, errors
+from afterglow.api.http import body, content_encoding, delivery, errors, feed
 from afterglow.api.http.byte_budget import Budgets
 from afterglow.api.http.delivery import send_response
 from afterglow.api.http.errors import forbidden
-from afterglow.api.http.handler import AppContext, Deferred, Request, Response
+from afterglow.api.http.feed import Client, EventStream, Followers
+from afterglow.api.http.handler import AppContext, Deferred, Feed, Request, Response
 from afterglow.api.http.route import Execution, Handler, Route
 from afterglow.auth import ANONYMOUS, FULL_ACCESS, Grant, Permission, credentials
 from afterglow.auth.rate_limit import network_of
@@ -50,6 +51,7 @@ class Endpoint:
     """Advice in the error for a body that is too large."""
     budgets: Budgets | None = None
     """Limits on bodies and responses in memory; None where the caller of the application has its own."""
+    followers: Followers = field(default_factory=Followers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -66,6 +68,9 @@ class Endpoint:
         lease = None
         try:
             response = await self._respond(route, scope, receive)
+            if isinstance(response, Feed):
+                await self._stream(response, scope, receive, send)
+                return
             if method != "HEAD" and self.budgets is not None:
                 lease = await delivery.reserve(self.budgets.responses, response, _caller(scope))
         except body.ClientGone:
@@ -83,7 +88,27 @@ class Endpoint:
         finally:
             lease.release()
 
-    async def _respond(self, route: Route, scope: Scope, receive: Receive) -> Response:
+    async def _stream(self, pages: Feed, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a stream of events. Raises Busy if too many requests wait."""
+        client = Client(scope, receive)
+        budget = None if self.budgets is None else self.budgets.responses
+        run = partial(self._execute, Execution.THREAD_POOL)
+        try:
+            with self.followers.join():
+                await EventStream(scope, send, budget, _caller(scope)).send(pages, client, run, self.context.system)
+        finally:
+            await client.close()
+
+    async def _wait(self, pages: Feed, scope: Scope, receive: Receive) -> Response:
+        """The next page of a feed. Raises Busy if too many requests wait."""
+        client = Client(scope, receive)
+        try:
+            with self.followers.join():
+                return await feed.wait(pages, client, partial(self._execute, Execution.THREAD_POOL))
+        finally:
+            await client.close()
+
+    async def _respond(self, route: Route, scope: Scope, receive: Receive) -> Response | Feed:
         settings = self.context.settings
         try:
             grant, handler = await self._authorize(route, scope)
@@ -112,6 +137,14 @@ class Endpoint:
             if isinstance(response, Deferred):
                 pool = Execution.EMBEDDING if response.embeds else Execution.THREAD_POOL
                 response = await self._execute(pool, response.work)
+            elif isinstance(response, Feed):
+                can_wait = Execution.THREAD_POOL in self.pools
+                if scope["method"] == "HEAD":
+                    response = response.first
+                elif response.is_stream:
+                    return response if can_wait else replace(response, wait_seconds=0.0)
+                else:
+                    response = await self._wait(response, scope, receive) if can_wait else response.first
         finally:
             if lease is not None:
                 lease.release()

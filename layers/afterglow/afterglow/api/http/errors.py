@@ -17,6 +17,7 @@ from afterglow.settings import System
 logger = logging.getLogger("afterglow.api")
 
 TRACE_HEADER = b"chroma-trace-id"
+OLDEST_POSITION_HEADER = b"afterglow-oldest-position"
 
 
 class UnsupportedMediaType(errors.AfterglowError):
@@ -52,6 +53,7 @@ TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     errors.WrongDimension: (400, "InvalidArgumentError"),
     errors.InvalidBody: (422, "ChromaError"),
     errors.NotFound: (404, "NotFoundError"),
+    errors.PositionExpired: (410, "ChromaError"),
     errors.AlreadyExists: (409, "ChromaError"),
     errors.Unauthenticated: (401, "AuthError"),
     errors.PermissionDenied: (403, "ChromaError"),
@@ -104,6 +106,8 @@ def client_error(error: errors.AfterglowError, method: str, path: str, trace_id:
     headers = [trace_header(trace_id)]
     if isinstance(error, errors.Busy | errors.Unavailable):
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
+    if isinstance(error, errors.PositionExpired):
+        headers.append((OLDEST_POSITION_HEADER, b"%d" % error.oldest))
     if isinstance(error, errors.Unauthenticated):
         headers.append((b"www-authenticate", b'Bearer, Basic realm="afterglow", charset="UTF-8"'))
     is_unread = status in _BODY_UNREAD and not isinstance(error, errors.ResponseTooLarge)

@@ -80,3 +80,17 @@ class Deferred:
 
     work: Callable[[], Response]
     embeds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Pages of something that grows, for a response that may wait for the next (`api.http.feed`).
+
+    `first` is the page at the start. `read` returns the next one, None if there is nothing new yet; it raises the
+    handler's errors. `wait_seconds` is how long the response may wait for one, or how long a stream lasts.
+    """
+
+    first: Response
+    read: Callable[[], Response | None]
+    wait_seconds: float
+    is_stream: bool

@@ -5,14 +5,15 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from afterglow.api.http.handler import AppContext, Deferred, Request, Response
+from afterglow.api.http.handler import AppContext, Deferred, Feed, Request, Response
 from afterglow.auth import Permission
 from afterglow.settings import Settings
 
 HEALTHCHECK = "system.healthcheck"
 """The operation that never requires a credential, because load balancers have none."""
 
-Handler = Callable[[AppContext, Request], Response | Deferred]
+RecordHandler = Callable[[AppContext, Request], Response | Deferred]
+Handler = Callable[[AppContext, Request], Response | Deferred | Feed]
 ScopeResolver = Callable[[Request], tuple[str | None, str | None]]
 """Returns the tenant and the database of a request, None for each that it does not name. Raises InvalidArgument."""
 
@@ -51,7 +52,8 @@ class Route:
     route without a `scope_of` must check `request.grant` once it has found the scope. `read_only` is the handler for
     callers with the permission READ alone, which must not write; without one they are refused. `failures` are the
     statuses other than `success` and those that every route can return. `query` holds the parameters of the query
-    string with their JSON schemas. `hidden` omits the route from the OpenAPI document.
+    string with their JSON schemas. `content_types` are those of the response. `hidden` omits the route from the
+    OpenAPI document.
     """
 
     method: str
@@ -65,6 +67,7 @@ class Route:
     success: int = 200
     failures: tuple[int, ...] = ()
     query: tuple[tuple[str, dict[str, Any]], ...] = ()
+    content_types: tuple[str, ...] = ("application/json",)
     execution: Execution = Execution.THREAD_POOL
     permission: Permission = field(kw_only=True)
     scope_of: ScopeResolver | None = path_scope

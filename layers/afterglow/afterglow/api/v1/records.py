@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from afterglow.api import models
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
-from afterglow.api.http.route import Handler
+from afterglow.api.http.route import RecordHandler
 from afterglow.api.v1 import translate
 from afterglow.api.v2 import records
 from afterglow.api.validation import json_body
@@ -56,7 +56,7 @@ def _delete_selected(context: AppContext, request: Request) -> Response:
 
 
 def _run_v2(
-    handler: Handler, context: AppContext, request: Request, to_v1: Callable[[Response], Response]
+    handler: RecordHandler, context: AppContext, request: Request, to_v1: Callable[[Response], Response]
 ) -> Response | Deferred:
     collection_id = request.path_part("collection_id")
     with translate.v1_errors(collection_id):

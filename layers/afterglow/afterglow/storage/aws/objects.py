@@ -146,9 +146,11 @@ class S3Objects:
         self._cache.invalidate(self._name(key))
         return True
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Iterate over the objects whose key starts with `prefix`, in ascending order of key."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """Iterate over the objects whose key starts with `prefix` and is greater than `after`, in ascending order."""
         request: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix}
+        if after:
+            request["StartAfter"] = after
         while True:
             page = self._call(prefix, partial(self._clients.s3.list_objects_v2, **request))
             now = time_of(page) or self._system.now()

@@ -147,8 +147,8 @@ class DirectoryObjects:
         del key
         return False
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Iterate over the objects whose key starts with `prefix`, in ascending order of key."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """Iterate over the objects whose key starts with `prefix` and is greater than `after`, in ascending order."""
         objects: list[ObjectInfo] = []
         top = prefix.rpartition("/")[0]
         pending = [self._root / top] if self._is_unlinked(top) else []
@@ -161,7 +161,7 @@ class DirectoryObjects:
                                 pending.append(Path(entry.path))
                                 continue
                             key = Path(entry.path).relative_to(self._root).as_posix()
-                            if key.startswith(prefix):
+                            if key.startswith(prefix) and key > after:
                                 status = entry.stat(follow_symlinks=False)
                                 age = self._system.now() - status.st_mtime
                                 objects.append(ObjectInfo(key, status.st_size, status.st_mtime, age))

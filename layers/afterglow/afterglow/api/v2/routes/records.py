@@ -5,12 +5,45 @@ from typing import Any
 from afterglow.api import models, responses
 from afterglow.api.http import request_params
 from afterglow.api.http.route import Execution, Route
-from afterglow.api.v2 import records, search, values
+from afterglow.api.v2 import changes, records, search, values
 from afterglow.api.v2.routes.paths import COLLECTION
 from afterglow.auth import Permission
 from afterglow.collection.types import ReadLevel
 
 _LEVEL: dict[str, Any] = {"type": "string", "enum": list(ReadLevel), "default": ReadLevel.INDEX_AND_WAL}
+
+_CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "after",
+        {
+            "type": "string",
+            "default": "0",
+            "pattern": "^[0-9]{1,18}(:[0-9]{1,9})?$",
+            "description": "Read what follows this position: `next` of the last line, or the header"
+            " `afterglow-next-position` of the last response. 0: from the beginning.",
+        },
+    ),
+    (
+        "limit",
+        {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": changes.MAX_LINES,
+            "default": changes.DEFAULT_LINES,
+            "description": "At most this many lines.",
+        },
+    ),
+    (
+        "wait",
+        {
+            "type": "number",
+            "minimum": 0,
+            "maximum": changes.MAX_WAIT_SECONDS,
+            "default": 0,
+            "description": "Seconds to wait for a change if there is none yet; on AWS the response comes at once.",
+        },
+    ),
+)
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -149,6 +182,19 @@ ROUTES: tuple[Route, ...] = (
         "How far the operations are indexed",
         response=responses.IndexingStatus,
         failures=(400, 404),
+        permission=Permission.READ,
+    ),
+    Route(
+        "GET",
+        COLLECTION + "/changes",
+        "records.changes",
+        changes.changes,
+        "Records",
+        "Read what was written, in order, from a position on: JSON lines, or server-sent events",
+        response=responses.Change,
+        failures=(400, 404, 410, 429),
+        query=_CHANGES,
+        content_types=("application/x-ndjson", "text/event-stream"),
         permission=Permission.READ,
     ),
     Route(
