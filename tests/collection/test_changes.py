@@ -268,7 +268,7 @@ def test_texts_that_are_no_position(text: str) -> None:
         parse(text)
 
 
-def test_a_follower_beside_writers_and_an_indexer_misses_nothing(env: Environment) -> None:
+def test_a_follower_during_writes_and_indexing_misses_nothing(env: Environment) -> None:
     def write(number: int) -> None:
         for count in range(40):
             env.write(Op.UPSERT, [f"w{number}", f"c{count}"], vectors=np.full((2, 2), count, np.float32))

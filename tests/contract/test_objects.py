@@ -174,7 +174,10 @@ def test_listing_is_by_prefix_in_order(place: Place, keys: set[tuple[str, str]],
         objects.put(name, b"")
     cut = data.draw(st.integers(0, 8))
     prefix = (data.draw(st.sampled_from(names)) if names else f"{root}/")[: len(root) + 1 + cut]
-    assert keys_of(objects, prefix) == sorted(name for name in names if name.startswith(prefix))
+    expected = sorted(name for name in names if name.startswith(prefix))
+    assert keys_of(objects, prefix) == expected
+    after = data.draw(st.sampled_from([*names, prefix, prefix + "~"]))
+    assert [info.key for info in objects.list(prefix, after=after)] == [name for name in expected if name > after]
     for name in names:
         objects.delete(name)
     assert keys_of(objects, root) == []

@@ -103,7 +103,7 @@ def test_records_are_bodies_of_requests(written: CollectionClient, api_client: A
     assert copy.records(*fields) == written.records(*fields)
 
 
-def test_pages_follow_each_other(written: CollectionClient) -> None:
+def test_pages_follow_without_a_gap(written: CollectionClient) -> None:
     after, positions = "0", []
     while page := lines_of(response := written.get(f"changes?after={after}&limit=3")):
         assert len(page) <= 3

@@ -39,13 +39,13 @@ def build(objects: Objects, archive: Archive) -> ArchiveIndex:
     while position < archive.size:
         piece = objects.get(archive.key, position, _PIECE_BYTES)
         if not piece:
-            raise Corrupt(f"{archive.key} is shorter than it was listed")
+            break
         position += len(piece)
         rest += piece
         if expected is None:
-            magic, expected = _PREFIX.unpack_from(rest)
-            if magic != MAGIC:
+            if len(rest) < _PREFIX.size or _PREFIX.unpack_from(rest)[0] != MAGIC:
                 raise Corrupt(f"{archive.key} is not an archive of a known version")
+            expected = int(_PREFIX.unpack_from(rest)[1])
             rest = rest[_PREFIX.size :]
             digest.update(rest)
         else:
