@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.commands import run_command
 from tests.support.server import HOST, running
@@ -30,6 +31,7 @@ def create(*arguments: str) -> str:
 
 def test_the_life_of_a_key(tmp_path: Path) -> None:
     path = tmp_path / "data"
+    path.mkdir()
     options = ("--path", str(path))
     # Before the first start of the server, which therefore never has to be open.
     first = create(*options, "--name", "first")
@@ -41,6 +43,10 @@ def test_the_life_of_a_key(tmp_path: Path) -> None:
                 return client.get(path, headers={} if key is None else {"authorization": f"Bearer {key}"}).status_code
 
             assert (status(None), status(first), status("x")) == (401, 200, 401)
+            for name in ("one", "two"):
+                databases = "/api/v2/tenants/default_tenant/databases"
+                made = client.post(databases, json={"name": name}, headers={"authorization": f"Bearer {first}"})
+                assert made.status_code == 200
             reader = create(
                 *options, "--role", "reader", "--database", "one", "--database", "two", "--name", "a reader"
             )
@@ -72,6 +78,7 @@ def test_failures(tmp_path: Path) -> None:
         done = keys(*arguments)
         assert (done.returncode, done.stdout) == (1, "")
         assert "not a data directory" in done.stderr
+    (tmp_path / "data").mkdir()
     create(*options, "--tenant", "*")
     done = keys("revoke", "nosuch", *options)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
@@ -101,3 +108,29 @@ def test_invalid_settings(tmp_path: Path) -> None:
         assert done.returncode in (1, 2)
         assert message in done.stderr, done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tenant", "nobody"], "no tenant 'nobody'"),
+        (["--database", "default_database", "--database", "none"], "no database 'none' in tenant 'default_tenant'"),
+    ],
+)
+def test_a_key_for_what_does_not_exist_is_refused(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = keys("create", "--path", str(tmp_path), *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert message in done.stderr
+    assert len(keys("list", "--path", str(tmp_path)).stdout.splitlines()) == 1
+
+
+def test_a_key_in_a_directory_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    done = keys("create", "--path", str(tmp_path / "dta"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "dta: no such directory" in done.stderr
+    assert not (tmp_path / "dta").exists()
+    (tmp_path / "notes.txt").touch()
+    done = keys("create", "--path", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "not a data directory" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -106,3 +106,25 @@ def test_a_compaction_asked_for_gives_all_pages_back(folder: Path, monkeypatch: 
     assert list(compact_all(open_local(folder, System()), Settings(), System())) == []
     assert free_pages() == 0
     place.table.close()
+
+
+def test_others_may_not_enter_a_data_directory(tmp_path: Path) -> None:
+    for made_before in (False, True):
+        folder = tmp_path / str(made_before)
+        if made_before:
+            folder.mkdir(mode=0o755)
+        opened(folder).table.close()
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_nothing_of_ours_is_readable_in_a_directory_with_other_files(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "notes.txt").write_text("somebody's own")
+    place = opened(tmp_path)
+    place.table.put("pk", "sk", b"value")
+    place.objects.put("a/key", b"data")
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    reachable = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()}
+    place.table.close()
+    assert {name for name, others in reachable.items() if others} <= {"notes.txt", "indexer.lock"}
+    assert {TABLE, f"{TABLE}-wal", OBJECTS} <= set(reachable)

@@ -6,14 +6,17 @@ first key of a deployment is created like any other. Servers may run meanwhile; 
 
 import argparse
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterglow.cli import options
 from afterglow.cli.console import echo, notice, print_table
+from afterglow.errors import NotFound
 from afterglow.settings import System
 
 if TYPE_CHECKING:
     from afterglow.auth.api_keys import Key
+    from afterglow.storage.ports import Stores
 
 _HEADINGS = ("ID", "ROLE", "TENANT", "DATABASES", "CREATED", "NAME")
 
@@ -37,7 +40,7 @@ def add_create_options(parser: argparse.ArgumentParser) -> None:
         help="Database the key gives access to; may be repeated. Without it, every database of the tenant.",
     )
     parser.add_argument("--name", default="", help="A label for the key, shown by `keys list`.")
-    options.add_deployment(parser, options.NEW_DIRECTORY)
+    options.add_deployment(parser)
 
 
 def create(args: argparse.Namespace) -> None:
@@ -46,15 +49,45 @@ def create(args: argparse.Namespace) -> None:
     from afterglow.auth.api_keys import Keys
     from afterglow.deployment.open import open_stores
 
-    # A missing directory is created, so that a server can require keys from its first start.
     system, settings = System(), options.load_settings(aws=args.aws)
-    path = None if args.aws else options.ensure_directory(options.directory(args, settings))
+    path = options.data_path(args, settings)
+    if path is not None:
+        _require_directory(path)
     tenant = None if args.tenant == "*" else args.tenant
     with open_stores(path, settings, system) as stores:
+        _require_scope(stores, tenant, args.database or [])
         text, key = Keys(stores.table, system).create(Role[args.role.upper()], tenant, args.database, args.name)
     # Only the key goes to standard output, so that a script can capture it.
     echo(text)
     notice(f"key {key.id} created; it is not shown again. To revoke it: afterglow keys revoke {key.id}")
+
+
+def _require_directory(path: Path) -> None:
+    """Raise NotFound unless the path is a data directory or empty.
+
+    With an empty one a server can require keys from its first start; a misspelt path gets no data.
+    """
+    from afterglow.deployment.local import require_data_directory
+
+    if not path.is_dir():
+        raise NotFound(f"{path}: no such directory; to use it for a new server, create it first")
+    if any(path.iterdir()):
+        require_data_directory(path)
+
+
+def _require_scope(stores: "Stores", tenant: str | None, databases: list[str]) -> None:
+    """Raise NotFound if the tenant or one of its databases does not exist; a key for it would open nothing."""
+    from afterglow.catalog import Catalog
+
+    catalog = Catalog(stores.table, stores.system)
+    catalog.ensure_defaults()
+    if tenant is None:
+        return
+    if tenant not in catalog.list_tenants():
+        raise NotFound(f"no tenant {tenant!r}; create it first")
+    for database in databases:
+        if catalog.find_database(tenant, database) is None:
+            raise NotFound(f"no database {database!r} in tenant {tenant!r}; create it first")
 
 
 def list_keys(args: argparse.Namespace) -> None:

@@ -126,7 +126,7 @@ def ensure_directory(path: Path) -> Path:
     """The absolute path, created if missing; exits with 1 if it cannot hold data."""
     path = path.expanduser().absolute()
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         exit_with(f"{path}: not a directory")
     except OSError as error:

@@ -6,6 +6,7 @@
     objects/           batches, segments, manifests
     indexer.lock       held by the indexer process while it works
     reserve            holds space for deletions on a full disk (`storage.local.reserve`)
+    imports/           watched folder for files to import, if its owner creates it
 """
 
 from collections.abc import Iterator
@@ -19,10 +20,14 @@ from afterglow.settings import Settings, System
 from afterglow.storage.local.objects import DirectoryObjects
 from afterglow.storage.local.table import SqliteTable
 from afterglow.storage.ports import Queue, Stores
+from afterglow.storage.private_folder import make_private, make_private_file
 
 TABLE = "table.sqlite"
 OBJECTS = "objects"
 RESERVE = "reserve"
+_NAMES = frozenset(
+    {TABLE, f"{TABLE}-wal", f"{TABLE}-shm", f"{TABLE}-journal", OBJECTS, RESERVE, INDEXER_LOCK, "imports"}
+)
 _VACUUM_PAGES = 20_000
 
 
@@ -70,18 +75,21 @@ def require_data_directory(path: Path) -> Path:
 def open_local(path: Path, system: System, *, read_only: bool = False) -> LocalDeployment:
     """Open the data directory `path`, created if missing. Raises Corrupt, StorageFull, Unavailable.
 
+    Others get no access to it (`storage.private_folder`).
     A directory counts as new only if nothing in it shows that it had a table before. With `read_only` the directory
     must exist; nothing in it is created or changed, and no permission to write is needed.
     """
     if not read_only:
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_private(path, _NAMES)
+            make_private(path / OBJECTS)
         except OSError as error:
             raise Unavailable(f"data directory {path} cannot be used: {error.strerror}") from error
     objects = DirectoryObjects(path / OBJECTS, system, reserve=path / RESERVE, read_only=read_only)
     _refuse_lost_table(path, objects)
     if not read_only:
         objects.remove_abandoned_files()
+        make_private_file(path / TABLE)
     return LocalDeployment(path, SqliteTable(path / TABLE, read_only=read_only), objects)
 
 

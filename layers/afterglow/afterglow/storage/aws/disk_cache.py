@@ -49,6 +49,7 @@ from afterglow.storage.aws.cache_folder import (
     stored_bytes,
 )
 from afterglow.storage.aws.error_mapping import map_errors
+from afterglow.storage.private_folder import make_private
 
 Allocate = Callable[[int], int]
 """Reserves `size` bytes, evicting others, and returns the descriptor of a file of that size to write to."""
@@ -57,6 +58,7 @@ _LONGEST_NAME = 200
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full file system."""
 _PATIENCE_SECONDS = 2.0
+_LOCKS = ("space.lock", "indexer.lock")
 _PAUSE_SECONDS = 0.005
 
 
@@ -79,7 +81,8 @@ class DiskCache:
         self.limit_bytes = limit_bytes or status.f_blocks * status.f_frsize * 4 // 5
 
     def _create_folders(self) -> None:
-        self._files.mkdir(parents=True, exist_ok=True)
+        make_private(self._folder, (self._files.name, WORK, *_LOCKS))
+        self._files.mkdir(mode=0o700, exist_ok=True)
         self._work, descriptor = create_work_folder(self._folder / WORK, self._system)
         self.close = weakref.finalize(self, remove_work_folder, self._work, descriptor)
         """Remove this process's temporary files; runs automatically at exit."""

@@ -56,7 +56,8 @@ class DirectoryObjects:
         if read_only:
             return
         with _map_errors(root):
-            (root / _TEMPORARY_FOLDER).mkdir(parents=True, exist_ok=True)
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (root / _TEMPORARY_FOLDER).mkdir(exist_ok=True)
 
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         """Store an object; it is durable when the method returns."""
