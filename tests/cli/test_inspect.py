@@ -14,7 +14,8 @@ from afterglow.collection import Batch, Op
 from afterglow.collection.types import Scope
 from afterglow.deployment.local import open_local
 from afterglow.jobs.start import start_engine
-from afterglow.settings import Settings, System
+from afterglow.settings import Settings, System, from_environment
+from tests.support.onnx_files import write_model
 from tests.support.server import running
 
 TENANT, DATABASE = "default_tenant", "default_database"
@@ -111,3 +112,24 @@ def test_failures_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_a_text_is_searched_for(tmp_path: Path, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERGLOW_EMBEDDING_MODEL_DIR", str(write_model(tmp_path / "model")))
+    settings, system = from_environment(), System()
+    engine = start_engine(open_local(tmp_path / "data", system), settings, system)
+    try:
+        function = {"embedding_function": {"type": "known", "name": "default", "config": {}}}
+        made = engine.create_collection(TENANT, DATABASE, "texts", None, schema.reconcile(function, None, None))
+        batch = Batch(Op.ADD, ["sea", "land"], documents=["fish in the sea", "desert planet"])
+        engine.write(Scope(TENANT, DATABASE, made.id), batch)
+    finally:
+        engine.close()
+    target = ["--path", str(tmp_path / "data")]
+    found = run("query", "texts", "--text", "desert planet", "-n", "1", *target).splitlines()
+    assert found[1].split()[:2] == ["0", "land"]
+    with running(tmp_path / "data") as server:
+        by_url = run(
+            "query", "texts", "--text", "desert planet", "-n", "1", "--url", f"http://{server.host}:{server.port}"
+        )
+        assert by_url.splitlines()[1].split()[1] == "land"

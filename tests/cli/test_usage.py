@@ -10,6 +10,7 @@ import pytest
 
 from afterglow import __version__
 from afterglow.cli.main import parser
+from tests.support.commands import run_command
 
 
 def run(arguments: list[str]) -> None:
@@ -67,3 +68,26 @@ def test_the_package_runs_as_a_module() -> None:
     command = [sys.executable, "-m", "afterglow", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == f"afterglow {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage", "message"),
+    [
+        (["querry", "books"], "usage: afterglow [-h]", "unknown command 'querry'; did you mean query?"),
+        (["xyzzy"], "usage: afterglow [-h]", "unknown command 'xyzzy'; `afterglow --help` lists all"),
+        (["keys", "craete"], "usage: afterglow keys ", "unknown command 'craete'; did you mean create?"),
+        (["run", "--prot", "1"], "usage: afterglow run ", "unrecognized arguments: --prot"),
+        (["keys", "list", "--paht=x"], "usage: afterglow keys list ", "--paht=x; did you mean --path?"),
+    ],
+)
+def test_a_typo_gets_the_usage_of_its_command(arguments: list[str], usage: str, message: str) -> None:
+    done = run_command(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(usage)
+    assert message in done.stderr
+
+
+def test_help_is_a_command_too() -> None:
+    assert run_command("help", "keys", "create").stdout == run_command("keys", "create", "--help").stdout
+    assert "COMMAND" in run_command("help").stdout
+    assert run_command("help", "keys", "craete").returncode == 2

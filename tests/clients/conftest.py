@@ -1,10 +1,14 @@
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from afterglow.auth import Role
+from afterglow.auth.api_keys import Keys
+from afterglow.catalog.tenants import DEFAULT_TENANT
+from afterglow.deployment.local import open_local
+from afterglow.settings import System
 from tests.support.server import HOST, Server, free_port, running, script, spawn, wait_until_ready
 
 
@@ -33,9 +37,9 @@ def data_and_keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[
     """A data directory to copy, and its API keys: an admin key of the tenant, two keys of the database `books`."""
     data = tmp_path_factory.mktemp("keys") / "data"
     return data, {
-        "admin": _create_key(data, "--role", "admin"),
-        "writer": _create_key(data, "--role", "writer", "--database", "books"),
-        "reader": _create_key(data, "--role", "reader", "--database", "books"),
+        "admin": _create_key(data, Role.ADMIN),
+        "writer": _create_key(data, Role.WRITER, "books"),
+        "reader": _create_key(data, Role.READER, "books"),
     }
 
 
@@ -50,6 +54,10 @@ def server_with_keys(
         yield f"http://{HOST}:{server.port}", keys
 
 
-def _create_key(data: Path, *options: str) -> str:
-    command = [script("afterglow"), "keys", "create", "--path", str(data), *options]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+def _create_key(data: Path, role: Role, *databases: str) -> str:
+    """A key for databases that a test is yet to create, which the command refuses."""
+    deployment = open_local(data, System())
+    try:
+        return Keys(deployment.table, System()).create(role, DEFAULT_TENANT, databases or None)[0]
+    finally:
+        deployment.table.close()

@@ -78,9 +78,9 @@ class Endpoint(Protocol):
         """The number of its operations that no segment holds yet."""
 
     def nearest(
-        self, of: CollectionInfo, vector: Sequence[float], k: int, where: Mapping[str, Any] | None
+        self, of: CollectionInfo, query: Sequence[float] | str, k: int, where: Mapping[str, Any] | None
     ) -> list[Hit]:
-        """Its `k` records nearest to the vector that match the filter, nearest first."""
+        """Its `k` records nearest to a vector or to a text that match the filter, nearest first."""
 
     def delete(self, of: CollectionInfo) -> None:
         """Delete the collection."""

@@ -72,10 +72,11 @@ class HttpEndpoint:
         return int(self._connection.call("GET", f"{_path(of)}/indexing_status")["num_unindexed_ops"])
 
     def nearest(
-        self, of: CollectionInfo, vector: Sequence[float], k: int, where: Mapping[str, Any] | None
+        self, of: CollectionInfo, query: Sequence[float] | str, k: int, where: Mapping[str, Any] | None
     ) -> list[Hit]:
-        """Its `k` records nearest to the vector that match the filter, nearest first."""
-        body = {"query_embeddings": [list(vector)], "n_results": k, "include": ["documents", "distances"]}
+        """Its `k` records nearest to a vector or to a text that match the filter, nearest first."""
+        queries = {"query_texts": [query]} if isinstance(query, str) else {"query_embeddings": [list(query)]}
+        body = {**queries, "n_results": k, "include": ["documents", "distances"]}
         found = self._connection.call("POST", f"{_path(of)}/query", body | ({} if where is None else {"where": where}))
         return list(map(Hit, found["ids"][0], found["distances"][0], found["documents"][0]))
 

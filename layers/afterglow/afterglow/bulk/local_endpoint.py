@@ -77,12 +77,12 @@ class LocalEndpoint:
         return status.total_ops - status.indexed_ops
 
     def nearest(
-        self, of: CollectionInfo, vector: Sequence[float], k: int, where: Mapping[str, Any] | None
+        self, of: CollectionInfo, query: Sequence[float] | str, k: int, where: Mapping[str, Any] | None
     ) -> list[Hit]:
-        """Its `k` records nearest to the vector that match the filter, nearest first."""
+        """Its `k` records nearest to a vector or to a text that match the filter, nearest first."""
         selection = Selection(where=parse_where(where))
-        vectors = np.array([vector], dtype=np.float32)
-        [found] = self._engine.query(_scope(of), vectors, k, selection, frozenset({Include.DOCUMENTS}))
+        queries = [query] if isinstance(query, str) else np.array([query], dtype=np.float32)
+        [found] = self._engine.query(_scope(of), queries, k, selection, frozenset({Include.DOCUMENTS}))
         documents = found.records.documents or [None] * len(found.records.ids)
         return list(map(Hit, found.records.ids, found.distances.tolist(), documents))
 

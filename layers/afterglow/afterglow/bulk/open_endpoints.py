@@ -22,8 +22,9 @@ def open_source(url: str | None, path: Path | None, settings: Settings, system: 
         with closing(ChromaConnection(url, system, settings.api_key)) as connection:
             yield HttpEndpoint(connection)
         return
-    with open_stores(path and require_data_directory(path), settings, system) as stores:
-        yield LocalEndpoint(stores, Engine(stores))
+    path = path and require_data_directory(path)
+    with open_stores(path, settings, system) as stores, closing(Engine(stores)) as engine:
+        yield LocalEndpoint(stores, engine)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 ::
 
     main          the parser of all commands, and the program's entry point
+    parser        usage and suggestions on a mistake
+    completion    scripts that complete commands in bash, zsh and fish
     options       options that several commands share, and what they name: settings, directories, stores
     console       output lines, exit codes, errors, Ctrl-C
     progress      progress bars

@@ -75,17 +75,17 @@ def delete_collection(args: argparse.Namespace) -> None:
 
 
 def query(args: argparse.Namespace) -> None:
-    """Find the records of a collection that are nearest to a vector or to another record."""
-    vector = None if args.vector is None else _vector(args.vector)
+    """Find the records of a collection that are nearest to a text, to a vector or to another record."""
+    sought: str | list[float] | None = args.text if args.vector is None else _vector(args.vector)
     where = None if args.where is None else _where(args.where)
     with _endpoint(args) as endpoint:
         info = _find(endpoint, args)
-        if vector is None:
+        if sought is None:
             like = endpoint.get(info, [args.like])
             if not like.ids or like.embeddings is None:
                 raise NotFound(f"no record {args.like!r} in collection {args.collection!r}")
-            vector = like.embeddings[0].tolist()
-        found = endpoint.nearest(info, vector, args.results, where)
+            sought = like.embeddings[0].tolist()
+        found = endpoint.nearest(info, sought, args.results, where)
         print_table(
             ("DISTANCE", "ID", "DOCUMENT"),
             [(f"{hit.distance:.6g}", hit.id, _shorten(hit.document)) for hit in found],
@@ -115,6 +115,9 @@ def add_query_options(parser: argparse.ArgumentParser) -> None:
     """The options of `query`."""
     add_collection_options(parser)
     group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument(
+        "--text", help="Text to search for; the collection's embedding function must be one that the server runs."
+    )
     group.add_argument("--vector", metavar="JSON", help="Vector to search for, as a JSON list of numbers.")
     group.add_argument("--like", metavar="ID", help="Record whose embedding is searched for.")
     parser.add_argument("--where", metavar="JSON", help='Filter, such as \'{"year": {"$gt": 2000}}\'.')

@@ -8,8 +8,22 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from afterglow.cli import backup, bulk, config, demo, import_files, inspect, keys, maintain, options, recover, run
-from afterglow.cli.console import error_boundary
+from afterglow.cli import (
+    backup,
+    bulk,
+    completion,
+    config,
+    demo,
+    import_files,
+    inspect,
+    keys,
+    maintain,
+    options,
+    recover,
+    run,
+)
+from afterglow.cli.console import echo, error_boundary
+from afterglow.cli.parser import PARSER, CommandParser, parse
 from afterglow.settings import use_settings_file
 from afterglow.version import __version__
 
@@ -30,6 +44,24 @@ class _Group:
     name: str
     description: str
     commands: tuple[_Command, ...]
+
+
+def _help(args: argparse.Namespace) -> None:
+    """Show the help of the program or of a command."""
+    parse(parser(), [*args.words, "--help"])
+
+
+def _add_help_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="COMMAND", help="Command to explain, such as `keys create`.")
+
+
+def _completion(args: argparse.Namespace) -> None:
+    """Print a script that completes commands and options in a shell."""
+    echo(completion.script(parser(), args.shell).rstrip())
+
+
+def _add_completion_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=sorted(completion.SHELLS), help="Shell to print the script for.")
 
 
 _COMMANDS: tuple[_Command | _Group, ...] = (
@@ -78,12 +110,14 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
     _Command("verify", maintain.verify, maintain.add_collection_options),
     _Command("repair", maintain.repair, maintain.add_repair_options),
     _Command("recover", recover.recover, recover.add_recover_options),
+    _Command("completion", _completion, _add_completion_options),
+    _Command("help", _help, _add_help_options),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command given by the arguments, by default those of the command line."""
-    args = parser().parse_args(arguments)
+    args = parse(parser(), arguments)
     if getattr(args, "config", None) is not None:
         use_settings_file(args.config)
     with error_boundary():
@@ -92,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the program and its commands; the parsed `command` is a function of the namespace."""
-    root = argparse.ArgumentParser(
+    root = CommandParser(
         prog="afterglow", description="A vector database that serves the Chroma API.", allow_abbrev=False
     )
     root.add_argument("--version", action="version", version=f"afterglow {__version__}", help="show it and exit")
@@ -115,4 +149,4 @@ def _add(parent: argparse.ArgumentParser, commands: Sequence[_Command | _Group])
             _add(child, command.commands)
         else:
             command.add_options(child)
-            child.set_defaults(command=command.function)
+            child.set_defaults(command=command.function, **{PARSER: child})
