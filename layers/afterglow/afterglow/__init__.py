@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         AdminClient,
         AsyncEphemeralClient,
         AsyncPersistentClient,
+        Client,
         EphemeralClient,
         PersistentClient,
     )
@@ -46,14 +47,73 @@ __all__ = [
     "AdminClient",
     "AsyncEphemeralClient",
     "AsyncPersistentClient",
+    "Client",
     "EphemeralClient",
     "PersistentClient",
     "__version__",
 ]
 
+CHROMA_NAMES = frozenset(
+    [
+        "AdminAPI",
+        "AsyncClientAPI",
+        "AsyncHttpClient",
+        "BoolInvertedIndexConfig",
+        "ClientAPI",
+        "CloudClient",
+        "Cmek",
+        "Collection",
+        "CollectionMetadata",
+        "DEFAULT_DATABASE",
+        "DEFAULT_TENANT",
+        "Documents",
+        "EmbeddingFunction",
+        "Embeddings",
+        "FloatInvertedIndexConfig",
+        "FtsIndexConfig",
+        "GetResult",
+        "HnswIndexConfig",
+        "HttpClient",
+        "IDs",
+        "Include",
+        "IntInvertedIndexConfig",
+        "K",
+        "Key",
+        "Knn",
+        "Metadata",
+        "Metadatas",
+        "QueryResult",
+        "ReadLevel",
+        "Rrf",
+        "Schema",
+        "Search",
+        "Settings",
+        "SpannIndexConfig",
+        "SparseEmbeddingFunction",
+        "SparseVector",
+        "SparseVectorIndexConfig",
+        "SparseVectors",
+        "StringInvertedIndexConfig",
+        "TokenTransportHeader",
+        "URI",
+        "URIs",
+        "UpdateCollectionMetadata",
+        "UpdateMetadata",
+        "VectorIndexConfig",
+        "Where",
+        "WhereDocument",
+    ]
+)
+"""Names of chromadb that are the same here, for `import afterglow as chromadb`; `errors` has chromadb's too."""
+CHROMA_MODULES = frozenset({"config", "types", "utils"})
+"""Modules of chromadb that are attributes here."""
+
 
 def __getattr__(name: str) -> Any:
-    """Imports an embedded client on first use: they need chromadb, which the server does not."""
+    """Imports a client, or a name of chromadb, on first use: they need chromadb, which the server does not."""
     if name in __all__:
         return getattr(import_module("afterglow.embedded"), name)
+    if name in CHROMA_NAMES or name in CHROMA_MODULES:
+        import_module("afterglow.embedded")  # first: it says how to install chromadb
+        return import_module(f"chromadb.{name}") if name in CHROMA_MODULES else getattr(import_module("chromadb"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

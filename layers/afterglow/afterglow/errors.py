@@ -25,7 +25,22 @@
 
 `storage.ports` adds two that never leave the library: `ConditionFailed` and `ObjectNotFound`.
 `api.http.errors` maps these classes to HTTP statuses and Chroma's error names.
+
+For `import afterglow as chromadb` this module also has the names of `chromadb.errors`.
 """
+
+from importlib import import_module
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """An error of chromadb's client, if chromadb is installed."""
+    if not name.startswith("_"):
+        try:
+            return getattr(import_module("chromadb.errors"), name)
+        except ImportError:
+            pass
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class AfterglowError(Exception):

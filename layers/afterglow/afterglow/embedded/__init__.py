@@ -33,6 +33,13 @@ with suppress(ImportError):
     import_module("onnxruntime")
 
 from afterglow.embedded.async_client import AsyncEphemeralClient, AsyncPersistentClient
-from afterglow.embedded.sync_client import AdminClient, EphemeralClient, PersistentClient
+from afterglow.embedded.sync_client import AdminClient, Client, EphemeralClient, PersistentClient
 
-__all__ = ["AdminClient", "AsyncEphemeralClient", "AsyncPersistentClient", "EphemeralClient", "PersistentClient"]
+__all__ = [
+    "AdminClient",
+    "AsyncEphemeralClient",
+    "AsyncPersistentClient",
+    "Client",
+    "EphemeralClient",
+    "PersistentClient",
+]

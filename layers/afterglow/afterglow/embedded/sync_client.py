@@ -4,6 +4,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from chromadb.api import ClientAPI
 from chromadb.api.client import AdminClient as ChromaAdminClient
 from chromadb.api.client import Client as ChromaClient
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
@@ -11,6 +12,8 @@ from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 from afterglow.embedded.chroma_api import Server
 from afterglow.embedded.registry import acquire, release
 from afterglow.embedded.transport import Transport
+
+_HTTP = "chromadb.api.fastapi.FastAPI"
 
 
 class _Closeable:
@@ -96,6 +99,19 @@ class PersistentClient(_Embedded):
     ) -> None:
         settings = persistent_settings(path, settings or Settings())
         super().__init__(Path(path), settings, tenant, database)
+
+
+def Client(  # noqa: N802 - chromadb's name
+    settings: Settings | None = None, tenant: str = DEFAULT_TENANT, database: str = DEFAULT_DATABASE
+) -> ClientAPI:
+    """The client that the settings describe: of a server, of a directory (`is_persistent`), or of ephemeral data."""
+    settings = settings or Settings()
+    if settings.chroma_api_impl == _HTTP:
+        return ChromaClient(settings=settings, tenant=tenant, database=database)
+    path = persistent_path(settings)
+    if path is None:
+        return EphemeralClient(settings, tenant, database)
+    return PersistentClient(path, settings, tenant, database)
 
 
 def persistent_settings(path: str | Path, settings: Settings) -> Settings:
