@@ -25,7 +25,7 @@ def test_every_public_name_is_here_and_the_same() -> None:
         assert getattr(afterglow, name) is getattr(embedded, name)
 
 
-def test_chromas_errors_are_among_ours() -> None:
+def test_the_errors_of_the_clients_are_here() -> None:
     for name in ("ChromaError", "NotFoundError", "InvalidArgumentError", "UniqueConstraintError"):
         assert getattr(afterglow.errors, name) is getattr(chromadb.errors, name)
     assert afterglow.errors.NotFound.__module__ == "afterglow.errors"
