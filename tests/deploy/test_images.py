@@ -132,6 +132,6 @@ def test_building_and_running_the_server(tmp_path: Path) -> None:
         assert result["process"]["CapBnd"] == "0" * 16
         assert f"pid {result['process']['Pid']}" in done.stderr
         files = {file.name for file in (image.files / "data").iterdir()}
-        assert files - {"indexer.lock", "reserve"} == {"objects", "table.sqlite"}
+        assert files - {"indexer.lock", "compactor.lock", "reserve"} == {"objects", "table.sqlite"}
     finally:
         shutil.rmtree(tmp_path / "stages")

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from afterglow.deployment.local import open_local
 from afterglow.jobs.flush import flush
 from afterglow.jobs.start import compact_all, start_engine
 from afterglow.log.batch import Batch, Op
+from afterglow.segment import manifest as manifests
+from afterglow.segment.manifest import SegmentInfo
 from afterglow.settings import Settings, System, child_environment
 from tests.support.stores import quick_folder
 
@@ -96,6 +99,28 @@ def test_the_background_flushes_and_survives_the_death_of_its_process(engine: En
     assert indexers(folder) == []
 
 
+def test_a_flush_does_not_wait_for_a_compaction(engine: Engine, folder: Path) -> None:
+    scope, other = made(engine, "tested"), open_local(folder, System())
+    with other.compaction_lock():
+        for first in range(0, 60, 10):
+            write(engine, scope, first, first + 10)
+            wait_until(partial(_is_flushed, engine, scope, first + 10), "a flush beside a compaction")
+        assert len(_segments(engine, scope)) == 6
+    wait_until(lambda: len(_segments(engine, scope)) == 1, "the compaction after it")
+    assert len(engine.get(scope, Selection(), None, 0, frozenset()).ids) == 60
+    other.table.close()
+
+
+def _is_flushed(engine: Engine, scope: Scope, ops: int) -> bool:
+    return engine.indexing_status(scope).flushed_ops == ops
+
+
+def _segments(engine: Engine, scope: Scope) -> list[SegmentInfo]:
+    key = engine.get_collection_by_id(scope).manifest_key
+    assert key is not None
+    return list(manifests.load(engine.stores.objects, key).segments)
+
+
 def test_what_an_earlier_process_left_is_taken_up(folder: Path) -> None:
     never = replace(SETTINGS, flush_ops=1_000, flush_idle_seconds=1_000.0)
     first = start_engine(open_local(folder, System()), never, System())
@@ -161,7 +186,7 @@ def test_the_indexer_ends_with_its_standard_input(folder: Path) -> None:
     )
     assert child.stdin is not None
     assert child.stdout is not None
-    child.stdin.write(b'{"collection":"00000000-0000-4000-8000-000000000000","idle":true}\n')
+    child.stdin.write(b'{"collection":"00000000-0000-4000-8000-000000000000","up_to":null}\n')
     child.stdin.flush()
     assert b"00000000-0000-4000-8000-000000000000" in child.stdout.readline()
     assert child.poll() is None

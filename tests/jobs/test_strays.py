@@ -118,10 +118,10 @@ def test_no_error_ends_the_process_of_the_indexer(env: Environment, monkeypatch:
     def fail(*_: Any, **__: Any) -> None:
         raise ValueError("unforeseen")
 
-    monkeypatch.setattr(index_worker, "index", fail)
-    deployment: Any = type("Deployment", (), {"exclusive_lock": lambda _: nullcontext(True)})()
+    monkeypatch.setattr(index_worker, "flush_log", fail)
+    deployment: Any = type("Deployment", (), {"flush_lock": lambda _: nullcontext(True)})()
     replicas: dict[UUID, Replica] = {}
-    reply = index_worker._reply(deployment, env.stores, replicas, {"collection": str(env.id), "idle": True})
+    reply = index_worker._reply(deployment, env.stores, replicas, {"collection": str(env.id), "up_to": None})
     assert "unexpected ValueError('unforeseen')" in reply["error"]
     assert "test_strays.py" in reply["error"]
     assert replicas == {}
@@ -145,7 +145,7 @@ def test_a_failed_task_of_the_maintenance_does_not_prevent_the_next(
 
 
 def _deployment(stores: Stores) -> Any:
-    return type("Deployment", (), {"exclusive_lock": lambda _: nullcontext(True), "stores": stores})()
+    return type("Deployment", (), {"exclusive_lock": lambda _, wait: nullcontext(True), "stores": stores})()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from afterglow.collection.types import Scope, Selection
 from afterglow.errors import AlreadyExists, Busy, InvalidArgument, NotFound, Unavailable
 from afterglow.filters.parse import parse_where
 from afterglow.jobs import gc, index_messages, maintenance, purge, restore
-from afterglow.jobs.indexer import index
+from afterglow.jobs.indexer import compact_all_segments, flush_log, index
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import ConditionFailed, ObjectNotFound, Put
 from tests.simulation.observer import CollectionLog, Observer, Violation, is_expired
@@ -254,15 +254,32 @@ def run_indexer(cast: Cast, incarnation: Incarnation) -> None:
         if environment.is_account:
             index_messages.handle(incarnation.stores, _draw_message(cast))
         else:
-            with environment.directory_lock:
-                collection_id, idle = _any_collection(cast).collection, environment.random.random() < 0.6
-                index(
-                    incarnation.stores, Replica.for_indexer(incarnation.stores, collection_id), collection_id, idle=idle
-                )
+            _index_directory(cast, incarnation)
     except (ObjectNotFound, NotFound):
         pass  # collected or dropped meanwhile; the next run finds the rest
     finally:
         environment.jobs -= 1
+
+
+def _index_directory(cast: Cast, incarnation: Incarnation) -> None:
+    """Flush or compact beside each other, or both alone; then collect garbage if nobody else is at work."""
+    environment, stores = cast.environment, incarnation.stores
+    collection_id, idle = _any_collection(cast).collection, environment.random.random() < 0.6
+    task = environment.random.choice(("flush", "compact", "both"))
+    if task == "both":
+        with environment.compaction_lock, environment.flush_lock:
+            index(stores, Replica.for_indexer(stores, collection_id), collection_id, idle=idle)
+        return
+    if task == "compact":
+        with environment.compaction_lock:
+            compact_all_segments(stores, collection_id, idle=idle)
+    else:
+        with environment.flush_lock:
+            replica = Replica.for_indexer(stores, collection_id)
+            flush_log(stores, replica, collection_id, up_to=None if idle else 1, collects=False)
+    if task == "compact" or not (environment.compaction_lock.locked() or environment.flush_lock.locked()):
+        with environment.compaction_lock, environment.flush_lock:
+            gc.collect_garbage(stores, collection_id)
 
 
 def collect(cast: Cast, incarnation: Incarnation) -> None:
@@ -271,7 +288,7 @@ def collect(cast: Cast, incarnation: Incarnation) -> None:
         if cast.environment.is_account:
             gc.collect_garbage(incarnation.stores, _any_collection(cast).collection)
         else:
-            with cast.environment.directory_lock:
+            with cast.environment.compaction_lock, cast.environment.flush_lock:
                 gc.collect_garbage(incarnation.stores, _any_collection(cast).collection)
     except ObjectNotFound:
         pass  # a newer checkpoint is current

@@ -71,7 +71,8 @@ class Environment:
 
     def __post_init__(self) -> None:
         self._digest = blake2b(digest_size=8)
-        self.directory_lock = SimulatedLock(self.scheduler)
+        self.flush_lock = SimulatedLock(self.scheduler)
+        self.compaction_lock = SimulatedLock(self.scheduler)
         self.is_faulty = False
 
     def note(self, event: str) -> None:

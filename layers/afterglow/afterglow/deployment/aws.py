@@ -5,13 +5,12 @@ machine a lock file. If two meet anyway, the one that commits second discards it
 collection decides by age alone: see `gc_grace_seconds`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from afterglow.deployment.base import AWS_ARGUMENT
-from afterglow.deployment.file_lock import INDEXER_LOCK, file_lock
+from afterglow.deployment.file_lock import COMPACTOR_LOCK, INDEXER_LOCK, both_locks, file_lock
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings, System
 from afterglow.storage.aws import recovery
@@ -36,11 +35,17 @@ class AwsDeployment:
         """The stores of the account, with `queue` for notifications of the indexer."""
         return Stores(self.table, self.objects, queue, settings, system)
 
-    @contextmanager
-    def exclusive_lock(self, *, wait: bool = True) -> Iterator[bool]:
-        """Hold the indexer lock of this machine; an indexer on another machine may still be at work."""
-        with file_lock(self.cache / INDEXER_LOCK, wait=wait) as is_held:
-            yield is_held
+    def exclusive_lock(self, *, wait: bool = True) -> AbstractContextManager[bool]:
+        """Hold the locks of this machine, whether they are held; another machine may still be at work."""
+        return both_locks(self.cache, wait=wait)
+
+    def flush_lock(self) -> AbstractContextManager[bool]:
+        """Hold the lock of this machine's indexer; another machine may still be at work."""
+        return file_lock(self.cache / INDEXER_LOCK, wait=True)
+
+    def compaction_lock(self) -> AbstractContextManager[bool]:
+        """Hold the lock of this machine's compactor; another machine may still be at work."""
+        return file_lock(self.cache / COMPACTOR_LOCK, wait=True)
 
     def reclaim_space(self, system: System, *, thorough: bool) -> None:
         """Do nothing: the cache removes its own leftovers, and DynamoDB deletes expired items."""

@@ -21,10 +21,16 @@ class Deployment(Protocol):
         """The stores of the deployment, with `queue` for notifications of the indexer."""
 
     def exclusive_lock(self, *, wait: bool = True) -> AbstractContextManager[bool]:
-        """Hold the lock that excludes other indexers of the deployment, as far as there is one; whether it is held.
+        """Exclude all flushes and compactions of the deployment, as far as there are locks; whether they are held.
 
-        Waits for the current holder; without `wait` the result is False at once. Must not be nested.
+        Waits for the current holders; without `wait` the result is False at once. None of the locks may be nested.
         """
+
+    def flush_lock(self) -> AbstractContextManager[bool]:
+        """Exclude other flushes of the deployment, not compactions."""
+
+    def compaction_lock(self) -> AbstractContextManager[bool]:
+        """Exclude other compactions of the deployment, not flushes."""
 
     def reclaim_space(self, system: System, *, thorough: bool) -> None:
         """Remove leftovers of crashes that belong to no collection, and free space; all of it with `thorough`."""

@@ -1,4 +1,9 @@
-"""A lock on a file, among the processes of one machine."""
+"""Locks on files, among the processes of one machine.
+
+A flush takes the lock of the indexer, a compaction that of the compactor: so a flush never waits for a compaction,
+which may take minutes. Whoever must be alone takes both, the compactor's first (`both_locks`): a flush never waits for
+the compactor while it holds its own lock, so nobody waits in a circle.
+"""
 
 import fcntl
 from collections.abc import Iterator
@@ -6,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 INDEXER_LOCK = "indexer.lock"
-"""The name of the file that an indexer locks while it works."""
+"""The name of the file that a flush locks."""
+COMPACTOR_LOCK = "compactor.lock"
+"""The name of the file that a compaction locks."""
 
 
 @contextmanager
@@ -19,3 +26,13 @@ def file_lock(path: Path, *, wait: bool) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+@contextmanager
+def both_locks(folder: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold both locks in a folder; whether they are held."""
+    with (
+        file_lock(folder / COMPACTOR_LOCK, wait=wait) as is_alone,
+        file_lock(folder / INDEXER_LOCK, wait=wait) as is_held,
+    ):
+        yield is_alone and is_held

@@ -1,20 +1,20 @@
-"""The deployment in a data directory: its stores, and the lock that excludes a second indexer.
+"""The deployment in a data directory: its stores, and the locks that exclude a second indexer.
 
 ::
 
     table.sqlite       names, states, the log (with -wal and -shm next to it while open)
     objects/           batches, segments, manifests
-    indexer.lock       held by the indexer process while it works
+    indexer.lock       held by a process while it flushes
+    compactor.lock     held by a process while it compacts
     reserve            holds space for deletions on a full disk (`storage.local.reserve`)
     imports/           watched folder for files to import, if its owner creates it
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from afterglow.deployment.file_lock import INDEXER_LOCK, file_lock
+from afterglow.deployment.file_lock import COMPACTOR_LOCK, INDEXER_LOCK, both_locks, file_lock
 from afterglow.errors import Corrupt, NotFound, Unavailable
 from afterglow.settings import Settings, System
 from afterglow.storage.local.objects import DirectoryObjects
@@ -44,11 +44,17 @@ class LocalDeployment:
         """The stores of the directory, with `queue` for notifications of the indexer."""
         return Stores(self.table, self.objects, queue, settings, system)
 
-    @contextmanager
-    def exclusive_lock(self, *, wait: bool = True) -> Iterator[bool]:
-        """Hold the indexer lock of the directory; whether it is held."""
-        with file_lock(self.path / INDEXER_LOCK, wait=wait) as is_held:
-            yield is_held
+    def exclusive_lock(self, *, wait: bool = True) -> AbstractContextManager[bool]:
+        """Hold the locks of indexer and compactor of the directory; whether they are held."""
+        return both_locks(self.path, wait=wait)
+
+    def flush_lock(self) -> AbstractContextManager[bool]:
+        """Hold the lock of the indexer of the directory."""
+        return file_lock(self.path / INDEXER_LOCK, wait=True)
+
+    def compaction_lock(self) -> AbstractContextManager[bool]:
+        """Hold the lock of the compactor of the directory."""
+        return file_lock(self.path / COMPACTOR_LOCK, wait=True)
 
     def reclaim_space(self, system: System, *, thorough: bool) -> None:
         """Remove files of processes that have ended, and vacuum the table."""

@@ -14,9 +14,9 @@ batch is one when a flushed entry named it, or when no entry named it and the lo
 by the grace time: the writer of a batch in flight would put it again (`log.append.stamp`). Concurrent processes are
 safe, because:
 
-* **Flushes and compactions** do not run during a collection: in one directory all three hold the indexer lock
-  (`deployment.local`). *An account has no such lock: there `gc_grace_seconds` must exceed the longest time that a job
-  may take from its first object to its manifest; a function has 15 minutes.*
+* **Flushes and compactions** do not run during a collection: in one directory a collection holds the locks of both
+  (`deployment.file_lock`). *An account has no such lock: there `gc_grace_seconds` must exceed the longest time that a
+  job may take from its first object to its manifest; a function has 15 minutes.*
 * **Writers** hold no lock, and no clock of theirs or of a collector matters, as the log's time decides.
 * **Readers** keep files mapped that are deleted. A reader that opens a checkpoint and misses an object reads the state
   again and opens the current checkpoint (`collection.replica.replica`, on `ObjectNotFound`); a missing batch has been

@@ -1,9 +1,11 @@
-"""Background indexing on one machine: a thread decides what to index and when, a child process does it.
+"""Background indexing on one machine: threads decide what to index and when, child processes do it.
 
-A collection is indexed at once when its unflushed log has reached `flush_ops` operations or `flush_bytes`, and
-otherwise after `flush_idle_seconds` without a write. The child (`jobs.index_worker`) is a process of its own because a
-busy Python thread slows the building of a graph, and a build slows requests. The scheduler holds no data: the next
-start finds and resumes whatever a crash interrupts.
+A collection is flushed at once when its unflushed log has reached `flush_ops` operations or `flush_bytes`, and
+otherwise after `flush_idle_seconds` without a write. When a flush leaves segments to compact, the collection is
+compacted by another child, which has a queue and a thread of its own: a compaction takes minutes, and meanwhile flushes
+keep the log small, so that no writer is refused. The children (`jobs.index_worker`) are processes because a busy
+Python thread slows the building of a graph, and a build slows requests. The scheduler holds no data: the next start
+finds and resumes whatever a crash interrupts.
 """
 
 import logging
@@ -29,6 +31,7 @@ _log = logging.getLogger(__name__)
 _WORKER = "afterglow.jobs.index_worker"
 _MAINTAIN = "maintain"
 _STOP_CHILD = "stop the idle child"
+_IDLE = "idle"
 _MAINTAIN_SECONDS = 60.0
 _RECOVER_SECONDS = 0.5
 """Delay of the recovery after a start, so that the first responses do not wait for it."""
@@ -56,8 +59,52 @@ OnIndexRun = Callable[[float, Mapping[str, Any] | None], None]
 """Receives the seconds of a run of the indexer, and the fields of its `IndexReport`, None for a run that failed."""
 
 
+class _Worker:
+    """A child process that starts on demand, and the queue whose thread sends it requests."""
+
+    def __init__(self, deployment: Deployment, queue: ThreadQueue) -> None:
+        self.queue = queue
+        self._deployment = deployment
+        self._child: ChildProcess | None = None
+        self._is_closed = False
+
+    def request(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The reply of the child; the request is repeated once if the child died of it. None if it died again."""
+        return self._request(request) or self._request(request)
+
+    def _request(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        if self._is_closed:
+            return None
+        if self._child is None or not self._child.is_running():
+            self.end_child()
+            self._child = ChildProcess(_WORKER, self._deployment.worker_argument())
+        self.queue.send_later(_STOP_CHILD, "", _CHILD_IDLE_SECONDS)
+        try:
+            self._child.send(request)
+            reply: dict[str, Any] = self._child.receive()
+        except ChildEnded:
+            self.end_child()
+            return None
+        return reply
+
+    def end_child(self) -> None:
+        """End the child, if there is one; the next request starts another."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.close()
+
+    def close(self) -> None:
+        """Stop the queue. The work of the child is cut off."""
+        self._is_closed = True
+        child = self._child
+        if child is not None:
+            child.terminate()
+        self.queue.close()
+        self.end_child()
+
+
 class IndexScheduler:
-    """Decides when to index which collection, and requests it from the child process."""
+    """Decides when to flush and to compact which collection, and requests it from the child processes."""
 
     def __init__(
         self, deployment: Deployment, stores: Stores, queue: ThreadQueue, on_run: OnIndexRun | None = None
@@ -66,7 +113,8 @@ class IndexScheduler:
         self._deployment = deployment
         self._stores = stores
         self._queue = queue
-        self._child: ChildProcess | None = None
+        self._flusher = _Worker(deployment, queue)
+        self._compactor = _Worker(deployment, ThreadQueue(stores.system))
         self._closed = False
         self._collections: dict[str, _CollectionState] = {}
         self._clock = ClockWatch(stores.system)
@@ -77,11 +125,19 @@ class IndexScheduler:
         """Start to listen to the queue; soon afterwards resume what an earlier process left unfinished."""
         self._queue.send_later(_MAINTAIN, "start", _RECOVER_SECONDS)
         self._queue.start(self.handle)
+        self._compactor.queue.start(self.handle_compaction)
+
+    def handle_compaction(self, group: str, body: str) -> None:
+        """Handle one message of the compactor: compact the collection, as an idle one or one under load."""
+        if group == _STOP_CHILD:
+            self._compactor.end_child()
+        else:
+            self._index(self._compactor, group, {"compact": body == _IDLE})
 
     def handle(self, group: str, body: str) -> float | None:
         """Handle one message; seconds until the group must be handled again, None if it need not be."""
         if group == _STOP_CHILD:
-            self._end_child()
+            self._flusher.end_child()
             return None
         if group == _MAINTAIN:
             if body == "start":
@@ -129,7 +185,10 @@ class IndexScheduler:
         if now >= self._next_gc_at:
             self._next_gc_at = now + _COLLECT_SECONDS
             end = now + _COLLECT_MAX_SECONDS
-            with self._deployment.exclusive_lock():
+            with self._deployment.exclusive_lock(wait=False) as is_held:
+                if not is_held:
+                    self._next_gc_at = now  # a compaction is at work: the next maintenance tries again
+                    return
                 maintenance.collect(self._stores, lambda: not self._closed and self._stores.system.monotonic() < end)
 
     def _is_unfinished(self, collection_id: UUID) -> bool:
@@ -140,13 +199,10 @@ class IndexScheduler:
         return status.indexed_ops < status.total_ops
 
     def close(self) -> None:
-        """Stop. The work of the child is cut off, which no guarantee depends on."""
+        """Stop. The work of the children is cut off, which no guarantee depends on."""
         self._closed = True
-        child = self._child
-        if child is not None:
-            child.terminate()
-        self._queue.close()
-        self._end_child()
+        self._compactor.close()
+        self._flusher.close()
 
     def _check(self, group: str) -> float | None:
         settings, now = self._stores.settings, self._stores.system.monotonic()
@@ -160,7 +216,7 @@ class IndexScheduler:
             return None
         if log_tail.ops >= settings.flush_ops or log_tail.byte_size >= settings.flush_bytes:
             state.is_caught_up = False
-            self._index(group, idle=False)
+            self._flush(group, log_tail.last_seq)
             return settings.flush_idle_seconds
         if state.last_seq != log_tail.last_seq:
             state.last_seq, state.written_at = log_tail.last_seq, now
@@ -168,47 +224,34 @@ class IndexScheduler:
         if now < idle_at:
             return idle_at - now
         if log_tail.ops or not state.is_caught_up or ttl_sweep.is_due(log_tail.collection, self._stores.system.now()):
-            self._index(group, idle=True)
-            state.is_caught_up = True
-            return settings.gc_grace_seconds + 1
-        with self._deployment.exclusive_lock():
+            state.is_caught_up = self._flush(group, None)
+            return settings.gc_grace_seconds + 1 if state.is_caught_up else settings.flush_idle_seconds
+        with self._deployment.exclusive_lock(wait=False) as is_held:
+            if not is_held:
+                return settings.gc_grace_seconds + 1  # a compaction is at work
             gc.collect_garbage(self._stores, UUID(group))
         del self._collections[group]
         return None
 
-    def _index(self, group: str, *, idle: bool) -> None:
-        """Index a collection; start the process and repeat the request once if it died. Raises Unavailable."""
-        request = {"collection": group, "idle": idle}
+    def _flush(self, group: str, up_to: int | None) -> bool:
+        """Flush up to a log entry, or all as of an idle collection; whether that is done. Raises Unavailable."""
+        report = self._index(self._flusher, group, {"up_to": up_to})
+        if report is not None and report["needs_compaction"]:
+            self._compactor.queue.send(group, _IDLE if up_to is None else "")
+        return report is not None and not report["is_unfinished"]
+
+    def _index(self, worker: _Worker, group: str, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The report of a request about a collection, None when closed meanwhile. Raises Unavailable."""
         started = self._stores.system.monotonic()
-        report = self._request(request) or self._request(request)
+        report = worker.request({"collection": group, **request})
         if self._closed:
-            return
+            return None
+        failed = report is None or "error" in report
         if self._on_run is not None:
-            failed = report is None or "error" in report
             self._on_run(self._stores.system.monotonic() - started, None if failed else report)
         if report is None:
             raise Unavailable(f"the indexer process ended while it worked on collection {group}")
         if "error" in report:
             raise Unavailable(report["error"])
         _log.info("indexed collection %s: %s", group, {key: report[key] for key in report if key != "collection"})
-
-    def _request(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        """The reply of the child, None if it died of the request; the next request starts another child."""
-        if self._closed:
-            return None
-        if self._child is None or not self._child.is_running():
-            self._end_child()
-            self._child = ChildProcess(_WORKER, self._deployment.worker_argument())
-        self._queue.send_later(_STOP_CHILD, "", _CHILD_IDLE_SECONDS)
-        try:
-            self._child.send(request)
-            reply: dict[str, Any] = self._child.receive()
-        except ChildEnded:
-            self._end_child()
-            return None
-        return reply
-
-    def _end_child(self) -> None:
-        child, self._child = self._child, None
-        if child is not None:
-            child.close()
+        return report

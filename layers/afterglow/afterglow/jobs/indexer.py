@@ -1,7 +1,8 @@
 """The indexer brings one checkpoint up to date: flush, compact until nothing is left, delete expired records, clean up.
 
-`index` does all of it in sequence, as the indexer of one machine does. `flush_log` and `compact_segments` are its two
-halves, for indexers that run concurrently: a compaction may take minutes, and no flush should have to wait for it.
+`index` does all of it in sequence, for a caller that is alone. `flush_log` and `compact_segments` (or
+`compact_all_segments`, without parts for others) are its two halves, which run concurrently: a compaction may take
+minutes, and no flush should have to wait for it.
 
 Where time is limited, as in a Lambda function, `may_take` decides before each step whether there is time for it; if
 not, the run ends between two steps with `is_unfinished`, and the caller continues in a later run. A run that is killed
@@ -112,9 +113,17 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, idle: bool) 
 
 
 def flush_log(
-    stores: Stores, replica: Replica, collection_id: UUID, *, up_to: int | None, may_take: TimeBudget = no_time_limit
+    stores: Stores,
+    replica: Replica,
+    collection_id: UUID,
+    *,
+    up_to: int | None,
+    may_take: TimeBudget = no_time_limit,
+    collects: bool = True,
 ) -> IndexReport:
     """Flush the log up to entry `up_to`, and further while there is a backlog; None: to its end, as when idle.
+
+    With `collects`, collect garbage afterwards: not where a compaction may be at work in the same directory.
 
     Conflicts with flushes and compactions of another indexer do not end the run; `_MAX_FLUSH_CONFLICTS` of them do.
     Raises Corrupt, Unavailable, StorageFull.
@@ -149,7 +158,7 @@ def flush_log(
     if report.is_unfinished:
         return report
     report.needs_compaction = next_compaction(snapshot.manifest, settings, idle=up_to is None, eager=True) is not None
-    return _clean_up(stores, snapshot, report, trimmed=up_to is None)
+    return _clean_up(stores, snapshot, report, trimmed=up_to is None, collects=collects)
 
 
 def compact_segments(
@@ -168,6 +177,18 @@ def compact_segments(
         return next_remaining(manifest, stores.settings, idle=idle, eager=True)
 
     return _compact(stores, report, plan, may_take)
+
+
+def compact_all_segments(stores: Stores, collection_id: UUID, *, idle: bool) -> IndexReport:
+    """Compact until nothing is left, concurrently with flushes; without a collection of garbage.
+
+    A conflict with another compaction ends the run. Raises Corrupt, Unavailable, StorageFull.
+    """
+
+    def plan(manifest: Manifest) -> Compaction | None:
+        return next_compaction(manifest, stores.settings, idle=idle, eager=True)
+
+    return _compact(stores, IndexReport(collection_id), plan, no_time_limit, collects=False)
 
 
 def run_compaction(
@@ -192,7 +213,12 @@ def run_compaction(
 
 
 def _compact(
-    stores: Stores, report: IndexReport, plan: Callable[[Manifest], Compaction | None], may_take: TimeBudget
+    stores: Stores,
+    report: IndexReport,
+    plan: Callable[[Manifest], Compaction | None],
+    may_take: TimeBudget,
+    *,
+    collects: bool = True,
 ) -> IndexReport:
     replica = Replica.from_checkpoint(stores, report.collection)
     try:
@@ -209,13 +235,16 @@ def _compact(
         return report
     except NotFound:
         return report
-    return _clean_up(stores, snapshot, report, trimmed=False)
+    return _clean_up(stores, snapshot, report, trimmed=False, collects=collects)
 
 
-def _clean_up(stores: Stores, snapshot: Snapshot, report: IndexReport, *, trimmed: bool) -> IndexReport:
+def _clean_up(
+    stores: Stores, snapshot: Snapshot, report: IndexReport, *, trimmed: bool, collects: bool = True
+) -> IndexReport:
     if trimmed:
         trim.trim(stores, snapshot.collection.id, snapshot.manifest.trimmed_seq, snapshot.manifest.flushed_seq)
-    report.collected += gc.collect_garbage(stores, snapshot.collection.id)
+    if collects:
+        report.collected += gc.collect_garbage(stores, snapshot.collection.id)
     return report
 
 
