@@ -101,7 +101,7 @@ def test_strangers_hold_no_memory_for_bodies(tmp_path: Path) -> None:
                     written = client.call(post(f"{HOME}/{collection}/add", key, f"content-length: {len(body)}") + body)
                 assert written.status == 201, written.body
                 longest = max(longest, time.monotonic() - began)
-        assert longest < 1.5
+        assert longest < 10
         for stranger in strangers:
             stranger.sendall(b"0\r\n\r\n")
             assert status(stranger) == 401
@@ -117,7 +117,7 @@ def test_a_body_holds_what_it_has_brought(server: Server, collection: str, conne
     with server.client(timeout=20) as client:
         body = records(0, 1, 500_000)
         assert client.request("POST", f"{HOME}/{collection}/add", body).status == 201
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 10
     for connection in slow:
         connection.close()
 
@@ -135,7 +135,7 @@ def test_a_stalled_body_gives_way(server: Server, collection: str, connections: 
         answer = client.request("POST", f"{HOME}/{collection}/add", records(0, 1, 900_000))
         assert answer.status == 201, answer.body
     # Each of those before it has some seconds to move on.
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 18
     refused = 0
     for connection in stalled:
         connection.settimeout(0.5)

@@ -104,11 +104,11 @@ def test_whole_objects_are_read(reader: ObjectReader) -> None:
 
 
 def test_a_late_response_is_hedged(reader: ObjectReader, emulator: RunningEmulator) -> None:
-    emulator.set_weather(CALM, {"kind": "late", "seconds": 2.0})
+    emulator.set_weather(CALM, {"kind": "late", "seconds": 6.0})
     consumers = spans(5)
     began = time.monotonic()
     reader.read_spans(consumers)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5.5
     assert all(consumer.is_right() for consumer in consumers)
 
 
@@ -145,11 +145,11 @@ def test_a_service_that_goes_on_failing_is_unavailable(
 
 
 def test_a_request_that_has_no_time_left_is_refused(reader: ObjectReader, emulator: RunningEmulator) -> None:
-    emulator.set_weather(CALM, {"kind": "late", "seconds": 3.0, "count": 100})
+    emulator.set_weather(CALM, {"kind": "late", "seconds": 9.0, "count": 100})
     began = time.monotonic()
     with pytest.raises(Unavailable, match="no response in time"), time_limit(0.3, time.monotonic):
         reader.read_spans(spans(3))
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 8.0
     emulator.set_weather(CALM)
 
 
@@ -226,11 +226,11 @@ def test_a_process_ends_cleanly_with_requests_in_flight(emulator: RunningEmulato
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
-    emulator.set_weather(CALM, {"kind": "late", "seconds": 4.0, "count": 100})
+    emulator.set_weather(CALM, {"kind": "late", "seconds": 12.0, "count": 100})
     began = time.monotonic()
     _, errors = child.communicate("\n", timeout=30)
     assert (child.returncode, errors) == (0, "")
-    assert time.monotonic() - began < 3.5
+    assert time.monotonic() - began < 11
     emulator.set_weather(CALM)
 
 

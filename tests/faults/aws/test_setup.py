@@ -133,5 +133,5 @@ def test_a_service_that_swallows_everything_is_given_up_in_time(
         begun = time.monotonic()
         with pytest.raises(Unavailable):
             DynamoTable(clients, "afterglow").get("p", "s")
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 20
         clients.forget_credentials()
