@@ -7,6 +7,8 @@ a server that restarts.
 import base64
 import http.client
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +21,7 @@ from afterglow.errors import (
     InternalError,
     InvalidArgument,
     NotFound,
+    PositionExpired,
     TooLarge,
     Unauthenticated,
     Unavailable,
@@ -39,6 +42,14 @@ _ERRORS: dict[int, type[AfterglowError]] = {
     413: TooLarge,
     422: InvalidArgument,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful response: its headers, with their names in lower case, and its body."""
+
+    headers: Mapping[str, str]
+    content: bytes
 
 
 class ChromaConnection:
@@ -65,6 +76,11 @@ class ChromaConnection:
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The decoded response to one request. Raises the error of the server's status, and Unavailable."""
+        content = self.exchange(method, path, body).content
+        return orjson.loads(content) if content else None
+
+    def exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+        """The response to one request. Raises the error of the server's status, and Unavailable."""
         payload = None if body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
         for attempt in range(_ATTEMPTS):
             is_last = attempt == _ATTEMPTS - 1
@@ -81,8 +97,10 @@ class ChromaConnection:
             else:
                 self._reached = True
                 if response.status < 400:
-                    return orjson.loads(content) if content else None
+                    return Answer({name.lower(): value for name, value in response.headers.items()}, content)
                 problem = f"{self.url} answered {response.status}: {_error_message(content)}"
+                if response.status == HTTPStatus.GONE:
+                    raise PositionExpired(problem, int(response.headers.get("afterglow-oldest-position") or 0))
                 if response.status not in _RETRIED:
                     raise _ERRORS.get(response.status, InternalError)(problem)
                 pause = max(pause, _seconds(response.headers.get("retry-after")))

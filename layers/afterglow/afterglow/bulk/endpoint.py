@@ -38,6 +38,14 @@ class RecordStream:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """Lines of JSON, in order (`collection.changes.lines`), and the position behind them."""
+
+    lines: list[bytes]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One result of a nearest-neighbour query."""
 
@@ -81,6 +89,15 @@ class Endpoint(Protocol):
         self, of: CollectionInfo, query: Sequence[float] | str, k: int, where: Mapping[str, Any] | None
     ) -> list[Hit]:
         """Its `k` records nearest to a vector or to a text that match the filter, nearest first."""
+
+    def position(self, of: CollectionInfo) -> int:
+        """The position of its last log entry. Raises Unimplemented for a server without positions."""
+
+    def changes(self, of: CollectionInfo, after: str, limit: int, wait_seconds: int = 0) -> Changes:
+        """At most `limit` lines of its changes after a position; may wait so long if there are none yet.
+
+        Raises PositionExpired, and InvalidArgument for a position that does not exist.
+        """
 
     def delete(self, of: CollectionInfo) -> None:
         """Delete the collection."""

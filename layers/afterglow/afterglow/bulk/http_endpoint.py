@@ -10,9 +10,9 @@ import orjson
 from numpy.typing import NDArray
 
 from afterglow.bulk.chroma_client import ChromaConnection
-from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, Hit, RecordStream, create_request
+from afterglow.bulk.endpoint import ALL_FIELDS, Changes, CollectionInfo, Hit, RecordStream, create_request
 from afterglow.collection.types import Include, Records
-from afterglow.errors import AlreadyExists, NotFound, TooLarge
+from afterglow.errors import AlreadyExists, NotFound, TooLarge, Unimplemented
 
 _TENANTS = "/api/v2/tenants"
 _DEFAULT_TENANT = "default_tenant"
@@ -79,6 +79,19 @@ class HttpEndpoint:
         body = {**queries, "n_results": k, "include": ["documents", "distances"]}
         found = self._connection.call("POST", f"{_path(of)}/query", body | ({} if where is None else {"where": where}))
         return list(map(Hit, found["ids"][0], found["distances"][0], found["documents"][0]))
+
+    def position(self, of: CollectionInfo) -> int:
+        """The position of its last log entry. Raises Unimplemented for a server without positions."""
+        text = self._connection.exchange("GET", f"{_path(of)}/count").headers.get("afterglow-log-position")
+        if text is None:
+            raise Unimplemented(f"{self._connection.url} has no log positions: it is not an Afterglow server")
+        return int(text)
+
+    def changes(self, of: CollectionInfo, after: str, limit: int, wait_seconds: int = 0) -> Changes:
+        """At most `limit` lines of its changes after a position; the server waits if there are none yet."""
+        path = f"{_path(of)}/changes?after={quote(after)}&limit={limit}&wait={wait_seconds}"
+        response = self._connection.exchange("GET", path)
+        return Changes(response.content.splitlines(), response.headers["afterglow-next-position"])
 
     def delete(self, of: CollectionInfo) -> None:
         """Delete the collection."""

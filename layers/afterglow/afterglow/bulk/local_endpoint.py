@@ -9,9 +9,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, Hit, RecordStream, create_request
+from afterglow.bulk.endpoint import ALL_FIELDS, Changes, CollectionInfo, Hit, RecordStream, create_request
 from afterglow.catalog import Collection, schema
 from afterglow.collection import Batch, Engine, Op
+from afterglow.collection.changes import position as positions
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read import rows as select
 from afterglow.collection.replica.replica import Replica, Snapshot
@@ -25,6 +26,7 @@ from afterglow.storage.ports import Stores
 _PAGE_ROWS = 4_096
 _ATTEMPTS = 600
 _POLL_SECONDS = 0.25
+_CHANGES_BYTES = 8 * 1024 * 1024
 
 
 class LocalEndpoint:
@@ -85,6 +87,17 @@ class LocalEndpoint:
         [found] = self._engine.query(_scope(of), queries, k, selection, frozenset({Include.DOCUMENTS}))
         documents = found.records.documents or [None] * len(found.records.ids)
         return list(map(Hit, found.records.ids, found.distances.tolist(), documents))
+
+    def position(self, of: CollectionInfo) -> int:
+        """The position of its last log entry."""
+        return self._engine.count(_scope(of)).position or 0
+
+    def changes(self, of: CollectionInfo, after: str, limit: int, wait_seconds: int = 0) -> Changes:
+        """At most `limit` lines of its changes after a position; waits once if there are none yet."""
+        page = self._engine.changes(_scope(of), positions.parse(after), limit, _CHANGES_BYTES)
+        if not page.lines and wait_seconds:
+            self._stores.system.sleep(min(_POLL_SECONDS, wait_seconds))
+        return Changes([line.content for line in page.lines], str(page.next))
 
     def delete(self, of: CollectionInfo) -> None:
         """Delete the collection."""

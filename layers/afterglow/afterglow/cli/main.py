@@ -21,6 +21,7 @@ from afterglow.cli import (
     options,
     recover,
     run,
+    tail,
 )
 from afterglow.cli.console import echo, error_boundary
 from afterglow.cli.parser import PARSER, CommandParser, parse
@@ -87,6 +88,7 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
         ),
     ),
     _Command("query", inspect.query, inspect.add_query_options),
+    _Command("tail", tail.tail, tail.add_tail_options),
     _Group(
         "config",
         "Show the settings in force.",
