@@ -21,6 +21,7 @@
       local_endpoint    an endpoint over the stores of a directory or an account
       http_endpoint     an endpoint over HTTP: this server or Chroma; `chroma_client` is its connection
       chroma_server     Chroma's directory, served by Chroma's own program
+      chroma_directory/ Chroma's directory, read without Chroma, also if it is damaged
       open_endpoints    the endpoint for a command's options
       export            a collection to a file; `atomic_file` writes it completely or not at all
       migrate           all collections of one endpoint to another

@@ -54,12 +54,8 @@ class Hit:
     document: str | None
 
 
-class Endpoint(Protocol):
-    """One end of a transfer. Every method raises Unavailable, and the library's errors."""
-
-    @property
-    def max_rows(self) -> int:
-        """The largest number of records in one write."""
+class Source(Protocol):
+    """What a migration reads. Every method raises Unavailable, and the library's errors."""
 
     def tenants(self) -> list[str]:
         """Every known tenant."""
@@ -70,9 +66,6 @@ class Endpoint(Protocol):
     def collections(self, tenant: str, database: str) -> list[CollectionInfo]:
         """The database's collections, by name."""
 
-    def find(self, tenant: str, database: str, name: str) -> CollectionInfo | None:
-        """The collection with this name, None if there is none."""
-
     def count(self, of: CollectionInfo) -> int:
         """The number of its records."""
 
@@ -81,6 +74,17 @@ class Endpoint(Protocol):
 
     def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """The existing ones of these records, in any order."""
+
+
+class Endpoint(Source, Protocol):
+    """One end of a transfer."""
+
+    @property
+    def max_rows(self) -> int:
+        """The largest number of records in one write."""
+
+    def find(self, tenant: str, database: str, name: str) -> CollectionInfo | None:
+        """The collection with this name, None if there is none."""
 
     def unindexed(self, of: CollectionInfo) -> int:
         """The number of its operations that no segment holds yet."""

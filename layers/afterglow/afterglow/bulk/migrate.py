@@ -15,6 +15,7 @@ from afterglow.bulk.endpoint import (
     CollectionInfo,
     Endpoint,
     RecordStream,
+    Source,
     with_legacy_parameters,
 )
 from afterglow.collection.types import Include, Records
@@ -53,7 +54,7 @@ Progress = Callable[[CollectionInfo, int, int], None]
 """Gets the collection, the number of its records, and the number already in the target."""
 
 
-def select_collections(source: Endpoint, selected: MigrationFilter) -> Iterator[tuple[str, str, list[CollectionInfo]]]:
+def select_collections(source: Source, selected: MigrationFilter) -> Iterator[tuple[str, str, list[CollectionInfo]]]:
     """Tenant, database and its selected collections."""
     for tenant in source.tenants():
         if selected.tenant in (None, tenant):
@@ -68,7 +69,7 @@ def do_nothing() -> None:
 
 
 def migrate(
-    source: Endpoint,
+    source: Source,
     target: Endpoint,
     selected: MigrationFilter,
     progress: Progress,
@@ -85,7 +86,7 @@ def migrate(
         target.create_database(tenant, database)
         for collection in collections:
             try:
-                yield _migrate_collection(_Source(source), target, collection, progress)
+                yield _migrate_collection(_Reader(source), target, collection, progress)
             except _SourceFailed as error:
                 recover()
                 yield MigrationReport(collection, failure=str(error))
@@ -103,27 +104,27 @@ def _reading() -> Iterator[None]:
         raise _SourceFailed(error.message) from error
 
 
-class _Source:
+class _Reader:
     """The methods of the source that read one collection; what they raise if it is damaged becomes `_SourceFailed`."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
         """Its records from `offset` on."""
         with _reading():
-            stream = self._endpoint.read(of, include, offset)
+            stream = self._source.read(of, include, offset)
         return RecordStream(stream.count, self._pages(stream.pages))
 
     def count(self, of: CollectionInfo) -> int:
         """The number of its records."""
         with _reading():
-            return self._endpoint.count(of)
+            return self._source.count(of)
 
     def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
         """The existing ones of these records."""
         with _reading():
-            return self._endpoint.get(of, ids)
+            return self._source.get(of, ids)
 
     def _pages(self, pages: Iterator[Records]) -> Iterator[Records]:
         while True:
@@ -134,7 +135,7 @@ class _Source:
             yield page
 
 
-def _migrate_collection(source: _Source, target: Endpoint, of: CollectionInfo, progress: Progress) -> MigrationReport:
+def _migrate_collection(source: _Reader, target: Endpoint, of: CollectionInfo, progress: Progress) -> MigrationReport:
     copy = target.find(of.tenant, of.database, of.name) or target.create_collection(of)
     before = _resume_point(source, target, of, copy)
     contents = source.read(of, offset=before)
@@ -151,7 +152,7 @@ def _migrate_collection(source: _Source, target: Endpoint, of: CollectionInfo, p
     return report
 
 
-def _resume_point(source: _Source, target: Endpoint, of: CollectionInfo, copy: CollectionInfo) -> int:
+def _resume_point(source: _Reader, target: Endpoint, of: CollectionInfo, copy: CollectionInfo) -> int:
     """The number of the source's first records in the target. Raises InvalidArgument if it has any others."""
     present = target.read(copy, NO_FIELDS)
     if not present.count:
@@ -181,7 +182,7 @@ def _prefetch(contents: RecordStream) -> Iterator[Records]:
 
 
 def _compare(
-    source: _Source, target: Endpoint, of: CollectionInfo, copy: CollectionInfo, report: MigrationReport
+    source: _Reader, target: Endpoint, of: CollectionInfo, copy: CollectionInfo, report: MigrationReport
 ) -> None:
     """Compare counts, configuration, metadata, and a sample of records spread over the collection."""
     differences = report.differences

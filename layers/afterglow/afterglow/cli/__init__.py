@@ -15,6 +15,7 @@
     config        the settings in force
     import_files  bulk import from files
     bulk          export, import reports, migration from Chroma
+    rescue        a Chroma directory, also a damaged one, without Chroma
     backup        backup and restore, dump and load
     maintain      compact, verify and repair
 

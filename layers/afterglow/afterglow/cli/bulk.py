@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from afterglow.bulk.chroma_client import ChromaConnection
-    from afterglow.bulk.endpoint import CollectionInfo, Endpoint
+    from afterglow.bulk.endpoint import CollectionInfo, Endpoint, Source
     from afterglow.bulk.import_store import ImportStore
     from afterglow.bulk.migrate import MigrationFilter, MigrationReport
 
@@ -170,7 +170,7 @@ def migrate(args: argparse.Namespace) -> None:
         _open_chroma(args.from_chroma, args.tenant, system) as (source, recover),
         open_target(args.url, options.data_path(args, settings), settings, system) as target,
     ):
-        reports = list(_migrate_all(source, target, selection, recover))
+        reports = list(migrate_all(source, target, selection, recover))
     if not reports:
         raise NotFound(f"{args.from_chroma} has no collection of this tenant, database and name")
     differing = sum(bool(report.differences) for report in reports)
@@ -183,11 +183,11 @@ def migrate(args: argparse.Namespace) -> None:
         raise SystemExit(EXIT_FAILED)
 
 
-def _migrate_all(
-    source: "Endpoint", target: "Endpoint", selection: "MigrationFilter", recover: Callable[[], None]
+def migrate_all(
+    source: "Source", target: "Endpoint", selection: "MigrationFilter", recover: Callable[[], None] | None = None
 ) -> "Iterator[MigrationReport]":
     """Migrates and prints one collection after another."""
-    from afterglow.bulk.migrate import migrate
+    from afterglow.bulk.migrate import do_nothing, migrate
     from afterglow.cli.progress import progress_bar
 
     tasks: dict[str, TaskID] = {}
@@ -198,7 +198,7 @@ def _migrate_all(
                 tasks[collection.id] = progress.add_task(str(collection))
             progress.update(tasks[collection.id], total=records, completed=copied)
 
-        for report in migrate(source, target, selection, on_progress, recover):
+        for report in migrate(source, target, selection, on_progress, recover or do_nothing):
             if report.failure is not None:
                 echo(f"{report.collection}: failed: {report.failure}")
                 yield report

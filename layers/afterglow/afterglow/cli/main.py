@@ -20,6 +20,7 @@ from afterglow.cli import (
     maintain,
     options,
     recover,
+    rescue,
     run,
     tail,
 )
@@ -103,6 +104,7 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
             _Command("show", bulk.show_import_report, bulk.add_report_show_options),
         ),
     ),
+    _Command("rescue", rescue.rescue, rescue.add_rescue_options),
     _Command("export", bulk.export, bulk.add_export_options),
     _Command("backup", backup.backup, backup.add_backup_options),
     _Command("restore", backup.restore, backup.add_restore_options),

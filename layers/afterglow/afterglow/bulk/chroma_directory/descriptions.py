@@ -1,0 +1,168 @@
+"""Collections of a directory: names, metadata, configuration, and the segments that hold their records and vectors.
+
+Chroma up to 0.6 configures the index by `hnsw:*` keys of the metadata, while its stored configuration has defaults;
+1.0 stores a configuration, later versions a schema. Where they disagree, the metadata counts, as it does for Chroma.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from afterglow.bulk.chroma_directory.hnsw_files import folders
+from afterglow.bulk.chroma_directory.tables import Tables
+from afterglow.bulk.endpoint import CollectionInfo
+from afterglow.catalog import schema
+from afterglow.catalog.index_configuration import legacy_parameters
+from afterglow.errors import InvalidArgument
+
+DEFAULT_TENANT = "default_tenant"
+DEFAULT_DATABASE = "default_database"
+UUID_LENGTH = 36
+_LEGACY = "hnsw:"
+_OLD_NAMES = {"M": "max_neighbors"}
+
+
+@dataclass(slots=True)
+class Description:
+    """A collection: `records` and `vectors` are the segments with its rows and its HNSW files."""
+
+    info: CollectionInfo
+    records: list[str] = field(default_factory=list)
+    vectors: list[str] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+    is_known: bool = True
+    """Whether there is a row for the collection; if not, its name is made up."""
+
+    @property
+    def space(self) -> str:
+        """The distance function."""
+        return str(self.info.configuration["hnsw"]["space"])
+
+
+def describe(tables: Tables, directory: Path) -> list[Description]:
+    """Every collection, those without a row last."""
+    found = {description.info.id: description for description in _described(tables)}
+    segments = list(tables.select("segments", ("id", "scope", "collection")))
+    for segment, scope, collection in segments:
+        if collection is not None and (collection in found or tables.is_recovered):
+            description = found.setdefault(collection, _unknown("collection", collection))
+            (description.vectors if scope == "VECTOR" else description.records).append(segment)
+    if tables.is_recovered:
+        for (collection,) in tables.connection.execute("SELECT DISTINCT collection FROM operations"):
+            found.setdefault(collection, _unknown("collection", collection))
+    _add_segments_without_row(tables, found, [segment for segment, *_ in segments])
+    claimed = [segment for description in found.values() for segment in description.vectors]
+    for folder in folders(directory, claimed):
+        description = found.setdefault(folder.name, _unknown("segment", folder.name))
+        description.vectors.append(folder.name)
+        description.damage.append(f"the folder {folder.name} belongs to no collection")
+    return list(found.values())
+
+
+def _add_segments_without_row(tables: Tables, found: dict[str, Description], known: list[str]) -> None:
+    """Segments with records, but without a row that names their collection: the queue may name it."""
+    for (segment,) in list(tables.select("embeddings", ("segment_id",), "GROUP BY segment_id")):
+        if segment in known:
+            continue
+        row = tables.connection.execute(
+            "SELECT o.collection FROM source.embeddings e JOIN operations o ON o.id = e.embedding_id "
+            "AND o.seq = e.seq_id WHERE e.segment_id = ? LIMIT 1",
+            [segment],
+        ).fetchone()
+        description = found.get(row[0]) if row else None
+        if description is None:
+            description = found.setdefault(segment, _unknown("segment", segment))
+            description.damage.append("the row of the collection is lost")
+        description.records.append(segment)
+
+
+def _unknown(kind: str, identifier: str) -> Description:
+    name = f"{kind}-{identifier[:8]}"
+    info = CollectionInfo(identifier, DEFAULT_TENANT, DEFAULT_DATABASE, name, **_configured({}, {}, None))
+    return Description(info, is_known=False)
+
+
+def _described(tables: Tables) -> Iterator[Description]:
+    databases = {row[0]: row[1:] for row in tables.select("databases", ("id", "name", "tenant_id"))}
+    columns = ("id", "name", "dimension", "database_id", "config_json_str", "schema_str")
+    for identifier, name, dimension, database, configuration, stored in list(tables.select("collections", columns)):
+        damage: list[str] = []
+        metadata = _metadata(tables, identifier)
+        try:
+            configured = _configured(metadata, _json(configuration) or {}, _json(stored))
+        except (InvalidArgument, ValueError, TypeError, KeyError, AttributeError):
+            configured = _configured({}, {}, None)
+            damage.append("the configuration is not readable: the default is used")
+        database_name, tenant = databases.get(database, (DEFAULT_DATABASE, DEFAULT_TENANT))
+        info = CollectionInfo(
+            id=identifier,
+            tenant=tenant,
+            database=database_name,
+            name=name,
+            metadata=metadata or None,
+            dimension=dimension if type(dimension) is int and dimension > 0 else None,
+            **configured,
+        )
+        yield Description(info, damage=damage)
+
+
+def _metadata(tables: Tables, identifier: str) -> dict[str, Any]:
+    columns = ("key", "str_value", "int_value", "float_value", "bool_value")
+    rows = tables.select("collection_metadata", columns, "WHERE collection_id = ?", (identifier,))
+    return {key: value for key, *values in rows if (value := metadata_value(*values)) is not None}
+
+
+def metadata_value(text: str | None, integer: int | None, real: float | None, boolean: int | None) -> Any:
+    """The value of a metadata row: the column that is not NULL."""
+    if boolean is not None:
+        return bool(boolean)
+    if integer is not None:
+        return integer
+    return float(real) if real is not None else text
+
+
+def _configured(
+    metadata: Mapping[str, Any], configuration: Mapping[str, Any], stored: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """`configuration` and `schema` of a collection as its API describes them. Raises InvalidArgument."""
+    is_legacy = any(key.startswith(_LEGACY) for key in metadata)
+    if stored and not is_legacy:
+        complete = schema.reconcile(None, stored, None)
+    else:
+        request = _request(configuration)
+        if stored:
+            request = {**request, **schema.configuration_json(schema.reconcile(None, stored, None))}
+        hnsw = {**(request.get("hnsw") or {}), **legacy_parameters(metadata)}
+        complete = schema.reconcile({**request, "hnsw": hnsw or None}, None, None)
+    return {"configuration": schema.configuration_json(complete), "schema": complete}
+
+
+def _request(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a create request for a stored one: of 0.5 and 0.6, of 1.0, or none."""
+    if "hnsw_configuration" in configuration:
+        parameters = configuration["hnsw_configuration"].items()
+        return {"hnsw": {_OLD_NAMES.get(key, key): value for key, value in parameters if not key.startswith("_")}}
+    index = configuration.get("vector_index") or {}
+    function = configuration.get("embedding_function")
+    request = {kind: index[kind] for kind in ("hnsw", "spann") if index.get(kind) is not None}
+    return request if function is None else {**request, "embedding_function": function}
+
+
+def _json(text: object) -> Any:
+    return orjson.loads(text) if isinstance(text, str) and text else None
+
+
+def load_operations(tables: Tables) -> None:
+    """Index the queue by collection and id, in the scratch database; a topic ends with the collection's id."""
+    connection: sqlite3.Connection = tables.connection
+    connection.execute("CREATE TABLE operations (collection, id, seq INTEGER, kind INTEGER, dimension INTEGER)")
+    if "embeddings_queue" in tables.columns:
+        connection.execute(
+            f"INSERT INTO operations SELECT substr(topic, -{UUID_LENGTH}), id, seq_id, operation, "  # noqa: S608
+            "length(vector) / 4 FROM source.embeddings_queue"
+        )
+    connection.execute("CREATE INDEX operations_index ON operations (collection, id, seq)")
