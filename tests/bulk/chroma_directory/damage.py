@@ -21,22 +21,22 @@ def folder_gone(path: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _each(path: Path, name: str, change: Callable[[Path], None]) -> None:
+def _change_files(path: Path, name: str, change: Callable[[Path], object]) -> None:
     for folder in folders(path):
         if (folder / name).exists():
             change(folder / name)
 
 
 def vectors_cut(path: Path) -> None:
-    _each(path, "data_level0.bin", lambda file: file.write_bytes(file.read_bytes()[: 172 * 25 + 100]))
+    _change_files(path, "data_level0.bin", lambda file: file.write_bytes(file.read_bytes()[: 172 * 25 + 100]))
 
 
 def header_gone(path: Path) -> None:
-    _each(path, "header.bin", Path.unlink)
+    _change_files(path, "header.bin", Path.unlink)
 
 
 def header_zeroed(path: Path) -> None:
-    _each(path, "header.bin", lambda file: file.write_bytes(bytes(100)))
+    _change_files(path, "header.bin", lambda file: file.write_bytes(bytes(100)))
 
 
 def header_flipped(path: Path) -> None:
@@ -47,15 +47,17 @@ def header_flipped(path: Path) -> None:
         content[28] ^= 4
         file.write_bytes(content)
 
-    _each(path, "header.bin", flip)
+    _change_files(path, "header.bin", flip)
 
 
 def labels_gone(path: Path) -> None:
-    _each(path, "index_metadata.pickle", Path.unlink)
+    _change_files(path, "index_metadata.pickle", Path.unlink)
 
 
 def labels_cut(path: Path) -> None:
-    _each(path, "index_metadata.pickle", lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 3]))
+    _change_files(
+        path, "index_metadata.pickle", lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 3])
+    )
 
 
 def labels_flipped(path: Path) -> None:
@@ -65,11 +67,11 @@ def labels_flipped(path: Path) -> None:
             content[place] ^= 0x55
         file.write_bytes(content)
 
-    _each(path, "index_metadata.pickle", flip)
+    _change_files(path, "index_metadata.pickle", flip)
 
 
 def lengths_gone(path: Path) -> None:
-    _each(path, "length.bin", Path.unlink)
+    _change_files(path, "length.bin", Path.unlink)
 
 
 def table_gone(path: Path) -> None:

@@ -114,7 +114,7 @@ class VectorFiles:
         return lengths
 
     def _are_vectors_whole(self, vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
-        is_whole: NDArray[np.bool_] = np.isfinite(vectors).all(axis=1)
+        is_whole = np.asarray(np.isfinite(vectors).all(axis=1))
         if self.is_cosine:
             with np.errstate(over="ignore", invalid="ignore"):
                 norms = np.linalg.norm(vectors, axis=1)

@@ -44,13 +44,13 @@ class Tables:
     damage: list[str] = field(default_factory=list)
 
     def select(
-        self, table: str, wanted: tuple[str, ...], rest: str = "", values: tuple[object, ...] = ()
+        self, table: str, names: tuple[str, ...], rest: str = "", values: tuple[object, ...] = ()
     ) -> sqlite3.Cursor:
         """Rows of a source table, NULL for columns that this version does not have; none if there is no table."""
         present = self.columns.get(table)
         if present is None:
-            return self.connection.execute(f"SELECT {', '.join(['NULL'] * len(wanted))} WHERE 0")
-        columns = ", ".join(name if name in present or name == "rowid" else "NULL" for name in wanted)
+            return self.connection.execute(f"SELECT {', '.join(['NULL'] * len(names))} WHERE 0")
+        columns = ", ".join(name if name in present or name == "rowid" else "NULL" for name in names)
         return self.connection.execute(f"SELECT {columns} FROM source.{table} {rest}", values)  # noqa: S608
 
 
