@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from afterglow.collection.replica.memtable import Memtable, NewRows
-from afterglow.segment import writer
+from afterglow.segment import id_index, rounds, writer
 from afterglow.segment.distance import Space
 from afterglow.segment.hnsw import HnswBuild, HnswParameters
 from afterglow.segment.manifest import SegmentInfo
+from afterglow.segment.reader import Segment
 from afterglow.segment.row_group import RowGroup, RowSubset, insertion_order
 from afterglow.storage.ports import Stores
 from tests.columns.records import metadatas as any_metadatas
@@ -62,6 +63,12 @@ def memory_row_group(records: list[Row], row_seqs: NDArray[np.int64] | None = No
         )
     )
     return memtable.as_row_group()
+
+
+def lookup(segment: Segment, names: list[str]) -> list[int]:
+    """The row of each id in a segment."""
+    found: list[int] = rounds.run(segment.objects, segment.find(names, id_index.hash_ids(names))).tolist()
+    return found
 
 
 def rows_of(group: RowGroup) -> list[Row]:

@@ -14,9 +14,8 @@ from afterglow.segment import array_file, breadth, lists, records, row_group, wr
 from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, pairwise_distances, squared_norms
 from afterglow.segment.hnsw import HnswParameters
-from afterglow.segment.list_index import ListIndex
+from afterglow.segment.list_index import CENTROIDS, LISTS, ListIndex
 from afterglow.segment.lists import Candidates
-from afterglow.segment.lists_writer import CENTROIDS, LISTS
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.reader import Segment
 from afterglow.segment.row_group import RowSubset
@@ -149,12 +148,12 @@ def test_centroids_of_another_release_or_segment_are_refused(stores: Stores, tmp
     other = write_clustered(stores, group_of(made(200, 6, 1)))
     mixed = replace(info, files={**info.files, CENTROIDS: other.files[CENTROIDS]})
     with pytest.raises(Corrupt, match="is not of segment"):
-        Segment(stores.objects, mixed, parameters(Space.L2))
+        assert index_of(Segment(stores.objects, mixed, parameters(Space.L2))).centroids
     mixed = replace(info, files={**info.files, LISTS: other.files[LISTS]})
     with pytest.raises(Corrupt, match="does not match its segment"):
-        Segment(stores.objects, mixed, parameters(Space.L2))
+        assert index_of(Segment(stores.objects, mixed, parameters(Space.L2))).centroids
     with pytest.raises(Corrupt, match="is not of segment"):
-        Segment(stores.objects, info, parameters(Space.COSINE))
+        assert index_of(Segment(stores.objects, info, parameters(Space.COSINE))).centroids
     meta, arrays = array_file.parse(memoryview(stores.objects.get(info.files[CENTROIDS].key)), CENTROIDS, "centroids")
     with pytest.raises(Corrupt, match="a newer release wrote it"):
         lists.Centroids("centroids", {**meta, "version": 2}, arrays)

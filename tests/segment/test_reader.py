@@ -7,7 +7,7 @@ from afterglow.errors import Corrupt
 from afterglow.segment import id_index
 from afterglow.segment.reader import Segment
 from afterglow.storage.ports import Stores
-from tests.segment.row_groups import PARAMETERS, every_row, memory_row_group, random_rows, write_rows
+from tests.segment.row_groups import PARAMETERS, every_row, lookup, memory_row_group, random_rows, write_rows
 
 
 def test_arrays_outlive_their_segment(stores: Stores) -> None:
@@ -33,7 +33,7 @@ def test_ids_are_looked_up_in_any_order(stores: Stores) -> None:
     rows = random_rows(30)
     segment = Segment(stores.objects, write_rows(stores, every_row(memory_row_group(rows))), PARAMETERS)
     names = [rows[17].id, "missing", rows[3].id, rows[17].id]
-    assert segment.lookup(names, id_index.hash_ids(names)).tolist() == [17, id_index.MISSING, 3, 17]
+    assert lookup(segment, names) == [17, id_index.MISSING, 3, 17]
     assert segment.graph is None
     assert segment.postings == {}
     np.testing.assert_array_equal(segment.rows.row_seqs, np.arange(30))

@@ -24,6 +24,7 @@ from tests.segment.row_groups import (
     PARAMETERS,
     Row,
     every_row,
+    lookup,
     memory_row_group,
     random_rows,
     rows,
@@ -56,8 +57,8 @@ def test_rows_survive_the_round_trip(stores: Stores, given_rows: list[Row]) -> N
     assert segment.rows.norms.tobytes() == group.norms.tobytes()
     assert_columns(segment, given_rows)
     names = [row.id for row in given_rows]
-    assert segment.lookup(names, id_index.hash_ids(names)).tolist() == list(range(len(names)))
-    assert segment.lookup(["not there"], id_index.hash_ids(["not there"])).tolist() == [id_index.MISSING]
+    assert lookup(segment, names) == list(range(len(names)))
+    assert lookup(segment, ["not there"]) == [id_index.MISSING]
 
 
 @SHARED
@@ -224,7 +225,7 @@ def test_the_frozen_segment_of_version_3_still_opens() -> None:
         assert deleted is not None
         assert np.flatnonzero(deleted).tolist() == [1, 4]
         names = [row.id for row in EXPECTED]
-        assert segment.lookup(names, id_index.hash_ids(names)).tolist() == list(range(12))
+        assert lookup(segment, names) == list(range(12))
         assert segment.graph is not None
         assert sorted(segment.graph.search(np.zeros(2, np.float32), 12).tolist()) == list(range(12))
         stores.table.close()

@@ -32,6 +32,10 @@ class GatherPlan:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def take(self, order: Rows) -> "GatherPlan":
+        """The plan of the same rows in another order."""
+        return GatherPlan(self.sources[order], self.rows[order])
+
     def chunk(self, start: int, stop: int) -> Iterator[tuple[int, Rows, Rows]]:
         """For each source with rows in [start, stop): its number, their positions in the chunk, and its rows."""
         sources = self.sources[start:stop]

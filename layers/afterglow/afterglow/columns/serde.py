@@ -9,7 +9,8 @@ header lists each column in that order: key, type, entries, whether it has every
 File layout, alignment and checksums are up to the segment; here only the sizes are compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,61 +84,79 @@ def to_buffers(columns: ColumnSet) -> tuple[dict[str, Any], list[list[NDArray[An
     return {"version": VERSION, "rows": columns.rows, "columns": [list(header) for header in headers]}, typed
 
 
-def from_buffers(header: dict[str, Any], arrays: Sequence[NDArray[Any]]) -> ColumnSet:
-    """The columns of a header and its arrays, as views of them. Raises Corrupt where the two do not match."""
+@dataclass(frozen=True, slots=True)
+class StoredColumn:
+    """Where a column is stored: items `starts[i]` … `stops[i]` − 1 of the array number `buffers[i]`."""
+
+    type: ColumnType
+    has_every_row: bool
+    buffers: tuple[int, ...]
+    starts: tuple[int, ...]
+    stops: tuple[int, ...]
+
+    def read(self, arrays: Sequence[NDArray[Any]]) -> Column:
+        """The column, as views of the arrays; nothing else of them is read."""
+        spans = zip(self.buffers, self.starts, self.stops, strict=True)
+        parts = iter([arrays[buffer][start:stop] for buffer, start, stop in spans])
+        indices = next(parts) if self.type is ColumnType.SPARSE else None
+        values = next(parts).view(self.type.dtype)
+        is_string = self.type.item_type is ColumnType.STR
+        return Column(
+            type=self.type,
+            values=values,
+            dictionary=SortedDictionary(next(parts), next(parts)) if is_string else None,
+            row_ids=None if self.has_every_row else next(parts),
+            offsets=next(parts) if self.type.is_variable_length else None,
+            indices=indices,
+        )
+
+
+def locate(header: dict[str, Any], sizes: Sequence[int]) -> dict[str, tuple[StoredColumn, ...]]:
+    """Where the columns of each key are, in arrays of these sizes. Raises Corrupt where the header does not match."""
     if header.get("version") != VERSION:
         raise Corrupt(f"columns have format version {header.get('version')}; this release reads version {VERSION}")
+    if len(sizes) != len(DTYPES):
+        raise Corrupt("columns have other arrays than their header lists")
+    positions = [0] * len(DTYPES)
+    columns: dict[str, tuple[StoredColumn, ...]] = {}
+    for fields in header["columns"]:
+        column = _ColumnHeader(*fields)
+        spans = []
+        for buffer, length in _lengths(column):
+            spans.append((buffer, positions[buffer], positions[buffer] + length))
+            positions[buffer] += length
+        buffers, starts, stops = zip(*spans, strict=True)
+        stored = StoredColumn(ColumnType(column.type), column.has_every_row, buffers, starts, stops)
+        columns[column.key] = (*columns.get(column.key, ()), stored)
+    if any(position > size for position, size in zip(positions, sizes, strict=True)):
+        raise Corrupt("columns are shorter than their header specifies")
+    if positions != list(sizes):
+        raise Corrupt("columns are longer than their header specifies")
+    return columns
+
+
+def from_buffers(header: dict[str, Any], arrays: Sequence[NDArray[Any]]) -> ColumnSet:
+    """The columns of a header and its arrays, as views of them. Raises Corrupt where the two do not match."""
     if [array.dtype for array in arrays] != list(DTYPES):
         raise Corrupt("columns have other arrays than their header lists")
-    readers = [_BufferReader(array) for array in arrays]
-    columns: dict[str, tuple[Column, ...]] = {}
-    for fields in header["columns"]:
-        column_header = _ColumnHeader(*fields)
-        column = _read_column(column_header, readers)
-        columns[column_header.key] = (*columns.get(column_header.key, ()), column)
-    if not all(reader.is_exhausted for reader in readers):
-        raise Corrupt("columns are longer than their header specifies")
+    located = locate(header, [len(array) for array in arrays])
+    columns = {key: tuple(column.read(arrays) for column in stored) for key, stored in located.items()}
     return ColumnSet(header["rows"], columns)
 
 
-class _BufferReader:
-    """Reads consecutive slices of an array."""
-
-    __slots__ = ("_array", "_position")
-
-    def __init__(self, array: NDArray[Any]) -> None:
-        self._array = array
-        self._position = 0
-
-    def next(self, length: int) -> NDArray[Any]:
-        end = self._position + length
-        if end > len(self._array):
-            raise Corrupt("columns are shorter than their header specifies")
-        items = self._array[self._position : end]
-        self._position = end
-        return items
-
-    @property
-    def is_exhausted(self) -> bool:
-        return self._position == len(self._array)
-
-
-def _read_column(header: _ColumnHeader, readers: Sequence[_BufferReader]) -> Column:
+def _lengths(header: _ColumnHeader) -> Iterator[tuple[int, int]]:
+    """The buffers that hold the parts of a column, and how many items of each, in the order of `StoredColumn.read`."""
     column_type = ColumnType(header.type)
-    indices = readers[CODES].next(header.items) if column_type is ColumnType.SPARSE else None
-    values = readers[BUFFER_OF_TYPE[column_type.item_type]].next(header.items)
-    dictionary = None
+    if column_type is ColumnType.SPARSE:
+        yield CODES, header.items
+    yield BUFFER_OF_TYPE[column_type.item_type], header.items
     if column_type.item_type is ColumnType.STR:
-        data = readers[STRING_DATA].next(header.string_bytes)
-        dictionary = SortedDictionary(data, readers[STRING_OFFSETS].next(header.strings + 1))
-    return Column(
-        type=column_type,
-        row_ids=None if header.has_every_row else readers[ROWS].next(header.entries),
-        values=values.view(column_type.dtype),
-        offsets=readers[OFFSETS].next(header.entries + 1) if column_type.is_variable_length else None,
-        dictionary=dictionary,
-        indices=indices,
-    )
+        yield STRING_DATA, header.string_bytes
+        yield STRING_OFFSETS, header.strings + 1
+    if not header.has_every_row:
+        yield ROWS, header.entries
+    if column_type.is_variable_length:
+        yield OFFSETS, header.entries + 1
 
 
 def _is_immutable(column: Column) -> bool:

@@ -39,13 +39,14 @@ from afterglow.log import read as log
 from afterglow.log.entry import Entry, EntryKind, advance_log_time
 from afterglow.log.read import LogTrimmed
 from afterglow.segment import manifest as manifests
-from afterglow.segment.lists_writer import CENTROIDS, LISTS
+from afterglow.segment.contents import CONTENTS, PLACES
+from afterglow.segment.list_index import CENTROIDS, LISTS
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.writer import GRAPH, RECORDS
 from afterglow.storage.ports import ObjectNotFound, Stores
 
 _MAX_NAME_LENGTH = 400
-_INDEX_ROLES = frozenset({GRAPH, RECORDS, LISTS, CENTROIDS})
+_INDEX_ROLES = frozenset({GRAPH, RECORDS, LISTS, CENTROIDS, PLACES, CONTENTS})
 """Files that repeat what the others of a segment hold."""
 
 

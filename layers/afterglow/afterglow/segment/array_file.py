@@ -193,23 +193,61 @@ def _open_locked(objects: Objects, key: str) -> tuple[Path, BinaryIO]:
     raise ObjectNotFound(f"object {key} does not exist")
 
 
-def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Meta and arrays of a file's bytes. Raises Corrupt."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a file's header says: meta, and each array with dtype, shape and offset from `start`, where arrays begin."""
+
+    meta: dict[str, Any]
+    start: int
+    arrays: dict[str, tuple[str, tuple[int, ...], int]]
+
+    def array(self, data: Any, name: str) -> NDArray[Any]:
+        """An array as a view of the file's bytes. Raises ValueError if it is not within them."""
+        dtype, shape, offset = self.arrays[name]
+        count = int(np.prod(shape, dtype=np.int64))
+        return np.frombuffer(data, dtype=dtype, count=count, offset=self.start + offset).reshape(shape)
+
+    def span(self, name: str) -> tuple[int, int, int]:
+        """Where an array starts in the file, its number of items along the first axis, and the bytes of each."""
+        dtype, shape, offset = self.arrays[name]
+        return self.start + offset, shape[0], int(np.prod(shape[1:], dtype=np.int64)) * np.dtype(dtype).itemsize
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"meta": self.meta, "start": self.start, "arrays": {name: list(at) for name, at in self.arrays.items()}}
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> "Layout":
+        """The layout of `to_json`. Raises KeyError, TypeError, ValueError."""
+        arrays = {name: (str(dtype), tuple(shape), int(at)) for name, (dtype, shape, at) in value["arrays"].items()}
+        if not {dtype for dtype, _, _ in arrays.values()} <= _DTYPES:
+            raise ValueError("an array of an unknown type")
+        return Layout(value["meta"], int(value["start"]), arrays)
+
+
+def layout(view: memoryview, kind: str, name: str) -> Layout:
+    """The header of a file of this kind. Raises Corrupt."""
     try:
         magic, length = _PREFIX.unpack_from(view)
         header = orjson.loads(view[_PREFIX.size : _PREFIX.size + length]) if magic == MAGIC else None
         if header is None or header["kind"] != kind:
             raise Corrupt(f"{name} is not a {kind} file of a known version; {RESTORE_HINT}")
-        start = _padded(_PREFIX.size + length)
         arrays = {}
         for entry in header["arrays"]:
             if entry["dtype"] not in _DTYPES:
                 raise Corrupt(f"{name} has an array of an unknown type; {RESTORE_HINT}")
-            count = int(np.prod(entry["shape"], dtype=np.int64))
-            flat = np.frombuffer(view, dtype=entry["dtype"], count=count, offset=start + entry["offset"])
-            arrays[entry["name"]] = flat.reshape(entry["shape"])
-        return header["meta"], arrays
+            arrays[entry["name"]] = entry["dtype"], tuple(entry["shape"]), entry["offset"]
+        return Layout(header["meta"], _padded(_PREFIX.size + length), arrays)
     except (struct.error, KeyError, TypeError, ValueError) as error:
+        raise Corrupt(f"{name} cannot be read: {error}; {RESTORE_HINT}") from error
+
+
+def parse(view: memoryview, kind: str, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Meta and arrays of a file's bytes. Raises Corrupt."""
+    found = layout(view, kind, name)
+    try:
+        return found.meta, {array: found.array(view, array) for array in found.arrays}
+    except (TypeError, ValueError) as error:
         raise Corrupt(f"{name} cannot be read: {error}; {RESTORE_HINT}") from error
 
 

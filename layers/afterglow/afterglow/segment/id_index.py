@@ -49,3 +49,10 @@ def lookup(
                 result[position] = max(result[position], int(rows[slot]))
             slot += 1
     return result
+
+
+def are_present(sorted_hashes: Hashes, target_hashes: Hashes) -> NDArray[np.bool_]:
+    """Whether each target is among the hashes."""
+    slots = np.minimum(np.searchsorted(sorted_hashes, target_hashes), len(sorted_hashes) - 1)
+    found: NDArray[np.bool_] = sorted_hashes[slots] == target_hashes
+    return found

@@ -1,68 +1,60 @@
 """The index of an open clustered segment: it reads what a search needs by ranges, in rounds that segments share.
 
-A caller collects the requests of all segments and brings them in by one `Objects.need`:
+A caller reads the centroids of all segments together (`read_roots`), then collects the requests of all
+segments and brings them in by one `Objects.need`:
 
 1. `list_request`: the lists to probe (`segment.lists`). `ListIndex.open` of the bytes searches them.
-2. `vector_request`, `record_request`: exact vectors of the candidates and records of the result. Their places and
-   checksums are in the entries that were found, and remembered for a while, so that this is the last round.
-
-For rows that no search has found, `places_request` reads the lists that the rows belong to first.
+2. Exact vectors of the candidates and records of the result, by `ListIndex.reader` (`segment.row_reader`). Their places
+   are in the entries that were found, and remembered for a while, so that this is the last round.
 """
 
-from collections import OrderedDict
-from threading import Lock
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns.arrays import slice_indices
 from afterglow.errors import Corrupt
-from afterglow.segment import array_file, records
+from afterglow.segment import array_file, lists
 from afterglow.segment.array_file import RESTORE_HINT
-from afterglow.segment.distance import Vectors
-from afterglow.segment.lists import DEFAULT_EF_SEARCH, Centroids, ListSearch, Places, entry_bytes
+from afterglow.segment.distance import Space
+from afterglow.segment.lists import DEFAULT_EF_SEARCH, Centroids, ListSearch, entry_bytes
 from afterglow.segment.manifest import SegmentInfo
-from afterglow.segment.records import Strings
-from afterglow.storage.ports import Bytes, LazyFile, Objects, Ranges
+from afterglow.segment.places import Places
+from afterglow.segment.root_file import RootFile, read_together
+from afterglow.segment.rounds import Request, Steps
+from afterglow.segment.row_reader import RowReader
+from afterglow.storage.ports import Bytes, Objects, Ranges
 
 Rows = NDArray[np.int64]
-Request = tuple[LazyFile, Ranges]
 
-LISTS, VECTORS, RECORDS = "lists", "vectors", "records"
-
-_REMEMBERED_ROWS = 8_192
+CENTROIDS, LISTS = "centroids", "lists"
 
 
 class ListIndex:
-    """The lists, vectors and records of one segment. Safe for any number of threads."""
+    """The lists of one segment. Safe for any number of threads."""
 
-    def __init__(self, objects: Objects, info: SegmentInfo, centroids: Centroids, ef_search: int = 0) -> None:
+    def __init__(
+        self, objects: Objects, info: SegmentInfo, reader: RowReader, space: Space, ef_search: int = 0
+    ) -> None:
         """With an `ef_search` that the client configured, the measured breadth is scaled by it: 100 is the promise.
 
-        Raises Corrupt if a file has another size than the centroids imply, ObjectNotFound.
+        Raises ObjectNotFound and Corrupt of a local store.
         """
         self.objects = objects
-        self.centroids = centroids
+        self.reader = reader
         self.rows = info.rows
-        self._dimension = info.dimension
+        self.root = RootFile(objects, info.files[CENTROIDS], self._parse)
+        self._info = info
+        self._space = space
         self._scale = (ef_search or DEFAULT_EF_SEARCH) / DEFAULT_EF_SEARCH
-        self._entry_bytes = entry_bytes(centroids.projection.width)
-        self._files: dict[str, LazyFile] = {}
-        self._starts: dict[str, int] = {}
-        sizes = {
-            LISTS: centroids.entries * self._entry_bytes,
-            VECTORS: info.rows * 4 * info.dimension,
-            RECORDS: centroids.record_bytes,
-        }
-        for role, size in sizes.items():
-            file = info.files[role]
-            start = array_file.single_array_start(file.size, size)
-            if start <= 0:
-                raise Corrupt(f"{file.key} has {file.size} bytes, which does not match its segment; {RESTORE_HINT}")
-            self._files[role] = objects.lazy(file.key, file.size)
-            self._starts[role] = start
-        self._places: OrderedDict[int, tuple[int, int, int, int, int]] = OrderedDict()
-        self._lock = Lock()
+        self._lists = objects.lazy(info.files[LISTS].key, info.files[LISTS].size)
+        self._start = 0
+
+    @property
+    def centroids(self) -> Centroids:
+        """The centroids, read now if they were not. Raises Corrupt, UnsupportedFormat, ObjectNotFound."""
+        return self.root.get()
 
     @property
     def recall_target(self) -> float | None:
@@ -73,82 +65,66 @@ class ListIndex:
         """The number of lists to search for `k` neighbours."""
         return min(max(int(np.ceil(self.centroids.breadth.at(k) * self._scale)), 1), len(self.centroids))
 
-    def list_request(self, lists: Rows) -> Request:
+    def list_request(self, chosen: Rows) -> Request:
         """The bytes of these lists."""
-        starts, ends = self.centroids.entry_starts[lists], self.centroids.entry_starts[lists + 1]
-        offsets = self._starts[LISTS] + starts * self._entry_bytes
-        ranges = Ranges(offsets, (ends - starts) * self._entry_bytes, self.centroids.checksums[lists])
-        return self._files[LISTS], ranges
+        centroids, size = self.centroids, self._entry_bytes
+        starts, ends = centroids.entry_starts[chosen], centroids.entry_starts[chosen + 1]
+        return self._lists, Ranges(self._start + starts * size, (ends - starts) * size, centroids.checksums[chosen])
 
     def open(self, data: Bytes) -> ListSearch:
         """The search of the lists whose bytes are in `data`, the answer to `list_request`."""
-        start = self._starts[LISTS]
-        entries = data[start : start + self.centroids.entries * self._entry_bytes]
+        entries = data[self._start : self._start + self.centroids.entries * self._entry_bytes]
         return ListSearch(self.centroids, entries.reshape(-1, self._entry_bytes))
 
-    def vector_request(self, places: Places) -> Request:
-        """The bytes of the vectors at these places."""
-        size = 4 * self._dimension
-        offsets = self._starts[VECTORS] + places.rows * size
-        return self._files[VECTORS], Ranges(offsets, np.full(len(offsets), size), places.vector_checksums)
-
-    def vectors(self, data: Bytes, places: Places) -> Vectors:
-        """The vectors, float32 (n, d), in the answer to `vector_request`."""
-        size = 4 * self._dimension
-        starts = self._starts[VECTORS] + places.rows * size
-        gathered = data[slice_indices(starts, np.full(len(starts), size))[0]]
-        return gathered.view("<f4").reshape(len(starts), self._dimension)
-
-    def record_request(self, places: Places) -> Request:
-        """The bytes of the records at these places."""
-        offsets = self._starts[RECORDS] + places.record_offsets
-        return self._files[RECORDS], Ranges(offsets, places.record_lengths, places.record_checksums)
-
-    def records(self, data: Bytes, places: Places) -> list[Strings]:
-        """The strings of the records in the answer to `record_request`."""
-        starts = (self._starts[RECORDS] + places.record_offsets).tolist()
-        lengths = places.record_lengths.tolist()
-        return [
-            records.decode(data[start : start + length].tobytes())
-            for start, length in zip(starts, lengths, strict=True)
-        ]
-
-    def remember(self, places: Places) -> None:
-        """Remember where the data of these rows is."""
-        fields = zip(
-            places.row_seqs.tolist(),
-            places.record_offsets.tolist(),
-            places.record_lengths.tolist(),
-            places.record_checksums.tolist(),
-            places.vector_checksums.tolist(),
-            strict=True,
-        )
-        with self._lock:
-            self._places.update(zip(places.rows.tolist(), fields, strict=True))
-            while len(self._places) > _REMEMBERED_ROWS:
-                self._places.popitem(last=False)
-
-    def recall(self, rows: Rows) -> Places | None:
-        """The places of these rows if all are remembered."""
-        with self._lock:
-            found = [self._places.get(row) for row in rows.tolist()]
-        if any(place is None for place in found):
-            return None
-        columns = list(zip(*(place for place in found if place is not None), strict=True)) or [()] * 5
-        signed = [np.array(column, dtype=np.int64) for column in columns[:3]]
-        checksums = [np.array(column, dtype=np.uint64) for column in columns[3:]]
-        return Places(rows, signed[0], signed[1], signed[2], checksums[0], checksums[1])
-
-    def places_request(self, rows: Rows) -> Request:
-        """The bytes of the lists that these rows belong to."""
-        return self.list_request(np.unique(self._lists_of(rows)))
-
-    def places(self, data: Bytes, rows: Rows) -> Places:
-        """The places of these rows, in the answer to `places_request`."""
-        lists = self._lists_of(rows)
+    def places(self, rows: Rows) -> Steps[Places]:
+        """The places of these rows; without the file `contents` from the lists that they belong to."""
+        found = self.reader.recall(rows)
+        if found is not None:
+            return found
+        if self.reader.contents is not None:
+            return (yield from self.reader.places(rows))
+        own = np.searchsorted(self.centroids.starts, rows, side="right") - 1
+        (data,) = yield [self.list_request(np.unique(own))]
         # The entries of a list begin with its own rows, in ascending order.
-        entries = self.centroids.entry_starts[lists] + rows - self.centroids.starts[lists]
-        return Places.of(self.open(data).views, entries)
+        entries = self.centroids.entry_starts[own] + rows - self.centroids.starts[own]
+        found = lists.places_of(self.open(data).views, entries)
+        self.reader.remember(found)
+        return found
 
-    def _lists_of(self, rows: Rows) -> Rows:
-        return np.searchsorted(self.centroids.starts, rows, side="right") - 1
+    def row_seqs(self, rows: Rows) -> Steps[Rows]:
+        """The insertion sequence numbers of these rows, in a segment with the file `contents`."""
+        found = self.reader.recall(rows)
+        return (yield from self.reader.row_seqs(rows)) if found is None else found.row_seqs
+
+    @property
+    def _entry_bytes(self) -> int:
+        return entry_bytes(self.centroids.projection.width)
+
+    def _parse(self, data: Bytes) -> Centroids:
+        info = self._info
+        name = info.files[CENTROIDS].key
+        centroids = Centroids(name, *array_file.parse(data.data, CENTROIDS, name))
+        if centroids.rows != info.rows or centroids.projection.space is not self._space:
+            raise Corrupt(f"{name} is not of segment {info.id}; {RESTORE_HINT}")
+        file = info.files[LISTS]
+        self._start = array_file.single_array_start(
+            file.size, centroids.entries * entry_bytes(centroids.projection.width)
+        )
+        if self._start <= 0:
+            raise Corrupt(f"{file.key} has {file.size} bytes, which does not match its segment; {RESTORE_HINT}")
+        self.reader.set_record_bytes(centroids.record_bytes)
+        return centroids
+
+
+def read_roots(indexes: Sequence[ListIndex | None], *, search: bool, rows: bool) -> None:
+    """Read the root files that were not read yet, in one round; an index may be None.
+
+    They lead to the lists (`search`), and to ids, columns, postings and the order of insertion (`rows`). Raises
+    Corrupt, UnsupportedFormat, ObjectNotFound.
+    """
+    present = [index for index in indexes if index is not None]
+    files: list[RootFile[Any]] = [index.root for index in present] if search else []
+    if rows:
+        files += [index.reader.contents for index in present if index.reader.contents is not None]
+    if files:
+        read_together(present[0].objects, files)

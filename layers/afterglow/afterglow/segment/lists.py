@@ -22,7 +22,7 @@ which ranks the entries; the caller computes exact distances from the float32 ve
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numkong
@@ -34,6 +34,7 @@ from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, Vectors
+from afterglow.segment.places import Places
 from afterglow.segment.projection import Projection
 
 Rows = NDArray[np.int64]
@@ -86,32 +87,16 @@ class EntryViews:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where the data of some rows is: their numbers, insertion sequence numbers, records, and checksums, (n,) each."""
-
-    rows: Rows
-    row_seqs: Rows
-    record_offsets: Rows
-    record_lengths: Rows
-    record_checksums: NDArray[np.uint64]
-    vector_checksums: NDArray[np.uint64]
-
-    @staticmethod
-    def of(views: EntryViews, entries: Rows) -> "Places":
-        """The places of the rows of these entries."""
-        return Places(
-            views.rows[entries].astype(np.int64),
-            views.row_seqs[entries],
-            views.record_offsets[entries].astype(np.int64),
-            views.record_lengths[entries].astype(np.int64),
-            views.record_checksums[entries],
-            views.vector_checksums[entries],
-        )
-
-    def take(self, positions: Rows | slice) -> "Places":
-        """Some of them."""
-        return Places(*(getattr(self, field.name)[positions] for field in fields(self)))
+def places_of(views: EntryViews, entries: Rows) -> Places:
+    """The places of the rows of these entries."""
+    return Places(
+        views.rows[entries].astype(np.int64),
+        views.row_seqs[entries],
+        views.record_offsets[entries].astype(np.int64),
+        views.record_lengths[entries].astype(np.int64),
+        views.record_checksums[entries],
+        views.vector_checksums[entries],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +232,7 @@ class ListSearch:
         entries, keys = entries[order], keys[order]
         rows = self.views.rows[entries].astype(np.int64)
         firsts = np.sort(np.unique(rows, return_index=True)[1])[:count]
-        return Candidates(Places.of(self.views, entries[firsts]), self._centroids.projection.comparable(keys[firsts]))
+        return Candidates(places_of(self.views, entries[firsts]), self._centroids.projection.comparable(keys[firsts]))
 
 
 def encode(vectors: Vectors) -> tuple[NDArray[np.int8], Vectors]:

@@ -21,10 +21,9 @@ from afterglow.segment.array_file import ArrayStream
 from afterglow.segment.breadth import Breadth, Sample
 from afterglow.segment.clustering import Clustering
 from afterglow.segment.distance import Vectors
+from afterglow.segment.list_index import CENTROIDS, LISTS
 from afterglow.segment.lists import Centroids, EntryViews, ListSearch
 from afterglow.storage.file_map import release_pages
-
-CENTROIDS, LISTS = "centroids", "lists"
 
 _SAMPLE = 256
 _RESCORING_SHARE = 0.002
@@ -40,8 +39,8 @@ _RESCORED_KS = (10, 100)
 class StoredRows:
     """The rows of the new segment in list order: `vectors` float32 (n, d), mapped, squared `norms`, `row_seqs`.
 
-    `record_offsets` int64 (n + 1) are the bounds of their records in the file `records`. Checksums, uint64 (n,), are
-    the xxh3-64 of each row's bytes in `vectors` and in `records`.
+    `record_offsets` and `record_lengths`, int64 (n,), say where their records are in the file `records`. Checksums,
+    uint64 (n,), are the xxh3-64 of each row's bytes in `vectors` and in `records`.
     """
 
     vectors: Vectors
@@ -49,7 +48,13 @@ class StoredRows:
     row_seqs: NDArray[np.int64]
     vector_checksums: NDArray[np.uint64]
     record_offsets: NDArray[np.int64]
+    record_lengths: NDArray[np.int64]
     record_checksums: NDArray[np.uint64]
+
+    @property
+    def record_bytes(self) -> int:
+        """The size of all records."""
+        return int(self.record_lengths.sum())
 
 
 def write(
@@ -78,7 +83,7 @@ def write(
         "space": projection.space.value,
         "unit": projection.unit,
         "bound": projection.bound,
-        "record_bytes": int(rows.record_offsets[-1]),
+        "record_bytes": rows.record_bytes,
     }
     # Until it is measured, every search visits everything.
     unlimited = Breadth(1.0, (1,), (float(len(codes)),)).to_json()
@@ -105,7 +110,7 @@ def _encode_lists(
         views.rows[:] = members
         views.scales[:] = scales
         views.norms[:] = np.einsum("ij,ij->i", residuals, residuals)
-        views.record_lengths[:] = rows.record_offsets[members + 1] - rows.record_offsets[members]
+        views.record_lengths[:] = rows.record_lengths[members]
         views.record_offsets[:] = rows.record_offsets[members]
         views.record_checksums[:] = rows.record_checksums[members]
         views.vector_checksums[:] = rows.vector_checksums[members]

@@ -5,26 +5,29 @@ from threading import RLock
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from afterglow.columns import serde
+from afterglow.columns.column import ColumnSet
 from afterglow.columns.string_column import StringColumn
 from afterglow.errors import Corrupt
-from afterglow.segment import array_file, id_index, postings
+from afterglow.segment import contents, id_index, postings
 from afterglow.segment.array_file import RESTORE_HINT, FileRef, MappedFile
 from afterglow.segment.breadth import Breadth
+from afterglow.segment.contents import CONTENTS, Contents
 from afterglow.segment.hnsw import HnswIndex, HnswParameters
 from afterglow.segment.id_index import Hashes
 from afterglow.segment.lazy_row_group import LazyRowGroup
-from afterglow.segment.list_index import ListIndex
-from afterglow.segment.lists import Centroids
-from afterglow.segment.lists_writer import CENTROIDS, LISTS
+from afterglow.segment.list_index import CENTROIDS, LISTS, ListIndex
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.postings import Postings
+from afterglow.segment.root_file import RootFile
+from afterglow.segment.rounds import Steps
 from afterglow.segment.row_group import RowGroup
+from afterglow.segment.row_reader import RowReader
+from afterglow.segment.stored_columns import StoredColumns
 from afterglow.segment.writer import DELETED, GRAPH, POSTINGS, RECORDS, ROWS, STRINGS, VECTORS
-from afterglow.storage.ports import Bytes, Objects, Ranges
+from afterglow.storage.ports import Bytes, Objects
 
 Mask = NDArray[np.bool_]
 
@@ -46,35 +49,28 @@ _STRINGS = {"ids", "documents", "uris", "metadatas"}
 class Segment:
     """An open segment. Safe for any number of threads; its maps live as long as anything refers to their arrays.
 
-    Of a clustered segment without sparse vectors only `centroids` is read at first. Its index reads ranges, and the
-    other files are opened when something needs them whole. Of any other segment all files are opened.
+    Of a clustered segment nothing is read at first. Its index and its file `rows` are read by ranges, and the other
+    files are opened when something needs them whole. A clustered segment of a release before the file `contents` has
+    its files `rows` and `postings` read whole, too. Of any other segment all files are opened.
     """
 
-    def __init__(
-        self,
-        objects: Objects,
-        info: SegmentInfo,
-        parameters: HnswParameters,
-        *,
-        verify: bool = True,
-        centroids: Bytes | None = None,
-    ) -> None:
-        """`centroids`: the bytes of that file, verified (`read_centroids`); None: they are read.
-
-        Raises Corrupt, ObjectNotFound.
-        """
+    def __init__(self, objects: Objects, info: SegmentInfo, parameters: HnswParameters, *, verify: bool = True) -> None:
+        """Raises Corrupt, ObjectNotFound."""
         self.info = info
-        self._objects = objects
+        self.objects = objects
         self._verify = verify
         self._lock = RLock()
         self._files: dict[str, MappedFile] = {}
         self._contents: dict[str, tuple[dict[str, Any], dict[str, NDArray[Any]]]] = {}
         self._fields: dict[str, Any] = {}
         self.graph, self.lists = None, None
+        self.root: RootFile[Contents] | None = None
         if info.has_lists:
-            data = read_centroids(objects, [info])[info.id] if centroids is None else centroids
-            self.lists = self._open_lists(data, parameters)
-        if info.has_lists and POSTINGS not in info.files:
+            if CONTENTS in info.files:
+                self.root = RootFile(objects, info.files[CONTENTS], self._parse_contents)
+            reader = RowReader(objects, info, self.root)
+            self.lists = ListIndex(objects, info, reader, parameters.space, parameters.ef_search)
+        if is_lazy(info):
             self.rows: RowGroup = LazyRowGroup(info.rows, self._field)
         else:
             self.rows = RowGroup(**{name: self._field(name) for name in _ROLE_OF_FIELD})
@@ -89,8 +85,10 @@ class Segment:
             )
         self.postings = self._postings()
 
-    def lookup(self, ids: Sequence[str], hashes: Hashes) -> NDArray[np.int64]:
+    def find(self, ids: Sequence[str], hashes: Hashes) -> Steps[NDArray[np.int64]]:
         """The row of each id, `id_index.MISSING` where there is none; `hashes` are those of the ids."""
+        if self.root is not None and self.lists is not None:
+            return (yield from self.lists.reader.find(ids, hashes))
         arrays = self._content(ROWS)[1]
         return id_index.lookup(self.rows.ids, arrays["hashes"], arrays["hash_rows"], ids, hashes)
 
@@ -101,18 +99,16 @@ class Segment:
         for file in files:
             file.verify_unchanged()
 
-    def _open_lists(self, data: Bytes, parameters: HnswParameters) -> ListIndex:
-        info = self.info
-        name = info.files[CENTROIDS].key
-        centroids = Centroids(name, *array_file.parse(data.data, CENTROIDS, name))
-        if centroids.rows != info.rows or centroids.projection.space is not parameters.space:
-            raise Corrupt(f"{name} is not of segment {info.id}; {RESTORE_HINT}")
-        return ListIndex(self._objects, info, centroids, parameters.ef_search)
+    def _parse_contents(self, data: Bytes) -> Contents:
+        found = contents.parse(self.objects, self.info, data)
+        assert self.lists is not None
+        self.lists.reader.set_record_bytes(found.record_bytes)
+        return found
 
     def _file(self, role: str) -> MappedFile:
         with self._lock:
             if role not in self._files:
-                self._files[role] = MappedFile(self._objects, self.info.files[role], verify=self._verify)
+                self._files[role] = MappedFile(self.objects, self.info.files[role], verify=self._verify)
             return self._files[role]
 
     def _content(self, role: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -123,15 +119,24 @@ class Segment:
             return self._contents[role]
 
     def _field(self, name: str) -> Any:
-        """A field of the row group."""
+        """A field of the row group. What is read by ranges is not held, but needed again each time."""
+        if self.root is not None and _ROLE_OF_FIELD[name] == ROWS:
+            return self._read_ranged(name, self.root.get())
         with self._lock:
             if name not in self._fields:
-                self._fields[name] = self._read_field(name)
+                self._fields[name] = self._read_field(name, *self._content(_ROLE_OF_FIELD[name]))
             return self._fields[name]
 
-    def _read_field(self, name: str) -> Any:
-        role, info = _ROLE_OF_FIELD[name], self.info
-        meta, arrays = self._content(role)
+    def _read_ranged(self, name: str, root: Contents) -> Any:
+        file = root.files[ROWS]
+        if name == "columns":
+            return ColumnSet(self.info.rows, StoredColumns(self.objects, file, root.columns))
+        names = [array for array in file.layout.arrays if array == name or _is_part(array, name)]
+        (data,) = self.objects.need([file.request_whole(names)])
+        return self._read_field(name, file.layout.meta, {array: file.array(data, array) for array in names})
+
+    def _read_field(self, name: str, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Any:
+        info = self.info
         field: Any
         if name in _STRINGS:
             field = _string_column(name, meta, arrays)
@@ -150,41 +155,25 @@ class Segment:
         inverted: dict[str, Postings] = {}
         if POSTINGS in self.info.files:
             inverted = postings.deserialize(self.info.files[POSTINGS].key, *self._content(POSTINGS))
-        elif self.info.has_lists:
+        elif is_lazy(self.info):
             return inverted
         if inverted.keys() != postings.sparse_columns(self.rows.columns).keys():
             raise Corrupt(f"segment {self.info.id} has lists of other keys than its sparse vectors; {RESTORE_HINT}")
         return inverted
 
 
-def read_centroids(objects: Objects, segments: Sequence[SegmentInfo]) -> dict[str, Bytes]:
-    """The verified bytes of the centroids of clustered segments, by segment id, in one round.
-
-    Raises Corrupt, ObjectNotFound.
-    """
-    requests = []
-    for info in segments:
-        file = info.files[CENTROIDS]
-        whole = Ranges(np.zeros(1, dtype=np.int64), np.array([file.size]))
-        requests.append((objects.lazy(file.key, file.size), whole))
-    result: dict[str, Bytes] = {}
-    for info, request, data in zip(segments, requests, objects.need(requests), strict=True):
-        file = info.files[CENTROIDS]
-        if xxhash.xxh3_128_hexdigest(data.data) != file.checksum and objects.invalidate(file.key):
-            (data,) = objects.need([request])  # noqa: PLW2901  a damaged copy is fetched again
-        if xxhash.xxh3_128_hexdigest(data.data) != file.checksum:
-            raise Corrupt(f"{file.key} is damaged: it does not match its checksum; {RESTORE_HINT}")
-        result[info.id] = data
-    return result
+def is_lazy(info: SegmentInfo) -> bool:
+    """Whether opening the segment reads nothing: it is clustered, and has nothing that must be read whole."""
+    return info.has_lists and (CONTENTS in info.files or POSTINGS not in info.files)
 
 
 def whole_files(info: SegmentInfo) -> list[FileRef]:
-    """The files that opening the segment reads whole, besides the centroids; its deletion vector among them."""
-    if info.has_lists and POSTINGS not in info.files:
-        return [] if info.deletions is None else [info.deletions]
+    """The files that opening the segment reads whole; its deletion vector among them."""
+    deletions = [] if info.deletions is None else [info.deletions]
+    if is_lazy(info):
+        return deletions
     skipped = {LISTS, RECORDS, CENTROIDS} if info.has_lists else set()
-    files = [file for role, file in info.files.items() if role not in skipped]
-    return files if info.deletions is None else [*files, info.deletions]
+    return [*(file for role, file in info.files.items() if role not in skipped), *deletions]
 
 
 def _breadth(name: str, meta: dict[str, Any]) -> Breadth | None:
@@ -212,6 +201,10 @@ def read_deletions(objects: Objects, info: SegmentInfo) -> Mask | None:
     return mask
 
 
+def _is_part(array: str, name: str) -> bool:
+    """Whether an array is one of those of a string column."""
+    return array.startswith(name) and array.removeprefix(name).isdigit()
+
+
 def _string_column(name: str, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StringColumn:
-    buffers = [array for key, array in arrays.items() if key.startswith(name) and key.removeprefix(name).isdigit()]
-    return StringColumn.from_arrays(meta[name], buffers)
+    return StringColumn.from_arrays(meta[name], [array for key, array in arrays.items() if _is_part(key, name)])

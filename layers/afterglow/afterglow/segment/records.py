@@ -1,7 +1,8 @@
 """Records: id, document, uri and metadata of one row next to each other, so that a cold reader gets them by one range.
 
-The file `records` holds the rows in order, without a table: the lists have the bounds and the checksum of each (see
-`segment.lists`). A record is four lengths u4 (0xFFFFFFFF: the row has no such string), then the strings in UTF-8.
+The file `records` holds the rows in insertion order, so that a page is one range, without a table: the lists and the
+file `places` have the bounds and the checksum of each (see `segment.lists`, `segment.places`). A record is four lengths
+u4 (0xFFFFFFFF: the row has no such string), then the strings in UTF-8.
 """
 
 import struct

@@ -1,19 +1,19 @@
 """Writes a segment from rows of other row groups: of a replica's memtable (flush), or of other segments (compaction).
 
 1. For a clustered segment, cluster the rows first (`cluster_rows`); the rows are then numbered list by list.
-2. Write `vectors`, then the index: `graph`, or `records`, `lists` and `centroids`; then `strings`, `rows`, and
-   `postings` if there are sparse vectors, to temporary files. The index is measured before its files are complete
-   (`segment.breadth`).
+2. Write `vectors`, then the index: `graph`, or `records` and `places` in insertion order, `lists` and `centroids`; then
+   `strings`, `rows`, and `postings` if there are sparse vectors; at last `contents` of a clustered segment; all to
+   temporary files. The index is measured before its files are complete (`segment.breadth`).
 3. Upload each under the new segment's own prefix. *Crash anywhere: orphans that no manifest lists, collected later.
    Failure, such as a full disk: both kinds of files are removed at once.*
 
 Memory holds the graph while it is built and, in turn, the columns; of vectors, strings and ids one chunk at a time, and
-of mapped files the pages read since the last chunk. In addition there are about 80 bytes a row: its source, its
-insertion sequence number, its norm, the hash of its id. The caller bounds all this by the rows it selects
-(`jobs.compaction_policy`).
+of mapped files the pages read since the last chunk. In addition there are about 80 bytes a row, 200 in a clustered
+segment: its source, its insertion sequence number, its norm, the hash of its id, the place of its record. The caller
+bounds all this by the rows it selects (`jobs.compaction_policy`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,27 @@ from numpy.typing import NDArray
 from afterglow.columns import serde
 from afterglow.columns.concat import concat
 from afterglow.columns.gather import GatheredStrings, GatherPlan
-from afterglow.segment import array_file, clustering, distance, hnsw, id_index, lists_writer, postings, projection
+from afterglow.columns.string_column import StringColumn
+from afterglow.segment import (
+    array_file,
+    clustering,
+    contents,
+    distance,
+    hnsw,
+    id_index,
+    lists_writer,
+    places_writer,
+    postings,
+    projection,
+)
 from afterglow.segment import records as record_file
 from afterglow.segment.array_file import ArrayStream, FileRef
 from afterglow.segment.clustering import Clustering
+from afterglow.segment.contents import CONTENTS, PLACES, Blocks, Samples
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.hnsw import HnswBuild
-from afterglow.segment.lists_writer import CENTROIDS, LISTS, StoredRows
+from afterglow.segment.list_index import CENTROIDS, LISTS
+from afterglow.segment.lists_writer import StoredRows
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.new_files import NewFiles, removed_on_failure
 from afterglow.segment.precision import golden_sample
@@ -104,16 +118,21 @@ def _write_segment(
     gather_plan = GatherPlan.of([subset.rows for subset in subsets], order)
     chunk_bytes = _chunk_bytes(stores)
     files: dict[str, FileRef] = {}
+    described: dict[str, Blocks] = {}
+    roots: tuple[Samples, int] | None = None
 
     def write(role: str, meta: dict[str, Any], arrays: Arrays) -> None:
         path = objects.temporary_path(f"{name}-{role}")
         checksum = array_file.write(path, role, meta, arrays)
+        if isinstance(plan, ListsBuild) and role in contents.BLOCK_BYTES:
+            described[role] = Blocks.of(path, role)
         files[role] = array_file.upload(objects, f"{prefix}{name}/{role}", path, checksum)
 
-    ids, documents, uris, metadatas = (
-        GatheredStrings([getattr(subset.row_group, column) for subset in subsets], gather_plan)
+    sources_of_columns = [
+        [getattr(subset.row_group, column) for subset in subsets]
         for column in ("ids", "documents", "uris", "metadatas")
-    )
+    ]
+    ids, documents, uris, metadatas = (GatheredStrings(sources, gather_plan) for sources in sources_of_columns)
     vectors_path = objects.temporary_path(f"{name}-{VECTORS}")
     norms = np.empty(rows, dtype=np.float32)
     row_seqs = np.concatenate([subset.row_group.row_seqs[subset.rows] for subset in subsets])[order]
@@ -128,12 +147,21 @@ def _write_segment(
         meta["breadth"] = hnsw.measure(graph_path, plan, vectors, norms).to_json()
         files[GRAPH] = array_file.upload(objects, f"{prefix}{name}/{GRAPH}", graph_path)
     elif plan is not None:
-        strings = (ids, documents, uris, metadatas)
-        record_offsets, record_checksums = record_file.offsets(strings), np.empty(rows, dtype=np.uint64)
-        record_chunks = _release_after_chunks(record_file.chunks(strings, record_checksums, chunk_bytes), subsets)
-        write(RECORDS, {}, {RECORDS: ArrayStream("|u1", (int(record_offsets[-1]),), record_chunks)})
+        insertion = np.argsort(row_seqs, kind="stable")
+        offsets, lengths, sums = _write_records(
+            write, subsets, sources_of_columns, gather_plan.take(insertion), chunk_bytes
+        )
+        positions = np.empty(rows, dtype=np.int64)
+        positions[insertion] = np.arange(rows)
         vectors = array_file.map_arrays(vectors_path, VECTORS)[VECTORS]
-        stored = StoredRows(vectors, norms, row_seqs, checksums, record_offsets, record_checksums)
+        stored = StoredRows(
+            vectors, norms, row_seqs, checksums, offsets[positions], lengths[positions], sums[positions]
+        )
+        path = objects.temporary_path(f"{name}-{PLACES}")
+        checksum_of_places, samples = places_writer.write(path, stored, ids.iter_rows(chunk_bytes), insertion)
+        described[PLACES] = Blocks.of(path, PLACES)
+        roots = samples, stored.record_bytes
+        files[PLACES] = array_file.upload(objects, f"{prefix}{name}/{PLACES}", path, checksum_of_places)
         paths = {role: objects.temporary_path(f"{name}-{role}") for role in (LISTS, CENTROIDS)}
         written = lists_writer.write(paths[LISTS], paths[CENTROIDS], plan.clustering, stored, plan.recall)
         for (role, path), checksum_of_role in zip(paths.items(), written, strict=True):
@@ -160,7 +188,26 @@ def _write_segment(
     inverted = postings.serialize(columns)
     if inverted is not None:
         write(POSTINGS, *inverted)
+    if roots is not None:
+        path = objects.temporary_path(f"{name}-{CONTENTS}")
+        checksum = contents.write(path, described, *roots)
+        files[CONTENTS] = array_file.upload(objects, f"{prefix}{name}/{CONTENTS}", path, checksum)
     return SegmentInfo(name, rows, dimension, files)
+
+
+def _write_records(
+    write: Callable[[str, dict[str, Any], Arrays], None],
+    subsets: Sequence[RowSubset],
+    columns: Sequence[Sequence[StringColumn]],
+    plan: GatherPlan,
+    chunk_bytes: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
+    """Write the file `records` in the order of `plan`; offset, length and xxh3-64 of each record, (n,)."""
+    strings = [GatheredStrings(sources, plan) for sources in columns]
+    bounds, sums = record_file.offsets(strings), np.empty(len(plan), dtype=np.uint64)
+    chunks = _release_after_chunks(record_file.chunks(strings, sums, chunk_bytes), subsets)
+    write(RECORDS, {}, {RECORDS: ArrayStream("|u1", (int(bounds[-1]),), chunks)})
+    return bounds[:-1], np.diff(bounds), sums
 
 
 def _chunk_bytes(stores: Stores) -> int:

@@ -7,7 +7,7 @@
 3. Read the vectors of the best, and the records of those that are likely to be in the result; compute exact
    distances.
 
-Before each of the steps 2 and 3 one `Objects.need` brings in what is missing, of all segments at once.
+Before each step one `Objects.need` brings in what is missing, of all segments at once.
 
 Under a filter, lists without any matching row are left out before the choice: the matching rows may lie apart from the
 nearest lists. If too few rows are found for k, twice as many lists are probed, in the end every list with a match: a
@@ -25,8 +25,9 @@ from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.segment import distance, lists
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.exact_knn import Rows
-from afterglow.segment.list_index import ListIndex
-from afterglow.segment.lists import Candidates, Places
+from afterglow.segment.list_index import ListIndex, read_roots
+from afterglow.segment.lists import Candidates
+from afterglow.segment.places import Places
 from afterglow.segment.reader import Mask
 from afterglow.segment.row_group import RowGroup
 from afterglow.storage.ports import Bytes, Objects
@@ -67,8 +68,9 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
 
     Fewer than k rows together only if fewer match.
     """
-    searches = [_Search(group, vector) for group in groups]
     objects = groups[0].index.objects
+    read_roots([group.index for group in groups], search=True, rows=False)
+    searches = [_Search(group, vector) for group in groups]
     rows, matching = sum(group.rows.rows for group in groups), sum(group.matching for group in groups)
     k = min(k, matching)
     probes = sum(search.probes(k, matching) for search in searches)
@@ -93,17 +95,17 @@ def _rescored(
     objects: Objects, space: Space, vector: Vectors, k: int, best: Sequence[tuple[ListIndex, Places]]
 ) -> list[Nearest]:
     """The k nearest of the candidates of each group, by exact distance."""
-    requests = [index.vector_request(places) for index, places in best]
+    requests = [index.reader.vector_request(places) for index, places in best]
     # The records of the result are read in the same round: nearly always it is among the first by estimated distance.
     likely = k + k // 2 + 4
     if likely <= _MAX_LIKELY:
-        requests += [index.record_request(places.take(slice(0, likely))) for index, places in best]
+        requests += [index.reader.record_request(places.take(slice(0, likely))) for index, places in best]
     results = []
     for (index, places), data in zip(best, objects.need(requests), strict=False):
-        distances = distance.exact_distances(space, index.vectors(data, places), vector)
+        distances = distance.exact_distances(space, index.reader.vectors(data, places), vector)
         order = np.lexsort((places.row_seqs, distances))[:k]
         nearest = places.take(order)
-        index.remember(nearest)
+        index.reader.remember(nearest)
         results.append(Nearest(nearest.rows, distances[order], nearest.row_seqs))
     return results
 

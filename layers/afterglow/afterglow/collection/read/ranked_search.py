@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from afterglow.catalog import schema
 from afterglow.catalog.schema_defaults import EMBEDDING
-from afterglow.collection.read import knn_planner, read_path, row_data, work
+from afterglow.collection.read import knn_planner, read_path, work
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.explanation import Explanation, KnnSteps
 from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
@@ -26,6 +26,7 @@ from afterglow.collection.read.read_path import ReadLimits
 from afterglow.collection.read.rows import RecordPlan
 from afterglow.collection.read.sparse_knn import SparseQuery, sparse_knn
 from afterglow.collection.read.work import Work
+from afterglow.collection.replica import row_data
 from afterglow.collection.replica.replica import Snapshot, WarmRows
 from afterglow.collection.types import Include, Records, Selection
 from afterglow.errors import WrongDimension
@@ -233,6 +234,8 @@ def _execute_one(
     explanation: Explanation | None,
 ) -> RankedHits:
     with phase("filter"):
+        is_dense = any(isinstance(knn, DenseKnn) for knn in search.knn)
+        fetch.read_roots(snapshot, [] if search.filter is None else [search.filter], search=is_dense)
         masks = fetch.selection_masks(snapshot, Selection(where=search.filter), ids)
     steps = None if explanation is None else [_steps(knn) for knn in search.knn]
     end = None if search.limit is None else search.offset + search.limit

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.collection.read import row_data
-from afterglow.collection.read.row_data import RowPlan
-from afterglow.collection.replica import ttl_filter
+from afterglow.collection.read import insertion_pages
+from afterglow.collection.replica import row_data, ttl_filter
 from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.row_data import RowPlan
 from afterglow.collection.types import Include, Records, Selection
 from afterglow.columns.string_column import StringColumn
 from afterglow.errors import ResponseTooLarge
 from afterglow.filters import ast
 from afterglow.filters.evaluate import evaluate
+from afterglow.segment import list_index
 from afterglow.segment.reader import Mask
+from afterglow.segment.stored_columns import read_together
 
 RECORD_BYTES = 64
 """A record without its fields: its objects in memory, its punctuation in JSON."""
@@ -29,6 +31,12 @@ COMPONENT_BYTES = 12
 """A component of an embedding as a number in JSON."""
 _NO_DOCUMENTS = StringColumn.from_list([])
 _FIELD_OF_INCLUDE = {Include.DOCUMENTS: "documents", Include.METADATAS: "metadatas", Include.URIS: "uris"}
+
+
+def read_roots(snapshot: Snapshot, conditions: Sequence[ast.Filter], *, search: bool) -> None:
+    """Read what leads to the columns that a filter reads, and to the lists that a `search` probes, in one round."""
+    reads_columns = bool(conditions) or snapshot.expiry is not None
+    list_index.read_roots([group.lists for group in snapshot.row_groups], search=search, rows=reads_columns)
 
 
 def selection_masks(snapshot: Snapshot, selection: Selection, ids: Sequence[str] = ()) -> list[Mask | None]:
@@ -39,6 +47,11 @@ def selection_masks(snapshot: Snapshot, selection: Selection, ids: Sequence[str]
     """
     masks: list[Mask | None] = []
     expiry = snapshot.expiry
+    conditions = [condition for condition in (selection.where, selection.where_document) if condition is not None]
+    read_roots(snapshot, conditions, search=False)
+    keys = {key for condition in conditions for key, _ in ast.operands(condition)}
+    if keys:
+        read_together([group.rows.columns for group in snapshot.row_groups], sorted(keys))
     for index, group in enumerate(snapshot.row_groups):
         excluded = ttl_filter.excluded_rows(group, expiry)
         mask = None if excluded is None else ~excluded
@@ -46,8 +59,8 @@ def selection_masks(snapshot: Snapshot, selection: Selection, ids: Sequence[str]
             has_id = np.zeros(group.rows.rows, dtype=np.bool_)
             has_id[snapshot.locations.rows[snapshot.locations.groups == index]] = True
             mask = has_id if mask is None else mask & has_id
-        for condition in (selection.where, selection.where_document):
-            if condition is not None and (mask is None or mask.any()):
+        for condition in conditions:
+            if mask is None or mask.any():
                 row_of_id = _row_of_id(snapshot, index, ids)
                 # The documents of a clustered segment are opened only for a condition that reads them.
                 documents = group.rows.documents if ast.reads_documents(condition) else _NO_DOCUMENTS
@@ -69,23 +82,7 @@ def in_insertion_order(
     snapshot: Snapshot, masks: list[Mask | None], offset: int = 0, limit: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row group index and row, int64 (n,) each, of rows in the masks, by insertion order: `limit` after `offset`."""
-    rows = [
-        np.arange(group.rows.rows) if mask is None else np.flatnonzero(mask)
-        for group, mask in zip(snapshot.row_groups, masks, strict=True)
-    ]
-    if not rows:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    row_seqs = np.concatenate(
-        [group.rows.row_seqs[group_rows] for group, group_rows in zip(snapshot.row_groups, rows, strict=True)]
-    )
-    groups = np.repeat(np.arange(len(rows)), [len(group_rows) for group_rows in rows])
-    end = len(row_seqs) if limit is None else min(offset + limit, len(row_seqs))
-    if end < len(row_seqs):
-        first = np.argpartition(row_seqs, end)[:end]
-        order = first[np.argsort(row_seqs[first])][offset:]
-    else:
-        order = np.argsort(row_seqs)[offset:end]
-    return groups[order], np.concatenate(rows)[order]
+    return insertion_pages.page(snapshot.row_groups, masks, offset, limit)
 
 
 @dataclass(frozen=True, slots=True)

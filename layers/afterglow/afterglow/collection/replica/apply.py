@@ -20,13 +20,14 @@ order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from afterglow.collection.replica import ttl_filter
+from afterglow.collection.replica import row_data, ttl_filter
 from afterglow.collection.replica.memtable import NewRows
 from afterglow.collection.replica.replica_state import ReplicaState, RowLocations
 from afterglow.collection.replica.ttl_filter import TtlCutoff
@@ -120,34 +121,29 @@ def _replace(state: ReplicaState, batch: Batch, members: Rows, locations: RowLoc
     state.records += len(ids)
 
 
+@dataclass(frozen=True, slots=True)
 class RecordContents:
-    """The current content of some records, in their order."""
+    """The current content of n records, in their order; `vectors` is float32 (n, d), a copy."""
 
-    def __init__(self, count: int, dimension: int) -> None:
-        self.row_seqs: Rows = np.empty(count, dtype=np.int64)
-        self.vectors: Vectors = np.empty((count, dimension), dtype=np.float32)
-        self.documents: list[bytes | None] = [None] * count
-        self.uris: list[bytes | None] = [None] * count
-        self.metadatas: list[bytes | None] = [None] * count
+    row_seqs: Rows
+    vectors: Vectors
+    documents: list[bytes | None]
+    uris: list[bytes | None]
+    metadatas: list[bytes | None]
 
 
 def read_contents(state: ReplicaState, locations: RowLocations) -> RecordContents:
     """The current content of these records: at least one, and all exist."""
-    indexes = np.unique(locations.groups).tolist()
-    contents = RecordContents(len(locations.groups), state.row_group(indexes[0]).vectors.shape[1])
-    for index in indexes:
-        group, positions = state.row_group(index), np.flatnonzero(locations.groups == index)
-        rows = locations.rows[positions]
-        contents.row_seqs[positions] = group.row_seqs[rows]
-        contents.vectors[positions] = group.vectors[rows]
-        for target, column in (
-            (contents.documents, group.documents),
-            (contents.uris, group.uris),
-            (contents.metadatas, group.metadatas),
-        ):
-            for position, value in zip(positions.tolist(), column.take(rows), strict=True):
-                target[position] = value
-    return contents
+    groups, rows = locations.groups, locations.rows
+    views = [state.view(index) for index in range(len(state.segments) + 1)]
+    dimension = state.manifest.dimension
+    if dimension is None:
+        dimension = int(views[-1].rows.vectors.shape[1])
+    row_seqs = row_data.row_seqs(views, groups, rows)
+    data = row_data.plan_rows(views, groups, rows, ("documents", "uris", "metadatas"), dimension).read()
+    if data.vectors is None:
+        raise AssertionError("the vectors were requested")
+    return RecordContents(row_seqs, data.vectors, *data.strings.values())
 
 
 def _subset(values: Sequence[T | None] | None, members: Rows) -> list[T | None]:

@@ -23,7 +23,7 @@ from afterglow.segment.distance import Space
 from afterglow.segment.hnsw import HnswParameters
 from afterglow.segment.lists import DEFAULT_EF_SEARCH
 from afterglow.segment.manifest import Manifest
-from afterglow.segment.reader import Segment, read_centroids, read_deletions, whole_files
+from afterglow.segment.reader import Segment, read_deletions, whole_files
 from afterglow.storage.ports import Stores
 
 
@@ -90,10 +90,8 @@ def open_checkpoint(
     parameters = graph_parameters(collection)
     new = [info for info in manifest.segments if info.id not in open_segments]
     objects.prefetch([file.key for info in new for file in whole_files(info)])
-    centroids = read_centroids(objects, [info for info in new if info.has_lists])
     segments = [
-        open_segments.get(info.id)
-        or Segment(objects, info, parameters, verify=settings.verify_checksums, centroids=centroids.get(info.id))
+        open_segments.get(info.id) or Segment(objects, info, parameters, verify=settings.verify_checksums)
         for info in manifest.segments
     ]
     deletions = [read_deletions(objects, info) for info in manifest.segments]

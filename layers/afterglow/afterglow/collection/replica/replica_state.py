@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.replica.memtable import Memtable
-from afterglow.segment import id_index
+from afterglow.segment import id_index, rounds
 from afterglow.segment.hnsw import HnswIndex
-from afterglow.segment.list_index import ListIndex
+from afterglow.segment.list_index import ListIndex, read_roots
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.postings import Postings
 from afterglow.segment.reader import Mask, Segment
@@ -79,8 +79,9 @@ class ReplicaState:
         groups = np.where(rows >= 0, len(self.segments), NOT_FOUND)
         if self.segments and (rows < 0).any():
             hashes = id_index.hash_ids(ids)
-            for index, segment in enumerate(self.segments):
-                segment_rows = segment.lookup(ids, hashes)
+            read_roots([segment.lists for segment in self.segments], search=False, rows=True)
+            finders = [segment.find(ids, hashes) for segment in self.segments]
+            for index, segment_rows in enumerate(rounds.run_together(self.segments[0].objects, finders)):
                 deleted = self.deleted[index]
                 is_live = segment_rows >= 0
                 if deleted is not None:
@@ -91,7 +92,14 @@ class ReplicaState:
 
     def row_group(self, index: int) -> RowGroup:
         """The row group of this index."""
-        return self.memtable.as_row_group() if index == len(self.segments) else self.segments[index].rows
+        return self.view(index).rows
+
+    def view(self, index: int) -> RowGroupView:
+        """The row group of this index, as in a snapshot."""
+        if index == len(self.segments):
+            return RowGroupView(self.memtable.as_row_group(), self.memtable.deleted)
+        segment = self.segments[index]
+        return RowGroupView(segment.rows, self.deleted[index], segment.graph, segment.lists, segment.postings)
 
     def delete(self, ids: Sequence[str], locations: RowLocations) -> None:
         """Mark the rows of these (distinct, existing) records deleted."""
@@ -109,13 +117,7 @@ class ReplicaState:
 
     def row_groups(self) -> tuple[RowGroupView, ...]:
         """A snapshot of all row groups that have rows; unchanged groups are the same objects as in the last one."""
-        pairs = zip(self.segments, self.deleted, strict=True)
-        groups = [
-            RowGroupView(segment.rows, deleted, segment.graph, segment.lists, segment.postings)
-            for segment, deleted in pairs
-        ]
-        if len(self.memtable):
-            groups.append(RowGroupView(self.memtable.as_row_group(), self.memtable.deleted))
+        groups = [self.view(index) for index in range(len(self.segments) + bool(len(self.memtable)))]
         self._last_row_groups = tuple(
             old if old is not None and old.rows is new.rows and old.deleted is new.deleted else new
             for old, new in zip_longest(self._last_row_groups, groups)

@@ -1,8 +1,9 @@
-"""Data of some rows of a snapshot: their strings, vectors and insertion sequence numbers.
+"""Data of some rows of a row group: their strings, vectors and insertion sequence numbers.
 
-Rows of clustered segments are read by ranges, of all segments at once: one round for rows that a search has found, two
-for others. Many rows of a segment, and rows of any other row group, are read from its columns. `plan_rows` locates the
-data, and so knows its size; `RowPlan.read` reads it.
+Rows of clustered segments are read by ranges, of all segments at once: in one round where a search or a lookup has
+found their places, else up to two rounds find these first (`segment.row_reader`). Many rows of a segment, and rows of
+any other row group, are read from its columns. `plan_rows` locates the data, and so knows its size; `RowPlan.read`
+reads it.
 """
 
 from collections.abc import Sequence
@@ -13,16 +14,20 @@ from numpy.typing import NDArray
 
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.columns.string_column import StringColumn
+from afterglow.segment import rounds
 from afterglow.segment.distance import Vectors
 from afterglow.segment.list_index import ListIndex
-from afterglow.segment.lists import Places
+from afterglow.segment.places import Places
 
 Rows = NDArray[np.int64]
 
 _Bounds = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 
-_MAX_RANGES = 1_000
-"""Rows of one segment that are read by ranges; more are read from its columns."""
+_MAX_RANGES = 8_192
+_MIN_SHARE = 16
+"""Up to so many rows of one segment are read by ranges if they are less than 1/16 of it; else from its columns."""
+_FEW_RANGES = 1_000
+"""So few rows are always read by ranges."""
 _FEW_ROWS = 200
 
 FIELDS = ("ids", "documents", "uris", "metadatas")
@@ -53,7 +58,8 @@ class _Part:
     @property
     def ranged(self) -> ListIndex | None:
         """The index by which the rows are read, None: they are read from the columns."""
-        return self.group.lists if len(self.rows) <= _MAX_RANGES else None
+        limit = max(_FEW_RANGES, min(_MAX_RANGES, self.group.rows.rows // _MIN_SHARE))
+        return self.group.lists if len(self.rows) <= limit else None
 
 
 def row_seqs(row_groups: Sequence[RowGroupView], groups: Rows, rows: Rows) -> Rows:
@@ -83,18 +89,18 @@ class RowPlan:
         requests = []
         for part, places in zip(self.parts, self.places, strict=True):
             if part.group.lists is not None and places is not None:
-                requests.append(part.group.lists.record_request(places))
+                requests.append(part.group.lists.reader.record_request(places))
                 if self.dimension is not None:
-                    requests.append(part.group.lists.vector_request(places))
+                    requests.append(part.group.lists.reader.vector_request(places))
         ranged = [part.group.lists for part in self.parts if part.group.lists is not None]
         answers = iter(ranged[0].objects.need(requests) if requests else ())
         strings: dict[str, list[bytes | None]] = {name: [None] * self.count for name in self.fields}
         vectors = None if self.dimension is None else np.empty((self.count, self.dimension), dtype=np.float32)
         for part, places, bounds in zip(self.parts, self.places, self.bounds, strict=True):
             if part.group.lists is not None and places is not None:
-                records = part.group.lists.records(next(answers), places)
+                records = part.group.lists.reader.records(next(answers), places)
                 values = [[record[FIELDS.index(name)] for record in records] for name in self.fields]
-                own = None if vectors is None else part.group.lists.vectors(next(answers), places)
+                own = None if vectors is None else part.group.lists.reader.vectors(next(answers), places)
             else:
                 values = [
                     part.column(name).read(part.rows, *limits) for name, limits in zip(self.fields, bounds, strict=True)
@@ -144,17 +150,10 @@ def _parts(row_groups: Sequence[RowGroupView], groups: Rows, rows: Rows) -> list
 
 def _places(parts: Sequence[_Part]) -> list[Places | None]:
     """The places of the rows of each part, None where the columns are read."""
-    result: list[Places | None] = []
-    missing: list[tuple[int, ListIndex, Rows]] = []
-    for number, part in enumerate(parts):
-        index = part.ranged
-        found = None if index is None else index.recall(part.rows)
-        result.append(found)
-        if index is not None and found is None:
-            missing.append((number, index, part.rows))
-    if missing:
-        answers = missing[0][1].objects.need([index.places_request(rows) for _, index, rows in missing])
-        for (number, index, rows), data in zip(missing, answers, strict=True):
-            places = result[number] = index.places(data, rows)
-            index.remember(places)
-    return result
+    indexes = [part.ranged for part in parts]
+    ranged = [index for index in indexes if index is not None]
+    if not ranged:
+        return [None] * len(parts)
+    readers = [index.places(part.rows) for part, index in zip(parts, indexes, strict=True) if index is not None]
+    found = iter(rounds.run_together(ranged[0].objects, readers))
+    return [None if index is None else next(found) for index in indexes]
