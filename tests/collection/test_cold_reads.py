@@ -140,9 +140,9 @@ READS: dict[str, tuple[Callable[[Engine, Scope], Any], Expected]] = {
         Expected([["contents"], ["places"]], 60_000),
     ),
     "get by filter": (
-        lambda engine, scope: engine.get(
-            scope, Selection(where=parse_where({"n": {"$gte": ROWS - 20}})), 10, 3, EVERYTHING
-        ).metadatas,
+        lambda engine, scope: (
+            engine.get(scope, Selection(where=parse_where({"n": {"$gte": ROWS - 20}})), 10, 3, EVERYTHING).metadatas
+        ),
         Expected([["contents"], ["rows"], ["rows"], ["places"], ["records", "vectors"]], 200_000),
     ),
 }

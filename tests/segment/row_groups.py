@@ -65,6 +65,15 @@ def memory_row_group(records: list[Row], row_seqs: NDArray[np.int64] | None = No
     return memtable.as_row_group()
 
 
+def write_clustered(stores: Stores, subset: RowSubset, space: Space = Space.L2, recall: float = 0.98) -> SegmentInfo:
+    """Write these rows as a segment with lists."""
+    order = insertion_order([subset])
+    clustering = writer.cluster_rows(stores, space, [subset], order)
+    assert clustering is not None
+    plan = writer.ListsBuild(clustering, recall)
+    return writer.write_segment(stores, f"{COLLECTION}/segments/", [subset], order[clustering.order], plan)
+
+
 def lookup(segment: Segment, names: list[str]) -> list[int]:
     """The row of each id in a segment."""
     found: list[int] = rounds.run(segment.objects, segment.find(names, id_index.hash_ids(names))).tolist()

@@ -10,27 +10,16 @@ import xxhash
 from numpy.typing import NDArray
 
 from afterglow.errors import Corrupt
-from afterglow.segment import array_file, breadth, lists, records, row_group, writer
+from afterglow.segment import array_file, breadth, lists, records, writer
 from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, pairwise_distances, squared_norms
 from afterglow.segment.hnsw import HnswParameters
 from afterglow.segment.list_index import CENTROIDS, LISTS, ListIndex
 from afterglow.segment.lists import Candidates
-from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.reader import Segment
 from afterglow.segment.row_group import RowSubset
 from afterglow.storage.ports import Stores
-from tests.segment.row_groups import COLLECTION, Row, every_row, memory_row_group, random_rows, rows_of
-
-PREFIX = f"{COLLECTION}/segments/"
-
-
-def write_clustered(stores: Stores, subset: RowSubset, space: Space = Space.L2, recall: float = 0.98) -> SegmentInfo:
-    order = row_group.insertion_order([subset])
-    clustering = writer.cluster_rows(stores, space, [subset], order)
-    assert clustering is not None
-    plan = writer.ListsBuild(clustering, recall)
-    return writer.write_segment(stores, PREFIX, [subset], order[clustering.order], plan)
+from tests.segment.row_groups import Row, every_row, memory_row_group, random_rows, rows_of, write_clustered
 
 
 def parameters(space: Space, ef_search: int = 0) -> HnswParameters:

@@ -7,9 +7,11 @@ A row is one version of a record. A segment has several files; the manifest list
     vectors   the exact float32 vectors, row-major                                                  mapped
     postings  inverted lists of sparse vectors; only where a row has one                            mapped
     graph     a usearch HNSW index, bf16 or float32, key = row; only from `hnsw_min_rows` on        viewed
-    centroids, lists, records   instead of `graph`: an inverted file index (`lists`, `records`)     mapped
+    centroids, lists, records   instead of `graph`: an inverted file index (`lists`, `records`)     ranges
+    places, contents            with them: rows by id and by insertion, what leads to all ranges    ranges
 
 Files never change after a manifest lists them. Rows that later writes replaced or deleted are listed in a deletion
-vector, an object next to the segment's files, also listed in the manifest. Opening a segment checks the length and
-checksum of every file before it is mapped: a damaged file is a `Corrupt` error that names it.
+vector, an object next to the segment's files, also listed in the manifest. The length and checksum of every file are
+checked before it is mapped, of files that are read by ranges those of each range: a damaged file is a `Corrupt` error
+that names it.
 """
