@@ -9,11 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from afterglow.collection import Engine
+from afterglow.collection.read.ranked_search import Search, SparseKnn
+from afterglow.collection.read.sparse_knn import SparseQuery
 from afterglow.collection.replica.replica import Replica
-from afterglow.collection.types import Include, Scope, Selection
+from afterglow.collection.types import Include, ReadLevel, Scope, Selection
 from afterglow.filters.parse import parse_where
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
+from afterglow.ranking.ast import KnnScore
 from afterglow.settings import Settings
 from afterglow.storage.ports import Stores
 from tests.support.remote import StrictObjects
@@ -179,4 +182,38 @@ def test_updates_and_deletions_of_clustered_rows(collection: Collection) -> None
             assert reader.get(scope, Selection(["19"]), None, 0, EVERYTHING).documents == ["new"]
             (result,) = reader.query(scope, -collection.vectors[20:21], 1, Selection(), EVERYTHING)
             assert result.records.ids == ["20"]
+        stores.table.close()
+
+
+def test_a_sparse_search_reads_the_lists_of_its_dimensions(collection: Collection) -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder, collection.stores.settings)
+        scope, state = new_collection(stores, sparse={"s": True})
+        terms = np.random.default_rng(5).integers(0, 300, size=(ROWS, 4))
+        metadatas = [
+            {"s": {"#type": "sparse_vector", "indices": sorted({*row}), "values": [1.0] * len({*row})}}
+            for row in terms.tolist()
+        ]
+        metadatas[7] = {}
+        names = list(map(str, range(ROWS)))
+        Engine(stores).write(scope, Batch(Op.ADD, names, collection.vectors, metadatas=metadatas))
+        index(stores, Replica.for_indexer(stores, state.id), state.id, idle=True)
+        query = SparseQuery(np.array([3, 17, 900], dtype=np.uint32), np.ones(3, dtype=np.float32))
+        search = Search(
+            rank=KnnScore(0), knn=(SparseKnn("s", query, 10),), limit=10, include=frozenset({Include.METADATAS})
+        )
+        objects = StrictObjects(stores.objects)
+        (found,) = Engine(replace(stores, objects=objects)).search(scope, [search], ReadLevel.INDEX_AND_WAL)
+        expected = [name for name, row in zip(names, terms.tolist(), strict=True) if {3, 17} <= {*row}]
+        assert set(found.records.ids) >= set(expected)
+        assert len(found.records.ids) == 10
+        assert objects.downloads == []
+        assert [roles(bytes_of) for bytes_of in objects.rounds] == [
+            ["contents"],
+            ["postings"],
+            ["postings"],
+            ["rows"],
+            ["places"],
+            ["records"],
+        ]
         stores.table.close()

@@ -129,12 +129,13 @@ def test_live_rows_are_counted() -> None:
     assert column is not None
     complete = columns_of([{"k": sparse_vector([], [])}] * 3).column("k", ColumnType.SPARSE)
     assert complete is not None
-    one, two, three = postings.invert(column).lists(np.array([1, 2, 3], dtype=np.uint32))
+    first, second, third = postings.invert(column).lists(np.array([1, 2, 3], dtype=np.uint32))
     for deleted, live, having in (
         (None, (2, 3), (2, 1, 0)),
         ([False, True, False], (2, 2), (2, 1, 0)),
         ([False, False, True], (1, 2), (1, 0, 0)),
     ):
         mask = None if deleted is None else np.array(deleted, dtype=np.bool_)
-        assert (maxscore.live_entries(column, 3, mask), maxscore.live_entries(complete, 3, mask)) == live
-        assert tuple(maxscore.live_postings(item, mask) for item in (one, two, three)) == having
+        counts = (maxscore.live_entries(one.count, one.row_ids, mask) for one in (column, complete))
+        assert tuple(counts) == live
+        assert tuple(maxscore.live_postings(item, mask) for item in (first, second, third)) == having

@@ -94,6 +94,13 @@ class StoredColumn:
     starts: tuple[int, ...]
     stops: tuple[int, ...]
 
+    def part(self, buffer: int) -> tuple[int, int] | None:
+        """Where its items of one array start and stop, None if it has none there; the first ones of several."""
+        if buffer not in self.buffers:
+            return None
+        number = self.buffers.index(buffer)
+        return self.starts[number], self.stops[number]
+
     def read(self, arrays: Sequence[NDArray[Any]]) -> Column:
         """The column, as views of the arrays; nothing else of them is read."""
         spans = zip(self.buffers, self.starts, self.stops, strict=True)

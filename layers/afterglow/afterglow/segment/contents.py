@@ -94,8 +94,9 @@ def parse(objects: Objects, info: SegmentInfo, data: Bytes) -> Contents:
         columns = serde.locate(rows.layout.meta["columns"], sizes)
         found = Contents(files, columns, arrays["id_samples"], arrays["order_samples"], int(meta["record_bytes"]))
         counts = {files[PLACES].count(array) for array in (places.BY_ID, places.BY_ORDER)}
+        has_postings = {"postings"} & files.keys() == {"postings"} & info.files.keys()
         samples = {len(found.id_samples), len(found.order_samples)}
-        if counts != {info.rows} or samples != {-(-info.rows // places.SAMPLE_STEP)}:
+        if counts != {info.rows} or samples != {-(-info.rows // places.SAMPLE_STEP)} or not has_postings:
             raise ValueError("it has other numbers than its segment")
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{name} cannot be read: {error}; {RESTORE_HINT}") from error

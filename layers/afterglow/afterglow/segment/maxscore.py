@@ -16,7 +16,6 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns.column import Column
 from afterglow.segment.postings import PostingList
 
 Rows = NDArray[np.int64]
@@ -51,13 +50,11 @@ class Term:
         return min(0.0, self.weight * self.postings.max_value, self.weight * self.postings.min_value)
 
 
-def live_entries(column: Column, rows: int, deleted: Mask | None) -> int:
-    """How many rows of a row group of `rows` rows have a value in the column and are not deleted."""
+def live_entries(count: int, row_ids: NDArray[np.uint32] | None, deleted: Mask | None) -> int:
+    """How many of `count` rows are not deleted; `row_ids` are these rows, None: all of the row group."""
     if deleted is None:
-        return column.count
-    if column.row_ids is None:
-        return rows - int(np.count_nonzero(deleted))
-    return column.count - int(np.count_nonzero(deleted[column.row_ids]))
+        return count
+    return count - int(np.count_nonzero(deleted if row_ids is None else deleted[row_ids]))
 
 
 def live_postings(postings: PostingList | None, deleted: Mask | None) -> int:

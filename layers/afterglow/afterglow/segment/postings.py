@@ -52,16 +52,20 @@ class Postings:
 
     def lists(self, dimensions: Dimensions) -> list[PostingList | None]:
         """The list of each dimension, None where no row has it."""
-        positions = np.searchsorted(self.dimensions, dimensions)
-        result: list[PostingList | None] = []
-        for position, dimension in zip(positions.tolist(), dimensions.tolist(), strict=True):
-            if position == len(self.dimensions) or int(self.dimensions[position]) != dimension:
-                result.append(None)
-                continue
+        result: list[PostingList | None] = [None] * len(dimensions)
+        found, positions = positions_of(self.dimensions, dimensions)
+        for number, position in zip(found.tolist(), positions.tolist(), strict=True):
             span = slice(int(self.starts[position]), int(self.starts[position + 1]))
             bounds = float(self.max_value[position]), float(self.min_value[position])
-            result.append(PostingList(self.rows[span], self.values[span], *bounds))
+            result[number] = PostingList(self.rows[span], self.values[span], *bounds)
         return result
+
+
+def positions_of(stored: Dimensions, dimensions: Dimensions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which of the dimensions are stored: their numbers, and the number of the list of each."""
+    positions = np.minimum(np.searchsorted(stored, dimensions), max(len(stored) - 1, 0))
+    found = np.flatnonzero(stored[positions] == dimensions) if len(stored) else np.empty(0, dtype=np.int64)
+    return found, positions[found]
 
 
 def invert(column: Column) -> Postings:

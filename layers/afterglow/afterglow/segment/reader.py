@@ -1,6 +1,6 @@
 """Opens a segment: verifies every file, maps it, and gives access to its rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import RLock
 from typing import Any
 
@@ -26,6 +26,7 @@ from afterglow.segment.rounds import Steps
 from afterglow.segment.row_group import RowGroup
 from afterglow.segment.row_reader import RowReader
 from afterglow.segment.stored_columns import StoredColumns
+from afterglow.segment.stored_postings import RangedPostings, StoredPostings
 from afterglow.segment.writer import DELETED, GRAPH, POSTINGS, RECORDS, ROWS, STRINGS, VECTORS
 from afterglow.storage.ports import Bytes, Objects
 
@@ -150,8 +151,12 @@ class Segment:
             raise Corrupt(f"segment {info.id} does not hold the {info.rows} rows of its manifest; {RESTORE_HINT}")
         return field
 
-    def _postings(self) -> dict[str, Postings]:
+    def _postings(self) -> Mapping[str, Postings | RangedPostings]:
         """The inverted lists by key, one for every column of sparse vectors."""
+        root = self.root
+        if root is not None:
+            name = self.info.files[POSTINGS].key if POSTINGS in self.info.files else ""
+            return StoredPostings(name, lambda: root.get().files[POSTINGS]) if name else {}
         inverted: dict[str, Postings] = {}
         if POSTINGS in self.info.files:
             inverted = postings.deserialize(self.info.files[POSTINGS].key, *self._content(POSTINGS))

@@ -3,6 +3,7 @@
 from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
 
 import numpy as np
+from numpy.typing import NDArray
 
 from afterglow.columns import serde
 from afterglow.columns.column import Column, ColumnSet, ColumnType
@@ -46,9 +47,18 @@ class StoredColumns(Mapping[str, Columns]):
         """All columns, read in one round."""
         return dict(self.items()).values()
 
-    def keys_of_type(self, column_type: ColumnType) -> list[str]:
-        """The keys with a column of this type; nothing is read."""
-        return [key for key, columns in self._located.items() if any(one.type is column_type for one in columns)]
+    def sparse_rows(self, key: str) -> tuple[int, NDArray[np.uint32] | None]:
+        """How many rows have a sparse vector under `key`, and which, ascending; None: all. Only the latter are read."""
+        for column in self._located.get(key, ()):
+            bounds, rows = column.part(serde.OFFSETS), column.part(serde.ROWS)
+            if column.type is ColumnType.SPARSE and bounds is not None:
+                count = bounds[1] - bounds[0] - 1
+                if rows is None:
+                    return count, None
+                name = f"column{serde.ROWS}"
+                (data,) = self.objects.need([self._file.request([Slices.of(name, *rows)])])
+                return count, self._file.array(data, name)[slice(*rows)]
+        return 0, np.empty(0, dtype=np.uint32)
 
     def request(self, keys: Sequence[str]) -> Request:
         """The bytes of the columns of these keys, as far as there are any."""

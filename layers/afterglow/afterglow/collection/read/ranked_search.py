@@ -234,8 +234,12 @@ def _execute_one(
     explanation: Explanation | None,
 ) -> RankedHits:
     with phase("filter"):
-        is_dense = any(isinstance(knn, DenseKnn) for knn in search.knn)
-        fetch.read_roots(snapshot, [] if search.filter is None else [search.filter], search=is_dense)
+        fetch.read_roots(
+            snapshot,
+            [] if search.filter is None else [search.filter],
+            search=any(isinstance(knn, DenseKnn) for knn in search.knn),
+            sparse=any(isinstance(knn, SparseKnn) for knn in search.knn),
+        )
         masks = fetch.selection_masks(snapshot, Selection(where=search.filter), ids)
     steps = None if explanation is None else [_steps(knn) for knn in search.knn]
     end = None if search.limit is None else search.offset + search.limit

@@ -33,9 +33,11 @@ _NO_DOCUMENTS = StringColumn.from_list([])
 _FIELD_OF_INCLUDE = {Include.DOCUMENTS: "documents", Include.METADATAS: "metadatas", Include.URIS: "uris"}
 
 
-def read_roots(snapshot: Snapshot, conditions: Sequence[ast.Filter], *, search: bool) -> None:
-    """Read what leads to the columns that a filter reads, and to the lists that a `search` probes, in one round."""
-    reads_columns = bool(conditions) or snapshot.expiry is not None
+def read_roots(
+    snapshot: Snapshot, conditions: Sequence[ast.Filter], *, search: bool = False, sparse: bool = False
+) -> None:
+    """Read what leads to the columns that filters read, and to the lists and postings of a search, in one round."""
+    reads_columns = bool(conditions) or sparse or snapshot.expiry is not None
     list_index.read_roots([group.lists for group in snapshot.row_groups], search=search, rows=reads_columns)
 
 
@@ -48,7 +50,7 @@ def selection_masks(snapshot: Snapshot, selection: Selection, ids: Sequence[str]
     masks: list[Mask | None] = []
     expiry = snapshot.expiry
     conditions = [condition for condition in (selection.where, selection.where_document) if condition is not None]
-    read_roots(snapshot, conditions, search=False)
+    read_roots(snapshot, conditions)
     keys = {key for condition in conditions for key, _ in ast.operands(condition)}
     if keys:
         read_together([group.rows.columns for group in snapshot.row_groups], sorted(keys))

@@ -20,14 +20,16 @@ from numpy.typing import NDArray
 from afterglow.catalog import schema
 from afterglow.collection.read.explanation import GroupStep, Method
 from afterglow.collection.read.knn_planner import Neighbors
-from afterglow.collection.replica import ttl_filter
+from afterglow.collection.replica import row_data, ttl_filter
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.columns.column import ColumnType
-from afterglow.segment import distance, maxscore, postings
+from afterglow.segment import distance, maxscore, postings, rounds
 from afterglow.segment.maxscore import Term
-from afterglow.segment.postings import PostingList
+from afterglow.segment.postings import PostingList, Postings
 from afterglow.segment.reader import Mask
+from afterglow.segment.stored_columns import StoredColumns
+from afterglow.segment.stored_postings import RangedPostings
 
 Weights = NDArray[np.float64]
 
@@ -60,11 +62,11 @@ def sparse_knn(
     Raises InvalidArgument if the collection's schema has no sparse index on the key.
     """
     index = schema.sparse_index(snapshot.collection.schema, key)
-    lists_of_groups = [_posting_lists(group, key, query) for group in snapshot.row_groups]
+    lists_of_groups = _posting_lists(snapshot.row_groups, key, query)
     weights = query.values.astype(np.float64)
     if index.bm25:
         weights *= _idf(snapshot, key, lists_of_groups, len(query.indices))
-    groups, rows, products, row_seqs = [], [], [], []
+    groups, rows, products = [], [], []
     for number, (group, mask, lists) in enumerate(zip(snapshot.row_groups, masks, lists_of_groups, strict=True)):
         terms = [
             Term(weight, postings_of_term)
@@ -77,13 +79,14 @@ def sparse_knn(
         groups.append(np.full(len(top_rows), number))
         rows.append(top_rows)
         products.append(top_products)
-        row_seqs.append(group.rows.row_seqs[top_rows])
     if not groups:
         return Neighbors(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     with np.errstate(over="ignore"):  # beyond float32 a distance is infinite
         distances = distance.from_inner_products(np.concatenate(products)).astype(np.float32)
-    order = np.lexsort((np.concatenate(row_seqs), distances))[:k]
-    return Neighbors(np.concatenate(groups)[order], np.concatenate(rows)[order], distances[order])
+    numbers, found = np.concatenate(groups), np.concatenate(rows)
+    row_seqs = row_data.row_seqs(snapshot.row_groups, numbers, found)
+    order = np.lexsort((row_seqs, distances))[:k]
+    return Neighbors(numbers[order], found[order], distances[order])
 
 
 def _step(group: RowGroupView, mask: Mask | None, key: str, terms: Sequence[Term]) -> GroupStep:
@@ -98,13 +101,30 @@ def _step(group: RowGroupView, mask: Mask | None, key: str, terms: Sequence[Term
     )
 
 
-def _posting_lists(group: RowGroupView, key: str, query: SparseQuery) -> Sequence[PostingList | None]:
-    """The posting list of each of the query's dimensions in a row group, deleted rows included."""
-    column = group.rows.columns.column(key, ColumnType.SPARSE)
-    if column is None:
-        return [None] * len(query.indices)
-    inverted = group.postings.get(key)
-    return postings.scan_lists(column, query.indices) if inverted is None else inverted.lists(query.indices)
+def _posting_lists(
+    row_groups: Sequence[RowGroupView], key: str, query: SparseQuery
+) -> list[Sequence[PostingList | None]]:
+    """For each row group the posting list of each of the query's dimensions, deleted rows included."""
+    result: list[Sequence[PostingList | None]] = []
+    ranged: dict[int, RangedPostings] = {}
+    for number, group in enumerate(row_groups):
+        inverted = group.postings.get(key)
+        if isinstance(inverted, RangedPostings):
+            ranged[number] = inverted
+        column = None
+        if inverted is None and group.lists is None:
+            column = group.rows.columns.column(key, ColumnType.SPARSE)
+        if isinstance(inverted, Postings):
+            result.append(inverted.lists(query.indices))
+        else:
+            nothing = [None] * len(query.indices)
+            result.append(nothing if column is None else postings.scan_lists(column, query.indices))
+    indexes = [group.lists for group in row_groups if group.lists is not None]
+    if ranged:
+        readers = [inverted.lists(query.indices) for inverted in ranged.values()]
+        for number, lists in zip(ranged, rounds.run_together(indexes[0].objects, readers), strict=True):
+            result[number] = lists
+    return result
 
 
 def _idf(
@@ -114,10 +134,19 @@ def _idf(
     records = 0
     document_frequency = np.zeros(dimensions, dtype=np.float64)
     for group, lists in zip(snapshot.row_groups, lists_of_groups, strict=True):
-        column = group.rows.columns.column(key, ColumnType.SPARSE)
-        if column is not None:
+        count, row_ids = _rows_with_vector(group, key)
+        if count:
             excluded = ttl_filter.excluded_rows(group, snapshot.expiry)
-            records += maxscore.live_entries(column, group.rows.rows, excluded)
+            records += maxscore.live_entries(count, row_ids, excluded)
             document_frequency += [maxscore.live_postings(posting_list, excluded) for posting_list in lists]
     factors: Weights = np.log((records - document_frequency + 0.5) / (document_frequency + 0.5) + 1)
     return factors
+
+
+def _rows_with_vector(group: RowGroupView, key: str) -> tuple[int, NDArray[np.uint32] | None]:
+    """How many rows have a sparse vector under `key`, and which; None: all."""
+    columns = group.rows.columns
+    if isinstance(columns.columns, StoredColumns):
+        return columns.columns.sparse_rows(key)
+    column = columns.column(key, ColumnType.SPARSE)
+    return (0, None) if column is None else (column.count, column.row_ids)

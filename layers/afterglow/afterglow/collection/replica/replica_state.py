@@ -18,6 +18,7 @@ from afterglow.segment.manifest import Manifest
 from afterglow.segment.postings import Postings
 from afterglow.segment.reader import Mask, Segment
 from afterglow.segment.row_group import RowGroup
+from afterglow.segment.stored_postings import RangedPostings
 
 NOT_FOUND = -1
 
@@ -52,7 +53,7 @@ class RowGroupView:
     deleted: Mask | None
     graph: HnswIndex | None = None
     lists: ListIndex | None = None
-    postings: Mapping[str, Postings] = field(default_factory=dict)
+    postings: Mapping[str, Postings | RangedPostings] = field(default_factory=dict)
     next_expiry: dict[str, float] = field(default_factory=dict, compare=False)
 
 
