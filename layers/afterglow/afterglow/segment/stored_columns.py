@@ -47,18 +47,25 @@ class StoredColumns(Mapping[str, Columns]):
         """All columns, read in one round."""
         return dict(self.items()).values()
 
-    def sparse_rows(self, key: str) -> tuple[int, NDArray[np.uint32] | None]:
-        """How many rows have a sparse vector under `key`, and which, ascending; None: all. Only the latter are read."""
-        for column in self._located.get(key, ()):
-            bounds, rows = column.part(serde.OFFSETS), column.part(serde.ROWS)
-            if column.type is ColumnType.SPARSE and bounds is not None:
-                count = bounds[1] - bounds[0] - 1
-                if rows is None:
-                    return count, None
-                name = f"column{serde.ROWS}"
-                (data,) = self.objects.need([self._file.request([Slices.of(name, *rows)])])
-                return count, self._file.array(data, name)[slice(*rows)]
-        return 0, np.empty(0, dtype=np.uint32)
+    def sparse_count(self, key: str) -> int:
+        """How many rows have a sparse vector under `key`; nothing is read."""
+        column = self._sparse(key)
+        bounds = None if column is None else column.part(serde.OFFSETS)
+        return 0 if bounds is None else bounds[1] - bounds[0] - 1
+
+    def sparse_rows(self, key: str) -> NDArray[np.uint32] | None:
+        """The rows with a sparse vector under `key`, ascending; None: all, if any."""
+        column = self._sparse(key)
+        rows = None if column is None else column.part(serde.ROWS)
+        if rows is None:
+            return None
+        name = f"column{serde.ROWS}"
+        (data,) = self.objects.need([self._file.request([Slices.of(name, *rows)])])
+        found: NDArray[np.uint32] = self._file.array(data, name)[slice(*rows)]
+        return found
+
+    def _sparse(self, key: str) -> StoredColumn | None:
+        return next((column for column in self._located.get(key, ()) if column.type is ColumnType.SPARSE), None)
 
     def request(self, keys: Sequence[str]) -> Request:
         """The bytes of the columns of these keys, as far as there are any."""

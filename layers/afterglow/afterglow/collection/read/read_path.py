@@ -131,7 +131,7 @@ def find(
     most_hits = len(queries) * min(n_results, snapshot.records)
     fetch.check_size(most_hits * fetch.RECORD_BYTES, limits.result_bytes)
     with phase("filter"):
-        fetch.read_roots(snapshot, _filters(selection), search=True)
+        fetch.read_roots(snapshot, filters_of(selection), search=True)
         masks = fetch.selection_masks(snapshot, selection)
     steps = None if explanation is None else KnnSteps(EMBEDDING, n_results, len(queries))
     with phase("search"):

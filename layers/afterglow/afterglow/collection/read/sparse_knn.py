@@ -134,19 +134,21 @@ def _idf(
     records = 0
     document_frequency = np.zeros(dimensions, dtype=np.float64)
     for group, lists in zip(snapshot.row_groups, lists_of_groups, strict=True):
-        count, row_ids = _rows_with_vector(group, key)
+        excluded = ttl_filter.excluded_rows(group, snapshot.expiry)
+        count = _live_vectors(group, key, excluded)
         if count:
-            excluded = ttl_filter.excluded_rows(group, snapshot.expiry)
-            records += maxscore.live_entries(count, row_ids, excluded)
+            records += count
             document_frequency += [maxscore.live_postings(posting_list, excluded) for posting_list in lists]
     factors: Weights = np.log((records - document_frequency + 0.5) / (document_frequency + 0.5) + 1)
     return factors
 
 
-def _rows_with_vector(group: RowGroupView, key: str) -> tuple[int, NDArray[np.uint32] | None]:
-    """How many rows have a sparse vector under `key`, and which; None: all."""
+def _live_vectors(group: RowGroupView, key: str, excluded: Mask | None) -> int:
+    """How many rows that are not excluded have a sparse vector under `key`."""
     columns = group.rows.columns
     if isinstance(columns.columns, StoredColumns):
-        return columns.columns.sparse_rows(key)
+        count = columns.columns.sparse_count(key)
+        rows = columns.columns.sparse_rows(key) if count and excluded is not None else None
+        return maxscore.live_entries(count, rows, excluded) if count else 0
     column = columns.column(key, ColumnType.SPARSE)
-    return (0, None) if column is None else (column.count, column.row_ids)
+    return 0 if column is None else maxscore.live_entries(column.count, column.row_ids, excluded)
