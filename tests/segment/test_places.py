@@ -28,8 +28,8 @@ from tests.segment.row_groups import (
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=1_200), st.lists(st.integers(-1, 42), min_size=1))
-def test_bounds_find_the_first_of_equal_keys_between_the_samples(stored: list[int], wanted: list[int]) -> None:
-    keys, targets = np.sort(np.array(stored)), np.array(wanted)
+def test_bounds_find_the_first_of_equal_keys_between_the_samples(stored: list[int], requested: list[int]) -> None:
+    keys, targets = np.sort(np.array(stored)), np.array(requested)
     starts, stops = places.sampled_bounds(keys[::SAMPLE_STEP], targets, len(keys))
     found = places.lower_bounds(keys, targets, starts, stops)
     is_present = np.isin(targets, keys)
@@ -69,7 +69,7 @@ def test_every_row_is_found_by_its_id_and_by_its_number(stores: Stores) -> None:
     ]
 
 
-def test_ids_with_one_sort_key_are_told_apart(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_with_one_sort_key_are_distinguished(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     original = places.fingerprints
 
     def colliding(ids: object) -> object:

@@ -114,20 +114,20 @@ class RowReader:
         Of many ids those that are new are left out first, by the hashes of all rows.
         """
         contents = self._contents()
-        wanted = np.arange(len(ids))
+        requested = np.arange(len(ids))
         if len(ids) * _LOOKUP_BYTES > max(_HASH_BYTES * self._info.rows, _MIN_FILTERED_BYTES):
             (data,) = yield [contents.files[ROWS].request_whole(["hashes"])]
-            wanted = np.flatnonzero(id_index.are_present(contents.files[ROWS].array(data, "hashes"), hashes))
+            requested = np.flatnonzero(id_index.are_present(contents.files[ROWS].array(data, "hashes"), hashes))
         rows = np.full(len(ids), MISSING, dtype=np.int64)
-        if len(wanted):
-            prints = places.fingerprints(ids[number].encode() for number in wanted.tolist())
+        if len(requested):
+            prints = places.fingerprints(ids[number].encode() for number in requested.tolist())
             starts, stops = places.sampled_bounds(contents.id_samples, prints[:, 0], self._info.rows)
             (data,) = yield [contents.files[PLACES].request([Slices(BY_ID, starts, stops)])]
             entries = _structured(contents.files[PLACES], data, BY_ID, ENTRY)
             numbers, slots = _matches(entries, prints, starts, stops)
             found = Places.of(entries["place"][slots])
             self.remember(found)
-            np.maximum.at(rows, wanted[numbers], found.rows)
+            np.maximum.at(rows, requested[numbers], found.rows)
         return rows
 
     def read_order(self, starts: Rows, stops: Rows) -> Steps["NDArray[np.void]"]:
