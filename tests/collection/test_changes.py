@@ -16,6 +16,7 @@ from afterglow.collection.changes import archived, lines
 from afterglow.collection.changes.position import ChangePosition, parse
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope, Selection
+from afterglow.collection.write.transaction import Transaction
 from afterglow.errors import InvalidArgument, NotFound, PositionExpired
 from afterglow.jobs.indexer import index
 from afterglow.log import archive
@@ -109,14 +110,18 @@ def env(request: pytest.FixtureRequest) -> Iterator[Environment]:
 
 
 def write_something(env: Environment, chance: random.Random) -> None:
+    batches = [some_batch(chance) for _ in range(chance.choice((1, 1, 2, 3)))]
+    env.engine.commit(env.scope, Transaction(batches))
+
+
+def some_batch(chance: random.Random) -> Batch:
     ids = chance.sample(NAMES, chance.randint(1, 5))
     op = chance.choice([Op.ADD, Op.UPSERT, Op.UPDATE, Op.DELETE])
     if op is Op.DELETE:
-        env.engine.delete(env.scope, Selection(ids[:2]))
-        return
+        return Batch(op, ids[:2])
     rows = list(range(len(ids))) if op is not Op.UPDATE else [row for row in range(len(ids)) if chance.random() < 0.5]
     vectors = np.array([[chance.random(), chance.random()] for _ in rows], np.float32) if rows else None
-    env.write(
+    return Batch(
         op,
         ids,
         vectors=vectors,
@@ -162,6 +167,22 @@ def test_a_large_write_is_cut_and_goes_on_within(env: Environment, monkeypatch: 
         assert sum(line.records for line in whole.lines) == 1001
         assert max(len(line.content) for line in whole.lines[:-1]) <= 6_000
         env.index()
+
+
+def test_operations_of_a_transaction_have_lines_of_their_own(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    env.write(Op.UPSERT, ["a"], vectors=np.ones((1, 2), np.float32))
+    names = [f"n{number}" for number in range(100)]
+    upsert = Batch(Op.UPSERT, names, np.ones((100, 2), np.float32), documents=["x" * 50] * 100)
+    env.engine.commit(env.scope, Transaction([Batch(Op.DELETE, ["a"]), upsert, Batch(Op.UPDATE, ["n1"], uris=["u"])]))
+    found = env.engine.changes(env.scope, ChangePosition(1), BIG, BIG).lines
+    assert [(str(line.next), line.records) for line in found] == [("2:1", 1), ("2:101", 100), ("2", 1)]
+    assert {orjson.loads(line.content)["total"] for line in found} == {102}
+    assert env.engine.changes(env.scope, ChangePosition(2, 101), BIG, BIG).lines == found[2:]
+    monkeypatch.setattr(lines, "LINE_BYTES", 3_000)
+    consumer = Consumer(env.engine, env.scope)
+    consumer.catch_up(limit=1)
+    assert consumer.lines > 4
+    assert canonical([*consumer.model.records.items()]) == env.records()
 
 
 def test_bytes_of_a_page_are_bounded(env: Environment) -> None:

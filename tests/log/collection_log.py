@@ -35,7 +35,7 @@ class Log:
 
     def append(self, number: int, seq: int, *, rows: int = 1, at: int = 0) -> bool:
         """Append as a writer that knows the present state."""
-        pending = append.prepare(self.stores, self.id, batch(number, rows))
+        pending = append.prepare(self.stores, self.id, [batch(number, rows)])
         entry = append.stamp(self.stores, self.id, pending, 0).entry
         entry = replace(entry, appended_at=at or entry.appended_at)
         return append.append_at(self.stores, self.id, entry, seq, self.state().version)
@@ -58,9 +58,8 @@ class Log:
 
 def load_batch(log: Log, entry: Entry) -> Batch:
     """The batch of one entry."""
-    ((loaded, batch),) = read.load_batches(log.stores, log.id, [entry])
+    ((loaded, (batch,)),) = read.load_batches(log.stores, log.id, [entry])
     assert loaded == entry
-    assert batch is not None
     return batch
 
 

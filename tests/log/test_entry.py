@@ -25,6 +25,7 @@ batches = st.builds(
     payload_key=st.none() | st.text(min_size=1),
     payload=st.none() | st.binary(min_size=1),
     ttl_key=st.none() | st.text(),
+    batch_count=st.integers(1, 3),
 )
 
 
@@ -85,13 +86,20 @@ def test_an_unreadable_entry_is_corrupt_and_named(value: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("number", "advice"),
-    [(1, "export each collection with that release"), (2, "export each collection"), (4, "upgrade to that release")],
+    [(1, "export each collection with that release"), (2, "export each collection"), (5, "upgrade to that release")],
 )
 def test_an_entry_of_another_format_is_refused_with_advice(number: int, advice: str) -> None:
     value = entries.encode(GOOD).replace(b'"format":3', b'"format":%d' % number)
-    message = f"C#x {entries.key(3)} has format {number}, this release reads format 3; .*{advice}"
+    message = f"C#x {entries.key(3)} has format {number}, this release reads format 4; .*{advice}"
     with pytest.raises(UnsupportedFormat, match=message):
         entries.decode(replace(as_item(GOOD), value=value))
+
+
+def test_only_an_entry_of_several_batches_has_the_newer_format() -> None:
+    """A release before transactions reads every other entry, and refuses this one as of a newer release."""
+    assert b'{"format":3,' in entries.encode(GOOD)
+    assert b"batches" not in entries.encode(GOOD)
+    assert b'{"format":4,' in entries.encode(replace(GOOD, batch_count=2))
 
 
 @given(st.integers(0, 10**6), st.integers(0, 7))

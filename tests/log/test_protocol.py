@@ -50,7 +50,7 @@ def test_a_taken_number_is_refused(log: Log) -> None:
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LOST, Fault.REPEATED])
 @pytest.mark.parametrize("failures", [1, 2])
 def test_a_put_that_seems_to_fail_is_put_once(log: Log, fault: Fault, failures: int) -> None:
-    entry = append.prepare(log.stores, log.id, batch(1)).entry
+    entry = append.prepare(log.stores, log.id, [batch(1)]).entry
     faults = Faults(lambda number, _: fault if number < failures else None)
     assert append.append_at(with_faults(log.stores, faults), log.id, entry, 1, None)
     assert [stored.nonce for stored in log.after(0).entries] == [entry.nonce]
@@ -59,12 +59,12 @@ def test_a_put_that_seems_to_fail_is_put_once(log: Log, fault: Fault, failures: 
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LOST, Fault.REPEATED])
 def test_a_conflict_differs_from_a_lost_response(log: Log, fault: Fault) -> None:
     log.append(1, 1)
-    entry = append.prepare(log.stores, log.id, batch(2)).entry
+    entry = append.prepare(log.stores, log.id, [batch(2)]).entry
     assert not append.append_at(with_faults(log.stores, Faults(nth(0, fault))), log.id, entry, 1, None)
 
 
 def test_a_table_that_keeps_failing_is_unavailable(log: Log) -> None:
-    entry = append.prepare(log.stores, log.id, batch(1)).entry
+    entry = append.prepare(log.stores, log.id, [batch(1)]).entry
     with pytest.raises(Unavailable):
         append.append_at(with_faults(log.stores, Faults(lambda *_: Fault.REFUSED)), log.id, entry, 1, None)
     assert log.after(0).entries == []
@@ -74,7 +74,7 @@ def test_a_table_that_keeps_failing_is_unavailable(log: Log) -> None:
 
 
 def test_an_own_entry_is_recognised_even_as_a_placeholder(log: Log) -> None:
-    entry = append.prepare(log.stores, log.id, batch(1)).entry
+    entry = append.prepare(log.stores, log.id, [batch(1)]).entry
     assert append.append_at(log.stores, log.id, entry, 1, None)
     trim.trim(log.stores, log.id, 0, 1)
     assert append.append_at(log.stores, log.id, entry, 1, None)
@@ -103,7 +103,7 @@ def test_trim_leaves_placeholders_and_all_payloads(log: Log) -> None:
 def test_trim_goes_on_over_many_pages(log: Log) -> None:
     puts = []
     for seq in range(1, 452):
-        entry = replace(append.prepare(log.stores, log.id, batch(seq)).entry, seq=seq)
+        entry = replace(append.prepare(log.stores, log.id, [batch(seq)]).entry, seq=seq)
         puts.append((entries.key(seq), entries.encode(entry)))
     for sk, value in puts:
         log.stores.table.put(keys.collection(log.id), sk, value)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
         Client,
         EphemeralClient,
         PersistentClient,
+        TransactionAborted,
+        transaction,
     )
 
 __all__ = [
@@ -50,7 +52,9 @@ __all__ = [
     "Client",
     "EphemeralClient",
     "PersistentClient",
+    "TransactionAborted",
     "__version__",
+    "transaction",
 ]
 
 CHROMA_NAMES = frozenset(

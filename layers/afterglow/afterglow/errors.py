@@ -9,6 +9,8 @@
     ├── NotFound               no such tenant, database, collection or record
     ├── PositionExpired        the changes after a position of the log are not stored any more
     ├── AlreadyExists          the name is taken
+    ├── WriteConflict          another write changed what a transaction had read; run the transaction again
+    ├── StaleRead              a transaction began too long ago; run it again
     ├── Unauthenticated        missing or invalid credentials; send valid ones
     ├── PermissionDenied       disabled by configuration, or not permitted to this caller
     │   └── Forbidden          valid credentials without the permission
@@ -82,6 +84,17 @@ class PositionExpired(AfterglowError):
 
 class AlreadyExists(AfterglowError):
     """The name is taken."""
+
+
+class WriteConflict(AfterglowError):
+    """Another write changed what a transaction had read. Clients recognise it by its text."""
+
+    def __init__(self, message: str = "conditional write conflict") -> None:
+        super().__init__(message)
+
+
+class StaleRead(AfterglowError):
+    """The snapshot of a transaction, or what was written since, can no longer be read."""
 
 
 class Unauthenticated(AfterglowError):

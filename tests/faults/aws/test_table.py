@@ -76,15 +76,15 @@ def test_a_put_by_version_whose_answer_was_lost_fails_on_its_own_item(stores: St
     [[response_lost], [response_lost, response_lost], [FAILED, response_lost], [THROTTLED, response_lost, FAILED]],
 )
 def test_the_log_knows_its_entry_again(stores: Stores, dynamodb: FaultInjector, faults: list[Fault]) -> None:
-    entry = append.prepare(stores, COLLECTION, Batch(Op.ADD, ["a"])).entry
+    entry = append.prepare(stores, COLLECTION, [Batch(Op.ADD, ["a"])]).entry
     dynamodb.plan("PutItem", *faults)
     assert append.append_at(stores, COLLECTION, entry, 1, None)
-    other = append.prepare(stores, COLLECTION, Batch(Op.ADD, ["b"])).entry
+    other = append.prepare(stores, COLLECTION, [Batch(Op.ADD, ["b"])]).entry
     assert not append.append_at(stores, COLLECTION, other, 1, None)
 
 
 def test_the_log_knows_its_entry_again_after_every_attempt_was_lost(stores: Stores, dynamodb: FaultInjector) -> None:
-    entry = append.prepare(stores, COLLECTION, Batch(Op.ADD, ["a"])).entry
+    entry = append.prepare(stores, COLLECTION, [Batch(Op.ADD, ["a"])]).entry
     dynamodb.plan("PutItem", response_lost, response_lost, response_lost)
     assert append.append_at(stores, COLLECTION, entry, 1, None)
     assert dynamodb.attempts["PutItem"] == 4

@@ -70,6 +70,10 @@ def bodies(route: Route) -> st.SearchStrategy[Any]:
         models.DeleteRecords: st.one_of(
             st.fixed_dictionaries({"ids": ids}), st.fixed_dictionaries({"where": st.just({"k": 1})})
         ),
+        models.ConditionalGet: st.fixed_dictionaries({"where": wheres}, optional={"ids": ids}),
+        models.ConditionalCommit: st.fixed_dictionaries(
+            {"operations": st.lists(records.map(lambda one: {"operation": "upsert", "payload": one}), max_size=2)}
+        ),
         models.QueryRecords: st.fixed_dictionaries({"query_embeddings": st.lists(vectors, min_size=1, max_size=2)}),
         models.CreateCollection: st.fixed_dictionaries({"name": name, "get_or_create": st.booleans()}),
         models.UpdateCollection: st.fixed_dictionaries({}, optional={"new_name": name, "new_metadata": metadata}),
@@ -265,6 +269,7 @@ def test_every_route_about_everything_foreign(scope: str, place: tuple[str, str]
         models.UpsertRecords: {"ids": ["a"], "embeddings": [[1.0, 2.0, 3.0]]},
         models.UpdateRecords: {"ids": ["a"], "documents": ["mine"]},
         models.DeleteRecords: {"ids": ["a", "b"]},
+        models.ConditionalCommit: {"operations": [{"operation": "delete", "payload": {"ids": ["a", "b"]}}]},
         models.QueryRecords: {"query_embeddings": [[1.0, 2.0, 3.0]]},
         models.UpdateCollection: {"new_metadata": {"taken": True}},
         models.CreateCollection: {"name": "books", "get_or_create": True},

@@ -33,6 +33,8 @@ class ErrorResponse(ResponseModel):
         "ChromaError",
         "AuthError",
         "Backoff",
+        "ConditionalWriteConflictError",
+        "StaleReadError",
         "InvalidCollection",
         "InvalidDimension",
         "InvalidUUID",
@@ -229,6 +231,19 @@ class GetResponse(ResponseModel):
     metadatas: list[Metadata | None] | None
     explain: Explanation | None = None
     include: list[IncludeName]
+
+
+class ConditionalGetResponse(GetResponse):
+    """Records in insertion order, and the token by which later reads of the transaction see the same snapshot."""
+
+    read_token: int
+
+
+class ConditionalCommitResponse(ResponseModel):
+    """The log position of the transaction, null if it wrote nothing, and the number of records in its operations."""
+
+    first_inserted_record_offset: int | None
+    record_count: int
 
 
 class QueryResponse(ResponseModel):

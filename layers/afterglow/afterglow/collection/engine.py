@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -37,7 +39,9 @@ from afterglow.collection.types import (
     require_in_scope,
 )
 from afterglow.collection.write import lifecycle, write_path
+from afterglow.collection.write import transaction as transactions
 from afterglow.collection.write.deletion_space import with_reserved_space
+from afterglow.collection.write.transaction import CommitResult, Transaction
 from afterglow.embedding import completion
 from afterglow.embedding.service import EmbeddingService
 from afterglow.errors import InvalidArgument, NotFound
@@ -225,6 +229,53 @@ class Engine:
         """
         snapshot = self._reader.snapshot(scope, selection.ids, at)
         return read_path.get(snapshot, selection, limit, offset, include, limits=self._limits, explanation=explanation)
+
+    def get_in_transaction(
+        self,
+        scope: Scope,
+        selection: Selection,
+        limit: int | None,
+        offset: int,
+        include: frozenset[Include],
+        *,
+        position: int | None,
+    ) -> Records:
+        """`get` in a transaction: now, or at the position of its first read. Raises StaleRead as well."""
+        snapshot = self._reader.snapshot_at_token(scope, selection.ids, position)
+        return read_path.get(snapshot, selection, limit, offset, include, limits=self._limits)
+
+    def commit(self, scope: Scope, transaction: Transaction) -> CommitResult:
+        """Make all operations of a transaction durable as one entry, unless what it has read was written since.
+
+        Documents without an embedding are embedded first. Raises WriteConflict, StaleRead, and what `write` raises: in
+        each case nothing is written.
+        """
+        operations = [
+            self._complete(scope, operation)
+            if isinstance(operation, Batch) and operation.op is not Op.DELETE
+            else operation
+            for operation in transaction.operations
+        ]
+        completed = replace(transaction, operations=operations)
+
+        def run() -> CommitResult:
+            try:
+                return transactions.commit(
+                    self._stores,
+                    self._reader.log_end(scope),
+                    scope,
+                    completed,
+                    partial(self._reader.snapshot_at_token, scope),
+                )
+            except NotFound:
+                self._reader.evict(scope.collection)
+                raise
+            finally:
+                self._reader.trim()
+
+        if transactions.only_deletes(completed):
+            return with_reserved_space(self._stores, run)
+        return run()
 
     def query(
         self,
@@ -432,7 +483,7 @@ class Engine:
     def _write(self, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
         end = self._reader.log_end(scope)
         try:
-            return write_path.write(self._stores, end, scope, batch, extra_writes)
+            return write_path.write(self._stores, end, scope, [batch], extra_writes=extra_writes)
         except NotFound:
             self._reader.evict(scope.collection)
             raise

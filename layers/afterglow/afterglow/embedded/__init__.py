@@ -12,6 +12,7 @@ or at the end of a `with` block; the asynchronous ones are opened by `await` or 
     sync_client async_client   the clients
     chroma_api                 chromadb's HTTP connection, with the transport in place of the network
     transport                  httpx over an ASGI app on a thread of its own
+    transactions               transactions, of these clients and of those of a server
     registry                   the engine and the app of each open path, shared by the clients of this process
 
 Clients with the same path share one engine within a process. Other processes, servers included, may have the same path
@@ -34,6 +35,7 @@ with suppress(ImportError):
 
 from afterglow.embedded.async_client import AsyncEphemeralClient, AsyncPersistentClient
 from afterglow.embedded.sync_client import AdminClient, Client, EphemeralClient, PersistentClient
+from afterglow.embedded.transactions import TransactionAborted, transaction
 
 __all__ = [
     "AdminClient",
@@ -42,4 +44,6 @@ __all__ = [
     "Client",
     "EphemeralClient",
     "PersistentClient",
+    "TransactionAborted",
+    "transaction",
 ]

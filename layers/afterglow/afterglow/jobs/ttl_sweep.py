@@ -65,7 +65,7 @@ def delete_expired(stores: Stores, replica: Replica, snapshot: Snapshot) -> int:
             _update_next_expiry(stores, snapshot)
             return 0
         batch = Batch(Op.DELETE, ids)
-        if write_path.append_after(stores, LogEnd(), snapshot.collection.id, batch, snapshot.log_position):
+        if write_path.append_after(stores, LogEnd(), snapshot.collection.id, [batch], snapshot.log_position):
             return len(ids)
         snapshot = replica.snapshot()
     return 0

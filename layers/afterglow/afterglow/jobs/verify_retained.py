@@ -11,8 +11,8 @@ from afterglow.catalog.model import Collection
 from afterglow.errors import Corrupt
 from afterglow.jobs import checksums
 from afterglow.log import archive
-from afterglow.log import batch as frames
 from afterglow.log import entry as entries
+from afterglow.log import payload as payloads
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import Manifest
 from afterglow.storage.ports import ObjectNotFound, Stores
@@ -70,7 +70,7 @@ class RetainedCheck:
         try:
             frame = self.stores.objects.get(key)
             self._read(len(frame))
-            frames.decode(frame, f"object {key}")
+            payloads.decode(frame, f"object {key}")
         except ObjectNotFound as error:
             if is_required:
                 yield error.message

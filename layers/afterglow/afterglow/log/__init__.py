@@ -1,8 +1,9 @@
 """The write log of a collection: the authoritative record of every write, in order, without gaps.
 
-**Append** of one batch at number n, by a writer that knows the collection's state and the entries up to n - 1:
+**Append** of an entry at number n, with one batch or the several of a transaction, by a writer that knows the
+collection's state and the entries up to n - 1:
 
-1. Encode the batch. If it is larger than the inline limit, put it to an object first.
+1. Encode its payload. If it is larger than the inline limit, put it to an object first.
    *Crash after: an orphan object, collected later.*
 2. Put `LOG#<n>` on condition that it is absent. Where transactions are cheap (SQLite), and where the put is in one
    anyway (a chunk of an import), the transaction checks that the state is still the one that the writer knows. *Crash

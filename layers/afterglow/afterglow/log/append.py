@@ -7,8 +7,8 @@ from uuid import UUID
 from afterglow.catalog import keys
 from afterglow.catalog import state as states
 from afterglow.errors import Unavailable
-from afterglow.log import batch as frames
 from afterglow.log import entry as entries
+from afterglow.log import payload as payloads
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.retry import Backoff, attempts
@@ -20,33 +20,47 @@ _BACKOFF = Backoff(max_attempts=3, first=0.1, last=0.2)
 
 @dataclass(frozen=True, slots=True)
 class PendingEntry:
-    """An entry without a number yet; `payload` is its batch's frame."""
+    """An entry without a number yet, and its payload."""
 
     entry: Entry
     payload: bytes
 
 
 def prepare(
-    stores: Stores, collection_id: UUID, batch: Batch, ttl_key: str | None = None, log_time: int = 0
+    stores: Stores,
+    collection_id: UUID,
+    batches: Sequence[Batch],
+    *,
+    ttl_key: str | None = None,
+    log_time: int = 0,
+    nonce: str | None = None,
 ) -> PendingEntry:
-    """The entry of a batch. Puts a batch over `log_inline_max_bytes` to an object.
+    """The entry of some batches, which apply in order. Puts a payload over `log_inline_max_bytes` to an object.
 
-    `log_time` is the time of the log as far as the writer knows it (Unix milliseconds).
+    `log_time` is the time of the log as far as the writer knows it (Unix milliseconds); `nonce` is the entry's, a new
+    one if None.
     """
-    frame = frames.encode(batch)
+    payload = payloads.encode(batches)
     entry = Entry(
-        0, EntryKind.BATCH, stores.system.nonce(), op_count=len(batch.ids), byte_size=len(frame), ttl_key=ttl_key
+        0,
+        EntryKind.BATCH,
+        nonce or stores.system.nonce(),
+        op_count=sum(len(batch.ids) for batch in batches),
+        byte_size=len(payload),
+        ttl_key=ttl_key,
+        batch_count=len(batches),
     )
-    if len(frame) <= stores.settings.log_inline_max_bytes:
-        return PendingEntry(replace(entry, payload=frame), frame)
-    return _put_payload(stores, collection_id, entry, frame, log_time)
+    if len(payload) <= stores.settings.log_inline_max_bytes:
+        return PendingEntry(replace(entry, payload=payload), payload)
+    return _put_payload(stores, collection_id, entry, payload, log_time)
 
 
-def _put_payload(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes, log_time: int) -> PendingEntry:
+def _put_payload(stores: Stores, collection_id: UUID, entry: Entry, payload: bytes, log_time: int) -> PendingEntry:
     time = max(entries.milliseconds(stores.system.now()), log_time)
-    key = entries.payload_key(collection_id, time, entry.nonce)
-    stores.objects.put(key, frame)
-    return PendingEntry(replace(entry, payload_key=key), frame)
+    # Not the entry's nonce: a caller may choose that, and use it again for another attempt.
+    key = entries.payload_key(collection_id, time, stores.system.nonce())
+    stores.objects.put(key, payload)
+    return PendingEntry(replace(entry, payload_key=key), payload)
 
 
 def stamp(stores: Stores, collection_id: UUID, pending: PendingEntry, log_time: int) -> PendingEntry:

@@ -1,4 +1,4 @@
-"""The batch: one write of a client, as the log stores it.
+"""The batch: one write of a client, or one operation of a transaction, as the log stores it.
 
 On disk a batch is a frame, checksummed, all integers little-endian::
 

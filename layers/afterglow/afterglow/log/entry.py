@@ -1,7 +1,9 @@
 """One entry of the log, as the value of a `LOG#<number>` item.
 
 The value is a line of JSON (`format`, `kind`, `nonce`, `at`, `ops`, `size`, `payload`, `ttl_key`), a newline, and for
-an inline batch its frame (`log.batch`). `size` is the length of the frame in bytes, inline or not.
+an inline payload its bytes (`log.payload`). `size` is their length, inline or not. An entry of several batches, which
+only a transaction writes, has format 4 and their number as `batches`; every other entry has format 3, so that releases
+before transactions can read it.
 
 `at` is when its writer appended it, by that writer's clock, but not before the entry before it: a hybrid logical clock
 (Kulkarni et al. 2014). The **log time** of a position is the latest `at` up to there (`advance_log_time`). It never
@@ -18,7 +20,9 @@ import orjson
 from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.storage.ports import Item
 
-FORMAT = 3
+FORMAT = 4
+_ONE_BATCH = 3
+"""The format of entries that hold at most one batch."""
 LOG = "LOG#"
 BEFORE_ALL = LOG
 AFTER_ALL = "LOG$"
@@ -37,7 +41,7 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry at number `seq`. A batch is in `payload`, or under the key `payload_key` where it was too large.
+    """An entry at number `seq`. Its batches are in `payload`, or under the key `payload_key` where they are too large.
 
     A placeholder has the `payload_key` of the entry that it replaced; the object may be gone.
 
@@ -54,6 +58,7 @@ class Entry:
     payload_key: str | None = None
     payload: bytes | None = None
     ttl_key: str | None = None
+    batch_count: int = 1
 
 
 def key(seq: int) -> str:
@@ -98,7 +103,7 @@ def is_payload_key(key: str, collection_id: UUID) -> bool:
 def encode(entry: Entry) -> bytes:
     """The value of the entry's item."""
     head = {
-        "format": FORMAT,
+        "format": _ONE_BATCH if entry.batch_count == 1 else FORMAT,
         "kind": entry.kind,
         "nonce": entry.nonce,
         "at": entry.appended_at,
@@ -107,17 +112,19 @@ def encode(entry: Entry) -> bytes:
         "payload": entry.payload_key,
         "ttl_key": entry.ttl_key,
     }
+    if entry.batch_count != 1:
+        head["batches"] = entry.batch_count
     return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + (entry.payload or b"")
 
 
 def decode(item: Item) -> Entry:
     """The entry that an item holds. Raises Corrupt, UnsupportedFormat."""
-    line, newline, frame = item.value.partition(b"\n")
+    line, newline, payload = item.value.partition(b"\n")
     try:
         head = orjson.loads(line)
         if not newline:
             raise Corrupt(f"{item.pk} {item.sk} is not a log entry")
-        if head["format"] != FORMAT:
+        if head["format"] not in (_ONE_BATCH, FORMAT):
             raise UnsupportedFormat(f"{item.pk} {item.sk}", head["format"], FORMAT)
         return Entry(
             seq=int(item.sk.removeprefix(LOG)),
@@ -127,8 +134,9 @@ def decode(item: Item) -> Entry:
             op_count=head["ops"],
             byte_size=head["size"],
             payload_key=head["payload"],
-            payload=frame or None,
+            payload=payload or None,
             ttl_key=head["ttl_key"],
+            batch_count=1 if head["format"] == _ONE_BATCH else head["batches"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{item.pk} {item.sk} cannot be read: {error}") from error

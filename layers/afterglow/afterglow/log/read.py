@@ -6,8 +6,8 @@ from uuid import UUID
 
 from afterglow.catalog import keys
 from afterglow.errors import Corrupt
-from afterglow.log import batch as frames
 from afterglow.log import entry as entries
+from afterglow.log import payload as payloads
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.storage.ports import Item, Stores, Table
@@ -77,21 +77,23 @@ def last_entry(table: Table, collection_id: UUID) -> Entry | None:
     return entries.decode(newest[0]) if newest else None
 
 
-def load_batches(stores: Stores, collection_id: UUID, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Batch | None]]:
-    """Each entry with its batch, None where it is of another kind; fetches many objects at a time, in parallel.
+def load_batches(
+    stores: Stores, collection_id: UUID, entries: Sequence[Entry]
+) -> Iterator[tuple[Entry, tuple[Batch, ...]]]:
+    """Each entry with its batches, none where it is of another kind; fetches many objects at a time, in parallel.
 
     Raises LogTrimmed when an entry was flushed and trimmed meanwhile, Corrupt when it is damaged or lost.
     """
     for group in _groups(entries):
         batches = [entry for entry in group if entry.kind is EntryKind.BATCH]
         payload_keys = [entry.payload_key for entry in batches if entry.payload_key is not None]
-        payloads = dict(zip(payload_keys, stores.objects.get_many(payload_keys), strict=True)) if payload_keys else {}
+        fetched = dict(zip(payload_keys, stores.objects.get_many(payload_keys), strict=True)) if payload_keys else {}
         for entry in group:
             if entry.kind is not EntryKind.BATCH:
-                yield entry, None
+                yield entry, ()
             else:
-                frame = None if entry.payload_key is None else payloads.pop(entry.payload_key)
-                yield entry, _decode_batch(stores, collection_id, entry, frame)
+                payload = None if entry.payload_key is None else fetched.pop(entry.payload_key)
+                yield entry, _decode(stores, collection_id, entry, payload)
 
 
 def _groups(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
@@ -107,15 +109,15 @@ def _groups(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         yield group
 
 
-def _decode_batch(stores: Stores, collection_id: UUID, entry: Entry, frame: bytes | None) -> Batch:
+def _decode(stores: Stores, collection_id: UUID, entry: Entry, payload: bytes | None) -> tuple[Batch, ...]:
     name = f"log entry {entry.seq} of collection {collection_id}"
     if entry.payload is not None:
-        return frames.decode(entry.payload, name)
+        return payloads.decode(entry.payload, name)
     if entry.payload_key is None:
         raise Corrupt(f"{name} has no batch")
-    if frame is None:
+    if payload is None:
         current = stores.table.get(keys.collection(collection_id), entries.key(entry.seq))
         if current is None or entries.decode(current).kind is EntryKind.PLACEHOLDER:
             raise LogTrimmed
         raise Corrupt(f"{name} is lost: object {entry.payload_key} is missing; restore it from a backup")
-    return frames.decode(frame, f"{name} (object {entry.payload_key})")
+    return payloads.decode(payload, f"{name} (object {entry.payload_key})")

@@ -55,6 +55,8 @@ TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     errors.NotFound: (404, "NotFoundError"),
     errors.PositionExpired: (410, "ChromaError"),
     errors.AlreadyExists: (409, "ChromaError"),
+    errors.WriteConflict: (409, "ConditionalWriteConflictError"),
+    errors.StaleRead: (412, "StaleReadError"),
     errors.Unauthenticated: (401, "AuthError"),
     errors.PermissionDenied: (403, "ChromaError"),
     errors.Forbidden: (403, "AuthError"),

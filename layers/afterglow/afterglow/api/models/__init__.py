@@ -22,15 +22,19 @@ from afterglow.api.models.records import (
 from afterglow.api.models.schema import Schema
 from afterglow.api.models.search import AttachFunction, DetachFunction, Search, SearchLimit, SearchRecords
 from afterglow.api.models.tenants import CreateDatabase, CreateTenant, UpdateTenant
+from afterglow.api.models.transactions import ConditionalCommit, ConditionalGet, DeleteOperation, Operation
 
 __all__ = [
     "AddRecords",
     "AttachFunction",
+    "ConditionalCommit",
+    "ConditionalGet",
     "Configuration",
     "CountRecords",
     "CreateCollection",
     "CreateDatabase",
     "CreateTenant",
+    "DeleteOperation",
     "DeleteRecords",
     "DetachFunction",
     "DistinctValues",
@@ -39,6 +43,7 @@ __all__ = [
     "Filters",
     "ForkCollection",
     "GetRecords",
+    "Operation",
     "QueryRecords",
     "Schema",
     "Search",

@@ -46,7 +46,11 @@ class Write:
 
 def parse_write(op: Op, body: bytes) -> Write:
     """Parse the body of an add, update or upsert. Raises InvalidArgument for malformed JSON, InvalidBody."""
-    records = json_body.parse(WRITE_MODELS[op], body)
+    return check_records(op, json_body.parse(WRITE_MODELS[op], body))
+
+
+def check_records(op: Op, records: Records) -> Write:
+    """Check the rest of the schema of an add, update or upsert. Raises InvalidBody."""
     to_batch = check_write(op, records)
     value = records.embeddings
     embeds = bool(records.documents) and (value is None or None in value)

@@ -16,9 +16,13 @@ _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _ALL_METADATA, _SCORE = "#metadata", "#score"
 
 
-def get_body(records: Records, include: Sequence[str], explain: Explain | None = None) -> bytes:
-    """The body of a get response, with the field `explain` if there is one."""
+def get_body(
+    records: Records, include: Sequence[str], explain: Explain | None = None, read_token: int | None = None
+) -> bytes:
+    """The body of a get response, with the fields `explain` and `read_token` if there are such."""
+    token = {} if read_token is None else {"read_token": read_token}
     body = {
+        **token,
         "ids": records.ids,
         "embeddings": _embeddings(records),
         "documents": records.documents,

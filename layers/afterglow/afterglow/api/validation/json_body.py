@@ -3,7 +3,7 @@
 The error texts follow Chroma's: the path of the offending value, then the problem.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -28,6 +28,7 @@ _EXPECTED = {
     "model_attributes_type": "a map",
 }
 _FUNCTION_TAGS = frozenset({"legacy", "known", "unknown"})
+_OPERATION_TAGS = frozenset({"add", "update", "upsert", "delete"})
 _MAX_QUOTED_CHARACTERS = 100
 
 
@@ -72,10 +73,10 @@ def _invalid_body(error: ErrorDetails) -> InvalidBody:
     elif kind == "literal_error":
         problem = f"unknown variant {_quote(value)}, expected one of {_join(context['expected'])}"
     elif kind == "union_tag_invalid":
-        location.append("type")
+        location.append(_discriminator(context))
         problem = f"unknown variant `{context['tag']}`, expected one of {_join(context['expected_tags'])}"
     elif kind == "union_tag_not_found":
-        problem = "missing field `type`"
+        problem = f"missing field `{_discriminator(context)}`"
     elif kind == "greater_than_equal":
         problem = f"invalid value: {_preview(value)}, expected at least {context['ge']}"
     elif kind == "less_than_equal":
@@ -83,6 +84,11 @@ def _invalid_body(error: ErrorDetails) -> InvalidBody:
     else:
         problem = f"invalid type: {_preview(value)}, expected {_EXPECTED.get(kind, error['msg'])}"
     return _field_error(location, problem)
+
+
+def _discriminator(context: Mapping[str, Any]) -> str:
+    """The field that tells which member of a union a value is."""
+    return str(context["discriminator"]).strip("'")
 
 
 def _field_error(location: Sequence[int | str], problem: str) -> InvalidBody:
@@ -95,7 +101,9 @@ def _path(location: Sequence[int | str]) -> str:
     for before, part in zip([None, *location], location, strict=False):
         if isinstance(part, int):
             path += f"[{part}]"
-        elif not (before == "embedding_function" and part in _FUNCTION_TAGS):
+        elif not (before == "embedding_function" and part in _FUNCTION_TAGS) and not (
+            isinstance(before, int) and part in _OPERATION_TAGS
+        ):
             path += f".{part}" if path else part
     return path
 

@@ -13,7 +13,7 @@ from afterglow.catalog import Catalog, Collection, Database, collections
 from afterglow.catalog import state as states
 from afterglow.errors import AlreadyExists, Corrupt, NotFound, Unavailable
 from afterglow.log import archive
-from afterglow.log import batch as frames
+from afterglow.log import payload as payloads
 from afterglow.log import read as log
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.segment import manifest as manifests
@@ -132,7 +132,7 @@ class _DumpWriter:
         if entry.payload_key is None:
             return entry
         frame = self._stores.objects.get(entry.payload_key)
-        frames.decode(frame, f"log entry {entry.seq} of collection {state.id} (object {entry.payload_key})")
+        payloads.decode(frame, f"log entry {entry.seq} of collection {state.id} (object {entry.payload_key})")
         return replace(entry, payload_key=self._put_content(state.name, frame))
 
     def _put_content(self, name: str, content: bytes) -> str:

@@ -1,8 +1,9 @@
 """The changes of a collection: what was written, in the order of the log, from any position on.
 
 A **change** is a write as the log holds it: its operation and its records as they were sent, after texts were embedded
-and a filter of a delete was evaluated. Every log entry is one change, so a reader that starts behind a position gets
-each later position once, in order, without gaps, and a consumer that applies them rebuilds the collection.
+and a filter of a delete was evaluated. Every log entry is one change, or the several of a transaction, so a reader that
+starts behind a position gets each later position once, in order, without gaps, and a consumer that applies them
+rebuilds the collection.
 
 **Read after** entry n, at most so many lines and bytes:
 

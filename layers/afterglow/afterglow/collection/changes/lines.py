@@ -6,12 +6,13 @@
      "records": {"ids": ["a", "b"], "embeddings": [[1.0, 2.0], [3.0, 4.0]], "documents": ["x", null]}, "next": "17"}
 
 `records` is the body of a request with this operation: it has the fields that the write had. A write that is larger
-than `LINE_BYTES` is several lines: `offset` counts its records before the line, `total` all of them. `time` is the time
+than `LINE_BYTES` is several lines, and so is a transaction, with one or more for each of its operations: `offset`
+counts the records before the line, `total` all of them. `time` is the time
 of the log, in Unix milliseconds; `ttl_key`, if there is one, the metadata key that held the expiry of records then.
 `next` is the position behind the line.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,37 +38,42 @@ class ChangeLine:
     next: ChangePosition
 
 
-def encode(entry: Entry, batch: Batch, start: int = 0) -> Iterator[ChangeLine]:
-    """The lines of an entry, from record `start` on."""
-    total = len(batch.ids)
-    rows = max(1, LINE_BYTES * total // max(_estimated_bytes(entry, batch), 1))
-    while start < total:
-        stop = min(start + rows, total)
-        position = ChangePosition(entry.seq, 0 if stop == total else stop)
-        content = _line(entry, batch, start, stop, position)
-        if len(content) > 2 * LINE_BYTES and stop - start > 1:
-            rows = (stop - start) // 2
-            continue
-        yield ChangeLine(content, stop - start, position)
-        start = stop
+def encode(entry: Entry, batches: Sequence[Batch], start: int = 0) -> Iterator[ChangeLine]:
+    """The lines of an entry, from record `start` on; the records of its batches are counted through."""
+    total = sum(len(batch.ids) for batch in batches)
+    rows = max(1, LINE_BYTES * total // max(_estimated_bytes(entry, batches), 1))
+    first = 0
+    for batch in batches:
+        end = first + len(batch.ids)
+        start = max(start, first)
+        while start < end:
+            stop = min(start + rows, end)
+            position = ChangePosition(entry.seq, 0 if stop == total else stop)
+            head = {"position": entry.seq, "offset": start, "total": total, "time": entry.appended_at}
+            content = _line(entry, batch, range(start - first, stop - first), head, position)
+            if len(content) > 2 * LINE_BYTES and stop - start > 1:
+                rows = (stop - start) // 2
+                continue
+            yield ChangeLine(content, stop - start, position)
+            start = stop
+        first = end
 
 
-def _estimated_bytes(entry: Entry, batch: Batch) -> int:
-    components = 0 if batch.vectors is None else batch.vectors.size
+def _estimated_bytes(entry: Entry, batches: Sequence[Batch]) -> int:
+    components = sum(0 if batch.vectors is None else batch.vectors.size for batch in batches)
     return entry.byte_size + (_BYTES_PER_COMPONENT - 4) * components
 
 
-def _line(entry: Entry, batch: Batch, start: int, stop: int, position: ChangePosition) -> bytes:
+def _line(entry: Entry, batch: Batch, rows: range, head: dict[str, Any], position: ChangePosition) -> bytes:
+    """The line of some records of a batch."""
+    start, stop = rows.start, rows.stop
     columns = {"documents": batch.documents, "metadatas": batch.metadatas, "uris": batch.uris}
     records: dict[str, Any] = {"ids": batch.ids[start:stop]}
     if batch.vectors is not None:
         records["embeddings"] = _embeddings(batch, start, stop)
     records |= {name: values[start:stop] for name, values in columns.items() if values is not None}
     line: dict[str, Any] = {
-        "position": entry.seq,
-        "offset": start,
-        "total": len(batch.ids),
-        "time": entry.appended_at,
+        **head,
         "operation": batch.op,
         **({} if entry.ttl_key is None else {"ttl_key": entry.ttl_key}),
         "records": records,

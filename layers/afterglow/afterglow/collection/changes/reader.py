@@ -69,10 +69,9 @@ class ChangeReader:
         size = 0
         for count, run in enumerate(self._runs(collection_id, page.next.last_complete, max_bytes), 1):
             for group in _by_bytes(run.entries, max_bytes):
-                for entry, batch in self._load(collection_id, group, is_archived=run.is_archived):
-                    assert batch is not None
+                for entry, batches in self._load(collection_id, group, is_archived=run.is_archived):
                     start = page.next.records if page.next.seq == entry.seq else 0
-                    for line in lines.encode(entry, batch, start):
+                    for line in lines.encode(entry, batches, start):
                         if len(page.lines) == limit or (page.lines and size + len(line.content) > max_bytes):
                             return
                         page.lines.append(line)
@@ -103,7 +102,7 @@ class ChangeReader:
 
     def _load(
         self, collection_id: UUID, entries: Sequence[Entry], *, is_archived: bool
-    ) -> Iterator[tuple[Entry, Batch | None]]:
+    ) -> Iterator[tuple[Entry, Sequence[Batch]]]:
         try:
             yield from log.load_batches(self._stores, collection_id, entries)
         except LogTrimmed:

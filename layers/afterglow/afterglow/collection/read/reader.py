@@ -17,7 +17,7 @@ from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
 from afterglow.collection.types import Scope, require_in_scope
 from afterglow.collection.write import readable, write_path
 from afterglow.collection.write.write_path import LogEnd
-from afterglow.errors import Corrupt, NotFound, StorageFull
+from afterglow.errors import Corrupt, InvalidArgument, NotFound, StaleRead, StorageFull
 from afterglow.storage.ports import Stores, TooManyOpenFiles
 
 
@@ -58,6 +58,25 @@ class CollectionReader:
             self._cache.trim()
         require_in_scope(scope, snapshot.collection)
         return snapshot
+
+    def snapshot_at_token(self, scope: Scope, ids: Sequence[str] | None, position: int | None) -> Snapshot:
+        """The collection for a read of a transaction: now (None), or at the log position of its first read.
+
+        Expiry goes by the present in both, so that a record that is absent can be added. Raises NotFound, StaleRead if
+        the position can no longer be read, InvalidArgument if the log has not reached it, Corrupt, Unavailable.
+        """
+        now = self.snapshot(scope, ids)
+        if position is None or now.applied_seq == position:
+            return now
+        if position > now.applied_seq:
+            raise InvalidArgument(f"read_token: the log ends at position {now.applied_seq}, before that of the reads")
+        entry = self._cache.peek(scope.collection)
+        segments = {} if entry is None else entry.replica.segments()
+        at = PointInTime(position=position, is_recent=True)
+        try:
+            return self._snapshots.snapshot(now.collection, at, ids, segments, now.as_of)
+        except InvalidArgument as error:
+            raise StaleRead(error.message) from error
 
     def log_end(self, scope: Scope) -> LogEnd:
         """The cached end of the collection's log. Raises NotFound, and Corrupt if the collection cannot be read."""

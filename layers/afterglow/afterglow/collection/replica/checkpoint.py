@@ -52,17 +52,17 @@ class OpenCheckpoint:
         self.memtable_bytes = 0
         self.entries: list[Entry] | None = [] if keep_entries else None
 
-    def apply(self, batches: Iterable[tuple[Entry, Batch | None]], limit: ReplayLimit | None = None) -> None:
-        """Apply the entries that follow, in order; stop when the memtable exceeds the `limit`.
+    def apply(self, log: Iterable[tuple[Entry, Sequence[Batch]]], limit: ReplayLimit | None = None) -> None:
+        """Apply the entries that follow, in order, with their batches; stop when the memtable exceeds the `limit`.
 
-        An exception may leave a batch half applied: the caller must discard the checkpoint then.
+        An exception may leave an entry half applied: the caller must discard the checkpoint then.
         """
-        for entry, batch in batches:
+        for entry, batches in log:
             if limit is not None and (len(self.state.memtable) >= limit.rows or self.memtable_bytes > limit.byte_size):
                 return
             self.log_time = advance_log_time(self.log_time, entry)
-            if batch is not None:
-                expiry = None if entry.ttl_key is None else TtlCutoff(entry.ttl_key, self.log_time / 1000)
+            expiry = None if entry.ttl_key is None else TtlCutoff(entry.ttl_key, self.log_time / 1000)
+            for batch in batches:
                 apply(self.state, batch, expiry)
             self.applied_seq = entry.seq
             self.applied_ops += entry.op_count

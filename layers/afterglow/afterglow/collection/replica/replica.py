@@ -240,7 +240,7 @@ class Replica:
                 self._checkpoint = self._start_over(collection)
                 continue
             except BaseException:
-                self._checkpoint = None  # a batch may be half applied
+                self._checkpoint = None  # an entry may be half applied
                 raise
             if self._checkpoint.manifest_key != collection.manifest_key:
                 self._schedule_refresh(collection)

@@ -34,10 +34,14 @@ _REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
 
 @dataclass(frozen=True, slots=True)
 class PointInTime:
-    """Either the number of the last log entry, or a time in Unix milliseconds; the other is None."""
+    """Either the number of the last log entry, or a time in Unix milliseconds; the other is None.
+
+    With `is_recent` it can also be read where time travel is disabled, as long as it is not flushed.
+    """
 
     position: int | None = None
     time: int | None = None
+    is_recent: bool = False
 
     def includes(self, entry: Entry, log_time: int) -> bool:
         """Whether an entry with this log time is before or at the point."""
@@ -100,7 +104,7 @@ def entries_since(stores: Stores, collection: Collection, position: int) -> list
 
 def _validate(stores: Stores, collection: Collection, at: PointInTime) -> None:
     now, retention_seconds = entries.milliseconds(stores.system.now()), stores.settings.retention_seconds
-    if not retention_seconds:
+    if not retention_seconds and not at.is_recent:
         raise InvalidArgument("time travel is disabled (AFTERGLOW_RETENTION_SECONDS is 0)")
     if at.time is not None:
         if at.time > now:

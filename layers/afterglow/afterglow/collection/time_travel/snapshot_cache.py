@@ -48,9 +48,16 @@ class SnapshotCache:
         self._snapshots: OrderedDict[tuple[UUID, PointInTime], OpenCheckpoint] = OrderedDict()
 
     def snapshot(
-        self, collection: Collection, at: PointInTime, ids: Sequence[str] | None, open_segments: dict[str, Segment]
+        self,
+        collection: Collection,
+        at: PointInTime,
+        ids: Sequence[str] | None,
+        open_segments: dict[str, Segment],
+        as_of: float | None = None,
     ) -> Snapshot:
         """The collection at a point in time; reuses the `open_segments`, by id.
+
+        What has expired by `as_of` (Unix seconds, None: the point's own time) is not in it.
 
         Raises InvalidArgument if the point cannot be read, NotFound, Corrupt, Unavailable.
         """
@@ -64,7 +71,7 @@ class SnapshotCache:
             while len(self._snapshots) > _MAX_SNAPSHOTS or (len(self._snapshots) > 1 and self._is_over_memory()):
                 self._snapshots.popitem(last=False)
         time = at.time if at.time is not None else checkpoint.log_time
-        return take_snapshot(checkpoint, collection, ids, time / 1000)
+        return take_snapshot(checkpoint, collection, ids, time / 1000 if as_of is None else as_of)
 
     def warm_rows(self, collection_id: UUID, at: PointInTime) -> WarmRows | None:
         """The rows of a cached snapshot with a small memtable; None if reading it may take a while."""
@@ -112,7 +119,7 @@ def rebase_on_latest(
         later = point_in_time.entries_since(stores, collection, past.applied_seq)
         if later is None or sum(entry.op_count for entry in later) > _MAX_REBASE_OPS:
             return past
-        batches = [batch for _, batch in log.load_batches(stores, collection.id, later) if batch is not None]
+        batches = [batch for _, loaded in log.load_batches(stores, collection.id, later) for batch in loaded]
         newest = open_checkpoint(stores, collection, collection.manifest_key, open_segments)
     except (ObjectNotFound, LogTrimmed):
         return past  # objects were replaced meanwhile; `past` is correct as well

@@ -29,6 +29,7 @@ from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
 from afterglow.collection.types import CountResult, LogPosition, Scope, require_in_scope
 from afterglow.collection.write import readable
+from afterglow.collection.write.read_condition import ReadCondition
 from afterglow.columns.column import ColumnType
 from afterglow.errors import Busy, Unavailable, WrongDimension
 from afterglow.log import append
@@ -79,26 +80,53 @@ class LogEnd:
         self.log_time = advance_log_time(self.log_time, entry)
 
 
-def write(stores: Stores, end: LogEnd, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
-    """Make an add, update, upsert or delete by ids durable; the number of its log entry, None for no ids.
+def write(
+    stores: Stores,
+    end: LogEnd,
+    scope: Scope,
+    batches: Sequence[Batch],
+    *,
+    extra_writes: Sequence[Write] = (),
+    condition: ReadCondition | None = None,
+) -> int | None:
+    """Make adds, updates, upserts and deletes by ids durable, as one entry; its number, None for no ids.
 
-    `extra_writes` are written in one transaction with the entry. Raises NotFound, WrongDimension, Busy, Unavailable,
-    and ConditionFailed if the condition of an extra write fails: then nothing is written.
+    `extra_writes` are written in one table transaction with the entry. Raises NotFound, WrongDimension, Busy,
+    Unavailable, ConditionFailed if the condition of an extra write fails, and what `condition` raises, which is checked
+    against all entries before the new one: in each case nothing is written.
     """
     collection_id = scope.collection
-    if batch.op is not Op.DELETE:
+    batches = [batch for batch in batches if batch.ids]
+    if any(batch.op is not Op.DELETE for batch in batches):
         stores.objects.reserve_space()
     with end.lock:
         collection = require_in_scope(scope, _cached_state(stores, end, scope))
-        if batch.ids:
-            _prepare_state(stores, end, collection, batch)
+        if condition is not None:
+            collection = _check_condition(stores, end, collection, condition)
+        if batches:
+            _prepare_state(stores, end, collection, batches)
         log_time = end.log_time
-    if not batch.ids:
+    if not batches:
         return None
     with phase("store"):
-        pending = append.prepare(stores, collection_id, batch, ttl.ttl_key(collection.metadata), log_time)
+        pending = append.prepare(
+            stores,
+            collection_id,
+            batches,
+            ttl_key=ttl.ttl_key(collection.metadata),
+            log_time=log_time,
+            nonce=None if condition is None else condition.nonce,
+        )
     with end.lock, phase("append"):
-        return _append(stores, end, collection_id, pending, batch, extra_writes=extra_writes)
+        return _append(stores, end, collection_id, pending, batches, extra_writes=extra_writes, condition=condition)
+
+
+def _check_condition(stores: Stores, end: LogEnd, collection: Collection, condition: ReadCondition) -> Collection:
+    """Check the condition at the end of the log; the collection, read again if the cached end is before the reads."""
+    if end.seq < condition.position:
+        collection = _catch_up(stores, end, collection.id)
+    condition.check(end.seq)
+    return collection
 
 
 def known_collection(stores: Stores, end: LogEnd, scope: Scope) -> Collection:
@@ -117,12 +145,21 @@ def observe(end: LogEnd, collection: Collection) -> None:
             end.collection = collection
 
 
-def append_after(stores: Stores, end: LogEnd, collection_id: UUID, batch: Batch, after: LogPosition) -> bool:
-    """Append the batch as the very next entry after a position; False if that is no longer the end of the log.
+def append_after(
+    stores: Stores,
+    end: LogEnd,
+    collection_id: UUID,
+    batches: Sequence[Batch],
+    after: LogPosition,
+    *,
+    ttl_key: str | None = None,
+    nonce: str | None = None,
+) -> bool:
+    """Append the batches as the very next entry after a position; False if that is no longer the end of the log.
 
     Raises Unavailable, StorageFull.
     """
-    pending = append.prepare(stores, collection_id, batch, log_time=after.log_time)
+    pending = append.prepare(stores, collection_id, batches, ttl_key=ttl_key, log_time=after.log_time, nonce=nonce)
     with end.lock:
         pending = append.stamp(stores, collection_id, pending, after.log_time)
         entry = replace(pending.entry, seq=after.seq + 1)
@@ -209,9 +246,10 @@ def _append(
     end: LogEnd,
     collection_id: UUID,
     pending: PendingEntry,
-    batch: Batch,
+    batches: Sequence[Batch],
     *,
     extra_writes: Sequence[Write],
+    condition: ReadCondition | None,
 ) -> int:
     for attempt in contended_attempts(stores.system, _MAX_APPENDS):
         _apply_backpressure(stores, end, collection_id)
@@ -219,8 +257,10 @@ def _append(
         # A read may have brought a newer state than the cached end of the log.
         if attempt > 1 or collection is None or end.seq < collection.flushed_seq:
             collection = _catch_up(stores, end, collection_id)
-            _check_dimension(collection.dimension, batch)
+            _common_dimension(collection.dimension, batches)
             pending = replace(pending, entry=replace(pending.entry, ttl_key=ttl.ttl_key(collection.metadata)))
+        if condition is not None:
+            collection = _check_condition(stores, end, collection, condition)
         pending = append.stamp(stores, collection_id, pending, end.log_time)
         entry = replace(pending.entry, seq=end.seq + 1)
         if append.append_at(stores, collection_id, entry, entry.seq, collection.version, extra_writes=extra_writes):
@@ -256,15 +296,21 @@ def _apply_backpressure(stores: Stores, end: LogEnd, collection_id: UUID) -> Non
             raise Busy(message, _RETRY_AFTER_SECONDS)
 
 
-def _prepare_state(stores: Stores, end: LogEnd, collection: Collection, batch: Batch) -> None:
-    """Step 2: set the dimension and register metadata keys, if this batch is the first to have them."""
-    _check_dimension(collection.dimension, batch)
-    keys = _metadata_types(batch)
+def prepare_state(stores: Stores, end: LogEnd, scope: Scope, batches: Sequence[Batch]) -> None:
+    """Steps 1 and 2, for a write that is appended by `append_after`. Raises NotFound, WrongDimension, Busy."""
+    with end.lock:
+        collection = require_in_scope(scope, _cached_state(stores, end, scope))
+        _prepare_state(stores, end, collection, batches)
+        _apply_backpressure(stores, end, scope.collection)
+
+
+def _prepare_state(stores: Stores, end: LogEnd, collection: Collection, batches: Sequence[Batch]) -> None:
+    """Step 2: set the dimension and register metadata keys, if these batches are the first to have them."""
+    keys = _metadata_types(batches)
 
     def edit(existing: Collection) -> Collection | None:
-        _check_dimension(existing.dimension, batch)
+        dimension = _common_dimension(existing.dimension, batches)
         registered = schema.register(existing.schema, keys)
-        dimension = batch.dimension if existing.dimension is None else existing.dimension
         if registered is None and dimension == existing.dimension:
             return None
         return replace(existing, dimension=dimension, schema=registered or existing.schema)
@@ -273,17 +319,23 @@ def _prepare_state(stores: Stores, end: LogEnd, collection: Collection, batch: B
         end.collection = collections.update(stores.table, collection.id, edit)
 
 
-def _check_dimension(expected: int | None, batch: Batch) -> None:
-    actual = batch.dimension
-    if expected is not None and actual is not None and actual != expected:
-        raise WrongDimension(expected, actual)
+def _common_dimension(dimension: int | None, batches: Sequence[Batch]) -> int | None:
+    """The dimension of the collection and of all batches that have vectors. Raises WrongDimension."""
+    for batch in batches:
+        given = batch.dimension
+        if dimension is None:
+            dimension = given
+        elif given is not None and given != dimension:
+            raise WrongDimension(dimension, given)
+    return dimension
 
 
-def _metadata_types(batch: Batch) -> dict[str, set[str]]:
-    """The names of the value types of each metadata key in the batch."""
-    if batch.op is Op.DELETE or not batch.metadatas:
-        return {}
-    types = {(key, _type_of(value)) for metadata in batch.metadatas if metadata for key, value in metadata.items()}
+def _metadata_types(batches: Sequence[Batch]) -> dict[str, set[str]]:
+    """The names of the value types of each metadata key in the batches."""
+    metadatas = (
+        metadata for batch in batches if batch.op is not Op.DELETE for metadata in batch.metadatas or () if metadata
+    )
+    types = {(key, _type_of(value)) for metadata in metadatas for key, value in metadata.items()}
     names: dict[str, set[str]] = {}
     for key, (value_type, is_list) in types:
         name = _TYPE_NAMES.get(value_type)
@@ -316,6 +368,6 @@ def delete_where(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: Eva
         position, ids = evaluate()
         if not ids:
             return CountResult(0, position.seq)
-        if append_after(stores, end, collection_id, Batch(Op.DELETE, ids), position):
+        if append_after(stores, end, collection_id, [Batch(Op.DELETE, ids)], position):
             return CountResult(len(ids), position.seq + 1)
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)

@@ -6,10 +6,11 @@ Requests are matched in this order: the busiest routes first, and `by-id` before
 from afterglow.api import console, docs
 from afterglow.api.http.route import Route
 from afterglow.api.v1 import routes as v1
-from afterglow.api.v2.routes import collections, functions, imports, records, system, tenants
+from afterglow.api.v2.routes import collections, functions, imports, records, system, tenants, transactions
 
 ROUTES: tuple[Route, ...] = (
     *records.ROUTES,
+    *transactions.ROUTES,
     *collections.FORKS,
     *functions.ROUTES,
     *collections.ROUTES,

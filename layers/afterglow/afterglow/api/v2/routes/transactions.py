@@ -1,0 +1,35 @@
+"""The routes of transactions."""
+
+from afterglow.api import models, responses
+from afterglow.api.http.route import Route
+from afterglow.api.v2 import transactions
+from afterglow.api.v2.routes.paths import COLLECTION
+from afterglow.auth import Permission
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "POST",
+        COLLECTION + "/conditional/get",
+        "transactions.get",
+        transactions.get,
+        "Transactions",
+        "Get records in a transaction: all its reads see one snapshot",
+        models.ConditionalGet,
+        responses.ConditionalGetResponse,
+        failures=(400, 404, 412),
+        permission=Permission.READ,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/conditional/commit",
+        "transactions.commit",
+        transactions.commit,
+        "Transactions",
+        "Commit a transaction: write all its operations, unless what it has read was written since",
+        models.ConditionalCommit,
+        responses.ConditionalCommitResponse,
+        failures=(400, 404, 409, 412, 429, 501, 507),
+        permission=Permission.WRITE,
+        read_only=transactions.commit_nothing,
+    ),
+)

@@ -1,0 +1,176 @@
+"""Handlers of transactions: reads of one snapshot, and the commit of operations that depend on them.
+
+The wire is that of Chroma's next clients: a **read token** is the number of the log entry that would follow the
+snapshot. `read_filters` and `nonce` of a commit, and deletes by filter, are ours.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+import orjson
+
+from afterglow.api import models
+from afterglow.api.http import errors, request_params
+from afterglow.api.http.handler import AppContext, Deferred, Request, Response
+from afterglow.api.http.usage_header import add_attributes
+from afterglow.api.v2 import record_requests, record_responses
+from afterglow.api.v2.records import with_log_position
+from afterglow.api.validation import json_body
+from afterglow.collection import Batch, Op
+from afterglow.collection.types import Scope, Selection
+from afterglow.collection.write.transaction import FilteredDelete, Transaction
+from afterglow.errors import InvalidArgument, InvalidBody, LimitExceeded, StaleRead
+from afterglow.filters.budget import FilterBudget
+from afterglow.metering import phase
+
+T = TypeVar("T")
+
+MAX_OPERATIONS = 1_000
+MAX_READ_IDS = 100_000
+MAX_READ_FILTERS = 100
+_MAX_TOKEN = 2**63 - 1
+_NONCE = re.compile("[0-9A-Za-z_-]{16,64}")
+
+
+def get(context: AppContext, request: Request) -> Response:
+    """Records in insertion order, and the token for the next reads of the transaction."""
+    with phase("parse"):
+        body = json_body.parse(models.ConditionalGet, request.body)
+    scope = request_params.scope(request)
+
+    def check() -> tuple[Selection, int | None]:
+        return record_requests.selection(body, record_requests.filter_budget(context.settings)), _position(
+            body.read_token
+        )
+
+    with phase("parse"):
+        selection, position = _checked(context, scope, check)
+    include = record_requests.include(body.include)
+    with phase("handle"):
+        records = context.engine.get_in_transaction(
+            scope, selection, body.limit, body.offset or 0, include, position=position
+        )
+    add_attributes(rows=len(records.ids))
+    with phase("render"):
+        encoded = record_responses.get_body(records, body.include, read_token=records.position + 1)
+        return with_log_position(encoded, records.position)
+
+
+def commit(context: AppContext, request: Request) -> Response | Deferred:
+    """Write all operations, unless what the transaction has read was written since."""
+    with phase("parse"):
+        body = json_body.parse(models.ConditionalCommit, request.body)
+        operations = [_operation(one) for one in body.operations]
+    scope = request_params.scope(request)
+
+    def check() -> Transaction:
+        budget = record_requests.filter_budget(context.settings)
+        return _transaction(body, [to_operation(budget) for to_operation, _ in operations], budget)
+
+    with phase("parse"):
+        transaction = _checked(context, scope, check)
+    _check_bounds(context, transaction)
+
+    def write() -> Response:
+        if not transaction.operations:
+            context.engine.get_collection_by_id(scope)
+            return _committed(None, 0)
+        with phase("handle"):
+            result = context.engine.commit(scope, transaction)
+        add_attributes(rows=result.records)
+        return with_log_position(_committed(result.position, result.records).body, result.position)
+
+    return Deferred(write, embeds=True) if any(embeds for _, embeds in operations) else write()
+
+
+def commit_nothing(context: AppContext, request: Request) -> Response:
+    """The commit of a caller who may only read: of no operations."""
+    try:
+        operations = json_body.parse(models.ConditionalCommit, request.body).operations
+    except (InvalidArgument, InvalidBody):
+        raise errors.forbidden() from None
+    if operations:
+        raise errors.forbidden()
+    context.engine.get_collection_by_id(request_params.scope(request))
+    return _committed(None, 0)
+
+
+ToOperation = Callable[[FilterBudget], Batch | FilteredDelete]
+
+
+def _operation(operation: models.Operation) -> tuple[ToOperation, bool]:
+    """The function to the engine's operation, which raises InvalidArgument, and whether it embeds documents.
+
+    Raises InvalidBody.
+    """
+    if isinstance(operation, models.DeleteOperation):
+        payload = operation.payload
+        return lambda budget: _delete(payload, budget), False
+    write = record_requests.check_records(Op(operation.operation), operation.payload)
+    return lambda _: write.batch(), write.embeds
+
+
+def _delete(body: models.DeleteRecords, budget: FilterBudget) -> Batch | FilteredDelete:
+    selection = record_requests.selection(body, budget)
+    if selection.where is not None or selection.where_document is not None:
+        return FilteredDelete(selection, body.limit)
+    if body.limit is not None or not body.ids:
+        raise InvalidArgument("a delete in a transaction needs ids or a filter, and a limit only with a filter")
+    return Batch(Op.DELETE, body.ids)
+
+
+def _transaction(
+    body: models.ConditionalCommit, operations: list[Batch | FilteredDelete], budget: FilterBudget
+) -> Transaction:
+    if body.read_token is None and body.read_ids:
+        raise InvalidArgument("conditional commit with read_ids requires read_token")
+    if body.read_token is None and (body.read_filters or body.nonce is not None):
+        raise InvalidArgument("conditional commit with read_filters or a nonce requires read_token")
+    if body.nonce is not None and _NONCE.fullmatch(body.nonce) is None:
+        raise InvalidArgument("nonce: 16 to 64 letters, digits, - and _")
+    kinds = [isinstance(operation, FilteredDelete) for operation in operations]
+    if kinds != sorted(kinds, reverse=True):
+        raise InvalidArgument("a delete by filter must precede the other operations of its transaction")
+    filters = [
+        record_requests.selection(models.Filters(where=one.where, where_document=one.where_document), budget)
+        for one in body.read_filters
+    ]
+    return Transaction(operations, _position(body.read_token), body.read_ids, filters, body.nonce)
+
+
+def _check_bounds(context: AppContext, transaction: Transaction) -> None:
+    """Raises LimitExceeded."""
+    records = sum(len(operation.ids) for operation in transaction.operations if isinstance(operation, Batch))
+    for name, size, limit in (
+        ("operations", len(transaction.operations), MAX_OPERATIONS),
+        ("records", records, context.settings.max_batch_size),
+        ("read_ids", len(transaction.read_ids), MAX_READ_IDS),
+        ("read_filters", len(transaction.filters), MAX_READ_FILTERS),
+    ):
+        if size > limit:
+            raise LimitExceeded(f"a transaction with {size} {name} exceeds the limit of {limit}: split it")
+
+
+def _position(read_token: int | None) -> int | None:
+    """The log position of a token. Raises InvalidArgument, StaleRead."""
+    if read_token is None:
+        return None
+    if read_token > _MAX_TOKEN:
+        raise InvalidArgument(f"conditional read token {read_token} exceeds i64 range")
+    if read_token == 0:
+        raise StaleRead("invalid read token: log upper bound offset is 0")
+    return read_token - 1
+
+
+def _checked(context: AppContext, scope: Scope, check: Callable[[], T]) -> T:
+    """The result of a check of values, which an unknown collection takes precedence over."""
+    try:
+        return check()
+    except InvalidArgument:
+        context.engine.get_collection_by_id(scope)
+        raise
+
+
+def _committed(position: int | None, records: int) -> Response:
+    return Response(orjson.dumps({"first_inserted_record_offset": position, "record_count": records}))

@@ -1,0 +1,181 @@
+"""Transactions: reads of one snapshot, and a commit whose writes become one entry of the log, or nothing.
+
+A **read token** is the number of the entry that would follow the snapshot, never 0. All reads of a transaction name the
+token of the first. A commit names it as well, with what was read:
+
+1. Compare the ids written since the snapshot with the ids that were read (`collection.write.read_condition`).
+2. **Filters**: a read by filter is protected as a whole. Of the records written since, none may match the filter in the
+   snapshot, nor match it now: so the filter would find the same again, also no new records (no phantoms; precision
+   locks: Jordan, Banerjee and Batman 1981).
+3. **Deletes by filter** are evaluated now, before all other operations.
+4. Append all operations as the entry that follows "now". If another writer is first, repeat from 1 with its entry.
+
+Without filters, steps 1 and 4 need no snapshot, and without other writers no read at all. *A crash before the append
+leaves nothing; after it the transaction is durable, acknowledged or not.* A caller who lost the answer may send the
+commit again with the same nonce: it is found in the log, and the first answer is repeated.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from afterglow.catalog import ttl
+from afterglow.collection.read import read_path
+from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.types import Scope, Selection
+from afterglow.collection.write import write_path
+from afterglow.collection.write.read_condition import AlreadyCommitted, ReadCondition
+from afterglow.collection.write.write_path import LogEnd
+from afterglow.errors import Busy, WriteConflict
+from afterglow.log.batch import Batch, Op
+from afterglow.metering import phase
+from afterglow.retry import contended_attempts
+from afterglow.storage.ports import Stores
+
+_MAX_APPENDS = 64
+_RETRY_AFTER_SECONDS = 2.0
+
+TakeSnapshot = Callable[[Sequence[str], int | None], Snapshot]
+"""Takes a snapshot with the locations of these ids, now (None) or at a log position."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilteredDelete:
+    """A delete of the selected records, at most `limit` of them."""
+
+    selection: Selection
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What a transaction has read in the snapshot at `position` (None: nothing), and its operations in order.
+
+    `filters` are the selections of reads that are protected as a whole; `nonce` is the caller's, if any. All
+    `FilteredDelete`s come first.
+    """
+
+    operations: Sequence[Batch | FilteredDelete]
+    position: int | None = None
+    read_ids: Sequence[str] = ()
+    filters: Sequence[Selection] = ()
+    nonce: str | None = None
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """Whether the commit depends on records other than those with the ids that were read."""
+        return bool(self.filters) or any(isinstance(operation, FilteredDelete) for operation in self.operations)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """The number of the transaction's entry, None where it wrote nothing, and the records in its operations."""
+
+    position: int | None
+    records: int
+
+
+def only_deletes(transaction: Transaction) -> bool:
+    """Whether the transaction needs no space but that of the log entry of a delete."""
+    return all(
+        isinstance(operation, FilteredDelete) or operation.op is Op.DELETE for operation in transaction.operations
+    )
+
+
+def commit(
+    stores: Stores, end: LogEnd, scope: Scope, transaction: Transaction, take_snapshot: TakeSnapshot
+) -> CommitResult:
+    """Commit a transaction. Raises WriteConflict, StaleRead, and what a write raises: then nothing is written."""
+    condition = None
+    if transaction.position is not None:
+        condition = ReadCondition(
+            stores,
+            scope.collection,
+            transaction.position,
+            transaction.read_ids,
+            transaction.nonce,
+            collect=bool(transaction.filters),
+        )
+    batches = [operation for operation in transaction.operations if isinstance(operation, Batch)]
+    records = sum(len(batch.ids) for batch in batches)
+    try:
+        if transaction.needs_snapshot:
+            return _commit_after_snapshot(
+                stores, end, scope, transaction, condition=condition, take_snapshot=take_snapshot
+            )
+        return CommitResult(write_path.write(stores, end, scope, batches, condition=condition), records)
+    except AlreadyCommitted as committed:
+        return CommitResult(committed.entry.seq, committed.entry.op_count)
+
+
+def _commit_after_snapshot(
+    stores: Stores,
+    end: LogEnd,
+    scope: Scope,
+    transaction: Transaction,
+    *,
+    condition: ReadCondition | None,
+    take_snapshot: TakeSnapshot,
+) -> CommitResult:
+    given = [operation for operation in transaction.operations if isinstance(operation, Batch) and operation.ids]
+    if not only_deletes(transaction):
+        stores.objects.reserve_space()
+    write_path.prepare_state(stores, end, scope, given)
+    for _ in contended_attempts(stores.system, _MAX_APPENDS):
+        now = take_snapshot((), None)
+        if condition is not None:
+            condition.check(now.applied_seq)
+            if transaction.filters and condition.written:
+                now = _check_filters(stores, transaction, condition, take_snapshot)
+        with phase("filter"):
+            batches = [*_deletes(stores, transaction, now), *given]
+        records = sum(len(batch.ids) for batch in batches)
+        if not batches:
+            return CommitResult(None, 0)
+        appended = write_path.append_after(
+            stores,
+            end,
+            scope.collection,
+            batches,
+            now.log_position,
+            ttl_key=ttl.ttl_key(now.collection.metadata),
+            nonce=transaction.nonce,
+        )
+        if appended:
+            return CommitResult(now.applied_seq + 1, records)
+    raise Busy(f"collection {scope.collection} is being written by too many at once", _RETRY_AFTER_SECONDS)
+
+
+def _check_filters(
+    stores: Stores, transaction: Transaction, condition: ReadCondition, take_snapshot: TakeSnapshot
+) -> Snapshot:
+    """Step 2; the snapshot of "now", which the condition is checked up to. Raises WriteConflict, StaleRead."""
+    while True:
+        written = sorted(condition.written)
+        now = take_snapshot(written, None)
+        condition.check(now.applied_seq)
+        if len(condition.written) == len(written):
+            break
+    before = replace(take_snapshot(written, condition.position), as_of=now.as_of)
+    seconds = stores.settings.max_read_seconds
+    for snapshot in (now, before):
+        for selection in transaction.filters:
+            matching = read_path.matching_ids(snapshot, replace(selection, ids=written), None, seconds)
+            if matching and (selection.ids is None or not frozenset(selection.ids).isdisjoint(matching)):
+                raise WriteConflict
+    return now
+
+
+def _deletes(stores: Stores, transaction: Transaction, now: Snapshot) -> Iterator[Batch]:
+    """Step 3: the deletes by filter as deletes by ids."""
+    for operation in transaction.operations:
+        if isinstance(operation, FilteredDelete):
+            chosen_ids, limit = operation.selection.ids, operation.limit
+            selection = replace(operation.selection, ids=None)
+            ids = read_path.matching_ids(
+                now, selection, limit if chosen_ids is None else None, stores.settings.max_read_seconds
+            )
+            if chosen_ids is not None:
+                chosen = frozenset(chosen_ids)
+                ids = [name for name in ids if name in chosen][:limit]
+            if ids:
+                yield Batch(Op.DELETE, ids)

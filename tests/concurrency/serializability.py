@@ -1,0 +1,178 @@
+"""The history of transactions and plain writes of a few records, and a checker for violations of serializability.
+
+The position of each write in the log is the order that the system claims. Replaying the history in this order, each
+transaction must have read what was there just before its own entry (so it is as if it had run alone there), and its
+reads must have been those of one snapshot.
+
+A record has an integer `value` and belongs to the group ``value % GROUPS``; a filter reads one group.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import orjson
+
+from afterglow.collection import Engine
+from afterglow.collection.types import Include, Scope, Selection
+from afterglow.collection.write.transaction import FilteredDelete, Transaction
+from afterglow.errors import Busy, StaleRead, WriteConflict
+from afterglow.filters.parse import parse_where
+from afterglow.log.batch import Batch, Op
+
+KEYS, GROUPS = 12, 3
+State = dict[str, int]
+_METADATA = frozenset({Include.METADATAS})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One operation: on the record `key`, or a delete of all records of the group `value` where `key` is None."""
+
+    op: Op
+    key: str | None
+    value: int = 0
+
+    def apply(self, state: State) -> None:
+        """Change the state."""
+        if self.key is None:
+            for key in members(state, self.value):
+                del state[key]
+        elif self.op is Op.DELETE:
+            state.pop(self.key, None)
+        elif self.op is Op.UPSERT or (self.op is Op.ADD) == (self.key not in state):
+            state[self.key] = self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A committed transaction, or a plain write (which has read nothing), at its position.
+
+    `snapshot` is the position that it read at; `found` the value of each record read by id (None: absent), `groups` the
+    members of each group read by filter.
+    """
+
+    position: int
+    changes: Sequence[Change]
+    snapshot: int | None = None
+    found: Mapping[str, int | None] = field(default_factory=dict)
+    groups: Mapping[int, Sequence[str]] = field(default_factory=dict)
+
+
+def members(state: State, group: int) -> list[str]:
+    """The records of a group, in alphabetical order."""
+    return sorted(key for key, value in state.items() if value % GROUPS == group)
+
+
+def violations(history: Sequence[Done], initial: State) -> list[str]:
+    """What is wrong with a history; the positions start at 1 in the initial state."""
+    problems: list[str] = []
+    states = [dict(initial)]
+    for expected, done in enumerate(sorted(history, key=lambda one: one.position), 1):
+        if done.position != expected:
+            return [*problems, f"position {expected} is {'used twice' if done.position < expected else 'missing'}"]
+        problems += _wrong_reads(done, states[-1], "just before")
+        if done.snapshot is not None:
+            problems += _wrong_reads(done, states[done.snapshot], f"in its snapshot {done.snapshot}")
+        state = dict(states[-1])
+        for change in done.changes:
+            change.apply(state)
+        states.append(state)
+    return problems
+
+
+def _wrong_reads(done: Done, state: State, when: str) -> Iterator[str]:
+    for key, value in done.found.items():
+        if state.get(key) != value:
+            yield f"{done.position} read {value} in {key}, {when} it was {state.get(key)}"
+    for group, keys in done.groups.items():
+        if members(state, group) != list(keys):
+            yield f"{done.position} read {keys} in group {group}, {when} it was {members(state, group)}"
+
+
+class Client:
+    """Runs random transactions and plain writes; keeps the history of what was committed."""
+
+    def __init__(self, number: int, engine: Engine, scope: Scope, seed: int) -> None:
+        self.history: list[Done] = []
+        self.conflicts = 0
+        self._engine, self._scope = engine, scope
+        self._random = random.Random(f"{seed} {number}")
+        self._value = number * 1_000_000
+
+    def run(self, steps: int) -> "Client":
+        """Run as many steps, each a transaction or a plain write."""
+        for _ in range(steps):
+            if self._random.random() < 0.2:
+                self._plain_write()
+            else:
+                self._transaction()
+        return self
+
+    def read_state(self) -> State:
+        """All records now."""
+        found = self._engine.get(self._scope, Selection(), None, 0, _METADATA)
+        return dict(zip(found.ids, _values(found.metadatas), strict=True))
+
+    def _plain_write(self) -> None:
+        change = self._change(self._random.choice((Op.ADD, Op.UPDATE, Op.UPSERT)))
+        position = self._engine.write(self._scope, _batch(change))
+        assert position is not None
+        self.history.append(Done(position, [change]))
+
+    def _transaction(self) -> None:
+        """Read some records and groups, pause, write others: the writes depend on nothing, the check is in reading."""
+        found: dict[str, int | None] = {}
+        groups: dict[int, list[str]] = {}
+        snapshot: int | None = None
+        for _ in range(self._random.randint(1, 3)):
+            by_filter = self._random.random() < 0.4
+            group = self._random.randrange(GROUPS)
+            keys = [f"k{number}" for number in self._random.sample(range(KEYS), 2)]
+            selection = Selection(where=parse_where({"group": group})) if by_filter else Selection(keys)
+            try:
+                read = self._engine.get_in_transaction(self._scope, selection, None, 0, _METADATA, position=snapshot)
+            except StaleRead:
+                self.conflicts += 1
+                return
+            assert snapshot in (None, read.position)
+            snapshot = read.position
+            if by_filter:
+                groups[group] = sorted(read.ids)
+            else:
+                values = dict(zip(read.ids, _values(read.metadatas), strict=True))
+                found |= {key: values.get(key) for key in keys}
+        changes = [self._change(self._random.choice((*Op, Op.UPSERT))) for _ in range(self._random.randint(1, 3))]
+        if self._random.random() < 0.2:
+            changes.insert(0, Change(Op.DELETE, None, self._random.randrange(GROUPS)))
+        operations = [
+            FilteredDelete(Selection(where=parse_where({"group": change.value})))
+            if change.key is None
+            else _batch(change)
+            for change in changes
+        ]
+        filters = [Selection(where=parse_where({"group": group})) for group in groups]
+        try:
+            result = self._engine.commit(self._scope, Transaction(operations, snapshot, list(found), filters))
+        except (WriteConflict, StaleRead, Busy):
+            self.conflicts += 1
+            return
+        if result.position is not None:
+            self.history.append(Done(result.position, changes, snapshot, found, groups))
+
+    def _change(self, op: Op) -> Change:
+        self._value += 1
+        return Change(op, f"k{self._random.randrange(KEYS)}", self._value)
+
+
+def _values(metadatas: Sequence[bytes | None] | None) -> list[int]:
+    return [orjson.loads(metadata or b"{}")["value"] for metadata in metadatas or ()]
+
+
+def _batch(change: Change) -> Batch:
+    keys = [change.key or ""]
+    if change.op is Op.DELETE:
+        return Batch(Op.DELETE, keys)
+    metadata = {"value": change.value, "group": change.value % GROUPS}
+    return Batch(change.op, keys, np.full((1, 2), change.value % 7, np.float32), metadatas=[metadata])
