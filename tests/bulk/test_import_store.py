@@ -93,3 +93,27 @@ def test_plans_of_other_formats_are_refused() -> None:
         decode_plan(b'{"format": 0}', "p")
     with pytest.raises(Corrupt):
         decode_plan(b"{}", "p")
+
+
+def test_a_plan_of_the_format_without_a_checksum_is_read() -> None:
+    stored = (Path(__file__).parent / "fixtures" / "plan-format-3.json").read_bytes()
+    assert decode_plan(stored, "p") == PLAN
+
+
+def test_every_flipped_bit_of_a_plan_is_found() -> None:
+    stored = PLAN.encode()
+    for bit in range(8 * len(stored)):
+        damaged = bytearray(stored)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(Corrupt):
+            decode_plan(bytes(damaged), "p")
+
+
+def test_a_damaged_plan_does_not_keep_its_file_from_being_imported(store: ImportStore) -> None:
+    store.begin(PLAN)
+    key = folder("t", "d", "abc") + "plan.json"
+    store.objects.put(key, store.objects.get(key).replace(b'"batch_rows":5', b'"batch_rows":6'))
+    with pytest.raises(Corrupt, match=r"plan\.json does not match its checksum; .*--force"):
+        store.begin(PLAN)
+    store.delete("t", "d", "abc")
+    assert store.begin(PLAN) == PLAN

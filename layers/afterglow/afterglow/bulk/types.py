@@ -5,12 +5,14 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
+import xxhash
 
 from afterglow.errors import AfterglowError, Corrupt, UnsupportedFormat
 
-FORMAT = 3
+FORMAT = 4
+_WITHOUT_CHECKSUM = 3
 _OTHERS_LEFT_OUT = 2
-"""In this format a column of metadata objects excluded all other columns."""
+"""In this format a column of metadata objects excluded all other columns, and there was no checksum either."""
 
 
 class ImportRejected(AfterglowError):
@@ -129,17 +131,21 @@ class Plan:
     started_at: float
 
     def encode(self) -> bytes:
-        """As JSON."""
-        return orjson.dumps({"format": FORMAT, **asdict(self)})
+        """As JSON, with the checksum of its other fields."""
+        fields = {"format": FORMAT, **asdict(self)}
+        return orjson.dumps({**fields, "checksum": _checksum(fields)})
 
 
 def decode_plan(value: bytes, name: str) -> Plan:
     """The plan in an object. Raises Corrupt, UnsupportedFormat."""
     try:
         fields: dict[str, Any] = orjson.loads(value)
-        written_format = fields.pop("format")
-        if written_format not in (_OTHERS_LEFT_OUT, FORMAT):
+        written_format = fields["format"]
+        if written_format not in (_OTHERS_LEFT_OUT, _WITHOUT_CHECKSUM, FORMAT):
             raise UnsupportedFormat(name, written_format, FORMAT)
+        if written_format == FORMAT and fields.pop("checksum") != _checksum(fields):
+            raise Corrupt(f"{name} does not match its checksum; `afterglow import --force` starts the import again")
+        del fields["format"]
         columns = fields.pop("columns")
         if written_format == _OTHERS_LEFT_OUT:
             fields["encoding"] = ""
@@ -158,6 +164,11 @@ def decode_plan(value: bytes, name: str) -> Plan:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{name} cannot be read: {error}") from error
+
+
+def _checksum(fields: dict[str, Any]) -> str:
+    """Of the fields as JSON, in their order: xxh3, 128 bits, in hex."""
+    return xxhash.xxh3_128_hexdigest(orjson.dumps(fields))
 
 
 @dataclass(frozen=True, slots=True)
