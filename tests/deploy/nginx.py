@@ -19,6 +19,7 @@ from tests.docs.generated import ROOT
 from tests.support.server import HOST, Server, free_port
 
 SITE = ROOT / "deploy" / "nginx" / "afterglow.conf"
+LAN_SITE = SITE.with_name("afterglow-lan.conf")
 NAME = "localhost"
 USER = "chroma"
 PASSWORD = "correct horse: battery"
@@ -82,10 +83,28 @@ def write_configuration(folder: Path, upstream: int) -> Proxy:
     ):
         site, count = re.subn(pattern, text, site)
         assert count, pattern
+    _write(folder, site)
+    return Proxy(tls, plain, certificate, folder / "output")
+
+
+def write_lan_configuration(folder: Path, upstream: int) -> int:
+    """Writes the site for a local network with this test's addresses, and its main configuration; returns its port."""
+    port, site = free_port(), LAN_SITE.read_text()
+    for pattern, text in (
+        (r"\n *listen \[::\][^\n]*", ""),
+        (r"listen 8080\b", f"listen {HOST}:{port}"),
+        (r"127\.0\.0\.1:8000", f"{HOST}:{upstream}"),
+    ):
+        site, count = re.subn(pattern, text, site)
+        assert count, pattern
+    _write(folder, site)
+    return port
+
+
+def _write(folder: Path, site: str) -> None:
     (folder / "site.conf").write_text(site)
     user = f"user {getpass.getuser()};\n" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(user + _MAIN.format(folder=folder))
-    return Proxy(tls, plain, certificate, folder / "output")
 
 
 def command(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ import shlex
 from importlib.metadata import version
 from pathlib import Path
 
+import chromadb.api
 import pytest
 
 from afterglow import __version__, settings
@@ -107,6 +108,18 @@ def test_every_page_is_linked_from_the_readme() -> None:
     text = README.read_text()
     for page in DOCS.glob("*.md"):
         assert f"docs/{page.name}" in text, page.name
+
+
+def test_every_text_in_troubleshooting_is_one_that_a_user_meets() -> None:
+    """Parts of a text between `…`, as written in our sources or in the client's."""
+    sources = [*(ROOT / "layers" / "afterglow").rglob("*.py"), *Path(chromadb.api.__path__[0]).glob("*.py")]
+    text = "\n".join(source.read_text() for source in sources)
+    text = re.sub(r"\"\s*\n\s*f?\"", "", text)  # literals that are continued on the next line
+    rows = re.findall(r"^\| (.*?) \|", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
+    quoted = [part.strip(" :.") for row in rows for code in re.findall(r"`([^`]+)`", row) for part in code.split("…")]
+    messages = [part for part in quoted if " " in part and part != "requires a different Python"]
+    assert len(messages) > 15
+    assert [message for message in messages if message not in text] == []
 
 
 def test_every_command_has_help() -> None:
