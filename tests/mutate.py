@@ -90,6 +90,29 @@ MUTANTS = (
         "tests/log",
     ),
     Mutant(
+        "a transaction commits though what it has read was written since",
+        "collection/write/read_condition.py",
+        "conflicts = conflicts or not self._read_ids.isdisjoint(entry.ids)",
+        "conflicts = False",
+        "tests/collection/test_transactions.py",
+    ),
+    Mutant(
+        "a transaction commits though its filter finds another record now",
+        "collection/write/transaction.py",
+        "if transaction.filters and condition.written:",
+        "if False:",
+        "tests/collection/test_transactions.py",
+    ),
+    Mutant(
+        "what came between the check of a transaction and its put is not checked",
+        "collection/write/write_path.py",
+        "        if condition is not None:\n"
+        "            collection = _check_condition(stores, end, collection, condition)\n"
+        "        pending",
+        "        pending",
+        "tests/collection/test_transactions.py",
+    ),
+    Mutant(
         "placeholders are deleted where appends do not check the state",
         "log/trim.py",
         "if not stores.table.has_cheap_transactions:",

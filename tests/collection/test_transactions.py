@@ -1,6 +1,6 @@
 """Commits: one entry or nothing, across flushes and trims, lost responses, two kinds of tables; the retention's end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope, Selection
 from afterglow.collection.write import read_condition
+from afterglow.collection.write.recent_writes import EntryWrites
 from afterglow.collection.write.transaction import FilteredDelete, Transaction
 from afterglow.errors import InvalidArgument, StaleRead, Unavailable, WriteConflict, WrongDimension
 from afterglow.filters.parse import parse_where
@@ -172,8 +173,10 @@ def test_what_comes_in_between_is_checked_too(either: OneCollection, monkeypatch
     begun = either.begin()
     check = read_condition.ReadCondition.check
 
-    def and_write(condition: read_condition.ReadCondition, seq: int) -> None:
-        check(condition, seq)
+    def and_write(
+        condition: read_condition.ReadCondition, seq: int, known: Sequence[EntryWrites] | None = None
+    ) -> None:
+        check(condition, seq, known)
         monkeypatch.setattr(read_condition.ReadCondition, "check", check)
         Engine(either.stores).write(either.scope, upsert("a"))
 

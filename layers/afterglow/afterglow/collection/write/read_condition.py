@@ -6,7 +6,8 @@ the end of the log (`log.append`). So whatever it has read is the same at n, and
 alone, right after entry n (backward validation: Kung & Robinson 1981). An entry is looked at once, however often the
 put is repeated.
 
-The entries are read from the log, or, once flushed, from its archive. Where they are in neither, or are too many, the
+The entries are those that this process remembers (`collection.write.recent_writes`), or are read from the log or, once
+flushed, from its archive. Where they are in neither, or are too many, the
 reads are stale: the transaction has to run again.
 """
 
@@ -15,6 +16,7 @@ from uuid import UUID
 
 from afterglow.catalog import collections, keys
 from afterglow.collection.time_travel import point_in_time
+from afterglow.collection.write.recent_writes import EntryWrites
 from afterglow.errors import InvalidArgument, StaleRead, WriteConflict
 from afterglow.log import entry as entries
 from afterglow.log import read as log
@@ -35,7 +37,7 @@ _REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
 class AlreadyCommitted(Exception):
     """The log has an entry with the transaction's nonce: an earlier request committed it, and its answer was lost."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: EntryWrites) -> None:
         super().__init__(entry.seq)
         self.entry = entry
 
@@ -63,32 +65,34 @@ class ReadCondition:
         self._collection_id = collection_id
         self._read_ids = frozenset(read_ids)
         self._collects = collect
-        self._checked = position
+        self.checked = position
 
-    def check(self, seq: int) -> None:
+    def check(self, seq: int, known: Sequence[EntryWrites] | None = None) -> None:
         """Look at the entries up to `seq`, the end of the log as far as the caller knows it.
+
+        `known` are those after the `checked` ones, where the caller has them; else they are read.
 
         Raises WriteConflict, StaleRead, InvalidArgument for a position that the log has not reached, AlreadyCommitted,
         Unavailable.
         """
         if seq < self.position:
             raise InvalidArgument(f"read_token: the log ends at position {seq}, before that of the reads")
-        if seq == self._checked or not (self._read_ids or self._collects or self.nonce):
+        if seq == self.checked or not (self._read_ids or self._collects or self.nonce):
             return
         conflicts = False
-        for entry, ids in _writes(self._stores, self._collection_id, self._checked, seq):
+        for entry in _writes(self._stores, self._collection_id, self.checked, seq) if known is None else known:
             if entry.nonce == self.nonce:
                 raise AlreadyCommitted(entry)
-            conflicts = conflicts or not self._read_ids.isdisjoint(ids)
+            conflicts = conflicts or not self._read_ids.isdisjoint(entry.ids)
             if self._collects:
-                self.written.update(ids)
+                self.written.update(entry.ids)
         if conflicts:
             raise WriteConflict
-        self._checked = seq
+        self.checked = seq
 
 
-def _writes(stores: Stores, collection_id: UUID, after: int, up_to: int) -> Iterator[tuple[Entry, Sequence[str]]]:
-    """Each entry, and the ids that it writes, after `after` up to `up_to`. Raises StaleRead."""
+def _writes(stores: Stores, collection_id: UUID, after: int, up_to: int) -> Iterator[EntryWrites]:
+    """The entries after `after` up to `up_to`. Raises StaleRead."""
     if up_to - after > MAX_ENTRIES:
         raise StaleRead(f"{up_to - after} writes followed the reads of this transaction, the limit is {MAX_ENTRIES}")
     read_bytes = 0
@@ -100,7 +104,8 @@ def _writes(stores: Stores, collection_id: UUID, after: int, up_to: int) -> Iter
             for entry, batches in log.load_batches(stores, collection_id, page):
                 if entry.kind is EntryKind.SEAL:
                     raise collections.not_found(collection_id)
-                yield entry, [name for batch in batches for name in batch.ids]
+                ids = [name for batch in batches for name in batch.ids]
+                yield EntryWrites(entry.seq, entry.nonce, entry.op_count, ids)
         except LogTrimmed:
             raise _stale() from None
 

@@ -30,6 +30,7 @@ from afterglow.catalog.model import Collection
 from afterglow.collection.types import CountResult, LogPosition, Scope, require_in_scope
 from afterglow.collection.write import readable
 from afterglow.collection.write.read_condition import ReadCondition
+from afterglow.collection.write.recent_writes import RecentWrites
 from afterglow.columns.column import ColumnType
 from afterglow.errors import Busy, Unavailable, WrongDimension
 from afterglow.log import append
@@ -57,7 +58,7 @@ class LogEnd:
     """The cached state of one collection and end of its log; guarded by `lock`.
 
     They were current at `observed_at` (monotonic seconds). `seq` is the number of the last entry, `total_ops` the
-    operations up to there, `log_time` the log's time there (Unix milliseconds).
+    operations up to there, `log_time` the log's time there (Unix milliseconds); `recent` are the entries before it.
     """
 
     def __init__(self) -> None:
@@ -67,14 +68,17 @@ class LogEnd:
         self.total_ops = 0
         self.log_time = 0
         self.observed_at = float("-inf")
+        self.recent = RecentWrites()
 
     @property
     def unflushed_ops(self) -> int:
         """Operations that wait to be flushed, as of the cached state."""
         return self.total_ops - (0 if self.collection is None else self.collection.flushed_ops)
 
-    def advance(self, entry: Entry, observed_at: float) -> None:
-        """Count the entry that follows."""
+    def advance(self, entry: Entry, observed_at: float, batches: Sequence[Batch] | None = None) -> None:
+        """Count the entry that follows, with its batches if it is our own."""
+        ids = None if batches is None else [name for batch in batches for name in batch.ids]
+        self.recent.append(entry, ids)
         self.seq, self.observed_at = entry.seq, observed_at
         self.total_ops += entry.op_count
         self.log_time = advance_log_time(self.log_time, entry)
@@ -125,7 +129,7 @@ def _check_condition(stores: Stores, end: LogEnd, collection: Collection, condit
     """Check the condition at the end of the log; the collection, read again if the cached end is before the reads."""
     if end.seq < condition.position:
         collection = _catch_up(stores, end, collection.id)
-    condition.check(end.seq)
+    condition.check(end.seq, end.recent.between(condition.checked, end.seq))
     return collection
 
 
@@ -168,7 +172,7 @@ def append_after(
                 stores.objects.delete(entry.payload_key)
             return False
         if end.seq == after.seq:
-            end.advance(entry, stores.system.monotonic())
+            end.advance(entry, stores.system.monotonic(), batches)
     _notify_if_due(stores, collection_id, entry.seq, after.ops, entry.op_count)
     return True
 
@@ -265,7 +269,7 @@ def _append(
         entry = replace(pending.entry, seq=end.seq + 1)
         if append.append_at(stores, collection_id, entry, entry.seq, collection.version, extra_writes=extra_writes):
             ops_before = end.total_ops
-            end.advance(entry, stores.system.monotonic())
+            end.advance(entry, stores.system.monotonic(), batches)
             _notify_if_due(stores, collection_id, entry.seq, ops_before, entry.op_count)
             return entry.seq
     raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
