@@ -235,6 +235,24 @@ def test_reads_at_a_token_survive_flushes(either: OneCollection) -> None:
         assert either.read(Selection(["e", "d"]), position=begun) == ["d"]
 
 
+@pytest.mark.parametrize("flushes", [0, 1, 2])
+def test_records_that_were_not_written_since_are_read_without_the_past(either: OneCollection, flushes: int) -> None:
+    begun = either.begin()
+    either.write("a", "e")
+    for _ in range(flushes):
+        either.index()
+    faults = Faults()
+    env = replace(either, engine=Engine(with_faults(either.stores, faults)))
+    env.begin()
+    faults.calls.clear()
+    only_b = replace(where(1.0), ids=["b", "absent"])
+    found = env.engine.get_in_transaction(env.scope, only_b, None, 0, EVERYTHING, position=begun)
+    assert (found.ids, found.position) == (["b"], begun)
+    if not flushes:  # else the entries are in the archive, which is listed
+        assert not [name for name in faults.calls if name.startswith("objects.")]
+    assert env.read(Selection(["e", "b", "a"]), position=begun) == ["a", "b"]
+
+
 def test_without_time_travel_a_transaction_lasts_until_the_garbage_collection() -> None:
     with quick_folder() as folder:
         stores = stores_at(folder, SMALL)

@@ -80,7 +80,7 @@ def check(clients: Sequence[Client]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("count", "steps"), [(4, 12), pytest.param(16, 150, marks=pytest.mark.slow)], ids=["quick", "long"]
+    ("count", "steps"), [(4, 12), pytest.param(16, 50, marks=pytest.mark.slow)], ids=["quick", "long"]
 )
 def test_histories_of_transactions_are_serializable(tmp_path: Path, count: int, steps: int) -> None:
     """Each client has an engine of its own, as in processes of their own, while an indexer flushes and trims."""

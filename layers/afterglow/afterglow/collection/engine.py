@@ -241,7 +241,8 @@ class Engine:
         position: int | None,
     ) -> Records:
         """`get` in a transaction: now, or at the position of its first read. Raises StaleRead as well."""
-        snapshot = self._reader.snapshot_at_token(scope, selection.ids, position)
+        take_snapshot = partial(self._reader.snapshot_at_token, scope)
+        snapshot = transactions.snapshot_to_read(self._stores, scope, selection.ids, position, take_snapshot)
         return read_path.get(snapshot, selection, limit, offset, include, limits=self._limits)
 
     def commit(self, scope: Scope, transaction: Transaction) -> CommitResult:

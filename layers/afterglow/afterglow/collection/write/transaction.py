@@ -1,7 +1,9 @@
 """Transactions: reads of one snapshot, and a commit whose writes become one entry of the log, or nothing.
 
 A **read token** is the number of the entry that would follow the snapshot, never 0. All reads of a transaction name the
-token of the first. A commit names it as well, with what was read:
+token of the first. Records that were not written since are read where they are now, which costs a look at the entries
+in between; any other read opens the snapshot of the past (`collection.time_travel`). A commit names it as well, with
+what was read:
 
 1. Compare the ids written since the snapshot with the ids that were read (`collection.write.read_condition`).
 2. **Filters**: a read by filter is protected as a whole. Of the records written since, none may match the filter in the
@@ -25,7 +27,7 @@ from afterglow.collection.types import Scope, Selection
 from afterglow.collection.write import write_path
 from afterglow.collection.write.read_condition import AlreadyCommitted, ReadCondition
 from afterglow.collection.write.write_path import LogEnd
-from afterglow.errors import Busy, WriteConflict
+from afterglow.errors import Busy, StaleRead, WriteConflict
 from afterglow.log.batch import Batch, Op
 from afterglow.metering import phase
 from afterglow.retry import contended_attempts
@@ -34,8 +36,11 @@ from afterglow.storage.ports import Stores
 _MAX_APPENDS = 64
 _RETRY_AFTER_SECONDS = 2.0
 
-TakeSnapshot = Callable[[Sequence[str], int | None], Snapshot]
-"""Takes a snapshot with the locations of these ids, now (None) or at a log position."""
+_MAX_ENTRIES_LOOKED_AT = 256
+"""With more entries in between, a read opens the snapshot of the past."""
+
+TakeSnapshot = Callable[[Sequence[str] | None, int | None], Snapshot]
+"""Takes a snapshot with the locations of these ids, if any, now (None) or at a log position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,26 @@ class CommitResult:
 
     position: int | None
     records: int
+
+
+def snapshot_to_read(
+    stores: Stores, scope: Scope, ids: Sequence[str] | None, position: int | None, take_snapshot: TakeSnapshot
+) -> Snapshot:
+    """The snapshot for a read at a position, None for the first read, of the records with these ids or of all.
+
+    Raises StaleRead, InvalidArgument if the log has not reached the position, and what a read raises.
+    """
+    now = take_snapshot(ids, None)
+    if position is None or now.applied_seq == position:
+        return now
+    if ids is not None and now.applied_seq <= position + _MAX_ENTRIES_LOOKED_AT:
+        try:
+            ReadCondition(stores, scope.collection, position, ids).check(now.applied_seq)
+        except (WriteConflict, StaleRead):
+            pass
+        else:
+            return replace(now, applied_seq=position)  # of these records it is the same snapshot
+    return take_snapshot(ids, position)
 
 
 def only_deletes(transaction: Transaction) -> bool:
