@@ -16,6 +16,14 @@ def folders(path: Path) -> list[Path]:
     return sorted(folder for folder in path.iterdir() if folder.is_dir())
 
 
+def folder_of(path: Path, collection: str) -> Path:
+    """The folder of a collection's HNSW files."""
+    query = "SELECT s.id FROM segments s JOIN collections c ON collection = c.id WHERE name = ? AND scope = 'VECTOR'"
+    with closing(sqlite3.connect(path / TABLE)) as table:
+        ((segment,),) = table.execute(query, [collection]).fetchall()
+    return path / str(segment)
+
+
 def folder_gone(path: Path) -> None:
     for folder in folders(path):
         shutil.rmtree(folder)

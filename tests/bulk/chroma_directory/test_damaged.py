@@ -1,5 +1,6 @@
 """Of a damaged directory every vector is found whose bytes are there, and nothing is found that was not there."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -96,3 +97,79 @@ def test_other_generations(version: str, copy_of: Callable[[str], ChromaCopy], o
         chroma = copy_of(version)
         check(chroma, harm, are_tables_whole=number < len(damage.FILES))
         chroma.path.rename(tmp_path / str(number))
+
+
+@pytest.mark.parametrize("harm", [damage.labels_gone, damage.labels_cut])
+@pytest.mark.parametrize(("version", "is_ordered"), [("0.6.3", False), ("1.0.20", True), ("1.5.9", True)])
+def test_lost_labels_follow_from_the_order(
+    version: str, is_ordered: bool, harm: Callable[[Path], None], copy_of: Callable[[str], ChromaCopy]
+) -> None:
+    chroma = copy_of(version)
+    harm(chroma.path)
+    with opened(chroma.path) as found:
+        parts = found.inventory("angular").parts
+        assert (parts[Part.WITHOUT_VECTORS], parts[Part.LEFTOVERS]) == (0, 0) or not is_ordered
+        for identifier, record in found.contents("angular").items():
+            assert record[0] == pytest.approx(chroma.records("angular")[identifier][0], rel=1e-6, abs=1e-6)
+        if not is_ordered:
+            assert parts[Part.LEFTOVERS] > 10
+        # Records of the other one were deleted since the files were written.
+        assert found.inventory("plain").parts[Part.LEFTOVERS] > 10
+
+
+def test_an_order_that_does_not_fit_is_not_used(copy_of: Callable[[str], ChromaCopy]) -> None:
+    """A row is missing: every later label would get the id of another record."""
+    chroma = copy_of("1.5.9")
+    damage.labels_gone(chroma.path)
+    with closing(sqlite3.connect(chroma.path / damage.TABLE)) as table:
+        table.execute("DELETE FROM embeddings WHERE embedding_id = 'record-007'")
+        table.commit()
+    with opened(chroma.path) as found:
+        parts = found.inventory("angular").parts
+        assert (parts[Part.RECORDS], parts[Part.LEFTOVERS]) == (1, 41)
+
+
+def test_a_damaged_vector_is_noticed(copy_of: Callable[[str], ChromaCopy]) -> None:
+    """Of a cosine collection, or not a number; the others are what they were."""
+    chroma = copy_of("1.5.9")
+    for folder in damage.folders(chroma.path):
+        content = bytearray((folder / "data_level0.bin").read_bytes())
+        content[5 * 172 + 132 + 3] ^= 0x40
+        content[6 * 172 + 132 : 6 * 172 + 136] = b"\x00\x00\xc0\x7f"
+        (folder / "data_level0.bin").write_bytes(content)
+    with opened(chroma.path) as found:
+        angular, plain = found.inventory("angular"), found.inventory("plain")
+        assert "2 of 41 elements are damaged" in angular.damage[0]
+        assert angular.parts == {Part.RECORDS: 39, Part.WITHOUT_VECTORS: 2}
+        assert "of 63 elements are damaged" in plain.damage[0]
+
+
+def test_operations_in_a_log_of_sqlite_are_read(copy_of: Callable[[str], ChromaCopy], tmp_path: Path) -> None:
+    chroma = copy_of("1.5.9")
+    with closing(sqlite3.connect(chroma.path / damage.TABLE)) as table:
+        table.execute("PRAGMA journal_mode = WAL")
+        table.execute("DELETE FROM embeddings_queue WHERE id = 'record-004'")
+        table.execute("UPDATE embedding_metadata SET string_value = 'from the log' WHERE string_value = 'changed'")
+        table.commit()
+        shutil.copytree(chroma.path, tmp_path / "copy")
+    (tmp_path / "copy" / f"{damage.TABLE}-shm").unlink()
+    with opened(tmp_path / "copy") as found:
+        assert found.contents("plain")["record-005"][1] == "from the log"
+        assert not (tmp_path / "copy" / f"{damage.TABLE}-shm").exists()
+
+
+@pytest.mark.parametrize("version", ["0.4.24", "0.6.3"])
+def test_two_writers(version: str, copy_of: Callable[[str], ChromaCopy]) -> None:
+    """The files are those of another process, whose label map has other ids, or the same ids for other vectors."""
+    chroma = copy_of(version)
+    plain, angular = (damage.folder_of(chroma.path, name) for name in ("plain", "angular"))
+    shutil.rmtree(plain)
+    shutil.copytree(angular, plain)
+    with opened(chroma.path) as found:
+        expected = chroma.records("plain")
+        contents = found.contents("plain") | found.contents("plain", Part.WITHOUT_VECTORS)
+        assert contents.keys() == expected.keys()
+        assert all(record[1:] == expected[identifier][1:] for identifier, record in contents.items())
+        intact = {identifier for identifier, record in contents.items() if record[0] == expected[identifier][0]}
+        # Until 0.5 Chroma removes nothing from the queue.
+        assert intact == expected.keys() if version == "0.4.24" else "record-065" in intact

@@ -29,7 +29,8 @@ def test_contents(version: str, copy_of: Callable[[str], ChromaCopy]) -> None:
             assert item.description.space == SPACES[info.name]
             assert_equal(found.contents(info.name), chroma.records(info.name))
         origins = found.inventory("plain").origins
-        assert origins[Origin.FILES] > 50
+        # Until 0.5 Chroma removes nothing from the queue.
+        assert origins[Origin.FILES] > 50 or version == "0.4.24"
         assert origins[Origin.QUEUE] > 1
         assert found.inventory("queued").origins == {Origin.QUEUE: 11}
 

@@ -6,6 +6,7 @@
     sqlite_pages    rows of a damaged SQLite file, leaf page by leaf page
     row_shapes      the table of a recovered row, by its values
     label_map       index_metadata.pickle: which id has which label; nothing in it is executed
+    label_order     which id has which label if that file is lost, by the order of insertion
     hnsw_files      header.bin, data_level0.bin, length.bin: which label has which vector
     descriptions    collections and their segments, metadata and configuration
     operations      embeddings_queue: the operations of one record, replayed
@@ -30,8 +31,9 @@ still there, and everything that is not is counted.
 2. *Descriptions.* Collections by their rows. Vectors and records whose collection has no row get a collection named
    after their segment.
 3. *Inventory*, for each collection, in the scratch database. The newest state of a record is: its row of `embeddings`,
-   then its operations in the queue that Chroma's metadata segment had not applied. Its vector is that of the last
-   operation that the HNSW files do not contain, else that in the files, else that of an earlier operation.
+   then its operations in the queue that Chroma's metadata segment had not applied. Its vector is that of its last
+   operation in the queue, else that in the HNSW files: Chroma removes operations in their order, so those that are
+   there are the newest. If rows of the queue may be lost, an operation that the files contain comes after the files.
    Every id of the tables, the queue and the label map gets exactly one row of the inventory, of one of these parts:
 
    | part | contents |

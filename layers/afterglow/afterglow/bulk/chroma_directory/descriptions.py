@@ -36,6 +36,8 @@ class Description:
     damage: list[str] = field(default_factory=list)
     is_known: bool = True
     """Whether there is a row for the collection; if not, its name is made up."""
+    has_ordered_labels: bool = False
+    """Whether a version created it that numbers labels in the order of insertion."""
 
     @property
     def space(self) -> str:
@@ -107,7 +109,8 @@ def _described(tables: Tables) -> Iterator[Description]:
             dimension=dimension if type(dimension) is int and dimension > 0 else None,
             **configured,
         )
-        yield Description(info, damage=damage)
+        is_ordered = bool(stored) or "vector_index" in str(configuration)
+        yield Description(info, damage=damage, has_ordered_labels=is_ordered)
 
 
 def _metadata(tables: Tables, identifier: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from enum import IntEnum
 from itertools import islice
 from pathlib import Path
 
-from afterglow.bulk.chroma_directory import hnsw_files, label_map
+from afterglow.bulk.chroma_directory import hnsw_files, label_map, label_order
 from afterglow.bulk.chroma_directory.descriptions import Description
 from afterglow.bulk.chroma_directory.hnsw_files import VectorFiles
 from afterglow.bulk.chroma_directory.label_map import LabelMap
@@ -175,13 +175,18 @@ class _Builder:
         records = inventory.description.records if self._has_embeddings else []
         listed = _LISTED.replace("MARKS", ", ".join("?" * len(records))) if records else "NULL"
         self._connection.execute(f"{_ASSIGN} ORDER BY l.votes DESC, {listed}, l.label", [segment, *records])
-        used = self._count("SELECT count(*) FROM elements WHERE segment = ?", segment)
-        if labels is None and used:
-            inventory.damage.append(f"{segment}/{hnsw_files.LABELS} is missing: {used} vectors have no id")
         max_seq = self._max_seq([segment])
         if max_seq < 0 and labels is not None:
             max_seq = labels.max_seq or -1
         self._indexed[segment] = max_seq
+        used = self._count("SELECT count(*) FROM elements WHERE segment = ?", segment)
+        if labels is None and used:
+            inventory.damage.append(f"{segment}/{hnsw_files.LABELS} is missing")
+        is_ordered = inventory.description.has_ordered_labels and not self._tables.is_recovered
+        if used and records and is_ordered and (labels is None or not labels.is_complete):
+            found = label_order.assign(self._connection, self._collection, records, segment, max_seq)
+            if found:
+                inventory.damage.append(f"{segment}: the ids of {found} vectors were found by the order of insertion")
 
     @property
     def _has_embeddings(self) -> bool:
@@ -284,7 +289,8 @@ class _Builder:
     def _locate(self, name: str, state: State, element: _Element | None) -> _Entry:
         """Where the vector of a record is: see step 3 of the protocol."""
         indexed = -1 if element is None else self._indexed[element.segment]
-        if state.vector_seq is not None and (element is None or state.vector_seq > indexed):
+        is_newest = not self._tables.is_recovered or (state.vector_seq or -1) > indexed
+        if state.vector_seq is not None and (element is None or is_newest):
             return _Entry(name, Part.RECORDS, Origin.QUEUE, None, state.vector_seq)
         if element is not None:
             return _Entry(name, Part.RECORDS, Origin.FILES, element.segment, element.row)

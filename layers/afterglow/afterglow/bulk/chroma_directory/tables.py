@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from afterglow.bulk.chroma_directory.row_shapes import COLUMNS, Row, identify
 from afterglow.bulk.chroma_directory.sqlite_pages import PageDamage, SqlitePages, open_pages
+from afterglow.errors import Corrupt, StorageFull
 
 TABLE = "chroma.sqlite3"
 _LOGS = ("-wal", "-journal")
@@ -25,7 +26,7 @@ _BATCH_ROWS = 1000
 _UNREADABLE = "SQLite cannot read its schema"
 _MAX_PAGES_NAMED = 10
 _INDEXES = {
-    "embeddings": "(segment_id)",
+    "embeddings": "(segment_id, embedding_id)",
     "embedding_metadata": "(id)",
     "embedding_metadata_array": "(id)",
     "collection_metadata": "(collection_id)",
@@ -57,7 +58,7 @@ class Tables:
 @contextmanager
 def open_tables(directory: Path) -> Iterator[Tables]:
     """The tables of a directory. Raises OSError, StorageFull if the scratch folder is full."""
-    with TemporaryDirectory(prefix="afterglow-rescue-") as name:
+    with TemporaryDirectory(prefix="afterglow-rescue-") as name, _storage_errors():
         scratch = Path(name)
         connection = sqlite3.connect(
             scratch / "inventory.sqlite3", uri=True, isolation_level=None, check_same_thread=False
@@ -69,6 +70,17 @@ def open_tables(directory: Path) -> Iterator[Tables]:
             tables = Tables(connection)
             _attach(tables, directory / TABLE, scratch)
             yield tables
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    """Raises StorageFull if the scratch folder is full, and Corrupt for other errors of SQLite."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if "full" in str(error):
+            raise StorageFull(f"no space left in the folder for temporary files (TMPDIR): {error}") from error
+        raise Corrupt(f"the tables cannot be read: {error}") from error
 
 
 def _text(content: bytes) -> str:
