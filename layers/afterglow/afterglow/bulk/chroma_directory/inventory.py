@@ -184,9 +184,11 @@ class _Builder:
             inventory.damage.append(f"{segment}/{hnsw_files.LABELS} is missing")
         is_ordered = inventory.description.has_ordered_labels and not self._tables.is_recovered
         if used and records and is_ordered and (labels is None or not labels.is_complete):
-            found = label_order.assign(self._connection, self._collection, records, segment, max_seq)
-            if found:
-                inventory.damage.append(f"{segment}: the ids of {found} vectors were found by the order of insertion")
+            assigned = label_order.assign(self._connection, self._collection, records, segment, max_seq)
+            if assigned:
+                inventory.damage.append(
+                    f"{segment}: the ids of {assigned} vectors were found by the order of insertion"
+                )
 
     @property
     def _has_embeddings(self) -> bool:
