@@ -49,6 +49,18 @@ def test_only_a_hash_is_stored(keys: Keys, stores: Stores) -> None:
     assert orjson.loads(item.value)["hash"] == hashlib.sha256(text.encode()).hexdigest() == key.hash
 
 
+def test_a_key_with_filters(keys: Keys, stores: Stores) -> None:
+    wheres = (("*", b'{"public":true}'), ("books", b'{"owner":"ann"}'))
+    text, key = keys.create(Role.READER, "one", name="ann", wheres=wheres)
+    assert keys.find(Credential(None, text.encode())) == key.grant == Grant(key.id, Role.READER, "one", None, wheres)
+    assert keys.list() == [key]
+    (item,) = stores.table.query("KEYS")
+    assert orjson.loads(item.value)["format"] == 2, "a release that knows no filters refuses it"
+    for role, invalid in ((Role.ADMIN, wheres), (Role.READER, ())):
+        with pytest.raises(InvalidArgument, match="a key with filters"):
+            keys.create(role, "one", wheres=invalid)
+
+
 def test_keys_of_before_are_read(keys: Keys, stores: Stores) -> None:
     """The stored form of version 1, as it was written by the first release that had keys."""
     text = "ag0123456789ab" + "x" * 43

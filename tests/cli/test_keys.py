@@ -53,7 +53,7 @@ def test_the_life_of_a_key(tmp_path: Path) -> None:
             assert status(reader) == 403
             assert status(reader, COLLECTIONS.replace("default_database", "two")) == 200
             listed = keys("list", *options).stdout.splitlines()
-            assert listed[0].split() == ["ID", "ROLE", "TENANT", "DATABASES", "CREATED", "NAME"]
+            assert listed[0].split() == ["ID", "ROLE", "TENANT", "DATABASES", "FILTERS", "CREATED", "NAME"]
             rows = sorted(line.split(maxsplit=3)[:3] for line in listed[1:])
             assert rows == sorted(
                 [[first[2:14], "admin", "default_tenant"], [reader[2:14], "reader", "default_tenant"]]
@@ -87,6 +87,9 @@ def test_failures(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "needs the tenant" in done.stderr
     assert keys("create", *options, "--role", "king").returncode == 2
+    done = keys("create", *options, "--role", "reader", "--where", 'books={"$and": []}')
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--where of books: the filter of a key needs at least one condition" in done.stderr
 
 
 def test_invalid_settings(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ token. The secret has 256 bits; the id is public and identifies the key in lists
     pk      sk      value
     KEYS    <id>    {"format", "hash", "name", "role", "tenant", "databases", "created"}
 
-`hash` is the SHA-256 of the whole key. Keys survive a reset, although it deletes the data they give access to.
+`hash` is the SHA-256 of the whole key. A key with filters has format 2 and "wheres", pairs of a collection's name and a
+`where` clause: a release that knows no filters refuses it instead of giving access to everything. Keys survive a reset,
+although it deletes the data they give access to.
 """
 
 import hashlib
@@ -15,17 +17,19 @@ import re
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from afterglow.auth.credentials import Credential
-from afterglow.auth.permissions import Grant, Role
+from afterglow.auth.permissions import Grant, Role, Wheres
 from afterglow.catalog import names
 from afterglow.errors import Corrupt, InvalidArgument, NotFound
 from afterglow.settings import System
 from afterglow.storage.ports import ConditionFailed, Item, Table
 
 FORMAT = 1
+FILTER_FORMAT = 2
 _PARTITION = "KEYS"
 _CHARACTERS = string.digits + string.ascii_letters
 _ID_LENGTH = 12
@@ -50,12 +54,14 @@ class Key:
     databases: tuple[str, ...] | None
     created: int
     """Unix seconds."""
+    wheres: Wheres | None = None
+    """The filters by collection, see `Grant`; None: a key without filters."""
 
     @property
     def grant(self) -> Grant:
         """The grant of the key's holder."""
         databases = None if self.databases is None else frozenset(self.databases)
-        return Grant(self.id, self.role, self.tenant, databases)
+        return Grant(self.id, self.role, self.tenant, databases, self.wheres)
 
 
 class Keys:
@@ -66,14 +72,25 @@ class Keys:
         self._system = system
 
     def create(
-        self, role: Role, tenant: str | None, databases: Iterable[str] | None = None, name: str = ""
+        self,
+        role: Role,
+        tenant: str | None,
+        databases: Iterable[str] | None = None,
+        name: str = "",
+        wheres: Wheres | None = None,
     ) -> tuple[str, Key]:
-        """Create a key; return its text, which is not stored, and its description. Raises InvalidArgument."""
+        """Create a key; return its text, which is not stored, and its description.
+
+        The caller has checked the clauses of `wheres` (`collection.restriction`). Raises InvalidArgument.
+        """
         sorted_databases = None if databases is None else tuple(sorted(set(databases)))
         _validate(tenant, sorted_databases, name)
+        if wheres is not None and (role is Role.ADMIN or not wheres):
+            raise InvalidArgument("a key with filters is that of a reader or a writer, and has at least one filter")
         identifier = self._random_text(_ID_LENGTH)
         text = f"ag{identifier}{self._random_text(_SECRET_LENGTH)}"
-        key = Key(identifier, _hash(text.encode()), name, role, tenant, sorted_databases, int(self._system.now()))
+        created = int(self._system.now())
+        key = Key(identifier, _hash(text.encode()), name, role, tenant, sorted_databases, created, wheres)
         value = _encode(key)
         try:
             self._table.put(_PARTITION, identifier, value, if_absent=True)
@@ -132,24 +149,29 @@ def _validate(tenant: str | None, databases: tuple[str, ...] | None, name: str) 
 
 
 def _encode(key: Key) -> bytes:
-    return orjson.dumps(
-        {
-            "format": FORMAT,
-            "hash": key.hash,
-            "name": key.name,
-            "role": key.role.name.lower(),
-            "tenant": key.tenant,
-            "databases": key.databases,
-            "created": key.created,
-        }
-    )
+    value: dict[str, Any] = {
+        "format": FORMAT,
+        "hash": key.hash,
+        "name": key.name,
+        "role": key.role.name.lower(),
+        "tenant": key.tenant,
+        "databases": key.databases,
+        "created": key.created,
+    }
+    if key.wheres is not None:
+        value["format"] = FILTER_FORMAT
+        value["wheres"] = [(name, orjson.Fragment(where)) for name, where in key.wheres]
+    return orjson.dumps(value)
 
 
 def _decode(item: Item) -> Key:
     try:
         value = orjson.loads(item.value)
-        if value["format"] != FORMAT:
-            raise Corrupt(f"key {item.sk} has format {value['format']}, this version reads {FORMAT}")
+        if value["format"] not in (FORMAT, FILTER_FORMAT):
+            raise Corrupt(f"key {item.sk} has format {value['format']}, this version reads up to {FILTER_FORMAT}")
+        wheres = None
+        if value["format"] == FILTER_FORMAT:
+            wheres = tuple((name, orjson.dumps(where)) for name, where in value["wheres"])
         databases = value["databases"]
         return Key(
             id=item.sk,
@@ -159,6 +181,7 @@ def _decode(item: Item) -> Key:
             tenant=value["tenant"],
             databases=None if databases is None else tuple(databases),
             created=value["created"],
+            wheres=wheres,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"key {item.sk} cannot be read: {error}; revoke it and create another") from error

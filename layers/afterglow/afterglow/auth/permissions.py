@@ -31,6 +31,9 @@ class Role(IntEnum):
     ADMIN = 3
 
 
+Wheres = tuple[tuple[str, bytes], ...]
+"""A `where` clause as JSON for each collection, by name; `*` is for every other one."""
+
 _MIN_ROLE = {Permission.READ: Role.READER, Permission.WRITE: Role.WRITER, Permission.ADMIN: Role.ADMIN}
 
 
@@ -43,6 +46,9 @@ class Grant:
     role: Role | None
     tenant: str | None
     databases: frozenset[str] | None
+    wheres: Wheres | None = None
+    """The filters of the caller's key; None: it sees every record of its scope. The routes that it may use declare a
+    handler for it (`api.http.route`)."""
 
     def allows(self, permission: Permission, tenant: str | None = None, database: str | None = None) -> bool:
         """Whether a request to this tenant and database is permitted (None: not a particular one).

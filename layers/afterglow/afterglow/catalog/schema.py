@@ -116,6 +116,16 @@ def register(schema: Mapping[str, Any], keys: Mapping[str, Set[str]]) -> dict[st
     return {**schema, "keys": {**known, **added}} if added else None
 
 
+def without_registered_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with only those keys and types that differ from its defaults: none that a write has registered."""
+    defaults = schema["defaults"]
+    keys = {
+        key: types if key.startswith("#") else {name: kind for name, kind in types.items() if kind != defaults[name]}
+        for key, types in schema["keys"].items()
+    }
+    return {**schema, "keys": {key: types for key, types in keys.items() if types}}
+
+
 def index_parameters(schema: Mapping[str, Any]) -> IndexParameters:
     """Return the parameters of the vector index."""
     config = _vector_config(schema)

@@ -15,10 +15,13 @@ from afterglow.errors import NotFound
 from afterglow.settings import System
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from afterglow.auth.api_keys import Key
+    from afterglow.auth.permissions import Wheres
     from afterglow.storage.ports import Stores
 
-_HEADINGS = ("ID", "ROLE", "TENANT", "DATABASES", "CREATED", "NAME")
+_HEADINGS = ("ID", "ROLE", "TENANT", "DATABASES", "FILTERS", "CREATED", "NAME")
 
 
 def add_create_options(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +42,13 @@ def add_create_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="Database the key gives access to; may be repeated. Without it, every database of the tenant.",
     )
+    parser.add_argument(
+        "--where",
+        action="append",
+        metavar="COLLECTION=FILTER",
+        help="The only records that the key sees and writes: a where clause as JSON for a collection, by name; '*' for"
+        " every other one. May be repeated; a collection without one does not exist for the key.",
+    )
     parser.add_argument("--name", default="", help="A label for the key, shown by `keys list`.")
     options.add_deployment(parser)
 
@@ -54,9 +64,10 @@ def create(args: argparse.Namespace) -> None:
     if path is not None:
         _require_directory(path)
     tenant = None if args.tenant == "*" else args.tenant
+    wheres = None if args.where is None else _parse_wheres(args.where)
     with open_stores(path, settings, system) as stores:
         _require_scope(stores, tenant, args.database or [])
-        text, key = Keys(stores.table, system).create(Role[args.role.upper()], tenant, args.database, args.name)
+        text, key = Keys(stores.table, system).create(Role[args.role.upper()], tenant, args.database, args.name, wheres)
     # Only the key goes to standard output, so that a script can capture it.
     echo(text)
     notice(f"key {key.id} created; it is not shown again. To revoke it: afterglow keys revoke {key.id}")
@@ -91,7 +102,7 @@ def _require_scope(stores: "Stores", tenant: str | None, databases: list[str]) -
 
 
 def list_keys(args: argparse.Namespace) -> None:
-    """List the id, role, scope, creation time and name of every API key."""
+    """List the id, role, scope, filters, creation time and name of every API key."""
     from afterglow.auth.api_keys import Keys
 
     with options.open_existing(args) as stores:
@@ -115,12 +126,30 @@ def revoke(args: argparse.Namespace) -> None:
     echo(f"revoked; servers reject the key within {seconds:g} seconds")
 
 
+def _parse_wheres(texts: "Sequence[str]") -> "Wheres":
+    from afterglow.collection import restriction
+    from afterglow.errors import InvalidArgument
+
+    wheres: dict[str, bytes] = {}
+    for text in texts:
+        name, equals, where = text.partition("=")
+        if not equals or not name or name in wheres:
+            raise InvalidArgument(f"--where has the form COLLECTION=FILTER, once for each collection, got {text!r}")
+        try:
+            restriction.check_where(where.encode())
+        except InvalidArgument as error:
+            raise InvalidArgument(f"--where of {name}: {error.message}") from None
+        wheres[name] = where.encode()
+    return tuple(sorted(wheres.items()))
+
+
 def _row(key: "Key") -> tuple[str, ...]:
     return (
         key.id,
         key.role.name.lower(),
         "*" if key.tenant is None else key.tenant,
         "*" if key.databases is None else ",".join(key.databases),
+        "" if key.wheres is None else " ".join(f"{name}={where.decode()}" for name, where in key.wheres),
         datetime.fromtimestamp(key.created, UTC).strftime("%Y-%m-%d %H:%M"),
         key.name,
     )

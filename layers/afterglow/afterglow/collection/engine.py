@@ -34,11 +34,12 @@ from afterglow.collection.types import (
     QueryResult,
     ReadLevel,
     Records,
+    Restriction,
     Scope,
     Selection,
     require_in_scope,
 )
-from afterglow.collection.write import lifecycle, write_path
+from afterglow.collection.write import admission, lifecycle, write_path
 from afterglow.collection.write import transaction as transactions
 from afterglow.collection.write.deletion_space import with_reserved_space
 from afterglow.collection.write.transaction import CommitResult, Transaction
@@ -194,7 +195,11 @@ class Engine:
         Raises NotFound, InvalidArgument, Busy, Unavailable, and ConditionFailed if the condition of an extra write
         fails: in each case nothing is written.
         """
-        return self._write(scope, self._complete(scope, batch), extra_writes)
+        completed = self._complete(scope, batch)
+        if scope.restriction is not None:
+            assert not extra_writes, "imports have no restriction"
+            return self._write_admitted(scope, scope.restriction, completed)
+        return self._write(scope, completed, extra_writes)
 
     def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> CountResult:
         """Delete the selected records and count them; by ids alone, the count is the number of ids, as in Chroma."""
@@ -203,7 +208,10 @@ class Engine:
     def _delete(self, scope: Scope, selection: Selection, limit: int | None) -> CountResult:
         if selection.where is None and selection.where_document is None:
             ids = list(selection.ids or ())
-            return CountResult(len(ids), self._write(scope, Batch(Op.DELETE, ids)))
+            batch = Batch(Op.DELETE, ids)
+            if scope.restriction is not None:
+                return CountResult(len(ids), self._write_admitted(scope, scope.restriction, batch))
+            return CountResult(len(ids), self._write(scope, batch))
 
         def evaluate() -> tuple[LogPosition, list[str]]:
             snapshot = self._reader.snapshot(scope, selection.ids)
@@ -251,6 +259,7 @@ class Engine:
         Documents without an embedding are embedded first. Raises WriteConflict, StaleRead, and what `write` raises: in
         each case nothing is written.
         """
+        assert scope.restriction is None, "transactions have no restriction"
         operations = [
             self._complete(scope, operation)
             if isinstance(operation, Batch) and operation.op is not Op.DELETE
@@ -328,6 +337,8 @@ class Engine:
         self, scope: Scope, queries: int, n_results: int, selection: Selection, at: PointInTime | None = None
     ) -> bool:
         """Whether such a query certainly takes about a millisecond: too short to be worth another thread."""
+        if scope.restriction is not None:
+            return False
         rows = self._reader.warm_rows(scope.collection, at)
         return rows is not None and read_path.is_cheap(rows, queries, n_results, selection)
 
@@ -364,6 +375,8 @@ class Engine:
 
     def can_search_inline(self, scope: Scope, searches: Sequence[Search], at: PointInTime | None = None) -> bool:
         """Whether such searches certainly take about a millisecond."""
+        if scope.restriction is not None:
+            return False
         rows = self._reader.warm_rows(scope.collection, at)
         return rows is not None and ranked_search.is_cheap(rows, searches)
 
@@ -472,7 +485,7 @@ class Engine:
         known = self._reader.peek(scope.collection)
         if known is None or (known.tenant, known.database) != (scope.tenant, scope.database):
             return self.get_collection_by_id(scope)
-        return known
+        return require_in_scope(scope, known)
 
     def _collection_to_write(self, scope: Scope) -> Collection:
         try:
@@ -485,6 +498,22 @@ class Engine:
         end = self._reader.log_end(scope)
         try:
             return write_path.write(self._stores, end, scope, [batch], extra_writes=extra_writes)
+        except NotFound:
+            self._reader.evict(scope.collection)
+            raise
+        finally:
+            self._reader.trim()
+
+    def _write_admitted(self, scope: Scope, restriction: Restriction, batch: Batch) -> int | None:
+        def admit() -> tuple[LogPosition, Batch]:
+            snapshot = self._reader.snapshot(scope, batch.ids)
+            condition = restriction.filter_of(snapshot.collection.name)
+            if condition is None:
+                raise collections.not_found(scope.collection)
+            return snapshot.log_position, admission.admit(snapshot, condition, batch)
+
+        try:
+            return write_path.write_admitted(self._stores, self._reader.log_end(scope), scope, admit)
         except NotFound:
             self._reader.evict(scope.collection)
             raise

@@ -1,6 +1,6 @@
 """Arguments and results of the collection package."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -31,18 +31,39 @@ class ReadLevel(StrEnum):
     INDEX_AND_BOUNDED_WAL = "index_and_bounded_wal"
 
 
+ANY_COLLECTION = "*"
+"""The name under which a restriction has the filter for every collection without its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """A filter for each collection, by name: the caller sees and writes only the records that match it."""
+
+    filters: Mapping[str, Filter]
+
+    def filter_of(self, name: str) -> Filter | None:
+        """The filter for the collection of this name; None: for the caller, it does not exist."""
+        return self.filters.get(name) or self.filters.get(ANY_COLLECTION)
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A collection, and the tenant and database that the caller expects it in."""
+    """A collection, and the tenant and database that the caller expects it in.
+
+    With a `restriction`, the caller sees and writes only a part of its records.
+    """
 
     tenant: str
     database: str
     collection: UUID
+    restriction: Restriction | None = None
 
 
 def require_in_scope(scope: Scope, collection: Collection | None) -> Collection:
     """The collection if it exists in the tenant and database of the scope. Raises NotFound."""
     if collection is None or (collection.tenant, collection.database) != (scope.tenant, scope.database):
+        raise collections.not_found(scope.collection)
+    if scope.restriction is not None and scope.restriction.filter_of(collection.name) is None:
         raise collections.not_found(scope.collection)
     return collection
 

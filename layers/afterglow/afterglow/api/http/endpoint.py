@@ -17,13 +17,14 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from afterglow.api.http import body, content_encoding, delivery, errors, feed
+from afterglow.api.http import body, content_encoding, delivery, errors, feed, restricted
 from afterglow.api.http.byte_budget import Budgets
 from afterglow.api.http.delivery import send_response
 from afterglow.api.http.errors import forbidden
 from afterglow.api.http.feed import Client, EventStream, Followers
 from afterglow.api.http.handler import AppContext, Deferred, Feed, Request, Response
 from afterglow.api.http.route import Execution, Handler, Route
+from afterglow.api.http.usage_header import RESTRICTED
 from afterglow.auth import ANONYMOUS, FULL_ACCESS, Grant, Permission, credentials
 from afterglow.auth.rate_limit import network_of
 from afterglow.errors import AfterglowError
@@ -33,6 +34,8 @@ T = TypeVar("T")
 
 _USER = "afterglow.user"
 """Key of the ASGI scope: the authenticated user."""
+_RESTRICTED = "afterglow.restricted"
+"""Key of the ASGI scope: whether the caller's key has filters."""
 
 logger = logging.getLogger("afterglow.api")
 
@@ -71,12 +74,16 @@ class Endpoint:
             if isinstance(response, Feed):
                 await self._stream(response, scope, receive, send)
                 return
+            if scope.get(_RESTRICTED):
+                response = restricted.hide_positions(response)
             if method != "HEAD" and self.budgets is not None:
                 lease = await delivery.reserve(self.budgets.responses, response, _caller(scope))
         except body.ClientGone:
             logger.debug("%s %s: the client disconnected before its request was complete", method, scope["path"])
             return
         except AfterglowError as error:
+            if scope.get(_RESTRICTED):
+                error = restricted.without_figures(error)
             response = errors.client_error(error, method, scope["path"], errors.new_trace_id(self.context.system))
         except Exception as error:  # noqa: BLE001 - the outermost frame: any error becomes a logged 500
             response = errors.server_error(error, method, scope["path"], errors.new_trace_id(self.context.system))
@@ -119,6 +126,7 @@ class Endpoint:
                 )
             raise
         scope[_USER] = grant.user
+        scope[_RESTRICTED] = grant.wheres is not None
         lease = None if self.budgets is None else self.budgets.bodies.lease(_caller(scope))
         try:
             content = b""
@@ -171,6 +179,10 @@ class Endpoint:
         usage = current_usage()
         if usage is not None:
             usage.attributes["caller"] = grant.user
+            if grant.wheres is not None:
+                usage.attributes[RESTRICTED] = True
+        if grant.wheres is not None:
+            return grant, _restricted_handler(grant, route, scope)
         if _is_allowed(grant, route, route.permission, scope):
             return grant, route.handler
         if route.read_only is not None and _is_allowed(grant, route, Permission.READ, scope):
@@ -197,6 +209,16 @@ def _address(scope: Scope) -> str:
 def _caller(scope: Scope) -> str:
     """The user, or without authentication the client's address."""
     return scope.get(_USER) or network_of(_address(scope))
+
+
+def _restricted_handler(grant: Grant, route: Route, scope: Scope) -> Handler:
+    """The handler for a caller whose key has filters. Raises Forbidden, InvalidArgument."""
+    if route.restricted is not None:
+        # A handler that is the one for readers needs no more than they.
+        permission = Permission.READ if route.restricted is route.read_only else route.permission
+        if _is_allowed(grant, route, permission, scope):
+            return route.restricted
+    raise forbidden()
 
 
 def _is_allowed(grant: Grant, route: Route, permission: Permission, scope: Scope) -> bool:

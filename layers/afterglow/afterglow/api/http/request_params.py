@@ -7,11 +7,13 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
+from uuid import UUID
 
 from afterglow.api.http.handler import Request
 from afterglow.catalog.names import parse_collection_id, validate_database_segment
+from afterglow.collection import restriction as restrictions
 from afterglow.collection.time_travel.point_in_time import PointInTime
-from afterglow.collection.types import ReadLevel, Scope
+from afterglow.collection.types import ReadLevel, Restriction, Scope
 from afterglow.errors import InvalidArgument
 
 MAX_U32 = 2**32 - 1
@@ -45,7 +47,17 @@ def tenant_and_database(request: Request) -> tuple[str, str]:
 def scope(request: Request) -> Scope:
     """The collection of the path, by id."""
     tenant, database = tenant_and_database(request)
-    return Scope(tenant, database, parse_collection_id(request.path_part("collection_id")))
+    return collection_scope(request, tenant, database, parse_collection_id(request.path_part("collection_id")))
+
+
+def collection_scope(request: Request, tenant: str, database: str, collection_id: UUID) -> Scope:
+    """A collection, of which the caller may see only the part that the filters of its key leave."""
+    return Scope(tenant, database, collection_id, restriction(request))
+
+
+def restriction(request: Request) -> Restriction | None:
+    """The filters of the caller's key."""
+    return None if request.grant.wheres is None else restrictions.parse(request.grant.wheres)
 
 
 def limit_and_offset(request: Request) -> tuple[int | None, int]:
@@ -77,6 +89,9 @@ def parse_at(request: Request) -> PointInTime | None:
     if not request.query:
         return None
     text = query_field(request, "at")
+    if text is not None and request.grant.wheres is not None:
+        # Positions, and what of the past can be read, depend on the writes of others.
+        raise InvalidArgument("at: a key with filters reads the present only")
     return None if text is None else parse_point_in_time(text)
 
 

@@ -50,7 +50,8 @@ class Route:
     is not read, a response of None that it has no schema. `permission` is what the caller needs, `scope_of` resolves
     the tenant and the database it is needed for: a route without a permission cannot be declared, and the handler of a
     route without a `scope_of` must check `request.grant` once it has found the scope. `read_only` is the handler for
-    callers with the permission READ alone, which must not write; without one they are refused. `failures` are the
+    callers with the permission READ alone, which must not write; without one they are refused. `restricted` is the
+    handler for callers whose key has filters; without one they are refused. `failures` are the
     statuses other than `success` and those that every route can return. `query` holds the parameters of the query
     string with their JSON schemas. `content_types` are those of the response. `hidden` omits the route from the
     OpenAPI document.
@@ -72,6 +73,7 @@ class Route:
     permission: Permission = field(kw_only=True)
     scope_of: ScopeResolver | None = path_scope
     read_only: Handler | None = None
+    restricted: Handler | None = None
     hidden: bool = False
 
 
@@ -80,7 +82,7 @@ def served_routes(routes: Iterable[Route], settings: Settings) -> list[Route]:
     if not settings.auth_system_routes:
         return list(routes)
     return [
-        replace(route, permission=Permission.AUTHENTICATED)
+        replace(route, permission=Permission.AUTHENTICATED, restricted=route.handler)
         if route.permission is Permission.PUBLIC and route.operation != HEALTHCHECK
         else route
         for route in routes

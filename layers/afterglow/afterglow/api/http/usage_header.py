@@ -6,8 +6,9 @@ An application that reports usage adds a header to each response:
 
 First the number of AWS API calls by name, in alphabetical order, if any; then always DynamoDB's request units and the
 bytes read from and written to S3. Refusals (4xx) omit the units and bytes, because they would reveal the size of
-something that the response claims not to exist. For the request log, the usage attributes hold `operation`,
-`collection`, `rows` (records written, deleted or returned), `queries` and `status`, each only if it applies.
+something that the response claims not to exist; for the same reason, a caller whose key has filters gets no header. For
+the request log, the usage attributes hold `operation`, `collection`, `rows` (records written, deleted or returned),
+`queries` and `status`, each only if it applies.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from afterglow.metering import Usage, collect_usage, current_usage
 
 HEADER = b"afterglow-usage"
+RESTRICTED = "restricted"
+"""The attribute of a request whose caller has a key with filters: it gets no header."""
 
 
 class UsageMiddleware:
@@ -63,8 +66,9 @@ def _send_with_usage(usage: Usage, send: Send) -> Send:
     async def send_with_usage(message: Message) -> None:
         if message["type"] == "http.response.start":
             status = usage.attributes["status"] = message["status"]
-            value = format_usage(usage, refused=400 <= status < 500)
-            message["headers"] = [*message["headers"], (HEADER, value.encode())]
+            if RESTRICTED not in usage.attributes:
+                value = format_usage(usage, refused=400 <= status < 500)
+                message["headers"] = [*message["headers"], (HEADER, value.encode())]
         await send(message)
 
     return send_with_usage

@@ -14,7 +14,6 @@ from afterglow.api.validation import json_body, metadata
 from afterglow.catalog import collections, embedding_functions, names, schema
 from afterglow.catalog.model import Collection
 from afterglow.collection.replica import indexing_progress
-from afterglow.collection.types import Scope
 from afterglow.collection.write.lifecycle import function_policy
 from afterglow.errors import InvalidArgument, InvalidBody, NotFound
 
@@ -48,7 +47,7 @@ def get_for_reader(context: AppContext, request: Request) -> Response:
     try:
         body = json_body.parse(models.CreateCollection, request.body)
         if body.get_or_create:
-            return _encode(context, request, context.engine.get_collection(tenant, database, body.name))
+            return _encode(context, request, _find_by_name(context, request, tenant, database, body.name))
     except (InvalidArgument, InvalidBody, NotFound):
         pass
     raise forbidden()
@@ -57,12 +56,19 @@ def get_for_reader(context: AppContext, request: Request) -> Response:
 def list_all(context: AppContext, request: Request) -> Response:
     """A database's collections, by id."""
     limit, offset = request_params.limit_and_offset(request)
-    page = context.engine.list_collections(*request_params.tenant_and_database(request), limit, offset)
+    database = request_params.tenant_and_database(request)
+    if request.grant.wheres is None:
+        page = context.engine.list_collections(*database, limit, offset)
+    else:
+        found = _visible_collections(context, request)
+        page = found[offset:] if limit is None else found[offset : offset + limit]
     return Response(orjson.dumps([_to_json(context, request, collection) for collection in page]))
 
 
 def count(context: AppContext, request: Request) -> Response:
     """The number of collections in a database."""
+    if request.grant.wheres is not None:
+        return Response(b"%d" % len(_visible_collections(context, request)))
     return Response(b"%d" % context.engine.count_collections(*request_params.tenant_and_database(request)))
 
 
@@ -71,9 +77,9 @@ def get(context: AppContext, request: Request) -> Response:
     tenant, database = request_params.tenant_and_database(request)
     name_or_id = request.path_part("collection_id")
     try:
-        return _encode(context, request, context.engine.get_collection(tenant, database, name_or_id))
+        return _encode(context, request, _find_by_name(context, request, tenant, database, name_or_id))
     except NotFound:
-        collection = _find_by_id(context, tenant, database, name_or_id)
+        collection = _find_by_id(context, request, tenant, database, name_or_id)
         if collection is None:
             raise
         return _encode(context, request, collection)
@@ -87,7 +93,9 @@ def get_by_id(context: AppContext, request: Request) -> Response:
         "Validation error: collection_id: Invalid collection ID format, expected UUID",
     )
     try:
-        collection = context.engine.get_collection_by_id(Scope(tenant, database, collection_id))
+        collection = context.engine.get_collection_by_id(
+            request_params.collection_scope(request, tenant, database, collection_id)
+        )
     except NotFound:
         # Chroma's text for this route has no full stop.
         raise collections.not_found(str(collection_id)) from None
@@ -129,7 +137,7 @@ def delete(context: AppContext, request: Request) -> Response:
     try:
         context.engine.delete_collection(tenant, database, name_or_id)
     except NotFound:
-        collection = _find_by_id(context, tenant, database, name_or_id)
+        collection = _find_by_id(context, request, tenant, database, name_or_id)
         if collection is None:
             raise
         context.engine.delete_collection(tenant, database, collection.name)
@@ -149,10 +157,26 @@ def fork_count(context: AppContext, request: Request) -> Response:
     return Response(orjson.dumps({"count": context.engine.fork_count(request_params.scope(request))}))
 
 
-def _find_by_id(context: AppContext, tenant: str, database: str, text: str) -> Collection | None:
+def _find_by_name(context: AppContext, request: Request, tenant: str, database: str, name: str) -> Collection:
+    """The collection of this name, if the filters of the caller's key do not exclude it. Raises NotFound."""
+    restriction = request_params.restriction(request)
+    if restriction is not None and restriction.filter_of(name) is None:
+        raise collections.not_found(name)
+    return context.engine.get_collection(tenant, database, name)
+
+
+def _visible_collections(context: AppContext, request: Request) -> list[Collection]:
+    """The collections of the path's database for which the caller's key has a filter, by id."""
+    restriction = request_params.restriction(request)
+    found = context.engine.list_collections(*request_params.tenant_and_database(request))
+    return [one for one in found if restriction is None or restriction.filter_of(one.name) is not None]
+
+
+def _find_by_id(context: AppContext, request: Request, tenant: str, database: str, text: str) -> Collection | None:
     """The collection with the id `text`, if any; Chroma's routes accept only a name here."""
     try:
-        return context.engine.get_collection_by_id(Scope(tenant, database, names.parse_collection_id(text)))
+        scope = request_params.collection_scope(request, tenant, database, names.parse_collection_id(text))
+        return context.engine.get_collection_by_id(scope)
     except (InvalidArgument, NotFound):
         return None
 
@@ -176,6 +200,9 @@ def _to_json(context: AppContext, request: Request, collection: Collection) -> d
         "log_position": collection.flushed_seq,
         "version": indexing_progress.checkpoint_count(collection),
     }
+    if request.grant.wheres is not None:
+        # What others write changes none of these.
+        fields |= {"schema": schema.without_registered_keys(collection.schema), "log_position": 0, "version": 0}
     return legacy.to_legacy_collection(fields) if legacy.is_old_client(request) else fields
 
 

@@ -4,12 +4,20 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from afterglow.api.http.errors import forbidden
+from afterglow.api.http.handler import Request
 from afterglow.collection.read.explanation import Explanation, GroupStep, SearchSteps
 from afterglow.metering import Usage, observe_usage, phase
 
 T = TypeVar("T")
 
 _TOTAL = "total"
+
+
+def check_allowed(request: Request, *, explain: bool) -> None:
+    """Raises Forbidden if a caller whose key has filters asks for an explanation: it counts the rows of others."""
+    if explain and request.grant.wheres is not None:
+        raise forbidden()
 
 
 def explained(read: Callable[[Explanation], T]) -> tuple[T, dict[str, Any]]:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from afterglow.api import models
 from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
+from afterglow.api.http.restricted import LOG_POSITION
 from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_requests, record_responses
-from afterglow.api.v2.explain import explained
+from afterglow.api.v2.explain import check_allowed, explained
 from afterglow.api.validation import embeddings, json_body
 from afterglow.collection import Op
 from afterglow.collection.read.explanation import Explanation
@@ -22,7 +23,6 @@ from afterglow.filters.budget import FilterBudget
 from afterglow.metering import phase
 
 _EMPTY = b"{}"
-_LOG_POSITION = b"afterglow-log-position"
 _CHEAP_BODY_BYTES = 64 * 1024
 """A body of this size is parsed in less than a millisecond."""
 CHEAP_RESULT_BYTES = 256 * 1024
@@ -71,6 +71,7 @@ def get(context: AppContext, request: Request) -> Response:
     """Records in insertion order."""
     with phase("parse"):
         body = json_body.parse(models.GetRecords, request.body)
+    check_allowed(request, explain=body.explain)
     scope = request_params.scope(request)
     try:
         with phase("parse"):
@@ -125,6 +126,7 @@ class _QueryRequest:
         self._engine = context.engine
         with phase("parse"):
             self._body = json_body.parse(models.QueryRecords, request.body)
+        check_allowed(request, explain=self._body.explain)
         self._scope = request_params.scope(request)
         try:
             with phase("parse"):
@@ -239,4 +241,4 @@ def _write(context: AppContext, request: Request, op: Op) -> Response | Deferred
 
 def with_log_position(body: bytes, position: int | None) -> Response:
     """The response with a header for the log position: the entry of a write, or the last entry that a read includes."""
-    return Response(body, headers=[] if position is None else [(_LOG_POSITION, b"%d" % position)])
+    return Response(body, headers=[] if position is None else [(LOG_POSITION, b"%d" % position)])

@@ -13,7 +13,7 @@ from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_requests, record_responses
-from afterglow.api.v2.explain import explained
+from afterglow.api.v2.explain import check_allowed, explained
 from afterglow.api.v2.records import CHEAP_RESULT_BYTES, with_log_position
 from afterglow.api.validation import json_body
 from afterglow.api.validation.rank_parser import Knn, RankParser
@@ -71,6 +71,7 @@ class _SearchRequest:
                 _parse_search(search, f"searches[{index}]", rank_parser, budget)
                 for index, search in enumerate(body.searches)
             ]
+        check_allowed(request, explain=body.explain)
         self._selected = [_selected(search) for search in body.searches]
         self._level = ReadLevel(body.read_level)
         self._explain = body.explain

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
+from afterglow.collection import restriction
 from afterglow.collection.replica.replica import Snapshot, WarmRows
 from afterglow.collection.replica.replica_cache import ReplicaCache
 from afterglow.collection.time_travel.point_in_time import PointInTime
@@ -39,11 +40,15 @@ class CollectionReader:
     ) -> Snapshot:
         """The collection now, or as of `at`, with the locations of `ids`. `indexed`: without the unflushed log.
 
+        With a restriction in the scope, only with the records inside it.
+
         Raises NotFound, InvalidArgument if the point in time cannot be read, Corrupt, Unavailable.
         """
         if at is not None:
-            return self._point_in_time(scope, ids, at)
+            return restriction.restrict(self._point_in_time(scope, ids, at), scope)
         self.check_scope(scope)
+        # A restricted caller must not learn when others' writes are flushed.
+        indexed = indexed and scope.restriction is None
         try:
             try:
                 snapshot = self._cache.open(scope.collection).replica.snapshot(ids, scope, indexed=indexed)
@@ -57,7 +62,7 @@ class CollectionReader:
         finally:
             self._cache.trim()
         require_in_scope(scope, snapshot.collection)
-        return snapshot
+        return restriction.restrict(snapshot, scope)
 
     def snapshot_at_token(self, scope: Scope, ids: Sequence[str] | None, position: int | None) -> Snapshot:
         """The collection for a read of a transaction: now (None), or at the log position of its first read.
@@ -74,9 +79,10 @@ class CollectionReader:
         segments = {} if entry is None else entry.replica.segments()
         at = PointInTime(position=position, is_recent=True)
         try:
-            return self._snapshots.snapshot(now.collection, at, ids, segments, now.as_of)
+            snapshot = self._snapshots.snapshot(now.collection, at, ids, segments, now.as_of)
         except InvalidArgument as error:
             raise StaleRead(error.message) from error
+        return restriction.restrict(snapshot, scope)
 
     def log_end(self, scope: Scope) -> LogEnd:
         """The cached end of the collection's log. Raises NotFound, and Corrupt if the collection cannot be read."""

@@ -25,6 +25,7 @@ from afterglow.errors import LimitExceeded
 from afterglow.filters.ast import Scalar
 from afterglow.metering import phase
 from afterglow.segment.reader import Mask
+from afterglow.segment.stored_columns import read_together
 
 MAX_DISTINCT = 1_000_000
 """Distinct values of a key that are told apart."""
@@ -112,6 +113,7 @@ def _entries(
 ) -> Iterator[tuple[Column, NDArray[np.bool_]]]:
     """The columns of the key, and which of their entries belong to selected records; only columns with any."""
     masks = _masks(snapshot, selection, limits)
+    read_together([group.rows.columns for group in snapshot.row_groups], [key])
     for group, mask in zip(snapshot.row_groups, masks, strict=True):
         if mask is not None and not mask.any():
             continue

@@ -115,7 +115,10 @@ def _replace(state: ReplicaState, batch: Batch, members: Rows, locations: RowLoc
     documents = _overlay(old.documents, _encode(_subset(batch.documents, members)))
     uris = _overlay(old.uris, _encode(_subset(batch.uris, members)))
     changes = _subset(batch.metadatas, members)
-    metadatas = [_merge_metadata(old_value, change) for old_value, change in zip(old.metadatas, changes, strict=True)]
+    metadatas = [
+        merge_metadata(None if old_value is None else orjson.loads(old_value), change)
+        for old_value, change in zip(old.metadatas, changes, strict=True)
+    ]
     state.delete(ids, locations)
     state.memtable.append(NewRows(ids, old.row_seqs, vectors, documents, uris, metadatas))
     state.records += len(ids)
@@ -160,8 +163,8 @@ def _overlay(old: list[bytes | None], new: list[bytes | None]) -> list[bytes | N
     return [before if after is None else after for before, after in zip(old, new, strict=True)]
 
 
-def _merge_metadata(old: bytes | None, change: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    before: dict[str, Any] | None = None if old is None else orjson.loads(old)
+def merge_metadata(before: Mapping[str, Any] | None, change: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The metadata of a record after a change of it; None for none."""
     return before if not change else _without_nulls({**(before or {}), **change})
 
 

@@ -99,6 +99,7 @@ def write(
     Unavailable, ConditionFailed if the condition of an extra write fails, and what `condition` raises, which is checked
     against all entries before the new one: in each case nothing is written.
     """
+    assert scope.restriction is None, "writes under a restriction are admitted"
     collection_id = scope.collection
     batches = [batch for batch in batches if batch.ids]
     if any(batch.op is not Op.DELETE for batch in batches):
@@ -364,6 +365,31 @@ _TYPE_NAMES: dict[type, str] = {
 
 Evaluate = Callable[[], tuple[LogPosition, list[str]]]
 """Returns the log position of a snapshot, and the ids that match in it."""
+
+
+Admit = Callable[[], tuple[LogPosition, Batch]]
+"""Returns the log position of a snapshot, and the batch that may be applied to it."""
+
+
+def write_admitted(stores: Stores, end: LogEnd, scope: Scope, admit: Admit) -> int | None:
+    """Append the batch of `admit` exactly after the log position that it was admitted at; None if nothing is left.
+
+    Raises the errors of `write` and of `admit`.
+    """
+    for _ in contended_attempts(stores.system, _MAX_APPENDS):
+        position, batch = admit()
+        if not batch.ids:
+            return None
+        if batch.op is not Op.DELETE:
+            stores.objects.reserve_space()
+        with end.lock:
+            collection = require_in_scope(scope, _cached_state(stores, end, scope))
+            _apply_backpressure(stores, end, scope.collection)
+            _prepare_state(stores, end, collection, [batch])
+        ttl_key = ttl.ttl_key(collection.metadata)
+        if append_after(stores, end, scope.collection, [batch], position, ttl_key=ttl_key):
+            return position.seq + 1
+    raise Busy(f"collection {scope.collection} is being written by too many at once", _RETRY_AFTER_SECONDS)
 
 
 def delete_where(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: Evaluate) -> CountResult:

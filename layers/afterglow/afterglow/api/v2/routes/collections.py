@@ -46,6 +46,7 @@ ROUTES: tuple[Route, ...] = (
         response=responses.Collection,
         failures=(400, 404),
         permission=Permission.READ,
+        restricted=collections.get_by_id,
     ),
     Route(
         "GET",
@@ -57,6 +58,7 @@ ROUTES: tuple[Route, ...] = (
         response=responses.Collection,
         failures=(400, 404),
         permission=Permission.READ,
+        restricted=collections.get,
     ),
     Route(
         "PUT",
@@ -92,6 +94,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400,),
         query=PAGE_PARAMETERS,
         permission=Permission.READ,
+        restricted=collections.list_all,
     ),
     Route(
         "POST",
@@ -105,6 +108,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 409, 507),
         permission=Permission.WRITE,
         read_only=collections.get_for_reader,
+        restricted=collections.get_for_reader,
     ),
 )
 
@@ -119,6 +123,7 @@ LOOKUPS: tuple[Route, ...] = (
         response=int,
         failures=(400,),
         permission=Permission.READ,
+        restricted=collections.count,
     ),
     Route(
         "GET",

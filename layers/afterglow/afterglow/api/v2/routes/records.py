@@ -59,6 +59,7 @@ ROUTES: tuple[Route, ...] = (
         execution=Execution.ADAPTIVE,
         query=(request_params.AT_PARAMETER,),
         permission=Permission.READ,
+        restricted=records.query,
     ),
     Route(
         "POST",
@@ -72,6 +73,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 404),
         query=(request_params.AT_PARAMETER,),
         permission=Permission.READ,
+        restricted=records.get,
     ),
     Route(
         "POST",
@@ -85,6 +87,7 @@ ROUTES: tuple[Route, ...] = (
         success=201,
         failures=(400, 404, 429, 501, 507),
         permission=Permission.WRITE,
+        restricted=records.add,
     ),
     Route(
         "POST",
@@ -97,6 +100,7 @@ ROUTES: tuple[Route, ...] = (
         responses.EmptyResponse,
         failures=(400, 404, 429, 501, 507),
         permission=Permission.WRITE,
+        restricted=records.upsert,
     ),
     Route(
         "POST",
@@ -109,6 +113,7 @@ ROUTES: tuple[Route, ...] = (
         responses.EmptyResponse,
         failures=(400, 404, 429, 501, 507),
         permission=Permission.WRITE,
+        restricted=records.update,
     ),
     Route(
         "POST",
@@ -121,6 +126,7 @@ ROUTES: tuple[Route, ...] = (
         responses.DeleteResponse,
         failures=(400, 404, 429, 507),
         permission=Permission.WRITE,
+        restricted=records.delete,
     ),
     Route(
         "GET",
@@ -133,6 +139,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 404),
         query=(("read_level", _LEVEL), request_params.AT_PARAMETER),
         permission=Permission.READ,
+        restricted=records.count,
     ),
     Route(
         "POST",
@@ -146,6 +153,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 404),
         query=(request_params.AT_PARAMETER,),
         permission=Permission.READ,
+        restricted=values.count,
     ),
     Route(
         "POST",
@@ -159,6 +167,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 404),
         query=(request_params.AT_PARAMETER,),
         permission=Permission.READ,
+        restricted=values.distinct,
     ),
     Route(
         "POST",
@@ -172,6 +181,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 404),
         query=(request_params.AT_PARAMETER,),
         permission=Permission.READ,
+        restricted=values.min_max,
     ),
     Route(
         "GET",
@@ -210,5 +220,6 @@ ROUTES: tuple[Route, ...] = (
         execution=Execution.ADAPTIVE,
         query=(request_params.AT_PARAMETER,),
         permission=Permission.READ,
+        restricted=search.search,
     ),
 )

@@ -71,6 +71,7 @@ ROUTES: tuple[Route, ...] = (
         "The caller's identity",
         response=responses.Identity,
         permission=Permission.AUTHENTICATED,
+        restricted=system.identity,
     ),
     Route(
         "POST",
@@ -83,6 +84,7 @@ ROUTES: tuple[Route, ...] = (
         list[list[float]],
         failures=(400, 429, 503),
         permission=Permission.AUTHENTICATED,
+        restricted=embed.embed,
         scope_of=None,
     ),
     Route(

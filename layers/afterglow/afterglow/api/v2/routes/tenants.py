@@ -18,6 +18,7 @@ ROUTES: tuple[Route, ...] = (
         response=responses.Database,
         failures=(400, 404),
         permission=Permission.READ,
+        restricted=tenants.get_database,
     ),
     Route(
         "DELETE",
@@ -41,6 +42,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400,),
         query=PAGE_PARAMETERS,
         permission=Permission.READ,
+        restricted=tenants.list_databases,
     ),
     Route(
         "POST",
@@ -76,6 +78,7 @@ ROUTES: tuple[Route, ...] = (
         response=responses.Tenant,
         failures=(404,),
         permission=Permission.READ,
+        restricted=tenants.get_tenant,
     ),
     Route(
         "PATCH",
