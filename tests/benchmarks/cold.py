@@ -9,7 +9,7 @@ containers ask at once.
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -158,16 +158,19 @@ def burst(account: Account, question: Question, size: int) -> list[float]:
             return sorted(future.result()["ms"] for future in futures)
 
 
-def table(rows: list[Row]) -> Iterator[str]:
-    """The rows as lines of markdown."""
-    yield "| request | p50 ms | p90 ms | CPU ms | MB | requests | rounds | recall@10 |"
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
-    for row in rows:
-        recall = "–" if row.recall is None else f"{row.recall:.3f}"
-        yield (
-            f"| {row.name} | {row.p50_ms:.0f} | {row.p90_ms:.0f} | {row.cpu_ms:.0f} | {row.megabytes:.2f} "
-            f"| {row.requests} | {row.rounds} | {recall} |"
-        )
+HEADER = (
+    "| request | p50 ms | p90 ms | CPU ms | MB | requests | rounds | recall@10 |",
+    "|---|--:|--:|--:|--:|--:|--:|--:|",
+)
+
+
+def line(row: Row) -> str:
+    """A row of the table in markdown."""
+    recall = "–" if row.recall is None else f"{row.recall:.3f}"
+    return (
+        f"| {row.name} | {row.p50_ms:.0f} | {row.p90_ms:.0f} | {row.cpu_ms:.0f} | {row.megabytes:.2f} "
+        f"| {row.requests} | {row.rounds} | {recall} |"
+    )
 
 
 def main() -> None:
@@ -185,15 +188,14 @@ def main() -> None:
     truth = Truth(rows, queries, K)
     with tempfile.TemporaryDirectory() as folder, account(rows, Path(folder)) as loaded:
         asked = [one for one in questions(loaded, queries, len(rows)) if not options.only or options.only in one.name]
+        print(f"{len(rows):,} × {rows.shape[1]}, {options.runs} containers each; loaded in {loaded.seconds:.0f} s\n")
+        print("\n".join(HEADER), flush=True)
         figures = []
         for question in asked:
             answers = [run(loaded, question, number, truth, len(rows)) for number in range(options.runs)]
             figures.append(summary(question.name, answers))
-        print(
-            f"{len(rows):,} × {rows.shape[1]}, {options.runs} containers each; "
-            f"start of a container: {figures[0].start_cpu_ms:.0f} ms of CPU\n"
-        )
-        print("\n".join(table(figures)))
+            print(line(figures[-1]), flush=True)
+        print(f"\nstart of a container: {figures[0].start_cpu_ms:.0f} ms of CPU")
         if options.burst:
             times = burst(loaded, asked[0], options.burst)
             print(f"\n{options.burst} at once: p50 {times[len(times) // 2]:.0f} ms, slowest {times[-1]:.0f} ms")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,11 +35,12 @@ PARTS, FIFTHS = 100, 5
 
 @dataclass(frozen=True)
 class Account:
-    """A collection in the emulated account."""
+    """A collection in the emulated account, loaded and indexed in `seconds`."""
 
     emulator: RunningEmulator
     scope: Scope
     settings: Settings
+    seconds: float
 
     def path(self, operation: str) -> str:
         """The path of an operation on the collection."""
@@ -80,9 +82,10 @@ def account(rows: NDArray[np.float32], folder: Path, settings: Settings = LAMBDA
     with running_emulator(folder / "objects") as emulator, mock.patch.dict(os.environ, emulator.environment()):
         made = aws.make()
         loaded = made.settings(settings, folder / "loader")
+        start = time.monotonic()
         scope = _load(rows, loaded)
         emulator.set_weather(LAMBDA)
-        yield Account(emulator, scope, loaded)
+        yield Account(emulator, scope, loaded, time.monotonic() - start)
 
 
 @contextmanager

@@ -19,10 +19,10 @@ from afterglow.log.batch import Batch, Op
 from afterglow.ranking.ast import KnnScore
 from afterglow.settings import Settings
 from afterglow.storage.ports import Stores
+from tests.costs.cold_reads import DIMENSION, EXPECTED, ROWS, Expected
 from tests.support.remote import StrictObjects
 from tests.support.stores import new_collection, quick_folder, stores_at
 
-ROWS, DIMENSION = 4_000, 16
 EVERYTHING = frozenset(Include)
 
 
@@ -116,49 +116,53 @@ def test_a_filter_reads_its_columns_alone(collection: Collection, limit: int) ->
     assert column < 8 * ROWS + 3 * 16_384
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What a cold read takes: the roles that each round reads, and at most how many bytes together."""
-
-    rounds: list[list[str]]
-    byte_size: int
+Read = Callable[[Engine, Collection], Any]
+LATE = Selection(where=parse_where({"n": {"$gte": ROWS - 20}}))
 
 
-READS: dict[str, tuple[Callable[[Engine, Scope], Any], Expected]] = {
-    "count": (lambda engine, scope: engine.count(scope).count, Expected([], 0)),
-    "get by ids": (
-        lambda engine, scope: engine.get(scope, Selection(["5", "17", "no"]), None, 0, EVERYTHING).metadatas,
-        Expected([["contents"], ["places"], ["records", "vectors"]], 120_000),
+def get(selection: Selection, limit: int | None = None, offset: int = 0) -> Read:
+    return lambda engine, collection: engine.get(collection.scope, selection, limit, offset, EVERYTHING).metadatas
+
+
+def page(limit: int, offset: int) -> Read:
+    fields = frozenset({Include.DOCUMENTS})
+    return lambda engine, collection: engine.get(collection.scope, Selection(), limit, offset, fields).documents
+
+
+READS: dict[str, Read] = {
+    "query": lambda engine, collection: query(engine, collection.scope, collection.vectors[17]),
+    "query with a filter": lambda engine, collection: query(
+        engine, collection.scope, collection.vectors[0], {"n": {"$lt": 2_000}}
     ),
-    "page": (
-        lambda engine, scope: engine.get(scope, Selection(), 100, 2_000, frozenset({Include.DOCUMENTS})).documents,
-        Expected([["contents"], ["places"], ["records"]], 60_000),
-    ),
-    "last page": (
-        lambda engine, scope: engine.get(scope, Selection(), 100, ROWS - 3, EVERYTHING).ids,
-        Expected([["contents"], ["places"], ["records", "vectors"]], 60_000),
-    ),
-    "page beyond the end": (
-        lambda engine, scope: engine.get(scope, Selection(), 10, ROWS, EVERYTHING).ids,
-        Expected([["contents"], ["places"]], 60_000),
-    ),
-    "get by filter": (
-        lambda engine, scope: (
-            engine.get(scope, Selection(where=parse_where({"n": {"$gte": ROWS - 20}})), 10, 3, EVERYTHING).metadatas
-        ),
-        Expected([["contents"], ["rows"], ["rows"], ["places"], ["records", "vectors"]], 200_000),
-    ),
+    "count": lambda engine, collection: engine.count(collection.scope).count,
+    "count with a filter": lambda engine, collection: engine.count_selected(collection.scope, LATE).count,
+    "get by ids": get(Selection(["5", "17", "no"])),
+    "page": page(100, 2_000),
+    "last page": get(Selection(), 100, ROWS - 3),
+    "page beyond the end": get(Selection(), 10, ROWS),
+    "get by filter": get(LATE, 10, 3),
 }
 
 
 @pytest.mark.parametrize("name", READS)
-def test_other_reads(collection: Collection, name: str) -> None:
-    read, expected = READS[name]
+def test_a_cold_read_takes_the_rounds_of_its_table(collection: Collection, name: str) -> None:
     engine, objects = collection.cold()
-    assert read(engine, collection.scope) == read(Engine(collection.stores), collection.scope)
+    assert READS[name](engine, collection) == READS[name](Engine(collection.stores), collection)
+    assert_takes(objects, EXPECTED[name])
+
+
+def assert_takes(objects: StrictObjects, expected: Expected) -> None:
     assert objects.downloads == []
     assert [roles(bytes_of) for bytes_of in objects.rounds] == expected.rounds
     assert sum(sum(bytes_of.values()) for bytes_of in objects.rounds) <= expected.byte_size
+
+
+class RemoteObjects(StrictObjects):
+    """A store whose copies may be evicted."""
+
+    @property
+    def evicts(self) -> bool:
+        return True
 
 
 def test_updates_and_deletions_of_clustered_rows(collection: Collection) -> None:
@@ -173,7 +177,13 @@ def test_updates_and_deletions_of_clustered_rows(collection: Collection) -> None
         objects = StrictObjects(stores.objects)
         engine = Engine(replace(stores, objects=objects))
         engine.delete(scope, Selection(["17", "18"]))
+        fresh = RemoteObjects(stores.objects)
+        assert Engine(replace(stores, objects=fresh)).count(scope).count == ROWS - 2
+        assert_takes(fresh, EXPECTED["delete of 2 records"])
         engine.write(scope, Batch(Op.UPDATE, ["19"], documents=["new"]))
+        fresh = RemoteObjects(stores.objects)
+        assert Engine(replace(stores, objects=fresh)).count(scope).count == ROWS - 2
+        assert_takes(fresh, EXPECTED["update of 1 record"])
         engine.write(scope, Batch(Op.UPSERT, ["20"], -collection.vectors[20:21]))
         for reader in (engine, Engine(replace(stores, objects=StrictObjects(stores.objects)))):
             assert reader.count(scope).count == ROWS - 2
@@ -182,6 +192,29 @@ def test_updates_and_deletions_of_clustered_rows(collection: Collection) -> None
             assert reader.get(scope, Selection(["19"]), None, 0, EVERYTHING).documents == ["new"]
             (result,) = reader.query(scope, -collection.vectors[20:21], 1, Selection(), EVERYTHING)
             assert result.records.ids == ["20"]
+        stores.table.close()
+
+
+def test_many_small_writes_are_applied_in_a_few_rounds(collection: Collection) -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder, collection.stores.settings)
+        scope, state = new_collection(stores)
+        writer = Engine(stores)
+        writer.write(scope, Batch(Op.ADD, list(map(str, range(ROWS))), collection.vectors))
+        index(stores, Replica.for_indexer(stores, state.id), state.id, idle=True)
+        for number in range(30):
+            name = str(97 * number)
+            writer.write(scope, Batch(Op.UPDATE, [name], documents=["new"]))
+            writer.write(scope, Batch(Op.ADD, [name, f"added {number}"], collection.vectors[:2]))
+            writer.delete(scope, Selection([str(97 * number + 1)]))
+        objects = RemoteObjects(stores.objects)
+        engine = Engine(replace(stores, objects=objects))
+        assert engine.count(scope).count == ROWS
+        assert_takes(objects, EXPECTED["90 small writes"])
+        objects.rounds.clear()
+        names = [str(97 * number) for number in range(30)]
+        assert engine.get(scope, Selection([*names, "1"]), None, 0, EVERYTHING).documents == ["new"] * 30
+        assert engine.get(scope, Selection(["added 3"]), None, 0, EVERYTHING).ids == ["added 3"]
         stores.table.close()
 
 

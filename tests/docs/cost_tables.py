@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from afterglow.metering import Usage
+from tests.costs import cold_reads
 from tests.costs.operations import BULK, DIMENSION, INDEXED, Measured, measure
 from tests.costs.prices import GB, MILLION, Prices, function_dollars, stores_dollars
 from tests.support import aws
@@ -127,4 +128,5 @@ def tables() -> dict[str, str]:
         "requests": requests_table(operations),
         "million": million_table(operations),
         "idle": idle_table(operations),
+        "cold": cold_reads.table(),
     }

@@ -37,6 +37,8 @@ from afterglow.segment.distance import Vectors
 Rows = NDArray[np.int64]
 T = TypeVar("T")
 
+_MIN_AHEAD = 2
+
 
 def apply(state: ReplicaState, batch: Batch, expiry: TtlCutoff | None = None) -> None:
     """Apply one batch; `expiry` is the TTL key and the log time of its entry, None where records do not expire."""
@@ -56,6 +58,19 @@ def apply(state: ReplicaState, batch: Batch, expiry: TtlCutoff | None = None) ->
             _replace(state, batch, members[exist], locations.take(exist))
         if batch.op in (Op.ADD, Op.UPSERT) and not exist.all():
             _insert(state, batch, members[~exist])
+
+
+def look_ahead(state: ReplicaState, batches: Sequence[Batch]) -> None:
+    """Read what applying these batches will need of remote segments, in a few rounds rather than a few for each."""
+    reads_ranges = any(segment.root is not None and segment.objects.evicts for segment in state.segments)
+    if len(batches) < _MIN_AHEAD or not reads_ranges:
+        state.look_ahead([])
+        return
+    state.look_ahead(list(dict.fromkeys(name for batch in batches for name in batch.ids)))
+    replaced = dict.fromkeys(name for batch in batches if batch.op in (Op.UPDATE, Op.UPSERT) for name in batch.ids)
+    locations = state.locate(list(replaced))
+    if locations.found.any():
+        read_contents(state, locations.take(locations.found))
 
 
 def _split_on_repeated_ids(batch: Batch) -> Iterator[Rows]:

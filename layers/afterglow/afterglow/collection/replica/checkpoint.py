@@ -7,13 +7,13 @@ memtable. An open checkpoint belongs to its opener, which lets one thread apply 
 `graph_parameters` derives the parameters of the segments' HNSW indexes from the collection's configuration.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from afterglow.catalog import schema
 from afterglow.catalog.model import Collection
-from afterglow.collection.replica.apply import apply
+from afterglow.collection.replica.apply import apply, look_ahead
 from afterglow.collection.replica.replica_state import ReplicaState
 from afterglow.collection.replica.ttl_filter import TtlCutoff
 from afterglow.log.batch import Batch
@@ -21,10 +21,15 @@ from afterglow.log.entry import Entry, advance_log_time
 from afterglow.segment import manifest as manifests
 from afterglow.segment.distance import Space
 from afterglow.segment.hnsw import HnswParameters
+from afterglow.segment.list_index import read_roots
 from afterglow.segment.lists import DEFAULT_EF_SEARCH
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.reader import Segment, read_deletions, whole_files
 from afterglow.storage.ports import Stores
+
+_Logged = tuple[Entry, Sequence[Batch]]
+_GROUP_ENTRIES = 256
+_GROUP_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +57,45 @@ class OpenCheckpoint:
         self.memtable_bytes = 0
         self.entries: list[Entry] | None = [] if keep_entries else None
 
-    def apply(self, log: Iterable[tuple[Entry, Sequence[Batch]]], limit: ReplayLimit | None = None) -> None:
+    def apply(self, log: Iterable[_Logged], limit: ReplayLimit | None = None) -> None:
         """Apply the entries that follow, in order, with their batches; stop when the memtable exceeds the `limit`.
 
         An exception may leave an entry half applied: the caller must discard the checkpoint then.
         """
-        for entry, batches in log:
-            if limit is not None and (len(self.state.memtable) >= limit.rows or self.memtable_bytes > limit.byte_size):
-                return
-            self.log_time = advance_log_time(self.log_time, entry)
-            expiry = None if entry.ttl_key is None else TtlCutoff(entry.ttl_key, self.log_time / 1000)
-            for batch in batches:
-                apply(self.state, batch, expiry)
-            self.applied_seq = entry.seq
-            self.applied_ops += entry.op_count
-            self.memtable_bytes += entry.byte_size
-            if self.entries is not None:
-                self.entries.append(entry)
+        for group in _groups(log):
+            look_ahead(self.state, [batch for _, batches in group for batch in batches])
+            for entry, batches in group:
+                if limit is not None and (
+                    len(self.state.memtable) >= limit.rows or self.memtable_bytes > limit.byte_size
+                ):
+                    return
+                self._apply_one(entry, batches)
+        self.state.look_ahead([])
+
+    def _apply_one(self, entry: Entry, batches: Sequence[Batch]) -> None:
+        self.log_time = advance_log_time(self.log_time, entry)
+        expiry = None if entry.ttl_key is None else TtlCutoff(entry.ttl_key, self.log_time / 1000)
+        for batch in batches:
+            apply(self.state, batch, expiry)
+        self.applied_seq = entry.seq
+        self.applied_ops += entry.op_count
+        self.memtable_bytes += entry.byte_size
+        if self.entries is not None:
+            self.entries.append(entry)
+
+
+def _groups(log: Iterable[_Logged]) -> Iterator[list[_Logged]]:
+    """The entries in order, some at a time: what applying them reads is read together (`apply.look_ahead`)."""
+    group: list[_Logged] = []
+    size = 0
+    for logged in log:
+        group.append(logged)
+        size += logged[0].byte_size
+        if len(group) == _GROUP_ENTRIES or size >= _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def open_checkpoint(
@@ -94,6 +121,9 @@ def open_checkpoint(
         open_segments.get(info.id) or Segment(objects, info, parameters, verify=settings.verify_checksums)
         for info in manifest.segments
     ]
+    if open_segments:
+        # A warm reader goes on with the new segments: what leads to their files is read here, not by its next query.
+        read_roots([segment.lists for segment in segments], search=True, rows=True)
     deletions = [read_deletions(objects, info) for info in manifest.segments]
     return OpenCheckpoint(key, ReplicaState(manifest, segments, deletions), keep_entries=keep_entries)
 

@@ -69,6 +69,7 @@ class ReplicaState:
         self.records = manifest.records
         self.next_row_seq = manifest.next_row_seq
         self._last_row_groups: tuple[RowGroupView, ...] = ()
+        self._known: dict[str, NDArray[np.int64]] = {}
 
     def checkpoint_only(self) -> "ReplicaState":
         """The checkpoint alone, without the applied log entries."""
@@ -79,10 +80,7 @@ class ReplicaState:
         rows = self.memtable.lookup(ids)
         groups = np.where(rows >= 0, len(self.segments), NOT_FOUND)
         if self.segments and (rows < 0).any():
-            hashes = id_index.hash_ids(ids)
-            read_roots([segment.lists for segment in self.segments], search=False, rows=True)
-            finders = [segment.find(ids, hashes) for segment in self.segments]
-            for index, segment_rows in enumerate(rounds.run_together(self.segments[0].objects, finders)):
+            for index, segment_rows in enumerate(self._find(ids)):
                 deleted = self.deleted[index]
                 is_live = segment_rows >= 0
                 if deleted is not None:
@@ -90,6 +88,21 @@ class ReplicaState:
                 is_new = is_live & (groups == NOT_FOUND)
                 groups[is_new], rows[is_new] = index, segment_rows[is_new]
         return RowLocations(groups, rows)
+
+    def look_ahead(self, ids: Sequence[str]) -> None:
+        """Find the rows of these ids in the segments, so that `locate` of any of them reads nothing; until the next."""
+        self._known = {}
+        self._known = dict(zip(ids, np.stack(self._find(ids), axis=1), strict=True)) if self.segments and ids else {}
+
+    def _find(self, ids: Sequence[str]) -> Sequence[NDArray[np.int64]]:
+        """The row of each id in each segment, deleted or not."""
+        known = [self._known[name] for name in ids if name in self._known] if self._known else []
+        if known and len(known) == len(ids):
+            return list(np.stack(known, axis=1))
+        hashes = id_index.hash_ids(ids)
+        read_roots([segment.lists for segment in self.segments], search=False, rows=True)
+        finders = [segment.find(ids, hashes) for segment in self.segments]
+        return rounds.run_together(self.segments[0].objects, finders)
 
     def row_group(self, index: int) -> RowGroup:
         """The row group of this index."""
