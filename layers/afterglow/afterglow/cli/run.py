@@ -16,6 +16,8 @@ from afterglow.server import logs
 from afterglow.settings import MAX_PORT, MAX_WORKERS, Settings, System, use_settings_file, worker_environment
 from afterglow.version import __version__
 
+_CHROMA_TABLE = "chroma.sqlite3"
+
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """The options of `run`."""
@@ -56,6 +58,11 @@ def run(args: argparse.Namespace) -> None:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     settings = replace(settings, allow_reset=args.allow_reset or settings.allow_reset, **given)
     path = None if args.aws else options.ensure_directory(options.directory(args, settings))
+    if path is not None and (path / _CHROMA_TABLE).exists():
+        notice(
+            f"warning: {path} has data of Chroma, which this server does not read; copy it into another directory: "
+            f"afterglow import --from-chroma {path} --path …"
+        )
     serve(path, settings)
 
 
