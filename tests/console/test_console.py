@@ -84,6 +84,17 @@ def test_a_search_by_vector_and_like_a_record_agrees_with_the_api(console: Conso
     assert console.ids()[0] == expected[0]
 
 
+def test_a_search_shows_its_plan_if_asked(console: Console) -> None:
+    console.open("search", TABS["search"])
+    console.type("#panel form select", "vector")
+    console.type("#panel textarea", json.dumps([0.5] * 8))
+    console.page.evaluate("document.querySelector('#panel input[type=checkbox]').click()")
+    console.press("Search", "document.querySelector('#panel')")
+    console.page.until("document.querySelector('#panel .plan summary') !== null")
+    summary = console.page.evaluate("document.querySelector('#panel .plan summary').textContent")
+    assert re.fullmatch(r"(\d+) of \1 rows, scan, [\d.]+ ms, exact", summary), summary
+
+
 def test_a_refused_search_shows_the_servers_message(console: Console) -> None:
     console.open("search", TABS["search"])
     console.type("#panel form select", "vector")

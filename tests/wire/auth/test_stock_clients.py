@@ -55,10 +55,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def key(server: Server, role: Role, tenant: str | None, databases: list[str] | None = None) -> str:
+def key(
+    server: Server,
+    role: Role,
+    tenant: str | None,
+    databases: list[str] | None = None,
+    wheres: tuple[tuple[str, bytes], ...] | None = None,
+) -> str:
     place = open_local(server.path, System())
     try:
-        return Keys(place.table, System()).create(role, tenant, databases)[0]
+        return Keys(place.table, System()).create(role, tenant, databases, wheres=wheres)[0]
     finally:
         place.table.close()
 
@@ -116,6 +122,24 @@ def test_a_role_that_is_not_enough(server: Server) -> None:
             collection.add(ids=["b"], embeddings=VECTOR)
         with pytest.raises(ChromaAuthError):
             client.delete_collection("roles")
+
+
+def test_a_key_with_a_filter(server: Server) -> None:
+    owner = key(server, Role.WRITER, "default_tenant")
+    ann = key(server, Role.WRITER, "default_tenant", wheres=(("shared", b'{"owner":"ann"}'),))
+    with session(http(server, TOKEN, owner)) as client:
+        shared = client.create_collection("shared", embedding_function=None)
+        shared.add(ids=["of-bob"], embeddings=VECTOR, metadatas=[{"owner": "bob"}])
+    with session(http(server, TOKEN, ann)) as client:
+        assert [one.name for one in client.list_collections()] == ["shared"]
+        own = client.get_or_create_collection("shared", embedding_function=None)
+        own.upsert(ids=["of-ann"], embeddings=VECTOR, metadatas=[{"owner": "ann"}])
+        assert own.query(query_embeddings=VECTOR)["ids"] == [["of-ann"]]
+        assert (own.count(), own.get(ids=["of-bob"])["ids"]) == (1, [])
+        with pytest.raises(ChromaAuthError):
+            own.add(ids=["of-eve"], embeddings=VECTOR, metadatas=[{"owner": "eve"}])
+        with pytest.raises(ChromaAuthError):
+            client.delete_collection("shared")
 
 
 def test_administration_and_a_scope(server: Server) -> None:

@@ -51,7 +51,7 @@ async function side(open = address()[2]) {
     const status = h("small", { class: "soft" }, `${item.dimension ?? "?"} dimensions, ${spaceOf(item)}`);
     const api = collectionApi(db, item.id);
     watch(count, async () => {
-      const [number, indexing] = await Promise.all([api.count(), api.status()]);
+      const [number, indexing] = await Promise.all([api.count(), api.status().catch(() => ({ num_unindexed_ops: 0 }))]); // a key with filters sees no status
       show(count, number.toLocaleString());
       if (indexing.num_unindexed_ops) show(status, `${item.dimension ?? "?"} dimensions, ${spaceOf(item)}, ${indexing.num_unindexed_ops.toLocaleString()} unindexed`);
     });

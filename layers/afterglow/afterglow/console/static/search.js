@@ -12,6 +12,15 @@ const HYBRID = (dimension) => JSON.stringify({
 }, null, 2);
 const MODES = [["text", "by text"], ["vector", "by a vector"], ["like", "like a record"], ["rank", "by a rank expression"]];
 
+/** How a search was executed: a summary, and the whole. */
+function plan(explain) {
+  const [search] = explain.searches;
+  const methods = [...new Set(search.neighbors.flatMap((item) => item.row_groups.map((group) => group.method)))].join(", ");
+  return h("details", { class: "plan", open: true },
+    h("summary", {}, `${search.matching.toLocaleString()} of ${search.rows.toLocaleString()} rows, ${methods || "no search"}, ${explain.milliseconds.total.toFixed(1)} ms${explain.may_lose_recall ? ", approximate" : ", exact"}`),
+    h("pre", {}, JSON.stringify(explain, null, 2)));
+}
+
 /** The tab. `start` is `{id, embedding}` to begin with the neighbours of a record. */
 export function searchTab(context, start) {
   let mode = start ? "like" : "text";
@@ -22,6 +31,7 @@ export function searchTab(context, start) {
   const vector = h("textarea", { rows: "3", spellcheck: "false", placeholder: `[0.1, 0.2, …] with ${context.collection.dimension ?? "the collection's"} components` });
   const like = h("input", { value: start?.id ?? "", placeholder: "id of a record" });
   const rank = h("textarea", { rows: "12", spellcheck: "false", value: HYBRID(context.collection.dimension) });
+  const explain = h("input", { type: "checkbox", "aria-label": "Show the plan" });
   const filter = filterBuilder(() => {});
   const inputs = { text: field("Text", text, "the collection's embedding function must be one that the server runs"), vector: field("Vector", vector), like: field("Record", like), rank: field("Rank expression", rank, "as in Chroma's search: $knn, $rrf, $val, $sum …") };
 
@@ -44,7 +54,7 @@ export function searchTab(context, start) {
   async function run() {
     last = await meant();
     const began = performance.now();
-    const answer = await context.api[last.action](last.body);
+    const answer = await context.api[last.action](explain.checked ? { ...last.body, explain: true } : last.body);
     const took = performance.now() - began;
     const scores = (last.action === "query" ? answer.distances : answer.scores)[0] ?? [];
     const records = { ids: answer.ids[0], documents: answer.documents[0], metadatas: answer.metadatas[0] };
@@ -57,12 +67,12 @@ export function searchTab(context, start) {
       recordTable(records, columns, {
         extra: { title, cell: (index) => (scores[index] === null ? "–" : [h("meter", { min: "0", max: "1", value: high > low ? 1 - (scores[index] - low) / (high - low) : 1, "aria-hidden": "true" }), ` ${scores[index].toPrecision(5)}`]) },
         onopen: guarded(async (id) => context.act(await openRecord(context, id))),
-      }));
+      }), answer.explain && plan(answer.explain));
   }
   function draw() {
     show(form, h("div", { class: "bar" },
       field("Search", h("select", { onchange: (event) => { mode = event.target.value; draw(); } }, MODES.map(([value, label]) => h("option", { value, selected: value === mode }, label)))),
-      field("Results", k)), inputs[mode]);
+      field("Results", k), h("label", {}, explain, " Plan")), inputs[mode]);
   }
   draw();
   const go = guarded(run);
