@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.costs.operations import BULK, INDEXED, Account, Measured, measure
+from afterglow.collection.types import Selection
+from afterglow.collection.write.transaction import Transaction
+from afterglow.errors import WriteConflict
+from afterglow.metering import collect_usage
+from tests.costs.operations import BULK, INDEXED, Account, Measured, measure, records
+from tests.costs.operations import measured as measure_call
 from tests.costs.prices import stores_dollars
 from tests.support import aws
 
@@ -43,6 +48,30 @@ def test_a_small_write_sends_at_most_one_message(account: Account) -> None:
     sends = [account.add(1).usage.calls.get("sqs.SendMessage", 0) for _ in range(130)]
     assert set(sends) == {0, 1}
     assert sum(sends) == 2
+
+
+def test_a_transaction_costs_a_read_and_a_write(account: Account) -> None:
+    account.add(1)
+    engine, scope = account.engine, account.scope
+    engine.count(scope)
+    transaction = Transaction([records(7, 1), records(8, 1)], 1, ["record-000007", "record-000008"])
+    both = Selection(transaction.read_ids)
+    read = measure_call(lambda: engine.get_in_transaction(scope, both, None, 0, frozenset(), position=None))
+    committed = measure_call(lambda: engine.commit(scope, transaction))
+    assert (read.usage.calls, committed.usage.calls) == ({"dynamodb.Query": 1}, {"dynamodb.PutItem": 1})
+
+
+def test_a_transaction_behind_another_container_reads_its_entries_once(account: Account) -> None:
+    account.add(1)
+    account.container().write(account.scope, records(5, 1))
+    with collect_usage() as refused, pytest.raises(WriteConflict):
+        account.engine.commit(account.scope, Transaction([records(6, 1)], 1, ["record-000005"]))
+    # The put that fails on the other's entry, what was written since, and its ids.
+    assert refused.calls == {"dynamodb.PutItem": 1, "dynamodb.Query": 2}
+    committed = measure_call(
+        lambda: account.engine.commit(account.scope, Transaction([records(6, 1)], 1, ["record-000006"]))
+    )
+    assert committed.usage.calls == {"dynamodb.PutItem": 1, "dynamodb.Query": 1}
 
 
 def test_a_bulk_add_is_one_object_and_one_conditional_put(measured: dict[str, Measured]) -> None:
