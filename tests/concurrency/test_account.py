@@ -29,6 +29,8 @@ from afterglow.settings import AWS_DEFAULTS, Settings, System
 from tests.concurrency.linearizability import violations
 from tests.concurrency.test_linearizability import history_of
 from tests.concurrency.test_processes import FREQUENT_FLUSHES, run_clients
+from tests.concurrency.test_serializability import check
+from tests.concurrency.test_serializability import run_clients as run_transactions
 from tests.support.aws import Made, make
 from tests.support.ministack import MiniStack, fresh_account
 from tests.support.server import running
@@ -155,6 +157,13 @@ def test_sixteen_writers_of_the_same_records(fixture: AwsFixture) -> None:
     engines = [fixture.engine() for _ in range(4)]
     history = history_of(engines, fixture.scope, lambda: fixture.index(idle=True), operations=10)
     assert violations(history) == []
+
+
+def test_sixteen_clients_of_transactions(fixture: AwsFixture) -> None:
+    """Every history is serializable, filters among the reads."""
+    engines = [fixture.engine() for _ in range(WRITERS)]
+    clients = run_transactions(engines, fixture.scope, lambda: fixture.index(idle=True), steps=6)
+    assert check(clients) > WRITERS
 
 
 def test_a_killed_indexer_needs_no_repair(fixture: AwsFixture, tmp_path: Path) -> None:
