@@ -75,7 +75,7 @@ def test_a_follower_survives_kills_of_the_server(tmp_path: Path) -> None:
     follower.start()
     try:
         for number in range(KILLS):
-            killer = threading.Timer(SECONDS, lambda: survivors.extend(server.kill(children=False)))
+            killer = threading.Timer(SECONDS, lambda running=server: survivors.extend(running.kill(children=False)))
             killer.start()
             with httpx.Client(timeout=20) as client:
                 while killer.is_alive():

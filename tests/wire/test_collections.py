@@ -399,11 +399,3 @@ def test_resource_names(api_client: ApiClient) -> None:
             "Validation error: crn: CRN must be in the format "
             "<tenant_resource_name>:<database_name>:<collection_name> with non-empty parts"
         )
-
-
-def test_what_is_not_served(collection: CollectionClient) -> None:
-    function = {"name": "f", "function_id": "statistics", "output_collection": "out"}
-    text = "Attached functions are not supported: operation is not implemented or not supported"
-    assert_error(collection.post("functions/attach", **function), 501, text)
-    assert_error(collection.post("attached_functions/f/detach", delete_output=True), 501, text)
-    assert_error(collection.get("functions/f"), 404, "Attached function not found")

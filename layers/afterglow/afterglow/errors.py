@@ -11,6 +11,7 @@
     ├── AlreadyExists          the name is taken
     ├── WriteConflict          another write changed what a transaction had read; run the transaction again
     ├── StaleRead              a transaction began too long ago; run it again
+    ├── FunctionAttached       the collection has an attached function already
     ├── Unauthenticated        missing or invalid credentials; send valid ones
     ├── PermissionDenied       disabled by configuration, or not permitted to this caller
     │   └── Forbidden          valid credentials without the permission
@@ -95,6 +96,10 @@ class WriteConflict(AfterglowError):
 
 class StaleRead(AfterglowError):
     """The snapshot of a transaction, or what was written since, can no longer be read."""
+
+
+class FunctionAttached(AfterglowError):
+    """The collection has an attached function already."""
 
 
 class Unauthenticated(AfterglowError):

@@ -24,7 +24,7 @@ _DESCRIPTIONS = {
     408: "The body did not arrive in time",
     409: "The name is taken, or what the transaction has read was written since",
     410: "The changes after this position are not stored any more; `afterglow-oldest-position` names one that works",
-    412: "The transaction began too long ago",
+    412: "The transaction began too long ago; or another function is attached to the collection",
     413: "The body is too large",
     415: "The content type is not JSON",
     422: "The JSON does not match the schema",

@@ -20,6 +20,26 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachedFunction:
+    """A function whose output collection the indexer keeps up to date (`jobs.functions`).
+
+    `function` is one of `FUNCTIONS`. The output reflects the collection's log up to entry `completion_offset`.
+    """
+
+    id: UUID
+    name: str
+    function: str
+    output_name: str
+    output_id: UUID
+    params: Any = None
+    completion_offset: int = 0
+
+
+FUNCTIONS = ("record_counter", "statistics")
+"""The functions that can be attached."""
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """The `STATE` item of a collection: everything about it except its records.
 
@@ -31,7 +51,7 @@ class Collection:
 
     `created_at` is in Unix seconds. A fork starts at entry `fork_position` of its source's log, with the contents of
     the manifest `fork_base` (None: the source had none). `lineage_id` is shared by a collection and its forks: the id
-    of the first of them, None for a collection without forks.
+    of the first of them, None for a collection without forks. `function` is the attached function, if there is one.
     """
 
     id: UUID
@@ -51,4 +71,5 @@ class Collection:
     fork_position: int = 0
     fork_base: str | None = None
     lineage_id: UUID | None = None
+    function: AttachedFunction | None = None
     version: int = field(default=0, compare=False)

@@ -5,11 +5,12 @@ has 180 KB as JSON and a few KB compressed.
 """
 
 import zlib
+from typing import Any
 from uuid import UUID
 
 import orjson
 
-from afterglow.catalog.model import Collection
+from afterglow.catalog.model import AttachedFunction, Collection
 from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.storage.ports import Item
 
@@ -40,6 +41,7 @@ def encode(collection: Collection) -> bytes:
             "fork_position": collection.fork_position,
             "fork_base": collection.fork_base,
             "lineage_id": None if collection.lineage_id is None else str(collection.lineage_id),
+            **({} if collection.function is None else {"function": _encode_function(collection.function)}),
         }
     )
     return body if len(body) < _COMPRESS_FROM_BYTES else _COMPRESSED + zlib.compress(body)
@@ -70,7 +72,32 @@ def decode(item: Item) -> Collection:
             fork_position=value["fork_position"],
             fork_base=value["fork_base"],
             lineage_id=None if value["lineage_id"] is None else UUID(value["lineage_id"]),
+            function=_decode_function(value["function"]) if "function" in value else None,
             version=item.version,
         )
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise Corrupt(f"the state of {item.pk} cannot be read: {error}") from error
+
+
+def _encode_function(function: AttachedFunction) -> dict[str, Any]:
+    return {
+        "id": str(function.id),
+        "name": function.name,
+        "function": function.function,
+        "output_name": function.output_name,
+        "output_id": str(function.output_id),
+        "params": function.params,
+        "completion_offset": function.completion_offset,
+    }
+
+
+def _decode_function(value: dict[str, Any]) -> AttachedFunction:
+    return AttachedFunction(
+        id=UUID(value["id"]),
+        name=value["name"],
+        function=value["function"],
+        output_name=value["output_name"],
+        output_id=UUID(value["output_id"]),
+        params=value["params"],
+        completion_offset=value["completion_offset"],
+    )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from afterglow.auth.api_keys import Keys
 from afterglow.catalog import Catalog, collections, lineage
-from afterglow.catalog.model import Collection, Database
+from afterglow.catalog.model import AttachedFunction, Collection, Database
 from afterglow.catalog.schema_defaults import EMBEDDING
 from afterglow.collection.changes.position import ChangePosition
 from afterglow.collection.changes.reader import ChangePage, ChangeReader
@@ -39,9 +39,10 @@ from afterglow.collection.types import (
     Selection,
     require_in_scope,
 )
-from afterglow.collection.write import admission, lifecycle, write_path
+from afterglow.collection.write import admission, functions, lifecycle, write_path
 from afterglow.collection.write import transaction as transactions
 from afterglow.collection.write.deletion_space import with_reserved_space
+from afterglow.collection.write.functions import FunctionRequest
 from afterglow.collection.write.transaction import CommitResult, Transaction
 from afterglow.embedding import completion
 from afterglow.embedding.service import EmbeddingService
@@ -162,6 +163,28 @@ class Engine:
     def fork_count(self, scope: Scope) -> int:
         """The number of forks in the collection's lineage: its own, its ancestors', and theirs."""
         return lineage.fork_count(self._stores.table, self.get_collection_by_id(scope).lineage_id)
+
+    def attach_function(self, scope: Scope, request: FunctionRequest) -> tuple[AttachedFunction, bool]:
+        """Attach a function to the collection, and whether it was not attached yet.
+
+        Raises NotFound, AlreadyExists for the output collection, FunctionAttached.
+        """
+        self.get_collection_by_id(scope)
+        collection, is_new = functions.attach(self._stores, scope.collection, request)
+        self._reader.observe(collection)
+        return functions.find(collection, request.name), is_new
+
+    def get_function(self, scope: Scope, name: str) -> AttachedFunction:
+        """The attached function of this name. Raises NotFound."""
+        return functions.find(self.get_collection_by_id(scope), name)
+
+    def detach_function(self, scope: Scope, name: str, *, delete_output: bool) -> None:
+        """Detach the function of this name, and drop its output if asked to. Raises NotFound."""
+        self.get_collection_by_id(scope)
+        collection, function = functions.detach(self._stores, scope.collection, name)
+        self._reader.observe(collection)
+        if delete_output and collections.by_id(self._stores.table, function.output_id) is not None:
+            with_reserved_space(self._stores, lambda: self._drop(function.output_id))
 
     def delete_collection(self, tenant: str, database: str, name: str) -> None:
         """Drop the collection of this name. Raises NotFound."""

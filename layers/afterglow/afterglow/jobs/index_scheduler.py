@@ -20,7 +20,7 @@ from afterglow.collection.replica.indexing_progress import indexing_status, unfl
 from afterglow.deployment.base import Deployment
 from afterglow.deployment.child_process import ChildEnded, ChildProcess
 from afterglow.errors import Corrupt, Unavailable
-from afterglow.jobs import gc, maintenance, ttl_sweep
+from afterglow.jobs import functions, gc, maintenance, ttl_sweep
 from afterglow.jobs.clock_watch import ClockWatch
 from afterglow.jobs.maintenance import maintain
 from afterglow.storage.local.queue import ThreadQueue
@@ -223,7 +223,9 @@ class IndexScheduler:
         idle_at = state.written_at + settings.flush_idle_seconds
         if now < idle_at:
             return idle_at - now
-        if log_tail.ops or not state.is_caught_up or ttl_sweep.is_due(log_tail.collection, self._stores.system.now()):
+        is_due = ttl_sweep.is_due(log_tail.collection, self._stores.system.now())
+        is_due = is_due or functions.is_due(log_tail.collection, log_tail.last_seq)
+        if log_tail.ops or not state.is_caught_up or is_due:
             state.is_caught_up = self._flush(group, None)
             return settings.gc_grace_seconds + 1 if state.is_caught_up else settings.flush_idle_seconds
         with self._deployment.exclusive_lock(wait=False) as is_held:
@@ -236,6 +238,8 @@ class IndexScheduler:
     def _flush(self, group: str, up_to: int | None) -> bool:
         """Flush up to a log entry, or all as of an idle collection; whether that is done. Raises Unavailable."""
         report = self._index(self._flusher, group, {"up_to": up_to})
+        for output in () if report is None else report["outputs"]:
+            self._queue.send(output, "function")
         if report is not None and report["needs_compaction"]:
             self._compactor.queue.send(group, _IDLE if up_to is None else "")
         return report is not None and not report["is_unfinished"]

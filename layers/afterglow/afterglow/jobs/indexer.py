@@ -17,7 +17,7 @@ from uuid import UUID
 from afterglow.collection.replica.indexing_progress import unflushed
 from afterglow.collection.replica.replica import MAX_CONCURRENT_FLUSHES, Replica, Snapshot
 from afterglow.errors import NotFound
-from afterglow.jobs import gc, ttl_sweep
+from afterglow.jobs import functions, gc, ttl_sweep
 from afterglow.jobs.commit import CommitConflict
 from afterglow.jobs.compact import compact
 from afterglow.jobs.compaction_policy import (
@@ -52,7 +52,7 @@ class IndexReport:
 
     `unflushed_ops` arrived during the run, or remain because time was short (`is_unfinished`). `needs_compaction`: this
     run left segments for another to compact. `independent_compactions`: the ids of the first inputs of compactions that
-    others may run concurrently.
+    others may run concurrently. `outputs`: the ids of the collections that attached functions have written.
     """
 
     collection: UUID
@@ -64,6 +64,7 @@ class IndexReport:
     is_unfinished: bool = False
     needs_compaction: bool = False
     independent_compactions: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
 
 
 def no_time_limit(seconds: float) -> bool:
@@ -109,6 +110,7 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, idle: bool) 
     except NotFound:
         return report
     report.unflushed_ops = _unflushed(snapshot)
+    _run_function(stores, snapshot, report)
     return _clean_up(stores, snapshot, report, trimmed=idle)
 
 
@@ -158,6 +160,7 @@ def flush_log(
     if report.is_unfinished:
         return report
     report.needs_compaction = next_compaction(snapshot.manifest, settings, idle=up_to is None, eager=True) is not None
+    _run_function(stores, snapshot, report)
     return _clean_up(stores, snapshot, report, trimmed=up_to is None, collects=collects)
 
 
@@ -236,6 +239,12 @@ def _compact(
     except NotFound:
         return report
     return _clean_up(stores, snapshot, report, trimmed=False, collects=collects)
+
+
+def _run_function(stores: Stores, snapshot: Snapshot, report: IndexReport) -> None:
+    output = functions.run_function(stores, snapshot)
+    if output is not None:
+        report.outputs.append(str(output))
 
 
 def _clean_up(

@@ -57,6 +57,7 @@ TABLE: dict[type[errors.AfterglowError], tuple[int, str]] = {
     errors.AlreadyExists: (409, "ChromaError"),
     errors.WriteConflict: (409, "ConditionalWriteConflictError"),
     errors.StaleRead: (412, "StaleReadError"),
+    errors.FunctionAttached: (412, "ChromaError"),
     errors.Unauthenticated: (401, "AuthError"),
     errors.PermissionDenied: (403, "ChromaError"),
     errors.Forbidden: (403, "AuthError"),

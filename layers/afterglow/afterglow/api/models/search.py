@@ -141,7 +141,7 @@ class SearchRecords(StrictModel):
 
 
 class AttachFunction(RequestModel):
-    """A function to attach; not implemented."""
+    """A function to attach: its name, `record_counter` or `statistics`, and the name of the collection to create."""
 
     name: str
     function_id: str
@@ -150,6 +150,6 @@ class AttachFunction(RequestModel):
 
 
 class DetachFunction(RequestModel):
-    """Whether to delete the output collection; not implemented."""
+    """Whether to delete the output collection, too."""
 
     delete_output: bool = False

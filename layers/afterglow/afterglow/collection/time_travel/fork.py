@@ -118,6 +118,7 @@ def _new_state(stores: Stores, source: ResolvedPoint, request: ForkRequest) -> C
         fork_position=source.position,
         fork_base=None if base is None else base.key,
         lineage_id=collection.lineage_id or collection.id,
+        function=None,
         version=1,
     )
 

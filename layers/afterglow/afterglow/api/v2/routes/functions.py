@@ -1,8 +1,8 @@
-"""The routes of attached functions, which are not implemented."""
+"""The routes of attached functions."""
 
 from afterglow.api import models, responses
-from afterglow.api.http.route import Execution, Route
-from afterglow.api.v2 import not_implemented
+from afterglow.api.http.route import Route
+from afterglow.api.v2 import functions
 from afterglow.api.v2.routes.paths import COLLECTION
 from afterglow.auth import Permission
 
@@ -11,39 +11,35 @@ ROUTES: tuple[Route, ...] = (
         "POST",
         COLLECTION + "/functions/attach",
         "functions.attach",
-        not_implemented.attach_function,
+        functions.attach,
         "Functions",
-        "Attach a function (not implemented)",
+        "Attach a function, whose output is another collection",
         models.AttachFunction,
-        responses.ErrorResponse,
-        success=501,
-        failures=(400, 404),
+        responses.FunctionAttachment,
+        failures=(400, 404, 409, 412, 507),
         permission=Permission.WRITE,
     ),
     Route(
         "GET",
         COLLECTION + "/functions/{function_name}",
         "functions.get",
-        not_implemented.get_function,
+        functions.get,
         "Functions",
-        "Get an attached function (always 404)",
-        response=responses.ErrorResponse,
-        success=404,
-        failures=(400,),
-        execution=Execution.EVENT_LOOP,
+        "Get an attached function",
+        response=responses.AttachedFunctionResponse,
+        failures=(400, 404),
         permission=Permission.READ,
     ),
     Route(
         "POST",
         COLLECTION + "/attached_functions/{function_name}/detach",
         "functions.detach",
-        not_implemented.detach_function,
+        functions.detach,
         "Functions",
-        "Detach a function (not implemented)",
+        "Detach a function",
         models.DetachFunction,
-        responses.ErrorResponse,
-        success=501,
-        failures=(400, 404),
+        responses.FunctionDetachment,
+        failures=(400, 404, 507),
         permission=Permission.WRITE,
     ),
 )
