@@ -87,6 +87,22 @@ def test_the_usage_of_a_warm_query_is_in_its_header(function: ModuleType) -> Non
     assert usage.endswith("write-units=0, bytes-read=0, bytes-written=0")
 
 
+def test_changes_come_at_once(function: ModuleType) -> None:
+    collection = answer(function, event("api-create-collection"))["id"]
+    answer(function, event("api-add", collection))
+    sent = event("api-count", collection)
+    path = sent["rawPath"].replace("/count", "/changes")
+    for after, positions in ((0, [1]), (1, [])):
+        request = {**sent, "rawPath": path, "rawQueryString": f"after={after}&wait=60"}
+        got = function.handler(request, Context())
+        assert (got["statusCode"], got["headers"]["content-type"]) == (200, "application/x-ndjson")
+        assert [json.loads(line)["position"] for line in got["body"].splitlines()] == positions
+        request["headers"] = {**sent["headers"], "accept": "text/event-stream"}
+        got = function.handler(request, Context())
+        assert got["headers"]["content-type"] == "text/event-stream"
+        assert got["body"].count("data: ") == len(positions)
+
+
 def test_a_name_with_anything_in_it(function: ModuleType) -> None:
     sent = event("url-heartbeat")
     for name, raw in (("a/b", "a%2Fb"), ("100%", "100%25"), ("é ü", "%C3%A9%20%C3%BC")):

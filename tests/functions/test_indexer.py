@@ -14,11 +14,14 @@ import pytest
 from afterglow.aws_lambda.engine import open_engine
 from afterglow.catalog import schema
 from afterglow.collection import Engine
+from afterglow.collection.changes.position import ChangePosition
 from afterglow.collection.replica.replica import Replica
-from afterglow.collection.types import Scope, Selection
+from afterglow.collection.types import Include, Scope, Selection
+from afterglow.collection.write.functions import FunctionRequest
 from afterglow.deployment.aws import open_aws
 from afterglow.errors import Unavailable
 from afterglow.log.batch import Batch, Op
+from afterglow.metering import collect_usage
 from afterglow.settings import LAMBDA_DEFAULTS, System
 from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import Context, event, loaded, variables
@@ -94,6 +97,40 @@ def test_what_expired_is_deleted(env: Environment, lines: Lines) -> None:
     assert (view.records, view.manifest.flushed_ops, view.collection.next_expiry) == (1, 5, 2**40)
     assert next(line for line in lines() if line["message"] == "invoked")["expired"] == 2
     assert env.engine.get(scope, Selection(), None, 0, frozenset()).ids == ["c"]
+
+
+def idle_message(scope: Scope, reason: str = "idle") -> dict[str, Any]:
+    sent = messages(scope)
+    sent["Records"][0]["body"] = json.dumps({"group": str(scope.collection), "body": reason})
+    return sent
+
+
+def test_an_attached_function_runs_after_the_flush(env: Environment) -> None:
+    scope = env.collection("counted", 5)
+    function, _ = env.engine.attach_function(scope, FunctionRequest("f", "record_counter", "counted-output"))
+    assert env.function.handler(idle_message(scope, "idle function 1"), Context()) == {"batchItemFailures": []}
+    assert env.engine.get_function(scope, "f").completion_offset == 1
+    output = Scope(scope.tenant, scope.database, function.output_id)
+    found = env.engine.get(output, Selection(), None, 0, frozenset({Include.METADATAS}))
+    assert (found.ids, found.metadatas) == (["function_output"], [b'{"total_count":5}'])
+
+
+def test_changes_are_read_from_the_bucket_once_the_log_is_trimmed(env: Environment) -> None:
+    scope = env.collection("followed", 5)
+    assert env.function.handler(idle_message(scope), Context()) == {"batchItemFailures": []}
+    env.engine.write(scope, Batch(Op.DELETE, ["1"]))
+    with collect_usage() as usage:
+        page = env.engine.changes(scope, ChangePosition(0), 10, 10**6)
+    lines = [json.loads(line.content) for line in page.lines]
+    assert [(line["position"], line["operation"], line["total"]) for line in lines] == [(1, "add", 5), (2, "delete", 1)]
+    assert {name: usage.calls[name] for name in ("s3.ListObjectsV2", "s3.GetObject")} == {
+        "s3.ListObjectsV2": 1,
+        "s3.GetObject": 1,
+    }
+    with collect_usage() as usage:
+        assert env.engine.changes(scope, ChangePosition(2), 10, 10**6).lines == []
+    assert sum(usage.calls.values()) <= 3
+    assert usage.read_units <= 3
 
 
 def test_a_message_that_comes_twice_is_done_twice_without_harm(env: Environment) -> None:

@@ -33,6 +33,7 @@ from afterglow.storage.ports import Stores
 _log = logging.getLogger(__name__)
 
 _MAX_RUNS = 5
+_VALUES_PER_SECOND = 2_000_000
 _BATCH = 300
 """Records of one write: as many as a function of an account may write at once."""
 
@@ -46,6 +47,12 @@ class _Differences:
 def is_due(collection: Collection, last_seq: int) -> bool:
     """Whether the collection has a function whose output does not reflect entry `last_seq` yet."""
     return collection.function is not None and collection.function.completion_offset < last_seq
+
+
+def estimated_seconds(snapshot: Snapshot) -> float:
+    """The time of a run, estimated from the records and the number of metadata keys."""
+    keys = len(snapshot.collection.schema.get("keys", ()))
+    return 1.0 + snapshot.records * keys / _VALUES_PER_SECOND
 
 
 def run_function(stores: Stores, snapshot: Snapshot) -> UUID | None:

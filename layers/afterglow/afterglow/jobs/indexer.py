@@ -110,7 +110,7 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, idle: bool) 
     except NotFound:
         return report
     report.unflushed_ops = _unflushed(snapshot)
-    _run_function(stores, snapshot, report)
+    _run_function(stores, snapshot, report, no_time_limit)
     return _clean_up(stores, snapshot, report, trimmed=idle)
 
 
@@ -160,7 +160,7 @@ def flush_log(
     if report.is_unfinished:
         return report
     report.needs_compaction = next_compaction(snapshot.manifest, settings, idle=up_to is None, eager=True) is not None
-    _run_function(stores, snapshot, report)
+    _run_function(stores, snapshot, report, may_take)
     return _clean_up(stores, snapshot, report, trimmed=up_to is None, collects=collects)
 
 
@@ -241,7 +241,13 @@ def _compact(
     return _clean_up(stores, snapshot, report, trimmed=False, collects=collects)
 
 
-def _run_function(stores: Stores, snapshot: Snapshot, report: IndexReport) -> None:
+def _run_function(stores: Stores, snapshot: Snapshot, report: IndexReport, may_take: TimeBudget) -> None:
+    if not functions.is_due(snapshot.collection, snapshot.applied_seq):
+        return
+    if not may_take(functions.estimated_seconds(snapshot)):
+        # The next flush, with more time left, tries again: a message that failed for it would hold up flushes.
+        _log.warning("no time is left for the function of collection %s", report.collection)
+        return
     output = functions.run_function(stores, snapshot)
     if output is not None:
         report.outputs.append(str(output))

@@ -25,6 +25,7 @@ from afterglow.storage.ports import ConditionFailed, Put, Stores
 _RETRIES = Backoff(max_attempts=20, first=0.0, last=0.0)
 """Start over at once: a flush changed the state."""
 _REASON = "idle function"
+"""The nonce after it makes the message unique: within minutes the queue would drop an equal one as a duplicate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def attach(stores: Stores, collection_id: UUID, request: FunctionRequest) -> tup
             if collections.require(stores.table, collection_id).function is None:
                 _check_output(stores, output)
             continue
-        notify_indexer(stores, collection_id, _REASON)
+        notify_indexer(stores, collection_id, f"{_REASON} {stores.system.nonce()}")
         return replace(attached, version=existing.version + 1), True
     raise Unavailable(f"collection {collection_id} has too many concurrent changes; try again")
 
