@@ -87,7 +87,7 @@ def _write_output(stores: Stores, scope: Scope, output: dict[str, OutputRecord])
     differences = _compare(stores, scope, output)
     end = LogEnd()
     for ids in _batches(differences.deletes):
-        write_path.write(stores, end, scope, Batch(Op.DELETE, ids))
+        write_path.write(stores, end, scope, [Batch(Op.DELETE, ids)])
     for ids in _batches(differences.upserts):
         records = [output[record_id] for record_id in ids]
         batch = Batch(
@@ -97,7 +97,7 @@ def _write_output(stores: Stores, scope: Scope, output: dict[str, OutputRecord])
             documents=[record.document for record in records],
             metadatas=[record.metadata for record in records],
         )
-        write_path.write(stores, end, scope, batch)
+        write_path.write(stores, end, scope, [batch])
     return bool(differences.upserts or differences.deletes)
 
 
