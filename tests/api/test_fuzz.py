@@ -95,17 +95,20 @@ def collection_id(service: AppContext) -> str:
     return str(service.engine.create_collection("default_tenant", "default_database", "fuzzed", None, stored).id)
 
 
+JSON = b"application/json"
+
+
 def judge(service: AppContext, route: Route, collection_id: str, body: bytes, query: bytes = b"") -> None:
     """Serve one request; the answer must be JSON, and an error the client's."""
     call = Request({**PATH, "collection_id": collection_id}, query, body, grant=FULL_ACCESS)
     try:
         done = route.handler(service, call)
-        assert not isinstance(done, Feed)
-        response = done.work() if isinstance(done, Deferred) else done
+        response = done.work() if isinstance(done, Deferred) else done.first if isinstance(done, Feed) else done
     except AfterglowError as error:
         failure = error
     else:
-        orjson.loads(response.body)
+        for document in response.body.splitlines() if response.content_type != JSON else [response.body]:
+            orjson.loads(document)
         return
     status = errors.client_error(failure, route.method, route.path, "0" * 32).status
     assert status is not None
