@@ -256,5 +256,14 @@ def test_parameters_in_the_metadata_are_the_configuration() -> None:
         "hnsw": {"space": "cosine", "max_neighbors": 24, "ef_search": 100},
         "spann": None,
     }
+    old = {
+        "_type": "x",
+        "hnsw_configuration": {"_type": "y", "space": "l2", "M": 16, "num_threads": 2, "ef_search": 10},
+    }
+    assert with_legacy_parameters(CollectionInfo("1", "t", "d", "n", old, metadata={"hnsw:space": "ip"})) == {
+        "hnsw": {"space": "ip", "max_neighbors": 16, "ef_search": 10},
+        "spann": None,
+        "embedding_function": None,
+    }
     plain_one = CollectionInfo("1", "t", "d", "n", defaults, metadata={"a": 1})
     assert with_legacy_parameters(plain_one) == defaults

@@ -9,6 +9,8 @@ from pathlib import Path
 
 TABLE = "chroma.sqlite3"
 PAGE = 4096
+ELEMENT = 172
+"""Bytes of a page, and of an element of the HNSW files with 8 dimensions."""
 
 
 def folders(path: Path) -> list[Path]:
@@ -36,7 +38,7 @@ def _change_files(path: Path, name: str, change: Callable[[Path], object]) -> No
 
 
 def vectors_cut(path: Path) -> None:
-    _change_files(path, "data_level0.bin", lambda file: file.write_bytes(file.read_bytes()[: 172 * 25 + 100]))
+    _change_files(path, "data_level0.bin", lambda file: file.write_bytes(file.read_bytes()[: ELEMENT * 25 + 100]))
 
 
 def header_gone(path: Path) -> None:

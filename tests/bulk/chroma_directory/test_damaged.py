@@ -20,16 +20,19 @@ QUICK = ("0.4.24", "1.5.9")
 
 @dataclass(frozen=True)
 class Before:
-    """The table before the damage: its bytes, and the vectors of the queue."""
+    """Before the damage: the bytes of the table, the vectors of the queue, and the elements used in each folder."""
 
     content: bytes
     queue: set[bytes]
+    used: dict[str, int]
 
 
 def before_damage(path: Path) -> Before:
     with closing(sqlite3.connect(path / damage.TABLE)) as table:
         queue = {vector for (vector,) in table.execute("SELECT vector FROM embeddings_queue WHERE vector IS NOT NULL")}
-    return Before((path / damage.TABLE).read_bytes(), queue)
+    headers = {folder.name: (folder / "header.bin").read_bytes() for folder in damage.folders(path)}
+    used = {name: int.from_bytes(header[20:28], "little") for name, header in headers.items()}
+    return Before((path / damage.TABLE).read_bytes(), queue, used)
 
 
 def present(path: Path, before: Before, expected: Contents) -> set[str]:
@@ -37,7 +40,10 @@ def present(path: Path, before: Before, expected: Contents) -> set[str]:
 
     SQLite leaves copies of rows that it moved or deleted: a vector is in the queue if none of its places is damaged.
     """
-    files = b"".join((folder / "data_level0.bin").read_bytes() for folder in damage.folders(path))
+    files = b"".join(
+        (folder / "data_level0.bin").read_bytes()[: damage.ELEMENT * before.used[folder.name]]
+        for folder in damage.folders(path)
+    )
     table = path / damage.TABLE
     content = table.read_bytes() if table.exists() else b""
     vectors = {name: np.array(record[0], "<f4").tobytes() for name, record in expected.items()}
@@ -134,8 +140,8 @@ def test_a_damaged_vector_is_noticed(copy_of: Callable[[str], ChromaCopy]) -> No
     chroma = copy_of("1.5.9")
     for folder in damage.folders(chroma.path):
         content = bytearray((folder / "data_level0.bin").read_bytes())
-        content[5 * 172 + 132 + 3] ^= 0x40
-        content[6 * 172 + 132 : 6 * 172 + 136] = b"\x00\x00\xc0\x7f"
+        content[5 * damage.ELEMENT + 132 + 3] ^= 0x40
+        content[6 * damage.ELEMENT + 132 : 6 * 172 + 136] = b"\x00\x00\xc0\x7f"
         (folder / "data_level0.bin").write_bytes(content)
     with opened(chroma.path) as found:
         angular, plain = found.inventory("angular"), found.inventory("plain")

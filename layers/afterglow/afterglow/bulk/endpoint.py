@@ -10,6 +10,8 @@ from afterglow.collection.types import Include, Records
 ALL_FIELDS = frozenset({Include.DOCUMENTS, Include.EMBEDDINGS, Include.METADATAS, Include.URIS})
 NO_FIELDS: frozenset[Include] = frozenset()
 _LEGACY = "hnsw:"
+_OLD_NAMES = {"M": "max_neighbors"}
+_WIRE_PARAMETERS = ("space", "ef_construction", "ef_search", "max_neighbors", "resize_factor", "sync_threshold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +119,25 @@ class Endpoint(Source, Protocol):
 
 
 def with_legacy_parameters(of: CollectionInfo) -> Mapping[str, Any]:
-    """The configuration, with the index parameters of the metadata (`hnsw:` keys), which older servers leave out."""
-    hnsw = of.configuration.get("hnsw")
+    """The configuration in its current form, with the index parameters of the metadata (`hnsw:` keys).
+
+    Servers of Chroma up to 0.6 leave these out, and describe the index by `hnsw_configuration`.
+    """
+    configuration = of.configuration
+    if "hnsw_configuration" in configuration:
+        hnsw = {name: value for name, value in old_parameters(configuration).items() if name in _WIRE_PARAMETERS}
+        configuration = {"hnsw": hnsw, "spann": None, "embedding_function": None}
+    hnsw = configuration.get("hnsw")
     legacy = legacy_parameters(of.metadata or {})
     if not isinstance(hnsw, dict) or not legacy:
-        return of.configuration
-    return {**of.configuration, "hnsw": {name: legacy.get(name, value) for name, value in hnsw.items()}}
+        return configuration
+    return {**configuration, "hnsw": {name: legacy.get(name, value) for name, value in hnsw.items()}}
+
+
+def old_parameters(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters in the `hnsw_configuration` of Chroma 0.5 and 0.6, by their current names."""
+    parameters = configuration["hnsw_configuration"].items()
+    return {_OLD_NAMES.get(name, name): value for name, value in parameters if not name.startswith("_")}
 
 
 def create_request(like: CollectionInfo) -> dict[str, Any]:
@@ -133,7 +148,7 @@ def create_request(like: CollectionInfo) -> dict[str, Any]:
     older than both) no schema is allowed.
     """
     if like.schema is None or any(key.startswith(_LEGACY) for key in like.metadata or ()):
-        return {"configuration": like.configuration}
+        return {"configuration": with_legacy_parameters(like)}
     function = like.configuration.get("embedding_function")
     if function is None or not is_default_function(function):
         return {"schema": like.schema}

@@ -14,7 +14,7 @@ import orjson
 
 from afterglow.bulk.chroma_directory.hnsw_files import folders
 from afterglow.bulk.chroma_directory.tables import Tables
-from afterglow.bulk.endpoint import CollectionInfo
+from afterglow.bulk.endpoint import CollectionInfo, old_parameters
 from afterglow.catalog import schema
 from afterglow.catalog.index_configuration import legacy_parameters
 from afterglow.errors import InvalidArgument
@@ -23,7 +23,6 @@ DEFAULT_TENANT = "default_tenant"
 DEFAULT_DATABASE = "default_database"
 UUID_LENGTH = 36
 _LEGACY = "hnsw:"
-_OLD_NAMES = {"M": "max_neighbors"}
 
 
 @dataclass(slots=True)
@@ -147,8 +146,7 @@ def _configured(
 def _request(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of a create request for a stored one: of 0.5 and 0.6, of 1.0, or none."""
     if "hnsw_configuration" in configuration:
-        parameters = configuration["hnsw_configuration"].items()
-        return {"hnsw": {_OLD_NAMES.get(key, key): value for key, value in parameters if not key.startswith("_")}}
+        return {"hnsw": old_parameters(configuration)}
     index = configuration.get("vector_index") or {}
     function = configuration.get("embedding_function")
     request = {kind: index[kind] for kind in ("hnsw", "spann") if index.get(kind) is not None}
