@@ -125,8 +125,9 @@ def with_legacy_parameters(of: CollectionInfo) -> Mapping[str, Any]:
     """
     configuration = of.configuration
     if "hnsw_configuration" in configuration:
-        hnsw = {name: value for name, value in old_parameters(configuration).items() if name in _WIRE_PARAMETERS}
-        configuration = {"hnsw": hnsw, "spann": None, "embedding_function": None}
+        old = old_parameters(configuration)
+        parameters = {name: value for name, value in old.items() if name in _WIRE_PARAMETERS}
+        configuration = {"hnsw": parameters, "spann": None, "embedding_function": None}
     hnsw = configuration.get("hnsw")
     legacy = legacy_parameters(of.metadata or {})
     if not isinstance(hnsw, dict) or not legacy:
