@@ -54,7 +54,7 @@ REFUSED: list[tuple[type[BaseModel], str, str]] = [
     ),
 ]
 ACCEPTED: list[tuple[type[BaseModel], str]] = [
-    (models.AddRecords, '{"ids":["a"],"embeddings":[[1]],"zzz":1,"zzz":2}'),
+    (models.CreateCollection, '{"name":"abc","zzz":1,"zzz":2}'),
     (models.AddRecords, '{"ids":["a"],"embeddings":[[1]],"metadatas":[{"k":1,"k":2}]}'),
     (models.AddRecords, '{"ids":["a"],"embeddings":[[1]],"metadatas":[{"ids":1,"ids":2}]}'),
     (models.AddRecords, '{"ids":["ids","\\"ids\\":"],"embeddings":[[1],[2]],"documents":["{\\"ids\\": 1}","\\"ids"]}'),
