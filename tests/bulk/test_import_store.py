@@ -96,7 +96,7 @@ def test_plans_of_other_formats_are_refused() -> None:
 
 
 def test_a_plan_of_the_format_without_a_checksum_is_read() -> None:
-    stored = (Path(__file__).parent / "fixtures" / "plan-format-3.json").read_bytes()
+    stored = (Path(__file__).parent / "stored" / "plan-format-3.json").read_bytes()
     assert decode_plan(stored, "p") == PLAN
 
 

@@ -1,0 +1,208 @@
+"""Operations that read records, now or at a point in time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.catalog.schema_defaults import EMBEDDING
+from afterglow.collection.changes.position import ChangePosition
+from afterglow.collection.changes.reader import ChangePage
+from afterglow.collection.engine_parts import EngineParts
+from afterglow.collection.read import ranked_search, read_path, values
+from afterglow.collection.read.explanation import Explanation
+from afterglow.collection.read.ranked_search import DenseKnn, RankedHits, Search, SearchResult, SparseKnn, TextKnn
+from afterglow.collection.read.read_path import Hits
+from afterglow.collection.read.sparse_knn import SparseQuery
+from afterglow.collection.read.values import DistinctValues, ValueRange
+from afterglow.collection.replica import indexing_progress
+from afterglow.collection.time_travel.point_in_time import PointInTime
+from afterglow.collection.types import (
+    CountResult,
+    Include,
+    IndexingStatus,
+    QueryResult,
+    ReadLevel,
+    Records,
+    Scope,
+    Selection,
+)
+from afterglow.embedding import completion
+
+
+class Reads(EngineParts):
+    """The operations that read."""
+
+    def get(
+        self,
+        scope: Scope,
+        selection: Selection,
+        limit: int | None,
+        offset: int,
+        include: frozenset[Include],
+        *,
+        at: PointInTime | None = None,
+        explanation: Explanation | None = None,
+    ) -> Records:
+        """The selected records in insertion order, now or at a point in time. Fills the `explanation`.
+
+        Raises LimitExceeded, ResponseTooLarge.
+        """
+        snapshot = self._reader.snapshot(scope, selection.ids, at)
+        return read_path.get(snapshot, selection, limit, offset, include, limits=self._limits, explanation=explanation)
+
+    def query(
+        self,
+        scope: Scope,
+        queries: NDArray[np.float32] | Sequence[str],
+        n_results: int,
+        selection: Selection,
+        include: frozenset[Include],
+        *,
+        at: PointInTime | None = None,
+    ) -> list[QueryResult]:
+        """The nearest selected records for each query, a vector or a text; nearest first, now or at a point in time.
+
+        Raises LimitExceeded, ResponseTooLarge.
+        """
+        return self.find(scope, queries, n_results, selection, include, at=at).read()
+
+    def find(
+        self,
+        scope: Scope,
+        queries: NDArray[np.float32] | Sequence[str],
+        n_results: int,
+        selection: Selection,
+        include: frozenset[Include],
+        *,
+        at: PointInTime | None = None,
+        explanation: Explanation | None = None,
+    ) -> Hits:
+        """The first half of `query`: the records are located and their size is known, but they are not read.
+
+        Fills the `explanation`.
+
+        Raises LimitExceeded, ResponseTooLarge.
+        """
+        if not isinstance(queries, np.ndarray):
+            queries = self.embed_queries(scope, queries)
+        return read_path.find(
+            self._reader.snapshot(scope, selection.ids, at),
+            queries,
+            n_results,
+            selection,
+            include,
+            limits=self._limits,
+            exact_search_max_rows=self._stores.settings.exact_search_max_rows,
+            explanation=explanation,
+        )
+
+    def can_query_inline(
+        self, scope: Scope, queries: int, n_results: int, selection: Selection, at: PointInTime | None = None
+    ) -> bool:
+        """Whether such a query certainly takes about a millisecond: too short to be worth another thread."""
+        if scope.restriction is not None:
+            return False
+        rows = self._reader.warm_rows(scope.collection, at)
+        return rows is not None and read_path.is_cheap(rows, queries, n_results, selection)
+
+    def search(
+        self, scope: Scope, searches: Sequence[Search], read_level: ReadLevel, at: PointInTime | None = None
+    ) -> list[SearchResult]:
+        """The result of each search, all in one snapshot; with `index_only`, in the checkpoint alone.
+
+        Raises LimitExceeded, ResponseTooLarge.
+        """
+        return [hits.read() for hits in self.find_ranked(scope, searches, read_level, at)]
+
+    def find_ranked(
+        self,
+        scope: Scope,
+        searches: Sequence[Search],
+        read_level: ReadLevel,
+        at: PointInTime | None = None,
+        explanation: Explanation | None = None,
+    ) -> list[RankedHits]:
+        """The first half of `search`, like `find`."""
+        searches = self._embed_searches(scope, searches)
+        ids = ranked_search.referenced_ids(searches)
+        snapshot = self._reader.snapshot(scope, ids or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
+        exact_search_max_rows = self._stores.settings.exact_search_max_rows
+        return ranked_search.execute(
+            snapshot,
+            searches,
+            ids,
+            self._limits,
+            exact_search_max_rows=exact_search_max_rows,
+            explanation=explanation,
+        )
+
+    def can_search_inline(self, scope: Scope, searches: Sequence[Search], at: PointInTime | None = None) -> bool:
+        """Whether such searches certainly take about a millisecond."""
+        if scope.restriction is not None:
+            return False
+        rows = self._reader.warm_rows(scope.collection, at)
+        return rows is not None and ranked_search.is_cheap(rows, searches)
+
+    def count(
+        self, scope: Scope, read_level: ReadLevel = ReadLevel.INDEX_AND_WAL, at: PointInTime | None = None
+    ) -> CountResult:
+        """The number of records; with `index_only`, in the checkpoint alone."""
+        snapshot = self._reader.snapshot(scope, at=at, indexed=read_level is ReadLevel.INDEX_ONLY)
+        return CountResult(read_path.count(snapshot), snapshot.applied_seq)
+
+    def count_selected(self, scope: Scope, selection: Selection, at: PointInTime | None = None) -> CountResult:
+        """The number of selected records. Raises LimitExceeded."""
+        snapshot = self._reader.snapshot(scope, selection.ids, at)
+        return CountResult(values.count(snapshot, selection, self._limits), snapshot.applied_seq)
+
+    def distinct(
+        self, scope: Scope, selection: Selection, key: str, limit: int, at: PointInTime | None = None
+    ) -> DistinctValues:
+        """The most frequent values of a metadata key in the selected records, at most `limit`.
+
+        Raises LimitExceeded, ResponseTooLarge.
+        """
+        return values.distinct(self._reader.snapshot(scope, selection.ids, at), selection, key, limit, self._limits)
+
+    def value_range(self, scope: Scope, selection: Selection, key: str, at: PointInTime | None = None) -> ValueRange:
+        """The least and the greatest value of a metadata key in the selected records. Raises LimitExceeded."""
+        return values.value_range(self._reader.snapshot(scope, selection.ids, at), selection, key, self._limits)
+
+    def changes(self, scope: Scope, after: ChangePosition, limit: int, max_bytes: int) -> ChangePage:
+        """The writes after a position in the order of the log: at most `limit` lines and about `max_bytes`.
+
+        Raises NotFound, PositionExpired, InvalidArgument for a position behind the end of the log.
+        """
+        self.get_collection_by_id(scope)
+        return self._changes.read(scope.collection, after, limit, max_bytes)
+
+    def indexing_status(self, scope: Scope) -> IndexingStatus:
+        """Logged operations, and how many of them are indexed: flushed, and in an HNSW index if they need one."""
+        return indexing_progress.indexing_status(self._stores, self.get_collection_by_id(scope))
+
+    def embed_queries(self, scope: Scope, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed query texts by the collection's function, float32 (n, d).
+
+        Raises NotFound, InvalidArgument, Busy, Unavailable.
+        """
+        function = completion.query_function(self._known_collection(scope), self._embedding)
+        if not texts:
+            return np.empty((0, 0), dtype=np.float32)
+        return self._embedding.embed_queries(function, texts)
+
+    def _embed_searches(self, scope: Scope, searches: Sequence[Search]) -> Sequence[Search]:
+        """The searches with vectors instead of texts."""
+        texts = ranked_search.dense_texts(searches)
+        if not texts and not ranked_search.has_texts(searches):
+            return searches
+        vectors = dict(zip(texts, self.embed_queries(scope, texts), strict=True)) if texts else {}
+        stored_schema = self._known_collection(scope).schema
+
+        def resolve(knn: TextKnn) -> DenseKnn | SparseKnn:
+            if knn.key == EMBEDDING:
+                return DenseKnn(vectors[knn.text], knn.limit)
+            vector = completion.sparse_query(stored_schema, knn.key, knn.text)
+            return SparseKnn(knn.key, SparseQuery.from_stored(vector), knn.limit)
+
+        return [ranked_search.with_vectors(search, resolve) for search in searches]

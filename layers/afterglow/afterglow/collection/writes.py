@@ -1,0 +1,158 @@
+"""Operations that write records, and transactions."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from afterglow.catalog import collections
+from afterglow.catalog.model import Collection
+from afterglow.collection.engine_parts import EngineParts
+from afterglow.collection.read import read_path
+from afterglow.collection.types import (
+    CountResult,
+    Include,
+    LogPosition,
+    Records,
+    Restriction,
+    Scope,
+    Selection,
+)
+from afterglow.collection.write import admission, lifecycle, write_path
+from afterglow.collection.write import transaction as transactions
+from afterglow.collection.write.deletion_space import with_reserved_space
+from afterglow.collection.write.transaction import CommitResult, Transaction
+from afterglow.embedding import completion
+from afterglow.errors import NotFound
+from afterglow.log.batch import Batch, Op
+from afterglow.storage.ports import Write
+
+
+class Writes(EngineParts):
+    """The operations that write."""
+
+    def write(self, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
+        """Make an add, update or upsert durable; the next read sees it. The number of its log entry, None for no ids.
+
+        Documents without an embedding are embedded first. `extra_writes` are written in one transaction with the entry.
+        Raises NotFound, InvalidArgument, Busy, Unavailable, and ConditionFailed if the condition of an extra write
+        fails: in each case nothing is written.
+        """
+        completed = self._complete(scope, batch)
+        if scope.restriction is not None:
+            assert not extra_writes, "imports have no restriction"
+            return self._write_admitted(scope, scope.restriction, completed)
+        return self._write(scope, completed, extra_writes)
+
+    def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> CountResult:
+        """Delete the selected records and count them; by ids alone, the count is the number of ids, as in Chroma."""
+        return with_reserved_space(self._stores, lambda: self._delete(scope, selection, limit))
+
+    def get_in_transaction(
+        self,
+        scope: Scope,
+        selection: Selection,
+        limit: int | None,
+        offset: int,
+        include: frozenset[Include],
+        *,
+        position: int | None,
+    ) -> Records:
+        """`get` in a transaction: now, or at the position of its first read. Raises StaleRead as well."""
+        take_snapshot = partial(self._reader.snapshot_at_token, scope)
+        snapshot = transactions.snapshot_to_read(self._stores, scope, selection.ids, position, take_snapshot)
+        return read_path.get(snapshot, selection, limit, offset, include, limits=self._limits)
+
+    def commit(self, scope: Scope, transaction: Transaction) -> CommitResult:
+        """Make all operations of a transaction durable as one entry, unless what it has read was written since.
+
+        Documents without an embedding are embedded first. Raises WriteConflict, StaleRead, and what `write` raises: in
+        each case nothing is written.
+        """
+        assert scope.restriction is None, "transactions have no restriction"
+        operations = [
+            self._complete(scope, operation)
+            if isinstance(operation, Batch) and operation.op is not Op.DELETE
+            else operation
+            for operation in transaction.operations
+        ]
+        completed = replace(transaction, operations=operations)
+
+        def run() -> CommitResult:
+            try:
+                return transactions.commit(
+                    self._stores,
+                    self._reader.log_end(scope),
+                    scope,
+                    completed,
+                    partial(self._reader.snapshot_at_token, scope),
+                )
+            except NotFound:
+                self._reader.evict(scope.collection)
+                raise
+            finally:
+                self._reader.trim()
+
+        if transactions.only_deletes(completed):
+            return with_reserved_space(self._stores, run)
+        return run()
+
+    def _delete(self, scope: Scope, selection: Selection, limit: int | None) -> CountResult:
+        if selection.where is None and selection.where_document is None:
+            ids = list(selection.ids or ())
+            batch = Batch(Op.DELETE, ids)
+            if scope.restriction is not None:
+                return CountResult(len(ids), self._write_admitted(scope, scope.restriction, batch))
+            return CountResult(len(ids), self._write(scope, batch))
+
+        def evaluate() -> tuple[LogPosition, list[str]]:
+            snapshot = self._reader.snapshot(scope, selection.ids)
+            ids = read_path.matching_ids(snapshot, selection, limit, self._stores.settings.max_read_seconds)
+            return snapshot.log_position, ids
+
+        return write_path.delete_where(self._stores, self._reader.log_end(scope), scope.collection, evaluate)
+
+    def _complete(self, scope: Scope, batch: Batch) -> Batch:
+        """The batch with the vectors that it lacks."""
+        if completion.lacks_embeddings(batch):
+            collection = self.get_collection_by_id(scope)  # not a cached one: its function may have changed
+        elif batch.documents is None and batch.metadatas is None:
+            return batch
+        else:
+            collection = self._collection_to_write(scope)
+        completed = completion.complete(batch, collection, self._embedding)
+        if completed.new_function is not None:
+            self._reader.observe(lifecycle.adopt_function(self._stores, scope.collection, completed.new_function))
+        return completed.batch
+
+    def _collection_to_write(self, scope: Scope) -> Collection:
+        try:
+            return write_path.known_collection(self._stores, self._reader.log_end(scope), scope)
+        except NotFound:
+            self._reader.evict(scope.collection)
+            raise
+
+    def _write(self, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
+        end = self._reader.log_end(scope)
+        try:
+            return write_path.write(self._stores, end, scope, [batch], extra_writes=extra_writes)
+        except NotFound:
+            self._reader.evict(scope.collection)
+            raise
+        finally:
+            self._reader.trim()
+
+    def _write_admitted(self, scope: Scope, restriction: Restriction, batch: Batch) -> int | None:
+        def admit() -> tuple[LogPosition, Batch]:
+            snapshot = self._reader.snapshot(scope, batch.ids)
+            condition = restriction.filter_of(snapshot.collection.name)
+            if condition is None:
+                raise collections.not_found(scope.collection)
+            return snapshot.log_position, admission.admit(snapshot, condition, batch)
+
+        try:
+            return write_path.write_admitted(self._stores, self._reader.log_end(scope), scope, admit)
+        except NotFound:
+            self._reader.evict(scope.collection)
+            raise
+        finally:
+            self._reader.trim()
