@@ -19,6 +19,8 @@ from afterglow.errors import AfterglowError
 from afterglow.jobs.start import start_engine
 from afterglow.settings import Settings, System
 
+pytestmark = pytest.mark.slow
+
 BY_HANDLER = {f"{route.handler.__module__}.{route.handler.__name__}": route for route in ROUTES if route.request}
 PATH = {"tenant": "default_tenant", "database": "default_database", "function_name": "f", "import_id": "0"}
 

@@ -19,6 +19,8 @@ from tests.bulk.dumping import PLACE, contents, database, dump_store, fill, flus
 from tests.support.faulty import Crash, Fault, Faults, nth
 from tests.support.stores import Clock, new_collection, stores_at, with_faults
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_damaged_copy_makes_nothing(stores: Stores, other: Stores, folder: Path) -> None:
     fill(stores)

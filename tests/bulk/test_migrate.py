@@ -26,6 +26,8 @@ from tests.bulk import chroma
 from tests.bulk.records import everything, plain
 from tests.support.server import running
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(sys.executable).with_name("afterglow")
 ALL = MigrationFilter()
 
@@ -189,14 +191,12 @@ def test_types_of_numbers_are_distinct() -> None:
     assert plain(one) != plain(other)
 
 
-@pytest.mark.slow
 def test_a_directory_that_is_damaged(tmp_path: Path) -> None:
     (tmp_path / chroma_server.TABLE).write_bytes(b"not a table" * 100)
     with pytest.raises(Unavailable, match="could not open"), chroma_server.serve(tmp_path, System()):
         pass
 
 
-@pytest.mark.slow
 def test_the_command(filled: Path, tmp_path: Path) -> None:
     copy, data = tmp_path / "chroma", tmp_path / "data"
     shutil.copytree(filled, copy)

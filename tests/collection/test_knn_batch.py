@@ -44,6 +44,7 @@ def crowd(request: pytest.FixtureRequest) -> Iterator[tuple[Engine, Scope]]:
         stores.table.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [0, 1, 10, 300, 5_000])
 @pytest.mark.parametrize(
     "where", [None, {"n": {"$lt": 5}}, {"percent": {"$gte": 97}}, {"percent": {"$lt": 50}}, {"n": -1}]

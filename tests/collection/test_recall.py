@@ -15,6 +15,8 @@ from afterglow.segment.precision import VectorType
 from afterglow.settings import Settings
 from tests.support.stores import new_collection, quick_folder, stores_at
 
+pytestmark = pytest.mark.slow
+
 ROWS = 3_000
 SETTINGS = Settings(hnsw_min_rows=1_000, compaction_threads=1)
 SOURCE = np.random.default_rng(17)

@@ -62,6 +62,7 @@ def indexed(stores: Stores, engine: Engine, scenario: list[Batch | None]) -> tup
     return engine, models_by_position
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.none() | batches, max_size=8))
 def test_every_position_is_as_it_was(scenario: list[Batch | None]) -> None:

@@ -231,12 +231,14 @@ def test_of_racing_threads_exactly_one_puts_first(place: Place) -> None:
         assert all(place.objects.get(f"race/{slot}") == b"%d" % number for slot in slots)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", params(OBJECTS, processes=True), indirect=True)
 def test_of_racing_processes_exactly_one_puts_first(adapter: Adapter[Objects], folder: Path) -> None:
     won = in_processes(3, partial(put_first, adapter), folder)
     assert sorted(slot for slots in won for slot in slots) == list(range(25))
 
 
+@pytest.mark.slow
 def test_concurrent_puts_and_deletes(place: Place) -> None:
     """One deletes the last object of a folder while another puts the next one there."""
 

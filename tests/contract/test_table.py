@@ -256,6 +256,7 @@ def test_counting_in_threads_loses_nothing(place: Place) -> None:
     assert (found.value, found.version) == (b"100", 101)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", params(TABLES, processes=True), indirect=True)
 def test_of_racing_processes_exactly_one_wins(place: Place, adapter: Adapter[Table], folder: Path) -> None:
     place.table.put("race", "counter", b"0")

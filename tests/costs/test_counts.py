@@ -14,6 +14,8 @@ from tests.costs.operations import measured as measure_call
 from tests.costs.prices import stores_dollars
 from tests.support import aws
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measured]:

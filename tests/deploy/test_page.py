@@ -26,7 +26,7 @@ def exec_starts() -> list[str]:
 
 def test_every_command_line_of_the_page_is_valid() -> None:
     commands = re.findall(r"(?<=afterglow )(?:keys|backup|run|compact) [^`\n]*", PAGE.read_text())
-    assert len(commands) == 4
+    assert len(commands) == 5
     for command in commands:
         parser().parse_args(shlex.split(command))
 

@@ -17,6 +17,8 @@ from tests.deploy import confined
 from tests.docs.generated import ROOT
 from tests.support.server import HOST, afterglow_command, free_port, script, spawn, wait_until_ready
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = ROOT / "deploy"
 UNITS = sorted([*DEPLOY.glob("*.service"), *DEPLOY.glob("*.timer")])
 SERVICE = DEPLOY / "afterglow.service"

@@ -47,6 +47,7 @@ def test_the_ceilings_of_a_log_are_current() -> None:
     assert generated.section(generated.AWS.read_text(), "contention") == contention.table(), "run `make docs`"
 
 
+@pytest.mark.slow
 def test_cost_tables_are_current() -> None:
     text = generated.COST.read_text()
     for mark, table in cost_tables.tables().items():

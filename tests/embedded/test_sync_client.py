@@ -26,6 +26,8 @@ from tests.embedded.matrix import matrix
 from tests.support.server import HOST, running
 from tests.wire.test_stock_client import session
 
+pytestmark = pytest.mark.slow
+
 VERSION = (1, 5, 9)
 RESETTABLE = Settings(allow_reset=True, anonymized_telemetry=False)
 

@@ -16,6 +16,8 @@ import pytest
 from tests.support.server import Server, ServerFailed, running
 from tests.support.wire import Refused, Wire
 
+pytestmark = pytest.mark.slow
+
 ROWS = 200
 EVERYTHING = ["embeddings", "documents", "metadatas"]
 EAGER_FLUSHES = {
@@ -229,13 +231,11 @@ def test_files_damaged_under_a_running_server(copy: DamageFixture) -> None:
     _damaged_while_running(copy, FEW)
 
 
-@pytest.mark.slow
 def test_every_damage_while_the_server_was_down(large_template: DamageFixture, tmp_path: Path) -> None:
     """Also empty files, and bits flipped in several places."""
     _damaged_while_down(_copy(large_template, tmp_path / "data"), ALL)
 
 
-@pytest.mark.slow
 def test_every_damage_under_a_running_server(large_template: DamageFixture, tmp_path: Path) -> None:
     """Also empty files, and bits flipped in several places."""
     _damaged_while_running(_copy(large_template, tmp_path / "data"), ALL)

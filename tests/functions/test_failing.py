@@ -21,6 +21,8 @@ from tests.support.fault_injection import (
     unreachable,
 )
 
+pytestmark = pytest.mark.slow
+
 THROTTLED = error_response(400, "ThrottlingException")
 SLOW_DOWN = error_response(503, "SlowDown")
 FAILED = error_response(500, "InternalServerError")

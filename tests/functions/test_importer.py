@@ -18,6 +18,8 @@ from tests.bulk.files import FORMATS, expected, sample
 from tests.functions.loading import Context, event, loaded, variables
 from tests.support import aws
 
+pytestmark = pytest.mark.slow
+
 FOLDER = "imports/default_tenant/default_database/imported/"
 OF = sample(40)
 

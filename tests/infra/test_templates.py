@@ -25,6 +25,7 @@ indexing = pytest.mark.parametrize("name", list(HIDDEN))
 function = pytest.mark.parametrize("name", sorted(templates.functions()))
 
 
+@pytest.mark.slow
 def test_the_linter_finds_nothing() -> None:
     found = subprocess.run(
         [script("cfn-lint"), "--", *map(str, ALL)], cwd=ROOT, capture_output=True, text=True, check=False

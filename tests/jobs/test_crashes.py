@@ -12,6 +12,8 @@ from tests.support.faulty import Crash, Fault, Faults, nth, seeded
 from tests.support.scenario import ScenarioRun
 from tests.support.stores import WITH_RETENTION, Clock, quick_folder, stores_at, with_faults
 
+pytestmark = pytest.mark.slow
+
 
 def run_with(choice: Callable[[int, str], Fault | None] | None, *, again: bool | None = False) -> list[str]:
     """One run of the programme with these faults, and what must hold afterwards; the calls that were made."""

@@ -40,6 +40,7 @@ def run_with(faults: Faults) -> None:
         stores.table.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", list(Fault))
 def test_a_fault_at_every_request(fault: Fault) -> None:
     clean = Faults()

@@ -88,6 +88,7 @@ def test_subsets_of_several_row_groups_are_in_insertion_order(
     assert_columns(segment, [row for _, row in expected])
 
 
+@pytest.mark.slow
 @SHARED
 @given(first=rows, second=rows, data=st.data())
 def test_a_segment_is_the_same_in_however_little_memory_it_is_written(

@@ -7,6 +7,8 @@ import pytest
 
 from tests.server.stubs import Stub, answer, get, stub
 
+pytestmark = pytest.mark.slow
+
 HALF = b"GET / HTTP/1.1\r\nhost: x\r\n"
 """A head without its last line: the connection is busy until the rest arrives."""
 

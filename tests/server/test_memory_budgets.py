@@ -15,6 +15,8 @@ from tests.support.http import BareClient, ConnectionLost
 from tests.support.server import HOST, Server, running
 from tests.support.wire import Wire
 
+pytestmark = pytest.mark.slow
+
 HOME = "/api/v2/tenants/default_tenant/databases/default_database/collections"
 MB = 1_000_000
 BODIES = {"AFTERGLOW_MAX_INFLIGHT_BODY_BYTES": str(2 * MB), "AFTERGLOW_MAX_BODY_BYTES": str(MB)}

@@ -26,6 +26,8 @@ from tests.server.stubs import Stub, answer, get, stub
 from tests.support.server import HOST, afterglow_command, free_port, spawn, wait_until_ready
 from tests.support.wire import Wire
 
+pytestmark = pytest.mark.slow
+
 COLLECTIONS = 400
 
 
@@ -122,7 +124,6 @@ def limited(command: list[str], files: int) -> list[str]:
     return ["/bin/sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one", "two"])
 def test_400_collections_are_served_at_a_limit_of_256(directory: Path, options: list[str]) -> None:
     port = free_port()
@@ -142,7 +143,6 @@ def test_400_collections_are_served_at_a_limit_of_256(directory: Path, options: 
         server.stop()
 
 
-@pytest.mark.slow
 def test_the_server_lives_at_a_limit_of_64(directory: Path) -> None:
     port = free_port()
     server = spawn(limited(afterglow_command(directory, port), 64), directory, port)
@@ -182,7 +182,6 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 
 
-@pytest.mark.slow
 def test_400_collections_are_embedded_at_a_limit_of_256(directory: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", EMBEDDED, str(directory), str(COLLECTIONS)],

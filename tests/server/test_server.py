@@ -52,6 +52,7 @@ def test_a_life(tmp_path: Path, options: list[str]) -> None:
         assert Wire(client).get(collection)["documents"] == ["kept"]
 
 
+@pytest.mark.slow
 @both
 def test_nothing_is_left_of_a_killed_server(tmp_path: Path, options: list[str]) -> None:
     env = {"AFTERGLOW_FLUSH_IDLE_SECONDS": "0.1"}

@@ -10,6 +10,8 @@ import pytest
 
 from tests.server.stubs import Stub, answer, get, stub
 
+pytestmark = pytest.mark.slow
+
 GET = "GET {} HTTP/1.1\r\nhost: x\r\n\r\n"
 
 

@@ -12,6 +12,8 @@ import pytest
 from afterglow.server.supervisor import HUNG_SECONDS, QUIET_SECONDS
 from tests.server.stubs import Stub, answer, get, start, stub
 
+pytestmark = pytest.mark.slow
+
 
 def workers_of(server: Stub) -> list[psutil.Process]:
     return psutil.Process(server.process.pid).children()
@@ -80,7 +82,6 @@ def answering_pid(server: Stub) -> int:
         return int(get(connection))
 
 
-@pytest.mark.slow
 def test_a_worker_that_hangs_gets_no_connections_and_is_replaced() -> None:
     with stub(workers=2) as server:
         with server.connect() as held:
@@ -108,7 +109,6 @@ def test_a_worker_that_hangs_gets_no_connections_and_is_replaced() -> None:
         assert "hangs, killing it" in server.process.communicate()[1]
 
 
-@pytest.mark.slow
 def test_a_short_pause_of_a_worker_and_one_of_all_processes_replace_nobody() -> None:
     with stub(workers=2) as server:
         before = {worker.pid for worker in workers_of(server)}

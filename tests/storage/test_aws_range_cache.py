@@ -244,6 +244,7 @@ def _process(folder: Path, started: Any, results: Any) -> None:
     cache.close()
 
 
+@pytest.mark.slow
 def test_processes_share_a_folder(tmp_path: Path) -> None:
     """None fails, and together they stay within twice the limit."""
     context = multiprocessing.get_context("spawn")

@@ -26,6 +26,8 @@ from tests.support.fault_injection import (
 )
 from tests.support.faulty import Crash
 
+pytestmark = pytest.mark.slow
+
 FAILED = error_response(500, "InternalError")
 SLOW_DOWN = error_response(503, "SlowDown")
 RACED = error_response(409, "ConditionalRequestConflict")

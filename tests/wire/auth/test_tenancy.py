@@ -242,6 +242,7 @@ def live_through(role: Role, scope: str, scenario: list[Any]) -> None:
         assert first.outside(places) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("role", list(Role))
 @given(scenario=scenarios)
@@ -259,6 +260,7 @@ def test_for_long(scope: str, scenario: list[Any]) -> None:
     live_through(Role.ADMIN, scope, scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("place", [*FOREIGN, MINE, NOWHERE], ids="/".join)
 @pytest.mark.parametrize("owner", [*FOREIGN, NOWHERE], ids="/".join)
