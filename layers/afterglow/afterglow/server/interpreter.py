@@ -11,7 +11,7 @@ from afterglow.settings import limit_blas_threads
 _SWITCH_SECONDS = 0.0005
 # Parameters of glibc's mallopt(3).
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
-_MMAP_BYTES, _ARENAS = 1 << 19, 2
+_MMAP_BYTES, _ARENAS = 1 << 17, 2
 
 
 def before_imports() -> None:
