@@ -80,6 +80,8 @@ def verify(args: argparse.Namespace) -> None:
         for problem in dict.fromkeys(damage):
             echo(problem)
         reports = list(_verify_all(stores, collections, dropped))
+    if not reports and not damage:
+        echo("no collections")
     damaged = sum(bool(report.problems) for report in reports)
     if damaged:
         echo(f"{damaged} damaged; they take no writes; `afterglow repair` shows what can be saved")
