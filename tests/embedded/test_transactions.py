@@ -110,7 +110,7 @@ def test_deletes_by_filter(collection: Collection) -> None:
     assert list(collection.get()["ids"]) == ["b"]
 
 
-def test_misuse(collection: Collection) -> None:
+def test_misuse(collection: Collection, tmp_path: Path) -> None:
     transaction = afterglow.transaction(collection)
     transaction.upsert(ids="b", embeddings=B)
     with pytest.raises(ValueError, match="'b': it cannot be read"):
@@ -126,7 +126,8 @@ def test_misuse(collection: Collection) -> None:
     wrong.upsert(ids="b", embeddings=matrix([1.0]))
     with pytest.raises(InvalidArgumentError, match="dimension of 2"):
         wrong.commit()
-    other = chromadb.EphemeralClient().get_or_create_collection("abc", embedding_function=None)
+    genuine = chromadb.PersistentClient(tmp_path)
+    other = genuine.get_or_create_collection("abc", embedding_function=None)
     with pytest.raises(TypeError, match="HTTP client"):
         afterglow.transaction(other)
 
