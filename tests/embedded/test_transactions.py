@@ -126,8 +126,8 @@ def test_misuse(collection: Collection, tmp_path: Path) -> None:
     wrong.upsert(ids="b", embeddings=matrix([1.0]))
     with pytest.raises(InvalidArgumentError, match="dimension of 2"):
         wrong.commit()
-    genuine = chromadb.PersistentClient(tmp_path)
-    other = genuine.get_or_create_collection("abc", embedding_function=None)
+    chroma = chromadb.PersistentClient(tmp_path)
+    other = chroma.get_or_create_collection("abc", embedding_function=None)
     with pytest.raises(TypeError, match="HTTP client"):
         afterglow.transaction(other)
 
