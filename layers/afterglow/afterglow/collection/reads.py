@@ -16,6 +16,7 @@ from afterglow.collection.read.read_path import Hits
 from afterglow.collection.read.sparse_knn import SparseQuery
 from afterglow.collection.read.values import DistinctValues, ValueRange
 from afterglow.collection.replica import indexing_progress
+from afterglow.collection.replica.replica import WarmRows
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import (
     CountResult,
@@ -101,9 +102,7 @@ class Reads(EngineParts):
         self, scope: Scope, queries: int, n_results: int, selection: Selection, at: PointInTime | None = None
     ) -> bool:
         """Whether such a query certainly takes about a millisecond: too short to be worth another thread."""
-        if scope.restriction is not None:
-            return False
-        rows = self._reader.warm_rows(scope.collection, at)
+        rows = self._warm_rows(scope, at)
         return rows is not None and read_path.is_cheap(rows, queries, n_results, selection)
 
     def search(
@@ -139,9 +138,7 @@ class Reads(EngineParts):
 
     def can_search_inline(self, scope: Scope, searches: Sequence[Search], at: PointInTime | None = None) -> bool:
         """Whether such searches certainly take about a millisecond."""
-        if scope.restriction is not None:
-            return False
-        rows = self._reader.warm_rows(scope.collection, at)
+        rows = self._warm_rows(scope, at)
         return rows is not None and ranked_search.is_cheap(rows, searches)
 
     def count(
@@ -190,6 +187,9 @@ class Reads(EngineParts):
         if not texts:
             return np.empty((0, 0), dtype=np.float32)
         return self._embedding.embed_queries(function, texts)
+
+    def _warm_rows(self, scope: Scope, at: PointInTime | None) -> WarmRows | None:
+        return None if scope.restriction is not None else self._reader.warm_rows(scope.collection, at)
 
     def _embed_searches(self, scope: Scope, searches: Sequence[Search]) -> Sequence[Search]:
         """The searches with vectors instead of texts."""

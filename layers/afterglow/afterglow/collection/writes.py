@@ -1,6 +1,7 @@
 """Operations that write records, and transactions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -21,6 +22,7 @@ from afterglow.collection.write import admission, lifecycle, write_path
 from afterglow.collection.write import transaction as transactions
 from afterglow.collection.write.deletion_space import with_reserved_space
 from afterglow.collection.write.transaction import CommitResult, Transaction
+from afterglow.collection.write.write_path import LogEnd
 from afterglow.embedding import completion
 from afterglow.errors import NotFound
 from afterglow.log.batch import Batch, Op
@@ -78,19 +80,9 @@ class Writes(EngineParts):
         completed = replace(transaction, operations=operations)
 
         def run() -> CommitResult:
-            try:
-                return transactions.commit(
-                    self._stores,
-                    self._reader.log_end(scope),
-                    scope,
-                    completed,
-                    partial(self._reader.snapshot_at_token, scope),
-                )
-            except NotFound:
-                self._reader.evict(scope.collection)
-                raise
-            finally:
-                self._reader.trim()
+            with self._open_to_write(scope) as end:
+                take_snapshot = partial(self._reader.snapshot_at_token, scope)
+                return transactions.commit(self._stores, end, scope, completed, take_snapshot)
 
         if transactions.only_deletes(completed):
             return with_reserved_space(self._stores, run)
@@ -132,14 +124,8 @@ class Writes(EngineParts):
             raise
 
     def _write(self, scope: Scope, batch: Batch, extra_writes: Sequence[Write] = ()) -> int | None:
-        end = self._reader.log_end(scope)
-        try:
+        with self._open_to_write(scope) as end:
             return write_path.write(self._stores, end, scope, [batch], extra_writes=extra_writes)
-        except NotFound:
-            self._reader.evict(scope.collection)
-            raise
-        finally:
-            self._reader.trim()
 
     def _write_admitted(self, scope: Scope, restriction: Restriction, batch: Batch) -> int | None:
         def admit() -> tuple[LogPosition, Batch]:
@@ -149,8 +135,15 @@ class Writes(EngineParts):
                 raise collections.not_found(scope.collection)
             return snapshot.log_position, admission.admit(snapshot, condition, batch)
 
+        with self._open_to_write(scope) as end:
+            return write_path.write_admitted(self._stores, end, scope, admit)
+
+    @contextmanager
+    def _open_to_write(self, scope: Scope) -> Iterator[LogEnd]:
+        """The end of the collection's log; evicts a collection that is not found, and others if too many are open."""
+        end = self._reader.log_end(scope)
         try:
-            return write_path.write_admitted(self._stores, self._reader.log_end(scope), scope, admit)
+            yield end
         except NotFound:
             self._reader.evict(scope.collection)
             raise

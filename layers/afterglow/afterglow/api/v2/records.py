@@ -12,6 +12,7 @@ from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.restricted import LOG_POSITION
 from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_requests, record_responses
+from afterglow.api.v2.collection_first import collection_first
 from afterglow.api.v2.explain import check_allowed, explained
 from afterglow.api.validation import embeddings, json_body
 from afterglow.collection import Op
@@ -50,7 +51,7 @@ def delete(context: AppContext, request: Request) -> Response:
         body = json_body.parse(models.DeleteRecords, request.body)
     scope = request_params.scope(request)
     filtered = body.where is not None or body.where_document is not None
-    try:
+    with collection_first(context, scope):
         selection = record_requests.selection(body, record_requests.filter_budget(context.settings))
         if not filtered and body.limit is not None and body.ids != []:
             raise InvalidArgument(
@@ -58,9 +59,6 @@ def delete(context: AppContext, request: Request) -> Response:
             )
         if not filtered and body.ids == []:
             raise InvalidArgument("Validation error: ids, where: Either ids or where must be specified")
-    except InvalidArgument:
-        context.engine.get_collection_by_id(scope)
-        raise
     with phase("handle"):
         deleted = context.engine.delete(scope, selection, body.limit)
     add_attributes(rows=deleted.count)
@@ -73,12 +71,8 @@ def get(context: AppContext, request: Request) -> Response:
         body = json_body.parse(models.GetRecords, request.body)
     check_allowed(request, explain=body.explain)
     scope = request_params.scope(request)
-    try:
-        with phase("parse"):
-            selection = record_requests.selection(body, record_requests.filter_budget(context.settings))
-    except InvalidArgument:
-        context.engine.get_collection_by_id(scope)
-        raise
+    with collection_first(context, scope), phase("parse"):
+        selection = record_requests.selection(body, record_requests.filter_budget(context.settings))
     include = record_requests.include(body.include)
     at = request_params.parse_at(request)
 
@@ -128,13 +122,9 @@ class _QueryRequest:
             self._body = json_body.parse(models.QueryRecords, request.body)
         check_allowed(request, explain=self._body.explain)
         self._scope = request_params.scope(request)
-        try:
-            with phase("parse"):
-                self._queries = self._parse_queries(max_vectors)
-                self._selection = record_requests.selection(self._body, budget)
-        except InvalidArgument:
-            self._engine.get_collection_by_id(self._scope)
-            raise
+        with collection_first(context, self._scope), phase("parse"):
+            self._queries = self._parse_queries(max_vectors)
+            self._selection = record_requests.selection(self._body, budget)
         n_results = self._body.n_results
         self._k = record_requests.DEFAULT_RESULTS if n_results is None else n_results
         self._at = request_params.parse_at(request)
@@ -222,13 +212,8 @@ def _write(context: AppContext, request: Request, op: Op) -> Response | Deferred
     with phase("parse"):
         write = record_requests.parse_write(op, request.body)
     scope = request_params.scope(request)
-    try:
-        with phase("parse"):
-            batch = write.batch()
-    except InvalidArgument:
-        # An unknown collection takes precedence over a wrong value.
-        context.engine.get_collection_by_id(scope)
-        raise
+    with collection_first(context, scope), phase("parse"):
+        batch = write.batch()
     add_attributes(rows=len(batch.ids))
 
     def write_batch() -> Response:

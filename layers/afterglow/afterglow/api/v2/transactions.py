@@ -15,10 +15,10 @@ from afterglow.api.http import errors, request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_requests, record_responses
+from afterglow.api.v2.collection_first import collection_first
 from afterglow.api.v2.records import with_log_position
 from afterglow.api.validation import json_body
 from afterglow.collection import Batch, Op
-from afterglow.collection.types import Scope, Selection
 from afterglow.collection.write.transaction import FilteredDelete, Transaction
 from afterglow.errors import InvalidArgument, InvalidBody, LimitExceeded, StaleRead
 from afterglow.filters.budget import FilterBudget
@@ -39,13 +39,9 @@ def get(context: AppContext, request: Request) -> Response:
         body = json_body.parse(models.ConditionalGet, request.body)
     scope = request_params.scope(request)
 
-    def check() -> tuple[Selection, int | None]:
-        return record_requests.selection(body, record_requests.filter_budget(context.settings)), _position(
-            body.read_token
-        )
-
-    with phase("parse"):
-        selection, position = _checked(context, scope, check)
+    with phase("parse"), collection_first(context, scope):
+        selection = record_requests.selection(body, record_requests.filter_budget(context.settings))
+        position = _position(body.read_token)
     include = record_requests.include(body.include)
     with phase("handle"):
         records = context.engine.get_in_transaction(
@@ -64,12 +60,9 @@ def commit(context: AppContext, request: Request) -> Response | Deferred:
         operations = [_operation(one) for one in body.operations]
     scope = request_params.scope(request)
 
-    def check() -> Transaction:
+    with phase("parse"), collection_first(context, scope):
         budget = record_requests.filter_budget(context.settings)
-        return _transaction(body, [to_operation(budget) for to_operation, _ in operations], budget)
-
-    with phase("parse"):
-        transaction = _checked(context, scope, check)
+        transaction = _transaction(body, [to_operation(budget) for to_operation, _ in operations], budget)
     _check_bounds(context, transaction)
 
     def write() -> Response:
@@ -161,15 +154,6 @@ def _position(read_token: int | None) -> int | None:
     if read_token == 0:
         raise StaleRead("invalid read token: log upper bound offset is 0")
     return read_token - 1
-
-
-def _checked(context: AppContext, scope: Scope, check: Callable[[], T]) -> T:
-    """The result of a check of values, which an unknown collection takes precedence over."""
-    try:
-        return check()
-    except InvalidArgument:
-        context.engine.get_collection_by_id(scope)
-        raise
 
 
 def _committed(position: int | None, records: int) -> Response:

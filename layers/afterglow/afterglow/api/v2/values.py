@@ -6,10 +6,10 @@ from afterglow.api import models
 from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Request, Response
 from afterglow.api.v2 import record_requests
+from afterglow.api.v2.collection_first import collection_first
 from afterglow.api.v2.records import with_log_position
 from afterglow.api.validation import json_body
 from afterglow.collection.types import Selection
-from afterglow.errors import InvalidArgument
 from afterglow.metering import phase
 
 
@@ -50,10 +50,5 @@ def min_max(context: AppContext, request: Request) -> Response:
 
 def _selection(context: AppContext, request: Request, body: models.Filters) -> Selection:
     """The selection of a body; an unknown collection takes precedence over an invalid filter."""
-    scope = request_params.scope(request)
-    try:
-        with phase("parse"):
-            return record_requests.selection(body, record_requests.filter_budget(context.settings))
-    except InvalidArgument:
-        context.engine.get_collection_by_id(scope)
-        raise
+    with collection_first(context, request_params.scope(request)), phase("parse"):
+        return record_requests.selection(body, record_requests.filter_budget(context.settings))
