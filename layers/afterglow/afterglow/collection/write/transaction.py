@@ -27,14 +27,11 @@ from afterglow.collection.types import Scope, Selection
 from afterglow.collection.write import write_path
 from afterglow.collection.write.read_condition import AlreadyCommitted, ReadCondition
 from afterglow.collection.write.write_path import LogEnd
-from afterglow.errors import Busy, StaleRead, WriteConflict
+from afterglow.errors import StaleRead, WriteConflict
 from afterglow.log.batch import Batch, Op
 from afterglow.metering import phase
 from afterglow.retry import contended_attempts
 from afterglow.storage.ports import Stores
-
-_MAX_APPENDS = 64
-_RETRY_AFTER_SECONDS = 2.0
 
 _MAX_ENTRIES_LOOKED_AT = 256
 """With more entries in between, a read opens the snapshot of the past."""
@@ -145,7 +142,7 @@ def _commit_after_snapshot(
     if not only_deletes(transaction):
         stores.objects.reserve_space()
     write_path.prepare_state(stores, end, scope, given)
-    for _ in contended_attempts(stores.system, _MAX_APPENDS):
+    for _ in contended_attempts(stores.system, write_path.MAX_APPENDS):
         now = take_snapshot((), None)
         if condition is not None:
             condition.check(now.applied_seq)
@@ -167,7 +164,7 @@ def _commit_after_snapshot(
         )
         if appended:
             return CommitResult(now.applied_seq + 1, records)
-    raise Busy(f"collection {scope.collection} is being written by too many at once", _RETRY_AFTER_SECONDS)
+    raise write_path.too_many_writers(scope.collection)
 
 
 def _check_filters(

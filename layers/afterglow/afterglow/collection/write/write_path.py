@@ -45,7 +45,7 @@ from afterglow.storage.ports import Stores, Write
 
 _log = logging.getLogger(__name__)
 
-_MAX_APPENDS = 64
+MAX_APPENDS = 64
 """Puts of one write, and so what it may cost."""
 _SEALS = Backoff(max_attempts=200, first=0.0, last=0.0)
 """Seal again at once: writers pause after a conflict, so the seal wins soon."""
@@ -178,6 +178,11 @@ def append_after(
     return True
 
 
+def too_many_writers(collection_id: UUID) -> Busy:
+    """The error of a write that lost every attempt to append to others."""
+    return Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
+
+
 def seal_log(stores: Stores, collection_id: UUID) -> None:
     """Seal the log of a dropped collection: no entry can follow. Idempotent. Raises Busy."""
     entry = append.seal_entry(stores.system)
@@ -191,7 +196,7 @@ def seal_log(stores: Stores, collection_id: UUID) -> None:
         # Nobody flushes a dropped collection, and an unfinished fork has no state.
         if append.append_at(stores, collection_id, entry, seq, None):
             return
-    raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
+    raise too_many_writers(collection_id)
 
 
 def _cached_state(stores: Stores, end: LogEnd, scope: Scope) -> Collection:
@@ -256,7 +261,7 @@ def _append(
     extra_writes: Sequence[Write],
     condition: ReadCondition | None,
 ) -> int:
-    for attempt in contended_attempts(stores.system, _MAX_APPENDS):
+    for attempt in contended_attempts(stores.system, MAX_APPENDS):
         _apply_backpressure(stores, end, collection_id)
         collection = end.collection
         # A read may have brought a newer state than the cached end of the log.
@@ -273,7 +278,7 @@ def _append(
             end.advance(entry, stores.system.monotonic(), batches)
             _notify_if_due(stores, collection_id, entry.seq, ops_before, entry.op_count)
             return entry.seq
-    raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
+    raise too_many_writers(collection_id)
 
 
 def _notify_if_due(stores: Stores, collection_id: UUID, seq: int, ops_before: int, ops: int) -> None:
@@ -376,7 +381,7 @@ def write_admitted(stores: Stores, end: LogEnd, scope: Scope, admit: Admit) -> i
 
     Raises the errors of `write` and of `admit`.
     """
-    for _ in contended_attempts(stores.system, _MAX_APPENDS):
+    for _ in contended_attempts(stores.system, MAX_APPENDS):
         position, batch = admit()
         if not batch.ids:
             return None
@@ -389,15 +394,15 @@ def write_admitted(stores: Stores, end: LogEnd, scope: Scope, admit: Admit) -> i
         ttl_key = ttl.ttl_key(collection.metadata)
         if append_after(stores, end, scope.collection, [batch], position, ttl_key=ttl_key):
             return position.seq + 1
-    raise Busy(f"collection {scope.collection} is being written by too many at once", _RETRY_AFTER_SECONDS)
+    raise too_many_writers(scope.collection)
 
 
 def delete_where(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: Evaluate) -> CountResult:
     """Delete the records that match in `evaluate`, exactly as of the log position of the delete. Raises Busy."""
-    for _ in contended_attempts(stores.system, _MAX_APPENDS):
+    for _ in contended_attempts(stores.system, MAX_APPENDS):
         position, ids = evaluate()
         if not ids:
             return CountResult(0, position.seq)
         if append_after(stores, end, collection_id, [Batch(Op.DELETE, ids)], position):
             return CountResult(len(ids), position.seq + 1)
-    raise Busy(f"collection {collection_id} is being written by too many at once", _RETRY_AFTER_SECONDS)
+    raise too_many_writers(collection_id)
