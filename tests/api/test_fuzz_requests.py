@@ -241,8 +241,25 @@ def requests(draw: st.DrawFn, collection_id: str) -> Request:
     return Request(route, parts, query, draw(headers), pieces)
 
 
-async def answered(app: ASGIApp, request: Request) -> tuple[int, bytes]:
-    """The status and the body of the application's answer."""
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    content_type: str
+    body: bytes
+
+    def values(self) -> list[Any]:
+        """The JSON values of the body: one, one of each line, or one of each event."""
+        match self.content_type.partition(";")[0]:
+            case "application/x-ndjson":
+                return [orjson.loads(line) for line in self.body.splitlines()]
+            case "text/event-stream":
+                lines = self.body.decode().splitlines()
+                return [orjson.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+            case _:
+                return [orjson.loads(self.body)] if self.body else []
+
+
+async def answered(app: ASGIApp, request: Request) -> Answer:
     waiting: list[Message] = [
         {"type": "http.request", "body": piece, "more_body": at + 1 < len(request.pieces)}
         for at, piece in enumerate(request.pieces)
@@ -266,19 +283,20 @@ async def answered(app: ASGIApp, request: Request) -> tuple[int, bytes]:
     }
     await app(scope, receive, send)
     start, *rest = sent
-    return start["status"], b"".join(item["body"] for item in rest)
+    types = [value.decode() for name, value in start["headers"] if name.lower() == b"content-type"]
+    return Answer(start["status"], types[0] if types else "", b"".join(item["body"] for item in rest))
 
 
 def judge(app: ASGIApp, loop: asyncio.AbstractEventLoop, request: Request) -> None:
-    status, body = loop.run_until_complete(answered(app, request))
-    said: Any = orjson.loads(body) if body else None
-    if status < 400:
+    answer = loop.run_until_complete(answered(app, request))
+    values = answer.values()
+    if answer.status < 400:
         return
-    if body:
-        assert set(said) == {"error", "message"}
+    if values:
+        assert set(values[0]) == {"error", "message"}
     else:
-        assert status in (404, 405)
-    assert status < 500 or status == 501, (request, said)
+        assert answer.status in (404, 405)
+    assert answer.status < 500 or answer.status == 501, (request, values)
 
 
 @pytest.fixture
@@ -296,13 +314,13 @@ def one_round(number: int, folder: Path, loop: asyncio.AbstractEventLoop) -> Non
         app = create_app(engine, given_settings, system, allow_reset=number % 2 == 0, threads=0)
         creation = next(item for item in ROUTES if (item.method, item.path) == ("POST", COLLECTIONS))
         place = {"tenant": "default_tenant", "database": "default_database"}
-        status, body = loop.run_until_complete(
+        created = loop.run_until_complete(
             answered(app, Request(creation, place, b"", [], [orjson.dumps({"name": COLLECTION})]))
         )
-        assert status == 200
+        assert created.status == 200
 
         @seed(number)
-        @given(request=requests(orjson.loads(body)["id"]))
+        @given(request=requests(created.values()[0]["id"]))
         @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         def run(request: Request) -> None:
             judge(app, loop, request)
