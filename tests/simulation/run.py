@@ -22,7 +22,7 @@ from afterglow.collection.replica.replica import Replica
 from afterglow.collection.time_travel import snapshot_cache
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import Scope, Selection
-from afterglow.collection.write import write_path
+from afterglow.collection.write import log_end
 from afterglow.errors import InvalidArgument
 from afterglow.jobs import gc, purge, reachability, verify
 from afterglow.jobs.indexer import index
@@ -38,7 +38,7 @@ from tests.support.stores import SMALL, quick_folder
 _EPOCH = 1_700_000_000.0
 _MAX_STEPS = 60_000
 _RETENTION_SECONDS = 500.0
-_LOCKING = (write_path, replica, replica_cache, snapshot_cache)
+_LOCKING = (log_end, replica, replica_cache, snapshot_cache)
 """The modules with locks that are held during calls of a port."""
 
 

@@ -27,7 +27,7 @@ from afterglow.bulk.report_text import column_lines
 from afterglow.bulk.types import ImportReport
 from afterglow.bulk.watched_folder import WatchedFile, list_files, printable
 from afterglow.collection import Engine
-from afterglow.collection.write.write_path import notify_indexer
+from afterglow.collection.write.notification import notify_indexer
 from afterglow.deployment.child_process import ChildProcess
 from afterglow.deployment.file_lock import file_lock
 

@@ -15,6 +15,7 @@ from afterglow.collection.types import (
 from afterglow.collection.write import functions, lifecycle, write_path
 from afterglow.collection.write.deletion_space import with_reserved_space
 from afterglow.collection.write.functions import FunctionRequest
+from afterglow.collection.write.notification import notify_indexer
 from afterglow.errors import NotFound
 
 
@@ -159,4 +160,4 @@ class Administration(EngineParts):
         collections.drop(self._stores.table, self._stores.system, collection_id, skip_retention=skip_retention)
         write_path.seal_log(self._stores, collection_id)
         self._reader.evict(collection_id)
-        write_path.notify_indexer(self._stores, collection_id, "dropped")
+        notify_indexer(self._stores, collection_id, "dropped")

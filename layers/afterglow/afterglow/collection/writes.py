@@ -18,11 +18,11 @@ from afterglow.collection.types import (
     Scope,
     Selection,
 )
-from afterglow.collection.write import admission, lifecycle, write_path
+from afterglow.collection.write import admission, lifecycle, log_end, write_path
 from afterglow.collection.write import transaction as transactions
 from afterglow.collection.write.deletion_space import with_reserved_space
+from afterglow.collection.write.log_end import LogEnd
 from afterglow.collection.write.transaction import CommitResult, Transaction
-from afterglow.collection.write.write_path import LogEnd
 from afterglow.embedding import completion
 from afterglow.errors import NotFound
 from afterglow.log.batch import Batch, Op
@@ -118,7 +118,7 @@ class Writes(EngineParts):
 
     def _collection_to_write(self, scope: Scope) -> Collection:
         try:
-            return write_path.known_collection(self._stores, self._reader.log_end(scope), scope)
+            return log_end.known_collection(self._stores, self._reader.log_end(scope), scope)
         except NotFound:
             self._reader.evict(scope.collection)
             raise

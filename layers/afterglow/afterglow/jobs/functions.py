@@ -24,7 +24,7 @@ from afterglow.collection.read import rows as fetch
 from afterglow.collection.replica.replica import Replica, Snapshot
 from afterglow.collection.types import Include, Scope, Selection
 from afterglow.collection.write import write_path
-from afterglow.collection.write.write_path import LogEnd
+from afterglow.collection.write.log_end import LogEnd
 from afterglow.errors import Busy, LimitExceeded, NotFound
 from afterglow.jobs.function_outputs import FUNCTIONS, OutputRecord
 from afterglow.log.batch import Batch, Op

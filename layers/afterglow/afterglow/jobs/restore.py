@@ -20,6 +20,7 @@ from afterglow.collection.time_travel import fork
 from afterglow.collection.time_travel.fork import ForkRequest
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.write import write_path
+from afterglow.collection.write.notification import notify_indexer
 from afterglow.errors import InvalidArgument, NotFound
 from afterglow.log import read as log
 from afterglow.log.entry import EntryKind
@@ -92,7 +93,7 @@ def restore(
         return restored
     replaced = collections.swap_name(stores.table, stores.system, source.id, restored.id)
     write_path.seal_log(stores, source.id)
-    write_path.notify_indexer(stores, source.id, "dropped")
+    notify_indexer(stores, source.id, "dropped")
     return replaced
 
 

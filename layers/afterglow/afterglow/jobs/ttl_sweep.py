@@ -22,7 +22,7 @@ from afterglow.collection.replica import ttl_filter
 from afterglow.collection.replica.replica import Replica, Snapshot
 from afterglow.collection.replica.ttl_filter import NEVER
 from afterglow.collection.write import write_path
-from afterglow.collection.write.write_path import LogEnd
+from afterglow.collection.write.log_end import LogEnd
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 

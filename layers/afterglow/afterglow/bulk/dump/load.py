@@ -12,7 +12,7 @@ from afterglow.bulk.dump.layout import DumpedCollection, DumpStore
 from afterglow.catalog import Catalog, Collection, Database, collections, deletions, embedding_functions, keys, ttl
 from afterglow.catalog.deletions import DeletionRecord
 from afterglow.collection.write.lifecycle import function_policy
-from afterglow.collection.write.write_path import notify_indexer
+from afterglow.collection.write.notification import notify_indexer
 from afterglow.errors import AlreadyExists, Corrupt, Unavailable
 from afterglow.log import archive
 from afterglow.log import entry as entries

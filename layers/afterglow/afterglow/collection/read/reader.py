@@ -16,8 +16,8 @@ from afterglow.collection.replica.replica_cache import ReplicaCache
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
 from afterglow.collection.types import Scope, require_in_scope
-from afterglow.collection.write import readable, write_path
-from afterglow.collection.write.write_path import LogEnd
+from afterglow.collection.write import log_end, readable
+from afterglow.collection.write.log_end import LogEnd
 from afterglow.errors import Corrupt, InvalidArgument, NotFound, StaleRead, StorageFull
 from afterglow.storage.ports import Stores, TooManyOpenFiles
 
@@ -95,14 +95,14 @@ class CollectionReader:
             except Corrupt as error:
                 raise readable.read_only(latest, error.message) from error
         if latest is not None:
-            write_path.observe(entry.log_end, latest)  # reads since the last write may have seen a newer state
+            log_end.observe(entry.log_end, latest)  # reads since the last write may have seen a newer state
         return entry.log_end
 
     def observe(self, collection: Collection) -> None:
         """This process has changed the collection: its next writes use the new state."""
         entry = self._cache.peek(collection.id)
         if entry is not None:
-            write_path.observe(entry.log_end, collection)
+            log_end.observe(entry.log_end, collection)
 
     def trim(self) -> None:
         """Close collections over the bounds; to be called after a request."""

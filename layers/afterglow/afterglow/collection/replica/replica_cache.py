@@ -11,7 +11,7 @@ from uuid import UUID
 
 from afterglow.catalog.model import Collection
 from afterglow.collection.replica.replica import Replica
-from afterglow.collection.write.write_path import LogEnd
+from afterglow.collection.write.log_end import LogEnd
 from afterglow.storage.ports import Stores
 
 

@@ -25,7 +25,7 @@ from afterglow.catalog.lineage import LineageMember
 from afterglow.catalog.model import Collection, Database
 from afterglow.collection.time_travel import point_in_time
 from afterglow.collection.time_travel.point_in_time import PointInTime, ResolvedPoint
-from afterglow.collection.write.write_path import notify_indexer
+from afterglow.collection.write.notification import notify_indexer
 from afterglow.errors import Unavailable
 from afterglow.log import entry as entries
 from afterglow.log import read as log

@@ -17,7 +17,7 @@ from uuid import UUID
 from afterglow.catalog import collections, keys, schema
 from afterglow.catalog import state as states
 from afterglow.catalog.model import FUNCTIONS, AttachedFunction, Collection
-from afterglow.collection.write.write_path import notify_indexer
+from afterglow.collection.write.notification import notify_indexer
 from afterglow.errors import AlreadyExists, FunctionAttached, NotFound, Unavailable
 from afterglow.retry import Backoff, attempts
 from afterglow.storage.ports import ConditionFailed, Put, Stores

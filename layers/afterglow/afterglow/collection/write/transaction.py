@@ -25,8 +25,8 @@ from afterglow.collection.read import read_path
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.types import Scope, Selection
 from afterglow.collection.write import write_path
+from afterglow.collection.write.log_end import LogEnd
 from afterglow.collection.write.read_condition import AlreadyCommitted, ReadCondition
-from afterglow.collection.write.write_path import LogEnd
 from afterglow.errors import StaleRead, WriteConflict
 from afterglow.log.batch import Batch, Op
 from afterglow.metering import phase
