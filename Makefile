@@ -49,8 +49,8 @@ test-openapi: $(VENV)/.ready-dev .venv-schemathesis/.ready ## fuzz a server by i
 test-browser: $(VENV)/.ready-dev .chromium/.ready $(AXE) ## use the console and the documentation page in a headless Chromium
 	$(BIN)/python -m pytest -m slow tests/console tests/api/test_docs_page.py $(ARGS)
 
-test-deploy: $(VENV)/.ready-dev .venv-hadolint/.ready .nginx/.ready ## test the images, systemd units and nginx site in deploy/
-	$(BIN)/python -m pytest -m "not stack" tests/deploy $(ARGS)
+test-deploy: $(VENV)/.ready-dev .venv-hadolint/.ready .venv-checkov/.ready .nginx/.ready ## test the images, systemd units and nginx site in deploy/, and the security of the templates
+	$(BIN)/python -m pytest -m "not stack" tests/deploy tests/infra/test_security.py $(ARGS)
 
 build: .venv-sam/.ready ## build the functions and layers for AWS; ARCHITECTURE=x86_64 for the other processor
 	ARCHITECTURE=$(ARCHITECTURE) $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)

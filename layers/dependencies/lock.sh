@@ -24,7 +24,7 @@ printf '%s\n' duckdb backports.zstd | "${compile[@]}" --python-version 3.13 \
   --output-file layers/imports/requirements.txt --constraint $here/requirements-dev.txt -
 
 # Programs of the tests, each in an environment of its own.
-for name in ministack sam runtime schemathesis hadolint; do
+for name in ministack sam runtime schemathesis hadolint checkov; do
   "${compile[@]}" --python-version 3.13 --output-file $here/requirements-$name.txt --group $name
 done
 
