@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afterglow.errors import InternalError, InvalidArgument, Unavailable
+from afterglow.temporary import Purpose, TemporaryFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,13 +126,16 @@ class _Connection:
 
 
 @contextmanager
-def _start_server(path: Path) -> Iterator[str]:
-    """Runs a server on `path` and a free port for the duration of the block; yields its URL."""
+def _start_server(path: Path, *inherited: int) -> Iterator[str]:
+    """Runs a server on `path` and a free port for the duration of the block; yields its URL.
+
+    The server inherits the descriptors: it may outlive this process.
+    """
     import subprocess
 
     code = "from afterglow.cli.main import main; main()"
     command = [sys.executable, "-c", code, "run", "--path", str(path), "--host", "127.0.0.1", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pass_fds=inherited) as process:  # noqa: S603
         assert process.stdout is not None
         try:
             url = next((match[1] for line in process.stdout if (match := ANNOUNCED_URL.search(line))), None)
@@ -144,15 +148,13 @@ def _start_server(path: Path) -> Iterator[str]:
 
 @contextmanager
 def _server(url: str | None, path: Path | None) -> Iterator[str]:
-    import tempfile
-
     if url is not None:
         yield url
     elif path is not None:
         with _start_server(path) as started:
             yield started
     else:
-        with tempfile.TemporaryDirectory(prefix="afterglow-demo-") as folder, _start_server(Path(folder)) as started:
+        with TemporaryFolder(Purpose.DEMO) as folder, _start_server(folder.path, folder.descriptor) as started:
             yield started
 
 

@@ -8,12 +8,12 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from afterglow.cli import options
 from afterglow.cli.console import EXIT_USAGE, echo, exit_with, notice
 from afterglow.server import logs
 from afterglow.settings import MAX_PORT, MAX_WORKERS, Settings, System, use_settings_file, worker_environment
+from afterglow.temporary import Purpose, TemporaryFolder, remove_abandoned
 from afterglow.version import __version__
 
 _CHROMA_TABLE = "chroma.sqlite3"
@@ -76,6 +76,7 @@ def serve(path: Path | None, settings: Settings) -> None:
     host, workers = settings.host, settings.workers
     listeners = sockets.listen(host, settings.port)
     interpreter.before_imports()
+    remove_abandoned()
     logs.configure(settings.log_level, settings.log_format)
     if settings.auth.strip().lower() == "off" and not sockets.are_loopback(listeners):
         notice(
@@ -105,14 +106,14 @@ def serve(path: Path | None, settings: Settings) -> None:
             "log_format": settings.log_format,
         }
         # The workers share their metrics through files in this directory.
-        with TemporaryDirectory(prefix="afterglow-metrics-") as shared:
+        with TemporaryFolder(Purpose.METRICS) as shared:
             code = Supervisor(
                 listeners,
                 [sys.executable, "-m", "afterglow.cli.worker", json.dumps(worker_options)],
                 workers,
                 shutdown_seconds=settings.shutdown_seconds,
                 on_ready=announce,
-                environment=worker_environment(shared),
+                environment=worker_environment(str(shared.path)),
             ).run()
         sys.exit(code)
 

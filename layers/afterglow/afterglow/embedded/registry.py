@@ -6,8 +6,6 @@ as in chromadb. Whatever is open when the interpreter exits is closed then.
 
 import atexit
 import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,6 +18,7 @@ from afterglow.deployment.local import open_local
 from afterglow.embedded.transport import AppRunner
 from afterglow.jobs.start import start_engine
 from afterglow.settings import System, from_environment
+from afterglow.temporary import Purpose, TemporaryFolder
 
 EPHEMERAL = "ephemeral"
 _MAX_BODY_BYTES = 1 << 30
@@ -75,7 +74,8 @@ def release(shared: SharedEngine) -> None:
 
 
 def _open_engine(name: str, path: Path | None, *, allow_reset: bool) -> SharedEngine:
-    directory = Path(tempfile.mkdtemp(prefix="afterglow-") if path is None else name)
+    temporary = TemporaryFolder(Purpose.EPHEMERAL) if path is None else None
+    directory = Path(name) if temporary is None else temporary.path
     settings = replace(from_environment(), auth="off", max_body_bytes=_MAX_BODY_BYTES, **_UNLIMITED)
     system = System()
     engine = start_engine(open_local(directory, system), settings, system)
@@ -84,8 +84,8 @@ def _open_engine(name: str, path: Path | None, *, allow_reset: bool) -> SharedEn
     def close() -> None:
         runner.close()
         engine.close()
-        if path is None:
-            shutil.rmtree(directory)
+        if temporary is not None:
+            temporary.close()
 
     context = AppContext(engine, settings, system, allow_reset, os.cpu_count() or 1)
     return SharedEngine(name, allow_reset, runner, context, close)

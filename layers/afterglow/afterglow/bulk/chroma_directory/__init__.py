@@ -44,7 +44,7 @@ still there, and everything that is not is counted.
 4. *Contents.* Pages of one part are read by the inventory, as often as needed.
 
 Nothing is written but the scratch folder, which is removed at the end. *Crash: the scratch folder is left in the
-system's folder for temporary files.*
+system's folder for temporary files, until the next command removes it (`temporary`).*
 
 The formats are those of chroma-core/chroma (`rust/sqlite/migrations`, `rust/segment/src/local_hnsw.rs`, and
 `chromadb/segment/impl/vector/local_persistent_hnsw.py` of 0.4 to 0.6), chroma-core/hnswlib (`hnswalg.h`,

@@ -14,11 +14,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from afterglow.bulk.chroma_directory.row_shapes import COLUMNS, Row, identify
 from afterglow.bulk.chroma_directory.sqlite_pages import PageDamage, SqlitePages, open_pages
 from afterglow.errors import Corrupt, StorageFull
+from afterglow.temporary import Purpose, TemporaryFolder
 
 TABLE = "chroma.sqlite3"
 _LOGS = ("-wal", "-journal")
@@ -58,8 +58,8 @@ class Tables:
 @contextmanager
 def open_tables(directory: Path) -> Iterator[Tables]:
     """The tables of a directory. Raises OSError, StorageFull if the scratch folder is full."""
-    with TemporaryDirectory(prefix="afterglow-rescue-") as name, _storage_errors():
-        scratch = Path(name)
+    with TemporaryFolder(Purpose.RESCUE) as folder, _storage_errors():
+        scratch = folder.path
         connection = sqlite3.connect(
             scratch / "inventory.sqlite3", uri=True, isolation_level=None, check_same_thread=False
         )

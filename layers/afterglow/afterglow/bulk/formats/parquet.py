@@ -8,7 +8,6 @@ are id, embedding, document, uri and metadata (JSON).
 """
 
 import struct
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from afterglow.bulk.types import Compression, FileRange, ImportRejected, Plan
 from afterglow.collection.types import Records
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings
+from afterglow.temporary import Purpose, TemporaryFolder
 
 if TYPE_CHECKING:
     import pyarrow
@@ -199,8 +199,8 @@ def _open(source: Source, spans: Sequence[Span], memory: int) -> Iterator[tuple[
             "duckdb is not installed, which Parquet needs: pip install 'afterglow-db[imports]'"
         ) from None
     # A fixed name: DuckDB would read some characters of the file's own name as a pattern.
-    with source.local_copy(spans) as file, tempfile.TemporaryDirectory(prefix="afterglow-import-") as folder:
-        path = Path(folder) / "file.parquet"
+    with source.local_copy(spans) as file, TemporaryFolder(Purpose.IMPORT) as folder:
+        path = folder.path / "file.parquet"
         path.symlink_to(file)
         connection = duckdb.connect(
             config={

@@ -11,10 +11,11 @@ SQLite in WAL mode normally writes even for a reader: it creates an index of its
 
 import shutil
 import sqlite3
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
+
+from afterglow.temporary import Purpose, TemporaryFolder
 
 _IMMUTABLE = "mode=ro&immutable=1"
 
@@ -23,17 +24,17 @@ class ReadOnlyFile:
     """A SQLite file that is only read; `close` removes its temporary copy, if it has one. Raises sqlite3.Error."""
 
     def __init__(self, path: Path) -> None:
-        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._copy: TemporaryFolder | None = None
         self._path, self._options = path, "mode=ro"
         write_ahead, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
         if not index.exists() and not _has_content(write_ahead):
             self._options = _IMMUTABLE
         elif not index.exists() or not self._is_readable():
-            self._copy = tempfile.TemporaryDirectory(prefix="afterglow-read-")
-            self._path = Path(self._copy.name) / path.name
+            self._copy = TemporaryFolder(Purpose.READ)
+            self._path = self._copy.path / path.name
             for file in (path, write_ahead):
                 with suppress(FileNotFoundError):
-                    shutil.copyfile(file, Path(self._copy.name) / file.name)
+                    shutil.copyfile(file, self._copy.path / file.name)
             self._options = "mode=rw"
 
     def connect(self, timeout: float) -> sqlite3.Connection:
@@ -44,7 +45,7 @@ class ReadOnlyFile:
     def close(self) -> None:
         """Remove the temporary copy."""
         if self._copy is not None:
-            self._copy.cleanup()
+            self._copy.close()
 
     def _is_readable(self) -> bool:
         connection = self.connect(0.0)
