@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import aws
 
 FUNCTION = Path(__file__).parents[2] / "functions" / "api" / "app.py"
@@ -36,6 +38,7 @@ print(*(name for name in {UNUSED!r} if name in sys.modules))
 """
 
 
+@pytest.mark.slow
 def test_the_start_of_a_container_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
     environment = {
         **aws.environment(endpoint="http://127.0.0.1:9"),

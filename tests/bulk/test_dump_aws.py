@@ -65,6 +65,7 @@ def local_side(stores: Stores) -> LocalEndpoint:
     return LocalEndpoint(stores, Engine(stores))
 
 
+@pytest.mark.slow
 def test_verification_of_an_account(made: aws.Made, folder: Path) -> None:
     remote = account(made, folder)
     Catalog(remote.table, remote.system).create_database("default_tenant", "harmed")

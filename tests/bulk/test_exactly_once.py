@@ -63,6 +63,7 @@ def check(path: Path, folder: Path, *, most: int | None = None) -> None:
     at.engine.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
 def test_a_crash_at_any_call(fault: Fault, tmp_path: Path) -> None:
     path = written(tmp_path)

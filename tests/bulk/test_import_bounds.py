@@ -88,6 +88,7 @@ def test_the_memory_of_bombs(tmp_path: Path) -> None:
         assert megabytes < most, path.name
 
 
+@pytest.mark.slow
 def test_a_parquet_that_expands(tmp_path: Path) -> None:
     with import_fixture(replace(BOUNDED, import_memory_bytes=64 * MEGABYTE)) as at:
         report = at.run(parquet_bomb(tmp_path))

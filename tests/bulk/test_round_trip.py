@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -50,6 +51,7 @@ def imported(stores: Stores, file: Path, name: str) -> ImportReport:
     return import_file(site, source, Target(*PLACE, name), GivenOptions(), NullListener()).report
 
 
+@pytest.mark.slow
 @given(collections(), st.sampled_from(LIKES))
 @hypothesis_settings(max_examples=12)
 def test_the_collection_is_the_same_again(records: Records, like: CollectionInfo) -> None:

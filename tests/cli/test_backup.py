@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.commands import run_command
 from tests.support.server import running
 from tests.support.wire import Wire
@@ -16,6 +18,7 @@ def backup(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run_command("backup", *arguments)
 
 
+@pytest.mark.slow
 def test_a_directory_in_use_and_a_server_on_the_backup(tmp_path: Path) -> None:
     path = tmp_path / "data"
     with running(path) as server, server.client() as client:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import orjson
+import pytest
 
 from tests.support.commands import run_command
 from tests.support.server import running
@@ -22,6 +23,7 @@ def fill(wire: Wire) -> None:
     wire.write(one, "add", {"ids": ["a", "b"], "embeddings": [[1, 2], [3, 4]], "metadatas": [{"n": 1}, {"n": 1.0}]})
 
 
+@pytest.mark.slow
 def test_a_collection_of_a_directory_and_of_a_server(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running(data) as server, server.client() as client:

@@ -79,6 +79,7 @@ def test_failures_are_printed_and_set_the_exit_code(tmp_path: Path) -> None:
     assert afterglow("import-reports", "show", "0", "--path", data).stderr == "afterglow: Import [0] does not exist\n"
 
 
+@pytest.mark.slow
 def test_over_http_and_alongside_a_server(tmp_path: Path) -> None:
     data, home = tmp_path / "data", {"HOME": str(tmp_path)}
     path = files.write_pyarrow(RECORDS, tmp_path)
@@ -132,6 +133,7 @@ def test_an_interrupted_import_resumes(tmp_path: Path) -> None:
     at.engine.close()
 
 
+@pytest.mark.slow
 def test_a_watched_directory(tmp_path: Path) -> None:
     data = tmp_path / "data"
     folder = data / "imports" / "default_tenant" / "default_database" / "imported"

@@ -114,6 +114,7 @@ def test_failures_are_one_line(
     assert len(error.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_text_is_searched_for(tmp_path: Path, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFTERGLOW_EMBEDDING_MODEL_DIR", str(write_model(tmp_path / "model")))
     settings, system = from_environment(), System()

@@ -29,6 +29,7 @@ def create(*arguments: str) -> str:
     return key
 
 
+@pytest.mark.slow
 def test_the_life_of_a_key(tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.mkdir()
@@ -92,6 +93,7 @@ def test_failures(tmp_path: Path) -> None:
     assert "--where of books: the filter of a key needs at least one condition" in done.stderr
 
 
+@pytest.mark.slow
 def test_invalid_settings(tmp_path: Path) -> None:
     """The server does not start, as it would be open to everybody."""
     for env, message in (

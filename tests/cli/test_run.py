@@ -85,6 +85,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_aws_without_settings() -> None:
     assert_failed(afterglow("run", "--aws", AFTERGLOW_TABLE=""), 1, "AFTERGLOW_TABLE is not set", "deploy the stack")
     assert_failed(
@@ -118,6 +119,7 @@ def test_aws_without_boto3(tmp_path: Path) -> None:
     assert_failed(done, 1, "botocore is not installed", "pip install 'afterglow-db[aws]'")
 
 
+@pytest.mark.slow
 def test_a_data_directory_of_an_older_format(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "table.sqlite")) as table:
         table.execute("PRAGMA user_version = 1")

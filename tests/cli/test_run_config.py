@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.server import HOST, free_port, script, spawn, wait_until_ready
 
 
+@pytest.mark.slow
 def test_chromas_file_starts_the_same_server(tmp_path: Path) -> None:
     port, data, file = free_port(), tmp_path / "vectors", tmp_path / "config.yaml"
     file.write_text(f"port: {port}\nlisten_address: {HOST}\npersist_path: {data}\nallow_reset: true\n")

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.commands import run_command
 from tests.support.server import running
 from tests.support.wire import Wire
@@ -35,6 +37,7 @@ def test_every_collection_or_one_while_a_server_runs(tmp_path: Path) -> None:
     assert "no collection 'nosuch'" in missing.stderr
 
 
+@pytest.mark.slow
 def test_damage_is_printed_and_sets_the_exit_code(tmp_path: Path) -> None:
     path = tmp_path / "data"
     with running(path) as server, server.client() as client:

@@ -195,6 +195,7 @@ def test_updates_and_deletions_of_clustered_rows(collection: Collection) -> None
         stores.table.close()
 
 
+@pytest.mark.slow
 def test_many_small_writes_are_applied_in_a_few_rounds(collection: Collection) -> None:
     with quick_folder() as folder:
         stores = stores_at(folder, collection.stores.settings)

@@ -54,6 +54,7 @@ class Containers:
         index(self.indexer, self.scope)
 
 
+@pytest.mark.slow
 def test_the_current_checkpoint_goes_on_serving(folder: Path) -> None:
     with aws.moto_aws():
         containers = Containers(folder, Clock(), files=1.7)
@@ -66,6 +67,7 @@ def test_the_current_checkpoint_goes_on_serving(folder: Path) -> None:
             assert ids(reader, scope) >= {f"{number}" for number in range(ROWS)} | {f"{1_000 + step}"}
 
 
+@pytest.mark.slow
 def test_it_gives_way_when_the_log_no_longer_continues_it(folder: Path) -> None:
     with aws.moto_aws():
         containers = Containers(folder, Clock(), files=1.7)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +80,7 @@ steps = st.lists(st.none() | touches | batches(), min_size=1, max_size=6)
 """Writes, and None where everything is folded."""
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     space=st.sampled_from(["l2", "ip", "cosine"]),

@@ -52,6 +52,7 @@ def test_a_column_with_every_row_needs_no_row_ids() -> None:
     assert canonical(metadatas_of(gappy)) == canonical([{"a": 1}, {"a": 2}, {"b": 1}])
 
 
+@pytest.mark.slow
 @given(st.lists(few_rows, max_size=3))
 def test_snapshots_are_not_disturbed_by_later_appends(batches: list[list[dict[str, Any] | None]]) -> None:
     builder = ColumnSetBuilder()

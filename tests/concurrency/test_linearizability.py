@@ -117,6 +117,7 @@ def history_of(
     return [operation for history in histories for operation in history]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engines", [1, 4])
 def test_sixteen_writers_on_sqlite(folder: Path, engines: int) -> None:
     """On one engine, or on several as in as many processes."""

@@ -101,6 +101,7 @@ def run_clients(servers: Sequence[Server], seconds: float) -> None:
     _check([*events, *_final_reads(servers[-1], jobs)], seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_every_read_sees_every_acknowledged_write(tmp_path: Path, topology: str) -> None:
     """A short run."""

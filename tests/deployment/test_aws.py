@@ -38,6 +38,7 @@ def test_the_lock_excludes_another_indexer_with_the_same_cache(tmp_path: Path) -
             assert is_held
 
 
+@pytest.mark.slow
 def test_stores_work_on_the_table_and_the_bucket(tmp_path: Path) -> None:
     with aws.moto_aws():
         account = aws.make()

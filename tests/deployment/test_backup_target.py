@@ -21,6 +21,7 @@ def test_a_directory(tmp_path: Path) -> None:
     assert again.get("a/key") == b"data"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "expected"), [("", ""), ("/", ""), ("/nightly", "nightly/"), ("/nightly/db/", "nightly/db/")]
 )

@@ -64,6 +64,7 @@ def _run(scenario: Scenario, ours: ClientAPI, theirs: ClientAPI) -> None:
         ours.delete_collection(name)
 
 
+@pytest.mark.slow
 @QUICK
 @given(scenario=scenarios)
 def test_equal_responses(scenario: Scenario, ours: ClientAPI, theirs: ClientAPI) -> None:

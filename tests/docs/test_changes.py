@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.docs.generated import DOCS
 from tests.docs.run_blocks import examples, run_example
 from tests.support.server import running
@@ -10,6 +12,7 @@ from tests.support.server import running
 PAGE = DOCS / "changes.md"
 
 
+@pytest.mark.slow
 def test_the_page(tmp_path: Path) -> None:
     (example,) = examples(PAGE)
     names: dict[str, Any] = {}

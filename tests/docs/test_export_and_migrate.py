@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.docs.generated import DOCS
 from tests.docs.run_blocks import commands, run_commands
 from tests.support.server import running
@@ -12,6 +14,7 @@ from tests.support.wire import Wire
 PAGE = DOCS / "export-and-migrate.md"
 
 
+@pytest.mark.slow
 def test_export_migration_and_dump(tmp_path: Path) -> None:
     with running(tmp_path / "data") as server, server.client() as client:
         wire = Wire(client)

@@ -26,6 +26,7 @@ def test_every_section_has_a_program() -> None:
     assert list(PROGRAMS) == ["Python", "TypeScript", "curl", "LangChain", "LlamaIndex"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("heading", "command"),
     [("Python", [sys.executable, "-W", "ignore", "-c"]), ("curl", ["bash", "-e", "-c"])],

@@ -77,6 +77,7 @@ def server(checkout: Path, port: int) -> Iterator[None]:
         process.wait(30)
 
 
+@pytest.mark.slow
 def test_every_block_runs(checkout: Path, port: int, server: None) -> None:
     languages = [block.language for block in RUNNABLE]
     assert languages.count("python") == 1

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.docs.generated import DOCS
 from tests.docs.run_blocks import examples, run_commands, run_example
@@ -20,6 +21,7 @@ def lines(program: str) -> list[str]:
     return re.findall(rf"^ {{4}}({program} .*)$", PAGE.read_text(), re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_page(tmp_path: Path) -> None:
     (example,) = examples(PAGE)
     with running(tmp_path / "data") as server:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import afterglow
 with afterglow.EphemeralClient() as client:
@@ -12,6 +14,7 @@ with afterglow.EphemeralClient() as client:
 """
 
 
+@pytest.mark.slow
 def test_its_library_loads_after_the_index_library() -> None:
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert result.stdout.strip() == "loaded", result.stderr

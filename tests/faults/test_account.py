@@ -125,6 +125,7 @@ def names() -> list[str]:
     return on_moto(never)
 
 
+@pytest.mark.slow
 def test_the_scenario_uses_every_operation(names: list[str]) -> None:
     """Otherwise the tests below would prove little."""
     expected = {"PutItem", "BatchWriteItem", "PutObject", "DeleteObjects", "SendMessage", "ListObjectsV2", "Query"}
@@ -148,6 +149,7 @@ def test_at_any_writing_request(names: list[str], part: int, fault: Fault) -> No
         on_moto(at(position, fault))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [crash_after_request, response_lost], ids=["crash after", "response lost"])
 def test_at_some_writing_requests(names: list[str], fault: Fault) -> None:
     """A sample of the test above, for the default run."""

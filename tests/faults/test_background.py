@@ -10,6 +10,7 @@ from tests.support.server import running
 from tests.support.wire import Wire
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["one", "two"])
 def test_flushes_and_compactions_are_invisible(tmp_path: Path, seed: str) -> None:
     """After every operation of one client, and after a restart, the whole collection equals the model."""

@@ -164,6 +164,7 @@ def test_a_connection_is_usable_after_an_error(server: Server, collection: str) 
         assert [client.call(line * 2).status, client.call(b"").status] == [200, 200]
 
 
+@pytest.mark.slow
 def test_more_connections_than_are_served(tmp_path: Path) -> None:
     """503 for one connection too many, and normal service after others have closed."""
     with running(tmp_path / "data", env={"AFTERGLOW_MAX_CONNECTIONS": "10"}) as server:

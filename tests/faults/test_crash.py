@@ -125,11 +125,13 @@ class CrashScenario:
             assert response["distances"][0] == pytest.approx([nearest[key] for key in response["ids"][0]], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     """A few rounds: the default run."""
     CrashScenario(tmp_path, _seed(), workers=1).run(rounds=4)
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_with_two_workers(tmp_path: Path) -> None:
     """A few rounds with two processes on the directory."""
     CrashScenario(tmp_path, _seed(), workers=2).run(rounds=2)

@@ -73,6 +73,7 @@ def _assert_clear(refusal: Refused | None) -> None:
     assert "space" in refusal.text, refusal
 
 
+@pytest.mark.slow
 def test_a_full_disk(small_disk: Path) -> None:
     """Fill it, read, free space, write again, restart."""
     ballast = small_disk / "ballast"
@@ -112,6 +113,7 @@ def _fill(path: Path) -> None:
         os.close(descriptor)
 
 
+@pytest.mark.slow
 def test_starting_on_a_full_disk(small_disk: Path) -> None:
     """Existing records can be read and writes are refused; with free space again everything is there."""
     data = small_disk / "data"
@@ -137,6 +139,7 @@ def test_starting_on_a_full_disk(small_disk: Path) -> None:
         server.kill()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_emptied_through_the_api(small_disk: Path) -> None:
     """Deletions and drops succeed on a disk without a free byte, and what they free can be written again."""
     data = small_disk / "data"

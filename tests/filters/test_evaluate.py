@@ -25,6 +25,7 @@ def ask(where: dict[str, Any], columns: ColumnSet, texts: StringColumn, candidat
     return list(mask.tolist())
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(records, wheres, st.randoms(use_true_random=False))
 def test_evaluate_equals_the_record_by_record_reference(

@@ -200,6 +200,7 @@ patterns = st.recursive(
 texts = st.lists(st.text("abé -\n", min_size=1, max_size=6), min_size=1, max_size=8)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(patterns, texts)
 def test_the_same_is_found_as_by_another_engine(pattern: str, rows: list[str]) -> None:

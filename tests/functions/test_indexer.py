@@ -82,6 +82,7 @@ def test_a_message_flushes_the_log(env: Environment, lines: Lines) -> None:
     assert env.engine.get(scope, Selection(), None, 0, frozenset()).ids == [f"{number}" for number in range(50)]
 
 
+@pytest.mark.slow
 def test_what_expired_is_deleted(env: Environment, lines: Lines) -> None:
     metadata = {"afterglow:ttl_key": "until"}
     stored = schema.reconcile(None, None, None)
@@ -115,6 +116,7 @@ def test_an_attached_function_runs_after_the_flush(env: Environment) -> None:
     assert (found.ids, found.metadatas) == (["function_output"], [b'{"total_count":5}'])
 
 
+@pytest.mark.slow
 def test_changes_are_read_from_the_bucket_once_the_log_is_trimmed(env: Environment) -> None:
     scope = env.collection("followed", 5)
     assert env.function.handler(idle_message(scope), Context()) == {"batchItemFailures": []}
@@ -168,6 +170,7 @@ def test_after_a_failure_the_rest_of_its_group_waits_and_others_do_not(
     assert (env.flushed_ops(broken), env.flushed_ops(sound)) == (0, 5)
 
 
+@pytest.mark.slow
 def test_a_flush_notifies_the_compactor_on_its_own_queue(tmp_path: Path, lines: Lines) -> None:
     with aws.moto_aws():
         made, compactor = aws.make(), aws.make("compactor")
@@ -191,6 +194,7 @@ def test_a_flush_notifies_the_compactor_on_its_own_queue(tmp_path: Path, lines: 
             assert [line["compactions"] for line in lines() if line["message"] == "invoked"] == [0, 1]
 
 
+@pytest.mark.slow
 def test_short_of_time_it_stops_and_goes_on_by_another_message(env: Environment) -> None:
     scope = env.collection("one", 50)
     answer = env.function.handler(messages(scope), Context(milliseconds=30_000))

@@ -38,6 +38,7 @@ def answer(function: ModuleType, name: str, collection: str = "", **headers: str
     return got["statusCode"], json.loads(got["body"])
 
 
+@pytest.mark.slow
 def test_it_is_closed_until_there_is_a_key(
     function: ModuleType,
     tmp_path: Path,

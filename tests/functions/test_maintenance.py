@@ -36,6 +36,7 @@ def function(tmp_path: Path, lines: Lines) -> Iterator[ModuleType]:
             yield module
 
 
+@pytest.mark.slow
 def test_a_collection_with_unflushed_operations_is_enqueued_once(function: ModuleType, lines: Lines) -> None:
     for _ in range(2):  # the queue deduplicates the second message
         report = function.handler(event("maintenance-enqueue-stale"), Context())

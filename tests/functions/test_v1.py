@@ -5,6 +5,8 @@ import json
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import Context, event
 
@@ -23,6 +25,7 @@ def ask(function: ModuleType, method: str, path: str, body: Any = None, query: s
     return got["statusCode"], json.loads(got["body"])
 
 
+@pytest.mark.slow
 def test_the_story(function: ModuleType, lines: Lines) -> None:
     place = "tenant=default_tenant&database=default_database"
     assert ask(function, "GET", "/tenants/default_tenant") == (200, {"name": "default_tenant"})

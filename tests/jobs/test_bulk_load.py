@@ -54,6 +54,7 @@ def test_the_backlog_is_flushed_before_anything_is_compacted(stores: Stores) -> 
     assert Engine(stores).get(scope, Selection(), None, 0, frozenset()).ids == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build_bytes", [0, 412 * 100])
 def test_memory_bounds_what_becomes_one_segment(stores: Stores, build_bytes: int) -> None:
     bounded = replace(stores, settings=replace(stores.settings, compaction_memory_bytes=build_bytes))

@@ -83,6 +83,7 @@ def indexers(folder: Path) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 def test_the_background_flushes_and_survives_the_death_of_its_process(engine: Engine, folder: Path) -> None:
     scope = made(engine, "tested")
     assert indexers(folder) == []
@@ -99,6 +100,7 @@ def test_the_background_flushes_and_survives_the_death_of_its_process(engine: En
     assert indexers(folder) == []
 
 
+@pytest.mark.slow
 def test_a_flush_does_not_wait_for_a_compaction(engine: Engine, folder: Path) -> None:
     scope, other = made(engine, "tested"), open_local(folder, System())
     with other.compaction_lock():

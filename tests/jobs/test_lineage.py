@@ -261,6 +261,7 @@ class Lineage(RuleBasedStateMachine):
 SHARED = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_that_can_be_asked_for() -> None:
     run_state_machine_as_test(Lineage, settings=settings(SHARED, max_examples=20, stateful_step_count=20))
 

@@ -256,6 +256,7 @@ def test_a_state_of_an_unknown_version_is_one_problem(stores: Stores, scope: Sco
     assert len(problems(stores)) == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_while_it_is_written_flushed_and_dropped(folder: Path, stores: Stores) -> None:
     """Checkpoints are replaced and their objects collected during the check."""
     scope = new_collection(stores)[0]

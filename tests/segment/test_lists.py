@@ -118,6 +118,7 @@ def test_an_ef_search_of_the_client_scales_the_breadth(stores: Stores) -> None:
     assert narrow < usual < wide
 
 
+@pytest.mark.slow
 def test_a_higher_target_probes_more(stores: Stores) -> None:
     few, many = (
         index_of(

@@ -117,6 +117,7 @@ def test_damage_is_noticed(stores: Stores, role: str) -> None:
         read_all(segment)
 
 
+@pytest.mark.slow
 def test_contents_of_another_segment_are_refused(stores: Stores) -> None:
     info, other = clustered(stores).info, clustered(stores, 300).info
     for mixed in ({**info.files, CONTENTS: other.files[CONTENTS]}, {**info.files, PLACES: other.files[PLACES]}):

@@ -58,6 +58,7 @@ def test_lists_hold_the_components_of_a_column(given_values: list[Any], drawn: s
     assert to_plain(postings.invert(column).lists(dimensions)) == expected(given_values, requested)
 
 
+@pytest.mark.slow
 @given(rows_of_values, rows_of_values)
 def test_a_file_holds_the_lists_of_every_key(one: list[Any], other: list[Any]) -> None:
     count = min(len(one), len(other))

@@ -61,6 +61,7 @@ def test_rows_survive_the_round_trip(stores: Stores, given_rows: list[Row]) -> N
     assert lookup(segment, ["not there"]) == [id_index.MISSING]
 
 
+@pytest.mark.slow
 @SHARED
 @given(first=rows, second=rows, data=st.data())
 def test_subsets_of_several_row_groups_are_in_insertion_order(

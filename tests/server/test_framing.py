@@ -226,6 +226,7 @@ def test_random_requests_in_random_segments(server: Stub) -> None:
         expect_echoes(server, bodies, *segments)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_curl_offers_http2(server: Stub) -> None:
     url = f"http://127.0.0.1:{server.port}/echo"

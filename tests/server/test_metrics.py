@@ -48,6 +48,7 @@ def requests(text: str, operation: str, status: int) -> float:
     return samples(text).get(("afterglow_requests_total", labels), 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_requests_are_counted_by_route_and_status(tmp_path: Path, workers: int) -> None:
     with running(tmp_path / "data", options=["--workers", str(workers)]) as server, server.client() as bare:
@@ -70,6 +71,7 @@ def test_requests_are_counted_by_route_and_status(tmp_path: Path, workers: int) 
         assert not {"counted", str(collection)} & set(re.findall(r'"([^"]*)"', text))
 
 
+@pytest.mark.slow
 def test_metrics_need_a_key_where_authentication_is_on(tmp_path: Path) -> None:
     environment = {"AFTERGLOW_AUTH": "token", "AFTERGLOW_AUTH_TOKEN": "sesame"}
     with (

@@ -168,6 +168,7 @@ def test_one_connection_too_many_is_503() -> None:
             connection.close()
 
 
+@pytest.mark.slow
 def test_an_idle_connection_outlives_the_time_for_requests() -> None:
     with stub(client_timeout_seconds="0.2") as server, server.connect() as connection:
         get(connection)

@@ -29,6 +29,7 @@ def wait_for_index(wire: Wire, collection: str) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @both
 def test_a_life(tmp_path: Path, options: list[str]) -> None:
     path = tmp_path / "new" / "data"
@@ -67,6 +68,7 @@ def test_nothing_is_left_of_a_killed_server(tmp_path: Path, options: list[str]) 
         assert not left, f"{left}\n{server.printed()}"
 
 
+@pytest.mark.slow
 @both
 def test_a_damaged_table_is_one_line(tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "table.sqlite").write_bytes(b"not a database, " * 1000)

@@ -29,6 +29,7 @@ def test_many_seeds(part: int) -> None:
         simulate(seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 8])
 def test_a_seed_replays_exactly(seed: int) -> None:
     """In another process as well, whose sets are in another order."""

@@ -210,6 +210,7 @@ def _die_while_downloading(folder: Path) -> None:
     cache.file("half", fill)
 
 
+@pytest.mark.slow
 def test_temporary_files_of_a_crash_are_removed_and_complete_copies_stay(cache: DiskCache, tmp_path: Path) -> None:
     mine = cache.temporary_path("in work")
     mine.write_bytes(bytes(KB))

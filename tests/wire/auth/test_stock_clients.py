@@ -192,6 +192,7 @@ def test_a_cloud_client_finds_its_tenant_and_its_database(server: Server) -> Non
         cloud(server, "ck-wrong")
 
 
+@pytest.mark.slow
 def test_an_asynchronous_client(server: Server) -> None:
     async def story() -> None:
         token = key(server, Role.READER, "default_tenant")

@@ -127,6 +127,7 @@ def test_another_dimension(records: Records) -> None:
     assert_error(records.post("add", ids=["x"], embeddings=[[1, 2, 3]]), 400, text, "InvalidDimension")
 
 
+@pytest.mark.slow
 def test_a_large_query_answers_the_same(records: Records) -> None:
     result = records.post("query", query_embeddings=[[1, 1]] * 10_000, n_results=1).json()
     assert (len(result["ids"]), result["ids"][-1], result["data"]) == (10_000, ["a"], None)

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_the_tutorial(tmp_path: Path) -> None:
     with running(tmp_path / "data") as server:
         answers = tutorial.printed(f"http://127.0.0.1:{server.port}", tmp_path)
