@@ -4,9 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.commands import run_command
 from tests.support.server import running
-from tests.support.wire import Wire
+from tests.support.wire import Refused, Wire
 
 PROGRAM = Path(sys.executable).with_name("afterglow")
 
@@ -44,3 +46,21 @@ def test_missing_directory_and_collection(tmp_path: Path) -> None:
     done = compact("nosuch", "--path", str(tmp_path / "data"))
     assert (done.returncode, done.stdout) == (1, "")
     assert "no collection 'nosuch' in database 'default_database'" in done.stderr
+
+
+def test_the_past_is_shown_and_dropped_on_demand(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    with running(path, env={"AFTERGLOW_FLUSH_IDLE_SECONDS": "1000"}) as server, server.client() as client:
+        wire = Wire(client)
+        one = wire.create("one")
+        record = {"ids": ["a"], "embeddings": [[0.5] * 50_000]}
+        wire.write(one, "upsert", record)
+        compact("--path", str(path))
+        wire.write(one, "upsert", record)
+        done = compact("--path", str(path))
+        assert done.stdout.endswith(" 0.2 MB, its past 0.4 MB\n"), done.stdout
+        done = compact("--path", str(path), "--forget")
+        assert done.stdout.endswith(" 0.2 MB, its past 0.0 MB\n"), done.stdout
+        assert wire.get(one)["ids"] == ["a"]
+        with pytest.raises(Refused, match="outside the retention window"):
+            wire.call("POST", f"/collections/{one}/get?at=1", {})

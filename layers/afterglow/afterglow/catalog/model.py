@@ -52,6 +52,7 @@ class Collection:
     `created_at` is in Unix seconds. A fork starts at entry `fork_position` of its source's log, with the contents of
     the manifest `fork_base` (None: the source had none). `lineage_id` is shared by a collection and its forks: the id
     of the first of them, None for a collection without forks. `function` is the attached function, if there is one.
+    Points in time before entry `past_start` cannot be read any more (`jobs.past`).
     """
 
     id: UUID
@@ -72,4 +73,5 @@ class Collection:
     fork_base: str | None = None
     lineage_id: UUID | None = None
     function: AttachedFunction | None = None
+    past_start: int = 0
     version: int = field(default=0, compare=False)

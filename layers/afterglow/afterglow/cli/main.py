@@ -110,7 +110,7 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
     _Command("restore", backup.restore, backup.add_restore_options),
     _Command("dump", backup.dump, backup.add_dump_options),
     _Command("load", backup.load, backup.add_load_options),
-    _Command("compact", maintain.compact, maintain.add_collection_options),
+    _Command("compact", maintain.compact, maintain.add_compact_options),
     _Command("verify", maintain.verify, maintain.add_collection_options),
     _Command("repair", maintain.repair, maintain.add_repair_options),
     _Command("recover", recover.recover, recover.add_recover_options),

@@ -28,23 +28,37 @@ def add_collection_options(parser: argparse.ArgumentParser) -> None:
     options.add_database(parser)
 
 
+def add_compact_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `compact`."""
+    add_collection_options(parser)
+    parser.add_argument(
+        "--forget",
+        action="store_true",
+        help="Then delete the past of the collections: earlier points in time can no longer be read or restored.",
+    )
+
+
 def compact(args: argparse.Namespace) -> None:
-    """Flush the log, compact segments and delete unused objects now, instead of in the background."""
+    """Flush the log, compact segments and delete unused objects now. Shows what the past of each collection takes."""
     from afterglow.deployment.base import NullQueue
     from afterglow.deployment.open import open_deployment
+    from afterglow.jobs import past
     from afterglow.jobs.start import compact_all
 
     system = System()
     settings = options.load_settings(aws=args.aws)
     path = options.existing_data_path(args, settings)
     deployment = open_deployment(path, settings, system)
-    table = deployment.stores(settings, system, NullQueue()).table
+    stores = deployment.stores(settings, system, NullQueue())
+    table = stores.table
     try:
         collection = None if args.collection is None else _find_id(table, system, args)
-        for report in compact_all(deployment, settings, system, collection):
+        for report in compact_all(deployment, settings, system, collection, forget_past=args.forget):
+            extent = past.extent_of(stores, report.collection)
+            sizes = "" if extent is None else f", {extent.present / 1e6:.1f} MB, its past {extent.past / 1e6:.1f} MB"
             echo(
                 f"{report.collection}: {report.flushed_ops} operations flushed, {report.compactions} compactions, "
-                f"{report.collected} objects deleted"
+                f"{report.collected} objects deleted{sizes}"
             )
     finally:
         table.close()

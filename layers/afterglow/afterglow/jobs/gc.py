@@ -2,7 +2,7 @@
 
 1. Read the state.
 2. List the manifests, then mark what the collection uses (`jobs.reachability`); unmarked objects are candidates. A
-   manifest that is written later is none.
+   manifest that is written later is none. If the past is too large, shorten it (`jobs.past`) and mark anew.
 3. Check which candidates its forks and its source use.
 4. Delete the others, manifests first: so a stored manifest always has all that it names. *Crash midway: the next run
    deletes the rest.*
@@ -31,6 +31,8 @@ from uuid import UUID
 
 from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
+from afterglow.errors import NotFound
+from afterglow.jobs import past
 from afterglow.jobs.reachability import LiveObjects, live_objects, referenced_by_forks
 from afterglow.log import archive, trim
 from afterglow.log import entry as entries
@@ -49,7 +51,15 @@ def collect_garbage(stores: Stores, collection_id: UUID) -> int:
     if state is None:
         return 0
     live = live_objects(stores, state)
-    batches = [info.key for info in stores.objects.list(entries.payload_prefix(state.id))]
+    listed = list(stores.objects.list(entries.payload_prefix(state.id)))
+    start = past.measure(stores, state, live, listed).start if stores.settings.retention_seconds else 0
+    if start > state.past_start:
+        try:
+            state = past.shorten(stores, state, start)
+        except NotFound:
+            return 0
+        live = live_objects(stores, state)
+    batches = [info.key for info in listed]
     candidates = [*_manifests(live), *_files(stores, state, live), *_log(stores, state, live, batches)]
     referenced = referenced_by_forks(stores, state, candidates) if candidates else set()
     garbage = [key for key in candidates if key not in referenced]

@@ -24,11 +24,20 @@ from afterglow.log import entry as entries
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.segment import manifest as manifests
 from afterglow.segment import retention
-from afterglow.segment.retention import RetainedManifests, RetentionWindow
+from afterglow.segment.manifest import ManifestRef
+from afterglow.segment.retention import RetentionWindow
 from afterglow.storage.clock import earliest_now
 from afterglow.storage.ports import ObjectNotFound, Objects, Stores
 
 _CACHE_ENTRIES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A manifest, and the earliest time (Unix ms) in the keys of batches after it."""
+
+    manifest: ManifestRef
+    payload_time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,7 @@ class LiveObjects:
     Also live are entries after number `oldest_seq`, and batches whose keys have the time `oldest_payload_time` (Unix
     ms) or a later one; None: all batches. A batch that no entry has named so far may be that of a write in flight if
     its key has the time `in_flight_since` or a later one. `manifest_keys` are all manifests, live or not, from before
-    the live ones were selected.
+    the live ones were selected. `checkpoints` are the live ones from which points in time can be read, ascending.
     """
 
     keys: frozenset[str]
@@ -47,6 +56,7 @@ class LiveObjects:
     oldest_payload_time: int | None
     in_flight_since: int
     manifest_keys: tuple[str, ...]
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 def live_objects(stores: Stores, state: Collection) -> LiveObjects:
@@ -58,26 +68,26 @@ def live_objects(stores: Stores, state: Collection) -> LiveObjects:
     now = entries.milliseconds(earliest_now(stores.table, stores.system))
     window_ms = entries.milliseconds(stores.settings.retention_seconds)
     window = RetentionWindow(now - window_ms - grace, window_ms) if window_ms else None
-    retained = retention.select_retained(retention.list_manifests(listed, state.manifest_key, state.fork_base), window)
+    listing = retention.list_manifests(listed, state.manifest_key, state.fork_base, state.past_start)
+    retained = retention.select_retained(listing, window)
     log = _entries(stores, state, manifests.load(stores.objects, state.manifest_key).trimmed_seq)
     current = manifests.parse_key(state.manifest_key)
     last = max([current.flushed_seq, *(entry.seq for entry in log)])
     log_time = max([current.log_time, *(entry.appended_at for entry in log)])
+    checkpoints = tuple(
+        Checkpoint(ref, log_time + 1 if ref.flushed_seq == last else ref.log_time - 2 * grace)
+        for ref in retained.manifests
+        if ref.number <= current.number
+    )
     return LiveObjects(
         keys=frozenset().union(*(_named_by(stores.objects, ref.key, state.manifest_key) for ref in retained.manifests)),
         payload_keys=_batches(log),
         oldest_seq=0 if retained.oldest is None else retained.oldest.flushed_seq,
-        oldest_payload_time=_oldest_payload_time(retained, last, log_time, grace),
+        oldest_payload_time=None if retained.oldest is None else checkpoints[0].payload_time,
         in_flight_since=log_time - grace,
         manifest_keys=listed,
+        checkpoints=checkpoints,
     )
-
-
-def _oldest_payload_time(retained: RetainedManifests, last: int, log_time: int, grace: int) -> int | None:
-    """The earliest time (Unix ms) of batches after the oldest retained checkpoint; `last` is the last entry number."""
-    if retained.oldest is None:
-        return None
-    return log_time + 1 if retained.oldest.flushed_seq == last else retained.oldest.log_time - 2 * grace
 
 
 def _named_by(objects: Objects, key: str, current: str) -> frozenset[str]:
@@ -90,16 +100,21 @@ def _named_by(objects: Objects, key: str, current: str) -> frozenset[str]:
         return frozenset()
 
 
-_named: OrderedDict[str, frozenset[str]] = OrderedDict()
-"""LRU cache: the objects of a manifest by its key, which is unique."""
+_named: OrderedDict[str, dict[str, int]] = OrderedDict()
+"""LRU cache: the files of a manifest, with their bytes, by its key, which is unique."""
 
 
 def objects_of_manifest(objects: Objects, key: str) -> frozenset[str]:
     """The key of a manifest and of all objects that it names. Raises ObjectNotFound, Corrupt, Unavailable."""
+    return frozenset([key, *files_of_manifest(objects, key)])
+
+
+def files_of_manifest(objects: Objects, key: str) -> dict[str, int]:
+    """The bytes of all objects that a manifest names, by key. Raises ObjectNotFound, Corrupt, Unavailable."""
     found = _named.pop(key, None)
     if found is None:
         segments = manifests.load(objects, key).segments
-        found = frozenset([key, *(file.key for segment in segments for file in segment.objects)])
+        found = {file.key: file.size for segment in segments for file in segment.objects}
     _named[key] = found
     while len(_named) > _CACHE_ENTRIES:
         _named.popitem(last=False)

@@ -13,7 +13,7 @@ from afterglow.catalog import Catalog
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.deployment.base import Deployment, NullQueue
-from afterglow.jobs import purge
+from afterglow.jobs import gc, past, purge
 from afterglow.jobs.index_scheduler import IndexScheduler, OnIndexRun
 from afterglow.jobs.indexer import IndexReport, index
 from afterglow.jobs.maintenance import maintain
@@ -41,15 +41,27 @@ def start_engine(
 
 
 def compact_all(
-    deployment: Deployment, settings: Settings, system: System, collection: UUID | None = None
+    deployment: Deployment,
+    settings: Settings,
+    system: System,
+    collection: UUID | None = None,
+    *,
+    forget_past: bool = False,
 ) -> Iterator[IndexReport]:
-    """Index every collection of the deployment (or one) in this thread; yields a report for each."""
+    """Index every collection of the deployment (or one) in this thread; yields a report for each.
+
+    `forget_past`: afterwards delete the past of each.
+    """
     stores = deployment.stores(settings, system, NullQueue())
     collection_ids = list(Catalog(stores.table, system).collections()) if collection is None else [collection]
     # First, because dropped collections may still hold objects that others share with them.
     purge.purge_dropped(stores)
     with deployment.exclusive_lock():
         for collection_id in collection_ids:
-            yield index(stores, Replica.for_indexer(stores, collection_id), collection_id, idle=True)
+            report = index(stores, Replica.for_indexer(stores, collection_id), collection_id, idle=True)
+            if forget_past:
+                past.forget(stores, collection_id)
+                report.collected += gc.collect_garbage(stores, collection_id)
+            yield report
     maintain(deployment, stores, thorough=True)
     stores.table.close()

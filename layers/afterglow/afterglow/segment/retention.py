@@ -9,6 +9,8 @@ after it. Retaining all manifests would retain all their segments. Retained are
 * the base manifest of a fork, as nothing precedes it.
 
 The **oldest** checkpoint is the newest of these that is at least as old as the window; older ones are not retained.
+Where the past was shortened (`jobs.past`), none from before its start is retained, and the newest one at its start is
+the oldest checkpoint, until the window has passed it.
 
 A retained manifest stays retained until the window has passed it: whether a manifest is the last of its bucket no
 longer changes once the current one is in another bucket. This also holds if the oldest checkpoint is the current one:
@@ -48,20 +50,25 @@ class RetentionWindow:
 
 @dataclass(frozen=True, slots=True)
 class ManifestListing:
-    """All manifests of a collection, with the current one and the base manifest of a fork (None: no fork)."""
+    """All manifests of a collection, with the current one and the base manifest of a fork (None: no fork).
+
+    The past starts at entry `past_start` of the log; 0: it was never shortened.
+    """
 
     all: tuple[ManifestRef, ...]
     current: ManifestRef
     fork_base: ManifestRef | None
+    past_start: int = 0
 
 
-def list_manifests(keys: Iterable[str], current: str, fork_base: str | None) -> ManifestListing:
+def list_manifests(keys: Iterable[str], current: str, fork_base: str | None, past_start: int = 0) -> ManifestListing:
     """The manifests of the listed keys, and the two others, which the listing need not contain. Raises Corrupt."""
     all_keys = {*keys, current, *([] if fork_base is None else [fork_base])}
     return ManifestListing(
         tuple(map(manifests.parse_key, sorted(all_keys))),
         manifests.parse_key(current),
         None if fork_base is None else manifests.parse_key(fork_base),
+        past_start,
     )
 
 
@@ -72,11 +79,14 @@ def durable_checkpoints(listing: ManifestListing, window: RetentionWindow) -> li
     long as the fork, but not what it names.)
     """
     last: dict[tuple[int, int], ManifestRef] = {}
+    start = listing.fork_base
     for manifest in sorted(listing.all, key=lambda manifest: (manifest.number, manifest.key)):
-        if manifest.number < listing.current.number:
+        if manifest.number < listing.current.number and manifest.flushed_seq >= listing.past_start:
             last[window.bucket(manifest)] = manifest
+            if manifest.flushed_seq == listing.past_start > 0:
+                start = manifest
     last[window.bucket(listing.current)] = listing.current
-    durable = {*last.values(), *([] if listing.fork_base is None else [listing.fork_base])}
+    durable = {*last.values(), *([] if start is None or start.flushed_seq < listing.past_start else [start])}
     ascending = sorted(durable, key=lambda manifest: manifest.number)
     expired = sum(manifest.log_time <= window.since for manifest in ascending)
     return ascending[max(expired - 1, 0) :]
@@ -88,5 +98,6 @@ def select_retained(listing: ManifestListing, window: RetentionWindow | None) ->
     if window is None:
         return RetainedManifests((listing.current, *uncommitted), listing.current)
     durable = durable_checkpoints(listing, window)
-    oldest = durable[0] if durable[0].log_time <= window.since else None
+    is_shortened = listing.past_start > 0
+    oldest = durable[0] if is_shortened or durable[0].log_time <= window.since else None
     return RetainedManifests((*durable, *uncommitted), oldest)

@@ -95,6 +95,9 @@ class Settings:
     retention_seconds: float = 7 * 24 * 3600.0
     """How far back time travel, forks and restores can reach; also how long dropped collections can be restored. 0:
     disabled."""
+    retention_bytes: int = 1024**3
+    """The past of a collection may take as many bytes as its present, or this many if that is more. What is older is
+    deleted, also within RETENTION_SECONDS."""
     ttl_sweep_seconds: float = 60.0
     """Interval at which a process that runs its own indexer deletes records past their TTL."""
     scrub_max_bytes: int = 20 * 1024**3

@@ -119,6 +119,7 @@ def _new_state(stores: Stores, source: ResolvedPoint, request: ForkRequest) -> C
         fork_base=None if base is None else base.key,
         lineage_id=collection.lineage_id or collection.id,
         function=None,
+        past_start=0,
         version=1,
     )
 

@@ -118,7 +118,9 @@ def _validate(stores: Stores, collection: Collection, at: PointInTime) -> None:
 
 
 def _outside_retention(at: PointInTime) -> InvalidArgument:
-    return InvalidArgument(f"{at} is outside the retention window (AFTERGLOW_RETENTION_SECONDS)")
+    return InvalidArgument(
+        f"{at} is outside the retention window (AFTERGLOW_RETENTION_SECONDS, AFTERGLOW_RETENTION_BYTES)"
+    )
 
 
 def _resolve_once(stores: Stores, collection: Collection, at: PointInTime) -> ResolvedPoint | None:
@@ -135,14 +137,22 @@ def _resolve_once(stores: Stores, collection: Collection, at: PointInTime) -> Re
             raise _outside_retention(at)
         log_time = advance_log_time(log_time, entry)
         if not at.includes(entry, log_time):
-            return ResolvedPoint(collection, base, tuple(included))
+            resolved = ResolvedPoint(collection, base, tuple(included))
+            _require_in_past(collection, resolved.position, at)
+            return resolved
         included.append(entry)
     resolved = ResolvedPoint(collection, base, tuple(included))
+    _require_in_past(collection, resolved.position, at)
     if at.position is not None and resolved.position < at.position:
         if at.position <= collection.flushed_seq:
             raise _outside_retention(at)
         raise InvalidArgument(f"{at} does not exist yet: the log ends at {resolved.position}")
     return resolved
+
+
+def _require_in_past(collection: Collection, position: int, at: PointInTime) -> None:
+    if position < collection.past_start:
+        raise _outside_retention(at)
 
 
 def _base_checkpoint(stores: Stores, collection: Collection, at: PointInTime) -> ManifestRef | None:
@@ -153,7 +163,8 @@ def _base_checkpoint(stores: Stores, collection: Collection, at: PointInTime) ->
     length = entries.milliseconds(stores.settings.retention_seconds)
     window = RetentionWindow(entries.milliseconds(stores.system.now()) - length, length)
     durable = retention.durable_checkpoints(
-        retention.list_manifests(manifest_keys, collection.manifest_key, collection.fork_base), window
+        retention.list_manifests(manifest_keys, collection.manifest_key, collection.fork_base, collection.past_start),
+        window,
     )
     not_later = [checkpoint for checkpoint in durable if _is_not_later(checkpoint, at)]
     return not_later[-1] if not_later else None

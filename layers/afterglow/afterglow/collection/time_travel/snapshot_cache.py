@@ -5,7 +5,7 @@ than one flush holds, the snapshot is **rebased on the newest checkpoint**: ther
 are deleted, and their versions as of the point are appended to the memtable. Untouched records are the same in both.
 
 A resolved point in time never changes, so a cached snapshot needs no read of the log. Each read only checks that the
-collection still exists, like any read.
+collection still exists, like any read, and that its past was not shortened beyond the point.
 """
 
 import threading
@@ -64,7 +64,7 @@ class SnapshotCache:
         key = collection.id, at
         with self._lock:
             checkpoint = self._snapshots.pop(key, None)
-        if checkpoint is None:
+        if checkpoint is None or checkpoint.applied_seq < collection.past_start:
             checkpoint = open_snapshot(self._stores, collection, at, open_segments)
         with self._lock:
             self._snapshots[key] = checkpoint
