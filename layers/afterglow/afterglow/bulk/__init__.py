@@ -25,6 +25,7 @@
       open_endpoints    the endpoint for a command's options
       export            a collection to a file; `atomic_file` writes it completely or not at all
       migrate           all collections of one endpoint to another
+    reembed/            a collection to another embedding function, while it is used
     dump/               a database to a directory or a bucket's prefix, and back
 
 **Import**

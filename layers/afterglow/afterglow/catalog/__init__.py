@@ -7,6 +7,7 @@ Items of the table::
     TENANT#<tenant>  DB#<database>          {"id", "home": namespace id}
     DB#<namespace>   NAME#<collection>      {"id"}
     C#<id>           STATE                  the collection: names, schema, dimension, checkpoint
+    C#<id>           #REEMBED               a copy that is embedded anew (`bulk.reembed`)
     C#<id>           LOG#<20 digits>        the log (see `afterglow.log`)
     LINEAGE#<id>     MEMBER#<id>            a fork or its ancestor (`catalog.lineage`)
     DELETIONS        C#<id>                 a dropped collection to be purged (`catalog.deletions`)

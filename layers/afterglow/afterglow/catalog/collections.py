@@ -8,7 +8,7 @@ deletion record and appends the seal.*
 Updates use optimistic concurrency (Kung & Robinson 1981): a put conditional on the version read, repeated on conflict.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -163,11 +163,23 @@ def drop(table: Table, system: System, collection_id: UUID, *, skip_retention: b
     raise Unavailable(f"collection {collection_id} has too many concurrent changes; try again")
 
 
-def swap_name(table: Table, system: System, old_id: UUID, new_id: UUID) -> Collection:
-    """Atomically drop a collection and give its name to another one, which is returned. Raises NotFound."""
+def swap_name(
+    table: Table,
+    system: System,
+    old_id: UUID,
+    new_id: UUID,
+    *,
+    edit: Callable[[Collection, Collection], Collection] = lambda _, new: new,
+    extra_writes: Sequence[Write] = (),
+) -> Collection:
+    """Atomically drop a collection and give its name to another one, which is returned.
+
+    `edit` changes the new state, given the old and the new one. `extra_writes`, to other items, are part of the
+    transaction. Raises NotFound, and ConditionFailed where the condition of one of these fails.
+    """
     for _ in range(_ATTEMPTS):
         old, new = require(table, old_id), require(table, new_id)
-        renamed = replace(new, name=old.name)
+        renamed = replace(edit(old, new), name=old.name)
         names, record = keys.names_partition(old.namespace_id), DeletionRecord(old_id, latest_now(table, system))
         try:
             table.transact(
@@ -178,12 +190,15 @@ def swap_name(table: Table, system: System, old_id: UUID, new_id: UUID) -> Colle
                     Put(keys.collection(new_id), keys.STATE, state.encode(renamed), if_version=new.version),
                     deletions.put(record),
                     *_lineage_writes(table, old),
+                    *extra_writes,
                 ]
             )
-        except ConditionFailed:
+        except ConditionFailed as conflict:
             current = by_id(table, new_id)
             if current is not None and current.name == old.name and by_id(table, old_id) is None:
                 return current  # an earlier attempt with a lost response had succeeded
+            if conflict.key in {(write.pk, write.sk) for write in extra_writes}:
+                raise
             continue
         return replace(renamed, version=new.version + 1)
     raise Unavailable(f"collection {old_id} has too many concurrent changes; try again")

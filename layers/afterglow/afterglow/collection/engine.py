@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from afterglow.collection.administration import Administration
 from afterglow.collection.reads import Reads
 from afterglow.collection.writes import Writes
+from afterglow.embedding.function import EmbeddingFunction
 from afterglow.errors import InvalidArgument
 from afterglow.storage.ports import Stores
 
@@ -32,12 +33,16 @@ class Engine(Administration, Reads, Writes):
         """The number of collections open in memory."""
         return self._reader.open_collections
 
+    @property
+    def own_function(self) -> EmbeddingFunction:
+        """The server's own embedding function. Raises InvalidArgument if it has none."""
+        if self._embedding.default is None:
+            raise InvalidArgument("this server has no embedding function of its own (AFTERGLOW_EMBEDDER)")
+        return self._embedding.default
+
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts by the server's own function, float32 (n, d). Raises InvalidArgument, Busy, Unavailable."""
-        function = self._embedding.default
-        if function is None:
-            raise InvalidArgument("this server has no embedding function of its own (AFTERGLOW_EMBEDDER)")
-        return self._embedding.embed_documents(function, texts)
+        return self._embedding.embed_documents(self.own_function, texts)
 
     def check(self) -> None:
         """Raises Unavailable or another error if the table cannot be read."""

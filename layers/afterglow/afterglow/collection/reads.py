@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from afterglow.catalog.schema_defaults import EMBEDDING
 from afterglow.collection.changes.position import ChangePosition
-from afterglow.collection.changes.reader import ChangePage
+from afterglow.collection.changes.reader import ChangedIds, ChangePage
 from afterglow.collection.engine_parts import EngineParts
 from afterglow.collection.read import ranked_search, read_path, values
 from afterglow.collection.read.explanation import Explanation
@@ -173,6 +173,14 @@ class Reads(EngineParts):
         """
         self.get_collection_by_id(scope)
         return self._changes.read(scope.collection, after, limit, max_bytes)
+
+    def changed_ids(self, scope: Scope, after: int, limit: int) -> ChangedIds:
+        """The ids of the records written or deleted after a log entry: about `limit`, none at the end of the log.
+
+        Raises NotFound, PositionExpired.
+        """
+        self.get_collection_by_id(scope)
+        return self._changes.ids_after(scope.collection, after, limit)
 
     def indexing_status(self, scope: Scope) -> IndexingStatus:
         """Logged operations, and how many of them are indexed: flushed, and in an HNSW index if they need one."""

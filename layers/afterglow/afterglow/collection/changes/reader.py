@@ -21,6 +21,8 @@ _RUN_ENTRIES = 128
 """Entries of the log in one query: at most 4 MB, as a larger batch is an object."""
 _MAX_RUNS = 16
 """Reads of the log or of archives for one page."""
+_IDS_BYTES = 8 * 1024 * 1024
+"""Batches in memory at a time, for their ids."""
 _REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
 """Read again at once: a flush or the garbage collection came between two reads."""
 
@@ -31,6 +33,14 @@ class ChangePage:
 
     next: ChangePosition
     lines: list[ChangeLine] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedIds:
+    """The ids in the log entries up to `position`, in order, each once."""
+
+    position: int
+    ids: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,32 @@ class ChangeReader:
                 if not page.lines:
                     continue
             return page
+        raise Unavailable(f"collection {collection_id} is being flushed too fast to read its changes")
+
+    def ids_after(self, collection_id: UUID, seq: int, limit: int) -> ChangedIds:
+        """The ids of the records written or deleted after entry `seq`: about `limit`, none at the end of the log.
+
+        Raises PositionExpired, NotFound, Corrupt, Unavailable.
+        """
+        ids: dict[str, None] = {}
+        position = seq
+        for _ in attempts(self._stores.system, _REREADS):
+            try:
+                for count, run in enumerate(self._runs(collection_id, position, _IDS_BYTES), 1):
+                    for group in _by_bytes(run.entries, _IDS_BYTES):
+                        for entry, batches in self._load(collection_id, group, is_archived=run.is_archived):
+                            ids.update((record_id, None) for batch in batches for record_id in batch.ids)
+                            position = entry.seq
+                            if len(ids) >= limit:
+                                return ChangedIds(position, list(ids))
+                    if count == _MAX_RUNS:
+                        break
+            except (LogTrimmed, ObjectNotFound):
+                continue
+            except PositionExpired:
+                if position == seq:
+                    raise
+            return ChangedIds(position, list(ids))
         raise Unavailable(f"collection {collection_id} is being flushed too fast to read its changes")
 
     def _fill(self, page: ChangePage, collection_id: UUID, limit: int, max_bytes: int) -> None:
