@@ -17,7 +17,7 @@ from uuid import UUID
 
 from afterglow.catalog import collections, keys, ttl
 from afterglow.catalog.model import Collection
-from afterglow.collection.write.write_path import notify_indexer
+from afterglow.collection.write.notification import notify_indexer
 from afterglow.log import append
 from afterglow.log import entry as entries
 from afterglow.storage.ports import ConditionFailed, Put, Stores, Write
