@@ -42,6 +42,12 @@ SETS: dict[str, tuple[Space, Matrix, VectorType]] = {
     "duplicates": (Space.L2, np.repeat(normal(2)[:300], 10, axis=0), VectorType.F32),
     "some of them zero, cosine": (Space.COSINE, normal(32) * (np.arange(ROWS) % 50 > 0)[:, None], VectorType.BF16),
     "ordinary": (Space.COSINE, normal(32), VectorType.BF16),
+    "ordinary, 128 dimensions": (Space.L2, normal(128), VectorType.I8),
+    "some of them zero, 128 dimensions": (
+        Space.COSINE,
+        normal(128) * (np.arange(ROWS) % 50 > 0)[:, None],
+        VectorType.I8,
+    ),
 }
 
 
@@ -58,11 +64,28 @@ def test_the_nearest_are_found(name: str) -> None:
         index(stores, replica, collection.id, idle=True)
         (part,) = replica.snapshot().row_groups
         assert part.graph is not None
-        assert part.graph.vector_type is scalar
+        assert part.graph.rounding.vector_type is scalar
         asked = vectors[7::60]
         hits = engine.query(scope, asked, 10, Selection(), frozenset({Include.DISTANCES}))
         stores.table.close()
     assert recall(space, vectors, asked, hits) >= 0.95
+
+
+@pytest.mark.parametrize("factor", [1.5, 10, 1e6])
+def test_queries_far_outside_of_the_rows_find_their_nearest(factor: float) -> None:
+    vectors = normal(128).astype(np.float32)
+    with quick_folder() as folder:
+        stores = stores_at(folder, SETTINGS)
+        scope, collection = new_collection(stores)
+        engine = Engine(stores)
+        engine.write(scope, Batch(Op.ADD, list(map(str, range(ROWS))), vectors))
+        index(stores, Replica.for_indexer(stores, collection.id), collection.id, idle=True)
+        asked = np.concatenate([np.float32(factor) * vectors[7::60], vectors[:3]])
+        together = engine.query(scope, asked, 10, Selection(), frozenset({Include.DISTANCES}))
+        alone = [engine.query(scope, vector[None], 10, Selection(), frozenset()) for vector in asked]
+        stores.table.close()
+    assert [hits.records.ids for hits in together] == [hits.records.ids for (hits,) in alone]
+    assert recall(Space.L2, vectors, asked, together) >= 0.95
 
 
 def test_rows_added_to_an_hnsw_index_may_change_its_vector_type() -> None:
@@ -81,7 +104,7 @@ def test_rows_added_to_an_hnsw_index_may_change_its_vector_type() -> None:
             index(stores, replica, collection.id, idle=True)
             (part,) = replica.snapshot().row_groups
             assert part.graph is not None
-            scalars.append(part.graph.vector_type)
+            scalars.append(part.graph.rounding.vector_type)
         asked = vectors[107::60]
         hits = engine.query(scope, asked, 10, Selection(), frozenset({Include.DISTANCES}))
         stores.table.close()

@@ -30,7 +30,13 @@ COST = DOCS / "cost.md"
 OPERATIONS = DOCS / "operations.md"
 SEARCH = DOCS / "search.md"
 
-MARK_OF_TABLE = {"figure": "bench", "search": "search-quality", "bulk load": "bulk-load", "texts": "texts"}
+MARK_OF_TABLE = {
+    "figure": "bench",
+    "search": "search-quality",
+    "bulk load": "bulk-load",
+    "texts": "texts",
+    "vector type": "vector-types",
+}
 """First heading of a benchmark's table -> its mark in docs/benchmarks.md."""
 
 

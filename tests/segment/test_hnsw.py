@@ -102,7 +102,26 @@ def test_threads_search_one_graph(tmp_path: Path, vectors: Matrix) -> None:
 
 def test_vectors_that_bf16_tells_apart_are_held_in_it(tmp_path: Path, vectors: Matrix) -> None:
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), vectors)
-    assert opened(tmp_path / "graph", Space.L2).vector_type is VectorType.BF16
+    assert opened(tmp_path / "graph", Space.L2).rounding.vector_type is VectorType.BF16
+
+
+@pytest.mark.parametrize("space", Space)
+def test_a_graph_of_codes_finds_the_nearest_also_when_extended(tmp_path: Path, space: Space) -> None:
+    source = np.random.default_rng(4)
+    vectors = (source.normal(size=(20, 128))[np.arange(ROWS) % 20] + source.normal(size=(ROWS, 128)) / 3).astype("f4")
+    vectors[1::50] = 0
+    rounding = hnsw.build(tmp_path / "base", HnswBuild(parameters(space), 1, CHUNK_BYTES), vectors[:1_200])
+    assert rounding.vector_type is VectorType.I8
+    plan = HnswBuild(parameters(space), 1, CHUNK_BYTES, tmp_path / "base", base_scale=rounding.scale)
+    assert hnsw.build(tmp_path / "graph", plan, vectors) == rounding
+    data = memoryview((tmp_path / "graph").read_bytes())
+    result = HnswIndex("the graph", data, parameters(space), ROWS, 128, scale=rounding.scale)
+    assert recall(result, space, vectors) >= 0.98
+    with pytest.raises(Corrupt, match="the graph does not match the scale"):
+        HnswIndex("the graph", data, parameters(space), ROWS, 128)
+    larger = np.concatenate([vectors, 2 * vectors])
+    again = hnsw.build(tmp_path / "larger", plan, larger)
+    assert again == rounding if space is Space.COSINE else again.scale < rounding.scale
 
 
 @pytest.mark.parametrize("space", Space)
@@ -110,7 +129,7 @@ def test_vectors_far_from_the_origin_are_held_in_float32(tmp_path: Path, vectors
     moved = far(vectors)
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, CHUNK_BYTES), moved)
     result = opened(tmp_path / "graph", space)
-    assert result.vector_type is VectorType.F32
+    assert result.rounding.vector_type is VectorType.F32
     assert recall(result, space, moved) >= 0.98
 
 
@@ -118,20 +137,20 @@ def test_a_graph_in_float32_is_extended_as_it_is(tmp_path: Path, vectors: Matrix
     mixed = np.concatenate([far(vectors[:400]), vectors[400:]])
     hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), mixed[:400])
     hnsw.build(tmp_path / "rest", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), mixed[400:])
-    assert opened(tmp_path / "rest", Space.L2, 1_600).vector_type is VectorType.BF16
+    assert opened(tmp_path / "rest", Space.L2, 1_600).rounding.vector_type is VectorType.BF16
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES, tmp_path / "base"), mixed)
     result = opened(tmp_path / "graph", Space.L2)
-    assert result.vector_type is VectorType.F32
+    assert result.rounding.vector_type is VectorType.F32
     assert recall(result, Space.L2, mixed) >= 0.98
 
 
 def test_a_graph_in_bf16_is_built_anew_where_what_joins_it_does_not_suit_it(tmp_path: Path, vectors: Matrix) -> None:
     mixed = np.concatenate([vectors[:1_200], far(vectors[1_200:])])
     hnsw.build(tmp_path / "base", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), mixed[:1_200])
-    assert opened(tmp_path / "base", Space.L2, 1_200).vector_type is VectorType.BF16
+    assert opened(tmp_path / "base", Space.L2, 1_200).rounding.vector_type is VectorType.BF16
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES, tmp_path / "base"), mixed)
     result = opened(tmp_path / "graph", Space.L2)
-    assert result.vector_type is VectorType.F32
+    assert result.rounding.vector_type is VectorType.F32
     assert recall(result, Space.L2, mixed) >= 0.98
 
 
@@ -142,10 +161,10 @@ def test_a_graph_of_bf16_in_few_dimensions_is_still_read(tmp_path: Path, vectors
     index.add(np.arange(1_000, dtype=np.uint64), few[:1_000])
     index.save(str(tmp_path / "base"))
     old = opened(tmp_path / "base", Space.L2, 1_000, 4)
-    assert old.vector_type is VectorType.BF16
+    assert old.rounding.vector_type is VectorType.BF16
     assert recall(old, Space.L2, few[:1_000]) >= 0.98
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES, tmp_path / "base"), few)
-    assert opened(tmp_path / "graph", Space.L2, ROWS, 4).vector_type is VectorType.F32
+    assert opened(tmp_path / "graph", Space.L2, ROWS, 4).rounding.vector_type is VectorType.F32
 
 
 @pytest.mark.parametrize(
@@ -170,7 +189,7 @@ def test_other_files_and_other_scalar_types_are_refused(tmp_path: Path, vectors:
         opened(tmp_path / "base", Space.L2)
     with pytest.raises(Corrupt, match="base is not a graph"):
         hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES, tmp_path / "base"), vectors)
-    index = Index(ndim=DIMENSION, metric="l2sq", dtype="i8")
+    index = Index(ndim=DIMENSION, metric="l2sq", dtype="f16")
     index.save(str(tmp_path / "base"))
-    with pytest.raises(Corrupt, match="'i8' is not a valid VectorType"):
+    with pytest.raises(Corrupt, match="'f16' is not a valid VectorType"):
         opened(tmp_path / "base", Space.L2, 0)

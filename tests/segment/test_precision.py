@@ -1,4 +1,4 @@
-"""The vector type: bf16 suffices for embeddings, but not far from the origin, at any scale."""
+"""The vector type: i8 and bf16 suffice for embeddings, but not far from the origin, at any scale."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,19 @@ from numpy.typing import NDArray
 
 from afterglow.segment import precision
 from afterglow.segment.distance import Space
-from afterglow.segment.precision import VectorType, choose_vector_type
+from afterglow.segment.precision import Rounding, VectorType, choose_rounding
 
 Matrix = NDArray[np.float32]
+BF16 = Rounding(VectorType.BF16)
 
 
 def normal(rows: int, dimension: int, seed: int = 5) -> Matrix:
     result: Matrix = np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
     return result
+
+
+def choose_vector_type(space: Space, vectors: Matrix) -> VectorType:
+    return choose_rounding(space, vectors, float(np.abs(vectors).max())).vector_type
 
 
 def far(vectors: Matrix) -> Matrix:
@@ -31,7 +36,7 @@ def unit(vectors: Matrix) -> Matrix:
 
 ORDINARY = {
     "normal": normal(3_000, 32),
-    "unit length": unit(normal(6_000, 128)),
+    "unit length": unit(normal(6_000, 64)),
     "around 1": (1 + normal(3_000, 64) / 4).astype(np.float32),
     "positive": np.abs(normal(3_000, 32)),
     "small whole numbers": np.floor(np.abs(normal(3_000, 48)) * 80),
@@ -48,6 +53,34 @@ ORDINARY = {
 @pytest.mark.parametrize("space", Space)
 def test_ordinary_vectors_stay_in_bf16(space: Space, name: str) -> None:
     assert choose_vector_type(space, ORDINARY[name]) is VectorType.BF16
+
+
+@pytest.mark.parametrize("space", Space)
+@pytest.mark.parametrize("dimension", [96, 384])
+def test_embeddings_are_rounded_to_a_byte_for_each_component(space: Space, dimension: int) -> None:
+    for vectors in (normal(3_000, dimension), unit(normal(3_000, dimension))):
+        assert choose_vector_type(space, vectors) is VectorType.I8
+
+
+@pytest.mark.parametrize("space", [Space.L2, Space.IP])
+def test_a_few_long_rows_need_more_than_a_byte(space: Space) -> None:
+    vectors = normal(3_000, 128)
+    vectors[7] *= 1_000
+    assert choose_vector_type(space, vectors) is VectorType.BF16
+
+
+@pytest.mark.parametrize("space", [Space.L2, Space.IP])
+def test_a_graph_keeps_its_scale_while_rows_that_join_have_codes_in_it(space: Space) -> None:
+    vectors = normal(3_000, 128)
+    largest = float(np.abs(vectors).max())
+    base = choose_rounding(space, vectors, largest)
+    assert choose_rounding(space, vectors, 1.2 * largest, base) == base
+    longer = np.concatenate([vectors, 1.5 * vectors])
+    other = choose_rounding(space, longer, 1.5 * largest, base)
+    assert other.vector_type is VectorType.I8
+    assert other.scale < base.scale
+    assert choose_rounding(space, vectors, largest, BF16) == BF16
+    assert choose_rounding(space, far(vectors), float(far(vectors).max()), base).vector_type is VectorType.F32
 
 
 @pytest.mark.parametrize("space", Space)
@@ -95,10 +128,10 @@ def test_what_rounds_to_infinity_needs_float32() -> None:
 )
 def test_neither_scale_nor_sign_matters(space: Space, power: int, offset: float, rows: int, seed: int) -> None:
     vectors = (offset + normal(rows, 24, seed) / 10).astype(np.float32)
-    recall = precision.rounding_recall(space, vectors)
+    recall = precision.rounding_recall(space, vectors, BF16)
     assert 0 <= recall <= 1
-    assert precision.rounding_recall(space, np.ldexp(vectors, power)) == recall
-    assert precision.rounding_recall(space, -vectors) == recall
+    assert precision.rounding_recall(space, np.ldexp(vectors, power), BF16) == recall
+    assert precision.rounding_recall(space, -vectors, BF16) == recall
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False))

@@ -77,12 +77,20 @@ def compact(stores: Stores, snapshot: Snapshot, compaction: Compaction) -> Manif
         inputs.insert(0, compaction.base)
         subsets.insert(0, RowSubset(row_groups[compaction.base.id], np.arange(compaction.base.rows)))
         order = np.concatenate([np.arange(compaction.base.rows), order + compaction.base.rows])
-        plan = replace(plan, extend_from=stores.objects.local_path(compaction.base.files[GRAPH].key))
+        path = stores.objects.local_path(compaction.base.files[GRAPH].key)
+        plan = replace(plan, extend_from=path, base_scale=_code_scale(snapshot, compaction.base))
     written = None
     if len(order):
         prefix = manifests.segments_prefix(snapshot.collection.id)
         written = writer.write_segment(stores, prefix, subsets, order, plan)
     return _commit(stores, snapshot, written, _merged_inputs(inputs, subsets, order))
+
+
+def _code_scale(snapshot: Snapshot, base: SegmentInfo) -> float:
+    """The scale of the codes in a segment's graph, 0 if it has none."""
+    groups = zip(snapshot.manifest.segments, snapshot.row_groups, strict=False)
+    graph = next(group.graph for info, group in groups if info.id == base.id)
+    return 0.0 if graph is None else graph.rounding.scale
 
 
 def _graph_plan(settings: Settings, snapshot: Snapshot) -> HnswBuild:

@@ -6,7 +6,7 @@ A row is one version of a record. A segment has several files; the manifest list
     strings   documents, uris and metadata objects as string columns                                mapped
     vectors   the exact float32 vectors, row-major                                                  mapped
     postings  inverted lists of sparse vectors; only where a row has one                            mapped
-    graph     a usearch HNSW index, bf16 or float32, key = row; only from `hnsw_min_rows` on        viewed
+    graph     a usearch HNSW index, rounded vectors, key = row; only from `hnsw_min_rows` on        viewed
     centroids, lists, records   instead of `graph`: an inverted file index (`lists`, `records`)     ranges
     places, contents            with them: rows by id and by insertion, what leads to all ranges    ranges
 

@@ -1,6 +1,7 @@
-"""The HNSW graph (Malkov & Yashunin 2016) of a segment: a usearch index over bf16 or float32 vectors, key = row.
+"""The HNSW graph (Malkov & Yashunin 2016) of a segment: a usearch index over rounded vectors, key = row.
 
-`precision` chooses between the two types. Properties of usearch 2.26 that shape this module:
+`precision` chooses how vectors are rounded: to i8 (`codes`), to bf16, or not at all. Properties of usearch 2.26 that
+shape this module:
 
 * searches on one `Index` wait for each other, so every searching thread uses a view of its own;
 * the scalar type must be specified, or it depends on the machine;
@@ -20,11 +21,11 @@ from usearch.compiled import MetricKind
 from usearch.index import BatchMatches, Index
 
 from afterglow.errors import Corrupt
-from afterglow.segment import breadth, insertion_order, precision
+from afterglow.segment import breadth, codes, insertion_order, precision
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, Vectors
-from afterglow.segment.precision import VectorType
+from afterglow.segment.precision import Rounding, VectorType
 from afterglow.storage.file_map import release_pages
 
 DEFAULT_RECALL = 0.98
@@ -56,7 +57,8 @@ class HnswParameters:
 class HnswBuild:
     """How a graph is built: with `threads`, extending the graph file `extend_from` of the first rows, if any.
 
-    At most `chunk_bytes` of mapped vectors are in memory at a time. `recall` is promised, 0 to 1.
+    `base_scale` is the scale of the codes in that graph, 0 if it has none. At most `chunk_bytes` of mapped vectors are
+    in memory at a time. `recall` is promised, 0 to 1.
     """
 
     parameters: HnswParameters
@@ -64,54 +66,76 @@ class HnswBuild:
     chunk_bytes: int
     extend_from: Path | None = None
     recall: float = DEFAULT_RECALL
+    base_scale: float = 0.0
 
 
-def build(path: Path, plan: HnswBuild, vectors: Vectors) -> None:
+def build(path: Path, plan: HnswBuild, vectors: Vectors) -> Rounding:
     """Write a graph of all rows of `vectors` (n, d) to `path`; releases the pages of mapped vectors.
 
-    With `extend_from`, the graph in that file already has the first rows, and the others are added; unless it is in
-    bf16 and the vectors as a whole need float32: then all rows are inserted again. Neighbours are inserted one after
-    the other (`segment.insertion_order`), in large batches of which each thread inserts a contiguous range: threads
-    that insert neighbours at the same time do not see each other. Raises Corrupt for a graph of another collection.
+    With `extend_from`, the graph in that file already has the first rows, and the others are added; unless its rounding
+    does not suffice for the vectors as a whole: then all rows are inserted again. Neighbours are inserted one after the
+    other (`segment.insertion_order`), in large batches of which each thread inserts a contiguous range: threads that
+    insert neighbours at the same time do not see each other. Returns how the vectors are rounded. Raises Corrupt for a
+    graph of another collection.
     """
     dimension, parameters, base = vectors.shape[1], plan.parameters, plan.extend_from
-    base_type = None if base is None else _read_header(str(base), str(base), parameters, dimension).vector_type
-    vector_type = (
-        VectorType.F32 if base_type is VectorType.F32 else precision.choose_vector_type(parameters.space, vectors)
-    )
+    chunk_rows = max(plan.chunk_bytes // (4 * dimension), 1)
+    base_rounding = None
+    if base is not None:
+        header = _read_header(str(base), str(base), parameters, dimension)
+        base_rounding = Rounding(header.vector_type, plan.base_scale)
+    largest = _largest_component(vectors, chunk_rows)
+    rounding = precision.choose_rounding(parameters.space, vectors, largest, base_rounding)
     release_pages(vectors)  # the sample may have mapped many more pages than it read
-    index = _new_index(parameters, dimension, vector_type)
-    if base_type is vector_type:
+    index = _new_index(parameters, dimension, rounding.vector_type)
+    if base_rounding == rounding:
         index.load(str(base))
         index.expansion_add = parameters.ef_construction  # type: ignore[misc]
-    chunk_rows = max(plan.chunk_bytes // (4 * dimension), 1)
     batch_rows = max(chunk_rows // _BATCHES, plan.threads)
     for start in range(len(index), len(vectors), chunk_rows):
         chunk = vectors[start : start + chunk_rows]
         for rows in insertion_order.locality_order(chunk, is_new=not start):
             for first in range(0, len(rows), batch_rows):
                 batch = rows[first : first + batch_rows]
-                index.add((start + batch).astype(np.uint64), chunk[batch], threads=plan.threads)
+                values = _row_values(parameters.space, chunk[batch], rounding)
+                index.add((start + batch).astype(np.uint64), values, threads=plan.threads)
         release_pages(vectors)
     index.save(str(path))
+    return rounding
 
 
-def measure(path: Path, plan: HnswBuild, vectors: Vectors, norms: Vectors) -> Breadth:
+def _largest_component(vectors: Vectors, chunk_rows: int) -> float:
+    """The largest absolute component; releases the pages of mapped vectors."""
+    largest = 0.0
+    for start in range(0, len(vectors), chunk_rows):
+        chunk = vectors[start : start + chunk_rows]
+        largest = max(largest, float(chunk.max()), -float(chunk.min()))
+        release_pages(vectors)
+    return largest
+
+
+def _row_values(space: Space, vectors: Vectors, rounding: Rounding) -> Vectors | codes.Codes:
+    """Rows in the form in which the graph takes them."""
+    return codes.encode_rows(space, vectors, rounding.scale) if rounding.vector_type is VectorType.I8 else vectors
+
+
+def _query_values(space: Space, queries: Vectors, rounding: Rounding) -> Vectors | codes.Codes:
+    """Queries in the form in which the graph takes them."""
+    return codes.encode_queries(space, queries, rounding.scale) if rounding.vector_type is VectorType.I8 else queries
+
+
+def measure(path: Path, plan: HnswBuild, rounding: Rounding, vectors: Vectors, norms: Vectors) -> Breadth:
     """The breadth (ef) with which the graph in `path` finds the promised share of the neighbours; at most 4,096.
 
-    `vectors` (n, d) are those of the graph, `norms` their squared norms.
+    `vectors` (n, d) are those of the graph, `norms` their squared norms, `rounding` is what `build` returned.
     """
     sample = breadth.exact_sample(plan.parameters.space, vectors, norms, _SAMPLE)
     release_pages(vectors)
     if sample is None:
         return Breadth(plan.recall, (1,), (float(_MIN_EF),))
-    index = _new_index(
-        plan.parameters,
-        vectors.shape[1],
-        _read_header(str(path), str(path), plan.parameters, vectors.shape[1]).vector_type,
-    )
+    index = _new_index(plan.parameters, vectors.shape[1], rounding.vector_type)
     index.view(str(path))
-    queries = np.array(vectors[sample.rows])
+    queries = _query_values(plan.parameters.space, np.array(vectors[sample.rows]), rounding)
     ks = [k for k in sample.depths() if k in _MEASURED_KS] or [sample.depths()[-1]]
     values = []
     ef = float(_MIN_EF)
@@ -143,16 +167,22 @@ class HnswIndex:
         dimension: int,
         *,
         measured: Breadth | None = None,
+        scale: float = 0.0,
     ) -> None:
-        """Raises Corrupt, with the file's name, if it is not a graph of `rows` vectors in that space and dimension."""
+        """`scale` is that of the graph's codes, 0 if it has none.
+
+        Raises Corrupt, with the file's name, if it is not a graph of `rows` vectors in that space and dimension.
+        """
         header = _read_header(name, buffer, parameters, dimension)
         if header.rows != rows:
             raise Corrupt(f"{name} holds {header.rows} of {rows} vectors; {RESTORE_HINT}")
+        if (header.vector_type is VectorType.I8) != (scale > 0):
+            raise Corrupt(f"{name} does not match the scale {scale} of its codes; {RESTORE_HINT}")
         self._buffer = buffer
         self._parameters = parameters
         self._dimension = dimension
         self._measured = measured
-        self.vector_type = header.vector_type
+        self.rounding = Rounding(header.vector_type, scale)
         self._idle: LifoQueue[Index] = LifoQueue()
         self._idle.put(self._open_view())
 
@@ -167,6 +197,12 @@ class HnswIndex:
             return self._parameters.ef_search
         return _DEFAULT_EF if self._measured is None else int(np.ceil(self._measured.at(k)))
 
+    def are_outside(self, queries: Vectors) -> codes.Mask | None:
+        """Which of the queries (m, d) the graph's rounding represents badly; None for none."""
+        if self.rounding.vector_type is not VectorType.I8:
+            return None
+        return codes.are_outside(self._parameters.space, queries, self.rounding.scale)
+
     def search(self, query: Vectors, k: int) -> NDArray[np.int64]:
         """Up to `k` rows near the query (d,), nearest first by the rounded vectors; `k` is the breadth, too."""
         (rows,) = self.search_batch(query[np.newaxis], k)
@@ -180,9 +216,10 @@ class HnswIndex:
             view = self._open_view()
         try:
             view.expansion_search = k  # type: ignore[misc]
+            values = _query_values(self._parameters.space, queries, self.rounding)
             if len(queries) == 1:
-                return [view.search(queries[0], k, threads=1).keys.astype(np.int64)]
-            matches = view.search(queries, k, threads=1)
+                return [view.search(values[0], k, threads=1).keys.astype(np.int64)]
+            matches = view.search(values, k, threads=1)
         finally:
             self._idle.put(view)
         assert isinstance(matches, BatchMatches)
@@ -190,7 +227,7 @@ class HnswIndex:
         return [row[:count] for row, count in zip(rows, matches.counts.tolist(), strict=True)]
 
     def _open_view(self) -> Index:
-        index = _new_index(self._parameters, self._dimension, self.vector_type)
+        index = _new_index(self._parameters, self._dimension, self.rounding.vector_type)
         index.view(self._buffer)
         return index
 

@@ -83,6 +83,7 @@ class Segment:
                 info.rows,
                 info.dimension,
                 measured=_breadth(info.files[ROWS].key, self._content(ROWS)[0]),
+                scale=self._content(ROWS)[0].get("code_scale", 0.0),
             )
         self.postings = self._postings()
 

@@ -143,8 +143,10 @@ def _write_segment(
     if isinstance(plan, HnswBuild):
         graph_path = objects.temporary_path(f"{name}-{GRAPH}")
         vectors = array_file.map_arrays(vectors_path, VECTORS)[VECTORS]
-        hnsw.build(graph_path, plan, vectors)
-        meta["breadth"] = hnsw.measure(graph_path, plan, vectors, norms).to_json()
+        rounding = hnsw.build(graph_path, plan, vectors)
+        meta["breadth"] = hnsw.measure(graph_path, plan, rounding, vectors, norms).to_json()
+        if rounding.scale:
+            meta["code_scale"] = rounding.scale
         files[GRAPH] = array_file.upload(objects, f"{prefix}{name}/{GRAPH}", graph_path)
     elif plan is not None:
         insertion = np.argsort(row_seqs, kind="stable")

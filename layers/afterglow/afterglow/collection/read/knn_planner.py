@@ -36,6 +36,8 @@ _OVERFETCH = 2
 _MIN_FILTERED_EF = 320
 """The least ef under a selective filter: the matching rows may form a cluster away from the query."""
 _MAX_EF = MAX_EF
+_OUTSIDE_BREADTH = 8
+"""How much wider a graph is searched for a vector that its rounding represents badly (`segment.codes`)."""
 _ALMOST_ALL = 0.9
 """From this share of matching rows on, a filter does not count as selective."""
 _REFERENCE_DIMENSION = 384
@@ -182,6 +184,17 @@ def _candidates(plan: _GroupPlan, graph: HnswIndex, vectors: Vectors) -> list[Ro
     ef = int(np.ceil(max(_OVERFETCH * plan.k, graph.ef(plan.k)) / plan.selectivity))
     if plan.selectivity < _ALMOST_ALL:
         ef = max(ef, _MIN_FILTERED_EF)
+    outside = graph.are_outside(vectors)
+    if outside is None:
+        return _graph_candidates(plan, graph, vectors, ef)
+    results: list[Rows | None] = [None] * len(vectors)
+    for numbers, breadth in ((np.flatnonzero(~outside), ef), (np.flatnonzero(outside), _OUTSIDE_BREADTH * ef)):
+        for number, found in zip(numbers, _graph_candidates(plan, graph, vectors[numbers], breadth), strict=True):
+            results[number] = found
+    return results
+
+
+def _graph_candidates(plan: _GroupPlan, graph: HnswIndex, vectors: Vectors, ef: int) -> list[Rows | None]:
     results: list[Rows | None] = [None] * len(vectors)
     missing = np.arange(len(vectors))
     while len(missing):
