@@ -57,7 +57,7 @@ def test_ordinary_vectors_stay_in_bf16(space: Space, name: str) -> None:
 
 @pytest.mark.parametrize("space", Space)
 @pytest.mark.parametrize("dimension", [96, 384])
-def test_embeddings_are_rounded_to_a_byte_for_each_component(space: Space, dimension: int) -> None:
+def test_embeddings_are_rounded_to_bytes(space: Space, dimension: int) -> None:
     for vectors in (normal(3_000, dimension), unit(normal(3_000, dimension))):
         assert choose_vector_type(space, vectors) is VectorType.I8
 
