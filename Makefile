@@ -8,6 +8,8 @@ ARGS ?=
 BENCH ?=
 STACK ?= afterglow
 PARAMETERS ?=
+BUCKET ?=
+REGION ?=
 ARCHITECTURE ?= arm64
 UPGRADE ?=
 # The functions' Python: what SAM builds for and MiniStack runs them with.
@@ -20,7 +22,7 @@ AXE := $(if $(shell command -v npm),tests/console/axe/node_modules/.ready)
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-browser test-stack test-clients test-openapi test-deploy build deploy lint format bench bench-search bench-load bench-hostile bench-cold docs lock release clean
+.PHONY: help run demo test test-all test-browser test-stack test-clients test-openapi test-deploy build deploy package lint format bench bench-search bench-load bench-hostile bench-cold docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +60,9 @@ build: .venv-sam/.ready ## build the functions and layers for AWS; ARCHITECTURE=
 deploy: build ## build, and deploy to your AWS account; STACK=name, PARAMETERS="RecoveryDays=14", ARGS="--region …"
 	@account="$$(.venv-sam/bin/python infra/check_account.py $(PARAMETERS) $(ARGS))" && set -x && \
 	$(SAM) deploy --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $$account $(PARAMETERS) $(ARGS)
+
+package: .venv-sam/.ready ## build the stack as one file to install without a checkout; BUCKET=name REGION=name for its launch link
+	PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/python infra/package.py dist --bucket "$(BUCKET)" --region "$(REGION)"
 
 lint: $(VENV)/.ready-dev ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

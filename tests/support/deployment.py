@@ -187,6 +187,11 @@ def deployed(aws: MiniStack, build: Path, name: str, **parameters: str | int) ->
         folder=build.parent,
         environment=aws.environment(ACCOUNT),
     )
+    return described(aws, name)
+
+
+def described(aws: MiniStack, name: str) -> Deployment:
+    """A stack that is deployed."""
     _mend_numbers(aws)
     stack = client(aws, "cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     return Deployment(aws, name, {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]})
