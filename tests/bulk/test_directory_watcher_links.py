@@ -24,7 +24,7 @@ from afterglow.settings import Settings, System
 ROWS = b"".join(orjson.dumps({"id": f"{n}", "embedding": [n, 1.0]}) + b"\n" for n in range(3))
 TARGET = "default_tenant/default_database/books"
 REPORT = ImportReport("0123456789", "done", "a.jsonl", 2, "t", "d", "c")
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 120.0
 
 
 def put(path: Path, content: bytes = ROWS) -> Path:

@@ -16,6 +16,7 @@
       import_file       all ranges of a file: the command, and the worker of the watched directory
       import_messages   the importer's queue: files put into a bucket, and ranges
       directory_watcher, import_worker    files put into a directory, and the process that imports them
+      watched_folder, mounts              the files of that directory, without following anything out of it
     export and migrate
       endpoint          the interface of both ends: list, read and create collections, add records
       local_endpoint    an endpoint over the stores of a directory or an account

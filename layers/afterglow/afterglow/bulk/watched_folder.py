@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afterglow.bulk.formats.detect import SIDECAR_SUFFIX, is_auxiliary, matrix_name
+from afterglow.bulk.mounts import mount_of, mount_points
 from afterglow.bulk.sources import Source, Span
 from afterglow.bulk.types import ImportRejected, ImportReport, Target
 
@@ -126,12 +127,12 @@ class WatchedFile:
 def list_files(folder: Path, on_skipped: OnSkipped = ignore_skipped) -> list[WatchedFile]:
     """The files of a watched folder, without auxiliary ones, by path; `on_skipped` gets the entries not followed."""
     files: list[WatchedFile] = []
-    folder = folder.resolve()
+    folder, mounted = folder.resolve(), mount_points()
     pending: list[tuple[str, ...]] = [()]
     while pending:
         parts = pending.pop()
         try:
-            for name, status, reason in _entries(folder, parts):
+            for name, status, reason in _entries(folder, parts, mounted):
                 path = (*parts, name)
                 if reason is not None:
                     on_skipped(printable("/".join(path)), reason)
@@ -148,7 +149,9 @@ def list_files(folder: Path, on_skipped: OnSkipped = ignore_skipped) -> list[Wat
     return sorted(files, key=lambda file: file.source.parts)
 
 
-def _entries(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result, str | None]]:
+def _entries(
+    folder: Path, parts: tuple[str, ...], mounted: frozenset[str]
+) -> Iterator[tuple[str, os.stat_result, str | None]]:
     """The entries of a folder, by name, with the reason to skip them; of hidden ones only `.done` and `.failed`."""
     with ExitStack() as stack:
         descriptor = _open_folders(stack, folder, parts)
@@ -162,18 +165,19 @@ def _entries(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[str, os.sta
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            yield name, status, _reason_to_skip(name, status, device)
+            is_mount = device_of(status) != device or str(folder.joinpath(*parts, name)) in mounted
+            yield name, status, _reason_to_skip(name, status, is_mount=is_mount)
 
 
-def _reason_to_skip(name: str, status: os.stat_result, device: int) -> str | None:
-    """The reason for which an entry is not followed, None for regular files and folders of this device."""
+def _reason_to_skip(name: str, status: os.stat_result, *, is_mount: bool) -> str | None:
+    """The reason for which an entry is not followed, None for regular files and folders of this mount."""
     if not _is_utf8(name):
         return "its name is not UTF-8"
     if stat.S_ISLNK(status.st_mode):
         return "it is a symbolic link"
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         return "it is not a regular file"
-    return "it is another mount" if device_of(status) != device else None
+    return "it is another mount" if is_mount else None
 
 
 def _is_utf8(name: str) -> bool:
@@ -218,7 +222,10 @@ def _source(folder: Path, parts: tuple[str, ...]) -> WatchedSource | None:
             if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
                 return None
             raise
-        return _from_status(folder, parts, status) if _is_file_on(status, device_of(os.fstat(parent))) else None
+        if not _is_file_on(status, device_of(os.fstat(parent))):
+            return None
+        descriptor = _open_file(stack, folder, parts)
+        return None if descriptor is None else _from_status(folder, parts, os.fstat(descriptor))
 
 
 def _open_file(stack: ExitStack, folder: Path, parts: tuple[str, ...]) -> int | None:
@@ -233,7 +240,10 @@ def _open_file(stack: ExitStack, folder: Path, parts: tuple[str, ...]) -> int | 
             return None
         raise
     stack.callback(os.close, descriptor)
-    return descriptor if _is_file_on(os.fstat(descriptor), device_of(os.fstat(parent))) else None
+    is_here = _is_file_on(os.fstat(descriptor), device_of(os.fstat(parent))) and mount_of(descriptor) == mount_of(
+        parent
+    )
+    return descriptor if is_here else None
 
 
 def _is_file_on(status: os.stat_result, device: int) -> bool:
@@ -246,13 +256,13 @@ def _open_folders(stack: ExitStack, folder: Path, names: Sequence[str], *, creat
     With `create` a missing folder is made, and a link or another mount on the way is an OSError.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    device = device_of(os.fstat(descriptor))
+    mount = _device_and_mount(descriptor)
     try:
         for name in names:
             if create:
                 with suppress(FileExistsError):
                     os.mkdir(name, dir_fd=descriptor)
-            parent, descriptor = descriptor, _open_folder(name, descriptor, device)
+            parent, descriptor = descriptor, _open_folder(name, descriptor, mount)
             os.close(parent)
     except (FileNotFoundError, NotADirectoryError):
         os.close(descriptor)
@@ -266,7 +276,7 @@ def _open_folders(stack: ExitStack, folder: Path, names: Sequence[str], *, creat
     return descriptor
 
 
-def _open_folder(name: str, parent: int, device: int) -> int:
+def _open_folder(name: str, parent: int, mount: tuple[int, int]) -> int:
     """A descriptor of one folder. Raises NotADirectoryError for a link and for another mount."""
     try:
         descriptor = os.open(name, _FOLDER_FLAGS, dir_fd=parent)
@@ -274,10 +284,14 @@ def _open_folder(name: str, parent: int, device: int) -> int:
         if error.errno not in (errno.ELOOP, errno.ENOTDIR):
             raise
         raise NotADirectoryError(errno.ENOTDIR, "it is a symbolic link or a file", name) from None
-    if device_of(os.fstat(descriptor)) != device:
+    if _device_and_mount(descriptor) != mount:
         os.close(descriptor)
         raise NotADirectoryError(errno.ENOTDIR, "it is another mount", name)
     return descriptor
+
+
+def _device_and_mount(descriptor: int) -> tuple[int, int]:
+    return device_of(os.fstat(descriptor)), mount_of(descriptor)
 
 
 def move_finished(folder: Path, file: WatchedFile, report: ImportReport) -> bool:
