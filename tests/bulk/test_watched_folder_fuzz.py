@@ -212,7 +212,7 @@ def test_a_mount_of_the_same_file_system_is_skipped(tmp_path: Path) -> None:
     assert fingerprint(victims, without=tmp_path) == before
 
 
-def test_mounts_are_told_apart() -> None:
+def test_mounts_are_distinguished() -> None:
     with open(__file__) as file:
         mount = mount_of(file.fileno())
     assert mount_of(9_999) == -1
