@@ -6,6 +6,7 @@ from pathlib import Path
 
 from afterglow.metering import Usage
 from tests.costs import cold_reads
+from tests.costs.competitors import DISK_MONTH, HOURS, OFFERS, RESPONSE, T4G_MEDIUM, Bill, Workload
 from tests.costs.operations import BULK, DIMENSION, INDEXED, Measured, measure
 from tests.costs.prices import GB, MILLION, Prices, function_dollars, stores_dollars
 from tests.support import aws
@@ -26,6 +27,11 @@ MILLISECONDS = {
     "cold query, all indexed": 1_200,
 }
 """Assumed durations of the function: its own CPU time is measured (0.3 to 2 ms), AWS latencies are typical values."""
+
+RANGES, RANGES_SECONDS = 75, 0.3
+"""Requests to S3 of a query that finds nothing in the cache, as `make bench-cold` counts them, and assumed seconds."""
+CACHE_GB = 4
+"""ApiStorage."""
 
 _SERVICES = {"dynamodb": "DynamoDB", "s3": "S3", "sqs": "SQS"}
 
@@ -54,28 +60,27 @@ def requests_table(operations: dict[str, Measured]) -> str:
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for name, milliseconds in MILLISECONDS.items():
-        stores = stores_dollars(operations[name].usage) * MILLION
-        function = function_dollars(milliseconds / 1000, API_MB) * MILLION
-        # The gateway counts 512 KB as one request.
-        gateway = PRICES.gateway_request * MILLION * (1 + operations[name].usage.bytes_written // (512 * 1024))
-        logs = LOG_BYTES * MILLION / GB * LOG_GB
-        amounts = (stores, function, gateway, logs, stores + function + gateway + logs)
+        parts = _request_parts(operations, name)
+        amounts = (part * MILLION for part in (*parts, sum(parts)))
         rows.append(f"| {name} | {milliseconds} | {' | '.join(map(_dollars, amounts))} |")
     return "\n".join(rows) + "\n"
 
 
+def _request_parts(operations: dict[str, Measured], name: str) -> tuple[float, float, float, float]:
+    """Dollars of one request: stores, function, gateway, logs."""
+    usage = operations[name].usage
+    return (
+        stores_dollars(usage),
+        function_dollars(MILLISECONDS[name] / 1000, API_MB),
+        # The gateway counts 512 KB as one request.
+        PRICES.gateway_request * (1 + usage.bytes_written // (512 * 1024)),
+        LOG_BYTES / GB * LOG_GB,
+    )
+
+
 def million_table(operations: dict[str, Measured]) -> str:
     """A million records, written in bulk and indexed."""
-    bulk, indexing = operations[f"write of {BULK} records"], operations[f"indexing of {INDEXED} records"]
-    writes = MILLION / bulk.records
-    written = writes * (
-        stores_dollars(bulk.usage)
-        + function_dollars(MILLISECONDS[f"write of {BULK} records"] / 1000, API_MB)
-        + PRICES.gateway_request * (1 + bulk.usage.bytes_written // (512 * 1024))
-    )
-    # Each record is inserted into an HNSW graph once, at 600,000 components a second, and copied about twice.
-    seconds = MILLION * DIMENSION / 600_000 / 2 + 2 * MILLION * _stored_bytes(operations) / 60_000_000
-    indexed = MILLION / indexing.records * stores_dollars(indexing.usage) + function_dollars(seconds, INDEXER_MB)
+    written, indexed, seconds = _million(operations)
     gigabytes = MILLION * _stored_bytes(operations) / GB
     rows = [
         "| a million records | $ |",
@@ -87,20 +92,96 @@ def million_table(operations: dict[str, Measured]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def _million(operations: dict[str, Measured]) -> tuple[float, float, float]:
+    """Dollars for writing and for indexing a million records, and seconds of the indexer."""
+    bulk, indexing = operations[f"write of {BULK} records"], operations[f"indexing of {INDEXED} records"]
+    writes = MILLION / bulk.records
+    written = writes * (
+        stores_dollars(bulk.usage)
+        + function_dollars(MILLISECONDS[f"write of {BULK} records"] / 1000, API_MB)
+        + PRICES.gateway_request * (1 + bulk.usage.bytes_written // (512 * 1024))
+    )
+    # Each record is inserted into an HNSW graph once, at 600,000 components a second, and copied about twice.
+    seconds = MILLION * DIMENSION / 600_000 / 2 + 2 * MILLION * _stored_bytes(operations) / 60_000_000
+    indexed = MILLION / indexing.records * stores_dollars(indexing.usage) + function_dollars(seconds, INDEXER_MB)
+    return written, indexed, seconds
+
+
 def idle_table(operations: dict[str, Measured]) -> str:
     """A month without requests."""
-    check = operations["maintenance check of 1 collection"].usage
     rows = ["| collections, with a million records together | a month without a request |", "|---|--:|"]
-    storage = MILLION * _stored_bytes(operations) / GB * PRICES.bucket_month
-    for count in (1, 100, 10_000):
-        checks = (
-            8 * 30 * (count * check.read_units * PRICES.read_unit + function_dollars(1 + 0.01 * count, MAINTENANCE_MB))
-        )
-        # The daily clean-up: a listing, each collection's state, manifest and log, and a scrub that reads all files.
-        files = 30 * (count * (PRICES.s3_put + 9 * PRICES.s3_get + 3 * PRICES.read_unit))
-        files += 30 * (storage / PRICES.bucket_month * GB / (8 * 1024**2)) * PRICES.s3_get
-        files += 30 * function_dollars(5 + 0.1 * count, MAINTENANCE_MB)
-        rows.append(f"| {count:,} | {_dollars(storage + checks + files)} |")
+    rows += [f"| {count:,} | {_dollars(_idle(operations, count, MILLION))} |" for count in (1, 100, 10_000)]
+    return "\n".join(rows) + "\n"
+
+
+def _idle(operations: dict[str, Measured], count: int, records: int) -> float:
+    """Dollars for a month without requests, of so many collections with so many records together."""
+    check = operations["maintenance check of 1 collection"].usage
+    storage = records * _stored_bytes(operations) / GB * PRICES.bucket_month
+    checks = 8 * 30 * (count * check.read_units * PRICES.read_unit + function_dollars(1 + 0.01 * count, MAINTENANCE_MB))
+    # The daily clean-up: a listing, each collection's state, manifest and log, and a scrub that reads all files.
+    files = 30 * (count * (PRICES.s3_put + 9 * PRICES.s3_get + 3 * PRICES.read_unit))
+    files += 30 * (storage / PRICES.bucket_month * GB / (8 * 1024**2)) * PRICES.s3_get
+    files += 30 * function_dollars(5 + 0.1 * count, MAINTENANCE_MB)
+    return storage + checks + files
+
+
+def _afterglow(operations: dict[str, Measured], work: Workload) -> Bill:
+    """The bill of a workload here; one query in a hundred is a container's first.
+
+    Of a collection that is larger than the cache, queries read by ranges what is not in it.
+    """
+    warm, cold, write = (
+        sum(_request_parts(operations, name))
+        for name in ("query, warm", "cold query, all indexed", "write of 1 record")
+    )
+    units = operations["write of 1 record"].usage.write_units * PRICES.write_unit
+    indexing = units + stores_dollars(operations[f"indexing of {INDEXED} records"].usage) / 64
+    written, indexed, _ = _million(operations)
+    idle = _idle(operations, 1, work.records)
+    uncached = max(0.0, 1 - CACHE_GB * GB / (work.records * _stored_bytes(operations)))
+    ranges = RANGES * PRICES.s3_get + function_dollars(RANGES_SECONDS, API_MB) - PRICES.function_request
+    query = 0.99 * (warm + uncached * ranges) + 0.01 * cold + PRICES.traffic * RESPONSE / GB
+    month = idle + work.queries * query
+    return Bill(work.records / MILLION * (written + indexed), month + work.writes * (write + indexing), idle)
+
+
+def competitors_table(operations: dict[str, Measured]) -> str:
+    """A workload here and elsewhere."""
+    work = Workload()
+    rows = ["| $ | loaded once | a month | idle month | what it lacks, and what is assumed |", "|---|--:|--:|--:|---|"]
+    own = "one query in a hundred is a container's first, which takes about a second"
+    bills = [("Afterglow", _afterglow(operations, work), own)]
+    bills += [(offer.name, offer.bill(work), offer.note) for offer in OFFERS]
+    for name, bill, note in bills:
+        amounts = (_dollars(amount) if amount else "–" for amount in (bill.load, bill.month, bill.idle))
+        rows.append(f"| {name} | {' | '.join(amounts)} | {note} |")
+    return "\n".join(rows) + "\n"
+
+
+def sizes_table(operations: dict[str, Measured]) -> str:
+    """Larger collections, with ten times the queries."""
+    names = ("Chroma Cloud", "S3 Vectors", "DynamoDB's vector indexes")
+    offers = {offer.name: offer for offer in OFFERS}
+    rows = [
+        f"| records | GB | Afterglow: loaded once | a month | idle month | {', a month | '.join(names)}, a month |",
+        "|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for records in (MILLION, 3 * MILLION, 10 * MILLION):
+        work = Workload(records, queries=MILLION, writes=100_000)
+        own = _afterglow(operations, work)
+        amounts = [own.load, own.month, own.idle, *(offers[name].bill(work).month for name in names)]
+        rows.append(f"| {records:,} | {work.gigabytes:,.0f} | {' | '.join(map(_dollars, amounts))} |")
+    return "\n".join(rows) + "\n"
+
+
+def machine_table(operations: dict[str, Measured]) -> str:
+    """Queries a second, all day, from which on a machine costs less than the functions."""
+    rows = ["| requests | a machine is cheaper from, a second | a million of them on functions, $ |", "|---|--:|--:|"]
+    month = T4G_MEDIUM * HOURS + DISK_MONTH * 3 * Workload().gigabytes
+    for name in ("query, warm", "write of 1 record"):
+        dollars = sum(_request_parts(operations, name))
+        rows.append(f"| {name} | {month / dollars / (HOURS * 3600):.1f} | {_dollars(dollars * MILLION)} |")
     return "\n".join(rows) + "\n"
 
 
@@ -128,5 +209,8 @@ def tables() -> dict[str, str]:
         "requests": requests_table(operations),
         "million": million_table(operations),
         "idle": idle_table(operations),
+        "competitors": competitors_table(operations),
+        "sizes": sizes_table(operations),
+        "machine": machine_table(operations),
         "cold": cold_reads.table(),
     }
