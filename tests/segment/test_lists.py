@@ -90,7 +90,9 @@ def test_the_promised_recall_holds_for_unseen_queries(stores: Stores, space: Spa
     found = 0
     for query, exact in zip(queries, pairwise_distances(space, queries, segment.rows.vectors), strict=True):
         projected = index.centroids.projection.query(query)
-        probed = lists.nearest_lists(index.centroids.distances(projected), index.probes(10))
+        keys = index.centroids.projection.comparable(index.centroids.distances(projected))
+        probed = lists.nearest_lists(keys, index.probes(10))
+        probed = probed[keys[probed] <= keys.min() + index.within(10)]
         rows = search(index, projected, probed, None, int(index.centroids.rescored.at(10))).places.rows
         assert len(set(rows.tolist())) == len(rows)
         found += len(set(np.argsort(exact)[:10].tolist()) & set(rows.tolist()))
@@ -173,6 +175,28 @@ def test_breadth_between_and_beyond_the_measured_ks() -> None:
     assert [round(table.at(k), 3) for k in (1, 10, 100, 200)] == [40, 40, 160, 320]
     assert 79 < table.at(10**1.5) < 81
     assert Breadth.from_json(table.to_json()) == table
+
+
+def test_the_limits_spare_easy_queries_and_suffice_for_hard_ones() -> None:
+    distances = [np.array([1, 9, 9, 9, 9, 9], np.float32)] * 9 + [np.array([1, 2, 2.5, 3, 9, 9], np.float32)]
+    ranks = np.array([[1, 1]] * 9 + [[1, 4]])
+    assert breadth.limits(ranks, distances, 1.0) == (4, 2)
+    assert breadth.limits(ranks, distances, 0.9)[0] == 1
+
+
+def test_limits_reach_their_share() -> None:
+    source = np.random.default_rng()
+    distances = [np.sort(source.random(50, np.float32)) for _ in range(40)]
+    ranks = source.integers(1, 51, (40, 10))
+    for share in (0.5, 0.9, 1.0):
+        most, within = breadth.limits(ranks, distances, share)
+        excess = np.take_along_axis(np.array(distances), ranks - 1, axis=1) - np.array(distances)[:, :1]
+        assert np.mean((ranks <= most) & (excess <= within)) >= share
+
+
+def test_of_equally_far_neighbours_those_that_need_least_count() -> None:
+    needed, distances = np.array([[5, 9, 2, 1, 7]]), np.array([[0, 1, 1, 2]], np.float32)
+    assert breadth.ascending_among_ties(needed, distances).tolist() == [[5, 2, 9, 1, 7]]
 
 
 def test_least_sufficient_is_a_quantile() -> None:

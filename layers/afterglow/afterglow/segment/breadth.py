@@ -3,6 +3,10 @@
 A sample of the segment's rows is searched exactly, and in the index with growing breadth. The least breadth that finds
 the target share of the true neighbours is stored with the segment, for several k from 10 to 1,000 (at most half of the
 rows). Between them it is interpolated, as a power of k; beyond them it grows in proportion to k.
+
+Of lists not all queries need the same number: for most the true neighbours are in the nearest few lists, and it is the
+query between many lists that needs many. So their breadth is two numbers: at most so many lists, and only those whose
+centroid is at most so much farther than the nearest one (`limits`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +24,10 @@ Rows = NDArray[np.int64]
 
 KS = (10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1_000)
 _CHUNK_ROWS = 8_192
+_CAPS = (1.0, 1.25, 1.5, 2.0)
+_MAX_TIED = 100
+_TIE = np.float32(1e-6)
+"""Distances that differ by less, relatively, are equal: rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +63,52 @@ def least_sufficient(needed: NDArray[Any], target: float) -> float:
     return float(ordered[min(max(int(np.ceil(target * len(ordered))), 1), len(ordered)) - 1])
 
 
+def limits(ranks: Rows, distances: Sequence[Vectors], share: float) -> tuple[float, float]:
+    """How many lists to probe at most, and how much farther than the nearest, to find this share of the neighbours.
+
+    `ranks` int64 (m, k): how many lists each neighbour needs; `distances`: of all lists to each of the m queries. Of
+    the pairs that suffice it is the one with the fewest lists a query, mean and median counting alike; the second is
+    at least the smallest positive number.
+    """
+    least = least_sufficient(ranks, share)
+    caps = [min(int(np.ceil(least * factor)), len(distances[0])) for factor in _CAPS]
+    nearest = np.stack([np.partition(values, caps[-1] - 1)[: caps[-1]] for values in distances])
+    nearest.sort(axis=1)
+    nearest -= nearest[:, :1].copy()
+    excess = np.take_along_axis(nearest, np.minimum(ranks, caps[-1]) - 1, axis=1)
+    best, fewest = (least, float(nearest.max())), np.inf
+    for cap in caps:
+        within = least_sufficient(np.where(ranks <= cap, excess, np.inf), share)
+        probed = np.minimum(np.count_nonzero(nearest <= within, axis=1), cap)
+        cost = float(probed.mean() + np.median(probed))
+        if cost < fewest:
+            best, fewest = (float(cap), within), cost
+    return best[0], max(best[1], float(np.finfo(np.float32).tiny))
+
+
+def ascending_among_ties(needed: NDArray[Any], distances: Vectors) -> NDArray[Any]:
+    """What each neighbour needs, (m, k), ascending among those of the first (m, j ≤ k) that are equally far.
+
+    Any of them counts as found, so the ones that are found first do.
+    """
+    count = distances.shape[1]
+    tolerance = _TIE * np.abs(distances[:, :-1])
+    groups = np.zeros(distances.shape, dtype=np.int64)
+    np.cumsum(np.diff(distances, axis=1) > tolerance, axis=1, out=groups[:, 1:])
+    order = np.lexsort((needed[:, :count], groups), axis=1)
+    return np.concatenate([np.take_along_axis(needed, order, axis=1), needed[:, count:]], axis=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Some rows of a segment, (m,), and the exact nearest other rows of each, (m, k), nearest first."""
+    """Some rows of a segment, (m,), and the exact nearest other rows of each, (m, k), nearest first.
+
+    `distances` float32 (m, ≤ 100) are those of the nearest.
+    """
 
     rows: Rows
     neighbors: Rows
+    distances: Vectors
 
     def depths(self) -> Sequence[int]:
         """The values of k that can be measured: at least one."""
@@ -96,7 +144,14 @@ def exact_sample(space: Space, vectors: Vectors, norms: Vectors, size: int) -> S
                 neighbors[position] = np.concatenate([neighbors[position], closer + start])[smallest]
                 best[position] = merged[smallest]
     order = np.argsort(best, axis=1, kind="stable")
-    return Sample(rows, np.take_along_axis(neighbors, order, axis=1))
+    neighbors = np.take_along_axis(neighbors, order, axis=1)
+    exact = np.empty((len(rows), min(k, _MAX_TIED)), dtype=np.float32)
+    for position, nearest in enumerate(neighbors[:, :_MAX_TIED]):
+        found = distance.exact_distances(space, vectors[nearest], queries[position])
+        order_of_found = np.argsort(found, kind="stable")
+        exact[position] = found[order_of_found]
+        neighbors[position, :_MAX_TIED] = nearest[order_of_found]
+    return Sample(rows, neighbors, exact)
 
 
 def _sort_keys(space: Space, products: Vectors, norms: Vectors, query_norms: Vectors) -> Vectors:

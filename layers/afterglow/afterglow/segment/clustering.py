@@ -2,12 +2,13 @@
 
 1. **Split**: hierarchical k-means divides the rows into cells, and these into lists of about `rows_per_list` rows
    (Chen et al. 2021, SPANN). Lists are numbered along a tour, so that near lists lie next to each other in the file.
-2. **Refine**: each row moves to the nearest of the lists around its own; the centroid of a list becomes the mean of
-   its rows.
+2. **Refine**, a few times: each row moves to the nearest of the lists around its own; the centroid of a list becomes
+   the mean of its rows.
 3. **Assign**: the same once more with the centroids fixed, and **copy**: a row on the border of its list is also an
-   entry of up to three more, which are at most 1.2 times as far. Copies are limited to 0.35 for each row; those with
-   the smallest ratio of distances come first. (SPANN's further rule, no copy behind another centroid, would leave next
-   to none: in many dimensions near centroids are closer to each other than to their rows.)
+   entry of up to three more, which are at most 1.2 times as far. A list is left out if its centroid is near that of
+   another list with the row, because who probes one of them probably probes the other (SPANN's rule, with half of the
+   squared distance: in many dimensions near centroids are closer to each other than to their rows). Copies are limited
+   to 0.35 for each row; those with the smallest ratio of distances come first.
 
 A list of more than four times the usual rows (copies of one point) is divided, so that reading a list is bounded.
 
@@ -35,9 +36,13 @@ _MAX_BRANCHES = 256
 """The largest number of lists that one k-means makes; more are made in two steps."""
 _MAX_DEPTH = 4
 _POINTS_PER_CENTROID = 128
-_NEIGHBORS = 96
+_NEIGHBORS = 256
 """The lists around a list among which its rows choose."""
+_REFINEMENTS = 2
 _MAX_COPIES = 3
+_COPY_CANDIDATES = 8
+_APART = np.float32(0.5)
+"""Two lists with one row are at least so far apart, squared, in relation to the farther one's distance to the row."""
 _MAX_RATIO = np.float32(1.2**2)
 """Of squared distances."""
 _COPIES_PER_ROW = 0.35
@@ -75,7 +80,8 @@ def cluster(read: ReadRows, count: int, projection: Projection, chunk_rows: int)
             return None
         centroids = np.concatenate([group.centroid[np.newaxis] for group in groups])
         list_of_row = _list_numbers([group.rows for group in groups], count)
-        list_of_row, centroids, _ = _reassign(read, list_of_row, centroids, move=True)
+        for _ in range(_REFINEMENTS):
+            list_of_row, centroids, _ = _reassign(read, list_of_row, centroids, move=True)
         list_of_row, centroids, copies = _reassign(read, list_of_row, centroids, move=False)
     return _arrange(projection, centroids, list_of_row, copies, _MAX_LIST * size)
 
@@ -204,7 +210,7 @@ def _nearest_copies(closures: list[_Closure], limit: int) -> tuple[Rows, Rows]:
 
 
 def _around(centroids: Vectors) -> Rows:
-    """The lists around each list, itself included, (lists, ≤ 96)."""
+    """The lists around each list, itself included, (lists, ≤ 256)."""
     count = min(_NEIGHBORS, len(centroids))
     norms = distance.squared_norms(centroids)
     result = np.empty((len(centroids), count), dtype=np.int64)
@@ -216,13 +222,27 @@ def _around(centroids: Vectors) -> Rows:
 
 def _closure(points: Vectors, near: Rows, targets: Vectors, keys: Vectors) -> _Closure:
     """The lists, of `near` with the centroids `targets`, to which points may be copied; `keys` sort them."""
-    count = min(1 + _MAX_COPIES, len(targets))
+    count = min(_COPY_CANDIDATES, len(targets))
     nearest = np.argpartition(keys, count - 1, axis=1)[:, :count]
+    nearest = np.take_along_axis(nearest, np.argsort(np.take_along_axis(keys, nearest, axis=1), axis=1), axis=1)
     distances = np.take_along_axis(keys, nearest, axis=1) + distance.squared_norms(points)[:, np.newaxis]
-    own = distances.min(axis=1, keepdims=True)
+    own = distances[:, :1]
     ratios = np.divide(distances, own, out=np.ones_like(distances), where=own > 0)
-    ratios[np.arange(len(points)), np.argmin(distances, axis=1)] = np.inf
-    positions, candidates = np.nonzero(ratios <= _MAX_RATIO)
+    norms = distance.squared_norms(targets)
+    apart = distance.l2_sort_keys(targets, targets, norms) + norms[:, np.newaxis]
+    is_member = np.zeros(ratios.shape, dtype=np.bool_)
+    is_member[:, 0] = True
+    for column in range(1, count):
+        is_beside = (
+            apart[nearest[:, column, np.newaxis], nearest[:, :column]] < _APART * distances[:, column : column + 1]
+        )
+        is_member[:, column] = (
+            (ratios[:, column] <= _MAX_RATIO)
+            & (np.count_nonzero(is_member, axis=1) <= _MAX_COPIES)
+            & ~(is_beside & is_member[:, :column]).any(axis=1)
+        )
+    is_member[:, 0] = False
+    positions, candidates = np.nonzero(is_member)
     lists = near[nearest[positions, candidates]]
     return _Closure(positions.astype(np.uint32), lists.astype(np.uint32), ratios[positions, candidates])
 

@@ -62,8 +62,15 @@ class ListIndex:
         return self.centroids.breadth.target if self._scale == 1.0 else None
 
     def probes(self, k: float) -> int:
-        """The number of lists to search for `k` neighbours."""
+        """The number of lists to search at most for `k` neighbours."""
         return min(max(int(np.ceil(self.centroids.breadth.at(k) * self._scale)), 1), len(self.centroids))
+
+    def within(self, k: float) -> float:
+        """How much farther than the nearest list those to search are at most, in `Projection.comparable` numbers."""
+        centroids = self.centroids
+        if centroids.within is None:
+            return np.inf
+        return centroids.within.at(k) * self._scale * centroids.projection.unit**2
 
     def list_request(self, chosen: Rows) -> Request:
         """The bytes of these lists."""

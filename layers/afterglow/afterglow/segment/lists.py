@@ -119,6 +119,8 @@ class Centroids:
             self.projection = Projection(space, unit, bound, arrays["origin"])
             self.breadth = Breadth.from_json(meta["breadth"])
             self.rescored = Breadth.from_json(meta["rescored"])
+            # A release before it measured the number of lists alone.
+            self.within = Breadth.from_json(meta["within"]) if "within" in meta else None
             self.codes: NDArray[np.int8] = arrays["codes"]
             self.scales: Vectors = arrays["scales"]
             self.starts: Rows = arrays["starts"]

@@ -2,8 +2,9 @@
 
 1. Encode list by list, in one pass over the vectors, which are in list order already; write the file `lists`.
 2. Search a sample of rows exactly. A true neighbour is found if one of its lists is probed: its rank among the lists of
-   its query is the breadth that it needs (`breadth`). In the probed lists, its rank by estimated distance is the number
-   of candidates that must be rescored (`rescored`).
+   its query, and how much farther than the nearest one it is, are the breadth that it needs (`breadth`, `within`). In
+   the probed lists, its rank by estimated distance is the number of candidates that must be rescored (`rescored`). Of
+   neighbours that are equally far any will do.
 3. Write the file `centroids`.
 """
 
@@ -25,10 +26,10 @@ from afterglow.segment.list_index import CENTROIDS, LISTS
 from afterglow.segment.lists import Centroids, EntryViews, ListSearch
 from afterglow.storage.file_map import release_pages
 
-_SAMPLE = 256
+_SAMPLE = 512
 _RESCORING_SHARE = 0.002
 """The recall that may be lost because a neighbour is not rescored; the rest of the loss is for lists not probed."""
-_UNSEEN_MARGIN = 0.003
+_UNSEEN_MARGIN = 0.002
 """Queries that are no rows find a little less than those of the sample, which took part in the clustering."""
 _RELEASE_LISTS = 256
 _MIN_RESCORED = 2
@@ -134,28 +135,30 @@ def _measure(
         return {"breadth": every.to_json(), "rescored": every.to_json()}
     queries = [projection.query(vector) for vector in rows.vectors[sample.rows]]
     distances = [centroids.distances(query) for query in queries]
-    ranks = _list_ranks(clustering, sample, distances)
+    ranks = breadth.ascending_among_ties(_list_ranks(clustering, sample, distances), sample.distances)
     ks = tuple(sample.depths())
     probed_share = min(target + _RESCORING_SHARE + _UNSEEN_MARGIN, 1.0)
-    probed = [breadth.least_sufficient(ranks[:, :k], probed_share) for k in ks]
-    probed = np.maximum.accumulate(probed).tolist()
+    measured = [breadth.limits(ranks[:, :k], distances, probed_share) for k in ks]
+    probed, within = np.maximum.accumulate(np.array(measured), axis=0).T
     rescored: list[float] = []
     rescored_ks = tuple(k for k in ks if k in _RESCORED_KS) or ks[-1:]
     for k in rescored_ks:
-        lists_probed = probed[ks.index(k)]
-        needed = np.full((len(queries), k), 0.0)
+        needed = np.empty((len(queries), k))
         for number, query in enumerate(queries):
-            nearest = lists.nearest_lists(distances[number], int(lists_probed))
+            nearest = lists.nearest_lists(distances[number], int(probed[ks.index(k)]))
+            nearest = nearest[distances[number][nearest] <= distances[number].min() + within[ks.index(k)]]
             found = search.search(query, nearest, None, len(rows.vectors)).places.rows
             found = found[found != sample.rows[number]]
-            positions = np.full(len(rows.vectors), -1, dtype=np.int64)
-            positions[found] = np.arange(len(found))
-            needed[number] = positions[sample.neighbors[number, :k]] + 1
-        is_found = needed > 0
+            positions = np.full(len(rows.vectors), np.inf)
+            positions[found] = np.arange(1, len(found) + 1)
+            needed[number] = positions[sample.neighbors[number, :k]]
+        needed = breadth.ascending_among_ties(needed, sample.distances[:, :k])
+        is_found = np.isfinite(needed)
         depth = breadth.least_sufficient(needed[is_found], 1 - _RESCORING_SHARE) if is_found.any() else k
         rescored.append(max(depth, float(_MIN_RESCORED * k)))
     return {
-        "breadth": Breadth(target, ks, tuple(probed)).to_json(),
+        "breadth": Breadth(target, ks, tuple(probed.tolist())).to_json(),
+        "within": Breadth(target, ks, tuple(within.tolist())).to_json(),
         "rescored": Breadth(target, rescored_ks, tuple(np.maximum.accumulate(rescored).tolist())).to_json(),
     }
 

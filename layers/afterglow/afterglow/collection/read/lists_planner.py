@@ -1,8 +1,9 @@
 """k nearest neighbours over clustered segments: their lists are probed as if they were one index.
 
-1. Rank the centroids of all segments by distance. Probe the nearest of them: as many as the segments need together,
-   each for its share of the k neighbours (`segment.breadth`). Where a filter leaves a share s of the rows, the
-   k nearest of these are about the k / s nearest of all, so as many lists as those need.
+1. Rank the centroids of all segments by distance. Probe the nearest of them: at most as many as the segments need
+   together, each for its share of the k neighbours, and none that is much farther than the nearest one
+   (`segment.breadth`). Where a filter leaves a share s of the rows, the k nearest of these are about the k / s nearest
+   of all, so as many lists as those need.
 2. Rank the entries of these lists that are inside the masks, by their codes.
 3. Read the vectors of the best, and the records of those that are likely to be in the result; compute exact
    distances.
@@ -10,8 +11,8 @@
 Before each step one `Objects.need` brings in what is missing, of all segments at once.
 
 Under a filter, lists without any matching row are left out before the choice: the matching rows may lie apart from the
-nearest lists. If too few rows are found for k, twice as many lists are probed, in the end every list with a match: a
-search returns k rows whenever the filter leaves k rows.
+nearest lists. If too few rows are found for k, twice as many lists are probed, however far they are, in the end every
+list with a match: a search returns k rows whenever the filter leaves k rows.
 """
 
 from collections.abc import Sequence
@@ -74,20 +75,21 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
     rows, matching = sum(group.rows.rows for group in groups), sum(group.matching for group in groups)
     k = min(k, matching)
     probes = sum(search.probes(k, matching) for search in searches)
+    within = max(search.within(k, matching) for search in searches)
     if matching < _ALMOST_ALL * rows:
         for search in searches:
             search.leave_out_lists_without_match()
     while True:
-        chosen = _choose(searches, probes)
+        chosen = _choose(searches, probes, within)
         read = objects.need(
             [search.group.index.list_request(numbers) for search, numbers in zip(searches, chosen, strict=True)]
         )
         found = [search.run(data, numbers, k) for search, data, numbers in zip(searches, read, chosen, strict=True)]
         _record(searches, chosen)
-        is_complete = probes >= sum(search.lists for search in searches)
+        is_complete = sum(map(len, chosen)) >= sum(search.lists for search in searches)
         if is_complete or sum(len(candidates.keys) for candidates in found) >= k:
             break
-        probes *= 2
+        probes, within = 2 * probes, np.inf
     return _rescored(objects, space, vector, k, _best(searches, found, k))
 
 
@@ -132,11 +134,17 @@ class _Search:
         self.lists = len(self.keys)
 
     def probes(self, k: int, matching: int) -> int:
-        """The lists to probe for this group's share of the k nearest of `matching` rows."""
-        if not self.group.matching:
-            return 0
+        """The lists to probe at most for this group's share of the k nearest of `matching` rows."""
+        return self.group.index.probes(self._depth(k, matching)) if self.group.matching else 0
+
+    def within(self, k: int, matching: int) -> float:
+        """How much farther than the nearest list these are at most."""
+        return self.group.index.within(self._depth(k, matching)) if self.group.matching else 0.0
+
+    def _depth(self, k: int, matching: int) -> float:
+        """The number of nearest rows of the group, inside the mask or not, among which its share of the k is."""
         share = max(k * self.group.matching / matching, 1.0)
-        return self.group.index.probes(share * self.group.rows.rows / self.group.matching)
+        return share * self.group.rows.rows / self.group.matching
 
     def run(self, data: Bytes, numbers: Rows, k: int) -> Candidates:
         """The best candidates in these lists, whose bytes are in `data`."""
@@ -154,11 +162,11 @@ class _Search:
         self.lists = int(np.count_nonzero(has_match))
 
 
-def _choose(searches: Sequence[_Search], probes: int) -> list[Rows]:
-    """The `probes` nearest lists of all groups, by group."""
+def _choose(searches: Sequence[_Search], probes: int, within: float) -> list[Rows]:
+    """The `probes` nearest lists of all groups, by group, but none farther than the nearest by more than `within`."""
     keys = np.concatenate([search.keys for search in searches])
     nearest = lists.nearest_lists(keys, min(probes, len(keys)))
-    nearest = nearest[np.isfinite(keys[nearest])]
+    nearest = nearest[np.isfinite(keys[nearest]) & (keys[nearest] <= keys[nearest[:1]] + within)]
     ends = np.cumsum([len(search.keys) for search in searches])
     groups = np.searchsorted(ends, nearest, side="right")
     return [
