@@ -196,7 +196,7 @@ def test_limits_reach_their_share() -> None:
 
 def test_of_equally_far_neighbours_those_that_need_least_count() -> None:
     needed, distances = np.array([[5, 9, 2, 1, 7]]), np.array([[0, 1, 1, 2]], np.float32)
-    assert breadth.ascending_among_ties(needed, distances).tolist() == [[5, 2, 9, 1, 7]]
+    assert breadth.ascending_in_ties(needed, distances).tolist() == [[5, 2, 9, 1, 7]]
 
 
 def test_least_sufficient_is_a_quantile() -> None:

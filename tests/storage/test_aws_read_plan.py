@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterglow.storage.aws.read_plan import GAPS, SPAN_BYTES, Span, plan
+from afterglow.storage.aws.read_plan import GAPS, MOST_PARTS, SPAN_BYTES, Span, plan
 
 INTERVALS = st.lists(st.tuples(st.integers(0, 20_000_000), st.integers(1, 3_000_000)), max_size=40)
 
@@ -40,6 +40,15 @@ def test_many_scattered_intervals_do_not_read_the_whole_file() -> None:
     starts = np.arange(0, 14_000_000, 110_000)
     spans = planned(*[(int(start), int(start) + 13_000) for start in starts])
     assert sum(map(len, spans)) < 4_000_000
+
+
+def test_the_smallest_gaps_of_very_many_intervals_are_read() -> None:
+    wide, narrow = 90_000, 70_000
+    edges = np.cumsum([wide if number % 3 else narrow for number in range(150)]).tolist()
+    spans = planned(*[(edge, edge + 20_000) for edge in edges])
+    assert len(spans) == MOST_PARTS
+    assert sum(map(len, spans)) == 150 * 20_000 + (150 - MOST_PARTS) * (narrow - 20_000)
+    assert len(planned(*[(5 * edge, 5 * edge + 20_000) for edge in edges])) == 150, "far apart"
 
 
 def test_large_intervals_are_divided_evenly() -> None:

@@ -86,7 +86,7 @@ def limits(ranks: Rows, distances: Sequence[Vectors], share: float) -> tuple[flo
     return best[0], max(best[1], float(np.finfo(np.float32).tiny))
 
 
-def ascending_among_ties(needed: NDArray[Any], distances: Vectors) -> NDArray[Any]:
+def ascending_in_ties(needed: NDArray[Any], distances: Vectors) -> NDArray[Any]:
     """What each neighbour needs, (m, k), ascending among those of the first (m, j ≤ k) that are equally far.
 
     Any of them counts as found, so the ones that are found first do.

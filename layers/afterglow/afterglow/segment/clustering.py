@@ -233,13 +233,13 @@ def _closure(points: Vectors, near: Rows, targets: Vectors, keys: Vectors) -> _C
     is_member = np.zeros(ratios.shape, dtype=np.bool_)
     is_member[:, 0] = True
     for column in range(1, count):
-        is_beside = (
+        is_close = (
             apart[nearest[:, column, np.newaxis], nearest[:, :column]] < _APART * distances[:, column : column + 1]
         )
         is_member[:, column] = (
             (ratios[:, column] <= _MAX_RATIO)
             & (np.count_nonzero(is_member, axis=1) <= _MAX_COPIES)
-            & ~(is_beside & is_member[:, :column]).any(axis=1)
+            & ~(is_close & is_member[:, :column]).any(axis=1)
         )
     is_member[:, 0] = False
     positions, candidates = np.nonzero(is_member)

@@ -135,7 +135,7 @@ def _measure(
         return {"breadth": every.to_json(), "rescored": every.to_json()}
     queries = [projection.query(vector) for vector in rows.vectors[sample.rows]]
     distances = [centroids.distances(query) for query in queries]
-    ranks = breadth.ascending_among_ties(_list_ranks(clustering, sample, distances), sample.distances)
+    ranks = breadth.ascending_in_ties(_list_ranks(clustering, sample, distances), sample.distances)
     ks = tuple(sample.depths())
     probed_share = min(target + _RESCORING_SHARE + _UNSEEN_MARGIN, 1.0)
     measured = [breadth.limits(ranks[:, :k], distances, probed_share) for k in ks]
@@ -152,7 +152,7 @@ def _measure(
             positions = np.full(len(rows.vectors), np.inf)
             positions[found] = np.arange(1, len(found) + 1)
             needed[number] = positions[sample.neighbors[number, :k]]
-        needed = breadth.ascending_among_ties(needed, sample.distances[:, :k])
+        needed = breadth.ascending_in_ties(needed, sample.distances[:, :k])
         is_found = np.isfinite(needed)
         depth = breadth.least_sufficient(needed[is_found], 1 - _RESCORING_SHARE) if is_found.any() else k
         rescored.append(max(depth, float(_MIN_RESCORED * k)))
