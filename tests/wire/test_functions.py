@@ -52,9 +52,18 @@ def test_the_output_may_stay(collection: CollectionClient, api_client: ApiClient
     assert_error(again, 409, f"Output collection [{output}] already exists")
 
 
+def test_a_revision_history_is_attached(collection: CollectionClient) -> None:
+    output = f"{collection.created['name']}-revisions"
+    request = {"name": "revisions", "function_id": "revision_history", "output_collection": output}
+    attached = collection.post("functions/attach", **request, params={"version_key": "rev"}).json()
+    assert attached["attached_function"]["function_name"] == "revision_history"
+    assert collection.get("functions/revisions").json()["attached_function"]["params"] == '{"version_key":"rev"}'
+    assert collection.post("attached_functions/revisions/detach", delete_output=True).json() == {"success": True}
+
+
 def test_what_is_refused(collection: CollectionClient) -> None:
     request = {**COUNTER, "output_collection": f"{collection.created['name']}-output"}
-    refused = collection.post("functions/attach", **{**request, "function_id": "revision_history"})
+    refused = collection.post("functions/attach", **{**request, "function_id": "dummy_async"})
     assert_error(refused, 404, "function not found")
     assert collection.post("functions/attach", **{**request, "name": ""}).status_code == 400
     assert collection.post("functions/attach", **{**request, "output_collection": "x"}).status_code == 400

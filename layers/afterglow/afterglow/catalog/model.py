@@ -35,7 +35,8 @@ class AttachedFunction:
     completion_offset: int = 0
 
 
-FUNCTIONS = ("record_counter", "statistics")
+REVISION_HISTORY = "revision_history"
+FUNCTIONS = ("record_counter", "statistics", REVISION_HISTORY)
 """The functions that can be attached."""
 
 

@@ -7,7 +7,7 @@
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.types import Selection
 from afterglow.columns.column import Column, ColumnType
 from afterglow.errors import LimitExceeded
+from afterglow.log.batch import Batch, Op
 from afterglow.segment.reader import Mask
 
 MAX_VALUES = 100_000
@@ -38,8 +39,19 @@ _PREFIXES = {
 class OutputRecord:
     """A record of an output collection, besides its id."""
 
-    document: str
+    document: str | None
     metadata: dict[str, Any]
+
+
+def as_batch(records: Mapping[str, OutputRecord]) -> Batch:
+    """The upsert of records, by id."""
+    return Batch(
+        Op.UPSERT,
+        list(records),
+        vectors=np.zeros((len(records), 1), dtype=np.float32),
+        documents=[record.document for record in records.values()],
+        metadatas=[record.metadata for record in records.values()],
+    )
 
 
 def record_counter(snapshot: Snapshot) -> dict[str, OutputRecord]:
@@ -68,7 +80,7 @@ def statistics(snapshot: Snapshot) -> dict[str, OutputRecord]:
 
 
 FUNCTIONS = {"record_counter": record_counter, "statistics": statistics}
-"""By name; the names are those of `catalog.model.FUNCTIONS`."""
+"""By name. `revision_history` is not computed from a snapshot, but from the log (`jobs.revision_history`)."""
 
 
 def _masks(snapshot: Snapshot) -> list[Mask | None]:

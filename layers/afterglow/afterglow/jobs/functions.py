@@ -6,8 +6,9 @@
    no differences.* If another run has put a later position meanwhile, this one may have overwritten its output: start
    over with the newest records.
 
-The output is a function of the records at one position: no history of runs, lost or repeated, can make it wrong for
-good. An output that was dropped, or would have too many records, is not written; the run counts as complete.
+The output of `revision_history` has steps of its own (`jobs.revision_history`). Any other output is a function of the
+records at one position: no history of runs, lost or repeated, can make it wrong for good. An output that was dropped,
+or would have too many records, is not written; the run counts as complete.
 """
 
 import logging
@@ -15,18 +16,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-import numpy as np
 import orjson
 
 from afterglow.catalog import collections
-from afterglow.catalog.model import AttachedFunction, Collection
+from afterglow.catalog.model import REVISION_HISTORY, AttachedFunction, Collection
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.replica.replica import Replica, Snapshot
 from afterglow.collection.types import Include, Scope, Selection
 from afterglow.collection.write import write_path
 from afterglow.collection.write.log_end import LogEnd
 from afterglow.errors import Busy, LimitExceeded, NotFound
-from afterglow.jobs.function_outputs import FUNCTIONS, OutputRecord
+from afterglow.jobs.function_outputs import FUNCTIONS, OutputRecord, as_batch
+from afterglow.jobs.revision_history.run import run as run_history
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 
@@ -69,8 +70,11 @@ def run_function(stores: Stores, snapshot: Snapshot) -> UUID | None:
             return written
         scope = Scope(snapshot.collection.tenant, snapshot.collection.database, function.output_id)
         try:
-            if _write_output(stores, scope, FUNCTIONS[function.function](snapshot)):
-                written = function.output_id
+            if function.function == REVISION_HISTORY:
+                is_written = _write_history(stores, snapshot, function, scope)
+            else:
+                is_written = _write_output(stores, scope, FUNCTIONS[function.function](snapshot))
+            written = function.output_id if is_written else written
         except Busy as error:
             _log.warning("the output of function %r is written later: %s", function.name, error.message)
             return written
@@ -82,6 +86,15 @@ def run_function(stores: Stores, snapshot: Snapshot) -> UUID | None:
     return written
 
 
+def _write_history(stores: Stores, snapshot: Snapshot, function: AttachedFunction, scope: Scope) -> bool:
+    """Write the revisions, and step 3 for each part of them; whether there were any."""
+    records = 0
+    for progress in run_history(stores, snapshot, function, scope):
+        records += progress.written
+        _complete(stores, snapshot.collection.id, function, progress.position)
+    return records > 0
+
+
 def _write_output(stores: Stores, scope: Scope, output: dict[str, OutputRecord]) -> bool:
     """Write the differences between the collection and the output; whether there were any."""
     differences = _compare(stores, scope, output)
@@ -89,15 +102,7 @@ def _write_output(stores: Stores, scope: Scope, output: dict[str, OutputRecord])
     for ids in _batches(differences.deletes):
         write_path.write(stores, end, scope, [Batch(Op.DELETE, ids)])
     for ids in _batches(differences.upserts):
-        records = [output[record_id] for record_id in ids]
-        batch = Batch(
-            Op.UPSERT,
-            ids,
-            vectors=np.zeros((len(ids), 1), dtype=np.float32),
-            documents=[record.document for record in records],
-            metadatas=[record.metadata for record in records],
-        )
-        write_path.write(stores, end, scope, [batch])
+        write_path.write(stores, end, scope, [as_batch({record_id: output[record_id] for record_id in ids})])
     return bool(differences.upserts or differences.deletes)
 
 

@@ -141,7 +141,10 @@ class SearchRecords(StrictModel):
 
 
 class AttachFunction(RequestModel):
-    """A function to attach: its name, `record_counter` or `statistics`, and the name of the collection to create."""
+    """A function to attach, and the name of the collection to create.
+
+    `function_id` is `record_counter`, `statistics` or `revision_history`.
+    """
 
     name: str
     function_id: str

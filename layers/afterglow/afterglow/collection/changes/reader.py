@@ -23,6 +23,8 @@ _MAX_RUNS = 16
 """Reads of the log or of archives for one page."""
 _IDS_BYTES = 8 * 1024 * 1024
 """Batches in memory at a time, for their ids."""
+_ENTRIES_BYTES = 16 * 1024 * 1024
+"""Of a large archive at a time."""
 _REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
 """Read again at once: a flush or the garbage collection came between two reads."""
 
@@ -100,6 +102,20 @@ class ChangeReader:
                     raise
             return ChangedIds(position, list(ids))
         raise Unavailable(f"collection {collection_id} is being flushed too fast to read its changes")
+
+    def entries(self, collection_id: UUID, after: int, up_to: int) -> Iterator[tuple[Entry, Sequence[Batch]]]:
+        """The entries after number `after` up to `up_to`, which the log has reached, with their batches.
+
+        Raises PositionExpired, NotFound, Corrupt, Unavailable; LogTrimmed, ObjectNotFound if entries were trimmed or
+        collected between two reads.
+        """
+        if after == up_to:
+            return
+        for run in self._runs(collection_id, after, _ENTRIES_BYTES):
+            known = [entry for entry in run.entries if entry.seq <= up_to]
+            yield from self._load(collection_id, known, is_archived=run.is_archived)
+            if not known or known[-1].seq == up_to:
+                return
 
     def _fill(self, page: ChangePage, collection_id: UUID, limit: int, max_bytes: int) -> None:
         size = 0
