@@ -22,6 +22,10 @@ class _Blocking:
     def _wait_for(self, method: Any) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:
             result = self._runner.run(method(*arguments, **options))
-            return blocking(result, self._runner) if type(result).__name__ == "AsyncCollection" else result
+            return blocking(result, self._runner) if _is_collection(result) else result
 
         return call
+
+
+def _is_collection(result: Any) -> bool:
+    return any(kind.__name__ == "AsyncCollection" for kind in type(result).__mro__)

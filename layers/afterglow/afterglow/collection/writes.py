@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
 from afterglow.collection.engine_parts import EngineParts
@@ -24,6 +27,7 @@ from afterglow.collection.write.deletion_space import with_reserved_space
 from afterglow.collection.write.log_end import LogEnd
 from afterglow.collection.write.transaction import CommitResult, Transaction
 from afterglow.embedding import completion
+from afterglow.embedding.function import dense_function
 from afterglow.errors import NotFound
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Write
@@ -44,6 +48,23 @@ class Writes(EngineParts):
             assert not extra_writes, "imports have no restriction"
             return self._write_admitted(scope, scope.restriction, completed)
         return self._write(scope, completed, extra_writes)
+
+    def embeds_texts(self, scope: Scope) -> bool:
+        """Whether the function that the collection names runs here; also if it names none. Raises NotFound."""
+        named = dense_function(self.get_collection_by_id(scope).schema)
+        return named is None or self._embedding.runs(named)
+
+    def embed_documents(self, scope: Scope, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed documents by the collection's function, float32 (n, d), to be written by the caller.
+
+        A collection without a function gets ours into its configuration. Raises NotFound, InvalidArgument, Busy,
+        Unavailable.
+        """
+        collection = self.get_collection_by_id(scope)
+        function = completion.query_function(collection, self._embedding)
+        vectors = self._embedding.embed_documents(function, texts)
+        self._reader.observe(lifecycle.adopt_function(self._stores, scope.collection, function))
+        return vectors
 
     def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> CountResult:
         """Delete the selected records and count them; by ids alone, the count is the number of ids, as in Chroma."""

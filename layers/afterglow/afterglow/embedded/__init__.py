@@ -10,6 +10,7 @@ or at the end of a `with` block; the asynchronous ones are opened by `await` or 
 ::
 
     sync_client async_client   the clients
+    collections                chromadb's collections, with texts embedded by the engine
     chroma_api                 chromadb's HTTP connection, with the transport in place of the network
     transport                  httpx over an ASGI app on a thread of its own
     transactions               transactions, of these clients and of those of a server

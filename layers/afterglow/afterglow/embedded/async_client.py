@@ -8,9 +8,11 @@ from typing import Any, Self
 
 from chromadb.api.async_client import AsyncAdminClient as ChromaAdminClient
 from chromadb.api.async_client import AsyncClient as ChromaClient
+from chromadb.api.models.AsyncCollection import AsyncCollection
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 
 from afterglow.embedded.chroma_api import AsyncServer
+from afterglow.embedded.collections import AsyncEngineCollection
 from afterglow.embedded.registry import SharedEngine, acquire, release
 from afterglow.embedded.sync_client import persistent_settings
 from afterglow.embedded.transport import Transport
@@ -52,7 +54,7 @@ class _Embedded(ChromaClient):
             return self
         engine = await asyncio.to_thread(acquire, self._path, allow_reset=self._settings.allow_reset)
         try:
-            server = AsyncServer(self._settings, Transport(engine.runner))
+            server = AsyncServer(self._settings, Transport(engine.runner), engine)
             self._server = server
             self._admin_client = _AdminApi(server)
             await self.set_tenant(self.tenant, self.database)
@@ -61,6 +63,22 @@ class _Embedded(ChromaClient):
             raise
         self._open = (engine, server)
         return self
+
+    async def create_collection(self, *args: Any, **kwargs: Any) -> AsyncCollection:
+        """As in chromadb."""
+        return AsyncEngineCollection.of(await super().create_collection(*args, **kwargs))
+
+    async def get_or_create_collection(self, *args: Any, **kwargs: Any) -> AsyncCollection:
+        """As in chromadb."""
+        return AsyncEngineCollection.of(await super().get_or_create_collection(*args, **kwargs))
+
+    async def get_collection(self, *args: Any, **kwargs: Any) -> AsyncCollection:
+        """As in chromadb."""
+        return AsyncEngineCollection.of(await super().get_collection(*args, **kwargs))
+
+    async def get_collection_by_id(self, *args: Any, **kwargs: Any) -> AsyncCollection:
+        """As in chromadb."""
+        return AsyncEngineCollection.of(await super().get_collection_by_id(*args, **kwargs))
 
 
 class _AdminApi(ChromaAdminClient):

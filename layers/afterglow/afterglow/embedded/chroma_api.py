@@ -9,6 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import httpx
+import numpy as np
 from chromadb.api.async_fastapi import AsyncFastAPI
 from chromadb.api.fastapi import FastAPI
 from chromadb.api.types import (
@@ -27,6 +28,7 @@ from chromadb.api.types import (
     validate_batch,
 )
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings, System
+from numpy.typing import NDArray
 from overrides import override
 
 from afterglow.collection import Op
@@ -203,6 +205,13 @@ class Server(FastAPI):
             included=include,
         )
 
+    def embed_texts(
+        self, tenant: str, database: str, collection_id: UUID, texts: list[str], *, is_query: bool
+    ) -> NDArray[np.float32] | None:
+        """The vectors of the texts; None if the collection names a function that the engine does not run."""
+        self._require_open()
+        return self._records.embed(scope_of(tenant, database, collection_id), texts, is_query=is_query)
+
     def _require_open(self) -> None:
         """Raises RuntimeError after `close`, as the session does."""
         if self._session.is_closed:
@@ -212,9 +221,16 @@ class Server(FastAPI):
 class AsyncServer(AsyncFastAPI):
     """The connection of the asynchronous client. It opens no sockets, so one session serves every event loop."""
 
-    def __init__(self, settings: Settings, transport: Transport) -> None:
+    def __init__(self, settings: Settings, transport: Transport, engine: SharedEngine) -> None:
         super().__init__(System(settings.model_copy(update=_CONNECTION)))
         self._session = httpx.AsyncClient(transport=transport, **_session(settings))
+        self._records = DirectRecords(engine.runner, engine.context, self._raise_chroma_error)
+
+    def embed_texts(
+        self, tenant: str, database: str, collection_id: UUID, texts: list[str], *, is_query: bool
+    ) -> NDArray[np.float32] | None:
+        """The vectors of the texts; None if the collection names a function that the engine does not run."""
+        return self._records.embed(scope_of(tenant, database, collection_id), texts, is_query=is_query)
 
     @override
     def _get_client(self) -> httpx.AsyncClient:

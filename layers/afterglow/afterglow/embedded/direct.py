@@ -92,6 +92,12 @@ class DirectRecords:
 
         return self._call(run)
 
+    def embed(self, scope: Scope, texts: Sequence[str], *, is_query: bool) -> NDArray[np.float32] | None:
+        """The vectors of texts by the function of the collection; None if it names one that the engine does not run."""
+        engine = self._context.engine
+        embed = engine.embed_queries if is_query else engine.embed_documents
+        return self._call(lambda: embed(scope, texts) if engine.embeds_texts(scope) else None)
+
     def _checked(self, scope: Scope, check: Callable[[], T]) -> T:
         """The result of a check of values, which an unknown collection takes precedence over."""
         try:

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from chromadb.api import ClientAPI
 from chromadb.api.client import AdminClient as ChromaAdminClient
 from chromadb.api.client import Client as ChromaClient
+from chromadb.api.models.Collection import Collection
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 
 from afterglow.embedded.chroma_api import Server
+from afterglow.embedded.collections import EngineCollection
 from afterglow.embedded.registry import acquire, release
 from afterglow.embedded.transport import Transport
 
@@ -65,6 +67,22 @@ class _Embedded(_Closeable, ChromaClient):
         except BaseException:
             self.close()
             raise
+
+    def create_collection(self, *args: Any, **kwargs: Any) -> Collection:
+        """As in chromadb."""
+        return EngineCollection.of(super().create_collection(*args, **kwargs))
+
+    def get_or_create_collection(self, *args: Any, **kwargs: Any) -> Collection:
+        """As in chromadb."""
+        return EngineCollection.of(super().get_or_create_collection(*args, **kwargs))
+
+    def get_collection(self, *args: Any, **kwargs: Any) -> Collection:
+        """As in chromadb."""
+        return EngineCollection.of(super().get_collection(*args, **kwargs))
+
+    def get_collection_by_id(self, *args: Any, **kwargs: Any) -> Collection:
+        """As in chromadb."""
+        return EngineCollection.of(super().get_collection_by_id(*args, **kwargs))
 
 
 class _AdminApi(ChromaAdminClient):
