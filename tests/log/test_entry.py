@@ -53,6 +53,13 @@ def test_keys_sort_as_their_numbers_and_before_the_state(one: int, other: int) -
     assert entries.BEFORE_ALL < entries.key(one) < entries.AFTER_ALL < "STATE"
 
 
+@given(st.integers(0, 10**13), batches)
+def test_the_time_of_a_log_never_goes_back(log_time: int, entry: Entry) -> None:
+    after = entries.advance_log_time(log_time, entry)
+    assert after >= log_time and after >= entry.appended_at
+    assert after in (log_time, entry.appended_at)
+
+
 def test_payloads_lie_below_their_collection() -> None:
     collection = UUID(int=5)
     key = entries.payload_key(collection, 1_700_000_000_000, "abc")
