@@ -53,7 +53,7 @@ def check_records(op: Op, records: Records) -> Write:
     """Check the rest of the schema of an add, update or upsert. Raises InvalidBody."""
     to_batch = check_write(op, records)
     value = records.embeddings
-    embeds = bool(records.documents) and (value is None or None in value)
+    embeds = bool(records.documents) and not vectors.are_complete(value)
     return Write(
         lambda: to_batch(_NO_EMBEDDINGS if value is None else vectors.parse_embeddings(value), _count(value)), embeds
     )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.api.validation.json_body import schema_error, type_error
+from afterglow.api.validation.number_rows import NumberRows
 from afterglow.errors import InvalidArgument, LimitExceeded
 from afterglow.records.embeddings import LARGEST_FLOAT32, NUMBER_TYPES, InvalidBase64, decode_base64
 
@@ -29,13 +30,22 @@ class Embeddings:
 
 def check_shape(value: Any, *, nulls: bool) -> None:
     """Refuse what is no list of embeddings; with `nulls`, rows may be null. Raises InvalidBody."""
+    if isinstance(value, NumberRows):
+        return
     variant = "UpdateEmbeddingsPayload" if nulls else "EmbeddingsPayload"
     if not _has_shape(value, nulls=nulls):
         raise schema_error("embeddings", f"data did not match any variant of untagged enum {variant}")
 
 
-def parse_embeddings(value: list[Any]) -> Embeddings:
+def are_complete(value: list[Any] | NumberRows | None) -> bool:
+    """Whether the embeddings of a write are present, and none of them is null."""
+    return isinstance(value, NumberRows) or (value is not None and None not in value)
+
+
+def parse_embeddings(value: list[Any] | NumberRows) -> Embeddings:
     """The vectors of a write whose shape was checked. Raises InvalidArgument."""
+    if isinstance(value, NumberRows):
+        return Embeddings(value.vectors)
     rows = None
     present_rows = value
     if None in value:
@@ -54,6 +64,9 @@ def parse_queries(value: Any, max_vectors: int) -> NDArray[np.float32]:
 
     Infinite components become the largest float32, so that a distance may overflow but is never undefined.
     """
+    if isinstance(value, NumberRows):
+        check_query_count("query_embeddings", len(value), max_vectors)
+        return value.vectors
     if type(value) is not list:
         raise type_error("query_embeddings", value, "a sequence")
     check_query_count("query_embeddings", len(value), max_vectors)

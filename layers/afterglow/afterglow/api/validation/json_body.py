@@ -10,6 +10,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from afterglow.api.validation import number_rows
 from afterglow.api.validation.duplicate_fields import find_duplicate
 from afterglow.errors import InvalidArgument, InvalidBody
 
@@ -33,16 +34,40 @@ _MAX_QUOTED_CHARACTERS = 100
 
 
 def parse(model: type[M], body: bytes) -> M:
-    """Parse the body as `model`. Raises InvalidArgument, InvalidBody."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidArgument(f"Failed to parse the request body as JSON: {error}") from None
+    """Parse the body as `model`; embeddings in a large one may become `NumberRows`.
+
+    Raises InvalidArgument, InvalidBody.
+    """
+    value = None
+    if len(body) >= number_rows.LARGE_BYTES:
+        value, body = _parse_large(body)
+    if value is None:
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise InvalidArgument(f"Failed to parse the request body as JSON: {error}") from None
     duplicate = find_duplicate(model, body)
     if duplicate is not None:
         path, name = duplicate
         raise _field_error(path, f"duplicate field `{name}`")
     return validate(model, value)
+
+
+def _parse_large(body: bytes) -> tuple[dict[str, Any] | None, bytes]:
+    """The value of a body whose vectors are parsed one at a time, and the body without them; else None and the body."""
+    cut = number_rows.cut(body)
+    if cut is None:
+        return None, body
+    rest, rows = cut
+    try:
+        value = orjson.loads(rest)
+    except orjson.JSONDecodeError:
+        return None, body
+    if isinstance(value, dict):
+        for name in number_rows.FIELDS:
+            if value.get(name) == number_rows.PLACEHOLDER:
+                return {**value, name: rows}, rest
+    return None, body
 
 
 def validate(model: type[M], value: Any) -> M:
