@@ -11,7 +11,7 @@ from afterglow.log import entry as entries
 from afterglow.log.entry import EntryKind
 from afterglow.storage.ports import ConditionFailed, Put
 from tests.log.collection_log import Log, batch
-from tests.support.faulty import Fault, Faults
+from tests.support.faulty import Dated, Fault, Faults
 from tests.support.stores import with_faults
 
 
@@ -37,6 +37,17 @@ def test_an_entry_is_never_dated_before_the_log(log: Log) -> None:
     pending = append.prepare(log.stores, log.id, [batch(1)], log_time=later)
     assert append.stamp(log.stores, log.id, pending, later).entry.appended_at == later
     assert append.stamp(log.stores, log.id, pending, 5).entry.appended_at >= now
+
+
+def test_in_an_account_a_clock_that_is_ahead_does_not_move_the_time_of_the_log(log: Log) -> None:
+    ahead = 8 * 24 * 3_600.0
+    stored = log.clock.now() - ahead
+    stores = replace(log.stores, table=Dated(log.stores.table, stored))
+    for rows in (1, 50):
+        pending = append.stamp(stores, log.id, append.prepare(stores, log.id, [batch(1, rows)]), 5)
+        assert entries.milliseconds(stored) <= pending.entry.appended_at <= entries.milliseconds(stored + 2)
+        key = pending.entry.payload_key
+        assert key is None or entries.payload_time(key) <= pending.entry.appended_at
 
 
 def test_an_object_gets_another_key_when_the_log_has_passed_it(log: Log) -> None:

@@ -13,6 +13,7 @@ from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.retry import Backoff, attempts
 from afterglow.settings import System
+from afterglow.storage.clock import writing_now
 from afterglow.storage.ports import Check, ConditionFailed, Put, Stores, Write
 
 _BACKOFF = Backoff(max_attempts=3, first=0.1, last=0.2)
@@ -56,7 +57,7 @@ def prepare(
 
 
 def _put_payload(stores: Stores, collection_id: UUID, entry: Entry, payload: bytes, log_time: int) -> PendingEntry:
-    time = max(entries.milliseconds(stores.system.now()), log_time)
+    time = max(entries.milliseconds(writing_now(stores.table, stores.system)), log_time)
     # Not the entry's nonce: a caller may choose that, and use it again for another attempt.
     key = entries.payload_key(collection_id, time, stores.system.nonce())
     stores.objects.put(key, payload)
@@ -73,7 +74,7 @@ def stamp(stores: Stores, collection_id: UUID, pending: PendingEntry, log_time: 
         if entries.payload_time(key) < log_time - entries.milliseconds(stores.settings.gc_grace_seconds) // 2:
             pending = _put_payload(stores, collection_id, pending.entry, pending.payload, log_time)
         log_time = max(log_time, entries.payload_time(pending.entry.payload_key or key))
-    at = max(entries.milliseconds(stores.system.now()), log_time)
+    at = max(entries.milliseconds(writing_now(stores.table, stores.system)), log_time)
     return replace(pending, entry=replace(pending.entry, appended_at=at))
 
 

@@ -116,7 +116,7 @@ class Table(Protocol):
         """Whether a transaction costs no more than a put, so that every append can be one (`log`)."""
 
     def time(self) -> float | None:
-        """Unix seconds by the store's own clock at its last response; None without a clock or a response."""
+        """Unix seconds by the store's own clock, carried on since its last response; None without these."""
 
     def get(self, pk: str, sk: str) -> Item | None:
         """Return the item, or None."""

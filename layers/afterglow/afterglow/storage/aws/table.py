@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from afterglow.errors import Unavailable
+from afterglow.settings import System
 from afterglow.storage.aws import expressions
 from afterglow.storage.aws.clients import Clients, time_of
 from afterglow.storage.aws.error_mapping import THROTTLED, code_of, map_errors, throttled
@@ -45,15 +46,21 @@ class DynamoTable:
 
     has_cheap_transactions = False  # each write of a transaction is billed twice
 
-    def __init__(self, clients: Clients, name: str) -> None:
+    def __init__(self, clients: Clients, name: str, system: System | None = None) -> None:
         self._clients = clients
+        self._monotonic = (system or System()).monotonic
         self._name = name
         self._subject = f"table {name}"
-        self._last_response: Any = None
+        self._last_response: tuple[Any, float] | None = None
+        """The response, and the monotonic time at which it had arrived."""
 
     def time(self) -> float | None:
-        """Unix seconds by DynamoDB's clock at the last response; None before the first one."""
-        return None if self._last_response is None else time_of(self._last_response)
+        """Unix seconds by DynamoDB's clock, carried on since its last response; None before the first one."""
+        if self._last_response is None:
+            return None
+        response, arrived = self._last_response
+        answered = time_of(response)
+        return None if answered is None else answered + self._monotonic() - arrived
 
     def get(self, pk: str, sk: str) -> Item | None:
         """Return the item, or None."""
@@ -205,7 +212,8 @@ class DynamoTable:
         for attempt in range(_ATTEMPTS):
             with map_errors(self._subject):
                 try:
-                    self._last_response = response = send()
+                    response = send()
+                    self._last_response = response, self._monotonic()
                     return response
                 except ClientError as error:
                     reasons = _cancellation_reasons(error)
