@@ -36,7 +36,8 @@ def test_the_table_of_an_account_carries_on_the_time_of_its_last_response() -> N
     with moto_aws():
         made, clients = make(), guarded_clients()
         elapsed = [10.0]
-        table = DynamoTable(clients, made.table, System(monotonic=lambda: elapsed[0]))
+        clients.system = System(monotonic=lambda: elapsed[0])
+        table = DynamoTable(clients, made.table)
         assert table.time() is None
         table.put("a", "b", b"")
         stored = table.time()

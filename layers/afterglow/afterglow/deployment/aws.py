@@ -72,7 +72,7 @@ def open_aws(settings: Settings, system: System, clients: Clients | None = None)
     cache = DiskCache(folder, settings.cache_max_bytes, system)
     return AwsDeployment(
         cache=folder,
-        table=DynamoTable(clients, settings.table, system),
+        table=DynamoTable(clients, settings.table),
         objects=S3Objects(clients, settings.bucket, cache, system),
         queue=SqsQueue(clients, settings.queue) if settings.queue else None,
     )

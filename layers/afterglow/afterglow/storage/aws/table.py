@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from afterglow.errors import Unavailable
-from afterglow.settings import System
 from afterglow.storage.aws import expressions
 from afterglow.storage.aws.clients import Clients, time_of
 from afterglow.storage.aws.error_mapping import THROTTLED, code_of, map_errors, throttled
@@ -46,9 +45,8 @@ class DynamoTable:
 
     has_cheap_transactions = False  # each write of a transaction is billed twice
 
-    def __init__(self, clients: Clients, name: str, system: System | None = None) -> None:
+    def __init__(self, clients: Clients, name: str) -> None:
         self._clients = clients
-        self._monotonic = (system or System()).monotonic
         self._name = name
         self._subject = f"table {name}"
         self._last_response: tuple[Any, float] | None = None
@@ -60,7 +58,7 @@ class DynamoTable:
             return None
         response, arrived = self._last_response
         answered = time_of(response)
-        return None if answered is None else answered + self._monotonic() - arrived
+        return None if answered is None else answered + self._clients.system.monotonic() - arrived
 
     def get(self, pk: str, sk: str) -> Item | None:
         """Return the item, or None."""
@@ -213,7 +211,7 @@ class DynamoTable:
             with map_errors(self._subject):
                 try:
                     response = send()
-                    self._last_response = response, self._monotonic()
+                    self._last_response = response, self._clients.system.monotonic()
                     return response
                 except ClientError as error:
                     reasons = _cancellation_reasons(error)
