@@ -9,9 +9,9 @@ from afterglow.collection.types import Selection
 from afterglow.collection.write.transaction import Transaction
 from afterglow.errors import WriteConflict
 from afterglow.metering import collect_usage
+from afterglow.prices import stores_dollars
 from tests.costs.operations import BULK, INDEXED, Account, Measured, measure, records
 from tests.costs.operations import measured as measure_call
-from tests.costs.prices import stores_dollars
 from tests.support import aws
 
 pytestmark = pytest.mark.slow

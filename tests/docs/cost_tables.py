@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from afterglow.metering import Usage
+from afterglow.prices import stores_dollars
 from tests.costs import cold_reads
 from tests.costs.competitors import DISK_MONTH, HOURS, OFFERS, RESPONSE, T4G_MEDIUM, Bill, Workload
 from tests.costs.operations import BULK, DIMENSION, INDEXED, Measured, measure
-from tests.costs.prices import GB, MILLION, Prices, function_dollars, stores_dollars
+from tests.costs.prices import GB, MILLION, Prices, function_dollars
 from tests.support import aws
 
 PRICES = Prices()

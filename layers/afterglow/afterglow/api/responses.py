@@ -206,7 +206,7 @@ class Explanation(ResponseModel):
     """How a read was executed.
 
     The times are milliseconds by phase. `left_out` entries of a large explanation are not listed. `requests` are those
-    to AWS services, and texts embedded, by name.
+    to AWS services, and texts embedded, by name; `dollars` is what AWS bills for them.
     """
 
     milliseconds: dict[str, float]
@@ -219,6 +219,7 @@ class Explanation(ResponseModel):
     requests: dict[str, int]
     read_units: float
     bytes_read: int
+    dollars: float
 
 
 class GetResponse(ResponseModel):

@@ -8,6 +8,7 @@ from afterglow.api.http.errors import forbidden
 from afterglow.api.http.handler import Request
 from afterglow.collection.read.explanation import Explanation, GroupStep, SearchSteps
 from afterglow.metering import Usage, observe_usage, phase
+from afterglow.prices import stores_dollars
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ def report(explanation: Explanation, usage: Usage) -> dict[str, Any]:
         "requests": dict(sorted(usage.calls.items())),
         "read_units": usage.read_units,
         "bytes_read": usage.bytes_read,
+        "dollars": round(stores_dollars(usage), 12),
     }
 
 
