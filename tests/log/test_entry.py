@@ -56,7 +56,8 @@ def test_keys_sort_as_their_numbers_and_before_the_state(one: int, other: int) -
 @given(st.integers(0, 10**13), batches)
 def test_the_time_of_a_log_never_goes_back(log_time: int, entry: Entry) -> None:
     after = entries.advance_log_time(log_time, entry)
-    assert after >= log_time and after >= entry.appended_at
+    assert after >= log_time
+    assert after >= entry.appended_at
     assert after in (log_time, entry.appended_at)
 
 
