@@ -10,6 +10,7 @@ STACK ?= afterglow
 PARAMETERS ?=
 BUCKET ?=
 REGION ?=
+ENDPOINT ?= http://127.0.0.1:4566
 ARCHITECTURE ?= arm64
 UPGRADE ?=
 # The functions' Python: what SAM builds for and MiniStack runs them with.
@@ -22,7 +23,7 @@ AXE := $(if $(shell command -v npm),tests/console/axe/node_modules/.ready)
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-browser test-stack test-clients test-openapi test-deploy build deploy package lint format bench bench-search bench-load bench-hostile bench-cold docs lock release clean
+.PHONY: help run demo test test-all test-browser test-stack test-clients test-openapi test-deploy build deploy package local lint format bench bench-search bench-load bench-hostile bench-cold docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,9 @@ deploy: build ## build, and deploy to your AWS account; STACK=name, PARAMETERS="
 
 package: .venv-sam/.ready ## build the stack as one file to install without a checkout; BUCKET=name REGION=name for its launch link
 	PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/python infra/package.py dist --bucket "$(BUCKET)" --region "$(REGION)"
+
+local: build ## prepare `sam local invoke`: storage in an emulated account at ENDPOINT, and env.json
+	.venv-sam/bin/python infra/local_account.py --endpoint "$(ENDPOINT)" --build .aws-sam/build
 
 lint: $(VENV)/.ready-dev ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
