@@ -88,6 +88,7 @@ def package(parts: Mapping[str, Path], version: str, into: Path, bucket: str = "
         (written / "infra").mkdir(parents=True)
         for path in (ROOT / "infra").glob("*.yaml"):
             (written / "infra" / path.name).write_bytes(path.read_bytes())
+        (written / "LICENSE").write_bytes((ROOT / "LICENSE").read_bytes())
         template = (ROOT / "template.yaml").read_text()
         prefix = f"afterglow-{version}-{_digest(written, template)[:12]}"
         (written / "template.yaml").write_text(packaged(template, prefix, bucket))
