@@ -110,16 +110,22 @@ def observe_usage() -> Iterator[Usage]:
 def phase(name: str) -> AbstractContextManager[None]:
     """Record the time that the block takes, if a collector is active."""
     usage = _CURRENT.get()
-    return _UNTIMED if usage is None else _timed(usage, name)
+    return _UNTIMED if usage is None else _Phase(usage, name)
 
 
 _UNTIMED = nullcontext()
 
 
-@contextmanager
-def _timed(usage: Usage, name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        usage.add_phase_time(name, (time.perf_counter() - start) * 1000)
+@dataclass(slots=True)
+class _Phase:
+    """A block whose time is recorded. A query has ten of them, and a generator takes twice the time."""
+
+    _usage: Usage
+    _name: str
+    _started: float = 0.0
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._usage.add_phase_time(self._name, (time.perf_counter() - self._started) * 1000)
