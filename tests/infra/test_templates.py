@@ -1,11 +1,13 @@
 """What the templates promise."""
 
+import json
 import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from afterglow.aws_lambda.invocation import MARGIN_SECONDS
@@ -342,3 +344,22 @@ def test_the_processor_is_chosen_in_one_place() -> None:
         assert properties["Architectures"] == [{"Ref": "Architecture"}]
         assert properties["Runtime"] == "python3.13"
     assert "--python-version 3.13 " in makefile
+
+
+@pytest.mark.parametrize(("records", "dimension"), [(300, 900), (180, 1_536), (90, 3_072)])
+def test_the_batch_sizes_of_the_docs_fit_an_event_as_text(records: int, dimension: int) -> None:
+    """Clients that do not know base64 write float32 as Python does; each record has a document of 400 bytes."""
+    vectors = np.random.default_rng(dimension).standard_normal((records, dimension), dtype=np.float32) / 30
+    body = {
+        "ids": [f"record-{number:032}" for number in range(records)],
+        "embeddings": vectors.tolist(),
+        "metadatas": [{"section": "games", "size": number} for number in range(records)],
+        "documents": ["." * 400] * records,
+    }
+    # Lambda's event has the body as a string, in which quotes are escaped, and the request's headers.
+    event = len(json.dumps(json.dumps(body))) + 10_240
+    assert 5_500_000 < event < 6 * 1024 * 1024
+    text = " ".join((ROOT / "docs" / "compatibility.md").read_text().split())
+    said = f"{records} records fit up to {dimension}" if records == 300 else f"{records} for {dimension:,}"
+    assert said in text
+    assert records != 300 or templates.read(TEMPLATE)["Parameters"]["MaxBatchSize"]["Default"] == records
