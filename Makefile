@@ -81,7 +81,7 @@ format: $(VENV)/.ready-dev ## format the sources
 bench: $(VENV)/.ready-dev ## measure Afterglow and Chroma side by side, print one table
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-bench-search: $(VENV)/.ready-dev ## measure hit rate and latency of vector, BM25 and hybrid search; ARGS="--corpus FOLDER"
+bench-search: $(VENV)/.ready-dev ## measure hit rate and latency of vector, BM25 and hybrid search; ARGS="--corpus FOLDER", with --model FOLDER from plain text
 	$(BIN)/python -m tests.benchmarks.search_quality $(ARGS)
 
 bench-cold: $(VENV)/.ready-dev ## measure answers of containers without a cache over an S3 with latency; ARGS="--rows 1000000 --corpus FOLDER"

@@ -19,7 +19,7 @@ import orjson
 
 from afterglow import __version__
 from tests.benchmarks import corpus as corpora
-from tests.benchmarks import report
+from tests.benchmarks import report, text_quality
 from tests.benchmarks.corpus import Corpus
 from tests.benchmarks.http_client import HttpClientProcess
 from tests.benchmarks.peers import Peer
@@ -166,6 +166,13 @@ def markdown(figures: Mapping[str, Figures], circumstances: report.Circumstances
     return "\n".join([*lines, "", circumstances.line(), ""])
 
 
+def _output(table: str, path: Path | None) -> None:
+    print(table)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(table)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.search_quality", description=__doc__)
@@ -173,12 +180,19 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=Path(folder) if folder else None, help="directory of a corpus")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that the medians are taken over")
     parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table as markdown here")
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="search from plain text by this model instead")
+    parser.add_argument("--records", type=int, default=20_000, help="records of a search from plain text")
+    parser.add_argument("--questions", type=int, default=1_000, help="questions of a search from plain text")
     options = parser.parse_args()
     if options.corpus is None:
         raise SystemExit("a corpus is needed whose queries.jsonl names the source of each text: --corpus FOLDER")
     corpus = corpora.load(options.corpus, None)
     with (options.corpus / "queries.jsonl").open(encoding="utf-8") as lines:
         questions = [json.loads(line) for line in lines]
+    if options.model is not None:
+        questions = questions[: options.questions]
+        _output(text_quality.run(corpus, questions, options.records, options.model), options.markdown)
+        return
     measured_variants = variants(corpus.queries, [question["text"] for question in questions])
     with (
         tempfile.TemporaryDirectory(prefix="afterglow-bench-", ignore_cleanup_errors=True) as folder,
@@ -195,10 +209,7 @@ def main() -> None:
             peer.stop()
     figures = {variant.title: figure for variant, figure in zip(measured_variants, measured, strict=True)}
     circumstances = report.Circumstances(corpus.name, len(corpus), f"afterglow {__version__}")
-    print(markdown(figures, circumstances))
-    if options.markdown:
-        options.markdown.parent.mkdir(parents=True, exist_ok=True)
-        options.markdown.write_text(markdown(figures, circumstances))
+    _output(markdown(figures, circumstances), options.markdown)
     dense, _, _, hybrid, _ = measured
     if hybrid.milliseconds > MAX_RATIO * dense.milliseconds:
         raise SystemExit(f"the hybrid search takes more than {MAX_RATIO:g} dense queries")

@@ -33,6 +33,7 @@ SEARCH = DOCS / "search.md"
 MARK_OF_TABLE = {
     "figure": "bench",
     "search": "search-quality",
+    "search by text": "text-quality",
     "bulk load": "bulk-load",
     "texts": "texts",
     "vector type": "vector-types",
