@@ -38,3 +38,7 @@ for name in 0-4-0 0-4-24 0-5-15 0-5-23 0-6-3 1-0-21 1-5-9 frameworks; do
   "${compile[@]}" --python-version 3.11 --override <(printf '%s\n' "${unused[@]}") \
     --output-file $here/clients/$name.txt --group clients-$name
 done
+
+# Other databases, beside the library, which imports from them.
+"${compile[@]}" --python-version 3.11 --output-file $here/clients/databases.txt "${pinned[@]}" \
+  --group clients-databases --extra imports pyproject.toml

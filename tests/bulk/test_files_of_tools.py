@@ -95,6 +95,11 @@ def test_names_of_embeddings(at: ImportFixture, tmp_path: Path, name: str) -> No
         ({"id": "x", "values": [1, 2], "metadata": {"a": 1}}, {"a": 1}),  # Pinecone
         ({"id": 7, "vector": [1, 2], "payload": {"a": 1}}, {"a": 1}),  # Qdrant
         ({"uuid": "x", "vector": [1, 2], "properties": {"a": 1}}, {"a": 1}),  # Weaviate
+        (
+            {"id": "x", "class": "Book", "properties": {"a": 1}, "vectors": {"default": [1, 2]}},
+            {"class": "Book", "a": 1},
+        ),
+        ({"uuid": "x", "vector": {"default": [1, 2]}, "properties": {"a": 1}}, {"a": 1}),  # Weaviate's Python client
         ({"_id": "x", "emb": [1, 2], "page_content": "t", "a": 1}, {"a": 1}),  # Cohere, LangChain
     ],
 )
@@ -102,6 +107,30 @@ def test_rows_of_other_databases(at: ImportFixture, tmp_path: Path, row: Any, ex
     assert run(at, write_lines(tmp_path / "a.jsonl", row)).state == "done"
     ((vector, _, metadata),) = stored(at).values()
     assert (vector, metadata) == ([1, 2], expected)
+
+
+def test_an_export_of_pinecone(at: ImportFixture, tmp_path: Path) -> None:
+    """In the form of its bulk import: metadata as JSON, sparse values as two lists."""
+    sparse = [{"indices": [3, 9], "values": [0.5, 0.25]}, None]
+    path = write_parquet(
+        tmp_path / "a.parquet", id=["x", "y"], values=VECTORS, metadata=['{"a": 1}', None], sparse_values=sparse
+    )
+    report = run(at, path)
+    assert (report.state, report.reason, report.rejected) == ("done", None, 0)
+    found = stored(at)
+    assert found["y"] == ([3, 4], None, None)
+    assert found["x"][2] == {
+        "a": 1,
+        "sparse_values": {"#type": "sparse_vector", "indices": [3, 9], "values": [0.5, 0.25]},
+    }
+
+
+def test_an_answer_of_weaviate(at: ImportFixture, tmp_path: Path) -> None:
+    """`GET /v1/objects`: the objects are the only array of an object."""
+    item = {"class": "Book", "id": "x", "properties": {"text": "d"}, "vectors": {"default": [1, 2]}}
+    (tmp_path / "a.json").write_text(json.dumps({"deprecations": None, "objects": [item], "totalResults": 1}))
+    assert run(at, tmp_path / "a.json").rows == 1
+    assert stored(at)["x"][2] == {"class": "Book", "text": "d"}
 
 
 def test_further_embeddings_are_no_metadata(at: ImportFixture, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from afterglow.errors import (
 from afterglow.settings import System
 
 _TIMEOUT_SECONDS = 300.0
+_KEY_HEADER = "X-Chroma-Token"
 _ATTEMPTS = 8
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -56,7 +57,12 @@ class ChromaConnection:
     """A connection to the server at `url`; for one thread."""
 
     def __init__(
-        self, url: str, system: System, token: str = "", is_running: Callable[[], bool] = lambda: True
+        self,
+        url: str,
+        system: System,
+        token: str = "",
+        is_running: Callable[[], bool] = lambda: True,
+        key_header: str = _KEY_HEADER,
     ) -> None:
         """The part of the url before an `@` is the credential: a user with a password, or a token.
 
@@ -72,7 +78,10 @@ class ChromaConnection:
         self._connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS)
         self._reached = False
         self._is_running = is_running
-        self._headers = {"Content-Type": "application/json", **_credentials(parts.username, parts.password, token)}
+        self._headers = {
+            "Content-Type": "application/json",
+            **_credentials(parts.username, parts.password, token, key_header),
+        }
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The decoded response to one request. Raises the error of the server's status, and Unavailable."""
@@ -114,12 +123,12 @@ class ChromaConnection:
         self._connection.close()
 
 
-def _credentials(user: str | None, password: str | None, token: str) -> dict[str, str]:
+def _credentials(user: str | None, password: str | None, token: str, key_header: str) -> dict[str, str]:
     if user and password:
         pair = f"{unquote(user)}:{unquote(password)}".encode()
         return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
     secret = unquote(user or password or "") or token
-    return {"X-Chroma-Token": secret} if secret else {}
+    return {key_header: secret} if secret else {}
 
 
 def _error_message(content: bytes) -> str:

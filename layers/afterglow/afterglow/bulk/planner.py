@@ -3,12 +3,13 @@
 import xxhash
 
 from afterglow.bulk import sidecar
+from afterglow.bulk.databases.database_source import DatabaseSource
 from afterglow.bulk.formats.detect import SIDECAR_SUFFIX, detect_format
 from afterglow.bulk.formats.registry import FORMATS
 from afterglow.bulk.sidecar import GivenOptions, Sidecar
 from afterglow.bulk.sink import Sink
 from afterglow.bulk.sources import Source
-from afterglow.bulk.types import ImportRejected, Plan, Target
+from afterglow.bulk.types import Compression, FileFormat, ImportRejected, Plan, Target
 from afterglow.settings import Settings, System
 
 _BATCH_BYTES = 8 * 1024 * 1024
@@ -22,16 +23,8 @@ def make_plan(
 
     Raises ImportRejected, and the errors of creating a collection.
     """
-    detected = detect_format(source.name)
-    if detected is None:
-        raise ImportRejected(
-            f"{source.name}: files with this name are not imported, only .jsonl, .ndjson, .csv or .tsv (also "
-            f".gz, .zst), .parquet, .json, .npy or .npz, or .jsonl with .npy"
-        )
-    kind, compression = detected
-    sibling = source.sibling(source.name.rpartition("/")[2] + SIDECAR_SUFFIX)
-    own = Sidecar() if sibling is None else sidecar.parse(sibling.read(0, sibling.size), sibling.name)
-    options = given.apply_to(own)
+    kind, compression = _kind_of(source)
+    options = given.apply_to(_own_options(source))
     inspection = FORMATS[kind].inspect(source, compression, options, settings)
     opened = sink.open(target, options)
     # 0: the file has no embeddings, its documents are embedded as they are written.
@@ -63,3 +56,24 @@ def make_plan(
         ranges=inspection.ranges,
         started_at=system.now(),
     )
+
+
+def _kind_of(source: Source) -> tuple[FileFormat, Compression]:
+    """Raises ImportRejected."""
+    if isinstance(source, DatabaseSource):
+        return FileFormat.ROWS, Compression.NONE
+    detected = detect_format(source.name)
+    if detected is None:
+        raise ImportRejected(
+            f"{source.name}: files with this name are not imported, only .jsonl, .ndjson, .csv or .tsv (also "
+            f".gz, .zst), .parquet, .json, .npy or .npz, or .jsonl with .npy"
+        )
+    return detected
+
+
+def _own_options(source: Source) -> Sidecar:
+    """The defaults of a database, or what the sidecar of a file says. Raises ImportRejected."""
+    if isinstance(source, DatabaseSource):
+        return source.options
+    sibling = source.sibling(source.name.rpartition("/")[2] + SIDECAR_SUFFIX)
+    return Sidecar() if sibling is None else sidecar.parse(sibling.read(0, sibling.size), sibling.name)

@@ -64,6 +64,7 @@ def encode_embedding(value: Any, dimension: int) -> bytes:
         return b""
     if type(value) is str:
         return _encode_text(value, dimension)
+    value = _only_member(value)
     if type(value) is not list:
         raise RowError("it has no embedding" if value is None else f"the embedding is not a list: {_preview(value)}")
     if len(value) != dimension:
@@ -97,7 +98,13 @@ def embedding_dimension(value: Any) -> int | None:
             return len(decode_base64(value)) // 4
         except InvalidBase64:
             return None
+    value = _only_member(value)
     return len(value) if type(value) is list else None
+
+
+def _only_member(value: Any) -> Any:
+    """The vector of an object with a single named one, as Weaviate's clients have it; other values as they are."""
+    return next(iter(value.values())) if type(value) is dict and len(value) == 1 else value
 
 
 def _encode_text(value: str, dimension: int) -> bytes:

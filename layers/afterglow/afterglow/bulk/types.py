@@ -31,6 +31,8 @@ class FileFormat(StrEnum):
     PARQUET = "parquet"
     JSON = "json"
     NPY = "npy"
+    ROWS = "rows"
+    """Of another database."""
 
 
 class Compression(StrEnum):

@@ -1,16 +1,17 @@
-"""`afterglow import`: files into a collection; with --from-chroma, collections of a Chroma server or directory."""
+"""`afterglow import`: files into a collection, or collections of another database."""
 
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from afterglow.cli import bulk, options
+from afterglow.cli import bulk, import_databases, options
 from afterglow.cli.console import EXIT_FAILED, EXIT_REJECTED_ROWS, EXIT_USAGE, deferred_interrupt, echo, exit_with
-from afterglow.errors import InvalidArgument, NotFound
+from afterglow.errors import AfterglowError, InvalidArgument, NotFound
 from afterglow.settings import Settings, System
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
         help="Instead of files: a Chroma server or data directory. Imports all of it, or only the given tenant, "
         "database and collection.",
     )
-    parser.add_argument("--collection", help="Name of the collection to import into; created if missing.")
+    import_databases.add_database_options(parser)
+    parser.add_argument(
+        "--collection",
+        help="Name of the collection to import into; created if missing. Of another database, the only one to import.",
+    )
     options.add_endpoint(parser, options.NEW_DIRECTORY)
     parser.add_argument("--tenant", help=f"Tenant of the collection; for files, {options.DEFAULT_TENANT} if omitted.")
     parser.add_argument(
@@ -79,15 +84,18 @@ def _given_options(args: argparse.Namespace) -> tuple[object, ...]:
 
 
 def import_(args: argparse.Namespace) -> None:
-    """Import files (JSON Lines, JSON, CSV, Parquet, npy) or a Chroma database. Run again, it resumes."""
+    """Import files (JSON Lines, JSON, CSV, Parquet, npy) or another database. Run again, it resumes."""
     if args.from_chroma is not None:
         if args.files or args.force or _given_options(args) != _NOTHING_GIVEN:
             exit_with("--from-chroma cannot be combined with files or with options of files", EXIT_USAGE)
         bulk.migrate(args)
+    elif import_databases.is_given(args) or args.query is not None:
+        import_databases.check(args)
+        _import_database(args)
     elif args.files and args.collection is not None:
         _import_files(args)
     else:
-        exit_with("import needs either files and --collection, or --from-chroma", EXIT_USAGE)
+        exit_with("import needs either files and --collection, or a database such as --from-chroma", EXIT_USAGE)
 
 
 def _import_files(args: argparse.Namespace) -> None:
@@ -107,6 +115,44 @@ def _import_files(args: argparse.Namespace) -> None:
         reports = [_import_one(context, source, target, given, force=args.force) for source in sources]
         if engine is not None and path is not None:
             _wait_until_indexed(engine, reports, system)
+    _exit_by(reports)
+
+
+def _import_database(args: argparse.Namespace) -> None:
+    """Imports the collections of another database, each into one of its name; exits as for files."""
+    from afterglow.bulk.types import Target
+
+    system, settings = System(), options.load_settings(aws=args.aws)
+    path, given = options.data_path(args, settings), _read_options(args)
+    if args.query is None:  # it names one of several vectors, not a column
+        given = replace(given, columns={role: name for role, name in given.columns.items() if role != "embedding"})
+    tenant, database = args.tenant or options.DEFAULT_TENANT, args.database or options.DEFAULT_DATABASE
+    reports, failed = [], []
+    with (
+        import_databases.open_database(args, system) as (names, open_collection),
+        _open_context(args.url, path, settings, system) as (context, engine),
+    ):
+        for name in names:
+            try:
+                source = open_collection(name)
+            except AfterglowError as error:
+                echo(f"{name}: failed: {error.message}")
+                failed.append(name)
+                continue
+            target = Target(tenant, database, name)
+            reports.append(_import_one(context, source, target, given, force=args.force))
+        if engine is not None and path is not None:
+            _wait_until_indexed(engine, reports, system)
+    failed += [report.file for report in reports if report.state != "done"]
+    echo(f"{len(names)} collections, {sum(report.rows for report in reports)} rows, {len(failed)} failed")
+    for name in failed:
+        echo(f"  failed: {name}")
+    if failed or not names:
+        raise SystemExit(EXIT_FAILED)
+    _exit_by(reports)
+
+
+def _exit_by(reports: "Sequence[ImportReport]") -> None:
     if any(report.state != "done" for report in reports):
         raise SystemExit(EXIT_FAILED)
     if any(report.rejected for report in reports):

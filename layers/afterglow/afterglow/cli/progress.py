@@ -113,7 +113,10 @@ class ImportProgress:
 
 
 def _bytes_done(plan: Plan, progress: RangeProgress) -> float:
-    """How many bytes of the file a range has completed; positions in Parquet are rows, so there it is an estimate."""
+    """How many bytes of the file a range has completed; positions in Parquet are rows, so there it is an estimate.
+
+    The size of a database's collection is its number of rows, and so are its positions.
+    """
     file_range = plan.ranges[progress.number]
     if plan.kind is FileFormat.PARQUET:
         return plan.size * (progress.position - file_range.start) / max(plan.ranges[-1].end, 1)

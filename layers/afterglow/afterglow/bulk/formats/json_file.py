@@ -11,14 +11,12 @@ from typing import Any
 
 import orjson
 
-from afterglow.bulk import row_values
 from afterglow.bulk.formats import streams
 from afterglow.bulk.formats.column_mapping import SAMPLE_ROWS
 from afterglow.bulk.formats.format import Inspection
 from afterglow.bulk.formats.jsonl import map_records
 from afterglow.bulk.formats.row_mapper import RowMapper
-from afterglow.bulk.row_chunks import RowChunk, RowChunkBuilder, row_id
-from afterglow.bulk.row_values import RowError
+from afterglow.bulk.row_chunks import RowChunk, RowChunkBuilder
 from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sources import Source
 from afterglow.bulk.types import Compression, FileRange, ImportRejected, Plan
@@ -49,16 +47,7 @@ def read_chunks(
         end = min(position + plan.batch_rows, file_range.end)
         builder = RowChunkBuilder(plan.dimension)
         for number in range(position, end):
-            record = rows[number]
-            try:
-                if not isinstance(record, dict):
-                    raise RowError("no JSON object")
-                name = None if plan.columns.id is None else record.get(plan.columns.id)
-                identifier = row_id(plan.name, number) if name is None else row_values.identifier(name)
-                vector = mapper.embedding(record, plan.dimension)
-                builder.add(number + 1, identifier, vector, mapper.row(record, builder))
-            except RowError as error:
-                builder.reject(number + 1, str(error))
+            mapper.add(builder, rows[number], number, plan)
         yield builder.build(end, end - file_range.start)
         position = end
 

@@ -1,12 +1,12 @@
-"""From a row as a mapping of columns to a record: the same for JSON Lines, JSON and CSV."""
+"""From a row as a mapping of columns to a record: the same for JSON Lines, JSON, CSV and databases."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from afterglow.bulk import row_values
-from afterglow.bulk.row_chunks import Row, RowChunkBuilder
+from afterglow.bulk.row_chunks import Row, RowChunkBuilder, row_id
 from afterglow.bulk.row_values import RowError
-from afterglow.bulk.types import ColumnMapping
+from afterglow.bulk.types import ColumnMapping, Plan
 
 
 class RowMapper:
@@ -16,6 +16,17 @@ class RowMapper:
         self._columns = columns
         roles = {columns.id, columns.embedding, columns.document, columns.uri}
         self._skipped = frozenset({*roles, *columns.embedding_columns, *columns.ignored, columns.record})
+
+    def add(self, builder: RowChunkBuilder, record: object, number: int, plan: Plan) -> None:
+        """Add row `number`, from 0, of a source whose positions are rows, or reject it."""
+        try:
+            if not isinstance(record, dict):
+                raise RowError("no JSON object")
+            name = None if plan.columns.id is None else record.get(plan.columns.id)
+            identifier = row_id(plan.name, number) if name is None else row_values.identifier(name)
+            builder.add(number + 1, identifier, self.embedding(record, plan.dimension), self.row(record, builder))
+        except RowError as error:
+            builder.reject(number + 1, str(error))
 
     def embedding(self, record: Mapping[str, Any], dimension: int) -> bytes:
         """The embedding as little-endian float32. Raises RowError."""

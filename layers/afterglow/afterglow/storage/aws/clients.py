@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 1.0
 _POOL = 64
-_TIMEOUTS = {"dynamodb": (2.0, 3), "s3": (5.0, 3), "sqs": (2.0, 2)}
+_TIMEOUTS = {"dynamodb": (2.0, 3), "s3": (5.0, 3), "sqs": (2.0, 2), "s3vectors": (30.0, 5)}
 """Read timeout in seconds, and attempts."""
 
 
@@ -67,6 +67,11 @@ class Clients:
         """The SQS client."""
         client: SQSClient = self._client("sqs")
         return client
+
+    @property
+    def s3_vectors(self) -> Any:
+        """The client of S3 Vectors."""
+        return self._client("s3vectors")
 
     def object_reader(self, bucket: str) -> Reader:
         """The reader of a bucket's objects."""
