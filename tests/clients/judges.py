@@ -11,7 +11,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-SECONDS = 120
+SECONDS = 280
 
 
 def python(judge: str, program: str, *arguments: str) -> Any:

@@ -35,7 +35,6 @@ def test_lancedb(tmp_path: Path) -> None:
         "  failed: films",
         "1",
     ]
-    assert outcome["again"] == ALREADY
     assert outcome["count"] == ROWS
     assert outcome["some"] == {**SOME, "metadata": {"n": ROWS - 2, "tags": ["a", "b"]}}
     assert chosen[2:] == ["  ignored: 'plot' (further embeddings)", "1 collections, 1 rows, 0 failed", "0"]
