@@ -50,6 +50,7 @@ class DatabaseSource:
     def sibling(self, name: str) -> Source | None:
         """Nothing belongs to a collection."""
         del name
+        return None
 
     def reload(self) -> Source:
         """The collection itself: a change after the start is not noticed."""

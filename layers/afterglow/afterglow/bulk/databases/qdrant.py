@@ -86,6 +86,7 @@ def _row(point: dict[str, Any], chosen: str | None, sparse: list[str]) -> dict[s
     named = vectors if isinstance(vectors, dict) else {"": vectors}
     row = {**(point.get("payload") or {}), ID: point["id"], EMBEDDING: named.get(chosen or "")}
     for name in sparse:
-        if name in named:
-            row[name] = sparse_vector(named[name]["indices"], named[name]["values"])
+        value = named.get(name)
+        if isinstance(value, dict):
+            row[name] = sparse_vector(value["indices"], value["values"])
     return row
