@@ -24,6 +24,7 @@ NAMES = (
     "afterglow_phase_seconds",
     "afterglow_rows_total",
     "afterglow_open_collections",
+    "afterglow_recall_neighbors_total",
     "afterglow_index_runs_total",
     "afterglow_index_seconds",
     "afterglow_flushed_operations_total",
@@ -101,10 +102,21 @@ def test_index_runs_are_counted() -> None:
     assert found["afterglow_index_seconds_count", frozenset()] == 2
 
 
+def test_neighbours_of_sampled_queries_are_counted() -> None:
+    metrics = Metrics()
+    metrics.record_recall(0, 0)
+    metrics.record_recall(9, 10)
+    metrics.record_recall(10, 10)
+    found = samples(metrics.text().decode())
+    assert found["afterglow_recall_neighbors_total", frozenset({("outcome", "found")})] == 19
+    assert found["afterglow_recall_neighbors_total", frozenset({("outcome", "missed")})] == 1
+
+
 def test_the_dashboard_names_only_metrics_that_exist() -> None:
     metrics = Metrics()
     metrics.record_request(Usage(attributes={"operation": "a", "rows": 1}, phases={"handle": 1.0}), 200, 0.1, 1)
     metrics.record_index_run(0.2, {"flushed_ops": 5, "compactions": 1, "collected": 2})
+    metrics.record_recall(3, 4)
     exported = {name for name, _ in samples(metrics.text().decode())}
     expressions = [
         target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] for target in panel["targets"]

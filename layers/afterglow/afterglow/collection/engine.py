@@ -40,6 +40,10 @@ class Engine(Administration, Reads, Writes):
             raise InvalidArgument("this server has no embedding function of its own (AFTERGLOW_EMBEDDER)")
         return self._embedding.default
 
+    def take_recall(self) -> tuple[int, int]:
+        """The true neighbours that sampled queries have found since the last call, and how many there were."""
+        return (0, 0) if self._recall is None else self._recall.take()
+
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts by the server's own function, float32 (n, d). Raises InvalidArgument, Busy, Unavailable."""
         return self._embedding.embed_documents(self.own_function, texts)
@@ -53,6 +57,8 @@ class Engine(Administration, Reads, Writes):
         for callback in self._on_close:
             callback()
         self._embedding.close()
+        if self._recall is not None:
+            self._recall.close()
         if self._background is not None:
             self._background.shutdown(wait=True, cancel_futures=True)
         self._stores.table.close()

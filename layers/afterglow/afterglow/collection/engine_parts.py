@@ -8,6 +8,7 @@ from afterglow.catalog.model import Collection
 from afterglow.collection.changes.reader import ChangeReader
 from afterglow.collection.read.read_path import ReadLimits
 from afterglow.collection.read.reader import CollectionReader
+from afterglow.collection.read.recall_sampling import RecallSampler
 from afterglow.collection.types import (
     Scope,
     require_in_scope,
@@ -26,6 +27,8 @@ class EngineParts:
         self._reader = CollectionReader(stores, background)
         self._changes = ChangeReader(stores)
         self._embedding = EmbeddingService(stores.settings, stores.system)
+        # Only a process with a thread of its own for checkpoints works between requests.
+        self._recall = None if background is None else RecallSampler(stores.settings.recall_sample, stores.system)
         self._limits = ReadLimits(stores.settings.max_read_seconds, stores.settings.max_result_bytes)
 
     @property

@@ -96,6 +96,7 @@ class Reads(EngineParts):
             limits=self._limits,
             exact_search_max_rows=self._stores.settings.exact_search_max_rows,
             explanation=explanation,
+            recall=self._recall,
         )
 
     def can_query_inline(

@@ -59,6 +59,12 @@ class Metrics:
         self._open = Gauge(
             "afterglow_open_collections", "Collections open in memory.", registry=registry, multiprocess_mode="livesum"
         )
+        self._recall = Counter(
+            "afterglow_recall_neighbors",
+            "True neighbours of sampled queries, by whether the index found them.",
+            ("outcome",),
+            registry=registry,
+        )
         self._index_runs = Counter(
             "afterglow_index_runs", "Runs of the indexer, by outcome.", ("outcome",), registry=registry
         )
@@ -80,6 +86,12 @@ class Metrics:
         if rows:
             self._rows.labels(operation).inc(float(rows))
         self._open.set(open_collections)
+
+    def record_recall(self, found: int, expected: int) -> None:
+        """Count the neighbours of sampled queries."""
+        if expected:
+            self._recall.labels("found").inc(found)
+            self._recall.labels("missed").inc(expected - found)
 
     def record_index_run(self, seconds: float, report: Mapping[str, Any] | None) -> None:
         """Count one run of the indexer, by the fields of its `IndexReport`; None: it failed."""

@@ -24,12 +24,20 @@ _NO_STATUS = 499
 class Observer:
     """The outermost ASGI middleware. Raises InvalidArgument for an unknown value of `access_log`."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, settings: Settings, open_collections: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        settings: Settings,
+        open_collections: Callable[[], int],
+        take_recall: Callable[[], tuple[int, int]],
+    ) -> None:
         if settings.access_log not in _LEVELS:
             raise InvalidArgument(f"AFTERGLOW_ACCESS_LOG must be off, slow or all, got {settings.access_log!r}")
         self._app = app
         self._metrics = metrics
         self._open_collections = open_collections
+        self._take_recall = take_recall
         self._logged_seconds = {"off": float("inf"), "slow": settings.slow_request_seconds, "all": 0.0}[
             settings.access_log
         ]
@@ -54,6 +62,7 @@ class Observer:
             finally:
                 seconds = time.perf_counter() - started - usage.waited_seconds
                 self._metrics.record_request(usage, status, seconds, self._open_collections())
+                self._metrics.record_recall(*self._take_recall())
                 if seconds >= self._logged_seconds:
                     _access.info(_line(scope["method"], usage, status, seconds))
 

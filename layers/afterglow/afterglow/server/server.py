@@ -293,7 +293,7 @@ def serve(
             checks=() if path is None else (partial(disk_problem, path),),
         )
         add_cors(app, settings)
-        observed = Observer(app, metrics, settings, lambda: engine.open_collections)
+        observed = Observer(app, metrics, settings, lambda: engine.open_collections, engine.take_recall)
         serve_app(observed, settings, system, listeners=listeners, control=control, on_ready=on_ready)
     finally:
         if watcher is not None:

@@ -81,6 +81,9 @@ class Settings:
     recall_target: float = 0.98
     """The share of the true nearest neighbours that queries must find on average: above 0, at most 1. How much of an
     index that takes is measured when it is built."""
+    recall_sample: float = 0.0
+    """On a server: the share of queries, from 0 to 1, that are answered a second time by exact search to measure their
+    true recall (`afterglow_recall_neighbors`). Takes at most a tenth of a core, and reads all vectors."""
     exact_search_max_rows: int = 10_000
     """Search exactly instead of by HNSW when a filter leaves at most this many rows; for 384 dimensions, scaled in
     inverse proportion for others."""

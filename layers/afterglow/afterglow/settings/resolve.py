@@ -83,6 +83,8 @@ def _check(settings: Settings, found: Mapping[str, Value]) -> None:
         refuse("index", f"one of {', '.join(Index)}")
     if not 0 < settings.recall_target <= 1:
         refuse("recall_target", "above 0 and at most 1")
+    if not 0 <= settings.recall_sample <= 1:
+        refuse("recall_sample", "from 0 to 1")
     if settings.port > MAX_PORT:
         refuse("port", f"at most {MAX_PORT}")
     if not 1 <= settings.workers <= MAX_WORKERS:

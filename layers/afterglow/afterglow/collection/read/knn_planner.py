@@ -106,6 +106,17 @@ def knn_batch(
     return [_merge([result[number] for number in range(count)], query.k) for result in results]
 
 
+def knn_exact(snapshot: Snapshot, masks: Sequence[Mask | None], query: KnnQuery) -> Neighbors:
+    """`knn` by scans alone: recall 1."""
+    results = []
+    for group, mask in zip(snapshot.row_groups, masks, strict=True):
+        subset = None if mask is None else np.flatnonzero(mask)
+        k = min(query.k, group.rows.rows if subset is None else len(subset))
+        rows, distances = exact_knn.knn_scan(group.rows, query.space, query.vector, subset, k)
+        results.append(Nearest(rows, distances, group.rows.row_seqs[rows]))
+    return _merge(results, query.k)
+
+
 def _step(group: RowGroupView, mask: Mask | None, steps: list[GroupStep]) -> GroupStep:
     """A new step for a row group."""
     rows = group.rows.rows

@@ -20,7 +20,8 @@ from afterglow.catalog.schema_defaults import EMBEDDING
 from afterglow.collection.read import knn_planner, work
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.explanation import Explanation, KnnSteps
-from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
+from afterglow.collection.read.knn_planner import KnnQuery
+from afterglow.collection.read.recall_sampling import RecallSampler
 from afterglow.collection.read.rows import RecordPlan
 from afterglow.collection.read.work import Work
 from afterglow.collection.replica import ttl_filter
@@ -30,7 +31,6 @@ from afterglow.errors import WrongDimension
 from afterglow.filters import ast
 from afterglow.metering import phase
 from afterglow.segment.distance import Space
-from afterglow.segment.reader import Mask
 
 _CHEAP_RESULTS = 100
 _CHEAP_IDS = 100
@@ -117,8 +117,9 @@ def find(
     limits: ReadLimits,
     exact_search_max_rows: int,
     explanation: Explanation | None = None,
+    recall: RecallSampler | None = None,
 ) -> Hits:
-    """The nearest selected records for each of the queries, float32 (m, d).
+    """The nearest selected records for each of the queries, float32 (m, d). The first may become a sample of `recall`.
 
     Raises WrongDimension, LimitExceeded, ResponseTooLarge.
     """
@@ -134,8 +135,15 @@ def find(
         fetch.read_roots(snapshot, filters_of(selection), search=True)
         masks = fetch.selection_masks(snapshot, selection)
     steps = None if explanation is None else KnnSteps(EMBEDDING, n_results, len(queries))
+    query = _query(snapshot, queries, n_results, exact_search_max_rows)
     with phase("search"):
-        neighbors = _nearest(snapshot, masks, queries, n_results, exact_search_max_rows, steps=steps)
+        neighbors = (
+            []
+            if query is None
+            else knn_planner.knn_batch(snapshot, masks, query, queries, None if steps is None else steps.groups)
+        )
+    if recall is not None and query is not None:
+        recall.offer(snapshot, masks, query, neighbors[0])
     if explanation is not None and steps is not None:
         explanation.snapshot(snapshot)
         explanation.knn(explanation.filter(snapshot, masks, filters_of(selection)), steps)
@@ -149,20 +157,14 @@ def find(
     return Hits(records, list(map(len, rows)), np.concatenate(distances) if distances else np.empty(0, np.float32))
 
 
-def _nearest(
-    snapshot: Snapshot,
-    masks: list[Mask | None],
-    queries: NDArray[np.float32],
-    n_results: int,
-    exact_search_max_rows: int,
-    *,
-    steps: KnnSteps | None,
-) -> list[Neighbors]:
+def _query(
+    snapshot: Snapshot, queries: NDArray[np.float32], n_results: int, exact_search_max_rows: int
+) -> KnnQuery | None:
+    """The query of the first vector, None without one."""
     if not len(queries):
-        return []
+        return None
     space = Space(schema.index_parameters(snapshot.collection.schema).space)
-    query = KnnQuery(space, queries[0], n_results, exact_search_max_rows)
-    return knn_planner.knn_batch(snapshot, masks, query, queries, None if steps is None else steps.groups)
+    return KnnQuery(space, queries[0], n_results, exact_search_max_rows)
 
 
 def _concatenate(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
