@@ -206,8 +206,8 @@ MUTANTS = (
     Mutant(
         "sparse search prunes rows that may be among the best",
         "segment/maxscore.py",
-        "threshold = max(0.0, threshold + term.lower_bound)",
-        "threshold = max(0.0, threshold)",
+        "max_gain, postings_left = upper[number] - lower[number] + slack, remaining_postings[number]",
+        "max_gain, postings_left = upper[number] + slack, remaining_postings[number]",
         "tests/segment/test_maxscore.py",
     ),
     Mutant(

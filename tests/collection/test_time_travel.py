@@ -14,11 +14,12 @@ from afterglow.collection.time_travel import snapshot_cache
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
 from afterglow.collection.types import Selection
+from afterglow.errors import InvalidArgument
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.support.model import EVERYTHING, Model, as_pairs, canonical
-from tests.support.stores import WITH_RETENTION, new_collection, quick_folder, stores_at
+from tests.support.stores import WITH_RETENTION, ManualClock, new_collection, quick_folder, stores_at
 
 NAMES = [f"r{number}" for number in range(40)]
 
@@ -95,6 +96,22 @@ def test_a_point_in_time_is_not_rebased_if_most_records_were_rewritten_since() -
         assert collection is not None
         loaded = snapshot_cache.open_snapshot(stores, collection, PointInTime(position=1), {})
         assert all(group.graph is None for group in loaded.state.row_groups())
+        stores.table.close()
+
+
+def test_a_time_outside_the_retention_window_is_refused_though_it_is_still_stored() -> None:
+    with quick_folder() as folder:
+        clock = ManualClock()
+        stores = stores_at(folder, WITH_RETENTION, clock)
+        scope, _ = new_collection(stores)
+        engine = Engine(stores)
+        engine.write(scope, upsert(["r"], 1.0))
+        written = PointInTime(time=int(clock.now() * 1000))
+        clock.sleep(WITH_RETENTION.retention_seconds)
+        assert engine.count(scope, at=written).count == 1
+        clock.sleep(1.0)
+        with pytest.raises(InvalidArgument, match="outside the retention window"):
+            engine.count(scope, at=written)
         stores.table.close()
 
 

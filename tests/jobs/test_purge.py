@@ -11,9 +11,12 @@ from afterglow.collection.types import Scope
 from afterglow.deployment.base import NullQueue
 from afterglow.deployment.local import open_local
 from afterglow.jobs import purge
+from afterglow.log import read as log
 from afterglow.log.batch import Batch, Op
+from afterglow.log.entry import EntryKind
 from afterglow.settings import Settings, System
 from tests.support.faulty import Dated
+from tests.support.stores import WITH_RETENTION, new_collection, stores_at
 
 TENANT, DATABASE = "default_tenant", "default_database"
 
@@ -63,3 +66,18 @@ def test_a_clock_that_is_ahead_purges_nothing_early_where_the_store_has_one(tmp_
     purge.purge_dropped(stores)
     assert collections.read_state(stores.table, made.id) is None
     engine.close()
+
+
+def test_a_drop_that_crashed_before_its_seal_is_sealed(tmp_path: Path) -> None:
+    stores = stores_at(tmp_path, replace(WITH_RETENTION, gc_grace_seconds=0.0))
+    scope, collection = new_collection(stores)
+    Engine(stores).write(scope, Batch(Op.ADD, ["a"], np.ones((1, 2), dtype=np.float32)))
+    collections.drop(stores.table, stores.system, collection.id)
+    before = log.last_entry(stores.table, collection.id)
+    assert before is not None
+    assert before.kind is EntryKind.BATCH
+    purge.purge_dropped(stores)
+    last = log.last_entry(stores.table, collection.id)
+    assert last is not None
+    assert last.kind is EntryKind.SEAL
+    stores.table.close()

@@ -80,7 +80,7 @@ def resolve(stores: Stores, collection: Collection, at: PointInTime) -> Resolved
 
     Raises InvalidArgument if the point cannot be read, NotFound, Corrupt, Unavailable.
     """
-    _validate(stores, collection, at)
+    require_in_window(stores, collection, at)
     for _ in attempts(stores.system, _REREADS):
         try:
             resolved = _resolve_once(stores, collection, at)
@@ -102,7 +102,8 @@ def entries_since(stores: Stores, collection: Collection, position: int) -> list
     return archived if is_complete else None
 
 
-def _validate(stores: Stores, collection: Collection, at: PointInTime) -> None:
+def require_in_window(stores: Stores, collection: Collection, at: PointInTime) -> None:
+    """Check the point against the clock, the retention time and the fork of the collection. Raises InvalidArgument."""
     now, retention_seconds = entries.milliseconds(stores.system.now()), stores.settings.retention_seconds
     if not retention_seconds and not at.is_recent:
         raise InvalidArgument("time travel is disabled (AFTERGLOW_RETENTION_SECONDS is 0)")

@@ -5,7 +5,7 @@ than one flush holds, the snapshot is **rebased on the newest checkpoint**: ther
 are deleted, and their versions as of the point are appended to the memtable. Untouched records are the same in both.
 
 A resolved point in time never changes, so a cached snapshot needs no read of the log. Each read only checks that the
-collection still exists, like any read, and that its past was not shortened beyond the point.
+collection still exists, like any read, and that neither time nor a shortened past has left the point behind.
 """
 
 import threading
@@ -61,6 +61,7 @@ class SnapshotCache:
 
         Raises InvalidArgument if the point cannot be read, NotFound, Corrupt, Unavailable.
         """
+        point_in_time.require_in_window(self._stores, collection, at)
         key = collection.id, at
         with self._lock:
             checkpoint = self._snapshots.pop(key, None)
