@@ -159,7 +159,7 @@ MUTANTS = (
         "storage/local/objects.py",
         "                    file.flush()\n                    os.fsync(file.fileno())\n",
         "",
-        "tests/storage/test_objects.py",
+        "tests/storage/test_durability.py",
     ),
     Mutant(
         "an import counts a batch twice",
