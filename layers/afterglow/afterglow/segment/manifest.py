@@ -15,7 +15,8 @@ Invariants, checked by `validate` on read and on write:
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -208,7 +209,7 @@ def decode(body: bytes, key: str) -> Manifest:
             raise UnsupportedFormat(f"manifest {key}", stored_format, FORMAT)
         value["collection"] = UUID(value["collection"])
         value["segments"] = tuple(map(_segment, value["segments"]))
-        return validate(Manifest(**value), key)
+        return validate(Manifest(**_known(Manifest, value)), key)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"manifest {key} cannot be read: {error}; {RESTORE_HINT}") from error
 
@@ -218,7 +219,17 @@ def _checksum_suffix(body: bytes) -> str:
     return f"-{xxhash.xxh3_64_hexdigest(body)}.json"
 
 
-def _segment(value: dict[str, object]) -> SegmentInfo:
-    files = {role: FileRef(**file) for role, file in value.pop("files").items()}  # type: ignore[attr-defined]
-    deletions = value.pop("deletions")
-    return SegmentInfo(**value, files=files, deletions=deletions and FileRef(**deletions))  # type: ignore[arg-type]
+def _segment(value: dict[str, Any]) -> SegmentInfo:
+    files = {role: _file(file) for role, file in value["files"].items()}
+    deletions = value["deletions"] and _file(value["deletions"])
+    return SegmentInfo(**_known(SegmentInfo, value) | {"files": files, "deletions": deletions})
+
+
+def _file(value: dict[str, Any]) -> FileRef:
+    return FileRef(**_known(FileRef, value))
+
+
+def _known(kind: type[Any], value: dict[str, Any]) -> dict[str, Any]:
+    """The fields that this release knows: those that a newer one adds within the same format may be ignored."""
+    names = {member.name for member in fields(kind)}
+    return {name: content for name, content in value.items() if name in names}
