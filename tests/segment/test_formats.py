@@ -62,7 +62,7 @@ def test_lists_of_earlier_releases_are_read(earlier: tuple[Stores, Manifest]) ->
     assert deleted is not None
     assert {stored[row].id for row in np.flatnonzero(deleted).tolist()} == {EXPECTED[1].id, EXPECTED[4].id}
     index = index_of(segment)
-    assert index.within(10) == np.inf
+    assert index.within(10, 1.0) == np.inf
     chosen = np.arange(len(index.centroids))
     (data,) = stores.objects.need([index.list_request(chosen)])
     query = index.centroids.projection.query(np.array(EXPECTED[3].vector, np.float32))
@@ -82,7 +82,7 @@ def test_a_merge_turns_them_over(earlier: tuple[Stores, Manifest]) -> None:
     assert {CONTENTS, PLACES} <= info.files.keys()
     newer = Segment(stores.objects, info, PARAMETERS)
     assert {row.id for row in rows_of(newer.rows)} == {row.id for row in EXPECTED} - {EXPECTED[1].id, EXPECTED[4].id}
-    assert index_of(newer).within(10) < np.inf
+    assert index_of(newer).within(10, 1.0) < np.inf
 
 
 def test_fields_that_a_newer_release_adds_are_ignored_and_its_formats_are_refused_as_newer() -> None:

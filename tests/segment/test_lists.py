@@ -9,6 +9,8 @@ import pytest
 import xxhash
 from numpy.typing import NDArray
 
+from afterglow.collection.read.lists_planner import ClusteredGroup, knn_in_lists
+from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.errors import Corrupt
 from afterglow.segment import array_file, breadth, lists, records, writer
 from afterglow.segment.breadth import Breadth
@@ -92,7 +94,8 @@ def test_the_promised_recall_holds_for_unseen_queries(stores: Stores, space: Spa
         projected = index.centroids.projection.query(query)
         keys = index.centroids.projection.comparable(index.centroids.distances(projected))
         probed = lists.nearest_lists(keys, index.probes(10))
-        probed = probed[keys[probed] <= keys.min() + index.within(10)]
+        nearest = float(index.centroids.distances(projected).min())
+        probed = probed[keys[probed] <= keys.min() + index.within(10, nearest)]
         rows = search(index, projected, probed, None, int(index.centroids.rescored.at(10))).places.rows
         assert len(set(rows.tolist())) == len(rows)
         found += len(set(np.argsort(exact)[:10].tolist()) & set(rows.tolist()))
@@ -160,6 +163,27 @@ def test_a_reader_ignores_roles_that_it_does_not_know(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("space", list(Space))
+def test_far_lists_are_left_out_of_remote_queries_as_of_usual_ones(stores: Stores, space: Space) -> None:
+    vectors = made(2_000, 24, 1)
+    segment = Segment(stores.objects, write_clustered(stores, group_of(vectors), space), parameters(space))
+    index = index_of(segment)
+    view = RowGroupView(segment.rows, None, None, lists=index)
+    limit = index.centroids.within
+    for factor in (0.01, 3, 100):
+        queries = np.float32(factor) * made(20, 24, 2)
+        found = []
+        for within in (limit, None):
+            index.centroids.within = within
+            found.append(0)
+            for query, exact in zip(queries, pairwise_distances(space, queries, segment.rows.vectors), strict=True):
+                (nearest,) = knn_in_lists([ClusteredGroup.of(view, index, None)], space, query, 10)
+                last = np.sort(exact)[9]
+                found[-1] += int((exact[nearest.rows] <= last + 1e-6 * abs(last) + 1e-9).sum())
+        with_limit, without = found
+        assert with_limit >= without - 0.06 * 10 * len(queries)
+
+
+@pytest.mark.parametrize("space", list(Space))
 def test_the_sample_is_exact(space: Space) -> None:
     vectors = made(1_500, 8, 3)
     sample = breadth.exact_sample(space, vectors, squared_norms(vectors), 20)
@@ -180,8 +204,8 @@ def test_breadth_between_and_beyond_the_measured_ks() -> None:
 def test_the_limits_spare_easy_queries_and_suffice_for_hard_ones() -> None:
     distances = [np.array([1, 9, 9, 9, 9, 9], np.float32)] * 9 + [np.array([1, 2, 2.5, 3, 9, 9], np.float32)]
     ranks = np.array([[1, 1]] * 9 + [[1, 4]])
-    assert breadth.limits(ranks, distances, 1.0) == (4, 2)
-    assert breadth.limits(ranks, distances, 0.9)[0] == 1
+    assert breadth.limits(ranks, distances, 1.0, 1.0) == (4, 2)
+    assert breadth.limits(ranks, distances, 1.0, 0.9)[0] == 1
 
 
 def test_limits_reach_their_share() -> None:
@@ -189,8 +213,9 @@ def test_limits_reach_their_share() -> None:
     distances = [np.sort(source.random(50, np.float32)) for _ in range(40)]
     ranks = source.integers(1, 51, (40, 10))
     for share in (0.5, 0.9, 1.0):
-        most, within = breadth.limits(ranks, distances, share)
+        most, within = breadth.limits(ranks, distances, 0.01, share)
         excess = np.take_along_axis(np.array(distances), ranks - 1, axis=1) - np.array(distances)[:, :1]
+        excess /= [[np.float32(breadth.remoteness(float(values[0]), 0.01))] for values in distances]
         assert np.mean((ranks <= most) & (excess <= within)) >= share
 
 

@@ -6,7 +6,8 @@ rows). Between them it is interpolated, as a power of k; beyond them it grows in
 
 Of lists not all queries need the same number: for most the true neighbours are in the nearest few lists, and it is the
 query between many lists that needs many. So their breadth is two numbers: at most so many lists, and only those whose
-centroid is at most so much farther than the nearest one (`limits`).
+centroid is at most so much farther than the nearest one (`limits`). For a query far outside of the rows all differences
+of squared distances are as much larger as it is farther than usual (`remoteness`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,18 +64,25 @@ def least_sufficient(needed: NDArray[Any], target: float) -> float:
     return float(ordered[min(max(int(np.ceil(target * len(ordered))), 1), len(ordered)) - 1])
 
 
-def limits(ranks: Rows, distances: Sequence[Vectors], share: float) -> tuple[float, float]:
+def remoteness(nearest: float, usual: float) -> float:
+    """How much farther than usual a query is, at least 1: `nearest` is its squared distance to the nearest list."""
+    return max(nearest / usual, 1.0) ** 0.5 if usual > 0 else 1.0
+
+
+def limits(ranks: Rows, distances: Sequence[Vectors], usual: float, share: float) -> tuple[float, float]:
     """How many lists to probe at most, and how much farther than the nearest, to find this share of the neighbours.
 
     `ranks` int64 (m, k): how many lists each neighbour needs; `distances`: of all lists to each of the m queries. Of
     the pairs that suffice it is the one with the fewest lists a query, mean and median counting alike; the second is
-    at least the smallest positive number.
+    at least the smallest positive number, and for a remote query to be multiplied by its remoteness. `usual` is the
+    usual squared distance to the nearest list.
     """
     least = least_sufficient(ranks, share)
     caps = [min(int(np.ceil(least * factor)), len(distances[0])) for factor in _CAPS]
     nearest = np.stack([np.partition(values, caps[-1] - 1)[: caps[-1]] for values in distances])
     nearest.sort(axis=1)
-    nearest -= nearest[:, :1].copy()
+    factors = [remoteness(float(first), usual) for first in nearest[:, 0]]
+    nearest = (nearest - nearest[:, :1]) / np.array(factors, dtype=np.float32)[:, np.newaxis]
     excess = np.take_along_axis(nearest, np.minimum(ranks, caps[-1]) - 1, axis=1)
     best, fewest = (least, float(nearest.max())), np.inf
     for cap in caps:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.errors import Corrupt
-from afterglow.segment import array_file, lists
+from afterglow.segment import array_file, breadth, lists
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.distance import Space
 from afterglow.segment.lists import DEFAULT_EF_SEARCH, Centroids, ListSearch, entry_bytes
@@ -65,12 +65,16 @@ class ListIndex:
         """The number of lists to search at most for `k` neighbours."""
         return min(max(int(np.ceil(self.centroids.breadth.at(k) * self._scale)), 1), len(self.centroids))
 
-    def within(self, k: float) -> float:
-        """How much farther than the nearest list those to search are at most, in `Projection.comparable` numbers."""
+    def within(self, k: float, nearest: float) -> float:
+        """How much farther than the nearest list those to search are at most, in `Projection.comparable` numbers.
+
+        `nearest` is the squared distance of the query to it in the projected space.
+        """
         centroids = self.centroids
         if centroids.within is None:
             return np.inf
-        return centroids.within.at(k) * self._scale * centroids.projection.unit**2
+        remoteness = breadth.remoteness(nearest, centroids.usual)
+        return centroids.within.at(k) * remoteness * self._scale * centroids.projection.unit**2
 
     def list_request(self, chosen: Rows) -> Request:
         """The bytes of these lists."""

@@ -121,6 +121,7 @@ class Centroids:
             self.rescored = Breadth.from_json(meta["rescored"])
             # A release before it measured the number of lists alone.
             self.within = Breadth.from_json(meta["within"]) if "within" in meta else None
+            self.usual = float(meta.get("usual", 0))
             self.codes: NDArray[np.int8] = arrays["codes"]
             self.scales: Vectors = arrays["scales"]
             self.starts: Rows = arrays["starts"]

@@ -138,7 +138,8 @@ def _measure(
     ranks = breadth.ascending_in_ties(_list_ranks(clustering, sample, distances), sample.distances)
     ks = tuple(sample.depths())
     probed_share = min(target + _RESCORING_SHARE + _UNSEEN_MARGIN, 1.0)
-    measured = [breadth.limits(ranks[:, :k], distances, probed_share) for k in ks]
+    usual = float(np.median([values.min() for values in distances]))
+    measured = [breadth.limits(ranks[:, :k], distances, usual, probed_share) for k in ks]
     probed, within = np.maximum.accumulate(np.array(measured), axis=0).T
     rescored: list[float] = []
     rescored_ks = tuple(k for k in ks if k in _RESCORED_KS) or ks[-1:]
@@ -146,7 +147,9 @@ def _measure(
         needed = np.empty((len(queries), k))
         for number, query in enumerate(queries):
             nearest = lists.nearest_lists(distances[number], int(probed[ks.index(k)]))
-            nearest = nearest[distances[number][nearest] <= distances[number].min() + within[ks.index(k)]]
+            first = float(distances[number].min())
+            farthest = first + within[ks.index(k)] * breadth.remoteness(first, usual)
+            nearest = nearest[distances[number][nearest] <= farthest]
             found = search.search(query, nearest, None, len(rows.vectors)).places.rows
             found = found[found != sample.rows[number]]
             positions = np.full(len(rows.vectors), np.inf)
@@ -159,6 +162,7 @@ def _measure(
     return {
         "breadth": Breadth(target, ks, tuple(probed.tolist())).to_json(),
         "within": Breadth(target, ks, tuple(within.tolist())).to_json(),
+        "usual": usual,
         "rescored": Breadth(target, rescored_ks, tuple(np.maximum.accumulate(rescored).tolist())).to_json(),
     }
 

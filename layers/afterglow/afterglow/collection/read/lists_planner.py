@@ -130,6 +130,7 @@ class _Search:
         self._centroids = group.index.centroids
         self._query = self._centroids.projection.query(vector)
         distances = self._centroids.distances(self._query)
+        self._nearest = float(distances.min())
         self.keys: NDArray[np.float64] = self._centroids.projection.comparable(distances)
         self.lists = len(self.keys)
 
@@ -139,7 +140,9 @@ class _Search:
 
     def within(self, k: int, matching: int) -> float:
         """How much farther than the nearest list these are at most."""
-        return self.group.index.within(self._depth(k, matching)) if self.group.matching else 0.0
+        if not self.group.matching:
+            return 0.0
+        return self.group.index.within(self._depth(k, matching), self._nearest)
 
     def _depth(self, k: int, matching: int) -> float:
         """The number of nearest rows of the group, inside the mask or not, among which its share of the k is."""
