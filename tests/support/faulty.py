@@ -168,6 +168,9 @@ class FaultyTable:
     def transact(self, writes: Sequence[Write]) -> None:
         self._faults.call("table.transact", lambda: self._inner.transact(writes))
 
+    def scrub(self) -> bool:
+        return self._faults.call("table.scrub", self._inner.scrub)
+
     def close(self) -> None:
         self._inner.close()
 

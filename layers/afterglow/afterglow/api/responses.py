@@ -318,9 +318,26 @@ class Change(ResponseModel):
 
 
 class DeleteResponse(ResponseModel):
-    """The number of deleted records; for a deletion by ids alone, the number of ids in the request."""
+    """The number of deleted records; for a deletion by ids alone, the number of ids in the request.
+
+    With `erase`: `erasure` is the id of the erasure, null if no record was selected.
+    """
 
     deleted: int
+    erasure: str | None = None
+
+
+class ErasureReport(ResponseModel):
+    """The report of an erasure; times are Unix seconds. `objects` are those that were deleted, once it is known."""
+
+    id: str
+    collection_id: str
+    state: Literal["requested", "rewriting", "deleting", "finished"]
+    records: int
+    requested_at: float
+    deadline: float
+    finished_at: float | None
+    objects: list[str] | None
 
 
 class IndexingStatus(ResponseModel):

@@ -5,6 +5,7 @@ from uuid import UUID
 TENANTS = "TENANTS"
 DELETIONS = "DELETIONS"
 MAINTENANCE = "MAINTENANCE"
+ERASURES = "ERASURES"
 STATE = "STATE"
 REEMBED = "#REEMBED"
 """The progress of embedding a collection anew, in its partition: before the log, which is read up to the state."""

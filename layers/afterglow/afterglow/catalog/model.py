@@ -53,7 +53,8 @@ class Collection:
     `created_at` is in Unix seconds. A fork starts at entry `fork_position` of its source's log, with the contents of
     the manifest `fork_base` (None: the source had none). `lineage_id` is shared by a collection and its forks: the id
     of the first of them, None for a collection without forks. `function` is the attached function, if there is one.
-    Points in time before entry `past_start` cannot be read any more (`jobs.past`).
+    Points in time before entry `past_start` cannot be read any more (`jobs.past`), nor those before `erased_seq`, the
+    last entry that has deleted records to be erased (`catalog.erasures`).
     """
 
     id: UUID
@@ -75,4 +76,15 @@ class Collection:
     lineage_id: UUID | None = None
     function: AttachedFunction | None = None
     past_start: int = 0
+    erased_seq: int = 0
     version: int = field(default=0, compare=False)
+
+    @property
+    def oldest_position(self) -> int:
+        """The first position of the log that can be read as a point in time, as far as it is limited here."""
+        return max(self.past_start, self.erased_seq)
+
+    @property
+    def is_erasing(self) -> bool:
+        """Whether objects from before `erased_seq` are still needed."""
+        return self.past_start < self.erased_seq

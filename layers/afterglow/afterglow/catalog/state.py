@@ -43,6 +43,7 @@ def encode(collection: Collection) -> bytes:
             "lineage_id": None if collection.lineage_id is None else str(collection.lineage_id),
             **({} if collection.function is None else {"function": _encode_function(collection.function)}),
             **({"past_start": collection.past_start} if collection.past_start else {}),
+            **({"erased_seq": collection.erased_seq} if collection.erased_seq else {}),
         }
     )
     return body if len(body) < _COMPRESS_FROM_BYTES else _COMPRESSED + zlib.compress(body)
@@ -75,6 +76,7 @@ def decode(item: Item) -> Collection:
             lineage_id=None if value["lineage_id"] is None else UUID(value["lineage_id"]),
             function=_decode_function(value["function"]) if "function" in value else None,
             past_start=value.get("past_start", 0),
+            erased_seq=value.get("erased_seq", 0),
             version=item.version,
         )
     except (KeyError, TypeError, ValueError, zlib.error) as error:

@@ -81,11 +81,13 @@ def _find_id(table: "Table", system: System, args: argparse.Namespace) -> UUID:
 
 def verify(args: argparse.Namespace) -> None:
     """Check stored data for missing, corrupt or inconsistent objects. Exit code 1 if any is found. Changes nothing."""
+    from afterglow.jobs import erasure
     from afterglow.jobs.verify import all_collections, all_dropped
 
     damage: list[str] = []
     with _open_read_only(args) as (stores, deployment):
         damage += deployment.problems()
+        damage += erasure.problems(stores)
         if args.collection is None:
             collections = list(all_collections(stores, lambda error: damage.append(error.message)))
             dropped = list(all_dropped(stores, lambda error: damage.append(error.message)))

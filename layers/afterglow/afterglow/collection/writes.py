@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.catalog import collections
+from afterglow.catalog import collections, erasures
+from afterglow.catalog.erasures import Erasure
 from afterglow.catalog.model import Collection
 from afterglow.collection.engine_parts import EngineParts
 from afterglow.collection.read import read_path
@@ -21,14 +22,14 @@ from afterglow.collection.types import (
     Scope,
     Selection,
 )
-from afterglow.collection.write import admission, lifecycle, log_end, write_path
+from afterglow.collection.write import admission, erasure, lifecycle, log_end, write_path
 from afterglow.collection.write import transaction as transactions
 from afterglow.collection.write.deletion_space import with_reserved_space
 from afterglow.collection.write.log_end import LogEnd
 from afterglow.collection.write.transaction import CommitResult, Transaction
 from afterglow.embedding import completion
 from afterglow.embedding.function import dense_function
-from afterglow.errors import NotFound
+from afterglow.errors import Forbidden, NotFound
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Write
 
@@ -69,6 +70,30 @@ class Writes(EngineParts):
     def delete(self, scope: Scope, selection: Selection, limit: int | None = None) -> CountResult:
         """Delete the selected records and count them; by ids alone, the count is the number of ids, as in Chroma."""
         return with_reserved_space(self._stores, lambda: self._delete(scope, selection, limit))
+
+    def erase(self, scope: Scope, selection: Selection, limit: int | None = None) -> tuple[CountResult, Erasure | None]:
+        """Delete the selected records, here and in all forks, and have them erased everywhere (`jobs.erasure`).
+
+        None if no record is selected. Raises Forbidden for the holder of a key with filters, LimitExceeded, NotFound,
+        Busy, Unavailable.
+        """
+        if scope.restriction is not None:
+            raise Forbidden("a key with filters cannot erase: an erasure also concerns the past and the forks")
+        self.get_collection_by_id(scope)
+        ids = list(dict.fromkeys(selection.ids or ()))
+        if selection.where is not None or selection.where_document is not None:
+            snapshot = self._reader.snapshot(scope, selection.ids)
+            ids = read_path.matching_ids(snapshot, selection, limit, self._stores.settings.max_read_seconds)
+        started = erasure.request(self._stores, scope.collection, ids) if ids else None
+        return CountResult(len(ids), None), started
+
+    def erasures(self, scope: Scope) -> list[Erasure]:
+        """The erasures that concern a collection, the oldest first. Raises Forbidden, NotFound, Unavailable."""
+        if scope.restriction is not None:
+            raise Forbidden("a key with filters cannot read reports of erasures")
+        self.get_collection_by_id(scope)
+        found = erasures.list_all(self._stores.table)
+        return [one for one in found if scope.collection in (one.collection, *(one.members or ()))]
 
     def get_in_transaction(
         self,

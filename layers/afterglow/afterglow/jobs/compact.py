@@ -82,7 +82,8 @@ def compact(stores: Stores, snapshot: Snapshot, compaction: Compaction) -> Manif
     written = None
     if len(order):
         prefix = manifests.segments_prefix(snapshot.collection.id)
-        written = writer.write_segment(stores, prefix, subsets, order, plan)
+        purged_seq = snapshot.manifest.flushed_seq if compaction.base is None else compaction.base.purged_seq
+        written = replace(writer.write_segment(stores, prefix, subsets, order, plan), purged_seq=purged_seq)
     return _commit(stores, snapshot, written, _merged_inputs(inputs, subsets, order))
 
 

@@ -47,7 +47,8 @@ def flush(stores: Stores, snapshot: Snapshot) -> Manifest:
         if len(rows):
             subsets = [RowSubset(memtable.rows, rows)]
             order = row_group.insertion_order(subsets)
-            segments.append(writer.write_segment(stores, prefix, subsets, order, None))
+            written = writer.write_segment(stores, prefix, subsets, order, None)
+            segments.append(replace(written, purged_seq=snapshot.applied_seq))
     if len(snapshot.entries) != snapshot.applied_seq - old.flushed_seq:
         raise AssertionError("only a snapshot of an indexer's replica can be flushed")
     if stores.settings.retention_seconds:

@@ -33,7 +33,7 @@ from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
 from afterglow.errors import NotFound
 from afterglow.jobs import past
-from afterglow.jobs.reachability import LiveObjects, live_objects, referenced_by_forks
+from afterglow.jobs.reachability import LiveObjects, is_own_key, live_objects, referenced_by_forks
 from afterglow.log import archive, trim
 from afterglow.log import entry as entries
 from afterglow.segment import manifest as manifests
@@ -60,7 +60,7 @@ def collect_garbage(stores: Stores, collection_id: UUID) -> int:
             return 0
         live = live_objects(stores, state)
     batches = [info.key for info in listed]
-    candidates = [*_manifests(live), *_files(stores, state, live), *_log(stores, state, live, batches)]
+    candidates = _candidates(stores, state, live, batches, stores.settings.gc_grace_seconds)
     referenced = referenced_by_forks(stores, state, candidates) if candidates else set()
     garbage = [key for key in candidates if key not in referenced]
     prefix = manifests.prefix(collection_id)
@@ -70,13 +70,33 @@ def collect_garbage(stores: Stores, collection_id: UUID) -> int:
     return len(garbage)
 
 
+def unreachable(stores: Stores, state: Collection) -> list[str]:
+    """The objects that neither the collection nor its lineage needs, also those that are not old enough to be deleted.
+
+    Raises Corrupt, ObjectNotFound, Unavailable.
+    """
+    batches = [info.key for info in stores.objects.list(entries.payload_prefix(state.id))]
+    if state.is_dropped:
+        candidates = [info.key for info in stores.objects.list(f"{state.id}/") if is_own_key(info.key, state.id)]
+    else:
+        candidates = _candidates(stores, state, live_objects(stores, state), batches, -1.0)
+    referenced = referenced_by_forks(stores, state, candidates) if candidates else set()
+    return [key for key in candidates if key not in referenced]
+
+
+def _candidates(
+    stores: Stores, state: Collection, live: LiveObjects, batches: Sequence[str], min_age: float
+) -> list[str]:
+    return [*_manifests(live), *_files(stores, state, live, min_age), *_log(stores, state, live, batches)]
+
+
 def _manifests(live: LiveObjects) -> Iterator[str]:
     return (key for key in live.manifest_keys if key not in live.keys)
 
 
-def _files(stores: Stores, state: Collection, live: LiveObjects) -> Iterator[str]:
+def _files(stores: Stores, state: Collection, live: LiveObjects, min_age: float) -> Iterator[str]:
     for info in manifests.list_segment_files(stores.objects, state.id):
-        if info.age > stores.settings.gc_grace_seconds and info.key not in live.keys:
+        if info.age > min_age and info.key not in live.keys:
             yield info.key
 
 
@@ -87,15 +107,18 @@ def _log(stores: Stores, state: Collection, live: LiveObjects, batches: Sequence
     old = takewhile(lambda stored: stored.last <= live.oldest_seq, archive.list_archives(stores.objects, state.id))
     yield from (stored.key for stored in old)
     unnamed: dict[str, int] = {}
+    # The keys of batches show only roughly which of them are older than the past: what is erased must not stay.
+    is_exact = 0 < state.erased_seq <= live.oldest_seq
     for key in batches:
         if entries.is_payload_key(key, state.id) and key not in live.payload_keys:
             time = entries.payload_time(key)
             if time < min(live.in_flight_since, live.oldest_payload_time):
                 yield key
-            elif time < live.oldest_payload_time:
+            elif is_exact or time < live.oldest_payload_time:
                 unnamed[key] = time
     if unnamed:
         oldest = min(unnamed.values())
-        for entry in trim.placeholders_back_to(stores.table, state.id, state.flushed_seq, oldest):
+        last = live.oldest_seq if is_exact else state.flushed_seq
+        for entry in trim.placeholders_back_to(stores.table, state.id, last, oldest):
             if entry.payload_key in unnamed:
                 yield entry.payload_key

@@ -20,7 +20,7 @@ from afterglow.collection.replica.indexing_progress import indexing_status, unfl
 from afterglow.deployment.base import Deployment
 from afterglow.deployment.child_process import ChildEnded, ChildProcess
 from afterglow.errors import Corrupt, Unavailable
-from afterglow.jobs import functions, gc, maintenance, ttl_sweep
+from afterglow.jobs import erasure, functions, gc, maintenance, ttl_sweep
 from afterglow.jobs.clock_watch import ClockWatch
 from afterglow.jobs.maintenance import maintain
 from afterglow.storage.local.queue import ThreadQueue
@@ -151,7 +151,7 @@ class IndexScheduler:
         self._clock.check()
         errors: list[Exception] = []
         clean_up: Callable[[], None] = partial(maintain, self._deployment, self._stores)
-        for task in (clean_up, self._enqueue_expired, self._collect_garbage):
+        for task in (clean_up, self._enqueue_expired, self._collect_garbage, self._erase):
             try:
                 task()
             except Exception as error:  # noqa: BLE001  raised below
@@ -190,6 +190,13 @@ class IndexScheduler:
                     self._next_gc_at = now  # a compaction is at work: the next maintenance tries again
                     return
                 maintenance.collect(self._stores, lambda: not self._closed and self._stores.system.monotonic() < end)
+
+    def _erase(self) -> None:
+        """Continue erasures, unless a compaction is at work: then the next maintenance does."""
+        if erasure.is_pending(self._stores):
+            with self._deployment.exclusive_lock(wait=False) as is_held:
+                if is_held:
+                    erasure.advance(self._stores)
 
     def _is_unfinished(self, collection_id: UUID) -> bool:
         existing = collections.by_id(self._stores.table, collection_id)

@@ -17,7 +17,7 @@ from uuid import UUID
 from afterglow.collection.replica.indexing_progress import unflushed
 from afterglow.collection.replica.replica import MAX_CONCURRENT_FLUSHES, Replica, Snapshot
 from afterglow.errors import NotFound
-from afterglow.jobs import functions, gc, ttl_sweep
+from afterglow.jobs import functions, gc, rewrite, ttl_sweep
 from afterglow.jobs.commit import CommitConflict
 from afterglow.jobs.compact import compact
 from afterglow.jobs.compaction_policy import (
@@ -92,7 +92,9 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, idle: bool) 
                 flush(stores, snapshot)
                 report.flushed_ops, first = report.flushed_ops + _unflushed(snapshot), False
                 snapshot = replica.snapshot()
-            compaction = next_compaction(snapshot.manifest, settings, idle=idle)
+            compaction = rewrite.next_rewrite(snapshot, settings) or next_compaction(
+                snapshot.manifest, settings, idle=idle
+            )
             if compaction is not None and _has_large_backlog(stores, snapshot):
                 continue
             if compaction is not None:
@@ -159,7 +161,10 @@ def flush_log(
     report.unflushed_ops = _unflushed(snapshot)
     if report.is_unfinished:
         return report
-    report.needs_compaction = next_compaction(snapshot.manifest, settings, idle=up_to is None, eager=True) is not None
+    report.needs_compaction = (
+        rewrite.next_rewrite(snapshot, settings) is not None
+        or next_compaction(snapshot.manifest, settings, idle=up_to is None, eager=True) is not None
+    )
     _run_function(stores, snapshot, report, may_take)
     return _clean_up(stores, snapshot, report, trimmed=up_to is None, collects=collects)
 
@@ -226,7 +231,7 @@ def _compact(
     replica = Replica.from_checkpoint(stores, report.collection)
     try:
         snapshot = replica.snapshot()
-        while (compaction := plan(snapshot.manifest)) is not None:
+        while (compaction := rewrite.next_rewrite(snapshot, stores.settings) or plan(snapshot.manifest)) is not None:
             if not may_take(_compaction_seconds(compaction, stores.settings)):
                 report.is_unfinished = True
                 return report
@@ -258,6 +263,7 @@ def _clean_up(
 ) -> IndexReport:
     if trimmed:
         trim.trim(stores, snapshot.collection.id, snapshot.manifest.trimmed_seq, snapshot.manifest.flushed_seq)
+    rewrite.settle(stores, snapshot)
     if collects:
         report.collected += gc.collect_garbage(stores, snapshot.collection.id)
     return report

@@ -24,7 +24,7 @@ from afterglow.catalog import Catalog, Collection, collections, keys
 from afterglow.collection.replica.indexing_progress import unflushed
 from afterglow.deployment.base import Deployment
 from afterglow.errors import Corrupt, StorageFull, Unavailable
-from afterglow.jobs import checksums, gc, purge, ttl_sweep
+from afterglow.jobs import checksums, erasure, gc, purge, ttl_sweep
 from afterglow.jobs.compaction_policy import next_compaction
 from afterglow.jobs.index_messages import IDLE
 from afterglow.log import entry as entries
@@ -57,6 +57,7 @@ class MaintenanceReport:
 def enqueue_stale(stores: Stores, has_time: HasTime) -> MaintenanceReport:
     """Enqueue every collection that is not caught up. Raises Unavailable."""
     report = MaintenanceReport()
+    erasure.advance(stores)
     for collection_id in _round_robin(stores, ENQUEUE_STALE, has_time):
         report.collections += 1
         log_tail = unflushed(stores, collection_id)
@@ -72,7 +73,7 @@ def _is_caught_up(stores: Stores, state: Collection) -> bool:
     """Whether a flushed collection has its entries replaced by placeholders, and nothing to compact or to expire."""
     if state.manifest_key is None:
         return True
-    if ttl_sweep.is_due(state, stores.system.now()):
+    if state.is_erasing or ttl_sweep.is_due(state, stores.system.now()):
         return False
     last = stores.table.get(keys.collection(state.id), entries.key(state.flushed_seq))
     if last is not None and entries.decode(last).kind is EntryKind.BATCH:
@@ -87,6 +88,7 @@ def _is_caught_up(stores: Stores, state: Collection) -> bool:
 def clean_up(stores: Stores, has_time: HasTime, scrub_bytes: int) -> MaintenanceReport:
     """Purge dropped collections, collect garbage, verify checksums of about `scrub_bytes` bytes. Raises Unavailable."""
     report = MaintenanceReport()
+    erasure.advance(stores)
     purge.purge_dropped(stores)
     for collection_id in _round_robin(stores, CLEAN_UP, lambda: has_time() and report.scrubbed_bytes < scrub_bytes):
         report.collections += 1

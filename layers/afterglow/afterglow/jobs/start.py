@@ -13,7 +13,7 @@ from afterglow.catalog import Catalog
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.deployment.base import Deployment, NullQueue
-from afterglow.jobs import gc, past, purge
+from afterglow.jobs import erasure, gc, past, purge
 from afterglow.jobs.index_scheduler import IndexScheduler, OnIndexRun
 from afterglow.jobs.indexer import IndexReport, index
 from afterglow.jobs.maintenance import maintain
@@ -63,5 +63,6 @@ def compact_all(
                 past.forget(stores, collection_id)
                 report.collected += gc.collect_garbage(stores, collection_id)
             yield report
+        erasure.advance(stores)
     maintain(deployment, stores, thorough=True)
     stores.table.close()

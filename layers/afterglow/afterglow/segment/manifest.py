@@ -48,6 +48,8 @@ class SegmentInfo:
     files: dict[str, FileRef]
     deleted_rows: int = 0
     deletions: FileRef | None = None
+    purged_seq: int = 0
+    """Rows that log entries up to this number have deleted are not in its files."""
 
     @property
     def live_rows(self) -> int:

@@ -86,6 +86,8 @@ def durable_checkpoints(listing: ManifestListing, window: RetentionWindow) -> li
             if manifest.flushed_seq == listing.past_start > 0:
                 start = manifest
     last[window.bucket(listing.current)] = listing.current
+    if listing.current.flushed_seq == listing.past_start > 0:
+        start = None
     durable = {*last.values(), *([] if start is None or start.flushed_seq < listing.past_start else [start])}
     ascending = sorted(durable, key=lambda manifest: manifest.number)
     expired = sum(manifest.log_time <= window.since for manifest in ascending)

@@ -101,6 +101,9 @@ class Settings:
     retention_bytes: int = 1024**3
     """The past of a collection may take as many bytes as its present, or this many if that is more. What is older is
     deleted, also within RETENTION_SECONDS."""
+    erase_seconds: float = 24 * 3600.0
+    """Deadline of an erasure: by then the records are in no object and no log entry any more. `verify` reports a late
+    one."""
     ttl_sweep_seconds: float = 60.0
     """Interval at which a process that runs its own indexer deletes records past their TTL."""
     scrub_max_bytes: int = 20 * 1024**3

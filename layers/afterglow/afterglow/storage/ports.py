@@ -162,6 +162,9 @@ class Table(Protocol):
         Raises ConditionFailed for the first of them whose condition fails.
         """
 
+    def scrub(self) -> bool:
+        """Overwrite what deleted and replaced items have left in files of this machine; False: a part of it is left."""
+
     def close(self) -> None:
         """Close connections."""
 

@@ -124,8 +124,9 @@ class ValueRange(Filters):
 
 
 class DeleteRecords(Filters):
-    """Records to delete; `limit` only with a filter."""
+    """Records to delete; `limit` only with a filter. `erase`: they leave the past and all forks, too."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"ids": ["a"]}})
 
     limit: U32 | None = None
+    erase: bool = False

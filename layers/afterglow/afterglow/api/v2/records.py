@@ -59,6 +59,12 @@ def delete(context: AppContext, request: Request) -> Response:
             )
         if not filtered and body.ids == []:
             raise InvalidArgument("Validation error: ids, where: Either ids or where must be specified")
+    if body.erase:
+        with phase("handle"):
+            erased, erasure = context.engine.erase(scope, selection, body.limit)
+        add_attributes(rows=erased.count)
+        erasure_id = None if erasure is None else str(erasure.id)
+        return Response(orjson.dumps({"deleted": erased.count, "erasure": erasure_id}))
     with phase("handle"):
         deleted = context.engine.delete(scope, selection, body.limit)
     add_attributes(rows=deleted.count)

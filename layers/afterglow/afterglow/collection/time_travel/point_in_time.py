@@ -152,7 +152,7 @@ def _resolve_once(stores: Stores, collection: Collection, at: PointInTime) -> Re
 
 
 def _require_in_past(collection: Collection, position: int, at: PointInTime) -> None:
-    if position < collection.past_start:
+    if position < collection.oldest_position:
         raise _outside_retention(at)
 
 

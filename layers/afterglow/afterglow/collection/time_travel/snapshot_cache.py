@@ -65,7 +65,7 @@ class SnapshotCache:
         key = collection.id, at
         with self._lock:
             checkpoint = self._snapshots.pop(key, None)
-        if checkpoint is None or checkpoint.applied_seq < collection.past_start:
+        if checkpoint is None or checkpoint.applied_seq < collection.oldest_position:
             checkpoint = open_snapshot(self._stores, collection, at, open_segments)
         with self._lock:
             self._snapshots[key] = checkpoint

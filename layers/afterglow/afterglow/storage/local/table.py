@@ -185,6 +185,14 @@ class SqliteTable:
                 # The pragma returns a row per page without columns; `execute` would stop after the first.
                 connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
+    def scrub(self) -> bool:
+        """Write the file anew and empty the write-ahead log; False while another process reads an older state."""
+        with _map_errors(self._path):
+            connection = self._connection()
+            connection.execute("VACUUM")
+            is_busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not is_busy
+
     def backup_to(self, path: Path) -> None:
         """Write a consistent copy of the table into the new file `path`, without blocking writers."""
         with _map_errors(path):

@@ -6,13 +6,14 @@ Requests are matched in this order: the busiest routes first, and `by-id` before
 from afterglow.api import console, docs
 from afterglow.api.http.route import Route
 from afterglow.api.v1 import routes as v1
-from afterglow.api.v2.routes import collections, functions, imports, records, system, tenants, transactions
+from afterglow.api.v2.routes import collections, erasures, functions, imports, records, system, tenants, transactions
 
 ROUTES: tuple[Route, ...] = (
     *records.ROUTES,
     *transactions.ROUTES,
     *collections.FORKS,
     *functions.ROUTES,
+    *erasures.ROUTES,
     *collections.ROUTES,
     *imports.ROUTES,
     *collections.LOOKUPS,

@@ -1,0 +1,84 @@
+"""`afterglow erase` and `erasures`: records that must not be anywhere any more, and the reports of it."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from afterglow.cli import options
+from afterglow.cli.console import EXIT_USAGE, echo, exit_with
+from afterglow.settings import System
+
+_IDS_AT_ONCE = 1_000
+
+
+def add_erase_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `erase`."""
+    parser.add_argument("collection", help="Name of the collection.")
+    parser.add_argument("ids", nargs="*", metavar="ID", help="Record to erase.")
+    parser.add_argument("--where", metavar="JSON", help="Erase the records that match, such as '{\"user\": 17}'.")
+    parser.add_argument("--yes", action="store_true", help="Confirm that the past of the collection is erased as well.")
+    options.add_deployment(parser)
+    options.add_database(parser)
+
+
+def erase(args: argparse.Namespace) -> None:
+    """Delete records so that nothing of them is left by a deadline: also not in the past, and in all forks."""
+    from afterglow.catalog import Catalog, collections
+    from afterglow.collection import Engine
+    from afterglow.collection.types import Scope, Selection
+    from afterglow.filters.parse import parse_where
+
+    if not args.ids and args.where is None:
+        exit_with("erase needs ids or --where", EXIT_USAGE)
+    if not args.yes:
+        exit_with("erase asks for --yes: it also erases the past of the collection and of its forks", EXIT_USAGE)
+    where = None if args.where is None else parse_where(json.loads(args.where))
+    with options.open_existing(args, notify=True) as stores:
+        database = Catalog(stores.table, System()).get_database(args.tenant, args.database)
+        collection = collections.by_name(stores.table, database, args.collection)
+        if collection is None:
+            raise options.collection_not_found(args)
+        engine, scope = Engine(stores), Scope(args.tenant, args.database, collection.id)
+
+        def selections() -> Iterator[Selection]:
+            if args.ids:
+                for start in range(0, len(args.ids), _IDS_AT_ONCE):
+                    yield Selection(args.ids[start : start + _IDS_AT_ONCE], where)
+            while not args.ids:
+                yield Selection(None, where)
+
+        for selection in selections():
+            count, started = engine.erase(scope, selection, None if where is None else _IDS_AT_ONCE)
+            if started is not None:
+                echo(f"erasure {started.id}: {count.count} records deleted, erased by {_time(started.deadline)}")
+            elif not args.ids:
+                return
+
+
+def add_erasures_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `erasures`."""
+    parser.add_argument("id", nargs="?", help="Show the objects of this erasure, too.")
+    options.add_deployment(parser)
+
+
+def list_erasures(args: argparse.Namespace) -> None:
+    """Show the reports of erasures: how far they are, and which objects were deleted."""
+    from afterglow.catalog import erasures
+
+    with options.open_existing(args) as stores:
+        for erasure in erasures.list_all(stores.table):
+            if args.id in (None, str(erasure.id)):
+                until = f"due {_time(erasure.deadline)}"
+                if erasure.finished_at is not None:
+                    until = f"finished {_time(erasure.finished_at)}"
+                echo(
+                    f"{erasure.id}: {erasure.records} records of collection {erasure.collection}, requested "
+                    f"{_time(erasure.requested_at)}, {erasure.state}, {until}, {len(erasure.objects or ())} objects"
+                )
+                for key in erasure.objects or () if args.id is not None else ():
+                    echo(f"  {key}")
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

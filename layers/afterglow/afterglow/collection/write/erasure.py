@@ -1,0 +1,107 @@
+"""The first steps of an erasure: its item, and the deletion of the records in the whole lineage (`jobs.erasure`)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from uuid import UUID
+
+from afterglow.catalog import collections, deletions, erasures, keys, lineage
+from afterglow.catalog import state as states
+from afterglow.catalog.erasures import Erasure
+from afterglow.catalog.model import Collection
+from afterglow.collection.types import Scope
+from afterglow.collection.write import write_path
+from afterglow.collection.write.log_end import LogEnd
+from afterglow.collection.write.notification import notify_indexer
+from afterglow.errors import LimitExceeded, NotFound, Unavailable
+from afterglow.log import archive
+from afterglow.log import entry as entries
+from afterglow.log.batch import Batch, Op
+from afterglow.segment import manifest as manifests
+from afterglow.storage.clock import latest_now
+from afterglow.storage.ports import ConditionFailed, Stores
+
+_MAX_ID_BYTES = 200_000
+"""The ids of one erasure are in one item of the table, which has at most 400 KB in DynamoDB."""
+_EVERYTHING = 2**62
+"""An entry number after every log."""
+_ATTEMPTS = 20
+_DATA = (manifests.segments_prefix, archive.prefix, entries.payload_prefix)
+
+
+def request(stores: Stores, collection_id: UUID, ids: Sequence[str]) -> Erasure:
+    """Steps 1 and 2: from here on nobody reads the records. Raises LimitExceeded, NotFound, Busy, Unavailable."""
+    size = sum(len(name.encode()) for name in ids)
+    if size > _MAX_ID_BYTES:
+        raise LimitExceeded(
+            f"an erasure takes ids of at most {_MAX_ID_BYTES} bytes, these have {size}: erase fewer at once"
+        )
+    now = latest_now(stores.table, stores.system)
+    erasure = Erasure(
+        stores.system.new_id(), collection_id, now, now + stores.settings.erase_seconds, len(ids), tuple(ids)
+    )
+    return begin(stores, erasures.create(stores.table, erasure))
+
+
+def begin(stores: Stores, erasure: Erasure) -> Erasure:
+    """Step 2; the erasure with its members. Safe to repeat. Raises Busy, Unavailable, StorageFull."""
+    done: list[UUID] = []
+    while remaining := [member for member in _lineage(stores, erasure.collection) if member not in done]:
+        for member in remaining:
+            _delete_in(stores, member, erasure.ids)
+            done.append(member)
+    prefixes = [prefix(member) for member in done for prefix in _DATA]
+    stored = (info.key for prefix in prefixes for info in stores.objects.list(prefix))
+    first = tuple(islice(stored, erasures.MAX_OBJECTS))
+    return erasures.update(stores.table, replace(erasure, members=tuple(done), stored=first)) or erasure
+
+
+def _lineage(stores: Stores, collection_id: UUID) -> list[UUID]:
+    """The collection, its source and its forks, the dropped ones included."""
+    item = collections.read_state(stores.table, collection_id)
+    lineage_id = None if item is None else states.decode(item).lineage_id
+    others = [] if lineage_id is None else [member.id for member in lineage.members(stores.table, lineage_id)]
+    return list(dict.fromkeys([collection_id, *others]))
+
+
+def _delete_in(stores: Stores, collection_id: UUID, ids: Sequence[str]) -> None:
+    """Delete the records in one collection, and its past for readers; a dropped one can no longer be restored."""
+    for _ in range(_ATTEMPTS):
+        item = collections.read_state(stores.table, collection_id)
+        if item is None:
+            return
+        state = states.decode(item)
+        if state.is_dropped:
+            if _end_dropped(stores, state):
+                return
+            continue
+        scope = Scope(state.tenant, state.database, collection_id)
+        try:
+            position = write_path.write(stores, LogEnd(), scope, [Batch(Op.DELETE, list(ids))])
+            _mark(stores, collection_id, position or 0)
+        except NotFound:
+            continue  # dropped meanwhile
+        notify_indexer(stores, collection_id, str(position))
+        return
+    raise Unavailable(f"collection {collection_id} has too many concurrent changes; try again")
+
+
+def _mark(stores: Stores, collection_id: UUID, position: int) -> None:
+    def edit(existing: Collection) -> Collection | None:
+        return None if existing.erased_seq >= position else replace(existing, erased_seq=position)
+
+    collections.update(stores.table, collection_id, edit)
+
+
+def _end_dropped(stores: Stores, state: Collection) -> bool:
+    """Whether a dropped collection can be neither read nor restored any more."""
+    for record in deletions.list_records(stores.table):
+        ended = replace(record, skip_retention=True)
+        if record.id == state.id and not record.skip_retention and deletions.update(stores.table, ended) is None:
+            return False
+    value = states.encode(replace(state, erased_seq=_EVERYTHING))
+    try:
+        stores.table.put(keys.collection(state.id), keys.STATE, value, if_version=state.version)
+    except ConditionFailed:
+        return False
+    return True
