@@ -225,6 +225,13 @@ MUTANTS = (
         "tests/collection/test_time_travel.py",
     ),
     Mutant(
+        "an erasure leaves deleted rows in the files of segments",
+        "jobs/rewrite.py",
+        "if segment.deleted_rows and segment.purged_seq < state.erased_seq:",
+        "if False:",
+        "tests/jobs/test_erasure.py",
+    ),
+    Mutant(
         "a retained checkpoint does not stay retained",
         "segment/retention.py",
         "_BUCKETS_PER_WINDOW = 7",

@@ -61,8 +61,7 @@ def collect_garbage(stores: Stores, collection_id: UUID) -> int:
         live = live_objects(stores, state)
     batches = [info.key for info in listed]
     candidates = _candidates(stores, state, live, batches, stores.settings.gc_grace_seconds)
-    referenced = referenced_by_forks(stores, state, candidates) if candidates else set()
-    garbage = [key for key in candidates if key not in referenced]
+    garbage = _unreferenced(stores, state, candidates)
     prefix = manifests.prefix(collection_id)
     stores.objects.delete_many([key for key in garbage if key.startswith(prefix)])
     stores.objects.delete_many([key for key in garbage if not key.startswith(prefix)])
@@ -80,6 +79,10 @@ def unreachable(stores: Stores, state: Collection) -> list[str]:
         candidates = [info.key for info in stores.objects.list(f"{state.id}/") if is_own_key(info.key, state.id)]
     else:
         candidates = _candidates(stores, state, live_objects(stores, state), batches, -1.0)
+    return _unreferenced(stores, state, candidates)
+
+
+def _unreferenced(stores: Stores, state: Collection, candidates: Sequence[str]) -> list[str]:
     referenced = referenced_by_forks(stores, state, candidates) if candidates else set()
     return [key for key in candidates if key not in referenced]
 
