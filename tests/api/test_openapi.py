@@ -103,6 +103,7 @@ post /api/v2/tenants/{}/databases/{}/collections/{}/count
 post /api/v2/tenants/{}/databases/{}/collections/{}/distinct
 post /api/v2/tenants/{}/databases/{}/collections/{}/min_max
 get /api/v2/tenants/{}/databases/{}/collections/{}/changes
+get /api/v2/tenants/{}/databases/{}/collections/{}/erasures
 get /api/v2/tenants/{}/databases/{}/imports
 get /api/v2/tenants/{}/databases/{}/imports/{}
 get /api/v2/tenants/{}/databases/{}/imports/{}/errors
@@ -163,6 +164,8 @@ def test_answers_fit_their_schemas(whole: dict[str, Any], api_client: ApiClient,
         f"post {one}/distinct": collection.post("distinct", key="page"),
         f"post {one}/min_max": collection.post("min_max", key="page"),
         f"get {one}/indexing_status": collection.get("indexing_status"),
+        f"post {one}/delete": collection.post("delete", ids=["nobody"], erase=True),
+        f"get {one}/erasures": collection.get("erasures"),
         f"post {one}/fork": collection.post("fork", new_name="abc"),
         f"post {one}/add": collection.post("add", ids=["x"]),
         "get /api/v2": api_client.request("GET", "/api/v2"),
