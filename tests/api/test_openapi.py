@@ -98,6 +98,9 @@ OURS = """
 get /health
 get /ready
 post /embed
+get /api/v2/tenants/{}/keys
+post /api/v2/tenants/{}/keys
+delete /api/v2/tenants/{}/keys/{}
 get /api/v2
 post /api/v2/tenants/{}/databases/{}/collections/{}/count
 post /api/v2/tenants/{}/databases/{}/collections/{}/distinct

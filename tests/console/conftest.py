@@ -15,15 +15,15 @@ from tests.wire.conftest import api_client
 __all__ = ["api_client", "console"]
 
 ROWS = 600
+BATCH = 300
+"""Records of one request: as many as a function takes."""
 
 
 @dataclass
 class Console:
-    """The page, and the collection that is open in it."""
+    """The page."""
 
     page: Page
-    collection: CollectionClient
-    name: str
 
     def open(self, tab: str, ready: str) -> None:
         """Open a tab of the collection and wait until an expression is true."""
@@ -46,6 +46,13 @@ class Console:
             " for (const kind of ['input', 'change']) field.dispatchEvent(new Event(kind, {bubbles: true})) })()"
         )
 
+    def write(self, label: str, within: str) -> None:
+        """Press the button of a dialog that writes, and wait until the records that were shown give way to new ones."""
+        self.page.evaluate("document.querySelector('#panel table').dataset.old = 'yes'")
+        self.press(label, within)
+        self.page.until("document.querySelector('dialog') === null")
+        self.page.until("document.querySelector('#panel table:not([data-old]) tbody tr') !== null")
+
     def ids(self) -> list[str]:
         """The ids of the table that is shown."""
         shown: list[str] = self.page.evaluate(
@@ -58,18 +65,39 @@ class Console:
         return self.page.evaluate(f"import('/console/{name}').then(module => {expression})")
 
 
-@pytest.fixture(scope="module")
-def console(api_client: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+def filled(api_client: ApiClient) -> CollectionClient:
+    """A new collection of 600 records."""
     collection = api_client.collection()
     vectors = np.random.default_rng(5).normal(size=(ROWS, 8)).round(3)
-    collection.add(
-        ids=[f"id-{row}" for row in range(ROWS)],
-        embeddings=vectors.tolist(),
-        documents=[f"document number {row}" for row in range(ROWS)],
-        metadatas=[{"kind": "odd" if row % 2 else "even", "row": row, "tags": ["a", "b"]} for row in range(ROWS)],
-    )
-    name = collection.created["name"]
+    for start in range(0, ROWS, BATCH):
+        rows = range(start, start + BATCH)
+        collection.add(
+            ids=[f"id-{row}" for row in rows],
+            embeddings=vectors[start : start + BATCH].tolist(),
+            documents=[f"document number {row}" for row in rows],
+            metadatas=[{"kind": "odd" if row % 2 else "even", "row": row, "tags": ["a", "b"]} for row in rows],
+        )
+    return collection
+
+
+def address(collection: CollectionClient) -> str:
+    """Where the page shows the collection's records."""
+    base = str(collection.api_client.http.base_url).rstrip("/")
+    return f"{base}/#default_tenant/default_database/{collection.created['name']}/records"
+
+
+@dataclass
+class CollectionConsole(Console):
+    """The page, and the collection that is open in it."""
+
+    collection: CollectionClient
+    name: str
+
+
+@pytest.fixture(scope="module")
+def console(api_client: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectionConsole]:
+    collection = filled(api_client)
     with browser(tmp_path_factory.mktemp("profile")) as page:
-        page.open(f"{api_client.http.base_url}/#default_tenant/default_database/{name}/records")
+        page.open(address(collection))
         page.until("!!document.querySelector('#panel tbody .id')")
-        yield Console(page, collection, name)
+        yield CollectionConsole(page, collection, collection.created["name"])

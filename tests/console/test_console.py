@@ -5,14 +5,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from afterglow.auth import Role
 from afterglow.auth.api_keys import Keys
 from afterglow.deployment.local import open_local
 from afterglow.settings import System
-from tests.console.conftest import ROWS, Console
-from tests.support.browser import PROGRAM, browser
+from tests.console.conftest import ROWS, CollectionConsole, Console
+from tests.support.browser import PROGRAM, Page, browser
 from tests.support.server import running
 from tests.wire.clients import ApiClient
 
@@ -30,7 +31,7 @@ TABS = {
 RECORDS = TABS["records"]
 
 
-def test_records_are_paged_in_insertion_order(console: Console) -> None:
+def test_records_are_paged_in_insertion_order(console: CollectionConsole) -> None:
     console.open("records", RECORDS)
     console.page.until("document.querySelector('.position')?.textContent === '1 – 50 of 600'")
     assert console.ids() == [f"id-{row}" for row in range(50)]
@@ -39,7 +40,7 @@ def test_records_are_paged_in_insertion_order(console: Console) -> None:
     assert console.ids()[-1] == f"id-{ROWS - 1}"
 
 
-def test_the_filter_builder_writes_the_filter_and_applies_it(console: Console) -> None:
+def test_the_filter_builder_writes_the_filter_and_applies_it(console: CollectionConsole) -> None:
     console.open("records", RECORDS)
     console.page.until("document.querySelector('.position')?.textContent.startsWith('1 ')")
     console.press("Add a condition")
@@ -54,7 +55,7 @@ def test_the_filter_builder_writes_the_filter_and_applies_it(console: Console) -
     assert console.ids() == ["id-595"]
 
 
-def test_values_keep_the_type_of_their_key(console: Console) -> None:
+def test_values_keep_the_type_of_their_key(console: CollectionConsole) -> None:
     expression = (
         "(() => { const known = module.facts([{year: '2001', n: 5, ok: true}]); return ["
         "module.where([{key: 'year', operator: '$eq', value: '2001'}], '$and', known),"
@@ -69,7 +70,7 @@ def test_values_keep_the_type_of_their_key(console: Console) -> None:
     ]
 
 
-def test_a_search_by_vector_and_like_a_record_agrees_with_the_api(console: Console) -> None:
+def test_a_search_by_vector_and_like_a_record_agrees_with_the_api(console: CollectionConsole) -> None:
     vector = [0.5, -0.25, 1, 0, 0.125, 2, -1, 0.75]
     expected = console.collection.post("query", query_embeddings=[vector], n_results=10).json()["ids"][0]
     console.open("search", TABS["search"])
@@ -84,7 +85,7 @@ def test_a_search_by_vector_and_like_a_record_agrees_with_the_api(console: Conso
     assert console.ids()[0] == expected[0]
 
 
-def test_a_search_shows_its_plan_if_asked(console: Console) -> None:
+def test_a_search_shows_its_plan_if_asked(console: CollectionConsole) -> None:
     console.open("search", TABS["search"])
     console.type("#panel form select", "vector")
     console.type("#panel textarea", json.dumps([0.5] * 8))
@@ -95,7 +96,7 @@ def test_a_search_shows_its_plan_if_asked(console: Console) -> None:
     assert re.fullmatch(r"(\d+) of \1 rows, scan, [\d.]+ ms, exact", summary), summary
 
 
-def test_a_refused_search_shows_the_servers_message(console: Console) -> None:
+def test_a_refused_search_shows_the_servers_message(console: CollectionConsole) -> None:
     console.open("search", TABS["search"])
     console.type("#panel form select", "vector")
     console.type("#panel textarea", "[1, 2]")
@@ -105,7 +106,7 @@ def test_a_refused_search_shows_the_servers_message(console: Console) -> None:
     console.page.evaluate("document.querySelectorAll('.message button').forEach(button => button.click())")
 
 
-def test_an_action_is_shown_as_code_that_runs(console: Console) -> None:
+def test_an_action_is_shown_as_code_that_runs(console: CollectionConsole) -> None:
     console.open("records", RECORDS)
     console.press("Copy as code")
     console.page.until("document.querySelectorAll('dialog pre').length === 3")
@@ -119,7 +120,7 @@ def test_an_action_is_shown_as_code_that_runs(console: Console) -> None:
     console.page.evaluate("document.querySelector('dialog header button').click()")
 
 
-def test_the_map_places_every_sampled_point(console: Console) -> None:
+def test_the_map_places_every_sampled_point(console: CollectionConsole) -> None:
     console.open("map", "document.querySelector('#panel canvas').dataset.stage === 'done'")
     assert console.page.evaluate("document.querySelector('#panel .soft').textContent") == "600 of 600 records"
     console.type("#panel .bar select", "kind")
@@ -135,29 +136,25 @@ def test_the_map_places_every_sampled_point(console: Console) -> None:
     console.page.evaluate("document.querySelector('dialog header button').click()")
 
 
-def test_records_are_added_edited_and_deleted(console: Console) -> None:
+def test_records_are_added_edited_and_deleted(console: CollectionConsole) -> None:
     console.open("records", RECORDS)
     console.press("Add a record")
     console.type("dialog input[name=id]", "typed")
     console.type("dialog textarea[name=document]", "typed by hand")
     console.type("dialog textarea[name=metadata]", '{"kind": "typed", "old": 1}')
     console.type("dialog textarea[name=embedding]", "[1, 2, 3, 4, 5, 6, 7, 8]")
-    console.press("Add", "document.querySelector('dialog')")
-    console.page.until("document.querySelector('dialog') === null")
+    console.write("Add", "document.querySelector('dialog')")
     stored = console.collection.post("get", ids=["typed"]).json()
     assert (stored["documents"], stored["metadatas"]) == (["typed by hand"], [{"kind": "typed", "old": 1}])
 
-    console.page.until(f"!!({RECORDS})")
     console.type("input[aria-label='Document text']", "typed by hand")
     console.page.until("document.querySelectorAll('#panel tbody tr').length === 1")
     console.page.evaluate("document.querySelector('#panel tbody .id').click()")
     console.press("Edit", "document.querySelector('dialog')")
     console.type("dialog textarea[name=metadata]", '{"kind": "edited"}')
-    console.press("Save", "document.querySelector('dialog')")
-    console.page.until("document.querySelector('dialog') === null")
+    console.write("Save", "document.querySelector('dialog')")
     assert console.collection.post("get", ids=["typed"]).json()["metadatas"] == [{"kind": "edited"}]
 
-    console.page.until(f"!!({RECORDS})")
     console.type("input[aria-label='Document text']", "typed by hand")
     console.page.until("document.querySelectorAll('#panel tbody tr').length === 1")
     console.page.evaluate("document.querySelector('#panel tbody .id').click()")
@@ -173,7 +170,7 @@ def test_records_are_added_edited_and_deleted(console: Console) -> None:
     assert console.collection.post("get", ids=["typed"]).json()["ids"] == []
 
 
-def test_a_dropped_file_is_imported_and_bad_rows_are_named(console: Console, api_client: ApiClient) -> None:
+def test_a_dropped_file_is_imported_and_bad_rows_are_named(console: CollectionConsole, api_client: ApiClient) -> None:
     target = api_client.collection()
     name = target.created["name"]
     lines = [json.dumps({"id": f"f{row}", "embedding": [row, 1], "text": f"row {row}", "n": row}) for row in range(5)]
@@ -192,7 +189,7 @@ def test_a_dropped_file_is_imported_and_bad_rows_are_named(console: Console, api
     assert target.records("documents", "metadatas")["metadatas"] == [{"n": 0}, {"n": 1}, {"n": 4}], name
 
 
-def test_quoted_csv_is_read(console: Console) -> None:
+def test_quoted_csv_is_read(console: CollectionConsole) -> None:
     content = 'id,text,vector,year\r\na,"two, ""parts""\nand a line","[1, 2]",2001\r\n'
     rows = console.module(
         f"module.rowsOf('x.csv', {json.dumps(content)}).map(item => module.record(item.row))", "import.js"
@@ -202,7 +199,7 @@ def test_quoted_csv_is_read(console: Console) -> None:
     ]
 
 
-def test_time_travel_shows_what_has_changed(console: Console) -> None:
+def test_time_travel_shows_what_has_changed(console: CollectionConsole) -> None:
     expression = (
         "module.difference({ids: ['a', 'b'], documents: ['1', '2'], metadatas: [null, null]},"
         " {ids: ['b', 'c'], documents: ['3', '4'], metadatas: [null, null]})"
@@ -222,7 +219,7 @@ HOSTILE = [
 ]
 
 
-def test_a_hostile_collection_shows_as_text(console: Console, api_client: ApiClient) -> None:
+def test_a_hostile_collection_shows_as_text(console: CollectionConsole, api_client: ApiClient) -> None:
     hostile = api_client.collection()
     for row, text in enumerate(HOSTILE):
         key = text[:30]
@@ -251,7 +248,7 @@ def test_a_hostile_collection_shows_as_text(console: Console, api_client: ApiCli
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (make test-browser installs it)")
 @pytest.mark.parametrize("tab", TABS)
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(console: Console, tab: str, theme: str) -> None:
+def test_axe_finds_nothing_serious(console: CollectionConsole, tab: str, theme: str) -> None:
     console.page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
     console.open(tab, TABS[tab])
     console.page.evaluate("window.axe ? null : 1") and console.page.evaluate(AXE.read_text() + "; null")
@@ -263,7 +260,7 @@ def test_axe_finds_nothing_serious(console: Console, tab: str, theme: str) -> No
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_fits_a_phone_and_a_desk(console: Console, width: int) -> None:
+def test_the_page_fits_a_phone_and_a_desk(console: CollectionConsole, width: int) -> None:
     console.page.command(
         "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
     )
@@ -272,29 +269,96 @@ def test_the_page_fits_a_phone_and_a_desk(console: Console, width: int) -> None:
         assert console.page.evaluate("document.documentElement.scrollWidth") <= width, tab
 
 
-def test_nothing_went_wrong_and_no_other_host_was_asked(console: Console, api_client: ApiClient) -> None:
+def test_nothing_went_wrong_and_no_other_host_was_asked(console: CollectionConsole, api_client: ApiClient) -> None:
     assert [item for item in console.page.trouble if "status of 4" not in item] == []
     here = str(api_client.http.base_url)
     assert [item for item in console.page.asked if not item.startswith((here, "data:"))] == []
 
 
 @pytest.fixture
-def key_server(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """A server that asks for keys: its address and a reader's key."""
+def key_server(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
+    """A server that asks for keys: its address, a reader's key and an admin's."""
     with running(tmp_path / "data", env={"AFTERGLOW_AUTH": "keys"}) as server:
         deployment = open_local(server.path, System())
-        created, _ = Keys(deployment.table, System()).create(Role.READER, None)
+        keys = Keys(deployment.table, System())
+        reader, admin = (keys.create(role, "default_tenant")[0] for role in (Role.READER, Role.ADMIN))
         deployment.table.close()
-        yield f"http://{server.host}:{server.port}", created
+        yield f"http://{server.host}:{server.port}", reader, admin
 
 
-def test_a_key_is_asked_for_and_stored_in_the_tab_only(key_server: tuple[str, str], tmp_path: Path) -> None:
-    base, key = key_server
+def use_key(page: Page, key: str) -> None:
+    """Type it into the dialog that is open."""
+    page.until("document.querySelector('dialog input[name=key]') !== null")
+    page.evaluate(f"document.querySelector('dialog input[name=key]').value = {json.dumps(key)}")
+    page.evaluate("document.querySelector('dialog form').requestSubmit()")
+    page.until("document.querySelector('#side')?.textContent.includes('No collections yet')")
+
+
+SHOWN = "[...document.querySelectorAll('button')].filter(item => item.checkVisibility()).map(item => item.textContent)"
+
+
+def test_a_key_is_asked_for_and_stored_in_the_tab_only(key_server: tuple[str, str, str], tmp_path: Path) -> None:
+    """A reader's key; the page offers nothing that it may not do."""
+    base, key, _ = key_server
     with browser(tmp_path / "profile") as page:
         page.open(f"{base}/")
-        page.until("document.querySelector('dialog input[name=key]') !== null")
-        page.evaluate(f"document.querySelector('dialog input[name=key]').value = {json.dumps(key)}")
-        page.evaluate("document.querySelector('dialog form').requestSubmit()")
-        page.until("document.querySelector('#side')?.textContent.includes('No collections yet')")
+        use_key(page, key)
         assert page.evaluate("[Object.values(localStorage).join(), document.cookie]") == ["auto", ""]
         assert page.evaluate("Object.values(sessionStorage)") == [key]
+        assert page.evaluate("document.querySelector('.reading').checkVisibility()")
+        assert {"New", "Manage keys"}.isdisjoint(page.evaluate(SHOWN))
+
+
+def test_keys_are_created_shown_once_and_revoked(key_server: tuple[str, str, str], tmp_path: Path) -> None:
+    base, _, admin = key_server
+    with browser(tmp_path / "profile") as page:
+        page.open(f"{base}/")
+        use_key(page, admin)
+        console = Console(page)
+        assert "New" in page.evaluate(SHOWN)
+        console.press("Manage keys")
+        page.until("document.querySelectorAll('dialog tbody tr').length === 2")
+        console.type("dialog input[name=label]", "<b>ann</b>")
+        console.press("Create", "document.querySelector('dialog')")
+        created = page.until("document.querySelector('dialog .made')?.textContent")
+        page.until("document.querySelectorAll('dialog tbody tr').length === 3")
+        assert page.evaluate("document.querySelectorAll('dialog b').length") == 0
+        answer = httpx.get(f"{base}/api/v2/auth/identity", headers={"x-chroma-token": created}, timeout=60)
+        assert (answer.status_code, answer.headers["afterglow-role"]) == (200, "reader")
+
+        page.evaluate("document.querySelector('dialog header button').click()")
+        console.press("Manage keys")
+        page.until("document.querySelectorAll('dialog tbody tr').length === 3")
+        identifier = created[2:14]
+        assert created not in page.evaluate("document.body.innerHTML")
+        page.evaluate(f"document.querySelector('[aria-label=\"Revoke {identifier}\"]').click()")
+        console.type("dialog input[name=typed]", identifier)
+        page.evaluate("document.querySelector('dialog input[name=typed]').form.requestSubmit()")
+        page.until("document.querySelectorAll('dialog tbody tr').length === 2")
+        left = httpx.get(f"{base}/api/v2/tenants/default_tenant/keys", headers={"x-chroma-token": admin}, timeout=60)
+        assert identifier not in {item["id"] for item in left.json()}
+
+
+def test_a_reader_is_offered_nothing_that_writes(key_server: tuple[str, str, str], tmp_path: Path) -> None:
+    base, reader, admin = key_server
+    home = f"{base}/api/v2/tenants/default_tenant/databases/default_database/collections"
+    with httpx.Client(headers={"x-chroma-token": admin}, timeout=60) as client:
+        made = client.post(home, json={"name": "books"}).json()["id"]
+        client.post(f"{home}/{made}/add", json={"ids": ["a"], "embeddings": [[1, 2]]}).raise_for_status()
+    with browser(tmp_path / "profile") as page:
+        page.open(f"{base}/#default_tenant/default_database/books/records")
+        page.until("document.querySelector('dialog input[name=key]') !== null")
+        page.evaluate(f"document.querySelector('dialog input[name=key]').value = {json.dumps(reader)}")
+        page.evaluate("document.querySelector('dialog form').requestSubmit()")
+        page.until("document.querySelector('#panel tbody .id') !== null")
+        console, shown = Console(page), set()
+        for tab in ("records", "time", "about"):
+            console.open(tab, TABS[tab])
+            shown.update(page.evaluate(SHOWN))
+        console.open("records", RECORDS)
+        page.evaluate("document.querySelector('#panel tbody .id').click()")
+        page.until("document.querySelector('dialog') !== null")
+        shown.update(page.evaluate(SHOWN))
+        assert {"Find records like this one", "Look", "Copy as code"} <= shown
+        writes = {"Add a record", "Delete the selected", "Edit", "Delete", "Rename", "Delete the collection", "New"}
+        assert not shown & (writes | {"Import", "Copy to a new collection", "Manage keys"})

@@ -21,7 +21,7 @@ PROGRAM = (
     or shutil.which("chromium-browser")
     or shutil.which("google-chrome")
 )
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 
 
 class Page:
@@ -100,18 +100,20 @@ def _libraries() -> list[Path]:
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Page]:
-    """A browser with an empty profile, for the length of the block."""
+def browser(profile: Path, *given: str) -> Iterator[Page]:
+    """A browser with an empty profile, for the length of the block; `given` are further options of Chromium."""
     assert PROGRAM is not None
     read_commands, commands = os.pipe()
     answers, write_answers = os.pipe()
-    options = f"--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir={profile}"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
     process = subprocess.Popen(
         [
             "bash",
             "-c",
-            f'exec "$0" --remote-debugging-pipe {options} about:blank 3<&{read_commands} 4>&{write_answers}',
+            f'exec "$0" --remote-debugging-pipe "$@" about:blank 3<&{read_commands} 4>&{write_answers}',
             PROGRAM,
+            *options,
+            *given,
         ],
         pass_fds=(read_commands, write_answers),
         env=os.environ | {"LD_LIBRARY_PATH": ":".join(str(folder) for folder in _libraries())},

@@ -24,6 +24,7 @@ VALUES = {
     "crn": "a:b:c",
     "file": "docs.css",
     "function_name": "f",
+    "key": "0" * 12,
     "import_id": "0",
 }
 CONSOLE = {"GET /", "GET /console", "GET /console/{file}"}

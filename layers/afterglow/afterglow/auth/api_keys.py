@@ -4,11 +4,11 @@ A key is `ag`, 12 characters of id and 43 of secret, all from `[0-9A-Za-z]`: old
 token. The secret has 256 bits; the id is public and identifies the key in lists and logs. Items of the table::
 
     pk      sk      value
-    KEYS    <id>    {"format", "hash", "name", "role", "tenant", "databases", "created"}
+    KEYS    <id>    {"format", "hash", "name", "role", "tenant", "databases", "created", "creator"}
 
-`hash` is the SHA-256 of the whole key. A key with filters has format 2 and "wheres", pairs of a collection's name and a
-`where` clause: a release that knows no filters refuses it instead of giving access to everything. Keys survive a reset,
-although it deletes the data they give access to.
+`hash` is the SHA-256 of the whole key; `creator` is missing in older items. A key with filters has format 2 and
+"wheres", pairs of a collection's name and a `where` clause: a release that knows no filters refuses it instead of
+giving access to everything. Keys survive a reset, although it deletes the data they give access to.
 """
 
 import hashlib
@@ -38,6 +38,8 @@ _KEY = re.compile(rf"ag([0-9A-Za-z]{{{_ID_LENGTH}}})[0-9A-Za-z]{{{_SECRET_LENGTH
 _ID = re.compile(rf"[0-9A-Za-z]{{{_ID_LENGTH}}}")
 _LONGEST_NAME = 100
 _NO_HASH = "0" * 64
+_MAX_BYTES = 100_000
+"""Maximum bytes of an item: a store's limit is above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Key:
     """Unix seconds."""
     wheres: Wheres | None = None
     """The filters by collection, see `Grant`; None: a key without filters."""
+    creator: str | None = None
+    """The user who created it over HTTP: the id of another key, or a name; None: the command line."""
 
     @property
     def grant(self) -> Grant:
@@ -78,6 +82,8 @@ class Keys:
         databases: Iterable[str] | None = None,
         name: str = "",
         wheres: Wheres | None = None,
+        *,
+        creator: str | None = None,
     ) -> tuple[str, Key]:
         """Create a key; return its text, which is not stored, and its description.
 
@@ -90,8 +96,10 @@ class Keys:
         identifier = self._random_text(_ID_LENGTH)
         text = f"ag{identifier}{self._random_text(_SECRET_LENGTH)}"
         created = int(self._system.now())
-        key = Key(identifier, _hash(text.encode()), name, role, tenant, sorted_databases, created, wheres)
+        key = Key(identifier, _hash(text.encode()), name, role, tenant, sorted_databases, created, wheres, creator)
         value = _encode(key)
+        if len(value) > _MAX_BYTES:
+            raise InvalidArgument(f"databases and filters of a key have at most {_MAX_BYTES:,} bytes in all")
         try:
             self._table.put(_PARTITION, identifier, value, if_absent=True)
         except ConditionFailed as conflict:
@@ -105,13 +113,21 @@ class Keys:
         keys = [_decode(item) for item in self._table.query(_PARTITION)]
         return sorted(keys, key=lambda key: (key.created, key.id))
 
+    def get(self, identifier: str) -> Key:
+        """Return the key with this id. Raises NotFound."""
+        return _decode(self._item(identifier))
+
     def revoke(self, identifier: str) -> Key:
         """Delete the key with this id. Raises NotFound."""
-        item = self._table.get(_PARTITION, identifier) if _ID.fullmatch(identifier) else None
-        if item is None:
-            raise NotFound(f"no key has the id {identifier!r}; `afterglow keys list` shows all keys")
+        item = self._item(identifier)
         self._table.delete(_PARTITION, identifier)
         return _decode(item)
+
+    def _item(self, identifier: str) -> Item:
+        item = self._table.get(_PARTITION, identifier) if _ID.fullmatch(identifier) else None
+        if item is None:
+            raise not_found(identifier)
+        return item
 
     def find(self, credential: Credential) -> Grant | None:
         """Return the grant of the key in this credential, None when it is not a valid key. One read of the table.
@@ -129,6 +145,11 @@ class Keys:
 
     def _random_text(self, length: int) -> str:
         return "".join(self._system.random.choices(_CHARACTERS, k=length))
+
+
+def not_found(identifier: str) -> NotFound:
+    """The error for a key that does not exist, or not for the caller."""
+    return NotFound(f"no key has the id {identifier!r}; `afterglow keys list` shows all keys")
 
 
 def _hash(key: bytes) -> str:
@@ -157,6 +178,7 @@ def _encode(key: Key) -> bytes:
         "tenant": key.tenant,
         "databases": key.databases,
         "created": key.created,
+        "creator": key.creator,
     }
     if key.wheres is not None:
         value["format"] = FILTER_FORMAT
@@ -182,6 +204,7 @@ def _decode(item: Item) -> Key:
             databases=None if databases is None else tuple(databases),
             created=value["created"],
             wheres=wheres,
+            creator=value.get("creator"),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"key {item.sk} cannot be read: {error}; revoke it and create another") from error

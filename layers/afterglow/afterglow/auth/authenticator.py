@@ -24,6 +24,7 @@ from afterglow.errors import Busy, InvalidArgument, Unauthenticated
 from afterglow.settings import Settings, System
 
 OFF = "off"
+KEYS = "keys"
 _CACHE_ENTRIES = 4096
 
 
@@ -92,11 +93,11 @@ class Authenticator:
 
 def make_authenticator(keys: Callable[[], Keys], settings: Settings, system: System) -> Authenticator | None:
     """Create the authenticator configured by the setting `auth`, None when it is `off`. Raises InvalidArgument."""
-    names = [name.strip() for name in settings.auth.lower().split(",")]
+    names = _names(settings)
     if names == [OFF]:
         return None
     makers: dict[str, Callable[[], Verifier]] = {
-        "keys": keys,
+        KEYS: keys,
         "token": lambda: StaticToken(settings.auth_token),
         "htpasswd": lambda: PasswordFile(settings.auth_file, system),
     }
@@ -107,6 +108,15 @@ def make_authenticator(keys: Callable[[], Keys], settings: Settings, system: Sys
                 f"AFTERGLOW_AUTH must be off, or one or more of {methods} separated by commas, got {name!r}"
             )
     return Authenticator([makers[name]() for name in dict.fromkeys(names)], settings, system)
+
+
+def takes_keys(settings: Settings) -> bool:
+    """Whether the authenticator accepts API keys."""
+    return KEYS in _names(settings)
+
+
+def _names(settings: Settings) -> list[str]:
+    return [name.strip() for name in settings.auth.lower().split(",")]
 
 
 def _require_grant(grant: Grant | None) -> Grant:

@@ -7,6 +7,7 @@ here, with their schema for OpenAPI; `validation.embeddings`, `validation.metada
 from afterglow.api.models.collections import CreateCollection, ForkCollection, UpdateCollection
 from afterglow.api.models.configuration import Configuration, EmbeddingFunction, UpdateConfiguration
 from afterglow.api.models.embed import EmbedTexts
+from afterglow.api.models.keys import CreateKey
 from afterglow.api.models.records import (
     AddRecords,
     CountRecords,
@@ -33,6 +34,7 @@ __all__ = [
     "CountRecords",
     "CreateCollection",
     "CreateDatabase",
+    "CreateKey",
     "CreateTenant",
     "DeleteOperation",
     "DeleteRecords",

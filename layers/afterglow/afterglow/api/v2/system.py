@@ -8,6 +8,8 @@ from afterglow.errors import AfterglowError, NotFound, PermissionDenied
 
 _API_VERSION = "1.0.0"
 _ALL = "*"
+ROLE = b"afterglow-role"
+"""Header of the identity with the caller's role; a field in the body would fail in clients."""
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -33,7 +35,7 @@ def pre_flight_checks(context: AppContext, request: Request) -> Response:
 def identity(context: AppContext, request: Request) -> Response:
     """The caller's identity and scope; clients configured without a tenant or database read them here.
 
-    Without authentication every caller is the same user.
+    A header has the role. Without authentication every caller is the same user.
     """
     grant = request.grant
     if context.authenticator is None:
@@ -45,7 +47,9 @@ def identity(context: AppContext, request: Request) -> Response:
         databases = [database.name for database in context.engine.catalog.list_databases(tenant)]
     else:
         tenant, databases = grant.tenant, sorted(grant.databases)
-    return Response(orjson.dumps({"user_id": grant.user, "tenant": tenant, "databases": databases}))
+    role = b"" if grant.role is None else grant.role.name.lower().encode()
+    body = {"user_id": grant.user, "tenant": tenant, "databases": databases}
+    return Response(orjson.dumps(body), headers=[(ROLE, role)])
 
 
 def healthcheck(context: AppContext, request: Request) -> Response:

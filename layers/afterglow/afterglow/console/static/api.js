@@ -29,6 +29,8 @@ export async function call(method, path, body, signal) {
   const text = await response.text();
   let parsed = null;
   try { parsed = text ? JSON.parse(text) : null; } catch { /* a proxy's own page: reported below by its status */ }
+  const role = response.headers.get("afterglow-role"); // of the identity
+  if (role) document.body.dataset.role = role;
   if (!response.ok) throw new ApiError(response.status, parsed?.error ?? "", parsed?.message ?? response.statusText);
   return parsed;
 }

@@ -2,6 +2,7 @@
 import { call, collection as collectionApi, database, key, setKey } from "./api.js";
 import { dialog, field, guarded, h, notify, show, tabs } from "./dom.js";
 import { importTab } from "./import.js";
+import { manageKeys } from "./keys.js";
 import { mapTab } from "./map.js";
 import { recordsTab } from "./records.js";
 import { searchTab } from "./search.js";
@@ -38,7 +39,8 @@ function top(version) {
     field("Tenant", h("input", { value: tenant, onchange: guarded(async (event) => { tenant = event.target.value; await openTenant(); }) })),
     field("Database", h("select", { onchange: guarded(async (event) => { db = database(tenant, event.target.value); await side(); await home(); }) }, databases.map((name) => h("option", { selected: name === db.name }, name)))),
     field("Theme", h("select", { onchange: (event) => theme(event.target.value) }, THEMES.map((name) => h("option", { selected: name === chosen }, name)))),
-    h("button", { type: "button", onclick: askForKey }, key() ? "Key: in use" : "Key"), h("a", { href: "docs" }, "API"));
+    h("button", { type: "button", onclick: askForKey }, key() ? "Key: in use" : "Key"),
+    key() && h("button", { type: "button", class: "admin", onclick: guarded(() => manageKeys(tenant, databases)) }, "Manage keys"), h("span", { class: "soft reading" }, "read-only"), h("a", { href: "docs" }, "API"));
 }
 
 async function side(open = address()[2]) {
@@ -60,7 +62,7 @@ async function side(open = address()[2]) {
   }));
   draw("");
   show(nav, h("div", { class: "bar" }, h("input", { type: "search", placeholder: "Filter collections", "aria-label": "Filter collections", oninput: (event) => draw(event.target.value) }),
-    h("button", { type: "button", onclick: guarded(async () => { const name = await newCollection(db); if (name) { await side(name); await openCollection(name); } }) }, "New")),
+    h("button", { type: "button", class: "writes", onclick: guarded(async () => { const name = await newCollection(db); if (name) { await side(name); await openCollection(name); } }) }, "New")),
   list, items.length === 0 && h("p", { class: "soft" }, "No collections yet."), total > LISTED && h("p", { class: "soft" }, `The first ${LISTED} of ${total.toLocaleString()}.`));
 }
 
@@ -98,9 +100,9 @@ async function openCollection(name, tab = address()[3] || "records", begin = nul
     { id: "search", title: "Search", build: left(() => { const parts = searchTab(context, begin); begin = null; facts(); return parts; }) },
     { id: "map", title: "Map", build: left(mapTab) },
     { id: "time", title: "Time travel", build: left(timeTab) },
-    { id: "import", title: "Import", build: left(importTab) },
+    document.body.dataset.role !== "reader" && { id: "import", title: "Import", build: left(importTab) },
     { id: "about", title: "About", build: left(aboutTab) },
-  ];
+  ].filter(Boolean);
   show(main, h("h2", {}, h("bdi", { dir: "auto" }, name)));
   main.append(...tabs(name, items, tab, (id) => go(tenant, db.name, name, id)));
   for (const button of document.querySelectorAll("#side li button")) {

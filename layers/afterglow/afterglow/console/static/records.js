@@ -63,8 +63,8 @@ export async function openRecord(context, id) {
     h("h3", {}, `Embedding, ${embedding.length} dimensions`), h("code", { class: "embedding" }, `[${embedding.slice(0, 12).map((value) => value.toPrecision(4)).join(", ")}${embedding.length > 12 ? ", …" : ""}]`),
     h("p", { class: "actions" },
       h("button", { type: "button", onclick: () => close({ action: "like", id, embedding }) }, "Find records like this one"),
-      !context.at?.() && h("button", { type: "button", onclick: () => { close(null); editRecord(context, { id, document: answer.documents[0], metadata }); } }, "Edit"),
-      !context.at?.() && h("button", { type: "button", class: "danger", onclick: async () => { close(null); await removeRecords(context, [id]); } }, "Delete")),
+      !context.at?.() && h("button", { type: "button", class: "writes", onclick: () => { close(null); editRecord(context, { id, document: answer.documents[0], metadata }); } }, "Edit"),
+      !context.at?.() && h("button", { type: "button", class: "danger writes", onclick: async () => { close(null); await removeRecords(context, [id]); } }, "Delete")),
   ]);
 }
 
@@ -137,8 +137,8 @@ export function recordsTab(context) {
       known && pager("Last", Math.max(0, Math.floor((total - 1) / PAGE) * PAGE), last),
       h("details", { class: "inline" }, h("summary", {}, "Columns"), [...new Set([...columns, ...keys, ...filter.keys()])].slice(0, 300).map((key) => h("label", { class: "check" },
         h("input", { type: "checkbox", checked: columns.includes(key), onchange: (event) => { columns = event.target.checked ? [...columns, key] : columns.filter((item) => item !== key); draw(answer); } }), h("bdi", {}, key)))),
-      h("button", { type: "button", onclick: () => editRecord(context) }, "Add a record"),
-      h("button", { type: "button", class: "danger", onclick: guarded(() => (chosen.size ? removeRecords(context, [...chosen]) : Promise.reject(new Error("Select records first")))) }, "Delete the selected"),
+      h("button", { type: "button", class: "writes", onclick: () => editRecord(context) }, "Add a record"),
+      h("button", { type: "button", class: "danger writes", onclick: guarded(() => (chosen.size ? removeRecords(context, [...chosen]) : Promise.reject(new Error("Select records first")))) }, "Delete the selected"),
       copyButton(context.db, context.collection.name, context.api, () => ({ action: "get", body: asked() }))),
     recordTable(answer, columns, { chosen, onopen: guarded(async (id) => context.act(await openRecord(context, id))) }));
   }

@@ -12,8 +12,8 @@ export function aboutTab(context) {
     h("table", { class: "facts" }, h("tbody", {}, row("id", h("code", {}, collection.id)), row("dimension", collection.dimension ?? "set by the first record"), row("space", collection.space),
       row("log position", collection.log_position ?? "–"), row("indexing", status), row("embedding function", h("code", {}, JSON.stringify(collection.configuration_json?.embedding_function ?? null))),
       row("metadata", h("code", {}, JSON.stringify(collection.metadata))), row("index", h("code", {}, JSON.stringify(collection.configuration_json?.hnsw ?? null))))),
-    h("form", { class: "bar", onsubmit: guarded(async () => { await api.update({ new_name: name.value }); notify(`renamed to ${name.value}`); context.reload(name.value); }) }, field("Name", name), h("button", { type: "submit" }, "Rename")),
-    h("p", { class: "actions" }, h("button", { type: "button", class: "danger", onclick: guarded(async () => {
+    h("form", { class: "bar writes", onsubmit: guarded(async () => { await api.update({ new_name: name.value }); notify(`renamed to ${name.value}`); context.reload(name.value); }) }, field("Name", name), h("button", { type: "submit" }, "Rename")),
+    h("p", { class: "actions writes" }, h("button", { type: "button", class: "danger", onclick: guarded(async () => {
       if (!await typeBack("Delete", `The collection ${collection.name} and all of its records will be deleted.`, collection.name)) return;
       await db.remove(collection.name);
       notify(`${collection.name} deleted`);

@@ -59,5 +59,5 @@ export function timeTab(context) {
     }) }, h("p", {}, "A new collection with the records of this moment. It shares the stored data with this one."), field("Name", name), h("p", { class: "actions" }, h("button", { type: "submit" }, "Copy")));
   }));
   return [h("div", { class: "bar" }, field(`Up to ${DAYS} days back`, slider), field("Moment", moment), h("button", { type: "button", onclick: look }, "Look"),
-    h("button", { type: "button", onclick: copy }, "Copy to a new collection")), view];
+    h("button", { type: "button", class: "writes", onclick: copy }, "Copy to a new collection")), view];
 }

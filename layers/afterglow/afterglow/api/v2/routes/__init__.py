@@ -6,7 +6,17 @@ Requests are matched in this order: the busiest routes first, and `by-id` before
 from afterglow.api import console, docs
 from afterglow.api.http.route import Route
 from afterglow.api.v1 import routes as v1
-from afterglow.api.v2.routes import collections, erasures, functions, imports, records, system, tenants, transactions
+from afterglow.api.v2.routes import (
+    collections,
+    erasures,
+    functions,
+    imports,
+    keys,
+    records,
+    system,
+    tenants,
+    transactions,
+)
 
 ROUTES: tuple[Route, ...] = (
     *records.ROUTES,
@@ -18,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *imports.ROUTES,
     *collections.LOOKUPS,
     *tenants.ROUTES,
+    *keys.ROUTES,
     *system.ROUTES,
     *v1.ROUTES,
     *docs.routes(lambda: ROUTES),
