@@ -42,3 +42,7 @@ done
 # Other databases, beside the library, which imports from them.
 "${compile[@]}" --python-version 3.11 --output-file $here/clients/databases.txt "${pinned[@]}" \
   --group clients-databases --extra imports pyproject.toml
+
+# chroma-mcp is a server itself, and needs uvicorn, typer and rich.
+"${compile[@]}" --python-version 3.11 --override <(printf '%s\n' "${unused[@]:0:4}") \
+  --output-file $here/clients/mcp.txt --group clients-mcp

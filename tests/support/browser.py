@@ -51,9 +51,9 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, script: str) -> Any:
+    def until(self, script: str, seconds: float = WAIT_SECONDS) -> Any:
         """The value of an expression, as soon as it is true."""
-        end = time.monotonic() + WAIT_SECONDS
+        end = time.monotonic() + seconds
         while not (value := self.evaluate(script)):
             assert time.monotonic() < end, f"never true: {script}; {self.trouble}"
             time.sleep(0.05)
