@@ -68,7 +68,9 @@ def local_side(stores: Stores) -> LocalEndpoint:
 @pytest.mark.slow
 def test_verification_of_an_account(made: aws.Made, folder: Path) -> None:
     remote = account(made, folder)
-    Catalog(remote.table, remote.system).create_database("default_tenant", "harmed")
+    catalog = Catalog(remote.table, remote.system)
+    catalog.ensure_defaults()
+    catalog.create_database("default_tenant", "harmed")
     with opened(folder / "data") as stores:
         fill(stores)
         create_dump(stores, database(stores), dump_store(folder))
