@@ -226,6 +226,7 @@ def requests(draw: st.DrawFn, collection_id: str) -> Request:
         "database": "default_database" if route.method != "DELETE" else "abc",
         "collection_id": collection_id if route.method != "DELETE" else "abc",
         "function_name": "f",
+        "key": "0" * 12,
         "import_id": "0",
         "crn": "a:b:c",
     }

@@ -33,7 +33,7 @@ def test_the_page(tmp_path: Path) -> None:
         headers = {"content-type": "application/json"}
         books = httpx.get(f"{collections}/books", headers=headers).json()
         # The page's position is another collection's; the first write of this one is 1.
-        _, by_position, fork = lines("curl")
+        _, by_position, fork, erase = lines("curl")
         base = f"{collections}/{books['id']}"
         assert '"ids":["emma","dune"]' in run_commands(by_position.replace("at=17", "at=1"), tmp_path, BOOKS=base)
         assert '"name":"books-17"' in run_commands(fork.replace("at=17", "at=1"), tmp_path, BOOKS=base)
@@ -42,3 +42,8 @@ def test_the_page(tmp_path: Path) -> None:
         assert run_commands(listing, tmp_path).startswith(f"books  {books['id']}  dropped")
         assert httpx.delete(f"{collections}/books", headers=headers).status_code == 200
         assert run_commands(dropped, tmp_path).startswith("books: 2 records")
+        books = httpx.get(f"{collections}/books", headers=headers).json()
+        assert '"deleted":1' in run_commands(erase, tmp_path, BOOKS=f"{collections}/{books['id']}")
+        by_id, by_filter = lines("afterglow erase")
+        assert run_commands(by_id.replace("emma", "dune").replace("./data", "data"), tmp_path).startswith("erasure ")
+        assert run_commands(by_filter.replace("./data", "data"), tmp_path) == ""

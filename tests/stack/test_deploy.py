@@ -179,7 +179,8 @@ def test_the_story(
     assert not [key for key in story.objects() if "/log/" not in f"/{key}"]
 
     # The maintenance job enqueues what no writer did; results stay the same.
-    assert invoke(deployed, "MaintenanceFunction", {"task": "enqueue_stale"})["enqueued"] == 1
+    # Those of other tests may be among them.
+    assert invoke(deployed, "MaintenanceFunction", {"task": "enqueue_stale"})["enqueued"] >= 1
     eventually(lambda: story.unindexed() == 0, "the enqueued message led to nothing", deployed)
     after = story.query()
     assert after[0] == before[0]
@@ -198,7 +199,8 @@ def test_the_story(
 
     # The last few records are flushed, and the log is trimmed.
     story.add(rest, len(corpus), batch)
-    assert invoke(deployed, "MaintenanceFunction", {"task": "enqueue_stale"})["enqueued"] == 1
+    # Those of other tests may be among them.
+    assert invoke(deployed, "MaintenanceFunction", {"task": "enqueue_stale"})["enqueued"] >= 1
     eventually(lambda: story.unindexed() == 0, "unflushed operations remain", deployed)
     eventually(lambda: set(story.log()) == {EntryKind.PLACEHOLDER}, "the log was not trimmed", deployed)
     assert any(key.startswith("archive/") for key in story.objects()), "nothing is archived for time travel"

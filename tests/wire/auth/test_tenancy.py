@@ -133,6 +133,7 @@ class Party:
             "crn": f"crn-{target.owner[0]}:{target.owner[1]}:{NAMES[target.number]}",
             "function_name": "f",
             "import_id": "0",
+            "key": "0" * 12,
         }
         path = re.sub(r"\{(\w+)\}", lambda result: parts[result[1]], route.path)
         query = f"?tenant={tenant}&database={database}" if path.startswith(V1) else ""
