@@ -20,6 +20,13 @@ def test_records_are_erased_from_a_directory(tmp_path: Path) -> None:
         wire.write(one, "add", {"ids": ["a", "b", "c"], "embeddings": [[1, 2]] * 3, "metadatas": metadatas})
         refused = run_command("erase", "one", "a", "--path", str(path))
         assert (refused.returncode, "asks for --yes" in refused.stderr) == (2, True)
+        for bad in ("{bad", "[1]", "{}", '{"user": {"$near": 1}}'):
+            refused = run_command("erase", "one", "--where", bad, "--yes", "--path", str(path))
+            assert refused.returncode in (1, 2)
+            assert refused.stderr.startswith("afterglow: ")
+            assert refused.stderr.count("\n") == 1
+        done = run_command("erase", "one", "--where", '{"user": 19}', "--yes", "--path", str(path))
+        assert (done.returncode, done.stdout) == (0, "no record is selected: nothing is erased\n")
         done = run_command("erase", "one", "--where", '{"user": 17}', "--yes", "--path", str(path))
         assert (done.returncode, done.stderr) == (0, "")
         assert ": 2 records deleted, erased by " in done.stdout

@@ -1,7 +1,6 @@
 """`afterglow erase` and `erasures`: records that must not be anywhere any more, and the reports of it."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -33,7 +32,9 @@ def erase(args: argparse.Namespace) -> None:
         exit_with("erase needs ids or --where", EXIT_USAGE)
     if not args.yes:
         exit_with("erase asks for --yes: it also erases the past of the collection and of its forks", EXIT_USAGE)
-    where = None if args.where is None else parse_where(json.loads(args.where))
+    where = None if args.where is None else parse_where(options.parse_where_option(args.where))
+    if where is None and not args.ids:
+        exit_with("--where must have a condition", EXIT_USAGE)
     with options.open_existing(args, notify=True) as stores:
         database = Catalog(stores.table, System()).get_database(args.tenant, args.database)
         collection = collections.by_name(stores.table, database, args.collection)
@@ -48,12 +49,16 @@ def erase(args: argparse.Namespace) -> None:
             while not args.ids:
                 yield Selection(None, where)
 
+        erased = 0
         for selection in selections():
             count, started = engine.erase(scope, selection, None if where is None else _IDS_AT_ONCE)
+            erased += count.count
             if started is not None:
                 echo(f"erasure {started.id}: {count.count} records deleted, erased by {_time(started.deadline)}")
             elif not args.ids:
-                return
+                break
+        if not erased:
+            echo("no record is selected: nothing is erased")
 
 
 def add_erasures_options(parser: argparse.ArgumentParser) -> None:

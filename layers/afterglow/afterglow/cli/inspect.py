@@ -7,7 +7,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from afterglow.cli import options
 from afterglow.cli.console import EXIT_USAGE, echo, exit_with, print_table
@@ -77,7 +77,7 @@ def delete_collection(args: argparse.Namespace) -> None:
 def query(args: argparse.Namespace) -> None:
     """Find the records of a collection that are nearest to a text, to a vector or to another record."""
     sought: str | list[float] | None = args.text if args.vector is None else _vector(args.vector)
-    where = None if args.where is None else _where(args.where)
+    where = None if args.where is None else options.parse_where_option(args.where)
     with _endpoint(args) as endpoint:
         info = _find(endpoint, args)
         if sought is None:
@@ -159,21 +159,7 @@ def _shorten(document: str | None) -> str:
 
 
 def _vector(text: str) -> list[float]:
-    parsed = _json("--vector", text)
+    parsed = options.parse_json_option("--vector", text)
     if not isinstance(parsed, list) or not all(isinstance(item, int | float) for item in parsed):
         exit_with("--vector must be a list of numbers", EXIT_USAGE)
     return parsed
-
-
-def _where(text: str) -> dict[str, Any]:
-    parsed = _json("--where", text)
-    if not isinstance(parsed, dict):
-        exit_with("--where must be an object", EXIT_USAGE)
-    return parsed
-
-
-def _json(option: str, text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        exit_with(f"{option} is not JSON: {error}", EXIT_USAGE)

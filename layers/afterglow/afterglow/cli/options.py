@@ -1,11 +1,12 @@
 """Options that several commands share, and what they name: settings, data directories, open stores."""
 
 import argparse
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from afterglow.cli.console import EXIT_USAGE, exit_with, notice
 from afterglow.errors import NotFound
@@ -94,6 +95,22 @@ def int_between(low: int, high: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def parse_where_option(text: str) -> dict[str, Any]:
+    """The filter of `--where`, as the API takes it; ends the process if it is not an object."""
+    parsed = parse_json_option("--where", text)
+    if not isinstance(parsed, dict):
+        exit_with("--where must be an object", EXIT_USAGE)
+    return parsed
+
+
+def parse_json_option(option: str, text: str) -> object:
+    """The value of an option in JSON; ends the process if it is not JSON."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        exit_with(f"{option} is not JSON: {error}", EXIT_USAGE)
 
 
 def load_settings(*, aws: bool) -> Settings:
