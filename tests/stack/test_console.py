@@ -5,36 +5,17 @@ Plans, code, editing and the map are tested on a local server only.
 
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
 from tests.console import test_console as local
 from tests.console.conftest import CollectionConsole, address, filled
-from tests.console.test_console import (
-    test_a_dropped_file_is_imported_and_bad_rows_are_named,
-    test_a_hostile_collection_shows_as_text,
-    test_a_refused_search_shows_the_servers_message,
-    test_a_search_by_vector_and_like_a_record_agrees_with_the_api,
-    test_records_are_paged_in_insertion_order,
-    test_the_filter_builder_writes_the_filter_and_applies_it,
-    test_time_travel_shows_what_has_changed,
-)
 from tests.support.browser import PROGRAM, browser
 from tests.support.deployment import Deployment
 from tests.support.server import HOST
 from tests.wire.clients import ApiClient
-
-__all__ = [
-    "test_a_dropped_file_is_imported_and_bad_rows_are_named",
-    "test_a_hostile_collection_shows_as_text",
-    "test_a_refused_search_shows_the_servers_message",
-    "test_a_search_by_vector_and_like_a_record_agrees_with_the_api",
-    "test_records_are_paged_in_insertion_order",
-    "test_the_filter_builder_writes_the_filter_and_applies_it",
-    "test_time_travel_shows_what_has_changed",
-]
 
 pytestmark = [
     pytest.mark.stack,
@@ -88,6 +69,33 @@ def console(
         page.evaluate("document.querySelector('dialog form').requestSubmit()")
         page.until("document.querySelector('#panel tbody .id') !== null")
         yield CollectionConsole(page, collection, collection.created["name"])
+
+
+ONE_PAGE = (
+    local.test_records_are_paged_in_insertion_order,
+    local.test_the_filter_builder_writes_the_filter_and_applies_it,
+    local.test_a_search_by_vector_and_like_a_record_agrees_with_the_api,
+    local.test_a_refused_search_shows_the_servers_message,
+    local.test_time_travel_shows_what_has_changed,
+)
+"""Tests of the collection that is open, in an order in which none changes what the next one expects."""
+MORE_CONTENTS = (
+    local.test_a_dropped_file_is_imported_and_bad_rows_are_named,
+    local.test_a_hostile_collection_shows_as_text,
+)
+"""Tests that write to the collection, or make another one; after the others."""
+
+
+@pytest.mark.parametrize("check", ONE_PAGE, ids=lambda check: check.__name__)
+def test_as_on_a_local_server(console: CollectionConsole, check: Callable[[CollectionConsole], None]) -> None:
+    check(console)
+
+
+@pytest.mark.parametrize("check", MORE_CONTENTS, ids=lambda check: check.__name__)
+def test_more_contents_as_on_a_local_server(
+    console: CollectionConsole, api_client: ApiClient, check: Callable[[CollectionConsole, ApiClient], None]
+) -> None:
+    check(console, api_client)
 
 
 def test_the_page_had_no_trouble_and_asked_no_other_host(console: CollectionConsole, api_client: ApiClient) -> None:
