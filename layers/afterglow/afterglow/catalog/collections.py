@@ -69,8 +69,7 @@ def by_name(table: Table, database: Database, name: str) -> Collection | None:
 
 def by_id(table: Table, collection_id: UUID) -> Collection | None:
     """Return the collection with this id, or None when it is missing or dropped."""
-    item = read_state(table, collection_id)
-    collection = None if item is None else state.decode(item)
+    collection = stored(table, collection_id)
     return None if collection is None or collection.is_dropped else collection
 
 
@@ -231,10 +230,16 @@ def require_live(item: Item | None, collection_id: UUID) -> Collection:
 
 def require_stored(table: Table, collection_id: UUID) -> Collection:
     """Read a collection that may be dropped. Raises NotFound once its state item is purged, Corrupt."""
-    item = read_state(table, collection_id)
-    if item is None:
+    existing = stored(table, collection_id)
+    if existing is None:
         raise not_found(collection_id)
-    return state.decode(item)
+    return existing
+
+
+def stored(table: Table, collection_id: UUID) -> Collection | None:
+    """Read a collection that may be dropped; None once its state item is purged. Raises Corrupt."""
+    item = read_state(table, collection_id)
+    return None if item is None else state.decode(item)
 
 
 def read_state(table: Table, collection_id: UUID) -> Item | None:

@@ -27,10 +27,8 @@ dumps of a directory are files of their owner. Neither is touched.
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from uuid import UUID
 
 from afterglow.catalog import collections, erasures
-from afterglow.catalog import state as states
 from afterglow.catalog.erasures import Erasure
 from afterglow.catalog.model import Collection
 from afterglow.collection.write import erasure as requests
@@ -67,7 +65,9 @@ def advance(stores: Stores) -> None:
 def _advance(stores: Stores, erasure: Erasure) -> None:
     if erasure.members is None:
         erasure = requests.begin(stores, erasure)
-    members = [state for member in erasure.members or () if (state := _stored(stores, member)) is not None]
+    members = [
+        state for member in erasure.members or () if (state := collections.stored(stores.table, member)) is not None
+    ]
     unsettled = [state for state in members if not state.is_dropped and state.is_erasing]
     for state in unsettled:
         stores.queue.send(str(state.id), f"{IDLE} {state.erased_seq}")
@@ -90,11 +90,6 @@ def _advance(stores: Stores, erasure: Erasure) -> None:
     finished = replace(erasure, ids=(), finished_at=stores.system.now())
     if erasures.update(stores.table, finished) is not None and not stores.table.scrub():
         _log.info("erasure %s is finished; the table is scrubbed by the next one", erasure.id)
-
-
-def _stored(stores: Stores, collection_id: UUID) -> Collection | None:
-    item = collections.read_state(stores.table, collection_id)
-    return None if item is None else states.decode(item)
 
 
 def _unreachable(stores: Stores, state: Collection) -> list[str]:

@@ -92,9 +92,7 @@ def index(stores: Stores, replica: Replica, collection_id: UUID, *, idle: bool) 
                 flush(stores, snapshot)
                 report.flushed_ops, first = report.flushed_ops + _unflushed(snapshot), False
                 snapshot = replica.snapshot()
-            compaction = rewrite.next_rewrite(snapshot, settings) or next_compaction(
-                snapshot.manifest, settings, idle=idle
-            )
+            compaction = _next_compaction(snapshot, settings, idle=idle)
             if compaction is not None and _has_large_backlog(stores, snapshot):
                 continue
             if compaction is not None:
@@ -161,12 +159,15 @@ def flush_log(
     report.unflushed_ops = _unflushed(snapshot)
     if report.is_unfinished:
         return report
-    report.needs_compaction = (
-        rewrite.next_rewrite(snapshot, settings) is not None
-        or next_compaction(snapshot.manifest, settings, idle=up_to is None, eager=True) is not None
-    )
+    report.needs_compaction = _next_compaction(snapshot, settings, idle=up_to is None, eager=True) is not None
     _run_function(stores, snapshot, report, may_take)
     return _clean_up(stores, snapshot, report, trimmed=up_to is None, collects=collects)
+
+
+def _next_compaction(snapshot: Snapshot, settings: Settings, *, idle: bool, eager: bool = False) -> Compaction | None:
+    """What an erasure rewrites next, else the next compaction of the policy; None if there is neither."""
+    erasing = rewrite.next_rewrite(snapshot, settings)
+    return erasing or next_compaction(snapshot.manifest, settings, idle=idle, eager=eager)
 
 
 def compact_segments(

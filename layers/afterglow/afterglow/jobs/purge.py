@@ -16,7 +16,6 @@ from dataclasses import replace
 from uuid import UUID
 
 from afterglow.catalog import collections, deletions, keys, lineage
-from afterglow.catalog import state as states
 from afterglow.catalog.deletions import DeletionRecord
 from afterglow.catalog.model import Collection
 from afterglow.collection.write.write_path import seal_log
@@ -60,8 +59,7 @@ def _advance(stores: Stores, record: DeletionRecord) -> None:
     retention = 0.0 if record.skip_retention else settings.retention_seconds
     if record.deleted_at >= now - retention - settings.gc_grace_seconds:
         return
-    item = stores.table.get(keys.collection(record.id), keys.STATE)
-    state = None if item is None else states.decode(item)
+    state = collections.stored(stores.table, record.id)
     if state is not None and state.lineage_id is not None:
         lineage.remove(stores.table, state.lineage_id, record.id)
     if _delete_objects(stores, record.id, state) and record.deleted_at < now - settings.log_seal_ttl_seconds:

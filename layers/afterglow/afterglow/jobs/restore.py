@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from afterglow.catalog import Catalog, collections, deletions
-from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection, Database
 from afterglow.collection.time_travel import fork
 from afterglow.collection.time_travel.fork import ForkRequest
@@ -43,8 +42,7 @@ def restorable(stores: Stores, database: Database) -> Iterator[DroppedCollection
     """The dropped collections of a database that can be restored, newest first. Raises Unavailable, Corrupt."""
     now, retention = earliest_now(stores.table, stores.system), stores.settings.retention_seconds
     for record in sorted(deletions.list_records(stores.table), key=lambda record: -record.deleted_at):
-        item = collections.read_state(stores.table, record.id)
-        state = None if item is None else states.decode(item)
+        state = collections.stored(stores.table, record.id)
         until = record.deleted_at + retention
         belongs = state is not None and (state.tenant, state.database) == (database.tenant, database.name)
         if state is not None and belongs and not record.skip_retention and until > now:

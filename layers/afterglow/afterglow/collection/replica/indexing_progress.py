@@ -35,8 +35,8 @@ def checkpoint_count(collection: Collection) -> int:
 
 def unflushed(stores: Stores, collection_id: UUID) -> UnflushedLog | None:
     """The unflushed log; None for a collection that no longer exists. Raises Corrupt, Unavailable."""
-    item = collections.read_state(stores.table, collection_id)
-    return None if item is None else _unflushed_after(stores, states.decode(item))
+    collection = collections.stored(stores.table, collection_id)
+    return None if collection is None else _unflushed_after(stores, collection)
 
 
 def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:

@@ -58,8 +58,8 @@ def begin(stores: Stores, erasure: Erasure) -> Erasure:
 
 def _lineage(stores: Stores, collection_id: UUID) -> list[UUID]:
     """The collection, its source and its forks, the dropped ones included."""
-    item = collections.read_state(stores.table, collection_id)
-    lineage_id = None if item is None else states.decode(item).lineage_id
+    state = collections.stored(stores.table, collection_id)
+    lineage_id = None if state is None else state.lineage_id
     others = [] if lineage_id is None else [member.id for member in lineage.members(stores.table, lineage_id)]
     return list(dict.fromkeys([collection_id, *others]))
 
@@ -67,10 +67,9 @@ def _lineage(stores: Stores, collection_id: UUID) -> list[UUID]:
 def _delete_in(stores: Stores, collection_id: UUID, ids: Sequence[str]) -> None:
     """Delete the records in one collection, and its past for readers; a dropped one can no longer be restored."""
     for _ in range(_ATTEMPTS):
-        item = collections.read_state(stores.table, collection_id)
-        if item is None:
+        state = collections.stored(stores.table, collection_id)
+        if state is None:
             return
-        state = states.decode(item)
         if state.is_dropped:
             if _end_dropped(stores, state):
                 return
