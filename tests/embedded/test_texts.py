@@ -9,7 +9,7 @@ from chromadb.errors import ChromaError
 
 import afterglow
 from tests.embedded.matrix import matrix
-from tests.support.onnx_files import DIMENSION, write_model
+from tests.support.onnx_files import DIMENSION, pair_score, write_cross_encoder, write_model
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +20,7 @@ IDS = ["a", "b", "c"]
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AFTERGLOW_EMBEDDING_MODEL_DIR", str(write_model(tmp_path / "model")))
+    monkeypatch.setenv("AFTERGLOW_RERANKER_MODEL_DIR", str(write_cross_encoder(tmp_path / "reranker")))
     return tmp_path / "data"
 
 
@@ -50,6 +51,19 @@ def test_vectors_of_the_caller_are_not_mixed_with(data: Path) -> None:
         client.delete_collection("books")
         with pytest.raises(ChromaError, match="does not exist"):
             made.query(query_texts=["a cat"])
+
+
+def test_search_and_rerank(data: Path) -> None:
+    with afterglow.PersistentClient(data) as client:
+        made = client.create_collection("books", embedding_function=None)
+        made.add(ids=IDS, documents=DOCUMENTS)
+        query = "the blue sea"
+        rank = afterglow.Rerank(query, afterglow.Knn(query=[0.1] * DIMENSION, limit=3), limit=3, default=1.0)
+        found = made.search(afterglow.Search().rank(rank * 2.0).select(afterglow.K.SCORE))
+        scores = {name: -2 * pair_score(query, text) for name, text in zip(IDS, DOCUMENTS, strict=True)}
+        assert found["ids"][0] == sorted(IDS, key=lambda name: scores[name])
+        assert found["scores"] is not None
+        np.testing.assert_allclose(np.array(found["scores"][0]), sorted(scores.values()), atol=1e-3)
 
 
 def test_the_asynchronous_client(data: Path) -> None:

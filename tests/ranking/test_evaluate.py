@@ -1,6 +1,7 @@
 """Evaluation: expressions over the hits of each $knn, against arithmetic record by record."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterglow.ranking.ast import Binary, BinaryOp, Function, KnnScore, Nary, NaryOp, Rank, Unary, Value
+from afterglow.ranking.ast import Binary, BinaryOp, Function, KnnScore, Nary, NaryOp, Rank, Rerank, Unary, Value
 from afterglow.ranking.evaluate import evaluate
-from afterglow.ranking.scores import KnnHits
+from afterglow.ranking.scores import KnnHits, ScoreSet
 from tests.ranking.reference import BINARY_OPERATORS, FUNCTIONS, NARY_OPERATORS
 
 RECORDS = range(8)
@@ -26,6 +27,7 @@ def deeper(operands: st.SearchStrategy[Rank]) -> st.SearchStrategy[Rank]:
         st.builds(Unary, st.sampled_from(Function), operands),
         st.builds(Binary, st.sampled_from(BinaryOp), operands, operands),
         st.builds(Nary, st.sampled_from(NaryOp), st.lists(operands, max_size=3).map(tuple)),
+        st.builds(Rerank, st.integers(0, 1), operands, st.integers(0, 4), st.none() | numbers, st.booleans()),
     )
 
 
@@ -37,6 +39,13 @@ def hits_of(distances: dict[int, float]) -> KnnHits:
     return KnnHits(
         np.array(nearest_first, dtype=np.int64), np.array([distances[record] for record in nearest_first], np.float32)
     )
+
+
+def rescore(rank: Rerank, scored: ScoreSet) -> KnnHits:
+    """A reranker for which a record's number is its score, from the end for the second query."""
+    order = np.lexsort((scored.records, scored.scores))[: rank.limit]
+    sign = -1 if rank.number else 1
+    return hits_of({record: float(sign * record) for record in scored.records[order].tolist()})
 
 
 def score(rank: Rank, hits: list[KnnHits], record: int) -> Any:
@@ -65,6 +74,31 @@ def score(rank: Rank, hits: list[KnnHits], record: int) -> Any:
             for value in values[1:]:
                 result = np.float32(ufunc(result, value))
             return result
+        case Rerank(number, operand, limit, default, by_rank):
+            scores = {other: score(operand, hits, other) for other in supported(operand, hits)}
+            first = sorted(scores, key=lambda other: (np.isnan(scores[other]), scores[other], other))[:limit]
+            best = sorted(first, key=lambda other: -other if number else other)
+            if record not in best:
+                return None if default is None else np.float32(default)
+            return np.float32(best.index(record) if by_rank else -record if number else record)
+
+
+def supported(rank: Rank, hits: list[KnnHits]) -> set[int]:
+    """The records that an expression adds: those of its hits, where no operand drops them."""
+    match rank:
+        case Value():
+            return set()
+        case KnnScore(number):
+            return set(hits[number].records.tolist())
+        case Rerank():
+            return {record for record in RECORDS if score(replace(rank, default=None), hits, record) is not None}
+        case Unary(_, operand):
+            return supported(operand, hits)
+        case Binary(_, left, right):
+            added = supported(left, hits) | supported(right, hits)
+        case Nary(_, operands):
+            added = set().union(*(supported(operand, hits) for operand in operands))
+    return {record for record in added if score(rank, hits, record) is not None}
 
 
 @given(expressions, hit_lists, hit_lists)
@@ -72,7 +106,7 @@ def test_an_expression_is_evaluated_record_by_record(
     rank: Rank, one: dict[int, float], other: dict[int, float]
 ) -> None:
     hits = [hits_of(one), hits_of(other)]
-    scored = evaluate(rank, hits)
+    scored = evaluate(rank, hits, rescore)
     assert scored.scores.dtype == np.float32
     support = dict(zip(scored.records.tolist(), scored.scores.tolist(), strict=True))
     with np.errstate(all="ignore"):

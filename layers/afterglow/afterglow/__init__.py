@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Client,
         EphemeralClient,
         PersistentClient,
+        Rerank,
         TransactionAborted,
         transaction,
     )
@@ -52,6 +53,7 @@ __all__ = [
     "Client",
     "EphemeralClient",
     "PersistentClient",
+    "Rerank",
     "TransactionAborted",
     "__version__",
     "transaction",

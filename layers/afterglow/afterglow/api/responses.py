@@ -214,6 +214,13 @@ class ExplainedNeighbors(ResponseModel):
     row_groups: list[ExplainedGroup]
 
 
+class ExplainedRerank(ResponseModel):
+    """The documents that a cross-encoder scored, of the first `limit` records of an expression."""
+
+    limit: int
+    documents: int
+
+
 class ExplainedSearch(ResponseModel):
     """One search: the rows of the snapshot, deleted ones included, and those that the filter leaves."""
 
@@ -222,6 +229,7 @@ class ExplainedSearch(ResponseModel):
     conditions: int
     reads_documents: bool
     neighbors: list[ExplainedNeighbors]
+    reranked: list[ExplainedRerank]
 
 
 class Explanation(ResponseModel):

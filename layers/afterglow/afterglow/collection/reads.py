@@ -123,7 +123,10 @@ class Reads(EngineParts):
         at: PointInTime | None = None,
         explanation: Explanation | None = None,
     ) -> list[RankedHits]:
-        """The first half of `search`, like `find`."""
+        """The first half of `search`, like `find`. Raises Busy and Unavailable, too, for texts and reranking."""
+        if ranked_search.reranks(searches):
+            self._known_collection(scope)
+            self._embedding.reranker.check()
         searches = self._embed_searches(scope, searches)
         ids = ranked_search.referenced_ids(searches)
         snapshot = self._reader.snapshot(scope, ids or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
@@ -134,6 +137,7 @@ class Reads(EngineParts):
             ids,
             self._limits,
             exact_search_max_rows=exact_search_max_rows,
+            score=self._embedding.reranker.score,
             explanation=explanation,
         )
 

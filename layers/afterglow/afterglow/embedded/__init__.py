@@ -14,6 +14,7 @@ or at the end of a `with` block; the asynchronous ones are opened by `await` or 
     chroma_api                 chromadb's HTTP connection, with the transport in place of the network
     transport                  httpx over an ASGI app on a thread of its own
     transactions               transactions, of these clients and of those of a server
+    ranks                      rank expressions that chromadb does not have
     registry                   the engine and the app of each open path, shared by the clients of this process
 
 Clients with the same path share one engine within a process. Other processes, servers included, may have the same path
@@ -35,6 +36,7 @@ with suppress(ImportError):
     import_module("onnxruntime")
 
 from afterglow.embedded.async_client import AsyncEphemeralClient, AsyncPersistentClient
+from afterglow.embedded.ranks import Rerank
 from afterglow.embedded.sync_client import AdminClient, Client, EphemeralClient, PersistentClient
 from afterglow.embedded.transactions import TransactionAborted, transaction
 
@@ -45,6 +47,7 @@ __all__ = [
     "Client",
     "EphemeralClient",
     "PersistentClient",
+    "Rerank",
     "TransactionAborted",
     "transaction",
 ]

@@ -11,12 +11,14 @@ A write is completed before it reaches the log, which therefore holds vectors an
 
     function     what a stored configuration names: a function's name and its configuration
     registry     which functions the operator allows, and their embedders
-    service      admission, query cache, usage; the face of this package
+    service, admission    query cache, usage, how many texts may wait; the face of this package
     completion   batches without some of their vectors
 
     embedder     the port of an embedding model
-    onnx_process, onnx_worker, onnx_model, model_archive    a local model, in a process of its own
+    onnx_process, onnx_worker, onnx_session, onnx_model, model_archive    a local model, in a process of its own
     remote, http_json, bedrock    models behind HTTP, and those of AWS
+
+    reranker, cross_encoder    scores of documents for a query, by a model in another process
 
     bm25, murmur3, stopwords    sparse vectors of words
 """

@@ -18,6 +18,13 @@ class Purpose(StrEnum):
     QUERY = "query"
 
 
+class ModelKind(StrEnum):
+    """What a local model makes: the vector of a text, or a score of a query with a text, as a vector of one number."""
+
+    ENCODER = "encoder"
+    CROSS_ENCODER = "cross-encoder"
+
+
 @dataclass(frozen=True, slots=True)
 class Embedded:
     """Vectors, float32 (n, dimension), in the order of the texts.

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from afterglow.deployment.child_process import ChildEnded, ChildProcess
-from afterglow.embedding.embedder import Embedded, Purpose, Vectors
+from afterglow.embedding.embedder import Embedded, ModelKind, Purpose, Vectors
 from afterglow.errors import Unavailable
 from afterglow.settings import System
 
@@ -34,6 +34,15 @@ SLICE = 32
 """Texts of one request to the child: what a call that arrives later waits for, at most twice."""
 _IN_FLIGHT = 2
 _MODULE = "afterglow.embedding.onnx_worker"
+_NAMES = {ModelKind.ENCODER: "the embedding model", ModelKind.CROSS_ENCODER: "the reranker"}
+_TOO_LATE = {
+    ModelKind.ENCODER: (
+        "the embedding model did not finish in time (AFTERGLOW_EMBEDDING_TIMEOUT_SECONDS): send fewer texts at once"
+    ),
+    ModelKind.CROSS_ENCODER: (
+        "the reranker did not finish in time (AFTERGLOW_RERANKER_TIMEOUT_SECONDS): lower the limit of $rerank"
+    ),
+}
 
 Reply = dict[str, Any]
 
@@ -41,16 +50,17 @@ Reply = dict[str, Any]
 class OnnxProcess:
     """The parent's end of a model's process."""
 
-    def __init__(self, folder: Path, threads: int, system: System) -> None:
+    def __init__(self, folder: Path, threads: int, system: System, kind: ModelKind = ModelKind.ENCODER) -> None:
         self._folder = folder
         self._threads = threads
         self._system = system
+        self._kind = kind
         self._lock = threading.Lock()
         self._child: _Child | None = None
         self._closed = False
 
-    def embed(self, texts: Sequence[str], purpose: Purpose, deadline: float) -> Embedded:
-        """The vectors of the texts. Raises Unavailable."""
+    def embed(self, texts: Sequence[str], purpose: Purpose, deadline: float, *, query: str | None = None) -> Embedded:
+        """The vectors of the texts; those of a cross-encoder are their scores for the query. Raises Unavailable."""
         child = self._running_child()
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         slices = [order[start : start + SLICE] for start in range(0, len(order), SLICE)]
@@ -67,7 +77,7 @@ class OnnxProcess:
                 vectors[done] = rows
                 truncated += reply["truncated"]
             if indices is not None:
-                waiting.append((indices, child.submit([texts[index] for index in indices], purpose)))
+                waiting.append((indices, child.submit([texts[index] for index in indices], purpose, query)))
         assert vectors is not None, "a call has at least one text"
         return Embedded(vectors, truncated)
 
@@ -83,12 +93,9 @@ class OnnxProcess:
         try:
             reply = future.result(max(0.0, deadline - self._system.monotonic()))
         except TimeoutError:
-            raise Unavailable(
-                "the embedding model did not finish in time (AFTERGLOW_EMBEDDING_TIMEOUT_SECONDS): send fewer texts at "
-                "once"
-            ) from None
+            raise Unavailable(_TOO_LATE[self._kind]) from None
         if "error" in reply:
-            raise Unavailable(f"the embedding model failed: {reply['error']}")
+            raise Unavailable(f"{_NAMES[self._kind]} failed: {reply['error']}")
         return reply
 
     def _running_child(self) -> "_Child":
@@ -97,25 +104,26 @@ class OnnxProcess:
                 raise Unavailable("the server is shutting down")
             if self._child is None or not self._child.is_running():
                 if self._child is not None:
-                    _log.warning("the process of the embedding model has ended; another one is started")
+                    _log.warning("the process of %s has ended; another one is started", _NAMES[self._kind])
                     self._child.close()
                 self._child = None
-                self._child = _Child(self._folder, self._threads)
+                self._child = _Child(self._folder, self._threads, self._kind)
             return self._child
 
 
 class _Child:
     """One running process, with its model loaded."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        self._process = ChildProcess(_MODULE, str(folder), str(threads))
+    def __init__(self, folder: Path, threads: int, kind: ModelKind) -> None:
+        self._name = _NAMES[kind]
+        self._process = ChildProcess(_MODULE, str(folder), str(threads), kind)
         try:
             hello = self._process.receive()
         except ChildEnded as error:
             hello = {"error": str(error)}
         if "error" in hello:
             self._process.close()
-            raise Unavailable(f"the embedding model in {folder} cannot be loaded: {hello['error']}")
+            raise Unavailable(f"{self._name} in {folder} cannot be loaded: {hello['error']}")
         self._sending = threading.Lock()
         self._numbers = count()
         self._futures: dict[int, Future[Reply]] = {}
@@ -126,7 +134,7 @@ class _Child:
     def is_running(self) -> bool:
         return not self._ended and self._process.is_running()
 
-    def submit(self, texts: list[str], purpose: Purpose) -> "Future[Reply]":
+    def submit(self, texts: list[str], purpose: Purpose, query: str | None) -> "Future[Reply]":
         future: Future[Reply] = Future()
         with self._sending:
             number = next(self._numbers)
@@ -134,10 +142,11 @@ class _Child:
             try:
                 if self._ended:
                     raise ChildEnded("it ended before")
-                self._process.send({"id": number, "purpose": purpose, "texts": texts})
+                pairs = {} if query is None else {"query": query}
+                self._process.send({"id": number, "purpose": purpose, "texts": texts} | pairs)
             except ChildEnded:
                 del self._futures[number]
-                raise Unavailable("the process of the embedding model has ended; retry") from None
+                raise Unavailable(f"the process of {self._name} has ended; retry") from None
         return future
 
     def close(self) -> None:

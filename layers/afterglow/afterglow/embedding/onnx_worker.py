@@ -1,10 +1,12 @@
-"""The process of a local model: `python -m afterglow.embedding.onnx_worker FOLDER THREADS`.
+"""The process of a local model: `python -m afterglow.embedding.onnx_worker FOLDER THREADS KIND`.
 
 It sends one message when the model is loaded, `{"dimension": d}`, or `{"error": text}` before it ends. Then it answers
 requests (`deployment.child_process`), in any order::
 
     {"id": n, "purpose": "query", "texts": […]}    →    {"id": n, "rows": m, "vectors": base64, "truncated": t}
                                                         {"id": n, "error": text}
+
+Those to a cross-encoder have a `query`, too, and its vectors are the scores of the texts.
 
 Queries have a thread of their own, so that one waits at most for the cores and never behind documents; documents are
 computed by a thread of lower priority. Searches run in another process, which the operating system prefers to both.
@@ -14,13 +16,14 @@ import os
 import sys
 import threading
 from base64 import b64encode
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from afterglow.deployment.child_process import ParentConnection
-from afterglow.embedding.embedder import Purpose
+from afterglow.embedding.embedder import Embedded, ModelKind, Purpose
 
 _DOCUMENT_NICENESS = 10
 
@@ -35,9 +38,7 @@ def main() -> None:
             connection.send(message)
 
     try:
-        from afterglow.embedding.onnx_model import OnnxModel
-
-        model = OnnxModel(Path(sys.argv[1]), int(sys.argv[2]))
+        dimension, run = _load(Path(sys.argv[1]), int(sys.argv[2]), ModelKind(sys.argv[3]))
     except Exception as error:  # noqa: BLE001 - the libraries raise errors of many types; the parent reports the text
         send({"error": f"{type(error).__name__}: {error}"})
         connection.exit(1)
@@ -45,7 +46,7 @@ def main() -> None:
 
     def answer(request: dict[str, Any]) -> None:
         try:
-            embedded = model.embed(request["texts"])
+            embedded = run(request)
         except Exception as error:  # noqa: BLE001 - one bad text must not end the process
             send({"id": request["id"], "error": f"{type(error).__name__}: {error}"})
             return
@@ -57,10 +58,23 @@ def main() -> None:
         Purpose.QUERY: ThreadPoolExecutor(1, "queries"),
         Purpose.DOCUMENT: ThreadPoolExecutor(1, "documents", initializer=_lower_priority),
     }
-    send({"dimension": model.dimension})
+    send({"dimension": dimension})
     while True:
         request = connection.receive()
         threads[Purpose(request["purpose"])].submit(answer, request)
+
+
+def _load(folder: Path, threads: int, kind: ModelKind) -> tuple[int, Callable[[dict[str, Any]], Embedded]]:
+    """The dimension of the model's vectors, and what answers a request."""
+    if kind is ModelKind.CROSS_ENCODER:
+        from afterglow.embedding.cross_encoder import CrossEncoder
+
+        scorer = CrossEncoder(folder, threads)
+        return scorer.dimension, lambda request: scorer.score(request["query"], request["texts"])
+    from afterglow.embedding.onnx_model import OnnxModel
+
+    encoder = OnnxModel(folder, threads)
+    return encoder.dimension, lambda request: encoder.embed(request["texts"])
 
 
 def _lower_priority() -> None:

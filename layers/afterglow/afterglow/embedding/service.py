@@ -11,23 +11,22 @@ One call:
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 
+from afterglow.embedding.admission import AdmissionQueue
 from afterglow.embedding.embedder import Embedded, Embedder, Purpose, Vectors
 from afterglow.embedding.function import EmbeddingFunction
 from afterglow.embedding.registry import Registry, shared_key
-from afterglow.errors import Busy, TooLarge, Unavailable
+from afterglow.embedding.reranker import Reranker
+from afterglow.errors import TooLarge, Unavailable
 from afterglow.metering import current_usage, phase
 from afterglow.records.embeddings import finite_rows
 from afterglow.settings import Settings, System
 
 _MAX_PENDING_QUERIES = 256
 _MAX_CACHED_CHARACTERS = 1_000
-_INITIAL_RATE = 50.0
-"""Texts a second, until there is a measurement."""
 
 
 class EmbeddingService:
@@ -38,10 +37,13 @@ class EmbeddingService:
         self._max_texts = settings.max_batch_size
         self._seconds = settings.embedding_timeout_seconds
         self._system = system
+        self.reranker = Reranker(settings, system)
         self._cache = _QueryCache(settings.embedding_query_cache)
         self._queues = {
-            Purpose.QUERY: _Queue(_MAX_PENDING_QUERIES, system),
-            Purpose.DOCUMENT: _Queue(settings.embedding_max_pending_texts, system),
+            Purpose.QUERY: AdmissionQueue(_MAX_PENDING_QUERIES, system, ": retry later"),
+            Purpose.DOCUMENT: AdmissionQueue(
+                settings.embedding_max_pending_texts, system, " (AFTERGLOW_EMBEDDING_MAX_PENDING_TEXTS): retry later"
+            ),
         }
         self._lock = threading.Lock()
         self._embedders: dict[EmbeddingFunction, Embedder] = {}
@@ -81,6 +83,7 @@ class EmbeddingService:
             embedders, self._embedders = self._embedders, {}
         for embedder in embedders.values():
             embedder.close()
+        self.reranker.close()
 
     def _embed(self, function: EmbeddingFunction, texts: Sequence[str], purpose: Purpose) -> Vectors:
         if len(texts) > self._max_texts:
@@ -113,38 +116,6 @@ def _count(function: EmbeddingFunction, texts: int, embedded: Embedded) -> None:
             usage.count("embedding.truncated", embedded.truncated)
         if embedded.tokens:
             usage.count("embedding.tokens", embedded.tokens)
-
-
-class _Queue:
-    """The texts of one purpose that wait or are being embedded, and how fast they are done."""
-
-    def __init__(self, limit: int, system: System) -> None:
-        self._limit = limit
-        self._system = system
-        self._lock = threading.Lock()
-        self._pending = 0
-        self._rate = _INITIAL_RATE
-
-    @contextmanager
-    def admit(self, texts: int) -> Iterator[None]:
-        """Hold a place for the texts. An empty queue takes any number. Raises Busy."""
-        with self._lock:
-            if self._pending and self._pending + texts > self._limit:
-                raise Busy(
-                    f"{self._pending} texts wait to be embedded, and {texts} more are too many "
-                    f"(AFTERGLOW_EMBEDDING_MAX_PENDING_TEXTS): retry later",
-                    retry_after=min(self._pending / self._rate, 60.0),
-                )
-            self._pending += texts
-        start = self._system.monotonic()
-        try:
-            yield
-        finally:
-            seconds = self._system.monotonic() - start
-            with self._lock:
-                # The queue does all that waits in about the time that one call took.
-                self._rate += 0.3 * (self._pending / max(seconds, 1e-3) - self._rate)
-                self._pending -= texts
 
 
 class _QueryCache:

@@ -9,8 +9,8 @@
     top_k_per_group   the k best records of each group
 """
 
-from afterglow.ranking.ast import Rank
+from afterglow.ranking.ast import Rank, Rerank
 from afterglow.ranking.evaluate import evaluate
 from afterglow.ranking.scores import KnnHits, ScoreSet
 
-__all__ = ["KnnHits", "Rank", "ScoreSet", "evaluate"]
+__all__ = ["KnnHits", "Rank", "Rerank", "ScoreSet", "evaluate"]

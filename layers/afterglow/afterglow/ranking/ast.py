@@ -7,6 +7,7 @@
          | Unary               a function of one expression
          | Binary              left − right, left ÷ right
          | Nary                sum, product, maximum or minimum of several
+         | Rerank              scores of a cross-encoder for the best records of an expression
 """
 
 from dataclasses import dataclass
@@ -78,7 +79,21 @@ class Nary:
     operands: tuple["Rank", ...]
 
 
-Rank = Value | KnnScore | Unary | Binary | Nary
+@dataclass(frozen=True, slots=True)
+class Rerank:
+    """The `limit` first records of an expression, scored again for the search's query text of this number.
+
+    `default` and `by_rank` as in KnnScore.
+    """
+
+    number: int
+    operand: "Rank"
+    limit: int
+    default: float | None = None
+    by_rank: bool = False
+
+
+Rank = Value | KnnScore | Unary | Binary | Nary | Rerank
 
 
 def operators(rank: Rank) -> int:
@@ -86,7 +101,7 @@ def operators(rank: Rank) -> int:
     match rank:
         case Value() | KnnScore():
             return 1
-        case Unary(_, operand):
+        case Unary(_, operand) | Rerank(_, operand):
             return 1 + operators(operand)
         case Binary(_, left, right):
             return 1 + operators(left) + operators(right)

@@ -150,6 +150,10 @@ class Settings:
     """Time to embed the texts of one request; after that it gets 503, and nothing is written."""
     embedding_query_cache: int = 1_024
     """Query texts whose embeddings are cached."""
+    reranker_model_dir: str = ""
+    """Folder of the cross-encoder for `$rerank` in searches, with `model.onnx` and `tokenizer.json`."""
+    reranker_timeout_seconds: float = 30.0
+    """Time to rerank the documents of one `$rerank`; after that the search gets 503."""
     openai_api_key: str = field(default="", repr=False)
     """Key for the embedding function `openai`; else `OPENAI_API_KEY` or `CHROMA_OPENAI_API_KEY`."""
     cohere_api_key: str = field(default="", repr=False)

@@ -23,6 +23,10 @@ _SPARSE: dict[str, Any] = {
     },
     "required": ["indices", "values"],
 }
+_DEFAULT = {
+    "anyOf": [{"type": "number", "format": "float"}, {"type": "null"}],
+    "description": "the score of all other records; if absent, they are excluded",
+}
 _KNN: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -36,10 +40,7 @@ _KNN: dict[str, Any] = {
             "description": "`#embedding`, or a metadata key with a sparse index",
         },
         "limit": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "default": 16},
-        "default": {
-            "anyOf": [{"type": "number", "format": "float"}, {"type": "null"}],
-            "description": "the score of all other records; if absent, they are excluded",
-        },
+        "default": _DEFAULT,
         "return_rank": {
             "type": "boolean",
             "default": False,
@@ -48,9 +49,22 @@ _KNN: dict[str, Any] = {
     },
     "required": ["query"],
 }
+_RERANK: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "query": {"type": "string", "description": "the text that documents are compared with"},
+        "rank": _RANK,
+        "limit": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "default": 32},
+        "default": _DEFAULT,
+        "return_rank": {"type": "boolean", "default": False, "description": "0, 1, 2, … instead of scores"},
+    },
+    "required": ["query", "rank"],
+    "description": "a cross-encoder's scores of the first `limit` records of an expression, negated",
+}
 _OPERATORS: dict[str, dict[str, Any]] = {
     "$val": {"type": "number", "format": "float"},
     "$knn": _KNN,
+    "$rerank": _RERANK,
     **dict.fromkeys(("$sum", "$mul", "$max", "$min"), _RANKS),
     **dict.fromkeys(("$sub", "$div"), _PAIR),
     **dict.fromkeys(("$abs", "$exp", "$log"), _RANK),

@@ -56,6 +56,7 @@ def _search(search: SearchSteps) -> dict[str, Any]:
             {"key": knn.key, "k": knn.k, "vectors": knn.vectors, "row_groups": list(map(_group, knn.groups))}
             for knn in search.neighbors
         ],
+        "reranked": list(map(asdict, search.reranked)),
     }
 
 

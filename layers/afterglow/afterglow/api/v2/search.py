@@ -18,7 +18,7 @@ from afterglow.api.v2.records import CHEAP_RESULT_BYTES, with_log_position
 from afterglow.api.validation import json_body
 from afterglow.api.validation.rank_parser import Knn, RankParser
 from afterglow.collection.read.explanation import Explanation
-from afterglow.collection.read.ranked_search import GroupBy, RankedHits, Search, SearchResult, has_texts
+from afterglow.collection.read.ranked_search import GroupBy, RankedHits, Search, SearchResult, has_texts, reranks
 from afterglow.collection.types import Include, ReadLevel
 from afterglow.errors import InvalidArgument, LimitExceeded
 from afterglow.filters.ast import Filter
@@ -88,8 +88,8 @@ class _SearchRequest:
 
     @property
     def embeds(self) -> bool:
-        """Whether a query is a text."""
-        return has_texts(self._searches)
+        """Whether a model is needed: for a text, or to rerank."""
+        return has_texts(self._searches) or reranks(self._searches)
 
     def is_cheap(self) -> bool:
         """Whether the searches take at most about a millisecond."""
@@ -130,16 +130,18 @@ def _parse_search(search: models.Search, path: str, rank_parser: RankParser, bud
     groups = _groups(search, f"{path}.group_by")
     rank: Rank | None = None
     knn: Sequence[Knn] = ()
+    reranked: Sequence[str] = ()
     if search.rank is not None:
         if type(search.rank) is not dict:
             raise json_body.type_error(f"{path}.rank", search.rank, "a map")
         if search.rank:
-            rank, knn = rank_parser.parse(search.rank, f"{path}.rank")
+            rank, knn, reranked = rank_parser.parse(search.rank, f"{path}.rank")
     page = search.limit or models.SearchLimit()
     return Search(
         filter=search_filter,
         rank=rank,
         knn=tuple(knn),
+        reranks=tuple(reranked),
         groups=groups,
         offset=page.offset,
         limit=page.limit,

@@ -13,7 +13,7 @@ from afterglow.api.validation.json_body import schema_error, type_error
 from afterglow.collection.read.ranked_search import DenseKnn, SparseKnn, TextKnn
 from afterglow.collection.read.sparse_knn import SparseQuery
 from afterglow.errors import InvalidArgument
-from afterglow.ranking.ast import Binary, BinaryOp, Function, KnnScore, Nary, NaryOp, Rank, Unary, Value
+from afterglow.ranking.ast import Binary, BinaryOp, Function, KnnScore, Nary, NaryOp, Rank, Rerank, Unary, Value
 from afterglow.records.embeddings import LARGEST_FLOAT32, NUMBER_TYPES, fits_float32
 from afterglow.records.sparse import SparseProblem, has_sparse_schema, sparse_problem
 
@@ -21,30 +21,34 @@ MAX_DEPTH = 64
 MAX_NODES = 4_096
 MAX_KNN = 256
 """The number of $knn in one request."""
+MAX_RERANKED = 256
+"""The documents that one request may rerank, by the limits of its $rerank."""
 EMBEDDING = "#embedding"
 
 Knn = DenseKnn | SparseKnn | TextKnn
 
-_OPERATORS = ("$abs", "$div", "$exp", "$knn", "$log", "$max", "$min", "$mul", "$sub", "$sum", "$val")
+_OPERATORS = ("$abs", "$div", "$exp", "$knn", "$log", "$max", "$min", "$mul", "$rerank", "$sub", "$sum", "$val")
 _FUNCTIONS = frozenset(Function)
 _BINARY_OPERATORS = frozenset(BinaryOp)
 _LARGEST_U32 = 2**32 - 1
 _DEFAULT_LIMIT = 16
+_DEFAULT_RERANKED = 32
 
 
 @dataclass(slots=True)
 class RankParser:
-    """The parser of one request's expressions: counts their operators and $knn, and collects their errors."""
+    """The parser of one request's expressions: counts their operators, $knn and $rerank, and collects their errors."""
 
     nodes: int = 0
     knn: int = 0
+    reranked: int = 0
     errors: list[str] = field(default_factory=list)
 
-    def parse(self, value: dict[str, Any], path: str) -> tuple[Rank, list[Knn]]:
-        """Parse one expression; returns it with its $knn, indexed by `KnnScore`. Raises InvalidBody."""
+    def parse(self, value: dict[str, Any], path: str) -> tuple[Rank, list[Knn], list[str]]:
+        """Parse one expression; returns it with its $knn and its $rerank's texts, by number. Raises InvalidBody."""
         parser = _ExpressionParser(self, path)
         rank = parser.parse(value, path, 1)
-        return rank, parser.knn
+        return rank, parser.knn, parser.reranks
 
     def raise_errors(self) -> None:
         """Raise the first collected error, if any, as InvalidArgument."""
@@ -57,6 +61,7 @@ class _ExpressionParser:
 
     def __init__(self, totals: RankParser, root: str) -> None:
         self.knn: list[Knn] = []
+        self.reranks: list[str] = []
         self._totals = totals
         self._root = root
 
@@ -80,6 +85,8 @@ class _ExpressionParser:
             return Value(self._number(operand, operand_path))
         if operator == "$knn":
             return self._knn(operand, operand_path)
+        if operator == "$rerank":
+            return self._rerank(operand, operand_path, depth)
         if operator in _FUNCTIONS:
             return Unary(Function(operator), self.parse(operand, operand_path, depth + 1))
         if operator in _BINARY_OPERATORS:
@@ -109,20 +116,40 @@ class _ExpressionParser:
 
     def _knn(self, knn: Any, path: str) -> KnnScore:
         query = _field(knn, "query", path)
-        key, limit = knn.get("key", EMBEDDING), knn.get("limit", _DEFAULT_LIMIT)
-        default, return_rank = knn.get("default"), knn.get("return_rank", False)
+        key = knn.get("key", EMBEDDING)
         if type(key) is not str:
             raise type_error(f"{path}.key", key, "a string")
-        if type(limit) is not int or not 0 <= limit <= _LARGEST_U32:
-            raise type_error(f"{path}.limit", limit, "u32")
-        if type(return_rank) is not bool:
-            raise type_error(f"{path}.return_rank", return_rank, "a boolean")
-        score = None if default is None else self._number(default, f"{path}.default")
+        limit, score, return_rank = self._hits(knn, path, _DEFAULT_LIMIT)
         self._totals.knn += 1
         if self._totals.knn > MAX_KNN:
             self._add_error(f"a request may have {MAX_KNN} $knn in all")
         self.knn.append(self._knn_query(query, key, limit, path))
         return KnnScore(len(self.knn) - 1, score, return_rank)
+
+    def _rerank(self, rerank: Any, path: str, depth: int) -> Rerank:
+        query, operand = _field(rerank, "query", path), _field(rerank, "rank", path)
+        if type(query) is not str:
+            raise type_error(f"{path}.query", query, "a string")
+        limit, score, return_rank = self._hits(rerank, path, _DEFAULT_RERANKED)
+        self._totals.reranked += limit
+        if self._totals.reranked > MAX_RERANKED:
+            self._add_error(f"a request may rerank {MAX_RERANKED} documents, by the limits of all its $rerank")
+        number = len(self.reranks)
+        self.reranks.append(query)
+        return Rerank(number, self.parse(operand, f"{path}.rank", depth + 1), limit, score, return_rank)
+
+    def _hits(self, hits: dict[str, Any], path: str, default_limit: int) -> tuple[int, float | None, bool]:
+        """How many records get a score, the score of all others, and whether it is the rank instead."""
+        limit, default, return_rank = (
+            hits.get("limit", default_limit),
+            hits.get("default"),
+            hits.get("return_rank", False),
+        )
+        if type(limit) is not int or not 0 <= limit <= _LARGEST_U32:
+            raise type_error(f"{path}.limit", limit, "u32")
+        if type(return_rank) is not bool:
+            raise type_error(f"{path}.return_rank", return_rank, "a boolean")
+        return limit, None if default is None else self._number(default, f"{path}.default"), return_rank
 
     def _knn_query(self, query: Any, key: str, limit: int, path: str) -> Knn:
         if type(query) is str:

@@ -67,15 +67,27 @@ class KnnSteps:
     groups: list[GroupStep] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class RerankStep:
+    """A cross-encoder's scores: of the first `limit` records of an expression, `documents` had a text."""
+
+    limit: int
+    documents: int
+
+
 @dataclass(slots=True)
 class SearchSteps:
-    """One search: the rows of the snapshot, those that the filter leaves, and its nearest-neighbour searches."""
+    """One search: the rows of the snapshot, those that the filter leaves, and its nearest-neighbour searches.
+
+    `reranked` has its `$rerank`, an inner one before the one around it.
+    """
 
     rows: int = 0
     matching: int = 0
     conditions: int = 0
     reads_documents: bool = False
     neighbors: list[KnnSteps] = field(default_factory=list)
+    reranked: list[RerankStep] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -115,6 +127,10 @@ class Explanation:
         self.may_lose_recall |= any(step.may_lose_recall for step in knn.groups)
         if self._has_room():
             search.neighbors.append(replace(knn, groups=[step for step in knn.groups if self._has_room()]))
+
+    def rerank(self, search: SearchSteps, steps: Sequence[RerankStep]) -> None:
+        """Record the reranking of `search`."""
+        search.reranked.extend(step for step in steps if self._has_room())
 
     def _has_room(self) -> bool:
         self._entries += 1

@@ -2,8 +2,8 @@
 
 1. The filter becomes one row mask per row group (pre-filtering).
 2. Each $knn finds its nearest rows inside the masks: dense ones by `knn_planner`, sparse ones by `sparse_knn`.
-3. `ranking` evaluates the rank expression over their scores. Records are sorted by score, ascending, with NaN last;
-   ties go by insertion order.
+3. `ranking` evaluates the rank expression over their scores, with those of a cross-encoder where it has a $rerank
+   (`reranking`). Records are sorted by score, ascending, with NaN last; ties go by insertion order.
 4. Grouping keeps the top k records of each group, in that order.
 5. One page of the result is located; reading it is a step of its own (`RankedHits.read`).
 
@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 
 from afterglow.catalog import schema
 from afterglow.catalog.schema_defaults import EMBEDDING
-from afterglow.collection.read import knn_planner, read_path, work
+from afterglow.collection.read import knn_planner, ranked_rows, read_path, work
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.explanation import Explanation, KnnSteps
 from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
+from afterglow.collection.read.ranked_rows import RankedRows
 from afterglow.collection.read.read_path import ReadLimits
+from afterglow.collection.read.reranking import Reranking, Score
 from afterglow.collection.read.rows import RecordPlan
 from afterglow.collection.read.sparse_knn import SparseQuery, sparse_knn
 from afterglow.collection.read.work import Work
-from afterglow.collection.replica import row_data
 from afterglow.collection.replica.replica import Snapshot, WarmRows
 from afterglow.collection.types import Include, Records, Selection
 from afterglow.errors import WrongDimension
@@ -83,11 +84,12 @@ class GroupBy:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One search; `knn` are the $knn of `rank`, by number. Groups need a rank."""
+    """One search; `knn` are the $knn of `rank`, `reranks` the texts of its $rerank, by number. Groups need a rank."""
 
     filter: ast.Filter | None = None
     rank: Rank | None = None
     knn: tuple[DenseKnn | SparseKnn | TextKnn, ...] = ()
+    reranks: tuple[str, ...] = ()
     groups: GroupBy | None = None
     offset: int = 0
     limit: int | None = None
@@ -120,18 +122,6 @@ class RankedHits:
             return SearchResult(self.records.read(), self.scores)
 
 
-@dataclass(frozen=True, slots=True)
-class _RankedRows:
-    """Records in order: row group index and row, int64 (n,) each, and their scores, float32 (n,)."""
-
-    groups: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    scores: Vectors
-
-    def take(self, indices: NDArray[np.int64] | slice) -> "_RankedRows":
-        return _RankedRows(self.groups[indices], self.rows[indices], self.scores[indices])
-
-
 def referenced_ids(searches: Sequence[Search]) -> list[str]:
     """The distinct ids that the filters name; the snapshot must be taken with them."""
     ids = (name for search in searches if search.filter is not None for name in ast.referenced_ids(search.filter))
@@ -141,6 +131,11 @@ def referenced_ids(searches: Sequence[Search]) -> list[str]:
 def has_texts(searches: Sequence[Search]) -> bool:
     """Whether a $knn of the searches has a text."""
     return any(isinstance(knn, TextKnn) for search in searches for knn in search.knn)
+
+
+def reranks(searches: Sequence[Search]) -> bool:
+    """Whether the searches need a reranker."""
+    return any(search.reranks for search in searches)
 
 
 def dense_texts(searches: Sequence[Search]) -> list[str]:
@@ -161,11 +156,12 @@ def execute(
     limits: ReadLimits,
     *,
     exact_search_max_rows: int,
+    score: Score,
     explanation: Explanation | None = None,
 ) -> list[RankedHits]:
-    """The hits of the searches, in a snapshot that was taken with their `referenced_ids`.
+    """The hits of the searches, in a snapshot that was taken with their `referenced_ids`; `score` is the reranker's.
 
-    Raises InvalidArgument, WrongDimension, LimitExceeded, ResponseTooLarge.
+    Raises InvalidArgument, WrongDimension, LimitExceeded, ResponseTooLarge, and what `score` raises.
     """
     for search in searches:
         _check(snapshot, search)
@@ -174,7 +170,8 @@ def execute(
         explanation.snapshot(snapshot)
     results, byte_size = [], 0
     for search in searches:
-        hits = _execute_one(snapshot, search, ids, limits.result_bytes, exact_search_max_rows, explanation=explanation)
+        reranking = Reranking(snapshot, search.reranks, score, limits.result_bytes)
+        hits = _execute_one(search, ids, reranking, exact_search_max_rows, explanation=explanation)
         byte_size += hits.byte_size
         fetch.check_size(byte_size, limits.result_bytes)
         results.append(hits)
@@ -186,7 +183,9 @@ def is_cheap(warm: WarmRows, searches: Sequence[Search]) -> bool:
     if len(searches) != 1:
         return False
     (search,) = searches
-    if search.rank is None or search.groups is not None or not all(isinstance(knn, DenseKnn) for knn in search.knn):
+    if search.rank is None or search.groups is not None or search.reranks:
+        return False
+    if not all(isinstance(knn, DenseKnn) for knn in search.knn):
         return False
     if operators(search.rank) > _CHEAP_OPERATORS or len(search.knn) > _CHEAP_KNN:
         return False
@@ -225,14 +224,14 @@ def _check(snapshot: Snapshot, search: Search) -> None:
 
 
 def _execute_one(
-    snapshot: Snapshot,
     search: Search,
     ids: Sequence[str],
-    max_bytes: int,
+    reranking: Reranking,
     exact_search_max_rows: int,
     *,
     explanation: Explanation | None,
 ) -> RankedHits:
+    snapshot, max_bytes = reranking.snapshot, reranking.max_bytes
     with phase("filter"):
         fetch.read_roots(
             snapshot,
@@ -246,7 +245,7 @@ def _execute_one(
     if search.rank is None:
         with phase("filter"):
             groups, rows = fetch.in_insertion_order(snapshot, masks, search.offset, search.limit)
-        page = _RankedRows(groups, rows, np.arange(search.offset, search.offset + len(groups), dtype=np.float32))
+        page = RankedRows(groups, rows, np.arange(search.offset, search.offset + len(groups), dtype=np.float32))
     else:
         with phase("search"):
             neighbors = [
@@ -254,7 +253,7 @@ def _execute_one(
                 for number, knn in enumerate(search.knn)
             ]
         with phase("rank"):
-            ranked = _rank(snapshot, search.rank, neighbors)
+            ranked = _rank(reranking, search.rank, neighbors)
             if search.groups is not None:
                 ranked = _group(snapshot, search.groups, ranked)
             page = ranked.take(slice(search.offset, end))
@@ -262,6 +261,7 @@ def _execute_one(
         filter_step = explanation.filter(snapshot, masks, [] if search.filter is None else [search.filter])
         for knn_steps in steps or ():
             explanation.knn(filter_step, knn_steps)
+        explanation.rerank(filter_step, reranking.steps)
     with phase("fetch"):
         return RankedHits(fetch.plan(snapshot, page.groups, page.rows, search.include, max_bytes), page.scores)
 
@@ -285,18 +285,14 @@ def _nearest(
     return knn_planner.knn(snapshot, masks, KnnQuery(space, knn.query, knn.limit, exact_search_max_rows), groups)
 
 
-def _rank(snapshot: Snapshot, rank: Rank, neighbors: Sequence[Neighbors]) -> _RankedRows:
-    """Every record that the expression scores, in order. The expression numbers records across all row groups."""
-    bases = np.cumsum([0, *(group.rows.rows for group in snapshot.row_groups)])
+def _rank(reranking: Reranking, rank: Rank, neighbors: Sequence[Neighbors]) -> RankedRows:
+    """Every record that the expression scores, in order."""
+    bases = ranked_rows.bases(reranking.snapshot)
     hits = [KnnHits(bases[nearest.groups] + nearest.rows, nearest.distances) for nearest in neighbors]
-    scored = evaluate(rank, hits)
-    groups = np.searchsorted(bases, scored.records, side="right") - 1
-    rows = scored.records - bases[groups]
-    order = np.lexsort((row_data.row_seqs(snapshot.row_groups, groups, rows), scored.scores))
-    return _RankedRows(groups, rows, scored.scores).take(order)
+    return ranked_rows.in_order(reranking.snapshot, evaluate(rank, hits, reranking.rescore))
 
 
-def _group(snapshot: Snapshot, group_by: GroupBy, ranked: _RankedRows) -> _RankedRows:
+def _group(snapshot: Snapshot, group_by: GroupBy, ranked: RankedRows) -> RankedRows:
     if not len(ranked.groups):
         return ranked
     columns = [group.rows.columns for group in snapshot.row_groups]
