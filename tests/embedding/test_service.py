@@ -43,7 +43,7 @@ def test_a_full_queue_is_busy_and_an_empty_one_takes_any_number(embedder: HeldEm
     thread = threading.Thread(target=service.embed_documents, args=(FUNCTION, ["a"] * 50))
     thread.start()
     assert embedder.started.acquire(timeout=30)
-    with pytest.raises(Busy, match="50 texts wait to be embedded, and 1 more are too many") as caught:
+    with pytest.raises(Busy, match="50 texts wait for the model, and 1 more are too many") as caught:
         service.embed_documents(FUNCTION, ["b"])
     assert 0 < caught.value.retry_after <= 60
     queries = threading.Thread(target=service.embed_queries, args=(FUNCTION, ["c"]))

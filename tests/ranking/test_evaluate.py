@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import pytest
@@ -85,6 +85,7 @@ def score(rank: Rank, hits: list[KnnHits], record: int) -> Any:
 
 def supported(rank: Rank, hits: list[KnnHits]) -> set[int]:
     """The records that an expression adds: those of its hits, where no operand drops them."""
+    operands: tuple[Rank, ...]
     match rank:
         case Value():
             return set()
@@ -95,9 +96,12 @@ def supported(rank: Rank, hits: list[KnnHits]) -> set[int]:
         case Unary(_, operand):
             return supported(operand, hits)
         case Binary(_, left, right):
-            added = supported(left, hits) | supported(right, hits)
-        case Nary(_, operands):
-            added = set().union(*(supported(operand, hits) for operand in operands))
+            operands = (left, right)
+        case Nary(_, several):
+            operands = several
+        case _:
+            assert_never(rank)
+    added = set().union(*(supported(operand, hits) for operand in operands))
     return {record for record in added if score(rank, hits, record) is not None}
 
 
