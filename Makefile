@@ -23,7 +23,7 @@ AXE := $(if $(shell command -v npm),tests/console/axe/node_modules/.ready)
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-browser test-stack test-clients test-openapi test-deploy build deploy package local lint format bench bench-search bench-load bench-hostile bench-cold docs lock release clean
+.PHONY: help run demo test test-all test-browser test-stack test-clients test-openapi screenshots test-deploy build deploy package local lint format bench bench-search bench-load bench-hostile bench-cold docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-openapi: $(VENV)/.ready-dev .venv-schemathesis/.ready ## fuzz a server by i
 
 test-browser: $(VENV)/.ready-dev .chromium/.ready $(AXE) ## use the console and the documentation page in a headless Chromium
 	$(BIN)/python -m pytest -m slow tests/console tests/api/test_docs_page.py $(ARGS)
+
+screenshots: $(VENV)/.ready-dev .chromium/.ready ## take the pictures of the console in docs/images anew
+	$(BIN)/python -m tests.console.screenshots
 
 test-deploy: $(VENV)/.ready-dev .venv-hadolint/.ready .venv-checkov/.ready .nginx/.ready ## test the images, systemd units and nginx site in deploy/, and the security of the templates
 	$(BIN)/python -m pytest -m "not stack" tests/deploy tests/infra/test_security.py $(ARGS)

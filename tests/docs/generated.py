@@ -18,7 +18,7 @@ from afterglow import settings
 from afterglow.cli.main import parser
 from afterglow.cli.options import has_default
 from tests.benchmarks import contention
-from tests.docs import cost_tables, diagram
+from tests.docs import bench_chart, cost_tables, diagram
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -26,6 +26,7 @@ DOCS = ROOT / "docs"
 AWS = DOCS / "aws.md"
 ARCHITECTURE = DOCS / "architecture.md"
 BENCHMARKS = DOCS / "benchmarks.md"
+BENCH_CHART = DOCS / "images" / "bench.svg"
 COST = DOCS / "cost.md"
 OPERATIONS = DOCS / "operations.md"
 SEARCH = DOCS / "search.md"
@@ -138,6 +139,7 @@ def main() -> None:
         table = Path(name).read_text().strip() + "\n"
         heading = table.partition("|")[2].partition("|")[0].strip()
         rewrite(BENCHMARKS, {MARK_OF_TABLE[heading]: table})
+    BENCH_CHART.write_text(bench_chart.svg(section(BENCHMARKS.read_text(), "bench")))
 
 
 if __name__ == "__main__":

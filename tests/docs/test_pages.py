@@ -12,7 +12,8 @@ import pytest
 from afterglow import __version__, settings
 from afterglow.api.v2.routes import ROUTES
 from tests.benchmarks import contention
-from tests.docs import cost_tables, diagram, generated
+from tests.console import screenshots
+from tests.docs import bench_chart, cost_tables, diagram, generated
 from tests.docs.generated import ARCHITECTURE, BENCHMARKS, DOCS, OPERATIONS, README, ROOT
 
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.glob("*.md"))]
@@ -41,6 +42,20 @@ def test_generated_sections_are_current() -> None:
     assert generated.section(ARCHITECTURE.read_text(), "stack") == diagram.mermaid(), "run `make docs`"
     for mark in generated.MARK_OF_TABLE.values():
         assert generated.section(BENCHMARKS.read_text(), mark)
+
+
+def test_the_chart_of_the_bench_shows_its_table() -> None:
+    table = generated.section(BENCHMARKS.read_text(), "bench")
+    assert generated.BENCH_CHART.read_text() == bench_chart.svg(table), "run `make docs`"
+    assert bench_chart.ratios(table)["delete by a filter"] > 1
+
+
+def test_every_picture_is_shown_made_by_a_command_and_small() -> None:
+    shown = {Path(name).name for page in PAGES for name in re.findall(r"\]\(\S*images/(\S+?)\)", page.read_text())}
+    made = {screenshots.image(picture.name).name for picture in screenshots.PICTURES} | {generated.BENCH_CHART.name}
+    files = list(screenshots.IMAGES.iterdir())
+    assert shown == made == {file.name for file in files}
+    assert [file.name for file in files if file.stat().st_size > screenshots.MOST_BYTES] == []
 
 
 def test_the_ceilings_of_a_log_are_current() -> None:

@@ -1,7 +1,4 @@
-"""The console of a deployment: the page from the gateway, with a key, does what the page of a local server does.
-
-Plans, code, editing and the map are tested on a local server only.
-"""
+"""The console of a deployment: the page from the gateway, with a key, does what the page of a local server does."""
 
 import json
 import ssl
@@ -75,7 +72,12 @@ ONE_PAGE = (
     local.test_records_are_paged_in_insertion_order,
     local.test_the_filter_builder_writes_the_filter_and_applies_it,
     local.test_a_search_by_vector_and_like_a_record_agrees_with_the_api,
+    local.test_a_late_answer_does_not_replace_what_was_opened_after_it,
+    local.test_a_search_shows_its_plan_if_asked,
     local.test_a_refused_search_shows_the_servers_message,
+    local.test_an_action_is_shown_as_code_that_runs,
+    local.test_the_map_places_every_sampled_point,
+    local.test_records_are_added_edited_and_deleted,
     local.test_time_travel_shows_what_has_changed,
 )
 """Tests of the collection that is open, in an order in which none changes what the next one expects."""

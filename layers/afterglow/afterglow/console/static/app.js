@@ -14,6 +14,7 @@ const THEMES = ["auto", "light", "dark"];
 
 let tenant = "default_tenant", databases = ["default_database"], db = database(tenant, databases[0]);
 let leave = () => {}, hits = [];
+let opened = 0; // counts what was opened: an answer that arrives after the next one is dropped
 
 const address = () => location.hash.slice(1).split("/").map(decodeURIComponent);
 const go = (...parts) => history.replaceState(null, "", `#${parts.map(encodeURIComponent).join("/")}`);
@@ -77,7 +78,9 @@ function watch(element, work) {
 async function openCollection(name, tab = address()[3] || "records", begin = null) {
   leave();
   leave = () => {};
+  const mine = ++opened;
   const item = await db.byName(name);
+  if (mine !== opened) return;
   const api = collectionApi(db, item.id);
   const learn = [];
   const main = document.getElementById("main");
@@ -94,7 +97,7 @@ async function openCollection(name, tab = address()[3] || "records", begin = nul
     reload: guarded(async (other = name) => { await side(other); await (other ? openCollection(other) : home()); }),
   };
   const facts = () => api.get({ limit: 500, include: ["metadatas"] }).then((answer) => learn.forEach((work) => work(answer.metadatas)), () => {});
-  const left = (build) => () => { leave(); leave = () => {}; return build(context); };
+  const left = (build) => () => { opened++; leave(); leave = () => {}; return build(context); };
   const items = [
     { id: "records", title: "Records", build: left(recordsTab) },
     { id: "search", title: "Search", build: left(() => { const parts = searchTab(context, begin); begin = null; facts(); return parts; }) },
@@ -112,6 +115,7 @@ async function openCollection(name, tab = address()[3] || "records", begin = nul
 }
 
 async function home() {
+  opened++;
   leave();
   leave = () => {};
   go(tenant, db.name);

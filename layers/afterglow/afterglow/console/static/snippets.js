@@ -1,5 +1,5 @@
 // An action as code that a person can paste: Python, TypeScript, curl.
-import { root } from "./api.js";
+import { key, root } from "./api.js";
 import { dialog, h, notify } from "./dom.js";
 
 const PYTHON = { n_results: "n_results", query_embeddings: "query_embeddings", query_texts: "query_texts" };
@@ -17,16 +17,17 @@ export function snippets(db, name, api, action, body) {
   const secure = here.protocol === "https:";
   const port = here.port || (secure ? "443" : "80");
   const entries = given(body);
+  const token = key() && "YOUR_KEY"; // never the key itself: code is copied into files and chats
   const arguments_ = entries.map(([key, value]) => `    ${PYTHON[key] ?? key}=${python(value)},`).join("\n");
   const ts = entries.map(([key, value]) => `  ${TYPESCRIPT[key] ?? key}: ${JSON.stringify(value, null, 2).replaceAll("\n", "\n  ")},`).join("\n");
   return {
     Python: `import chromadb\n\nclient = chromadb.HttpClient(host=${JSON.stringify(here.hostname)}, port=${port}, ssl=${secure ? "True" : "False"}, `
-      + `tenant=${JSON.stringify(db.tenant)}, database=${JSON.stringify(db.name)})\n`
+      + `tenant=${JSON.stringify(db.tenant)}, database=${JSON.stringify(db.name)}${token && `, headers={"x-chroma-token": "${token}"}`})\n`
       + `collection = client.get_collection(${JSON.stringify(name)})\nprint(collection.${action}(\n${arguments_}\n))`,
     TypeScript: `import { ChromaClient } from "chromadb";\n\nconst client = new ChromaClient({ host: ${JSON.stringify(here.hostname)}, port: ${port}, `
-      + `ssl: ${secure}, tenant: ${JSON.stringify(db.tenant)}, database: ${JSON.stringify(db.name)} });\n`
+      + `ssl: ${secure}, tenant: ${JSON.stringify(db.tenant)}, database: ${JSON.stringify(db.name)}${token && `, headers: { "x-chroma-token": "${token}" }`} });\n`
       + `const collection = await client.getCollection({ name: ${JSON.stringify(name)} });\nconsole.log(await collection.${action}({\n${ts}\n}));`,
-    curl: `curl -X POST ${shell(root() + `${api.base}/${action}`)} \\\n  -H 'content-type: application/json' \\\n  -d ${shell(JSON.stringify(Object.fromEntries(entries)))}`,
+    curl: `curl -X POST ${shell(root() + `${api.base}/${action}`)} \\\n  -H 'content-type: application/json' ${token && `-H 'x-chroma-token: ${token}' `}\\\n  -d ${shell(JSON.stringify(Object.fromEntries(entries)))}`,
   };
 }
 
