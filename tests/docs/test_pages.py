@@ -51,7 +51,7 @@ def test_the_chart_of_the_bench_shows_its_table() -> None:
 
 
 def test_every_picture_is_shown_made_by_a_command_and_small() -> None:
-    shown = {Path(name).name for page in PAGES for name in re.findall(r"\]\(\S*images/(\S+?)\)", page.read_text())}
+    shown = {Path(name).name for page in PAGES for name in re.findall(r"\bimages/([\w.-]+)", page.read_text())}
     made = {screenshots.image(picture.name).name for picture in screenshots.PICTURES} | {generated.BENCH_CHART.name}
     files = list(screenshots.IMAGES.iterdir())
     assert shown == made == {file.name for file in files}
