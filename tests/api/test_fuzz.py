@@ -21,7 +21,8 @@ from afterglow.settings import Settings, System
 
 pytestmark = pytest.mark.slow
 
-BY_HANDLER = {f"{route.handler.__module__}.{route.handler.__name__}": route for route in ROUTES if route.request}
+LOADED = [route.loaded() for route in ROUTES]
+BY_HANDLER = {f"{route.handler.__module__}.{route.handler.__name__}": route for route in LOADED if route.request}
 PATH = {"tenant": "default_tenant", "database": "default_database", "function_name": "f", "import_id": "0"}
 
 numbers = st.one_of(

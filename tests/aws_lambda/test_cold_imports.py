@@ -10,11 +10,19 @@ from tests.support import aws
 
 FUNCTION = Path(__file__).parents[2] / "functions" / "api" / "app.py"
 UNUSED = (
+    "afterglow.api.legacy",
+    "afterglow.api.models.schema",
     "afterglow.api.openapi",
+    "afterglow.api.responses",
+    "afterglow.api.v1.records",
+    "afterglow.api.v2.search",
     "afterglow.bulk",
     "afterglow.cli",
+    "afterglow.embedding.bm25",
     "afterglow.jobs",
+    "afterglow.segment.writer",
     "afterglow.server",
+    "afterglow.storage.aws.recovery",
     "afterglow.storage.local.table",
     "aws_xray_sdk",
     "bcrypt",
@@ -28,6 +36,8 @@ UNUSED = (
     "requests",
     "rich",
     "s3transfer",
+    "tqdm",
+    "usearch.index",
     "uvicorn",
 )
 """Modules that a request, if any, imports when it needs them."""

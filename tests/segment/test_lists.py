@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from afterglow.collection.read.lists_planner import ClusteredGroup, knn_in_lists
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.errors import Corrupt
-from afterglow.segment import array_file, breadth, lists, records, writer
+from afterglow.segment import array_file, breadth, lists, manifest, records
 from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, pairwise_distances, squared_norms
 from afterglow.segment.hnsw import HnswParameters
@@ -56,7 +56,7 @@ def group_of(vectors: NDArray[np.float32]) -> RowSubset:
 def test_rows_survive_clustering(stores: Stores) -> None:
     given = random_rows(300)
     info = write_clustered(stores, every_row(memory_row_group(given)))
-    assert {CENTROIDS, LISTS, writer.RECORDS} <= set(info.files)
+    assert {CENTROIDS, LISTS, manifest.RECORDS} <= set(info.files)
     segment = Segment(stores.objects, info, parameters(Space.L2))
     assert sorted(rows_of(segment.rows), key=lambda row: row.id) == sorted(given, key=lambda row: row.id)
 
@@ -67,7 +67,9 @@ def test_every_entry_leads_to_its_record_and_its_vector(stores: Stores) -> None:
     index = index_of(segment)
     (entries,) = stores.objects.need([index.list_request(np.arange(len(index.centroids)))])
     views = index.open(entries).views
-    data = array_file.map_arrays(stores.objects.local_path(info.files[writer.RECORDS].key), writer.RECORDS)["records"]
+    data = array_file.map_arrays(stores.objects.local_path(info.files[manifest.RECORDS].key), manifest.RECORDS)[
+        "records"
+    ]
     checksum_of = xxhash.xxh3_64_intdigest
     assert len(views.rows) >= 300
     for entry, row in enumerate(views.rows.tolist()):

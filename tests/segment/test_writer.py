@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from afterglow.segment import array_file, writer
+from afterglow.segment import array_file, manifest, writer
 from afterglow.segment.manifest import segments_prefix
 from afterglow.storage.ports import Stores
 from tests.segment.row_groups import COLLECTION, every_row, memory_row_group, random_rows, write_rows
@@ -18,7 +18,7 @@ def test_every_file_is_an_object_under_the_segment(stores: Stores) -> None:
     own_prefix = f"{segments_prefix(COLLECTION)}{info.id}/"
     stored = {found.key: found.size for found in stores.objects.list(own_prefix)}
     assert stored == {file.key: file.size for file in info.files.values()}
-    assert set(info.files) == {writer.ROWS, writer.STRINGS, writer.VECTORS, writer.GRAPH}
+    assert set(info.files) == {manifest.ROWS, manifest.STRINGS, manifest.VECTORS, manifest.GRAPH}
     for file in info.files.values():
         assert array_file.checksum_of(stores.objects.local_path(file.key)) == file.checksum
 
@@ -29,7 +29,7 @@ def test_every_deletion_vector_is_a_new_object(stores: Stores) -> None:
     one, other = (writer.write_deletions(stores, "c/segments/", info, mask) for _ in range(2))
     assert one.key != other.key
     assert one.checksum == other.checksum
-    assert one.key.startswith(f"c/segments/{info.id}/{writer.DELETED}-")
+    assert one.key.startswith(f"c/segments/{info.id}/{manifest.DELETED}-")
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -32,7 +32,7 @@ NOWHERE = ("nobody", "nothing")
 NAMES = ("books", "notes", "films")
 IDS = ("a", "b", "c")
 NO_ID = str(UUID(int=7, version=4))
-TRIED = [route for route in ROUTES if not route.hidden]
+TRIED = [route.loaded() for route in ROUTES if not route.hidden]
 
 SCOPES: dict[str, tuple[str, list[str] | None]] = {"tenant": ("mine", None), "database": ("mine", ["home"])}
 

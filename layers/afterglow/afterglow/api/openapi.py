@@ -45,7 +45,7 @@ _SCHEMES = {
 
 def document(routes: Iterable[Route], *, requires_authentication: bool = False) -> dict[str, Any]:
     """The whole document, for a server with or without authentication."""
-    visible = [route for route in routes if not route.hidden]
+    visible = [route.loaded() for route in routes if not route.hidden]
     schemas, components = _schemas(visible)
     paths: dict[str, dict[str, Any]] = {}
     for route in visible:

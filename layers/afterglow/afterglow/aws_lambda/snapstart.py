@@ -11,14 +11,18 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
+from afterglow.api.v2.routes import ROUTES
+
 _log = logging.getLogger(__name__)
 _HOOKS = "snapshot_restore_py"
 """A module of the Lambda runtime, which exists nowhere else."""
 _LAZY = (
     "afterglow.api.openapi",
+    "afterglow.embedding.bm25",
     "re2",
+    "usearch.index",
 )
-"""Modules that are otherwise imported on first use."""
+"""Modules that are otherwise imported on first use, besides those of the routes."""
 
 HEALTHCHECK: dict[str, Any] = {
     "version": "2.0",
@@ -37,6 +41,8 @@ def register_hooks(first_requests: Callable[[], object], forget_credentials: Cal
     def before() -> None:
         for name in _LAZY:
             importlib.import_module(name)
+        for route in ROUTES:
+            route.loaded()
         first_requests()
         forget_credentials()
 

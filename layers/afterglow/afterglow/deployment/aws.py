@@ -13,7 +13,6 @@ from afterglow.deployment.base import AWS_ARGUMENT
 from afterglow.deployment.file_lock import COMPACTOR_LOCK, INDEXER_LOCK, both_locks, file_lock
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings, System
-from afterglow.storage.aws import recovery
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.disk_cache import DiskCache
 from afterglow.storage.aws.objects import S3Objects
@@ -92,6 +91,9 @@ def recover(settings: Settings, system: System, moment: float) -> RecoveryReport
 
     Raises InvalidArgument, Unavailable, StorageFull.
     """
+    # Imported here: no function recovers.
+    from afterglow.storage.aws import recovery
+
     clients = Clients(system)
     open_aws(settings, system, clients)
     if settings.import_queue:

@@ -22,7 +22,6 @@ from afterglow.embedding.stopwords import ENGLISH
 from afterglow.errors import InvalidArgument
 from afterglow.records.sparse import TYPE_NAME
 
-NAME = "chroma_bm25"
 _SEPARATORS = re.compile(r"[^\w\s]+")
 _MAX_CACHED_WORDS = 200_000
 _NUMBERS = {"k": 1.2, "b": 0.75, "avg_doc_length": 256.0, "token_max_length": 40}

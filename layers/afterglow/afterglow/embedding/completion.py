@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.catalog.model import Collection
-from afterglow.embedding import bm25
 from afterglow.embedding.embedder import Vectors
 from afterglow.embedding.function import (
+    BM25,
     EmbeddingFunction,
     SparseSource,
     dense_function,
@@ -94,12 +94,14 @@ def default_function(collection: Collection, service: EmbeddingService) -> Embed
 def sparse_query(schema: Mapping[str, Any], key: str, text: str) -> dict[str, Any]:
     """The sparse vector of a query's text for the index under `key`. Raises InvalidArgument."""
     function = sparse_function(schema, key)
-    if function is None or function.name != bm25.NAME:
+    if function is None or function.name != BM25:
         name = "none" if function is None else repr(function.name)
         raise InvalidArgument(
             f"a text cannot be searched under '{key}': the embedding function of its sparse index is {name}, and this "
-            f"server runs {bm25.NAME} there. Send a sparse vector"
+            f"server runs {BM25} there. Send a sparse vector"
         )
+    from afterglow.embedding import bm25
+
     return bm25.bm25(function).encode(text)
 
 
@@ -145,9 +147,11 @@ def _with_vectors(batch: Batch, rows: NDArray[np.int64], vectors: Vectors) -> Ba
 
 def _with_sparse(batch: Batch, sources: list[SparseSource]) -> Batch:
     """The batch with the sparse vectors of its texts in its metadata."""
-    sources = [source for source in sources if source.function.name == bm25.NAME]
+    sources = [source for source in sources if source.function.name == BM25]
     if not sources or batch.op is Op.DELETE or (batch.documents is None and batch.metadatas is None):
         return batch
+    from afterglow.embedding import bm25
+
     metadatas: list[dict[str, Any]] = [
         dict(metadata) if metadata else {} for metadata in batch.metadatas or [None] * len(batch.ids)
     ]

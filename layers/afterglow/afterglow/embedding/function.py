@@ -15,6 +15,9 @@ import orjson
 from afterglow.catalog.schema_defaults import DOCUMENT, EMBEDDING
 from afterglow.errors import InvalidArgument
 
+BM25 = "chroma_bm25"
+"""The function of sparse vectors that the server runs (`embedding.bm25`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingFunction:

@@ -27,10 +27,10 @@ from afterglow.jobs.flush import with_deletions
 from afterglow.segment import manifest as manifests
 from afterglow.segment import row_group, writer
 from afterglow.segment.hnsw import HnswBuild
-from afterglow.segment.manifest import Manifest, SegmentInfo
+from afterglow.segment.manifest import GRAPH, Manifest, SegmentInfo
 from afterglow.segment.reader import read_deletions
 from afterglow.segment.row_group import RowSubset
-from afterglow.segment.writer import GRAPH, ListsBuild
+from afterglow.segment.writer import ListsBuild
 from afterglow.settings import Settings
 from afterglow.storage.ports import ObjectNotFound, Stores
 

@@ -21,8 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from afterglow.segment.manifest import Manifest, SegmentInfo
-from afterglow.segment.writer import POSTINGS, ROWS
+from afterglow.segment.manifest import POSTINGS, ROWS, Manifest, SegmentInfo
 from afterglow.settings import Index, Settings
 
 _LINK_BYTES = 400

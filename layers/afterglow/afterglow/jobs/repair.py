@@ -41,8 +41,7 @@ from afterglow.log.read import LogTrimmed
 from afterglow.segment import manifest as manifests
 from afterglow.segment.contents import CONTENTS, PLACES
 from afterglow.segment.list_index import CENTROIDS, LISTS
-from afterglow.segment.manifest import Manifest, SegmentInfo
-from afterglow.segment.writer import GRAPH, RECORDS
+from afterglow.segment.manifest import GRAPH, RECORDS, Manifest, SegmentInfo
 from afterglow.storage.ports import ObjectNotFound, Stores
 
 _MAX_NAME_LENGTH = 400

@@ -6,7 +6,8 @@ shape this module:
 * searches on one `Index` wait for each other, so every searching thread uses a view of its own;
 * the scalar type must be specified, or it depends on the machine;
 * the header of a file specifies its content, and opening it silently overrides the parameters of the `Index`;
-* a graph file may be viewed only after its checksum was verified, as an invalid link crashes the process.
+* a graph file may be viewed only after its checksum was verified, as an invalid link crashes the process;
+* its import takes longer than numpy's, most of it for a progress bar: only what has a graph pays for it.
 
 Distances from the graph are only for ranking: the caller computes exact ones from the float32 vectors.
 """
@@ -14,11 +15,10 @@ Distances from the graph are only for ranking: the caller computes exact ones fr
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, LifoQueue
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from usearch.compiled import MetricKind
-from usearch.index import BatchMatches, Index
 
 from afterglow.errors import Corrupt
 from afterglow.segment import breadth, codes, insertion_order, precision
@@ -27,6 +27,10 @@ from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.precision import Rounding, VectorType
 from afterglow.storage.file_map import release_pages
+
+if TYPE_CHECKING:
+    from usearch.compiled import MetricKind
+    from usearch.index import BatchMatches, Index
 
 DEFAULT_RECALL = 0.98
 MAX_EF = 4_096
@@ -37,7 +41,6 @@ _EF_STEP = 2**0.5
 _MIN_EF = 64
 _DEFAULT_EF = 128
 """For graphs whose breadth was not measured: those of the first releases."""
-_METRICS = {Space.L2: MetricKind.L2sq, Space.IP: MetricKind.IP, Space.COSINE: MetricKind.Cos}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +225,11 @@ class HnswIndex:
             matches = view.search(values, k, threads=1)
         finally:
             self._idle.put(view)
-        assert isinstance(matches, BatchMatches)
+        counts = cast("BatchMatches", matches).counts
         rows = matches.keys.astype(np.int64)
-        return [row[:count] for row, count in zip(rows, matches.counts.tolist(), strict=True)]
+        return [row[:count] for row, count in zip(rows, counts.tolist(), strict=True)]
 
-    def _open_view(self) -> Index:
+    def _open_view(self) -> "Index":
         index = _new_index(self._parameters, self._dimension, self.rounding.vector_type)
         index.view(self._buffer)
         return index
@@ -240,12 +243,14 @@ class _Header:
 
 def _read_header(name: str, source: str | memoryview, parameters: HnswParameters, dimension: int) -> _Header:
     """The header of the graph in a file or buffer. Raises Corrupt where it contradicts the parameters."""
+    from usearch.index import Index
+
     try:
         metadata = Index.metadata(source) or {}
         vector_type = VectorType(metadata["kind_scalar"].name.lower())
     except (KeyError, TypeError, ValueError) as error:  # not a usearch file, or an unsupported scalar type
         raise Corrupt(f"{name} is not a graph: {error}; {RESTORE_HINT}") from error
-    metric = _METRICS[parameters.space]
+    metric = _metric(parameters.space)
     if (metadata["kind_metric"], metadata["dimensions"]) != (metric, dimension):
         raise Corrupt(
             f"{name} is a graph of {metadata['dimensions']} dimensions by {metadata['kind_metric'].name}, "
@@ -254,13 +259,21 @@ def _read_header(name: str, source: str | memoryview, parameters: HnswParameters
     return _Header(vector_type, metadata["count_present"])
 
 
-def _new_index(parameters: HnswParameters, dimension: int, vector_type: VectorType) -> Index:
+def _new_index(parameters: HnswParameters, dimension: int, vector_type: VectorType) -> "Index":
+    from usearch.index import Index
+
     return Index(
         ndim=dimension,
-        metric=_METRICS[parameters.space],
+        metric=_metric(parameters.space),
         dtype=vector_type.value,
         connectivity=parameters.connectivity,
         expansion_add=parameters.ef_construction,
         expansion_search=parameters.ef_search or _DEFAULT_EF,
         enable_key_lookups=False,
     )
+
+
+def _metric(space: Space) -> "MetricKind":
+    from usearch.compiled import MetricKind
+
+    return {Space.L2: MetricKind.L2sq, Space.IP: MetricKind.IP, Space.COSINE: MetricKind.Cos}[space]

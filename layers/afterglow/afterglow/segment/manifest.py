@@ -27,6 +27,16 @@ from afterglow.segment.array_file import RESTORE_HINT, FileRef
 from afterglow.storage.ports import ObjectInfo, Objects
 
 FORMAT = 3
+ROWS, STRINGS, VECTORS, POSTINGS, GRAPH, RECORDS, DELETED = (
+    "rows",
+    "strings",
+    "vectors",
+    "postings",
+    "graph",
+    "records",
+    "deleted",
+)
+"""Roles of files; those of lists are in `segment.list_index` and `segment.contents`."""
 _DIGITS = 12
 _NAME = re.compile(r"\d+-\d+-\d+-\d+-[0-9A-Za-z]+-[0-9a-f]{16}\.json", re.ASCII)
 _FILE_NAME = re.compile(

@@ -19,7 +19,7 @@ from afterglow.segment.hnsw import HnswIndex, HnswParameters
 from afterglow.segment.id_index import Hashes
 from afterglow.segment.lazy_row_group import LazyRowGroup
 from afterglow.segment.list_index import CENTROIDS, LISTS, ListIndex
-from afterglow.segment.manifest import SegmentInfo
+from afterglow.segment.manifest import DELETED, GRAPH, POSTINGS, RECORDS, ROWS, STRINGS, VECTORS, SegmentInfo
 from afterglow.segment.postings import Postings
 from afterglow.segment.root_file import RootFile
 from afterglow.segment.rounds import Steps
@@ -27,7 +27,6 @@ from afterglow.segment.row_group import RowGroup
 from afterglow.segment.row_reader import RowReader
 from afterglow.segment.stored_columns import StoredColumns
 from afterglow.segment.stored_postings import RangedPostings, StoredPostings
-from afterglow.segment.writer import DELETED, GRAPH, POSTINGS, RECORDS, ROWS, STRINGS, VECTORS
 from afterglow.storage.ports import Bytes, Objects
 
 Mask = NDArray[np.bool_]

@@ -45,7 +45,7 @@ from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.hnsw import HnswBuild
 from afterglow.segment.list_index import CENTROIDS, LISTS
 from afterglow.segment.lists_writer import StoredRows
-from afterglow.segment.manifest import SegmentInfo
+from afterglow.segment.manifest import DELETED, GRAPH, POSTINGS, RECORDS, ROWS, STRINGS, VECTORS, SegmentInfo
 from afterglow.segment.new_files import NewFiles, removed_on_failure
 from afterglow.segment.precision import golden_sample
 from afterglow.segment.row_group import RowSubset
@@ -57,8 +57,6 @@ _MAX_CHUNK_BYTES = 8 * 1024 * 1024
 _CHUNKS_OF_MEMORY = 64
 """A chunk is this fraction of the memory that a compaction may use."""
 
-ROWS, STRINGS, VECTORS, POSTINGS, GRAPH, DELETED = "rows", "strings", "vectors", "postings", "graph", "deleted"
-RECORDS = "records"
 _PROJECTION_SAMPLE = 4_096
 
 Arrays = Mapping[str, NDArray[Any] | ArrayStream]

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 from afterglow.api.app import THREADS, create_app
 from afterglow.api.http.byte_budget import make_budgets
+from afterglow.api.v2.routes import ROUTES
 from afterglow.bulk.directory_watcher import DirectoryWatcher
 from afterglow.deployment.open import open_deployment
 from afterglow.jobs.start import start_engine
@@ -281,6 +282,9 @@ def serve(
         budgets = make_budgets(
             settings.max_inflight_body_bytes, settings.max_body_bytes, settings.max_inflight_response_bytes
         )
+        for route in ROUTES:
+            # A server may outlive the files of its version: it imports everything while they are there.
+            route.loaded()
         app = create_app(
             engine,
             settings,

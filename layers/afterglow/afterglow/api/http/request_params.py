@@ -17,6 +17,10 @@ from afterglow.collection.types import ReadLevel, Restriction, Scope
 from afterglow.errors import InvalidArgument
 
 MAX_U32 = 2**32 - 1
+DEFAULT_LINES, MAX_LINES = 1_000, 10_000
+"""Of a page of changes."""
+MAX_WAIT_SECONDS = 60
+"""For a change."""
 
 _DIGITS = re.compile("[0-9]+")
 _LOG_POSITION = re.compile("[0-9]{1,19}")

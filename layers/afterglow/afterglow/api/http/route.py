@@ -1,11 +1,12 @@
 """One route of the server: how to serve it, and how the OpenAPI document describes it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any
 
 from afterglow.api.http.handler import AppContext, Deferred, Feed, Request, Response
+from afterglow.api.http.late import load
 from afterglow.auth import Permission
 from afterglow.settings import Settings
 
@@ -47,7 +48,8 @@ class Route:
 
     `operation` is the stable name of the route in request logs, usage attributes and the OpenAPI document's
     `operationId`s. `request` and `response` are pydantic models or other types; a request of None means that the body
-    is not read, a response of None that it has no schema. `permission` is what the caller needs, `scope_of` resolves
+    is not read, a response of None that it has no schema. Functions and types may be stand-ins (`api.http.late`).
+    `permission` is what the caller needs, `scope_of` resolves
     the tenant and the database it is needed for: a route without a permission cannot be declared, and the handler of a
     route without a `scope_of` must check `request.grant` once it has found the scope. `read_only` is the handler for
     callers with the permission READ alone, which must not write; without one they are refused. `restricted` is the
@@ -75,6 +77,11 @@ class Route:
     read_only: Handler | None = None
     restricted: Handler | None = None
     hidden: bool = False
+
+    def loaded(self) -> "Route":
+        """The route with functions and types in place of stand-ins."""
+        loaded = {field.name: load(getattr(self, field.name)) for field in fields(self)}
+        return replace(self, **loaded)
 
 
 def served_routes(routes: Iterable[Route], settings: Settings) -> list[Route]:

@@ -1,15 +1,26 @@
 """The routes of v1."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from afterglow.api import models, responses
+from afterglow.api.http.late import late
 from afterglow.api.http.request_params import PAGE_PARAMETERS
 from afterglow.api.http.route import Execution, Route
-from afterglow.api.v1 import collections, records, system, tenants
-from afterglow.api.v1 import responses as v1_responses
-from afterglow.api.v1.translate import query_scope, query_tenant_scope
 from afterglow.auth import Permission
 from afterglow.catalog.tenants import DEFAULT_DATABASE, DEFAULT_TENANT
+
+if TYPE_CHECKING:
+    from afterglow.api import models, responses
+    from afterglow.api.v1 import collections, records, system, tenants, translate
+    from afterglow.api.v1 import responses as v1_responses
+else:
+    models = late("afterglow.api.models")
+    responses = late("afterglow.api.responses")
+    collections = late("afterglow.api.v1.collections")
+    records = late("afterglow.api.v1.records")
+    system = late("afterglow.api.v1.system")
+    tenants = late("afterglow.api.v1.tenants")
+    v1_responses = late("afterglow.api.v1.responses")
+    translate = late("afterglow.api.v1.translate")
 
 API = "/api/v1"
 COLLECTIONS = API + "/collections"
@@ -23,7 +34,7 @@ _SCOPE = (_TENANT, _DATABASE)
 # In v1, an unknown collection or database is an invalid argument.
 _READ: dict[str, Any] = {"permission": Permission.READ, "scope_of": None, "failures": (400,)}
 _WRITE: dict[str, Any] = {"permission": Permission.WRITE, "scope_of": None, "failures": (400, 429, 501, 507)}
-_DATABASE_SCOPE: dict[str, Any] = {"scope_of": query_scope}
+_DATABASE_SCOPE: dict[str, Any] = {"scope_of": translate.query_scope}
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -208,7 +219,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 404, 409, 507),
         query=(_TENANT,),
         permission=Permission.ADMIN,
-        scope_of=query_tenant_scope,
+        scope_of=translate.query_tenant_scope,
     ),
     Route(
         "POST",

@@ -13,8 +13,6 @@ from afterglow.collection.types import Scope
 from afterglow.errors import InvalidArgument
 from afterglow.metering import phase
 
-DEFAULT_LINES, MAX_LINES = 1_000, 10_000
-MAX_WAIT_SECONDS = 60
 PAGE_BYTES = 8 * 1024 * 1024
 EVENT_PAGE_BYTES = 1024 * 1024
 """A stream sends smaller pages, as it waits for its client with one in memory."""
@@ -86,13 +84,15 @@ def _parameters(request: Request, *, is_stream: bool) -> tuple[ChangePosition, i
         text = text if last is None else last.decode("latin-1")
     limit = request_params.limit_and_offset(request)[0]
     after = ChangePosition(0) if text is None else positions.parse(text)
-    return after, DEFAULT_LINES if limit is None else min(limit, MAX_LINES)
+    return after, request_params.DEFAULT_LINES if limit is None else min(limit, request_params.MAX_LINES)
 
 
 def _wait_seconds(request: Request) -> float:
     text = request_params.query_field(request, "wait")
     if text is None:
         return 0.0
-    if _SECONDS.fullmatch(text) is None or float(text) > MAX_WAIT_SECONDS:
-        raise InvalidArgument(f"wait: {text[:100]!r} is not a number of seconds from 0 to {MAX_WAIT_SECONDS}")
+    if _SECONDS.fullmatch(text) is None or float(text) > request_params.MAX_WAIT_SECONDS:
+        raise InvalidArgument(
+            f"wait: {text[:100]!r} is not a number of seconds from 0 to {request_params.MAX_WAIT_SECONDS}"
+        )
     return float(text)

@@ -27,6 +27,7 @@ from afterglow.storage.aws import usage_hooks
 from afterglow.storage.aws.error_mapping import map_errors
 from afterglow.storage.aws.object_reader import Reader
 from afterglow.storage.aws.reader_store import open_reader
+from afterglow.storage.aws.service_models import ModelFiles
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
@@ -110,10 +111,11 @@ class Clients:
     def _current_session(self) -> botocore.session.Session:
         if self._session is None:
             self._session = self._new_session()
-            if self._loader is not None:
-                # Reuse the loaded service models: loading them again takes 20 ms.
-                self._session.register_component("data_loader", self._loader)
-            self._loader = self._session.get_component("data_loader")
+            if self._loader is None:
+                self._loader = self._session.get_component("data_loader")
+                self._loader.file_loader = ModelFiles()
+            # Service models are loaded once.
+            self._session.register_component("data_loader", self._loader)
         return self._session
 
     def _create(self, service: str) -> Any:

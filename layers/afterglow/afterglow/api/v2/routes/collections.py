@@ -1,12 +1,21 @@
 """The routes of collections: forks, the collections of a database, and lookups outside their path."""
 
-from afterglow.api import models, responses
+from typing import TYPE_CHECKING
+
 from afterglow.api.http import request_params
+from afterglow.api.http.late import late
 from afterglow.api.http.request_params import PAGE_PARAMETERS
 from afterglow.api.http.route import Route
-from afterglow.api.v2 import collections
 from afterglow.api.v2.routes.paths import API, COLLECTION, COLLECTIONS, DATABASE
 from afterglow.auth import Permission
+
+if TYPE_CHECKING:
+    from afterglow.api import models, responses
+    from afterglow.api.v2 import collections
+else:
+    models = late("afterglow.api.models")
+    responses = late("afterglow.api.responses")
+    collections = late("afterglow.api.v2.collections")
 
 FORKS: tuple[Route, ...] = (
     Route(

@@ -1,10 +1,19 @@
 """The routes of attached functions."""
 
-from afterglow.api import models, responses
+from typing import TYPE_CHECKING
+
+from afterglow.api.http.late import late
 from afterglow.api.http.route import Route
-from afterglow.api.v2 import functions
 from afterglow.api.v2.routes.paths import COLLECTION
 from afterglow.auth import Permission
+
+if TYPE_CHECKING:
+    from afterglow.api import models, responses
+    from afterglow.api.v2 import functions
+else:
+    models = late("afterglow.api.models")
+    responses = late("afterglow.api.responses")
+    functions = late("afterglow.api.v2.functions")
 
 ROUTES: tuple[Route, ...] = (
     Route(

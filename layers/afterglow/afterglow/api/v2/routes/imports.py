@@ -1,11 +1,19 @@
 """The routes of a database's imports."""
 
-from afterglow.api import responses
+from typing import TYPE_CHECKING
+
+from afterglow.api.http.late import late
 from afterglow.api.http.request_params import PAGE_PARAMETERS
 from afterglow.api.http.route import Route
-from afterglow.api.v2 import imports
 from afterglow.api.v2.routes.paths import DATABASE
 from afterglow.auth import Permission
+
+if TYPE_CHECKING:
+    from afterglow.api import responses
+    from afterglow.api.v2 import imports
+else:
+    responses = late("afterglow.api.responses")
+    imports = late("afterglow.api.v2.imports")
 
 ROUTES: tuple[Route, ...] = (
     Route(

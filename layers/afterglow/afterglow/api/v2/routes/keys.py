@@ -1,11 +1,20 @@
 """The routes of a tenant's API keys."""
 
-from afterglow.api import models, responses
+from typing import TYPE_CHECKING
+
+from afterglow.api.http.late import late
 from afterglow.api.http.request_params import PAGE_PARAMETERS
 from afterglow.api.http.route import Route
-from afterglow.api.v2 import keys
 from afterglow.api.v2.routes.paths import API
 from afterglow.auth import Permission
+
+if TYPE_CHECKING:
+    from afterglow.api import models, responses
+    from afterglow.api.v2 import keys
+else:
+    models = late("afterglow.api.models")
+    responses = late("afterglow.api.responses")
+    keys = late("afterglow.api.v2.keys")
 
 _KEYS = API + "/tenants/{tenant}/keys"
 

@@ -1,14 +1,24 @@
 """The routes of a collection's records."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from afterglow.api import models, responses
 from afterglow.api.http import request_params
+from afterglow.api.http.late import late
 from afterglow.api.http.route import Execution, Route
-from afterglow.api.v2 import changes, records, search, values
+from afterglow.api.v2 import records
 from afterglow.api.v2.routes.paths import COLLECTION
 from afterglow.auth import Permission
 from afterglow.collection.types import ReadLevel
+
+if TYPE_CHECKING:
+    from afterglow.api import models, responses
+    from afterglow.api.v2 import changes, search, values
+else:
+    models = late("afterglow.api.models")
+    responses = late("afterglow.api.responses")
+    changes = late("afterglow.api.v2.changes")
+    search = late("afterglow.api.v2.search")
+    values = late("afterglow.api.v2.values")
 
 _LEVEL: dict[str, Any] = {"type": "string", "enum": list(ReadLevel), "default": ReadLevel.INDEX_AND_WAL}
 
@@ -28,8 +38,8 @@ _CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "type": "integer",
             "minimum": 0,
-            "maximum": changes.MAX_LINES,
-            "default": changes.DEFAULT_LINES,
+            "maximum": request_params.MAX_LINES,
+            "default": request_params.DEFAULT_LINES,
             "description": "At most this many lines.",
         },
     ),
@@ -38,7 +48,7 @@ _CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "type": "number",
             "minimum": 0,
-            "maximum": changes.MAX_WAIT_SECONDS,
+            "maximum": request_params.MAX_WAIT_SECONDS,
             "default": 0,
             "description": "Seconds to wait for a change if there is none yet; on AWS the response comes at once.",
         },

@@ -1,10 +1,20 @@
 """The routes of the server itself."""
 
-from afterglow.api import models, responses
+from typing import TYPE_CHECKING
+
+from afterglow.api.http.late import late
 from afterglow.api.http.route import HEALTHCHECK, Execution, Route
-from afterglow.api.v2 import embed, system
 from afterglow.api.v2.routes.paths import API
 from afterglow.auth import Permission
+
+if TYPE_CHECKING:
+    from afterglow.api import models, responses
+    from afterglow.api.v2 import embed, system
+else:
+    models = late("afterglow.api.models")
+    responses = late("afterglow.api.responses")
+    embed = late("afterglow.api.v2.embed")
+    system = late("afterglow.api.v2.system")
 
 ROUTES: tuple[Route, ...] = (
     Route(

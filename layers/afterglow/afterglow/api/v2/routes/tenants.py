@@ -1,11 +1,20 @@
 """The routes of databases and tenants."""
 
-from afterglow.api import models, responses
+from typing import TYPE_CHECKING
+
+from afterglow.api.http.late import late
 from afterglow.api.http.request_params import PAGE_PARAMETERS
 from afterglow.api.http.route import Route
-from afterglow.api.v2 import tenants
 from afterglow.api.v2.routes.paths import API, DATABASE, DATABASES
 from afterglow.auth import Permission
+
+if TYPE_CHECKING:
+    from afterglow.api import models, responses
+    from afterglow.api.v2 import tenants
+else:
+    models = late("afterglow.api.models")
+    responses = late("afterglow.api.responses")
+    tenants = late("afterglow.api.v2.tenants")
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -1,10 +1,19 @@
 """The routes of transactions."""
 
-from afterglow.api import models, responses
+from typing import TYPE_CHECKING
+
+from afterglow.api.http.late import late
 from afterglow.api.http.route import Route
-from afterglow.api.v2 import transactions
 from afterglow.api.v2.routes.paths import COLLECTION
 from afterglow.auth import Permission
+
+if TYPE_CHECKING:
+    from afterglow.api import models, responses
+    from afterglow.api.v2 import transactions
+else:
+    models = late("afterglow.api.models")
+    responses = late("afterglow.api.responses")
+    transactions = late("afterglow.api.v2.transactions")
 
 ROUTES: tuple[Route, ...] = (
     Route(
