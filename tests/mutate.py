@@ -97,9 +97,16 @@ MUTANTS = (
         "tests/collection/test_transactions.py",
     ),
     Mutant(
+        "a transaction commits though a record as near as its k-th was written since",
+        "collection/write/read_predicates.py",
+        "return not bool(np.all(distances > within + rounding))",
+        "return not bool(np.all(distances >= within - rounding))",
+        "tests/wire/test_transaction_queries.py",
+    ),
+    Mutant(
         "a transaction commits though its filter finds another record now",
         "collection/write/transaction.py",
-        "if transaction.filters and condition.written:",
+        "if transaction.predicates and condition.written:",
         "if False:",
         "tests/collection/test_transactions.py",
     ),

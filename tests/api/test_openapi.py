@@ -98,6 +98,8 @@ OURS = """
 get /health
 get /ready
 post /embed
+post /api/v2/tenants/{}/databases/{}/collections/{}/conditional/query
+post /api/v2/tenants/{}/databases/{}/collections/{}/conditional/search
 get /api/v2/tenants/{}/keys
 post /api/v2/tenants/{}/keys
 delete /api/v2/tenants/{}/keys/{}

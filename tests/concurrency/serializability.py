@@ -4,7 +4,8 @@ The position of each write in the log is the order that the system claims. Repla
 transaction must have read what was there just before its own entry (so it is as if it had run alone there), and its
 reads must have been those of one snapshot.
 
-A record has an integer `value` and belongs to the group ``value % GROUPS``; a filter reads one group.
+A record has an integer `value` and belongs to the group ``value % GROUPS``; a filter reads one group. Its vector is
+that of ``value % PLACES``; a query reads the places nearest to another one.
 """
 
 import random
@@ -16,12 +17,13 @@ import orjson
 
 from afterglow.collection import Engine
 from afterglow.collection.types import Include, Scope, Selection
+from afterglow.collection.write.read_predicates import Neighborhood, limit_of
 from afterglow.collection.write.transaction import FilteredDelete, Transaction
 from afterglow.errors import Busy, StaleRead, WriteConflict
 from afterglow.filters.parse import parse_where
 from afterglow.log.batch import Batch, Op
 
-KEYS, GROUPS = 12, 3
+KEYS, GROUPS, PLACES = 12, 3, 50
 State = dict[str, int]
 _METADATA = frozenset({Include.METADATAS})
 
@@ -46,11 +48,27 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Nearest:
+    """A query for the `k` nearest to a place, `within` a distance if any, in one group or in all."""
+
+    place: int
+    k: int
+    within: float | None = None
+    group: int | None = None
+
+    def distances(self, state: State) -> list[int]:
+        """What it finds."""
+        values = [value for value in state.values() if self.group in (None, value % GROUPS)]
+        nearest = sorted((value % PLACES - self.place) ** 2 for value in values)[: self.k]
+        return [distance for distance in nearest if self.within is None or distance <= self.within]
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """A committed transaction, or a plain write (which has read nothing), at its position.
 
     `snapshot` is the position that it read at; `found` the value of each record read by id (None: absent), `groups` the
-    members of each group read by filter.
+    members of each group read by filter, `nearest` the distances that each query found.
     """
 
     position: int
@@ -58,6 +76,7 @@ class Done:
     snapshot: int | None = None
     found: Mapping[str, int | None] = field(default_factory=dict)
     groups: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    nearest: Mapping[Nearest, Sequence[int]] = field(default_factory=dict)
 
 
 def members(state: State, group: int) -> list[str]:
@@ -89,6 +108,9 @@ def _wrong_reads(done: Done, state: State, when: str) -> Iterator[str]:
     for group, keys in done.groups.items():
         if members(state, group) != list(keys):
             yield f"{done.position} read {keys} in group {group}, {when} it was {members(state, group)}"
+    for query, distances in done.nearest.items():
+        if query.distances(state) != list(distances):
+            yield f"{done.position} found {distances} by {query}, {when} it was {query.distances(state)}"
 
 
 class Client:
@@ -125,8 +147,17 @@ class Client:
         """Read some records and groups, pause, write others: the writes depend on nothing, the check is in reading."""
         found: dict[str, int | None] = {}
         groups: dict[int, list[str]] = {}
+        nearest: dict[Nearest, list[int]] = {}
+        neighborhoods: list[Neighborhood] = []
         snapshot: int | None = None
         for _ in range(self._random.randint(1, 3)):
+            if self._random.random() < 0.3:
+                try:
+                    snapshot = self._find(snapshot, nearest, neighborhoods)
+                except StaleRead:
+                    self.conflicts += 1
+                    return
+                continue
             by_filter = self._random.random() < 0.4
             group = self._random.randrange(GROUPS)
             keys = [f"k{number}" for number in self._random.sample(range(KEYS), 2)]
@@ -154,12 +185,32 @@ class Client:
         ]
         filters = [Selection(where=parse_where({"group": group})) for group in groups]
         try:
-            result = self._engine.commit(self._scope, Transaction(operations, snapshot, list(found), filters))
+            transaction = Transaction(operations, snapshot, list(found), filters, neighborhoods=neighborhoods)
+            result = self._engine.commit(self._scope, transaction)
         except (WriteConflict, StaleRead, Busy):
             self.conflicts += 1
             return
         if result.position is not None:
-            self.history.append(Done(result.position, changes, snapshot, found, groups))
+            self.history.append(Done(result.position, changes, snapshot, found, groups, nearest))
+
+    def _find(self, snapshot: int | None, nearest: dict[Nearest, list[int]], neighborhoods: list[Neighborhood]) -> int:
+        """Query the nearest records of a place; the snapshot."""
+        query = Nearest(
+            self._random.randrange(PLACES),
+            self._random.randint(1, 3),
+            self._random.choice((None, 10.5)),
+            self._random.choice((None, self._random.randrange(GROUPS))),
+        )
+        selection = Selection(where=None if query.group is None else parse_where({"group": query.group}))
+        vector = np.array([query.place, 0], np.float32)
+        hits = self._engine.find_in_transaction(
+            self._scope, vector[np.newaxis], query.k, selection, frozenset(), position=snapshot, exact=True
+        )
+        distances = [int(distance) for distance in hits.distances if query.within is None or distance <= query.within]
+        nearest[query] = distances
+        neighborhoods.append(Neighborhood(selection, vector, limit_of(hits.distances, query.k, query.within)))
+        assert snapshot in (None, hits.position)
+        return hits.position
 
     def _change(self, op: Op) -> Change:
         self._value += 1
@@ -175,4 +226,4 @@ def _batch(change: Change) -> Batch:
     if change.op is Op.DELETE:
         return Batch(Op.DELETE, keys)
     metadata = {"value": change.value, "group": change.value % GROUPS}
-    return Batch(change.op, keys, np.full((1, 2), change.value % 7, np.float32), metadatas=[metadata])
+    return Batch(change.op, keys, np.array([[change.value % PLACES, 0]], np.float32), metadatas=[metadata])

@@ -14,7 +14,7 @@ from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Op
-from tests.concurrency.serializability import Change, Client, Done, violations
+from tests.concurrency.serializability import Change, Client, Done, Nearest, violations
 from tests.support.stores import WITH_RETENTION, new_collection, stores_at
 
 A1, A2 = Change(Op.UPSERT, "a", 3), Change(Op.UPSERT, "a", 6)
@@ -23,6 +23,7 @@ GOOD = [
     [Done(1, [A1]), Done(2, [A2], 1, {"a": 3, "b": None}, {0: ["a"], 1: []})],
     [Done(1, [A1]), Done(2, [Change(Op.DELETE, None, 0)]), Done(3, [], 2, {"a": None}, {0: []})],
     [Done(1, [A1]), Done(2, [A2], 0, {"b": None}, {1: []})],
+    [Done(1, [A1]), Done(2, [A2], 0, nearest={Nearest(6, 1, 8): [], Nearest(3, 2, None, 1): []})],
 ]
 BAD = {
     "lost update": [Done(1, [A1], 0, {"a": None}), Done(2, [A2], 0, {"a": None})],
@@ -32,6 +33,8 @@ BAD = {
         Done(2, [Change(Op.UPSERT, "b", 1)], 0, {"a": None}),
     ],
     "read of no snapshot": [Done(1, [A1]), Done(2, [Change(Op.UPSERT, "b", 1)], 0, {"a": 3})],
+    "nearer record": [Done(1, [A1]), Done(2, [], 0, nearest={Nearest(4, 1): []})],
+    "nearer in its group": [Done(1, [A1]), Done(2, [A2]), Done(3, [], 1, nearest={Nearest(5, 1, 4, 0): [4]})],
     "missing": [Done(2, [A1])],
     "used twice": [Done(1, [A1]), Done(1, [A2])],
 }

@@ -1,4 +1,4 @@
-"""docs/transactions.md: its example runs, and its limits are those of the code."""
+"""docs/transactions.md: its examples run, and its limits are those of the code."""
 
 from afterglow.api.v2 import transactions
 from afterglow.collection.write import read_condition
@@ -8,9 +8,9 @@ from tests.docs.run_blocks import examples, run_example
 PAGE = DOCS / "transactions.md"
 
 
-def test_the_example() -> None:
-    (example,) = examples(PAGE)
-    assert run_example(example, {}) == "2 1\n['2']\n"
+def test_the_examples() -> None:
+    outputs = [run_example(example, {}) for example in examples(PAGE)]
+    assert outputs == ["2 1\n['2']\n", "['a', 'c']\n"]
 
 
 def test_the_limits() -> None:
@@ -18,7 +18,7 @@ def test_the_limits() -> None:
     for limit, what in (
         (transactions.MAX_OPERATIONS, "operations"),
         (transactions.MAX_READ_IDS, "`read_ids`"),
-        (transactions.MAX_READ_FILTERS, "`read_filters`"),
+        (transactions.MAX_READ_FILTERS, "`read_filters` and `read_queries`"),
         (read_condition.MAX_ENTRIES, "entries"),
     ):
         assert f"{limit:,} {what}" in text

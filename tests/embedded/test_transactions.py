@@ -1,7 +1,7 @@
 """Transactions of Chroma's clients: embedded, asynchronous, and of a server."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from chromadb import Collection
 from chromadb.base_types import SparseVector
 from chromadb.errors import InvalidArgumentError, NotFoundError
+from chromadb.execution.expression import Key, Knn, Search
 
 import afterglow
 from afterglow.embedded.transactions import CollectionTransaction
@@ -100,6 +101,45 @@ def test_run_repeats_until_there_is_no_conflict(collection: Collection) -> None:
         afterglow.transaction(collection).run(increment, max_retries=-1)
 
 
+def test_queries_and_searches_are_those_of_the_collection(collection: Collection) -> None:
+    collection.upsert(ids="s", embeddings=B, metadatas={"v": SparseVector([1], [2.0])})
+    queries: tuple[dict[str, Any], ...] = (
+        {"query_embeddings": A},
+        {"query_embeddings": np.concatenate([A, B]), "n_results": 1, "include": ["embeddings", "uris"]},
+        {"query_embeddings": A, "where": {"n": 1}, "ids": ["a", "s"]},
+    )
+    for arguments in queries:
+        for ours in (
+            afterglow.transaction(collection).query(**arguments),
+            afterglow.transaction(collection).query(**arguments, exact=True),
+        ):
+            theirs = collection.query(**arguments)
+            assert ours.keys() == theirs.keys()
+            assert all(np.array_equal(dict[str, Any](ours)[name], dict[str, Any](theirs)[name]) for name in theirs)
+    search = Search().where(Key("n") == 1).rank(Knn(query=[1.0, 2.0])).limit(2).select_all()
+    assert afterglow.transaction(collection).search(search) == collection.search(search)
+
+
+def test_what_a_query_depends_on_conflicts(collection: Collection) -> None:
+    nearest = Search().rank(Knn(query=[1.0, 2.0])).limit(1)
+    reads: tuple[Callable[[CollectionTransaction], object], ...] = (
+        lambda transaction: transaction.query(A, n_results=1),
+        lambda transaction: transaction.query(A, n_results=5, within=0.1),
+        lambda transaction: transaction.search(nearest),
+    )
+    for number, read in enumerate(reads):
+        transactions = [afterglow.transaction(collection) for _ in range(2)]
+        for transaction in transactions:
+            read(transaction)
+        collection.upsert(ids=f"far {number}", embeddings=B)
+        transactions[0].upsert(ids=f"near {number}", embeddings=A)
+        transactions[0].commit()
+        transactions[1].upsert(ids="never", embeddings=A)
+        with pytest.raises(afterglow.TransactionAborted):
+            transactions[1].commit()
+    assert "never" not in collection.get()["ids"]
+
+
 def test_deletes_by_filter(collection: Collection) -> None:
     transaction = afterglow.transaction(collection)
     transaction.delete(where={"n": 1})
@@ -164,6 +204,8 @@ def test_the_asynchronous_client() -> None:
             collection = await client.create_collection("asynchronous", embedding_function=None)
             transaction = afterglow.transaction(collection)
             assert (await transaction.get(ids="a"))["ids"] == []
+            assert (await transaction.query(A))["ids"] == [[]]
+            assert (await transaction.search(Search()))["ids"] == [[]]
             transaction.add(ids="a", embeddings=A)
             assert (await transaction.commit())["record_count"] == 1
 

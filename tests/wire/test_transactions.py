@@ -150,8 +150,8 @@ def test_the_same_nonce_repeats_the_answer(stored: CollectionClient) -> None:
     ("body", "message"),
     [
         ({"read_ids": ["a"]}, "conditional commit with read_ids requires read_token"),
-        ({"nonce": "n" * 20}, "conditional commit with read_filters or a nonce requires read_token"),
-        ({"read_filters": [{}]}, "conditional commit with read_filters or a nonce requires read_token"),
+        ({"nonce": "n" * 20}, "conditional commit with read_filters, read_queries or a nonce requires read_token"),
+        ({"read_filters": [{}]}, "conditional commit with read_filters, read_queries or a nonce requires read_token"),
         ({"read_token": 1, "nonce": "short"}, "nonce: 16 to 64 letters, digits, - and _"),
         ({"read_token": 2**63}, f"conditional read token {2**63} exceeds i64 range"),
         (
@@ -206,7 +206,8 @@ def test_bounds(stored: CollectionClient) -> None:
     names = [str(number) for number in range(100_001)]
     assert "100001 read_ids" in commit(stored, 2, operation("delete", "a"), read_ids=names).json()["message"]
     filters = [{"where": {"v": 1}}] * 101
-    assert "101 read_filters" in commit(stored, 2, operation("delete", "a"), read_filters=filters).json()["message"]
+    response = commit(stored, 2, operation("delete", "a"), read_filters=filters)
+    assert "101 read_filters and read_queries" in response.json()["message"]
     assert "records exceeds" in commit(stored, None, operation("delete", *names)).json()["message"]
 
 

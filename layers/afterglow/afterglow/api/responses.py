@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from afterglow.api.models import Schema
+from afterglow.api.models import ReadQuery, Schema
 from afterglow.api.models.fields import IncludeName
 
 Metadata = Annotated[
@@ -300,6 +300,20 @@ class SearchResponse(ResponseModel):
     scores: list[list[float | None] | None]
     select: list[list[str]]
     explain: Explanation | None = None
+
+
+class ConditionalQueryResponse(QueryResponse):
+    """The nearest records, the token for later reads, and what to send back with the commit."""
+
+    read_token: int
+    read_queries: list[ReadQuery]
+
+
+class ConditionalSearchResponse(SearchResponse):
+    """The results of searches, the token for later reads, and what to send back with the commit."""
+
+    read_token: int
+    read_queries: list[ReadQuery]
 
 
 class ValueCount(ResponseModel):

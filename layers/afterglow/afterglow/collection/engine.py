@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.administration import Administration
-from afterglow.collection.reads import Reads
+from afterglow.collection.transaction_reads import TransactionReads
 from afterglow.collection.writes import Writes
 from afterglow.embedding.function import EmbeddingFunction
 from afterglow.errors import InvalidArgument
 from afterglow.storage.ports import Stores
 
 
-class Engine(Administration, Reads, Writes):
+class Engine(Administration, TransactionReads, Writes):
     """Collections by scope; tenants and databases through `catalog`, API keys through `keys`."""
 
     def __init__(

@@ -124,10 +124,7 @@ class Reads(EngineParts):
         explanation: Explanation | None = None,
     ) -> list[RankedHits]:
         """The first half of `search`, like `find`. Raises Busy and Unavailable, too, for texts and reranking."""
-        if ranked_search.reranks(searches):
-            self._known_collection(scope)
-            self._embedding.reranker.check()
-        searches = self._embed_searches(scope, searches)
+        searches = self._prepare_searches(scope, searches)
         ids = ranked_search.referenced_ids(searches)
         snapshot = self._reader.snapshot(scope, ids or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
         exact_search_max_rows = self._stores.settings.exact_search_max_rows
@@ -203,6 +200,13 @@ class Reads(EngineParts):
 
     def _warm_rows(self, scope: Scope, at: PointInTime | None) -> WarmRows | None:
         return None if scope.restriction is not None else self._reader.warm_rows(scope.collection, at)
+
+    def _prepare_searches(self, scope: Scope, searches: Sequence[Search]) -> Sequence[Search]:
+        """The searches with vectors instead of texts. Raises NotFound, InvalidArgument, Busy, Unavailable."""
+        if ranked_search.reranks(searches):
+            self._known_collection(scope)
+            self._embedding.reranker.check()
+        return self._embed_searches(scope, searches)
 
     def _embed_searches(self, scope: Scope, searches: Sequence[Search]) -> Sequence[Search]:
         """The searches with vectors instead of texts."""

@@ -15,9 +15,7 @@ from afterglow.collection.engine_parts import EngineParts
 from afterglow.collection.read import read_path
 from afterglow.collection.types import (
     CountResult,
-    Include,
     LogPosition,
-    Records,
     Restriction,
     Scope,
     Selection,
@@ -94,21 +92,6 @@ class Writes(EngineParts):
         self.get_collection_by_id(scope)
         found = erasures.list_all(self._stores.table)
         return [one for one in found if scope.collection in (one.collection, *(one.members or ()))]
-
-    def get_in_transaction(
-        self,
-        scope: Scope,
-        selection: Selection,
-        limit: int | None,
-        offset: int,
-        include: frozenset[Include],
-        *,
-        position: int | None,
-    ) -> Records:
-        """`get` in a transaction: now, or at the position of its first read. Raises StaleRead as well."""
-        take_snapshot = partial(self._reader.snapshot_at_token, scope)
-        snapshot = transactions.snapshot_to_read(self._stores, scope, selection.ids, position, take_snapshot)
-        return read_path.get(snapshot, selection, limit, offset, include, limits=self._limits)
 
     def commit(self, scope: Scope, transaction: Transaction) -> CommitResult:
         """Make all operations of a transaction durable as one entry, unless what it has read was written since.

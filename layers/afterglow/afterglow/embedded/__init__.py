@@ -38,7 +38,8 @@ with suppress(ImportError):
 from afterglow.embedded.async_client import AsyncEphemeralClient, AsyncPersistentClient
 from afterglow.embedded.ranks import Rerank
 from afterglow.embedded.sync_client import AdminClient, Client, EphemeralClient, PersistentClient
-from afterglow.embedded.transactions import TransactionAborted, transaction
+from afterglow.embedded.transaction_buffer import TransactionAborted
+from afterglow.embedded.transactions import transaction
 
 __all__ = [
     "AdminClient",

@@ -6,152 +6,27 @@
     txn.commit()
 
 Reads are sent at once and see the snapshot of the first; writes are kept until `commit`, which sends all of them and
-what was read. A read by filter is protected as a whole: the commit fails if any record written since would change its
-result. Values are checked, embedded and returned as by the methods of the collection.
+what was read. A read by filter, a query and a search are protected as a whole: the commit fails if any record written
+since would change the result. Values are checked, embedded and returned as by the methods of the collection.
 
 *A connection that breaks during the commit*: it is sent again with the same nonce, by which the server recognises that
 it has it already.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypedDict, TypeVar, cast, overload
-from urllib.parse import quote
+from typing import Any, TypeVar, cast, overload
 
 import httpx
-import orjson
 from chromadb.api.async_fastapi import AsyncFastAPI
 from chromadb.api.fastapi import FastAPI
 from chromadb.api.models.AsyncCollection import AsyncCollection
 from chromadb.api.models.Collection import Collection
 from chromadb.api.models.CollectionCommon import CollectionCommon
-from chromadb.api.types import GetResult, Include, deserialize_metadata, serialize_metadata
-from chromadb.errors import ChromaError
-from overrides import override
+from chromadb.api.types import GetResult, Include, QueryResult, SearchResult
 
-from afterglow.settings import System
+from afterglow.embedded.transaction_buffer import Buffer, CommitResult, TransactionAborted, encode, result_of, sends
 
 T = TypeVar("T")
-
-_ABORTS = frozenset({"ConditionalWriteConflictError", "StaleReadError", "Backoff"})
-_SENDS = 3
-"""How often a commit is sent, when the connection breaks."""
-
-
-class CommitResult(TypedDict):
-    """The log position of the transaction, None if it wrote nothing, and the number of records in its writes."""
-
-    first_inserted_record_offset: int | None
-    record_count: int
-
-
-class TransactionAborted(ChromaError):
-    """Nothing was written; run the transaction again. `reason` is the server's name of the error."""
-
-    def __init__(self, reason: str, message: str, status: int) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self._status = status
-
-    @override
-    def code(self) -> int:
-        """The status of the response."""
-        return self._status
-
-    @classmethod
-    @override
-    def name(cls) -> str:
-        """The name of the class."""
-        return "TransactionAborted"
-
-
-class _Buffer:
-    """What a transaction has read, and its writes."""
-
-    def __init__(self, collection: CollectionCommon[Any]) -> None:
-        self.collection = collection
-        self.token: int | None = None
-        self.is_closed = False
-        self._read_ids: set[str] = set()
-        self._filters: list[dict[str, Any]] = []
-        self._written: set[str] = set()
-        self._operations: list[dict[str, Any]] = []
-        self._nonce = System().nonce()
-
-    def read_request(self, limit: int | None, offset: int | None, include: Include, **selection: Any) -> dict[str, Any]:
-        """The body of a read."""
-        self._require_open()
-        prepared = self.collection._validate_and_prepare_get_request(include=include, **selection)
-        written = self._written.intersection(prepared["ids"] or ())
-        if written:
-            raise ValueError(f"the transaction has written {min(written)!r}: it cannot be read any more")
-        fields = {name: prepared[name] for name in ("ids", "where", "where_document")}
-        names = [name for name in prepared["include"] if name != "data"]
-        return {**fields, "limit": limit, "offset": offset, "include": names, "read_token": self.token}
-
-    def record_read(self, request: dict[str, Any], response: dict[str, Any], include: Include) -> GetResult:
-        """Note what was read; the client's result."""
-        self.token = response["read_token"]
-        self._read_ids.update(response["ids"])
-        if request["ids"] is None:
-            self._filters.append({name: request[name] for name in ("where", "where_document")})
-        else:
-            self._read_ids.update(request["ids"])
-        metadatas = response["metadatas"]
-        if metadatas is not None:
-            metadatas = [None if metadata is None else deserialize_metadata(metadata) for metadata in metadatas]
-        result = GetResult(
-            ids=response["ids"],
-            embeddings=response["embeddings"],
-            documents=response["documents"],
-            uris=response["uris"],
-            metadatas=metadatas,
-            data=None,
-            included=include,
-        )
-        return self.collection._transform_get_response(response=result, include=include)
-
-    def write(self, operation: str, **fields: Any) -> None:
-        """Keep an add, update or upsert."""
-        self._require_open()
-        prepare = getattr(self.collection, f"_validate_and_prepare_{operation}_request")
-        payload = dict(prepare(**fields))
-        if payload["metadatas"] is not None:
-            payload["metadatas"] = [None if one is None else serialize_metadata(one) for one in payload["metadatas"]]
-        self._keep(operation, payload)
-
-    def delete(self, ids: Any, where: Any, where_document: Any, limit: int | None) -> None:
-        """Keep a delete."""
-        self._require_open()
-        prepare = self.collection._validate_and_prepare_delete_request
-        payload = dict(prepare(ids, where, where_document, limit=limit))
-        if (where or where_document) and any(not _is_filtered(one) for one in self._operations):
-            raise ValueError("a delete by filter must precede the other writes of its transaction")
-        self._keep("delete", payload)
-
-    def commit_request(self) -> dict[str, Any] | None:
-        """The body of the commit, None if there is nothing to write; closes the transaction."""
-        self._require_open()
-        self.is_closed = True
-        if not self._operations:
-            return None
-        reads: dict[str, Any] = {"read_token": self.token, "read_ids": sorted(self._read_ids)}
-        if self.token is not None:
-            reads |= {"read_filters": self._filters, "nonce": self._nonce}
-        return {**reads, "operations": self._operations}
-
-    def path(self, call: str) -> str:
-        """The path of a call below that of the API."""
-        collection = self.collection
-        tenant, database = quote(collection.tenant, safe=""), quote(collection.database, safe="")
-        return f"/tenants/{tenant}/databases/{database}/collections/{collection.id}/conditional/{call}"
-
-    def _keep(self, operation: str, payload: dict[str, Any]) -> None:
-        self._written.update(payload["ids"] or ())
-        self._operations.append({"operation": operation, "payload": payload})
-
-    def _require_open(self) -> None:
-        if self.is_closed:
-            raise ValueError("the transaction is closed")
 
 
 class _Writes:
@@ -159,7 +34,7 @@ class _Writes:
 
     def __init__(self, collection: CollectionCommon[Any]) -> None:
         self._collection = collection
-        self._buffer = _Buffer(collection)
+        self._buffer = Buffer(collection)
         self._is_run = False
 
     def add(self, ids: Any, embeddings: Any = None, **fields: Any) -> None:
@@ -204,6 +79,48 @@ class CollectionTransaction(_Writes):
         request = self._buffer.read_request(limit, offset, include, ids=ids, where=where, where_document=where_document)
         return self._buffer.record_read(request, self._send("get", request), include)
 
+    def query(  # noqa: PLR0917 - chromadb's signature
+        self,
+        query_embeddings: Any = None,
+        query_texts: Any = None,
+        query_images: Any = None,
+        query_uris: Any = None,
+        ids: Any = None,
+        n_results: int = 10,
+        where: Any = None,
+        where_document: Any = None,
+        include: Include = ["metadatas", "documents", "distances"],  # noqa: B006 - as chromadb's
+        *,
+        within: float | None = None,
+        exact: bool = False,
+    ) -> QueryResult:
+        """As the collection's `query`, in the snapshot of the transaction. Raises TransactionAborted.
+
+        Later writes of records farther than the last result, or than `within`, do not conflict. With `exact`, the
+        vectors are compared with every record.
+        """
+        request = self._buffer.query_request(
+            query_embeddings,
+            query_texts,
+            query_images,
+            query_uris,
+            include,
+            ids=ids,
+            n_results=n_results,
+            where=where,
+            where_document=where_document,
+            within=within,
+            exact=exact,
+        )
+        return self._buffer.record_query(self._send("query", request), include)
+
+    def search(self, searches: Any, *, exact: bool = False) -> SearchResult:
+        """As the collection's `search`, in the snapshot of the transaction. Raises TransactionAborted.
+
+        A search ranked by one vector is protected like a query, any other one as a read by its filter.
+        """
+        return self._buffer.record_search(self._send("search", self._buffer.search_request(searches, exact=exact)))
+
     def commit(self) -> CommitResult:
         """Write everything, or nothing. Raises TransactionAborted."""
         return self._commit(self._commit_request(in_run=False))
@@ -230,7 +147,7 @@ class CollectionTransaction(_Writes):
     def _commit(self, request: dict[str, Any] | None) -> CommitResult:
         if request is None:
             return CommitResult(first_inserted_record_offset=None, record_count=0)
-        for left in range(_sends(request), 0, -1):
+        for left in range(sends(request), 0, -1):
             try:
                 return cast(CommitResult, self._send("commit", request))
             except httpx.TransportError:
@@ -240,7 +157,7 @@ class CollectionTransaction(_Writes):
 
     def _send(self, call: str, body: dict[str, Any]) -> Any:
         server = self._server
-        return _result(server._session.post(server._api_url + self._buffer.path(call), content=_encode(body)))
+        return result_of(server._session.post(server._api_url + self._buffer.path(call), content=encode(body)))
 
 
 class AsyncCollectionTransaction(_Writes):
@@ -262,6 +179,42 @@ class AsyncCollectionTransaction(_Writes):
         """As the collection's `get`, in the snapshot of the transaction. Raises TransactionAborted."""
         request = self._buffer.read_request(limit, offset, include, ids=ids, where=where, where_document=where_document)
         return self._buffer.record_read(request, await self._send("get", request), include)
+
+    async def query(  # noqa: PLR0917 - chromadb's signature
+        self,
+        query_embeddings: Any = None,
+        query_texts: Any = None,
+        query_images: Any = None,
+        query_uris: Any = None,
+        ids: Any = None,
+        n_results: int = 10,
+        where: Any = None,
+        where_document: Any = None,
+        include: Include = ["metadatas", "documents", "distances"],  # noqa: B006 - as chromadb's
+        *,
+        within: float | None = None,
+        exact: bool = False,
+    ) -> QueryResult:
+        """As `CollectionTransaction.query`."""
+        request = self._buffer.query_request(
+            query_embeddings,
+            query_texts,
+            query_images,
+            query_uris,
+            include,
+            ids=ids,
+            n_results=n_results,
+            where=where,
+            where_document=where_document,
+            within=within,
+            exact=exact,
+        )
+        return self._buffer.record_query(await self._send("query", request), include)
+
+    async def search(self, searches: Any, *, exact: bool = False) -> SearchResult:
+        """As `CollectionTransaction.search`."""
+        request = self._buffer.search_request(searches, exact=exact)
+        return self._buffer.record_search(await self._send("search", request))
 
     async def commit(self) -> CommitResult:
         """Write everything, or nothing. Raises TransactionAborted."""
@@ -289,7 +242,7 @@ class AsyncCollectionTransaction(_Writes):
     async def _commit(self, request: dict[str, Any] | None) -> CommitResult:
         if request is None:
             return CommitResult(first_inserted_record_offset=None, record_count=0)
-        for left in range(_sends(request), 0, -1):
+        for left in range(sends(request), 0, -1):
             try:
                 return cast(CommitResult, await self._send("commit", request))
             except httpx.TransportError:
@@ -300,7 +253,7 @@ class AsyncCollectionTransaction(_Writes):
     async def _send(self, call: str, body: dict[str, Any]) -> Any:
         server = self._server
         url = server._api_url + self._buffer.path(call)
-        return _result(await server._get_client().post(url, content=_encode(body)))
+        return result_of(await server._get_client().post(url, content=encode(body)))
 
 
 @overload
@@ -328,31 +281,7 @@ def _record_set(ids: Any, embeddings: Any, fields: dict[str, Any]) -> dict[str, 
     return {"ids": ids, "embeddings": embeddings, **columns}
 
 
-def _is_filtered(operation: dict[str, Any]) -> bool:
-    payload = operation["payload"]
-    return operation["operation"] == "delete" and bool(payload["where"] or payload["where_document"])
-
-
 def _retries(max_retries: int) -> int:
     if max_retries < 0:
         raise ValueError("max_retries must not be negative")
     return max_retries
-
-
-def _sends(request: dict[str, Any]) -> int:
-    """How often a commit may be sent: without a nonce, the server would not recognise it."""
-    return _SENDS if "nonce" in request else 1
-
-
-def _encode(body: dict[str, Any]) -> bytes:
-    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _result(response: httpx.Response) -> Any:
-    """The body of a response. Raises TransactionAborted, and otherwise what the client raises."""
-    if response.status_code in (409, 412, 429):
-        error = orjson.loads(response.content)
-        if error.get("error") in _ABORTS:
-            raise TransactionAborted(error["error"], error["message"], response.status_code)
-    FastAPI._raise_chroma_error(response)
-    return orjson.loads(response.content)

@@ -29,13 +29,23 @@ if TYPE_CHECKING:
     from afterglow.api.models.schema import Schema
     from afterglow.api.models.search import AttachFunction, DetachFunction, Search, SearchLimit, SearchRecords
     from afterglow.api.models.tenants import CreateDatabase, CreateTenant, UpdateTenant
-    from afterglow.api.models.transactions import ConditionalCommit, ConditionalGet, DeleteOperation, Operation
+    from afterglow.api.models.transactions import (
+        ConditionalCommit,
+        ConditionalGet,
+        ConditionalQuery,
+        ConditionalSearch,
+        DeleteOperation,
+        Operation,
+        ReadQuery,
+    )
 
 __all__ = [
     "AddRecords",
     "AttachFunction",
     "ConditionalCommit",
     "ConditionalGet",
+    "ConditionalQuery",
+    "ConditionalSearch",
     "Configuration",
     "CountRecords",
     "CreateCollection",
@@ -53,6 +63,7 @@ __all__ = [
     "GetRecords",
     "Operation",
     "QueryRecords",
+    "ReadQuery",
     "Schema",
     "Search",
     "SearchLimit",
@@ -70,6 +81,8 @@ _MODULES = {
     "AttachFunction": "search",
     "ConditionalCommit": "transactions",
     "ConditionalGet": "transactions",
+    "ConditionalQuery": "transactions",
+    "ConditionalSearch": "transactions",
     "Configuration": "configuration",
     "CountRecords": "records",
     "CreateCollection": "collections",
@@ -87,6 +100,7 @@ _MODULES = {
     "GetRecords": "records",
     "Operation": "transactions",
     "QueryRecords": "records",
+    "ReadQuery": "transactions",
     "Schema": "schema",
     "Search": "search",
     "SearchLimit": "search",

@@ -47,6 +47,7 @@ Embeddings = Annotated[
     Any,
     WithJsonSchema(_any_of(_array(_any_of(_FLOATS, _NULL)), _array(_any_of(_BASE64, _NULL)), _NULL)),
 ]
+QueryEmbedding = Annotated[Any, WithJsonSchema(_any_of(_FLOATS, _NULL))]
 QueryEmbeddings = Annotated[Any, WithJsonSchema(_any_of(_array(_FLOATS), _NULL))]
 EXPLAIN = "also return how the read was executed"
 """The description of the field `explain`."""

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from afterglow.api.models.fields import U32, IncludeName, StrictModel, Where
+from afterglow.api.models.fields import U32, IncludeName, QueryEmbedding, QueryEmbeddings, StrictModel, Where
 from afterglow.api.models.records import AddRecords, DeleteRecords, Filters, UpdateRecords, UpsertRecords
+from afterglow.api.models.search import MAX_SEARCHES, Search
 
 ReadToken = Annotated[int, Field(ge=0, le=2**64 - 1)]
 
@@ -18,6 +19,42 @@ class ConditionalGet(Filters):
     limit: U32 | None = None
     offset: U32 | None = None
     include: list[IncludeName] = Field(default=["documents", "metadatas"])
+    read_token: ReadToken | None = None
+
+
+EXACT = "compare the vectors with every record, without an index: recall is 1, and the time grows with the collection"
+
+
+class ConditionalQuery(Filters):
+    """A query of a transaction: the records nearest to each vector or text.
+
+    `within` is the distance from which on other records do not matter: later writes beyond it do not conflict.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"query_embeddings": [[0.1, 0.9]], "n_results": 1, "within": 0.1}}
+    )
+
+    query_embeddings: QueryEmbeddings = None
+    query_texts: list[str] | None = None
+    n_results: U32 | None = None
+    include: list[IncludeName] = Field(default=["documents", "metadatas", "distances"])
+    within: float | None = None
+    exact: bool = Field(default=False, description=EXACT)
+    read_token: ReadToken | None = None
+
+
+class ConditionalSearch(StrictModel):
+    """Searches of a transaction."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"searches": [{"rank": {"$knn": {"query": [0.1, 0.9], "limit": 3}}}], "read_token": None}
+        }
+    )
+
+    searches: list[Search] = Field(max_length=MAX_SEARCHES)
+    exact: bool = Field(default=False, description=EXACT)
     read_token: ReadToken | None = None
 
 
@@ -61,11 +98,23 @@ class ReadFilter(StrictModel):
     where_document: Where = None
 
 
+class ReadQuery(Filters):
+    """What a query or a search has read, as its response has it: the result must still be the same.
+
+    The records that the filters select, `filter` being that of a search; with `query_embedding`, those among them whose
+    distance from it is at most `within`, null for any distance.
+    """
+
+    filter: Where = None
+    query_embedding: QueryEmbedding = None
+    within: float | None = None
+
+
 class ConditionalCommit(StrictModel):
     """The operations of a transaction, and what it has read.
 
-    `read_filters` and `nonce` are Afterglow's own. With the `nonce` of an earlier commit of the same transaction, whose
-    answer was lost, that answer is repeated.
+    `read_filters`, `read_queries` and `nonce` are Afterglow's own. With the `nonce` of an earlier commit of the same
+    transaction, whose answer was lost, that answer is repeated.
     """
 
     model_config = ConfigDict(
@@ -82,4 +131,5 @@ class ConditionalCommit(StrictModel):
     read_ids: list[str] = Field(default=[])
     operations: list[Operation]
     read_filters: list[ReadFilter] = Field(default=[])
+    read_queries: list[ReadQuery] = Field(default=[])
     nonce: str | None = None

@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from afterglow.api import models
 from afterglow.api.validation import embeddings as vectors
 from afterglow.api.validation import json_body, metadata
@@ -95,6 +98,21 @@ def selection(filters: models.Filters, budget: FilterBudget) -> Selection:
     where = parse_where(filters.where, budget)
     where_document = parse_where_document(filters.where_document, budget)
     return Selection(filters.ids, where, where_document)
+
+
+def queries(body: models.QueryRecords | models.ConditionalQuery, max_queries: int) -> NDArray[np.float32] | list[str]:
+    """The vectors, float32 (m, dimension), or the texts of a query; m is at most `max_queries`.
+
+    Raises InvalidBody, LimitExceeded, InvalidArgument.
+    """
+    if body.query_texts is None:
+        if "query_embeddings" not in body.model_fields_set:
+            raise json_body.schema_error("", "missing field `query_embeddings`")
+        return vectors.parse_queries(body.query_embeddings, max_queries)
+    if body.query_embeddings is not None:
+        raise InvalidArgument("a query has either query_embeddings or query_texts, not both")
+    vectors.check_query_count("query_texts", len(body.query_texts), max_queries)
+    return body.query_texts
 
 
 def include(names: Sequence[str]) -> frozenset[Include]:

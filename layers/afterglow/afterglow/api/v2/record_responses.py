@@ -1,6 +1,6 @@
 """Encodes the engine's results as response bodies, with as little copying as orjson allows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,17 @@ from afterglow.collection.types import Include, QueryResult, Records
 Explain = dict[str, Any]
 """How the read was executed, see `v2.explain`."""
 
+_NOTHING_MORE: Mapping[str, Any] = {}
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _ALL_METADATA, _SCORE = "#metadata", "#score"
 
 
 def get_body(
-    records: Records, include: Sequence[str], explain: Explain | None = None, read_token: int | None = None
+    records: Records, include: Sequence[str], explain: Explain | None = None, more: Mapping[str, Any] = _NOTHING_MORE
 ) -> bytes:
-    """The body of a get response, with the fields `explain` and `read_token` if there are such."""
-    token = {} if read_token is None else {"read_token": read_token}
+    """The body of a get response, with `more` fields, and the field `explain` if there is one."""
     body = {
-        **token,
+        **more,
         "ids": records.ids,
         "embeddings": _embeddings(records),
         "documents": records.documents,
@@ -32,8 +32,13 @@ def get_body(
     return _with_include(body, include, explain)
 
 
-def query_body(results: Sequence[QueryResult], include: Sequence[str], explain: Explain | None = None) -> bytes:
-    """The body of a query response: one list per query vector; with the field `explain` if there is one."""
+def query_body(
+    results: Sequence[QueryResult],
+    include: Sequence[str],
+    explain: Explain | None = None,
+    more: Mapping[str, Any] = _NOTHING_MORE,
+) -> bytes:
+    """The body of a query response: one list per query vector; `more` and `explain` as in `get_body`."""
     hits = [result.records for result in results]
     columns: dict[Include, list[Any]] = {
         Include.EMBEDDINGS: [_embeddings(records) for records in hits],
@@ -42,18 +47,22 @@ def query_body(results: Sequence[QueryResult], include: Sequence[str], explain: 
         Include.METADATAS: [_metadatas(records) for records in hits],
         Include.DISTANCES: [np.ascontiguousarray(result.distances) for result in results],
     }
-    body: dict[str, Any] = {"ids": [records.ids for records in hits]}
+    body: dict[str, Any] = {**more, "ids": [records.ids for records in hits]}
     body |= {name.value: column if name.value in include else None for name, column in columns.items()}
     return _with_include(body, include, explain)
 
 
 def search_body(
-    results: Sequence[SearchResult], selected: Sequence[list[str]], explain: Explain | None = None
+    results: Sequence[SearchResult],
+    selected: Sequence[list[str]],
+    explain: Explain | None = None,
+    more: Mapping[str, Any] = _NOTHING_MORE,
 ) -> bytes:
     """The body of a search response; `selected` holds the sorted keys of each search."""
     hits = [result.records for result in results]
     pairs = list(zip(hits, selected, strict=True))
     body: dict[str, Any] = {
+        **more,
         "ids": [records.ids for records in hits],
         "documents": [records.documents for records in hits],
         "embeddings": [_embeddings(records) for records in hits],

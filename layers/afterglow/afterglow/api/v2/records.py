@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from afterglow.api import models
 from afterglow.api.http import request_params
@@ -14,7 +13,7 @@ from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_requests, record_responses
 from afterglow.api.v2.collection_first import collection_first
 from afterglow.api.v2.explain import check_allowed, explained
-from afterglow.api.validation import embeddings, json_body
+from afterglow.api.validation import json_body
 from afterglow.collection import Op
 from afterglow.collection.read.explanation import Explanation
 from afterglow.collection.read.read_path import Hits
@@ -129,7 +128,7 @@ class _QueryRequest:
         check_allowed(request, explain=self._body.explain)
         self._scope = request_params.scope(request)
         with collection_first(context, self._scope), phase("parse"):
-            self._queries = self._parse_queries(max_vectors)
+            self._queries = record_requests.queries(self._body, max_vectors)
             self._selection = record_requests.selection(self._body, budget)
         n_results = self._body.n_results
         self._k = record_requests.DEFAULT_RESULTS if n_results is None else n_results
@@ -178,18 +177,6 @@ class _QueryRequest:
     ) -> Response:
         with phase("render"):
             return with_log_position(record_responses.query_body(results, self._body.include, explain), position)
-
-    def _parse_queries(self, max_queries: int) -> NDArray[np.float32] | list[str]:
-        """Vectors, or texts, at most `max_queries`. Raises InvalidBody, LimitExceeded, InvalidArgument."""
-        body = self._body
-        if body.query_texts is None:
-            if "query_embeddings" not in body.model_fields_set:
-                raise json_body.schema_error("", "missing field `query_embeddings`")
-            return embeddings.parse_queries(body.query_embeddings, max_queries)
-        if body.query_embeddings is not None:
-            raise InvalidArgument("a query has either query_embeddings or query_texts, not both")
-        embeddings.check_query_count("query_texts", len(body.query_texts), max_queries)
-        return body.query_texts
 
 
 def count(context: AppContext, request: Request) -> Response:

@@ -67,21 +67,15 @@ class _SearchRequest:
         with phase("parse"):
             body = json_body.parse(models.SearchRecords, request.body)
             rank_parser = RankParser()
-            self._searches = [
-                _parse_search(search, f"searches[{index}]", rank_parser, budget)
-                for index, search in enumerate(body.searches)
-            ]
+            self._searches = parse_searches(body.searches, rank_parser, budget)
         check_allowed(request, explain=body.explain)
-        self._selected = [_selected(search) for search in body.searches]
+        self._selected = [selected(search) for search in body.searches]
         self._level = ReadLevel(body.read_level)
         self._explain = body.explain
         self._at = request_params.parse_at(request)
         self._scope = request_params.scope(request)
         try:
-            _refuse_too_many(body)
-            for index, search in enumerate(body.searches):
-                _check_groups(search, f"searches[{index}].group_by")
-            rank_parser.raise_errors()
+            check_searches(body.searches, rank_parser)
         except InvalidArgument:
             self._engine.get_collection_by_id(self._scope)
             raise
@@ -124,9 +118,30 @@ class _SearchRequest:
             return with_log_position(record_responses.search_body(results, self._selected, explain), position)
 
 
+def parse_searches(searches: Sequence[models.Search], rank_parser: RankParser, budget: FilterBudget) -> list[Search]:
+    """The searches, whose values are still to be checked. Raises InvalidBody, LimitExceeded."""
+    return [_parse_search(search, f"searches[{index}]", rank_parser, budget) for index, search in enumerate(searches)]
+
+
+def check_searches(searches: Sequence[models.Search], rank_parser: RankParser) -> None:
+    """Check the values of searches that were parsed. Raises InvalidArgument."""
+    if len(searches) > MAX_SEARCHES:
+        raise InvalidArgument(
+            f"Validation error: searches: a request may have {MAX_SEARCHES} searches, got {len(searches)}"
+        )
+    for index, search in enumerate(searches):
+        _check_groups(search, f"searches[{index}].group_by")
+    rank_parser.raise_errors()
+
+
+def selected(search: models.Search) -> list[str]:
+    """The keys of the fields that a search returns, sorted."""
+    return [] if search.select is None else sorted(set(search.select.keys))
+
+
 def _parse_search(search: models.Search, path: str, rank_parser: RankParser, budget: FilterBudget) -> Search:
     # In the order of the schema errors: filter, groups, rank.
-    search_filter = _filter(search, f"{path}.filter", budget)
+    search_filter = parse_search_filter(search.filter, f"{path}.filter", budget)
     groups = _groups(search, f"{path}.group_by")
     rank: Rank | None = None
     knn: Sequence[Knn] = ()
@@ -145,15 +160,16 @@ def _parse_search(search: models.Search, path: str, rank_parser: RankParser, bud
         groups=groups,
         offset=page.offset,
         limit=page.limit,
-        include=_include(_selected(search)),
+        include=_include(selected(search)),
     )
 
 
-def _filter(search: models.Search, path: str, budget: FilterBudget) -> Filter | None:
-    if search.filter is None or search.filter == {}:
+def parse_search_filter(value: Any, path: str, budget: FilterBudget) -> Filter | None:
+    """The filter of a search. Raises InvalidBody, LimitExceeded."""
+    if value is None or value == {}:
         return None
     try:
-        return parse_filter(search.filter, budget)
+        return parse_filter(value, budget)
     except InvalidArgument as error:
         raise json_body.schema_error(path, error.message) from None
 
@@ -170,20 +186,9 @@ def _groups(search: models.Search, path: str) -> GroupBy | None:
     return GroupBy(tuple(groups.keys), sort_keys, top_k.k, largest=groups.aggregate.max_k is not None)
 
 
-def _selected(search: models.Search) -> list[str]:
-    return [] if search.select is None else sorted(set(search.select.keys))
-
-
-def _include(selected: list[str]) -> frozenset[Include]:
-    fields = {_FIELDS[key] for key in selected if key in _FIELDS}
-    return frozenset(fields | ({Include.METADATAS} if not _NO_METADATA.issuperset(selected) else set()))
-
-
-def _refuse_too_many(body: models.SearchRecords) -> None:
-    if len(body.searches) > MAX_SEARCHES:
-        raise InvalidArgument(
-            f"Validation error: searches: a request may have {MAX_SEARCHES} searches, got {len(body.searches)}"
-        )
+def _include(keys: list[str]) -> frozenset[Include]:
+    fields = {_FIELDS[key] for key in keys if key in _FIELDS}
+    return frozenset(fields | ({Include.METADATAS} if not _NO_METADATA.issuperset(keys) else set()))
 
 
 def _check_groups(search: models.Search, path: str) -> None:

@@ -1,11 +1,12 @@
 """Handlers of transactions: reads of one snapshot, and the commit of operations that depend on them.
 
 The wire is that of Chroma's next clients: a **read token** is the number of the log entry that would follow the
-snapshot. `read_filters` and `nonce` of a commit, and deletes by filter, are ours.
+snapshot. `read_filters`, `read_queries` and `nonce` of a commit, and deletes by filter, are ours.
 """
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import orjson
@@ -17,8 +18,11 @@ from afterglow.api.http.usage_header import add_attributes
 from afterglow.api.v2 import record_requests, record_responses
 from afterglow.api.v2.collection_first import collection_first
 from afterglow.api.v2.records import with_log_position
-from afterglow.api.validation import json_body
+from afterglow.api.v2.search import parse_search_filter
+from afterglow.api.validation import embeddings, json_body
 from afterglow.collection import Batch, Op
+from afterglow.collection.types import Selection
+from afterglow.collection.write.read_predicates import Neighborhood
 from afterglow.collection.write.transaction import FilteredDelete, Transaction
 from afterglow.errors import InvalidArgument, InvalidBody, LimitExceeded, StaleRead
 from afterglow.filters.budget import FilterBudget
@@ -41,7 +45,7 @@ def get(context: AppContext, request: Request) -> Response:
 
     with phase("parse"), collection_first(context, scope):
         selection = record_requests.selection(body, record_requests.filter_budget(context.settings))
-        position = _position(body.read_token)
+        position = position_of(body.read_token)
     include = record_requests.include(body.include)
     with phase("handle"):
         records = context.engine.get_in_transaction(
@@ -49,7 +53,7 @@ def get(context: AppContext, request: Request) -> Response:
         )
     add_attributes(rows=len(records.ids))
     with phase("render"):
-        encoded = record_responses.get_body(records, body.include, read_token=records.position + 1)
+        encoded = record_responses.get_body(records, body.include, more={"read_token": records.position + 1})
         return with_log_position(encoded, records.position)
 
 
@@ -118,8 +122,8 @@ def _transaction(
 ) -> Transaction:
     if body.read_token is None and body.read_ids:
         raise InvalidArgument("conditional commit with read_ids requires read_token")
-    if body.read_token is None and (body.read_filters or body.nonce is not None):
-        raise InvalidArgument("conditional commit with read_filters or a nonce requires read_token")
+    if body.read_token is None and (body.read_filters or body.read_queries or body.nonce is not None):
+        raise InvalidArgument("conditional commit with read_filters, read_queries or a nonce requires read_token")
     if body.nonce is not None and _NONCE.fullmatch(body.nonce) is None:
         raise InvalidArgument("nonce: 16 to 64 letters, digits, - and _")
     kinds = [isinstance(operation, FilteredDelete) for operation in operations]
@@ -129,7 +133,28 @@ def _transaction(
         record_requests.selection(models.Filters(where=one.where, where_document=one.where_document), budget)
         for one in body.read_filters
     ]
-    return Transaction(operations, _position(body.read_token), body.read_ids, filters, body.nonce)
+    neighborhoods = []
+    for index, query in enumerate(body.read_queries):
+        read = _read_query(query, f"read_queries[{index}]", budget)
+        if isinstance(read, Selection):
+            filters.append(read)
+        else:
+            neighborhoods.append(read)
+    return Transaction(operations, position_of(body.read_token), body.read_ids, filters, body.nonce, neighborhoods)
+
+
+def _read_query(query: models.ReadQuery, path: str, budget: FilterBudget) -> Selection | Neighborhood:
+    selection = record_requests.selection(query, budget)
+    if query.filter is not None:
+        if selection.where is not None:
+            raise InvalidArgument(f"{path}: either where or filter, not both")
+        selection = replace(selection, where=parse_search_filter(query.filter, f"{path}.filter", budget))
+    if query.query_embedding is None:
+        if query.within is not None:
+            raise InvalidArgument(f"{path}: within needs a query_embedding")
+        return selection
+    embeddings.check_query(query.query_embedding, f"{path}.query_embedding")
+    return Neighborhood(selection, embeddings.to_queries([query.query_embedding])[0], query.within)
 
 
 def _check_bounds(context: AppContext, transaction: Transaction) -> None:
@@ -139,13 +164,13 @@ def _check_bounds(context: AppContext, transaction: Transaction) -> None:
         ("operations", len(transaction.operations), MAX_OPERATIONS),
         ("records", records, context.settings.max_batch_size),
         ("read_ids", len(transaction.read_ids), MAX_READ_IDS),
-        ("read_filters", len(transaction.filters), MAX_READ_FILTERS),
+        ("read_filters and read_queries", len(transaction.filters) + len(transaction.neighborhoods), MAX_READ_FILTERS),
     ):
         if size > limit:
             raise LimitExceeded(f"a transaction with {size} {name} exceeds the limit of {limit}: split it")
 
 
-def _position(read_token: int | None) -> int | None:
+def position_of(read_token: int | None) -> int | None:
     """The log position of a token. Raises InvalidArgument, StaleRead."""
     if read_token is None:
         return None

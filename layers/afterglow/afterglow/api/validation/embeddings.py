@@ -71,16 +71,26 @@ def parse_queries(value: Any, max_vectors: int) -> NDArray[np.float32]:
         raise type_error("query_embeddings", value, "a sequence")
     check_query_count("query_embeddings", len(value), max_vectors)
     for index, row in enumerate(value):
-        if type(row) is not list:
-            raise type_error(f"query_embeddings[{index}]", row, "a sequence")
-        if not NUMBER_TYPES.issuperset(map(type, row)):
-            wrong = next(i for i, number in enumerate(row) if type(number) not in NUMBER_TYPES)
-            raise type_error(f"query_embeddings[{index}][{wrong}]", row[wrong], "f32")
+        check_query(row, f"query_embeddings[{index}]")
     if not value:
         return np.empty((0, 0), dtype=np.float32)
     if len(set(map(len, value))) > 1:
         raise InvalidArgument("Inconsistent dimensions in provided embeddings")
-    return np.clip(_matrix(value), -LARGEST_FLOAT32, LARGEST_FLOAT32)
+    return to_queries(value)
+
+
+def check_query(row: Any, path: str) -> None:
+    """Refuse what is no list of numbers. Raises InvalidBody."""
+    if type(row) is not list:
+        raise type_error(path, row, "a sequence")
+    if not NUMBER_TYPES.issuperset(map(type, row)):
+        wrong = next(i for i, number in enumerate(row) if type(number) not in NUMBER_TYPES)
+        raise type_error(f"{path}[{wrong}]", row[wrong], "f32")
+
+
+def to_queries(rows: list[Any]) -> NDArray[np.float32]:
+    """The vectors, shape (m, dimension), of lists of equally many numbers. Raises InvalidArgument."""
+    return np.clip(_matrix(rows), -LARGEST_FLOAT32, LARGEST_FLOAT32)
 
 
 def check_query_count(field: str, count: int, most: int) -> None:

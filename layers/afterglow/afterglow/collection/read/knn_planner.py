@@ -16,7 +16,7 @@ graph is called once for many. Each gets what it would get alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,13 +50,15 @@ _Found = tuple[Rows, Vectors]
 class KnnQuery:
     """The k rows nearest to `vector`, float32 (d,).
 
-    A filter that leaves at most `exact_search_max_rows` rows (of 384 dimensions) is searched by brute force.
+    A filter that leaves at most `exact_search_max_rows` rows (of 384 dimensions) is searched by brute force; all rows
+    are, if the search is to be `exact`.
     """
 
     space: Space
     vector: Vectors
     k: int
     exact_search_max_rows: int
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ def knn_batch(
     steps: list[GroupStep] | None = None,
 ) -> list[Neighbors]:
     """`knn` for each of several vectors (m, d) instead of the query's own; they share every scan and every call."""
+    if query.exact:
+        return [knn_exact(snapshot, masks, replace(query, vector=vector)) for vector in vectors]
     results: list[dict[int, Nearest]] = [{} for _ in vectors]
     clustered: dict[int, ClusteredGroup] = {}
     for number, (group, mask) in enumerate(zip(snapshot.row_groups, masks, strict=True)):

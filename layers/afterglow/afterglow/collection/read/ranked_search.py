@@ -20,7 +20,7 @@ from afterglow.catalog import schema
 from afterglow.catalog.schema_defaults import EMBEDDING
 from afterglow.collection.read import knn_planner, ranked_rows, read_path, work
 from afterglow.collection.read import rows as fetch
-from afterglow.collection.read.explanation import Explanation, KnnSteps
+from afterglow.collection.read.explanation import Explanation, GroupStep, KnnSteps
 from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
 from afterglow.collection.read.ranked_rows import RankedRows
 from afterglow.collection.read.read_path import ReadLimits
@@ -158,20 +158,23 @@ def execute(
     exact_search_max_rows: int,
     score: Score,
     explanation: Explanation | None = None,
+    exact: bool = False,
 ) -> list[RankedHits]:
     """The hits of the searches, in a snapshot that was taken with their `referenced_ids`; `score` is the reranker's.
+
+    With `exact`, dense $knn have recall 1.
 
     Raises InvalidArgument, WrongDimension, LimitExceeded, ResponseTooLarge, and what `score` raises.
     """
     for search in searches:
         _check(snapshot, search)
-    work.check(snapshot, _work(snapshot, searches), limits.seconds)
+    work.check(snapshot, replace(_work(snapshot, searches), exact=exact), limits.seconds)
     if explanation is not None:
         explanation.snapshot(snapshot)
     results, byte_size = [], 0
     for search in searches:
         reranking = Reranking(snapshot, search.reranks, score, limits.result_bytes)
-        hits = _execute_one(search, ids, reranking, exact_search_max_rows, explanation=explanation)
+        hits = _execute_one(search, ids, reranking, exact_search_max_rows, explanation=explanation, exact=exact)
         byte_size += hits.byte_size
         fetch.check_size(byte_size, limits.result_bytes)
         results.append(hits)
@@ -230,6 +233,7 @@ def _execute_one(
     exact_search_max_rows: int,
     *,
     explanation: Explanation | None,
+    exact: bool,
 ) -> RankedHits:
     snapshot, max_bytes = reranking.snapshot, reranking.max_bytes
     with phase("filter"):
@@ -241,6 +245,7 @@ def _execute_one(
         )
         masks = fetch.selection_masks(snapshot, Selection(where=search.filter), ids)
     steps = None if explanation is None else [_steps(knn) for knn in search.knn]
+    knn_groups = [None] * len(search.knn) if steps is None else [step.groups for step in steps]
     end = None if search.limit is None else search.offset + search.limit
     if search.rank is None:
         with phase("filter"):
@@ -249,8 +254,8 @@ def _execute_one(
     else:
         with phase("search"):
             neighbors = [
-                _nearest(snapshot, masks, knn, exact_search_max_rows, None if steps is None else steps[number])
-                for number, knn in enumerate(search.knn)
+                _nearest(snapshot, masks, knn, exact_search_max_rows, groups, exact=exact)
+                for knn, groups in zip(search.knn, knn_groups, strict=True)
             ]
         with phase("rank"):
             ranked = _rank(reranking, search.rank, neighbors)
@@ -275,14 +280,15 @@ def _nearest(
     masks: list[Mask | None],
     knn: DenseKnn | SparseKnn | TextKnn,
     exact_search_max_rows: int,
-    steps: KnnSteps | None,
+    steps: list[GroupStep] | None,
+    *,
+    exact: bool,
 ) -> Neighbors:
-    groups = None if steps is None else steps.groups
     if isinstance(knn, SparseKnn):
-        return sparse_knn(snapshot, masks, knn.key, knn.query, knn.limit, steps=groups)
+        return sparse_knn(snapshot, masks, knn.key, knn.query, knn.limit, steps=steps)
     assert isinstance(knn, DenseKnn), "the engine has replaced texts"
     space = Space(schema.index_parameters(snapshot.collection.schema).space)
-    return knn_planner.knn(snapshot, masks, KnnQuery(space, knn.query, knn.limit, exact_search_max_rows), groups)
+    return knn_planner.knn(snapshot, masks, KnnQuery(space, knn.query, knn.limit, exact_search_max_rows, exact), steps)
 
 
 def _rank(reranking: Reranking, rank: Rank, neighbors: Sequence[Neighbors]) -> RankedRows:

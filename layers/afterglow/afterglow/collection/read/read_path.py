@@ -118,8 +118,11 @@ def find(
     exact_search_max_rows: int,
     explanation: Explanation | None = None,
     recall: RecallSampler | None = None,
+    exact: bool = False,
 ) -> Hits:
-    """The nearest selected records for each of the queries, float32 (m, d). The first may become a sample of `recall`.
+    """The nearest selected records for each of the queries, float32 (m, d), with recall 1 if they are to be `exact`.
+
+    The first may become a sample of `recall`.
 
     Raises WrongDimension, LimitExceeded, ResponseTooLarge.
     """
@@ -127,7 +130,7 @@ def find(
     dimension = snapshot.collection.dimension
     if dimension is not None and len(queries) and queries.shape[1] != dimension:
         raise WrongDimension(dimension, queries.shape[1])
-    work.check(snapshot, Work(filters_of(selection), [n_results] * len(queries)), limits.seconds)
+    work.check(snapshot, Work(filters_of(selection), [n_results] * len(queries), exact=exact), limits.seconds)
     # Before the search: its own results take memory, too.
     most_hits = len(queries) * min(n_results, snapshot.records)
     fetch.check_size(most_hits * fetch.RECORD_BYTES, limits.result_bytes)
@@ -135,7 +138,7 @@ def find(
         fetch.read_roots(snapshot, filters_of(selection), search=True)
         masks = fetch.selection_masks(snapshot, selection)
     steps = None if explanation is None else KnnSteps(EMBEDDING, n_results, len(queries))
-    query = _query(snapshot, queries, n_results, exact_search_max_rows)
+    query = _query(snapshot, queries, n_results, exact_search_max_rows, exact=exact)
     with phase("search"):
         neighbors = (
             []
@@ -158,13 +161,13 @@ def find(
 
 
 def _query(
-    snapshot: Snapshot, queries: NDArray[np.float32], n_results: int, exact_search_max_rows: int
+    snapshot: Snapshot, queries: NDArray[np.float32], n_results: int, exact_search_max_rows: int, *, exact: bool
 ) -> KnnQuery | None:
     """The query of the first vector, None without one."""
     if not len(queries):
         return None
     space = Space(schema.index_parameters(snapshot.collection.schema).space)
-    return KnnQuery(space, queries[0], n_results, exact_search_max_rows)
+    return KnnQuery(space, queries[0], n_results, exact_search_max_rows, exact)
 
 
 def _concatenate(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -42,19 +42,23 @@ TERM_SECONDS = 2e-5
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The parts of a read that count: `filters`, each vector's `neighbors` (k), and what else takes `seconds`."""
+    """The parts of a read that count: `filters`, each vector's `neighbors` (k), and what else takes `seconds`.
+
+    Vectors of an `exact` search are compared with all rows, without an index, and the first one counts, too.
+    """
 
     filters: Sequence[Filter] = ()
     neighbors: Sequence[int] = ()
     seconds: float = 0.0
+    exact: bool = False
 
 
 def check(snapshot: Snapshot, work: Work, max_seconds: float) -> None:
     """Raises LimitExceeded if the estimate for the work on this snapshot exceeds `max_seconds`."""
     conditions = [leaf for condition in work.filters for leaf in leaves(condition)]
-    if len(conditions) <= FREE_CONDITIONS and len(work.neighbors) <= 1 and not work.seconds:
+    if len(conditions) <= FREE_CONDITIONS and len(work.neighbors) <= 1 and not (work.seconds or work.exact):
         return
-    seconds = work.seconds + _filter_seconds(snapshot, conditions) + _search_seconds(snapshot, work.neighbors)
+    seconds = work.seconds + _filter_seconds(snapshot, conditions) + _search_seconds(snapshot, work)
     if seconds > max_seconds:
         raise LimitExceeded(
             f"the request would take about {seconds:.0f} s, at most {max_seconds:g} s are allowed "
@@ -89,17 +93,22 @@ def _condition_seconds(leaf: Leaf, rows: int, text_bytes: int) -> float:
             return CONDITION_SECONDS + VALUE_SECONDS * rows
 
 
-def _search_seconds(snapshot: Snapshot, neighbors: Sequence[int]) -> float:
-    """The time of every vector but the most expensive one, which has the largest k."""
-    others = sorted(neighbors)[:-1]
+def _search_seconds(snapshot: Snapshot, work: Work) -> float:
+    """The time of every vector but the most expensive one, which has the largest k; of all in an exact search."""
+    others = sorted(work.neighbors) if work.exact else sorted(work.neighbors)[:-1]
+    dimension = snapshot.collection.dimension or 0
     total = 0.0
     for group in snapshot.row_groups:
-        total += len(others) * _vector_seconds(group) + HIT_SECONDS * sum(min(k, group.rows.rows) for k in others)
+        seconds = _scan_seconds(group, dimension) if work.exact else _vector_seconds(group, dimension)
+        total += len(others) * seconds + HIT_SECONDS * sum(min(k, group.rows.rows) for k in others)
     return total
 
 
-def _vector_seconds(group: RowGroupView) -> float:
+def _vector_seconds(group: RowGroupView, dimension: int) -> float:
     if group.graph is not None or group.lists is not None:
         return GRAPH_SECONDS
-    components = int(group.rows.vectors.size)
-    return PRODUCT_SECONDS * components + CANDIDATE_SECONDS * group.rows.rows
+    return _scan_seconds(group, dimension)
+
+
+def _scan_seconds(group: RowGroupView, dimension: int) -> float:
+    return (PRODUCT_SECONDS * dimension + CANDIDATE_SECONDS) * group.rows.rows

@@ -6,13 +6,13 @@ in between; any other read opens the snapshot of the past (`collection.time_trav
 what was read:
 
 1. Compare the ids written since the snapshot with the ids that were read (`collection.write.read_condition`).
-2. **Filters**: a read by filter is protected as a whole. Of the records written since, none may match the filter in the
-   snapshot, nor match it now: so the filter would find the same again, also no new records (no phantoms; precision
-   locks: Jordan, Banerjee and Batman 1981).
+2. **Predicates**: a read by filter, or of the k nearest, is protected as a whole. Of the records written since, none
+   may match the filter in the snapshot, nor match it now; none may be as near as the k-th, then or now. So the read
+   would find the same again, also no new records (no phantoms: `collection.write.read_predicates`).
 3. **Deletes by filter** are evaluated now, before all other operations.
 4. Append all operations as the entry that follows "now". If another writer is first, repeat from 1 with its entry.
 
-Without filters, steps 1 and 4 need no snapshot, and without other writers no read at all. *A crash before the append
+Without predicates, steps 1 and 4 need no snapshot, and without other writers no read at all. *A crash before the append
 leaves nothing; after it the transaction is durable, acknowledged or not.* A caller who lost the answer may send the
 commit again with the same nonce: it is found in the log, and the first answer is repeated.
 """
@@ -24,9 +24,10 @@ from afterglow.catalog import ttl
 from afterglow.collection.read import read_path
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.types import Scope, Selection
-from afterglow.collection.write import write_path
+from afterglow.collection.write import read_predicates, write_path
 from afterglow.collection.write.log_end import LogEnd
 from afterglow.collection.write.read_condition import AlreadyCommitted, ReadCondition
+from afterglow.collection.write.read_predicates import Neighborhood, Predicates
 from afterglow.errors import StaleRead, WriteConflict
 from afterglow.log.batch import Batch, Op
 from afterglow.metering import phase
@@ -52,8 +53,8 @@ class FilteredDelete:
 class Transaction:
     """What a transaction has read in the snapshot at `position` (None: nothing), and its operations in order.
 
-    `filters` are the selections of reads that are protected as a whole; `nonce` is the caller's, if any. All
-    `FilteredDelete`s come first.
+    `filters` and `neighborhoods` are the predicates of reads that are protected as a whole; `nonce` is the caller's, if
+    any. All `FilteredDelete`s come first.
     """
 
     operations: Sequence[Batch | FilteredDelete]
@@ -61,11 +62,17 @@ class Transaction:
     read_ids: Sequence[str] = ()
     filters: Sequence[Selection] = ()
     nonce: str | None = None
+    neighborhoods: Sequence[Neighborhood] = ()
+
+    @property
+    def predicates(self) -> Predicates:
+        """What was read other than records by id."""
+        return Predicates(self.filters, self.neighborhoods)
 
     @property
     def needs_snapshot(self) -> bool:
         """Whether the commit depends on records other than those with the ids that were read."""
-        return bool(self.filters) or any(isinstance(operation, FilteredDelete) for operation in self.operations)
+        return bool(self.predicates) or any(isinstance(operation, FilteredDelete) for operation in self.operations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ def commit(
             transaction.position,
             transaction.read_ids,
             transaction.nonce,
-            collect=bool(transaction.filters),
+            collect=bool(transaction.predicates),
         )
     batches = [operation for operation in transaction.operations if isinstance(operation, Batch)]
     records = sum(len(batch.ids) for batch in batches)
@@ -146,8 +153,9 @@ def _commit_after_snapshot(
         now = take_snapshot((), None)
         if condition is not None:
             condition.check(now.applied_seq)
-            if transaction.filters and condition.written:
-                now = _check_filters(stores, transaction, condition, take_snapshot)
+            read_predicates.check_dimension(now, transaction.predicates)
+            if transaction.predicates and condition.written:
+                now = _check_predicates(stores, transaction, condition, take_snapshot)
         with phase("filter"):
             batches = [*_deletes(stores, transaction, now), *given]
         records = sum(len(batch.ids) for batch in batches)
@@ -167,7 +175,7 @@ def _commit_after_snapshot(
     raise write_path.too_many_writers(scope.collection)
 
 
-def _check_filters(
+def _check_predicates(
     stores: Stores, transaction: Transaction, condition: ReadCondition, take_snapshot: TakeSnapshot
 ) -> Snapshot:
     """Step 2; the snapshot of "now", which the condition is checked up to. Raises WriteConflict, StaleRead."""
@@ -180,10 +188,8 @@ def _check_filters(
     before = replace(take_snapshot(written, condition.position), as_of=now.as_of)
     seconds = stores.settings.max_read_seconds
     for snapshot in (now, before):
-        for selection in transaction.filters:
-            matching = read_path.matching_ids(snapshot, replace(selection, ids=written), None, seconds)
-            if matching and (selection.ids is None or not frozenset(selection.ids).isdisjoint(matching)):
-                raise WriteConflict
+        if read_predicates.are_met(snapshot, transaction.predicates, written, seconds):
+            raise WriteConflict
     return now
 
 

@@ -9,10 +9,11 @@ from afterglow.auth import Permission
 
 if TYPE_CHECKING:
     from afterglow.api import models, responses
-    from afterglow.api.v2 import transactions
+    from afterglow.api.v2 import transaction_queries, transactions
 else:
     models = late("afterglow.api.models")
     responses = late("afterglow.api.responses")
+    transaction_queries = late("afterglow.api.v2.transaction_queries")
     transactions = late("afterglow.api.v2.transactions")
 
 ROUTES: tuple[Route, ...] = (
@@ -26,6 +27,30 @@ ROUTES: tuple[Route, ...] = (
         models.ConditionalGet,
         responses.ConditionalGetResponse,
         failures=(400, 404, 412),
+        permission=Permission.READ,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/conditional/query",
+        "transactions.query",
+        transaction_queries.query,
+        "Transactions",
+        "Query the nearest records in a transaction",
+        models.ConditionalQuery,
+        responses.ConditionalQueryResponse,
+        failures=(400, 404, 412, 429),
+        permission=Permission.READ,
+    ),
+    Route(
+        "POST",
+        COLLECTION + "/conditional/search",
+        "transactions.search",
+        transaction_queries.search,
+        "Transactions",
+        "Search in a transaction",
+        models.ConditionalSearch,
+        responses.ConditionalSearchResponse,
+        failures=(400, 404, 412, 429),
         permission=Permission.READ,
     ),
     Route(
