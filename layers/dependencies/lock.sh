@@ -11,7 +11,7 @@ pinned=(--constraint $here/requirements.txt)
 
 "${compile[@]}" --python-version 3.11 --output-file $here/requirements.txt --extra embed pyproject.toml
 "${compile[@]}" --python-version 3.11 --output-file $here/requirements-build.txt --group build
-"${compile[@]}" --python-version 3.11 --output-file $here/requirements-dev.txt "${pinned[@]}" --group dev --extra aws --extra imports --extra embed pyproject.toml
+"${compile[@]}" --python-version 3.11 --output-file $here/requirements-dev.txt "${pinned[@]}" --group dev --extra aws --extra imports --extra embed --extra traces pyproject.toml
 
 # What the Lambda layer holds: not what only `afterglow run`, its password files and a terminal need.
 layer=()

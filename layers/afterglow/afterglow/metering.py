@@ -13,6 +13,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+MAX_INTERVALS = 500
+"""Phases of one request whose times are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """When a phase ran, by `time.perf_counter`."""
+
+    phase: str
+    started: float
+    ended: float
+
 
 @dataclass(slots=True)
 class Usage:
@@ -30,6 +42,8 @@ class Usage:
     """Bytes sent to S3."""
     phases: dict[str, float] = field(default_factory=dict)
     """Milliseconds by phase."""
+    intervals: list[Interval] | None = None
+    """When each phase ran, up to `MAX_INTERVALS`; None: nobody asks."""
     waited_seconds: float = 0.0
     """Seconds for which the request waited for something to happen, as its client asked it to."""
     attributes: dict[str, str | int | float | bool] = field(default_factory=dict)
@@ -69,11 +83,19 @@ class Usage:
             self.bytes_read += other.bytes_read
             self.bytes_written += other.bytes_written
             self.attributes |= other.attributes
+            if self.intervals is not None and other.intervals is not None:
+                self.intervals += other.intervals[: MAX_INTERVALS - len(self.intervals)]
 
     def add_phase_time(self, phase: str, milliseconds: float) -> None:
         """Record the time of a phase; times of the same phase are added up."""
         with self._lock:
             self.phases[phase] = self.phases.get(phase, 0.0) + milliseconds
+
+    def add_interval(self, interval: Interval) -> None:
+        """Record when a phase ran, if somebody asks for it."""
+        with self._lock:
+            if self.intervals is not None and len(self.intervals) < MAX_INTERVALS:
+                self.intervals.append(interval)
 
 
 _CURRENT: ContextVar[Usage | None] = ContextVar("afterglow-usage", default=None)
@@ -85,9 +107,9 @@ def current_usage() -> Usage | None:
 
 
 @contextmanager
-def collect_usage() -> Iterator[Usage]:
-    """Collect the usage of the block."""
-    usage = Usage()
+def collect_usage(*, with_intervals: bool = False) -> Iterator[Usage]:
+    """Collect the usage of the block; `with_intervals`: also when its phases ran."""
+    usage = Usage(intervals=[] if with_intervals else None)
     token = _CURRENT.set(usage)
     try:
         yield usage
@@ -99,7 +121,7 @@ def collect_usage() -> Iterator[Usage]:
 def observe_usage() -> Iterator[Usage]:
     """Collect the usage of the block by itself; the collector outside, if any, gets it at the end."""
     outer = _CURRENT.get()
-    with collect_usage() as usage:
+    with collect_usage(with_intervals=outer is not None and outer.intervals is not None) as usage:
         try:
             yield usage
         finally:
@@ -128,4 +150,7 @@ class _Phase:
         self._started = time.perf_counter()
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._usage.add_phase_time(self._name, (time.perf_counter() - self._started) * 1000)
+        ended = time.perf_counter()
+        self._usage.add_phase_time(self._name, (ended - self._started) * 1000)
+        if self._usage.intervals is not None:
+            self._usage.add_interval(Interval(self._name, self._started, ended))

@@ -10,4 +10,7 @@
     sockets      listening sockets
     interpreter  settings of the Python interpreter
     logs         one line per event
+    observe      metrics, traces and the access log of requests
+    metrics      Prometheus' metrics
+    traces       OpenTelemetry's traces
 """

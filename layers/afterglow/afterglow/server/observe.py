@@ -1,4 +1,4 @@
-"""Observes requests: their metrics, and a line in the log for each, or for slow ones only.
+"""Observes requests: their metrics, their traces, and a line in the log for each, or for slow ones only.
 
 A line names the route, the status, the times of the phases and the caller's role. It never holds vectors, documents,
 keys, or the values of a request.
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from afterglow.errors import InvalidArgument
 from afterglow.metering import Usage, collect_usage
 from afterglow.server.metrics import Metrics
+from afterglow.server.traces import Trace, Traces
 from afterglow.settings import Settings
 
 _access = logging.getLogger("afterglow.access")
@@ -31,6 +32,8 @@ class Observer:
         settings: Settings,
         open_collections: Callable[[], int],
         take_recall: Callable[[], tuple[int, int]],
+        *,
+        traces: Traces | None,
     ) -> None:
         if settings.access_log not in _LEVELS:
             raise InvalidArgument(f"AFTERGLOW_ACCESS_LOG must be off, slow or all, got {settings.access_log!r}")
@@ -38,6 +41,7 @@ class Observer:
         self._metrics = metrics
         self._open_collections = open_collections
         self._take_recall = take_recall
+        self._traces = traces
         self._logged_seconds = {"off": float("inf"), "slow": settings.slow_request_seconds, "all": 0.0}[
             settings.access_log
         ]
@@ -56,7 +60,8 @@ class Observer:
             await send(message)
 
         started = time.perf_counter()
-        with collect_usage() as usage:
+        trace = None if self._traces is None else self._traces.begin(scope["headers"])
+        with collect_usage(with_intervals=trace is not None) as usage:
             try:
                 await self._app(scope, receive, noted_send)
             finally:
@@ -64,13 +69,17 @@ class Observer:
                 self._metrics.record_request(usage, status, seconds, self._open_collections())
                 self._metrics.record_recall(*self._take_recall())
                 if seconds >= self._logged_seconds:
-                    _access.info(_line(scope["method"], usage, status, seconds))
+                    _access.info(_line(scope["method"], usage, status, seconds, trace))
+                if self._traces is not None and trace is not None:
+                    self._traces.end(trace, scope["method"], usage, status)
 
 
-def _line(method: str, usage: Usage, status: int, seconds: float) -> str:
+def _line(method: str, usage: Usage, status: int, seconds: float, trace: Trace | None) -> str:
     attributes = usage.attributes
     parts = [method, str(attributes.get("operation", "-")), str(status), f"{seconds * 1000:.1f} ms"]
     parts += [f"{name}={attributes[name]}" for name in ("collection", "rows", "queries") if name in attributes]
     if usage.phases:
         parts.append(" ".join(f"{name}={milliseconds:.1f}" for name, milliseconds in usage.phases.items()))
+    if trace is not None:
+        parts.append(f"trace={trace.trace_id}")
     return " ".join(parts)

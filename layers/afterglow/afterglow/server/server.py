@@ -34,6 +34,7 @@ from afterglow.server.ipc import ALIVE, ALIVE_SECONDS, CLOSED, DRAINING, READY
 from afterglow.server.metrics import Metrics
 from afterglow.server.observe import Observer
 from afterglow.server.protocol import LimitedProtocol, Limits
+from afterglow.server.traces import open_traces
 from afterglow.settings import Settings, System
 
 ACCEPT_BATCH = 64
@@ -273,6 +274,7 @@ def serve(
             "the limit of open files suffices for %d connections and %d threads", shares.connections, shares.threads
         )
         settings = replace(settings, max_connections=shares.connections)
+    traces = open_traces(settings, system)
     metrics = Metrics(is_shared=control is not None)
     engine = start_engine(open_deployment(path, settings, system), settings, system, metrics.record_index_run)
     watcher = None if path is None else DirectoryWatcher(path, engine)
@@ -297,9 +299,11 @@ def serve(
             checks=() if path is None else (partial(disk_problem, path),),
         )
         add_cors(app, settings)
-        observed = Observer(app, metrics, settings, lambda: engine.open_collections, engine.take_recall)
+        observed = Observer(app, metrics, settings, lambda: engine.open_collections, engine.take_recall, traces=traces)
         serve_app(observed, settings, system, listeners=listeners, control=control, on_ready=on_ready)
     finally:
         if watcher is not None:
             watcher.close()
         engine.close()
+        if traces is not None:
+            traces.close()

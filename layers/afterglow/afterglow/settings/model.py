@@ -214,6 +214,11 @@ class Settings:
     """Log a line for requests: off, slow or all. Only for `afterglow run`."""
     slow_request_seconds: float = 1.0
     """With ACCESS_LOG=slow, requests of at least this duration are logged."""
+    traces_url: str = ""
+    """Address of an OpenTelemetry receiver (OTLP over HTTP), such as `http://localhost:4318/v1/traces`, that gets the
+    traces of requests. Empty: none. Needs `afterglow-db[traces]`. Only for `afterglow run`."""
+    traces_share: float = 1.0
+    """Share of the requests without a `traceparent` that are traced; for the others their callers decide."""
     max_connections: int = 1000
     """Maximum open connections per process. A further one replaces the connection that is idle longest, and gets 503 if
     none is idle."""
