@@ -25,6 +25,7 @@ def test_records_are_erased_from_a_directory(tmp_path: Path) -> None:
             assert refused.returncode in (1, 2)
             assert refused.stderr.startswith("afterglow: ")
             assert refused.stderr.count("\n") == 1
+        assert run_command("erasures", "--path", str(path)).stdout == "no erasure was requested\n"
         done = run_command("erase", "one", "--where", '{"user": 19}', "--yes", "--path", str(path))
         assert (done.returncode, done.stdout) == (0, "no record is selected: nothing is erased\n")
         done = run_command("erase", "one", "--where", '{"user": 17}', "--yes", "--path", str(path))

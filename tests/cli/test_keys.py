@@ -30,6 +30,36 @@ def create(*arguments: str) -> str:
 
 
 @pytest.mark.slow
+def test_attenuated_keys(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.mkdir()
+    env = {"AFTERGLOW_AUTH": "keys", "AFTERGLOW_AUTH_CACHE_SECONDS": "0"}
+    key = create("--path", str(path))
+    program = [str(PROGRAM), "keys", "attenuate", "-", "--role", "reader", "--expires-in", "3600"]
+    made = subprocess.run(program, input=key, capture_output=True, text=True, check=True, timeout=120).stdout.strip()
+    narrower = keys("attenuate", made, "--where", 'books={"owner": "ann"}').stdout.strip()
+    for options, message in (
+        (("attenuate", made), "needs a condition"),
+        (("attenuate", "x", "--role", "reader"), "not an API key"),
+        (("attenuate", key, "--expires-in", "0"), "a number of seconds"),
+        (("attenuate", key, "--where", "books={bad"), "is not JSON"),
+    ):
+        refused = keys(*options)
+        assert (refused.returncode != 0, message in refused.stderr, refused.stdout) == (True, True, "")
+    with running(path, env=env) as server:
+
+        def statuses() -> list[int]:
+            headers = [{"x-chroma-token": one} for one in (key, made, narrower, made[:-1])]
+            return [httpx.get(f"http://{HOST}:{server.port}{COLLECTIONS}", headers=one).status_code for one in headers]
+
+        assert statuses() == [200, 200, 200, 401]
+        url = f"http://{HOST}:{server.port}{COLLECTIONS}"
+        assert httpx.post(url, json={"name": "books"}, headers={"x-chroma-token": made}).status_code == 403
+        assert keys("revoke", key[2:14], "--path", str(path)).returncode == 0
+        assert statuses() == [401] * 4
+
+
+@pytest.mark.slow
 def test_the_life_of_a_key(tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.mkdir()

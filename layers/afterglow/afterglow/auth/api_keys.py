@@ -21,6 +21,7 @@ from typing import Any
 
 import orjson
 
+from afterglow.auth import attenuation
 from afterglow.auth.credentials import Credential
 from afterglow.auth.permissions import Grant, Role, Wheres
 from afterglow.catalog import names
@@ -34,7 +35,6 @@ _PARTITION = "KEYS"
 _CHARACTERS = string.digits + string.ascii_letters
 _ID_LENGTH = 12
 _SECRET_LENGTH = 43
-_KEY = re.compile(rf"ag([0-9A-Za-z]{{{_ID_LENGTH}}})[0-9A-Za-z]{{{_SECRET_LENGTH}}}".encode())
 _ID = re.compile(rf"[0-9A-Za-z]{{{_ID_LENGTH}}}")
 _LONGEST_NAME = 100
 _NO_HASH = "0" * 64
@@ -132,14 +132,19 @@ class Keys:
     def find(self, credential: Credential) -> Grant | None:
         """Return the grant of the key in this credential, None when it is not a valid key. One read of the table.
 
+        An attenuated key has that of its stored key, narrowed (`auth.attenuation`).
+
         With Basic authentication the key is the password, whatever the user; or the user, if the password is empty.
         """
         secret = credential.secret or credential.user or b""
-        match = _KEY.fullmatch(secret)
+        match = attenuation.KEY.fullmatch(secret) or attenuation.ATTENUATED.fullmatch(secret)
         if match is None:
             return None
         item = self._table.get(_PARTITION, match[1].decode())
         key = None if item is None else _decode(item)
+        if match.re is attenuation.ATTENUATED:
+            caveats = attenuation.verify(secret, _NO_HASH if key is None else key.hash)
+            return None if key is None or caveats is None else attenuation.narrow(key.grant, caveats)
         is_equal = hmac.compare_digest(_hash(secret), _NO_HASH if key is None else key.hash)
         return key.grant if is_equal and key is not None else None
 

@@ -59,7 +59,7 @@ class Authenticator:
         decision = self._decision(credential.fingerprint(self._random))
         if decision is None or not 0 <= self._now() - decision.decided_at < self._cache_seconds:
             return None
-        return _require_grant(decision.grant)
+        return self._require_grant(decision.grant)
 
     def authenticate(self, credential: Credential, address: str) -> Grant:
         """Verify the credential and return its grant. Raises Unauthenticated, Busy, Unavailable."""
@@ -75,7 +75,13 @@ class Authenticator:
         if grant is not None and not was_valid:
             self._rate_limiter.refund(address)
         self._cache_decision(fingerprint, _CachedDecision(grant, decided_at))
-        return _require_grant(grant)
+        return self._require_grant(grant)
+
+    def _require_grant(self, grant: Grant | None) -> Grant:
+        """The grant, if it is not over. Raises Unauthenticated."""
+        if grant is None or (grant.expires is not None and grant.expires <= self._now()):
+            raise Unauthenticated("the credentials are not valid")
+        return grant
 
     def _decision(self, fingerprint: bytes) -> _CachedDecision | None:
         with self._lock:
@@ -117,9 +123,3 @@ def takes_keys(settings: Settings) -> bool:
 
 def _names(settings: Settings) -> list[str]:
     return [name.strip() for name in settings.auth.lower().split(",")]
-
-
-def _require_grant(grant: Grant | None) -> Grant:
-    if grant is None:
-        raise Unauthenticated("the credentials are not valid")
-    return grant

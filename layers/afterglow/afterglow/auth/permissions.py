@@ -49,6 +49,10 @@ class Grant:
     wheres: Wheres | None = None
     """The filters of the caller's key; None: it sees every record of its scope. The routes that it may use declare a
     handler for it (`api.http.route`)."""
+    expires: int | None = None
+    """Unix seconds after which the grant is over; None: never."""
+    is_attenuated: bool = False
+    """Whether it is that of an attenuated key (`auth.attenuation`), which creates no keys."""
 
     def allows(self, permission: Permission, tenant: str | None = None, database: str | None = None) -> bool:
         """Whether a request to this tenant and database is permitted (None: not a particular one).

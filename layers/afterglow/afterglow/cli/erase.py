@@ -72,7 +72,10 @@ def list_erasures(args: argparse.Namespace) -> None:
     from afterglow.catalog import erasures
 
     with options.open_existing(args) as stores:
-        for erasure in erasures.list_all(stores.table):
+        found = erasures.list_all(stores.table)
+        if not found:
+            echo("no erasure was requested")
+        for erasure in found:
             if args.id in (None, str(erasure.id)):
                 until = f"due {_time(erasure.deadline)}"
                 if erasure.finished_at is not None:

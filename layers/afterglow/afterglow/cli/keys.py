@@ -1,4 +1,4 @@
-"""`afterglow keys create|list|revoke`: API keys, stored in the table of a data directory or an AWS account.
+"""`afterglow keys create|list|attenuate|revoke`: API keys, stored in the table of a data directory or an AWS account.
 
 These commands open the table directly and need no key themselves: whoever can write the table is the owner, so the
 first key of a deployment is created like any other. Servers may run meanwhile; they accept a new key at once.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from afterglow.auth.permissions import Wheres
     from afterglow.storage.ports import Stores
 
+_LONGEST_SECONDS = 100 * 365 * 86_400
 _HEADINGS = ("ID", "ROLE", "TENANT", "DATABASES", "FILTERS", "CREATED", "NAME")
 
 
@@ -108,6 +109,45 @@ def list_keys(args: argparse.Namespace) -> None:
     with options.open_existing(args) as stores:
         rows = list(map(_row, Keys(stores.table, stores.system).list()))
     print_table(_HEADINGS, rows)
+
+
+def add_attenuate_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `keys attenuate`."""
+    parser.add_argument("key", help="The key, stored or attenuated; `-` reads it from standard input.")
+    parser.add_argument("--role", choices=["writer", "reader"], help="At most this role.")
+    parser.add_argument("--tenant", help="Only this tenant.")
+    parser.add_argument("--database", action="append", help="Only this database; may be repeated.")
+    parser.add_argument(
+        "--where",
+        action="append",
+        metavar="COLLECTION=FILTER",
+        help="Only these records, of those that the key sees; as for `keys create`. May be repeated.",
+    )
+    parser.add_argument("--expires-in", type=float, metavar="SECONDS", help="How long it is valid.")
+
+
+def attenuate(args: argparse.Namespace) -> None:
+    """Print a key with fewer rights or a shorter life than the given one. No server is needed, nothing is stored."""
+    import sys
+
+    from afterglow.auth import Role
+    from afterglow.auth.attenuation import Caveat
+    from afterglow.auth.attenuation import attenuate as attenuate_key
+    from afterglow.errors import InvalidArgument
+
+    expires = None
+    if args.expires_in is not None:
+        if not 1 <= args.expires_in <= _LONGEST_SECONDS:
+            raise InvalidArgument("--expires-in is a number of seconds, from 1 to those of a hundred years")
+        expires = int(System().now() + args.expires_in)
+    caveat = Caveat(
+        role=None if args.role is None else Role[args.role.upper()],
+        tenant=args.tenant,
+        databases=None if args.database is None else tuple(sorted(set(args.database))),
+        wheres=None if args.where is None else _parse_wheres(args.where),
+        expires=expires,
+    )
+    echo(attenuate_key(sys.stdin.readline().strip() if args.key == "-" else args.key, caveat))
 
 
 def add_revoke_options(parser: argparse.ArgumentParser) -> None:

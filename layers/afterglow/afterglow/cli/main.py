@@ -73,10 +73,11 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
     _Command("demo", demo.demo, demo.add_demo_options),
     _Group(
         "keys",
-        "Create, list and revoke API keys, which a server with AFTERGLOW_AUTH=keys requires.",
+        "Create, list, narrow and revoke API keys, which a server with AFTERGLOW_AUTH=keys requires.",
         (
             _Command("create", keys.create, keys.add_create_options),
             _Command("list", keys.list_keys, options.add_deployment),
+            _Command("attenuate", keys.attenuate, keys.add_attenuate_options),
             _Command("revoke", keys.revoke, keys.add_revoke_options),
         ),
     ),

@@ -14,7 +14,7 @@ from afterglow.catalog.names import parse_collection_id, validate_database_segme
 from afterglow.collection import restriction as restrictions
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import ReadLevel, Restriction, Scope
-from afterglow.errors import InvalidArgument
+from afterglow.errors import Corrupt, Forbidden, InvalidArgument
 
 MAX_U32 = 2**32 - 1
 DEFAULT_LINES, MAX_LINES = 1_000, 10_000
@@ -60,8 +60,15 @@ def collection_scope(request: Request, tenant: str, database: str, collection_id
 
 
 def restriction(request: Request) -> Restriction | None:
-    """The filters of the caller's key."""
-    return None if request.grant.wheres is None else restrictions.parse(request.grant.wheres)
+    """The filters of the caller's key. Raises Forbidden if its holder has added one that cannot be read."""
+    if request.grant.wheres is None:
+        return None
+    try:
+        return restrictions.parse(request.grant.wheres)
+    except Corrupt as error:
+        if request.grant.is_attenuated:
+            raise Forbidden(f"the attenuated key is of no use: {error.message}") from error
+        raise
 
 
 def limit_and_offset(request: Request) -> tuple[int | None, int]:

@@ -15,7 +15,7 @@ from afterglow.auth import Role
 from afterglow.auth.api_keys import Key, Keys, not_found
 from afterglow.auth.authenticator import takes_keys
 from afterglow.collection import restriction
-from afterglow.errors import InvalidArgument, LimitExceeded, NotFound
+from afterglow.errors import Forbidden, InvalidArgument, LimitExceeded, NotFound
 
 MAX_KEYS = 10_000
 """Keys of a deployment after which no more are created here: a list reads all of them."""
@@ -33,6 +33,8 @@ def list_keys(context: AppContext, request: Request) -> Response:
 def create_key(context: AppContext, request: Request) -> Response:
     """Create a key; only this response has its text. Raises NotFound for a missing tenant or database."""
     keys, tenant = _keys(context), request.path_part("tenant")
+    if request.grant.is_attenuated:
+        raise Forbidden("an attenuated key creates no keys: they would outlive it")
     body = json_body.parse(models.CreateKey, request.body)
     context.engine.catalog.get_tenant(tenant)
     for database in body.databases or ():
