@@ -2,17 +2,16 @@
 
 1. Rank the centroids of all segments by distance. Probe the nearest of them: at most as many as the segments need
    together, each for its share of the k neighbours, and none that is much farther than the nearest one
-   (`segment.breadth`). Where a filter leaves a share s of the rows, the k nearest of these are about the k / s nearest
-   of all, so as many lists as those need.
+   (`segment.breadth`).
 2. Rank the entries of these lists that are inside the masks, by their codes.
 3. Read the vectors of the best, and the records of those that are likely to be in the result; compute exact
    distances.
 
 Before each step one `Objects.need` brings in what is missing, of all segments at once.
 
-Under a filter, lists without any matching row are left out before the choice: the matching rows may lie apart from the
-nearest lists. If too few rows are found for k, twice as many lists are probed, however far they are, in the end every
-list with a match: a search returns k rows whenever the filter leaves k rows.
+Under a filter, lists without any matching row are left out, and more of the others are probed as fewer rows match in
+them (`filtered_breadth`). If too few rows are found for k, twice as many lists are probed, however far they are, in the
+end every list with a match: a search returns k rows whenever the filter leaves k rows.
 """
 
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.read.explanation import GroupStep, Method
+from afterglow.collection.read.filtered_breadth import lists_to_probe
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.segment import distance, lists
 from afterglow.segment.distance import Space, Vectors
@@ -71,14 +71,15 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
     """
     objects = groups[0].index.objects
     read_roots([group.index for group in groups], search=True, rows=False)
-    searches = [_Search(group, vector) for group in groups]
     rows, matching = sum(group.rows.rows for group in groups), sum(group.matching for group in groups)
+    searches = [_Search(group, vector, group.rows.rows / rows) for group in groups]
     k = min(k, matching)
-    probes = sum(search.probes(k, matching) for search in searches)
-    within = max(search.within(k, matching) for search in searches)
-    if matching < _ALMOST_ALL * rows:
-        for search in searches:
-            search.leave_out_lists_without_match()
+    share = matching / rows
+    if share < _ALMOST_ALL:
+        probes, share = _filtered(searches, k)
+    else:
+        probes = sum(search.probes(k, share) for search in searches)
+    within = max(search.within(k, share) for search in searches)
     while True:
         chosen = _choose(searches, probes, within)
         read = objects.need(
@@ -125,8 +126,10 @@ def _record(searches: Sequence["_Search"], chosen: Sequence[Rows]) -> None:
 class _Search:
     """The search of one group: the distances to its centroids, infinite for lists that are left out."""
 
-    def __init__(self, group: ClusteredGroup, vector: Vectors) -> None:
+    def __init__(self, group: ClusteredGroup, vector: Vectors, part: float) -> None:
+        """`part`: the group's part of the rows of all groups."""
         self.group = group
+        self._part = part
         self._centroids = group.index.centroids
         self._query = self._centroids.projection.query(vector)
         distances = self._centroids.distances(self._query)
@@ -134,20 +137,28 @@ class _Search:
         self.keys: NDArray[np.float64] = self._centroids.projection.comparable(distances)
         self.lists = len(self.keys)
 
-    def probes(self, k: int, matching: int) -> int:
-        """The lists to probe at most for this group's share of the k nearest of `matching` rows."""
-        return self.group.index.probes(self._depth(k, matching)) if self.group.matching else 0
+    def probes(self, k: int, share: float) -> int:
+        """The lists to probe at most for this group's part of the k nearest, where a `share` of the rows matches."""
+        return self.group.index.probes(self._depth(k, share)) if self.group.matching else 0
 
-    def within(self, k: int, matching: int) -> float:
+    def within(self, k: int, share: float) -> float:
         """How much farther than the nearest list these are at most."""
-        if not self.group.matching:
-            return 0.0
-        return self.group.index.within(self._depth(k, matching), self._nearest)
+        return self.group.index.within(self._depth(k, share), self._nearest) if self.group.matching else 0.0
 
-    def _depth(self, k: int, matching: int) -> float:
-        """The number of nearest rows of the group, inside the mask or not, among which its share of the k is."""
-        share = max(k * self.group.matching / matching, 1.0)
-        return share * self.group.rows.rows / self.group.matching
+    def _depth(self, k: int, share: float) -> float:
+        """The number of nearest rows of the group, inside the mask or not, among which its part of the k is."""
+        return max(k * self._part, 1.0) / share
+
+    def leave_out_lists_without_match(self) -> tuple[Rows, Rows]:
+        """Leave out the lists without a row inside the mask. Returns the rows of each list, and those inside."""
+        starts, mask = self._centroids.starts, self.group.mask
+        rows = np.diff(starts)
+        if mask is None:
+            return rows, rows
+        matches = np.add.reduceat(mask, starts[:-1], dtype=np.int64)
+        self.keys[matches == 0] = np.inf
+        self.lists = int(np.count_nonzero(matches))
+        return rows, matches
 
     def run(self, data: Bytes, numbers: Rows, k: int) -> Candidates:
         """The best candidates in these lists, whose bytes are in `data`."""
@@ -155,14 +166,17 @@ class _Search:
         count = int(np.ceil(self._centroids.rescored.at(k)))
         return group.index.open(data).search(self._query, numbers, group.mask, max(count, k))
 
-    def leave_out_lists_without_match(self) -> None:
-        """Leave out the lists without a row inside the mask."""
-        mask = self.group.mask
-        if mask is None:
-            return
-        has_match = np.logical_or.reduceat(mask, self._centroids.starts[:-1])
-        self.keys[~has_match] = np.inf
-        self.lists = int(np.count_nonzero(has_match))
+
+def _filtered(searches: Sequence[_Search], k: int) -> tuple[int, float]:
+    """How many lists to probe under a filter, and the share of matching rows in them; the others are left out."""
+    keys = np.concatenate([search.keys for search in searches])
+    nearest = np.argsort(keys)
+    rows, matches = map(
+        np.concatenate, zip(*(search.leave_out_lists_without_match() for search in searches), strict=True)
+    )
+    return lists_to_probe(
+        rows[nearest], matches[nearest], k, lambda share: sum(search.probes(k, share) for search in searches)
+    )
 
 
 def _choose(searches: Sequence[_Search], probes: int, within: float) -> list[Rows]:
