@@ -1,5 +1,6 @@
 """A reader with an empty cache, over a clustered collection: what each operation reads, and in how many rounds."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,8 +16,10 @@ from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Include, ReadLevel, Scope, Selection
 from afterglow.filters.parse import parse_where
 from afterglow.jobs.indexer import index
+from afterglow.log import read as log
 from afterglow.log.batch import Batch, Op
 from afterglow.ranking.ast import KnnScore
+from afterglow.segment import manifest as manifests
 from afterglow.settings import Settings
 from afterglow.storage.ports import Stores
 from tests.costs.cold_reads import DIMENSION, EXPECTED, ROWS, Expected
@@ -163,6 +166,27 @@ class RemoteObjects(StrictObjects):
     @property
     def evicts(self) -> bool:
         return True
+
+
+def test_the_log_is_read_while_the_checkpoint_is_opened(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = RemoteObjects(collection.stores.objects)
+    meeting = threading.Barrier(2, timeout=60)
+    opened, read = manifests.load, log.read_after
+
+    def open_manifest(*arguments: Any) -> Any:
+        meeting.wait()
+        return opened(*arguments)
+
+    def read_log(*arguments: Any) -> Any:
+        meeting.wait()
+        return read(*arguments)
+
+    monkeypatch.setattr(manifests, "load", open_manifest)
+    monkeypatch.setattr(log, "read_after", read_log)
+    assert Engine(replace(collection.stores, objects=objects)).count(collection.scope).count == ROWS
+    assert meeting.n_waiting == 0, "neither is read twice"
 
 
 def test_updates_and_deletions_of_clustered_rows(collection: Collection) -> None:

@@ -34,6 +34,7 @@ class StrictObjects:
 
     def __init__(self, inner: Objects) -> None:
         self._inner = inner
+        self._files: dict[str, StrictFile] = {}
         self.rounds: list[dict[str, int]] = []
         self.gets: list[str] = []
         self.downloads: list[str] = []
@@ -67,7 +68,9 @@ class StrictObjects:
         return self._inner.local_path(key)
 
     def lazy(self, key: str, size: int) -> LazyFile:
-        return StrictFile(self._inner.lazy(key, size), np.full(size, 0xFF, dtype=np.uint8))
+        if key not in self._files:
+            self._files[key] = StrictFile(self._inner.lazy(key, size), np.full(size, 0xFF, dtype=np.uint8))
+        return self._files[key]
 
     def need(self, requested: Sequence[tuple[LazyFile, Ranges]]) -> list[Bytes]:
         files = [file for file, _ in requested if isinstance(file, StrictFile)]

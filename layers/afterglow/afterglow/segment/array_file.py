@@ -60,7 +60,7 @@ def write(path: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, N
         if dtype not in _DTYPES:
             raise ValueError(f"array {name} has dtype {dtype}")
         entries.append({"name": name, "dtype": dtype, "shape": list(array.shape), "offset": offset})
-        offset += _padded(_size(array, dtype))
+        offset += padded(_size(array, dtype))
     header = orjson.dumps({"kind": kind, "meta": meta, "arrays": entries})
     digest = xxhash.xxh3_128()
     with path.open("wb") as file:
@@ -102,7 +102,7 @@ def map_arrays(path: Path, kind: str) -> dict[str, NDArray[Any]]:
 
 def single_array_start(file_size: int, array_bytes: int) -> int:
     """Where the array begins in a file of this size that holds one array of `array_bytes`."""
-    return file_size - _padded(array_bytes)
+    return file_size - padded(array_bytes)
 
 
 def checksum_of(path: Path) -> str:
@@ -237,7 +237,7 @@ def layout(view: memoryview, kind: str, name: str) -> Layout:
             if entry["dtype"] not in _DTYPES:
                 raise Corrupt(f"{name} has an array of an unknown type; {RESTORE_HINT}")
             arrays[entry["name"]] = entry["dtype"], tuple(entry["shape"]), entry["offset"]
-        return Layout(header["meta"], _padded(_PREFIX.size + length), arrays)
+        return Layout(header["meta"], padded(_PREFIX.size + length), arrays)
     except (struct.error, KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{name} cannot be read: {error}; {RESTORE_HINT}") from error
 
@@ -264,8 +264,9 @@ def _size(array: NDArray[Any] | ArrayStream, dtype: str) -> int:
 
 
 def _padding(size: int) -> bytes:
-    return bytes(_padded(size) - size)
+    return bytes(padded(size) - size)
 
 
-def _padded(size: int) -> int:
+def padded(size: int) -> int:
+    """The bytes that an array of this size takes in a file."""
     return -(-size // _ALIGNMENT) * _ALIGNMENT

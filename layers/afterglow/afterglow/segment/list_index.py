@@ -8,14 +8,14 @@ segments and brings them in by one `Objects.need`:
    are in the entries that were found, and remembered for a while, so that this is the last round.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.errors import Corrupt
-from afterglow.segment import array_file, breadth, lists
+from afterglow.segment import array_file, breadth, likely_places, lists
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.distance import Space
 from afterglow.segment.lists import DEFAULT_EF_SEARCH, Centroids, ListSearch, entry_bytes
@@ -127,15 +127,27 @@ class ListIndex:
         return centroids
 
 
-def read_roots(indexes: Sequence[ListIndex | None], *, search: bool, rows: bool) -> None:
+def likely_places_of_ids(indexes: Sequence[ListIndex | None], ids: Sequence[str]) -> list[Request]:
+    """Where the places of these ids are likely to be (`segment.likely_places`); an index may be None."""
+    present = [index for index in indexes if index is not None and index.reader.contents is not None]
+    return likely_places.of_ids([index.reader.places_file for index in present], [index.rows for index in present], ids)
+
+
+def read_roots(
+    indexes: Sequence[ListIndex | None],
+    *,
+    search: bool,
+    rows: bool,
+    beside: Callable[[], Sequence[Request]] = tuple,
+) -> None:
     """Read the root files that were not read yet, in one round; an index may be None.
 
-    They lead to the lists (`search`), and to ids, columns, postings and the order of insertion (`rows`). Raises
-    Corrupt, UnsupportedFormat, ObjectNotFound.
+    They lead to the lists (`search`), and to ids, columns, postings and the order of insertion (`rows`). If there are
+    any, what is likely to be needed next is read `beside` them. Raises Corrupt, UnsupportedFormat, ObjectNotFound.
     """
     present = [index for index in indexes if index is not None]
     files: list[RootFile[Any]] = [index.root for index in present] if search else []
     if rows:
         files += [index.reader.contents for index in present if index.reader.contents is not None]
     if files:
-        read_together(present[0].objects, files)
+        read_together(present[0].objects, files, beside)

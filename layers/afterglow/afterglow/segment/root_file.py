@@ -57,9 +57,15 @@ class RootFile(Generic[T]):
         return xxhash.xxh3_128_hexdigest(data.data) == self._file.checksum
 
 
-def read_together(objects: Objects, files: Sequence[RootFile[Any]]) -> None:
-    """Read those of the files that were not read yet, in one round. Raises Corrupt, ObjectNotFound, Unavailable."""
+def read_together(
+    objects: Objects, files: Sequence[RootFile[Any]], beside: Callable[[], Sequence[Request]] = tuple
+) -> None:
+    """Read those of the files that were not read yet, in one round, and if there are any, what is asked for `beside`.
+
+    Raises Corrupt, ObjectNotFound, Unavailable.
+    """
     missing = [file for file in files if not file.is_open]
     if missing:
-        for file, data in zip(missing, objects.need([file.request() for file in missing]), strict=True):
+        read = objects.need([*(file.request() for file in missing), *beside()])
+        for file, data in zip(missing, read[: len(missing)], strict=True):
             file.accept(data)

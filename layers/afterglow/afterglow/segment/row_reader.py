@@ -25,7 +25,7 @@ from afterglow.segment.places import BY_ID, BY_ORDER, ENTRY, PLACE, Places
 from afterglow.segment.records import Strings
 from afterglow.segment.root_file import RootFile
 from afterglow.segment.rounds import Request, Steps
-from afterglow.storage.ports import Bytes, Objects, Ranges
+from afterglow.storage.ports import Bytes, LazyFile, Objects, Ranges
 
 Rows = NDArray[np.int64]
 
@@ -46,11 +46,18 @@ class RowReader:
         """`contents` is None for a segment without that file. Raises Corrupt, and ObjectNotFound of a local store."""
         self.contents = contents
         self._info = info
+        self._objects = objects
         self._files = {role: objects.lazy(info.files[role].key, info.files[role].size) for role in (VECTORS, RECORDS)}
         self._vectors_start = self._start(VECTORS, info.rows * 4 * info.dimension)
         self._records_start = 0
         self._remembered: OrderedDict[int, tuple[int, int, int, int, int]] = OrderedDict()
         self._lock = Lock()
+
+    @property
+    def places_file(self) -> LazyFile:
+        """The file `places`, of a segment with the file `contents`."""
+        file = self._info.files[PLACES]
+        return self._objects.lazy(file.key, file.size)
 
     def set_record_bytes(self, record_bytes: int) -> None:
         """The size of all records, from the file `centroids` or `contents`. Raises Corrupt if it does not match."""

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.replica.replica_state import RowGroupView
-from afterglow.segment import rounds
+from afterglow.segment import likely_places, rounds
 from afterglow.segment.list_index import ListIndex, read_roots
 from afterglow.segment.places import SAMPLE_STEP
 from afterglow.segment.reader import Mask
+from afterglow.segment.rounds import Request
 
 Rows = NDArray[np.int64]
 
@@ -67,7 +68,7 @@ def page(
     groups: Sequence[RowGroupView], masks: Sequence[Mask | None], offset: int, limit: int | None
 ) -> tuple[Rows, Rows]:
     """Group index and row, int64 (n,) each, of the rows in the masks (None: all), by insertion order."""
-    listed, stored = _sources(groups, masks, paged=limit is not None)
+    listed, stored = _sources(groups, masks, None if limit is None else (offset, offset + limit))
     skipped = 0
     if stored and limit is not None:
         first, last = _enclosing(listed, stored, offset, offset + limit)
@@ -91,9 +92,9 @@ def page(
 
 
 def _sources(
-    groups: Sequence[RowGroupView], masks: Sequence[Mask | None], *, paged: bool
+    groups: Sequence[RowGroupView], masks: Sequence[Mask | None], ranks: tuple[int, int] | None
 ) -> tuple[list[_Listed], list[_Stored]]:
-    """The rows of every group, listed or as they are stored; the latter only if `paged`."""
+    """The rows of every group, listed or as they are stored; the latter only for a page of rows of these `ranks`."""
     listed: list[_Listed] = []
     few: list[tuple[int, ListIndex, Rows]] = []
     most: list[tuple[int, ListIndex, Rows]] = []
@@ -106,7 +107,7 @@ def _sources(
             if matching <= _FEW_ROWS:
                 few.append((number, group.lists, np.arange(count) if mask is None else np.flatnonzero(mask)))
                 continue
-            if paged and count - matching <= min(_MAX_LEFT_OUT, count // _MIN_SHARE):
+            if ranks is not None and count - matching <= min(_MAX_LEFT_OUT, count // _MIN_SHARE):
                 most.append((number, group.lists, _NONE if mask is None else np.flatnonzero(~mask)))
                 continue
         rows = np.arange(count) if mask is None else np.flatnonzero(mask)
@@ -115,7 +116,7 @@ def _sources(
         return listed, []
     indexes = [index for _, index, _ in (*few, *most)]
     objects = indexes[0].objects
-    read_roots(indexes, search=False, rows=True)
+    read_roots(indexes, search=False, rows=True, beside=lambda: _likely_places(groups, masks, ranks))
     row_seqs = rounds.run_together(objects, [index.row_seqs(rows) for _, index, rows in (*few, *most)])
     listed += [_Listed(number, rows, seqs) for (number, _, rows), seqs in zip(few, row_seqs[: len(few)], strict=True)]
     stored = [
@@ -123,6 +124,21 @@ def _sources(
         for (number, index, _), seqs in zip(most, row_seqs[len(few) :], strict=True)
     ]
     return listed, stored
+
+
+def _likely_places(
+    groups: Sequence[RowGroupView], masks: Sequence[Mask | None], ranks: tuple[int, int] | None
+) -> list[Request]:
+    """The stored order of the page, if every row group follows the one before it in insertion order."""
+    requests: list[Request] = []
+    first, (start, stop) = 0, ranks or (0, 0)
+    for group, mask in zip(groups, masks, strict=True):
+        count = group.rows.rows
+        low, high = max(start - first, 0), min(stop - first, count)
+        if low < high and mask is None and group.lists is not None and group.lists.reader.contents is not None:
+            requests += likely_places.of_positions(group.lists.reader.places_file, count, low, high)
+        first += count if mask is None else int(np.count_nonzero(mask))
+    return requests
 
 
 def _enclosing(listed: Sequence[_Listed], stored: Sequence[_Stored], start: int, stop: int) -> tuple[int, int]:

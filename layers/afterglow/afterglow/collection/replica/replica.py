@@ -4,6 +4,9 @@
 the collection's state, so a read sees every write acknowledged before the read began, by any process, and sees a drop
 or rename at once.
 
+**A first read** reads the state, then the checkpoint that it names and, from a remote store at the same time, the log
+after it.
+
 **A newer checkpoint** is opened alongside the current one: open its segments (reusing those already open), replay the
 log after it, then swap. Until then the current one keeps serving; it has applied those entries already. With an
 executor this happens in the background, otherwise within the read. If the newer one cannot be opened, for example
@@ -13,11 +16,12 @@ because the disk cache has no room for both, the current one keeps serving, and 
 the disk cache has no room for both, the current one is closed first.
 """
 
+import contextvars
 import gc
 import logging
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -31,7 +35,7 @@ from afterglow.collection.types import LogPosition, Scope, require_in_scope
 from afterglow.errors import AfterglowError, Corrupt, NotFound, StorageFull
 from afterglow.log import read as log
 from afterglow.log.entry import Entry
-from afterglow.log.read import LogTrimmed
+from afterglow.log.read import LogSlice, LogTrimmed
 from afterglow.metering import phase
 from afterglow.retry import Backoff, attempts
 from afterglow.segment.array_file import RESTORE_HINT
@@ -220,12 +224,14 @@ class Replica:
         return self._is_damaged
 
     def _catch_up(self, scope: Scope | None) -> tuple[Collection, OpenCheckpoint]:
+        first: LogSlice | None = None
         if self._checkpoint is None:
             collection = self._observe(collections.read_state(self._stores.table, self._id))
-            self._checkpoint = self._load(collection if scope is None else require_in_scope(scope, collection))
+            self._checkpoint, first = self._load_first(
+                collection if scope is None else require_in_scope(scope, collection)
+            )
         for _ in attempts(self._stores.system, _REREADS):
-            with phase("log"):
-                log_slice = log.read_after(self._stores.table, self._id, self._checkpoint.applied_seq)
+            log_slice, first = first or self._read_log(self._checkpoint.applied_seq), None
             collection = self._observe(log_slice.state)
             # Deleted placeholders at the end of the log leave no visible gap.
             is_short = self._checkpoint.applied_seq + len(log_slice.entries) < collection.flushed_seq
@@ -246,6 +252,22 @@ class Replica:
                 self._schedule_refresh(collection)
             return collection, self._checkpoint
         raise Corrupt(f"the log of collection {self._id} does not continue after its checkpoint; {RESTORE_HINT}")
+
+    def _load_first(self, collection: Collection) -> tuple[OpenCheckpoint, LogSlice | None]:
+        """The checkpoint and, if it was read meanwhile, the log after it."""
+        if collection.manifest_key is None or not self._stores.objects.evicts:
+            return self._load(collection), None
+        with ThreadPoolExecutor(1, thread_name_prefix="afterglow-log") as reader:
+            reading = reader.submit(contextvars.copy_context().run, self._read_log, collection.flushed_seq)
+            checkpoint = self._load(collection)
+        # Another one was opened if the state's was replaced and collected.
+        is_next = checkpoint.manifest_key == collection.manifest_key
+        return checkpoint, reading.result() if is_next else None
+
+    def _read_log(self, seq: int) -> LogSlice:
+        """The log after entry `seq`."""
+        with phase("log"):
+            return log.read_after(self._stores.table, self._id, seq)
 
     def _observe(self, item: Item | None) -> Collection:
         collection = self._collection

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from afterglow.collection.replica.memtable import Memtable
 from afterglow.segment import id_index, rounds
 from afterglow.segment.hnsw import HnswIndex
-from afterglow.segment.list_index import ListIndex, read_roots
+from afterglow.segment.list_index import ListIndex, likely_places_of_ids, read_roots
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.postings import Postings
 from afterglow.segment.reader import Mask, Segment
@@ -100,7 +100,8 @@ class ReplicaState:
         if known and len(known) == len(ids):
             return list(np.stack(known, axis=1))
         hashes = id_index.hash_ids(ids)
-        read_roots([segment.lists for segment in self.segments], search=False, rows=True)
+        indexes = [segment.lists for segment in self.segments]
+        read_roots(indexes, search=False, rows=True, beside=lambda: likely_places_of_ids(indexes, ids))
         finders = [segment.find(ids, hashes) for segment in self.segments]
         return rounds.run_together(self.segments[0].objects, finders)
 
