@@ -73,7 +73,7 @@ def test_a_wrong_guess_costs_a_round_and_changes_no_answer(stores: Stores) -> No
     cold = Segment(objects, segment.info, PARAMETERS)
     ids = [names[ROWS - 1], "new"]
     other = likely_places.of_positions(index_of(cold).reader.places_file, ROWS, 0, 1)
-    read_roots([cold.lists], search=False, rows=True, beside=lambda: other)
+    read_roots([cold.lists], search=False, rows=True, extra=lambda: other)
     assert len(objects.rounds) == 1
     assert rounds.run(objects, cold.find(ids, hash_ids(ids))).tolist() == [ROWS - 1, -1]
     assert len(objects.rounds) == 2

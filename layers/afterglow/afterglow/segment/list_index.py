@@ -138,16 +138,18 @@ def read_roots(
     *,
     search: bool,
     rows: bool,
-    beside: Callable[[], Sequence[Request]] = tuple,
+    extra: Callable[[], Sequence[Request]] = tuple,
 ) -> None:
     """Read the root files that were not read yet, in one round; an index may be None.
 
     They lead to the lists (`search`), and to ids, columns, postings and the order of insertion (`rows`). If there are
-    any, what is likely to be needed next is read `beside` them. Raises Corrupt, UnsupportedFormat, ObjectNotFound.
+    any, what is likely to be needed next is read with them (`extra`).
+
+    Raises Corrupt, UnsupportedFormat, ObjectNotFound.
     """
     present = [index for index in indexes if index is not None]
     files: list[RootFile[Any]] = [index.root for index in present] if search else []
     if rows:
         files += [index.reader.contents for index in present if index.reader.contents is not None]
     if files:
-        read_together(present[0].objects, files, beside)
+        read_together(present[0].objects, files, extra)

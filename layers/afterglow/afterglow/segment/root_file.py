@@ -58,14 +58,14 @@ class RootFile(Generic[T]):
 
 
 def read_together(
-    objects: Objects, files: Sequence[RootFile[Any]], beside: Callable[[], Sequence[Request]] = tuple
+    objects: Objects, files: Sequence[RootFile[Any]], extra: Callable[[], Sequence[Request]] = tuple
 ) -> None:
-    """Read those of the files that were not read yet, in one round, and if there are any, what is asked for `beside`.
+    """Read those of the files that were not read yet, in one round, and if there are any, what `extra` asks for.
 
     Raises Corrupt, ObjectNotFound, Unavailable.
     """
     missing = [file for file in files if not file.is_open]
     if missing:
-        read = objects.need([*(file.request() for file in missing), *beside()])
+        read = objects.need([*(file.request() for file in missing), *extra()])
         for file, data in zip(missing, read[: len(missing)], strict=True):
             file.accept(data)

@@ -116,7 +116,7 @@ def _sources(
         return listed, []
     indexes = [index for _, index, _ in (*few, *most)]
     objects = indexes[0].objects
-    read_roots(indexes, search=False, rows=True, beside=lambda: _likely_places(groups, masks, ranks))
+    read_roots(indexes, search=False, rows=True, extra=lambda: _likely_places(groups, masks, ranks))
     row_seqs = rounds.run_together(objects, [index.row_seqs(rows) for _, index, rows in (*few, *most)])
     listed += [_Listed(number, rows, seqs) for (number, _, rows), seqs in zip(few, row_seqs[: len(few)], strict=True)]
     stored = [

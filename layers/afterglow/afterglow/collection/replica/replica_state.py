@@ -101,7 +101,7 @@ class ReplicaState:
             return list(np.stack(known, axis=1))
         hashes = id_index.hash_ids(ids)
         indexes = [segment.lists for segment in self.segments]
-        read_roots(indexes, search=False, rows=True, beside=lambda: likely_places_of_ids(indexes, ids))
+        read_roots(indexes, search=False, rows=True, extra=lambda: likely_places_of_ids(indexes, ids))
         finders = [segment.find(ids, hashes) for segment in self.segments]
         return rounds.run_together(self.segments[0].objects, finders)
 
