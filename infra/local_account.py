@@ -43,16 +43,19 @@ def variables(outputs: dict[str, str], endpoint: str) -> dict[str, dict[str, str
         "AFTERGLOW_BUCKET": outputs["Bucket"],
         "AFTERGLOW_QUEUE": outputs["Queue"],
         "AFTERGLOW_EMBEDDER": "none",
+        "AFTERGLOW_EMBEDDING_FUNCTIONS": "",
         "AWS_ENDPOINT_URL": endpoint,
         "POWERTOOLS_TRACE_DISABLED": "true",
     }
     compaction = {"AFTERGLOW_COMPACTION_QUEUE": outputs["CompactionQueue"]}
+    no_embedder = {"AFTERGLOW_EMBEDDING_LAMBDA": ""}
     own = {
-        "ApiFunction": {"AFTERGLOW_AUTH": "off"},
+        "ApiFunction": {"AFTERGLOW_AUTH": "off", **no_embedder},
         "IndexerFunction": compaction,
         "CompactorFunction": compaction,
         "MaintenanceFunction": {},
-        "ImporterFunction": {"AFTERGLOW_IMPORT_QUEUE": outputs["ImportQueue"]},
+        "ImporterFunction": {"AFTERGLOW_IMPORT_QUEUE": outputs["ImportQueue"], **no_embedder},
+        "EmbedderFunction": {},
     }
     names = {name: name.removesuffix("Function").lower() for name in own}
     return {

@@ -27,6 +27,7 @@ _SUFFIX = "-${Architecture}"
 LAYERS = {
     "dependencies": ("DependenciesLayer", _SUFFIX),
     "imports": ("ImportsLayer", _SUFFIX),
+    "embedding": ("EmbeddingLayer", _SUFFIX),
     "afterglow": ("AfterglowLayer", ""),
 }
 """Folder in layers/ -> resource, and what its file's name ends with."""

@@ -23,6 +23,10 @@ for name in bcrypt uvicorn uvloop httptools click h11 rich markdown-it-py mdurl 
 printf '%s\n' duckdb backports.zstd | "${compile[@]}" --python-version 3.13 \
   --output-file layers/imports/requirements.txt --constraint $here/requirements-dev.txt -
 
+# What the embedder alone has beside them, without the clients of model hubs.
+printf '%s\n' "onnxruntime>=1.31; sys_platform == 'linux'" tokenizers | "${compile[@]}" --python-version 3.13 --no-deps \
+  --output-file layers/embedding/requirements.txt --constraint $here/requirements-dev.txt -
+
 # Programs of the tests, each in an environment of its own.
 for name in ministack sam runtime schemathesis hadolint checkov; do
   "${compile[@]}" --python-version 3.13 --output-file $here/requirements-$name.txt --group $name

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from afterglow.embedding.invoked_model import SLICE_TEXTS
 from afterglow.metering import Usage
 from afterglow.prices import stores_dollars
 from tests.costs import cold_reads
@@ -13,7 +14,9 @@ from tests.costs.prices import GB, MILLION, Prices, function_dollars
 from tests.support import aws
 
 PRICES = Prices()
-API_MB, INDEXER_MB, MAINTENANCE_MB = 1769, 3008, 1769
+API_MB, INDEXER_MB, MAINTENANCE_MB, EMBEDDER_MB = 1769, 3008, 1769, 1769
+TEXT_SECONDS = 0.0147
+"""CPU of a text of 160 characters: docs/benchmarks.md."""
 LOG_GB = 0.50
 LOG_BYTES = 1_500
 """Per request: the function's log line and the gateway's."""
@@ -160,6 +163,19 @@ def competitors_table(operations: dict[str, Measured]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def texts_table() -> str:
+    """A million texts, embedded by the stack's own function, for which the API's waits."""
+    rows = ["| a million | invocations | embedder | API, while it waits | total |", "|---|--:|--:|--:|--:|"]
+    for name, texts in (("documents", SLICE_TEXTS), ("query texts", 1)):
+        invocations = MILLION / texts
+        seconds = texts * TEXT_SECONDS
+        embedder = invocations * function_dollars(seconds, EMBEDDER_MB)
+        waiting = invocations * (function_dollars(seconds, API_MB) - PRICES.function_request)
+        amounts = " | ".join(map(_dollars, (embedder, waiting, embedder + waiting)))
+        rows.append(f"| {name} | {invocations:,.0f} | {amounts} |")
+    return "\n".join(rows) + "\n"
+
+
 def sizes_table(operations: dict[str, Measured]) -> str:
     """Larger collections, with ten times the queries."""
     names = ("Chroma Cloud", "S3 Vectors", "DynamoDB's vector indexes")
@@ -207,6 +223,7 @@ def tables() -> dict[str, str]:
     operations = measure_account()
     return {
         "calls": calls_table(operations),
+        "texts": texts_table(),
         "requests": requests_table(operations),
         "million": million_table(operations),
         "idle": idle_table(operations),

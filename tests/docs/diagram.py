@@ -28,6 +28,7 @@ VERBS = {
     **dict.fromkeys(("PutItem", "UpdateItem", "BatchWriteItem", "PutObject", "AbortMultipartUpload"), "write"),
     **dict.fromkeys(("DeleteItem", "DeleteObject"), "delete"),
     "SendMessage": "send",
+    "InvokeFunction": "invoke",
 }
 """The label of an arrow by the actions of a policy. Events give the arrows of receiving; logs, traces and listing have
 none (the API may list only so that S3 reports a missing object as missing)."""
@@ -71,6 +72,8 @@ def _schedules(resource: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def _resource(value: Any, path: Path = TEMPLATE) -> str:
     """The logical name of the resource that a template value refers to, in any of the stacks."""
     value = templates.branches(value)[0]
+    if "Fn::Sub" in value:
+        return _function(value["Fn::Sub"])
     if "Ref" in value:
         return str(value["Ref"]).partition(".")[0]
     name, attribute = value["Fn::GetAtt"]
@@ -78,6 +81,15 @@ def _resource(value: Any, path: Path = TEMPLATE) -> str:
         return str(name)
     child = path.parent / templates.read(path)["Resources"][name]["Properties"]["TemplateURL"]
     return _resource(templates.read(child)["Outputs"][attribute.removeprefix("Outputs.")]["Value"], child)
+
+
+def _function(arn: str) -> str:
+    """The logical name of the function with this ARN, by the name that its properties give it."""
+    return next(
+        name
+        for name, function in templates.functions().items()
+        if arn.endswith(f":{function.get('FunctionName', {}).get('Fn::Sub')}")
+    )
 
 
 def _requests() -> Iterator[str]:

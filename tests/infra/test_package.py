@@ -19,10 +19,17 @@ package: Any = module_from_spec(_SPEC)
 _SPEC.loader.exec_module(package)
 
 PARTS = [
-    *("functions/api", "functions/importer", "functions/indexer", "functions/maintenance", "layers/afterglow"),
+    *(
+        "functions/api",
+        "functions/embedder",
+        "functions/importer",
+        "functions/indexer",
+        "functions/maintenance",
+        "layers/afterglow",
+    ),
     *(
         f"layers/{layer}-{architecture}"
-        for layer in ("dependencies", "imports")
+        for layer in ("dependencies", "embedding", "imports")
         for architecture in ("arm64", "x86_64")
     ),
 ]

@@ -8,13 +8,14 @@ from uuid import UUID
 import pytest
 
 from afterglow.bulk.import_store import ROOT
+from afterglow.embedding.model_archive import NAME as MINI_LM
 from afterglow.embedding.registry import Registry
 from afterglow.log.entry import payload_key
 from afterglow.settings import LAMBDA_DEFAULTS, System
 from tests.infra import templates
 from tests.infra.templates import NESTED, TEMPLATE
 
-ROLES = ["ApiRole", "CompactorRole", "ImporterRole", "IndexerRole", "MaintenanceRole"]
+ROLES = ["ApiRole", "CompactorRole", "EmbedderRole", "ImporterRole", "IndexerRole", "MaintenanceRole"]
 ITEMS = {
     f"dynamodb:{action}"
     for action in (
@@ -25,16 +26,27 @@ ITEMS = {
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 EMBEDDERS = templates.read(TEMPLATE)["Parameters"]["Embedder"]["AllowedValues"]
 EMBEDS = {"bedrock:InvokeModel"}
+INVOKES = {"lambda:InvokeFunction"}
 KEY = {"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"}
 TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 EXPECTED = {
-    "ApiRole": {*EMBEDS, "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject", "sqs:SendMessage"},
+    "ApiRole": {
+        *EMBEDS,
+        *INVOKES,
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "sqs:SendMessage",
+    },
     "CompactorRole": {
         *("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
         *("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"),
     },
+    "EmbedderRole": {"s3:GetObject", "s3:ListBucket"},
     "ImporterRole": {
         *EMBEDS,
+        *INVOKES,
         *("s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
         *("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"),
     },
@@ -65,7 +77,8 @@ def test_rights_are_allowed_one_by_one(role: str) -> None:
         assert statement["Sid"]
         assert not {"NotAction", "NotResource"} & set(statement)
         given.update(templates.listed(statement["Action"]))
-    assert given == ITEMS | LOGS | TRACES | KEY | EXPECTED[role]
+    stores = {"kms:Decrypt"} if role == "EmbedderRole" else ITEMS | KEY
+    assert given == LOGS | TRACES | stores | EXPECTED[role]
 
 
 @role
@@ -79,7 +92,7 @@ def test_rights_end_at_what_belongs_to_the_stack(role: str) -> None:
             if set(templates.listed(statement["Action"])) == EMBEDS:
                 assert text.endswith(':foundation-model/${Embedder}"}'), "the model of the parameter alone"
                 continue
-            assert re.search(r"(Table|Bucket|Queue|Logs|Key)Arn", text), f"{statement['Sid']}: {text}"
+            assert re.search(r"(Table|Bucket|Queue|Logs|Key|EmbedderFunction)Arn", text), f"{statement['Sid']}: {text}"
 
 
 @role
@@ -140,11 +153,26 @@ def test_only_this_api_calls_the_function() -> None:
     assert not templates.resources(TEMPLATE, "AWS::Lambda::Permission")
 
 
-@pytest.mark.parametrize("model", [model for model in EMBEDDERS if model != "none"])
+def test_the_embedder_reads_its_model_and_nothing_else() -> None:
+    (read,) = [found for found in templates.statements("EmbedderRole") if found["Action"] == "s3:GetObject"]
+    assert read["Resource"] == {"Fn::Sub": "${BucketArn}/models/*"}
+    assert LAMBDA_DEFAULTS.embedding_model_archive.startswith("models/")
+
+
+def test_its_callers_invoke_the_embedder_and_no_other_function() -> None:
+    arn = templates.children()["permissions"]["Parameters"]["EmbedderFunctionArn"]["Fn::Sub"]
+    name = templates.functions()["EmbedderFunction"]["FunctionName"]["Fn::Sub"]
+    assert arn.endswith(f":function:{name}")
+    for role in ("ApiRole", "ImporterRole"):
+        (invoke,) = [found for found in templates.statements(role) if found["Action"] == "lambda:InvokeFunction"]
+        assert invoke["Resource"] == {"Ref": "EmbedderFunctionArn"}
+
+
+@pytest.mark.parametrize("model", [model for model in EMBEDDERS if model not in ("none", MINI_LM)])
 def test_the_embedder_of_the_stack_is_one_that_the_server_runs(model: str) -> None:
     variable = templates.read(TEMPLATE)["Globals"]["Function"]["Environment"]["Variables"]["AFTERGLOW_EMBEDDER"]
     condition, named, otherwise = variable["Fn::If"]
-    assert (condition, otherwise) == ("EmbedderEnabled", "none")
+    assert (condition, otherwise) == ("HasBedrock", {"Fn::If": ["HasEmbedder", "default", "none"]})
     settings = replace(LAMBDA_DEFAULTS, embedder=named["Fn::Sub"].replace("${Embedder}", model))
     registry = Registry(settings, System())
     assert registry.default is not None

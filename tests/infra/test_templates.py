@@ -13,7 +13,7 @@ import pytest
 from afterglow.aws_lambda.invocation import MARGIN_SECONDS
 from afterglow.bulk.import_messages import PREFIX as PREFIX_OF_FILES
 from afterglow.server import cors
-from afterglow.settings import AWS_DEFAULTS, PREFIX, Settings
+from afterglow.settings import AWS_DEFAULTS, LAMBDA_DEFAULTS, PREFIX, Settings
 from tests.infra import templates
 from tests.infra.templates import ALL, NESTED, ROOT, TEMPLATE
 from tests.support.server import script
@@ -168,6 +168,20 @@ def test_the_importer() -> None:
     hidden = templates.children()["storage"]["Parameters"]["ImportVisibilitySeconds"]
     assert hidden >= 6 * importer["Timeout"]
     assert importer["RecursiveLoop"] == "Allow"
+
+
+def test_the_embedder_is_there_only_if_it_is_chosen() -> None:
+    template, permissions = (templates.read(path) for path in (TEMPLATE, NESTED["permissions"]))
+    for name in ("EmbedderFunction", "EmbedderLogs", "EmbeddingLayer"):
+        assert template["Resources"][name]["Condition"] == "HasEmbedder"
+    assert permissions["Resources"]["EmbedderRole"]["Condition"] == "HasEmbedder"
+    embedder = templates.functions()["EmbedderFunction"]
+    assert embedder["Layers"] == [{"Ref": "EmbeddingLayer"}]
+    assert embedder["Timeout"] > LAMBDA_DEFAULTS.embedding_timeout_seconds
+    for name, function in templates.functions().items():
+        called = function["Environment"]["Variables"].get("AFTERGLOW_EMBEDDING_LAMBDA")
+        expected = {"Fn::If": ["HasEmbedder", {"Ref": "EmbedderFunction"}, ""]}
+        assert called == (expected if name in ("ApiFunction", "ImporterFunction") else None), name
 
 
 @indexing

@@ -15,6 +15,7 @@ FIXED = {
     "AfterglowLayer",  # `PublishLambdaVersion`: see the test below
     "DependenciesLayer",
     "ApiLogs",
+    "EmbedderFunction",  # its name is that of the stack; whether there is one is a parameter's
     "AWS::NoValue",
 }
 """What the function refers to, and cannot change in a stack without a change of the template."""

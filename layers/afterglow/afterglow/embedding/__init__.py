@@ -16,6 +16,7 @@ A write is completed before it reaches the log, which therefore holds vectors an
 
     embedder     the port of an embedding model
     onnx_process, onnx_worker, onnx_session, onnx_model, model_archive    a local model, in a process of its own
+    invoked_model, bucket_model    the same model in a Lambda function of its own: its callers, and itself
     remote, http_json, bedrock    models behind HTTP, and those of AWS
 
     reranker, cross_encoder    scores of documents for a query, by a model in another process

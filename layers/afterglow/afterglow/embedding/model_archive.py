@@ -65,32 +65,40 @@ def fetch(folder: Path, archive: Archive, progress: Progress) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with _lock(folder / _LOCK):
             found = find(folder)
-            if found is None:
-                _fetch(folder, archive, progress)
-                found = find(folder)
+            return _fetch(folder, archive, progress) if found is None else found
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise Unavailable(f"the model {NAME} cannot be fetched from {archive.url}: {error}", 60) from error
     except tarfile.TarError as error:
         raise Unavailable(f"the archive of {NAME} cannot be read: {error}", 60) from error
     except OSError as error:
         raise StorageFull(f"the model {NAME} cannot be stored in {folder}: {error}") from error
-    if found is None:
-        raise Unavailable(f"the archive at {archive.url} has no {' and '.join(_REQUIRED)}", 3600)
-    return found
 
 
-def _fetch(folder: Path, archive: Archive, progress: Progress) -> None:
-    packed, part, unpacked = folder / _ARCHIVE, folder / _PART, folder / _UNPACKED
-    shutil.rmtree(unpacked, ignore_errors=True)
-    if not packed.is_file() or _sha256(packed) != archive.sha256:
+def _fetch(folder: Path, archive: Archive, progress: Progress) -> Path:
+    packed, part = folder / _ARCHIVE, folder / _PART
+    if not packed.is_file() or sha256(packed) != archive.sha256:
         _download(archive, part, progress)
         part.replace(packed)
-    unpacked.mkdir()
+    return unpack(packed, folder)
+
+
+def unpack(packed: Path, folder: Path) -> Path:
+    """Unpack an archive into the folder; the folder with the model's files.
+
+    Raises Unavailable for an archive without them, tarfile.TarError, OSError.
+    """
+    unpacked = folder / _UNPACKED
+    shutil.rmtree(unpacked, ignore_errors=True)
+    unpacked.mkdir(parents=True)
     with tarfile.open(packed, "r:gz") as tar:
         tar.extractall(unpacked, filter="data")
     shutil.rmtree(folder / _FILES, ignore_errors=True)  # without one of its files: an interrupted client's
     (unpacked / _FILES).rename(folder / _FILES)
     shutil.rmtree(unpacked)
+    found = find(folder)
+    if found is None:
+        raise Unavailable(f"the archive {packed.name} has no {' and '.join(_REQUIRED)}", 3600)
+    return found
 
 
 def _download(archive: Archive, part: Path, progress: Progress) -> None:
@@ -109,7 +117,8 @@ def _download(archive: Archive, part: Path, progress: Progress) -> None:
         raise Unavailable(f"{archive.url} does not have the expected SHA-256: damaged, or not the model {NAME}", 60)
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

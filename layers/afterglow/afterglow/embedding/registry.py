@@ -109,6 +109,10 @@ def shared_key(function: EmbeddingFunction) -> EmbeddingFunction:
 
 
 def _local(request: _Request) -> Embedder:
+    if request.settings.embedding_lambda:
+        from afterglow.embedding.invoked_model import InvokedModel
+
+        return InvokedModel(request.settings.embedding_lambda, request.system)
     from afterglow.embedding.local_model import LocalModel
 
     return LocalModel(request.settings, request.system)

@@ -148,6 +148,12 @@ class Settings:
     """Back pressure: with this many documents waiting to be embedded, further ones get 429."""
     embedding_timeout_seconds: float = 300.0
     """Time to embed the texts of one request; after that it gets 503, and nothing is written."""
+    embedding_lambda: str = ""
+    """On AWS: name of the function that runs the local model."""
+    embedding_model_archive: str = "models/all-MiniLM-L6-v2/onnx.tar.gz"
+    """On AWS: object in the bucket with the archive of the local model, for that function."""
+    embedding_model_checksum: str = ""
+    """On AWS: SHA-256 of that object; by default that of Chroma's archive."""
     embedding_query_cache: int = 1_024
     """Query texts whose embeddings are cached."""
     reranker_model_dir: str = ""
