@@ -44,7 +44,7 @@ def with_payload(text: str, payload: bytes) -> str:
     return text[:14] + base64.b32encode(payload).rstrip(b"=").decode()
 
 
-def test_each_caveat_narrows(keys: Keys) -> None:
+def test_caveats_narrow(keys: Keys) -> None:
     text, key = keys.create(Role.ADMIN, None)
     once = attenuate(text, Caveat(Role.WRITER, "one", ("a", "b"), expires=2_000_000_000))
     assert ATTENUATED.fullmatch(once.encode())
