@@ -38,6 +38,7 @@ MARK_OF_TABLE = {
     "bulk load": "bulk-load",
     "texts": "texts",
     "vector type": "vector-types",
+    "part of a query": "query-budget",
 }
 """First heading of a benchmark's table -> its mark in docs/benchmarks.md."""
 

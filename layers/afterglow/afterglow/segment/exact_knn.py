@@ -68,8 +68,11 @@ def _estimates(group: RowGroup, space: Space, queries: Vectors, rows: Rows | Non
 
 def rerank(group: RowGroup, space: Space, query: Vectors, rows: Rows, k: int) -> tuple[Rows, Vectors]:
     """The k nearest of `rows` to a query (d,) by exact distance, ties by insertion order, with their distances."""
-    chunks = [rows[start : start + _CHUNK] for start in range(0, max(len(rows), 1), _CHUNK)]
-    distances = np.concatenate([distance.exact_distances(space, group.vectors[chunk], query) for chunk in chunks])
+    if len(rows) <= _CHUNK:
+        distances = distance.exact_distances(space, group.vectors[rows], query)
+    else:
+        chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+        distances = np.concatenate([distance.exact_distances(space, group.vectors[chunk], query) for chunk in chunks])
     order = np.lexsort((group.row_seqs[rows], distances))[:k]
     return rows[order].astype(np.int64, copy=False), distances[order]
 

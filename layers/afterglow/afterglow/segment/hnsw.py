@@ -12,9 +12,10 @@ shape this module:
 Distances from the graph are only for ranking: the caller computes exact ones from the float32 vectors.
 """
 
+from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
-from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -41,6 +42,7 @@ _EF_STEP = 2**0.5
 _MIN_EF = 64
 _DEFAULT_EF = 128
 """For graphs whose breadth was not measured: those of the first releases."""
+_CACHED_KS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +188,8 @@ class HnswIndex:
         self._dimension = dimension
         self._measured = measured
         self.rounding = Rounding(header.vector_type, scale)
-        self._idle: LifoQueue[Index] = LifoQueue()
-        self._idle.put(self._open_view())
+        self._idle = deque([self._open_view()])
+        self._measured_ef = lru_cache(_CACHED_KS)(partial(_ef, measured))
 
     @property
     def recall_target(self) -> float | None:
@@ -198,7 +200,7 @@ class HnswIndex:
         """The breadth for `k` neighbours: the configured one, or the one measured for the promised recall."""
         if self._parameters.ef_search:
             return self._parameters.ef_search
-        return _DEFAULT_EF if self._measured is None else int(np.ceil(self._measured.at(k)))
+        return self._measured_ef(k)
 
     def are_outside(self, queries: Vectors) -> codes.Mask | None:
         """Which of the queries (m, d) the graph's rounding represents badly; None for none."""
@@ -214,8 +216,8 @@ class HnswIndex:
     def search_batch(self, queries: Vectors, k: int) -> list[NDArray[np.int64]]:
         """`search` for each of several queries (m, d), in one call."""
         try:
-            view = self._idle.get_nowait()
-        except Empty:
+            view = self._idle.pop()
+        except IndexError:
             view = self._open_view()
         try:
             view.expansion_search = k  # type: ignore[misc]
@@ -224,7 +226,7 @@ class HnswIndex:
                 return [view.search(values[0], k, threads=1).keys.astype(np.int64)]
             matches = view.search(values, k, threads=1)
         finally:
-            self._idle.put(view)
+            self._idle.append(view)
         counts = cast("BatchMatches", matches).counts
         rows = matches.keys.astype(np.int64)
         return [row[:count] for row, count in zip(rows, counts.tolist(), strict=True)]
@@ -233,6 +235,10 @@ class HnswIndex:
         index = _new_index(self._parameters, self._dimension, self.rounding.vector_type)
         index.view(self._buffer)
         return index
+
+
+def _ef(measured: Breadth | None, k: int) -> int:
+    return _DEFAULT_EF if measured is None else int(np.ceil(measured.at(k)))
 
 
 @dataclass(frozen=True, slots=True)

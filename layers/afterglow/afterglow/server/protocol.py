@@ -35,6 +35,7 @@ from uvicorn.server import ServerState
 from afterglow.api.http.delivery import ABORT
 from afterglow.api.http.feed import STOPPING
 from afterglow.server.connection_limit import NEW_CONNECTION_SECONDS, longest_idle
+from afterglow.server.joined_writes import JoinedWrites
 from afterglow.server.open_files import MAX_REFUSED
 from afterglow.server.request_parser import RequestParser
 from afterglow.server.response_progress import MIN_BYTES_PER_SECOND, ResponseProgress
@@ -228,6 +229,7 @@ class LimitedProtocol(HttpToolsProtocol):
             STOPPING: {"is_stopping": lambda: self._is_stopping},
         }
         super().on_headers_complete()
+        self.cycle.transport = JoinedWrites(self.transport, self.loop)  # type: ignore[assignment]
         while self._cycles and self._cycles[0].response_complete:
             self._cycles.popleft()
         self._cycles.append(self.cycle)
