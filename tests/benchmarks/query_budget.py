@@ -162,7 +162,7 @@ def _application(subject: Subject) -> float:
     """CPU microseconds of a request in the ASGI application, without a connection."""
     settings, path = from_environment(), f"{DATABASE}/collections/{subject.scope.collection}/query"
     app = create_app(subject.engine, settings, System(), allow_reset=False)
-    observed = Observer(app, Metrics(), settings, lambda: 1, subject.engine.take_recall)
+    observed = Observer(app, Metrics(), settings, lambda: 1, subject.engine.take_recall, traces=None)
 
     async def send(_message: object) -> None:
         pass
