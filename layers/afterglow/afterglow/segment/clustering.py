@@ -16,7 +16,7 @@ The rows are read through a function, some at a time: memory holds about 24 byte
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ _MAX_DEPTH = 4
 _POINTS_PER_CENTROID = 128
 _NEIGHBORS = 256
 """The lists around a list among which its rows choose."""
+_READ_ROWS = 4_096
 _REFINEMENTS = 2
 _MAX_COPIES = 3
 _COPY_CANDIDATES = 8
@@ -81,8 +82,8 @@ def cluster(read: ReadRows, count: int, projection: Projection, chunk_rows: int)
         centroids = np.concatenate([group.centroid[np.newaxis] for group in groups])
         list_of_row = _list_numbers([group.rows for group in groups], count)
         for _ in range(_REFINEMENTS):
-            list_of_row, centroids, _ = _reassign(read, list_of_row, centroids, move=True)
-        list_of_row, centroids, copies = _reassign(read, list_of_row, centroids, move=False)
+            list_of_row, centroids = _move(read, list_of_row, centroids)
+        list_of_row, centroids, copies = _assign(read, list_of_row, centroids)
     return _arrange(projection, centroids, list_of_row, copies, _MAX_LIST * size)
 
 
@@ -158,45 +159,71 @@ def _members(list_of_row: NDArray[np.int32], lists: int) -> tuple[Rows, Rows]:
     return order, starts
 
 
-def _reassign(
-    read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors, *, move: bool
-) -> tuple[NDArray[np.int32], Vectors, tuple[Rows, Rows]]:
-    """The nearest list of each row, among those around its present one; the centroids; the copies: rows and lists.
-
-    With `move` the centroids become the means of their rows, and nothing is copied. Lists without rows are removed.
-    """
-    order, starts = _members(list_of_row, len(centroids))
-    around = _around(centroids)
-    result = np.empty_like(list_of_row)
-    sums = np.zeros(centroids.shape if move else (0, 0), dtype=np.float64)
-    closures = [_Closure(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.float32))]
-    for number in range(len(centroids)):
-        rows = order[starts[number] : starts[number + 1]]
-        if not len(rows):
-            continue
-        near, points = around[number], read(rows)
-        targets = centroids[near]
-        keys = distance.l2_sort_keys(points, targets, distance.squared_norms(targets))
-        nearest = np.argmin(keys, axis=1)
-        result[rows] = near[nearest]
-        if move:
-            belongs = np.zeros((len(near), len(rows)), dtype=np.float32)
-            belongs[nearest, np.arange(len(rows))] = 1
-            sums[near] += belongs @ points
-        else:
-            closure = _closure(points, near, targets, keys)
-            closures.append(replace(closure, rows=rows[closure.rows].astype(np.uint32)))
-    sizes = np.bincount(result, minlength=len(centroids))
+def _move(read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors) -> tuple[NDArray[np.int32], Vectors]:
+    """Move each row to the nearest of the lists around its own; the centroids become the means of their rows."""
+    nearest = np.empty_like(list_of_row)
+    sums = np.zeros(centroids.shape, dtype=np.float64)
+    for chosen in _choices(read, list_of_row, centroids):
+        numbers = chosen.near[np.argmin(chosen.keys, axis=1)]
+        nearest[chosen.rows] = numbers
+        order = np.argsort(numbers, kind="stable")
+        lists, firsts = np.unique(numbers[order], return_index=True)
+        sums[lists] += np.add.reduceat(chosen.points[order], firsts, axis=0)
+    sizes = np.bincount(nearest, minlength=len(centroids))
     used = np.flatnonzero(sizes)
-    if move:
-        centroids = (sums[used] / sizes[used, np.newaxis]).astype(np.float32)
-    else:
-        centroids = centroids[used]
-    new_number = np.full(len(sizes), -1, dtype=np.int64)
-    new_number[used] = np.arange(len(used))
-    rows, lists = _nearest_copies(closures, int(_COPIES_PER_ROW * len(result)))
-    lists = new_number[lists]
-    return new_number[result].astype(np.int32), centroids, (rows[lists >= 0], lists[lists >= 0])
+    return _renumbered(used, len(centroids))[nearest], (sums[used] / sizes[used, np.newaxis]).astype(np.float32)
+
+
+def _assign(
+    read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors
+) -> tuple[NDArray[np.int32], Vectors, tuple[Rows, Rows]]:
+    """The nearest of the lists around each row's own; the centroids with rows; the copies: rows and lists."""
+    nearest = np.empty_like(list_of_row)
+    closures = [_Closure(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.float32))]
+    for chosen in _choices(read, list_of_row, centroids):
+        nearest[chosen.rows] = chosen.near[np.argmin(chosen.keys, axis=1)]
+        closures.append(_closure(chosen, centroids[chosen.near]))
+    used = np.flatnonzero(np.bincount(nearest, minlength=len(centroids)))
+    new_number = _renumbered(used, len(centroids))
+    rows, lists = _nearest_copies(closures, int(_COPIES_PER_ROW * len(nearest)))
+    lists = new_number[lists].astype(np.int64)
+    return new_number[nearest], centroids[used], (rows[lists >= 0], lists[lists >= 0])
+
+
+def _renumbered(used: Rows, count: int) -> NDArray[np.int32]:
+    """The new numbers of lists of which those in `used` stay; −1 for the others."""
+    result = np.full(count, -1, dtype=np.int32)
+    result[used] = np.arange(len(used))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The rows of one list with their points, the lists `near` it, and what sorts these for each row, (rows, near)."""
+
+    rows: Rows
+    points: Vectors
+    near: Rows
+    keys: Vectors
+
+
+def _choices(read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors) -> Iterator[_Choice]:
+    """The choice of the rows of each list. Consecutive lists are read together."""
+    order, starts = _members(list_of_row, len(centroids))
+    norms, around = distance.squared_norms(centroids), _around(centroids)
+    ends = starts[1:]
+    first = 0
+    while first < len(centroids):
+        # At least one list, and as many as fit.
+        last = max(int(np.searchsorted(ends, starts[first] + _READ_ROWS, side="right")), first + 1)
+        offset = int(starts[first])
+        points = read(order[offset : ends[last - 1]])
+        for number in range(first, last):
+            part = slice(int(starts[number]) - offset, int(ends[number]) - offset)
+            near = around[number]
+            keys = distance.l2_sort_keys(points[part], centroids[near], norms[near])
+            yield _Choice(order[starts[number] : ends[number]], points[part], near, keys)
+        first = last
 
 
 def _nearest_copies(closures: list[_Closure], limit: int) -> tuple[Rows, Rows]:
@@ -220,31 +247,35 @@ def _around(centroids: Vectors) -> Rows:
     return result
 
 
-def _closure(points: Vectors, near: Rows, targets: Vectors, keys: Vectors) -> _Closure:
-    """The lists, of `near` with the centroids `targets`, to which points may be copied; `keys` sort them."""
-    count = min(_COPY_CANDIDATES, len(targets))
+def _closure(choice: _Choice, targets: Vectors) -> _Closure:
+    """The copies that are possible; `targets` are the centroids of ``choice.near``."""
+    keys, count = choice.keys, min(_COPY_CANDIDATES, len(targets))
     nearest = np.argpartition(keys, count - 1, axis=1)[:, :count]
     nearest = np.take_along_axis(nearest, np.argsort(np.take_along_axis(keys, nearest, axis=1), axis=1), axis=1)
-    distances = np.take_along_axis(keys, nearest, axis=1) + distance.squared_norms(points)[:, np.newaxis]
+    distances = np.take_along_axis(keys, nearest, axis=1) + distance.squared_norms(choice.points)[:, np.newaxis]
     own = distances[:, :1]
     ratios = np.divide(distances, own, out=np.ones_like(distances), where=own > 0)
-    norms = distance.squared_norms(targets)
-    apart = distance.l2_sort_keys(targets, targets, norms) + norms[:, np.newaxis]
+    is_near = ratios <= _MAX_RATIO
+    candidates, places = np.unique(nearest, return_inverse=True)
+    places = places.reshape(nearest.shape)
+    norms = distance.squared_norms(targets[candidates])
+    apart = distance.l2_sort_keys(targets[candidates], targets[candidates], norms) + norms[:, np.newaxis]
     is_member = np.zeros(ratios.shape, dtype=np.bool_)
     is_member[:, 0] = True
+    members = np.ones(len(ratios), dtype=np.int64)
     for column in range(1, count):
-        is_close = (
-            apart[nearest[:, column, np.newaxis], nearest[:, :column]] < _APART * distances[:, column : column + 1]
-        )
+        is_close = apart[places[:, column, np.newaxis], places[:, :column]] < _APART * distances[:, column : column + 1]
         is_member[:, column] = (
-            (ratios[:, column] <= _MAX_RATIO)
-            & (np.count_nonzero(is_member, axis=1) <= _MAX_COPIES)
-            & ~(is_close & is_member[:, :column]).any(axis=1)
+            is_near[:, column] & (members <= _MAX_COPIES) & ~(is_close & is_member[:, :column]).any(axis=1)
         )
+        members += is_member[:, column]
     is_member[:, 0] = False
-    positions, candidates = np.nonzero(is_member)
-    lists = near[nearest[positions, candidates]]
-    return _Closure(positions.astype(np.uint32), lists.astype(np.uint32), ratios[positions, candidates])
+    positions, columns = np.nonzero(is_member)
+    return _Closure(
+        rows=choice.rows[positions].astype(np.uint32),
+        lists=choice.near[nearest[positions, columns]].astype(np.uint32),
+        ratios=ratios[positions, columns],
+    )
 
 
 def _arrange(

@@ -75,7 +75,8 @@ def pairwise_sort_keys(space: Space, queries: Vectors, vectors: Vectors) -> NDAr
 
 def l2_sort_keys(vectors: Vectors, targets: Vectors, target_norms: Vectors) -> Vectors:
     """Numbers (n, m) that sort the targets (m, d) of each vector (n, d) like their l2 distances, in float32."""
-    keys: Vectors = target_norms - 2 * (vectors @ targets.T)
+    keys: Vectors = vectors @ (np.float32(-2) * targets).T
+    keys += target_norms
     return keys
 
 

@@ -44,8 +44,8 @@ VERSION = 1
 HEADER_BYTES = 48
 CODE_MAX = 127
 DEFAULT_EF_SEARCH = 100
-_FEW_MATCHES = 8
-"""Up to so many matching entries a list, gathering them all is faster than a product for each list."""
+_PRODUCTS_AT_ONCE = 2_048
+"""Pairs of codes that are gathered at a time, so that they stay in the processor's cache."""
 
 
 def entry_bytes(width: int) -> int:
@@ -190,40 +190,13 @@ class ListSearch:
         if mask is not None:
             is_match = mask[views.rows[entries]]
             entries, numbers = entries[is_match], numbers[is_match]
-            lengths = np.bincount(numbers, minlength=len(lists))
-        dots = self._dots(codes, differences, entries, numbers, lengths, is_dense=mask is None)
+        if mask is None:
+            dots = _products_by_list(codes, views.codes, centroids.entry_starts[lists].tolist(), lengths.tolist())
+        else:
+            dots = _products_by_entry(codes, numbers, views.codes, entries)
         base = np.einsum("ij,ij->i", differences, differences)
         keys = base[numbers] + views.norms[entries] - 2 * scales[numbers] * views.scales[entries] * dots
         return self._best(entries, keys, count)
-
-    def _dots(
-        self,
-        codes: NDArray[np.int8],
-        differences: Vectors,
-        entries: Rows,
-        numbers: Rows,
-        lengths: Rows,
-        *,
-        is_dense: bool,
-    ) -> Vectors:
-        """The products of the codes of the entries with the query's code for their list."""
-        stored = self.views.codes
-        if not is_dense and len(entries) <= _FEW_MATCHES * len(differences):
-            gathered = stored[entries].astype(np.float32)
-            products: Vectors = np.einsum("ij,ij->i", gathered, codes[numbers].astype(np.float32))
-            return products
-        dots = np.empty(len(entries), dtype=np.float32)
-        ends = np.cumsum(lengths)
-        for number in np.flatnonzero(lengths).tolist():
-            end = int(ends[number])
-            start = end - int(lengths[number])
-            if is_dense:
-                first = int(entries[start])
-                block = stored[first : first + end - start]
-            else:
-                block = stored[entries[start:end]]
-            dots[start:end] = _products(codes[number : number + 1], block)
-        return dots
 
     def _best(self, entries: Rows, keys: Vectors, count: int) -> Candidates:
         # A row may have up to four entries; the best `count` rows are among the best 4 × count entries.
@@ -243,6 +216,30 @@ def encode(vectors: Vectors) -> tuple[NDArray[np.int8], Vectors]:
     largest = np.abs(vectors).max(axis=1)
     scales: Vectors = np.where(largest > 0, largest, np.float32(1)).astype(np.float32) / np.float32(CODE_MAX)
     return np.rint(vectors / scales[:, np.newaxis]).astype(np.int8), scales
+
+
+def _products_by_list(
+    codes: NDArray[np.int8], stored: NDArray[np.int8], starts: list[int], lengths: list[int]
+) -> NDArray[np.float64]:
+    """The exact products of each list's code, of (l, w), with that list's run of stored codes, one after the other."""
+    products = np.empty(sum(lengths), dtype=np.float64)
+    end = 0
+    for number, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        if length:
+            products[end : end + length] = _products(codes[number : number + 1], stored[start : start + length])
+            end += length
+    return products
+
+
+def _products_by_entry(
+    codes: NDArray[np.int8], numbers: Rows, stored: NDArray[np.int8], entries: Rows
+) -> NDArray[np.float64]:
+    """The exact products of the stored codes of entries (e,) with the codes of their lists, of which `numbers` (e,)."""
+    products = np.empty(len(entries), dtype=np.float64)
+    for start in range(0, len(entries), _PRODUCTS_AT_ONCE):
+        part = slice(start, start + _PRODUCTS_AT_ONCE)
+        products[part] = np.asarray(numkong.dot(codes[numbers[part]], stored[entries[part]]))
+    return products
 
 
 def _products(code: NDArray[np.int8], codes: NDArray[np.int8]) -> NDArray[np.float64]:

@@ -34,6 +34,10 @@ _UNSEEN_MARGIN = 0.002
 _RELEASE_LISTS = 256
 _MIN_RESCORED = 2
 _RESCORED_KS = (10, 100)
+_RESCORED_NEIGHBORS = 10_000
+"""About so many neighbours of the sample are searched for the depth of rescoring."""
+_MAX_RESCORED = 32
+"""Times k: neighbours beyond it count as if they came next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,27 +139,29 @@ def _measure(
         return {"breadth": every.to_json(), "rescored": every.to_json()}
     queries = [projection.query(vector) for vector in rows.vectors[sample.rows]]
     distances = [centroids.distances(query) for query in queries]
-    ranks = breadth.ascending_in_ties(_list_ranks(clustering, sample, distances), sample.distances)
+    list_ranks = _list_ranks(clustering, sample, distances)
+    ranks = breadth.ascending_in_ties(list_ranks, sample.distances)
     ks = tuple(sample.depths())
     probed_share = min(target + _RESCORING_SHARE + _UNSEEN_MARGIN, 1.0)
     usual = float(np.median([values.min() for values in distances]))
     measured = [breadth.limits(ranks[:, :k], distances, usual, probed_share) for k in ks]
     probed, within = np.maximum.accumulate(np.array(measured), axis=0).T
+
     rescored: list[float] = []
     rescored_ks = tuple(k for k in ks if k in _RESCORED_KS) or ks[-1:]
     for k in rescored_ks:
-        needed = np.empty((len(queries), k))
-        for number, query in enumerate(queries):
-            nearest = lists.nearest_lists(distances[number], int(probed[ks.index(k)]))
+        most, excess = int(probed[ks.index(k)]), float(within[ks.index(k)])
+        step = max(len(queries) * k // _RESCORED_NEIGHBORS, 1)
+        needed = np.empty((len(range(0, len(queries), step)), k))
+        for position, number in enumerate(range(0, len(queries), step)):
+            nearest = lists.nearest_lists(distances[number], most)
             first = float(distances[number].min())
-            farthest = first + within[ks.index(k)] * breadth.remoteness(first, usual)
+            farthest = first + excess * breadth.remoteness(first, usual)
             nearest = nearest[distances[number][nearest] <= farthest]
-            found = search.search(query, nearest, None, len(rows.vectors)).places.rows
-            found = found[found != sample.rows[number]]
-            positions = np.full(len(rows.vectors), np.inf)
-            positions[found] = np.arange(1, len(found) + 1)
-            needed[number] = positions[sample.neighbors[number, :k]]
-        needed = breadth.ascending_in_ties(needed, sample.distances[:, :k])
+            found = search.search(queries[number], nearest, None, _MAX_RESCORED * k + 1).places.rows
+            needed[position] = _positions(found[found != sample.rows[number]], sample.neighbors[number, :k])
+            needed[position, list_ranks[number, :k] > len(nearest)] = np.inf
+        needed = breadth.ascending_in_ties(needed, sample.distances[::step, :k])
         is_found = np.isfinite(needed)
         depth = breadth.least_sufficient(needed[is_found], 1 - _RESCORING_SHARE) if is_found.any() else k
         rescored.append(max(depth, float(_MIN_RESCORED * k)))
@@ -165,6 +171,14 @@ def _measure(
         "usual": usual,
         "rescored": Breadth(target, rescored_ks, tuple(np.maximum.accumulate(rescored).tolist())).to_json(),
     }
+
+
+def _positions(found: NDArray[np.int64], neighbors: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The position of each neighbour (k,) among the rows found, from 1; one more than there are if it is not found."""
+    order = np.argsort(found)
+    candidates = np.append(order, len(found))[np.searchsorted(found, neighbors, sorter=order)]
+    is_found = np.append(found, -1)[candidates] == neighbors
+    return np.where(is_found, candidates + 1.0, len(found) + 1.0)
 
 
 def _list_ranks(clustering: Clustering, sample: Sample, distances: list[Vectors]) -> NDArray[np.int64]:
