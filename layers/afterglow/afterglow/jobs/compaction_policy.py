@@ -5,7 +5,8 @@ a graph, and if possible by *extending* the graph of the largest segment, whose 
 every row is inserted about once and copied about log(n) times, because a large segment is extended only when the rows
 added to it are at least a quarter of its own. A segment that lost a quarter of its rows is rebuilt without them, which
 reclaims their space. While the collection is idle, several graphs become one if it is not too large, because one graph
-is searched faster than several.
+is searched faster than several. Lists are joined only when there are many of them: a query probes the lists of several
+segments as if they were one index.
 
 The index of the new segment is a graph, or lists from `lists_min_rows` rows on (setting `index`). Lists are clustered
 anew by every compaction, which takes about a tenth of the time that a graph takes.
@@ -36,6 +37,8 @@ _MAX_DELETED = 0.25
 _INDEPENDENT_FILL = 0.75
 """An independent compaction has at least this share of the largest segment size."""
 _MAX_SINGLE_INDEX_ROWS = 500_000
+_MAX_INDEXES_IDLE = 4
+"""So many indexes stay apart, if together they would be lists."""
 _MAX_UNINDEXED_SEGMENTS = 16
 _MAX_UNINDEXED_SEGMENTS_IDLE = 4
 
@@ -127,12 +130,9 @@ def _plan(
         _MAX_UNINDEXED_SEGMENTS_IDLE if idle else _MAX_UNINDEXED_SEGMENTS
     ):
         return _compaction(_that_fit(max_rows, _extendable(ascending, unindexed)), settings)
-    indexed = [segment for segment in segments if segment.is_indexed]
-    if (
-        idle
-        and len(indexed) > 1
-        and sum(segment.live_rows for segment in segments) <= min(_MAX_SINGLE_INDEX_ROWS, max_rows)
-    ):
+    indexes, rows = sum(segment.is_indexed for segment in segments), sum(segment.live_rows for segment in segments)
+    most = _MAX_INDEXES_IDLE if index_kind(rows, settings) is IndexKind.LISTS else 1
+    if idle and indexes > most and rows <= min(_MAX_SINGLE_INDEX_ROWS, max_rows):
         return _compaction(segments, settings)
     return None
 
