@@ -33,7 +33,7 @@ def complete(script: Path, *words: str) -> list[str]:
     ("words", "offered"),
     [
         (["co"], ["collections", "config", "compact", "completion"]),
-        (["keys", ""], ["create", "list", "revoke"]),
+        (["keys", ""], ["create", "list", "attenuate", "revoke"]),
         (["keys", "create", "--ro"], ["--role"]),
         (["keys", "create", "--role", ""], ["admin", "writer", "reader"]),
         (["keys", "create", "--tenant", "keys", "--role", "re"], ["reader"]),

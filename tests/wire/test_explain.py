@@ -36,7 +36,7 @@ def test_get(letters: CollectionClient) -> None:
     assert response.json() == {**plain.json(), "explain": explain}
     assert {"total", "filter", "fetch"} <= set(explain["milliseconds"])
     assert explain["searches"] == [
-        {"rows": 5, "matching": 2, "conditions": 1, "reads_documents": False, "neighbors": []}
+        {"rows": 5, "matching": 2, "conditions": 1, "reads_documents": False, "neighbors": [], "reranked": []}
     ]
     assert explain["records"] == 5
     assert explain["log_position"] == int(response.headers["afterglow-log-position"])
@@ -63,7 +63,7 @@ def test_a_filter_that_reads_documents(letters: CollectionClient) -> None:
     explain = letters.post("query", query_embeddings=[[0, 0]], **where, explain=True).json()["explain"]
     (search,) = explain["searches"]
     (group,) = search.pop("neighbors")[0]["row_groups"]
-    assert search == {"rows": 5, "matching": 2, "conditions": 2, "reads_documents": True}
+    assert search == {"rows": 5, "matching": 2, "conditions": 2, "reads_documents": True, "reranked": []}
     assert group == {**SCAN, "matching": 2, "compared": 2}
 
 

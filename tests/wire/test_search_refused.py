@@ -70,14 +70,14 @@ def test_a_filter_needs_an_index(api_client: ApiClient) -> None:
             {"searches": [{"rank": {"$val": 1, "$sum": []}}]},
             (
                 "searches[0].rank: expected a map with a single key, expected one of "
-                "`$abs`, `$div`, `$exp`, `$knn`, `$log`, `$max`, `$min`, `$mul`, `$sub`, `$sum`, `$val`"
+                "`$abs`, `$div`, `$exp`, `$knn`, `$log`, `$max`, `$min`, `$mul`, `$rerank`, `$sub`, `$sum`, `$val`"
             ),
         ),
         (
             {"searches": [{"rank": {"$x": 1}}]},
             (
                 "searches[0].rank: unknown variant `$x`, expected one of "
-                "`$abs`, `$div`, `$exp`, `$knn`, `$log`, `$max`, `$min`, `$mul`, `$sub`, `$sum`, `$val`"
+                "`$abs`, `$div`, `$exp`, `$knn`, `$log`, `$max`, `$min`, `$mul`, `$rerank`, `$sub`, `$sum`, `$val`"
             ),
         ),
         (

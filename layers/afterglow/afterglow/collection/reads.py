@@ -1,6 +1,7 @@
 """Operations that read records, now or at a point in time."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +10,9 @@ from afterglow.catalog.schema_defaults import EMBEDDING
 from afterglow.collection.changes.position import ChangePosition
 from afterglow.collection.changes.reader import ChangedIds, ChangePage
 from afterglow.collection.engine_parts import EngineParts
-from afterglow.collection.read import ranked_search, read_path, values
+from afterglow.collection.read import read_path
 from afterglow.collection.read.explanation import Explanation
-from afterglow.collection.read.ranked_search import DenseKnn, RankedHits, Search, SearchResult, SparseKnn, TextKnn
 from afterglow.collection.read.read_path import Hits
-from afterglow.collection.read.sparse_knn import SparseQuery
-from afterglow.collection.read.values import DistinctValues, ValueRange
-from afterglow.collection.replica import indexing_progress
 from afterglow.collection.replica.replica import WarmRows
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import (
@@ -30,9 +27,13 @@ from afterglow.collection.types import (
 )
 from afterglow.embedding import completion
 
+if TYPE_CHECKING:
+    from afterglow.collection.read.ranked_search import DenseKnn, RankedHits, Search, SearchResult, SparseKnn, TextKnn
+    from afterglow.collection.read.values import DistinctValues, ValueRange
+
 
 class Reads(EngineParts):
-    """The operations that read."""
+    """The operations that read. What only searches and counts of values need is imported by the first of them."""
 
     def get(
         self,
@@ -107,8 +108,8 @@ class Reads(EngineParts):
         return rows is not None and read_path.is_cheap(rows, queries, n_results, selection)
 
     def search(
-        self, scope: Scope, searches: Sequence[Search], read_level: ReadLevel, at: PointInTime | None = None
-    ) -> list[SearchResult]:
+        self, scope: Scope, searches: "Sequence[Search]", read_level: ReadLevel, at: PointInTime | None = None
+    ) -> "list[SearchResult]":
         """The result of each search, all in one snapshot; with `index_only`, in the checkpoint alone.
 
         Raises LimitExceeded, ResponseTooLarge.
@@ -118,12 +119,14 @@ class Reads(EngineParts):
     def find_ranked(
         self,
         scope: Scope,
-        searches: Sequence[Search],
+        searches: "Sequence[Search]",
         read_level: ReadLevel,
         at: PointInTime | None = None,
         explanation: Explanation | None = None,
-    ) -> list[RankedHits]:
+    ) -> "list[RankedHits]":
         """The first half of `search`, like `find`. Raises Busy and Unavailable, too, for texts and reranking."""
+        from afterglow.collection.read import ranked_search
+
         searches = self._prepare_searches(scope, searches)
         ids = ranked_search.referenced_ids(searches)
         snapshot = self._reader.snapshot(scope, ids or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
@@ -138,8 +141,10 @@ class Reads(EngineParts):
             explanation=explanation,
         )
 
-    def can_search_inline(self, scope: Scope, searches: Sequence[Search], at: PointInTime | None = None) -> bool:
+    def can_search_inline(self, scope: Scope, searches: "Sequence[Search]", at: PointInTime | None = None) -> bool:
         """Whether such searches certainly take about a millisecond."""
+        from afterglow.collection.read import ranked_search
+
         rows = self._warm_rows(scope, at)
         return rows is not None and ranked_search.is_cheap(rows, searches)
 
@@ -152,20 +157,26 @@ class Reads(EngineParts):
 
     def count_selected(self, scope: Scope, selection: Selection, at: PointInTime | None = None) -> CountResult:
         """The number of selected records. Raises LimitExceeded."""
+        from afterglow.collection.read import values
+
         snapshot = self._reader.snapshot(scope, selection.ids, at)
         return CountResult(values.count(snapshot, selection, self._limits), snapshot.applied_seq)
 
     def distinct(
         self, scope: Scope, selection: Selection, key: str, limit: int, at: PointInTime | None = None
-    ) -> DistinctValues:
+    ) -> "DistinctValues":
         """The most frequent values of a metadata key in the selected records, at most `limit`.
 
         Raises LimitExceeded, ResponseTooLarge.
         """
+        from afterglow.collection.read import values
+
         return values.distinct(self._reader.snapshot(scope, selection.ids, at), selection, key, limit, self._limits)
 
-    def value_range(self, scope: Scope, selection: Selection, key: str, at: PointInTime | None = None) -> ValueRange:
+    def value_range(self, scope: Scope, selection: Selection, key: str, at: PointInTime | None = None) -> "ValueRange":
         """The least and the greatest value of a metadata key in the selected records. Raises LimitExceeded."""
+        from afterglow.collection.read import values
+
         return values.value_range(self._reader.snapshot(scope, selection.ids, at), selection, key, self._limits)
 
     def changes(self, scope: Scope, after: ChangePosition, limit: int, max_bytes: int) -> ChangePage:
@@ -186,6 +197,8 @@ class Reads(EngineParts):
 
     def indexing_status(self, scope: Scope) -> IndexingStatus:
         """Logged operations, and how many of them are indexed: flushed, and in an HNSW index if they need one."""
+        from afterglow.collection.replica import indexing_progress
+
         return indexing_progress.indexing_status(self._stores, self.get_collection_by_id(scope))
 
     def embed_queries(self, scope: Scope, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -201,22 +214,28 @@ class Reads(EngineParts):
     def _warm_rows(self, scope: Scope, at: PointInTime | None) -> WarmRows | None:
         return None if scope.restriction is not None else self._reader.warm_rows(scope.collection, at)
 
-    def _prepare_searches(self, scope: Scope, searches: Sequence[Search]) -> Sequence[Search]:
+    def _prepare_searches(self, scope: Scope, searches: "Sequence[Search]") -> "Sequence[Search]":
         """The searches with vectors instead of texts. Raises NotFound, InvalidArgument, Busy, Unavailable."""
+        from afterglow.collection.read import ranked_search
+
         if ranked_search.reranks(searches):
             self._known_collection(scope)
             self._embedding.reranker.check()
         return self._embed_searches(scope, searches)
 
-    def _embed_searches(self, scope: Scope, searches: Sequence[Search]) -> Sequence[Search]:
+    def _embed_searches(self, scope: Scope, searches: "Sequence[Search]") -> "Sequence[Search]":
         """The searches with vectors instead of texts."""
+        from afterglow.collection.read import ranked_search
+        from afterglow.collection.read.ranked_search import DenseKnn, SparseKnn
+        from afterglow.collection.read.sparse_knn import SparseQuery
+
         texts = ranked_search.dense_texts(searches)
         if not texts and not ranked_search.has_texts(searches):
             return searches
         vectors = dict(zip(texts, self.embed_queries(scope, texts), strict=True)) if texts else {}
         stored_schema = self._known_collection(scope).schema
 
-        def resolve(knn: TextKnn) -> DenseKnn | SparseKnn:
+        def resolve(knn: "TextKnn") -> "DenseKnn | SparseKnn":
             if knn.key == EMBEDDING:
                 return DenseKnn(vectors[knn.text], knn.limit)
             vector = completion.sparse_query(stored_schema, knn.key, knn.text)

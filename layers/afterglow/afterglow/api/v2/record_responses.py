@@ -1,13 +1,16 @@
 """Encodes the engine's results as response bodies, with as little copying as orjson allows."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
-from afterglow.collection.read.ranked_search import SearchResult
 from afterglow.collection.types import Include, QueryResult, Records
+
+if TYPE_CHECKING:
+    from afterglow.collection.read.ranked_search import SearchResult
+
 
 Explain = dict[str, Any]
 """How the read was executed, see `v2.explain`."""
@@ -53,7 +56,7 @@ def query_body(
 
 
 def search_body(
-    results: Sequence[SearchResult],
+    results: "Sequence[SearchResult]",
     selected: Sequence[list[str]],
     explain: Explain | None = None,
     more: Mapping[str, Any] = _NOTHING_MORE,
