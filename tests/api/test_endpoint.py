@@ -149,6 +149,7 @@ def test_reset(engine: Scripted, client: httpx.Client) -> None:
     assert (response.status_code, response.json()) == (200, True)
 
 
+@pytest.mark.slow
 def test_system_routes_answer_while_the_pool_is_busy(engine: Scripted, client: httpx.Client) -> None:
     gate = threading.Event()
     entered = threading.Semaphore(0)

@@ -46,8 +46,8 @@ class Meter(MetaPathFinder):
             taken = time.process_time() - began
             self._add(module.__name__, taken, self._within.pop())
 
-    def _add(self, name: str, seconds: float, elsewhere: float) -> None:
-        self.seconds[name] += seconds - elsewhere
+    def _add(self, name: str, seconds: float, nested: float) -> None:
+        self.seconds[name] += seconds - nested
         self._within[-1] += seconds
 
 

@@ -221,6 +221,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine.close()
 
 
+@pytest.mark.slow
 def test_the_server_imports_regular_files_next_to_links_and_odd_names(
     imports: Path, engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

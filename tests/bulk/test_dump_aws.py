@@ -32,6 +32,7 @@ def account(made: aws.Made, folder: Path) -> Stores:
     return aws.stores_on_aws(made, folder / "cache")
 
 
+@pytest.mark.slow
 def test_from_a_directory_by_a_bucket_to_an_account_and_back(made: aws.Made, folder: Path) -> None:
     settings = replace(Settings(), cache_dir=str(folder / "other cache"))
     system = System()

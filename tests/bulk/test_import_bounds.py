@@ -29,6 +29,7 @@ def bomb(of: str, megabytes: int) -> bytes:
     return b"".join([made.compress(bytes(MEGABYTE)) for _ in range(megabytes)] + [made.flush()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("of", "ending"), [("gzip", "gz"), ("zstd", "zst")])
 def test_a_bomb_is_refused_early(of: str, ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"bomb.jsonl.{ending}"
@@ -40,6 +41,7 @@ def test_a_bomb_is_refused_early(of: str, ending: str, tmp_path: Path) -> None:
         assert "expands to more than" in (report.reason or "")
 
 
+@pytest.mark.slow
 def test_a_bomb_after_good_lines(tmp_path: Path) -> None:
     path = tmp_path / "bomb.jsonl.gz"
     path.write_bytes(gzip.compress(files.lines(sample(250))) + bomb("gzip", 200))

@@ -34,6 +34,7 @@ def test_a_directory_in_use_and_a_server_on_the_backup(tmp_path: Path) -> None:
         assert Wire(client).get(collection)["ids"] == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_failures(tmp_path: Path) -> None:
     done = backup("--to", str(tmp_path / "backups"), "--path", str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")

@@ -17,6 +17,7 @@ def compact(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run_command("compact", *arguments)
 
 
+@pytest.mark.slow
 def test_every_collection_or_one_by_name_or_id(tmp_path: Path) -> None:
     path = tmp_path / "data"
     with running(path, env={"AFTERGLOW_FLUSH_IDLE_SECONDS": "1000"}) as server, server.client() as client:
@@ -37,6 +38,7 @@ def test_every_collection_or_one_by_name_or_id(tmp_path: Path) -> None:
     assert sorted(line.split()[1] for line in done.stdout.splitlines()) == ["0", "1"]
 
 
+@pytest.mark.slow
 def test_missing_directory_and_collection(tmp_path: Path) -> None:
     done = compact("--path", str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")

@@ -51,6 +51,7 @@ def test_a_collection_of_a_directory_and_of_a_server(tmp_path: Path) -> None:
     assert existing.stderr == f"afterglow: {tmp_path}/local.jsonl is there already\n"
 
 
+@pytest.mark.slow
 def test_a_database_to_a_directory_and_back(tmp_path: Path) -> None:
     data, copy, other = (str(tmp_path / name) for name in ("data", "copy", "other"))
     with running(tmp_path / "data") as server, server.client() as client:

@@ -61,6 +61,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return command
 
 
+@pytest.mark.slow
 def test_a_deployment_is_listed_shown_searched_and_changed(target: list[str], run: Callable[..., str]) -> None:
     lines = run("status", *target).splitlines()
     assert "1 collections, 3 records" in lines[1]

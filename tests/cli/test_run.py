@@ -93,6 +93,7 @@ def test_aws_without_settings() -> None:
     )
 
 
+@pytest.mark.slow
 def test_aws_that_does_not_respond(tmp_path: Path) -> None:
     account = {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
@@ -106,6 +107,7 @@ def test_aws_that_does_not_respond(tmp_path: Path) -> None:
     assert_failed(afterglow("run", "--aws", "--port", "0", **account), 1, "table t did not respond")
 
 
+@pytest.mark.slow
 def test_aws_without_boto3(tmp_path: Path) -> None:
     program = "import sys; sys.modules['botocore'] = None; from afterglow.cli.main import main; main()"
     done = subprocess.run(

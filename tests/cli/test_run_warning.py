@@ -22,6 +22,7 @@ def test_loopback_addresses(host: str, is_loopback: bool) -> None:
             listener.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("host", "env", "warnings"),
     [

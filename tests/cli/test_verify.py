@@ -17,6 +17,7 @@ def verify(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run_command("verify", *arguments)
 
 
+@pytest.mark.slow
 def test_every_collection_or_one_while_a_server_runs(tmp_path: Path) -> None:
     path = tmp_path / "data"
     with running(path) as server, server.client() as client:

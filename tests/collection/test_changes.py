@@ -132,6 +132,7 @@ def some_batch(chance: random.Random) -> Batch:
     )
 
 
+@pytest.mark.slow
 def test_a_consumer_rebuilds_the_collection_over_flushes_compactions_and_trims(env: Environment) -> None:
     chance = random.Random(7)
     follower, late = (Consumer(env.engine, env.scope) for _ in range(2))

@@ -59,6 +59,7 @@ def expected(groups: Groups, masks: list[Mask | None], offset: int, limit: int |
     return [(group, row) for _, group, row in everything[offset:stop]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_a_page_is_what_a_sort_of_everything_has_there(groups: Groups, seed: int) -> None:
     source = np.random.default_rng(seed)

@@ -144,6 +144,7 @@ def test_a_dictionary_builder_never_changes_a_code() -> None:
     assert len(dictionary) == 2
 
 
+@pytest.mark.slow
 def test_ten_thousand_keys_stay_small() -> None:
     columns = columns_of([{f"key {number}": number} for number in range(10_000)])
     _, arrays = to_arrays(columns)

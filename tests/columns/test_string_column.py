@@ -117,6 +117,7 @@ def many() -> tuple[list[bytes | None], StringColumn]:
     return rows, StringColumn.from_list(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("needle", [b"rare", b"delta", b"alpha", b"a", b" ", "a é".encode(), b"absent", b"\xc3"])
 @pytest.mark.parametrize("share", [None, 0.0005, 0.05, 0.5, 1.0])
 def test_contains_over_many_chunks(
@@ -129,6 +130,7 @@ def test_contains_over_many_chunks(
     assert found.tolist() == (np.array(expected) & (True if candidates is None else candidates)).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["rare", "delta", "^alpha", "a$", "[^a-z ]"])
 @pytest.mark.parametrize("anchored", [False, True])
 @pytest.mark.parametrize("share", [None, 0.05, 0.5])

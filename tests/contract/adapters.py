@@ -3,7 +3,7 @@
 `open(folder)` makes an instance over the store that belongs to `folder` (a test's own directory): two instances of one
 folder share one store, as two processes would. It must be a function of a module, so that a child process can call it.
 
-Those over AWS run twice: on moto, in this process, by default, and on MiniStack where the mark `stack` asks for it.
+Those over AWS run twice: on moto, in this process, with the mark `slow`, and on MiniStack with the mark `stack`.
 What several processes do only MiniStack can show: nothing of moto leaves the process.
 """
 
@@ -94,7 +94,7 @@ def _on_ministack(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 LOCAL = Backend(_here)
-MOTO = Backend(_on_moto, has_processes=False)
+MOTO = Backend(_on_moto, has_processes=False, marks=(pytest.mark.slow,))
 MINISTACK = Backend(_on_ministack, marks=(pytest.mark.stack,))
 
 

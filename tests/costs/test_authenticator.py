@@ -90,6 +90,7 @@ def test_a_rejected_credential_costs_at_most_one_read(account: Account, containe
     assert (reply.status, usage.calls) == (403, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_warm", [False, True])
 @pytest.mark.parametrize(
     ("operation", "body"),

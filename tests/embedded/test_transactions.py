@@ -227,6 +227,7 @@ def test_the_asynchronous_client() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_the_stock_client_of_a_server(tmp_path: Path) -> None:
     with running(tmp_path) as server, session(chromadb.HttpClient(HOST, server.port)) as client:
         collection = client.create_collection("abc", embedding_function=None)

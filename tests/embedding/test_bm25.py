@@ -23,6 +23,7 @@ CONFIGS: tuple[dict[str, Any], ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS)
 @given(text=TEXTS)
 def test_a_vector_is_that_of_chroma(config: dict[str, Any], text: str) -> None:

@@ -195,6 +195,7 @@ def test_the_embedding_route_serves_an_unchanged_client(
     assert "can have 5461 texts" in refusal(too_many, 413)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client closes no connection
 def test_a_second_client_finds_the_function_in_the_collection(text_client: ApiClient, function: Any) -> None:
     name = f"shared-{next(_names)}"

@@ -181,6 +181,7 @@ def _limit(server: Server, size: int) -> None:
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process can be set on Linux only")
 def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     """The file size limit is hit in the middle of a write; without it, writes succeed again."""

@@ -142,6 +142,7 @@ def test_a_message_that_comes_twice_is_done_twice_without_harm(env: Environment)
     assert env.flushed_ops(scope) == 50
 
 
+@pytest.mark.slow
 def test_a_poison_message_fails_alone(env: Environment) -> None:
     scope = env.collection("one", 50)
     sent = messages(scope, scope)

@@ -55,6 +55,7 @@ def test_clean_up(function: ModuleType, lines: Lines) -> None:
     assert line["DamagedObjects"] == 0
 
 
+@pytest.mark.slow
 def test_a_run_without_time_visits_no_collection(function: ModuleType) -> None:
     report = function.handler(event("maintenance-enqueue-stale"), Context(milliseconds=20_000))
     assert report["collections"] == 0

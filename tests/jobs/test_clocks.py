@@ -57,6 +57,7 @@ def wait_until_indexed(engine: Engine, scope: Scope, seconds: float = 30.0) -> b
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jump", [-HOUR, HOUR, -8 * 24 * HOUR, 8 * 24 * HOUR])
 def test_flushes_go_on_after_a_jump(engine: Engine, clock: WallClock, jump: float) -> None:
     scope, _ = new_collection(engine.stores)

@@ -98,6 +98,7 @@ def test_the_directory_is_sound(env: Environment) -> None:
     assert [kind for kind in KINDS if not any(kind in key for key in objects)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flipped_bit_is_found_or_harmless(env: Environment, folder: Path, kind: str) -> None:
     expected = contents(env)

@@ -64,6 +64,7 @@ def test_nothing_is_deleted_while_collection_is_disabled(env: Environment) -> No
     assert gc.collect_garbage(env.stores, env.id) > 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
 def test_a_stored_manifest_names_no_missing_object_after_a_crash(env: Environment, fault: Fault) -> None:
     """The docstring of `jobs.gc`: manifests are deleted before segments, so that a stored one is complete."""

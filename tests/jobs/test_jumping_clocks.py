@@ -90,6 +90,7 @@ def records(*names: str, op: Op = Op.ADD, large: bool = False) -> Batch:
     return Batch(op, list(names), np.ones((len(names), 3), dtype=np.float32), documents=documents)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jump", JUMPS)
 @pytest.mark.parametrize("large", [False, True])
 def test_append_flush_and_compaction(two: Two, jump: float, *, large: bool) -> None:
@@ -215,6 +216,7 @@ def test_a_dropped_collection_is_restored_whole(folder: Path, jump: float) -> No
     stores.table.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jump", JUMPS)
 def test_import(two: Two, jump: float) -> None:
     """Of two importers of one range one writes each chunk, however long an indexer says it took."""

@@ -83,6 +83,7 @@ def test_every_entry_leads_to_its_record_and_its_vector(stores: Stores) -> None:
         assert int(views.row_seqs[entry]) == int(group.row_seqs[row])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", list(Space))
 @pytest.mark.parametrize("shift", [0.0, 300.0])
 def test_the_promised_recall_holds_for_unseen_queries(stores: Stores, space: Space, shift: float) -> None:

@@ -68,6 +68,7 @@ def test_the_best_are_those_of_the_definition(
     np.testing.assert_allclose([item for _, item in result], [item for _, item in reference], rtol=3e-7, atol=3e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signs", ["positive", "mixed", "negative", "tiny", "huge", "many ties"])
 @pytest.mark.parametrize("share", [None, 0.5, 0.004])
 def test_nothing_is_lost_by_stopping_early(signs: str, share: float | None) -> None:

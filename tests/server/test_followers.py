@@ -5,11 +5,13 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.server import HOST, running
 from tests.support.wire import DATABASE
 
 
+@pytest.mark.slow
 def test_the_server_does_not_wait_for_those_that_wait(tmp_path: Path) -> None:
     environment = {"AFTERGLOW_SHUTDOWN_SECONDS": "60", "AFTERGLOW_SLOW_REQUEST_SECONDS": "0.5"}
     with running(tmp_path / "data", env=environment) as server:

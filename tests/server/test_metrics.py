@@ -128,6 +128,7 @@ def test_the_dashboard_names_only_metrics_that_exist() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_the_access_log_names_routes_and_never_contents(tmp_path: Path, log_format: str) -> None:
     environment = {"AFTERGLOW_ACCESS_LOG": "all", "AFTERGLOW_LOG_FORMAT": log_format}

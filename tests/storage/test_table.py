@@ -95,6 +95,7 @@ def test_a_full_disk_is_storage_full_and_leaves_the_old_items(tmp_path: Path) ->
     table.close()
 
 
+@pytest.mark.slow
 def test_vacuum_returns_free_pages_to_the_file_system(tmp_path: Path) -> None:
     path = tmp_path / "table.sqlite"
     table = SqliteTable(path)

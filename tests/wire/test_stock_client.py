@@ -149,6 +149,7 @@ def test_sparse_vectors_of_ones_own(client: ClientAPI) -> None:
     assert result["metadatas"] == [[{"sv": vector}]]
 
 
+@pytest.mark.slow
 def test_records_that_expire(client: ClientAPI) -> None:
     collection = client.create_collection(
         "expiring", metadata={"afterglow:ttl_key": "expires"}, embedding_function=None

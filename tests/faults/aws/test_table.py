@@ -71,6 +71,7 @@ def test_a_put_by_version_whose_answer_was_lost_fails_on_its_own_item(stores: St
     assert caught.value.existing == Item("p", "s", b"second", 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "faults",
     [[response_lost], [response_lost, response_lost], [FAILED, response_lost], [THROTTLED, response_lost, FAILED]],

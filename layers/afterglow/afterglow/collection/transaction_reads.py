@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.collection.read import ranked_search, read_path
-from afterglow.collection.read.ranked_search import RankedHits, Search
+from afterglow.collection.read import read_path
 from afterglow.collection.read.read_path import Hits
 from afterglow.collection.reads import Reads
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.types import Include, Records, Scope, Selection
 from afterglow.collection.write import transaction as transactions
+
+if TYPE_CHECKING:
+    from afterglow.collection.read.ranked_search import RankedHits, Search
 
 
 class TransactionReads(Reads):
@@ -60,9 +63,11 @@ class TransactionReads(Reads):
         )
 
     def find_ranked_in_transaction(
-        self, scope: Scope, searches: Sequence[Search], *, position: int | None, exact: bool
-    ) -> tuple[Sequence[Search], list[RankedHits], int]:
+        self, scope: Scope, searches: "Sequence[Search]", *, position: int | None, exact: bool
+    ) -> "tuple[Sequence[Search], list[RankedHits], int]":
         """`find_ranked` in a transaction; the searches with vectors instead of texts, the hits, the position."""
+        from afterglow.collection.read import ranked_search
+
         searches = self._prepare_searches(scope, searches)
         ids = ranked_search.referenced_ids(searches)
         snapshot = self._reader.snapshot_at_token(scope, ids or None, position)

@@ -100,7 +100,7 @@ def selection(filters: models.Filters, budget: FilterBudget) -> Selection:
     return Selection(filters.ids, where, where_document)
 
 
-def queries(body: models.QueryRecords | models.ConditionalQuery, max_queries: int) -> NDArray[np.float32] | list[str]:
+def queries(body: "models.QueryRecords | models.ConditionalQuery", max_queries: int) -> NDArray[np.float32] | list[str]:
     """The vectors, float32 (m, dimension), or the texts of a query; m is at most `max_queries`.
 
     Raises InvalidBody, LimitExceeded, InvalidArgument.
