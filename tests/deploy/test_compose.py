@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from tests.deploy.dockerfiles import stages
-from tests.deploy.test_page import LINES, ROOT
+from tests.deploy.test_page import LINES
+from tests.docs.generated import ROOT
 
 FILE = ROOT / "deploy" / "compose.yaml"
 VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
