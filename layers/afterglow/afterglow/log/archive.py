@@ -21,6 +21,7 @@ import xxhash
 from afterglow.errors import Corrupt
 from afterglow.log import entry as entries
 from afterglow.log.entry import Entry
+from afterglow.storage import magic as magic_number
 from afterglow.storage.ports import Item, Objects, Stores
 
 MAGIC = b"AGA1"
@@ -108,8 +109,9 @@ def encode(archived: Sequence[Entry]) -> bytes:
 def decode(content: bytes, name: str) -> list[Entry]:
     """The entries of an archive's content; Corrupt errors refer to it as `name`."""
     view = memoryview(content)
-    if len(view) < _PREFIX.size or _PREFIX.unpack_from(view)[0] != MAGIC:
-        raise Corrupt(f"{name} is not an archive of a known version")
+    magic_number.require(bytes(view[: len(MAGIC)]), MAGIC, name, "an archive")
+    if len(view) < _PREFIX.size:
+        raise Corrupt(f"{name} is truncated: {len(view)} bytes")
     if xxhash.xxh3_64_intdigest(view[_PREFIX.size :]) != _PREFIX.unpack_from(view)[1]:
         raise Corrupt(f"{name} does not match its checksum")
     archived, position = [], _PREFIX.size

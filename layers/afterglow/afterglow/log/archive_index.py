@@ -15,6 +15,7 @@ from afterglow.errors import Corrupt
 from afterglow.log import entry as entries
 from afterglow.log.archive import MAGIC, Archive
 from afterglow.log.entry import Entry
+from afterglow.storage import magic as magic_number
 from afterglow.storage.ports import Item, ObjectNotFound, Objects
 
 _PREFIX = struct.Struct("<4sQ")
@@ -43,8 +44,9 @@ def build(objects: Objects, archive: Archive) -> ArchiveIndex:
         position += len(piece)
         rest += piece
         if expected is None:
-            if len(rest) < _PREFIX.size or _PREFIX.unpack_from(rest)[0] != MAGIC:
-                raise Corrupt(f"{archive.key} is not an archive of a known version")
+            magic_number.require(rest[: len(MAGIC)], MAGIC, archive.key, "an archive")
+            if len(rest) < _PREFIX.size:
+                raise Corrupt(f"{archive.key} is truncated: {len(rest)} bytes")
             expected = int(_PREFIX.unpack_from(rest)[1])
             rest = rest[_PREFIX.size :]
             digest.update(rest)

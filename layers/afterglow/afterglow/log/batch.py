@@ -20,6 +20,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from afterglow.errors import Corrupt
+from afterglow.storage import magic as magic_number
 
 MAGIC = b"AGB1"
 _PREFIX = struct.Struct("<4sIQ")
@@ -84,8 +85,7 @@ def decode(frame: bytes | memoryview, name: str) -> Batch:
     if len(view) < _PREFIX.size:
         raise Corrupt(f"{name} is truncated: {len(view)} bytes")
     magic, length, checksum = _PREFIX.unpack_from(view)
-    if magic != MAGIC:
-        raise Corrupt(f"{name} is not a log batch of a known version")
+    magic_number.require(magic, MAGIC, name, "a log batch")
     if xxhash.xxh3_64_intdigest(view[_PREFIX.size :]) != checksum:
         raise Corrupt(f"{name} does not match its checksum")
     # The checksum does not cover the length, so a wrong length is detected here.

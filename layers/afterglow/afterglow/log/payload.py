@@ -15,6 +15,7 @@ import xxhash
 from afterglow.errors import Corrupt
 from afterglow.log import batch as frames
 from afterglow.log.batch import Batch
+from afterglow.storage import magic as magic_number
 
 MAGIC = b"AGT1"
 _PREFIX = struct.Struct("<4sQ")
@@ -36,8 +37,9 @@ def encode(batches: Sequence[Batch]) -> bytes:
 def decode(payload: bytes | memoryview, name: str) -> tuple[Batch, ...]:
     """Decode a payload. Raises Corrupt, which refers to the payload as `name`."""
     view = memoryview(payload)
-    if view[: len(MAGIC)] != MAGIC:
+    if view[: len(MAGIC) - 1] != MAGIC[:-1]:
         return (frames.decode(view, name),)
+    magic_number.require(bytes(view[: len(MAGIC)]), MAGIC, name, "a log entry")
     if len(view) < _PREFIX.size or xxhash.xxh3_64_intdigest(view[_PREFIX.size :]) != _PREFIX.unpack_from(view)[1]:
         raise Corrupt(f"{name} does not match its checksum")
     batches, position = [], _PREFIX.size

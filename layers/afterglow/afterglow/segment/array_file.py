@@ -21,6 +21,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from afterglow.errors import Corrupt
+from afterglow.storage import magic as magic_number
 from afterglow.storage.file_map import call_at_end, map_file
 from afterglow.storage.ports import ObjectNotFound, Objects, require_descriptor
 
@@ -229,9 +230,10 @@ def layout(view: memoryview, kind: str, name: str) -> Layout:
     """The header of a file of this kind. Raises Corrupt."""
     try:
         magic, length = _PREFIX.unpack_from(view)
-        header = orjson.loads(view[_PREFIX.size : _PREFIX.size + length]) if magic == MAGIC else None
-        if header is None or header["kind"] != kind:
-            raise Corrupt(f"{name} is not a {kind} file of a known version; {RESTORE_HINT}")
+        magic_number.require(magic, MAGIC, name, f"a {kind} file")
+        header = orjson.loads(view[_PREFIX.size : _PREFIX.size + length])
+        if header["kind"] != kind:
+            raise Corrupt(f"{name} is not a {kind} file; {RESTORE_HINT}")
         arrays = {}
         for entry in header["arrays"]:
             if entry["dtype"] not in _DTYPES:
