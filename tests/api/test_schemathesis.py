@@ -23,6 +23,8 @@ EXAMPLES = 25
 SEED = 1
 FORGET = ("DELETE", "/reset")
 """What would take away the collection that is there."""
+EMBEDDING = ("embed.embed", "transactions.query", "transactions.search")
+"""What embeds texts of the default collection."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,7 +37,7 @@ def expected(route: Route) -> list[int | str]:
     statuses: list[int | str] = ["2xx", "3xx", "4xx"]
     if 501 in (route.success, *route.failures):
         statuses.append(501)
-    if route.operation == "embed.embed":
+    if route.operation in EMBEDDING:
         statuses.append(503)  # no model is there
     if route.operation == "records.query":
         statuses.append(500)
@@ -50,8 +52,10 @@ def configuration(collection_id: str | None) -> str:
         f"generation.max-examples = {EXAMPLES}",
         "warnings = false",
     ]
+    # A request for changes waits for them as long as it says, and the program waits ten seconds.
+    lines += ["[parameters]", '"query.wait" = 0']
     if collection_id is not None:
-        lines += ["[parameters]", '"path.tenant" = "default_tenant"', '"path.database" = "default_database"']
+        lines += ['"path.tenant" = "default_tenant"', '"path.database" = "default_database"']
         lines += [f'"path.collection_id" = "{collection_id}"']
     for route in ROUTES:
         if route.hidden:
