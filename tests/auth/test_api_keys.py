@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
 
 import orjson
 import pytest
@@ -12,20 +11,6 @@ from afterglow.auth.api_keys import Keys
 from afterglow.auth.credentials import Credential
 from afterglow.errors import Corrupt, InvalidArgument, NotFound
 from afterglow.storage.ports import Stores
-from tests.support.stores import quick_folder, stores_at
-
-
-@pytest.fixture
-def stores() -> Iterator[Stores]:
-    with quick_folder() as folder:
-        made = stores_at(folder)
-        yield made
-        made.table.close()
-
-
-@pytest.fixture
-def keys(stores: Stores) -> Keys:
-    return Keys(stores.table, stores.system)
 
 
 def test_a_key_is_found_by_itself_alone(keys: Keys) -> None:

@@ -1,7 +1,6 @@
 """Attenuated keys: what a holder narrows, the server narrows; and nothing can be taken off again."""
 
 import base64
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,23 +11,9 @@ from afterglow.auth.authenticator import Authenticator
 from afterglow.auth.credentials import Credential
 from afterglow.errors import InvalidArgument, Unauthenticated
 from afterglow.storage.ports import Stores
-from tests.support.stores import quick_folder, stores_at
 
 READER = Caveat(role=Role.READER)
 OWNER, PUBLIC = b'{"owner":"ann"}', b'{"public":true}'
-
-
-@pytest.fixture
-def stores() -> Iterator[Stores]:
-    with quick_folder() as folder:
-        made = stores_at(folder)
-        yield made
-        made.table.close()
-
-
-@pytest.fixture
-def keys(stores: Stores) -> Keys:
-    return Keys(stores.table, stores.system)
 
 
 def find(keys: Keys, text: str) -> Grant | None:

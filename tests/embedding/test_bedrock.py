@@ -57,7 +57,7 @@ def call(bedrock: Any, texts: list[str]) -> Any:
 
 
 def test_titan(titan: Any) -> None:
-    client, _ = titan._open()
+    client, _ = titan._aws.open()
     assert client.meta.region_name == "eu-west-1"
     with Stubber(client) as stub:
         expected = request(TITAN, '{"inputText":"one"}')
@@ -69,7 +69,7 @@ def test_titan(titan: Any) -> None:
 
 def test_cohere() -> None:
     bedrock = embedder(COHERE)
-    client, _ = bedrock._open()
+    client, _ = bedrock._aws.open()
     with Stubber(client) as stub:
         expected = request(COHERE, '{"texts":["one","two"],"input_type":"search_document","truncate":"END"}')
         stub.add_response("invoke_model", answer({"embeddings": [[1, 2], [3, 4]]}), expected)
@@ -87,7 +87,7 @@ def test_cohere() -> None:
     ],
 )
 def test_errors(titan: Any, code: str, error: type) -> None:
-    client, _ = titan._open()
+    client, _ = titan._aws.open()
     with Stubber(client) as stub:
         stub.add_client_error("invoke_model", code, "a reason")
         with pytest.raises(error, match="Amazon Bedrock"):
@@ -96,7 +96,7 @@ def test_errors(titan: Any, code: str, error: type) -> None:
 
 @pytest.mark.parametrize("value", [{}, {"embedding": []}, {"embedding": "x"}, [], {"embedding": [[1]]}])
 def test_answers_of_another_form(titan: Any, value: Any) -> None:
-    client, _ = titan._open()
+    client, _ = titan._aws.open()
     with Stubber(client) as stub:
         stub.add_response("invoke_model", answer(value))
         with pytest.raises(Unavailable, match="Amazon Bedrock answered"):

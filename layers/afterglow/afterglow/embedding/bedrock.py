@@ -9,22 +9,20 @@ configuration may name another region. botocore is an extra (`afterglow-db[aws]`
     cohere.embed-…    {"texts", "input_type"}    {"embeddings": […]}
 """
 
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import orjson
 
+from afterglow.embedding.aws_client import AwsClient
 from afterglow.embedding.embedder import Embedded, Purpose, Vectors
 from afterglow.errors import Busy, InvalidArgument, Unavailable
 from afterglow.settings import System
 
 _CONCURRENT_REQUESTS = 8
 _COHERE_TEXTS = 96
-_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 2.0, 20.0, 3
 _THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException", "ServiceQuotaExceededException"})
 _REFUSED = frozenset({"ValidationException"})
 
@@ -40,14 +38,12 @@ class BedrockEmbedder:
             raise InvalidArgument(
                 f"this server runs the models amazon.titan-embed… and cohere.embed… of amazon_bedrock, not {model!r}"
             )
-        self._model, self._region, self._system = model, region, system
-        self._lock = threading.Lock()
-        self._client: Any = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._model, self._system = model, system
+        self._aws = AwsClient("bedrock-runtime", "Amazon Bedrock", _CONCURRENT_REQUESTS, region=region)
 
     def embed(self, texts: Sequence[str], _purpose: Purpose, deadline: float, /) -> Embedded:
         """The vectors of the texts. Raises InvalidArgument, Busy, Unavailable."""
-        client, pool = self._open()
+        client, pool = self._aws.open()
         size = _COHERE_TEXTS if self._is_cohere else 1
         slices = [list(texts[start : start + size]) for start in range(0, len(texts), size)]
         futures = [pool.submit(self._invoke, client, part) for part in slices]
@@ -62,35 +58,7 @@ class BedrockEmbedder:
 
     def close(self) -> None:
         """Close threads and connections."""
-        with self._lock:
-            client, self._client = self._client, None
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
-        if client is not None:
-            client.close()
-
-    def _open(self) -> tuple[Any, ThreadPoolExecutor]:
-        import botocore.session
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-
-        with self._lock:
-            if self._client is None or self._pool is None:
-                config = Config(
-                    connect_timeout=_CONNECT_SECONDS,
-                    read_timeout=_READ_SECONDS,
-                    retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-                    max_pool_connections=_CONCURRENT_REQUESTS,
-                )
-                try:
-                    self._client = botocore.session.get_session().create_client(
-                        "bedrock-runtime", region_name=self._region, config=config
-                    )
-                except BotoCoreError as error:
-                    raise Unavailable(f"Amazon Bedrock cannot be called: {error}", 60) from error
-                self._pool = ThreadPoolExecutor(_CONCURRENT_REQUESTS, thread_name_prefix="bedrock")
-            return self._client, self._pool
+        self._aws.close()
 
     def _invoke(self, client: Any, texts: list[str]) -> tuple[Vectors, int]:
         from botocore.exceptions import BotoCoreError, ClientError

@@ -12,16 +12,15 @@ and a response stay far below the 6 MB that Lambda allows. Of a longer text only
 botocore is imported by the first text.
 """
 
-import threading
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import orjson
 
 from afterglow.deadline import seconds_left
+from afterglow.embedding.aws_client import AwsClient
 from afterglow.embedding.embedder import Embedded, Purpose, Vectors
 from afterglow.errors import Busy, Unavailable
 from afterglow.metering import current_usage
@@ -31,7 +30,6 @@ MAX_CHARACTERS = 100_000
 """What is sent of a text: words of 400 characters on average would be needed to have fewer than 256 tokens in it."""
 SLICE_TEXTS, SLICE_CHARACTERS = 64, 1_000_000
 _CONCURRENT_INVOCATIONS = 4
-_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 2.0, 20.0, 3
 _THROTTLED = frozenset({"TooManyRequestsException", "EC2ThrottledException", "ThrottlingException"})
 
 
@@ -40,13 +38,11 @@ class InvokedModel:
 
     def __init__(self, function: str, system: System) -> None:
         self._function, self._system = function, system
-        self._lock = threading.Lock()
-        self._client: Any = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._aws = AwsClient("lambda", "the function of the embedding model", _CONCURRENT_INVOCATIONS)
 
     def embed(self, texts: Sequence[str], _purpose: Purpose, deadline: float, /) -> Embedded:
         """The vectors of the texts. Raises Busy, Unavailable."""
-        client, pool = self._open()
+        client, pool = self._aws.open()
         futures = [pool.submit(self._invoke, client, part) for part in slices(texts)]
         usage = current_usage()
         if usage is not None:
@@ -62,36 +58,10 @@ class InvokedModel:
 
     def close(self) -> None:
         """Close threads and connections."""
-        with self._lock:
-            client, self._client = self._client, None
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
-        if client is not None:
-            client.close()
+        self._aws.close()
 
     def _left(self, deadline: float) -> float:
         return seconds_left(max(0.0, deadline - self._system.monotonic()))
-
-    def _open(self) -> tuple[Any, ThreadPoolExecutor]:
-        import botocore.session
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-
-        with self._lock:
-            if self._client is None or self._pool is None:
-                config = Config(
-                    connect_timeout=_CONNECT_SECONDS,
-                    read_timeout=_READ_SECONDS,
-                    retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-                    max_pool_connections=_CONCURRENT_INVOCATIONS,
-                )
-                try:
-                    self._client = botocore.session.get_session().create_client("lambda", config=config)
-                except BotoCoreError as error:
-                    raise Unavailable(f"the function of the embedding model cannot be called: {error}", 60) from error
-                self._pool = ThreadPoolExecutor(_CONCURRENT_INVOCATIONS, thread_name_prefix="embedder")
-            return self._client, self._pool
 
     def _invoke(self, client: Any, texts: list[str]) -> tuple[Vectors, int]:
         from botocore.exceptions import BotoCoreError, ClientError
