@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from afterglow.storage.readers import FORMAT, PARTITION
 from tests.aws_lambda.conftest import Lines
 from tests.functions.loading import EVENTS, Context, event
 
@@ -138,3 +139,8 @@ def test_a_table_that_is_gone(function: ModuleType) -> None:
     assert got["statusCode"] == 503
     assert int(got["headers"]["retry-after"]) >= 1
     assert function.settings.table in json.loads(got["body"])["message"]
+
+
+def test_a_container_registers_as_a_reader_when_it_starts(function: ModuleType) -> None:
+    registered = function.engine.stores.table.query(PARTITION)
+    assert [int(item.sk) for item in registered] == [FORMAT]

@@ -19,9 +19,12 @@ def open_engine(deployment: Deployment, settings: Settings, system: System) -> E
 
     If the table is unavailable, the function starts all the same, and its requests report the error.
     """
-    engine = Engine(deployment.stores(settings, system, deployment.queue or NullQueue()))
+    stores = deployment.stores(settings, system, deployment.queue or NullQueue())
+    engine = Engine(stores)
     try:
+        if stores.readers is not None:
+            stores.readers.register()  # here, because a cold query should not wait for it
         engine.catalog.ensure_defaults()
     except (Busy, Unavailable) as error:
-        _log.warning("could not ensure the default tenant and database: %s", error)
+        _log.warning("could not prepare the table: %s", error)
     return engine

@@ -22,13 +22,20 @@ class CommitConflict(Exception):
 
 
 def commit_manifest(
-    stores: Stores, collection_id: UUID, base: str | None, manifest: Manifest, next_expiry: NextExpiry | None = None
+    stores: Stores,
+    collection_id: UUID,
+    base: str | None,
+    manifest: Manifest,
+    next_expiry: NextExpiry | None = None,
+    *,
+    stored_format: int = manifests.FORMAT,
 ) -> str:
     """Make `manifest` current in place of the one with key `base`; its key. Raises CommitConflict, NotFound.
 
+    `stored_format` is that of the manifest and its new segments (`choose_format`).
     `next_expiry` is the time of the first expiry in the manifest; None if the state's value is still right.
     """
-    key = manifests.store(stores.objects, manifest, stores.system.nonce())
+    key = manifests.store(stores.objects, manifest, stores.system.nonce(), stored_format)
 
     def edit(existing: Collection) -> Collection | None:
         if existing.manifest_key == key:
@@ -45,3 +52,11 @@ def commit_manifest(
 
     collections.update(stores.table, collection_id, edit)
     return key
+
+
+def choose_format(stores: Stores) -> int:
+    """The format for the next checkpoint, which every reader reads (`storage.readers`). To be called before the work.
+
+    Raises Busy, Unavailable.
+    """
+    return manifests.FORMAT if stores.readers is None else stores.readers.choose(manifests.FORMATS)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from afterglow.catalog import collections
 from afterglow.collection.replica.checkpoint import graph_parameters
 from afterglow.collection.replica.replica import Snapshot
-from afterglow.jobs.commit import CommitConflict, commit_manifest
+from afterglow.jobs.commit import CommitConflict, choose_format, commit_manifest
 from afterglow.jobs.compaction_policy import Compaction, IndexKind
 from afterglow.jobs.flush import with_deletions
 from afterglow.segment import manifest as manifests
@@ -53,6 +53,7 @@ def compact(stores: Stores, snapshot: Snapshot, compaction: Compaction) -> Manif
 
     Raises CommitConflict, NotFound, StorageFull, Unavailable.
     """
+    stored_format = choose_format(stores)
     row_groups = {
         info.id: group.rows for info, group in zip(snapshot.manifest.segments, snapshot.row_groups, strict=False)
     }
@@ -84,7 +85,7 @@ def compact(stores: Stores, snapshot: Snapshot, compaction: Compaction) -> Manif
         prefix = manifests.segments_prefix(snapshot.collection.id)
         purged_seq = snapshot.manifest.flushed_seq if compaction.base is None else compaction.base.purged_seq
         written = replace(writer.write_segment(stores, prefix, subsets, order, plan), purged_seq=purged_seq)
-    return _commit(stores, snapshot, written, _merged_inputs(inputs, subsets, order))
+    return _commit(stores, snapshot, written, _merged_inputs(inputs, subsets, order), stored_format)
 
 
 def _code_scale(snapshot: Snapshot, base: SegmentInfo) -> float:
@@ -113,13 +114,15 @@ def _merged_inputs(inputs: list[SegmentInfo], subsets: list[RowSubset], order: N
     ]
 
 
-def _commit(stores: Stores, snapshot: Snapshot, written: SegmentInfo | None, inputs: list[MergedInput]) -> Manifest:
+def _commit(
+    stores: Stores, snapshot: Snapshot, written: SegmentInfo | None, inputs: list[MergedInput], stored_format: int
+) -> Manifest:
     """Commit the compaction on top of the current manifest."""
     key, current = snapshot.collection.manifest_key, snapshot.manifest
     for _ in range(_ATTEMPTS):
         try:
             new = _rebase(stores, replace(current, collection=snapshot.collection.id), written, inputs)
-            commit_manifest(stores, snapshot.collection.id, key, new)
+            commit_manifest(stores, snapshot.collection.id, key, new, stored_format=stored_format)
         except (CommitConflict, ObjectNotFound):
             state = collections.require(stores.table, snapshot.collection.id)
             if state.manifest_key is None or state.manifest_key == key:

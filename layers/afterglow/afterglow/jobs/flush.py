@@ -17,7 +17,7 @@ import numpy as np
 
 from afterglow.collection.replica.replica import Snapshot
 from afterglow.jobs import ttl_sweep
-from afterglow.jobs.commit import commit_manifest
+from afterglow.jobs.commit import choose_format, commit_manifest
 from afterglow.log import archive, trim
 from afterglow.segment import manifest as manifests
 from afterglow.segment import row_group, writer
@@ -35,6 +35,7 @@ def flush(stores: Stores, snapshot: Snapshot) -> Manifest:
     old = snapshot.manifest
     if snapshot.applied_seq == old.flushed_seq:
         return old
+    stored_format = choose_format(stores)
     trimmed = old.flushed_seq
     trim.trim(stores, snapshot.collection.id, old.trimmed_seq, trimmed)
     prefix = manifests.segments_prefix(snapshot.collection.id)
@@ -65,7 +66,12 @@ def flush(stores: Stores, snapshot: Snapshot) -> Manifest:
         segments=tuple(segments),
     )
     commit_manifest(
-        stores, snapshot.collection.id, snapshot.collection.manifest_key, new, ttl_sweep.next_expiry(snapshot)
+        stores,
+        snapshot.collection.id,
+        snapshot.collection.manifest_key,
+        new,
+        ttl_sweep.next_expiry(snapshot),
+        stored_format=stored_format,
     )
     return new
 

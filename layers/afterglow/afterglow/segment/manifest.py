@@ -26,7 +26,9 @@ from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.segment.array_file import RESTORE_HINT, FileRef
 from afterglow.storage.ports import ObjectInfo, Objects
 
-FORMAT = 3
+FORMATS = (3,)
+"""The formats that this release reads and writes, ascending."""
+FORMAT = FORMATS[-1]
 ROWS, STRINGS, VECTORS, POSTINGS, GRAPH, RECORDS, DELETED = (
     "rows",
     "strings",
@@ -169,11 +171,11 @@ def is_segment_file(key: str, collection_id: UUID) -> bool:
     return key.startswith(start) and _FILE_NAME.fullmatch(key.removeprefix(start)) is not None
 
 
-def store(objects: Objects, manifest: Manifest, nonce: str) -> str:
+def store(objects: Objects, manifest: Manifest, nonce: str, stored_format: int = FORMAT) -> str:
     """Write the manifest under a new key and return the key. Raises Corrupt where an invariant is violated."""
     position = f"{manifest.flushed_seq}-{manifest.flushed_ops}-{manifest.log_time}"
     name = f"{prefix(manifest.collection)}{manifest.number:0{_DIGITS}}-{position}-{nonce}"
-    body = encode(manifest, name)
+    body = encode(manifest, name, stored_format)
     key = f"{name}{_checksum_suffix(body)}"
     objects.put(key, body)
     return key
@@ -207,9 +209,9 @@ def load(objects: Objects, key: str) -> Manifest:
     return decode(body, key)
 
 
-def encode(manifest: Manifest, name: str) -> bytes:
-    """The manifest as JSON. Raises Corrupt where an invariant is violated."""
-    return orjson.dumps({"format": FORMAT, **asdict(validate(manifest, name))}, option=orjson.OPT_INDENT_2)
+def encode(manifest: Manifest, name: str, stored_format: int = FORMAT) -> bytes:
+    """The manifest as JSON, in one of `FORMATS`. Raises Corrupt where an invariant is violated."""
+    return orjson.dumps({"format": stored_format, **asdict(validate(manifest, name))}, option=orjson.OPT_INDENT_2)
 
 
 def decode(body: bytes, key: str) -> Manifest:
@@ -217,7 +219,7 @@ def decode(body: bytes, key: str) -> Manifest:
     try:
         value = orjson.loads(body)
         stored_format = value.pop("format")
-        if stored_format != FORMAT:
+        if stored_format not in FORMATS:
             raise UnsupportedFormat(f"manifest {key}", stored_format, FORMAT)
         value["collection"] = UUID(value["collection"])
         value["segments"] = tuple(map(_segment, value["segments"]))

@@ -26,13 +26,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.errors import AfterglowError, Unavailable
 from afterglow.settings import Settings, System
+
+if TYPE_CHECKING:
+    from afterglow.storage.readers import Readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,10 +286,14 @@ class Queue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The stores of one deployment, with its settings and clock."""
+    """The stores of one deployment, with its settings and clock.
+
+    `readers` are the processes that read what is written; None if all are of one release.
+    """
 
     table: Table
     objects: Objects
     queue: Queue
     settings: Settings
     system: System
+    readers: "Readers | None" = None

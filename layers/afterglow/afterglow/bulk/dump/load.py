@@ -14,6 +14,7 @@ from afterglow.catalog.deletions import DeletionRecord
 from afterglow.collection.write.lifecycle import function_policy
 from afterglow.collection.write.notification import notify_indexer
 from afterglow.errors import AlreadyExists, Corrupt, Unavailable
+from afterglow.jobs.commit import choose_format
 from afterglow.log import archive
 from afterglow.log import entry as entries
 from afterglow.log.entry import Entry
@@ -116,7 +117,10 @@ class _CollectionLoader:
 
     def _load(self, dumped: DumpedCollection, record: DeletionRecord) -> None:
         manifest = None if dumped.manifest is None else self._copy_segments(dumped.name, dumped.manifest)
-        key = None if manifest is None else manifests.store(self._stores.objects, manifest, self._stores.system.nonce())
+        key = None
+        if manifest is not None:
+            nonce, stored_format = self._stores.system.nonce(), choose_format(self._stores)
+            key = manifests.store(self._stores.objects, manifest, nonce, stored_format)
         unflushed = self._put_log(dumped)
         collection = Collection(
             id=self._id,

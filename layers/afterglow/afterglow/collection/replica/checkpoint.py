@@ -108,11 +108,14 @@ def open_checkpoint(
 ) -> OpenCheckpoint:
     """Open the checkpoint of the manifest `key`, None for the empty one. Reuses the `open_segments`, by id.
 
-    Raises ObjectNotFound, Corrupt, Unavailable, StorageFull.
+    This process is registered as a reader before (`storage.readers`).
+    Raises ObjectNotFound, Corrupt, Busy, Unavailable, StorageFull.
     """
     if key is None:
         return OpenCheckpoint(None, empty(collection.id), keep_entries=keep_entries)
     objects, settings = stores.objects, stores.settings
+    if stores.readers is not None:
+        stores.readers.register()
     manifest = manifests.load(objects, key)
     parameters = graph_parameters(collection)
     new = [info for info in manifest.segments if info.id not in open_segments]
