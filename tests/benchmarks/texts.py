@@ -20,7 +20,7 @@ import orjson
 import psutil
 
 from afterglow import __version__
-from afterglow.embedding.local_model import DEFAULT_FOLDER
+from afterglow.settings import Settings
 from tests.benchmarks import corpus as corpora
 from tests.benchmarks import report
 from tests.support.http import BareClient, request_bytes
@@ -145,7 +145,7 @@ def main() -> None:
     """Print the table, and write it if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, default=os.environ.get("AFTERGLOW_BENCH_CORPUS"), required=False)
-    parser.add_argument("--model", default=DEFAULT_FOLDER, help="folder of the model")
+    parser.add_argument("--model", default=Settings().embedding_model_dir, help="folder of the model")
     parser.add_argument("--markdown", type=Path, help="write the table here")
     arguments = parser.parse_args()
     corpus = corpora.load(arguments.corpus, None)

@@ -118,11 +118,10 @@ def test_texts_wait_for_the_model(
 ) -> None:
     server, archive = file_server
     monkeypatch.setattr(model_archive, "MINI_LM", archive)
-    monkeypatch.setattr(local_model, "DEFAULT_FOLDER", str(tmp_path))
     monkeypatch.setattr(local_model, "_PATIENCE_SECONDS", 0.01)
     system = System()
     server.go.clear()
-    model = local_model.LocalModel(Settings(embedding_model_dir=str(tmp_path)), system)
+    model = local_model.LocalModel(Settings(embedding_model_dir=str(tmp_path / model_archive.NAME)), system)
     deadline = system.monotonic() + 60
     for _ in range(2):
         with pytest.raises(Unavailable, match="is being fetched \\(0 of about 80 MB\\)") as caught:

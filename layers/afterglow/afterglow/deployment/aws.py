@@ -11,6 +11,7 @@ from pathlib import Path
 
 from afterglow.deployment.base import AWS_ARGUMENT
 from afterglow.deployment.file_lock import COMPACTOR_LOCK, INDEXER_LOCK, both_locks, file_lock
+from afterglow.deployment.model_folder import with_model_folder
 from afterglow.errors import InvalidArgument
 from afterglow.settings import Settings, System
 from afterglow.storage.aws.clients import Clients
@@ -33,6 +34,7 @@ class AwsDeployment:
 
     def stores(self, settings: Settings, system: System, queue: Queue) -> Stores:
         """The stores of the account, with `queue` for notifications of the indexer."""
+        settings = with_model_folder(settings, self.cache)
         return Stores(self.table, self.objects, queue, settings, system, Readers(self.table, system))
 
     def exclusive_lock(self, *, wait: bool = True) -> AbstractContextManager[bool]:

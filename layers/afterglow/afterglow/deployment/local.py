@@ -8,6 +8,7 @@
     compactor.lock     held by a process while it compacts
     reserve            holds space for deletions on a full disk (`storage.local.reserve`)
     imports/           watched folder for files to import, if its owner creates it
+    models/            the local embedding model, if there is no home directory for it (`deployment.model_folder`)
 """
 
 from contextlib import AbstractContextManager
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afterglow.deployment.file_lock import COMPACTOR_LOCK, INDEXER_LOCK, both_locks, file_lock
+from afterglow.deployment.model_folder import MODELS, with_model_folder
 from afterglow.errors import Corrupt, NotFound, Unavailable
 from afterglow.settings import Settings, System
 from afterglow.storage.local.objects import DirectoryObjects
@@ -26,7 +28,7 @@ TABLE = "table.sqlite"
 OBJECTS = "objects"
 RESERVE = "reserve"
 _NAMES = frozenset(
-    {TABLE, f"{TABLE}-wal", f"{TABLE}-shm", f"{TABLE}-journal", OBJECTS, RESERVE, INDEXER_LOCK, "imports"}
+    {TABLE, f"{TABLE}-wal", f"{TABLE}-shm", f"{TABLE}-journal", OBJECTS, RESERVE, INDEXER_LOCK, "imports", MODELS}
 )
 _VACUUM_PAGES = 20_000
 
@@ -42,7 +44,7 @@ class LocalDeployment:
 
     def stores(self, settings: Settings, system: System, queue: Queue) -> Stores:
         """The stores of the directory, with `queue` for notifications of the indexer."""
-        return Stores(self.table, self.objects, queue, settings, system)
+        return Stores(self.table, self.objects, queue, with_model_folder(settings, self.path), system)
 
     def exclusive_lock(self, *, wait: bool = True) -> AbstractContextManager[bool]:
         """Hold the locks of indexer and compactor of the directory; whether they are held."""

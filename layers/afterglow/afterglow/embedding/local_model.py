@@ -1,14 +1,13 @@
 """The default model on this machine: found or fetched, then run in a process of its own.
 
-The folder is AFTERGLOW_EMBEDDING_MODEL_DIR. A model that is missing in the folder of Chroma's clients, the default, is
-fetched by a thread when the first text needs it. Until then texts get 503 with the progress and a time to retry, as no
-request should wait for 80 MB; the log has the progress, too.
+The folder is AFTERGLOW_EMBEDDING_MODEL_DIR. A model that is missing in a folder of its own name, such as that of
+Chroma's clients, the default, is fetched by a thread when the first text needs it. Until then texts get 503 with the
+progress and a time to retry, as no request should wait for 80 MB; the log has the progress, too.
 """
 
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,7 +23,6 @@ _PATIENCE_SECONDS = 3.0
 """How long a request waits for a fetch that may be about to end."""
 _RETRY_AFTER_SECONDS = 5.0
 _LOG_EVERY_BYTES = 10_000_000
-DEFAULT_FOLDER = next(str(field.default) for field in fields(Settings) if field.name == "embedding_model_dir")
 
 
 class LocalModel:
@@ -39,7 +37,7 @@ class LocalModel:
                 f"pip install 'afterglow-db[embed]'"
             )
         self._folder = Path(settings.embedding_model_dir).expanduser()
-        self._may_fetch = settings.embedding_fetch_model and settings.embedding_model_dir == DEFAULT_FOLDER
+        self._may_fetch = settings.embedding_fetch_model and self._folder.name == model_archive.NAME
         self._threads = max(1, settings.embedding_threads)
         self._system = system
         self._lock = threading.Lock()

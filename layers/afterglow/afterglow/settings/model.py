@@ -139,9 +139,10 @@ class Settings:
     embedding_urls: str = ""
     """Beginnings of URLs that embedding functions of collections may name, separated by commas."""
     embedding_model_dir: str = "~/.cache/chroma/onnx_models/all-MiniLM-L6-v2"
-    """Folder of the local embedding model, with `model.onnx` and `tokenizer.json`."""
+    """Folder of the local embedding model, with `model.onnx` and `tokenizer.json`. Without a home directory that can be
+    written, the default is `models/all-MiniLM-L6-v2` in the data directory."""
     embedding_fetch_model: bool = True
-    """Fetch the local model (80 MB) when the first text needs it, if the folder is the default one."""
+    """Fetch the local model (80 MB) when the first text needs it, if the folder is named `all-MiniLM-L6-v2`."""
     embedding_threads: int = 1
     """Threads that compute one batch of texts with the local model."""
     embedding_max_pending_texts: int = 10_000
