@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import runpy
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from afterglow.settings import LAMBDA_DEFAULTS, Settings, System
 from afterglow.storage.ports import Objects
 from tests.infra.templates import ROOT
 from tests.support import aws
-from tests.support.onnx_files import WORDS
+from tests.support.onnx_files import WORDS, archive_of
 
 SYSTEM = System()
 KEY = LAMBDA_DEFAULTS.embedding_model_archive
@@ -37,11 +36,7 @@ TEXTS = [" ".join(WORDS[4 + i % 20 : 5 + i % 20 + i % 7]) for i in range(2 * SLI
 
 @pytest.fixture(scope="module")
 def archive(model_folder: Path) -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        for name in ("model.onnx", "tokenizer.json"):
-            tar.add(model_folder / name, f"onnx/{name}")
-    return content.getvalue()
+    return archive_of(model_folder)
 
 
 @pytest.fixture

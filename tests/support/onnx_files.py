@@ -6,6 +6,8 @@ vectors, so that words in common count, and wrong types of tokens show. The ONNX
 (protobuf's wire format), because the package `onnx` is not needed for anything else.
 """
 
+import io
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,15 @@ def write_model(folder: Path) -> Path:
 def write_cross_encoder(folder: Path) -> Path:
     """The files of the cross-encoder, in the folder."""
     return _write(folder, _cross_encoder(_pair_table()), single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1")
+
+
+def archive_of(folder: Path) -> bytes:
+    """The model in the folder as an archive, laid out as that of Chroma's model."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        for name in ("model.onnx", "tokenizer.json"):
+            tar.add(folder / name, f"onnx/{name}")
+    return content.getvalue()
 
 
 def pair_score(query: str, document: str) -> float:
