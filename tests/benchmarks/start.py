@@ -1,10 +1,12 @@
 """What the start of a process costs the processor: milliseconds by library, and of its first answer.
 
 For each run a fresh process with compiled modules, as the layers have them, in an emulated account whose stores answer
-at once. The figures are the least of all runs: whatever else the machine does makes a run dearer, never cheaper.
+at once. The embedder's first answer, which needs a model, includes unpacking and loading it. The figures are the least
+of all runs: whatever else the machine does makes a run dearer, never cheaper.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -18,11 +20,14 @@ from typing import Any
 import numpy as np
 
 import afterglow
+from afterglow.storage.aws.clients import Clients
 from tests.benchmarks.cold_account import ROOT, Account, account
 from tests.benchmarks.start_process import EMBEDDED
 from tests.support.emulator.weather import Weather
+from tests.support.onnx_files import archive_of
 
-SUBJECTS = ("api", "indexer", "maintenance", "importer", EMBEDDED)
+EMBEDDER = "embedder"
+SUBJECTS = ("api", "indexer", "maintenance", "importer", EMBEDDER, EMBEDDED)
 SHOWN = 9
 """Libraries with a line of their own."""
 
@@ -47,7 +52,7 @@ def environment(loaded: Account, folder: Path, layers: Path | None) -> dict[str,
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     compiled = {"PYTHONPYCACHEPREFIX": str(folder / "compiled")}
     if layers is not None:
-        names = ("DependenciesLayer", "AfterglowLayer", "ImportsLayer")
+        names = ("DependenciesLayer", "AfterglowLayer", "ImportsLayer", "EmbeddingLayer")
         compiled = {"PYTHONPATH": os.pathsep.join([*(str(layers / name / "python") for name in names), str(ROOT)])}
     return {
         **variables,
@@ -70,6 +75,13 @@ def query_event(loaded: Account) -> dict[str, Any]:
         "requestContext": {"http": {"method": "POST", "sourceIp": "127.0.0.1"}, "requestId": "bench"},
         "body": json.dumps({"query_embeddings": [[0.5] * 8], "n_results": 10}),
     }
+
+
+def store_model(loaded: Account, folder: Path) -> str:
+    """Put the model in the folder into the account's bucket, as an archive; its SHA-256."""
+    archive = archive_of(folder)
+    Clients().s3.put_object(Bucket=loaded.settings.bucket, Key=loaded.settings.embedding_model_archive, Body=archive)
+    return hashlib.sha256(archive).hexdigest()
 
 
 def measure(python: str, subject: str, argument: str, variables: dict[str, str], runs: int) -> Start:
@@ -107,7 +119,7 @@ def table(starts: dict[str, Start]) -> str:
     )
     row("interpreter, clients, application", [f"{one.ready - one.imports:.0f}" for one in starts.values()])
     row("**until ready**", [f"**{one.ready:.0f}**" for one in starts.values()])
-    row("first query, nothing cached", ["–" if one.answer is None else f"{one.answer:.0f}" for one in starts.values()])
+    row("first answer, nothing cached", ["–" if one.answer is None else f"{one.answer:.0f}" for one in starts.values()])
     row("modules", [str(one.modules.total()) for one in starts.values()])
     return "\n".join(rows)
 
@@ -121,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--only", choices=SUBJECTS)
+    parser.add_argument("--model", type=Path, help="a folder with the embedder's model")
     parser.add_argument("--layers", type=Path, help="what `make build` made: measure these files, as Lambda has them")
     parser.add_argument("--python", default=sys.executable, help="the interpreter; for layers, Python 3.13")
     options = parser.parse_args()
@@ -131,12 +144,16 @@ def main() -> None:
         with afterglow.PersistentClient(str(folder / "data")) as client:
             client.create_collection("start", embedding_function=None).add(["a"], [1, 0])
         arguments = {"api": json.dumps(query_event(loaded)), EMBEDDED: str(folder / "data")}
+        variables = environment(loaded, folder, options.layers)
+        if options.model is not None:
+            variables["AFTERGLOW_EMBEDDING_MODEL_CHECKSUM"] = store_model(loaded, options.model)
+            arguments[EMBEDDER] = json.dumps({"texts": ["a text to embed"]})
         starts = {
             subject: measure(
                 options.python,
                 subject,
                 arguments.get(subject, "null"),
-                environment(loaded, folder, options.layers),
+                variables,
                 options.runs,
             )
             for subject in SUBJECTS

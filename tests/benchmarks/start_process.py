@@ -100,7 +100,7 @@ def _function(name: str, request: dict[str, Any] | None, meter: Meter) -> None:
     )
     began = time.process_time()
     answer = handler(request, context)
-    assert answer["statusCode"] == 200, answer
+    assert "vectors" in answer or answer.get("statusCode") == 200, answer
     print(json.dumps({"cpu_ms": (time.process_time() - began) * 1e3}), flush=True)
 
 
