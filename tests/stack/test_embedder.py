@@ -77,6 +77,7 @@ def test_texts_are_embedded_by_the_function(
     expected = OnnxModel(model, 1).embed(TEXTS).vectors
     assert [ids[0] for ids in found.json()["ids"]] == body["ids"]
     stored = collection.get(ids=body["ids"], include=["embeddings"])["embeddings"]
+    assert stored is not None
     np.testing.assert_allclose(stored, expected, atol=1e-5)
     for name, value in {"first texts, s": first, "texts of a warm function, s": second}.items():
         print(name, round(value, 2))
@@ -94,4 +95,5 @@ def test_the_importer_has_texts_embedded(stack: Deployment, chroma: "ClientAPI",
     collection = chroma.get_collection("imported", embedding_function=None)
     eventually(lambda: collection.count() == len(TEXTS), "the rows did not arrive", stack)
     stored = collection.get(ids=["2"], include=["embeddings"])["embeddings"]
+    assert stored is not None
     np.testing.assert_allclose(stored, OnnxModel(model, 1).embed(TEXTS[2:3]).vectors, atol=1e-5)
