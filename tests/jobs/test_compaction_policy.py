@@ -33,9 +33,13 @@ def manifest(*segments: SegmentInfo) -> Manifest:
 
 
 def planned(
-    *segments: SegmentInfo, idle: bool = False, settings: Settings = DEFAULTS, eager: bool = False
+    *segments: SegmentInfo,
+    idle: bool = False,
+    settings: Settings = DEFAULTS,
+    eager: bool = False,
+    stepwise: bool = False,
 ) -> Compaction | None:
-    return next_compaction(manifest(*segments), settings, idle=idle, eager=eager)
+    return next_compaction(manifest(*segments), settings, idle=idle, eager=eager, stepwise=stepwise)
 
 
 def names(merge: Compaction | None) -> set[str]:
@@ -173,6 +177,66 @@ def test_a_bulk_load_is_several_merges_that_stay_the_same() -> None:
     assert names(planned(*flushed, settings=bounded)) == first
 
 
+def test_in_a_large_collection_smaller_segments_have_lists_too() -> None:
+    large = segment("large", 400_000, lists=True)
+    for rows, kind in ((16_384, IndexKind.LISTS), (16_383, IndexKind.GRAPH)):
+        merge = planned(large, segment("new", rows))
+        assert merge is not None
+        assert (names(merge), merge.index, merge.base) == ({"new"}, kind, None)
+
+
+def test_a_bulk_load_is_compacted_in_steps_oldest_first() -> None:
+    """Each step has a bounded share of the backlog, and the rows of a load are clustered once."""
+    flushed = [segment(f"{number}", 10_000) for number in range(100)]
+    waiting, indexed, clustered = flushed, list[SegmentInfo](), 0
+    progress = list[int]()
+    while waiting:
+        merge = planned(*indexed, *waiting, stepwise=True)
+        if merge is None:
+            break
+        taken = [one for one in waiting if one in merge.inputs]
+        assert taken == waiting[: len(taken)]
+        assert merge.index is IndexKind.LISTS
+        rows = sum(one.live_rows for one in merge.inputs)
+        assert rows <= 272_000
+        clustered += rows
+        waiting = waiting[len(taken) :]
+        indexed = [one for one in indexed if one not in merge.inputs] + [
+            segment(f"lists {len(progress)}", rows, lists=True)
+        ]
+        progress.append(sum(one.rows for one in indexed))
+    assert clustered == progress[-1] == 1_000_000
+    assert len(progress) >= 5
+    assert planned(*indexed, stepwise=True, idle=True) is None
+
+
+def test_progress_moves_while_a_small_collection_is_loaded() -> None:
+    flushed = [segment(f"{number}", 8_750) for number in range(10)]
+    first = planned(*flushed, stepwise=True)
+    assert first is not None
+    assert names(first) == {"0", "1", "2", "3"}
+    graph = segment("graph", 35_000, graph=True)
+    second = planned(graph, *flushed[4:], stepwise=True)
+    assert second is not None
+    assert (second.base, second.index) == (graph, IndexKind.GRAPH)
+    assert names(second) == {"graph", "4", "5", "6", "7"}
+    assert names(planned(*flushed, idle=True)) == {one.id for one in flushed}, "alone nobody waits for a step"
+
+
+def test_small_lists_are_joined_when_they_are_many_and_large_ones_are_left_alone() -> None:
+    large = [segment(f"large {number}", 140_000, lists=True) for number in range(5)]
+    small = [segment(f"small {number}", 20_000, lists=True) for number in range(8)]
+    fresh = segment("fresh", 20_000)
+    assert names(planned(*large, *small[:7], fresh, stepwise=True)) == {"fresh"}
+    assert names(planned(*large, *small, fresh, stepwise=True)) == {"fresh", *(one.id for one in small)}
+    assert planned(*large, *small[:7], segment("few", 5_000), stepwise=True) is None
+    assert names(planned(*large, *small[:2], fresh, stepwise=True, idle=True)) == {"fresh", "small 0", "small 1"}
+    assert names(planned(*large, *small[:5], stepwise=True, idle=True)) == {one.id for one in small[:5]}
+    assert planned(*large, *small[:4], stepwise=True, idle=True) is None
+    many = [segment(f"large {number}", 140_000 + number, lists=True) for number in range(13)]
+    assert names(planned(*many, stepwise=True)) == {f"large {number}" for number in range(4)}
+
+
 segments = st.builds(
     lambda rows, share, graph: (rows, int(rows * share), graph),
     st.integers(1, 60_000),
@@ -188,6 +252,7 @@ segments = st.builds(
     graph_rows=4_096,
     merge_rows=5_000,
     eager=False,
+    stepwise=False,
     index="graph",
 )
 @given(
@@ -197,6 +262,7 @@ segments = st.builds(
     graph_rows=st.sampled_from([0, 1, 10, 4_096, 100_000]),
     merge_rows=st.sampled_from([0, 0, 1, 5_000, 70_000]),
     eager=st.booleans(),
+    stepwise=st.booleans(),
     index=st.sampled_from(list(Index)),
 )
 def test_merging_comes_to_an_end(
@@ -206,6 +272,7 @@ def test_merging_comes_to_an_end(
     graph_rows: int,
     merge_rows: int,
     eager: bool,
+    stepwise: bool,
     index: str,
 ) -> None:
     """Every plan names segments of the manifest once, and carrying plans out leaves nothing to plan before long."""
@@ -220,7 +287,7 @@ def test_merging_comes_to_an_end(
         segment(f"{number}", rows, graph=graph, deleted=deleted) for number, (rows, deleted, graph) in enumerate(shapes)
     ]
     for step in range(2 * len(shapes) + 2):
-        merge = planned(*present, idle=idle, settings=settings, eager=eager)
+        merge = planned(*present, idle=idle, settings=settings, eager=eager, stepwise=stepwise)
         if merge is None:
             return
         assert merge.inputs

@@ -8,8 +8,15 @@ reclaims their space. While the collection is idle, several graphs become one if
 is searched faster than several. Lists are joined only when there are many of them: a query probes the lists of several
 segments as if they were one index.
 
-The index of the new segment is a graph, or lists from `lists_min_rows` rows on (setting `index`). Lists are clustered
-anew by every compaction, which takes about a tenth of the time that a graph takes.
+The index of the new segment is a graph, or lists from `lists_min_rows` rows on (setting `index`); in a collection of so
+many rows smaller segments have lists, too. Lists are clustered anew by every compaction, which takes about a tenth of
+the time that a graph takes.
+
+Beside a server the compactions are **stepwise**: what was flushed without an index is scanned by every query, so a
+backlog is compacted in steps, the oldest segments first, and each step ends with a manifest. A step of a small
+collection extends its graph. A step of a large one becomes a segment with lists of its own. Those of less than
+131,072 rows are **small**: they are joined when there are many of them, so a row is clustered about twice. Larger ones
+are left alone until there are more than twelve, of which the four smallest are joined.
 
 Memory and time limit the size of a segment: `compaction_memory_bytes` must hold its graph and its columns, and where a
 compaction must end within a given time, as in a Lambda function, `max_segment_vector_bytes` limits its vectors. A
@@ -39,6 +46,17 @@ _INDEPENDENT_FILL = 0.75
 _MAX_SINGLE_INDEX_ROWS = 500_000
 _MAX_INDEXES_IDLE = 4
 """So many indexes stay apart, if together they would be lists."""
+_GRAPH_STEP_ROWS = 32_768
+"""The least rows of a step that extends a graph; more if the graph is larger, as each step writes all of it."""
+_LISTS_STEP_ROWS = 131_072
+"""The least rows of a step that becomes lists; a quarter of the indexed rows if that is more, but at most twice this.
+Also the size from which lists are not small."""
+_MIN_LISTS_ROWS = 16_384
+"""The least rows of a segment with lists in a large collection."""
+_MAX_SMALL = 7
+_MAX_SMALL_IDLE = 4
+_MAX_LISTS = 12
+_JOINED_LISTS = 4
 _MAX_UNINDEXED_SEGMENTS = 16
 _MAX_UNINDEXED_SEGMENTS_IDLE = 4
 
@@ -63,20 +81,28 @@ class Compaction:
     index: IndexKind
 
 
-def index_kind(rows: int, settings: Settings) -> IndexKind:
-    """The index of a new segment with so many rows."""
+def index_kind(rows: int, settings: Settings, of: int = 0) -> IndexKind:
+    """The index of a new segment with so many rows, in a collection of `of` rows."""
     if rows < settings.hnsw_min_rows:
         return IndexKind.NONE
     if settings.index == Index.AUTO:
-        return IndexKind.LISTS if rows >= settings.lists_min_rows else IndexKind.GRAPH
+        least = (
+            min(_MIN_LISTS_ROWS, settings.lists_min_rows) if of >= settings.lists_min_rows else settings.lists_min_rows
+        )
+        return IndexKind.LISTS if rows >= least else IndexKind.GRAPH
     return IndexKind(settings.index)
 
 
-def next_compaction(manifest: Manifest, settings: Settings, *, idle: bool, eager: bool = False) -> Compaction | None:
+def next_compaction(
+    manifest: Manifest, settings: Settings, *, idle: bool, eager: bool = False, stepwise: bool = False
+) -> Compaction | None:
     """The next compaction, None if there is nothing to compact. `idle`: the collection is not being written.
 
     `eager`: flushes do not wait for compactions, so whatever is worth a graph gets one even under a heavy write load.
+    `stepwise`: queries do not wait for compactions either; see above.
     """
+    if stepwise:
+        return _next_step(manifest, settings, idle=idle)
     unindexed = sum(segment.rows for segment in manifest.segments if not segment.is_indexed)
     independent = independent_compactions(manifest, settings) if unindexed > _max_rows(manifest, settings) else []
     return independent[0] if independent else _plan(manifest, manifest.segments, settings, idle=idle, eager=eager)
@@ -122,19 +148,68 @@ def _plan(
     max_rows = _max_rows(manifest, settings)
     sparse = [segment for segment in ascending if segment.deleted_rows > _MAX_DELETED * segment.rows]
     if sparse:
-        return _compaction(_that_fit(max_rows, sparse), settings)
+        return _compaction(manifest, _that_fit(max_rows, sparse), settings)
     unindexed = [segment for segment in ascending if not segment.is_indexed]
-    unindexed_rows = sum(segment.live_rows for segment in unindexed)
     enough = settings.hnsw_min_rows if idle or eager else max(settings.flush_ops, settings.hnsw_min_rows)
-    if unindexed_rows >= max(enough, 1) or len(unindexed) > (
-        _MAX_UNINDEXED_SEGMENTS_IDLE if idle else _MAX_UNINDEXED_SEGMENTS
-    ):
-        return _compaction(_that_fit(max_rows, _extendable(ascending, unindexed)), settings)
+    if _is_worth_an_index(unindexed, max(enough, 1), idle=idle):
+        return _compaction(manifest, _that_fit(max_rows, _extendable(ascending, unindexed)), settings)
     indexes, rows = sum(segment.is_indexed for segment in segments), sum(segment.live_rows for segment in segments)
-    most = _MAX_INDEXES_IDLE if index_kind(rows, settings) is IndexKind.LISTS else 1
+    most = _MAX_INDEXES_IDLE if index_kind(rows, settings, rows) is IndexKind.LISTS else 1
     if idle and indexes > most and rows <= min(_MAX_SINGLE_INDEX_ROWS, max_rows):
-        return _compaction(segments, settings)
+        return _compaction(manifest, segments, settings)
     return None
+
+
+def _next_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compaction | None:
+    """The next stepwise compaction."""
+    ascending = sorted(manifest.segments, key=lambda segment: segment.live_rows)
+    rows = sum(segment.live_rows for segment in ascending)
+    if index_kind(_MIN_LISTS_ROWS, settings, rows) is not IndexKind.LISTS:
+        return _next_graph_step(manifest, settings, idle=idle)
+    max_rows = _max_rows(manifest, settings)
+    sparse = [segment for segment in ascending if segment.deleted_rows > _MAX_DELETED * segment.rows]
+    if sparse:
+        return _compaction(manifest, _that_fit(max_rows, sparse), settings)
+    indexed = [segment for segment in ascending if segment.is_indexed]
+    small = [segment for segment in indexed if not segment.has_lists or segment.live_rows < _LISTS_STEP_ROWS]
+    unindexed = [segment for segment in manifest.segments if not segment.is_indexed]
+    enough = settings.hnsw_min_rows if idle else max(settings.hnsw_min_rows, _MIN_LISTS_ROWS)
+    if _is_worth_an_index(unindexed, max(enough, 1), idle=idle):
+        indexed_rows = sum(segment.live_rows for segment in indexed)
+        step = _oldest(unindexed, min(max(_LISTS_STEP_ROWS, int(indexed_rows * _MIN_EXTENSION)), 2 * _LISTS_STEP_ROWS))
+        inputs = [*step, *small] if len(small) > _MAX_SMALL else _extendable(small, step) if idle else step
+        return _compaction(manifest, _that_fit(max_rows, inputs), settings)
+    joined = small if idle and len(small) > _MAX_SMALL_IDLE else indexed[:_JOINED_LISTS]
+    inputs = list(_that_fit(max_rows, joined)) if joined is small or len(indexed) > _MAX_LISTS else []
+    return _compaction(manifest, inputs, settings) if len(inputs) > 1 else None
+
+
+def _next_graph_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compaction | None:
+    """The next stepwise compaction of a collection with graphs: what is planned anyway, or less of it."""
+    indexed_rows = sum(segment.live_rows for segment in manifest.segments if segment.is_indexed)
+    unindexed = [segment for segment in manifest.segments if not segment.is_indexed]
+    step = _oldest(unindexed, max(_GRAPH_STEP_ROWS, indexed_rows, settings.hnsw_min_rows))
+    later = {segment.id for segment in unindexed[len(step) :]}
+    segments = [segment for segment in manifest.segments if segment.id not in later]
+    return _plan(manifest, segments, settings, idle=idle, eager=True)
+
+
+def _oldest(segments: Sequence[SegmentInfo], rows: int) -> list[SegmentInfo]:
+    """The first segments that have at least so many live rows together; all if they have fewer."""
+    taken: list[SegmentInfo] = []
+    missing = rows
+    for segment in segments:
+        if missing <= 0:
+            break
+        taken.append(segment)
+        missing -= segment.live_rows
+    return taken
+
+
+def _is_worth_an_index(unindexed: Sequence[SegmentInfo], enough: int, *, idle: bool) -> bool:
+    """Whether segments without an index have enough rows together, or are too many."""
+    most = _MAX_UNINDEXED_SEGMENTS_IDLE if idle else _MAX_UNINDEXED_SEGMENTS
+    return sum(segment.live_rows for segment in unindexed) >= enough or len(unindexed) > most
 
 
 def _max_rows(manifest: Manifest, settings: Settings) -> int:
@@ -183,11 +258,11 @@ def _rebuild(inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction:
     return Compaction(tuple(inputs), None, index_kind(sum(segment.live_rows for segment in inputs), settings))
 
 
-def _compaction(inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction:
+def _compaction(manifest: Manifest, inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction:
     rows = sum(segment.live_rows for segment in inputs)
     extendable = [
         segment for segment in inputs if segment.has_graph and segment.deleted_rows <= _MAX_DELETED * segment.rows
     ]
     base = max(extendable, key=lambda segment: segment.live_rows, default=None)
-    kind = index_kind(rows, settings)
+    kind = index_kind(rows, settings, sum(segment.live_rows for segment in manifest.segments))
     return Compaction(tuple(inputs), base if kind is IndexKind.GRAPH else None, kind)

@@ -189,13 +189,13 @@ def compact_segments(
 
 
 def compact_all_segments(stores: Stores, collection_id: UUID, *, idle: bool) -> IndexReport:
-    """Compact until nothing is left, concurrently with flushes; without a collection of garbage.
+    """Compact stepwise until nothing is left, concurrently with flushes; without a collection of garbage.
 
     A conflict with another compaction ends the run. Raises Corrupt, Unavailable, StorageFull.
     """
 
     def plan(manifest: Manifest) -> Compaction | None:
-        return next_compaction(manifest, stores.settings, idle=idle, eager=True)
+        return next_compaction(manifest, stores.settings, idle=idle, stepwise=True)
 
     return _compact(stores, IndexReport(collection_id), plan, no_time_limit, collects=False)
 

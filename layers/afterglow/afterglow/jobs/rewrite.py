@@ -16,7 +16,8 @@ def next_rewrite(snapshot: Snapshot, settings: Settings) -> Compaction | None:
         return None
     for segment in manifest.segments:
         if segment.deleted_rows and segment.purged_seq < state.erased_seq:
-            return Compaction((segment,), None, index_kind(segment.live_rows, settings))
+            rows = sum(other.live_rows for other in manifest.segments)
+            return Compaction((segment,), None, index_kind(segment.live_rows, settings, rows))
     return None
 
 
