@@ -80,3 +80,8 @@ def test_64_writers_of_one_log_pay_at_most_four_refused_puts_and_wait_at_most_a_
     assert result.refused <= 4
     assert result.p99 <= 1.5
     assert result.appends_per_second >= 100
+
+
+def test_while_the_store_is_slow_refused_puts_stay_bounded() -> None:
+    result = simulate(64, seconds=200.0, slowness=10.0)
+    assert 14 <= result.refused <= 15.5  # docs/aws.md has it

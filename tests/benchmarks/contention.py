@@ -34,6 +34,7 @@ class _Log:
     """The log and the queue of events."""
 
     random: random.Random
+    slowness: float = 1.0
     end: int = 0
     refused: int = 0
     seconds: list[float] = field(default_factory=list)
@@ -44,7 +45,7 @@ class _Log:
         heapq.heappush(self.events, (time, next(self.order), step))
 
     def latency(self, mean: float) -> float:
-        return mean * (0.6 + self.random.expovariate(1 / 0.4))
+        return mean * self.slowness * (0.6 + self.random.expovariate(1 / 0.4))
 
 
 class _Writer:
@@ -94,9 +95,9 @@ class _Writer:
         self.log.at(now + half, arrive)
 
 
-def simulate(writers: int, seconds: float = 20.0, seed: int = 1) -> Result:
-    """What so many writers reach."""
-    log = _Log(random.Random(seed))
+def simulate(writers: int, seconds: float = 20.0, seed: int = 1, slowness: float = 1.0) -> Result:
+    """What so many writers reach; every put and read takes `slowness` times as long."""
+    log = _Log(random.Random(seed), slowness)
     for _ in range(writers):
         _Writer(log)
     while log.events[0][0] < seconds:
