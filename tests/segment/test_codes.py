@@ -21,7 +21,7 @@ def normal(rows: int, dimension: int, seed: int) -> Matrix:
 @given(power=st.integers(-60, 60), seed=st.integers(0, 1_000), space=st.sampled_from(Space))
 def test_codes_are_within_half_a_step_at_any_scale(power: int, seed: int, space: Space) -> None:
     vectors = np.ldexp(normal(30, 40, seed), power)
-    scale = codes.scale_for(float(np.abs(vectors).max()))
+    scale = codes.OWN_SCALE if space is Space.COSINE else codes.scale_for(float(np.abs(vectors).max()))
     rows = codes.encode_rows(space, vectors, scale)
     largest = np.abs(vectors).max(axis=1, keepdims=True)
     steps = largest / codes.LARGEST if space is Space.COSINE else np.float32(1 / scale)
@@ -32,11 +32,29 @@ def test_codes_are_within_half_a_step_at_any_scale(power: int, seed: int, space:
         assert (codes.encode_queries(space, longer, scale) == codes.encode_queries(space, vectors, scale)).all()
 
 
+@settings(max_examples=50, deadline=None)
+@given(power=st.integers(-60, 60), seed=st.integers(0, 1_000))
+def test_rows_of_length_1_have_the_same_codes_at_any_length(power: int, seed: int) -> None:
+    vectors = normal(30, 128, seed)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    components = np.abs(unit).max(axis=1)
+    scale = codes.unit_scale(float(np.median(components)), float(components.max()))
+    assert codes.fits(Space.COSINE, float(components.max()), scale)
+    rows = codes.encode_rows(Space.COSINE, np.ldexp(vectors, power), scale).astype(np.float32)
+    within = np.abs(unit * scale) <= codes.LARGEST
+    assert (np.abs(rows - unit * scale)[within] <= 0.501).all()
+    assert (np.abs(rows)[~within] == codes.LARGEST).all()
+
+
+def test_rows_without_length_have_no_scale() -> None:
+    assert codes.unit_scale(0.0, 0.0) == 0.0
+
+
 @pytest.mark.parametrize("space", Space)
 def test_zeros_and_extreme_numbers_have_codes(space: Space) -> None:
     largest = np.finfo(np.float32).max
     vectors = np.array([[0, 0, 0], [1e-45, -1e-45, 0], [largest, -largest, 1]], dtype=np.float32)
-    scale = codes.scale_for(float(largest))
+    scale = codes.OWN_SCALE if space is Space.COSINE else codes.scale_for(float(largest))
     for encoded in (codes.encode_rows(space, vectors, scale), codes.encode_queries(space, vectors, scale)):
         assert encoded.dtype == np.int8
         assert encoded[0].tolist() == [0, 0, 0]
@@ -51,8 +69,8 @@ def test_some_vectors_have_no_scale(largest: float) -> None:
 
 def test_rows_that_join_may_be_a_little_larger() -> None:
     scale = codes.scale_for(2.0)
-    assert codes.fits(2.4, scale)
-    assert not codes.fits(2.6, scale)
+    assert codes.fits(Space.L2, 2.4, scale)
+    assert not codes.fits(Space.L2, 2.6, scale)
 
 
 def test_a_query_outside_of_the_codes_keeps_its_direction() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from afterglow.segment import precision
+from afterglow.segment import codes, precision
 from afterglow.segment.distance import Space
 from afterglow.segment.precision import Rounding, VectorType, choose_rounding
 
@@ -20,7 +20,13 @@ def normal(rows: int, dimension: int, seed: int = 5) -> Matrix:
 
 
 def choose_vector_type(space: Space, vectors: Matrix) -> VectorType:
-    return choose_rounding(space, vectors, float(np.abs(vectors).max())).vector_type
+    return rounding_of(space, vectors).vector_type
+
+
+def rounding_of(space: Space, vectors: Matrix, base: Rounding | None = None) -> Rounding:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True) if space is Space.COSINE else np.float32(1)
+    largest = float(np.abs(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)).max())
+    return choose_rounding(space, vectors, largest, base)
 
 
 def far(vectors: Matrix) -> Matrix:
@@ -67,6 +73,20 @@ def test_a_few_long_rows_need_more_than_a_byte(space: Space) -> None:
     vectors = normal(3_000, 128)
     vectors[7] *= 1_000
     assert choose_vector_type(space, vectors) is VectorType.BF16
+
+
+def test_rows_of_a_cosine_graph_are_encoded_at_length_1_unless_some_have_much_larger_components() -> None:
+    vectors = normal(3_000, 128)
+    ordinary = rounding_of(Space.COSINE, vectors)
+    assert ordinary.compared(Space.COSINE) is Space.IP
+    longer = np.concatenate([vectors, 1_000 * vectors[:50]])
+    assert rounding_of(Space.COSINE, longer, ordinary) == ordinary
+    axes = np.concatenate([vectors, np.eye(128, dtype=np.float32)])
+    for base in (None, ordinary, Rounding(VectorType.I8, codes.OWN_SCALE)):
+        assert rounding_of(Space.COSINE, axes, base) == Rounding(VectorType.I8, codes.OWN_SCALE)
+    own = Rounding(VectorType.I8, codes.OWN_SCALE)
+    assert own.compared(Space.COSINE) is Space.COSINE
+    assert rounding_of(Space.COSINE, vectors, own) == own
 
 
 @pytest.mark.parametrize("space", [Space.L2, Space.IP])

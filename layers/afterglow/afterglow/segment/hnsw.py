@@ -39,7 +39,7 @@ _BATCHES = 8
 _SAMPLE = 128
 _MEASURED_KS = (10, 100)
 _EF_STEP = 2**0.5
-_MIN_EF = 64
+_MIN_EF = 96
 _DEFAULT_EF = 128
 """For graphs whose breadth was not measured: those of the first releases."""
 _CACHED_KS = 64
@@ -87,12 +87,11 @@ def build(path: Path, plan: HnswBuild, vectors: Vectors) -> Rounding:
     chunk_rows = max(plan.chunk_bytes // (4 * dimension), 1)
     base_rounding = None
     if base is not None:
-        header = _read_header(str(base), str(base), parameters, dimension)
-        base_rounding = Rounding(header.vector_type, plan.base_scale)
-    largest = _largest_component(vectors, chunk_rows)
+        base_rounding = _read_rounding(str(base), str(base), parameters, dimension, plan.base_scale)[0]
+    largest = _largest_component(parameters.space, vectors, chunk_rows)
     rounding = precision.choose_rounding(parameters.space, vectors, largest, base_rounding)
     release_pages(vectors)  # the sample may have mapped many more pages than it read
-    index = _new_index(parameters, dimension, rounding.vector_type)
+    index = _new_index(parameters, dimension, rounding)
     if base_rounding == rounding:
         index.load(str(base))
         index.expansion_add = parameters.ef_construction  # type: ignore[misc]
@@ -109,14 +108,21 @@ def build(path: Path, plan: HnswBuild, vectors: Vectors) -> Rounding:
     return rounding
 
 
-def _largest_component(vectors: Vectors, chunk_rows: int) -> float:
-    """The largest absolute component; releases the pages of mapped vectors."""
+def _largest_component(space: Space, vectors: Vectors, chunk_rows: int) -> float:
+    """The largest absolute component, for cosine at length 1; releases the pages of mapped vectors."""
     largest = 0.0
     for start in range(0, len(vectors), chunk_rows):
         chunk = vectors[start : start + chunk_rows]
+        if space is Space.COSINE:
+            chunk = codes.unit(chunk)
         largest = max(largest, float(chunk.max()), -float(chunk.min()))
         release_pages(vectors)
     return largest
+
+
+def rescored(k: int) -> int:
+    """How many of the nearest rows by the rounded vectors surely hold the k nearest: rounding moves few rows far."""
+    return 3 * k + 12
 
 
 def _row_values(space: Space, vectors: Vectors, rounding: Rounding) -> Vectors | codes.Codes:
@@ -138,7 +144,7 @@ def measure(path: Path, plan: HnswBuild, rounding: Rounding, vectors: Vectors, n
     release_pages(vectors)
     if sample is None:
         return Breadth(plan.recall, (1,), (float(_MIN_EF),))
-    index = _new_index(plan.parameters, vectors.shape[1], rounding.vector_type)
+    index = _new_index(plan.parameters, vectors.shape[1], rounding)
     index.view(str(path))
     queries = _query_values(plan.parameters.space, np.array(vectors[sample.rows]), rounding)
     ks = [k for k in sample.depths() if k in _MEASURED_KS] or [sample.depths()[-1]]
@@ -149,7 +155,10 @@ def measure(path: Path, plan: HnswBuild, rounding: Rounding, vectors: Vectors, n
         while ef < MAX_EF:
             index.expansion_search = int(ef)  # type: ignore[misc]
             found = [index.search(query, min(int(ef), len(vectors)), threads=1).keys for query in queries]
-            hits = [np.isin(near[:k], rows).mean() for near, rows in zip(sample.neighbors, found, strict=True)]
+            hits = [
+                np.isin(near[:k], rows[: rescored(k)]).mean()
+                for near, rows in zip(sample.neighbors, found, strict=True)
+            ]
             if np.mean(hits) >= plan.recall:
                 break
             ef = min(ef * _EF_STEP, MAX_EF)
@@ -178,16 +187,13 @@ class HnswIndex:
 
         Raises Corrupt, with the file's name, if it is not a graph of `rows` vectors in that space and dimension.
         """
-        header = _read_header(name, buffer, parameters, dimension)
-        if header.rows != rows:
-            raise Corrupt(f"{name} holds {header.rows} of {rows} vectors; {RESTORE_HINT}")
-        if (header.vector_type is VectorType.I8) != (scale > 0):
-            raise Corrupt(f"{name} does not match the scale {scale} of its codes; {RESTORE_HINT}")
+        self.rounding, stored_rows = _read_rounding(name, buffer, parameters, dimension, scale)
+        if stored_rows != rows:
+            raise Corrupt(f"{name} holds {stored_rows} of {rows} vectors; {RESTORE_HINT}")
         self._buffer = buffer
         self._parameters = parameters
         self._dimension = dimension
         self._measured = measured
-        self.rounding = Rounding(header.vector_type, scale)
         self._idle = deque([self._open_view()])
         self._measured_ef = lru_cache(_CACHED_KS)(partial(_ef, measured))
 
@@ -232,7 +238,7 @@ class HnswIndex:
         return [row[:count] for row, count in zip(rows, counts.tolist(), strict=True)]
 
     def _open_view(self) -> "Index":
-        index = _new_index(self._parameters, self._dimension, self.rounding.vector_type)
+        index = _new_index(self._parameters, self._dimension, self.rounding)
         index.view(self._buffer)
         return index
 
@@ -241,37 +247,38 @@ def _ef(measured: Breadth | None, k: int) -> int:
     return _DEFAULT_EF if measured is None else int(np.ceil(measured.at(k)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    vector_type: VectorType
-    rows: int
+def _read_rounding(
+    name: str, source: str | memoryview, parameters: HnswParameters, dimension: int, scale: float
+) -> tuple[Rounding, int]:
+    """How the vectors of the graph in a file or buffer are rounded, and how many there are.
 
-
-def _read_header(name: str, source: str | memoryview, parameters: HnswParameters, dimension: int) -> _Header:
-    """The header of the graph in a file or buffer. Raises Corrupt where it contradicts the parameters."""
+    Raises Corrupt where its header contradicts the parameters, or the scale of its codes.
+    """
     from usearch.index import Index
 
     try:
         metadata = Index.metadata(source) or {}
-        vector_type = VectorType(metadata["kind_scalar"].name.lower())
+        rounding = Rounding(VectorType(metadata["kind_scalar"].name.lower()), scale)
     except (KeyError, TypeError, ValueError) as error:  # not a usearch file, or an unsupported scalar type
         raise Corrupt(f"{name} is not a graph: {error}; {RESTORE_HINT}") from error
-    metric = _metric(parameters.space)
+    if (rounding.vector_type is VectorType.I8) != (scale > 0):
+        raise Corrupt(f"{name} does not match the scale {scale} of its codes; {RESTORE_HINT}")
+    metric = _metric(rounding.compared(parameters.space))
     if (metadata["kind_metric"], metadata["dimensions"]) != (metric, dimension):
         raise Corrupt(
             f"{name} is a graph of {metadata['dimensions']} dimensions by {metadata['kind_metric'].name}, "
             f"not of {dimension} by {metric.name}; {RESTORE_HINT}"
         )
-    return _Header(vector_type, metadata["count_present"])
+    return rounding, metadata["count_present"]
 
 
-def _new_index(parameters: HnswParameters, dimension: int, vector_type: VectorType) -> "Index":
+def _new_index(parameters: HnswParameters, dimension: int, rounding: Rounding) -> "Index":
     from usearch.index import Index
 
     return Index(
         ndim=dimension,
-        metric=_metric(parameters.space),
-        dtype=vector_type.value,
+        metric=_metric(rounding.compared(parameters.space)),
+        dtype=rounding.vector_type.value,
         connectivity=parameters.connectivity,
         expansion_add=parameters.ef_construction,
         expansion_search=parameters.ef_search or _DEFAULT_EF,

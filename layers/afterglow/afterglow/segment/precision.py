@@ -46,14 +46,19 @@ class VectorType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """The vector type of a graph, and for i8 the scale of its codes (1 for cosine, which has none)."""
+    """The vector type of a graph, and for i8 the scale of its codes (`segment.codes`)."""
 
     vector_type: VectorType
     scale: float = 0.0
 
+    def compared(self, space: Space) -> Space:
+        """The space in which rounded vectors are compared."""
+        is_i8 = self.vector_type is VectorType.I8
+        return Space.IP if is_i8 and codes.are_at_unit_length(space, self.scale) else space
+
 
 def choose_rounding(space: Space, vectors: Vectors, largest: float, base: Rounding | None = None) -> Rounding:
-    """The rounding for a graph of vectors (n, d), whose largest absolute component is `largest`.
+    """The rounding for a graph of vectors (n, d), whose largest component (for cosine at length 1) is `largest`.
 
     `base` is that of a graph that will be extended if it suffices for all vectors. Reads some thousand of them.
     """
@@ -61,12 +66,12 @@ def choose_rounding(space: Space, vectors: Vectors, largest: float, base: Roundi
         return Rounding(VectorType.F32)
     if base is not None and base.vector_type is VectorType.F32:
         return base
-    can_extend_codes = base is not None and base.vector_type is VectorType.I8 and _has_codes(space, largest, base.scale)
-    possible = [base] if base is not None and can_extend_codes else []
-    if base is None or base.vector_type is VectorType.I8:
-        scale = 1.0 if space is Space.COSINE else codes.scale_for(largest)
-        if vectors.shape[1] >= _CODE_DIMENSIONS and scale:
-            possible.append(Rounding(VectorType.I8, scale))
+    is_i8 = base is None or base.vector_type is VectorType.I8
+    possible = []
+    if vectors.shape[1] >= _CODE_DIMENSIONS and is_i8:
+        if base is not None and codes.fits(space, largest, base.scale):
+            possible.append(base)
+        possible += [Rounding(VectorType.I8, scale) for scale in _scales(space, vectors, largest) if scale]
     possible.append(Rounding(VectorType.BF16))
     for rounding in possible:
         if rounding_recall(space, vectors, rounding) >= _LEAST_RECALL:
@@ -74,8 +79,13 @@ def choose_rounding(space: Space, vectors: Vectors, largest: float, base: Roundi
     return Rounding(VectorType.F32)
 
 
-def _has_codes(space: Space, largest: float, scale: float) -> bool:
-    return space is Space.COSINE or codes.fits(largest, scale)
+def _scales(space: Space, vectors: Vectors, largest: float) -> list[float]:
+    """The scales of codes that may suit the vectors, the fastest first; 0 for none."""
+    if space is not Space.COSINE:
+        return [codes.scale_for(largest)]
+    sample = codes.unit(vectors[golden_sample(len(vectors), _OTHERS)])
+    usual = float(np.median(np.abs(sample).max(axis=1))) if len(sample) else 0.0
+    return [codes.unit_scale(usual, largest), codes.OWN_SCALE]
 
 
 def rounding_recall(space: Space, vectors: Vectors, rounding: Rounding) -> float:
@@ -89,9 +99,10 @@ def rounding_recall(space: Space, vectors: Vectors, rounding: Rounding) -> float
     exact = distance.pairwise_sort_keys(space, queries, others)
     round_queries, round_others = _rounders(space, rounding)
     rounded_queries, rounded_others = round_queries(queries), round_others(others)
+    compared = rounding.compared(space)
     with np.errstate(over="ignore", invalid="ignore"):  # the largest values round to infinity, and have no neighbours
-        approximate = distance.pairwise_sort_keys(space, rounded_queries, rounded_others)
-        approximate_noise = _NOISE * _magnitude(space, rounded_queries, rounded_others)
+        approximate = distance.pairwise_sort_keys(compared, rounded_queries, rounded_others)
+        approximate_noise = _NOISE * _magnitude(compared, rounded_queries, rounded_others)
     noise = _NOISE * _magnitude(space, queries, others)
     is_neighbor = exact <= _smallest(exact, _K) + noise
     last = _smallest(approximate, _CANDIDATES)

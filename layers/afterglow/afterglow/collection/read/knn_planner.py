@@ -28,7 +28,7 @@ from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.segment import exact_knn
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.exact_knn import Rows
-from afterglow.segment.hnsw import MAX_EF, HnswIndex
+from afterglow.segment.hnsw import MAX_EF, HnswIndex, rescored
 from afterglow.segment.reader import Mask
 from afterglow.segment.row_group import RowGroup
 
@@ -199,17 +199,22 @@ def _candidates(plan: _GroupPlan, graph: HnswIndex, vectors: Vectors) -> list[Ro
     ef = int(np.ceil(max(_OVERFETCH * plan.k, graph.ef(plan.k)) / plan.selectivity))
     if plan.selectivity < _ALMOST_ALL:
         ef = max(ef, _MIN_FILTERED_EF)
-    outside = graph.are_outside(vectors)
+    outside, most = graph.are_outside(vectors), rescored(plan.k)
     if outside is None:
-        return _graph_candidates(plan, graph, vectors, ef)
+        return _graph_candidates(plan, graph, vectors, ef, most)
     results: list[Rows | None] = [None] * len(vectors)
-    for numbers, breadth in ((np.flatnonzero(~outside), ef), (np.flatnonzero(outside), _OUTSIDE_BREADTH * ef)):
-        for number, found in zip(numbers, _graph_candidates(plan, graph, vectors[numbers], breadth), strict=True):
+    for are_those, breadth, count in ((~outside, ef, most), (outside, _OUTSIDE_BREADTH * ef, None)):
+        numbers = np.flatnonzero(are_those)
+        candidates = _graph_candidates(plan, graph, vectors[numbers], breadth, count)
+        for number, found in zip(numbers, candidates, strict=True):
             results[number] = found
     return results
 
 
-def _graph_candidates(plan: _GroupPlan, graph: HnswIndex, vectors: Vectors, ef: int) -> list[Rows | None]:
+def _graph_candidates(
+    plan: _GroupPlan, graph: HnswIndex, vectors: Vectors, ef: int, most: int | None
+) -> list[Rows | None]:
+    """The nearest rows inside the mask by the graph, at most `most`; None where it finds fewer than k."""
     results: list[Rows | None] = [None] * len(vectors)
     missing = np.arange(len(vectors))
     while len(missing):
@@ -217,6 +222,7 @@ def _graph_candidates(plan: _GroupPlan, graph: HnswIndex, vectors: Vectors, ef: 
         for number, nearest in zip(missing.tolist(), graph.search_batch(vectors[missing], ef), strict=True):
             candidates = nearest if plan.mask is None else nearest[plan.mask[nearest]]
             if len(candidates) >= plan.k:
+                candidates = candidates[:most]
                 results[number] = candidates
                 if plan.step is not None:
                     _record_graph(plan.step, graph, ef, len(candidates))
