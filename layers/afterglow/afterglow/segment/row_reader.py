@@ -71,10 +71,10 @@ class RowReader:
 
     def vectors(self, data: Bytes, found: Places) -> Vectors:
         """The vectors, float32 (n, d), in the answer to `vector_request`."""
-        size = 4 * self._info.dimension
-        starts = self._vectors_start + found.rows * size
-        gathered = data[slice_indices(starts, np.full(len(starts), size))[0]]
-        return gathered.view("<f4").reshape(len(starts), self._info.dimension)
+        rows, dimension = self._info.rows, self._info.dimension
+        stop = self._vectors_start + 4 * rows * dimension
+        stored: Vectors = data[self._vectors_start : stop].view("<f4").reshape(rows, dimension)
+        return stored[found.rows]
 
     def record_request(self, found: Places) -> Request:
         """The bytes of the records at these places, which come from one of the two root files."""
