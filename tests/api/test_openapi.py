@@ -100,6 +100,7 @@ get /ready
 post /embed
 post /api/v2/tenants/{}/databases/{}/collections/{}/conditional/query
 post /api/v2/tenants/{}/databases/{}/collections/{}/conditional/search
+post /api/v2/tenants/{}/databases/{}/conditional/commit
 get /api/v2/tenants/{}/keys
 post /api/v2/tenants/{}/keys
 delete /api/v2/tenants/{}/keys/{}

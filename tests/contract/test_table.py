@@ -175,6 +175,7 @@ def test_transact_applies_all(place: Place) -> None:
     table.transact(
         [
             Check("p", "checked"),
+            Check("p", "never there either", if_absent=True),
             Put("p", "changed", b"new", if_version=1),
             Put("q", "made", b"", if_absent=True, expires_at=9),
             Delete("p", "gone", if_version=1),
@@ -190,6 +191,7 @@ def test_transact_applies_all(place: Place) -> None:
 
 FAILING = [
     Check("p", "absent"),
+    Check("p", "present", if_absent=True),
     Put("p", "present", b"", if_absent=True),
     Put("p", "present", b"", if_version=7),
     Put("p", "absent", b"", if_version=1),

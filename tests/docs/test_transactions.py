@@ -10,7 +10,7 @@ PAGE = DOCS / "transactions.md"
 
 def test_the_examples() -> None:
     outputs = [run_example(example, {}) for example in examples(PAGE)]
-    assert outputs == ["2 1\n['2']\n", "['a', 'c']\n"]
+    assert outputs == ["2 1\n['2']\n", "['a', 'c']\n", "2 [{'left': 0}]\n"]
 
 
 def test_the_limits() -> None:

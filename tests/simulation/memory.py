@@ -61,10 +61,10 @@ class MemoryTable:
         old = self.get(write.pk, write.sk)
         expected = write.if_version
         is_violated = expected is not None and (old is None or old.version != expected)
-        if isinstance(write, Put):
+        if isinstance(write, (Put, Check)):
             is_violated = is_violated or (write.if_absent and old is not None)
         if isinstance(write, Check):
-            is_violated = is_violated or old is None
+            is_violated = is_violated or (old is None and not write.if_absent)
         if is_violated:
             raise ConditionFailed(f"{write.pk} {write.sk} is not as expected", old, (write.pk, write.sk))
         return old

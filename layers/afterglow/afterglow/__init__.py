@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         PersistentClient,
         Rerank,
         TransactionAborted,
+        joint_transaction,
         transaction,
     )
 
@@ -56,6 +57,7 @@ __all__ = [
     "Rerank",
     "TransactionAborted",
     "__version__",
+    "joint_transaction",
     "transaction",
 ]
 

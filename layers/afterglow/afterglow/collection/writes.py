@@ -1,7 +1,7 @@
 """Operations that write records, and transactions."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -20,7 +20,7 @@ from afterglow.collection.types import (
     Scope,
     Selection,
 )
-from afterglow.collection.write import admission, erasure, lifecycle, log_end, write_path
+from afterglow.collection.write import admission, erasure, joint_commit, lifecycle, log_end, write_path
 from afterglow.collection.write import transaction as transactions
 from afterglow.collection.write.deletion_space import with_reserved_space
 from afterglow.collection.write.log_end import LogEnd
@@ -100,13 +100,7 @@ class Writes(EngineParts):
         each case nothing is written.
         """
         assert scope.restriction is None, "transactions have no restriction"
-        operations = [
-            self._complete(scope, operation)
-            if isinstance(operation, Batch) and operation.op is not Op.DELETE
-            else operation
-            for operation in transaction.operations
-        ]
-        completed = replace(transaction, operations=operations)
+        completed = self._completed(scope, transaction)
 
         def run() -> CommitResult:
             with self._open_to_write(scope) as end:
@@ -116,6 +110,41 @@ class Writes(EngineParts):
         if transactions.only_deletes(completed):
             return with_reserved_space(self._stores, run)
         return run()
+
+    def commit_together(self, parts: Sequence[tuple[Scope, Transaction]]) -> list[CommitResult]:
+        """Commit a transaction of several collections: in all of them, or in none (`collection.write.joint_commit`).
+
+        The collections differ. The results are in the order of the parts. Raises what `commit` raises: then nothing is
+        written.
+        """
+        completed = [(scope, self._completed(scope, transaction)) for scope, transaction in parts]
+
+        def run() -> list[CommitResult]:
+            with ExitStack() as stack:
+                members = [
+                    joint_commit.Member(
+                        stack.enter_context(self._open_to_write(scope)),
+                        scope,
+                        transaction,
+                        partial(self._reader.snapshot_at_token, scope),
+                    )
+                    for scope, transaction in completed
+                ]
+                return joint_commit.commit(self._stores, members)
+
+        if all(transactions.only_deletes(transaction) for _, transaction in completed):
+            return with_reserved_space(self._stores, run)
+        return run()
+
+    def _completed(self, scope: Scope, transaction: Transaction) -> Transaction:
+        """The transaction with the vectors that its operations lack."""
+        operations = [
+            self._complete(scope, operation)
+            if isinstance(operation, Batch) and operation.op is not Op.DELETE
+            else operation
+            for operation in transaction.operations
+        ]
+        return replace(transaction, operations=operations)
 
     def _delete(self, scope: Scope, selection: Selection, limit: int | None) -> CountResult:
         if selection.where is None and selection.where_document is None:

@@ -13,6 +13,7 @@ or at the end of a `with` block; the asynchronous ones are opened by `await` or 
     collections                chromadb's collections, with texts embedded by the engine
     chroma_api                 chromadb's HTTP connection, with the transport in place of the network
     transport                  httpx over an ASGI app on a thread of its own
+    joint_transactions         transactions of several collections
     transactions               transactions, of these clients and of those of a server
     ranks                      rank expressions that chromadb does not have
     registry                   the engine and the app of each open path, shared by the clients of this process
@@ -36,6 +37,7 @@ with suppress(ImportError):
     import_module("onnxruntime")
 
 from afterglow.embedded.async_client import AsyncEphemeralClient, AsyncPersistentClient
+from afterglow.embedded.joint_transactions import joint_transaction
 from afterglow.embedded.ranks import Rerank
 from afterglow.embedded.sync_client import AdminClient, Client, EphemeralClient, PersistentClient
 from afterglow.embedded.transaction_buffer import TransactionAborted
@@ -50,5 +52,6 @@ __all__ = [
     "PersistentClient",
     "Rerank",
     "TransactionAborted",
+    "joint_transaction",
     "transaction",
 ]

@@ -170,16 +170,36 @@ class Buffer:
         self.is_closed = True
         if not self._operations:
             return None
+        return self._fields() | ({} if self.token is None else {"nonce": self._nonce})
+
+    def joint_request(self) -> dict[str, Any] | None:
+        """The part of the collection in a commit of several, None if nothing was read or written; closes."""
+        self._require_open()
+        self.is_closed = True
+        if not self._operations and self.token is None:
+            return None
+        return {"collection_id": str(self.collection.id), **self._fields()}
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether it writes without having read."""
+        return self.token is None and bool(self._operations)
+
+    def _fields(self) -> dict[str, Any]:
         reads: dict[str, Any] = {"read_token": self.token, "read_ids": sorted(self._read_ids)}
         if self.token is not None:
-            reads |= {"read_filters": self._filters, "read_queries": self._queries, "nonce": self._nonce}
+            reads |= {"read_filters": self._filters, "read_queries": self._queries}
         return {**reads, "operations": self._operations}
 
     def path(self, call: str) -> str:
         """The path of a call below that of the API."""
-        collection = self.collection
-        tenant, database = quote(collection.tenant, safe=""), quote(collection.database, safe="")
-        return f"/tenants/{tenant}/databases/{database}/collections/{collection.id}/conditional/{call}"
+        return f"{self.database_path}/collections/{self.collection.id}/conditional/{call}"
+
+    @property
+    def database_path(self) -> str:
+        """The path of the collection's database below that of the API."""
+        tenant, database = quote(self.collection.tenant, safe=""), quote(self.collection.database, safe="")
+        return f"/tenants/{tenant}/databases/{database}"
 
     def _record(self, response: dict[str, Any]) -> None:
         """Note what a query or a search has read: the records with their contents, and what their choice depends on."""

@@ -36,6 +36,7 @@ class _Writes:
         self._collection = collection
         self._buffer = Buffer(collection)
         self._is_run = False
+        self._is_part = False
 
     def add(self, ids: Any, embeddings: Any = None, **fields: Any) -> None:
         """Add records at the commit; arguments as of the collection's `add`."""
@@ -54,6 +55,8 @@ class _Writes:
         self._buffer.delete(ids, where, where_document, limit)
 
     def _commit_request(self, *, in_run: bool) -> dict[str, Any] | None:
+        if self._is_part:
+            raise ValueError("the transaction of several collections commits its parts")
         if self._is_run and not in_run:
             raise ValueError("run() commits by itself")
         return self._buffer.commit_request()
@@ -131,7 +134,7 @@ class CollectionTransaction(_Writes):
         The result is that of the callback. Raises what the callback raises, and TransactionAborted.
         """
         transaction = self
-        for left in range(_retries(max_retries), -1, -1):
+        for left in range(retries(max_retries), -1, -1):
             transaction._is_run = True
             try:
                 result = callback(transaction)
@@ -226,7 +229,7 @@ class AsyncCollectionTransaction(_Writes):
         The result is that of the callback. Raises what the callback raises, and TransactionAborted.
         """
         transaction = self
-        for left in range(_retries(max_retries), -1, -1):
+        for left in range(retries(max_retries), -1, -1):
             transaction._is_run = True
             try:
                 result = await callback(transaction)
@@ -281,7 +284,8 @@ def _record_set(ids: Any, embeddings: Any, fields: dict[str, Any]) -> dict[str, 
     return {"ids": ids, "embeddings": embeddings, **columns}
 
 
-def _retries(max_retries: int) -> int:
+def retries(max_retries: int) -> int:
+    """The argument, which must not be negative."""
     if max_retries < 0:
         raise ValueError("max_retries must not be negative")
     return max_retries

@@ -16,7 +16,7 @@ from afterglow.settings import System
 from afterglow.storage.clock import writing_now
 from afterglow.storage.ports import Check, ConditionFailed, Put, Stores, Write
 
-_BACKOFF = Backoff(max_attempts=3, first=0.1, last=0.2)
+BACKOFF = Backoff(max_attempts=3, first=0.1, last=0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def append_at(
     if state_version is not None and (extra_writes or stores.table.has_cheap_transactions):
         writes.append(Check(pk, keys.STATE, if_version=state_version))
     writes += extra_writes
-    for attempt in attempts(stores.system, _BACKOFF):
+    for attempt in attempts(stores.system, BACKOFF):
         try:
             if len(writes) == 1:
                 stores.table.put(put.pk, put.sk, put.value, if_absent=True)
@@ -118,16 +118,16 @@ def append_at(
         except ConditionFailed as conflict:
             if conflict.key not in ((pk, put.sk), (pk, keys.STATE)):
                 raise
-            return _is_there(conflict, entry, seq, is_repeated=attempt > 1)
+            return is_there(conflict, entry, seq, is_repeated=attempt > 1)
         except Unavailable:
-            if attempt == _BACKOFF.max_attempts:
+            if attempt == BACKOFF.max_attempts:
                 raise
             continue
         return True
     raise AssertionError("unreachable")
 
 
-def _is_there(conflict: ConditionFailed, entry: Entry, seq: int, *, is_repeated: bool) -> bool:
+def is_there(conflict: ConditionFailed, entry: Entry, seq: int, *, is_repeated: bool) -> bool:
     """Whether the entry is in the log, given the item that prevented another put of it. Raises Unavailable."""
     existing = conflict.existing
     if existing is None:

@@ -101,11 +101,12 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A condition of a transaction: the item exists, in this version. The transaction must not write that item."""
+    """A condition of a transaction, on an item that it does not write: it exists, in this version, or it does not."""
 
     pk: str
     sk: str
     if_version: int | None = None
+    if_absent: bool = False
 
 
 Write = Put | Delete | Check

@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from afterglow.api.models.search import AttachFunction, DetachFunction, Search, SearchLimit, SearchRecords
     from afterglow.api.models.tenants import CreateDatabase, CreateTenant, UpdateTenant
     from afterglow.api.models.transactions import (
+        CommitFields,
         ConditionalCommit,
         ConditionalGet,
         ConditionalQuery,
         ConditionalSearch,
         DeleteOperation,
+        JointCommit,
         Operation,
         ReadQuery,
     )
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AddRecords",
     "AttachFunction",
+    "CommitFields",
     "ConditionalCommit",
     "ConditionalGet",
     "ConditionalQuery",
@@ -61,6 +64,7 @@ __all__ = [
     "Filters",
     "ForkCollection",
     "GetRecords",
+    "JointCommit",
     "Operation",
     "QueryRecords",
     "ReadQuery",
@@ -79,10 +83,12 @@ __all__ = [
 _MODULES = {
     "AddRecords": "records",
     "AttachFunction": "search",
+    "CommitFields": "transactions",
     "ConditionalCommit": "transactions",
     "ConditionalGet": "transactions",
     "ConditionalQuery": "transactions",
     "ConditionalSearch": "transactions",
+    "JointCommit": "transactions",
     "Configuration": "configuration",
     "CountRecords": "records",
     "CreateCollection": "collections",

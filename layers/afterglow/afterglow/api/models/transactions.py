@@ -8,6 +8,9 @@ from afterglow.api.models.fields import U32, IncludeName, QueryEmbedding, QueryE
 from afterglow.api.models.records import AddRecords, DeleteRecords, Filters, UpdateRecords, UpsertRecords
 from afterglow.api.models.search import MAX_SEARCHES, Search
 
+MAX_COLLECTIONS = 10
+"""Of one commit: the payloads that are inline in their entries fit in one transaction of the table."""
+
 ReadToken = Annotated[int, Field(ge=0, le=2**64 - 1)]
 
 
@@ -110,7 +113,17 @@ class ReadQuery(Filters):
     within: float | None = None
 
 
-class ConditionalCommit(StrictModel):
+class CommitFields(StrictModel):
+    """The operations of a transaction in one collection, and what it has read there."""
+
+    read_token: ReadToken | None = None
+    read_ids: list[str] = Field(default=[])
+    operations: list[Operation]
+    read_filters: list[ReadFilter] = Field(default=[])
+    read_queries: list[ReadQuery] = Field(default=[])
+
+
+class ConditionalCommit(CommitFields):
     """The operations of a transaction, and what it has read.
 
     `read_filters`, `read_queries` and `nonce` are Afterglow's own. With the `nonce` of an earlier commit of the same
@@ -127,9 +140,33 @@ class ConditionalCommit(StrictModel):
         }
     )
 
-    read_token: ReadToken | None = None
-    read_ids: list[str] = Field(default=[])
-    operations: list[Operation]
-    read_filters: list[ReadFilter] = Field(default=[])
-    read_queries: list[ReadQuery] = Field(default=[])
+    nonce: str | None = None
+
+
+class CollectionCommit(CommitFields):
+    """The part of a transaction that concerns one collection; its operations may be none."""
+
+    collection_id: str
+    operations: list[Operation] = Field(default=[])
+
+
+class JointCommit(StrictModel):
+    """A transaction of several collections of one database. A `nonce` requires a `read_token` of all of them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "collections": [
+                    {
+                        "collection_id": "00000000-0000-0000-0000-000000000000",
+                        "read_token": 1,
+                        "read_ids": ["a"],
+                        "operations": [{"operation": "delete", "payload": {"ids": ["a"]}}],
+                    }
+                ]
+            }
+        }
+    )
+
+    collections: list[CollectionCommit] = Field(min_length=1, max_length=MAX_COLLECTIONS)
     nonce: str | None = None

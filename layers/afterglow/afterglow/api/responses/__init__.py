@@ -40,10 +40,12 @@ from afterglow.api.responses.system import Health, Heartbeat, Identity, PreFligh
 from afterglow.api.responses.transactions import (
     Change,
     ChangedRecords,
+    CollectionCommitResponse,
     ConditionalCommitResponse,
     ConditionalGetResponse,
     ConditionalQueryResponse,
     ConditionalSearchResponse,
+    JointCommitResponse,
 )
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "Change",
     "ChangedRecords",
     "Collection",
+    "CollectionCommitResponse",
     "CollectionConfiguration",
     "ConditionalCommitResponse",
     "ConditionalGetResponse",
@@ -80,6 +83,7 @@ __all__ = [
     "Import",
     "IndexConfiguration",
     "IndexingStatus",
+    "JointCommitResponse",
     "Key",
     "Metadata",
     "MinMaxResponse",

@@ -20,6 +20,18 @@ class ConditionalCommitResponse(ResponseModel):
     record_count: int
 
 
+class CollectionCommitResponse(ConditionalCommitResponse):
+    """The same for one collection of several."""
+
+    collection_id: str
+
+
+class JointCommitResponse(ResponseModel):
+    """The collections in the order of the request."""
+
+    collections: list[CollectionCommitResponse]
+
+
 class ConditionalQueryResponse(QueryResponse):
     """The nearest records, the token for later reads, and what to send back with the commit."""
 

@@ -5,7 +5,7 @@ snapshot. `read_filters`, `read_queries` and `nonce` of a commit, and deletes by
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -61,13 +61,14 @@ def commit(context: AppContext, request: Request) -> Response | Deferred:
     """Write all operations, unless what the transaction has read was written since."""
     with phase("parse"):
         body = json_body.parse(models.ConditionalCommit, request.body)
-        operations = [_operation(one) for one in body.operations]
+        operations = [to_operations(one) for one in body.operations]
     scope = request_params.scope(request)
 
     with phase("parse"), collection_first(context, scope):
         budget = record_requests.filter_budget(context.settings)
-        transaction = _transaction(body, [to_operation(budget) for to_operation, _ in operations], budget)
-    _check_bounds(context, transaction)
+        parsed = [to_operation(budget) for to_operation, _ in operations]
+        transaction = to_transaction(body, parsed, budget, body.nonce)
+    check_bounds(context, [transaction])
 
     def write() -> Response:
         if not transaction.operations:
@@ -96,7 +97,7 @@ def commit_nothing(context: AppContext, request: Request) -> Response:
 ToOperation = Callable[[FilterBudget], Batch | FilteredDelete]
 
 
-def _operation(operation: models.Operation) -> tuple[ToOperation, bool]:
+def to_operations(operation: models.Operation) -> tuple[ToOperation, bool]:
     """The function to the engine's operation, which raises InvalidArgument, and whether it embeds documents.
 
     Raises InvalidBody.
@@ -117,14 +118,15 @@ def _delete(body: models.DeleteRecords, budget: FilterBudget) -> Batch | Filtere
     return Batch(Op.DELETE, body.ids)
 
 
-def _transaction(
-    body: models.ConditionalCommit, operations: list[Batch | FilteredDelete], budget: FilterBudget
+def to_transaction(
+    body: models.CommitFields, operations: list[Batch | FilteredDelete], budget: FilterBudget, nonce: str | None
 ) -> Transaction:
+    """The engine's transaction of one collection. Raises InvalidArgument, StaleRead."""
     if body.read_token is None and body.read_ids:
         raise InvalidArgument("conditional commit with read_ids requires read_token")
-    if body.read_token is None and (body.read_filters or body.read_queries or body.nonce is not None):
+    if body.read_token is None and (body.read_filters or body.read_queries or nonce is not None):
         raise InvalidArgument("conditional commit with read_filters, read_queries or a nonce requires read_token")
-    if body.nonce is not None and _NONCE.fullmatch(body.nonce) is None:
+    if nonce is not None and _NONCE.fullmatch(nonce) is None:
         raise InvalidArgument("nonce: 16 to 64 letters, digits, - and _")
     kinds = [isinstance(operation, FilteredDelete) for operation in operations]
     if kinds != sorted(kinds, reverse=True):
@@ -140,7 +142,7 @@ def _transaction(
             filters.append(read)
         else:
             neighborhoods.append(read)
-    return Transaction(operations, position_of(body.read_token), body.read_ids, filters, body.nonce, neighborhoods)
+    return Transaction(operations, position_of(body.read_token), body.read_ids, filters, nonce, neighborhoods)
 
 
 def _read_query(query: models.ReadQuery, path: str, budget: FilterBudget) -> Selection | Neighborhood:
@@ -157,14 +159,16 @@ def _read_query(query: models.ReadQuery, path: str, budget: FilterBudget) -> Sel
     return Neighborhood(selection, embeddings.to_queries([query.query_embedding])[0], query.within)
 
 
-def _check_bounds(context: AppContext, transaction: Transaction) -> None:
-    """Raises LimitExceeded."""
-    records = sum(len(operation.ids) for operation in transaction.operations if isinstance(operation, Batch))
+def check_bounds(context: AppContext, transactions: Sequence[Transaction]) -> None:
+    """Bound the parts of one commit together. Raises LimitExceeded."""
+    operations = [operation for one in transactions for operation in one.operations]
+    records = sum(len(operation.ids) for operation in operations if isinstance(operation, Batch))
+    predicates = sum(len(one.filters) + len(one.neighborhoods) for one in transactions)
     for name, size, limit in (
-        ("operations", len(transaction.operations), MAX_OPERATIONS),
+        ("operations", len(operations), MAX_OPERATIONS),
         ("records", records, context.settings.max_batch_size),
-        ("read_ids", len(transaction.read_ids), MAX_READ_IDS),
-        ("read_filters and read_queries", len(transaction.filters) + len(transaction.neighborhoods), MAX_READ_FILTERS),
+        ("read_ids", sum(len(one.read_ids) for one in transactions), MAX_READ_IDS),
+        ("read_filters and read_queries", predicates, MAX_READ_FILTERS),
     ):
         if size > limit:
             raise LimitExceeded(f"a transaction with {size} {name} exceeds the limit of {limit}: split it")

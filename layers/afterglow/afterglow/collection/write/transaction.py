@@ -110,20 +110,25 @@ def only_deletes(transaction: Transaction) -> bool:
     )
 
 
+def condition_of(stores: Stores, scope: Scope, transaction: Transaction) -> ReadCondition | None:
+    """The condition of the commit, None if the transaction has read nothing."""
+    if transaction.position is None:
+        return None
+    return ReadCondition(
+        stores,
+        scope.collection,
+        transaction.position,
+        transaction.read_ids,
+        transaction.nonce,
+        collect=bool(transaction.predicates),
+    )
+
+
 def commit(
     stores: Stores, end: LogEnd, scope: Scope, transaction: Transaction, take_snapshot: TakeSnapshot
 ) -> CommitResult:
     """Commit a transaction. Raises WriteConflict, StaleRead, and what a write raises: then nothing is written."""
-    condition = None
-    if transaction.position is not None:
-        condition = ReadCondition(
-            stores,
-            scope.collection,
-            transaction.position,
-            transaction.read_ids,
-            transaction.nonce,
-            collect=bool(transaction.predicates),
-        )
+    condition = condition_of(stores, scope, transaction)
     batches = [operation for operation in transaction.operations if isinstance(operation, Batch)]
     records = sum(len(batch.ids) for batch in batches)
     try:
@@ -150,14 +155,8 @@ def _commit_after_snapshot(
         stores.objects.reserve_space()
     write_path.prepare_state(stores, end, scope, given)
     for _ in contended_attempts(stores.system, write_path.MAX_APPENDS):
-        now = take_snapshot((), None)
-        if condition is not None:
-            condition.check(now.applied_seq)
-            read_predicates.check_dimension(now, transaction.predicates)
-            if transaction.predicates and condition.written:
-                now = _check_predicates(stores, transaction, condition, take_snapshot)
-        with phase("filter"):
-            batches = [*_deletes(stores, transaction, now), *given]
+        now, deletes = evaluate(stores, transaction, condition, take_snapshot)
+        batches = [*deletes, *given]
         records = sum(len(batch.ids) for batch in batches)
         if not batches:
             return CommitResult(None, 0)
@@ -173,6 +172,23 @@ def _commit_after_snapshot(
         if appended:
             return CommitResult(now.applied_seq + 1, records)
     raise write_path.too_many_writers(scope.collection)
+
+
+def evaluate(
+    stores: Stores, transaction: Transaction, condition: ReadCondition | None, take_snapshot: TakeSnapshot
+) -> tuple[Snapshot, list[Batch]]:
+    """Steps 1 to 3: the snapshot of "now", and the deletes by filter as deletes by ids.
+
+    Raises WriteConflict, StaleRead, AlreadyCommitted, and what a read raises.
+    """
+    now = take_snapshot((), None)
+    if condition is not None:
+        condition.check(now.applied_seq)
+        read_predicates.check_dimension(now, transaction.predicates)
+        if transaction.predicates and condition.written:
+            now = _check_predicates(stores, transaction, condition, take_snapshot)
+    with phase("filter"):
+        return now, list(_deletes(stores, transaction, now))
 
 
 def _check_predicates(

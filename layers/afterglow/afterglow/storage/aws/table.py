@@ -195,7 +195,7 @@ class DynamoTable:
                 key = expressions.key(write.pk, write.sk)
                 return {"Delete": {**common, "Key": key, **expressions.arguments(ConditionExpression=condition)}}
             case Check():
-                condition = expressions.condition_of(False, write.if_version) or expressions.PRESENT
+                condition = expressions.condition_of(write.if_absent, write.if_version) or expressions.PRESENT
                 key = expressions.key(write.pk, write.sk)
                 return {
                     "ConditionCheck": {**common, "Key": key, **expressions.arguments(ConditionExpression=condition)}

@@ -293,7 +293,8 @@ def _delete(connection: sqlite3.Connection, delete: Delete) -> None:
 
 def _check(connection: sqlite3.Connection, check: Check) -> None:
     row = connection.execute(_VERSION, (check.pk, check.sk)).fetchone()
-    if row is None or check.if_version not in (None, row[0]):
+    is_violated = row is not None if check.if_absent else row is None or check.if_version not in (None, row[0])
+    if is_violated:
         raise _condition_failed(connection, check.pk, check.sk)
 
 

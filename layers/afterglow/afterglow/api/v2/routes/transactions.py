@@ -4,15 +4,16 @@ from typing import TYPE_CHECKING
 
 from afterglow.api.http.late import late
 from afterglow.api.http.route import Route
-from afterglow.api.v2.routes.paths import COLLECTION
+from afterglow.api.v2.routes.paths import COLLECTION, DATABASE
 from afterglow.auth import Permission
 
 if TYPE_CHECKING:
     from afterglow.api import models, responses
-    from afterglow.api.v2 import transaction_queries, transactions
+    from afterglow.api.v2 import joint_commits, transaction_queries, transactions
 else:
     models = late("afterglow.api.models")
     responses = late("afterglow.api.responses")
+    joint_commits = late("afterglow.api.v2.joint_commits")
     transaction_queries = late("afterglow.api.v2.transaction_queries")
     transactions = late("afterglow.api.v2.transactions")
 
@@ -65,5 +66,17 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 404, 409, 412, 429, 501, 507),
         permission=Permission.WRITE,
         read_only=transactions.commit_nothing,
+    ),
+    Route(
+        "POST",
+        DATABASE + "/conditional/commit",
+        "transactions.commit_together",
+        joint_commits.commit,
+        "Transactions",
+        "Commit a transaction of several collections: write all its operations in all of them, or nothing",
+        models.JointCommit,
+        responses.JointCommitResponse,
+        failures=(400, 404, 409, 412, 429, 501, 507),
+        permission=Permission.WRITE,
     ),
 )
