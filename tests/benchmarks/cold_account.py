@@ -6,9 +6,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -130,6 +131,7 @@ def _load(rows: NDArray[np.float32], settings: Settings) -> Scope:
     queue = deployment.queue
     assert queue is not None
     stores = deployment.stores(settings, system, queue)
+    messages = _Messages()
     for first in range(0, len(rows), BATCH):
         vectors = rows[first : first + BATCH]
         names = [f"row-{number}" for number in range(first, first + len(vectors))]
@@ -137,8 +139,22 @@ def _load(rows: NDArray[np.float32], settings: Settings) -> Scope:
         batch = Batch(Op.ADD, names, vectors, documents=documents, metadatas=metadatas(first, len(vectors)))
         engine.write(scope, batch)
         if first % (8 * BATCH) == 7 * BATCH:
-            handle(stores, f'{{"group": "{collection.id}", "body": "{IDLE}"}}')
-    report = handle(stores, f'{{"group": "{collection.id}", "body": "{IDLE}"}}')
-    while report.needs_compaction or report.is_unfinished:
-        report = handle(stores, f'{{"group": "{collection.id}:compact", "body": "{IDLE}"}}')
+            handle(stores, _message(str(collection.id), IDLE), compactions=_Messages())
+    messages.send(str(collection.id), IDLE)
+    while messages.waiting:
+        handle(stores, _message(*messages.waiting.popleft()), compactions=messages)
     return scope
+
+
+@dataclass
+class _Messages:
+    """A queue of messages to the indexer, which the loader works off itself."""
+
+    waiting: deque[tuple[str, str]] = field(default_factory=deque)
+
+    def send(self, group: str, body: str) -> None:
+        self.waiting.append((group, body))
+
+
+def _message(group: str, body: str) -> str:
+    return json.dumps({"group": group, "body": body})
