@@ -32,7 +32,7 @@ from afterglow.collection import Engine
 from afterglow.collection.read import read_path
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.read_path import ReadLimits
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Include, Scope, Selection
 from afterglow.deployment.local import open_local
 from afterglow.jobs.start import start_engine

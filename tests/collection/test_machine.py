@@ -20,7 +20,8 @@ from afterglow.collection.read import rows
 from afterglow.collection.read.read_path import ReadLimits
 from afterglow.collection.read.read_path import get as get_from
 from afterglow.collection.read.sparse_knn import SparseQuery, sparse_knn
-from afterglow.collection.replica.replica import Replica, Snapshot
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Include, ReadLevel, Selection
 from afterglow.filters.parse import parse_where
 from afterglow.jobs import gc

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from afterglow.catalog import Collection, collections
 from afterglow.collection import Engine
-from afterglow.collection.replica.replica import Replica, take_snapshot
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.replica.snapshot import take_snapshot
 from afterglow.collection.time_travel import snapshot_cache
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.time_travel.snapshot_cache import SnapshotCache

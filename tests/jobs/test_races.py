@@ -5,7 +5,8 @@ import pytest
 
 from afterglow.catalog import collections, keys
 from afterglow.collection import Engine
-from afterglow.collection.replica.replica import Replica, Snapshot
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Scope, Selection
 from afterglow.errors import AlreadyExists, NotFound
 from afterglow.jobs import gc, purge

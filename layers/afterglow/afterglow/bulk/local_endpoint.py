@@ -15,7 +15,8 @@ from afterglow.collection import Batch, Engine, Op
 from afterglow.collection.changes import position as positions
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read import rows as select
-from afterglow.collection.replica.replica import Replica, Snapshot
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Include, Records, Scope, Selection
 from afterglow.errors import AlreadyExists, Busy, NotFound
 from afterglow.filters.parse import parse_where

@@ -13,7 +13,7 @@ from afterglow.collection.engine_parts import EngineParts
 from afterglow.collection.read import read_path
 from afterglow.collection.read.explanation import Explanation
 from afterglow.collection.read.read_path import Hits
-from afterglow.collection.replica.replica import WarmRows
+from afterglow.collection.replica.snapshot import WarmRows
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import (
     CountResult,

@@ -22,7 +22,7 @@ import orjson
 from afterglow.auth.permissions import Wheres
 from afterglow.catalog import collections
 from afterglow.collection.read import rows as fetch
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Restriction, Scope
 from afterglow.columns import ColumnSetBuilder
 from afterglow.columns.string_column import StringColumn

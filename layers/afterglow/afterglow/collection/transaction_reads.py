@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from afterglow.collection.read import read_path
 from afterglow.collection.read.read_path import Hits
 from afterglow.collection.reads import Reads
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Include, Records, Scope, Selection
 from afterglow.collection.write import transaction as transactions
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from afterglow.catalog import collections
 from afterglow.collection.replica.checkpoint import graph_parameters
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.jobs.commit import CommitConflict, choose_format, commit_manifest
 from afterglow.jobs.compaction_policy import Compaction, IndexKind
 from afterglow.jobs.flush import with_deletions

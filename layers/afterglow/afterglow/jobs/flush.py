@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.jobs import ttl_sweep
 from afterglow.jobs.commit import choose_format, commit_manifest
 from afterglow.log import archive, trim

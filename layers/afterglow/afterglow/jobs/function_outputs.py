@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.read import rows as fetch
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Selection
 from afterglow.columns.column import Column, ColumnType
 from afterglow.errors import LimitExceeded

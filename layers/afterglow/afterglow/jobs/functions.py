@@ -21,7 +21,8 @@ import orjson
 from afterglow.catalog import collections
 from afterglow.catalog.model import REVISION_HISTORY, AttachedFunction, Collection
 from afterglow.collection.read import rows as fetch
-from afterglow.collection.replica.replica import Replica, Snapshot
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Include, Scope, Selection
 from afterglow.collection.write import write_path
 from afterglow.collection.write.log_end import LogEnd

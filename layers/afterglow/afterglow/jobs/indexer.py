@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from afterglow.collection.replica.indexing_progress import unflushed
-from afterglow.collection.replica.replica import MAX_CONCURRENT_FLUSHES, Replica, Snapshot
+from afterglow.collection.replica.replica import MAX_CONCURRENT_FLUSHES, Replica
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.errors import NotFound
 from afterglow.jobs import functions, gc, rewrite, ttl_sweep
 from afterglow.jobs.commit import CommitConflict

@@ -1,6 +1,6 @@
 """Steps 3 and 4 of an erasure (`jobs.erasure`), which the indexer of each collection takes."""
 
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.errors import NotFound
 from afterglow.jobs import past
 from afterglow.jobs.compaction_policy import Compaction, index_kind

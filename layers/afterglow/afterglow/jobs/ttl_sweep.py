@@ -19,7 +19,8 @@ from afterglow.catalog import Catalog, collections, ttl
 from afterglow.catalog.model import Collection
 from afterglow.catalog.ttl import NextExpiry
 from afterglow.collection.replica import ttl_filter
-from afterglow.collection.replica.replica import Replica, Snapshot
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.replica.ttl_filter import NEVER
 from afterglow.collection.write import write_path
 from afterglow.collection.write.log_end import LogEnd

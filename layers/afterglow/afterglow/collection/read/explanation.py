@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.filters import ast
 from afterglow.segment.reader import Mask
 

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from afterglow.collection.read.explanation import GroupStep, Method
 from afterglow.collection.read.lists_planner import ClusteredGroup, Nearest, knn_in_lists
-from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.replica.replica_state import RowGroupView
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.segment import exact_knn
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.exact_knn import Rows

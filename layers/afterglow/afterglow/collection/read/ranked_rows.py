@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.replica import row_data
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.ranking import ScoreSet
 from afterglow.segment.distance import Vectors
 

@@ -28,7 +28,7 @@ from afterglow.collection.read.reranking import Reranking, Score
 from afterglow.collection.read.rows import RecordPlan
 from afterglow.collection.read.sparse_knn import SparseQuery, sparse_knn
 from afterglow.collection.read.work import Work
-from afterglow.collection.replica.replica import Snapshot, WarmRows
+from afterglow.collection.replica.snapshot import Snapshot, WarmRows
 from afterglow.collection.types import Include, Records, Selection
 from afterglow.errors import WrongDimension
 from afterglow.filters import ast

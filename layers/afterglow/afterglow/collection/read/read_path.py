@@ -25,7 +25,7 @@ from afterglow.collection.read.recall_sampling import RecallSampler
 from afterglow.collection.read.rows import RecordPlan
 from afterglow.collection.read.work import Work
 from afterglow.collection.replica import ttl_filter
-from afterglow.collection.replica.replica import Snapshot, WarmRows
+from afterglow.collection.replica.snapshot import Snapshot, WarmRows
 from afterglow.collection.types import Include, QueryResult, Records, Selection
 from afterglow.errors import WrongDimension
 from afterglow.filters import ast

@@ -11,8 +11,8 @@ from uuid import UUID
 from afterglow.catalog import collections
 from afterglow.catalog.model import Collection
 from afterglow.collection import restriction
-from afterglow.collection.replica.replica import Snapshot, WarmRows
 from afterglow.collection.replica.replica_cache import ReplicaCache
+from afterglow.collection.replica.snapshot import Snapshot, WarmRows
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
 from afterglow.collection.types import Scope, require_in_scope

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from afterglow.collection.read import knn_planner
 from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.errors import AfterglowError
 from afterglow.segment.reader import Mask
 from afterglow.settings.system import System

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from afterglow.collection.read import ranked_rows
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.explanation import RerankStep
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Include
 from afterglow.ranking import KnnHits, Rerank, ScoreSet
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from afterglow.collection.read import insertion_pages
 from afterglow.collection.replica import row_data, ttl_filter
-from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.replica.row_data import RowPlan
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Include, Records, Selection
 from afterglow.columns.string_column import StringColumn
 from afterglow.errors import ResponseTooLarge

@@ -21,8 +21,8 @@ from afterglow.catalog import schema
 from afterglow.collection.read.explanation import GroupStep, Method
 from afterglow.collection.read.knn_planner import Neighbors
 from afterglow.collection.replica import row_data, ttl_filter
-from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.replica.replica_state import RowGroupView
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.columns.column import ColumnType
 from afterglow.segment import distance, maxscore, postings, rounds
 from afterglow.segment.maxscore import Term

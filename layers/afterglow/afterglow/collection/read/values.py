@@ -17,7 +17,7 @@ from afterglow.collection.read import read_path, work
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.read_path import ReadLimits
 from afterglow.collection.read.work import Work
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Selection
 from afterglow.columns.column import Column, ColumnType
 from afterglow.columns.dictionary import SortedDictionary

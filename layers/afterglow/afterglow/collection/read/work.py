@@ -9,8 +9,8 @@ refused only if it has much to do at once, and can be split.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from afterglow.collection.replica.replica import Snapshot
 from afterglow.collection.replica.replica_state import RowGroupView
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.columns.column import ColumnType
 from afterglow.errors import LimitExceeded
 from afterglow.filters.ast import Contains, Filter, IdIn, In, Leaf, MatchesRegex, StringMatchesRegex, leaves

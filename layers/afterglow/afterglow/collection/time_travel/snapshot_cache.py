@@ -20,8 +20,8 @@ from afterglow.catalog.model import Collection
 from afterglow.collection.replica.apply import read_contents
 from afterglow.collection.replica.checkpoint import OpenCheckpoint, open_checkpoint
 from afterglow.collection.replica.memtable import NewRows
-from afterglow.collection.replica.replica import Snapshot, WarmRows, take_snapshot, warm_rows
 from afterglow.collection.replica.replica_state import ReplicaState, RowLocations
+from afterglow.collection.replica.snapshot import Snapshot, WarmRows, take_snapshot, warm_rows
 from afterglow.collection.time_travel import point_in_time
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.errors import Corrupt

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from afterglow.collection import restriction
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.replica.apply import merge_metadata
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Include
 from afterglow.errors import Forbidden
 from afterglow.filters.ast import Filter

@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from afterglow.catalog import ttl
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import LogPosition, Scope
 from afterglow.collection.write import transaction as transactions
 from afterglow.collection.write import write_path

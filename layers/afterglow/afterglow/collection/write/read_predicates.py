@@ -18,7 +18,7 @@ from afterglow.catalog import schema
 from afterglow.collection.read import read_path, work
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.work import Work
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Include, Records, Selection
 from afterglow.errors import StaleRead, WrongDimension
 from afterglow.filters import ast

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from afterglow.catalog import ttl
 from afterglow.collection.read import read_path
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Scope, Selection
 from afterglow.collection.write import read_predicates, write_path
 from afterglow.collection.write.log_end import LogEnd

@@ -9,7 +9,7 @@ from afterglow.catalog.model import AttachedFunction
 from afterglow.collection.changes.reader import ChangeReader
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.replica.checkpoint import OpenCheckpoint, open_checkpoint
-from afterglow.collection.replica.replica import Snapshot
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Scope, Selection
 from afterglow.errors import PositionExpired
 from afterglow.jobs.revision_history.changes import Logged, changes_of
