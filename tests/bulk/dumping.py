@@ -14,8 +14,8 @@ from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope
 from afterglow.deployment.backup_target import open_backup_target
+from afterglow.jobs.every_collection import all_collections as named
 from afterglow.jobs.indexer import index
-from afterglow.jobs.verify import all_collections as named
 from afterglow.jobs.verify import verify
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import Settings, System

@@ -12,8 +12,8 @@ from afterglow.bulk.dump.load import load_dump
 from afterglow.catalog import Catalog, deletions
 from afterglow.collection import Engine
 from afterglow.errors import Corrupt, Unavailable
+from afterglow.jobs.every_collection import all_collections as named
 from afterglow.jobs.purge import purge_dropped
-from afterglow.jobs.verify import all_collections as named
 from afterglow.storage.ports import Delete, ObjectNotFound, Stores
 from tests.bulk.dumping import PLACE, contents, database, dump_store, fill, flush, opened, problems, write
 from tests.support.faulty import Crash, Fault, Faults, nth

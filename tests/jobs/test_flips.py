@@ -15,8 +15,9 @@ from afterglow.collection import Engine
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import Include, Selection
 from afterglow.errors import AfterglowError
+from afterglow.jobs.every_collection import all_collections, all_dropped
 from afterglow.jobs.indexer import index
-from afterglow.jobs.verify import all_collections, all_dropped, verify, verify_dropped
+from afterglow.jobs.verify import verify, verify_dropped
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
 from tests.jobs.environment import Environment

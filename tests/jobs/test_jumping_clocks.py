@@ -21,7 +21,7 @@ from afterglow.collection.replica.replica import Replica
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import Scope, Selection
 from afterglow.deployment.local import open_local
-from afterglow.jobs import gc, purge, restore, verify
+from afterglow.jobs import every_collection, gc, purge, restore, verify
 from afterglow.jobs.clock_watch import ClockWatch
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
@@ -63,7 +63,7 @@ class Two:
         """Both see these records, and nothing is damaged."""
         for stores in (self.right, self.wrong):
             assert Engine(stores).get(self.scope, Selection(), None, 0, frozenset()).ids == ids
-        for target in verify.all_collections(self.right):
+        for target in every_collection.all_collections(self.right):
             report = verify.verify(self.right, target)
             assert report is not None
             assert report.problems == []
@@ -305,7 +305,7 @@ def test_processes_whose_clocks_differ(folder: Path) -> None:
     assert [indexer.returncode for indexer in indexers] == [0] * len(indexers)
     fresh = Engine(open_local(folder, System()).stores(Settings(), System(), stores.queue))
     assert fresh.get(scope, Selection(), None, 0, frozenset()).ids == names
-    reports = [verify.verify(stores, target) for target in verify.all_collections(stores)]
+    reports = [verify.verify(stores, target) for target in every_collection.all_collections(stores)]
     assert [report.problems for report in reports if report is not None] == [[]]
     fresh.close()
     stores.table.close()

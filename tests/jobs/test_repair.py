@@ -12,8 +12,9 @@ from afterglow.catalog import keys
 from afterglow.collection import Engine
 from afterglow.collection.types import Scope, Selection
 from afterglow.errors import Corrupt
+from afterglow.jobs.every_collection import all_collections
 from afterglow.jobs.repair import RepairPlan, plan_repair, repair
-from afterglow.jobs.verify import all_collections, verify
+from afterglow.jobs.verify import verify
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
 from afterglow.segment import manifest as manifests

@@ -16,7 +16,7 @@ from afterglow.collection.replica.replica import Replica
 from afterglow.deployment.base import NullQueue
 from afterglow.deployment.directory_backup import backup, list_backups
 from afterglow.deployment.local import LocalDeployment, open_local
-from afterglow.jobs import gc, index_worker, maintenance, purge, reachability, verify
+from afterglow.jobs import every_collection, gc, index_worker, maintenance, purge, reachability, verify
 from afterglow.jobs.index_scheduler import IndexScheduler
 from afterglow.jobs.indexer import index
 from afterglow.settings import Settings, System
@@ -60,7 +60,7 @@ def test_jobs_ignore_strays(env: Environment, strays: list[str], retention_secon
 
 def test_verification_notes_strays(env: Environment, strays: list[str]) -> None:
     work(env)
-    (target,) = verify.all_collections(env.stores)
+    (target,) = every_collection.all_collections(env.stores)
     report = verify.verify(env.stores, target)
     assert report is not None
     assert report.problems == []

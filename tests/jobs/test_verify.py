@@ -14,8 +14,9 @@ from afterglow.catalog import state as states
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope
+from afterglow.jobs.every_collection import all_collections
 from afterglow.jobs.indexer import index
-from afterglow.jobs.verify import VerifyReport, all_collections, verify
+from afterglow.jobs.verify import VerifyReport, verify
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
 from afterglow.segment import manifest as manifests

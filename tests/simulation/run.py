@@ -24,7 +24,7 @@ from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import Scope, Selection
 from afterglow.collection.write import log_end
 from afterglow.errors import InvalidArgument
-from afterglow.jobs import gc, purge, reachability, verify
+from afterglow.jobs import every_collection, gc, purge, reachability, verify
 from afterglow.jobs.indexer import index
 from afterglow.settings import Settings
 from tests.simulation.actors import DATABASE, TENANT, TTL_KEY, Cast, act, check_contents
@@ -194,7 +194,7 @@ class Simulation:
             check_contents(log, log.last, as_pairs(found), (now, now))
             for position in sorted({random.randint(log.first, log.last) for _ in range(2)}):
                 self._audit_past(log, scope, position, is_running=is_running)
-        for target in verify.all_collections(incarnation.stores):
+        for target in every_collection.all_collections(incarnation.stores):
             report = verify.verify(incarnation.stores, target)
             if report is not None and report.problems:
                 raise Violation(f"{target} is damaged: {report.problems}")

@@ -19,7 +19,7 @@ from afterglow.collection import Engine
 from afterglow.collection.types import Scope
 from afterglow.deployment.backup_target import open_backup_target
 from afterglow.errors import InvalidArgument
-from afterglow.jobs import verify
+from afterglow.jobs import every_collection, verify
 from afterglow.settings import Settings
 from afterglow.storage.ports import Stores
 from tests.support.stores import stores_at
@@ -108,7 +108,7 @@ def test_a_stored_one_is_named_in_the_log_once_and_can_be_replaced(
 
 
 def verify_only(stores: Stores) -> verify.VerifyReport:
-    (target,) = verify.all_collections(stores)
+    (target,) = every_collection.all_collections(stores)
     report = verify.verify(stores, target)
     assert report is not None
     assert report.problems == []

@@ -14,8 +14,9 @@ from afterglow.settings import System
 
 if TYPE_CHECKING:
     from afterglow.deployment.base import Deployment
+    from afterglow.jobs.every_collection import NamedCollection
     from afterglow.jobs.restore import DroppedCollection
-    from afterglow.jobs.verify import NamedCollection, VerifyReport
+    from afterglow.jobs.verify import VerifyReport
     from afterglow.storage.ports import Stores, Table
 
 
@@ -82,7 +83,7 @@ def _find_id(table: "Table", system: System, args: argparse.Namespace) -> UUID:
 def verify(args: argparse.Namespace) -> None:
     """Check stored data for missing, corrupt or inconsistent objects. Exit code 1 if any is found. Changes nothing."""
     from afterglow.jobs import erasure
-    from afterglow.jobs.verify import all_collections, all_dropped
+    from afterglow.jobs.every_collection import all_collections, all_dropped
 
     damage: list[str] = []
     with _open_read_only(args) as (stores, deployment):
@@ -163,9 +164,9 @@ def add_repair_options(parser: argparse.ArgumentParser) -> None:
 
 def repair(args: argparse.Namespace) -> None:
     """Repair collections that cannot be opened, to the last intact state. Shows the loss, and repairs with --yes."""
+    from afterglow.jobs.every_collection import all_collections
     from afterglow.jobs.repair import plan_repair
     from afterglow.jobs.repair import repair as repair_collection
-    from afterglow.jobs.verify import all_collections
     from afterglow.jobs.verify import verify as verify_collection
 
     unrepaired, found = 0, 0
@@ -213,7 +214,7 @@ def _open_to_read(args: argparse.Namespace) -> "Iterator[Stores]":
 
 
 def _find(stores: "Stores", args: argparse.Namespace) -> "NamedCollection":
-    from afterglow.jobs.verify import all_collections
+    from afterglow.jobs.every_collection import all_collections
 
     for collection in all_collections(stores):
         is_in_database = (collection.database.tenant, collection.database.name) == (args.tenant, args.database)

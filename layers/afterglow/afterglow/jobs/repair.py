@@ -32,7 +32,7 @@ from afterglow.collection.time_travel.fork import ForkRequest, fork_resolved
 from afterglow.collection.time_travel.point_in_time import ResolvedPoint
 from afterglow.errors import Corrupt
 from afterglow.jobs import checksums
-from afterglow.jobs.verify import NamedCollection
+from afterglow.jobs.every_collection import NamedCollection
 from afterglow.log import append, archive
 from afterglow.log import entry as entries
 from afterglow.log import read as log

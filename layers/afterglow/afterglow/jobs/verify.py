@@ -22,15 +22,9 @@ renamed or dropped. So a problem counts only if name and state are the same afte
 collection is checked again, and for a collection that changes every time, problems count that every check has report.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from uuid import UUID
 
-import numpy as np
-from numpy.typing import NDArray
-
-from afterglow.catalog import Catalog, Collection, Database, collections, embedding_functions, keys
+from afterglow.catalog import Collection, Database, collections, embedding_functions, keys
 from afterglow.catalog import state as states
 from afterglow.collection.replica.checkpoint import graph_parameters
 from afterglow.collection.replica.replica import Replica
@@ -38,41 +32,21 @@ from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.collection.write.lifecycle import function_policy
 from afterglow.errors import AfterglowError, Corrupt
 from afterglow.jobs import checksums
+from afterglow.jobs.every_collection import NamedCollection
 from afterglow.jobs.reachability import is_own_key
-from afterglow.jobs.restore import DroppedCollection, restorable
+from afterglow.jobs.restore import DroppedCollection
 from afterglow.jobs.verify_retained import OnBytesRead, RetainedCheck
+from afterglow.jobs.verify_rows import check_rows
 from afterglow.log import entry as entries
 from afterglow.log import read as log
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.log.read import LogTrimmed
-from afterglow.segment import id_index
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.reader import Segment, read_deletions
 from afterglow.storage.ports import Item, ObjectNotFound, Stores
 
 _MAX_CHECKS = 10
-_MAX_REPEATED_IDS = 3
-
-OnProblem = Callable[[Corrupt], None]
-"""Callback with damage that prevents the check of some collections."""
-
-
-def raise_problem(error: Corrupt) -> None:
-    """Raises the error."""
-    raise error
-
-
-@dataclass(frozen=True, slots=True)
-class NamedCollection:
-    """A name of a database, and the collection that it points to."""
-
-    database: Database
-    name: str
-    collection: UUID
-
-    def __str__(self) -> str:
-        return f"{self.database.tenant}/{self.database.name}/{self.name}"
 
 
 @dataclass(slots=True)
@@ -91,36 +65,6 @@ class VerifyReport:
     problems: list[str] = field(default_factory=list)
     past_problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-def all_collections(stores: Stores, on_problem: OnProblem = raise_problem) -> Iterator[NamedCollection]:
-    """Every name of every database; a database whose names cannot be read is a problem. Raises Corrupt."""
-    for database in _all_databases(stores, on_problem):
-        try:
-            names = collections.list_names(stores.table, database.namespace_id)
-        except Corrupt as error:
-            on_problem(error)
-            continue
-        for name, collection in names:
-            yield NamedCollection(database, name, collection)
-
-
-def all_dropped(stores: Stores, on_problem: OnProblem = raise_problem) -> Iterator[DroppedCollection]:
-    """Every dropped collection that can be restored. Raises Corrupt."""
-    for database in _all_databases(stores, on_problem):
-        try:
-            yield from restorable(stores, database)
-        except Corrupt as error:
-            on_problem(error)
-
-
-def _all_databases(stores: Stores, on_problem: OnProblem) -> Iterator[Database]:
-    catalog = Catalog(stores.table, stores.system)
-    for tenant in catalog.list_tenants():
-        try:
-            yield from catalog.list_databases(tenant)
-        except Corrupt as error:
-            on_problem(error)
 
 
 def verify(stores: Stores, target: NamedCollection, on_bytes_read: OnBytesRead = lambda _: None) -> VerifyReport | None:
@@ -256,51 +200,7 @@ def _check_segments(stores: Stores, state: Collection, manifest: Manifest) -> li
             problems.append(error.message)
     if problems:
         return problems
-    return _check_rows(groups, manifest.records, manifest.next_row_seq, f"manifest {state.manifest_key}")
-
-
-def _check_rows(groups: Sequence[RowGroupView], records: int, next_row_seq: int, source: str) -> list[str]:
-    """Problems of the live rows, compared with the claims of `source`."""
-    problems = []
-    rows = [_live_rows(group) for group in groups]
-    count = sum(map(len, rows))
-    if count != records:
-        problems.append(f"{source} claims {records} records, there are {count}")
-    problems += [
-        f"{source}: record id {record_id!r} is not unique"
-        for record_id in _repeated_ids(groups, rows)[:_MAX_REPEATED_IDS]
-    ]
-    own = [group.rows.row_seqs[live] for group, live in zip(groups, rows, strict=True)]
-    row_seqs = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *own]))
-    if (row_seqs[1:] == row_seqs[:-1]).any():
-        problems.append(f"{source}: an insertion sequence number is not unique")
-    if len(row_seqs) and row_seqs[-1] >= next_row_seq:
-        problems.append(
-            f"{source}: insertion sequence number {int(row_seqs[-1])} is not below the next one, {next_row_seq}"
-        )
-    return problems
-
-
-def _live_rows(group: RowGroupView) -> NDArray[np.int64]:
-    return np.arange(group.rows.rows) if group.deleted is None else np.flatnonzero(~group.deleted)
-
-
-def _repeated_ids(groups: Sequence[RowGroupView], rows: Sequence[NDArray[np.int64]]) -> list[str]:
-    """The ids of more than one live row. Only rows whose hashes repeat are compared."""
-    live_hashes: list[NDArray[np.uint64]] = [np.empty(0, dtype=np.uint64)]
-    for group, live in zip(groups, rows, strict=True):
-        hashes, hash_rows = id_index.build(group.rows.ids)
-        live_hashes.append(hashes[np.isin(hash_rows, live)])
-    sorted_hashes = np.sort(np.concatenate(live_hashes))
-    suspects = np.unique(sorted_hashes[1:][sorted_hashes[1:] == sorted_hashes[:-1]])
-    if not len(suspects):
-        return []
-    counts: Counter[str] = Counter()
-    for group, live in zip(groups, rows, strict=True):
-        hashes, hash_rows = id_index.build(group.rows.ids)
-        suspected = np.intersect1d(hash_rows[np.isin(hashes, suspects)], live)
-        counts.update((value or b"").decode() for value in group.rows.ids.take(suspected))
-    return sorted(record_id for record_id, count in counts.items() if count > 1)
+    return check_rows(groups, manifest.records, manifest.next_row_seq, f"manifest {state.manifest_key}")
 
 
 def _check_log(stores: Stores, report: VerifyReport, state: Collection) -> bool:
@@ -357,6 +257,6 @@ def _check_together(stores: Stores, report: VerifyReport) -> None:
         report.problems.append(f"collection {report.target.collection} cannot be opened: {error.message}")
         return
     report.records = snapshot.records
-    report.problems += _check_rows(
+    report.problems += check_rows(
         snapshot.row_groups, snapshot.records, snapshot.next_row_seq, f"log entry {snapshot.applied_seq}"
     )
