@@ -1,5 +1,6 @@
 """docs/transactions.md: its examples run, and its limits are those of the code."""
 
+from afterglow.api.models.transactions import MAX_COLLECTIONS
 from afterglow.api.v2 import transactions
 from afterglow.collection.write import read_condition
 from tests.docs.generated import DOCS
@@ -20,5 +21,6 @@ def test_the_limits() -> None:
         (transactions.MAX_READ_IDS, "`read_ids`"),
         (transactions.MAX_READ_FILTERS, "`read_filters` and `read_queries`"),
         (read_condition.MAX_ENTRIES, "entries"),
+        (MAX_COLLECTIONS, "collections of that database"),
     ):
         assert f"{limit:,} {what}" in text
