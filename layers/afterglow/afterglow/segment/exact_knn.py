@@ -26,6 +26,7 @@ def knn_scan(group: RowGroup, space: Space, query: Vectors, rows: Rows | None, k
     ties).
     """
     vectors, norms = group.vectors, group.norms
+    rows = _possible(group, space, query, rows, k)
     if rows is None:
         estimates = distance.fast_distances(space, vectors, norms, query)
     else:
@@ -34,6 +35,15 @@ def knn_scan(group: RowGroup, space: Space, query: Vectors, rows: Rows | None, k
         estimates = np.concatenate(scored) if scored else np.empty(0, dtype=np.float32)
     best = _candidates(space, query, estimates, norms if rows is None else norms[rows], k)
     return rerank(group, space, query, best if rows is None else rows[best], k)
+
+
+def _possible(group: RowGroup, space: Space, query: Vectors, rows: Rows | None, k: int) -> Rows | None:
+    """Those of `rows` (None: of all) that may be among the k nearest by their codes; `rows` if that does not help."""
+    codes = None if group.scan_codes is None else group.scan_codes.at_scan(group.vectors, group.norms)
+    found = None if codes is None else codes.possible(space, query, rows, k)
+    if found is None or len(found) > _MAX_TIES:
+        return rows
+    return found if rows is None else rows[found]
 
 
 def knn_scan_batch(

@@ -54,6 +54,11 @@ class LazyRowGroup(RowGroup):
         return value
 
     @property
+    def scan_codes(self) -> None:
+        """None: the lists have codes."""
+        return
+
+    @property
     def columns(self) -> ColumnSet:
         """The metadata by key."""
         value: ColumnSet = self._read("columns")

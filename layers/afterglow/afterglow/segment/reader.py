@@ -25,6 +25,7 @@ from afterglow.segment.root_file import RootFile
 from afterglow.segment.rounds import Steps
 from afterglow.segment.row_group import RowGroup
 from afterglow.segment.row_reader import RowReader
+from afterglow.segment.scan_codes import LazyScanCodes
 from afterglow.segment.stored_columns import StoredColumns
 from afterglow.segment.stored_postings import RangedPostings, StoredPostings
 from afterglow.storage.ports import Bytes, Objects
@@ -73,7 +74,8 @@ class Segment:
         if is_lazy(info):
             self.rows: RowGroup = LazyRowGroup(info.rows, self._field)
         else:
-            self.rows = RowGroup(**{name: self._field(name) for name in _ROLE_OF_FIELD})
+            fields = {name: self._field(name) for name in _ROLE_OF_FIELD}
+            self.rows = RowGroup(**fields, scan_codes=None if info.is_indexed else LazyScanCodes())
         if info.has_graph:
             self.graph = HnswIndex(
                 info.files[GRAPH].key,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from afterglow.columns.column import ColumnSet
 from afterglow.columns.string_column import StringColumn
 from afterglow.segment.distance import Vectors
+from afterglow.segment.scan_codes import LazyScanCodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class RowGroup:
 
     `ids` are the record ids; `metadatas` are JSON objects, absent where a record has none; `columns` hold the same
     values by key. `row_seqs` (int64) order the records by insertion. `vectors` is float32 (n, d), `norms` their
-    squared norms, float32.
+    squared norms, float32. Rows that every query scans have `scan_codes`, which make that quicker.
     """
 
     ids: StringColumn
@@ -28,6 +29,7 @@ class RowGroup:
     documents: StringColumn
     uris: StringColumn
     metadatas: StringColumn
+    scan_codes: LazyScanCodes | None = None
 
     @property
     def rows(self) -> int:

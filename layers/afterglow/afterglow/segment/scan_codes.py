@@ -1,0 +1,123 @@
+"""8-bit codes of rows without an index, by which a scan finds out quickly which rows may be among the k nearest.
+
+A row x has a code c and a scale s, so that x = s c + r, and a query q = t e + u likewise. The product of the codes is
+exact, and by Cauchy-Schwarz
+
+    |q·x − s t (e·c)| ≤ |q| |r| + |u| |s c|,
+
+about 1.5 % of |q| |x|. So each row has an estimated distance and a margin around it that its exact distance never
+leaves. The k-th smallest upper end is a bound: a row whose lower end is above it is not among the k nearest. The caller
+computes the exact distances of the others, so the answer is that of an exact search.
+
+A scan reads a quarter of the bytes of the vectors. Making the codes takes as long as several scans, so the rows of a
+segment get them with its third scan (`LazyScanCodes`): a container that answers one query does not make them.
+"""
+
+from threading import Lock
+
+import numkong
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.segment.distance import Space, Vectors
+from afterglow.segment.lists import encode
+
+Rows = NDArray[np.int64]
+
+_CHUNK_ROWS = 4_096
+_EPSILON = np.float32(2.0**-24)
+_SMALLEST_NORM, _LARGEST_NORM = np.float32(1e-24), np.float32(1e30)
+"""Squared norms between which products in float32 neither vanish nor overflow."""
+_SCANS_BEFORE = 2
+_MIN_ROWS = 2_048
+
+
+class ScanCodes:
+    """The codes of n rows: int8 (n, d); scales, norms and norms of what the code leaves out, float32 (n,)."""
+
+    def __init__(self, vectors: Vectors, norms: Vectors) -> None:
+        """`norms` are the squared norms of the vectors (n, d); see `have_codes`."""
+        self._codes = np.empty(vectors.shape, dtype=np.int8)
+        self._scales = np.empty(len(vectors), dtype=np.float32)
+        self._rests = np.empty(len(vectors), dtype=np.float32)
+        for start in range(0, len(vectors), _CHUNK_ROWS):
+            part = slice(start, start + _CHUNK_ROWS)
+            self._codes[part], self._scales[part] = encode(vectors[part])
+            rest = vectors[part] - self._codes[part] * self._scales[part, np.newaxis]
+            self._rests[part] = np.sqrt(np.einsum("ij,ij->i", rest, rest))
+        self._norms = norms
+        self._lengths = np.sqrt(norms)
+        # The rest is computed with the rounding of a product and of a difference.
+        self._rests += 4 * _EPSILON * np.float32(vectors.shape[1]) * self._lengths
+
+    def possible(self, space: Space, query: Vectors, rows: Rows | None, k: int) -> Rows | None:
+        """The numbers of the rows that may be among the k nearest of `rows` (None: of all) to a query (d,).
+
+        Those numbers are places in `rows` if there are any. None: the query's norm is too small or too large.
+        """
+        norm = np.float32(query @ query)
+        if not _SMALLEST_NORM < norm < _LARGEST_NORM:
+            return None
+        code, scale = encode(query[np.newaxis])
+        rest = query - code[0] * scale[0]
+        length = np.sqrt(norm)
+        query_rest = np.sqrt(rest @ rest) + 4 * _EPSILON * np.float32(len(query)) * length
+        scales, rests, lengths, norms = self._scales, self._rests, self._lengths, self._norms
+        if rows is None:
+            dots = np.asarray(numkong.cdist(code, self._codes, "dot"))[0]
+        else:
+            dots = np.empty(len(rows), dtype=np.float64)
+            for start in range(0, len(rows), _CHUNK_ROWS):
+                gathered = self._codes[rows[start : start + _CHUNK_ROWS]]
+                dots[start : start + _CHUNK_ROWS] = np.asarray(numkong.cdist(code, gathered, "dot"))[0]
+            scales, rests, lengths, norms = scales[rows], rests[rows], lengths[rows], norms[rows]
+        products = dots.astype(np.float32)
+        products *= scales * scale[0]
+        # What float32 rounds in any of the terms, and what the exact distance is rounded by.
+        rounding = np.float32(16 + 4 * len(query)) * _EPSILON
+        margins = length * rests
+        margins += query_rest * (lengths + rests)
+        if space is Space.L2:
+            margins *= 2
+            margins += rounding * (length + lengths) ** 2
+            estimates = norms - 2 * products + norm
+        elif space is Space.IP:
+            margins += rounding * (1 + length * lengths)
+            estimates = 1 - products
+        else:
+            scaled = np.divide(np.float32(1), length * lengths, out=np.zeros_like(lengths), where=lengths > 0)
+            margins *= scaled
+            margins += 2 * rounding
+            estimates = 1 - products * scaled
+        if not 0 < k < len(estimates):
+            return np.arange(len(estimates))
+        bound = np.partition(estimates + margins, k - 1)[k - 1]
+        return np.flatnonzero(estimates - margins <= bound)
+
+
+class LazyScanCodes:
+    """The codes of a row group once it has been scanned often enough. Safe for any number of threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._scans = 0
+        self._codes: ScanCodes | None = None
+
+    def at_scan(self, vectors: Vectors, norms: Vectors) -> ScanCodes | None:
+        """The codes for one more scan of these rows, always the same ones; None: scan the vectors."""
+        if self._codes is None and have_codes(vectors, norms) and self._lock.acquire(blocking=False):
+            try:
+                self._scans += 1
+                if self._scans > _SCANS_BEFORE and self._codes is None:
+                    self._codes = ScanCodes(vectors, norms)
+            finally:
+                self._lock.release()
+        return self._codes
+
+
+def have_codes(vectors: Vectors, norms: Vectors) -> bool:
+    """Whether these rows have codes: they are not few, and each is 0 or has a norm that float32 computes well."""
+    if len(norms) < _MIN_ROWS:
+        return False
+    is_usual = (norms > _SMALLEST_NORM) & (norms < _LARGEST_NORM)
+    return bool(is_usual.all()) or not vectors[~is_usual].any()

@@ -1,0 +1,106 @@
+"""Codes for scans: the answers are those of a scan of the vectors, bit for bit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from afterglow.columns.builder import ColumnSetBuilder
+from afterglow.columns.string_column import StringColumnBuilder
+from afterglow.segment import distance
+from afterglow.segment.distance import Space, Vectors
+from afterglow.segment.exact_knn import knn_scan
+from afterglow.segment.row_group import RowGroup
+from afterglow.segment.scan_codes import LazyScanCodes, ScanCodes, have_codes
+
+ROWS = 2_048
+
+
+def row_group(vectors: Vectors) -> RowGroup:
+    strings = StringColumnBuilder().snapshot()
+    return RowGroup(
+        ids=strings,
+        row_seqs=np.random.default_rng(len(vectors)).permutation(len(vectors)),
+        vectors=vectors,
+        norms=distance.squared_norms(vectors),
+        columns=ColumnSetBuilder().snapshot(),
+        documents=strings,
+        uris=strings,
+        metadatas=strings,
+    )
+
+
+def made(rng: np.random.Generator, shape: str, dimension: int) -> Vectors:
+    """Rows of one of several shapes, with equal rows and rows of zeros among them."""
+    rows = rng.normal(size=(ROWS, dimension)).astype(np.float32)
+    if shape == "far":
+        rows += 50
+    elif shape == "lengths":
+        rows *= np.exp(rng.normal(size=(ROWS, 1)) * 3).astype(np.float32)
+    elif shape == "clusters":
+        rows = rows[rng.integers(0, 9, ROWS)] + rows / np.float32(100)
+    elif shape == "spikes":
+        rows[:, rng.integers(dimension)] *= 1_000
+    elif shape == "equal":
+        rows = rows[rng.integers(0, 40, ROWS)]
+    rows[rng.integers(0, ROWS, 20)] = 0
+    rows[rng.integers(0, ROWS, 100)] = rows[0]
+    return np.ascontiguousarray(rows)
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from(["plain", "far", "lengths", "clusters", "spikes", "equal"]),
+    space=st.sampled_from(list(Space)),
+    dimension=st.sampled_from([1, 2, 7, 64, 384]),
+    k=st.sampled_from([0, 1, 10, 100, ROWS - 1, ROWS, 3_000]),
+    part=st.booleans(),
+)
+def test_a_scan_by_codes_gives_the_answer_of_a_scan_of_the_vectors(
+    seed: int, shape: str, space: Space, dimension: int, k: int, *, part: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    plain = row_group(made(rng, shape, dimension))
+    lazy = LazyScanCodes()
+    coded = replace(plain, scan_codes=lazy)
+    for _ in range(3):
+        lazy.at_scan(plain.vectors, plain.norms)
+    assert lazy.at_scan(plain.vectors, plain.norms) is not None
+    rows = np.flatnonzero(rng.random(ROWS) < 0.4) if part else None
+    near = plain.vectors[rng.integers(ROWS)] + rng.normal(size=dimension).astype(np.float32) / 10
+    for query in (near.astype(np.float32), plain.vectors[0], np.zeros(dimension, np.float32), near * np.float32(1e-3)):
+        expected = knn_scan(plain, space, query, rows, k)
+        found = knn_scan(coded, space, query, rows, k)
+        assert found[0].tolist() == expected[0].tolist()
+        assert found[1].tobytes() == expected[1].tobytes()
+
+
+def test_few_rows_are_possible() -> None:
+    rng = np.random.default_rng(5)
+    vectors = rng.normal(size=(10_000, 384)).astype(np.float32)
+    codes = ScanCodes(vectors, distance.squared_norms(vectors))
+    for space in Space:
+        possible = codes.possible(space, rng.normal(size=384).astype(np.float32), None, 10)
+        assert possible is not None
+        assert 10 <= len(possible) < 1_000, space
+
+
+@pytest.mark.parametrize("factor", [1e-13, 1e-25, 1e17])
+def test_rows_and_queries_out_of_range_are_scanned_as_vectors(factor: float) -> None:
+    rng = np.random.default_rng(6)
+    vectors = rng.normal(size=(ROWS, 8)).astype(np.float32)
+    tiny_or_huge = vectors * np.float32(factor)
+    assert not have_codes(tiny_or_huge, distance.squared_norms(tiny_or_huge))
+    assert ScanCodes(vectors, distance.squared_norms(vectors)).possible(Space.L2, tiny_or_huge[0], None, 3) is None
+
+
+def test_codes_are_made_for_the_third_scan_and_not_for_few_rows() -> None:
+    vectors = np.ones((ROWS, 4), np.float32)
+    norms = distance.squared_norms(vectors)
+    lazy = LazyScanCodes()
+    assert [lazy.at_scan(vectors, norms) is not None for _ in range(4)] == [False, False, True, True]
+    few = LazyScanCodes()
+    assert [few.at_scan(vectors[1:], norms[1:]) for _ in range(4)] == [None] * 4
