@@ -50,7 +50,7 @@ def made(rng: np.random.Generator, shape: str, dimension: int) -> Vectors:
     return np.ascontiguousarray(rows)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     shape=st.sampled_from(["plain", "far", "lengths", "clusters", "spikes", "equal"]),
