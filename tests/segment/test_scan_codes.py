@@ -70,7 +70,7 @@ def test_a_scan_by_codes_gives_the_answer_of_a_scan_of_the_vectors(
         lazy.at_scan(plain.vectors, plain.norms)
     assert lazy.at_scan(plain.vectors, plain.norms) is not None
     rows = np.flatnonzero(rng.random(ROWS) < 0.4) if part else None
-    # Not at a row itself: there cosine distances are the rounding of sums, which differs with a row's place in a product.
+    # Not at a row itself: there cosine distances are rounding, which differs with a row's place in a product.
     noise = rng.normal(size=dimension).astype(np.float32)
     near, nearer = plain.vectors[rng.integers(ROWS)] + noise, plain.vectors[0] + noise / np.float32(3)
     for query in (near, nearer, np.zeros(dimension, np.float32), near * np.float32(1e-3)):
