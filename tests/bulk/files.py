@@ -28,6 +28,7 @@ from afterglow.collection.types import Include, Records, Scope, Selection
 from afterglow.errors import NotFound
 from afterglow.settings import Settings
 from afterglow.storage.ports import Stores
+from tests.bulk import workbooks
 from tests.support.faulty import Faults
 from tests.support.stores import SMALL, quick_folder, stores_at
 
@@ -143,6 +144,14 @@ def write_tsv(of: Sample, folder: Path) -> Path:
     return write_csv(of, folder, "\t", "records.tsv")
 
 
+def write_xlsx(of: Sample, folder: Path) -> Path:
+    rows: list[list[object]] = [["id", "embedding", "document", *of.metadatas[0]]]
+    for item in objects(of):
+        vector = orjson.dumps(item["embedding"]).decode()
+        rows.append([item["id"], vector, item["document"], *item["metadata"].values()])
+    return workbooks.write_rows(folder / "records.xlsx", rows)
+
+
 def write_pair(of: Sample, folder: Path) -> Path:
     np.save(folder / "records.npy", of.vectors)
     rows = ({name: value for name, value in item.items() if name != "embedding"} for item in objects(of))
@@ -169,6 +178,7 @@ FORMATS: Mapping[str, Writer] = {
     "pyarrow": write_pyarrow,
     "csv": write_csv,
     "tsv": write_tsv,
+    "xlsx": write_xlsx,
     "npy": write_pair,
     "base64": write_base64,
 }

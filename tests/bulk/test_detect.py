@@ -19,6 +19,8 @@ from afterglow.bulk.types import Compression, FileFormat
         ("a.json.gz", (FileFormat.JSON, Compression.GZIP)),
         ("a.npz", (FileFormat.NPY, Compression.NONE)),
         ("a.npy.gz", None),
+        ("A.XLSX", (FileFormat.XLSX, Compression.NONE)),
+        ("a.xlsx.gz", None),
         ("a.xml", None),
         ("jsonl", None),
     ],
@@ -29,7 +31,14 @@ def test_formats(name: str, expected: tuple[FileFormat, Compression] | None) -> 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("a/b.jsonl", False), ("b.jsonl.import.json", True), ("a/b.npy", True), ("a/.hidden", True), ("a/", True)],
+    [
+        ("a/b.jsonl", False),
+        ("b.jsonl.import.json", True),
+        ("a/b.npy", True),
+        ("a/.hidden", True),
+        ("a/~$b.xlsx", True),
+        ("a/", True),
+    ],
 )
 def test_auxiliary_files(name: str, expected: bool) -> None:
     assert is_auxiliary(name) is expected

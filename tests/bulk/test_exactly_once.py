@@ -171,7 +171,7 @@ def test_time_runs_out_and_another_goes_on(tmp_path: Path) -> None:
         assert at.appended() == len(OF.ids)
 
 
-@pytest.mark.parametrize("name", ["csv", "gzip", "zstd", "pyarrow", "npy"])
+@pytest.mark.parametrize("name", ["csv", "gzip", "zstd", "pyarrow", "npy", "xlsx"])
 def test_every_format_goes_on_where_it_was(name: str, tmp_path: Path) -> None:
     path = files.FORMATS[name](OF, tmp_path)
     with import_fixture(SETTINGS) as at:

@@ -66,7 +66,7 @@ def _kind_of(source: Source) -> tuple[FileFormat, Compression]:
     if detected is None:
         raise ImportRejected(
             f"{source.name}: files with this name are not imported, only .jsonl, .ndjson, .csv or .tsv (also "
-            f".gz, .zst), .parquet, .json, .npy or .npz, or .jsonl with .npy"
+            f".gz, .zst), .parquet, .json, .npy or .npz, .xlsx, or .jsonl with .npy"
         )
     return detected
 

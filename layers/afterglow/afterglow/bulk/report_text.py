@@ -1,7 +1,11 @@
 """The part of an import report that says what became of the columns, as lines of text."""
 
+from collections.abc import Iterable
+
 from afterglow.bulk.types import ImportReport
 
+CELLS = "#"
+"""Begins what was left out of a workbook's cells; no metadata key begins so."""
 _NESTED = "nested values, which --flatten turns into keys like a.b"
 
 
@@ -12,7 +16,14 @@ def column_lines(report: ImportReport) -> list[str]:
         lines.append("columns: " + "; ".join(f"{role} from {column}" for role, column in report.columns.items()))
     if report.ignored:
         lines.append("ignored: " + "; ".join(f"{name!r} ({reason})" for name, reason in report.ignored.items()))
-    if report.left_out:
-        counts = "; ".join(f"{key!r} in {count} rows" for key, count in report.left_out.items())
-        lines.append(f"left out: {counts} ({_NESTED})")
+    cells = {key.removeprefix(CELLS): count for key, count in report.left_out.items() if key.startswith(CELLS)}
+    nested = {repr(key): count for key, count in report.left_out.items() if not key.startswith(CELLS)}
+    if nested:
+        lines.append(f"left out: {_counted(nested.items())} ({_NESTED})")
+    if cells:
+        lines.append(f"cells taken as empty: {_counted(cells.items())}")
     return lines
+
+
+def _counted(counts: Iterable[tuple[str, int]]) -> str:
+    return "; ".join(f"{what} in {count} rows" for what, count in counts)

@@ -31,6 +31,7 @@ class FileFormat(StrEnum):
     PARQUET = "parquet"
     JSON = "json"
     NPY = "npy"
+    XLSX = "xlsx"
     ROWS = "rows"
     """Of another database."""
 
@@ -205,7 +206,7 @@ class ImportReport:
     ignored: dict[str, str] = field(default_factory=dict)
     """Columns that were left out, with the reason."""
     left_out: dict[str, int] = field(default_factory=dict)
-    """Metadata keys of which nested values were left out, with their number."""
+    """Metadata keys of which nested values were left out, and cells of a workbook (`report_text.CELLS`), counted."""
 
     def encode(self) -> bytes:
         """As JSON."""

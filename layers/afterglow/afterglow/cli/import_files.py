@@ -84,7 +84,7 @@ def _given_options(args: argparse.Namespace) -> tuple[object, ...]:
 
 
 def import_(args: argparse.Namespace) -> None:
-    """Import files (JSON Lines, JSON, CSV, Parquet, npy) or another database. Run again, it resumes."""
+    """Import files (JSON Lines, JSON, CSV, Excel, Parquet, npy) or another database. Run again, it resumes."""
     if args.from_chroma is not None:
         if args.files or args.force or _given_options(args) != _NOTHING_GIVEN:
             exit_with("--from-chroma cannot be combined with files or with options of files", EXIT_USAGE)

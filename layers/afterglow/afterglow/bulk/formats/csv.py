@@ -7,8 +7,6 @@ is empty is missing when the file is read again.
 """
 
 import csv
-import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import orjson
 
 from afterglow.bulk.endpoint import RecordStream
-from afterglow.bulk.formats import column_mapping, streams
+from afterglow.bulk.formats import column_mapping, field_types, streams
 from afterglow.bulk.formats.column_mapping import SAMPLE_ROWS
 from afterglow.bulk.formats.format import Inspection
 from afterglow.bulk.formats.row_mapper import RowMapper
@@ -31,9 +29,6 @@ from afterglow.settings import Settings
 DELIMITERS = ",\t;|"
 ENCODING_HINT = "convert it, or give its encoding (--encoding latin-1, utf-16, …)"
 _CHUNK_BYTES = 64 * 1024 * 1024
-_NAME = re.compile(r"[+-]?0[0-9]|.*_|\s|.*\s$")
-"""Text that Python parses as a number but that is rather a name: 007, 1_2."""
-_BOOLS = {"true": True, "false": False}
 
 
 class CsvReader:
@@ -199,7 +194,9 @@ def infer_types(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict
         fields = [row[index] for row in rows if row[index] != ""]
         candidates = ("int", "float", "bool", "json")
         matching = (
-            candidate for candidate in candidates if fields and all(_fits(candidate, field) for field in fields)
+            candidate
+            for candidate in candidates
+            if fields and all(field_types.fits(candidate, field) for field in fields)
         )
         types[name] = next(matching, "str")
     return types
@@ -264,56 +261,15 @@ def convert(record: Sequence[str], plan: Plan) -> dict[str, Any]:
             continue
         column_type = "str" if name in text_columns else columns.types.get(name, "str")
         if name == columns.record:
-            values[name] = _object_or_text(text)
+            values[name] = field_types.object_or_text(text)
             continue
         try:
-            values[name] = _convert(column_type, text)
+            values[name] = field_types.convert(column_type, text)
         except ValueError:
             raise RowError(
                 f"column {name} holds {text[:60]!r}, where others hold {column_type}: a sidecar can set the type"
             ) from None
     return values
-
-
-def _object_or_text(text: str) -> Any:
-    """The object of a field of metadata, or its text if it holds none."""
-    try:
-        return orjson.loads(text) if text.startswith("{") else text
-    except orjson.JSONDecodeError:
-        return text
-
-
-def _fits(column_type: str, text: str) -> bool:
-    try:
-        _convert(column_type, text)
-    except ValueError:
-        return False
-    return True
-
-
-def _convert(column_type: str, text: str) -> Any:
-    match column_type:
-        case "int":
-            value = int(text)
-            if _NAME.match(text):
-                raise ValueError(text)
-            return value
-        case "float":
-            number = float(text)
-            if not math.isfinite(number) or _NAME.match(text):
-                raise ValueError(text)
-            return number
-        case "bool":
-            try:
-                return _BOOLS[text.lower()]
-            except KeyError:
-                raise ValueError(text) from None
-        case "json":
-            if text[0] not in "[{":
-                raise ValueError(text)
-            return orjson.loads(text)
-        case _:
-            return text
 
 
 def write(path: Path, stream: RecordStream, wrote: Callable[[int], None]) -> int:

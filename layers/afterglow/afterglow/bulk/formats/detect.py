@@ -13,6 +13,9 @@ _SUFFIXES = {
     ".json": FileFormat.JSON,
     ".npy": FileFormat.NPY,
     ".npz": FileFormat.NPY,
+    ".xlsx": FileFormat.XLSX,
+    ".xlsm": FileFormat.XLSX,
+    ".xls": FileFormat.XLSX,  # refused with what to do
 }
 COMPRESSIONS = {".gz": Compression.GZIP, ".zst": Compression.ZSTD, ".zstd": Compression.ZSTD}
 SIDECAR_SUFFIX = ".import.json"
@@ -26,7 +29,7 @@ def detect_format(name: str) -> tuple[FileFormat, Compression] | None:
     if compression is not Compression.NONE:
         lower = lower.rpartition(".")[0]
     file_format = next((value for suffix, value in _SUFFIXES.items() if lower.endswith(suffix)), None)
-    is_binary = file_format in (FileFormat.PARQUET, FileFormat.NPY)
+    is_binary = file_format in (FileFormat.PARQUET, FileFormat.NPY, FileFormat.XLSX)
     if file_format is None or (is_binary and compression is not Compression.NONE):
         return None
     return file_format, compression
@@ -36,9 +39,10 @@ def is_auxiliary(name: str) -> bool:
     """Whether the file belongs to another or is none to import: a sidecar, embeddings, a hidden file.
 
     A `.npy` file may be imported alone, but only by its name: alongside JSON Lines it may come first.
+    Excel keeps `~$name` beside an open workbook.
     """
     last = name.rpartition("/")[2]
-    return last.startswith(".") or last.endswith((SIDECAR_SUFFIX, NPY)) or not last
+    return last.startswith((".", "~$")) or last.endswith((SIDECAR_SUFFIX, NPY)) or not last
 
 
 def matrix_name(name: str) -> str | None:

@@ -18,7 +18,7 @@ export function rowsOf(name, content) {
     throw new Error("The JSON is neither a list of rows nor an answer of get()");
   }
   if (kind === "csv" || kind === "tsv") return table(content, kind === "csv" ? "," : "\t");
-  throw new Error(`${name}: drop a .jsonl, .json, .csv or .tsv file; the command \`afterglow import\` reads Parquet and more`);
+  throw new Error(`${name}: drop a .jsonl, .json, .csv or .tsv file; the command \`afterglow import\` reads Excel workbooks, Parquet and more`);
 }
 
 function table(content, separator) {

@@ -1,0 +1,54 @@
+"""Values of typed columns from the text of a field: those of CSV, and of texts in a workbook."""
+
+import math
+import re
+from typing import Any
+
+import orjson
+
+_NAME = re.compile(r"[+-]?0[0-9]|.*_|\s|.*\s$")
+"""Text that Python parses as a number but that is rather a name: 007, 1_2."""
+_BOOLS = {"true": True, "false": False}
+
+
+def object_or_text(text: str) -> Any:
+    """The object of a field of metadata, or its text if it holds none."""
+    try:
+        return orjson.loads(text) if text.startswith("{") else text
+    except orjson.JSONDecodeError:
+        return text
+
+
+def fits(column_type: str, text: str) -> bool:
+    """Whether the text is a value of this type."""
+    try:
+        convert(column_type, text)
+    except ValueError:
+        return False
+    return True
+
+
+def convert(column_type: str, text: str) -> Any:
+    """The value of text that is not empty: `int`, `float`, `bool`, `json` or `str`. Raises ValueError."""
+    match column_type:
+        case "int":
+            value = int(text)
+            if _NAME.match(text):
+                raise ValueError(text)
+            return value
+        case "float":
+            number = float(text)
+            if not math.isfinite(number) or _NAME.match(text):
+                raise ValueError(text)
+            return number
+        case "bool":
+            try:
+                return _BOOLS[text.lower()]
+            except KeyError:
+                raise ValueError(text) from None
+        case "json":
+            if text[0] not in "[{":
+                raise ValueError(text)
+            return orjson.loads(text)
+        case _:
+            return text
