@@ -130,6 +130,8 @@ def test_types_of_columns(at: ImportFixture, tmp_path: Path) -> None:
         ("yyyy", "1", "1900-01-01"),
         ("yyyy", "61", "1900-03-01"),
         ("yyyy", "-3", -3),
+        ("[" * 4_000_000, "3", 3),
+        ("0", "1" * 500, "1" * 500),
         ("yyyy", "1e300", 1e300),
         ('0.0 "days"', "3", 3),
         (r"0\d", "3", 3),
@@ -177,6 +179,17 @@ def test_an_embedding_that_excel_cut(at: ImportFixture, tmp_path: Path) -> None:
     report = at.run(path)
     assert (report.rows, report.rejected) == (1, 1)
     assert at.errors(report)[0]["reason"] == "the embedding was cut as it was written: a cell holds 32767 characters"
+
+
+def test_other_sheets_are_told_once(at: ImportFixture, tmp_path: Path) -> None:
+    """Of many sheets some are named; a part that is listed often is read once; rows of buttons are no rows."""
+    buttons = sheet(HEADER, row(2, "a", "[1]", 5)).replace("</worksheet>", "<from><row>0</row></from></worksheet>")
+    content = parts({"First": buttons, **{f"S{number}": sheet(row(1, 1)) for number in range(30)}})
+    again = '<sheet name="Again" r:id="r1"/>' * 5_000
+    content[MAIN] = content[MAIN].replace("</sheets>", f"{again}</sheets>")
+    report = at.run(workbooks.write(tmp_path / "a.xlsx", content))
+    assert (report.rows, stored(at)) == (1, {"a": (None, {"value": 5})})
+    assert list(report.ignored) == [*(f"sheet S{number}" for number in range(20)), "10 further sheets"]
 
 
 SOUND = parts({"Data": sheet(HEADER, row(2, "a", "[1]", 5))})

@@ -6,7 +6,7 @@ stays text, whatever it looks like, but lists and objects are JSON. A file is on
 rows that Excel shows; continued imports read over the rows before.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -25,6 +25,7 @@ from afterglow.bulk.types import ColumnMapping, Compression, FileRange, ImportRe
 from afterglow.settings import Settings
 
 _CHUNK_CHARACTERS = 64 * 1024 * 1024
+_MAX_SHEET_NAME, _SHOWN_SHEETS, _MAX_LABEL = 31, 20, 200
 _MAX_CELL = 32_767
 """Characters of a cell: what is longer is cut by the programs that write it."""
 
@@ -55,8 +56,7 @@ def inspect(source: Source, compression: Compression, options: Sidecar, settings
         dimension = (
             0 if embedding is None else column_mapping.infer_dimension(values, options, source.name, is_empty=False)
         )
-    sheets = {f"sheet {name}": "only the first sheet with rows is read" for name in book.others}
-    columns = replace(columns, types=types, ignored={**columns.ignored, **sheets})
+    columns = replace(columns, types=types, ignored={**columns.ignored, **_other_sheets(book.others)})
     return Inspection(columns, dimension, (FileRange(0, -1, 1),), header=names)
 
 
@@ -101,6 +101,14 @@ def _header(rows: Iterator[Row], name: str) -> dict[int, str]:
     if len(set(names)) != len(names):
         raise ImportRejected(f"{name} has no header of distinct names: {', '.join(names)[:200]!r}")
     return header
+
+
+def _other_sheets(names: Sequence[str]) -> dict[str, str]:
+    """The sheets that are not read, with the reason, for the report."""
+    shown = [f"sheet {name[:_MAX_SHEET_NAME]}" for name in names[:_SHOWN_SHEETS]]
+    if len(names) > _SHOWN_SHEETS:
+        shown.append(f"{len(names) - _SHOWN_SHEETS} further sheets")
+    return dict.fromkeys(shown, "only the first sheet with rows is read")
 
 
 def _named(cells: Mapping[int, Value], header: Mapping[int, str], left_out: dict[str, int]) -> dict[str, Value]:
@@ -170,7 +178,8 @@ def _text(value: Value) -> str:
 
 
 def _count(left_out: dict[str, int], what: str) -> None:
-    left_out[CELLS + what] = left_out.get(CELLS + what, 0) + 1
+    key = CELLS + what[:_MAX_LABEL]
+    left_out[key] = left_out.get(key, 0) + 1
 
 
 def _letters(column: int) -> str:

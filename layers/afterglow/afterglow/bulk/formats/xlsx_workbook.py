@@ -17,6 +17,8 @@ from afterglow.bulk.types import ImportRejected
 from afterglow.settings import Settings
 
 _MAX_COLUMNS = 16_384
+_MAX_CODE, _MAX_DIGITS = 255, 400
+"""Characters of a style's format and of a number, as long ones take long to read."""
 _TEXT_SHARE = 8
 _TEXT_OVERHEAD = 64
 _ESCAPED = re.compile(r"_x(?![Dd][89A-Fa-f])([0-9A-Fa-f]{4})_")
@@ -60,6 +62,7 @@ def open_workbook(source: Source, settings: Settings) -> Workbook:
     main = next((target for kind, target in parts.related("").values() if kind == "officeDocument"), "xl/workbook.xml")
     relations = parts.related(main)
     sheets: list[tuple[bool, str, str]] = []
+    seen: set[str] = set()
     first_day = datetime(1899, 12, 30)  # noqa: DTZ001 (Excel's dates have no zone)
 
     def start(name: str, attributes: Attributes) -> None:
@@ -68,7 +71,8 @@ def open_workbook(source: Source, settings: Settings) -> Workbook:
             first_day = datetime(1904, 1, 1)  # noqa: DTZ001
         if name == "sheet":
             kind, target = relations.get(attributes.get("id", ""), ("", ""))
-            if kind == "worksheet":
+            if kind == "worksheet" and target.lower() not in seen:
+                seen.add(target.lower())  # or one part would be read as often as it is listed
                 sheets.append((attributes.get("state", "visible") != "visible", attributes.get("name", ""), target))
 
     for _ in parts.parse(main, start, ignore_end, ignore_text):
@@ -143,7 +147,7 @@ def _read_date_styles(parts: Parts, part: str) -> frozenset[int]:
         nonlocal is_cell_style, count
         number = _whole(attributes.get("numFmtId", "0"))
         if name == "numFmt":
-            first = _NO_CODE.sub("", attributes.get("formatCode", "").split(";")[0])
+            first = _NO_CODE.sub("", attributes.get("formatCode", "")[:_MAX_CODE].split(";")[0])
             (dates.add if _DATE_CODE.search(first) else dates.discard)(number)
         is_cell_style = is_cell_style or name == "cellXfs"
         if name == "xf" and is_cell_style:
@@ -173,6 +177,7 @@ class _SheetReader:
     style: int = 0
     takes_text: bool = False
     is_spoken: bool = False
+    is_data: bool = False
     pieces: list[str] = field(default_factory=list)
     characters: int = 0
 
@@ -185,7 +190,9 @@ class _SheetReader:
             self.takes_text = not self.is_spoken
         elif name == "rPh":
             self.is_spoken = True
-        elif name == "row":
+        elif name == "sheetData":
+            self.is_data = True
+        elif name == "row" and self.is_data:
             number = _whole(attributes["r"]) if "r" in attributes else self.number + 1
             if number <= self.number:
                 raise ImportRejected(f"{self.book.parts.name}: row {number} follows row {self.number}")
@@ -200,8 +207,10 @@ class _SheetReader:
             value = self._value("".join(self.pieces))
             if value != "":
                 self.row[self.column] = value
-        elif name == "row" and self.row:
+        elif name == "row" and self.is_data and self.row:
             self.rows.append((self.number, self.row))
+        elif name == "sheetData":
+            self.is_data = False  # what follows, such as buttons, has rows of another kind
 
     def text(self, data: str) -> None:
         if self.takes_text:
@@ -245,10 +254,10 @@ class _SheetReader:
 
     def _number(self, text: str) -> Value:
         try:
-            number = int(text) if _WHOLE.fullmatch(text) else float(text)
+            number = int(text) if _WHOLE.fullmatch(text) else float(text[: _MAX_DIGITS + 1])
         except ValueError:
             return text
-        if not math.isfinite(number):
+        if not math.isfinite(number) or len(text) > _MAX_DIGITS:
             return text
         if self.style in self.book.date_styles:
             return _date(number, self.book.first_day)
