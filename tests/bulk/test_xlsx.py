@@ -181,12 +181,12 @@ def test_an_embedding_that_excel_cut(at: ImportFixture, tmp_path: Path) -> None:
     assert at.errors(report)[0]["reason"] == "the embedding was cut as it was written: a cell holds 32767 characters"
 
 
-def test_other_sheets_are_told_once(at: ImportFixture, tmp_path: Path) -> None:
+def test_other_sheets_are_reported(at: ImportFixture, tmp_path: Path) -> None:
     """Of many sheets some are named; a part that is listed often is read once; rows of buttons are no rows."""
     buttons = sheet(HEADER, row(2, "a", "[1]", 5)).replace("</worksheet>", "<from><row>0</row></from></worksheet>")
     content = parts({"First": buttons, **{f"S{number}": sheet(row(1, 1)) for number in range(30)}})
-    again = '<sheet name="Again" r:id="r1"/>' * 5_000
-    content[MAIN] = content[MAIN].replace("</sheets>", f"{again}</sheets>")
+    repeated = '<sheet name="Again" r:id="r1"/>' * 5_000
+    content[MAIN] = content[MAIN].replace("</sheets>", f"{repeated}</sheets>")
     report = at.run(workbooks.write(tmp_path / "a.xlsx", content))
     assert (report.rows, stored(at)) == (1, {"a": (None, {"value": 5})})
     assert list(report.ignored) == [*(f"sheet S{number}" for number in range(20)), "10 further sheets"]
