@@ -5,7 +5,7 @@
     import
       sources           where a file is: a path, or an object of a bucket
       sidecar           `<file>.import.json`: the meaning of a file's columns, and the collection to create
-      formats/          JSON Lines, CSV, Parquet, npy: reader and writer of each; decompression and lines
+      formats/          JSON Lines, CSV, Excel, Parquet, npy: reader and writer of each; decompression and lines
       databases/        collections of Qdrant, pgvector, LanceDB and S3 Vectors as sources of rows
       row_values        values of one row, or the reason for which the row is rejected
       row_chunks        rows as batches for the log
