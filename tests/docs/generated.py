@@ -39,6 +39,7 @@ MARK_OF_TABLE = {
     "texts": "texts",
     "vector type": "vector-types",
     "part of a query": "query-budget",
+    "commit": "commits",
 }
 """First heading of a benchmark's table -> its mark in docs/benchmarks.md."""
 

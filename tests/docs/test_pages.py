@@ -76,6 +76,7 @@ def test_environment_variables_exist(page: Path) -> None:
         settings.CONFIG_VARIABLE,
         "AFTERGLOW_BENCH_CORPUS",
         "AFTERGLOW_CRASH_ROUNDS",
+        "AFTERGLOW_FOLLOWED_WRITES",
         "AFTERGLOW_TEST_SUBJECT",
     }
     assert set(re.findall(r"AFTERGLOW_[A-Z_]+", page.read_text())) <= variables

@@ -1,5 +1,9 @@
-"""A follower of a collection, over kills of the server: it ends with the records of the collection."""
+"""A follower of a collection, over kills of the server: it ends with the records of the collection.
 
+AFTERGLOW_FOLLOWED_WRITES sets how many records are written and deleted (10,000 by default).
+"""
+
+import os
 import random
 import threading
 import time
@@ -15,8 +19,8 @@ from tests.support.server import HOST, free_port, reap, start
 from tests.support.wire import DATABASE
 
 KILLS = 3
-SECONDS = 1.0
-"""Of writing before each kill."""
+WRITES = int(os.environ.get("AFTERGLOW_FOLLOWED_WRITES", "10000"))
+"""Records that are written or deleted, with an acknowledgement; each kill comes after as many."""
 FIELDS = ["documents", "embeddings", "metadatas"]
 
 
@@ -40,7 +44,7 @@ class Follower(threading.Thread):
 
     def _read(self, client: httpx.Client) -> None:
         try:
-            response = client.get(self.path, params={"after": self.after, "wait": 1, "limit": 7})
+            response = client.get(self.path, params={"after": self.after, "wait": 1, "limit": 70})
             if response.status_code in (429, 503):
                 time.sleep(0.05)
                 return
@@ -67,7 +71,7 @@ class Follower(threading.Thread):
 def test_a_follower_survives_kills_of_the_server(tmp_path: Path) -> None:
     port, folder = free_port(), tmp_path / "data"
     url = f"http://{HOST}:{port}{DATABASE}/collections"
-    chance, acknowledged = random.Random(11), 0
+    chance, acknowledged, written = random.Random(11), 0, 0
     survivors: list[Any] = []
     server = start(folder, env=BUSY_BACKGROUND, port=port)
     created = httpx.post(url, json={"name": "followed"}).json()["id"]
@@ -75,11 +79,11 @@ def test_a_follower_survives_kills_of_the_server(tmp_path: Path) -> None:
     follower.start()
     try:
         for number in range(KILLS):
-            killer = threading.Timer(SECONDS, lambda running=server: survivors.extend(running.kill(children=False)))
-            killer.start()
+            goal = WRITES * (number + 1) // KILLS
+            killer = threading.Thread(target=lambda running=server: survivors.extend(running.kill(children=False)))
             with httpx.Client(timeout=20) as client:
-                while killer.is_alive():
-                    names = [f"r{chance.randrange(300)}" for _ in range(chance.choice([1, 1, 5, 40]))]
+                while killer.ident is None or killer.is_alive():
+                    names = [f"r{chance.randrange(300)}" for _ in range(chance.choice([1, 5, 40, 80]))]
                     names = list(dict.fromkeys(names))
                     body: dict[str, Any] = {
                         "ids": names,
@@ -92,20 +96,24 @@ def test_a_follower_survives_kills_of_the_server(tmp_path: Path) -> None:
                         status = client.post(
                             f"{url}/{created}/{operation}", json={"ids": names} if operation == "delete" else body
                         ).status_code
-                        acknowledged += status == 200
                     except httpx.TransportError:
                         break
+                    acknowledged += status == 200
+                    written += len(names) if status == 200 else 0
+                    if written >= goal and killer.ident is None:
+                        killer.start()
             killer.join()
             server = start(folder, env=BUSY_BACKGROUND, port=port)
         count = httpx.get(f"{url}/{created}/count")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60 + WRITES / 1000
         while follower.after != count.headers["afterglow-log-position"] and follower.is_alive():
             assert time.monotonic() < deadline, (follower.after, count.headers["afterglow-log-position"])
             time.sleep(0.05)
         follower.end.set()
         follower.join()
         assert follower.failure is None
-        assert follower.expected > acknowledged > 20
+        assert follower.expected > acknowledged > KILLS
+        assert written >= WRITES
         found = httpx.post(f"{url}/{created}/get", json={"include": FIELDS}).json()
         columns = [found[field] for field in FIELDS]
         assert follower.copy == {name: list(row) for name, *row in zip(found["ids"], *columns, strict=True)}
