@@ -1,8 +1,9 @@
 """The breadth of an index: how much of it a search must visit for the promised recall; measured when it is built.
 
 A sample of the segment's rows is searched exactly, and in the index with growing breadth. The least breadth that finds
-the target share of the true neighbours is stored with the segment, for several k from 10 to 1,000 (at most half of the
-rows). Between them it is interpolated, as a power of k; beyond them it grows in proportion to k.
+the target share of the true neighbours is stored with the segment, for several k from 1 to 1,000 (at most half of the
+rows): a segment that is one of several holds few of the neighbours that a query looks for. Between these k it is
+interpolated, as a power of k; beyond them it grows in proportion to k.
 
 Of lists not all queries need the same number: for most the true neighbours are in the nearest few lists, and it is the
 query between many lists that needs many. So their breadth is two numbers: at most so many lists, and only those whose
@@ -23,7 +24,8 @@ from afterglow.segment.precision import golden_sample
 
 Rows = NDArray[np.int64]
 
-KS = (10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1_000)
+KS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1_000)
+_LEAST_WIDTH = 10
 _CHUNK_ROWS = 8_192
 _CAPS = (1.0, 1.25, 1.5, 2.0)
 _MAX_TIED = 100
@@ -130,7 +132,7 @@ def exact_sample(space: Space, vectors: Vectors, norms: Vectors, size: int) -> S
     At most half of the rows count as neighbours, and at most 1,000.
     """
     count = len(vectors)
-    k = max(min(KS[-1], count // 2), min(KS[0], count - 1))
+    k = max(min(KS[-1], count // 2), min(_LEAST_WIDTH, count - 1))
     if k < 1:
         return None
     rows = golden_sample(count, size)

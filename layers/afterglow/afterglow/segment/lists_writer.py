@@ -34,7 +34,7 @@ _UNSEEN_MARGIN = 0.002
 _RELEASE_LISTS = 256
 _MIN_RESCORED = 2
 _RESCORED_KS = (10, 100)
-_RESCORED_NEIGHBORS = 10_000
+_RESCORED_NEIGHBORS = 2_500
 """About so many neighbours of the sample are searched for the depth of rescoring."""
 _MAX_RESCORED = 32
 """Times k: neighbours beyond it count as if they came next."""

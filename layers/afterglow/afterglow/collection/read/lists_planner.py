@@ -2,7 +2,8 @@
 
 1. Rank the centroids of all segments by distance. Probe the nearest of them: at most as many as the segments need
    together, each for its share of the k neighbours, and none that is much farther than the nearest one
-   (`segment.breadth`).
+   (`segment.breadth`). A segment's share is that of its rows, or of its rows in the nearest lists if that is more: by
+   the order in which a collection was loaded, all neighbours may be in one segment, or some in each.
 2. Rank the entries of these lists that are inside the masks, by their codes.
 3. Read the vectors of the best, and the records of those that are likely to be in the result; compute exact
    distances.
@@ -36,6 +37,8 @@ from afterglow.storage.ports import Bytes, Objects
 _ALMOST_ALL = 0.9
 """From this share of matching rows on, nearly every list has one."""
 _MAX_LIKELY = 1_000
+_LISTS_OF_PARTS = 64
+"""From so many of the nearest lists the parts of the groups are estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,9 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
     objects = groups[0].index.objects
     read_roots([group.index for group in groups], search=True, rows=False)
     rows, matching = sum(group.rows.rows for group in groups), sum(group.matching for group in groups)
-    searches = [_Search(group, vector, group.rows.rows / rows) for group in groups]
+    searches = [_Search(group, vector) for group in groups]
+    for search, part in zip(searches, _parts(searches), strict=True):
+        search.part = part
     k = min(k, matching)
     share = matching / rows
     if share < _ALMOST_ALL:
@@ -126,16 +131,22 @@ def _record(searches: Sequence["_Search"], chosen: Sequence[Rows]) -> None:
 class _Search:
     """The search of one group: the distances to its centroids, infinite for lists that are left out."""
 
-    def __init__(self, group: ClusteredGroup, vector: Vectors, part: float) -> None:
-        """`part`: the group's part of the rows of all groups."""
+    part = 1.0
+    """The part of the k nearest rows of all groups that this group is likely to have at most."""
+
+    def __init__(self, group: ClusteredGroup, vector: Vectors) -> None:
         self.group = group
-        self._part = part
         self._centroids = group.index.centroids
         self._query = self._centroids.projection.query(vector)
         distances = self._centroids.distances(self._query)
         self._nearest = float(distances.min())
         self.keys: NDArray[np.float64] = self._centroids.projection.comparable(distances)
         self.lists = len(self.keys)
+
+    @property
+    def list_rows(self) -> Rows:
+        """The number of rows in each list."""
+        return np.diff(self._centroids.starts)
 
     def probes(self, k: int, share: float) -> int:
         """The lists to probe at most for this group's part of the k nearest, where a `share` of the rows matches."""
@@ -147,12 +158,11 @@ class _Search:
 
     def _depth(self, k: int, share: float) -> float:
         """The number of nearest rows of the group, inside the mask or not, among which its part of the k is."""
-        return max(k * self._part, 1.0) / share
+        return max(k * self.part, 1.0) / share
 
     def leave_out_lists_without_match(self) -> tuple[Rows, Rows]:
         """Leave out the lists without a row inside the mask. Returns the rows of each list, and those inside."""
-        starts, mask = self._centroids.starts, self.group.mask
-        rows = np.diff(starts)
+        starts, mask, rows = self._centroids.starts, self.group.mask, self.list_rows
         if mask is None:
             return rows, rows
         matches = np.add.reduceat(mask, starts[:-1], dtype=np.int64)
@@ -165,6 +175,20 @@ class _Search:
         group = self.group
         count = int(np.ceil(self._centroids.rescored.at(k)))
         return group.index.open(data).search(self._query, numbers, group.mask, max(count, k))
+
+
+def _parts(searches: Sequence[_Search]) -> list[float]:
+    """The part of the neighbours that each group has at most: its part of all rows, or of those in the nearest."""
+    if len(searches) == 1:
+        return [1.0]
+    nearest = lists.nearest_lists(np.concatenate([search.keys for search in searches]), _LISTS_OF_PARTS)
+    rows = [search.list_rows for search in searches]
+    ends = np.cumsum([len(search.keys) for search in searches])
+    groups = np.searchsorted(ends, nearest, side="right")
+    near = np.bincount(groups, np.concatenate(rows)[nearest], len(searches))
+    every = np.array([search.group.rows.rows for search in searches])
+    parts: list[float] = np.maximum(near / max(near.sum(), 1), every / every.sum()).tolist()
+    return parts
 
 
 def _filtered(searches: Sequence[_Search], k: int) -> tuple[int, float]:
