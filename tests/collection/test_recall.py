@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from afterglow.collection import Engine
+from afterglow.collection.read.explanation import Explanation
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Include, QueryResult, Selection
 from afterglow.jobs.indexer import index
@@ -111,6 +112,39 @@ def test_rows_added_to_an_hnsw_index_may_change_its_vector_type() -> None:
     assert scalars == [VectorType.BF16, VectorType.F32]
     vectors[:100] = vectors[1_500:1_600] = 1e6
     assert recall(Space.L2, vectors, asked, hits) >= 0.95
+
+
+@pytest.mark.parametrize("loaded", ["at random", "in the order of one component"])
+def test_segments_with_lists_are_probed_for_their_share_of_the_nearest(loaded: str) -> None:
+    centers = SOURCE.normal(size=(80, 64))
+    vectors = (centers[SOURCE.integers(80, size=6_000)] + SOURCE.normal(size=(6_000, 64))).astype(np.float32)
+    if loaded == "in the order of one component":
+        vectors = vectors[np.argsort(vectors[:, 0])]
+    # A segment has at most 2,000 rows.
+    limits = Settings(hnsw_min_rows=500, lists_min_rows=1_000, max_segment_vector_bytes=1, compaction_threads=1)
+    with quick_folder() as folder:
+        stores = stores_at(folder, limits)
+        scope, collection = new_collection(stores)
+        engine, replica = Engine(stores), Replica.for_indexer(stores, collection.id)
+        for first in range(0, 6_000, 2_000):
+            rows = range(first, first + 2_000)
+            engine.write(scope, Batch(Op.ADD, list(map(str, rows)), vectors[first : first + 2_000]))
+            index(stores, replica, collection.id, idle=True)
+        snapshot = replica.snapshot()
+        asked = vectors[7::60] + SOURCE.normal(size=(100, 64)).astype(np.float32) / 4
+        hits, probed, separate = [], 0, 0
+        for query in asked:
+            explanation = Explanation()
+            hits.append(engine.find(scope, query[np.newaxis], 10, Selection(), frozenset(), explanation=explanation))
+            for step in explanation.searches[0].neighbors[0].groups:
+                probed += step.breadth or 0
+            for group in snapshot.row_groups:
+                assert group.lists is not None
+                separate += group.lists.probes(10)
+        stores.table.close()
+    assert len(snapshot.row_groups) == 3
+    assert recall(Space.L2, vectors, asked, [found.read()[0] for found in hits]) >= 0.95
+    assert probed < 0.8 * separate
 
 
 def recall(space: Space, vectors: NDArray[np.float32], asked: NDArray[np.float32], hits: list[QueryResult]) -> float:

@@ -1,7 +1,7 @@
 """k nearest neighbours over clustered segments: their lists are probed as if they were one index.
 
 1. Rank the centroids of all segments by distance. Probe the nearest of them: at most as many as the segments need
-   together, each for its share of the k neighbours, and none that is much farther than the nearest one
+   together, each for its share of the k neighbours, and none that is much farther than the nearest one of its segment
    (`segment.breadth`). A segment's share is that of its rows, or of its rows in the nearest lists if that is more: by
    the order in which a collection was loaded, all neighbours may be in one segment, or some in each.
 2. Rank the entries of these lists that are inside the masks, by their codes.
@@ -84,7 +84,7 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
         probes, share = _filtered(searches, k)
     else:
         probes = sum(search.probes(k, share) for search in searches)
-    within = max(search.within(k, share) for search in searches)
+    within = [search.within(k, share) for search in searches]
     while True:
         chosen = _choose(searches, probes, within)
         read = objects.need(
@@ -95,7 +95,7 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
         is_complete = sum(map(len, chosen)) >= sum(search.lists for search in searches)
         if is_complete or sum(len(candidates.keys) for candidates in found) >= k:
             break
-        probes, within = 2 * probes, np.inf
+        probes, within = 2 * probes, [np.inf] * len(searches)
     return _rescored(objects, space, vector, k, _best(searches, found, k))
 
 
@@ -203,11 +203,16 @@ def _filtered(searches: Sequence[_Search], k: int) -> tuple[int, float]:
     )
 
 
-def _choose(searches: Sequence[_Search], probes: int, within: float) -> list[Rows]:
-    """The `probes` nearest lists of all groups, by group, but none farther than the nearest by more than `within`."""
+def _choose(searches: Sequence[_Search], probes: int, within: Sequence[float]) -> list[Rows]:
+    """The `probes` nearest lists of all groups, by group, without those that are much farther than its nearest one.
+
+    `within` says for each group how much: it was measured from the nearest list of the group itself.
+    """
     keys = np.concatenate([search.keys for search in searches])
     nearest = lists.nearest_lists(keys, min(probes, len(keys)))
-    nearest = nearest[np.isfinite(keys[nearest]) & (keys[nearest] <= keys[nearest[:1]] + within)]
+    bounds = [search.keys.min() + farther for search, farther in zip(searches, within, strict=True)]
+    farthest = np.repeat(bounds, [len(search.keys) for search in searches])
+    nearest = nearest[np.isfinite(keys[nearest]) & (keys[nearest] <= farthest[nearest])]
     ends = np.cumsum([len(search.keys) for search in searches])
     groups = np.searchsorted(ends, nearest, side="right")
     return [
