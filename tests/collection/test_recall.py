@@ -131,7 +131,7 @@ def test_segments_with_lists_are_probed_for_their_share_of_the_nearest(loaded: s
             engine.write(scope, Batch(Op.ADD, list(map(str, rows)), vectors[first : first + 2_000]))
             index(stores, replica, collection.id, idle=True)
         snapshot = replica.snapshot()
-        asked = vectors[7::60] + SOURCE.normal(size=(100, 64)).astype(np.float32) / 4
+        asked = (vectors[7::60] + SOURCE.normal(size=(100, 64)) / 4).astype(np.float32)
         hits, probed, separate = [], 0, 0
         for query in asked:
             explanation = Explanation()
