@@ -34,6 +34,7 @@ _UNSEEN_MARGIN = 0.002
 _RELEASE_LISTS = 256
 _MIN_RESCORED = 2
 _RESCORED_KS = (10, 100)
+_CERTAIN_K = 10
 _RESCORED_NEIGHBORS = 2_500
 """About so many neighbours of the sample are searched for the depth of rescoring."""
 _MAX_RESCORED = 32
@@ -145,7 +146,7 @@ def _measure(
     probed_share = min(target + _RESCORING_SHARE + _UNSEEN_MARGIN, 1.0)
     usual = float(np.median([values.min() for values in distances]))
     measured = [breadth.limits(ranks[:, :k], distances, usual, probed_share) for k in ks]
-    probed, within = np.maximum.accumulate(np.array(measured), axis=0).T
+    probed, within = _ascending(np.array(measured), ks).T
 
     rescored: list[float] = []
     rescored_ks = tuple(k for k in ks if k in _RESCORED_KS) or ks[-1:]
@@ -171,6 +172,13 @@ def _measure(
         "usual": usual,
         "rescored": Breadth(target, rescored_ks, tuple(np.maximum.accumulate(rescored).tolist())).to_json(),
     }
+
+
+def _ascending(measured: NDArray[np.float64], ks: tuple[int, ...]) -> NDArray[np.float64]:
+    """The measured numbers (m, 2) of ascending k, ascending too; those for few neighbours are the least certain."""
+    certain = next((number for number, k in enumerate(ks) if k >= _CERTAIN_K), len(ks) - 1)
+    fewer = np.minimum.accumulate(measured[certain::-1], axis=0)[::-1]
+    return np.concatenate([fewer[:-1], np.maximum.accumulate(measured[certain:], axis=0)])
 
 
 def _positions(found: NDArray[np.int64], neighbors: NDArray[np.int64]) -> NDArray[np.float64]:
