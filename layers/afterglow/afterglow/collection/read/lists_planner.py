@@ -182,10 +182,9 @@ def _parts(searches: Sequence[_Search]) -> list[float]:
     if len(searches) == 1:
         return [1.0]
     nearest = lists.nearest_lists(np.concatenate([search.keys for search in searches]), _LISTS_OF_PARTS)
-    rows = [search.list_rows for search in searches]
-    ends = np.cumsum([len(search.keys) for search in searches])
-    groups = np.searchsorted(ends, nearest, side="right")
-    near = np.bincount(groups, np.concatenate(rows)[nearest], len(searches))
+    near = np.array(
+        [search.list_rows[own].sum() for search, own in zip(searches, _by_group(searches, nearest), strict=True)]
+    )
     every = np.array([search.group.rows.rows for search in searches])
     parts: list[float] = np.maximum(near / max(near.sum(), 1), every / every.sum()).tolist()
     return parts
@@ -213,10 +212,15 @@ def _choose(searches: Sequence[_Search], probes: int, within: Sequence[float]) -
     bounds = [search.keys.min() + farther for search, farther in zip(searches, within, strict=True)]
     farthest = np.repeat(bounds, [len(search.keys) for search in searches])
     nearest = nearest[np.isfinite(keys[nearest]) & (keys[nearest] <= farthest[nearest])]
+    return _by_group(searches, nearest)
+
+
+def _by_group(searches: Sequence[_Search], numbers: Rows) -> list[Rows]:
+    """Lists that are numbered through all groups, by group, as numbers in it."""
     ends = np.cumsum([len(search.keys) for search in searches])
-    groups = np.searchsorted(ends, nearest, side="right")
+    groups = np.searchsorted(ends, numbers, side="right")
     return [
-        nearest[groups == number] - (end - len(search.keys))
+        numbers[groups == number] - (end - len(search.keys))
         for number, (search, end) in enumerate(zip(searches, ends.tolist(), strict=True))
     ]
 
