@@ -15,6 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from afterglow import settings
+from afterglow.api.v2.routes import ROUTES
+from afterglow.auth import Permission
 from afterglow.cli.main import parser
 from afterglow.cli.options import has_default
 from tests.benchmarks import contention
@@ -101,6 +103,21 @@ def settings_text() -> str:
     return "\n".join(rows) + "\n"
 
 
+def key_filters_text() -> str:
+    """A table of the operations that a key with filters may call, and of those refused, by tag."""
+    allowed: dict[str, list[str]] = {}
+    refused: dict[str, list[str]] = {}
+    for route in (route for route in ROUTES if route.permission is not Permission.PUBLIC and not route.hidden):
+        allowed.setdefault(route.tag, [])
+        refused.setdefault(route.tag, [])
+        (refused if route.restricted is None else allowed)[route.tag].append(route.operation)
+    rows = ["| | allowed | 403 |", "|---|---|---|"]
+    for tag, names in allowed.items():
+        cells = (", ".join(f"`{name}`" for name in operations) for operations in (names, refused[tag]))
+        rows.append(f"| {tag} | {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
 def variable(field: str) -> str:
     """The environment variable of a setting."""
     return settings.PREFIX + field.upper()
@@ -133,7 +150,7 @@ def rewrite(page: Path, contents: dict[str, str]) -> None:
 
 def main() -> None:
     """Write all generated sections."""
-    rewrite(OPERATIONS, {"commands": commands_text(), "settings": settings_text()})
+    rewrite(OPERATIONS, {"commands": commands_text(), "settings": settings_text(), "key-filters": key_filters_text()})
     rewrite(ARCHITECTURE, {"stack": diagram.mermaid()})
     rewrite(AWS, {"contention": contention.table()})
     rewrite(COST, cost_tables.tables())

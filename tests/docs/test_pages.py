@@ -39,6 +39,7 @@ def test_generated_sections_are_current() -> None:
     text = OPERATIONS.read_text()
     assert generated.section(text, "commands") == generated.commands_text(), "run `make docs`"
     assert generated.section(text, "settings") == generated.settings_text(), "run `make docs`"
+    assert generated.section(text, "key-filters") == generated.key_filters_text(), "run `make docs`"
     assert generated.section(ARCHITECTURE.read_text(), "stack") == diagram.mermaid(), "run `make docs`"
     for mark in generated.MARK_OF_TABLE.values():
         assert generated.section(BENCHMARKS.read_text(), mark)

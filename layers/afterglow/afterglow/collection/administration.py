@@ -9,9 +9,7 @@ from afterglow.catalog.model import AttachedFunction, Collection, Database
 from afterglow.collection.engine_parts import EngineParts
 from afterglow.collection.time_travel import fork as forking
 from afterglow.collection.time_travel.point_in_time import PointInTime
-from afterglow.collection.types import (
-    Scope,
-)
+from afterglow.collection.types import Restriction, Scope
 from afterglow.collection.write import functions, lifecycle, write_path
 from afterglow.collection.write.deletion_space import with_reserved_space
 from afterglow.collection.write.functions import FunctionRequest
@@ -44,15 +42,22 @@ class Administration(EngineParts):
             raise collections.not_found(name)
         return collection
 
-    def locate(self, collection_id: UUID, can_see: Callable[[str, str], bool]) -> tuple[str, str]:
+    def locate(
+        self, collection_id: UUID, can_see: Callable[[str, str], bool], restriction: Restriction | None = None
+    ) -> tuple[str, str]:
         """The tenant and database of a collection, which never change. Raises NotFound.
 
         A collection that the caller cannot see costs one read, like one that does not exist.
         """
+
+        def is_visible(one: Collection) -> bool:
+            is_restricted = restriction is not None and restriction.filter_of(one.name) is None
+            return can_see(one.tenant, one.database) and not is_restricted
+
         collection = self._reader.peek(collection_id)
-        if collection is None or not can_see(collection.tenant, collection.database):
+        if collection is None or not is_visible(collection):
             collection = collections.by_id(self._stores.table, collection_id)
-        if collection is None or not can_see(collection.tenant, collection.database):
+        if collection is None or not is_visible(collection):
             raise collections.not_found(collection_id)
         return collection.tenant, collection.database
 

@@ -46,6 +46,7 @@ ROUTES: tuple[Route, ...] = (
         "Find the records nearest to each query vector",
         models.QueryRecords,
         v1_responses.V1QueryResponse,
+        restricted=records.query,
         **_READ,
     ),
     Route(
@@ -57,6 +58,7 @@ ROUTES: tuple[Route, ...] = (
         "Get records by id or filter, in insertion order",
         models.GetRecords,
         v1_responses.V1GetResponse,
+        restricted=records.get,
         **_READ,
     ),
     Route(
@@ -69,6 +71,7 @@ ROUTES: tuple[Route, ...] = (
         models.AddRecords,
         bool,
         success=201,
+        restricted=records.add,
         **_WRITE,
     ),
     Route(
@@ -80,6 +83,7 @@ ROUTES: tuple[Route, ...] = (
         "Insert records, or update existing ones",
         models.UpsertRecords,
         bool,
+        restricted=records.upsert,
         **_WRITE,
     ),
     Route(
@@ -91,6 +95,7 @@ ROUTES: tuple[Route, ...] = (
         "Update records; unknown ids are skipped",
         models.UpdateRecords,
         bool,
+        restricted=records.update,
         **_WRITE,
     ),
     Route(
@@ -102,6 +107,7 @@ ROUTES: tuple[Route, ...] = (
         "Delete records by id or filter",
         models.DeleteRecords,
         _NULL,
+        restricted=records.delete,
         **_WRITE,
     ),
     Route(
@@ -112,6 +118,7 @@ ROUTES: tuple[Route, ...] = (
         _TAG,
         "Count a collection's records",
         response=int,
+        restricted=records.count,
         **_READ,
     ),
     Route(
@@ -125,6 +132,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400,),
         query=_SCOPE,
         permission=Permission.READ,
+        restricted=collections.get,
         **_DATABASE_SCOPE,
     ),
     Route(
@@ -164,6 +172,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400,),
         query=_SCOPE + PAGE_PARAMETERS,
         permission=Permission.READ,
+        restricted=collections.list_all,
         **_DATABASE_SCOPE,
     ),
     Route(
@@ -179,6 +188,7 @@ ROUTES: tuple[Route, ...] = (
         query=_SCOPE,
         permission=Permission.WRITE,
         read_only=collections.get_for_reader,
+        restricted=collections.get_for_reader,
         **_DATABASE_SCOPE,
     ),
     Route(
@@ -192,6 +202,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400,),
         query=_SCOPE,
         permission=Permission.READ,
+        restricted=collections.count,
         **_DATABASE_SCOPE,
     ),
     Route(
@@ -205,6 +216,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 404),
         query=(_TENANT,),
         permission=Permission.READ,
+        restricted=tenants.get_database,
         **_DATABASE_SCOPE,
     ),
     Route(
@@ -243,6 +255,7 @@ ROUTES: tuple[Route, ...] = (
         response=v1_responses.V1Tenant,
         failures=(400, 404),
         permission=Permission.READ,
+        restricted=tenants.get_tenant,
     ),
     Route(
         "GET",

@@ -55,7 +55,9 @@ def resolve_collection(context: AppContext, request: Request) -> Request:
     except InvalidArgument:
         raise InvalidId(f"Could not parse {text} as a UUID") from None
     with v1_errors(text):
-        tenant, database = context.engine.locate(collection_id, request.grant.can_see)
+        tenant, database = context.engine.locate(
+            collection_id, request.grant.can_see, request_params.restriction(request)
+        )
     return _with_path_params(request, tenant=tenant, database=database)
 
 
