@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,7 +162,7 @@ def test_the_ranges_of_a_download_and_the_parts_of_an_upload_are_calls(
     assert (usage.bytes_written, usage.bytes_read) == (7_000_000, 950_000)
 
 
-def test_every_attempt_is_recorded_with_its_possible_units(
+def test_every_attempt_is_recorded_with_the_units_that_are_known(
     clients: Clients, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skip_botocore_pauses(monkeypatch)
@@ -169,7 +170,7 @@ def test_every_attempt_is_recorded_with_its_possible_units(
     sabotage.plan("PutItem", error_response(500, "InternalServerError"), response_lost)
     with metering.collect_usage() as usage, pytest.raises(ConditionFailed):
         table.put("p", "s", bytes(3 * KB), if_absent=True)
-    assert used(usage) == ({"dynamodb.PutItem": 3}, 0, 0 + 4 + 4)
+    assert used(usage) == ({"dynamodb.PutItem": 3}, 0, 0 + 0 + 4)
     sabotage.plan("GetItem", *[error_response(400, "ThrottlingException")] * 3)
     with metering.collect_usage() as usage, pytest.raises(Busy):
         table.get("p", "s")
@@ -178,6 +179,47 @@ def test_every_attempt_is_recorded_with_its_possible_units(
     with metering.collect_usage() as usage, pytest.raises(Unavailable):
         table.get("p", "s")
     assert used(usage) == ({}, 0, 0)
+
+
+def test_the_units_are_those_that_dynamodb_reports(clients: Clients, table: Table) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def report(parsed_response: dict[str, Any] | None, **_: object) -> None:
+        assert parsed_response is not None
+        single = {"TableName": NAME, "CapacityUnits": 2.5}
+        parsed_response["ConsumedCapacity"] = single if "TableName" in asked[-1] else [single, single]
+
+    clients.dynamodb.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
+    clients.dynamodb.meta.events.register_first("response-received.dynamodb", report)
+    with metering.collect_usage() as usage:
+        table.put("p", "s", bytes(3 * KB))
+        table.put("p", "t", b"", if_absent=True)
+        table.get("p", "s")
+        table.query("p")
+        table.delete("p", "s")
+    assert (usage.read_units, usage.write_units) == (5, 7.5)
+    with metering.collect_usage() as usage:
+        table.put_many([Put("p", "u", b""), Put("p", "v", b"")])
+        table.transact([Put("p", "w", b"")])
+        table.get_many([("p", "u"), ("p", "v")])
+    assert (usage.read_units, usage.write_units) == (5, 10)
+    assert {params.get("ReturnConsumedCapacity") for params in asked} == {"TOTAL"}
+
+
+def test_a_report_is_asked_for_only_where_something_collects(clients: Clients, table: Table) -> None:
+    asked: list[dict[str, Any]] = []
+    clients.dynamodb.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
+    table.get("p", "s")
+    with metering.collect_usage():
+        clients.dynamodb.list_tables()
+    assert not any("ReturnConsumedCapacity" in params for params in asked)
+
+
+def test_a_cancelled_transaction_counts_in_full(table: Table) -> None:
+    table.put("p", "there", b"")
+    with metering.collect_usage() as usage, pytest.raises(ConditionFailed):
+        table.transact([Put("p", "there", bytes(2 * KB), if_absent=True), Check("p", "new"), Put("p", "any", b"")])
+    assert used(usage) == ({"dynamodb.TransactWriteItems": 1}, 0, 2 * (3 + 1 + 1))
 
 
 def test_nothing_is_noted_where_nothing_collects(table: Table) -> None:

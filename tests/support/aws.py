@@ -1,6 +1,7 @@
 """AWS in this process: moto, made honest where it is not, and stores over it.
 
 * moto is not atomic: a lock around each request makes it so. What several *processes* do is tested on MiniStack.
+* moto's reports of consumed capacity are wrong: `ConsumedCapacity` computes them.
 * moto takes more than AWS does: `GuardedClients` refuse what is over the limits of AWS.
 """
 
@@ -24,7 +25,7 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from afterglow.settings import Settings, System
-from afterglow.storage.aws import billing
+from afterglow.storage.aws import billing, usage_hooks
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.disk_cache import DiskCache
 from afterglow.storage.aws.objects import S3Objects
@@ -32,6 +33,7 @@ from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Stores
 from tests.support.botocore_reader import BotocoreReader
+from tests.support.consumed_capacity import ConsumedCapacity
 from tests.support.faulty import Faults
 from tests.support.stores import SMALL, Clock, with_faults
 
@@ -72,17 +74,24 @@ def environment(account: str = "123456789012", endpoint: str | None = None) -> d
 @contextmanager
 def moto_aws() -> Iterator[None]:
     """AWS is moto: fresh, atomic, for the length of the block."""
-    lock, respond = threading.RLock(), BotocoreStubber.process_request
+    lock, respond, capacity = threading.RLock(), BotocoreStubber.process_request, ConsumedCapacity()
+    attach = usage_hooks.attach
 
     def one_at_a_time(self: BotocoreStubber, request: AWSPreparedRequest) -> Any:
         with lock:
             return respond(self, request)
+
+    def attach_with_reports(client: Any) -> None:
+        attach(client)
+        if client.meta.service_model.service_name == "dynamodb":
+            capacity.attach(client)
 
     with (
         mock.patch.dict("os.environ", environment()),
         mock_aws(),
         mock.patch.object(BotocoreStubber, "process_request", one_at_a_time),
         mock.patch.object(Clients, "_create_reader", _reader_by_botocore),
+        mock.patch.object(usage_hooks, "attach", attach_with_reports),
     ):
         yield
 

@@ -13,7 +13,7 @@ workflows with transactions: capacity management"):
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
@@ -42,6 +42,27 @@ def number_size(text: str) -> int:
     """Return the size in bytes of a whole number in decimal notation."""
     digits = text.lstrip("-").strip("0")
     return 1 + (len(digits) + 1) // 2 + text.startswith("-")
+
+
+def written_size(kind: str, write: "Mapping[str, Any]") -> int:
+    """Return the size of the item after a Put, Update, Delete or ConditionCheck with these parameters; 0: no item.
+
+    The version that an update returns counts as a number of one digit.
+    """
+    match kind:
+        case "Put":
+            return item_size(write["Item"])
+        case "Update":
+            names, values = write["ExpressionAttributeNames"], write["ExpressionAttributeValues"]
+            name_bytes = sum(len(name) for placeholder, name in names.items() if _is_set(placeholder, values))
+            return item_size(write["Key"]) + name_bytes + sum(map(value_size, values.values()))
+        case _:
+            return 0
+
+
+def _is_set(placeholder: str, values: "Mapping[str, Any]") -> bool:
+    """Whether the item has this attribute after the update: `#expires_at` without a value is removed."""
+    return placeholder != "#expires_at" or ":expires_at" in values
 
 
 def write_units(*sizes: int) -> int:
