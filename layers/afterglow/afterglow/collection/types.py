@@ -137,14 +137,17 @@ class IndexingStatus:
     """Logged operations (records in writes) so far, and how many of them are indexed.
 
     An operation is indexed in two steps: it is flushed, and its record becomes part of an index; `flushed_ops` have
-    taken at least the first.
+    taken at least the first. `built_ops` is how many more an index that is being built amounts to so far: less than the
+    operations that it will add.
     """
 
     total_ops: int
     indexed_ops: int
     flushed_ops: int
+    built_ops: float = 0.0
 
     @property
     def progress(self) -> float:
         """The share of the steps that are done; 1 only if all operations are indexed."""
-        return (self.flushed_ops + self.indexed_ops) / (2 * self.total_ops) if self.total_ops else 1.0
+        done = self.flushed_ops + self.indexed_ops + self.built_ops
+        return done / (2 * self.total_ops) if self.total_ops else 1.0

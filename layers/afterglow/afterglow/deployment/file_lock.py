@@ -6,6 +6,7 @@ the compactor while it holds its own lock, so nobody waits in a circle.
 """
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +19,18 @@ COMPACTOR_LOCK = "compactor.lock"
 
 @contextmanager
 def file_lock(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold a lock on a file, which is released when its holder dies; whether it is held."""
+    """Hold a lock on a file, which is released when its holder dies; whether it is held.
+
+    What an earlier holder left in the file is removed.
+    """
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
         else:
+            if os.fstat(file.fileno()).st_size:
+                os.ftruncate(file.fileno(), 0)
             yield True
 
 

@@ -5,7 +5,7 @@
     table.sqlite       names, states, the log (with -wal and -shm next to it while open)
     objects/           batches, segments, manifests
     indexer.lock       held by a process while it flushes
-    compactor.lock     held by a process while it compacts
+    compactor.lock     held by a process while it compacts; its content is the progress (`storage.builds`)
     reserve            holds space for deletions on a full disk (`storage.local.reserve`)
     imports/           watched folder for files to import, if its owner creates it
     models/            the local embedding model, if there is no home directory for it (`deployment.model_folder`)
@@ -19,6 +19,7 @@ from afterglow.deployment.file_lock import COMPACTOR_LOCK, INDEXER_LOCK, both_lo
 from afterglow.deployment.model_folder import MODELS, with_model_folder
 from afterglow.errors import Corrupt, NotFound, Unavailable
 from afterglow.settings import Settings, System
+from afterglow.storage.builds import Builds
 from afterglow.storage.local.objects import DirectoryObjects
 from afterglow.storage.local.table import SqliteTable
 from afterglow.storage.ports import Queue, Stores
@@ -28,7 +29,18 @@ TABLE = "table.sqlite"
 OBJECTS = "objects"
 RESERVE = "reserve"
 _NAMES = frozenset(
-    {TABLE, f"{TABLE}-wal", f"{TABLE}-shm", f"{TABLE}-journal", OBJECTS, RESERVE, INDEXER_LOCK, "imports", MODELS}
+    {
+        TABLE,
+        f"{TABLE}-wal",
+        f"{TABLE}-shm",
+        f"{TABLE}-journal",
+        OBJECTS,
+        RESERVE,
+        INDEXER_LOCK,
+        COMPACTOR_LOCK,
+        "imports",
+        MODELS,
+    }
 )
 _VACUUM_PAGES = 20_000
 
@@ -44,7 +56,8 @@ class LocalDeployment:
 
     def stores(self, settings: Settings, system: System, queue: Queue) -> Stores:
         """The stores of the directory, with `queue` for notifications of the indexer."""
-        return Stores(self.table, self.objects, queue, with_model_folder(settings, self.path), system)
+        builds = Builds(self.path / COMPACTOR_LOCK)
+        return Stores(self.table, self.objects, queue, with_model_folder(settings, self.path), system, builds=builds)
 
     def exclusive_lock(self, *, wait: bool = True) -> AbstractContextManager[bool]:
         """Hold the locks of indexer and compactor of the directory; whether they are held."""

@@ -10,7 +10,8 @@
    the meantime, which add segments and delete rows of the inputs, rebase onto the newest manifest: mark those rows as
    deleted in the new segment too. If another compaction has consumed one of the inputs, the commit is a conflict.
 
-So flushes do not wait for a compaction, which may take minutes.
+So flushes do not wait for a compaction, which may take minutes. In a data directory its progress can be read meanwhile
+(`jobs.build_progress`).
 """
 
 from dataclasses import dataclass, replace
@@ -21,13 +22,15 @@ from numpy.typing import NDArray
 from afterglow.catalog import collections
 from afterglow.collection.replica.checkpoint import graph_parameters
 from afterglow.collection.replica.snapshot import Snapshot
+from afterglow.jobs import build_progress
 from afterglow.jobs.commit import CommitConflict, choose_format, commit_manifest
 from afterglow.jobs.compaction_policy import Compaction, IndexKind
 from afterglow.jobs.flush import with_deletions
 from afterglow.segment import manifest as manifests
-from afterglow.segment import row_group, writer
+from afterglow.segment import progress, row_group, writer
 from afterglow.segment.hnsw import HnswBuild
 from afterglow.segment.manifest import GRAPH, Manifest, SegmentInfo
+from afterglow.segment.progress import OnShare
 from afterglow.segment.reader import read_deletions
 from afterglow.segment.row_group import RowSubset
 from afterglow.segment.writer import ListsBuild
@@ -35,6 +38,8 @@ from afterglow.settings import Settings
 from afterglow.storage.ports import ObjectNotFound, Stores
 
 _ATTEMPTS = 20
+_CLUSTERING_SHARE = 0.7
+"""The share of the time that it takes to cluster the rows of a segment, and not to write their lists."""
 _CHUNKS_IN_MEMORY = 8
 """Vectors are inserted into a graph in chunks of this fraction of the memory for compaction."""
 
@@ -53,6 +58,11 @@ def compact(stores: Stores, snapshot: Snapshot, compaction: Compaction) -> Manif
 
     Raises CommitConflict, NotFound, StorageFull, Unavailable.
     """
+    with build_progress.reported(stores, snapshot.collection.id, compaction) as on_share:
+        return _compact(stores, snapshot, compaction, on_share)
+
+
+def _compact(stores: Stores, snapshot: Snapshot, compaction: Compaction, on_share: OnShare) -> Manifest:
     stored_format = choose_format(stores)
     row_groups = {
         info.id: group.rows for info, group in zip(snapshot.manifest.segments, snapshot.row_groups, strict=False)
@@ -68,8 +78,9 @@ def compact(stores: Stores, snapshot: Snapshot, compaction: Compaction) -> Manif
     plan: HnswBuild | ListsBuild | None = None
     if compaction.index is IndexKind.LISTS:
         space = graph_parameters(snapshot.collection).space
-        clustering = writer.cluster_rows(stores, space, subsets, order)
+        clustering = writer.cluster_rows(stores, space, subsets, order, progress.part(on_share, 0, _CLUSTERING_SHARE))
         if clustering is not None:
+            on_share = progress.part(on_share, _CLUSTERING_SHARE, 1)
             order = order[clustering.order]
             plan = ListsBuild(clustering, stores.settings.recall_target)
     if plan is None and compaction.index is not IndexKind.NONE:
@@ -84,7 +95,9 @@ def compact(stores: Stores, snapshot: Snapshot, compaction: Compaction) -> Manif
     if len(order):
         prefix = manifests.segments_prefix(snapshot.collection.id)
         purged_seq = snapshot.manifest.flushed_seq if compaction.base is None else compaction.base.purged_seq
-        written = replace(writer.write_segment(stores, prefix, subsets, order, plan), purged_seq=purged_seq)
+        written = replace(
+            writer.write_segment(stores, prefix, subsets, order, plan, on_share=on_share), purged_seq=purged_seq
+        )
     return _commit(stores, snapshot, written, _merged_inputs(inputs, subsets, order), stored_format)
 
 

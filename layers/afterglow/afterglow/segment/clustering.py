@@ -5,10 +5,8 @@
 2. **Refine**, a few times: each row moves to the nearest of the lists around its own; the centroid of a list becomes
    the mean of its rows.
 3. **Assign**: the same once more with the centroids fixed, and **copy**: a row on the border of its list is also an
-   entry of up to three more, which are at most 1.2 times as far. A list is left out if its centroid is near that of
-   another list with the row, because who probes one of them probably probes the other (SPANN's rule, with half of the
-   squared distance: in many dimensions near centroids are closer to each other than to their rows). Copies are limited
-   to 0.35 for each row; those with the smallest ratio of distances come first.
+   entry of lists on the other side (`segment.closures`). Copies are limited to 0.35 for each row; those with the
+   smallest ratio of distances come first.
 
 A list of more than four times the usual rows (copies of one point) is divided, so that reading a list is bounded.
 
@@ -22,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.columns.arrays import slice_indices
-from afterglow.segment import distance, kmeans
+from afterglow.segment import distance, kmeans, progress
+from afterglow.segment.closures import NO_COPIES, Choice, nearest_copies, possible_copies
 from afterglow.segment.distance import Vectors
 from afterglow.segment.insertion_order import nearest_neighbor_tour
 from afterglow.segment.precision import golden_sample
+from afterglow.segment.progress import OnShare
 from afterglow.segment.projection import Projection
 
 Rows = NDArray[np.int64]
@@ -40,12 +40,8 @@ _NEIGHBORS = 256
 """The lists around a list among which its rows choose."""
 _READ_ROWS = 4_096
 _REFINEMENTS = 2
-_MAX_COPIES = 3
-_COPY_CANDIDATES = 8
-_APART = np.float32(0.5)
-"""Two lists with one row are at least so far apart, squared, in relation to the farther one's distance to the row."""
-_MAX_RATIO = np.float32(1.2**2)
-"""Of squared distances."""
+_PASSES = 1 + _REFINEMENTS + 1
+"""Passes over the rows: the steps above take about the same time for each of them."""
 _COPIES_PER_ROW = 0.35
 _MAX_LIST = 4
 
@@ -71,29 +67,23 @@ def rows_per_list(rows: int) -> int:
     return int(min(max((rows / 100) ** 0.5, 48), 1024))
 
 
-def cluster(read: ReadRows, count: int, projection: Projection, chunk_rows: int) -> Clustering | None:
+def cluster(
+    read: ReadRows, count: int, projection: Projection, chunk_rows: int, on_share: OnShare = progress.ignore
+) -> Clustering | None:
     """Cluster rows 0 … count − 1, reading at most about `chunk_rows` at a time; None where a row is not finite."""
     size = rows_per_list(count)
+    passes = [progress.part(on_share, number / _PASSES, (number + 1) / _PASSES) for number in range(_PASSES)]
     with np.errstate(over="ignore", invalid="ignore"):
         split = _Split(read, size, chunk_rows)
-        groups = list(split.split(np.arange(count), 0))
+        groups = list(progress.counted(split.split(np.arange(count), 0), count, passes[0]))
         if not split.is_finite:
             return None
         centroids = np.concatenate([group.centroid[np.newaxis] for group in groups])
         list_of_row = _list_numbers([group.rows for group in groups], count)
-        for _ in range(_REFINEMENTS):
-            list_of_row, centroids = _move(read, list_of_row, centroids)
-        list_of_row, centroids, copies = _assign(read, list_of_row, centroids)
+        for on_pass in passes[1:-1]:
+            list_of_row, centroids = _move(read, list_of_row, centroids, on_pass)
+        list_of_row, centroids, copies = _assign(read, list_of_row, centroids, passes[-1])
     return _arrange(projection, centroids, list_of_row, copies, _MAX_LIST * size)
-
-
-@dataclass(frozen=True, slots=True)
-class _Closure:
-    """Possible copies: row, list, and the ratio of the row's squared distances to that list and to its own."""
-
-    rows: NDArray[np.uint32]
-    lists: NDArray[np.uint32]
-    ratios: Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +149,13 @@ def _members(list_of_row: NDArray[np.int32], lists: int) -> tuple[Rows, Rows]:
     return order, starts
 
 
-def _move(read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors) -> tuple[NDArray[np.int32], Vectors]:
+def _move(
+    read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors, on_share: OnShare
+) -> tuple[NDArray[np.int32], Vectors]:
     """Move each row to the nearest of the lists around its own; the centroids become the means of their rows."""
     nearest = np.empty_like(list_of_row)
     sums = np.zeros(centroids.shape, dtype=np.float64)
-    for chosen in _choices(read, list_of_row, centroids):
+    for chosen in progress.counted(_choices(read, list_of_row, centroids), len(nearest), on_share):
         numbers = chosen.near[np.argmin(chosen.keys, axis=1)]
         nearest[chosen.rows] = numbers
         order = np.argsort(numbers, kind="stable")
@@ -175,17 +167,17 @@ def _move(read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors) ->
 
 
 def _assign(
-    read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors
+    read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors, on_share: OnShare
 ) -> tuple[NDArray[np.int32], Vectors, tuple[Rows, Rows]]:
     """The nearest of the lists around each row's own; the centroids with rows; the copies: rows and lists."""
     nearest = np.empty_like(list_of_row)
-    closures = [_Closure(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.float32))]
-    for chosen in _choices(read, list_of_row, centroids):
+    closures = [NO_COPIES]
+    for chosen in progress.counted(_choices(read, list_of_row, centroids), len(nearest), on_share):
         nearest[chosen.rows] = chosen.near[np.argmin(chosen.keys, axis=1)]
-        closures.append(_closure(chosen, centroids[chosen.near]))
+        closures.append(possible_copies(chosen, centroids[chosen.near]))
     used = np.flatnonzero(np.bincount(nearest, minlength=len(centroids)))
     new_number = _renumbered(used, len(centroids))
-    rows, lists = _nearest_copies(closures, int(_COPIES_PER_ROW * len(nearest)))
+    rows, lists = nearest_copies(closures, int(_COPIES_PER_ROW * len(nearest)))
     lists = new_number[lists].astype(np.int64)
     return new_number[nearest], centroids[used], (rows[lists >= 0], lists[lists >= 0])
 
@@ -197,17 +189,7 @@ def _renumbered(used: Rows, count: int) -> NDArray[np.int32]:
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """The rows of one list with their points, the lists `near` it, and what sorts these for each row, (rows, near)."""
-
-    rows: Rows
-    points: Vectors
-    near: Rows
-    keys: Vectors
-
-
-def _choices(read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors) -> Iterator[_Choice]:
+def _choices(read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors) -> Iterator[Choice]:
     """The choice of the rows of each list. Consecutive lists are read together."""
     order, starts = _members(list_of_row, len(centroids))
     norms, around = distance.squared_norms(centroids), _around(centroids)
@@ -222,18 +204,8 @@ def _choices(read: ReadRows, list_of_row: NDArray[np.int32], centroids: Vectors)
             part = slice(int(starts[number]) - offset, int(ends[number]) - offset)
             near = around[number]
             keys = distance.l2_sort_keys(points[part], centroids[near], norms[near])
-            yield _Choice(order[starts[number] : ends[number]], points[part], near, keys)
+            yield Choice(order[starts[number] : ends[number]], points[part], near, keys)
         first = last
-
-
-def _nearest_copies(closures: list[_Closure], limit: int) -> tuple[Rows, Rows]:
-    """Rows and lists of the `limit` copies with the smallest ratios."""
-    rows = np.concatenate([closure.rows for closure in closures])
-    lists = np.concatenate([closure.lists for closure in closures])
-    if limit < len(rows):
-        smallest = np.argpartition(np.concatenate([closure.ratios for closure in closures]), limit)[:limit]
-        rows, lists = rows[smallest], lists[smallest]
-    return rows.astype(np.int64), lists.astype(np.int64)
 
 
 def _around(centroids: Vectors) -> Rows:
@@ -245,37 +217,6 @@ def _around(centroids: Vectors) -> Rows:
         keys = distance.l2_sort_keys(centroids[start : start + 256], centroids, norms)
         result[start : start + 256] = np.argpartition(keys, count - 1, axis=1)[:, :count]
     return result
-
-
-def _closure(choice: _Choice, targets: Vectors) -> _Closure:
-    """The copies that are possible; `targets` are the centroids of ``choice.near``."""
-    keys, count = choice.keys, min(_COPY_CANDIDATES, len(targets))
-    nearest = np.argpartition(keys, count - 1, axis=1)[:, :count]
-    nearest = np.take_along_axis(nearest, np.argsort(np.take_along_axis(keys, nearest, axis=1), axis=1), axis=1)
-    distances = np.take_along_axis(keys, nearest, axis=1) + distance.squared_norms(choice.points)[:, np.newaxis]
-    own = distances[:, :1]
-    ratios = np.divide(distances, own, out=np.ones_like(distances), where=own > 0)
-    is_near = ratios <= _MAX_RATIO
-    candidates, places = np.unique(nearest, return_inverse=True)
-    places = places.reshape(nearest.shape)
-    norms = distance.squared_norms(targets[candidates])
-    apart = distance.l2_sort_keys(targets[candidates], targets[candidates], norms) + norms[:, np.newaxis]
-    is_member = np.zeros(ratios.shape, dtype=np.bool_)
-    is_member[:, 0] = True
-    members = np.ones(len(ratios), dtype=np.int64)
-    for column in range(1, count):
-        is_close = apart[places[:, column, np.newaxis], places[:, :column]] < _APART * distances[:, column : column + 1]
-        is_member[:, column] = (
-            is_near[:, column] & (members <= _MAX_COPIES) & ~(is_close & is_member[:, :column]).any(axis=1)
-        )
-        members += is_member[:, column]
-    is_member[:, 0] = False
-    positions, columns = np.nonzero(is_member)
-    return _Closure(
-        rows=choice.rows[positions].astype(np.uint32),
-        lists=choice.near[nearest[positions, columns]].astype(np.uint32),
-        ratios=ratios[positions, columns],
-    )
 
 
 def _arrange(

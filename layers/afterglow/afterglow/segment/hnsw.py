@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.errors import Corrupt
-from afterglow.segment import breadth, codes, insertion_order, precision
+from afterglow.segment import breadth, codes, insertion_order, precision, progress
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.precision import Rounding, VectorType
+from afterglow.segment.progress import OnShare
 from afterglow.storage.file_map import release_pages
 
 if TYPE_CHECKING:
@@ -74,14 +75,13 @@ class HnswBuild:
     base_scale: float = 0.0
 
 
-def build(path: Path, plan: HnswBuild, vectors: Vectors) -> Rounding:
+def build(path: Path, plan: HnswBuild, vectors: Vectors, on_share: OnShare = progress.ignore) -> Rounding:
     """Write a graph of all rows of `vectors` (n, d) to `path`; releases the pages of mapped vectors.
 
     With `extend_from`, the graph in that file already has the first rows, and the others are added; unless its rounding
     does not suffice for the vectors as a whole: then all rows are inserted again. Neighbours are inserted one after the
-    other (`segment.insertion_order`), in large batches of which each thread inserts a contiguous range: threads that
-    insert neighbours at the same time do not see each other. Returns how the vectors are rounded. Raises Corrupt for a
-    graph of another collection.
+    other, by one thread (`segment.insertion_order`). `on_share` receives the share of the rows that are inserted.
+    Returns how the vectors are rounded. Raises Corrupt for a graph of another collection.
     """
     dimension, parameters, base = vectors.shape[1], plan.parameters, plan.extend_from
     chunk_rows = max(plan.chunk_bytes // (4 * dimension), 1)
@@ -96,13 +96,15 @@ def build(path: Path, plan: HnswBuild, vectors: Vectors) -> Rounding:
         index.load(str(base))
         index.expansion_add = parameters.ef_construction  # type: ignore[misc]
     batch_rows = max(chunk_rows // _BATCHES, plan.threads)
-    for start in range(len(index), len(vectors), chunk_rows):
+    base_rows = len(index)
+    for start in range(base_rows, len(vectors), chunk_rows):
         chunk = vectors[start : start + chunk_rows]
         for rows in insertion_order.locality_order(chunk, is_new=not start):
             for first in range(0, len(rows), batch_rows):
-                batch = rows[first : first + batch_rows]
-                values = _row_values(parameters.space, chunk[batch], rounding)
-                index.add((start + batch).astype(np.uint64), values, threads=plan.threads)
+                for batch in insertion_order.thread_parts(rows[first : first + batch_rows], plan.threads):
+                    values = _row_values(parameters.space, chunk[batch], rounding)
+                    index.add((start + batch).astype(np.uint64), values, threads=plan.threads)
+                    on_share((len(index) - base_rows) / (len(vectors) - base_rows))
         release_pages(vectors)
     index.save(str(path))
     return rounding

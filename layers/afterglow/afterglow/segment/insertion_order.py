@@ -6,6 +6,9 @@ For a graph not much larger than the cache the order makes no difference.
 
 The order follows a nearest-neighbour tour (Rosenkrantz, Stearns & Lewis 1977) of pivots, which are rows at even steps:
 at each pivot come all rows whose nearest pivot it is. Computing it takes 3 % of the build time.
+
+Threads that insert neighbours at the same time do not see each other. So each thread has a long range of the order, and
+all of them insert the next rows of their ranges together.
 """
 
 from collections.abc import Iterator
@@ -22,6 +25,8 @@ _MIN_ROWS = 4_096
 """Fewer rows are in the cache anyway."""
 _PIVOTS = 512
 _CHUNK = 4_096
+_THREAD_ROWS = 1_024
+"""The rows that a thread inserts in one call: a second or less of work, after which the progress is known."""
 _SCAFFOLD_STRIDE = 16
 """Of a new graph every 16th row is inserted first, in the original order: a scaffold that the others attach to."""
 
@@ -37,6 +42,13 @@ def locality_order(vectors: Vectors, *, is_new: bool) -> Iterator[Rows]:
         yield rows[::_SCAFFOLD_STRIDE]
         order = order[order % _SCAFFOLD_STRIDE != 0]
     yield order
+
+
+def thread_parts(rows: Rows, threads: int) -> Iterator[Rows]:
+    """All of `rows`, which are divided into a range for each thread, as parts that hold the next rows of each range."""
+    ranges = np.array_split(rows, threads)
+    for first in range(0, len(ranges[0]), _THREAD_ROWS):
+        yield np.concatenate([rows_of_one[first : first + _THREAD_ROWS] for rows_of_one in ranges])
 
 
 def _order_by_pivot(vectors: Vectors) -> Rows:

@@ -17,13 +17,14 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from afterglow.segment import array_file, breadth, lists
+from afterglow.segment import array_file, breadth, lists, progress
 from afterglow.segment.array_file import ArrayStream
 from afterglow.segment.breadth import Breadth, Sample
 from afterglow.segment.clustering import Clustering
 from afterglow.segment.distance import Vectors
 from afterglow.segment.list_index import CENTROIDS, LISTS
 from afterglow.segment.lists import Centroids, EntryViews, ListSearch
+from afterglow.segment.progress import OnShare
 from afterglow.storage.file_map import release_pages
 
 _SAMPLE = 512
@@ -64,16 +65,25 @@ class StoredRows:
 
 
 def write(
-    lists_path: Path, centroids_path: Path, clustering: Clustering, rows: StoredRows, target: float
+    lists_path: Path,
+    centroids_path: Path,
+    clustering: Clustering,
+    rows: StoredRows,
+    target: float,
+    *,
+    on_share: OnShare = progress.ignore,
 ) -> tuple[str, str]:
-    """Write both files; their checksums. `target` is the promised recall, 0 to 1."""
+    """Write both files; their checksums. `target` is the promised recall, 0 to 1.
+
+    `on_share` receives the share of the first file, which takes the most time.
+    """
     codes, scales = lists.encode(clustering.centroids)
     decoded = codes * scales[:, np.newaxis]
     counts = np.diff(clustering.starts) + np.diff(clustering.copy_starts)
     entry_starts = np.concatenate([[0], np.cumsum(counts)])
     shape = int(entry_starts[-1]), lists.entry_bytes(clustering.projection.width)
     checksums = np.empty(len(counts), dtype=np.uint64)
-    chunks = _encode_lists(clustering, rows, decoded, checksums)
+    chunks = _encode_lists(clustering, rows, decoded, checksums, on_share)
     lists_checksum = array_file.write(lists_path, LISTS, {}, {LISTS: ArrayStream("|u1", shape, chunks)})
     projection = clustering.projection
     arrays: dict[str, NDArray[Any]] = {
@@ -101,9 +111,9 @@ def write(
 
 
 def _encode_lists(
-    clustering: Clustering, rows: StoredRows, decoded: Vectors, checksums: NDArray[np.uint64]
+    clustering: Clustering, rows: StoredRows, decoded: Vectors, checksums: NDArray[np.uint64], on_share: OnShare
 ) -> Iterator[NDArray[np.uint8]]:
-    """The entries of each list; fills in the checksums of the lists."""
+    """The entries of each list; fills in the checksums of the lists, and reports the share of the rows encoded."""
     projection = clustering.projection
     starts, copy_starts = clustering.starts, clustering.copy_starts
     for number in range(len(decoded)):
@@ -126,6 +136,7 @@ def _encode_lists(
         if number % _RELEASE_LISTS == 0:
             release_pages(rows.vectors)
         yield entries
+        on_share(float(starts[number + 1] / starts[-1]))
 
 
 def _measure(

@@ -35,6 +35,7 @@ from afterglow.segment import (
     lists_writer,
     places_writer,
     postings,
+    progress,
     projection,
 )
 from afterglow.segment import records as record_file
@@ -48,6 +49,7 @@ from afterglow.segment.lists_writer import StoredRows
 from afterglow.segment.manifest import DELETED, GRAPH, POSTINGS, RECORDS, ROWS, STRINGS, VECTORS, SegmentInfo
 from afterglow.segment.new_files import NewFiles, removed_on_failure
 from afterglow.segment.precision import golden_sample
+from afterglow.segment.progress import OnShare
 from afterglow.segment.row_group import RowSubset
 from afterglow.segment.row_source import RowSource
 from afterglow.storage import file_map
@@ -71,7 +73,11 @@ class ListsBuild:
 
 
 def cluster_rows(
-    stores: Stores, space: Space, subsets: Sequence[RowSubset], order: NDArray[np.int64]
+    stores: Stores,
+    space: Space,
+    subsets: Sequence[RowSubset],
+    order: NDArray[np.int64],
+    on_share: OnShare = progress.ignore,
 ) -> Clustering | None:
     """Cluster the concatenated rows of `subsets`, permuted by `order`; None where their norms overflow.
 
@@ -84,7 +90,7 @@ def cluster_rows(
     if fitted is None:
         return None
     chunk_rows = max(chunk_bytes // (4 * fitted.width), 1)
-    return clustering.cluster(lambda rows: fitted.rows(source.vectors(rows)), len(source), fitted, chunk_rows)
+    return clustering.cluster(lambda rows: fitted.rows(source.vectors(rows)), len(source), fitted, chunk_rows, on_share)
 
 
 def write_segment(
@@ -93,13 +99,16 @@ def write_segment(
     subsets: Sequence[RowSubset],
     order: NDArray[np.int64],
     plan: HnswBuild | ListsBuild | None,
+    *,
+    on_share: OnShare = progress.ignore,
 ) -> SegmentInfo:
     """Write the concatenated rows of `subsets`, permuted by `order`, as a new segment, numbered in that order.
 
-    If `plan` extends a graph, the rows of that graph must come first in `order`, as they are there.
+    If `plan` extends a graph, the rows of that graph must come first in `order`, as they are there. `on_share` receives
+    the share of the index that is built.
     """
     with removed_on_failure(stores.objects) as files:
-        return _write_segment(files, stores, prefix, subsets, order, plan=plan)
+        return _write_segment(files, stores, prefix, subsets, order, plan=plan, on_share=on_share)
 
 
 def _write_segment(
@@ -110,6 +119,7 @@ def _write_segment(
     order: NDArray[np.int64],
     *,
     plan: HnswBuild | ListsBuild | None,
+    on_share: OnShare,
 ) -> SegmentInfo:
     name = stores.system.nonce()
     rows, dimension = len(order), subsets[0].row_group.vectors.shape[1]
@@ -141,7 +151,7 @@ def _write_segment(
     if isinstance(plan, HnswBuild):
         graph_path = objects.temporary_path(f"{name}-{GRAPH}")
         vectors = array_file.map_arrays(vectors_path, VECTORS)[VECTORS]
-        rounding = hnsw.build(graph_path, plan, vectors)
+        rounding = hnsw.build(graph_path, plan, vectors, on_share)
         meta["breadth"] = hnsw.measure(graph_path, plan, rounding, vectors, norms).to_json()
         if rounding.scale:
             meta["code_scale"] = rounding.scale
@@ -163,7 +173,9 @@ def _write_segment(
         roots = samples, stored.record_bytes
         files[PLACES] = array_file.upload(objects, f"{prefix}{name}/{PLACES}", path, checksum_of_places)
         paths = {role: objects.temporary_path(f"{name}-{role}") for role in (LISTS, CENTROIDS)}
-        written = lists_writer.write(paths[LISTS], paths[CENTROIDS], plan.clustering, stored, plan.recall)
+        written = lists_writer.write(
+            paths[LISTS], paths[CENTROIDS], plan.clustering, stored, plan.recall, on_share=on_share
+        )
         for (role, path), checksum_of_role in zip(paths.items(), written, strict=True):
             files[role] = array_file.upload(objects, f"{prefix}{name}/{role}", path, checksum_of_role)
     files[VECTORS] = array_file.upload(objects, f"{prefix}{name}/{VECTORS}", vectors_path, checksum)

@@ -16,9 +16,7 @@ Objects: immutable data with a string key.
   late, or of a replaced object, are never returned. Bytes that were not needed are undefined (0xFF under test).
 
 Queue: messages that point to work, delivered at least once and in order within a group. A lost message delays the work
-but loses no data: the next writer or the maintenance job sends it again.
-
-Every adapter passes `tests/contract`.
+but loses no data: the next writer or the maintenance job sends it again. Every adapter passes `tests/contract`.
 """
 
 import errno
@@ -35,6 +33,7 @@ from afterglow.errors import AfterglowError, Unavailable
 from afterglow.settings import Settings, System
 
 if TYPE_CHECKING:
+    from afterglow.storage.builds import Builds
     from afterglow.storage.readers import Readers
 
 
@@ -253,10 +252,10 @@ class Objects(Protocol):
     def need(self, requested: Sequence[tuple[LazyFile, Ranges]]) -> list[Bytes]:
         """The bytes of each file, uint8, shape (size,), read-only, in which its ranges are present and verified.
 
-        One round of parallel requests, none if everything is local. An array stays valid as long as it is referenced,
-        whatever the cache evicts; a later `need` of the same file may return another array, in which only its own
-        ranges are certain. So keep the arrays of a query, and nothing of them beyond it. The ranges of all files
-        together must fit in the cache. Raises ObjectNotFound, Corrupt, StorageFull, Unavailable.
+        One round of parallel requests, none if everything is local. An array stays valid as long as it is referenced;
+        a later `need` of the same file may return another array, in which only its own ranges are certain. So keep the
+        arrays of a query, and nothing of them beyond it. The ranges of all files together must fit in the cache.
+        Raises ObjectNotFound, Corrupt, StorageFull, Unavailable.
         """
 
     def reserve_space(self) -> None:
@@ -289,7 +288,7 @@ class Queue(Protocol):
 class Stores:
     """The stores of one deployment, with its settings and clock.
 
-    `readers` are the processes that read what is written; None if all are of one release.
+    `readers`: the processes of an account. `builds`: the progress of the index that a data directory is building.
     """
 
     table: Table
@@ -298,3 +297,4 @@ class Stores:
     settings: Settings
     system: System
     readers: "Readers | None" = None
+    builds: "Builds | None" = None

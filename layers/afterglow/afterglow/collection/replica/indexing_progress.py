@@ -12,8 +12,12 @@ from afterglow.log import read as log
 from afterglow.retry import Backoff, attempts
 from afterglow.segment import manifest as manifests
 from afterglow.segment.array_file import RESTORE_HINT
+from afterglow.segment.manifest import SegmentInfo
+from afterglow.storage.builds import Build
 from afterglow.storage.ports import ObjectNotFound, Stores
 
+_MAX_SHARE = 0.99
+"""A build is done only when it is committed."""
 _REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
 """Read again at once: a flush by another process replaced the checkpoint between two reads."""
 
@@ -42,34 +46,47 @@ def unflushed(stores: Stores, collection_id: UUID) -> UnflushedLog | None:
 def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
     """Logged operations, and how many of them are indexed: flushed, and in a vector index if they need one.
 
+    The record of a build is read before the state, so the progress does not fall back (`storage.builds`).
     Raises NotFound, Corrupt, Unavailable.
     """
     missing: ObjectNotFound | None = None
     for _ in attempts(stores.system, _REREADS):
+        build = None if stores.builds is None else stores.builds.current()
         unflushed_log = _unflushed_after(stores, collection)
         if unflushed_log is None:
             raise collections.not_found(collection.id)
         state = unflushed_log.collection
         try:
-            unindexed = _unindexed_rows(stores, state)
+            segments = _unindexed_segments(stores, state)
         except ObjectNotFound as error:
             missing = error  # replaced and garbage collected since the state was read
             continue
-        waiting = unindexed if unindexed >= stores.settings.hnsw_min_rows else 0
+        unindexed = sum(segment.live_rows for segment in segments)
+        waiting = min(unindexed, state.flushed_ops) if unindexed >= stores.settings.hnsw_min_rows else 0
         return IndexingStatus(
             total_ops=state.flushed_ops + unflushed_log.ops,
-            indexed_ops=max(state.flushed_ops - waiting, 0),
+            indexed_ops=state.flushed_ops - waiting,
             flushed_ops=state.flushed_ops,
+            built_ops=_built_ops(build, collection.id, segments, waiting),
         )
     raise Corrupt(f"the checkpoint of collection {collection.id} cannot be read: {missing}; {RESTORE_HINT}")
 
 
-def _unindexed_rows(stores: Stores, collection: Collection) -> int:
-    """Live rows of segments without a vector index."""
+def _unindexed_segments(stores: Stores, collection: Collection) -> list[SegmentInfo]:
+    """The segments without a vector index."""
     if collection.manifest_key is None:
-        return 0
+        return []
     segments = manifests.load(stores.objects, collection.manifest_key).segments
-    return sum(segment.live_rows for segment in segments if not segment.is_indexed)
+    return [segment for segment in segments if not segment.is_indexed]
+
+
+def _built_ops(build: Build | None, collection_id: UUID, unindexed: list[SegmentInfo], waiting: int) -> float:
+    """How many of the operations that wait for an index the build so far amounts to."""
+    if build is None or build.collection != str(collection_id):
+        return 0.0
+    if all(segment.id != build.segment for segment in unindexed):
+        return 0.0  # committed since
+    return min(build.share, _MAX_SHARE) * min(build.rows, waiting)
 
 
 def _unflushed_after(stores: Stores, collection: Collection) -> UnflushedLog | None:
