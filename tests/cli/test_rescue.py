@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 import tarfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,24 @@ def test_a_damaged_directory(chroma: Path, tmp_path: Path, capsys: pytest.Captur
     counts = {kind: len((folder / name).read_text().splitlines()) for kind, name in names.items()}
     assert counts["records"] + counts["without"] == 65
     assert counts["records"] + counts["leftovers"] >= 65
+
+
+def test_deleted_records(chroma: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in chroma.glob("*/"):
+        shutil.rmtree(folder)
+    with closing(sqlite3.connect(chroma / "chroma.sqlite3")) as table:
+        table.execute("PRAGMA secure_delete = OFF")
+        table.execute("DELETE FROM embeddings_queue")
+        table.execute("DELETE FROM embeddings WHERE embedding_id = 'record-064'")
+        table.commit()
+    with pytest.raises(SystemExit):
+        main(["rescue", str(chroma), "--deleted", "--out", str(tmp_path / "out"), "--into", str(tmp_path / "data")])
+    output = capsys.readouterr().out
+    assert "from deleted rows of the queue" in output
+    assert "default_tenant/default_database/plain.deleted: 1 records; 1 compared: equal" in output
+    file = tmp_path / "out/default_tenant/default_database/plain.deleted.jsonl"
+    expected = json.loads((tmp_path / "1.5.9.json").read_text())["plain"]["records"]
+    assert json.loads(file.read_text())["document"] == expected["record-064"][1]
 
 
 def test_no_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

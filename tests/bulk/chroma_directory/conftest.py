@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from afterglow.bulk.chroma_directory.inventory import Inventory, Part
+from afterglow.bulk.chroma_directory.parts import Inventory, Part
 from afterglow.bulk.chroma_directory.source import DirectorySource, open_directory, read_part
 from afterglow.bulk.chroma_directory.tables import Tables
 from tests.bulk.chroma_directory.make import ARCHIVE
@@ -73,15 +73,15 @@ class Opened:
                 found[identifier] = [embedding, page.documents[index], metadata and json.loads(metadata)]
         return found
 
-    def source(self, *, leftovers: bool = False) -> DirectorySource:
-        return DirectorySource(self.tables, self.inventories, leftovers=leftovers)
+    def source(self, *further: Part) -> DirectorySource:
+        return DirectorySource(self.tables, self.inventories, further)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Opened]:
+def opened(path: Path, *, deleted: bool = False) -> Iterator[Opened]:
     """Open a directory; no byte of it may change."""
     before = fingerprint(path)
-    with open_directory(path) as (tables, inventories):
+    with open_directory(path, deleted=deleted) as (tables, inventories):
         yield Opened(tables, inventories)
     assert fingerprint(path) == before
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afterglow.bulk.chroma_directory.inventory import Part
+from afterglow.bulk.chroma_directory.parts import Part
 from tests.bulk.chroma_directory import damage
 from tests.bulk.chroma_directory.conftest import ChromaCopy, Contents, Opened, opened
 from tests.bulk.chroma_directory.make import VERSIONS

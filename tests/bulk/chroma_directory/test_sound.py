@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.bulk.chroma_directory.inventory import Origin, Part
+from afterglow.bulk.chroma_directory.parts import Origin, Part
 from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.bulk.migrate import MigrationFilter, migrate
 from afterglow.errors import NotFound

@@ -12,7 +12,7 @@ from afterglow.settings import Settings, System
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from afterglow.bulk.chroma_directory.inventory import Inventory
+    from afterglow.bulk.chroma_directory.parts import Inventory
     from afterglow.bulk.chroma_directory.tables import Tables
 
 
@@ -28,6 +28,12 @@ def add_rescue_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="With --into, also save vectors without a record, in collections NAME.leftovers; --out always does.",
     )
+    parser.add_argument(
+        "--deleted",
+        action="store_true",
+        help="Also save deleted records of which chroma.sqlite3 still has the bytes: files NAME.deleted.jsonl, or "
+        "collections NAME.deleted.",
+    )
 
 
 def rescue(args: argparse.Namespace) -> None:
@@ -39,7 +45,7 @@ def rescue(args: argparse.Namespace) -> None:
     from afterglow.bulk.chroma_directory.source import open_directory
 
     settings, system = options.load_settings(aws=False), System()
-    with open_directory(args.directory) as (tables, inventories):
+    with open_directory(args.directory, deleted=args.deleted) as (tables, inventories):
         if args.out is not None:
             rescuer.check_folder(args.out, inventories)
         for line in rescuer.report_lines(tables, inventories):
@@ -72,13 +78,15 @@ def _save_collections(
     system: System,
 ) -> bool:
     """Whether a collection differs from its source, or has contents that --into cannot save."""
-    from afterglow.bulk.chroma_directory.inventory import Part
+    from afterglow.bulk.chroma_directory.parts import Part
     from afterglow.bulk.chroma_directory.source import DirectorySource
     from afterglow.bulk.migrate import MigrationFilter
     from afterglow.bulk.open_endpoints import open_target
     from afterglow.cli.bulk import migrate_all
 
-    source = DirectorySource(tables, inventories, leftovers=args.leftovers)
+    requested = {Part.LEFTOVERS: args.leftovers, Part.DELETED_VECTORS: args.deleted}
+    further = [part for part, is_requested in requested.items() if is_requested]
+    source = DirectorySource(tables, inventories, further)
     with open_target(None, args.into.absolute(), settings, system) as target:
         reports = list(migrate_all(source, target, MigrationFilter()))
     is_incomplete = any(report.differences or report.failure for report in reports)

@@ -4,13 +4,19 @@
 
     tables          opens chroma.sqlite3: as it is, with its log, or recovered page by page
     sqlite_pages    rows of a damaged SQLite file, leaf page by leaf page
+    sqlite_values   the values of a row
+    sqlite_unused   the bytes of a SQLite file that its trees do not use
     row_shapes      the table of a recovered row, by its values
     label_map       index_metadata.pickle: which id has which label; nothing in it is executed
     label_order     which id has which label if that file is lost, by the order of insertion
     hnsw_files      header.bin, data_level0.bin, length.bin: which label has which vector
     descriptions    collections and their segments, metadata and configuration
     operations      embeddings_queue: the operations of one record, replayed
+    parts           what an inventory consists of
+    elements        which id of a segment has which label, and which label is where in its files
     inventory       for each record, where its vector is
+    deleted_operations  deleted rows of the queue, in the bytes that SQLite does not use
+    deleted_vectors the vectors of those rows, as part of an inventory
     contents        pages of records, read by an inventory
     source          a directory as the source of a migration
     rescue          the report, and what saves it as files
@@ -41,6 +47,11 @@ still there, and everything that is not is counted.
    | records | records with a vector |
    | without vectors | records of which no vector was found: documents and metadata |
    | leftovers | vectors that no record claims: without id, or of an id that the tables do not list |
+   | deleted vectors | records that only deleted rows of the queue contain |
+
+   Rows that Chroma deleted from the queue are looked for only if a record has no vector, which then is that of its
+   newest deleted operation; ids that the tables do not list may be those of records that a user deleted, so that part
+   is filled only on demand.
 4. *Contents.* Pages of one part are read by the inventory, as often as needed.
 
 Nothing is written but the scratch folder, which is removed at the end. *Crash: the scratch folder is left in the

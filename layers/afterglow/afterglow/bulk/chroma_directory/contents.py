@@ -9,8 +9,8 @@ import orjson
 from numpy.typing import NDArray
 
 from afterglow.bulk.chroma_directory.descriptions import metadata_value
-from afterglow.bulk.chroma_directory.inventory import Inventory, Origin, Part
-from afterglow.bulk.chroma_directory.operations import Fields
+from afterglow.bulk.chroma_directory.operations import UPSERT, Fields
+from afterglow.bulk.chroma_directory.parts import Inventory, Origin, Part
 from afterglow.bulk.chroma_directory.tables import Tables
 from afterglow.collection.types import Records
 
@@ -52,6 +52,9 @@ def read_ids(tables: Tables, inventory: Inventory, part: Part, ids: Sequence[str
 def _read(tables: Tables, inventory: Inventory, rows: list[_Row]) -> Records:
     fields = _stored_fields(tables, [row[5] for row in rows if row[5] is not None])
     _replay(tables, inventory, rows, fields)
+    deleted = {row[4]: _key(row) for row in rows if row[2] == Origin.UNUSED and not fields[_key(row)].is_present}
+    for number, metadata in _deleted(tables, ("number", "metadata"), list(deleted)):
+        fields[deleted[number]].apply(UPSERT, metadata)
     values = [fields[_key(row)].values for row in rows]
     return Records(
         ids=[row[1] for row in rows],
@@ -84,7 +87,19 @@ def _vectors(tables: Tables, inventory: Inventory, rows: list[_Row]) -> NDArray[
         )
         for seq, vector, encoding in found:
             vectors[queued[seq]] = np.frombuffer(vector, "<i4" if encoding == "INT32" else "<f4")
+    unused = {row[4]: index for index, row in enumerate(rows) if row[2] == Origin.UNUSED}
+    for number, vector, encoding in _deleted(tables, ("number", "vector", "encoding"), list(unused)):
+        vectors[unused[number]] = np.frombuffer(vector, "<i4" if encoding == "INT32" else "<f4")
     return vectors
+
+
+def _deleted(tables: Tables, columns: Sequence[str], numbers: Sequence[int | None]) -> Iterable[tuple[Any, ...]]:
+    """Columns of these deleted operations."""
+    if not numbers:
+        return ()
+    marks = ", ".join("?" * len(numbers))
+    query = f"SELECT {', '.join(columns)} FROM deleted_operations WHERE number IN ({marks})"  # noqa: S608
+    return tables.connection.execute(query, numbers)
 
 
 def _stored_fields(tables: Tables, rows: Sequence[int]) -> defaultdict[int | str, Fields]:

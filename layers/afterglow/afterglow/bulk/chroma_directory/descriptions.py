@@ -5,8 +5,8 @@ Chroma up to 0.6 configures the index by `hnsw:*` keys of the metadata, while it
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,8 @@ class Description:
         return str(self.info.configuration["hnsw"]["space"])
 
 
-def describe(tables: Tables, directory: Path) -> list[Description]:
-    """Every collection, those without a row last."""
+def describe(tables: Tables, directory: Path, deleted: Iterable[str]) -> list[Description]:
+    """Every collection, those without a row last. `deleted`: further ones, of deleted operations."""
     found = {description.info.id: description for description in _described(tables)}
     segments = list(tables.select("segments", ("id", "scope", "collection")))
     for segment, scope, collection in segments:
@@ -56,12 +56,25 @@ def describe(tables: Tables, directory: Path) -> list[Description]:
         for (collection,) in tables.connection.execute("SELECT DISTINCT collection FROM operations"):
             found.setdefault(collection, _unknown("collection", collection))
     _add_segments_without_row(tables, found, [segment for segment, *_ in segments])
+    for collection in deleted:
+        found.setdefault(collection, _unknown("collection", collection))
     claimed = [segment for description in found.values() for segment in description.vectors]
     for folder in folders(directory, claimed):
         description = found.setdefault(folder.name, _unknown("segment", folder.name))
         description.vectors.append(folder.name)
         description.damage.append(f"the folder {folder.name} belongs to no collection")
+    _make_names_unique(found.values())
     return list(found.values())
+
+
+def _make_names_unique(descriptions: Iterable[Description]) -> None:
+    """Add its id to the name of a collection if an earlier one has the name: a damaged byte makes one id two."""
+    names = set()
+    for item in descriptions:
+        info = item.info
+        if (info.tenant, info.database, info.name) in names:
+            item.info = info = replace(info, name=f"{info.name}-{info.id}")
+        names.add((info.tenant, info.database, info.name))
 
 
 def _add_segments_without_row(tables: Tables, found: dict[str, Description], known: list[str]) -> None:

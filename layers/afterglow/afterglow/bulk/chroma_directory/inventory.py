@@ -3,65 +3,24 @@
 Only ids, labels and positions are read here; `contents` reads vectors, documents and metadata by what is written.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from afterglow.bulk.chroma_directory import hnsw_files, label_map, label_order
+from afterglow.bulk.chroma_directory import deleted_vectors, elements
 from afterglow.bulk.chroma_directory.descriptions import Description
-from afterglow.bulk.chroma_directory.hnsw_files import VectorFiles
 from afterglow.bulk.chroma_directory.label_map import LabelMap
 from afterglow.bulk.chroma_directory.operations import ADD, Operation, State, replay
-from afterglow.bulk.chroma_directory.tables import Tables
+from afterglow.bulk.chroma_directory.parts import Inventory, Origin, Part
+from afterglow.bulk.chroma_directory.tables import Tables, decode_seq
 
 _PAGE_ROWS = 500
-_TABLES = {
-    "labels": "segment, id, label INTEGER, votes INTEGER, PRIMARY KEY (segment, id, label)",
-    "elements": "segment, label INTEGER, place INTEGER, PRIMARY KEY (segment, label)",
-    "assigned": "segment, id, label INTEGER, place INTEGER, PRIMARY KEY (segment, id), UNIQUE (segment, label)",
-    "inventory": (
-        "number INTEGER PRIMARY KEY, collection, id, part INTEGER, origin INTEGER, segment, place INTEGER, "
-        "row INTEGER, applied INTEGER, UNIQUE (collection, part, number), UNIQUE (collection, id)"
-    ),
-}
-_ASSIGN = (
-    "INSERT OR IGNORE INTO assigned SELECT l.segment, l.id, l.label, e.place FROM labels l "
-    "JOIN elements e ON e.segment = l.segment AND e.label = l.label WHERE l.segment = ?"
+_COLUMNS = (
+    "number INTEGER PRIMARY KEY, collection, id, part INTEGER, origin INTEGER, segment, place INTEGER, "
+    "row INTEGER, applied INTEGER, UNIQUE (collection, part, number), UNIQUE (collection, id)"
 )
-# Ids that the tables list go first: a damaged byte may have made a label map's id another one.
-_LISTED = "NOT EXISTS (SELECT 1 FROM source.embeddings s WHERE s.segment_id IN (MARKS) AND s.embedding_id = l.id)"
-
-
-class Part(IntEnum):
-    """What becomes of an id."""
-
-    RECORDS = 0
-    WITHOUT_VECTORS = 1
-    LEFTOVERS = 2
-    DELETED = 3
-
-
-class Origin(IntEnum):
-    """Where the vector of a record is."""
-
-    NOWHERE = 0
-    FILES = 1
-    QUEUE = 2
-
-
-@dataclass(slots=True)
-class Inventory:
-    """The result for one collection: counts by part and by origin, and the files with its vectors."""
-
-    description: Description
-    dimension: int | None = None
-    files: dict[str, VectorFiles] = field(default_factory=dict)
-    parts: Counter[Part] = field(default_factory=Counter)
-    origins: Counter[Origin] = field(default_factory=Counter)
-    damage: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +44,15 @@ class _Element:
 
 def create_tables(tables: Tables) -> None:
     """The tables of the inventory, in the scratch database."""
-    for name, columns in _TABLES.items():
-        tables.connection.execute(f"CREATE TABLE {name} ({columns})")
+    elements.create_tables(tables)
+    tables.connection.execute(f"CREATE TABLE inventory ({_COLUMNS})")
 
 
-def take(tables: Tables, directory: Path, description: Description) -> Inventory:
+def take(tables: Tables, directory: Path, description: Description, *, is_deleted_requested: bool) -> Inventory:
     """Write the rows of one collection. Raises OSError."""
     inventory = Inventory(description, damage=list(description.damage))
     tables.connection.execute("BEGIN")
-    builder = _Builder(tables, directory, inventory)
-    builder.build()
+    _Builder(tables, directory, inventory).build(is_deleted_requested=is_deleted_requested)
     tables.connection.execute("COMMIT")
     return inventory
 
@@ -106,13 +64,16 @@ class _Builder:
         self._directory = directory
         self._inventory = inventory
         self._collection = inventory.description.info.id
-        self._applied = self._max_seq(inventory.description.records)
+        self._applied = tables.max_seq(inventory.description.records)
         self._indexed: dict[str, int] = {}
 
-    def build(self) -> None:
+    def build(self, *, is_deleted_requested: bool) -> None:
         """Fill the inventory of the collection."""
         inventory = self._inventory
-        maps = {segment: self._load_labels(segment) for segment in inventory.description.vectors}
+        maps = {
+            segment: elements.load_labels(self._tables, self._directory / segment, inventory.damage)
+            for segment in inventory.description.vectors
+        }
         inventory.dimension = self._find_dimension(maps.values())
         for segment, labels in maps.items():
             self._load_elements(segment, labels)
@@ -122,6 +83,9 @@ class _Builder:
         for entries in (self._listed(), self._queued(), self._labelled()):
             self._write(entries)
         self._write(self._unclaimed())
+        deleted_vectors.use_for_records(self._tables, inventory)
+        if is_deleted_requested:
+            deleted_vectors.add_deleted(self._tables, inventory)
         self._tally()
         self._report_damage()
 
@@ -135,76 +99,13 @@ class _Builder:
             if part == Part.RECORDS:
                 self._inventory.origins[Origin(origin)] += count
 
-    def _load_labels(self, segment: str) -> LabelMap | None:
-        """The label map of a segment; None if there is no file."""
-        path = self._directory / segment / hnsw_files.LABELS
-        if not path.is_file():
-            return None
-        labels = LabelMap()
-        entries = label_map.entries(path, labels)
-        while batch := list(islice(entries, _PAGE_ROWS)):
-            self._connection.executemany(
-                "INSERT INTO labels VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET votes = votes + 1",
-                ((segment, name, label) for name, label in batch),
-            )
-        single = self._count("SELECT count(*) FROM labels WHERE segment = ? AND votes != 2", segment)
-        if not labels.is_complete:
-            self._inventory.damage.append(f"{segment}/{path.name} is damaged in {labels.damage} places")
-        elif single:
-            self._inventory.damage.append(f"{segment}/{path.name}: {single} entries contradict others")
-        return labels
-
     def _load_elements(self, segment: str, labels: LabelMap | None) -> None:
-        inventory = self._inventory
-        count = self._count("SELECT count(DISTINCT id) FROM labels WHERE segment = ?", segment)
-        hnsw = inventory.description.info.configuration["hnsw"]
-        files = hnsw_files.open_files(
-            self._directory / segment,
-            dimension=inventory.dimension,
-            max_neighbors=hnsw["max_neighbors"],
-            is_cosine=hnsw["space"] == "cosine",
-            labels=count,
+        loaded = elements.load_elements(
+            self._tables, self._directory / segment, self._inventory.description, self._inventory.dimension, labels
         )
-        inventory.files[segment] = files
-        for rows, found in files.elements():
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO elements VALUES (?, ?, ?)",
-                zip([segment] * len(rows), found.tolist(), rows.tolist(), strict=True),
-            )
-        self._drop_unused(segment, files)
-        records = inventory.description.records if self._has_embeddings else []
-        listed = _LISTED.replace("MARKS", ", ".join("?" * len(records))) if records else "NULL"
-        self._connection.execute(f"{_ASSIGN} ORDER BY l.votes DESC, {listed}, l.label", [segment, *records])
-        max_seq = self._max_seq([segment])
-        if max_seq < 0 and labels is not None:
-            max_seq = labels.max_seq or -1
-        self._indexed[segment] = max_seq
-        used = self._count("SELECT count(*) FROM elements WHERE segment = ?", segment)
-        if labels is None and used:
-            inventory.damage.append(f"{segment}/{hnsw_files.LABELS} is missing")
-        is_ordered = inventory.description.has_ordered_labels and not self._tables.is_recovered
-        if used and records and is_ordered and (labels is None or not labels.is_complete):
-            assigned = label_order.assign(self._connection, self._collection, records, segment, max_seq)
-            if assigned:
-                inventory.damage.append(
-                    f"{segment}: the ids of {assigned} vectors were found by the order of insertion"
-                )
-
-    @property
-    def _has_embeddings(self) -> bool:
-        return "embeddings" in self._tables.columns
-
-    def _drop_unused(self, segment: str, files: VectorFiles) -> None:
-        """Elements beyond the header's count are unused, unless the label map names their labels."""
-        layout = files.layout
-        if layout is None:
-            return
-        used = files.rows if layout.count is None else layout.count
-        self._connection.execute(
-            "DELETE FROM elements WHERE segment = ? AND place >= ? AND label NOT IN "
-            "(SELECT label FROM labels WHERE segment = ?)",
-            [segment, used, segment],
-        )
+        self._inventory.files[segment] = loaded.files
+        self._inventory.damage += loaded.damage
+        self._indexed[segment] = loaded.max_seq
 
     def _find_dimension(self, maps: Iterable[LabelMap | None]) -> int | None:
         """The dimension by the collection's row, else by most operations, else by the label map."""
@@ -222,7 +123,7 @@ class _Builder:
     def _listed(self) -> Iterator[_Entry]:
         """The records of the tables."""
         records = self._inventory.description.records
-        if not records or not self._has_embeddings:
+        if not records or not self._tables.has_records:
             return
         marks = ", ".join("?" * len(records))
         rest = f"WHERE segment_id IN ({marks}) ORDER BY id"
@@ -351,15 +252,6 @@ class _Builder:
         for start in range(0, len(names), _PAGE_ROWS):
             yield names[start : start + _PAGE_ROWS]
 
-    def _max_seq(self, segments: Sequence[str]) -> int:
-        """The last operation that the segments contain, -1 if unknown."""
-        marks = ", ".join("?" * len(segments))
-        rows = self._tables.select("max_seq_id", ("seq_id",), f"WHERE segment_id IN ({marks})", tuple(segments))
-        return max((decode_seq(seq) for (seq,) in rows), default=-1)
-
-    def _count(self, query: str, *values: str | int) -> int:
-        return int(self._connection.execute(query, values).fetchone()[0])
-
     def _report_damage(self) -> None:
         inventory = self._inventory
         for segment, files in inventory.files.items():
@@ -367,17 +259,10 @@ class _Builder:
         missing = [segment for segment in inventory.description.vectors if not (self._directory / segment).is_dir()]
         if inventory.parts[Part.WITHOUT_VECTORS]:
             inventory.damage += [f"the folder {segment} is missing" for segment in missing]
-        wrong = self._count(
+        wrong = self._tables.count(
             "SELECT count(*) FROM operations WHERE collection = ? AND dimension != ?",
             self._collection,
             inventory.dimension or 0,
         )
         if wrong:
             inventory.damage.append(f"{wrong} operations of the queue have vectors of another length")
-
-
-def decode_seq(value: object) -> int:
-    """The number of an operation: an integer, or big-endian bytes until 0.6; -1 if it is neither."""
-    if isinstance(value, bytes):
-        return int.from_bytes(value, "big")
-    return value if isinstance(value, int) else -1

@@ -3,6 +3,7 @@
     FOLDER/TENANT/DATABASE/NAME.jsonl                   records, with a sidecar for `import`
     FOLDER/TENANT/DATABASE/NAME.without-vectors.jsonl   documents and metadata without a vector
     FOLDER/TENANT/DATABASE/NAME.leftovers.jsonl         vectors without a record
+    FOLDER/TENANT/DATABASE/NAME.deleted.jsonl           deleted records whose vector is still there, on demand
 
 Each file is complete or absent; an existing one is not replaced.
 """
@@ -12,13 +13,18 @@ from pathlib import Path
 from urllib.parse import quote
 
 from afterglow.bulk import atomic_file, sidecar
-from afterglow.bulk.chroma_directory.inventory import Inventory, Origin, Part
+from afterglow.bulk.chroma_directory.parts import Inventory, Origin, Part
 from afterglow.bulk.chroma_directory.source import read_part
 from afterglow.bulk.chroma_directory.tables import Tables
 from afterglow.bulk.formats import jsonl
 from afterglow.settings import System
 
-_SUFFIXES = {Part.RECORDS: "", Part.WITHOUT_VECTORS: ".without-vectors", Part.LEFTOVERS: ".leftovers"}
+_SUFFIXES = {
+    Part.RECORDS: "",
+    Part.WITHOUT_VECTORS: ".without-vectors",
+    Part.LEFTOVERS: ".leftovers",
+    Part.DELETED_VECTORS: ".deleted",
+}
 
 
 def report_lines(tables: Tables, inventories: Sequence[Inventory]) -> Iterator[str]:
@@ -28,10 +34,14 @@ def report_lines(tables: Tables, inventories: Sequence[Inventory]) -> Iterator[s
         found = [f"{parts[Part.RECORDS]} records with vectors"]
         if parts[Part.RECORDS]:
             found.append(f"{origins[Origin.FILES]} from the HNSW files, {origins[Origin.QUEUE]} from the queue")
+        if origins[Origin.UNUSED]:
+            found[-1] += f", {origins[Origin.UNUSED]} from deleted rows of the queue"
         if parts[Part.WITHOUT_VECTORS]:
             found.append(f"{parts[Part.WITHOUT_VECTORS]} records without a vector")
         if parts[Part.LEFTOVERS]:
             found.append(f"{parts[Part.LEFTOVERS]} vectors without a record")
+        if parts[Part.DELETED_VECTORS]:
+            found.append(f"{parts[Part.DELETED_VECTORS]} deleted records")
         yield f"{item.description.info}: {'; '.join(found)}"
         for damage in item.damage:
             yield f"  {damage}"

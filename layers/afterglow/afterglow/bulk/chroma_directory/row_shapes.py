@@ -7,7 +7,7 @@ of segments with `urn:chroma:`. A table's columns changed between versions; they
 import re
 from collections.abc import Sequence
 
-from afterglow.bulk.chroma_directory.sqlite_pages import Value
+from afterglow.bulk.chroma_directory.sqlite_values import Value
 
 Row = dict[str, Value]
 
@@ -37,7 +37,7 @@ def identify(rowid: int, row: Sequence[Value]) -> tuple[str, Row] | None:
         return None
     if row[0] is None:
         return _with_rowid(rowid, row)
-    if _is_uuid(row[0]):
+    if is_uuid(row[0]):
         return _with_uuid(row)
     if type(row[0]) is int and len(row) in (5, 6) and type(row[1]) is str:
         return _metadata("embedding_metadata", "string_value", row)
@@ -61,7 +61,7 @@ def _with_rowid(rowid: int, row: Sequence[Value]) -> tuple[str, Row] | None:
                 "metadata": metadata if _is_text(metadata) else None,
             }
             return "embeddings_queue", values
-    if len(row) == 5 and _is_uuid(row[1]) and _is_text(row[2]) and type(row[3]) in (int, bytes):
+    if len(row) == 5 and is_uuid(row[1]) and _is_text(row[2]) and type(row[3]) in (int, bytes):
         return "embeddings", {"id": rowid, "segment_id": row[1], "embedding_id": row[2], "seq_id": row[3]}
     if len(row) == 2 and _is_text(row[1]) and not str(row[1]).startswith(_QUEUE_CONFIGURATION):
         return "embedding_fulltext_search_content", {"id": rowid, "c0": row[1]}
@@ -76,7 +76,7 @@ def _with_uuid(row: Sequence[Value]) -> tuple[str, Row] | None:
     if len(row) >= 4 and str(row[1]).startswith("urn:chroma:") and row[2] in ("VECTOR", "METADATA"):
         return "segments", {"id": row[0], "scope": row[2], "collection": row[-1]}
     others = list(row[2:])
-    if len(others) >= 2 and _is_text(row[1]) and (_is_uuid(others[-1]) or any(map(_is_uuid, others))):
+    if len(others) >= 2 and _is_text(row[1]) and (is_uuid(others[-1]) or any(map(is_uuid, others))):
         return "collections", _collection(row, others)
     if len(row) in (5, 6) and _is_text(row[1]):
         return _metadata("collection_metadata", "str_value", row)
@@ -110,5 +110,6 @@ def _is_text(value: Value) -> bool:
     return type(value) is str
 
 
-def _is_uuid(value: Value) -> bool:
+def is_uuid(value: Value) -> bool:
+    """Whether a value is a UUID as Chroma writes it."""
     return type(value) is str and _UUID.fullmatch(value) is not None

@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from afterglow.bulk.chroma_directory import contents, inventory
+from afterglow.bulk.chroma_directory import contents, deleted_vectors, inventory
 from afterglow.bulk.chroma_directory.descriptions import describe, load_operations
 from afterglow.bulk.chroma_directory.hnsw_files import folders
-from afterglow.bulk.chroma_directory.inventory import Inventory, Part
+from afterglow.bulk.chroma_directory.parts import Inventory, Part
 from afterglow.bulk.chroma_directory.tables import TABLE, Tables, open_tables
 from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, RecordStream
 from afterglow.collection.types import Include, Records
 from afterglow.errors import NotFound
 
-LEFTOVERS_SUFFIX = ".leftovers"
+_SUFFIXES = {Part.LEFTOVERS: ".leftovers", Part.DELETED_VECTORS: ".deleted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,12 @@ class _Share:
 
 
 class DirectorySource:
-    """The records of a directory; with `leftovers` also vectors without a record, as collections `NAME.leftovers`."""
+    """The records of a directory.
 
-    def __init__(self, tables: Tables, inventories: Sequence[Inventory], *, leftovers: bool = False) -> None:
+    `further` parts become collections of their own: `NAME.leftovers`, `NAME.deleted`.
+    """
+
+    def __init__(self, tables: Tables, inventories: Sequence[Inventory], further: Sequence[Part] = ()) -> None:
         self.tables = tables
         self.inventories = inventories
         self._shares: dict[str, _Share] = {}
@@ -35,8 +38,9 @@ class DirectorySource:
             info = replace(item.description.info, dimension=item.dimension if item.parts[Part.RECORDS] else None)
             if item.description.is_known or item.parts[Part.RECORDS]:
                 self._add(info, _Share(item, Part.RECORDS))
-            if leftovers and item.parts[Part.LEFTOVERS]:
-                self._add(leftovers_info(item), _Share(item, Part.LEFTOVERS))
+            for part in further:
+                if item.parts[part]:
+                    self._add(further_info(item, part), _Share(item, part))
 
     def _add(self, info: CollectionInfo, share: _Share) -> None:
         self._infos.append(info)
@@ -71,10 +75,10 @@ class DirectorySource:
         return contents.read_ids(self.tables, share.inventory, share.part, ids)
 
 
-def leftovers_info(item: Inventory) -> CollectionInfo:
-    """The collection of the vectors without a record."""
-    info = item.description.info
-    return replace(info, id=info.id + LEFTOVERS_SUFFIX, name=info.name + LEFTOVERS_SUFFIX, dimension=item.dimension)
+def further_info(item: Inventory, part: Part) -> CollectionInfo:
+    """The collection of the vectors without a record, or of those of deleted ones."""
+    info, suffix = item.description.info, _SUFFIXES[part]
+    return replace(info, id=info.id + suffix, name=info.name + suffix, dimension=item.dimension)
 
 
 def read_part(tables: Tables, item: Inventory, part: Part, offset: int = 0, *, ids_only: bool = False) -> RecordStream:
@@ -84,8 +88,11 @@ def read_part(tables: Tables, item: Inventory, part: Part, offset: int = 0, *, i
 
 
 @contextmanager
-def open_directory(path: Path) -> Iterator[tuple[Tables, list[Inventory]]]:
-    """The tables of a directory, and the inventory of each collection. Raises NotFound, OSError, StorageFull."""
+def open_directory(path: Path, *, deleted: bool = False) -> Iterator[tuple[Tables, list[Inventory]]]:
+    """The tables of a directory, and the inventory of each collection; with `deleted` also of deleted vectors.
+
+    Raises NotFound, OSError, StorageFull.
+    """
     if not path.is_dir():
         raise NotFound(f"{path} is not a directory")
     if not (path / TABLE).is_file() and not folders(path, ()):
@@ -93,5 +100,10 @@ def open_directory(path: Path) -> Iterator[tuple[Tables, list[Inventory]]]:
     with open_tables(path) as tables:
         load_operations(tables)
         inventory.create_tables(tables)
-        descriptions = describe(tables, path)
-        yield tables, [inventory.take(tables, path, description) for description in descriptions]
+        if deleted:
+            deleted_vectors.load(tables)
+        descriptions = describe(tables, path, deleted_vectors.collections(tables) if deleted else ())
+        yield (
+            tables,
+            [inventory.take(tables, path, item, is_deleted_requested=deleted) for item in descriptions],
+        )

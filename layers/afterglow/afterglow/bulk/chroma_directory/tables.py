@@ -9,12 +9,13 @@
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from afterglow.bulk.chroma_directory import deleted_operations
 from afterglow.bulk.chroma_directory.row_shapes import COLUMNS, Row, identify
 from afterglow.bulk.chroma_directory.sqlite_pages import PageDamage, SqlitePages, open_pages
 from afterglow.errors import Corrupt, StorageFull
@@ -23,6 +24,8 @@ from afterglow.temporary import Purpose, TemporaryFolder
 TABLE = "chroma.sqlite3"
 _LOGS = ("-wal", "-journal")
 _BATCH_ROWS = 1000
+_MAX_SEQ = 1 << 63
+_REQUIRED = ("collections", "segments", "embeddings", "embedding_metadata", "embeddings_queue", "max_seq_id")
 _UNREADABLE = "SQLite cannot read its schema"
 _MAX_PAGES_NAMED = 10
 _INDEXES = {
@@ -42,6 +45,8 @@ class Tables:
     connection: sqlite3.Connection
     columns: dict[str, list[str]] = field(default_factory=dict)
     is_recovered: bool = False
+    file: Path | None = None
+    """The file as it was found, or its copy; None if there is none."""
     damage: list[str] = field(default_factory=list)
 
     def select(
@@ -53,6 +58,29 @@ class Tables:
             return self.connection.execute(f"SELECT {', '.join(['NULL'] * len(names))} WHERE 0")
         columns = ", ".join(name if name in present or name == "rowid" else "NULL" for name in names)
         return self.connection.execute(f"SELECT {columns} FROM source.{table} {rest}", values)  # noqa: S608
+
+    @property
+    def has_records(self) -> bool:
+        """Whether there is a table of records."""
+        return "embeddings" in self.columns
+
+    def max_seq(self, segments: Sequence[str]) -> int:
+        """The last operation that the segments contain, -1 if unknown."""
+        marks = ", ".join("?" * len(segments))
+        rows = self.select("max_seq_id", ("seq_id",), f"WHERE segment_id IN ({marks})", tuple(segments))
+        return max((decode_seq(seq) for (seq,) in rows), default=-1)
+
+    def count(self, query: str, *values: str | int) -> int:
+        """The number that a query returns."""
+        return int(self.connection.execute(query, values).fetchone()[0])
+
+
+def decode_seq(value: object) -> int:
+    """The number of an operation: an integer, or big-endian bytes until 0.6; -1 if it is neither."""
+    if isinstance(value, bytes):
+        number = int.from_bytes(value, "big")
+        return number if number < _MAX_SEQ else -1
+    return value if isinstance(value, int) else -1
 
 
 @contextmanager
@@ -98,11 +126,14 @@ def _attach(tables: Tables, path: Path, scratch: Path) -> None:
         readable = scratch / TABLE
         for file in (path, *logs):
             shutil.copyfile(file, scratch / file.name)
+    tables.file = readable
     try:
         _attach_source(tables, readable, "mode=ro&immutable=1" if readable is path else "mode=rw")
         fault = _first_fault(tables)
     except sqlite3.DatabaseError as error:
         fault = _UNREADABLE if "unable to open" in str(error) else str(error)
+    except UnicodeDecodeError:
+        fault = _UNREADABLE  # the message of SQLite quotes damaged bytes
     if fault is None:
         return
     tables.damage.append(f"{TABLE}: {fault}")
@@ -128,8 +159,9 @@ def _detach(tables: Tables) -> None:
 
 def _first_fault(tables: Tables) -> str | None:
     """What SQLite finds wrong with the tables that are read, None if nothing. Raises sqlite3.DatabaseError."""
-    if "collections" not in tables.columns:
-        return "it has no table of collections"
+    missing = [name for name in _REQUIRED if name not in tables.columns]
+    if missing:
+        return f"it has no table {missing[0]}"
     for name in tables.columns:
         (found,) = tables.connection.execute(f"PRAGMA source.integrity_check({name})").fetchmany(1)
         if found[0] != "ok":
@@ -172,6 +204,7 @@ def _recover(tables: Tables, pages: SqlitePages) -> None:
             tables.connection.execute(statement, tuple(row.values()))
             counts[table] += 1
         tables.connection.execute("COMMIT")
+    _recover_operations(tables, pages)
     named = ", ".join(map(str, damage.damaged_pages[:_MAX_PAGES_NAMED]))
     more = " …" if len(damage.damaged_pages) > _MAX_PAGES_NAMED else ""
     if damage.damaged_pages:
@@ -180,6 +213,21 @@ def _recover(tables: Tables, pages: SqlitePages) -> None:
             f"{damage.damaged_cells} unreadable rows"
         )
     tables.damage.append(f"{TABLE}: {sum(counts.values())} rows were recovered page by page")
+
+
+def _recover_operations(tables: Tables, pages: SqlitePages) -> None:
+    """Add the operations on damaged pages whose number is known."""
+    found = deleted_operations.find(pages, is_damaged=True)
+    tables.connection.execute("BEGIN")
+    tables.connection.executemany(
+        "INSERT OR IGNORE INTO source.embeddings_queue VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            (item.seq, item.kind, item.collection, item.id, item.vector, item.encoding, item.metadata)
+            for item in found
+            if item.is_damaged and item.seq is not None
+        ),
+    )
+    tables.connection.execute("COMMIT")
 
 
 def _identified(pages: SqlitePages, damage: PageDamage, arrays: set[int]) -> Iterator[tuple[str, Row]]:

@@ -1,0 +1,130 @@
+"""Reads which id of a segment has which label, and which label is where in its HNSW files, into the scratch database.
+
+::
+
+    labels      every entry of the label map: one that both of its maps contain has two votes
+    elements    every label that the files contain, with its place
+    assigned    each id with one label and each label with one id, as far as both are known
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from afterglow.bulk.chroma_directory import hnsw_files, label_map, label_order
+from afterglow.bulk.chroma_directory.descriptions import Description
+from afterglow.bulk.chroma_directory.hnsw_files import VectorFiles
+from afterglow.bulk.chroma_directory.label_map import LabelMap
+from afterglow.bulk.chroma_directory.tables import Tables
+
+_PAGE_ROWS = 500
+_TABLES = {
+    "labels": "segment, id, label INTEGER, votes INTEGER, PRIMARY KEY (segment, id, label)",
+    "elements": "segment, label INTEGER, place INTEGER, PRIMARY KEY (segment, label)",
+    "assigned": "segment, id, label INTEGER, place INTEGER, PRIMARY KEY (segment, id), UNIQUE (segment, label)",
+}
+_ASSIGN = (
+    "INSERT OR IGNORE INTO assigned SELECT l.segment, l.id, l.label, e.place FROM labels l "
+    "JOIN elements e ON e.segment = l.segment AND e.label = l.label WHERE l.segment = ?"
+)
+# Ids that the tables list go first: a damaged byte may have made a label map's id another one.
+_LISTED = "NOT EXISTS (SELECT 1 FROM source.embeddings s WHERE s.segment_id IN (MARKS) AND s.embedding_id = l.id)"
+
+
+@dataclass(slots=True)
+class Elements:
+    """The files of a segment. `max_seq`: the last operation that they contain, -1 if unknown."""
+
+    files: VectorFiles
+    max_seq: int
+    damage: list[str] = field(default_factory=list)
+
+
+def create_tables(tables: Tables) -> None:
+    """The tables of this module, in the scratch database."""
+    for name, columns in _TABLES.items():
+        tables.connection.execute(f"CREATE TABLE {name} ({columns})")
+
+
+def load_labels(tables: Tables, folder: Path, damage: list[str]) -> LabelMap | None:
+    """Read the label map of a segment's folder; None if there is no file. Raises OSError."""
+    segment, path = folder.name, folder / hnsw_files.LABELS
+    if not path.is_file():
+        return None
+    labels = LabelMap()
+    entries = label_map.entries(path, labels)
+    while batch := list(islice(entries, _PAGE_ROWS)):
+        tables.connection.executemany(
+            "INSERT INTO labels VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET votes = votes + 1",
+            ((segment, name, label) for name, label in batch),
+        )
+    single = tables.count("SELECT count(*) FROM labels WHERE segment = ? AND votes != 2", segment)
+    if not labels.is_complete:
+        damage.append(f"{segment}/{path.name} is damaged in {labels.damage} places")
+    elif single:
+        damage.append(f"{segment}/{path.name}: {single} entries contradict others")
+    return labels
+
+
+def load_elements(
+    tables: Tables, folder: Path, description: Description, dimension: int | None, labels: LabelMap | None
+) -> Elements:
+    """Read the elements of a segment's folder, and assign its labels to ids. Raises OSError."""
+    segment = folder.name
+    hnsw = description.info.configuration["hnsw"]
+    files = hnsw_files.open_files(
+        folder,
+        dimension=dimension,
+        max_neighbors=hnsw["max_neighbors"],
+        is_cosine=hnsw["space"] == "cosine",
+        labels=tables.count("SELECT count(DISTINCT id) FROM labels WHERE segment = ?", segment),
+    )
+    max_seq = tables.max_seq([segment])
+    if max_seq < 0 and labels is not None:
+        max_seq = labels.max_seq or -1
+    loaded = Elements(files, max_seq)
+    for rows, found in files.elements():
+        tables.connection.executemany(
+            "INSERT OR IGNORE INTO elements VALUES (?, ?, ?)",
+            zip([segment] * len(rows), found.tolist(), rows.tolist(), strict=True),
+        )
+    _drop_unused(tables, segment, files)
+    records = description.records if tables.has_records else []
+    listed = _LISTED.replace("MARKS", ", ".join("?" * len(records))) if records else "NULL"
+    tables.connection.execute(f"{_ASSIGN} ORDER BY l.votes DESC, {listed}, l.label", [segment, *records])
+    loaded.damage += _differences(files, segment, labels)
+    used = tables.count("SELECT count(*) FROM elements WHERE segment = ?", segment)
+    if labels is None and used:
+        loaded.damage.append(f"{segment}/{hnsw_files.LABELS} is missing")
+    is_ordered = description.has_ordered_labels and not tables.is_recovered
+    if used and records and is_ordered and (labels is None or not labels.is_complete):
+        assigned = label_order.assign(tables.connection, description.info.id, records, segment, max_seq)
+        if assigned:
+            loaded.damage.append(f"{segment}: the ids of {assigned} vectors were found by the order of insertion")
+    return loaded
+
+
+def _differences(files: VectorFiles, segment: str, labels: LabelMap | None) -> Iterator[str]:
+    """Whether two processes wrote the files: Chroma writes both with the same number of labels."""
+    if labels is None or not labels.is_complete or files.layout is None or files.layout.count is None:
+        return
+    added = labels.scalars.get("total_elements_added")
+    if added is not None and added != files.layout.count:
+        yield (
+            f"{segment}: {hnsw_files.LABELS} has {added} elements, {hnsw_files.HEADER} {files.layout.count}: they were "
+            "not written together, and vectors may belong to other ids"
+        )
+
+
+def _drop_unused(tables: Tables, segment: str, files: VectorFiles) -> None:
+    """Elements beyond the header's count are unused, unless the label map names their labels."""
+    layout = files.layout
+    if layout is None:
+        return
+    used = files.rows if layout.count is None else layout.count
+    tables.connection.execute(
+        "DELETE FROM elements WHERE segment = ? AND place >= ? AND label NOT IN "
+        "(SELECT label FROM labels WHERE segment = ?)",
+        [segment, used, segment],
+    )
