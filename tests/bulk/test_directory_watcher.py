@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from afterglow.bulk.finished_files import move_finished
 from afterglow.bulk.types import ImportReport, Target
-from afterglow.bulk.watched_folder import DONE, FAILED, list_files, move_finished
+from afterglow.bulk.watched_folder import DONE, FAILED, list_files
 
 
 def _put(path: Path) -> Path:

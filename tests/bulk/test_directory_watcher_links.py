@@ -11,11 +11,12 @@ from typing import Any
 import orjson
 import pytest
 
-from afterglow.bulk import watched_folder
+from afterglow.bulk import contained_paths, watched_folder
 from afterglow.bulk.directory_watcher import DirectoryWatcher
+from afterglow.bulk.finished_files import move_finished
 from afterglow.bulk.formats import parquet
 from afterglow.bulk.types import ImportRejected, ImportReport, Target
-from afterglow.bulk.watched_folder import DONE, FAILED, WatchedFile, list_files, move_finished, open_watched_file
+from afterglow.bulk.watched_folder import DONE, FAILED, WatchedFile, list_files, open_watched_file
 from afterglow.collection import Engine
 from afterglow.deployment.base import NullQueue
 from afterglow.deployment.local import open_local
@@ -111,8 +112,8 @@ def test_another_mount_is_skipped(imports: Path, monkeypatch: pytest.MonkeyPatch
     put(imports / "t/d/mounted/a.jsonl")
     put(imports / "t/d/c/mounted.jsonl")
     mounted = {(imports / name).stat().st_ino for name in ("t/d/mounted", "t/d/c/mounted.jsonl")}
-    device_of = watched_folder.device_of
-    monkeypatch.setattr(watched_folder, "device_of", lambda status: device_of(status) + (status.st_ino in mounted))
+    for module in (contained_paths, watched_folder):
+        monkeypatch.setattr(module, "device_of", lambda status: status.st_dev + (status.st_ino in mounted))
     assert listing(imports) == (["t/d/c/regular.jsonl"], ["t/d/c/mounted.jsonl", "t/d/mounted"])
     assert open_watched_file(imports, "t/d/mounted/a.jsonl") is None
 

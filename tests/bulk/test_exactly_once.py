@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from afterglow.bulk import planner, range_import, sidecar
-from afterglow.bulk.import_store import RangeProgress
+from afterglow.bulk.import_layout import RangeProgress
 from afterglow.bulk.range_import import Outcome
 from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.sources import Source, file_source

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.bulk.import_store import ImportStore, RangeProgress, folder
+from afterglow.bulk.import_layout import RangeProgress, folder
+from afterglow.bulk.import_store import ImportStore
 from afterglow.bulk.types import (
     ColumnMapping,
     Compression,

@@ -20,11 +20,12 @@ from typing import Any
 import orjson
 import pytest
 
-from afterglow.bulk import watched_folder
+from afterglow.bulk import contained_paths, finished_files, watched_folder
 from afterglow.bulk.directory_watcher import DirectoryWatcher
+from afterglow.bulk.finished_files import move_finished
 from afterglow.bulk.mounts import mount_of, mount_points
 from afterglow.bulk.types import ImportRejected, ImportReport
-from afterglow.bulk.watched_folder import DONE, FAILED, list_files, move_finished, open_watched_file
+from afterglow.bulk.watched_folder import DONE, FAILED, list_files, open_watched_file
 from afterglow.collection import Engine
 from afterglow.deployment.base import NullQueue
 from afterglow.deployment.local import open_local
@@ -147,7 +148,9 @@ def test_whatever_changes_between_two_calls(
     chance, vandal = random.Random(seed), Vandal(imports, victims, seed)
     for _ in range(40):
         vandal.strike()
-    monkeypatch.setattr(watched_folder, "os", InterruptedOs(lambda: vandal.strike() if chance.random() < 0.1 else None))
+    interrupted = InterruptedOs(lambda: vandal.strike() if chance.random() < 0.1 else None)
+    for module in (contained_paths, finished_files, watched_folder):
+        monkeypatch.setattr(module, "os", interrupted)
     for _ in range(4):
         for listed in list_files(imports):
             with suppress(OSError, ImportRejected):

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from afterglow.collection import Engine
-from afterglow.collection.read.ranked_search import Search, SparseKnn
+from afterglow.collection.read.search_request import Search, SparseKnn
 from afterglow.collection.read.sparse_knn import SparseQuery
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Include, ReadLevel, Scope, Selection

@@ -13,7 +13,7 @@ import numpy as np
 from afterglow.aws_lambda.engine import open_engine
 from afterglow.catalog import schema
 from afterglow.collection import Engine
-from afterglow.collection.read.ranked_search import DenseKnn, Search
+from afterglow.collection.read.search_request import DenseKnn, Search
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import Include, ReadLevel, Scope, Selection
 from afterglow.deployment.aws import open_aws

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from afterglow.bulk.import_store import ROOT
+from afterglow.bulk.import_layout import ROOT
 from afterglow.embedding.model_archive import NAME as MINI_LM
 from afterglow.embedding.registry import Registry
 from afterglow.log.entry import payload_key

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from afterglow.errors import InvalidArgument
 from afterglow.metering import Usage
-from afterglow.server import server as server_module
+from afterglow.server import serve as serve_module
 from afterglow.server.logs import configure
 from afterglow.server.metrics import Metrics
 from tests.support.server import running
@@ -86,10 +86,10 @@ def test_metrics_need_a_key_where_authentication_is_on(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert server_module.disk_problem(tmp_path) is None
-    monkeypatch.setattr(server_module, "MIN_FREE_BYTES", 1 << 62)
-    assert (server_module.disk_problem(tmp_path) or "").startswith("the disk is full")
-    assert (server_module.disk_problem(tmp_path / "gone") or "").startswith("the data directory cannot be read")
+    assert serve_module.disk_problem(tmp_path) is None
+    monkeypatch.setattr(serve_module, "MIN_FREE_BYTES", 1 << 62)
+    assert (serve_module.disk_problem(tmp_path) or "").startswith("the disk is full")
+    assert (serve_module.disk_problem(tmp_path / "gone") or "").startswith("the data directory cannot be read")
 
 
 def test_index_runs_are_counted() -> None:

@@ -11,13 +11,14 @@
       row_chunks        rows as batches for the log
       planner           columns, dimension and ranges of a file: the `Plan`
       types             `Plan`, `FileRange`, `ImportReport` and other values of an import
-      import_store      progress: items, and the objects below `imports/.status/`
+      import_store, import_layout    progress: items, and the objects below `imports/.status/`
       sink, http_sink   where batches go: an engine of this process, or a server over HTTP
       range_import      one range of a plan
       import_file       all ranges of a file: the command, and the worker of the watched directory
       import_messages   the importer's queue: files put into a bucket, and ranges
       directory_watcher, import_worker    files put into a directory, and the process that imports them
-      watched_folder, mounts              the files of that directory, without following anything out of it
+      watched_folder, finished_files      the files of that directory, and where they go after their import
+      contained_paths, mounts             opening them without following anything out of the directory
     export and migrate
       endpoint          the interface of both ends: list, read and create collections, add records
       local_endpoint    an endpoint over the stores of a directory or an account

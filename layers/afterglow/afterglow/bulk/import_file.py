@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from afterglow.bulk import planner, range_import
-from afterglow.bulk.import_store import RangeProgress
+from afterglow.bulk.import_layout import RangeProgress
 from afterglow.bulk.range_import import ImportContext
 from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.sources import Source

@@ -22,7 +22,7 @@ import orjson
 from afterglow.bulk import planner, range_import
 from afterglow.bulk.formats.detect import NPY, is_auxiliary
 from afterglow.bulk.formats.npy import companion_of
-from afterglow.bulk.import_store import ROOT
+from afterglow.bulk.import_layout import ROOT
 from afterglow.bulk.range_import import ImportContext, Outcome, ShouldContinue
 from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.sources import Source, object_source

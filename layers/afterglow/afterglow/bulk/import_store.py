@@ -1,57 +1,35 @@
-"""The progress of imports: items decide, objects are readable copies for clients.
-
-Items, under `IMPORT#<id>`: `RANGE#<number>` for each range, advanced by version in one transaction with each batch;
-`STOP` if the import failed, with the reason.
-
-Objects, under `imports/.status/<tenant>/<database>/<id>/`::
-
-    plan.json                    put once, before any other
-    ranges/<number>.json         the progress of the range; a copy of its item, put after it
-    errors/<number>-<position>.jsonl    rejected rows, by the position of their chunk in the range
-    errors.jsonl                 all of them, put before the report
-    report.json                 put once, at the end
-
-Both are removed after `import_report_ttl_seconds`: items of the table expire, the next plan in their database
-deletes the objects.
-"""
+"""The progress of imports: items decide, objects are readable copies for clients (`bulk.import_layout`)."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 import xxhash
 
 from afterglow.bulk import types
+from afterglow.bulk.import_layout import (
+    ERRORS,
+    PLAN,
+    RANGE,
+    REPORT,
+    STOP,
+    RangeProgress,
+    decode,
+    encode,
+    error_line,
+    folder,
+    id_of,
+    partition,
+    plan_folder,
+    sort_key,
+)
 from afterglow.bulk.sources import Source
 from afterglow.bulk.types import ImportRejected, ImportReport, Plan, RangeConflict, Rejected, Target
 from afterglow.errors import NotFound
 from afterglow.settings import System
-from afterglow.storage.ports import ConditionFailed, Item, ObjectNotFound, Objects, Put, Table
-
-ROOT = "imports/.status/"
-_STOP = "STOP"
-_RANGE = "RANGE#"
-_PLAN, _REPORT, _ERRORS = "plan.json", "report.json", "errors.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class RangeProgress:
-    """The progress of a range: the next row is at `position`, `lines` were read. `version` is the item's.
-
-    `left_out` counts by metadata key the nested values that were left out.
-    """
-
-    number: int
-    position: int
-    lines: int = 0
-    rows: int = 0
-    rejected: int = 0
-    done: bool = False
-    version: int = 0
-    left_out: dict[str, int] = field(default_factory=dict)
+from afterglow.storage.ports import ConditionFailed, ObjectNotFound, Objects, Put, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +45,7 @@ class ImportStore:
 
     def plan(self, target: Target, import_id: str) -> Plan | None:
         """The plan, None if there is none. Raises Corrupt."""
-        key = folder(target.tenant, target.database, import_id) + _PLAN
+        key = folder(target.tenant, target.database, import_id) + PLAN
         value = self._get(key)
         return None if value is None else types.decode_plan(value, key)
 
@@ -75,7 +53,7 @@ class ImportStore:
         """Store the plan and an item for each range; returns the stored plan, which may be an earlier one."""
         self._delete_old(plan.target)
         try:
-            self.objects.put(_folder(plan) + _PLAN, plan.encode(), if_absent=True)
+            self.objects.put(plan_folder(plan) + PLAN, plan.encode(), if_absent=True)
         except ConditionFailed:
             plan = self.plan(plan.target, plan.id) or plan
         present = {progress.number for progress in self.progress(plan)}
@@ -83,7 +61,7 @@ class ImportStore:
             if number not in present:
                 try:
                     self.table.put(
-                        *self._item(plan, RangeProgress(number, file_range.start)),
+                        *encode(plan, RangeProgress(number, file_range.start)),
                         if_absent=True,
                         expires_at=self._expiry(),
                     )
@@ -93,17 +71,17 @@ class ImportStore:
 
     def progress(self, plan: Plan) -> list[RangeProgress]:
         """The progress of every range."""
-        items = self.table.query(_partition(plan.id), after=_RANGE, before=_STOP)
-        return [_decode(item) for item in items]
+        items = self.table.query(partition(plan.id), after=RANGE, before=STOP)
+        return [decode(item) for item in items]
 
     def range_progress(self, plan: Plan, number: int) -> RangeProgress | None:
         """The progress of one range, None if the import was deleted."""
-        item = self.table.get(_partition(plan.id), _sort_key(number))
-        return None if item is None else _decode(item)
+        item = self.table.get(partition(plan.id), sort_key(number))
+        return None if item is None else decode(item)
 
     def progress_write(self, plan: Plan, progress: RangeProgress) -> Put:
         """The write that advances a range, on condition that no other worker has."""
-        pk, sk, value = self._item(plan, progress)
+        pk, sk, value = encode(plan, progress)
         return Put(pk, sk, value, if_version=progress.version, expires_at=self._expiry())
 
     def advance(self, plan: Plan, progress: RangeProgress) -> None:
@@ -118,12 +96,12 @@ class ImportStore:
         """Put the readable copy of a range's item."""
         fields = asdict(progress)
         del fields["version"]
-        self.objects.put(f"{_folder(plan)}ranges/{progress.number:06}.json", orjson.dumps(fields))
+        self.objects.put(f"{plan_folder(plan)}ranges/{progress.number:06}.json", orjson.dumps(fields))
 
     def add_rejected(self, plan: Plan, number: int, position: int, rejected: Sequence[Rejected]) -> None:
         """Put the rejected rows of a chunk."""
-        key = f"{_folder(plan)}errors/{number:06}-{position:020}.jsonl"
-        self.objects.put(key, b"".join(_error_line(plan, row) for row in rejected))
+        key = f"{plan_folder(plan)}errors/{number:06}-{position:020}.jsonl"
+        self.objects.put(key, b"".join(error_line(plan, row) for row in rejected))
 
     def limit_rejected(self, plan: Plan, limit: int) -> None:
         """Raises ImportRejected if the ranges have more rejected rows than `limit`."""
@@ -135,7 +113,7 @@ class ImportStore:
         """End the import with a reason; the first one stays."""
         try:
             self.table.put(
-                *(_partition(plan.id), _STOP, orjson.dumps({"reason": reason})),
+                *(partition(plan.id), STOP, orjson.dumps({"reason": reason})),
                 if_absent=True,
                 expires_at=self._expiry(),
             )
@@ -144,7 +122,7 @@ class ImportStore:
 
     def failure(self, plan: Plan) -> str | None:
         """The reason for which the import failed, None if it has not."""
-        item = self.table.get(_partition(plan.id), _STOP)
+        item = self.table.get(partition(plan.id), STOP)
         return None if item is None else str(orjson.loads(item.value)["reason"])
 
     def finish(self, plan: Plan) -> ImportReport:
@@ -154,12 +132,12 @@ class ImportStore:
         report = replace(
             report, state="done" if reason is None else "failed", reason=reason, finished_at=self.system.now()
         )
-        prefix = _folder(plan)
+        prefix = plan_folder(plan)
         keys = [info.key for info in self.objects.list(f"{prefix}errors/")]
         if keys:
-            self.objects.put(prefix + _ERRORS, b"".join(content or b"" for content in self.objects.get_many(keys)))
+            self.objects.put(prefix + ERRORS, b"".join(content or b"" for content in self.objects.get_many(keys)))
         try:
-            self.objects.put(prefix + _REPORT, report.encode(), if_absent=True)
+            self.objects.put(prefix + REPORT, report.encode(), if_absent=True)
         except ConditionFailed:
             return self.report(plan.target.tenant, plan.target.database, plan.id)
         return report
@@ -180,18 +158,18 @@ class ImportStore:
             finished_at=now,
             reason=reason,
         )
-        self.objects.put(folder(target.tenant, target.database, report.id) + _REPORT, report.encode())
+        self.objects.put(folder(target.tenant, target.database, report.id) + REPORT, report.encode())
         return report
 
     def resume(self, plan: Plan) -> None:
         """Let a failed import continue from its progress."""
-        self.table.delete(_partition(plan.id), _STOP)
-        self.objects.delete(_folder(plan) + _REPORT)
+        self.table.delete(partition(plan.id), STOP)
+        self.objects.delete(plan_folder(plan) + REPORT)
 
     def delete(self, tenant: str, database: str, import_id: str) -> None:
         """Remove everything about an import."""
         self.objects.delete_many([info.key for info in self.objects.list(folder(tenant, database, import_id))])
-        for item in self.table.query(_partition(import_id)):
+        for item in self.table.query(partition(import_id)):
             self.table.delete(item.pk, item.sk)
 
     # all of them
@@ -208,14 +186,14 @@ class ImportStore:
 
     def finished(self, tenant: str, database: str, import_id: str) -> ImportReport | None:
         """The report of a finished import, None if it is not finished."""
-        value = self._get(folder(tenant, database, import_id) + _REPORT) if import_id.isalnum() else None
+        value = self._get(folder(tenant, database, import_id) + REPORT) if import_id.isalnum() else None
         return None if value is None else ImportReport(**orjson.loads(value))
 
     def list(self, tenant: str, database: str) -> list[ImportReport]:
         """Every import of a database, the latest first."""
         keys = [info.key for info in self.objects.list(folder(tenant, database))]
-        ids = dict.fromkeys(_id_of(key) for key in keys)
-        finished = self.objects.get_many([key for key in keys if key.endswith(f"/{_REPORT}")])
+        ids = dict.fromkeys(id_of(key) for key in keys)
+        finished = self.objects.get_many([key for key in keys if key.endswith(f"/{REPORT}")])
         reports = [ImportReport(**orjson.loads(content)) for content in finished if content is not None]
         for import_id in ids.keys() - {report.id for report in reports}:
             try:
@@ -228,7 +206,7 @@ class ImportStore:
         """The rejected rows of an import: file, line and reason of each. Raises NotFound."""
         self.report(tenant, database, import_id)
         prefix = folder(tenant, database, import_id)
-        joined = self._get(prefix + _ERRORS)
+        joined = self._get(prefix + ERRORS)
         keys = [] if joined is not None else [info.key for info in self.objects.list(f"{prefix}errors/")]
         for content in [joined] if joined is not None else (self._get(key) for key in keys):
             for line in (content or b"").splitlines():
@@ -258,8 +236,8 @@ class ImportStore:
     def _delete_old(self, target: Target) -> None:
         oldest = self.system.now() - self.report_ttl_seconds
         for info in list(self.objects.list(folder(target.tenant, target.database))):
-            if info.key.endswith(_REPORT) and info.modified < oldest:
-                self.delete(target.tenant, target.database, _id_of(info.key))
+            if info.key.endswith(REPORT) and info.modified < oldest:
+                self.delete(target.tenant, target.database, id_of(info.key))
 
     def _get(self, key: str) -> bytes | None:
         try:
@@ -267,42 +245,5 @@ class ImportStore:
         except ObjectNotFound:
             return None
 
-    def _item(self, plan: Plan, progress: RangeProgress) -> tuple[str, str, bytes]:
-        fields = asdict(progress)
-        del fields["version"], fields["number"]
-        return _partition(plan.id), _sort_key(progress.number), orjson.dumps(fields)
-
     def _expiry(self) -> int:
         return int(self.system.now()) + self.report_ttl_seconds
-
-
-def folder(tenant: str, database: str, import_id: str | None = None) -> str:
-    """The prefix of a database's imports, or of one of them."""
-    # Names of tenants may have any characters, also those of a path out of the folder.
-    path = "".join(f"{quote(name, safe='').replace('.', '%2E')}/" for name in (tenant, database))
-    return f"{ROOT}{path}" if import_id is None else f"{ROOT}{path}{import_id}/"
-
-
-def _folder(plan: Plan) -> str:
-    return folder(plan.target.tenant, plan.target.database, plan.id)
-
-
-def _id_of(key: str) -> str:
-    return key.removeprefix(ROOT).split("/")[2]
-
-
-def _partition(import_id: str) -> str:
-    return f"IMPORT#{import_id}"
-
-
-def _sort_key(number: int) -> str:
-    return f"{_RANGE}{number:06}"
-
-
-def _decode(item: Item) -> RangeProgress:
-    return RangeProgress(int(item.sk.removeprefix(_RANGE)), version=item.version, **orjson.loads(item.value))
-
-
-def _error_line(plan: Plan, rejected: Rejected) -> bytes:
-    line = {"file": plan.name, "line": rejected.line, "reason": rejected.reason}
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from afterglow.bulk.formats.registry import FORMATS
-from afterglow.bulk.import_store import ImportStore, RangeProgress
+from afterglow.bulk.import_layout import RangeProgress
+from afterglow.bulk.import_store import ImportStore
 from afterglow.bulk.row_chunks import RowChunk
 from afterglow.bulk.sink import Sink
 from afterglow.bulk.sources import Source, require_unchanged

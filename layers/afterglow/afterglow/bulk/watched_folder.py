@@ -1,32 +1,28 @@
-"""The files of a watched folder: listing, reading and moving them without following anything out of the folder.
+"""The files of a watched folder: listing and reading them without following anything out of the folder.
 
 Rule: below the folder, symbolic links to files or folders, other mounts, named pipes, sockets, devices and names that
 are not UTF-8 are skipped. The folder itself may be a link or a mount. Hard links are ordinary files.
 
-A checked file may be replaced before it is used. So every access opens the path component by component, without
-following links, and compares device and inode of the opened descriptor with those of the listed file. Moving renames
-names relative to opened folders: if the file is replaced by a link at the last moment, the link itself moves.
+A checked file may be replaced before it is used. So every access opens the path anew (`bulk.contained_paths`) and
+compares device and inode of the opened descriptor with those of the listed file.
 """
 
 import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from afterglow.bulk.formats.detect import SIDECAR_SUFFIX, is_auxiliary, matrix_name
-from afterglow.bulk.mounts import mount_of, mount_points
+from afterglow.bulk.contained_paths import device_of, is_file_on, open_file, open_folders
+from afterglow.bulk.formats.detect import is_auxiliary
+from afterglow.bulk.mounts import mount_points
 from afterglow.bulk.sources import Source, Span
-from afterglow.bulk.types import ImportRejected, ImportReport, Target
+from afterglow.bulk.types import ImportRejected, Target
 
 DONE, FAILED = ".done", ".failed"
 _DEPTH = 3
-_MAX_NAME_BYTES = 255
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""Without O_NONBLOCK, opening a named pipe would wait for its writer."""
 _DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
 
 OnSkipped = Callable[[str, str], None]
@@ -36,11 +32,6 @@ OnSkipped = Callable[[str, str], None]
 def ignore_skipped(path: str, reason: str) -> None:
     """The callback without an effect."""
     del path, reason
-
-
-def device_of(status: os.stat_result) -> int:
-    """The device of a file, which differs on other mounts."""
-    return status.st_dev
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +95,7 @@ class WatchedSource:
     @contextmanager
     def _open(self) -> Iterator[int]:
         with ExitStack() as stack:
-            descriptor = _open_file(stack, self.folder, self.parts)
+            descriptor = open_file(stack, self.folder, self.parts)
             status = None if descriptor is None else os.fstat(descriptor)
             if descriptor is None or status is None or not self.is_same(device_of(status), status.st_ino):
                 raise ImportRejected(f"{self.name} is gone")
@@ -154,7 +145,7 @@ def _entries(
 ) -> Iterator[tuple[str, os.stat_result, str | None]]:
     """The entries of a folder, by name, with the reason to skip them; of hidden ones only `.done` and `.failed`."""
     with ExitStack() as stack:
-        descriptor = _open_folders(stack, folder, parts)
+        descriptor = open_folders(stack, folder, parts)
         if descriptor is None:
             return
         device = device_of(os.fstat(descriptor))
@@ -213,7 +204,7 @@ def _from_status(folder: Path, parts: tuple[str, ...], status: os.stat_result) -
 
 def _source(folder: Path, parts: tuple[str, ...]) -> WatchedSource | None:
     with ExitStack() as stack:
-        parent = _open_folders(stack, folder, parts[:-1])
+        parent = open_folders(stack, folder, parts[:-1])
         if parent is None:
             return None
         try:
@@ -222,133 +213,7 @@ def _source(folder: Path, parts: tuple[str, ...]) -> WatchedSource | None:
             if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
                 return None
             raise
-        if not _is_file_on(status, device_of(os.fstat(parent))):
+        if not is_file_on(status, device_of(os.fstat(parent))):
             return None
-        descriptor = _open_file(stack, folder, parts)
+        descriptor = open_file(stack, folder, parts)
         return None if descriptor is None else _from_status(folder, parts, os.fstat(descriptor))
-
-
-def _open_file(stack: ExitStack, folder: Path, parts: tuple[str, ...]) -> int | None:
-    """A descriptor of the regular file, None if it is gone or anything else. Raises other OSErrors."""
-    parent = _open_folders(stack, folder, parts[:-1])
-    if parent is None:
-        return None
-    try:
-        descriptor = os.open(parts[-1], _FILE_FLAGS, dir_fd=parent)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):  # gone, a link, or a socket
-            return None
-        raise
-    stack.callback(os.close, descriptor)
-    is_here = _is_file_on(os.fstat(descriptor), device_of(os.fstat(parent))) and mount_of(descriptor) == mount_of(
-        parent
-    )
-    return descriptor if is_here else None
-
-
-def _is_file_on(status: os.stat_result, device: int) -> bool:
-    return stat.S_ISREG(status.st_mode) and device_of(status) == device
-
-
-def _open_folders(stack: ExitStack, folder: Path, names: Sequence[str], *, create: bool = False) -> int | None:
-    """A descriptor of the folder `names` below `folder`, None if it is gone, a link or another mount.
-
-    With `create` a missing folder is made, and a link or another mount on the way is an OSError.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    mount = _device_and_mount(descriptor)
-    try:
-        for name in names:
-            if create:
-                with suppress(FileExistsError):
-                    os.mkdir(name, dir_fd=descriptor)
-            parent, descriptor = descriptor, _open_folder(name, descriptor, mount)
-            os.close(parent)
-    except (FileNotFoundError, NotADirectoryError):
-        os.close(descriptor)
-        if create:
-            raise
-        return None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    stack.callback(os.close, descriptor)
-    return descriptor
-
-
-def _open_folder(name: str, parent: int, mount: tuple[int, int]) -> int:
-    """A descriptor of one folder. Raises NotADirectoryError for a link and for another mount."""
-    try:
-        descriptor = os.open(name, _FOLDER_FLAGS, dir_fd=parent)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-            raise
-        raise NotADirectoryError(errno.ENOTDIR, "it is a symbolic link or a file", name) from None
-    if _device_and_mount(descriptor) != mount:
-        os.close(descriptor)
-        raise NotADirectoryError(errno.ENOTDIR, "it is another mount", name)
-    return descriptor
-
-
-def _device_and_mount(descriptor: int) -> tuple[int, int]:
-    return device_of(os.fstat(descriptor)), mount_of(descriptor)
-
-
-def move_finished(folder: Path, file: WatchedFile, report: ImportReport) -> bool:
-    """Move a file after its import, failed or not, with its sidecar and embeddings, and put a failed one's report.
-
-    False: another file, or a link, has replaced it, and nothing is moved. Raises OSError if it cannot be moved, as
-    when a folder on the way is a link.
-    """
-    source, state = file.source, DONE if report.state == "done" else FAILED
-    name = source.parts[-1]
-    with ExitStack() as stack:
-        folder = folder.resolve()
-        parent = _open_folders(stack, folder, source.parts[:-1])
-        if parent is None or not source.is_same(*_identity(name, parent)):
-            return False
-        into = _open_folders(stack, folder, (state, *source.parts[:-1]), create=True)
-        assert into is not None
-        for moved in (name, name + SIDECAR_SUFFIX, matrix_name(name)):
-            if moved is not None and _is_regular(moved, parent):
-                os.rename(moved, _free_name(moved, report.id, into), src_dir_fd=parent, dst_dir_fd=into)
-        if report.state != "done":
-            _write(_report_name(name, report.id), report.encode(), into)
-    return True
-
-
-def _identity(name: str, parent: int) -> tuple[int, int]:
-    try:
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return -1, -1
-    return device_of(status), status.st_ino
-
-
-def _is_regular(name: str, parent: int) -> bool:
-    with suppress(OSError):  # missing, or its name is too long to exist
-        return _is_file_on(os.stat(name, dir_fd=parent, follow_symlinks=False), device_of(os.fstat(parent)))
-    return False
-
-
-def _free_name(name: str, import_id: str, folder: int) -> str:
-    """The name, with the import's id before it if an earlier file has it."""
-    if _identity(name, folder) == (-1, -1):
-        return name
-    prefixed = f"{import_id[:8]}-{name}"
-    excess = len(prefixed.encode()) - _MAX_NAME_BYTES
-    return prefixed if excess <= 0 else f"{import_id[:8]}-{name.encode()[excess:].decode(errors='ignore')}"
-
-
-def _report_name(name: str, import_id: str) -> str:
-    suffix = ".report.json"
-    return f"{name if len((name + suffix).encode()) <= _MAX_NAME_BYTES else import_id}{suffix}"
-
-
-def _write(name: str, content: bytes, folder: int) -> None:
-    """Write a file, replacing one of this name; a link is replaced, not followed."""
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
-    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=folder)
-    with open(descriptor, "wb") as file:
-        file.write(content)

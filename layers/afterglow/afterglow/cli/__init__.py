@@ -13,7 +13,7 @@
     keys          API keys
     inspect       what is there: status, collections, queries
     config        the settings in force
-    import_files  bulk import from files
+    import_files  bulk import: of files (`import_sources`) and of `import_databases`
     bulk          export, import reports, migration from Chroma
     rescue        a Chroma directory, also a damaged one, without Chroma
     backup        backup and restore, dump and load

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from afterglow.bulk.import_store import RangeProgress
+from afterglow.bulk.import_layout import RangeProgress
 from afterglow.bulk.types import Compression, FileFormat, Plan
 
 

@@ -88,7 +88,7 @@ def serve(path: Path | None, settings: Settings) -> None:
     # The imports below take a while; SIGTERM must end the process meanwhile.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     if workers == 1:
-        from afterglow.server.server import serve as serve_here
+        from afterglow.server.serve import serve as serve_here
 
         system = System()
         serve_here(path, settings, system, allow_reset=settings.allow_reset, listeners=listeners, on_ready=announce)

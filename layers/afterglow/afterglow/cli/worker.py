@@ -29,7 +29,7 @@ def main() -> None:
     )
     with error_boundary():
         logs.configure(settings.log_level, settings.log_format)
-        from afterglow.server.server import serve
+        from afterglow.server.serve import serve
 
         serve(
             path,

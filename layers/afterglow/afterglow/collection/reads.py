@@ -28,7 +28,8 @@ from afterglow.collection.types import (
 from afterglow.embedding import completion
 
 if TYPE_CHECKING:
-    from afterglow.collection.read.ranked_search import DenseKnn, RankedHits, Search, SearchResult, SparseKnn, TextKnn
+    from afterglow.collection.read.ranked_search import RankedHits, SearchResult
+    from afterglow.collection.read.search_request import DenseKnn, Search, SparseKnn, TextKnn
     from afterglow.collection.read.values import DistinctValues, ValueRange
 
 
@@ -125,10 +126,10 @@ class Reads(EngineParts):
         explanation: Explanation | None = None,
     ) -> "list[RankedHits]":
         """The first half of `search`, like `find`. Raises Busy and Unavailable, too, for texts and reranking."""
-        from afterglow.collection.read import ranked_search
+        from afterglow.collection.read import ranked_search, search_request
 
         searches = self._prepare_searches(scope, searches)
-        ids = ranked_search.referenced_ids(searches)
+        ids = search_request.referenced_ids(searches)
         snapshot = self._reader.snapshot(scope, ids or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
         exact_search_max_rows = self._stores.settings.exact_search_max_rows
         return ranked_search.execute(
@@ -216,21 +217,21 @@ class Reads(EngineParts):
 
     def _prepare_searches(self, scope: Scope, searches: "Sequence[Search]") -> "Sequence[Search]":
         """The searches with vectors instead of texts. Raises NotFound, InvalidArgument, Busy, Unavailable."""
-        from afterglow.collection.read import ranked_search
+        from afterglow.collection.read import search_request
 
-        if ranked_search.reranks(searches):
+        if search_request.reranks(searches):
             self._known_collection(scope)
             self._embedding.reranker.check()
         return self._embed_searches(scope, searches)
 
     def _embed_searches(self, scope: Scope, searches: "Sequence[Search]") -> "Sequence[Search]":
         """The searches with vectors instead of texts."""
-        from afterglow.collection.read import ranked_search
-        from afterglow.collection.read.ranked_search import DenseKnn, SparseKnn
+        from afterglow.collection.read import search_request
+        from afterglow.collection.read.search_request import DenseKnn, SparseKnn
         from afterglow.collection.read.sparse_knn import SparseQuery
 
-        texts = ranked_search.dense_texts(searches)
-        if not texts and not ranked_search.has_texts(searches):
+        texts = search_request.dense_texts(searches)
+        if not texts and not search_request.has_texts(searches):
             return searches
         vectors = dict(zip(texts, self.embed_queries(scope, texts), strict=True)) if texts else {}
         stored_schema = self._known_collection(scope).schema
@@ -241,4 +242,4 @@ class Reads(EngineParts):
             vector = completion.sparse_query(stored_schema, knn.key, knn.text)
             return SparseKnn(knn.key, SparseQuery.from_stored(vector), knn.limit)
 
-        return [ranked_search.with_vectors(search, resolve) for search in searches]
+        return [search_request.with_vectors(search, resolve) for search in searches]

@@ -15,7 +15,8 @@ from afterglow.collection.types import Include, Records, Scope, Selection
 from afterglow.collection.write import transaction as transactions
 
 if TYPE_CHECKING:
-    from afterglow.collection.read.ranked_search import RankedHits, Search
+    from afterglow.collection.read.ranked_search import RankedHits
+    from afterglow.collection.read.search_request import Search
 
 
 class TransactionReads(Reads):
@@ -66,10 +67,10 @@ class TransactionReads(Reads):
         self, scope: Scope, searches: "Sequence[Search]", *, position: int | None, exact: bool
     ) -> "tuple[Sequence[Search], list[RankedHits], int]":
         """`find_ranked` in a transaction; the searches with vectors instead of texts, the hits, the position."""
-        from afterglow.collection.read import ranked_search
+        from afterglow.collection.read import ranked_search, search_request
 
         searches = self._prepare_searches(scope, searches)
-        ids = ranked_search.referenced_ids(searches)
+        ids = search_request.referenced_ids(searches)
         snapshot = self._reader.snapshot_at_token(scope, ids or None, position)
         hits = ranked_search.execute(
             snapshot,

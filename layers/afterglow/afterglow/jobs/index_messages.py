@@ -25,7 +25,8 @@ import orjson
 
 from afterglow.collection.replica.replica import Replica
 from afterglow.errors import InvalidArgument
-from afterglow.jobs.indexer import IndexReport, TimeBudget, compact_segments, flush_log, no_time_limit, run_compaction
+from afterglow.jobs.indexer import IndexReport, compact_segments, flush_log, run_compaction
+from afterglow.jobs.time_budget import TimeBudget, no_time_limit
 from afterglow.storage.ports import Queue, Stores
 
 IDLE = "idle"

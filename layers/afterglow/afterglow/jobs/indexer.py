@@ -23,12 +23,12 @@ from afterglow.jobs.commit import CommitConflict
 from afterglow.jobs.compact import compact
 from afterglow.jobs.compaction_policy import (
     Compaction,
-    IndexKind,
     independent_compactions,
     next_compaction,
     next_remaining,
 )
 from afterglow.jobs.flush import flush
+from afterglow.jobs.time_budget import TimeBudget, compaction_seconds, flush_seconds, no_time_limit
 from afterglow.log import trim
 from afterglow.segment.manifest import Manifest
 from afterglow.settings import Settings
@@ -36,13 +36,6 @@ from afterglow.storage.ports import Stores
 
 _log = logging.getLogger(__name__)
 
-TimeBudget = Callable[[float], bool]
-"""Whether a step may start that is expected to take this many seconds."""
-
-_FLOATS_PER_SECOND = 600_000
-"""Vector components per second that a thread of a slow core inserts into a graph: 1,500 rows of 384."""
-_BYTES_PER_SECOND = 20_000_000
-"""Throughput of a step that reads its inputs, processes them and writes its outputs."""
 _MAX_FLUSH_CONFLICTS = 5
 _SMALL_BACKLOG = 1 / 16
 
@@ -66,12 +59,6 @@ class IndexReport:
     needs_compaction: bool = False
     independent_compactions: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
-
-
-def no_time_limit(seconds: float) -> bool:
-    """A budget without a limit."""
-    del seconds
-    return True
 
 
 def index(stores: Stores, replica: Replica, collection_id: UUID, *, idle: bool) -> IndexReport:
@@ -144,7 +131,7 @@ def flush_log(
                 if not expired:
                     break
                 continue
-            if not may_take(_flush_seconds(snapshot)):
+            if not may_take(flush_seconds(snapshot)):
                 report.is_unfinished = True
                 break
             try:
@@ -234,7 +221,7 @@ def _compact(
     try:
         snapshot = replica.snapshot()
         while (compaction := rewrite.next_rewrite(snapshot, stores.settings) or plan(snapshot.manifest)) is not None:
-            if not may_take(_compaction_seconds(compaction, stores.settings)):
+            if not may_take(compaction_seconds(compaction, stores.settings)):
                 report.is_unfinished = True
                 return report
             compact(stores, snapshot, compaction)
@@ -284,20 +271,3 @@ def _has_large_backlog(stores: Stores, snapshot: Snapshot) -> bool:
 def _unflushed(snapshot: Snapshot) -> int:
     """Operations of the snapshot beyond its checkpoint."""
     return snapshot.applied_ops - snapshot.manifest.flushed_ops
-
-
-def _flush_seconds(snapshot: Snapshot) -> float:
-    memtable = snapshot.row_groups[len(snapshot.manifest.segments) :]
-    return 2 * sum(group.rows.vectors.nbytes for group in memtable) / _BYTES_PER_SECOND
-
-
-def _compaction_seconds(compaction: Compaction, settings: Settings) -> float:
-    """Estimated time to read, to write, and to insert the rows that an extended graph does not have."""
-    size = sum(segment.size for segment in compaction.inputs)
-    new = (
-        [segment for segment in compaction.inputs if segment != compaction.base]
-        if compaction.index is IndexKind.GRAPH
-        else []
-    )
-    inserted = sum(segment.live_rows * segment.dimension for segment in new)
-    return 2 * size / _BYTES_PER_SECOND + inserted / (_FLOATS_PER_SECOND * max(settings.compaction_threads, 1))

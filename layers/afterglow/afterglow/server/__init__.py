@@ -2,10 +2,12 @@
 
 ::
 
-    server       one process: opens the deployment and serves it until a signal
+    serve        one process: opens the deployment and serves it
+    server       its connections, until a signal
     supervisor   several processes: accepts connections and passes each to the worker with the fewest
     ipc          the messages of a worker to its supervisor
     protocol     HTTP/1.1 on one connection, with limits on size and slowness
+    refusals     the limits, and the responses to what exceeds them
     open_files   the limit of open files, shared among threads and connections
     sockets      listening sockets
     interpreter  settings of the Python interpreter

@@ -1,17 +1,4 @@
-"""HTTP/1.1 on one connection: uvicorn's protocol, with limits on the size and the speed of requests.
-
-Refused requests get a response in Chroma's error format, then the connection is closed:
-
-====  =========================================================================
-400   not HTTP
-408   an incomplete request: headers after `client_timeout_seconds`, or a body slower than `MIN_BYTES_PER_SECOND`
-414   a request line over `max_request_line_bytes`
-431   headers over `max_header_bytes` in total
-503   more than `max_connections` open, and none of them idle
-====  =========================================================================
-
-A connection on which the client sends nothing is closed without a response, and so is one whose response the client
-does not read.
+"""HTTP/1.1 on one connection: uvicorn's protocol, with limits on requests (`server.refusals`).
 
 No public option of uvicorn provides these limits: `h11_max_incomplete_event_size` applies to the slower h11 parser
 alone, `limit_concurrency` refuses requests in plain text but no connections, and `timeout_keep_alive` applies only
@@ -22,12 +9,9 @@ pyproject.toml limits the minor version of uvicorn, and a test lists every attri
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
-from http import HTTPStatus
 from typing import Any
 
-import orjson
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -37,21 +21,9 @@ from afterglow.api.http.feed import STOPPING
 from afterglow.server.connection_limit import NEW_CONNECTION_SECONDS, longest_idle
 from afterglow.server.joined_writes import JoinedWrites
 from afterglow.server.open_files import MAX_REFUSED
-from afterglow.server.request_parser import RequestParser
+from afterglow.server.refusals import LINGER_SECONDS, Limits, refusal
+from afterglow.server.request_parser import RequestParser, with_path
 from afterglow.server.response_progress import MIN_BYTES_PER_SECOND, ResponseProgress
-
-LINGER_SECONDS = 2.0
-"""Time in which a refused client may still send, so that it reads the response instead of a connection reset."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of one connection, and the number of all of them."""
-
-    request_line_bytes: int
-    header_bytes: int
-    client_seconds: float
-    connections: int
 
 
 class Reading(Enum):
@@ -64,27 +36,6 @@ class Reading(Enum):
 
 class _Refused(Exception):
     """Stops the parser; `LimitedProtocol._refusal` holds the response."""
-
-
-def refusal(status: int, message: str, trace_id: str) -> bytes:
-    """A complete HTTP response in Chroma's error format that closes the connection."""
-    name = "InvalidArgumentError" if status == HTTPStatus.BAD_REQUEST else "ChromaError"
-    body = orjson.dumps({"error": name, "message": message})
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        f"chroma-trace-id: {trace_id}\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode("ascii") + body
-
-
-def _with_path(url: bytes) -> bytes:
-    """An absolute URI without a path gets the path `/`; any other request target is returned as it is."""
-    scheme, separator, rest = url.partition(b"://")
-    end = next((i for i, byte in enumerate(rest) if byte in b"/?#"), len(rest))
-    if not separator or rest[end : end + 1] == b"/":
-        return url
-    return scheme + separator + rest[:end] + b"/" + rest[end:]
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -223,7 +174,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._clear_deadline()
         self._reading = Reading.BODY
         if not self.url.startswith(b"/"):
-            self.url = _with_path(self.url)
+            self.url = with_path(self.url)
         self.scope["extensions"] = {
             ABORT: {"abort": self.transport.abort},
             STOPPING: {"is_stopping": lambda: self._is_stopping},

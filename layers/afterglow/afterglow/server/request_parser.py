@@ -93,3 +93,12 @@ class RequestParser:
         lines = [self._parser.get_method() + b" " + self._protocol.url + b" HTTP/" + version]
         lines += [name + b": " + value for name, value in self._protocol.headers if name != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])
+
+
+def with_path(url: bytes) -> bytes:
+    """An absolute URI without a path gets the path `/`; any other request target is returned as it is."""
+    scheme, separator, rest = url.partition(b"://")
+    end = next((i for i, byte in enumerate(rest) if byte in b"/?#"), len(rest))
+    if not separator or rest[end : end + 1] == b"/":
+        return url
+    return scheme + separator + rest[:end] + b"/" + rest[end:]

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from afterglow.settings import chroma
-from afterglow.settings.model import LOCAL_DEFAULTS, PREFIX, Index, Settings
+from afterglow.settings.defaults import LOCAL_DEFAULTS
+from afterglow.settings.model import PREFIX, Index, Settings
 from afterglow.settings.values import TYPES, Value, nearest_setting, parse
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"

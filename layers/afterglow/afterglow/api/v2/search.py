@@ -18,7 +18,8 @@ from afterglow.api.v2.records import CHEAP_RESULT_BYTES, with_log_position
 from afterglow.api.validation import json_body
 from afterglow.api.validation.rank_parser import Knn, RankParser
 from afterglow.collection.read.explanation import Explanation
-from afterglow.collection.read.ranked_search import GroupBy, RankedHits, Search, SearchResult, has_texts, reranks
+from afterglow.collection.read.ranked_search import RankedHits, SearchResult
+from afterglow.collection.read.search_request import GroupBy, Search, has_texts, reranks
 from afterglow.collection.types import Include, ReadLevel
 from afterglow.errors import InvalidArgument, LimitExceeded
 from afterglow.filters.ast import Filter

@@ -21,7 +21,8 @@ from afterglow.api.v2.records import with_log_position
 from afterglow.api.v2.transactions import position_of
 from afterglow.api.validation import json_body
 from afterglow.api.validation.rank_parser import RankParser
-from afterglow.collection.read.ranked_search import DenseKnn, Search, SearchResult, has_texts, reranks
+from afterglow.collection.read.ranked_search import SearchResult
+from afterglow.collection.read.search_request import DenseKnn, Search, has_texts, reranks
 from afterglow.collection.write.read_predicates import limit_of
 from afterglow.metering import phase
 from afterglow.ranking.ast import KnnScore

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from afterglow.api.validation.json_body import schema_error, type_error
-from afterglow.collection.read.ranked_search import DenseKnn, SparseKnn, TextKnn
+from afterglow.collection.read.search_request import DenseKnn, SparseKnn, TextKnn
 from afterglow.collection.read.sparse_knn import SparseQuery
 from afterglow.errors import InvalidArgument
 from afterglow.ranking.ast import Binary, BinaryOp, Function, KnnScore, Nary, NaryOp, Rank, Rerank, Unary, Value

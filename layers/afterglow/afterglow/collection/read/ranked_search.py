@@ -10,7 +10,7 @@
 Without a rank expression, records come in insertion order, and a record's score is its position.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,12 +26,19 @@ from afterglow.collection.read.ranked_rows import RankedRows
 from afterglow.collection.read.read_path import ReadLimits
 from afterglow.collection.read.reranking import Reranking, Score
 from afterglow.collection.read.rows import RecordPlan
-from afterglow.collection.read.sparse_knn import SparseQuery, sparse_knn
+from afterglow.collection.read.search_request import (
+    DenseKnn,
+    GroupBy,
+    Search,
+    SparseKnn,
+    TextKnn,
+    referenced_ids,
+)
+from afterglow.collection.read.sparse_knn import sparse_knn
 from afterglow.collection.read.work import Work
 from afterglow.collection.replica.snapshot import Snapshot, WarmRows
-from afterglow.collection.types import Include, Records, Selection
+from afterglow.collection.types import Records, Selection
 from afterglow.errors import WrongDimension
-from afterglow.filters import ast
 from afterglow.metering import phase
 from afterglow.ranking import KnnHits, Rank, evaluate
 from afterglow.ranking.ast import operators
@@ -44,56 +51,6 @@ _CHEAP_OPERATORS = 64
 _CHEAP_KNN = 2
 _GROUP_STEPS = 5
 """Grouping by a key takes as long as this many operators."""
-
-
-@dataclass(frozen=True, slots=True)
-class DenseKnn:
-    """The `limit` records whose embeddings are nearest to a vector (d,)."""
-
-    query: Vectors
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class SparseKnn:
-    """The `limit` records whose sparse vectors under `key` are nearest to a sparse vector."""
-
-    key: str
-    query: SparseQuery
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class TextKnn:
-    """A $knn whose query is a text, for the embeddings or for a sparse index; the engine replaces it by a vector."""
-
-    key: str
-    text: str
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class GroupBy:
-    """Group by the metadata `keys`; keep the first k records of each group by the keys of `by` (None: the score)."""
-
-    keys: tuple[str, ...]
-    by: tuple[str | None, ...]
-    k: int
-    largest: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """One search; `knn` are the $knn of `rank`, `reranks` the texts of its $rerank, by number. Groups need a rank."""
-
-    filter: ast.Filter | None = None
-    rank: Rank | None = None
-    knn: tuple[DenseKnn | SparseKnn | TextKnn, ...] = ()
-    reranks: tuple[str, ...] = ()
-    groups: GroupBy | None = None
-    offset: int = 0
-    limit: int | None = None
-    include: frozenset[Include] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,33 +77,6 @@ class RankedHits:
         """The records."""
         with phase("fetch"):
             return SearchResult(self.records.read(), self.scores)
-
-
-def referenced_ids(searches: Sequence[Search]) -> list[str]:
-    """The distinct ids that the filters name; the snapshot must be taken with them."""
-    ids = (name for search in searches if search.filter is not None for name in ast.referenced_ids(search.filter))
-    return list(dict.fromkeys(ids))
-
-
-def has_texts(searches: Sequence[Search]) -> bool:
-    """Whether a $knn of the searches has a text."""
-    return any(isinstance(knn, TextKnn) for search in searches for knn in search.knn)
-
-
-def reranks(searches: Sequence[Search]) -> bool:
-    """Whether the searches need a reranker."""
-    return any(search.reranks for search in searches)
-
-
-def dense_texts(searches: Sequence[Search]) -> list[str]:
-    """The distinct texts that are to be embedded."""
-    knns = (knn for search in searches for knn in search.knn)
-    return list(dict.fromkeys(knn.text for knn in knns if isinstance(knn, TextKnn) and knn.key == EMBEDDING))
-
-
-def with_vectors(search: Search, resolve: Callable[[TextKnn], DenseKnn | SparseKnn]) -> Search:
-    """The search with each of its texts replaced."""
-    return replace(search, knn=tuple(resolve(knn) if isinstance(knn, TextKnn) else knn for knn in search.knn))
 
 
 def execute(

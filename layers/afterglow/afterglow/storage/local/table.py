@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from afterglow.errors import AfterglowError, Corrupt, StorageFull, Unavailable, UnsupportedFormat
-from afterglow.storage.local import item_checksum
+from afterglow.storage.local import item_checksum, item_statements
 from afterglow.storage.local.read_only import ReadOnlyFile
-from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put, Write
+from afterglow.storage.ports import Check, Delete, Item, Put, Write
 
 FORMAT = 3
 _WITHOUT_CHECKSUMS = 2
@@ -38,21 +38,6 @@ CREATE TABLE IF NOT EXISTS items (
 ) WITHOUT ROWID
 """
 _ADD_CHECKSUMS = "ALTER TABLE items ADD COLUMN checksum INTEGER"
-_COLUMNS = "pk, sk, value, version, expires_at"
-_ALL_COLUMNS = f"{_COLUMNS}, checksum"
-_INSERT = f"INSERT INTO items ({_ALL_COLUMNS}) VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO NOTHING"
-_UPDATE = (
-    "UPDATE items SET value = ?, version = version + 1, expires_at = ?, checksum = ? "
-    "WHERE pk = ? AND sk = ? AND version = ?"
-)
-_VERSION = "SELECT version FROM items WHERE pk = ? AND sk = ?"
-_UPSERT = f"""
-INSERT INTO items ({_ALL_COLUMNS}) VALUES (?, ?, ?, 1, ?, ?)
-ON CONFLICT DO UPDATE SET value = excluded.value, version = version + 1, expires_at = excluded.expires_at,
-    checksum = item_checksum(excluded.pk, excluded.sk, excluded.value, version + 1, excluded.expires_at)
-RETURNING version
-"""
-_DELETE = "DELETE FROM items WHERE pk = ? AND sk = ?"
 
 
 class SqliteTable:
@@ -76,7 +61,7 @@ class SqliteTable:
                 self._prepare(self._connection())
             else:
                 has_checksums = _require_readable(self._connection(), path)
-        columns = _ALL_COLUMNS if has_checksums else f"{_COLUMNS}, NULL"
+        columns = item_statements.ALL_COLUMNS if has_checksums else f"{item_statements.COLUMNS}, NULL"
         self._select = f"SELECT {columns} FROM items"
         self._get = f"{self._select} WHERE pk = ? AND sk = ?"
 
@@ -108,7 +93,7 @@ class SqliteTable:
     ) -> int:
         """Write the item and return its new version; durable when it returns."""
         with _map_errors(self._path):
-            return _put(self._connection(), Put(pk, sk, value, if_absent, if_version, expires_at))
+            return item_statements.put(self._connection(), Put(pk, sk, value, if_absent, if_version, expires_at))
 
     def put_many(self, puts: Sequence[Put]) -> None:
         """Put all items unconditionally, here in one transaction."""
@@ -134,7 +119,7 @@ class SqliteTable:
     def delete(self, pk: str, sk: str, *, if_version: int | None = None) -> None:
         """Remove the item."""
         with _map_errors(self._path):
-            _delete(self._connection(), Delete(pk, sk, if_version))
+            item_statements.delete(self._connection(), Delete(pk, sk, if_version))
 
     def transact(self, writes: Sequence[Write]) -> None:
         """Apply all of `writes` or none."""
@@ -145,11 +130,11 @@ class SqliteTable:
                 for write in writes:
                     match write:
                         case Put():
-                            _put(connection, write)
+                            item_statements.put(connection, write)
                         case Delete():
-                            _delete(connection, write)
+                            item_statements.delete(connection, write)
                         case Check():
-                            _check(connection, write)
+                            item_statements.check(connection, write)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -264,44 +249,6 @@ def _structural_problems(connection: sqlite3.Connection, path: Path) -> Iterator
     for (line,) in connection.execute(f"PRAGMA integrity_check({_MAX_PROBLEMS})"):
         if line != "ok":
             yield f"{path.name} is damaged: {' '.join(str(line).split())}"
-
-
-def _put(connection: sqlite3.Connection, put: Put) -> int:
-    version = 1 if put.if_version is None else put.if_version + 1
-    checksum = item_checksum.checksum(put.pk, put.sk, put.value, version, put.expires_at)
-    if put.if_absent:
-        changed = connection.execute(_INSERT, (put.pk, put.sk, put.value, put.expires_at, checksum)).rowcount
-    elif put.if_version is not None:
-        arguments = (put.value, put.expires_at, checksum, put.pk, put.sk, put.if_version)
-        changed = connection.execute(_UPDATE, arguments).rowcount
-    else:
-        rows = connection.execute(_UPSERT, (put.pk, put.sk, put.value, put.expires_at, checksum)).fetchall()
-        return int(rows[0][0])
-    if not changed:
-        raise _condition_failed(connection, put.pk, put.sk)
-    return version
-
-
-def _delete(connection: sqlite3.Connection, delete: Delete) -> None:
-    if delete.if_version is None:
-        connection.execute(_DELETE, (delete.pk, delete.sk))
-    else:
-        arguments = (delete.pk, delete.sk, delete.if_version)
-        if not connection.execute(f"{_DELETE} AND version = ?", arguments).rowcount:
-            raise _condition_failed(connection, delete.pk, delete.sk)
-
-
-def _check(connection: sqlite3.Connection, check: Check) -> None:
-    row = connection.execute(_VERSION, (check.pk, check.sk)).fetchone()
-    is_violated = row is not None if check.if_absent else row is None or check.if_version not in (None, row[0])
-    if is_violated:
-        raise _condition_failed(connection, check.pk, check.sk)
-
-
-def _condition_failed(connection: sqlite3.Connection, pk: str, sk: str) -> ConditionFailed:
-    row = connection.execute(f"SELECT {_ALL_COLUMNS} FROM items WHERE pk = ? AND sk = ?", (pk, sk)).fetchone()
-    existing = None if row is None else item_checksum.verified(Item(*row[:-1]), row[-1], "the table")
-    return ConditionFailed(f"{pk} {sk} is not as expected", existing, (pk, sk))
 
 
 _ADVICE = "stop the server and restore the file from a backup"
