@@ -162,20 +162,3 @@ def test_operations_in_a_log_of_sqlite_are_read(copy_of: Callable[[str], ChromaC
     with opened(tmp_path / "copy") as found:
         assert found.contents("plain")["record-005"][1] == "from the log"
         assert not (tmp_path / "copy" / f"{damage.TABLE}-shm").exists()
-
-
-@pytest.mark.parametrize("version", ["0.4.24", "0.6.3"])
-def test_two_writers(version: str, copy_of: Callable[[str], ChromaCopy]) -> None:
-    """The files are those of another process, whose label map has other ids, or the same ids for other vectors."""
-    chroma = copy_of(version)
-    plain, angular = (damage.folder_of(chroma.path, name) for name in ("plain", "angular"))
-    shutil.rmtree(plain)
-    shutil.copytree(angular, plain)
-    with opened(chroma.path) as found:
-        expected = chroma.records("plain")
-        contents = found.contents("plain") | found.contents("plain", Part.WITHOUT_VECTORS)
-        assert contents.keys() == expected.keys()
-        assert all(record[1:] == expected[identifier][1:] for identifier, record in contents.items())
-        intact = {identifier for identifier, record in contents.items() if record[0] == expected[identifier][0]}
-        # Until 0.5 Chroma removes nothing from the queue.
-        assert intact == expected.keys() if version == "0.4.24" else "record-065" in intact

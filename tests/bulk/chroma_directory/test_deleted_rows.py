@@ -2,7 +2,6 @@
 
 import random
 import re
-import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -169,15 +168,6 @@ def test_a_damaged_free_list_hides_no_rows(copy_of: Copies) -> None:
             assert found.tables.is_recovered
             for name in ("plain", "queued", "angular"):
                 assert found.contents(name).keys() == chroma.records(name).keys()
-
-
-def test_files_of_two_writes(copy_of: Copies) -> None:
-    """The label map of one process, and the vectors of another one."""
-    chroma = copy_of("1.5.9")
-    plain, angular = (damage.folder_of(chroma.path, name) for name in ("plain", "angular"))
-    shutil.copy(angular / "index_metadata.pickle", plain)
-    with opened(chroma.path) as found:
-        assert "has 41 elements, header.bin 63: they were not written together" in str(found.inventory("plain").damage)
 
 
 @pytest.mark.slow

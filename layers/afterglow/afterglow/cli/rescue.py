@@ -26,7 +26,8 @@ def add_rescue_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--leftovers",
         action="store_true",
-        help="With --into, also save vectors without a record, in collections NAME.leftovers; --out always does.",
+        help="With --into, also save vectors without a record, in collections NAME.leftovers, and records whose vector "
+        "may be that of another one, in collections NAME.uncertain; --out always does.",
     )
     parser.add_argument(
         "--deleted",
@@ -84,7 +85,11 @@ def _save_collections(
     from afterglow.bulk.open_endpoints import open_target
     from afterglow.cli.bulk import migrate_all
 
-    requested = {Part.LEFTOVERS: args.leftovers, Part.DELETED_VECTORS: args.deleted}
+    requested = {
+        Part.UNCERTAIN: args.leftovers,
+        Part.LEFTOVERS: args.leftovers,
+        Part.DELETED_VECTORS: args.deleted,
+    }
     further = [part for part, is_requested in requested.items() if is_requested]
     source = DirectorySource(tables, inventories, further)
     with open_target(None, args.into.absolute(), settings, system) as target:
@@ -92,6 +97,9 @@ def _save_collections(
     is_incomplete = any(report.differences or report.failure for report in reports)
     without = sum(item.parts[Part.WITHOUT_VECTORS] for item in inventories)
     leftovers = sum(item.parts[Part.LEFTOVERS] for item in inventories)
+    uncertain = sum(item.parts[Part.UNCERTAIN] for item in inventories)
+    if uncertain and args.out is None and not args.leftovers:
+        echo(f"{uncertain} records with an uncertain vector are not in {args.into}: --leftovers or --out saves them")
     if without and args.out is None:
         echo(f"{without} records without a vector are not in {args.into}: --out saves their documents and metadata")
     if leftovers and args.out is None and not args.leftovers:

@@ -46,8 +46,13 @@ still there, and everything that is not is counted.
    |---|---|
    | records | records with a vector |
    | without vectors | records of which no vector was found: documents and metadata |
+   | uncertain | records whose vector may be that of another one: see below |
    | leftovers | vectors that no record claims: without id, or of an id that the tables do not list |
    | deleted vectors | records that only deleted rows of the queue contain |
+
+   If two processes write to one directory, each has labels of its own, and the files become a mixture of both. This is
+   so if the label map lacks records whose operations the files claim to contain; then the only certain vectors are
+   those of the queue. A label that is there twice makes the one record uncertain that has it.
 
    Rows that Chroma deleted from the queue are looked for only if a record has no vector, which then is that of its
    newest deleted operation; ids that the tables do not list may be those of records that a user deleted, so that part

@@ -66,6 +66,13 @@ def collections(tables: Tables) -> Iterator[str]:
 
 def use_for_records(tables: Tables, inventory: Inventory) -> None:
     """Give records without a vector that of their newest deleted operation. Raises OSError."""
+    if inventory.is_mixed:
+        _replace_uncertain(tables, inventory)
+    _fill_missing(tables, inventory)
+    _report(tables, inventory)
+
+
+def _fill_missing(tables: Tables, inventory: Inventory) -> None:
     connection, collection = tables.connection, inventory.description.info.id
     is_needed = tables.count(
         "SELECT count(*) FROM inventory WHERE collection = ? AND part = ?", collection, Part.WITHOUT_VECTORS
@@ -87,7 +94,29 @@ def use_for_records(tables: Tables, inventory: Inventory) -> None:
         "UPDATE inventory SET part = ? WHERE collection = ? AND part = ? AND origin = ?",
         [Part.RECORDS, collection, Part.WITHOUT_VECTORS, Origin.UNUSED],
     )
-    _report(tables, inventory)
+
+
+def _replace_uncertain(tables: Tables, inventory: Inventory) -> None:
+    """Give records with a vector of the files that of their last operation, if that is among the deleted ones."""
+    load(tables)
+    if not tables.has_records:
+        return
+    last = (
+        "SELECT number FROM deleted_operations o JOIN source.embeddings e ON e.id = i.row "
+        "AND o.seq = decode_seq(e.seq_id) WHERE o.collection = i.collection AND o.id = i.id AND o.dimension = ?"
+    )
+    tables.connection.execute(
+        f"UPDATE inventory AS i SET origin = ?, segment = NULL, place = ({last}) "  # noqa: S608
+        f"WHERE collection = ? AND part = ? AND origin = ? AND EXISTS ({last})",
+        [
+            Origin.UNUSED,
+            inventory.dimension,
+            inventory.description.info.id,
+            Part.RECORDS,
+            Origin.FILES,
+            inventory.dimension,
+        ],
+    )
 
 
 def add_deleted(tables: Tables, inventory: Inventory) -> None:
@@ -127,14 +156,18 @@ def _find_dimension(tables: Tables, inventory: Inventory) -> None:
 
 def _report(tables: Tables, inventory: Inventory) -> None:
     """How many of the vectors are certain: those of the last operation of their record, by its number."""
+    collection = inventory.description.info.id
+    if not tables.count(
+        "SELECT count(*) FROM inventory WHERE collection = ? AND origin = ?", collection, Origin.UNUSED
+    ):
+        return
     found = tables.connection.execute(
         "SELECT e.seq_id, o.seq FROM inventory i JOIN deleted_operations o ON o.number = i.place "
         "LEFT JOIN source.embeddings e ON e.id = i.row WHERE i.collection = ? AND i.origin = ?",
-        [inventory.description.info.id, Origin.UNUSED],
+        [collection, Origin.UNUSED],
     )
     is_newest = [seq is not None and decode_seq(row_seq) == seq for row_seq, seq in found]
-    if is_newest:
-        inventory.damage.append(
-            f"{len(is_newest)} vectors are from deleted rows of the queue; {is_newest.count(False)} of them may be "
-            "older than their record"
-        )
+    inventory.damage.append(
+        f"{len(is_newest)} vectors are from deleted rows of the queue; {is_newest.count(False)} of them may be "
+        "older than their record"
+    )

@@ -3,7 +3,7 @@
 ::
 
     labels      every entry of the label map: one that both of its maps contain has two votes
-    elements    every label that the files contain, with its place
+    elements    every element of the files: its place and its label
     assigned    each id with one label and each label with one id, as far as both are known
 """
 
@@ -16,12 +16,13 @@ from afterglow.bulk.chroma_directory import hnsw_files, label_map, label_order
 from afterglow.bulk.chroma_directory.descriptions import Description
 from afterglow.bulk.chroma_directory.hnsw_files import VectorFiles
 from afterglow.bulk.chroma_directory.label_map import LabelMap
+from afterglow.bulk.chroma_directory.parts import Inventory, Part
 from afterglow.bulk.chroma_directory.tables import Tables
 
 _PAGE_ROWS = 500
 _TABLES = {
     "labels": "segment, id, label INTEGER, votes INTEGER, PRIMARY KEY (segment, id, label)",
-    "elements": "segment, label INTEGER, place INTEGER, PRIMARY KEY (segment, label)",
+    "elements": "segment, label INTEGER, place INTEGER, PRIMARY KEY (segment, place)",
     "assigned": "segment, id, label INTEGER, place INTEGER, PRIMARY KEY (segment, id), UNIQUE (segment, label)",
 }
 _ASSIGN = (
@@ -38,6 +39,8 @@ class Elements:
 
     files: VectorFiles
     max_seq: int
+    is_mixed: bool = False
+    """Whether several processes wrote the files, so that vectors may belong to other ids."""
     damage: list[str] = field(default_factory=list)
 
 
@@ -45,6 +48,7 @@ def create_tables(tables: Tables) -> None:
     """The tables of this module, in the scratch database."""
     for name, columns in _TABLES.items():
         tables.connection.execute(f"CREATE TABLE {name} ({columns})")
+    tables.connection.execute("CREATE INDEX elements_index ON elements (segment, label)")
 
 
 def load_labels(tables: Tables, folder: Path, damage: list[str]) -> LabelMap | None:
@@ -86,14 +90,22 @@ def load_elements(
     loaded = Elements(files, max_seq)
     for rows, found in files.elements():
         tables.connection.executemany(
-            "INSERT OR IGNORE INTO elements VALUES (?, ?, ?)",
+            "INSERT INTO elements VALUES (?, ?, ?)",
             zip([segment] * len(rows), found.tolist(), rows.tolist(), strict=True),
         )
-    _drop_unused(tables, segment, files)
     records = description.records if tables.has_records else []
     listed = _LISTED.replace("MARKS", ", ".join("?" * len(records))) if records else "NULL"
-    tables.connection.execute(f"{_ASSIGN} ORDER BY l.votes DESC, {listed}, l.label", [segment, *records])
-    loaded.damage += _differences(files, segment, labels)
+    tables.connection.execute(f"{_ASSIGN} ORDER BY l.votes DESC, {listed}, l.label, e.place", [segment, *records])
+    if differences := list(_differences(tables, files, labels)):
+        loaded.damage.append(f"{segment}: {'; '.join(differences)}: several processes may have written the files")
+    if records and labels is not None and labels.is_complete and not tables.is_recovered:
+        absent = _count_absent(tables, segment, records, max_seq)
+        if absent:
+            loaded.is_mixed = True
+            loaded.damage.append(
+                f"{segment}: {absent} records are missing in {hnsw_files.LABELS}, although it is newer than they are: "
+                "several processes wrote the files, and vectors may belong to other ids"
+            )
     used = tables.count("SELECT count(*) FROM elements WHERE segment = ?", segment)
     if labels is None and used:
         loaded.damage.append(f"{segment}/{hnsw_files.LABELS} is missing")
@@ -105,26 +117,44 @@ def load_elements(
     return loaded
 
 
-def _differences(files: VectorFiles, segment: str, labels: LabelMap | None) -> Iterator[str]:
-    """Whether two processes wrote the files: Chroma writes both with the same number of labels."""
-    if labels is None or not labels.is_complete or files.layout is None or files.layout.count is None:
-        return
-    added = labels.scalars.get("total_elements_added")
-    if added is not None and added != files.layout.count:
-        yield (
-            f"{segment}: {hnsw_files.LABELS} has {added} elements, {hnsw_files.HEADER} {files.layout.count}: they were "
-            "not written together, and vectors may belong to other ids"
-        )
+def _count_absent(tables: Tables, segment: str, records: list[str], max_seq: int) -> int:
+    """The number of records that the label map lacks, although the files claim to contain their operations."""
+    marks = ", ".join("?" * len(records))
+    return tables.count(
+        f"SELECT count(*) FROM source.embeddings e WHERE e.segment_id IN ({marks}) AND decode_seq(e.seq_id) <= ? "  # noqa: S608
+        "AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.segment = ? AND l.id = e.embedding_id)",
+        *records,
+        max_seq,
+        segment,
+    )
 
 
-def _drop_unused(tables: Tables, segment: str, files: VectorFiles) -> None:
-    """Elements beyond the header's count are unused, unless the label map names their labels."""
-    layout = files.layout
+def move_uncertain(tables: Tables, segment: str, inventory: Inventory) -> None:
+    """Move records with a vector of the files to the uncertain ones.
+
+    If several processes wrote these, all of them, else those whose label is there twice.
+    """
+    repeated = (
+        "AND place IN (SELECT e.place FROM elements e JOIN elements o ON o.segment = e.segment AND o.label = e.label "
+        "AND o.place != e.place WHERE e.segment = inventory.segment)"
+    )
+    tables.connection.execute(
+        "UPDATE inventory SET part = ? WHERE collection = ? AND segment = ? AND part = ? "  # noqa: S608
+        f"{'' if inventory.is_mixed else repeated}",
+        [Part.UNCERTAIN, inventory.description.info.id, segment, Part.RECORDS],
+    )
+
+
+def _differences(tables: Tables, files: VectorFiles, labels: LabelMap | None) -> Iterator[str]:
+    """What contradicts that one process wrote the files: then their sizes agree, and each label is there once."""
+    segment, layout = files.folder.name, files.layout
     if layout is None:
         return
-    used = files.rows if layout.count is None else layout.count
-    tables.connection.execute(
-        "DELETE FROM elements WHERE segment = ? AND place >= ? AND label NOT IN "
-        "(SELECT label FROM labels WHERE segment = ?)",
-        [segment, used, segment],
-    )
+    added = labels.scalars.get("total_elements_added") if labels is not None and labels.is_complete else None
+    if added is not None and layout.count is not None and added != layout.count:
+        yield f"{hnsw_files.LABELS} has {added} elements, {hnsw_files.HEADER} {layout.count}"
+    if files.beyond:
+        yield f"{hnsw_files.DATA} has {files.beyond} more than {hnsw_files.HEADER}"
+    repeated = tables.count("SELECT count(*) - count(DISTINCT label) FROM elements WHERE segment = ?", segment)
+    if repeated:
+        yield f"{hnsw_files.DATA} has {repeated} labels twice"

@@ -38,11 +38,12 @@ _UNIT_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Sizes of an element. `count`: the number of used elements, None if unknown."""
+    """Sizes of an element. `count`: the number of used elements, `capacity`: of all; None if unknown."""
 
     links: int
     dimension: int
     count: int | None
+    capacity: int | None = None
 
     @property
     def vector_offset(self) -> int:
@@ -67,6 +68,8 @@ class VectorFiles:
     folder: Path
     is_cosine: bool
     layout: Layout | None = None
+    beyond: int = 0
+    """The number of elements beyond the header's count that are in use; set when `elements` is exhausted."""
     damage: list[str] = field(default_factory=list)
 
     @property
@@ -75,18 +78,23 @@ class VectorFiles:
         return 0 if self.layout is None else (self.folder / DATA).stat().st_size // self.layout.element_bytes
 
     def elements(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
-        """Rows and labels of the elements that are plausible and not deleted, in pages, used elements first."""
+        """Rows and labels of the elements that are plausible and not deleted, in pages, used elements first.
+
+        Elements beyond the header's count are those of an index that another process wrote, if they have neighbours;
+        else arbitrary bytes.
+        """
         if self.layout is None or not self.rows:
             return
         broken = 0
         used = self.rows if self.layout.count is None else min(self.layout.count, self.rows)
         step = max(1, _CHUNK_BYTES // self.layout.element_bytes)
         for start in range(0, self.rows, step):
-            chunk = _read_chunk(self.folder / DATA, self.layout, start, min(start + step, self.rows))
+            chunk = _read_chunk(self.folder / DATA, self.layout, start, min(start + step, self.rows), self.rows)
             rows = np.arange(start, start + len(chunk.labels))
             is_whole = chunk.is_plausible & self._are_vectors_whole(chunk.vectors)
             broken += int((~is_whole & ~chunk.is_deleted & (rows < used)).sum()) if self.layout.count is not None else 0
-            is_live = is_whole & ~chunk.is_deleted
+            is_live = is_whole & ~chunk.is_deleted & ((rows < used) | chunk.is_linked)
+            self.beyond += int((is_live & (rows >= used)).sum())
             yield rows[is_live], chunk.labels[is_live]
         if broken:
             self.damage.append(f"{DATA}: {broken} of {used} elements are damaged")
@@ -128,6 +136,8 @@ class _Chunk:
     vectors: NDArray[np.float32]
     is_deleted: NDArray[np.bool_]
     is_plausible: NDArray[np.bool_]
+    is_linked: NDArray[np.bool_]
+    """Whether it has neighbours, and all of them are elements."""
 
 
 def open_files(
@@ -169,7 +179,7 @@ def _header(path: Path, size: int, dimension: int | None) -> tuple[Layout | None
     if len(content) < _HEADER.size:
         return None, f"has {len(content)} of {_HEADER.size} bytes"
     version, offset, capacity, count, element, label, vector, _, _, _, links, *_ = _HEADER.unpack(content)
-    layout = Layout(links, (label - vector) // 4, count)
+    layout = Layout(links, (label - vector) // 4, count, capacity)
     is_sound = (
         (version, offset) == (_VERSION, 0)
         and count <= capacity
@@ -205,11 +215,12 @@ def _find_layout(path: Path, size: int, dimension: int | None, max_neighbors: in
 
 def _plausible_labels(path: Path, layout: Layout, rows: int) -> int:
     """The number of distinct small labels among the first elements."""
-    chunk = _read_chunk(path, layout, 0, rows)
+    chunk = _read_chunk(path, layout, 0, rows, rows)
     return len(np.unique(chunk.labels[chunk.is_plausible]))
 
 
-def _read_chunk(path: Path, layout: Layout, start: int, stop: int) -> _Chunk:
+def _read_chunk(path: Path, layout: Layout, start: int, stop: int, total: int) -> _Chunk:
+    """Elements `start` to `stop` of a file of `total` ones."""
     count = stop - start
     data = np.fromfile(path, np.uint8, count * layout.element_bytes, offset=start * layout.element_bytes)
     elements = data.reshape(count, layout.element_bytes)
@@ -217,7 +228,13 @@ def _read_chunk(path: Path, layout: Layout, start: int, stop: int) -> _Chunk:
     labels = np.ascontiguousarray(elements[:, layout.label_offset :]).view("<u8")[:, 0]
     counts = np.ascontiguousarray(elements[:, :2]).view("<u2")[:, 0]
     is_plausible = (counts <= layout.links) & (labels > 0) & (labels < 2**32)
-    return _Chunk(labels, vectors, (elements[:, 2] & 1).astype(bool), is_plausible)
+    neighbors = np.ascontiguousarray(elements[:, 4 : layout.vector_offset]).view("<u4")
+    is_used = np.arange(layout.links) < counts[:, None]
+    is_linked = (counts > 0) & (labels <= 2 * total) & ((neighbors < total) | ~is_used).all(axis=1)
+    # Distinct: neighbours of an element are sorted with unused places as numbers that no element has.
+    ordered = np.sort(np.where(is_used, neighbors, total + np.arange(layout.links)), axis=1)
+    is_linked &= (np.diff(ordered, axis=1) > 0).all(axis=1)
+    return _Chunk(labels, vectors, (elements[:, 2] & 1).astype(bool), is_plausible, is_linked)
 
 
 def folders(directory: Path, known: Sequence[str]) -> list[Path]:

@@ -84,6 +84,8 @@ class _Builder:
             self._write(entries)
         self._write(self._unclaimed())
         deleted_vectors.use_for_records(self._tables, inventory)
+        for segment in inventory.files:
+            elements.move_uncertain(self._tables, segment, inventory)
         if is_deleted_requested:
             deleted_vectors.add_deleted(self._tables, inventory)
         self._tally()
@@ -96,7 +98,7 @@ class _Builder:
         )
         for part, origin, count in rows:
             self._inventory.parts[Part(part)] += count
-            if part == Part.RECORDS:
+            if part in (Part.RECORDS, Part.UNCERTAIN):
                 self._inventory.origins[Origin(origin)] += count
 
     def _load_elements(self, segment: str, labels: LabelMap | None) -> None:
@@ -105,6 +107,7 @@ class _Builder:
         )
         self._inventory.files[segment] = loaded.files
         self._inventory.damage += loaded.damage
+        self._inventory.is_mixed |= loaded.is_mixed
         self._indexed[segment] = loaded.max_seq
 
     def _find_dimension(self, maps: Iterable[LabelMap | None]) -> int | None:
@@ -181,13 +184,16 @@ class _Builder:
         """Vectors whose label no id has."""
         for segment in self._inventory.files:
             rows = self._connection.execute(
-                "SELECT e.label, e.place FROM elements e WHERE e.segment = ? AND NOT EXISTS "
-                "(SELECT 1 FROM assigned a WHERE a.segment = e.segment AND a.label = e.label) ORDER BY e.label",
+                "SELECT e.label, e.place, EXISTS (SELECT 1 FROM elements o WHERE o.segment = e.segment "
+                "AND o.label = e.label AND o.place < e.place) FROM elements e WHERE e.segment = ? AND NOT EXISTS "
+                "(SELECT 1 FROM assigned a WHERE a.segment = e.segment AND a.place = e.place AND a.label = e.label) "
+                "ORDER BY e.label, e.place",
                 [segment],
             )
             while page := rows.fetchmany(_PAGE_ROWS):
-                for label, place in page:
-                    yield _Entry(f"{segment}-{label}", Part.LEFTOVERS, Origin.FILES, segment, place)
+                for label, place, is_repeated in page:
+                    name = f"{segment}-{label}-{place}" if is_repeated else f"{segment}-{label}"
+                    yield _Entry(name, Part.LEFTOVERS, Origin.FILES, segment, place)
 
     def _locate(self, name: str, state: State, element: _Element | None) -> _Entry:
         """Where the vector of a record is: see step 3 of the protocol."""

@@ -5,6 +5,7 @@ live label belongs to the n-th row. Earlier versions number the records of a bat
 made only if nothing contradicts it:
 
 - the collection was created by such a version;
+- no label is there twice;
 - no record was deleted since the files were written, and there are at least as many rows as labels;
 - the rows beyond the number of labels, and no others, were inserted by operations that the files do not contain;
 - it agrees with every entry that is left of the label map.
@@ -24,7 +25,9 @@ def assign(connection: sqlite3.Connection, collection: str, records: Sequence[st
     `records` are the segments with the collection's rows, `indexed` the last operation that the files contain.
     """
     later = _later_operations(connection, collection, indexed)
-    if any(DELETE in kinds for kinds in later.values()):
+    query = "SELECT count(*) - count(DISTINCT label) FROM elements WHERE segment = ?"
+    (repeated,) = connection.execute(query, [segment]).fetchone()
+    if repeated or any(DELETE in kinds for kinds in later.values()):
         return 0
     known = dict(connection.execute("SELECT label, id FROM assigned WHERE segment = ?", [segment]))
     elements = connection.execute("SELECT label, place FROM elements WHERE segment = ? ORDER BY label", [segment])

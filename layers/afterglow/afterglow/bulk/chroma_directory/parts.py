@@ -18,6 +18,8 @@ class Part(IntEnum):
     """No longer there, without a vector."""
     DELETED_VECTORS = 4
     """No longer there, with a vector among the bytes that SQLite does not use."""
+    UNCERTAIN = 5
+    """Records whose vector may be that of another one."""
 
 
 class Origin(IntEnum):
@@ -40,3 +42,5 @@ class Inventory:
     parts: Counter[Part] = field(default_factory=Counter)
     origins: Counter[Origin] = field(default_factory=Counter)
     damage: list[str] = field(default_factory=list)
+    is_mixed: bool = False
+    """Whether several processes wrote its files, so that vectors may belong to other ids."""

@@ -2,6 +2,7 @@
 
     FOLDER/TENANT/DATABASE/NAME.jsonl                   records, with a sidecar for `import`
     FOLDER/TENANT/DATABASE/NAME.without-vectors.jsonl   documents and metadata without a vector
+    FOLDER/TENANT/DATABASE/NAME.uncertain.jsonl         records whose vector may be that of another one
     FOLDER/TENANT/DATABASE/NAME.leftovers.jsonl         vectors without a record
     FOLDER/TENANT/DATABASE/NAME.deleted.jsonl           deleted records whose vector is still there, on demand
 
@@ -22,6 +23,7 @@ from afterglow.settings import System
 _SUFFIXES = {
     Part.RECORDS: "",
     Part.WITHOUT_VECTORS: ".without-vectors",
+    Part.UNCERTAIN: ".uncertain",
     Part.LEFTOVERS: ".leftovers",
     Part.DELETED_VECTORS: ".deleted",
 }
@@ -32,7 +34,9 @@ def report_lines(tables: Tables, inventories: Sequence[Inventory]) -> Iterator[s
     for item in inventories:
         parts, origins = item.parts, item.origins
         found = [f"{parts[Part.RECORDS]} records with vectors"]
-        if parts[Part.RECORDS]:
+        if parts[Part.UNCERTAIN]:
+            found.append(f"{parts[Part.UNCERTAIN]} records whose vector may be that of another one")
+        if parts[Part.RECORDS] or parts[Part.UNCERTAIN]:
             found.append(f"{origins[Origin.FILES]} from the HNSW files, {origins[Origin.QUEUE]} from the queue")
         if origins[Origin.UNUSED]:
             found[-1] += f", {origins[Origin.UNUSED]} from deleted rows of the queue"
@@ -51,7 +55,9 @@ def report_lines(tables: Tables, inventories: Sequence[Inventory]) -> Iterator[s
 
 def is_damaged(tables: Tables, inventories: Sequence[Inventory]) -> bool:
     """Whether anything is damaged or missing."""
-    return bool(tables.damage) or any(item.damage or item.parts[Part.WITHOUT_VECTORS] for item in inventories)
+    return bool(tables.damage) or any(
+        item.damage or item.parts[Part.WITHOUT_VECTORS] or item.parts[Part.UNCERTAIN] for item in inventories
+    )
 
 
 def check_folder(folder: Path, inventories: Sequence[Inventory]) -> None:

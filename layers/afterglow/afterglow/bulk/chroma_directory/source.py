@@ -14,7 +14,7 @@ from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, RecordStream
 from afterglow.collection.types import Include, Records
 from afterglow.errors import NotFound
 
-_SUFFIXES = {Part.LEFTOVERS: ".leftovers", Part.DELETED_VECTORS: ".deleted"}
+_SUFFIXES = {Part.UNCERTAIN: ".uncertain", Part.LEFTOVERS: ".leftovers", Part.DELETED_VECTORS: ".deleted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class _Share:
 class DirectorySource:
     """The records of a directory.
 
-    `further` parts become collections of their own: `NAME.leftovers`, `NAME.deleted`.
+    `further` parts become collections of their own: `NAME.uncertain`, `NAME.leftovers`, `NAME.deleted`.
     """
 
     def __init__(self, tables: Tables, inventories: Sequence[Inventory], further: Sequence[Part] = ()) -> None:
@@ -76,7 +76,7 @@ class DirectorySource:
 
 
 def further_info(item: Inventory, part: Part) -> CollectionInfo:
-    """The collection of the vectors without a record, or of those of deleted ones."""
+    """The collection of a further part."""
     info, suffix = item.description.info, _SUFFIXES[part]
     return replace(info, id=info.id + suffix, name=info.name + suffix, dimension=item.dimension)
 

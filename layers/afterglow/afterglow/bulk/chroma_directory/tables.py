@@ -93,6 +93,7 @@ def open_tables(directory: Path) -> Iterator[Tables]:
         )
         with closing(connection):
             connection.text_factory = _text
+            connection.create_function("decode_seq", 1, decode_seq, deterministic=True)
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
             tables = Tables(connection)
