@@ -245,6 +245,34 @@ MUTANTS = (
         "_BUCKETS_PER_WINDOW = 1",
         "tests/segment/test_retention.py tests/jobs/test_lineage.py tests/collection/test_time_travel.py",
     ),
+    Mutant(
+        "each of several segments with lists is probed for all neighbours, not for its share",
+        "collection/read/lists_planner.py",
+        "np.maximum(k * parts, 1.0)",
+        "np.maximum(k, parts)",
+        "tests/collection/test_lists_planner.py",
+    ),
+    Mutant(
+        "a segment's share of the neighbours is that of its rows, though all are in one segment",
+        "collection/read/lists_planner.py",
+        "np.maximum(near / max(near.sum(), 1), every / every.sum())",
+        "(every / every.sum())",
+        "tests/collection/test_lists_planner.py",
+    ),
+    Mutant(
+        "lists of a segment are left out because another segment's are nearer",
+        "collection/read/lists_planner.py",
+        "bounds = [search.keys.min() + farther",
+        "bounds = [keys.min() + farther",
+        "tests/collection/test_lists_planner.py",
+    ),
+    Mutant(
+        "the breadth of an index for one neighbour is that for ten",
+        "segment/breadth.py",
+        "for k in KS if k < width), width]",
+        "for k in KS if 10 <= k < width), width]",
+        "tests/segment/test_lists.py",
+    ),
 )
 """Hand-picked: each breaks one promise of the protocols."""
 

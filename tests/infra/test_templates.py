@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -352,12 +353,31 @@ def test_an_adopted_table_and_bucket_are_not_created() -> None:
 
 def test_the_processor_is_chosen_in_one_place() -> None:
     parameters: dict[str, Any] = templates.read(TEMPLATE)["Parameters"]
-    makefile = (ROOT / "layers" / "dependencies" / "Makefile").read_text()
+    makefile = (ROOT / "layers" / "layer.mk").read_text()
     assert f"ARCHITECTURE ?= {parameters['Architecture']['Default']}\n" in makefile
     for properties in templates.functions().values():
         assert properties["Architectures"] == [{"Ref": "Architecture"}]
         assert properties["Runtime"] == "python3.13"
     assert "--python-version 3.13 " in makefile
+
+
+def test_layers_share_their_build(tmp_path: Path) -> None:
+    """`sam build` copies the folder of a layer alone, and what its links lead to."""
+    layers = sorted((ROOT / "layers").glob("*/Makefile"))
+    assert len(layers) == 4
+    for makefile in layers:
+        assert (makefile.parent / "layer.mk").samefile(ROOT / "layers" / "layer.mk")
+        copy = tmp_path / makefile.parent.name
+        copy.mkdir()
+        for name in ("Makefile", "layer.mk"):
+            shutil.copy2(makefile.parent / name, copy)
+        (target,) = re.findall("^build-.*Layer(?=:)", makefile.read_text(), re.MULTILINE)
+        command = ["make", "--dry-run", target, f"ARTIFACTS_DIR={tmp_path}"]
+        assert str(tmp_path) in subprocess.run(command, cwd=copy, check=True, capture_output=True, text=True).stdout
+        refused = subprocess.run(
+            [*command, "ARCHITECTURE=sparc"], cwd=copy, check=False, capture_output=True, text=True
+        )
+        assert "ARCHITECTURE must be arm64 or x86_64, got 'sparc'" in refused.stderr
 
 
 @pytest.mark.parametrize(("records", "dimension"), [(300, 900), (180, 1_536), (90, 3_072)])

@@ -197,6 +197,13 @@ def test_the_sample_is_exact(space: Space) -> None:
     np.testing.assert_allclose(np.take_along_axis(exact, sample.neighbors, axis=1), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_the_breadth_is_measured_from_one_neighbour_on() -> None:
+    vectors = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    sample = breadth.exact_sample(Space.L2, vectors, squared_norms(vectors), 10)
+    assert sample is not None
+    assert sample.depths() == [1, 2, 3, 5, 7, 10, 15, 20, 30]
+
+
 def test_breadth_between_and_beyond_the_measured_ks() -> None:
     table = Breadth(0.98, (10, 100), (40.0, 160.0))
     assert [round(table.at(k), 3) for k in (1, 10, 100, 200)] == [40, 40, 160, 320]

@@ -1,6 +1,6 @@
 """Operations that read records, now or at a point in time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from afterglow.collection.engine_parts import EngineParts
 from afterglow.collection.read import read_path
 from afterglow.collection.read.explanation import Explanation
 from afterglow.collection.read.read_path import Hits
-from afterglow.collection.replica.snapshot import WarmRows
+from afterglow.collection.replica.snapshot import Snapshot, WarmRows
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import (
     CountResult,
@@ -126,21 +126,37 @@ class Reads(EngineParts):
         explanation: Explanation | None = None,
     ) -> "list[RankedHits]":
         """The first half of `search`, like `find`. Raises Busy and Unavailable, too, for texts and reranking."""
+        searches = self._prepare_searches(scope, searches)
+        indexed = read_level is ReadLevel.INDEX_ONLY
+        _, hits = self._find_ranked(
+            searches, lambda ids: self._reader.snapshot(scope, ids, at, indexed=indexed), explanation=explanation
+        )
+        return hits
+
+    def _find_ranked(
+        self,
+        searches: "Sequence[Search]",
+        take_snapshot: Callable[[Sequence[str] | None], Snapshot],
+        *,
+        explanation: Explanation | None = None,
+        exact: bool = False,
+    ) -> "tuple[Snapshot, list[RankedHits]]":
+        """The hits of prepared searches, in the snapshot that is taken with the ids that they name."""
         from afterglow.collection.read import ranked_search, search_request
 
-        searches = self._prepare_searches(scope, searches)
         ids = search_request.referenced_ids(searches)
-        snapshot = self._reader.snapshot(scope, ids or None, at, indexed=read_level is ReadLevel.INDEX_ONLY)
-        exact_search_max_rows = self._stores.settings.exact_search_max_rows
-        return ranked_search.execute(
+        snapshot = take_snapshot(ids or None)
+        hits = ranked_search.execute(
             snapshot,
             searches,
             ids,
             self._limits,
-            exact_search_max_rows=exact_search_max_rows,
+            exact_search_max_rows=self._stores.settings.exact_search_max_rows,
             score=self._embedding.reranker.score,
             explanation=explanation,
+            exact=exact,
         )
+        return snapshot, hits
 
     def can_search_inline(self, scope: Scope, searches: "Sequence[Search]", at: PointInTime | None = None) -> bool:
         """Whether such searches certainly take about a millisecond."""

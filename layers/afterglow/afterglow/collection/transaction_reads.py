@@ -67,20 +67,9 @@ class TransactionReads(Reads):
         self, scope: Scope, searches: "Sequence[Search]", *, position: int | None, exact: bool
     ) -> "tuple[Sequence[Search], list[RankedHits], int]":
         """`find_ranked` in a transaction; the searches with vectors instead of texts, the hits, the position."""
-        from afterglow.collection.read import ranked_search, search_request
-
         searches = self._prepare_searches(scope, searches)
-        ids = search_request.referenced_ids(searches)
-        snapshot = self._reader.snapshot_at_token(scope, ids or None, position)
-        hits = ranked_search.execute(
-            snapshot,
-            searches,
-            ids,
-            self._limits,
-            exact_search_max_rows=self._stores.settings.exact_search_max_rows,
-            score=self._embedding.reranker.score,
-            exact=exact,
-        )
+        take_snapshot = partial(self._reader.snapshot_at_token, scope, position=position)
+        snapshot, hits = self._find_ranked(searches, take_snapshot, exact=exact)
         return searches, hits, snapshot.applied_seq
 
     def _transaction_snapshot(self, scope: Scope, ids: Sequence[str] | None, position: int | None) -> Snapshot:

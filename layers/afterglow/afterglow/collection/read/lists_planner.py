@@ -76,15 +76,14 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
     read_roots([group.index for group in groups], search=True, rows=False)
     rows, matching = sum(group.rows.rows for group in groups), sum(group.matching for group in groups)
     searches = [_Search(group, vector) for group in groups]
-    for search, part in zip(searches, _parts(searches), strict=True):
-        search.part = part
     k = min(k, matching)
+    counts = _counts(searches, k)
     share = matching / rows
     if share < _ALMOST_ALL:
-        probes, share = _filtered(searches, k)
+        probes, share = _filtered(searches, k, counts)
     else:
-        probes = sum(search.probes(k, share) for search in searches)
-    within = [search.within(k, share) for search in searches]
+        probes = _probes(searches, counts, share)
+    within = [search.within(count / share) for search, count in zip(searches, counts, strict=True)]
     while True:
         chosen = _choose(searches, probes, within)
         read = objects.need(
@@ -131,9 +130,6 @@ def _record(searches: Sequence["_Search"], chosen: Sequence[Rows]) -> None:
 class _Search:
     """The search of one group: the distances to its centroids, infinite for lists that are left out."""
 
-    part = 1.0
-    """The part of the k nearest rows of all groups that this group is likely to have at most."""
-
     def __init__(self, group: ClusteredGroup, vector: Vectors) -> None:
         self.group = group
         self._centroids = group.index.centroids
@@ -148,17 +144,13 @@ class _Search:
         """The number of rows in each list."""
         return np.diff(self._centroids.starts)
 
-    def probes(self, k: int, share: float) -> int:
-        """The lists to probe at most for this group's part of the k nearest, where a `share` of the rows matches."""
-        return self.group.index.probes(self._depth(k, share)) if self.group.matching else 0
+    def probes(self, count: float) -> int:
+        """The lists to probe at most for so many of the nearest rows, inside the mask or not."""
+        return self.group.index.probes(count) if self.group.matching else 0
 
-    def within(self, k: int, share: float) -> float:
+    def within(self, count: float) -> float:
         """How much farther than the nearest list these are at most."""
-        return self.group.index.within(self._depth(k, share), self._nearest) if self.group.matching else 0.0
-
-    def _depth(self, k: int, share: float) -> float:
-        """The number of nearest rows of the group, inside the mask or not, among which its part of the k is."""
-        return max(k * self.part, 1.0) / share
+        return self.group.index.within(count, self._nearest) if self.group.matching else 0.0
 
     def leave_out_lists_without_match(self) -> tuple[Rows, Rows]:
         """Leave out the lists without a row inside the mask. Returns the rows of each list, and those inside."""
@@ -177,29 +169,36 @@ class _Search:
         return group.index.open(data).search(self._query, numbers, group.mask, max(count, k))
 
 
-def _parts(searches: Sequence[_Search]) -> list[float]:
-    """The part of the neighbours that each group has at most: its part of all rows, or of those in the nearest."""
+def _counts(searches: Sequence[_Search], k: int) -> list[float]:
+    """How many of the k neighbours each group is likely to have at most, at least one.
+
+    It is the group's part of all rows, or of those in the nearest lists if that is more.
+    """
     if len(searches) == 1:
-        return [1.0]
+        return [max(float(k), 1.0)]
     nearest = lists.nearest_lists(np.concatenate([search.keys for search in searches]), _LISTS_OF_PARTS)
     near = np.array(
         [search.list_rows[own].sum() for search, own in zip(searches, _by_group(searches, nearest), strict=True)]
     )
     every = np.array([search.group.rows.rows for search in searches])
-    parts: list[float] = np.maximum(near / max(near.sum(), 1), every / every.sum()).tolist()
-    return parts
+    parts = np.maximum(near / max(near.sum(), 1), every / every.sum())
+    counts: list[float] = np.maximum(k * parts, 1.0).tolist()
+    return counts
 
 
-def _filtered(searches: Sequence[_Search], k: int) -> tuple[int, float]:
+def _probes(searches: Sequence[_Search], counts: Sequence[float], share: float) -> int:
+    """The lists to probe at most for `counts` neighbours of the groups, where a `share` of the rows matches."""
+    return sum(search.probes(count / share) for search, count in zip(searches, counts, strict=True))
+
+
+def _filtered(searches: Sequence[_Search], k: int, counts: Sequence[float]) -> tuple[int, float]:
     """How many lists to probe under a filter, and the share of matching rows in them; the others are left out."""
     keys = np.concatenate([search.keys for search in searches])
     nearest = np.argsort(keys)
     rows, matches = map(
         np.concatenate, zip(*(search.leave_out_lists_without_match() for search in searches), strict=True)
     )
-    return lists_to_probe(
-        rows[nearest], matches[nearest], k, lambda share: sum(search.probes(k, share) for search in searches)
-    )
+    return lists_to_probe(rows[nearest], matches[nearest], k, lambda share: _probes(searches, counts, share))
 
 
 def _choose(searches: Sequence[_Search], probes: int, within: Sequence[float]) -> list[Rows]:
