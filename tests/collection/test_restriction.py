@@ -10,7 +10,8 @@ import pytest
 from afterglow.collection import Engine, restriction
 from afterglow.collection.types import Include, Scope, Selection
 from afterglow.collection.write import admission
-from afterglow.errors import Corrupt, Forbidden, InvalidArgument
+from afterglow.collection.write.transaction import Transaction
+from afterglow.errors import Corrupt, Forbidden, InvalidArgument, LimitExceeded, WrongDimension
 from afterglow.filters.parse import parse_where
 from afterglow.log.batch import Batch, Op
 from tests.support.stores import new_collection, quick_folder, stores_at
@@ -55,7 +56,9 @@ def test_the_first_write_of_a_collection(opened: tuple[Engine, Scope]) -> None:
     assert engine.write(own, record(Op.ADD, "x", owner="a")) == 1
     assert engine.count(own).count == 1
     assert engine.write(own, Batch(Op.DELETE, [])) is None
-    assert engine.write(own, record(Op.UPDATE, "unknown", owner="b")) == 2
+    assert engine.write(own, record(Op.UPDATE, "unknown", owner="b")) is None
+    with pytest.raises(WrongDimension):
+        engine.write(own, Batch(Op.UPDATE, ["unknown"], np.zeros((1, 3), np.float32)))
 
 
 def test_a_write_is_admitted_again_if_another_came_first(
@@ -67,7 +70,7 @@ def test_a_write_is_admitted_again_if_another_came_first(
     changes = [record(Op.UPDATE, "x", n=1), record(Op.UPDATE, "x", owner="b")]
     admit = admission.admit
 
-    def raced(*arguments: Any) -> Batch:
+    def raced(*arguments: Any) -> list[Batch]:
         admitted = admit(*arguments)
         if changes:
             engine.write(scope, changes.pop(0))
@@ -91,3 +94,22 @@ def test_a_restricted_search_is_that_of_the_filter(opened: tuple[Engine, Scope])
     (same,) = engine.query(scope, vectors[:1], 50, Selection(where=parse_where({"owner": "a"})), everything)
     assert own.records.ids == same.records.ids
     np.testing.assert_array_equal(own.distances, same.distances)
+
+
+EITHER = restriction.parse((("*", b'{"$or":[{"x":1},{"y":1}]}'),))
+"""A filter that a record can match for one of two reasons."""
+
+
+def test_a_record_that_may_expire_matches_whether_it_does_or_not(opened: tuple[Engine, Scope]) -> None:
+    engine, scope = opened
+    own = replace(scope, restriction=EITHER)
+    engine.modify_collection(scope, new_metadata={"afterglow:ttl_key": "until"})
+    engine.write(scope, record(Op.ADD, "r", x=1, y=1, until=2**40))
+    upsert, update = record(Op.UPSERT, "r", y=1), record(Op.UPDATE, "r", y=None)
+    with pytest.raises(Forbidden):  # had it expired, the upsert would have made {"y": 1} of it
+        engine.commit(own, Transaction([upsert, update]))
+    assert engine.commit(own, Transaction([upsert])).records == 1
+    many = [record(Op.UPSERT, "r", y=1, **{f"k{number}": 1}) for number in range(40)]
+    with pytest.raises(LimitExceeded):
+        engine.commit(own, Transaction(many))
+    assert engine.commit(own, Transaction([record(Op.DELETE, "r"), *many[:20]])).records == 21

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 from hypothesis import strategies as st
 
 from afterglow.auth import Role
@@ -16,6 +17,8 @@ SCHEMA = {
     "defaults": {},
     "keys": {"words": {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": {"bm25": True}}}}},
 }
+COMMIT, READ = "conditional/commit", "conditional/"
+TOKEN = b'"<token>"'
 ALL = ["documents", "metadatas", "embeddings", "distances", "uris"]
 
 
@@ -30,9 +33,11 @@ class Deployment:
             for owner, where in WHERE.items()
         }
         self.id = ""
+        self.tokens: dict[str, str | None] = {}
 
     def begin(self, name: str, metadata: dict[str, Any] | None) -> None:
         """A new collection, whose dimension is known."""
+        self.tokens = {}
         body = {"name": name, "schema": SCHEMA, "metadata": metadata}
         self.id = self.fixture.ask("POST", COLLECTIONS, body, self.admin).json()["id"]
         record = {"ids": ["first"], "embeddings": [[0, 0]], "metadatas": [{"owner": "c"}]}
@@ -47,10 +52,23 @@ class Deployment:
         index(stores, Replica.for_indexer(stores, found.id), found.id, idle=True)
 
     def ask(self, owner: str, method: str, operation: str, body: Any = None) -> AppResponse:
-        """One request; an operation is a path, or one of the collection's routes, of v1 if it is said."""
+        """One request; an operation is a path, or one of the collection's routes, of v1 if it is said.
+
+        A body's `<token>` is that of the owner's transaction, `<id>` the collection.
+        """
         version, _, name = operation.rpartition(" ")
         path = f"{V1 + '/collections' if version == 'v1' else COLLECTIONS}/{self.id}/{name}"
-        return self.fixture.ask(method, operation if operation.startswith("/") else path, body, self.keys[owner])
+        path = operation if operation.startswith("/") else path
+        sent = body
+        if READ in path:
+            text = orjson.dumps(body).replace(TOKEN, orjson.dumps(self.tokens.get(owner)))
+            sent = text.replace(b"<id>", self.id.encode())
+        response = self.fixture.ask(method, path, sent, self.keys[owner])
+        if COMMIT in path:
+            self.tokens[owner] = None
+        elif READ in path and response.status == 200:
+            self.tokens[owner] = response.json()["read_token"]
+        return response
 
 
 def sparse(*indices: int) -> dict[str, Any]:
@@ -188,3 +206,39 @@ def reads(draw: st.DrawFn) -> tuple[str, str, Any]:
             ]
             request: tuple[str, str, Any] = draw(st.sampled_from(refused))
             return request
+
+
+@st.composite
+def transaction_reads(draw: st.DrawFn) -> tuple[str, str, Any]:
+    names = draw(st.one_of(st.none(), ids("a"), ids("b")))
+    selection = {"ids": names, "where": draw(wheres), "read_token": "<token>"}
+    match draw(st.sampled_from(["get", "query", "search"])):
+        case "get":
+            return "POST", READ + "get", {**selection, "include": ALL[:3]}
+        case "query":
+            asked = {"query_embeddings": [draw(vectors)], "n_results": draw(st.integers(1, 3)), "exact": True}
+            return "POST", READ + "query", {**selection, "include": ALL, **asked}
+        case _:
+            search = {"filter": selection["where"], "rank": {"$knn": {"query": draw(vectors), "limit": 2}}}
+            return "POST", READ + "search", {"searches": [search], "read_token": "<token>"}
+
+
+@st.composite
+def commits(draw: st.DrawFn, owner: str) -> tuple[str, str, Any]:
+    operations = []
+    for _ in range(draw(st.integers(0, 3))):
+        _, operation, payload = draw(writes(owner))
+        operations.append({"operation": operation.removeprefix("v1 "), "payload": payload})
+    query = {"query_embedding": draw(vectors), "within": draw(st.sampled_from([None, 1.0, 4.0])), "where": draw(wheres)}
+    part = {
+        "read_token": draw(st.sampled_from(["<token>"] * 9 + [None, 3])),
+        "read_ids": draw(st.one_of(st.just([]), ids("a"), ids("b"))),
+        "read_filters": [{"where": draw(wheres)}] if draw(st.booleans()) else [],
+        "read_queries": [query] if draw(st.booleans()) else [],
+        "operations": sorted(operations, key=lambda one: "where" not in one["payload"]),
+    }
+    nonce = draw(st.sampled_from([None, "n" * 20]))
+    if draw(st.booleans()):
+        joint = {"collections": [{"collection_id": "<id>", **part}], "nonce": nonce}
+        return "POST", f"{HOME}/{COMMIT}", joint
+    return "POST", COMMIT, {**part, "nonce": nonce}

@@ -3,6 +3,7 @@
 from concurrent.futures import Executor
 
 from afterglow.auth.api_keys import Keys
+from afterglow.auth.hidden_positions import HiddenPositions
 from afterglow.catalog import Catalog, collections
 from afterglow.catalog.model import Collection
 from afterglow.collection.changes.reader import ChangeReader
@@ -23,6 +24,7 @@ class EngineParts:
     def __init__(self, stores: Stores, background: Executor | None) -> None:
         self.catalog = Catalog(stores.table, stores.system)
         self.keys = Keys(stores.table, stores.system)
+        self.hidden_positions = HiddenPositions(stores.table, stores.system)
         self._stores = stores
         self._reader = CollectionReader(stores, background)
         self._changes = ChangeReader(stores)

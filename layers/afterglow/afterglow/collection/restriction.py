@@ -66,9 +66,7 @@ def restrict(snapshot: Snapshot, scope: Scope) -> Snapshot:
     """
     if scope.restriction is None:
         return snapshot
-    condition = scope.restriction.filter_of(snapshot.collection.name)
-    if condition is None:
-        raise collections.not_found(scope.collection)
+    condition = require_filter(snapshot, scope)
     fetch.read_roots(snapshot, [condition])
     keys = sorted({key for key, _ in ast.operands(condition)})
     read_together([group.rows.columns for group in snapshot.row_groups], keys)
@@ -80,6 +78,15 @@ def restrict(snapshot: Snapshot, scope: Scope) -> Snapshot:
         records += int(np.count_nonzero(is_live))
         groups.append(replace(group, deleted=~is_live, next_expiry={}))
     return replace(snapshot, row_groups=tuple(groups), records=records)
+
+
+def require_filter(snapshot: Snapshot, scope: Scope) -> Filter:
+    """The filter of the scope's restriction for the collection. Raises NotFound if it has none."""
+    assert scope.restriction is not None, "the caller sees a part of the records"
+    condition = scope.restriction.filter_of(snapshot.collection.name)
+    if condition is None:
+        raise collections.not_found(scope.collection)
+    return condition
 
 
 def matches(condition: Filter, metadatas: Sequence[Mapping[str, Any] | None]) -> Mask:

@@ -8,15 +8,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.catalog import collections, erasures
+from afterglow.catalog import erasures
 from afterglow.catalog.erasures import Erasure
 from afterglow.catalog.model import Collection
+from afterglow.collection import restriction
 from afterglow.collection.engine_parts import EngineParts
 from afterglow.collection.read import read_path
 from afterglow.collection.types import (
     CountResult,
     LogPosition,
-    Restriction,
     Scope,
     Selection,
 )
@@ -45,7 +45,7 @@ class Writes(EngineParts):
         completed = self._complete(scope, batch)
         if scope.restriction is not None:
             assert not extra_writes, "imports have no restriction"
-            return self._write_admitted(scope, scope.restriction, completed)
+            return self._write_admitted(scope, completed)
         return self._write(scope, completed, extra_writes)
 
     def embeds_texts(self, scope: Scope) -> bool:
@@ -99,7 +99,6 @@ class Writes(EngineParts):
         Documents without an embedding are embedded first. Raises WriteConflict, StaleRead, and what `write` raises: in
         each case nothing is written.
         """
-        assert scope.restriction is None, "transactions have no restriction"
         completed = self._completed(scope, transaction)
 
         def run() -> CommitResult:
@@ -137,21 +136,22 @@ class Writes(EngineParts):
         return run()
 
     def _completed(self, scope: Scope, transaction: Transaction) -> Transaction:
-        """The transaction with the vectors that its operations lack."""
+        """The transaction with the vectors that its operations lack, under the restriction of the scope."""
         operations = [
             self._complete(scope, operation)
             if isinstance(operation, Batch) and operation.op is not Op.DELETE
             else operation
             for operation in transaction.operations
         ]
-        return replace(transaction, operations=operations)
+        completed = replace(transaction, operations=operations)
+        return completed if scope.restriction is None else transactions.restricted(completed)
 
     def _delete(self, scope: Scope, selection: Selection, limit: int | None) -> CountResult:
         if selection.where is None and selection.where_document is None:
             ids = list(selection.ids or ())
             batch = Batch(Op.DELETE, ids)
             if scope.restriction is not None:
-                return CountResult(len(ids), self._write_admitted(scope, scope.restriction, batch))
+                return CountResult(len(ids), self._write_admitted(scope, batch))
             return CountResult(len(ids), self._write(scope, batch))
 
         def evaluate() -> tuple[LogPosition, list[str]]:
@@ -185,16 +185,15 @@ class Writes(EngineParts):
         with self._open_to_write(scope) as end:
             return write_path.write(self._stores, end, scope, [batch], extra_writes=extra_writes)
 
-    def _write_admitted(self, scope: Scope, restriction: Restriction, batch: Batch) -> int | None:
-        def admit() -> tuple[LogPosition, Batch]:
-            snapshot = self._reader.snapshot(scope, batch.ids)
-            condition = restriction.filter_of(snapshot.collection.name)
-            if condition is None:
-                raise collections.not_found(scope.collection)
-            return snapshot.log_position, admission.admit(snapshot, condition, batch)
+    def _write_admitted(self, scope: Scope, batch: Batch) -> int | None:
+        def admit() -> tuple[LogPosition, list[Batch]]:
+            snapshot = self._reader.snapshot(scope, admission.ids_of([batch]))
+            return snapshot.log_position, admission.admit(
+                snapshot, restriction.require_filter(snapshot, scope), [batch]
+            )
 
         with self._open_to_write(scope) as end:
-            return write_path.write_admitted(self._stores, end, scope, admit)
+            return write_path.write_admitted(self._stores, end, scope, admit).position
 
     @contextmanager
     def _open_to_write(self, scope: Scope) -> Iterator[LogEnd]:

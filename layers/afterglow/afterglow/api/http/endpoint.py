@@ -214,10 +214,10 @@ def _caller(scope: Scope) -> str:
 def _restricted_handler(grant: Grant, route: Route, scope: Scope) -> Handler:
     """The handler for a caller whose key has filters. Raises Forbidden, InvalidArgument."""
     if route.restricted is not None:
-        # A handler that is the one for readers needs no more than they.
-        permission = Permission.READ if route.restricted is route.read_only else route.permission
-        if _is_allowed(grant, route, permission, scope):
+        if _is_allowed(grant, route, route.permission, scope):
             return route.restricted
+        if route.read_only is not None and _is_allowed(grant, route, Permission.READ, scope):
+            return route.read_only
     raise forbidden()
 
 

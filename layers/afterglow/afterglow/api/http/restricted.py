@@ -6,7 +6,7 @@ A log position counts the writes of others, and the figures in some errors their
 from dataclasses import replace
 
 from afterglow.api.http.handler import Response
-from afterglow.errors import AfterglowError, Busy, LimitExceeded, StorageFull, Unavailable
+from afterglow.errors import AfterglowError, Busy, LimitExceeded, StaleRead, StorageFull, Unavailable
 
 LOG_POSITION = b"afterglow-log-position"
 
@@ -25,6 +25,8 @@ def without_figures(error: AfterglowError) -> AfterglowError:
             return StorageFull("no space left on the device; nothing was written")
         case Unavailable():
             return Unavailable("the stores are unavailable: retry later", error.retry_after)
+        case StaleRead():
+            return StaleRead("the snapshot of this transaction can no longer be read: run the transaction again")
         case LimitExceeded():
             return LimitExceeded("the request takes too much work: send fewer vectors, conditions or values at a time")
         case _:

@@ -53,7 +53,8 @@ class Route:
     the tenant and the database it is needed for: a route without a permission cannot be declared, and the handler of a
     route without a `scope_of` must check `request.grant` once it has found the scope. `read_only` is the handler for
     callers with the permission READ alone, which must not write; without one they are refused. `restricted` is the
-    handler for callers whose key has filters; without one they are refused. `failures` are the
+    handler for callers whose key has filters, and with it `read_only` is for those who must not write; without one they
+    are refused. `failures` are the
     statuses other than `success` and those that every route can return. `query` holds the parameters of the query
     string with their JSON schemas. `content_types` are those of the response. `hidden` omits the route from the
     OpenAPI document.

@@ -11,7 +11,8 @@ from afterglow.api.models.search import MAX_SEARCHES, Search
 MAX_COLLECTIONS = 10
 """Of one commit: the payloads that are inline in their entries fit in one transaction of the table."""
 
-ReadToken = Annotated[int, Field(ge=0, le=2**64 - 1)]
+ReadToken = Annotated[int, Field(ge=0, le=2**64 - 1)] | str
+"""A number; of a key with filters, a text."""
 
 
 class ConditionalGet(Filters):

@@ -8,13 +8,19 @@ from afterglow.api.responses.records import GetResponse, QueryResponse, SearchRe
 
 
 class ConditionalGetResponse(GetResponse):
-    """Records in insertion order, and the token by which later reads of the transaction see the same snapshot."""
+    """Records in insertion order, and the token by which later reads of the transaction see the same snapshot.
 
-    read_token: int
+    The token is a number, of a key with filters a text.
+    """
+
+    read_token: int | str
 
 
 class ConditionalCommitResponse(ResponseModel):
-    """The log position of the transaction, null if it wrote nothing, and the number of records in its operations."""
+    """The log position of the transaction, null if it wrote nothing, and the number of records in its operations.
+
+    Of a key with filters the position is null, and the records are those that were written.
+    """
 
     first_inserted_record_offset: int | None
     record_count: int
@@ -35,14 +41,14 @@ class JointCommitResponse(ResponseModel):
 class ConditionalQueryResponse(QueryResponse):
     """The nearest records, the token for later reads, and what to send back with the commit."""
 
-    read_token: int
+    read_token: int | str
     read_queries: list[ReadQuery]
 
 
 class ConditionalSearchResponse(SearchResponse):
     """The results of searches, the token for later reads, and what to send back with the commit."""
 
-    read_token: int
+    read_token: int | str
     read_queries: list[ReadQuery]
 
 

@@ -6,7 +6,7 @@ from afterglow.api import models
 from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.usage_header import add_attributes
-from afterglow.api.v2 import record_requests, transactions
+from afterglow.api.v2 import read_tokens, record_requests, transactions
 from afterglow.api.v2.collection_first import collection_first
 from afterglow.api.validation import json_body
 from afterglow.catalog.names import parse_collection_id
@@ -30,7 +30,9 @@ def commit(context: AppContext, request: Request) -> Response | Deferred:
     for scope, part, given in zip(scopes, body.collections, operations, strict=True):
         with phase("parse"), collection_first(context, scope):
             parsed = [to_operation(budget) for to_operation, _ in given]
-            parts.append((scope, transactions.to_transaction(part, parsed, budget, body.nonce)))
+            position = read_tokens.position_of(context, scope, part.read_token)
+            nonce = read_tokens.check_nonce(request, body.nonce)
+            parts.append((scope, transactions.to_transaction(part, parsed, budget, position, nonce)))
     transactions.check_bounds(context, [transaction for _, transaction in parts])
 
     def write() -> Response:
@@ -38,12 +40,8 @@ def commit(context: AppContext, request: Request) -> Response | Deferred:
             results = context.engine.commit_together(parts)
         add_attributes(rows=sum(result.records for result in results))
         collections = [
-            {
-                "collection_id": str(collection_id),
-                "first_inserted_record_offset": result.position,
-                "record_count": result.records,
-            }
-            for collection_id, result in zip(ids, results, strict=True)
+            {"collection_id": str(scope.collection), **transactions.committed(scope, result)}
+            for scope, result in zip(scopes, results, strict=True)
         ]
         return Response(orjson.dumps({"collections": collections}))
 

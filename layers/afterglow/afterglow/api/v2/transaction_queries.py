@@ -14,11 +14,10 @@ from afterglow.api import models
 from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.usage_header import add_attributes
-from afterglow.api.v2 import record_requests, record_responses
+from afterglow.api.v2 import read_tokens, record_requests, record_responses
 from afterglow.api.v2 import search as searches
 from afterglow.api.v2.collection_first import collection_first
 from afterglow.api.v2.records import with_log_position
-from afterglow.api.v2.transactions import position_of
 from afterglow.api.validation import json_body
 from afterglow.api.validation.rank_parser import RankParser
 from afterglow.collection.read.ranked_search import SearchResult
@@ -36,7 +35,7 @@ def query(context: AppContext, request: Request) -> Response | Deferred:
     with phase("parse"), collection_first(context, scope):
         selection = record_requests.selection(body, record_requests.filter_budget(context.settings))
         given = record_requests.queries(body, context.settings.max_query_vectors)
-        position = position_of(body.read_token)
+        position = read_tokens.position_of(context, scope, body.read_token)
     k = record_requests.DEFAULT_RESULTS if body.n_results is None else body.n_results
 
     def run() -> Response:
@@ -58,8 +57,9 @@ def query(context: AppContext, request: Request) -> Response | Deferred:
             {"query_embedding": vector, "within": limit_of(result.distances, k, body.within), **filters}
             for vector, result in zip(vectors, results, strict=True)
         ]
+        token = read_tokens.encode(context, scope, hits.position)
         with phase("render"):
-            more = {"read_token": hits.position + 1, "read_queries": read}
+            more = {"read_token": token, "read_queries": read}
             return with_log_position(record_responses.query_body(results, body.include, more=more), hits.position)
 
     return run() if isinstance(given, np.ndarray) else Deferred(run, embeds=True)
@@ -74,7 +74,7 @@ def search(context: AppContext, request: Request) -> Response | Deferred:
     scope = request_params.scope(request)
     with phase("parse"), collection_first(context, scope):
         searches.check_searches(body.searches, rank_parser)
-        position = position_of(body.read_token)
+        position = read_tokens.position_of(context, scope, body.read_token)
 
     def run() -> Response:
         with phase("handle"), np.errstate(over="ignore", invalid="ignore"):
@@ -87,9 +87,10 @@ def search(context: AppContext, request: Request) -> Response | Deferred:
             _read_query(one, result, given.filter)
             for one, result, given in zip(embedded, results, body.searches, strict=True)
         ]
+        token = read_tokens.encode(context, scope, at)
         with phase("render"):
             selected = [searches.selected(one) for one in body.searches]
-            more = {"read_token": at + 1, "read_queries": read}
+            more = {"read_token": token, "read_queries": read}
             return with_log_position(record_responses.search_body(results, selected, more=more), at)
 
     return Deferred(run, embeds=True) if has_texts(parsed) or reranks(parsed) else run()

@@ -1,10 +1,9 @@
 """Handlers of transactions: reads of one snapshot, and the commit of operations that depend on them.
 
-The wire is that of Chroma's next clients: a **read token** is the number of the log entry that would follow the
-snapshot. `read_filters`, `read_queries` and `nonce` of a commit, and deletes by filter, are ours.
+The wire is that of Chroma's next clients. `read_filters`, `read_queries` and `nonce` of a commit, and deletes by
+filter, are ours.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -15,16 +14,16 @@ from afterglow.api import models
 from afterglow.api.http import errors, request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.usage_header import add_attributes
-from afterglow.api.v2 import record_requests, record_responses
+from afterglow.api.v2 import read_tokens, record_requests, record_responses
 from afterglow.api.v2.collection_first import collection_first
 from afterglow.api.v2.records import with_log_position
 from afterglow.api.v2.search import parse_search_filter
 from afterglow.api.validation import embeddings, json_body
 from afterglow.collection import Batch, Op
-from afterglow.collection.types import Selection
+from afterglow.collection.types import Scope, Selection
 from afterglow.collection.write.read_predicates import Neighborhood
-from afterglow.collection.write.transaction import FilteredDelete, Transaction
-from afterglow.errors import InvalidArgument, InvalidBody, LimitExceeded, StaleRead
+from afterglow.collection.write.transaction import CommitResult, FilteredDelete, Transaction
+from afterglow.errors import InvalidArgument, InvalidBody, LimitExceeded
 from afterglow.filters.budget import FilterBudget
 from afterglow.metering import phase
 
@@ -33,8 +32,6 @@ T = TypeVar("T")
 MAX_OPERATIONS = 1_000
 MAX_READ_IDS = 100_000
 MAX_READ_FILTERS = 100
-_MAX_TOKEN = 2**63 - 1
-_NONCE = re.compile("[0-9A-Za-z_-]{16,64}")
 
 
 def get(context: AppContext, request: Request) -> Response:
@@ -45,15 +42,16 @@ def get(context: AppContext, request: Request) -> Response:
 
     with phase("parse"), collection_first(context, scope):
         selection = record_requests.selection(body, record_requests.filter_budget(context.settings))
-        position = position_of(body.read_token)
+        position = read_tokens.position_of(context, scope, body.read_token)
     include = record_requests.include(body.include)
     with phase("handle"):
         records = context.engine.get_in_transaction(
             scope, selection, body.limit, body.offset or 0, include, position=position
         )
     add_attributes(rows=len(records.ids))
+    token = read_tokens.encode(context, scope, records.position)
     with phase("render"):
-        encoded = record_responses.get_body(records, body.include, more={"read_token": records.position + 1})
+        encoded = record_responses.get_body(records, body.include, more={"read_token": token})
         return with_log_position(encoded, records.position)
 
 
@@ -67,17 +65,19 @@ def commit(context: AppContext, request: Request) -> Response | Deferred:
     with phase("parse"), collection_first(context, scope):
         budget = record_requests.filter_budget(context.settings)
         parsed = [to_operation(budget) for to_operation, _ in operations]
-        transaction = to_transaction(body, parsed, budget, body.nonce)
+        position = read_tokens.position_of(context, scope, body.read_token)
+        nonce = read_tokens.check_nonce(request, body.nonce)
+        transaction = to_transaction(body, parsed, budget, position, nonce)
     check_bounds(context, [transaction])
 
     def write() -> Response:
         if not transaction.operations:
             context.engine.get_collection_by_id(scope)
-            return _committed(None, 0)
+            return Response(orjson.dumps(committed(scope, CommitResult(None, 0))))
         with phase("handle"):
             result = context.engine.commit(scope, transaction)
         add_attributes(rows=result.records)
-        return with_log_position(_committed(result.position, result.records).body, result.position)
+        return with_log_position(orjson.dumps(committed(scope, result)), result.position)
 
     return Deferred(write, embeds=True) if any(embeds for _, embeds in operations) else write()
 
@@ -90,8 +90,9 @@ def commit_nothing(context: AppContext, request: Request) -> Response:
         raise errors.forbidden() from None
     if operations:
         raise errors.forbidden()
-    context.engine.get_collection_by_id(request_params.scope(request))
-    return _committed(None, 0)
+    scope = request_params.scope(request)
+    context.engine.get_collection_by_id(scope)
+    return Response(orjson.dumps(committed(scope, CommitResult(None, 0))))
 
 
 ToOperation = Callable[[FilterBudget], Batch | FilteredDelete]
@@ -119,15 +120,17 @@ def _delete(body: models.DeleteRecords, budget: FilterBudget) -> Batch | Filtere
 
 
 def to_transaction(
-    body: models.CommitFields, operations: list[Batch | FilteredDelete], budget: FilterBudget, nonce: str | None
+    body: models.CommitFields,
+    operations: list[Batch | FilteredDelete],
+    budget: FilterBudget,
+    position: int | None,
+    nonce: str | None,
 ) -> Transaction:
-    """The engine's transaction of one collection. Raises InvalidArgument, StaleRead."""
+    """The engine's transaction of one collection, with the position of its reads. Raises InvalidArgument."""
     if body.read_token is None and body.read_ids:
         raise InvalidArgument("conditional commit with read_ids requires read_token")
     if body.read_token is None and (body.read_filters or body.read_queries or nonce is not None):
         raise InvalidArgument("conditional commit with read_filters, read_queries or a nonce requires read_token")
-    if nonce is not None and _NONCE.fullmatch(nonce) is None:
-        raise InvalidArgument("nonce: 16 to 64 letters, digits, - and _")
     kinds = [isinstance(operation, FilteredDelete) for operation in operations]
     if kinds != sorted(kinds, reverse=True):
         raise InvalidArgument("a delete by filter must precede the other operations of its transaction")
@@ -142,7 +145,7 @@ def to_transaction(
             filters.append(read)
         else:
             neighborhoods.append(read)
-    return Transaction(operations, position_of(body.read_token), body.read_ids, filters, nonce, neighborhoods)
+    return Transaction(operations, position, body.read_ids, filters, nonce, neighborhoods)
 
 
 def _read_query(query: models.ReadQuery, path: str, budget: FilterBudget) -> Selection | Neighborhood:
@@ -174,16 +177,7 @@ def check_bounds(context: AppContext, transactions: Sequence[Transaction]) -> No
             raise LimitExceeded(f"a transaction with {size} {name} exceeds the limit of {limit}: split it")
 
 
-def position_of(read_token: int | None) -> int | None:
-    """The log position of a token. Raises InvalidArgument, StaleRead."""
-    if read_token is None:
-        return None
-    if read_token > _MAX_TOKEN:
-        raise InvalidArgument(f"conditional read token {read_token} exceeds i64 range")
-    if read_token == 0:
-        raise StaleRead("invalid read token: log upper bound offset is 0")
-    return read_token - 1
-
-
-def _committed(position: int | None, records: int) -> Response:
-    return Response(orjson.dumps({"first_inserted_record_offset": position, "record_count": records}))
+def committed(scope: Scope, result: CommitResult) -> dict[str, int | None]:
+    """The fields of a commit's response. A log position counts the writes of others, so a restriction hides it."""
+    position = result.position if scope.restriction is None else None
+    return {"first_inserted_record_offset": position, "record_count": result.records}

@@ -2,18 +2,19 @@
 
 1. Take a restricted snapshot with the ids of the write. A record is *visible* if it is inside the filter, *hidden* if
    it exists outside.
-2. Admit the batch: updates and deletes of hidden records are left out, as if these did not exist. An add or upsert of a
-   hidden record is refused, and so is a write after which a record would not match the filter: of an add the metadata
-   itself, of an update or upsert of a visible record the merged metadata.
+2. Admit the batches, in order: updates and deletes of records that are not visible are left out, so that those of
+   hidden and of unknown ones are the same. An add or upsert of a hidden record is refused, and so is a write after
+   which a record would not match the filter: of an add the metadata itself, of an update or upsert the merged metadata.
 3. Append what is left as the very next log entry after the snapshot. If another writer was first, start again: so the
    decision holds for exactly the state that the entry is applied to.
 
 A record may expire between 1 and 3. So a hidden record counts as existing until it is deleted, and where records expire
-an upsert must match by itself, too. *A crash before 3 leaves nothing, or an orphan object, collected later.*
+a write must match whether the record is there or not. *A crash before 3 leaves nothing, or an orphan object, collected
+later.*
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,28 +26,112 @@ from afterglow.collection.read import rows as fetch
 from afterglow.collection.replica.apply import merge_metadata
 from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import Include
-from afterglow.errors import Forbidden
+from afterglow.collection.write.registration import common_dimension
+from afterglow.errors import Forbidden, LimitExceeded
 from afterglow.filters.ast import Filter
 from afterglow.log.batch import Batch, Op
 
 Metadata = Mapping[str, Any] | None
 
+_MAX_STATES = 32
+"""In which a record may be, as it may expire before any of the operations on it."""
 
-def admit(snapshot: Snapshot, condition: Filter, batch: Batch) -> Batch:
-    """The part of a batch that may be applied to a snapshot, which was restricted and taken with the batch's ids.
 
-    Raises Forbidden; its text is the same whatever exists.
+class _Absent:
+    """The state of a record that is not there."""
+
+
+_ABSENT = _Absent()
+
+
+def ids_of(batches: Sequence[Batch]) -> list[str]:
+    """The ids in the batches, each once: those that the snapshot is taken with."""
+    return list(dict.fromkeys(name for batch in batches for name in batch.ids))
+
+
+def admit(snapshot: Snapshot, condition: Filter, batches: Sequence[Batch]) -> list[Batch]:
+    """The part of the batches that may be applied to a snapshot, which was restricted and taken with `ids_of` them.
+
+    Raises Forbidden, whose text is the same whatever exists; WrongDimension; LimitExceeded if a record that may expire
+    is written too often.
     """
-    visible, hidden = _by_visibility(snapshot, batch.ids)
-    members = np.array([number for number, name in enumerate(batch.ids) if name not in hidden], dtype=np.int64)
-    if batch.op is Op.DELETE:
-        return _take(batch, np.array([number for number, name in enumerate(batch.ids) if name in visible], np.int64))
-    if batch.op is not Op.UPDATE and len(members) < len(batch.ids):
+    common_dimension(snapshot.collection.dimension, batches)
+    records = _Records.of(snapshot, batches)
+    admitted = [_take(batch, records.apply(batch)) for batch in batches]
+    if records.results and not restriction.matches(condition, records.results).all():
         raise _refused()
-    results = _results(snapshot, batch, members.tolist(), visible)
-    if results and not restriction.matches(condition, results).all():
-        raise _refused()
-    return _take(batch, members)
+    return [batch for batch in admitted if batch.ids]
+
+
+@dataclass(slots=True)
+class _Records:
+    """The records with the ids of a write while its operations apply; `results` is all metadata that must match.
+
+    `states` has for each visible record the metadata that it may have, `_ABSENT` if it may be missing. A record that is
+    neither there nor `hidden` is missing.
+    """
+
+    hidden: set[str]
+    states: dict[str, list[Metadata | _Absent]]
+    expires: bool
+    results: list[Metadata] = field(default_factory=list)
+
+    @staticmethod
+    def of(snapshot: Snapshot, batches: Sequence[Batch]) -> "_Records":
+        """The records in a snapshot."""
+        names = ids_of(batches)
+        visible, hidden = _by_visibility(snapshot, names)
+        # The metadata matter to updates and upserts alone.
+        changed = {name for batch in batches if batch.op in (Op.UPDATE, Op.UPSERT) for name in batch.ids}
+        known = _metadata_of(snapshot, names, visible & changed)
+        states: dict[str, list[Metadata | _Absent]] = {name: [known.get(name)] for name in visible}
+        return _Records(hidden, states, snapshot.expiry is not None)
+
+    def apply(self, batch: Batch) -> NDArray[np.int64]:
+        """Apply a batch; the numbers of its records that may be written. Raises Forbidden, LimitExceeded."""
+        changes = batch.metadatas or [None] * len(batch.ids)
+        pairs = enumerate(zip(batch.ids, changes, strict=True))
+        numbers = [number for number, (name, change) in pairs if self._apply(batch.op, name, change)]
+        return np.array(numbers, dtype=np.int64)
+
+    def _apply(self, op: Op, name: str, change: Metadata) -> bool:
+        """Apply one operation; whether it may be written."""
+        states = self.states.get(name)
+        if name in self.hidden:
+            if op in (Op.ADD, Op.UPSERT):
+                raise _refused()
+            return False
+        if states is None and op in (Op.UPDATE, Op.DELETE):
+            return False
+        if op is Op.DELETE:
+            del self.states[name]
+            return True
+        if states is None:
+            states = [_ABSENT]
+        elif self.expires and _ABSENT not in states:
+            states = [*states, _ABSENT]
+        alone = merge_metadata(None, change)
+        if op is Op.ADD:
+            self.results.append(alone)
+            after = [alone if state is _ABSENT else state for state in states]
+        else:
+            after = [
+                (alone if op is Op.UPSERT else _ABSENT) if isinstance(state, _Absent) else merge_metadata(state, change)
+                for state in states
+            ]
+            self.results += [state for state in after if not isinstance(state, _Absent)]
+        self.states[name] = _distinct(after)
+        if len(self.states[name]) > _MAX_STATES:
+            raise LimitExceeded("too many operations on one record that may expire: send them in several requests")
+        return True
+
+
+def _distinct(states: Iterable[Metadata | _Absent]) -> list[Metadata | _Absent]:
+    found: list[Metadata | _Absent] = []
+    for state in states:
+        if state not in found:
+            found.append(state)
+    return found
 
 
 def _by_visibility(snapshot: Snapshot, ids: list[str]) -> tuple[set[str], set[str]]:
@@ -60,28 +145,6 @@ def _by_visibility(snapshot: Snapshot, ids: list[str]) -> tuple[set[str], set[st
             deleted = snapshot.row_groups[group].deleted
             (hidden if deleted is not None and deleted[row] else visible).add(name)
     return visible, hidden
-
-
-def _results(snapshot: Snapshot, batch: Batch, members: list[int], visible: set[str]) -> list[Metadata]:
-    """The metadata of the records after each operation, as they must match."""
-    changes = batch.metadatas or [None] * len(batch.ids)
-    if batch.op is Op.ADD:
-        return [merge_metadata(None, changes[number]) for number in members]
-    current = _metadata_of(snapshot, batch.ids, visible)
-    results: list[Metadata] = []
-    for number in members:
-        name, change = batch.ids[number], changes[number]
-        alone = merge_metadata(None, change)
-        if name in current:
-            current[name] = merge_metadata(current[name], change)
-        elif batch.op is Op.UPSERT:
-            current[name] = alone
-        else:
-            continue
-        results.append(current[name])
-        if batch.op is Op.UPSERT and snapshot.expiry is not None:
-            results.append(alone)
-    return results
 
 
 def _metadata_of(snapshot: Snapshot, ids: list[str], names: set[str]) -> dict[str, Metadata]:

@@ -29,7 +29,7 @@ from afterglow.collection.write.notification import notify_if_due
 from afterglow.collection.write.read_condition import AlreadyCommitted, ReadCondition
 from afterglow.collection.write.registration import common_dimension
 from afterglow.collection.write.transaction import CommitResult, TakeSnapshot, Transaction
-from afterglow.errors import NotFound, StaleRead, WriteConflict
+from afterglow.errors import Forbidden, NotFound, StaleRead, WriteConflict
 from afterglow.log import append
 from afterglow.log.append import PendingEntry
 from afterglow.log.append_together import LogTip, append_together
@@ -47,11 +47,6 @@ class Member:
     scope: Scope
     transaction: Transaction
     take_snapshot: TakeSnapshot
-
-    @property
-    def given(self) -> list[Batch]:
-        """The operations other than deletes by filter."""
-        return [one for one in self.transaction.operations if isinstance(one, Batch) and one.ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +96,18 @@ def _evaluate(
     """Step 1: all parts, or the results of an earlier request, which count before any conflict."""
     evaluated: list[_Evaluated] = []
     committed: dict[int, CommitResult] = {}
-    refusal: WriteConflict | StaleRead | NotFound | None = None
+    refusal: WriteConflict | StaleRead | NotFound | Forbidden | None = None
     for index, (member, condition) in enumerate(zip(members, conditions, strict=True)):
         try:
-            now, deletes = transactions.evaluate(stores, member.transaction, condition, member.take_snapshot)
+            now, batches = transactions.evaluate(
+                stores, member.scope, member.transaction, condition, member.take_snapshot
+            )
         except AlreadyCommitted as found:
             committed[index] = CommitResult(found.entry.seq, found.entry.op_count)
-        except (WriteConflict, StaleRead, NotFound) as error:
+        except (WriteConflict, StaleRead, NotFound, Forbidden) as error:
             refusal = refusal or error
         else:
-            evaluated.append(_Evaluated(member, now, [*deletes, *member.given]))
+            evaluated.append(_Evaluated(member, now, batches))
     if committed:
         return [committed.get(index, CommitResult(None, 0)) for index in range(len(members))]
     if refusal is not None:

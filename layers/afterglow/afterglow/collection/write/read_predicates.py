@@ -9,8 +9,9 @@ The distances are exact, whatever index the read has used, and records at the li
 inside: a conflict too many is possible there, one too few is not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -63,6 +64,12 @@ class Predicates:
 
     filters: Sequence[Selection] = ()
     neighborhoods: Sequence[Neighborhood] = ()
+
+    def concerned(self, written: Set[str]) -> list[str]:
+        """Those of the written ids that may be in one of the predicates, sorted."""
+        selections = [*self.filters, *(one.selection for one in self.neighborhoods)]
+        chosen = [selection.ids for selection in selections if selection.ids is not None]
+        return sorted(written if len(chosen) < len(selections) else written & frozenset(chain.from_iterable(chosen)))
 
     def __bool__(self) -> bool:
         return bool(self.filters or self.neighborhoods)

@@ -12,6 +12,10 @@ what was read:
 3. **Deletes by filter** are evaluated now, before all other operations.
 4. Append all operations as the entry that follows "now". If another writer is first, repeat from 1 with its entry.
 
+Under a **restriction** (`collection.restriction`) the ids that were read are a predicate as well: a record outside the
+filter is as if it did not exist, so a write to it is no conflict. The operations are admitted between 3 and 4
+(`collection.write.admission`), and what is left of them is what the entry has and counts.
+
 Without predicates, steps 1 and 4 need no snapshot, and without other writers no read at all. *A crash before the append
 leaves nothing; after it the transaction is durable, acknowledged or not.* A caller who lost the answer may send the
 commit again with the same nonce: it is found in the log, and the first answer is repeated.
@@ -21,10 +25,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from afterglow.catalog import ttl
+from afterglow.collection import restriction
 from afterglow.collection.read import read_path
 from afterglow.collection.replica.snapshot import Snapshot
-from afterglow.collection.types import Scope, Selection
-from afterglow.collection.write import read_predicates, write_path
+from afterglow.collection.types import LogPosition, Scope, Selection
+from afterglow.collection.write import admission, read_predicates, write_path
 from afterglow.collection.write.log_end import LogEnd
 from afterglow.collection.write.read_condition import AlreadyCommitted, ReadCondition
 from afterglow.collection.write.read_predicates import Neighborhood, Predicates
@@ -65,6 +70,11 @@ class Transaction:
     neighborhoods: Sequence[Neighborhood] = ()
 
     @property
+    def given(self) -> list[Batch]:
+        """The operations other than deletes by filter."""
+        return [one for one in self.operations if isinstance(one, Batch) and one.ids]
+
+    @property
     def predicates(self) -> Predicates:
         """What was read other than records by id."""
         return Predicates(self.filters, self.neighborhoods)
@@ -103,6 +113,14 @@ def snapshot_to_read(
     return take_snapshot(ids, position)
 
 
+def restricted(transaction: Transaction) -> Transaction:
+    """The transaction under a restriction: the ids that it has read are a predicate."""
+    if not transaction.read_ids:
+        return transaction
+    selection = Selection(ids=transaction.read_ids)
+    return replace(transaction, read_ids=(), filters=[*transaction.filters, selection])
+
+
 def only_deletes(transaction: Transaction) -> bool:
     """Whether the transaction needs no space but that of the log entry of a delete."""
     return all(
@@ -129,14 +147,21 @@ def commit(
 ) -> CommitResult:
     """Commit a transaction. Raises WriteConflict, StaleRead, and what a write raises: then nothing is written."""
     condition = condition_of(stores, scope, transaction)
-    batches = [operation for operation in transaction.operations if isinstance(operation, Batch)]
-    records = sum(len(batch.ids) for batch in batches)
     try:
+        if scope.restriction is not None:
+
+            def admit() -> tuple[LogPosition, list[Batch]]:
+                now, batches = evaluate(stores, scope, transaction, condition, take_snapshot)
+                return now.log_position, batches
+
+            written = write_path.write_admitted(stores, end, scope, admit, transaction.nonce)
+            return CommitResult(written.position, written.count)
         if transaction.needs_snapshot:
             return _commit_after_snapshot(
                 stores, end, scope, transaction, condition=condition, take_snapshot=take_snapshot
             )
-        return CommitResult(write_path.write(stores, end, scope, batches, condition=condition), records)
+        records = sum(len(batch.ids) for batch in transaction.given)
+        return CommitResult(write_path.write(stores, end, scope, transaction.given, condition=condition), records)
     except AlreadyCommitted as committed:
         return CommitResult(committed.entry.seq, committed.entry.op_count)
 
@@ -150,13 +175,11 @@ def _commit_after_snapshot(
     condition: ReadCondition | None,
     take_snapshot: TakeSnapshot,
 ) -> CommitResult:
-    given = [operation for operation in transaction.operations if isinstance(operation, Batch) and operation.ids]
     if not only_deletes(transaction):
         stores.objects.reserve_space()
-    write_path.prepare_state(stores, end, scope, given)
+    write_path.prepare_state(stores, end, scope, transaction.given)
     for _ in contended_attempts(stores.system, write_path.MAX_APPENDS):
-        now, deletes = evaluate(stores, transaction, condition, take_snapshot)
-        batches = [*deletes, *given]
+        now, batches = evaluate(stores, scope, transaction, condition, take_snapshot)
         records = sum(len(batch.ids) for batch in batches)
         if not batches:
             return CommitResult(None, 0)
@@ -175,20 +198,29 @@ def _commit_after_snapshot(
 
 
 def evaluate(
-    stores: Stores, transaction: Transaction, condition: ReadCondition | None, take_snapshot: TakeSnapshot
+    stores: Stores,
+    scope: Scope,
+    transaction: Transaction,
+    condition: ReadCondition | None,
+    take_snapshot: TakeSnapshot,
 ) -> tuple[Snapshot, list[Batch]]:
-    """Steps 1 to 3: the snapshot of "now", and the deletes by filter as deletes by ids.
+    """Steps 1 to 3: the snapshot of "now", and what is to be appended after it, deletes by filter as deletes by ids.
 
-    Raises WriteConflict, StaleRead, AlreadyCommitted, and what a read raises.
+    Raises WriteConflict, StaleRead, AlreadyCommitted, what a read raises, and what `admission.admit` does.
     """
     now = take_snapshot((), None)
     if condition is not None:
         condition.check(now.applied_seq)
         read_predicates.check_dimension(now, transaction.predicates)
-        if transaction.predicates and condition.written:
+        if transaction.predicates.concerned(condition.written):
             now = _check_predicates(stores, transaction, condition, take_snapshot)
     with phase("filter"):
-        return now, list(_deletes(stores, transaction, now))
+        batches = [*_deletes(stores, transaction, now), *transaction.given]
+    if scope.restriction is None or not batches:
+        return now, batches
+    # If the log has grown since "now", the append is refused.
+    latest = take_snapshot(admission.ids_of(batches), None)
+    return now, admission.admit(latest, restriction.require_filter(latest, scope), batches)
 
 
 def _check_predicates(
@@ -196,10 +228,10 @@ def _check_predicates(
 ) -> Snapshot:
     """Step 2; the snapshot of "now", which the condition is checked up to. Raises WriteConflict, StaleRead."""
     while True:
-        written = sorted(condition.written)
+        written = transaction.predicates.concerned(condition.written)
         now = take_snapshot(written, None)
         condition.check(now.applied_seq)
-        if len(condition.written) == len(written):
+        if len(transaction.predicates.concerned(condition.written)) == len(written):
             break
     before = replace(take_snapshot(written, condition.position), as_of=now.as_of)
     seconds = stores.settings.max_read_seconds

@@ -198,28 +198,29 @@ Evaluate = Callable[[], tuple[LogPosition, list[str]]]
 """Returns the log position of a snapshot, and the ids that match in it."""
 
 
-Admit = Callable[[], tuple[LogPosition, Batch]]
-"""Returns the log position of a snapshot, and the batch that may be applied to it."""
+Admit = Callable[[], tuple[LogPosition, list[Batch]]]
+"""Returns the log position of a snapshot, and the batches that may be applied to it."""
 
 
-def write_admitted(stores: Stores, end: LogEnd, scope: Scope, admit: Admit) -> int | None:
-    """Append the batch of `admit` exactly after the log position that it was admitted at; None if nothing is left.
+def write_admitted(stores: Stores, end: LogEnd, scope: Scope, admit: Admit, nonce: str | None = None) -> CountResult:
+    """Append the batches of `admit` exactly after the log position that they were admitted at.
 
-    Raises the errors of `write` and of `admit`.
+    The result is the number of their records and the entry, None if nothing is left. Raises the errors of `write` and
+    of `admit`.
     """
     for _ in contended_attempts(stores.system, MAX_APPENDS):
-        position, batch = admit()
-        if not batch.ids:
-            return None
-        if batch.op is not Op.DELETE:
+        position, batches = admit()
+        if not batches:
+            return CountResult(0, None)
+        if any(batch.op is not Op.DELETE for batch in batches):
             stores.objects.reserve_space()
         with end.lock:
             collection = require_in_scope(scope, cached_state(stores, end, scope))
             _apply_backpressure(stores, end, scope.collection)
-            end.collection = register(stores.table, collection, [batch])
+            end.collection = register(stores.table, collection, batches)
         ttl_key = ttl.ttl_key(collection.metadata)
-        if append_after(stores, end, scope.collection, [batch], position, ttl_key=ttl_key):
-            return position.seq + 1
+        if append_after(stores, end, scope.collection, batches, position, ttl_key=ttl_key, nonce=nonce):
+            return CountResult(sum(len(batch.ids) for batch in batches), position.seq + 1)
     raise too_many_writers(scope.collection)
 
 

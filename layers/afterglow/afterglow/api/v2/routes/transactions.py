@@ -29,6 +29,7 @@ ROUTES: tuple[Route, ...] = (
         responses.ConditionalGetResponse,
         failures=(400, 404, 412),
         permission=Permission.READ,
+        restricted=transactions.get,
     ),
     Route(
         "POST",
@@ -41,6 +42,7 @@ ROUTES: tuple[Route, ...] = (
         responses.ConditionalQueryResponse,
         failures=(400, 404, 412, 429),
         permission=Permission.READ,
+        restricted=transaction_queries.query,
     ),
     Route(
         "POST",
@@ -53,6 +55,7 @@ ROUTES: tuple[Route, ...] = (
         responses.ConditionalSearchResponse,
         failures=(400, 404, 412, 429),
         permission=Permission.READ,
+        restricted=transaction_queries.search,
     ),
     Route(
         "POST",
@@ -66,6 +69,7 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 404, 409, 412, 429, 501, 507),
         permission=Permission.WRITE,
         read_only=transactions.commit_nothing,
+        restricted=transactions.commit,
     ),
     Route(
         "POST",
@@ -78,5 +82,6 @@ ROUTES: tuple[Route, ...] = (
         responses.JointCommitResponse,
         failures=(400, 404, 409, 412, 429, 501, 507),
         permission=Permission.WRITE,
+        restricted=joint_commits.commit,
     ),
 )
