@@ -106,9 +106,23 @@ MUTANTS = (
     Mutant(
         "a transaction commits though its filter finds another record now",
         "collection/write/transaction.py",
-        "if transaction.predicates and condition.written:",
+        "if transaction.predicates.concerned(condition.written):",
         "if False:",
         "tests/collection/test_transactions.py",
+    ),
+    Mutant(
+        "a write to a record outside the filter of a key conflicts with its transaction",
+        "collection/writes.py",
+        "completed if scope.restriction is None else transactions.restricted(completed)",
+        "completed",
+        "tests/wire/auth/test_transactions_with_filters.py",
+    ),
+    Mutant(
+        "the later operations of a transaction do not see the earlier ones when they are admitted",
+        "collection/write/admission.py",
+        "            del self.states[name]\n",
+        "",
+        "tests/wire/auth/test_transactions_with_filters.py",
     ),
     Mutant(
         "what came between the check of a transaction and its put is not checked",
