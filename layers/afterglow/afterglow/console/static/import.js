@@ -1,5 +1,6 @@
-// Import: a dropped JSON Lines, JSON or CSV file becomes upserts; rejected rows are listed with their reasons.
+// Import: a dropped JSON Lines, JSON or CSV file or Excel workbook becomes upserts; rejected rows are listed with their reasons.
 import { guarded, h, show } from "./dom.js";
+import { workbook } from "./workbook.js";
 
 const BATCH = 200;
 const NAMES = { id: ["id", "_id", "ids"], document: ["document", "text", "content", "documents"], embedding: ["embedding", "vector", "embeddings", "values"] };
@@ -18,7 +19,13 @@ export function rowsOf(name, content) {
     throw new Error("The JSON is neither a list of rows nor an answer of get()");
   }
   if (kind === "csv" || kind === "tsv") return table(content, kind === "csv" ? "," : "\t");
-  throw new Error(`${name}: drop a .jsonl, .json, .csv or .tsv file; the command \`afterglow import\` reads Excel workbooks, Parquet and more`);
+  throw new Error(`${name}: drop a .jsonl, .json, .csv, .tsv or .xlsx file; the command \`afterglow import\` reads Parquet and more`);
+}
+
+/** The rows of a file, and the names of the sheets that were not read. Raises Error. */
+export async function readFile(file) {
+  if (/\.xls[xm]$/i.test(file.name)) return await workbook(new Uint8Array(await file.arrayBuffer()));
+  return { rows: rowsOf(file.name, await file.text()), others: [] };
 }
 
 function table(content, separator) {
@@ -85,7 +92,7 @@ export function importTab(context) {
   const bar = h("progress", { value: "0", max: "1", hidden: true });
   const report = h("div", { "aria-live": "polite" });
   const run = guarded(async (file) => {
-    const rows = rowsOf(file.name, await file.text());
+    const { rows, others } = await readFile(file);
     const rejected = rows.filter((item) => item.error).map(({ line, error }) => ({ line, reason: error }));
     const records = rows.filter((item) => !item.error).map(({ line, row }) => ({ line, record: record(row) }));
     const sound = records.filter((item) => item.record.id !== undefined || (rejected.push({ line: item.line, reason: "no id" }), false));
@@ -98,16 +105,17 @@ export function importTab(context) {
     }
     bar.value = 1;
     show(report, h("p", {}, `${file.name}: ${written.toLocaleString()} rows written, ${rejected.length.toLocaleString()} rejected.`),
+      others.length > 0 && h("p", { class: "soft" }, "Only the first sheet with rows is read. Not read: ", h("bdi", { dir: "auto" }, others.join(", "))),
       rejected.length > 0 && h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "row"), h("th", { scope: "col" }, "reason"))),
         h("tbody", {}, rejected.slice(0, 200).map(({ line, reason }) => h("tr", {}, h("td", { class: "number" }, line), h("td", {}, h("bdi", { dir: "auto" }, reason)))))));
     context.counted();
   });
-  const input = h("input", { type: "file", accept: ".jsonl,.ndjson,.json,.csv,.tsv", onchange: (event) => event.target.files[0] && run(event.target.files[0]) });
+  const input = h("input", { type: "file", accept: ".jsonl,.ndjson,.json,.csv,.tsv,.xlsx,.xlsm", onchange: (event) => event.target.files[0] && run(event.target.files[0]) });
   const drop = h("div", { class: "drop",
     ondragover: (event) => { event.preventDefault(); drop.classList.add("over"); },
     ondragleave: () => drop.classList.remove("over"),
     ondrop: (event) => { event.preventDefault(); drop.classList.remove("over"); if (event.dataTransfer.files[0]) run(event.dataTransfer.files[0]); } },
-  h("p", {}, "Drop a file here: JSON Lines, JSON, CSV or TSV"), h("label", {}, h("span", { class: "hidden" }, "Choose a file"), input),
+  h("p", {}, "Drop a file here: JSON Lines, JSON, CSV, TSV or an Excel workbook"), h("label", {}, h("span", { class: "hidden" }, "Choose a file"), input),
   h("p", { class: "soft" }, "Columns id, document and embedding are taken by these names; the others become metadata. Rows with a known id replace the record."));
   return [drop, bar, report];
 }
