@@ -9,6 +9,7 @@ from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.collection import Engine
 from afterglow.storage.ports import Stores
 from tests.bulk.dumping import opened
+from tests.bulk.files import TINY, ImportFixture, import_fixture
 from tests.support.stores import quick_folder, stores_at
 
 
@@ -21,6 +22,13 @@ def local() -> Iterator[LocalEndpoint]:
         engine.catalog.ensure_defaults()
         yield LocalEndpoint(stores, engine)
         stores.table.close()
+
+
+@pytest.fixture
+def at() -> Iterator[ImportFixture]:
+    """An empty collection that takes imports in small chunks."""
+    with import_fixture(TINY) as fixture:
+        yield fixture
 
 
 @pytest.fixture

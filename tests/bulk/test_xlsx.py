@@ -14,18 +14,12 @@ from afterglow.bulk.sources import FileSource, file_source
 from afterglow.bulk.types import Compression, FileFormat, ImportRejected, Plan
 from afterglow.settings import Settings
 from tests.bulk import workbooks
-from tests.bulk.files import TARGET, TINY, ImportFixture, import_fixture
+from tests.bulk.files import TARGET, ImportFixture
 from tests.bulk.workbooks import parts, row, sheet
 
 FIXTURES = Path(__file__).parent / "workbook_fixtures"
 """Written by openpyxl 3.1.5, pandas 3.1.1 and XlsxWriter 3.3.1."""
 HEADER = row(1, "id", "embedding", "value")
-
-
-@pytest.fixture
-def at() -> Iterator[ImportFixture]:
-    with import_fixture(TINY) as fixture:
-        yield fixture
 
 
 def stored(at: ImportFixture) -> dict[str, object]:

@@ -27,7 +27,9 @@ from afterglow.errors import InvalidArgument
 from afterglow.jobs import every_collection, gc, purge, reachability, verify
 from afterglow.jobs.indexer import index
 from afterglow.settings import Settings
-from tests.simulation.actors import DATABASE, TENANT, TTL_KEY, Cast, act, check_contents
+from tests.simulation.actors import act
+from tests.simulation.cast import DATABASE, TENANT, TTL_KEY, Cast
+from tests.simulation.checks import check_contents
 from tests.simulation.memory import MemoryObjects, MemoryTable
 from tests.simulation.observer import CollectionLog, Observer, Violation
 from tests.simulation.processes import Environment, Process, Rates

@@ -2,7 +2,6 @@
 
 import uuid
 from itertools import count
-from typing import Any
 
 import pytest
 
@@ -88,160 +87,6 @@ def test_an_unknown_database(api_client: ApiClient) -> None:
         assert api_client.request("GET", path + "/collections").json() == []
         assert api_client.request("GET", path + "/collections_count").json() == 0
         assert_error(api_client.request("GET", path + "/collections/abc"), 404, "Collection [abc] does not exist")
-
-
-VARIANT = "data did not match any variant of untagged enum MetadataValue"
-
-
-@pytest.mark.parametrize(
-    ("metadata", "status", "text"),
-    [
-        ({}, 400, "Validation error: metadata: Metadata cannot be empty"),
-        ({"#a": 1}, 400, "Validation error: metadata: Metadata key cannot start with '#' or '$': #a"),
-        ({"$a": 1}, 400, "Validation error: metadata: Metadata key cannot start with '#' or '$': $a"),
-        ({"": 1}, 400, "Validation error: metadata: Metadata key cannot be empty"),
-        ({"a": None}, 422, "metadata.a: " + VARIANT),
-        ({"a": {}}, 422, "metadata.a: " + VARIANT),
-        ({"a": {"b": 1}}, 422, "metadata.a: " + VARIANT),
-        ({"a": [[1]]}, 422, "metadata.a: " + VARIANT),
-        ([], 422, "metadata: invalid type: sequence, expected a map"),
-        ("x", 422, 'metadata: invalid type: string "x", expected a map'),
-    ],
-)
-def test_wrong_metadata(api_client: ApiClient, metadata: Any, status: int, text: str) -> None:
-    response = api_client.request("POST", COLLECTIONS, {"name": "wrong", "metadata": metadata})
-    if status == 422:
-        assert_invalid_body(response, text)
-    else:
-        assert_error(response, status, text)
-    assert api_client.request("GET", COLLECTIONS + "/wrong").status_code == 404
-
-
-def test_a_sparse_vector_in_a_collections_metadata(api_client: ApiClient) -> None:
-    body = {"name": "wrong", "metadata": {"sv": {"indices": [1], "values": [1]}}}
-    text = "Validation error: metadata: a collection's metadata holds no sparse vectors: sv"
-    assert_error(api_client.request("POST", COLLECTIONS, body), 400, text)
-
-
-def test_metadata_keeps_its_kinds(api_client: ApiClient) -> None:
-    metadata = {"a": 1, "b": 1.0, "c": True, "d": "x", "chroma:x": 1, "e": -(2**63), "f": [1, 2.5], "g": 1e300}
-    assert api_client.collection(metadata=metadata).now()["metadata"] == metadata | {"f": [1.0, 2.5]}
-    assert api_client.collection(metadata={"a": 2**63}).now()["metadata"] == {"a": float(2**63)}
-
-
-@pytest.mark.parametrize(
-    ("body", "text"),
-    [
-        ({}, "missing field `name`"),
-        ({"name": 1}, "name: invalid type: integer `1`, expected a string"),
-        ({"name": "abc", "get_or_create": None}, "get_or_create: invalid type: null, expected a boolean"),
-        ({"name": "abc", "get_or_create": 1}, "get_or_create: invalid type: integer `1`, expected a boolean"),
-        ({"name": "abc", "configuration": []}, "configuration: invalid type: sequence, expected a map"),
-        ({"name": "abc", "configuration": {"hnsw": {"spce": 1}}}, "configuration.hnsw.spce: unknown field `spce`"),
-        (
-            {"name": "abc", "configuration": {"hnsw": {"space": "bad"}}},
-            "configuration.hnsw.space: unknown variant `bad`, expected one of `l2`, `cosine`, `ip`",
-        ),
-        (
-            {"name": "abc", "configuration": {"hnsw": {"ef_search": -1}}},
-            "configuration.hnsw.ef_search: invalid value: integer `-1`, expected at least 0",
-        ),
-        (
-            {"name": "abc", "configuration": {"hnsw": {"ef_search": 1.5}}},
-            "configuration.hnsw.ef_search: invalid type: floating point `1.5`, expected an integer",
-        ),
-        (
-            {"name": "abc", "configuration": {"embedding_function": {"type": "wrong"}}},
-            (
-                "configuration.embedding_function.type: unknown variant `wrong`, "
-                "expected one of `legacy`, `unknown`, `known`"
-            ),
-        ),
-        (
-            {"name": "abc", "configuration": {"embedding_function": {"type": "known", "name": "x"}}},
-            "configuration.embedding_function: missing field `config`",
-        ),
-        ({"name": "abc", "schema": {}}, "schema: missing field `defaults`"),
-        ({"name": "abc", "schema": {"defaults": {}}}, "schema: missing field `keys`"),
-        (
-            {
-                "name": "abc",
-                "schema": {"defaults": {"int": {"int_inverted_index": {"enabled": True}}}, "keys": {}},
-            },
-            "schema.defaults.int.int_inverted_index: missing field `config`",
-        ),
-    ],
-)
-def test_wrong_shapes(api_client: ApiClient, body: dict[str, Any], text: str) -> None:
-    assert_invalid_body(api_client.request("POST", COLLECTIONS, body), text)
-
-
-def test_a_wrong_name(api_client: ApiClient) -> None:
-    response = api_client.request("POST", COLLECTIONS, {"name": "ab"})
-    assert response.json()["message"].startswith("Validation error: name: Expected a name containing 3-512 characters")
-
-
-def test_a_schema_refused(api_client: ApiClient) -> None:
-    sparse = {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": {}}}}
-    arguments = {"defaults": {}, "keys": {"#k": sparse}}
-    text = "Validation error: schema: key cannot begin with '#'. Keys starting with '#' are reserved for system use: #k"
-    assert_error(api_client.request("POST", COLLECTIONS, {"name": "abc", "schema": arguments}), 400, text)
-
-
-def test_parameters_of_a_full_text_index_are_taken_and_shown(api_client: ApiClient) -> None:
-    index = {"fts_index": {"enabled": True, "config": {"algorithm": "token_bitmap"}}}
-    schema = {"defaults": {}, "keys": {"#document": {"string": index}}}
-    made = api_client.collection(schema=schema).created
-    assert made["schema"]["keys"]["#document"]["string"]["fts_index"] == index["fts_index"]
-    index["fts_index"]["config"] = {"algorithm": "other"}
-    response = api_client.request("POST", COLLECTIONS, {"name": "abc", "schema": schema})
-    assert response.status_code == 422
-
-
-def test_a_sparse_index_is_taken_and_shown(api_client: ApiClient) -> None:
-    config = {"embedding_function": {"type": "unknown"}, "source_key": "#document", "bm25": True}
-    sparse = {"sparse_vector": {"sparse_vector_index": {"enabled": True, "config": config}}}
-    arguments = {"defaults": {}, "keys": {"k": sparse}}
-    made = api_client.request("POST", COLLECTIONS, {"name": "abc", "schema": arguments}).json()
-    assert made["schema"]["keys"]["k"] == sparse
-    assert api_client.request("GET", f"{COLLECTIONS}/abc").json() == made
-
-
-def test_writes_register_their_keys(collection: CollectionClient) -> None:
-    metadata = {"i": 1, "f": 1.5, "s": "x", "b": True, "li": [1], "ls": ["x"]}
-    collection.add(ids=["a", "b"], embeddings=[[1], [2]], metadatas=[metadata, {"i": 1.5}])
-    keys = collection.now()["schema"]["keys"]
-    assert {key: set(types) for key, types in keys.items() if not key.startswith("#")} == {
-        "i": {"int", "float"},
-        "f": {"float"},
-        "s": {"string"},
-        "b": {"bool"},
-        "li": {"int"},
-        "ls": {"string"},
-    }
-    assert keys["s"]["string"] == {
-        "fts_index": {"enabled": False, "config": {}},
-        "string_inverted_index": {"enabled": True, "config": {}},
-    }
-
-
-def test_filters_on_what_is_not_indexed(api_client: ApiClient) -> None:
-    off = {"enabled": False, "config": {}}
-    schema = {
-        "defaults": {},
-        "keys": {
-            "nofilter": {"string": {"string_inverted_index": off}},
-            "#document": {"string": {"fts_index": off}},
-        },
-    }
-    collection = api_client.collection(schema=schema).add(ids=["a"], embeddings=[[1]], metadatas=[{"nofilter": "x"}])
-    text = "Cannot filter using metadata key 'nofilter' with type 'Str' because indexing is disabled"
-    for operation, vectors in (("get", {}), ("delete", {}), ("query", {"query_embeddings": [[1]]})):
-        response = collection.post(operation, where={"nofilter": "x"}, **vectors)
-        assert_error(response, 400, text)
-    assert collection.post("get", where={"nofilter": 1}).json()["ids"] == []
-    response = collection.post("get", where_document={"$contains": "x"})
-    assert_error(response, 400, "Cannot filter using full-text search because FTS indexing is disabled")
 
 
 def test_lists_are_by_id(api_client: ApiClient, database: str) -> None:
@@ -336,22 +181,6 @@ def test_new_metadata_replaces_the_old(api_client: ApiClient) -> None:
         assert_error(response, 400, f"Validation error: new_metadata: {text}")
     response = api_client.request("PUT", collection.path, {"new_metadata": {"a": {}}})
     assert_invalid_body(response, "new_metadata.a: data did not match any variant of untagged enum UpdateMetadataValue")
-
-
-def test_a_new_configuration(api_client: ApiClient) -> None:
-    collection = api_client.collection(configuration={"hnsw": {"space": "cosine"}})
-    change = {"new_configuration": {"hnsw": {"ef_search": 7}, "embedding_function": {"type": "legacy"}}}
-    assert api_client.request("PUT", collection.path, change).json() == {}
-    configuration = collection.now()["configuration_json"]
-    assert configuration["hnsw"]["ef_search"] == 7
-    assert configuration["hnsw"]["space"] == "cosine"
-    assert configuration["embedding_function"] == {"type": "legacy"}
-    assert api_client.request("PUT", collection.path, {"new_configuration": {"spann": {"ef_search": 3}}}).json() == {}
-    assert collection.now()["configuration_json"] == configuration
-    response = api_client.request("PUT", collection.path, {"new_configuration": {"hnsw": {"space": "ip"}}})
-    assert_invalid_body(response, "new_configuration.hnsw.space: unknown field `space`")
-    response = api_client.request("PUT", collection.path, {"new_configuration": {"hnsw": {}, "spann": {}}})
-    assert_error(response, 400, "Multiple vector index configurations provided")
 
 
 def test_a_dropped_collection(api_client: ApiClient) -> None:

@@ -18,7 +18,7 @@ from afterglow.bulk.types import ImportRejected
 from afterglow.errors import NotFound
 from afterglow.settings import System
 from tests.bulk.files import TARGET, TINY, import_fixture
-from tests.bulk.test_files_of_tools import stored
+from tests.bulk.small_files import stored
 
 RECORDED = Path(__file__).parent / "fixtures" / "qdrant.json"
 PAGE_ROWS = 4

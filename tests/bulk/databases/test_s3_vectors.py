@@ -16,7 +16,7 @@ from afterglow.errors import AfterglowError
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.vector_bucket import S3VectorBucket
 from tests.bulk.files import TARGET, TINY, import_fixture
-from tests.bulk.test_files_of_tools import stored
+from tests.bulk.small_files import stored
 
 BUCKET, INDEX = {"vectorBucketName": "media"}, {"vectorBucketName": "media", "indexName": "films"}
 LISTED = {**INDEX, "returnData": True, "returnMetadata": True}
