@@ -38,7 +38,7 @@ from afterglow.settings import Settings
 from afterglow.storage.ports import ObjectNotFound, Stores
 
 _ATTEMPTS = 20
-_CLUSTERING_SHARE = 0.7
+_CLUSTERING_SHARE = 0.5
 """The share of the time that it takes to cluster the rows of a segment, and not to write their lists."""
 _CHUNKS_IN_MEMORY = 8
 """Vectors are inserted into a graph in chunks of this fraction of the memory for compaction."""

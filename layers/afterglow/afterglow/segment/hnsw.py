@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.errors import Corrupt
-from afterglow.segment import breadth, codes, insertion_order, precision, progress
+from afterglow.segment import codes, insertion_order, precision, progress
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, Vectors
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
 DEFAULT_RECALL = 0.98
 MAX_EF = 4_096
 _BATCHES = 8
-_SAMPLE = 128
-_MEASURED_KS = (10, 100)
-_EF_STEP = 2**0.5
-_MIN_EF = 96
 _DEFAULT_EF = 128
 """For graphs whose breadth was not measured: those of the first releases."""
 _CACHED_KS = 64
@@ -91,7 +87,7 @@ def build(path: Path, plan: HnswBuild, vectors: Vectors, on_share: OnShare = pro
     largest = _largest_component(parameters.space, vectors, chunk_rows)
     rounding = precision.choose_rounding(parameters.space, vectors, largest, base_rounding)
     release_pages(vectors)  # the sample may have mapped many more pages than it read
-    index = _new_index(parameters, dimension, rounding)
+    index = new_index(parameters, dimension, rounding)
     if base_rounding == rounding:
         index.load(str(base))
         index.expansion_add = parameters.ef_construction  # type: ignore[misc]
@@ -132,40 +128,9 @@ def _row_values(space: Space, vectors: Vectors, rounding: Rounding) -> Vectors |
     return codes.encode_rows(space, vectors, rounding.scale) if rounding.vector_type is VectorType.I8 else vectors
 
 
-def _query_values(space: Space, queries: Vectors, rounding: Rounding) -> Vectors | codes.Codes:
+def query_values(space: Space, queries: Vectors, rounding: Rounding) -> Vectors | codes.Codes:
     """Queries in the form in which the graph takes them."""
     return codes.encode_queries(space, queries, rounding.scale) if rounding.vector_type is VectorType.I8 else queries
-
-
-def measure(path: Path, plan: HnswBuild, rounding: Rounding, vectors: Vectors, norms: Vectors) -> Breadth:
-    """The breadth (ef) with which the graph in `path` finds the promised share of the neighbours; at most 4,096.
-
-    `vectors` (n, d) are those of the graph, `norms` their squared norms, `rounding` is what `build` returned.
-    """
-    sample = breadth.exact_sample(plan.parameters.space, vectors, norms, _SAMPLE)
-    release_pages(vectors)
-    if sample is None:
-        return Breadth(plan.recall, (1,), (float(_MIN_EF),))
-    index = _new_index(plan.parameters, vectors.shape[1], rounding)
-    index.view(str(path))
-    queries = _query_values(plan.parameters.space, np.array(vectors[sample.rows]), rounding)
-    ks = [k for k in sample.depths() if k in _MEASURED_KS] or [sample.depths()[-1]]
-    values = []
-    ef = float(_MIN_EF)
-    for k in ks:
-        ef = max(ef, 2.0 * k)
-        while ef < MAX_EF:
-            index.expansion_search = int(ef)  # type: ignore[misc]
-            found = [index.search(query, min(int(ef), len(vectors)), threads=1).keys for query in queries]
-            hits = [
-                np.isin(near[:k], rows[: rescored(k)]).mean()
-                for near, rows in zip(sample.neighbors, found, strict=True)
-            ]
-            if np.mean(hits) >= plan.recall:
-                break
-            ef = min(ef * _EF_STEP, MAX_EF)
-        values.append(ef)
-    return Breadth(plan.recall, tuple(ks), tuple(values))
 
 
 class HnswIndex:
@@ -229,7 +194,7 @@ class HnswIndex:
             view = self._open_view()
         try:
             view.expansion_search = k  # type: ignore[misc]
-            values = _query_values(self._parameters.space, queries, self.rounding)
+            values = query_values(self._parameters.space, queries, self.rounding)
             if len(queries) == 1:
                 return [view.search(values[0], k, threads=1).keys.astype(np.int64)]
             matches = view.search(values, k, threads=1)
@@ -240,7 +205,7 @@ class HnswIndex:
         return [row[:count] for row, count in zip(rows, counts.tolist(), strict=True)]
 
     def _open_view(self) -> "Index":
-        index = _new_index(self._parameters, self._dimension, self.rounding)
+        index = new_index(self._parameters, self._dimension, self.rounding)
         index.view(self._buffer)
         return index
 
@@ -274,7 +239,8 @@ def _read_rounding(
     return rounding, metadata["count_present"]
 
 
-def _new_index(parameters: HnswParameters, dimension: int, rounding: Rounding) -> "Index":
+def new_index(parameters: HnswParameters, dimension: int, rounding: Rounding) -> "Index":
+    """An empty index of vectors that are rounded like this."""
     from usearch.index import Index
 
     return Index(

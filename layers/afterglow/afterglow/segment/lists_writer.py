@@ -30,6 +30,8 @@ from afterglow.storage.file_map import release_pages
 _SAMPLE = 512
 _RESCORING_SHARE = 0.002
 """The recall that may be lost because a neighbour is not rescored; the rest of the loss is for lists not probed."""
+_ENCODING_SHARE = 0.1
+"""The share of the time that it takes to write the lists, and not to measure them, of rows that are hard to find."""
 _UNSEEN_MARGIN = 0.002
 """Queries that are no rows find a little less than those of the sample, which took part in the clustering."""
 _RELEASE_LISTS = 256
@@ -75,7 +77,7 @@ def write(
 ) -> tuple[str, str]:
     """Write both files; their checksums. `target` is the promised recall, 0 to 1.
 
-    `on_share` receives the share of the first file, which takes the most time.
+    `on_share` receives the share of the time.
     """
     codes, scales = lists.encode(clustering.centroids)
     decoded = codes * scales[:, np.newaxis]
@@ -83,7 +85,7 @@ def write(
     entry_starts = np.concatenate([[0], np.cumsum(counts)])
     shape = int(entry_starts[-1]), lists.entry_bytes(clustering.projection.width)
     checksums = np.empty(len(counts), dtype=np.uint64)
-    chunks = _encode_lists(clustering, rows, decoded, checksums, on_share)
+    chunks = _encode_lists(clustering, rows, decoded, checksums, progress.part(on_share, 0, _ENCODING_SHARE))
     lists_checksum = array_file.write(lists_path, LISTS, {}, {LISTS: ArrayStream("|u1", shape, chunks)})
     projection = clustering.projection
     arrays: dict[str, NDArray[Any]] = {
@@ -105,7 +107,8 @@ def write(
     unlimited = Breadth(1.0, (1,), (float(len(codes)),)).to_json()
     provisional = Centroids("the new segment", {**meta, "breadth": unlimited, "rescored": unlimited}, arrays)
     search = ListSearch(provisional, array_file.map_arrays(lists_path, LISTS)[LISTS])
-    measured = _measure(provisional, search, clustering, rows, target)
+    on_measured = progress.part(on_share, _ENCODING_SHARE, 1)
+    measured = _measure(provisional, search, clustering, rows, target, on_share=on_measured)
     centroids_checksum = array_file.write(centroids_path, CENTROIDS, {**meta, **measured}, arrays)
     return lists_checksum, centroids_checksum
 
@@ -140,7 +143,13 @@ def _encode_lists(
 
 
 def _measure(
-    centroids: Centroids, search: ListSearch, clustering: Clustering, rows: StoredRows, target: float
+    centroids: Centroids,
+    search: ListSearch,
+    clustering: Clustering,
+    rows: StoredRows,
+    target: float,
+    *,
+    on_share: OnShare,
 ) -> dict[str, Any]:
     """The tables `breadth` and `rescored`, as in the meta of the file."""
     projection = clustering.projection
@@ -161,7 +170,7 @@ def _measure(
 
     rescored: list[float] = []
     rescored_ks = tuple(k for k in ks if k in _RESCORED_KS) or ks[-1:]
-    for k in rescored_ks:
+    for table, k in enumerate(rescored_ks):
         most, excess = int(probed[ks.index(k)]), float(within[ks.index(k)])
         step = max(len(queries) * k // _RESCORED_NEIGHBORS, 1)
         needed = np.empty((len(range(0, len(queries), step)), k))
@@ -173,6 +182,7 @@ def _measure(
             found = search.search(queries[number], nearest, None, _MAX_RESCORED * k + 1).places.rows
             needed[position] = _positions(found[found != sample.rows[number]], sample.neighbors[number, :k])
             needed[position, list_ranks[number, :k] > len(nearest)] = np.inf
+            on_share((table + (position + 1) / len(needed)) / len(rescored_ks))
         needed = breadth.ascending_in_ties(needed, sample.distances[::step, :k])
         is_found = np.isfinite(needed)
         depth = breadth.least_sufficient(needed[is_found], 1 - _RESCORING_SHARE) if is_found.any() else k
