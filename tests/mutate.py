@@ -246,6 +246,13 @@ MUTANTS = (
         "tests/collection/test_time_travel.py",
     ),
     Mutant(
+        "the output of a function keeps its past when an erasure has deleted its records",
+        "jobs/erased_outputs.py",
+        "        requests.mark(stores, output, snapshot.applied_seq)\n",
+        "        pass\n",
+        "tests/jobs/test_erasure.py",
+    ),
+    Mutant(
         "an erasure leaves deleted rows in the files of segments",
         "jobs/rewrite.py",
         "if segment.deleted_rows and segment.purged_seq < state.erased_seq:",

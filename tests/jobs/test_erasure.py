@@ -14,7 +14,8 @@ from afterglow.catalog import erasures
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.time_travel.point_in_time import PointInTime
-from afterglow.collection.types import Restriction, Selection
+from afterglow.collection.types import Include, Restriction, Selection
+from afterglow.collection.write.functions import FunctionRequest
 from afterglow.errors import Forbidden, InvalidArgument, LimitExceeded
 from afterglow.filters.parse import parse_where
 from afterglow.jobs import erasure
@@ -151,6 +152,55 @@ def test_forks_and_dropped_collections_are_erased_too(erasing: Erasing) -> None:
     assert "own" in engine.get(replace(fork, collection=written.id), Selection(), None, 0, frozenset()).ids
 
 
+@pytest.mark.parametrize("function", ["revision_history", "statistics"])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_outputs_of_functions_are_erased_too(erasing: Erasing, function: str, is_late: bool) -> None:
+    engine = Engine(erasing.stores)
+    engine.attach_function(erasing.scope, FunctionRequest("f", function, "output", {"version_key": "v"}))
+    erasing.fill()
+    if not is_late:  # else the function sees the record and its deletion at once
+        for member in erasing.everyone():
+            index(erasing.stores, Replica.for_indexer(erasing.stores, member), member, idle=True)
+        output = engine.get_collection(erasing.scope.tenant, erasing.scope.database, "output")
+        assert any(name.startswith(f"objects/{output.id}") for name in erasing.traces())
+    engine.erase(erasing.scope, Selection([SECRET_ID]))
+    erasing.clock.sleep(2)
+    again = Batch(Op.UPSERT, ["b"], np.ones((1, 3), np.float32), metadatas=[{"street": "other"}])
+    engine.write(erasing.scope, again)
+    for _ in range(3):
+        erasing.run()
+    assert erasing.traces() == {}
+    assert only(erasing).state == "finished"
+    output = engine.get_collection(erasing.scope.tenant, erasing.scope.database, "output")
+    ids = (
+        Engine(erasing.stores).get(replace(erasing.scope, collection=output.id), Selection(), None, 0, frozenset()).ids
+    )
+    assert "b::v1" in ids or function == "statistics"
+    assert ids
+
+
+def test_revisions_of_a_record_written_again_stay(erasing: Erasing) -> None:
+    engine = Engine(erasing.stores)
+    engine.attach_function(erasing.scope, FunctionRequest("f", "revision_history", "output", None))
+    erasing.fill()
+    engine.erase(erasing.scope, Selection([SECRET_ID]))
+    erasing.clock.sleep(2)
+    engine.write(erasing.scope, Batch(Op.UPSERT, [SECRET_ID], np.ones((1, 3), np.float32), documents=["new"]))
+    for _ in range(3):
+        erasing.run()
+    assert only(erasing).state == "finished"
+    assert {trace for found in erasing.traces().values() for trace in found} == {SECRET_ID.encode()}
+    output = engine.get_collection(erasing.scope.tenant, erasing.scope.database, "output")
+    records = engine.get(
+        replace(erasing.scope, collection=output.id),
+        Selection(where=parse_where({"original_id": SECRET_ID})),
+        None,
+        0,
+        frozenset({Include.DOCUMENTS}),
+    )
+    assert sorted(filter(None, records.documents or [])) == ["new"]
+
+
 def test_a_record_written_again_stays(erasing: Erasing) -> None:
     erasing.fill()
     Engine(erasing.stores).erase(erasing.scope, Selection([SECRET_ID]))
@@ -205,6 +255,16 @@ def test_refusals(erasing: Erasing) -> None:
 @pytest.mark.parametrize("first", range(3))
 @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
 def test_a_crash_at_any_write_leaves_it_resumable(fault: Fault, first: int) -> None:
+    _crash_at_writes(fault, first, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [0, 8])
+def test_a_crash_leaves_the_erasure_of_an_output_resumable(first: int) -> None:
+    _crash_at_writes(Fault.CRASH_AFTER, first, 17, "revision_history")
+
+
+def _crash_at_writes(fault: Fault, first: int, step: int, function: str | None = None) -> None:
     number = first
     while True:
         with quick_folder() as folder:
@@ -213,6 +273,8 @@ def test_a_crash_at_any_write_leaves_it_resumable(fault: Fault, first: int) -> N
             scope, collection = new_collection(stores)
             env = Erasing(stores, clock, scope, collection.id)
             env.folder = folder
+            if function is not None:
+                Engine(stores).attach_function(scope, FunctionRequest("f", function, "output", None))
             env.fill()
             Engine(stores).fork(scope, "fork")
             chosen = Faults(_nth_write(number, fault))
@@ -224,6 +286,8 @@ def test_a_crash_at_any_write_leaves_it_resumable(fault: Fault, first: int) -> N
             except Crash:
                 crashed = True
             env.run()
+            if function is not None:
+                env.run()
             if erasures.list_all(stores.table):
                 assert only(env).state == "finished", chosen.calls[-1]
                 assert env.traces() == {}, chosen.calls[-1]
@@ -232,7 +296,7 @@ def test_a_crash_at_any_write_leaves_it_resumable(fault: Fault, first: int) -> N
             stores.table.close()
         if not crashed:
             break
-        number += 3
+        number += step
     assert number > 20
 
 

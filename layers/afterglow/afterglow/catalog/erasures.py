@@ -24,6 +24,7 @@ class Erasure:
     `records`: how many ids. `members`: the collections in which the records were deleted, None before all were.
     `stored`: the keys of their objects at that time, except manifests. `objects`: the keys of those that were deleted
     or must be, None before that is known; at most `MAX_OBJECTS` of either. A finished erasure has no `ids`.
+    `erased_at`: the log time of the last deletion (Unix milliseconds), 0 before.
     """
 
     id: UUID
@@ -36,7 +37,13 @@ class Erasure:
     stored: tuple[str, ...] = ()
     objects: tuple[str, ...] | None = None
     finished_at: float | None = None
+    erased_at: int = 0
     version: int = 0
+
+    @property
+    def erased_until(self) -> int:
+        """The Unix second up to which everything that was written of the records is erased."""
+        return max(self.erased_at, int(self.requested_at * 1000)) // 1000
 
     @property
     def state(self) -> str:

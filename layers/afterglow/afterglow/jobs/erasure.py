@@ -11,8 +11,8 @@
    of any flush or compaction; the state still says what is left to do.*
 4. If no such segment is left, the indexer replaces the log up to the checkpoint by placeholders, and lets the past
    start there (`jobs.past`). *Crash before: the next indexing does it.*
-5. All members are that far: put the keys of the objects into the item that none of them needs, and of those that were
-   stored after step 2 and are gone.
+5. All members are that far, and the outputs of their functions (`jobs.erased_outputs`): put the keys of the objects
+   into the item that none of them needs, and of those that were stored after step 2 and are gone.
 6. Collect garbage until none of these objects is left; scrub the table's file; put the time into the item and remove
    the ids. *Crash before: the next run finds what is left.*
 
@@ -33,7 +33,7 @@ from afterglow.catalog.erasures import Erasure
 from afterglow.catalog.model import Collection
 from afterglow.collection.write import erasure as requests
 from afterglow.errors import Busy, Corrupt
-from afterglow.jobs import gc, purge
+from afterglow.jobs import erased_outputs, gc, purge
 from afterglow.jobs.index_messages import IDLE
 from afterglow.log import trim
 from afterglow.storage.ports import ObjectNotFound, Stores
@@ -71,7 +71,13 @@ def _advance(stores: Stores, erasure: Erasure) -> None:
     unsettled = [state for state in members if not state.is_dropped and state.is_erasing]
     for state in unsettled:
         stores.queue.send(str(state.id), f"{IDLE} {state.erased_seq}")
-    if unsettled or not stores.settings.garbage_collection:
+    behind = [state for state in members if not state.is_dropped and erased_outputs.is_behind(state)]
+    for state in behind:
+        stores.queue.send(str(state.id), f"{IDLE} {state.erased_seq} function")
+    if unsettled or behind or not stores.settings.garbage_collection:
+        return
+    with_outputs = erased_outputs.erase(stores, erasure, members)
+    if with_outputs is None:
         return
     if erasure.objects is None:
         unreachable = [key for state in members for key in _unreachable(stores, state)]

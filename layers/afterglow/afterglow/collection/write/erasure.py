@@ -1,6 +1,6 @@
 """The first steps of an erasure: its item, and the deletion of the records in the whole lineage (`jobs.erasure`)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from uuid import UUID
@@ -46,17 +46,23 @@ def request(stores: Stores, collection_id: UUID, ids: Sequence[str]) -> Erasure:
 def begin(stores: Stores, erasure: Erasure) -> Erasure:
     """Step 2; the erasure with its members. Safe to repeat. Raises Busy, Unavailable, StorageFull."""
     done: list[UUID] = []
-    while remaining := [member for member in _lineage(stores, erasure.collection) if member not in done]:
+    erased_at = 0
+    while remaining := [member for member in lineage_of(stores, erasure.collection) if member not in done]:
         for member in remaining:
-            _delete_in(stores, member, erasure.ids)
+            erased_at = max(erased_at, delete_in(stores, member, erasure.ids))
             done.append(member)
-    prefixes = [prefix(member) for member in done for prefix in _DATA]
-    stored = (info.key for prefix in prefixes for info in stores.objects.list(prefix))
-    first = tuple(islice(stored, erasures.MAX_OBJECTS))
-    return erasures.update(stores.table, replace(erasure, members=tuple(done), stored=first)) or erasure
+    first = tuple(islice(stored_objects(stores, done), erasures.MAX_OBJECTS))
+    begun = replace(erasure, members=tuple(done), stored=first, erased_at=erased_at)
+    return erasures.update(stores.table, begun) or erasure
 
 
-def _lineage(stores: Stores, collection_id: UUID) -> list[UUID]:
+def stored_objects(stores: Stores, members: Sequence[UUID]) -> Iterator[str]:
+    """The keys of the objects of these collections, except manifests."""
+    prefixes = [prefix(member) for member in members for prefix in _DATA]
+    return (info.key for prefix in prefixes for info in stores.objects.list(prefix))
+
+
+def lineage_of(stores: Stores, collection_id: UUID) -> list[UUID]:
     """The collection, its source and its forks, the dropped ones included."""
     state = collections.stored(stores.table, collection_id)
     lineage_id = None if state is None else state.lineage_id
@@ -64,28 +70,34 @@ def _lineage(stores: Stores, collection_id: UUID) -> list[UUID]:
     return list(dict.fromkeys([collection_id, *others]))
 
 
-def _delete_in(stores: Stores, collection_id: UUID, ids: Sequence[str]) -> None:
-    """Delete the records in one collection, and its past for readers; a dropped one can no longer be restored."""
+def delete_in(stores: Stores, collection_id: UUID, ids: Sequence[str]) -> int:
+    """Delete the records in one collection, and its past for readers; a dropped one can no longer be restored.
+
+    The log time of the deletion, in Unix milliseconds; 0 where nothing can be deleted.
+    """
     for _ in range(_ATTEMPTS):
         state = collections.stored(stores.table, collection_id)
         if state is None:
-            return
+            return 0
         if state.is_dropped:
             if _end_dropped(stores, state):
-                return
+                return 0
             continue
         scope = Scope(state.tenant, state.database, collection_id)
         try:
-            position = write_path.write(stores, LogEnd(), scope, [Batch(Op.DELETE, list(ids))])
-            _mark(stores, collection_id, position or 0)
+            end = LogEnd()
+            position = write_path.write(stores, end, scope, [Batch(Op.DELETE, list(ids))])
+            mark(stores, collection_id, position or 0)
         except NotFound:
             continue  # dropped meanwhile
         notify_indexer(stores, collection_id, str(position))
-        return
+        return end.log_time
     raise Unavailable(f"collection {collection_id} has too many concurrent changes; try again")
 
 
-def _mark(stores: Stores, collection_id: UUID, position: int) -> None:
+def mark(stores: Stores, collection_id: UUID, position: int) -> None:
+    """End the past of a collection, for readers, at a position of its log. Raises NotFound, Unavailable."""
+
     def edit(existing: Collection) -> Collection | None:
         return None if existing.erased_seq >= position else replace(existing, erased_seq=position)
 
