@@ -83,3 +83,19 @@ def test_a_value_out_of_bounds_is_refused_with_its_source(tmp_path: Path, name: 
     file.write_text(f"{name} = {value}\n" if value[0].isdigit() else f"{name} = '{value}'\n")
     with pytest.raises(ValueError, match=f"^{file}: {name} must be {message}"):
         from_environment({"AFTERGLOW_CONFIG": str(file)})
+
+
+@pytest.mark.parametrize("name", ["path", "embedding_model_dir", "reranker_model_dir", "cache_dir", "auth_file"])
+def test_home_directories_in_paths(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From variables and files alike; a user without a home directory is named at the start, not by a later failure."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    variable = f"AFTERGLOW_{name.upper()}"
+    assert getattr(from_environment({variable: "~/mine"}), name) == str(tmp_path / "mine")
+    assert getattr(from_environment({variable: "/x/~/mine"}), name) == "/x/~/mine"
+    file = tmp_path / "afterglow.toml"
+    file.write_text(f'{name} = "~/mine"\n')
+    assert getattr(from_environment({"AFTERGLOW_CONFIG": str(file)}), name) == str(tmp_path / "mine")
+    with pytest.raises(ValueError, match=f"{variable} must be a path, and its ~ a user with a home directory"):
+        from_environment({variable: "~no-such-user/mine"})
+    default = getattr(Settings(), name)
+    assert getattr(from_environment({variable: default}), name) == default

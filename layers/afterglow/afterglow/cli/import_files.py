@@ -223,7 +223,11 @@ def _open_context(
 
     if url is not None:
         connection = ChromaConnection(url, system, settings.api_key)
-        folder = Path.home() / _REMOTE_STATE / hashlib.sha256(connection.url.encode()).hexdigest()[:16]
+        try:
+            home = Path.home()
+        except RuntimeError:
+            exit_with("the progress of an import by --url is in the home directory, and there is none: set HOME")
+        folder = home / _REMOTE_STATE / hashlib.sha256(connection.url.encode()).hexdigest()[:16]
         state = open_local(folder, system)
         store = ImportStore(state.table, state.objects, system, settings.import_report_ttl_seconds)
         try:

@@ -131,7 +131,7 @@ def resolve_settings(*, aws: bool) -> Resolved:
 
 def directory(args: argparse.Namespace, settings: Settings) -> Path:
     """The absolute path of the data directory."""
-    return (args.path or Path(settings.path).expanduser()).absolute()
+    return (args.path or Path(settings.path)).absolute()
 
 
 def data_path(args: argparse.Namespace, settings: Settings) -> Path | None:
@@ -141,7 +141,10 @@ def data_path(args: argparse.Namespace, settings: Settings) -> Path | None:
 
 def ensure_directory(path: Path) -> Path:
     """The absolute path, created if missing; exits with 1 if it cannot hold data."""
-    path = path.expanduser().absolute()
+    try:
+        path = path.expanduser().absolute()
+    except RuntimeError:
+        exit_with(f"{path}: there is no such home directory")
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):

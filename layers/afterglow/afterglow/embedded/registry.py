@@ -53,7 +53,10 @@ def acquire(path: Path | None, *, allow_reset: bool) -> SharedEngine:
 
     Raises ValueError if it is open with another `allow_reset`, and what opening a directory raises.
     """
-    name = EPHEMERAL if path is None else str(path.expanduser().resolve())
+    try:
+        name = EPHEMERAL if path is None else str(path.expanduser().resolve())
+    except RuntimeError:
+        raise ValueError(f"{path}: there is no such home directory") from None
     with _lock:
         shared = _open.get(name)
         if shared is None:

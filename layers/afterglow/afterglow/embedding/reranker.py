@@ -83,7 +83,7 @@ class Reranker:
         self.check()
         with self._lock:
             if self._process is None:
-                folder = Path(self._folder).expanduser()
+                folder = Path(self._folder)
                 files = model_archive.find(folder)
                 if files is None:
                     raise Unavailable(

@@ -23,6 +23,7 @@ from afterglow.settings.values import TYPES, Value, nearest_setting, parse
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 MAX_PORT = 65_535
 MAX_WORKERS = 64
+_PATHS = ("path", "embedding_model_dir", "reranker_model_dir", "cache_dir", "auth_file")
 _TEST_PREFIXES = tuple(PREFIX + kind for kind in ("BENCH_", "TEST_", "CONCURRENCY_", "CRASH_"))
 
 
@@ -62,7 +63,7 @@ def resolve(environ: Mapping[str, str] = os.environ, defaults: Settings = LOCAL_
         if variable in environ and not (name == "port" and chroma.is_kubernetes_port(environ[variable])):
             found[name] = Value(parse(variable, environ[variable], value_type), variable)
     settings = replace(defaults, **{name: value.value for name, value in found.items()})  # type: ignore[arg-type]
-    _check(settings, found)
+    settings = _expand_paths(_check(settings, found), found)
     return Resolved(settings, {name: value.source for name, value in found.items()}, messages)
 
 
@@ -71,13 +72,31 @@ def use_settings_file(path: Path) -> None:
     os.environ[CONFIG_VARIABLE] = str(path.absolute())
 
 
-def _check(settings: Settings, found: Mapping[str, Value]) -> None:
-    """Raise ValueError if a value is not among those that its setting allows."""
+def _refuse(value: Value, name: str, allowed: str) -> NoReturn:
+    label = value.source if value.source == value.source.upper() else f"{value.source}: {name}"
+    raise ValueError(f"{label} must be {allowed}, got {value.value!r}")
+
+
+def _expand_paths(settings: Settings, found: Mapping[str, Value]) -> Settings:
+    """Replace `~` and `~user` in paths by home directories. Raises ValueError if there is none.
+
+    The default folder of the embedding model stays as it is: without a home directory another one takes its place.
+    """
+    expanded = {}
+    for name in _PATHS:
+        if name in found and str(found[name].value).startswith("~") and found[name].value != getattr(Settings(), name):
+            try:
+                expanded[name] = str(Path(str(found[name].value)).expanduser())
+            except RuntimeError:
+                _refuse(found[name], name, "a path, and its ~ a user with a home directory")
+    return replace(settings, **expanded)  # type: ignore[arg-type]
+
+
+def _check(settings: Settings, found: Mapping[str, Value]) -> Settings:
+    """The settings. Raises ValueError if a value is not among those that its setting allows."""
 
     def refuse(name: str, allowed: str) -> NoReturn:
-        source = found[name].source
-        label = source if source == source.upper() else f"{source}: {name}"
-        raise ValueError(f"{label} must be {allowed}, got {getattr(settings, name)!r}")
+        _refuse(found[name], name, allowed)
 
     settings.cors_origins()
     if settings.index not in set(Index):
@@ -90,6 +109,7 @@ def _check(settings: Settings, found: Mapping[str, Value]) -> None:
         refuse("port", f"at most {MAX_PORT}")
     if not 1 <= settings.workers <= MAX_WORKERS:
         refuse("workers", f"from 1 to {MAX_WORKERS}")
+    return settings
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
