@@ -1,6 +1,7 @@
 """The root file `contents` of a clustered segment: what a reader needs to read its other files by ranges.
 
-    rows, places, postings u8   the xxh3-64 of each block of these files (`segment.block_file`)
+    rows, places, postings, binary_codes u8
+                                the xxh3-64 of each block of these files (`segment.block_file`)
     id_samples u8               the sort key of every 256th entry of `places` by id
     order_samples i8            the insertion sequence number of every 256th place in insertion order
     meta                        the layout and the block size of each file, the size of all records
@@ -21,6 +22,7 @@ from afterglow.columns.serde import StoredColumn
 from afterglow.errors import Corrupt, UnsupportedFormat
 from afterglow.segment import array_file, block_file, places
 from afterglow.segment.array_file import RESTORE_HINT, Layout
+from afterglow.segment.binary_codes import BINARY_CODES
 from afterglow.segment.block_file import BlockFile
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.storage.file_map import map_file
@@ -29,7 +31,7 @@ from afterglow.storage.ports import Bytes, Objects
 CONTENTS, PLACES = "contents", "places"
 VERSION = 1
 
-BLOCK_BYTES = {"rows": 16_384, PLACES: 8_192, "postings": 65_536}
+BLOCK_BYTES = {"rows": 16_384, PLACES: 8_192, "postings": 65_536, BINARY_CODES: 16_384}
 """Small blocks make small reads, large ones a small root file."""
 
 

@@ -3,8 +3,9 @@
 A caller reads the centroids of all segments together (`read_roots`), then collects the requests of all
 segments and brings them in by one `Objects.need`:
 
-1. `list_request`: the lists to probe (`segment.lists`). `ListIndex.open` of the bytes searches them.
-2. Exact vectors of the candidates and records of the result, by `ListIndex.reader` (`segment.row_reader`). Their places
+1. `binary_codes_request`, for many lists: which of them are worth reading (`segment.binary_codes`).
+2. `list_request`: the lists to probe (`segment.lists`). `ListIndex.open` of the bytes searches them.
+3. Exact vectors of the candidates and records of the result, by `ListIndex.reader` (`segment.row_reader`). Their places
    are in the entries that were found, and remembered for a while, so that this is the last round.
 """
 
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from afterglow.errors import Corrupt
 from afterglow.segment import array_file, breadth, likely_places, lists
 from afterglow.segment.array_file import RESTORE_HINT
+from afterglow.segment.binary_codes import BINARY_CODES
+from afterglow.segment.block_file import BlockFile, Slices
 from afterglow.segment.distance import Space
 from afterglow.segment.lists import DEFAULT_EF_SEARCH, Centroids, ListSearch, entry_bytes
 from afterglow.segment.manifest import SegmentInfo
@@ -76,6 +79,22 @@ class ListIndex:
         remoteness = breadth.remoteness(nearest, centroids.usual)
         return centroids.within.at(k) * remoteness * self._scale * centroids.projection.unit**2
 
+    def shortlisted(self, k: int) -> int | None:
+        """How many rows by binary codes hold the `k` nearest; None for a segment without binary codes."""
+        measured = self.centroids.shortlist
+        if measured is None or self.reader.contents is None:
+            return None
+        return max(int(np.ceil(measured.at(k) * self._scale)), k)
+
+    def binary_codes_request(self, chosen: Rows) -> Request:
+        """The binary codes of the rows of these lists, in a segment that has them; its root `contents` was read."""
+        starts = self.centroids.starts
+        return self._binary_codes.request([Slices(BINARY_CODES, starts[chosen], starts[chosen + 1])])
+
+    def binary_codes(self, data: Bytes) -> NDArray[np.uint8]:
+        """The entries of the file in the answer to the request, by row."""
+        return self._binary_codes.array(data, BINARY_CODES)
+
     def list_request(self, chosen: Rows) -> Request:
         """The bytes of these lists."""
         centroids, size = self.centroids, self._entry_bytes
@@ -106,6 +125,11 @@ class ListIndex:
         """The insertion sequence numbers of these rows, in a segment with the file `contents`."""
         found = self.reader.recall(rows)
         return (yield from self.reader.row_seqs(rows)) if found is None else found.row_seqs
+
+    @property
+    def _binary_codes(self) -> BlockFile:
+        assert self.reader.contents is not None, "a segment with binary codes has the file contents"
+        return self.reader.contents.get().files[BINARY_CODES]
 
     @property
     def _entry_bytes(self) -> int:

@@ -122,6 +122,8 @@ class Centroids:
             # A release before it measured the number of lists alone.
             self.within = Breadth.from_json(meta["within"]) if "within" in meta else None
             self.usual = float(meta.get("usual", 0))
+            # Likewise a segment without binary codes.
+            self.shortlist = Breadth.from_json(meta["shortlist"]) if "shortlist" in meta else None
             self.codes: NDArray[np.int8] = arrays["codes"]
             self.scales: Vectors = arrays["scales"]
             self.starts: Rows = arrays["starts"]

@@ -5,10 +5,11 @@
    its query, and how much farther than the nearest one it is, are the breadth that it needs (`breadth`, `within`). In
    the probed lists, its rank by estimated distance is the number of candidates that must be rescored (`rescored`). Of
    neighbours that are equally far any will do.
-3. Write the file `centroids`.
+3. Write the file `binary_codes`; how many rows a shortlist by them must have, is measured too (`shortlist`).
+4. Write the file `centroids`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from afterglow.segment import array_file, breadth, lists, progress
+from afterglow.segment import array_file, binary_codes, breadth, lists, progress
 from afterglow.segment.array_file import ArrayStream
+from afterglow.segment.binary_codes import BINARY_CODES, CodedRows
 from afterglow.segment.breadth import Breadth, Sample
 from afterglow.segment.clustering import Clustering
 from afterglow.segment.distance import Vectors
@@ -32,6 +34,8 @@ _RESCORING_SHARE = 0.002
 """The recall that may be lost because a neighbour is not rescored; the rest of the loss is for lists not probed."""
 _ENCODING_SHARE = 0.1
 """The share of the time that it takes to write the lists, and not to measure them, of rows that are hard to find."""
+_SHORTLIST_SHARE = 0.005
+"""The recall that may be lost in a shortlist by binary codes; searches that need one probe more lists than others."""
 _UNSEEN_MARGIN = 0.002
 """Queries that are no rows find a little less than those of the sample, which took part in the clustering."""
 _RELEASE_LISTS = 256
@@ -67,15 +71,14 @@ class StoredRows:
 
 
 def write(
-    lists_path: Path,
-    centroids_path: Path,
+    paths: Mapping[str, Path],
     clustering: Clustering,
     rows: StoredRows,
     target: float,
     *,
     on_share: OnShare = progress.ignore,
-) -> tuple[str, str]:
-    """Write both files; their checksums. `target` is the promised recall, 0 to 1.
+) -> dict[str, str]:
+    """Write the files `lists`, `binary_codes` and `centroids`; their checksums. `target` is the recall, 0 to 1.
 
     `on_share` receives the share of the time.
     """
@@ -86,7 +89,8 @@ def write(
     shape = int(entry_starts[-1]), lists.entry_bytes(clustering.projection.width)
     checksums = np.empty(len(counts), dtype=np.uint64)
     chunks = _encode_lists(clustering, rows, decoded, checksums, progress.part(on_share, 0, _ENCODING_SHARE))
-    lists_checksum = array_file.write(lists_path, LISTS, {}, {LISTS: ArrayStream("|u1", shape, chunks)})
+    sums = {LISTS: array_file.write(paths[LISTS], LISTS, {}, {LISTS: ArrayStream("|u1", shape, chunks)})}
+    sums[BINARY_CODES] = binary_codes.write(paths[BINARY_CODES], clustering, decoded, rows.vectors)
     projection = clustering.projection
     arrays: dict[str, NDArray[Any]] = {
         "codes": codes,
@@ -106,11 +110,15 @@ def write(
     # Until it is measured, every search visits everything.
     unlimited = Breadth(1.0, (1,), (float(len(codes)),)).to_json()
     provisional = Centroids("the new segment", {**meta, "breadth": unlimited, "rescored": unlimited}, arrays)
-    search = ListSearch(provisional, array_file.map_arrays(lists_path, LISTS)[LISTS])
+    search = ListSearch(provisional, array_file.map_arrays(paths[LISTS], LISTS)[LISTS])
     on_measured = progress.part(on_share, _ENCODING_SHARE, 1)
     measured = _measure(provisional, search, clustering, rows, target, on_share=on_measured)
-    centroids_checksum = array_file.write(centroids_path, CENTROIDS, {**meta, **measured}, arrays)
-    return lists_checksum, centroids_checksum
+    entries = array_file.map_arrays(paths[BINARY_CODES], BINARY_CODES)[BINARY_CODES]
+    coded = CodedRows(rows.vectors, rows.norms, entries, clustering.starts, decoded, projection)
+    depths = tuple(binary_codes.depth(coded, k, 1 - _SHORTLIST_SHARE) for k in _RESCORED_KS)
+    measured["shortlist"] = Breadth(target, _RESCORED_KS, tuple(np.maximum.accumulate(depths).tolist())).to_json()
+    sums[CENTROIDS] = array_file.write(paths[CENTROIDS], CENTROIDS, {**meta, **measured}, arrays)
+    return sums
 
 
 def _encode_lists(

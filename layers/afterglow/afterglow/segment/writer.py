@@ -1,9 +1,9 @@
 """Writes a segment from rows of other row groups: of a replica's memtable (flush), or of other segments (compaction).
 
 1. For a clustered segment, cluster the rows first (`cluster_rows`); the rows are then numbered list by list.
-2. Write `vectors`, then the index: `graph`, or `records` and `places` in insertion order, `lists` and `centroids`; then
-   `strings`, `rows`, and `postings` if there are sparse vectors; at last `contents` of a clustered segment; all to
-   temporary files. The index is measured before its files are complete (`segment.breadth`).
+2. Write `vectors`, then the index: `graph`, or `records` and `places` in insertion order, `lists`, `binary_codes` and
+   `centroids`; then `strings`, `rows`, and `postings` if there are sparse vectors; at last `contents` of a clustered
+   segment; all to temporary files. The index is measured before its files are complete (`segment.breadth`).
 3. Upload each under the new segment's own prefix. *Crash anywhere: orphans that no manifest lists, collected later.
    Failure, such as a full disk: both kinds of files are removed at once.*
 
@@ -15,6 +15,7 @@ bounds all this by the rows it selects (`jobs.compaction_policy`).
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from afterglow.segment import (
 )
 from afterglow.segment import records as record_file
 from afterglow.segment.array_file import ArrayStream, FileRef
+from afterglow.segment.binary_codes import BINARY_CODES
 from afterglow.segment.clustering import Clustering
 from afterglow.segment.contents import CONTENTS, PLACES, Blocks, Samples
 from afterglow.segment.distance import Space, Vectors
@@ -132,19 +134,24 @@ def _write_segment(
     described: dict[str, Blocks] = {}
     roots: tuple[Samples, int] | None = None
 
-    def write(role: str, meta: dict[str, Any], arrays: Arrays) -> None:
-        path = objects.temporary_path(f"{name}-{role}")
-        checksum = array_file.write(path, role, meta, arrays)
+    def path_of(role: str) -> Path:
+        return objects.temporary_path(f"{name}-{role}")
+
+    def store(role: str, path: Path, checksum: str | None) -> None:
         if isinstance(plan, ListsBuild) and role in contents.BLOCK_BYTES:
             described[role] = Blocks.of(path, role)
         files[role] = array_file.upload(objects, f"{prefix}{name}/{role}", path, checksum)
+
+    def write(role: str, meta: dict[str, Any], arrays: Arrays) -> None:
+        path = path_of(role)
+        store(role, path, array_file.write(path, role, meta, arrays))
 
     sources_of_columns = [
         [getattr(subset.row_group, column) for subset in subsets]
         for column in ("ids", "documents", "uris", "metadatas")
     ]
     ids, documents, uris, metadatas = (GatheredStrings(sources, gather_plan) for sources in sources_of_columns)
-    vectors_path = objects.temporary_path(f"{name}-{VECTORS}")
+    vectors_path = path_of(VECTORS)
     norms = np.empty(rows, dtype=np.float32)
     row_seqs = np.concatenate([subset.row_group.row_seqs[subset.rows] for subset in subsets])[order]
     checksums = np.empty(rows if isinstance(plan, ListsBuild) else 0, dtype=np.uint64)
@@ -152,7 +159,7 @@ def _write_segment(
     checksum = array_file.write(vectors_path, VECTORS, {}, {VECTORS: ArrayStream("<f4", (rows, dimension), chunks)})
     meta: dict[str, Any] = {}
     if isinstance(plan, HnswBuild):
-        graph_path = objects.temporary_path(f"{name}-{GRAPH}")
+        graph_path = path_of(GRAPH)
         vectors = array_file.map_arrays(vectors_path, VECTORS)[VECTORS]
         rounding = hnsw.build(graph_path, plan, vectors, progress.part(on_share, 0, _INSERTION_SHARE))
         meta["breadth"] = graph_breadth.measure(
@@ -160,7 +167,7 @@ def _write_segment(
         ).to_json()
         if rounding.scale:
             meta["code_scale"] = rounding.scale
-        files[GRAPH] = array_file.upload(objects, f"{prefix}{name}/{GRAPH}", graph_path)
+        store(GRAPH, graph_path, None)
     elif plan is not None:
         insertion = np.argsort(row_seqs, kind="stable")
         offsets, lengths, sums = _write_records(
@@ -172,18 +179,15 @@ def _write_segment(
         stored = StoredRows(
             vectors, norms, row_seqs, checksums, offsets[positions], lengths[positions], sums[positions]
         )
-        path = objects.temporary_path(f"{name}-{PLACES}")
+        path = path_of(PLACES)
         checksum_of_places, samples = places_writer.write(path, stored, ids.iter_rows(chunk_bytes), insertion)
-        described[PLACES] = Blocks.of(path, PLACES)
         roots = samples, stored.record_bytes
-        files[PLACES] = array_file.upload(objects, f"{prefix}{name}/{PLACES}", path, checksum_of_places)
-        paths = {role: objects.temporary_path(f"{name}-{role}") for role in (LISTS, CENTROIDS)}
-        written = lists_writer.write(
-            paths[LISTS], paths[CENTROIDS], plan.clustering, stored, plan.recall, on_share=on_share
-        )
-        for (role, path), checksum_of_role in zip(paths.items(), written, strict=True):
-            files[role] = array_file.upload(objects, f"{prefix}{name}/{role}", path, checksum_of_role)
-    files[VECTORS] = array_file.upload(objects, f"{prefix}{name}/{VECTORS}", vectors_path, checksum)
+        store(PLACES, path, checksum_of_places)
+        paths = {role: path_of(role) for role in (LISTS, BINARY_CODES, CENTROIDS)}
+        written = lists_writer.write(paths, plan.clustering, stored, plan.recall, on_share=on_share)
+        for role, checksum_of_role in written.items():
+            store(role, paths[role], checksum_of_role)
+    store(VECTORS, vectors_path, checksum)
 
     write(STRINGS, *_string_arrays(subsets, chunk_bytes, documents=documents, uris=uris, metadatas=metadatas))
     hashes, hash_rows = id_index.build_from_utf8(ids.iter_rows(chunk_bytes), rows)
@@ -206,9 +210,8 @@ def _write_segment(
     if inverted is not None:
         write(POSTINGS, *inverted)
     if roots is not None:
-        path = objects.temporary_path(f"{name}-{CONTENTS}")
-        checksum = contents.write(path, described, *roots)
-        files[CONTENTS] = array_file.upload(objects, f"{prefix}{name}/{CONTENTS}", path, checksum)
+        path = path_of(CONTENTS)
+        store(CONTENTS, path, contents.write(path, described, *roots))
     return SegmentInfo(name, rows, dimension, files)
 
 

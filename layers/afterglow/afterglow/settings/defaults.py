@@ -13,7 +13,7 @@ AWS_DEFAULTS = Settings(
     notify_every_ops=2_048,
     notify_every_entries=64,
     flush_idle_seconds=60.0,
-    # Inserting 768 MB of vectors into HNSW takes about 6 of a function's 15 minutes.
+    # Inserting 768 MB of vectors into HNSW takes about 6 of a function's 15 minutes; lists take a tenth of it.
     max_segment_vector_bytes=768 * 1024 * 1024,
     # Half of the 3008 MB that the indexer function has by default.
     compaction_memory_bytes=3 * 1024**3 // 2,

@@ -66,7 +66,8 @@ class Settings:
     notify_every_entries: int = 1
     """Notify the indexer every N entries of a collection's log."""
     max_segment_vector_bytes: int = 0
-    """Compaction does not create segments with more bytes of vectors than this. 0: no limit."""
+    """Compaction does not create graphs of more bytes of vectors than this, or lists of three times as many.
+    0: no limit."""
     compaction_memory_bytes: int = 2 * 1024**3
     """Memory budget of one compaction; inputs estimated to need more are compacted into several segments."""
     max_unflushed_ops: int = 400_000

@@ -4,8 +4,9 @@
    together, each for its share of the k neighbours, and none that is much farther than the nearest one of its segment
    (`segment.breadth`). A segment's share is that of its rows, or of its rows in the nearest lists if that is more: by
    the order in which a collection was loaded, all neighbours may be in one segment, or some in each.
-2. Rank the entries of these lists that are inside the masks, by their codes.
-3. Read the vectors of the best, and the records of those that are likely to be in the result; compute exact
+2. Of many lists read only those that hold one of the best rows by binary codes (`shortlist`).
+3. Rank the entries of these lists that are inside the masks, by their codes.
+4. Read the vectors of the best, and the records of those that are likely to be in the result; compute exact
    distances.
 
 Before each step one `Objects.need` brings in what is missing, of all segments at once.
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from afterglow.collection.read.explanation import GroupStep, Method
 from afterglow.collection.read.filtered_breadth import lists_to_probe
+from afterglow.collection.read.shortlist import Probed, Shortlist, shorten
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.segment import distance, lists
 from afterglow.segment.distance import Space, Vectors
@@ -86,11 +88,14 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
     within = [search.within(count / share) for search, count in zip(searches, counts, strict=True)]
     while True:
         chosen = _choose(searches, probes, within)
+        short = shorten(objects, [search.probed(numbers) for search, numbers in zip(searches, chosen, strict=True)], k)
         read = objects.need(
-            [search.group.index.list_request(numbers) for search, numbers in zip(searches, chosen, strict=True)]
+            [search.group.index.list_request(numbers) for search, numbers in zip(searches, short.numbers, strict=True)]
         )
-        found = [search.run(data, numbers, k) for search, data, numbers in zip(searches, read, chosen, strict=True)]
-        _record(searches, chosen)
+        found = [
+            search.run(data, numbers, k) for search, data, numbers in zip(searches, read, short.numbers, strict=True)
+        ]
+        _record(searches, chosen, short)
         is_complete = sum(map(len, chosen)) >= sum(search.lists for search in searches)
         if is_complete or sum(len(candidates.keys) for candidates in found) >= k:
             break
@@ -117,14 +122,14 @@ def _rescored(
     return results
 
 
-def _record(searches: Sequence["_Search"], chosen: Sequence[Rows]) -> None:
-    """Record the lists that are read, for the groups whose steps are recorded."""
-    for search, numbers in zip(searches, chosen, strict=True):
+def _record(searches: Sequence["_Search"], chosen: Sequence[Rows], short: Shortlist) -> None:
+    """Record the lists that are probed, for the groups whose steps are recorded."""
+    for search, numbers, kept, estimated in zip(searches, chosen, short.numbers, short.estimated, strict=True):
         step = search.group.step
         if step is not None and len(numbers):
             step.method, step.recall, step.of = Method.LISTS, search.group.index.recall_target, search.lists
             step.breadth = max(step.breadth or 0, len(numbers))
-            step.compared += int(search.group.index.centroids.entries_of(numbers)[1].sum())
+            step.compared += estimated + int(search.group.index.centroids.entries_of(kept)[1].sum())
 
 
 class _Search:
@@ -134,9 +139,9 @@ class _Search:
         self.group = group
         self._centroids = group.index.centroids
         self._query = self._centroids.projection.query(vector)
-        distances = self._centroids.distances(self._query)
-        self._nearest = float(distances.min())
-        self.keys: NDArray[np.float64] = self._centroids.projection.comparable(distances)
+        self._distances = self._centroids.distances(self._query)
+        self._nearest = float(self._distances.min())
+        self.keys: NDArray[np.float64] = self._centroids.projection.comparable(self._distances)
         self.lists = len(self.keys)
 
     @property
@@ -161,6 +166,10 @@ class _Search:
         self.keys[matches == 0] = np.inf
         self.lists = int(np.count_nonzero(matches))
         return rows, matches
+
+    def probed(self, numbers: Rows) -> Probed:
+        """The lists that were chosen."""
+        return Probed(self.group.index, self.group.mask, self._query, self._distances, numbers)
 
     def run(self, data: Bytes, numbers: Rows, k: int) -> Candidates:
         """The best candidates in these lists, whose bytes are in `data`."""

@@ -1,0 +1,112 @@
+"""The shortlist of a search that probes many lists: those of them that hold one of the best rows by binary codes.
+
+Filters, and large k, need many lists: at a million rows a filter of 1 % needs a third of them, nearly half a gigabyte,
+for rows that are one or two in each. Their binary codes (`segment.binary_codes`) are an eighth of that. So:
+
+1. Read the binary codes of the chosen lists' rows, of all segments in one round, and estimate the distances of the rows
+   inside the masks.
+2. Of all segments together keep so many of the best as hold the k nearest for the promised recall. It was measured when
+   the segment was built.
+3. Go on with the lists of these.
+
+It is one round more, so it is done only where it saves enough bytes. A segment without binary codes, of an earlier
+release, keeps its lists.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.columns.arrays import slice_indices
+from afterglow.segment import binary_codes, lists
+from afterglow.segment.binary_codes import BinaryQuery
+from afterglow.segment.distance import Vectors
+from afterglow.segment.list_index import ListIndex, read_roots
+from afterglow.segment.reader import Mask
+from afterglow.storage.ports import Bytes, Objects
+
+Rows = NDArray[np.int64]
+
+_WORTH_BYTES = 4 * 1024 * 1024
+"""What a container brings in during one round of requests without any bytes."""
+_CHUNK_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The lists `numbers` of an index that a search has chosen, for a query (w,) in the projected space.
+
+    `distances` (l,): of the query to all centroids. `mask`: of the rows, None: all.
+    """
+
+    index: ListIndex
+    mask: Mask | None
+    query: Vectors
+    distances: Vectors
+    numbers: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """For each index the lists to read, and how many distances were estimated to choose them."""
+
+    numbers: list[Rows]
+    estimated: list[int]
+
+
+def shorten(objects: Objects, probed: Sequence[Probed], k: int) -> Shortlist:
+    """The lists that hold the best rows for the `k` nearest of all indexes; all lists where that saves too little.
+
+    Raises Corrupt, UnsupportedFormat, ObjectNotFound, Unavailable.
+    """
+    coded = [part for part in probed if part.index.shortlisted(k) is not None and len(part.numbers)]
+    count = max((part.index.shortlisted(k) or 0 for part in coded), default=0)
+    if not coded or _saved_bytes(coded, count) < _WORTH_BYTES:
+        return Shortlist([part.numbers for part in probed], [0] * len(probed))
+    read_roots([part.index for part in coded], search=False, rows=True)
+    read = objects.need([part.index.binary_codes_request(part.numbers) for part in coded])
+    estimated = [_estimate(part, data) for part, data in zip(coded, read, strict=True)]
+    keys = np.concatenate([keys for _, keys in estimated])
+    last = np.inf if len(keys) <= count else np.partition(keys, count - 1)[count - 1]
+    kept = {
+        id(part): (np.unique(numbers[keys <= last]), len(keys))
+        for part, (numbers, keys) in zip(coded, estimated, strict=True)
+    }
+    numbers = [
+        part.numbers[np.isin(part.numbers, kept[id(part)][0])] if id(part) in kept else part.numbers for part in probed
+    ]
+    return Shortlist(numbers, [kept[id(part)][1] if id(part) in kept else 0 for part in probed])
+
+
+def _saved_bytes(probed: Sequence[Probed], count: int) -> float:
+    """The bytes of the lists, without the binary codes of their rows and the lists of a shortlist of `count` rows."""
+    entries = codes = chosen = 0
+    for part in probed:
+        centroids, width = part.index.centroids, part.index.centroids.projection.width
+        size = lists.entry_bytes(width)
+        entries += size * int((centroids.entry_starts[part.numbers + 1] - centroids.entry_starts[part.numbers]).sum())
+        codes += binary_codes.entry_bytes(width) * int(
+            (centroids.starts[part.numbers + 1] - centroids.starts[part.numbers]).sum()
+        )
+        chosen += len(part.numbers)
+    return entries * (1 - min(count / chosen, 1.0)) - codes
+
+
+def _estimate(part: Probed, data: Bytes) -> tuple[Rows, NDArray[np.float64]]:
+    """The list and the estimated distance of each row inside the mask; distances compare across segments."""
+    centroids, entries = part.index.centroids, part.index.binary_codes(data)
+    query = BinaryQuery.of(part.query)
+    starts = centroids.starts[part.numbers]
+    lengths = centroids.starts[part.numbers + 1] - starts
+    rows, numbers = slice_indices(starts, lengths)[0], np.repeat(part.numbers, lengths)
+    if part.mask is not None:
+        is_match = part.mask[rows]
+        rows, numbers = rows[is_match], numbers[is_match]
+    keys = np.empty(len(rows), dtype=np.float64)
+    for start in range(0, len(rows), _CHUNK_ROWS):
+        chunk = slice(start, start + _CHUNK_ROWS)
+        found = binary_codes.estimates(query, entries[rows[chunk]], part.distances[numbers[chunk]])
+        keys[chunk] = centroids.projection.comparable(found)
+    return numbers, keys

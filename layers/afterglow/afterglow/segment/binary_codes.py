@@ -1,0 +1,160 @@
+"""Binary codes of a clustered segment: one bit for each component of a row, for searches that probe many lists.
+
+The file `binary_codes` has an entry for each row, in the order of the lists, and is read by blocks::
+
+    binary_codes   u1 (n, 8 + w / 8, padded to 8):  base f4 · factor f4 · bits u1
+
+With the residual r = row − centroid, the signs s of its components (+1 or −1), and f = |r|² / Σ|rᵢ|, the product of r
+with any vector v is about f (s·v); it is exact for v = r (Gao & Long 2024, RaBitQ, without the rotation). So
+
+    |q − x|² = |q − c|² + |r|² − 2 r·(q − c) ≈ |q − c|² + base − factor (s·q)
+    base = |r|² + 2 f (s·c), factor = 2 f
+
+The query has 4 bits for each component, as four planes of bits, so a product is four counts of common bits. The order
+by these estimates is rough, but the true neighbours are nearly always among the first hundred or so (`depth`): only the
+lists with one of these are read (`collection.read.shortlist`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afterglow.segment import array_file, distance
+from afterglow.segment.array_file import ArrayStream
+from afterglow.segment.breadth import least_sufficient
+from afterglow.segment.clustering import Clustering
+from afterglow.segment.distance import Vectors
+from afterglow.segment.precision import golden_sample
+from afterglow.segment.projection import Projection
+from afterglow.storage.file_map import release_pages
+
+BINARY_CODES = "binary_codes"
+_HEADER_BYTES = 8
+_PLANES = 4
+_LEVELS = 2**_PLANES - 1
+_CHUNK_ROWS = 4_096
+_SAMPLE_ROWS, _SAMPLE_QUERIES = 16_384, 64
+
+Rows = NDArray[np.int64]
+Entries = NDArray[np.uint8]
+
+
+def entry_bytes(width: int) -> int:
+    """The size of an entry."""
+    return _HEADER_BYTES + 8 * -(-width // 64)
+
+
+def encode(residuals: Vectors, centroids: Vectors) -> Entries:
+    """The entries, (n, entry_bytes), of rows with these residuals (n, w); `centroids` (n, w) or (1, w) are theirs."""
+    signs = np.where(residuals > 0, np.float32(1), np.float32(-1))
+    norms = distance.squared_norms(residuals)
+    sums = np.abs(residuals).sum(axis=1)
+    factors = 2 * np.divide(norms, sums, out=np.zeros_like(norms), where=sums > 0)
+    entries = np.zeros((len(residuals), entry_bytes(residuals.shape[1])), dtype=np.uint8)
+    entries[:, :4].view("<f4")[:, 0] = norms + factors * (signs * centroids).sum(axis=1)
+    entries[:, 4:8].view("<f4")[:, 0] = factors
+    bits = np.packbits(residuals > 0, axis=1)
+    entries[:, _HEADER_BYTES : _HEADER_BYTES + bits.shape[1]] = bits
+    return entries
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryQuery:
+    """A query in 4 bits for each component: q ≈ low + step × level. `planes` uint64 (4, words): the bits of levels."""
+
+    planes: NDArray[np.uint64]
+    low: float
+    step: float
+    total: float
+
+    @staticmethod
+    def of(query: Vectors) -> "BinaryQuery":
+        """The query (w,) in the projected space."""
+        low = float(query.min())
+        step = (float(query.max()) - low) / _LEVELS or 1.0
+        levels = np.rint((query - np.float32(low)) / np.float32(step)).astype(np.uint8)
+        width = entry_bytes(len(query)) - _HEADER_BYTES
+        planes = np.zeros((_PLANES, width), dtype=np.uint8)
+        for number in range(_PLANES):
+            bits = np.packbits((levels >> number) & 1)
+            planes[number, : len(bits)] = bits
+        return BinaryQuery(planes.view("<u8"), low, step, float(query.sum()))
+
+
+def estimates(query: BinaryQuery, entries: Entries, centroid_distances: Vectors) -> Vectors:
+    """The estimated squared distances (m,) of entries (m, entry_bytes), whose centroids are so far from the query."""
+    words = np.ascontiguousarray(entries[:, _HEADER_BYTES:]).view("<u8").T
+    ones = np.zeros(len(entries), dtype=np.int32)
+    levels = np.zeros(len(entries), dtype=np.int32)
+    for number, word in enumerate(words):
+        bits = np.ascontiguousarray(word)
+        ones += np.bitwise_count(bits)
+        for plane in range(_PLANES):
+            levels += np.left_shift(np.bitwise_count(bits & query.planes[plane, number]), plane, dtype=np.int32)
+    products = 2 * (np.float32(query.low) * ones + np.float32(query.step) * levels) - np.float32(query.total)
+    base, factors = entries[:, :4].view("<f4")[:, 0], entries[:, 4:8].view("<f4")[:, 0]
+    result: Vectors = centroid_distances + base - factors * products
+    return result
+
+
+def write(path: Path, clustering: Clustering, decoded: Vectors, vectors: Vectors) -> str:
+    """Write the file of rows in the order of the clustering; its checksum.
+
+    `vectors` (n, d) are mapped, `decoded` (l, w) are the centroids as they are stored.
+    """
+    shape = len(vectors), entry_bytes(clustering.projection.width)
+    chunks = _encode_rows(clustering, decoded, vectors)
+    return array_file.write(path, BINARY_CODES, {}, {BINARY_CODES: ArrayStream("|u1", shape, chunks)})
+
+
+def _encode_rows(clustering: Clustering, decoded: Vectors, vectors: Vectors) -> Iterator[Entries]:
+    for start in range(0, len(vectors), _CHUNK_ROWS):
+        rows = np.arange(start, min(start + _CHUNK_ROWS, len(vectors)))
+        centroids = decoded[lists_of(clustering.starts, rows)]
+        yield encode(clustering.projection.rows(vectors[rows]) - centroids, centroids)
+        release_pages(vectors)
+
+
+def lists_of(starts: Rows, rows: Rows) -> Rows:
+    """The list of each row."""
+    return np.searchsorted(starts, rows, side="right") - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CodedRows:
+    """The rows of a new segment: `vectors` (n, d) with squared `norms`, their binary codes, and the lists' `starts`."""
+
+    vectors: Vectors
+    norms: Vectors
+    entries: Entries
+    starts: Rows
+    centroids: Vectors
+    projection: Projection
+
+
+def depth(rows: CodedRows, k: int, share: float) -> float:
+    """How many rows by estimated distance hold this share of the k nearest, in a sample as if a filter had chosen it.
+
+    Rows of the sample serve as queries; a query's own row is left out.
+    """
+    sample = golden_sample(len(rows.vectors), _SAMPLE_ROWS)
+    k = min(k, len(sample) - 1)
+    if k < 1:
+        return 1.0
+    vectors, norms = np.array(rows.vectors[sample]), rows.norms[sample]
+    release_pages(rows.vectors)
+    entries, lists = rows.entries[sample], lists_of(rows.starts, sample)
+    needed = []
+    for number in golden_sample(len(sample), _SAMPLE_QUERIES).tolist():
+        exact = distance.fast_distances(rows.projection.space, vectors, norms, vectors[number])
+        projected = rows.projection.query(vectors[number])
+        to_lists = distance.squared_norms(rows.centroids[lists] - projected)
+        estimated = estimates(BinaryQuery.of(projected), entries, to_lists)
+        exact[number] = estimated[number] = np.inf
+        nearest = np.argpartition(exact, k - 1)[:k]
+        # Rows that are equally far from the query may take each other's place.
+        needed.append(np.searchsorted(np.sort(estimated), np.sort(estimated[nearest]), side="left") + 1)
+    return max(least_sufficient(np.concatenate(needed), share), float(k))
