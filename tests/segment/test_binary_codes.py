@@ -20,7 +20,7 @@ def estimated(query: Vectors, rows: Vectors, centroids: Vectors) -> Vectors:
 
 
 @pytest.mark.parametrize(("width", "size"), [(1, 16), (64, 16), (65, 24), (384, 56), (385, 64), (1_536, 200)])
-def test_an_entry_is_one_bit_for_each_component_and_two_numbers(width: int, size: int) -> None:
+def test_an_entry_has_a_bit_per_component_and_two_numbers(width: int, size: int) -> None:
     assert binary_codes.entry_bytes(width) == size
     rows = np.ones((3, width), dtype=np.float32)
     assert binary_codes.encode(rows, np.zeros_like(rows)).shape == (3, size)
@@ -57,8 +57,8 @@ def test_a_row_at_its_centroid_is_as_far_as_that() -> None:
 
 def coded(vectors: Vectors, lists: int) -> CodedRows:
     starts = np.linspace(0, len(vectors), lists + 1).astype(np.int64)
-    centroids = np.add.reduceat(vectors, starts[:-1], axis=0) / np.diff(starts)[:, np.newaxis]
-    centroids = centroids.astype(np.float32)
+    means = np.add.reduceat(vectors, starts[:-1], axis=0) / np.diff(starts)[:, np.newaxis]
+    centroids: Vectors = means.astype(np.float32)
     projection = Projection(Space.L2, 1.0, 0.0, np.zeros(vectors.shape[1], dtype=np.float32))
     own = centroids[binary_codes.lists_of(starts, np.arange(len(vectors)))]
     entries = binary_codes.encode(vectors - own, own)

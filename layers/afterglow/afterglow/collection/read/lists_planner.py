@@ -124,12 +124,12 @@ def _rescored(
 
 def _record(searches: Sequence["_Search"], chosen: Sequence[Rows], short: Shortlist) -> None:
     """Record the lists that are probed, for the groups whose steps are recorded."""
-    for search, numbers, kept, estimated in zip(searches, chosen, short.numbers, short.estimated, strict=True):
+    for search, numbers, listed, estimated in zip(searches, chosen, short.numbers, short.estimated, strict=True):
         step = search.group.step
         if step is not None and len(numbers):
             step.method, step.recall, step.of = Method.LISTS, search.group.index.recall_target, search.lists
             step.breadth = max(step.breadth or 0, len(numbers))
-            step.compared += estimated + int(search.group.index.centroids.entries_of(kept)[1].sum())
+            step.compared += estimated + int(search.group.index.centroids.entries_of(listed)[1].sum())
 
 
 class _Search:

@@ -61,23 +61,22 @@ def shorten(objects: Objects, probed: Sequence[Probed], k: int) -> Shortlist:
 
     Raises Corrupt, UnsupportedFormat, ObjectNotFound, Unavailable.
     """
-    coded = [part for part in probed if part.index.shortlisted(k) is not None and len(part.numbers)]
-    count = max((part.index.shortlisted(k) or 0 for part in coded), default=0)
+    numbers, estimated = [part.numbers for part in probed], [0] * len(probed)
+    counts = [part.index.shortlisted(k) if len(part.numbers) else None for part in probed]
+    positions = [position for position, count in enumerate(counts) if count is not None]
+    coded = [probed[position] for position in positions]
+    count = max((count for count in counts if count is not None), default=0)
     if not coded or _saved_bytes(coded, count) < _WORTH_BYTES:
-        return Shortlist([part.numbers for part in probed], [0] * len(probed))
+        return Shortlist(numbers, estimated)
     read_roots([part.index for part in coded], search=False, rows=True)
     read = objects.need([part.index.binary_codes_request(part.numbers) for part in coded])
-    estimated = [_estimate(part, data) for part, data in zip(coded, read, strict=True)]
-    keys = np.concatenate([keys for _, keys in estimated])
-    last = np.inf if len(keys) <= count else np.partition(keys, count - 1)[count - 1]
-    kept = {
-        id(part): (np.unique(numbers[keys <= last]), len(keys))
-        for part, (numbers, keys) in zip(coded, estimated, strict=True)
-    }
-    numbers = [
-        part.numbers[np.isin(part.numbers, kept[id(part)][0])] if id(part) in kept else part.numbers for part in probed
-    ]
-    return Shortlist(numbers, [kept[id(part)][1] if id(part) in kept else 0 for part in probed])
+    found = [_estimate(part, data) for part, data in zip(coded, read, strict=True)]
+    every = np.concatenate([keys for _, keys in found])
+    last = np.inf if len(every) <= count else np.partition(every, count - 1)[count - 1]
+    for position, (lists_of_rows, keys) in zip(positions, found, strict=True):
+        is_short = np.isin(numbers[position], lists_of_rows[keys <= last])
+        numbers[position], estimated[position] = numbers[position][is_short], len(keys)
+    return Shortlist(numbers, estimated)
 
 
 def _saved_bytes(probed: Sequence[Probed], count: int) -> float:
