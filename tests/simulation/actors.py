@@ -21,6 +21,7 @@ from tests.simulation.clients import (
     read_past,
     write,
 )
+from tests.simulation.joint_commits import commit_together
 from tests.simulation.processes import Process
 from tests.support.faulty import Crash
 
@@ -39,7 +40,7 @@ def perform(cast: Cast, process: Process, operation: Operation) -> None:
 
 
 OPERATIONS: dict[str, list[Operation]] = {
-    "writer": [write, write, write, write, delete_matching, read, import_chunk, modify],
+    "writer": [write, write, write, write, delete_matching, read, import_chunk, modify, commit_together],
     "reader": [read, read, read_past, fork],
     "indexer": [run_indexer, run_indexer, run_indexer, collect, maintain],
     "maintainer": [collect, maintain, run_indexer, drop_and_restore, fork],

@@ -1,6 +1,6 @@
 """The processes of a simulation, what their clients know, and what they draw: collections, names, batches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -20,6 +20,13 @@ _LARGE = 500
 """Characters of a document that makes its batch too large for the table."""
 
 
+@dataclass(frozen=True, slots=True)
+class JointCommit:
+    """A commit of several collections that was sent: the document that each of them gets."""
+
+    documents: Mapping[UUID, str]
+
+
 @dataclass
 class Cast:
     """The processes, what their clients know, and what they have done."""
@@ -32,6 +39,7 @@ class Cast:
     acknowledged: dict[UUID, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     created: int = 0
+    joint_commits: list[JointCommit] = field(default_factory=list)
 
     def log(self, scope: Scope) -> CollectionLog:
         """The log of a collection as the observer has it."""

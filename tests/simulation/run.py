@@ -30,6 +30,7 @@ from afterglow.settings import Settings
 from tests.simulation.actors import act
 from tests.simulation.cast import DATABASE, TENANT, TTL_KEY, Cast
 from tests.simulation.checks import check_contents
+from tests.simulation.joint_commits import check_joint_commits
 from tests.simulation.memory import MemoryObjects, MemoryTable
 from tests.simulation.observer import CollectionLog, Observer, Violation
 from tests.simulation.processes import Environment, Process, Rates
@@ -201,6 +202,7 @@ class Simulation:
             if report is not None and report.problems:
                 raise Violation(f"{target} is damaged: {report.problems}")
         self._audit_imports()
+        check_joint_commits(self.cast)
 
     def _audit_past(self, log: CollectionLog, scope: Scope, position: int, *, is_running: bool) -> None:
         engine = self.auditor.incarnation().engine

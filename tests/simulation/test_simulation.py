@@ -6,8 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from afterglow.collection.write import joint_commit
+from afterglow.log import append
+from afterglow.log.append_together import LogTip
+from afterglow.log.entry import Entry
 from afterglow.settings import child_environment
-from afterglow.storage.ports import Check, Write
+from afterglow.storage.ports import Check, Stores, Write
 from tests.simulation.memory import MemoryTable
 from tests.simulation.run import Failure, simulate
 
@@ -51,6 +55,20 @@ def test_the_simulation_finds_writes_below_what_is_flushed(monkeypatch: pytest.M
     transact = MemoryTable.transact
     monkeypatch.setattr(MemoryTable, "transact", without_check)
     assert "is put into" in failure_of(range(60))
+
+
+@pytest.mark.slow
+def test_the_simulation_finds_commits_in_some_of_their_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a put for each log instead of one transaction, another writer or a crash between two leaves a part."""
+
+    def one_by_one(stores: Stores, written: Sequence[tuple[LogTip, Entry]], _: Sequence[LogTip]) -> bool:
+        appended = [
+            append.append_at(stores, tip.collection_id, entry, entry.seq, tip.state_version) for tip, entry in written
+        ]
+        return any(appended) or not written
+
+    monkeypatch.setattr(joint_commit, "append_together", one_by_one)
+    assert "acknowledged" in failure_of(range(60))
 
 
 def failure_of(seeds: Sequence[int]) -> str:
