@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
-from afterglow.bulk.chroma_client import ChromaConnection
 from afterglow.bulk.endpoint import CollectionInfo
+from afterglow.bulk.http_connection import HttpConnection
 from afterglow.bulk.http_endpoint import HttpEndpoint
 from afterglow.collection.types import Records
 from afterglow.errors import AlreadyExists, InvalidArgument, NotFound, TooLarge, Unauthenticated, Unavailable
@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def remote(server: Server) -> Iterator[HttpEndpoint]:
-    connection = ChromaConnection(f"http://{server.host}:{server.port}/", System())
+    connection = HttpConnection(f"http://{server.host}:{server.port}/", System())
     yield HttpEndpoint(connection)
     connection.close()
 
@@ -112,13 +112,13 @@ def test_refusals_are_the_librarys(server: Server, remote: HttpEndpoint) -> None
 @pytest.mark.parametrize("url", ["ftp://host", "localhost:8000", "http://", "data"])
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(InvalidArgument, match="expected a url like"):
-        ChromaConnection(url, System())
+        HttpConnection(url, System())
 
 
 def test_nobody_there() -> None:
     slept: list[float] = []
     with pytest.raises(Unavailable, match="no response from http://127"):
-        ChromaConnection(f"http://127.0.0.1:{free_port()}", System(sleep=slept.append)).call("GET", "/")
+        HttpConnection(f"http://127.0.0.1:{free_port()}", System(sleep=slept.append)).call("GET", "/")
     assert slept == []
 
 
@@ -161,7 +161,7 @@ def moody() -> Iterator[str]:
 
 def test_what_may_pass_is_asked_again(moody: str) -> None:
     slept: list[float] = []
-    connection = ChromaConnection(f"http://{moody}", System(sleep=slept.append))
+    connection = HttpConnection(f"http://{moody}", System(sleep=slept.append))
     Moody.plan += [503, 429, 0, 502, 200]
     assert connection.call("GET", "/") == {"message": "said"}
     assert slept == [0.25, 7.0, 1.0, 2.0]
@@ -184,7 +184,7 @@ def test_what_may_pass_is_asked_again(moody: str) -> None:
     ],
 )
 def test_what_is_shown_to_a_server(moody: str, before: str, key: str, shown: tuple[str | None, str | None]) -> None:
-    connection = ChromaConnection(f"http://{before}{moody}/prefix/", System(), key)
+    connection = HttpConnection(f"http://{before}{moody}/prefix/", System(), key)
     Moody.plan += [200]
     connection.call("GET", "/api")
     assert Moody.shown == [("/prefix/api", *shown)]

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from afterglow.bulk import chroma_server
-from afterglow.bulk.chroma_client import ChromaConnection
 from afterglow.bulk.endpoint import CollectionInfo, with_legacy_parameters
+from afterglow.bulk.http_connection import HttpConnection
 from afterglow.bulk.http_endpoint import HttpEndpoint
 from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.bulk.migrate import MigrationFilter, MigrationReport, migrate
@@ -49,7 +49,7 @@ def url(filled: Path) -> Iterator[str]:
 
 @pytest.fixture
 def source(url: str, filled: Path) -> Iterator[HttpEndpoint]:
-    connection = ChromaConnection(url, System())
+    connection = HttpConnection(url, System())
     yield HttpEndpoint(connection, chroma_server.tenants(filled))
     connection.close()
 
@@ -96,7 +96,7 @@ def test_all_of_it_arrives_in_a_directory(source: HttpEndpoint, local: LocalEndp
 
 def test_all_of_it_arrives_at_a_server_and_answers_alike(source: HttpEndpoint, url: str, tmp_path: Path) -> None:
     with running(tmp_path / "data") as server:
-        connection = ChromaConnection(f"http://{server.host}:{server.port}", System())
+        connection = HttpConnection(f"http://{server.host}:{server.port}", System())
         found = moved(source, HttpEndpoint(connection))
         connection.close()
         assert {name: item.differences for name, item in found.items()} == {name: [] for name in NAMES}
@@ -237,7 +237,7 @@ def test_a_damaged_collection_does_not_stop_the_others(how: str, tmp_path: Path,
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=Path(__file__).parents[2])
     damage(path, "many2", how)
     with chroma_server.open_server(path, System()) as server:
-        connection = ChromaConnection(server.url, System(), is_running=server.is_running)
+        connection = HttpConnection(server.url, System(), is_running=server.is_running)
         endpoint = HttpEndpoint(connection, ["default_tenant"])
         found = {item.collection.name: item for item in migrate(endpoint, local, ALL, nothing, server.restart)}
         connection.close()

@@ -14,7 +14,7 @@ import chromadb
 import numpy as np
 import pytest
 
-from afterglow.bulk.chroma_client import ChromaConnection
+from afterglow.bulk.http_connection import HttpConnection
 from afterglow.bulk.http_endpoint import HttpEndpoint
 from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.collection import Engine
@@ -93,7 +93,7 @@ def afterglow(*arguments: str) -> str:
 
 
 def test_record_by_record(theirs: Server, moved: Path, records: corpus.Corpus) -> None:
-    connection = ChromaConnection(f"http://{HOST}:{theirs.port}", System())
+    connection = HttpConnection(f"http://{HOST}:{theirs.port}", System())
     source = HttpEndpoint(connection)
     with local(moved) as target:
         original, found = (side.find(*PLACE, "packages") for side in (source, target))

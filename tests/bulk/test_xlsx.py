@@ -11,7 +11,7 @@ from afterglow.bulk.formats import xlsx
 from afterglow.bulk.report_text import column_lines
 from afterglow.bulk.sidecar import from_json
 from afterglow.bulk.sources import FileSource, file_source
-from afterglow.bulk.types import Compression, FileFormat, ImportRejected, Plan
+from afterglow.bulk.types import Compression, FileFormat, ImportRejected, Plan, decode_plan
 from afterglow.settings import Settings
 from tests.bulk import workbooks
 from tests.bulk.files import TARGET, ImportFixture
@@ -60,6 +60,37 @@ def test_a_workbook_of_xlsxwriter(at: ImportFixture) -> None:
         "a": ("one", {"day": "2024-01-01", "total": 3.5}),
         "b": ("two", {"day": "2024-01-02", "total": 12.0}),
     }
+
+
+def test_a_sheet_by_its_name(at: ImportFixture, tmp_path: Path) -> None:
+    """Each sheet is an import of its own; without a name it is the first, and then plans are as they were."""
+    sheets = {name: sheet(row(1, "id", "embedding"), row(2, name, "[1, 2]")) for name in ("First", "Second", "ÄRA")}
+    path = workbooks.write(tmp_path / "a.xlsx", parts({**sheets, "Empty": sheet()}))
+    report = at.run(path)
+    plan = at.context.store.plan(TARGET, report.id)
+    assert plan is not None
+    assert b'"sheet"' not in plan.encode()
+    for name, expected in (("Second", "Second"), ("ära", "ÄRA"), ("FIRST", "First")):
+        report = at.run(path, from_json({"sheet": name}))
+        assert (report.state, report.rows, expected in stored(at)) == ("done", 1, True)
+        assert set(report.ignored.values()) == {"another sheet was chosen"}
+        assert f"sheet {expected}" not in report.ignored
+    for name, reason in (
+        ("Third", "a.xlsx has no sheet 'Third', only 'First', 'Second', 'ÄRA', 'Empty'"),
+        ("Empty", "a.xlsx: 'Empty' has no rows"),
+    ):
+        report = at.run(path, from_json({"sheet": name}))
+        assert (report.state, report.reason) == ("failed", reason)
+
+
+def test_a_plan_remembers_its_sheet(tmp_path: Path) -> None:
+    sheets = {name: sheet(row(1, "id", "embedding"), row(2, name, "[1]")) for name in ("First", "Second")}
+    source = of(tmp_path / "a.xlsx", parts(sheets))
+    plan = replace(plan_of(source, 10), sheet="Second")
+    assert decode_plan(plan.encode(), "plan") == plan
+    (chunk,) = xlsx.read_chunks(source, plan, plan.ranges[0], position=0, lines_read=0, settings=Settings())
+    assert chunk.batch is not None
+    assert list(chunk.batch.ids) == ["Second"]
 
 
 def of(path: Path, content: dict[str, str]) -> FileSource:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from afterglow.bulk.chroma_client import ChromaConnection
 from afterglow.bulk.databases import qdrant
+from afterglow.bulk.http_connection import HttpConnection
 from afterglow.bulk.import_file import NullListener, import_file
 from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.types import ImportRejected
@@ -48,7 +48,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChromaConnection]:
+def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpConnection]:
     monkeypatch.setattr(qdrant, "_PAGE_ROWS", PAGE_ROWS)
     lines = map(json.loads, RECORDED.read_text().splitlines())
     Answers.recorded = {
@@ -60,14 +60,14 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChromaConnection]:
         thread.start()
         url = f"http://secret@127.0.0.1:{server.server_port}"
         try:
-            with closing(ChromaConnection(url, System(), key_header=qdrant.KEY_HEADER)) as connection:
+            with closing(HttpConnection(url, System(), key_header=qdrant.KEY_HEADER)) as connection:
                 yield connection
         finally:
             server.shutdown()
             thread.join()
 
 
-def test_points_become_records(connection: ChromaConnection) -> None:
+def test_points_become_records(connection: HttpConnection) -> None:
     assert qdrant.collections(connection) == ["books", "films"]
     with import_fixture(TINY) as at:
         source = qdrant.open_collection(connection, "books", None)
@@ -88,7 +88,7 @@ def test_points_become_records(connection: ChromaConnection) -> None:
         assert again.already_imported
 
 
-def test_one_of_several_vectors(connection: ChromaConnection) -> None:
+def test_one_of_several_vectors(connection: HttpConnection) -> None:
     with pytest.raises(ImportRejected, match="'plot', 'poster': choose one by --embedding"):
         qdrant.open_collection(connection, "films", None)
     with import_fixture(TINY) as at:
@@ -102,12 +102,12 @@ def test_one_of_several_vectors(connection: ChromaConnection) -> None:
         assert (error["line"], error["reason"]) == (2, "it has no embedding")
 
 
-def test_rows_can_be_read_from_any_page_on(connection: ChromaConnection) -> None:
+def test_rows_can_be_read_from_any_page_on(connection: HttpConnection) -> None:
     source = qdrant.open_collection(connection, "books", None)
     everything = [row for page in source.pages(0) for row in page]
     assert [row for page in source.pages(4) for row in page] == everything[4:]
 
 
-def test_a_missing_collection(connection: ChromaConnection) -> None:
+def test_a_missing_collection(connection: HttpConnection) -> None:
     with pytest.raises(NotFound, match="answered 404"):
         qdrant.open_collection(connection, "none", None)

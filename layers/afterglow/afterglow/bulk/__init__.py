@@ -22,7 +22,7 @@
     export and migrate
       endpoint          the interface of both ends: list, read and create collections, add records
       local_endpoint    an endpoint over the stores of a directory or an account
-      http_endpoint     an endpoint over HTTP: this server or Chroma; `chroma_client` is its connection
+      http_endpoint     an endpoint over HTTP: this server or Chroma; `http_connection` is its connection
       chroma_server     Chroma's directory, served by Chroma's own program
       chroma_directory/ Chroma's directory, read without Chroma, also if it is damaged
       open_endpoints    the endpoint for a command's options

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
 
-from afterglow.bulk.chroma_client import ChromaConnection
+from afterglow.bulk.http_connection import HttpConnection
 from afterglow.errors import InvalidArgument, NotFound, Unavailable
 from afterglow.settings import System
 
@@ -113,7 +113,7 @@ def serve(path: Path, system: System) -> Iterator[str]:
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, path: Path, system: System) -> None:
-    connection = ChromaConnection(url, replace(system, sleep=lambda _: None))
+    connection = HttpConnection(url, replace(system, sleep=lambda _: None))
     deadline = system.monotonic() + _START_SECONDS
     while system.monotonic() < deadline and process.poll() is None:
         try:

@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from afterglow.bulk.chroma_client import ChromaConnection
 from afterglow.bulk.endpoint import ALL_FIELDS, Changes, CollectionInfo, Hit, RecordStream, create_request
+from afterglow.bulk.http_connection import HttpConnection
 from afterglow.collection.types import Include, Records
 from afterglow.errors import AlreadyExists, NotFound, TooLarge, Unimplemented
 
@@ -24,7 +24,7 @@ _NAMES = 1_000
 class HttpEndpoint:
     """An endpoint over a connection. `tenants` must name all but the default one: the API cannot list them."""
 
-    def __init__(self, connection: ChromaConnection, tenants: Sequence[str] = (_DEFAULT_TENANT,)) -> None:
+    def __init__(self, connection: HttpConnection, tenants: Sequence[str] = (_DEFAULT_TENANT,)) -> None:
         """Raises Unavailable, and the errors of the server."""
         self._connection = connection
         self._tenants = list(tenants)

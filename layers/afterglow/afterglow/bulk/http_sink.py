@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from afterglow.bulk.chroma_client import ChromaConnection
+from afterglow.bulk.http_connection import HttpConnection
 from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sink import TargetCollection
 from afterglow.bulk.types import ImportRejected, Plan, RangeConflict, Target
@@ -22,7 +22,7 @@ from afterglow.storage.ports import ConditionFailed, Put, Table
 class ServerSink:
     """A server; the progress is stored in the `table` of this machine."""
 
-    def __init__(self, connection: ChromaConnection, table: Table) -> None:
+    def __init__(self, connection: HttpConnection, table: Table) -> None:
         """Raises Unavailable, and what the server refuses."""
         self._connection = connection
         self._table = table

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from afterglow.bulk.chroma_client import ChromaConnection
 from afterglow.bulk.endpoint import Endpoint
+from afterglow.bulk.http_connection import HttpConnection
 from afterglow.bulk.http_endpoint import HttpEndpoint
 from afterglow.bulk.local_endpoint import LocalEndpoint
 from afterglow.collection import Engine
@@ -19,7 +19,7 @@ from afterglow.settings import Settings, System
 def open_source(url: str | None, path: Path | None, settings: Settings, system: System) -> Iterator[Endpoint]:
     """An existing endpoint: the server, else the directory, else the account. Raises NotFound, Unavailable."""
     if url is not None:
-        with closing(ChromaConnection(url, system, settings.api_key)) as connection:
+        with closing(HttpConnection(url, system, settings.api_key)) as connection:
             yield HttpEndpoint(connection)
         return
     path = path and require_data_directory(path)
@@ -34,7 +34,7 @@ def open_target(url: str | None, path: Path | None, settings: Settings, system: 
     A directory may have no other indexer: on exit everything written to it is indexed.
     """
     if url is not None:
-        with closing(ChromaConnection(url, system, settings.api_key)) as connection:
+        with closing(HttpConnection(url, system, settings.api_key)) as connection:
             yield HttpEndpoint(connection)
         return
     deployment = open_deployment(path, settings, system)

@@ -31,8 +31,9 @@ def make_plan(
     dimension = inspection.dimension and (opened.dimension or inspection.dimension)
     columns, matrix = inspection.columns, inspection.matrix
     vectors, vectors_version = (None, "") if matrix is None else (matrix.key, matrix.version)
-    # The same file, collection and columns have the same id.
-    identity = (source.key, source.version, vectors, vectors_version, opened.collection_id, columns, dimension)
+    # The same file, collection, sheet and columns have the same id.
+    identity: tuple[object, ...] = (source.key, source.version, vectors, vectors_version, opened.collection_id)
+    identity += (columns, dimension, *([inspection.sheet.casefold()] if inspection.sheet else []))
     return Plan(
         id=xxhash.xxh3_128_hexdigest("\n".join(map(str, identity)).encode()),
         key=source.key,
@@ -55,6 +56,7 @@ def make_plan(
         ),
         ranges=inspection.ranges,
         started_at=system.now(),
+        sheet=inspection.sheet,
     )
 
 

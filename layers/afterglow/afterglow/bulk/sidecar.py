@@ -7,6 +7,7 @@
                   "metadata": "attributes" | ["section", "size"]},
       "types": {"zip": "str"},                                          of a CSV's columns: int, float, bool, json, str
       "delimiter": ";",                                                 for a CSV
+      "sheet": "Books",                                                 of a workbook
       "encoding": "latin-1", "flatten": true,                           of a text; nested metadata as keys like a.b
       "dimension": 384, "space": "cosine",
       "configuration": {…}, "schema": {…}, "collection_metadata": {…},  as in create_collection
@@ -51,6 +52,7 @@ class Sidecar:
     collection_metadata: dict[str, Any] | None = None
     batch_size: int | None = None
     encoding: str | None = None
+    sheet: str | None = None
     flatten: bool = False
 
     def create_request(self, name: str) -> dict[str, Any]:
@@ -79,6 +81,7 @@ class GivenOptions:
     metadata: tuple[str, ...] | None = None
     space: str | None = None
     encoding: str | None = None
+    sheet: str | None = None
     flatten: bool = False
 
     def apply_to(self, own: Sidecar) -> Sidecar:
@@ -90,6 +93,7 @@ class GivenOptions:
             metadata=base.metadata if self.metadata is None else self.metadata,
             space=self.space or base.space,
             encoding=self.encoding or base.encoding,
+            sheet=self.sheet or base.sheet,
             flatten=self.flatten or base.flatten,
         )
 
@@ -140,6 +144,7 @@ def from_json(content: Any) -> Sidecar:
         collection_metadata=_object(content, "collection_metadata"),
         batch_size=_positive(content, "batch_size"),
         encoding=_text(content, "encoding"),
+        sheet=_text(content, "sheet"),
         flatten=bool(content.get("flatten")),
     )
 

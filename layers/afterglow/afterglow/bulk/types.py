@@ -132,10 +132,14 @@ class Plan:
     batch_rows: int
     ranges: tuple[FileRange, ...]
     started_at: float
+    sheet: str = ""
+    """Of a workbook; empty: the first one with rows."""
 
     def encode(self) -> bytes:
         """As JSON, with the checksum of its other fields."""
         fields = {"format": FORMAT, **asdict(self)}
+        if not self.sheet:
+            del fields["sheet"]  # which earlier versions do not know
         return orjson.dumps({**fields, "checksum": _checksum(fields)})
 
 

@@ -16,8 +16,8 @@ from afterglow.settings import System
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from afterglow.bulk.chroma_client import ChromaConnection
     from afterglow.bulk.endpoint import CollectionInfo, Endpoint, Source
+    from afterglow.bulk.http_connection import HttpConnection
     from afterglow.bulk.import_store import ImportStore
     from afterglow.bulk.migrate import MigrationFilter, MigrationReport
 
@@ -104,11 +104,11 @@ def _format_time(seconds: float) -> str:
 class _ImportReports:
     """The import reports of one database: from an import store, or from a server that has one."""
 
-    def __init__(self, store: "ImportStore | ChromaConnection", tenant: str, database: str) -> None:
-        from afterglow.bulk.chroma_client import ChromaConnection
+    def __init__(self, store: "ImportStore | HttpConnection", tenant: str, database: str) -> None:
+        from afterglow.bulk.http_connection import HttpConnection
 
-        self._server = store if isinstance(store, ChromaConnection) else None
-        self._store = None if isinstance(store, ChromaConnection) else store
+        self._server = store if isinstance(store, HttpConnection) else None
+        self._store = None if isinstance(store, HttpConnection) else store
         self._database = tenant, database
 
     def list(self) -> list[dict[str, Any]]:
@@ -142,12 +142,12 @@ class _ImportReports:
 
 @contextmanager
 def _open_reports(args: argparse.Namespace) -> Iterator[_ImportReports]:
-    from afterglow.bulk.chroma_client import ChromaConnection
+    from afterglow.bulk.http_connection import HttpConnection
     from afterglow.bulk.import_store import ImportStore
 
     if args.url is not None:
         settings = options.load_settings(aws=False)
-        with closing(ChromaConnection(args.url, System(), settings.api_key)) as connection:
+        with closing(HttpConnection(args.url, System(), settings.api_key)) as connection:
             yield _ImportReports(connection, args.tenant, args.database)
         return
     with options.open_existing(args) as stores:
@@ -239,8 +239,8 @@ def _open_chroma(
 def _connect(
     url: str, tenants: list[str], system: System, is_running: Callable[[], bool] = lambda: True
 ) -> "Iterator[Endpoint]":
-    from afterglow.bulk.chroma_client import ChromaConnection
+    from afterglow.bulk.http_connection import HttpConnection
     from afterglow.bulk.http_endpoint import HttpEndpoint
 
-    with closing(ChromaConnection(url, system, is_running=is_running)) as connection:
+    with closing(HttpConnection(url, system, is_running=is_running)) as connection:
         yield HttpEndpoint(connection, tenants)

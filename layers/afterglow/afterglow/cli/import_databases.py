@@ -46,8 +46,10 @@ def is_given(args: argparse.Namespace) -> bool:
 def check(args: argparse.Namespace) -> None:
     """Exits with 2 if options do not go together."""
     given = [option for option in _OPTIONS if getattr(args, option) is not None]
-    if len(given) > 1 or args.files or args.from_chroma is not None or args.encoding or args.sidecar:
-        exit_with("a database cannot be combined with another one, with files, --encoding or --sidecar", EXIT_USAGE)
+    if len(given) > 1 or args.files or args.from_chroma is not None or args.encoding or args.sheet or args.sidecar:
+        exit_with(
+            "a database cannot be combined with another one, with files, --encoding, --sheet or --sidecar", EXIT_USAGE
+        )
     if args.query is not None and (args.from_pgvector is None or args.collection is None):
         exit_with("--query needs --from-pgvector, and --collection for the name of the collection", EXIT_USAGE)
 
@@ -59,10 +61,10 @@ def open_database(args: argparse.Namespace, system: System) -> "Iterator[tuple[l
     Raises InvalidArgument, NotFound, Unavailable, ImportRejected.
     """
     if args.from_qdrant is not None:
-        from afterglow.bulk.chroma_client import ChromaConnection
         from afterglow.bulk.databases import qdrant
+        from afterglow.bulk.http_connection import HttpConnection
 
-        with closing(ChromaConnection(args.from_qdrant, system, key_header=qdrant.KEY_HEADER)) as connection:
+        with closing(HttpConnection(args.from_qdrant, system, key_header=qdrant.KEY_HEADER)) as connection:
             names = [args.collection] if args.collection else qdrant.collections(connection)
             yield names, partial(qdrant.open_collection, connection, embedding=args.embedding)
     elif args.from_pgvector is not None:

@@ -64,6 +64,7 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
         help="Column of metadata; repeat it for several. Without it, every other column.",
     )
     parser.add_argument("--encoding", help="Encoding of text files that are not UTF-8, such as latin-1.")
+    parser.add_argument("--sheet", metavar="NAME", help="Sheet of Excel workbooks; without it, the first with rows.")
     parser.add_argument(
         "--flatten", action="store_true", help="Turn nested metadata into keys like a.b instead of leaving it out."
     )
@@ -75,12 +76,12 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_NOTHING_GIVEN = (None, None, None, None, None, None, None, False)
+_NOTHING_GIVEN = (None, None, None, None, None, None, None, None, False)
 
 
 def _given_options(args: argparse.Namespace) -> tuple[object, ...]:
     named = (args.sidecar, args.space, args.id, args.embedding, args.document, args.metadata, args.encoding)
-    return (*named, args.flatten)
+    return (*named, args.sheet, args.flatten)
 
 
 def import_(args: argparse.Namespace) -> None:
@@ -201,6 +202,7 @@ def _read_options(args: argparse.Namespace) -> "GivenOptions":
         metadata=None if args.metadata is None else tuple(args.metadata),
         space=args.space,
         encoding=args.encoding,
+        sheet=args.sheet,
         flatten=args.flatten,
     )
 
@@ -212,7 +214,7 @@ def _open_context(
     """The import context of a server, of a data directory or of the AWS account; of the last two also the engine."""
     import hashlib
 
-    from afterglow.bulk.chroma_client import ChromaConnection
+    from afterglow.bulk.http_connection import HttpConnection
     from afterglow.bulk.http_sink import ServerSink
     from afterglow.bulk.import_store import ImportStore
     from afterglow.bulk.range_import import ImportContext
@@ -222,7 +224,7 @@ def _open_context(
     from afterglow.jobs.start import start_engine
 
     if url is not None:
-        connection = ChromaConnection(url, system, settings.api_key)
+        connection = HttpConnection(url, system, settings.api_key)
         try:
             home = Path.home()
         except RuntimeError:

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from afterglow.bulk.chroma_client import ChromaConnection
 from afterglow.bulk.databases.database_source import (
     EMBEDDING,
     ID,
@@ -25,6 +24,7 @@ from afterglow.bulk.databases.database_source import (
     chosen_vector,
     sparse_vector,
 )
+from afterglow.bulk.http_connection import HttpConnection
 from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.types import ImportRejected
 
@@ -35,7 +35,7 @@ _SKIPPED_ROWS = 10_000
 _SPACES = {"Cosine": "cosine", "Euclid": "l2", "Dot": "ip", "Manhattan": "l2"}
 
 
-def collections(connection: ChromaConnection) -> list[str]:
+def collections(connection: HttpConnection) -> list[str]:
     """The names of all collections. Raises Unavailable."""
     found = connection.call("GET", "/collections")
     try:
@@ -44,7 +44,7 @@ def collections(connection: ChromaConnection) -> list[str]:
         raise ImportRejected(f"{connection.url} does not answer as Qdrant does") from None
 
 
-def open_collection(connection: ChromaConnection, name: str, embedding: str | None) -> DatabaseSource:
+def open_collection(connection: HttpConnection, name: str, embedding: str | None) -> DatabaseSource:
     """A collection; `embedding` names one of several vectors. Raises ImportRejected, NotFound, Unavailable."""
     path = f"/collections/{quote(name, safe='')}"
     params = connection.call("GET", path)["result"]["config"]["params"]
@@ -61,9 +61,7 @@ def open_collection(connection: ChromaConnection, name: str, embedding: str | No
     return DatabaseSource(connection.url, name, count, read, str(count), options)
 
 
-def _pages(
-    connection: ChromaConnection, path: str, chosen: str | None, sparse: list[str], start: int
-) -> Iterator[Page]:
+def _pages(connection: HttpConnection, path: str, chosen: str | None, sparse: list[str], start: int) -> Iterator[Page]:
     after = None
     while start > 0:
         request = {"limit": min(start, _SKIPPED_ROWS), "with_payload": False, "with_vector": False, "offset": after}

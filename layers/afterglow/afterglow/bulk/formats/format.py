@@ -16,7 +16,7 @@ class Inspection:
     """The columns of a file, the dimension of its embeddings, and the ranges that workers import independently.
 
     `delimiter` and `header` are those of a CSV, `matrix` is the `.npy` file with the embeddings of JSON Lines,
-    `encoding` is that of a text that is not UTF-8.
+    `encoding` is that of a text that is not UTF-8, `sheet` the one of a workbook that was asked for.
     """
 
     columns: ColumnMapping
@@ -26,6 +26,7 @@ class Inspection:
     header: tuple[str, ...] = ()
     matrix: Source | None = None
     encoding: str = ""
+    sheet: str = ""
 
 
 class Format(Protocol):

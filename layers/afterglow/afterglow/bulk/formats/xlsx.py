@@ -1,9 +1,9 @@
 """Reads Excel's workbooks (.xlsx, .xlsm): a header in the first row of a sheet, then one record per row, as in CSV.
 
-Read is the first sheet that has rows; the report names the others, and counts the cells that were left out: errors such
-as #N/A, and cells below no header. The type of a column is decided once, from a sample, by the types of its cells; text
-stays text, whatever it looks like, but lists and objects are JSON. A file is one range, positions are the numbers of
-rows that Excel shows; continued imports read over the rows before.
+Read is the first sheet that has rows, or the one that is asked for by its name; the report names the others, and
+counts the cells that were left out: errors such as #N/A, and cells below no header. The type of a column is decided
+once, from a sample, by the types of its cells; text stays text, whatever it looks like, but lists and objects are JSON.
+A file is one range, positions are the numbers of rows that Excel shows; continued imports read over the rows before.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,9 +33,9 @@ _MAX_CELL = 32_767
 def inspect(source: Source, compression: Compression, options: Sidecar, settings: Settings) -> Inspection:
     """Columns from the header; types and dimension from the first records."""
     del compression
-    book = open_workbook(source, settings)
+    book = open_workbook(source, settings, options.sheet)
     rows = read_rows(book)
-    header = _header(rows, source.name)
+    header = _header(rows, source.name, options.sheet)
     sample = [cells for _, cells in islice(rows, SAMPLE_ROWS)]
     index = min(header) - 1
     if any(index in cells for cells in sample):
@@ -56,8 +56,8 @@ def inspect(source: Source, compression: Compression, options: Sidecar, settings
         dimension = (
             0 if embedding is None else column_mapping.infer_dimension(values, options, source.name, is_empty=False)
         )
-    columns = replace(columns, types=types, ignored={**columns.ignored, **_other_sheets(book.others)})
-    return Inspection(columns, dimension, (FileRange(0, -1, 1),), header=names)
+    columns = replace(columns, types=types, ignored={**columns.ignored, **_other_sheets(book.others, options.sheet)})
+    return Inspection(columns, dimension, (FileRange(0, -1, 1),), header=names, sheet=options.sheet or "")
 
 
 def read_chunks(
@@ -65,8 +65,8 @@ def read_chunks(
 ) -> Iterator[RowChunk]:
     """The rows after row `position`."""
     del file_range  # the whole file
-    rows = read_rows(open_workbook(source, settings))
-    header = _header(rows, source.name)
+    rows = read_rows(open_workbook(source, settings, plan.sheet or None))
+    header = _header(rows, source.name, plan.sheet or None)
     if plan.header[0] == "":
         header = {min(header) - 1: "", **header}
     mapper, builder, size = RowMapper(plan.columns), RowChunkBuilder(plan.dimension), 0
@@ -91,24 +91,26 @@ def read_chunks(
         yield builder.build(position, position)
 
 
-def _header(rows: Iterator[Row], name: str) -> dict[int, str]:
+def _header(rows: Iterator[Row], name: str, sheet: str | None) -> dict[int, str]:
     """The names of the columns, by column: the first row with a value. Raises ImportRejected."""
     _, cells = next(rows, (0, {}))
     header = {column: text for column, value in sorted(cells.items()) if (text := _text(value).strip())}
     if not header:
-        raise ImportRejected(f"{name} has no sheet with rows")
+        raise ImportRejected(f"{name} has no sheet with rows" if sheet is None else f"{name}: {sheet!r} has no rows")
     names = list(header.values())
     if len(set(names)) != len(names):
         raise ImportRejected(f"{name} has no header of distinct names: {', '.join(names)[:200]!r}")
     return header
 
 
-def _other_sheets(names: Sequence[str]) -> dict[str, str]:
+def _other_sheets(names: Sequence[str], chosen: str | None) -> dict[str, str]:
     """The sheets that are not read, with the reason, for the report."""
     shown = [f"sheet {name[:_MAX_SHEET_NAME]}" for name in names[:_SHOWN_SHEETS]]
     if len(names) > _SHOWN_SHEETS:
         shown.append(f"{len(names) - _SHOWN_SHEETS} further sheets")
-    return dict.fromkeys(shown, "only the first sheet with rows is read")
+    return dict.fromkeys(
+        shown, "only the first sheet with rows is read" if chosen is None else "another sheet was chosen"
+    )
 
 
 def _named(cells: Mapping[int, Value], header: Mapping[int, str], left_out: dict[str, int]) -> dict[str, Value]:

@@ -9,25 +9,22 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from afterglow.bulk.formats.xlsx_dates import date, read_date_styles, whole
 from afterglow.bulk.formats.xlsx_parts import Attributes, Parts, ignore_end, ignore_text
 from afterglow.bulk.sources import Source
 from afterglow.bulk.types import ImportRejected
 from afterglow.settings import Settings
 
 _MAX_COLUMNS = 16_384
-_MAX_CODE, _MAX_DIGITS = 255, 400
-"""Characters of a style's format and of a number, as long ones take long to read."""
+_MAX_DIGITS = 400
+"""Characters of a number, as long ones take long to read."""
+_SHOWN_SHEETS, _SHOWN_CHARACTERS = 20, 31
 _TEXT_SHARE = 8
 _TEXT_OVERHEAD = 64
 _ESCAPED = re.compile(r"_x(?![Dd][89A-Fa-f])([0-9A-Fa-f]{4})_")
 _REFERENCE = re.compile(r"([A-Za-z]{1,3})\d+")
-_DATES = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
-"""The numbers of Excel's own formats of dates and times."""
-_NO_CODE = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]|General', re.IGNORECASE)
-_DATE_CODE = re.compile(r"[dmyhs]", re.IGNORECASE)
-_DAY = timedelta(days=1)
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
 
 
@@ -56,8 +53,11 @@ class Workbook:
     max_row_characters: int
 
 
-def open_workbook(source: Source, settings: Settings) -> Workbook:
-    """Choose the sheet: the first visible one with rows, else a hidden one. Raises ImportRejected."""
+def open_workbook(source: Source, settings: Settings, sheet: str | None = None) -> Workbook:
+    """Choose the sheet: the one with this name, else the first visible one with rows, else a hidden one.
+
+    Raises ImportRejected.
+    """
     parts = Parts(source, settings)
     main = next((target for kind, target in parts.related("").values() if kind == "officeDocument"), "xl/workbook.xml")
     relations = parts.related(main)
@@ -84,14 +84,23 @@ def open_workbook(source: Source, settings: Settings) -> Workbook:
         None,
         (),
         [] if texts is None or texts not in parts else _read_texts(parts, texts, settings),
-        frozenset() if styles is None or styles not in parts else _read_date_styles(parts, styles),
+        frozenset() if styles is None or styles not in parts else read_date_styles(parts, styles),
         first_day,
         settings.import_max_line_bytes,
     )
-    filled = [sheet for sheet in sorted(sheets, key=lambda sheet: sheet[0]) if _has_rows(book, sheet[2])]
-    if filled:
+    if sheet is not None and not any(_is_same(name, sheet) for _, name, _ in sheets):
+        names = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for _, name, _ in sheets[:_SHOWN_SHEETS])
+        raise ImportRejected(f"{source.name} has no sheet {sheet!r}, only {names or 'none'}")
+    sheets.sort(key=lambda item: (sheet is not None and not _is_same(item[1], sheet), item[0]))
+    filled = [item for item in sheets if _has_rows(book, item[2])]
+    if filled and (sheet is None or _is_same(filled[0][1], sheet)):
         book.sheet, book.others = filled[0][2], tuple(name for _, name, _ in filled[1:])
     return book
+
+
+def _is_same(name: str, other: str) -> bool:
+    """Whether two names are the same to Excel, which does not tell case apart."""
+    return name.casefold() == other.casefold()
 
 
 def read_rows(book: Workbook) -> Iterator[Row]:
@@ -138,32 +147,6 @@ def _read_texts(parts: Parts, part: str, settings: Settings) -> list[str]:
     return texts
 
 
-def _read_date_styles(parts: Parts, part: str) -> frozenset[int]:
-    """The numbers of the styles by which a number is a date or a time."""
-    dates, styles, is_cell_style = set(_DATES), set[int](), False
-    count = 0
-
-    def start(name: str, attributes: Attributes) -> None:
-        nonlocal is_cell_style, count
-        number = _whole(attributes.get("numFmtId", "0"))
-        if name == "numFmt":
-            first = _NO_CODE.sub("", attributes.get("formatCode", "")[:_MAX_CODE].split(";")[0])
-            (dates.add if _DATE_CODE.search(first) else dates.discard)(number)
-        is_cell_style = is_cell_style or name == "cellXfs"
-        if name == "xf" and is_cell_style:
-            if number in dates:
-                styles.add(count)
-            count += 1
-
-    def end(name: str) -> None:
-        nonlocal is_cell_style
-        is_cell_style = is_cell_style and name != "cellXfs"
-
-    for _ in parts.parse(part, start, end, ignore_text):
-        pass
-    return frozenset(styles)
-
-
 @dataclass(slots=True)
 class _SheetReader:
     """Collects the rows of one sheet as the parser calls back."""
@@ -184,7 +167,7 @@ class _SheetReader:
     def start(self, name: str, attributes: Attributes) -> None:
         if name == "c":
             self.column = self._column(attributes.get("r"))
-            self.kind, self.style = attributes.get("t", "n"), _whole(attributes.get("s", "0"))
+            self.kind, self.style = attributes.get("t", "n"), whole(attributes.get("s", "0"))
             self.pieces.clear()
         elif name in ("v", "t"):
             self.takes_text = not self.is_spoken
@@ -193,7 +176,7 @@ class _SheetReader:
         elif name == "sheetData":
             self.is_data = True
         elif name == "row" and self.is_data:
-            number = _whole(attributes["r"]) if "r" in attributes else self.number + 1
+            number = whole(attributes["r"]) if "r" in attributes else self.number + 1
             if number <= self.number:
                 raise ImportRejected(f"{self.book.parts.name}: row {number} follows row {self.number}")
             self.number, self.column, self.characters, self.row = number, -1, 0, {}
@@ -235,7 +218,7 @@ class _SheetReader:
     def _value(self, text: str) -> Value:
         match self.kind:
             case "s":
-                number = _whole(text or "-1")
+                number = whole(text or "-1")
                 if text and not 0 <= number < len(self.book.texts):
                     raise ImportRejected(
                         f"{self.book.parts.name}: row {self.number} has text {text[:20]}, which is not there"
@@ -260,7 +243,7 @@ class _SheetReader:
         if not math.isfinite(number) or len(text) > _MAX_DIGITS:
             return text
         if self.style in self.book.date_styles:
-            return _date(number, self.book.first_day)
+            return date(number, self.book.first_day)
         return int(number) if number == int(number) and abs(number) < 2**53 else number
 
 
@@ -271,25 +254,6 @@ def _read_sheet(book: Workbook, part: str) -> Iterator[Row]:
         reader.rows = []
 
 
-def _date(days: float, first_day: datetime) -> Value:
-    """The text of a date, of a time of the day (less than a day), or both; the number if it is neither."""
-    if first_day.year < 1900 and 1 <= days < 60:
-        days += 1  # Excel has a 29 February 1900
-    try:
-        moment = first_day + timedelta(milliseconds=round(days * (_DAY / timedelta(milliseconds=1))))
-    except OverflowError:
-        return days
-    if days < 0:
-        return days
-    if days < 1:
-        return moment.time().isoformat()
-    return moment.date().isoformat() if moment.time() == datetime.min.time() else moment.isoformat()
-
-
 def _unescape(text: str) -> str:
     """Text with the characters that XML cannot hold, which Excel writes as _x000D_."""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text) if "_x" in text else text
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 12 else -1

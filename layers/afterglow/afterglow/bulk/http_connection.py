@@ -1,4 +1,4 @@
-"""One connection to a Chroma server: JSON requests, retries, and the server's errors as the library's.
+"""One connection to an HTTP server, ours, Chroma's or Qdrant's: JSON requests, retries, its errors as the library's.
 
 Every request may be sent twice: it is retried after a lost response, 429, 502, 503 and 504. So a client also waits for
 a server that restarts.
@@ -53,7 +53,7 @@ class Answer:
     content: bytes
 
 
-class ChromaConnection:
+class HttpConnection:
     """A connection to the server at `url`; for one thread."""
 
     def __init__(
