@@ -113,6 +113,21 @@ def _wrong_reads(done: Done, state: State, when: str) -> Iterator[str]:
             yield f"{done.position} found {distances} by {query}, {when} it was {query.distances(state)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A transaction of one collection that is not committed yet, and what it has found."""
+
+    transaction: Transaction
+    changes: Sequence[Change]
+    found: Mapping[str, int | None]
+    groups: Mapping[int, Sequence[str]]
+    nearest: Mapping[Nearest, Sequence[int]]
+
+    def done(self, position: int) -> Done:
+        """The transaction once it is committed."""
+        return Done(position, self.changes, self.transaction.position, self.found, self.groups, self.nearest)
+
+
 class Client:
     """Runs random transactions and plain writes; keeps the history of what was committed."""
 
@@ -126,11 +141,15 @@ class Client:
     def run(self, steps: int) -> "Client":
         """Run as many steps, each a transaction or a plain write."""
         for _ in range(steps):
-            if self._random.random() < 0.2:
-                self._plain_write()
-            else:
-                self._transaction()
+            self.step()
         return self
+
+    def step(self) -> None:
+        """A transaction or a plain write."""
+        if self._random.random() < 0.2:
+            self._plain_write()
+        else:
+            self._transaction()
 
     def read_state(self) -> State:
         """All records now."""
@@ -144,7 +163,22 @@ class Client:
         self.history.append(Done(position, [change]))
 
     def _transaction(self) -> None:
-        """Read some records and groups, pause, write others: the writes depend on nothing, the check is in reading."""
+        part = self.prepare()
+        if part is None:
+            return
+        try:
+            result = self._engine.commit(self._scope, part.transaction)
+        except (WriteConflict, StaleRead, Busy):
+            self.conflicts += 1
+            return
+        if result.position is not None:
+            self.history.append(part.done(result.position))
+
+    def prepare(self) -> "Part | None":
+        """Read some records and groups, draw writes to others: they depend on nothing, the check is in reading.
+
+        None if a read is stale.
+        """
         found: dict[str, int | None] = {}
         groups: dict[int, list[str]] = {}
         nearest: dict[Nearest, list[int]] = {}
@@ -156,7 +190,7 @@ class Client:
                     snapshot = self._find(snapshot, nearest, neighborhoods)
                 except StaleRead:
                     self.conflicts += 1
-                    return
+                    return None
                 continue
             by_filter = self._random.random() < 0.4
             group = self._random.randrange(GROUPS)
@@ -166,7 +200,7 @@ class Client:
                 read = self._engine.get_in_transaction(self._scope, selection, None, 0, _METADATA, position=snapshot)
             except StaleRead:
                 self.conflicts += 1
-                return
+                return None
             assert snapshot in (None, read.position)
             snapshot = read.position
             if by_filter:
@@ -174,24 +208,17 @@ class Client:
             else:
                 values = dict(zip(read.ids, _values(read.metadatas), strict=True))
                 found |= {key: values.get(key) for key in keys}
+        changes = self._changes()
+        operations = [_operation(change) for change in changes]
+        filters = [Selection(where=parse_where({"group": group})) for group in groups]
+        transaction = Transaction(operations, snapshot, list(found), filters, neighborhoods=neighborhoods)
+        return Part(transaction, changes, found, groups, nearest)
+
+    def _changes(self) -> list[Change]:
         changes = [self._change(self._random.choice((*Op, Op.UPSERT))) for _ in range(self._random.randint(1, 3))]
         if self._random.random() < 0.2:
             changes.insert(0, Change(Op.DELETE, None, self._random.randrange(GROUPS)))
-        operations = [
-            FilteredDelete(Selection(where=parse_where({"group": change.value})))
-            if change.key is None
-            else _batch(change)
-            for change in changes
-        ]
-        filters = [Selection(where=parse_where({"group": group})) for group in groups]
-        try:
-            transaction = Transaction(operations, snapshot, list(found), filters, neighborhoods=neighborhoods)
-            result = self._engine.commit(self._scope, transaction)
-        except (WriteConflict, StaleRead, Busy):
-            self.conflicts += 1
-            return
-        if result.position is not None:
-            self.history.append(Done(result.position, changes, snapshot, found, groups, nearest))
+        return changes
 
     def _find(self, snapshot: int | None, nearest: dict[Nearest, list[int]], neighborhoods: list[Neighborhood]) -> int:
         """Query the nearest records of a place; the snapshot."""
@@ -219,6 +246,12 @@ class Client:
 
 def _values(metadatas: Sequence[bytes | None] | None) -> list[int]:
     return [orjson.loads(metadata or b"{}")["value"] for metadata in metadatas or ()]
+
+
+def _operation(change: Change) -> Batch | FilteredDelete:
+    if change.key is None:
+        return FilteredDelete(Selection(where=parse_where({"group": change.value})))
+    return _batch(change)
 
 
 def _batch(change: Change) -> Batch:
