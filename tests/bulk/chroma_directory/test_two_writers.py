@@ -80,3 +80,20 @@ def test_a_label_that_is_there_twice(copy_of: Callable[[str], ChromaCopy]) -> No
     with opened(chroma.path) as found:
         parts = found.inventory("angular").parts
         assert parts == {Part.RECORDS: 39, Part.UNCERTAIN: 1, Part.WITHOUT_VECTORS: 1, Part.LEFTOVERS: 1}
+
+
+@pytest.mark.parametrize("name", [b"record-011", b"record-01P"])
+def test_a_damaged_id_makes_no_other_record_uncertain(name: bytes, copy_of: Callable[[str], ChromaCopy]) -> None:
+    """In the label map, where it is another known one or none."""
+    chroma = copy_of("0.6.3")
+    file = damage.folder_of(chroma.path, "plain") / "index_metadata.pickle"
+    content = file.read_bytes()
+    assert content.count(b"record-010") == 1
+    file.write_bytes(content.replace(b"record-010", name))
+    with opened(chroma.path) as found:
+        inventory = found.inventory("plain")
+        assert inventory.parts[Part.UNCERTAIN] == 0
+        assert found.contents("plain", Part.WITHOUT_VECTORS).keys() == {"record-010"}
+        expected = chroma.records("plain")
+        wrong = {key for key, record in found.contents("plain").items() if record != expected[key]}
+        assert wrong <= {"record-011"}
