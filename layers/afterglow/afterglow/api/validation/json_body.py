@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from afterglow.api.validation import number_rows
+from afterglow.api.validation import number_rows, record_lists
 from afterglow.api.validation.duplicate_fields import find_duplicate
 from afterglow.errors import InvalidArgument, InvalidBody
 
@@ -54,20 +54,34 @@ def parse(model: type[M], body: bytes) -> M:
 
 
 def _parse_large(body: bytes) -> tuple[dict[str, Any] | None, bytes]:
-    """The value of a body whose vectors are parsed one at a time, and the body without them; else None and the body."""
-    cut = number_rows.cut(body)
-    if cut is None:
+    """The value of a body that is parsed piece by piece, and the body without these pieces; else None and the body."""
+    rest, pieces = body, dict[str, Any]()
+    numbers = number_rows.cut(rest)
+    if numbers is not None:
+        rest, rows = numbers
+        pieces = dict.fromkeys(number_rows.FIELDS, rows)
+    lists = record_lists.cut(rest) if len(rest) >= record_lists.LARGE_BYTES else None
+    if lists is not None:
+        rest = lists[0]
+        pieces |= lists[1]
+    if not pieces:
         return None, body
-    rest, rows = cut
     try:
         value = orjson.loads(rest)
     except orjson.JSONDecodeError:
         return None, body
-    if isinstance(value, dict):
-        for name in number_rows.FIELDS:
-            if value.get(name) == number_rows.PLACEHOLDER:
-                return {**value, name: rows}, rest
-    return None, body
+    if not isinstance(value, dict):
+        return None, body
+    found = {name: pieces[name] for name in pieces if value.get(name) == _placeholder(name)}
+    if numbers is not None and not found.keys() & set(number_rows.FIELDS):
+        return None, body
+    if lists is not None and not found.keys() >= lists[1].keys():
+        return None, body
+    return {**value, **found}, rest
+
+
+def _placeholder(name: str) -> str:
+    return number_rows.PLACEHOLDER if name in number_rows.FIELDS else record_lists.PLACEHOLDER
 
 
 def validate(model: type[M], value: Any) -> M:
