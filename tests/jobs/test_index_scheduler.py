@@ -1,12 +1,14 @@
 """The indexer process of one machine: it does its work, dies without harm, and ends with its parent."""
 
+import logging
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import psutil
@@ -18,10 +20,13 @@ from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope, Selection
 from afterglow.deployment.local import open_local
 from afterglow.jobs.flush import flush
+from afterglow.jobs.index_scheduler import indexed_event
+from afterglow.jobs.indexer import IndexReport
 from afterglow.jobs.start import compact_all, start_engine
 from afterglow.log.batch import Batch, Op
 from afterglow.segment import manifest as manifests
 from afterglow.segment.manifest import SegmentInfo
+from afterglow.server.logs import OneLine
 from afterglow.settings import Settings, System, child_environment
 from tests.support.stores import quick_folder
 
@@ -70,6 +75,12 @@ def is_indexed(engine: Engine, scope: Scope, ops: int) -> Callable[[], bool]:
         return status.indexed_ops == ops
 
     return look
+
+
+def test_the_log_says_what_a_run_did() -> None:
+    report = asdict(IndexReport(UUID(int=1), flushed_ops=3)) | {"collection": str(UUID(int=1))}
+    record = logging.LogRecord("jobs", logging.INFO, "", 1, "%s", (indexed_event(report),), None)
+    assert OneLine().format(record).endswith(f"jobs: indexed collection={UUID(int=1)} flushed_ops=3")
 
 
 def indexers(folder: Path) -> list[psutil.Process]:

@@ -15,6 +15,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from afterglow.catalog import Catalog, collections
 from afterglow.collection.replica.indexing_progress import indexing_status, unflushed
 from afterglow.deployment.base import Deployment
@@ -264,5 +266,10 @@ class IndexScheduler:
             raise Unavailable(f"the indexer process ended while it worked on collection {group}")
         if "error" in report:
             raise Unavailable(report["error"])
-        _log.info("indexed collection %s: %s", group, {key: report[key] for key in report if key != "collection"})
+        _log.info("%s", indexed_event(report))
         return report
+
+
+def indexed_event(report: Mapping[str, Any]) -> str:
+    """The line of the log about a run: a JSON object with the fields of its `IndexReport` that say something."""
+    return orjson.dumps({"event": "indexed", **{name: value for name, value in report.items() if value}}).decode()
