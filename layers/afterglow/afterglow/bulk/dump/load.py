@@ -27,7 +27,7 @@ _LEASE_SECONDS = 24 * 3600.0
 _WORKERS = 4
 
 OnLoaded = Callable[[str, int], None]
-"""Gets the name of a collection, and the bytes of one of its files that are now restored."""
+"""Receives the name of a collection whenever one of its files is restored, and the size of that file in bytes."""
 
 
 @dataclass(slots=True)

@@ -4,8 +4,7 @@
 the collection's state, so a read sees every write acknowledged before the read began, by any process, and sees a drop
 or rename at once.
 
-**A first read** reads the state, then the checkpoint that it names and, from a remote store at the same time, the log
-after it.
+**A first read** reads the state, then its checkpoint and, from a remote store at the same time, the log after it.
 
 **A newer checkpoint** is opened alongside the current one: open its segments (reusing those already open), replay the
 log after it, then swap. Until then the current one keeps serving; it has applied those entries already. With an
