@@ -26,6 +26,8 @@ def test_records_are_erased_from_a_directory(tmp_path: Path) -> None:
             assert refused.stderr.startswith("afterglow: ")
             assert refused.stderr.count("\n") == 1
         assert run_command("erasures", "--path", str(path)).stdout == "no erasure was requested\n"
+        refused = run_command("erasures", "--delete-versions", "--path", str(path))
+        assert (refused.returncode, "needs --aws" in refused.stderr) == (2, True)
         done = run_command("erase", "one", "--where", '{"user": 19}', "--yes", "--path", str(path))
         assert (done.returncode, done.stdout) == (0, "no record is selected: nothing is erased\n")
         done = run_command("erase", "one", "--where", '{"user": 17}', "--yes", "--path", str(path))

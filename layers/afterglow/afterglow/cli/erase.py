@@ -3,10 +3,14 @@
 import argparse
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from afterglow.cli import options
 from afterglow.cli.console import EXIT_USAGE, echo, exit_with
 from afterglow.settings import System
+
+if TYPE_CHECKING:
+    from afterglow.catalog.erasures import Erasure
 
 _IDS_AT_ONCE = 1_000
 
@@ -64,6 +68,12 @@ def erase(args: argparse.Namespace) -> None:
 def add_erasures_options(parser: argparse.ArgumentParser) -> None:
     """The options of `erasures`."""
     parser.add_argument("id", nargs="?", help="Show the objects of this erasure, too.")
+    parser.add_argument(
+        "--delete-versions",
+        action="store_true",
+        help="In an AWS account, delete the old versions of all objects of these collections that were deleted by the "
+        "end of a finished erasure. They cannot be recovered to earlier moments any more.",
+    )
     options.add_deployment(parser)
 
 
@@ -71,6 +81,8 @@ def list_erasures(args: argparse.Namespace) -> None:
     """Show the reports of erasures: how far they are, and which objects were deleted."""
     from afterglow.catalog import erasures
 
+    if args.delete_versions and not args.aws:
+        exit_with("--delete-versions needs --aws: a directory has no versions", EXIT_USAGE)
     with options.open_existing(args) as stores:
         found = erasures.list_all(stores.table)
         if not found:
@@ -86,6 +98,15 @@ def list_erasures(args: argparse.Namespace) -> None:
                 )
                 for key in erasure.objects or () if args.id is not None else ():
                     echo(f"  {key}")
+                if args.delete_versions and erasure.finished_at is not None:
+                    echo(f"  {_delete_versions(erasure, erasure.finished_at)} old versions deleted")
+
+
+def _delete_versions(erasure: "Erasure", until: float) -> int:
+    from afterglow.deployment.open import delete_old_versions
+
+    settings = options.load_settings(aws=True)
+    return sum(delete_old_versions(settings, System(), f"{member}/", until) for member in erasure.members or ())
 
 
 def _time(seconds: float) -> str:

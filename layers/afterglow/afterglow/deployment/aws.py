@@ -108,6 +108,19 @@ def recover(settings: Settings, system: System, moment: float) -> RecoveryReport
     )
 
 
+def delete_old_versions(settings: Settings, system: System, prefix: str, until: float) -> int:
+    """Delete what the versioned bucket has of objects that were deleted by `until`; how many versions.
+
+    Raises InvalidArgument, Unavailable, StorageFull.
+    """
+    # Imported here: no function deletes versions.
+    from afterglow.storage.aws import old_versions
+
+    clients = Clients(system)
+    open_aws(settings, system, clients)
+    return old_versions.delete_old_versions(clients, settings.bucket, prefix, until)
+
+
 def open_bucket(bucket: str, settings: Settings, system: System, clients: Clients | None = None) -> S3Objects:
     """The objects of any bucket. Raises StorageFull."""
     cache = DiskCache(Path(settings.cache_dir), settings.cache_max_bytes, system)

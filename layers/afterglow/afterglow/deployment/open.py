@@ -40,6 +40,17 @@ def recover_aws(settings: Settings, system: System, moment: float) -> "RecoveryR
     return recover(settings, system, moment)
 
 
+def delete_old_versions(settings: Settings, system: System, prefix: str, until: float) -> int:
+    """Delete what the account's bucket has of objects that were deleted by `until` (Unix seconds); how many versions.
+
+    Raises InvalidArgument, Unavailable, StorageFull.
+    """
+    with _require_aws():
+        from afterglow.deployment import aws
+
+    return aws.delete_old_versions(settings, system, prefix, until)
+
+
 @contextmanager
 def _require_aws() -> Iterator[None]:
     """Raise InvalidArgument if a package is missing that an AWS account requires."""

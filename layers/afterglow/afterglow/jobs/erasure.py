@@ -21,7 +21,8 @@ ids is deleted too, whoever wrote it. So the report, the finished item, names ev
 the ids.
 
 In an account, DynamoDB and a versioned bucket keep what was deleted for `RecoveryDays`, for a recovery; backups and
-dumps of a directory are files of their owner. Neither is touched.
+dumps of a directory are files of their owner. Neither is touched; old versions are deleted on demand
+(`storage.aws.old_versions`).
 """
 
 import logging
