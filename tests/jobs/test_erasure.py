@@ -179,6 +179,23 @@ def test_outputs_of_functions_are_erased_too(erasing: Erasing, function: str, is
     assert ids
 
 
+def test_the_deletion_of_many_revisions_stores_no_object(erasing: Erasing) -> None:
+    engine = Engine(erasing.stores)
+    engine.attach_function(erasing.scope, FunctionRequest("f", "revision_history", "output", None))
+    for _ in range(30):
+        erasing.write_secret()
+    index(erasing.stores, Replica.for_indexer(erasing.stores, erasing.id), erasing.id, idle=True)
+    engine.erase(erasing.scope, Selection([SECRET_ID]))
+    index(erasing.stores, Replica.for_indexer(erasing.stores, erasing.id), erasing.id, idle=True)
+    output = engine.get_collection(erasing.scope.tenant, erasing.scope.database, "output")
+    before = {info.key for info in erasing.stores.objects.list(str(output.id))}
+    stores = replace(erasing.stores, settings=replace(erasing.stores.settings, log_inline_max_bytes=400))
+    erasure.advance(stores)
+    assert {info.key for info in erasing.stores.objects.list(str(output.id))} == before
+    found = Engine(erasing.stores).get(replace(erasing.scope, collection=output.id), Selection(), None, 0, frozenset())
+    assert not [name for name in found.ids if name.startswith(SECRET_ID)]
+
+
 def test_revisions_of_a_record_written_again_stay(erasing: Erasing) -> None:
     engine = Engine(erasing.stores)
     engine.attach_function(erasing.scope, FunctionRequest("f", "revision_history", "output", None))
