@@ -237,6 +237,40 @@ def test_time_travel_shows_what_has_changed(console: CollectionConsole) -> None:
     assert re.fullmatch(r"\d+ records then, 600 now\.", shown), shown
 
 
+def test_a_collection_is_copied_renamed_and_deleted(console: CollectionConsole, api_client: ApiClient) -> None:
+    target = api_client.collection().add(ids=["a", "b"], embeddings=[[1, 2], [3, 4]])
+    name, page = target.created["name"], console.page
+    page.evaluate(f"location.hash = '#default_tenant/default_database/{name}/records'; location.reload()")
+    page.until(f"document.querySelector('h2 bdi')?.textContent === {json.dumps(name)} && !!({RECORDS})")
+    written = page.evaluate("Date.now()")
+    page.until(f"Date.now() > {written} + 2000")  # moments are whole seconds
+    console.open("time", TABS["time"])
+    console.press("Copy to a new collection")
+    console.type("dialog input[name=fork]", f"{name}-copy")
+    page.evaluate("document.getElementById('panel').dataset.old = 'yes'")
+    console.press("Copy", "document.querySelector('dialog')")
+    page.until("document.querySelector('#panel:not([data-old])') !== null")
+    copied = api_client.request("GET", f"{target.database}/collections/{name}-copy").json()
+    found = api_client.request("POST", f"{target.database}/collections/{copied['id']}/get", {}).json()
+    assert found["ids"] == ["a", "b"]
+
+    console.open("about", TABS["about"])
+    console.type("#panel input[aria-label='New name']", f"{name}-new")
+    console.press("Rename", "document.querySelector('#panel')")
+    page.until(f"document.querySelector('h2 bdi')?.textContent === {json.dumps(name + '-new')}")
+    assert target.now()["name"] == f"{name}-new"
+    console.open("about", TABS["about"])
+    console.press("Delete the collection", "document.querySelector('#panel')")
+    console.type("dialog input[name=typed]", f"{name}-new")
+    console.press("Delete", "document.querySelector('dialog')")
+    page.until("document.querySelector('dialog') === null")
+    page.until("[...document.querySelectorAll('.message')].some(item => item.textContent.includes('-new deleted'))")
+    gone = api_client.request("GET", f"{target.database}/collections/by-id/{target.created['id']}")
+    assert gone.status_code == 404
+    page.evaluate(f"location.hash = '#default_tenant/default_database/{console.name}/records'; location.reload()")
+    page.until(f"document.querySelector('h2 bdi')?.textContent === {json.dumps(console.name)} && !!({RECORDS})")
+
+
 HOSTILE = [
     "<script>window.owned = true</script>",
     "<img src=x onerror='window.owned = true'>",

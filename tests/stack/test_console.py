@@ -83,6 +83,7 @@ ONE_PAGE = (
 """Tests of the collection that is open, in an order in which none changes what the next one expects."""
 MORE_CONTENTS = (
     local.test_a_dropped_file_is_imported_and_bad_rows_are_named,
+    local.test_a_collection_is_copied_renamed_and_deleted,
     local.test_a_hostile_collection_shows_as_text,
 )
 """Tests that write to the collection, or make another one; after the others."""
