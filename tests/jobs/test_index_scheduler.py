@@ -18,6 +18,7 @@ from afterglow.catalog import schema
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope, Selection
+from afterglow.deployment.base import NullQueue
 from afterglow.deployment.local import open_local
 from afterglow.jobs.flush import flush
 from afterglow.jobs.index_scheduler import indexed_event
@@ -109,6 +110,26 @@ def test_the_background_flushes_and_survives_the_death_of_its_process(engine: En
     assert engine.get(scope, Selection(), None, 0, frozenset()).ids == [f"{number}" for number in range(30)]
     engine.close()
     assert indexers(folder) == []
+
+
+@pytest.mark.slow
+def test_the_progress_of_a_build_is_seen_by_every_process(engine: Engine, folder: Path) -> None:
+    scope = made(engine, "tested")
+    other = Engine(open_local(folder, System()).stores(SETTINGS, System(), NullQueue()))
+    rows = 2 * SETTINGS.hnsw_min_rows
+    vectors = np.random.default_rng(0).normal(size=(rows, 24)).astype(np.float32)
+    engine.write(scope, Batch(Op.ADD, [f"{number}" for number in range(rows)], vectors))
+    seen: list[float] = []
+
+    def is_complete() -> bool:
+        seen.extend(reader.indexing_status(scope).progress for reader in (engine, other))
+        return seen[-1] == 1.0
+
+    wait_until(is_complete, "the build")
+    other.close()
+    assert seen == sorted(seen)
+    assert any(0.5 < progress < 1 for progress in seen)
+    assert is_indexed(engine, scope, rows)()
 
 
 @pytest.mark.slow
