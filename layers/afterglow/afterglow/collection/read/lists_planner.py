@@ -85,7 +85,8 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
         probes, share = _filtered(searches, k, counts)
     else:
         probes = _probes(searches, counts, share)
-    within = [search.within(count / share) for search, count in zip(searches, counts, strict=True)]
+    # Without any match nothing is probed.
+    within = [search.within(count / share if share else 0.0) for search, count in zip(searches, counts, strict=True)]
     while True:
         chosen = _choose(searches, probes, within)
         short = shorten(objects, [search.probed(numbers) for search, numbers in zip(searches, chosen, strict=True)], k)
