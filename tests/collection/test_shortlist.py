@@ -1,5 +1,6 @@
 """Shortlists by binary codes: fewer lists are read, in one round more, and the nearest are found all the same."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Include, Scope, Selection
+from afterglow.errors import Corrupt
 from afterglow.filters.parse import parse_where
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
@@ -114,3 +116,18 @@ def test_fewer_lists_are_read_and_a_segment_without_binary_codes_keeps_its_lists
     with_codes = bytes_of_lists()
     monkeypatch.setattr(ListIndex, "shortlisted", lambda *_: None)
     assert with_codes < 0.7 * bytes_of_lists()
+
+
+@pytest.mark.usefixtures("always")
+def test_damaged_binary_codes_are_named(loaded: Loaded) -> None:
+    (*_, key) = [found.key for found in loaded.stores.objects.list("") if found.key.endswith("/binary_codes")]
+    path = loaded.stores.objects.local_path(key)
+    sound = path.read_bytes()
+    middle = len(sound) // 2
+    path.chmod(0o600)
+    try:
+        path.write_bytes(sound[:middle] + bytes([sound[middle] ^ 1]) + sound[middle + 1 :])
+        with pytest.raises(Corrupt, match="binary_codes is damaged"):
+            deque((loaded.find(query, 300, None) for query in loaded.queries), maxlen=0)
+    finally:
+        path.write_bytes(sound)
