@@ -99,13 +99,14 @@ def _estimate(part: Probed, data: Bytes) -> tuple[Rows, NDArray[np.float64]]:
     query = BinaryQuery.of(part.query)
     starts = centroids.starts[part.numbers]
     lengths = centroids.starts[part.numbers + 1] - starts
-    rows, numbers = slice_indices(starts, lengths)[0], np.repeat(part.numbers, lengths)
+    rows, positions = slice_indices(starts, lengths)[0], np.arange(lengths.sum())
     if part.mask is not None:
-        is_match = part.mask[rows]
-        rows, numbers = rows[is_match], numbers[is_match]
+        positions = np.flatnonzero(part.mask[rows])
+        rows = rows[positions]
+    numbers = part.numbers[np.searchsorted(np.cumsum(lengths), positions, side="right")]
     keys = np.empty(len(rows), dtype=np.float64)
     for start in range(0, len(rows), _CHUNK_ROWS):
         chunk = slice(start, start + _CHUNK_ROWS)
-        found = binary_codes.estimates(query, entries[rows[chunk]], part.distances[numbers[chunk]])
+        found = binary_codes.estimates(query, np.take(entries, rows[chunk], axis=0), part.distances[numbers[chunk]])
         keys[chunk] = centroids.projection.comparable(found)
     return numbers, keys
