@@ -159,6 +159,8 @@ def test_lists_may_have_three_times_the_vectors_of_a_graph_and_need_little_memor
     near = segment("near", 330_000, lists=True)
     assert names(planned(near, fresh, settings=bounded)) == {"near", "fresh"}
     assert names(planned(near, fresh, settings=replace(bounded, index="graph"))) == {"fresh"}
+    long = replace(near, files={**near.files, "strings": FileRef("strings", 440_000 * 50, "")})
+    assert names(planned(long, fresh, settings=bounded)) == {"fresh"}
     scarce = replace(bounded, max_segment_vector_bytes=0, compaction_memory_bytes=256 * 430_000)
     assert names(planned(near, fresh, settings=scarce)) == {"fresh"}
 

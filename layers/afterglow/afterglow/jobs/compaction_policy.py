@@ -20,10 +20,10 @@ are left alone until there are more than twelve, of which the four smallest are 
 
 Memory and time limit the size of a segment: `compaction_memory_bytes` must hold its graph and its columns, and where a
 compaction must end within a given time, as in a Lambda function, `max_segment_vector_bytes` limits its vectors. Lists
-need little memory and time, so a segment with lists may have three times as many bytes of vectors. A
-larger collection grows by segments of that size, which are left alone until a quarter of their rows is deleted. A bulk
-load that is flushed faster than it can be compacted is split into several such segments (`independent_compactions`),
-each built directly from flushed segments, by as many indexers as there are.
+need little memory and time, so a segment with lists may have three times as many bytes of vectors, if all its files
+have not more than four times as many. A larger collection grows by segments of that size, which are left alone until a
+quarter of their rows is deleted. A bulk load that is flushed faster than it can be compacted is split into several such
+segments (`independent_compactions`), each built directly from flushed segments, by as many indexers as there are.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,6 +39,8 @@ _LIST_BYTES = 256
 """Bytes per row while lists are built, wherever the vectors are."""
 _LISTS_FACTOR = 3
 """Lists of so many times as many vectors are built in less than half of the time of a graph."""
+_FILES_FACTOR = 4
+"""So many times as many bytes of all files are read, and somewhat more are written, on the disk of a function."""
 _COLUMN_COPIES = 3
 _POSTING_COPIES = 4
 """How many times a compaction holds the bytes of columns, and of posting lists, in memory."""
@@ -228,7 +230,13 @@ def _max_rows(manifest: Manifest, settings: Settings) -> int:
     most = min(by_memory, by_time)
     if index_kind(most, settings, most) is IndexKind.LISTS:
         by_memory = settings.compaction_memory_bytes // (_LIST_BYTES + columns)
-        most = min(by_memory, _LISTS_FACTOR * by_time) if settings.max_segment_vector_bytes else by_memory
+        by_disk = (
+            _FILES_FACTOR
+            * settings.max_segment_vector_bytes
+            * rows
+            // max(sum(segment.size for segment in manifest.segments), 1)
+        )
+        most = min(by_memory, _LISTS_FACTOR * by_time, by_disk) if settings.max_segment_vector_bytes else by_memory
     return max(most, 4 * settings.hnsw_min_rows)
 
 
