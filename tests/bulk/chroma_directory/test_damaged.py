@@ -63,12 +63,12 @@ def check(chroma: ChromaCopy, harm: Callable[[Path], None], *, are_tables_whole:
     harm(chroma.path)
     with opened(chroma.path) as found:
         assert found.tables.is_recovered != are_tables_whole
-        records, leftovers = everything(found, Part.RECORDS), everything(found, Part.LEFTOVERS)
+        parts = [everything(found, part) for part in (Part.RECORDS, Part.LEFTOVERS, Part.UNCERTAIN)]
         for name in ("plain", "queued"):  # cosine collections have products of numbers, which bytes cannot find
             expected = chroma.records(name)
             vectors = [
                 np.array(record[0], "<f4").tobytes()
-                for contents in (*records.values(), *leftovers.values())
+                for contents in (contents for part in parts for contents in part.values())
                 for record in contents.values()
             ]
             for identifier in present(chroma.path, before, expected):
@@ -76,11 +76,12 @@ def check(chroma: ChromaCopy, harm: Callable[[Path], None], *, are_tables_whole:
         if are_tables_whole:
             for name in ("plain", "queued", "angular"):
                 expected = chroma.records(name)
-                contents = found.contents(name) | found.contents(name, Part.WITHOUT_VECTORS)
+                certain, uncertain = found.contents(name), found.contents(name, Part.UNCERTAIN)
+                contents = certain | uncertain | found.contents(name, Part.WITHOUT_VECTORS)
                 assert contents.keys() == expected.keys()
                 for identifier, record in contents.items():
                     assert record[1:] == expected[identifier][1:]
-                    if record[0] is not None and harm is not damage.lengths_gone:
+                    if identifier in certain and harm is not damage.lengths_gone:
                         assert record[0] == pytest.approx(expected[identifier][0], rel=1e-6, abs=1e-6)
 
 
