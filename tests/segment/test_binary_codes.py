@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from afterglow.segment import binary_codes, distance
 from afterglow.segment.binary_codes import BinaryQuery, CodedRows
 from afterglow.segment.distance import Space
+from afterglow.segment.lists import lists_of
 from afterglow.segment.projection import Projection
 
 Vectors = NDArray[np.float32]
@@ -60,7 +61,7 @@ def coded(vectors: Vectors, lists: int) -> CodedRows:
     means = np.add.reduceat(vectors, starts[:-1], axis=0) / np.diff(starts)[:, np.newaxis]
     centroids: Vectors = means.astype(np.float32)
     projection = Projection(Space.L2, 1.0, 0.0, np.zeros(vectors.shape[1], dtype=np.float32))
-    own = centroids[binary_codes.lists_of(starts, np.arange(len(vectors)))]
+    own = centroids[lists_of(starts, np.arange(len(vectors)))]
     entries = binary_codes.encode(vectors - own, own)
     return CodedRows(vectors, distance.squared_norms(vectors), entries, starts, centroids, projection)
 
@@ -69,14 +70,14 @@ def test_the_depth_holds_the_promised_share_of_the_nearest() -> None:
     random = np.random.default_rng(2)
     centers = np.repeat(random.normal(size=(40, 128)), 100, axis=0)
     rows = coded((centers + random.normal(size=centers.shape)).astype(np.float32), 40)
-    most, half = binary_codes.depth(rows, 10, 0.99), binary_codes.depth(rows, 10, 0.5)
+    (most, more), (half,) = binary_codes.depths(rows, (10, 100), 0.99), binary_codes.depths(rows, (10,), 0.5)
     assert 10 <= half < most < 400
-    assert binary_codes.depth(rows, 100, 0.99) > most
+    assert more > most
     found = []
     for number in range(50, 4_000, 60):
         query = rows.vectors[number] + np.float32(0.3) * random.normal(size=128).astype(np.float32)
         exact = ((rows.vectors - query) ** 2).sum(axis=1)
-        lists = binary_codes.lists_of(rows.starts, np.arange(len(exact)))
+        lists = lists_of(rows.starts, np.arange(len(exact)))
         to_lists = distance.squared_norms(rows.centroids[lists] - query)
         short = np.argsort(binary_codes.estimates(BinaryQuery.of(query), rows.entries, to_lists))[: int(most)]
         found.append(np.isin(np.argsort(exact)[:10], short).mean())
@@ -85,5 +86,5 @@ def test_the_depth_holds_the_promised_share_of_the_nearest() -> None:
 
 def test_equal_rows_need_no_more_than_k() -> None:
     rows = coded(np.repeat(np.eye(8, dtype=np.float32), 50, axis=0), 8)
-    assert binary_codes.depth(rows, 10, 1.0) == 10
-    assert binary_codes.depth(coded(np.ones((1, 8), dtype=np.float32), 1), 10, 1.0) == 1
+    assert binary_codes.depths(rows, (10,), 1.0) == [10]
+    assert binary_codes.depths(coded(np.ones((1, 8), dtype=np.float32), 1), (10,), 1.0) == [1]

@@ -11,11 +11,11 @@ with any vector v is about f (s·v); it is exact for v = r (Gao & Long 2024, RaB
     base = |r|² + 2 f (s·c), factor = 2 f
 
 The query has 4 bits for each component, as four planes of bits, so a product is four counts of common bits. The order
-by these estimates is rough, but the true neighbours are nearly always among the first hundred or so (`depth`): only the
-lists with one of these are read (`collection.read.shortlist`).
+by these estimates is rough, but the true neighbours are nearly always among the first hundred or so (`depths`): only
+the lists with one of these are read (`collection.read.shortlist`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +27,13 @@ from afterglow.segment.array_file import ArrayStream
 from afterglow.segment.breadth import least_sufficient
 from afterglow.segment.clustering import Clustering
 from afterglow.segment.distance import Vectors
+from afterglow.segment.lists import field, lists_of
 from afterglow.segment.precision import golden_sample
 from afterglow.segment.projection import Projection
 from afterglow.storage.file_map import release_pages
 
 BINARY_CODES = "binary_codes"
-_HEADER_BYTES = 8
+_BASE, _FACTOR, _HEADER_BYTES = 0, 4, 8
 _PLANES = 4
 _LEVELS = 2**_PLANES - 1
 _CHUNK_ROWS = 4_096
@@ -49,14 +50,15 @@ def entry_bytes(width: int) -> int:
 
 def encode(residuals: Vectors, centroids: Vectors) -> Entries:
     """The entries, (n, entry_bytes), of rows with these residuals (n, w); `centroids` (n, w) or (1, w) are theirs."""
-    signs = np.where(residuals > 0, np.float32(1), np.float32(-1))
+    is_positive = residuals > 0
+    signs = np.where(is_positive, np.float32(1), np.float32(-1))
     norms = distance.squared_norms(residuals)
     sums = np.abs(residuals).sum(axis=1)
     factors = 2 * np.divide(norms, sums, out=np.zeros_like(norms), where=sums > 0)
     entries = np.zeros((len(residuals), entry_bytes(residuals.shape[1])), dtype=np.uint8)
-    entries[:, :4].view("<f4")[:, 0] = norms + factors * (signs * centroids).sum(axis=1)
-    entries[:, 4:8].view("<f4")[:, 0] = factors
-    bits = np.packbits(residuals > 0, axis=1)
+    field(entries, _BASE, "<f4")[:] = norms + factors * (signs * centroids).sum(axis=1)
+    field(entries, _FACTOR, "<f4")[:] = factors
+    bits = np.packbits(is_positive, axis=1)
     entries[:, _HEADER_BYTES : _HEADER_BYTES + bits.shape[1]] = bits
     return entries
 
@@ -95,8 +97,7 @@ def estimates(query: BinaryQuery, entries: Entries, centroid_distances: Vectors)
         for plane in range(_PLANES):
             levels += np.left_shift(np.bitwise_count(bits & query.planes[plane, number]), plane, dtype=np.int32)
     products = 2 * (np.float32(query.low) * ones + np.float32(query.step) * levels) - np.float32(query.total)
-    base, factors = entries[:, :4].view("<f4")[:, 0], entries[:, 4:8].view("<f4")[:, 0]
-    result: Vectors = centroid_distances + base - factors * products
+    result: Vectors = centroid_distances + field(entries, _BASE, "<f4") - field(entries, _FACTOR, "<f4") * products
     return result
 
 
@@ -118,11 +119,6 @@ def _encode_rows(clustering: Clustering, decoded: Vectors, vectors: Vectors) -> 
         release_pages(vectors)
 
 
-def lists_of(starts: Rows, rows: Rows) -> Rows:
-    """The list of each row."""
-    return np.searchsorted(starts, rows, side="right") - 1
-
-
 @dataclass(frozen=True, slots=True)
 class CodedRows:
     """The rows of a new segment: `vectors` (n, d) with squared `norms`, their binary codes, and the lists' `starts`."""
@@ -135,26 +131,32 @@ class CodedRows:
     projection: Projection
 
 
-def depth(rows: CodedRows, k: int, share: float) -> float:
-    """How many rows by estimated distance hold this share of the k nearest, in a sample as if a filter had chosen it.
+def depths(rows: CodedRows, ks: Sequence[int], share: float) -> list[float]:
+    """For each k how many rows by estimated distance hold this share of the k nearest, at least as many as these.
 
-    Rows of the sample serve as queries; a query's own row is left out.
+    They are measured in a sample of the rows, as if a filter had chosen it. Rows of the sample serve as queries; a
+    query's own row is left out.
     """
     sample = golden_sample(len(rows.vectors), _SAMPLE_ROWS)
-    k = min(k, len(sample) - 1)
-    if k < 1:
-        return 1.0
+    counts = [min(k, len(sample) - 1) for k in ks]
+    if min(counts) < 1:
+        return [1.0] * len(ks)
     vectors, norms = np.array(rows.vectors[sample]), rows.norms[sample]
     release_pages(rows.vectors)
     entries, lists = rows.entries[sample], lists_of(rows.starts, sample)
-    needed = []
+    needed: list[list[Rows]] = [[] for _ in ks]
     for number in golden_sample(len(sample), _SAMPLE_QUERIES).tolist():
         exact = distance.fast_distances(rows.projection.space, vectors, norms, vectors[number])
         projected = rows.projection.query(vectors[number])
         to_lists = distance.squared_norms(rows.centroids[lists] - projected)
         estimated = estimates(BinaryQuery.of(projected), entries, to_lists)
         exact[number] = estimated[number] = np.inf
-        nearest = np.argpartition(exact, k - 1)[:k]
-        # Rows that are equally far from the query may take each other's place.
-        needed.append(np.searchsorted(np.sort(estimated), np.sort(estimated[nearest]), side="left") + 1)
-    return max(least_sufficient(np.concatenate(needed), share), float(k))
+        ordered = np.sort(estimated)
+        for count, found in zip(counts, needed, strict=True):
+            nearest = np.argpartition(exact, count - 1)[:count]
+            # Rows that are equally far from the query may take each other's place.
+            found.append(np.searchsorted(ordered, np.sort(estimated[nearest]), side="left") + 1)
+    return [
+        max(least_sufficient(np.concatenate(found), share), float(count))
+        for count, found in zip(counts, needed, strict=True)
+    ]

@@ -113,7 +113,7 @@ class ListIndex:
             return found
         if self.reader.contents is not None:
             return (yield from self.reader.places(rows))
-        own = np.searchsorted(self.centroids.starts, rows, side="right") - 1
+        own = lists.lists_of(self.centroids.starts, rows)
         (data,) = yield [self.list_request(np.unique(own))]
         # The entries of a list begin with its own rows, in ascending order.
         entries = self.centroids.entry_starts[own] + rows - self.centroids.starts[own]

@@ -53,6 +53,16 @@ def entry_bytes(width: int) -> int:
     return -(-(HEADER_BYTES + width) // 8) * 8
 
 
+def field(entries: NDArray[np.uint8], start: int, dtype: str) -> NDArray[Any]:
+    """A field of every entry, of u1 (e, entry_bytes), as a view."""
+    return entries[:, start : start + np.dtype(dtype).itemsize].view(dtype)[:, 0]
+
+
+def lists_of(starts: Rows, rows: Rows) -> Rows:
+    """The list of each row, whatever the shape of `rows`; list l has the rows from `starts[l]` on."""
+    return np.searchsorted(starts, rows, side="right") - 1
+
+
 @dataclass(frozen=True, slots=True)
 class EntryViews:
     """The fields of the entries, as views of u1 (e, entry_bytes)."""
@@ -70,19 +80,15 @@ class EntryViews:
     @staticmethod
     def of(entries: NDArray[np.uint8], width: int) -> "EntryViews":
         """The views."""
-
-        def field(start: int, dtype: str) -> NDArray[Any]:
-            return entries[:, start : start + np.dtype(dtype).itemsize].view(dtype)[:, 0]
-
         return EntryViews(
-            rows=field(0, "<u4"),
-            scales=field(4, "<f4"),
-            norms=field(8, "<f4"),
-            record_lengths=field(12, "<u4"),
-            record_offsets=field(16, "<u8"),
-            record_checksums=field(24, "<u8"),
-            vector_checksums=field(32, "<u8"),
-            row_seqs=field(40, "<i8"),
+            rows=field(entries, 0, "<u4"),
+            scales=field(entries, 4, "<f4"),
+            norms=field(entries, 8, "<f4"),
+            record_lengths=field(entries, 12, "<u4"),
+            record_offsets=field(entries, 16, "<u8"),
+            record_checksums=field(entries, 24, "<u8"),
+            vector_checksums=field(entries, 32, "<u8"),
+            row_seqs=field(entries, 40, "<i8"),
             codes=entries[:, HEADER_BYTES : HEADER_BYTES + width].view(np.int8),
         )
 
@@ -161,14 +167,22 @@ class Centroids:
 
     def entries_of(self, lists: Rows) -> tuple[Rows, Rows]:
         """The entries of these lists, one list after the other, and the number of entries of each."""
-        starts = self.entry_starts[lists]
-        lengths = self.entry_starts[lists + 1] - starts
-        return slice_indices(starts, lengths)[0], lengths
+        return _members(self.entry_starts, lists)
+
+    def rows_of(self, lists: Rows) -> tuple[Rows, Rows]:
+        """The rows of these lists, one list after the other, and the number of rows of each."""
+        return _members(self.starts, lists)
 
     def decoded(self, lists: Rows) -> Vectors:
         """The centroids of these lists in float32, less the origin."""
         vectors: Vectors = self.codes[lists] * self.scales[lists, np.newaxis]
         return vectors
+
+
+def _members(starts: Rows, lists: Rows) -> tuple[Rows, Rows]:
+    firsts = starts[lists]
+    lengths = starts[lists + 1] - firsts
+    return slice_indices(firsts, lengths)[0], lengths
 
 
 class ListSearch:

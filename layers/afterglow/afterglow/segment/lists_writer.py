@@ -115,7 +115,7 @@ def write(
     measured = _measure(provisional, search, clustering, rows, target, on_share=on_measured)
     entries = array_file.map_arrays(paths[BINARY_CODES], BINARY_CODES)[BINARY_CODES]
     coded = CodedRows(rows.vectors, rows.norms, entries, clustering.starts, decoded, projection)
-    depths = tuple(binary_codes.depth(coded, k, 1 - _SHORTLIST_SHARE) for k in _RESCORED_KS)
+    depths = binary_codes.depths(coded, _RESCORED_KS, 1 - _SHORTLIST_SHARE)
     measured["shortlist"] = Breadth(target, _RESCORED_KS, tuple(np.maximum.accumulate(depths).tolist())).to_json()
     sums[CENTROIDS] = array_file.write(paths[CENTROIDS], CENTROIDS, {**meta, **measured}, arrays)
     return sums
@@ -229,7 +229,7 @@ def _list_ranks(clustering: Clustering, sample: Sample, distances: list[Vectors]
     for number, neighbors in enumerate(sample.neighbors):
         rank = np.empty(len(starts) - 1, dtype=np.int64)
         rank[np.argsort(distances[number], kind="stable")] = np.arange(1, len(rank) + 1)
-        ranks = rank[np.searchsorted(starts, neighbors, side="right") - 1]
+        ranks = rank[lists.lists_of(starts, neighbors)]
         first = np.searchsorted(copied_rows, neighbors, side="left")
         last = np.searchsorted(copied_rows, neighbors, side="right")
         for position in np.flatnonzero(last > first).tolist():

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.columns.arrays import slice_indices
-from afterglow.segment import binary_codes, lists
+from afterglow.segment import binary_codes
 from afterglow.segment.binary_codes import BinaryQuery
 from afterglow.segment.distance import Vectors
 from afterglow.segment.list_index import ListIndex, read_roots
@@ -83,12 +82,10 @@ def _saved_bytes(probed: Sequence[Probed], count: int) -> float:
     """The bytes of the lists, without the binary codes of their rows and the lists of a shortlist of `count` rows."""
     entries = codes = chosen = 0
     for part in probed:
-        centroids, width = part.index.centroids, part.index.centroids.projection.width
-        size = lists.entry_bytes(width)
-        entries += size * int((centroids.entry_starts[part.numbers + 1] - centroids.entry_starts[part.numbers]).sum())
-        codes += binary_codes.entry_bytes(width) * int(
-            (centroids.starts[part.numbers + 1] - centroids.starts[part.numbers]).sum()
-        )
+        centroids = part.index.centroids
+        rows = int((centroids.starts[part.numbers + 1] - centroids.starts[part.numbers]).sum())
+        entries += int(part.index.list_request(part.numbers)[1].lengths.sum())
+        codes += binary_codes.entry_bytes(centroids.projection.width) * rows
         chosen += len(part.numbers)
     return entries * (1 - min(count / chosen, 1.0)) - codes
 
@@ -97,13 +94,11 @@ def _estimate(part: Probed, data: Bytes) -> tuple[Rows, NDArray[np.float64]]:
     """The list and the estimated distance of each row inside the mask; distances compare across segments."""
     centroids, entries = part.index.centroids, part.index.binary_codes(data)
     query = BinaryQuery.of(part.query)
-    starts = centroids.starts[part.numbers]
-    lengths = centroids.starts[part.numbers + 1] - starts
-    rows, positions = slice_indices(starts, lengths)[0], np.arange(lengths.sum())
+    rows, lengths = centroids.rows_of(part.numbers)
+    numbers = np.repeat(part.numbers, lengths)
     if part.mask is not None:
-        positions = np.flatnonzero(part.mask[rows])
-        rows = rows[positions]
-    numbers = part.numbers[np.searchsorted(np.cumsum(lengths), positions, side="right")]
+        matching = np.flatnonzero(part.mask[rows])
+        rows, numbers = rows[matching], numbers[matching]
     keys = np.empty(len(rows), dtype=np.float64)
     for start in range(0, len(rows), _CHUNK_ROWS):
         chunk = slice(start, start + _CHUNK_ROWS)
