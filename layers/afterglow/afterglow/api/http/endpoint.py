@@ -181,10 +181,11 @@ class Endpoint:
             usage.attributes["caller"] = grant.user
             if grant.wheres is not None:
                 usage.attributes[RESTRICTED] = True
-        if grant.wheres is not None:
-            return grant, _restricted_handler(grant, route, scope)
+        handler = route.handler if grant.wheres is None else route.restricted
+        if handler is None:
+            raise forbidden()
         if _is_allowed(grant, route, route.permission, scope):
-            return grant, route.handler
+            return grant, handler
         if route.read_only is not None and _is_allowed(grant, route, Permission.READ, scope):
             return grant, route.read_only
         raise forbidden()
@@ -209,16 +210,6 @@ def _address(scope: Scope) -> str:
 def _caller(scope: Scope) -> str:
     """The user, or without authentication the client's address."""
     return scope.get(_USER) or network_of(_address(scope))
-
-
-def _restricted_handler(grant: Grant, route: Route, scope: Scope) -> Handler:
-    """The handler for a caller whose key has filters. Raises Forbidden, InvalidArgument."""
-    if route.restricted is not None:
-        if _is_allowed(grant, route, route.permission, scope):
-            return route.restricted
-        if route.read_only is not None and _is_allowed(grant, route, Permission.READ, scope):
-            return route.read_only
-    raise forbidden()
 
 
 def _is_allowed(grant: Grant, route: Route, permission: Permission, scope: Scope) -> bool:
