@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from afterglow.storage.aws import billing
+from tests.support import consumed_capacity
 
 KEY: Any = {"pk": {"S": "p"}, "sk": {"S": "s"}}
 KEY_SIZE = 6
@@ -32,10 +33,10 @@ def test_writing_is_billed_by_the_kilobyte_of_the_larger(sizes: tuple[int, ...],
 
 @pytest.mark.parametrize(("size", "read"), [(0, 1), (4096, 1), (4097, 2), (400 * 1024, 100)])
 def test_reading_is_billed_by_four_kilobytes(size: int, read: int) -> None:
-    assert billing.read_units(size) == read
+    assert consumed_capacity.read_units(size) == read
 
 
 def test_a_page_is_billed_by_the_sum_of_its_items() -> None:
-    assert billing.page_units([]) == 1
-    assert billing.page_units([1000] * 4) == 1
-    assert billing.page_units([1500] * 40) == 15
+    assert consumed_capacity.page_units([]) == 1
+    assert consumed_capacity.page_units([1000] * 4) == 1
+    assert consumed_capacity.page_units([1500] * 40) == 15

@@ -1,17 +1,21 @@
 """The capacity that DynamoDB would report, for emulators that report none or a wrong one.
 
 An account's items are known from the requests of all its clients, so that a write is billed by the larger of the sizes
-before and after, as the service does.
+before and after, as the service does. The rules for writes are in `storage.aws.billing`; for reads, from the same pages
+of the developer guide: a read request unit is 4 KB, strongly consistent. A Query is billed by the total size of the
+items it read, rounded up per page; GetItem and BatchGetItem are rounded up per item. A missing item and an empty page
+cost 1.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from afterglow.storage.aws import billing
 from afterglow.storage.aws.expressions import PK, SK
 
 _PARAMETERS = "tests-parameters"
+READ_UNIT = 4096
 Attributes = Mapping[str, Any]
 
 
@@ -50,11 +54,11 @@ class ConsumedCapacity:
         """The units of a request that succeeded; None for requests without any."""
         match operation:
             case "GetItem":
-                return billing.read_units(_size(body.get("Item")))
+                return read_units(_size(body.get("Item")))
             case "BatchGetItem":
                 return self._batch_get(params, body)
             case "Query":
-                return billing.page_units(map(_size, body.get("Items", [])))
+                return page_units(map(_size, body.get("Items", [])))
             case "PutItem" | "UpdateItem" | "DeleteItem":
                 return self._write(operation.removesuffix("Item"), params)
             case "BatchWriteItem":
@@ -70,7 +74,7 @@ class ConsumedCapacity:
         for table, request in params["RequestItems"].items():
             sizes = list(map(_size, body.get("Responses", {}).get(table, [])))
             unprocessed = len(body.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []))
-            total += sum(map(billing.read_units, sizes)) + len(request["Keys"]) - unprocessed - len(sizes)
+            total += sum(map(read_units, sizes)) + len(request["Keys"]) - unprocessed - len(sizes)
         return total
 
     def _batch_write(self, params: Attributes, body: Attributes) -> Iterator[int]:
@@ -89,6 +93,16 @@ class ConsumedCapacity:
             return billing.write_units(before)
         after = self._sizes[place] = billing.written_size(kind, write)
         return billing.write_units(before, after)
+
+
+def read_units(size: int) -> int:
+    """The units for reading `size` bytes in one rounding."""
+    return max(1, -(-size // READ_UNIT))
+
+
+def page_units(sizes: Iterable[int]) -> int:
+    """The units of one page of a Query."""
+    return read_units(sum(sizes))
 
 
 def _size(item: Attributes | None) -> int:

@@ -1,4 +1,4 @@
-"""DynamoDB's billing rules: the size of an item and the request units of reads and writes.
+"""DynamoDB's billing rules: the size of an item and the request units of writes.
 
 Rules, from the DynamoDB developer guide ("Item sizes and formats", "Read and write request units", "Managing complex
 workflows with transactions: capacity management"):
@@ -8,18 +8,15 @@ workflows with transactions: capacity management"):
 * Write request unit: 1 KB, rounded up per item; at least 1. A put, an update and a delete are billed by the larger of
   the sizes before and after. A failed condition is billed by the size of the existing item, at least 1.
 * In a transaction everything counts twice, for prepare and for commit; a condition check counts like a write.
-* Read request unit: 4 KB, strongly consistent. A Query is billed by the total size of the items it read, rounded up
-  per page; GetItem and BatchGetItem are rounded up per item. A missing item and an empty page cost 1.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
 
 WRITE_UNIT = 1024
-READ_UNIT = 4096
 ITEM_LIMIT = 400 * 1024
 TRANSACTION_FACTOR = 2
 
@@ -68,13 +65,3 @@ def _is_set(placeholder: str, values: "Mapping[str, Any]") -> bool:
 def write_units(*sizes: int) -> int:
     """Return the units for writing an item with these sizes before and after."""
     return max(1, -(-max(sizes, default=0) // WRITE_UNIT))
-
-
-def read_units(size: int) -> int:
-    """Return the units for reading `size` bytes in one rounding."""
-    return max(1, -(-size // READ_UNIT))
-
-
-def page_units(sizes: Iterable[int]) -> int:
-    """Return the units of one page of a Query."""
-    return read_units(sum(sizes))
