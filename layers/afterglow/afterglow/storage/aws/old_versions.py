@@ -12,9 +12,6 @@ from afterglow.errors import Unavailable
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.error_mapping import map_errors
 
-_AT_ONCE = 1_000
-"""Versions that S3 deletes in one request."""
-
 
 def delete_old_versions(clients: Clients, bucket: str, prefix: str, until: float) -> int:
     """Delete every version of the objects with this prefix that were deleted by `until` (Unix seconds); how many.
@@ -22,18 +19,22 @@ def delete_old_versions(clients: Clients, bucket: str, prefix: str, until: float
     Raises Unavailable, also when S3 refuses to delete one.
     """
     deleted = 0
-    group: list[dict[str, str]] = []
     with map_errors(f"bucket {bucket}"):
-        for version in _versions_of_deleted(clients, bucket, prefix, datetime.fromtimestamp(until, UTC)):
-            group.append(version)
-            if len(group) == _AT_ONCE:
-                deleted += _delete(clients, bucket, group)
-                group = []
-        return deleted + (_delete(clients, bucket, group) if group else 0)
+        for versions in _versions_of_deleted(clients, bucket, prefix, datetime.fromtimestamp(until, UTC)):
+            delete_versions(clients, bucket, versions)
+            deleted += len(versions)
+    return deleted
 
 
-def _versions_of_deleted(clients: Clients, bucket: str, prefix: str, until: datetime) -> Iterator[dict[str, str]]:
-    """The versions and markers of deleted objects.
+def delete_versions(clients: Clients, bucket: str, versions: Sequence[dict[str, str]]) -> None:
+    """Delete versions or delete markers for good, at most 1,000. Raises Unavailable if S3 refuses to delete one."""
+    response = clients.s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})  # type: ignore[typeddict-item]
+    for error in response.get("Errors", []):
+        raise Unavailable(f"bucket {bucket}: {error.get('Key')}: {error.get('Code')}: {error.get('Message')}")
+
+
+def _versions_of_deleted(clients: Clients, bucket: str, prefix: str, until: datetime) -> Iterator[list[dict[str, str]]]:
+    """The versions and markers of deleted objects, by page: at most 1,000, and so many may be deleted at once.
 
     A key may be on two pages; the marker that says that it is deleted is on the first.
     """
@@ -41,14 +42,10 @@ def _versions_of_deleted(clients: Clients, bucket: str, prefix: str, until: date
     for page in clients.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
         found = page.get("DeleteMarkers", [])
         markers |= {one["Key"]: one["LastModified"] for one in found if one["IsLatest"]}
-        for one in (*found, *page.get("Versions", [])):
-            deleted_at = markers.get(one["Key"])
-            if deleted_at is not None and deleted_at <= until:
-                yield {"Key": one["Key"], "VersionId": one["VersionId"]}
-
-
-def _delete(clients: Clients, bucket: str, versions: Sequence[dict[str, str]]) -> int:
-    response = clients.s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})  # type: ignore[typeddict-item]
-    for error in response.get("Errors", []):
-        raise Unavailable(f"bucket {bucket}: {error.get('Key')}: {error.get('Code')}: {error.get('Message')}")
-    return len(versions)
+        versions = [
+            {"Key": one["Key"], "VersionId": one["VersionId"]}
+            for one in (*found, *page.get("Versions", []))
+            if (deleted_at := markers.get(one["Key"])) is not None and deleted_at <= until
+        ]
+        if versions:
+            yield versions

@@ -11,12 +11,11 @@ change, so the bucket of an earlier moment is what it has now and what was delet
 Every step is idempotent. Nothing is deleted but markers.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from afterglow.errors import Unavailable
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.error_mapping import map_errors
+from afterglow.storage.aws.old_versions import delete_versions
 
 _EXPIRY = "expires_at"
 _UPLOADS = "imports/"
@@ -37,15 +36,9 @@ def undelete_since(clients: Clients, bucket: str, moment: float) -> int:
                 if marker["LastModified"] >= since
             ]
             if markers:
-                restored += _remove(clients, bucket, markers)
+                delete_versions(clients, bucket, markers)
+                restored += len({marker["Key"] for marker in markers})
     return restored
-
-
-def _remove(clients: Clients, bucket: str, markers: Sequence[dict[str, str]]) -> int:
-    response = clients.s3.delete_objects(Bucket=bucket, Delete={"Objects": markers, "Quiet": True})  # type: ignore[typeddict-item]
-    for error in response.get("Errors", []):
-        raise Unavailable(f"bucket {bucket}: {error.get('Key')}: {error.get('Code')}: {error.get('Message')}")
-    return len({marker["Key"] for marker in markers})
 
 
 def protect_table(clients: Clients, table: str) -> list[str]:
