@@ -86,11 +86,16 @@ def _vectors(tables: Tables, inventory: Inventory, rows: list[_Row]) -> NDArray[
             "embeddings_queue", ("seq_id", "vector", "encoding"), f"WHERE seq_id IN ({marks})", tuple(queued)
         )
         for seq, vector, encoding in found:
-            vectors[queued[seq]] = np.frombuffer(vector, "<i4" if encoding == "INT32" else "<f4")
+            vectors[queued[seq]] = _decode_vector(vector, encoding)
     unused = {row[4]: index for index, row in enumerate(rows) if row[2] == Origin.UNUSED}
     for number, vector, encoding in _deleted(tables, ("number", "vector", "encoding"), list(unused)):
-        vectors[unused[number]] = np.frombuffer(vector, "<i4" if encoding == "INT32" else "<f4")
+        vectors[unused[number]] = _decode_vector(vector, encoding)
     return vectors
+
+
+def _decode_vector(content: bytes, encoding: str | None) -> NDArray[Any]:
+    """The vector of an operation of the queue, in the type of its components."""
+    return np.frombuffer(content, "<i4" if encoding == "INT32" else "<f4")
 
 
 def _deleted(tables: Tables, columns: Sequence[str], numbers: Sequence[int | None]) -> Iterable[tuple[Any, ...]]:

@@ -81,7 +81,7 @@ def _fill_missing(tables: Tables, inventory: Inventory) -> None:
         return
     load(tables)
     _find_dimension(tables, inventory)
-    newest = f"{_NEWEST.replace('ORDER', f'AND NOT EXISTS ({_LATER_DELETE}) ORDER')}"
+    newest = _NEWEST.replace("ORDER", f"AND NOT EXISTS ({_LATER_DELETE}) ORDER")
     connection.execute(
         f"UPDATE inventory AS i SET origin = ?, place = ({newest}) WHERE collection = ? AND part = ?",  # noqa: S608
         [Origin.UNUSED, inventory.dimension, DELETE, collection, Part.WITHOUT_VECTORS],

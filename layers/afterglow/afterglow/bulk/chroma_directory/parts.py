@@ -22,6 +22,16 @@ class Part(IntEnum):
     """Records whose vector may be that of another one."""
 
 
+SUFFIXES = {
+    Part.RECORDS: "",
+    Part.WITHOUT_VECTORS: ".without-vectors",
+    Part.UNCERTAIN: ".uncertain",
+    Part.LEFTOVERS: ".leftovers",
+    Part.DELETED_VECTORS: ".deleted",
+}
+"""What is added to the name of a collection for the parts that are saved."""
+
+
 class Origin(IntEnum):
     """Where the vector of a record is."""
 

@@ -14,19 +14,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from afterglow.bulk import atomic_file, sidecar
-from afterglow.bulk.chroma_directory.parts import Inventory, Origin, Part
+from afterglow.bulk.chroma_directory.parts import SUFFIXES, Inventory, Origin, Part
 from afterglow.bulk.chroma_directory.source import read_part
 from afterglow.bulk.chroma_directory.tables import Tables
 from afterglow.bulk.formats import jsonl
 from afterglow.settings import System
-
-_SUFFIXES = {
-    Part.RECORDS: "",
-    Part.WITHOUT_VECTORS: ".without-vectors",
-    Part.UNCERTAIN: ".uncertain",
-    Part.LEFTOVERS: ".leftovers",
-    Part.DELETED_VECTORS: ".deleted",
-}
 
 
 def report_lines(tables: Tables, inventories: Sequence[Inventory]) -> Iterator[str]:
@@ -63,7 +55,7 @@ def is_damaged(tables: Tables, inventories: Sequence[Inventory]) -> bool:
 def check_folder(folder: Path, inventories: Sequence[Inventory]) -> None:
     """Check that no file is there already, before anything is written. Raises AlreadyExists."""
     for item in inventories:
-        for part in _SUFFIXES:
+        for part in SUFFIXES:
             atomic_file.require_absent(_path(folder, item, part))
 
 
@@ -72,7 +64,7 @@ def save(
 ) -> list[tuple[Path, int]]:
     """Write the files of a collection; returns them with the number of their records. Raises OSError."""
     saved = []
-    for part in _SUFFIXES:
+    for part in SUFFIXES:
         is_needed = item.parts[part] or (part is Part.RECORDS and item.description.is_known)
         if not is_needed:
             continue
@@ -90,7 +82,7 @@ def save(
 def _path(folder: Path, item: Inventory, part: Part) -> Path:
     info = item.description.info
     names = [_file_name(name) for name in (info.tenant, info.database, info.name)]
-    return folder / names[0] / names[1] / f"{names[2]}{_SUFFIXES[part]}.jsonl"
+    return folder / names[0] / names[1] / f"{names[2]}{SUFFIXES[part]}.jsonl"
 
 
 def _file_name(name: str) -> str:

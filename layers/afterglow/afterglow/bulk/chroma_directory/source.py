@@ -8,13 +8,11 @@ from pathlib import Path
 from afterglow.bulk.chroma_directory import contents, deleted_vectors, inventory
 from afterglow.bulk.chroma_directory.descriptions import describe, load_operations
 from afterglow.bulk.chroma_directory.hnsw_files import folders
-from afterglow.bulk.chroma_directory.parts import Inventory, Part
+from afterglow.bulk.chroma_directory.parts import SUFFIXES, Inventory, Part
 from afterglow.bulk.chroma_directory.tables import TABLE, Tables, open_tables
 from afterglow.bulk.endpoint import ALL_FIELDS, CollectionInfo, RecordStream
 from afterglow.collection.types import Include, Records
 from afterglow.errors import NotFound
-
-_SUFFIXES = {Part.UNCERTAIN: ".uncertain", Part.LEFTOVERS: ".leftovers", Part.DELETED_VECTORS: ".deleted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class DirectorySource:
 
 def further_info(item: Inventory, part: Part) -> CollectionInfo:
     """The collection of a further part."""
-    info, suffix = item.description.info, _SUFFIXES[part]
+    info, suffix = item.description.info, SUFFIXES[part]
     return replace(info, id=info.id + suffix, name=info.name + suffix, dimension=item.dimension)
 
 
