@@ -224,19 +224,17 @@ def _max_rows(manifest: Manifest, settings: Settings) -> int:
     dimension, rows = manifest.dimension, sum(segment.rows for segment in manifest.segments)
     if dimension is None or not rows:
         return rows
+    limit, memory = settings.max_segment_vector_bytes, settings.compaction_memory_bytes
     columns = _column_bytes(manifest.segments) // rows
-    by_memory = settings.compaction_memory_bytes // (4 * dimension + _LINK_BYTES + columns)
-    by_time = settings.max_segment_vector_bytes // (4 * dimension) if settings.max_segment_vector_bytes else by_memory
-    most = min(by_memory, by_time)
+    by_time = limit // (4 * dimension)
+    most = memory // (4 * dimension + _LINK_BYTES + columns)
+    if limit:
+        most = min(most, by_time)
     if index_kind(most, settings, most) is IndexKind.LISTS:
-        by_memory = settings.compaction_memory_bytes // (_LIST_BYTES + columns)
-        by_disk = (
-            _FILES_FACTOR
-            * settings.max_segment_vector_bytes
-            * rows
-            // max(sum(segment.size for segment in manifest.segments), 1)
-        )
-        most = min(by_memory, _LISTS_FACTOR * by_time, by_disk) if settings.max_segment_vector_bytes else by_memory
+        most = memory // (_LIST_BYTES + columns)
+        if limit:
+            size = max(sum(segment.size for segment in manifest.segments), 1)
+            most = min(most, _LISTS_FACTOR * by_time, _FILES_FACTOR * limit * rows // size)
     return max(most, 4 * settings.hnsw_min_rows)
 
 
