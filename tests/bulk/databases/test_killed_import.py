@@ -1,10 +1,8 @@
 """An import from a database whose process is killed: the next one continues; nothing is lost, nothing twice."""
 
-import http.server
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.bulk.databases.answers import Answers, serving
 
 pytestmark = pytest.mark.slow
 
@@ -49,22 +49,12 @@ class Qdrant:
 
 
 @contextmanager
-def serving() -> Iterator[Qdrant]:
+def serving_qdrant() -> Iterator[Qdrant]:
     qdrant = Qdrant()
 
-    class Answers(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
-            content = json.dumps({"result": qdrant.answer(self.path, body)}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            pass
+    class Scrolling(Answers):
+        def answer(self, body: bytes) -> tuple[int, bytes]:
+            return 200, json.dumps({"result": qdrant.answer(self.path, json.loads(body or b"{}"))}).encode()
 
         def handle(self) -> None:
             try:
@@ -72,15 +62,9 @@ def serving() -> Iterator[Qdrant]:
             except ConnectionError:
                 pass  # of the process that was killed
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        qdrant.url = f"http://127.0.0.1:{server.server_port}"
-        try:
-            yield qdrant
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Scrolling) as address:
+        qdrant.url = f"http://{address}"
+        yield qdrant
 
 
 def afterglow(qdrant: Qdrant, *arguments: str) -> tuple[int, str]:
@@ -93,7 +77,7 @@ def afterglow(qdrant: Qdrant, *arguments: str) -> tuple[int, str]:
 
 def test_it_continues_where_it_was_killed(tmp_path: Path) -> None:
     data, file = str(tmp_path / "data"), tmp_path / "books.jsonl"
-    with serving() as qdrant:
+    with serving_qdrant() as qdrant:
         source = ["import", "--from-qdrant", qdrant.url, "--path", data]
         for kill_at in (1, 7_000):
             qdrant.kill_at = kill_at

@@ -1,12 +1,9 @@
 """Qdrant, as its answers were recorded (`record_qdrant`), over HTTP."""
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +14,7 @@ from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.types import ImportRejected
 from afterglow.errors import NotFound
 from afterglow.settings import System
+from tests.bulk.databases.answers import Answers, serving
 from tests.bulk.files import TARGET, TINY, import_fixture
 from tests.bulk.small_files import stored
 
@@ -25,46 +23,31 @@ PAGE_ROWS = 4
 """That of `record_qdrant`."""
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
+class Recorded(Answers):
     """What was recorded, by method, path and body; 404 for anything else, 401 without the key."""
 
     recorded: dict[str, bytes] = {}  # noqa: RUF012  of all requests
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+    def answer(self, body: bytes) -> tuple[int, bytes]:
+        if self.headers["api-key"] != "secret":
+            return 401, b"{}"
         request = [self.command, self.path, json.loads(body) if body else None]
         answer = self.recorded.get(json.dumps(request, sort_keys=True))
-        is_known = self.headers["api-key"] == "secret"
-        self.send_response((200 if answer else 404) if is_known else 401)
-        content = (answer or b'{"status": {"error": "Not found"}}') if is_known else b"{}"
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST  # noqa: N815
-
-    def log_message(self, *_: Any) -> None:
-        pass
+        return (404, b'{"status": {"error": "Not found"}}') if answer is None else (200, answer)
 
 
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpConnection]:
     monkeypatch.setattr(qdrant, "_PAGE_ROWS", PAGE_ROWS)
     lines = map(json.loads, RECORDED.read_text().splitlines())
-    Answers.recorded = {
+    Recorded.recorded = {
         json.dumps(line["request"], sort_keys=True): json.dumps(line["answer"]).encode() for line in lines
     }
-    Answers.protocol_version = "HTTP/1.0"
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        url = f"http://secret@127.0.0.1:{server.server_port}"
-        try:
-            with closing(HttpConnection(url, System(), key_header=qdrant.KEY_HEADER)) as connection:
-                yield connection
-        finally:
-            server.shutdown()
-            thread.join()
+    with (
+        serving(Recorded) as address,
+        closing(HttpConnection(f"http://secret@{address}", System(), key_header=qdrant.KEY_HEADER)) as connection,
+    ):
+        yield connection
 
 
 def test_points_become_records(connection: HttpConnection) -> None:
