@@ -6,19 +6,18 @@ import sys
 from contextlib import suppress
 
 from afterglow.server import open_files
-from afterglow.settings import limit_blas_threads
+from afterglow.settings import ARENAS, MMAP_BYTES, RETAINED_BYTES, limit_blas_threads
 
 _SWITCH_SECONDS = 0.0005
 # Parameters of glibc's mallopt(3).
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
-_MMAP_BYTES, _ARENAS = 1 << 17, 2
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def before_imports() -> None:
     """Call before large imports. Garbage collection during imports finds nothing and takes a twentieth of the time."""
     gc.disable()
     limit_blas_threads()
-    _return_freed_memory()
+    _limit_retained_memory()
     open_files.raise_limit()
 
 
@@ -33,13 +32,10 @@ def after_startup() -> None:
     gc.enable()
 
 
-def _return_freed_memory() -> None:
-    """Have glibc allocate large blocks by mmap, so that freeing them returns the memory to the system.
-
-    By default glibc raises that threshold up to 32 MB as a process runs, and has an arena for almost every thread:
-    what large responses took stays in the arenas. Other C libraries have no `mallopt` and are left alone.
-    """
+def _limit_retained_memory() -> None:
+    """Fix the limits of glibc's allocator (`settings.process`); other C libraries have no `mallopt`."""
     with suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
-        mallopt(_M_ARENA_MAX, _ARENAS)
+        mallopt(_M_MMAP_THRESHOLD, MMAP_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, RETAINED_BYTES)
+        mallopt(_M_ARENA_MAX, ARENAS)

@@ -11,13 +11,21 @@ instances instead of patching.
     values    one value of a setting, parsed and checked
     model     the settings, with their defaults for a data directory
     defaults  other defaults for stores on AWS and in a Lambda function
-    process   the environment of child processes
+    process   the environment of child processes, and the limits of the allocator
     system    the clock and the source of randomness
 """
 
 from afterglow.settings.defaults import AWS_DEFAULTS, LAMBDA_DEFAULTS, LOCAL_DEFAULTS
 from afterglow.settings.model import ANY_ORIGIN, PREFIX, Index, Settings
-from afterglow.settings.process import child_environment, limit_blas_threads, tracing_enabled, worker_environment
+from afterglow.settings.process import (
+    ARENAS,
+    MMAP_BYTES,
+    RETAINED_BYTES,
+    child_environment,
+    limit_blas_threads,
+    tracing_enabled,
+    worker_environment,
+)
 from afterglow.settings.resolve import (
     CONFIG_VARIABLE,
     MAX_PORT,
@@ -31,13 +39,16 @@ from afterglow.settings.system import System
 
 __all__ = [
     "ANY_ORIGIN",
+    "ARENAS",
     "AWS_DEFAULTS",
     "CONFIG_VARIABLE",
     "LAMBDA_DEFAULTS",
     "LOCAL_DEFAULTS",
     "MAX_PORT",
     "MAX_WORKERS",
+    "MMAP_BYTES",
     "PREFIX",
+    "RETAINED_BYTES",
     "Index",
     "Resolved",
     "Settings",
