@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from afterglow.allocator import FreeMemory
 from afterglow.collection.replica.replica import Replica
 from afterglow.deployment.base import AWS_ARGUMENT, Deployment, NullQueue
 from afterglow.deployment.child_process import ParentConnection
@@ -40,9 +41,11 @@ def main() -> None:
     settings = from_environment(defaults=AWS_DEFAULTS if path is None else Settings())
     deployment = open_deployment(path, settings, system)
     stores, replicas = deployment.stores(settings, system, NullQueue()), dict[UUID, Replica]()
+    memory = FreeMemory()
     while True:
         request = parent.receive()
         parent.send(_reply(deployment, stores, replicas, request))
+        memory.return_if_grown()
 
 
 def _reply(

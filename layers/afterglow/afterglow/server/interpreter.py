@@ -1,23 +1,20 @@
 """Settings of the Python interpreter for a serving process: before the imports, and after startup."""
 
-import ctypes
 import gc
 import sys
-from contextlib import suppress
 
+from afterglow import allocator
 from afterglow.server import open_files
-from afterglow.settings import ARENAS, MMAP_BYTES, RETAINED_BYTES, limit_blas_threads
+from afterglow.settings import limit_blas_threads
 
 _SWITCH_SECONDS = 0.0005
-# Parameters of glibc's mallopt(3).
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def before_imports() -> None:
     """Call before large imports. Garbage collection during imports finds nothing and takes a twentieth of the time."""
     gc.disable()
     limit_blas_threads()
-    _limit_retained_memory()
+    allocator.set_limits()
     open_files.raise_limit()
 
 
@@ -30,12 +27,3 @@ def after_startup() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.freeze()
     gc.enable()
-
-
-def _limit_retained_memory() -> None:
-    """Fix the limits of glibc's allocator (`settings.process`); other C libraries have no `mallopt`."""
-    with suppress(AttributeError, OSError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, MMAP_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, RETAINED_BYTES)
-        mallopt(_M_ARENA_MAX, ARENAS)

@@ -19,6 +19,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
+from afterglow.allocator import FreeMemory
 from afterglow.server import interpreter
 from afterglow.server.connection_limit import longest_idle
 from afterglow.server.ipc import ALIVE, ALIVE_SECONDS, CLOSED, DRAINING, READY
@@ -29,6 +30,7 @@ from afterglow.settings import Settings, System
 ACCEPT_BATCH = 64
 ACCEPT_PAUSE = 0.1
 """Seconds without accepting after it failed."""
+_FREE_MEMORY_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +114,7 @@ class Server(uvicorn.Server):
         """Start accepting connections, from the sockets or the supervisor, then report readiness."""
         await super().startup(sockets=sockets)
         interpreter.after_startup()
+        self._return_free_memory(FreeMemory())
         self._listen()
         if self._control is not None:
             self._control.setblocking(False)
@@ -190,6 +193,12 @@ class Server(uvicorn.Server):
         with contextlib.suppress(BlockingIOError, ConnectionError):
             control.send(ALIVE)
         asyncio.get_running_loop().call_later(ALIVE_SECONDS, self._report_alive, control)
+
+    def _return_free_memory(self, memory: FreeMemory) -> None:
+        """Return what large requests took, every few seconds; in a thread, because it blocks."""
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, memory.return_if_grown)
+        loop.call_later(_FREE_MEMORY_SECONDS, self._return_free_memory, memory)
 
     def _receive_connection(self, control: socket.socket) -> None:
         """Receive one connection from the supervisor; stop if the supervisor has ended."""
