@@ -11,7 +11,7 @@ from hypothesis import given
 from afterglow.api.validation import metadata as api
 from afterglow.bulk import row_values
 from afterglow.bulk.row_values import RowError
-from afterglow.errors import AfterglowError
+from afterglow.errors import AfterglowError, InvalidArgument
 from afterglow.records.keys import KeyProblem, key_problem
 from afterglow.records.metadata import InvalidValue, normalize_values
 from afterglow.records.sparse import SparseProblem, has_sparse_schema, normalize_sparse, sparse_problem
@@ -132,3 +132,12 @@ def test_numbers_are_normalized_and_empty_arrays_left_out() -> None:
     assert list(map(type, record["b"])) == [float, float]  # type: ignore[call-overload]
     with pytest.raises(InvalidValue):
         normalize_values({"a": None}, nulls=False)
+
+
+@pytest.mark.parametrize("nulls", [True, False])
+@pytest.mark.parametrize("key", ["", "#a", "$a", "chroma:a"])
+def test_an_empty_array_does_not_hide_an_invalid_key(key: str, nulls: bool) -> None:
+    metadatas = api.check_shape([{"b": [], key: []}], nulls=nulls)
+    assert metadatas is not None
+    with pytest.raises(InvalidArgument):
+        api.check_values(metadatas)

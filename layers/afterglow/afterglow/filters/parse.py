@@ -1,7 +1,8 @@
 """Parse the JSON of `where` and `where_document` to the filter tree.
 
 Error texts are Chroma's: `Invalid where clause`, `Invalid where document clause`, and for a regular expression the
-message of its parser (see `regex`). Values come from a JSON parser; an int beyond int64 is rejected, as in Chroma.
+message of its parser (see `regex`). Values come from a JSON parser; an int beyond int64 is rejected, as in Chroma,
+unless it is in a list that begins with a float.
 """
 
 import math
@@ -171,7 +172,8 @@ def _in(key: str, values: object, budget: FilterBudget, *, negated: bool) -> In:
     if not isinstance(values, list) or not values:
         raise _invalid_where()
     budget.take_values(len(values))
-    scalars = tuple(_scalar(value) for value in values)
+    is_float = isinstance(values[0], float)
+    scalars = tuple(_scalar(_as_float(value) if is_float else value) for value in values)
     value_type = type_of(scalars[0])
     types = {type_of(scalar) for scalar in scalars}
     if types != {value_type} and not (value_type is ColumnType.FLOAT and types == NUMBERS):
@@ -195,6 +197,11 @@ def _scalar(value: object) -> Scalar:
     if isinstance(value, float) and not math.isfinite(value):
         raise _invalid_where()
     return value
+
+
+def _as_float(value: object) -> object:
+    """The value; an int beyond int64 as a float, as metadata has it."""
+    return float(value) if type(value) is int and not INT64_MIN <= value <= INT64_MAX else value
 
 
 def _invalid_where() -> InvalidArgument:

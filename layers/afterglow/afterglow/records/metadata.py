@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from afterglow.records.embeddings import NUMBER_TYPES
+from afterglow.records.keys import key_problem
 from afterglow.records.sparse import SparseProblem, has_sparse_schema, normalize_sparse, sparse_problem
 
 PLAIN_TYPES = frozenset({bool, float, str})
@@ -33,7 +34,7 @@ def normalize_values(record: dict[str, Any], *, nulls: bool) -> list[str]:
     """Check the schema of all values and normalize numbers, in place; returns the keys of sparse vectors.
 
     With `nulls`, None is a value (it deletes the key) and an empty array becomes None; without, an empty array is left
-    out. Raises InvalidValue.
+    out, unless its key is invalid: then the key is there to be refused. Raises InvalidValue.
     """
     sparse_keys: list[str] = []
     empty_keys: list[str] = []
@@ -56,7 +57,7 @@ def normalize_values(record: dict[str, Any], *, nulls: bool) -> list[str]:
     for key in empty_keys:
         if nulls:
             record[key] = None
-        else:
+        elif key_problem(key) is None:
             del record[key]
     return sparse_keys
 
