@@ -1,9 +1,11 @@
 """One request takes a bounded amount of work and returns a bounded number of bytes; more is refused beforehand."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import orjson
@@ -86,6 +88,20 @@ def test_many_searches_that_find_the_same_large_documents(service: Service) -> N
         service.send(search.search, searches=[one] * 3)
     assert len(service.send(search.search, searches=[one] * 2)["ids"]) == 2
     assert len(service.send(search.search, searches=[{"rank": NEAR}] * 9)["ids"]) == 9
+
+
+def test_searches_that_select_many_keys_that_no_record_has(tmp_path: Path) -> None:
+    with serve(tmp_path, Settings()) as service:
+        ids = [f"more{number}" for number in range(1_000)]
+        more = Batch(Op.ADD, ids, np.ones((1_000, 2), np.float32), metadatas=[{"n": 1, "m": 2}] * 1_000)
+        scope = Scope(TENANT, DATABASE, UUID(service.path["collection_id"]))
+        service.context.engine.write(scope, more)
+        keys = ["n", *(f"key{number}" for number in range(50_000))]
+        one = {"rank": {"$knn": {"query": [1.0, 0.0], "limit": 1_000}}, "select": {"keys": keys}}
+        started = time.process_time()
+        response = service.send(search.search, searches=[one] * 4)
+        assert time.process_time() - started < 2, "it takes ten times as long if each record is compared with each key"
+        assert {"n": 1} in response["metadatas"][3]
 
 
 def test_a_get_of_too_much_is_refused_and_its_pages_are_not(tmp_path: Path) -> None:

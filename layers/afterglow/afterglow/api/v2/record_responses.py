@@ -92,12 +92,15 @@ def _with_include(body: dict[str, Any], include: Sequence[str], explain: Explain
 
 
 def _metadata_fields(records: Records, keys: Sequence[str]) -> list[dict[str, Any] | None] | None:
-    """Each record's metadata reduced to these keys, None for a record without any of them."""
+    """Each record's metadata reduced to these keys, None for a record without any of them.
+
+    The work depends on the metadata, not on the number of keys.
+    """
     if records.metadatas is None:
         return None
     selected = frozenset(keys)
     metadatas = ({} if encoded is None else orjson.loads(encoded) for encoded in records.metadatas)
-    return [{key: metadata[key] for key in sorted(selected & metadata.keys())} or None for metadata in metadatas]
+    return [{key: metadata[key] for key in sorted(metadata) if key in selected} or None for metadata in metadatas]
 
 
 def _embeddings(records: Records) -> Any:
