@@ -1,16 +1,20 @@
 """`afterglow erase` and `erasures`: records that must not be anywhere any more, and the reports of it."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from afterglow.cli import options
 from afterglow.cli.console import EXIT_USAGE, echo, exit_with
+from afterglow.errors import LimitExceeded
 from afterglow.settings import System
 
 if TYPE_CHECKING:
     from afterglow.catalog.erasures import Erasure
+    from afterglow.collection import Engine
+    from afterglow.collection.types import Scope
+    from afterglow.filters.ast import Filter
 
 _IDS_AT_ONCE = 1_000
 
@@ -27,9 +31,10 @@ def add_erase_options(parser: argparse.ArgumentParser) -> None:
 
 def erase(args: argparse.Namespace) -> None:
     """Delete records so that nothing of them is left by a deadline: also not in the past, and in all forks."""
-    from afterglow.catalog import Catalog, collections
+    from afterglow.catalog import Catalog, collections, erasures
     from afterglow.collection import Engine
-    from afterglow.collection.types import Scope, Selection
+    from afterglow.collection.types import Scope
+    from afterglow.collection.write import erasure as requests
     from afterglow.filters.parse import parse_where
 
     if not args.ids and args.where is None:
@@ -44,25 +49,41 @@ def erase(args: argparse.Namespace) -> None:
         collection = collections.by_name(stores.table, database, args.collection)
         if collection is None:
             raise options.collection_not_found(args)
-        engine, scope = Engine(stores), Scope(args.tenant, args.database, collection.id)
-
-        def selections() -> Iterator[Selection]:
-            if args.ids:
-                for start in range(0, len(args.ids), _IDS_AT_ONCE):
-                    yield Selection(args.ids[start : start + _IDS_AT_ONCE], where)
-            while not args.ids:
-                yield Selection(None, where)
-
+        for pending in erasures.list_all(stores.table):
+            # Its process ended before all forks were without the records, which no filter finds here any more.
+            if pending.members is None:
+                requests.begin(stores, pending)
+                echo(f"erasure {pending.id} was interrupted and continues")
+        scope = Scope(args.tenant, args.database, collection.id)
         erased = 0
-        for selection in selections():
-            count, started = engine.erase(scope, selection, None if where is None else _IDS_AT_ONCE)
-            erased += count.count
-            if started is not None:
-                echo(f"erasure {started.id}: {count.count} records deleted, erased by {_time(started.deadline)}")
-            elif not args.ids:
-                break
+        for count, started in _erase_selected(Engine(stores), scope, args.ids, where):
+            erased += count
+            echo(f"erasure {started.id}: {count} records deleted, erased by {_time(started.deadline)}")
         if not erased:
             echo("no record is selected: nothing is erased")
+
+
+def _erase_selected(
+    engine: "Engine", scope: "Scope", ids: Sequence[str], where: "Filter | None"
+) -> "Iterator[tuple[int, Erasure]]":
+    """Erase all that is selected, as many records at once as an erasure takes; yields the number of each erasure."""
+    from afterglow.collection.types import Selection
+
+    start, size = 0, _IDS_AT_ONCE
+    while not ids or start < len(ids):
+        selection = Selection(list(ids[start : start + size]) if ids else None, where)
+        try:
+            count, started = engine.erase(scope, selection, None if where is None else size)
+        except LimitExceeded:
+            if size == 1:
+                raise
+            size //= 2
+            continue
+        if started is not None:
+            yield count.count, started
+        elif not ids:
+            break
+        start += size
 
 
 def add_erasures_options(parser: argparse.ArgumentParser) -> None:
