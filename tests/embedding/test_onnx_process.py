@@ -86,6 +86,46 @@ def test_running_calls_of_a_killed_process_are_unavailable(model_folder: Path) -
         process.close()
 
 
+@pytest.mark.parametrize("text", ["cat", "cat " * 50_000])
+def test_a_process_that_hangs_is_replaced(model_folder: Path, text: str) -> None:
+    process = OnnxProcess(model_folder, 1, SYSTEM, patience=0.5)
+    try:
+        process.embed(["cat"], Purpose.QUERY, soon())
+        child = process._child
+        assert child is not None
+        os.kill(child._process.pid, signal.SIGSTOP)
+        started = SYSTEM.monotonic()
+        with pytest.raises(Unavailable, match=r"its process has ended|has ended; retry"):
+            process.embed([text] * 100, Purpose.DOCUMENT, soon())
+        assert SYSTEM.monotonic() - started < 30
+        assert len(process.embed(["cat"], Purpose.QUERY, soon()).vectors) == 1
+    finally:
+        process.close()
+
+
+def test_a_busy_process_is_not_taken_for_one_that_hangs(model_folder: Path) -> None:
+    process = OnnxProcess(model_folder, 1, SYSTEM, patience=0.2)
+    try:
+        process.embed(["cat"], Purpose.QUERY, soon())
+        first = process._child
+        assert first is not None
+        assert first._responds()
+        assert len(process.embed(["cat dog " * 400] * 2_000, Purpose.DOCUMENT, soon()).vectors) == 2_000
+        assert process._child is first
+    finally:
+        process.close()
+
+
+def test_a_process_that_hangs_can_be_closed(model_folder: Path) -> None:
+    process = OnnxProcess(model_folder, 1, SYSTEM)
+    process.embed(["cat"], Purpose.QUERY, soon())
+    child = process._child
+    assert child is not None
+    os.kill(child._process.pid, signal.SIGSTOP)
+    process.close()
+    assert not child._process.is_running()
+
+
 def test_files_that_are_no_model_are_named(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"nothing")
     (tmp_path / "tokenizer.json").write_text("{}")

@@ -85,8 +85,8 @@ class ChildProcess:
             yield orjson.loads(line)
 
     def terminate(self) -> None:
-        """Cut the child off. `close` must still be called."""
-        self._process.terminate()
+        """Cut the child off, also one that is stopped or hangs. `close` must still be called."""
+        self._process.kill()
 
     def close(self) -> int:
         """Close the connection, which ends the child, and wait for it; its exit code, negative for a signal."""

@@ -9,6 +9,7 @@ texts should not pay, and a fault in native code must not end the server.
 3. One thread receives replies and gives them to the calls by their numbers.
 
 *The child dies: running calls raise Unavailable, and nothing of theirs was written; the next call starts another.*
+*The child hangs: it is ended as soon as it takes no request, or answers no ping, for `PATIENCE_SECONDS`.*
 """
 
 import logging
@@ -16,7 +17,7 @@ import threading
 from base64 import b64decode
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 SLICE = 32
 """Texts of one request to the child: what a call that arrives later waits for, at most twice."""
 _IN_FLIGHT = 2
+PATIENCE_SECONDS = 20.0
+_LOADING_SECONDS = 300.0
 _MODULE = "afterglow.embedding.onnx_worker"
 _NAMES = {ModelKind.ENCODER: "the embedding model", ModelKind.CROSS_ENCODER: "the reranker"}
 _TOO_LATE = {
@@ -50,11 +53,20 @@ Reply = dict[str, Any]
 class OnnxProcess:
     """The parent's end of a model's process."""
 
-    def __init__(self, folder: Path, threads: int, system: System, kind: ModelKind = ModelKind.ENCODER) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        threads: int,
+        system: System,
+        kind: ModelKind = ModelKind.ENCODER,
+        *,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self._folder = folder
         self._threads = threads
         self._system = system
         self._kind = kind
+        self._patience = patience
         self._lock = threading.Lock()
         self._child: _Child | None = None
         self._closed = False
@@ -107,20 +119,24 @@ class OnnxProcess:
                     _log.warning("the process of %s has ended; another one is started", _NAMES[self._kind])
                     self._child.close()
                 self._child = None
-                self._child = _Child(self._folder, self._threads, self._kind)
+                self._child = _Child(self._folder, self._threads, self._kind, self._patience)
             return self._child
 
 
 class _Child:
     """One running process, with its model loaded."""
 
-    def __init__(self, folder: Path, threads: int, kind: ModelKind) -> None:
+    def __init__(self, folder: Path, threads: int, kind: ModelKind, patience: float) -> None:
         self._name = _NAMES[kind]
         self._process = ChildProcess(_MODULE, str(folder), str(threads), kind)
+        loading = threading.Timer(_LOADING_SECONDS, self._process.terminate)
+        loading.start()
         try:
             hello = self._process.receive()
         except ChildEnded as error:
             hello = {"error": str(error)}
+        finally:
+            loading.cancel()
         if "error" in hello:
             self._process.close()
             raise Unavailable(f"{self._name} in {folder} cannot be loaded: {hello['error']}")
@@ -130,29 +146,59 @@ class _Child:
         self._ended = False
         self._receiver = threading.Thread(target=self._receive, name="afterglow-embeddings", daemon=True)
         self._receiver.start()
+        self._patience = patience
+        self._closed = threading.Event()
+        self._watchdog = threading.Thread(target=self._watch, name="afterglow-embeddings-watchdog", daemon=True)
+        self._watchdog.start()
 
     def is_running(self) -> bool:
         return not self._ended and self._process.is_running()
 
     def submit(self, texts: list[str], purpose: Purpose, query: str | None) -> "Future[Reply]":
-        future: Future[Reply] = Future()
         with self._sending:
-            number = next(self._numbers)
-            self._futures[number] = future
-            try:
-                if self._ended:
-                    raise ChildEnded("it ended before")
-                pairs = {} if query is None else {"query": query}
-                self._process.send({"id": number, "purpose": purpose, "texts": texts} | pairs)
-            except ChildEnded:
-                del self._futures[number]
-                raise Unavailable(f"the process of {self._name} has ended; retry") from None
+            return self._send({"purpose": purpose, "texts": texts} | ({} if query is None else {"query": query}))
+
+    def _send(self, request: dict[str, Any]) -> "Future[Reply]":
+        """Send a request; the caller has the lock. Raises Unavailable."""
+        future: Future[Reply] = Future()
+        number = next(self._numbers)
+        self._futures[number] = future
+        try:
+            if self._ended:
+                raise ChildEnded("it ended before")
+            self._process.send({"id": number} | request)
+        except ChildEnded:
+            del self._futures[number]
+            self._ended = True
+            raise Unavailable(f"the process of {self._name} has ended; retry") from None
         return future
 
     def close(self) -> None:
         self._process.terminate()
+        self._closed.set()
         self._receiver.join()
+        self._watchdog.join()
         self._process.close()
+
+    def _watch(self) -> None:
+        """End a child that hangs while calls wait for it."""
+        while not self._closed.wait(self._patience) and not self._ended:
+            if self._futures and not self._responds():
+                _log.warning("the process of %s hangs; it is ended", self._name)
+                self._process.terminate()
+                return
+
+    def _responds(self) -> bool:
+        """Whether the child takes a ping and answers it in time, or has ended."""
+        if not self._sending.acquire(timeout=self._patience):
+            return False
+        try:
+            answer = self._send({})
+        except Unavailable:
+            return True
+        finally:
+            self._sending.release()
+        return bool(wait([answer], self._patience).done)
 
     def _receive(self) -> None:
         for reply in self._process.replies():

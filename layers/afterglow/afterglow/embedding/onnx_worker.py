@@ -5,6 +5,7 @@ requests (`deployment.child_process`), in any order::
 
     {"id": n, "purpose": "query", "texts": […]}    →    {"id": n, "rows": m, "vectors": base64, "truncated": t}
                                                         {"id": n, "error": text}
+    {"id": n}                                          →    {"id": n}                               at once: a ping
 
 Those to a cross-encoder have a `query`, too, and its vectors are the scores of the texts.
 
@@ -61,6 +62,9 @@ def main() -> None:
     send({"dimension": dimension})
     while True:
         request = connection.receive()
+        if "purpose" not in request:
+            send({"id": request["id"]})
+            continue
         threads[Purpose(request["purpose"])].submit(answer, request)
 
 
