@@ -1,5 +1,6 @@
 """What a command writes to the terminal, its exit code, and how it reacts to errors and Ctrl-C."""
 
+import io
 import os
 import signal
 import sys
@@ -44,7 +45,13 @@ def exit_with(message: str, code: int = EXIT_FAILED) -> NoReturn:
 
 @contextmanager
 def error_boundary() -> Iterator[None]:
-    """Turns an AfterglowError or OSError into one line and exit code 1, and Ctrl-C into exit code 130."""
+    """Turns an AfterglowError or OSError into one line and exit code 1, and Ctrl-C into exit code 130.
+
+    An argument that is not UTF-8 gets exit code 2 where it has to be text. Characters that the encoding of standard
+    output lacks are written as escapes.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         yield
     except AfterglowError as error:
@@ -52,6 +59,8 @@ def error_boundary() -> Iterator[None]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         exit_with(f"{os.fspath(error.filename)}: {reason}" if isinstance(error.filename, str | os.PathLike) else reason)
+    except UnicodeEncodeError as error:
+        exit_with(f"not UTF-8: {error.object[:100]!a}", EXIT_USAGE)
     except KeyboardInterrupt:
         raise SystemExit(EXIT_INTERRUPTED) from None
 

@@ -111,6 +111,8 @@ def parse_json_option(option: str, text: str) -> object:
         return json.loads(text)
     except ValueError as error:
         exit_with(f"{option} is not JSON: {error}", EXIT_USAGE)
+    except RecursionError:
+        exit_with(f"{option} is nested too deep", EXIT_USAGE)
 
 
 def load_settings(*, aws: bool) -> Settings:

@@ -9,6 +9,7 @@ SQLite in WAL mode normally writes even for a reader: it creates an index of its
    the copy.
 """
 
+import os
 import shutil
 import sqlite3
 from contextlib import suppress
@@ -39,7 +40,7 @@ class ReadOnlyFile:
 
     def connect(self, timeout: float) -> sqlite3.Connection:
         """A new connection; `timeout` is in seconds."""
-        uri = f"file:{quote(str(self._path.absolute()))}?{self._options}"
+        uri = f"file:{quote(os.fsencode(self._path.absolute()))}?{self._options}"
         return sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
 
     def close(self) -> None:
