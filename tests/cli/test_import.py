@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from unittest.mock import patch
 
 import orjson
 import pytest
 
+from afterglow.jobs.index_scheduler import IndexScheduler
 from afterglow.settings import Settings
 from tests.bulk import files
 from tests.bulk.files import import_fixture_at, sample
@@ -164,4 +166,17 @@ def test_a_watched_directory(tmp_path: Path) -> None:
     ]
     at = import_fixture_at(data)
     assert at.contents() == files.expected(RECORDS)
+    at.engine.close()
+
+
+@pytest.mark.slow
+def test_an_import_that_cannot_be_indexed_ends(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    file = files.write_jsonl(RECORDS, tmp_path)
+    with patch.object(IndexScheduler, "_check", side_effect=OSError(28, "No space left on device")):
+        done = afterglow("import", file, "--collection", "imported", "--path", data)
+    assert done.returncode == 1
+    assert "everything is stored, but it cannot be indexed: [Errno 28] No space left on device" in done.stderr
+    at = import_fixture_at(data, Settings())
+    assert at.engine.count(at.scope()).count == 30
     at.engine.close()

@@ -89,3 +89,24 @@ def test_closing_a_queue_that_was_never_started_is_no_error() -> None:
     queue = ThreadQueue(System())
     queue.send("group", "")
     queue.close()
+
+
+def test_a_failure_lasts_when_the_last_three_attempts_failed() -> None:
+    queue = ThreadQueue(System(sleep=lambda _: None))
+    attempts: list[Exception | None] = [OSError(28, "full"), OSError(28, "full"), OSError(28, "full"), None]
+    seen: list[Exception | None] = []
+
+    def handle(group: str, body: str) -> None:
+        seen.append(queue.lasting_failure("group"))
+        error = attempts.pop(0)
+        if error is not None:
+            queue.send("group", "")  # at once, not after the pause
+            raise error
+
+    queue.start(handle)
+    queue.send("group", "")
+    wait_until(lambda: len(seen) == 4)
+    queue.close()
+    assert seen[:3] == [None, None, None]
+    assert str(seen[3]) == "[Errno 28] full"
+    assert queue.lasting_failure("group") is None

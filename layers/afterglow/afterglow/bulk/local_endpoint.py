@@ -132,11 +132,9 @@ class LocalEndpoint:
         _write_when_not_busy(lambda: self._engine.write(_scope(to), batch), self._stores.system)
 
     def wait_until_indexed(self) -> None:
-        """Wait until all added records are indexed, by any indexer."""
+        """Wait until all added records are indexed, by any indexer. Raises Unavailable."""
         for collection in self._written.values():
-            with suppress(NotFound):
-                while (status := self._engine.indexing_status(_scope(collection))).indexed_ops < status.total_ops:
-                    self._stores.system.sleep(_POLL_SECONDS)
+            self._engine.wait_until_indexed(_scope(collection))
 
 
 def _describe(collection: Collection) -> CollectionInfo:

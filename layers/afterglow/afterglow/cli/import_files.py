@@ -12,7 +12,7 @@ from uuid import UUID
 from afterglow.cli import bulk, import_databases, options
 from afterglow.cli.console import EXIT_FAILED, EXIT_REJECTED_ROWS, EXIT_USAGE, deferred_interrupt, echo, exit_with
 from afterglow.cli.import_sources import list_sources
-from afterglow.errors import AfterglowError, NotFound
+from afterglow.errors import AfterglowError
 from afterglow.settings import Settings, System
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from afterglow.collection import Engine
 
 _MAX_PRINTED_REJECTED = 10
-_POLL_SECONDS = 0.25
 _REMOTE_STATE = Path(".cache") / "afterglow" / "imports"
 """Below the home directory: how far the imports into each remote server are."""
 
@@ -115,7 +114,7 @@ def _import_files(args: argparse.Namespace) -> None:
     with _open_context(args.url, path, settings, system) as (context, engine):
         reports = [_import_one(context, source, target, given, force=args.force) for source in sources]
         if engine is not None and path is not None:
-            _wait_until_indexed(engine, reports, system)
+            _wait_until_indexed(engine, reports)
     _exit_by(reports)
 
 
@@ -143,7 +142,7 @@ def _import_database(args: argparse.Namespace) -> None:
             target = Target(tenant, database, name)
             reports.append(_import_one(context, source, target, given, force=args.force))
         if engine is not None and path is not None:
-            _wait_until_indexed(engine, reports, system)
+            _wait_until_indexed(engine, reports)
     failed += [report.file for report in reports if report.state != "done"]
     echo(f"{len(names)} collections, {sum(report.rows for report in reports)} rows, {len(failed)} failed")
     for name in failed:
@@ -246,8 +245,8 @@ def _open_context(
         engine.close()
 
 
-def _wait_until_indexed(engine: "Engine", reports: "Sequence[ImportReport]", system: System) -> None:
-    """Waits for the background indexer, as no other process may be running on the directory."""
+def _wait_until_indexed(engine: "Engine", reports: "Sequence[ImportReport]") -> None:
+    """Waits for the background indexer, as no other process may be running on the directory. Raises Unavailable."""
     from afterglow.collection.types import Scope
 
     scopes = {
@@ -256,8 +255,4 @@ def _wait_until_indexed(engine: "Engine", reports: "Sequence[ImportReport]", sys
         if report.collection_id is not None
     }
     for scope in scopes:
-        try:
-            while (status := engine.indexing_status(scope)).indexed_ops < status.total_ops:
-                system.sleep(_POLL_SECONDS)
-        except NotFound:
-            continue
+        engine.wait_until_indexed(scope)

@@ -2,31 +2,43 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.administration import Administration
 from afterglow.collection.transaction_reads import TransactionReads
+from afterglow.collection.types import Scope
 from afterglow.collection.writes import Writes
 from afterglow.embedding.function import EmbeddingFunction
-from afterglow.errors import InvalidArgument
+from afterglow.errors import InvalidArgument, NotFound, Unavailable
 from afterglow.storage.ports import Stores
+
+_POLL_SECONDS = 0.25
 
 
 class Engine(Administration, TransactionReads, Writes):
     """Collections by scope; tenants and databases through `catalog`, API keys through `keys`."""
 
     def __init__(
-        self, stores: Stores, background: Executor | None = None, on_close: Sequence[Callable[[], None]] = ()
+        self,
+        stores: Stores,
+        background: Executor | None = None,
+        on_close: Sequence[Callable[[], None]] = (),
+        index_problem: Callable[[UUID], str | None] | None = None,
     ) -> None:
         """`background` refreshes checkpoints; without it, reads do. `close` calls `on_close` first.
+
+        `index_problem` is the lasting failure of this process's own indexer with a collection.
 
         Raises InvalidArgument for invalid settings of embedding.
         """
         super().__init__(stores, background)
         self._background = background
         self._on_close = on_close
+        self._index_problem = index_problem
 
     @property
     def open_collections(self) -> int:
@@ -47,6 +59,18 @@ class Engine(Administration, TransactionReads, Writes):
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts by the server's own function, float32 (n, d). Raises InvalidArgument, Busy, Unavailable."""
         return self._embedding.embed_documents(self.own_function, texts)
+
+    def wait_until_indexed(self, scope: Scope) -> None:
+        """Wait until all that was written is indexed, by any indexer; not for a collection that is dropped.
+
+        Raises Unavailable if this process's own indexer fails again and again; all that was written is stored then.
+        """
+        with suppress(NotFound):
+            while (status := self.indexing_status(scope)).indexed_ops < status.total_ops:
+                problem = None if self._index_problem is None else self._index_problem(scope.collection)
+                if problem is not None:
+                    raise Unavailable(f"everything is stored, but it cannot be indexed: {problem}")
+                self._stores.system.sleep(_POLL_SECONDS)
 
     def check(self) -> None:
         """Raises Unavailable or another error if the table cannot be read."""

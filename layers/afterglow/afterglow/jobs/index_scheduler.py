@@ -207,6 +207,11 @@ class IndexScheduler:
         status = indexing_status(self._stores, existing)
         return status.indexed_ops < status.total_ops
 
+    def problem(self, collection_id: UUID) -> str | None:
+        """The error of a collection whose flush or compaction fails again and again."""
+        queues = (self._queue, self._compactor.queue)
+        return next((str(error) for queue in queues if (error := queue.lasting_failure(str(collection_id)))), None)
+
     def close(self) -> None:
         """Stop. The work of the children is cut off, which no guarantee depends on."""
         self._closed = True

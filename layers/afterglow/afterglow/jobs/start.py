@@ -34,7 +34,7 @@ def start_engine(
     # The queue coalesces notifications, so every write may send one.
     stores = deployment.stores(replace(settings, notify_every_ops=1, notify_every_entries=1), system, queue)
     scheduler = IndexScheduler(deployment, stores, queue, on_index_run)
-    engine = Engine(stores, background, on_close=[scheduler.close])
+    engine = Engine(stores, background, on_close=[scheduler.close], index_problem=scheduler.problem)
     engine.catalog.ensure_defaults()
     scheduler.start()
     return engine

@@ -104,9 +104,8 @@ class _Run:
                 return
 
     def wait_until_indexed(self) -> None:
-        """Wait for the indexer, so that the first queries after the swap find an index."""
-        while (status := self._engine.indexing_status(self._sync.copy)).indexed_ops < status.total_ops:
-            self._stores.system.sleep(_POLL_SECONDS)
+        """Wait for the indexer, so that the first queries after the swap find an index. Raises Unavailable."""
+        self._engine.wait_until_indexed(self._sync.copy)
 
     def compare(self) -> Overlap | None:
         """Step 4. Raises InvalidArgument."""

@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 Handler = Callable[[str, str], float | None]
 _FIRST_RETRY_SECONDS = 1.0
 _LAST_RETRY_SECONDS = 60.0
+_LASTING_FAILURES = 3
 
 
 class ThreadQueue:
@@ -28,7 +29,7 @@ class ThreadQueue:
         self._system = system
         self._changed = threading.Condition()
         self._due: dict[str, tuple[float, str]] = {}
-        self._failures: dict[str, tuple[int, str]] = {}
+        self._failures: dict[str, tuple[int, Exception | None]] = {}
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -44,6 +45,11 @@ class ThreadQueue:
         """Start the thread, which calls `handler`."""
         self._thread = threading.Thread(target=self._run, args=(handler,), name="afterglow-queue", daemon=True)
         self._thread.start()
+
+    def lasting_failure(self, group: str) -> Exception | None:
+        """The error of a group whose last three attempts failed."""
+        failures, error = self._failures.get(group, (0, None))
+        return error if failures >= _LASTING_FAILURES else None
 
     def close(self, timeout: float = 30.0) -> None:
         """Stop after the current message; waiting messages are dropped."""
@@ -72,10 +78,10 @@ class ThreadQueue:
 
     def _on_failure(self, group: str, error: Exception) -> float:
         """Count and log a failure; the pause before the next attempt, in seconds."""
-        failures, previous = self._failures.get(group, (0, ""))
-        self._failures[group] = failures + 1, repr(error)
+        failures, previous = self._failures.get(group, (0, None))
+        self._failures[group] = failures + 1, error
         delay: float = min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures, 10), _LAST_RETRY_SECONDS)
-        if repr(error) != previous:
+        if repr(error) != repr(previous):
             is_expected = isinstance(error, AfterglowError | OSError)
             _log.warning("handling %s failed, retrying in %.0f s: %s", group, delay, error, exc_info=not is_expected)
         return delay
