@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,13 @@ def run(arguments: list[str]) -> None:
         (["import"], "import needs either files and --collection, or a database"),
         (["import", "file"], "import needs either files and --collection, or a database"),
         (["import", "--from-chroma", "x", "--force"], "--from-chroma cannot be combined with"),
+        (["run", "--path", ""], "argument --path: the path is empty"),
+        (["erase", "x", "y", "--path="], "argument --path: the path is empty"),
+        (["backup", "--to", ""], "argument --to: the path is empty"),
+        (["rescue", ""], "argument directory: the path is empty"),
+        (["dump", "x", ""], "argument target: the path is empty"),
+        (["load", ""], "argument source: the path is empty"),
+        (["import", "", "--collection", "x"], "argument FILE: the path is empty"),
         (["export", "x", "y.jsonl", "--aws", "--url", "http://z"], "not allowed with argument"),
     ],
 )
@@ -62,6 +70,16 @@ def test_every_command_describes_itself_and_its_options() -> None:
         assert command.description.endswith(".")
         for action in command._actions:
             assert action.help or isinstance(action, argparse._SubParsersAction), (command.prog, action.dest)
+
+
+def test_every_path_is_checked() -> None:
+    for command in subparsers(parser()):
+        assert [action.dest for action in command._actions if action.type is Path] == [], command.prog
+
+
+def test_an_empty_setting_is_no_data_directory() -> None:
+    done = run_command("status", env={"AFTERGLOW_PATH": ""})
+    assert (done.returncode, done.stderr) == (2, "afterglow: AFTERGLOW_PATH is empty; `.` is the working directory\n")
 
 
 def test_the_package_runs_as_a_module() -> None:

@@ -6,7 +6,6 @@ copies one database, to a directory or S3, and can be loaded into any other depl
 
 import argparse
 from datetime import UTC, datetime
-from pathlib import Path
 
 from afterglow.cli import options
 from afterglow.cli.console import EXIT_USAGE, echo, exit_with
@@ -19,7 +18,7 @@ def add_backup_options(parser: argparse.ArgumentParser) -> None:
     """The options of `backup`."""
     parser.add_argument(
         "--to",
-        type=Path,
+        type=options.parse_path,
         required=True,
         metavar="FOLDER",
         help="Folder of the backups. Each backup is a data directory in it, named by its UTC time; files that did not "
@@ -122,6 +121,7 @@ def add_dump_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("database", help="Name of the database.")
     parser.add_argument(
         "target",
+        type=options.parse_location,
         help="Directory, or s3://bucket/prefix. A dump of the same database that is already there is updated: only "
         "what changed is copied.",
     )
@@ -153,7 +153,9 @@ def dump(args: argparse.Namespace) -> None:
 
 def add_load_options(parser: argparse.ArgumentParser) -> None:
     """The options of `load`."""
-    parser.add_argument("source", help="Directory, or s3://bucket/prefix, that `dump` wrote to.")
+    parser.add_argument(
+        "source", type=options.parse_location, help="Directory, or s3://bucket/prefix, that `dump` wrote to."
+    )
     options.add_deployment(parser, options.NEW_DIRECTORY)
     parser.add_argument("--tenant", help="Tenant to load into. Without it, the tenant of the dump.")
     parser.add_argument("--database", help="Database to load into. Without it, the database of the dump.")

@@ -26,7 +26,7 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
     """The options of `export`."""
     parser.add_argument("collection", help="Name of the collection.")
     parser.add_argument(
-        "file", type=Path, help="File to write; its name must end in .parquet, .jsonl, .jsonl.gz or .csv."
+        "file", type=options.parse_path, help="File to write; its name must end in .parquet, .jsonl, .jsonl.gz or .csv."
     )
     options.add_endpoint(parser)
     options.add_database(parser)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from afterglow.cli import options
 from afterglow.errors import InternalError, InvalidArgument, Unavailable
 from afterglow.temporary import Purpose, TemporaryFolder
 
@@ -162,7 +163,9 @@ def add_demo_options(parser: argparse.ArgumentParser) -> None:
     """The options of `demo`."""
     parser.add_argument("--url", help="Server to use. Without it, a server is started for the demo.")
     parser.add_argument(
-        "--path", type=Path, help="Data directory of the started server. Without it, a temporary directory."
+        "--path",
+        type=options.parse_path,
+        help="Data directory of the started server. Without it, a temporary directory.",
     )
 
 

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from afterglow.cli import options
 from afterglow.cli.console import EXIT_USAGE, exit_with
 from afterglow.errors import InvalidArgument
 from afterglow.settings import System
@@ -34,7 +34,9 @@ def add_database_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--query", metavar="SQL", help="With --from-pgvector and --collection: the rows to import, instead of a table."
     )
-    parser.add_argument("--from-lancedb", metavar="DIRECTORY", type=Path, help="Instead of files: a LanceDB directory.")
+    parser.add_argument(
+        "--from-lancedb", metavar="DIRECTORY", type=options.parse_path, help="Instead of files: a LanceDB directory."
+    )
     parser.add_argument("--from-s3-vectors", metavar="BUCKET", help="Instead of files: a bucket of Amazon S3 Vectors.")
 
 

@@ -30,7 +30,12 @@ _REMOTE_STATE = Path(".cache") / "afterglow" / "imports"
 def add_import_options(parser: argparse.ArgumentParser) -> None:
     """The options of `import`."""
     parser.add_argument(
-        "files", nargs="*", default=[], metavar="FILE", help="File, directory of files, or s3://bucket/prefix."
+        "files",
+        nargs="*",
+        type=options.parse_location,
+        default=[],
+        metavar="FILE",
+        help="File, directory of files, or s3://bucket/prefix.",
     )
     parser.add_argument(
         "--from-chroma",
@@ -50,7 +55,7 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sidecar",
-        type=Path,
+        type=options.parse_path,
         help="JSON file that describes the columns and the collection. Without it, FILE.import.json next to each file "
         "is used if it exists.",
     )

@@ -37,7 +37,7 @@ def has_default(action: argparse.Action) -> bool:
 
 def add_directory(parser: argparse.ArgumentParser, text: str = EXISTING_DIRECTORY) -> None:
     """Adds --path and --config, for commands that work on a data directory only."""
-    parser.add_argument("--path", type=Path, help=text)
+    parser.add_argument("--path", type=parse_path, help=text)
     add_settings_file(parser)
 
 
@@ -55,7 +55,7 @@ def add_endpoint(parser: argparse.ArgumentParser, text: str = EXISTING_DIRECTORY
 
 def _add_deployment_group(parser: argparse.ArgumentParser, text: str) -> "argparse._MutuallyExclusiveGroup":
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--path", type=Path, help=text)
+    group.add_argument("--path", type=parse_path, help=text)
     group.add_argument(
         "--aws",
         action="store_true",
@@ -70,7 +70,7 @@ def add_settings_file(parser: argparse.ArgumentParser) -> None:
     """Adds --config."""
     parser.add_argument(
         "--config",
-        type=Path,
+        type=parse_path,
         metavar="FILE",
         help="Settings file: TOML with the names of settings, or Chroma's YAML; without it AFTERGLOW_CONFIG.",
     )
@@ -131,8 +131,22 @@ def resolve_settings(*, aws: bool) -> Resolved:
     return resolved
 
 
+def parse_location(text: str) -> str:
+    """A path or URL. Raises ArgumentTypeError for an empty one: that of an unset variable, by mistake."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; `.` is the working directory")
+    return text
+
+
+def parse_path(text: str) -> Path:
+    """A path. Raises ArgumentTypeError for an empty one."""
+    return Path(parse_location(text))
+
+
 def directory(args: argparse.Namespace, settings: Settings) -> Path:
-    """The absolute path of the data directory."""
+    """The absolute path of the data directory; ends the process if the setting is empty."""
+    if args.path is None and not settings.path:
+        exit_with("AFTERGLOW_PATH is empty; `.` is the working directory", EXIT_USAGE)
     return (args.path or Path(settings.path)).absolute()
 
 

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 def add_rescue_options(parser: argparse.ArgumentParser) -> None:
     """The options of `rescue`."""
-    parser.add_argument("directory", type=Path, help="Directory of Chroma 0.4 to 1.5; it is not changed.")
-    parser.add_argument("--into", type=Path, help="Data directory to save the collections in; created if missing.")
+    parser.add_argument("directory", type=options.parse_path, help="Directory of Chroma 0.4 to 1.5; it is not changed.")
     parser.add_argument(
-        "--out", type=Path, help="Folder to save files in: JSON Lines for each collection, with sidecars for `import`."
+        "--into", type=options.parse_path, help="Data directory to save the collections in; created if missing."
+    )
+    parser.add_argument(
+        "--out",
+        type=options.parse_path,
+        help="Folder to save files in: JSON Lines for each collection, with sidecars for `import`.",
     )
     parser.add_argument(
         "--leftovers",

@@ -22,7 +22,11 @@ _CHROMA_TABLE = "chroma.sqlite3"
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """The options of `run`."""
     parser.add_argument(
-        "file", nargs="?", type=Path, metavar="FILE", help="Settings file; the same as --config, as Chroma takes it."
+        "file",
+        nargs="?",
+        type=options.parse_path,
+        metavar="FILE",
+        help="Settings file; the same as --config, as Chroma takes it.",
     )
     options.add_deployment(parser, options.NEW_DIRECTORY)
     parser.add_argument(
