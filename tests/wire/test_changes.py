@@ -299,8 +299,8 @@ def test_a_client_that_goes_away_is_noticed(tmp_path: Path, monkeypatch: pytest.
     original = feed.Followers.join
 
     @contextmanager
-    def join(self: feed.Followers) -> Iterator[None]:
-        with original(self):
+    def join(self: feed.Followers, client: feed.Client, caller: str) -> Iterator[None]:
+        with original(self, client, caller):
             yield
         left.set()
 

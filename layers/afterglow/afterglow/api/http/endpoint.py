@@ -101,7 +101,7 @@ class Endpoint:
         budget = None if self.budgets is None else self.budgets.responses
         run = partial(self._execute, Execution.THREAD_POOL)
         try:
-            with self.followers.join():
+            with self.followers.join(client, _caller(scope)):
                 await EventStream(scope, send, budget, _caller(scope)).send(pages, client, run, self.context.system)
         finally:
             await client.close()
@@ -110,7 +110,7 @@ class Endpoint:
         """The next page of a feed. Raises Busy if too many requests wait."""
         client = Client(scope, receive)
         try:
-            with self.followers.join():
+            with self.followers.join(client, _caller(scope)):
                 return await feed.wait(pages, client, partial(self._execute, Execution.THREAD_POOL))
         finally:
             await client.close()

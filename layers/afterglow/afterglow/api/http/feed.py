@@ -11,9 +11,10 @@ ends after its first page.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.types import Receive, Scope, Send
 
@@ -41,24 +42,6 @@ Run = Callable[[Callable[[], Response | None]], Awaitable[Response | None]]
 """Runs a function where handlers run."""
 
 
-@dataclass(slots=True)
-class Followers:
-    """The number of requests that wait."""
-
-    count: int = 0
-
-    @contextmanager
-    def join(self) -> Iterator[None]:
-        """Count a request for the length of the block. Raises Busy if too many wait."""
-        if self.count >= MAX_FOLLOWERS:
-            raise Busy(f"{MAX_FOLLOWERS} requests wait for changes already: try again, or read without waiting")
-        self.count += 1
-        try:
-            yield
-        finally:
-            self.count -= 1
-
-
 class Client:
     """The other end of a request without a body, as far as waiting is concerned."""
 
@@ -83,6 +66,10 @@ class Client:
         if usage is not None:
             usage.waited_seconds += loop.time() - started
 
+    def end(self) -> None:
+        """End the waiting, as if the client had disconnected; what was sent is complete."""
+        self._gone.set()
+
     async def close(self) -> None:
         """Stop watching."""
         self._watch.cancel()
@@ -96,6 +83,36 @@ class Client:
             if message["type"] == "http.disconnect":
                 self._gone.set()
                 return
+
+
+@dataclass(slots=True)
+class Followers:
+    """The requests that wait, the oldest first, and their callers: users, or without authentication addresses."""
+
+    callers: dict[Client, str] = field(default_factory=dict)
+
+    @contextmanager
+    def join(self, client: Client, caller: str) -> Iterator[None]:
+        """Count a request for the length of the block. Raises Busy if too many wait.
+
+        A caller does not keep others out: then the oldest request of the caller that has most of them ends.
+        """
+        if len(self.callers) >= MAX_FOLLOWERS:
+            self._make_room(caller)
+        self.callers[client] = caller
+        try:
+            yield
+        finally:
+            self.callers.pop(client, None)
+
+    def _make_room(self, caller: str) -> None:
+        counts = Counter(self.callers.values())
+        largest, count = counts.most_common(1)[0]
+        if counts[caller] + 1 >= count:
+            raise Busy(f"{MAX_FOLLOWERS} requests wait for changes already: try again, or read without waiting")
+        oldest = next(client for client, other in self.callers.items() if other == largest)
+        del self.callers[oldest]
+        oldest.end()
 
 
 async def wait(feed: Feed, client: Client, run: Run) -> Response:
