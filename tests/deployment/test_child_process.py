@@ -1,6 +1,7 @@
 """A child process replies line by line, and ends with its connection, with its parent, or when it is terminated."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -51,6 +52,15 @@ def test_closing_the_connection_ends_a_busy_child(child: ChildProcess) -> None:
     assert child.close() == 3, "the exit code for the end of standard input"
     assert time.monotonic() - started < TIMEOUT_SECONDS
     assert not child.is_running()
+
+
+def test_a_stopped_child_is_cut_off(child: ChildProcess) -> None:
+    child.send({"echo": None})
+    child.receive()
+    os.kill(child.pid, signal.SIGSTOP)
+    child.terminate()
+    assert list(child.replies()) == []
+    assert child.close() == -signal.SIGKILL
 
 
 def test_an_exited_child_is_reported_on_send_and_on_receive() -> None:
