@@ -155,8 +155,8 @@ def _folder(at: files.ImportFixture) -> Path:
     ("name", "content", "said"),
     [
         ("text.txt", b"hello", "files with this name are not imported"),
-        ("empty.jsonl", b"", "none of its first lines is a JSON object"),
-        ("empty.csv", b"", "has no header"),
+        ("empty.jsonl", b"\n", "none of its first lines is a JSON object"),
+        ("empty.csv", b"\n", "has no header"),
         ("words.jsonl", b'{"id": "a", "size": 1}', "has no column with a usual name of embeddings"),
         ("null.jsonl", b'{"id": "a", "embedding": null}', "none of the first rows has an embedding"),
         ("no.parquet", b"PAR1 and nothing else", "not a complete Parquet file"),

@@ -24,6 +24,8 @@ def make_plan(
     Raises ImportRejected, and the errors of creating a collection.
     """
     kind, compression = _kind_of(source)
+    if source.size == 0 and kind is not FileFormat.ROWS:
+        raise ImportRejected(f"{source.name} is empty: it has 0 bytes")
     options = given.apply_to(_own_options(source))
     inspection = FORMATS[kind].inspect(source, compression, options, settings)
     opened = sink.open(target, options)

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
+from afterglow.bulk.row_values import CELLS
 from afterglow.bulk.types import ImportReport
 
-CELLS = "#"
-"""Begins what was left out of a workbook's cells; no metadata key begins so."""
 _NESTED = "nested values, which --flatten turns into keys like a.b"
 
 
@@ -21,7 +20,7 @@ def column_lines(report: ImportReport) -> list[str]:
     if nested:
         lines.append(f"left out: {_counted(nested.items())} ({_NESTED})")
     if cells:
-        lines.append(f"cells taken as empty: {_counted(cells.items())}")
+        lines.append(f"values taken as empty: {_counted(cells.items())}")
     return lines
 
 

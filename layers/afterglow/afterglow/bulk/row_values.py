@@ -2,9 +2,10 @@
 
 Accepts what the API accepts in an upsert (`afterglow.records`), with additions for what files have: an id may be a
 whole number; a metadata key whose value is null or an empty list is left out (in a request it deletes the key), and so
-is a nested value; an embedding may be the text of a numpy array, `[0.1 0.2]`.
+is a nested value, and an infinite number; an embedding may be a text such as numpy's `[0.1 0.2]` (`vector_text`).
 """
 
+import math
 import struct
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,11 +13,14 @@ from typing import Any
 
 import orjson
 
+from afterglow.bulk import vector_text
 from afterglow.records.embeddings import NUMBER_TYPES, InvalidBase64, decode_base64
 from afterglow.records.keys import RESERVED_PREFIX, KeyProblem, key_problem
 from afterglow.records.metadata import PLAIN_TYPES, InvalidValue, normalize_sparse_values, normalize_values
 from afterglow.records.sparse import TYPE_NAME, SparseProblem, has_sparse_schema
 
+CELLS = "#"
+"""Begins what was left out of values, other than nested ones; no metadata key begins so."""
 NO_TEXT = "it has neither an embedding nor a document"
 _PREVIEW_LENGTH = 60
 _ZERO, _ONE = struct.pack("<f", 0), struct.pack("<f", 1)
@@ -88,16 +92,10 @@ def _not_a_number(items: list[Any]) -> RowError:
 
 def embedding_dimension(value: Any) -> int | None:
     """The dimension that an embedding seems to have, None if it is not an embedding."""
-    if type(value) is str and value.startswith("["):
-        try:
-            return len(orjson.loads(value))
-        except orjson.JSONDecodeError:
-            return len(value[1:].split()) if _numpy_text(value) is not None else None
     if type(value) is str:
-        try:
-            return len(decode_base64(value)) // 4
-        except InvalidBase64:
-            return None
+        value = _text_value(value)
+        if type(value) is bytes:
+            return len(value) // 4
     value = _only_member(value)
     return len(value) if type(value) is list else None
 
@@ -107,32 +105,30 @@ def _only_member(value: Any) -> Any:
     return next(iter(value.values())) if type(value) is dict and len(value) == 1 else value
 
 
-def _encode_text(value: str, dimension: int) -> bytes:
-    if value.startswith("["):
+def _encode_text(text: str, dimension: int) -> bytes:
+    value = _text_value(text)
+    if type(value) is list:
+        return encode_embedding(value, dimension)
+    if value is None:
+        if vector_text.is_abbreviated(text):
+            raise RowError("the embedding is an abbreviated text of numpy: its numbers are not all there")
+        raise RowError(f"the embedding is neither a list nor base64: {_preview(text)}")
+    if len(value) != 4 * dimension:
+        raise RowError(f"the embedding has {len(value) / 4:g} dimensions, the collection has {dimension}")
+    return value
+
+
+def _text_value(text: str) -> Any:
+    """The list of a text, or the bytes of its base64; None if it is neither."""
+    if text.startswith("["):
         try:
-            return encode_embedding(orjson.loads(value), dimension)
-        except orjson.JSONDecodeError as error:
-            if "..." in value:
-                raise RowError("the embedding is an abbreviated text of numpy: its numbers are not all there") from None
-            numbers = _numpy_text(value)
-            if numbers is None:
-                raise RowError(f"the embedding is not JSON: {error}") from None
-            return encode_embedding(numbers, dimension)
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return vector_text.parse_numbers(text)
     try:
-        raw = decode_base64(value)
+        return decode_base64(text)
     except InvalidBase64:
-        raise RowError("the embedding is neither a list nor base64") from None
-    if len(raw) != 4 * dimension:
-        raise RowError(f"the embedding has {len(raw) / 4:g} dimensions, the collection has {dimension}")
-    return raw
-
-
-def _numpy_text(value: str) -> list[float] | None:
-    """The numbers of an array as numpy prints it, None for other text."""
-    try:
-        return [float(number) for number in value.strip()[1:-1].split()] if value.rstrip().endswith("]") else None
-    except ValueError:
-        return None
+        return vector_text.parse_numbers(text)
 
 
 def metadata(
@@ -140,7 +136,8 @@ def metadata(
 ) -> dict[str, Any] | None:
     """Metadata in its stored form, None if nothing is left. A dict is changed in place. Raises RowError.
 
-    Nested values are left out and counted in `left_out`; with `flatten`, the members of objects become keys like `a.b`.
+    Nested values and infinite numbers are left out and counted in `left_out`, NaN is left out; with `flatten`, the
+    members of objects become keys like `a.b`.
     """
     if not record:
         return None
@@ -150,8 +147,10 @@ def metadata(
             raise RowError(problem)
     stored = record if type(record) is dict else dict(record)
     types = set(map(type, stored.values()))
+    if float in types or list in types:
+        _drop_non_finite(stored, left_out)
     if types <= PLAIN_TYPES:
-        return stored
+        return stored or None
     may_nest = dict in types or list in types
     nested = [key for key, value in stored.items() if _is_nested(value)] if may_nest else ()
     for key in nested:
@@ -175,6 +174,18 @@ def metadata(
     if None in stored.values():
         stored = {key: value for key, value in stored.items() if value is not None}
     return stored or None
+
+
+def _drop_non_finite(stored: dict[str, Any], left_out: dict[str, int] | None) -> None:
+    """Leave out NaN, which means absent, and infinite numbers, which are counted; JSON has neither."""
+    for key, value in list(stored.items()):
+        numbers = value if type(value) is list else (value,)
+        wrong = [number for number in numbers if type(number) is float and not math.isfinite(number)]
+        if wrong:
+            del stored[key]
+            if left_out is not None and (type(value) is list or math.isinf(value)):
+                what = f"{CELLS}infinite or no number in {key}"
+                left_out[what] = left_out.get(what, 0) + 1
 
 
 def _is_nested(value: Any) -> bool:

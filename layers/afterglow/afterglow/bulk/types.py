@@ -210,7 +210,7 @@ class ImportReport:
     ignored: dict[str, str] = field(default_factory=dict)
     """Columns that were left out, with the reason."""
     left_out: dict[str, int] = field(default_factory=dict)
-    """Metadata keys of which nested values were left out, and cells of a workbook (`report_text.CELLS`), counted."""
+    """Metadata keys of which nested values were left out, and other values (`row_values.CELLS`), counted."""
 
     def encode(self) -> bytes:
         """As JSON."""

@@ -131,13 +131,15 @@ def _metadata(tables: Tables, identifier: str) -> dict[str, Any]:
     return {key: value for key, *values in rows if (value := metadata_value(*values)) is not None}
 
 
-def metadata_value(text: str | None, integer: int | None, real: float | None, boolean: int | None) -> Any:
-    """The value of a metadata row: the column that is not NULL."""
-    if boolean is not None:
+def metadata_value(text: object, integer: object, real: object, boolean: object) -> str | int | float | bool | None:
+    """The value of a metadata row: the first column whose value has its type; None in a row whose types are damaged."""
+    if boolean is not None and type(boolean) is int:
         return bool(boolean)
-    if integer is not None:
+    if type(integer) is int:
         return integer
-    return float(real) if real is not None else text
+    if isinstance(real, int | float):
+        return float(real)
+    return text.decode(errors="replace") if isinstance(text, bytes) else text if isinstance(text, str) else None
 
 
 def _configured(

@@ -118,7 +118,7 @@ class VectorFiles:
             stored = np.memmap(path, "<f4", "r", shape=(count,))
             known = rows < count
             lengths[known] = stored[rows[known]]
-            lengths[~(np.isfinite(lengths) & (lengths > 0))] = 1.0
+            lengths[~_are_lengths(lengths)] = 1.0
         return lengths
 
     def _are_vectors_whole(self, vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -168,7 +168,22 @@ def open_files(
     used = layout.count or 0
     if is_cosine and (not lengths.is_file() or lengths.stat().st_size < 4 * used):
         files.damage.append(f"{LENGTHS} is missing or cut: the vectors beyond it have length 1")
+    elif is_cosine and (damaged := _damaged_lengths(lengths, used)):
+        files.damage.append(f"{LENGTHS} is damaged: {damaged} vectors have length 1")
+    links = folder / LINKS
+    # Four bytes for each element, and its links if it has any.
+    if used and (not links.is_file() or links.stat().st_size < 4 * used):
+        files.damage.append(f"{LINKS} is missing or cut: Chroma does not open the files, but the vectors are there")
     return files
+
+
+def _damaged_lengths(path: Path, used: int) -> int:
+    lengths = np.fromfile(path, "<f4", used)
+    return int((~_are_lengths(lengths)).sum())
+
+
+def _are_lengths(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(values) & (values > 0))
 
 
 def _header(path: Path, size: int, dimension: int | None) -> tuple[Layout | None, str | None]:

@@ -75,6 +75,7 @@ class _Reader:
         name: str | None = None  # of the map that is being read
         text: str | None = None
         number: int | None = None
+        has_map = False
         while self._position < self._size:
             try:
                 opcode, value = self._next()
@@ -85,8 +86,10 @@ class _Reader:
                 self._resume()
                 continue
             if opcode == _EMPTY_DICT and text in _FIELDS:
+                has_map = True
                 name, text, number = text, None, None
             elif opcode == _STOP:
+                self._into.damage += not has_map
                 self._into.is_complete = not self._into.damage
                 return
             elif isinstance(value, str):

@@ -7,7 +7,7 @@ Hugging Face's data sets (`emb`, `embeddings`), OpenAI's cookbook (`content_vect
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from afterglow.bulk import row_values
@@ -28,6 +28,8 @@ _NAMES = {
 }
 _RECORDS = (RECORD, "metadatas", "payload", "properties")
 _PANDAS_INDEXES = re.compile(r"__index_level_\d+__|Unnamed: 0|")
+_FRACTION = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?|[+-]?\d+e[+-]?\d+", re.IGNORECASE)
+_VECTOR = re.compile(r"\[.*\d.*\d.*\]")
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 _LEAST_COMPONENTS = 3
 
@@ -40,6 +42,17 @@ def no_number(column: str) -> bool:
     return False
 
 
+def check_header(names: Sequence[str], name: str) -> None:
+    """Check the names of a file's columns, some of which may be empty. Raises ImportRejected."""
+    if not any(names):
+        raise ImportRejected(f"{name} has no header in its first line")
+    doubled = sorted(column for column, count in Counter(names).items() if count > 1)
+    if doubled:
+        raise ImportRejected(f"{name} has no header of distinct names: {_list(doubled)} several times")
+    if all(map(_FRACTION.fullmatch, names)) or any(map(_VECTOR.fullmatch, names)):
+        raise ImportRejected(f"{name} has no header: its first line has values, {_list(names)[:200]}")
+
+
 def map_columns(
     names: Sequence[str], options: Sidecar, *, name: str, every: bool, is_number: IsNumber = no_number
 ) -> ColumnMapping:
@@ -50,7 +63,8 @@ def map_columns(
     roles: dict[str, str | None] = {}
     for role, usual in _NAMES.items():
         column = options.columns.get(role)
-        if column is not None and column not in names and every:
+        # Any row of JSON Lines may be the first with a document; an id or an embedding is in every row.
+        if column is not None and column not in names and (every or (names and role in ("id", "embedding"))):
             raise ImportRejected(f"{name} has no column {column!r}, which was given for {role}; it has {_list(names)}")
         roles[role] = column or _find(names, usual)
     components = _numbered(names, is_number) if roles["embedding"] is None else ()
@@ -71,15 +85,18 @@ def map_columns(
         for column in (record, *(others or ())):
             if column is not None and column not in names:
                 raise ImportRejected(f"{name} has no column {column!r}, which was given for metadata")
-        if isinstance(options.metadata, tuple | str):
-            chosen = {*used, *(others or ()), record}
-            ignored |= {column: "not chosen as metadata" for column in names if column not in {*chosen, *ignored}}
+    if isinstance(options.metadata, tuple | str):
+        chosen = {*used, *(others or ()), record}
+        ignored |= {column: "not chosen as metadata" for column in names if column not in {*chosen, *ignored}}
     for key in others or ():
         problem = row_values.key_error(key)
         if problem is not None:
             if options.metadata is not None:
                 raise ImportRejected(f"{name}: {problem}")
             ignored[key] = problem
+    stored = others and tuple(key for key in others if key not in ignored)
+    if not every:
+        ignored |= _absent(names, options)
     return ColumnMapping(
         id=roles["id"],
         embedding=roles["embedding"],
@@ -88,7 +105,7 @@ def map_columns(
         uri=roles["uri"],
         record=record,
         is_record_required=is_required,
-        others=others and tuple(key for key in others if key not in ignored),
+        others=stored,
         flatten=options.flatten,
         ignored=ignored,
     )
@@ -98,6 +115,11 @@ def _find(names: Sequence[str], usual: Sequence[str]) -> str | None:
     """The first of the usual names that a column has."""
     by_lower = {column.strip().lower(): column for column in reversed(names)}
     return next((by_lower[known] for known in usual if known in by_lower), None)
+
+
+def embedding_of(names: Sequence[str]) -> str | None:
+    """The column with a usual name of embeddings."""
+    return _find(names, _NAMES["embedding"])
 
 
 def _numbered(names: Sequence[str], is_number: IsNumber) -> tuple[str, ...]:
@@ -129,6 +151,18 @@ def _ignored(names: Sequence[str], used: set[str | None], options: Sidecar) -> d
     return reasons
 
 
+def _absent(names: Sequence[str], options: Sidecar) -> dict[str, str]:
+    """Columns that were chosen by an unusual name, which no row of the sample has: perhaps a misspelt name."""
+    metadata = (options.metadata,) if isinstance(options.metadata, str) else options.metadata or ()
+    usual = {*_RECORDS, *(name for known in _NAMES.values() for name in known)}
+    chosen = [*options.columns.items(), *(("metadata", column) for column in metadata)]
+    return {
+        column: f"given for {role}, but none of the first rows has it"
+        for role, column in chosen
+        if column not in names and column.lower() not in usual
+    }
+
+
 def require_embedding(columns: ColumnMapping, name: str, names: Sequence[str], lists: Sequence[str]) -> str | None:
     """The column of embeddings, None if the documents are to be embedded.
 
@@ -153,7 +187,7 @@ def _list(names: Sequence[str]) -> str:
     return f"{shown}, …" if len(names) > 20 else shown or "none"
 
 
-def infer_dimension(embeddings: Iterable[Any], options: Sidecar, name: str, *, is_empty: bool) -> int:
+def infer_dimension(embeddings: Sequence[Any], options: Sidecar, name: str, *, is_empty: bool) -> int:
     """The sidecar's dimension, else the most common one of a sample; any for a file without rows.
 
     Raises ImportRejected if no value of the sample is an embedding.
@@ -161,5 +195,15 @@ def infer_dimension(embeddings: Iterable[Any], options: Sidecar, name: str, *, i
     counts = Counter(filter(None, map(row_values.embedding_dimension, embeddings)))
     dimension = options.dimension or max(counts, key=lambda dimension: counts[dimension], default=None)
     if dimension is None and not is_empty:
-        raise ImportRejected(f"{name}: none of the first rows has an embedding; a sidecar can set the dimension")
+        raise ImportRejected(f"{name}: none of the first rows has an embedding{_reason(embeddings)}")
     return dimension or 1
+
+
+def _reason(embeddings: Sequence[Any]) -> str:
+    """Why the first value is none, if there is one."""
+    for value in embeddings:
+        try:
+            row_values.encode_embedding(value or None, 1)
+        except row_values.RowError as error:
+            return f": {error}" if value else "; a sidecar can set the dimension"
+    return "; a sidecar can set the dimension"

@@ -26,6 +26,7 @@ from afterglow.bulk.sources import Source
 from afterglow.bulk.types import Compression, FileRange, ImportRejected, Plan
 from afterglow.settings import Settings
 
+_LINE_ENDS = "its lines end by a carriage return alone: save it with line feeds"
 DELIMITERS = ",\t;|"
 ENCODING_HINT = "convert it, or give its encoding (--encoding latin-1, utf-16, …)"
 _CHUNK_BYTES = 64 * 1024 * 1024
@@ -53,7 +54,7 @@ class CsvReader:
         self._is_too_long = False
         self._lines = streams.lines(source, compression, start, -1, settings, encoding=encoding)
         self._delimiter = delimiter
-        self._reader = csv.reader(self._read_lines(), delimiter=delimiter)
+        self._reader = csv.reader(self._read_lines(), **_dialect(delimiter))
 
     def next(self) -> list[str] | None:
         """The next record, None after the last. Raises RowError; the following record can still be read."""
@@ -63,7 +64,8 @@ class CsvReader:
         try:
             record = next(self._reader, None)
         except csv.Error as error:
-            raise RowError(self._open_quote_problem(first_line) or f"not CSV: {error}") from None
+            problem = _LINE_ENDS if "new-line" in str(error) else f"not CSV: {error}"
+            raise RowError(self._open_quote_problem(first_line) or problem) from None
         if len(self._record_lines) > 1 and self._is_at_end and not self._is_complete():
             raise RowError(self._open_quote_problem(first_line) or "a quote is never closed")
         if self._is_too_long:
@@ -78,7 +80,7 @@ class CsvReader:
     def _is_complete(self) -> bool:
         """Whether the last record ends with its last line; Python takes a field that the file's end cuts off."""
         try:
-            list(csv.reader(self._record_lines, delimiter=self._delimiter, strict=True))
+            list(csv.reader(self._record_lines, strict=True, **_dialect(self._delimiter)))
         except csv.Error as error:
             return "unexpected end of data" not in str(error)
         return True
@@ -102,6 +104,11 @@ class CsvReader:
         self._is_at_end = True
 
 
+def _dialect(delimiter: str) -> dict[str, Any]:
+    """Python's options for a delimiter; after one with a space, the spaces before a field do not belong to it."""
+    return {"delimiter": delimiter[0], "skipinitialspace": len(delimiter) > 1}
+
+
 def inspect(source: Source, compression: Compression, options: Sidecar, settings: Settings) -> Inspection:
     """Delimiter and columns from the header; types and dimension from the first records."""
     encoding = streams.encoding_of(source, compression, settings, options.encoding)
@@ -122,7 +129,9 @@ def inspect(source: Source, compression: Compression, options: Sidecar, settings
         embedding = column_mapping.require_embedding(columns, source.name, header, lists)
         values = [] if embedding is None else [row[header.index(embedding)] for row in rows]
         dimension = (
-            0 if embedding is None else column_mapping.infer_dimension(values, options, source.name, is_empty=False)
+            0
+            if embedding is None
+            else column_mapping.infer_dimension(values, options, source.name, is_empty=not sample)
         )
     return Inspection(
         replace(columns, types=types),
@@ -174,6 +183,8 @@ def read_header(
     if delimiter is None:
         names_line = first.text
         delimiter = max(DELIMITERS, key=lambda character: names_line.count(character.encode()))
+        count = names_line.count(delimiter.encode())
+        delimiter += " " * (count > 0 and names_line.count(f"{delimiter} ".encode()) == count)
     try:
         header = CsvReader(source, compression, delimiter, settings, encoding=encoding).next()
     except RowError as bad:
@@ -181,8 +192,7 @@ def read_header(
     if b"\0" in first.text:
         raise ImportRejected(f"{source.name} is not UTF-8 at line 1: {ENCODING_HINT}")
     names = tuple(name.strip() for name in header or ())
-    if not any(names) or len(set(names)) != len(names):
-        raise ImportRejected(f"{source.name} has no header of distinct names: {', '.join(names)[:200]!r}")
+    column_mapping.check_header(names, source.name)
     return delimiter, names
 
 
@@ -191,7 +201,8 @@ def infer_types(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict
     types: dict[str, str] = {}
     rows = [record for record in records if len(record) == len(header)]
     for index, name in enumerate(header):
-        fields = [row[index] for row in rows if row[index] != ""]
+        filled = [row[index] for row in rows if row[index] != ""]
+        fields = [field for field in filled if not field_types.is_no_finite_number(field)]
         candidates = ("int", "float", "bool", "json")
         matching = (
             candidate
@@ -199,6 +210,8 @@ def infer_types(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict
             if fields and all(field_types.fits(candidate, field) for field in fields)
         )
         types[name] = next(matching, "str")
+        if len(fields) < len(filled) and types[name] not in ("int", "float"):
+            types[name] = "str"
     return types
 
 

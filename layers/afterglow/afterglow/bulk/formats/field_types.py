@@ -8,6 +8,7 @@ import orjson
 
 _NAME = re.compile(r"[+-]?0[0-9]|.*_|\s|.*\s$")
 """Text that Python parses as a number but that is rather a name: 007, 1_2."""
+_NOT_FINITE = {"nan", "inf", "infinity"}
 _BOOLS = {"true": True, "false": False}
 
 
@@ -17,6 +18,11 @@ def object_or_text(text: str) -> Any:
         return orjson.loads(text) if text.startswith("{") else text
     except orjson.JSONDecodeError:
         return text
+
+
+def is_no_finite_number(text: str) -> bool:
+    """Whether the text is NaN or infinity, which a column of numbers may hold."""
+    return text.strip("+-").lower() in _NOT_FINITE
 
 
 def fits(column_type: str, text: str) -> bool:
@@ -31,6 +37,8 @@ def fits(column_type: str, text: str) -> bool:
 def convert(column_type: str, text: str) -> Any:
     """The value of text that is not empty: `int`, `float`, `bool`, `json` or `str`. Raises ValueError."""
     match column_type:
+        case "int" | "float" if is_no_finite_number(text):
+            return float(text)
         case "int":
             value = int(text)
             if _NAME.match(text):

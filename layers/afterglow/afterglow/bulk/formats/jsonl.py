@@ -6,6 +6,7 @@ the writer is deterministic: equal records make equal files.
 """
 
 import gzip
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -30,6 +31,7 @@ from afterglow.records.embeddings import NUMBER_TYPES
 from afterglow.settings import Settings
 
 _CHUNK_BYTES = 64 * 1024 * 1024
+_NOT_FINITE = (b"NaN", b"Infinity")
 _BLANK = b" \t\r"
 _BLANK_LINES = (b"", b"\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -40,15 +42,16 @@ _LEVEL = 1
 
 def inspect(source: Source, compression: Compression, options: Sidecar, settings: Settings) -> Inspection:
     """Columns and dimension from the first lines; the dimension of a `.npy` file if there is one."""
-    matrix = npy.matrix_of(source)
+    matrix, text = npy.matrix_of(source), b""
     sample, encoding = [], streams.encoding_of(source, compression, settings, options.encoding)
     for line in islice(streams.lines(source, compression, 0, -1, settings, encoding=encoding), SAMPLE_ROWS):
         try:
+            text = text or (line.text or b"").removeprefix(_BYTE_ORDER_MARK).strip()
             sample.append(parse_line(line.text or b"", first=line.start == 0))
         except RowError:
             continue
     if not sample and not options.columns:
-        raise ImportRejected(f"{source.name}: none of its first lines is a JSON object")
+        raise ImportRejected(f"{source.name}: none of its first lines is a JSON object{_whole_json(text)}")
     columns, dimension = map_records(sample, options, source.name, has_matrix=matrix is not None)
     if matrix is not None:
         dimension = Vectors(matrix, settings).dimension
@@ -56,6 +59,15 @@ def inspect(source: Source, compression: Compression, options: Sidecar, settings
     if compression is Compression.NONE and not encoding:
         ranges = list(_line_ranges(source, settings, skip_blank=matrix is not None))
     return Inspection(columns, dimension, tuple(ranges), matrix=matrix, encoding=encoding)
+
+
+def _whole_json(first_line: bytes) -> str:
+    """A hint if the first line seems to begin a JSON text of several lines."""
+    if first_line.startswith(b"["):
+        return "; it seems to hold a JSON array: such files end in .json"
+    if first_line.startswith(b"{"):
+        return "; it seems to hold objects of several lines: such files end in .json"
+    return ""
 
 
 def map_records(
@@ -75,14 +87,15 @@ def map_records(
         return columns, 1
     if columns.embedding_columns:
         return columns, len(columns.embedding_columns)
-    lists = [column for column in names if any(map(_is_list_of_numbers, values(column)))]
+    lists = [column for column in names if any(map(is_list_of_numbers, values(column)))]
     embedding = column_mapping.require_embedding(columns, name, names, lists)
     if embedding is None:
         return columns, 0
     return columns, column_mapping.infer_dimension(values(embedding), options, name, is_empty=not sample)
 
 
-def _is_list_of_numbers(value: Any) -> bool:
+def is_list_of_numbers(value: Any) -> bool:
+    """Whether the value can be a vector."""
     return type(value) is list and len(value) > 0 and NUMBER_TYPES.issuperset(map(type, value))
 
 
@@ -168,13 +181,26 @@ class _Rows:
 
 def parse_line(line: bytes, *, first: bool) -> dict[str, Any]:
     """The object of a line. Raises RowError."""
+    line = line.removeprefix(_BYTE_ORDER_MARK) if first else line
     try:
-        record = orjson.loads(line.removeprefix(_BYTE_ORDER_MARK) if first else line)
+        record = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise RowError(f"no JSON: {error}") from None
+        try:
+            record = loads_with_nan(line)
+        except ValueError:
+            raise RowError(f"no JSON: {error}") from None
     if type(record) is not dict:
         raise RowError("no JSON object")
     return record
+
+
+def loads_with_nan(text: bytes) -> Any:
+    """The value of a text with `NaN` or `Infinity`, as Python's `json` writes it. Raises ValueError for other text."""
+    if not any(number in text for number in _NOT_FINITE):
+        raise ValueError(text[:20])
+    value = json.loads(text)
+    orjson.dumps(value)  # rejects lone surrogates, which `json` reads
+    return value
 
 
 def write(path: Path, stream: RecordStream, wrote: Callable[[int], None], *, compressed: bool) -> int:

@@ -30,6 +30,7 @@ from afterglow.settings import Settings
 _HEADER_BYTES = 64 * 1024
 _CHUNK_BYTES = 16 * 1024 * 1024
 _NUMBER_KINDS = "fiu"
+_METADATA_KINDS = "biufUM"
 
 
 def matrix_of(source: Source) -> Source | None:
@@ -169,11 +170,20 @@ def _open_archive(
         raise ImportRejected(f"{source.name}: array {embedding!r} is no matrix of numbers")
     rows = len(arrays[embedding])
     others = {name: "it has another number of rows" for name, array in arrays.items() if array.shape[:1] != (rows,)}
+    for name in (columns.id, columns.document, columns.uri):
+        if name in others:
+            raise ImportRejected(f"{source.name}: {name!r} has {len(arrays[name])} rows, {embedding!r} has {rows}")
+    others |= {
+        name: f"metadata cannot hold {arrays[name].dtype}"
+        for name in columns.others or ()
+        if arrays[name].dtype.kind not in _METADATA_KINDS
+    }
     columns = replace(
         columns,
         others=tuple(name for name in columns.others or () if name not in others),
         ignored={**columns.ignored, **others},
     )
+    arrays |= {name: np.datetime_as_string(array) for name, array in arrays.items() if array.dtype.kind == "M"}
     return columns, {name: array for name, array in arrays.items() if name not in columns.ignored}
 
 

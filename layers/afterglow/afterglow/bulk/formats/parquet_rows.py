@@ -231,8 +231,7 @@ def _to_list(column: Array | None, count: int) -> list[Any]:
         return [None] * count
     if column.dtype == object:
         return _objects(column)
-    # JSON, and so metadata, has neither NaN nor infinity.
-    return (np.ma.masked_invalid(column) if column.dtype.kind == "f" else column).tolist()  # type: ignore[no-any-return]
+    return (np.ma.masked_where(np.isnan(column), column) if column.dtype.kind == "f" else column).tolist()  # type: ignore[no-any-return]
 
 
 def _objects(column: Array) -> list[Any]:

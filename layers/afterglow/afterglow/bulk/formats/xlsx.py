@@ -16,9 +16,8 @@ from afterglow.bulk.formats.column_mapping import SAMPLE_ROWS
 from afterglow.bulk.formats.format import Inspection
 from afterglow.bulk.formats.row_mapper import RowMapper
 from afterglow.bulk.formats.xlsx_workbook import CellError, Row, Value, open_workbook, read_rows
-from afterglow.bulk.report_text import CELLS
 from afterglow.bulk.row_chunks import RowChunk, RowChunkBuilder, row_id
-from afterglow.bulk.row_values import RowError
+from afterglow.bulk.row_values import CELLS, RowError
 from afterglow.bulk.sidecar import Sidecar
 from afterglow.bulk.sources import Source
 from afterglow.bulk.types import ColumnMapping, Compression, FileRange, ImportRejected, Plan
@@ -46,15 +45,20 @@ def inspect(source: Source, compression: Compression, options: Sidecar, settings
     columns = column_mapping.map_columns(
         names, options, name=source.name, every=True, is_number=lambda column: types[column] in ("int", "float")
     )
+    shown = source.name
+    if book.others and options.sheet is None:
+        shown += f", in its first sheet with rows ({_shown(book.others)} may be chosen by --sheet)"
     if columns.embedding_columns:
         dimension = len(columns.embedding_columns)
         types |= dict.fromkeys(columns.embedding_columns, "float")
     else:
         lists = [name for name, column_type in types.items() if column_type == "json"]
-        embedding = column_mapping.require_embedding(columns, source.name, names, lists)
+        embedding = column_mapping.require_embedding(columns, shown, names, lists)
         values = [] if embedding is None else [record.get(embedding) for record in records]
         dimension = (
-            0 if embedding is None else column_mapping.infer_dimension(values, options, source.name, is_empty=False)
+            0
+            if embedding is None
+            else column_mapping.infer_dimension(values, options, source.name, is_empty=not sample)
         )
     columns = replace(columns, types=types, ignored={**columns.ignored, **_other_sheets(book.others, options.sheet)})
     return Inspection(columns, dimension, (FileRange(0, -1, 1),), header=names, sheet=options.sheet or "")
@@ -97,9 +101,7 @@ def _header(rows: Iterator[Row], name: str, sheet: str | None) -> dict[int, str]
     header = {column: text for column, value in sorted(cells.items()) if (text := _text(value).strip())}
     if not header:
         raise ImportRejected(f"{name} has no sheet with rows" if sheet is None else f"{name}: {sheet!r} has no rows")
-    names = list(header.values())
-    if len(set(names)) != len(names):
-        raise ImportRejected(f"{name} has no header of distinct names: {', '.join(names)[:200]!r}")
+    column_mapping.check_header(list(header.values()), name)
     return header
 
 
@@ -111,6 +113,10 @@ def _other_sheets(names: Sequence[str], chosen: str | None) -> dict[str, str]:
     return dict.fromkeys(
         shown, "only the first sheet with rows is read" if chosen is None else "another sheet was chosen"
     )
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(repr(name[:_MAX_SHEET_NAME]) for name in names[:_SHOWN_SHEETS])
 
 
 def _named(cells: Mapping[int, Value], header: Mapping[int, str], left_out: dict[str, int]) -> dict[str, Value]:
