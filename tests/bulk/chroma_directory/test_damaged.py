@@ -1,5 +1,6 @@
 """Of a damaged directory every vector is found whose bytes are there, and nothing is found that was not there."""
 
+import pickle
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from afterglow.bulk.chroma_directory.parts import Part
 from tests.bulk.chroma_directory import damage
-from tests.bulk.chroma_directory.conftest import ChromaCopy, Contents, Opened, opened
+from tests.bulk.chroma_directory.conftest import ChromaCopy, Contents, Opened, assert_equal, opened
 from tests.bulk.chroma_directory.make import VERSIONS
 
 QUICK = ("0.4.24", "1.5.9")
@@ -149,6 +150,76 @@ def test_a_damaged_vector_is_noticed(copy_of: Callable[[str], ChromaCopy]) -> No
         assert "2 of 41 elements are damaged" in angular.damage[0]
         assert angular.parts == {Part.RECORDS: 39, Part.WITHOUT_VECTORS: 2}
         assert "of 63 elements are damaged" in plain.damage[0]
+
+
+@pytest.mark.parametrize("content", [None, {}, [1, 2], {"dimensionality": 8}])
+def test_a_label_map_without_a_map_is_lost(content: object, copy_of: Callable[[str], ChromaCopy]) -> None:
+    """A sound pickle of something else is no newer map that lacks every record."""
+    chroma = copy_of("1.5.9")
+    for folder in damage.folders(chroma.path):
+        if (folder / "index_metadata.pickle").exists():
+            (folder / "index_metadata.pickle").write_bytes(pickle.dumps(content))
+    with opened(chroma.path) as found:
+        assert found.inventory("angular").parts == {Part.RECORDS: 41}
+        assert "the ids of 41 vectors were found by the order of insertion" in found.inventory("angular").damage[1]
+        assert found.inventory("plain").parts[Part.LEFTOVERS] > 10
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda file: file.write_bytes(b"")])
+def test_lost_links_are_named_and_lose_no_vector(
+    change: Callable[[Path], object], copy_of: Callable[[str], ChromaCopy]
+) -> None:
+    chroma = copy_of("1.5.9")
+    for folder in damage.folders(chroma.path):
+        change(folder / "link_lists.bin")
+    with opened(chroma.path) as found:
+        assert_equal(found.contents("plain"), chroma.records("plain"))
+        assert "link_lists.bin is missing or cut" in found.inventory("plain").damage[0]
+        assert not found.inventory("empty").damage
+
+
+def test_damaged_lengths_are_counted(copy_of: Callable[[str], ChromaCopy]) -> None:
+    chroma = copy_of("1.5.9")
+    path = damage.folder_of(chroma.path, "angular") / "length.bin"
+    lengths = np.fromfile(path, "<f4")
+    lengths[:3] = np.nan, -1, 0
+    lengths.tofile(path)
+    with opened(chroma.path) as found:
+        assert found.inventory("angular").damage == [
+            f"{path.parent.name}/length.bin is damaged: 3 vectors have length 1"
+        ]
+        assert len(found.contents("angular")) == 41
+
+
+@pytest.mark.parametrize("value", [None, b"\xff\x00", 7, ""])
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("collections", "name"),
+        ("collection_metadata", "key"),
+        ("segments", "id"),
+        ("segments", "scope"),
+        ("max_seq_id", "segment_id"),
+        ("embeddings", "embedding_id"),
+        ("embeddings_queue", "id"),
+        ("embeddings_queue", "topic"),
+        ("embedding_metadata", "key"),
+        ("embedding_metadata", "string_value"),
+        ("embedding_metadata", "int_value"),
+    ],
+)
+def test_values_of_other_types(table: str, column: str, value: object, copy_of: Callable[[str], ChromaCopy]) -> None:
+    """SQLite holds any value in any column, and finds no fault in it."""
+    chroma = copy_of("1.5.9")
+    with closing(sqlite3.connect(chroma.path / damage.TABLE)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = 1")
+        connection.execute(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE rowid % 2", [value])
+        connection.commit()
+    with opened(chroma.path) as found:
+        contents = [everything(found, part) for part in (Part.RECORDS, Part.WITHOUT_VECTORS)]
+        records = {name for part in contents for collection in part.values() for name in collection}
+        assert all(type(name) is str for name in records)
+        assert len(records) > 10
 
 
 def test_operations_in_a_log_of_sqlite_are_read(copy_of: Callable[[str], ChromaCopy], tmp_path: Path) -> None:

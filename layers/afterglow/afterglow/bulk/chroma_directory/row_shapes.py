@@ -26,6 +26,18 @@ COLUMNS = {
 }
 """The columns that are read, of the newest version of each table."""
 
+TEXTS = {
+    "collections": ("id", "name"),
+    "collection_metadata": ("collection_id", "key"),
+    "segments": ("id", "scope", "collection"),
+    "max_seq_id": ("segment_id",),
+    "embeddings": ("segment_id", "embedding_id"),
+    "embedding_metadata": ("key",),
+    "embedding_metadata_array": ("key",),
+    "embeddings_queue": ("topic", "id"),
+}
+"""The columns that are text in every sound row. SQLite stores a value of any type in any column."""
+
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _QUEUE_CONFIGURATION = '{"automatically_purge"'
 _MAX_OPERATION = 3

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from afterglow.bulk.chroma_directory import deleted_operations
-from afterglow.bulk.chroma_directory.row_shapes import COLUMNS, Row, identify
+from afterglow.bulk.chroma_directory.row_shapes import COLUMNS, TEXTS, Row, identify
 from afterglow.bulk.chroma_directory.sqlite_pages import PageDamage, SqlitePages, open_pages
 from afterglow.errors import Corrupt, StorageFull
 from afterglow.temporary import Purpose, TemporaryFolder
@@ -167,6 +167,12 @@ def _first_fault(tables: Tables) -> str | None:
         (found,) = tables.connection.execute(f"PRAGMA source.integrity_check({name})").fetchmany(1)
         if found[0] != "ok":
             return " ".join(str(found[0]).split())
+    for name, texts in TEXTS.items():
+        for column in texts:
+            if column in tables.columns.get(name, ()):
+                wrong = tables.count(f"SELECT count(*) FROM source.{name} WHERE typeof({column}) != 'text'")  # noqa: S608
+                if wrong:
+                    return f"{wrong} rows of {name} have no text as {column}"
     return None
 
 
