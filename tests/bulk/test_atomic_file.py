@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from afterglow.bulk.atomic_file import atomic_write, require_absent
-from afterglow.errors import AlreadyExists
+from afterglow.errors import AlreadyExists, NotFound
 from afterglow.settings import System
 
 
@@ -30,3 +30,8 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
         write_half()
     assert list(tmp_path.iterdir()) == []
     require_absent(tmp_path / "a")
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=f"{tmp_path / 'nosuch'}: no such directory, to write a in"):
+        require_absent(tmp_path / "nosuch" / "a")

@@ -10,9 +10,17 @@ from afterglow.catalog.erasures import Erasure
 from afterglow.cli import options
 from afterglow.cli.main import parser
 from afterglow.deployment import open as deployments
+from tests.support.commands import run_command
 from tests.support.stores import stores_at
 
 ONE, FORK = UUID(int=1), UUID(int=2)
+
+
+def test_an_unknown_erasure_is_an_error(tmp_path: Path) -> None:
+    stores_at(tmp_path).table.close()
+    done = run_command("erasures", str(UUID(int=7)), "--path", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"no erasure has the id '{UUID(int=7)}'" in done.stderr
 
 
 def test_versions_of_all_members_of_finished_erasures_are_deleted(

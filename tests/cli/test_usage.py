@@ -30,7 +30,11 @@ def run(arguments: list[str]) -> None:
         (["restore", "x", "--list"], "restore needs either a COLLECTION or --list"),
         (["restore", "x", "--name", "y", "--replace"], "not allowed with argument"),
         (["import"], "import needs either files and --collection, or a database"),
-        (["import", "file"], "import needs either files and --collection, or a database"),
+        (["import", "file"], "import of files needs --collection"),
+        (
+            ["import", "--from-chroma", "a", "--from-lancedb", "b"],
+            "--from-chroma cannot be combined with another database",
+        ),
         (["import", "--from-chroma", "x", "--force"], "--from-chroma cannot be combined with"),
         (["run", "--path", ""], "argument --path: the path is empty"),
         (["erase", "x", "y", "--path="], "argument --path: the path is empty"),

@@ -178,6 +178,35 @@ def test_lost_links_are_named_and_lose_no_vector(
         assert not found.inventory("empty").damage
 
 
+@pytest.mark.parametrize("lost", ["scope = 'VECTOR'", "true"])
+@pytest.mark.parametrize("version", ["0.6.3", "1.5.9"])
+def test_a_folder_without_its_row_belongs_to_the_collection_of_its_ids(
+    version: str, lost: str, copy_of: Callable[[str], ChromaCopy]
+) -> None:
+    chroma = copy_of(version)
+    folder = damage.folder_of(chroma.path, "angular")
+    with closing(sqlite3.connect(chroma.path / damage.TABLE)) as table:
+        collection = "(SELECT id FROM collections WHERE name = 'angular')"
+        table.execute(f"DELETE FROM segments WHERE collection = {collection} AND {lost}")
+        table.commit()
+    with opened(chroma.path) as found:
+        assert_equal(found.contents("angular"), chroma.records("angular"))
+        assert f"the row of the folder {folder.name} is lost" in found.inventory("angular").damage[0]
+
+
+def test_a_folder_whose_ids_two_collections_have_is_of_neither(copy_of: Callable[[str], ChromaCopy]) -> None:
+    """All collections have the ids record-000, record-001, …, and no row says which folder is whose."""
+    chroma = copy_of("1.5.9")
+    with closing(sqlite3.connect(chroma.path / damage.TABLE)) as table:
+        table.execute("DELETE FROM segments WHERE scope = 'VECTOR'")
+        table.commit()
+    with opened(chroma.path) as found:
+        records = found.contents("plain")
+        expected = chroma.records("plain")
+        assert all(record[0] == pytest.approx(expected[name][0], rel=1e-6) for name, record in records.items())
+        assert sum("belongs to no collection" in text for item in found.inventories for text in item.damage) >= 2
+
+
 def test_damaged_lengths_are_counted(copy_of: Callable[[str], ChromaCopy]) -> None:
     chroma = copy_of("1.5.9")
     path = damage.folder_of(chroma.path, "angular") / "length.bin"

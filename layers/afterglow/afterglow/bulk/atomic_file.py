@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from afterglow.errors import AlreadyExists
+from afterglow.errors import AlreadyExists, NotFound
 from afterglow.settings import System
 
 UNFINISHED = ".unfinished"
 
 
 def require_absent(path: Path) -> None:
-    """Raises AlreadyExists if there is a file: an export replaces none."""
+    """Raises AlreadyExists if there is a file: an export replaces none; NotFound if there is no folder for it."""
+    if not path.parent.is_dir():
+        raise NotFound(f"{path.parent}: no such directory, to write {path.name} in")
     if path.exists():
         raise AlreadyExists(f"{path} is there already")
 

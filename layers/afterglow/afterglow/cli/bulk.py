@@ -179,6 +179,8 @@ def migrate(args: argparse.Namespace) -> None:
     echo(f"{len(reports)} collections, {records} records, {differing} with differences, {len(failed)} failed")
     for report in failed:
         echo(f"  failed: {report.collection}")
+    if failed and Path(args.from_chroma).is_dir():
+        echo(f"what Chroma cannot read: afterglow rescue {args.from_chroma}")
     if differing or failed:
         raise SystemExit(EXIT_FAILED)
 

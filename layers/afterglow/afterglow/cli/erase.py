@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from afterglow.cli import options
 from afterglow.cli.console import EXIT_USAGE, echo, exit_with
-from afterglow.errors import LimitExceeded
+from afterglow.errors import LimitExceeded, NotFound
 from afterglow.settings import System
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ def list_erasures(args: argparse.Namespace) -> None:
         exit_with("--delete-versions needs --aws: a directory has no versions", EXIT_USAGE)
     with options.open_existing(args) as stores:
         found = erasures.list_all(stores.table)
+        if args.id is not None and args.id not in map(str, (erasure.id for erasure in found)):
+            raise NotFound(f"no erasure has the id {args.id!r}; `afterglow erasures` lists all")
         if not found:
             echo("no erasure was requested")
         for erasure in found:

@@ -91,14 +91,19 @@ def _given_options(args: argparse.Namespace) -> tuple[object, ...]:
 def import_(args: argparse.Namespace) -> None:
     """Import files (JSON Lines, JSON, CSV, Excel, Parquet, npy) or another database. Run again, it resumes."""
     if args.from_chroma is not None:
-        if args.files or args.force or _given_options(args) != _NOTHING_GIVEN:
-            exit_with("--from-chroma cannot be combined with files or with options of files", EXIT_USAGE)
+        if import_databases.is_given(args) or args.files or args.force or _given_options(args) != _NOTHING_GIVEN:
+            exit_with(
+                "--from-chroma cannot be combined with another database, with files or with options of files",
+                EXIT_USAGE,
+            )
         bulk.migrate(args)
     elif import_databases.is_given(args) or args.query is not None:
         import_databases.check(args)
         _import_database(args)
     elif args.files and args.collection is not None:
         _import_files(args)
+    elif args.files:
+        exit_with("import of files needs --collection, the name of the collection to import into", EXIT_USAGE)
     else:
         exit_with("import needs either files and --collection, or a database such as --from-chroma", EXIT_USAGE)
 

@@ -7,12 +7,14 @@ Chroma up to 0.6 configures the index by `hnsw:*` keys of the metadata, while it
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from afterglow.bulk.chroma_directory.hnsw_files import folders
+from afterglow.bulk.chroma_directory import label_map
+from afterglow.bulk.chroma_directory.hnsw_files import LABELS, folders
 from afterglow.bulk.chroma_directory.tables import Tables
 from afterglow.bulk.endpoint import CollectionInfo, old_parameters
 from afterglow.catalog import schema
@@ -23,6 +25,7 @@ DEFAULT_TENANT = "default_tenant"
 DEFAULT_DATABASE = "default_database"
 UUID_LENGTH = 36
 _LEGACY = "hnsw:"
+_SAMPLE_IDS = 500
 
 
 @dataclass(slots=True)
@@ -60,11 +63,33 @@ def describe(tables: Tables, directory: Path, deleted: Iterable[str]) -> list[De
         found.setdefault(collection, _unknown("collection", collection))
     claimed = [segment for description in found.values() for segment in description.vectors]
     for folder in folders(directory, claimed):
+        owner = _owner(tables, directory, folder, found.values())
+        if owner is not None:
+            owner.vectors.append(folder.name)
+            owner.damage.append(f"the row of the folder {folder.name} is lost: its ids are those of this collection")
+            continue
         description = found.setdefault(folder.name, _unknown("segment", folder.name))
         description.vectors.append(folder.name)
         description.damage.append(f"the folder {folder.name} belongs to no collection")
     _make_names_unique(found.values())
     return list(found.values())
+
+
+def _owner(tables: Tables, directory: Path, folder: Path, candidates: Iterable[Description]) -> Description | None:
+    """The only collection without a folder that has most ids of this folder's label map; None if there is none."""
+    path = folder / LABELS
+    if not path.is_file() or not tables.has_records:
+        return None
+    names = sorted({name for name, _ in islice(label_map.entries(path, label_map.LabelMap()), _SAMPLE_IDS)})
+    marks, owners = ", ".join("?" * len(names)), []
+    for description in candidates:
+        if not names or any((directory / segment).is_dir() for segment in description.vectors):
+            continue
+        query = f"SELECT count(*) FROM source.embeddings WHERE segment_id = ? AND embedding_id IN ({marks})"  # noqa: S608
+        known = sum(tables.count(query, segment, *names) for segment in description.records)
+        if 2 * known > len(names):
+            owners.append(description)
+    return owners[0] if len(owners) == 1 else None
 
 
 def _make_names_unique(descriptions: Iterable[Description]) -> None:
@@ -84,7 +109,7 @@ def _add_segments_without_row(tables: Tables, found: dict[str, Description], kno
             continue
         row = tables.connection.execute(
             "SELECT o.collection FROM source.embeddings e JOIN operations o ON o.id = e.embedding_id "
-            "AND o.seq = e.seq_id WHERE e.segment_id = ? LIMIT 1",
+            "AND o.seq = decode_seq(e.seq_id) WHERE e.segment_id = ? LIMIT 1",
             [segment],
         ).fetchone()
         description = found.get(row[0]) if row else None
