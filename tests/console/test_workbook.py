@@ -40,11 +40,12 @@ ROWS = sheet(
 )
 
 
-def read(console: CollectionConsole, content: bytes) -> Any:
+def read(console: CollectionConsole, content: bytes, sheet_name: str = "") -> Any:
     """What the page reads; the message of an error."""
     encoded = json.dumps(base64.b64encode(content).decode())
     return console.module(
-        f"module.workbook(Uint8Array.from(atob({encoded}), sign => sign.charCodeAt(0))).catch(error => error.message)",
+        f"module.workbook(Uint8Array.from(atob({encoded}), sign => sign.charCodeAt(0)), {json.dumps(sheet_name)})"
+        ".catch(error => error.message)",
         "workbook.js",
     )
 
@@ -77,6 +78,25 @@ def test_cells(compression: int, console: CollectionConsole, tmp_path: Path) -> 
             },
         },
     ]
+
+
+def test_a_sheet_is_chosen_by_its_name(console: CollectionConsole, tmp_path: Path) -> None:
+    sheets = {name: sheet(row(1, "id"), row(2, name)) for name in ("First", "Second")}
+    content = archive(tmp_path, parts({**sheets, "Empty": sheet()}))
+    assert read(console, content)["rows"] == [{"line": 2, "row": {"id": "First"}}]
+    assert read(console, content, "second") == {"rows": [{"line": 2, "row": {"id": "Second"}}], "others": []}
+    assert read(console, content, "Third") == 'The workbook has no sheet "Third", only First, Second, Empty'
+    assert read(console, content, "Empty") == 'The sheet "Empty" has no rows'
+
+
+def test_texts_are_read_as_the_command_reads_them(console: CollectionConsole) -> None:
+    """Separators by the header, and embeddings that are JSON in a text."""
+    text = json.dumps('id;emb;note\na;"[1, 2]";x, y\n')
+    found = console.module(f"module.rowsOf('a.csv', {text}).map(({{row}}) => module.record(row))", "import.js")
+    assert found == [{"id": "a", "document": None, "embedding": [1, 2], "metadata": {"note": "x, y"}}]
+    lines = json.dumps(json.dumps({"id": "a", "vector": "[1, 2]"}))
+    (found,) = console.module(f"module.rowsOf('a.jsonl', {lines}).map(({{row}}) => module.record(row))", "import.js")
+    assert found["embedding"] == [1, 2]
 
 
 def test_hostile_files_are_refused(console: CollectionConsole, tmp_path: Path) -> None:
@@ -122,6 +142,7 @@ def test_a_dropped_workbook_is_imported(console: CollectionConsole, api_client: 
     assert "Books.XLSX: 3 rows written, 1 rejected." in shown
     assert console.page.evaluate("document.querySelector('#panel tbody td').textContent") == "4"
     found = target.records("documents", "metadatas", "embeddings")
+    assert "Sheet of a workbook" in shown
     assert (found["ids"], found["documents"]) == (["w0", "w1", "w3"], ["row 0", "row 1", "row 3"])
     assert found["metadatas"] == [{"n": 0}, {"n": 1}, {"n": 3}]
     assert found["embeddings"] == [[0.0, 0.5], [1.0, 0.5], [3.0, 0.5]]

@@ -3,7 +3,7 @@ import { guarded, h, show } from "./dom.js";
 import { workbook } from "./workbook.js";
 
 const BATCH = 200;
-const NAMES = { id: ["id", "_id", "ids"], document: ["document", "text", "content", "documents"], embedding: ["embedding", "vector", "embeddings", "values"] };
+const NAMES = { id: ["id", "_id", "ids"], document: ["document", "text", "content", "documents"], embedding: ["embedding", "vector", "embeddings", "vectors", "emb", "values", "content_vector"] };
 
 /** The rows of a text by its file's name. Raises Error for a format that is not known. */
 export function rowsOf(name, content) {
@@ -18,14 +18,20 @@ export function rowsOf(name, content) {
     if (Array.isArray(parsed.ids)) return parsed.ids.map((id, index) => ({ line: index + 1, row: { id, document: parsed.documents?.[index], embedding: parsed.embeddings?.[index], metadata: parsed.metadatas?.[index] } }));
     throw new Error("The JSON is neither a list of rows nor an answer of get()");
   }
-  if (kind === "csv" || kind === "tsv") return table(content, kind === "csv" ? "," : "\t");
+  if (kind === "csv" || kind === "tsv") return table(content, separatorOf(content.slice(0, content.search(/\n|$/))));
   throw new Error(`${name}: drop a .jsonl, .json, .csv, .tsv or .xlsx file; the command \`afterglow import\` reads Parquet and more`);
 }
 
-/** The rows of a file, and the names of the sheets that were not read. Raises Error. */
-export async function readFile(file) {
-  if (/\.xls[xm]$/i.test(file.name)) return await workbook(new Uint8Array(await file.arrayBuffer()));
+/** The rows of a file, and the names of the sheets that were not read; `sheet` is that of a workbook. Raises Error. */
+export async function readFile(file, sheet = "") {
+  if (/\.xls[xm]$/i.test(file.name)) return await workbook(new Uint8Array(await file.arrayBuffer()), sheet);
   return { rows: rowsOf(file.name, await file.text()), others: [] };
+}
+
+/** The separator that the header has most often, as `afterglow import` finds it. */
+function separatorOf(header) {
+  const count = (sign) => header.split(sign).length;
+  return [",", "\t", ";", "|"].reduce((best, sign) => count(sign) > count(best) ? sign : best);
 }
 
 function table(content, separator) {
@@ -63,7 +69,13 @@ export function record(row) {
     else if (key === "metadata" && value !== null && typeof value === "object") Object.assign(rest, value);
     else if (value !== null && value !== undefined) rest[key] = value;
   }
-  return { id: taken.id === undefined ? undefined : String(taken.id), document: taken.document ?? null, embedding: taken.embedding ?? null, metadata: Object.keys(rest).length ? rest : null };
+  return { id: taken.id === undefined ? undefined : String(taken.id), document: taken.document ?? null, embedding: listed(taken.embedding ?? null), metadata: Object.keys(rest).length ? rest : null };
+}
+
+/** Text of a list is a list: JSON in a JSON text, as programs nest it. */
+function listed(value) {
+  if (typeof value !== "string" || !value.startsWith("[")) return value;
+  try { return JSON.parse(value); } catch { return value; }
 }
 
 function bodyOf(rows) {
@@ -92,7 +104,7 @@ export function importTab(context) {
   const bar = h("progress", { value: "0", max: "1", hidden: true });
   const report = h("div", { "aria-live": "polite" });
   const run = guarded(async (file) => {
-    const { rows, others } = await readFile(file);
+    const { rows, others } = await readFile(file, sheet.value.trim());
     const rejected = rows.filter((item) => item.error).map(({ line, error }) => ({ line, reason: error }));
     const records = rows.filter((item) => !item.error).map(({ line, row }) => ({ line, record: record(row) }));
     const sound = records.filter((item) => item.record.id !== undefined || (rejected.push({ line: item.line, reason: "no id" }), false));
@@ -105,17 +117,19 @@ export function importTab(context) {
     }
     bar.value = 1;
     show(report, h("p", {}, `${file.name}: ${written.toLocaleString()} rows written, ${rejected.length.toLocaleString()} rejected.`),
-      others.length > 0 && h("p", { class: "soft" }, "Only the first sheet with rows is read. Not read: ", h("bdi", { dir: "auto" }, others.join(", "))),
+      others.length > 0 && h("p", { class: "soft" }, "Only the first sheet with rows is read, unless another one is named. Not read: ", h("bdi", { dir: "auto" }, others.join(", "))),
       rejected.length > 0 && h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "row"), h("th", { scope: "col" }, "reason"))),
         h("tbody", {}, rejected.slice(0, 200).map(({ line, reason }) => h("tr", {}, h("td", { class: "number" }, line), h("td", {}, h("bdi", { dir: "auto" }, reason)))))));
     context.counted();
   });
+  const sheet = h("input", { type: "text", placeholder: "the first with rows" });
   const input = h("input", { type: "file", accept: ".jsonl,.ndjson,.json,.csv,.tsv,.xlsx,.xlsm", onchange: (event) => event.target.files[0] && run(event.target.files[0]) });
   const drop = h("div", { class: "drop",
     ondragover: (event) => { event.preventDefault(); drop.classList.add("over"); },
     ondragleave: () => drop.classList.remove("over"),
     ondrop: (event) => { event.preventDefault(); drop.classList.remove("over"); if (event.dataTransfer.files[0]) run(event.dataTransfer.files[0]); } },
   h("p", {}, "Drop a file here: JSON Lines, JSON, CSV, TSV or an Excel workbook"), h("label", {}, h("span", { class: "hidden" }, "Choose a file"), input),
+  h("label", {}, "Sheet of a workbook ", sheet),
   h("p", { class: "soft" }, "Columns id, document and embedding are taken by these names; the others become metadata. Rows with a known id replace the record."));
   return [drop, bar, report];
 }

@@ -1,4 +1,4 @@
-// Excel workbooks (.xlsx, .xlsm): the rows of the first sheet that has any, as `afterglow import` reads them.
+// Excel workbooks (.xlsx, .xlsm): the rows of a sheet, as `afterglow import` reads them.
 // A zip archive of XML parts; what expands to more than MAX_EXPANDED is refused before it is read.
 
 const MAX_BYTES = 64 << 20, MAX_EXPANDED = 128 << 20, MAX_PARTS = 10_000, MAX_COLUMNS = 16_384;
@@ -172,8 +172,8 @@ function sheetRows(document, book) {
   return rows;
 }
 
-/** Rows `{line, row}` of a workbook's bytes, and the names of the sheets that were not read. Raises Error. */
-export async function workbook(bytes) {
+/** Rows `{line, row}` of a sheet, the first with rows if `wanted` is empty, and the names of those that were not read. Raises Error. */
+export async function workbook(bytes, wanted = "") {
   if (typeof DecompressionStream === "undefined") throw new Error("This browser cannot expand workbooks: save it as .csv");
   const parts = new Parts(bytes);
   const main = [...(await parts.related("")).values()].find(({ kind }) => kind === "officeDocument")?.target ?? "xl/workbook.xml";
@@ -185,8 +185,11 @@ export async function workbook(bytes) {
     dates: styles ? dateStyles(await parts.parse(styles)) : new Set(),
     is1904: ["1", "true"].includes(first(document, "workbookPr")?.getAttribute("date1904")),
   };
-  const sheets = all(document, "sheet").map((item) => ({ name: item.getAttribute("name"), isHidden: (item.getAttribute("state") ?? "visible") !== "visible", ...relations.get(attribute(item, "id")) }))
+  const every = all(document, "sheet").map((item) => ({ name: item.getAttribute("name"), isHidden: (item.getAttribute("state") ?? "visible") !== "visible", ...relations.get(attribute(item, "id")) }))
     .filter(({ kind }) => kind === "worksheet").sort((one, other) => one.isHidden - other.isHidden);
+  const same = ({ name }) => (name ?? "").toLowerCase() === wanted.toLowerCase();
+  if (wanted && !every.some(same)) throw new Error(`The workbook has no sheet "${wanted}", only ${every.map(({ name }) => name).join(", ")}`);
+  const sheets = wanted ? every.filter(same) : every;
   const parsed = new Set();
   for (const [at, { target }] of sheets.entries()) {
     if (parsed.has(target.toLowerCase())) continue;
@@ -196,9 +199,9 @@ export async function workbook(bytes) {
     const names = [...head.cells].map(([column, name]) => [column, String(name).trim()]);
     if (new Set(names.map(([, name]) => name)).size < names.length) throw new Error("The workbook has no header of distinct names");
     const rows = rest.map(({ line, cells }) => ({ line, row: Object.fromEntries(names.filter(([column]) => cells.has(column)).map(([column, name]) => [name, listed(cells.get(column))])) }));
-    return { rows, others: sheets.slice(at + 1).map(({ name }) => name) };
+    return { rows, others: wanted ? [] : sheets.slice(at + 1).map(({ name }) => name) };
   }
-  throw new Error("The workbook has no sheet with rows");
+  throw new Error(wanted ? `The sheet "${wanted}" has no rows` : "The workbook has no sheet with rows");
 }
 
 /** Text of a list is a list: an embedding. */
