@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.bulk.atomic_file import atomic_write, require_absent
+from afterglow.bulk.atomic_file import atomic_write, require_absent, require_folder
 from afterglow.errors import AlreadyExists, NotFound
 from afterglow.settings import System
 
@@ -34,4 +34,4 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=f"{tmp_path / 'nosuch'}: no such directory, to write a in"):
-        require_absent(tmp_path / "nosuch" / "a")
+        require_folder(tmp_path / "nosuch" / "a")

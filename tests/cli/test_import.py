@@ -1,5 +1,6 @@
 """`afterglow import` and `afterglow import-reports`: into a directory, alongside a server, and over HTTP."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -24,6 +25,17 @@ RECORDS = sample(30)
 
 def afterglow(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return run_command(*map(str, arguments), env=env)
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are not missing: `Path.rglob` finds none in it, and says nothing."""
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    done = afterglow("import", tmp_path, "--collection", "imported", "--path", tmp_path / "data")
+    assert (done.returncode, done.stderr) == (1, f"afterglow: {tmp_path}: permission denied\n")
 
 
 def test_into_a_directory(tmp_path: Path) -> None:
@@ -121,8 +133,9 @@ def test_an_interrupted_import_resumes(tmp_path: Path) -> None:
         while process.poll() is None and not list(status.rglob("ranges/*.json")):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        _, notice = process.communicate(timeout=60)
         assert process.returncode == 130
+        assert notice.endswith(f"afterglow: {path.name}: interrupted; the same command resumes\n")
     before = afterglow("import-reports", "list", "--path", data).stdout.split()
     assert before[1] == "running"
     assert 0 < int(before[2]) < 3_000

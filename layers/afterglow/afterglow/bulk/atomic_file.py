@@ -12,11 +12,15 @@ UNFINISHED = ".unfinished"
 
 
 def require_absent(path: Path) -> None:
-    """Raises AlreadyExists if there is a file: an export replaces none; NotFound if there is no folder for it."""
-    if not path.parent.is_dir():
-        raise NotFound(f"{path.parent}: no such directory, to write {path.name} in")
+    """Raises AlreadyExists if there is a file: an export replaces none."""
     if path.exists():
         raise AlreadyExists(f"{path} is there already")
+
+
+def require_folder(path: Path) -> None:
+    """Raises NotFound if the folder to write a file in is missing."""
+    if not path.parent.is_dir():
+        raise NotFound(f"{path.parent}: no such directory, to write {path.name} in")
 
 
 @contextmanager

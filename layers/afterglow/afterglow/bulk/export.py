@@ -14,11 +14,12 @@ Writer = Callable[[Path, RecordStream, Callable[[int], None]], int]
 
 
 def check_target(file: Path) -> None:
-    """Check that the file can be written, before anything is read. Raises InvalidArgument, AlreadyExists."""
+    """Check that the file can be written, before anything is read. Raises InvalidArgument, AlreadyExists, NotFound."""
     _writer(file, None)
     if file.suffix == ".parquet":
         parquet.require_pyarrow()
     atomic_file.require_absent(file)
+    atomic_file.require_folder(file)
 
 
 def export(

@@ -107,7 +107,7 @@ def _only_member(value: Any) -> Any:
 
 def _encode_text(text: str, dimension: int) -> bytes:
     value = _text_value(text)
-    if type(value) is list:
+    if isinstance(value, list):
         return encode_embedding(value, dimension)
     if value is None:
         if vector_text.is_abbreviated(text):
@@ -118,13 +118,14 @@ def _encode_text(text: str, dimension: int) -> bytes:
     return value
 
 
-def _text_value(text: str) -> Any:
+def _text_value(text: str) -> list[Any] | bytes | None:
     """The list of a text, or the bytes of its base64; None if it is neither."""
     if text.startswith("["):
         try:
-            return orjson.loads(text)
+            numbers: list[Any] = orjson.loads(text)
         except orjson.JSONDecodeError:
             return vector_text.parse_numbers(text)
+        return numbers
     try:
         return decode_base64(text)
     except InvalidBase64:

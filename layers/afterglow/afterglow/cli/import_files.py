@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from afterglow.cli import bulk, import_databases, options
-from afterglow.cli.console import EXIT_FAILED, EXIT_REJECTED_ROWS, EXIT_USAGE, deferred_interrupt, echo, exit_with
+from afterglow.cli.console import (
+    EXIT_FAILED,
+    EXIT_REJECTED_ROWS,
+    EXIT_USAGE,
+    deferred_interrupt,
+    echo,
+    exit_with,
+    notice,
+)
 from afterglow.cli.import_sources import list_sources
 from afterglow.errors import AfterglowError
 from afterglow.settings import Settings, System
@@ -177,8 +185,12 @@ def _import_one(
     from afterglow.cli.progress import ImportProgress
 
     start = context.system.monotonic()
-    with deferred_interrupt() as check, ImportProgress(check) as progress:
-        result = import_file(context, source, target, given, progress, force=force)
+    try:
+        with deferred_interrupt() as check, ImportProgress(check) as progress:
+            result = import_file(context, source, target, given, progress, force=force)
+    except KeyboardInterrupt:
+        notice(f"{source.name}: interrupted; the same command resumes")
+        raise
     report, seconds = result.report, context.system.monotonic() - start
     if result.already_imported:
         echo(f"{source.name}: already imported, {report.rows} rows; --force imports it again")

@@ -14,7 +14,7 @@ _S3 = "s3://"
 
 
 def list_sources(name: str, settings: Settings, system: System) -> "Iterator[Source]":
-    """The files to import of a path, a directory or an S3 address. Raises NotFound, InvalidArgument."""
+    """The files to import of a path, a directory or an S3 address. Raises NotFound, InvalidArgument, OSError."""
     from afterglow.bulk.formats.detect import NPY
     from afterglow.bulk.formats.npy import companion_of
     from afterglow.bulk.sources import file_source
@@ -24,6 +24,7 @@ def list_sources(name: str, settings: Settings, system: System) -> "Iterator[Sou
         return
     path = Path(name)
     if path.is_dir():
+        next(path.iterdir(), None)  # `rglob` finds nothing in a folder that may not be read
         files = [file for file in sorted(path.rglob("*")) if file.is_file() and _is_importable(file.name)]
         files += [file for file in sorted(path.rglob(f"*{NPY}")) if file.is_file() and _is_alone(file)]
         if not files:
