@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.bulk.formats import csv
+from afterglow.bulk.formats import csv, field_types
 from afterglow.bulk.sources import file_source
 from afterglow.bulk.types import Compression, ImportRejected
 from afterglow.settings import Settings
@@ -25,7 +25,7 @@ from afterglow.settings import Settings
     ],
 )
 def test_types_of_a_column(fields: list[str], expected: str) -> None:
-    assert csv.infer_types(["a"], [[field] for field in fields]) == {"a": expected}
+    assert field_types.infer_types(["a"], [[field] for field in fields]) == {"a": expected}
 
 
 def test_the_delimiter_is_detected(tmp_path: Path) -> None:

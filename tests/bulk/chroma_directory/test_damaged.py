@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from afterglow.bulk.chroma_directory.parts import Part
+from afterglow.bulk.endpoint import create_request
 from tests.bulk.chroma_directory import damage
 from tests.bulk.chroma_directory.conftest import ChromaCopy, Contents, Opened, assert_equal, opened
 from tests.bulk.chroma_directory.make import VERSIONS
@@ -218,6 +219,38 @@ def test_damaged_lengths_are_counted(copy_of: Callable[[str], ChromaCopy]) -> No
             f"{path.parent.name}/length.bin is damaged: 3 vectors have length 1"
         ]
         assert len(found.contents("angular")) == 41
+
+
+@pytest.mark.parametrize("version", ["0.6.3", "1.5.9"])
+def test_a_wrong_dimension_in_the_row_is_outvoted(version: str, copy_of: Callable[[str], ChromaCopy]) -> None:
+    """By the operations of the queue and the files, which agree on another."""
+    chroma = copy_of(version)
+    with closing(sqlite3.connect(chroma.path / damage.TABLE)) as table:
+        table.execute("UPDATE collections SET dimension = 5")
+        table.commit()
+    with opened(chroma.path) as found:
+        assert_equal(found.contents("plain"), chroma.records("plain"))
+        description = found.inventory("plain").description
+        assert description.info.dimension == 8
+        assert "the dimension 5 of its row is wrong: its vectors have 8" in found.inventory("plain").damage
+
+
+def test_index_settings_that_cannot_be_read_are_left_out(copy_of: Callable[[str], ChromaCopy]) -> None:
+    """In the metadata, as until Chroma 0.6: a collection with them could not be created."""
+    chroma = copy_of("1.5.9")
+    with closing(sqlite3.connect(chroma.path / damage.TABLE)) as table:
+        (collection,) = table.execute("SELECT id FROM collections WHERE name = 'plain'").fetchone()
+        values = [(collection, key, text) for key, text in (("hnsw:space", "l3"), ("hnsw:Lpace", "l2"), ("about", "x"))]
+        table.executemany(
+            "INSERT OR REPLACE INTO collection_metadata (collection_id, key, str_value) VALUES (?, ?, ?)", values
+        )
+        table.commit()
+    with opened(chroma.path) as found:
+        description = found.inventory("plain").description
+        assert not any(key.startswith("hnsw:") for key in description.info.metadata or {})
+        assert (description.info.metadata or {})["about"] == "x"
+        assert description.damage == ["the configuration is not readable: the default is used"]
+        assert create_request(description.info)
 
 
 @pytest.mark.parametrize("value", [None, b"\xff\x00", 7, ""])

@@ -134,6 +134,8 @@ def _described(tables: Tables) -> Iterator[Description]:
         try:
             configured = _configured(metadata, _json(configuration) or {}, _json(stored))
         except (InvalidArgument, ValueError, TypeError, KeyError, AttributeError):
+            # No collection can be created with index settings in its metadata that cannot be read.
+            metadata = {key: value for key, value in metadata.items() if not key.startswith(_LEGACY)}
             configured = _configured({}, {}, None)
             damage.append("the configuration is not readable: the default is used")
         database_name, tenant = databases.get(database, (DEFAULT_DATABASE, DEFAULT_TENANT))

@@ -186,6 +186,13 @@ def _are_lengths(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(values) & (values > 0))
 
 
+def header_dimension(folder: Path) -> int | None:
+    """The dimension by a folder's header, None if that is lost or damaged."""
+    data = folder / DATA
+    layout = _header(folder / HEADER, data.stat().st_size, None)[0] if data.is_file() else None
+    return None if layout is None else layout.dimension
+
+
 def _header(path: Path, size: int, dimension: int | None) -> tuple[Layout | None, str | None]:
     """The layout by the header, or the reason why there is none."""
     if not path.is_file():

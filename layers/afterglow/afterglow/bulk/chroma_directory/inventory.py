@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from afterglow.bulk.chroma_directory import deleted_vectors, elements
+from afterglow.bulk.chroma_directory import deleted_vectors, elements, hnsw_files
 from afterglow.bulk.chroma_directory.descriptions import Description
 from afterglow.bulk.chroma_directory.label_map import LabelMap
 from afterglow.bulk.chroma_directory.operations import ADD, Operation, State, replay
@@ -111,17 +111,23 @@ class _Builder:
         self._indexed[segment] = loaded.max_seq
 
     def _find_dimension(self, maps: Iterable[LabelMap | None]) -> int | None:
-        """The dimension by the collection's row, else by most operations, else by the label map."""
-        if self._inventory.description.info.dimension is not None:
-            return self._inventory.description.info.dimension
+        """The dimension by the collection's row, else by most operations, else by the files; two outvote the row."""
+        description = self._inventory.description
+        stored = description.info.dimension
         row = self._connection.execute(
             "SELECT dimension FROM operations WHERE collection = ? AND dimension > 0 GROUP BY dimension "
             "ORDER BY count(*) DESC LIMIT 1",
             [self._collection],
         ).fetchone()
-        if row is not None:
-            return int(row[0])
-        return next((labels.dimension for labels in maps if labels is not None and labels.dimension), None)
+        queued = None if row is None else int(row[0])
+        mapped = next((labels.dimension for labels in maps if labels is not None and labels.dimension), None)
+        folders = (self._directory / segment for segment in description.vectors)
+        mapped = mapped or next(filter(None, map(hnsw_files.header_dimension, folders)), None)
+        if stored is not None and queued is not None and stored != queued == mapped:
+            self._inventory.damage.append(f"the dimension {stored} of its row is wrong: its vectors have {queued}")
+            description.info = replace(description.info, dimension=queued)
+            return queued
+        return stored or queued or mapped
 
     def _listed(self) -> Iterator[_Entry]:
         """The records of the tables."""

@@ -1,13 +1,13 @@
 """Reads and writes CSV and TSV: a header, then one record per row, which may span lines. Python's `csv` parses it.
 
-The type of a column is decided once, from a sample (`infer_types`): a `1` must not be a number in one row if the next
+The type of a column is decided once, from a sample (`field_types`): a `1` must not be a number in one row if the next
 row has `A1`. An empty field is a missing value. Embeddings, metadata objects and lists are JSON. A file is one range:
 a line break may be part of a field. The writer's columns are id, embedding, document, uri and metadata; a document that
 is empty is missing when the file is read again.
 """
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def inspect(source: Source, compression: Compression, options: Sidecar, settings
     delimiter, header = read_header(source, compression, options.delimiter, settings, encoding)
     sample = list(_sample(CsvReader(source, compression, delimiter, settings, encoding=encoding), source.name))[1:]
     rows = [record for record in sample if len(record) == len(header)]
-    types = {**infer_types(header, sample), **options.types}
+    types = {**field_types.infer_types(header, sample), **options.types}
 
     def is_number(column: str) -> bool:
         return types[column] in ("int", "float")
@@ -194,25 +194,6 @@ def read_header(
     names = tuple(name.strip() for name in header or ())
     column_mapping.check_header(names, source.name)
     return delimiter, names
-
-
-def infer_types(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict[str, str]:
-    """The types of the columns in a sample: `int`, `float`, `bool`, `json` (lists and objects) or `str`."""
-    types: dict[str, str] = {}
-    rows = [record for record in records if len(record) == len(header)]
-    for index, name in enumerate(header):
-        filled = [row[index] for row in rows if row[index] != ""]
-        fields = [field for field in filled if not field_types.is_no_finite_number(field)]
-        candidates = ("int", "float", "bool", "json")
-        matching = (
-            candidate
-            for candidate in candidates
-            if fields and all(field_types.fits(candidate, field) for field in fields)
-        )
-        types[name] = next(matching, "str")
-        if len(fields) < len(filled) and types[name] not in ("int", "float"):
-            types[name] = "str"
-    return types
 
 
 def read_chunks(

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -10,6 +11,21 @@ _NAME = re.compile(r"[+-]?0[0-9]|.*_|\s|.*\s$")
 """Text that Python parses as a number but that is rather a name: 007, 1_2."""
 _NOT_FINITE = {"nan", "inf", "infinity"}
 _BOOLS = {"true": True, "false": False}
+
+
+def infer_types(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict[str, str]:
+    """The types of the columns in a sample: `int`, `float`, `bool`, `json` (lists and objects) or `str`."""
+    types: dict[str, str] = {}
+    rows = [record for record in records if len(record) == len(header)]
+    for index, name in enumerate(header):
+        filled = [row[index] for row in rows if row[index] != ""]
+        fields = [field for field in filled if not is_no_finite_number(field)]
+        candidates = ("int", "float", "bool", "json")
+        matching = (candidate for candidate in candidates if fields and all(fits(candidate, field) for field in fields))
+        types[name] = next(matching, "str")
+        if len(fields) < len(filled) and types[name] not in ("int", "float"):
+            types[name] = "str"
+    return types
 
 
 def object_or_text(text: str) -> Any:
