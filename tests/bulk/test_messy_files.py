@@ -160,6 +160,14 @@ def test_a_csv_with_spaces_behind_its_commas(at: ImportFixture, tmp_path: Path) 
     assert stored(at) == {"x": ([1, 2], None, {"title": "a b"}), "y": ([3, 4], None, {"title": "c, d"})}
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_csv_that_names_its_separator(at: ImportFixture, tmp_path: Path, mark: str) -> None:
+    """In a first line for Excel."""
+    report = run(at, write(tmp_path / "a.csv", f'{mark}sep=|\nid|embedding|a,b,c\nx|"[1, 2]"|7\n'))
+    assert (report.state, report.reason, report.rows) == ("done", None, 1)
+    assert stored(at) == {"x": ([1, 2], None, {"a,b,c": 7})}
+
+
 def test_spaces_without_a_space_in_the_header_are_text(at: ImportFixture, tmp_path: Path) -> None:
     run(at, write(tmp_path / "a.csv", 'id,embedding,title\nx,"[1, 2]", a\n'))
     assert stored(at) == {"x": ([1, 2], None, {"title": " a"})}

@@ -7,6 +7,7 @@ is empty is missing when the file is read again.
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from afterglow.bulk.types import Compression, FileRange, ImportRejected, Plan
 from afterglow.settings import Settings
 
 _LINE_ENDS = "its lines end by a carriage return alone: save it with line feeds"
+_SEPARATOR = re.compile("sep=(.)", re.IGNORECASE)
+"""The first line of a file for Excel, which names the delimiter."""
 DELIMITERS = ",\t;|"
 ENCODING_HINT = "convert it, or give its encoding (--encoding latin-1, utf-16, …)"
 _CHUNK_BYTES = 64 * 1024 * 1024
@@ -98,7 +101,10 @@ class CsvReader:
             # `next` rejects the record of a line that is too long or not UTF-8.
             self._is_too_long = self._is_too_long or line.text is None
             text = (line.text or b"").decode("utf-8", "surrogateescape") + "\n"
-            text = text.removeprefix("\ufeff") if line.start == 0 else text
+            if line.start == 0:
+                text = text.removeprefix("\ufeff")
+                if _SEPARATOR.fullmatch(text.rstrip()):
+                    continue
             self._record_lines.append(text)
             yield text
         self._is_at_end = True
@@ -180,6 +186,9 @@ def read_header(
         raise ImportRejected(
             f"{source.name} has no header" if first is None else f"{source.name}: its first line is too long"
         )
+    separator = _SEPARATOR.fullmatch(first.text.decode("utf-8", "replace").removeprefix("\ufeff").rstrip())
+    if delimiter is None and separator is not None:
+        delimiter = separator[1]
     if delimiter is None:
         names_line = first.text
         delimiter = max(DELIMITERS, key=lambda character: names_line.count(character.encode()))
