@@ -67,7 +67,11 @@ def fetch(folder: Path, archive: Archive, progress: Progress) -> Path:
             found = find(folder)
             return _fetch(folder, archive, progress) if found is None else found
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        raise Unavailable(f"the model {NAME} cannot be fetched from {archive.url}: {error}", 60) from error
+        raise Unavailable(
+            f"the model {NAME} cannot be fetched from {archive.url}: {error}; "
+            "AFTERGLOW_EMBEDDING_MODEL_DIR may name a folder that has it",
+            60,
+        ) from error
     except tarfile.TarError as error:
         raise Unavailable(f"the archive of {NAME} cannot be read: {error}", 60) from error
     except OSError as error:
