@@ -90,13 +90,18 @@ def test_a_sheet_is_chosen_by_its_name(console: CollectionConsole, tmp_path: Pat
 
 
 def test_texts_are_read_as_the_command_reads_them(console: CollectionConsole) -> None:
-    """Separators by the header, and embeddings that are JSON in a text."""
+    """Separators by the header, embeddings that are JSON in a text, and JSON Lines under another name."""
     text = json.dumps('id;emb;note\na;"[1, 2]";x, y\n')
     found = console.module(f"module.rowsOf('a.csv', {text}).map(({{row}}) => module.record(row))", "import.js")
     assert found == [{"id": "a", "document": None, "embedding": [1, 2], "metadata": {"note": "x, y"}}]
     lines = json.dumps(json.dumps({"id": "a", "vector": "[1, 2]"}))
     (found,) = console.module(f"module.rowsOf('a.jsonl', {lines}).map(({{row}}) => module.record(row))", "import.js")
     assert found["embedding"] == [1, 2]
+    lines = json.dumps('{"id": "a"}\n{"id": "b"}\n')
+    assert [item["row"] for item in console.module(f"module.rowsOf('a.json', {lines})", "import.js")] == [
+        {"id": "a"},
+        {"id": "b"},
+    ]
 
 
 def test_hostile_files_are_refused(console: CollectionConsole, tmp_path: Path) -> None:

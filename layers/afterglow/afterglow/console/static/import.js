@@ -8,18 +8,25 @@ const NAMES = { id: ["id", "_id", "ids"], document: ["document", "text", "conten
 /** The rows of a text by its file's name. Raises Error for a format that is not known. */
 export function rowsOf(name, content) {
   const kind = name.toLowerCase().split(".").pop();
-  if (kind === "jsonl" || kind === "ndjson") {
-    return content.split("\n").map((line, index) => ({ line: index + 1, text: line })).filter(({ text }) => text.trim() !== "")
-      .map(({ line, text }) => { try { return { line, row: JSON.parse(text) }; } catch (error) { return { line, error: `not JSON: ${error.message}` }; } });
-  }
+  if (kind === "jsonl" || kind === "ndjson") return lines(content);
   if (kind === "json") {
-    const parsed = JSON.parse(content);
+    let parsed;
+    try { parsed = JSON.parse(content); } catch (error) {
+      const rows = lines(content);  // JSON Lines under another name
+      if (rows.some((item) => item.error)) throw error;
+      return rows;
+    }
     if (Array.isArray(parsed)) return parsed.map((row, index) => ({ line: index + 1, row }));
     if (Array.isArray(parsed.ids)) return parsed.ids.map((id, index) => ({ line: index + 1, row: { id, document: parsed.documents?.[index], embedding: parsed.embeddings?.[index], metadata: parsed.metadatas?.[index] } }));
     throw new Error("The JSON is neither a list of rows nor an answer of get()");
   }
   if (kind === "csv" || kind === "tsv") return table(content, separatorOf(content.slice(0, content.search(/\n|$/))));
   throw new Error(`${name}: drop a .jsonl, .json, .csv, .tsv or .xlsx file; the command \`afterglow import\` reads Parquet and more`);
+}
+
+function lines(content) {
+  return content.split("\n").map((line, index) => ({ line: index + 1, text: line })).filter(({ text }) => text.trim() !== "")
+    .map(({ line, text }) => { try { return { line, row: JSON.parse(text) }; } catch (error) { return { line, error: `not JSON: ${error.message}` }; } });
 }
 
 /** The rows of a file, and the names of the sheets that were not read; `sheet` is that of a workbook. Raises Error. */
