@@ -179,14 +179,18 @@ def metadata(
 
 def _drop_non_finite(stored: dict[str, Any], left_out: dict[str, int] | None) -> None:
     """Leave out NaN, which means absent, and infinite numbers, which are counted; JSON has neither."""
-    for key, value in list(stored.items()):
-        numbers = value if type(value) is list else (value,)
-        wrong = [number for number in numbers if type(number) is float and not math.isfinite(number)]
-        if wrong:
-            del stored[key]
-            if left_out is not None and (type(value) is list or math.isinf(value)):
-                what = f"{CELLS}infinite or no number in {key}"
-                left_out[what] = left_out.get(what, 0) + 1
+    for key in [key for key, value in stored.items() if _is_non_finite(value)]:
+        value = stored.pop(key)
+        if left_out is not None and (type(value) is list or math.isinf(value)):
+            what = f"{CELLS}infinite or no number in {key}"
+            left_out[what] = left_out.get(what, 0) + 1
+
+
+def _is_non_finite(value: Any) -> bool:
+    """Whether a value is no finite number, or a list with one."""
+    if type(value) is list:
+        return any(type(item) is float and not math.isfinite(item) for item in value)
+    return type(value) is float and not math.isfinite(value)
 
 
 def _is_nested(value: Any) -> bool:
