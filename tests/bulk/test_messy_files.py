@@ -128,6 +128,32 @@ def test_nan_and_infinity(at: ImportFixture, tmp_path: Path, name: str) -> None:
     assert "values taken as empty: infinite or no number in score in 1 rows" in column_lines(report)
 
 
+def test_nan_in_lists_and_objects(at: ImportFixture, tmp_path: Path) -> None:
+    """Of Parquet's own types, and of JSON in a text as Python writes it."""
+    lists = [[1.0, math.nan], [1.0, 2.0]]
+    texts = ['{"a": NaN, "b": 1}', '{"a": -Infinity, "c": "NaN"}']
+    parquet = write_parquet(
+        tmp_path / "a.parquet",
+        id=["x", "y"],
+        embedding=[[1.0, 2.0], [3.0, 4.0]],
+        scores=lists,
+        parts=[{"n": math.nan}, None],
+        metadata=texts,
+    )
+    quoted = [text.replace('"', '""') for text in texts]
+    csv = write(tmp_path / "b.csv", f'id,embedding,metadata\nv,"[1, 2]","{quoted[0]}"\nw,"[3, 4]","{quoted[1]}"\n')
+    report = run(at, parquet)
+    assert (report.state, report.rejected) == ("done", 0)
+    assert report.left_out == {"#infinite or no number in scores": 1, "#infinite or no number in a": 1, "parts": 1}
+    assert run(at, csv).state == "done"
+    assert {name: metadata for name, (_, _, metadata) in stored(at).items()} == {
+        "x": {"b": 1},
+        "y": {"scores": [1.0, 2.0], "c": "NaN"},
+        "v": {"b": 1},
+        "w": {"c": "NaN"},
+    }
+
+
 def test_an_embedding_with_nan_is_rejected(at: ImportFixture, tmp_path: Path) -> None:
     report = run(at, write(tmp_path / "a.jsonl", f'{json.dumps(ROW)}\n{{"id": "y", "embedding": [NaN, 1]}}\n'))
     assert (report.rows, report.rejected) == (1, 1)

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from afterglow.bulk.formats.jsonl import loads_with_nan
+
 _NAME = re.compile(r"[+-]?0[0-9]|.*_|\s|.*\s$")
 """Text that Python parses as a number but that is rather a name: 007, 1_2."""
 _NOT_FINITE = {"nan", "inf", "infinity"}
@@ -30,10 +32,15 @@ def infer_types(header: Sequence[str], records: Iterable[Sequence[str]]) -> dict
 
 def object_or_text(text: str) -> Any:
     """The object of a field of metadata, or its text if it holds none."""
-    try:
-        return orjson.loads(text) if text.startswith("{") else text
-    except orjson.JSONDecodeError:
+    if not text.startswith("{"):
         return text
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            return loads_with_nan(text.encode())
+        except ValueError:
+            return text
 
 
 def is_no_finite_number(text: str) -> bool:

@@ -9,6 +9,7 @@ import orjson
 from numpy.typing import NDArray
 
 from afterglow.bulk import row_values
+from afterglow.bulk.formats.jsonl import loads_with_nan
 from afterglow.bulk.row_chunks import AcceptedRows, RowChunk, drop_non_finite, row_id
 from afterglow.bulk.row_values import RowError
 from afterglow.bulk.types import ColumnMapping, FileRange, ImportRejected, Plan, Rejected
@@ -146,7 +147,7 @@ class Rows:
         values = []
         for name, is_json in self._is_json.items():
             column = _to_list(columns[name], count)
-            values.append([None if text is None else orjson.loads(text) for text in column] if is_json else column)
+            values.append([None if text is None else _parse_json(text) for text in column] if is_json else column)
         records: list[dict[str, Any]] = [dict(zip(self._others, row, strict=True)) for row in zip(*values, strict=True)]
         records = records or [{} for _ in range(count)]
         if mapping.record is not None:
@@ -179,10 +180,18 @@ class Rows:
 def _parse_object(text: str) -> dict[str, Any] | None:
     """The object in a JSON text, None if it has none."""
     try:
-        value = orjson.loads(text) if text.startswith("{") else None
-    except orjson.JSONDecodeError:
+        value = _parse_json(text) if text.startswith("{") else None
+    except ValueError:
         return None
     return value if type(value) is dict else None
+
+
+def _parse_json(text: str) -> Any:
+    """The value of a JSON text, which may have NaN and infinity, as DuckDB and Python write them. Raises ValueError."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return loads_with_nan(text.encode())
 
 
 @dataclass(frozen=True, slots=True)
