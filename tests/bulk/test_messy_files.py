@@ -104,7 +104,7 @@ def test_json_under_the_name_of_json_lines(at: ImportFixture, tmp_path: Path) ->
     assert report.reason.endswith("it seems to hold objects of several lines: such files end in .json")
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet", "a.npz"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet", "a.npz", "a.xlsx"])
 def test_nan_and_infinity(at: ImportFixture, tmp_path: Path, name: str) -> None:
     """NaN is an absent value; infinity is left out, and the report counts it."""
     ids, vectors, scores = ["x", "y", "z"], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], [1.5, math.nan, -math.inf]
@@ -117,6 +117,10 @@ def test_nan_and_infinity(at: ImportFixture, tmp_path: Path, name: str) -> None:
         write_parquet(path, id=ids, embedding=vectors, score=scores)
     elif name.endswith(".npz"):
         np.savez(path, id=np.array(ids), embedding=np.array(vectors), score=np.array(scores))
+    elif name.endswith(".xlsx"):
+        texts: list[object] = [1.5, None, "-inf"]
+        cells = [[*pair] for pair in zip(ids, map(str, vectors), texts, strict=True)]
+        workbooks.write_rows(path, [["id", "embedding", "score"], *cells])
     elif name.endswith(".csv"):
         lines = (f'{name},"{vector}",{score}\n' for name, vector, score in zip(ids, vectors, scores, strict=True))
         write(path, "id,embedding,score\n" + "".join(lines))

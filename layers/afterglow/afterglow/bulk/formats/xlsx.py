@@ -159,8 +159,12 @@ def _type_of(values: Iterable[Value | None]) -> str:
     types = set(map(type, found))
     if types == {bool}:
         return "bool"
-    if types and types <= {int, float}:
-        return "float" if float in types else "int"
+    # pandas writes infinity as text.
+    numbers = {
+        type(value) for value in found if not (isinstance(value, str) and field_types.is_no_finite_number(value))
+    }
+    if numbers and numbers <= {int, float}:
+        return "float" if float in numbers else "int"
     is_json = bool(found) and all(isinstance(value, str) and field_types.fits("json", value) for value in found)
     return "json" if is_json else "str"
 
