@@ -40,6 +40,15 @@ def emulator() -> Iterator[MiniStack]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `sam build` made for this machine's processor: a folder for each function and each layer of the stack."""
+    # Imported here: only tests of the stack need boto3.
+    from tests.support import deployment
+
+    return deployment.built(tmp_path_factory.mktemp("sam"))
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A directory of the test's own; the stores opened on it are one store."""

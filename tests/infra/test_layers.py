@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import MAGIC_NUMBER
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.infra.templates import ROOT
-from tests.support.deployment import SAM
+from tests.support.deployment import ARCHITECTURE, SAM
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -34,9 +35,15 @@ def architecture(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def layers(architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def layers(architecture: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All layers in one folder; a function finds in /opt the first two, the importer and the embedder one more each."""
     into = tmp_path_factory.mktemp(architecture)
+    if architecture == ARCHITECTURE:
+        # `sam build` runs the same makefiles.
+        build: Path = request.getfixturevalue("build")
+        for target in LAYERS.values():
+            shutil.copytree(build / target, into, dirs_exist_ok=True, copy_function=os.link)
+        return into / "python"
     for folder, target in LAYERS.items():
         subprocess.run(
             ["make", "--silent", f"build-{target}"],

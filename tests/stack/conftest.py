@@ -1,4 +1,4 @@
-"""What the tests of the stack share: one build for this machine's processor, one MiniStack, one deployment."""
+"""What the tests of the stack share: one MiniStack, one deployment."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +8,6 @@ import pytest
 from tests.support import deployment
 from tests.support.deployment import Deployment
 from tests.support.ministack import MiniStack, ministack
-
-
-@pytest.fixture(scope="session")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `sam build` made: a folder for each function (`ApiFunction`) and each layer (`DependenciesLayer`)."""
-    return deployment.built(tmp_path_factory.mktemp("sam"))
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from tests.benchmarks import corpus as corpora
 from tests.benchmarks.corpus import Corpus
 from tests.benchmarks.ground_truth import GroundTruth
 from tests.infra.templates import TEMPLATE
-from tests.support.deployment import Deployment, client, deployed, sam
+from tests.support.deployment import Deployment, client, sam, stack_of
 from tests.support.ministack import MiniStack
 from tests.support.wire import DATABASE
 
@@ -276,9 +276,9 @@ def test_a_poison_message_becomes_a_dead_letter_and_blocks_no_other(deployed: De
         sqs.set_queue_attributes(QueueUrl=queue, Attributes=hidden)
 
 
-def test_data_outlives_the_stack_and_every_option_deploys(aws: MiniStack, build: Path) -> None:
+def test_data_outlives_the_stack_and_every_option_deploys(aws: MiniStack, deployed: Deployment) -> None:
     """Signed requests only, snapshots, traces and mails: what the defaults leave out."""
-    stack = deployed_with_options(aws, build)
+    stack = stack_with_options(deployed)
     assert stack.status("/api/v2/heartbeat") == 403, "nobody signed this request"
     functions = client(aws, "lambda")
     function = functions.get_function_configuration(FunctionName=stack.resources()["ApiFunction"], Qualifier="live")
@@ -299,10 +299,10 @@ def test_data_outlives_the_stack_and_every_option_deploys(aws: MiniStack, build:
     assert "RequireTls" in client(aws, "s3").get_bucket_policy(Bucket=bucket)["Policy"]
 
 
-def deployed_with_options(aws: MiniStack, build: Path) -> Deployment:
+def stack_with_options(package: Deployment) -> Deployment:
     """A second stack beside the first."""
-    return deployed(
-        *(aws, build, "optional"),
+    return stack_of(
+        *(package, "optional"),
         Authorization="AWS_IAM",
         SnapStart="on",
         Tracing="Active",

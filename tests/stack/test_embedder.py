@@ -13,8 +13,7 @@ import pytest
 from afterglow.embedding.onnx_model import OnnxModel
 from afterglow.settings import LAMBDA_DEFAULTS
 from tests.stack.test_deploy import call, eventually
-from tests.support.deployment import Deployment, client, deployed
-from tests.support.ministack import MiniStack
+from tests.support.deployment import Deployment, client, stack_of
 from tests.support.onnx_files import archive_of, write_model
 
 if TYPE_CHECKING:
@@ -36,9 +35,9 @@ def archive(model: Path) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def stack(aws: MiniStack, build: Path, archive: bytes) -> Deployment:
+def stack(deployed: Deployment, archive: bytes) -> Deployment:
     checksum = hashlib.sha256(archive).hexdigest()
-    return deployed(aws, build, "texts", Embedder="all-MiniLM-L6-v2", ModelSha256=checksum)
+    return stack_of(deployed, "texts", Embedder="all-MiniLM-L6-v2", ModelSha256=checksum)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,21 +9,13 @@ import numpy as np
 import pytest
 
 from tests.stack.test_deploy import eventually, invoke
-from tests.support import deployment
-from tests.support.deployment import ACCOUNT, Deployment, client
-from tests.support.ministack import MiniStack, ministack
+from tests.support.deployment import ACCOUNT, Deployment, client, stack_of
+from tests.support.ministack import MiniStack
 from tests.support.server import script
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 RECORDS = 3_000
-
-
-@pytest.fixture
-def account() -> Iterator[MiniStack]:
-    with ministack(auth=True, tls=True) as running:
-        yield running
-        deployment.close_clients(running)
 
 
 def recover(stack: Deployment, moment: datetime, cache: Path) -> tuple[int, str]:
@@ -46,8 +37,8 @@ def recover(stack: Deployment, moment: datetime, cache: Path) -> tuple[int, str]
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_restored_table_in_another_stack(account: MiniStack, build: Path, tmp_path: Path) -> None:
-    first = deployment.deployed(account, build, "first")
+def test_a_restored_table_in_another_stack(aws: MiniStack, deployed: Deployment, tmp_path: Path) -> None:
+    first = stack_of(deployed, "first")
     embeddings = np.random.default_rng(1).normal(size=(RECORDS, 8)).astype(np.float32)
     with first.client() as chroma:
         collection = chroma.create_collection("packages")
@@ -60,24 +51,22 @@ def test_a_restored_table_in_another_stack(account: MiniStack, build: Path, tmp_
 
     # The moment, to which the table is restored afterwards. Then collectors delete objects.
     moment = datetime.now(UTC)
-    client(account, "dynamodb").restore_table_to_point_in_time(
+    client(aws, "dynamodb").restore_table_to_point_in_time(
         SourceTableName=first.outputs["Table"], TargetTableName="restored", RestoreDateTime=moment
     )
     time.sleep(1)
-    s3, bucket = client(account, "s3"), first.outputs["Bucket"]
+    s3, bucket = client(aws, "s3"), first.outputs["Bucket"]
     keys = [info["Key"] for info in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     for key in keys:
         s3.delete_object(Bucket=bucket, Key=key)
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
     # The first stack is deleted; its bucket stays, and the second stack adopts both.
-    stacks = client(account, "cloudformation")
+    stacks = client(aws, "cloudformation")
     for name in (first.resources()["Storage"], first.name):
         stacks.delete_stack(StackName=name)
         stacks.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
-    second = deployment.deployed(
-        account, build, "second", ExistingTable="restored", ExistingBucket=bucket, GarbageCollection="off"
-    )
+    second = stack_of(deployed, "second", ExistingTable="restored", ExistingBucket=bucket, GarbageCollection="off")
     assert (second.outputs["Table"], second.outputs["Bucket"]) == ("restored", bucket)
     code, printed = recover(second, moment, tmp_path / "cache")
     assert f"{len(keys)} deleted objects restored" in printed, printed
