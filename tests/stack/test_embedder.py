@@ -1,6 +1,5 @@
 """Texts through a deployment whose local model is a function of its own: the API and the importer invoke it."""
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +12,7 @@ import pytest
 from afterglow.embedding.onnx_model import OnnxModel
 from afterglow.settings import LAMBDA_DEFAULTS
 from tests.stack.test_deploy import call, eventually
-from tests.support.deployment import Deployment, client, stack_of
-from tests.support.onnx_files import archive_of, write_model
+from tests.support.deployment import Deployment, client
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -25,19 +23,8 @@ TEXTS = ["the red bird", "a blue fish in the sea", "desert and spice", "green ho
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def archive(model: Path) -> bytes:
-    return archive_of(model)
-
-
-@pytest.fixture(scope="module")
-def stack(deployed: Deployment, archive: bytes) -> Deployment:
-    checksum = hashlib.sha256(archive).hexdigest()
-    return stack_of(deployed, "texts", Embedder="all-MiniLM-L6-v2", ModelSha256=checksum)
+def stack(texts: Deployment) -> Deployment:
+    return texts
 
 
 @pytest.fixture

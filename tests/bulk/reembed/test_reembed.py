@@ -240,6 +240,20 @@ def test_writers_that_are_always_first(env: Environment, monkeypatch: pytest.Mon
     assert list(env.named()) == ["a"]
 
 
+def test_a_writer_that_never_pauses_keeps_no_run_for_ever(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afterglow.bulk.reembed.run._SWAPS", 5)
+    env.add("a")
+    numbers = iter(range(1_000))
+    env.embedder.meanwhile = lambda: env.add(f"w{next(numbers)}")
+    assert not env.run(replace(REQUEST, swap=False)).is_swapped
+    with pytest.raises(Busy, match="too fast to be replaced"):
+        env.run()
+    env.embedder.meanwhile = lambda: None
+    expected = env.named()
+    assert env.run().is_swapped
+    assert env.named() == expected
+
+
 def test_nothing_is_embedded_twice(env: Environment) -> None:
     env.add("a", "b")
     assert not env.run(replace(REQUEST, swap=False)).is_swapped

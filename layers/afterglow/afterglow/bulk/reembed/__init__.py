@@ -9,7 +9,7 @@ anew into a **copy**, `<name>-reembedded`, an ordinary collection, until it take
    that are equal already are not embedded again. Then delete what the source no longer has, and put the progress.
    *Crash midway: the next run makes another pass, with the position of the log at its own start.*
 3. *Follow*: read the ids that the source's log names after the position, bring those records of the copy to the state
-   that they have in the source now, and put the new position. Repeat until there are none.
+   that they have in the source now, and put the new position. Repeat up to the end that the log had at first.
    *Crash before the position is put: the same records are compared once more. What is compared is never a change but a
    state, so repeating it, in any order, does no harm.* If the log after the position is not stored any more: step 2.
 4. *Compare*: all records must have a document, unless the caller leaves the others out; for a sample of queries, the

@@ -165,8 +165,10 @@ class _Run:
         self._advance(position, is_complete=True)
 
     def _follow(self) -> None:
-        """Step 3. Raises PositionExpired."""
-        while True:
+        """Step 3, up to the end that the log has now. Raises PositionExpired."""
+        # What is written meanwhile is left to the next call: a steady writer would keep this one for ever.
+        end = self._engine.count(self._sync.source).position or 0
+        while self._progress.position < end:
             changed = self._engine.changed_ids(self._sync.source, self._progress.position, _WRITE_ROWS)
             if changed.position == self._progress.position:
                 return
