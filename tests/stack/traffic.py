@@ -1,4 +1,8 @@
-"""A reader and a writer of one collection that go on while something happens to its deployment."""
+"""A reader and a writer of one collection that go on while something happens to its deployment.
+
+Everything shares this machine, and MiniStack answers nothing while it unpacks layers: a table that does not respond
+within a function's six seconds is a stall of the emulator. That request is repeated and counted; no other may fail.
+"""
 
 import threading
 import time
@@ -9,6 +13,7 @@ from uuid import uuid4
 
 import numpy as np
 from chromadb.api.models.Collection import Collection
+from chromadb.errors import ChromaError
 
 _SECONDS = 120.0
 """The most that an answer may take."""
@@ -19,16 +24,19 @@ class Traffic:
     """Each of the two sends the next request when it has the answer to the last one, by a client of its own."""
 
     def __init__(self, reading: Collection, writing: Collection) -> None:
+        self._prefix = f"new-{uuid4()}"
         self._reading, self._writing = reading, writing
         self._before = reading.count()
         self._ids: list[str] = []
         self._reads = 0
         self._longest = 0.0
+        self._stalls = 0
         self._end = threading.Event()
         self._running: list[Future[None]] = []
 
     def __str__(self) -> str:
-        return f"{self._reads} reads, {len(self._ids)} writes, the longest of {self._longest:.1f} s"
+        done = f"{self._reads} reads, {len(self._ids)} writes, the longest of {self._longest:.1f} s"
+        return f"{done}, {self._stalls} stalls of the emulator"
 
     def start(self, pool: ThreadPoolExecutor) -> None:
         """Start both."""
@@ -54,12 +62,18 @@ class Traffic:
         """What was acknowledged is there, once."""
         found = self._reading.get(ids=self._ids, include=[])["ids"]
         assert sorted(found) == sorted(self._ids)
-        assert self._reading.count() == self._before + len(self._ids)
+        # The last write may have stalled, and be stored.
+        assert 0 <= self._reading.count() - self._before - len(self._ids) <= min(1, self._stalls)
 
     def _repeat(self, request: Callable[[], None]) -> None:
         while not self._end.is_set():
             began = time.monotonic()
-            request()
+            try:
+                request()
+            except ChromaError as error:
+                if "did not respond" not in str(error):
+                    raise
+                self._stalls += 1
             self._longest = max(self._longest, time.monotonic() - began)
 
     def _read(self) -> None:
@@ -71,8 +85,9 @@ class Traffic:
         self._reads += 1
 
     def _write(self) -> None:
-        name = f"new-{uuid4()}"
-        self._writing.add(ids=[name], embeddings=_VECTOR)
+        # A stalled write may be stored, so it is repeated under its id.
+        name = f"{self._prefix}-{len(self._ids)}"
+        self._writing.upsert(ids=[name], embeddings=_VECTOR)
         self._ids.append(name)
 
 

@@ -15,9 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from tests.support.aws import REGION, environment
 from tests.support.server import HOST, START_SECONDS, Server, ServerFailed, free_port, spawn
 
+_MEMORY, _AVAILABLE_BYTES = Path("/dev/shm"), 16 * 1024**3
+"""The file system in memory, and the memory without which nothing is put there: each container of a function has its
+own copy of the layers, a quarter of a gigabyte, and the suite starts some thirty."""
 PROGRAM = Path(__file__).resolve().parents[2] / ".venv-ministack" / "bin" / "ministack"
 
 
@@ -52,7 +57,8 @@ def ministack(*, auth: bool = False, tls: bool = False, variables: dict[str, str
     """
     if not PROGRAM.is_file():
         raise ServerFailed(f"{PROGRAM} is missing: make .venv-ministack/.ready")
-    with tempfile.TemporaryDirectory(prefix="afterglow-ministack-", ignore_cleanup_errors=True) as folder:
+    parent = _MEMORY if _MEMORY.is_dir() and psutil.virtual_memory().available >= _AVAILABLE_BYTES else None
+    with tempfile.TemporaryDirectory(prefix="afterglow-ministack-", dir=parent, ignore_cleanup_errors=True) as folder:
         port = free_port()
         certificate = Path(folder, "ministack-tls", "server.crt") if tls else None
         given = {
