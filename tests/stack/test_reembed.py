@@ -191,19 +191,6 @@ def succeeds(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def test_without_a_queue_the_command_indexes_by_itself(texts: Deployment, model: Path, tmp_path: Path) -> None:
-    environment = {**variables(texts, tmp_path), "AFTERGLOW_EMBEDDING_MODEL_DIR": str(model)}
-    del environment["AFTERGLOW_QUEUE"]
-    with texts.client() as chroma:
-        old = chroma.create_collection("unnoticed", embedding_function=None)
-        old.add(ids=["a", "b"], embeddings=np.eye(2, dtype=np.float32), documents=[text(1), text(2)])
-        assert old.get_indexing_status().num_unindexed_ops == 2
-        succeeds(environment, "reembed", "unnoticed", "--to", "default")
-        found = chroma.get_collection("unnoticed", embedding_function=None)
-        assert found.id != old.id
-        assert found.get_indexing_status().num_unindexed_ops == 0
-
-
 def test_commands_that_look_at_an_account(texts: Deployment, tmp_path: Path) -> None:
     environment = variables(texts, tmp_path)
     with texts.client() as chroma:

@@ -74,7 +74,7 @@ def reembed(args: argparse.Namespace) -> None:
 
     system = System()
     settings = replace(options.load_settings(aws=args.aws), embedder=args.to)
-    deployment = open_deployment(options.existing_data_path(args, settings), settings, system)
+    path = options.existing_data_path(args, settings)
     request = ReembedRequest(
         args.tenant,
         args.database,
@@ -85,11 +85,10 @@ def reembed(args: argparse.Namespace) -> None:
         min_overlap=args.min_overlap,
         swap=not args.no_swap,
         skip_without_document=args.skip_without_document,
-        # An indexer elsewhere leaves few operations to its next run; one in this process ends with it.
-        wait_until_indexed=deployment.queue is None,
+        wait_until_indexed=path is not None,
     )
     with (
-        closing(start_engine(deployment, settings, system)) as engine,
+        closing(start_engine(open_deployment(path, settings, system), settings, system)) as engine,
         progress_bar("records") as progress,
     ):
         task = progress.add_task(f"embedding {args.collection}", total=None)
