@@ -27,7 +27,7 @@ def add_reembed_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--queries",
-        type=Path,
+        type=options.parse_path,
         metavar="FILE",
         help="Texts to compare the old and the new vectors by, one a line. Without it, records are queries.",
     )
