@@ -44,7 +44,7 @@ def test_records_are_erased_from_a_directory(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (0, "no record is selected: nothing is erased\n")
         done = run_command("erase", "one", "--where", '{"user": 17}', "--yes", "--path", str(path))
         assert (done.returncode, done.stderr) == (0, "")
-        assert ": 2 records deleted, erased by " in done.stdout
+        assert ": 2 ids deleted, erased by " in done.stdout
         assert wire.get(one)["ids"] == ["b"]
     shown = run_command("erasures", "--path", str(path))
     assert f": 2 records of collection {one}, requested " in shown.stdout

@@ -94,6 +94,14 @@ def test_failures_are_printed_and_set_the_exit_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_sheet_needs_a_workbook(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text('id,embedding\na,"[1, 2]"\n')
+    into = ("--collection", "rows", "--path", str(tmp_path / "data"), "--sheet", "Books")
+    refused = afterglow("import", tmp_path / "rows.csv", *into)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "afterglow: --sheet needs an Excel workbook (.xlsx, .xlsm) among the files\n"
+
+
 def test_over_http_and_alongside_a_server(tmp_path: Path) -> None:
     data, home = tmp_path / "data", {"HOME": str(tmp_path)}
     path = files.write_pyarrow(RECORDS, tmp_path)

@@ -202,7 +202,7 @@ def test_commands_that_look_at_an_account(texts: Deployment, tmp_path: Path) -> 
         assert re.search(r"\n0 +b\n", succeeds(environment, "query", "looked-at", "--like", "b", "-n", "1"))
 
         erased = succeeds(environment, "erase", "looked-at", "b", "--yes")
-        (erasure,) = re.findall(r"erasure (\S+): 1 records deleted", erased)
+        (erasure,) = re.findall(r"erasure (\S+): 1 id deleted", erased)
         assert f"{erasure}: 1 records of collection {collection.id}" in succeeds(environment, "erasures")
         invoke(texts, "MaintenanceFunction", {"task": "enqueue_stale"})
         eventually(lambda: collection.get_indexing_status().num_unindexed_ops == 0, "not indexed", texts)

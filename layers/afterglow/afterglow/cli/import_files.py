@@ -129,11 +129,21 @@ def _import_files(args: argparse.Namespace) -> None:
     target = Target(args.tenant or options.DEFAULT_TENANT, args.database or options.DEFAULT_DATABASE, args.collection)
     given = _read_options(args)
     sources = [source for name in args.files for source in list_sources(name, settings, system)]
+    if args.sheet is not None and not any(_is_workbook(source.name) for source in sources):
+        exit_with("--sheet needs an Excel workbook (.xlsx, .xlsm) among the files", EXIT_USAGE)
     with _open_context(args.url, path, settings, system) as (context, engine):
         reports = [_import_one(context, source, target, given, force=args.force) for source in sources]
         if engine is not None and path is not None:
             _wait_until_indexed(engine, reports)
     _exit_by(reports)
+
+
+def _is_workbook(name: str) -> bool:
+    from afterglow.bulk.formats.detect import detect_format
+    from afterglow.bulk.types import FileFormat
+
+    detected = detect_format(name)
+    return detected is not None and detected[0] is FileFormat.XLSX
 
 
 def _import_database(args: argparse.Namespace) -> None:
