@@ -58,9 +58,8 @@ def erase(args: argparse.Namespace) -> None:
         erased = 0
         for count, started in _erase_selected(Engine(stores), scope, args.ids, where):
             erased += count
-            echo(
-                f"erasure {started.id}: {count} {'id' if count == 1 else 'ids'} deleted, erased by {_time(started.deadline)}"
-            )
+            what = "1 id" if count == 1 else f"{count} ids"
+            echo(f"erasure {started.id}: {what} deleted, erased by {_time(started.deadline)}")
         if not erased:
             echo("no record is selected: nothing is erased")
 
