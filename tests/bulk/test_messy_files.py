@@ -57,6 +57,13 @@ def test_a_file_of_no_bytes(at: ImportFixture, tmp_path: Path, name: str) -> Non
     assert (report.state, report.reason) == ("failed", f"{name} is empty: it has 0 bytes")
 
 
+def test_an_exported_collection_without_records(at: ImportFixture, tmp_path: Path) -> None:
+    """JSON Lines of no records have no bytes; the sidecar of an export says what they would have."""
+    write(tmp_path / "a.jsonl.import.json", json.dumps({"columns": {"id": "id", "embedding": "embedding"}}))
+    report = run(at, write(tmp_path / "a.jsonl", ""))
+    assert (report.state, report.reason, report.rows) == ("done", None, 0)
+
+
 def test_files_without_rows(at: ImportFixture, tmp_path: Path) -> None:
     files = [
         write(tmp_path / "a.csv", "id,embedding,year\n"),

@@ -24,9 +24,11 @@ def make_plan(
     Raises ImportRejected, and the errors of creating a collection.
     """
     kind, compression = _kind_of(source)
-    if source.size == 0 and kind is not FileFormat.ROWS:
+    own = _own_options(source)
+    # The export of a collection without records is such a file, and its sidecar names the columns.
+    if source.size == 0 and kind is not FileFormat.ROWS and not (given.sidecar or own).columns:
         raise ImportRejected(f"{source.name} is empty: it has 0 bytes")
-    options = given.apply_to(_own_options(source))
+    options = given.apply_to(own)
     inspection = FORMATS[kind].inspect(source, compression, options, settings)
     opened = sink.open(target, options)
     # 0: the file has no embeddings, its documents are embedded as they are written.
