@@ -1,6 +1,6 @@
 // Import: a dropped JSON Lines, JSON or CSV file or Excel workbook becomes upserts; rejected rows are listed with their reasons.
 import { guarded, h, show } from "./dom.js";
-import { workbook } from "./workbook.js";
+import { listed, workbook } from "./workbook.js";
 
 const BATCH = 200;
 const NAMES = { id: ["id", "_id", "ids"], document: ["document", "text", "content", "documents"], embedding: ["embedding", "vector", "embeddings", "vectors", "emb", "values", "content_vector"] };
@@ -77,12 +77,6 @@ export function record(row) {
     else if (value !== null && value !== undefined) rest[key] = value;
   }
   return { id: taken.id === undefined ? undefined : String(taken.id), document: taken.document ?? null, embedding: listed(taken.embedding ?? null), metadata: Object.keys(rest).length ? rest : null };
-}
-
-/** Text of a list is a list: JSON in a JSON text, as programs nest it. */
-function listed(value) {
-  if (typeof value !== "string" || !value.startsWith("[")) return value;
-  try { return JSON.parse(value); } catch { return value; }
 }
 
 function bodyOf(rows) {

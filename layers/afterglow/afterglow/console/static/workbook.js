@@ -205,7 +205,7 @@ export async function workbook(bytes, wanted = "") {
 }
 
 /** Text of a list is a list: an embedding. */
-function listed(value) {
+export function listed(value) {
   if (typeof value !== "string" || !value.startsWith("[")) return value;
   try { return JSON.parse(value); } catch { return value; }
 }
