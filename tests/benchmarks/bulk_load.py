@@ -131,9 +131,9 @@ def measure(rows: int, folder: Path, source: Source) -> Figures:
     rate = _RATE.search(out)
     if process.returncode or rate is None or peak is None:
         raise RuntimeError(f"the import ended with {process.returncode}:\n{out}")
-    _compact(data, AFTERGLOW_GC_GRACE_SECONDS="0")
+    _compact(data, AFTERGLOW_GC_GRACE_SECONDS="1")
     disk = _megabytes(data)
-    _compact(data, AFTERGLOW_GC_GRACE_SECONDS="0", AFTERGLOW_RETENTION_SECONDS="0")
+    _compact(data, AFTERGLOW_GC_GRACE_SECONDS="1", AFTERGLOW_RETENTION_SECONDS="0")
     milliseconds, recall = _query(data, np.load(folder / "files" / "records.npy", mmap_mode="r"), source.take(QUERIES))
     return Figures(
         rows=rows,

@@ -57,7 +57,7 @@ def query(peer: Peer, corpus: Corpus, http: HttpClientProcess, samples: Samples,
 def drop_history(peer: Peer) -> None:
     """Drop the whole history; the server is stopped meanwhile."""
     peer.stop()
-    environment = {**os.environ, "AFTERGLOW_RETENTION_SECONDS": "0", "AFTERGLOW_GC_GRACE_SECONDS": "0"}
+    environment = {**os.environ, "AFTERGLOW_RETENTION_SECONDS": "0", "AFTERGLOW_GC_GRACE_SECONDS": "1"}
     command = [script("afterglow"), "compact", COLLECTION, "--path", str(peer.folder)]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     peer.start()

@@ -209,7 +209,7 @@ def test_a_killed_indexer_needs_no_repair(fixture: AwsFixture, tmp_path: Path) -
 def test_two_servers_of_one_account(made: Made, tmp_path: Path) -> None:
     """Two machines on one account have the same guarantees as two servers on one directory."""
     environment = {**FREQUENT_FLUSHES, "AFTERGLOW_TABLE": made.table, "AFTERGLOW_BUCKET": made.bucket}
-    environment["AFTERGLOW_GC_GRACE_SECONDS"] = "60"  # two indexers, and no lock between their machines
+    environment["AFTERGLOW_GC_GRACE_SECONDS"] = "900"  # two indexers, and no lock between their machines
     with ExitStack() as stack:
         servers = [
             stack.enter_context(

@@ -9,12 +9,14 @@ instances instead of patching.
     files     the settings file: ours in TOML, or Chroma's in YAML
     chroma    Chroma's own variables and keys, and what they mean here
     values    one value of a setting, parsed and checked
+    bounds    the values that settings allow
     model     the settings, with their defaults for a data directory
     defaults  other defaults for stores on AWS and in a Lambda function
     process   the environment of child processes, and the limits of the allocator
     system    the clock and the source of randomness
 """
 
+from afterglow.settings.bounds import MAX_PORT, MAX_WORKERS
 from afterglow.settings.defaults import AWS_DEFAULTS, LAMBDA_DEFAULTS, LOCAL_DEFAULTS
 from afterglow.settings.model import ANY_ORIGIN, PREFIX, Index, Settings
 from afterglow.settings.process import (
@@ -28,8 +30,6 @@ from afterglow.settings.process import (
 )
 from afterglow.settings.resolve import (
     CONFIG_VARIABLE,
-    MAX_PORT,
-    MAX_WORKERS,
     Resolved,
     from_environment,
     resolve,

@@ -15,14 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from afterglow.settings import chroma
+from afterglow.settings import bounds, chroma
 from afterglow.settings.defaults import LOCAL_DEFAULTS
-from afterglow.settings.model import PREFIX, Index, Settings
+from afterglow.settings.model import PREFIX, Settings
 from afterglow.settings.values import TYPES, Value, nearest_setting, parse
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
-MAX_PORT = 65_535
-MAX_WORKERS = 64
 _PATHS = ("path", "embedding_model_dir", "reranker_model_dir", "cache_dir", "auth_file")
 _TEST_PREFIXES = tuple(PREFIX + kind for kind in ("BENCH_", "TEST_", "CONCURRENCY_", "CRASH_"))
 
@@ -63,7 +61,7 @@ def resolve(environ: Mapping[str, str] = os.environ, defaults: Settings = LOCAL_
         if variable in environ and not (name == "port" and chroma.is_kubernetes_port(environ[variable])):
             found[name] = Value(parse(variable, environ[variable], value_type), variable)
     settings = replace(defaults, **{name: value.value for name, value in found.items()})  # type: ignore[arg-type]
-    settings = _expand_paths(_check(settings, found), found)
+    settings = _expand_paths(_check(settings, found, defaults), found)
     return Resolved(settings, {name: value.source for name, value in found.items()}, messages)
 
 
@@ -92,23 +90,13 @@ def _expand_paths(settings: Settings, found: Mapping[str, Value]) -> Settings:
     return replace(settings, **expanded)  # type: ignore[arg-type]
 
 
-def _check(settings: Settings, found: Mapping[str, Value]) -> Settings:
+def _check(settings: Settings, found: Mapping[str, Value], defaults: Settings) -> Settings:
     """The settings. Raises ValueError if a value is not among those that its setting allows."""
-
-    def refuse(name: str, allowed: str) -> NoReturn:
-        _refuse(found[name], name, allowed)
-
     settings.cors_origins()
-    if settings.index not in set(Index):
-        refuse("index", f"one of {', '.join(Index)}")
-    if not 0 < settings.recall_target <= 1:
-        refuse("recall_target", "above 0 and at most 1")
-    if not 0 <= settings.recall_sample <= 1:
-        refuse("recall_sample", "from 0 to 1")
-    if settings.port > MAX_PORT:
-        refuse("port", f"at most {MAX_PORT}")
-    if not 1 <= settings.workers <= MAX_WORKERS:
-        refuse("workers", f"from 1 to {MAX_WORKERS}")
+    try:
+        bounds.check(settings, found.keys(), account=defaults != LOCAL_DEFAULTS)
+    except bounds.OutOfBounds as error:
+        _refuse(found[error.name], error.name, str(error))
     return settings
 
 
