@@ -18,8 +18,10 @@ from afterglow.catalog import schema
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope, Selection
+from afterglow.deployment import hang_watch
 from afterglow.deployment.base import NullQueue
 from afterglow.deployment.local import open_local
+from afterglow.errors import Unavailable
 from afterglow.jobs.flush import flush
 from afterglow.jobs.index_scheduler import indexed_event
 from afterglow.jobs.indexer import IndexReport
@@ -110,6 +112,33 @@ def test_the_background_flushes_and_survives_the_death_of_its_process(engine: En
     assert engine.get(scope, Selection(), None, 0, frozenset()).ids == [f"{number}" for number in range(30)]
     engine.close()
     assert indexers(folder) == []
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_is_named_and_replaced(
+    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hang_watch, "QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(hang_watch, "HUNG_SECONDS", 3.0)
+    scope = made(engine, "tested")
+    write(engine, scope, 0, 25)
+    wait_until(is_indexed(engine, scope, 25), "the first flush")
+    stopped = indexers(folder)
+    for child in stopped:
+        child.suspend()
+    write(engine, scope, 25, 50)
+    wait_until(lambda: not _responds(engine), "the notice")
+    wait_until(is_indexed(engine, scope, 50), "the flush after the hang")
+    assert _responds(engine)
+    assert not {child.pid for child in stopped} & {child.pid for child in indexers(folder)}
+
+
+def _responds(engine: Engine) -> bool:
+    try:
+        engine.check()
+    except Unavailable:
+        return False
+    return True
 
 
 @pytest.mark.slow

@@ -3,9 +3,11 @@
 import json
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -27,6 +29,7 @@ NAMES = (
     "afterglow_recall_neighbors_total",
     "afterglow_index_runs_total",
     "afterglow_index_seconds",
+    "afterglow_silent_indexers",
     "afterglow_flushed_operations_total",
     "afterglow_compactions_total",
     "afterglow_deleted_objects_total",
@@ -83,6 +86,43 @@ def test_metrics_need_a_key_where_authentication_is_on(tmp_path: Path) -> None:
         assert client.get("/metrics", headers={"x-chroma-token": "sesame"}).status_code == 200
         assert client.get("/health").json() == {"status": "ok"}
         assert client.get("/ready").json() == {"ready": True, "problems": []}
+
+
+@pytest.mark.slow
+def test_an_indexer_that_hangs_is_not_ready_until_it_is_replaced(tmp_path: Path) -> None:
+    environment = {"AFTERGLOW_FLUSH_OPS": "10", "AFTERGLOW_FLUSH_IDLE_SECONDS": "1000"}
+    with running(tmp_path / "data", env=environment) as server, server.client() as bare:
+        wire, base = Wire(bare), f"http://{server.host}:{server.port}"
+        collection = wire.create("indexed")
+
+        def write(first: int) -> None:
+            ids = [str(number) for number in range(first, first + 10)]
+            wire.write(collection, "add", {"ids": ids, "embeddings": [[1, 2]] * 10})
+
+        def wait_until(found: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + 90
+            while not found():
+                assert time.monotonic() < deadline, server.printed()
+                time.sleep(0.2)
+
+        def metric(name: str) -> float:
+            return samples(httpx.get(base + "/metrics").text)[name, frozenset()]
+
+        write(0)
+        wait_until(lambda: metric("afterglow_flushed_operations_total") == 10)
+        stopped = psutil.Process(server.process.pid).children()
+        for child in stopped:
+            child.suspend()
+        write(10)
+        wait_until(lambda: httpx.get(base + "/ready").status_code == 503)
+        assert httpx.get(base + "/ready").json()["problems"] == [
+            "an indexer process does not respond; it is replaced soon"
+        ]
+        assert metric("afterglow_silent_indexers") == 1
+        wait_until(lambda: metric("afterglow_flushed_operations_total") == 20)
+        assert metric("afterglow_silent_indexers") == 0
+        assert httpx.get(base + "/ready").json() == {"ready": True, "problems": []}
+        assert not any(child.is_running() for child in stopped)
 
 
 def test_a_full_disk_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

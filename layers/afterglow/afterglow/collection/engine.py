@@ -28,8 +28,9 @@ class Engine(Administration, TransactionReads, Writes):
         background: Executor | None = None,
         on_close: Sequence[Callable[[], None]] = (),
         index_problem: Callable[[UUID], str | None] | None = None,
+        checks: Sequence[Callable[[], None]] = (),
     ) -> None:
-        """`background` refreshes checkpoints; without it, reads do. `close` calls `on_close` first.
+        """`background` refreshes checkpoints; without it, reads do. `close` calls `on_close` first, `check` `checks`.
 
         `index_problem` is the lasting failure of this process's own indexer with a collection.
 
@@ -39,6 +40,7 @@ class Engine(Administration, TransactionReads, Writes):
         self._background = background
         self._on_close = on_close
         self._index_problem = index_problem
+        self._checks = checks
 
     @property
     def open_collections(self) -> int:
@@ -73,8 +75,10 @@ class Engine(Administration, TransactionReads, Writes):
                 self._stores.system.sleep(_POLL_SECONDS)
 
     def check(self) -> None:
-        """Raises Unavailable or another error if the table cannot be read."""
+        """Raises Unavailable or another error if the table cannot be read, or the own indexer does not respond."""
         self.catalog.list_tenants()
+        for check in self._checks:
+            check()
 
     def close(self) -> None:
         """Close the table; reads and writes fail from now on."""

@@ -6,6 +6,8 @@
     ChildProcess(module, …)    →      ParentConnection()
     send(request)              →      receive()             standard input
     receive(), replies()       ←      send(reply)           standard output
+    a ping, an empty line      →
+                               ←      an empty line         at once, also during a request
     log of the parent          ←      logging               standard error, inherited
 
 1. The parent starts ``python -m MODULE ARGUMENTS`` in a session of its own, so that Ctrl-C in a terminal reaches the
@@ -14,23 +16,27 @@
 3. The child ends at once when its standard input ends, even in the middle of a request: that is when the parent closes
    the connection, and at the latest when the parent dies. *Killed midway: the child's work is cut off like by any
    crash; its locks are free for the next child.*
+4. While the parent waits for a reply it pings. *The child hangs: it is killed, as `deployment.hang_watch` defines it.*
 """
 
 import logging
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import orjson
 
+from afterglow.deployment.hang_watch import HangWatch, OnSilence
 from afterglow.settings import child_environment
 
 _NICENESS = 5
+_PING = b"\n"
 _STOP_SECONDS = 10.0
 
 
@@ -41,8 +47,10 @@ class ChildEnded(ConnectionError):
 class ChildProcess:
     """The parent's end. One thread sends and receives; any thread may `terminate`."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
-        """Start the child. Raises OSError."""
+    def __init__(
+        self, module: str, *arguments: str, on_silence: OnSilence | None = None, is_watched: bool = True
+    ) -> None:
+        """Start the child; `is_watched` unless the caller notices itself that it hangs. Raises OSError."""
         self._module = module
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
             [sys.executable, "-m", module, *arguments],
@@ -54,35 +62,70 @@ class ChildProcess:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
+        self._sending = Lock()
+        self._is_busy = False
+        self._pings = self._pongs = 0
+        self._watch = HangWatch(self, f"the process of {module}", on_silence) if is_watched else None
 
     @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
 
+    @property
+    def pongs(self) -> int:
+        """The number of pings that the child has answered."""
+        return self._pongs
+
+    def is_busy(self) -> bool:
+        """Whether the parent waits for a reply."""
+        return self._is_busy
+
     def is_running(self) -> bool:
         """Whether the child has not ended yet."""
         return self._process.poll() is None
 
     def send(self, request: Any) -> None:
-        """Send a JSON value. Raises ChildEnded."""
+        """Send a JSON value, to which there will be a reply. Raises ChildEnded."""
+        self._is_busy = True
         try:
-            self._input.write(_line(request))
-            self._input.flush()
+            with self._sending:
+                self._input.write(_line(request))
+                self._input.flush()
         except BrokenPipeError:
             raise ChildEnded(f"{self._module} ended before it took a request") from None
 
+    def ping(self) -> None:
+        """Send a ping, unless one is under way or the child takes no input. The answer is read with the replies."""
+        if self._pings == self._pongs and self._sending.acquire(blocking=False):
+            try:
+                writable = select.poll()
+                writable.register(self._input, select.POLLOUT)
+                if writable.poll(0):
+                    self._pings += 1
+                    self._input.write(_PING)
+                    self._input.flush()
+            except BrokenPipeError:
+                pass  # it has ended, as the next reply shows
+            finally:
+                self._sending.release()
+
     def receive(self) -> Any:
         """Wait for one reply. Raises ChildEnded."""
-        line = self._output.readline()
-        if not line:
-            raise ChildEnded(f"{self._module} ended before it replied")
-        return orjson.loads(line)
+        try:
+            return next(self.replies())
+        except StopIteration:
+            raise ChildEnded(f"{self._module} ended before it replied") from None
+        finally:
+            self._is_busy = False
 
     def replies(self) -> Iterator[Any]:
         """All further replies, until the child ends."""
-        for line in self._output:
-            yield orjson.loads(line)
+        while line := self._output.readline():
+            if line == _PING:
+                self._pongs += 1
+            else:
+                yield orjson.loads(line)
 
     def terminate(self) -> None:
         """Cut the child off, also one that is stopped or hangs. `close` must still be called."""
@@ -90,6 +133,8 @@ class ChildProcess:
 
     def close(self) -> int:
         """Close the connection, which ends the child, and wait for it; its exit code, negative for a signal."""
+        if self._watch is not None:
+            self._watch.close()
         for pipe in (self._input, self._output):
             with suppress(BrokenPipeError):  # a request that a dead child did not take
                 pipe.close()
@@ -110,6 +155,7 @@ class ParentConnection:
         )
         os.nice(_NICENESS)
         self._exit_code = exit_code
+        self._sending = Lock()
         self._requests: SimpleQueue[bytes] = SimpleQueue()
         Thread(target=self._read, name="afterglow-requests", daemon=True).start()
 
@@ -119,17 +165,26 @@ class ParentConnection:
 
     def send(self, reply: Any) -> None:
         """Send a JSON value."""
-        sys.stdout.buffer.write(_line(reply))
-        sys.stdout.buffer.flush()
+        self._write(_line(reply))
 
     def exit(self, code: int) -> None:
         """End the process. An orderly exit would wait for a lock that the reader of standard input holds."""
         os._exit(code)
 
     def _read(self) -> None:
-        for line in sys.stdin.buffer:
-            self._requests.put(line)
-        os._exit(self._exit_code)
+        try:
+            for line in sys.stdin.buffer:
+                if line == _PING:
+                    self._write(_PING)
+                else:
+                    self._requests.put(line)
+        finally:
+            os._exit(self._exit_code)
+
+    def _write(self, line: bytes) -> None:
+        with self._sending:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
 
 
 def _line(message: Any) -> bytes:

@@ -128,7 +128,7 @@ class _Child:
 
     def __init__(self, folder: Path, threads: int, kind: ModelKind, patience: float) -> None:
         self._name = _NAMES[kind]
-        self._process = ChildProcess(_MODULE, str(folder), str(threads), kind)
+        self._process = ChildProcess(_MODULE, str(folder), str(threads), kind, is_watched=False)
         loading = threading.Timer(_LOADING_SECONDS, self._process.terminate)
         loading.start()
         try:

@@ -5,7 +5,7 @@ otherwise after `flush_idle_seconds` without a write. When a flush leaves segmen
 compacted by another child, which has a queue and a thread of its own: a compaction takes minutes, and meanwhile flushes
 keep the log small, so that no writer is refused. The children (`jobs.index_worker`) are processes because a busy
 Python thread slows the building of a graph, and a build slows requests. The scheduler holds no data: the next start
-finds and resumes whatever a crash interrupts.
+finds and resumes whatever a crash interrupts. A child that hangs is replaced (`deployment.hang_watch`).
 """
 
 import logging
@@ -21,6 +21,7 @@ from afterglow.catalog import Catalog, collections
 from afterglow.collection.replica.indexing_progress import indexing_status, unflushed
 from afterglow.deployment.base import Deployment
 from afterglow.deployment.child_process import ChildEnded, ChildProcess
+from afterglow.deployment.hang_watch import OnSilence
 from afterglow.errors import Corrupt, Unavailable
 from afterglow.jobs import erasure, functions, gc, maintenance, ttl_sweep
 from afterglow.jobs.clock_watch import ClockWatch
@@ -64,8 +65,11 @@ OnIndexRun = Callable[[float, Mapping[str, Any] | None], None]
 class _Worker:
     """A child process that starts on demand, and the queue whose thread sends it requests."""
 
-    def __init__(self, deployment: Deployment, queue: ThreadQueue) -> None:
+    def __init__(self, deployment: Deployment, queue: ThreadQueue, on_silence: OnSilence) -> None:
         self.queue = queue
+        self.is_silent = False
+        """Whether the child does not respond."""
+        self._on_silence = on_silence
         self._deployment = deployment
         self._child: ChildProcess | None = None
         self._is_closed = False
@@ -79,7 +83,8 @@ class _Worker:
             return None
         if self._child is None or not self._child.is_running():
             self.end_child()
-            self._child = ChildProcess(_WORKER, self._deployment.worker_argument())
+            argument = self._deployment.worker_argument()
+            self._child = ChildProcess(_WORKER, argument, on_silence=self._set_silent)
         self.queue.send_later(_STOP_CHILD, "", _CHILD_IDLE_SECONDS)
         try:
             self._child.send(request)
@@ -88,6 +93,10 @@ class _Worker:
             self.end_child()
             return None
         return reply
+
+    def _set_silent(self, is_silent: bool) -> None:
+        self.is_silent = is_silent
+        self._on_silence(is_silent)
 
     def end_child(self) -> None:
         """End the child, if there is one; the next request starts another."""
@@ -109,14 +118,19 @@ class IndexScheduler:
     """Decides when to flush and to compact which collection, and requests it from the child processes."""
 
     def __init__(
-        self, deployment: Deployment, stores: Stores, queue: ThreadQueue, on_run: OnIndexRun | None = None
+        self,
+        deployment: Deployment,
+        stores: Stores,
+        queue: ThreadQueue,
+        on_run: OnIndexRun | None = None,
+        on_silence: OnSilence = lambda _: None,
     ) -> None:
         self._on_run = on_run
         self._deployment = deployment
         self._stores = stores
         self._queue = queue
-        self._flusher = _Worker(deployment, queue)
-        self._compactor = _Worker(deployment, ThreadQueue(stores.system))
+        self._flusher = _Worker(deployment, queue, on_silence)
+        self._compactor = _Worker(deployment, ThreadQueue(stores.system), on_silence)
         self._closed = False
         self._collections: dict[str, _CollectionState] = {}
         self._clock = ClockWatch(stores.system)
@@ -211,6 +225,11 @@ class IndexScheduler:
         """The error of a collection whose flush or compaction fails again and again."""
         queues = (self._queue, self._compactor.queue)
         return next((str(error) for queue in queues if (error := queue.lasting_failure(str(collection_id)))), None)
+
+    def check(self) -> None:
+        """Raises Unavailable while a child does not respond."""
+        if self._flusher.is_silent or self._compactor.is_silent:
+            raise Unavailable("an indexer process does not respond; it is replaced soon")
 
     def close(self) -> None:
         """Stop. The work of the children is cut off, which no guarantee depends on."""

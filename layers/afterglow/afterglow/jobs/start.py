@@ -13,6 +13,7 @@ from afterglow.catalog import Catalog
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.deployment.base import Deployment, NullQueue
+from afterglow.deployment.hang_watch import OnSilence
 from afterglow.jobs import erasure, gc, past, purge
 from afterglow.jobs.index_scheduler import IndexScheduler, OnIndexRun
 from afterglow.jobs.indexer import IndexReport, index
@@ -22,9 +23,16 @@ from afterglow.storage.local.queue import ThreadQueue
 
 
 def start_engine(
-    deployment: Deployment, settings: Settings, system: System, on_index_run: OnIndexRun | None = None
+    deployment: Deployment,
+    settings: Settings,
+    system: System,
+    on_index_run: OnIndexRun | None = None,
+    on_index_silence: OnSilence = lambda _: None,
 ) -> Engine:
-    """The engine of a deployment. Without a queue to an indexer elsewhere, an indexer runs in the background here."""
+    """The engine of a deployment. Without a queue to an indexer elsewhere, an indexer runs in the background here.
+
+    `on_index_silence` gets True when a process of that indexer falls silent, and False when it no longer is.
+    """
     background = ThreadPoolExecutor(1, thread_name_prefix="afterglow-refresh")
     if deployment.queue is not None:
         engine = Engine(deployment.stores(settings, system, deployment.queue), background)
@@ -33,8 +41,14 @@ def start_engine(
     queue = ThreadQueue(system)
     # The queue coalesces notifications, so every write may send one.
     stores = deployment.stores(replace(settings, notify_every_ops=1, notify_every_entries=1), system, queue)
-    scheduler = IndexScheduler(deployment, stores, queue, on_index_run)
-    engine = Engine(stores, background, on_close=[scheduler.close], index_problem=scheduler.problem)
+    scheduler = IndexScheduler(deployment, stores, queue, on_index_run, on_index_silence)
+    engine = Engine(
+        stores,
+        background,
+        on_close=[scheduler.close],
+        index_problem=scheduler.problem,
+        checks=[scheduler.check],
+    )
     engine.catalog.ensure_defaults()
     scheduler.start()
     return engine

@@ -76,6 +76,12 @@ class Metrics:
         self._index_seconds = Histogram(
             "afterglow_index_seconds", "Time of a run of the indexer.", buckets=_INDEX_BUCKETS, registry=registry
         )
+        self._silent_indexers = Gauge(
+            "afterglow_silent_indexers",
+            "Indexer processes that do not respond; each is replaced soon.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._flushed = Counter("afterglow_flushed_operations", "Operations flushed to segments.", registry=registry)
         self._compactions = Counter("afterglow_compactions", "Compactions of segments.", registry=registry)
         self._deleted = Counter("afterglow_deleted_objects", "Objects deleted as garbage.", registry=registry)
@@ -106,6 +112,10 @@ class Metrics:
             self._flushed.inc(report["flushed_ops"])
             self._compactions.inc(report["compactions"])
             self._deleted.inc(report["collected"])
+
+    def record_index_silence(self, is_silent: bool) -> None:
+        """Count an indexer process that falls silent, or one that no longer is."""
+        self._silent_indexers.inc(1 if is_silent else -1)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format; with several workers those of all of them."""

@@ -59,7 +59,8 @@ def serve(
         settings = replace(settings, max_connections=shares.connections)
     traces = open_traces(settings, system)
     metrics = Metrics(is_shared=control is not None)
-    engine = start_engine(open_deployment(path, settings, system), settings, system, metrics.record_index_run)
+    deployment = open_deployment(path, settings, system)
+    engine = start_engine(deployment, settings, system, metrics.record_index_run, metrics.record_index_silence)
     watcher = None if path is None else DirectoryWatcher(path, engine)
     if watcher is not None:
         watcher.start()
