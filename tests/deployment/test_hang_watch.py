@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -124,9 +125,10 @@ def test_a_child_that_was_suspended_with_its_parent_is_not_blamed() -> None:
         assert parent.stdout.readline() == "done 0\n"
 
 
-@pytest.mark.parametrize("platform", ["linux", "darwin"])
-def test_activity_changes_while_a_process_runs(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", platform)
+@pytest.mark.parametrize("processes", ["/proc", "/nowhere"])
+def test_activity_changes_while_a_process_runs(processes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on systems that show processes by `ps` only."""
+    monkeypatch.setattr(hang_watch, "_PROCESSES", Path(processes))
     before = hang_watch.process_activity(os.getpid())
     end = time.process_time() + 1.1  # some systems count whole seconds
     while time.process_time() < end:

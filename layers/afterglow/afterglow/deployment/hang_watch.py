@@ -14,7 +14,6 @@ not count: after a suspended machine wakes up, no child is blamed for it.
 
 import logging
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +29,8 @@ MAX_TURN_SECONDS = 1.5
 QUIET_SECONDS = 5.0
 HUNG_SECONDS = 20.0
 BUSY_SECONDS = 3_600.0
+_PROCESSES = Path("/proc")
+"""Where Linux shows its processes; other systems have no such folder."""
 _FAULTS_AND_TIMES = slice(7, 13)
 """Page faults and processor times in `/proc/PID/stat`, after the name of the program."""
 
@@ -115,9 +116,9 @@ class HangWatch:
 
 def process_activity(pid: int) -> str | None:
     """A text that changes while a process runs; None if there is no such process."""
-    if sys.platform == "linux":
+    if (_PROCESSES / "self").exists():
         with suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            fields = (_PROCESSES / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
             return " ".join(fields[_FAULTS_AND_TIMES])
         return None
     command = ["/bin/ps", "-o", "time=", "-p", str(pid)]
