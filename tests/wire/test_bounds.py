@@ -1,6 +1,7 @@
 """One request takes a bounded amount of work and returns a bounded number of bytes; more is refused beforehand."""
 
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.v2 import records, search
+from afterglow.api.v2.record_responses import query_body
 from afterglow.catalog import schema
 from afterglow.collection import Batch, Engine, Op
-from afterglow.collection.types import Scope
+from afterglow.collection.types import Include, Scope, Selection
 from afterglow.deployment.base import NullQueue
 from afterglow.deployment.local import open_local
 from afterglow.errors import AfterglowError, LimitExceeded, ResponseTooLarge
@@ -70,13 +72,15 @@ def serve(folder: Path, settings: Settings) -> Iterator[Service]:
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    with serve(tmp_path, Settings(max_result_bytes=10 * DOCUMENT_BYTES)) as opened:
+    with serve(tmp_path, Settings(max_result_bytes=20 * DOCUMENT_BYTES)) as opened:
         yield opened
 
 
 def test_many_queries_that_find_the_same_large_documents(service: Service) -> None:
     vectors = [[1.0, 0.0]] * 3
-    with pytest.raises(ResponseTooLarge, match=r"the records have about 36\d{5} bytes, .*AFTERGLOW_MAX_RESULT_BYTES"):
+    with pytest.raises(
+        ResponseTooLarge, match=r"the records take about 72\d{5} bytes of memory, .*AFTERGLOW_MAX_RESULT_BYTES"
+    ):
         service.send(records.query, query_embeddings=vectors, n_results=4)
     assert len(service.send(records.query, query_embeddings=vectors, n_results=2)["ids"]) == 3
     assert len(service.send(records.query, query_embeddings=vectors, n_results=4, include=["metadatas"])["ids"]) == 3
@@ -105,7 +109,7 @@ def test_searches_that_select_many_keys_that_no_record_has(tmp_path: Path) -> No
 
 
 def test_a_get_of_too_much_is_refused_and_its_pages_are_not(tmp_path: Path) -> None:
-    with serve(tmp_path, Settings(max_result_bytes=3 * DOCUMENT_BYTES)) as service:
+    with serve(tmp_path, Settings(max_result_bytes=6 * DOCUMENT_BYTES)) as service:
         with pytest.raises(ResponseTooLarge):
             service.send(records.get)
         pages = [service.send(records.get, limit=2, offset=offset)["ids"] for offset in (0, 2)]
@@ -114,10 +118,46 @@ def test_a_get_of_too_much_is_refused_and_its_pages_are_not(tmp_path: Path) -> N
 
 
 def test_hits_are_bounded_before_the_search(service: Service) -> None:
-    service.context.engine._limits = type(service.context.engine._limits)(10.0, result_bytes=1_000)
+    service.context.engine._limits = type(service.context.engine._limits)(10.0, result_bytes=2_000)
     with pytest.raises(ResponseTooLarge):
         service.send(records.query, query_embeddings=[[1.0, 0.0]] * 10, n_results=4, include=[])
     assert service.send(records.query, query_embeddings=[[1.0, 0.0]] * 10, n_results=1, include=[])["ids"]
+
+
+@pytest.mark.parametrize("length", [1, 20, 2_000])
+@pytest.mark.parametrize(
+    "include", [(), ("distances",), ("documents", "metadatas", "uris", "distances"), ("embeddings",)]
+)
+def test_the_memory_of_a_read_is_within_its_estimate(tmp_path: Path, include: tuple[str, ...], length: int) -> None:
+    """Every hit of many vectors: search, records and response together."""
+    rows, queries = 500, 10 if length > 20 else 40
+    with serve(tmp_path, Settings()) as service:
+        vectors = np.random.default_rng(1).normal(size=(rows, 2)).astype(np.float32)
+        texts = ["x" * length] * rows
+        metadatas = [{"text": "y" * length}] * rows
+        more = Batch(
+            Op.ADD, [f"more{n}" for n in range(rows)], vectors, documents=texts, metadatas=metadatas, uris=texts
+        )
+        scope, engine = Scope(TENANT, DATABASE, UUID(service.path["collection_id"])), service.context.engine
+        engine.write(scope, more)
+        engine.delete(scope, Selection([f"id{number}" for number in range(RECORDS)]))
+        included = frozenset(map(Include, include))
+
+        def peak(count: int) -> tuple[int, int]:
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            hits = engine.find(scope, vectors[:count], rows, Selection(), included)
+            query_body(hits.read(), include)
+            return tracemalloc.get_traced_memory()[1] - before, hits.byte_size
+
+        tracemalloc.start()
+        try:
+            peak(1)
+            used, estimated = peak(queries)
+        finally:
+            tracemalloc.stop()
+        assert used < 1.1 * estimated
+        assert estimated < 3 * used
 
 
 def test_without_a_limit_everything_is_returned(tmp_path: Path) -> None:

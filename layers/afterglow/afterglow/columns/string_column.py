@@ -15,6 +15,7 @@ from afterglow.columns.arrays import GrowableArray
 from afterglow.errors import Corrupt
 
 VERSION = 1
+_CHUNK_ROWS = 65_536
 
 
 class StringColumn:
@@ -77,8 +78,11 @@ class StringColumn:
     ) -> list[bytes | None]:
         """The strings of these rows, in that order, given their `bounds`."""
         view = self._view
-        bounds = zip(starts.tolist(), stops.tolist(), strict=True)
-        strings: list[bytes | None] = [bytes(view[start : stop - 1]) for start, stop in bounds]
+        strings: list[bytes | None] = []
+        for first in range(0, len(rows), _CHUNK_ROWS):  # the bounds as Python's numbers take more than a short string
+            part = slice(first, first + _CHUNK_ROWS)
+            bounds = zip(starts[part].tolist(), stops[part].tolist(), strict=True)
+            strings += [bytes(view[start : stop - 1]) for start, stop in bounds]
         if self.validity is not None:
             for position in np.flatnonzero(~self.validity[rows]).tolist():
                 strings[position] = None

@@ -32,8 +32,8 @@ AWS_DEFAULTS = Settings(
 
 LAMBDA_DEFAULTS = replace(
     AWS_DEFAULTS,
-    # A response of 6 MB, compressed up to eight times.
-    max_result_bytes=48 * 1024 * 1024,
+    # A response of 6 MB, compressed up to eight times, and the records in it.
+    max_result_bytes=96 * 1024 * 1024,
     # Lambda limits a request and a response to 6 MB: 300 records of 3,072 dimensions fit, in base64.
     max_batch_size=300,
     max_body_bytes=6 * 1024 * 1024 - 64 * 1024,

@@ -48,7 +48,8 @@ class Settings:
     """Maximum time of one read on one core, estimated from its vectors, conditions and ranks and the collection's size;
     a longer one gets 422. A read with one vector and 16 conditions is always allowed."""
     max_result_bytes: int = 512 * 1024 * 1024
-    """Maximum size of the records that one read returns, estimated before they are read; more get 413. 0: no limit."""
+    """Maximum memory for the records that one read returns and for their response, estimated before they are read: a
+    text takes twice its size, a record some hundred bytes more. A larger read gets 413. 0: no limit."""
     max_response_bytes: int = 0
     """Maximum size of a response, after compression; a larger one is replaced by 413. 0: no limit."""
     compress_min_bytes: int = 0

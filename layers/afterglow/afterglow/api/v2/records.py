@@ -25,8 +25,8 @@ from afterglow.metering import phase
 _EMPTY = b"{}"
 _CHEAP_BODY_BYTES = 64 * 1024
 """A body of this size is parsed in less than a millisecond."""
-CHEAP_RESULT_BYTES = 256 * 1024
-"""Records of this size are read and encoded in less than a millisecond."""
+CHEAP_RESULT_BYTES = 512 * 1024
+"""Records that take this memory are read and encoded in less than a millisecond."""
 
 
 def add(context: AppContext, request: Request) -> Response | Deferred:

@@ -150,14 +150,12 @@ def find(
     if explanation is not None and steps is not None:
         explanation.snapshot(snapshot)
         explanation.knn(explanation.filter(snapshot, masks, filters_of(selection)), steps)
-    groups, rows, distances = (
-        [nearest.groups for nearest in neighbors],
-        [nearest.rows for nearest in neighbors],
-        [nearest.distances for nearest in neighbors],
-    )
+    counts = [len(nearest.rows) for nearest in neighbors]
+    groups, rows = (_concatenate([getattr(nearest, name) for nearest in neighbors]) for name in ("groups", "rows"))
+    distances = np.concatenate([nearest.distances for nearest in neighbors]) if neighbors else np.empty(0, np.float32)
+    del neighbors  # of many vectors they take as much memory as the records
     with phase("fetch"):
-        records = fetch.plan(snapshot, _concatenate(groups), _concatenate(rows), include, limits.result_bytes)
-    return Hits(records, list(map(len, rows)), np.concatenate(distances) if distances else np.empty(0, np.float32))
+        return Hits(fetch.plan(snapshot, groups, rows, include, limits.result_bytes), counts, distances)
 
 
 def _query(

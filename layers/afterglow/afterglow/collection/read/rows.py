@@ -8,6 +8,7 @@ bool_ array per row group; None stands for all rows of the group.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +26,14 @@ from afterglow.segment import list_index
 from afterglow.segment.reader import Mask
 from afterglow.segment.stored_columns import read_together
 
-RECORD_BYTES = 64
-"""A record without its fields: its objects in memory, its punctuation in JSON."""
-COMPONENT_BYTES = 12
-"""A component of an embedding as a number in JSON."""
+RECORD_BYTES = 160
+"""A record with its id, but without the id's own bytes: its objects and numbers in memory, its punctuation in JSON."""
+FIELD_BYTES = 96
+"""A string of a record without its own bytes."""
+STRING_COPIES = 2
+"""A string is in memory as itself and in the response."""
+COMPONENT_BYTES = 16
+"""A component of an embedding as a float, and as a number in JSON."""
 _NO_DOCUMENTS = StringColumn.from_list([])
 _FIELD_OF_INCLUDE = {Include.DOCUMENTS: "documents", Include.METADATAS: "metadatas", Include.URIS: "uris"}
 
@@ -89,7 +94,7 @@ def in_insertion_order(
 
 @dataclass(frozen=True, slots=True)
 class RecordPlan:
-    """Records of a snapshot, located but not read; `byte_size` estimates them in memory and in a response."""
+    """Records of a snapshot, located but not read; `byte_size` estimates the memory of them and of their response."""
 
     data: RowPlan
     position: int
@@ -100,11 +105,15 @@ class RecordPlan:
         data = self.data.read()
 
         def decoded(name: str) -> list[str | None] | None:
-            values = data.strings.get(name)
-            return None if values is None else [None if value is None else value.decode() for value in values]
+            """In place: no string is in memory twice."""
+            values: list[Any] | None = data.strings.get(name)
+            for index, value in enumerate(values or ()):
+                if value is not None:
+                    values[index] = value.decode()  # type: ignore[index]
+            return values
 
         return Records(
-            ids=[(value or b"").decode() for value in data.strings["ids"]],
+            ids=cast(list[str], decoded("ids")),
             embeddings=data.vectors,
             documents=decoded("documents"),
             metadatas=data.strings.get("metadatas"),
@@ -124,24 +133,25 @@ def plan(
 
     Raises ResponseTooLarge if they exceed `max_bytes` (0: no limit).
     """
-    fixed_bytes, dimension = len(rows) * RECORD_BYTES, None
+    fields = ["ids", *(name for member, name in _FIELD_OF_INCLUDE.items() if member in include)]
+    fixed_bytes, dimension = len(rows) * (RECORD_BYTES + (len(fields) - 1) * FIELD_BYTES), None
     if Include.EMBEDDINGS in include:
         dimension = snapshot.manifest.dimension
         if dimension is None:
             dimension = snapshot.row_groups[-1].rows.vectors.shape[1] if snapshot.row_groups else 0
         fixed_bytes += len(rows) * dimension * COMPONENT_BYTES
     check_size(fixed_bytes, max_bytes)
-    fields = ["ids", *(name for member, name in _FIELD_OF_INCLUDE.items() if member in include)]
     data = row_data.plan_rows(snapshot.row_groups, groups, rows, fields, dimension)
-    check_size(fixed_bytes + data.byte_size, max_bytes)
-    return RecordPlan(data, snapshot.applied_seq, fixed_bytes + data.byte_size)
+    byte_size = fixed_bytes + STRING_COPIES * data.byte_size
+    check_size(byte_size, max_bytes)
+    return RecordPlan(data, snapshot.applied_seq, byte_size)
 
 
 def check_size(byte_size: int, max_bytes: int) -> None:
     """Raises ResponseTooLarge if records of an estimated size exceed `max_bytes` (0: no limit)."""
     if 0 < max_bytes < byte_size:
         raise ResponseTooLarge(
-            f"Payload too large: the records have about {byte_size} bytes, one request returns at most {max_bytes} "
+            f"Payload too large: the records take about {byte_size} bytes of memory, one request at most {max_bytes} "
             "(AFTERGLOW_MAX_RESULT_BYTES); request fewer records at a time (limit and offset, n_results, or fewer "
             "vectors), or leave embeddings or documents out of include"
         )
