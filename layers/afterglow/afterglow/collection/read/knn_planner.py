@@ -110,6 +110,11 @@ def knn_batch(
     return [_merge([result[number] for number in range(count)], query.k) for result in results]
 
 
+def uses_graph(k: int) -> bool:
+    """Whether a graph may be searched for so many neighbours; for more all rows are scanned."""
+    return k * _OVERFETCH <= _MAX_EF
+
+
 def knn_exact(snapshot: Snapshot, masks: Sequence[Mask | None], query: KnnQuery) -> Neighbors:
     """`knn` by scans alone: recall 1."""
     results = []
@@ -164,7 +169,7 @@ def _plan(group: RowGroupView, mask: Mask | None, query: KnnQuery, step: GroupSt
     k = min(query.k, matching)
     brute_force_rows = query.exact_search_max_rows * _REFERENCE_DIMENSION // len(query.vector)
     is_almost_all = matching >= _ALMOST_ALL * rows
-    is_index_cheaper = k * _OVERFETCH <= _MAX_EF and (is_almost_all or matching > brute_force_rows)
+    is_index_cheaper = uses_graph(k) and (is_almost_all or matching > brute_force_rows)
     return _GroupPlan(group.rows, mask, group.graph if is_index_cheaper else None, k, matching / rows, step)
 
 

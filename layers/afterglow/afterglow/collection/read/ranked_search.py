@@ -132,8 +132,9 @@ def _work(snapshot: Snapshot, searches: Sequence[Search]) -> Work:
     dense = [knn.limit for search in searches for knn in search.knn if isinstance(knn, DenseKnn)]
     seconds = 0.0
     for search in searches:
-        terms = [len(knn.query.indices) for knn in search.knn if isinstance(knn, SparseKnn)]
-        seconds += work.TERM_SECONDS * sum(terms) * len(snapshot.row_groups)
+        sparse = [knn for knn in search.knn if isinstance(knn, SparseKnn)]
+        seconds += work.TERM_SECONDS * sum(len(knn.query.indices) for knn in sparse) * len(snapshot.row_groups)
+        seconds += work.HIT_SECONDS * sum(min(knn.limit, rows) for knn in sparse)
         hits = min(sum(knn.limit for knn in search.knn), rows)
         steps = 0 if search.rank is None else operators(search.rank)
         if search.groups is not None:

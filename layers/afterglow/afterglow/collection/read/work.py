@@ -1,19 +1,22 @@
 """Estimates the work of a read before it is done, and refuses what would take too long.
 
-The estimate is in seconds of one core, by the rough costs below, which are set, not measured on the machine. For
+The estimate is in seconds of one core, by the rough costs below, which were measured once, not on the machine. For
 filters it is an upper bound, because conditions on documents skip the rows that other conditions have excluded. One
 vector and `FREE_CONDITIONS` conditions are never counted, so that a collection of any size can be read: a request is
 refused only if it has much to do at once, and can be split.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from afterglow.collection.read.knn_planner import uses_graph
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.columns.column import ColumnType
 from afterglow.errors import LimitExceeded
 from afterglow.filters.ast import Contains, Filter, IdIn, In, Leaf, MatchesRegex, StringMatchesRegex, leaves
+from afterglow.segment.hnsw import rescored
 
 FREE_CONDITIONS = 16
 
@@ -32,6 +35,10 @@ PRODUCT_SECONDS = 1e-10
 """One component of an exact distance, of several vectors at a time."""
 GRAPH_SECONDS = 1e-3
 """Search one graph, or the lists of one segment, for one vector."""
+RESCORE_SECONDS, RESCORE_COMPONENT_SECONDS = 1.4e-6, 3.5e-9
+"""Find one candidate in an index and compute its exact distance, of which one component."""
+SCANNED_SECONDS, SCANNED_COMPONENT_SECONDS = 5e-7, 5.5e-9
+"""The same for one of the nearest rows of a scan."""
 HIT_SECONDS = 2e-7
 """Sort one row among the nearest, or evaluate one operator for it."""
 CANDIDATE_SECONDS = 2e-8
@@ -98,17 +105,19 @@ def _search_seconds(snapshot: Snapshot, work: Work) -> float:
     others = sorted(work.neighbors) if work.exact else sorted(work.neighbors)[:-1]
     dimension = snapshot.collection.dimension or 0
     total = 0.0
-    for group in snapshot.row_groups:
-        seconds = _scan_seconds(group, dimension) if work.exact else _vector_seconds(group, dimension)
-        total += len(others) * seconds + HIT_SECONDS * sum(min(k, group.rows.rows) for k in others)
+    for k, vectors in Counter(others).items():
+        seconds = sum(_vector_seconds(group, dimension, k, exact=work.exact) for group in snapshot.row_groups)
+        total += vectors * seconds
     return total
 
 
-def _vector_seconds(group: RowGroupView, dimension: int) -> float:
-    if group.graph is not None or group.lists is not None:
-        return GRAPH_SECONDS
-    return _scan_seconds(group, dimension)
-
-
-def _scan_seconds(group: RowGroupView, dimension: int) -> float:
-    return (PRODUCT_SECONDS * dimension + CANDIDATE_SECONDS) * group.rows.rows
+def _vector_seconds(group: RowGroupView, dimension: int, k: int, *, exact: bool) -> float:
+    """The time of one vector in one row group."""
+    k = min(k, group.rows.rows)
+    is_indexed = group.lists is not None or (group.graph is not None and uses_graph(k))
+    if exact or not is_indexed:
+        nearest = k * (SCANNED_SECONDS + SCANNED_COMPONENT_SECONDS * dimension + HIT_SECONDS)
+        return (PRODUCT_SECONDS * dimension + CANDIDATE_SECONDS) * group.rows.rows + nearest
+    candidates = min(rescored(k), group.rows.rows)
+    rescoring = candidates * (RESCORE_SECONDS + RESCORE_COMPONENT_SECONDS * dimension)
+    return GRAPH_SECONDS + rescoring + HIT_SECONDS * k
