@@ -7,6 +7,7 @@ import pytest
 
 from afterglow.bulk import row_values
 from afterglow.bulk.row_values import RowError
+from afterglow.records.ids import MAX_ID_BYTES
 
 
 def test_ids() -> None:
@@ -39,3 +40,9 @@ def test_null_and_empty_lists_are_left_out() -> None:
     assert row_values.metadata({"a": None, "b": [], "c": 1}) == {"c": 1}
     assert row_values.metadata({"a": None}) is None
     assert row_values.metadata({}) is None
+
+
+def test_an_id_that_could_not_be_erased_is_rejected() -> None:
+    assert row_values.identifier("x" * MAX_ID_BYTES)
+    with pytest.raises(RowError, match=f"the id has more than {MAX_ID_BYTES} bytes"):
+        row_values.identifier("x" * (MAX_ID_BYTES + 1))

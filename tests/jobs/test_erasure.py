@@ -21,6 +21,7 @@ from afterglow.filters.parse import parse_where
 from afterglow.jobs import erasure
 from afterglow.jobs.indexer import compact_all_segments, flush_log, index
 from afterglow.log.batch import Batch, Op
+from afterglow.records.ids import MAX_ID_BYTES
 from afterglow.storage.ports import Stores
 from tests.jobs.environment import Environment
 from tests.support.faulty import Crash, Fault, Faults
@@ -257,6 +258,18 @@ def test_problems_are_late_erasures_and_objects_that_are_back(erasing: Erasing) 
     assert objects
     erasing.stores.objects.put(objects[0], b"again")
     assert f"object {objects[0]} is stored" in next(erasure.problems(erasing.stores))
+
+
+def test_every_id_that_can_be_written_can_be_erased(erasing: Erasing) -> None:
+    engine, longest = Engine(erasing.stores), "x" * MAX_ID_BYTES
+    for op in (Op.ADD, Op.UPSERT, Op.UPDATE):
+        with pytest.raises(
+            InvalidArgument, match=f"an id has at most {MAX_ID_BYTES} bytes, 'xxxxxxxxxxxxxxxxxxxx'… has"
+        ):
+            engine.write(erasing.scope, Batch(op, [longest + "x"], np.ones((1, 3), np.float32)))
+    engine.write(erasing.scope, Batch(Op.ADD, [longest], np.ones((1, 3), np.float32)))
+    engine.erase(erasing.scope, Selection([longest]))
+    assert engine.get(erasing.scope, Selection([longest]), None, 0, frozenset()).ids == []
 
 
 def test_refusals(erasing: Erasing) -> None:

@@ -15,6 +15,7 @@ import orjson
 
 from afterglow.bulk import vector_text
 from afterglow.records.embeddings import NUMBER_TYPES, InvalidBase64, decode_base64
+from afterglow.records.ids import MAX_ID_BYTES, find_too_long
 from afterglow.records.keys import RESERVED_PREFIX, KeyProblem, key_problem
 from afterglow.records.metadata import PLAIN_TYPES, InvalidValue, normalize_sparse_values, normalize_values
 from afterglow.records.sparse import TYPE_NAME, SparseProblem, has_sparse_schema
@@ -44,6 +45,8 @@ def identifier(value: Any) -> str:
         raise RowError(f"the id is neither a string nor a whole number: {_preview(value)}")
     if not value:
         raise RowError("the id is empty")
+    if find_too_long((value,)):
+        raise RowError(f"the id has more than {MAX_ID_BYTES} bytes")
     return value
 
 

@@ -17,12 +17,11 @@ from afterglow.errors import LimitExceeded, NotFound, Unavailable
 from afterglow.log import archive
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
+from afterglow.records.ids import MAX_ID_BYTES
 from afterglow.segment import manifest as manifests
 from afterglow.storage.clock import latest_now
 from afterglow.storage.ports import ConditionFailed, Stores
 
-_MAX_ID_BYTES = 200_000
-"""The ids of one erasure are in one item of the table, which has at most 400 KB in DynamoDB."""
 _EVERYTHING = 2**62
 """An entry number after every log."""
 _ATTEMPTS = 20
@@ -32,9 +31,9 @@ _DATA = (manifests.segments_prefix, archive.prefix, entries.payload_prefix)
 def request(stores: Stores, collection_id: UUID, ids: Sequence[str]) -> Erasure:
     """Steps 1 and 2: from here on nobody reads the records. Raises LimitExceeded, NotFound, Busy, Unavailable."""
     size = sum(len(name.encode()) for name in ids)
-    if size > _MAX_ID_BYTES:
+    if size > MAX_ID_BYTES:
         raise LimitExceeded(
-            f"an erasure takes ids of at most {_MAX_ID_BYTES} bytes, these have {size}: erase fewer at once"
+            f"an erasure takes ids of at most {MAX_ID_BYTES} bytes together, these have {size}: erase fewer at once"
         )
     now = latest_now(stores.table, stores.system)
     erasure = Erasure(

@@ -10,8 +10,9 @@ from dataclasses import replace
 from afterglow.catalog import collections, schema
 from afterglow.catalog.model import Collection
 from afterglow.columns.column import ColumnType
-from afterglow.errors import WrongDimension
+from afterglow.errors import InvalidArgument, WrongDimension
 from afterglow.log.batch import Batch, Op
+from afterglow.records.ids import MAX_ID_BYTES, find_too_long
 from afterglow.storage.ports import Table
 
 _TYPE_NAMES: dict[type, str] = {
@@ -26,8 +27,13 @@ _TYPE_NAMES: dict[type, str] = {
 def register(table: Table, collection: Collection, batches: Sequence[Batch]) -> Collection:
     """Set the dimension and register metadata keys, if these batches are the first to have them; the collection then.
 
-    The loser of a race for the dimension gets the error. Raises NotFound, WrongDimension, Busy.
+    The loser of a race for the dimension gets the error. Raises NotFound, WrongDimension, Busy, and InvalidArgument for
+    an id that is too long.
     """
+    for batch in batches:
+        long = None if batch.op is Op.DELETE else find_too_long(batch.ids)
+        if long is not None:
+            raise InvalidArgument(f"an id has at most {MAX_ID_BYTES} bytes, {long[:20]!r}… has {len(long.encode())}")
     keys = _metadata_types(batches)
 
     def edit(existing: Collection) -> Collection | None:
