@@ -56,3 +56,12 @@ def test_without_a_function_the_import_fails_and_says_why(tmp_path: Path) -> Non
         assert report.state == "failed"
         assert report.reason is not None
         assert "names no embedding function" in report.reason
+
+
+def test_no_more_documents_are_embedded_at_once_than_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(f'{{"id": "{number}", "document": "a cat"}}\n' for number in range(20)))
+    settings = replace(TINY, embedding_model_dir=str(write_model(tmp_path / "model")), max_batch_size=7)
+    with import_fixture(settings) as at:
+        report = at.run(path)
+        assert (report.state, report.rows) == ("done", 20)

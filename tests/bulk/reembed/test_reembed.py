@@ -121,6 +121,13 @@ def env(embedder: HashEmbedder) -> Iterator[Environment]:
         yield made
 
 
+def test_no_more_documents_are_embedded_at_once_than_allowed(env: Environment) -> None:
+    env.add(*(f"r{number}" for number in range(20)))
+    env.stores = replace(env.stores, settings=replace(env.stores.settings, max_batch_size=7))
+    assert env.run().records == 20
+    require_vectors(env.stores)
+
+
 def test_a_collection_gets_other_vectors_and_stays_as_it_is(env: Environment) -> None:
     env.add("a", "b", "c", metadatas=[{"x": 1}, None, {"y": [1.5, 2.0]}], uris=["u", None, None])
     env.settle()

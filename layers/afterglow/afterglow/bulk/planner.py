@@ -54,14 +54,18 @@ def make_plan(
         delimiter=inspection.delimiter,
         header=inspection.header,
         encoding=inspection.encoding,
-        batch_rows=max(
-            min(options.batch_size or (_BATCH_BYTES // (4 * dimension) if dimension else _BATCH_TEXTS), sink.max_rows),
-            1,
-        ),
+        batch_rows=_batch_rows(options.batch_size, dimension, sink, settings),
         ranges=inspection.ranges,
         started_at=system.now(),
         sheet=inspection.sheet,
     )
+
+
+def _batch_rows(wanted: int | None, dimension: int, sink: Sink, settings: Settings) -> int:
+    """The records of a batch; without embeddings as many as can be embedded at once."""
+    if dimension:
+        return max(min(wanted or _BATCH_BYTES // (4 * dimension), sink.max_rows), 1)
+    return min(wanted or _BATCH_TEXTS, sink.max_rows, settings.max_batch_size)
 
 
 def _kind_of(source: Source) -> tuple[FileFormat, Compression]:

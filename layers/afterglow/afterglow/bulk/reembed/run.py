@@ -82,6 +82,7 @@ class _Run:
         self._engine = engine
         self._stores = engine.stores
         self._request = request
+        self._write_rows = min(_WRITE_ROWS, engine.stores.settings.max_batch_size)
         self._listener = listener
         function = engine.own_function
         source = engine.get_collection(request.tenant, request.database, request.name)
@@ -153,8 +154,8 @@ class _Run:
         source = self._read(self._sync.source, FIELDS)
         done, seen = 0, set[str]()
         for page in source.pages:
-            for start in range(0, len(page.ids), _WRITE_ROWS):
-                part = page.slice(start, start + _WRITE_ROWS)
+            for start in range(0, len(page.ids), self._write_rows):
+                part = page.slice(start, start + self._write_rows)
                 self._owned(partial(self._sync.sync_page, part, self._progress.check))
                 seen.update(part.ids)
                 done += len(part.ids)
@@ -169,11 +170,11 @@ class _Run:
         # What is written meanwhile is left to the next call: a steady writer would keep this one for ever.
         end = self._engine.count(self._sync.source).position or 0
         while self._progress.position < end:
-            changed = self._engine.changed_ids(self._sync.source, self._progress.position, _WRITE_ROWS)
+            changed = self._engine.changed_ids(self._sync.source, self._progress.position, self._write_rows)
             if changed.position == self._progress.position:
                 return
-            for start in range(0, len(changed.ids), _WRITE_ROWS):
-                ids = changed.ids[start : start + _WRITE_ROWS]
+            for start in range(0, len(changed.ids), self._write_rows):
+                ids = changed.ids[start : start + self._write_rows]
                 self._owned(partial(self._sync.sync, ids, self._progress.check))
             self._advance(changed.position, is_complete=True)
 
