@@ -71,8 +71,8 @@ _BOUNDS = {
     "max_connections": Bounds(1),
     "max_inflight_body_bytes": Bounds(_MIB),
     "max_inflight_response_bytes": Bounds(_MIB),
-    "max_request_line_bytes": Bounds(1024),
-    "max_header_bytes": Bounds(1024),
+    "max_request_line_bytes": Bounds(512),
+    "max_header_bytes": Bounds(512),
     "client_timeout_seconds": Bounds(0.1, 24 * 3600),
 }
 _ACCOUNT_BOUNDS = {
