@@ -11,7 +11,6 @@ projected space, times u², less M² u² for ip, is comparable with that of anot
 """
 
 from dataclasses import dataclass
-
 from typing import Any
 
 import numpy as np
