@@ -46,6 +46,8 @@ CODE_MAX = 127
 DEFAULT_EF_SEARCH = 100
 _HEAD = 8
 """So many times as many keys as are looked for are a good part to begin with."""
+_MOST = 0.2
+"""Products with all entries of a list take a fifth of the time of as many with entries here and there."""
 _PRODUCTS_AT_ONCE = 2_048
 """Pairs of codes that are gathered at a time, so that they stay in the processor's cache."""
 
@@ -203,13 +205,15 @@ class ListSearch:
         centroids, views = self._centroids, self.views
         differences = query - centroids.decoded(lists)
         codes, scales = encode(differences)
-        entries, lengths = centroids.entries_of(lists)
-        numbers = np.repeat(np.arange(len(lists)), lengths)
+        every, lengths = centroids.entries_of(lists)
+        entries, numbers = every, np.repeat(np.arange(len(lists)), lengths)
+        is_match: Mask | slice = slice(None)
         if mask is not None:
-            is_match = mask[views.rows[entries]]
-            entries, numbers = entries[is_match], numbers[is_match]
-        if mask is None:
-            dots = _products_by_list(codes, views.codes, centroids.entry_starts[lists].tolist(), lengths.tolist())
+            is_match = mask[views.rows[every]]
+            entries, numbers = every[is_match], numbers[is_match]
+        if len(entries) >= _MOST * len(every):
+            starts = centroids.entry_starts[lists]
+            dots = _products_by_list(codes, views.codes, starts.tolist(), lengths.tolist())[is_match]
         else:
             dots = _products_by_entry(codes, numbers, views.codes, entries)
         offsets = np.einsum("ij,ij->i", differences, differences)[numbers]
