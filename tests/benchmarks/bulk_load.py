@@ -132,7 +132,7 @@ def measure(rows: int, folder: Path, source: Source) -> Figures:
     if process.returncode or rate is None or peak is None:
         raise RuntimeError(f"the import ended with {process.returncode}:\n{out}")
     _compact(data, AFTERGLOW_GC_GRACE_SECONDS="1")
-    disk = _megabytes(data)
+    disk = megabytes(data)
     _compact(data, AFTERGLOW_GC_GRACE_SECONDS="1", AFTERGLOW_RETENTION_SECONDS="0")
     milliseconds, recall = _query(data, np.load(folder / "files" / "records.npy", mmap_mode="r"), source.take(QUERIES))
     return Figures(
@@ -142,7 +142,7 @@ def measure(rows: int, folder: Path, source: Source) -> Figures:
         processor=1000 * spent / rows,
         memory=peak / 1e6,
         disk=disk,
-        disk_without_history=_megabytes(data),
+        disk_without_history=megabytes(data),
         segments=len(list(data.glob("objects/*/segments/*/graph"))),
         milliseconds=milliseconds,
         recall=recall,
@@ -161,7 +161,8 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _megabytes(folder: Path) -> float:
+def megabytes(folder: Path) -> float:
+    """What the files below a folder take on disk."""
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
