@@ -61,11 +61,11 @@ def make_plan(
     )
 
 
-def _batch_rows(wanted: int | None, dimension: int, sink: Sink, settings: Settings) -> int:
+def _batch_rows(requested: int | None, dimension: int, sink: Sink, settings: Settings) -> int:
     """The records of a batch; without embeddings as many as can be embedded at once."""
     if dimension:
-        return max(min(wanted or _BATCH_BYTES // (4 * dimension), sink.max_rows), 1)
-    return min(wanted or _BATCH_TEXTS, sink.max_rows, settings.max_batch_size)
+        return max(min(requested or _BATCH_BYTES // (4 * dimension), sink.max_rows), 1)
+    return min(requested or _BATCH_TEXTS, sink.max_rows, settings.max_batch_size)
 
 
 def _kind_of(source: Source) -> tuple[FileFormat, Compression]:
