@@ -71,7 +71,7 @@ class Settings:
     compaction_memory_bytes: int = 2 * 1024**3
     """Memory budget of one compaction; inputs estimated to need more are compacted into several segments."""
     max_unflushed_ops: int = 400_000
-    """Back pressure: with this many unflushed operations in a collection, its writes get 429."""
+    """Backpressure: with this many unflushed operations in a collection, its writes get 429."""
     hnsw_min_rows: int = 4_096
     """Build a vector index for segments of at least this many rows; smaller ones are searched exactly."""
     index: str = "auto"
@@ -147,7 +147,7 @@ class Settings:
     embedding_threads: int = 1
     """Threads that compute one batch of texts with the local model."""
     embedding_max_pending_texts: int = 10_000
-    """Back pressure: with this many documents waiting to be embedded, further ones get 429."""
+    """Backpressure: with this many documents waiting to be embedded, further ones get 429."""
     embedding_timeout_seconds: float = 300.0
     """Time to embed the texts of one request; after that it gets 503, and nothing is written."""
     embedding_lambda: str = ""
