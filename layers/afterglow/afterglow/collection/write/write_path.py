@@ -214,6 +214,9 @@ def write_evaluated(
     The result is the number of their records and the entry, None if nothing is left. Raises the errors of `write` and
     of `evaluate`.
     """
+    with end.lock:  # evaluating may be a large read, which overload should not add to
+        require_in_scope(scope, cached_state(stores, end, scope))
+        _apply_backpressure(stores, end, scope.collection)
     for _ in contended_attempts(stores.system, MAX_APPENDS):
         position, batches = evaluate()
         if not batches:
