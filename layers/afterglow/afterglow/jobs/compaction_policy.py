@@ -90,14 +90,14 @@ class Compaction:
     index: IndexKind
 
 
-def index_kind(rows: int, settings: Settings, of: int = 0) -> IndexKind:
-    """The index of a new segment with so many rows, in a collection of `of` rows."""
+def index_kind(rows: int, settings: Settings, collection_rows: int = 0) -> IndexKind:
+    """The index of a new segment with this many rows, in a collection of `collection_rows`."""
     if rows < settings.hnsw_min_rows:
         return IndexKind.NONE
     if settings.index == Index.AUTO:
-        least = (
-            min(_MIN_LISTS_ROWS, settings.lists_min_rows) if of >= settings.lists_min_rows else settings.lists_min_rows
-        )
+        least = settings.lists_min_rows
+        if collection_rows >= least:
+            least = min(_MIN_LISTS_ROWS, least)
         return IndexKind.LISTS if rows >= least else IndexKind.GRAPH
     return IndexKind(settings.index)
 
