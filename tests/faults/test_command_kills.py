@@ -1,7 +1,8 @@
 """`kill -9` of commands at random moments, again and again, until one run is left alone: nothing is lost or doubled.
 
 The commands that run in steps: `import`, `erase`, `reembed`, `rescue --into`. Each is started, killed with all its
-children after a random time, and started again with the same arguments. AFTERGLOW_CRASH_SEED replays the times.
+children after a random time, and started again with the same arguments, until it is done; then it begins in another
+folder, until enough kills have hit it. AFTERGLOW_CRASH_SEED replays the times.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import random
 import signal
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 KILLS = int(os.environ.get("AFTERGLOW_CRASH_ROUNDS", "50")) // 5
 """Kills of each command."""
+_KILLS_OF_ONE = 5
 ENV = {**BUSY_BACKGROUND, "AFTERGLOW_IMPORT_RANGE_BYTES": "20000", "AFTERGLOW_MAX_BATCH_SIZE": "50"}
 SECRET = "a sentence about a person"
 
@@ -56,15 +58,33 @@ def _run_killed(command: list[str], seconds: float, env: Mapping[str, str]) -> b
     return True
 
 
-def _killed_often(command: list[str], env: Mapping[str, str], longest: float) -> Iterator[None]:
-    """Yields after each of `KILLS` kills; what is stored can be looked at then. The last run is left alone."""
-    seed = _seed()
-    chance, killed = random.Random(seed), 0
-    for _ in range(KILLS):
-        killed += not _run_killed(command, chance.uniform(0.1, longest), env)
-        yield
-    assert killed, f"seed {seed}: every run was faster than its kill"
+def _kill_until_done(
+    command: list[str], env: Mapping[str, str], chance: random.Random, longest: float, check: Callable[[], object]
+) -> int:
+    """Run a command until it is done, killing it up to five times, after each of which `check` looks; how many."""
+    for kills in range(_KILLS_OF_ONE):
+        if _run_killed(command, chance.uniform(0.3, longest), env):
+            return kills
+        check()
     assert _run_killed(command, 300, env)
+    return _KILLS_OF_ONE
+
+
+def _repeat(folder: Path, scenario: Callable[[Path, random.Random], int]) -> None:
+    """Play a scenario in new folders until `KILLS` kills have hit it."""
+    seed, kills = _seed(), 0
+    chance = random.Random(seed)
+    for number in range(10 * KILLS):
+        own = folder / str(number)
+        own.mkdir()
+        try:
+            kills += scenario(own, chance)
+        except AssertionError as error:
+            error.add_note(f"seed {seed}")
+            raise
+        if kills >= KILLS:
+            return
+    raise AssertionError(f"seed {seed}: only {kills} kills in {10 * KILLS} runs")
 
 
 def _verify(data: Path) -> None:
@@ -96,49 +116,54 @@ def _file(path: Path, rows: int) -> dict[str, tuple[str | None, object]]:
     return expected
 
 
-def test_import(tmp_path: Path) -> None:
+def _import(folder: Path, chance: random.Random) -> int:
     """Every row exactly once; meanwhile whole rows only."""
-    data, file = tmp_path / "data", tmp_path / "rows.jsonl"
+    data, file = folder / "data", folder / "rows.jsonl"
     expected = _file(file, 6_000)
+
+    def check() -> None:
+        found = _records(data, "rows")
+        assert all(expected[name] == record for name, record in found.items())
+
     command = ["import", str(file), "--collection", "rows", "--path", str(data)]
-    for number, _ in enumerate(_killed_often(command, ENV, 4.0)):
-        if number % 5 == 4:
-            found = _records(data, "rows")
-            assert all(expected[name] == record for name, record in found.items())
+    kills = _kill_until_done(command, ENV, chance, 3.0, check)
     assert _records(data, "rows") == expected
     _verify(data)
+    return kills
 
 
-def test_erase(tmp_path: Path) -> None:
+def _erase(folder: Path, chance: random.Random) -> int:
     """The person's records are gone from the collection, its fork and every file; those of others are all there."""
-    data, file = tmp_path / "data", tmp_path / "rows.jsonl"
+    data, file = folder / "data", folder / "rows.jsonl"
     expected = _file(file, 300)
     assert run_command("import", str(file), "--collection", "rows", "--path", str(data), env=ENV).returncode == 0
-    secrets = [f"person-{number}" for number in range(60)]
+    people = [f"person-{number}" for number in range(60)]
     with running(data, env=ENV) as server, server.client() as client:
         wire = Wire(client)
         rows = wire.create("rows")
-        vectors, documents = [[1.0, 2.0, 3.0]] * len(secrets), [SECRET] * len(secrets)
-        wire.write(rows, "add", {"ids": secrets, "embeddings": vectors, "documents": documents})
+        vectors, documents = [[1.0, 2.0, 3.0]] * len(people), [SECRET] * len(people)
+        wire.write(rows, "add", {"ids": people, "embeddings": vectors, "documents": documents})
         wire.call("POST", f"/collections/{rows}/fork", {"new_name": "forked"})
-    command = ["erase", "rows", *secrets, "--yes", "--path", str(data)]
-    for number, _ in enumerate(_killed_often(command, ENV, 2.5)):
-        if number % 5 == 4:
-            left = _records(data, "rows").keys() - expected.keys()
-            assert left in (set(), set(secrets)), "a part of the records is erased"
+
+    def check() -> None:
+        left = _records(data, "rows").keys() - expected.keys()
+        assert left in (set(), set(people)), "a part of the records is erased"
+
+    command = ["erase", "rows", *people, "--yes", "--path", str(data)]
+    kills = _kill_until_done(command, ENV, chance, 1.5, check)
     for _ in range(3):
         assert run_command("compact", "--path", str(data), env=ENV).returncode == 0
     assert _records(data, "rows") == _records(data, "forked") == expected
     _verify(data)
     traces = [path for path in data.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
     assert traces == []
+    return kills
 
 
-def test_reembed(tmp_path: Path) -> None:
+def _reembed(folder: Path, chance: random.Random) -> int:
     """The collection of the name has all records, whole: before the swap the old vectors, after it the new ones."""
-    env = {**ENV, "AFTERGLOW_EMBEDDING_MODEL_DIR": str(write_model(tmp_path / "model"))}
-    data, chance = tmp_path / "data", random.Random(5)
-    words = WORDS[4:]
+    env = {**ENV, "AFTERGLOW_EMBEDDING_MODEL_DIR": str(write_model(folder / "model"))}
+    data, words = folder / "data", WORDS[4:]
     documents = [" ".join(chance.choice(words) for _ in range(12)) for _ in range(1_500)]
     expected = {f"r{number}": (document, {"n": number}) for number, document in enumerate(documents)}
     with running(data, env=env) as server, server.client() as client:
@@ -153,38 +178,41 @@ def test_reembed(tmp_path: Path) -> None:
                 "metadatas": [{"n": number} for number in part],
             }
             wire.write(pets, "add", body)
-    # The swapped collection would be embedded anew by another run.
-    command = ["reembed", "pets", "--to", "default", "--no-swap", "--path", str(data)]
-    for number, _ in enumerate(_killed_often(command, env, 6.0)):
-        if number % 5 == 4:
-            assert _records(data, "pets", env) == expected
-    swap = [*command[:4], *command[5:]]
-    seed = _seed()
-    moments = random.Random(seed)
-    for _ in range(KILLS):
-        if _run_killed(swap, moments.uniform(1.0, 4.0), env):
-            break
+
+    def check() -> None:
         assert _records(data, "pets", env) == expected
-    else:
-        assert _run_killed(swap, 300, env)
-    assert _records(data, "pets", env) == expected
+
+    kills = _kill_until_done(["reembed", "pets", "--to", "default", "--path", str(data)], env, chance, 5.0, check)
+    check()
     with running(data, env=env) as server, server.client() as client:
         assert Wire(client).call("GET", "/collections/pets")["dimension"] == DIMENSION
     _verify(data)
+    return kills
 
 
-def test_rescue(tmp_path: Path) -> None:
+def _rescue(folder: Path, chance: random.Random) -> int:
     """The directory of Chroma does not change; all of its records are saved, exactly once."""
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, [member for member in archive if "1.5.9" in member.name], filter="data")
-    source, data = tmp_path / "1.5.9", tmp_path / "data"
-    before = {path: hashlib.sha256(path.read_bytes()).digest() for path in source.rglob("*") if path.is_file()}
-    command = ["rescue", str(source), "--into", str(data)]
-    for _ in _killed_often(command, ENV, 3.0):
-        pass
-    plain = json.loads((tmp_path / "1.5.9.json").read_text())["plain"]["records"]
-    found = _records(data, "plain")
-    assert found.keys() == plain.keys()
-    assert all(found[name][0] == record[1] for name, record in plain.items())
-    assert before == {path: hashlib.sha256(path.read_bytes()).digest() for path in source.rglob("*") if path.is_file()}
+        archive.extractall(folder, [member for member in archive if "1.5.9" in member.name], filter="data")
+    source, data = folder / "1.5.9", folder / "data"
+    plain = json.loads((folder / "1.5.9.json").read_text())["plain"]["records"]
+    before = _digests(source)
+
+    def check() -> None:
+        assert all(plain[name][1] == record[0] for name, record in _records(data, "plain").items())
+
+    kills = _kill_until_done(["rescue", str(source), "--into", str(data)], ENV, chance, 2.0, check)
+    check()
+    assert _records(data, "plain").keys() == plain.keys()
+    assert _digests(source) == before
     _verify(data)
+    return kills
+
+
+def _digests(folder: Path) -> dict[Path, bytes]:
+    return {path: hashlib.sha256(path.read_bytes()).digest() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("scenario", [_import, _erase, _reembed, _rescue])
+def test_a_command_that_is_killed_goes_on(tmp_path: Path, scenario: Callable[[Path, random.Random], int]) -> None:
+    _repeat(tmp_path, scenario)
