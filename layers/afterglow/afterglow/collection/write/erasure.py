@@ -75,7 +75,8 @@ def lineage_of(stores: Stores, collection_id: UUID) -> list[UUID]:
 def delete_in(stores: Stores, collection_id: UUID, ids: Sequence[str]) -> int:
     """Delete the records in one collection, and its past for readers; a dropped one can no longer be restored.
 
-    Many ids are several entries, which need no objects: the maintenance job of an account may store none. The log time of the deletion, in Unix milliseconds; 0 where nothing can be deleted.
+    Many ids are several entries, which need no objects: the maintenance job of an account may store none. The result is
+    the log time of the deletion, in Unix milliseconds; 0 where nothing can be deleted.
     """
     for _ in range(_ATTEMPTS):
         state = collections.stored(stores.table, collection_id)
