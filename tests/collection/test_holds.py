@@ -159,6 +159,17 @@ def test_the_entry_of_a_hold_is_one_without_operations(held: Held) -> None:
     assert [(report.problems, report.past_problems) for report in reports if report] == [([], [])] * 2
 
 
+def test_an_indexer_leaves_expired_records_until_the_release(held: Held) -> None:
+    scope, collection = new_collection(held.stores, "expiring", metadata={"afterglow:ttl_key": "t"})
+    past = held.stores.system.now() - 100
+    held.writer.write(scope, replace(upsert("old"), metadatas=[{"t": past}]))
+    hold(held.stores, scope, SECONDS)
+    replica = Replica.for_indexer(held.stores, collection.id)
+    assert index(held.stores, replica, collection.id, idle=True).expired == 0
+    release(held.stores, collection.id)
+    assert index(held.stores, replica, collection.id, idle=True).expired == 1
+
+
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LOST, Fault.REPEATED])
 def test_a_table_that_fails(held: Held, fault: Fault) -> None:
     for number in range(40):
