@@ -16,6 +16,7 @@ them (`filtered_breadth`). If too few rows are found for k, twice as many lists 
 end every list with a match: a search returns k rows whenever the filter leaves k rows.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -175,7 +176,7 @@ class _Search:
     def run(self, data: Bytes, numbers: Rows, k: int) -> Candidates:
         """The best candidates in these lists, whose bytes are in `data`."""
         group = self.group
-        count = int(np.ceil(self._centroids.rescored.at(k)))
+        count = math.ceil(self._centroids.rescored.at(k))
         return group.index.open(data).search(self._query, numbers, group.mask, max(count, k))
 
 
@@ -237,7 +238,7 @@ def _by_group(searches: Sequence[_Search], numbers: Rows) -> list[Rows]:
 def _best(searches: Sequence[_Search], found: Sequence[Candidates], k: int) -> list[tuple[ListIndex, Places]]:
     """The rows of each group to rescore: the best of all groups, as many as one group would rescore."""
     indexes = [search.group.index for search in searches]
-    count = max(k, *(int(np.ceil(index.centroids.rescored.at(k))) for index in indexes))
+    count = max(k, *(math.ceil(index.centroids.rescored.at(k)) for index in indexes))
     keys = np.concatenate([candidates.keys for candidates in found])
     last = np.inf if len(keys) <= count else np.partition(keys, count - 1)[count - 1]
     return [
