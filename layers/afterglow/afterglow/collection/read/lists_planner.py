@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.read.explanation import GroupStep, Method
-from afterglow.collection.read.filtered_breadth import lists_to_probe
+from afterglow.collection.read.filtered_breadth import depth, lists_to_probe
 from afterglow.collection.read.shortlist import Probed, Shortlist, shorten
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.segment import distance, lists
@@ -83,6 +83,7 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
     counts = _counts(searches, k)
     share = matching / rows
     if share < _ALMOST_ALL:
+        counts = _counts(searches, depth(k, share))
         probes, share = _filtered(searches, k, counts)
     else:
         probes = _probes(searches, counts, share)
@@ -180,7 +181,7 @@ class _Search:
         return group.index.open(data).search(self._query, numbers, group.mask, max(count, k))
 
 
-def _counts(searches: Sequence[_Search], k: int) -> list[float]:
+def _counts(searches: Sequence[_Search], k: float) -> list[float]:
     """How many of the k neighbours each group is likely to have at most, at least one.
 
     It is the group's part of all rows, or of those in the nearest lists if that is more.
