@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnxruntime  # noqa: F401 - before usearch, see afterglow.embedded
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from afterglow.embedding import model_archive
 from tests.support.ministack import MiniStack, ministack
@@ -17,6 +17,7 @@ settings.register_profile(
     "afterglow", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow], derandomize=False
 )
 settings.load_profile("afterglow")
+settings.register_profile("mutants", settings.default, phases=[Phase.explicit, Phase.generate])
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -321,6 +321,7 @@ def survives(mutant: Mutant, copy: Path) -> bool:
         "not stack and not clients",
         "-p",
         "no:cacheprovider",
+        "--hypothesis-profile=mutants",  # a failing example is not shrunk
         *tests,
     ]
     try:

@@ -49,4 +49,5 @@ def test_the_table_imports_the_busiest_models_alone() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     busiest = {"afterglow.api.models.fields", "afterglow.api.models.records"}
-    assert set(found.stdout.split()) == {"afterglow.api.v1.routes", *busiest}
+    imported = {name for name in found.stdout.split() if not name.startswith("afterglow.api.v1.routes")}
+    assert imported == busiest

@@ -1,27 +1,26 @@
 """The command line of the bench. Heavy imports are deferred: the helper processes import this module too."""
 
 import argparse
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks import arguments
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def arguments() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """The options."""
     from tests.benchmarks.targets import PHASES
 
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    folder = os.environ.get("AFTERGLOW_BENCH_CORPUS")
-    parser.add_argument("--corpus", type=Path, default=Path(folder) if folder else None, help="directory of a corpus")
-    parser.add_argument("--rows", type=int, help="records to take (default: all of a corpus, 60,000 of the sample)")
+    parser = arguments.bench_parser("tests.benchmarks", __doc__)
+    arguments.add_corpus(parser)
+    arguments.add_rows(parser, "all of a corpus, 60,000 of the sample")
     parser.add_argument("--only", nargs="+", choices=PHASES, default=PHASES, metavar="PHASE", help=" ".join(PHASES))
-    parser.add_argument("--rounds", type=int, default=3, help="rounds that the medians are taken over")
+    arguments.add_rounds(parser, 3)
     parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure of every round here")
-    parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table as markdown here")
     parser.add_argument("--folder", type=Path, help="where the servers keep their data (default: the system's)")
     parser.add_argument("--skip-chroma", action="store_true", help="measure Afterglow alone")
     parser.add_argument("--skip-afterglow", action="store_true", help="measure Chroma alone")
@@ -36,7 +35,7 @@ def main() -> None:
     from tests.benchmarks import corpus, plan, report, targets
     from tests.benchmarks.peers import REQUIREMENTS, Peer, chroma_environment
 
-    options = arguments()
+    options = parse_arguments()
     console = Console(width=None if sys.stdout.isatty() else 180)
     started = time.monotonic()
     records = corpus.load(options.corpus, options.rows)
@@ -56,8 +55,7 @@ def main() -> None:
     report.show(verdicts, circumstances, console)
     if options.json:
         report.write_json(options.json, report.as_json(verdicts, samples, circumstances))
-    if options.markdown:
-        options.markdown.write_text(report.markdown(verdicts, circumstances))
+    arguments.write_table(options.markdown, report.markdown(verdicts, circumstances))
 
 
 if __name__ == "__main__":

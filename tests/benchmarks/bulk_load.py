@@ -5,7 +5,6 @@ The records are synthetic: vectors in clusters of few dimensions, turned into 38
 memory covers both processes. A server on that directory then answers the queries.
 """
 
-import argparse
 import contextlib
 import os
 import re
@@ -23,6 +22,7 @@ import orjson
 from numpy.typing import NDArray
 
 from afterglow import __version__
+from tests.benchmarks import arguments
 from tests.benchmarks.http_client import HttpClientProcess
 from tests.benchmarks.memory import PeakMemory
 from tests.benchmarks.peers import Peer
@@ -132,7 +132,7 @@ def measure(rows: int, folder: Path, source: Source) -> Figures:
     if process.returncode or rate is None or peak is None:
         raise RuntimeError(f"the import ended with {process.returncode}:\n{out}")
     _compact(data, AFTERGLOW_GC_GRACE_SECONDS="0")
-    disk = _megabytes(data)
+    disk = megabytes(data)
     _compact(data, AFTERGLOW_GC_GRACE_SECONDS="0", AFTERGLOW_RETENTION_SECONDS="0")
     milliseconds, recall = _query(data, np.load(folder / "files" / "records.npy", mmap_mode="r"), source.take(QUERIES))
     return Figures(
@@ -142,7 +142,7 @@ def measure(rows: int, folder: Path, source: Source) -> Figures:
         processor=1000 * spent / rows,
         memory=peak / 1e6,
         disk=disk,
-        disk_without_history=_megabytes(data),
+        disk_without_history=megabytes(data),
         segments=len(list(data.glob("objects/*/segments/*/graph"))),
         milliseconds=milliseconds,
         recall=recall,
@@ -161,7 +161,8 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _megabytes(folder: Path) -> float:
+def megabytes(folder: Path) -> float:
+    """What the files below a folder take on disk."""
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
@@ -224,13 +225,12 @@ def shortcomings(loads: list[Figures]) -> list[str]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bulk_load", description=__doc__)
+    parser = arguments.bench_parser("tests.benchmarks.bulk_load", __doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000], help="rows of each load")
     parser.add_argument("--folder", type=Path, help="directory for the data, 12 KB per row (default: the system's)")
     parser.add_argument(
         "--concurrent-load", default="nothing else ran", help="other load on the machine, for the table's caption"
     )
-    parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table as markdown here")
     options = parser.parse_args()
     loads: list[Figures] = []
     for rows in options.rows:
@@ -240,9 +240,7 @@ def main() -> None:
     circumstances = Circumstances("synthetic records", max(options.rows), f"afterglow {__version__}").line()
     table = markdown(loads, f"{circumstances}; {options.concurrent_load}")
     print(table)
-    if options.markdown:
-        options.markdown.parent.mkdir(parents=True, exist_ok=True)
-        options.markdown.write_text(table)
+    arguments.write_table(options.markdown, table)
     if failures := shortcomings(loads):
         raise SystemExit("; ".join(failures))
 

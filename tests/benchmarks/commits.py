@@ -7,7 +7,6 @@ moment. Sixteen writers have disjoint ids, and all tokens of a round are of its 
 others have written since. Any conflict or other refusal ends the run.
 """
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Any
 import orjson
 
 from afterglow import __version__
+from tests.benchmarks import arguments
 from tests.benchmarks import corpus as corpora
 from tests.benchmarks.corpus import Corpus
 from tests.benchmarks.http_client import HttpClientProcess
@@ -162,18 +162,16 @@ def measure(corpus: Corpus, number: int, rounds: int) -> list[str]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.commits", description=__doc__)
+    parser = arguments.bench_parser("tests.benchmarks.commits", __doc__)
     parser.add_argument("--writes", type=int, default=300, help="of each kind with one writer")
     parser.add_argument("--rounds", type=int, default=10, help="of each kind with sixteen")
-    parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table as markdown here")
     options = parser.parse_args()
     corpus = corpora.load(None, ROWS)
     lines = measure(corpus, options.writes, options.rounds)
     circumstances = Circumstances(corpus.name, len(corpus), f"afterglow {__version__}").line()
     table = "\n".join([*lines, "", circumstances, ""])
     print(table)
-    if options.markdown:
-        options.markdown.write_text(table)
+    arguments.write_table(options.markdown, table)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,7 @@ A headless Chromium on a server with the corpus, in one process each; times are 
 start of the navigation or from the click until the browser shows the result. Each is taken several times.
 """
 
-import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -14,7 +12,7 @@ import time
 from pathlib import Path
 
 from afterglow import __version__
-from tests.benchmarks import corpus
+from tests.benchmarks import arguments, corpus
 from tests.benchmarks.report import Circumstances
 from tests.support.browser import PROGRAM, Page, browser
 from tests.support.server import Server, running
@@ -93,12 +91,10 @@ def table(times: dict[str, list[float]]) -> list[str]:
 
 def main() -> None:
     """Measure and print."""
-    folder = os.environ.get("AFTERGLOW_BENCH_CORPUS")
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.console", description=__doc__)
-    parser.add_argument("--corpus", type=Path, default=Path(folder) if folder else None, help="directory of a corpus")
-    parser.add_argument("--rows", type=int, help="records to take (default: all)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that the medians are taken over")
-    parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table as markdown here")
+    parser = arguments.bench_parser("tests.benchmarks.console", __doc__)
+    arguments.add_corpus(parser)
+    arguments.add_rows(parser)
+    arguments.add_rounds(parser, 5)
     options = parser.parse_args()
     if PROGRAM is None:
         sys.exit("chromium is not installed: make .chromium/.ready")
@@ -109,8 +105,7 @@ def main() -> None:
             lines = table(measure(page, address, options.rounds))
     lines += ["", Circumstances(records.name, len(records), f"afterglow {__version__}").line()]
     print("\n".join(lines))
-    if options.markdown:
-        options.markdown.write_text("\n".join([*lines, ""]))
+    arguments.write_table(options.markdown, "\n".join([*lines, ""]))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,7 @@ line is the a server process, for a whole request over one connection, again of 
 With `--path` a directory is used that an earlier run has filled; without it the corpus is loaded and indexed first.
 """
 
-import argparse
 import asyncio
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -41,8 +39,8 @@ from afterglow.segment.distance import Space
 from afterglow.server.metrics import Metrics
 from afterglow.server.observe import Observer
 from afterglow.settings import System, from_environment
+from tests.benchmarks import arguments, report
 from tests.benchmarks import corpus as corpora
-from tests.benchmarks import report
 from tests.support.server import running
 from tests.support.wire import DATABASE, Wire, build
 
@@ -217,12 +215,10 @@ def measure(path: Path, queries: NDArray[np.float32]) -> list[str]:
 
 def main() -> None:
     """Measure and print."""
-    folder = os.environ.get("AFTERGLOW_BENCH_CORPUS")
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.query_budget", description=__doc__)
-    parser.add_argument("--corpus", type=Path, default=Path(folder) if folder else None, help="directory of a corpus")
-    parser.add_argument("--rows", type=int, help="records to take (default: all)")
+    parser = arguments.bench_parser("tests.benchmarks.query_budget", __doc__)
+    arguments.add_corpus(parser)
+    arguments.add_rows(parser)
     parser.add_argument("--path", type=Path, help="directory to keep between runs (default: a temporary one)")
-    parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table as markdown here")
     options = parser.parse_args()
     corpus = corpora.load(options.corpus, options.rows)
     with tempfile.TemporaryDirectory() as temporary:
@@ -231,8 +227,7 @@ def main() -> None:
             load(path, corpus)
         lines = measure(path, corpus.queries)
     circumstances = report.Circumstances(corpus.name, len(corpus), f"afterglow {__version__}").line()
-    if options.markdown:
-        options.markdown.write_text("\n".join([*lines, "", circumstances, ""]))
+    arguments.write_table(options.markdown, "\n".join([*lines, "", circumstances, ""]))
 
 
 if __name__ == "__main__":

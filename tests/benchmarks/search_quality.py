@@ -4,9 +4,7 @@ It needs a corpus whose queries.jsonl names the `source` of each `text`. Records
 BM25 embedding function makes the sparse vectors; searches are built by its expression classes, and sent http.
 """
 
-import argparse
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +16,8 @@ import numpy as np
 import orjson
 
 from afterglow import __version__
+from tests.benchmarks import arguments, report, text_quality
 from tests.benchmarks import corpus as corpora
-from tests.benchmarks import report, text_quality
 from tests.benchmarks.corpus import Corpus
 from tests.benchmarks.http_client import HttpClientProcess
 from tests.benchmarks.peers import Peer
@@ -168,18 +166,14 @@ def markdown(figures: Mapping[str, Figures], circumstances: report.Circumstances
 
 def _output(table: str, path: Path | None) -> None:
     print(table)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(table)
+    arguments.write_table(path, table)
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.search_quality", description=__doc__)
-    folder = os.environ.get("AFTERGLOW_BENCH_CORPUS")
-    parser.add_argument("--corpus", type=Path, default=Path(folder) if folder else None, help="directory of a corpus")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that the medians are taken over")
-    parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table as markdown here")
+    parser = arguments.bench_parser("tests.benchmarks.search_quality", __doc__)
+    arguments.add_corpus(parser)
+    arguments.add_rounds(parser, 5)
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="search from plain text by this model instead")
     parser.add_argument("--records", type=int, default=20_000, help="records of a search from plain text")
     parser.add_argument("--questions", type=int, default=1_000, help="questions of a search from plain text")

@@ -5,9 +5,7 @@ by the same model. Everything goes through a server of its own, over one connect
 neighbours compares texts, embedded by the server, with the corpus's own query vectors over the same records.
 """
 
-import argparse
 import json
-import os
 import tempfile
 import threading
 import time
@@ -21,8 +19,8 @@ import psutil
 
 from afterglow import __version__
 from afterglow.settings import Settings
+from tests.benchmarks import arguments, report
 from tests.benchmarks import corpus as corpora
-from tests.benchmarks import report
 from tests.support.http import BareClient, request_bytes
 from tests.support.server import HOST, Server, running
 
@@ -151,24 +149,21 @@ def _milliseconds(seconds: list[float]) -> str:
 
 def main() -> None:
     """Print the table, and write it if asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, default=os.environ.get("AFTERGLOW_BENCH_CORPUS"), required=False)
+    parser = arguments.bench_parser("tests.benchmarks.texts", __doc__)
+    arguments.add_corpus(parser)
     parser.add_argument("--model", default=Settings().embedding_model_dir, help="folder of the model")
-    parser.add_argument("--markdown", type=Path, help="write the table here")
-    arguments = parser.parse_args()
-    corpus = corpora.load(arguments.corpus, None)
-    lines = (arguments.corpus / "queries.jsonl").read_text().splitlines()
+    options = parser.parse_args()
+    corpus = corpora.load(options.corpus, None)
+    lines = (options.corpus / "queries.jsonl").read_text().splitlines()
     texts = [json.loads(line)["text"] for line in lines[:QUERIES]]
-    environment = {"AFTERGLOW_EMBEDDING_MODEL_DIR": str(arguments.model)}
+    environment = {"AFTERGLOW_EMBEDDING_MODEL_DIR": str(options.model)}
     with tempfile.TemporaryDirectory() as folder, running(Path(folder), env=environment) as server:
         figures = measure(server, corpus, texts)
     rows = "\n".join(f"| {name} | {value} |" for name, value in figures)
     note = report.Circumstances(corpus.name, SEARCHED, f"afterglow {__version__}").line()
     table = f"| texts | |\n|---|--:|\n{rows}\n\n{note}\n"
     print(table)
-    if arguments.markdown is not None:
-        arguments.markdown.parent.mkdir(parents=True, exist_ok=True)
-        arguments.markdown.write_text(table)
+    arguments.write_table(options.markdown, table)
 
 
 if __name__ == "__main__":

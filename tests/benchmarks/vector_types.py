@@ -4,8 +4,6 @@ One thread. Times are CPU times, which other work on the machine disturbs least;
 several rounds.
 """
 
-import argparse
-import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,8 +17,8 @@ from afterglow import __version__
 from afterglow.segment import codes
 from afterglow.segment.distance import Space, pairwise_sort_keys
 from afterglow.segment.precision import VectorType
+from tests.benchmarks import arguments, report
 from tests.benchmarks import corpus as corpora
-from tests.benchmarks import report
 
 EFS = (64, 96)
 QUERIES = 200
@@ -83,17 +81,14 @@ def measure(vectors: Matrix, queries: Matrix) -> list[str]:
 
 def main() -> None:
     """Measure and print."""
-    folder = os.environ.get("AFTERGLOW_BENCH_CORPUS")
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.vector_types", description=__doc__)
-    parser.add_argument("--corpus", type=Path, default=Path(folder) if folder else None, help="directory of a corpus")
-    parser.add_argument("--rows", type=int, help="records to take (default: all)")
-    parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table as markdown here")
+    parser = arguments.bench_parser("tests.benchmarks.vector_types", __doc__)
+    arguments.add_corpus(parser)
+    arguments.add_rows(parser)
     options = parser.parse_args()
     records = corpora.load(options.corpus, options.rows)
     lines = measure(records.embeddings, records.queries[:QUERIES])
     circumstances = report.Circumstances(records.name, len(records), f"afterglow {__version__}").line()
-    if options.markdown:
-        options.markdown.write_text("\n".join([*lines, "", circumstances, ""]))
+    arguments.write_table(options.markdown, "\n".join([*lines, "", circumstances, ""]))
 
 
 if __name__ == "__main__":

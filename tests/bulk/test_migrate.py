@@ -132,10 +132,10 @@ class Failing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
 
-    def add(self, to: CollectionInfo, records: Records) -> None:
+    def add(self, collection: CollectionInfo, records: Records) -> None:
         self._writes -= 1
         if self._writes > 0 or self._done:
-            self._target.add(to, records)
+            self._target.add(collection, records)
         if self._writes <= 0:
             raise Unavailable("on purpose")
 

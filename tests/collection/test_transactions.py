@@ -9,10 +9,10 @@ import pytest
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope, Selection
-from afterglow.collection.write import read_condition
+from afterglow.collection.write import read_condition, transaction
 from afterglow.collection.write.recent_writes import EntryWrites
 from afterglow.collection.write.transaction import FilteredDelete, Transaction
-from afterglow.errors import InvalidArgument, StaleRead, Unavailable, WriteConflict, WrongDimension
+from afterglow.errors import Busy, InvalidArgument, StaleRead, Unavailable, WriteConflict, WrongDimension
 from afterglow.filters.parse import parse_where
 from afterglow.jobs.indexer import index
 from afterglow.log import archive
@@ -303,3 +303,12 @@ def test_a_commit_without_contention_is_one_put(either: OneCollection) -> None:
         call()
         counted.append([name.split()[0] for name in faults.calls if name != "table.query"])
     assert counted[0] == counted[1]
+
+
+def test_overload_refuses_a_transaction_before_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    with quick_folder() as folder:
+        found = collection_in(stores_at(folder, replace(SMALL, max_unflushed_ops=4)))
+        monkeypatch.setattr(transaction, "evaluate", lambda *_: pytest.fail("the transaction reads"))
+        with pytest.raises(Busy, match="wait to be indexed"):
+            found.commit(upsert("e"), FilteredDelete(where(1.0)))
+        found.stores.table.close()

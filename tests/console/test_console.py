@@ -235,8 +235,6 @@ def test_a_collection_is_copied_renamed_and_deleted(console: CollectionConsole, 
     name, page = target.created["name"], console.page
     page.evaluate(f"location.hash = '#default_tenant/default_database/{name}/records'; location.reload()")
     page.until(f"document.querySelector('h2 bdi')?.textContent === {json.dumps(name)} && !!({RECORDS})")
-    written = page.evaluate("Date.now()")
-    page.until(f"Date.now() > {written} + 2000")  # moments are whole seconds
     console.open("time", TABS["time"])
     console.press("Copy to a new collection")
     console.type("dialog input[name=fork]", f"{name}-copy")

@@ -68,6 +68,9 @@ INSTEAD = {
 }
 """The words that are not used, and what is used instead."""
 
+PREPOSITIONS = {"behind", "between", "beyond", "of", "to"}
+"""Not the name of a parameter. (`after`, `at`, `before` and `within` are names of the API.)"""
+
 TERMS = re.compile(r"dead_?letters?", re.IGNORECASE)
 """Terms of the field that contain such a word: SQS has dead-letter queues."""
 
@@ -107,6 +110,17 @@ def test_identifiers(room: Path) -> None:
         for line, name in names_in(path.read_text())
         for word in words_of(name)
         if word in INSTEAD
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_parameters_are_nouns() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}: {node.arg}"
+        for path in SOURCES
+        if path.is_relative_to(PACKAGE)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.arg) and node.arg in PREPOSITIONS
     ]
     assert not found, "\n".join(found)
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -220,7 +221,8 @@ def test_a_bulk_load_is_compacted_in_steps_oldest_first() -> None:
         progress.append(sum(one.rows for one in indexed))
     assert clustered == progress[-1] == 1_000_000
     assert len(progress) >= 5
-    assert planned(*indexed, stepwise=True, idle=True) is None
+    assert planned(*indexed, stepwise=True) is None
+    assert names(planned(*indexed, stepwise=True, idle=True)) == {one.id for one in indexed}
 
 
 def test_progress_moves_while_a_small_collection_is_loaded() -> None:
@@ -244,10 +246,40 @@ def test_small_lists_are_joined_when_they_are_many_and_large_ones_are_left_alone
     assert names(planned(*large, *small, fresh, stepwise=True)) == {"fresh", *(one.id for one in small)}
     assert planned(*large, *small[:7], segment("few", 5_000), stepwise=True) is None
     assert names(planned(*large, *small[:2], fresh, stepwise=True, idle=True)) == {"fresh", "small 0", "small 1"}
-    assert names(planned(*large, *small[:5], stepwise=True, idle=True)) == {one.id for one in small[:5]}
-    assert planned(*large, *small[:4], stepwise=True, idle=True) is None
     many = [segment(f"large {number}", 140_000 + number, lists=True) for number in range(13)]
     assert names(planned(*many, stepwise=True)) == {f"large {number}" for number in range(4)}
+
+
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_lists_are_joined_while_idle_as_long_as_the_smaller_ones_are_half_of_the_next(stepwise: bool) -> None:
+    large, middle, small = (segment(f"{rows}", rows, lists=True) for rows in (1_000_000, 300_000, 140_000))
+    assert planned(large, middle, small, stepwise=stepwise) is None
+    assert planned(large, middle, small, stepwise=stepwise, idle=True) is None
+    more = segment("more", 70_000, lists=True)
+    joined = planned(large, middle, small, more, stepwise=stepwise, idle=True)
+    assert joined is not None
+    assert (names(joined), joined.index) == ({"more", "140000", "300000", "1000000"}, IndexKind.LISTS)
+    assert names(planned(middle, small, more, stepwise=stepwise, idle=True)) == {"more", "140000", "300000"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_rows_of_a_growing_collection_are_clustered_a_few_times_and_few_segments_stay(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    present: list[SegmentInfo] = []
+    added = clustered = 0
+    for number in range(70):
+        rows = int(random.integers(20_000, 200_000))
+        present.append(segment(f"added {number}", rows, lists=True))
+        added += rows
+        while (merge := planned(*present, stepwise=True, idle=True)) is not None:
+            total = sum(one.live_rows for one in merge.inputs)
+            clustered += total
+            present = [one for one in present if one not in merge.inputs] + [
+                segment(f"joined {number}, {len(merge.inputs)}", total, lists=True)
+            ]
+        sizes = sorted(one.live_rows for one in present)
+        assert all(2 * sum(sizes[:index]) < size for index, size in enumerate(sizes) if index), sizes
+    assert clustered <= 6 * added
 
 
 segments = st.builds(

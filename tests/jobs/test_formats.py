@@ -10,7 +10,7 @@ from afterglow.jobs.compact import compact
 from afterglow.jobs.compaction_policy import Compaction, IndexKind
 from afterglow.jobs.flush import flush
 from afterglow.segment import manifest as manifests
-from afterglow.storage.readers import KEEP_SECONDS, PARTITION, Readers
+from afterglow.storage.readers import KEEP_SECONDS, PARTITION, AccountReaders
 from tests.jobs.environment import Environment
 
 NEXT = 5
@@ -19,7 +19,7 @@ NEXT = 5
 @pytest.fixture
 def account(env: Environment) -> Environment:
     """The collection as an account has it, whose processes register."""
-    env.stores = replace(env.stores, readers=Readers(env.stores.table, env.stores.system))
+    env.stores = replace(env.stores, readers=AccountReaders(env.stores.table, env.stores.system))
     return env
 
 
@@ -27,7 +27,7 @@ def use_next_release(env: Environment, monkeypatch: pytest.MonkeyPatch, *formats
     """From here on it is the next release, which reads and writes these formats, that works."""
     monkeypatch.setattr(manifests, "FORMATS", formats)
     monkeypatch.setattr(manifests, "FORMAT", formats[-1])
-    env.stores = replace(env.stores, readers=Readers(env.stores.table, env.stores.system, NEXT, "next"))
+    env.stores = replace(env.stores, readers=AccountReaders(env.stores.table, env.stores.system, NEXT, "next"))
 
 
 def stored_format(env: Environment) -> int:

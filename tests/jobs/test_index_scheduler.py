@@ -20,6 +20,7 @@ from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope, Selection
 from afterglow.deployment.base import NullQueue
 from afterglow.deployment.local import open_local
+from afterglow.jobs import index_scheduler
 from afterglow.jobs.flush import flush
 from afterglow.jobs.index_scheduler import indexed_event
 from afterglow.jobs.indexer import IndexReport
@@ -164,6 +165,26 @@ def test_what_an_earlier_process_left_is_taken_up(folder: Path) -> None:
     second = start_engine(open_local(folder, System()), SETTINGS, System())
     try:
         wait_until(is_indexed(second, scope, 5), "taking up what was left")
+    finally:
+        second.close()
+
+
+def test_a_compaction_that_an_earlier_process_did_not_finish_is_done_after_a_while(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_scheduler, "_RESUME_SECONDS", 0.5)
+    never = replace(SETTINGS, flush_ops=1_000, flush_idle_seconds=1_000.0)
+    first = start_engine(open_local(folder, System()), never, System())
+    scope = made(first, "tested")
+    for start in range(0, 30, 5):
+        write(first, scope, start, start + 5)
+        flush(first.stores, Replica.for_indexer(first.stores, scope.collection).snapshot())
+    assert len(_segments(first, scope)) == 6
+    first.close()
+    second = start_engine(open_local(folder, System()), SETTINGS, System())
+    try:
+        wait_until(lambda: len(_segments(second, scope)) == 1, "compacting what was left")
+        assert second.get(scope, Selection(), None, 0, frozenset()).ids == [f"{number}" for number in range(30)]
     finally:
         second.close()
 

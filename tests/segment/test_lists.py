@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from afterglow.collection.read.lists_planner import ClusteredGroup, knn_in_lists
@@ -237,3 +239,22 @@ def test_of_equally_far_neighbours_those_that_need_least_count() -> None:
 def test_least_sufficient_is_a_quantile() -> None:
     needed = np.array([[1, 2], [3, 100]])
     assert [breadth.least_sufficient(needed, share) for share in (0.25, 0.5, 0.75, 0.76, 1.0)] == [1, 2, 3, 100, 100]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.sampled_from([1, 2, 7, 100, 1_000, 5_000]),
+    count=st.integers(0, 200),
+    special=st.sampled_from([None, np.inf, np.nan, 0.0]),
+    share=st.sampled_from([0.05, 0.5, 1.0]),
+)
+def test_the_nearest_lists_are_the_first_of_all_sorted(
+    seed: int, size: int, count: int, special: float | None, share: float
+) -> None:
+    random = np.random.default_rng(seed)
+    distances = random.normal(size=size) ** 2
+    if special is not None:
+        distances[random.random(size) < share] = special
+    nearest = lists.nearest_lists(distances, count)
+    assert len(np.unique(nearest)) == len(nearest) == min(count, size)
+    assert np.array_equal(distances[nearest], np.sort(distances)[:count], equal_nan=True)

@@ -10,7 +10,7 @@ from afterglow.log import entry
 from afterglow.segment import manifest
 from afterglow.storage import readers
 from afterglow.storage.ports import Stores
-from afterglow.storage.readers import KEEP_SECONDS, PARTITION, Readers
+from afterglow.storage.readers import KEEP_SECONDS, PARTITION, AccountReaders
 from tests.support.stores import ManualClock, quick_folder, stores_at
 
 HOUR = 3600.0
@@ -29,9 +29,9 @@ def stores(clock: ManualClock) -> Iterator[Stores]:
         opened.table.close()
 
 
-def reader(stores: Stores, newest: int) -> Readers:
+def reader(stores: Stores, newest: int) -> AccountReaders:
     """A process of the release that reads up to `newest`."""
-    return Readers(stores.table, stores.system, newest, f"{newest}.0.0")
+    return AccountReaders(stores.table, stores.system, newest, f"{newest}.0.0")
 
 
 def test_this_release_registers_the_newest_of_its_formats() -> None:

@@ -27,11 +27,9 @@ _MAX_PAUSE = 31
 
 def set_limits() -> None:
     """Fix the limits of the allocator."""
-    with suppress(AttributeError, OSError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, MMAP_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, RETAINED_BYTES)
-        mallopt(_M_ARENA_MAX, ARENAS)
+    _call("mallopt", _M_MMAP_THRESHOLD, MMAP_BYTES)
+    _call("mallopt", _M_TRIM_THRESHOLD, RETAINED_BYTES)
+    _call("mallopt", _M_ARENA_MAX, ARENAS)
 
 
 class FreeMemory:
@@ -50,12 +48,17 @@ class FreeMemory:
         if self._skipped < self._pause:
             self._skipped += 1
             return 0
-        with suppress(AttributeError, OSError, TypeError):
-            ctypes.CDLL(None).malloc_trim(0)
+        _call("malloc_trim", 0)
         returned = max(size - _own_bytes(), 0)
         self._pause = 0 if returned > _WORTHWHILE_BYTES else min(2 * self._pause + 1, _MAX_PAUSE)
         self._skipped = 0
         return returned
+
+
+def _call(function: str, *numbers: int) -> None:
+    """Call a function of the C library, if it has it."""
+    with suppress(AttributeError, OSError, TypeError):
+        getattr(ctypes.CDLL(None), function)(*numbers)
 
 
 def _own_bytes() -> int:

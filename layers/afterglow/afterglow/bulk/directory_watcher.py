@@ -25,7 +25,7 @@ from uuid import UUID
 
 from afterglow.bulk.report_text import column_lines
 from afterglow.bulk.types import ImportReport
-from afterglow.bulk.watched_folder import WatchedFile, list_files, printable
+from afterglow.bulk.watched_folder import FOLDER, WatchedFile, list_files, printable
 from afterglow.collection import Engine
 from afterglow.collection.write.notification import notify_indexer
 from afterglow.deployment.child_process import ChildProcess
@@ -33,7 +33,6 @@ from afterglow.deployment.file_lock import file_lock
 
 _log = logging.getLogger(__name__)
 
-FOLDER = "imports"
 _LOCK = "imports.lock"
 _WORKER = "afterglow.bulk.import_worker"
 _POLL_SECONDS = 1.0

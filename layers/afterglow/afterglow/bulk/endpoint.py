@@ -68,13 +68,15 @@ class Source(Protocol):
     def collections(self, tenant: str, database: str) -> list[CollectionInfo]:
         """The database's collections, by name."""
 
-    def count(self, of: CollectionInfo) -> int:
+    def count(self, collection: CollectionInfo) -> int:
         """The number of its records."""
 
-    def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
+    def read(
+        self, collection: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0
+    ) -> RecordStream:
         """Its records from `offset` on, in insertion order."""
 
-    def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
+    def get(self, collection: CollectionInfo, ids: Sequence[str]) -> Records:
         """The existing ones of these records, in any order."""
 
 
@@ -88,24 +90,24 @@ class Endpoint(Source, Protocol):
     def find(self, tenant: str, database: str, name: str) -> CollectionInfo | None:
         """The collection with this name, None if there is none."""
 
-    def unindexed(self, of: CollectionInfo) -> int:
+    def unindexed(self, collection: CollectionInfo) -> int:
         """The number of its operations that no segment holds yet."""
 
     def nearest(
-        self, of: CollectionInfo, query: Sequence[float] | str, k: int, where: Mapping[str, Any] | None
+        self, collection: CollectionInfo, query: Sequence[float] | str, k: int, where: Mapping[str, Any] | None
     ) -> list[Hit]:
         """Its `k` records nearest to a vector or to a text that match the filter, nearest first."""
 
-    def position(self, of: CollectionInfo) -> int:
+    def position(self, collection: CollectionInfo) -> int:
         """The position of its last log entry. Raises Unimplemented for a server without positions."""
 
-    def changes(self, of: CollectionInfo, after: str, limit: int, wait_seconds: int = 0) -> Changes:
+    def changes(self, collection: CollectionInfo, after: str, limit: int, wait_seconds: int = 0) -> Changes:
         """At most `limit` lines of its changes after a position; may wait so long if there are none yet.
 
         Raises PositionExpired, and InvalidArgument for a position that does not exist.
         """
 
-    def delete(self, of: CollectionInfo) -> None:
+    def delete(self, collection: CollectionInfo) -> None:
         """Delete the collection."""
 
     def create_database(self, tenant: str, database: str) -> None:
@@ -114,22 +116,22 @@ class Endpoint(Source, Protocol):
     def create_collection(self, like: CollectionInfo) -> CollectionInfo:
         """Create a collection like this one, with its name, tenant and database. Raises AlreadyExists."""
 
-    def add(self, to: CollectionInfo, records: Records) -> None:
+    def add(self, collection: CollectionInfo, records: Records) -> None:
         """Add at most `max_rows` records in one write; durable on return. Existing records are left alone."""
 
 
-def with_legacy_parameters(of: CollectionInfo) -> Mapping[str, Any]:
+def with_legacy_parameters(collection: CollectionInfo) -> Mapping[str, Any]:
     """The configuration in its current form, with the index parameters of the metadata (`hnsw:` keys).
 
     Servers of Chroma up to 0.6 leave these out, and describe the index by `hnsw_configuration`.
     """
-    configuration = of.configuration
+    configuration = collection.configuration
     if "hnsw_configuration" in configuration:
         old = old_parameters(configuration)
         parameters = {name: value for name, value in old.items() if name in _WIRE_PARAMETERS}
         configuration = {"hnsw": parameters, "spann": None, "embedding_function": None}
     hnsw = configuration.get("hnsw")
-    legacy = legacy_parameters(of.metadata or {})
+    legacy = legacy_parameters(collection.metadata or {})
     if not isinstance(hnsw, dict) or not legacy:
         return configuration
     return {**configuration, "hnsw": {name: legacy.get(name, value) for name, value in hnsw.items()}}

@@ -55,47 +55,54 @@ class HttpEndpoint:
             return None
         return found if found.name == name else None
 
-    def count(self, of: CollectionInfo) -> int:
+    def count(self, collection: CollectionInfo) -> int:
         """The number of its records."""
-        return int(self._connection.call("GET", f"{_path(of)}/count"))
+        return int(self._connection.call("GET", f"{_path(collection)}/count"))
 
-    def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
+    def read(
+        self, collection: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0
+    ) -> RecordStream:
         """Its records, each page at the time of its own request."""
-        return RecordStream(max(self.count(of) - offset, 0), self._pages(of, include, offset))
+        return RecordStream(max(self.count(collection) - offset, 0), self._pages(collection, include, offset))
 
-    def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
+    def get(self, collection: CollectionInfo, ids: Sequence[str]) -> Records:
         """The existing ones of these records."""
-        return self._get_records(of, {"ids": list(ids)}, ALL_FIELDS)
+        return self._get_records(collection, {"ids": list(ids)}, ALL_FIELDS)
 
-    def unindexed(self, of: CollectionInfo) -> int:
+    def unindexed(self, collection: CollectionInfo) -> int:
         """The number of its operations that no segment holds yet."""
-        return int(self._connection.call("GET", f"{_path(of)}/indexing_status")["num_unindexed_ops"])
+        return int(self._connection.call("GET", f"{_path(collection)}/indexing_status")["num_unindexed_ops"])
 
     def nearest(
-        self, of: CollectionInfo, query: Sequence[float] | str, k: int, where: Mapping[str, Any] | None
+        self, collection: CollectionInfo, query: Sequence[float] | str, k: int, where: Mapping[str, Any] | None
     ) -> list[Hit]:
         """Its `k` records nearest to a vector or to a text that match the filter, nearest first."""
         queries = {"query_texts": [query]} if isinstance(query, str) else {"query_embeddings": [list(query)]}
         body = {**queries, "n_results": k, "include": ["documents", "distances"]}
-        found = self._connection.call("POST", f"{_path(of)}/query", body | ({} if where is None else {"where": where}))
+        found = self._connection.call(
+            "POST", f"{_path(collection)}/query", body | ({} if where is None else {"where": where})
+        )
         return list(map(Hit, found["ids"][0], found["distances"][0], found["documents"][0]))
 
-    def position(self, of: CollectionInfo) -> int:
+    def position(self, collection: CollectionInfo) -> int:
         """The position of its last log entry. Raises Unimplemented for a server without positions."""
-        text = self._connection.exchange("GET", f"{_path(of)}/count").headers.get("afterglow-log-position")
+        text = self._connection.exchange("GET", f"{_path(collection)}/count").headers.get("afterglow-log-position")
         if text is None:
             raise Unimplemented(f"{self._connection.url} has no log positions: it is not an Afterglow server")
         return int(text)
 
-    def changes(self, of: CollectionInfo, after: str, limit: int, wait_seconds: int = 0) -> Changes:
+    def changes(self, collection: CollectionInfo, after: str, limit: int, wait_seconds: int = 0) -> Changes:
         """At most `limit` lines of its changes after a position; the server waits if there are none yet."""
-        path = f"{_path(of)}/changes?after={quote(after)}&limit={limit}&wait={wait_seconds}"
+        path = f"{_path(collection)}/changes?after={quote(after)}&limit={limit}&wait={wait_seconds}"
         response = self._connection.exchange("GET", path)
         return Changes(response.content.splitlines(), response.headers["afterglow-next-position"])
 
-    def delete(self, of: CollectionInfo) -> None:
+    def delete(self, collection: CollectionInfo) -> None:
         """Delete the collection."""
-        self._connection.call("DELETE", f"{_database(of.tenant, of.database)}/collections/{quote(of.name, safe='')}")
+        self._connection.call(
+            "DELETE",
+            f"{_database(collection.tenant, collection.database)}/collections/{quote(collection.name, safe='')}",
+        )
 
     def create_database(self, tenant: str, database: str) -> None:
         """Create the tenant and the database if they do not exist."""
@@ -108,7 +115,7 @@ class HttpEndpoint:
         created = self._connection.call("POST", f"{_database(like.tenant, like.database)}/collections", body)
         return _describe(created, like.tenant, like.database)
 
-    def add(self, to: CollectionInfo, records: Records) -> None:
+    def add(self, collection: CollectionInfo, records: Records) -> None:
         """Add records; in smaller requests if the server refuses the size of one."""
         assert records.embeddings is not None
         body = {
@@ -119,18 +126,18 @@ class HttpEndpoint:
             "uris": records.uris,
         }
         try:
-            self._connection.call("POST", f"{_path(to)}/add", body)
+            self._connection.call("POST", f"{_path(collection)}/add", body)
         except TooLarge:
             half = len(records.ids) // 2
             if not half:
                 raise
-            self.add(to, records.slice(0, half))
-            self.add(to, records.slice(half, len(records.ids)))
+            self.add(collection, records.slice(0, half))
+            self.add(collection, records.slice(half, len(records.ids)))
 
-    def _pages(self, of: CollectionInfo, include: frozenset[Include], offset: int) -> Iterator[Records]:
+    def _pages(self, collection: CollectionInfo, include: frozenset[Include], offset: int) -> Iterator[Records]:
         while True:
             try:
-                page = self._get_records(of, {"limit": self._page, "offset": offset}, include)
+                page = self._get_records(collection, {"limit": self._page, "offset": offset}, include)
             except TooLarge:
                 if self._page == 1:
                     raise
@@ -141,8 +148,10 @@ class HttpEndpoint:
             yield page
             offset += len(page.ids)
 
-    def _get_records(self, of: CollectionInfo, which: Mapping[str, Any], include: frozenset[Include]) -> Records:
-        found = self._connection.call("POST", f"{_path(of)}/get", {**which, "include": sorted(include)})
+    def _get_records(
+        self, collection: CollectionInfo, which: Mapping[str, Any], include: frozenset[Include]
+    ) -> Records:
+        found = self._connection.call("POST", f"{_path(collection)}/get", {**which, "include": sorted(include)})
         embeddings, metadatas = found.get("embeddings"), found.get("metadatas")
         return Records(
             ids=found["ids"],
@@ -176,8 +185,8 @@ def _database(tenant: str, database: str) -> str:
     return f"{_tenant(tenant)}/databases/{quote(database, safe='')}"
 
 
-def _path(of: CollectionInfo) -> str:
-    return f"{_database(of.tenant, of.database)}/collections/{of.id}"
+def _path(collection: CollectionInfo) -> str:
+    return f"{_database(collection.tenant, collection.database)}/collections/{collection.id}"
 
 
 def _describe(found: Mapping[str, Any], tenant: str, database: str) -> CollectionInfo:

@@ -11,14 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from afterglow.bulk.directory_watcher import FOLDER
 from afterglow.bulk.finished_files import move_finished
 from afterglow.bulk.import_file import NullListener, import_file
 from afterglow.bulk.import_store import ImportStore
 from afterglow.bulk.range_import import ImportContext
 from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.sink import EngineSink
-from afterglow.bulk.watched_folder import open_watched_file
+from afterglow.bulk.watched_folder import FOLDER, open_watched_file
 from afterglow.deployment.child_process import ParentConnection
 from afterglow.deployment.open import open_deployment
 from afterglow.errors import AfterglowError

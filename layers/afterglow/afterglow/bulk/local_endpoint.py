@@ -60,49 +60,51 @@ class LocalEndpoint:
         except NotFound:
             return None
 
-    def count(self, of: CollectionInfo) -> int:
+    def count(self, collection: CollectionInfo) -> int:
         """The number of its records."""
-        return self._engine.count(_scope(of)).count
+        return self._engine.count(_scope(collection)).count
 
-    def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
+    def read(
+        self, collection: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0
+    ) -> RecordStream:
         """Its records at one point in time: the time of this call."""
-        snapshot = Replica(self._stores, UUID(of.id)).snapshot(scope=_scope(of))
+        snapshot = Replica(self._stores, UUID(collection.id)).snapshot(scope=_scope(collection))
         groups, rows = select.in_insertion_order(snapshot, select.selection_masks(snapshot, Selection()), offset)
         return RecordStream(len(rows), _pages(snapshot, groups, rows, include))
 
-    def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
+    def get(self, collection: CollectionInfo, ids: Sequence[str]) -> Records:
         """The existing ones of these records."""
-        return self._engine.get(_scope(of), Selection(ids=ids), None, 0, ALL_FIELDS)
+        return self._engine.get(_scope(collection), Selection(ids=ids), None, 0, ALL_FIELDS)
 
-    def unindexed(self, of: CollectionInfo) -> int:
+    def unindexed(self, collection: CollectionInfo) -> int:
         """The number of its operations that no segment holds yet."""
-        status = self._engine.indexing_status(_scope(of))
+        status = self._engine.indexing_status(_scope(collection))
         return status.total_ops - status.indexed_ops
 
     def nearest(
-        self, of: CollectionInfo, query: Sequence[float] | str, k: int, where: Mapping[str, Any] | None
+        self, collection: CollectionInfo, query: Sequence[float] | str, k: int, where: Mapping[str, Any] | None
     ) -> list[Hit]:
         """Its `k` records nearest to a vector or to a text that match the filter, nearest first."""
         selection = Selection(where=parse_where(where))
         queries = [query] if isinstance(query, str) else np.array([query], dtype=np.float32)
-        [found] = self._engine.query(_scope(of), queries, k, selection, frozenset({Include.DOCUMENTS}))
+        [found] = self._engine.query(_scope(collection), queries, k, selection, frozenset({Include.DOCUMENTS}))
         documents = found.records.documents or [None] * len(found.records.ids)
         return list(map(Hit, found.records.ids, found.distances.tolist(), documents))
 
-    def position(self, of: CollectionInfo) -> int:
+    def position(self, collection: CollectionInfo) -> int:
         """The position of its last log entry."""
-        return self._engine.count(_scope(of)).position or 0
+        return self._engine.count(_scope(collection)).position or 0
 
-    def changes(self, of: CollectionInfo, after: str, limit: int, wait_seconds: int = 0) -> Changes:
+    def changes(self, collection: CollectionInfo, after: str, limit: int, wait_seconds: int = 0) -> Changes:
         """At most `limit` lines of its changes after a position; waits once if there are none yet."""
-        page = self._engine.changes(_scope(of), positions.parse(after), limit, _CHANGES_BYTES)
+        page = self._engine.changes(_scope(collection), positions.parse(after), limit, _CHANGES_BYTES)
         if not page.lines and wait_seconds:
             self._stores.system.sleep(min(_POLL_SECONDS, wait_seconds))
         return Changes([line.content for line in page.lines], str(page.next))
 
-    def delete(self, of: CollectionInfo) -> None:
+    def delete(self, collection: CollectionInfo) -> None:
         """Delete the collection."""
-        self._engine.delete_collection(of.tenant, of.database, of.name)
+        self._engine.delete_collection(collection.tenant, collection.database, collection.name)
 
     def create_database(self, tenant: str, database: str) -> None:
         """Create the tenant and the database if they do not exist."""
@@ -118,7 +120,7 @@ class LocalEndpoint:
         stored = schema.reconcile(request.get("configuration"), request.get("schema"), like.metadata)
         return _describe(self._engine.create_collection(like.tenant, like.database, like.name, like.metadata, stored))
 
-    def add(self, to: CollectionInfo, records: Records) -> None:
+    def add(self, collection: CollectionInfo, records: Records) -> None:
         """Add records; waits while the indexer is behind."""
         batch = Batch(
             Op.ADD,
@@ -128,8 +130,8 @@ class LocalEndpoint:
             metadatas=None if records.metadatas is None else list(map(_metadata, records.metadatas)),
             uris=records.uris,
         )
-        self._written[to.id] = to
-        _write_when_not_busy(lambda: self._engine.write(_scope(to), batch), self._stores.system)
+        self._written[collection.id] = collection
+        _write_when_not_busy(lambda: self._engine.write(_scope(collection), batch), self._stores.system)
 
     def wait_until_indexed(self) -> None:
         """Wait until all added records are indexed, by any indexer. Raises Unavailable."""
@@ -151,8 +153,8 @@ def _describe(collection: Collection) -> CollectionInfo:
     )
 
 
-def _scope(of: CollectionInfo) -> Scope:
-    return Scope(of.tenant, of.database, UUID(of.id))
+def _scope(collection: CollectionInfo) -> Scope:
+    return Scope(collection.tenant, collection.database, UUID(collection.id))
 
 
 def _pages(

@@ -110,21 +110,23 @@ class _Reader:
     def __init__(self, source: Source) -> None:
         self._source = source
 
-    def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
+    def read(
+        self, collection: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0
+    ) -> RecordStream:
         """Its records from `offset` on."""
         with _reading():
-            stream = self._source.read(of, include, offset)
+            stream = self._source.read(collection, include, offset)
         return RecordStream(stream.count, self._pages(stream.pages))
 
-    def count(self, of: CollectionInfo) -> int:
+    def count(self, collection: CollectionInfo) -> int:
         """The number of its records."""
         with _reading():
-            return self._source.count(of)
+            return self._source.count(collection)
 
-    def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
+    def get(self, collection: CollectionInfo, ids: Sequence[str]) -> Records:
         """The existing ones of these records."""
         with _reading():
-            return self._source.get(of, ids)
+            return self._source.get(collection, ids)
 
     def _pages(self, pages: Iterator[Records]) -> Iterator[Records]:
         while True:
@@ -135,29 +137,31 @@ class _Reader:
             yield page
 
 
-def _migrate_collection(source: _Reader, target: Endpoint, of: CollectionInfo, progress: Progress) -> MigrationReport:
-    copy = target.find(of.tenant, of.database, of.name) or target.create_collection(of)
-    before = _resume_point(source, target, of, copy)
-    contents = source.read(of, offset=before)
+def _migrate_collection(
+    source: _Reader, target: Endpoint, collection: CollectionInfo, progress: Progress
+) -> MigrationReport:
+    copy = target.find(collection.tenant, collection.database, collection.name) or target.create_collection(collection)
+    before = _resume_point(source, target, collection, copy)
+    contents = source.read(collection, offset=before)
     written, records = before, before + contents.count
-    progress(of, records, written)
+    progress(collection, records, written)
     for page in _prefetch(contents):
         for start in range(0, len(page.ids), target.max_rows):
             batch = page.slice(start, start + target.max_rows)
             target.add(copy, batch)
             written += len(batch.ids)
-            progress(of, max(records, written), written)
-    report = MigrationReport(of, written, before)
-    _compare(source, target, of, copy, report)
+            progress(collection, max(records, written), written)
+    report = MigrationReport(collection, written, before)
+    _compare(source, target, collection, copy, report)
     return report
 
 
-def _resume_point(source: _Reader, target: Endpoint, of: CollectionInfo, copy: CollectionInfo) -> int:
+def _resume_point(source: _Reader, target: Endpoint, collection: CollectionInfo, copy: CollectionInfo) -> int:
     """The number of the source's first records in the target. Raises InvalidArgument if it has any others."""
     present = target.read(copy, NO_FIELDS)
     if not present.count:
         return 0
-    ours, theirs = _record_ids(present), _record_ids(source.read(of, NO_FIELDS))
+    ours, theirs = _record_ids(present), _record_ids(source.read(collection, NO_FIELDS))
     for count, name in enumerate(ours):
         if next(theirs, None) != name:
             raise InvalidArgument(
@@ -182,18 +186,18 @@ def _prefetch(contents: RecordStream) -> Iterator[Records]:
 
 
 def _compare(
-    source: _Reader, target: Endpoint, of: CollectionInfo, copy: CollectionInfo, report: MigrationReport
+    source: _Reader, target: Endpoint, collection: CollectionInfo, copy: CollectionInfo, report: MigrationReport
 ) -> None:
     """Compare counts, configuration, metadata, and a sample of records spread over the collection."""
     differences = report.differences
-    present = target.find(of.tenant, of.database, of.name)
-    counts = source.count(of), target.count(copy)
+    present = target.find(collection.tenant, collection.database, collection.name)
+    counts = source.count(collection), target.count(copy)
     if counts[0] != counts[1]:
         differences.append(f"{counts[0]} records in the source, {counts[1]} in the target")
     for name in ("configuration", "metadata", "dimension"):
-        theirs, ours = getattr(of, name), None if present is None else getattr(present, name)
+        theirs, ours = getattr(collection, name), None if present is None else getattr(present, name)
         if name == "configuration":
-            theirs = with_legacy_parameters(of)
+            theirs = with_legacy_parameters(collection)
         if theirs != ours:
             differences.append(f"{name} is {_to_json(theirs)} in the source, {_to_json(ours)} in the target")
     if not counts[1]:
@@ -202,7 +206,7 @@ def _compare(
     rows = np.unique(np.linspace(0, len(names) - 1, _SAMPLE_SIZE).astype(int)).tolist()
     for start in range(0, len(rows), _SAMPLE_PAGE):
         ids = [names[row] for row in rows[start : start + _SAMPLE_PAGE]]
-        differ = _differing(source.get(of, ids), target.get(copy, ids), ids)
+        differ = _differing(source.get(collection, ids), target.get(copy, ids), ids)
         report.sampled += len(ids)
         differences += differ[: max(0, _MAX_DIFFERENCES - len(differences))]
 

@@ -4,9 +4,9 @@ import xxhash
 
 from afterglow.bulk import sidecar
 from afterglow.bulk.databases.database_source import DatabaseSource
-from afterglow.bulk.formats.detect import SIDECAR_SUFFIX, detect_format
+from afterglow.bulk.formats.detect import detect_format
 from afterglow.bulk.formats.registry import FORMATS
-from afterglow.bulk.sidecar import GivenOptions, Sidecar
+from afterglow.bulk.sidecar import GivenOptions
 from afterglow.bulk.sink import Sink
 from afterglow.bulk.sources import Source
 from afterglow.bulk.types import Compression, FileFormat, ImportRejected, Plan, Target
@@ -24,7 +24,7 @@ def make_plan(
     Raises ImportRejected, and the errors of creating a collection.
     """
     kind, compression = _kind_of(source)
-    own = _own_options(source)
+    own = source.options if isinstance(source, DatabaseSource) else sidecar.read_sidecar(source)
     # The export of a collection without records is such a file, and its sidecar names the columns.
     if source.size == 0 and kind is not FileFormat.ROWS and not (given.sidecar or own).columns:
         raise ImportRejected(f"{source.name} is empty: it has 0 bytes")
@@ -75,11 +75,3 @@ def _kind_of(source: Source) -> tuple[FileFormat, Compression]:
             f".gz, .zst), .parquet, .json, .npy or .npz, .xlsx, or .jsonl with .npy"
         )
     return detected
-
-
-def _own_options(source: Source) -> Sidecar:
-    """The defaults of a database, or what the sidecar of a file says. Raises ImportRejected."""
-    if isinstance(source, DatabaseSource):
-        return source.options
-    sibling = source.sibling(source.name.rpartition("/")[2] + SIDECAR_SUFFIX)
-    return Sidecar() if sibling is None else sidecar.parse(sibling.read(0, sibling.size), sibling.name)

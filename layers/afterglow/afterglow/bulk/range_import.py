@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -97,11 +97,7 @@ def _import_range(
     if progress is None or progress.done or store.failure(plan) is not None:
         return Outcome.DONE
     file_range = plan.ranges[number]
-    chunks = FORMATS[plan.kind].read_chunks(
-        source, plan, file_range, position=progress.position, lines_read=progress.lines, settings=context.settings
-    )
-    for chunk in chunks:
-        require_unchanged(source, plan.version)
+    for chunk in _read_chunks(source, plan, progress, context.settings):
         if chunk.rejected:
             store.add_rejected(plan, number, progress.position, chunk.rejected)
         advanced = replace(
@@ -126,13 +122,28 @@ def _import_range(
             return Outcome.DONE
         if not should_continue():
             return Outcome.UNFINISHED
-    require_unchanged(source, plan.version)
     progress = replace(progress, done=True)
     store.advance(plan, progress)
     progress = replace(progress, version=progress.version + 1)
     store.publish_progress(plan, progress)
     on_progress(progress)
     return Outcome.DONE
+
+
+def _read_chunks(source: Source, plan: Plan, progress: RangeProgress, settings: Settings) -> Iterator[RowChunk]:
+    """The chunks of a range from its progress on. Raises ImportRejected, also if the file changes before their end."""
+    chunks = FORMATS[plan.kind].read_chunks(
+        source,
+        plan,
+        plan.ranges[progress.number],
+        position=progress.position,
+        lines_read=progress.lines,
+        settings=settings,
+    )
+    for chunk in chunks:
+        require_unchanged(source, plan.version)
+        yield chunk
+    require_unchanged(source, plan.version)
 
 
 def _add_counts(counted: dict[str, int], more: dict[str, int]) -> dict[str, int]:

@@ -27,6 +27,7 @@ import orjson
 
 from afterglow.bulk.endpoint import CollectionInfo, create_request
 from afterglow.bulk.formats.detect import SIDECAR_SUFFIX
+from afterglow.bulk.sources import Source
 from afterglow.bulk.types import ImportRejected
 from afterglow.errors import InvalidArgument
 
@@ -96,6 +97,12 @@ class GivenOptions:
             sheet=self.sheet or base.sheet,
             flatten=self.flatten or base.flatten,
         )
+
+
+def read_sidecar(source: Source) -> Sidecar:
+    """The sidecar of a file, an empty one if there is none. Raises ImportRejected."""
+    sibling = source.sibling(source.name.rpartition("/")[2] + SIDECAR_SUFFIX)
+    return Sidecar() if sibling is None else parse(sibling.read(0, sibling.size), sibling.name)
 
 
 def parse(value: bytes, name: str) -> Sidecar:

@@ -21,6 +21,8 @@ from afterglow.bulk.mounts import mount_points
 from afterglow.bulk.sources import Source, Span
 from afterglow.bulk.types import ImportRejected, Target
 
+FOLDER = "imports"
+"""The watched folder of a data directory."""
 DONE, FAILED = ".done", ".failed"
 _DEPTH = 3
 _DESCRIPTORS = ("/proc/self/fd", "/dev/fd")

@@ -12,7 +12,7 @@
     demo          a server, sample data and a few searches
     keys          API keys
     inspect       what is there: status, collections, queries
-    config        the settings in force
+    config        the effective settings
     import_files  bulk import: of files (`import_sources`) and of `import_databases`
     bulk          export, import reports, migration from Chroma
     rescue        a Chroma directory, also a damaged one, without Chroma

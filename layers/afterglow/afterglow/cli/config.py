@@ -1,4 +1,4 @@
-"""`afterglow config show`: the settings in force, and where each value comes from."""
+"""`afterglow config show`: the effective settings, and where each value comes from."""
 
 import argparse
 import json

@@ -30,7 +30,7 @@ def add_erase_options(parser: argparse.ArgumentParser) -> None:
 
 
 def erase(args: argparse.Namespace) -> None:
-    """Delete records so that nothing of them is left by a deadline: also not in the past, and in all forks."""
+    """Delete records from everything stored by a deadline, also from past states and from forks."""
     from afterglow.catalog import Catalog, collections, erasures
     from afterglow.collection import Engine
     from afterglow.collection.types import Scope
@@ -93,14 +93,14 @@ def add_erasures_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--delete-versions",
         action="store_true",
-        help="In an AWS account, delete the old versions of all objects of these collections that were deleted by the "
-        "end of a finished erasure. They cannot be recovered to earlier moments any more.",
+        help="In an AWS account: of the collections of a finished erasure, delete the noncurrent versions of all "
+        "objects that were deleted before it ended. `recover` then cannot restore earlier states of these collections.",
     )
     options.add_deployment(parser)
 
 
 def list_erasures(args: argparse.Namespace) -> None:
-    """Show the reports of erasures: how far they are, and which objects were deleted."""
+    """Show the progress of erasures, and the objects that they deleted."""
     from afterglow.catalog import erasures
 
     if args.delete_versions and not args.aws:

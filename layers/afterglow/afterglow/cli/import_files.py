@@ -54,7 +54,7 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
     import_databases.add_database_options(parser)
     parser.add_argument(
         "--collection",
-        help="Name of the collection to import into; created if missing. Of another database, the only one to import.",
+        help="Name of the collection to import into; created if missing. With another database: the one to import.",
     )
     options.add_endpoint(parser, options.NEW_DIRECTORY)
     parser.add_argument("--tenant", help=f"Tenant of the collection; for files, {options.DEFAULT_TENANT} if omitted.")
@@ -73,7 +73,7 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
         "--metadata",
         action="append",
         metavar="COLUMN",
-        help="Column of metadata; repeat it for several. Without it, every other column.",
+        help="Column of metadata; may be repeated. Without it, all columns without another role.",
     )
     parser.add_argument("--encoding", help="Encoding of text files that are not UTF-8, such as latin-1.")
     parser.add_argument("--sheet", metavar="NAME", help="Sheet of Excel workbooks; without it, the first with rows.")

@@ -47,8 +47,8 @@ def add_create_options(parser: argparse.ArgumentParser) -> None:
         "--where",
         action="append",
         metavar="COLLECTION=FILTER",
-        help="The only records that the key sees and writes: a where clause as JSON for a collection, by name; '*' for"
-        " every other one. May be repeated; a collection without one does not exist for the key.",
+        help="Limits the key to the records of a collection that match a where clause (JSON); '*' stands for every"
+        " other collection. May be repeated; collections without a filter are then hidden from the key.",
     )
     parser.add_argument("--name", default="", help="A label for the key, shown by `keys list`.")
     options.add_deployment(parser)
@@ -123,7 +123,7 @@ def add_attenuate_options(parser: argparse.ArgumentParser) -> None:
         metavar="COLLECTION=FILTER",
         help="Only these records, of those that the key sees; as for `keys create`. May be repeated.",
     )
-    parser.add_argument("--expires-in", type=float, metavar="SECONDS", help="How long it is valid.")
+    parser.add_argument("--expires-in", type=float, metavar="SECONDS", help="Lifetime of the key, in seconds.")
 
 
 def attenuate(args: argparse.Namespace) -> None:

@@ -95,7 +95,7 @@ _COMMANDS: tuple[_Command | _Group, ...] = (
     _Command("tail", tail.tail, tail.add_tail_options),
     _Group(
         "config",
-        "Show the settings in force.",
+        "Show the current settings.",
         (_Command("show", config.show, config.add_show_options),),
     ),
     _Command("import", import_files.import_, import_files.add_import_options),

@@ -35,12 +35,12 @@ def add_compact_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--forget",
         action="store_true",
-        help="Then delete the past of the collections: earlier points in time can no longer be read or restored.",
+        help="Then delete the past states of the collections: they can no longer be read or restored.",
     )
 
 
 def compact(args: argparse.Namespace) -> None:
-    """Flush the log, compact segments and delete unused objects now. Shows what the past of each collection takes."""
+    """Flush the log, compact segments and delete unused objects now. Shows the size of past states."""
     from afterglow.deployment.base import NullQueue
     from afterglow.deployment.open import open_deployment
     from afterglow.jobs import past

@@ -116,7 +116,7 @@ def parse_json_option(option: str, text: str) -> object:
 
 
 def load_settings(*, aws: bool) -> Settings:
-    """The settings in force; exits with 2 if one is invalid, and warns of what is ignored."""
+    """The effective settings; exits with 2 if one is invalid, and warns of what is ignored."""
     return resolve_settings(aws=aws).settings
 
 

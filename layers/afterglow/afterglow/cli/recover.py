@@ -21,7 +21,7 @@ def add_recover_options(parser: argparse.ArgumentParser) -> None:
 
 
 def recover(args: argparse.Namespace) -> None:
-    """Bring the bucket to the moment to which the table was restored, protect the table, verify all data.
+    """After a restore of the table, bring the bucket to the same time, protect the table and verify all data.
 
     The table, the bucket and optionally the importer's queue are AFTERGLOW_TABLE, AFTERGLOW_BUCKET and
     AFTERGLOW_IMPORT_QUEUE. Exit code 1 if any object is missing or damaged.

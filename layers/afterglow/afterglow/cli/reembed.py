@@ -30,13 +30,13 @@ def add_reembed_options(parser: argparse.ArgumentParser) -> None:
         "--queries",
         type=options.parse_path,
         metavar="FILE",
-        help="Texts to compare the old and the new vectors by, one a line. Without it, records are queries.",
+        help="Queries to compare old and new vectors by, one text per line. Without it, records are the queries.",
     )
     parser.add_argument(
         "--samples",
         type=options.int_between(1, _MAX_SAMPLES),
         default=100,
-        help="Number of records that are queries.",
+        help="Number of records to use as queries.",
     )
     parser.add_argument(
         "-k",
@@ -53,7 +53,7 @@ def add_reembed_options(parser: argparse.ArgumentParser) -> None:
         help="Swap only if at least this share of the nearest records, from 0 to 1, is the same.",
     )
     parser.add_argument(
-        "--no-swap", action="store_true", help="End before the swap. The same command without it goes on from there."
+        "--no-swap", action="store_true", help="Stop before the swap. The same command without this option finishes it."
     )
     parser.add_argument(
         "--hold",
@@ -68,9 +68,9 @@ def add_reembed_options(parser: argparse.ArgumentParser) -> None:
 
 
 def reembed(args: argparse.Namespace) -> None:
-    """Embed a collection anew by another embedding function, while it is used, and swap it for the old one.
+    """Embed a collection again with another embedding function while it stays in use, then replace the old one.
 
-    Run again, it goes on where it was interrupted.
+    Run again, it resumes.
     """
     from contextlib import closing
 

@@ -42,7 +42,7 @@ def add_rescue_options(parser: argparse.ArgumentParser) -> None:
 
 
 def rescue(args: argparse.Namespace) -> None:
-    """Show what a Chroma directory contains and what is damaged, and save it; needs no Chroma and changes nothing.
+    """Show the contents and the damage of a Chroma directory, which is not changed, and save what is readable.
 
     Exit code 1 if anything is damaged or could not be saved.
     """

@@ -26,7 +26,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=options.parse_path,
         metavar="FILE",
-        help="Settings file; the same as --config, as Chroma takes it.",
+        help="Settings file; the same as --config. `chroma run` takes it here, too.",
     )
     options.add_deployment(parser, options.NEW_DIRECTORY)
     parser.add_argument(
@@ -46,8 +46,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="Number of server processes; one per CPU core is plenty. Without it AFTERGLOW_WORKERS, which is 1 by "
         "default.",
     )
-    parser.add_argument("--log-level", choices=logs.LEVELS, help="Least level of log lines; AFTERGLOW_LOG_LEVEL.")
-    parser.add_argument("--log-format", choices=logs.FORMATS, help="Form of log lines; AFTERGLOW_LOG_FORMAT.")
+    parser.add_argument("--log-level", choices=logs.LEVELS, help="Minimum level of log lines; AFTERGLOW_LOG_LEVEL.")
+    parser.add_argument("--log-format", choices=logs.FORMATS, help="Format of log lines; AFTERGLOW_LOG_FORMAT.")
     parser.add_argument("--allow-reset", action="store_true", help="Enable the reset endpoint, which deletes all data.")
 
 

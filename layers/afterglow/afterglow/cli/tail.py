@@ -15,22 +15,24 @@ _MAX_POSITIONS = 1_000_000
 def add_tail_options(parser: argparse.ArgumentParser) -> None:
     """The options of `tail`."""
     parser.add_argument("collection", help="Name of the collection.")
-    parser.add_argument("-f", "--follow", action="store_true", help="Go on with what is written from now on.")
+    parser.add_argument("-f", "--follow", action="store_true", help="Keep running, and print new writes as they come.")
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "-n",
         "--positions",
         type=options.int_between(0, _MAX_POSITIONS),
         default=10,
-        help="Begin with the last so many positions of the log.",
+        help="Start this many positions before the end of the log.",
     )
-    group.add_argument("--after", metavar="POSITION", help="Begin behind this position: 0, or the `next` of a line.")
+    group.add_argument(
+        "--after", metavar="POSITION", help="Start after this position: 0, or the `next` of a printed line."
+    )
     options.add_endpoint(parser)
     options.add_database(parser)
 
 
 def tail(args: argparse.Namespace) -> None:
-    """Print what was written to a collection, in order, as lines of JSON (docs/changes.md)."""
+    """Print the writes to a collection in log order, as lines of JSON (docs/changes.md)."""
     from afterglow.bulk.open_endpoints import open_source
 
     settings = options.load_settings(aws=args.aws)

@@ -1,4 +1,4 @@
-"""The program of one worker process. Arguments: its options as a JSON object, and the number of its control socket."""
+"""The program of one worker process. Arguments: its options as JSON, and the descriptor of its control socket."""
 
 import json
 import signal

@@ -193,7 +193,7 @@ class Writes(EngineParts):
             )
 
         with self._open_to_write(scope) as end:
-            return write_path.write_admitted(self._stores, end, scope, admit).position
+            return write_path.write_evaluated(self._stores, end, scope, admit).position
 
     @contextmanager
     def _open_to_write(self, scope: Scope) -> Iterator[LogEnd]:

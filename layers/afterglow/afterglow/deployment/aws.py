@@ -20,7 +20,7 @@ from afterglow.storage.aws.objects import S3Objects
 from afterglow.storage.aws.queue import SqsQueue
 from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Queue, Stores
-from afterglow.storage.readers import Readers
+from afterglow.storage.readers import AccountReaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class AwsDeployment:
     def stores(self, settings: Settings, system: System, queue: Queue) -> Stores:
         """The stores of the account, with `queue` for notifications of the indexer."""
         settings = with_model_folder(settings, self.cache)
-        return Stores(self.table, self.objects, queue, settings, system, Readers(self.table, system))
+        return Stores(self.table, self.objects, queue, settings, system, AccountReaders(self.table, system))
 
     def exclusive_lock(self, *, wait: bool = True) -> AbstractContextManager[bool]:
         """Hold the locks of this machine, whether they are held; another machine may still be at work."""

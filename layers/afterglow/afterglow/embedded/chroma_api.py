@@ -191,8 +191,8 @@ class Server(FastAPI):
         )
         hits = [result.records for result in results]
 
-        def column(name: str, of: Callable[[Records], Any]) -> Any:
-            return [of(records) for records in hits] if name in include else None
+        def column(name: str, values_of: Callable[[Records], Any]) -> Any:
+            return [values_of(records) for records in hits] if name in include else None
 
         return QueryResult(
             ids=[records.ids for records in hits],

@@ -12,8 +12,9 @@ from typing import Any
 
 from afterglow.errors import InvalidArgument
 from afterglow.filters import boundary_markers
+from afterglow.filters.pattern_builder import Form, Translation
 from afterglow.filters.re2_engine import RegexSyntaxError, compile_re2
-from afterglow.filters.rust_syntax import Form, Translation, translate
+from afterglow.filters.rust_syntax import translate
 
 MAX_PATTERN_LENGTH = 16 * 1024
 

@@ -5,8 +5,11 @@ a graph, and if possible by *extending* the graph of the largest segment, whose 
 every row is inserted about once and copied about log(n) times, because a large segment is extended only when the rows
 added to it are at least a quarter of its own. A segment that lost a quarter of its rows is rebuilt without them, which
 reclaims their space. While the collection is idle, several graphs become one if it is not too large, because one graph
-is searched faster than several. Lists are joined only when there are many of them: a query probes the lists of several
-segments as if they were one index.
+is searched faster than several. So are lists: a query probes the lists of several segments as if they were one index,
+but at a million rows six segments need four times as many rows as one. A run of the smallest segments is joined as long
+as a segment has at most twice as many rows as the smaller ones together (size-tiered compaction: O'Neil et al. 1996,
+"The Log-Structured Merge-Tree"). So a row is clustered about five times while its collection grows to seventy times the
+size, and the segments that stay apart are at least three times as large as the next smaller ones.
 
 The index of the new segment is a graph, or lists from `lists_min_rows` rows on (setting `index`); in a collection of so
 many rows smaller segments have lists, too. Lists are clustered anew by every compaction, which takes about a tenth of
@@ -15,8 +18,8 @@ the time that a graph takes.
 Beside a server the compactions are **stepwise**: what was flushed without an index is scanned by every query, so a
 backlog is compacted in steps, the oldest segments first, and each step ends with a manifest. A step of a small
 collection extends its graph. A step of a large one becomes a segment with lists of its own. Those of less than
-131,072 rows are **small**: they are joined when there are many of them, so a row is clustered about twice. Larger ones
-are left alone until there are more than twelve, of which the four smallest are joined.
+131,072 rows are **small**: under load they are joined when there are many of them. Larger ones are left alone until
+there are more than twelve, of which the four smallest are joined, or until the collection is idle.
 
 Memory and time limit the size of a segment: `compaction_memory_bytes` must hold its graph and its columns, and where a
 compaction must end within a given time, as in a Lambda function, `max_segment_vector_bytes` limits its vectors. Lists
@@ -51,8 +54,8 @@ _MAX_DELETED = 0.25
 _INDEPENDENT_FILL = 0.75
 """An independent compaction has at least this share of the largest segment size."""
 _MAX_SINGLE_INDEX_ROWS = 500_000
-_MAX_INDEXES_IDLE = 4
-"""So many indexes stay apart, if together they would be lists."""
+_TIER = 0.5
+"""A segment with lists is joined with smaller ones that have at least this share of its rows together."""
 _GRAPH_STEP_ROWS = 32_768
 """The least rows of a step that extends a graph; more if the graph is larger, as each step writes all of it."""
 _LISTS_STEP_ROWS = 131_072
@@ -61,7 +64,6 @@ Also the size from which lists are not small."""
 _MIN_LISTS_ROWS = 16_384
 """The least rows of a segment with lists in a large collection."""
 _MAX_SMALL = 7
-_MAX_SMALL_IDLE = 4
 _MAX_LISTS = 12
 _JOINED_LISTS = 4
 _MAX_UNINDEXED_SEGMENTS = 16
@@ -88,14 +90,14 @@ class Compaction:
     index: IndexKind
 
 
-def index_kind(rows: int, settings: Settings, of: int = 0) -> IndexKind:
-    """The index of a new segment with so many rows, in a collection of `of` rows."""
+def index_kind(rows: int, settings: Settings, collection_rows: int = 0) -> IndexKind:
+    """The index of a new segment with this many rows, in a collection of `collection_rows`."""
     if rows < settings.hnsw_min_rows:
         return IndexKind.NONE
     if settings.index == Index.AUTO:
-        least = (
-            min(_MIN_LISTS_ROWS, settings.lists_min_rows) if of >= settings.lists_min_rows else settings.lists_min_rows
-        )
+        least = settings.lists_min_rows
+        if collection_rows >= least:
+            least = min(_MIN_LISTS_ROWS, least)
         return IndexKind.LISTS if rows >= least else IndexKind.GRAPH
     return IndexKind(settings.index)
 
@@ -160,11 +162,12 @@ def _plan(
     enough = settings.hnsw_min_rows if idle or eager else max(settings.flush_ops, settings.hnsw_min_rows)
     if _is_worth_an_index(unindexed, max(enough, 1), idle=idle):
         return _compaction(manifest, _that_fit(max_rows, _extendable(ascending, unindexed)), settings)
-    indexes, rows = sum(segment.is_indexed for segment in segments), sum(segment.live_rows for segment in segments)
-    most = _MAX_INDEXES_IDLE if index_kind(rows, settings, rows) is IndexKind.LISTS else 1
-    if idle and indexes > most and rows <= min(_MAX_SINGLE_INDEX_ROWS, max_rows):
-        return _compaction(manifest, segments, settings)
-    return None
+    indexed, rows = [segment for segment in ascending if segment.is_indexed], sum(one.live_rows for one in ascending)
+    if index_kind(rows, settings, rows) is IndexKind.LISTS:
+        joined = _that_fit(max_rows, _tier(indexed))
+    else:
+        joined = tuple(segments) if rows <= min(_MAX_SINGLE_INDEX_ROWS, max_rows) else ()
+    return _compaction(manifest, joined, settings) if idle and min(len(indexed), len(joined)) > 1 else None
 
 
 def _next_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compaction | None:
@@ -186,9 +189,9 @@ def _next_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compact
         step = _oldest(unindexed, min(max(_LISTS_STEP_ROWS, int(indexed_rows * _MIN_EXTENSION)), 2 * _LISTS_STEP_ROWS))
         inputs = [*step, *small] if len(small) > _MAX_SMALL else _extendable(small, step) if idle else step
         return _compaction(manifest, _that_fit(max_rows, inputs), settings)
-    joined = small if idle and len(small) > _MAX_SMALL_IDLE else indexed[:_JOINED_LISTS]
-    inputs = list(_that_fit(max_rows, joined)) if joined is small or len(indexed) > _MAX_LISTS else []
-    return _compaction(manifest, inputs, settings) if len(inputs) > 1 else None
+    joined = _that_fit(max_rows, _tier(indexed) if idle else indexed[:_JOINED_LISTS])
+    is_due = idle or len(indexed) > _MAX_LISTS
+    return _compaction(manifest, joined, settings) if is_due and len(joined) > 1 else None
 
 
 def _next_graph_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compaction | None:
@@ -211,6 +214,16 @@ def _oldest(segments: Sequence[SegmentInfo], rows: int) -> list[SegmentInfo]:
         taken.append(segment)
         missing -= segment.live_rows
     return taken
+
+
+def _tier(ascending: Sequence[SegmentInfo]) -> Sequence[SegmentInfo]:
+    """The smallest segments that are worth one, up to the largest that is not much larger than those before it."""
+    end = rows = 0
+    for number, segment in enumerate(ascending):
+        if number and rows >= _TIER * segment.live_rows:
+            end = number + 1
+        rows += segment.live_rows
+    return ascending[:end]
 
 
 def _is_worth_an_index(unindexed: Sequence[SegmentInfo], enough: int, *, idle: bool) -> bool:

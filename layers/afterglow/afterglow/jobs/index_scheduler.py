@@ -24,7 +24,9 @@ from afterglow.deployment.child_process import ChildEnded, ChildProcess
 from afterglow.errors import Corrupt, Unavailable
 from afterglow.jobs import erasure, functions, gc, maintenance, ttl_sweep
 from afterglow.jobs.clock_watch import ClockWatch
+from afterglow.jobs.compaction_policy import next_compaction
 from afterglow.jobs.maintenance import maintain
+from afterglow.segment import manifest as manifests
 from afterglow.storage.local.queue import ThreadQueue
 from afterglow.storage.ports import Stores
 
@@ -37,6 +39,8 @@ _IDLE = "idle"
 _MAINTAIN_SECONDS = 60.0
 _RECOVER_SECONDS = 0.5
 """Delay of the recovery after a start, so that the first responses do not wait for it."""
+_RESUME_SECONDS = 60.0
+"""Delay of compactions that no query waits for: a script that ends soon does not begin them."""
 _CHILD_IDLE_SECONDS = 10.0
 _CHECK_SECONDS = 0.25
 """Minimum time between two checks of a collection."""
@@ -168,6 +172,8 @@ class IndexScheduler:
                 if self._is_unfinished(collection_id):
                     self._collections[str(collection_id)] = _CollectionState(is_caught_up=False)
                     self._queue.send(str(collection_id), "start")
+                elif self._is_worth_compacting(collection_id):
+                    self._compactor.queue.send_later(str(collection_id), _IDLE, _RESUME_SECONDS)
             except Corrupt as error:
                 _log.error("skipping corrupt collection %s: %s", collection_id, error)
             except Exception:  # noqa: BLE001  the others are resumed
@@ -206,6 +212,13 @@ class IndexScheduler:
             return False
         status = indexing_status(self._stores, existing)
         return status.indexed_ops < status.total_ops
+
+    def _is_worth_compacting(self, collection_id: UUID) -> bool:
+        existing = collections.by_id(self._stores.table, collection_id)
+        if existing is None or existing.manifest_key is None:
+            return False
+        manifest = manifests.load(self._stores.objects, existing.manifest_key)
+        return next_compaction(manifest, self._stores.settings, idle=True, stepwise=True) is not None
 
     def problem(self, collection_id: UUID) -> str | None:
         """The error of a collection whose flush or compaction fails again and again."""

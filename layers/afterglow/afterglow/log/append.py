@@ -16,7 +16,7 @@ from afterglow.settings import System
 from afterglow.storage.clock import writing_now
 from afterglow.storage.ports import Check, ConditionFailed, Put, Stores, Write
 
-BACKOFF = Backoff(max_attempts=3, first=0.1, last=0.2)
+_BACKOFF = Backoff(max_attempts=3, first=0.1, last=0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +109,36 @@ def append_at(
     if state_version is not None and (extra_writes or stores.table.has_cheap_transactions):
         writes.append(Check(pk, keys.STATE, if_version=state_version))
     writes += extra_writes
-    for attempt in attempts(stores.system, BACKOFF):
+    return put_entries(stores, writes, [(pk, replace(entry, seq=seq))])
+
+
+def put_entries(stores: Stores, writes: Sequence[Write], appended: Sequence[tuple[str, Entry]]) -> bool:
+    """Apply `writes`, among them the puts of entries, by partition: whether these are in their logs, all or none.
+
+    Raises Unavailable as `append_at` does, and ConditionFailed where the condition of a write fails that concerns
+    neither the number of such an entry nor the state of its collection.
+    """
+    for attempt in attempts(stores.system, _BACKOFF):
         try:
-            if len(writes) == 1:
-                stores.table.put(put.pk, put.sk, put.value, if_absent=True)
-            else:
-                stores.table.transact(writes)
+            match writes:
+                case [Put() as put]:
+                    stores.table.put(put.pk, put.sk, put.value, if_absent=put.if_absent)
+                case _:
+                    stores.table.transact(writes)
         except ConditionFailed as conflict:
-            if conflict.key not in ((pk, put.sk), (pk, keys.STATE)):
-                raise
-            return is_there(conflict, entry, seq, is_repeated=attempt > 1)
+            for pk, entry in appended:
+                if conflict.key in ((pk, entries.key(entry.seq)), (pk, keys.STATE)):
+                    return _is_there(conflict, entry, is_repeated=attempt > 1)
+            raise
         except Unavailable:
-            if attempt == BACKOFF.max_attempts:
+            if attempt == _BACKOFF.max_attempts:
                 raise
             continue
         return True
     raise AssertionError("unreachable")
 
 
-def is_there(conflict: ConditionFailed, entry: Entry, seq: int, *, is_repeated: bool) -> bool:
+def _is_there(conflict: ConditionFailed, entry: Entry, *, is_repeated: bool) -> bool:
     """Whether the entry is in the log, given the item that prevented another put of it. Raises Unavailable."""
     existing = conflict.existing
     if existing is None:
@@ -135,6 +146,6 @@ def is_there(conflict: ConditionFailed, entry: Entry, seq: int, *, is_repeated: 
     if existing.sk != keys.STATE:
         return entries.decode(existing).nonce == entry.nonce
     # Nobody has the number. If it is flushed, its placeholder is gone, and with it the nonce of an earlier attempt.
-    if is_repeated and states.decode(existing).flushed_seq >= seq:
-        raise Unavailable(f"it is unknown whether entry {seq} of {existing.pk} was written by an earlier attempt")
+    if is_repeated and states.decode(existing).flushed_seq >= entry.seq:
+        raise Unavailable(f"it is unknown whether entry {entry.seq} of {existing.pk} was written by an earlier attempt")
     return False

@@ -19,11 +19,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from afterglow.catalog import keys
-from afterglow.errors import Unavailable
 from afterglow.log import entry as entries
-from afterglow.log.append import BACKOFF, is_there
+from afterglow.log.append import put_entries
 from afterglow.log.entry import Entry
-from afterglow.retry import attempts
 from afterglow.storage.ports import Check, ConditionFailed, Put, Stores, Write
 
 
@@ -50,21 +48,10 @@ def append_together(stores: Stores, appended: Sequence[tuple[LogTip, Entry]], un
     writes += states
     for tip in unchanged:
         writes += [_state(tip), Check(keys.collection(tip.collection_id), entries.key(tip.seq + 1), if_absent=True)]
-    for attempt in attempts(stores.system, BACKOFF):
-        try:
-            stores.table.transact(writes)
-        except ConditionFailed as conflict:
-            for tip, entry in appended:
-                pk = keys.collection(tip.collection_id)
-                if conflict.key in ((pk, entries.key(entry.seq)), (pk, keys.STATE)):
-                    return is_there(conflict, entry, entry.seq, is_repeated=attempt > 1)
-            return False
-        except Unavailable:
-            if attempt == BACKOFF.max_attempts:
-                raise
-            continue
-        return True
-    raise AssertionError("unreachable")
+    try:
+        return put_entries(stores, writes, [(keys.collection(tip.collection_id), entry) for tip, entry in appended])
+    except ConditionFailed:
+        return False
 
 
 def _state(tip: LogTip) -> Check:

@@ -10,7 +10,7 @@ with any vector v is about f (s·v); it is exact for v = r (Gao & Long 2024, RaB
     |q − x|² = |q − c|² + |r|² − 2 r·(q − c) ≈ |q − c|² + base − factor (s·q)
     base = |r|² + 2 f (s·c), factor = 2 f
 
-The query has 4 bits for each component, as four planes of bits, so a product is four counts of common bits. The order
+The query has 4 bits for each component, as four planes of bits, so a product is a few counts of bits. The order
 by these estimates is rough, but the true neighbours are nearly always among the first hundred or so (`depths`): only
 the lists with one of these are read (`collection.read.shortlist`).
 """
@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numkong
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,12 +66,15 @@ def encode(residuals: Vectors, centroids: Vectors) -> Entries:
 
 @dataclass(frozen=True, slots=True)
 class BinaryQuery:
-    """A query in 4 bits for each component: q ≈ low + step × level. `planes` uint64 (4, words): the bits of levels."""
+    """A query in 4 bits for each component: q ≈ low + step × level.
 
-    planes: NDArray[np.uint64]
-    low: float
-    step: float
-    total: float
+    The numbers of bits in which a row's signs differ from `planes`, the bits of the levels and then zeros, times
+    `weights` float32 (5,), plus `constant`, are s·q.
+    """
+
+    planes: numkong.PackedMatrix
+    weights: Vectors
+    constant: np.float32
 
     @staticmethod
     def of(query: Vectors) -> "BinaryQuery":
@@ -78,25 +82,20 @@ class BinaryQuery:
         low = float(query.min())
         step = (float(query.max()) - low) / _LEVELS or 1.0
         levels = np.rint((query - np.float32(low)) / np.float32(step)).astype(np.uint8)
-        width = entry_bytes(len(query)) - _HEADER_BYTES
-        planes = np.zeros((_PLANES, width), dtype=np.uint8)
-        for number in range(_PLANES):
-            bits = np.packbits((levels >> number) & 1)
-            planes[number, : len(bits)] = bits
-        return BinaryQuery(planes.view("<u8"), low, step, float(query.sum()))
+        planes = np.zeros((_PLANES + 1, entry_bytes(len(query)) - _HEADER_BYTES), dtype=np.uint8)
+        bits = np.packbits((levels >> np.arange(_PLANES, dtype=np.uint8)[:, np.newaxis]) & 1, axis=1)
+        planes[:_PLANES, : bits.shape[1]] = bits
+        # The positive components of s alone: s·q = 2 Σ q − total, and for each plane 2 |s ∧ p| = |s| + |p| − |s ⊕ p|.
+        values = step * 2.0 ** np.arange(_PLANES)
+        weights = np.append(-values, 2 * low + values.sum())
+        constant = values @ np.bitwise_count(bits).sum(axis=1) - float(query.sum())
+        return BinaryQuery(numkong.hammings_pack(planes), weights.astype(np.float32), np.float32(constant))
 
 
 def estimates(query: BinaryQuery, entries: Entries, centroid_distances: Vectors) -> Vectors:
     """The estimated squared distances (m,) of entries (m, entry_bytes), whose centroids are so far from the query."""
-    words = np.ascontiguousarray(entries[:, _HEADER_BYTES:]).view("<u8").T
-    ones = np.zeros(len(entries), dtype=np.int32)
-    levels = np.zeros(len(entries), dtype=np.int32)
-    for number, word in enumerate(words):
-        bits = np.ascontiguousarray(word)
-        ones += np.bitwise_count(bits)
-        for plane in range(_PLANES):
-            levels += np.left_shift(np.bitwise_count(bits & query.planes[plane, number]), plane, dtype=np.int32)
-    products = 2 * (np.float32(query.low) * ones + np.float32(query.step) * levels) - np.float32(query.total)
+    different = np.asarray(numkong.hammings_packed(entries[:, _HEADER_BYTES:], query.planes))
+    products = different.astype(np.float32) @ query.weights + query.constant
     result: Vectors = centroid_distances + field(entries, _BASE, "<f4") - field(entries, _FACTOR, "<f4") * products
     return result
 

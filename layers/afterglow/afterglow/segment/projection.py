@@ -11,6 +11,7 @@ projected space, times u², less M² u² for ip, is comparable with that of anot
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class Projection:
             result: Vectors = projected - self.origin
             return result
 
-    def comparable(self, distances: Vectors) -> NDArray[np.float64]:
+    def comparable(self, distances: NDArray[Any]) -> NDArray[np.float64]:
         """Distances in the projected space, in numbers that compare with those of another projection of the space."""
         return (distances.astype(np.float64) - self.bound) * self.unit**2
 

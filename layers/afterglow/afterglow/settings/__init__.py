@@ -5,7 +5,7 @@ instances instead of patching.
 
 ::
 
-    resolve   the settings in force, and where each value comes from
+    resolve   the effective settings, and where each value comes from
     files     the settings file: ours in TOML, or Chroma's in YAML
     chroma    Chroma's own variables and keys, and what they mean here
     values    one value of a setting, parsed and checked

@@ -45,8 +45,8 @@ class Settings:
     max_filter_values: int = 100_000
     """Maximum values of `$in` and `$nin` in the filters of one request; more get 422."""
     max_read_seconds: float = 10.0
-    """Maximum time of one read on one core, estimated from its vectors, conditions and ranks and the collection's size;
-    a longer one gets 422. A read with one vector and 16 conditions is always allowed."""
+    """Maximum estimated time of one read on one core; a longer one gets 422. The estimate depends on the vectors,
+    conditions and ranks and on the size of the collection. One vector with 16 conditions is always allowed."""
     max_result_bytes: int = 512 * 1024 * 1024
     """Maximum size of the records that one read returns, estimated before they are read; more get 413. 0: no limit."""
     max_response_bytes: int = 0
@@ -64,18 +64,18 @@ class Settings:
     notify_every_ops: int = 1
     """Notify the indexer every N operations of a collection's log."""
     notify_every_entries: int = 1
-    """Notify the indexer every N entries of a collection's log."""
+    """Notify the indexer every N entries of a collection's log (an entry is one write request)."""
     max_segment_vector_bytes: int = 0
-    """Compaction does not create graphs of more bytes of vectors than this, or lists of three times as many.
+    """Maximum bytes of vectors in a segment that compaction creates with a graph; with lists, three times as many.
     0: no limit."""
     compaction_memory_bytes: int = 2 * 1024**3
     """Memory budget of one compaction; inputs estimated to need more are compacted into several segments."""
     max_unflushed_ops: int = 400_000
-    """Back pressure: with this many unflushed operations in a collection, its writes get 429."""
+    """Backpressure: with this many unflushed operations in a collection, its writes get 429."""
     hnsw_min_rows: int = 4_096
     """Build a vector index for segments of at least this many rows; smaller ones are searched exactly."""
     index: str = "auto"
-    """The vector index of new segments: `graph` (HNSW), `lists` (clusters, of which a query reads a few), or `auto`:
+    """The vector index of new segments: `graph` (HNSW), `lists` (clusters of rows; a query reads a few), or `auto`:
     lists from LISTS_MIN_ROWS rows on."""
     lists_min_rows: int = 131_072
     """With INDEX `auto`: segments of at least this many rows get lists, smaller ones a graph."""
@@ -86,8 +86,8 @@ class Settings:
     """On a server: the share of queries, from 0 to 1, that are answered a second time by exact search to measure their
     true recall (`afterglow_recall_neighbors`). Takes at most a tenth of a core, and reads all vectors."""
     exact_search_max_rows: int = 10_000
-    """Search exactly instead of by HNSW when a filter leaves at most this many rows; for 384 dimensions, scaled in
-    inverse proportion for others."""
+    """Search exactly instead of by HNSW when a filter leaves at most this many rows. The number is for 384
+    dimensions; it is in inverse proportion to the dimension."""
     compaction_threads: int = 2
     """Threads that build one HNSW index."""
     gc_grace_seconds: float = 40.0
@@ -100,11 +100,11 @@ class Settings:
     """How far back time travel, forks and restores can reach; also how long dropped collections can be restored. 0:
     disabled."""
     retention_bytes: int = 1024**3
-    """The past of a collection may take as many bytes as its present, or this many if that is more. What is older is
-    deleted, also within RETENTION_SECONDS."""
+    """Past states of a collection may take as many bytes as its current state, or this many if that is more. Older ones
+    are deleted, even within RETENTION_SECONDS."""
     erase_seconds: float = 24 * 3600.0
-    """Deadline of an erasure: by then the records are in no object and no log entry any more. `verify` reports a late
-    one."""
+    """Deadline of an erasure: by then no object and no log entry contains the records. `verify` reports a missed
+    deadline."""
     ttl_sweep_seconds: float = 60.0
     """Interval at which a process that runs its own indexer deletes records past their TTL."""
     scrub_max_bytes: int = 20 * 1024**3
@@ -138,7 +138,7 @@ class Settings:
     """Embedding functions of collections that this server runs, separated by commas: `default`, `onnx_mini_lm_l6_v2`,
     `openai`, `ollama`, `cohere`, `huggingface_server`, `amazon_bedrock`."""
     embedding_urls: str = ""
-    """Beginnings of URLs that embedding functions of collections may name, separated by commas."""
+    """Prefixes of the URLs that embedding functions of collections may use, separated by commas."""
     embedding_model_dir: str = "~/.cache/chroma/onnx_models/all-MiniLM-L6-v2"
     """Folder of the local embedding model, with `model.onnx` and `tokenizer.json`. Without a home directory that can be
     written, the default is `models/all-MiniLM-L6-v2` in the data directory."""
@@ -147,7 +147,7 @@ class Settings:
     embedding_threads: int = 1
     """Threads that compute one batch of texts with the local model."""
     embedding_max_pending_texts: int = 10_000
-    """Back pressure: with this many documents waiting to be embedded, further ones get 429."""
+    """Backpressure: with this many documents waiting to be embedded, further ones get 429."""
     embedding_timeout_seconds: float = 300.0
     """Time to embed the texts of one request; after that it gets 503, and nothing is written."""
     embedding_lambda: str = ""
@@ -167,8 +167,8 @@ class Settings:
     cohere_api_key: str = field(default="", repr=False)
     """Key for the embedding function `cohere`; else `COHERE_API_KEY` or `CHROMA_COHERE_API_KEY`."""
     huggingface_api_key: str = field(default="", repr=False)
-    """Key for the embedding function `huggingface_server`; else `HUGGINGFACE_API_KEY` or the same
-    after `CHROMA_`."""
+    """Key for the embedding function `huggingface_server`; else `HUGGINGFACE_API_KEY` or
+    `CHROMA_HUGGINGFACE_API_KEY`."""
     embedding_function_hosts: str = ""
     """Hosts that stored embedding functions may make clients send texts to, separated by commas; `.example.org` stands
     for all hosts of a domain, `*` for every host. Always allowed: the client's own machine, OpenAI, Azure OpenAI, Morph
@@ -215,9 +215,9 @@ class Settings:
     """Origins whose pages may call the API from a browser, separated by commas, or `*` for every origin. Empty: none.
     Only for `afterglow run`."""
     log_level: str = "info"
-    """Least level of log lines: debug, info, warning or error. Only for `afterglow run`."""
+    """Minimum level of log lines: debug, info, warning or error. Only for `afterglow run`."""
     log_format: str = "text"
-    """Form of log lines: text, or json for one JSON object per line. Only for `afterglow run`."""
+    """Format of log lines: text, or json for one JSON object per line. Only for `afterglow run`."""
     access_log: str = "slow"
     """Log a line for requests: off, slow or all. Only for `afterglow run`."""
     slow_request_seconds: float = 1.0
@@ -231,8 +231,8 @@ class Settings:
     """Maximum open connections per process. A further one replaces the connection that is idle longest, and gets 503 if
     none is idle."""
     max_inflight_body_bytes: int = 256 * 1024 * 1024
-    """Memory for request bodies per process. A body takes what has arrived of it; if no memory is free, it is not read
-    on, and the slowest of the others is refused."""
+    """Memory for request bodies per process, taken as they arrive. If none is free, a body has to wait, and the slowest
+    of the others is refused."""
     max_inflight_response_bytes: int = 256 * 1024 * 1024
     """Memory for responses that clients are reading, per process. Further large responses wait, up to half as many
     bytes; beyond that requests get 503."""

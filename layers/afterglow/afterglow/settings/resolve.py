@@ -1,4 +1,4 @@
-"""The settings in force, from four sources; the first that has a value decides.
+"""The effective settings, from four sources; the first that has a value decides.
 
 1. The variable of the setting: `AFTERGLOW_FLUSH_OPS` for `flush_ops`.
 2. Chroma's variables (`settings.chroma`).
@@ -29,7 +29,7 @@ _TEST_PREFIXES = tuple(PREFIX + kind for kind in ("BENCH_", "TEST_", "CONCURRENC
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The settings in force.
+    """The effective settings.
 
     `sources` has the variable or the file behind each setting that does not have its default; `messages` are about
     variables and names that are ignored.

@@ -24,17 +24,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.errors import AfterglowError, Unavailable
 from afterglow.settings import Settings, System
-
-if TYPE_CHECKING:
-    from afterglow.storage.builds import Builds
-    from afterglow.storage.readers import Readers
+from afterglow.storage.builds import Builds
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +143,7 @@ class Table(Protocol):
         """
 
     def query(
-        self,
-        pk: str,
-        *,
-        after: str = "",
-        before: str | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
+        self, pk: str, *, after: str = "", before: str | None = None, limit: int | None = None, reverse: bool = False
     ) -> list[Item]:
         """Return at most `limit` items of `pk` with `after` < sk < `before`, ascending; with `reverse`, descending."""
 
@@ -284,17 +275,24 @@ class Queue(Protocol):
         """Send `body`: it is delivered at least once, in order within `group`."""
 
 
+class Readers(Protocol):
+    """The processes of an account, by the formats that they read (`storage.readers`)."""
+
+    def register(self) -> None:
+        """Register this process. Raises Busy, Unavailable."""
+
+    def choose(self, formats: Sequence[int]) -> int:
+        """The newest of `formats`, which ascend, that every registered process reads. Raises Busy, Unavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The stores of one deployment, with its settings and clock.
-
-    `readers`: the processes of an account. `builds`: the progress of the index that a data directory is building.
-    """
+    """The stores of one deployment, with its settings and clock; `builds` are those of a data directory's indexer."""
 
     table: Table
     objects: Objects
     queue: Queue
     settings: Settings
     system: System
-    readers: "Readers | None" = None
-    builds: "Builds | None" = None
+    readers: Readers | None = None
+    builds: Builds | None = None

@@ -37,7 +37,7 @@ _RETRY_SECONDS = 600.0
 _DIGITS = 6
 
 
-class Readers:
+class AccountReaders:
     """The readers of the account with this table, of which this process is one after `register`."""
 
     def __init__(self, table: Table, system: System, newest: int = FORMAT, release: str = __version__) -> None:

@@ -1,4 +1,4 @@
-"""Transactions and changes."""
+"""Responses of transactions, and the lines of the change feed."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from afterglow.api.responses.records import GetResponse, QueryResponse, SearchRe
 class ConditionalGetResponse(GetResponse):
     """Records in insertion order, and the token by which later reads of the transaction see the same snapshot.
 
-    The token is a number, of a key with filters a text.
+    The token is a number; for an API key with filters it is a string.
     """
 
     read_token: int | str
@@ -19,7 +19,7 @@ class ConditionalGetResponse(GetResponse):
 class ConditionalCommitResponse(ResponseModel):
     """The log position of the transaction, null if it wrote nothing, and the number of records in its operations.
 
-    Of a key with filters the position is null, and the records are those that were written.
+    For an API key with filters, the position is null and only the records that were written count.
     """
 
     first_inserted_record_offset: int | None
@@ -27,7 +27,7 @@ class ConditionalCommitResponse(ResponseModel):
 
 
 class CollectionCommitResponse(ConditionalCommitResponse):
-    """The same for one collection of several."""
+    """The result of one collection of a joint commit."""
 
     collection_id: str
 
@@ -63,7 +63,7 @@ class ChangedRecords(ResponseModel):
 
 
 class Change(ResponseModel):
-    """One line: a write, or a part of a large one. `next` is the position behind it, `time` in Unix milliseconds."""
+    """A write, or a part of a large one. `next` is the position to continue from; `time` is in Unix milliseconds."""
 
     position: int
     offset: int

@@ -15,7 +15,7 @@ from afterglow.metering import phase
 
 
 def commit(context: AppContext, request: Request) -> Response | Deferred:
-    """Write all operations in all collections, unless what the transaction has read was written since."""
+    """Commit a transaction: all operations in all collections, or none if what it has read was written since."""
     with phase("parse"):
         body = json_body.parse(models.JointCommit, request.body)
         operations = [[transactions.to_operations(one) for one in part.operations] for part in body.collections]

@@ -18,7 +18,7 @@ from afterglow.collection import restriction
 from afterglow.errors import Forbidden, InvalidArgument, LimitExceeded, NotFound
 
 MAX_KEYS = 10_000
-"""Keys of a deployment after which no more are created here: a list reads all of them."""
+"""Limit of the keys of a deployment that may be created over HTTP, because a list reads all of them."""
 
 
 def list_keys(context: AppContext, request: Request) -> Response:
@@ -58,7 +58,7 @@ def revoke_key(context: AppContext, request: Request) -> Response:
 
 
 def _keys(context: AppContext) -> Keys:
-    """Raises NotFound if the server accepts no keys: they would work as soon as it does."""
+    """Raises NotFound if the server accepts no keys: keys created now would become valid once it does."""
     if not takes_keys(context.settings):
         raise NotFound("this server does not use API keys; AFTERGLOW_AUTH=keys makes it use them")
     return context.engine.keys

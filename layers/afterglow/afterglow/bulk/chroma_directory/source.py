@@ -57,19 +57,21 @@ class DirectorySource:
         found = [info for info in self._infos if (info.tenant, info.database) == (tenant, database)]
         return sorted(found, key=lambda info: info.name)
 
-    def count(self, of: CollectionInfo) -> int:
+    def count(self, collection: CollectionInfo) -> int:
         """The number of its records."""
-        share = self._shares[of.id]
+        share = self._shares[collection.id]
         return share.inventory.parts[share.part]
 
-    def read(self, of: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0) -> RecordStream:
+    def read(
+        self, collection: CollectionInfo, include: frozenset[Include] = ALL_FIELDS, offset: int = 0
+    ) -> RecordStream:
         """Its records from `offset` on; all fields or none."""
-        share = self._shares[of.id]
+        share = self._shares[collection.id]
         return read_part(self.tables, share.inventory, share.part, offset, ids_only=not include)
 
-    def get(self, of: CollectionInfo, ids: Sequence[str]) -> Records:
+    def get(self, collection: CollectionInfo, ids: Sequence[str]) -> Records:
         """The existing ones of these records."""
-        share = self._shares[of.id]
+        share = self._shares[collection.id]
         return contents.read_ids(self.tables, share.inventory, share.part, ids)
 
 

@@ -125,9 +125,8 @@ def _register(stores: Stores, parts: Sequence[_Evaluated]) -> bool:
     is_same = True
     for part in parts:
         if part.batches:
-            write_path.prepare_state(stores, part.member.end, part.member.scope, part.batches)
-            state = part.member.end.collection
-            is_same = is_same and state is not None and state.version <= part.after.state_version
+            state = write_path.prepare_state(stores, part.member.end, part.member.scope, part.batches)
+            is_same = is_same and state.version <= part.after.state_version
     return is_same
 
 

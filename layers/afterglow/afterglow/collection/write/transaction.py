@@ -24,7 +24,6 @@ commit again with the same nonce: it is found in the log, and the first answer i
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from afterglow.catalog import ttl
 from afterglow.collection import restriction
 from afterglow.collection.read import read_path
 from afterglow.collection.replica.snapshot import Snapshot
@@ -36,7 +35,6 @@ from afterglow.collection.write.read_predicates import Neighborhood, Predicates
 from afterglow.errors import StaleRead, WriteConflict
 from afterglow.log.batch import Batch, Op
 from afterglow.metering import phase
-from afterglow.retry import contended_attempts
 from afterglow.storage.ports import Stores
 
 _MAX_ENTRIES_LOOKED_AT = 256
@@ -147,54 +145,19 @@ def commit(
 ) -> CommitResult:
     """Commit a transaction. Raises WriteConflict, StaleRead, and what a write raises: then nothing is written."""
     condition = condition_of(stores, scope, transaction)
+
+    def evaluate_batches() -> tuple[LogPosition, list[Batch]]:
+        now, batches = evaluate(stores, scope, transaction, condition, take_snapshot)
+        return now.log_position, batches
+
     try:
-        if scope.restriction is not None:
-
-            def admit() -> tuple[LogPosition, list[Batch]]:
-                now, batches = evaluate(stores, scope, transaction, condition, take_snapshot)
-                return now.log_position, batches
-
-            written = write_path.write_admitted(stores, end, scope, admit, transaction.nonce)
+        if transaction.needs_snapshot or scope.restriction is not None:
+            written = write_path.write_evaluated(stores, end, scope, evaluate_batches, transaction.nonce)
             return CommitResult(written.position, written.count)
-        if transaction.needs_snapshot:
-            return _commit_after_snapshot(
-                stores, end, scope, transaction, condition=condition, take_snapshot=take_snapshot
-            )
         records = sum(len(batch.ids) for batch in transaction.given)
         return CommitResult(write_path.write(stores, end, scope, transaction.given, condition=condition), records)
     except AlreadyCommitted as committed:
         return CommitResult(committed.entry.seq, committed.entry.op_count)
-
-
-def _commit_after_snapshot(
-    stores: Stores,
-    end: LogEnd,
-    scope: Scope,
-    transaction: Transaction,
-    *,
-    condition: ReadCondition | None,
-    take_snapshot: TakeSnapshot,
-) -> CommitResult:
-    if not only_deletes(transaction):
-        stores.objects.reserve_space()
-    write_path.prepare_state(stores, end, scope, transaction.given)
-    for _ in contended_attempts(stores.system, write_path.MAX_APPENDS):
-        now, batches = evaluate(stores, scope, transaction, condition, take_snapshot)
-        records = sum(len(batch.ids) for batch in batches)
-        if not batches:
-            return CommitResult(None, 0)
-        appended = write_path.append_after(
-            stores,
-            end,
-            scope.collection,
-            batches,
-            now.log_position,
-            ttl_key=ttl.ttl_key(now.collection.metadata),
-            nonce=transaction.nonce,
-        )
-        if appended:
-            return CommitResult(now.applied_seq + 1, records)
-    raise write_path.too_many_writers(scope.collection)
 
 
 def evaluate(

@@ -14,8 +14,8 @@
    exactly one of all writers, on any machine, does so. *Crash before, or the queue is unavailable: the next multiple,
    or the maintenance job, notifies.*
 
-A delete by filter depends on the records: it is evaluated on a snapshot and must become the very next log entry;
-otherwise it is evaluated again.
+Writes that depend on records are evaluated on a snapshot and must become the very next log entry; otherwise they are
+evaluated again. These are deletes by filter, writes under a restriction, and transactions that need a snapshot.
 """
 
 from collections.abc import Callable, Sequence
@@ -190,45 +190,50 @@ def _apply_backpressure(stores: Stores, end: LogEnd, collection_id: UUID) -> Non
             raise Busy(message, _RETRY_AFTER_SECONDS)
 
 
-def prepare_state(stores: Stores, end: LogEnd, scope: Scope, batches: Sequence[Batch]) -> None:
-    """Steps 1 and 2, for a write that is appended by `append_after`. Raises NotFound, WrongDimension, Busy."""
+def prepare_state(stores: Stores, end: LogEnd, scope: Scope, batches: Sequence[Batch]) -> Collection:
+    """Steps 1 and 2, for a write that is appended by `append_after`; the state then.
+
+    Raises NotFound, WrongDimension, Busy.
+    """
     with end.lock:
         collection = require_in_scope(scope, cached_state(stores, end, scope))
         end.collection = register(stores.table, collection, batches)
         _apply_backpressure(stores, end, scope.collection)
+        return end.collection
 
 
-Evaluate = Callable[[], tuple[LogPosition, list[str]]]
-"""Returns the log position of a snapshot, and the ids that match in it."""
-
-
-Admit = Callable[[], tuple[LogPosition, list[Batch]]]
+EvaluateBatches = Callable[[], tuple[LogPosition, list[Batch]]]
 """Returns the log position of a snapshot, and the batches that may be applied to it."""
 
 
-def write_admitted(stores: Stores, end: LogEnd, scope: Scope, admit: Admit, nonce: str | None = None) -> CountResult:
-    """Append the batches of `admit` exactly after the log position that they were admitted at.
+EvaluateDelete = Callable[[], tuple[LogPosition, list[str]]]
+"""Returns the log position of a snapshot, and the ids that match in it."""
+
+
+def write_evaluated(
+    stores: Stores, end: LogEnd, scope: Scope, evaluate: EvaluateBatches, nonce: str | None = None
+) -> CountResult:
+    """Append the batches of `evaluate` exactly after the log position that they were evaluated at.
 
     The result is the number of their records and the entry, None if nothing is left. Raises the errors of `write` and
-    of `admit`.
+    of `evaluate`.
     """
+    with end.lock:  # evaluating may be a large read, which overload should not add to
+        require_in_scope(scope, cached_state(stores, end, scope))
+        _apply_backpressure(stores, end, scope.collection)
     for _ in contended_attempts(stores.system, MAX_APPENDS):
-        position, batches = admit()
+        position, batches = evaluate()
         if not batches:
             return CountResult(0, None)
         if any(batch.op is not Op.DELETE for batch in batches):
             stores.objects.reserve_space()
-        with end.lock:
-            collection = require_in_scope(scope, cached_state(stores, end, scope))
-            _apply_backpressure(stores, end, scope.collection)
-            end.collection = register(stores.table, collection, batches)
-        ttl_key = ttl.ttl_key(collection.metadata)
+        ttl_key = ttl.ttl_key(prepare_state(stores, end, scope, batches).metadata)
         if append_after(stores, end, scope.collection, batches, position, ttl_key=ttl_key, nonce=nonce):
             return CountResult(sum(len(batch.ids) for batch in batches), position.seq + 1)
     raise too_many_writers(scope.collection)
 
 
-def delete_where(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: Evaluate) -> CountResult:
+def delete_where(stores: Stores, end: LogEnd, collection_id: UUID, evaluate: EvaluateDelete) -> CountResult:
     """Delete the records that match in `evaluate`, exactly as of the log position of the delete. Raises Busy."""
     for _ in contended_attempts(stores.system, MAX_APPENDS):
         position, ids = evaluate()

@@ -24,7 +24,8 @@ export function timeTab(context) {
   const slider = h("input", { type: "range", min: String(-minutes), max: "0", value: "0", step: "1", "aria-label": "Minutes before now" });
   const moment = h("input", { type: "datetime-local", step: "1", value: local(new Date()), "aria-label": "Moment" });
   const view = h("div", { "aria-live": "polite" });
-  const asked = () => new Date(moment.value).toISOString();
+  let chosen = null; // null is now: the field shows whole seconds, and the collection may be younger than its second
+  const asked = () => chosen?.toISOString() ?? null;
   const past = { ...context, at: asked };
 
   const look = guarded(async () => {
@@ -46,8 +47,14 @@ export function timeTab(context) {
     }
   });
   let timer;
-  slider.addEventListener("input", () => { moment.value = local(new Date(Date.now() + 60000 * Number(slider.value))); clearTimeout(timer); timer = setTimeout(look, 300); });
-  moment.addEventListener("change", () => { slider.value = String(Math.round((new Date(moment.value) - Date.now()) / 60000)); look(); });
+  slider.addEventListener("input", () => {
+    const [now, before] = [new Date(), Number(slider.value)];
+    chosen = before < 0 ? new Date(now.getTime() + 60000 * before) : null;
+    moment.value = local(chosen ?? now);
+    clearTimeout(timer);
+    timer = setTimeout(look, 300);
+  });
+  moment.addEventListener("change", () => { chosen = moment.value ? new Date(moment.value) : null; slider.value = chosen ? String(Math.round((chosen - Date.now()) / 60000)) : "0"; look(); });
   look();
   const copy = guarded(() => dialog("Copy this moment", (close) => {
     const name = h("input", { name: "fork", required: true, value: `${context.collection.name}-then` });

@@ -8,32 +8,20 @@ Only regular files with UTF-8 names are objects. Links, folders that are links, 
 are neither listed nor followed; `list` names them once in the log.
 """
 
-import errno
 import logging
 import os
-import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from afterglow.errors import InvalidArgument, StorageFull, Unavailable
+from afterglow.errors import InvalidArgument
 from afterglow.settings import System
+from afterglow.storage.local.durable_files import map_errors, move_durably, open_regular
 from afterglow.storage.local.mapped_object import MappedObject
 from afterglow.storage.local.reserve import Reserve
 from afterglow.storage.local.scratch import Scratch
-from afterglow.storage.ports import (
-    Bytes,
-    ConditionFailed,
-    LazyFile,
-    ObjectInfo,
-    ObjectNotFound,
-    Ranges,
-    require_descriptor,
-)
+from afterglow.storage.ports import Bytes, ConditionFailed, LazyFile, ObjectInfo, ObjectNotFound, Ranges
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _TEMPORARY_FOLDER = ".scratch"
-_ATTEMPTS = 100
 _MAX_WARNINGS = 1_000
 
 _log = logging.getLogger(__name__)
@@ -55,7 +43,7 @@ class DirectoryObjects:
         self._reserve = None if reserve is None else Reserve(reserve)
         if read_only:
             return
-        with _map_errors(root):
+        with map_errors(root):
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             (root / _TEMPORARY_FOLDER).mkdir(exist_ok=True)
 
@@ -63,17 +51,17 @@ class DirectoryObjects:
         """Store an object; it is durable when the method returns."""
         path = self._path(key)
         temporary = self.temporary_path(self._system.nonce())
-        with _map_errors(path):
+        with map_errors(path):
             try:
                 with temporary.open("xb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
                 if if_absent:
-                    _move_durably(path, lambda: os.link(temporary, path))
+                    move_durably(path, lambda: os.link(temporary, path))
                     temporary.unlink()
                 else:
-                    _move_durably(path, lambda: temporary.replace(path))
+                    move_durably(path, lambda: temporary.replace(path))
             except FileExistsError:
                 temporary.unlink(missing_ok=True)
                 raise ConditionFailed(f"object {key} already exists") from None
@@ -83,23 +71,23 @@ class DirectoryObjects:
 
     def temporary_path(self, name: str) -> Path:
         """Return a path for a new file to be passed to `upload`."""
-        with _map_errors(self._root):
+        with map_errors(self._root):
             return self._scratch.path(name)
 
     def upload(self, key: str, path: Path) -> None:
         """Move the file at `path` to become the object `key`."""
         target = self._path(key)
-        with _map_errors(target):
+        with map_errors(target):
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
-            _move_durably(target, lambda: path.replace(target))
+            move_durably(target, lambda: path.replace(target))
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Return the object's bytes, or a range of them."""
         path = self._path(key)
-        with _map_errors(path):
+        with map_errors(path):
             try:
-                with open(path, "rb", opener=_open_regular) as file:
+                with open(path, "rb", opener=open_regular) as file:
                     file.seek(start)
                     return file.read() if length is None else file.read(length)
             except FileNotFoundError:
@@ -128,9 +116,9 @@ class DirectoryObjects:
     def lazy(self, key: str, size: int) -> MappedObject:
         """Map the object's own file."""
         path = self._path(key)
-        with _map_errors(path):
+        with map_errors(path):
             try:
-                with open(path, "rb", opener=_open_regular) as file:
+                with open(path, "rb", opener=open_regular) as file:
                     return MappedObject(key, size, path, file)
             except FileNotFoundError:
                 raise ObjectNotFound(f"object {key} does not exist") from None
@@ -189,7 +177,7 @@ class DirectoryObjects:
     def delete(self, key: str) -> None:
         """Remove the object and the folders that become empty."""
         path = self._path(key)
-        with _map_errors(path):
+        with map_errors(path):
             path.unlink(missing_ok=True)
             for folder in path.parents:
                 if folder == self._root:
@@ -206,23 +194,23 @@ class DirectoryObjects:
 
     def is_empty(self) -> bool:
         """Whether the directory has no objects; hidden files of other programs do not count."""
-        with _map_errors(self._root):
+        with map_errors(self._root):
             return not self._root.is_dir() or all(path.name.startswith(".") for path in self._root.iterdir())
 
     def reserve_space(self) -> None:
         """Make sure that deletions will find space. Raises StorageFull."""
         if self._reserve is not None:
-            with _map_errors(self._root):
+            with map_errors(self._root):
                 self._reserve.ensure()
 
     def release_space(self) -> bool:
         """Give up the space reserved for deletions; whether there was any."""
-        with _map_errors(self._root):
+        with map_errors(self._root):
             return self._reserve is not None and self._reserve.release()
 
     def remove_abandoned_files(self) -> None:
         """Remove the temporary files of processes that have ended."""
-        with _map_errors(self._root):
+        with map_errors(self._root):
             self._scratch.remove_abandoned()
 
     def _path(self, key: str) -> Path:
@@ -231,72 +219,9 @@ class DirectoryObjects:
         return self._root / key
 
 
-def _open_regular(path: str, flags: int) -> int:
-    """Open a regular file. Raises FileNotFoundError for anything else; a named pipe would block, a link lead away."""
-    try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise FileNotFoundError(errno.ENOENT, "not a regular file", path) from None
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
-    return descriptor
-
-
 def _is_utf8(name: str) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _move_durably(path: Path, move: Callable[[], object]) -> None:
-    """Create the folder of `path`, `move` the file there, sync the folder.
-
-    A concurrent `delete` removes a folder that it leaves empty: then all steps are repeated. If the folder is missing
-    after the move, the object has been deleted and there is nothing to sync.
-    """
-    for attempt in range(_ATTEMPTS):
-        try:
-            _make_parents(path)
-            move()
-            break
-        except FileNotFoundError:
-            if attempt == _ATTEMPTS - 1:
-                raise
-    with suppress(FileNotFoundError):
-        _sync_directory(path.parent)
-
-
-def _make_parents(path: Path) -> None:
-    missing = []
-    folder = path.parent
-    while not folder.is_dir():
-        missing.append(folder)
-        folder = folder.parent
-    for folder in reversed(missing):
-        with suppress(FileExistsError):
-            folder.mkdir()
-        _sync_directory(folder.parent)
-
-
-def _sync_directory(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _map_errors(path: Path) -> Iterator[None]:
-    try:
-        with require_descriptor(path.name):
-            yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StorageFull(f"no space left to write {path.name}: {error.strerror}") from error
-        raise Unavailable(f"{path.name} cannot be read or written: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""The routes of collections: forks, the collections of a database, and lookups outside their path."""
+"""The routes of collections: of forks, of the collections in a database, and lookups by other paths."""
 
 from typing import TYPE_CHECKING
 
