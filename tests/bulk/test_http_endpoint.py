@@ -128,6 +128,7 @@ class Moody(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     plan: ClassVar[list[int]] = []
     shown: ClassVar[list[tuple[str, str | None, str | None]]] = []
+    waits: ClassVar[dict[int, int]] = {}
 
     def do_GET(self) -> None:
         self.shown.append((self.path, self.headers["X-Chroma-Token"], self.headers["Authorization"]))
@@ -138,8 +139,8 @@ class Moody(BaseHTTPRequestHandler):
         body = b'{"message": "said"}'
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
-        if status == 429:
-            self.send_header("retry-after", "7")
+        if status in self.waits:
+            self.send_header("retry-after", str(self.waits[status]))
         self.end_headers()
         self.wfile.write(body)
 
@@ -151,6 +152,7 @@ class Moody(BaseHTTPRequestHandler):
 def moody() -> Iterator[str]:
     Moody.plan.clear()
     Moody.shown.clear()
+    Moody.waits.clear()
     server = HTTPServer(("127.0.0.1", 0), Moody)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -163,11 +165,20 @@ def test_what_may_pass_is_asked_again(moody: str) -> None:
     slept: list[float] = []
     connection = HttpConnection(f"http://{moody}", System(sleep=slept.append))
     Moody.plan += [503, 429, 0, 502, 200]
+    Moody.waits[429] = 7
     assert connection.call("GET", "/") == {"message": "said"}
     assert slept == [0.25, 7.0, 1.0, 2.0]
     Moody.plan += [503] * 8
-    with pytest.raises(Unavailable, match="answered 503: said"):
+    with pytest.raises(Unavailable, match="answered 503: said") as passing:
         connection.call("GET", "/")
+    assert passing.value.is_passing
+    Moody.plan += [503]
+    Moody.waits[503] = 60
+    slept.clear()
+    with pytest.raises(Unavailable, match="answered 503: said") as lasting:
+        connection.call("GET", "/")
+    assert not lasting.value.is_passing
+    assert slept == []
     Moody.plan += [401]
     with pytest.raises(Unauthenticated, match="answered 401: said"):
         connection.call("GET", "/")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from afterglow.collection.read.filtered_breadth import Counts, lists_to_probe
+from afterglow.collection.read.filtered_breadth import Counts, depth, lists_to_probe
 
 LISTS, ROWS = 1_000, 80
 
@@ -18,6 +18,18 @@ def probe(matches: Counts, k: int = 10) -> tuple[int, float]:
     assert 0 <= count <= int(np.count_nonzero(matches))
     assert np.sort(matches[matches > 0])[:count].sum() >= min(k, matches.sum()) or count >= k
     return count, share
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_few_matches_are_looked_for_deeper_as_they_may_be_late(k: int) -> None:
+    random = np.random.default_rng(k)
+    for share in (0.01, 0.1, 0.5):
+        found = random.binomial(int(depth(k, share) / share), share, size=20_000)
+        as_deep_as_the_average = random.binomial(int(k / share), share, size=20_000)
+        assert np.minimum(found, k).mean() >= 0.93 * k
+        assert np.minimum(as_deep_as_the_average, k).mean() < 0.9 * k
+    assert depth(k, 1.0) == k
+    assert depth(10 * k, 0.01) == max(10 * k, 10)
 
 
 @pytest.mark.parametrize("share", [0.002, 0.01, 0.1])

@@ -42,6 +42,7 @@ MARK_OF_TABLE = {
     "vector type": "vector-types",
     "part of a query": "query-budget",
     "commit": "commits",
+    "key's filter": "key-filter-cost",
     "console": "console",
 }
 """First heading of a benchmark's table -> its mark in docs/benchmarks.md."""

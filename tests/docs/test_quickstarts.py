@@ -23,13 +23,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_every_section_has_a_program() -> None:
-    assert list(PROGRAMS) == ["Python", "TypeScript", "curl", "LangChain", "LlamaIndex"]
+    assert list(PROGRAMS) == ["Once: the model", "Python", "TypeScript", "curl", "LangChain", "LlamaIndex"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("heading", "command"),
-    [("Python", [sys.executable, "-W", "ignore", "-c"]), ("curl", ["bash", "-e", "-c"])],
+    [
+        ("Once: the model", ["bash", "-e", "-c"]),
+        ("Python", [sys.executable, "-W", "ignore", "-c"]),
+        ("curl", ["bash", "-e", "-c"]),
+    ],
 )
 def test_a_program_prints_what_the_page_says(server: Server, tmp_path: Path, heading: str, command: list[str]) -> None:
     program, output = PROGRAMS[heading]

@@ -188,6 +188,8 @@ def test_the_function(archive: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path:
             Bucket="afterglow-models", CreateBucketConfiguration={"LocationConstraint": variables["AWS_DEFAULT_REGION"]}
         )
         handler = runpy.run_path(str(ROOT / "functions" / "embedder" / "app.py"))["handler"]
-        assert "the bucket has no embedding model" in handler({"texts": ["cat"]}, None)["error"]
+        reply = handler({"texts": ["cat"]}, None)
+        assert "the bucket has no embedding model" in reply["error"]
+        assert reply["retry_after"] > Unavailable.PASSING_SECONDS
         client.put_object(Bucket="afterglow-models", Key=KEY, Body=archive)
         assert handler({"texts": ["cat", "sea"]}, None)["rows"] == 2

@@ -197,6 +197,26 @@ def test_the_deletion_of_many_revisions_stores_no_object(erasing: Erasing) -> No
     assert not [name for name in found.ids if name.startswith(SECRET_ID)]
 
 
+def test_an_erasure_that_the_maintenance_begins_stores_no_object(erasing: Erasing) -> None:
+    """Its role in an account may not: the caller has put the item, and crashed."""
+    ids = [f"record-{number}" for number in range(300)] + ["\x01" * 20 + f"{number}" for number in range(9)]
+    for start in range(0, len(ids), 30):
+        erasing.write(*ids[start : start + 30])
+    erasing.flush()
+    faulty = with_faults(
+        erasing.stores, Faults(lambda _, call: Fault.CRASH_AFTER if call.startswith("table.put") else None)
+    )
+    with pytest.raises(Crash):
+        Engine(faulty).erase(erasing.scope, Selection(ids))
+    assert len(erasing.ids()) == len(ids)
+    stored = erasing.objects()
+    erasure.advance(erasing.stores)
+    assert erasing.ids() == []
+    assert erasing.objects() == stored
+    erasing.run()
+    assert only(erasing).state == "finished"
+
+
 def test_revisions_of_a_record_written_again_stay(erasing: Erasing) -> None:
     engine = Engine(erasing.stores)
     engine.attach_function(erasing.scope, FunctionRequest("f", "revision_history", "output", None))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from afterglow.errors import Busy, Unavailable
-from tests.simulation.background import collect, maintain, run_indexer
+from tests.simulation.background import collect, hold_writes, maintain, run_indexer
 from tests.simulation.cast import Cast, Operation
 from tests.simulation.clients import (
     delete_matching,
@@ -43,7 +43,7 @@ OPERATIONS: dict[str, list[Operation]] = {
     "writer": [write, write, write, write, delete_matching, read, import_chunk, modify, commit_together],
     "reader": [read, read, read_past, fork],
     "indexer": [run_indexer, run_indexer, run_indexer, collect, maintain],
-    "maintainer": [collect, maintain, run_indexer, drop_and_restore, fork],
+    "maintainer": [collect, maintain, run_indexer, drop_and_restore, fork, hold_writes],
 }
 
 

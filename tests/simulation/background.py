@@ -1,8 +1,9 @@
-"""The operations of background work: indexing, garbage collection, maintenance."""
+"""The operations of background work: indexing, garbage collection, maintenance, holds of writes."""
 
 import orjson
 
 from afterglow.collection.replica.replica import Replica
+from afterglow.collection.write.hold import hold, release
 from afterglow.errors import NotFound
 from afterglow.jobs import gc, index_messages, maintenance, purge
 from afterglow.jobs.indexer import compact_all_segments, flush_log, index
@@ -63,6 +64,17 @@ def maintain(cast: Cast, incarnation: Incarnation) -> None:
     """Finish drops, and find what nobody was notified of."""
     purge.purge_dropped(incarnation.stores)
     maintenance.enqueue_stale(incarnation.stores, lambda: True)
+
+
+def hold_writes(cast: Cast, incarnation: Incarnation) -> None:
+    """Hold the writes of one collection for a moment, and perhaps release them."""
+    scope = any_collection(cast)
+    try:
+        hold(incarnation.stores, scope, 5.0)
+        if cast.environment.random.random() < 0.7:
+            release(incarnation.stores, scope.collection)
+    except NotFound:
+        pass  # dropped
 
 
 def _draw_message(cast: Cast) -> str:

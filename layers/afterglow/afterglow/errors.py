@@ -139,11 +139,21 @@ class Busy(AfterglowError):
 
 
 class Unavailable(AfterglowError):
-    """A dependency did not respond in time; retry after `retry_after` seconds."""
+    """A dependency did not respond in time; retry after `retry_after` seconds.
+
+    More than `PASSING_SECONDS` are for what does not pass by itself, such as a model that cannot be fetched.
+    """
+
+    PASSING_SECONDS = 30.0
 
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether a caller that has time should wait and try again."""
+        return self.retry_after <= self.PASSING_SECONDS
 
 
 class StorageFull(AfterglowError):

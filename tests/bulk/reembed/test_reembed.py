@@ -1,9 +1,13 @@
 """Collections that are moved to another embedding function: what clients have before, meanwhile and afterwards."""
 
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -23,6 +27,7 @@ from afterglow.jobs import restore
 from afterglow.jobs.indexer import index
 from afterglow.storage.ports import Delete, Stores
 from afterglow.storage.ports import Write as TableWrite
+from tests.log.collection_log import CostlyTransactions
 from tests.support.faulty import Crash, Fault, Faults, FaultyTable, nth
 from tests.support.stores import SMALL, new_collection, quick_folder, stores_at, with_faults
 
@@ -239,26 +244,114 @@ def test_a_write_just_before_the_swap_is_not_lost(env: Environment) -> None:
     assert next(rivals, "end") == "end"
 
 
-def test_writers_that_are_always_first(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("afterglow.bulk.reembed.run._SWAPS", 5)
-    with pytest.raises(Busy, match="too fast to be replaced"):
-        env.run(stores=replace(env.stores, table=RacingTable(env.stores, lambda: env.add("a"))))
-    env.run()
-    assert list(env.named()) == ["a"]
+class Rival:
+    """Writes one record after another, and counts the writes that were refused."""
+
+    def __init__(self, env: Environment) -> None:
+        self.env = env
+        self.refused = 0
+        self.acknowledged: list[str] = []
+
+    def __call__(self) -> None:
+        name = f"w{len(self.acknowledged)}"
+        try:
+            self.env.add(name)
+        except Busy:
+            self.refused += 1
+        else:
+            self.acknowledged.append(name)
 
 
-def test_a_writer_that_never_pauses_keeps_no_run_for_ever(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("afterglow.bulk.reembed.run._SWAPS", 5)
+def test_writers_that_are_always_first_are_held(env: Environment) -> None:
     env.add("a")
-    numbers = iter(range(1_000))
-    env.embedder.meanwhile = lambda: env.add(f"w{next(numbers)}")
-    assert not env.run(replace(REQUEST, swap=False)).is_swapped
-    with pytest.raises(Busy, match="too fast to be replaced"):
-        env.run()
-    env.embedder.meanwhile = lambda: None
-    expected = env.named()
+    rival = Rival(env)
+    report = env.run(stores=replace(env.stores, table=RacingTable(env.stores, rival)))
+    assert report.is_swapped
+    assert rival.refused == 1
+    assert list(env.named()) == ["a", "w0", "w1", "w2"]
+    require_vectors(env.stores)
+
+
+def test_writers_are_never_held_if_that_is_not_allowed(env: Environment) -> None:
+    rival = Rival(env)
+    racing = replace(env.stores, table=RacingTable(env.stores, rival))
+    with pytest.raises(Busy, match="too fast to be replaced: run the command again"):
+        env.run(replace(REQUEST, hold_seconds=0), racing)
+    assert (rival.refused, list(env.named())) == (0, rival.acknowledged)
     assert env.run().is_swapped
-    assert env.named() == expected
+    assert list(env.named()) == rival.acknowledged
+
+
+def test_a_writer_that_never_pauses(env: Environment) -> None:
+    env.add("a")
+    rival = Rival(env)
+    env.embedder.meanwhile = rival
+    assert not env.run(replace(REQUEST, swap=False)).is_swapped
+    assert env.run().is_swapped
+    assert rival.refused
+    assert list(env.named()) == ["a", *rival.acknowledged]
+    require_vectors(env.stores)
+
+
+@pytest.mark.parametrize("in_account", [False, True], ids=["in a directory", "in an account"])
+def test_writers_that_write_all_the_time(env: Environment, in_account: bool) -> None:
+    """Threads of another engine, as of a server next to the command; a model takes longer than a write."""
+    if in_account:
+        env.stores = replace(env.stores, table=CostlyTransactions(env.stores.table))
+    env.add("a")
+    env.embedder.meanwhile = lambda: time.sleep(0.02)
+    writer, end = Engine(env.stores), Event()
+    refused: list[str] = []
+    acknowledged: list[dict[str, str]] = [{}, {}]
+
+    def run(thread: int) -> None:
+        for number in count():
+            if end.wait(0.001):  # without a pause, threads of one process starve each other
+                return
+            name, document = f"{thread}-{number % 50}", f"{thread} {number}"
+            try:
+                writer.write(env.scope, Batch(Op.UPSERT, [name], np.ones((1, 3), np.float32), documents=[document]))
+            except Busy:
+                refused.append(name)
+            except NotFound:
+                return
+            else:
+                acknowledged[thread][name] = document
+
+    with ThreadPoolExecutor(2) as pool:
+        threads = [pool.submit(run, thread) for thread in range(2)]
+        try:
+            report = env.run(replace(REQUEST, samples=1))
+        finally:
+            end.set()
+        for thread in threads:
+            thread.result()
+    assert report.is_swapped
+    assert refused
+    assert all(acknowledged)
+    documents = {name: record[0] for name, record in env.named().items()}
+    assert documents == {"a": "text of a", **acknowledged[0], **acknowledged[1]}
+    require_vectors(env.stores)
+
+
+def test_writers_go_on_where_the_hold_is_too_short(env: Environment) -> None:
+    env.add("a")
+    rival = Rival(env)
+
+    def meanwhile() -> None:
+        rival()
+        if rival.refused:
+            env.stores.system.sleep(0.3)
+            rival()
+
+    env.embedder.meanwhile = meanwhile
+    with pytest.raises(Busy, match=r"although writes were held for 0\.2 seconds"):
+        env.run(replace(REQUEST, hold_seconds=0.2))
+    rival()
+    assert list(env.named()) == ["a", *rival.acknowledged]
+    env.embedder.meanwhile = lambda: None
+    assert env.run().is_swapped
+    assert list(env.named()) == ["a", *rival.acknowledged]
 
 
 def test_nothing_is_embedded_twice(env: Environment) -> None:

@@ -28,7 +28,7 @@ _DESCRIPTIONS = {
     413: "The body is too large",
     415: "The content type is not JSON",
     422: "The JSON does not match the schema",
-    429: "Too many unindexed operations, or too many failed logins; retry after the seconds in `retry-after`",
+    429: "Too many unindexed operations or failed logins, or writes are held; retry after the seconds in `retry-after`",
     500: "A server error, or corrupt data",
     501: "Not implemented by this server",
     503: "The stores are unavailable; retry after the seconds in `retry-after`",

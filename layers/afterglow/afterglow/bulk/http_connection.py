@@ -112,7 +112,11 @@ class HttpConnection:
                     raise PositionExpired(problem, int(response.headers.get("afterglow-oldest-position") or 0))
                 if response.status not in _RETRIED:
                     raise _ERRORS.get(response.status, InternalError)(problem)
-                pause = max(pause, _seconds(response.headers.get("retry-after")))
+                wait = _seconds(response.headers.get("retry-after"))
+                unavailable = Unavailable(problem, wait)
+                if response.status == HTTPStatus.SERVICE_UNAVAILABLE and not unavailable.is_passing:
+                    raise unavailable
+                pause = max(pause, wait)
             if is_last:
                 raise Unavailable(problem)
             self._system.sleep(pause)

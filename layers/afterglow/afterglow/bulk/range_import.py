@@ -1,5 +1,6 @@
 """Imports one range of a plan (protocol: `afterglow.bulk`)."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -16,9 +17,11 @@ from afterglow.errors import Busy, InvalidArgument, NotFound, TooLarge, Unavaila
 from afterglow.settings import Settings, System
 
 _RETRY_TIMEOUT = 3_600
-"""Seconds of retrying one batch while the store, or the indexer, does not keep up."""
-_LONGEST_PAUSE = 10.0
+"""Seconds of retrying one batch while the store, the indexer or the embedding function does not keep up."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _MAX_LEFT_OUT_KEYS = 50
+
+_log = logging.getLogger(__name__)
 
 
 class Outcome(Enum):
@@ -153,8 +156,11 @@ def _add_counts(counted: dict[str, int], more: dict[str, int]) -> dict[str, int]
 def _commit_chunk(
     context: ImportContext, plan: Plan, chunk: RowChunk, advanced: RangeProgress, should_continue: ShouldContinue
 ) -> RangeProgress | None:
-    """Append the chunk's batch and advance the range; returns the progress, None if time ran out meanwhile."""
-    end, pause = context.system.monotonic() + _RETRY_TIMEOUT, 0.1
+    """Append the chunk's batch and advance the range; returns the progress, None if time ran out meanwhile.
+
+    Raises Busy after retries, Unavailable too, and at once if it does not pass by itself.
+    """
+    end, pause = context.system.monotonic() + _RETRY_TIMEOUT, _FIRST_PAUSE
     while True:
         try:
             if chunk.batch is None:
@@ -163,10 +169,12 @@ def _commit_chunk(
                 context.sink.write(plan, chunk.batch, context.store.progress_write(plan, advanced))
             break
         except (Busy, Unavailable) as error:
-            if context.system.monotonic() > end:
+            if context.system.monotonic() > end or (isinstance(error, Unavailable) and not error.is_passing):
                 raise
             if isinstance(error, Busy) and not should_continue():
                 return None
+            if isinstance(error, Unavailable) and pause == _FIRST_PAUSE:
+                _log.warning("the import waits, for up to an hour: %s", error)
             context.system.sleep(max(error.retry_after if isinstance(error, Busy) else 0.0, pause))
             pause = min(2 * pause, _LONGEST_PAUSE)
     advanced = replace(advanced, version=advanced.version + 1)

@@ -54,7 +54,8 @@ class Collection:
     the manifest `fork_base` (None: the source had none). `lineage_id` is shared by a collection and its forks: the id
     of the first of them, None for a collection without forks. `function` is the attached function, if there is one.
     Points in time before entry `past_start` cannot be read any more (`jobs.past`), nor those before `erased_seq`, the
-    last entry that has deleted records to be erased (`catalog.erasures`).
+    last entry that has deleted records to be erased (`catalog.erasures`). Writes are refused until
+    `held_until`, in Unix seconds (`collection.write.hold`).
     """
 
     id: UUID
@@ -77,6 +78,7 @@ class Collection:
     function: AttachedFunction | None = None
     past_start: int = 0
     erased_seq: int = 0
+    held_until: float = 0.0
     version: int = field(default=0, compare=False)
 
     @property

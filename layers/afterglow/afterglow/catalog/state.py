@@ -44,6 +44,7 @@ def encode(collection: Collection) -> bytes:
             **({} if collection.function is None else {"function": _encode_function(collection.function)}),
             **({"past_start": collection.past_start} if collection.past_start else {}),
             **({"erased_seq": collection.erased_seq} if collection.erased_seq else {}),
+            **({"held_until": collection.held_until} if collection.held_until else {}),
         }
     )
     return body if len(body) < _COMPRESS_FROM_BYTES else _COMPRESSED + zlib.compress(body)
@@ -77,6 +78,7 @@ def decode(item: Item) -> Collection:
             function=_decode_function(value["function"]) if "function" in value else None,
             past_start=value.get("past_start", 0),
             erased_seq=value.get("erased_seq", 0),
+            held_until=value.get("held_until", 0.0),
             version=item.version,
         )
     except (KeyError, TypeError, ValueError, zlib.error) as error:

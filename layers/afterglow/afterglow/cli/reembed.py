@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _MAX_SAMPLES = 10_000
 _MAX_RESULTS = 1_000
+_MAX_HOLD_SECONDS = 600
 
 
 def add_reembed_options(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +55,13 @@ def add_reembed_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-swap", action="store_true", help="Stop before the swap. The same command without this option finishes it."
     )
+    parser.add_argument(
+        "--hold",
+        type=options.int_between(0, _MAX_HOLD_SECONDS),
+        default=30,
+        metavar="SECONDS",
+        help="Refuse writes with 429 for at most this long if writers leave no moment for the swap; 0: never.",
+    )
     parser.add_argument("--skip-without-document", action="store_true", help="Leave out records that have no document.")
     options.add_deployment(parser)
     options.add_database(parser)
@@ -84,6 +92,7 @@ def reembed(args: argparse.Namespace) -> None:
         k=args.results,
         min_overlap=args.min_overlap,
         swap=not args.no_swap,
+        hold_seconds=float(args.hold),
         skip_without_document=args.skip_without_document,
         wait_until_indexed=path is not None,
     )

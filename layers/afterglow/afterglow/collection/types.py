@@ -108,12 +108,16 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """A log up to entry `seq`: the operations and the log's time (Unix ms) there, the version of the state then."""
+    """A log up to entry `seq`: the operations and the log's time (Unix ms) there, the version of the state then.
+
+    `held_until`, in Unix seconds, is that of the state (`collection.write.hold`).
+    """
 
     seq: int
     ops: int
     log_time: int
     state_version: int
+    held_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

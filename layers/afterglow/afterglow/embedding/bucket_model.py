@@ -38,7 +38,8 @@ class BucketModel:
         try:
             embedded = self._loaded().embed(request["texts"])
         except AfterglowError as error:
-            return {"error": error.message}
+            retry_after = error.retry_after if isinstance(error, Unavailable) else Unavailable.PASSING_SECONDS
+            return {"error": error.message, "retry_after": retry_after}
         vectors = b64encode(embedded.vectors.astype("<f4").tobytes()).decode()
         return {"rows": len(embedded.vectors), "vectors": vectors, "truncated": embedded.truncated}
 
@@ -60,7 +61,7 @@ class BucketModel:
         if model_archive.sha256(packed) != self._sha256:
             self._objects.invalidate(self._key)
             raise Unavailable(
-                f"{self._key} in the bucket does not have the expected SHA-256: damaged, or not the model"
+                f"{self._key} in the bucket does not have the expected SHA-256: damaged, or not the model", 60
             )
         files = model_archive.unpack(packed, self._folder)
         self._objects.invalidate(self._key)  # its copy takes the room of temporary files

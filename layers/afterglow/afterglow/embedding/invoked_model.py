@@ -7,7 +7,7 @@ and a response stay far below the 6 MB that Lambda allows. Of a longer text only
 
 ::
 
-    {"texts": […]}    →    {"rows": m, "vectors": base64, "truncated": t}    or    {"error": text}
+    {"texts": […]}  →  {"rows": m, "vectors": base64, "truncated": t}  or  {"error": text, "retry_after": seconds}
 
 botocore is imported by the first text.
 """
@@ -99,7 +99,7 @@ def _parse(content: bytes, texts: int) -> tuple[Vectors, int]:
     try:
         reply = orjson.loads(content)
         if "error" in reply:
-            raise Unavailable(str(reply["error"]), 30)
+            raise Unavailable(str(reply["error"]), float(reply.get("retry_after", 30)))
         matrix = np.frombuffer(b64decode(reply["vectors"]), dtype="<f4").reshape(reply["rows"], -1)
         truncated = int(reply["truncated"])
     except (KeyError, TypeError, ValueError) as error:

@@ -36,6 +36,8 @@ SLICE = 32
 _IN_FLIGHT = 2
 PATIENCE_SECONDS = 20.0
 _LOADING_SECONDS = 300.0
+_RETRY_LOADING_SECONDS = 60.0
+"""What cannot be loaded does not pass by itself."""
 _MODULE = "afterglow.embedding.onnx_worker"
 _NAMES = {ModelKind.ENCODER: "the embedding model", ModelKind.CROSS_ENCODER: "the reranker"}
 _TOO_LATE = {
@@ -134,12 +136,13 @@ class _Child:
         try:
             hello = self._process.receive()
         except ChildEnded as error:
-            hello = {"error": str(error)}
+            hello = {"error": str(error), "retry_after": 1.0}  # killed, perhaps: others may load it
         finally:
             loading.cancel()
         if "error" in hello:
             self._process.close()
-            raise Unavailable(f"{self._name} in {folder} cannot be loaded: {hello['error']}")
+            message = f"{self._name} in {folder} cannot be loaded: {hello['error']}"
+            raise Unavailable(message, hello.get("retry_after", _RETRY_LOADING_SECONDS))
         self._sending = threading.Lock()
         self._numbers = count()
         self._futures: dict[int, Future[Reply]] = {}

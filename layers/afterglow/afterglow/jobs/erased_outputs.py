@@ -78,8 +78,7 @@ def _erase_in(stores: Stores, erasure: Erasure, function: AttachedFunction, outp
     snapshot = Replica(stores, output).snapshot(scope=scope)
     names = _revisions(snapshot, erasure) if function.function == REVISION_HISTORY else []
     if names:
-        for group in _inline_groups(names, stores.settings.log_inline_max_bytes // 2):
-            requests.delete_in(stores, output, group)
+        requests.delete_in(stores, output, names)
     elif not is_known:
         requests.mark(stores, output, snapshot.applied_seq)
     return is_known and not names
@@ -98,19 +97,6 @@ def _revisions(snapshot: Snapshot, erasure: Erasure) -> list[str]:
         else:
             others.add(original)
     return [*erased, *(name for name, original in trackers.items() if original not in others)]
-
-
-def _inline_groups(names: Sequence[str], max_bytes: int) -> Iterator[list[str]]:
-    """The ids in groups whose deletion needs no object of its own: the maintenance job of an account stores none."""
-    group: list[str] = []
-    size = 0
-    for name in names:
-        if group and size + len(name.encode()) > max_bytes:
-            yield group
-            group, size = [], 0
-        group.append(name)
-        size += len(name.encode()) + len('"",')
-    yield group
 
 
 def _of_records(snapshot: Snapshot, ids: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:

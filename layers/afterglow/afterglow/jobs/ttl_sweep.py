@@ -23,6 +23,7 @@ from afterglow.collection.replica.replica import Replica
 from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.replica.ttl_filter import NEVER
 from afterglow.collection.write import write_path
+from afterglow.collection.write.hold import is_held
 from afterglow.collection.write.log_end import LogEnd
 from afterglow.log.batch import Batch, Op
 from afterglow.storage.ports import Stores
@@ -55,11 +56,11 @@ def next_expiry(snapshot: Snapshot) -> NextExpiry | None:
 def delete_expired(stores: Stores, replica: Replica, snapshot: Snapshot) -> int:
     """Delete at most `_MAX_DELETIONS` expired records and return their number.
 
-    It is 0 also if other writers append faster than this can select. `snapshot` is the latest of the
-    replica. Raises NotFound, Corrupt, Unavailable, StorageFull.
+    It is 0 also if other writers append faster than this can select, or while writes are held. `snapshot` is the latest
+    of the replica. Raises NotFound, Corrupt, Unavailable, StorageFull.
     """
     for _ in range(_ATTEMPTS):
-        if not is_due(snapshot.collection, snapshot.as_of):
+        if not is_due(snapshot.collection, snapshot.as_of) or is_held(stores, snapshot.collection.held_until):
             return 0
         ids = _expired_ids(snapshot)
         if not ids:

@@ -11,6 +11,8 @@ centroid is at most so much farther than the nearest one (`limits`). For a query
 of squared distances are as much larger as it is farther than usual (`remoteness`).
 """
 
+import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +47,12 @@ class Breadth:
         """The breadth for `k` neighbours."""
         if k >= self.ks[-1]:
             return self.values[-1] * k / self.ks[-1]
-        return float(np.exp(np.interp(np.log(max(k, 1)), np.log(self.ks), np.log(self.values))))
+        above = bisect_right(self.ks, k)
+        if not above:
+            return self.values[0]
+        least, most = self.ks[above - 1], self.ks[above]
+        share = math.log(k / least) / math.log(most / least)
+        return float(self.values[above - 1] ** (1 - share) * self.values[above] ** share)
 
     def to_json(self) -> dict[str, Any]:
         """For the header of a file."""

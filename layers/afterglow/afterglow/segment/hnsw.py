@@ -12,6 +12,7 @@ shape this module:
 Distances from the graph are only for ranking: the caller computes exact ones from the float32 vectors.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -211,7 +212,7 @@ class HnswIndex:
 
 
 def _ef(measured: Breadth | None, k: int) -> int:
-    return _DEFAULT_EF if measured is None else int(np.ceil(measured.at(k)))
+    return _DEFAULT_EF if measured is None else math.ceil(measured.at(k))
 
 
 def _read_rounding(

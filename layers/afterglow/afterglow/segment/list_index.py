@@ -9,6 +9,7 @@ segments and brings them in by one `Objects.need`:
    are in the entries that were found, and remembered for a while, so that this is the last round.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,7 +67,7 @@ class ListIndex:
 
     def probes(self, k: float) -> int:
         """The number of lists to search at most for `k` neighbours."""
-        return min(max(int(np.ceil(self.centroids.breadth.at(k) * self._scale)), 1), len(self.centroids))
+        return min(max(math.ceil(self.centroids.breadth.at(k) * self._scale), 1), len(self.centroids))
 
     def within(self, k: float, nearest: float) -> float:
         """How much farther than the nearest list those to search are at most, in `Projection.comparable` numbers.
@@ -84,7 +85,7 @@ class ListIndex:
         measured = self.centroids.shortlist
         if measured is None or self.reader.contents is None:
             return None
-        return max(int(np.ceil(measured.at(k) * self._scale)), k)
+        return max(math.ceil(measured.at(k) * self._scale), k)
 
     def binary_codes_request(self, chosen: Rows) -> Request:
         """The binary codes of the rows of these lists, in a segment that has them; its root `contents` was read."""

@@ -16,8 +16,10 @@ anew into a **copy**, `<name>-reembedded`, an ordinary collection, until it take
    overlap of the nearest records in both collections. *Nothing is written.*
 5. *Swap*: follow again, then replace the source by the copy in one transaction, which also seals the source's log
    behind the position that the copy has reached (`collection.write.replacement`), and deletes the progress. A write
-   that came first makes the transaction fail: step 3. *Crash before: clients have the source. After: the copy. A
-   dropped source can be restored, by its id.*
+   that came first makes the transaction fail: step 3. Where writers are first three times, their writes are held for a
+   bounded moment (`collection.write.hold`), so the last follow has an end and the swap is next. *Crash before: clients
+   have the source, which takes writes again when the hold ends by itself. After: the copy. A dropped source can be
+   restored, by its id.*
 
 Every write to the copy is on condition that the progress still has this run as its owner. A second run becomes the
 owner, and the first one stops; after the swap nobody is the owner, so a late run cannot overwrite what clients write.

@@ -18,8 +18,6 @@ from afterglow.storage.ports import Check
 
 FIELDS = frozenset({Include.DOCUMENTS, Include.METADATAS, Include.URIS})
 _ATTEMPTS = 600
-_MAX_WAIT_SECONDS = 30.0
-"""An error that asks for a longer wait is not one that passes by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def patiently(system: System, call: Callable[[], object]) -> None:
         try:
             call()
         except (Busy, Unavailable) as error:
-            if error.retry_after > _MAX_WAIT_SECONDS:
+            if isinstance(error, Unavailable) and not error.is_passing:
                 raise
             system.sleep(error.retry_after)
         else:

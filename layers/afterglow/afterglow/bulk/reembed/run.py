@@ -13,14 +13,16 @@ from afterglow.bulk.reembed.record_sync import FIELDS, RecordSync, patiently
 from afterglow.catalog import Collection
 from afterglow.collection import Engine
 from afterglow.collection.types import Include, Scope, Selection
+from afterglow.collection.write.hold import hold, release
 from afterglow.collection.write.replacement import replace_collection
 from afterglow.errors import Busy, InvalidArgument, NotFound, PositionExpired
 from afterglow.storage.ports import ConditionFailed
 
 _WRITE_ROWS = 128
 """Documents in one write of the copy: embedded in seconds by the local model, and few enough for a table's item."""
-_SWAPS = 200
-_POLL_SECONDS = 0.25
+_FREE_SWAPS = 3
+"""Attempts to swap before writes are held: enough unless writers hardly ever pause."""
+_RETRY_AFTER_SECONDS = 60.0
 _SHOWN_IDS = 3
 
 
@@ -29,7 +31,8 @@ class ReembedRequest:
     """What to do.
 
     `queries` are texts to compare by; without them, `samples` records are queries by their own vectors. Below the
-    overlap `min_overlap` nothing is swapped. With `swap` False everything but the swap is done.
+    overlap `min_overlap` nothing is swapped. With `swap` False everything but the swap is done. For the swap, writes to
+    the source are held for at most `hold_seconds`, 0 for never, if writers never pause by themselves.
     """
 
     tenant: str
@@ -40,6 +43,7 @@ class ReembedRequest:
     k: int = 10
     min_overlap: float = 0.0
     swap: bool = True
+    hold_seconds: float = 30.0
     skip_without_document: bool = False
     wait_until_indexed: bool = False
 
@@ -64,7 +68,7 @@ def reembed(engine: Engine, request: ReembedRequest, listener: Listener = lambda
     """Embed a collection anew by the engine's own function, and replace it; goes on where another run has ended.
 
     Raises NotFound, InvalidArgument, AlreadyExists for the copy's name, WriteConflict if another run does the same,
-    Busy if the collection is written too fast to be replaced, Unavailable, StorageFull.
+    Busy if the collection is written faster than the function embeds, Unavailable, StorageFull.
     """
     run = _Run(engine, request, listener)
     run.catch_up()
@@ -122,23 +126,11 @@ class _Run:
 
     def swap(self) -> Collection:
         """Step 5. Raises Busy."""
-        source, copy = self._sync.source.collection, self._sync.copy.collection
-        for _ in range(_SWAPS):
-            self.catch_up()
-            self._require_documents()
-            try:
-                replaced = replace_collection(
-                    self._stores, source, copy, self._progress.position, [self._progress.deletion]
-                )
-            except ConditionFailed:
-                raise progress.not_owner() from None
+        for _ in range(_FREE_SWAPS):
+            replaced = self._try_swap()
             if replaced is not None:
                 return replaced
-        raise Busy(
-            f"collection {self._source.name!r} is being written too fast to be replaced between two writes: run the "
-            f"command again when there are fewer",
-            _POLL_SECONDS,
-        )
+        return self._swap_while_held()
 
     def report(self, compared: Overlap | None, replaced: Collection | None) -> ReembedReport:
         """What was done."""
@@ -146,6 +138,37 @@ class _Run:
         records = self._engine.count(self._sync.copy).count
         skipped = len(self._sync.without_document)
         return ReembedReport(self._source, copy, records, skipped, compared, is_swapped=replaced is not None)
+
+    def _try_swap(self) -> Collection | None:
+        """Follow and replace the source; None if a write came first."""
+        self.catch_up()
+        self._require_documents()
+        source, copy = self._sync.source.collection, self._sync.copy.collection
+        try:
+            return replace_collection(self._stores, source, copy, self._progress.position, [self._progress.deletion])
+        except ConditionFailed:
+            raise progress.not_owner() from None
+
+    def _swap_while_held(self) -> Collection:
+        """Swap while no writer can be first. Raises Busy."""
+        monotonic, seconds = self._stores.system.monotonic, self._request.hold_seconds
+        if seconds:
+            hold(self._stores, self._sync.source, seconds)
+            end, replaced = monotonic() + seconds, None
+            try:
+                while replaced is None and monotonic() < end:
+                    replaced = self._try_swap()
+            finally:
+                if replaced is None:
+                    release(self._stores, self._sync.source.collection)
+            if replaced is not None:
+                return replaced
+        held = f", although writes were held for {seconds:g} seconds" if seconds else ""
+        raise Busy(
+            f"collection {self._source.name!r} is being written too fast to be replaced{held}: run the command again, "
+            f"which goes on from here, when there are fewer writes, or with a longer --hold",
+            _RETRY_AFTER_SECONDS,
+        )
 
     def _pass(self) -> None:
         """Step 2."""

@@ -129,6 +129,8 @@ class ChangeReader:
                         page.lines.append(line)
                         page.next = line.next
                         size += len(line.content) + 1
+                    if not any(batch.ids for batch in batches):
+                        page.next = ChangePosition(entry.seq)
             if count == _MAX_RUNS:
                 return
 

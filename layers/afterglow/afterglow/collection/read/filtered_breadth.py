@@ -1,8 +1,10 @@
 """How many lists a search under a filter needs.
 
 Where a filter leaves a share s of the rows, the k nearest of these are about the k / s nearest of all, and the breadth
-of the lists is known for that depth (`segment.breadth`). Three things change the number that is read:
+of the lists is known for that depth (`segment.breadth`). Four things change the number that is read:
 
+* The depth is that of the average filter. The first match may be far behind it: by a filter of 10 % the nearest row is
+  the tenth of all on average, and one time in eight it is behind the twentieth. Of many matches few are so (`depth`).
 * Lists without a match count among these, as they do without a filter, but are not read.
 * Around the query fewer rows may match than elsewhere: lists are added until they suffice for the share in themselves.
 * Rows that match may lie together in few lists, perhaps far from the query. Then the order of the lists says less about
@@ -10,6 +12,7 @@ of the lists is known for that depth (`segment.breadth`). Three things change th
   a filter that is independent of the vectors.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -17,8 +20,19 @@ from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
 
+_SPREAD, _STEADY = 2.0, 10.0
+"""Standard deviations of the number of matches among so many rows; from ten matches on the breadth has enough to spare:
+it finds most rows behind its depth, too. Measured at a million rows under filters of 1 and 10 %."""
 _GROWTH = 1.25
 """The share in some lists is an estimate: more are added step by step."""
+
+
+def depth(k: int, share: float) -> float:
+    """How many neighbours to look for, inside the filter, so that the `k` nearest matches are likely to be among them.
+
+    The matches among the nearest rows are binomial: of a number that is k on average, with deviation √(k (1 − share)).
+    """
+    return max(float(k), min(k + _SPREAD * math.sqrt(k * (1 - share)), _STEADY))
 
 
 def lists_to_probe(rows: Counts, matches: Counts, k: int, needed: Callable[[float], int]) -> tuple[int, float]:

@@ -15,6 +15,7 @@ Several vectors of one request are searched together (`knn_batch`): a scan reads
 graph is called once for many. Each gets what it would get alone.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -201,7 +202,7 @@ def _scan(plan: _GroupPlan, query: KnnQuery, vectors: Vectors) -> list[_Found]:
 
 def _candidates(plan: _GroupPlan, graph: HnswIndex, vectors: Vectors) -> list[Rows | None]:
     """For each vector at least k candidates inside the mask from the graph, or None where brute force is cheaper."""
-    ef = int(np.ceil(max(_OVERFETCH * plan.k, graph.ef(plan.k)) / plan.selectivity))
+    ef = math.ceil(max(_OVERFETCH * plan.k, graph.ef(plan.k)) / plan.selectivity)
     if plan.selectivity < _ALMOST_ALL:
         ef = max(ef, _MIN_FILTERED_EF)
     outside, most = graph.are_outside(vectors), rescored(plan.k)

@@ -16,6 +16,7 @@ them (`filtered_breadth`). If too few rows are found for k, twice as many lists 
 end every list with a match: a search returns k rows whenever the filter leaves k rows.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.read.explanation import GroupStep, Method
-from afterglow.collection.read.filtered_breadth import lists_to_probe
+from afterglow.collection.read.filtered_breadth import depth, lists_to_probe
 from afterglow.collection.read.shortlist import Probed, Shortlist, shorten
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.segment import distance, lists
@@ -82,6 +83,7 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
     counts = _counts(searches, k)
     share = matching / rows
     if share < _ALMOST_ALL:
+        counts = _counts(searches, depth(k, share))
         probes, share = _filtered(searches, k, counts)
     else:
         probes = _probes(searches, counts, share)
@@ -175,11 +177,11 @@ class _Search:
     def run(self, data: Bytes, numbers: Rows, k: int) -> Candidates:
         """The best candidates in these lists, whose bytes are in `data`."""
         group = self.group
-        count = int(np.ceil(self._centroids.rescored.at(k)))
+        count = math.ceil(self._centroids.rescored.at(k))
         return group.index.open(data).search(self._query, numbers, group.mask, max(count, k))
 
 
-def _counts(searches: Sequence[_Search], k: int) -> list[float]:
+def _counts(searches: Sequence[_Search], k: float) -> list[float]:
     """How many of the k neighbours each group is likely to have at most, at least one.
 
     It is the group's part of all rows, or of those in the nearest lists if that is more.
@@ -237,7 +239,7 @@ def _by_group(searches: Sequence[_Search], numbers: Rows) -> list[Rows]:
 def _best(searches: Sequence[_Search], found: Sequence[Candidates], k: int) -> list[tuple[ListIndex, Places]]:
     """The rows of each group to rescore: the best of all groups, as many as one group would rescore."""
     indexes = [search.group.index for search in searches]
-    count = max(k, *(int(np.ceil(index.centroids.rescored.at(k))) for index in indexes))
+    count = max(k, *(math.ceil(index.centroids.rescored.at(k)) for index in indexes))
     keys = np.concatenate([candidates.keys for candidates in found])
     last = np.inf if len(keys) <= count else np.partition(keys, count - 1)[count - 1]
     return [

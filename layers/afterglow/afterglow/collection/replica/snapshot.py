@@ -39,7 +39,8 @@ class Snapshot:
     @property
     def log_position(self) -> LogPosition:
         """Where the log ends in this snapshot."""
-        return LogPosition(self.applied_seq, self.applied_ops, self.log_time, self.collection.version)
+        state = self.collection
+        return LogPosition(self.applied_seq, self.applied_ops, self.log_time, state.version, state.held_until)
 
     @property
     def expiry(self) -> TtlCutoff | None:

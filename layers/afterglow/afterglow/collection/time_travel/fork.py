@@ -120,6 +120,7 @@ def _new_state(stores: Stores, source: ResolvedPoint, request: ForkRequest) -> C
         lineage_id=collection.lineage_id or collection.id,
         function=None,
         past_start=0,
+        held_until=0.0,
         version=1,
     )
 

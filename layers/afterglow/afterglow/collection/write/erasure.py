@@ -5,6 +5,8 @@ from dataclasses import replace
 from itertools import islice
 from uuid import UUID
 
+import orjson
+
 from afterglow.catalog import collections, deletions, erasures, keys, lineage
 from afterglow.catalog import state as states
 from afterglow.catalog.erasures import Erasure
@@ -72,7 +74,8 @@ def lineage_of(stores: Stores, collection_id: UUID) -> list[UUID]:
 def delete_in(stores: Stores, collection_id: UUID, ids: Sequence[str]) -> int:
     """Delete the records in one collection, and its past for readers; a dropped one can no longer be restored.
 
-    The log time of the deletion, in Unix milliseconds; 0 where nothing can be deleted.
+    Many ids are several entries, which need no objects: the maintenance job of an account may store none. The result is
+    the log time of the deletion, in Unix milliseconds; 0 where nothing can be deleted.
     """
     for _ in range(_ATTEMPTS):
         state = collections.stored(stores.table, collection_id)
@@ -84,14 +87,30 @@ def delete_in(stores: Stores, collection_id: UUID, ids: Sequence[str]) -> int:
             continue
         scope = Scope(state.tenant, state.database, collection_id)
         try:
-            end = LogEnd()
-            position = write_path.write(stores, end, scope, [Batch(Op.DELETE, list(ids))])
-            mark(stores, collection_id, position or 0)
+            end, position = LogEnd(), 0
+            for group in _inline_groups(ids, stores.settings.log_inline_max_bytes // 2):
+                position = write_path.write(stores, end, scope, [Batch(Op.DELETE, group)]) or position
+            mark(stores, collection_id, position)
         except NotFound:
             continue  # dropped meanwhile
         notify_indexer(stores, collection_id, str(position))
         return end.log_time
     raise Unavailable(f"collection {collection_id} has too many concurrent changes; try again")
+
+
+def _inline_groups(ids: Sequence[str], max_bytes: int) -> Iterator[list[str]]:
+    """The ids in groups whose deletion needs no object of its own."""
+    group: list[str] = []
+    size = 0
+    for name in ids:
+        length = len(orjson.dumps(name)) + 1
+        if group and size + length > max_bytes:
+            yield group
+            group, size = [], 0
+        group.append(name)
+        size += length
+    if group:
+        yield group
 
 
 def mark(stores: Stores, collection_id: UUID, position: int) -> None:

@@ -24,6 +24,7 @@ from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import LogPosition, Scope
 from afterglow.collection.write import transaction as transactions
 from afterglow.collection.write import write_path
+from afterglow.collection.write.hold import require_not_held
 from afterglow.collection.write.log_end import LogEnd
 from afterglow.collection.write.notification import notify_if_due
 from afterglow.collection.write.read_condition import AlreadyCommitted, ReadCondition
@@ -119,6 +120,8 @@ def _register(stores: Stores, parts: Sequence[_Evaluated]) -> bool:
     """Step 2; False if a state has changed since the snapshots."""
     for part in parts:
         common_dimension(part.now.collection.dimension, part.batches)
+        if part.batches:
+            require_not_held(stores, part.member.scope.collection, part.after.held_until)
     is_same = True
     for part in parts:
         if part.batches:

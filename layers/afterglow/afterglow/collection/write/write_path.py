@@ -26,6 +26,7 @@ from afterglow.catalog import state as states
 from afterglow.catalog import ttl
 from afterglow.catalog.model import Collection
 from afterglow.collection.types import CountResult, LogPosition, Scope, require_in_scope
+from afterglow.collection.write.hold import is_held, require_not_held
 from afterglow.collection.write.log_end import LogEnd, cached_state, catch_up
 from afterglow.collection.write.notification import notify_if_due, notify_indexer
 from afterglow.collection.write.read_condition import ReadCondition
@@ -109,8 +110,9 @@ def append_after(
 ) -> bool:
     """Append the batches as the very next entry after a position; False if that is no longer the end of the log.
 
-    Raises Unavailable, StorageFull.
+    Raises Busy while writes are held, Unavailable, StorageFull.
     """
+    require_not_held(stores, collection_id, after.held_until)
     pending = append.prepare(stores, collection_id, batches, ttl_key=ttl_key, log_time=after.log_time, nonce=nonce)
     with end.lock:
         pending = append.stamp(stores, collection_id, pending, after.log_time)
@@ -159,11 +161,13 @@ def _append(
     for attempt in contended_attempts(stores.system, MAX_APPENDS):
         _apply_backpressure(stores, end, collection_id)
         collection = end.collection
-        # A read may have brought a newer state than the cached end of the log.
-        if attempt > 1 or collection is None or end.seq < collection.flushed_seq:
+        # A read may have brought a newer state than the cached end of the log; and a hold may have been released.
+        is_current = collection is not None and end.seq >= collection.flushed_seq
+        if attempt > 1 or collection is None or not is_current or is_held(stores, collection.held_until):
             collection = catch_up(stores, end, collection_id)
             common_dimension(collection.dimension, batches)
             pending = replace(pending, entry=replace(pending.entry, ttl_key=ttl.ttl_key(collection.metadata)))
+        require_not_held(stores, collection_id, collection.held_until)
         if condition is not None:
             collection = _check_condition(stores, end, collection, condition)
         pending = append.stamp(stores, collection_id, pending, end.log_time)
