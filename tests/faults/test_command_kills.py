@@ -150,7 +150,7 @@ def _erase(folder: Path, chance: random.Random) -> int:
         assert left in (set(), set(people)), "a part of the records is erased"
 
     command = ["erase", "rows", *people, "--yes", "--path", str(data)]
-    kills = _kill_until_done(command, ENV, chance, 1.5, check)
+    kills = _kill_until_done(command, ENV, chance, 1.0, check)
     for _ in range(3):
         assert run_command("compact", "--path", str(data), env=ENV).returncode == 0
     assert _records(data, "rows") == _records(data, "forked") == expected
