@@ -26,7 +26,8 @@ from tests.support.wire import build
 BATCH = 5_000
 PAUSE_SECONDS = 0.2
 QUIET_SECONDS = 90.0
-"""The server is idle when it and its children have used next to no processor time for so long."""
+LOOK_SECONDS, BUSY_SHARE = 5.0, 0.2
+"""The server is idle when it and its children have used less than this share of a processor for so long."""
 MOST_SECONDS = 1_800.0
 K = 10
 
@@ -71,12 +72,12 @@ def _processor_seconds(pid: int) -> float:
 
 
 def _wait_until_idle(pid: int) -> None:
-    deadline, last, since = time.monotonic() + MOST_SECONDS, _processor_seconds(pid), time.monotonic()
+    deadline, since = time.monotonic() + MOST_SECONDS, time.monotonic()
     while time.monotonic() - since < QUIET_SECONDS and time.monotonic() < deadline:
-        time.sleep(5)
         used = _processor_seconds(pid)
-        if used - last > 1.0:
-            last, since = used, time.monotonic()
+        time.sleep(LOOK_SECONDS)
+        if _processor_seconds(pid) - used > LOOK_SECONDS * BUSY_SHARE:
+            since = time.monotonic()
 
 
 def measure(rows: int, folder: Path) -> list[tuple[str, str]]:
