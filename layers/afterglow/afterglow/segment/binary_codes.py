@@ -94,8 +94,9 @@ class BinaryQuery:
 
 def estimates(query: BinaryQuery, entries: Entries, centroid_distances: Vectors) -> Vectors:
     """The estimated squared distances (m,) of entries (m, entry_bytes), whose centroids are so far from the query."""
-    different = np.asarray(numkong.hammings_packed(entries[:, _HEADER_BYTES:], query.planes))
-    products = different.astype(np.float32) @ query.weights + query.constant
+    different = np.asarray(numkong.hammings_packed(entries[:, _HEADER_BYTES:], query.planes)).T
+    # OpenBLAS raises the flag of an invalid operation now and then for matrices of five columns.
+    products = np.einsum("pm,p->m", different.astype(np.float32, order="C"), query.weights) + query.constant
     result: Vectors = centroid_distances + field(entries, _BASE, "<f4") - field(entries, _FACTOR, "<f4") * products
     return result
 
