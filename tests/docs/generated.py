@@ -38,6 +38,7 @@ MARK_OF_TABLE = {
     "search": "search-quality",
     "search by text": "text-quality",
     "bulk load": "bulk-load",
+    "a loop of the stock client": "stock-loop",
     "texts": "texts",
     "vector type": "vector-types",
     "part of a query": "query-budget",
