@@ -162,12 +162,13 @@ def _plan(
     enough = settings.hnsw_min_rows if idle or eager else max(settings.flush_ops, settings.hnsw_min_rows)
     if _is_worth_an_index(unindexed, max(enough, 1), idle=idle):
         return _compaction(manifest, _that_fit(max_rows, _extendable(ascending, unindexed)), settings)
-    indexed, rows = [segment for segment in ascending if segment.is_indexed], sum(one.live_rows for one in ascending)
+    indexed = [segment for segment in ascending if segment.is_indexed]
+    if not idle or len(indexed) < 2:
+        return None
+    rows = sum(segment.live_rows for segment in segments)
     if index_kind(rows, settings, rows) is IndexKind.LISTS:
-        joined = _that_fit(max_rows, _tier(indexed))
-    else:
-        joined = tuple(segments) if rows <= min(_MAX_SINGLE_INDEX_ROWS, max_rows) else ()
-    return _compaction(manifest, joined, settings) if idle and min(len(indexed), len(joined)) > 1 else None
+        return _joined(manifest, _that_fit(max_rows, _tier(indexed)), settings)
+    return _compaction(manifest, segments, settings) if rows <= min(_MAX_SINGLE_INDEX_ROWS, max_rows) else None
 
 
 def _next_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compaction | None:
@@ -189,9 +190,10 @@ def _next_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compact
         step = _oldest(unindexed, min(max(_LISTS_STEP_ROWS, int(indexed_rows * _MIN_EXTENSION)), 2 * _LISTS_STEP_ROWS))
         inputs = [*step, *small] if len(small) > _MAX_SMALL else _extendable(small, step) if idle else step
         return _compaction(manifest, _that_fit(max_rows, inputs), settings)
-    joined = _that_fit(max_rows, _tier(indexed) if idle else indexed[:_JOINED_LISTS])
-    is_due = idle or len(indexed) > _MAX_LISTS
-    return _compaction(manifest, joined, settings) if is_due and len(joined) > 1 else None
+    if idle:
+        return _joined(manifest, _that_fit(max_rows, _tier(indexed)), settings)
+    smallest = indexed[:_JOINED_LISTS] if len(indexed) > _MAX_LISTS else ()
+    return _joined(manifest, _that_fit(max_rows, smallest), settings)
 
 
 def _next_graph_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compaction | None:
@@ -224,6 +226,11 @@ def _tier(ascending: Sequence[SegmentInfo]) -> Sequence[SegmentInfo]:
             end = number + 1
         rows += segment.live_rows
     return ascending[:end]
+
+
+def _joined(manifest: Manifest, inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction | None:
+    """The compaction of these segments, None if there are fewer than two."""
+    return _compaction(manifest, inputs, settings) if len(inputs) > 1 else None
 
 
 def _is_worth_an_index(unindexed: Sequence[SegmentInfo], enough: int, *, idle: bool) -> bool:

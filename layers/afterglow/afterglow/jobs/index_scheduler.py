@@ -18,6 +18,7 @@ from uuid import UUID
 import orjson
 
 from afterglow.catalog import Catalog, collections
+from afterglow.catalog.model import Collection
 from afterglow.collection.replica.indexing_progress import indexing_status, unflushed
 from afterglow.deployment.base import Deployment
 from afterglow.deployment.child_process import ChildEnded, ChildProcess
@@ -183,10 +184,13 @@ class IndexScheduler:
         """Enqueue what an earlier process left unfinished."""
         for collection_id in Catalog(self._stores.table, self._stores.system).collections():
             try:
-                if self._is_unfinished(collection_id):
+                collection = collections.by_id(self._stores.table, collection_id)
+                if collection is None:
+                    continue
+                if self._is_unfinished(collection):
                     self._collections[str(collection_id)] = _CollectionState(is_caught_up=False)
                     self._queue.send(str(collection_id), "start")
-                elif self._is_worth_compacting(collection_id):
+                elif self._is_worth_compacting(collection):
                     self._compactor.queue.send_later(str(collection_id), _IDLE, _RESUME_SECONDS)
             except Corrupt as error:
                 _log.error("skipping corrupt collection %s: %s", collection_id, error)
@@ -220,18 +224,14 @@ class IndexScheduler:
                 if is_held:
                     erasure.advance(self._stores)
 
-    def _is_unfinished(self, collection_id: UUID) -> bool:
-        existing = collections.by_id(self._stores.table, collection_id)
-        if existing is None:
-            return False
-        status = indexing_status(self._stores, existing)
+    def _is_unfinished(self, collection: Collection) -> bool:
+        status = indexing_status(self._stores, collection)
         return status.indexed_ops < status.total_ops
 
-    def _is_worth_compacting(self, collection_id: UUID) -> bool:
-        existing = collections.by_id(self._stores.table, collection_id)
-        if existing is None or existing.manifest_key is None:
+    def _is_worth_compacting(self, collection: Collection) -> bool:
+        if collection.manifest_key is None:
             return False
-        manifest = manifests.load(self._stores.objects, existing.manifest_key)
+        manifest = manifests.load(self._stores.objects, collection.manifest_key)
         return next_compaction(manifest, self._stores.settings, idle=True, stepwise=True) is not None
 
     def problem(self, collection_id: UUID) -> str | None:

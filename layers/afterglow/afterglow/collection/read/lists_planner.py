@@ -80,12 +80,12 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
     rows, matching = sum(group.rows.rows for group in groups), sum(group.matching for group in groups)
     searches = [_Search(group, vector) for group in groups]
     k = min(k, matching)
-    counts = _counts(searches, k)
     share = matching / rows
     if share < _ALMOST_ALL:
         counts = _counts(searches, depth(k, share))
         probes, share = _filtered(searches, k, counts)
     else:
+        counts = _counts(searches, k)
         probes = _probes(searches, counts, share)
     # Without any match nothing is probed.
     within = [search.within(count / share if share else 0.0) for search, count in zip(searches, counts, strict=True)]
