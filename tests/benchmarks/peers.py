@@ -128,18 +128,19 @@ class Peer:
         deadline = time.monotonic() + SETTLE_SECONDS / 5
         idle = 0
         while idle < 3 and time.monotonic() < deadline:
-            before = self._cpu_seconds()
+            before = self.cpu_seconds()
             time.sleep(0.25)
-            idle = idle + 1 if self._cpu_seconds() - before < 0.02 else 0
+            idle = idle + 1 if self.cpu_seconds() - before < 0.02 else 0
 
-    def _cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> float:
+        """Of the process and its children, those included that have ended."""
         total = 0.0
         with contextlib.suppress(psutil.Error):
             first = psutil.Process(self.running.process.pid)
             for process in (first, *first.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
                     times = process.cpu_times()
-                    total += times.user + times.system
+                    total += times.user + times.system + times.children_user + times.children_system
         return total
 
     def disk(self) -> int:

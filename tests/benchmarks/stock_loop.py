@@ -12,8 +12,6 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-import psutil
-
 from afterglow import __version__
 from tests.benchmarks.arguments import bench_parser, write_table
 from tests.benchmarks.bulk_load import Matrix, Source, megabytes
@@ -59,24 +57,12 @@ def _ask(peer: Peer, queries: Matrix, log: Queries, end: threading.Event) -> Non
             number += 1
 
 
-def _processor_seconds(pid: int) -> float:
-    """Of the server and its children, those included that have ended."""
-    total = 0.0
-    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
-        try:
-            used = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += used.user + used.system + used.children_user + used.children_system
-    return total
-
-
-def _wait_until_idle(pid: int) -> None:
+def _wait_until_idle(peer: Peer) -> None:
     deadline, since = time.monotonic() + MOST_SECONDS, time.monotonic()
     while time.monotonic() - since < QUIET_SECONDS and time.monotonic() < deadline:
-        used = _processor_seconds(pid)
+        used = peer.cpu_seconds()
         time.sleep(LOOK_SECONDS)
-        if _processor_seconds(pid) - used > LOOK_SECONDS * BUSY_SHARE:
+        if peer.cpu_seconds() - used > LOOK_SECONDS * BUSY_SHARE:
             since = time.monotonic()
 
 
@@ -85,8 +71,7 @@ def measure(rows: int, folder: Path) -> list[tuple[str, str]]:
     source, log, end = Source(), Queries(), threading.Event()
     peer = Peer("afterglow", folder)
     peer.start()
-    pid = peer.running.process.pid
-    memory, collection, refused = PeakMemory(pid), peer.stock(), 0
+    memory, collection, refused = PeakMemory(peer.running.process.pid), peer.stock(), 0
     asking = threading.Thread(target=_ask, args=(peer, source.take(500), log, end))
     asking.start()
     try:
@@ -108,15 +93,15 @@ def measure(rows: int, folder: Path) -> list[tuple[str, str]]:
             loading += time.perf_counter() - batch
         loaded, log.phase = time.perf_counter(), "indexing"
         peer.wait_until_indexed()
-        indexing, spent = time.perf_counter() - loaded, _processor_seconds(pid)
+        indexing, spent = time.perf_counter() - loaded, peer.cpu_seconds()
         log.phase = "idle"
-        _wait_until_idle(pid)
+        _wait_until_idle(peer)
         log.phase = "at the end"
         time.sleep(50 * PAUSE_SECONDS)
     finally:
         end.set()
         asking.join()
-    peak, later = memory.finish(), _processor_seconds(pid)
+    peak, later = memory.finish(), peer.cpu_seconds()
     disk = megabytes(folder)
     peer.stop()
     return [
