@@ -1,7 +1,6 @@
 """Writes that are held for a moment: who is refused, what goes on, and what stays of it; on three kinds of tables."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,13 +20,11 @@ from afterglow.jobs import verify
 from afterglow.jobs.every_collection import all_collections
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
-from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Stores
-from tests.log.collection_log import CostlyTransactions
-from tests.support.aws import NAME, guarded_clients, make, moto_aws
+from tests.collection.kinds_of_tables import KINDS_OF_TABLES, stores_in
 from tests.support.faulty import Fault, Faults, nth
 from tests.support.model import EVERYTHING
-from tests.support.stores import WITH_RETENTION, new_collection, quick_folder, stores_at, with_faults
+from tests.support.stores import WITH_RETENTION, new_collection, with_faults
 
 SECONDS = 30.0
 ONES = Selection(where=parse_where({"v": 1}))
@@ -58,23 +55,14 @@ class Held:
         return Engine(self.stores).get(self.scope, Selection(), None, 0, EVERYTHING).ids
 
 
-@pytest.fixture(params=["in a directory", "in an account", pytest.param("in DynamoDB", marks=pytest.mark.slow)])
+@pytest.fixture(params=KINDS_OF_TABLES)
 def held(request: pytest.FixtureRequest) -> Iterator[Held]:
-    with quick_folder() as folder, ExitStack() as stack:
-        stores = stores_at(folder, WITH_RETENTION)
-        if request.param == "in an account":
-            stores = replace(stores, table=CostlyTransactions(stores.table))
-        if request.param == "in DynamoDB":
-            stores.table.close()
-            stack.enter_context(moto_aws())
-            make()
-            stores = replace(stores, table=DynamoTable(guarded_clients(), NAME))
+    with stores_in(request.param, WITH_RETENTION) as stores:
         scopes = new_collection(stores)[0], new_collection(stores, name="second")[0]
         found = Held(stores, scopes, Engine(stores))
         for scope in scopes:
             found.writer.write(scope, upsert("a"))
         yield found
-        stores.table.close()
 
 
 WRITES: dict[str, Callable[[Held], object]] = {

@@ -1,7 +1,6 @@
 """Commits of two collections: in both or in none, on two kinds of tables, with conflicts, faults and lost answers."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,13 +15,11 @@ from afterglow.filters.parse import parse_where
 from afterglow.jobs.indexer import index
 from afterglow.log import read as log
 from afterglow.log.batch import Batch, Op
-from afterglow.storage.aws.table import DynamoTable
 from afterglow.storage.ports import Stores
-from tests.log.collection_log import CostlyTransactions
-from tests.support.aws import NAME, guarded_clients, make, moto_aws
+from tests.collection.kinds_of_tables import KINDS_OF_TABLES, stores_in
 from tests.support.faulty import Fault, Faults
 from tests.support.model import EVERYTHING
-from tests.support.stores import WITH_RETENTION, new_collection, quick_folder, stores_at, with_faults
+from tests.support.stores import WITH_RETENTION, new_collection, with_faults
 
 NONCE = "n" * 24
 
@@ -63,24 +60,15 @@ class Two:
             index(self.stores, Replica.for_indexer(self.stores, scope.collection), scope.collection, idle=True)
 
 
-@pytest.fixture(params=["in a directory", "in an account", pytest.param("in DynamoDB", marks=pytest.mark.slow)])
+@pytest.fixture(params=KINDS_OF_TABLES)
 def two(request: pytest.FixtureRequest) -> Iterator[Two]:
-    with quick_folder() as folder, ExitStack() as stack:
-        stores = stores_at(folder, replace(WITH_RETENTION, log_inline_max_bytes=2_000))
-        if request.param == "in an account":
-            stores = replace(stores, table=CostlyTransactions(stores.table))
-        if request.param == "in DynamoDB":
-            stores.table.close()
-            stack.enter_context(moto_aws())
-            make()
-            stores = replace(stores, table=DynamoTable(guarded_clients(), NAME))
+    with stores_in(request.param, replace(WITH_RETENTION, log_inline_max_bytes=2_000)) as stores:
         first = new_collection(stores)[0]
         second = new_collection(stores, name="second")[0]
         found = Two(stores, (first, second), Engine(stores))
         for number in range(2):
             found.write(number, "a", value=1.0)
         yield found
-        stores.table.close()
 
 
 def test_both_get_their_entry_at_one_time_whatever_its_size(two: Two) -> None:

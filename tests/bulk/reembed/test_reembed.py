@@ -1,129 +1,33 @@
 """Collections that are moved to another embedding function: what clients have before, meanwhile and afterwards."""
 
 import random
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import count
-from threading import Event
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import orjson
 import pytest
-import xxhash
 
 from afterglow.bulk.reembed.progress import copy_name
-from afterglow.bulk.reembed.run import ReembedReport, ReembedRequest, reembed
+from afterglow.bulk.reembed.run import ReembedReport
 from afterglow.catalog import collections, keys
 from afterglow.collection import Batch, Engine, Op
-from afterglow.collection.replica.replica import Replica
-from afterglow.collection.types import Include, Scope, Selection
-from afterglow.embedding.embedder import Embedded, Purpose
-from afterglow.errors import AfterglowError, AlreadyExists, Busy, InvalidArgument, NotFound, WriteConflict
+from afterglow.collection.types import Scope, Selection
+from afterglow.errors import AfterglowError, AlreadyExists, InvalidArgument, NotFound, WriteConflict
 from afterglow.jobs import restore
-from afterglow.jobs.indexer import index
-from afterglow.storage.ports import Delete, Stores
-from afterglow.storage.ports import Write as TableWrite
-from tests.log.collection_log import CostlyTransactions
-from tests.support.faulty import Crash, Fault, Faults, FaultyTable, nth
-from tests.support.stores import SMALL, new_collection, quick_folder, stores_at, with_faults
-
-TENANT, DATABASE, NAME = "default_tenant", "default_database", "books"
-REQUEST = ReembedRequest(TENANT, DATABASE, NAME)
-FIELDS = frozenset({Include.DOCUMENTS, Include.METADATAS, Include.URIS, Include.EMBEDDINGS})
-DIMENSION = 4
-WORDS = ["amber", "blue", "coral", "dune", "ebony", "fern"]
-
-Record = tuple[str | None, dict[str, Any], str | None]
-
-
-def vector(text: str) -> np.ndarray:
-    return np.random.default_rng(xxhash.xxh3_64_intdigest(text.encode())).standard_normal(DIMENSION).astype(np.float32)
-
-
-class HashEmbedder:
-    """Vectors that depend on the text alone; `meanwhile` is called before each call."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.meanwhile: Callable[[], object] = lambda: None
-
-    def embed(self, texts: Sequence[str], _purpose: Purpose, _deadline: float, /) -> Embedded:
-        self.texts += texts
-        self.meanwhile()
-        return Embedded(np.stack([vector(text) for text in texts]))
-
-    def close(self) -> None:
-        pass
-
-
-@dataclass
-class Environment:
-    stores: Stores
-    scope: Scope
-    embedder: HashEmbedder
-
-    def run(self, request: ReembedRequest = REQUEST, stores: Stores | None = None) -> ReembedReport:
-        return reembed(Engine(stores or self.stores), request)
-
-    def add(self, *names: str, **fields: Any) -> None:
-        write(self.stores, self.scope, Op.UPSERT, names, **fields)
-
-    def named(self, name: str = NAME) -> dict[str, Record]:
-        return contents(self.stores, Engine(self.stores).get_collection(TENANT, DATABASE, name).id)
-
-    def settle(self, scope: Scope | None = None) -> None:
-        collection = (scope or self.scope).collection
-        index(self.stores, Replica.for_indexer(self.stores, collection), collection, idle=True)
-
-
-def write(stores: Stores, scope: Scope, op: Op, names: Sequence[str], **fields: Any) -> None:
-    batch = Batch(op, list(names), np.zeros((len(names), 3), np.float32), documents=[f"text of {n}" for n in names])
-    Engine(stores).write(scope, replace(batch, **fields))
-
-
-def contents(stores: Stores, collection: Any) -> dict[str, Record]:
-    """The records in insertion order."""
-    found = Engine(stores).get(Scope(TENANT, DATABASE, collection), Selection(), None, 0, FIELDS)
-    metadatas = [orjson.loads(value) if value else {} for value in found.metadatas or []]
-    records = zip(found.ids, found.documents or [], metadatas, found.uris or [], strict=True)
-    return {name: (text, metadata, uri) for name, text, metadata, uri in records}
-
-
-def require_vectors(stores: Stores, name: str = NAME) -> None:
-    """Each record has the vector of its document."""
-    engine = Engine(stores)
-    collection = engine.get_collection(TENANT, DATABASE, name)
-    found = engine.get(Scope(TENANT, DATABASE, collection.id), Selection(), None, 0, FIELDS)
-    assert collection.dimension == DIMENSION or not found.ids
-    assert found.embeddings is not None
-    for text, present in zip(found.documents or [], found.embeddings, strict=True):
-        assert np.array_equal(present, vector(text or ""))
-
-
-@contextmanager
-def environment(embedder: HashEmbedder) -> Iterator[Environment]:
-    with quick_folder() as folder:
-        stores = stores_at(folder, SMALL)
-        scope, _ = new_collection(stores, NAME, metadata={"about": "books"})
-        yield Environment(stores, scope, embedder)
-        stores.table.close()
-
-
-@pytest.fixture
-def embedder(monkeypatch: pytest.MonkeyPatch) -> HashEmbedder:
-    embedder = HashEmbedder()
-    monkeypatch.setattr("afterglow.embedding.local_model.LocalModel", lambda _settings, _system: embedder)
-    return embedder
-
-
-@pytest.fixture
-def env(embedder: HashEmbedder) -> Iterator[Environment]:
-    with environment(embedder) as made:
-        yield made
+from tests.bulk.reembed.environment import (
+    DATABASE,
+    DIMENSION,
+    NAME,
+    REQUEST,
+    TENANT,
+    WORDS,
+    Environment,
+    Record,
+    contents,
+    require_vectors,
+    write,
+)
+from tests.support.faulty import Crash, Fault, Faults, nth
+from tests.support.stores import new_collection, with_faults
 
 
 def test_no_more_documents_are_embedded_at_once_than_allowed(env: Environment) -> None:
@@ -214,144 +118,6 @@ def test_it_is_written_meanwhile(env: Environment, seed: int) -> None:
     assert report.is_swapped
     assert env.named() == expected
     require_vectors(env.stores)
-
-
-class RacingTable(FaultyTable):
-    """Calls `rival` before the transaction that swaps the collections."""
-
-    def __init__(self, stores: Stores, rival: Callable[[], object]) -> None:
-        super().__init__(stores.table, Faults())
-        self.rival = rival
-
-    def transact(self, writes: Sequence[TableWrite]) -> None:
-        if any(isinstance(item, Delete) and item.sk == keys.REEMBED for item in writes):
-            self.rival()
-        super().transact(writes)
-
-
-def test_a_write_just_before_the_swap_is_not_lost(env: Environment) -> None:
-    env.add("a")
-    rivals = iter(["b", "c", None])
-
-    def rival() -> None:
-        name = next(rivals)
-        if name is not None:
-            env.add(name)
-            env.settle()
-
-    env.run(stores=replace(env.stores, table=RacingTable(env.stores, rival)))
-    assert list(env.named()) == ["a", "b", "c"]
-    assert next(rivals, "end") == "end"
-
-
-class Rival:
-    """Writes one record after another, and counts the writes that were refused."""
-
-    def __init__(self, env: Environment) -> None:
-        self.env = env
-        self.refused = 0
-        self.acknowledged: list[str] = []
-
-    def __call__(self) -> None:
-        name = f"w{len(self.acknowledged)}"
-        try:
-            self.env.add(name)
-        except Busy:
-            self.refused += 1
-        else:
-            self.acknowledged.append(name)
-
-
-def test_writers_that_are_always_first_are_held(env: Environment) -> None:
-    env.add("a")
-    rival = Rival(env)
-    report = env.run(stores=replace(env.stores, table=RacingTable(env.stores, rival)))
-    assert report.is_swapped
-    assert rival.refused == 1
-    assert list(env.named()) == ["a", "w0", "w1", "w2"]
-    require_vectors(env.stores)
-
-
-def test_writers_are_never_held_if_that_is_not_allowed(env: Environment) -> None:
-    rival = Rival(env)
-    racing = replace(env.stores, table=RacingTable(env.stores, rival))
-    with pytest.raises(Busy, match="too fast to be replaced: run the command again"):
-        env.run(replace(REQUEST, hold_seconds=0), racing)
-    assert (rival.refused, list(env.named())) == (0, rival.acknowledged)
-    assert env.run().is_swapped
-    assert list(env.named()) == rival.acknowledged
-
-
-def test_a_writer_that_never_pauses(env: Environment) -> None:
-    env.add("a")
-    rival = Rival(env)
-    env.embedder.meanwhile = rival
-    assert not env.run(replace(REQUEST, swap=False)).is_swapped
-    assert env.run().is_swapped
-    assert rival.refused
-    assert list(env.named()) == ["a", *rival.acknowledged]
-    require_vectors(env.stores)
-
-
-@pytest.mark.parametrize("in_account", [False, True], ids=["in a directory", "in an account"])
-def test_writers_that_write_all_the_time(env: Environment, in_account: bool) -> None:
-    """Threads of another engine, as of a server next to the command; a model takes longer than a write."""
-    if in_account:
-        env.stores = replace(env.stores, table=CostlyTransactions(env.stores.table))
-    env.add("a")
-    env.embedder.meanwhile = lambda: time.sleep(0.02)
-    writer, end = Engine(env.stores), Event()
-    refused: list[str] = []
-    acknowledged: list[dict[str, str]] = [{}, {}]
-
-    def run(thread: int) -> None:
-        for number in count():
-            if end.wait(0.001):  # without a pause, threads of one process starve each other
-                return
-            name, document = f"{thread}-{number % 50}", f"{thread} {number}"
-            try:
-                writer.write(env.scope, Batch(Op.UPSERT, [name], np.ones((1, 3), np.float32), documents=[document]))
-            except Busy:
-                refused.append(name)
-            except NotFound:
-                return
-            else:
-                acknowledged[thread][name] = document
-
-    with ThreadPoolExecutor(2) as pool:
-        threads = [pool.submit(run, thread) for thread in range(2)]
-        try:
-            report = env.run(replace(REQUEST, samples=1))
-        finally:
-            end.set()
-        for thread in threads:
-            thread.result()
-    assert report.is_swapped
-    assert refused
-    assert all(acknowledged)
-    documents = {name: record[0] for name, record in env.named().items()}
-    assert documents == {"a": "text of a", **acknowledged[0], **acknowledged[1]}
-    require_vectors(env.stores)
-
-
-def test_writers_go_on_where_the_hold_is_too_short(env: Environment) -> None:
-    env.add("a")
-    rival = Rival(env)
-
-    def meanwhile() -> None:
-        rival()
-        if rival.refused:
-            env.stores.system.sleep(0.3)
-            rival()
-
-    env.embedder.meanwhile = meanwhile
-    with pytest.raises(Busy, match=r"although writes were held for 0\.2 seconds"):
-        env.run(replace(REQUEST, hold_seconds=0.2))
-    rival()
-    assert list(env.named()) == ["a", *rival.acknowledged]
-    env.embedder.meanwhile = lambda: None
-    assert env.run().is_swapped
-    assert list(env.named()) == ["a", *rival.acknowledged]
 
 
 def test_nothing_is_embedded_twice(env: Environment) -> None:
