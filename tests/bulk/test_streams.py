@@ -35,6 +35,27 @@ def test_lines_with_their_offsets(compression: Compression, tmp_path: Path) -> N
     assert list(streams.lines(source, compression, 5, -1, SETTINGS)) == lines[2:]
 
 
+class ShortReads(FileSource):
+    """A file that returns at most three bytes at a time."""
+
+    def read(self, start: int, length: int) -> bytes:
+        """Some bytes."""
+        return super().read(start, min(length, 3))
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_lines_do_not_depend_on_the_chunks_that_are_read(end: bytes, tmp_path: Path) -> None:
+    text = b"\n\nab\nabc\nabcd\nabcde\nabcdef\n\nmuch too long\n\nabcde" + end
+    source = _source(tmp_path, text)
+    short = ShortReads(source.path, source.name, source.size, source.modified)
+    lines = list(streams.lines(source, Compression.NONE, 0, -1, SETTINGS))
+    assert list(streams.lines(short, Compression.NONE, 0, -1, SETTINGS)) == lines
+    assert [line.text for line in lines] == [
+        text if len(text) <= 5 else None for text in text.removesuffix(b"\n").split(b"\n")
+    ]
+    assert [line.end for line in lines[:-1]] == [line.start for line in lines[1:]]
+
+
 def test_a_truncated_or_damaged_file(tmp_path: Path) -> None:
     whole = gzip.compress(bytes(range(256)) * 10)
     with pytest.raises(ImportRejected, match="truncated"):

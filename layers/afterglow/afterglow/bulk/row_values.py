@@ -7,15 +7,16 @@ is a nested value, and an infinite number; an embedding may be a text such as nu
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from afterglow.bulk import vector_text
 from afterglow.records.embeddings import NUMBER_TYPES, InvalidBase64, decode_base64
-from afterglow.records.ids import MAX_ID_BYTES, find_too_long
+from afterglow.records.ids import MAX_ID_BYTES, is_too_long
 from afterglow.records.keys import RESERVED_PREFIX, KeyProblem, key_problem
 from afterglow.records.metadata import PLAIN_TYPES, InvalidValue, normalize_sparse_values, normalize_values
 from afterglow.records.sparse import TYPE_NAME, SparseProblem, has_sparse_schema
@@ -24,6 +25,7 @@ CELLS = "#"
 """Begins what was left out of values, other than nested ones; no metadata key begins so."""
 NO_TEXT = "it has neither an embedding nor a document"
 _PREVIEW_LENGTH = 60
+_NO_TYPES: frozenset[type] = frozenset()
 _ZERO, _ONE = struct.pack("<f", 0), struct.pack("<f", 1)
 _SPARSE_PROBLEMS = {
     SparseProblem.VALUE_COUNT: "it has not as many values as indices",
@@ -45,7 +47,7 @@ def identifier(value: Any) -> str:
         raise RowError(f"the id is neither a string nor a whole number: {_preview(value)}")
     if not value:
         raise RowError("the id is empty")
-    if find_too_long((value,)):
+    if is_too_long(value):
         raise RowError(f"the id has more than {MAX_ID_BYTES} bytes")
     return value
 
@@ -58,7 +60,8 @@ def optional_text(value: Any, field_name: str) -> str | None:
 
 
 @lru_cache(maxsize=8)
-def _float32_struct(dimension: int) -> struct.Struct:
+def float32_struct(dimension: int) -> struct.Struct:
+    """Packs so many numbers as little-endian float32."""
     return struct.Struct(f"<{dimension}f")
 
 
@@ -77,7 +80,7 @@ def encode_embedding(value: Any, dimension: int) -> bytes:
     if len(value) != dimension:
         raise RowError(f"the embedding has {len(value)} dimensions, the collection has {dimension}")
     try:
-        packed = _float32_struct(dimension).pack(*value)
+        packed = float32_struct(dimension).pack(*value)
     except struct.error:
         raise _not_a_number(value) from None
     except OverflowError:
@@ -145,17 +148,17 @@ def metadata(
     """
     if not record:
         return None
-    for key in record:
-        problem = key_error(key)
-        if problem is not None:
-            raise RowError(problem)
+    problem = _keys_error(tuple(record))
+    if problem is not None:
+        raise RowError(problem)
     stored = record if type(record) is dict else dict(record)
     types = set(map(type, stored.values()))
-    if float in types or list in types:
+    item_types = _item_types(stored.values()) if list in types else _NO_TYPES
+    if float in types or float in item_types:
         _drop_non_finite(stored, left_out)
     if types <= PLAIN_TYPES:
         return stored or None
-    may_nest = dict in types or list in types
+    may_nest = dict in types or dict in item_types or list in item_types
     nested = [key for key, value in stored.items() if _is_nested(value)] if may_nest else ()
     for key in nested:
         value = stored.pop(key)
@@ -178,6 +181,17 @@ def metadata(
     if None in stored.values():
         stored = {key: value for key, value in stored.items() if value is not None}
     return stored or None
+
+
+@lru_cache(maxsize=256)
+def _keys_error(keys: tuple[str, ...]) -> str | None:
+    """Why no record can have these metadata keys, None if it can. Cached: the rows of a file repeat them."""
+    return next(filter(None, map(key_error, keys)), None)
+
+
+def _item_types(values: Iterable[Any]) -> set[type]:
+    """The types of what the lists among the values hold."""
+    return set(map(type, chain.from_iterable(value for value in values if type(value) is list)))
 
 
 def _drop_non_finite(stored: dict[str, Any], left_out: dict[str, int] | None) -> None:

@@ -73,7 +73,7 @@ def encode(batch: Batch) -> bytes:
             "vector_rows": None if batch.vector_rows is None else batch.vector_rows.tolist(),
         }
     )
-    matrix = b"" if vectors is None else np.ascontiguousarray(vectors, dtype="<f4").tobytes()
+    matrix = b"" if vectors is None else np.ascontiguousarray(vectors, dtype="<f4").data
     digest = xxhash.xxh3_64(header)
     digest.update(matrix)
     return b"".join((_PREFIX.pack(MAGIC, len(header), digest.intdigest()), header, matrix))

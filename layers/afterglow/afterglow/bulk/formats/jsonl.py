@@ -15,6 +15,7 @@ from typing import IO, Any
 import orjson
 
 from afterglow.bulk import row_values
+from afterglow.bulk.embedding_groups import GROUP_ROWS
 from afterglow.bulk.endpoint import RecordStream
 from afterglow.bulk.formats import column_mapping, npy, streams
 from afterglow.bulk.formats.column_mapping import SAMPLE_ROWS
@@ -31,6 +32,7 @@ from afterglow.records.embeddings import NUMBER_TYPES
 from afterglow.settings import Settings
 
 _CHUNK_BYTES = 64 * 1024 * 1024
+_GROUP_BYTES = 1024 * 1024
 _NOT_FINITE = (b"NaN", b"Infinity")
 _BLANK = b" \t\r"
 _BLANK_LINES = (b"", b"\r")
@@ -142,41 +144,62 @@ def read_chunks(
             builder.reject(line_number, f"the line has more than {settings.import_max_line_bytes} bytes")
             number += 1
         elif line.text.strip(_BLANK):
-            try:
-                rows.add(builder, line_number, line)
-            except RowError as bad:
-                builder.reject(line_number, str(bad))
+            rows.add(builder, line_number, line)
             number += 1
         elif vectors is None:
             number += 1
-        is_full = len(builder.ids) + len(builder.rejected) >= plan.batch_rows or end - begin >= _CHUNK_BYTES
-        if is_full:
+        count = len(builder.ids) + len(builder.rejected) + len(rows.group)
+        if count >= plan.batch_rows or end - begin >= _CHUNK_BYTES:
+            rows.end_group(builder)
             yield builder.build(end, number)
             builder, begin = RowChunkBuilder(plan.dimension), end
+    rows.end_group(builder)
     if end > begin or not lines_read:
         yield builder.build(end, number)
 
 
 class _Rows:
-    """Turns lines into rows."""
+    """Turns lines into rows, a `group` at a time: the numbers of its lines, ids and objects."""
 
     def __init__(self, plan: Plan, vectors: Vectors | None) -> None:
         self._plan = plan
         self._vectors = vectors
         self._mapper = RowMapper(plan.columns)
+        self.group: list[tuple[int, str, dict[str, Any]]] = []
+        self._group_bytes = 0
 
     def add(self, builder: RowChunkBuilder, number: int, line: streams.Line) -> None:
-        """Add the row of a line, `number` from 1. Raises RowError."""
+        """Add the row of a line, `number` from 1, to the group, or reject it."""
         assert line.text is not None
         columns = self._plan.columns
-        record = parse_line(line.text, first=line.start == 0)
-        value = record.get(columns.id) if columns.id is not None else None
-        identifier = row_id(self._plan.name, line.start) if value is None else row_values.identifier(value)
+        try:
+            record = parse_line(line.text, first=line.start == 0)
+            value = record.get(columns.id) if columns.id is not None else None
+            identifier = row_id(self._plan.name, line.start) if value is None else row_values.identifier(value)
+        except RowError as bad:
+            builder.reject(number, str(bad))
+            return
+        self.group.append((number, identifier, record))
+        self._group_bytes += len(line.text)
+        if len(self.group) >= GROUP_ROWS or self._group_bytes >= _GROUP_BYTES:
+            self.end_group(builder)
+
+    def end_group(self, builder: RowChunkBuilder) -> None:
+        """Add the rows of the group to a chunk, or reject them."""
+        for (number, identifier, record), vector in zip(self.group, self._embeddings(builder.dimension), strict=True):
+            try:
+                if isinstance(vector, RowError):
+                    raise vector
+                builder.add(number, identifier, vector, self._mapper.row(record, builder))
+            except RowError as bad:
+                builder.reject(number, str(bad))
+        self.group, self._group_bytes = [], 0
+
+    def _embeddings(self, dimension: int) -> list[bytes | RowError]:
+        """The embedding of each row of the group, or the reason for which it has none."""
         if self._vectors is not None:
-            vector = self._vectors.row(number - 1)
-        else:
-            vector = self._mapper.embedding(record, builder.dimension)
-        builder.add(number, identifier, vector, self._mapper.row(record, builder))
+            return self._vectors.find_rows([number - 1 for number, _, _ in self.group])
+        return self._mapper.embeddings([record for _, _, record in self.group], dimension)
 
 
 def parse_line(line: bytes, *, first: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ are read into memory, up to `import_memory_bytes`.
 import io
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -88,6 +88,16 @@ class Vectors:
             self._fetch(number)
         row: bytes = self._cached[number - self._first].tobytes()
         return row
+
+    def find_rows(self, numbers: Iterable[int]) -> list[bytes | RowError]:
+        """Some rows as `row` returns them, or the error that it raises."""
+        found: list[bytes | RowError] = []
+        for number in numbers:
+            try:
+                found.append(self.row(number))
+            except RowError as error:
+                found.append(error)
+        return found
 
     def _fetch(self, first: int) -> None:
         rows = min(max(_CHUNK_BYTES // self._row_bytes, 1), self.rows - first)

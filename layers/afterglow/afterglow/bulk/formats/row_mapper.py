@@ -1,9 +1,10 @@
 """From a row as a mapping of columns to a record: the same for JSON Lines, JSON, CSV and databases."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from afterglow.bulk import row_values
+from afterglow.bulk.embedding_groups import encode_embeddings
 from afterglow.bulk.row_chunks import Row, RowChunkBuilder, row_id
 from afterglow.bulk.row_values import RowError
 from afterglow.bulk.types import ColumnMapping, Plan
@@ -30,13 +31,19 @@ class RowMapper:
 
     def embedding(self, record: Mapping[str, Any], dimension: int) -> bytes:
         """The embedding as little-endian float32. Raises RowError."""
+        return row_values.encode_embedding(self._embedding(record), dimension)
+
+    def embeddings(self, records: Sequence[Mapping[str, Any]], dimension: int) -> list[bytes | RowError]:
+        """The embedding of each record, or the reason for which it has none."""
+        return encode_embeddings(list(map(self._embedding, records)), dimension)
+
+    def _embedding(self, record: Mapping[str, Any]) -> Any:
+        """The value of an embedding."""
         columns = self._columns
         if columns.embedding_columns:
             values = [record.get(name) for name in columns.embedding_columns]
-            return row_values.encode_embedding(None if None in values else values, dimension)
-        return row_values.encode_embedding(
-            None if columns.embedding is None else record.get(columns.embedding), dimension
-        )
+            return None if None in values else values
+        return None if columns.embedding is None else record.get(columns.embedding)
 
     def row(self, record: Mapping[str, Any], builder: RowChunkBuilder) -> Row:
         """The values of a record other than its id and embedding. Raises RowError."""

@@ -9,8 +9,7 @@ rejected there.
 import codecs
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from afterglow.bulk.sources import CHUNK_BYTES, Source
 from afterglow.bulk.types import Compression, ImportRejected
@@ -33,8 +32,7 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line without its line break; `start` and `end` are offsets in the text, `text` is None if it is too long."""
 
     start: int
@@ -54,13 +52,16 @@ def lines(
     rest, position, limit = b"", start, settings.import_max_line_bytes
     skipping = 0
     for chunk in chunks:
-        texts = (rest + chunk).split(b"\n")
-        rest = texts.pop()
-        for text in texts:
+        begin = 0
+        # Line by line: splitting the chunk at once would copy it twice, and its lines would not stay in the cache.
+        while (line_break := chunk.find(b"\n", begin)) >= 0:
+            text = rest + chunk[begin:line_break]
+            rest, begin = b"", line_break + 1
             end_position = position + skipping + len(text) + 1
             is_long = skipping or len(text) > limit
             yield Line(position, end_position, None if is_long else text)
             position, skipping = end_position, 0
+        rest += chunk[begin:]
         if skipping or len(rest) > limit:
             skipping += len(rest)
             rest = b""
