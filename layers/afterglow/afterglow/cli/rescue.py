@@ -36,8 +36,8 @@ def add_rescue_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deleted",
         action="store_true",
-        help="Also save deleted records of which chroma.sqlite3 still has the bytes: files NAME.deleted.jsonl, or "
-        "collections NAME.deleted.",
+        help="Also save deleted records of which chroma.sqlite3 still has the bytes: files NAME.deleted.jsonl (if it is "
+        "damaged, always), or collections NAME.deleted.",
     )
 
 
@@ -102,10 +102,13 @@ def _save_collections(
     without = sum(item.parts[Part.WITHOUT_VECTORS] for item in inventories)
     leftovers = sum(item.parts[Part.LEFTOVERS] for item in inventories)
     uncertain = sum(item.parts[Part.UNCERTAIN] for item in inventories)
+    deleted = sum(item.parts[Part.DELETED_VECTORS] for item in inventories)
     if uncertain and args.out is None and not args.leftovers:
         echo(f"{uncertain} records with an uncertain vector are not in {args.into}: --leftovers or --out saves them")
     if without and args.out is None:
         echo(f"{without} records without a vector are not in {args.into}: --out saves their documents and metadata")
     if leftovers and args.out is None and not args.leftovers:
         echo(f"{leftovers} vectors without a record are not in {args.into}: --leftovers or --out saves them")
+    if deleted and args.out is None and not args.deleted:
+        echo(f"{deleted} records of deleted rows are not in {args.into}: --deleted or --out saves them")
     return is_incomplete

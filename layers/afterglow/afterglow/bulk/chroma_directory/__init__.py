@@ -56,7 +56,8 @@ still there, and everything that is not is counted.
 
    Rows that Chroma deleted from the queue are looked for only if a record has no vector, which then is that of its
    newest deleted operation; ids that the tables do not list may be those of records that a user deleted, so that part
-   is filled only on demand.
+   is filled only on demand. In recovered tables they may also be copies of rows that are lost: that part is filled, and
+   operations that are newer than the files, of which Chroma deletes none, go back into the queue.
 4. *Contents.* Pages of one part are read by the inventory, as often as needed.
 
 Nothing is written but the scratch folder, which is removed at the end. *Crash: the scratch folder is left in the

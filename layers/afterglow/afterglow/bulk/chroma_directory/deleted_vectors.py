@@ -64,6 +64,28 @@ def collections(tables: Tables) -> Iterator[str]:
         yield collection
 
 
+def restore_queue(tables: Tables, collection: str, after: int) -> None:
+    """Put the operations after a number, the last that the files contain, back into a recovered queue. Raises OSError.
+
+    Chroma deletes none of these, so they are copies of rows that are lost.
+    """
+    load(tables)
+    lost = (
+        "FROM deleted_operations o WHERE collection = ? AND seq > ? "
+        "AND NOT EXISTS (SELECT 1 FROM source.embeddings_queue q WHERE q.seq_id = o.seq) GROUP BY seq"
+    )
+    # Of `operations` first, as the other statement makes them known.
+    tables.connection.execute(
+        f"INSERT INTO operations SELECT collection, id, seq, kind, dimension {lost}",  # noqa: S608
+        [collection, after],
+    )
+    tables.connection.execute(
+        "INSERT INTO source.embeddings_queue (seq_id, operation, topic, id, vector, encoding, metadata) "
+        f"SELECT seq, kind, collection, id, vector, encoding, metadata {lost}",
+        [collection, after],
+    )
+
+
 def use_for_records(tables: Tables, inventory: Inventory) -> None:
     """Give records without a vector that of their newest deleted operation. Raises OSError."""
     if inventory.is_mixed:

@@ -80,6 +80,9 @@ class _Builder:
         if inventory.dimension is None:
             dimensions = (files.layout.dimension for files in inventory.files.values() if files.layout is not None)
             inventory.dimension = next(dimensions, None)
+        indexed = max(self._indexed.values(), default=-1)
+        if self._tables.is_recovered and indexed >= 0:
+            deleted_vectors.restore_queue(self._tables, self._collection, indexed)
         for entries in (self._listed(), self._queued(), self._labelled()):
             self._write(entries)
         self._write(self._unclaimed())

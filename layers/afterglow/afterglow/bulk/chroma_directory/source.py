@@ -91,6 +91,7 @@ def read_part(tables: Tables, item: Inventory, part: Part, offset: int = 0, *, i
 def open_directory(path: Path, *, deleted: bool = False) -> Iterator[tuple[Tables, list[Inventory]]]:
     """The tables of a directory, and the inventory of each collection; with `deleted` also of deleted vectors.
 
+    These are always looked for in damaged tables: a row that nothing refers to may be the copy of one that is lost.
     Raises NotFound, OSError, StorageFull.
     """
     if not path.is_dir():
@@ -100,6 +101,7 @@ def open_directory(path: Path, *, deleted: bool = False) -> Iterator[tuple[Table
     with open_tables(path) as tables:
         load_operations(tables)
         inventory.create_tables(tables)
+        deleted = deleted or tables.is_recovered
         if deleted:
             deleted_vectors.load(tables)
         descriptions = describe(tables, path, deleted_vectors.collections(tables) if deleted else ())
