@@ -105,7 +105,7 @@ def test_other_generations(version: str, copy_of: Callable[[str], ChromaCopy], o
 
 @pytest.mark.parametrize("version", ["1.0.20", "1.5.9"])
 def test_copies_of_operations_whose_page_was_cut_away(version: str, copy_of: Callable[[str], ChromaCopy]) -> None:
-    """SQLite left them in a page that refers to others by now; they are newer than the files, so they were not deleted."""
+    """SQLite left them in a page that refers to others now; they are newer than the files, so they were not deleted."""
     chroma = copy_of(version)
     damage.table_cut(chroma.path)
     with opened(chroma.path) as found:

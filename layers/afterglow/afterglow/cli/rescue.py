@@ -36,8 +36,8 @@ def add_rescue_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deleted",
         action="store_true",
-        help="Also save deleted records of which chroma.sqlite3 still has the bytes: files NAME.deleted.jsonl (if it is "
-        "damaged, always), or collections NAME.deleted.",
+        help="Also save deleted records of which chroma.sqlite3 still has the bytes: files NAME.deleted.jsonl (if it "
+        "is damaged, always), or collections NAME.deleted.",
     )
 
 

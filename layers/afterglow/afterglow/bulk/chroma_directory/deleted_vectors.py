@@ -76,7 +76,7 @@ def restore_queue(tables: Tables, collection: str, after: int) -> None:
     )
     # Of `operations` first, as the other statement makes them known.
     tables.connection.execute(
-        f"INSERT INTO operations SELECT collection, id, seq, kind, dimension {lost}",  # noqa: S608
+        f"INSERT INTO operations SELECT collection, id, seq, kind, dimension {lost}",
         [collection, after],
     )
     tables.connection.execute(
