@@ -127,6 +127,18 @@ def test_a_quote_that_is_never_closed(at: ImportFixture, tmp_path: Path) -> None
     assert (error["line"], error["reason"]) == (3, "a quote opened at line 3 is never closed")
 
 
+def test_an_open_quote_that_a_quote_of_the_next_line_ends(at: ImportFixture, tmp_path: Path) -> None:
+    """The usual case, as embeddings are in quotes; Python takes what follows for further fields."""
+    path = tmp_path / "a.csv"
+    path.write_text(HEADER + 'x,"[1, 2]",a\ny,"[1, 2]","b\nz,"[1, 2]",c\n' + 'w,"[1, 2]","two\nlines",too many\n')
+    report = run(at, path)
+    assert (report.rows, report.rejected) == (1, 2)
+    assert [(error["line"], error["reason"]) for error in at.errors(report)] == [
+        (3, "a quote opened at line 3 is never closed"),
+        (5, "it has 4 fields, the header has 3"),
+    ]
+
+
 def test_quotes_that_are_closed(at: ImportFixture, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(HEADER + 'x,"[1, 2]","two\nlines"\ny,"[1, 2]","a ""quoted""\nword"')

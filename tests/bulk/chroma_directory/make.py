@@ -13,7 +13,6 @@ from pathlib import Path
 
 VERSIONS = ("0.4.24", "0.5.23", "0.6.3", "1.0.20", "1.5.9")
 ARCHIVE = Path(__file__).with_name("fixtures") / "directories.tar.xz"
-TOGETHER_VERSIONS = ("0.6.3", "1.5.9")
 TOGETHER_ARCHIVE = ARCHIVE.with_name("two_writers.tar.xz")
 FILL, TOGETHER = Path(__file__).with_name("fill.py"), Path(__file__).with_name("write_together.py")
 
@@ -53,12 +52,11 @@ def main() -> None:
             make(python, version, Path(name))
             archive.add(Path(name) / version, version)
             archive.add(Path(name) / f"{version}.json", f"{version}.json")
-            if version in TOGETHER_VERSIONS:
-                make_together(python, Path(name) / "together")
-                together.add(Path(name) / "together", version)
-                shutil.rmtree(Path(name) / "together")
-                for writer in Path(name).glob("together.*"):
-                    writer.unlink()
+            make_together(python, Path(name) / "together")
+            together.add(Path(name) / "together", version)
+            shutil.rmtree(Path(name) / "together")
+            for writer in Path(name).glob("together.*"):
+                writer.unlink()
 
 
 if __name__ == "__main__":

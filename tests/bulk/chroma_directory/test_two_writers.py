@@ -13,7 +13,7 @@ from tests.bulk.chroma_directory import damage, make, write_together
 from tests.bulk.chroma_directory.conftest import ChromaCopy, opened
 
 
-@pytest.mark.parametrize("version", make.TOGETHER_VERSIONS)
+@pytest.mark.parametrize("version", make.VERSIONS)
 def test_directories_of_chroma(version: str, tmp_path: Path) -> None:
     """Chroma itself returns vectors of other records for some of them."""
     with tarfile.open(make.TOGETHER_ARCHIVE) as archive:
@@ -32,7 +32,10 @@ def test_directories_of_chroma(version: str, tmp_path: Path) -> None:
     records, uncertain = parts[Part.RECORDS], parts[Part.UNCERTAIN]
     assert records
     assert all(record[0] == vectors[name] for name, record in records.items())
-    assert any(record[0] != vectors[name] for name, record in uncertain.items())
+    if version == "0.4.24":  # until 0.5 Chroma removes nothing from the queue
+        assert records.keys() == vectors.keys()
+    else:
+        assert any(record[0] != vectors[name] for name, record in uncertain.items())
     documents = records | uncertain | parts[Part.WITHOUT_VECTORS]
     assert {name: record[1] for name, record in documents.items()} == {name: f"document {name}" for name in vectors}
     present = [vector for vector in vectors.values() if np.array(vector, "<f4").tobytes() in content]

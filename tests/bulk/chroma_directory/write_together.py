@@ -23,15 +23,22 @@ def vector(writer: str, number: int) -> list[float]:
     return [start + axis / 8 for axis in range(DIMENSION)]
 
 
+def wait_for(directory: Path, writers: tuple[str, ...]) -> None:
+    """Wait until these have opened the directory."""
+    while not all(directory.with_name(f"{directory.name}.{name}").exists() for name in writers):
+        time.sleep(0.01)
+
+
 def main() -> None:
     """Write a hundred records in adds of five."""
     directory, writer = Path(sys.argv[1]), sys.argv[2]
+    # One after the other: until 0.5 two processes cannot create the tables at once.
+    wait_for(directory, WRITERS[: WRITERS.index(writer)])
     client = chromadb.PersistentClient(str(directory), Settings(anonymized_telemetry=False))
     metadata = {"hnsw:batch_size": 10, "hnsw:sync_threshold": 20}
     collection: Any = client.get_or_create_collection("shared", metadata=metadata, embedding_function=None)
     directory.with_name(f"{directory.name}.{writer}").touch()
-    while not all(directory.with_name(f"{directory.name}.{name}").exists() for name in WRITERS):
-        time.sleep(0.01)
+    wait_for(directory, WRITERS)
     for start in range(0, RECORDS, 5):
         numbers = range(start, start + 5)
         collection.add(

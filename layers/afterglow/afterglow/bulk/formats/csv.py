@@ -52,6 +52,7 @@ class CsvReader:
         self.end, self.line = start, line
         self._is_at_end = False
         self._record_lines: list[str] = []
+        self._first_line = line
         csv.field_size_limit(settings.import_max_line_bytes)
         self._max_line_bytes = settings.import_max_line_bytes
         self._is_too_long = False
@@ -69,7 +70,8 @@ class CsvReader:
         except csv.Error as error:
             problem = _LINE_ENDS if "new-line" in str(error) else f"not CSV: {error}"
             raise RowError(self._open_quote_problem(first_line) or problem) from None
-        if len(self._record_lines) > 1 and self._is_at_end and not self._is_complete():
+        self._first_line = first_line
+        if len(self._record_lines) > 1 and self._is_at_end and "unexpected end of data" in self._strict_problem():
             raise RowError(self._open_quote_problem(first_line) or "a quote is never closed")
         if self._is_too_long:
             raise RowError(f"a line has more than {self._max_line_bytes} bytes")
@@ -80,13 +82,17 @@ class CsvReader:
                 raise RowError(f"not UTF-8 at line {first_line}: {ENCODING_HINT}") from None
         return record
 
-    def _is_complete(self) -> bool:
-        """Whether the last record ends with its last line; Python takes a field that the file's end cuts off."""
+    def quote_problem(self) -> str | None:
+        """Why the last record has a wrong number of fields, if that is an open quote: one of a later line ends it."""
+        return self._open_quote_problem(self._first_line) if self._strict_problem() else None
+
+    def _strict_problem(self) -> str:
+        """What is wrong with the last record, of which Python takes what it can."""
         try:
             list(csv.reader(self._record_lines, strict=True, **_dialect(self._delimiter)))
         except csv.Error as error:
-            return "unexpected end of data" not in str(error)
-        return True
+            return str(error)
+        return ""
 
     def _open_quote_problem(self, first_line: int) -> str | None:
         """The line of the last quote that none follows on its line, if the record has several lines."""
@@ -230,6 +236,9 @@ def read_chunks(
             if record is None:
                 break
             if record:
+                if len(record) != len(plan.header):
+                    fields = f"it has {len(record)} fields, the header has {len(plan.header)}"
+                    raise RowError(records.quote_problem() or fields)
                 identifier = _id(record, plan, start)
                 values = convert(record, plan)
                 vector = mapper.embedding(values, plan.dimension)
@@ -247,10 +256,8 @@ def read_chunks(
 
 
 def _id(record: Sequence[str], plan: Plan, start: int) -> str:
-    header, columns = plan.header, plan.columns
-    if len(record) != len(header):
-        raise RowError(f"it has {len(record)} fields, the header has {len(header)}")
-    return ("" if columns.id is None else record[header.index(columns.id)]) or row_id(plan.name, start)
+    name = plan.columns.id
+    return ("" if name is None else record[plan.header.index(name)]) or row_id(plan.name, start)
 
 
 def convert(record: Sequence[str], plan: Plan) -> dict[str, Any]:
