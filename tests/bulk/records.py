@@ -56,6 +56,15 @@ def plain(records: Records) -> list[tuple[Any, ...]]:
     ]
 
 
+def held_by(name: str, records: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """What a file of this name holds of records: CSV has no empty texts."""
+    if not name.endswith(".csv"):
+        return records
+    return [
+        (name, vector, document or None, uri or None, metadata) for name, vector, document, uri, metadata in records
+    ]
+
+
 def comparable(metadata: bytes | dict[str, Any] | None) -> Any:
     """Metadata with the type of every number beside it."""
     value = orjson.loads(metadata) if isinstance(metadata, bytes) else metadata

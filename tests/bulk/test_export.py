@@ -1,5 +1,6 @@
 """Exports hold everything, in order and bit for bit; they are there whole or not at all."""
 
+import csv
 import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from afterglow.collection import Engine
 from afterglow.collection.types import Records
 from afterglow.errors import AlreadyExists, InvalidArgument
 from afterglow.settings import System
-from tests.bulk.records import collections, comparable, everything, plain
+from tests.bulk.records import collections, comparable, everything, held_by, plain
 from tests.support.stores import quick_folder, stores_at
 
 LIKE = CollectionInfo("", "default_tenant", "default_database", "moved", configuration={"hnsw": {"space": "cosine"}})
@@ -46,7 +47,26 @@ def read_parquet(path: Path) -> Iterator[tuple[Any, ...]]:
         yield row["id"], vector, row["document"], row["uri"], comparable(metadata and orjson.loads(metadata))
 
 
-READERS = {"moved.jsonl": read_lines, "moved.jsonl.gz": read_lines, "moved.parquet": read_parquet}
+def read_csv(path: Path) -> Iterator[tuple[Any, ...]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            vector = np.array(orjson.loads(row["embedding"]), dtype="<f4").tobytes()
+            metadata = row["metadata"]
+            yield (
+                row["id"],
+                vector,
+                row["document"] or None,
+                row["uri"] or None,
+                comparable(orjson.loads(metadata) if metadata else None),
+            )
+
+
+READERS = {
+    "moved.jsonl": read_lines,
+    "moved.jsonl.gz": read_lines,
+    "moved.parquet": read_parquet,
+    "moved.csv": read_csv,
+}
 
 
 def filled(local: LocalEndpoint, records: Records, like: CollectionInfo = LIKE) -> CollectionInfo:
@@ -73,7 +93,7 @@ def test_a_file_holds_what_the_collection_does(records: Records) -> None:
         for name, read in READERS.items():
             file = folder / name
             assert exporting.export(local, found, file, System(), ignored) == len(records.ids)
-            assert list(read(file)) == expected_records
+            assert list(read(file)) == held_by(name, expected_records)
             sidecar = orjson.loads((folder / f"{name}.import.json").read_bytes())
             assert sidecar["schema"] == found.schema
             assert sidecar["collection_metadata"] is None

@@ -21,11 +21,11 @@ from afterglow.collection import Engine
 from afterglow.collection.types import Records
 from afterglow.settings import Settings, System
 from afterglow.storage.ports import Stores
-from tests.bulk.records import collections, everything
+from tests.bulk.records import collections, everything, held_by
 from tests.support.stores import SMALL, quick_folder, stores_at
 
 PLACE = ("default_tenant", "default_database")
-NAMES = ("moved.jsonl", "moved.jsonl.gz", "moved.parquet")
+NAMES = ("moved.jsonl", "moved.jsonl.gz", "moved.parquet", "moved.csv")
 LIKES = (
     CollectionInfo("", *PLACE, "moved"),
     CollectionInfo(
@@ -76,7 +76,7 @@ def test_the_collection_is_the_same_again(records: Records, like: CollectionInfo
             )
             again = local.find(*PLACE, f"again{number}")
             assert again is not None
-            assert everything(local.read(again)) == everything(local.read(found))
+            assert everything(local.read(again)) == held_by(name, everything(local.read(found)))
             assert again.configuration == found.configuration
             assert (again.schema, again.metadata, again.dimension) == (found.schema, found.metadata, found.dimension)
         stores.table.close()

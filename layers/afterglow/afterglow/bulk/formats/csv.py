@@ -64,13 +64,12 @@ class CsvReader:
         """The next record, None after the last. Raises RowError; the following record can still be read."""
         self._is_too_long = False
         self._record_lines.clear()
-        first_line = self.line
+        first_line = self._first_line = self.line
         try:
             record = next(self._reader, None)
         except csv.Error as error:
             problem = _LINE_ENDS if "new-line" in str(error) else f"not CSV: {error}"
             raise RowError(self._open_quote_problem(first_line) or problem) from None
-        self._first_line = first_line
         if len(self._record_lines) > 1 and self._is_at_end and "unexpected end of data" in self._strict_problem():
             raise RowError(self._open_quote_problem(first_line) or "a quote is never closed")
         if self._is_too_long:
@@ -286,7 +285,8 @@ def write(path: Path, stream: RecordStream, wrote: Callable[[int], None]) -> int
     """Write the records; returns their number. `wrote` gets the number of each page."""
     count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # With line ends of `\r\n`, a carriage return alone in a field is quoted, too.
+        writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(["id", "embedding", "document", "uri", "metadata"])
         for page in stream.pages:
             missing: list[Any] = [None] * len(page.ids)
