@@ -145,6 +145,7 @@ def test_a_dropped_workbook_is_imported(console: CollectionConsole, api_client: 
     console.page.until("document.querySelector('#panel')?.textContent.includes('rejected.')")
     shown = console.page.evaluate("document.getElementById('panel').textContent")
     assert "Books.XLSX: 3 rows written, 1 rejected." in shown
+    assert "columns: id from id; embedding from embedding; document from text; metadata from n" in shown
     assert console.page.evaluate("document.querySelector('#panel tbody td').textContent") == "4"
     found = target.records("documents", "metadatas", "embeddings")
     assert "Sheet of a workbook" in shown

@@ -1,9 +1,9 @@
 // Import: a dropped JSON Lines, JSON or CSV file or Excel workbook becomes upserts; rejected rows are listed with their reasons.
+import { columnLines, columnsOf, recordOf } from "./columns.js";
 import { guarded, h, show } from "./dom.js";
 import { listed, workbook } from "./workbook.js";
 
 const BATCH = 200;
-const NAMES = { id: ["id", "_id", "ids"], document: ["document", "text", "content", "documents"], embedding: ["embedding", "vector", "embeddings", "vectors", "emb", "values", "content_vector"] };
 
 /** The rows of a text by its file's name. Raises Error for a format that is not known. */
 export function rowsOf(name, content) {
@@ -57,7 +57,7 @@ function table(content, separator) {
   if (quoted) throw new Error(`A quote opened at line ${start} is never closed`);
   if (value !== "" || fields.length) rows.push({ line: start, fields: [...fields, value] });
   const [head, ...rest] = rows;
-  return rest.map(({ line, fields }) => ({ line, row: Object.fromEntries(head.fields.map((name, index) => [name, scalar(fields[index])]).filter(([name, item]) => name !== "" && item !== undefined)) }));
+  return rest.map(({ line, fields }) => ({ line, row: Object.fromEntries(head.fields.map((name, index) => [name, scalar(fields[index])]).filter(([, item]) => item !== undefined)) }));
 }
 
 function scalar(text) {
@@ -68,15 +68,9 @@ function scalar(text) {
 }
 
 /** A row as a record `{id, document, embedding, metadata}`. */
-export function record(row) {
-  const taken = {}, rest = {};
-  for (const [key, value] of Object.entries(row)) {
-    const role = Object.keys(NAMES).find((item) => NAMES[item].includes(key.toLowerCase()) && !(item in taken));
-    if (role) taken[role] = value;
-    else if (key === "metadata" && value !== null && typeof value === "object") Object.assign(rest, value);
-    else if (value !== null && value !== undefined) rest[key] = value;
-  }
-  return { id: taken.id === undefined ? undefined : String(taken.id), document: taken.document ?? null, embedding: listed(taken.embedding ?? null), metadata: Object.keys(rest).length ? rest : null };
+export function record(row, columns = columnsOf([row])) {
+  const found = recordOf(row, columns);
+  return { ...found, embedding: listed(found.embedding) };
 }
 
 function bodyOf(rows) {
@@ -107,7 +101,8 @@ export function importTab(context) {
   const run = guarded(async (file) => {
     const { rows, others } = await readFile(file, sheet.value.trim());
     const rejected = rows.filter((item) => item.error).map(({ line, error }) => ({ line, reason: error }));
-    const records = rows.filter((item) => !item.error).map(({ line, row }) => ({ line, record: record(row) }));
+    const columns = columnsOf(rows.filter((item) => !item.error).map(({ row }) => row));
+    const records = rows.filter((item) => !item.error).map(({ line, row }) => ({ line, record: record(row, columns) }));
     const sound = records.filter((item) => item.record.id !== undefined || (rejected.push({ line: item.line, reason: "no id" }), false));
     let written = 0;
     bar.hidden = false;
@@ -118,6 +113,7 @@ export function importTab(context) {
     }
     bar.value = 1;
     show(report, h("p", {}, `${file.name}: ${written.toLocaleString()} rows written, ${rejected.length.toLocaleString()} rejected.`),
+      columnLines(columns).map((line) => h("p", { class: "soft" }, h("bdi", { dir: "auto" }, line))),
       others.length > 0 && h("p", { class: "soft" }, "Only the first sheet with rows is read, unless another one is named. Not read: ", h("bdi", { dir: "auto" }, others.join(", "))),
       rejected.length > 0 && h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "row"), h("th", { scope: "col" }, "reason"))),
         h("tbody", {}, rejected.slice(0, 200).map(({ line, reason }) => h("tr", {}, h("td", { class: "number" }, line), h("td", {}, h("bdi", { dir: "auto" }, reason)))))));
