@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
 _FLOATS = {"FLOAT", "DOUBLE", "HUGEINT", "UHUGEINT", "UBIGINT"}
 _AS_TEXT = {"VARCHAR", "DATE", "TIME", "UUID"}
+_MAX_ARRAY = 100_000
+"""Items of DuckDB's arrays."""
 _NESTED = ("STRUCT", "MAP", "JSON")
 
 Array = NDArray[Any]
@@ -56,7 +58,7 @@ class Rows:
             components = ", ".join(f"TRY_CAST({quote_name(name)} AS FLOAT)" for name in columns.embedding_columns)
             expressions.append(f"list_value({components}) AS embedding")
         elif columns.embedding is not None:
-            expressions.append(f"{select_embedding(columns.embedding, types[columns.embedding])} AS embedding")
+            expressions += _embeddings(columns.embedding, types[columns.embedding], plan.dimension)
         else:
             expressions.append("NULL AS embedding")
         for name, column in (("document", columns.document), ("uri", columns.uri)):
@@ -103,7 +105,7 @@ class Rows:
         documents, uris = (_to_list(columns.get(name), count) for name in ("document", "uri"))
         if not self._plan.dimension:
             errors |= {row: row_values.NO_TEXT for row in range(count) if row not in errors and documents[row] is None}
-        vectors = self._vectors(columns["embedding"], errors)
+        vectors = self._vectors(columns["embedding"], columns.get("uneven"), errors)
         accepted = [row for row in range(count) if row not in errors] if errors else range(count)
         rows = AcceptedRows(
             [ids[row] for row in accepted],
@@ -118,12 +120,15 @@ class Rows:
         chunk.left_out = left_out
         return chunk
 
-    def _vectors(self, column: Array, errors: dict[int, str]) -> NDArray[np.float32]:
+    def _vectors(self, column: Array, uneven: Array | None, errors: dict[int, str]) -> NDArray[np.float32]:
         """The embeddings of the rows without an error (n, d); adds the errors of embeddings."""
         dimension = self._plan.dimension
         if not dimension:
             return np.empty((len(column) - len(errors), 0), dtype=np.float32)
         embeddings: list[Any] = _to_list(column, len(column))
+        if uneven is not None and np.ma.is_masked(column):
+            others = _to_list(uneven, len(uneven))
+            embeddings = [other if item is None else item for item, other in zip(embeddings, others, strict=True)]
         for row, embedding in enumerate(embeddings):
             if isinstance(embedding, np.ma.MaskedArray) and embedding.mask.any():
                 errors[row] = "the embedding holds null"
@@ -212,6 +217,20 @@ def _select(column: str, kind: str) -> _Selection | None:
     if kind.startswith(_NESTED) or kind.endswith("]"):
         return _Selection(f"CAST(to_json({name}) AS VARCHAR)", is_json=True)
     return None
+
+
+def _embeddings(column: str, kind: str, dimension: int) -> list[str]:
+    """The expressions that select a column of embeddings.
+
+    A list becomes an array, which is read in two thirds of the time; `uneven` is a list of another length.
+    """
+    selected = select_embedding(column, kind)
+    if not kind.endswith("[]") or not 0 < dimension <= _MAX_ARRAY:
+        return [f"{selected} AS embedding"]
+    return [
+        f"TRY_CAST({selected} AS FLOAT[{dimension}]) AS embedding",
+        f"CASE WHEN len({selected}) IS DISTINCT FROM {dimension} THEN {selected} END AS uneven",
+    ]
 
 
 def select_embedding(column: str, kind: str) -> str:
