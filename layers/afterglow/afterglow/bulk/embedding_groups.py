@@ -1,17 +1,13 @@
-"""Embeddings of several rows at once, which is a quarter faster than row by row.
+"""Embeddings of several rows at once, which is a quarter faster than row by row: they are checked by one comparison.
 
-Packing takes booleans for numbers, as 0.0 and 1.0, so these components are looked up in the row that they come from.
-For a single row that costs more than packing does; over the packed rows of a group it is one comparison.
+They are packed row by row, as numpy takes longer to make an array of lists.
 """
 
 import struct
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from afterglow.bulk.row_values import RowError, encode_embedding, float32_struct
-from afterglow.records.embeddings import NUMBER_TYPES
+from afterglow.bulk.row_values import RowError, are_numbers, encode_embedding, float32_struct
 
 GROUP_ROWS = 32
 """Parsed rows are some kilobytes each: those of a larger group would not stay in the processor's cache."""
@@ -35,11 +31,7 @@ def _pack_lists(values: Sequence[Any], dimension: int) -> list[bytes | RowError]
         return None
     pack = float32_struct(dimension).pack
     try:
-        packed: list[bytes | RowError] = [pack(*value) for value in values]
+        packed = [pack(*value) for value in values]
     except (struct.error, OverflowError):
         return None
-    components = np.frombuffer(b"".join(packed), dtype="<f4")  # type: ignore[arg-type]
-    suspects = np.flatnonzero((components == 0) | (components == 1))
-    rows, columns = (numbers.tolist() for numbers in np.divmod(suspects, dimension))
-    types = {type(values[row][column]) for row, column in zip(rows, columns, strict=True)}
-    return packed if types <= NUMBER_TYPES else None
+    return list(packed) if are_numbers(values, b"".join(packed)) else None

@@ -7,11 +7,12 @@ is a nested value, and an infinite number; an embedding may be a text such as nu
 
 import math
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import orjson
 
 from afterglow.bulk import vector_text
@@ -85,10 +86,21 @@ def encode_embedding(value: Any, dimension: int) -> bytes:
         raise _not_a_number(value) from None
     except OverflowError:
         raise RowError("the embedding holds a number beyond 32 bits") from None
-    # `pack` takes booleans, as 0.0 and 1.0: only where these occur are the types worth a pass.
-    if (_ZERO in packed or _ONE in packed) and not NUMBER_TYPES.issuperset(map(type, value)):
+    if (_ZERO in packed or _ONE in packed) and not are_numbers([value], packed):
         raise _not_a_number(value)
     return packed
+
+
+def are_numbers(rows: Sequence[list[Any]], packed: bytes) -> bool:
+    """Whether packed rows of one length are of numbers: packing takes booleans, too, as 0.0 and 1.0.
+
+    So these components are looked up in the rows; the types of all of them would take longer than packing does.
+    """
+    components = np.frombuffer(packed, dtype="<f4")
+    suspects = np.flatnonzero((components == 0) | (components == 1))
+    numbers, columns = np.divmod(suspects, len(rows[0]))
+    pairs = zip(numbers.tolist(), columns.tolist(), strict=True)
+    return {type(rows[row][column]) for row, column in pairs} <= NUMBER_TYPES
 
 
 def _not_a_number(items: list[Any]) -> RowError:
