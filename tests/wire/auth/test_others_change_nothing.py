@@ -72,5 +72,5 @@ def test_others_change_nothing(
 def comparable(deployment: Deployment, response: AppResponse) -> tuple[int, bytes, set[str]]:
     """What must not depend on others: the status, the body but for the ids of collection and key, the headers."""
     body = response.body.replace(deployment.id.encode(), b"<id>").replace(deployment.keys["a"][2:14].encode(), b"<key>")
-    body = re.sub(rb'"read_token":"[0-9A-Za-z_-]{54}"', b'"read_token":"<token>"', body)
+    body = re.sub(rb'"read_token":[0-9]+', b'"read_token":0', body)
     return response.status, body, set(response.headers)

@@ -33,7 +33,7 @@ class Deployment:
             for owner, where in WHERE.items()
         }
         self.id = ""
-        self.tokens: dict[str, str | None] = {}
+        self.tokens: dict[str, int | None] = {}
 
     def begin(self, name: str, metadata: dict[str, Any] | None) -> None:
         """A new collection, whose dimension is known."""

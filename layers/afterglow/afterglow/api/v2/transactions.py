@@ -49,7 +49,7 @@ def get(context: AppContext, request: Request) -> Response:
             scope, selection, body.limit, body.offset or 0, include, position=position
         )
     add_attributes(rows=len(records.ids))
-    token = read_tokens.encode(context, scope, records.position)
+    token = read_tokens.encode(context, scope, records.position, body.read_token)
     with phase("render"):
         encoded = record_responses.get_body(records, body.include, more={"read_token": token})
         return with_log_position(encoded, records.position)

@@ -18,6 +18,7 @@ from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
 from afterglow.collection.types import Scope, require_in_scope
 from afterglow.collection.write import log_end, readable
 from afterglow.collection.write.log_end import LogEnd
+from afterglow.collection.write.read_condition import require_recent
 from afterglow.errors import Corrupt, InvalidArgument, NotFound, StaleRead, StorageFull
 from afterglow.storage.ports import Stores, TooManyOpenFiles
 
@@ -73,6 +74,8 @@ class CollectionReader:
         now = self.snapshot(scope, ids)
         if position is None or now.applied_seq == position:
             return now
+        if scope.restriction is not None:
+            require_recent(position, now.applied_seq)
         if position > now.applied_seq:
             raise InvalidArgument(f"read_token: the log ends at position {now.applied_seq}, before that of the reads")
         entry = self._cache.peek(scope.collection)
