@@ -14,10 +14,11 @@ from tests.wire.auth.auth_fixture import AppResponse, auth_fixture
 from tests.wire.auth.two_owners import Deployment, commits, reads, transaction_reads, writes
 
 
-@pytest.fixture(scope="module")
-def pair() -> Iterator[tuple[Deployment, Deployment]]:
+@pytest.fixture(scope="module", params=["stored", "attenuated"])
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Deployment, Deployment]]:
+    attenuated = request.param == "attenuated"
     with auth_fixture() as shared, auth_fixture() as alone:
-        yield Deployment(shared), Deployment(alone)
+        yield Deployment(shared, attenuated=attenuated), Deployment(alone, attenuated=attenuated)
 
 
 def by(owner: str, requests: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
