@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from afterglow.api.http import body, content_encoding, delivery, errors, feed, restricted
+from afterglow.api.http import body, content_encoding, delivery, errors, feed, request_params, restricted
 from afterglow.api.http.byte_budget import Budgets
 from afterglow.api.http.delivery import send_response
 from afterglow.api.http.errors import forbidden
@@ -140,6 +140,8 @@ class Endpoint:
                     lease=lease,
                     chunk_seconds=settings.client_timeout_seconds,
                 )
+            if route.strict_query and scope["query_string"]:
+                request_params.require_known(scope["query_string"], [name for name, _ in route.query])
             request = Request(scope["path_params"], scope["query_string"], content, dict(scope["headers"]), grant)
             response = await self._execute(route.execution, partial(handler, self.context, request))
             if isinstance(response, Deferred):
