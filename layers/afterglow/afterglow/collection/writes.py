@@ -175,8 +175,9 @@ class Writes(EngineParts):
         return completed.batch
 
     def _collection_to_write(self, scope: Scope) -> Collection:
+        end = self._reader.log_end(scope)
         try:
-            return log_end.known_collection(self._stores, self._reader.log_end(scope), scope)
+            return log_end.known_collection(self._stores, end, scope)
         except NotFound:
             self._reader.evict(scope.collection)
             raise
@@ -201,8 +202,9 @@ class Writes(EngineParts):
         end = self._reader.log_end(scope)
         try:
             yield end
-        except NotFound:
-            self._reader.evict(scope.collection)
+        except NotFound as error:
+            if error.collection == scope.collection:  # and not another one of a joint commit
+                self._reader.evict(scope.collection)
             raise
         finally:
             self._reader.trim()

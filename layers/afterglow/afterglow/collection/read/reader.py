@@ -15,7 +15,7 @@ from afterglow.collection.replica.replica_cache import ReplicaCache
 from afterglow.collection.replica.snapshot import Snapshot, WarmRows
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
-from afterglow.collection.types import Scope, require_in_scope
+from afterglow.collection.types import Scope, is_in_scope, require_in_scope
 from afterglow.collection.write import log_end, readable
 from afterglow.collection.write.log_end import LogEnd
 from afterglow.collection.write.read_condition import require_recent
@@ -130,7 +130,7 @@ class CollectionReader:
     def check_scope(self, scope: Scope) -> None:
         """Raises NotFound, after one read, for a collection that is open here but outside the scope."""
         cached = self.peek(scope.collection)
-        if cached is not None and (cached.tenant, cached.database) != (scope.tenant, scope.database):
+        if cached is not None and not is_in_scope(scope, cached):
             require_in_scope(scope, collections.by_id(self._stores.table, scope.collection))
 
     def _point_in_time(self, scope: Scope, ids: Sequence[str] | None, at: PointInTime) -> Snapshot:
