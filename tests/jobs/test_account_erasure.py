@@ -1,9 +1,9 @@
 """Erasure in an account with a versioned bucket: no trace in any item or object, and none in old versions on demand."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -14,9 +14,11 @@ from afterglow.jobs import erasure
 from afterglow.jobs.index_messages import IDLE, handle
 from afterglow.storage.aws.clients import Clients
 from afterglow.storage.aws.old_versions import delete_old_versions
-from tests.jobs.test_erasure import SECRET_ID, TRACES, Erasing
+from afterglow.storage.ports import Stores
+from tests.jobs.test_erasure import SECRET_ID, TRACES, Erasing, nth_write
 from tests.support import aws
-from tests.support.stores import WITH_RETENTION, Clock, new_collection, quick_folder
+from tests.support.faulty import Crash, Fault, Faults
+from tests.support.stores import WITH_RETENTION, Clock, new_collection, quick_folder, with_faults
 
 pytestmark = pytest.mark.slow
 
@@ -63,45 +65,68 @@ def traces(stored: dict[str, bytes]) -> dict[str, list[bytes]]:
     return {name: has for name, has in found.items() if has}
 
 
-@pytest.fixture
-def erasing() -> Iterator[tuple[Erasing, Account]]:
+@contextmanager
+def account_with_a_record() -> Iterator[tuple[Erasing, Account]]:
+    """The record and its past, in a collection and in a fork."""
     with aws.moto_aws(), quick_folder() as folder:
         made, clients, clock = aws.make(), aws.guarded_clients(), Clock()
         clients.s3.put_bucket_versioning(Bucket=made.bucket, VersioningConfiguration={"Status": "Enabled"})
         settings = replace(WITH_RETENTION, retention_seconds=1e6, erase_seconds=3_600.0, log_inline_max_bytes=2_000)
         stores = aws.stores_on_aws(made, folder / "cache", settings, clock)
         scope, collection = new_collection(stores)
-        yield Erasing(stores, clock, scope, collection.id), Account(clients, made)
+        env = Erasing(stores, clock, scope, collection.id)
+        env.fill()
+        Engine(stores).fork(scope, "fork")
+        yield env, Account(clients, made)
 
 
-def run(env: Erasing) -> None:
+def run(stores: Stores, env: Erasing) -> None:
     """What the functions of maintenance, flushes and compactions do, over some grace times."""
     for _ in range(5):
-        erasure.advance(env.stores)
+        erasure.advance(stores)
         for member in Engine(env.stores).catalog.collections():
             for group in (f"{member}", f"{member}:compact", f"{member}"):
-                handle(env.stores, f'{{"group": "{group}", "body": "{IDLE}"}}')
+                handle(stores, f'{{"group": "{group}", "body": "{IDLE}"}}')
         env.wait_for_grace()
 
 
-def test_no_trace_is_left_in_table_and_bucket(erasing: tuple[Erasing, Account]) -> None:
-    env, account = erasing
-    env.fill()
-    engine = Engine(env.stores)
-    fork: UUID = engine.fork(env.scope, "fork").id
-    before = account.objects()
-    assert traces(account.items())
-    assert {name.split("/")[1] for name in traces(before)} >= {"segments", "archive"}
-    assert any(name.endswith(".batch") for name in traces(before))
-    engine.erase(env.scope, Selection([SECRET_ID]))
-    run(env)
-    (found,) = erasures.list_all(env.stores.table)
-    assert (found.state, found.ids) == ("finished", ())
-    assert (traces(account.items()), traces(account.objects())) == ({}, {})
-    assert {env.id, fork} == set(found.members or ())
-    assert set(traces(before)) <= set(found.objects or ())
-    assert traces(account.versions()), "the bucket keeps what was deleted, for a recovery"
-    for member in found.members or ():
-        delete_old_versions(account.clients, account.made.bucket, f"{member}/", LATER)
-    assert traces(account.versions()) == {}
-    assert {"a", "b", "the-0"} <= set(env.ids())
+def test_no_trace_is_left_in_table_and_bucket() -> None:
+    with account_with_a_record() as (env, account):
+        before = account.objects()
+        assert traces(account.items())
+        assert {name.split("/")[1] for name in traces(before)} >= {"segments", "archive"}
+        assert any(name.endswith(".batch") for name in traces(before))
+        Engine(env.stores).erase(env.scope, Selection([SECRET_ID]))
+        run(env.stores, env)
+        (found,) = erasures.list_all(env.stores.table)
+        assert (found.state, found.ids, len(found.members or ())) == ("finished", (), 2)
+        assert (traces(account.items()), traces(account.objects())) == ({}, {})
+        assert set(traces(before)) <= set(found.objects or ())
+        assert traces(account.versions()), "the bucket keeps what was deleted, for a recovery"
+        for member in found.members or ():
+            delete_old_versions(account.clients, account.made.bucket, f"{member}/", LATER)
+        assert traces(account.versions()) == {}
+        assert {"a", "b", "the-0"} <= set(env.ids())
+
+
+@pytest.mark.parametrize("first", [3, 15])
+def test_a_crash_leaves_it_resumable(first: int) -> None:
+    """After some of the writes: the others are crashed at on a directory."""
+    number = first
+    while True:
+        with account_with_a_record() as (env, account):
+            faulty = with_faults(env.stores, Faults(nth_write(number, Fault.CRASH_AFTER)))
+            crashed = False
+            try:
+                Engine(faulty).erase(env.scope, Selection([SECRET_ID]))
+                run(faulty, env)
+            except Crash:
+                crashed = True
+            run(env.stores, env)
+            (found,) = erasures.list_all(env.stores.table)
+            assert found.state == "finished", number
+            assert (traces(account.items()), traces(account.objects())) == ({}, {}), number
+        if not crashed:
+            break
+        number += 25
+    assert number > 20

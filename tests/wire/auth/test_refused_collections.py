@@ -107,6 +107,16 @@ def test_the_same_response_after_the_same_reads(
     assert (open_collections(deployment) != []) == is_open
 
 
+def test_a_look_up_by_id(deployment: Deployment, stranger: str, reads: list[str]) -> None:
+    counts = []
+    for collection in (MISSING, deployment.id):
+        del reads[:]
+        response = deployment.fixture.ask("GET", f"{COLLECTIONS}/by-id/{collection}", None, stranger)
+        assert (response.status, response.json()["error"]) == (404, "NotFoundError")
+        counts.append(list(reads))
+    assert counts[0] == counts[1]
+
+
 def test_a_joint_commit_that_names_a_missing_collection_closes_no_other(deployment: Deployment, stranger: str) -> None:
     path = f"{COLLECTIONS}/{deployment.id}"
     assert deployment.fixture.ask("GET", f"{path}/count", None, deployment.admin).status == 200
