@@ -24,6 +24,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from uuid import UUID
 
 from afterglow.catalog import collections
@@ -121,8 +122,7 @@ class Replica:
     ) -> Snapshot:
         """Catch up with the log and take a snapshot. Raises NotFound, Corrupt, Unavailable.
 
-        With a `scope`, a checkpoint is opened only for a collection inside the scope. `indexed` leaves out the
-        unflushed log.
+        With a `scope`, a checkpoint is opened only inside it. `indexed` leaves out the unflushed log.
         """
         with self._lock:
             try:
@@ -149,10 +149,8 @@ class Replica:
         if self._background is None or self._following or not self._was_read_within(_FOLLOW_SECONDS):
             return
         self._following = True
-        try:
+        with suppress(RuntimeError):  # the engine is being closed
             self._background.submit(self._follow)
-        except RuntimeError:  # the engine is being closed
-            self._following = False
 
     def _follow(self) -> None:
         self._following = False  # first: a write from here on is followed by another run
