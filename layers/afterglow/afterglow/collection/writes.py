@@ -198,10 +198,11 @@ class Writes(EngineParts):
 
     @contextmanager
     def _open_to_write(self, scope: Scope) -> Iterator[LogEnd]:
-        """The end of the collection's log; evicts a collection that is not found, and others if too many are open."""
+        """The end of the collection's log; then its readers follow, or it is evicted if it was not found."""
         end = self._reader.log_end(scope)
         try:
             yield end
+            self._reader.follow(scope.collection)
         except NotFound as error:
             if error.collection == scope.collection:  # and not another one of a joint commit
                 self._reader.evict(scope.collection)

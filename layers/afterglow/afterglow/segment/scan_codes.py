@@ -10,7 +10,8 @@ leaves. The k-th smallest upper end is a bound: a row whose lower end is above i
 computes the exact distances of the others, so the answer is that of an exact search.
 
 A scan reads a quarter of the bytes of the vectors. Making the codes takes as long as several scans, so the rows of a
-segment get them with its third scan (`LazyScanCodes`): a container that answers one query does not make them.
+segment get them with its third scan (`LazyScanCodes`): a container that answers one query does not make them. A server
+whose collection is read makes those of a new segment before its reads use the segment.
 """
 
 from threading import Lock
@@ -105,14 +106,19 @@ class LazyScanCodes:
 
     def at_scan(self, vectors: Vectors, norms: Vectors) -> ScanCodes | None:
         """The codes for one more scan of these rows, always the same ones; None: scan the vectors."""
+        self._scans += 1
+        if self._scans > _SCANS_BEFORE:
+            self.make(vectors, norms)
+        return self._codes
+
+    def make(self, vectors: Vectors, norms: Vectors) -> None:
+        """Make the codes now, unless another thread is making them, or these rows have none."""
         if self._codes is None and have_codes(vectors, norms) and self._lock.acquire(blocking=False):
             try:
-                self._scans += 1
-                if self._scans > _SCANS_BEFORE and self._codes is None:
+                if self._codes is None:
                     self._codes = ScanCodes(vectors, norms)
             finally:
                 self._lock.release()
-        return self._codes
 
 
 def have_codes(vectors: Vectors, norms: Vectors) -> bool:

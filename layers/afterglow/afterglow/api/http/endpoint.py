@@ -6,9 +6,9 @@ takes memory for its body only after its credential was accepted.
 Starlette's request and response objects are not used here: a query should cost little more than its search.
 """
 
-import asyncio
 import contextvars
 import logging
+from asyncio import get_running_loop, sleep
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -158,6 +158,8 @@ class Endpoint:
         finally:
             if lease is not None:
                 lease.release()
+        if response.delay_seconds:
+            await sleep(response.delay_seconds)
         if not content_encoding.needs_no_encoding(response, self.context.settings):
             response = await self._execute(Execution.THREAD_POOL, partial(self._encode, response, scope))
         return response
@@ -198,7 +200,7 @@ class Endpoint:
             return work()
         if current_usage() is not None:
             work = partial(contextvars.copy_context().run, work)
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await get_running_loop().run_in_executor(pool, work)
 
     def _encode(self, response: Response, scope: Scope) -> Response:
         with phase("compress"):

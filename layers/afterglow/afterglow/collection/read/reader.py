@@ -107,6 +107,12 @@ class CollectionReader:
         if entry is not None:
             log_end.observe(entry.log_end, collection)
 
+    def follow(self, collection_id: UUID) -> None:
+        """Apply what this process has just written to the collection before it is read, if it is open."""
+        entry = self._cache.peek(collection_id)
+        if entry is not None:
+            entry.replica.follow()
+
     def trim(self) -> None:
         """Close collections over the bounds; to be called after a request."""
         self._cache.trim()
