@@ -11,7 +11,7 @@ from afterglow.collection.read.shortlist import Probed, _rows_inside
 
 
 @given(st.integers(0, 2**32), st.sampled_from([None, 0.0, 0.001, 0.05, 0.5, 1.0]), st.integers(0, 30))
-def test_each_way_finds_the_same_rows(seed: int, share: float | None, chosen: int) -> None:
+def test_both_ways_find_the_same_rows(seed: int, share: float | None, chosen: int) -> None:
     source = np.random.default_rng(seed)
     lengths = source.integers(0, 80, size=30)
     starts = np.concatenate([[0], np.cumsum(lengths)])
@@ -23,8 +23,9 @@ def test_each_way_finds_the_same_rows(seed: int, share: float | None, chosen: in
         parts = [np.arange(starts[one], starts[one + 1]) for one in lists]
         return np.concatenate([np.empty(0, np.int64), *parts]).astype(np.int64), lengths[lists]
 
+    nothing = np.empty(30, dtype=np.float32)
     index = SimpleNamespace(centroids=SimpleNamespace(starts=starts, rows_of=rows_of))
-    rows, own = _rows_inside(Probed(cast(Any, index), mask, np.empty(0), np.empty(30), numbers))
+    rows, own = _rows_inside(Probed(cast(Any, index), mask, nothing, nothing, numbers))
     expected = {
         (row, int(one)) for one in numbers for row in range(starts[one], starts[one + 1]) if mask is None or mask[row]
     }
