@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.segment.distance import Space, Vectors
-from afterglow.segment.lists import encode
+from afterglow.segment.scaled_codes import encode
 
 Rows = NDArray[np.int64]
 
