@@ -225,6 +225,27 @@ MUTANTS = (
         "tests/auth/test_permissions.py",
     ),
     Mutant(
+        "made-up read tokens of keys with filters tell how long the log is",
+        "collection/write/read_condition.py",
+        "if not end - MAX_ENTRIES <= position <= end:",
+        "if False:",
+        "tests/wire/auth/test_transactions_with_filters.py",
+    ),
+    Mutant(
+        "hidden positions of one snapshot are equal",
+        "auth/hidden_positions.py",
+        "next(self._salts) % (1 << _SALT_BITS)",
+        "1",
+        "tests/auth/test_hidden_positions.py tests/wire/auth/test_transactions_with_filters.py",
+    ),
+    Mutant(
+        "an open collection that a key's filters do not name is read before it is refused",
+        "collection/read/reader.py",
+        "if cached is not None and not is_in_scope(scope, cached):",
+        "if False:",
+        "tests/wire/auth/test_refused_collections.py",
+    ),
+    Mutant(
         "sparse search prunes rows that may be among the best",
         "segment/maxscore.py",
         "max_gain, postings_left = upper[number] - lower[number] + slack, remaining_postings[number]",

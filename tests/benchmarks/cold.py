@@ -124,8 +124,12 @@ def _recall(answer: dict[str, Any], question: Question, number: int, truth: Trut
     mask = question.mask
     if question.name.endswith("1 %"):
         mask = np.arange(rows) % PARTS == number % PARTS
-    found = [int(name.removeprefix("row-")) for name in json.loads(answer["body"])["ids"][0]]
-    return truth.recall(number, found, mask)
+    return recall_of(truth, number, json.loads(answer["body"])["ids"][0], mask)
+
+
+def recall_of(truth: Truth, number: int, ids: list[str], mask: NDArray[np.bool_] | None = None) -> float:
+    """The recall of an answer with these ids to query `number`, of the rows that `mask` allows."""
+    return truth.recall(number, [int(name.removeprefix("row-")) for name in ids], mask)
 
 
 def summary(name: str, answers: list[Answer]) -> Row:

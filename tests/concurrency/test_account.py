@@ -1,4 +1,4 @@
-"""Writers, readers and indexers in separate containers on one account: no write is lost, duplicated or out of order."""
+"""Writers, readers, followers and indexers in containers of one account: no write is lost, duplicated or misplaced."""
 
 import signal
 import subprocess
@@ -19,6 +19,7 @@ import pytest
 from afterglow.aws_lambda.engine import open_engine
 from afterglow.catalog import keys, schema
 from afterglow.collection import Engine
+from afterglow.collection.changes.position import ChangePosition
 from afterglow.collection.types import Scope, Selection
 from afterglow.deployment.aws import open_aws
 from afterglow.deployment.base import NullQueue
@@ -26,6 +27,8 @@ from afterglow.jobs.index_messages import IDLE, handle
 from afterglow.log import entry as entries
 from afterglow.log.batch import Batch, Op
 from afterglow.settings import AWS_DEFAULTS, Settings, System
+from tests.collection.test_changes import Consumer
+from tests.concurrency.joint_serializability import JointClient, disorder
 from tests.concurrency.linearizability import violations
 from tests.concurrency.test_linearizability import history_of
 from tests.concurrency.test_processes import FREQUENT_FLUSHES, run_clients
@@ -33,11 +36,15 @@ from tests.concurrency.test_serializability import check
 from tests.concurrency.test_serializability import run_clients as run_transactions
 from tests.support.aws import Made, make
 from tests.support.ministack import MiniStack, fresh_account
+from tests.support.model import EVERYTHING as EVERY_FIELD
+from tests.support.model import as_pairs, canonical
 from tests.support.server import running
 
 pytestmark = pytest.mark.stack
 
 WRITERS, WRITES, ROWS = 16, 12, 3
+JOINT_STEPS = 32
+"""Of a client; most try to write in both collections, and one in fifteen of these commits."""
 EAGER = replace(AWS_DEFAULTS, flush_ops=40, hnsw_min_rows=32, log_inline_max_bytes=600, notify_every_ops=20)
 
 
@@ -54,9 +61,12 @@ class AwsFixture:
         self.made = made
         self.folder = folder
         self.containers = 0
+        self.scope = self.new_collection("raced")
+
+    def new_collection(self, name: str) -> Scope:
         stored = schema.reconcile(None, None, None)
-        collection = self.engine().create_collection("default_tenant", "default_database", "raced", None, stored)
-        self.scope = Scope("default_tenant", "default_database", collection.id)
+        collection = self.engine().create_collection("default_tenant", "default_database", name, None, stored)
+        return Scope("default_tenant", "default_database", collection.id)
 
     def settings(self) -> Settings:
         self.containers += 1
@@ -65,10 +75,11 @@ class AwsFixture:
     def engine(self) -> Engine:
         return open_engine(open_aws(self.settings(), System()), self.settings(), System())
 
-    def index(self, *, idle: bool) -> None:
+    def index(self, *, idle: bool, scope: Scope | None = None) -> None:
         settings, system = self.settings(), System()
         stores = open_aws(settings, system).stores(settings, system, NullQueue())
-        handle(stores, f'{{"group": "{self.scope.collection}", "body": "{IDLE if idle else "1"}"}}')
+        collection = (scope or self.scope).collection
+        handle(stores, f'{{"group": "{collection}", "body": "{IDLE if idle else "1"}"}}')
 
     def log(self) -> list[entries.Entry]:
         settings, system = self.settings(), System()
@@ -164,6 +175,50 @@ def test_sixteen_clients_of_transactions(fixture: AwsFixture) -> None:
     engines = [fixture.engine() for _ in range(WRITERS)]
     clients = run_transactions(engines, fixture.scope, lambda: fixture.index(idle=True), steps=6)
     assert check(clients) > WRITERS
+
+
+def test_sixteen_clients_of_joint_commits(fixture: AwsFixture, pytestconfig: pytest.Config) -> None:
+    """The histories of two collections are serializable together, while both are flushed and trimmed."""
+    scopes = [fixture.scope, fixture.new_collection("other")]
+    seed = int(pytestconfig.getoption("hypothesis_seed"))
+    clients = [JointClient(number, fixture.engine(), scopes, seed) for number in range(WRITERS)]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        runs = [pool.submit(client.run, JOINT_STEPS) for client in clients]
+        while not all(run.done() for run in runs):
+            for scope in scopes:
+                fixture.index(idle=True, scope=scope)
+        for run in runs:
+            run.result()
+    committed = [positions for client in clients for positions in client.committed]
+    assert len(committed) > WRITERS / 2, f"{sum(client.conflicts for client in clients)} conflicts"
+    assert disorder(committed) == []
+    for histories in zip(*(client.clients for client in clients), strict=True):
+        check(histories)
+
+
+def test_followers_lose_nothing_while_indexers_trim(fixture: AwsFixture) -> None:
+    """Each entry once and in order, from the log or the archive, also to a follower who begins after the last trim."""
+    follower = Consumer(fixture.engine(), fixture.scope)
+    with ThreadPoolExecutor(6) as pool:
+        writers = [pool.submit(write_all, fixture, writer) for writer in range(4)]
+
+        def index() -> None:
+            while not all(writer.done() for writer in writers):
+                fixture.index(idle=True)
+
+        indexers = [pool.submit(index) for _ in range(2)]
+        while not all(writer.done() for writer in writers):
+            follower.read(limit=3)
+        for future in (*writers, *indexers):
+            future.result()
+    fixture.index(idle=True)
+    assert {entry.kind for entry in fixture.log()} == {entries.EntryKind.PLACEHOLDER}
+    engine = fixture.engine()
+    stored = canonical(as_pairs(engine.get(fixture.scope, Selection(), None, 0, EVERY_FIELD)))
+    for consumer in (follower, Consumer(engine, fixture.scope)):
+        consumer.catch_up()
+        assert consumer.position == ChangePosition(4 * WRITES)
+        assert canonical([*consumer.model.records.items()]) == stored
 
 
 def test_a_killed_indexer_needs_no_repair(fixture: AwsFixture, tmp_path: Path) -> None:

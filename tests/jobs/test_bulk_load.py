@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from afterglow.collection import Engine
-from afterglow.collection.replica.replica import MAX_CONCURRENT_FLUSHES, Replica
+from afterglow.collection.replica.checkpoint import MAX_CONCURRENT_FLUSHES
+from afterglow.collection.replica.replica import Replica
 from afterglow.collection.types import Scope, Selection
 from afterglow.jobs.indexer import IndexReport, index
 from afterglow.log.batch import Batch, Op

@@ -327,7 +327,7 @@ def _crash_at_writes(fault: Fault, first: int, step: int, function: str | None =
                 Engine(stores).attach_function(scope, FunctionRequest("f", function, "output", None))
             env.fill()
             Engine(stores).fork(scope, "fork")
-            chosen = Faults(_nth_write(number, fault))
+            chosen = Faults(nth_write(number, fault))
             faulty = with_faults(stores, chosen)
             crashed = False
             try:
@@ -350,7 +350,8 @@ def _crash_at_writes(fault: Fault, first: int, step: int, function: str | None =
     assert number > 20
 
 
-def _nth_write(number: int, fault: Fault) -> Callable[[int, str], Fault | None]:
+def nth_write(number: int, fault: Fault) -> Callable[[int, str], Fault | None]:
+    """A fault at the write of this number, counted from 0."""
     reads = ("table.get", "table.query", "objects.get", "objects.prefetch", "objects.list", "objects.local_path")
     writes = count()
 

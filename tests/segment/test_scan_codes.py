@@ -13,7 +13,7 @@ from afterglow.segment import distance
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.exact_knn import knn_scan
 from afterglow.segment.row_group import RowGroup
-from afterglow.segment.scan_codes import LazyScanCodes, ScanCodes, have_codes
+from afterglow.segment.scan_codes import LazyScanCodes, ScanBound, ScanCodes, have_codes
 
 ROWS = 2_048
 
@@ -80,12 +80,52 @@ def test_a_scan_by_codes_gives_the_answer_of_a_scan_of_the_vectors(
         assert found[1].tobytes() == expected[1].tobytes()
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from(["plain", "far", "lengths", "clusters", "spikes", "equal"]),
+    space=st.sampled_from(list(Space)),
+    k=st.sampled_from([0, 1, 10, 100, 2 * ROWS, 4 * ROWS]),
+    part=st.booleans(),
+)
+def test_scans_that_share_a_bound_find_the_nearest_of_all(
+    seed: int, shape: str, space: Space, k: int, *, part: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    groups = [row_group(made(rng, shape, 24)) for _ in range(3)]
+    for group in groups[:2]:  # the last one is scanned without codes
+        lazy = LazyScanCodes()
+        lazy.make(group.vectors, group.norms)
+        object.__setattr__(group, "scan_codes", lazy)
+    subsets = [np.flatnonzero(rng.random(ROWS) < 0.4) if part else None for _ in groups]
+    query = groups[0].vectors[rng.integers(ROWS)] + rng.normal(size=24).astype(np.float32)
+
+    def nearest(bound: ScanBound | None) -> list[tuple[float, int, int]]:
+        found = []
+        for number, (group, rows) in enumerate(zip(groups, subsets, strict=True)):
+            own, distances = knn_scan(group, space, query, rows, k, bound=bound)
+            found += [(distance, number, row) for distance, row in zip(distances.tolist(), own.tolist(), strict=True)]
+        return sorted(found)[:k]
+
+    assert nearest(ScanBound(k)) == nearest(None)
+
+
+def test_a_bound_falls_as_rows_are_counted() -> None:
+    bound = ScanBound(3)
+    steps: tuple[list[float], ...] = ([5.0, 4.0], [9.0], [1.0, 8.0], [7.0], [], [2.0, 3.0])
+    values = []
+    for step in steps:
+        bound.lower(np.array(step, dtype=np.float32))
+        values.append(float(bound.value))
+    assert values == [np.inf, 9.0, 5.0, 5.0, 5.0, 3.0]
+
+
 def test_few_rows_are_possible() -> None:
     rng = np.random.default_rng(5)
     vectors = rng.normal(size=(10_000, 384)).astype(np.float32)
     codes = ScanCodes(vectors, distance.squared_norms(vectors))
     for space in Space:
-        possible = codes.possible(space, rng.normal(size=384).astype(np.float32), None, 10)
+        possible = codes.possible(space, rng.normal(size=384).astype(np.float32), None, ScanBound(10))
         assert possible is not None
         assert 10 <= len(possible) < 1_000, space
 
@@ -96,7 +136,10 @@ def test_rows_and_queries_out_of_range_are_scanned_as_vectors(factor: float) -> 
     vectors = rng.normal(size=(ROWS, 8)).astype(np.float32)
     tiny_or_huge = vectors * np.float32(factor)
     assert not have_codes(tiny_or_huge, distance.squared_norms(tiny_or_huge))
-    assert ScanCodes(vectors, distance.squared_norms(vectors)).possible(Space.L2, tiny_or_huge[0], None, 3) is None
+    assert (
+        ScanCodes(vectors, distance.squared_norms(vectors)).possible(Space.L2, tiny_or_huge[0], None, ScanBound(3))
+        is None
+    )
 
 
 def test_codes_are_made_for_the_third_scan_and_not_for_few_rows() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -73,6 +74,30 @@ def test_requests_are_counted_by_route_and_status(tmp_path: Path, workers: int) 
         assert samples(text)["afterglow_rows_total", frozenset({("operation", "records.add")})] == 2
         assert samples(text)["afterglow_request_seconds_count", frozenset({("operation", "records.add")})] == 1
         assert not {"counted", str(collection)} & set(re.findall(r'"([^"]*)"', text))
+
+
+@pytest.mark.slow
+def test_the_recall_of_sampled_queries_is_counted(tmp_path: Path) -> None:
+    environment = {"AFTERGLOW_RECALL_SAMPLE": "1", "AFTERGLOW_HNSW_MIN_ROWS": "64", "AFTERGLOW_FLUSH_OPS": "100"}
+    with running(tmp_path / "data", env=environment) as server, server.client() as bare:
+        wire = Wire(bare)
+        collection = wire.create("sampled")
+        vectors = np.random.default_rng(5).normal(size=(400, 8)).astype(np.float32)
+        wire.write(collection, "add", {"ids": [str(number) for number in range(400)], "embeddings": vectors})
+
+        def neighbors() -> dict[str, float]:
+            """True neighbours by outcome, of all samples so far."""
+            wire.query(collection, vectors[:1], n_results=7)
+            found = samples(httpx.get(f"http://{server.host}:{server.port}/metrics").text)
+            name = "afterglow_recall_neighbors_total"
+            return {outcome: found.get((name, frozenset({("outcome", outcome)})), 0) for outcome in ("found", "missed")}
+
+        deadline = time.monotonic() + 30
+        while not sum((counted := neighbors()).values()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert sum(counted.values()) % 7 == 0
+        assert counted["found"] > counted["missed"]
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ ZERO_IS_SAFE = {
     "auth_cache_seconds",
     "auth_attempts_per_minute",
     "slow_request_seconds",
+    "slow_writes_ops",
     "traces_share",
     "keep_alive_seconds",
     "shutdown_seconds",

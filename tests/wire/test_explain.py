@@ -7,7 +7,7 @@ import pytest
 
 from afterglow.api.openapi import document
 from afterglow.api.v2.routes import ROUTES
-from tests.wire.clients import ApiClient, CollectionClient, assert_invalid_body
+from tests.wire.clients import ApiClient, CollectionClient, assert_error, assert_invalid_body
 from tests.wire.search_requests import NEAR, send_request
 
 SCAN = {
@@ -128,6 +128,34 @@ def test_unknown_fields_are_refused(collection: CollectionClient, operation: str
 def test_unknown_fields_of_a_search_are_refused(collection: CollectionClient) -> None:
     response = collection.post("search", searches=[{"where": {"a": 1}}])
     assert_invalid_body(response, "searches[0].where: unknown field `where`")
+
+
+@pytest.mark.parametrize(
+    ("method", "operation", "message"),
+    [
+        ("POST", "get?As_of=5", "unknown field `As_of`, expected `at`"),
+        ("POST", "query?at=1&limit=5", "unknown field `limit`, expected `at`"),
+        ("GET", "count?level=index_only", "unknown field `level`, expected one of `read_level`, `at`"),
+        ("GET", "changes?after=0&from=2", "unknown field `from`, expected one of `after`, `limit`, `wait`"),
+        ("POST", "add?at=1", "unknown field `at`, there are no fields"),
+        ("POST", "conditional/get?at=1", "unknown field `at`, there are no fields"),
+        ("GET", "indexing_status?" + "x" * 200, f"unknown field `{'x' * 100}`, there are no fields"),
+        ("POST", "fork?%61T", "unknown field `aT`, expected `at`"),
+    ],
+)
+def test_unknown_parameters_are_refused(letters: CollectionClient, method: str, operation: str, message: str) -> None:
+    body = {"query_embeddings": [[0, 0]]} if operation.startswith("query") else {}
+    sent = None if method == "GET" else body
+    response = letters.api_client.request(method, f"{letters.path}/{operation}", sent)
+    assert_error(response, 400, f"Failed to deserialize query string: {message}")
+
+
+def test_parameters_of_other_routes_and_of_v1_are_ignored(letters: CollectionClient) -> None:
+    name = letters.created["name"]
+    for path in (f"{letters.database}/collections/{name}?tenant=x", f"{letters.database}/collections?order=name"):
+        assert letters.api_client.request("GET", path).status_code == 200
+    path = f"/api/v1/collections/{letters.created['id']}/get?tenant=default_tenant"
+    assert letters.api_client.request("POST", path, {}).status_code == 200
 
 
 def test_fields_of_older_clients_are_ignored(letters: CollectionClient) -> None:

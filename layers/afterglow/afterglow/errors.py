@@ -34,6 +34,7 @@ For `import afterglow as chromadb` this module also has the names of `chromadb.e
 
 from importlib import import_module
 from typing import Any
+from uuid import UUID
 
 
 def __getattr__(name: str) -> Any:
@@ -72,7 +73,11 @@ class InvalidBody(AfterglowError):
 
 
 class NotFound(AfterglowError):
-    """No such tenant, database, collection or record."""
+    """No such tenant, database, collection or record; `collection` is the id of a missing collection, if known."""
+
+    def __init__(self, message: str, collection: UUID | None = None) -> None:
+        super().__init__(message)
+        self.collection = collection
 
 
 class PositionExpired(AfterglowError):

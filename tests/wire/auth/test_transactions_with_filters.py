@@ -3,16 +3,23 @@
 What others write changes none of the responses: test_others_change_nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from afterglow.auth import Role
+from afterglow.collection.write import read_condition
 from tests.wire.auth.auth_fixture import AppResponse, auth_fixture
 from tests.wire.auth.two_owners import COLLECTIONS, HOME, WHERE, Deployment
+from tests.wire.client_transactions import CLIENTS, CONFLICT, ClientTransaction
 
 GET, COMMIT = "conditional/get", "conditional/commit"
+NEAREST = {"query_embeddings": [[1, 2]]}
+STALE = {
+    "error": "StaleReadError",
+    "message": "the snapshot of this transaction can no longer be read: run the transaction again",
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +44,9 @@ def operation(op: str, name: str, **metadata: Any) -> dict[str, Any]:
     return {"operation": op, "payload": payload}
 
 
-def token(shared: Deployment) -> str:
-    found = shared.ask("a", "POST", GET, {"read_token": None}).json()["read_token"]
-    assert isinstance(found, str)
+def token(shared: Deployment, owner: str = "a") -> int:
+    found = shared.ask(owner, "POST", GET, {"read_token": None}).json()["read_token"]
+    assert type(found) is int
     return found
 
 
@@ -108,26 +115,62 @@ def test_a_commit_that_leaves_the_filter_is_refused(shared: Deployment, operatio
 def test_tokens_tell_nothing(shared: Deployment) -> None:
     tokens = {token(shared) for _ in range(20)}
     assert len(tokens) == 20, "also those of the same snapshot differ"
+    assert all(0 < one < 2**53 for one in tokens), "JavaScript holds them"
     begun = tokens.pop()
-    for wrong in (3, 0, "x", begun[:-1], ("B" if begun[0] == "A" else "A") + begun[1:], begun[:-1] + "_"):
-        response = shared.ask("a", "POST", GET, {"read_token": wrong})
-        message = "read_token: not a token that a read of this collection with such a key has returned"
-        assert (response.status, response.json()["message"]) == (400, message)
-    assert (
-        shared.fixture.ask("POST", f"{COLLECTIONS}/{shared.id}/{GET}", {"read_token": begun}, shared.admin).status
-        == 400
-    )
-    body = {"name": "other"}
-    other = shared.fixture.ask("POST", COLLECTIONS, body, shared.admin).json()["id"]
-    assert shared.ask("a", "POST", f"{COLLECTIONS}/{other}/{GET}", {"read_token": begun}).status == 400
+    assert shared.ask("a", "POST", GET, {"read_token": begun}).json()["read_token"] == begun
+    write = {"operations": [operation("update", "a1", n=2)]}
+    for wrong in (3, 0, begun ^ 1, begun + 2**52, 2**53, 2**64 - 1):
+        for route, body in ((GET, {"ids": ["a1"]}), (GET, {}), ("conditional/query", NEAREST), (COMMIT, write)):
+            response = shared.ask("a", "POST", route, {**body, "read_token": wrong})
+            assert (response.status, response.json()) == (412, STALE), (route, wrong)
+    assert shared.ask("a", "POST", GET, {"read_token": str(begun)}).status == 422
+    path = f"{COLLECTIONS}/{shared.id}/{GET}"
+    assert shared.fixture.ask("POST", path, {"read_token": begun}, shared.admin).status == 400
+    other = shared.fixture.ask("POST", COLLECTIONS, {"name": "other"}, shared.admin).json()["id"]
+    assert shared.ask("a", "POST", f"{COLLECTIONS}/{other}/{GET}", {"read_token": begun}).status == 412
     shared.end("other")
+
+
+def test_old_and_future_positions_are_refused_alike(shared: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The holder of a key who makes up tokens does not learn how many entries the log has."""
+    hidden, purpose = shared.fixture.engine.hidden_positions, f"read_token {shared.id}"
+    monkeypatch.setattr(read_condition, "MAX_ENTRIES", 1)
+    for position, status in ((3, 200), (2, 200), (1, 412), (4, 412)):
+        for route, body in (
+            (GET, {"ids": ["a1"]}),
+            (GET, {}),
+            ("conditional/query", NEAREST),
+            (COMMIT, {"operations": [operation("delete", "a9")]}),
+        ):
+            made_up = hidden.hide(position, purpose)
+            response = shared.ask("a", "POST", route, {**body, "read_token": made_up})
+            assert response.status == status, (route, position)
+            assert status == 200 or response.json() == STALE
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_chromas_clients_send(shared: Deployment, client: str) -> None:
+    def send(route: str, content: bytes, headers: Mapping[str, str]) -> tuple[int, Any]:
+        path = f"{COLLECTIONS}/{shared.id}/{route}"
+        response = shared.fixture.ask("POST", path, content, shared.keys["a"], headers.items())
+        return response.status, response.json()
+
+    first, second = (ClientTransaction(CLIENTS[client], send) for _ in range(2))
+    for transaction in (first, second):
+        assert transaction.get(["a1", "a2", "b1"])["ids"] == ["a1"]
+        assert shared.ask("b", "POST", "update", {"ids": ["b1"], "metadatas": [{"n": 2}]}).status == 200
+        assert transaction.get(where={"n": {"$gte": 1}}, limit=9)["ids"] == ["a1"]
+        transaction.write("update", ["a1"], metadatas=[{"n": 5}])
+        transaction.write("add", ["a2"], embeddings=[[1, 2]], metadatas=[{"owner": "a"}])
+    assert first.commit() == 2
+    assert second.send_commit() == (409, CONFLICT)
+    assert owned(shared) == {"a1": {"owner": "a", "n": 5}, "b1": {"owner": "b", "n": 2}, "a2": {"owner": "a"}}
 
 
 def test_a_repeated_commit_is_recognised_and_nonces_of_others_are_not(shared: Deployment) -> None:
     nonce = "n" * 20
     fields = {"read_token": token(shared), "read_ids": ["a1"], "nonce": nonce}
-    theirs = {"read_token": shared.ask("b", "POST", GET, {"read_token": None}).json()["read_token"], "nonce": nonce}
-    theirs["operations"] = [operation("update", "b1", n=9)]
+    theirs = {"read_token": token(shared, "b"), "nonce": nonce, "operations": [operation("update", "b1", n=9)]}
     assert shared.ask("b", "POST", COMMIT, theirs).json()["record_count"] == 1
     for _ in range(2):
         done = commit(shared, operation("update", "a1", n=2), operation("update", "b1", n=2), **fields)

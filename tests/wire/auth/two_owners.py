@@ -6,6 +6,7 @@ import orjson
 from hypothesis import strategies as st
 
 from afterglow.auth import Role
+from afterglow.auth.attenuation import Caveat, attenuate
 from afterglow.collection.replica.replica import Replica
 from afterglow.jobs.indexer import index
 from tests.wire.auth.auth_fixture import MOMENT, V1, V2, AppResponse, AuthFixture
@@ -23,17 +24,21 @@ ALL = ["documents", "metadatas", "embeddings", "distances", "uris"]
 
 
 class Deployment:
-    """A deployment with a key for each of two owners, and one collection at a time."""
+    """A deployment with a key for each of two owners, and one collection at a time.
 
-    def __init__(self, fixture: AuthFixture) -> None:
+    `attenuated`: the holder of a key without filters has made the owners' keys.
+    """
+
+    def __init__(self, fixture: AuthFixture, *, attenuated: bool = False) -> None:
         self.fixture = fixture
         self.admin = fixture.key(Role.ADMIN, None)
-        self.keys = {
-            owner: fixture.engine.keys.create(Role.WRITER, "default_tenant", None, "", (where,))[0]
-            for owner, where in WHERE.items()
-        }
+        self.keys: dict[str, str] = {}
+        for owner, where in WHERE.items():
+            stored = None if attenuated else (where,)
+            key = fixture.engine.keys.create(Role.WRITER, "default_tenant", None, "", stored)[0]
+            self.keys[owner] = attenuate(key, Caveat(wheres=(where,))) if attenuated else key
         self.id = ""
-        self.tokens: dict[str, str | None] = {}
+        self.tokens: dict[str, int | None] = {}
 
     def begin(self, name: str, metadata: dict[str, Any] | None) -> None:
         """A new collection, whose dimension is known."""

@@ -249,8 +249,9 @@ def read_state(table: Table, collection_id: UUID) -> Item | None:
 
 def not_found(collection: UUID | str) -> NotFound:
     """The error for a missing collection, in Chroma's words: an id ends with a full stop, a name without one."""
-    full_stop = "." if isinstance(collection, UUID) else ""
-    return NotFound(f"Collection [{collection}] does not exist{full_stop}")
+    if isinstance(collection, UUID):
+        return NotFound(f"Collection [{collection}] does not exist.", collection)
+    return NotFound(f"Collection [{collection}] does not exist")
 
 
 def _owner_of_name(table: Table, namespace_id: UUID, name: str) -> UUID | None:

@@ -1,9 +1,8 @@
 """The engine: every operation of the API, over one deployment's stores. Safe for any number of threads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,8 @@ from numpy.typing import NDArray
 from afterglow.collection.administration import Administration
 from afterglow.collection.transaction_reads import TransactionReads
 from afterglow.collection.types import Scope
+from afterglow.collection.write import slowdown
+from afterglow.collection.write.slowdown import OwnIndexer
 from afterglow.collection.writes import Writes
 from afterglow.embedding.function import EmbeddingFunction
 from afterglow.errors import InvalidArgument, NotFound, Unavailable
@@ -26,21 +27,15 @@ class Engine(Administration, TransactionReads, Writes):
         self,
         stores: Stores,
         background: Executor | None = None,
-        on_close: Sequence[Callable[[], None]] = (),
-        index_problem: Callable[[UUID], str | None] | None = None,
-        checks: Sequence[Callable[[], None]] = (),
+        indexer: OwnIndexer | None = None,
     ) -> None:
-        """`background` refreshes checkpoints; without it, reads do. `close` calls `on_close` first, `check` `checks`.
-
-        `index_problem` is the lasting failure of this process's own indexer with a collection.
+        """`background` refreshes checkpoints; without it, reads do. The `indexer` is closed with the engine.
 
         Raises InvalidArgument for invalid settings of embedding.
         """
         super().__init__(stores, background)
         self._background = background
-        self._on_close = on_close
-        self._index_problem = index_problem
-        self._checks = checks
+        self._indexer = indexer
 
     @property
     def open_collections(self) -> int:
@@ -62,6 +57,13 @@ class Engine(Administration, TransactionReads, Writes):
         """Embed texts by the server's own function, float32 (n, d). Raises InvalidArgument, Busy, Unavailable."""
         return self._embedding.embed_documents(self.own_function, texts)
 
+    def slowdown_seconds(self, scope: Scope, ops: int) -> float:
+        """How long the answer to a write of so many operations should wait for the indexer of this process."""
+        if self._indexer is None:
+            return 0.0
+        waiting, limit = self._indexer.waiting_ops(scope.collection), self._stores.settings.slow_writes_ops
+        return slowdown.slowdown_seconds(waiting, ops, limit)
+
     def wait_until_indexed(self, scope: Scope) -> None:
         """Wait until all that was written is indexed, by any indexer; not for a collection that is dropped.
 
@@ -69,7 +71,7 @@ class Engine(Administration, TransactionReads, Writes):
         """
         with suppress(NotFound):
             while (status := self.indexing_status(scope)).indexed_ops < status.total_ops:
-                problem = None if self._index_problem is None else self._index_problem(scope.collection)
+                problem = None if self._indexer is None else self._indexer.problem(scope.collection)
                 if problem is not None:
                     raise Unavailable(f"everything is stored, but it cannot be indexed: {problem}")
                 self._stores.system.sleep(_POLL_SECONDS)
@@ -77,13 +79,13 @@ class Engine(Administration, TransactionReads, Writes):
     def check(self) -> None:
         """Raises Unavailable or another error if the table cannot be read, or the own indexer does not respond."""
         self.catalog.list_tenants()
-        for check in self._checks:
-            check()
+        if self._indexer is not None:
+            self._indexer.check()
 
     def close(self) -> None:
         """Close the table; reads and writes fail from now on."""
-        for callback in self._on_close:
-            callback()
+        if self._indexer is not None:
+            self._indexer.close()
         self._embedding.close()
         if self._recall is not None:
             self._recall.close()

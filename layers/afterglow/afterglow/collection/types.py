@@ -59,11 +59,16 @@ class Scope:
     restriction: Restriction | None = None
 
 
+def is_in_scope(scope: Scope, collection: Collection) -> bool:
+    """Whether the collection is in the tenant and database of the scope, whose restriction, if any, has it."""
+    if (collection.tenant, collection.database) != (scope.tenant, scope.database):
+        return False
+    return scope.restriction is None or scope.restriction.filter_of(collection.name) is not None
+
+
 def require_in_scope(scope: Scope, collection: Collection | None) -> Collection:
-    """The collection if it exists in the tenant and database of the scope. Raises NotFound."""
-    if collection is None or (collection.tenant, collection.database) != (scope.tenant, scope.database):
-        raise collections.not_found(scope.collection)
-    if scope.restriction is not None and scope.restriction.filter_of(collection.name) is None:
+    """The collection if it exists in the scope. Raises NotFound."""
+    if collection is None or not is_in_scope(scope, collection):
         raise collections.not_found(scope.collection)
     return collection
 

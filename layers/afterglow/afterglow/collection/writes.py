@@ -175,8 +175,9 @@ class Writes(EngineParts):
         return completed.batch
 
     def _collection_to_write(self, scope: Scope) -> Collection:
+        end = self._reader.log_end(scope)
         try:
-            return log_end.known_collection(self._stores, self._reader.log_end(scope), scope)
+            return log_end.known_collection(self._stores, end, scope)
         except NotFound:
             self._reader.evict(scope.collection)
             raise
@@ -197,12 +198,14 @@ class Writes(EngineParts):
 
     @contextmanager
     def _open_to_write(self, scope: Scope) -> Iterator[LogEnd]:
-        """The end of the collection's log; evicts a collection that is not found, and others if too many are open."""
+        """The end of the collection's log; then its readers follow, or it is evicted if it was not found."""
         end = self._reader.log_end(scope)
         try:
             yield end
-        except NotFound:
-            self._reader.evict(scope.collection)
+            self._reader.follow(scope.collection)
+        except NotFound as error:
+            if error.collection == scope.collection:  # and not another one of a joint commit
+                self._reader.evict(scope.collection)
             raise
         finally:
             self._reader.trim()

@@ -54,14 +54,19 @@ class DirectRecords:
         if metadatas is not None:
             fields["metadatas"] = [None if one is None else serialize_metadata(one) for one in metadatas]
 
-        def run() -> None:
+        def run() -> int:
             given: list[Any] | None = None if vectors is None else []
             body = _plain({**fields, "embeddings": given})
             to_batch = record_requests.check_write(op, json_body.validate(record_requests.WRITE_MODELS[op], body))
             count = None if vectors is None else len(vectors)
-            self._context.engine.write(scope, self._checked(scope, lambda: to_batch(_embeddings(vectors), count)))
+            batch = self._checked(scope, lambda: to_batch(_embeddings(vectors), count))
+            self._context.engine.write(scope, batch)
+            return len(batch.ids)
 
-        self._call(run)
+        ops = self._call(run)
+        delay = self._context.engine.slowdown_seconds(scope, ops)
+        if delay:
+            self._context.system.sleep(delay)
 
     def get(self, scope: Scope, **fields: Any) -> Records:
         """Records in insertion order; `fields` are those of the request."""

@@ -59,7 +59,7 @@ class Buffer:
 
     def __init__(self, collection: CollectionCommon[Any]) -> None:
         self.collection = collection
-        self.token: int | str | None = None
+        self.token: int | None = None
         self.is_closed = False
         self._read_ids: set[str] = set()
         self._filters: list[dict[str, Any]] = []

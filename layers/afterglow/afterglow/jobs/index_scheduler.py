@@ -19,7 +19,7 @@ import orjson
 
 from afterglow.catalog import Catalog, collections
 from afterglow.catalog.model import Collection
-from afterglow.collection.replica.indexing_progress import indexing_status, unflushed
+from afterglow.collection.replica.indexing_progress import indexing_status, unflushed, waiting_ops
 from afterglow.deployment.base import Deployment
 from afterglow.deployment.child_process import ChildEnded, ChildProcess
 from afterglow.deployment.hang_watch import OnSilence
@@ -59,6 +59,8 @@ class _CollectionState:
     written_at: float = 0.0
     """When that entry was first seen."""
     checked_at: float = 0.0
+    waiting_ops: int = 0
+    """Operations that wait for an index, as of the last check."""
     is_caught_up: bool = True
     """Whether an idle run has indexed it since the last run under load."""
 
@@ -239,6 +241,11 @@ class IndexScheduler:
         queues = (self._queue, self._compactor.queue)
         return next((str(error) for queue in queues if (error := queue.lasting_failure(str(collection_id)))), None)
 
+    def waiting_ops(self, collection_id: UUID) -> int:
+        """Operations of a collection that wait for an index, as of its last check; 0 if it was not written lately."""
+        state = self._collections.get(str(collection_id))
+        return 0 if state is None else state.waiting_ops
+
     def check(self) -> None:
         """Raises Unavailable while a child does not respond."""
         if self._flusher.is_silent or self._compactor.is_silent:
@@ -260,6 +267,7 @@ class IndexScheduler:
         if log_tail is None:
             del self._collections[group]
             return None
+        state.waiting_ops = waiting_ops(self._stores, log_tail)
         if log_tail.ops >= settings.flush_ops or log_tail.byte_size >= settings.flush_bytes:
             state.is_caught_up = False
             self._flush(group, log_tail.last_seq)

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from afterglow.collection.replica.checkpoint import MAX_CONCURRENT_FLUSHES
 from afterglow.collection.replica.indexing_progress import unflushed
-from afterglow.collection.replica.replica import MAX_CONCURRENT_FLUSHES, Replica
+from afterglow.collection.replica.replica import Replica
 from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.errors import NotFound
 from afterglow.jobs import functions, gc, rewrite, ttl_sweep

@@ -42,13 +42,7 @@ def start_engine(
     # The queue coalesces notifications, so every write may send one.
     stores = deployment.stores(replace(settings, notify_every_ops=1, notify_every_entries=1), system, queue)
     scheduler = IndexScheduler(deployment, stores, queue, on_index_run, on_index_silence)
-    engine = Engine(
-        stores,
-        background,
-        on_close=[scheduler.close],
-        index_problem=scheduler.problem,
-        checks=[scheduler.check],
-    )
+    engine = Engine(stores, background, scheduler)
     engine.catalog.ensure_defaults()
     scheduler.start()
     return engine

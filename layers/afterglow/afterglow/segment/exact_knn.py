@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from afterglow.segment import distance
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.row_group import RowGroup
+from afterglow.segment.scan_codes import ScanBound
 
 Rows = NDArray[np.int64]
 
@@ -19,14 +20,16 @@ _SLACK = 16
 """Candidates beyond k whose distances are computed exactly, against the rounding of the estimate."""
 
 
-def knn_scan(group: RowGroup, space: Space, query: Vectors, rows: Rows | None, k: int) -> tuple[Rows, Vectors]:
+def knn_scan(
+    group: RowGroup, space: Space, query: Vectors, rows: Rows | None, k: int, *, bound: ScanBound | None = None
+) -> tuple[Rows, Vectors]:
     """The k nearest of `rows` (None: of all) to a query (d,), nearest first, with their exact distances.
 
-    Fewer than k only if there are fewer rows. Ties are broken by insertion order, also at the k-th place (up to 4,096
-    ties).
+    Fewer than k only if there are fewer rows, or if the `bound` of the scans for the same query before says that others
+    are nearer. Ties are broken by insertion order, also at the k-th place (up to 4,096 ties).
     """
     vectors, norms = group.vectors, group.norms
-    rows = _possible(group, space, query, rows, k)
+    rows = _possible(group, space, query, rows, bound or ScanBound(k))
     if rows is None:
         estimates = distance.fast_distances(space, vectors, norms, query)
     else:
@@ -37,10 +40,10 @@ def knn_scan(group: RowGroup, space: Space, query: Vectors, rows: Rows | None, k
     return rerank(group, space, query, best if rows is None else rows[best], k)
 
 
-def _possible(group: RowGroup, space: Space, query: Vectors, rows: Rows | None, k: int) -> Rows | None:
+def _possible(group: RowGroup, space: Space, query: Vectors, rows: Rows | None, bound: ScanBound) -> Rows | None:
     """Those of `rows` (None: of all) that may be among the k nearest by their codes; `rows` if that does not help."""
     codes = None if group.scan_codes is None else group.scan_codes.at_scan(group.vectors, group.norms)
-    found = None if codes is None else codes.possible(space, query, rows, k)
+    found = None if codes is None else codes.possible(space, query, rows, bound)
     if found is None or len(found) > _MAX_TIES:
         return rows
     return found if rows is None else rows[found]

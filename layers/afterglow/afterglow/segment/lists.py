@@ -25,7 +25,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numkong
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,20 +35,18 @@ from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.places import Places
 from afterglow.segment.projection import Projection
+from afterglow.segment.scaled_codes import encode, products, products_by_entry, products_by_list
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 VERSION = 1
 HEADER_BYTES = 48
-CODE_MAX = 127
 DEFAULT_EF_SEARCH = 100
 _HEAD = 8
 """So many times as many keys as are looked for are a good part to begin with."""
 _MOST = 0.2
 """Products with all entries of a list take a fifth of the time of as many with entries here and there."""
-_PRODUCTS_AT_ONCE = 2_048
-"""Pairs of codes that are gathered at a time, so that they stay in the processor's cache."""
 
 
 def entry_bytes(width: int) -> int:
@@ -165,7 +162,7 @@ class Centroids:
     def distances(self, query: Vectors) -> Vectors:
         """Squared distances (l,) from a projected query to the centroids, the query in 8 bits."""
         code, scale = encode(query[np.newaxis])
-        dots = _products(code, self.codes)
+        dots = products(code, self.codes)
         result: Vectors = (self._norms - 2 * scale[0] * self.scales * dots + query @ query).astype(np.float32)
         return result
 
@@ -209,19 +206,30 @@ class ListSearch:
         entries, numbers = every, np.repeat(np.arange(len(lists)), lengths)
         is_match: Mask | slice = slice(None)
         if mask is not None:
-            is_match = mask[views.rows[every]]
+            is_match = self._are_inside(mask, lists, every, lengths)
             entries, numbers = every[is_match], numbers[is_match]
         if len(entries) >= _MOST * len(every):
             starts = centroids.entry_starts[lists]
-            dots = _products_by_list(codes, views.codes, starts.tolist(), lengths.tolist())[is_match]
+            dots = products_by_list(codes, views.codes, starts.tolist(), lengths.tolist())[is_match]
         else:
-            dots = _products_by_entry(codes, numbers, views.codes, entries)
+            dots = products_by_entry(codes, numbers, views.codes, entries)
         offsets = np.einsum("ij,ij->i", differences, differences)[numbers]
         offsets += views.norms[entries]
         factors = (2 * scales)[numbers]
         factors *= views.scales[entries]
         dots *= factors
         return self._best(entries, np.subtract(offsets, dots, out=dots), count)
+
+    def _are_inside(self, mask: Mask, lists: Rows, every: Rows, lengths: Rows) -> Mask:
+        """Which of the entries of these lists, one list after the other, are of rows inside the mask."""
+        # A list begins with its own rows, whose numbers are known; only those of its copies are in the entries.
+        rows, own = self._centroids.rows_of(lists)
+        result: Mask = np.empty(len(every), dtype=np.bool_)
+        is_own = np.repeat(np.tile([True, False], len(lists)), np.stack([own, lengths - own], axis=1).ravel())
+        result[is_own] = mask[rows]
+        copies = np.flatnonzero(~is_own)
+        result[copies] = mask[self.views.rows[every[copies]]]
+        return result
 
     def _best(self, entries: Rows, keys: NDArray[np.float64], count: int) -> Candidates:
         # A row may have up to four entries; the best `count` rows are among the best 4 × count entries.
@@ -232,44 +240,6 @@ class ListSearch:
         rows = self.views.rows[entries].astype(np.int64)
         firsts = np.sort(np.unique(rows, return_index=True)[1])[:count]
         return Candidates(places_of(self.views, entries[firsts]), self._centroids.projection.comparable(keys[firsts]))
-
-
-def encode(vectors: Vectors) -> tuple[NDArray[np.int8], Vectors]:
-    """Vectors (n, w) as codes i8 (n, w) and a scale for each, float32 (n,): vector ≈ code × scale."""
-    largest = np.abs(vectors).max(axis=1)
-    scales: Vectors = np.where(largest > 0, largest, np.float32(1)).astype(np.float32) / np.float32(CODE_MAX)
-    return np.rint(vectors / scales[:, np.newaxis]).astype(np.int8), scales
-
-
-def _products_by_list(
-    codes: NDArray[np.int8], stored: NDArray[np.int8], starts: list[int], lengths: list[int]
-) -> NDArray[np.float64]:
-    """The exact products of each list's code, of (l, w), with that list's run of stored codes, one after the other."""
-    products: NDArray[np.float64] = np.empty(sum(lengths), dtype=np.float64)
-    end = 0
-    for number, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-        if length:
-            own = products[np.newaxis, end : end + length]
-            numkong.cdist(codes[number : number + 1], stored[start : start + length], "dot", out=own)
-            end += length
-    return products
-
-
-def _products_by_entry(
-    codes: NDArray[np.int8], numbers: Rows, stored: NDArray[np.int8], entries: Rows
-) -> NDArray[np.float64]:
-    """The exact products of the stored codes of entries (e,) with the codes of their lists, of which `numbers` (e,)."""
-    products = np.empty(len(entries), dtype=np.float64)
-    for start in range(0, len(entries), _PRODUCTS_AT_ONCE):
-        part = slice(start, start + _PRODUCTS_AT_ONCE)
-        products[part] = np.asarray(numkong.dot(codes[numbers[part]], stored[entries[part]]))
-    return products
-
-
-def _products(code: NDArray[np.int8], codes: NDArray[np.int8]) -> NDArray[np.float64]:
-    """The inner products of one code (1, w) with codes (n, w), exact."""
-    products: NDArray[np.float64] = np.asarray(numkong.cdist(code, codes, "dot"))[0]
-    return products
 
 
 def nearest_lists(distances: NDArray[Any], count: int) -> Rows:

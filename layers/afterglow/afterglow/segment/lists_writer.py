@@ -27,6 +27,7 @@ from afterglow.segment.distance import Vectors
 from afterglow.segment.list_index import CENTROIDS, LISTS
 from afterglow.segment.lists import Centroids, EntryViews, ListSearch
 from afterglow.segment.progress import OnShare
+from afterglow.segment.scaled_codes import encode
 from afterglow.storage.file_map import release_pages
 
 _SAMPLE = 512
@@ -82,7 +83,7 @@ def write(
 
     `on_share` receives the share of the time.
     """
-    codes, scales = lists.encode(clustering.centroids)
+    codes, scales = encode(clustering.centroids)
     decoded = codes * scales[:, np.newaxis]
     counts = np.diff(clustering.starts) + np.diff(clustering.copy_starts)
     entry_starts = np.concatenate([[0], np.cumsum(counts)])
@@ -131,7 +132,7 @@ def _encode_lists(
         own = np.arange(starts[number], starts[number + 1])
         members = np.concatenate([own, clustering.copies[copy_starts[number] : copy_starts[number + 1]]])
         residuals = projection.rows(rows.vectors[members]) - decoded[number]
-        codes, scales = lists.encode(residuals)
+        codes, scales = encode(residuals)
         entries = np.zeros((len(members), lists.entry_bytes(projection.width)), dtype=np.uint8)
         views = EntryViews.of(entries, projection.width)
         views.rows[:] = members

@@ -7,10 +7,12 @@ exact, and by Cauchy-Schwarz
 
 about 1.5 % of |q| |x|. So each row has an estimated distance and a margin around it that its exact distance never
 leaves. The k-th smallest upper end is a bound: a row whose lower end is above it is not among the k nearest. The caller
-computes the exact distances of the others, so the answer is that of an exact search.
+computes the exact distances of the others, so the answer is that of an exact search. The scans of several row groups
+for one query share their bound (`ScanBound`): those after the first have few candidates.
 
 A scan reads a quarter of the bytes of the vectors. Making the codes takes as long as several scans, so the rows of a
-segment get them with its third scan (`LazyScanCodes`): a container that answers one query does not make them.
+segment get them with its third scan (`LazyScanCodes`): a container that answers one query does not make them. A server
+whose collection is read makes those of a new segment before its reads use the segment.
 """
 
 from threading import Lock
@@ -20,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.segment.distance import Space, Vectors
-from afterglow.segment.lists import encode
+from afterglow.segment.scaled_codes import encode
 
 Rows = NDArray[np.int64]
 
@@ -30,6 +32,26 @@ _SMALLEST_NORM, _LARGEST_NORM = np.float32(1e-24), np.float32(1e30)
 """Squared norms between which products in float32 neither vanish nor overflow."""
 _SCANS_BEFORE = 2
 _MIN_ROWS = 2_048
+
+
+class ScanBound:
+    """The bound of the scans for one query, one after the other: `k` of the rows so far are at most so far away."""
+
+    def __init__(self, k: int) -> None:
+        self.value = np.float32(np.inf)
+        self._k = k
+        self._least = np.empty(0, dtype=np.float32)
+
+    def lower(self, upper_ends: Vectors) -> None:
+        """Count the rows whose distances are at most these."""
+        nearer = upper_ends[upper_ends < self.value]
+        if not self._k or not len(nearer):
+            return
+        least = np.concatenate([self._least, nearer])
+        if len(least) >= self._k:
+            least = np.partition(least, self._k - 1)[: self._k]
+            self.value = least[-1]
+        self._least = least
 
 
 class ScanCodes:
@@ -50,10 +72,11 @@ class ScanCodes:
         # The rest is computed with the rounding of a product and of a difference.
         self._rests += 4 * _EPSILON * np.float32(vectors.shape[1]) * self._lengths
 
-    def possible(self, space: Space, query: Vectors, rows: Rows | None, k: int) -> Rows | None:
-        """The numbers of the rows that may be among the k nearest of `rows` (None: of all) to a query (d,).
+    def possible(self, space: Space, query: Vectors, rows: Rows | None, bound: ScanBound) -> Rows | None:
+        """The numbers of those of `rows` (None: of all) that may be among the k nearest to a query (d,), by the bound.
 
-        Those numbers are places in `rows` if there are any. None: the query's norm is too small or too large.
+        Those numbers are places in `rows` if there are any. Lowers the bound first. None: the query's norm is too small
+        or too large.
         """
         norm = np.float32(query @ query)
         if not _SMALLEST_NORM < norm < _LARGEST_NORM:
@@ -89,10 +112,8 @@ class ScanCodes:
             margins *= scaled
             margins += 2 * rounding
             estimates = 1 - products * scaled
-        if not 0 < k < len(estimates):
-            return np.arange(len(estimates))
-        bound = np.partition(estimates + margins, k - 1)[k - 1]
-        return np.flatnonzero(estimates - margins <= bound)
+        bound.lower(estimates + margins)
+        return np.flatnonzero(estimates - margins <= bound.value)
 
 
 class LazyScanCodes:
@@ -105,14 +126,19 @@ class LazyScanCodes:
 
     def at_scan(self, vectors: Vectors, norms: Vectors) -> ScanCodes | None:
         """The codes for one more scan of these rows, always the same ones; None: scan the vectors."""
+        self._scans += 1
+        if self._scans > _SCANS_BEFORE:
+            self.make(vectors, norms)
+        return self._codes
+
+    def make(self, vectors: Vectors, norms: Vectors) -> None:
+        """Make the codes now, unless another thread is making them, or these rows have none."""
         if self._codes is None and have_codes(vectors, norms) and self._lock.acquire(blocking=False):
             try:
-                self._scans += 1
-                if self._scans > _SCANS_BEFORE and self._codes is None:
+                if self._codes is None:
                     self._codes = ScanCodes(vectors, norms)
             finally:
                 self._lock.release()
-        return self._codes
 
 
 def have_codes(vectors: Vectors, norms: Vectors) -> bool:

@@ -6,9 +6,9 @@ takes memory for its body only after its credential was accepted.
 Starlette's request and response objects are not used here: a query should cost little more than its search.
 """
 
-import asyncio
 import contextvars
 import logging
+from asyncio import get_running_loop, sleep
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from afterglow.api.http import body, content_encoding, delivery, errors, feed, restricted
+from afterglow.api.http import body, content_encoding, delivery, errors, feed, request_params, restricted
 from afterglow.api.http.byte_budget import Budgets
 from afterglow.api.http.delivery import send_response
 from afterglow.api.http.errors import forbidden
@@ -140,6 +140,8 @@ class Endpoint:
                     lease=lease,
                     chunk_seconds=settings.client_timeout_seconds,
                 )
+            if route.strict_query and scope["query_string"]:
+                request_params.require_known(scope["query_string"], [name for name, _ in route.query])
             request = Request(scope["path_params"], scope["query_string"], content, dict(scope["headers"]), grant)
             response = await self._execute(route.execution, partial(handler, self.context, request))
             if isinstance(response, Deferred):
@@ -156,6 +158,8 @@ class Endpoint:
         finally:
             if lease is not None:
                 lease.release()
+        if response.delay_seconds:
+            await sleep(response.delay_seconds)
         if not content_encoding.needs_no_encoding(response, self.context.settings):
             response = await self._execute(Execution.THREAD_POOL, partial(self._encode, response, scope))
         return response
@@ -196,7 +200,7 @@ class Endpoint:
             return work()
         if current_usage() is not None:
             work = partial(contextvars.copy_context().run, work)
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await get_running_loop().run_in_executor(pool, work)
 
     def _encode(self, response: Response, scope: Scope) -> Response:
         with phase("compress"):

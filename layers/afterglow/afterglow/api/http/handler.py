@@ -69,6 +69,8 @@ class Response:
     status: int | None = None
     content_type: bytes = b"application/json"
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    delay_seconds: float = 0.0
+    """How long the response waits before it is sent."""
 
 
 @dataclass(frozen=True, slots=True)

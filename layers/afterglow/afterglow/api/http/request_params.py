@@ -4,6 +4,7 @@ Invalid parameters raise InvalidArgument.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
@@ -76,6 +77,17 @@ def limit_and_offset(request: Request) -> tuple[int | None, int]:
     fields = _fields(request.query)
     limit, offset = fields.get("limit"), fields.get("offset")
     return None if limit is None else _parse_u32("limit", limit), 0 if offset is None else _parse_u32("offset", offset)
+
+
+def require_known(query: bytes, names: Sequence[str]) -> None:
+    """Raises InvalidArgument for a parameter with another name, so that a misspelled one is not ignored."""
+    for name in _fields(query):
+        if name not in names:
+            expected = "there are no fields"
+            if names:
+                listed = ", ".join(f"`{one}`" for one in names)
+                expected = f"expected {listed if len(names) == 1 else f'one of {listed}'}"
+            raise _query_error(f"unknown field `{name[:100]}`, {expected}")
 
 
 def query_field(request: Request, name: str) -> str | None:

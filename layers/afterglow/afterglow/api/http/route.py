@@ -56,8 +56,8 @@ class Route:
     handler for callers whose key has filters, and with it `read_only` is for those who must not write; without one they
     are refused. `failures` are the
     statuses other than `success` and those that every route can return. `query` holds the parameters of the query
-    string with their JSON schemas. `content_types` are those of the response. `hidden` omits the route from the
-    OpenAPI document.
+    string with their JSON schemas, and with `strict_query` any other one is refused. `content_types` are those of the
+    response. `hidden` omits the route from the OpenAPI document.
     """
 
     method: str
@@ -78,6 +78,7 @@ class Route:
     read_only: Handler | None = None
     restricted: Handler | None = None
     hidden: bool = False
+    strict_query: bool = False
 
     def loaded(self) -> "Route":
         """The route with functions and types in place of stand-ins."""

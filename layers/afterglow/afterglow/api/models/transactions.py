@@ -11,8 +11,7 @@ from afterglow.api.models.search import MAX_SEARCHES, Search
 MAX_COLLECTIONS = 10
 """Of one commit: the payloads that are inline in their entries fit in one transaction of the table."""
 
-ReadToken = Annotated[int, Field(ge=0, le=2**64 - 1)] | str
-"""A number; of a key with filters, a text."""
+ReadToken = Annotated[int, Field(ge=0, le=2**64 - 1)]
 
 
 class ConditionalGet(Filters):

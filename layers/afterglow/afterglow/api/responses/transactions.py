@@ -10,10 +10,10 @@ from afterglow.api.responses.records import GetResponse, QueryResponse, SearchRe
 class ConditionalGetResponse(GetResponse):
     """Records in insertion order, and the token by which later reads of the transaction see the same snapshot.
 
-    The token is a number; for an API key with filters it is a string.
+    For an API key with filters it is a different number in each transaction.
     """
 
-    read_token: int | str
+    read_token: int
 
 
 class ConditionalCommitResponse(ResponseModel):
@@ -41,14 +41,14 @@ class JointCommitResponse(ResponseModel):
 class ConditionalQueryResponse(QueryResponse):
     """The nearest records, the token for later reads, and what to send back with the commit."""
 
-    read_token: int | str
+    read_token: int
     read_queries: list[ReadQuery]
 
 
 class ConditionalSearchResponse(SearchResponse):
     """The results of searches, the token for later reads, and what to send back with the commit."""
 
-    read_token: int | str
+    read_token: int
     read_queries: list[ReadQuery]
 
 

@@ -43,6 +43,8 @@ def commit(context: AppContext, request: Request) -> Response | Deferred:
             {"collection_id": str(scope.collection), **transactions.committed(scope, result)}
             for scope, result in zip(scopes, results, strict=True)
         ]
-        return Response(orjson.dumps({"collections": collections}))
+        written = zip(scopes, results, strict=True)
+        delay = max(context.engine.slowdown_seconds(scope, result.records) for scope, result in written)
+        return Response(orjson.dumps({"collections": collections}), delay_seconds=delay)
 
     return Deferred(write, embeds=True) if any(embeds for given in operations for _, embeds in given) else write()

@@ -1,7 +1,7 @@
-"""The read tokens of transactions: numbers of log entries, or for callers whose keys have filters, text.
+"""The read tokens of transactions: numbers of log entries, hidden for callers whose keys have filters.
 
 A **read token** is the number of the log entry that would follow the snapshot. It counts the writes of others, so the
-holder of a key with filters gets a text instead that tells nothing (`auth.hidden_positions`), and no position of its
+holder of a key with filters gets another number that tells nothing (`auth.hidden_positions`), and no position of its
 commits. Its nonces are stored together with its filters, so that they never meet those of others.
 """
 
@@ -16,25 +16,28 @@ _MAX_TOKEN = 2**63 - 1
 _NONCE = re.compile("[0-9A-Za-z_-]{16,64}")
 
 
-def encode(context: AppContext, scope: Scope, position: int) -> int | str:
-    """The token for reads of the snapshot at a log position."""
+def encode(context: AppContext, scope: Scope, position: int, first: int | None) -> int:
+    """The token for reads of the snapshot at a log position: of the transaction's first read, if this is a later one.
+
+    Raises LimitExceeded, Unavailable.
+    """
     if scope.restriction is None:
         return position + 1
-    return context.engine.hidden_positions.hide(position, _purpose(scope))
+    return context.engine.hidden_positions.hide(position, _purpose(scope)) if first is None else first
 
 
-def position_of(context: AppContext, scope: Scope, read_token: int | str | None) -> int | None:
-    """The log position of a token. Raises InvalidArgument, StaleRead."""
+def position_of(context: AppContext, scope: Scope, read_token: int | None) -> int | None:
+    """The log position of a token; of a hidden one that no read has returned, an arbitrary position.
+
+    Raises InvalidArgument, StaleRead, Unavailable.
+    """
     if read_token is None:
         return None
     if scope.restriction is not None:
-        text = read_token if isinstance(read_token, str) else ""
-        position = context.engine.hidden_positions.find(text, _purpose(scope))
+        position = context.engine.hidden_positions.find(read_token, _purpose(scope))
         if position is None:
-            raise InvalidArgument("read_token: not a token that a read of this collection with such a key has returned")
+            raise StaleRead("no read of a transaction has returned this token")
         return position
-    if isinstance(read_token, str):
-        raise InvalidArgument("read_token: only those of keys with filters are text")
     if read_token > _MAX_TOKEN:
         raise InvalidArgument(f"conditional read token {read_token} exceeds i64 range")
     if read_token == 0:

@@ -1,5 +1,6 @@
 """Handlers of the record routes: add, update, upsert, delete, get, query, count, indexing status."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -212,7 +213,8 @@ def _write(context: AppContext, request: Request, op: Op) -> Response | Deferred
     def write_batch() -> Response:
         with phase("handle"):
             position = context.engine.write(scope, batch)
-        return with_log_position(_EMPTY, position)
+        delay = context.engine.slowdown_seconds(scope, len(batch.ids))
+        return replace(with_log_position(_EMPTY, position), delay_seconds=delay)
 
     return Deferred(write_batch, embeds=True) if write.embeds else write_batch()
 

@@ -57,7 +57,7 @@ def query(context: AppContext, request: Request) -> Response | Deferred:
             {"query_embedding": vector, "within": limit_of(result.distances, k, body.within), **filters}
             for vector, result in zip(vectors, results, strict=True)
         ]
-        token = read_tokens.encode(context, scope, hits.position)
+        token = read_tokens.encode(context, scope, hits.position, body.read_token)
         with phase("render"):
             more = {"read_token": token, "read_queries": read}
             return with_log_position(record_responses.query_body(results, body.include, more=more), hits.position)
@@ -87,7 +87,7 @@ def search(context: AppContext, request: Request) -> Response | Deferred:
             _read_query(one, result, given.filter)
             for one, result, given in zip(embedded, results, body.searches, strict=True)
         ]
-        token = read_tokens.encode(context, scope, at)
+        token = read_tokens.encode(context, scope, at, body.read_token)
         with phase("render"):
             selected = [searches.selected(one) for one in body.searches]
             more = {"read_token": token, "read_queries": read}

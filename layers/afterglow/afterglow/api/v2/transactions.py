@@ -49,7 +49,7 @@ def get(context: AppContext, request: Request) -> Response:
             scope, selection, body.limit, body.offset or 0, include, position=position
         )
     add_attributes(rows=len(records.ids))
-    token = read_tokens.encode(context, scope, records.position)
+    token = read_tokens.encode(context, scope, records.position, body.read_token)
     with phase("render"):
         encoded = record_responses.get_body(records, body.include, more={"read_token": token})
         return with_log_position(encoded, records.position)
@@ -77,7 +77,8 @@ def commit(context: AppContext, request: Request) -> Response | Deferred:
         with phase("handle"):
             result = context.engine.commit(scope, transaction)
         add_attributes(rows=result.records)
-        return with_log_position(orjson.dumps(committed(scope, result)), result.position)
+        delay = context.engine.slowdown_seconds(scope, result.records)
+        return replace(with_log_position(orjson.dumps(committed(scope, result)), result.position), delay_seconds=delay)
 
     return Deferred(write, embeds=True) if any(embeds for _, embeds in operations) else write()
 

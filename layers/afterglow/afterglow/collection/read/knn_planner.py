@@ -32,6 +32,7 @@ from afterglow.segment.exact_knn import Rows
 from afterglow.segment.hnsw import MAX_EF, HnswIndex, rescored
 from afterglow.segment.reader import Mask
 from afterglow.segment.row_group import RowGroup
+from afterglow.segment.scan_codes import ScanBound
 
 _OVERFETCH = 2
 _MIN_FILTERED_EF = 320
@@ -94,12 +95,13 @@ def knn_batch(
         return [knn_exact(snapshot, masks, replace(query, vector=vector)) for vector in vectors]
     results: list[dict[int, Nearest]] = [{} for _ in vectors]
     clustered: dict[int, ClusteredGroup] = {}
+    bound = ScanBound(query.k) if len(vectors) == 1 else None
     for number, (group, mask) in enumerate(zip(snapshot.row_groups, masks, strict=True)):
         step = None if steps is None else _step(group, mask, steps)
         if group.lists is not None:
             clustered[number] = ClusteredGroup.of(group, group.lists, mask, step)
             continue
-        found = _search(_plan(group, mask, query, step), query, vectors)
+        found = _search(_plan(group, mask, query, step), query, vectors, bound)
         for result, (rows, distances) in zip(results, found, strict=True):
             result[number] = Nearest(rows, distances, group.rows.row_seqs[rows])
     if clustered:
@@ -174,10 +176,10 @@ def _plan(group: RowGroupView, mask: Mask | None, query: KnnQuery, step: GroupSt
     return _GroupPlan(group.rows, mask, group.graph if is_index_cheaper else None, k, matching / rows, step)
 
 
-def _search(plan: _GroupPlan, query: KnnQuery, vectors: Vectors) -> list[_Found]:
-    """The k nearest rows of a group for each of the vectors."""
+def _search(plan: _GroupPlan, query: KnnQuery, vectors: Vectors, bound: ScanBound | None) -> list[_Found]:
+    """The k nearest rows of a group for each of the vectors; of one vector without those that the `bound` excludes."""
     if plan.graph is None:
-        return _scan(plan, query, vectors)
+        return _scan(plan, query, vectors, bound)
     results: list[_Found] = []
     for first in range(0, len(vectors), _BATCH):
         several = vectors[first : first + _BATCH]
@@ -189,14 +191,14 @@ def _search(plan: _GroupPlan, query: KnnQuery, vectors: Vectors) -> list[_Found]
     return results
 
 
-def _scan(plan: _GroupPlan, query: KnnQuery, vectors: Vectors) -> list[_Found]:
+def _scan(plan: _GroupPlan, query: KnnQuery, vectors: Vectors, bound: ScanBound | None = None) -> list[_Found]:
     subset = None if plan.mask is None else np.flatnonzero(plan.mask)
     if plan.step is not None:
         plan.step.compared += len(vectors) * plan.step.matching
         if plan.step.method is Method.NONE and plan.step.matching:
             plan.step.method = Method.SCAN
     if len(vectors) == 1:
-        return [exact_knn.knn_scan(plan.rows, query.space, vectors[0], subset, plan.k)]
+        return [exact_knn.knn_scan(plan.rows, query.space, vectors[0], subset, plan.k, bound=bound)]
     return exact_knn.knn_scan_batch(plan.rows, query.space, vectors, subset, plan.k)
 
 

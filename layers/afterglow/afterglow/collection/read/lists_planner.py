@@ -81,16 +81,18 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
     searches = [_Search(group, vector) for group in groups]
     k = min(k, matching)
     share = matching / rows
+    nearest: Rows | None = None
     if share < _ALMOST_ALL:
         counts = _counts(searches, depth(k, share))
-        probes, share = _filtered(searches, k, counts)
+        nearest = np.argsort(np.concatenate([search.keys for search in searches]))
+        probes, share = _filtered(searches, k, counts, nearest)
     else:
         counts = _counts(searches, k)
         probes = _probes(searches, counts, share)
     # Without any match nothing is probed.
     within = [search.within(count / share if share else 0.0) for search, count in zip(searches, counts, strict=True)]
     while True:
-        chosen = _choose(searches, probes, within)
+        chosen = _choose(searches, probes, within, nearest)
         short = shorten(objects, [search.probed(numbers) for search, numbers in zip(searches, chosen, strict=True)], k)
         read = objects.need(
             [search.group.index.list_request(numbers) for search, numbers in zip(searches, short.numbers, strict=True)]
@@ -203,23 +205,28 @@ def _probes(searches: Sequence[_Search], counts: Sequence[float], share: float) 
     return sum(search.probes(count / share) for search, count in zip(searches, counts, strict=True))
 
 
-def _filtered(searches: Sequence[_Search], k: int, counts: Sequence[float]) -> tuple[int, float]:
-    """How many lists to probe under a filter, and the share of matching rows in them; the others are left out."""
-    keys = np.concatenate([search.keys for search in searches])
-    nearest = np.argsort(keys)
+def _filtered(searches: Sequence[_Search], k: int, counts: Sequence[float], nearest: Rows) -> tuple[int, float]:
+    """How many lists to probe under a filter, and the share of matching rows in them; lists without any are left out.
+
+    `nearest` are the lists of all groups, nearest first.
+    """
     rows, matches = map(
         np.concatenate, zip(*(search.leave_out_lists_without_match() for search in searches), strict=True)
     )
     return lists_to_probe(rows[nearest], matches[nearest], k, lambda share: _probes(searches, counts, share))
 
 
-def _choose(searches: Sequence[_Search], probes: int, within: Sequence[float]) -> list[Rows]:
+def _choose(searches: Sequence[_Search], probes: int, within: Sequence[float], order: Rows | None = None) -> list[Rows]:
     """The `probes` nearest lists of all groups, by group, without those that are much farther than its nearest one.
 
-    `within` says for each group how much: it was measured from the nearest list of the group itself.
+    `within` says for each group how much: it was measured from the nearest list of the group itself. `order`: the lists
+    of all groups, nearest first, if it is known.
     """
     keys = np.concatenate([search.keys for search in searches])
-    nearest = lists.nearest_lists(keys, min(probes, len(keys)))
+    if order is None:
+        nearest = lists.nearest_lists(keys, min(probes, len(keys)))
+    else:
+        nearest = order[np.isfinite(keys[order])][:probes]
     bounds = [search.keys.min() + farther for search, farther in zip(searches, within, strict=True)]
     farthest = np.repeat(bounds, [len(search.keys) for search in searches])
     nearest = nearest[np.isfinite(keys[nearest]) & (keys[nearest] <= farthest[nearest])]

@@ -15,9 +15,10 @@ from afterglow.collection.replica.replica_cache import ReplicaCache
 from afterglow.collection.replica.snapshot import Snapshot, WarmRows
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
-from afterglow.collection.types import Scope, require_in_scope
+from afterglow.collection.types import Scope, is_in_scope, require_in_scope
 from afterglow.collection.write import log_end, readable
 from afterglow.collection.write.log_end import LogEnd
+from afterglow.collection.write.read_condition import require_recent
 from afterglow.errors import Corrupt, InvalidArgument, NotFound, StaleRead, StorageFull
 from afterglow.storage.ports import Stores, TooManyOpenFiles
 
@@ -73,6 +74,8 @@ class CollectionReader:
         now = self.snapshot(scope, ids)
         if position is None or now.applied_seq == position:
             return now
+        if scope.restriction is not None:
+            require_recent(position, now.applied_seq)
         if position > now.applied_seq:
             raise InvalidArgument(f"read_token: the log ends at position {now.applied_seq}, before that of the reads")
         entry = self._cache.peek(scope.collection)
@@ -104,6 +107,12 @@ class CollectionReader:
         if entry is not None:
             log_end.observe(entry.log_end, collection)
 
+    def follow(self, collection_id: UUID) -> None:
+        """Apply what this process has just written to the collection before it is read, if it is open."""
+        entry = self._cache.peek(collection_id)
+        if entry is not None:
+            entry.replica.follow()
+
     def trim(self) -> None:
         """Close collections over the bounds; to be called after a request."""
         self._cache.trim()
@@ -127,7 +136,7 @@ class CollectionReader:
     def check_scope(self, scope: Scope) -> None:
         """Raises NotFound, after one read, for a collection that is open here but outside the scope."""
         cached = self.peek(scope.collection)
-        if cached is not None and (cached.tenant, cached.database) != (scope.tenant, scope.database):
+        if cached is not None and not is_in_scope(scope, cached):
             require_in_scope(scope, collections.by_id(self._stores.table, scope.collection))
 
     def _point_in_time(self, scope: Scope, ids: Sequence[str] | None, at: PointInTime) -> Snapshot:

@@ -23,6 +23,7 @@ from afterglow.segment import binary_codes
 from afterglow.segment.binary_codes import BinaryQuery
 from afterglow.segment.distance import Vectors
 from afterglow.segment.list_index import ListIndex, read_roots
+from afterglow.segment.lists import lists_of
 from afterglow.segment.reader import Mask
 from afterglow.storage.ports import Bytes, Objects
 
@@ -31,6 +32,8 @@ Rows = NDArray[np.int64]
 _WORTH_BYTES = 4 * 1024 * 1024
 """What a container brings in during one round of requests without any bytes."""
 _CHUNK_ROWS = 65_536
+_FEW = 8
+"""If less than one row in so many is inside the mask, the list of each such row is looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,10 @@ def shorten(objects: Objects, probed: Sequence[Probed], k: int) -> Shortlist:
     every = np.concatenate([keys for _, keys in found])
     last = np.inf if len(every) <= count else np.partition(every, count - 1)[count - 1]
     for position, (lists_of_rows, keys) in zip(positions, found, strict=True):
-        is_short = np.isin(numbers[position], lists_of_rows[keys <= last])
-        numbers[position], estimated[position] = numbers[position][is_short], len(keys)
+        is_short = np.zeros(len(probed[position].distances), dtype=np.bool_)
+        is_short[lists_of_rows[keys <= last]] = True
+        numbers[position] = numbers[position][is_short[numbers[position]]]
+        estimated[position] = len(keys)
     return Shortlist(numbers, estimated)
 
 
@@ -90,15 +95,30 @@ def _saved_bytes(probed: Sequence[Probed], count: int) -> float:
     return entries * (1 - min(count / chosen, 1.0)) - codes
 
 
+def _rows_inside(part: Probed) -> tuple[Rows, Rows]:
+    """The rows of the chosen lists inside the mask, and the list of each."""
+    starts, mask = part.index.centroids.starts, part.mask
+    count = int((starts[part.numbers + 1] - starts[part.numbers]).sum())
+    if mask is not None and _FEW * np.count_nonzero(mask) < count:
+        rows = np.flatnonzero(mask)
+        numbers = lists_of(starts, rows)
+        is_chosen = np.zeros(len(starts) - 1, dtype=np.bool_)
+        is_chosen[part.numbers] = True
+        is_inside = is_chosen[numbers]
+        return rows[is_inside], numbers[is_inside]
+    rows, lengths = part.index.centroids.rows_of(part.numbers)
+    numbers = np.repeat(part.numbers, lengths)
+    if mask is None:
+        return rows, numbers
+    inside = np.flatnonzero(mask[rows])
+    return rows[inside], numbers[inside]
+
+
 def _estimate(part: Probed, data: Bytes) -> tuple[Rows, NDArray[np.float64]]:
     """The list and the estimated distance of each row inside the mask; distances compare across segments."""
     centroids, entries = part.index.centroids, part.index.binary_codes(data)
     query = BinaryQuery.of(part.query)
-    rows, lengths = centroids.rows_of(part.numbers)
-    numbers = np.repeat(part.numbers, lengths)
-    if part.mask is not None:
-        matching = np.flatnonzero(part.mask[rows])
-        rows, numbers = rows[matching], numbers[matching]
+    rows, numbers = _rows_inside(part)
     keys = np.empty(len(rows), dtype=np.float64)
     for start in range(0, len(rows), _CHUNK_ROWS):
         chunk = slice(start, start + _CHUNK_ROWS)

@@ -11,23 +11,36 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from afterglow.catalog import schema
+from afterglow.catalog import collections, schema
+from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
 from afterglow.collection.replica.apply import apply, look_ahead
 from afterglow.collection.replica.replica_state import ReplicaState
 from afterglow.collection.replica.ttl_filter import TtlCutoff
+from afterglow.errors import Corrupt
+from afterglow.log import read as log
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, advance_log_time
+from afterglow.metering import phase
+from afterglow.retry import Backoff, attempts
 from afterglow.segment import manifest as manifests
+from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.distance import Space
 from afterglow.segment.hnsw import HnswParameters
 from afterglow.segment.list_index import read_roots
 from afterglow.segment.lists import DEFAULT_EF_SEARCH
 from afterglow.segment.manifest import Manifest
 from afterglow.segment.reader import Segment, read_deletions, whole_files
-from afterglow.storage.ports import Stores
+from afterglow.settings import Settings
+from afterglow.storage.ports import ObjectNotFound, Stores
 
+_REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
+"""Read again at once: a flush by another process replaced the checkpoint between two reads."""
 _Logged = tuple[Entry, Sequence[Batch]]
+MAX_CONCURRENT_FLUSHES = 8
+"""With a backlog, one flush takes the operations of this many regular flushes."""
+_COMPACTION_MEMORY_SHARE = 8
+"""The indexer replays batches of at most 1/8 of the compaction memory; in the memtable they take about twice that."""
 _GROUP_ENTRIES = 256
 _GROUP_BYTES = 4 * 1024 * 1024
 
@@ -38,6 +51,12 @@ class ReplayLimit:
 
     rows: int
     byte_size: int
+
+    @staticmethod
+    def of_flush(settings: Settings) -> "ReplayLimit":
+        """What one flush takes."""
+        memory = settings.compaction_memory_bytes // _COMPACTION_MEMORY_SHARE
+        return ReplayLimit(MAX_CONCURRENT_FLUSHES * settings.flush_ops, memory)
 
 
 class OpenCheckpoint:
@@ -129,6 +148,30 @@ def open_checkpoint(
         read_roots([segment.lists for segment in segments], search=True, rows=True)
     deletions = [read_deletions(objects, info) for info in manifest.segments]
     return OpenCheckpoint(key, ReplicaState(manifest, segments, deletions), keep_entries=keep_entries)
+
+
+def open_newest(
+    stores: Stores, collection: Collection, open_segments: Mapping[str, Segment], *, keep_entries: bool = False
+) -> OpenCheckpoint:
+    """The state's checkpoint, or a newer one if that one was replaced and garbage collected meanwhile.
+
+    Raises NotFound, and what `open_checkpoint` raises but ObjectNotFound.
+    """
+    missing: ObjectNotFound | None = None
+    for _ in attempts(stores.system, _REREADS):
+        key = collection.manifest_key
+        try:
+            with phase("open"):
+                return open_checkpoint(stores, collection, key, open_segments, keep_entries=keep_entries)
+        except ObjectNotFound as error:
+            missing = error
+        log_slice = log.read_after(stores.table, collection.id, collection.flushed_seq)
+        if log_slice.state is None:
+            raise collections.not_found(collection.id)
+        collection = states.decode(log_slice.state)
+        if collection.manifest_key == key:
+            break
+    raise Corrupt(f"collection {collection.id} cannot be opened: {missing}; {RESTORE_HINT}")
 
 
 def empty(collection_id: UUID) -> ReplicaState:

@@ -43,6 +43,18 @@ def unflushed(stores: Stores, collection_id: UUID) -> UnflushedLog | None:
     return None if collection is None else _unflushed_after(stores, collection)
 
 
+def waiting_ops(stores: Stores, log_tail: UnflushedLog) -> int:
+    """The operations that wait for an index: unflushed, or flushed into segments that have none yet. Raises Corrupt.
+
+    While a checkpoint is being replaced only the unflushed ones may be counted.
+    """
+    try:
+        segments = _unindexed_segments(stores, log_tail.collection)
+    except ObjectNotFound:
+        return log_tail.ops
+    return log_tail.ops + _waiting_rows(stores, segments)
+
+
 def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
     """Logged operations, and how many of them are indexed: flushed, and in a vector index if they need one.
 
@@ -61,8 +73,7 @@ def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
         except ObjectNotFound as error:
             missing = error  # replaced and garbage collected since the state was read
             continue
-        unindexed = sum(segment.live_rows for segment in segments)
-        waiting = min(unindexed, state.flushed_ops) if unindexed >= stores.settings.hnsw_min_rows else 0
+        waiting = min(_waiting_rows(stores, segments), state.flushed_ops)
         return IndexingStatus(
             total_ops=state.flushed_ops + unflushed_log.ops,
             indexed_ops=state.flushed_ops - waiting,
@@ -78,6 +89,12 @@ def _unindexed_segments(stores: Stores, collection: Collection) -> list[SegmentI
         return []
     segments = manifests.load(stores.objects, collection.manifest_key).segments
     return [segment for segment in segments if not segment.is_indexed]
+
+
+def _waiting_rows(stores: Stores, unindexed: list[SegmentInfo]) -> int:
+    """The rows of segments without an index, 0 where they are too few for one."""
+    rows = sum(segment.live_rows for segment in unindexed)
+    return rows if rows >= stores.settings.hnsw_min_rows else 0
 
 
 def _built_ops(build: Build | None, collection_id: UUID, unindexed: list[SegmentInfo], waiting: int) -> float:

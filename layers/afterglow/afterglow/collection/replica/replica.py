@@ -11,6 +11,9 @@ log after it, then swap. Until then the current one keeps serving; it has applie
 executor this happens in the background, otherwise within the read. If the newer one cannot be opened, for example
 because the disk cache has no room for both, the current one keeps serving, and a read after a minute tries again.
 
+**After a write** of this process, the entries are applied in the background if the collection was read a moment ago, so
+that the next read need not (`follow`).
+
 **A trimmed log**: if the entries after `applied_seq` are gone, the replica starts over from the newest checkpoint. If
 the disk cache has no room for both, the current one is closed first.
 """
@@ -21,12 +24,13 @@ import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from uuid import UUID
 
 from afterglow.catalog import collections
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
-from afterglow.collection.replica.checkpoint import OpenCheckpoint, ReplayLimit, open_checkpoint, segments_by_id
+from afterglow.collection.replica.checkpoint import OpenCheckpoint, ReplayLimit, open_newest, segments_by_id
 from afterglow.collection.replica.snapshot import Snapshot, WarmRows, take_snapshot, warm_rows
 from afterglow.collection.types import Scope, require_in_scope
 from afterglow.errors import AfterglowError, Corrupt, NotFound, StorageFull
@@ -38,18 +42,16 @@ from afterglow.retry import Backoff, attempts
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.reader import Segment
 from afterglow.storage.clock import earliest_now
-from afterglow.storage.ports import Item, ObjectNotFound, Stores
+from afterglow.storage.ports import Item, Stores
 
 _log = logging.getLogger(__name__)
 
 _REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
 """Read again at once: a flush by another process replaced the checkpoint or trimmed the log between two reads."""
 _WARM_SECONDS = 1.0
+_FOLLOW_SECONDS = 10.0
+"""A collection that was read so recently follows its log without a read."""
 _RETRY_SECONDS = 60.0
-MAX_CONCURRENT_FLUSHES = 8
-"""With a backlog, one flush takes the operations of this many regular flushes."""
-_COMPACTION_MEMORY_SHARE = 8
-"""The indexer replays batches of at most 1/8 of the compaction memory; in the memtable they take about twice that."""
 
 
 class Replica:
@@ -73,6 +75,7 @@ class Replica:
         self._background = background
         self._lock = threading.Lock()
         self._refreshing = False
+        self._following = False
         self._failed_manifest: str | None = None
         self._retry_at = float("-inf")
         self._checkpoint: OpenCheckpoint | None = None
@@ -83,11 +86,7 @@ class Replica:
     @classmethod
     def for_indexer(cls, stores: Stores, collection_id: UUID) -> "Replica":
         """A replica whose snapshots can be flushed: bounded memtable, with the log entries it consists of."""
-        settings = stores.settings
-        limit = ReplayLimit(
-            MAX_CONCURRENT_FLUSHES * settings.flush_ops, settings.compaction_memory_bytes // _COMPACTION_MEMORY_SHARE
-        )
-        return cls(stores, collection_id, replay_limit=limit)
+        return cls(stores, collection_id, replay_limit=ReplayLimit.of_flush(stores.settings))
 
     @classmethod
     def from_checkpoint(cls, stores: Stores, collection_id: UUID) -> "Replica":
@@ -102,10 +101,12 @@ class Replica:
     def warm_rows(self) -> WarmRows | None:
         """The rows of the replica if its next snapshot is likely to be immediate; None if it may take a while."""
         checkpoint = self._checkpoint
-        is_warm = self._stores.system.monotonic() - self._last_read_at < _WARM_SECONDS
-        if checkpoint is None or not is_warm or self._lock.locked():
+        if checkpoint is None or not self._was_read_within(_WARM_SECONDS) or self._lock.locked():
             return None
         return warm_rows(checkpoint)
+
+    def _was_read_within(self, seconds: float) -> bool:
+        return self._stores.system.monotonic() - self._last_read_at < seconds
 
     def peek(self) -> Collection | None:
         """The collection as of the last read, None before the first."""
@@ -121,8 +122,7 @@ class Replica:
     ) -> Snapshot:
         """Catch up with the log and take a snapshot. Raises NotFound, Corrupt, Unavailable.
 
-        With a `scope`, a checkpoint is opened only for a collection inside the scope. `indexed` leaves out the
-        unflushed log.
+        With a `scope`, a checkpoint is opened only inside it. `indexed` leaves out the unflushed log.
         """
         with self._lock:
             try:
@@ -143,6 +143,23 @@ class Replica:
     def is_damaged(self) -> bool:
         """Whether the last snapshot failed because stored data is damaged."""
         return self._is_damaged
+
+    def follow(self) -> None:
+        """Apply what was just written in the background, if there is an executor and reads are frequent."""
+        if self._background is None or self._following or not self._was_read_within(_FOLLOW_SECONDS):
+            return
+        self._following = True
+        with suppress(RuntimeError):  # the engine is being closed
+            self._background.submit(self._follow)
+
+    def _follow(self) -> None:
+        self._following = False  # first: a write from here on is followed by another run
+        try:
+            with self._lock:
+                if self._checkpoint is not None:
+                    self._catch_up(None)
+        except AfterglowError as error:
+            _log.debug("collection %s: the next read meets this, too: %s", self._id, error)
 
     def _catch_up(self, scope: Scope | None) -> tuple[Collection, OpenCheckpoint]:
         first: LogSlice | None = None
@@ -227,6 +244,8 @@ class Replica:
     def _refresh(self, collection: Collection) -> None:
         try:
             fresh = self._load_and_replay(collection)
+            if self._was_read_within(_FOLLOW_SECONDS):
+                fresh.state.make_scan_codes()
             with self._lock:
                 current = self._checkpoint
                 if current is None or current.state.manifest.number >= fresh.state.manifest.number:
@@ -276,25 +295,6 @@ class Replica:
 
     def _load(self, collection: Collection) -> OpenCheckpoint:
         """The state's checkpoint, or a newer one if that one was replaced and garbage collected meanwhile."""
-        missing: ObjectNotFound | None = None
-        for _ in attempts(self._stores.system, _REREADS):
-            try:
-                with phase("open"):
-                    return self._open(collection)
-            except ObjectNotFound as error:
-                missing = error
-            log_slice = log.read_after(self._stores.table, self._id, collection.flushed_seq)
-            if log_slice.state is None:
-                raise collections.not_found(self._id)
-            newer = states.decode(log_slice.state)
-            if newer.manifest_key == collection.manifest_key:
-                break
-            collection = newer
-        raise Corrupt(f"collection {self._id} cannot be opened: {missing}; {RESTORE_HINT}")
-
-    def _open(self, collection: Collection) -> OpenCheckpoint:
         open_segments = () if self._checkpoint is None else self._checkpoint.state.segments
         keep_entries = self._replay_limit is not None
-        return open_checkpoint(
-            self._stores, collection, collection.manifest_key, segments_by_id(open_segments), keep_entries=keep_entries
-        )
+        return open_newest(self._stores, collection, segments_by_id(open_segments), keep_entries=keep_entries)

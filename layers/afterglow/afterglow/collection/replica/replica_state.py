@@ -130,6 +130,12 @@ class ReplicaState:
             self.deleted[index] = mask
         self.records -= len(locations.groups)
 
+    def make_scan_codes(self) -> None:
+        """Make the codes by which scans of the segments without an index are quick, so that no read has to."""
+        for segment in self.segments:
+            if segment.rows.scan_codes is not None:
+                segment.rows.scan_codes.make(segment.rows.vectors, segment.rows.norms)
+
     def row_groups(self) -> tuple[RowGroupView, ...]:
         """A snapshot of all row groups that have rows; unchanged groups are the same objects as in the last one."""
         groups = [self.view(index) for index in range(len(self.segments) + bool(len(self.memtable)))]

@@ -34,6 +34,16 @@ _REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
 """Read again at once: a flush trimmed the log between two reads."""
 
 
+def require_recent(position: int, end: int) -> None:
+    """Refuse the position of a restricted caller's reads, unless it is one of the last of the log.
+
+    What the caller sends may be any position, and which of them exist would count the writes of others: so those beyond
+    the end are refused like those of long ago. Raises StaleRead.
+    """
+    if not end - MAX_ENTRIES <= position <= end:
+        raise _stale()
+
+
 class AlreadyCommitted(Exception):
     """The log has an entry with the transaction's nonce: an earlier request committed it, and its answer was lost."""
 

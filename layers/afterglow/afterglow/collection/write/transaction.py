@@ -30,7 +30,7 @@ from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.collection.types import LogPosition, Scope, Selection
 from afterglow.collection.write import admission, read_predicates, write_path
 from afterglow.collection.write.log_end import LogEnd
-from afterglow.collection.write.read_condition import AlreadyCommitted, ReadCondition
+from afterglow.collection.write.read_condition import AlreadyCommitted, ReadCondition, require_recent
 from afterglow.collection.write.read_predicates import Neighborhood, Predicates
 from afterglow.errors import StaleRead, WriteConflict
 from afterglow.log.batch import Batch, Op
@@ -101,6 +101,8 @@ def snapshot_to_read(
     now = take_snapshot(ids, None)
     if position is None or now.applied_seq == position:
         return now
+    if scope.restriction is not None:
+        require_recent(position, now.applied_seq)
     if ids is not None and now.applied_seq <= position + _MAX_ENTRIES_LOOKED_AT:
         try:
             ReadCondition(stores, scope.collection, position, ids).check(now.applied_seq)
@@ -173,6 +175,8 @@ def evaluate(
     """
     now = take_snapshot((), None)
     if condition is not None:
+        if scope.restriction is not None:
+            require_recent(condition.position, now.applied_seq)
         condition.check(now.applied_seq)
         read_predicates.check_dimension(now, transaction.predicates)
         if transaction.predicates.concerned(condition.written):

@@ -1,7 +1,11 @@
 """The route table, from which Starlette's routes, `/openapi.json` and `/docs` are made.
 
-Requests are matched in this order: the busiest routes first, and `by-id` before names.
+Requests are matched in this order: the busiest routes first, and `by-id` before names. Those of what a collection has
+refuse parameters that they do not know; no client of Chroma sends one.
 """
+
+from collections.abc import Iterable
+from dataclasses import replace
 
 from afterglow.api import console, docs
 from afterglow.api.http.route import Route
@@ -18,12 +22,17 @@ from afterglow.api.v2.routes import (
     transactions,
 )
 
+
+def _strict(routes: Iterable[Route]) -> Iterable[Route]:
+    return (replace(route, strict_query=True) for route in routes)
+
+
 ROUTES: tuple[Route, ...] = (
-    *records.ROUTES,
-    *transactions.ROUTES,
-    *collections.FORKS,
-    *functions.ROUTES,
-    *erasures.ROUTES,
+    *_strict(records.ROUTES),
+    *_strict(transactions.ROUTES),
+    *_strict(collections.FORKS),
+    *_strict(functions.ROUTES),
+    *_strict(erasures.ROUTES),
     *collections.ROUTES,
     *imports.ROUTES,
     *collections.LOOKUPS,

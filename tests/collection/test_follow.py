@@ -1,0 +1,136 @@
+"""A collection that is read often applies this process's writes in the background, before the next read."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from afterglow.collection import Engine
+from afterglow.collection.replica.replica import Replica
+from afterglow.collection.types import Scope, Selection
+from afterglow.errors import Unavailable
+from afterglow.jobs.indexer import index
+from afterglow.log.batch import Batch, Op
+from afterglow.storage.ports import Stores
+from tests.collection.test_machine import Later
+from tests.support.faulty import Fault, Faults
+from tests.support.stores import Clock, new_collection, quick_folder, stores_at, with_faults
+
+
+class CountingLater(Later):
+    """Counts what was submitted."""
+
+    submitted = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.submitted += 1
+        return super().submit(fn, *args, **kwargs)
+
+
+@dataclass
+class Env:
+    """A collection with one record, which `engine` has read."""
+
+    stores: Stores
+    clock: Clock
+    scope: Scope
+    later: CountingLater
+    engine: Engine
+
+    def write(self, name: str) -> None:
+        self.engine.write(self.scope, Batch(Op.ADD, [name], np.ones((1, 3), dtype=np.float32)))
+
+    def ids(self) -> list[str]:
+        return self.engine.get(self.scope, Selection(), None, 0, frozenset()).ids
+
+    def rows(self) -> int:
+        rows = self.engine._reader.warm_rows(self.scope.collection)
+        assert rows is not None
+        return rows.rows
+
+
+@pytest.fixture
+def env() -> Iterator[Env]:
+    with quick_folder() as folder:
+        clock, later = Clock(), CountingLater()
+        stores = stores_at(folder, clock=clock)
+        env = Env(stores, clock, new_collection(stores)[0], later, Engine(stores, later))
+        env.write("a")
+        assert env.ids() == ["a"]
+        yield env
+        stores.table.close()
+
+
+def test_a_write_is_applied_before_the_next_read(env: Env) -> None:
+    env.write("b")
+    assert env.rows() == 1
+    env.later.run()
+    assert env.rows() == 2
+    assert env.ids() == ["a", "b"]
+
+
+def test_a_write_that_nobody_has_read_before_is_not_followed() -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder)
+        later = CountingLater()
+        engine, scope = Engine(stores, later), new_collection(stores)[0]
+        engine.write(scope, Batch(Op.ADD, ["a"], np.ones((1, 3), dtype=np.float32)))
+        assert later.submitted == 0
+        stores.table.close()
+
+
+def test_writes_long_after_the_last_read_are_not_followed(env: Env) -> None:
+    env.clock.skipped += 11
+    env.write("b")
+    assert env.later.submitted == 0
+    assert env.ids() == ["a", "b"]
+
+
+def test_many_writes_are_applied_by_one_run(env: Env) -> None:
+    for number in range(20):
+        env.write(f"{number}")
+    assert env.later.submitted == 1
+    env.later.run()
+    assert env.rows() == 21
+    env.write("b")
+    assert env.later.submitted == 2
+
+
+def test_a_fault_of_the_table_ends_the_run_alone(env: Env) -> None:
+    faults = Faults()
+    stores = with_faults(env.stores, faults)
+    later = CountingLater()
+    replica = Replica(stores, env.scope.collection, later)
+    assert replica.snapshot().records == 1
+    env.write("b")
+    faults.choose = lambda number, name: Fault.REFUSED
+    replica.follow()
+    later.run()
+    with pytest.raises(Unavailable):
+        replica.snapshot()
+    faults.choose = lambda number, name: None
+    assert replica.snapshot().records == 2
+
+
+def test_a_newer_checkpoint_and_a_drop_are_met_while_following(env: Env) -> None:
+    env.write("b")
+    index(env.stores, Replica.for_indexer(env.stores, env.scope.collection), env.scope.collection, idle=True)
+    env.later.run()
+    env.later.run()
+    env.write("c")
+    env.later.run()
+    assert env.ids() == ["a", "b", "c"]
+
+
+def test_a_closed_engine_follows_nothing() -> None:
+    with quick_folder() as folder:
+        stores = stores_at(folder)
+        engine, scope = Engine(stores, ThreadPoolExecutor(1)), new_collection(stores)[0]
+        engine.write(scope, Batch(Op.ADD, ["a"], np.ones((1, 3), dtype=np.float32)))
+        assert engine.count(scope).count == 1
+        replica = engine._reader._cache.open(scope.collection).replica
+        engine.close()
+        replica.follow()
