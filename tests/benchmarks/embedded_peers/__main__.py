@@ -22,7 +22,7 @@ from tests.benchmarks import corpus as corpora
 from tests.benchmarks.arguments import add_corpus, add_rows, bench_parser, write_table
 from tests.benchmarks.corpus import Corpus
 from tests.benchmarks.embedded_peers.adapters.adapter import K, Records, Where
-from tests.benchmarks.embedded_peers.task import TUNING, Task, store
+from tests.benchmarks.embedded_peers.task import EVERY, Task, store
 from tests.benchmarks.ground_truth import GroundTruth
 from tests.benchmarks.memory import PeakMemory
 from tests.benchmarks.peers import chroma_environment, environment_of
@@ -85,7 +85,7 @@ def task_of(corpus: Corpus) -> Task:
     columns = [corpus.column(key).tolist() for key in ("section", "size")]
     records = Records(corpus.embeddings, corpus.ids, corpus.documents, *columns)
     queries = corpus.queries[:QUERIES]
-    distances = pairwise_squared_l2(queries[:TUNING], corpus.embeddings, 1.0)
+    distances = pairwise_squared_l2(queries[::EVERY], corpus.embeddings, 1.0)
     nearest = np.argpartition(distances, K, axis=1)[:, :K]
     truths = [[corpus.ids[row] for row in rows] for rows in nearest.tolist()]
     return Task(records, queries, truths, [where for where, _ in filters(corpus)])
@@ -106,7 +106,7 @@ def run(peer: Peer, task_folder: Path, folder: Path) -> tuple[dict[str, Any], in
 
 def line(peer: Peer, figures: dict[str, Any], peak: int | None, corpus: Corpus, truth: GroundTruth) -> str:
     """A row of the table."""
-    count, measured = len(corpus), list(range(TUNING, QUERIES))
+    count, measured = len(corpus), list(range(1, QUERIES, EVERY))
 
     def ms(seconds: Sequence[float]) -> str:
         return f"{1000 * median(seconds):.2f}"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.embedded_peers.adapters.adapter import Adapter, K
-from tests.benchmarks.embedded_peers.task import TUNING, Task, read
+from tests.benchmarks.embedded_peers.task import EVERY, Task, read
 from tests.benchmarks.memory import tree
 
 BATCH = 1_000
@@ -43,9 +43,9 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def choose_breadth(peer: Adapter, task: Task) -> int:
     """The least breadth that reaches the recall, or the widest."""
     for breadth in peer.breadths:
-        pairs = zip(task.queries[:TUNING], task.truths, strict=True)
+        pairs = zip(task.queries[::EVERY], task.truths, strict=True)
         hits = sum(len(set(peer.query(query, breadth)) & set(truth)) for query, truth in pairs)
-        if hits >= RECALL * K * TUNING:
+        if hits >= RECALL * K * len(task.truths):
             break
     return breadth
 
@@ -68,7 +68,7 @@ def measure(peer: Adapter, task: Task, folder: Path) -> dict[str, Any]:
     if peer.has_records:
         figures["disk"] = disk_bytes(folder)
     breadth = figures["breadth"] = choose_breadth(peer, task)
-    queries = task.queries[TUNING:]
+    queries = task.queries[1::EVERY]
     answers = [timed(lambda query=query: peer.query(query, breadth)) for query in queries]  # type: ignore[misc]
     figures["query_seconds"], figures["answers"] = map(list, zip(*answers, strict=True))
     if not peer.has_records:
