@@ -23,7 +23,7 @@ AXE := $(if $(shell command -v npm),tests/console/axe/node_modules/.ready)
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-browser test-stack test-clients test-openapi screenshots test-deploy build deploy package local lint format bench bench-search bench-load bench-hostile bench-cold docs lock release clean
+.PHONY: help run demo test test-all test-browser test-stack test-clients test-openapi screenshots test-deploy build deploy package local lint format bench bench-search bench-load bench-hostile bench-cold bench-embedded docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ bench-search: $(VENV)/.ready-dev ## measure hit rate and latency of vector, BM25
 
 bench-cold: $(VENV)/.ready-dev ## measure answers of containers without a cache over an S3 with latency; ARGS="--rows 1000000 --corpus FOLDER"
 	$(BIN)/python -m tests.benchmarks.cold $(ARGS)
+
+bench-embedded: $(VENV)/.ready-dev ## measure the embedded client beside other embedded databases and bare indexes; ARGS="--corpus FOLDER"
+	$(BIN)/python -m tests.benchmarks.embedded_peers $(ARGS)
 
 bench-hostile: $(VENV)/.ready-dev ## ten minutes of attack by 200 connections beside an honest client; ARGS="--seconds 60"
 	$(BIN)/python -m tests.hostile $(ARGS)

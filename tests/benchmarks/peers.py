@@ -28,14 +28,18 @@ DISK_SECONDS = 240.0
 
 
 def chroma_environment(root: Path) -> Path:
-    """Chroma's virtual environment; created with pip when missing or when its requirements changed."""
-    environment, requirements = root / ".venv-chroma", REQUIREMENTS.read_text()
-    stamp = environment / ".ready"
-    if not stamp.exists() or stamp.read_text() != requirements:
+    """Chroma's virtual environment."""
+    return environment_of(root / ".venv-chroma", REQUIREMENTS)
+
+
+def environment_of(environment: Path, requirements: Path) -> Path:
+    """A virtual environment; created with pip when missing or when its requirements changed."""
+    content, stamp = requirements.read_text(), environment / ".ready"
+    if not stamp.exists() or stamp.read_text() != content:
         subprocess.run([script("python"), "-m", "venv", str(environment)], check=True)
         pip = [script("python", environment), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        subprocess.run([*pip, "install", "--quiet", "-r", str(REQUIREMENTS)], check=True)
-        stamp.write_text(requirements)
+        subprocess.run([*pip, "install", "--quiet", "-r", str(requirements)], check=True)
+        stamp.write_text(content)
     return environment
 
 

@@ -73,7 +73,7 @@ class Settings:
     """Memory budget of one compaction; inputs estimated to need more are compacted into several segments."""
     max_unflushed_ops: int = 400_000
     """Backpressure: with this many unflushed operations in a collection, its writes get 429."""
-    slow_writes_ops: int = 262_144
+    slow_writes_ops: int = 400_000
     """Backpressure: while more operations of a collection wait for an index, the answers to its writes take up to two
     seconds longer, so that a loop of writes does not outrun the indexer of its server. 0: never."""
     hnsw_min_rows: int = 4_096

@@ -1,0 +1,1 @@
+"""Afterglow in a process beside other embedded databases and vector indexes, on the same records."""
