@@ -47,7 +47,7 @@ class Peer:
 
 PEERS = (
     Peer("Afterglow", "afterglow_embedded", None),
-    Peer("Chroma", "genuine_chroma", "chromadb"),
+    Peer("Chroma", "chroma_embedded", "chromadb"),
     Peer("LanceDB", "lancedb_table", "lancedb"),
     Peer("zvec", "zvec_collection", "zvec"),
     Peer("sqlite-vec", "sqlite_vectors", "sqlite-vec"),

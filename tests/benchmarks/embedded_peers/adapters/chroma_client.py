@@ -1,7 +1,6 @@
-"""Clients with Chroma's interface: the genuine embedded one, and Afterglow's."""
+"""What clients with Chroma's interface have in common: its own embedded one, and Afterglow's."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.embedded_peers.adapters.adapter import K, Records, Vectors, Where
@@ -52,15 +51,3 @@ class ChromaClient:
     def identity(self) -> Any:
         """The id of the collection."""
         return self._collection.id
-
-
-def nothing() -> None:
-    """Nothing to wait for, or to close."""
-
-
-def genuine(folder: Path, records: Records) -> ChromaClient:
-    """Chroma's own client. It indexes while it adds."""
-    import chromadb
-
-    client = chromadb.PersistentClient(path=str(folder))
-    return ChromaClient(client, records, nothing, nothing)
