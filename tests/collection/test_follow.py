@@ -19,6 +19,8 @@ from tests.collection.test_machine import Later
 from tests.support.faulty import Fault, Faults
 from tests.support.stores import Clock, new_collection, quick_folder, stores_at, with_faults
 
+MANY = 512
+
 
 class CountingLater(Later):
     """Counts what was submitted."""
@@ -40,8 +42,9 @@ class Env:
     later: CountingLater
     engine: Engine
 
-    def write(self, name: str) -> None:
-        self.engine.write(self.scope, Batch(Op.ADD, [name], np.ones((1, 3), dtype=np.float32)))
+    def write(self, name: str, count: int = 1) -> None:
+        names = [name, *(f"{name}-{number}" for number in range(1, count))]
+        self.engine.write(self.scope, Batch(Op.ADD, names, np.ones((count, 3), dtype=np.float32)))
 
     def ids(self) -> list[str]:
         return self.engine.get(self.scope, Selection(), None, 0, frozenset()).ids
@@ -64,12 +67,22 @@ def env() -> Iterator[Env]:
         stores.table.close()
 
 
-def test_a_write_is_applied_before_the_next_read(env: Env) -> None:
-    env.write("b")
+def test_a_large_write_is_applied_before_the_next_read(env: Env) -> None:
+    env.write("b", MANY)
     assert env.rows() == 1
     env.later.run()
-    assert env.rows() == 2
-    assert env.ids() == ["a", "b"]
+    assert env.rows() == 1 + MANY
+    assert env.ids()[:2] == ["a", "b"]
+
+
+def test_a_few_operations_are_left_to_the_next_read(env: Env) -> None:
+    for number in range(MANY - 1):
+        env.write(f"{number}")
+    assert env.later.submitted == 0
+    env.write("b")
+    assert env.later.submitted == 1
+    env.later.run()
+    assert env.rows() == 1 + MANY
 
 
 def test_a_write_that_nobody_has_read_before_is_not_followed() -> None:
@@ -77,25 +90,26 @@ def test_a_write_that_nobody_has_read_before_is_not_followed() -> None:
         stores = stores_at(folder)
         later = CountingLater()
         engine, scope = Engine(stores, later), new_collection(stores)[0]
-        engine.write(scope, Batch(Op.ADD, ["a"], np.ones((1, 3), dtype=np.float32)))
+        names = [f"{number}" for number in range(MANY)]
+        engine.write(scope, Batch(Op.ADD, names, np.ones((MANY, 3), dtype=np.float32)))
         assert later.submitted == 0
         stores.table.close()
 
 
 def test_writes_long_after_the_last_read_are_not_followed(env: Env) -> None:
     env.clock.skipped += 11
-    env.write("b")
+    env.write("b", MANY)
     assert env.later.submitted == 0
-    assert env.ids() == ["a", "b"]
+    assert len(env.ids()) == 1 + MANY
 
 
 def test_many_writes_are_applied_by_one_run(env: Env) -> None:
     for number in range(20):
-        env.write(f"{number}")
+        env.write(f"{number}", MANY)
     assert env.later.submitted == 1
     env.later.run()
-    assert env.rows() == 21
-    env.write("b")
+    assert env.rows() == 1 + 20 * MANY
+    env.write("b", MANY)
     assert env.later.submitted == 2
 
 
@@ -107,7 +121,7 @@ def test_a_fault_of_the_table_ends_the_run_alone(env: Env) -> None:
     assert replica.snapshot().records == 1
     env.write("b")
     faults.choose = lambda number, name: Fault.REFUSED
-    replica.follow()
+    replica.follow(10**6)
     later.run()
     with pytest.raises(Unavailable):
         replica.snapshot()
@@ -116,13 +130,13 @@ def test_a_fault_of_the_table_ends_the_run_alone(env: Env) -> None:
 
 
 def test_a_newer_checkpoint_and_a_drop_are_met_while_following(env: Env) -> None:
-    env.write("b")
+    env.write("b", MANY)
     index(env.stores, Replica.for_indexer(env.stores, env.scope.collection), env.scope.collection, idle=True)
     env.later.run()
     env.later.run()
-    env.write("c")
+    env.write("c", MANY)
     env.later.run()
-    assert env.ids() == ["a", "b", "c"]
+    assert len(env.ids()) == 1 + 2 * MANY
 
 
 def test_a_closed_engine_follows_nothing() -> None:
@@ -133,4 +147,4 @@ def test_a_closed_engine_follows_nothing() -> None:
         assert engine.count(scope).count == 1
         replica = engine._reader._cache.open(scope.collection).replica
         engine.close()
-        replica.follow()
+        replica.follow(10**6)

@@ -108,10 +108,10 @@ class CollectionReader:
             log_end.observe(entry.log_end, collection)
 
     def follow(self, collection_id: UUID) -> None:
-        """Apply what this process has just written to the collection before it is read, if it is open."""
+        """Apply much of what this process has just written to an open collection, before it is read."""
         entry = self._cache.peek(collection_id)
         if entry is not None:
-            entry.replica.follow()
+            entry.replica.follow(entry.log_end.total_ops)
 
     def trim(self) -> None:
         """Close collections over the bounds; to be called after a request."""

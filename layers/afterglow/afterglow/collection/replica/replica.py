@@ -11,8 +11,7 @@ log after it, then swap. Until then the current one keeps serving; it has applie
 executor this happens in the background, otherwise within the read. If the newer one cannot be opened, for example
 because the disk cache has no room for both, the current one keeps serving, and a read after a minute tries again.
 
-**After a write** of this process, the entries are applied in the background if the collection was read a moment ago, so
-that the next read need not (`follow`).
+**After large writes** of this process the log is applied in the background if the collection was read a moment ago.
 
 **A trimmed log**: if the entries after `applied_seq` are gone, the replica starts over from the newest checkpoint. If
 the disk cache has no room for both, the current one is closed first.
@@ -47,10 +46,10 @@ from afterglow.storage.ports import Item, Stores
 _log = logging.getLogger(__name__)
 
 _REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
-"""Read again at once: a flush by another process replaced the checkpoint or trimmed the log between two reads."""
+"""Read again at once: another process replaced the checkpoint or trimmed the log between two reads."""
 _WARM_SECONDS = 1.0
-_FOLLOW_SECONDS = 10.0
-"""A collection that was read so recently follows its log without a read."""
+_FOLLOW_SECONDS, _FOLLOW_OPS = 10.0, 512
+"""A collection that was read so recently follows its log without a read, once so many operations are to be applied."""
 _RETRY_SECONDS = 60.0
 
 
@@ -144,9 +143,11 @@ class Replica:
         """Whether the last snapshot failed because stored data is damaged."""
         return self._is_damaged
 
-    def follow(self) -> None:
-        """Apply what was just written in the background, if there is an executor and reads are frequent."""
-        if self._background is None or self._following or not self._was_read_within(_FOLLOW_SECONDS):
+    def follow(self, total_ops: int) -> None:
+        """Apply the log in the background if reads are frequent and many of its `total_ops` are to be applied."""
+        checkpoint = self._checkpoint
+        is_behind = checkpoint is not None and total_ops >= checkpoint.applied_ops + _FOLLOW_OPS
+        if self._background is None or not is_behind or self._following or not self._was_read_within(_FOLLOW_SECONDS):
             return
         self._following = True
         with suppress(RuntimeError):  # the engine is being closed
