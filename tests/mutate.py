@@ -227,7 +227,7 @@ MUTANTS = (
     Mutant(
         "made-up read tokens of keys with filters tell how long the log is",
         "collection/write/read_condition.py",
-        "if not end - MAX_ENTRIES <= position <= end:",
+        "if scope.restriction is not None and not end - MAX_ENTRIES <= position <= end:",
         "if False:",
         "tests/wire/auth/test_transactions_with_filters.py",
     ),

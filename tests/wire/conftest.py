@@ -1,4 +1,6 @@
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,16 +17,24 @@ from tests.wire.search_requests import VECTORS
 AGENT = {"user-agent": "afterglow-tests"}
 
 
-@pytest.fixture(scope="session")
-def api_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiClient]:
-    settings, system = Settings(max_body_bytes=1_000_000, client_timeout_seconds=1.0), System()
-    engine = start_engine(open_local(tmp_path_factory.mktemp("data"), system), settings, system)
+@contextmanager
+def serve_folder(folder: Path, settings: Settings) -> Iterator[ApiClient]:
+    """A server on a new data directory, with an indexer."""
+    system = System()
+    engine = start_engine(open_local(folder, system), settings, system)
     try:
         app = create_app(engine, settings, system, allow_reset=False)
         with serve_app(app) as base, httpx.Client(base_url=base, timeout=30.0, headers=AGENT) as client:
             yield ApiClient(client)
     finally:
         engine.close()
+
+
+@pytest.fixture(scope="session")
+def api_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiClient]:
+    settings = Settings(max_body_bytes=1_000_000, client_timeout_seconds=1.0)
+    with serve_folder(tmp_path_factory.mktemp("data"), settings) as client:
+        yield client
 
 
 @pytest.fixture

@@ -5,20 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 import afterglow
-from afterglow.api.app import create_app
 from afterglow.api.http import endpoint
-from afterglow.collection import Engine
-from afterglow.deployment.local import open_local
 from afterglow.jobs.index_scheduler import IndexScheduler
-from afterglow.jobs.start import start_engine
-from afterglow.settings import Settings, System
-from tests.wire.asgi_server import serve_app
+from afterglow.settings import Settings
 from tests.wire.clients import ApiClient
-from tests.wire.conftest import AGENT
+from tests.wire.conftest import serve_folder
 
 WAITING = 10**9
 SECONDS = 2.0
@@ -44,14 +38,8 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> Sleeps:
 
 @pytest.fixture
 def client(tmp_path: Path, sleeps: Sleeps) -> Iterator[ApiClient]:
-    settings, system = Settings(slow_writes_ops=1), System()
-    engine: Engine = start_engine(open_local(tmp_path, system), settings, system)
-    try:
-        app = create_app(engine, settings, system, allow_reset=False)
-        with serve_app(app) as base, httpx.Client(base_url=base, timeout=30.0, headers=AGENT) as http:
-            yield ApiClient(http)
-    finally:
-        engine.close()
+    with serve_folder(tmp_path, Settings(slow_writes_ops=1)) as api_client:
+        yield api_client
 
 
 def test_every_answer_to_a_write_of_records_waits_and_no_other(client: ApiClient, sleeps: Sleeps) -> None:

@@ -24,6 +24,10 @@ class Backoff:
     last: float
 
 
+REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
+"""Read again at once: another process replaced or trimmed between two reads what the first one led to."""
+
+
 def attempts(system: System, backoff: Backoff) -> Iterator[int]:
     """Yield 1 … `max_attempts`; sleep before each attempt but the first."""
     pause = backoff.first

@@ -1,6 +1,5 @@
 """Handlers of the record routes: add, update, upsert, delete, get, query, count, indexing status."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -214,11 +213,13 @@ def _write(context: AppContext, request: Request, op: Op) -> Response | Deferred
         with phase("handle"):
             position = context.engine.write(scope, batch)
         delay = context.engine.slowdown_seconds(scope, len(batch.ids))
-        return replace(with_log_position(_EMPTY, position), delay_seconds=delay)
+        return with_log_position(_EMPTY, position, delay)
 
     return Deferred(write_batch, embeds=True) if write.embeds else write_batch()
 
 
-def with_log_position(body: bytes, position: int | None) -> Response:
+def with_log_position(body: bytes, position: int | None, delay_seconds: float = 0.0) -> Response:
     """The response with a header for the log position: the entry of a write, or the last entry that a read includes."""
-    return Response(body, headers=[] if position is None else [(LOG_POSITION, b"%d" % position)])
+    return Response(
+        body, headers=[] if position is None else [(LOG_POSITION, b"%d" % position)], delay_seconds=delay_seconds
+    )

@@ -78,7 +78,7 @@ def commit(context: AppContext, request: Request) -> Response | Deferred:
             result = context.engine.commit(scope, transaction)
         add_attributes(rows=result.records)
         delay = context.engine.slowdown_seconds(scope, result.records)
-        return replace(with_log_position(orjson.dumps(committed(scope, result)), result.position), delay_seconds=delay)
+        return with_log_position(orjson.dumps(committed(scope, result)), result.position, delay)
 
     return Deferred(write, embeds=True) if any(embeds for _, embeds in operations) else write()
 

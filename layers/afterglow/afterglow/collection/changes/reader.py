@@ -14,7 +14,7 @@ from afterglow.log import read as log
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry
 from afterglow.log.read import LogTrimmed
-from afterglow.retry import Backoff, attempts
+from afterglow.retry import REREADS, attempts
 from afterglow.storage.ports import ObjectNotFound, Stores
 
 _RUN_ENTRIES = 128
@@ -25,8 +25,6 @@ _IDS_BYTES = 8 * 1024 * 1024
 """Batches in memory at a time, for their ids."""
 _ENTRIES_BYTES = 16 * 1024 * 1024
 """Of a large archive at a time."""
-_REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
-"""Read again at once: a flush or the garbage collection came between two reads."""
 
 
 @dataclass(slots=True)
@@ -64,7 +62,7 @@ class ChangeReader:
         Raises PositionExpired, InvalidArgument for a position behind the end of the log, NotFound, Corrupt,
         Unavailable.
         """
-        for _ in attempts(self._stores.system, _REREADS):
+        for _ in attempts(self._stores.system, REREADS):
             page = ChangePage(after)
             try:
                 self._fill(page, collection_id, limit, max_bytes)
@@ -84,7 +82,7 @@ class ChangeReader:
         """
         ids: dict[str, None] = {}
         position = seq
-        for _ in attempts(self._stores.system, _REREADS):
+        for _ in attempts(self._stores.system, REREADS):
             try:
                 for count, run in enumerate(self._runs(collection_id, position, _IDS_BYTES), 1):
                     for group in _by_bytes(run.entries, _IDS_BYTES):

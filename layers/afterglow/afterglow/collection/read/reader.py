@@ -74,8 +74,7 @@ class CollectionReader:
         now = self.snapshot(scope, ids)
         if position is None or now.applied_seq == position:
             return now
-        if scope.restriction is not None:
-            require_recent(position, now.applied_seq)
+        require_recent(scope, position, now.applied_seq)
         if position > now.applied_seq:
             raise InvalidArgument(f"read_token: the log ends at position {now.applied_seq}, before that of the reads")
         entry = self._cache.peek(scope.collection)

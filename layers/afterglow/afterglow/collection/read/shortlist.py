@@ -76,8 +76,7 @@ def shorten(objects: Objects, probed: Sequence[Probed], k: int) -> Shortlist:
     every = np.concatenate([keys for _, keys in found])
     last = np.inf if len(every) <= count else np.partition(every, count - 1)[count - 1]
     for position, (lists_of_rows, keys) in zip(positions, found, strict=True):
-        is_short = np.zeros(len(probed[position].distances), dtype=np.bool_)
-        is_short[lists_of_rows[keys <= last]] = True
+        is_short = _marked(probed[position], lists_of_rows[keys <= last])
         numbers[position] = numbers[position][is_short[numbers[position]]]
         estimated[position] = len(keys)
     return Shortlist(numbers, estimated)
@@ -95,6 +94,13 @@ def _saved_bytes(probed: Sequence[Probed], count: int) -> float:
     return entries * (1 - min(count / chosen, 1.0)) - codes
 
 
+def _marked(part: Probed, numbers: Rows) -> Mask:
+    """The mask of these lists among all lists of the index."""
+    result: Mask = np.zeros(len(part.distances), dtype=np.bool_)
+    result[numbers] = True
+    return result
+
+
 def _rows_inside(part: Probed) -> tuple[Rows, Rows]:
     """The rows of the chosen lists inside the mask, and the list of each."""
     starts, mask = part.index.centroids.starts, part.mask
@@ -102,9 +108,7 @@ def _rows_inside(part: Probed) -> tuple[Rows, Rows]:
     if mask is not None and _FEW * np.count_nonzero(mask) < count:
         rows = np.flatnonzero(mask)
         numbers = lists_of(starts, rows)
-        is_chosen = np.zeros(len(starts) - 1, dtype=np.bool_)
-        is_chosen[part.numbers] = True
-        is_inside = is_chosen[numbers]
+        is_inside = _marked(part, part.numbers)[numbers]
         return rows[is_inside], numbers[is_inside]
     rows, lengths = part.index.centroids.rows_of(part.numbers)
     numbers = np.repeat(part.numbers, lengths)

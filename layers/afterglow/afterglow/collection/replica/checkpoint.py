@@ -22,7 +22,7 @@ from afterglow.log import read as log
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, advance_log_time
 from afterglow.metering import phase
-from afterglow.retry import Backoff, attempts
+from afterglow.retry import REREADS, attempts
 from afterglow.segment import manifest as manifests
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.distance import Space
@@ -34,8 +34,6 @@ from afterglow.segment.reader import Segment, read_deletions, whole_files
 from afterglow.settings import Settings
 from afterglow.storage.ports import ObjectNotFound, Stores
 
-_REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
-"""Read again at once: a flush by another process replaced the checkpoint between two reads."""
 _Logged = tuple[Entry, Sequence[Batch]]
 MAX_CONCURRENT_FLUSHES = 8
 """With a backlog, one flush takes the operations of this many regular flushes."""
@@ -158,7 +156,7 @@ def open_newest(
     Raises NotFound, and what `open_checkpoint` raises but ObjectNotFound.
     """
     missing: ObjectNotFound | None = None
-    for _ in attempts(stores.system, _REREADS):
+    for _ in attempts(stores.system, REREADS):
         key = collection.manifest_key
         try:
             with phase("open"):

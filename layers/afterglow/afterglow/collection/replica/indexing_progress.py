@@ -9,7 +9,7 @@ from afterglow.catalog.model import Collection
 from afterglow.collection.types import IndexingStatus
 from afterglow.errors import Corrupt
 from afterglow.log import read as log
-from afterglow.retry import Backoff, attempts
+from afterglow.retry import REREADS, attempts
 from afterglow.segment import manifest as manifests
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.manifest import SegmentInfo
@@ -18,8 +18,6 @@ from afterglow.storage.ports import ObjectNotFound, Stores
 
 _MAX_SHARE = 0.99
 """A build is done only when it is committed."""
-_REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
-"""Read again at once: a flush by another process replaced the checkpoint between two reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def indexing_status(stores: Stores, collection: Collection) -> IndexingStatus:
     Raises NotFound, Corrupt, Unavailable.
     """
     missing: ObjectNotFound | None = None
-    for _ in attempts(stores.system, _REREADS):
+    for _ in attempts(stores.system, REREADS):
         build = None if stores.builds is None else stores.builds.current()
         unflushed_log = _unflushed_after(stores, collection)
         if unflushed_log is None:
@@ -108,7 +106,7 @@ def _built_ops(build: Build | None, collection_id: UUID, unindexed: list[Segment
 
 def _unflushed_after(stores: Stores, collection: Collection) -> UnflushedLog | None:
     """The log after the state's checkpoint, or after a newer one: the entries in between may be trimmed by now."""
-    for _ in attempts(stores.system, _REREADS):
+    for _ in attempts(stores.system, REREADS):
         if collection.is_dropped:
             return None
         log_slice = log.read_after(stores.table, collection.id, collection.flushed_seq)

@@ -37,7 +37,7 @@ from afterglow.log import read as log
 from afterglow.log.entry import Entry
 from afterglow.log.read import LogSlice, LogTrimmed
 from afterglow.metering import phase
-from afterglow.retry import Backoff, attempts
+from afterglow.retry import REREADS, attempts
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.reader import Segment
 from afterglow.storage.clock import earliest_now
@@ -45,8 +45,6 @@ from afterglow.storage.ports import Item, Stores
 
 _log = logging.getLogger(__name__)
 
-_REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
-"""Read again at once: another process replaced the checkpoint or trimmed the log between two reads."""
 _WARM_SECONDS = 1.0
 _FOLLOW_SECONDS, _FOLLOW_OPS = 10.0, 512
 """A collection that was read so recently follows its log without a read, once so many operations are to be applied."""
@@ -169,7 +167,7 @@ class Replica:
             self._checkpoint, first = self._load_first(
                 collection if scope is None else require_in_scope(scope, collection)
             )
-        for _ in attempts(self._stores.system, _REREADS):
+        for _ in attempts(self._stores.system, REREADS):
             log_slice, first = first or self._read_log(self._checkpoint.applied_seq), None
             collection = self._observe(log_slice.state)
             # Deleted placeholders at the end of the log leave no visible gap.
@@ -269,7 +267,7 @@ class Replica:
 
     def _load_and_replay(self, collection: Collection) -> OpenCheckpoint:
         """The newest checkpoint with the log after it replayed. Raises NotFound if the collection was dropped."""
-        for _ in attempts(self._stores.system, _REREADS):
+        for _ in attempts(self._stores.system, REREADS):
             fresh = self._load(collection)
             log_slice = log.read_after(self._stores.table, self._id, fresh.applied_seq)
             collection = collections.require_live(log_slice.state, self._id)

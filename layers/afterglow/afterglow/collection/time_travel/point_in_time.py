@@ -21,15 +21,12 @@ from afterglow.log import entry as entries
 from afterglow.log import read as log
 from afterglow.log.archive import Archive
 from afterglow.log.entry import Entry, EntryKind, advance_log_time
-from afterglow.retry import Backoff, attempts
+from afterglow.retry import REREADS, attempts
 from afterglow.segment import manifest as manifests
 from afterglow.segment import retention
 from afterglow.segment.manifest import ManifestRef
 from afterglow.segment.retention import RetentionWindow
 from afterglow.storage.ports import ObjectNotFound, Stores
-
-_REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
-"""Read again at once: a flush or the garbage collection came between two reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ def resolve(stores: Stores, collection: Collection, at: PointInTime) -> Resolved
     Raises InvalidArgument if the point cannot be read, NotFound, Corrupt, Unavailable.
     """
     require_in_window(stores, collection, at)
-    for _ in attempts(stores.system, _REREADS):
+    for _ in attempts(stores.system, REREADS):
         try:
             resolved = _resolve_once(stores, collection, at)
         except ObjectNotFound:

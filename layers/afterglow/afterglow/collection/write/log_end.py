@@ -20,12 +20,10 @@ from afterglow.errors import Busy
 from afterglow.log import read as log
 from afterglow.log.batch import Batch
 from afterglow.log.entry import Entry, EntryKind, advance_log_time
-from afterglow.retry import Backoff, attempts
+from afterglow.retry import REREADS, attempts
 from afterglow.segment import manifest as manifests
 from afterglow.storage.ports import Stores
 
-_REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
-"""Read again at once: a flush trimmed the log between two reads."""
 _RETRY_AFTER_SECONDS = 2.0
 
 
@@ -93,7 +91,7 @@ def cached_state(stores: Stores, end: LogEnd, scope: Scope) -> Collection:
 def _reload(stores: Stores, end: LogEnd, collection_id: UUID, scope: Scope | None = None) -> Collection:
     """Read the collection (in the scope, if any) and the end of its log without the cache. Raises NotFound, Busy."""
     end.collection = None
-    for _ in attempts(stores.system, _REREADS):
+    for _ in attempts(stores.system, REREADS):
         collection = collections.require(stores.table, collection_id)
         if scope is not None:
             require_in_scope(scope, collection)

@@ -16,13 +16,14 @@ from uuid import UUID
 
 from afterglow.catalog import collections, keys
 from afterglow.collection.time_travel import point_in_time
+from afterglow.collection.types import Scope
 from afterglow.collection.write.recent_writes import EntryWrites
 from afterglow.errors import InvalidArgument, StaleRead, WriteConflict
 from afterglow.log import entry as entries
 from afterglow.log import read as log
 from afterglow.log.entry import Entry, EntryKind
 from afterglow.log.read import LogTrimmed
-from afterglow.retry import Backoff, attempts
+from afterglow.retry import REREADS, attempts
 from afterglow.storage.ports import ObjectNotFound, Stores
 
 MAX_ENTRIES = 16_384
@@ -30,17 +31,15 @@ MAX_ENTRIES = 16_384
 _MAX_BYTES = 256 * 1024 * 1024
 """The most bytes of batches that a check reads."""
 _PAGE = 256
-_REREADS = Backoff(max_attempts=10, first=0.0, last=0.0)
-"""Read again at once: a flush trimmed the log between two reads."""
 
 
-def require_recent(position: int, end: int) -> None:
-    """Refuse the position of a restricted caller's reads, unless it is one of the last of the log.
+def require_recent(scope: Scope, position: int, end: int) -> None:
+    """Refuse the position of a restricted caller's reads, unless it is one of the last of the log; pass any other's.
 
     What the caller sends may be any position, and which of them exist would count the writes of others: so those beyond
     the end are refused like those of long ago. Raises StaleRead.
     """
-    if not end - MAX_ENTRIES <= position <= end:
+    if scope.restriction is not None and not end - MAX_ENTRIES <= position <= end:
         raise _stale()
 
 
@@ -138,7 +137,7 @@ def _pages(stores: Stores, collection_id: UUID, after: int, up_to: int) -> Itera
 
 def _flushed(stores: Stores, collection_id: UUID, after: int) -> list[Entry]:
     """The entries after `after` up to the checkpoint, at least one, from the archive. Raises StaleRead."""
-    for _ in attempts(stores.system, _REREADS):
+    for _ in attempts(stores.system, REREADS):
         collection = collections.require(stores.table, collection_id)
         try:
             flushed = point_in_time.entries_since(stores, collection, after)

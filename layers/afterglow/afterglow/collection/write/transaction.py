@@ -101,8 +101,7 @@ def snapshot_to_read(
     now = take_snapshot(ids, None)
     if position is None or now.applied_seq == position:
         return now
-    if scope.restriction is not None:
-        require_recent(position, now.applied_seq)
+    require_recent(scope, position, now.applied_seq)
     if ids is not None and now.applied_seq <= position + _MAX_ENTRIES_LOOKED_AT:
         try:
             ReadCondition(stores, scope.collection, position, ids).check(now.applied_seq)
@@ -175,8 +174,7 @@ def evaluate(
     """
     now = take_snapshot((), None)
     if condition is not None:
-        if scope.restriction is not None:
-            require_recent(condition.position, now.applied_seq)
+        require_recent(scope, condition.position, now.applied_seq)
         condition.check(now.applied_seq)
         read_predicates.check_dimension(now, transaction.predicates)
         if transaction.predicates.concerned(condition.written):
