@@ -49,11 +49,13 @@ def groups() -> Iterator[Groups]:
         stores.table.close()
 
 
-def expected(groups: Groups, masks: list[Mask | None], offset: int, limit: int | None) -> list[tuple[int, int]]:
+def expected(
+    row_seqs: list[NDArray[np.int64]], masks: list[Mask | None], offset: int, limit: int | None
+) -> list[tuple[int, int]]:
     everything = sorted(
-        (int(row_seqs[row]), group, row)
-        for group, (row_seqs, mask) in enumerate(zip(groups.row_seqs, masks, strict=True))
-        for row in (range(len(row_seqs)) if mask is None else np.flatnonzero(mask).tolist())
+        (int(numbers[row]), group, row)
+        for group, (numbers, mask) in enumerate(zip(row_seqs, masks, strict=True))
+        for row in (range(len(numbers)) if mask is None else np.flatnonzero(mask).tolist())
     )
     stop = len(everything) if limit is None else offset + limit
     return [(group, row) for _, group, row in everything[offset:stop]]
@@ -70,7 +72,9 @@ def test_a_page_is_what_a_sort_of_everything_has_there(groups: Groups, seed: int
     for _ in range(8):
         offset, limit = int(source.integers(0, 3 * ROWS)), [1, 7, 100, 600, None][source.integers(5)]
         found = page(groups.views, masks, offset, limit)
-        assert list(zip(*(part.tolist() for part in found), strict=True)) == expected(groups, masks, offset, limit)
+        assert list(zip(*(part.tolist() for part in found), strict=True)) == expected(
+            groups.row_seqs, masks, offset, limit
+        )
 
 
 def test_a_page_reads_its_part_of_the_order(groups: Groups) -> None:
@@ -83,3 +87,17 @@ def test_a_page_reads_its_part_of_the_order(groups: Groups) -> None:
     found = page(groups.views[:2], masks, ROWS, 100)
     assert len(found[0]) == 100
     assert sum(sum(bytes_of.values()) for bytes_of in groups.objects.rounds) < 2 * 3 * 256 * 40 + 4 * 8_192
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_page_of_rows_that_are_in_order_or_not(seed: int) -> None:
+    source = np.random.default_rng(seed)
+    count = int(source.integers(1, 4))
+    parts = np.split(source.permutation(60 * count), count)
+    parts = [np.sort(part) if source.random() < 0.6 else part for part in parts]
+    views = [RowGroupView(memory_row_group(random_rows(len(part)), part), None) for part in parts]
+    for _ in range(20):
+        masks: list[Mask | None] = [None if source.random() < 0.5 else source.random(60) < 0.4 for _ in parts]
+        offset, limit = int(source.integers(0, 60 * count + 5)), [0, 1, 7, 100, None][source.integers(5)]
+        found = page(views, masks, offset, limit)
+        assert list(zip(*(part.tolist() for part in found), strict=True)) == expected(parts, masks, offset, limit)

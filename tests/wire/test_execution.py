@@ -1,4 +1,4 @@
-"""Queries that are over at once are answered on the event loop; whatever may take long leaves it free."""
+"""Reads that are over at once are answered on the event loop; whatever may take long leaves it free."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +77,41 @@ def test_what_may_take_long_leaves_the_loop_free(
     warm.work()
     assert isinstance(send_request(service, path), Response)
     later = send_request(service, path, **fields)
+    assert isinstance(later, Deferred)
+    assert later.work().body
+
+
+def got(service: AppContext, path: dict[str, str], **fields: object) -> Response | Deferred:
+    """What the handler makes of a get."""
+    return records.get(service, Request(path, b"", orjson.dumps(fields)))
+
+
+@pytest.mark.parametrize("fields", [{"ids": ["b", "a"]}, {"limit": 1, "offset": 1}, {"limit": 5, "where": {"n": 1}}])
+def test_a_light_get_is_answered_at_once(service: AppContext, path: dict[str, str], fields: dict[str, object]) -> None:
+    first = got(service, path, **fields)
+    assert isinstance(first, Deferred)
+    response = first.work()
+    assert got(service, path, **fields) == response
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"where": {"n": 1}},
+        {"limit": 1_000},
+        {"ids": ["a"] * 1_000},
+        {"ids": ["a"], "where_document": {"$contains": "one"}},
+        {"limit": 5, "explain": True},
+    ],
+)
+def test_what_may_take_long_to_get_leaves_the_loop_free(
+    service: AppContext, path: dict[str, str], fields: dict[str, object]
+) -> None:
+    warm = got(service, path, limit=1)
+    assert isinstance(warm, Deferred)
+    warm.work()
+    later = got(service, path, **fields)
     assert isinstance(later, Deferred)
     assert later.work().body
 

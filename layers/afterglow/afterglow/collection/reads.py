@@ -13,6 +13,7 @@ from afterglow.collection.engine_parts import EngineParts
 from afterglow.collection.read import read_path
 from afterglow.collection.read.explanation import Explanation
 from afterglow.collection.read.read_path import Hits
+from afterglow.collection.read.rows import RecordPlan
 from afterglow.collection.replica.snapshot import Snapshot, WarmRows
 from afterglow.collection.time_travel.point_in_time import PointInTime
 from afterglow.collection.types import (
@@ -45,14 +46,44 @@ class Reads(EngineParts):
         include: frozenset[Include],
         *,
         at: PointInTime | None = None,
-        explanation: Explanation | None = None,
     ) -> Records:
-        """The selected records in insertion order, now or at a point in time. Fills the `explanation`.
+        """The selected records in insertion order, now or at a point in time.
 
         Raises LimitExceeded, ResponseTooLarge.
         """
         snapshot = self._reader.snapshot(scope, selection.ids, at)
-        return read_path.get(snapshot, selection, limit, offset, include, limits=self._limits, explanation=explanation)
+        return read_path.get(snapshot, selection, limit, offset, include, limits=self._limits)
+
+    def find_records(
+        self,
+        scope: Scope,
+        selection: Selection,
+        limit: int | None,
+        offset: int,
+        include: frozenset[Include],
+        *,
+        at: PointInTime | None = None,
+        explanation: Explanation | None = None,
+    ) -> RecordPlan:
+        """The first half of `get`: the records are located and their size is known, but they are not read.
+
+        Fills the `explanation`.
+
+        Raises LimitExceeded, ResponseTooLarge.
+        """
+        snapshot = self._reader.snapshot(scope, selection.ids, at)
+        return read_path.locate(
+            snapshot, selection, limit, offset, include, limits=self._limits, explanation=explanation
+        )
+
+    def can_get_inline(
+        self, scope: Scope, selection: Selection, limit: int | None, at: PointInTime | None = None
+    ) -> bool:
+        """Whether such records are certainly located in about a millisecond: too short to be worth another thread."""
+        if self._stores.objects.evicts:
+            return False  # their data may be in a remote store
+        rows = self._warm_rows(scope, at)
+        return rows is not None and read_path.is_cheap_get(rows, limit, selection)
 
     def query(
         self,

@@ -10,23 +10,20 @@ from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.restricted import LOG_POSITION
 from afterglow.api.http.usage_header import add_attributes
-from afterglow.api.v2 import record_requests, record_responses
+from afterglow.api.v2 import adaptive, record_requests, record_responses
 from afterglow.api.v2.collection_first import collection_first
 from afterglow.api.v2.explain import check_allowed, explained
 from afterglow.api.validation import json_body
 from afterglow.collection import Op
 from afterglow.collection.read.explanation import Explanation
 from afterglow.collection.read.read_path import Hits
+from afterglow.collection.read.rows import RecordPlan
 from afterglow.collection.types import QueryResult, Records
-from afterglow.errors import InvalidArgument, LimitExceeded
+from afterglow.errors import InvalidArgument
 from afterglow.filters.budget import FilterBudget
 from afterglow.metering import phase
 
 _EMPTY = b"{}"
-_CHEAP_BODY_BYTES = 64 * 1024
-"""A body of this size is parsed in less than a millisecond."""
-CHEAP_RESULT_BYTES = 512 * 1024
-"""Records that take this memory are read and encoded in less than a millisecond."""
 
 
 def add(context: AppContext, request: Request) -> Response | Deferred:
@@ -70,49 +67,85 @@ def delete(context: AppContext, request: Request) -> Response:
     return with_log_position(orjson.dumps({"deleted": deleted.count}), deleted.position)
 
 
-def get(context: AppContext, request: Request) -> Response:
+def get(context: AppContext, request: Request) -> Response | Deferred:
     """Records in insertion order."""
-    with phase("parse"):
-        body = json_body.parse(models.GetRecords, request.body)
-    check_allowed(request, explain=body.explain)
-    scope = request_params.scope(request)
-    with collection_first(context, scope), phase("parse"):
-        selection = record_requests.selection(body, record_requests.filter_budget(context.settings))
-    include = record_requests.include(body.include)
-    at = request_params.parse_at(request)
+    settings = context.settings
+    return adaptive.respond(
+        request,
+        lambda: _GetRequest(context, request, record_requests.cheap_filter_budget(settings)),
+        lambda: _GetRequest(context, request, record_requests.filter_budget(settings)),
+    )
 
-    def read(explanation: Explanation | None = None) -> Records:
+
+class _GetRequest:
+    """A get that matches the schema. Raises InvalidBody and LimitExceeded, then NotFound, then InvalidArgument."""
+
+    embeds = False
+
+    def __init__(self, context: AppContext, request: Request, budget: FilterBudget) -> None:
+        self._engine = context.engine
+        with phase("parse"):
+            self._body = json_body.parse(models.GetRecords, request.body)
+        check_allowed(request, explain=self._body.explain)
+        self._scope = request_params.scope(request)
+        with collection_first(context, self._scope), phase("parse"):
+            self._selection = record_requests.selection(self._body, budget)
+        self._at = request_params.parse_at(request)
+
+    def is_cheap(self) -> bool:
+        """Whether the records are found in at most about a millisecond."""
+        return not self._body.explain and self._engine.can_get_inline(
+            self._scope, self._selection, self._body.limit, self._at
+        )
+
+    def respond(self) -> Response:
+        """Find the records, read and encode them. Raises LimitExceeded, ResponseTooLarge."""
+        if not self._body.explain:
+            return self.encode(self.find())
+        records, explain = explained(lambda explanation: self._read(self.find(explanation)))
+        return self._render(records, explain)
+
+    def find(self, explanation: Explanation | None = None) -> RecordPlan:
+        """Locate the records. Raises LimitExceeded, ResponseTooLarge."""
+        body, include = self._body, record_requests.include(self._body.include)
         with phase("handle"):
-            return context.engine.get(
-                scope, selection, body.limit, body.offset or 0, include, at=at, explanation=explanation
+            return self._engine.find_records(
+                self._scope,
+                self._selection,
+                body.limit,
+                body.offset or 0,
+                include,
+                at=self._at,
+                explanation=explanation,
             )
 
-    records, explain = explained(read) if body.explain else (read(), None)
-    add_attributes(rows=len(records.ids))
-    with phase("render"):
-        return with_log_position(record_responses.get_body(records, body.include, explain), records.position)
+    def byte_size(self, found: RecordPlan) -> int:
+        """The estimated size of the records."""
+        return found.byte_size
+
+    def encode(self, found: RecordPlan) -> Response:
+        """Read the records and encode them."""
+        return self._render(self._read(found))
+
+    def _read(self, found: RecordPlan) -> Records:
+        with phase("handle"), phase("fetch"):
+            return found.read()
+
+    def _render(self, records: Records, explain: dict[str, Any] | None = None) -> Response:
+        add_attributes(rows=len(records.ids))
+        with phase("render"):
+            return with_log_position(record_responses.get_body(records, self._body.include, explain), records.position)
 
 
 def query(context: AppContext, request: Request) -> Response | Deferred:
     """The records nearest to each query vector or text."""
-
-    def run() -> Response:
-        budget = record_requests.filter_budget(context.settings)
-        query_request = _QueryRequest(context, request, budget, context.settings.max_query_vectors)
-        return query_request.respond()
-
-    # Of a body that is not parsed yet, only this is known.
-    may_embed = b'"query_texts"' in request.body
-    if len(request.body) > _CHEAP_BODY_BYTES:
-        return Deferred(run, may_embed)
-    try:
-        parsed = _QueryRequest(context, request, record_requests.cheap_filter_budget(context.settings), max_vectors=1)
-    except LimitExceeded:
-        return Deferred(run, may_embed)
-    if not parsed.is_cheap():
-        return Deferred(parsed.respond, parsed.embeds)
-    hits = parsed.find()
-    return parsed.encode(hits) if hits.byte_size <= CHEAP_RESULT_BYTES else Deferred(lambda: parsed.encode(hits))
+    settings = context.settings
+    return adaptive.respond(
+        request,
+        lambda: _QueryRequest(context, request, record_requests.cheap_filter_budget(settings), max_vectors=1),
+        lambda: _QueryRequest(context, request, record_requests.filter_budget(settings), settings.max_query_vectors),
+        may_embed=b'"query_texts"' in request.body,
+    )
 
 
 class _QueryRequest:
@@ -163,9 +196,13 @@ class _QueryRequest:
         add_attributes(queries=len(hits.counts), rows=len(hits.distances))
         return hits
 
-    def encode(self, hits: Hits) -> Response:
+    def byte_size(self, found: Hits) -> int:
+        """The estimated size of the records."""
+        return found.byte_size
+
+    def encode(self, found: Hits) -> Response:
         """Read the records and encode them."""
-        return self._render(*self._read(hits))
+        return self._render(*self._read(found))
 
     def _read(self, hits: Hits) -> tuple[list[QueryResult], int | None]:
         with phase("handle"):

@@ -12,16 +12,16 @@ from afterglow.api import models
 from afterglow.api.http import request_params
 from afterglow.api.http.handler import AppContext, Deferred, Request, Response
 from afterglow.api.http.usage_header import add_attributes
-from afterglow.api.v2 import record_requests, record_responses
+from afterglow.api.v2 import adaptive, record_requests, record_responses
 from afterglow.api.v2.explain import check_allowed, explained
-from afterglow.api.v2.records import CHEAP_RESULT_BYTES, with_log_position
+from afterglow.api.v2.records import with_log_position
 from afterglow.api.validation import json_body
 from afterglow.api.validation.rank_parser import Knn, RankParser
 from afterglow.collection.read.explanation import Explanation
 from afterglow.collection.read.ranked_search import RankedHits, SearchResult
 from afterglow.collection.read.search_request import GroupBy, Search, has_texts, reranks
 from afterglow.collection.types import Include, ReadLevel
-from afterglow.errors import InvalidArgument, LimitExceeded
+from afterglow.errors import InvalidArgument
 from afterglow.filters.ast import Filter
 from afterglow.filters.budget import FilterBudget
 from afterglow.filters.parse import parse_filter
@@ -29,7 +29,6 @@ from afterglow.metering import phase
 from afterglow.ranking import Rank
 
 MAX_SEARCHES = 256
-_CHEAP_BODY_BYTES = 64 * 1024
 _SCORE, _METADATA = "#score", "#metadata"
 _FIELDS = {"#document": Include.DOCUMENTS, "#embedding": Include.EMBEDDINGS, _METADATA: Include.METADATAS}
 _NO_METADATA = frozenset({*_FIELDS, _SCORE, "#id"}) - {_METADATA}
@@ -38,23 +37,14 @@ _NO_METADATA = frozenset({*_FIELDS, _SCORE, "#id"}) - {_METADATA}
 
 def search(context: AppContext, request: Request) -> Response | Deferred:
     """Several ranked searches."""
-
-    def run() -> Response:
-        search_request = _SearchRequest(context, request, record_requests.filter_budget(context.settings))
-        return search_request.respond()
-
-    if len(request.body) > _CHEAP_BODY_BYTES:
-        # Whether a text is in it is not known yet; in a body of this size one is likely.
-        return Deferred(run, embeds=True)
-    try:
-        parsed = _SearchRequest(context, request, record_requests.cheap_filter_budget(context.settings))
-    except LimitExceeded:
-        return Deferred(run, embeds=True)
-    if not parsed.is_cheap():
-        return Deferred(parsed.respond, parsed.embeds)
-    hits = parsed.find()
-    byte_size = sum(page.byte_size for page in hits)
-    return parsed.encode(hits) if byte_size <= CHEAP_RESULT_BYTES else Deferred(lambda: parsed.encode(hits))
+    settings = context.settings
+    return adaptive.respond(
+        request,
+        lambda: _SearchRequest(context, request, record_requests.cheap_filter_budget(settings)),
+        lambda: _SearchRequest(context, request, record_requests.filter_budget(settings)),
+        # Whether a text is in a body that is not parsed is not known; in a large one it is likely.
+        may_embed=True,
+    )
 
 
 class _SearchRequest:
@@ -105,9 +95,13 @@ class _SearchRequest:
         add_attributes(queries=len(hits), rows=sum(len(page.scores) for page in hits))
         return hits
 
-    def encode(self, hits: Sequence[RankedHits]) -> Response:
+    def byte_size(self, found: Sequence[RankedHits]) -> int:
+        """The estimated size of the records."""
+        return sum(page.byte_size for page in found)
+
+    def encode(self, found: Sequence[RankedHits]) -> Response:
         """Read the records and encode them."""
-        return self._render(self._read(hits))
+        return self._render(self._read(found))
 
     def _read(self, hits: Sequence[RankedHits]) -> list[SearchResult]:
         with phase("handle"):

@@ -5,6 +5,8 @@
    known, of the few left out it is read. So for each of these numbers the rank among all rows is known to within 256
    rows of every segment; the two that are certain to enclose the page are chosen.
 3. The stored order between the two is read, of all segments in one round; ranks are exact now. Merge and cut.
+
+Most row groups of the other kind have their rows in insertion order already: of these the page is cut out.
 """
 
 from collections.abc import Sequence
@@ -32,11 +34,12 @@ _NONE: Rows = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """Rows of a group, and their insertion sequence numbers."""
+    """Rows of a group, and their insertion sequence numbers; whether these are known to be ascending."""
 
     group: int
     rows: Rows
     row_seqs: Rows
+    is_ascending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,12 @@ def page(
             listed.append(part)
     if not listed:
         return _NONE, _NONE
+    start = offset - skipped
+    if len(listed) == 1 and listed[0].is_ascending:
+        rows = listed[0].rows[start : None if limit is None else start + limit]
+        return np.full(len(rows), listed[0].group), rows
     row_seqs = np.concatenate([part.row_seqs for part in listed])
     numbers = np.repeat([part.group for part in listed], [len(part.rows) for part in listed])
-    start = offset - skipped
     end = len(row_seqs) if limit is None else min(start + limit, len(row_seqs))
     if end < len(row_seqs):
         nearest = np.argpartition(row_seqs, end)[:end]
@@ -110,8 +116,7 @@ def _sources(
             if ranks is not None and count - matching <= min(_MAX_LEFT_OUT, count // _MIN_SHARE):
                 most.append((number, group.lists, _NONE if mask is None else np.flatnonzero(~mask)))
                 continue
-        rows = np.arange(count) if mask is None else np.flatnonzero(mask)
-        listed.append(_Listed(number, rows, group.rows.row_seqs[rows]))
+        listed.append(_list(number, group.rows.row_seqs, mask, count if ranks is None else ranks[1]))
     if not few and not most:
         return listed, []
     indexes = [index for _, index, _ in (*few, *most)]
@@ -124,6 +129,16 @@ def _sources(
         for (number, index, _), seqs in zip(most, row_seqs[len(few) :], strict=True)
     ]
     return listed, stored
+
+
+def _list(group: int, row_seqs: Rows, mask: Mask | None, most: int) -> _Listed:
+    """The rows inside the mask; of rows that are in insertion order already the first `most`."""
+    is_ascending = bool((row_seqs[1:] > row_seqs[:-1]).all())
+    count = most if is_ascending else len(row_seqs)
+    if mask is None:
+        return _Listed(group, np.arange(min(count, len(row_seqs))), row_seqs[:count], is_ascending)
+    rows = np.flatnonzero(mask)[:count]
+    return _Listed(group, rows, row_seqs[rows], is_ascending)
 
 
 def _likely_places(

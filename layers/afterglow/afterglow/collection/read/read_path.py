@@ -89,9 +89,27 @@ def get(
     include: frozenset[Include],
     *,
     limits: ReadLimits,
-    explanation: Explanation | None = None,
 ) -> Records:
     """The selected records in insertion order, `limit` of them after `offset`.
+
+    Raises LimitExceeded, ResponseTooLarge.
+    """
+    plan = locate(snapshot, selection, limit, offset, include, limits=limits)
+    with phase("fetch"):
+        return plan.read()
+
+
+def locate(
+    snapshot: Snapshot,
+    selection: Selection,
+    limit: int | None,
+    offset: int,
+    include: frozenset[Include],
+    *,
+    limits: ReadLimits,
+    explanation: Explanation | None = None,
+) -> RecordPlan:
+    """The first half of `get`: the records are located, but not read. Fills the `explanation`.
 
     Raises LimitExceeded, ResponseTooLarge.
     """
@@ -104,7 +122,7 @@ def get(
         explanation.snapshot(snapshot)
         explanation.filter(snapshot, masks, filters_of(selection))
     with phase("fetch"):
-        return fetch.plan(snapshot, groups, rows, include, limits.result_bytes).read()
+        return fetch.plan(snapshot, groups, rows, include, limits.result_bytes)
 
 
 def find(
@@ -176,9 +194,20 @@ def _concatenate(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 def is_cheap(warm: WarmRows, queries: int, n_results: int, selection: Selection) -> bool:
     """Whether a query takes about a millisecond: one vector, few results and conditions, no scan of documents."""
-    if queries > 1 or n_results > _CHEAP_RESULTS or len(selection.ids or ()) > _CHEAP_IDS:
+    if queries > 1 or n_results > _CHEAP_RESULTS or warm.unindexed_components > _CHEAP_COMPONENTS:
         return False
-    if warm.unindexed_components > _CHEAP_COMPONENTS:
+    return _is_cheap_selection(warm, selection)
+
+
+def is_cheap_get(warm: WarmRows, limit: int | None, selection: Selection) -> bool:
+    """Whether records are located in about a millisecond: few ids, or one page of few rows."""
+    if selection.ids is None and (limit is None or limit > _CHEAP_RESULTS or warm.rows > _CHEAP_ROWS):
+        return False
+    return _is_cheap_selection(warm, selection)
+
+
+def _is_cheap_selection(warm: WarmRows, selection: Selection) -> bool:
+    if len(selection.ids or ()) > _CHEAP_IDS:
         return False
     conditions = [leaf for condition in filters_of(selection) for leaf in ast.leaves(condition)]
     if len(conditions) > _CHEAP_CONDITIONS or any(map(ast.is_costly, conditions)):

@@ -81,6 +81,7 @@ ROUTES: tuple[Route, ...] = (
         models.GetRecords,
         responses.GetResponse,
         failures=(400, 404),
+        execution=Execution.ADAPTIVE,
         query=(request_params.AT_PARAMETER,),
         permission=Permission.READ,
         restricted=records.get,
