@@ -82,8 +82,8 @@ def send_request(
     scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": []}
 
     async def run() -> None:
-        async with app.router.lifespan_context(app):
-            await app(scope, receive, send)
+        await app(scope, receive, send)
+        await app({"type": "lifespan"}, receive, send)  # ends the threads
 
     asyncio.run(run())
     return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from starlette.applications import Starlette
 
 from afterglow.auth import Role
-from afterglow.server.cors import add_cors
+from afterglow.server.cors import with_cors
 from afterglow.settings import Settings, from_environment
 from tests.wire.auth.auth_fixture import V2, AppResponse, AuthFixture, auth_fixture
 
@@ -19,8 +18,7 @@ COLLECTIONS = f"{V2}/tenants/default_tenant/databases/default_database/collectio
 def server(origins: str) -> Iterator[AuthFixture]:
     settings = Settings(auth="keys", auth_attempts_per_minute=0, cors_allow_origins=origins)
     with auth_fixture(settings) as fixture:
-        assert isinstance(fixture._app, Starlette)
-        add_cors(fixture._app, settings)
+        fixture._app = with_cors(fixture._app, settings)
         yield fixture
 
 

@@ -1,13 +1,11 @@
 """The ASGI application: the Chroma API over an engine."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from starlette.applications import Starlette
-from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from afterglow.api.http.byte_budget import Budgets
@@ -15,6 +13,7 @@ from afterglow.api.http.delivery import send_response
 from afterglow.api.http.endpoint import Endpoint, not_found
 from afterglow.api.http.handler import AppContext
 from afterglow.api.http.route import Execution, Route, served_routes
+from afterglow.api.http.router import Router
 from afterglow.api.http.usage_header import UsageMiddleware
 from afterglow.api.v2.routes import ROUTES
 from afterglow.auth.authenticator import make_authenticator
@@ -38,7 +37,7 @@ def create_app(
     budgets: Budgets | None = None,
     metrics: Callable[[], bytes] | None = None,
     checks: tuple[Callable[[], str | None], ...] = (),
-) -> Starlette:
+) -> ASGIApp:
     """The application. Its shutdown closes its threads, not the engine, which the caller opened.
 
     `report_usage`: responses have a usage header, see `api.http.usage_header`. `threads` is the size of the thread
@@ -55,20 +54,8 @@ def create_app(
         pools[Execution.EMBEDDING] = ThreadPoolExecutor(threads, thread_name_prefix="api-embedding")
         pools[Execution.DEDICATED_THREAD] = ThreadPoolExecutor(1, thread_name_prefix="api-dedicated")
 
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
-        for pool in pools.values():
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    routes = [StarletteRoute(path, endpoint) for path, endpoint in _endpoints(context, pools, budgets)]
-    app = Starlette(routes=routes, lifespan=lifespan)
-    app.router.redirect_slashes = False
-    app.router.default = _not_found_app(context)
-    app.add_middleware(_RawPaths)
-    if report_usage:
-        app.add_middleware(UsageMiddleware)
-    return app
+    app: ASGIApp = App(Router(_endpoints(context, pools, budgets)), context, tuple(pools.values()))
+    return UsageMiddleware(app) if report_usage else app
 
 
 def _endpoints(
@@ -84,24 +71,40 @@ def _endpoints(
     return [(path, Endpoint(context, methods, pools, advice, budgets)) for path, methods in paths.items()]
 
 
-def _not_found_app(context: AppContext) -> ASGIApp:
-    async def respond(scope: Scope, _receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await send_response(send, not_found(context), 404)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
+@dataclass(frozen=True, slots=True)
+class App:
+    """The routes as one ASGI application. Its shutdown closes the thread pools."""
 
-    return respond
-
-
-class _RawPaths:
-    """Matches routes against the raw path, so that a name may contain an encoded slash; `Request.path_part` decodes."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    router: Router[Endpoint]
+    context: AppContext
+    pools: tuple[Executor, ...]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raw = scope.get("raw_path") if scope["type"] == "http" else None
+        """Serve one request, or the life of the server."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._serve(scope, receive, send)
+        elif kind == "lifespan":
+            await self._live(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw = scope.get("raw_path")
         if raw is not None and b"%" in raw:
+            # A name may contain an encoded slash; `Request.path_part` decodes.
             scope["path"] = raw.split(b"?", 1)[0].decode("latin-1")
-        await self.app(scope, receive, send)
+        found = self.router.find(scope["path"])
+        if found is None:
+            await send_response(send, not_found(self.context), 404)
+            return
+        endpoint, scope["path_params"] = found
+        await endpoint(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        for pool in self.pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+        await send({"type": "lifespan.shutdown.complete"})

@@ -5,8 +5,8 @@ may use credentials that the browser stores, such as a Basic password; with `*` 
 have access, or any page could use a visitor's password.
 """
 
-from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from afterglow.settings import ANY_ORIGIN, Settings
 
@@ -22,15 +22,16 @@ EXPOSED_HEADERS = (
 """Response headers that scripts may read besides those that browsers always expose."""
 
 
-def add_cors(app: Starlette, settings: Settings) -> None:
-    """Add the middleware if the settings allow an origin."""
+def with_cors(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """The application inside the middleware if the settings allow an origin, else itself."""
     origins = settings.cors_origins()
-    if origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=origins,
-            allow_methods=METHODS,
-            allow_headers=["*"],
-            allow_credentials=ANY_ORIGIN not in origins,
-            expose_headers=EXPOSED_HEADERS,
-        )
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=METHODS,
+        allow_headers=["*"],
+        allow_credentials=ANY_ORIGIN not in origins,
+        expose_headers=EXPOSED_HEADERS,
+    )

@@ -15,7 +15,7 @@ from afterglow.bulk.directory_watcher import DirectoryWatcher
 from afterglow.deployment.open import open_deployment
 from afterglow.jobs.start import start_engine
 from afterglow.server import open_files
-from afterglow.server.cors import add_cors
+from afterglow.server.cors import with_cors
 from afterglow.server.metrics import Metrics
 from afterglow.server.observe import Observer
 from afterglow.server.server import serve_app
@@ -82,8 +82,14 @@ def serve(
             metrics=metrics.text,
             checks=() if path is None else (partial(disk_problem, path),),
         )
-        add_cors(app, settings)
-        observed = Observer(app, metrics, settings, lambda: engine.open_collections, engine.take_recall, traces=traces)
+        observed = Observer(
+            with_cors(app, settings),
+            metrics,
+            settings,
+            lambda: engine.open_collections,
+            engine.take_recall,
+            traces=traces,
+        )
         serve_app(observed, settings, system, listeners=listeners, control=control, on_ready=on_ready)
     finally:
         if watcher is not None:

@@ -3,7 +3,7 @@
 Authentication precedes reading the body, and no route can skip it: every route declares its permission. So a request
 takes memory for its body only after its credential was accepted.
 
-Starlette's request and response objects are not used here: a query should cost little more than its search.
+No framework's request and response objects are used: a query should cost little more than its search.
 """
 
 import contextvars

@@ -20,6 +20,7 @@ class Late:
     def __init__(self, module: str, name: str) -> None:
         self.__module__ = module
         self.__name__ = name
+        self._loaded: Any = None
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the function."""
@@ -27,7 +28,9 @@ class Late:
 
     def load(self) -> Any:
         """The function or class."""
-        return getattr(import_module(self.__module__), self.__name__)
+        if self._loaded is None:
+            self._loaded = getattr(import_module(self.__module__), self.__name__)
+        return self._loaded
 
 
 class LateModule:

@@ -1,4 +1,4 @@
-"""The route table, from which Starlette's routes, `/openapi.json` and `/docs` are made.
+"""The route table, from which the application, `/openapi.json` and `/docs` are made.
 
 Requests are matched in this order: the busiest routes first, and `by-id` before names. Those of what a collection has
 refuse parameters that they do not know; no client of Chroma sends one.
