@@ -16,6 +16,7 @@ class MemoryTable:
 
     def __init__(self) -> None:
         self.partitions: dict[str, dict[str, Item]] = {}
+        self.changes = 0
         self.on_put: Callable[[Item | None, Item], None] = lambda old, new: None
         self.on_delete: Callable[[Item], None] = lambda old: None
 
@@ -24,6 +25,7 @@ class MemoryTable:
 
     def put(self, put: Put, *, restarts_version: bool = False) -> int:
         old = self._checked(put)
+        self.changes += 1
         version = 1 if old is None or restarts_version else old.version + 1
         new = Item(put.pk, put.sk, put.value, version, put.expires_at)
         self.on_put(old, new)
@@ -33,6 +35,7 @@ class MemoryTable:
     def delete(self, delete: Delete) -> None:
         old = self._checked(delete)
         if old is not None:
+            self.changes += 1
             self.on_delete(old)
             del self.partitions[delete.pk][delete.sk]
 

@@ -206,6 +206,11 @@ class ProcessTable:
         environment = self._process.environment
         return environment.scheduler.time if environment.is_account else None
 
+    def change_marker(self) -> int | None:
+        if self._process.environment.is_account:
+            return None
+        return self._process.call("change marker", lambda: self._table.changes)
+
     def get(self, pk: str, sk: str) -> Item | None:
         return self._process.call(f"get {pk} {sk}", lambda: self._table.get(pk, sk))
 

@@ -1,13 +1,15 @@
 """The SQLite adapter beyond its port: opening, damage, space."""
 
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from afterglow.errors import Corrupt, StorageFull, Unavailable, UnsupportedFormat
 from afterglow.storage.local.table import FORMAT, SqliteTable
-from afterglow.storage.ports import ConditionFailed, Item, Put
+from afterglow.storage.ports import Check, ConditionFailed, Delete, Item, Put
 from tests.contract.racing import in_threads
 
 
@@ -163,4 +165,41 @@ def test_a_failed_condition_leaves_no_transaction_open(tmp_path: Path) -> None:
     other = SqliteTable(tmp_path / "table.sqlite")
     other.put("p", "u", b"")
     other.close()
+    table.close()
+
+
+WRITES: list[Callable[[SqliteTable], object]] = [
+    lambda table: table.put("p", "a", b"1"),
+    lambda table: table.put("p", "a", b"1"),
+    lambda table: table.put_many([Put("p", "b", b"2"), Put("q", "c", b"3")]),
+    lambda table: table.transact([Put("p", "d", b"4"), Check("p", "a")]),
+    lambda table: table.delete("p", "d"),
+    lambda table: table.transact([Delete("p", "b")]),
+]
+
+
+def _write(write: Callable[[SqliteTable], object], table: SqliteTable, _number: int) -> None:
+    write(table)
+
+
+@pytest.mark.parametrize("writer", ["itself", "another thread", "another connection"])
+def test_the_change_marker_shows_every_write(tmp_path: Path, writer: str) -> None:
+    table, other = (SqliteTable(tmp_path / "table.sqlite") for _ in range(2))
+    for write in WRITES:
+        before = table.change_marker()
+        table.query("p")
+        assert table.change_marker() == before
+        if writer == "another thread":
+            in_threads(1, partial(_write, write, table))
+        else:
+            write(table if writer == "itself" else other)
+        assert table.change_marker() != before
+    table.close()
+    other.close()
+
+
+def test_threads_have_change_markers_of_their_own(tmp_path: Path) -> None:
+    table = SqliteTable(tmp_path / "table.sqlite")
+    markers = in_threads(2, lambda _: table.change_marker())
+    assert markers[0] != markers[1]
     table.close()

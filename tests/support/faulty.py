@@ -124,6 +124,9 @@ class FaultyTable:
     def time(self) -> float | None:
         return self._inner.time()
 
+    def change_marker(self) -> None:
+        """Unknown, so that every read reads, and may fail."""
+
     def get(self, pk: str, sk: str) -> Item | None:
         return self._faults.call("table.get", lambda: self._inner.get(pk, sk))
 

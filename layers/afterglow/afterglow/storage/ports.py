@@ -118,6 +118,12 @@ class Table(Protocol):
     def time(self) -> float | None:
         """Unix seconds by the store's own clock, carried on since its last response; None without these."""
 
+    def change_marker(self) -> object:
+        """Equal to an earlier one of the same thread only if nothing was written in between; None: unknown.
+
+        It costs a fraction of a read.
+        """
+
     def get(self, pk: str, sk: str) -> Item | None:
         """Return the item, or None."""
 

@@ -2,7 +2,7 @@
 
 **Read**: fetch all log entries after the applied ones in one table query, and apply them. The response also carries
 the collection's state, so a read sees every write acknowledged before the read began, by any process, and sees a drop
-or rename at once.
+or rename at once. If the table can tell that nothing was written since the last read, that read's state is used.
 
 **A first read** reads the state, then its checkpoint and, from a remote store at the same time, the log after it.
 
@@ -79,6 +79,8 @@ class Replica:
         self._collection: Collection | None = None
         self._is_damaged = False
         self._last_read_at = float("-inf")
+        self._marker: object = None
+        """The table's change marker before the last read of the log, if the checkpoint has all that is written."""
 
     @classmethod
     def for_indexer(cls, stores: Stores, collection_id: UUID) -> "Replica":
@@ -167,6 +169,11 @@ class Replica:
             self._checkpoint, first = self._load_first(
                 collection if scope is None else require_in_scope(scope, collection)
             )
+        with phase("log"):
+            marker = self._stores.table.change_marker()
+        if self._collection is not None and marker is not None and marker == self._marker:
+            return self._collection, self._checkpoint
+        self._marker = None
         for _ in attempts(self._stores.system, REREADS):
             log_slice, first = first or self._read_log(self._checkpoint.applied_seq), None
             collection = self._observe(log_slice.state)
@@ -187,6 +194,8 @@ class Replica:
                 raise
             if self._checkpoint.manifest_key != collection.manifest_key:
                 self._schedule_refresh(collection)
+            elif self._replay_limit is None:
+                self._marker = marker
             return collection, self._checkpoint
         raise Corrupt(f"the log of collection {self._id} does not continue after its checkpoint; {RESTORE_HINT}")
 

@@ -60,6 +60,9 @@ class DynamoTable:
         answered = time_of(response)
         return None if answered is None else answered + self._clients.system.monotonic() - arrived
 
+    def change_marker(self) -> None:
+        """DynamoDB has none."""
+
     def get(self, pk: str, sk: str) -> Item | None:
         """Return the item, or None."""
         key = expressions.key(pk, sk)

@@ -68,6 +68,15 @@ class SqliteTable:
     def time(self) -> None:
         """SQLite has no clock of its own."""
 
+    def change_marker(self) -> object:
+        """SQLite's counter of commits by other connections, and that of this thread's own changes."""
+        if self._read_only is not None:
+            return None
+        with _map_errors(self._path):
+            connection = self._connection()
+            others = connection.execute("PRAGMA data_version").fetchone()[0]
+        return connection, others, connection.total_changes
+
     def get(self, pk: str, sk: str) -> Item | None:
         """Return the item, or None. Raises Corrupt if it does not match its checksum."""
         with _map_errors(self._path):
