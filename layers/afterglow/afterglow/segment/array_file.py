@@ -134,6 +134,7 @@ class MappedFile:
 
     def _open(self, objects: Objects, *, verify: bool) -> None:
         self.path, file = _open_locked(objects, self.ref.key)
+        self._name = str(self.path)
         try:
             self._verified_signature = _signature(os.fstat(file.fileno()))
             self._verify(file, verify)
@@ -154,11 +155,11 @@ class MappedFile:
         time changed. A removed file cannot change: the map keeps its content. Raises Corrupt.
         """
         try:
-            signature = _signature(os.lstat(self.path))
-            if signature != self._verified_signature:
+            status = os.lstat(self._name)  # of every file for every read: a path would be converted each time
+            if (status.st_size, status.st_mtime_ns) != self._verified_signature:
                 with self.path.open("rb") as file:
                     self._verify(file, verify=True)
-                self._verified_signature = signature
+                self._verified_signature = _signature(status)
         except FileNotFoundError:
             return
 

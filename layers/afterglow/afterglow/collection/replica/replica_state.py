@@ -138,6 +138,9 @@ class ReplicaState:
 
     def row_groups(self) -> tuple[RowGroupView, ...]:
         """A snapshot of all row groups that have rows; unchanged groups are the same objects as in the last one."""
+        last = self._last_row_groups
+        if not len(self.memtable) and list(map(id, self.deleted)) == [id(view.deleted) for view in last]:
+            return last
         groups = [self.view(index) for index in range(len(self.segments) + bool(len(self.memtable)))]
         self._last_row_groups = tuple(
             old if old is not None and old.rows is new.rows and old.deleted is new.deleted else new

@@ -143,6 +143,8 @@ def _total(numbers: NDArray[np.uint64] | NDArray[np.int64]) -> int:
 
 
 def _parts(row_groups: Sequence[RowGroupView], groups: Rows, rows: Rows) -> list[_Part]:
+    if len(row_groups) == 1 and len(rows):
+        return [_Part(row_groups[0], np.arange(len(rows)), rows)]
     present = np.flatnonzero(np.bincount(groups)).tolist()
     by_group = [(index, np.flatnonzero(groups == index)) for index in present]
     return [_Part(row_groups[index], positions, rows[positions]) for index, positions in by_group]
