@@ -1,6 +1,6 @@
 """Bodies about records."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -17,6 +17,9 @@ from afterglow.api.models.fields import (
     Where,
 )
 
+_GET_FIELDS: Any = ("documents", "metadatas")
+_QUERY_FIELDS: Any = (*_GET_FIELDS, "distances")
+"""Of what is included by default. pydantic copies a list for every request."""
 DEFAULT_VALUES, MAX_VALUES = 100, 10_000
 """The number of distinct values in a response."""
 
@@ -83,7 +86,7 @@ class GetRecords(Filters):
 
     limit: U32 | None = None
     offset: U32 | None = None
-    include: list[IncludeName] = Field(default=["documents", "metadatas"])
+    include: list[IncludeName] = Field(default=_GET_FIELDS)
     explain: bool = Field(default=False, description=EXPLAIN)
     sort: Ignored = None
 
@@ -96,7 +99,7 @@ class QueryRecords(Filters):
     query_embeddings: QueryEmbeddings = None
     query_texts: list[str] | None = None
     n_results: U32 | None = None
-    include: list[IncludeName] = Field(default=["documents", "metadatas", "distances"])
+    include: list[IncludeName] = Field(default=_QUERY_FIELDS)
     explain: bool = Field(default=False, description=EXPLAIN)
 
 

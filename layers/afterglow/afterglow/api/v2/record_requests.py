@@ -33,6 +33,7 @@ WRITE_MODELS: dict[Op, type[Records]] = {
 DEFAULT_RESULTS = 10
 """Results of a query that does not say how many."""
 
+_INCLUDES: dict[str, Include] = {member.value: member for member in Include}
 _CHEAP_CONDITIONS = 16
 _CHEAP_VALUES = 200
 _NO_EMBEDDINGS = Embeddings(None)
@@ -117,7 +118,7 @@ def queries(body: "models.QueryRecords | models.ConditionalQuery", max_queries: 
 
 def include(names: Sequence[str]) -> frozenset[Include]:
     """The requested fields."""
-    return frozenset(map(Include, names))
+    return frozenset([_INCLUDES[name] for name in names])
 
 
 def _count(column: Sequence[Any] | None) -> int | None:

@@ -1,12 +1,12 @@
 """Encodes the engine's results as response bodies, with as little copying as orjson allows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
-from afterglow.collection.types import Include, QueryResult, Records
+from afterglow.collection.types import QueryResult, Records
 
 if TYPE_CHECKING:
     from afterglow.collection.read.ranked_search import SearchResult
@@ -42,16 +42,9 @@ def query_body(
     more: Mapping[str, Any] = _NOTHING_MORE,
 ) -> bytes:
     """The body of a query response: one list per query vector; `more` and `explain` as in `get_body`."""
-    hits = [result.records for result in results]
-    columns: dict[Include, list[Any]] = {
-        Include.EMBEDDINGS: [_embeddings(records) for records in hits],
-        Include.DOCUMENTS: [records.documents for records in hits],
-        Include.URIS: [records.uris for records in hits],
-        Include.METADATAS: [_metadatas(records) for records in hits],
-        Include.DISTANCES: [np.ascontiguousarray(result.distances) for result in results],
-    }
-    body: dict[str, Any] = {**more, "ids": [records.ids for records in hits]}
-    body |= {name.value: column if name.value in include else None for name, column in columns.items()}
+    body: dict[str, Any] = {**more, "ids": [result.records.ids for result in results]}
+    for name, column in _QUERY_COLUMNS.items():
+        body[name] = list(map(column, results)) if name in include else None
     return _with_include(body, include, explain)
 
 
@@ -111,3 +104,13 @@ def _metadatas(records: Records) -> list[orjson.Fragment | None] | None:
     if records.metadatas is None:
         return None
     return [None if encoded is None else orjson.Fragment(encoded) for encoded in records.metadatas]
+
+
+_QUERY_COLUMNS: dict[str, Callable[[QueryResult], Any]] = {
+    "embeddings": lambda result: _embeddings(result.records),
+    "documents": lambda result: result.records.documents,
+    "uris": lambda result: result.records.uris,
+    "metadatas": lambda result: _metadatas(result.records),
+    "distances": lambda result: np.ascontiguousarray(result.distances),
+}
+"""The fields of a query response that may be included, in order."""

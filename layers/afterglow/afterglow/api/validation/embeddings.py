@@ -6,7 +6,9 @@ collection in between. Both are vectorised: the types of all items in one set, w
 expression. The rules of base64 and float32 are those of `afterglow.records.embeddings`; the texts here are Chroma's.
 """
 
+import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -90,6 +92,10 @@ def check_query(row: Any, path: str) -> None:
 
 def to_queries(rows: list[Any]) -> NDArray[np.float32]:
     """The vectors, shape (m, dimension), of lists of equally many numbers. Raises InvalidArgument."""
+    if len(rows) == 1:
+        # Several times faster than numpy, which looks at every object twice. An overflow may be clipped.
+        with suppress(OverflowError, struct.error):
+            return np.frombuffer(struct.pack(f"<{len(rows[0])}f", *rows[0]), dtype="<f4")[np.newaxis]
     return np.clip(_matrix(rows), -LARGEST_FLOAT32, LARGEST_FLOAT32)
 
 

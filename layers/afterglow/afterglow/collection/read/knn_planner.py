@@ -142,11 +142,12 @@ def _merge(results: Sequence[Nearest], k: int) -> Neighbors:
     """The k nearest of the rows of all row groups."""
     if not results:
         return Neighbors(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    if len(results) == 1:
+        nearest = results[0]
+        return Neighbors(np.zeros(len(nearest.rows), np.int64), nearest.rows, nearest.distances)
     groups = np.repeat(np.arange(len(results)), [len(result.rows) for result in results])
     rows = np.concatenate([result.rows for result in results])
     distances = np.concatenate([result.distances for result in results])
-    if len(results) == 1:
-        return Neighbors(groups, rows, distances)
     order = np.lexsort((np.concatenate([result.row_seqs for result in results]), distances))[:k]
     return Neighbors(groups[order], rows[order], distances[order])
 
