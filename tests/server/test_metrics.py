@@ -16,7 +16,7 @@ from afterglow.errors import InvalidArgument
 from afterglow.metering import Usage
 from afterglow.server import serve as serve_module
 from afterglow.server.logs import configure
-from afterglow.server.metrics import Metrics
+from afterglow.server.metrics import FLUSH_SECONDS, Metrics
 from tests.support.server import running
 from tests.support.wire import Wire
 
@@ -65,6 +65,7 @@ def test_requests_are_counted_by_route_and_status(tmp_path: Path, workers: int) 
             # A connection each: every worker gets some.
             assert httpx.get(base + "/api/v2/heartbeat").status_code == 200
         assert httpx.get(base + "/api/v2/nowhere").status_code == 404
+        time.sleep(2 * FLUSH_SECONDS)
         response = httpx.get(base + "/metrics")
         assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
         text = response.text
@@ -179,7 +180,7 @@ def test_neighbours_of_sampled_queries_are_counted() -> None:
 
 def test_the_dashboard_names_only_metrics_that_exist() -> None:
     metrics = Metrics()
-    metrics.record_request(Usage(attributes={"operation": "a", "rows": 1}, phases={"handle": 1.0}), 200, 0.1, 1)
+    metrics.record_request(Usage(attributes={"operation": "a", "rows": 1}, phases={"handle": 1.0}), 200, 0.1)
     metrics.record_index_run(0.2, {"flushed_ops": 5, "compactions": 1, "collected": 2})
     metrics.record_recall(3, 4)
     exported = {name for name, _ in samples(metrics.text().decode())}

@@ -9,7 +9,7 @@ do.
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -86,16 +86,12 @@ class Usage:
             if self.intervals is not None and other.intervals is not None:
                 self.intervals += other.intervals[: MAX_INTERVALS - len(self.intervals)]
 
-    def add_phase_time(self, phase: str, milliseconds: float) -> None:
-        """Record the time of a phase; times of the same phase are added up."""
+    def add_phase(self, phase: str, started: float, ended: float) -> None:
+        """Record when a phase ran, by `time.perf_counter`; times of the same phase are added up."""
         with self._lock:
-            self.phases[phase] = self.phases.get(phase, 0.0) + milliseconds
-
-    def add_interval(self, interval: Interval) -> None:
-        """Record when a phase ran, if somebody asks for it."""
-        with self._lock:
+            self.phases[phase] = self.phases.get(phase, 0.0) + (ended - started) * 1000
             if self.intervals is not None and len(self.intervals) < MAX_INTERVALS:
-                self.intervals.append(interval)
+                self.intervals.append(Interval(phase, started, ended))
 
 
 _CURRENT: ContextVar[Usage | None] = ContextVar("afterglow-usage", default=None)
@@ -129,28 +125,21 @@ def observe_usage() -> Iterator[Usage]:
                 outer.add(usage)
 
 
-def phase(name: str) -> AbstractContextManager[None]:
-    """Record the time that the block takes, if a collector is active."""
-    usage = _CURRENT.get()
-    return _UNTIMED if usage is None else _Phase(usage, name)
+class phase:  # noqa: N801  used like a function
+    """Records the time that a block takes, if a collector is active: `with phase("search"):`.
 
+    A query has ten of them, and a generator takes twice the time.
+    """
 
-_UNTIMED = nullcontext()
+    __slots__ = ("_name", "_started", "_usage")
 
-
-@dataclass(slots=True)
-class _Phase:
-    """A block whose time is recorded. A query has ten of them, and a generator takes twice the time."""
-
-    _usage: Usage
-    _name: str
-    _started: float = 0.0
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def __enter__(self) -> None:
+        self._usage = _CURRENT.get()
         self._started = time.perf_counter()
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        ended = time.perf_counter()
-        self._usage.add_phase_time(self._name, (ended - self._started) * 1000)
-        if self._usage.intervals is not None:
-            self._usage.add_interval(Interval(self._name, self._started, ended))
+        if self._usage is not None:
+            self._usage.add_phase(self._name, self._started, time.perf_counter())

@@ -14,5 +14,6 @@
     logs         one line per event
     observe      metrics, traces and the access log of requests
     metrics      Prometheus' metrics
+    observations of histograms, added up before they go into Prometheus' own
     traces       OpenTelemetry's traces
 """

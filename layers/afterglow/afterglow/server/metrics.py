@@ -3,10 +3,14 @@
 Several worker processes share their figures through files in the directory that the environment names
 (`PROMETHEUS_MULTIPROC_DIR`, which the supervisor sets); the worker that is asked adds them up. Labels are the names of
 routes and phases and the numbers of statuses: never names of tenants, collections or records.
+
+What requests add is summed up first: it is in the metrics once they are read or, of one of several processes, after
+`FLUSH_SECONDS`.
 """
 
-from collections.abc import Mapping
-from functools import cache
+import threading
+from collections import Counter as Counts
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from prometheus_client import (
@@ -21,10 +25,12 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from afterglow.metering import Usage
+from afterglow.server.observations import ObservationsByLabel
 
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _INDEX_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 _NO_ROUTE = "none"
+FLUSH_SECONDS = 0.1
 
 
 class Metrics:
@@ -32,7 +38,9 @@ class Metrics:
 
     def __init__(self, *, is_shared: bool = False) -> None:
         """`is_shared`: other processes have metrics too, in the shared directory."""
-        self._is_shared = is_shared
+        self.is_shared = is_shared
+        self._open_collections: Callable[[], int] = lambda: 0
+        self._take_recall: Callable[[], tuple[int, int]] = lambda: (0, 0)
         registry = self._registry = CollectorRegistry()
         if not is_shared:
             ProcessCollector(registry=registry)
@@ -54,10 +62,9 @@ class Metrics:
             buckets=_REQUEST_BUCKETS,
             registry=registry,
         )
-        # A look-up of labels takes longer than the count itself, and a query has ten of them.
-        self._requests_of = cache(self._requests.labels)
-        self._seconds_of = cache(self._seconds.labels)
-        self._phase = cache(self._phases.labels)
+        self._lock = threading.Lock()
+        self._new_requests, self._new_rows = Counts[tuple[str, int]](), Counts[str]()
+        self._new_seconds, self._new_phases = ObservationsByLabel(self._seconds), ObservationsByLabel(self._phases)
         self._rows = Counter(
             "afterglow_rows", "Records written, deleted or returned, by route.", ("operation",), registry=registry
         )
@@ -86,17 +93,35 @@ class Metrics:
         self._compactions = Counter("afterglow_compactions", "Compactions of segments.", registry=registry)
         self._deleted = Counter("afterglow_deleted_objects", "Objects deleted as garbage.", registry=registry)
 
-    def record_request(self, usage: Usage, status: int, seconds: float, open_collections: int) -> None:
+    def watch(self, open_collections: Callable[[], int], take_recall: Callable[[], tuple[int, int]]) -> None:
+        """Read these with every `flush`: the open collections, and found and true neighbours since the last call."""
+        self._open_collections, self._take_recall = open_collections, take_recall
+
+    def record_request(self, usage: Usage, status: int, seconds: float) -> None:
         """Count one request."""
         operation = str(usage.attributes.get("operation", _NO_ROUTE))
-        self._requests_of(operation, str(status)).inc()
-        self._seconds_of(operation).observe(seconds)
-        for phase, milliseconds in usage.phases.items():
-            self._phase(phase).observe(milliseconds / 1000)
         rows = usage.attributes.get("rows")
-        if rows:
-            self._rows.labels(operation).inc(float(rows))
-        self._open.set(open_collections)
+        with self._lock:
+            self._new_requests[operation, status] += 1
+            self._new_seconds[operation].observe(seconds)
+            for phase, milliseconds in usage.phases.items():
+                self._new_phases[phase].observe(milliseconds / 1000)
+            if rows:
+                self._new_rows[operation] += int(rows)
+
+    def flush(self) -> None:
+        """Move what was recorded into the metrics."""
+        with self._lock:
+            for (operation, status), count in self._new_requests.items():
+                self._requests.labels(operation, str(status)).inc(count)
+            for operation, count in self._new_rows.items():
+                self._rows.labels(operation).inc(count)
+            self._new_requests.clear()
+            self._new_rows.clear()
+            self._new_seconds.flush()
+            self._new_phases.flush()
+        self._open.set(self._open_collections())
+        self.record_recall(*self._take_recall())
 
     def record_recall(self, found: int, expected: int) -> None:
         """Count the neighbours of sampled queries."""
@@ -119,8 +144,9 @@ class Metrics:
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format; with several workers those of all of them."""
+        self.flush()
         registry = self._registry
-        if self._is_shared:
+        if self.is_shared:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         content: bytes = generate_latest(registry)

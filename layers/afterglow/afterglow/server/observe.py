@@ -4,6 +4,7 @@ A line names the route, the status, the times of the phases and the caller's rol
 keys, or the values of a request.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from afterglow.errors import InvalidArgument
 from afterglow.metering import Usage, collect_usage
-from afterglow.server.metrics import Metrics
+from afterglow.server.metrics import FLUSH_SECONDS, Metrics
 from afterglow.server.traces import Trace, Traces
 from afterglow.settings import Settings
 
@@ -39,8 +40,8 @@ class Observer:
             raise InvalidArgument(f"AFTERGLOW_ACCESS_LOG must be off, slow or all, got {settings.access_log!r}")
         self._app = app
         self._metrics = metrics
-        self._open_collections = open_collections
-        self._take_recall = take_recall
+        self._flush_later: asyncio.TimerHandle | None = None
+        metrics.watch(open_collections, take_recall)
         self._traces = traces
         self._logged_seconds = {"off": float("inf"), "slow": settings.slow_request_seconds, "all": 0.0}[
             settings.access_log
@@ -66,12 +67,18 @@ class Observer:
                 await self._app(scope, receive, noted_send)
             finally:
                 seconds = time.perf_counter() - started - usage.waited_seconds
-                self._metrics.record_request(usage, status, seconds, self._open_collections())
-                self._metrics.record_recall(*self._take_recall())
+                self._metrics.record_request(usage, status, seconds)
+                if self._metrics.is_shared and self._flush_later is None:
+                    self._flush_later = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
                 if seconds >= self._logged_seconds:
                     _access.info(_line(scope["method"], usage, status, seconds, trace))
                 if self._traces is not None and trace is not None:
                     self._traces.end(trace, scope["method"], usage, status)
+
+    def _flush(self) -> None:
+        """Show the other processes what was recorded."""
+        self._flush_later = None
+        self._metrics.flush()
 
 
 def _line(method: str, usage: Usage, status: int, seconds: float, trace: Trace | None) -> str:

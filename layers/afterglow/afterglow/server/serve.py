@@ -94,6 +94,7 @@ def serve(
     finally:
         if watcher is not None:
             watcher.close()
+        metrics.flush()
         engine.close()
         if traces is not None:
             traces.close()
