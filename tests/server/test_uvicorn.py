@@ -23,12 +23,15 @@ PROTOCOL_ATTRIBUTES = ["config", "connections", "cycle", "flow", "loop", "parser
 REQUEST_ATTRIBUTES = ["headers", "url"]
 """Attributes that the protocol has from `on_message_begin` on."""
 CYCLE_ATTRIBUTES = [
+    "body",
     "disconnected",
+    "flow",
     "keep_alive",
     "message_event",
     "more_body",
     "response_complete",
     "response_started",
+    "waiting_for_100_continue",
 ]
 OVERRIDDEN = {
     "connection_made": ["self", "transport"],

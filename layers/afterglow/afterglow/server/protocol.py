@@ -10,12 +10,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from afterglow.api.http.body import ARRIVED
 from afterglow.api.http.delivery import ABORT
 from afterglow.api.http.feed import STOPPING
 from afterglow.server.connection_limit import NEW_CONNECTION_SECONDS, longest_idle
@@ -180,6 +182,8 @@ class LimitedProtocol(HttpToolsProtocol):
             STOPPING: {"is_stopping": lambda: self._is_stopping},
         }
         super().on_headers_complete()
+        # The app starts in a later turn of the event loop.
+        self.scope["extensions"][ARRIVED] = {"take": partial(_take_body, self.cycle)}
         self.cycle.transport = JoinedWrites(self.transport, self.loop)  # type: ignore[assignment]
         while self._cycles and self._cycles[0].response_complete:
             self._cycles.popleft()
@@ -274,3 +278,13 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self._refuse(408, f"request body stalled: less than {MIN_BYTES_PER_SECOND} bytes/s for {seconds:g} s")
+
+
+def _take_body(cycle: RequestResponseCycle) -> bytes | None:
+    """The body of the request, as its next message, if it has arrived as a whole."""
+    if cycle.more_body or cycle.disconnected or cycle.response_complete or cycle.waiting_for_100_continue:
+        return None
+    body, cycle.body = bytes(cycle.body), bytearray()
+    cycle.flow.resume_reading()
+    cycle.message_event.clear()
+    return body

@@ -127,11 +127,14 @@ class Endpoint:
             raise
         scope[_USER] = grant.user
         scope[_RESTRICTED] = grant.wheres is not None
-        lease = None if self.budgets is None else self.budgets.bodies.lease(_caller(scope))
+        lease = None
         try:
-            content = b""
+            content: bytes | None = b""
             if route.request is not None:
                 body.require_json(scope["headers"])
+                content = body.take_arrived(scope, settings.max_body_bytes, self.advice)
+            if content is None:
+                lease = None if self.budgets is None else self.budgets.bodies.lease(_caller(scope))
                 content = await body.read_body(
                     receive,
                     scope["headers"],

@@ -12,7 +12,6 @@ the column. After: it has format 3.*
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -272,15 +271,24 @@ _ERRORS: dict[int, Callable[[Path, str], AfterglowError]] = {
 }
 
 
-@contextmanager
-def _map_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
+class _map_errors:  # noqa: N801  used like a function, for every call
+    """Raises the errors of the port for those of SQLite in the file `path`."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, sqlite3.Error):
+            return
         primary_code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if not primary_code and "decode" in str(error):  # Python's own error: a text that is not UTF-8
             primary_code = sqlite3.SQLITE_CORRUPT
-        error_class = _ERRORS.get(primary_code)
+        path, error_class = self._path, _ERRORS.get(primary_code)
         raise (
             error_class(path, str(error)) if error_class else Unavailable(f"{path.name} did not respond: {error}")
         ) from error
