@@ -1,5 +1,6 @@
 """The graph: its recall, also after an extension and from many threads."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,22 @@ def test_asking_for_more_than_there_is(tmp_path: Path, vectors: Matrix, rows: in
     hnsw.build(tmp_path / "graph", HnswBuild(parameters(Space.L2), 1, CHUNK_BYTES), vectors[:rows])
     result = opened(tmp_path / "graph", Space.L2, rows).search(vectors[0], 100)
     assert sorted(result.tolist()) == list(range(rows))
+
+
+@pytest.mark.parametrize("space", Space)
+@pytest.mark.parametrize("move", [lambda vectors: vectors, far])
+def test_a_search_finds_what_the_interface_of_usearch_finds(
+    tmp_path: Path, vectors: Matrix, space: Space, move: Callable[[Matrix], Matrix]
+) -> None:
+    rows = move(vectors)
+    hnsw.build(tmp_path / "graph", HnswBuild(parameters(space), 1, CHUNK_BYTES), rows)
+    index = opened(tmp_path / "graph", space)
+    public = index._open_view()
+    public.expansion_search = 30  # type: ignore[misc]
+    queries = rows[:200:20] + np.float32(0.05)
+    for query, found in zip(queries, index.search_batch(queries, 30), strict=True):
+        expected = public.search(hnsw.query_values(space, query[np.newaxis], index.rounding)[0], 30).keys.tolist()
+        assert found.tolist() == index.search(query, 30).tolist() == expected
 
 
 def test_duplicates_and_zero_vectors_are_all_there(tmp_path: Path) -> None:

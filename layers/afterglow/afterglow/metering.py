@@ -102,15 +102,20 @@ def current_usage() -> Usage | None:
     return _CURRENT.get()
 
 
-@contextmanager
-def collect_usage(*, with_intervals: bool = False) -> Iterator[Usage]:
-    """Collect the usage of the block; `with_intervals`: also when its phases ran."""
-    usage = Usage(intervals=[] if with_intervals else None)
-    token = _CURRENT.set(usage)
-    try:
-        yield usage
-    finally:
-        _CURRENT.reset(token)
+class collect_usage:  # noqa: N801  used like a function, for every request
+    """Collects the usage of the block; `with_intervals`: also when its phases ran."""
+
+    __slots__ = ("_token", "_usage")
+
+    def __init__(self, *, with_intervals: bool = False) -> None:
+        self._usage = Usage(intervals=[] if with_intervals else None)
+
+    def __enter__(self) -> Usage:
+        self._token = _CURRENT.set(self._usage)
+        return self._usage
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        _CURRENT.reset(self._token)
 
 
 @contextmanager

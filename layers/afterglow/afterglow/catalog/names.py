@@ -6,6 +6,7 @@ not an IPv4 address. `topology+name` is two such names. A tenant's name is any s
 
 import ipaddress
 import re
+from functools import lru_cache
 from uuid import UUID
 
 import orjson
@@ -50,6 +51,7 @@ def validate_database_segment(name: str) -> None:
         raise InvalidArgument("database name must be at least 3 characters")
 
 
+@lru_cache(maxsize=1024)
 def parse_collection_id(text: str, message: str = "Collection ID is not a valid UUIDv4") -> UUID:
     """Parse the id in a path segment; any UUID version."""
     match = _UUID.fullmatch(text)

@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ from afterglow.storage.file_map import release_pages
 
 if TYPE_CHECKING:
     from usearch.compiled import MetricKind
-    from usearch.index import BatchMatches, Index
+    from usearch.index import Index
 
 DEFAULT_RECALL = 0.98
 MAX_EF = 4_096
@@ -196,13 +196,11 @@ class HnswIndex:
         try:
             view.expansion_search = k  # type: ignore[misc]
             values = query_values(self._parameters.space, queries, self.rounding)
-            if len(queries) == 1:
-                return [view.search(values[0], k, threads=1).keys.astype(np.int64)]
-            matches = view.search(values, k, threads=1)
+            # usearch's own `search` makes this call, and takes a tenth of its time around it.
+            keys, _, counts, *_ = view._compiled.search_many(values, count=k, threads=1)
         finally:
             self._idle.append(view)
-        counts = cast("BatchMatches", matches).counts
-        rows = matches.keys.astype(np.int64)
+        rows = keys.astype(np.int64)
         return [row[:count] for row, count in zip(rows, counts.tolist(), strict=True)]
 
     def _open_view(self) -> "Index":

@@ -225,10 +225,11 @@ def _graph_candidates(
 ) -> list[Rows | None]:
     """The nearest rows inside the mask by the graph, at most `most`; None where it finds fewer than k."""
     results: list[Rows | None] = [None] * len(vectors)
-    missing = np.arange(len(vectors))
-    while len(missing):
+    missing = list(range(len(vectors)))
+    while missing:
         ef = min(ef, _MAX_EF)
-        for number, nearest in zip(missing.tolist(), graph.search_batch(vectors[missing], ef), strict=True):
+        several = vectors if len(missing) == len(vectors) else vectors[missing]
+        for number, nearest in zip(missing, graph.search_batch(several, ef), strict=True):
             candidates = nearest if plan.mask is None else nearest[plan.mask[nearest]]
             if len(candidates) >= plan.k:
                 candidates = candidates[:most]
@@ -237,7 +238,7 @@ def _graph_candidates(
                     _record_graph(plan.step, graph, ef, len(candidates))
         if ef == _MAX_EF:
             break
-        missing = missing[[results[number] is None for number in missing.tolist()]]
+        missing = [number for number in missing if results[number] is None]
         ef *= 2
     return results
 

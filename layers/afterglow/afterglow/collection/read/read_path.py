@@ -20,7 +20,7 @@ from afterglow.catalog.schema_defaults import EMBEDDING
 from afterglow.collection.read import knn_planner, work
 from afterglow.collection.read import rows as fetch
 from afterglow.collection.read.explanation import Explanation, KnnSteps
-from afterglow.collection.read.knn_planner import KnnQuery
+from afterglow.collection.read.knn_planner import KnnQuery, Neighbors
 from afterglow.collection.read.recall_sampling import RecallSampler
 from afterglow.collection.read.rows import RecordPlan
 from afterglow.collection.read.work import Work
@@ -148,12 +148,13 @@ def find(
     dimension = snapshot.collection.dimension
     if dimension is not None and len(queries) and queries.shape[1] != dimension:
         raise WrongDimension(dimension, queries.shape[1])
-    work.check(snapshot, Work(filters_of(selection), [n_results] * len(queries), exact=exact), limits.seconds)
+    filters = filters_of(selection)
+    work.check(snapshot, Work(filters, [n_results] * len(queries), exact=exact), limits.seconds)
     # Before the search: its own results take memory, too.
     most_hits = len(queries) * min(n_results, snapshot.records)
     fetch.check_size(most_hits * fetch.RECORD_BYTES, limits.result_bytes)
     with phase("filter"):
-        fetch.read_roots(snapshot, filters_of(selection), search=True)
+        fetch.read_roots(snapshot, filters, search=True)
         masks = fetch.selection_masks(snapshot, selection)
     steps = None if explanation is None else KnnSteps(EMBEDDING, n_results, len(queries))
     query = _query(snapshot, queries, n_results, exact_search_max_rows, exact=exact)
@@ -167,13 +168,13 @@ def find(
         recall.offer(snapshot, masks, query, neighbors[0])
     if explanation is not None and steps is not None:
         explanation.snapshot(snapshot)
-        explanation.knn(explanation.filter(snapshot, masks, filters_of(selection)), steps)
+        explanation.knn(explanation.filter(snapshot, masks, filters), steps)
     counts = [len(nearest.rows) for nearest in neighbors]
-    groups, rows = (_concatenate([getattr(nearest, name) for nearest in neighbors]) for name in ("groups", "rows"))
-    distances = np.concatenate([nearest.distances for nearest in neighbors]) if neighbors else np.empty(0, np.float32)
+    together = _concatenate(neighbors)
     del neighbors  # of many vectors they take as much memory as the records
     with phase("fetch"):
-        return Hits(fetch.plan(snapshot, groups, rows, include, limits.result_bytes), counts, distances)
+        records = fetch.plan(snapshot, together.groups, together.rows, include, limits.result_bytes)
+        return Hits(records, counts, together.distances)
 
 
 def _query(
@@ -186,10 +187,16 @@ def _query(
     return KnnQuery(space, queries[0], n_results, exact_search_max_rows, exact)
 
 
-def _concatenate(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    if len(arrays) == 1:
-        return arrays[0]
-    return np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int64)
+def _concatenate(neighbors: Sequence[Neighbors]) -> Neighbors:
+    if len(neighbors) == 1:
+        return neighbors[0]
+    if not neighbors:
+        return Neighbors(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    return Neighbors(
+        np.concatenate([nearest.groups for nearest in neighbors]),
+        np.concatenate([nearest.rows for nearest in neighbors]),
+        np.concatenate([nearest.distances for nearest in neighbors]),
+    )
 
 
 def is_cheap(warm: WarmRows, queries: int, n_results: int, selection: Selection) -> bool:
