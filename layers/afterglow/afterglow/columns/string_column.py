@@ -16,6 +16,9 @@ from afterglow.errors import Corrupt
 
 VERSION = 1
 _CHUNK_ROWS = 65_536
+_FEW_ROWS = 200
+Bounds = NDArray[np.uint64] | list[int]
+"""Positions in the data, one for each of some rows."""
 
 
 class StringColumn:
@@ -24,7 +27,7 @@ class StringColumn:
     data: uint8. offsets: uint64, rows + 1. validity: bool_ per row, None where every row has a string.
     """
 
-    __slots__ = ("_view", "data", "offsets", "validity")
+    __slots__ = ("_bounds", "_view", "data", "offsets", "validity")
 
     def __init__(
         self, data: NDArray[np.uint8], offsets: NDArray[np.uint64], validity: NDArray[np.bool_] | None = None
@@ -33,6 +36,7 @@ class StringColumn:
         self.offsets = offsets
         self.validity = validity
         self._view = data.data
+        self._bounds = offsets.data
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -69,19 +73,23 @@ class StringColumn:
         """The strings of these rows, in that order."""
         return self.read(rows, *self.bounds(rows))
 
-    def bounds(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """Where the strings of these rows start and stop, each with its terminating byte: their size before a copy."""
+    def bounds(self, rows: NDArray[np.int64]) -> tuple[Bounds, Bounds]:
+        """Where the strings of these rows start and stop, each with its terminating byte: their size before a copy.
+
+        As Python's numbers for few rows, for which numpy takes longer.
+        """
+        if len(rows) <= _FEW_ROWS:
+            offsets, numbers = self._bounds, rows.tolist()
+            return [offsets[row] for row in numbers], [offsets[row + 1] for row in numbers]
         return self.offsets[rows], self.offsets[rows + 1]
 
-    def read(
-        self, rows: NDArray[np.int64], starts: NDArray[np.uint64], stops: NDArray[np.uint64]
-    ) -> list[bytes | None]:
+    def read(self, rows: NDArray[np.int64], starts: Bounds, stops: Bounds) -> list[bytes | None]:
         """The strings of these rows, in that order, given their `bounds`."""
         view = self._view
         strings: list[bytes | None] = []
         for first in range(0, len(rows), _CHUNK_ROWS):  # the bounds as Python's numbers take more than a short string
             part = slice(first, first + _CHUNK_ROWS)
-            bounds = zip(starts[part].tolist(), stops[part].tolist(), strict=True)
+            bounds = zip(_numbers(starts[part]), _numbers(stops[part]), strict=True)
             strings += [bytes(view[start : stop - 1]) for start, stop in bounds]
         if self.validity is not None:
             for position in np.flatnonzero(~self.validity[rows]).tolist():
@@ -106,6 +114,10 @@ class StringColumn:
         if candidates is None:
             return self.is_valid().copy()
         return candidates.copy() if self.validity is None else candidates & self.validity
+
+
+def _numbers(bounds: Bounds) -> list[int]:
+    return bounds if isinstance(bounds, list) else bounds.tolist()
 
 
 def pack_strings(

@@ -110,9 +110,12 @@ def _one_scale(vectors: Vectors, scale: float) -> Codes:
 
 
 def _own_scale(vectors: Vectors) -> Codes:
-    largest = np.abs(vectors).max(axis=1, keepdims=True)
     # Divided first: the quotient of small components would overflow.
-    scaled: Vectors = np.divide(vectors, np.where(largest > 0, largest, 1), dtype=np.float32)
+    if len(vectors) == 1:  # a query, for which each operation of numpy counts
+        scaled: Vectors = vectors / (np.abs(vectors).max() or np.float32(1))
+    else:
+        largest = np.abs(vectors).max(axis=1, keepdims=True)
+        scaled = np.divide(vectors, np.where(largest > 0, largest, 1), dtype=np.float32)
     scaled *= np.float32(LARGEST)
     return _rounded(scaled)
 

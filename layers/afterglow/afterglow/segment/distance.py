@@ -93,5 +93,10 @@ def _from_products(space: Space, products: NDArray[F], norms: NDArray[F], norm: 
             return from_inner_products(products)
         case Space.COSINE:
             scale = np.sqrt(norms * norm)
-            cosines: NDArray[F] = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
+            are_vectors = scale > 0
+            cosines: NDArray[F]
+            if are_vectors.all():
+                cosines = products / scale
+            else:
+                cosines = np.divide(products, scale, out=np.zeros_like(products), where=are_vectors)
             return 1 - cosines

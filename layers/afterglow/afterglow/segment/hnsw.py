@@ -200,8 +200,7 @@ class HnswIndex:
             keys, _, counts, *_ = view._compiled.search_many(values, count=k, threads=1)
         finally:
             self._idle.append(view)
-        rows = keys.astype(np.int64)
-        return [row[:count] for row, count in zip(rows, counts.tolist(), strict=True)]
+        return [row[:count] for row, count in zip(keys.view(np.int64), counts.tolist(), strict=True)]
 
     def _open_view(self) -> "Index":
         index = new_index(self._parameters, self._dimension, self.rounding)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterglow.collection.replica.replica_state import RowGroupView
-from afterglow.columns.string_column import StringColumn
+from afterglow.columns.string_column import Bounds, StringColumn
 from afterglow.segment import rounds
 from afterglow.segment.distance import Vectors
 from afterglow.segment.list_index import ListIndex
@@ -21,7 +21,7 @@ from afterglow.segment.places import Places
 
 Rows = NDArray[np.int64]
 
-_Bounds = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+_Bounds = tuple[Bounds, Bounds]
 
 _MAX_RANGES = 8_192
 _MIN_SHARE = 16
@@ -137,7 +137,9 @@ def plan_rows(
     return RowPlan(parts, places_of_parts, bounds_of_parts, fields, len(rows), dimension, byte_size)
 
 
-def _total(numbers: NDArray[np.uint64] | NDArray[np.int64]) -> int:
+def _total(numbers: Bounds | NDArray[np.int64]) -> int:
+    if isinstance(numbers, list):
+        return sum(numbers)
     # For the few rows of a query, Python's sum is several times faster.
     return sum(numbers.tolist()) if len(numbers) < _FEW_ROWS else int(numbers.sum())
 
