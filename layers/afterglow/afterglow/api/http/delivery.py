@@ -15,17 +15,16 @@ PIECE_BYTES = 256 * 1024
 """Each piece is written after the client has read most of the one before."""
 
 
-async def reserve(budget: ByteBudget, response: Response, caller: str) -> Lease | None:
-    """A lease of the bytes of a large response, to be released by the caller; None for a small response.
+def is_counted(response: Response) -> bool:
+    """Whether the bytes of the response are taken from the budget: it is not small."""
+    return len(response.body) > UNCOUNTED_BYTES
 
-    Raises Overloaded if there is no room for them.
-    """
-    size = len(response.body)
-    if size <= UNCOUNTED_BYTES:
-        return None
+
+async def reserve(budget: ByteBudget, response: Response, caller: str) -> Lease:
+    """A lease of the bytes of a response, to be released by the caller. Raises Overloaded if there is no room."""
     lease = budget.lease(caller)
     try:
-        await lease.take(size)
+        await lease.take(len(response.body))
     except Dropped:
         lease.release()
         raise Overloaded(

@@ -26,6 +26,7 @@ from afterglow.api.http.handler import AppContext, Deferred, Feed, Request, Resp
 from afterglow.api.http.route import Execution, Handler, Route
 from afterglow.api.http.usage_header import RESTRICTED
 from afterglow.auth import ANONYMOUS, FULL_ACCESS, Grant, Permission, credentials
+from afterglow.auth.authenticator import Authenticator
 from afterglow.auth.rate_limit import network_of
 from afterglow.errors import AfterglowError
 from afterglow.metering import current_usage, phase
@@ -76,7 +77,7 @@ class Endpoint:
                 return
             if scope.get(_RESTRICTED):
                 response = restricted.hide_positions(response)
-            if method != "HEAD" and self.budgets is not None:
+            if method != "HEAD" and self.budgets is not None and delivery.is_counted(response):
                 lease = await delivery.reserve(self.budgets.responses, response, _caller(scope))
         except body.ClientGone:
             logger.debug("%s %s: the client disconnected before its request was complete", method, scope["path"])
@@ -118,7 +119,10 @@ class Endpoint:
     async def _respond(self, route: Route, scope: Scope, receive: Receive) -> Response | Feed:
         settings = self.context.settings
         try:
-            grant, handler = await self._authorize(route, scope)
+            if self.context.authenticator is None:
+                grant, handler = FULL_ACCESS, route.handler
+            else:
+                grant, handler = await self._authorize(self.context.authenticator, route, scope)
         except AfterglowError:
             if route.request is not None:
                 await body.skip_body(
@@ -167,15 +171,12 @@ class Endpoint:
             response = await self._execute(Execution.THREAD_POOL, partial(self._encode, response, scope))
         return response
 
-    async def _authorize(self, route: Route, scope: Scope) -> tuple[Grant, Handler]:
+    async def _authorize(self, authenticator: Authenticator, route: Route, scope: Scope) -> tuple[Grant, Handler]:
         """The caller's permissions, and the handler for which they suffice.
 
         Raises Unauthenticated, Forbidden, Busy, Unavailable. The check uses the names in the request alone, so that a
         refusal reveals nothing about stored data.
         """
-        authenticator = self.context.authenticator
-        if authenticator is None:
-            return FULL_ACCESS, route.handler
         if route.permission is Permission.PUBLIC:
             return ANONYMOUS, route.handler
         credential = credentials.extract(scope["headers"])

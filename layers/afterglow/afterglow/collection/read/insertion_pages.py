@@ -132,13 +132,12 @@ def _sources(
 
 
 def _list(group: int, row_seqs: Rows, mask: Mask | None, most: int) -> _Listed:
-    """The rows inside the mask; of rows that are in insertion order already the first `most`."""
-    is_ascending = bool((row_seqs[1:] > row_seqs[:-1]).all())
-    count = most if is_ascending else len(row_seqs)
-    if mask is None:
-        return _Listed(group, np.arange(min(count, len(row_seqs))), row_seqs[:count], is_ascending)
-    rows = np.flatnonzero(mask)[:count]
-    return _Listed(group, rows, row_seqs[rows], is_ascending)
+    """The rows inside the mask; if they are in insertion order already, the first `most` of them."""
+    rows = None if mask is None else np.flatnonzero(mask)
+    seqs = row_seqs if rows is None else row_seqs[rows]
+    is_ascending = bool((seqs[1:] > seqs[:-1]).all())
+    count = min(most, len(seqs)) if is_ascending else len(seqs)
+    return _Listed(group, np.arange(count) if rows is None else rows[:count], seqs[:count], is_ascending)
 
 
 def _likely_places(
