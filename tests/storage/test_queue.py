@@ -28,6 +28,23 @@ def test_messages_of_one_group_are_coalesced() -> None:
     assert sorted(seen) == [("group 0", "98"), ("group 1", "99")]
 
 
+def test_messages_are_gathered() -> None:
+    seen: list[tuple[str, float]] = []
+    queue = ThreadQueue(System(), gather_seconds=0.2)
+    queue.start(lambda _, body: seen.append((body, time.monotonic())))
+    queue.send_later("group", "later", 1_000)
+    started = time.monotonic()
+    for number in range(50):
+        queue.send("group", str(number))
+    wait_until(lambda: bool(seen))
+    queue.send("group", "next")
+    wait_until(lambda: len(seen) == 2)
+    queue.close()
+    assert [body for body, _ in seen] == ["49", "next"]
+    assert seen[0][1] - started >= 0.195
+    assert seen[1][1] - seen[0][1] >= 0.195
+
+
 def test_a_handler_may_ask_to_be_called_again() -> None:
     seen: list[float] = []
 

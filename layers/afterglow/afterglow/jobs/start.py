@@ -21,6 +21,9 @@ from afterglow.jobs.maintenance import maintain
 from afterglow.settings import Settings, System
 from afterglow.storage.local.queue import ThreadQueue
 
+_GATHER_SECONDS = 0.05
+"""A collection waits so long for its check after a write: a wake-up for each of many would double their cost."""
+
 
 def start_engine(
     deployment: Deployment,
@@ -38,7 +41,7 @@ def start_engine(
         engine = Engine(deployment.stores(settings, system, deployment.queue), background)
         engine.catalog.ensure_defaults()
         return engine
-    queue = ThreadQueue(system)
+    queue = ThreadQueue(system, _GATHER_SECONDS)
     # The queue coalesces notifications, so every write may send one.
     stores = deployment.stores(replace(settings, notify_every_ops=1, notify_every_entries=1), system, queue)
     scheduler = IndexScheduler(deployment, stores, queue, on_index_run, on_index_silence)

@@ -23,10 +23,14 @@ _LASTING_FAILURES = 3
 
 
 class ThreadQueue:
-    """Calls `handler(group, body)` on its own thread after `start`."""
+    """Calls `handler(group, body)` on its own thread after `start`.
 
-    def __init__(self, system: System) -> None:
+    A message waits for `gather_seconds`, so that of many in a row few wake the thread.
+    """
+
+    def __init__(self, system: System, gather_seconds: float = 0.0) -> None:
         self._system = system
+        self._gather_seconds = gather_seconds
         self._changed = threading.Condition()
         self._due: dict[str, tuple[float, str]] = {}
         self._failures: dict[str, tuple[int, Exception | None]] = {}
@@ -35,7 +39,7 @@ class ThreadQueue:
 
     def send(self, group: str, body: str) -> None:
         """Handle the group soon; replaces a waiting message of the group."""
-        self._schedule(group, body, self._system.monotonic())
+        self._schedule(group, body, self._system.monotonic() + self._gather_seconds)
 
     def send_later(self, group: str, body: str, seconds: float) -> None:
         """Handle the group after `seconds`, or sooner if another message arrives."""
@@ -62,8 +66,10 @@ class ThreadQueue:
     def _schedule(self, group: str, body: str, due: float) -> None:
         with self._changed:
             waiting = self._due.get(group)
-            self._due[group] = (due if waiting is None else min(due, waiting[0]), body)
-            self._changed.notify_all()
+            is_sooner = waiting is None or due < waiting[0]
+            self._due[group] = (due if waiting is None or is_sooner else waiting[0], body)
+            if is_sooner:
+                self._changed.notify_all()
 
     def _run(self, handler: Handler) -> None:
         while (message := self._next()) is not None:
