@@ -86,10 +86,10 @@ class _GetRequest:
         self._engine = context.engine
         with phase("parse"):
             self._body = json_body.parse(models.GetRecords, request.body)
-        check_allowed(request, explain=self._body.explain)
-        self._scope = request_params.scope(request)
-        with collection_first(context, self._scope), phase("parse"):
-            self._selection = record_requests.selection(self._body, budget)
+            check_allowed(request, explain=self._body.explain)
+            self._scope = request_params.scope(request)
+            with collection_first(context, self._scope):
+                self._selection = record_requests.selection(self._body, budget)
         self._at = request_params.parse_at(request)
 
     def is_cheap(self) -> bool:
@@ -158,11 +158,11 @@ class _QueryRequest:
         self._engine = context.engine
         with phase("parse"):
             self._body = json_body.parse(models.QueryRecords, request.body)
-        check_allowed(request, explain=self._body.explain)
-        self._scope = request_params.scope(request)
-        with collection_first(context, self._scope), phase("parse"):
-            self._queries = record_requests.queries(self._body, max_vectors)
-            self._selection = record_requests.selection(self._body, budget)
+            check_allowed(request, explain=self._body.explain)
+            self._scope = request_params.scope(request)
+            with collection_first(context, self._scope):
+                self._queries = record_requests.queries(self._body, max_vectors)
+                self._selection = record_requests.selection(self._body, budget)
         n_results = self._body.n_results
         self._k = record_requests.DEFAULT_RESULTS if n_results is None else n_results
         self._at = request_params.parse_at(request)
