@@ -67,7 +67,7 @@ class StringColumn:
         """The string of a row, None where it has none."""
         if self.validity is not None and not self.validity[row]:
             return None
-        return bytes(self._view[int(self.offsets[row]) : int(self.offsets[row + 1]) - 1])
+        return bytes(self._view[self._bounds[row] : self._bounds[row + 1] - 1])
 
     def take(self, rows: NDArray[np.int64]) -> list[bytes | None]:
         """The strings of these rows, in that order."""

@@ -42,12 +42,18 @@ def lookup(
     starts = np.searchsorted(sorted_hashes, target_hashes, side="left")
     in_range = np.flatnonzero(starts < len(sorted_hashes))
     hits = in_range[sorted_hashes[starts[in_range]] == target_hashes[in_range]]
-    for position in hits.tolist():
-        target, slot = targets[position].encode(), int(starts[position])
-        while slot < len(sorted_hashes) and sorted_hashes[slot] == target_hashes[position]:
-            if ids.get(int(rows[slot])) == target:
-                result[position] = max(result[position], int(rows[slot]))
-            slot += 1
+    # One at a time, a memory view gives numbers in a fraction of an array's time.
+    hashes, row_of_slot, count = sorted_hashes.data, rows.data, len(sorted_hashes)
+    for position, slot, target_hash in zip(
+        hits.tolist(), starts[hits].tolist(), target_hashes[hits].tolist(), strict=True
+    ):
+        target, last = targets[position].encode(), MISSING
+        while slot < count and hashes[slot] == target_hash:
+            row = row_of_slot[slot]
+            if row > last and ids.get(row) == target:
+                last = row
+            slot += 1  # noqa: PLW2901  the next of equal hashes
+        result[position] = last
     return result
 
 
