@@ -42,17 +42,19 @@ def prepare(
     one if None.
     """
     payload = payloads.encode(batches)
+    is_inline = len(payload) <= stores.settings.log_inline_max_bytes
     entry = Entry(
         0,
         EntryKind.BATCH,
         nonce or stores.system.nonce(),
         op_count=sum(len(batch.ids) for batch in batches),
         byte_size=len(payload),
+        payload=payload if is_inline else None,
         ttl_key=ttl_key,
         batch_count=len(batches),
     )
-    if len(payload) <= stores.settings.log_inline_max_bytes:
-        return PendingEntry(replace(entry, payload=payload), payload)
+    if is_inline:
+        return PendingEntry(entry, payload)
     return _put_payload(stores, collection_id, entry, payload, log_time)
 
 
@@ -102,14 +104,14 @@ def append_at(
     `extra_writes`, to other items, are written in one transaction with the entry. Raises ConditionFailed where the
     condition of one of these fails.
     """
-    pk = keys.collection(collection_id)
-    put = Put(pk, entries.key(seq), entries.encode(replace(entry, seq=seq)), if_absent=True)
+    pk, entry = keys.collection(collection_id), replace(entry, seq=seq)
+    put = Put(pk, entries.key(seq), entries.encode(entry), if_absent=True)
     writes: list[Write] = [put]
     # A transaction that is made anyway checks the state everywhere; a lone put is not made one where that costs.
     if state_version is not None and (extra_writes or stores.table.has_cheap_transactions):
         writes.append(Check(pk, keys.STATE, if_version=state_version))
     writes += extra_writes
-    return put_entries(stores, writes, [(pk, replace(entry, seq=seq))])
+    return put_entries(stores, writes, [(pk, entry)])
 
 
 def put_entries(stores: Stores, writes: Sequence[Write], appended: Sequence[tuple[str, Entry]]) -> bool:
