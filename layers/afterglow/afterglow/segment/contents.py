@@ -1,6 +1,6 @@
 """The root file `contents` of a clustered segment: what a reader needs to read its other files by ranges.
 
-    rows, places, postings, binary_codes u8
+    rows, places, postings, binary_codes, covering u8
                                 the xxh3-64 of each block of these files (`segment.block_file`)
     id_samples u8               the sort key of every 256th entry of `places` by id
     order_samples i8            the insertion sequence number of every 256th place in insertion order
@@ -24,6 +24,7 @@ from afterglow.segment import array_file, block_file, places
 from afterglow.segment.array_file import RESTORE_HINT, Layout
 from afterglow.segment.binary_codes import BINARY_CODES
 from afterglow.segment.block_file import BlockFile
+from afterglow.segment.covering_index import COVERING, CoveringIndex
 from afterglow.segment.manifest import SegmentInfo
 from afterglow.storage.file_map import map_file
 from afterglow.storage.ports import Bytes, Objects
@@ -31,19 +32,23 @@ from afterglow.storage.ports import Bytes, Objects
 CONTENTS, PLACES = "contents", "places"
 VERSION = 1
 
-BLOCK_BYTES = {"rows": 16_384, PLACES: 8_192, "postings": 65_536, BINARY_CODES: 16_384}
+BLOCK_BYTES = {"rows": 16_384, PLACES: 8_192, "postings": 65_536, BINARY_CODES: 16_384, COVERING: 16_384}
 """Small blocks make small reads, large ones a small root file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The open file: the files of blocks by role, where the metadata columns are, the samples, the bytes of records."""
+    """The open file: the files of blocks by role, where the metadata columns are, the samples, the bytes of records.
+
+    `covering`: the covering index, None without one.
+    """
 
     files: Mapping[str, BlockFile]
     columns: Mapping[str, tuple[StoredColumn, ...]]
     id_samples: NDArray[np.uint64]
     order_samples: NDArray[np.int64]
     record_bytes: int
+    covering: CoveringIndex | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,9 @@ def parse(objects: Objects, info: SegmentInfo, data: Bytes) -> Contents:
         rows = files["rows"]
         sizes = [rows.count(f"column{number}") for number in range(len(serde.DTYPES))]
         columns = serde.locate(rows.layout.meta["columns"], sizes)
-        found = Contents(files, columns, arrays["id_samples"], arrays["order_samples"], int(meta["record_bytes"]))
+        covering = CoveringIndex.of(files[COVERING]) if COVERING in files else None
+        record_bytes = int(meta["record_bytes"])
+        found = Contents(files, columns, arrays["id_samples"], arrays["order_samples"], record_bytes, covering)
         counts = {files[PLACES].count(array) for array in (places.BY_ID, places.BY_ORDER)}
         has_postings = {"postings"} & files.keys() == {"postings"} & info.files.keys()
         samples = {len(found.id_samples), len(found.order_samples)}
