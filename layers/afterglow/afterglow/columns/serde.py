@@ -101,12 +101,13 @@ class StoredColumn:
         number = self.buffers.index(buffer)
         return self.starts[number], self.stops[number]
 
-    def read(self, arrays: Sequence[NDArray[Any]]) -> Column:
-        """The column, as views of the arrays; nothing else of them is read."""
+    def read(self, arrays: Sequence[NDArray[Any]], known: NDArray[Any] | None = None) -> Column:
+        """The column, as views of the arrays, of which nothing else is read; its values may be `known`."""
         spans = zip(self.buffers, self.starts, self.stops, strict=True)
         parts = iter([arrays[buffer][start:stop] for buffer, start, stop in spans])
         indices = next(parts) if self.type is ColumnType.SPARSE else None
-        values = next(parts).view(self.type.dtype)
+        stored = next(parts)
+        values = stored.view(self.type.dtype) if known is None else known
         is_string = self.type.item_type is ColumnType.STR
         return Column(
             type=self.type,

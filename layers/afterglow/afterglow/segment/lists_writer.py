@@ -36,7 +36,7 @@ _RESCORING_SHARE = 0.002
 """The recall that may be lost because a neighbour is not rescored; the rest of the loss is for lists not probed."""
 _ENCODING_SHARE = 0.1
 """The share of the time that it takes to write the lists, and not to measure them, of rows that are hard to find."""
-_SHORTLIST_SHARE = 0.005
+_SHORTLIST_SHARE = 0.01
 """The recall that may be lost in a shortlist by binary codes; searches that need one probe more lists than others."""
 UNSEEN_MARGIN = 0.002
 """Queries that are no rows find a little less than those of the sample, which took part in the clustering."""

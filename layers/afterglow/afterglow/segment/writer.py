@@ -2,9 +2,9 @@
 
 1. For a clustered segment, cluster the rows first (`cluster_rows`); the rows are then numbered list by list.
 2. Write `vectors`, then the index: `graph`, or `records` and `places` in insertion order, `lists`, `binary_codes` and
-   `centroids`; then `strings`, `rows`, `postings` if there are sparse vectors, and `covering` if there are keys worth
-   it; at last `contents` of a clustered segment; all to temporary files. The index is measured before its files are
-   complete (`segment.breadth`).
+   `centroids`; then `strings`, `rows`, and `postings` if there are sparse vectors; of a clustered segment `covering`
+   and `narrow` if there are keys worth it, and at last `contents`; all to temporary files. The index is measured before
+   its files are complete (`segment.breadth`).
 3. Upload each under the new segment's own prefix. *Crash anywhere: orphans that no manifest lists, collected later.
    Failure, such as a full disk: both kinds of files are removed at once.*
 
@@ -35,6 +35,7 @@ from afterglow.segment import (
     graph_breadth,
     hnsw,
     lists_writer,
+    narrow_columns,
     places_writer,
     postings,
     progress,
@@ -52,6 +53,7 @@ from afterglow.segment.hnsw import HnswBuild
 from afterglow.segment.list_index import CENTROIDS, LISTS
 from afterglow.segment.lists_writer import StoredRows
 from afterglow.segment.manifest import DELETED, GRAPH, POSTINGS, RECORDS, ROWS, STRINGS, VECTORS, SegmentInfo
+from afterglow.segment.narrow_columns import NARROW
 from afterglow.segment.new_files import NewFiles, removed_on_failure
 from afterglow.segment.precision import golden_sample
 from afterglow.segment.progress import OnShare
@@ -199,7 +201,7 @@ def _write_segment(
         write(POSTINGS, *inverted)
     if roots is not None and isinstance(plan, ListsBuild):
         samples, stored = roots
-        _write_covering(path_of, store, ClusteredRows(plan.clustering, stored, columns), plan.recall)
+        _write_for_filters(path_of, store, ClusteredRows(plan.clustering, stored, columns), plan.recall)
         path = path_of(CONTENTS)
         store(CONTENTS, path, contents.write(path, described, samples, stored.record_bytes))
     return SegmentInfo(name, rows, dimension, files)
@@ -220,14 +222,18 @@ def _write_records(
     return bounds[:-1], np.diff(bounds), sums
 
 
-def _write_covering(
+def _write_for_filters(
     path_of: Callable[[str], Path], store: Callable[[str, Path, str | None], None], new: ClusteredRows, recall: float
 ) -> None:
-    """Write the file `covering`, if a key is worth it."""
-    path = path_of(COVERING)
-    checksum = covering_writer.write(path, path_of(f"{COVERING}-codes"), new, recall)
-    if checksum is not None:
-        store(COVERING, path, checksum)
+    """Write the files `covering` and `narrow`, where a key is worth it."""
+    paths = {role: path_of(role) for role in (COVERING, NARROW)}
+    checksums = {
+        COVERING: covering_writer.write(paths[COVERING], path_of(f"{COVERING}-codes"), new, recall),
+        NARROW: narrow_columns.write(paths[NARROW], new.columns),
+    }
+    for role, checksum in checksums.items():
+        if checksum is not None:
+            store(role, paths[role], checksum)
 
 
 def _chunk_bytes(stores: Stores) -> int:
