@@ -155,32 +155,34 @@ def conditions() -> st.SearchStrategy[dict[str, Any]]:
     return st.one_of(leaves, st.builds(lambda of, some: {of: some}, st.sampled_from(["$and", "$or"]), pairs))
 
 
-class EvictingObjects(StrictObjects):
-    """As in an account: bytes cost, so narrow columns are read."""
+class MappedObjects(StrictObjects):
+    """As on a disk: what is mapped costs no bytes, so narrow columns are left alone."""
 
-    evicts = True
+    @property
+    def evicts(self) -> bool:
+        return False
 
 
 @settings(max_examples=40)
 @given(where=conditions())
 def test_narrow_columns_say_the_same(loaded: Loaded, where: dict[str, Any]) -> None:
     selection = Selection(where=parse_where(where))
-    objects = EvictingObjects(loaded.stores.objects)
+    objects = StrictObjects(loaded.stores.objects)
     found = Engine(replace(loaded.stores, objects=objects)).get(loaded.scope, selection, None, 0, frozenset()).ids
     assert found == Engine(loaded.stores).get(loaded.scope, selection, None, 0, frozenset()).ids
 
 
 def test_the_values_of_a_narrow_column_are_read_in_few_bytes(loaded: Loaded) -> None:
     sizes = {}
-    for kind in (StrictObjects, EvictingObjects):
+    for kind in (MappedObjects, StrictObjects):
         objects = kind(loaded.stores.objects)
         engine = Engine(replace(loaded.stores, objects=objects))
         assert engine.get(loaded.scope, Selection(where=parse_where({"number": 3})), None, 0, frozenset()).ids
         columns = next(keys for keys in objects.rounds if roles(keys) in (["rows"], ["narrow"]))
         sizes[kind] = roles(columns), sum(columns.values())
-    assert sizes[StrictObjects][0] == ["rows"]
-    assert sizes[EvictingObjects][0] == ["narrow"]
-    assert 2 * sizes[EvictingObjects][1] <= sizes[StrictObjects][1]
+    assert sizes[MappedObjects][0] == ["rows"]
+    assert sizes[StrictObjects][0] == ["narrow"]
+    assert 2 * sizes[StrictObjects][1] <= sizes[MappedObjects][1]
 
 
 @settings(max_examples=60)

@@ -2,7 +2,7 @@
 
 1. Choose the keys: those with enough different values that one of them is selective, in a sample of the rows; those
    with the fewest first, for they are what a collection is divided by (a tenant, a category), and numbers like times
-   after them. Together their entries take at most a quarter of the bytes of the vectors.
+   after them. Together their entries take at most a quarter of the bytes of the vectors, unless it is only one key.
 2. Encode all rows once, in the order of the lists, to a temporary file.
 3. Measure how many of the best by their codes hold the nearest (`segment.code_depths`).
 4. Gather the entries of each key in the order of its values; write the file.
@@ -106,9 +106,10 @@ def choose(columns: ColumnSet, size: int, vector_bytes: int) -> list[_KeyColumn]
                 different = len(np.unique(column.values[golden_sample(column.count, _SAMPLE)]))
                 if different >= _LEAST_VALUES:
                     candidates.append((different, key, column))
-    chosen, left = [], _MOST_BYTES * vector_bytes
+    chosen: list[_KeyColumn] = []
+    left = _MOST_BYTES * vector_bytes
     for _, key, column in sorted(candidates, key=lambda candidate: candidate[:2]):
-        if size * column.count <= left:
+        if size * column.count <= left or not chosen:
             left -= size * column.count
             chosen.append(_KeyColumn(key, column))
     return chosen
