@@ -100,8 +100,10 @@ class StoredColumns(Mapping[str, Columns]):
 
     def _read(self, data: Sequence[Bytes], key: str) -> Columns:
         """The columns of a key in the answers to the requests."""
-        arrays = [self._file.array(data[0], f"column{buffer}") for buffer in range(len(serde.DTYPES))]
-        return tuple(column.read(arrays, self._known(data, key, column)) for column in self._located[key])
+        located = self._located[key]
+        buffers = {buffer for column in located for buffer in column.buffers}
+        arrays = {buffer: self._file.array(data[0], f"column{buffer}") for buffer in buffers}
+        return tuple(column.read(arrays, self._known(data, key, column)) for column in located)
 
     def _known(self, data: Sequence[Bytes], key: str, column: StoredColumn) -> NDArray[Any] | None:
         """The values of a column that is narrow."""
